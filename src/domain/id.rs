@@ -1,0 +1,133 @@
+//! Identifiers that are legal by construction.
+//!
+//! Every ID travels in a URL path or a JSON body sooner or later. An empty string, `.` and `..` cannot be
+//! sent as a path segment at all (URL libraries drop them, and another resource would be written), tabs
+//! and line breaks are removed on the way (again another resource). So such an ID cannot be made here.
+
+use std::fmt;
+
+/// The longest ID that any of the systems accepts, in characters.
+pub const MAX_ID_CHARS: usize = 255;
+
+/// Why a text cannot be an ID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// Nothing in it.
+    #[error("it is empty")]
+    Empty,
+    /// `.` or `..`, which no URL can carry as a segment.
+    #[error("`.` and `..` cannot be sent in a URL path")]
+    Dots,
+    /// A control character, which would vanish on the way.
+    #[error("it contains the control character U+{:04X}", u32::from(*.0))]
+    Control(char),
+    /// More than [`MAX_ID_CHARS`] characters.
+    #[error("it has {0} characters, {MAX_ID_CHARS} are allowed")]
+    TooLong(usize),
+}
+
+fn check(text: &str) -> Result<(), IdError> {
+    if text.is_empty() {
+        return Err(IdError::Empty);
+    }
+    if text == "." || text == ".." {
+        return Err(IdError::Dots);
+    }
+    if let Some(control) = text.chars().find(|c| c.is_control()) {
+        return Err(IdError::Control(control));
+    }
+    if text.len() > MAX_ID_CHARS {
+        let chars = text.chars().count();
+        if chars > MAX_ID_CHARS {
+            return Err(IdError::TooLong(chars));
+        }
+    }
+    Ok(())
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// Checks `text` and makes it an ID; the text is taken as it is, never trimmed or case-folded.
+            pub fn new(text: impl AsRef<str>) -> Result<Self, IdError> {
+                let text = text.as_ref();
+                check(text)?;
+                Ok(Self(text.into()))
+            }
+
+            /// The text of the ID.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &self.0)
+            }
+        }
+    };
+}
+
+id! {
+    /// The CRM's key of a customer, by which a system is searched.
+    AccountId
+}
+id! {
+    /// The system's own, stable key of a customer; the one that writes are addressed to.
+    CustomerId
+}
+id! {
+    /// The system's key of one location of a customer.
+    LocationId
+}
+id! {
+    /// The operator's free text that marks a location.
+    ServiceId
+}
+id! {
+    /// The key of a reseller whose relationship to a customer carries an identifier.
+    ResellerId
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_a_url_cannot_carry_cannot_be_made() {
+        for (text, error) in [
+            ("", IdError::Empty),
+            (".", IdError::Dots),
+            ("..", IdError::Dots),
+            ("a\tb", IdError::Control('\t')),
+            ("a\u{0}", IdError::Control('\u{0}')),
+        ] {
+            assert_eq!(CustomerId::new(text), Err(error), "{text:?}");
+        }
+        assert!(AccountId::new("a/../b?c#d").is_ok());
+        assert!(AccountId::new("...").is_ok());
+    }
+
+    #[test]
+    fn length_is_counted_in_characters() {
+        assert!(AccountId::new("\u{1F600}".repeat(255)).is_ok());
+        assert_eq!(AccountId::new("x".repeat(256)), Err(IdError::TooLong(256)));
+    }
+}

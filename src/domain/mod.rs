@@ -1,0 +1,19 @@
+//! The words of the whole program: IDs, wishes, outcomes, problems.
+//!
+//! A leaf: it imports nothing of ours, does no I/O and knows no clock. A word means the same thing here,
+//! in messages and in the documents.
+
+mod change;
+mod id;
+mod outcome;
+mod problem;
+
+pub use change::{Change, NewAccount, Profile, Reseller};
+pub use id::{AccountId, CustomerId, IdError, LocationId, MAX_ID_CHARS, ResellerId, ServiceId};
+pub use outcome::{Failed, Outcome, Skipped, Status, Transition, Unchanged};
+pub use problem::{Problem, Severity};
+
+/// A line of the input file, counted as an editor counts it: the header is line 1.
+///
+/// Quoted line breaks make one record span several lines; it is named by its first.
+pub type Line = u32;

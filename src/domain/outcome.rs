@@ -1,0 +1,239 @@
+//! What became of a line: status and reason in one type, so that no pair exists that means nothing.
+
+use super::{AccountId, CustomerId, Line, LocationId, Profile, ServiceId};
+
+/// Why nothing had to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Unchanged {
+    /// As wished before this run.
+    Already,
+    /// The line asks for nothing.
+    NothingAsked,
+}
+
+/// Why a line failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Failed {
+    /// The line itself cannot be carried out.
+    Invalid,
+    /// No customer has this account ID, or the customer has no such location.
+    NotFound,
+    /// Several customers or locations could be meant.
+    Ambiguous,
+    /// `accountId` and `customerId` are two different customers.
+    Mismatch,
+    /// The new account ID belongs to another customer.
+    Conflict,
+    /// The customer is no longer as planned.
+    Stale,
+    /// This token may not see the customer.
+    Unauthorized,
+    /// The system forbids it, or the customer is outside of the fence.
+    Forbidden,
+    /// The system refuses the value.
+    Rejected,
+    /// The system could not be asked.
+    Unavailable,
+    /// The system's answer makes no sense.
+    BadAnswer,
+    /// Another line of the same chain or swap failed.
+    Blocked,
+}
+
+/// Why a line was not begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Skipped {
+    /// The run was interrupted.
+    Cancelled,
+    /// A guard or an outage stopped the run.
+    Guard,
+}
+
+/// What became of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// Written, and as wished now.
+    Changed,
+    /// Nothing had to be written.
+    Unchanged(Unchanged),
+    /// It would be written (plan only).
+    WouldChange,
+    /// Not as wished, for this reason.
+    Failed(Failed),
+    /// Not begun.
+    Skipped(Skipped),
+    /// A write whose effect is unknown, because the system could not be asked since: `no_answer`.
+    InDoubt,
+}
+
+impl Status {
+    /// Every status there is, for tables of counts and for tests.
+    pub const ALL: [Self; 19] = [
+        Self::Changed,
+        Self::Unchanged(Unchanged::Already),
+        Self::Unchanged(Unchanged::NothingAsked),
+        Self::WouldChange,
+        Self::Failed(Failed::Invalid),
+        Self::Failed(Failed::NotFound),
+        Self::Failed(Failed::Ambiguous),
+        Self::Failed(Failed::Mismatch),
+        Self::Failed(Failed::Conflict),
+        Self::Failed(Failed::Stale),
+        Self::Failed(Failed::Unauthorized),
+        Self::Failed(Failed::Forbidden),
+        Self::Failed(Failed::Rejected),
+        Self::Failed(Failed::Unavailable),
+        Self::Failed(Failed::BadAnswer),
+        Self::Failed(Failed::Blocked),
+        Self::Skipped(Skipped::Cancelled),
+        Self::Skipped(Skipped::Guard),
+        Self::InDoubt,
+    ];
+
+    /// The names of the statuses, in the order in which reports list them.
+    pub const NAMES: [&'static str; 6] = [
+        "changed",
+        "unchanged",
+        "would_change",
+        "failed",
+        "skipped",
+        "in_doubt",
+    ];
+
+    /// The status without its reason, as reports spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::Unchanged(_) => "unchanged",
+            Self::WouldChange => "would_change",
+            Self::Failed(_) => "failed",
+            Self::Skipped(_) => "skipped",
+            Self::InDoubt => "in_doubt",
+        }
+    }
+
+    /// The reason, as reports spell it; empty where the status needs none.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Changed | Self::WouldChange => "",
+            Self::Unchanged(Unchanged::Already) => "already",
+            Self::Unchanged(Unchanged::NothingAsked) => "nothing_asked",
+            Self::Failed(reason) => match reason {
+                Failed::Invalid => "invalid",
+                Failed::NotFound => "not_found",
+                Failed::Ambiguous => "ambiguous",
+                Failed::Mismatch => "mismatch",
+                Failed::Conflict => "conflict",
+                Failed::Stale => "stale",
+                Failed::Unauthorized => "unauthorized",
+                Failed::Forbidden => "forbidden",
+                Failed::Rejected => "rejected",
+                Failed::Unavailable => "unavailable",
+                Failed::BadAnswer => "bad_answer",
+                Failed::Blocked => "blocked",
+            },
+            Self::Skipped(Skipped::Cancelled) => "cancelled",
+            Self::Skipped(Skipped::Guard) => "guard",
+            Self::InDoubt => "no_answer",
+        }
+    }
+
+    /// The status that reports spell this way; `None` for a pair that does not exist.
+    pub fn parse(name: &str, reason: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|status| status.name() == name && status.reason() == reason)
+    }
+
+    /// Whether the line belongs into `failures.csv`: failed or unfinished.
+    pub fn is_open_or_failed(self) -> bool {
+        match self {
+            Self::Failed(_) | Self::Skipped(_) | Self::InDoubt => true,
+            Self::Changed | Self::Unchanged(_) | Self::WouldChange => false,
+        }
+    }
+}
+
+/// A value before and after the run, as far as both are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transition<T> {
+    /// What the system said before the first write.
+    pub before: Option<T>,
+    /// What it is now, or (in a plan) would be.
+    pub after: Option<T>,
+}
+
+impl<T> Default for Transition<T> {
+    fn default() -> Self {
+        Self {
+            before: None,
+            after: None,
+        }
+    }
+}
+
+/// What became of one line, complete: a row of the results is this and the input line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The input line.
+    pub line: Line,
+    /// Status and reason.
+    pub status: Status,
+    /// One sentence for a person; empty where there is nothing to add.
+    pub message: String,
+    /// The customer that was found.
+    pub customer: Option<CustomerId>,
+    /// The account ID, before and after.
+    pub account: Transition<AccountId>,
+    /// The location that was meant.
+    pub location: Option<LocationId>,
+    /// The service ID, before and after.
+    pub service: Transition<ServiceId>,
+    /// The profile, before and after.
+    pub profile: Transition<Profile>,
+    /// The status of the last answer that decided the line.
+    pub http_status: Option<u16>,
+    /// How many writes were sent for the line.
+    pub attempts: u32,
+    /// The correlation ID of the last write.
+    pub correlation: Option<String>,
+    /// When it was decided: milliseconds since 1970, UTC.
+    pub finished_at_ms: i64,
+    /// From the first call of the line to its end, in milliseconds.
+    pub duration_ms: u64,
+}
+
+impl Outcome {
+    /// An outcome about which nothing but its status is known yet.
+    pub fn bare(line: Line, status: Status) -> Self {
+        Self {
+            line,
+            status,
+            message: String::new(),
+            customer: None,
+            account: Transition::default(),
+            location: None,
+            service: Transition::default(),
+            profile: Transition::default(),
+            http_status: None,
+            attempts: 0,
+            correlation: None,
+            finished_at_ms: 0,
+            duration_ms: 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_is_read_back_as_it_was_written() {
+        for status in Status::ALL {
+            assert_eq!(Status::parse(status.name(), status.reason()), Some(status));
+            assert!(Status::NAMES.contains(&status.name()));
+        }
+        assert_eq!(Status::parse("failed", "already"), None);
+    }
+}

@@ -1,0 +1,69 @@
+//! What the engine tells whoever listens. Nothing depends on a listener: events may be dropped, and counts
+//! that must be right are in [`Tally`], not in the stream.
+
+use crate::domain::Status;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A rare thing that a person would want to hear of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// All calls wait, for this reason, for about this long.
+    Waiting {
+        /// In words: `429: all calls wait`.
+        why: String,
+        /// How long, in milliseconds from now.
+        for_ms: u64,
+    },
+    /// Calls flow again.
+    Flowing,
+    /// Customers cannot be found in bulk here; they are searched one by one.
+    BulkRefused {
+        /// What the system said.
+        why: String,
+    },
+    /// The canary units were carried out and read back.
+    CanaryPassed {
+        /// How many units.
+        units: u64,
+    },
+    /// No new unit is begun; units under way finish.
+    Stopping {
+        /// Why, in words.
+        why: String,
+        /// Units under way.
+        open: u64,
+    },
+}
+
+/// Counts of a run, kept with atomics so that a display can read them ten times a second for nothing.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Lines that the run has to bring to an end.
+    pub lines: AtomicU64,
+    by_status: [AtomicU64; Status::NAMES.len()],
+}
+
+impl Tally {
+    /// Counts one line that came to its end.
+    pub fn count(&self, status: Status) {
+        if let Some(at) = Status::NAMES.iter().position(|name| *name == status.name()) {
+            self.by_status[at].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Lines that ended with the status of this name, as in [`Status::NAMES`].
+    pub fn of(&self, name: &str) -> u64 {
+        Status::NAMES
+            .iter()
+            .position(|known| *known == name)
+            .map_or(0, |at| self.by_status[at].load(Ordering::Relaxed))
+    }
+
+    /// Lines that came to an end.
+    pub fn done(&self) -> u64 {
+        self.by_status
+            .iter()
+            .map(|n| n.load(Ordering::Relaxed))
+            .sum()
+    }
+}

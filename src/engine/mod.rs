@@ -1,0 +1,5 @@
+//! Units → outcomes.
+
+mod events;
+
+pub use events::{Event, Tally};

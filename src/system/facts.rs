@@ -1,0 +1,112 @@
+//! The few numbers and rules by which the systems differ, and which other stations need to know.
+
+use std::fmt;
+
+/// Which remote system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Plume Cloud.
+    Plume,
+    /// Adobe VIP Marketplace.
+    Adobe,
+    /// `CloudCockpit`.
+    CloudCockpit,
+}
+
+/// What other stations must know of a system.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// The name of options, files and reports.
+    pub name: &'static str,
+    /// The name for people.
+    pub title: &'static str,
+    /// The default limit: calls per second.
+    pub rate_per_s: f64,
+    /// The default quota: so many calls in so many seconds.
+    pub quota: Option<(u32, u64)>,
+    /// Whether two customers may never have one account ID, so that order matters.
+    pub unique_accounts: bool,
+    /// The longest account ID, in characters.
+    pub max_account_chars: usize,
+    /// The shortest account ID that raises no warning, in characters.
+    pub min_account_chars: usize,
+    /// Characters that an account ID must not contain.
+    pub forbidden_in_account: &'static str,
+    /// Keywords that a search refuses.
+    pub forbidden_accounts: &'static [&'static str],
+    /// Whether a customer has locations with service IDs and profiles.
+    pub has_locations: bool,
+    /// Whether the account ID belongs to the relationship of a reseller and a customer.
+    pub per_reseller: bool,
+    /// Whether an account ID can be removed.
+    pub can_clear: bool,
+    /// Whether a write makes the system send e-mails to people.
+    pub sends_emails: bool,
+}
+
+impl Kind {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Plume, Self::Adobe, Self::CloudCockpit];
+
+    /// The system of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.facts().name == name)
+    }
+
+    /// What is fixed about the system. The sources are the API documents of each.
+    pub const fn facts(self) -> &'static Facts {
+        match self {
+            Self::Plume => &Facts {
+                name: "plume",
+                title: "Plume",
+                rate_per_s: 6.0,
+                quota: Some((2000, 300)),
+                unique_accounts: true,
+                max_account_chars: 255,
+                min_account_chars: 6,
+                forbidden_in_account: "",
+                forbidden_accounts: &["null"],
+                has_locations: true,
+                per_reseller: false,
+                can_clear: false,
+                sends_emails: false,
+            },
+            Self::Adobe => &Facts {
+                name: "adobe",
+                title: "Adobe VIP Marketplace",
+                rate_per_s: 5.0,
+                quota: None,
+                unique_accounts: false,
+                max_account_chars: 35,
+                min_account_chars: 0,
+                forbidden_in_account: "<>[]\"",
+                forbidden_accounts: &[],
+                has_locations: false,
+                per_reseller: false,
+                can_clear: false,
+                sends_emails: true,
+            },
+            Self::CloudCockpit => &Facts {
+                name: "cloudcockpit",
+                title: "CloudCockpit",
+                rate_per_s: 5.0,
+                quota: None,
+                unique_accounts: true,
+                max_account_chars: 255,
+                min_account_chars: 0,
+                forbidden_in_account: "",
+                forbidden_accounts: &[],
+                has_locations: false,
+                per_reseller: true,
+                can_clear: true,
+                sends_emails: false,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.facts().name)
+    }
+}
