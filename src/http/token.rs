@@ -1,0 +1,481 @@
+//! The credentials: where they come from, how long they live, and what a 401 means.
+//!
+//! One renewal serves all workers, and a token that was renewed meanwhile is taken instead of renewing again. A 401
+//! can mean two things: the token has expired, or this customer is not for this token. The first 401 renews. Where
+//! the new token is refused as well, such customers exist here, and from then on a 401 renews only if a call that
+//! has been accepted before is now refused too: a thousand foreign customers do not cost a thousand tokens.
+//!
+//! The token is never part of a text. A token command runs without a shell, and what it prints is never shown.
+
+use reqwest::header::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+use tokio::io::AsyncReadExt;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::call::{Why, WhyKind};
+use super::health::{Board, Holder};
+use super::oauth::TokenEndpoint;
+use super::retry::full_jitter;
+use super::settings::SetupError;
+
+/// A token is renewed this long before its end.
+const MARGIN: Duration = Duration::from_secs(30);
+/// Where renewing early fails while the token still lives, the next try is not sooner than this.
+const NEXT_EARLY_TRY: Duration = Duration::from_secs(5);
+/// A source that gave the same token again is not asked again sooner than this.
+const SAME_AGAIN: Duration = Duration::from_secs(5);
+const COMMAND_TIME: Duration = Duration::from_secs(30);
+const LONGEST_TOKEN: u64 = 64 * 1024;
+const COMMAND_TRIES: u32 = 3;
+
+/// Where the token comes from.
+#[derive(Debug, Clone)]
+pub enum Token {
+    /// Given; cannot be renewed.
+    Fixed(SecretString),
+    /// A file with the token, read again after a 401.
+    File(PathBuf),
+    /// A program and its arguments, run again after a 401; prints the token.
+    Command(Vec<String>),
+    /// OAuth 2.0 client credentials.
+    OAuth2(OAuth2),
+}
+
+/// How to get a token from a token endpoint.
+#[derive(Debug, Clone)]
+pub struct OAuth2 {
+    /// The token endpoint.
+    pub token_url: String,
+    /// Who we are.
+    pub credentials: Credentials,
+    /// Scopes with spaces between, as the endpoint wants them.
+    pub scope: Option<String>,
+    /// Further form fields.
+    pub extra: Vec<(String, String)>,
+}
+
+/// How the client is named to the token endpoint.
+#[derive(Debug, Clone)]
+pub enum Credentials {
+    /// As form fields.
+    Form {
+        /// The client ID.
+        client_id: String,
+        /// The secret.
+        secret: SecretString,
+    },
+    /// As HTTP Basic, made from both.
+    Basic {
+        /// The client ID.
+        client_id: String,
+        /// The secret.
+        secret: SecretString,
+    },
+    /// The ready-made value for the header `Authorization`, with or without `Basic` in front.
+    Header(SecretString),
+}
+
+/// A token as it came, with its lifetime where that is known.
+pub(super) struct Fetched {
+    pub(super) token: SecretString,
+    pub(super) life: Option<Duration>,
+}
+
+/// Why there is no token.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// Asking again may help.
+    Later(String),
+    /// It will not.
+    Final(String),
+}
+
+/// A token in use.
+#[derive(Debug)]
+pub(super) struct Bearer {
+    pub(super) header: HeaderValue,
+    generation: u64,
+    life: Option<Life>,
+    /// A call with it was accepted.
+    accepted: AtomicBool,
+    /// When the latest call departed of which that is known, in microseconds since the tokens' epoch.
+    alive_at: AtomicU64,
+}
+
+/// A lifetime on two clocks: the monotonic one stands still while the machine is suspended, the wall clock may be
+/// set. The older reading holds.
+#[derive(Debug)]
+struct Life {
+    born: Instant,
+    born_wall: SystemTime,
+    lasts: Duration,
+}
+
+impl Life {
+    fn age(&self) -> Duration {
+        let wall = self.born_wall.elapsed().unwrap_or_default();
+        self.born.elapsed().max(wall)
+    }
+
+    fn is_due(&self) -> bool {
+        self.age() + MARGIN.min(self.lasts / 2) >= self.lasts
+    }
+
+    fn is_over(&self) -> bool {
+        self.age() >= self.lasts
+    }
+}
+
+impl Bearer {
+    fn is_due(&self) -> bool {
+        self.life.as_ref().is_some_and(Life::is_due)
+    }
+
+    fn is_over(&self) -> bool {
+        self.life.as_ref().is_some_and(Life::is_over)
+    }
+}
+
+/// What to do about a 401.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AfterRefusal {
+    /// There is a new token: it is worth sending again.
+    SendAgain,
+    /// The token is good, or there is no other: the answer stands.
+    Final,
+}
+
+#[derive(Debug)]
+enum Source {
+    Fixed,
+    File(PathBuf),
+    Command(Vec<String>),
+    Endpoint(Box<TokenEndpoint>),
+}
+
+/// The token of one target, shared by all workers.
+#[derive(Debug)]
+pub(super) struct Tokens {
+    source: Source,
+    epoch: Instant,
+    current: RwLock<Option<Arc<Bearer>>>,
+    renewing: tokio::sync::Mutex<Renewing>,
+    /// Customers exist that are refused with a good token.
+    foreign_customers: AtomicBool,
+    renewals: AtomicU64,
+    give_up_after: Duration,
+    board: Arc<Board>,
+    stop: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct Renewing {
+    refused: Option<Why>,
+    not_before: Option<Instant>,
+}
+
+impl Tokens {
+    pub(super) fn new(
+        token: Token,
+        endpoint: impl FnOnce(OAuth2) -> Result<TokenEndpoint, SetupError>,
+        give_up_after: Duration,
+        board: Arc<Board>,
+        stop: CancellationToken,
+    ) -> Result<Self, SetupError> {
+        let (source, first) = match token {
+            Token::Fixed(token) => (Source::Fixed, Some(token)),
+            Token::File(path) => {
+                let token = read_file(&path).map_err(SetupError::Token)?;
+                (Source::File(path), Some(token))
+            }
+            Token::Command(words) if words.is_empty() => {
+                return Err(SetupError::Token("the token command is empty".to_owned()));
+            }
+            Token::Command(words) => (Source::Command(words), None),
+            Token::OAuth2(settings) => (Source::Endpoint(Box::new(endpoint(settings)?)), None),
+        };
+        let tokens = Self {
+            source,
+            epoch: Instant::now(),
+            current: RwLock::default(),
+            renewing: tokio::sync::Mutex::default(),
+            foreign_customers: AtomicBool::new(false),
+            renewals: AtomicU64::new(0),
+            give_up_after,
+            board,
+            stop,
+        };
+        if let Some(token) = first {
+            tokens
+                .install(&Fetched { token, life: None })
+                .map_err(SetupError::Token)?;
+        }
+        Ok(tokens)
+    }
+
+    /// Tokens got after the first.
+    pub(super) fn renewals(&self) -> u64 {
+        self.renewals.load(Ordering::Relaxed)
+    }
+
+    /// The token to send; gets or renews it where that is due.
+    pub(super) async fn current(&self) -> Result<Arc<Bearer>, Why> {
+        if let Some(bearer) = self.cached()
+            && !bearer.is_due()
+        {
+            return Ok(bearer);
+        }
+        let mut renewing = self.renewing.lock().await;
+        let Some(old) = self.cached() else {
+            return self.renew(&mut renewing, true).await;
+        };
+        if !old.is_due() {
+            return Ok(old);
+        }
+        if old.is_over() {
+            return self.renew(&mut renewing, true).await;
+        }
+        // Early: nothing is lost if it fails, the old one still lives.
+        if renewing.not_before.is_some_and(|at| Instant::now() < at) {
+            return Ok(old);
+        }
+        renewing.not_before = Some(Instant::now() + NEXT_EARLY_TRY);
+        Ok(self.renew(&mut renewing, false).await.unwrap_or(old))
+    }
+
+    /// A call that departed then with this token was accepted.
+    pub(super) fn accepted(&self, bearer: &Bearer, departed: Instant) {
+        if !bearer.accepted.load(Ordering::Relaxed) {
+            bearer.accepted.store(true, Ordering::Relaxed);
+        }
+        let at = super::health::micros(departed - self.epoch);
+        bearer.alive_at.fetch_max(at, Ordering::Relaxed);
+    }
+
+    /// A call with this token got a 401 just now. `still_good` asks whether a call that was accepted before still is,
+    /// with the same token; `None`: that could not be found out.
+    pub(super) async fn refused<F>(
+        &self,
+        bearer: &Arc<Bearer>,
+        still_good: impl FnOnce(Arc<Bearer>) -> F,
+    ) -> AfterRefusal
+    where
+        F: Future<Output = Option<bool>>,
+    {
+        let arrived = super::health::micros(self.epoch.elapsed());
+        if matches!(self.source, Source::Fixed) {
+            return AfterRefusal::Final;
+        }
+        let mut renewing = self.renewing.lock().await;
+        if self
+            .cached()
+            .is_some_and(|now| now.generation > bearer.generation)
+        {
+            return AfterRefusal::SendAgain;
+        }
+        if bearer.alive_at.load(Ordering::Relaxed) > arrived {
+            return AfterRefusal::Final;
+        }
+        let fresh = bearer.generation > 1 && !bearer.accepted.load(Ordering::Relaxed);
+        if fresh {
+            return AfterRefusal::Final;
+        }
+        if self.foreign_customers.load(Ordering::Relaxed) {
+            match still_good(bearer.clone()).await {
+                Some(false) => {}
+                Some(true) | None => return AfterRefusal::Final,
+            }
+        }
+        if renewing.not_before.is_some_and(|at| Instant::now() < at) {
+            return AfterRefusal::Final;
+        }
+        let before = bearer.header.clone();
+        match self.renew(&mut renewing, true).await {
+            Ok(new) if new.header != before => AfterRefusal::SendAgain,
+            Ok(_) => {
+                renewing.not_before = Some(Instant::now() + SAME_AGAIN);
+                AfterRefusal::Final
+            }
+            // The next call will hear why.
+            Err(_) => AfterRefusal::Final,
+        }
+    }
+
+    /// A call was refused with the old token and with the new one.
+    pub(super) fn renewal_was_futile(&self) {
+        self.foreign_customers.store(true, Ordering::Relaxed);
+    }
+
+    fn cached(&self) -> Option<Arc<Bearer>> {
+        self.current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Gets a token. `patiently`: waits out what passes, until giving up.
+    async fn renew(&self, renewing: &mut Renewing, patiently: bool) -> Result<Arc<Bearer>, Why> {
+        if let Some(why) = &renewing.refused {
+            return Err(why.clone());
+        }
+        let begun = Instant::now();
+        let mut failures = 0;
+        let result = loop {
+            let refusal = match self.fetch().await {
+                Ok(fetched) => match self.install(&fetched) {
+                    Ok(bearer) => break Ok(bearer),
+                    Err(text) => Refusal::Final(text),
+                },
+                Err(refusal) => refusal,
+            };
+            let text = match refusal {
+                Refusal::Final(text) => break Err(Why::new(WhyKind::TokenRefused, text)),
+                Refusal::Later(text) => text,
+            };
+            failures += 1;
+            if matches!(self.source, Source::Command(_)) && failures >= COMMAND_TRIES {
+                break Err(Why::new(WhyKind::TokenRefused, text));
+            }
+            if begun.elapsed() >= self.give_up_after {
+                break Err(Why::new(WhyKind::GaveUp, text));
+            }
+            if !patiently {
+                return Err(Why::new(WhyKind::TokenRefused, text));
+            }
+            let wait = full_jitter(
+                Duration::from_secs(1),
+                Duration::from_secs(30),
+                failures - 1,
+            )
+            .max(Duration::from_millis(200));
+            self.board.hold(
+                Holder::Token,
+                format!("no token: {text}"),
+                Instant::now() + wait,
+            );
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => {
+                    self.board.free(Holder::Token);
+                    return Err(Why::cancelled());
+                }
+                () = sleep(wait) => {}
+            }
+        };
+        self.board.free(Holder::Token);
+        if let Err(why) = &result {
+            renewing.refused = Some(why.clone());
+        } else {
+            renewing.not_before = None;
+        }
+        result
+    }
+
+    async fn fetch(&self) -> Result<Fetched, Refusal> {
+        let without_life = |token| Fetched { token, life: None };
+        match &self.source {
+            Source::Fixed => Err(Refusal::Final("the token given is refused".to_owned())),
+            Source::File(path) => read_file(path).map(without_life).map_err(Refusal::Final),
+            Source::Command(words) => run(words).await.map(without_life).map_err(Refusal::Later),
+            Source::Endpoint(endpoint) => endpoint.fetch().await,
+        }
+    }
+
+    /// Makes it the current one. The same token again stays the token it was.
+    fn install(&self, fetched: &Fetched) -> Result<Arc<Bearer>, String> {
+        let header = bearer_header(&fetched.token)?;
+        let old = self.cached();
+        if let Some(old) = &old
+            && old.header == header
+            && fetched.life.is_none()
+        {
+            return Ok(old.clone());
+        }
+        let generation = old.map_or(0, |old| old.generation) + 1;
+        if generation > 1 {
+            self.renewals.fetch_add(1, Ordering::Relaxed);
+        }
+        let bearer = Arc::new(Bearer {
+            header,
+            generation,
+            life: fetched.life.map(|lasts| Life {
+                born: Instant::now(),
+                born_wall: SystemTime::now(),
+                lasts,
+            }),
+            accepted: AtomicBool::new(false),
+            alive_at: AtomicU64::new(0),
+        });
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(bearer.clone());
+        Ok(bearer)
+    }
+}
+
+fn bearer_header(token: &SecretString) -> Result<HeaderValue, String> {
+    let token = token.expose_secret().trim();
+    if token.is_empty() {
+        return Err("the token is empty".to_owned());
+    }
+    if token.contains(['\n', '\r']) {
+        return Err("the token holds a line break; it must be a single line".to_owned());
+    }
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("the token holds a blank or a character that no token has".to_owned());
+    }
+    let mut header = HeaderValue::try_from(format!("Bearer {token}"))
+        .map_err(|_| "the token cannot be sent in a header".to_owned())?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+fn read_file(path: &Path) -> Result<SecretString, String> {
+    let read = || {
+        let mut text = String::new();
+        let file = std::fs::File::open(path)?;
+        std::io::Read::read_to_string(&mut std::io::Read::take(file, LONGEST_TOKEN), &mut text)?;
+        Ok::<_, std::io::Error>(SecretString::from(text))
+    };
+    read().map_err(|error| format!("the token file {} cannot be read: {error}", path.display()))
+}
+
+/// Runs the token command. Its own words are never shown: they may hold the secret.
+async fn run(words: &[String]) -> Result<SecretString, String> {
+    let (program, arguments) = words.split_first().expect("checked when it was set");
+    let mut child = tokio::process::Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| format!("the token command `{program}` cannot be run: {error}"))?;
+    let stdout = child.stdout.take().expect("it is piped");
+    let mut text = String::new();
+    let finished = timeout(COMMAND_TIME, async {
+        stdout.take(LONGEST_TOKEN).read_to_string(&mut text).await?;
+        child.wait().await
+    });
+    let outcome = finished.await;
+    let token = SecretString::from(text);
+    match outcome {
+        Err(_) => Err(format!(
+            "the token command `{program}` did not end within {} s",
+            COMMAND_TIME.as_secs()
+        )),
+        Ok(Err(error)) => Err(format!("the token command `{program}` failed: {error}")),
+        Ok(Ok(status)) if !status.success() => {
+            Err(format!("the token command `{program}` failed: {status}"))
+        }
+        Ok(Ok(_)) => Ok(token),
+    }
+}
+
+#[cfg(test)]
+#[path = "token_tests.rs"]
+mod tests;
