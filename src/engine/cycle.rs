@@ -223,18 +223,18 @@ impl<'a, N: Notes> Table<'a, N> {
         to: Option<AccountId>,
         temporary: bool,
     ) -> Result<Result<(), Broken>, Halt> {
-        let seat = &mut self.seats[at];
-        let from = seat.standing.now.clone();
-        let line = seat.wishes.rename_line;
-        match seat
+        let mover = &mut self.seats[at];
+        let from = mover.standing.now.clone();
+        let line = mover.wishes.rename_line;
+        match mover
             .case
-            .move_to(&mut seat.standing, line, to.clone(), temporary)
+            .move_to(&mut mover.standing, line, to.clone(), temporary)
             .await?
         {
             Renamed::Failed(trouble, sent) => Ok(Err(Broken::Refused(at, trouble, sent))),
             Renamed::InDoubt(trouble, sent) => Ok(Err(Broken::Unknown(at, trouble, sent))),
             Renamed::Done(sent) => {
-                seat.sent = sent;
+                mover.sent = sent;
                 if let Some(from) = from {
                     self.occupied.remove(&from);
                 }
@@ -250,13 +250,12 @@ async fn finish<N: Notes>(
     seats: &mut [Seat<'_, N>],
     broken: Option<(Broken, Option<Trouble>)>,
 ) -> Result<(), Halt> {
-    for at in 0..seats.len() {
+    for (at, seat) in seats.iter_mut().enumerate() {
         let renamed = match &broken {
-            None if seats[at].is_displaced() => Renamed::Done(seats[at].sent.clone()),
+            None if seat.is_displaced() => Renamed::Done(seat.sent.clone()),
             None => Renamed::Already,
-            Some((broken, unsettled)) => seats[at].after(at, broken, unsettled.as_ref()),
+            Some((broken, unsettled)) => seat.after(at, broken, unsettled.as_ref()),
         };
-        let seat = &mut seats[at];
         seat.case.finish_lines(&mut seat.standing, &renamed).await?;
     }
     Ok(())

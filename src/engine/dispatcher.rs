@@ -11,6 +11,7 @@ use crate::system::{Fatal, Health};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -164,9 +165,9 @@ impl<N: Notes> Dispatcher<N> {
                 rate_per_s: Some(rate),
                 cap,
             } => {
-                let latency_ms = self.context.system.latency_ms().max(50);
-                let calls = u64::from(rate).saturating_mul(latency_ms).saturating_mul(2) / 1000;
-                usize::try_from(calls).unwrap_or(cap).clamp(4, cap)
+                let latency = self.context.system.latency().max(Duration::from_millis(50));
+                let calls = (latency * 2 * rate).as_secs();
+                usize::try_from(calls).unwrap_or(cap).clamp(4.min(cap), cap)
             }
         }
     }
@@ -268,10 +269,14 @@ impl<N: Notes> Dispatcher<N> {
     fn hear(&self, health: &Health) {
         self.context.say(match health {
             Health::Flowing => Event::Flowing,
-            Health::Held { why, for_ms } => Event::Waiting {
-                why: why.clone(),
-                for_ms: *for_ms,
-            },
+            Health::Held { why, until } => {
+                let left = until.saturating_duration_since(Instant::now()).as_millis();
+                let for_ms = u64::try_from(left).unwrap_or(u64::MAX);
+                Event::Waiting {
+                    why: why.clone(),
+                    for_ms,
+                }
+            }
         });
     }
 

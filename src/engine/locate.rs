@@ -144,7 +144,7 @@ async fn settled<N: Notes>(
         }
     }
     if written {
-        return Ok(standing.as_this_run_left_it(wishes));
+        return Ok(standing.left_by_this_run(wishes));
     }
     let planned = job
         .expected
@@ -427,7 +427,7 @@ impl Standing {
 
     /// After an interruption the customer must stand where one of this run's writes put it; anything else
     /// is somebody else's doing.
-    fn as_this_run_left_it(self, wishes: &Wishes<'_>) -> Result<Self, Trouble> {
+    fn left_by_this_run(self, wishes: &Wishes<'_>) -> Result<Self, Trouble> {
         let ours = self.parked.is_some()
             || self.now == self.original
             || wishes.is_fulfilled_by(self.now.as_ref());

@@ -33,11 +33,6 @@ impl Sightings {
         self.at
     }
 
-    /// Whether there was a look-up at all.
-    pub(super) fn is_bulk(&self) -> bool {
-        !self.seen.is_empty()
-    }
-
     /// Who carries this account ID; `None`: it was not looked up.
     pub(super) fn account(
         &self,
@@ -136,7 +131,7 @@ fn want(job: &Job, member: &Member, targets: bool, wanted: &mut Vec<Wanted>) {
         wanted.push(Wanted {
             key,
             reseller: reseller.clone(),
-        })
+        });
     };
     if let Some(id) = job.known_customer(member) {
         add(Key::Customer(id.clone()));

@@ -6,8 +6,7 @@ use super::lookup::Sightings;
 use super::perform::{Ended, Sent, Wish, perform, taken};
 use super::{Context, Halt, Job, Notes, spots};
 use crate::domain::{
-    AccountId, Change, CustomerId, Failed, Line, LocationId, NewAccount, Outcome, Status,
-    Transition, Unchanged,
+    AccountId, Change, CustomerId, Failed, Line, LocationId, Outcome, Status, Transition, Unchanged,
 };
 use crate::ledger::{Recorded, Spot, Write};
 use crate::plan::Member;
@@ -137,7 +136,10 @@ impl<N: Notes> Case<'_, N> {
             return Ok(Renamed::Failed(trouble, Sent::default()));
         }
         if self.context.is_plan() {
-            return Ok(Renamed::Done(Sent::default()));
+            return Ok(match self.count_contacts(standing).await? {
+                Ok(()) => Renamed::Done(Sent::default()),
+                Err(trouble) => Renamed::Failed(trouble, Sent::default()),
+            });
         }
         if let Err(trouble) = self.refresh(standing).await? {
             return Ok(Renamed::Failed(trouble, Sent::default()));
@@ -149,6 +151,29 @@ impl<N: Notes> Case<'_, N> {
             false,
         )
         .await
+    }
+
+    /// In a plan: how many people the write would send an e-mail to, where that happens.
+    async fn count_contacts(&self, standing: &mut Standing) -> Asked<()> {
+        if !self.context.system.facts().sends_emails || standing.contacts.is_some() {
+            return Ok(Ok(()));
+        }
+        let reseller = standing.reseller.clone();
+        match self
+            .context
+            .read(&standing.id, reseller.as_ref(), false)
+            .await?
+        {
+            Ok(Some(customer)) => {
+                standing.contacts = customer.contacts;
+                Ok(Ok(()))
+            }
+            Ok(None) => {
+                let words = format!("there is no customer `{}`", standing.id);
+                Ok(Err(Trouble::new(Failed::NotFound, words)))
+            }
+            Err(trouble) => Ok(Err(trouble)),
+        }
     }
 
     /// Writes one account ID, and remembers where the customer stands now.
@@ -366,11 +391,8 @@ impl<N: Notes> Case<'_, N> {
             service: place.service,
             profile: place.profile,
         };
-        let original = standing
-            .original_spots
-            .get(&place.id)
-            .cloned()
-            .unwrap_or_else(|| now.clone());
+        let known = standing.original_spots.get(&place.id);
+        let original = known.unwrap_or(&now).clone();
         let mut touched = Touched {
             id: place.id.clone(),
             before: original.clone(),
@@ -384,9 +406,7 @@ impl<N: Notes> Case<'_, N> {
             };
             return Ok((placed, Some(touched)));
         }
-        if !standing.original_spots.contains_key(&place.id)
-            && let Err(trouble) = spots::is_as_planned(self.job, change, &now)
-        {
+        if let Err(trouble) = spots::is_untouched(self.job, change, &now, &original) {
             return Ok((Placed::Failed(trouble, Sent::default()), Some(touched)));
         }
         let wish = spots::wish(change);
@@ -409,11 +429,7 @@ impl<N: Notes> Case<'_, N> {
         };
         let placed = match self.write(standing, change.line, write).await? {
             Ended::Applied(sent) => {
-                standing
-                    .original_spots
-                    .entry(place.id.clone())
-                    .or_insert(original);
-                spots::set(standing, &place.id, &after);
+                spots::set(standing, &place.id, &original, &after);
                 touched.after = after;
                 Placed::Done(sent)
             }

@@ -4,8 +4,7 @@
 use super::context::Asked;
 use super::{Context, Halt, Notes};
 use crate::domain::{AccountId, CustomerId, Failed, Line, Reseller};
-use crate::ledger::transition::{Judgement, Seen, judge};
-use crate::ledger::{Intent, Settled, Spot, Verdict, Write};
+use crate::ledger::{Intent, Judgement, Seen, Settled, Spot, Verdict, Write, judge};
 use crate::system::{Customer, Location, Order, Trouble, What, Written};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -39,6 +38,21 @@ pub(super) struct Sent {
     pub(super) attempts: u32,
     pub(super) http_status: Option<u16>,
     pub(super) correlation: Option<String>,
+}
+
+/// What a read-back saw.
+pub(super) enum Sight {
+    Account(Option<AccountId>),
+    Location(Spot),
+}
+
+impl Sight {
+    fn as_seen(&self) -> Seen<'_> {
+        match self {
+            Self::Account(now) => Seen::Account(now.as_ref()),
+            Self::Location(now) => Seen::Location(now),
+        }
+    }
 }
 
 enum Next {
@@ -103,57 +117,56 @@ async fn attempt<N: Notes>(
     };
     let id = context.notes.intend(intent).await?;
     let written = context.system.write(order(wish, correlation)).await;
-    let settle = |verdict, http_status| {
-        context.notes.settle(
+    let (verdict, next) = conclude(context, wish, written, correlation, sent).await?;
+    let http_status = sent.http_status;
+    context
+        .notes
+        .settle(
             id,
             Settled {
                 verdict,
                 http_status,
             },
         )
+        .await?;
+    Ok(next)
+}
+
+/// What an answer means for the write, and what follows. Where the run ends here, the write stays unsettled
+/// in the ledger, and `resume` reads before it writes.
+async fn conclude<N: Notes>(
+    context: &Context<N>,
+    wish: &Wish<'_>,
+    written: Written,
+    correlation: &str,
+    sent: &mut Sent,
+) -> Result<(Verdict, Next), Halt> {
+    let not_applied = |trouble, sent: &Sent| {
+        let end = Next::End(Ended::Failed(trouble, sent.clone()));
+        (Verdict::NotApplied, end)
     };
     match written {
         Written::Applied { http_status } => {
-            settle(Verdict::Applied, Some(http_status)).await?;
             context.write_accepted();
             sent.http_status = Some(http_status);
-            Ok(Next::End(Ended::Applied(sent.clone())))
+            Ok((Verdict::Applied, Next::End(Ended::Applied(sent.clone()))))
         }
         Written::Again(trouble) => {
-            settle(Verdict::NotApplied, trouble.http_status).await?;
             context.trouble(trouble).await?;
-            Ok(Next::Again {
+            let again = Next::Again {
                 correlation: None,
                 wait: false,
-            })
-        }
-        Written::NotSent(trouble) => {
-            settle(Verdict::NotApplied, None).await?;
-            let trouble = context.trouble(trouble).await?;
-            Ok(Next::End(Ended::Failed(trouble, sent.clone())))
-        }
-        Written::Stale { now } => {
-            settle(Verdict::NotApplied, None).await?;
-            let before = match &wish.write {
-                Write::Account { before, .. } => before.as_ref(),
-                Write::Location { .. } => None,
             };
-            let trouble = super::locate::moved_on(before, now.as_ref());
-            Ok(Next::End(Ended::Failed(trouble, sent.clone())))
+            Ok((Verdict::NotApplied, again))
         }
+        Written::NotSent(trouble) => Ok(not_applied(context.trouble(trouble).await?, sent)),
+        Written::Stale { now } => Ok(not_applied(wish.moved_on(now.as_ref()), sent)),
         Written::Refused(trouble) => {
             sent.http_status = trouble.http_status;
-            let ended = refused(context, wish, trouble).await?;
-            let verdict = if ended.is_none() {
-                Verdict::Applied
-            } else {
-                Verdict::NotApplied
-            };
-            settle(verdict, sent.http_status).await?;
-            Ok(Next::End(match ended {
-                None => Ended::Applied(sent.clone()),
-                Some(trouble) => Ended::Failed(trouble, sent.clone()),
-            }))
+            Ok(match refused(context, wish, trouble).await? {
+                None => (Verdict::Applied, Next::End(Ended::Applied(sent.clone()))),
+                Some(trouble) => not_applied(trouble, sent),
+            })
         }
         Written::InDoubt(trouble) => {
             sent.http_status = trouble.http_status.or(sent.http_status);
@@ -163,8 +176,20 @@ async fn attempt<N: Notes>(
                 Next::End(Ended::InDoubt(..)) => Verdict::Unknown,
                 Next::End(Ended::Failed(..)) | Next::Again { .. } => Verdict::NotApplied,
             };
-            settle(verdict, sent.http_status).await?;
-            Ok(next)
+            Ok((verdict, next))
+        }
+    }
+}
+
+impl Wish<'_> {
+    /// Somebody else changed what was to be written.
+    fn moved_on(&self, now: Option<&AccountId>) -> Trouble {
+        match &self.write {
+            Write::Account { before, .. } => super::locate::moved_on(before.as_ref(), now),
+            Write::Location { .. } => Trouble::new(
+                Failed::Stale,
+                "somebody else changed this location meanwhile; nothing was written",
+            ),
         }
     }
 }
@@ -268,21 +293,17 @@ async fn doubted<N: Notes>(
         // The intent stays open in the ledger, and `resume` reads before it writes.
         Err(halt) => return Err(halt),
     };
-    match judge(&wish.write, &seen) {
+    match judge(&wish.write, seen.as_seen()) {
         Judgement::TookEffect => {
             context.write_accepted();
             Ok(Next::End(Ended::Applied(sent.clone())))
         }
         Judgement::SomebodyElse => {
             let now = match seen {
-                Seen::Account(now) => now,
-                Seen::Location(_) => None,
+                Sight::Account(now) => now,
+                Sight::Location(_) => None,
             };
-            let before = match &wish.write {
-                Write::Account { before, .. } => before.as_ref(),
-                Write::Location { .. } => None,
-            };
-            let trouble = super::locate::moved_on(before, now.as_ref());
+            let trouble = wish.moved_on(now.as_ref());
             Ok(Next::End(Ended::Failed(trouble, sent.clone())))
         }
         Judgement::DidNot => {
@@ -310,11 +331,11 @@ async fn doubted<N: Notes>(
 }
 
 /// What the system says now about what a write wanted to set.
-pub(super) async fn look<N: Notes>(context: &Context<N>, wish: &Wish<'_>) -> Asked<Seen> {
+pub(super) async fn look<N: Notes>(context: &Context<N>, wish: &Wish<'_>) -> Asked<Sight> {
     match &wish.write {
         Write::Account { before, after, .. } => {
             let trouble = match context.read(wish.customer, wish.reseller, false).await? {
-                Ok(Some(customer)) => return Ok(Ok(Seen::Account(customer.account))),
+                Ok(Some(customer)) => return Ok(Ok(Sight::Account(customer.account))),
                 Ok(None) => Trouble::new(Failed::NotFound, "the customer is gone"),
                 Err(trouble) => trouble,
             };
@@ -325,7 +346,7 @@ pub(super) async fn look<N: Notes>(context: &Context<N>, wish: &Wish<'_>) -> Ask
                         .iter()
                         .any(|customer: &Customer| customer.id == *wish.customer)
                 {
-                    return Ok(Ok(Seen::Account(Some(account.clone()))));
+                    return Ok(Ok(Sight::Account(Some(account.clone()))));
                 }
             }
             Ok(Err(trouble))
@@ -337,7 +358,7 @@ pub(super) async fn look<N: Notes>(context: &Context<N>, wish: &Wish<'_>) -> Ask
                     let Location {
                         service, profile, ..
                     } = place;
-                    Seen::Location(Spot { service, profile })
+                    Sight::Location(Spot { service, profile })
                 }))
         }
     }

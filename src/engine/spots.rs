@@ -120,36 +120,50 @@ pub(super) fn wish(change: &Change) -> Spot {
     }
 }
 
-/// Whether the location still is as the plan saw it.
-pub(super) fn is_as_planned(job: &Job, change: &Change, place: &Spot) -> Result<(), Trouble> {
-    let Some(planned) = job
+/// Whether what the line wishes to change still is as this run or its plan found it.
+pub(super) fn is_untouched(
+    job: &Job,
+    change: &Change,
+    now: &Spot,
+    original: &Spot,
+) -> Result<(), Trouble> {
+    let planned = job
         .expected
         .iter()
-        .find(|planned| planned.line == change.line)
-    else {
-        return Ok(());
-    };
-    let same_service = change.service.is_none() || planned.service.before == place.service;
-    let same_profile = change.profile.is_none() || planned.profile.before == place.profile;
+        .find(|planned| planned.line == change.line);
+    let found = planned.map_or_else(
+        || original.clone(),
+        |planned| Spot {
+            service: planned.service.before.clone(),
+            profile: planned.profile.before,
+        },
+    );
+    let same_service = change.service.is_none() || found.service == now.service;
+    let same_profile = change.profile.is_none() || found.profile == now.profile;
     if same_service && same_profile {
         return Ok(());
     }
-    let was = planned
-        .service
-        .before
-        .as_ref()
-        .map_or("none", |id| id.as_str());
-    let now = place.service.as_ref().map_or("none", |id| id.as_str());
+    let say = |spot: &Spot| {
+        let service = spot.service.as_ref().map_or("none", |id| id.as_str());
+        let profile = spot.profile.map_or("not told", Profile::as_str);
+        format!("service ID {service}, profile {profile}")
+    };
     Err(Trouble::new(
         Failed::Stale,
         format!(
-            "somebody else changed this location: its service ID was `{was}`, now it is `{now}`; nothing was written"
+            "somebody else changed this location: it had {}, now it has {}; nothing was written",
+            say(&found),
+            say(now)
         ),
     ))
 }
 
 /// Remembers what was written to a location.
-pub(super) fn set(standing: &mut Standing, id: &LocationId, after: &Spot) {
+pub(super) fn set(standing: &mut Standing, id: &LocationId, original: &Spot, after: &Spot) {
+    let originals = &mut standing.original_spots;
+    originals
+        .entry(id.clone())
+        .or_insert_with(|| original.clone());
     if let Locations::Known(all) = &mut standing.locations
         && let Some(place) = all.iter_mut().find(|place| place.id == *id)
     {

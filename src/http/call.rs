@@ -41,6 +41,39 @@ pub struct Call {
     pub correlation: Option<String>,
 }
 
+impl Call {
+    /// Asks for something.
+    pub fn get(kind: Kind, path: Path) -> Self {
+        Self {
+            method: Method::Get,
+            path,
+            query: Vec::new(),
+            body: None,
+            kind,
+            correlation: None,
+        }
+    }
+
+    /// Changes something; `correlation` is the ID under which the intent was noted.
+    pub fn patch(path: Path, body: Vec<u8>, correlation: &str) -> Self {
+        Self {
+            method: Method::Patch,
+            path,
+            query: Vec::new(),
+            body: Some(body),
+            kind: Kind::Write,
+            correlation: Some(correlation.to_owned()),
+        }
+    }
+
+    /// With one more parameter, not yet encoded.
+    #[must_use]
+    pub fn with_query(mut self, name: &'static str, value: String) -> Self {
+        self.query.push((name.to_owned(), value));
+        self
+    }
+}
+
 /// What a system says about its calls.
 #[derive(Debug, Clone)]
 pub struct Character {

@@ -29,7 +29,7 @@ mod token;
 pub use call::{Call, Character, Kind, Method, NoAnswer, Reply, Sent, Unreadable, Why, WhyKind};
 pub use client::Client;
 pub use health::{Achieved, Counters, Health};
-pub use path::{Path, PathError};
+pub use path::{Path, PathError, encoded_len};
 pub use secrecy::SecretString;
 pub use settings::{ParseError, Quota, Rate, Settings, SetupError, Span};
 pub use token::{Credentials, OAuth2, Token};

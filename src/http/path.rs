@@ -109,6 +109,13 @@ impl Path {
     }
 }
 
+/// How many bytes a text takes in an address.
+pub fn encoded_len(text: &str) -> usize {
+    text.bytes()
+        .map(|byte| if is_unreserved(byte) { 1 } else { 3 })
+        .sum()
+}
+
 /// Percent-encodes all but RFC 3986's unreserved characters.
 fn encode(text: &str, into: &mut String) {
     for byte in text.bytes() {

@@ -117,7 +117,7 @@ impl Adobe {
         let path = Path::new("/v3/resellers")
             .segment(reseller.as_str())
             .map_err(|why| Trouble::new(Failed::Invalid, why.to_string()))?
-            .fixed("/customers");
+            .then("customers");
         let call = Call::get(Kind::Find, path)
             .with_query("status", status.to_owned())
             .with_query("limit", PAGE.to_string())

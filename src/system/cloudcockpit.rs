@@ -13,9 +13,7 @@
 use super::connect::{Settings, SetupError};
 use super::listing::Listing;
 use super::trouble::{Read, senseless};
-use super::{
-    Backend, Bulk, Customer, Key, Location, Locations, Order, Trouble, Wanted, What, Written,
-};
+use super::{Backend, Bulk, Customer, Location, Locations, Order, Trouble, Wanted, What, Written};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller};
 use crate::http::{Call, Character, Client, Kind, Path, Reply, Sent};
 use futures_util::future::BoxFuture;
@@ -178,13 +176,11 @@ impl Backend for CloudCockpit {
         Box::pin(async move {
             let mut found = Vec::with_capacity(wanted.len());
             for wanted in wanted {
-                match self.listed(wanted.reseller.as_ref()).await? {
-                    Some(listing) => found.push(listing.find(wanted)),
-                    None => {
-                        let why = "a listing would cost more calls than single searches";
-                        return Ok(Bulk::Refused(why.to_owned()));
-                    }
-                }
+                let Some(listing) = self.listed(wanted.reseller.as_ref()).await? else {
+                    let why = "a listing would cost more calls than single searches";
+                    return Ok(Bulk::Refused(why.to_owned()));
+                };
+                found.push(listing.find(wanted));
             }
             Ok(Bulk::Found(found))
         })
@@ -242,7 +238,7 @@ impl Backend for CloudCockpit {
                 return Written::Refused(no_locations());
             };
             let path = match path_of(order.customer) {
-                Ok(path) => path.fixed("/internal-identifier"),
+                Ok(path) => path.then("internal-identifier"),
                 Err(trouble) => return Written::Refused(trouble),
             };
             let body = json!({

@@ -78,9 +78,13 @@ impl System {
         let system = Self {
             kind,
             health: client.health(),
-            latency: Box::new(move || timed.latency_ms()),
+            latency: Box::new(move || timed.latency_ms().map_or(Duration::ZERO, duration_of_ms)),
             backend,
         };
         Ok((system, client))
     }
+}
+
+fn duration_of_ms(ms: f64) -> Duration {
+    Duration::try_from_secs_f64(ms / 1000.0).unwrap_or_default()
 }

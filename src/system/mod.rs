@@ -18,6 +18,7 @@ pub use trouble::{Fatal, Trouble};
 
 use crate::domain::{AccountId, CustomerId, LocationId, Profile, Reseller, ServiceId};
 use futures_util::future::BoxFuture;
+use std::time::Duration;
 use tokio::sync::watch;
 
 pub use crate::http::Health;
@@ -187,7 +188,7 @@ trait Backend: Send + Sync {
 pub struct System {
     kind: Kind,
     health: watch::Receiver<Health>,
-    latency: Box<dyn Fn() -> u64 + Send + Sync>,
+    latency: Box<dyn Fn() -> Duration + Send + Sync>,
     backend: Box<dyn Backend>,
 }
 
@@ -207,8 +208,8 @@ impl System {
         self.health.clone()
     }
 
-    /// How long a call takes at present, in milliseconds.
-    pub fn latency_ms(&self) -> u64 {
+    /// How long a call takes at present; zero before the first.
+    pub fn latency(&self) -> Duration {
         (self.latency)()
     }
 

@@ -117,7 +117,7 @@ impl Plume {
     }
 
     async fn location_list(&self, customer: &CustomerId) -> Result<Vec<Location>, Trouble> {
-        let path = segments(&["/api/Customers", "/locations"], &[customer.as_str()])?;
+        let path = segments(&["/api/Customers", "locations"], &[customer.as_str()])?;
         let call = Call::get(Kind::Read, path);
         let parse = |reply: &Reply| -> Read<Vec<Location>> {
             if reply.status != 200 {
@@ -205,7 +205,7 @@ impl Plume {
         profile: Option<Profile>,
     ) -> Written {
         let ids = [order.customer.as_str(), location.as_str()];
-        let path = match segments(&["/api/Customers", "/locations"], &ids) {
+        let path = match segments(&["/api/Customers", "locations"], &ids) {
             Ok(path) => path,
             Err(trouble) => return Written::Refused(trouble),
         };
@@ -412,12 +412,12 @@ fn segments(fixed: &[&'static str], ids: &[&str]) -> Result<Path, Trouble> {
         let mut path = Path::new(fixed[0]);
         for (at, id) in ids.iter().enumerate() {
             if at > 0 {
-                path = path.fixed(fixed[at]);
+                path = path.then(fixed[at]);
             }
             path = path.segment(id)?;
         }
         Ok(match fixed.get(ids.len()) {
-            Some(last) => path.fixed(last),
+            Some(last) => path.then(last),
             None => path,
         })
     };

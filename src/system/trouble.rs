@@ -65,6 +65,7 @@ impl Trouble {
             WhyKind::Cancelled => (Failed::Unavailable, Some(Fatal::Cancelled)),
             WhyKind::Tls => (Failed::Unavailable, Some(Fatal::Tls)),
             WhyKind::Unreadable => (Failed::BadAnswer, None),
+            WhyKind::Unsendable => (Failed::Invalid, None),
             WhyKind::Connect | WhyKind::Timeout | WhyKind::Reset | WhyKind::Status(_) => {
                 (Failed::Unavailable, None)
             }
