@@ -25,9 +25,12 @@ use super::token_source::{OAuth2, Token, bearer_header, read_file, run};
 const MARGIN: Duration = Duration::from_secs(30);
 /// Where renewing early fails while the token still lives, the next try is not sooner than this.
 const NEXT_EARLY_TRY: Duration = Duration::from_secs(5);
-/// A source that gave the same token again is not asked again sooner than this.
+/// A command that gave the same token again is not run again sooner than this.
 const SAME_AGAIN: Duration = Duration::from_secs(5);
-const COMMAND_TRIES: u32 = 3;
+/// A file or a command that fails may be in the middle of being renewed.
+const LOCAL_TRIES: u32 = 3;
+/// Whoever asks for a token this soon after a refusal gets the same answer, without anybody being asked again.
+const REFUSAL_HOLDS: Duration = Duration::from_secs(30);
 
 /// A token as it came, with its lifetime where that is known.
 pub(super) struct Fetched {
@@ -124,7 +127,7 @@ pub(super) struct Tokens {
 
 #[derive(Debug, Default)]
 struct Renewing {
-    refused: Option<Why>,
+    refused: Option<(Why, Instant)>,
     not_before: Option<Instant>,
 }
 
@@ -237,6 +240,8 @@ impl Tokens {
         if self.foreign_customers.load(Ordering::Relaxed) {
             match still_good(bearer.clone()).await {
                 Some(false) => {}
+                // Reading a file costs nothing.
+                None if matches!(self.source, Source::File(_)) => {}
                 Some(true) | None => return AfterRefusal::Final,
             }
         }
@@ -247,7 +252,11 @@ impl Tokens {
         match self.renew(&mut renewing, true).await {
             Ok(new) if new.header != before => AfterRefusal::SendAgain,
             Ok(_) => {
-                renewing.not_before = Some(Instant::now() + SAME_AGAIN);
+                // Whoever keeps it thinks it is good; from here on, 401s are looked into first.
+                self.renewal_was_futile();
+                if matches!(self.source, Source::Command(_)) {
+                    renewing.not_before = Some(Instant::now() + SAME_AGAIN);
+                }
                 AfterRefusal::Final
             }
             // The next call will hear why.
@@ -269,7 +278,9 @@ impl Tokens {
 
     /// Gets a token. `patiently`: waits out what passes, until giving up.
     async fn renew(&self, renewing: &mut Renewing, patiently: bool) -> Result<Arc<Bearer>, Why> {
-        if let Some(why) = &renewing.refused {
+        if let Some((why, at)) = &renewing.refused
+            && at.elapsed() < REFUSAL_HOLDS
+        {
             return Err(why.clone());
         }
         let begun = Instant::now();
@@ -287,7 +298,7 @@ impl Tokens {
                 Refusal::Later(text) => text,
             };
             failures += 1;
-            if matches!(self.source, Source::Command(_)) && failures >= COMMAND_TRIES {
+            if !matches!(self.source, Source::Endpoint(_)) && failures >= LOCAL_TRIES {
                 break Err(Why::new(WhyKind::TokenRefused, text));
             }
             if begun.elapsed() >= self.give_up_after {
@@ -310,17 +321,15 @@ impl Tokens {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => {
-                    self.board.free(Holder::Token);
-                    return Err(Why::cancelled());
+                    break Err(Why::cancelled());
                 }
                 () = sleep(wait) => {}
             }
         };
         self.board.free(Holder::Token);
-        if let Err(why) = &result {
-            renewing.refused = Some(why.clone());
-        } else {
-            renewing.not_before = None;
+        match &result {
+            Ok(_) => *renewing = Renewing::default(),
+            Err(why) => renewing.refused = Some((why.clone(), Instant::now())),
         }
         result
     }
@@ -329,7 +338,7 @@ impl Tokens {
         let without_life = |token| Fetched { token, life: None };
         match &self.source {
             Source::Fixed => Err(Refusal::Final("the token given is refused".to_owned())),
-            Source::File(path) => read_file(path).map(without_life).map_err(Refusal::Final),
+            Source::File(path) => read_file(path).map(without_life).map_err(Refusal::Later),
             Source::Command(words) => run(words).await.map(without_life).map_err(Refusal::Later),
             Source::Endpoint(endpoint) => endpoint.fetch().await,
         }

@@ -330,3 +330,31 @@ async fn unusable_settings_are_refused_before_any_call() {
     assert!(text.contains("/nonexistent"), "{text}");
     assert_eq!(server.count(), 0);
 }
+
+#[tokio::test]
+async fn the_quota_holds_across_clients_on_one_target() {
+    let server = Server::start(|_| ok()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let limited = || {
+        let mut settings = settings(&server);
+        settings.quota = Some("10/2s".parse().unwrap());
+        settings.quota_file = Some(folder.path().join("calls"));
+        client(settings)
+    };
+    let first = limited();
+    for _ in 0..10 {
+        assert_eq!(first.read(&get("7"), parse).await, Ok(200));
+    }
+    // As after `kill -9`: nothing is tidied up.
+    std::mem::forget(first);
+    let second = limited();
+    let health = second.health();
+    let call = get("7");
+    let (status, ()) = tokio::join!(second.read(&call, parse), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(matches!(&*health.borrow(), Health::Held { why, .. } if why.contains("quota")));
+    });
+    assert_eq!(status, Ok(200));
+    let seen = server.seen();
+    assert!(seen[10].at - seen[0].at >= Duration::from_secs(2));
+}

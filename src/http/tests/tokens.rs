@@ -227,7 +227,6 @@ async fn a_token_file_is_read_again_after_a_401() {
         "the file is as it was"
     );
     std::fs::write(&path, "new\n").unwrap();
-    tokio::time::sleep(Duration::from_millis(5100)).await;
     assert_eq!(client.read(&get("7"), parse).await, Ok(200));
 }
 
@@ -255,6 +254,30 @@ async fn a_token_command_runs_once_for_all_and_without_a_shell() {
         server.seen()[0].header("authorization"),
         Some("Bearer token")
     );
+}
+
+#[tokio::test]
+async fn a_token_command_that_gives_the_same_token_is_not_run_for_each_401() {
+    let server = Server::start(|seen| {
+        if seen.line.contains("foreign") {
+            json(401, "{}")
+        } else {
+            ok()
+        }
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let script = format!("echo x >> {}; printf token", log.display());
+    let mut settings = settings(&server);
+    settings.token = Token::Command(vec!["sh".to_owned(), "-c".to_owned(), script]);
+    let client = client(settings);
+    assert_eq!(client.read(&get("7"), parse).await, Ok(200));
+    for n in 0..50 {
+        let id = format!("foreign{n}");
+        assert_eq!(client.read(&get(&id), parse).await, Ok(401));
+    }
+    assert_eq!(std::fs::read_to_string(log).unwrap(), "x\nx\n");
 }
 
 #[tokio::test]
