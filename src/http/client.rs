@@ -100,7 +100,7 @@ impl Client {
             .map_or_else(|| read_pace.clone(), |rate| Arc::new(Pace::new(rate)));
         let board = Arc::new(Board::new());
         let permits = permits(&settings)?;
-        let endpoint = |oauth2: super::token::OAuth2| {
+        let endpoint = |oauth2: super::token_source::OAuth2| {
             let url = check_url(&oauth2.token_url, "the token URL", settings.allow_http)?;
             let http = attempt::http_client(&settings, is_loopback(&url), "the token URL")?;
             TokenEndpoint::new(oauth2, http)

@@ -76,6 +76,18 @@ impl Gate {
         }
     }
 
+    /// A pass that need not be waited for.
+    pub(super) fn try_enter(&self) -> Option<Pass<'_>> {
+        match self.look() {
+            Look::Go { probe, generation } => Some(Pass {
+                gate: self,
+                generation,
+                probe,
+            }),
+            Look::Wait(_) | Look::GaveUp(_) => None,
+        }
+    }
+
     /// Whether calls are held, or given up.
     pub(super) fn is_held(&self) -> bool {
         !matches!(self.inner().state, State::Flowing)

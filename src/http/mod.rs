@@ -25,6 +25,10 @@ mod retry;
 mod send;
 mod settings;
 mod token;
+mod token_source;
+
+#[cfg(test)]
+mod tests;
 
 pub use call::{Call, Character, Kind, Method, NoAnswer, Reply, Sent, Unreadable, Why, WhyKind};
 pub use client::Client;
@@ -32,4 +36,4 @@ pub use health::{Achieved, Counters, Health};
 pub use path::{Path, PathError, encoded_len};
 pub use secrecy::SecretString;
 pub use settings::{ParseError, Quota, Rate, Settings, SetupError, Span};
-pub use token::{Credentials, OAuth2, Token};
+pub use token_source::{Credentials, OAuth2, Token};

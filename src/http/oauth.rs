@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use super::attempt;
 use super::settings::SetupError;
-use super::token::{Credentials, Fetched, OAuth2, Refusal};
+use super::token::{Fetched, Refusal};
+use super::token_source::{Credentials, OAuth2};
 
 /// A lifetime that is missing, or not a number.
 const UNKNOWN_LIFE: Duration = Duration::from_secs(300);

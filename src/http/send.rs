@@ -84,22 +84,22 @@ impl Client {
         shot.await.map_err(|why: Why| why.after(course.sent))
     }
 
-    /// Whether a call that was accepted before still is, with this token; `None`: cannot be said.
+    /// Whether a call that was accepted before still is, with this token; `None`: cannot be said. Where calls are held
+    /// it says no, rather than wait: whoever has to end the hold may be waiting for the token.
     pub(super) async fn is_still_good(&self, bearer: Arc<Bearer>) -> Option<bool> {
         let known = self.known_good.get()?;
-        loop {
-            let pass = self.gate.enter().await.ok()?;
-            let mut course = Course::new();
-            let sent = self
-                .try_send(pass, known, &mut course, Some(bearer.clone()))
-                .await;
-            if let Some(shot) = sent.ok()? {
-                return match self.settle(shot, |_| Ok(())) {
-                    Outcome::Final(()) => Some(true),
-                    Outcome::Unauthorized(_) => Some(false),
-                    _ => None,
-                };
-            }
+        let Some(pass) = self.gate.try_enter() else {
+            return Some(false);
+        };
+        let mut course = Course::new();
+        let sent = self.try_send(pass, known, &mut course, Some(bearer)).await;
+        let Some(shot) = sent.ok()? else {
+            return Some(false);
+        };
+        match self.settle(shot, |_| Ok(())) {
+            Outcome::Final(()) => Some(true),
+            Outcome::Unauthorized(_) => Some(false),
+            _ => None,
         }
     }
 

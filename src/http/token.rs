@@ -4,18 +4,14 @@
 //! can mean two things: the token has expired, or this customer is not for this token. The first 401 renews. Where
 //! the new token is refused as well, such customers exist here, and from then on a 401 renews only if a call that
 //! has been accepted before is now refused too: a thousand foreign customers do not cost a thousand tokens.
-//!
-//! The token is never part of a text. A token command runs without a shell, and what it prints is never shown.
 
 use reqwest::header::HeaderValue;
-use secrecy::{ExposeSecret, SecretString};
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use secrecy::SecretString;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
-use tokio::io::AsyncReadExt;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::call::{Why, WhyKind};
@@ -23,63 +19,18 @@ use super::health::{Board, Holder};
 use super::oauth::TokenEndpoint;
 use super::retry::full_jitter;
 use super::settings::SetupError;
+use super::token_source::{OAuth2, Token, bearer_header, read_file, run};
 
 /// A token is renewed this long before its end.
 const MARGIN: Duration = Duration::from_secs(30);
 /// Where renewing early fails while the token still lives, the next try is not sooner than this.
 const NEXT_EARLY_TRY: Duration = Duration::from_secs(5);
-/// A source that gave the same token again is not asked again sooner than this.
+/// A command that gave the same token again is not run again sooner than this.
 const SAME_AGAIN: Duration = Duration::from_secs(5);
-const COMMAND_TIME: Duration = Duration::from_secs(30);
-const LONGEST_TOKEN: u64 = 64 * 1024;
-const COMMAND_TRIES: u32 = 3;
-
-/// Where the token comes from.
-#[derive(Debug, Clone)]
-pub enum Token {
-    /// Given; cannot be renewed.
-    Fixed(SecretString),
-    /// A file with the token, read again after a 401.
-    File(PathBuf),
-    /// A program and its arguments, run again after a 401; prints the token.
-    Command(Vec<String>),
-    /// OAuth 2.0 client credentials.
-    OAuth2(OAuth2),
-}
-
-/// How to get a token from a token endpoint.
-#[derive(Debug, Clone)]
-pub struct OAuth2 {
-    /// The token endpoint.
-    pub token_url: String,
-    /// Who we are.
-    pub credentials: Credentials,
-    /// Scopes with spaces between, as the endpoint wants them.
-    pub scope: Option<String>,
-    /// Further form fields.
-    pub extra: Vec<(String, String)>,
-}
-
-/// How the client is named to the token endpoint.
-#[derive(Debug, Clone)]
-pub enum Credentials {
-    /// As form fields.
-    Form {
-        /// The client ID.
-        client_id: String,
-        /// The secret.
-        secret: SecretString,
-    },
-    /// As HTTP Basic, made from both.
-    Basic {
-        /// The client ID.
-        client_id: String,
-        /// The secret.
-        secret: SecretString,
-    },
-    /// The ready-made value for the header `Authorization`, with or without `Basic` in front.
-    Header(SecretString),
-}
+/// A file or a command that fails may be in the middle of being renewed.
+const LOCAL_TRIES: u32 = 3;
+/// Whoever asks for a token this soon after a refusal gets the same answer, without anybody being asked again.
+const REFUSAL_HOLDS: Duration = Duration::from_secs(30);
 
 /// A token as it came, with its lifetime where that is known.
 pub(super) struct Fetched {
@@ -176,7 +127,7 @@ pub(super) struct Tokens {
 
 #[derive(Debug, Default)]
 struct Renewing {
-    refused: Option<Why>,
+    refused: Option<(Why, Instant)>,
     not_before: Option<Instant>,
 }
 
@@ -289,6 +240,8 @@ impl Tokens {
         if self.foreign_customers.load(Ordering::Relaxed) {
             match still_good(bearer.clone()).await {
                 Some(false) => {}
+                // Reading a file costs nothing.
+                None if matches!(self.source, Source::File(_)) => {}
                 Some(true) | None => return AfterRefusal::Final,
             }
         }
@@ -299,7 +252,11 @@ impl Tokens {
         match self.renew(&mut renewing, true).await {
             Ok(new) if new.header != before => AfterRefusal::SendAgain,
             Ok(_) => {
-                renewing.not_before = Some(Instant::now() + SAME_AGAIN);
+                // Whoever keeps it thinks it is good; from here on, 401s are looked into first.
+                self.renewal_was_futile();
+                if matches!(self.source, Source::Command(_)) {
+                    renewing.not_before = Some(Instant::now() + SAME_AGAIN);
+                }
                 AfterRefusal::Final
             }
             // The next call will hear why.
@@ -321,7 +278,9 @@ impl Tokens {
 
     /// Gets a token. `patiently`: waits out what passes, until giving up.
     async fn renew(&self, renewing: &mut Renewing, patiently: bool) -> Result<Arc<Bearer>, Why> {
-        if let Some(why) = &renewing.refused {
+        if let Some((why, at)) = &renewing.refused
+            && at.elapsed() < REFUSAL_HOLDS
+        {
             return Err(why.clone());
         }
         let begun = Instant::now();
@@ -339,7 +298,7 @@ impl Tokens {
                 Refusal::Later(text) => text,
             };
             failures += 1;
-            if matches!(self.source, Source::Command(_)) && failures >= COMMAND_TRIES {
+            if !matches!(self.source, Source::Endpoint(_)) && failures >= LOCAL_TRIES {
                 break Err(Why::new(WhyKind::TokenRefused, text));
             }
             if begun.elapsed() >= self.give_up_after {
@@ -362,17 +321,15 @@ impl Tokens {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => {
-                    self.board.free(Holder::Token);
-                    return Err(Why::cancelled());
+                    break Err(Why::cancelled());
                 }
                 () = sleep(wait) => {}
             }
         };
         self.board.free(Holder::Token);
-        if let Err(why) = &result {
-            renewing.refused = Some(why.clone());
-        } else {
-            renewing.not_before = None;
+        match &result {
+            Ok(_) => *renewing = Renewing::default(),
+            Err(why) => renewing.refused = Some((why.clone(), Instant::now())),
         }
         result
     }
@@ -381,7 +338,7 @@ impl Tokens {
         let without_life = |token| Fetched { token, life: None };
         match &self.source {
             Source::Fixed => Err(Refusal::Final("the token given is refused".to_owned())),
-            Source::File(path) => read_file(path).map(without_life).map_err(Refusal::Final),
+            Source::File(path) => read_file(path).map(without_life).map_err(Refusal::Later),
             Source::Command(words) => run(words).await.map(without_life).map_err(Refusal::Later),
             Source::Endpoint(endpoint) => endpoint.fetch().await,
         }
@@ -416,66 +373,3 @@ impl Tokens {
         Ok(bearer)
     }
 }
-
-fn bearer_header(token: &SecretString) -> Result<HeaderValue, String> {
-    let token = token.expose_secret().trim();
-    if token.is_empty() {
-        return Err("the token is empty".to_owned());
-    }
-    if token.contains(['\n', '\r']) {
-        return Err("the token holds a line break; it must be a single line".to_owned());
-    }
-    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("the token holds a blank or a character that no token has".to_owned());
-    }
-    let mut header = HeaderValue::try_from(format!("Bearer {token}"))
-        .map_err(|_| "the token cannot be sent in a header".to_owned())?;
-    header.set_sensitive(true);
-    Ok(header)
-}
-
-fn read_file(path: &Path) -> Result<SecretString, String> {
-    let read = || {
-        let mut text = String::new();
-        let file = std::fs::File::open(path)?;
-        std::io::Read::read_to_string(&mut std::io::Read::take(file, LONGEST_TOKEN), &mut text)?;
-        Ok::<_, std::io::Error>(SecretString::from(text))
-    };
-    read().map_err(|error| format!("the token file {} cannot be read: {error}", path.display()))
-}
-
-/// Runs the token command. Its own words are never shown: they may hold the secret.
-async fn run(words: &[String]) -> Result<SecretString, String> {
-    let (program, arguments) = words.split_first().expect("checked when it was set");
-    let mut child = tokio::process::Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| format!("the token command `{program}` cannot be run: {error}"))?;
-    let stdout = child.stdout.take().expect("it is piped");
-    let mut text = String::new();
-    let finished = timeout(COMMAND_TIME, async {
-        stdout.take(LONGEST_TOKEN).read_to_string(&mut text).await?;
-        child.wait().await
-    });
-    let outcome = finished.await;
-    let token = SecretString::from(text);
-    match outcome {
-        Err(_) => Err(format!(
-            "the token command `{program}` did not end within {} s",
-            COMMAND_TIME.as_secs()
-        )),
-        Ok(Err(error)) => Err(format!("the token command `{program}` failed: {error}")),
-        Ok(Ok(status)) if !status.success() => {
-            Err(format!("the token command `{program}` failed: {status}"))
-        }
-        Ok(Ok(_)) => Ok(token),
-    }
-}
-
-#[cfg(test)]
-#[path = "token_tests.rs"]
-mod tests;
