@@ -1,25 +1,43 @@
-//! Stub.
-#![allow(missing_docs)]
+//! The durable record of a run: what was asked for, what was about to be written, what became of each line.
+//!
+//! It promises: an intent is on the disk before [`Journal::intend`] returns; after a failed commit nothing is
+//! accepted any more, so no write goes out that is not on record; a damaged record is refused and never
+//! guessed at. `resume`, `verify`, `undo` and the reports are functions of this record and the input file.
+//!
+//! It must not know the engine, the plan, a system or HTTP. It is the only place that knows SQLite.
+//!
+//! - [`RunDir`], [`RunId`], [`TargetLock`]: where a run lives, and that it is alone
+//! - [`Ledger`]: one run's record: header, state, queries
+//! - [`Journal`]: the way in, for many tasks at once; one thread commits in groups
+//! - [`judge`]: what a read-back says about a write, live and on `resume`
+//! - [`Left`]: what a run left behind, for `undo`
+
+mod crash;
+mod error;
+mod journal;
+mod left;
+mod lines;
+mod lock;
+mod mounts;
+mod private;
+mod queries;
 mod record;
+mod rows;
+mod run_dir;
+mod run_id;
+mod store;
 mod transition;
+
+pub use crash::crash_point;
+pub use error::LedgerError;
+pub use journal::{Journal, JournalThread};
+pub use left::Left;
+pub use lines::LineSet;
+pub use lock::{Holder, TargetLock};
+pub use private::{create_private, sync_folder};
+pub use queries::{Counted, Outcomes};
 pub use record::{Calls, Intent, Recorded, Settled, Spot, Verdict, Write, WriteId};
+pub use run_dir::RunDir;
+pub use run_id::RunId;
+pub use store::{Header, Ledger, Progress, State};
 pub use transition::{Judgement, Seen, judge};
-#[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub struct LedgerError;
-#[derive(Clone)]
-pub struct Journal;
-impl Journal {
-    pub async fn intend(&self, _: Intent) -> Result<WriteId, LedgerError> {
-        Err(LedgerError)
-    }
-    pub async fn settle(&self, _: WriteId, _: Settled) -> Result<(), LedgerError> {
-        Err(LedgerError)
-    }
-    pub async fn outcome(&self, _: crate::domain::Outcome) -> Result<(), LedgerError> {
-        Err(LedgerError)
-    }
-    pub async fn flush(&self) -> Result<(), LedgerError> {
-        Err(LedgerError)
-    }
-}

@@ -24,7 +24,7 @@ pub enum Write {
         before: Option<AccountId>,
         /// What is written; `None`: it is removed.
         after: Option<AccountId>,
-        /// Whether `after` is a parking ID of a swap, or (on the way back) whether the customer must not stay with it.
+        /// Whether `after` is the parking ID of a swap, with which no customer may be left.
         temporary: bool,
     },
     /// A location's service ID, profile, or both.

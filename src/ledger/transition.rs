@@ -64,7 +64,6 @@ fn part<T: PartialEq>(before: Option<T>, after: Option<T>, now: Option<T>) -> Ju
 
 fn whole(service: Option<Judgement>, profile: Option<Judgement>) -> Judgement {
     let mut all = Judgement::TookEffect;
-
     for one in service.into_iter().chain(profile) {
         all = match (all, one) {
             (Judgement::SomebodyElse, _) | (_, Judgement::SomebodyElse) => Judgement::SomebodyElse,
