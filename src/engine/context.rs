@@ -98,7 +98,7 @@ const POWERLESS_AFTER: u64 = 20;
 /// What all executors of a run share.
 pub struct Context<N> {
     /// The remote system.
-    pub system: System,
+    pub system: Arc<System>,
     /// Where intents and outcomes go.
     pub notes: N,
     /// How the run is carried out.
@@ -120,7 +120,7 @@ pub struct Context<N> {
 impl<N: Notes> Context<N> {
     /// Puts together what a run needs.
     pub fn new(
-        system: System,
+        system: Arc<System>,
         notes: N,
         settings: Settings,
         tally: Arc<Tally>,

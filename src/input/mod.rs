@@ -22,7 +22,7 @@ pub use column::Column;
 pub use error::InputError;
 pub use record::Record;
 pub use row::Row;
-pub use store::{Stored, store};
+pub use store::{Stored, digest, store};
 pub use survey::Survey;
 pub use table::Table;
 

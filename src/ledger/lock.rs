@@ -69,11 +69,11 @@ impl TargetLock {
 
 fn open(target: &str, runs_dir: &Path) -> Result<(PathBuf, File, PathBuf), LedgerError> {
     let digest = Sha256::digest(target.as_bytes());
-    let name: String = digest
+    let (first, _) = digest.split_at(12);
+    let name = first
         .iter()
-        .take(12)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+        .fold(0_u128, |number, byte| (number << 8) | u128::from(*byte));
+    let name = format!("{name:024x}");
     let mut last = None;
     for folder in [state_dir(), Some(runs_dir.join(".targets"))]
         .into_iter()

@@ -113,6 +113,21 @@ impl Counts {
         self.nothing += u64::from(!change.asks_anything());
     }
 
+    /// Adds what was counted in another part of the file.
+    pub fn merge(&mut self, other: &Self) {
+        self.lines += other.lines;
+        self.renames += other.renames;
+        self.clears += other.clears;
+        self.locations += other.locations;
+        self.nothing += other.nothing;
+        self.duplicates += other.duplicates;
+        self.chains += other.chains;
+        self.swaps += other.swaps;
+        self.cycles += other.cycles;
+        self.longest_chain = self.longest_chain.max(other.longest_chain);
+        self.longest_cycle = self.longest_cycle.max(other.longest_cycle);
+    }
+
     /// Counts one arranged unit.
     pub fn add_unit(&mut self, unit: &Unit) {
         let members = u64::try_from(unit.members.len()).unwrap_or(u64::MAX);
