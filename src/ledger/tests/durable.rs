@@ -1,0 +1,220 @@
+//! What was acknowledged is there, whenever the process dies; what could not be noted is refused.
+
+use super::*;
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+
+#[test]
+fn what_is_noted_is_read_back() {
+    let (_base, dir, ledger) = fresh();
+    let (journal, thread) = ledger.journal(1).unwrap();
+    let settled = Settled {
+        verdict: Verdict::Unknown,
+        http_status: Some(504),
+    };
+    let place = Write::Location {
+        location: LocationId::new("l1").unwrap(),
+        before: spot("", Some(Profile::Auto)),
+        after: spot("s1", None),
+    };
+    runtime().block_on(async {
+        let first = journal
+            .intend(intent(2, 2, "c1", rename("a", "b")))
+            .await
+            .unwrap();
+        journal
+            .intend(intent(2, 3, "c1", place.clone()))
+            .await
+            .unwrap();
+        journal.settle(first, settled).await.unwrap();
+        journal.outcome(full_outcome(2)).await.unwrap();
+        let calls = Calls {
+            find: 1,
+            read: 2,
+            write: 3,
+            retried: 4,
+            throttled: 5,
+            limit_per_s: Some(6.0),
+            active_ms: 7,
+        };
+        journal.calls(calls).await.unwrap();
+        journal.flush().await.unwrap();
+        assert_eq!(ledger.calls().unwrap(), calls);
+    });
+    thread.join().unwrap();
+    let again = Ledger::open(&dir).unwrap();
+    assert_eq!(again.header(), &header());
+    let writes: Vec<Recorded> = again.writes().map(Result::unwrap).collect();
+    assert_eq!(writes[0].intent, intent(2, 2, "c1", rename("a", "b")));
+    assert_eq!(writes[0].verdict, Some(Verdict::Unknown));
+    assert_eq!(writes[0].http_status, Some(504));
+    assert_eq!(writes[1].intent.write, place);
+    assert_eq!(writes[1].verdict, None);
+    assert!(writes.iter().all(Recorded::in_doubt));
+    let outcomes: Vec<Outcome> = again.outcomes().map(Result::unwrap).collect();
+    assert_eq!(outcomes, [full_outcome(2)]);
+}
+
+#[test]
+fn a_second_journal_of_one_run_is_refused() {
+    let (_base, dir, ledger) = fresh();
+    assert!(!ledger.is_live());
+    let (_journal, thread) = ledger.journal(1).unwrap();
+    assert!(ledger.is_live());
+    let second = Ledger::open(&dir).unwrap();
+    assert!(matches!(second.journal(2), Err(LedgerError::Held { .. })));
+    thread.join().unwrap();
+    assert!(!ledger.is_live());
+    second.journal(3).expect("the first one has ended");
+}
+
+#[test]
+fn a_closed_journal_accepts_nothing() {
+    let (_base, _dir, ledger) = fresh();
+    let (journal, thread) = ledger.journal(1).unwrap();
+    thread.join().unwrap();
+    runtime().block_on(async {
+        let refused = journal.intend(intent(2, 2, "c1", rename("a", "b"))).await;
+        assert!(matches!(refused, Err(LedgerError::Closed)));
+        assert!(matches!(journal.flush().await, Err(LedgerError::Closed)));
+    });
+}
+
+#[test]
+fn after_a_failed_commit_everybody_is_told_and_nothing_is_accepted() {
+    let (_base, dir, ledger) = fresh();
+    let (journal, thread) = ledger.journal(1).unwrap();
+    runtime().block_on(async {
+        journal
+            .intend(intent(2, 2, "c1", rename("a", "b")))
+            .await
+            .unwrap();
+        // A page less than the file has already: every further page is one too many, as on a full disk.
+        let other = rusqlite::Connection::open(dir.ledger_path()).unwrap();
+        other
+            .execute_batch(
+                "CREATE TRIGGER full BEFORE INSERT ON writes BEGIN SELECT RAISE(ABORT, 'no'); END",
+            )
+            .unwrap();
+        let many = (3..40).map(|line| journal.intend(intent(line, line, "c1", rename("a", "b"))));
+        let answers = futures_util::future::join_all(many).await;
+        assert!(
+            answers
+                .iter()
+                .all(|one| matches!(one, Err(LedgerError::Journal(_)))),
+            "{answers:?}"
+        );
+        let later = journal.outcome(full_outcome(2)).await;
+        assert!(matches!(later, Err(LedgerError::Journal(_))));
+        assert!(
+            journal
+                .flush()
+                .await
+                .unwrap_err()
+                .to_string()
+                .contains("ledger.db")
+        );
+    });
+    assert!(thread.join().is_err());
+    assert_eq!(ledger.writes().count(), 1);
+}
+
+#[test]
+fn outcomes_of_one_unit_take_the_place_of_what_was_there() {
+    let (_base, _dir, ledger) = fresh();
+    let seeded = (2..5).map(|line| Outcome::bare(line, Status::WouldChange));
+    assert_eq!(ledger.seed(seeded).unwrap(), 3);
+    assert!(ledger.done().unwrap().is_empty());
+    let (journal, thread) = ledger.journal(1).unwrap();
+    runtime().block_on(async {
+        journal
+            .outcomes(vec![full_outcome(2), full_outcome(4)])
+            .await
+            .unwrap();
+    });
+    thread.join().unwrap();
+    assert_eq!(ledger.done().unwrap(), [2, 4].into_iter().collect());
+    assert_eq!(ledger.outcome(4).unwrap(), Some(full_outcome(4)));
+    assert_eq!(
+        ledger.outcome(3).unwrap().unwrap().status,
+        Status::WouldChange
+    );
+    assert_eq!(ledger.outcome(9).unwrap(), None);
+}
+
+/// Not a test of its own: notes writes until it is made to crash, and says which were acknowledged.
+#[test]
+fn child_that_crashes() {
+    let Some(runs) = std::env::var_os("IDSHIFT_TEST_RUNS") else {
+        return;
+    };
+    let dir = RunDir::open(runs.as_ref(), &RunId::parse(RUN).unwrap()).unwrap();
+    let (journal, _thread) = Ledger::open(&dir).unwrap().journal(1).unwrap();
+    runtime().block_on(async {
+        for line in 2.. {
+            journal
+                .intend(intent(line, line, "c1", rename("a", "b")))
+                .await
+                .unwrap();
+            println!("acknowledged {line}");
+        }
+    });
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn what_was_acknowledged_survives_a_crash_at_every_step() {
+    for crash_at in 1..12 {
+        let (base, dir, ledger) = fresh();
+        drop(ledger);
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "--nocapture",
+                "ledger::tests::durable::child_that_crashes",
+            ])
+            .env("IDSHIFT_TEST_RUNS", base.path().join("runs"))
+            .env("IDSHIFT_CRASH_AT", crash_at.to_string())
+            .output()
+            .unwrap();
+        assert!(!child.status.success());
+        let said = String::from_utf8(child.stdout).unwrap();
+        let acknowledged: BTreeSet<Line> = said
+            .lines()
+            .filter_map(|line| line.split_once("acknowledged ")?.1.parse().ok())
+            .collect();
+        let ledger = Ledger::open(&dir).unwrap();
+        let noted: BTreeSet<Line> = ledger
+            .writes()
+            .map(|write| write.unwrap().intent.line)
+            .collect();
+        assert!(
+            noted.is_superset(&acknowledged),
+            "{noted:?} {acknowledged:?}"
+        );
+        // Two steps for a commit: before it nothing new is there, after it one more than was acknowledged.
+        assert_eq!(noted.len(), crash_at / 2);
+        assert_eq!(acknowledged.len(), (crash_at - 1) / 2);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn files_are_private_from_their_creation() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_base, dir, ledger) = fresh();
+    let (journal, thread) = ledger.journal(1).unwrap();
+    runtime()
+        .block_on(async { journal.outcome(full_outcome(2)).await })
+        .unwrap();
+    let mut seen = 0;
+    for entry in fs::read_dir(dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode, 0o600, "{}", entry.path().display());
+        seen += 1;
+    }
+    assert!(seen >= 4, "ledger, log, shared memory, lock");
+    thread.join().unwrap();
+}
