@@ -115,6 +115,7 @@ pub(super) fn start(
 ) -> Result<(Journal, JournalThread), LedgerError> {
     let lock = RunLock::acquire(&ledger.with_file_name("run.lock"), run)?;
     let connection = schema::connect(ledger)?;
+    schema::trust(&connection, ledger)?;
     let begin = || {
         connection.execute(
             "INSERT INTO sessions (started_at_ms, pid, host) VALUES (?1, ?2, ?3)",

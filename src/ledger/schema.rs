@@ -88,6 +88,7 @@ pub(super) fn create(path: &Path) -> Result<Connection, LedgerError> {
         connection.execute_batch(&format!("BEGIN; {DDL} COMMIT;"))
     };
     make().map_err(|source| LedgerError::sqlite(path, source))?;
+    trust(&connection, path)?;
     Ok(connection)
 }
 
@@ -144,6 +145,14 @@ fn check(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
     })
 }
 
+/// From now on closing the last connection folds the log into the file.
+pub(super) fn trust(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
+        .map(drop)
+        .map_err(|source| LedgerError::sqlite(path, source))
+}
+
 /// A connection with the settings that durability rests on; never creates the file.
 pub(super) fn connect(path: &Path) -> Result<Connection, LedgerError> {
     let set_up = || {
@@ -151,6 +160,8 @@ pub(super) fn connect(path: &Path) -> Result<Connection, LedgerError> {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(Duration::from_secs(10))?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        // Until it is trusted: closing must not fold the log into a file that is to be left as it is.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         // FULL: a commit is on the disk when it returns; NORMAL lost 2000 of 2000 in a power cut.
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "fullfsync", true)?;

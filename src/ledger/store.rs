@@ -82,6 +82,7 @@ impl Ledger {
                 format!("its last {lost} commits are missing (ledger.db-wal was removed or cut)"),
             ));
         }
+        schema::trust(&connection, &path)?;
         Ok(Self {
             connection: Mutex::new(connection),
             path,

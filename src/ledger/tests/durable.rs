@@ -90,7 +90,7 @@ fn after_a_failed_commit_everybody_is_told_and_nothing_is_accepted() {
             .intend(intent(2, 2, "c1", rename("a", "b")))
             .await
             .unwrap();
-        // A page less than the file has already: every further page is one too many, as on a full disk.
+        // A trigger that refuses stands in for whatever makes a commit fail.
         let other = rusqlite::Connection::open(dir.ledger_path()).unwrap();
         other
             .execute_batch(
@@ -162,6 +162,52 @@ fn child_that_crashes() {
     });
 }
 
+/// `ulimit -f` stands in for a disk without room: the write that would pass it fails.
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_noted_is_refused_and_what_was_is_there() {
+    let (base, dir, ledger) = fresh();
+    drop(ledger);
+    let child = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 300; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "--nocapture",
+            "ledger::tests::durable::child_that_crashes",
+        ])
+        .env("IDSHIFT_TEST_RUNS", base.path().join("runs"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stderr);
+    assert!(
+        said.contains("ledger.db") && said.contains("Disk"),
+        "{said}"
+    );
+    let acknowledged = acknowledged(child.stdout);
+    let ledger = Ledger::open(&dir).unwrap();
+    let noted: BTreeSet<Line> = ledger
+        .writes()
+        .map(|write| write.unwrap().intent.line)
+        .collect();
+    assert!(
+        acknowledged.len() > 10 && noted == acknowledged,
+        "{noted:?} {acknowledged:?}"
+    );
+    let (journal, _thread) = ledger.journal(2).unwrap();
+    runtime()
+        .block_on(journal.intend(intent(2, 2, "c1", rename("a", "b"))))
+        .expect("there is room again");
+}
+
+fn acknowledged(stdout: Vec<u8>) -> BTreeSet<Line> {
+    String::from_utf8(stdout)
+        .unwrap()
+        .lines()
+        .filter_map(|line| line.split_once("acknowledged ")?.1.parse().ok())
+        .collect()
+}
+
 #[cfg(debug_assertions)]
 #[test]
 fn what_was_acknowledged_survives_a_crash_at_every_step() {
@@ -179,11 +225,7 @@ fn what_was_acknowledged_survives_a_crash_at_every_step() {
             .output()
             .unwrap();
         assert!(!child.status.success());
-        let said = String::from_utf8(child.stdout).unwrap();
-        let acknowledged: BTreeSet<Line> = said
-            .lines()
-            .filter_map(|line| line.split_once("acknowledged ")?.1.parse().ok())
-            .collect();
+        let acknowledged = acknowledged(child.stdout);
         let ledger = Ledger::open(&dir).unwrap();
         let noted: BTreeSet<Line> = ledger
             .writes()

@@ -3,6 +3,7 @@
 mod damage;
 mod durable;
 mod final_states;
+mod pace;
 mod queries;
 
 use super::*;
