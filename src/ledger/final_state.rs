@@ -12,7 +12,7 @@ use std::vec;
 
 /// A value before the run's first write and after its last one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Left {
+pub enum Change {
     /// The customer's account ID.
     Account {
         /// Before the first write.
@@ -33,7 +33,7 @@ pub enum Left {
     },
 }
 
-impl Left {
+impl Change {
     /// Whether the run left something other than what it found.
     pub fn is_change(&self) -> bool {
         match self {
@@ -50,12 +50,14 @@ pub struct FinalState {
     pub unit: Line,
     /// The line of the last write that counts.
     pub line: Line,
+    /// The lowest line whose write counts.
+    pub first_line: Line,
     /// The customer.
     pub customer: CustomerId,
     /// Whose relationship is meant, where the system has such a thing.
     pub reseller: Option<Reseller>,
     /// From what to what.
-    pub left: Left,
+    pub change: Change,
     /// A last write on top of that of which nobody knows if it took effect.
     pub in_doubt: Option<Write>,
 }
@@ -162,17 +164,22 @@ fn fold_one(writes: &[Recorded]) -> Option<FinalState> {
         }
     }
     let last = counting.last().copied().or(open)?;
-    let left = if counting.is_empty() {
+    let change = if counting.is_empty() {
         untouched(&last.intent.write)
     } else {
-        left(&counting, last)
+        folded(&counting, last)
     };
     Some(FinalState {
         unit: last.intent.unit,
         line: open.unwrap_or(last).intent.line,
+        first_line: counting
+            .iter()
+            .chain(&open)
+            .map(|write| write.intent.line)
+            .min()?,
         customer: last.intent.customer.clone(),
         reseller: last.intent.reseller.clone(),
-        left,
+        change,
         in_doubt: open.map(|open| open.intent.write.clone()),
     })
 }
@@ -187,9 +194,9 @@ fn took_effect(open: &Recorded, next: &Recorded) -> bool {
 }
 
 /// Nothing is known to have happened: as it was found.
-fn untouched(write: &Write) -> Left {
+fn untouched(write: &Write) -> Change {
     match write {
-        Write::Account { before, .. } => Left::Account {
+        Write::Account { before, .. } => Change::Account {
             before: before.clone(),
             after: before.clone(),
             temporary: false,
@@ -203,7 +210,7 @@ fn untouched(write: &Write) -> Left {
                 service: after.service.as_ref().and(before.service.clone()),
                 profile: after.profile.and(before.profile),
             };
-            Left::Location {
+            Change::Location {
                 location: location.clone(),
                 before: found.clone(),
                 after: found,
@@ -212,11 +219,11 @@ fn untouched(write: &Write) -> Left {
     }
 }
 
-fn left(counting: &[&Recorded], last: &Recorded) -> Left {
+fn folded(counting: &[&Recorded], last: &Recorded) -> Change {
     match &last.intent.write {
         Write::Account {
             after, temporary, ..
-        } => Left::Account {
+        } => Change::Account {
             before: counting.first().and_then(|first| account_before(first)),
             after: after.clone(),
             temporary: *temporary,
@@ -228,7 +235,7 @@ fn left(counting: &[&Recorded], last: &Recorded) -> Left {
                     overlay(&mut first, &mut now, before, after);
                 }
             }
-            Left::Location {
+            Change::Location {
                 location: location.clone(),
                 before: first,
                 after: now,
@@ -245,7 +252,7 @@ fn account_before(write: &Recorded) -> Option<AccountId> {
 }
 
 /// Each half on its own: the first write of it says what was there, the last one what is.
-fn overlay(first: &mut Spot, now: &mut Spot, before: &Spot, after: &Spot) {
+pub(super) fn overlay(first: &mut Spot, now: &mut Spot, before: &Spot, after: &Spot) {
     if after.service.is_some() {
         if now.service.is_none() {
             first.service.clone_from(&before.service);

@@ -1,7 +1,7 @@
 //! What a run was asked to do, and how far it is.
 
 /// What a run was asked to do; never changed after the ledger was made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Header {
     /// The run's ID, which is its folder's name too.
     pub run: String,
@@ -30,7 +30,8 @@ pub struct Header {
 }
 
 /// How far a run is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum State {
     /// Made; nothing was looked up yet.
     Created,
@@ -83,19 +84,17 @@ impl State {
     }
 }
 
-/// A run's state with its circumstances.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How far a run got.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Progress {
-    /// How far it is.
+    /// Where it stands.
     pub state: State,
-    /// The exit code of its last process, once that has ended in order.
+    /// The exit code of the last process that worked on it, once that has ended in order.
     pub exit_code: Option<u8>,
-    /// Why it was stopped, in words.
-    pub reason: Option<String>,
-    /// When the plan was complete; what it would change is only a finding until the run begins.
-    pub planned_at_ms: Option<i64>,
-    /// When it first began to run: milliseconds since 1970, UTC.
-    pub started_at_ms: Option<i64>,
-    /// When it ended or was last stopped.
+    /// Why it stopped, in words; empty where it did not.
+    pub why: String,
+    /// Milliseconds since 1970, UTC.
+    pub started_at_ms: i64,
+    /// Milliseconds since 1970, UTC; `None` while it is under way.
     pub finished_at_ms: Option<i64>,
 }

@@ -13,17 +13,23 @@ use super::{
 use crate::domain::Outcome;
 use rusqlite::{Connection, Statement, params};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use tokio::sync::oneshot;
 
-/// The handle by which tasks note things. Clones share one queue and one thread.
-#[derive(Clone)]
-pub struct Journal(Arc<Queue>);
+/// The handle by which tasks note things; clones are the same way in.
+#[derive(Debug, Clone)]
+pub struct Journal(Arc<WayIn>);
 
-impl std::fmt::Debug for Journal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Journal")
+/// Closes the queue when the last handle is gone.
+#[derive(Debug)]
+struct WayIn(Arc<Queue>);
+
+impl Drop for WayIn {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 
@@ -34,14 +40,15 @@ impl Journal {
     pub async fn intend(&self, intent: Intent) -> Result<WriteId, LedgerError> {
         let (answer, noted) = oneshot::channel();
         self.0
+            .0
             .push(Message::Intend(Box::new(intent), answer))
             .await?;
-        noted.await.unwrap_or_else(|_| Err(self.0.why_ended()))
+        noted.await.unwrap_or_else(|_| Err(self.0.0.why_ended()))
     }
 
     /// Notes what became of a write. Queued: it is on the disk a moment later, or after [`Journal::flush`].
     pub async fn settle(&self, write: WriteId, settled: Settled) -> Result<(), LedgerError> {
-        self.0.push(Message::Settle(write, settled)).await
+        self.0.0.push(Message::Settle(write, settled)).await
     }
 
     /// Notes what became of a line, in place of what was noted before. Queued.
@@ -51,75 +58,75 @@ impl Journal {
 
     /// Notes several outcomes, all or none of which survive a crash: those of one unit belong together. Queued.
     pub async fn outcomes(&self, outcomes: Vec<Outcome>) -> Result<(), LedgerError> {
-        self.0.push(Message::Outcomes(outcomes)).await
+        self.0.0.push(Message::Outcomes(outcomes)).await
+    }
+
+    /// Notes an outcome from a thread outside of the runtime. Queued.
+    pub fn blocking_outcome(&self, outcome: Outcome) -> Result<(), LedgerError> {
+        block_on(self.outcome(outcome))
     }
 
     /// Notes the calls of this session so far. Queued.
     pub async fn calls(&self, calls: Calls) -> Result<(), LedgerError> {
-        self.0.push(Message::Calls(calls)).await
+        self.0.0.push(Message::Calls(calls)).await
     }
 
     /// Returns when everything that was queued before is on the disk.
     pub async fn flush(&self) -> Result<(), LedgerError> {
         let (answer, flushed) = oneshot::channel();
-        self.0.push(Message::Flush(answer)).await?;
-        flushed.await.unwrap_or_else(|_| Err(self.0.why_ended()))
+        self.0.0.push(Message::Flush(answer)).await?;
+        flushed.await.unwrap_or_else(|_| Err(self.0.0.why_ended()))
     }
 }
 
-/// The thread that commits. Dropping it closes the journal and waits until all that was queued is on the disk.
+/// The thread that commits. It ends once all [`Journal`]s are gone and everything queued is on the disk.
 #[derive(Debug)]
 pub struct JournalThread {
-    queue: Ended,
-    thread: Option<thread::JoinHandle<Result<(), LedgerError>>>,
-}
-
-struct Ended(Arc<Queue>);
-
-impl std::fmt::Debug for Ended {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Queue")
-    }
+    thread: thread::JoinHandle<()>,
 }
 
 impl JournalThread {
-    /// Closes the journal, waits for the last commit and tells whether all of them succeeded.
-    pub fn join(mut self) -> Result<(), LedgerError> {
-        self.end()
-    }
-
-    fn end(&mut self) -> Result<(), LedgerError> {
-        self.queue.0.close();
-        match self.thread.take().map(thread::JoinHandle::join) {
-            None => Ok(()),
-            Some(Ok(result)) => result,
-            Some(Err(panic)) => std::panic::resume_unwind(panic),
+    /// Waits for the end of the thread; all journals must be gone.
+    pub fn join(self) {
+        // A failed commit was told to everybody who waited and to every later sender.
+        if let Err(panic) = self.thread.join() {
+            std::panic::resume_unwind(panic);
         }
     }
 }
 
-impl Drop for JournalThread {
-    fn drop(&mut self) {
-        // Whoever wants to know calls `join`; after a failed commit every sender was told already.
-        if !thread::panicking() {
-            let _ = self.end();
+/// Waits for a future on a thread that has no runtime.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
         }
     }
 }
 
 /// Takes the run's lock, begins a session and starts the thread.
-pub(super) fn start(
-    run: &str,
-    ledger: &Path,
-    now_ms: i64,
-) -> Result<(Journal, JournalThread), LedgerError> {
+pub(super) fn start(run: &str, ledger: &Path) -> Result<(Journal, JournalThread), LedgerError> {
     let lock = RunLock::acquire(&ledger.with_file_name("run.lock"), run)?;
     let connection = schema::connect(ledger)?;
     schema::trust(&connection, ledger)?;
     let begin = || {
         connection.execute(
             "INSERT INTO sessions (started_at_ms, pid, host) VALUES (?1, ?2, ?3)",
-            params![now_ms, std::process::id(), lock::host()],
+            params![
+                jiff::Timestamp::now().as_millisecond(),
+                std::process::id(),
+                lock::host()
+            ],
         )?;
         let session = connection.last_insert_rowid();
         let commits = connection.query_row("SELECT commits FROM seal", (), |row| row.get(0))?;
@@ -140,11 +147,7 @@ pub(super) fn start(
         .name("ledger".to_owned())
         .spawn(move || writer.run(&taken))
         .map_err(|source| LedgerError::io(ledger, "written by a thread of its own", source))?;
-    let handle = JournalThread {
-        queue: Ended(Arc::clone(&queue)),
-        thread: Some(thread),
-    };
-    Ok((Journal(queue), handle))
+    Ok((Journal(Arc::new(WayIn(queue))), JournalThread { thread }))
 }
 
 struct Writer {
@@ -185,37 +188,30 @@ impl<'c> Statements<'c> {
 }
 
 impl Writer {
-    fn run(self, queue: &Queue) -> Result<(), LedgerError> {
-        let Self {
-            connection,
-            path,
-            mut seal,
-            session,
-            mut commits,
-            _lock,
-        } = self;
-        let fail = |source| {
-            let error = Arc::new(LedgerError::sqlite(&path, source));
-            queue.fail(&error);
-            error
-        };
-        let mut statements = Statements::prepare(&connection)
-            .map_err(|source| LedgerError::Journal(fail(source)))?;
+    fn run(mut self, queue: &Queue) {
+        if let Err(source) = self.work(queue) {
+            queue.fail(&Arc::new(LedgerError::sqlite(&self.path, source)));
+        }
+    }
+
+    fn work(&mut self, queue: &Queue) -> rusqlite::Result<()> {
+        let mut statements = Statements::prepare(&self.connection)?;
         while let Some(group) = queue.take() {
             crash_point();
-            match commit(&mut statements, &group, session, commits + 1) {
+            match commit(&mut statements, &group, self.session, self.commits + 1) {
                 Ok(noted) => {
-                    commits += 1;
-                    seal.note(commits);
+                    self.commits += 1;
+                    self.seal.note(self.commits);
                     crash_point();
                     answer(group, noted);
                 }
                 Err(source) => {
-                    let error = fail(source);
+                    let error = Arc::new(LedgerError::sqlite(&self.path, source));
+                    queue.fail(&error);
                     // No retry: after a failed fsync nobody knows what the disk holds.
-                    let _ = connection.execute_batch("ROLLBACK");
+                    let _ = self.connection.execute_batch("ROLLBACK");
                     queue::refuse(group, &error);
-                    return Err(LedgerError::Journal(error));
+                    break;
                 }
             }
         }

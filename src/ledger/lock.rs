@@ -1,6 +1,6 @@
 //! Locks that the kernel frees when their holder dies, however it dies: a file that merely exists proves nothing.
 
-use super::{LedgerError, RunId, private};
+use super::{LedgerError, private};
 use sha2::{Digest, Sha256};
 use std::env;
 use std::fs::{self, File, TryLockError};
@@ -8,12 +8,12 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// Who holds a lock, as it wrote into the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Holder {
     /// Its run.
     pub run: String,
-    /// Its process; `?` where it had not yet written it.
-    pub pid: String,
+    /// Its process.
+    pub pid: u32,
     /// Its machine.
     pub host: String,
 }
@@ -21,14 +21,9 @@ pub struct Holder {
 impl Holder {
     fn read(file: &mut File) -> Self {
         let mut text = String::new();
+        // Whoever holds it may be writing its name at this very moment; that it is held is true all the same.
         let _ = file.take(1000).read_to_string(&mut text);
-        let mut words = text.split_whitespace().map(str::to_owned);
-        let mut word = || words.next().unwrap_or_else(|| "?".to_owned());
-        Self {
-            run: word(),
-            pid: word(),
-            host: word(),
-        }
+        serde_json::from_str(&text).unwrap_or_default()
     }
 }
 
@@ -65,10 +60,16 @@ fn hold(path: &Path, run: &str) -> Result<File, LedgerError> {
         }
         Err(TryLockError::Error(source)) => return Err(LedgerError::io(path, "locked", source)),
     }
+    let holder = Holder {
+        run: run.to_owned(),
+        pid: std::process::id(),
+        host: host(),
+    };
+    let text = serde_json::to_string(&holder).unwrap_or_default();
     let mut note = || {
         file.set_len(0)?;
         file.seek(SeekFrom::Start(0))?;
-        file.write_all(format!("{run} {} {}\n", std::process::id(), host()).as_bytes())
+        file.write_all(text.as_bytes())
     };
     note().map_err(|source| LedgerError::io(path, "written", source))?;
     Ok(file)
@@ -78,49 +79,57 @@ fn hold(path: &Path, run: &str) -> Result<File, LedgerError> {
 #[derive(Debug)]
 pub struct TargetLock {
     file: File,
-    quota: PathBuf,
+    path: PathBuf,
 }
 
 impl TargetLock {
-    /// The folder of the locks: `$XDG_STATE_HOME/idshift/targets`, else under `~/.local/state`, else in `runs_dir`.
-    pub fn folder(runs_dir: &Path) -> PathBuf {
-        let absolute = |name: &str| {
-            env::var_os(name)
-                .map(PathBuf::from)
-                .filter(|path| path.is_absolute())
+    /// Takes the lock of a target, or says who has it ([`LedgerError::Held`]).
+    ///
+    /// The lock lies in the user's state folder, so that runs kept in different folders exclude each other
+    /// too; where there is none that can be written, in the folder of the runs. It does not reach another
+    /// machine.
+    pub fn acquire(target: &str, runs_dir: &Path, run: &str) -> Result<Self, LedgerError> {
+        let beside = runs_dir.join(".targets");
+        let Some(state) = state_dir() else {
+            return Self::acquire_in(&beside, target, run);
         };
-        absolute("XDG_STATE_HOME")
-            .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
-            .map_or_else(
-                || runs_dir.join("targets"),
-                |state| state.join("idshift/targets"),
-            )
+        match Self::acquire_in(&state, target, run) {
+            Err(LedgerError::Io { .. } | LedgerError::ReadOnly { .. }) => {
+                Self::acquire_in(&beside, target, run)
+            }
+            result => result,
+        }
     }
 
-    /// Takes the lock of `target` in `folder`, or says who has it ([`LedgerError::Held`]).
-    pub fn acquire(folder: &Path, target: &str, run: &RunId) -> Result<Self, LedgerError> {
-        if !folder.exists() {
-            private::create_folder(folder, true)
-                .map_err(|source| LedgerError::io(folder, "created", source))?;
-        }
+    fn acquire_in(folder: &Path, target: &str, run: &str) -> Result<Self, LedgerError> {
+        private::create_folder(folder, true)
+            .map_err(|source| LedgerError::io(folder, "made", source))?;
         private::check_folder(folder)?;
         let digest = Sha256::digest(target.as_bytes());
         let number = digest
             .iter()
             .take(8)
             .fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
-        let name = format!("{number:016x}");
-        let file = hold(&folder.join(format!("{name}.lock")), run.as_str())?;
-        Ok(Self {
-            file,
-            quota: folder.join(format!("{name}.quota")),
-        })
+        let path = folder.join(format!("{number:016x}.lock"));
+        let file = hold(&path, run)?;
+        Ok(Self { file, path })
     }
 
-    /// A file beside the lock, in which the calls of the last minutes can be kept from run to run.
-    pub fn quota_path(&self) -> &Path {
-        &self.quota
+    /// Where calls on this target are noted, for quotas that outlive a run.
+    pub fn quota_file(&self) -> PathBuf {
+        self.path.with_extension("calls")
     }
+}
+
+fn state_dir() -> Option<PathBuf> {
+    let absolute = |name: &str| {
+        env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    absolute("XDG_STATE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+        .map(|state| state.join("idshift/targets"))
 }
 
 impl Drop for TargetLock {
@@ -154,21 +163,21 @@ mod tests {
     fn the_second_holder_is_told_who_the_first_is() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("targets");
-        let first = RunId::parse("20261120-223015-k3f9").unwrap();
-        let held = TargetLock::acquire(&folder, "plume https://x", &first).unwrap();
-        let second = RunId::parse("20261120-223016-aaaa").unwrap();
-        let error = TargetLock::acquire(&folder, "plume https://x", &second).unwrap_err();
+        let first = "20261120-223015-k3f9";
+        let held = TargetLock::acquire_in(&folder, "plume https://x", first).unwrap();
+        let second = "20261120-223016-aaaa";
+        let error = TargetLock::acquire_in(&folder, "plume https://x", second).unwrap_err();
         let text = error.to_string();
         let LedgerError::Held { holder, .. } = error else {
             panic!("{text}")
         };
-        assert_eq!(holder.run, first.as_str());
-        assert_eq!(holder.pid, std::process::id().to_string());
+        assert_eq!(holder.run, first);
+        assert_eq!(holder.pid, std::process::id());
         assert_eq!(holder.host, host());
-        assert!(text.contains(first.as_str()), "{text}");
-        TargetLock::acquire(&folder, "plume https://y", &second).expect("another target is free");
+        assert!(text.contains(first), "{text}");
+        TargetLock::acquire_in(&folder, "plume https://y", second).expect("another target is free");
         drop(held);
-        TargetLock::acquire(&folder, "plume https://x", &second).expect("it is free again");
+        TargetLock::acquire_in(&folder, "plume https://x", second).expect("it is free again");
     }
 
     /// Not a test of its own: the process that `a_killed_holder_does_not_block` kills.
@@ -177,8 +186,8 @@ mod tests {
         let Some(folder) = env::var_os("IDSHIFT_TEST_LOCK") else {
             return;
         };
-        let run = RunId::parse("20261120-223015-k3f9").unwrap();
-        let _held = TargetLock::acquire(Path::new(&folder), "plume https://x", &run).unwrap();
+        let run = "20261120-223015-k3f9";
+        let _held = TargetLock::acquire_in(Path::new(&folder), "plume https://x", run).unwrap();
         println!("held");
         let _ = std::io::stdin().read(&mut [0]);
     }
@@ -202,11 +211,11 @@ mod tests {
             .unwrap();
         let said = BufReader::new(child.stdout.take().unwrap());
         assert!(said.lines().any(|line| line.unwrap().contains("held")));
-        let run = RunId::parse("20261120-223016-aaaa").unwrap();
-        let acquire = || TargetLock::acquire(&folder, "plume https://x", &run);
+        let run = "20261120-223016-aaaa";
+        let acquire = || TargetLock::acquire_in(&folder, "plume https://x", run);
         match acquire() {
             Err(LedgerError::Held { holder, .. }) => {
-                assert_eq!(holder.pid, child.id().to_string());
+                assert_eq!(holder.pid, child.id());
             }
             other => panic!("{other:?}"),
         }

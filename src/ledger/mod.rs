@@ -10,7 +10,7 @@
 //! - [`Ledger`]: one run's record: header, state, queries
 //! - [`Journal`]: the way in, for many tasks at once; one thread commits in groups
 //! - [`judge`]: what a read-back says about a write, live and on `resume`
-//! - [`FinalState`]: what a run left behind, for `verify` and `undo`
+//! - [`FinalState`], [`Left`]: what a run left behind, for `verify` and `undo`
 
 mod checksum;
 mod crash;
@@ -18,8 +18,8 @@ mod error;
 mod final_state;
 mod header;
 mod journal;
+mod left;
 mod lines;
-mod list;
 mod lock;
 mod mounts;
 mod outcome_row;
@@ -38,11 +38,11 @@ mod writes;
 
 pub use crash::crash_point;
 pub use error::LedgerError;
-pub use final_state::{FinalState, FinalStates, Left};
+pub use final_state::{Change, FinalState, FinalStates};
 pub use header::{Header, Progress, State};
 pub use journal::{Journal, JournalThread};
+pub use left::Left;
 pub use lines::LineSet;
-pub use list::{Found, Listed, list};
 pub use lock::{Holder, TargetLock};
 pub use outcomes::{Counted, Outcomes};
 pub use private::{create_private, sync_folder};

@@ -8,12 +8,12 @@ use crate::domain::{
 use rusqlite::{Row, Statement, ToSql, params};
 use std::path::Path;
 
-pub(super) const COLUMNS: &str = "line, status, reason, message, customer_id, account_before, account_after, \
-     location_id, service_before, service_after, profile_before, profile_after, http_status, attempts, \
+pub(super) const COLUMNS: &str = "line, status, reason, message, customer_id, account_id_before, account_id_after, \
+     location_id, service_id_before, service_id_after, profile_before, profile_after, http_status, attempts, \
      correlation_id, finished_at_ms, duration_ms, checksum";
 
 pub(super) const INSERT: &str = "INSERT OR REPLACE INTO outcomes (line, status, reason, message, customer_id, \
-     account_before, account_after, location_id, service_before, service_after, profile_before, profile_after, \
+     account_id_before, account_id_after, location_id, service_id_before, service_id_after, profile_before, profile_after, \
      http_status, attempts, correlation_id, finished_at_ms, duration_ms, checksum) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
 

@@ -19,15 +19,24 @@ pub struct Counted {
     /// How many lines.
     pub lines: u64,
     /// The lowest of them.
-    pub first: Line,
+    pub first_line: Line,
 }
 
 impl Ledger {
     /// The lines that need no further work: changed, unchanged or failed for good.
     /// A line that would be changed, was skipped or is in doubt is not done.
     pub fn done(&self) -> Result<LineSet, LedgerError> {
-        let sql = "SELECT line FROM outcomes \
-                   WHERE status IN ('changed', 'unchanged', 'failed') ORDER BY line";
+        self.line_set(
+            "SELECT line FROM outcomes WHERE status IN ('changed', 'unchanged', 'failed')",
+        )
+    }
+
+    /// The lines that a plan would change.
+    pub fn planned(&self) -> Result<LineSet, LedgerError> {
+        self.line_set("SELECT line FROM outcomes WHERE status = 'would_change'")
+    }
+
+    pub(super) fn line_set(&self, sql: &str) -> Result<LineSet, LedgerError> {
         self.with(|connection| {
             let mut statement = connection.prepare_cached(sql)?;
             let lines = statement.query_map((), |row| row.get::<_, Line>(0))?;
@@ -50,7 +59,7 @@ impl Ledger {
             rows.collect::<rusqlite::Result<Vec<_>>>()
         })?;
         let mut counts = Vec::new();
-        for (name, reason, lines, first) in found {
+        for (name, reason, lines, first_line) in found {
             let status = Status::parse(&name, &reason).ok_or_else(|| {
                 let what = "the status of a line in it is unknown".to_owned();
                 outcome_row::damaged(self.path(), what)
@@ -58,7 +67,7 @@ impl Ledger {
             counts.push(Counted {
                 status,
                 lines,
-                first,
+                first_line,
             });
         }
         let place = |status| Status::ALL.iter().position(|known| *known == status);
@@ -67,7 +76,7 @@ impl Ledger {
     }
 
     /// The outcome of one line.
-    pub fn outcome(&self, line: Line) -> Result<Option<Outcome>, LedgerError> {
+    pub fn outcome_of(&self, line: Line) -> Result<Option<Outcome>, LedgerError> {
         let mut one = Outcomes {
             ledger: self,
             filter: "",

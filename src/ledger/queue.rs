@@ -5,6 +5,7 @@
 
 use super::{Calls, Intent, LedgerError, Settled, WriteId};
 use crate::domain::Outcome;
+use std::fmt;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -48,6 +49,12 @@ pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     wake: Condvar,
     room: Semaphore,
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").finish_non_exhaustive()
+    }
 }
 
 impl Queue {

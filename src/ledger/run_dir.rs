@@ -1,8 +1,7 @@
-//! The folder of a run: private from its creation, and found again by a prefix of its name.
+//! Where a run lives: a folder that only its owner may enter.
 
-use super::{LedgerError, RunId, mounts, private};
-use std::fs;
-use std::io;
+use super::private::{check_folder, create_folder, sync_folder};
+use super::{LedgerError, RunId, mounts};
 use std::path::{Path, PathBuf};
 
 /// The folder of one run.
@@ -13,94 +12,103 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Creates the folder of a new run (mode 0700), and `runs_dir` where it is missing.
+    /// Makes the folder of a new run, and the folder of all runs where it is missing.
     pub fn create(runs_dir: &Path, run: &RunId) -> Result<Self, LedgerError> {
-        if fs::symlink_metadata(runs_dir).is_err() {
-            private::create_folder(runs_dir, true)
-                .map_err(|source| LedgerError::io(runs_dir, "created", source))?;
-        }
-        private::check_folder(runs_dir)?;
-        if let Some(kind) = mounts::network_file_system(runs_dir) {
-            return Err(LedgerError::NetworkDisk {
+        Self::prepare(runs_dir)?;
+        let path = runs_dir.join(run.as_str());
+        create_folder(&path, false).map_err(|source| match source.kind() {
+            std::io::ErrorKind::AlreadyExists => LedgerError::Exists { path: path.clone() },
+            _ => LedgerError::io(&path, "made", source),
+        })?;
+        sync_folder(runs_dir).map_err(|source| LedgerError::io(runs_dir, "synced", source))?;
+        Ok(Self {
+            path,
+            run: run.clone(),
+        })
+    }
+
+    /// Makes sure that runs can be kept here: the folder exists, is its owner's alone to write, and is local.
+    pub fn prepare(runs_dir: &Path) -> Result<(), LedgerError> {
+        create_folder(runs_dir, true)
+            .map_err(|source| LedgerError::io(runs_dir, "made", source))?;
+        check_folder(runs_dir)?;
+        match mounts::network_file_system(runs_dir) {
+            Some(kind) => Err(LedgerError::NetworkDisk {
                 path: runs_dir.to_owned(),
                 kind,
-            });
+            }),
+            None => Ok(()),
         }
-        let path = runs_dir.join(run.as_str());
-        private::create_folder(&path, false).map_err(|source| match source.kind() {
-            io::ErrorKind::AlreadyExists => LedgerError::Exists { path: path.clone() },
-            _ => LedgerError::io(&path, "created", source),
-        })?;
-        private::sync_folder(runs_dir)
-            .map_err(|source| LedgerError::io(runs_dir, "synced", source))?;
-        Ok(Self {
-            path,
-            run: run.clone(),
-        })
     }
 
-    /// The folder of a run that exists.
-    pub fn open(runs_dir: &Path, run: &RunId) -> Result<Self, LedgerError> {
-        let path = runs_dir.join(run.as_str());
-        if fs::symlink_metadata(&path).is_err() {
-            return Err(LedgerError::NoRun {
-                runs_dir: runs_dir.to_owned(),
-                wanted: format!("run {run}"),
-            });
+    /// The folder of the run whose ID begins with `prefix`; without one, the newest that `fits`.
+    pub fn find(
+        runs_dir: &Path,
+        prefix: Option<&str>,
+        wanted: &str,
+        fits: impl Fn(&Self) -> bool,
+    ) -> Result<Self, LedgerError> {
+        let all = Self::list(runs_dir)?;
+        let none = |wanted: String| LedgerError::NoRun {
+            runs_dir: runs_dir.to_owned(),
+            wanted,
+        };
+        let Some(prefix) = prefix else {
+            return all
+                .into_iter()
+                .find(|dir| fits(dir))
+                .ok_or_else(|| none(wanted.to_owned()))?
+                .checked();
+        };
+        // A path to the folder is understood as well.
+        let prefix = prefix
+            .trim_end_matches('/')
+            .rsplit('/')
+            .next()
+            .unwrap_or(prefix);
+        RunId::parse(prefix)?;
+        if let Some(exact) = all.iter().find(|dir| dir.run.as_str() == prefix) {
+            return exact.clone().checked();
         }
-        private::check_folder(runs_dir)?;
-        private::check_folder(&path)?;
-        Ok(Self {
-            path,
-            run: run.clone(),
-        })
-    }
-
-    /// The run whose ID begins with `prefix`; without one, the newest.
-    pub fn find(runs_dir: &Path, prefix: Option<&str>) -> Result<Self, LedgerError> {
-        let mut found: Vec<RunId> = ids(runs_dir)?
+        let mut found: Vec<Self> = all
             .into_iter()
-            .filter(|id| prefix.is_none_or(|prefix| id.as_str().starts_with(prefix)))
+            .filter(|dir| dir.run.as_str().starts_with(prefix))
             .collect();
-        if let Some(prefix) = prefix {
-            if let Some(exact) = found.iter().find(|id| id.as_str() == prefix) {
-                return Self::open(runs_dir, exact);
-            }
-            if found.len() > 1 {
-                return Err(LedgerError::ManyRuns {
-                    prefix: prefix.to_owned(),
-                    found: found.iter().map(RunId::to_string).collect(),
-                });
-            }
-        }
-        match found.drain(..).next() {
-            Some(id) => Self::open(runs_dir, &id),
-            None => Err(LedgerError::NoRun {
-                runs_dir: runs_dir.to_owned(),
-                wanted: prefix.map_or_else(
-                    || "run".to_owned(),
-                    |prefix| format!("run whose ID begins with `{}`", prefix.escape_debug()),
-                ),
+        match found.len() {
+            0 => Err(none(format!("run `{prefix}`"))),
+            1 => found.remove(0).checked(),
+            _ => Err(LedgerError::ManyRuns {
+                prefix: prefix.to_owned(),
+                found: found.iter().map(|dir| dir.run.to_string()).collect(),
             }),
         }
     }
 
-    /// The newest run that `resume` has something to go on with.
-    pub fn find_unfinished(runs_dir: &Path) -> Result<Self, LedgerError> {
-        for id in ids(runs_dir)? {
-            let dir = Self::open(runs_dir, &id)?;
-            let Ok(ledger) = super::Ledger::glance(&dir) else {
-                // A damaged or foreign one must not hide an older run; `runs` shows it.
-                continue;
-            };
-            if ledger.progress()?.state.is_unfinished() {
-                return Ok(dir);
-            }
-        }
-        Err(LedgerError::NoRun {
-            runs_dir: runs_dir.to_owned(),
-            wanted: "unfinished run".to_owned(),
-        })
+    /// What is read and written here must be its owner's alone.
+    fn checked(self) -> Result<Self, LedgerError> {
+        check_folder(&self.path)?;
+        Ok(self)
+    }
+
+    /// All runs, the newest first.
+    pub fn list(runs_dir: &Path) -> Result<Vec<Self>, LedgerError> {
+        let entries = match std::fs::read_dir(runs_dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(LedgerError::io(runs_dir, "read", source)),
+        };
+        let mut runs: Vec<Self> = entries
+            .flatten()
+            .filter_map(|entry| {
+                let run = RunId::parse(entry.file_name().to_str()?).ok()?;
+                let path = entry.path();
+                path.join("ledger.db")
+                    .exists()
+                    .then_some(Self { path, run })
+            })
+            .collect();
+        runs.sort_by(|a, b| b.run.cmp(&a.run));
+        Ok(runs)
     }
 
     /// The run's ID.
@@ -113,91 +121,47 @@ impl RunDir {
         &self.path
     }
 
-    /// The input, as its bytes were read.
-    pub fn input_path(&self) -> PathBuf {
+    /// The run's own copy of the input.
+    pub fn input(&self) -> PathBuf {
         self.path.join("input.csv")
     }
 
     /// The ledger.
-    pub fn ledger_path(&self) -> PathBuf {
+    pub fn ledger(&self) -> PathBuf {
         self.path.join("ledger.db")
     }
-
-    /// The results of all lines.
-    pub fn results_path(&self) -> PathBuf {
-        self.path.join("results.csv")
-    }
-
-    /// The lines that failed or were not finished.
-    pub fn failures_path(&self) -> PathBuf {
-        self.path.join("failures.csv")
-    }
-
-    /// The counts, for scripts.
-    pub fn summary_path(&self) -> PathBuf {
-        self.path.join("summary.json")
-    }
-
-    /// The report for people.
-    pub fn report_path(&self) -> PathBuf {
-        self.path.join("report.html")
-    }
-}
-
-/// The runs in a folder, newest first; none where there is no folder.
-pub(super) fn ids(runs_dir: &Path) -> Result<Vec<RunId>, LedgerError> {
-    let failed = |source| LedgerError::io(runs_dir, "read", source);
-    let entries = match fs::read_dir(runs_dir) {
-        Ok(entries) => entries,
-        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(failed(source)),
-    };
-    let mut ids = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
-        let id = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| RunId::parse(name).ok());
-        // `targets` may lie here too: a run is what has a ledger.
-        if let Some(id) = id.filter(|_| entry.path().join("ledger.db").exists()) {
-            ids.push(id);
-        }
-    }
-    ids.sort_unstable_by(|a, b| b.cmp(a));
-    Ok(ids)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn made(runs: &Path, id: &str) -> RunDir {
         let dir = RunDir::create(runs, &RunId::parse(id).unwrap()).unwrap();
-        fs::write(dir.ledger_path(), "").unwrap();
+        fs::write(dir.ledger(), "").unwrap();
         dir
     }
 
     #[test]
-    fn a_run_is_found_by_its_prefix_and_else_the_newest() {
+    fn a_run_is_found_by_its_prefix_and_else_the_newest_that_fits() {
         let base = tempfile::tempdir().unwrap();
         let runs = base.path().join("a/runs");
-        assert!(matches!(
-            RunDir::find(&runs, None),
-            Err(LedgerError::NoRun { .. })
-        ));
+        let find = |prefix| RunDir::find(&runs, prefix, "run", |_| true);
+        assert!(matches!(find(None), Err(LedgerError::NoRun { .. })));
         let old = made(&runs, "20261119-000000-aaaa");
         let new = made(&runs, "20261120-000000-bbbb");
-        assert_eq!(RunDir::find(&runs, None).unwrap(), new);
-        assert_eq!(RunDir::find(&runs, Some("20261119")).unwrap(), old);
+        assert_eq!(RunDir::list(&runs).unwrap(), [new.clone(), old.clone()]);
+        assert_eq!(find(None).unwrap(), new);
+        assert_eq!(find(Some("20261119")).unwrap(), old);
+        assert_eq!(find(Some("some/where/20261119-000000-aaaa/")).unwrap(), old);
         assert!(matches!(
-            RunDir::find(&runs, Some("2026")),
+            find(Some("2026")),
             Err(LedgerError::ManyRuns { .. })
         ));
-        assert!(matches!(
-            RunDir::find(&runs, Some("x")),
-            Err(LedgerError::NoRun { .. })
-        ));
+        assert!(matches!(find(Some("x")), Err(LedgerError::NoRun { .. })));
+        let fits = |dir: &RunDir| dir.run() == old.run();
+        assert_eq!(RunDir::find(&runs, None, "run", fits).unwrap(), old);
         let again = RunDir::create(&runs, old.run());
         assert!(matches!(again, Err(LedgerError::Exists { .. })));
     }
@@ -208,25 +172,19 @@ mod tests {
         use std::os::unix::fs::{PermissionsExt, symlink};
         let base = tempfile::tempdir().unwrap();
         let runs = base.path().join("runs");
-        let id = RunId::parse("20261120-000000-bbbb").unwrap();
-        let dir = RunDir::create(&runs, &id).unwrap();
-        for path in [&runs, dir.path()] {
-            assert_eq!(
-                fs::metadata(path).unwrap().permissions().mode() & 0o7777,
-                0o700
-            );
-        }
+        let dir = made(&runs, "20261120-000000-bbbb");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!((mode(&runs), mode(dir.path())), (0o700, 0o700));
+        let other = RunId::parse("20261120-000000-cccc").unwrap();
         let link = base.path().join("link");
         symlink(&runs, &link).unwrap();
-        let other = RunId::parse("20261120-000000-cccc").unwrap();
         assert!(matches!(
             RunDir::create(&link, &other),
             Err(LedgerError::Symlink { .. })
         ));
-        assert!(matches!(
-            RunDir::open(&link, &id),
-            Err(LedgerError::Symlink { .. })
-        ));
+        symlink(dir.path(), runs.join(other.as_str())).unwrap();
+        let through_a_link = RunDir::find(&runs, Some(other.as_str()), "run", |_| true);
+        assert!(matches!(through_a_link, Err(LedgerError::Symlink { .. })));
         let open = base.path().join("open");
         fs::create_dir(&open).unwrap();
         fs::set_permissions(&open, fs::Permissions::from_mode(0o770)).unwrap();

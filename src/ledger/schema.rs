@@ -26,9 +26,11 @@ CREATE TABLE progress (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     state TEXT NOT NULL
         CHECK (state IN ('created', 'planned', 'running', 'finished', 'stopped', 'interrupted')),
-    exit_code INTEGER, reason TEXT,
-    planned_at_ms INTEGER, started_at_ms INTEGER, finished_at_ms INTEGER
+    exit_code INTEGER, why TEXT NOT NULL DEFAULT '',
+    planned INTEGER NOT NULL DEFAULT 0, started_at_ms INTEGER NOT NULL, finished_at_ms INTEGER
 ) STRICT;
+-- Small notes beside the header.
+CREATE TABLE notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 -- One row for each process that worked on the run.
 CREATE TABLE sessions (
     session INTEGER PRIMARY KEY,
@@ -44,16 +46,16 @@ CREATE TABLE writes (
     verdict TEXT CHECK (verdict IN ('applied', 'not_applied', 'unknown')), http_status INTEGER,
     customer_id TEXT NOT NULL, reseller TEXT,
     kind TEXT NOT NULL CHECK (kind IN ('account', 'temporary', 'location')),
-    location_id TEXT, account_before TEXT, account_after TEXT,
-    service_before TEXT, service_after TEXT, profile_before TEXT, profile_after TEXT,
+    location_id TEXT, account_id_before TEXT, account_id_after TEXT,
+    service_id_before TEXT, service_id_after TEXT, profile_before TEXT, profile_after TEXT,
     correlation_id TEXT NOT NULL, noted_at_ms INTEGER NOT NULL, checksum INTEGER NOT NULL
 ) STRICT;
 -- What became of each line.
 CREATE TABLE outcomes (
     line INTEGER PRIMARY KEY,
     status TEXT NOT NULL, reason TEXT NOT NULL, message TEXT NOT NULL,
-    customer_id TEXT, account_before TEXT, account_after TEXT,
-    location_id TEXT, service_before TEXT, service_after TEXT, profile_before TEXT, profile_after TEXT,
+    customer_id TEXT, account_id_before TEXT, account_id_after TEXT,
+    location_id TEXT, service_id_before TEXT, service_id_after TEXT, profile_before TEXT, profile_after TEXT,
     http_status INTEGER, attempts INTEGER NOT NULL, correlation_id TEXT,
     finished_at_ms INTEGER NOT NULL, duration_ms INTEGER NOT NULL, checksum INTEGER NOT NULL
 ) STRICT;
@@ -63,8 +65,8 @@ CREATE TABLE seal (
     commits INTEGER NOT NULL
 ) STRICT;
 CREATE VIEW results AS
-    SELECT line, status, reason, message, customer_id, account_before, account_after, location_id,
-        service_before, service_after, profile_before, profile_after, http_status, attempts,
+    SELECT line, status, reason, message, customer_id, account_id_before, account_id_after, location_id,
+        service_id_before, service_id_after, profile_before, profile_after, http_status, attempts,
         correlation_id, datetime(finished_at_ms / 1000, 'unixepoch') AS finished_at, duration_ms
     FROM outcomes;
 CREATE VIEW failures AS
@@ -75,7 +77,6 @@ CREATE VIEW totals AS
 CREATE VIEW in_doubt AS
     SELECT * FROM writes WHERE verdict IS NULL OR verdict = 'unknown';
 INSERT INTO seal (id, commits) VALUES (1, 0);
-INSERT INTO progress (id, state) VALUES (1, 'created');
 ";
 
 /// Makes the tables in an empty file and switches it to write-ahead logging.

@@ -8,12 +8,9 @@ use super::seal::Seal;
 use super::{Calls, Header, Journal, JournalThread, LedgerError, Progress, RunDir, State};
 use super::{journal, private, schema};
 use crate::domain::Outcome;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Rows of one transaction when many are put in at once.
-const CHUNK: usize = 20_000;
 
 /// The record of one run. Readers may open it while a run is under way.
 #[derive(Debug)]
@@ -26,7 +23,7 @@ pub struct Ledger {
 impl Ledger {
     /// Makes the ledger of a new run; the file has mode 0600 from its creation.
     pub fn create(dir: &RunDir, header: &Header) -> Result<Self, LedgerError> {
-        let path = dir.ledger_path();
+        let path = dir.ledger();
         let file = private::create_private(&path).map_err(|source| match source.kind() {
             std::io::ErrorKind::AlreadyExists => LedgerError::Exists { path: path.clone() },
             _ => LedgerError::io(&path, "created", source),
@@ -59,7 +56,7 @@ impl Ledger {
     }
 
     fn open_with(dir: &RunDir, thorough: bool) -> Result<Self, LedgerError> {
-        let path = dir.ledger_path();
+        let path = dir.ledger();
         // Read before the ledger: a run under way goes on counting meanwhile.
         let witness = Seal::read(&path);
         let connection = schema::open(&path, thorough)?;
@@ -106,23 +103,21 @@ impl Ledger {
     }
 
     /// Opens the journal: takes the run's lock and starts the thread that commits.
-    pub fn journal(&self, now_ms: i64) -> Result<(Journal, JournalThread), LedgerError> {
-        journal::start(&self.header.run, &self.path, now_ms)
+    pub fn journal(&self) -> Result<(Journal, JournalThread), LedgerError> {
+        journal::start(&self.header.run, &self.path)
     }
 
-    /// How far the run is.
+    /// How far the run got.
     pub fn progress(&self) -> Result<Progress, LedgerError> {
-        let sql = "SELECT state, exit_code, reason, planned_at_ms, started_at_ms, finished_at_ms \
-                   FROM progress";
+        let sql = "SELECT state, exit_code, why, started_at_ms, finished_at_ms FROM progress";
         let (word, progress) = self.with(|connection| {
             connection.query_row(sql, (), |row| {
                 let progress = Progress {
                     state: State::Created,
                     exit_code: row.get(1)?,
-                    reason: row.get(2)?,
-                    planned_at_ms: row.get(3)?,
-                    started_at_ms: row.get(4)?,
-                    finished_at_ms: row.get(5)?,
+                    why: row.get(2)?,
+                    started_at_ms: row.get(3)?,
+                    finished_at_ms: row.get(4)?,
                 };
                 Ok((row.get::<_, String>(0)?, progress))
             })
@@ -132,53 +127,69 @@ impl Ledger {
         Ok(Progress { state, ..progress })
     }
 
-    /// Notes a new state. `Running` begins (and keeps the first beginning); the others end.
-    pub fn set_state(
-        &self,
-        state: State,
-        exit_code: Option<u8>,
-        reason: Option<&str>,
-        at_ms: i64,
-    ) -> Result<(), LedgerError> {
-        let (began, ended) = match state {
-            State::Created => (None, None),
-            State::Running => (Some(at_ms), None),
-            State::Planned | State::Finished | State::Stopped | State::Interrupted => {
-                (None, Some(at_ms))
-            }
-        };
-        let planned = (state == State::Planned).then_some(at_ms);
+    /// Notes how far the run got.
+    pub fn set_progress(&self, progress: &Progress) -> Result<(), LedgerError> {
+        let sql = "UPDATE progress SET state = ?1, exit_code = ?2, why = ?3, started_at_ms = ?4, \
+                   finished_at_ms = ?5, planned = planned OR ?6";
         self.with(|connection| {
             connection.execute(
-                "UPDATE progress SET state = ?1, exit_code = ?2, reason = ?3, \
-                 started_at_ms = COALESCE(started_at_ms, ?4), finished_at_ms = ?5, \
-                 planned_at_ms = COALESCE(planned_at_ms, ?6)",
-                params![state.as_str(), exit_code, reason, began, ended, planned],
+                sql,
+                params![
+                    progress.state.as_str(),
+                    progress.exit_code,
+                    progress.why,
+                    progress.started_at_ms,
+                    progress.finished_at_ms,
+                    progress.state == State::Planned,
+                ],
             )
         })
         .map(drop)
     }
 
-    /// Puts outcomes in before the run begins: what a plan found, or what must still be there for an undo.
-    /// Gives their number. Not atomic as a whole: set the state afterwards.
-    pub fn seed(&self, outcomes: impl IntoIterator<Item = Outcome>) -> Result<u64, LedgerError> {
-        let mut outcomes = outcomes.into_iter().peekable();
-        let mut seeded = 0;
-        while outcomes.peek().is_some() {
-            seeded += self.with(|connection| {
-                let transaction = connection.unchecked_transaction()?;
-                let mut rows = 0;
-                {
-                    let mut statement = transaction.prepare_cached(outcome_row::INSERT)?;
-                    for outcome in outcomes.by_ref().take(CHUNK) {
-                        outcome_row::insert(&mut statement, &outcome)?;
-                        rows += 1;
-                    }
-                }
-                transaction.commit().map(|()| rows)
-            })?;
-        }
-        Ok(seeded)
+    /// Whether `would_change` is this run's last word on a line: it was only to look, and has not gone on
+    /// to write since. In a run that writes, such a line is one that was not begun.
+    pub fn only_looks(&self) -> Result<bool, LedgerError> {
+        let planned: bool = self.with(|connection| {
+            connection.query_row("SELECT planned FROM progress", (), |row| row.get(0))
+        })?;
+        Ok(match self.progress()?.state {
+            State::Created | State::Planned => true,
+            State::Running | State::Finished | State::Stopped | State::Interrupted => {
+                self.header.command == "plan" && !planned
+            }
+        })
+    }
+
+    /// A note of the run that is not part of its header.
+    pub fn get(&self, key: &str) -> Result<Option<String>, LedgerError> {
+        let sql = "SELECT value FROM notes WHERE key = ?1";
+        self.with(|connection| {
+            connection
+                .query_row(sql, [key], |row| row.get(0))
+                .optional()
+        })
+    }
+
+    /// Keeps a note; never a secret.
+    pub fn set(&self, key: &str, value: &str) -> Result<(), LedgerError> {
+        let sql = "INSERT OR REPLACE INTO notes (key, value) VALUES (?1, ?2)";
+        self.with(|connection| connection.execute(sql, [key, value]))
+            .map(drop)
+    }
+
+    /// Puts outcomes in before the run begins, all or none: what a plan found, or what must still be there
+    /// for an undo.
+    pub fn seed(&mut self, outcomes: impl IntoIterator<Item = Outcome>) -> Result<(), LedgerError> {
+        self.with(|connection| {
+            let transaction = connection.unchecked_transaction()?;
+            let mut statement = transaction.prepare_cached(outcome_row::INSERT)?;
+            for outcome in outcomes {
+                outcome_row::insert(&mut statement, &outcome)?;
+            }
+            drop(statement);
+            transaction.commit()
+        })
     }
 
     /// The calls of all sessions together; the limit is the last session's.
@@ -255,7 +266,11 @@ fn insert_header(connection: &Connection, header: &Header) -> rusqlite::Result<(
     insert.raw_bind_parameter(11, &header.tool_version)?;
     insert.raw_bind_parameter(12, header.created_at_ms)?;
     insert.raw_bind_parameter(13, checksum(header))?;
-    insert.raw_execute().map(drop)
+    insert.raw_execute()?;
+    let progress = "INSERT INTO progress (id, state, started_at_ms) VALUES (1, 'created', ?1)";
+    connection
+        .execute(progress, [header.created_at_ms])
+        .map(drop)
 }
 
 fn read_header(connection: &Connection, path: &Path) -> Result<Header, LedgerError> {

@@ -10,11 +10,11 @@ use rusqlite::{Row, Statement, ToSql, params};
 use std::path::Path;
 
 pub(super) const COLUMNS: &str = "write_id, unit, line, attempt, verdict, http_status, customer_id, reseller, kind, \
-     location_id, account_before, account_after, service_before, service_after, profile_before, profile_after, \
+     location_id, account_id_before, account_id_after, service_id_before, service_id_after, profile_before, profile_after, \
      correlation_id, noted_at_ms, checksum";
 
 pub(super) const INSERT: &str = "INSERT INTO writes (unit, line, attempt, customer_id, reseller, kind, location_id, \
-     account_before, account_after, service_before, service_after, profile_before, profile_after, \
+     account_id_before, account_id_after, service_id_before, service_id_after, profile_before, profile_after, \
      correlation_id, noted_at_ms, checksum) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
 

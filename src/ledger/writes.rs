@@ -1,8 +1,7 @@
 //! The noted writes: in the order of noting, or those that `resume` and the reports must look at.
 
-use super::{Ledger, LedgerError, LineSet, Recorded, WriteId, write_row};
+use super::{Ledger, LedgerError, LineSet, Recorded, Verdict, WriteId, write_row};
 use crate::domain::Line;
-use std::collections::{BTreeMap, HashSet};
 use std::vec;
 
 /// Writes of one page.
@@ -18,43 +17,46 @@ impl Ledger {
         }
     }
 
-    /// All writes of the units for which `wanted` holds, in the order of noting.
-    pub fn writes_of_units(
-        &self,
-        mut wanted: impl FnMut(Line) -> bool,
-    ) -> Result<Vec<Recorded>, LedgerError> {
-        // The numbers first: whole rows of a million finished units would be read for nothing.
-        let places = self.places(|unit, _| wanted(unit))?;
-        places
-            .into_iter()
-            .map(|(_, write)| self.write(write))
-            .collect()
+    /// The units for which something was about to be written.
+    pub fn units_with_writes(&self) -> Result<LineSet, LedgerError> {
+        self.line_set("SELECT unit FROM writes")
     }
 
-    /// All writes of units in which a line with a noted write is not done, in the order of noting.
-    pub fn writes_of_open_units(&self) -> Result<Vec<Recorded>, LedgerError> {
+    /// Everything that was about to be written for one unit, in the order of noting. Without
+    /// [`Ledger::index_writes`] every write is looked at.
+    pub fn writes_of(&self, unit: Line) -> Result<Vec<Recorded>, LedgerError> {
+        let sql = format!(
+            "SELECT {} FROM writes WHERE unit = ?1 ORDER BY write_id",
+            write_row::COLUMNS
+        );
+        self.page(&sql, i64::from(unit))
+    }
+
+    /// Makes looking writes up by their unit fast; worth it once a run is resumed. While a run is under
+    /// way for the first time it would only cost.
+    pub fn index_writes(&self) -> Result<(), LedgerError> {
+        let sql = "CREATE INDEX IF NOT EXISTS writes_by_unit ON writes (unit)";
+        self.with(|connection| connection.execute_batch(sql))
+    }
+
+    /// Whether anything was ever about to be written.
+    pub fn has_writes(&self) -> Result<bool, LedgerError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM writes)";
+        self.with(|connection| connection.query_row(sql, (), |row| row.get(0)))
+    }
+
+    /// The writes of lines without a final outcome, that took effect or of which nobody knows: by line, and
+    /// for each line in the order of noting.
+    pub fn doubtful(&self) -> Result<Vec<Recorded>, LedgerError> {
         let done = self.done()?;
-        let open: HashSet<Line> = self
-            .places(|_, line| !done.contains(line))?
-            .into_iter()
-            .map(|(unit, _)| unit)
-            .collect();
-        if open.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.writes_of_units(|unit| open.contains(&unit))
-    }
-
-    /// The writes of each line that is not in `done`: killed or in doubt.
-    pub fn unfinished_writes(
-        &self,
-        done: &LineSet,
-    ) -> Result<BTreeMap<Line, Vec<Recorded>>, LedgerError> {
-        let mut found: BTreeMap<Line, Vec<Recorded>> = BTreeMap::new();
+        let mut found = Vec::new();
         for (_, write) in self.places(|_, line| !done.contains(line))? {
             let write = self.write(write)?;
-            found.entry(write.intent.line).or_default().push(write);
+            if write.verdict != Some(Verdict::NotApplied) {
+                found.push(write);
+            }
         }
+        found.sort_by_key(|write| (write.intent.line, write.id));
         Ok(found)
     }
 
@@ -84,15 +86,21 @@ impl Ledger {
             "SELECT {} FROM writes WHERE write_id = ?1",
             write_row::COLUMNS
         );
+        let mut page = self.page(&sql, i64::from(write))?;
+        page.pop()
+            .ok_or_else(|| LedgerError::sqlite(self.path(), rusqlite::Error::QueryReturnedNoRows))
+    }
+
+    fn page(&self, sql: &str, from: i64) -> Result<Vec<Recorded>, LedgerError> {
         let failed = |source| LedgerError::sqlite(self.path(), source);
         let connection = self.lock();
-        let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
-        let mut rows = statement.query([write]).map_err(failed)?;
-        let row = rows.next().map_err(failed)?;
-        let row = row
-            .ok_or(rusqlite::Error::QueryReturnedNoRows)
-            .map_err(failed)?;
-        write_row::read(self.path(), row)
+        let mut statement = connection.prepare_cached(sql).map_err(failed)?;
+        let mut rows = statement.query([from]).map_err(failed)?;
+        let mut page = Vec::new();
+        while let Some(row) = rows.next().map_err(failed)? {
+            page.push(write_row::read(self.path(), row)?);
+        }
+        Ok(page)
     }
 }
 
@@ -110,15 +118,7 @@ impl Writes<'_> {
             "SELECT {} FROM writes WHERE write_id > ?1 ORDER BY write_id LIMIT {PAGE}",
             write_row::COLUMNS
         );
-        let path = self.ledger.path();
-        let failed = |source| LedgerError::sqlite(path, source);
-        let connection = self.ledger.lock();
-        let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
-        let mut rows = statement.query([after]).map_err(failed)?;
-        let mut page = Vec::new();
-        while let Some(row) = rows.next().map_err(failed)? {
-            page.push(write_row::read(path, row)?);
-        }
+        let page = self.ledger.page(&sql, after)?;
         self.after = page.last().map(|last: &Recorded| {
             let WriteId(number) = last.id;
             number

@@ -8,7 +8,7 @@ use std::process::Command;
 #[test]
 fn what_is_noted_is_read_back() {
     let (_base, dir, ledger) = fresh();
-    let (journal, thread) = ledger.journal(1).unwrap();
+    let (journal, thread) = ledger.journal().unwrap();
     let settled = Settled {
         verdict: Verdict::Unknown,
         http_status: Some(504),
@@ -42,7 +42,8 @@ fn what_is_noted_is_read_back() {
         journal.flush().await.unwrap();
         assert_eq!(ledger.calls().unwrap(), calls);
     });
-    thread.join().unwrap();
+    drop(journal);
+    thread.join();
     let again = Ledger::open(&dir).unwrap();
     assert_eq!(again.header(), &header());
     let writes: Vec<Recorded> = again.writes().map(Result::unwrap).collect();
@@ -60,38 +61,43 @@ fn what_is_noted_is_read_back() {
 fn a_second_journal_of_one_run_is_refused() {
     let (_base, dir, ledger) = fresh();
     assert!(!ledger.is_live());
-    let (_journal, thread) = ledger.journal(1).unwrap();
+    let (journal, thread) = ledger.journal().unwrap();
     assert!(ledger.is_live());
     let second = Ledger::open(&dir).unwrap();
-    assert!(matches!(second.journal(2), Err(LedgerError::Held { .. })));
-    thread.join().unwrap();
+    assert!(matches!(second.journal(), Err(LedgerError::Held { .. })));
+    drop(journal);
+    thread.join();
     assert!(!ledger.is_live());
-    second.journal(3).expect("the first one has ended");
+    second.journal().expect("the first one has ended");
 }
 
 #[test]
-fn a_closed_journal_accepts_nothing() {
+fn a_thread_without_a_runtime_can_note_and_wait_for_room() {
     let (_base, _dir, ledger) = fresh();
-    let (journal, thread) = ledger.journal(1).unwrap();
-    thread.join().unwrap();
-    runtime().block_on(async {
-        let refused = journal.intend(intent(2, 2, "c1", rename("a", "b"))).await;
-        assert!(matches!(refused, Err(LedgerError::Closed)));
-        assert!(matches!(journal.flush().await, Err(LedgerError::Closed)));
+    let (journal, thread) = ledger.journal().unwrap();
+    let feeder = journal.clone();
+    let feeding = std::thread::spawn(move || {
+        for line in 2..5002 {
+            feeder.blocking_outcome(full_outcome(line)).unwrap();
+        }
     });
+    feeding.join().unwrap();
+    drop(journal);
+    thread.join();
+    assert_eq!(ledger.done().unwrap().len(), 5000);
 }
 
 #[test]
 fn after_a_failed_commit_everybody_is_told_and_nothing_is_accepted() {
     let (_base, dir, ledger) = fresh();
-    let (journal, thread) = ledger.journal(1).unwrap();
+    let (journal, thread) = ledger.journal().unwrap();
     runtime().block_on(async {
         journal
             .intend(intent(2, 2, "c1", rename("a", "b")))
             .await
             .unwrap();
         // A trigger that refuses stands in for whatever makes a commit fail.
-        let other = rusqlite::Connection::open(dir.ledger_path()).unwrap();
+        let other = rusqlite::Connection::open(dir.ledger()).unwrap();
         other
             .execute_batch(
                 "CREATE TRIGGER full BEFORE INSERT ON writes BEGIN SELECT RAISE(ABORT, 'no'); END",
@@ -116,31 +122,33 @@ fn after_a_failed_commit_everybody_is_told_and_nothing_is_accepted() {
                 .contains("ledger.db")
         );
     });
-    assert!(thread.join().is_err());
+    drop(journal);
+    thread.join();
     assert_eq!(ledger.writes().count(), 1);
 }
 
 #[test]
 fn outcomes_of_one_unit_take_the_place_of_what_was_there() {
-    let (_base, _dir, ledger) = fresh();
+    let (_base, _dir, mut ledger) = fresh();
     let seeded = (2..5).map(|line| Outcome::bare(line, Status::WouldChange));
-    assert_eq!(ledger.seed(seeded).unwrap(), 3);
+    ledger.seed(seeded).unwrap();
     assert!(ledger.done().unwrap().is_empty());
-    let (journal, thread) = ledger.journal(1).unwrap();
+    let (journal, thread) = ledger.journal().unwrap();
     runtime().block_on(async {
         journal
             .outcomes(vec![full_outcome(2), full_outcome(4)])
             .await
             .unwrap();
     });
-    thread.join().unwrap();
+    drop(journal);
+    thread.join();
     assert_eq!(ledger.done().unwrap(), [2, 4].into_iter().collect());
-    assert_eq!(ledger.outcome(4).unwrap(), Some(full_outcome(4)));
+    assert_eq!(ledger.outcome_of(4).unwrap(), Some(full_outcome(4)));
     assert_eq!(
-        ledger.outcome(3).unwrap().unwrap().status,
+        ledger.outcome_of(3).unwrap().unwrap().status,
         Status::WouldChange
     );
-    assert_eq!(ledger.outcome(9).unwrap(), None);
+    assert_eq!(ledger.outcome_of(9).unwrap(), None);
 }
 
 /// Not a test of its own: notes writes until it is made to crash, and says which were acknowledged.
@@ -149,8 +157,8 @@ fn child_that_crashes() {
     let Some(runs) = std::env::var_os("IDSHIFT_TEST_RUNS") else {
         return;
     };
-    let dir = RunDir::open(runs.as_ref(), &RunId::parse(RUN).unwrap()).unwrap();
-    let (journal, _thread) = Ledger::open(&dir).unwrap().journal(1).unwrap();
+    let dir = RunDir::find(runs.as_ref(), Some(RUN), "run", |_| true).unwrap();
+    let (journal, _thread) = Ledger::open(&dir).unwrap().journal().unwrap();
     runtime().block_on(async {
         for line in 2.. {
             journal
@@ -194,7 +202,7 @@ fn what_cannot_be_noted_is_refused_and_what_was_is_there() {
         acknowledged.len() > 10 && noted == acknowledged,
         "{noted:?} {acknowledged:?}"
     );
-    let (journal, _thread) = ledger.journal(2).unwrap();
+    let (journal, _thread) = ledger.journal().unwrap();
     runtime()
         .block_on(journal.intend(intent(2, 2, "c1", rename("a", "b"))))
         .expect("there is room again");
@@ -246,7 +254,7 @@ fn what_was_acknowledged_survives_a_crash_at_every_step() {
 fn files_are_private_from_their_creation() {
     use std::os::unix::fs::PermissionsExt;
     let (_base, dir, ledger) = fresh();
-    let (journal, thread) = ledger.journal(1).unwrap();
+    let (journal, thread) = ledger.journal().unwrap();
     runtime()
         .block_on(async { journal.outcome(full_outcome(2)).await })
         .unwrap();
@@ -258,5 +266,6 @@ fn files_are_private_from_their_creation() {
         seen += 1;
     }
     assert!(seen >= 4, "ledger, log, shared memory, lock");
-    thread.join().unwrap();
+    drop(journal);
+    thread.join();
 }

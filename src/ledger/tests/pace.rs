@@ -16,8 +16,8 @@ fn rate(what: &str, rows: u32, began: SystemTime) {
 fn pace_of_intents_and_outcomes() {
     let base = tempfile::tempdir_in(".").unwrap();
     let dir = RunDir::create(&base.path().join("runs"), &RunId::parse(RUN).unwrap()).unwrap();
-    let ledger = Ledger::create(&dir, &header()).unwrap();
-    let (journal, thread) = ledger.journal(1).unwrap();
+    let mut ledger = Ledger::create(&dir, &header()).unwrap();
+    let (journal, thread) = ledger.journal().unwrap();
     for waiters in [1_u32, 8, 64, 256] {
         let rows = waiters * if waiters == 1 { 500 } else { 1500 };
         let began = SystemTime::now();
@@ -51,6 +51,18 @@ fn pace_of_intents_and_outcomes() {
             began,
         );
     }
+    many(&journal);
+    drop(journal);
+    thread.join();
+    let began = SystemTime::now();
+    let seeds = (0..1_000_000).map(|line| full_outcome(2_000_000 + line));
+    ledger.seed(seeds).unwrap();
+    rate("outcomes seeded", 1_000_000, began);
+    drop(ledger);
+    reading(&dir);
+}
+
+fn many(journal: &Journal) {
     let began = SystemTime::now();
     runtime().block_on(async {
         for line in 0..1_000_000 {
@@ -59,14 +71,11 @@ fn pace_of_intents_and_outcomes() {
         journal.flush().await.unwrap();
     });
     rate("outcomes through the journal", 1_000_000, began);
-    thread.join().unwrap();
+}
+
+fn reading(dir: &RunDir) {
     let began = SystemTime::now();
-    let many = (0..1_000_000).map(|line| full_outcome(2_000_000 + line));
-    ledger.seed(many).unwrap();
-    rate("outcomes seeded", 1_000_000, began);
-    drop(ledger);
-    let began = SystemTime::now();
-    let ledger = Ledger::open(&dir).unwrap();
+    let ledger = Ledger::open(dir).unwrap();
     rate("open and check, rows", 2_000_000, began);
     let began = SystemTime::now();
     assert_eq!(ledger.outcomes().map(Result::unwrap).count(), 2_000_000);
@@ -80,6 +89,6 @@ fn pace_of_intents_and_outcomes() {
     let began = SystemTime::now();
     let states = ledger.final_states().unwrap().map(Result::unwrap).count();
     rate("final states", u32::try_from(states).unwrap(), began);
-    let size = std::fs::metadata(dir.ledger_path()).unwrap().len();
+    let size = std::fs::metadata(dir.ledger()).unwrap().len();
     println!("file: {} MB", size / 1_000_000);
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 #[test]
 fn pages_are_turned_without_losing_a_line() {
-    let (_base, _dir, ledger) = fresh();
+    let (_base, _dir, mut ledger) = fresh();
     let lines = (2..5000).chain(9000..9001);
     ledger.seed(lines.clone().map(full_outcome)).unwrap();
     let seen: Vec<Line> = ledger.outcomes().map(|one| one.unwrap().line).collect();
@@ -17,7 +17,7 @@ fn pages_are_turned_without_losing_a_line() {
 
 #[test]
 fn lines_are_done_counted_and_told_apart() {
-    let (_base, _dir, ledger) = fresh();
+    let (_base, _dir, mut ledger) = fresh();
     let all = Status::ALL.into_iter().zip(2..);
     ledger
         .seed(
@@ -46,16 +46,25 @@ fn lines_are_done_counted_and_told_apart() {
 }
 
 #[test]
-fn resume_gets_all_writes_of_open_units_and_no_others() {
+fn resume_gets_the_writes_of_a_unit_and_the_reports_those_in_doubt() {
     let (_base, _dir, ledger) = fresh();
-    let (journal, thread) = ledger.journal(1).unwrap();
+    assert!(!ledger.has_writes().unwrap());
+    let (journal, thread) = ledger.journal().unwrap();
     runtime().block_on(async {
         // Unit 2 is a swap that was killed half-way: its line 3 is done, its line 2 parked.
-        for (unit, line) in [(2, 2), (5, 5), (2, 3), (6, 6)] {
-            journal
+        let mut ids = Vec::new();
+        for (unit, line) in [(2, 2), (5, 5), (2, 3), (6, 6), (7, 7)] {
+            let noted = journal
                 .intend(intent(unit, line, "c1", rename("a", "b")))
-                .await
-                .unwrap();
+                .await;
+            ids.push(noted.unwrap());
+        }
+        for (id, verdict) in [(ids[0], Verdict::Applied), (ids[4], Verdict::NotApplied)] {
+            let settled = Settled {
+                verdict,
+                http_status: None,
+            };
+            journal.settle(id, settled).await.unwrap();
         }
         journal
             .outcomes(vec![full_outcome(3), full_outcome(5)])
@@ -64,51 +73,94 @@ fn resume_gets_all_writes_of_open_units_and_no_others() {
         let skipped = Outcome::bare(6, Status::Skipped(Skipped::Guard));
         journal.outcome(skipped).await.unwrap();
     });
-    thread.join().unwrap();
+    drop(journal);
+    thread.join();
     let lines =
         |writes: Vec<Recorded>| writes.iter().map(|one| one.intent.line).collect::<Vec<_>>();
-    assert_eq!(lines(ledger.writes_of_open_units().unwrap()), [2, 3, 6]);
+    for indexed in [false, true] {
+        assert_eq!(
+            lines(ledger.writes_of(2).unwrap()),
+            [2, 3],
+            "indexed: {indexed}"
+        );
+        assert!(ledger.writes_of(3).unwrap().is_empty());
+        ledger.index_writes().unwrap();
+    }
     assert_eq!(
-        lines(ledger.writes_of_units(|unit| unit == 5).unwrap()),
-        [5]
+        ledger.units_with_writes().unwrap(),
+        [2, 5, 6, 7].into_iter().collect()
     );
-    let unfinished = ledger.unfinished_writes(&ledger.done().unwrap()).unwrap();
-    assert_eq!(unfinished.keys().copied().collect::<Vec<_>>(), [2, 6]);
+    assert!(ledger.has_writes().unwrap());
+    assert_eq!(lines(ledger.doubtful().unwrap()), [2, 6]);
 }
 
 #[test]
-fn the_state_keeps_its_first_beginning() {
+fn the_state_is_read_back_as_it_was_noted() {
     let (_base, dir, ledger) = fresh();
-    assert_eq!(ledger.progress().unwrap().state, State::Created);
-    ledger.set_state(State::Running, None, None, 10).unwrap();
-    ledger
-        .set_state(State::Stopped, Some(4), Some("outage"), 20)
-        .unwrap();
-    let stopped = Ledger::open(&dir).unwrap().progress().unwrap();
-    assert_eq!(stopped.reason.as_deref(), Some("outage"));
+    let made = ledger.progress().unwrap();
     assert_eq!(
-        (stopped.exit_code, stopped.finished_at_ms),
-        (Some(4), Some(20))
-    );
-    ledger.set_state(State::Running, None, None, 30).unwrap();
-    let again = ledger.progress().unwrap();
-    assert_eq!(
-        (again.started_at_ms, again.finished_at_ms, again.exit_code),
-        (Some(10), None, None)
+        (made.state, made.started_at_ms),
+        (State::Created, header().created_at_ms)
     );
     for state in State::ALL {
-        assert_eq!(State::parse(state.as_str()), Some(state));
-        ledger.set_state(state, None, None, 40).unwrap();
-        assert_eq!(ledger.progress().unwrap().state, state);
+        let progress = Progress {
+            state,
+            exit_code: Some(4),
+            why: "outage".to_owned(),
+            started_at_ms: 10,
+            finished_at_ms: Some(20),
+        };
+        ledger.set_progress(&progress).unwrap();
+        assert_eq!(Ledger::open(&dir).unwrap().progress().unwrap(), progress);
+    }
+    assert_eq!(ledger.get("forecast").unwrap(), None);
+    ledger.set("forecast", "1").unwrap();
+    ledger.set("forecast", "{}").unwrap();
+    assert_eq!(ledger.get("forecast").unwrap().as_deref(), Some("{}"));
+}
+
+#[test]
+fn a_plan_that_is_carried_out_no_longer_only_looks() {
+    for (command, states, only_looks) in [
+        ("plan", &[State::Running][..], true),
+        ("plan", &[State::Interrupted], true),
+        ("plan", &[State::Running, State::Planned], true),
+        (
+            "plan",
+            &[State::Planned, State::Running, State::Stopped],
+            false,
+        ),
+        ("apply", &[State::Running], false),
+        ("undo", &[State::Planned, State::Running], false),
+    ] {
+        let base = tempfile::tempdir().unwrap();
+        let dir = RunDir::create(&base.path().join("runs"), &RunId::parse(RUN).unwrap()).unwrap();
+        let header = Header {
+            command: command.to_owned(),
+            ..header()
+        };
+        let ledger = Ledger::create(&dir, &header).unwrap();
+        for state in states {
+            let progress = Progress {
+                state: *state,
+                ..ledger.progress().unwrap()
+            };
+            ledger.set_progress(&progress).unwrap();
+        }
+        assert_eq!(
+            ledger.only_looks().unwrap(),
+            only_looks,
+            "{command} {states:?}"
+        );
     }
 }
 
 #[test]
 fn a_person_can_ask_with_sqlite() {
-    let (_base, dir, ledger) = fresh();
+    let (_base, dir, mut ledger) = fresh();
     let failed = Outcome::bare(2, Status::Failed(Failed::NotFound));
     ledger.seed([failed, full_outcome(3)]).unwrap();
-    let person = rusqlite::Connection::open(dir.ledger_path()).unwrap();
+    let person = rusqlite::Connection::open(dir.ledger()).unwrap();
     let ask = |sql: &str| {
         person
             .query_row(sql, (), |row| row.get::<_, String>(0))
@@ -135,7 +187,7 @@ proptest! {
     fn any_outcome_comes_back_as_it_was(
         rows in proptest::collection::btree_map(2_u32..9, (0..Status::ALL.len(), any_text(), any_text(), any::<u64>()), 1..5)
     ) {
-        let (_base, _dir, ledger) = fresh();
+        let (_base, _dir, mut ledger) = fresh();
         let expected: Vec<Outcome> = rows.into_iter().map(|(line, (status, message, id, number))| Outcome {
             message,
             customer: CustomerId::new(&id).ok(),
