@@ -146,6 +146,13 @@ pub(super) struct RunLock {
 
 impl RunLock {
     pub(super) fn acquire(path: &Path, run: &str) -> Result<Self, LedgerError> {
+        // Whoever only looks if the run is alive holds the lock for two system calls.
+        for _ in 0..100 {
+            if let Ok(file) = hold(path, run) {
+                return Ok(Self { _file: file });
+            }
+            std::thread::yield_now();
+        }
         hold(path, run).map(|file| Self { _file: file })
     }
 

@@ -5,8 +5,12 @@ use super::*;
 #[test]
 #[ignore = "measures: cargo test --release --lib pace_of_reports -- --ignored --nocapture"]
 fn pace_of_reports() {
-    use std::fmt::Write;
-    let mut input = String::from("accountId,newAccountId,serviceId,note\n");
+    use std::io::Write;
+    let mut run = run("apply", "");
+    let mut input = std::io::BufWriter::new(fs::File::create(run.dir.input()).unwrap());
+    input
+        .write_all(b"accountId,newAccountId,serviceId,note\n")
+        .unwrap();
     for line in 0..1_000_000 {
         writeln!(
             input,
@@ -14,7 +18,7 @@ fn pace_of_reports() {
         )
         .unwrap();
     }
-    let mut run = run("apply", &input);
+    drop(input);
     let outcome = |line: Line| Outcome {
         customer: CustomerId::new(format!("customer-{line}")).ok(),
         correlation: Some("3f0b7c1e-8f5e-4a53-9a55-0c8f4c3f3b1d".to_owned()),
