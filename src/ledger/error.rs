@@ -26,6 +26,17 @@ pub enum LedgerError {
         /// The file that was written.
         path: PathBuf,
     },
+    /// The disk reported an error while the ledger was written or read.
+    #[error(
+        "the disk failed under {}: {source}. Look at the disk and its room, then `idshift resume`",
+        path.display()
+    )]
+    Disk {
+        /// The ledger.
+        path: PathBuf,
+        /// SQLite's word.
+        source: rusqlite::Error,
+    },
     /// The record contradicts itself.
     #[error(
         "the ledger {} is damaged: {what}. It was left as it is, and nothing was sent. Restore the run's folder from a copy, \
@@ -196,13 +207,24 @@ impl LedgerError {
         let what = source.to_string();
         match source.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full { path },
+            // The shared memory beside the log could not grow: that is a full disk, too.
+            Some(ErrorCode::SystemIoFailure)
+                if source.sqlite_error().is_some_and(|error| {
+                    error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+                }) =>
+            {
+                Self::Full { path }
+            }
+            Some(ErrorCode::SystemIoFailure) => Self::Disk { path, source },
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly { path },
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, what },
             Some(ErrorCode::NotADatabase) => Self::NotALedger { path, what },
             _ if matches!(source, rusqlite::Error::FromSqlConversionFailure(..))
                 || matches!(source, rusqlite::Error::InvalidColumnType(..))
                 || matches!(source, rusqlite::Error::IntegralValueOutOfRange(..))
-                || matches!(source, rusqlite::Error::Utf8Error(..)) =>
+                || matches!(source, rusqlite::Error::Utf8Error(..))
+                // Our SQL is constant: what it names is missing from the file.
+                || matches!(source, rusqlite::Error::SqlInputError { .. }) =>
             {
                 Self::Damaged { path, what }
             }

@@ -1,10 +1,12 @@
-//! What a run left behind: for each customer and each location, from the first write's before to the last
-//! write's after. A swap that was rolled back left nothing.
+//! What a run left behind, customer by customer: what `undo` puts back.
+//!
+//! The same fold as for [`FinalState`](super::FinalState), with one difference: a write of which nobody knows
+//! if it took effect counts, because whoever puts things back reads first anyway.
 
-use super::rows::{WRITE_COLUMNS, recorded};
-use super::{Ledger, LedgerError, Recorded, Spot, Write};
+use super::final_state::{Change, FinalState};
+use super::{Ledger, LedgerError, Spot, Write};
 use crate::domain::{AccountId, CustomerId, Line, LocationId, Reseller};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 /// What was left at one customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,81 +21,91 @@ pub struct Left {
     pub account: Option<(Option<AccountId>, Option<AccountId>)>,
     /// Whether the customer carries a parking ID.
     pub parked: bool,
-    /// Locations, before and after, where they were written.
+    /// Locations, before and after, where they were written; a half that was not is `None` in both.
     pub locations: Vec<(LocationId, Spot, Spot)>,
 }
 
 impl Ledger {
-    /// Everything that this run's writes (may) have changed, by the first line that did.
-    ///
-    /// A write in doubt counts: whoever puts things back reads first anyway.
+    /// Everything that this run's writes (may) have changed, by the first line that did. A swap that was
+    /// rolled back left nothing.
     pub fn left(&self) -> Result<Vec<Left>, LedgerError> {
-        let sql = format!(
-            "SELECT {WRITE_COLUMNS} FROM write WHERE verdict IS NOT 'not_applied' ORDER BY id"
-        );
-        let mut all: BTreeMap<(CustomerId, Option<Reseller>), Left> = BTreeMap::new();
-        for write in self.rows(&sql, &[], recorded)? {
-            let intent = &write.intent;
-            let key = (intent.customer.clone(), intent.reseller.clone());
-            let left = all.entry(key).or_insert_with(|| Left {
-                line: intent.line,
-                customer: intent.customer.clone(),
-                reseller: intent.reseller.clone(),
-                account: None,
-                parked: false,
-                locations: Vec::new(),
-            });
-            left.fold(&write);
+        let mut places: HashMap<(CustomerId, Option<Reseller>), usize> = HashMap::new();
+        let mut all: Vec<Left> = Vec::new();
+        for state in self.final_states()? {
+            let state = state?;
+            let key = (state.customer.clone(), state.reseller.clone());
+            let place = *places.entry(key).or_insert(all.len());
+            if place == all.len() {
+                all.push(Left {
+                    line: state.line,
+                    customer: state.customer.clone(),
+                    reseller: state.reseller.clone(),
+                    account: None,
+                    parked: false,
+                    locations: Vec::new(),
+                });
+            }
+            all[place].take(state);
         }
-        let mut left: Vec<Left> = all.into_values().filter(Left::is_something).collect();
-        left.sort_by_key(|left| left.line);
-        Ok(left)
+        all.retain(|left| left.account.is_some() || !left.locations.is_empty());
+        all.sort_by_key(|left| left.line);
+        Ok(all)
     }
 }
 
 impl Left {
-    fn fold(&mut self, write: &Recorded) {
-        self.line = self.line.min(write.intent.line);
-        match &write.intent.write {
-            Write::Account {
+    fn take(&mut self, state: FinalState) {
+        self.line = self.line.min(state.first_line);
+        let state = state.if_it_took_effect();
+        if !state.change.is_change() {
+            return;
+        }
+        match state.change {
+            Change::Account {
                 before,
                 after,
                 temporary,
             } => {
-                let account = self.account.get_or_insert_with(|| (before.clone(), None));
-                account.1.clone_from(after);
-                self.parked = *temporary;
+                self.account = Some((before, after));
+                self.parked = temporary;
             }
-            Write::Location {
+            Change::Location {
                 location,
                 before,
                 after,
-            } => {
-                let at = self
-                    .locations
-                    .iter()
-                    .position(|(known, ..)| known == location);
-                let at = at.unwrap_or_else(|| {
-                    self.locations
-                        .push((location.clone(), before.clone(), before.clone()));
-                    self.locations.len() - 1
-                });
-                let spot = &mut self.locations[at].2;
-                if after.service.is_some() {
-                    spot.service.clone_from(&after.service);
-                }
-                spot.profile = after.profile.or(spot.profile);
-            }
+            } => self.locations.push((location, before, after)),
         }
     }
+}
 
-    fn is_something(&self) -> bool {
-        self.account
-            .as_ref()
-            .is_some_and(|(before, after)| before != after)
-            || self
-                .locations
-                .iter()
-                .any(|(_, before, after)| before != after)
+impl FinalState {
+    /// The same, if the write in doubt took effect.
+    fn if_it_took_effect(mut self) -> Self {
+        match (&mut self.change, self.in_doubt.take()) {
+            (
+                Change::Account {
+                    after, temporary, ..
+                },
+                Some(Write::Account {
+                    after: written,
+                    temporary: parked,
+                    ..
+                }),
+            ) => {
+                *after = written;
+                *temporary = parked;
+            }
+            (
+                Change::Location { before, after, .. },
+                Some(Write::Location {
+                    before: found,
+                    after: written,
+                    ..
+                }),
+            ) => super::final_state::overlay(before, after, &found, &written),
+            // One thing has one kind of write: there is no other pair but that without a doubt.
+            (Change::Account { .. } | Change::Location { .. }, _) => {}
+        }
+        self
     }
 }

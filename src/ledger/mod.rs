@@ -10,34 +10,48 @@
 //! - [`Ledger`]: one run's record: header, state, queries
 //! - [`Journal`]: the way in, for many tasks at once; one thread commits in groups
 //! - [`judge`]: what a read-back says about a write, live and on `resume`
-//! - [`Left`]: what a run left behind, for `undo`
+//! - [`FinalState`], [`Left`]: what a run left behind, for `verify` and `undo`
 
+mod checksum;
 mod crash;
 mod error;
+mod final_state;
+mod header;
 mod journal;
 mod left;
 mod lines;
 mod lock;
 mod mounts;
+mod outcome_row;
+mod outcomes;
 mod private;
-mod queries;
+mod queue;
 mod record;
-mod rows;
 mod run_dir;
 mod run_id;
+mod schema;
+mod seal;
 mod store;
 mod transition;
+mod write_row;
+mod writes;
 
 pub use crash::crash_point;
 pub use error::LedgerError;
+pub use final_state::{Change, FinalState, FinalStates};
+pub use header::{Header, Progress, State};
 pub use journal::{Journal, JournalThread};
 pub use left::Left;
 pub use lines::LineSet;
 pub use lock::{Holder, TargetLock};
+pub use outcomes::{Counted, Outcomes};
 pub use private::{create_private, sync_folder};
-pub use queries::{Counted, Outcomes};
 pub use record::{Calls, Intent, Recorded, Settled, Spot, Verdict, Write, WriteId};
 pub use run_dir::RunDir;
 pub use run_id::RunId;
-pub use store::{Header, Ledger, Progress, State};
+pub use store::Ledger;
 pub use transition::{Judgement, Seen, judge};
+pub use writes::Writes;
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Where a run lives: a folder that only its owner may enter.
 
-use super::private::{check_folder, create_folder};
+use super::private::{check_folder, create_folder, sync_folder};
 use super::{LedgerError, RunId, mounts};
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,7 @@ impl RunDir {
             std::io::ErrorKind::AlreadyExists => LedgerError::Exists { path: path.clone() },
             _ => LedgerError::io(&path, "made", source),
         })?;
+        sync_folder(runs_dir).map_err(|source| LedgerError::io(runs_dir, "synced", source))?;
         Ok(Self {
             path,
             run: run.clone(),
@@ -56,7 +57,8 @@ impl RunDir {
             return all
                 .into_iter()
                 .find(|dir| fits(dir))
-                .ok_or_else(|| none(wanted.to_owned()));
+                .ok_or_else(|| none(wanted.to_owned()))?
+                .checked();
         };
         // A path to the folder is understood as well.
         let prefix = prefix
@@ -65,18 +67,27 @@ impl RunDir {
             .next()
             .unwrap_or(prefix);
         RunId::parse(prefix)?;
+        if let Some(exact) = all.iter().find(|dir| dir.run.as_str() == prefix) {
+            return exact.clone().checked();
+        }
         let mut found: Vec<Self> = all
             .into_iter()
             .filter(|dir| dir.run.as_str().starts_with(prefix))
             .collect();
         match found.len() {
             0 => Err(none(format!("run `{prefix}`"))),
-            1 => Ok(found.remove(0)),
+            1 => found.remove(0).checked(),
             _ => Err(LedgerError::ManyRuns {
                 prefix: prefix.to_owned(),
                 found: found.iter().map(|dir| dir.run.to_string()).collect(),
             }),
         }
+    }
+
+    /// What is read and written here must be its owner's alone.
+    fn checked(self) -> Result<Self, LedgerError> {
+        check_folder(&self.path)?;
+        Ok(self)
     }
 
     /// All runs, the newest first.
@@ -118,5 +129,68 @@ impl RunDir {
     /// The ledger.
     pub fn ledger(&self) -> PathBuf {
         self.path.join("ledger.db")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn made(runs: &Path, id: &str) -> RunDir {
+        let dir = RunDir::create(runs, &RunId::parse(id).unwrap()).unwrap();
+        fs::write(dir.ledger(), "").unwrap();
+        dir
+    }
+
+    #[test]
+    fn a_run_is_found_by_its_prefix_and_else_the_newest_that_fits() {
+        let base = tempfile::tempdir().unwrap();
+        let runs = base.path().join("a/runs");
+        let find = |prefix| RunDir::find(&runs, prefix, "run", |_| true);
+        assert!(matches!(find(None), Err(LedgerError::NoRun { .. })));
+        let old = made(&runs, "20261119-000000-aaaa");
+        let new = made(&runs, "20261120-000000-bbbb");
+        assert_eq!(RunDir::list(&runs).unwrap(), [new.clone(), old.clone()]);
+        assert_eq!(find(None).unwrap(), new);
+        assert_eq!(find(Some("20261119")).unwrap(), old);
+        assert_eq!(find(Some("some/where/20261119-000000-aaaa/")).unwrap(), old);
+        assert!(matches!(
+            find(Some("2026")),
+            Err(LedgerError::ManyRuns { .. })
+        ));
+        assert!(matches!(find(Some("x")), Err(LedgerError::NoRun { .. })));
+        let fits = |dir: &RunDir| dir.run() == old.run();
+        assert_eq!(RunDir::find(&runs, None, "run", fits).unwrap(), old);
+        let again = RunDir::create(&runs, old.run());
+        assert!(matches!(again, Err(LedgerError::Exists { .. })));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn folders_are_private_and_strange_ones_are_refused() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let base = tempfile::tempdir().unwrap();
+        let runs = base.path().join("runs");
+        let dir = made(&runs, "20261120-000000-bbbb");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!((mode(&runs), mode(dir.path())), (0o700, 0o700));
+        let other = RunId::parse("20261120-000000-cccc").unwrap();
+        let link = base.path().join("link");
+        symlink(&runs, &link).unwrap();
+        assert!(matches!(
+            RunDir::create(&link, &other),
+            Err(LedgerError::Symlink { .. })
+        ));
+        symlink(dir.path(), runs.join(other.as_str())).unwrap();
+        let through_a_link = RunDir::find(&runs, Some(other.as_str()), "run", |_| true);
+        assert!(matches!(through_a_link, Err(LedgerError::Symlink { .. })));
+        let open = base.path().join("open");
+        fs::create_dir(&open).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o770)).unwrap();
+        assert!(matches!(
+            RunDir::create(&open, &other),
+            Err(LedgerError::Writable { .. })
+        ));
     }
 }

@@ -1,346 +1,313 @@
-//! The file: its making, its opening, its header and its state.
+//! One run's ledger: made, opened, and asked for its header and state. The queries are in `outcomes`,
+//! `writes` and `final_state`; the way in while a run is under way is the journal.
 
-use super::journal::{Journal, JournalThread};
-use super::private::{create_private, sync_folder};
-use super::{Calls, LedgerError, RunDir};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
-use std::path::PathBuf;
-use std::time::Duration;
+use super::checksum::Checksum;
+use super::lock::RunLock;
+use super::outcome_row::{self, damaged};
+use super::seal::Seal;
+use super::{Calls, Header, Journal, JournalThread, LedgerError, Progress, RunDir, State};
+use super::{journal, private, schema};
+use crate::domain::Outcome;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// `idsh`: says whose file this is.
-const APPLICATION: i64 = 0x6964_7368;
-/// The format that this program writes.
-const VERSION: i64 = 1;
-
-const SCHEMA: &str = "
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE outcome (
-  line INTEGER PRIMARY KEY, status TEXT NOT NULL, reason TEXT NOT NULL, message TEXT NOT NULL,
-  customer_id TEXT, account_id_before TEXT, account_id_after TEXT, location_id TEXT,
-  service_id_before TEXT, service_id_after TEXT, profile_before TEXT, profile_after TEXT,
-  http_status INTEGER, attempts INTEGER NOT NULL, correlation_id TEXT,
-  finished_at_ms INTEGER NOT NULL, duration_ms INTEGER NOT NULL
-) STRICT;
-CREATE TABLE write (
-  id INTEGER PRIMARY KEY, unit INTEGER NOT NULL, line INTEGER NOT NULL, attempt INTEGER NOT NULL,
-  customer_id TEXT NOT NULL, reseller TEXT, kind TEXT NOT NULL, location_id TEXT,
-  account_id_before TEXT, account_id_after TEXT, service_id_before TEXT, service_id_after TEXT,
-  profile_before TEXT, profile_after TEXT, correlation_id TEXT NOT NULL,
-  intended_at_ms INTEGER NOT NULL, verdict TEXT, http_status INTEGER
-) STRICT;
-CREATE TABLE calls (
-  session INTEGER PRIMARY KEY, find INTEGER NOT NULL, read INTEGER NOT NULL, write INTEGER NOT NULL,
-  retried INTEGER NOT NULL, throttled INTEGER NOT NULL, limit_per_s REAL, active_ms INTEGER NOT NULL
-) STRICT;
-";
-
-/// What a run is about; written once.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Header {
-    /// The run's ID.
-    pub run: String,
-    /// Which command made it.
-    pub command: String,
-    /// The system's name.
-    pub system: String,
-    /// Where it is.
-    pub base_url: String,
-    /// Whose part of it, where there are several.
-    pub tenant: String,
-    /// System, address and tenant in one text: what the lock is for.
-    pub target: String,
-    /// The input's name as it was given.
-    pub input_name: String,
-    /// SHA-256 of the run's copy of it.
-    pub input_sha256: String,
-    /// How the run is carried out, as JSON; `resume` takes it from here.
-    pub settings: String,
-    /// The run that this one undoes.
-    pub parent: Option<String>,
-    /// The program's version.
-    pub tool_version: String,
-    /// Milliseconds since 1970, UTC.
-    pub created_at_ms: i64,
-}
-
-/// Where a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// Nothing was done yet.
-    Created,
-    /// Looked up, nothing written.
-    Planned,
-    /// Under way, or killed.
-    Running,
-    /// Every line came to its end.
-    Finished,
-    /// A guard or an outage stopped it.
-    Stopped,
-    /// The operator stopped it.
-    Interrupted,
-}
-
-impl State {
-    /// The word of the reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Planned => "planned",
-            Self::Running => "running",
-            Self::Finished => "finished",
-            Self::Stopped => "stopped",
-            Self::Interrupted => "interrupted",
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        [
-            Self::Created,
-            Self::Planned,
-            Self::Running,
-            Self::Finished,
-            Self::Stopped,
-            Self::Interrupted,
-        ]
-        .into_iter()
-        .find(|state| state.as_str() == text)
-    }
-}
-
-/// How far a run got.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Progress {
-    /// Where it stands.
-    pub state: State,
-    /// The exit code of the last process that worked on it.
-    pub exit_code: Option<u8>,
-    /// Why it stopped, in words; empty where it did not.
-    pub why: String,
-    /// Milliseconds since 1970, UTC.
-    pub started_at_ms: i64,
-    /// Milliseconds since 1970, UTC; `None` while it is under way.
-    pub finished_at_ms: Option<i64>,
-}
-
-/// The record of one run.
+/// The record of one run. Readers may open it while a run is under way.
 #[derive(Debug)]
 pub struct Ledger {
-    pub(super) connection: Connection,
-    pub(super) path: PathBuf,
+    connection: Mutex<Connection>,
+    path: PathBuf,
     header: Header,
 }
 
 impl Ledger {
-    /// Makes the record of a new run.
+    /// Makes the ledger of a new run; the file has mode 0600 from its creation.
     pub fn create(dir: &RunDir, header: &Header) -> Result<Self, LedgerError> {
         let path = dir.ledger();
-        create_private(&path).map_err(|source| LedgerError::io(&path, "made", source))?;
-        let connection = connect(&path)?;
-        let ledger = Self {
-            connection,
+        let file = private::create_private(&path).map_err(|source| match source.kind() {
+            std::io::ErrorKind::AlreadyExists => LedgerError::Exists { path: path.clone() },
+            _ => LedgerError::io(&path, "created", source),
+        })?;
+        // Closed before SQLite opens it: closing it later would free SQLite's own locks.
+        drop(file);
+        let connection = schema::create(&path)?;
+        insert_header(&connection, header)
+            // Out of the log: a run whose log is lost shall still be known as what it is.
+            .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(())))
+            .map_err(|source| LedgerError::sqlite(&path, source))?;
+        Seal::open(&path)?.note(0);
+        private::sync_folder(dir.path())
+            .map_err(|source| LedgerError::io(dir.path(), "synced", source))?;
+        Ok(Self {
+            connection: Mutex::new(connection),
             path,
             header: header.clone(),
-        };
-        let sql = |source| LedgerError::sqlite(&ledger.path, source);
-        let make = format!(
-            "PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};\nBEGIN;{SCHEMA}COMMIT;"
-        );
-        ledger.connection.execute_batch(&make).map_err(sql)?;
-        ledger.set("header", &serde_json::to_string(header).unwrap_or_default())?;
-        ledger.set_progress(&Progress {
-            state: State::Created,
-            exit_code: None,
-            why: String::new(),
-            started_at_ms: header.created_at_ms,
-            finished_at_ms: None,
-        })?;
-        sync_folder(dir.path()).map_err(|source| LedgerError::io(dir.path(), "written", source))?;
-        Ok(ledger)
+        })
     }
 
-    /// Opens the record of a run, and refuses one that is not whole.
+    /// Opens a ledger and looks it through; what is damaged, foreign or newer is refused and left as it is.
     pub fn open(dir: &RunDir) -> Result<Self, LedgerError> {
-        Self::open_checked(dir, true)
+        Self::open_with(dir, true)
     }
 
-    /// Opens the record of a run to look at its header and counts, without checking every page.
+    /// Opens a ledger for a short look at its header, state and counts, without checking every page.
     pub fn glance(dir: &RunDir) -> Result<Self, LedgerError> {
-        Self::open_checked(dir, false)
+        Self::open_with(dir, false)
     }
 
-    fn open_checked(dir: &RunDir, thorough: bool) -> Result<Self, LedgerError> {
+    fn open_with(dir: &RunDir, thorough: bool) -> Result<Self, LedgerError> {
         let path = dir.ledger();
-        if !path.exists() {
-            return Err(LedgerError::Missing { path });
-        }
-        let connection = connect(&path)?;
-        check_format(&connection, &path)?;
-        if thorough {
-            check_integrity(&connection, &path)?;
-        }
-        let text: Option<String> = connection
-            .query_row("SELECT value FROM meta WHERE key = 'header'", [], |row| {
-                row.get(0)
-            })
-            .optional()
-            .map_err(|source| LedgerError::sqlite(&path, source))?;
-        let damaged = |what: &str| LedgerError::Damaged {
-            path: path.clone(),
-            what: what.to_owned(),
-        };
-        let text = text.ok_or_else(|| damaged("it has no header"))?;
-        let header: Header =
-            serde_json::from_str(&text).map_err(|_| damaged("its header cannot be read"))?;
+        // Read before the ledger: a run under way goes on counting meanwhile.
+        let witness = Seal::read(&path);
+        let connection = schema::open(&path, thorough)?;
+        let header = read_header(&connection, &path)?;
         if header.run != dir.run().as_str() {
             return Err(LedgerError::OtherRun {
                 path,
-                found: header.run,
+                found: header.run.escape_debug().to_string(),
             });
         }
+        let commits: i64 = connection
+            .query_row("SELECT commits FROM seal", (), |row| row.get(0))
+            .map_err(|source| LedgerError::sqlite(&path, source))?;
+        if let Some(lost) = witness
+            .map(|witness| witness - commits)
+            .filter(|lost| *lost > 0)
+        {
+            return Err(damaged(
+                &path,
+                format!("its last {lost} commits are missing (ledger.db-wal was removed or cut)"),
+            ));
+        }
+        schema::trust(&connection, &path)?;
         Ok(Self {
-            connection,
+            connection: Mutex::new(connection),
             path,
             header,
         })
     }
 
-    /// What the run is about.
+    /// What the run was asked to do.
     pub fn header(&self) -> &Header {
         &self.header
     }
 
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether a living process is writing to it.
+    pub fn is_live(&self) -> bool {
+        RunLock::is_held(&self.path.with_file_name("run.lock"))
+    }
+
+    /// Opens the journal: takes the run's lock and starts the thread that commits.
+    pub fn journal(&self) -> Result<(Journal, JournalThread), LedgerError> {
+        journal::start(&self.header.run, &self.path)
+    }
+
     /// How far the run got.
     pub fn progress(&self) -> Result<Progress, LedgerError> {
-        let get = |key: &str| self.get(key);
-        let state = get("state")?.and_then(|text| State::parse(&text));
-        let number = |text: Option<String>| text.and_then(|text| text.parse().ok());
-        Ok(Progress {
-            state: state.ok_or_else(|| LedgerError::Damaged {
-                path: self.path.clone(),
-                what: "its state cannot be read".to_owned(),
-            })?,
-            exit_code: get("exit_code")?.and_then(|text| text.parse().ok()),
-            why: get("why")?.unwrap_or_default(),
-            started_at_ms: number(get("started_at_ms")?).unwrap_or(0),
-            finished_at_ms: number(get("finished_at_ms")?),
-        })
+        let sql = "SELECT state, exit_code, why, started_at_ms, finished_at_ms FROM progress";
+        let (word, progress) = self.with(|connection| {
+            connection.query_row(sql, (), |row| {
+                let progress = Progress {
+                    state: State::Created,
+                    exit_code: row.get(1)?,
+                    why: row.get(2)?,
+                    started_at_ms: row.get(3)?,
+                    finished_at_ms: row.get(4)?,
+                };
+                Ok((row.get::<_, String>(0)?, progress))
+            })
+        })?;
+        let state = State::parse(&word)
+            .ok_or_else(|| damaged(&self.path, "the state of the run is unknown".to_owned()))?;
+        Ok(Progress { state, ..progress })
     }
 
     /// Notes how far the run got.
     pub fn set_progress(&self, progress: &Progress) -> Result<(), LedgerError> {
-        let text = |number: Option<String>| number.unwrap_or_default();
-        self.set("state", progress.state.as_str())?;
-        self.set(
-            "exit_code",
-            &text(progress.exit_code.map(|code| code.to_string())),
-        )?;
-        self.set("why", &progress.why)?;
-        self.set("started_at_ms", &progress.started_at_ms.to_string())?;
-        self.set(
-            "finished_at_ms",
-            &text(progress.finished_at_ms.map(|ms| ms.to_string())),
-        )
+        let sql = "UPDATE progress SET state = ?1, exit_code = ?2, why = ?3, started_at_ms = ?4, \
+                   finished_at_ms = ?5, planned = planned OR ?6";
+        self.with(|connection| {
+            connection.execute(
+                sql,
+                params![
+                    progress.state.as_str(),
+                    progress.exit_code,
+                    progress.why,
+                    progress.started_at_ms,
+                    progress.finished_at_ms,
+                    progress.state == State::Planned,
+                ],
+            )
+        })
+        .map(drop)
+    }
+
+    /// Whether `would_change` is this run's last word on a line: it was only to look, and has not gone on
+    /// to write since. In a run that writes, such a line is one that was not begun.
+    pub fn only_looks(&self) -> Result<bool, LedgerError> {
+        let planned: bool = self.with(|connection| {
+            connection.query_row("SELECT planned FROM progress", (), |row| row.get(0))
+        })?;
+        Ok(match self.progress()?.state {
+            State::Created | State::Planned => true,
+            State::Running | State::Finished | State::Stopped | State::Interrupted => {
+                self.header.command == "plan" && !planned
+            }
+        })
     }
 
     /// A note of the run that is not part of its header.
     pub fn get(&self, key: &str) -> Result<Option<String>, LedgerError> {
-        self.connection
-            .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| {
-                row.get(0)
-            })
-            .optional()
-            .map_err(|source| LedgerError::sqlite(&self.path, source))
+        let sql = "SELECT value FROM notes WHERE key = ?1";
+        self.with(|connection| {
+            connection
+                .query_row(sql, [key], |row| row.get(0))
+                .optional()
+        })
     }
 
-    /// Keeps a note.
+    /// Keeps a note; never a secret.
     pub fn set(&self, key: &str, value: &str) -> Result<(), LedgerError> {
-        let sql = "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2";
-        self.connection
-            .execute(sql, params![key, value])
-            .map(|_| ())
-            .map_err(|source| LedgerError::sqlite(&self.path, source))
+        let sql = "INSERT OR REPLACE INTO notes (key, value) VALUES (?1, ?2)";
+        self.with(|connection| connection.execute(sql, [key, value]))
+            .map(drop)
     }
 
-    /// Starts the thread that commits, and gives the way in.
-    pub fn journal(&self) -> Result<(Journal, JournalThread), LedgerError> {
-        super::journal::start(connect(&self.path)?, self.path.clone())
+    /// Puts outcomes in before the run begins, all or none: what a plan found, or what must still be there
+    /// for an undo.
+    pub fn seed(&mut self, outcomes: impl IntoIterator<Item = Outcome>) -> Result<(), LedgerError> {
+        self.with(|connection| {
+            let transaction = connection.unchecked_transaction()?;
+            let mut statement = transaction.prepare_cached(outcome_row::INSERT)?;
+            for outcome in outcomes {
+                outcome_row::insert(&mut statement, &outcome)?;
+            }
+            drop(statement);
+            transaction.commit()
+        })
     }
 
-    /// The calls of all processes that worked on the run.
+    /// The calls of all sessions together; the limit is the last session's.
     pub fn calls(&self) -> Result<Calls, LedgerError> {
-        let sql = "SELECT coalesce(sum(find), 0), coalesce(sum(read), 0), coalesce(sum(write), 0),
-            coalesce(sum(retried), 0), coalesce(sum(throttled), 0), coalesce(sum(active_ms), 0),
-            (SELECT limit_per_s FROM calls ORDER BY session DESC LIMIT 1) FROM calls";
+        let sql = "SELECT find, read, write, retried, throttled, limit_per_s, active_ms \
+                   FROM sessions ORDER BY session";
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query(())?;
+            let mut all = Calls::default();
+            while let Some(row) = rows.next()? {
+                let number = |at: usize| row.get::<_, i64>(at).map(i64::cast_unsigned);
+                all.find += number(0)?;
+                all.read += number(1)?;
+                all.write += number(2)?;
+                all.retried += number(3)?;
+                all.throttled += number(4)?;
+                all.limit_per_s = row.get(5)?;
+                all.active_ms += number(6)?;
+            }
+            Ok(all)
+        })
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Connection> {
+        // SQLite rolls back by itself what a panic left open.
         self.connection
-            .query_row(sql, [], |row| {
-                Ok(Calls {
-                    find: unsigned(row.get(0)?),
-                    read: unsigned(row.get(1)?),
-                    write: unsigned(row.get(2)?),
-                    retried: unsigned(row.get(3)?),
-                    throttled: unsigned(row.get(4)?),
-                    active_ms: unsigned(row.get(5)?),
-                    limit_per_s: row.get(6)?,
-                })
-            })
-            .map_err(|source| LedgerError::sqlite(&self.path, source))
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn with<T>(
+        &self,
+        ask: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, LedgerError> {
+        ask(&self.lock()).map_err(|source| LedgerError::sqlite(&self.path, source))
     }
 }
 
-pub(super) fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
+fn texts(header: &Header) -> [&str; 9] {
+    [
+        &header.run,
+        &header.command,
+        &header.system,
+        &header.base_url,
+        &header.tenant,
+        &header.target,
+        &header.input_name,
+        &header.input_sha256,
+        &header.settings,
+    ]
 }
 
-fn connect(path: &std::path::Path) -> Result<Connection, LedgerError> {
-    let sql = |source| LedgerError::sqlite(path, source);
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(sql)?;
-    connection
-        .busy_timeout(Duration::from_secs(30))
-        .map_err(sql)?;
-    connection.set_prepared_statement_cache_capacity(32);
-    // FULL: a commit that was answered survives a power cut. In WAL mode, NORMAL would not promise that.
-    connection
-        .execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;",
-        )
-        .map_err(sql)?;
-    Ok(connection)
+fn checksum(header: &Header) -> i64 {
+    texts(header)
+        .into_iter()
+        .fold(Checksum::new(), |sum, text| sum.text(Some(text)))
+        .text(header.parent.as_deref())
+        .text(Some(&header.tool_version))
+        .number(header.created_at_ms)
+        .finish()
 }
 
-fn check_format(connection: &Connection, path: &std::path::Path) -> Result<(), LedgerError> {
-    let pragma = |name: &str| -> Result<i64, LedgerError> {
-        connection
-            .pragma_query_value(None, name, |row| row.get(0))
-            .map_err(|source| LedgerError::sqlite(path, source))
+fn insert_header(connection: &Connection, header: &Header) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare(
+        "INSERT INTO run (id, run, command, system, base_url, tenant, target, input_name, input_sha256, \
+         settings, parent, tool_version, created_at_ms, checksum) \
+         VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    )?;
+    for (at, text) in texts(header).into_iter().enumerate() {
+        insert.raw_bind_parameter(at + 1, text)?;
+    }
+    insert.raw_bind_parameter(10, header.parent.as_deref())?;
+    insert.raw_bind_parameter(11, &header.tool_version)?;
+    insert.raw_bind_parameter(12, header.created_at_ms)?;
+    insert.raw_bind_parameter(13, checksum(header))?;
+    insert.raw_execute()?;
+    let progress = "INSERT INTO progress (id, state, started_at_ms) VALUES (1, 'created', ?1)";
+    connection
+        .execute(progress, [header.created_at_ms])
+        .map(drop)
+}
+
+fn read_header(connection: &Connection, path: &Path) -> Result<Header, LedgerError> {
+    let read = |row: &Row<'_>| {
+        let header = Header {
+            run: row.get(0)?,
+            command: row.get(1)?,
+            system: row.get(2)?,
+            base_url: row.get(3)?,
+            tenant: row.get(4)?,
+            target: row.get(5)?,
+            input_name: row.get(6)?,
+            input_sha256: row.get(7)?,
+            settings: row.get(8)?,
+            parent: row.get(9)?,
+            tool_version: row.get(10)?,
+            created_at_ms: row.get(11)?,
+        };
+        Ok((header, row.get::<_, i64>(12)?))
     };
-    if pragma("application_id")? != APPLICATION {
-        return Err(LedgerError::NotALedger {
-            path: path.to_owned(),
-            what: "another program's database".to_owned(),
-        });
+    let sql = "SELECT run, command, system, base_url, tenant, target, input_name, input_sha256, settings, \
+               parent, tool_version, created_at_ms, checksum FROM run";
+    let (header, stored) = match connection.query_row(sql, (), read) {
+        Ok(row) => row,
+        Err(rusqlite::Error::QueryReturnedNoRows) => {
+            return Err(damaged(
+                path,
+                "it has no header: the run was never begun".to_owned(),
+            ));
+        }
+        Err(source) => return Err(LedgerError::sqlite(path, source)),
+    };
+    if checksum(&header) == stored {
+        return Ok(header);
     }
-    let found = pragma("user_version")?;
-    if found > VERSION {
-        return Err(LedgerError::Newer {
-            path: path.to_owned(),
-            found,
-            known: VERSION,
-        });
-    }
-    Ok(())
-}
-
-fn check_integrity(connection: &Connection, path: &std::path::Path) -> Result<(), LedgerError> {
-    let verdict: String = connection
-        .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
-        .map_err(|source| LedgerError::sqlite(path, source))?;
-    if verdict == "ok" {
-        return Ok(());
-    }
-    Err(LedgerError::Damaged {
-        path: path.to_owned(),
-        what: verdict,
-    })
+    Err(damaged(
+        path,
+        "the header of the run was altered".to_owned(),
+    ))
 }

@@ -43,7 +43,8 @@ pub fn judge(write: &Write, seen: Seen<'_>) -> Judgement {
                 .map(|after| part(before.service.as_ref(), Some(after), now.service.as_ref()));
             let profile = after
                 .profile
-                .map(|after| part(before.profile, Some(after), now.profile));
+                .as_ref()
+                .map(|after| part(before.profile.as_ref(), Some(after), now.profile.as_ref()));
             whole(service, profile)
         }
         (Write::Account { .. }, Seen::Location(_)) | (Write::Location { .. }, Seen::Account(_)) => {
@@ -52,7 +53,11 @@ pub fn judge(write: &Write, seen: Seen<'_>) -> Judgement {
     }
 }
 
-fn part<T: PartialEq>(before: Option<T>, after: Option<T>, now: Option<T>) -> Judgement {
+fn part<T: PartialEq + ?Sized>(
+    before: Option<&T>,
+    after: Option<&T>,
+    now: Option<&T>,
+) -> Judgement {
     if now == after {
         Judgement::TookEffect
     } else if now == before {

@@ -2,6 +2,7 @@
 
 use super::failures::Tally;
 use super::{ReportError, Summary, file};
+use crate::domain::{AccountId, CustomerId};
 use crate::ledger::RunDir;
 use askama::Template;
 
@@ -19,6 +20,7 @@ struct Page<'a> {
 struct Bar {
     name: &'static str,
     lines: u64,
+    from: String,
     percent: String,
 }
 
@@ -34,6 +36,7 @@ struct Failure<'a> {
     reason: &'static str,
     message: &'a str,
     customer: &'a str,
+    account: &'a str,
 }
 
 pub(super) fn write(dir: &RunDir, summary: &Summary, tally: &Tally) -> Result<(), ReportError> {
@@ -43,10 +46,15 @@ pub(super) fn write(dir: &RunDir, summary: &Summary, tally: &Tally) -> Result<()
         bars: tally
             .statuses()
             .filter(|(_, lines)| *lines > 0)
-            .map(|(name, lines)| Bar {
-                name,
-                lines,
-                percent: percent(lines, tally.lines),
+            .scan(0, |before, (name, lines)| {
+                let from = *before;
+                *before += lines;
+                Some(Bar {
+                    name,
+                    lines,
+                    from: percent(from, tally.lines),
+                    percent: percent(lines, tally.lines),
+                })
             })
             .collect(),
         reasons: tally
@@ -66,25 +74,21 @@ pub(super) fn write(dir: &RunDir, summary: &Summary, tally: &Tally) -> Result<()
                 status: outcome.status.name(),
                 reason: outcome.status.reason(),
                 message: &outcome.message,
-                customer: outcome.customer.as_ref().map_or("", |id| id.as_str()),
+                customer: outcome.customer.as_ref().map_or("", CustomerId::as_str),
+                account: outcome
+                    .account
+                    .before
+                    .as_ref()
+                    .map_or("", AccountId::as_str),
             })
             .collect(),
         failed_in_all: tally.of("failed") + tally.of("skipped") + tally.of("in_doubt"),
-        next_step: next_step(summary, tally),
+        next_step: summary.next_step(),
     };
     let text = page
         .render()
         .map_err(|error| file::failed(&path, std::io::Error::other(error)))?;
     file::write(path, text.as_bytes())
-}
-
-fn next_step(summary: &Summary, tally: &Tally) -> String {
-    match summary.state.as_str() {
-        "stopped" | "interrupted" | "running" => format!("idshift resume {}", summary.run),
-        "planned" => format!("idshift apply --run {}", summary.run),
-        _ if tally.of("failed") > 0 => format!("idshift apply {}/failures.csv", summary.run_dir),
-        _ => format!("idshift verify {}", summary.run),
-    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a percentage for a person")]

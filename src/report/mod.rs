@@ -9,6 +9,9 @@ mod file;
 mod html;
 mod results;
 mod summary;
+#[cfg(test)]
+mod tests;
+mod unfinished;
 
 pub use summary::{Calls, Pace, Summary};
 

@@ -3,11 +3,11 @@
 
 use super::failures::Tally;
 use super::file::Draft;
+use super::unfinished::Unfinished;
 use super::{ReportError, file};
-use crate::domain::{Line, Outcome, Profile, Skipped, Status, Transition};
+use crate::domain::{Outcome, Profile, Transition};
 use crate::input::{Table, cell};
-use crate::ledger::{Ledger, Recorded, RunDir, State, Write};
-use std::collections::BTreeMap;
+use crate::ledger::{Ledger, RunDir};
 
 const COLUMNS: [&str; 17] = [
     "idshift_line",
@@ -38,7 +38,10 @@ struct Sheet {
 impl Sheet {
     fn begin(path: std::path::PathBuf, header: &[String]) -> Result<Self, ReportError> {
         let mut sheet = Self {
-            csv: csv::WriterBuilder::new().from_writer(Draft::begin(path)?),
+            // All cells quoted: some spreadsheets split at other characters than commas.
+            csv: csv::WriterBuilder::new()
+                .quote_style(csv::QuoteStyle::Always)
+                .from_writer(Draft::begin(path)?),
             row: csv::ByteRecord::new(),
         };
         for name in header {
@@ -78,40 +81,23 @@ impl Sheet {
 pub(super) fn write(dir: &RunDir, ledger: &Ledger, table: &Table) -> Result<Tally, ReportError> {
     let mut results = Sheet::begin(dir.path().join("results.csv"), table.header())?;
     let mut failures = Sheet::begin(dir.path().join("failures.csv"), table.header())?;
-    let mut doubtful: BTreeMap<Line, Recorded> = ledger
-        .doubtful()?
-        .into_iter()
-        .map(|write| (write.intent.line, write))
-        .collect();
-    let unfinished = match ledger.progress()?.state {
-        State::Stopped => Skipped::Guard,
-        State::Created | State::Planned | State::Running | State::Finished | State::Interrupted => {
-            Skipped::Cancelled
-        }
-    };
+    let mut unfinished = Unfinished::of(ledger)?;
+    let width = table.header().len();
     let mut tally = Tally::default();
-    let mut outcomes = ledger.outcomes();
-    let mut next = outcomes.next().transpose()?;
+    let mut outcomes = ledger.outcomes().peekable();
     for record in table.records()? {
         let record = record?;
-        while next
-            .as_ref()
-            .is_some_and(|outcome| outcome.line < record.line)
-        {
-            next = outcomes.next().transpose()?;
+        // Both are in the order of lines; an error is taken, so that it is not passed over.
+        let earlier =
+            |next: &Result<Outcome, _>| !matches!(next, Ok(one) if one.line >= record.line);
+        while let Some(passed) = outcomes.next_if(earlier) {
+            passed?;
         }
-        let outcome = match next.take_if(|outcome| outcome.line == record.line) {
-            Some(outcome) => {
-                next = outcomes.next().transpose()?;
-                outcome
-            }
-            None => match doubtful.remove(&record.line) {
-                Some(write) => in_doubt(&write),
-                None => Outcome::bare(record.line, Status::Skipped(unfinished)),
-            },
-        };
+        let noted = outcomes
+            .next_if(|next| matches!(next, Ok(one) if one.line == record.line))
+            .transpose()?;
+        let outcome = unfinished.complete(record.line, noted);
         tally.add(&outcome);
-        let width = table.header().len();
         row(&mut results, &record.cells, width, &outcome)?;
         if outcome.status.is_open_or_failed() {
             row(&mut failures, &record.cells, width, &outcome)?;
@@ -120,28 +106,6 @@ pub(super) fn write(dir: &RunDir, ledger: &Ledger, table: &Table) -> Result<Tall
     results.finish()?;
     failures.finish()?;
     Ok(tally)
-}
-
-/// A line that was killed between its intent and its answer.
-fn in_doubt(write: &Recorded) -> Outcome {
-    let mut outcome = Outcome::bare(write.intent.line, Status::InDoubt);
-    outcome.message =
-        "it was being written when the run ended: `idshift resume` finds out whether it was"
-            .to_owned();
-    outcome.customer = Some(write.intent.customer.clone());
-    outcome.attempts = write.intent.attempt;
-    outcome.correlation = Some(write.intent.correlation.clone());
-    match &write.intent.write {
-        Write::Account { before, .. } => outcome.account.before.clone_from(before),
-        Write::Location {
-            location, before, ..
-        } => {
-            outcome.location = Some(location.clone());
-            outcome.service.before.clone_from(&before.service);
-            outcome.profile.before = before.profile;
-        }
-    }
-    outcome
 }
 
 fn row(

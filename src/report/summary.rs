@@ -3,7 +3,7 @@
 use super::failures::Tally;
 use super::results::stamp;
 use super::{ReportError, file};
-use crate::ledger::{Ledger, RunDir};
+use crate::ledger::{Ledger, Progress, RunDir, State};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -20,13 +20,13 @@ pub struct Summary {
     pub system: String,
     /// Where the system is.
     pub base_url: String,
-    /// `finished`, `stopped` or `interrupted`; `planned` after a plan, `running` in between.
+    /// `finished`, `stopped` or `interrupted` (also: killed); `planned` after a plan, `running` in between.
     pub state: String,
     /// Why it stopped, where it did.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub stopped_because: String,
-    /// The exit code of the last process.
-    pub exit_code: u8,
+    /// The exit code of the last process; `null` where it was killed, or is still at work.
+    pub exit_code: Option<u8>,
     /// RFC 3339, UTC.
     pub started_at: String,
     /// RFC 3339, UTC; `null` while it is under way.
@@ -92,9 +92,9 @@ impl Summary {
             command: header.command.clone(),
             system: header.system.clone(),
             base_url: header.base_url.clone(),
-            state: progress.state.as_str().to_owned(),
+            state: state(&progress, ledger).as_str().to_owned(),
             stopped_because: progress.why,
-            exit_code: progress.exit_code.unwrap_or(0),
+            exit_code: progress.exit_code,
             started_at: stamp(progress.started_at_ms),
             finished_at: progress.finished_at_ms.map(stamp),
             counts,
@@ -116,12 +116,46 @@ impl Summary {
         })
     }
 
+    /// The command that a person would most likely want next.
+    pub fn next_step(&self) -> String {
+        let of = |name: &str| self.counts.get(name).copied().unwrap_or(0);
+        match self.state.as_str() {
+            "planned" if of("would_change") > 0 => format!("idshift apply --run {}", self.run),
+            "stopped" | "interrupted" | "running" => format!("idshift resume {}", self.run),
+            _ if of("in_doubt") + of("skipped") > 0 => format!("idshift resume {}", self.run),
+            _ if of("failed") > 0 => {
+                let failures = format!("{}/failures.csv", self.run_dir);
+                format!("idshift apply {}", quoted(&failures))
+            }
+            "planned" => format!("idshift report {}", self.run),
+            _ => format!("idshift verify {}", self.run),
+        }
+    }
+
     pub(super) fn write(&self, dir: &RunDir) -> Result<(), ReportError> {
         let path = dir.path().join("summary.json");
         let mut text = serde_json::to_vec_pretty(self)
             .map_err(|error| file::failed(&path, std::io::Error::other(error)))?;
         text.push(b'\n');
         file::write(path, &text)
+    }
+}
+
+/// A run that says it is at work, and has no living process, was killed.
+fn state(progress: &Progress, ledger: &Ledger) -> State {
+    match progress.state {
+        State::Created | State::Running if !ledger.is_live() => State::Interrupted,
+        state => state,
+    }
+}
+
+/// As a POSIX shell takes it for one word.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    if text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
     }
 }
 
