@@ -73,7 +73,7 @@ pub(super) enum Command {
     Init,
     /// Show every setting, and where it comes from
     Config(ConfigOptions),
-    /// Shell completions. Example: idshift completions bash > /etc/bash_completion.d/idshift
+    /// Shell completions. Example: idshift completions bash > /`etc/bash_completion.d/idshift`
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
@@ -140,7 +140,7 @@ pub(super) struct Target {
     /// Which system: plume, adobe or cloudcockpit
     #[arg(long)]
     system: Option<String>,
-    /// Where its API is, such as https://api.example.com
+    /// Where its API is, such as <https://api.example.com>
     #[arg(long)]
     base_url: Option<String>,
     /// The profile of idshift.toml
@@ -262,7 +262,7 @@ pub(super) struct Inside {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Input")]
 pub(super) struct Reading {
-    /// A column that is called otherwise, such as newAccountId=CRM_KEY; may be given several times
+    /// A column that is called otherwise, such as `newAccountId=CRM_KEY`; may be given several times
     #[arg(long, value_name = "COLUMN=NAME")]
     pub(super) map: Vec<String>,
     /// The file's encoding, such as windows-1252 [default: UTF-8, or what its mark says]

@@ -34,7 +34,7 @@ pub(super) fn run(options: &ReconcileOptions) -> Result<Exit, Failure> {
     let mut known = Known::default();
     if let Some(last) = last {
         // Chains and swaps mean the customers that the last run found; see `recall`.
-        for (line, change) in entangled(&ready)? {
+        for (line, change) in entangled(&ready) {
             if let Some(customer) = last.seen.get(&key(&change)).and_then(Option::as_ref) {
                 known.recalled.insert(line, customer.clone());
             }
@@ -157,15 +157,15 @@ fn read(ready: &Ready, dir: &RunDir, ledger: &Ledger) -> Result<Last, Failure> {
     })
 }
 
-fn entangled(ready: &Ready) -> Result<Vec<(Line, Change)>, Failure> {
+fn entangled(ready: &Ready) -> Vec<(Line, Change)> {
     let units = ready.draft.units.values();
-    Ok(units
+    units
         .flat_map(|unit| {
             unit.changes()
                 .map(|change| (change.line, change.clone()))
                 .collect::<Vec<_>>()
         })
-        .collect())
+        .collect()
 }
 
 /// Lines that need no look tonight.
@@ -179,7 +179,7 @@ fn settled(
     for batch in ready.draft.table.batches()? {
         for change in batch?.into_iter().filter_map(|row| row.change) {
             let wish = key(&change);
-            let tonight = wish.wrapping_add(round) % nights == 0;
+            let tonight = wish.wrapping_add(round).is_multiple_of(nights);
             if !tonight && last.seen.contains_key(&wish) {
                 settled.insert(
                     change.line,

@@ -186,22 +186,21 @@ fn add(
             None,
         ),
     };
-    match seen.get(&key) {
-        Some(known) => world.add_location(known, &location, service.as_deref(), profile.as_deref()),
-        None => {
-            let reseller = change
-                .reseller
-                .as_ref()
-                .and_then(|r| r.id())
-                .map(|id| id.as_str().to_owned());
-            let reseller =
-                reseller.or_else(|| listed.map(str::to_owned).filter(|_| system == Kind::Adobe));
-            world.add_customer(&id, &account, reseller.as_deref());
-            if system == Kind::Plume {
-                world.add_location(&id, &location, service.as_deref(), profile.as_deref());
-            }
-            seen.insert(key, id);
+    if let Some(known) = seen.get(&key) {
+        world.add_location(known, &location, service.as_deref(), profile.as_deref());
+    } else {
+        let reseller = change
+            .reseller
+            .as_ref()
+            .and_then(|r| r.id())
+            .map(|id| id.as_str().to_owned());
+        let reseller =
+            reseller.or_else(|| listed.map(str::to_owned).filter(|_| system == Kind::Adobe));
+        world.add_customer(&id, &account, reseller.as_deref());
+        if system == Kind::Plume {
+            world.add_location(&id, &location, service.as_deref(), profile.as_deref());
         }
+        seen.insert(key, id);
     }
 }
 

@@ -169,7 +169,7 @@ fn carry_out(
         created_at_ms: clock::now_ms(),
     };
     let mut ledger = Ledger::create(&dir, &header)?;
-    ledger.seed(back.iter().map(|back| seed(back)))?;
+    ledger.seed(back.iter().map(seed))?;
     let facts = known.resolved.system.facts();
     let rules = kept.rules(&known.resolved)?;
     let draft = draft::read(

@@ -15,10 +15,6 @@ const MOST_AT_ONCE: usize = 256;
 
 /// What holds for a run.
 #[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent settings, each read alone"
-)]
 pub struct Resolved {
     /// Which system.
     pub system: Kind,

@@ -17,8 +17,6 @@ pub(super) struct Header {
     pub(super) kept: Vec<usize>,
     /// Where each column that counts is.
     places: [Option<usize>; 7],
-    /// The customer that an earlier run found, where the file is one of its reports.
-    pub(super) found_customer: Option<usize>,
 }
 
 impl Header {
@@ -86,14 +84,10 @@ impl Header {
             }
         }
         twice(&names, &kept, &wrong)?;
-        let found_customer = names
-            .iter()
-            .position(|name| name.eq_ignore_ascii_case("idshift_customer_id"));
         let header = Self {
             all: names,
             kept,
             places,
-            found_customer,
         };
         header.check(rules, wrong)?;
         Ok(header)

@@ -41,10 +41,6 @@ pub struct Settings {
 
 /// What the system at hand allows in a line.
 #[derive(Debug, Clone)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent rules, each read alone"
-)]
 pub struct Rules {
     /// The longest account ID, in characters.
     pub max_account_chars: usize,

@@ -44,7 +44,9 @@ pub fn arrange(changes: Vec<Change>, unique_accounts: bool) -> Arrangement {
     let mut units = order::units(sound.collect(), unique_accounts);
     units.sort_by_key(|unit| unit.number);
     let mut counts = Counts::default();
-    units.iter().for_each(|unit| counts.add_unit(unit));
+    for unit in &units {
+        counts.add_unit(unit);
+    }
     Arrangement {
         units,
         problems: problems.list,

@@ -68,8 +68,8 @@ pub(super) fn units(members: Vec<Member>, unique_accounts: bool) -> Vec<Unit> {
     let mut slots: Vec<Option<Member>> = members.into_iter().map(Some).collect();
     let mut units = Vec::new();
     // From each free end along those who wait.
-    for at in 0..slots.len() {
-        if waits_for[at].is_none() {
+    for (at, holder) in waits_for.iter().enumerate() {
+        if holder.is_none() {
             let chain = walk(at, &waited_by, &mut slots);
             let shape = if chain.len() > 1 {
                 Shape::Chain

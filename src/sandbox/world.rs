@@ -144,10 +144,10 @@ impl World {
     pub fn add_customer(&mut self, id: &str, account: &str, reseller: Option<&str>) {
         match self.kind {
             Some(super::Kind::Adobe) => {
-                self.add_adobe(id, account, reseller.unwrap_or("5556667778"), 1)
+                self.add_adobe(id, account, reseller.unwrap_or("5556667778"), 1);
             }
             Some(super::Kind::CloudCockpit) => {
-                self.add_cockpit(id, reseller.unwrap_or(""), account)
+                self.add_cockpit(id, reseller.unwrap_or(""), account);
             }
             Some(super::Kind::Plume) | None => self.add_plume(PlumeCustomer {
                 id: id.into(),
