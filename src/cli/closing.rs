@@ -126,7 +126,7 @@ pub(super) fn say(
         return Ok(());
     }
     if session.work == Work::Plan {
-        ui::out(&super::plan::diff(session)?);
+        ui::out(super::plan::diff(session)?.trim_end());
     }
     let next = next_step(session, summary, exit);
     let counts: Vec<(&str, u64)> = crate::domain::Status::NAMES

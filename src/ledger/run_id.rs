@@ -3,7 +3,7 @@
 use super::LedgerError;
 use std::fmt;
 
-/// A run's ID, such as `20261120-223015-k3f9`: the UTC time at which it was made and four random characters.
+/// A run's ID, such as `20261120-223015-k3f9`: the UTC time at which it was made and four characters of its milliseconds and of chance.
 ///
 /// At most 20 characters of `a-z`, `0-9` and `-`; later runs sort after earlier ones.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,12 +17,11 @@ impl RunId {
     pub fn new(now_ms: i64) -> Self {
         let now = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default();
         let mut text = now.strftime("%Y%m%d-%H%M%S-").to_string();
-        for _ in 0..4 {
-            text.push(fastrand::char('0'..='z'));
-            while !text.ends_with(|c: char| c.is_ascii_digit() || c.is_ascii_lowercase()) {
-                text.pop();
-                text.push(fastrand::char('0'..='z'));
-            }
+        // The milliseconds come first, so that runs of one second sort as well.
+        let within = now_ms.rem_euclid(1000) * 1000 + i64::from(fastrand::u16(0..1000));
+        for power in [46_656, 1296, 36, 1] {
+            let digit = u32::try_from(within / power % 36).unwrap_or(0);
+            text.push(char::from_digit(digit, 36).unwrap_or('0'));
         }
         Self(text)
     }

@@ -89,7 +89,10 @@ impl Summary {
         Ok(Self {
             run: header.run.clone(),
             run_dir: dir.path().display().to_string(),
-            command: header.command.clone(),
+            command: match ledger.get("applying")? {
+                Some(_) => "apply".to_owned(),
+                None => header.command.clone(),
+            },
             system: header.system.clone(),
             base_url: header.base_url.clone(),
             state: state(&progress, ledger).as_str().to_owned(),
