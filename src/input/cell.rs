@@ -1,0 +1,93 @@
+//! Cells that a spreadsheet would run as a formula: both halves of defusing them.
+//!
+//! Promise: `arm(defuse(x)) == x` for every text, also for one that was defused already or begins with an
+//! apostrophe of its own. [`arm`] is for files that idshift wrote: in any other file a leading apostrophe is data.
+
+use std::borrow::Cow;
+
+/// Stands for a cell that a ragged line did not have; refused when the file is fed back unmended.
+pub(super) const MISSING: &str = "#MISSING";
+/// Stands before the joined cells that a ragged line had too many.
+pub(super) const EXCESS: &str = "#EXCESS ";
+/// Stands before a cell with text after its closing quote, as it came.
+pub(super) const QUOTE: &str = "#QUOTE ";
+
+/// Makes a cell harmless in a spreadsheet: an apostrophe in front where it would be run as a formula.
+pub fn defuse(text: &str) -> Cow<'_, str> {
+    if is_dangerous(text) {
+        Cow::Owned(format!("'{text}"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// Takes the apostrophe of [`defuse`] away again, and no other.
+pub fn arm(text: &str) -> Cow<'_, str> {
+    match text.strip_prefix('\'') {
+        Some(rest) if is_dangerous(rest) => Cow::Borrowed(rest),
+        _ => Cow::Borrowed(text),
+    }
+}
+
+/// Whether a cell of a file that idshift wrote stands for one that could not be read.
+pub(super) fn is_mark(text: &str) -> bool {
+    text == MISSING || text.starts_with(EXCESS) || text.starts_with(QUOTE)
+}
+
+/// Apostrophes in front do not count: a text that needs one still needs one when it has one. That is what
+/// makes the two functions exact inverses.
+fn is_dangerous(text: &str) -> bool {
+    let bare = text.trim_start_matches('\'');
+    if bare.starts_with(['\t', '\r', '\n']) {
+        return true;
+    }
+    let first = bare
+        .trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200B}' | '\u{FEFF}'))
+        .chars()
+        .next();
+    // The full-width forms are run by spreadsheets with East Asian settings.
+    matches!(
+        first,
+        Some('=' | '+' | '-' | '@' | '\u{FF1D}' | '\u{FF0B}' | '\u{FF0D}' | '\u{FF20}')
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_a_spreadsheet_would_run_gets_an_apostrophe() {
+        for text in [
+            "=1+1",
+            "+43",
+            "-",
+            "@x",
+            "\tx",
+            "\rx",
+            "\nx",
+            "  =1",
+            "\u{A0}=1",
+            "'=1",
+            "''=1",
+            "\u{FF1D}1",
+        ] {
+            assert_eq!(defuse(text), format!("'{text}"), "{text:?}");
+        }
+        for text in ["", "A-1", "'A-1", "'", "1=1", "O'Neil"] {
+            assert_eq!(defuse(text), text);
+            assert_eq!(arm(text), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arming_is_the_exact_inverse_of_defusing(text in "['=+@\\- \t\r\na\u{A0}]{0,8}") {
+            let once = defuse(&text).into_owned();
+            prop_assert_eq!(arm(&once), text.as_str());
+            let twice = defuse(&once).into_owned();
+            prop_assert_eq!(arm(&twice), once.as_str());
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The columns that count, and the many ways to spell them.
+//!
+//! Must not look at values.
+
+use std::fmt;
+
+/// A column that idshift understands; all others are carried through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Column {
+    /// The current account ID.
+    AccountId,
+    /// What the account ID becomes.
+    NewAccountId,
+    /// The system's own ID of the customer.
+    CustomerId,
+    /// The location that service ID and profile are for.
+    LocationId,
+    /// The new service ID.
+    ServiceId,
+    /// The new profile.
+    Profile,
+    /// Whose relationship carries the account ID.
+    ResellerId,
+}
+
+impl Column {
+    /// All there are, in the order of the documentation.
+    pub const ALL: [Self; 7] = [
+        Self::AccountId,
+        Self::NewAccountId,
+        Self::CustomerId,
+        Self::LocationId,
+        Self::ServiceId,
+        Self::Profile,
+        Self::ResellerId,
+    ];
+
+    /// The name of the documentation: `accountId`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AccountId => "accountId",
+            Self::NewAccountId => "newAccountId",
+            Self::CustomerId => "customerId",
+            Self::LocationId => "locationId",
+            Self::ServiceId => "serviceId",
+            Self::Profile => "profile",
+            Self::ResellerId => "resellerId",
+        }
+    }
+
+    /// The column of this name, without regard to case, `_`, `-` and white space.
+    pub fn parse(name: &str) -> Option<Self> {
+        let name = normalise(name);
+        Self::ALL
+            .into_iter()
+            .find(|column| normalise(column.name()) == name)
+    }
+
+    /// The place of the column in arrays that have one entry for each.
+    pub(super) const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl fmt::Display for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A header name without what spellings differ in.
+pub(super) fn normalise(name: &str) -> String {
+    name.chars()
+        .filter(|c| !c.is_whitespace() && !matches!(c, '_' | '-'))
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_is_found_under_any_of_its_spellings() {
+        for name in [
+            "accountId",
+            "account_id",
+            "ACCOUNT-ID",
+            " Account ID ",
+            "accountid",
+        ] {
+            assert_eq!(Column::parse(name), Some(Column::AccountId), "{name}");
+        }
+        assert_eq!(Column::parse("New Account_ID"), Some(Column::NewAccountId));
+        assert_eq!(Column::parse("account"), None);
+        for (place, column) in Column::ALL.into_iter().enumerate() {
+            assert_eq!(column.index(), place);
+        }
+    }
+}

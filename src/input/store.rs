@@ -1,0 +1,170 @@
+//! Keeps the input of a run: the unpacked bytes as read, and their digest.
+//!
+//! Promises: the copy is readable by its owner only from the moment it exists, is on the disk when [`store`]
+//! returns, and is removed when it cannot be completed. The bytes are not decoded: the operator can compare the
+//! digest with `sha256sum`.
+
+use super::InputError;
+use super::block::breaks;
+use super::source::Source;
+use crate::domain::Line;
+use sha2::{Digest, Sha256};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// What was stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// SHA-256 of the unpacked bytes, in hexadecimal digits.
+    pub sha256: String,
+    /// How many bytes, unpacked.
+    pub bytes: u64,
+    /// The name of the file for people; `standard input` for `-`.
+    pub name: String,
+}
+
+/// Whether a file can be read only once, so that it must be stored before a table is opened on it: standard input
+/// (`-`), a pipe, a device.
+pub fn must_be_stored(path: &Path) -> bool {
+    path.as_os_str() == "-"
+        || std::fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
+}
+
+/// Copies a file (`-`: standard input) to a new file, unpacked.
+pub fn store(from: &Path, to: &Path) -> Result<Stored, InputError> {
+    let name = if from.as_os_str() == "-" {
+        "standard input".to_owned()
+    } else {
+        from.display().to_string()
+    };
+    let source = Source::open(from, &name)?;
+    let target = |action, source| InputError::Io {
+        name: to.display().to_string(),
+        action,
+        source,
+    };
+    let file = create(to).map_err(|error| target("create", error))?;
+    let result = copy(source, file, &name, &target);
+    if result.is_err() {
+        // The first error is the one that matters; the half of a copy may stay behind.
+        drop(std::fs::remove_file(to));
+    }
+    let (sha256, bytes) = result?;
+    if bytes == 0 {
+        drop(std::fs::remove_file(to));
+        return Err(InputError::Empty { name });
+    }
+    Ok(Stored {
+        sha256,
+        bytes,
+        name,
+    })
+}
+
+fn create(to: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(to)
+}
+
+fn copy(
+    mut source: Source,
+    mut file: File,
+    name: &str,
+    target: &impl Fn(&'static str, io::Error) -> InputError,
+) -> Result<(String, u64), InputError> {
+    let (mut chunk, mut digest) = (Vec::with_capacity(CHUNK_BYTES), Sha256::new());
+    let (mut bytes, mut lines) = (0, 0);
+    loop {
+        chunk.clear();
+        let result = source.fill(&mut chunk, CHUNK_BYTES);
+        if source.is_packed() {
+            lines += breaks(&chunk);
+        }
+        let line = Line::try_from(lines + 1).unwrap_or(Line::MAX);
+        let read = result.map_err(|trouble| trouble.at(name, line))?;
+        // The digest of a chunk is made while the chunk is written.
+        let ((), written) = rayon::join(|| digest.update(&chunk), || file.write_all(&chunk));
+        written.map_err(|error| target("write", error))?;
+        bytes += read as u64;
+        if read < CHUNK_BYTES {
+            break;
+        }
+    }
+    file.sync_all().map_err(|error| target("write", error))?;
+    let mut sha256 = String::with_capacity(64);
+    for byte in digest.finalize() {
+        let (high, low) = (u32::from(byte >> 4), u32::from(byte & 15));
+        sha256.extend(
+            [high, low]
+                .iter()
+                .filter_map(|digit| char::from_digit(*digit, 16)),
+        );
+    }
+    Ok((sha256, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_copy_is_unpacked_private_and_digested() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("in.gz"), dir.path().join("out.csv"));
+        let mut packer = flate2::write::GzEncoder::new(
+            File::create(&from).unwrap(),
+            flate2::Compression::fast(),
+        );
+        packer.write_all(b"abc").unwrap();
+        packer.finish().unwrap();
+        let stored = store(&from, &to).unwrap();
+        assert_eq!(stored.bytes, 3);
+        assert_eq!(
+            stored.sha256,
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert_eq!(std::fs::read(&to).unwrap(), b"abc");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(
+                std::fs::metadata(&to).unwrap().permissions().mode() & 0o777,
+                0o600
+            );
+        }
+        assert!(matches!(
+            store(&from, &to),
+            Err(InputError::Io {
+                action: "create",
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn a_cut_file_leaves_no_copy_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("in"), dir.path().join("out.csv"));
+        let packed = zstd::encode_all(&b"accountId\nA\nB\n"[..], 1).unwrap();
+        std::fs::write(&from, &packed[..packed.len() - 2]).unwrap();
+        let found = store(&from, &to);
+        assert!(
+            matches!(found, Err(InputError::Truncated { .. })),
+            "{found:?}"
+        );
+        assert!(!to.exists());
+        assert!(matches!(
+            store(dir.path(), &to),
+            Err(InputError::Directory { .. })
+        ));
+        std::fs::write(&from, "").unwrap();
+        assert!(matches!(store(&from, &to), Err(InputError::Empty { .. })));
+        assert!(!to.exists());
+    }
+}

@@ -1,0 +1,200 @@
+//! An input file, opened: its header, its rows, its records.
+//!
+//! Promises: rows and records come in the file's order and under the same line numbers; each call reads the file
+//! anew, so memory does not depend on its length; a file that was exchanged meanwhile is noticed by its header.
+
+use super::block::{Block, Blocks};
+use super::head::{self, Head};
+use super::pipeline::Pipeline;
+use super::record::{self, Record};
+use super::row::{self, Row};
+use super::text::Text;
+use super::{Column, InputError, Rules, Settings};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Large enough to keep the workers busy, small enough that a few of them under way are only a few MiB.
+const BLOCK_BYTES: usize = 1 << 19;
+
+/// An input file whose header has been read and understood.
+#[derive(Debug)]
+pub struct Table {
+    path: PathBuf,
+    settings: Settings,
+    shared: Arc<Shared>,
+    block_bytes: usize,
+}
+
+/// What every worker needs to know.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) name: String,
+    pub(super) head: Head,
+    pub(super) rules: Rules,
+}
+
+impl Table {
+    /// Opens a file and reads its header. `display_name` is what messages call it.
+    pub fn open(
+        path: &Path,
+        display_name: &str,
+        settings: &Settings,
+        rules: &Rules,
+    ) -> Result<Self, InputError> {
+        let name = display_name.to_owned();
+        match std::fs::metadata(path) {
+            Ok(meta) if meta.is_dir() => return Err(InputError::Directory { name }),
+            Ok(meta) if !meta.is_file() => return Err(InputError::NotRegular { name }),
+            Ok(_) => {}
+            Err(source) => {
+                return Err(InputError::Io {
+                    name,
+                    action: "open",
+                    source,
+                });
+            }
+        }
+        let head = head::read(path, display_name, settings, rules)?;
+        Ok(Self {
+            path: path.to_owned(),
+            settings: settings.clone(),
+            shared: Arc::new(Shared {
+                name,
+                head,
+                rules: rules.clone(),
+            }),
+            block_bytes: BLOCK_BYTES,
+        })
+    }
+
+    /// The same table, read in blocks of another size. The rows are the same for every size.
+    #[must_use]
+    pub fn with_block_bytes(mut self, block_bytes: usize) -> Self {
+        self.block_bytes = block_bytes.max(1);
+        self
+    }
+
+    /// What messages call the file.
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// The names of the columns as they came, without those that idshift's reports add.
+    pub fn header(&self) -> &[String] {
+        self.shared.head.layout.header()
+    }
+
+    /// The delimiter that was found.
+    pub fn delimiter(&self) -> u8 {
+        self.shared.head.delimiter
+    }
+
+    /// Whether the file has this column.
+    pub fn has(&self, column: Column) -> bool {
+        self.shared.head.layout.place(column).is_some()
+    }
+
+    /// How the file's header spells this column; its usual name where the file does not have it.
+    pub fn spelling(&self, column: Column) -> &str {
+        self.shared.head.layout.spelling(column)
+    }
+
+    /// The rows, checked, in the order of the file.
+    pub fn rows(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<Row, InputError>> + Send + use<>, InputError> {
+        Ok(flatten(self.batches()?))
+    }
+
+    /// The rows in batches of some thousands, as they come from the workers.
+    pub fn batches(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<Vec<Row>, InputError>> + Send + use<>, InputError> {
+        self.map_batches(|rows| rows)
+    }
+
+    /// What `map` makes of each batch of rows, still in the order of the file. `map` runs on the workers, so that
+    /// a row that is only looked at never leaves the thread that read it.
+    pub fn map_batches<T, F>(
+        &self,
+        map: F,
+    ) -> Result<impl Iterator<Item = Result<T, InputError>> + Send + use<T, F>, InputError>
+    where
+        T: Send + 'static,
+        F: Fn(Vec<Row>) -> T + Send + Sync + 'static,
+    {
+        self.pipeline(move |shared, block| row::parse(block, shared).map(&map))
+    }
+
+    /// The records as they came, for reports: the same lines as [`Self::rows`], bad ones too.
+    pub fn records(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<Record, InputError>> + Send + use<>, InputError> {
+        let batches = self.pipeline(|shared, block| {
+            record::parse(
+                block,
+                &shared.name,
+                shared.head.delimiter,
+                &shared.head.layout,
+            )
+        })?;
+        Ok(flatten(batches))
+    }
+
+    fn pipeline<T, F>(&self, work: F) -> Result<Pipeline<T>, InputError>
+    where
+        T: Send + 'static,
+        F: Fn(&Shared, &Block) -> Result<T, InputError> + Send + Sync + 'static,
+    {
+        let name = &self.shared.name;
+        let head = &self.shared.head;
+        let mut text = Text::open(&self.path, name, &self.settings)?;
+        let mut rest = Vec::new();
+        let at_end = text
+            .fill(&mut rest, head.text.len())
+            .map_err(|trouble| trouble.at(name, 1))?;
+        if !rest.starts_with(&head.text) {
+            return Err(InputError::Changed { name: name.clone() });
+        }
+        rest.drain(..head.text.len());
+        let blocks = Blocks::new(
+            text,
+            name,
+            head.delimiter,
+            self.block_bytes,
+            (rest, at_end),
+            head.next,
+        );
+        let shared = Arc::clone(&self.shared);
+        Ok(Pipeline::new(
+            blocks,
+            Arc::new(move |block| work(&shared, &block)),
+        ))
+    }
+}
+
+/// Batches one by one; an error ends them.
+fn flatten<T: Send>(
+    batches: impl Iterator<Item = Result<Vec<T>, InputError>> + Send,
+) -> impl Iterator<Item = Result<T, InputError>> + Send {
+    batches.flat_map(|batch| match batch {
+        Ok(items) => Batch::Items(items.into_iter()),
+        Err(error) => Batch::Error(Some(error)),
+    })
+}
+
+enum Batch<T> {
+    Items(std::vec::IntoIter<T>),
+    Error(Option<InputError>),
+}
+
+impl<T> Iterator for Batch<T> {
+    type Item = Result<T, InputError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Items(items) => items.next().map(Ok),
+            Self::Error(error) => error.take().map(Err),
+        }
+    }
+}
