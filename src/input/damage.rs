@@ -72,10 +72,23 @@ pub(super) fn find(value: &str) -> Option<Damage> {
     if bytes.len() <= 9 && is_placeholder(value) {
         return Some(Damage::Placeholder);
     }
-    if last.is_ascii_digit() && is_scientific(bytes) {
+    let number = first.is_ascii_digit() || matches!(first, b'+' | b'-');
+    if number && last.is_ascii_digit() && is_scientific(bytes) {
         return Some(Damage::Scientific);
     }
-    (bytes.len() >= 4 && bytes.len() <= 24 && is_date(value)).then_some(Damage::Date)
+    (may_be_date(bytes) && is_date(value)).then_some(Damage::Date)
+}
+
+/// Sorts out at a glance what is no date: nearly every ID. A day, month or year has four characters at most (a
+/// letter with a diacritic takes two bytes), so a separator must follow soon.
+fn may_be_date(bytes: &[u8]) -> bool {
+    let month_first = bytes[0].is_ascii_alphabetic();
+    let (soonest, longest) = if month_first { (3, 10) } else { (1, 24) };
+    (month_first || bytes[0].is_ascii_digit())
+        && (4..=longest).contains(&bytes.len())
+        && bytes[soonest..bytes.len().min(6)]
+            .iter()
+            .any(|byte| matches!(byte, b'-' | b'/' | b'.' | b' '))
 }
 
 /// Digits, `E`, digits: scientific notation, or an ID that happens to look like it.

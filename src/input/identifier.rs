@@ -214,7 +214,12 @@ impl Check<'_> {
             return NewAccount::Keep;
         };
         let least = shared.rules.min_account_chars;
-        if value.len() < least * 4 && value.chars().count() < least {
+        let chars = if value.is_ascii() {
+            value.len()
+        } else {
+            value.chars().count()
+        };
+        if chars < least {
             self.warn(
                 "short_account",
                 at,

@@ -8,9 +8,9 @@
 //! Must not: compare one line with another beyond the [`Survey`] (that is the plan's), case-fold or normalise
 //! a value, ask a remote system, or know anything asynchronous.
 //!
-//! The way of the data inside: [`source`] (decompressed bytes) → [`text`] (UTF-8) → [`block`] (cut at the ends
-//! of records) → [`pipeline`] (parallel, in order) → [`record`] (the csv crate, and what it is silent about) →
-//! [`row`] (checks of one line).
+//! The way of the data inside: `source` (decompressed bytes) → `text` (UTF-8) → `block` (cut at the ends
+//! of records) → `pipeline` (parallel, in order) → `record` (the csv crate, and what it is silent about) →
+//! `row` (checks of one line).
 
 mod block;
 pub mod cell;

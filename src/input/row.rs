@@ -39,6 +39,15 @@ pub(super) fn shown(value: &str) -> String {
     }
 }
 
+/// A value without the white space around it. Most have none, which two bytes show.
+fn trim(text: &str) -> &str {
+    match text.as_bytes() {
+        [] => text,
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim(),
+    }
+}
+
 /// Parses a block.
 pub(super) fn parse(block: &Block, shared: &Shared) -> Result<Vec<Row>, InputError> {
     let head = &shared.head;
@@ -200,11 +209,11 @@ impl<'a> Check<'a> {
             .unwrap_or_default();
         if layout.armed() {
             match cell::arm(text) {
-                Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
-                Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+                Cow::Borrowed(text) => Cow::Borrowed(trim(text)),
+                Cow::Owned(text) => Cow::Owned(trim(&text).to_owned()),
             }
         } else {
-            Cow::Borrowed(text.trim())
+            Cow::Borrowed(trim(text))
         }
     }
 

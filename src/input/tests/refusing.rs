@@ -66,9 +66,17 @@ fn a_file_that_cannot_be_read_as_a_whole_says_so_with_a_code_and_a_next_step() {
 
 /// The rows before the error, and the error.
 fn failing(bytes: impl AsRef<[u8]>, settings: &Settings) -> (usize, InputError) {
+    failing_by(64, bytes, settings)
+}
+
+fn failing_by(
+    block_bytes: usize,
+    bytes: impl AsRef<[u8]>,
+    settings: &Settings,
+) -> (usize, InputError) {
     let table = open_with(bytes, settings, &plume())
         .unwrap()
-        .with_block_bytes(64);
+        .with_block_bytes(block_bytes);
     let mut good = 0;
     for row in table.rows().unwrap() {
         match row {
@@ -151,7 +159,7 @@ fn a_packed_file_that_is_cut_is_named_with_the_last_line_that_came() {
         gzip.finish().unwrap(),
         zstd::encode_all(text.as_bytes(), 1).unwrap(),
     ] {
-        let (good, error) = failing(&packed[..packed.len() / 2], &Settings::default());
+        let (good, error) = failing_by(1 << 14, &packed[..packed.len() / 2], &Settings::default());
         assert!(matches!(error, InputError::Truncated { .. }), "{error}");
         assert!(
             good > 50_000 && error.line() as usize > good,
