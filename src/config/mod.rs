@@ -1,1 +1,124 @@
-//! Not written yet.
+//! Flags, environment and file → what each station asks for.
+//!
+//! Every setting is a [`Key`] with one name: `--base-url`, `IDSHIFT_BASE_URL`, `base_url` in a profile of
+//! `idshift.toml`. The command line beats the environment, the environment beats the file, the profile beats
+//! the file's top level. Nobody imports this but `cli`.
+
+mod credentials;
+mod file;
+mod keys;
+mod resolved;
+mod schema;
+mod values;
+
+pub use file::{File, SAMPLE};
+pub use keys::{KEYS, Key};
+pub use resolved::{Resolved, Until};
+pub use schema::schema;
+pub use values::{Origin, Values};
+
+use std::path::PathBuf;
+
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file that was named, or a file that was found, cannot be read.
+    #[error("{}: cannot be read ({source}); name another file with --config", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file that is not TOML.
+    #[error("{}: {what}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The parser's words, with line and column.
+        what: String,
+    },
+    /// A key that nobody knows.
+    #[error("{}: `{key}` is no setting{}", path.display(), hint(suggestion.as_deref()))]
+    UnknownKey {
+        /// The file.
+        path: PathBuf,
+        /// The key, with its table.
+        key: String,
+        /// What may be meant.
+        suggestion: Option<String>,
+    },
+    /// A profile that is not there.
+    #[error("there is no profile `{profile}`{}; the file has {}", hint(suggestion.as_deref()), list(known))]
+    NoProfile {
+        /// What was asked for.
+        profile: String,
+        /// What may be meant.
+        suggestion: Option<String>,
+        /// The profiles there are.
+        known: Vec<String>,
+    },
+    /// A value that does not mean anything.
+    #[error("{key} ({origin}): {why}")]
+    Value {
+        /// The setting.
+        key: &'static str,
+        /// Where it was said.
+        origin: String,
+        /// What is wrong, and what it should be like.
+        why: String,
+    },
+    /// A setting that is needed.
+    #[error("{what} is missing: {help}")]
+    Missing {
+        /// What.
+        what: &'static str,
+        /// Where to say it.
+        help: &'static str,
+    },
+    /// A secret that cannot be used.
+    #[error("{0}")]
+    Credentials(String),
+}
+
+fn hint(suggestion: Option<&str>) -> String {
+    suggestion.map_or_else(String::new, |meant| format!(" (is `{meant}` meant?)"))
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
+/// The known name that is nearest to a mistyped one.
+fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let mut best: Option<(usize, &str)> = None;
+    for candidate in known {
+        let distance = edits(name, candidate);
+        if distance <= 2.max(name.len() / 3) && best.is_none_or(|(least, _)| distance < least) {
+            best = Some((distance, candidate));
+        }
+    }
+    best.map(|(_, name)| name.to_owned())
+}
+
+/// Levenshtein's distance.
+fn edits(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let above = row[j + 1];
+            row[j + 1] = (corner + usize::from(x != *y))
+                .min(above + 1)
+                .min(row[j] + 1);
+            corner = above;
+        }
+    }
+    row[b.len()]
+}

@@ -40,6 +40,12 @@ pub enum Event {
 pub struct Tally {
     /// Lines that the run has to bring to an end.
     pub lines: AtomicU64,
+    /// In a plan: account IDs that would be written.
+    pub planned_account_writes: AtomicU64,
+    /// In a plan: locations that would be written.
+    pub planned_location_writes: AtomicU64,
+    /// In a plan: e-mails that the system would send because of the writes.
+    pub planned_emails: AtomicU64,
     by_status: [AtomicU64; Status::NAMES.len()],
 }
 

@@ -1,5 +1,89 @@
-//! Units → outcomes.
+//! Units → outcomes, step by step, so that no write is ever repeated blindly and no line is ever lost.
+//!
+//! The [`run`] dispatcher admits units, counts, and is the only one that hears of signals. An executor takes
+//! one unit through: find → compare → intent on disk → write → read back where in doubt → outcome. What is
+//! noted goes to a [`Notes`] (the ledger); what is heard goes to [`Event`]s, on which nothing depends.
 
+mod canary;
+mod context;
+mod cycle;
+mod dispatcher;
 mod events;
+mod executor;
+mod locate;
+mod lookup;
+mod member;
+mod notes;
+mod perform;
+mod spots;
 
+pub use context::{Concurrency, Context, Halt, Lookup, Mode, Settings};
+pub use dispatcher::{Ending, run};
 pub use events::{Event, Tally};
+pub use notes::Notes;
+
+use crate::domain::{CustomerId, Line, Outcome, Status};
+use crate::ledger::Recorded;
+use crate::plan::{Member, Unit};
+
+/// A unit, and what earlier runs and earlier attempts know of it.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// What is to be done.
+    pub unit: Unit,
+    /// Lines that already have their final outcome; they get no other.
+    pub done: Vec<(Line, Status)>,
+    /// What a plan found: where it is no longer so, the line is `stale`.
+    pub expected: Vec<Outcome>,
+    /// Writes of this run that were intended before it was interrupted.
+    pub recorded: Vec<Recorded>,
+    /// Which customer a line meant in an earlier run of the same file. Account IDs of chains and swaps mean
+    /// other customers once they are carried out, so this is what keeps a second run from moving them on.
+    pub recalled: Vec<(Line, CustomerId)>,
+}
+
+impl Job {
+    /// A unit of which nothing is known yet.
+    pub fn new(unit: Unit) -> Self {
+        Self {
+            unit,
+            done: Vec::new(),
+            expected: Vec::new(),
+            recorded: Vec::new(),
+            recalled: Vec::new(),
+        }
+    }
+
+    pub(crate) fn is_done(&self, line: Line) -> bool {
+        self.done.iter().any(|(done, _)| *done == line)
+    }
+
+    /// The customer that this run or its plan has settled on for the member; it is not searched any more.
+    pub(crate) fn settled_customer(&self, member: &Member) -> Option<&CustomerId> {
+        let lines = || member.changes.iter().map(|change| change.line);
+        lines()
+            .find_map(|line| self.recorded.iter().find(|write| write.intent.line == line))
+            .map(|write| &write.intent.customer)
+            .or_else(|| {
+                lines()
+                    .find_map(|line| self.expected.iter().find(|outcome| outcome.line == line))
+                    .and_then(|outcome| outcome.customer.as_ref())
+            })
+    }
+
+    /// The customer that an earlier run of the same file meant.
+    pub(crate) fn recalled_customer(&self, member: &Member) -> Option<&CustomerId> {
+        member.changes.iter().find_map(|change| {
+            self.recalled
+                .iter()
+                .find(|(line, _)| *line == change.line)
+                .map(|(_, id)| id)
+        })
+    }
+
+    /// Whichever customer is known without a search.
+    pub(crate) fn known_customer(&self, member: &Member) -> Option<&CustomerId> {
+        self.settled_customer(member)
+            .or_else(|| self.recalled_customer(member))
+    }
+}

@@ -1,1 +1,39 @@
-//! Not written yet.
+//! One call, done properly: credentials, pace, quota, holds, retries, breaker. Knows no customer.
+//!
+//! Two verbs, not one `send`. [`Client::read`] may repeat a call freely. [`Client::write`] lets at most one request
+//! reach the server and says which of three things is true: answered, certainly not processed, or *in doubt*.
+//! Reading back what is in doubt is the engine's protocol, and a generic retry layer would break it silently.
+//!
+//! A call passes, in this order: the gate (holds after 429, 503 and firewall blocks, and the breaker), the token,
+//! the quota, the pace, and the gate again, for a hold may have begun meanwhile. Nothing here prints; whoever wants
+//! to know listens to [`Client::health`] and [`Client::counters`].
+//!
+//! No URL (it holds IDs) and no secret is ever part of an error text.
+
+mod attempt;
+mod call;
+mod client;
+mod gate;
+mod health;
+mod hold;
+mod oauth;
+mod pace;
+mod path;
+mod quota;
+mod quota_file;
+mod retry;
+mod send;
+mod settings;
+mod token;
+mod token_source;
+
+#[cfg(test)]
+mod tests;
+
+pub use call::{Call, Character, Kind, Method, NoAnswer, Reply, Sent, Unreadable, Why, WhyKind};
+pub use client::Client;
+pub use health::{Achieved, Counters, Health};
+pub use path::{Path, PathError, encoded_len};
+pub use secrecy::SecretString;
+pub use settings::{ParseError, Quota, Rate, Settings, SetupError, Span};
+pub use token_source::{Credentials, OAuth2, Token};

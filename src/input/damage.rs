@@ -23,8 +23,8 @@ impl Damage {
     /// The stable word for scripts.
     pub(super) fn code(self) -> &'static str {
         match self {
-            Self::Scientific => "scientific_notation",
-            Self::Date => "date_in_id",
+            Self::Scientific => "spreadsheet_scientific",
+            Self::Date => "spreadsheet_date",
             Self::SheetError => "spreadsheet_error",
             Self::Placeholder => "placeholder",
             Self::Mark => "unmended",

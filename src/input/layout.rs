@@ -221,6 +221,14 @@ impl Layout {
         self.names.get(place).map_or("", String::as_str)
     }
 
+    /// The place of a column of this name, counted from 1.
+    pub(super) fn number(&self, name: &str) -> Option<usize> {
+        self.names
+            .iter()
+            .position(|known| known == name)
+            .map(|place| place + 1)
+    }
+
     /// The places of the columns that are carried through.
     pub(super) fn kept(&self) -> &[usize] {
         &self.kept

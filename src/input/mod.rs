@@ -36,7 +36,7 @@ pub use column::Column;
 pub use error::InputError;
 pub use record::Record;
 pub use row::{CLEAR_MARKER, Row};
-pub use store::{Stored, must_be_stored, store};
+pub use store::{Stored, digest, must_be_stored, store};
 pub use survey::Survey;
 pub use table::Table;
 

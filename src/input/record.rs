@@ -20,7 +20,7 @@ pub struct Record {
     pub line: Line,
     /// Its cells, in the order of the table's header and as many as that. What a ragged or badly quoted line has
     /// too little or too much is marked, and the marks are refused when the line is fed back unmended.
-    pub cells: StringRecord,
+    pub cells: Vec<String>,
     /// Whether it had more or fewer cells than the header.
     pub ragged: bool,
 }
@@ -205,9 +205,9 @@ pub(super) fn parse(
     Ok(found)
 }
 
-fn keep(record: &StringRecord, raw: Raw<'_>, layout: &Layout) -> StringRecord {
+fn keep(record: &StringRecord, raw: Raw<'_>, layout: &Layout) -> Vec<String> {
     let stray = raw.stray();
-    let mut cells = StringRecord::with_capacity(record.as_slice().len() + 8, layout.kept().len());
+    let mut cells = Vec::with_capacity(layout.kept().len());
     for &place in layout.kept() {
         let text = match record.get(place) {
             None => cell::MISSING.into(),
@@ -217,9 +217,9 @@ fn keep(record: &StringRecord, raw: Raw<'_>, layout: &Layout) -> StringRecord {
         };
         if Some(&place) == layout.kept().last() && record.len() > layout.width() {
             let rest: Vec<_> = record.iter().skip(place).collect();
-            cells.push_field(&format!("{}{}", cell::EXCESS, rest.join(",")));
+            cells.push(format!("{}{}", cell::EXCESS, rest.join(",")));
         } else {
-            cells.push_field(&text);
+            cells.push(text.into_owned());
         }
     }
     cells

@@ -163,7 +163,7 @@ impl<'a> Check<'a> {
         }
         if layout.repeats(self.record) {
             self.error(
-                "header_repeated",
+                "header_again",
                 ("", &String::from_utf8_lossy(self.raw.text)),
                 "the header stands here again",
                 "remove the line; where files were joined, check the order of the columns of each",
@@ -236,8 +236,8 @@ impl<'a> Check<'a> {
             service,
             profile,
         };
-        if !self.bad && !change.asks_anything() {
-            self.asks_nothing(&change);
+        if !self.bad {
+            self.forgets(&change);
         }
         Some(change)
     }
@@ -271,16 +271,26 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn asks_nothing(&mut self, change: &Change) {
+    /// What the line forgets: a location of which nothing is asked, or everything.
+    fn forgets(&mut self, change: &Change) {
         let layout = &self.shared.head.layout;
-        if let Some(location) = &change.location {
-            self.error(
+        if let Some(location) = &change.location
+            && !change.asks_location()
+        {
+            // A list of moves may name locations without meaning them; a line that does nothing else means them.
+            let severity = if change.asks_anything() {
+                Severity::Warning
+            } else {
+                Severity::Error
+            };
+            self.tell(
+                severity,
                 "asks_nothing_of_location",
                 (layout.spelling(Column::LocationId), location.as_str()),
                 "the line names a location and asks nothing of it",
                 "fill in serviceId or profile, or leave the location out",
             );
-        } else {
+        } else if !change.asks_anything() {
             self.warn(
                 "asks_nothing",
                 ("", ""),
@@ -309,7 +319,7 @@ impl<'a> Check<'a> {
             );
             return None;
         }
-        if value == "own" {
+        if value.eq_ignore_ascii_case("own") {
             return Some(Reseller::Own);
         }
         self.id(Column::ResellerId, |text| ResellerId::new(text))
@@ -324,7 +334,7 @@ impl<'a> Check<'a> {
                 let value = self.value(column);
                 if !value.is_empty() {
                     self.error(
-                        "not_on_this_system",
+                        "no_locations",
                         (layout.spelling(column), &value),
                         "the system has no locations, service IDs or profiles",
                         "leave the column out, or rename it to carry it through",
@@ -337,7 +347,7 @@ impl<'a> Check<'a> {
         let service = self.id(Column::ServiceId, |text| ServiceId::new(text));
         if service.is_none() && self.raw.quotes && self.is_empty_on_purpose(Column::ServiceId) {
             self.error(
-                "empty_service",
+                "empty_service_id",
                 (layout.spelling(Column::ServiceId), "\"\""),
                 "the service ID is to be set to an empty text, which the system refuses",
                 "put a service ID there, or leave the cell empty without quotes to keep the present one",
@@ -346,12 +356,13 @@ impl<'a> Check<'a> {
         let value = self.value(Column::Profile);
         let profile = Profile::parse(&value);
         if profile.is_none() && !value.is_empty() {
-            self.error(
-                "unknown_profile",
-                (layout.spelling(Column::Profile), &value),
-                "the profile is not known",
-                "use `auto` or `smallbusiness`, in small letters",
-            );
+            let folded = value.to_lowercase().replace([' ', '_', '-'], "");
+            let help = match Profile::parse(&folded) {
+                Some(meant) => format!("write `{meant}`; values are never changed silently"),
+                None => "use `auto` or `smallbusiness`".to_owned(),
+            };
+            let at = (layout.spelling(Column::Profile), &*value);
+            self.error("unknown_profile", at, "the profile is not known", help);
         }
         (location, service, profile)
     }

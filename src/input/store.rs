@@ -10,7 +10,7 @@ use super::source::Source;
 use crate::domain::Line;
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 const CHUNK_BYTES: usize = 1 << 20;
@@ -97,16 +97,26 @@ fn copy(
         }
     }
     file.sync_all().map_err(|error| target("write", error))?;
-    let mut sha256 = String::with_capacity(64);
-    for byte in digest.finalize() {
-        let (high, low) = (u32::from(byte >> 4), u32::from(byte & 15));
-        sha256.extend(
-            [high, low]
-                .iter()
-                .filter_map(|digit| char::from_digit(*digit, 16)),
-        );
+    Ok((hex(&digest.finalize()), bytes))
+}
+
+/// SHA-256 of a file's bytes, in hexadecimal digits.
+pub fn digest(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let (mut chunk, mut digest) = (vec![0; CHUNK_BYTES], Sha256::new());
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(hex(&digest.finalize())),
+            read => digest.update(&chunk[..read]),
+        }
     }
-    Ok((sha256, bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits
+        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
+        .collect()
 }
 
 #[cfg(test)]
@@ -130,6 +140,7 @@ mod tests {
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
         assert_eq!(std::fs::read(&to).unwrap(), b"abc");
+        assert_eq!(digest(&to).unwrap(), stored.sha256);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

@@ -5,7 +5,7 @@
 
 use super::row::Row;
 use super::{Column, Table, damage};
-use crate::domain::{Line, Problem, Severity};
+use crate::domain::{Change, Line, Problem, Severity};
 use std::collections::BTreeMap;
 
 /// The columns that hold IDs, except the reseller's.
@@ -27,6 +27,17 @@ const EXAMPLES: usize = 10;
 #[derive(Debug, Clone)]
 pub struct Survey {
     columns: [Findings; COLUMNS.len()],
+    /// Whether some value of the file is plainly damaged.
+    damaged: bool,
+}
+
+impl Default for Survey {
+    fn default() -> Self {
+        Self {
+            columns: COLUMNS.map(|column| Findings::new(column.name())),
+            damaged: false,
+        }
+    }
 }
 
 /// Findings about one column.
@@ -43,8 +54,6 @@ struct Findings {
     rounded_examples: Examples,
     exponent_like: u64,
     exponent_examples: Examples,
-    /// Values plainly in scientific notation.
-    scientific: u64,
 }
 
 /// The first few distinct values, with their lines.
@@ -78,37 +87,39 @@ impl Survey {
     pub fn new(table: &Table) -> Self {
         Self {
             columns: COLUMNS.map(|column| Findings::new(table.spelling(column))),
+            damaged: false,
         }
+    }
+
+    /// Looks at one line.
+    pub fn add(&mut self, change: &Change) {
+        let values = [
+            change.account.as_ref().map(AsRef::as_ref),
+            change.new_account.id().map(AsRef::as_ref),
+            change.customer.as_ref().map(AsRef::as_ref),
+            change.location.as_ref().map(AsRef::as_ref),
+            change.service.as_ref().map(AsRef::as_ref),
+        ];
+        for (findings, value) in self.columns.iter_mut().zip(values) {
+            if let Some(value) = value {
+                findings.observe(change.line, value);
+            }
+        }
+    }
+
+    /// Remembers that some value of the file is plainly damaged.
+    pub fn saw_damage(&mut self) {
+        self.damaged = true;
     }
 
     /// Looks at some rows. Rows with errors count only for what their problems say.
     pub fn observe(&mut self, rows: &[Row]) {
         for row in rows {
             if let Some(change) = &row.change {
-                let values = [
-                    change.account.as_ref().map(AsRef::as_ref),
-                    change.new_account.id().map(AsRef::as_ref),
-                    change.customer.as_ref().map(AsRef::as_ref),
-                    change.location.as_ref().map(AsRef::as_ref),
-                    change.service.as_ref().map(AsRef::as_ref),
-                ];
-                for (findings, value) in self.columns.iter_mut().zip(values) {
-                    if let Some(value) = value {
-                        findings.observe(row.line, value);
-                    }
-                }
+                self.add(change);
             }
-            for problem in &row.problems {
-                if problem.code == damage::Damage::Scientific.code() {
-                    let same = self
-                        .columns
-                        .iter_mut()
-                        .find(|column| column.name == problem.column);
-                    if let Some(findings) = same {
-                        findings.scientific += 1;
-                    }
-                }
-            }
+            let code = damage::Damage::Scientific.code();
+            self.damaged |= row.problems.iter().any(|problem| problem.code == code);
         }
     }
 
@@ -117,16 +128,19 @@ impl Survey {
         for (mine, theirs) in self.columns.iter_mut().zip(other.columns) {
             mine.merge(theirs);
         }
+        self.damaged |= other.damaged;
     }
 
-    /// What was found. An error here (`digits_rounded`) is one of the whole column: no line of the file can be
+    /// What was found. An error here (`spreadsheet_rounded`) is one of the whole column: no line of the file can be
     /// trusted, and leaving out the lines named is not enough.
     pub fn finish(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         for findings in &self.columns {
             findings.lost_zeros(&mut problems);
             findings.rounded(&mut problems);
-            findings.exponents(&mut problems);
+            if self.damaged {
+                findings.exponents(&mut problems);
+            }
         }
         problems.sort_by_key(|problem| problem.line);
         problems
@@ -145,7 +159,6 @@ impl Findings {
             rounded_examples: Examples::default(),
             exponent_like: 0,
             exponent_examples: Examples::default(),
-            scientific: 0,
         }
     }
 
@@ -187,7 +200,6 @@ impl Findings {
         self.rounded_examples.merge(other.rounded_examples);
         self.exponent_like += other.exponent_like;
         self.exponent_examples.merge(other.exponent_examples);
-        self.scientific += other.scientific;
     }
 
     fn problem(
@@ -249,7 +261,7 @@ impl Findings {
             return;
         }
         for (line, value) in &self.rounded_examples.0 {
-            let mut problem = self.problem(Severity::Error, "digits_rounded", (*line, value));
+            let mut problem = self.problem(Severity::Error, "spreadsheet_rounded", (*line, value));
             problem.message = format!(
                 "all {} values of more than {KEPT_DIGITS} digits have only zeros after the fifteenth: a spreadsheet has rounded them",
                 self.long
@@ -258,16 +270,13 @@ impl Findings {
         }
     }
 
-    /// IDs such as `12E5` in a column where others are plainly damaged.
+    /// IDs such as `12E5` in a file in which others are plainly damaged.
     fn exponents(&self, problems: &mut Vec<Problem>) {
-        if self.scientific == 0 {
-            return;
-        }
         for (line, value) in &self.exponent_examples.0 {
-            let mut problem = self.problem(Severity::Warning, "exponent_like", (*line, value));
+            let mut problem = self.problem(Severity::Warning, "perhaps_scientific", (*line, value));
             problem.message = format!(
-                "the value can be scientific notation, as {} others of the column are ({} such values)",
-                self.scientific, self.exponent_like
+                "other values of the file were damaged by a spreadsheet, and this may be a number in scientific notation ({} such values in the column)",
+                self.exponent_like
             );
             problems.push(problem);
         }

@@ -99,6 +99,11 @@ impl Table {
         self.shared.head.layout.spelling(column)
     }
 
+    /// The place of a column of this name, counted from 1, where it is in the header.
+    pub fn column_number(&self, name: &str) -> Option<usize> {
+        self.shared.head.layout.number(name)
+    }
+
     /// The rows, checked, in the order of the file.
     pub fn rows(
         &self,
@@ -124,6 +129,27 @@ impl Table {
         F: Fn(Vec<Row>) -> T + Send + Sync + 'static,
     {
         self.pipeline(move |shared, block| row::parse(block, shared).map(&map))
+    }
+
+    /// Folds all rows without keeping them: each worker folds its rows into a part of its own, and the parts come in
+    /// the order of the file.
+    pub fn fold<T: Send + 'static>(
+        &self,
+        begin: impl Fn() -> T + Send + Sync + 'static,
+        add: impl Fn(&mut T, Row) + Send + Sync + 'static,
+        mut part: impl FnMut(T),
+    ) -> Result<(), InputError> {
+        let folded = self.map_batches(move |rows| {
+            let mut part = begin();
+            for row in rows {
+                add(&mut part, row);
+            }
+            part
+        })?;
+        for one in folded {
+            part(one?);
+        }
+        Ok(())
     }
 
     /// The records as they came, for reports: the same lines as [`Self::rows`], bad ones too.

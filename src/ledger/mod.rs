@@ -1,1 +1,57 @@
-//! Not written yet.
+//! The durable record of a run: what was asked for, what was about to be written, what became of each line.
+//!
+//! It promises: an intent is on the disk before [`Journal::intend`] returns; after a failed commit nothing is
+//! accepted any more, so no write goes out that is not on record; a damaged record is refused and never
+//! guessed at. `resume`, `verify`, `undo` and the reports are functions of this record and the input file.
+//!
+//! It must not know the engine, the plan, a system or HTTP. It is the only place that knows SQLite.
+//!
+//! - [`RunDir`], [`RunId`], [`TargetLock`]: where a run lives, and that it is alone
+//! - [`Ledger`]: one run's record: header, state, queries
+//! - [`Journal`]: the way in, for many tasks at once; one thread commits in groups
+//! - [`judge`]: what a read-back says about a write, live and on `resume`
+//! - [`FinalState`], [`Left`]: what a run left behind, for `verify` and `undo`
+
+mod checksum;
+mod crash;
+mod error;
+mod final_state;
+mod header;
+mod journal;
+mod left;
+mod lines;
+mod lock;
+mod mounts;
+mod outcome_row;
+mod outcomes;
+mod private;
+mod queue;
+mod record;
+mod run_dir;
+mod run_id;
+mod schema;
+mod seal;
+mod store;
+mod transition;
+mod write_row;
+mod writes;
+
+pub use crash::crash_point;
+pub use error::LedgerError;
+pub use final_state::{Change, FinalState, FinalStates};
+pub use header::{Header, Progress, State};
+pub use journal::{Journal, JournalThread};
+pub use left::Left;
+pub use lines::LineSet;
+pub use lock::{Holder, TargetLock};
+pub use outcomes::{Counted, Outcomes};
+pub use private::{create_private, sync_folder};
+pub use record::{Calls, Intent, Recorded, Settled, Spot, Verdict, Write, WriteId};
+pub use run_dir::RunDir;
+pub use run_id::RunId;
+pub use store::Ledger;
+pub use transition::{Judgement, Seen, judge};
+pub use writes::Writes;
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,19 @@
-//! Not written yet.
+//! Changes → units, in an order that never gives two customers one ID.
+//!
+//! Pure: no clock, no I/O, no async. Lines that have nothing to do with each other are never held as text:
+//! an [`Index`] of hashes finds the few that have, and only those are [`arrange`]d into groups, chains and
+//! cycles.
+
+mod arrange;
+mod guard;
+mod index;
+mod inverse;
+mod order;
+mod unit;
+
+pub use arrange::{Arrangement, arrange};
+pub use guard::{Share, ShareError};
+pub use index::{Index, IndexBuilder, Keys};
+pub use inverse::{Inverse, Left, Place, invert};
+pub use order::temporary_id;
+pub use unit::{Counts, Member, Shape, Unit};

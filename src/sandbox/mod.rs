@@ -1,1 +1,76 @@
-//! Not written yet.
+//! Stand-ins of the systems, with their faults, over real HTTP on this machine.
+//!
+//! A stand-in is written from the API documents and shares nothing with the client, because a shared type
+//! would share the client's bugs. It has a thread and a runtime of its own, binds to 127.0.0.1 only, and serves
+//! raw sockets: a fault may cut, delay or spoil an answer at any byte, before or after it took effect.
+
+mod adobe;
+mod cloudcockpit;
+mod faults;
+mod http;
+mod plume;
+mod server;
+mod token;
+mod world;
+
+pub use faults::{Class, Fault, FaultError};
+pub use server::{Sandbox, SandboxError, Seen};
+pub use world::{AdobeCustomer, CockpitCustomer, PlumeCustomer, PlumeLocation, World};
+
+use std::time::Duration;
+
+/// Which system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Plume.
+    Plume,
+    /// Adobe VIP Marketplace.
+    Adobe,
+    /// `CloudCockpit`.
+    CloudCockpit,
+}
+
+/// How a stand-in behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Which system it stands in for.
+    pub kind: Kind,
+    /// The port on 127.0.0.1; 0: a free one.
+    pub port: u16,
+    /// How long an answer takes.
+    pub latency: Duration,
+    /// What goes wrong.
+    pub faults: Vec<Fault>,
+    /// Plume: whether many customers may be looked up at once.
+    pub bulk: bool,
+    /// Plume: the answer to a duplicate account ID.
+    pub duplicate_status: u16,
+    /// The tokens that are good; `None`: any.
+    pub tokens: Option<Vec<String>>,
+    /// Tokens of the token endpoint die after so many calls.
+    pub token_calls: Option<u64>,
+    /// How long tokens of the token endpoint are said to live, in seconds.
+    pub token_seconds: u64,
+    /// So many calls in so long, then 403 from a firewall until the next such window.
+    pub firewall: Option<(u32, Duration)>,
+    /// Whether every request is kept in the log.
+    pub log: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            kind: Kind::Plume,
+            port: 0,
+            latency: Duration::ZERO,
+            faults: Vec::new(),
+            bulk: true,
+            duplicate_status: 409,
+            tokens: None,
+            token_calls: None,
+            token_seconds: 600,
+            firewall: None,
+            log: true,
+        }
+    }
+}

@@ -15,6 +15,10 @@ pub enum Kind {
 
 /// What other stations must know of a system.
 #[derive(Debug, Clone, Copy)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, each read alone"
+)]
 pub struct Facts {
     /// The name of options, files and reports.
     pub name: &'static str,
@@ -26,6 +30,8 @@ pub struct Facts {
     pub quota: Option<(u32, u64)>,
     /// Whether two customers may never have one account ID, so that order matters.
     pub unique_accounts: bool,
+    /// Whether the system itself is known to refuse a duplicate account ID.
+    pub refuses_duplicates: bool,
     /// The longest account ID, in characters.
     pub max_account_chars: usize,
     /// The shortest account ID that raises no warning, in characters.
@@ -62,6 +68,7 @@ impl Kind {
                 rate_per_s: 6.0,
                 quota: Some((2000, 300)),
                 unique_accounts: true,
+                refuses_duplicates: true,
                 max_account_chars: 255,
                 min_account_chars: 6,
                 forbidden_in_account: "",
@@ -77,6 +84,7 @@ impl Kind {
                 rate_per_s: 5.0,
                 quota: None,
                 unique_accounts: false,
+                refuses_duplicates: false,
                 max_account_chars: 35,
                 min_account_chars: 0,
                 forbidden_in_account: "<>[]\"",
@@ -92,6 +100,7 @@ impl Kind {
                 rate_per_s: 5.0,
                 quota: None,
                 unique_accounts: true,
+                refuses_duplicates: false,
                 max_account_chars: 255,
                 min_account_chars: 0,
                 forbidden_in_account: "",

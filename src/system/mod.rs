@@ -1,5 +1,266 @@
 //! One remote API's meaning: how to find, read and write, which answer means what, which limits hold.
+//!
+//! [`System`] is what the engine sees; behind it is one file for each API, and the quirks of an API stay in
+//! its file. A system knows how to make one call mean something. It does not decide what to do next: reading
+//! back, writing again and giving up are the engine's.
 
+mod adobe;
+mod cloudcockpit;
+mod connect;
 mod facts;
+mod listing;
+mod plume;
+mod trouble;
 
+pub use connect::{Sending, Settings, SetupError};
 pub use facts::{Facts, Kind};
+pub use trouble::{Fatal, Trouble};
+
+use crate::domain::{AccountId, CustomerId, LocationId, Profile, Reseller, ServiceId};
+use futures_util::future::BoxFuture;
+use std::time::Duration;
+use tokio::sync::watch;
+
+pub use crate::http::Health;
+
+/// A customer as the system told it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Customer {
+    /// The system's own ID.
+    pub id: CustomerId,
+    /// The account ID now; `None`: there is none.
+    pub account: Option<AccountId>,
+    /// The customer's locations, as far as they were told.
+    pub locations: Locations,
+    /// The partner or reseller the customer belongs to, where the system tells it.
+    pub owner: Option<String>,
+    /// How many people a write to this customer sends an e-mail to, where that happens.
+    pub contacts: Option<u32>,
+}
+
+/// What is known of a customer's locations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Locations {
+    /// Nothing was told.
+    Untold,
+    /// Only which ones there are.
+    Ids(Vec<LocationId>),
+    /// All of them, with their service IDs and profiles.
+    Known(Vec<Location>),
+}
+
+/// A location as the system told it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// The system's ID of it.
+    pub id: LocationId,
+    /// The service ID; `None`: there is none.
+    pub service: Option<ServiceId>,
+    /// The profile; `None`: not told.
+    pub profile: Option<Profile>,
+}
+
+/// By what a customer is looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// The account ID, to be matched exactly.
+    Account(AccountId),
+    /// The system's own ID.
+    Customer(CustomerId),
+}
+
+/// One customer that is looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Wanted {
+    /// By what.
+    pub key: Key,
+    /// In whose relationship, where the system has such a thing.
+    pub reseller: Option<Reseller>,
+}
+
+/// One write.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    /// To whom.
+    pub customer: &'a CustomerId,
+    /// In whose relationship.
+    pub reseller: Option<&'a Reseller>,
+    /// The ID of the intent, as it stands in the ledger.
+    pub correlation: &'a str,
+    /// What.
+    pub what: What<'a>,
+}
+
+/// What a write sets.
+#[derive(Debug, Clone, Copy)]
+pub enum What<'a> {
+    /// The account ID.
+    Account {
+        /// What it is believed to be now.
+        before: Option<&'a AccountId>,
+        /// What it becomes; `None`: it is removed.
+        after: Option<&'a AccountId>,
+    },
+    /// Service ID and profile of a location; what is `None` is not sent.
+    Location {
+        /// Which location.
+        location: &'a LocationId,
+        /// The new service ID.
+        service: Option<&'a ServiceId>,
+        /// The new profile.
+        profile: Option<Profile>,
+    },
+}
+
+/// What became of one write.
+#[derive(Debug)]
+pub enum Written {
+    /// The system said what was asked.
+    Applied {
+        /// The answer's status.
+        http_status: u16,
+    },
+    /// Certainly not processed, and worth a new attempt with a new intent.
+    Again(Trouble),
+    /// Certainly not processed, and never sent.
+    NotSent(Trouble),
+    /// Certainly not processed: the system refuses it.
+    Refused(Trouble),
+    /// The customer is not as believed; nothing was written.
+    Stale {
+        /// What the account ID is now.
+        now: Option<AccountId>,
+    },
+    /// It may or may not have taken effect: read back.
+    InDoubt(Trouble),
+}
+
+/// What a bulk look-up brought.
+#[derive(Debug)]
+pub enum Bulk {
+    /// The customers found for each [`Wanted`], in its order.
+    Found(Vec<Vec<Customer>>),
+    /// Not to be had from this system with this token: look up one by one.
+    Refused(String),
+}
+
+/// What every API must be able to do. Each has one file.
+trait Backend: Send + Sync {
+    fn find_many<'a>(
+        &'a self,
+        wanted: &'a [Wanted],
+        locations: bool,
+    ) -> BoxFuture<'a, Result<Bulk, Trouble>>;
+
+    fn find<'a>(
+        &'a self,
+        account: &'a AccountId,
+        reseller: Option<&'a Reseller>,
+    ) -> BoxFuture<'a, Result<Vec<Customer>, Trouble>>;
+
+    fn read<'a>(
+        &'a self,
+        customer: &'a CustomerId,
+        reseller: Option<&'a Reseller>,
+        locations: bool,
+    ) -> BoxFuture<'a, Result<Option<Customer>, Trouble>>;
+
+    fn locations<'a>(
+        &'a self,
+        customer: &'a CustomerId,
+    ) -> BoxFuture<'a, Result<Vec<Location>, Trouble>>;
+
+    /// One location by its own ID, where the list of a customer's locations is not to be had.
+    fn location<'a>(&'a self, location: &'a LocationId)
+    -> BoxFuture<'a, Result<Location, Trouble>>;
+
+    fn write<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Written>;
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), Trouble>>;
+
+    /// Drops whatever is remembered of earlier look-ups.
+    fn forget(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+/// A remote customer directory.
+pub struct System {
+    kind: Kind,
+    health: watch::Receiver<Health>,
+    latency: Box<dyn Fn() -> Duration + Send + Sync>,
+    backend: Box<dyn Backend>,
+}
+
+impl System {
+    /// Which one it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What is fixed about it.
+    pub fn facts(&self) -> &'static Facts {
+        self.kind.facts()
+    }
+
+    /// Whether calls flow, and what they wait for where they do not.
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.health.clone()
+    }
+
+    /// How long a call takes at present; zero before the first.
+    pub fn latency(&self) -> Duration {
+        (self.latency)()
+    }
+
+    /// Looks many customers up in as few calls as the system allows; with `locations`, their locations too.
+    ///
+    /// The answers are exact: compared on this side, never folded.
+    pub async fn find_many(&self, wanted: &[Wanted], locations: bool) -> Result<Bulk, Trouble> {
+        self.backend.find_many(wanted, locations).await
+    }
+
+    /// Searches one account ID; only customers that carry exactly this ID are returned.
+    pub async fn find(
+        &self,
+        account: &AccountId,
+        reseller: Option<&Reseller>,
+    ) -> Result<Vec<Customer>, Trouble> {
+        self.backend.find(account, reseller).await
+    }
+
+    /// Reads one customer; `None`: the system says there is none.
+    pub async fn read(
+        &self,
+        customer: &CustomerId,
+        reseller: Option<&Reseller>,
+        locations: bool,
+    ) -> Result<Option<Customer>, Trouble> {
+        self.backend.read(customer, reseller, locations).await
+    }
+
+    /// Reads a customer's locations with service IDs and profiles.
+    pub async fn locations(&self, customer: &CustomerId) -> Result<Vec<Location>, Trouble> {
+        self.backend.locations(customer).await
+    }
+
+    /// Reads one location by its own ID, where the list of a customer's locations is not to be had.
+    pub async fn location(&self, location: &LocationId) -> Result<Location, Trouble> {
+        self.backend.location(location).await
+    }
+
+    /// Sends one write, once.
+    pub async fn write(&self, order: Order<'_>) -> Written {
+        self.backend.write(order).await
+    }
+
+    /// Drops whatever is remembered of earlier look-ups, so that the next one sees the system as it is.
+    pub async fn forget(&self) {
+        self.backend.forget().await;
+    }
+
+    /// Asks something that every valid token may ask, to tell a bad token from a hidden customer.
+    pub async fn probe(&self) -> Result<(), Trouble> {
+        self.backend.probe().await
+    }
+}

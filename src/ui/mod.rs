@@ -1,1 +1,20 @@
-//! Not written yet.
+//! Events → terminal, and everything else that a person sees.
+//!
+//! Results go to standard output, everything else to standard error. A closed pipe never stops a run. Whatever
+//! comes from a file or a server is shown with [`visible`], so that nothing in it can drive the terminal.
+
+mod closing;
+mod escape;
+mod numbers;
+mod problems;
+mod progress;
+mod prompt;
+mod stream;
+
+pub use closing::{Closing, closing};
+pub use escape::visible;
+pub use numbers::{count, duration};
+pub use problems::problems;
+pub use progress::{Mode, Progress};
+pub use prompt::{NoTerminal, confirm};
+pub use stream::{err, out, out_bytes, set_colour};

@@ -30,8 +30,8 @@ fn ten_kinds_of_damage_are_each_named_by_line() {
         A-17,Mu\u{308}ller,,,,,nfd\n";
     let found = codes(text, &plume());
     let expected = [
-        (2, "scientific_notation"),
-        (3, "date_in_id"),
+        (2, "spreadsheet_scientific"),
+        (3, "spreadsheet_date"),
         (4, "spreadsheet_error"),
         (5, "forbidden_keyword"),
         (6, "placeholder"),
@@ -44,8 +44,8 @@ fn ten_kinds_of_damage_are_each_named_by_line() {
         (13, "dots"),
         (14, "no_customer"),
         (15, "asks_nothing_of_location"),
-        (16, "header_repeated"),
-        (17, "empty_service"),
+        (16, "header_again"),
+        (17, "empty_service_id"),
         (18, "stray_quote"),
         (19, "replacement_character"),
         (20, "nul"),
@@ -69,7 +69,7 @@ fn the_limits_are_those_of_the_system() {
         [(2, "forbidden_character")]
     );
     let plume_file = "accountId,newAccountId,serviceId\nA-1,B-1,\nA-2,B-2,S\n";
-    assert_eq!(codes(plume_file, &adobe()), [(3, "not_on_this_system")]);
+    assert_eq!(codes(plume_file, &adobe()), [(3, "no_locations")]);
     let resellers = "accountId,newAccountId,resellerId\nA,B,own\nA,B,R-1\nA,B,\n";
     assert_eq!(codes(resellers, &cockpit()), [(4, "no_reseller")]);
     let clear = "accountId,newAccountId,resellerId\nA,<clear>,own\n";
@@ -89,7 +89,7 @@ fn the_limits_are_those_of_the_system() {
 fn an_empty_service_id_is_an_error_only_where_quoting_says_something() {
     let header = "accountId,serviceId,profile\n";
     let of = |line: &str| codes(format!("{header}{line}\n"), &plume());
-    assert_eq!(of("A-1,\"\",auto"), [(2, "empty_service")]);
+    assert_eq!(of("A-1,\"\",auto"), [(2, "empty_service_id")]);
     assert_eq!(of("\"A-1\",\"\",\"auto\""), []);
     assert_eq!(of("1001,\"\",\"auto\""), []);
     assert_eq!(of("A-1,,auto"), []);
@@ -110,7 +110,7 @@ fn a_column_of_numbers_shows_what_a_spreadsheet_did() {
     let found = surveyed(rounded);
     assert_eq!(
         found.iter().map(|p| (p.code, p.line)).collect::<Vec<_>>(),
-        [("digits_rounded", 2), ("digits_rounded", 3)]
+        [("spreadsheet_rounded", 2), ("spreadsheet_rounded", 3)]
     );
     assert_eq!(surveyed(format!("{rounded}1111222233335551,B-0003\n")), []);
     assert_eq!(
@@ -124,6 +124,6 @@ fn a_column_of_numbers_shows_what_a_spreadsheet_did() {
     let found = surveyed("accountId,newAccountId\n12E5,B-0001\n1.2E+11,B-0002\n");
     assert_eq!(
         found.iter().map(|p| (p.code, p.line)).collect::<Vec<_>>(),
-        [("exponent_like", 2)]
+        [("perhaps_scientific", 2)]
     );
 }

@@ -50,7 +50,7 @@ fn every_encoding_and_dialect_gives_the_same_rows() {
     let names: Vec<_> = table
         .records()
         .unwrap()
-        .map(|r| r.unwrap().cells[1].to_owned())
+        .map(|r| r.unwrap().cells[1].clone())
         .collect();
     assert_eq!(names, ["M\u{fc}ller", "x;\ny"]);
 }

@@ -45,7 +45,7 @@ fn report(table: &Table) -> Vec<u8> {
     };
     write(&mut writer, table.header(), "idshift_status");
     for record in table.records().unwrap() {
-        let cells: Vec<_> = record.unwrap().cells.iter().map(str::to_owned).collect();
+        let cells = record.unwrap().cells;
         write(&mut writer, &cells, "failed");
     }
     writer.into_inner().unwrap()
@@ -100,7 +100,7 @@ proptest! {
         let table = open(&bytes).unwrap();
         let whole = rows_of(&table);
         let found: Vec<_> = table.records().unwrap().map(Result::unwrap).map(|record| {
-            (record.cells[0].to_owned(), record.cells[1].to_owned(), record.cells[2].to_owned())
+            (record.cells[0].clone(), record.cells[1].clone(), record.cells[2].clone())
         }).collect();
         prop_assert_eq!(&found, &lines);
         let small = table.with_block_bytes(block);
@@ -135,7 +135,7 @@ proptest! {
         prop_assert_eq!(found.len(), expected.len());
         for (found, expected) in found.iter().zip(&expected) {
             prop_assert_eq!(found.ragged, expected.len() != 2);
-            let marked = found.cells.iter().any(cell::is_mark);
+            let marked = found.cells.iter().any(|text| cell::is_mark(text));
             prop_assert!(marked || found.cells.iter().eq(expected.iter()), "{found:?} {expected:?}");
         }
         // Each record begins on the line that an editor counts.

@@ -1,0 +1,130 @@
+//! `idshift apply`: plans a file and carries it out, or carries out a plan that was looked at before.
+
+use super::Exit;
+use super::failure::Failure;
+use super::feed::Known;
+use super::options::ApplyOptions;
+use super::prepare::{Wanted, ask, new_run, refuse_emails};
+use super::session::{Limits, Session, Work, target};
+use super::{known_run, recall};
+use crate::ledger::{State, TargetLock};
+use crate::ui;
+use std::sync::Arc;
+
+pub(super) fn run(options: &ApplyOptions) -> Result<Exit, Failure> {
+    match (&options.file, &options.run) {
+        (Some(file), _) => from_file(options, file),
+        (None, Some(run)) => from_plan(options, run),
+        (None, None) => Err(Failure::usage(
+            "give a file, or the plan to carry out with --run ID",
+        )),
+    }
+}
+
+fn from_file(options: &ApplyOptions, file: &std::path::Path) -> Result<Exit, Failure> {
+    let ready = new_run(&Wanted {
+        command: if options.dry_run { "plan" } else { "apply" },
+        file,
+        reading: &options.reading,
+        target: &options.target,
+        inside: &options.inside,
+        guards: Some(&options.guards),
+        speech: &options.speech,
+        writes: !options.dry_run,
+    })?;
+    let _stand_in = ready.stand_in;
+    let work = if options.dry_run {
+        Work::Plan
+    } else if ready.limits.max_changes.is_some() {
+        Work::PlanThenApply
+    } else {
+        Work::Apply
+    };
+    let known = Known {
+        recalled: recall::customers(
+            &ready.dir,
+            &ready.ledger,
+            &ready.draft,
+            &ready.resolved.runs_dir,
+        )?,
+        ..Known::default()
+    };
+    let session = Session {
+        dir: ready.dir,
+        ledger: ready.ledger,
+        lock: ready.lock,
+        draft: Arc::new(ready.draft),
+        known,
+        resolved: ready.resolved,
+        limits: ready.limits,
+        work,
+        title: if options.dry_run { "plan" } else { "apply" },
+        speech: &options.speech,
+        quiet_if_unchanged: false,
+        differences_count: false,
+    };
+    session.run()
+}
+
+fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
+    let known = known_run::open(
+        Some(run),
+        "run",
+        |_| true,
+        &options.target,
+        &options.inside,
+        &options.speech,
+    )?;
+    let id = known.dir.run().to_string();
+    match known.ledger.progress()?.state {
+        State::Planned => {}
+        State::Created | State::Running | State::Stopped | State::Interrupted => {
+            return Err(Failure::usage(format!("run {id} is no finished plan"))
+                .with_help(format!("idshift resume {id} goes on with it")));
+        }
+        State::Finished => {
+            return Err(Failure::usage(format!("run {id} was carried out already"))
+                .with_help(format!("idshift verify {id} looks whether all is still so")));
+        }
+    }
+    refuse_emails(&known.resolved, "apply")?;
+    let planned = known.ledger.planned()?;
+    let base_url = super::session::base_url(&known.resolved)?;
+    let question = format!(
+        "carry out plan {id}: {} lines of {} change at {} ({})\n  the way back afterwards: idshift undo",
+        ui::count(planned.len()),
+        ui::count(known.draft.counts.lines),
+        known.resolved.system.facts().title,
+        ui::visible(&base_url),
+    );
+    let limits = Limits::of(&options.guards)?;
+    ask(&question, &options.guards, "apply")?;
+    let lock = TargetLock::acquire(
+        &target(&known.resolved, &base_url),
+        &known.resolved.runs_dir,
+        &id,
+    )?;
+    known.ledger.index_writes()?;
+    // From now on `resume` carries the plan out instead of going on with looking.
+    known.ledger.set("applying", "true")?;
+    let _stand_in = known.stand_in;
+    let session = Session {
+        known: Known {
+            done: known.ledger.done()?,
+            planned: Some(planned),
+            ..Known::default()
+        },
+        dir: known.dir,
+        ledger: known.ledger,
+        lock,
+        draft: Arc::new(known.draft),
+        resolved: known.resolved,
+        limits,
+        work: Work::Apply,
+        title: "apply",
+        speech: &options.speech,
+        quiet_if_unchanged: false,
+        differences_count: false,
+    };
+    session.run()
+}

@@ -1,0 +1,238 @@
+//! The last words of a run: what happened, where the reports lie, what to do next.
+
+use super::Exit;
+use super::failure::Failure;
+use super::options::{ProgressMode, Speech};
+use super::session::{Session, Work};
+use crate::config::Resolved;
+use crate::engine::Tally;
+use crate::http::Counters;
+use crate::ledger::Ledger;
+use crate::report::Summary;
+use crate::system::{Fatal, Kind};
+use crate::ui;
+use serde_json::json;
+use std::sync::atomic::Ordering;
+
+pub(super) fn progress_mode(speech: &Speech) -> ui::Mode {
+    if speech.quiet {
+        return ui::Mode::None;
+    }
+    match speech.progress {
+        ProgressMode::Auto => ui::Mode::Auto,
+        ProgressMode::Bar => ui::Mode::Bar,
+        ProgressMode::Plain => ui::Mode::Plain,
+        ProgressMode::None => ui::Mode::None,
+    }
+}
+
+/// What an outage means for a person.
+pub(super) fn outage(fatal: Fatal, words: &str, system: Kind) -> String {
+    let title = system.facts().title;
+    match fatal {
+        Fatal::TokenRefused => format!("{title} refuses the credentials ({words})"),
+        Fatal::GaveUp => format!("{title} does not answer ({words})"),
+        Fatal::Tls => format!("the certificate of {title} cannot be trusted ({words})"),
+        Fatal::BulkRefused => {
+            format!("{title} does not allow to look many customers up at once ({words})")
+        }
+        Fatal::Unsafe | Fatal::Cancelled => words.to_owned(),
+    }
+}
+
+/// Notes what carrying the plan out would take.
+pub(super) fn keep_forecast(
+    ledger: &Ledger,
+    tally: &Tally,
+    resolved: &Resolved,
+    counters: Counters,
+) -> Result<(), Failure> {
+    let accounts = tally.planned_account_writes.load(Ordering::Relaxed);
+    let locations = tally.planned_location_writes.load(Ordering::Relaxed);
+    let emails = tally.planned_emails.load(Ordering::Relaxed);
+    let facts = resolved.system.facts();
+    let lines = tally.of("would_change");
+    let single = counters.read > lines / 2 && lines > 0 && !facts.sends_emails;
+    let finds = if single { lines } else { lines.div_ceil(50) };
+    let reads = if facts.sends_emails { accounts } else { 0 };
+    let calls = accounts + locations + finds + reads;
+    let seconds = seconds_for(calls, resolved);
+    let ends = jiff::Timestamp::now()
+        .checked_add(jiff::SignedDuration::from_secs(
+            i64::try_from(seconds).unwrap_or(i64::MAX / 4),
+        ))
+        .map_or_else(|_| String::new(), |end| end.to_string());
+    let forecast = json!({
+        "writes": accounts + locations,
+        "account_writes": accounts,
+        "location_writes": locations,
+        "find": finds,
+        "read": reads,
+        "calls": calls,
+        "seconds": seconds,
+        "would_end_at": ends,
+        "emails": emails,
+    });
+    ledger.set("forecast", &forecast.to_string())?;
+    Ok(())
+}
+
+/// How long so many calls take at the present rate and quota.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a forecast in seconds"
+)]
+pub(super) fn seconds_for(calls: u64, resolved: &Resolved) -> u64 {
+    let by_rate = resolved
+        .find_rate
+        .per_second()
+        .map_or(0.0, |rate| calls as f64 / rate);
+    let by_quota = resolved.quota.map_or(0.0, |quota| {
+        let windows = (calls.saturating_sub(1) / u64::from(quota.calls.max(1))) as f64;
+        windows * quota.window.as_secs_f64()
+    });
+    by_rate.max(by_quota).ceil() as u64
+}
+
+/// Says how a run ended: for a script on standard output, for a person with the next step as the last line.
+pub(super) fn say(
+    session: &Session<'_>,
+    summary: &Summary,
+    exit: Exit,
+    why: &str,
+) -> Result<(), Failure> {
+    if session.speech.is_json() {
+        let text = serde_json::to_string_pretty(summary)
+            .map_err(|error| Failure::usage(format!("a bug: {error}")))?;
+        ui::out(&text);
+        if !why.is_empty() {
+            ui::err(&format!("{}: {}", session.title, ui::visible(why)));
+        }
+        return Ok(());
+    }
+    let changed = summary.counts.get("changed").copied().unwrap_or(0);
+    let lines = summary.counts.get("lines").copied().unwrap_or(0);
+    let quiet = session.speech.quiet || session.quiet_if_unchanged;
+    if exit == Exit::Success && quiet && (changed == 0 || session.speech.quiet) {
+        if !session.speech.quiet {
+            ui::out(&format!(
+                "{}: nothing to do, all {} lines are as wished",
+                session.title,
+                ui::count(lines)
+            ));
+        }
+        return Ok(());
+    }
+    if session.work == Work::Plan {
+        ui::out(&super::plan::diff(session)?);
+    }
+    let next = next_step(session, summary, exit);
+    let counts: Vec<(&str, u64)> = crate::domain::Status::NAMES
+        .iter()
+        .map(|name| (*name, summary.counts.get(name).copied().unwrap_or(0)))
+        .filter(|(_, lines)| *lines > 0)
+        .collect();
+    let reasons: Vec<(String, u64, Option<u32>)> = session
+        .ledger
+        .counts()?
+        .into_iter()
+        .filter(|counted| counted.status.is_open_or_failed())
+        .map(|counted| {
+            let name = format!("{}/{}", counted.status.name(), counted.status.reason());
+            (name, counted.lines, Some(counted.first_line))
+        })
+        .collect();
+    ui::out(&ui::closing(&ui::Closing {
+        title: format!("{} {}: {}", session.title, summary.run, summary.state),
+        target: format!(
+            "{} at {}",
+            session.resolved.system.facts().title,
+            ui::visible(&summary.base_url)
+        ),
+        stopped: why.to_owned(),
+        counts,
+        reasons,
+        notes: notes(session, summary),
+        next,
+    }));
+    Ok(())
+}
+
+fn notes(session: &Session<'_>, summary: &Summary) -> Vec<String> {
+    let calls = summary.calls;
+    let mut notes = vec![format!(
+        "calls   {} to find, {} to read, {} to write{}{}; {} a second{}",
+        ui::count(calls.find),
+        ui::count(calls.read),
+        ui::count(calls.write),
+        if calls.retried > 0 {
+            format!(", {} of them repeated", calls.retried)
+        } else {
+            String::new()
+        },
+        if calls.throttled > 0 {
+            format!(", {} held back", calls.throttled)
+        } else {
+            String::new()
+        },
+        summary.pace.achieved_per_s,
+        summary
+            .pace
+            .limit_per_s
+            .map_or_else(String::new, |limit| format!(" of {limit}")),
+    )];
+    if let Some(forecast) = summary
+        .forecast
+        .as_ref()
+        .filter(|_| session.work == Work::Plan)
+    {
+        let number = |name: &str| {
+            forecast
+                .get(name)
+                .and_then(serde_json::Value::as_u64)
+                .unwrap_or(0)
+        };
+        let mut words = format!(
+            "apply   would make {} calls ({} writes) and take about {}",
+            ui::count(number("calls")),
+            ui::count(number("writes")),
+            ui::duration(number("seconds")),
+        );
+        if number("emails") > 0 {
+            words.push_str(&format!(
+                "; {} welcome e-mails would go out",
+                ui::count(number("emails"))
+            ));
+        }
+        notes.push(words);
+    }
+    notes.push(format!(
+        "report  {}/report.html, results.csv, failures.csv",
+        summary.run_dir
+    ));
+    notes
+}
+
+fn next_step(session: &Session<'_>, summary: &Summary, exit: Exit) -> String {
+    let run = &summary.run;
+    match exit {
+        Exit::Stopped | Exit::Interrupted | Exit::Terminated => format!("idshift resume {run}"),
+        Exit::NothingDone => "mend the credentials, then run the same command again".to_owned(),
+        _ if session.work == Work::Plan => {
+            if summary.counts.get("would_change").copied().unwrap_or(0) > 0 {
+                format!("idshift apply --run {run}")
+            } else {
+                "nothing would change".to_owned()
+            }
+        }
+        Exit::SomeFailed => {
+            format!(
+                "look at {0}/failures.csv; idshift apply {0}/failures.csv tries those lines again",
+                summary.run_dir
+            )
+        }
+        _ => format!("idshift verify {run}; the way back is idshift undo {run}"),
+    }
+}

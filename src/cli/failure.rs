@@ -1,0 +1,75 @@
+//! What ends a command early: said once, with the exit code that belongs to it.
+
+use super::Exit;
+use crate::config::ConfigError;
+use crate::input::InputError;
+use crate::ledger::LedgerError;
+use crate::report::ReportError;
+use crate::system::SetupError;
+
+/// A command's failure.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) exit: Exit,
+    pub(super) message: String,
+    pub(super) help: Option<String>,
+}
+
+impl Failure {
+    pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::NothingDone, message)
+    }
+
+    pub(super) fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<InputError> for Failure {
+    fn from(error: InputError) -> Self {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+        Self::usage(format!("{error}{}", cause.unwrap_or_default())).with_help(error.help())
+    }
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        let exit = match error.root() {
+            LedgerError::Held { .. } => Exit::Busy,
+            LedgerError::Full { .. } => Exit::Stopped,
+            _ => Exit::NothingDone,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<ReportError> for Failure {
+    fn from(error: ReportError) -> Self {
+        match error {
+            ReportError::Ledger(error) => error.into(),
+            ReportError::Input(error) => error.into(),
+            ReportError::Write { .. } => Self::new(Exit::Stopped, error.to_string()),
+        }
+    }
+}
+
+impl From<SetupError> for Failure {
+    fn from(error: SetupError) -> Self {
+        Self::usage(error.to_string())
+    }
+}

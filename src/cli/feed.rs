@@ -1,0 +1,182 @@
+//! Hands the lines of a run to the engine: one pass over the run's copy of the file, fifty lines at a time.
+
+use super::draft::Draft;
+use super::failure::Failure;
+use crate::domain::{Change, CustomerId, Failed, Line, Outcome, Status, Unchanged};
+use crate::engine::{Job, Tally};
+use crate::ledger::{Journal, Ledger, LineSet, RunDir};
+use crate::plan::Unit;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::sync::mpsc;
+
+/// Lines that are looked up together: twice as many IDs fit into one call.
+const BATCH_LINES: usize = 50;
+
+/// What is known before a pass begins.
+#[derive(Default)]
+pub(super) struct Known {
+    /// Lines with a final outcome.
+    pub(super) done: LineSet,
+    /// Carry out only what a plan would change, and only as it found it.
+    pub(super) planned: Option<LineSet>,
+    /// Units for which something was about to be written.
+    pub(super) units_with_writes: LineSet,
+    /// Customers that lines of chains and swaps meant in an earlier run.
+    pub(super) recalled: HashMap<Line, CustomerId>,
+    /// Lines that need no look: as in an earlier run, which said this of them.
+    pub(super) settled: HashMap<Line, String>,
+}
+
+/// Everything that the feeding thread needs.
+pub(super) struct Feeder {
+    pub(super) draft: Arc<Draft>,
+    pub(super) known: Known,
+    pub(super) dir: RunDir,
+    pub(super) journal: Journal,
+    pub(super) tally: Arc<Tally>,
+    pub(super) jobs: mpsc::Sender<Vec<Job>>,
+}
+
+/// Why feeding ended early without anything being wrong: the engine wants no more.
+struct Enough;
+
+enum Trouble {
+    Enough,
+    Failed(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for Trouble {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<Enough> for Trouble {
+    fn from(Enough: Enough) -> Self {
+        Self::Enough
+    }
+}
+
+impl Feeder {
+    /// Feeds until the file or the engine ends.
+    pub(super) fn feed(self) -> Result<(), Failure> {
+        match self.run() {
+            Ok(()) | Err(Trouble::Enough) => Ok(()),
+            Err(Trouble::Failed(failure)) => Err(failure),
+        }
+    }
+
+    fn run(&self) -> Result<(), Trouble> {
+        let ledger = Ledger::glance(&self.dir)?;
+        let mut batch: Vec<Job> = Vec::new();
+        let mut lines = 0;
+        for rows in self.draft.table.batches()? {
+            for row in rows? {
+                let Some(job) = self.job(row.line, row.change, &ledger)? else {
+                    continue;
+                };
+                lines += job.unit.changes().count();
+                batch.push(job);
+                if lines >= BATCH_LINES {
+                    lines = 0;
+                    self.send(std::mem::take(&mut batch))?;
+                }
+            }
+        }
+        Ok(self.send(batch)?)
+    }
+
+    fn send(&self, batch: Vec<Job>) -> Result<(), Enough> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.jobs.blocking_send(batch).map_err(|_| Enough)
+    }
+
+    /// The unit that begins with this line, where one does and where something of it is open.
+    fn job(
+        &self,
+        line: Line,
+        change: Option<Change>,
+        ledger: &Ledger,
+    ) -> Result<Option<Job>, Trouble> {
+        if let Some(problem) = self.draft.error_of(line) {
+            if !self.known.done.contains(line) {
+                let mut outcome = Outcome::bare(line, Status::Failed(Failed::Invalid));
+                outcome.message =
+                    format!("{}: {}; {}", problem.column, problem.message, problem.help);
+                self.note(outcome)?;
+            }
+            return Ok(None);
+        }
+        let unit = match change {
+            Some(change) if !self.draft.index.is_entangled(line) => Unit::single(change),
+            Some(_) | None => match self.draft.units.get(&line) {
+                Some(unit) => unit.clone(),
+                None => return Ok(None),
+            },
+        };
+        if unit.lines().all(|line| !self.is_open(line)) {
+            return Ok(None);
+        }
+        if unit
+            .lines()
+            .all(|line| self.known.settled.contains_key(&line))
+        {
+            for line in unit.lines() {
+                let mut outcome = Outcome::bare(line, Status::Unchanged(Unchanged::Already));
+                outcome.message = self.known.settled.get(&line).cloned().unwrap_or_default();
+                self.note(outcome)?;
+            }
+            return Ok(None);
+        }
+        self.with_knowledge(unit, ledger).map(Some)
+    }
+
+    fn is_open(&self, line: Line) -> bool {
+        let planned = self
+            .known
+            .planned
+            .as_ref()
+            .is_none_or(|planned| planned.contains(line));
+        planned && !self.known.done.contains(line)
+    }
+
+    fn with_knowledge(&self, unit: Unit, ledger: &Ledger) -> Result<Job, Trouble> {
+        let mut job = Job::new(unit);
+        let lines: Vec<Line> = job.unit.lines().collect();
+        for line in &lines {
+            if !self.is_open(*line) {
+                let outcome = ledger.outcome_of(*line)?;
+                job.done
+                    .extend(outcome.map(|outcome| (*line, outcome.status)));
+            } else if self.known.planned.is_some() {
+                job.expected.extend(ledger.outcome_of(*line)?);
+            }
+            if let Some(customer) = self.known.recalled.get(line) {
+                job.recalled.push((*line, customer.clone()));
+            }
+        }
+        if self.known.units_with_writes.contains(job.unit.number) {
+            job.recorded = ledger.writes_of(job.unit.number)?;
+        }
+        Ok(job)
+    }
+
+    fn note(&self, mut outcome: Outcome) -> Result<(), Trouble> {
+        outcome.finished_at_ms = super::clock::now_ms();
+        self.tally.count(outcome.status);
+        Ok(self.journal.blocking_outcome(outcome)?)
+    }
+
+    /// How many lines there are to bring to an end.
+    pub(super) fn count_lines(draft: &Draft, known: &Known, tally: &Tally) {
+        let open = match &known.planned {
+            Some(planned) => planned.len(),
+            None => draft.counts.lines.saturating_sub(known.done.len()),
+        };
+        tally.lines.store(open, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,80 @@
+//! A run that exists: found, opened, its file read again, and the settings that it was begun with.
+
+use super::draft::{self, Draft};
+use super::failure::Failure;
+use super::options::{Inside, Speech, Target};
+use super::prepare::{Kept, resolve, values};
+use super::stand_in::{self, StandIn};
+use crate::config::Resolved;
+use crate::ledger::{Ledger, LedgerError, RunDir};
+
+/// A run, opened.
+pub(super) struct KnownRun {
+    pub(super) dir: RunDir,
+    pub(super) ledger: Ledger,
+    pub(super) kept: Kept,
+    pub(super) resolved: Resolved,
+    pub(super) draft: Draft,
+    pub(super) stand_in: Option<StandIn>,
+}
+
+/// Finds a run by the beginning of its ID, or the newest that fits.
+pub(super) fn open(
+    run: Option<&str>,
+    wanted: &str,
+    fits: impl Fn(&Ledger) -> bool,
+    target: &Target,
+    inside: &Inside,
+    speech: &Speech,
+) -> Result<KnownRun, Failure> {
+    // The folder of the runs does not depend on the run.
+    let mut first = values(target, &std::collections::BTreeMap::new())?;
+    let runs_dir = Resolved::of(&mut first)?.runs_dir;
+    let dir = RunDir::find(&runs_dir, run, wanted, |dir| {
+        Ledger::glance(dir).is_ok_and(|ledger| fits(&ledger))
+    })?;
+    let ledger = Ledger::open(&dir)?;
+    let kept = Kept::of(ledger.header());
+    let mut run_values = kept.values.clone();
+    run_values.insert("system".to_owned(), ledger.header().system.clone());
+    run_values.insert("base_url".to_owned(), ledger.header().base_url.clone());
+    run_values.remove("runs_dir");
+    let mut values = values(target, &run_values)?;
+    let mut resolved = resolve(&mut values, speech)?;
+    resolved.runs_dir = runs_dir;
+    same_input(&dir, &ledger)?;
+    let rules = kept.rules(&resolved)?;
+    let facts = resolved.system.facts();
+    let name = &ledger.header().input_name;
+    let draft = draft::read(
+        &dir.input(),
+        name,
+        &kept.reading()?,
+        &rules,
+        facts.unique_accounts,
+    )?;
+    let stand_in = stand_in::start_as_left(inside, &mut resolved, &draft, &ledger)?;
+    Ok(KnownRun {
+        dir,
+        ledger,
+        kept,
+        resolved,
+        draft,
+        stand_in,
+    })
+}
+
+/// The run's copy must be what the ledger speaks of.
+fn same_input(dir: &RunDir, ledger: &Ledger) -> Result<(), Failure> {
+    let path = dir.input();
+    let found = crate::input::digest(&path)
+        .map_err(|why| Failure::usage(format!("{}: cannot be read: {why}", path.display())))?;
+    if found == ledger.header().input_sha256 {
+        return Ok(());
+    }
+    Err(LedgerError::Damaged {
+        path,
+        what: "its bytes are not those that the run was begun with".to_owned(),
+    }
+    .into())
+}

@@ -1,0 +1,100 @@
+//! `idshift plan`: looks every customer up and says what would change.
+
+use super::Exit;
+use super::failure::Failure;
+use super::feed::Known;
+use super::options::PlanOptions;
+use super::prepare::{Wanted, new_run};
+use super::session::{Session, Work};
+use crate::domain::{Outcome, Status};
+use crate::ui;
+use std::fmt::Write;
+use std::sync::Arc;
+
+/// So many lines of a plan are shown; all of them are in results.csv.
+const SAMPLE: usize = 20;
+
+pub(super) fn run(options: &PlanOptions) -> Result<Exit, Failure> {
+    let ready = new_run(&Wanted {
+        command: "plan",
+        file: &options.file,
+        reading: &options.reading,
+        target: &options.target,
+        inside: &options.inside,
+        guards: None,
+        speech: &options.speech,
+        writes: false,
+    })?;
+    let _stand_in = ready.stand_in;
+    let session = Session {
+        dir: ready.dir,
+        ledger: ready.ledger,
+        lock: ready.lock,
+        draft: Arc::new(ready.draft),
+        known: Known::default(),
+        resolved: ready.resolved,
+        limits: ready.limits,
+        work: Work::Plan,
+        title: "plan",
+        speech: &options.speech,
+        quiet_if_unchanged: false,
+        differences_count: options.exit_code,
+    };
+    session.run()
+}
+
+/// The plan as a person judges it: a sample of what would change, then what would fail and why.
+pub(super) fn diff(session: &Session<'_>) -> Result<String, Failure> {
+    let mut text = String::new();
+    let (mut shown, mut more) = (0, 0_u64);
+    for outcome in session.ledger.outcomes() {
+        let outcome = outcome?;
+        if outcome.status != Status::WouldChange {
+            continue;
+        }
+        if shown < SAMPLE {
+            shown += 1;
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{}", line(&outcome));
+        } else {
+            more += 1;
+        }
+    }
+    if more > 0 {
+        let _ = writeln!(text, "  … and {} more, all in results.csv", ui::count(more));
+    }
+    Ok(text)
+}
+
+fn line(outcome: &Outcome) -> String {
+    let show =
+        |text: Option<&str>| text.map_or("none".to_owned(), |text| ui::visible(text).into_owned());
+    let mut parts = Vec::new();
+    let account = &outcome.account;
+    if account.before != account.after {
+        parts.push(format!(
+            "account ID {} → {}",
+            show(account.before.as_ref().map(|id| id.as_str())),
+            show(account.after.as_ref().map(|id| id.as_str()))
+        ));
+    }
+    let service = &outcome.service;
+    if service.before != service.after {
+        parts.push(format!(
+            "service ID {} → {}",
+            show(service.before.as_ref().map(|id| id.as_str())),
+            show(service.after.as_ref().map(|id| id.as_str()))
+        ));
+    }
+    let profile = &outcome.profile;
+    if profile.before != profile.after {
+        parts.push(format!(
+            "profile {} → {}",
+            profile
+                .before
+                .map_or("not told", |profile| profile.as_str()),
+            profile.after.map_or("not told", |profile| profile.as_str())
+        ));
+    }
+    format!("  line {:<8} {}", outcome.line, parts.join(", "))
+}

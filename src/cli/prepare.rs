@@ -1,0 +1,351 @@
+//! From what was typed to a run that is ready: settings, stand-in, the run's own copy of the file, ledger, lock.
+
+use super::draft::{self, Draft};
+use super::failure::Failure;
+use super::options::{Guards, Inside, Reading, Speech, Target};
+use super::session::{Limits, base_url, target};
+use super::{Exit, clock, stand_in};
+use crate::config::{File, Resolved, Values};
+use crate::domain::Reseller;
+use crate::input::{self, Column, Rules};
+use crate::ledger::{Header, Ledger, RunDir, RunId, TargetLock};
+use crate::ui;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::str::FromStr;
+
+/// Everything that `resume`, `verify` and `undo` must know of how a run was begun.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Kept {
+    pub(super) values: BTreeMap<String, String>,
+    pub(super) map: Vec<(String, String)>,
+    pub(super) encoding: Option<String>,
+    pub(super) delimiter: Option<u8>,
+    pub(super) skip_invalid: bool,
+    pub(super) allow_clear: bool,
+    pub(super) limits: Limits,
+}
+
+impl Kept {
+    pub(super) fn of(header: &Header) -> Self {
+        serde_json::from_str(&header.settings).unwrap_or_default()
+    }
+
+    /// How the run's file is to be read.
+    pub(super) fn reading(&self) -> Result<input::Settings, Failure> {
+        let map = self.map.iter().map(|(column, name)| {
+            Column::from_str(column)
+                .map(|column| (column, name.clone()))
+                .map_err(Failure::usage)
+        });
+        Ok(input::Settings {
+            encoding: self.encoding.clone(),
+            map: map.collect::<Result<_, _>>()?,
+            delimiter: self.delimiter,
+        })
+    }
+
+    pub(super) fn rules(&self, resolved: &Resolved) -> Result<Rules, Failure> {
+        let mut rules = draft::rules(resolved.system.facts());
+        rules.allow_clear = self.allow_clear;
+        if rules.allow_clear && !resolved.system.facts().can_clear {
+            let title = resolved.system.facts().title;
+            return Err(Failure::usage(format!(
+                "--allow-clear: {title} has no way to remove an account ID"
+            )));
+        }
+        if rules.per_reseller {
+            rules.reseller = match resolved.reseller.as_deref() {
+                None => None,
+                Some("own") => Some(Reseller::Own),
+                Some(_) => resolved.reseller_id()?.map(Reseller::Id),
+            };
+        }
+        Ok(rules)
+    }
+}
+
+/// What was typed about the file.
+pub(super) fn kept(reading: &Reading, values: &Values, limits: Limits) -> Result<Kept, Failure> {
+    let map = reading.map.iter().map(|text| {
+        let (column, name) = text.split_once('=').ok_or_else(|| {
+            Failure::usage(format!("--map `{text}`: write it as newAccountId=CRM_KEY"))
+        })?;
+        let column = Column::from_str(column.trim())
+            .map_err(|why| Failure::usage(format!("--map: {why}")))?;
+        Ok((column.name().to_owned(), name.trim().to_owned()))
+    });
+    Ok(Kept {
+        values: values.to_keep(),
+        map: map.collect::<Result<_, Failure>>()?,
+        encoding: reading.encoding.clone(),
+        delimiter: reading.delimiter.as_deref().map(delimiter).transpose()?,
+        skip_invalid: reading.skip_invalid,
+        allow_clear: reading.allow_clear,
+        limits,
+    })
+}
+
+fn delimiter(text: &str) -> Result<u8, Failure> {
+    match text {
+        "comma" => Ok(b','),
+        "semicolon" => Ok(b';'),
+        "tab" | "\\t" => Ok(b'\t'),
+        "pipe" => Ok(b'|'),
+        other => match other.as_bytes() {
+            [byte] if byte.is_ascii() && *byte != b'"' => Ok(*byte),
+            _ => Err(Failure::usage(format!(
+                "--delimiter `{text}`: give comma, semicolon, tab, pipe or one character"
+            ))),
+        },
+    }
+}
+
+/// The values that hold: of the command line, the environment, the run, the file.
+pub(super) fn values(target: &Target, run: &BTreeMap<String, String>) -> Result<Values, Failure> {
+    let file = File::find(target.config.as_deref())?;
+    Ok(Values::gather(
+        &target.given(),
+        run,
+        file,
+        target.profile.as_deref(),
+    )?)
+}
+
+pub(super) fn resolve(values: &mut Values, speech: &Speech) -> Result<Resolved, Failure> {
+    let resolved = Resolved::of(values)?;
+    if !speech.quiet {
+        for note in &resolved.notes {
+            ui::err(&format!("note: {}", ui::visible(note)));
+        }
+    }
+    Ok(resolved)
+}
+
+/// A new run that is ready to be worked on.
+pub(super) struct Ready {
+    pub(super) dir: RunDir,
+    pub(super) ledger: Ledger,
+    pub(super) lock: TargetLock,
+    pub(super) draft: Draft,
+    pub(super) resolved: Resolved,
+    pub(super) limits: Limits,
+    /// Lives as long as the run.
+    pub(super) stand_in: Option<stand_in::StandIn>,
+}
+
+/// What a new run is made from.
+pub(super) struct Wanted<'a> {
+    pub(super) command: &'static str,
+    pub(super) file: &'a Path,
+    pub(super) reading: &'a Reading,
+    pub(super) target: &'a Target,
+    pub(super) inside: &'a Inside,
+    pub(super) guards: Option<&'a Guards>,
+    pub(super) speech: &'a Speech,
+    pub(super) writes: bool,
+}
+
+/// Reads a file and makes a run for it. Nothing is left behind where the file cannot be used.
+pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
+    let limits = wanted
+        .guards
+        .map(Limits::of)
+        .transpose()?
+        .unwrap_or_default();
+    let mut values = values(wanted.target, &BTreeMap::new())?;
+    let mut resolved = resolve(&mut values, wanted.speech)?;
+    let kept = kept(wanted.reading, &values, limits.clone())?;
+    let rules = kept.rules(&resolved)?;
+    RunDir::prepare(&resolved.runs_dir)?;
+    let staging = tempfile::Builder::new()
+        .prefix(".staging-")
+        .tempdir_in(&resolved.runs_dir)
+        .map_err(|why| {
+            Failure::usage(format!(
+                "{}: cannot be written: {why}",
+                resolved.runs_dir.display()
+            ))
+        })?;
+    let copy = staging.path().join("input.csv");
+    let stored = input::store(wanted.file, &copy)?;
+    let unique = resolved.system.facts().unique_accounts;
+    let read = |path: &Path| {
+        draft::read(path, &stored.name, &kept.reading()?, &rules, unique).map_err(Failure::from)
+    };
+    let checked = read(&copy)?;
+    refuse_problems(&checked, kept.skip_invalid, wanted.speech)?;
+    refuse_unfindable(&checked, &resolved)?;
+    if wanted.writes {
+        refuse_emails(&resolved, wanted.command)?;
+    }
+    let stand_in = stand_in::start(wanted.inside, &mut resolved, Some(&checked))?;
+    let base_url = base_url(&resolved)?;
+    if let Some(guards) = wanted.guards.filter(|_| wanted.writes) {
+        consent(&checked, &resolved, &base_url, guards, wanted.command)?;
+    }
+    let run = RunId::new(clock::now_ms());
+    let target = target(&resolved, &base_url);
+    let lock = TargetLock::acquire(&target, &resolved.runs_dir, run.as_str())?;
+    let dir = RunDir::create(&resolved.runs_dir, &run)?;
+    std::fs::rename(&copy, dir.input()).map_err(|why| {
+        Failure::usage(format!(
+            "{}: cannot be written: {why}",
+            dir.input().display()
+        ))
+    })?;
+    let header = Header {
+        run: run.to_string(),
+        command: wanted.command.to_owned(),
+        system: resolved.system.to_string(),
+        base_url,
+        tenant: resolved.tenant.clone().unwrap_or_default(),
+        target,
+        input_name: stored.name.clone(),
+        input_sha256: stored.sha256.clone(),
+        settings: serde_json::to_string(&kept).unwrap_or_default(),
+        parent: None,
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        created_at_ms: clock::now_ms(),
+    };
+    let ledger = Ledger::create(&dir, &header)?;
+    // From now on the run's own copy is the file.
+    let draft = Draft {
+        table: reopen(&dir, &stored.name, &kept, &rules)?,
+        ..checked
+    };
+    Ok(Ready {
+        dir,
+        ledger,
+        lock,
+        draft,
+        resolved,
+        limits,
+        stand_in,
+    })
+}
+
+fn reopen(dir: &RunDir, name: &str, kept: &Kept, rules: &Rules) -> Result<input::Table, Failure> {
+    Ok(input::Table::open(
+        &dir.input(),
+        name,
+        &kept.reading()?,
+        rules,
+    )?)
+}
+
+/// Nothing is sent while any line is invalid, unless the operator says so.
+pub(super) fn refuse_problems(
+    draft: &Draft,
+    skip_invalid: bool,
+    speech: &Speech,
+) -> Result<(), Failure> {
+    if !draft.problems.is_empty() && !speech.quiet && !speech.is_json() {
+        ui::err(&super::check::problems(draft));
+    }
+    if !draft.has_errors() || skip_invalid {
+        return Ok(());
+    }
+    let lines = draft.invalid_lines();
+    let name = draft.table.name();
+    Err(Failure::usage(format!(
+        "{name}: {} of {} lines cannot be carried out; nothing was sent",
+        ui::count(lines),
+        ui::count(draft.counts.lines)
+    ))
+    .with_help("mend them (idshift check shows all), or leave them out with --skip-invalid"))
+}
+
+/// Adobe has no search: without a listing, only customers that are named by their own ID can be found.
+fn refuse_unfindable(draft: &Draft, resolved: &Resolved) -> Result<(), Failure> {
+    let needs_listing =
+        resolved.system == crate::system::Kind::Adobe && resolved.reseller.is_none();
+    if !needs_listing || draft.without_customer == 0 {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{} lines have no customerId, and Adobe has no search by externalReferenceId",
+        ui::count(draft.without_customer)
+    ))
+    .with_help("name the reseller whose customers are to be listed: --reseller ID or reseller_id in the profile"))
+}
+
+/// Every write to Adobe sends e-mails to people; that needs to be wanted.
+pub(super) fn refuse_emails(resolved: &Resolved, command: &str) -> Result<(), Failure> {
+    let facts = resolved.system.facts();
+    if !facts.sends_emails || resolved.accept_welcome_emails {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{} sends a welcome e-mail to every contact of each customer that is written; {command} writes nothing without your consent",
+        facts.title
+    ))
+    .with_help("`idshift plan` says how many would go out; then give --accept-welcome-emails"))
+}
+
+/// Shows what is about to happen, where, and asks.
+fn consent(
+    draft: &Draft,
+    resolved: &Resolved,
+    base_url: &str,
+    guards: &Guards,
+    command: &str,
+) -> Result<(), Failure> {
+    if guards.yes {
+        return Ok(());
+    }
+    let counts = &draft.counts;
+    let writes = counts.renames + counts.clears + counts.locations;
+    let calls = writes + counts.lines.div_ceil(50);
+    let question = format!(
+        "{command} {} to {} at {}\n  {} lines: {} renames, {} locations{}{}\n  about {} calls, {} at {}{}\n  the way back afterwards: idshift undo",
+        draft.table.name(),
+        resolved.system.facts().title,
+        ui::visible(base_url),
+        ui::count(counts.lines),
+        ui::count(counts.renames),
+        ui::count(counts.locations),
+        if counts.chains > 0 {
+            format!(", {} chains", ui::count(counts.chains))
+        } else {
+            String::new()
+        },
+        if counts.swaps + counts.cycles > 0 {
+            format!(", {} swaps", ui::count(counts.swaps + counts.cycles))
+        } else {
+            String::new()
+        },
+        ui::count(calls),
+        ui::duration(super::closing::seconds_for(calls, resolved)),
+        resolved.find_rate,
+        resolved
+            .quota
+            .map_or_else(String::new, |quota| format!(" and {quota}")),
+    );
+    ask(&question, guards, command)
+}
+
+/// Asks, where there is somebody to ask.
+pub(super) fn ask(question: &str, guards: &Guards, command: &str) -> Result<(), Failure> {
+    if guards.yes {
+        return Ok(());
+    }
+    let no_terminal = || {
+        Failure::usage(format!(
+            "{command} needs --yes when there is no terminal to ask at"
+        ))
+        .with_help("nothing was written")
+    };
+    if guards.no_input {
+        return Err(no_terminal());
+    }
+    match ui::confirm(question) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure::new(
+            Exit::NothingDone,
+            "not confirmed; nothing was written",
+        )),
+        Err(_) => Err(no_terminal()),
+    }
+}

@@ -1,0 +1,192 @@
+//! `idshift reconcile`: for every night. Reads everything, checks the guards, and writes only what has drifted.
+//!
+//! With `--incremental`, lines that are the same as in the last successful reconcile of this file and target are
+//! not looked up again, but for a share that changes from night to night.
+
+use super::Exit;
+use super::failure::Failure;
+use super::feed::Known;
+use super::options::ReconcileOptions;
+use super::prepare::{Kept, Ready, Wanted, new_run};
+use super::session::{Session, Work};
+use crate::domain::{Change, CustomerId, Line, Status, Unchanged};
+use crate::input::Table;
+use crate::ledger::{Ledger, RunDir, State};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub(super) fn run(options: &ReconcileOptions) -> Result<Exit, Failure> {
+    let nights = audit(&options.audit)?;
+    let ready = new_run(&Wanted {
+        command: "reconcile",
+        file: &options.file,
+        reading: &options.reading,
+        target: &options.target,
+        inside: &options.inside,
+        guards: Some(&options.guards),
+        speech: &options.speech,
+        writes: true,
+    })?;
+    let last = last_good(&ready)?;
+    let round = last.as_ref().map_or(0, |last| last.round + 1);
+    ready.ledger.set("audit_round", &round.to_string())?;
+    let mut known = Known::default();
+    if let Some(last) = last {
+        // Chains and swaps mean the customers that the last run found; see `recall`.
+        for (line, change) in entangled(&ready) {
+            if let Some(customer) = last.seen.get(&key(&change)).and_then(Option::as_ref) {
+                known.recalled.insert(line, customer.clone());
+            }
+        }
+        if options.incremental {
+            known.settled = settled(&ready, &last, nights, round)?;
+        }
+    }
+    let _stand_in = ready.stand_in;
+    let session = Session {
+        dir: ready.dir,
+        ledger: ready.ledger,
+        lock: ready.lock,
+        draft: Arc::new(ready.draft),
+        known,
+        resolved: ready.resolved,
+        limits: ready.limits,
+        work: Work::PlanThenApply,
+        title: "reconcile",
+        speech: &options.speech,
+        quiet_if_unchanged: true,
+        differences_count: false,
+    };
+    session.run()
+}
+
+/// `1/7`: each line is looked at every seventh night at least.
+fn audit(text: &str) -> Result<u64, Failure> {
+    let nights = text
+        .strip_prefix("1/")
+        .and_then(|n| n.parse().ok())
+        .filter(|n| *n >= 1);
+    nights.ok_or_else(|| Failure::usage(format!("--audit `{text}`: write it as 1/7")))
+}
+
+/// What a line asks for, as a number that a file of another night has too.
+type Wish = u64;
+
+fn key(change: &Change) -> Wish {
+    let text = format!(
+        "{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
+        change.account,
+        change.customer,
+        change.reseller,
+        change.new_account,
+        change.location,
+        change.service,
+        change.profile
+    );
+    let digest = Sha256::digest(text.as_bytes());
+    digest
+        .iter()
+        .take(8)
+        .fold(0, |number, byte| (number << 8) | u64::from(*byte))
+}
+
+struct Last {
+    run: String,
+    round: u64,
+    /// Wishes that were fulfilled, with the customer they concern.
+    seen: HashMap<Wish, Option<CustomerId>>,
+}
+
+/// The newest finished reconcile of this file on this target.
+fn last_good(ready: &Ready) -> Result<Option<Last>, Failure> {
+    let mine = ready.ledger.header();
+    for dir in RunDir::list(&ready.resolved.runs_dir)? {
+        if dir.run() == ready.dir.run() {
+            continue;
+        }
+        // A run that cannot be read tells nothing.
+        let Ok(ledger) = Ledger::glance(&dir) else {
+            continue;
+        };
+        let its = ledger.header();
+        let same = its.command == "reconcile"
+            && its.target == mine.target
+            && its.input_name == mine.input_name;
+        if same && ledger.progress()?.state == State::Finished {
+            return read(ready, &dir, &ledger).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+fn read(ready: &Ready, dir: &RunDir, ledger: &Ledger) -> Result<Last, Failure> {
+    let kept = Kept::of(ledger.header());
+    let rules = kept.rules(&ready.resolved)?;
+    let table = Table::open(
+        &dir.input(),
+        &ledger.header().input_name,
+        &kept.reading()?,
+        &rules,
+    )?;
+    let mut outcomes = ledger.outcomes().peekable();
+    let mut seen = HashMap::new();
+    for batch in table.batches()? {
+        for change in batch?.into_iter().filter_map(|row| row.change) {
+            while let Some(Ok(outcome)) =
+                outcomes.next_if(|next| next.as_ref().is_ok_and(|o| o.line <= change.line))
+            {
+                let good = matches!(
+                    outcome.status,
+                    Status::Changed | Status::Unchanged(Unchanged::Already)
+                );
+                if outcome.line == change.line && good {
+                    seen.insert(key(&change), outcome.customer);
+                }
+            }
+        }
+    }
+    let round = ledger
+        .get("audit_round")?
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0);
+    Ok(Last {
+        run: dir.run().to_string(),
+        round,
+        seen,
+    })
+}
+
+fn entangled(ready: &Ready) -> Vec<(Line, Change)> {
+    let units = ready.draft.units.values();
+    units
+        .flat_map(|unit| {
+            unit.changes()
+                .map(|change| (change.line, change.clone()))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// Lines that need no look tonight.
+fn settled(
+    ready: &Ready,
+    last: &Last,
+    nights: u64,
+    round: u64,
+) -> Result<HashMap<Line, String>, Failure> {
+    let mut settled = HashMap::new();
+    for batch in ready.draft.table.batches()? {
+        for change in batch?.into_iter().filter_map(|row| row.change) {
+            let wish = key(&change);
+            let tonight = wish.wrapping_add(round).is_multiple_of(nights);
+            if !tonight && last.seen.contains_key(&wish) {
+                settled.insert(
+                    change.line,
+                    format!("not looked at tonight: as in run {}", last.run),
+                );
+            }
+        }
+    }
+    Ok(settled)
+}

@@ -1,0 +1,43 @@
+//! `idshift report`: draws a run's reports again, from its ledger and its copy of the file.
+
+use super::Exit;
+use super::draft;
+use super::failure::Failure;
+use super::options::ReportOptions;
+use super::prepare::Kept;
+use crate::input::Table;
+use crate::ledger::{Ledger, RunDir};
+use crate::system::Kind;
+use crate::ui;
+
+pub(super) fn run(options: &ReportOptions) -> Result<Exit, Failure> {
+    let runs_dir = options
+        .runs_dir
+        .clone()
+        .unwrap_or_else(|| "idshift-runs".into());
+    let dir = RunDir::find(&runs_dir, options.run.as_deref(), "run", |_| true)?;
+    let ledger = Ledger::open(&dir)?;
+    let kept = Kept::of(ledger.header());
+    let system = Kind::parse(&ledger.header().system)
+        .ok_or_else(|| Failure::usage(format!("run {} is of an unknown system", dir.run())))?;
+    let mut rules = draft::rules(system.facts());
+    // A report only shows the lines; whose relationship they meant was settled when the run began.
+    rules.per_reseller = false;
+    let table = Table::open(
+        &dir.input(),
+        &ledger.header().input_name,
+        &kept.reading()?,
+        &rules,
+    )?;
+    let summary = crate::report::draw(&dir, &ledger, &table)?;
+    if options.speech.is_json() {
+        let text = serde_json::to_string_pretty(&summary)
+            .map_err(|error| Failure::usage(format!("a bug: {error}")))?;
+        ui::out(&text);
+    } else if !options.speech.quiet {
+        for name in ["results.csv", "failures.csv", "summary.json", "report.html"] {
+            ui::out(&dir.path().join(name).display().to_string());
+        }
+    }
+    Ok(Exit::Success)
+}

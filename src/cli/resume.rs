@@ -1,0 +1,104 @@
+//! `idshift resume`: goes on with an interrupted or stopped run. Lines with a final outcome are left alone;
+//! what was being written is read before it is written again.
+
+use super::Exit;
+use super::failure::Failure;
+use super::feed::Known;
+use super::known_run;
+use super::options::ResumeOptions;
+use super::prepare::refuse_emails;
+use super::session::{Limits, Session, Work, target};
+use crate::ledger::{Ledger, LineSet, State, TargetLock};
+use std::sync::Arc;
+
+fn is_unfinished(ledger: &Ledger) -> bool {
+    ledger
+        .progress()
+        .is_ok_and(|progress| match progress.state {
+            State::Created | State::Running | State::Stopped | State::Interrupted => true,
+            State::Planned | State::Finished => false,
+        })
+}
+
+pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
+    let known = known_run::open(
+        options.run.as_deref(),
+        "unfinished run",
+        is_unfinished,
+        &options.target,
+        &options.inside,
+        &options.speech,
+    )?;
+    let id = known.dir.run().to_string();
+    let header = known.ledger.header().clone();
+    if known.ledger.progress()?.state == State::Planned {
+        return Err(Failure::usage(format!(
+            "run {id} is a plan, and nothing of it was interrupted"
+        ))
+        .with_help(format!("idshift apply --run {id} carries it out")));
+    }
+    let planning = header.command == "plan"
+        && !known.ledger.has_writes()?
+        && known.ledger.get("applying")?.is_none();
+    if !planning {
+        refuse_emails(&known.resolved, "resume")?;
+    }
+    let base_url = super::session::base_url(&known.resolved)?;
+    let lock = TargetLock::acquire(
+        &target(&known.resolved, &base_url),
+        &known.resolved.runs_dir,
+        &id,
+    )?;
+    known.ledger.index_writes()?;
+    let limits = Limits::of(&options.guards)?.over(known.kept.limits.clone());
+    let planned = known.ledger.planned()?;
+    let only_planned = header.parent.is_some() || known.ledger.get("applying")?.is_some();
+    let two_steps = limits.max_changes.is_some() || header.command == "reconcile";
+    let work = if planning {
+        Work::Plan
+    } else if two_steps && !only_planned && !known.ledger.has_writes()? {
+        Work::PlanThenApply
+    } else {
+        Work::Apply
+    };
+    let done = match work {
+        // What an interrupted look has already seen stays seen.
+        Work::Plan => with(known.ledger.done()?, &planned, &known.draft),
+        Work::Apply | Work::PlanThenApply => known.ledger.done()?,
+    };
+    let _stand_in = known.stand_in;
+    let session = Session {
+        known: Known {
+            done,
+            planned: (only_planned || (two_steps && work == Work::Apply)).then_some(planned),
+            units_with_writes: known.ledger.units_with_writes()?,
+            ..Known::default()
+        },
+        dir: known.dir,
+        ledger: known.ledger,
+        lock,
+        draft: Arc::new(known.draft),
+        resolved: known.resolved,
+        limits,
+        work,
+        title: "resume",
+        speech: &options.speech,
+        quiet_if_unchanged: false,
+        differences_count: false,
+    };
+    session.run()
+}
+
+fn with(mut done: LineSet, planned: &LineSet, draft: &super::draft::Draft) -> LineSet {
+    let last = draft
+        .counts
+        .lines
+        .saturating_mul(2)
+        .min(u64::from(u32::MAX));
+    for line in 0..=u32::try_from(last).unwrap_or(u32::MAX) {
+        if planned.contains(line) {
+            done.insert(line);
+        }
+    }
+    done
+}

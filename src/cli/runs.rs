@@ -1,0 +1,92 @@
+//! `idshift runs`: lists the runs, the newest first.
+
+use super::Exit;
+use super::failure::Failure;
+use super::options::RunsOptions;
+use crate::domain::Status;
+use crate::ledger::{Ledger, LedgerError, RunDir};
+use crate::ui;
+use serde_json::json;
+
+pub(super) fn run(options: &RunsOptions) -> Result<Exit, Failure> {
+    let runs_dir = options
+        .runs_dir
+        .clone()
+        .unwrap_or_else(|| "idshift-runs".into());
+    let runs = RunDir::list(&runs_dir)?;
+    let mut documents = Vec::new();
+    for dir in &runs {
+        let document = describe(dir);
+        if !options.speech.is_json() {
+            ui::out(&line(dir, &document));
+        }
+        documents.push(document.unwrap_or_else(
+            |error| json!({"run": dir.run().as_str(), "error": error.to_string()}),
+        ));
+    }
+    if options.speech.is_json() {
+        ui::out(&serde_json::Value::from(documents).to_string());
+    } else if runs.is_empty() && !options.speech.quiet {
+        ui::out(&format!("no runs in {}", runs_dir.display()));
+    }
+    Ok(Exit::Success)
+}
+
+fn describe(dir: &RunDir) -> Result<serde_json::Value, LedgerError> {
+    let ledger = Ledger::glance(dir)?;
+    let (header, progress) = (ledger.header(), ledger.progress()?);
+    let counts = ledger.counts()?;
+    let of = |name: &str| -> u64 {
+        counts
+            .iter()
+            .filter(|c| c.status.name() == name)
+            .map(|c| c.lines)
+            .sum()
+    };
+    let numbers: serde_json::Map<String, serde_json::Value> = Status::NAMES
+        .iter()
+        .map(|name| ((*name).to_owned(), of(name).into()))
+        .collect();
+    Ok(json!({
+        "run": header.run,
+        "command": header.command,
+        "system": header.system,
+        "base_url": header.base_url,
+        "input": header.input_name,
+        "state": progress.state.as_str(),
+        "exit_code": progress.exit_code,
+        "undoes": header.parent,
+        "counts": numbers,
+        "run_dir": dir.path().display().to_string(),
+    }))
+}
+
+fn line(dir: &RunDir, document: &Result<serde_json::Value, LedgerError>) -> String {
+    let document = match document {
+        Ok(document) => document,
+        Err(error) => return format!("{}  {}", dir.run(), ui::visible(&error.to_string())),
+    };
+    let text = |name: &str| {
+        document
+            .get(name)
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or("")
+            .to_owned()
+    };
+    let counts: Vec<String> = Status::NAMES
+        .iter()
+        .filter_map(|name| {
+            let lines = document.get("counts")?.get(name)?.as_u64()?;
+            (lines > 0).then(|| format!("{name} {}", ui::count(lines)))
+        })
+        .collect();
+    format!(
+        "{}  {:<9}  {:<11}  {:<12}  {}  {}",
+        text("run"),
+        text("command"),
+        text("state"),
+        text("system"),
+        counts.join(", "),
+        ui::visible(&text("input")),
+    )
+}

@@ -1,0 +1,64 @@
+//! `idshift sandbox`: a stand-in of a system on this machine, until Ctrl-C.
+
+use super::Exit;
+use super::failure::Failure;
+use super::options::SandboxOptions;
+use super::stand_in::{kind, latency};
+use crate::sandbox::{Fault, Options, Sandbox};
+use crate::system::Kind;
+use crate::ui;
+use std::str::FromStr;
+
+pub(super) fn run(options: &SandboxOptions) -> Result<Exit, Failure> {
+    let system = Kind::parse(&options.system).ok_or_else(|| {
+        Failure::usage(format!(
+            "`{}` is not plume, adobe or cloudcockpit",
+            options.system
+        ))
+    })?;
+    let faults = options.fault.iter().map(|text| {
+        Fault::from_str(text).map_err(|why| Failure::usage(format!("--fault `{text}`: {why}")))
+    });
+    let sandbox = Sandbox::start(Options {
+        kind: kind(system),
+        port: options.port,
+        latency: latency(options.latency.as_deref())?,
+        faults: faults.collect::<Result<_, _>>()?,
+        bulk: !options.no_bulk,
+        ..Options::default()
+    })
+    .map_err(|why| Failure::usage(format!("the sandbox cannot start: {why}")))?;
+    {
+        let world = sandbox.world();
+        let mut world = world
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        match &options.from {
+            Some(file) => super::stand_in::populate_from(&mut world, system, file)?,
+            None => world.seed(options.customers, options.seed),
+        }
+    }
+    ui::out(&sandbox.base_url());
+    ui::err(&format!(
+        "a stand-in of {}; any token is good. Ctrl-C ends it. Try, in another window:\n  IDSHIFT_TOKEN=x idshift apply FILE --system {system} --base-url {} --rate 50/s",
+        system.facts().title,
+        sandbox.base_url()
+    ));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|why| Failure::usage(why.to_string()))?;
+    runtime.block_on(async {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let (Ok(mut interrupt), Ok(mut terminate)) = (
+            signal(SignalKind::interrupt()),
+            signal(SignalKind::terminate()),
+        ) {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+    });
+    Ok(Exit::Success)
+}

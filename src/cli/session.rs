@@ -1,0 +1,480 @@
+//! One process working on one run: lock, system, engine, signals, reports, closing words.
+
+use super::closing;
+use super::draft::Draft;
+use super::failure::Failure;
+use super::feed::{Feeder, Known};
+use super::options::{Guards, Speech};
+use super::{Exit, clock};
+use crate::config::{ConfigError, Resolved, Until};
+use crate::engine::{self, Context, Ending, Event, Mode, Settings, Tally};
+use crate::http::{self, Client};
+use crate::ledger::{Calls, Journal, Ledger, Progress, RunDir, State, TargetLock};
+use crate::plan::Share;
+use crate::system::{self, Fatal, System};
+use crate::ui;
+use serde::{Deserialize, Serialize};
+use std::net::ToSocketAddrs;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// What stops a run, as it is kept for `resume`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Limits {
+    pub(super) max_failures: Option<String>,
+    pub(super) max_changes: Option<String>,
+    pub(super) canary: Option<u64>,
+    pub(super) until: Option<String>,
+}
+
+impl Limits {
+    pub(super) fn of(guards: &Guards) -> Result<Self, Failure> {
+        let limits = Self {
+            max_failures: guards.max_failures.clone(),
+            max_changes: guards.max_changes.clone(),
+            canary: guards.canary,
+            until: guards.until.clone(),
+        };
+        limits.parsed()?;
+        Ok(limits)
+    }
+
+    /// What was given anew beats what the run was begun with. A time that has passed is not kept.
+    pub(super) fn over(self, earlier: Self) -> Self {
+        Self {
+            max_failures: self.max_failures.or(earlier.max_failures),
+            max_changes: self.max_changes.or(earlier.max_changes),
+            canary: self.canary,
+            until: self.until,
+        }
+    }
+
+    fn parsed(&self) -> Result<Parsed, Failure> {
+        let share = |flag: &str, text: &Option<String>| {
+            text.as_deref()
+                .map(Share::from_str)
+                .transpose()
+                .map_err(|why| Failure::usage(format!("{flag}: {why}")))
+        };
+        let until = self.until.as_deref().map(Until::from_str).transpose();
+        Ok(Parsed {
+            max_failures: share("--max-failures", &self.max_failures)?,
+            max_changes: share("--max-changes", &self.max_changes)?,
+            until: until
+                .map_err(|why| Failure::usage(format!("--until: {why}")))?
+                .map(|until| until.0),
+        })
+    }
+}
+
+struct Parsed {
+    max_failures: Option<Share>,
+    max_changes: Option<Share>,
+    until: Option<Duration>,
+}
+
+/// What a process does with its run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Work {
+    /// Look only.
+    Plan,
+    /// Look and write as it goes.
+    Apply,
+    /// Look at everything, check the guards, then write.
+    PlanThenApply,
+}
+
+/// A run that is ready to be worked on.
+pub(super) struct Session<'a> {
+    pub(super) dir: RunDir,
+    pub(super) ledger: Ledger,
+    pub(super) lock: TargetLock,
+    pub(super) draft: Arc<Draft>,
+    pub(super) known: Known,
+    pub(super) resolved: Resolved,
+    pub(super) limits: Limits,
+    pub(super) work: Work,
+    pub(super) title: &'static str,
+    pub(super) speech: &'a Speech,
+    pub(super) quiet_if_unchanged: bool,
+    pub(super) differences_count: bool,
+}
+
+/// The target of a run: what the lock is for.
+pub(super) fn target(resolved: &Resolved, base_url: &str) -> String {
+    let tenant = resolved.tenant.as_deref().unwrap_or("");
+    format!("{} {} {tenant}", resolved.system, base_url)
+}
+
+pub(super) fn base_url(resolved: &Resolved) -> Result<String, Failure> {
+    Ok(resolved.base_url.clone().ok_or(ConfigError::Missing {
+        what: "the base URL",
+        help: "give --base-url, set base_url in a profile, or try --sandbox",
+    })?)
+}
+
+/// What the client needs to be told.
+pub(super) fn http_settings(
+    resolved: &mut Resolved,
+    lock: Option<&TargetLock>,
+) -> Result<http::Settings, Failure> {
+    let token = resolved.token.take().ok_or(ConfigError::Missing {
+        what: "the token",
+        help: "set IDSHIFT_TOKEN, or token_file, token_command or oauth2 in a profile",
+    })?;
+    Ok(http::Settings {
+        base_url: base_url(resolved)?,
+        allow_http: resolved.allow_http,
+        ca_cert: resolved.ca_cert.clone(),
+        timeout: resolved.timeout,
+        retries: resolved.retries,
+        give_up_after: resolved.give_up_after,
+        find_rate: resolved.find_rate,
+        write_rate: resolved.write_rate,
+        quota: resolved.quota,
+        quota_file: lock
+            .map(TargetLock::quota_file)
+            .filter(|_| resolved.quota.is_some()),
+        max_connections: 256,
+        http1_only: resolved.http1_only,
+        token,
+    })
+}
+
+pub(super) fn system_settings(
+    resolved: &Resolved,
+    lookups: u64,
+) -> Result<system::Settings, Failure> {
+    Ok(system::Settings {
+        reseller: resolved.reseller_id()?,
+        api_key: resolved.api_key.clone(),
+        tenant: resolved.tenant.clone(),
+        sending: resolved.sending,
+        max_age: resolved.max_age,
+        expected_lookups: lookups,
+    })
+}
+
+/// A host that does not exist is a mistyped address, not an outage to be waited out.
+pub(super) fn check_host(base_url: &str) -> Result<(), Failure> {
+    let proxied = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+    if proxied.iter().any(|name| std::env::var_os(name).is_some()) {
+        return Ok(());
+    }
+    let Some((scheme, rest)) = base_url.split_once("://") else {
+        return Ok(());
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = authority.rsplit('@').next().unwrap_or(authority);
+    let with_port = match host.rsplit_once(':') {
+        Some((_, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host.to_owned(),
+        _ => format!("{host}:{}", if scheme == "http" { 80 } else { 443 }),
+    };
+    match with_port.to_socket_addrs() {
+        Ok(_) => Ok(()),
+        Err(why) => Err(
+            Failure::usage(format!("the host `{host}` cannot be found: {why}"))
+                .with_help("check --base-url, or the network; nothing was sent"),
+        ),
+    }
+}
+
+/// The run of the engine, and what it was run with.
+struct Machine {
+    system: Arc<System>,
+    client: Arc<Client>,
+    stop: CancellationToken,
+    signal: Arc<AtomicU8>,
+}
+
+impl Session<'_> {
+    /// Works on the run until it ends, and says how it ended.
+    pub(super) fn run(mut self) -> Result<Exit, Failure> {
+        let parsed = self.limits.parsed()?;
+        check_host(&base_url(&self.resolved)?)?;
+        let stop = CancellationToken::new();
+        let http = http_settings(&mut self.resolved, Some(&self.lock))?;
+        let settings = system_settings(&self.resolved, self.draft.counts.lines)?;
+        let (system, client) =
+            System::prepare(self.resolved.system, http, &settings, stop.clone())?;
+        let machine = Machine {
+            system: Arc::new(system),
+            client,
+            stop,
+            signal: Arc::new(AtomicU8::new(0)),
+        };
+        let started = clock::now_ms();
+        let before = self.ledger.progress()?;
+        let first = before.state == State::Created || before.state == State::Planned;
+        self.ledger.set_progress(&Progress {
+            state: State::Running,
+            exit_code: None,
+            why: String::new(),
+            started_at_ms: if first { started } else { before.started_at_ms },
+            finished_at_ms: None,
+        })?;
+        let (journal, thread) = self.ledger.journal()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|why| Failure::usage(format!("the runtime cannot be started: {why}")))?;
+        let ending = runtime.block_on(self.passes(&machine, &parsed, &journal));
+        drop(journal);
+        drop(runtime);
+        thread.join();
+        self.close(&machine, ending?)
+    }
+
+    async fn passes(
+        &mut self,
+        machine: &Machine,
+        parsed: &Parsed,
+        journal: &Journal,
+    ) -> Result<Ending, Failure> {
+        let mut signals = tokio::task::JoinSet::new();
+        signals.spawn(listen(machine.stop.clone(), Arc::clone(&machine.signal)));
+        self.look_and_write(machine, parsed, journal).await
+    }
+
+    async fn look_and_write(
+        &mut self,
+        machine: &Machine,
+        parsed: &Parsed,
+        journal: &Journal,
+    ) -> Result<Ending, Failure> {
+        if self.work != Work::PlanThenApply {
+            let mode = if self.work == Work::Plan {
+                Mode::Plan
+            } else {
+                Mode::Apply
+            };
+            return self.pass(machine, parsed, journal, mode).await;
+        }
+        let looked = self.pass(machine, parsed, journal, Mode::Plan).await?;
+        if !matches!(looked, Ending::Finished) {
+            return Ok(looked);
+        }
+        let planned = self.ledger.planned()?;
+        let lines = self.draft.counts.lines;
+        if let Some(most) = &parsed.max_changes
+            && most.is_exceeded(planned.len(), lines)
+        {
+            let words = format!(
+                "--max-changes {most}: {} of {lines} lines would change; nothing was written",
+                planned.len()
+            );
+            return Ok(Ending::Guard(words));
+        }
+        if planned.is_empty() {
+            return Ok(Ending::Finished);
+        }
+        machine.system.forget().await;
+        self.known.done = self.ledger.done()?;
+        self.known.planned = Some(planned);
+        self.known.settled.clear();
+        self.pass(machine, parsed, journal, Mode::Apply).await
+    }
+
+    /// One way through the file.
+    async fn pass(
+        &mut self,
+        machine: &Machine,
+        parsed: &Parsed,
+        journal: &Journal,
+        mode: Mode,
+    ) -> Result<Ending, Failure> {
+        let tally = Arc::new(Tally::default());
+        let known = std::mem::take(&mut self.known);
+        Feeder::count_lines(&self.draft, &known, &tally);
+        let (events, heard) = broadcast::channel::<Event>(256);
+        let progress = ui::Progress::start(
+            closing::progress_mode(self.speech),
+            if mode == Mode::Plan {
+                "plan"
+            } else {
+                self.title
+            },
+            Arc::clone(&tally),
+            heard,
+        );
+        let settings = self.engine_settings(parsed, mode);
+        let context = Arc::new(Context::new(
+            Arc::clone(&machine.system),
+            journal.clone(),
+            settings,
+            Arc::clone(&tally),
+            events,
+        ));
+        let (jobs, inbox) = mpsc::channel(8);
+        let feeder = Feeder {
+            draft: Arc::clone(&self.draft),
+            known,
+            dir: self.dir.clone(),
+            journal: journal.clone(),
+            tally: Arc::clone(&tally),
+            jobs,
+        };
+        let feeding = tokio::task::spawn_blocking(move || feeder.feed());
+        let ending = {
+            let mut counting = tokio::time::interval(Duration::from_secs(1));
+            let running = engine::run(Arc::clone(&context), inbox, machine.stop.clone());
+            tokio::pin!(running);
+            loop {
+                tokio::select! {
+                    ending = &mut running => break ending,
+                    _ = counting.tick() => self.note_calls(machine, journal).await?,
+                }
+            }
+        };
+        let fed = feeding
+            .await
+            .map_err(|why| Failure::usage(format!("a bug: {why}")))?;
+        self.note_calls(machine, journal).await?;
+        journal.flush().await?;
+        progress.finish();
+        if mode == Mode::Plan {
+            closing::keep_forecast(
+                &self.ledger,
+                &tally,
+                &self.resolved,
+                machine.client.counters(),
+            )?;
+        }
+        fed?;
+        Ok(ending)
+    }
+
+    fn engine_settings(&self, parsed: &Parsed, mode: Mode) -> Settings {
+        Settings {
+            run: self.dir.run().to_string(),
+            mode,
+            lookup: self.resolved.lookup,
+            concurrency: self.resolved.concurrency,
+            max_age: self.resolved.max_age,
+            retries: self.resolved.retries,
+            fence: self.resolved.fence.clone(),
+            max_failures: parsed.max_failures,
+            canary: self.limits.canary.filter(|_| mode == Mode::Apply),
+            until: parsed.until,
+        }
+    }
+
+    async fn note_calls(&self, machine: &Machine, journal: &Journal) -> Result<(), Failure> {
+        let counters = machine.client.counters();
+        let active = machine.client.achieved().over.as_millis();
+        let calls = Calls {
+            find: counters.find,
+            read: counters.read,
+            write: counters.write,
+            retried: counters.retried,
+            throttled: counters.throttled,
+            limit_per_s: self.resolved.find_rate.per_second(),
+            active_ms: u64::try_from(active).unwrap_or(u64::MAX),
+        };
+        // A ledger that fails says so to the engine, which ends the run for it.
+        let _ = journal.calls(calls).await;
+        Ok(())
+    }
+
+    /// Notes how it ended, draws the reports, and says what to do next.
+    fn close(self, machine: &Machine, ending: Ending) -> Result<Exit, Failure> {
+        let signal = machine.signal.load(Ordering::Relaxed);
+        let counts = self.ledger.counts()?;
+        let of = |name: &str| -> u64 {
+            counts
+                .iter()
+                .filter(|c| c.status.name() == name)
+                .map(|c| c.lines)
+                .sum()
+        };
+        let anything = self.ledger.has_writes()?;
+        let (state, exit, why) = match ending {
+            Ending::Finished if of("in_doubt") > 0 => (
+                State::Stopped,
+                Exit::Stopped,
+                "some writes are in doubt, because the system could not be asked".to_owned(),
+            ),
+            Ending::Finished => {
+                let exit = if of("failed") > 0 {
+                    Exit::SomeFailed
+                } else if self.differences_count && of("would_change") > 0 {
+                    Exit::Differences
+                } else {
+                    Exit::Success
+                };
+                let state = if self.work == Work::Plan {
+                    State::Planned
+                } else {
+                    State::Finished
+                };
+                (state, exit, String::new())
+            }
+            Ending::Guard(why) => (State::Stopped, Exit::Stopped, why),
+            Ending::Outage(fatal, why) => {
+                let why = closing::outage(fatal, &why, self.resolved.system);
+                let refused =
+                    matches!(fatal, Fatal::TokenRefused | Fatal::BulkRefused | Fatal::Tls);
+                let exit = if refused && !anything {
+                    Exit::NothingDone
+                } else {
+                    Exit::Stopped
+                };
+                (State::Stopped, exit, why)
+            }
+            Ending::Interrupted => {
+                let exit = if signal == 15 {
+                    Exit::Terminated
+                } else {
+                    Exit::Interrupted
+                };
+                (State::Interrupted, exit, String::new())
+            }
+            Ending::Ledger(error) => (State::Stopped, Exit::Stopped, error.to_string()),
+            Ending::Bug(why) => (
+                State::Stopped,
+                Exit::Stopped,
+                format!("this is a bug of idshift: {why}"),
+            ),
+        };
+        let before = self.ledger.progress()?;
+        self.ledger.set_progress(&Progress {
+            state,
+            exit_code: Some(exit as u8),
+            why: why.clone(),
+            started_at_ms: before.started_at_ms,
+            finished_at_ms: Some(clock::now_ms()),
+        })?;
+        let summary = crate::report::draw(&self.dir, &self.ledger, &self.draft.table)?;
+        closing::say(&self, &summary, exit, &why)?;
+        Ok(exit)
+    }
+}
+
+/// Hears signals: the first stops the run in order, a second SIGINT ends it at once. The ledger makes both
+/// safe.
+async fn listen(stop: CancellationToken, heard: Arc<AtomicU8>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+        signal(SignalKind::hangup()),
+    ) else {
+        return;
+    };
+    loop {
+        let number = tokio::select! {
+            _ = interrupt.recv() => 2,
+            _ = terminate.recv() => 15,
+            _ = hangup.recv() => 15,
+        };
+        let earlier = heard.swap(number, Ordering::Relaxed);
+        if earlier != 0 && number == 2 {
+            std::process::exit(130);
+        }
+        stop.cancel();
+    }
+}

@@ -1,0 +1,87 @@
+//! `idshift init` and `idshift config`: a file to begin with, and what holds.
+
+use super::Exit;
+use super::failure::Failure;
+use super::options::ConfigOptions;
+use super::prepare::values;
+use crate::config::{KEYS, Origin, Resolved, SAMPLE};
+use crate::ui;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::io::Write;
+
+pub(super) fn init() -> Result<Exit, Failure> {
+    let path = std::path::Path::new("idshift.toml");
+    let file = std::fs::File::options()
+        .write(true)
+        .create_new(true)
+        .open(path);
+    let mut file = file.map_err(|why| match why.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            Failure::usage("idshift.toml is there already; it was left as it is")
+        }
+        _ => Failure::usage(format!("idshift.toml cannot be written: {why}")),
+    })?;
+    file.write_all(SAMPLE.as_bytes())
+        .map_err(|why| Failure::usage(format!("idshift.toml cannot be written: {why}")))?;
+    ui::out("idshift.toml written; edit it, then: idshift doctor --profile NAME");
+    Ok(Exit::Success)
+}
+
+pub(super) fn show(options: &ConfigOptions) -> Result<Exit, Failure> {
+    let mut values = values(&options.target, &BTreeMap::new())?;
+    let resolved = Resolved::of(&mut values)?;
+    for note in &resolved.notes {
+        ui::err(&format!("note: {}", ui::visible(note)));
+    }
+    let mut document = serde_json::Map::new();
+    for key in KEYS {
+        let origin = values.origin(key.name);
+        let value = match (key.name, values.get(key.name)) {
+            ("api_key", Some(_)) => "set".to_owned(),
+            (_, Some(value)) => value.replace('\n', " "),
+            (_, None) => built_in(key.name, &resolved),
+        };
+        if options.speech.is_json() {
+            document.insert(
+                key.name.to_owned(),
+                json!({"value": value, "origin": origin.to_string()}),
+            );
+        } else if origin != Origin::BuiltIn || !value.is_empty() {
+            ui::out(&format!(
+                "{:<22} {:<32} {origin}",
+                key.name,
+                ui::visible(&value)
+            ));
+        }
+    }
+    let token = if resolved.token.is_some() {
+        "set"
+    } else {
+        "not set"
+    };
+    if options.speech.is_json() {
+        document.insert("token".to_owned(), json!({"value": token, "origin": ""}));
+        ui::out(&serde_json::Value::Object(document).to_string());
+    } else {
+        ui::out(&format!("{:<22} {token}", "token"));
+    }
+    Ok(Exit::Success)
+}
+
+fn built_in(name: &str, resolved: &Resolved) -> String {
+    match name {
+        "system" => resolved.system.to_string(),
+        "runs_dir" => resolved.runs_dir.display().to_string(),
+        "rate" => resolved.find_rate.to_string(),
+        "quota" => resolved
+            .quota
+            .map_or("unlimited".to_owned(), |quota| quota.to_string()),
+        "concurrency" | "lookup" => "auto".to_owned(),
+        "timeout" => "30s".to_owned(),
+        "retries" => resolved.retries.to_string(),
+        "give_up_after" => "15m".to_owned(),
+        "max_age" => "10m".to_owned(),
+        _ => String::new(),
+    }
+}

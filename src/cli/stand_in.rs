@@ -1,0 +1,228 @@
+//! `--sandbox`: a stand-in of the system inside of the process.
+
+use super::draft::Draft;
+use super::failure::Failure;
+use super::options::Inside;
+use crate::config::Resolved;
+use crate::domain::{Change, Status};
+use crate::http::{SecretString, Span, Token};
+use crate::ledger::Ledger;
+use crate::sandbox::{Fault, Options, Sandbox, World};
+use crate::system::Kind;
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// A running stand-in; it ends when this is dropped.
+pub(super) struct StandIn {
+    _sandbox: Sandbox,
+}
+
+/// Starts a stand-in with the customers that a file speaks of, where one is asked for.
+pub(super) fn start(
+    inside: &Inside,
+    resolved: &mut Resolved,
+    draft: Option<&Draft>,
+) -> Result<Option<StandIn>, Failure> {
+    if !inside.sandbox {
+        return Ok(None);
+    }
+    let sandbox = begin(inside, resolved)?;
+    if let Some(draft) = draft {
+        let world = sandbox.world();
+        let mut world = lock(&world);
+        populate(&mut world, resolved, draft, &BTreeMap::new())?;
+    }
+    Ok(Some(StandIn { _sandbox: sandbox }))
+}
+
+/// Starts a stand-in as a run has left the system, where one is asked for.
+pub(super) fn start_as_left(
+    inside: &Inside,
+    resolved: &mut Resolved,
+    draft: &Draft,
+    ledger: &Ledger,
+) -> Result<Option<StandIn>, Failure> {
+    if !inside.sandbox {
+        return Ok(None);
+    }
+    let sandbox = begin(inside, resolved)?;
+    let mut left = BTreeMap::new();
+    for outcome in ledger.outcomes() {
+        let outcome = outcome?;
+        if matches!(outcome.status, Status::Changed | Status::Unchanged(_)) {
+            left.insert(outcome.line, outcome);
+        }
+    }
+    let world = sandbox.world();
+    populate(&mut lock(&world), resolved, draft, &left)?;
+    drop(world);
+    Ok(Some(StandIn { _sandbox: sandbox }))
+}
+
+fn lock(world: &std::sync::Mutex<World>) -> std::sync::MutexGuard<'_, World> {
+    world
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn begin(inside: &Inside, resolved: &mut Resolved) -> Result<Sandbox, Failure> {
+    let faults = inside.sandbox_fault.iter().map(|text| {
+        Fault::from_str(text)
+            .map_err(|why| Failure::usage(format!("--sandbox-fault `{text}`: {why}")))
+    });
+    let options = Options {
+        kind: kind(resolved.system),
+        latency: latency(inside.sandbox_latency.as_deref())?,
+        faults: faults.collect::<Result<_, _>>()?,
+        ..Options::default()
+    };
+    let sandbox = Sandbox::start(options)
+        .map_err(|why| Failure::usage(format!("the sandbox cannot start: {why}")))?;
+    resolved.base_url = Some(sandbox.base_url());
+    resolved.token = Some(Token::Fixed(SecretString::from("sandbox".to_owned())));
+    match resolved.system {
+        Kind::Plume => {}
+        Kind::Adobe => {
+            resolved.api_key = Some(SecretString::from("sandbox".to_owned()));
+            resolved
+                .reseller
+                .get_or_insert_with(|| "5556667778".to_owned());
+        }
+        Kind::CloudCockpit => {
+            resolved
+                .tenant
+                .get_or_insert_with(|| "sandbox.example".to_owned());
+        }
+    }
+    Ok(sandbox)
+}
+
+pub(super) fn kind(system: Kind) -> crate::sandbox::Kind {
+    match system {
+        Kind::Plume => crate::sandbox::Kind::Plume,
+        Kind::Adobe => crate::sandbox::Kind::Adobe,
+        Kind::CloudCockpit => crate::sandbox::Kind::CloudCockpit,
+    }
+}
+
+pub(super) fn latency(text: Option<&str>) -> Result<Duration, Failure> {
+    let span = text.map(Span::from_str).transpose();
+    Ok(span
+        .map_err(|why| Failure::usage(why.to_string()))?
+        .map_or(Duration::ZERO, |span| span.0))
+}
+
+/// Makes a customer for every account that the file names.
+fn populate(
+    world: &mut World,
+    resolved: &Resolved,
+    draft: &Draft,
+    left: &BTreeMap<u32, crate::domain::Outcome>,
+) -> Result<(), Failure> {
+    let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    for batch in draft.table.batches()? {
+        for change in batch?.into_iter().filter_map(|row| row.change) {
+            let reseller = resolved.reseller.as_deref();
+            add(
+                world,
+                resolved.system,
+                reseller,
+                &change,
+                left.get(&change.line),
+                &mut seen,
+            );
+        }
+    }
+    Ok(())
+}
+
+fn add(
+    world: &mut World,
+    system: Kind,
+    listed: Option<&str>,
+    change: &Change,
+    left: Option<&crate::domain::Outcome>,
+    seen: &mut BTreeMap<String, String>,
+) {
+    let key = match (&change.account, &change.customer) {
+        (Some(account), _) => format!(
+            "{account}\n{}",
+            change
+                .reseller
+                .as_ref()
+                .map_or(String::new(), ToString::to_string)
+        ),
+        (None, Some(customer)) => customer.to_string(),
+        (None, None) => return,
+    };
+    let id = left
+        .and_then(|outcome| outcome.customer.as_ref().map(ToString::to_string))
+        .or_else(|| change.customer.as_ref().map(ToString::to_string))
+        .unwrap_or_else(|| match system {
+            Kind::CloudCockpit => format!("00000000-0000-4000-8000-{:012}", change.line),
+            Kind::Adobe => format!("P{:09}", change.line),
+            Kind::Plume => format!("customer-{}", change.line),
+        });
+    let account = match left {
+        Some(outcome) => outcome.account.after.as_ref().map(ToString::to_string),
+        None => change.account.as_ref().map(ToString::to_string),
+    };
+    let account = account.unwrap_or_else(|| format!("account-{}", change.line));
+    let location = change
+        .location
+        .as_ref()
+        .map_or_else(|| format!("location-{}", change.line), ToString::to_string);
+    let (service, profile) = match left.filter(|outcome| outcome.location.is_some()) {
+        Some(outcome) => (
+            outcome.service.after.as_ref().map(ToString::to_string),
+            outcome.profile.after.map(|profile| profile.to_string()),
+        ),
+        None => (
+            change
+                .service
+                .as_ref()
+                .map(|_| format!("old-service-{}", change.line)),
+            None,
+        ),
+    };
+    if let Some(known) = seen.get(&key) {
+        world.add_location(known, &location, service.as_deref(), profile.as_deref());
+    } else {
+        let reseller = change
+            .reseller
+            .as_ref()
+            .and_then(|r| r.id())
+            .map(|id| id.as_str().to_owned());
+        let reseller =
+            reseller.or_else(|| listed.map(str::to_owned).filter(|_| system == Kind::Adobe));
+        world.add_customer(&id, &account, reseller.as_deref());
+        if system == Kind::Plume {
+            world.add_location(&id, &location, service.as_deref(), profile.as_deref());
+        }
+        seen.insert(key, id);
+    }
+}
+
+/// Fills a world with the customers of a file, for `idshift sandbox --from`.
+pub(super) fn populate_from(
+    world: &mut World,
+    system: Kind,
+    file: &std::path::Path,
+) -> Result<(), Failure> {
+    let mut rules = super::draft::rules(system.facts());
+    rules.reseller = Some(crate::domain::Reseller::Own);
+    let table = crate::input::Table::open(
+        file,
+        &file.display().to_string(),
+        &crate::input::Settings::default(),
+        &rules,
+    )?;
+    let mut seen = BTreeMap::new();
+    for batch in table.batches()? {
+        for change in batch?.into_iter().filter_map(|row| row.change) {
+            add(world, system, None, &change, None, &mut seen);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,258 @@
+//! `idshift undo`: puts back what a run changed, where nobody changed it since.
+//!
+//! The way back is a run like any other: a file of the inverse changes, planned with its chains and swaps,
+//! carried out by the same engine, and undone in the same way. What the run left is noted as what is expected,
+//! so whoever was changed since is `stale` and left alone.
+
+use super::Exit;
+use super::clock;
+use super::draft;
+use super::failure::Failure;
+use super::feed::Known;
+use super::known_run::{self, KnownRun};
+use super::options::UndoOptions;
+use super::prepare::{Kept, ask, refuse_emails};
+use super::session::{Limits, Session, Work, base_url, target};
+use crate::domain::{Failed, NewAccount, Outcome, Status, Transition};
+use crate::ledger::{self, Header, Ledger, RunDir, RunId, State, TargetLock};
+use crate::plan::{self, Inverse};
+use crate::ui;
+use std::io::Write;
+use std::sync::Arc;
+
+/// One line of the way back, with what must still be there.
+struct Back {
+    inverse: Inverse,
+    expected: Outcome,
+}
+
+pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
+    let wrote = |ledger: &Ledger| ledger.has_writes().unwrap_or(false);
+    let known = known_run::open(
+        options.run.as_deref(),
+        "run that wrote anything",
+        wrote,
+        &options.target,
+        &options.inside,
+        &options.speech,
+    )?;
+    let parent = known.dir.run().to_string();
+    let left = known.ledger.left()?;
+    if left.iter().any(|left| left.parked) {
+        return Err(
+            Failure::usage(format!("run {parent} left a customer under a temporary ID")).with_help(
+                format!("idshift resume {parent} finishes or rolls back; then undo"),
+            ),
+        );
+    }
+    if known.ledger.progress()?.state == State::Running && !known.ledger.doubtful()?.is_empty() {
+        return Err(
+            Failure::usage(format!("run {parent} was killed while it was writing"))
+                .with_help(format!("idshift resume {parent} first; then undo")),
+        );
+    }
+    refuse_emails(&known.resolved, "undo")?;
+    let back = way_back(&left);
+    if back.is_empty() {
+        if !options.speech.quiet {
+            ui::err(&format!("undo {parent}: the run left nothing to put back"));
+        }
+        return Ok(Exit::Success);
+    }
+    let address = base_url(&known.resolved)?;
+    let question = format!(
+        "undo run {parent}: put back {} customers and locations at {} ({})",
+        ui::count(u64::try_from(back.len()).unwrap_or(0)),
+        known.resolved.system.facts().title,
+        ui::visible(&address),
+    );
+    ask(&question, &options.guards, "undo")?;
+    carry_out(options, known, &parent, &address, &back)
+}
+
+fn way_back(left: &[ledger::Left]) -> Vec<Back> {
+    let mut back = Vec::new();
+    let mut line = 2;
+    for left in left {
+        let mut account = left
+            .account
+            .clone()
+            .filter(|(before, after)| before != after);
+        let changed = left
+            .locations
+            .iter()
+            .filter(|(_, before, after)| before != after);
+        let mut places: Vec<_> = changed.map(Some).collect();
+        if places.is_empty() {
+            places.push(None);
+        }
+        for place in places {
+            let spot = |spot: &ledger::Spot| (spot.service.clone(), spot.profile);
+            let one = plan::Left {
+                customer: left.customer.clone(),
+                reseller: left.reseller.clone(),
+                account: account.take(),
+                location: place.map(|(id, before, after)| (id.clone(), spot(before), spot(after))),
+            };
+            if one.account.is_none() && one.location.is_none() {
+                continue;
+            }
+            back.push(Back {
+                expected: expected(left, &one, line),
+                inverse: plan::invert(&one, line),
+            });
+            line += 1;
+        }
+    }
+    back
+}
+
+/// What must still be there, or the line is stale.
+fn expected(left: &ledger::Left, one: &plan::Left, line: u32) -> Outcome {
+    let mut outcome = Outcome::bare(line, Status::WouldChange);
+    outcome.customer = Some(left.customer.clone());
+    if let Some((before, after)) = &left.account {
+        outcome.account = Transition {
+            before: after.clone(),
+            after: before.clone(),
+        };
+    }
+    if let Some((id, before, after)) = &one.location {
+        outcome.location = Some(id.clone());
+        outcome.service = Transition {
+            before: after.0.clone(),
+            after: before.0.clone(),
+        };
+        outcome.profile = Transition {
+            before: after.1,
+            after: before.1,
+        };
+    }
+    outcome
+}
+
+fn carry_out(
+    options: &UndoOptions,
+    known: KnownRun,
+    parent: &str,
+    address: &str,
+    back: &[Back],
+) -> Result<Exit, Failure> {
+    let run = RunId::new(clock::now_ms());
+    let target = target(&known.resolved, address);
+    let lock = TargetLock::acquire(&target, &known.resolved.runs_dir, run.as_str())?;
+    let dir = RunDir::create(&known.resolved.runs_dir, &run)?;
+    let sha256 = write_file(&dir, back)?;
+    let limits = Limits::of(&options.guards)?;
+    let kept = Kept {
+        values: known.kept.values.clone(),
+        allow_clear: known.resolved.system.facts().can_clear
+            && back
+                .iter()
+                .any(|back| back.inverse.change.new_account == NewAccount::Clear),
+        limits: limits.clone(),
+        ..Kept::default()
+    };
+    let name = format!("undo of {parent}");
+    let header = Header {
+        run: run.to_string(),
+        command: "undo".to_owned(),
+        system: known.resolved.system.to_string(),
+        base_url: address.to_owned(),
+        tenant: known.resolved.tenant.clone().unwrap_or_default(),
+        target,
+        input_name: name.clone(),
+        input_sha256: sha256,
+        settings: serde_json::to_string(&kept).unwrap_or_default(),
+        parent: Some(parent.to_owned()),
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        created_at_ms: clock::now_ms(),
+    };
+    let mut ledger = Ledger::create(&dir, &header)?;
+    ledger.seed(back.iter().map(seed))?;
+    let facts = known.resolved.system.facts();
+    let rules = kept.rules(&known.resolved)?;
+    let draft = draft::read(
+        &dir.input(),
+        &name,
+        &kept.reading()?,
+        &rules,
+        facts.unique_accounts,
+    )?;
+    let _stand_in = known.stand_in;
+    let session = Session {
+        known: Known {
+            done: ledger.done()?,
+            planned: Some(ledger.planned()?),
+            ..Known::default()
+        },
+        dir,
+        ledger,
+        lock,
+        draft: Arc::new(draft),
+        resolved: known.resolved,
+        limits,
+        work: Work::Apply,
+        title: "undo",
+        speech: &options.speech,
+        quiet_if_unchanged: false,
+        differences_count: false,
+    };
+    session.run()
+}
+
+/// A line of which nothing can be put back has failed before it begins.
+fn seed(back: &Back) -> Outcome {
+    let mut outcome = back.expected.clone();
+    if let Some(why) = &back.inverse.impossible
+        && !back.inverse.change.asks_anything()
+    {
+        outcome.status = Status::Failed(Failed::Rejected);
+        outcome.message.clone_from(why);
+        outcome.account.after.clone_from(&outcome.account.before);
+        outcome.service.after.clone_from(&outcome.service.before);
+        outcome.finished_at_ms = clock::now_ms();
+    }
+    outcome
+}
+
+/// Writes the run's file; it is read again like any other.
+fn write_file(dir: &RunDir, back: &[Back]) -> Result<String, Failure> {
+    let path = dir.input();
+    let failed = |why: std::io::Error| {
+        Failure::new(
+            Exit::Stopped,
+            format!("{}: cannot be written: {why}", path.display()),
+        )
+    };
+    let quote = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let mut text =
+        String::from("accountId,newAccountId,customerId,locationId,serviceId,profile,resellerId\n");
+    for back in back {
+        let change = &back.inverse.change;
+        let cells = [
+            change.account.as_ref().map(|id| id.as_str().to_owned()),
+            change.new_account.id().map(|id| id.as_str().to_owned()),
+            change.customer.as_ref().map(|id| id.as_str().to_owned()),
+            // A location of which nothing can be asked would be no valid line.
+            change
+                .location
+                .as_ref()
+                .filter(|_| change.asks_location())
+                .map(|id| id.as_str().to_owned()),
+            change.service.as_ref().map(|id| id.as_str().to_owned()),
+            change.profile.map(|profile| profile.to_string()),
+            change.reseller.as_ref().map(ToString::to_string),
+        ];
+        let cells: Vec<String> = cells
+            .into_iter()
+            .map(|cell| quote(&cell.unwrap_or_default()))
+            .collect();
+        text.push_str(&cells.join(","));
+        text.push('\n');
+    }
+    let mut file = ledger::create_private(&path).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.sync_all().map_err(failed)?;
+    crate::input::digest(&path).map_err(failed)
+}

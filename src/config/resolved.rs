@@ -1,0 +1,262 @@
+//! Settings as the stations want them, each checked once.
+
+use super::values::{Origin, Values};
+use super::{ConfigError, credentials};
+use crate::domain::ResellerId;
+use crate::engine::{Concurrency, Lookup};
+use crate::http::{Quota, Rate, SecretString, Span, Token};
+use crate::system::{Kind, Sending};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Never more units under way than this, whatever the latency.
+const MOST_AT_ONCE: usize = 256;
+
+/// What holds for a run.
+#[derive(Debug)]
+pub struct Resolved {
+    /// Which system.
+    pub system: Kind,
+    /// Where it is; `None` until it is needed.
+    pub base_url: Option<String>,
+    /// Where runs are kept.
+    pub runs_dir: PathBuf,
+    /// The limit of all calls, or of those that only look.
+    pub find_rate: Rate,
+    /// The limit of calls that write, where they have their own.
+    pub write_rate: Option<Rate>,
+    /// The most calls in a window.
+    pub quota: Option<Quota>,
+    /// Units under way at once.
+    pub concurrency: Concurrency,
+    /// The longest that one call may take.
+    pub timeout: Duration,
+    /// How often a failed call is repeated.
+    pub retries: u32,
+    /// How long an outage is waited out.
+    pub give_up_after: Duration,
+    /// How customers are found.
+    pub lookup: Lookup,
+    /// How old a look-up may be when it is written upon.
+    pub max_age: Duration,
+    /// Whose customers, or whose relationship (`own`).
+    pub reseller: Option<String>,
+    /// Adobe: the integration's key.
+    pub api_key: Option<SecretString>,
+    /// `CloudCockpit`: the portal's domain.
+    pub tenant: Option<String>,
+    /// The only partner or reseller whose customers may be written.
+    pub fence: Option<String>,
+    /// Adobe: how much is sent.
+    pub sending: Sending,
+    /// Adobe: the operator's consent.
+    pub accept_welcome_emails: bool,
+    /// Certificates to trust.
+    pub ca_cert: Option<PathBuf>,
+    /// Unencrypted calls to other machines.
+    pub allow_http: bool,
+    /// HTTP/1.1 only.
+    pub http1_only: bool,
+    /// Where the token comes from; `None`: nowhere.
+    pub token: Option<Token>,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+impl Resolved {
+    /// Checks everything that was said.
+    pub fn of(values: &mut Values) -> Result<Self, ConfigError> {
+        let system = values
+            .parsed("system", parse_system)?
+            .unwrap_or(Kind::Plume);
+        let facts = system.facts();
+        let rate = values.parsed("rate", Rate::from_str)?;
+        let find_rate = values.parsed("find_rate", Rate::from_str)?;
+        let write_rate = values.parsed("write_rate", Rate::from_str)?;
+        let main = rate.unwrap_or(Rate::PerSecond(facts.rate_per_s));
+        let (quota, note) = quota(values, system, rate.or(find_rate).or(write_rate))?;
+        let token = credentials::token(values)?;
+        let mut notes = std::mem::take(&mut values.warnings);
+        notes.extend(note);
+        Ok(Self {
+            system,
+            base_url: values
+                .get("base_url")
+                .map(|url| url.trim_end_matches('/').to_owned()),
+            runs_dir: values
+                .get("runs_dir")
+                .map_or_else(|| PathBuf::from("idshift-runs"), PathBuf::from),
+            find_rate: find_rate.unwrap_or(main),
+            write_rate: write_rate.or(find_rate.map(|_| main)),
+            quota,
+            concurrency: concurrency(values, main)?,
+            timeout: span(values, "timeout", 30)?,
+            retries: values.parsed("retries", str::parse)?.unwrap_or(5),
+            give_up_after: span(values, "give_up_after", 15 * 60)?,
+            lookup: values
+                .parsed("lookup", parse_lookup)?
+                .unwrap_or(Lookup::Auto),
+            max_age: span(values, "max_age", 10 * 60)?,
+            reseller: values.get("reseller_id").map(str::to_owned),
+            api_key: credentials::api_key(values)?,
+            tenant: values.get("tenant").map(str::to_owned),
+            fence: values.get("tenant_fence").map(str::to_owned),
+            sending: values.parsed("send", parse_sending)?.unwrap_or_default(),
+            accept_welcome_emails: truth(values, "accept_welcome_emails")?,
+            ca_cert: values.get("ca_cert").map(PathBuf::from),
+            allow_http: truth(values, "allow_http")?,
+            http1_only: values.get("http") == Some("1"),
+            token,
+            notes,
+        })
+    }
+
+    /// The reseller as an ID; `own` is none.
+    pub fn reseller_id(&self) -> Result<Option<ResellerId>, ConfigError> {
+        let Some(text) = self.reseller.as_deref().filter(|text| *text != "own") else {
+            return Ok(None);
+        };
+        ResellerId::new(text)
+            .map(Some)
+            .map_err(|why| ConfigError::Value {
+                key: "reseller_id",
+                origin: "setting".to_owned(),
+                why: format!("`{text}` is no ID: {why}"),
+            })
+    }
+}
+
+/// The quota. A rate that was said replaces the system's own pair of limits; the quota stays where the rate
+/// keeps within it anyway.
+fn quota(
+    values: &Values,
+    system: Kind,
+    said_rate: Option<Rate>,
+) -> Result<(Option<Quota>, Option<String>), ConfigError> {
+    if let Some(quota) = values.parsed("quota", Quota::parse_optional)? {
+        return Ok((quota, None));
+    }
+    let Some((calls, seconds)) = system.facts().quota else {
+        return Ok((None, None));
+    };
+    let own = Quota {
+        calls,
+        window: Duration::from_secs(seconds),
+    };
+    let within = |rate: Rate| {
+        let most = f64::from(calls) / own.window.as_secs_f64();
+        rate.per_second().is_some_and(|rate| rate <= most)
+    };
+    match said_rate {
+        None => Ok((Some(own), None)),
+        Some(rate) if within(rate) => Ok((Some(own), None)),
+        Some(rate) => {
+            let title = system.facts().title;
+            let note = format!(
+                "at {rate} no quota is kept; --quota {own} keeps the one that {title} documents"
+            );
+            Ok((None, Some(note)))
+        }
+    }
+}
+
+fn concurrency(values: &Values, rate: Rate) -> Result<Concurrency, ConfigError> {
+    let parse = |text: &str| match text {
+        "auto" => Ok(None),
+        _ => match text.parse::<usize>() {
+            Ok(units) if (1..=4096).contains(&units) => Ok(Some(units)),
+            Ok(_) | Err(_) => Err(format!(
+                "`{text}` is neither auto nor a number from 1 to 4096"
+            )),
+        },
+    };
+    Ok(match values.parsed("concurrency", parse)?.flatten() {
+        Some(units) => Concurrency::Fixed(units),
+        None => Concurrency::Auto {
+            rate_per_s: rate.per_second().map(f64::ceil).map(|rate| {
+                // Rates are at most a million.
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "see above"
+                )]
+                let rate = rate as u32;
+                rate
+            }),
+            cap: MOST_AT_ONCE,
+        },
+    })
+}
+
+fn span(values: &Values, name: &'static str, default_s: u64) -> Result<Duration, ConfigError> {
+    let said = values.parsed(name, Span::from_str)?;
+    Ok(said.map_or(Duration::from_secs(default_s), |span| span.0))
+}
+
+fn truth(values: &Values, name: &'static str) -> Result<bool, ConfigError> {
+    let parse = |text: &str| match text {
+        "true" | "1" | "yes" => Ok(true),
+        "false" | "0" | "no" => Ok(false),
+        _ => Err(format!("`{text}` is neither true nor false")),
+    };
+    Ok(values.parsed(name, parse)?.unwrap_or(false))
+}
+
+fn parse_system(text: &str) -> Result<Kind, String> {
+    Kind::parse(text).ok_or_else(|| format!("`{text}` is not plume, adobe or cloudcockpit"))
+}
+
+fn parse_lookup(text: &str) -> Result<Lookup, String> {
+    match text {
+        "auto" => Ok(Lookup::Auto),
+        "bulk" => Ok(Lookup::Bulk),
+        "each" => Ok(Lookup::Each),
+        _ => Err(format!("`{text}` is not auto, bulk or each")),
+    }
+}
+
+fn parse_sending(text: &str) -> Result<Sending, String> {
+    match text {
+        "full" => Ok(Sending::Full),
+        "reference" => Ok(Sending::Reference),
+        _ => Err(format!("`{text}` is not full or reference")),
+    }
+}
+
+/// A time of day, or a time from now, after which no unit is begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Until(pub Duration);
+
+impl FromStr for Until {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("`{text}` is neither a time of day such as 06:00 nor a duration such as 4h");
+        if !text.contains(':') {
+            return Span::from_str(text)
+                .map(|span| Self(span.0))
+                .map_err(|_| wrong());
+        }
+        let time: jiff::civil::Time = text.parse().map_err(|_| wrong())?;
+        let now = jiff::Zoned::now();
+        let today = now.with().time(time).build().map_err(|_| wrong())?;
+        let then = if today > now {
+            today
+        } else {
+            today.tomorrow().map_err(|_| wrong())?
+        };
+        Duration::try_from(then.duration_since(&now))
+            .map(Self)
+            .map_err(|_| wrong())
+    }
+}
+
+/// Says where a sandbox is, so that nothing else has to be set.
+impl Values {
+    /// Points everything at a stand-in.
+    pub fn use_sandbox(&mut self, base_url: &str) {
+        self.set("base_url", base_url.to_owned(), Origin::CommandLine);
+    }
+}

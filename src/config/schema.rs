@@ -1,0 +1,64 @@
+//! The JSON schema of `idshift.toml`, for editors; made from the table of keys, so it cannot differ from it.
+
+use super::keys::{KEYS, Key, OAUTH2, Shape};
+use serde_json::{Map, Value, json};
+
+/// The schema as it is committed.
+pub fn schema() -> Value {
+    let mut profile = properties(KEYS);
+    let mut oauth2 = properties(OAUTH2);
+    oauth2.insert(
+        "extra".to_owned(),
+        json!({"type": "object", "additionalProperties": {"type": "string"},
+               "description": "Further form fields of the token's request"}),
+    );
+    profile.insert(
+        "oauth2".to_owned(),
+        json!({"type": "object", "additionalProperties": false, "properties": oauth2,
+               "description": "Client credentials"}),
+    );
+    let mut top = properties(KEYS);
+    top.insert(
+        "profiles".to_owned(),
+        json!({"type": "object", "additionalProperties":
+               {"type": "object", "additionalProperties": false, "properties": profile}}),
+    );
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "idshift.toml",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": top,
+    })
+}
+
+fn properties(keys: &[Key]) -> Map<String, Value> {
+    keys.iter()
+        .map(|key| {
+            let mut property = match key.shape {
+                Shape::Text => json!({"type": ["string", "number"]}),
+                Shape::Truth => json!({"type": "boolean"}),
+                Shape::Words => json!({"type": "array", "items": {"type": "string"}}),
+            };
+            property["description"] = Value::from(key.help);
+            (key.name.to_owned(), property)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_committed_schema_is_the_one_that_the_keys_make() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/idshift.schema.json");
+        let made = format!("{:#}\n", super::schema());
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::write(path, &made).unwrap();
+        }
+        assert_eq!(
+            std::fs::read_to_string(path).unwrap(),
+            made,
+            "run with UPDATE_SCHEMA=1"
+        );
+    }
+}

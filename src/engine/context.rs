@@ -1,0 +1,299 @@
+//! What all executors of a run share: the system, the notes, the settings, and what is known of the token.
+
+use super::{Event, Notes, Tally};
+use crate::domain::{AccountId, CustomerId, Failed, Outcome, Reseller};
+use crate::ledger::LedgerError;
+use crate::plan::Share;
+use crate::system::{Customer, Fatal, Location, System, Trouble};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::broadcast;
+use tokio::time::Instant;
+
+/// Whether anything is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Look everything up and say what would change.
+    Plan,
+    /// Carry it out.
+    Apply,
+}
+
+/// How customers are looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lookup {
+    /// Many at once where the system allows it, which the first batch finds out.
+    Auto,
+    /// Many at once; refused means that the run stops.
+    Bulk,
+    /// One by one.
+    Each,
+}
+
+/// How many units are under way at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concurrency {
+    /// As many as rate and latency need (Little's law), up to the cap.
+    Auto {
+        /// Calls per second; `None`: unlimited.
+        rate_per_s: Option<u32>,
+        /// Never more than this.
+        cap: usize,
+    },
+    /// This many.
+    Fixed(usize),
+}
+
+/// How a run is carried out.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The run's ID, which temporary account IDs carry.
+    pub run: String,
+    /// Whether anything is written.
+    pub mode: Mode,
+    /// How customers are looked up.
+    pub lookup: Lookup,
+    /// How many units are under way at once.
+    pub concurrency: Concurrency,
+    /// A look-up older than this is done again before a write.
+    pub max_age: Duration,
+    /// How often one write is attempted, beyond the first, where it did not take effect.
+    pub retries: u32,
+    /// The only partner or reseller whose customers may be written.
+    pub fence: Option<String>,
+    /// How many lines may fail.
+    pub max_failures: Option<Share>,
+    /// How many units are carried out and read back before the others.
+    pub canary: Option<u64>,
+    /// No unit is begun once this has passed.
+    pub until: Option<Duration>,
+}
+
+/// Why an executor stopped before its unit came to an end.
+#[derive(Debug)]
+pub enum Halt {
+    /// The system cannot be worked with any more.
+    Fatal(Fatal, String),
+    /// What happens cannot be noted any more, so nothing more may happen.
+    Ledger(LedgerError),
+    /// The run is stopping, and the unit is at a point where it can go on later.
+    Stopping,
+}
+
+impl From<LedgerError> for Halt {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error)
+    }
+}
+
+/// What a call brought: an answer, a trouble of the line, or the end of the run.
+pub(super) type Asked<T> = Result<Result<T, Trouble>, Halt>;
+
+/// How long one good answer vouches for the token.
+const TOKEN_TRUST: Duration = Duration::from_secs(10);
+/// So many writes refused with 401, and none accepted, are not about customers any more.
+const POWERLESS_AFTER: u64 = 20;
+
+/// What all executors of a run share.
+pub struct Context<N> {
+    /// The remote system.
+    pub system: Arc<System>,
+    /// Where intents and outcomes go.
+    pub notes: N,
+    /// How the run is carried out.
+    pub settings: Settings,
+    /// Counts for whoever looks.
+    pub tally: Arc<Tally>,
+    /// Rare events for whoever listens.
+    pub events: broadcast::Sender<Event>,
+    pub(super) stopping: AtomicBool,
+    pub(super) bulk: AtomicBool,
+    pub(super) kept: Option<Mutex<Vec<Outcome>>>,
+    started: Instant,
+    token_good_at_ms: AtomicU64,
+    token_check: tokio::sync::Mutex<()>,
+    refused_writes: AtomicU64,
+    written: AtomicU64,
+}
+
+impl<N: Notes> Context<N> {
+    /// Puts together what a run needs.
+    pub fn new(
+        system: Arc<System>,
+        notes: N,
+        settings: Settings,
+        tally: Arc<Tally>,
+        events: broadcast::Sender<Event>,
+    ) -> Self {
+        Self {
+            bulk: AtomicBool::new(settings.lookup != Lookup::Each),
+            kept: settings.canary.map(|_| Mutex::new(Vec::new())),
+            system,
+            notes,
+            settings,
+            tally,
+            events,
+            stopping: AtomicBool::new(false),
+            started: Instant::now(),
+            token_good_at_ms: AtomicU64::new(0),
+            token_check: tokio::sync::Mutex::new(()),
+            refused_writes: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn is_plan(&self) -> bool {
+        self.settings.mode == Mode::Plan
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn say(&self, event: Event) {
+        // Nobody may be listening; that is no error.
+        let _ = self.events.send(event);
+    }
+
+    /// Notes a line's outcome and counts it.
+    pub(super) async fn finish(&self, mut outcome: Outcome, began: Instant) -> Result<(), Halt> {
+        outcome.finished_at_ms = wall_clock_ms();
+        outcome.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.tally.count(outcome.status);
+        if let Some(kept) = &self.kept
+            && let Ok(mut kept) = kept.lock()
+        {
+            kept.push(outcome.clone());
+        }
+        self.notes.outcome(outcome).await?;
+        Ok(())
+    }
+
+    /// Forgets what was kept for the canary and stops keeping it.
+    pub(super) fn take_kept(&self) -> Vec<Outcome> {
+        match self.kept.as_ref().map(Mutex::lock) {
+            Some(Ok(mut kept)) => std::mem::take(&mut *kept),
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) async fn find(
+        &self,
+        account: &AccountId,
+        reseller: Option<&Reseller>,
+    ) -> Asked<Vec<Customer>> {
+        let answer = self.system.find(account, reseller).await;
+        self.weigh(answer).await
+    }
+
+    pub(super) async fn read(
+        &self,
+        customer: &CustomerId,
+        reseller: Option<&Reseller>,
+        locations: bool,
+    ) -> Asked<Option<Customer>> {
+        let answer = self.system.read(customer, reseller, locations).await;
+        self.weigh(answer).await
+    }
+
+    pub(super) async fn locations(&self, customer: &CustomerId) -> Asked<Vec<Location>> {
+        let answer = self.system.locations(customer).await;
+        self.weigh(answer).await
+    }
+
+    /// Tells a trouble of the line from the end of the run.
+    pub(super) async fn weigh<T>(&self, answer: Result<T, Trouble>) -> Asked<T> {
+        match answer {
+            Ok(answer) => {
+                self.token_is_good();
+                Ok(Ok(answer))
+            }
+            Err(trouble) => self.trouble(trouble).await.map(Err),
+        }
+    }
+
+    /// Passes a trouble of the line on, unless it is the run's.
+    pub(super) async fn trouble(&self, trouble: Trouble) -> Result<Trouble, Halt> {
+        if let Some(fatal) = trouble.fatal {
+            return Err(Halt::Fatal(fatal, trouble.message));
+        }
+        if trouble.reason == Failed::Unauthorized {
+            self.confirm_token(&trouble).await?;
+        }
+        Ok(trouble)
+    }
+
+    pub(super) fn write_accepted(&self) {
+        self.written.fetch_add(1, Ordering::Relaxed);
+        self.token_is_good();
+    }
+
+    /// Whether anything was written in this process.
+    pub fn has_written(&self) -> bool {
+        self.written.load(Ordering::Relaxed) > 0
+    }
+
+    /// A write that the token may not do. One is about its customer; twenty with no write accepted ever are
+    /// about the token.
+    pub(super) fn write_unauthorized(&self, trouble: &Trouble) -> Result<(), Halt> {
+        let refused = self.refused_writes.fetch_add(1, Ordering::Relaxed) + 1;
+        if refused >= POWERLESS_AFTER && self.written.load(Ordering::Relaxed) == 0 {
+            let words = format!("the token may read but not write ({})", trouble.message);
+            return Err(Halt::Fatal(Fatal::TokenRefused, words));
+        }
+        Ok(())
+    }
+
+    pub(super) fn token_vouched(&self) {
+        self.token_is_good();
+    }
+
+    fn token_is_good(&self) {
+        self.token_good_at_ms
+            .store(self.elapsed_ms().max(1), Ordering::Relaxed);
+    }
+
+    fn token_was_good_lately(&self) -> bool {
+        let good_at = self.token_good_at_ms.load(Ordering::Relaxed);
+        let trust = u64::try_from(TOKEN_TRUST.as_millis()).unwrap_or(u64::MAX);
+        good_at > 0 && self.elapsed_ms() < good_at.saturating_add(trust)
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// A 401 may mean this customer or this token. Where no call has succeeded lately, something that every
+    /// good token may ask is asked: refused too means that the run has to end, and no line is to blame.
+    async fn confirm_token(&self, trouble: &Trouble) -> Result<(), Halt> {
+        if self.token_was_good_lately() {
+            return Ok(());
+        }
+        let _one_at_a_time = self.token_check.lock().await;
+        if self.token_was_good_lately() {
+            return Ok(());
+        }
+        match self.system.probe().await {
+            Ok(()) => {
+                self.token_is_good();
+                Ok(())
+            }
+            Err(probe) => match probe.fatal {
+                Some(fatal) => Err(Halt::Fatal(fatal, probe.message)),
+                None if probe.reason == Failed::Unauthorized => {
+                    Err(Halt::Fatal(Fatal::TokenRefused, trouble.message.clone()))
+                }
+                None => Ok(()),
+            },
+        }
+    }
+}
+
+pub(super) fn wall_clock_ms() -> i64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_millis()).ok())
+        .unwrap_or(0)
+}

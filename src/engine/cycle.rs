@@ -1,0 +1,285 @@
+//! Account IDs that change hands in a circle: one customer steps aside under a temporary ID, the others move
+//! up, the first takes its place. Where that cannot be completed, everybody goes back.
+//!
+//! Nothing is remembered between steps but what the system says and the ledger holds, so a run that was
+//! killed at any point goes on from here: the customers are read, and whoever can move moves.
+
+use super::executor::case;
+use super::locate::{Standing, Wishes, locate};
+use super::lookup::Sightings;
+use super::member::{Case, Renamed};
+use super::perform::Sent;
+use super::{Context, Halt, Job, Notes};
+use crate::domain::{AccountId, CustomerId, Failed};
+use crate::plan::temporary_id;
+use crate::system::Trouble;
+use std::collections::HashSet;
+
+struct Seat<'a, N> {
+    case: Case<'a, N>,
+    wishes: Wishes<'a>,
+    standing: Standing,
+    /// The last write that moved this customer.
+    sent: Sent,
+}
+
+/// Why a cycle was not completed.
+enum Broken {
+    /// This seat's move was refused.
+    Refused(usize, Trouble, Sent),
+    /// It is not known whether this seat's move took effect.
+    Unknown(usize, Trouble, Sent),
+}
+
+pub(super) async fn carry_out<N: Notes>(
+    context: &Context<N>,
+    job: &Job,
+    seen: &Sightings,
+) -> Result<(), Halt> {
+    let cases: Vec<Case<'_, N>> = job
+        .unit
+        .members
+        .iter()
+        .map(|member| case(context, job, member, seen))
+        .collect();
+    if cases.iter().all(Case::is_done) {
+        return Ok(());
+    }
+    let Some(mut seats) = take_seats(context, job, seen, cases).await? else {
+        return Ok(());
+    };
+    let own: Vec<CustomerId> = seats.iter().map(|seat| seat.standing.id.clone()).collect();
+    if context.is_plan() {
+        return plan(&mut seats, &own).await;
+    }
+    let mut table = Table::of(seats, &context.settings.run);
+    match table.move_up().await? {
+        Ok(()) => finish(&mut table.seats, None).await,
+        Err(broken) => {
+            let unsettled = table.go_back().await?;
+            finish(&mut table.seats, Some((broken, unsettled))).await
+        }
+    }
+}
+
+/// Finds everybody before anybody is moved. `None`: somebody could not be found, and all lines are told so.
+async fn take_seats<'a, N: Notes>(
+    context: &'a Context<N>,
+    job: &Job,
+    seen: &Sightings,
+    cases: Vec<Case<'a, N>>,
+) -> Result<Option<Vec<Seat<'a, N>>>, Halt> {
+    let mut seats = Vec::with_capacity(cases.len());
+    let mut lost: Vec<(Case<'a, N>, Trouble)> = Vec::new();
+    for case in cases {
+        match locate(context, job, case.member, seen).await? {
+            Ok(standing) => seats.push(Seat {
+                wishes: Wishes::of(case.member),
+                standing,
+                sent: Sent::default(),
+                case,
+            }),
+            Err(trouble) => lost.push((case, trouble)),
+        }
+    }
+    if lost.is_empty() {
+        return Ok(Some(seats));
+    }
+    let why = lost
+        .iter()
+        .map(|(case, _)| Wishes::of(case.member).rename_line.to_string())
+        .collect::<Vec<_>>()
+        .join(", ");
+    // An earlier attempt may have moved some of them already.
+    let mut table = Table::of(seats, &context.settings.run);
+    let unsettled = if context.is_plan() {
+        None
+    } else {
+        table.go_back().await?
+    };
+    for (case, trouble) in lost {
+        case.fail(&trouble).await?;
+    }
+    let words = format!("the swap cannot be completed: see line {why}");
+    for seat in &mut table.seats {
+        let renamed = match &unsettled {
+            Some(trouble) if seat.is_displaced() => {
+                Renamed::InDoubt(trouble.clone(), seat.sent.clone())
+            }
+            _ => Renamed::Failed(
+                Trouble::new(Failed::Blocked, words.clone()),
+                Sent::default(),
+            ),
+        };
+        seat.case.finish_lines(&mut seat.standing, &renamed).await?;
+    }
+    Ok(None)
+}
+
+async fn plan<N: Notes>(seats: &mut [Seat<'_, N>], own: &[CustomerId]) -> Result<(), Halt> {
+    for seat in seats {
+        seat.case.onward(seat.standing.clone(), own).await?;
+    }
+    Ok(())
+}
+
+impl<N: Notes> Seat<'_, N> {
+    fn is_seated(&self) -> bool {
+        self.wishes.is_fulfilled_by(self.standing.now.as_ref())
+    }
+
+    fn is_displaced(&self) -> bool {
+        self.standing.now != self.standing.original
+    }
+}
+
+/// The customers of a cycle, and which account IDs they occupy among themselves.
+struct Table<'a, N> {
+    seats: Vec<Seat<'a, N>>,
+    occupied: HashSet<AccountId>,
+    run: &'a str,
+}
+
+impl<'a, N: Notes> Table<'a, N> {
+    fn of(seats: Vec<Seat<'a, N>>, run: &'a str) -> Self {
+        let occupied = seats
+            .iter()
+            .filter_map(|seat| seat.standing.now.clone())
+            .collect();
+        Self {
+            seats,
+            occupied,
+            run,
+        }
+    }
+
+    fn is_taken(&self, account: Option<&AccountId>) -> bool {
+        account.is_some_and(|account| self.occupied.contains(account))
+    }
+
+    /// Moves everybody to the wished ID, parking one where nobody can move.
+    async fn move_up(&mut self) -> Result<Result<(), Broken>, Halt> {
+        loop {
+            let mut moved = false;
+            // The plan's order: the first is parked, so it comes last.
+            for at in (1..self.seats.len()).chain([0]) {
+                let target = self.seats[at].wishes.target();
+                if self.seats[at].is_seated() || self.is_taken(target) {
+                    continue;
+                }
+                if let Err(broken) = self.step(at, target.cloned(), false).await? {
+                    return Ok(Err(broken));
+                }
+                moved = true;
+            }
+            let Some(at) = self.seats.iter().position(|seat| !seat.is_seated()) else {
+                return Ok(Ok(()));
+            };
+            if moved {
+                continue;
+            }
+            let aside = temporary_id(self.run, u64::from(self.seats[at].wishes.rename_line));
+            let Ok(aside) = AccountId::new(&aside) else {
+                let trouble = Trouble::new(Failed::Invalid, format!("`{aside}` is no account ID"));
+                return Ok(Err(Broken::Refused(at, trouble, Sent::default())));
+            };
+            if let Err(broken) = self.step(at, Some(aside), true).await? {
+                return Ok(Err(broken));
+            }
+        }
+    }
+
+    /// Puts everybody back to where this run found them. Returns the trouble, where somebody could not be.
+    async fn go_back(&mut self) -> Result<Option<Trouble>, Halt> {
+        loop {
+            let mut moved = false;
+            for at in (0..self.seats.len()).rev() {
+                let original = self.seats[at].standing.original.clone();
+                if !self.seats[at].is_displaced() || self.is_taken(original.as_ref()) {
+                    continue;
+                }
+                match self.step(at, original, false).await? {
+                    Ok(()) => moved = true,
+                    Err(Broken::Refused(_, trouble, _) | Broken::Unknown(_, trouble, _)) => {
+                        return Ok(Some(trouble));
+                    }
+                }
+            }
+            if !self.seats.iter().any(Seat::is_displaced) {
+                return Ok(None);
+            }
+            if !moved {
+                return Ok(Some(Trouble::new(
+                    Failed::Conflict,
+                    "the former account IDs are taken, so the swap could not be rolled back",
+                )));
+            }
+        }
+    }
+
+    async fn step(
+        &mut self,
+        at: usize,
+        to: Option<AccountId>,
+        temporary: bool,
+    ) -> Result<Result<(), Broken>, Halt> {
+        let mover = &mut self.seats[at];
+        let from = mover.standing.now.clone();
+        let line = mover.wishes.rename_line;
+        match mover
+            .case
+            .move_to(&mut mover.standing, line, to.clone(), temporary)
+            .await?
+        {
+            Renamed::Failed(trouble, sent) => Ok(Err(Broken::Refused(at, trouble, sent))),
+            Renamed::InDoubt(trouble, sent) => Ok(Err(Broken::Unknown(at, trouble, sent))),
+            Renamed::Done(sent) => {
+                mover.sent = sent;
+                if let Some(from) = from {
+                    self.occupied.remove(&from);
+                }
+                self.occupied.extend(to);
+                Ok(Ok(()))
+            }
+            Renamed::NotAsked | Renamed::Already => Ok(Ok(())),
+        }
+    }
+}
+
+async fn finish<N: Notes>(
+    seats: &mut [Seat<'_, N>],
+    broken: Option<(Broken, Option<Trouble>)>,
+) -> Result<(), Halt> {
+    for (at, seat) in seats.iter_mut().enumerate() {
+        let renamed = match &broken {
+            None if seat.is_displaced() => Renamed::Done(seat.sent.clone()),
+            None => Renamed::Already,
+            Some((broken, unsettled)) => seat.after(at, broken, unsettled.as_ref()),
+        };
+        seat.case.finish_lines(&mut seat.standing, &renamed).await?;
+    }
+    Ok(())
+}
+
+impl<N: Notes> Seat<'_, N> {
+    /// What a line of a broken cycle is told.
+    fn after(&self, at: usize, broken: &Broken, unsettled: Option<&Trouble>) -> Renamed {
+        if let Some(trouble) = unsettled
+            && self.is_displaced()
+        {
+            return Renamed::InDoubt(trouble.clone(), self.sent.clone());
+        }
+        match broken {
+            Broken::Refused(which, trouble, sent) if *which == at => {
+                Renamed::Failed(trouble.clone(), sent.clone())
+            }
+            Broken::Unknown(which, trouble, sent) if *which == at => {
+                Renamed::InDoubt(trouble.clone(), sent.clone())
+            }
+            Broken::Refused(..) | Broken::Unknown(..) => {
+                let words = "another line of the swap failed, so it was rolled back";
+                Renamed::Failed(Trouble::new(Failed::Blocked, words), self.sent.clone())
+            }
+        }
+    }
+}

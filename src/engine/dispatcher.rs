@@ -1,0 +1,292 @@
+//! Admits units, counts, and stops: the only one that hears signals, guards and the system's health.
+//!
+//! Shutdown has two steps. First no new unit is begun, and units under way finish (chains stop between two
+//! members, where they can go on later). The second step, ending at once, is the process's own: the ledger
+//! makes it safe.
+
+use super::lookup::{Sightings, look_up};
+use super::{Concurrency, Context, Event, Halt, Job, Notes, canary, executor};
+use crate::ledger::LedgerError;
+use crate::system::{Fatal, Health};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// Every unit came to its end.
+    Finished,
+    /// A guard stopped it, in these words.
+    Guard(String),
+    /// The system cannot be worked with, for this reason and in these words.
+    Outage(Fatal, String),
+    /// The operator stopped it.
+    Interrupted,
+    /// What happens could not be noted any more.
+    Ledger(LedgerError),
+    /// A unit ended in a way that is our bug.
+    Bug(String),
+}
+
+/// So many batches are looked up at once, so that writes never wait for a look-up.
+const LOOKUPS_AHEAD: usize = 4;
+
+struct Dispatcher<N> {
+    context: Arc<Context<N>>,
+    ready: VecDeque<(Job, Arc<Sightings>)>,
+    lookups: JoinSet<(Vec<Job>, Result<Sightings, Halt>)>,
+    units: JoinSet<Result<(), Halt>>,
+    ending: Option<Ending>,
+    canary_left: Option<u64>,
+    deadline: Option<Instant>,
+    fed: bool,
+}
+
+/// Carries out all units that `jobs` brings, until it ends or something stops the run.
+pub async fn run<N: Notes>(
+    context: Arc<Context<N>>,
+    mut jobs: mpsc::Receiver<Vec<Job>>,
+    stop: CancellationToken,
+) -> Ending {
+    let mut health = context.system.health();
+    let mut heard = true;
+    let mut dispatcher = Dispatcher::new(context);
+    loop {
+        dispatcher.admit().await;
+        if dispatcher.is_over() {
+            break;
+        }
+        let wants_more = dispatcher.wants_more();
+        let until = dispatcher.deadline.filter(|_| dispatcher.ending.is_none());
+        tokio::select! {
+            biased;
+            () = stop.cancelled(), if dispatcher.ending.is_none() => {
+                dispatcher.end(Ending::Interrupted);
+            }
+            Some(done) = dispatcher.units.join_next(), if !dispatcher.units.is_empty() => {
+                dispatcher.ended(done);
+            }
+            Some(found) = dispatcher.lookups.join_next(), if !dispatcher.lookups.is_empty() => {
+                dispatcher.looked_up(found);
+            }
+            batch = jobs.recv(), if wants_more => match batch {
+                Some(batch) => dispatcher.take(batch),
+                None => dispatcher.fed = true,
+            },
+            changed = health.changed(), if heard => match changed {
+                Ok(()) => dispatcher.hear(&health.borrow_and_update()),
+                Err(_) => heard = false,
+            },
+            () = reached(until), if until.is_some() => {
+                dispatcher.end(Ending::Guard("--until was reached".to_owned()));
+            }
+        }
+    }
+    dispatcher.close().await
+}
+
+async fn reached(deadline: Option<Instant>) {
+    if let Some(deadline) = deadline {
+        tokio::time::sleep_until(deadline).await;
+    }
+}
+
+impl<N: Notes> Dispatcher<N> {
+    fn new(context: Arc<Context<N>>) -> Self {
+        Self {
+            ready: VecDeque::new(),
+            lookups: JoinSet::new(),
+            units: JoinSet::new(),
+            ending: None,
+            canary_left: context.settings.canary,
+            deadline: context.settings.until.map(|until| Instant::now() + until),
+            fed: false,
+            context,
+        }
+    }
+
+    /// Begins units, as many as may be under way at once.
+    async fn admit(&mut self) {
+        while self.ending.is_none() && self.units.len() < self.concurrency() {
+            match self.canary_left {
+                Some(0) if self.units.is_empty() => self.check_canary().await,
+                Some(0) => return,
+                Some(_) | None => {}
+            }
+            if self.ending.is_some() {
+                return;
+            }
+            let Some((job, seen)) = self.ready.pop_front() else {
+                break;
+            };
+            if let Some(left) = &mut self.canary_left {
+                *left -= 1;
+            }
+            let context = Arc::clone(&self.context);
+            self.units
+                .spawn(async move { executor::carry_out(&context, &job, &seen).await });
+        }
+        // A file with fewer units than the canary is all canary.
+        if self.canary_left.is_some_and(|left| left > 0)
+            && self.fed
+            && self.ready.is_empty()
+            && self.lookups.is_empty()
+            && self.units.is_empty()
+        {
+            self.check_canary().await;
+        }
+    }
+
+    async fn check_canary(&mut self) {
+        let units = self.context.settings.canary.unwrap_or(0);
+        self.canary_left = None;
+        match canary::is_right(&self.context).await {
+            Ok(Ok(())) => self.context.say(Event::CanaryPassed { units }),
+            Ok(Err(words)) => self.end(Ending::Guard(format!("canary: {words}"))),
+            Err(halt) => self.halted(halt),
+        }
+    }
+
+    fn concurrency(&self) -> usize {
+        match self.context.settings.concurrency {
+            Concurrency::Fixed(units) => units.max(1),
+            Concurrency::Auto {
+                rate_per_s: None,
+                cap,
+            } => cap,
+            // Little's law, doubled for the latency's spread; a unit makes one call at a time.
+            Concurrency::Auto {
+                rate_per_s: Some(rate),
+                cap,
+            } => {
+                let latency = self.context.system.latency().max(Duration::from_millis(50));
+                let calls = (latency * 2 * rate).as_secs();
+                usize::try_from(calls).unwrap_or(cap).clamp(4.min(cap), cap)
+            }
+        }
+    }
+
+    fn wants_more(&self) -> bool {
+        !self.fed
+            && self.ending.is_none()
+            && self.lookups.len() < LOOKUPS_AHEAD
+            && self.ready.len() < 2 * self.concurrency().max(50)
+    }
+
+    fn is_over(&self) -> bool {
+        let idle = self.units.is_empty();
+        match self.ending {
+            Some(_) => idle,
+            None => idle && self.fed && self.ready.is_empty() && self.lookups.is_empty(),
+        }
+    }
+
+    fn take(&mut self, batch: Vec<Job>) {
+        if !self.context.bulk.load(Ordering::Relaxed) {
+            let nothing = Arc::new(Sightings::none());
+            self.ready
+                .extend(batch.into_iter().map(|job| (job, Arc::clone(&nothing))));
+            return;
+        }
+        let context = Arc::clone(&self.context);
+        self.lookups.spawn(async move {
+            let seen = look_up(&context, &batch).await;
+            (batch, seen)
+        });
+    }
+
+    fn looked_up(
+        &mut self,
+        found: Result<(Vec<Job>, Result<Sightings, Halt>), tokio::task::JoinError>,
+    ) {
+        match found {
+            Ok((jobs, Ok(seen))) => {
+                let seen = Arc::new(seen);
+                self.ready
+                    .extend(jobs.into_iter().map(|job| (job, Arc::clone(&seen))));
+            }
+            Ok((_, Err(halt))) => self.halted(halt),
+            Err(bug) => self.end(Ending::Bug(bug.to_string())),
+        }
+    }
+
+    fn ended(&mut self, done: Result<Result<(), Halt>, tokio::task::JoinError>) {
+        match done {
+            Ok(Ok(())) => self.count_failures(),
+            Ok(Err(halt)) => self.halted(halt),
+            Err(bug) => self.end(Ending::Bug(bug.to_string())),
+        }
+    }
+
+    fn count_failures(&mut self) {
+        let Some(limit) = &self.context.settings.max_failures else {
+            return;
+        };
+        let tally = &self.context.tally;
+        let failed = tally.of("failed") + tally.of("in_doubt");
+        if self.ending.is_none() && limit.is_exceeded_after_sample(failed, tally.done()) {
+            self.end(Ending::Guard(format!(
+                "--max-failures {limit}: {failed} lines have failed"
+            )));
+        }
+    }
+
+    fn halted(&mut self, halt: Halt) {
+        match halt {
+            Halt::Fatal(Fatal::Cancelled, _) | Halt::Stopping => {}
+            Halt::Fatal(fatal, words) => self.end(Ending::Outage(fatal, words)),
+            Halt::Ledger(error) => self.end(Ending::Ledger(error)),
+        }
+    }
+
+    /// From now on no new unit is begun. The first reason counts, but for a ledger that fails.
+    fn end(&mut self, ending: Ending) {
+        let first = self.ending.is_none();
+        if first {
+            let why = match &ending {
+                Ending::Finished => String::new(),
+                Ending::Guard(why) | Ending::Outage(_, why) | Ending::Bug(why) => why.clone(),
+                Ending::Interrupted => "interrupted".to_owned(),
+                Ending::Ledger(error) => error.to_string(),
+            };
+            let open = u64::try_from(self.units.len()).unwrap_or(u64::MAX);
+            self.context.say(Event::Stopping { why, open });
+            self.context.stopping.store(true, Ordering::Relaxed);
+            self.lookups.abort_all();
+            self.ready.clear();
+        }
+        if first || matches!(ending, Ending::Ledger(_)) {
+            self.ending = Some(ending);
+        }
+    }
+
+    fn hear(&self, health: &Health) {
+        self.context.say(match health {
+            Health::Flowing => Event::Flowing,
+            Health::Held { why, until } => {
+                let left = until.saturating_duration_since(Instant::now()).as_millis();
+                let for_ms = u64::try_from(left).unwrap_or(u64::MAX);
+                Event::Waiting {
+                    why: why.clone(),
+                    for_ms,
+                }
+            }
+        });
+    }
+
+    async fn close(mut self) -> Ending {
+        self.lookups.shutdown().await;
+        let flushed = self.context.notes.flush().await;
+        match (self.ending, flushed) {
+            (Some(ending), Ok(())) => ending,
+            (None, Ok(())) => Ending::Finished,
+            (_, Err(error)) => Ending::Ledger(error),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! One unit, from its first call to its last outcome: alone, as a chain, or as a cycle.
+
+use super::context::Asked;
+use super::locate::Wishes;
+use super::lookup::Sightings;
+use super::member::Case;
+use super::{Context, Halt, Job, Notes};
+use crate::domain::{AccountId, CustomerId, Reseller};
+use crate::plan::{Member, Shape};
+use tokio::time::Instant;
+
+/// Carries one unit out (or, in a plan, says what would be done).
+pub(super) async fn carry_out<N: Notes>(
+    context: &Context<N>,
+    job: &Job,
+    seen: &Sightings,
+) -> Result<(), Halt> {
+    match job.unit.shape {
+        Shape::Single => {
+            for member in &job.unit.members {
+                let case = case(context, job, member, seen);
+                if !case.is_done() {
+                    case.alone().await?;
+                }
+            }
+            Ok(())
+        }
+        Shape::Chain => chain(context, job, seen).await,
+        Shape::Cycle => super::cycle::carry_out(context, job, seen).await,
+    }
+}
+
+pub(super) fn case<'a, N: Notes>(
+    context: &'a Context<N>,
+    job: &'a Job,
+    member: &'a Member,
+    seen: &'a Sightings,
+) -> Case<'a, N> {
+    Case {
+        context,
+        job,
+        member,
+        seen,
+        began: Instant::now(),
+    }
+}
+
+/// From the free end: each rename frees the ID that the next one waits for. Where one fails, those behind it
+/// are blocked and stay as they were.
+async fn chain<N: Notes>(context: &Context<N>, job: &Job, seen: &Sightings) -> Result<(), Halt> {
+    let already = moved_before(context, job, seen).await?;
+    let told = (!already.is_empty()).then(|| with_recalled(job, &already));
+    let job = told.as_ref().unwrap_or(job);
+    let mut freed: Vec<CustomerId> = Vec::new();
+    let mut blocked: Option<String> = None;
+    for (at, member) in job.unit.members.iter().enumerate() {
+        let case = case(context, job, member, seen);
+        let asks_rename = member
+            .changes
+            .iter()
+            .any(|change| change.new_account.asks());
+        if case.is_done() {
+            if asks_rename && case.has_failed() {
+                blocked = Some(waiting_for(member));
+            }
+            continue;
+        }
+        // The chain goes on later exactly where it stops now.
+        if at > 0 && context.is_stopping() && !context.is_plan() {
+            return Err(Halt::Stopping);
+        }
+        if let Some(why) = &blocked {
+            case.block(why).await?;
+            continue;
+        }
+        let located = super::locate::locate(context, job, member, seen).await?;
+        let renamed_well = match located {
+            Err(trouble) => {
+                case.fail(&trouble).await?;
+                !asks_rename
+            }
+            Ok(standing) => {
+                freed.push(standing.id.clone());
+                case.onward(standing, &freed).await?.is_done()
+            }
+        };
+        if !renamed_well {
+            blocked = Some(waiting_for(member));
+        }
+    }
+    Ok(())
+}
+
+fn waiting_for(member: &Member) -> String {
+    let wishes = Wishes::of(member);
+    let id = wishes
+        .account
+        .map_or_else(String::new, |account| format!(" `{account}`"));
+    format!(
+        "waits for the account ID{id} of line {}, which was not freed",
+        wishes.rename_line
+    )
+}
+
+/// The job, with the customers of its first members told instead of searched.
+fn with_recalled(job: &Job, customers: &[CustomerId]) -> Job {
+    let mut job = job.clone();
+    for (member, customer) in job.unit.members.iter().zip(customers) {
+        let lines = member
+            .changes
+            .iter()
+            .map(|change| (change.line, customer.clone()));
+        job.recalled.extend(lines);
+    }
+    job
+}
+
+/// How far an earlier run got, told from the IDs alone: a chain of n renames has n + 1 IDs and n customers,
+/// so exactly one ID is free. At the far end: nothing was done. Anywhere else: what lies beyond the gap was.
+///
+/// Returns the customers of the members that are done, in their order. Where a customer is named by the file
+/// or known from this run, nothing has to be guessed and nothing is.
+async fn moved_before<N: Notes>(
+    context: &Context<N>,
+    job: &Job,
+    seen: &Sightings,
+) -> Result<Vec<CustomerId>, Halt> {
+    let known = !(job.recorded.is_empty() && job.expected.is_empty() && job.recalled.is_empty());
+    let Some(ids) = ids(job).filter(|_| !known && job.done.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let mut holders = Vec::with_capacity(ids.len());
+    for (at, (id, reseller)) in ids.iter().enumerate() {
+        match holder(context, id, *reseller, seen).await? {
+            Ok(holder) => holders.push(holder),
+            Err(_) => return Ok(Vec::new()),
+        }
+        // The far end is free: a chain that was never begun, and nothing more to ask.
+        if at == 0 && holders[0].is_none() {
+            return Ok(Vec::new());
+        }
+    }
+    let gaps: Vec<usize> = holders
+        .iter()
+        .enumerate()
+        .filter(|(_, h)| h.is_none())
+        .map(|(at, _)| at)
+        .collect();
+    let [gap] = gaps.as_slice() else {
+        return Ok(Vec::new());
+    };
+    let done: Vec<CustomerId> = holders.into_iter().take(*gap).flatten().collect();
+    let as_named = job
+        .unit
+        .members
+        .iter()
+        .zip(&done)
+        .all(|(member, customer)| {
+            Wishes::of(member)
+                .customer
+                .is_none_or(|named| named == customer)
+        });
+    Ok(if as_named { done } else { Vec::new() })
+}
+
+/// The chain's IDs from the free end; `None` where one is not known from the file.
+fn ids(job: &Job) -> Option<Vec<(&AccountId, Option<&Reseller>)>> {
+    let members = &job.unit.members;
+    let first = Wishes::of(members.first()?);
+    let mut ids = vec![(first.target()?, first.reseller)];
+    for member in members {
+        let wishes = Wishes::of(member);
+        ids.push((wishes.account?, wishes.reseller));
+    }
+    Some(ids)
+}
+
+async fn holder<N: Notes>(
+    context: &Context<N>,
+    id: &AccountId,
+    reseller: Option<&Reseller>,
+    seen: &Sightings,
+) -> Asked<Option<CustomerId>> {
+    if let Some(found) = seen.account(id, reseller) {
+        return Ok(Ok(found.first().map(|customer| customer.id.clone())));
+    }
+    Ok(context
+        .find(id, reseller)
+        .await?
+        .map(|found| found.first().map(|c| c.id.clone())))
+}

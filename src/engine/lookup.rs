@@ -1,0 +1,170 @@
+//! Finding many customers in few calls: calls are the scarce thing, and writes are the floor.
+//!
+//! A batch of jobs is looked up together, the current account IDs and the new ones at once, so that a target
+//! that somebody else holds is known before anything is written. What was seen carries the time at which it
+//! was seen; whoever writes decides whether that is recent enough.
+
+use super::{Context, Event, Halt, Job, Lookup, Notes};
+use crate::domain::{AccountId, Change, CustomerId, Reseller};
+use crate::plan::Member;
+use crate::system::{Bulk, Customer, Fatal, Key, Trouble, Wanted};
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use tokio::time::Instant;
+
+/// What a bulk look-up saw, and when.
+#[derive(Debug)]
+pub(super) struct Sightings {
+    at: Instant,
+    seen: HashMap<Wanted, Vec<Customer>, foldhash::fast::RandomState>,
+}
+
+impl Sightings {
+    /// Nothing was looked up.
+    pub(super) fn none() -> Self {
+        Self {
+            at: Instant::now(),
+            seen: HashMap::default(),
+        }
+    }
+
+    /// When it was seen.
+    pub(super) fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// Who carries this account ID; `None`: it was not looked up.
+    pub(super) fn account(
+        &self,
+        account: &AccountId,
+        reseller: Option<&Reseller>,
+    ) -> Option<&[Customer]> {
+        self.get(Key::Account(account.clone()), reseller)
+    }
+
+    /// The customer with this ID; `None`: it was not looked up.
+    pub(super) fn customer(
+        &self,
+        id: &CustomerId,
+        reseller: Option<&Reseller>,
+    ) -> Option<&[Customer]> {
+        self.get(Key::Customer(id.clone()), reseller)
+    }
+
+    fn get(&self, key: Key, reseller: Option<&Reseller>) -> Option<&[Customer]> {
+        if self.seen.is_empty() {
+            return None;
+        }
+        self.seen
+            .get(&Wanted {
+                key,
+                reseller: reseller.cloned(),
+            })
+            .map(Vec::as_slice)
+    }
+}
+
+/// Looks a batch of jobs up, where the system allows it.
+pub(super) async fn look_up<N: Notes>(
+    context: &Context<N>,
+    jobs: &[Job],
+) -> Result<Sightings, Halt> {
+    if !context.bulk.load(Ordering::Relaxed) {
+        return Ok(Sightings::none());
+    }
+    let wanted = wanted(jobs, context.system.facts().unique_accounts);
+    if wanted.is_empty() {
+        return Ok(Sightings::none());
+    }
+    let locations = jobs
+        .iter()
+        .any(|job| job.unit.changes().any(Change::asks_location));
+    let at = Instant::now();
+    match context.system.find_many(&wanted, locations).await {
+        Ok(Bulk::Found(found)) => {
+            context.token_vouched();
+            Ok(Sightings {
+                at,
+                seen: wanted.into_iter().zip(found).collect(),
+            })
+        }
+        Ok(Bulk::Refused(why)) => {
+            if context.settings.lookup == Lookup::Bulk {
+                return Err(Halt::Fatal(Fatal::BulkRefused, why));
+            }
+            if context.bulk.swap(false, Ordering::Relaxed) {
+                context.say(Event::BulkRefused { why });
+            }
+            Ok(Sightings::none())
+        }
+        Err(Trouble {
+            fatal: Some(fatal),
+            message,
+            ..
+        }) => Err(Halt::Fatal(fatal, message)),
+        // The lines of this batch are searched singly, and each gets its own answer.
+        Err(_) => Ok(Sightings::none()),
+    }
+}
+
+fn wanted(jobs: &[Job], targets: bool) -> Vec<Wanted> {
+    let mut wanted = Vec::new();
+    for job in jobs {
+        for member in &job.unit.members {
+            want(job, member, targets, &mut wanted);
+        }
+    }
+    wanted.sort_unstable_by(|a, b| key_of(a).cmp(&key_of(b)));
+    wanted.dedup();
+    wanted
+}
+
+fn want(job: &Job, member: &Member, targets: bool, wanted: &mut Vec<Wanted>) {
+    if member.changes.iter().all(|change| job.is_done(change.line)) {
+        return;
+    }
+    let reseller = member
+        .changes
+        .first()
+        .and_then(|change| change.reseller.clone());
+    let mut add = |key| {
+        wanted.push(Wanted {
+            key,
+            reseller: reseller.clone(),
+        });
+    };
+    if let Some(id) = job.known_customer(member) {
+        add(Key::Customer(id.clone()));
+    }
+    let moving = member
+        .changes
+        .iter()
+        .find_map(|change| change.new_account.id());
+    if let Some(account) = member
+        .changes
+        .iter()
+        .find_map(|change| change.account.as_ref())
+    {
+        if job.settled_customer(member).is_none() {
+            add(Key::Account(account.clone()));
+        }
+    } else if let Some(id) = member
+        .changes
+        .iter()
+        .find_map(|change| change.customer.as_ref())
+    {
+        add(Key::Customer(id.clone()));
+    }
+    if let Some(target) = moving
+        && targets
+    {
+        add(Key::Account(target.clone()));
+    }
+}
+
+fn key_of(wanted: &Wanted) -> (u8, &str, Option<&Reseller>) {
+    match &wanted.key {
+        Key::Account(id) => (0, id.as_str(), wanted.reseller.as_ref()),
+        Key::Customer(id) => (1, id.as_str(), wanted.reseller.as_ref()),
+    }
+}

@@ -1,0 +1,590 @@
+//! One customer's lines: the rename they share, their locations, and an outcome for each.
+
+use super::context::Asked;
+use super::locate::{Standing, Wishes, moved_on};
+use super::lookup::Sightings;
+use super::perform::{Ended, Sent, Wish, perform, taken};
+use super::{Context, Halt, Job, Notes, spots};
+use crate::domain::{
+    AccountId, Change, CustomerId, Failed, Line, LocationId, Outcome, Status, Transition, Unchanged,
+};
+use crate::ledger::{Recorded, Spot, Write};
+use crate::plan::Member;
+use crate::system::Trouble;
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use tokio::time::Instant;
+
+/// What became of the rename that a customer's lines ask for.
+#[derive(Debug, Clone)]
+pub(super) enum Renamed {
+    /// None of the lines asks for one.
+    NotAsked,
+    /// As wished before this run.
+    Already,
+    /// Written, or in a plan: it would be.
+    Done(Sent),
+    /// Not done.
+    Failed(Trouble, Sent),
+    /// Unknown.
+    InDoubt(Trouble, Sent),
+}
+
+impl Renamed {
+    /// Whether the customer carries what was asked for, so that its old account ID is free.
+    pub(super) fn is_done(&self) -> bool {
+        match self {
+            Self::NotAsked | Self::Already | Self::Done(_) => true,
+            Self::Failed(..) | Self::InDoubt(..) => false,
+        }
+    }
+}
+
+/// What became of what a line asks of a location.
+enum Placed {
+    NotAsked,
+    Already,
+    Done(Sent),
+    Failed(Trouble, Sent),
+    InDoubt(Trouble, Sent),
+}
+
+/// A location that a line touched.
+struct Touched {
+    id: LocationId,
+    before: Spot,
+    after: Spot,
+}
+
+/// Everything that a step of a member needs to know.
+pub(super) struct Case<'a, N> {
+    pub(super) context: &'a Context<N>,
+    pub(super) job: &'a Job,
+    pub(super) member: &'a Member,
+    pub(super) seen: &'a Sightings,
+    pub(super) began: Instant,
+}
+
+impl<N: Notes> Case<'_, N> {
+    /// Whether every line already has its outcome.
+    pub(super) fn is_done(&self) -> bool {
+        self.member
+            .changes
+            .iter()
+            .all(|change| self.job.is_done(change.line))
+    }
+
+    /// Whether a line of the member that asks for the rename has already failed.
+    pub(super) fn has_failed(&self) -> bool {
+        let renames = self
+            .member
+            .changes
+            .iter()
+            .filter(|change| change.new_account.asks());
+        renames.map(|change| change.line).any(|line| {
+            self.job
+                .done
+                .iter()
+                .any(|(done, status)| *done == line && status.is_open_or_failed())
+        })
+    }
+
+    /// Takes the member through alone: find, rename, locations.
+    pub(super) async fn alone(&self) -> Result<Renamed, Halt> {
+        if self
+            .member
+            .changes
+            .iter()
+            .all(|change| !change.asks_anything())
+        {
+            self.nothing_asked().await?;
+            return Ok(Renamed::NotAsked);
+        }
+        match super::locate::locate(self.context, self.job, self.member, self.seen).await? {
+            Ok(standing) => self.onward(standing, &[]).await,
+            Err(trouble) => {
+                self.fail(&trouble).await?;
+                Ok(Renamed::Failed(trouble, Sent::default()))
+            }
+        }
+    }
+
+    /// Takes a located member through. `own` are customers whose account IDs are about to be freed.
+    pub(super) async fn onward(
+        &self,
+        mut standing: Standing,
+        own: &[CustomerId],
+    ) -> Result<Renamed, Halt> {
+        let renamed = self.rename(&mut standing, own).await?;
+        self.finish_lines(&mut standing, &renamed).await?;
+        Ok(renamed)
+    }
+
+    async fn rename(&self, standing: &mut Standing, own: &[CustomerId]) -> Result<Renamed, Halt> {
+        let wishes = Wishes::of(self.member);
+        if !wishes.new_account.asks() {
+            return Ok(Renamed::NotAsked);
+        }
+        if wishes.is_fulfilled_by(standing.now.as_ref()) {
+            return Ok(if standing.original == standing.now {
+                Renamed::Already
+            } else {
+                Renamed::Done(self.sent_before(wishes.rename_line))
+            });
+        }
+        if let Err(trouble) = self.target_is_free(standing, &wishes, own).await? {
+            return Ok(Renamed::Failed(trouble, Sent::default()));
+        }
+        if self.context.is_plan() {
+            return Ok(match self.count_contacts(standing).await? {
+                Ok(()) => Renamed::Done(Sent::default()),
+                Err(trouble) => Renamed::Failed(trouble, Sent::default()),
+            });
+        }
+        if let Err(trouble) = self.refresh(standing).await? {
+            return Ok(Renamed::Failed(trouble, Sent::default()));
+        }
+        self.move_to(
+            standing,
+            wishes.rename_line,
+            wishes.target().cloned(),
+            false,
+        )
+        .await
+    }
+
+    /// In a plan: how many people the write would send an e-mail to, where that happens.
+    async fn count_contacts(&self, standing: &mut Standing) -> Asked<()> {
+        if !self.context.system.facts().sends_emails || standing.contacts.is_some() {
+            return Ok(Ok(()));
+        }
+        let reseller = standing.reseller.clone();
+        match self
+            .context
+            .read(&standing.id, reseller.as_ref(), false)
+            .await?
+        {
+            Ok(Some(customer)) => {
+                standing.contacts = customer.contacts;
+                Ok(Ok(()))
+            }
+            Ok(None) => {
+                let words = format!("there is no customer `{}`", standing.id);
+                Ok(Err(Trouble::new(Failed::NotFound, words)))
+            }
+            Err(trouble) => Ok(Err(trouble)),
+        }
+    }
+
+    /// Writes one account ID, and remembers where the customer stands now.
+    pub(super) async fn move_to(
+        &self,
+        standing: &mut Standing,
+        line: Line,
+        after: Option<AccountId>,
+        temporary: bool,
+    ) -> Result<Renamed, Halt> {
+        let write = Write::Account {
+            before: standing.now.clone(),
+            after: after.clone(),
+            temporary,
+        };
+        let ended = self.write(standing, line, write).await?;
+        if matches!(ended, Ended::Applied(_)) {
+            standing.parked = if temporary { after.clone() } else { None };
+            standing.now = after;
+            standing.read_at = Instant::now();
+        }
+        Ok(match ended {
+            Ended::Applied(sent) => Renamed::Done(sent),
+            Ended::Failed(trouble, sent) => Renamed::Failed(trouble, sent),
+            Ended::InDoubt(trouble, sent) => Renamed::InDoubt(trouble, sent),
+        })
+    }
+
+    async fn write(&self, standing: &Standing, line: Line, write: Write) -> Result<Ended, Halt> {
+        let open = |recorded: &&Recorded| {
+            recorded.verdict.is_none()
+                && recorded.intent.line == line
+                && recorded.intent.write == write
+        };
+        let wish = Wish {
+            unit: self.job.unit.number,
+            line,
+            customer: &standing.id,
+            reseller: standing.reseller.as_ref(),
+            correlation: self
+                .job
+                .recorded
+                .iter()
+                .rfind(open)
+                .map(|recorded| recorded.intent.correlation.clone()),
+            write,
+        };
+        let before = self.sent_before(line).attempts;
+        let mut ended = perform(self.context, &wish).await?;
+        let (Ended::Applied(sent) | Ended::Failed(_, sent) | Ended::InDoubt(_, sent)) = &mut ended;
+        sent.attempts += before;
+        Ok(ended)
+    }
+
+    /// What was sent for a line before this process began.
+    fn sent_before(&self, line: Line) -> Sent {
+        let mine = self
+            .job
+            .recorded
+            .iter()
+            .filter(|recorded| recorded.intent.line == line);
+        mine.fold(Sent::default(), |sent, recorded| Sent {
+            attempts: sent.attempts + 1,
+            correlation: Some(recorded.intent.correlation.clone()),
+            http_status: sent.http_status,
+        })
+    }
+
+    /// Whether somebody outside of this unit carries the wanted ID, as far as it is known or (in a plan, and
+    /// where the system would not refuse a duplicate) can be asked.
+    pub(super) async fn target_is_free(
+        &self,
+        standing: &Standing,
+        wishes: &Wishes<'_>,
+        own: &[CustomerId],
+    ) -> Asked<()> {
+        let facts = self.context.system.facts();
+        let Some(target) = wishes.target().filter(|_| facts.unique_accounts) else {
+            return Ok(Ok(()));
+        };
+        let recent = self.seen.at().elapsed() <= self.context.settings.max_age;
+        let holders = match self
+            .seen
+            .account(target, wishes.reseller)
+            .filter(|_| recent)
+        {
+            Some(found) => found.to_vec(),
+            None if self.context.is_plan() || !facts.refuses_duplicates => {
+                match self.context.find(target, wishes.reseller).await? {
+                    Ok(found) => found,
+                    Err(trouble) => return Ok(Err(trouble)),
+                }
+            }
+            None => return Ok(Ok(())),
+        };
+        let other = holders
+            .iter()
+            .find(|holder| holder.id != standing.id && !own.contains(&holder.id));
+        Ok(other.map_or(Ok(()), |holder| Err(taken(target, &holder.id))))
+    }
+
+    /// Reads the customer again where the last look is too long ago to write upon.
+    async fn refresh(&self, standing: &mut Standing) -> Asked<()> {
+        if standing.read_at.elapsed() <= self.context.settings.max_age {
+            return Ok(Ok(()));
+        }
+        let at = Instant::now();
+        let reseller = standing.reseller.clone();
+        match self
+            .context
+            .read(&standing.id, reseller.as_ref(), false)
+            .await?
+        {
+            Ok(Some(customer)) if customer.account == standing.now => {
+                standing.read_at = at;
+                Ok(Ok(()))
+            }
+            Ok(found) => {
+                let now = found.and_then(|customer| customer.account);
+                Ok(Err(moved_on(standing.now.as_ref(), now.as_ref())))
+            }
+            Err(trouble) => Ok(Err(trouble)),
+        }
+    }
+
+    /// Brings what the lines ask of locations to its end, and gives each line its outcome.
+    pub(super) async fn finish_lines(
+        &self,
+        standing: &mut Standing,
+        renamed: &Renamed,
+    ) -> Result<(), Halt> {
+        let open = || {
+            self.member
+                .changes
+                .iter()
+                .filter(|change| !self.job.is_done(change.line))
+        };
+        let wants_location = |change: &&Change| {
+            change.asks_location() && (renamed.is_done() || !change.new_account.asks())
+        };
+        let learnt = if open().any(|change| wants_location(&change)) {
+            spots::learn(self.context, standing, &self.member.changes).await?
+        } else {
+            Ok(())
+        };
+        let contradictions = self.contradictions(standing);
+        if self.context.is_plan() && matches!(renamed, Renamed::Done(_)) {
+            self.context
+                .tally
+                .planned_account_writes
+                .fetch_add(1, Ordering::Relaxed);
+            let contacts = u64::from(standing.contacts.unwrap_or(0));
+            self.context
+                .tally
+                .planned_emails
+                .fetch_add(contacts, Ordering::Relaxed);
+        }
+        for change in open() {
+            let (placed, touched) = match (&learnt, wants_location(&change)) {
+                (_, false) => (Placed::NotAsked, None),
+                (Err(trouble), true) => (Placed::Failed(trouble.clone(), Sent::default()), None),
+                (Ok(()), true) => match contradictions.get(&change.line) {
+                    Some(trouble) => (Placed::Failed(trouble.clone(), Sent::default()), None),
+                    None => self.set_location(standing, change).await?,
+                },
+            };
+            let outcome = self.outcome(standing, change, renamed, &placed, touched);
+            self.context.finish(outcome, self.began).await?;
+        }
+        Ok(())
+    }
+
+    /// Lines of one customer that turn out to want different things of one location.
+    fn contradictions(&self, standing: &Standing) -> HashMap<Line, Trouble> {
+        let mut wishes: HashMap<&LocationId, Vec<&Change>> = HashMap::new();
+        for change in self
+            .member
+            .changes
+            .iter()
+            .filter(|change| change.asks_location())
+        {
+            if let Ok(place) = spots::meant(standing, change) {
+                wishes.entry(&place.id).or_default().push(change);
+            }
+        }
+        let mut wrong = HashMap::new();
+        for changes in wishes.values() {
+            for change in changes {
+                let differs = |other: &&&Change| {
+                    let services = (&change.service, &other.service);
+                    let profiles = (change.profile, other.profile);
+                    matches!(services, (Some(a), Some(b)) if a != b)
+                        || matches!(profiles, (Some(a), Some(b)) if a != b)
+                };
+                if let Some(other) = changes.iter().find(differs) {
+                    let words =
+                        format!("line {} wants something else of this location", other.line);
+                    wrong.insert(change.line, Trouble::new(Failed::Invalid, words));
+                }
+            }
+        }
+        wrong
+    }
+
+    async fn set_location(
+        &self,
+        standing: &mut Standing,
+        change: &Change,
+    ) -> Result<(Placed, Option<Touched>), Halt> {
+        let place = match spots::meant(standing, change) {
+            Ok(place) => place.clone(),
+            Err(trouble) => return Ok((Placed::Failed(trouble, Sent::default()), None)),
+        };
+        let now = Spot {
+            service: place.service,
+            profile: place.profile,
+        };
+        let known = standing.original_spots.get(&place.id);
+        let original = known.unwrap_or(&now).clone();
+        let mut touched = Touched {
+            id: place.id.clone(),
+            before: original.clone(),
+            after: now.clone(),
+        };
+        if spots::is_fulfilled(&now, change) {
+            let placed = if spots::is_fulfilled(&original, change) {
+                Placed::Already
+            } else {
+                Placed::Done(self.sent_before(change.line))
+            };
+            return Ok((placed, Some(touched)));
+        }
+        if let Err(trouble) = spots::is_untouched(self.job, change, &now, &original) {
+            return Ok((Placed::Failed(trouble, Sent::default()), Some(touched)));
+        }
+        let wish = spots::wish(change);
+        let after = Spot {
+            service: wish.service.clone().or(now.service.clone()),
+            profile: wish.profile.or(now.profile),
+        };
+        if self.context.is_plan() {
+            self.context
+                .tally
+                .planned_location_writes
+                .fetch_add(1, Ordering::Relaxed);
+            touched.after = after;
+            return Ok((Placed::Done(Sent::default()), Some(touched)));
+        }
+        let write = Write::Location {
+            location: place.id.clone(),
+            before: now,
+            after: wish,
+        };
+        let placed = match self.write(standing, change.line, write).await? {
+            Ended::Applied(sent) => {
+                spots::set(standing, &place.id, &original, &after);
+                touched.after = after;
+                Placed::Done(sent)
+            }
+            Ended::Failed(trouble, sent) => Placed::Failed(trouble, sent),
+            Ended::InDoubt(trouble, sent) => Placed::InDoubt(trouble, sent),
+        };
+        Ok((placed, Some(touched)))
+    }
+
+    fn outcome(
+        &self,
+        standing: &Standing,
+        change: &Change,
+        renamed: &Renamed,
+        placed: &Placed,
+        touched: Option<Touched>,
+    ) -> Outcome {
+        let renamed = if change.new_account.asks() {
+            renamed
+        } else {
+            &Renamed::NotAsked
+        };
+        let (status, message, sent) = self.verdict(change, renamed, placed);
+        let mut outcome = Outcome::bare(change.line, status);
+        outcome.message = message;
+        outcome.customer = Some(standing.id.clone());
+        outcome.http_status = sent.http_status;
+        outcome.attempts = sent.attempts;
+        outcome.correlation = sent.correlation;
+        outcome.account = Transition {
+            before: standing.original.clone(),
+            after: standing.now.clone(),
+        };
+        if self.context.is_plan() && matches!(renamed, Renamed::Done(_)) {
+            outcome.account.after = change.new_account.id().cloned();
+        }
+        if let Some(touched) = touched {
+            outcome.location = Some(touched.id);
+            outcome.service = Transition {
+                before: touched.before.service,
+                after: touched.after.service,
+            };
+            outcome.profile = Transition {
+                before: touched.before.profile,
+                after: touched.after.profile,
+            };
+        }
+        outcome
+    }
+
+    fn verdict(
+        &self,
+        change: &Change,
+        renamed: &Renamed,
+        placed: &Placed,
+    ) -> (Status, String, Sent) {
+        if !change.asks_anything() {
+            return (
+                Status::Unchanged(Unchanged::NothingAsked),
+                String::new(),
+                Sent::default(),
+            );
+        }
+        match renamed {
+            Renamed::Failed(trouble, sent) => {
+                return (
+                    Status::Failed(trouble.reason),
+                    trouble.message.clone(),
+                    sent.clone(),
+                );
+            }
+            Renamed::InDoubt(trouble, sent) => {
+                return (Status::InDoubt, trouble.message.clone(), sent.clone());
+            }
+            Renamed::NotAsked | Renamed::Already | Renamed::Done(_) => {}
+        }
+        let half = |words: &str| match renamed {
+            Renamed::Done(_) if !self.context.is_plan() => {
+                format!("the account ID was changed, the location was not: {words}")
+            }
+            _ => words.to_owned(),
+        };
+        let done = if self.context.is_plan() {
+            Status::WouldChange
+        } else {
+            Status::Changed
+        };
+        let already = Status::Unchanged(Unchanged::Already);
+        match (renamed, placed) {
+            (_, Placed::Failed(trouble, sent)) => (
+                Status::Failed(trouble.reason),
+                half(&trouble.message),
+                sent.clone(),
+            ),
+            (_, Placed::InDoubt(trouble, sent)) => {
+                (Status::InDoubt, trouble.message.clone(), sent.clone())
+            }
+            (Renamed::Done(first), Placed::Done(second)) => {
+                (done, String::new(), joined(first, second))
+            }
+            (Renamed::Done(sent), _) | (_, Placed::Done(sent)) => {
+                (done, String::new(), sent.clone())
+            }
+            (_, Placed::NotAsked | Placed::Already) => (already, String::new(), Sent::default()),
+        }
+    }
+
+    /// Gives every open line the same failure; lines that ask for nothing are told so.
+    pub(super) async fn fail(&self, trouble: &Trouble) -> Result<(), Halt> {
+        for change in self
+            .member
+            .changes
+            .iter()
+            .filter(|c| !self.job.is_done(c.line))
+        {
+            let status = if change.asks_anything() {
+                Status::Failed(trouble.reason)
+            } else {
+                Status::Unchanged(Unchanged::NothingAsked)
+            };
+            let mut outcome = Outcome::bare(change.line, status);
+            if change.asks_anything() {
+                outcome.message.clone_from(&trouble.message);
+                outcome.http_status = trouble.http_status;
+            }
+            self.context.finish(outcome, self.began).await?;
+        }
+        Ok(())
+    }
+
+    async fn nothing_asked(&self) -> Result<(), Halt> {
+        self.fail(&Trouble::new(Failed::Invalid, "")).await
+    }
+
+    /// The lines that wait for an ID which is not freed. What does not need the ID is still done.
+    pub(super) async fn block(&self, why: &str) -> Result<(), Halt> {
+        let trouble = Trouble::new(Failed::Blocked, why);
+        let independent = |change: &Change| !change.new_account.asks() && change.asks_location();
+        if !self.member.changes.iter().any(independent) {
+            return self.fail(&trouble).await;
+        }
+        match super::locate::locate(self.context, self.job, self.member, self.seen).await? {
+            Ok(mut standing) => {
+                let blocked = Renamed::Failed(trouble, Sent::default());
+                self.finish_lines(&mut standing, &blocked).await
+            }
+            Err(other) => self.fail(&other).await,
+        }
+    }
+}
+
+fn joined(first: &Sent, second: &Sent) -> Sent {
+    Sent {
+        attempts: first.attempts.max(second.attempts),
+        http_status: second.http_status.or(first.http_status),
+        correlation: second.correlation.clone().or(first.correlation.clone()),
+    }
+}

@@ -1,0 +1,40 @@
+//! Where the engine notes intents and outcomes. One day this may be another database; today it is the
+//! ledger, and a list in memory where a simulation runs thousands of times.
+
+use crate::domain::Outcome;
+use crate::ledger::{Intent, Journal, LedgerError, Settled, WriteId};
+use std::future::Future;
+
+/// A durable place for intents and outcomes.
+pub trait Notes: Send + Sync + 'static {
+    /// Notes a write that is about to be sent; returns once it would survive a power cut.
+    fn intend(&self, intent: Intent) -> impl Future<Output = Result<WriteId, LedgerError>> + Send;
+    /// Notes what became of a write. Losing this is harmless: the write is in doubt then, and read back.
+    fn settle(
+        &self,
+        write: WriteId,
+        settled: Settled,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+    /// Notes the outcome of a line.
+    fn outcome(&self, outcome: Outcome) -> impl Future<Output = Result<(), LedgerError>> + Send;
+    /// Returns once everything noted so far would survive a power cut.
+    fn flush(&self) -> impl Future<Output = Result<(), LedgerError>> + Send;
+}
+
+impl Notes for Journal {
+    async fn intend(&self, intent: Intent) -> Result<WriteId, LedgerError> {
+        Journal::intend(self, intent).await
+    }
+
+    async fn settle(&self, write: WriteId, settled: Settled) -> Result<(), LedgerError> {
+        Journal::settle(self, write, settled).await
+    }
+
+    async fn outcome(&self, outcome: Outcome) -> Result<(), LedgerError> {
+        Journal::outcome(self, outcome).await
+    }
+
+    async fn flush(&self) -> Result<(), LedgerError> {
+        Journal::flush(self).await
+    }
+}

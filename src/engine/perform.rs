@@ -1,0 +1,377 @@
+//! One write, carried to a certain end: intent on disk, sent, believed only if the answer says what was
+//! asked, read back where it is in doubt, and sent again only after a reading that says it did not happen.
+
+use super::context::Asked;
+use super::{Context, Halt, Notes};
+use crate::domain::{AccountId, CustomerId, Failed, Line, Reseller};
+use crate::ledger::{Intent, Judgement, Seen, Settled, Spot, Verdict, Write, judge};
+use crate::system::{Customer, Location, Order, Trouble, What, Written};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// One write that is to be carried out.
+pub(super) struct Wish<'a> {
+    pub(super) unit: Line,
+    pub(super) line: Line,
+    pub(super) customer: &'a CustomerId,
+    pub(super) reseller: Option<&'a Reseller>,
+    pub(super) write: Write,
+    /// The correlation ID of an earlier attempt that never had an answer: the same again lets a system that
+    /// knows it recognise the repetition.
+    pub(super) correlation: Option<String>,
+}
+
+/// How a write ended.
+#[derive(Debug, Clone)]
+pub(super) enum Ended {
+    /// It took effect.
+    Applied(Sent),
+    /// It certainly did not take effect.
+    Failed(Trouble, Sent),
+    /// It is unknown, because the system could not be asked.
+    InDoubt(Trouble, Sent),
+}
+
+/// What is to be reported of the sending.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sent {
+    pub(super) attempts: u32,
+    pub(super) http_status: Option<u16>,
+    pub(super) correlation: Option<String>,
+}
+
+/// What a read-back saw.
+pub(super) enum Sight {
+    Account(Option<AccountId>),
+    Location(Spot),
+}
+
+impl Sight {
+    fn as_seen(&self) -> Seen<'_> {
+        match self {
+            Self::Account(now) => Seen::Account(now.as_ref()),
+            Self::Location(now) => Seen::Location(now),
+        }
+    }
+}
+
+enum Next {
+    End(Ended),
+    Again {
+        correlation: Option<String>,
+        wait: bool,
+    },
+}
+
+/// Carries one write to its end.
+pub(super) async fn perform<N: Notes>(
+    context: &Context<N>,
+    wish: &Wish<'_>,
+) -> Result<Ended, Halt> {
+    let mut sent = Sent::default();
+    let mut correlation = wish.correlation.clone();
+    // Attempts after which a reading said that nothing happened; being held back does not count.
+    let mut fruitless = 0;
+    loop {
+        let id = correlation.take().unwrap_or_else(new_correlation);
+        sent.attempts += 1;
+        sent.correlation = Some(id.clone());
+        match attempt(context, wish, &id, &mut sent).await? {
+            Next::End(ended) => return Ok(ended),
+            Next::Again {
+                correlation: same,
+                wait,
+            } => {
+                correlation = same;
+                if wait {
+                    fruitless += 1;
+                    if fruitless > context.settings.retries {
+                        let words = format!("{} attempts did not take effect", sent.attempts);
+                        return Ok(Ended::Failed(
+                            Trouble::new(Failed::Unavailable, words),
+                            sent,
+                        ));
+                    }
+                    back_off(fruitless).await;
+                }
+            }
+        }
+    }
+}
+
+async fn attempt<N: Notes>(
+    context: &Context<N>,
+    wish: &Wish<'_>,
+    correlation: &str,
+    sent: &mut Sent,
+) -> Result<Next, Halt> {
+    let intent = Intent {
+        unit: wish.unit,
+        line: wish.line,
+        attempt: sent.attempts,
+        customer: wish.customer.clone(),
+        reseller: wish.reseller.cloned(),
+        write: wish.write.clone(),
+        correlation: correlation.to_owned(),
+        at_ms: super::context::wall_clock_ms(),
+    };
+    let id = context.notes.intend(intent).await?;
+    let written = context.system.write(order(wish, correlation)).await;
+    let (verdict, next) = conclude(context, wish, written, correlation, sent).await?;
+    let http_status = sent.http_status;
+    context
+        .notes
+        .settle(
+            id,
+            Settled {
+                verdict,
+                http_status,
+            },
+        )
+        .await?;
+    Ok(next)
+}
+
+/// What an answer means for the write, and what follows. Where the run ends here, the write stays unsettled
+/// in the ledger, and `resume` reads before it writes.
+async fn conclude<N: Notes>(
+    context: &Context<N>,
+    wish: &Wish<'_>,
+    written: Written,
+    correlation: &str,
+    sent: &mut Sent,
+) -> Result<(Verdict, Next), Halt> {
+    let not_applied = |trouble, sent: &Sent| {
+        let end = Next::End(Ended::Failed(trouble, sent.clone()));
+        (Verdict::NotApplied, end)
+    };
+    match written {
+        Written::Applied { http_status } => {
+            context.write_accepted();
+            sent.http_status = Some(http_status);
+            Ok((Verdict::Applied, Next::End(Ended::Applied(sent.clone()))))
+        }
+        Written::Again(trouble) => {
+            context.trouble(trouble).await?;
+            let again = Next::Again {
+                correlation: None,
+                wait: false,
+            };
+            Ok((Verdict::NotApplied, again))
+        }
+        Written::NotSent(trouble) => Ok(not_applied(context.trouble(trouble).await?, sent)),
+        Written::Stale { now } => Ok(not_applied(wish.moved_on(now.as_ref()), sent)),
+        Written::Refused(trouble) => {
+            sent.http_status = trouble.http_status;
+            Ok(match refused(context, wish, trouble).await? {
+                None => (Verdict::Applied, Next::End(Ended::Applied(sent.clone()))),
+                Some(trouble) => not_applied(trouble, sent),
+            })
+        }
+        Written::InDoubt(trouble) => {
+            sent.http_status = trouble.http_status.or(sent.http_status);
+            let next = doubted(context, wish, trouble, correlation, sent).await?;
+            let verdict = match &next {
+                Next::End(Ended::Applied(_)) => Verdict::Applied,
+                Next::End(Ended::InDoubt(..)) => Verdict::Unknown,
+                Next::End(Ended::Failed(..)) | Next::Again { .. } => Verdict::NotApplied,
+            };
+            Ok((verdict, next))
+        }
+    }
+}
+
+impl Wish<'_> {
+    /// Somebody else changed what was to be written.
+    fn moved_on(&self, now: Option<&AccountId>) -> Trouble {
+        match &self.write {
+            Write::Account { before, .. } => super::locate::moved_on(before.as_ref(), now),
+            Write::Location { .. } => Trouble::new(
+                Failed::Stale,
+                "somebody else changed this location meanwhile; nothing was written",
+            ),
+        }
+    }
+}
+
+fn order<'a>(wish: &'a Wish<'_>, correlation: &'a str) -> Order<'a> {
+    let what = match &wish.write {
+        Write::Account { before, after, .. } => What::Account {
+            before: before.as_ref(),
+            after: after.as_ref(),
+        },
+        Write::Location {
+            location, after, ..
+        } => What::Location {
+            location,
+            service: after.service.as_ref(),
+            profile: after.profile,
+        },
+    };
+    Order {
+        customer: wish.customer,
+        reseller: wish.reseller,
+        correlation,
+        what,
+    }
+}
+
+/// A refusal is looked into before it is named: whoever carries the wanted ID decides. `None`: the write
+/// had taken effect after all.
+async fn refused<N: Notes>(
+    context: &Context<N>,
+    wish: &Wish<'_>,
+    trouble: Trouble,
+) -> Result<Option<Trouble>, Halt> {
+    if trouble.reason == Failed::Unauthorized {
+        context.write_unauthorized(&trouble)?;
+    }
+    let trouble = context.trouble(trouble).await?;
+    let Write::Account {
+        after: Some(after), ..
+    } = &wish.write
+    else {
+        return Ok(Some(trouble));
+    };
+    if !matches!(trouble.reason, Failed::Conflict | Failed::Rejected) {
+        return Ok(Some(trouble));
+    }
+    Ok(match holder(context, wish, after).await? {
+        Ok(Some(holder)) if holder == *wish.customer => None,
+        Ok(Some(holder)) => Some(Trouble {
+            http_status: trouble.http_status,
+            ..taken(after, &holder)
+        }),
+        Ok(None) | Err(_) => Some(trouble),
+    })
+}
+
+/// The sentence for a target that somebody else carries.
+pub(super) fn taken(target: &AccountId, holder: &CustomerId) -> Trouble {
+    Trouble::new(
+        Failed::Conflict,
+        format!("the new account ID `{target}` belongs to customer `{holder}`"),
+    )
+}
+
+async fn holder<N: Notes>(
+    context: &Context<N>,
+    wish: &Wish<'_>,
+    account: &AccountId,
+) -> Asked<Option<CustomerId>> {
+    let found = match context.find(account, wish.reseller).await? {
+        Ok(found) => found,
+        Err(trouble) => return Ok(Err(trouble)),
+    };
+    let own = found.iter().find(|customer| customer.id == *wish.customer);
+    Ok(Ok(own
+        .or(found.first())
+        .map(|customer| customer.id.clone())))
+}
+
+/// Reads back, and decides by what is read.
+async fn doubted<N: Notes>(
+    context: &Context<N>,
+    wish: &Wish<'_>,
+    doubt: Trouble,
+    correlation: &str,
+    sent: &Sent,
+) -> Result<Next, Halt> {
+    let seen = match look(context, wish).await {
+        Ok(Ok(seen)) => seen,
+        Ok(Err(trouble)) => {
+            let words = format!(
+                "{}; reading back failed: {}",
+                doubt.message, trouble.message
+            );
+            let trouble = Trouble {
+                message: words,
+                ..doubt
+            };
+            return Ok(Next::End(Ended::InDoubt(trouble, sent.clone())));
+        }
+        // The intent stays open in the ledger, and `resume` reads before it writes.
+        Err(halt) => return Err(halt),
+    };
+    match judge(&wish.write, seen.as_seen()) {
+        Judgement::TookEffect => {
+            context.write_accepted();
+            Ok(Next::End(Ended::Applied(sent.clone())))
+        }
+        Judgement::SomebodyElse => {
+            let now = match seen {
+                Sight::Account(now) => now,
+                Sight::Location(_) => None,
+            };
+            let trouble = wish.moved_on(now.as_ref());
+            Ok(Next::End(Ended::Failed(trouble, sent.clone())))
+        }
+        Judgement::DidNot => {
+            // A duplicate may be answered with a raw 500, so the target is looked at before a repetition.
+            if let Write::Account {
+                after: Some(after), ..
+            } = &wish.write
+                && context.system.facts().unique_accounts
+                && let Ok(Some(holder)) = holder(context, wish, after).await?
+                && holder != *wish.customer
+            {
+                let trouble = Trouble {
+                    http_status: doubt.http_status,
+                    ..taken(after, &holder)
+                };
+                return Ok(Next::End(Ended::Failed(trouble, sent.clone())));
+            }
+            let same = doubt.http_status.is_none().then(|| correlation.to_owned());
+            Ok(Next::Again {
+                correlation: same,
+                wait: true,
+            })
+        }
+    }
+}
+
+/// What the system says now about what a write wanted to set.
+pub(super) async fn look<N: Notes>(context: &Context<N>, wish: &Wish<'_>) -> Asked<Sight> {
+    match &wish.write {
+        Write::Account { before, after, .. } => {
+            let trouble = match context.read(wish.customer, wish.reseller, false).await? {
+                Ok(Some(customer)) => return Ok(Ok(Sight::Account(customer.account))),
+                Ok(None) => Trouble::new(Failed::NotFound, "the customer is gone"),
+                Err(trouble) => trouble,
+            };
+            // Where single customers cannot be read, the search tells who carries which ID.
+            for account in [after, before].into_iter().flatten() {
+                if let Ok(found) = context.find(account, wish.reseller).await?
+                    && found
+                        .iter()
+                        .any(|customer: &Customer| customer.id == *wish.customer)
+                {
+                    return Ok(Ok(Sight::Account(Some(account.clone()))));
+                }
+            }
+            Ok(Err(trouble))
+        }
+        Write::Location { location, .. } => {
+            Ok(super::spots::place(context, wish.customer, location)
+                .await?
+                .map(|place| {
+                    let Location {
+                        service, profile, ..
+                    } = place;
+                    Sight::Location(Spot { service, profile })
+                }))
+        }
+    }
+}
+
+/// A fresh ID for one intent. It must never be derived from what is written: the same wish after an undo is
+/// another intent.
+fn new_correlation() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+/// Full jitter: between nothing and a doubling bound of at most eight seconds.
+async fn back_off(fruitless: u32) {
+    let bound = Duration::from_millis(250).saturating_mul(1 << fruitless.min(5));
+    tokio::time::sleep_until(Instant::now() + bound.mul_f64(fastrand::f64())).await;
+}

@@ -1,0 +1,230 @@
+//! The words of a call: what is asked, what came back, and why nothing did.
+
+use super::path::Path;
+use serde::de::DeserializeOwned;
+use std::fmt;
+
+/// The methods that the systems use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Writes.
+    Patch,
+}
+
+/// What a call is for; counted apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Looks for a customer by its account ID.
+    Find,
+    /// Reads what is known by its key.
+    Read,
+    /// Changes something.
+    Write,
+}
+
+/// One call, as a system describes it.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// GET or PATCH.
+    pub method: Method,
+    /// Below the base URL.
+    pub path: Path,
+    /// Parameters, not yet encoded.
+    pub query: Vec<(String, String)>,
+    /// JSON.
+    pub body: Option<Vec<u8>>,
+    /// What it is for.
+    pub kind: Kind,
+    /// Of a write: the correlation ID that the intent was noted with. Reads get a new one for each attempt.
+    pub correlation: Option<String>,
+}
+
+impl Call {
+    /// Asks for something.
+    pub fn get(kind: Kind, path: Path) -> Self {
+        Self {
+            method: Method::Get,
+            path,
+            query: Vec::new(),
+            body: None,
+            kind,
+            correlation: None,
+        }
+    }
+
+    /// Changes something; `correlation` is the ID under which the intent was noted.
+    pub fn patch(path: Path, body: Vec<u8>, correlation: &str) -> Self {
+        Self {
+            method: Method::Patch,
+            path,
+            query: Vec::new(),
+            body: Some(body),
+            kind: Kind::Write,
+            correlation: Some(correlation.to_owned()),
+        }
+    }
+
+    /// With one more parameter, not yet encoded.
+    #[must_use]
+    pub fn with_query(mut self, name: &'static str, value: String) -> Self {
+        self.query.push((name.to_owned(), value));
+        self
+    }
+}
+
+/// What a system says about its calls.
+#[derive(Debug, Clone)]
+pub struct Character {
+    /// Sent with every call.
+    pub constant_headers: Vec<(&'static str, String)>,
+    /// The header that takes a new UUID for each attempt.
+    pub request_id_header: Option<&'static str>,
+    /// The header that takes the correlation ID.
+    pub correlation_header: Option<&'static str>,
+    /// Whether a 403 is a firewall's block of everything, and not about one resource.
+    pub is_firewall: fn(&Reply) -> bool,
+}
+
+/// An answer that came whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// At most 4 MiB.
+    pub body: Vec<u8>,
+    /// As the server named it.
+    pub content_type: Option<String>,
+    /// How many requests it took, this one included.
+    pub attempts: u32,
+    /// The correlation ID that was sent, where the system has such a header.
+    pub correlation: Option<String>,
+}
+
+impl Reply {
+    /// Whether the status is 2xx.
+    pub const fn is_success(&self) -> bool {
+        matches!(self.status, 200..=299)
+    }
+
+    /// The body as JSON.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Unreadable> {
+        if self.body.is_empty() {
+            return Err(Unreadable::new("the answer is empty"));
+        }
+        // The parser's own words may quote the body, which holds customers' data; the place is enough.
+        serde_json::from_slice(&self.body).map_err(|error| {
+            Unreadable(format!(
+                "the answer is not the JSON expected (line {}, column {})",
+                error.line(),
+                error.column()
+            ))
+        })
+    }
+
+    /// Whether the body claims to be a web page: a portal's or a firewall's, never the API's.
+    pub fn is_html(&self) -> bool {
+        self.content_type.as_deref().is_some_and(|kind| {
+            kind.trim_start()
+                .to_ascii_lowercase()
+                .starts_with("text/html")
+        })
+    }
+}
+
+/// An answer that does not say what it should; in words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreadable(pub String);
+
+impl Unreadable {
+    /// With these words.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Why {
+    /// What to do about it depends on this.
+    pub kind: WhyKind,
+    /// For a person; without URL and secret.
+    pub text: String,
+    /// The last status, if there was one.
+    pub status: Option<u16>,
+    /// Requests sent.
+    pub attempts: u32,
+}
+
+/// The same thing, for reads.
+pub type NoAnswer = Why;
+
+/// The kinds of failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WhyKind {
+    /// No connection could be made; nothing was sent.
+    Connect,
+    /// No (whole) answer in time.
+    Timeout,
+    /// The connection was lost before the answer was whole.
+    Reset,
+    /// A status that is no answer.
+    Status(u16),
+    /// An answer that cannot be understood.
+    Unreadable,
+    /// The credentials are refused by whoever gives out the token.
+    TokenRefused,
+    /// Nothing has succeeded for so long that the run should stop.
+    GaveUp,
+    /// The run is being stopped, and the call would have had to wait.
+    Cancelled,
+    /// The server's certificate or its TLS cannot be accepted; waiting does not help.
+    Tls,
+    /// The address or a header cannot be sent as it was meant; nothing was sent.
+    Unsendable,
+}
+
+impl Why {
+    pub(super) fn new(kind: WhyKind, text: impl Into<String>) -> Self {
+        Self {
+            kind,
+            text: text.into(),
+            status: None,
+            attempts: 0,
+        }
+    }
+
+    pub(super) fn cancelled() -> Self {
+        Self::new(WhyKind::Cancelled, "the run is being stopped")
+    }
+
+    #[must_use]
+    pub(super) fn after(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Why {}
+
+/// What became of a write.
+#[derive(Debug)]
+pub enum Sent {
+    /// 2xx or a final 4xx, to be interpreted.
+    Reply(Reply),
+    /// Certainly not processed, and worth a new attempt now: 429, 425, 401 with a token renewed meanwhile, a
+    /// firewall's block. Waiting is done inside; the caller notes a new intent and calls again.
+    Again(Why),
+    /// Nothing was sent, and it is not worth trying on.
+    NotSent(Why),
+    /// It may or may not have been processed.
+    InDoubt(Why),
+}

@@ -1,0 +1,376 @@
+//! The client: takes a call through gate, token, quota and pace, sends it, and says what became of it.
+
+use reqwest::Url;
+use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::attempt;
+use super::call::{Call, Character, Kind, NoAnswer, Reply, Sent, Unreadable, Why, WhyKind};
+use super::gate::Gate;
+use super::health::{Achieved, Board, Counters, Health, Tally};
+use super::oauth::TokenEndpoint;
+use super::pace::Pace;
+use super::quota::Permits;
+use super::quota_file::Record;
+use super::retry::{self, Budget, Cost};
+use super::send::Outcome;
+use super::settings::{Settings, SetupError};
+use super::token::{AfterRefusal, Bearer, Tokens};
+
+/// Writes of which it is remembered that a renewed token did not help; more are a run that is stopped soon.
+const MOST_REMEMBERED: usize = 1000;
+
+/// Makes the calls of one target. Shared by all workers.
+#[derive(Debug)]
+pub struct Client {
+    pub(super) http: reqwest::Client,
+    pub(super) base: String,
+    pub(super) base_path: String,
+    pub(super) headers: HeaderMap,
+    pub(super) request_id: Option<HeaderName>,
+    pub(super) correlation: Option<HeaderName>,
+    pub(super) is_firewall: fn(&Reply) -> bool,
+    pub(super) retries: u32,
+    pub(super) give_up_after: Duration,
+    pub(super) gate: Gate,
+    pub(super) tokens: Tokens,
+    pub(super) permits: Option<Permits>,
+    pub(super) read_pace: Arc<Pace>,
+    pub(super) write_pace: Arc<Pace>,
+    pub(super) budget: Budget,
+    pub(super) board: Arc<Board>,
+    pub(super) tally: Tally,
+    /// The first read that succeeded: asked again, it tells an outage from a customer's own trouble.
+    pub(super) known_good: OnceLock<Call>,
+    /// Paths of writes that were sent back after a renewal.
+    renewed_for: Mutex<HashSet<String>>,
+    pub(super) stop: CancellationToken,
+}
+
+/// What a call has behind it.
+pub(super) struct Course {
+    pub(super) begun: Instant,
+    pub(super) sent: u32,
+    /// Failures that count against the retries.
+    pub(super) failures: u32,
+    pub(super) cost: Cost,
+    pub(super) renewed: bool,
+}
+
+impl Course {
+    pub(super) fn new() -> Self {
+        Self {
+            begun: Instant::now(),
+            sent: 0,
+            failures: 0,
+            cost: Cost::NONE,
+            renewed: false,
+        }
+    }
+}
+
+impl Client {
+    /// Checks the settings and gets ready; sends nothing. `stop` ends waits in holds and back-offs.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a caller that kept them might suppose that changing them still matters"
+    )]
+    pub fn new(
+        settings: Settings,
+        character: Character,
+        stop: CancellationToken,
+    ) -> Result<Self, SetupError> {
+        let url = check_url(&settings.base_url, "the base URL", settings.allow_http)?;
+        let http = attempt::http_client(&settings, is_loopback(&url), "the base URL")?;
+        let base_path = url.path().trim_end_matches('/').to_owned();
+        let base = url.as_str().trim_end_matches('/').to_owned();
+        let name = |name: Option<&'static str>| {
+            name.map(|name| attempt::header(name, "").map(|(name, _)| name))
+                .transpose()
+        };
+        let read_pace = Arc::new(Pace::new(settings.find_rate));
+        let write_pace = settings
+            .write_rate
+            .map_or_else(|| read_pace.clone(), |rate| Arc::new(Pace::new(rate)));
+        let board = Arc::new(Board::new());
+        let permits = permits(&settings)?;
+        let endpoint = |oauth2: super::token_source::OAuth2| {
+            let url = check_url(&oauth2.token_url, "the token URL", settings.allow_http)?;
+            let http = attempt::http_client(&settings, is_loopback(&url), "the token URL")?;
+            TokenEndpoint::new(oauth2, http)
+        };
+        let give_up_after = settings.give_up_after;
+        let tokens = Tokens::new(
+            settings.token.clone(),
+            endpoint,
+            give_up_after,
+            board.clone(),
+            stop.clone(),
+        )?;
+        Ok(Self {
+            http,
+            base,
+            base_path,
+            headers: constant_headers(&character)?,
+            request_id: name(character.request_id_header)?,
+            correlation: name(character.correlation_header)?,
+            is_firewall: character.is_firewall,
+            retries: settings.retries,
+            give_up_after,
+            gate: Gate::new(give_up_after, board.clone(), stop.clone()),
+            tokens,
+            permits,
+            read_pace,
+            write_pace,
+            budget: Budget::new(settings.find_rate),
+            board,
+            tally: Tally::new(),
+            known_good: OnceLock::new(),
+            renewed_for: Mutex::default(),
+            stop,
+        })
+    }
+
+    /// Asks until there is an answer that `parse` takes, or until it is not worth asking on. `parse` gets every reply
+    /// that is final (2xx, 400, 401 after a renewal, 403, 404, 409, 422 …).
+    pub async fn read<T>(
+        &self,
+        call: &Call,
+        parse: impl Fn(&Reply) -> Result<T, Unreadable>,
+    ) -> Result<T, NoAnswer> {
+        let mut course = Course::new();
+        loop {
+            let shot = self.shoot(call, &mut course).await?;
+            let bearer = shot.bearer.clone();
+            let why = match self.settle(shot, |reply| {
+                let success = reply.is_success();
+                parse(&reply).map(|parsed| (parsed, success))
+            }) {
+                Outcome::Final((parsed, success)) => {
+                    self.answered(call, &course, success);
+                    return Ok(parsed);
+                }
+                Outcome::Unauthorized(reply) => {
+                    if !course.renewed && self.renewed_after(&bearer).await {
+                        course.renewed = true;
+                        continue;
+                    }
+                    self.stays_unauthorized(course.renewed);
+                    return parse(&reply).map_err(|error| {
+                        Why::new(WhyKind::Unreadable, error.0).after(course.sent)
+                    });
+                }
+                Outcome::Refused(why) => {
+                    // Held with all the others; but not for ever, where only this call is refused.
+                    if course.begun.elapsed() >= self.give_up_after {
+                        return Err(why);
+                    }
+                    continue;
+                }
+                Outcome::Unsendable(why) => return Err(why),
+                Outcome::TooEarly(why) | Outcome::NotConnected(why) | Outcome::Unclear(why) => why,
+            };
+            self.before_retry(why, &mut course).await?;
+        }
+    }
+
+    /// Lets one request reach the server at most.
+    pub async fn write(&self, call: &Call) -> Sent {
+        let mut course = Course::new();
+        loop {
+            let shot = match self.shoot(call, &mut course).await {
+                Ok(shot) => shot,
+                Err(why) => return Sent::NotSent(why),
+            };
+            let bearer = shot.bearer.clone();
+            match self.settle(shot, Ok) {
+                Outcome::Final(reply) => {
+                    self.answered(call, &course, reply.is_success());
+                    return Sent::Reply(reply);
+                }
+                Outcome::Unauthorized(reply) => {
+                    return self.write_unauthorized(call, reply, &bearer).await;
+                }
+                Outcome::Refused(why) => return Sent::Again(why),
+                Outcome::TooEarly(why) => {
+                    return match self.wait(retry::back_off(2)).await {
+                        Ok(()) => Sent::Again(why),
+                        Err(cancelled) => Sent::NotSent(cancelled.after(course.sent)),
+                    };
+                }
+                Outcome::Unclear(why) => return Sent::InDoubt(why),
+                Outcome::Unsendable(why) => return Sent::NotSent(why),
+                Outcome::NotConnected(why) => {
+                    if let Err(why) = self.before_retry(why, &mut course).await {
+                        return Sent::NotSent(why);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether calls flow; changes are worth telling a person.
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.board.watch()
+    }
+
+    /// How many calls there were.
+    pub fn counters(&self) -> Counters {
+        self.tally.snapshot(self.tokens.renewals())
+    }
+
+    /// The pace that was reached so far.
+    pub fn achieved(&self) -> Achieved {
+        self.tally.achieved()
+    }
+
+    /// How long a call takes at present, smoothed; `None` before the first answer.
+    pub fn latency_ms(&self) -> Option<f64> {
+        self.tally.latency_ms()
+    }
+
+    /// A final answer came.
+    fn answered(&self, call: &Call, course: &Course, success: bool) {
+        self.budget.deposit(course.cost);
+        self.tally.unauthorized_in_a_row.store(0, Ordering::Relaxed);
+        if success && call.kind != Kind::Write && self.known_good.get().is_none() {
+            // Another worker may have been quicker, which is as good.
+            let _ = self.known_good.set(call.clone());
+        }
+    }
+
+    /// Whether there is a new token after a 401.
+    async fn renewed_after(&self, bearer: &Arc<Bearer>) -> bool {
+        let after = self
+            .tokens
+            .refused(bearer, |bearer| self.is_still_good(bearer));
+        after.await == AfterRefusal::SendAgain
+    }
+
+    fn stays_unauthorized(&self, renewal_was_futile: bool) {
+        if renewal_was_futile {
+            self.tokens.renewal_was_futile();
+        }
+        self.tally
+            .unauthorized_in_a_row
+            .fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The caller sends again, with a new intent, as a call that knows nothing of this one. So what a renewed token
+    /// did not help is remembered here, lest each attempt renew it once more.
+    async fn write_unauthorized(&self, call: &Call, reply: Reply, bearer: &Arc<Bearer>) -> Sent {
+        let remembered = || {
+            self.renewed_for
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        let again = remembered().remove(call.path.as_str());
+        if again {
+            self.tokens.renewal_was_futile();
+        }
+        if self.renewed_after(bearer).await {
+            let mut paths = remembered();
+            if paths.len() >= MOST_REMEMBERED {
+                paths.clear();
+            }
+            paths.insert(call.path.as_str().to_owned());
+            let text = "401: the token had expired and was renewed";
+            let mut why = Why::new(WhyKind::Status(401), text).after(reply.attempts);
+            why.status = Some(401);
+            return Sent::Again(why);
+        }
+        self.stays_unauthorized(false);
+        Sent::Reply(reply)
+    }
+
+    /// Waits before the next attempt, or says that there is none.
+    async fn before_retry(&self, why: Why, course: &mut Course) -> Result<(), Why> {
+        if self.gate.is_held() {
+            // An outage of all is not this call's failure; the gate waits, and gives up in time.
+            return Ok(());
+        }
+        course.failures += 1;
+        if course.failures > self.retries {
+            return Err(why);
+        }
+        let paid = self.budget.withdraw(why.kind == WhyKind::Timeout);
+        course.cost = paid.unwrap_or(Cost::NONE);
+        let wait = match paid {
+            Some(_) => retry::back_off(course.failures - 1),
+            None => retry::WITHOUT_BUDGET,
+        };
+        self.wait(wait).await.map_err(|cancelled| Why {
+            status: why.status,
+            ..cancelled.after(course.sent)
+        })
+    }
+
+    async fn wait(&self, time: Duration) -> Result<(), Why> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(Why::cancelled()),
+            () = sleep(time) => Ok(()),
+        }
+    }
+}
+
+fn permits(settings: &Settings) -> Result<Option<Permits>, SetupError> {
+    let Some(quota) = settings.quota else {
+        return Ok(None);
+    };
+    let Some(path) = settings.quota_file.clone() else {
+        return Ok(Some(Permits::new(quota, None, Vec::new())));
+    };
+    let (record, earlier) = Record::open(path.clone(), quota)
+        .map_err(|source| SetupError::QuotaFile { path, source })?;
+    Ok(Some(Permits::new(quota, Some(record), earlier)))
+}
+
+fn constant_headers(character: &Character) -> Result<HeaderMap, SetupError> {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    for (name, value) in &character.constant_headers {
+        let (name, mut value) = attempt::header(name, value)?;
+        // An API key is a secret too.
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+/// An absolute URL without user, query and fragment, encrypted or to this machine.
+fn check_url(text: &str, what: &'static str, allow_http: bool) -> Result<Url, SetupError> {
+    let wrong = |why: &str| SetupError::Url {
+        what,
+        why: why.to_owned(),
+    };
+    let url = Url::parse(text.trim()).map_err(|error| wrong(&error.to_string()))?;
+    if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() {
+        return Err(wrong("it must be like https://api.example.com"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("it holds a user or a password; leave them out"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(wrong("it holds a `?` or a `#`; leave them out"));
+    }
+    if url.scheme() == "http" && !allow_http && !is_loopback(&url) {
+        return Err(SetupError::PlainHttp { what });
+    }
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}

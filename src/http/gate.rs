@@ -1,0 +1,190 @@
+//! The gate that every call passes: open, held for all, or given up.
+//!
+//! Three things hold it: the server said to wait (429, 503 with `Retry-After`), a firewall blocks everything, or
+//! nothing succeeds any more (the breaker). All end alike: when the time is over, *one* call goes through as a probe.
+//! If it is answered, calls flow again; if not, the wait grows. After `give_up_after` without a success the gate gives
+//! up for good. A success of a call that had left before the hold opens nothing.
+//!
+//! Decisions are made in [`Decisions`]; here is the waiting.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::call::Why;
+use super::health::{Board, Holder};
+use super::hold::{Cause, Decisions, Effect, Look, State, Verdict, cause_text};
+
+/// The gate of one target, shared by all workers.
+#[derive(Debug)]
+pub(super) struct Gate {
+    inner: Mutex<Decisions>,
+    generation: AtomicU64,
+    changed: watch::Sender<()>,
+    board: Arc<Board>,
+    stop: CancellationToken,
+}
+
+impl Gate {
+    pub(super) fn new(give_up_after: Duration, board: Arc<Board>, stop: CancellationToken) -> Self {
+        Self {
+            inner: Mutex::new(Decisions::new(give_up_after)),
+            generation: AtomicU64::new(0),
+            changed: watch::Sender::new(()),
+            board,
+            stop,
+        }
+    }
+
+    /// Waits until this call may go on.
+    pub(super) async fn enter(&self) -> Result<Pass<'_>, Why> {
+        let mut changed = None;
+        loop {
+            let look = self.look();
+            match look {
+                Look::Go { probe, generation } => {
+                    return Ok(Pass {
+                        gate: self,
+                        generation,
+                        probe,
+                    });
+                }
+                Look::GaveUp(why) => return Err(why),
+                Look::Wait(until) => {
+                    // Subscribed to first, then looked at again: a change in between is not missed.
+                    let Some(changed) = &mut changed else {
+                        changed = Some(self.changed.subscribe());
+                        continue;
+                    };
+                    let until = async {
+                        match until {
+                            Some(until) => sleep_until(until).await,
+                            None => std::future::pending().await,
+                        }
+                    };
+                    tokio::select! {
+                        biased;
+                        () = self.stop.cancelled() => return Err(Why::cancelled()),
+                        _ = changed.changed() => {}
+                        () = until => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// A pass that need not be waited for.
+    pub(super) fn try_enter(&self) -> Option<Pass<'_>> {
+        match self.look() {
+            Look::Go { probe, generation } => Some(Pass {
+                gate: self,
+                generation,
+                probe,
+            }),
+            Look::Wait(_) | Look::GaveUp(_) => None,
+        }
+    }
+
+    /// Whether calls are held, or given up.
+    pub(super) fn is_held(&self) -> bool {
+        !matches!(self.inner().state, State::Flowing)
+    }
+
+    fn look(&self) -> Look {
+        let mut inner = self.inner();
+        let look = inner.look(Instant::now());
+        drop(inner);
+        if matches!(look, Look::GaveUp(_)) {
+            self.changed.send_replace(());
+        }
+        look
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Decisions> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hear(&self, pass: &Pass<'_>, verdict: &Verdict) -> Effect {
+        let mut inner = self.inner();
+        let fresh = pass.generation == inner.generation;
+        let probe = fresh && pass.probe.is_some();
+        let was_held = !matches!(inner.state, State::Flowing);
+        let effect = inner.hear(verdict, probe, fresh, Instant::now());
+        self.generation.store(inner.generation, Ordering::Release);
+        match &inner.state {
+            State::Flowing if was_held => self.board.free(Holder::Gate),
+            State::Held { until, cause, .. } if *verdict != Verdict::Good => {
+                self.board
+                    .hold(Holder::Gate, health_text(*cause, verdict), *until);
+            }
+            _ => {}
+        }
+        let changed = was_held || !matches!(inner.state, State::Flowing);
+        drop(inner);
+        if changed {
+            self.changed.send_replace(());
+        }
+        effect
+    }
+}
+
+fn health_text(cause: Cause, verdict: &Verdict) -> String {
+    match (cause, verdict) {
+        (Cause::Refused, Verdict::Refused { status, .. }) => format!("{status}: all calls wait"),
+        (Cause::Firewall, _) => "403: a firewall blocks all calls; probing".to_owned(),
+        (Cause::Broken, Verdict::Failed(why)) => {
+            format!("the system does not answer ({why}); probing")
+        }
+        _ => cause_text(cause).to_owned(),
+    }
+}
+
+/// The right to make one call; gives the place of a probe back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Pass<'a> {
+    gate: &'a Gate,
+    generation: u64,
+    probe: Option<Cause>,
+}
+
+impl Pass<'_> {
+    /// No hold has begun since.
+    pub(super) fn is_valid(&self) -> bool {
+        self.generation == self.gate.generation.load(Ordering::Acquire)
+    }
+
+    /// Whether this call finds out if an outage is over.
+    pub(super) fn probes_outage(&self) -> bool {
+        self.probe == Some(Cause::Broken)
+    }
+
+    /// Tells the gate what the call's answer says about the system.
+    pub(super) fn report(self, verdict: &Verdict) -> Effect {
+        self.gate.hear(&self, verdict)
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        if self.probe.is_none() {
+            return;
+        }
+        let mut inner = self.gate.inner();
+        let mine = self.generation == inner.generation;
+        if let State::Held { probing, .. } = &mut inner.state
+            && mine
+            && *probing
+        {
+            *probing = false;
+            drop(inner);
+            self.gate.changed.send_replace(());
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "gate_tests.rs"]
+mod tests;

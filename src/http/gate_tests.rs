@@ -1,0 +1,78 @@
+//! Waiting at the gate, in virtual time.
+
+use super::*;
+use crate::http::Health;
+use crate::http::call::WhyKind;
+use tokio::time::timeout;
+
+fn gate(stop: &CancellationToken) -> (Gate, Arc<Board>) {
+    let board = Arc::new(Board::new());
+    let gate = Gate::new(Duration::from_secs(900), board.clone(), stop.clone());
+    (gate, board)
+}
+
+const REFUSED: Verdict = Verdict::Refused {
+    status: 429,
+    wait: Some(Duration::from_secs(7)),
+};
+
+#[tokio::test(start_paused = true)]
+async fn all_wait_and_flow_again_after_the_probe() {
+    let (gate, board) = gate(&CancellationToken::new());
+    let early = gate.enter().await.unwrap();
+    gate.enter().await.unwrap().report(&REFUSED);
+    assert!(!early.is_valid(), "a call that has not left yet waits too");
+    let start = Instant::now();
+    let shown = board.watch();
+    assert!(matches!(&*shown.borrow(), Health::Held { why, until }
+            if why == "429: all calls wait" && *until == start + Duration::from_secs(7)));
+    let worker = || async {
+        let pass = gate.enter().await.unwrap();
+        let at = start.elapsed().as_secs();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        pass.report(&Verdict::Good);
+        at
+    };
+    let mut at = futures_util::future::join_all((0..5).map(|_| worker())).await;
+    at.sort_unstable();
+    assert_eq!(at, [7, 8, 8, 8, 8]);
+    assert_eq!(*shown.borrow(), Health::Flowing);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_was_dropped_lets_the_next_one_probe() {
+    let (gate, _) = gate(&CancellationToken::new());
+    gate.enter().await.unwrap().report(&REFUSED);
+    let probe = gate.enter().await.unwrap();
+    let waits = timeout(Duration::from_secs(1), gate.enter()).await;
+    assert!(waits.is_err());
+    drop(probe);
+    let next = timeout(Duration::from_secs(1), gate.enter()).await;
+    assert!(next.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_ends_the_wait_but_stops_no_call_that_need_not_wait() {
+    let stop = CancellationToken::new();
+    let (gate, _) = gate(&stop);
+    stop.cancel();
+    gate.enter().await.unwrap().report(&REFUSED);
+    let start = Instant::now();
+    let why = gate.enter().await.unwrap_err();
+    assert_eq!(why.kind, WhyKind::Cancelled);
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_hear_that_the_gate_gave_up() {
+    let (gate, _) = gate(&CancellationToken::new());
+    gate.enter().await.unwrap().report(&REFUSED);
+    // A probe that never ends.
+    let _probe = gate.enter().await.unwrap();
+    let start = Instant::now();
+    let (one, two) = tokio::join!(gate.enter(), gate.enter());
+    for pass in [one, two] {
+        assert_eq!(pass.unwrap_err().kind, WhyKind::GaveUp);
+    }
+    assert_eq!(start.elapsed().as_secs(), 893);
+}

@@ -1,0 +1,240 @@
+//! What can be heard of the calls without knowing who listens: whether they flow, and how many there were.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::call::Kind;
+
+/// Whether calls flow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// They do.
+    Flowing,
+    /// All calls wait.
+    Held {
+        /// For a person: `429: all calls wait`.
+        why: String,
+        /// When they go on, or when the next probe is made.
+        until: Instant,
+    },
+}
+
+/// Who may hold calls, the most telling first.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Holder {
+    Gate,
+    Token,
+    Quota,
+}
+
+/// Collects who holds calls, and shows the most telling one.
+#[derive(Debug)]
+pub(super) struct Board {
+    held: Mutex<[Option<(String, Instant)>; 3]>,
+    shown: watch::Sender<Health>,
+}
+
+impl Board {
+    pub(super) fn new() -> Self {
+        Self {
+            held: Mutex::default(),
+            shown: watch::Sender::new(Health::Flowing),
+        }
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<Health> {
+        self.shown.subscribe()
+    }
+
+    pub(super) fn hold(&self, holder: Holder, why: impl Into<String>, until: Instant) {
+        self.set(holder, Some((why.into(), until)));
+    }
+
+    pub(super) fn free(&self, holder: Holder) {
+        self.set(holder, None);
+    }
+
+    fn set(&self, holder: Holder, state: Option<(String, Instant)>) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held[holder as usize] = state;
+        let health = held
+            .iter()
+            .flatten()
+            .next()
+            .map_or(Health::Flowing, |(why, until)| Health::Held {
+                why: why.clone(),
+                until: *until,
+            });
+        self.shown.send_if_modified(|shown| {
+            let differs = *shown != health;
+            *shown = health;
+            differs
+        });
+    }
+}
+
+/// How many calls of which kind; a snapshot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Searches and listings sent, retries included.
+    pub find: u64,
+    /// Other reads sent, retries included.
+    pub read: u64,
+    /// Writes sent.
+    pub write: u64,
+    /// Attempts after the first, of all kinds.
+    pub retried: u64,
+    /// Answers that said to wait: 429, 503 with `Retry-After`, a firewall's block.
+    pub throttled: u64,
+    /// Tokens fetched or read, after the first.
+    pub token_renewals: u64,
+    /// Final 401s since a call was last accepted: many mean that the token is no good here at all.
+    pub unauthorized_in_a_row: u64,
+    /// Calls under way now.
+    pub in_flight: u64,
+}
+
+/// The pace that was reached.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Achieved {
+    /// Calls sent.
+    pub calls: u64,
+    /// From the first call to the last.
+    pub over: Duration,
+    /// Calls a second over that time; 0 where there were fewer than two.
+    pub per_second: f64,
+}
+
+/// The counters themselves.
+#[derive(Debug)]
+pub(super) struct Tally {
+    epoch: Instant,
+    pub(super) find: AtomicU64,
+    pub(super) read: AtomicU64,
+    pub(super) write: AtomicU64,
+    pub(super) retried: AtomicU64,
+    pub(super) throttled: AtomicU64,
+    pub(super) unauthorized_in_a_row: AtomicU64,
+    in_flight: AtomicU64,
+    /// Microseconds since `epoch`, plus one; 0 means none yet.
+    first: AtomicU64,
+    last: AtomicU64,
+    /// Smoothed, in microseconds.
+    latency: AtomicU64,
+}
+
+impl Tally {
+    pub(super) fn new() -> Self {
+        Self {
+            epoch: Instant::now(),
+            find: AtomicU64::default(),
+            read: AtomicU64::default(),
+            write: AtomicU64::default(),
+            retried: AtomicU64::default(),
+            throttled: AtomicU64::default(),
+            unauthorized_in_a_row: AtomicU64::default(),
+            in_flight: AtomicU64::default(),
+            first: AtomicU64::default(),
+            last: AtomicU64::default(),
+            latency: AtomicU64::default(),
+        }
+    }
+
+    /// A call goes out. The guard counts it as in flight and takes its latency when it is answered.
+    pub(super) fn departs(&self, kind: Kind, retry: bool, now: Instant) -> Flight<'_> {
+        let by_kind = match kind {
+            Kind::Find => &self.find,
+            Kind::Read => &self.read,
+            Kind::Write => &self.write,
+        };
+        by_kind.fetch_add(1, Ordering::Relaxed);
+        if retry {
+            self.retried.fetch_add(1, Ordering::Relaxed);
+        }
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let at = micros(now - self.epoch) + 1;
+        if self.first.load(Ordering::Relaxed) == 0 {
+            let _ = self
+                .first
+                .compare_exchange(0, at, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        self.last.fetch_max(at, Ordering::Relaxed);
+        Flight {
+            tally: self,
+            since: now,
+        }
+    }
+
+    pub(super) fn latency_ms(&self) -> Option<f64> {
+        let micros = self.latency.load(Ordering::Relaxed);
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds for a display")]
+        (micros > 0).then(|| micros as f64 / 1000.0)
+    }
+
+    pub(super) fn snapshot(&self, token_renewals: u64) -> Counters {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counters {
+            find: read(&self.find),
+            read: read(&self.read),
+            write: read(&self.write),
+            retried: read(&self.retried),
+            throttled: read(&self.throttled),
+            token_renewals,
+            unauthorized_in_a_row: read(&self.unauthorized_in_a_row),
+            in_flight: read(&self.in_flight),
+        }
+    }
+
+    pub(super) fn achieved(&self) -> Achieved {
+        let counters = self.snapshot(0);
+        let calls = counters.find + counters.read + counters.write;
+        let first = self.first.load(Ordering::Relaxed);
+        let last = self.last.load(Ordering::Relaxed);
+        let over = Duration::from_micros(last.saturating_sub(first));
+        #[expect(clippy::cast_precision_loss, reason = "a pace for a display")]
+        let per_second = if calls < 2 || over.is_zero() {
+            0.0
+        } else {
+            (calls - 1) as f64 / over.as_secs_f64()
+        };
+        Achieved {
+            calls,
+            over,
+            per_second,
+        }
+    }
+}
+
+/// A call under way.
+pub(super) struct Flight<'a> {
+    tally: &'a Tally,
+    since: Instant,
+}
+
+impl Flight<'_> {
+    /// It was answered: its time counts for the smoothed latency (the last sixteen or so).
+    pub(super) fn answered(&self) {
+        let took = micros(self.since.elapsed()).max(1);
+        let before = self.tally.latency.load(Ordering::Relaxed);
+        let after = if before == 0 {
+            took
+        } else {
+            (before * 15 + took) / 16
+        };
+        // Two at once may lose one sample, which does not matter.
+        self.tally.latency.store(after, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        self.tally.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+pub(super) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

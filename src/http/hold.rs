@@ -1,0 +1,293 @@
+//! The gate's decisions: when a hold begins, how long it lasts, when it ends. No I/O; the time is told.
+//!
+//! Includes the breaker: ten failures in a row, over all workers, and calls are held like after a refusal. One
+//! success in between starts the count anew, so a customer for whom the system always fails does not open it.
+
+use std::time::Duration;
+use tokio::time::Instant;
+
+use super::call::{Why, WhyKind};
+use super::retry::full_jitter;
+use super::settings::Span;
+
+/// So many failures in a row, over all workers, and the breaker opens.
+const FAILURES_TO_OPEN: u32 = 10;
+const BREAKER_WAITS: [u64; 6] = [1, 2, 4, 8, 16, 30];
+const FIREWALL_WAITS: [u64; 5] = [5, 10, 20, 40, 60];
+const REFUSED_FIRST: Duration = Duration::from_secs(1);
+const REFUSED_LONGEST: Duration = Duration::from_secs(60);
+/// Full jitter may come out as nothing at all; a server that refuses is not asked again at once.
+const REFUSED_LEAST: Duration = Duration::from_millis(100);
+/// Refusals closer together than this (or twice the last wait) belong together.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// What a call's answer says about the system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It answers; also 404 and the like.
+    Good,
+    /// It refuses, and perhaps says for how long.
+    Refused {
+        /// The status.
+        status: u16,
+        /// From `Retry-After`.
+        wait: Option<Duration>,
+    },
+    /// A firewall's block.
+    Firewall,
+    /// No answer, or a server's failure; in words.
+    Failed(String),
+}
+
+/// Why calls are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    Refused,
+    Firewall,
+    Broken,
+}
+
+/// Where the gate stands.
+#[derive(Debug)]
+pub(super) enum State {
+    Flowing,
+    Held {
+        cause: Cause,
+        until: Instant,
+        probing: bool,
+    },
+    GaveUp(Why),
+}
+
+/// What the caller has to do after a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    Nothing,
+    /// A new hold began because the server refuses: slots given out are void, the pace starts low.
+    SlowDown,
+}
+
+/// The state of the gate and what it remembers.
+#[derive(Debug)]
+pub(super) struct Decisions {
+    pub(super) state: State,
+    /// Counts holds; a pass of an older generation knows nothing of the present one.
+    pub(super) generation: u64,
+    /// How often in a row the present cause was met.
+    level: u32,
+    cause: Cause,
+    failures: u32,
+    last_refusal: Option<(Instant, Duration)>,
+    trouble_since: Option<Instant>,
+    give_up_after: Duration,
+}
+
+/// What a call may do.
+#[derive(Debug)]
+pub(super) enum Look {
+    /// With a cause: as the probe of that hold.
+    Go {
+        probe: Option<Cause>,
+        generation: u64,
+    },
+    /// Until then, or until something changes.
+    Wait(Option<Instant>),
+    GaveUp(Why),
+}
+
+impl Decisions {
+    pub(super) fn new(give_up_after: Duration) -> Self {
+        Self {
+            state: State::Flowing,
+            generation: 0,
+            level: 0,
+            cause: Cause::Refused,
+            failures: 0,
+            last_refusal: None,
+            trouble_since: None,
+            give_up_after,
+        }
+    }
+
+    pub(super) fn look(&mut self, now: Instant) -> Look {
+        let give_up_at = self.trouble_since.map(|since| since + self.give_up_after);
+        match &mut self.state {
+            State::Flowing => Look::Go {
+                probe: None,
+                generation: self.generation,
+            },
+            State::GaveUp(why) => Look::GaveUp(why.clone()),
+            State::Held { .. } if give_up_at.is_some_and(|at| now >= at) => {
+                let text = format!(
+                    "{}; nothing has succeeded for {}",
+                    cause_text(self.cause),
+                    Span(self.give_up_after)
+                );
+                let why = Why::new(WhyKind::GaveUp, text);
+                self.state = State::GaveUp(why.clone());
+                Look::GaveUp(why)
+            }
+            State::Held { probing: true, .. } => Look::Wait(give_up_at),
+            State::Held {
+                until,
+                probing,
+                cause,
+            } => {
+                if now >= *until {
+                    *probing = true;
+                    Look::Go {
+                        probe: Some(*cause),
+                        generation: self.generation,
+                    }
+                } else {
+                    Look::Wait(Some(give_up_at.map_or(*until, |at| at.min(*until))))
+                }
+            }
+        }
+    }
+
+    /// `probe`: this pass is the present hold's probe. `fresh`: it left after the last hold began.
+    pub(super) fn hear(
+        &mut self,
+        verdict: &Verdict,
+        probe: bool,
+        fresh: bool,
+        now: Instant,
+    ) -> Effect {
+        let held = match self.state {
+            State::GaveUp(_) => return Effect::Nothing,
+            State::Held { .. } => true,
+            State::Flowing => false,
+        };
+        match verdict {
+            Verdict::Good => {
+                self.failures = 0;
+                if probe || !held {
+                    self.state = State::Flowing;
+                    self.trouble_since = None;
+                } else {
+                    self.trouble_since = Some(now);
+                }
+                Effect::Nothing
+            }
+            Verdict::Refused { wait, .. } => {
+                if wait.is_some_and(|wait| wait > self.give_up_after) {
+                    self.give_up(*wait);
+                    Effect::Nothing
+                } else {
+                    self.refused(*wait, held && !probe, fresh, now)
+                }
+            }
+            Verdict::Firewall if held && !probe => Effect::Nothing,
+            Verdict::Firewall if !fresh => Effect::Nothing,
+            Verdict::Firewall => {
+                self.raise_level(Cause::Firewall, now);
+                let wait = step(&FIREWALL_WAITS, self.level);
+                self.hold(wait, now);
+                Effect::SlowDown
+            }
+            Verdict::Failed(_) => {
+                self.failures = self.failures.saturating_add(1);
+                if probe || (!held && fresh && self.failures >= FAILURES_TO_OPEN) {
+                    self.level = if self.cause == Cause::Broken && probe {
+                        self.level + 1
+                    } else {
+                        0
+                    };
+                    self.cause = Cause::Broken;
+                    self.hold(step(&BREAKER_WAITS, self.level), now);
+                }
+                Effect::Nothing
+            }
+        }
+    }
+
+    fn refused(
+        &mut self,
+        asked: Option<Duration>,
+        waits: bool,
+        fresh: bool,
+        now: Instant,
+    ) -> Effect {
+        if waits || !fresh {
+            // Part of a refusal that is known. It may ask for a longer wait than the first answer did.
+            match (&mut self.state, asked) {
+                (
+                    State::Held {
+                        until,
+                        probing: false,
+                        ..
+                    },
+                    Some(asked),
+                ) => {
+                    *until = (*until).max(now + asked);
+                    return Effect::Nothing;
+                }
+                (State::Flowing, Some(asked)) if !asked.is_zero() => {}
+                _ => return Effect::Nothing,
+            }
+        } else {
+            self.raise_level(Cause::Refused, now);
+        }
+        let own = full_jitter(REFUSED_FIRST, REFUSED_LONGEST, self.level).max(REFUSED_LEAST);
+        let wait = match asked {
+            // Taken at its word the first time; if that was not long enough, our own back-off is the least.
+            Some(asked) if self.level == 0 => asked,
+            Some(asked) => asked.max(own),
+            None => own,
+        };
+        self.cause = Cause::Refused;
+        self.hold(wait, now);
+        Effect::SlowDown
+    }
+
+    /// The same trouble again makes the level rise; a success in between does not lower it, only quiet does.
+    fn raise_level(&mut self, cause: Cause, now: Instant) {
+        let again = self.cause == cause
+            && self
+                .last_refusal
+                .is_some_and(|(at, wait)| now < at + wait + QUIET.max(wait));
+        self.level = if again { self.level + 1 } else { 0 };
+        self.cause = cause;
+    }
+
+    fn hold(&mut self, wait: Duration, now: Instant) {
+        if self.cause != Cause::Broken {
+            self.last_refusal = Some((now, wait));
+        }
+        self.generation += 1;
+        self.failures = 0;
+        self.trouble_since.get_or_insert(now);
+        self.state = State::Held {
+            cause: self.cause,
+            until: now + wait,
+            probing: false,
+        };
+    }
+
+    fn give_up(&mut self, wait: Option<Duration>) {
+        let asked = wait.map_or(0, |wait| wait.as_secs());
+        let text = format!(
+            "the system asks to wait {asked} s, longer than the run may wait ({})",
+            Span(self.give_up_after)
+        );
+        self.state = State::GaveUp(Why::new(WhyKind::GaveUp, text));
+    }
+}
+
+fn step(waits: &[u64], level: u32) -> Duration {
+    let at = (level as usize).min(waits.len() - 1);
+    Duration::from_secs(waits[at])
+}
+
+pub(super) const fn cause_text(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Refused => "the system refuses all calls",
+        Cause::Firewall => "a firewall blocks all calls",
+        Cause::Broken => "the system does not answer",
+    }
+}
+
+#[cfg(test)]
+#[path = "hold_tests.rs"]
+mod tests;

@@ -1,0 +1,183 @@
+//! The gate's decisions, with times made up.
+
+use super::*;
+
+const GIVE_UP: Duration = Duration::from_secs(900);
+const GOOD: Verdict = Verdict::Good;
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn refused(wait: Option<u64>) -> Verdict {
+    Verdict::Refused {
+        status: 429,
+        wait: wait.map(seconds),
+    }
+}
+
+fn failed() -> Verdict {
+    Verdict::Failed("reset".to_owned())
+}
+
+fn held_for(decisions: &Decisions, now: Instant) -> Option<Duration> {
+    match decisions.state {
+        State::Held { until, .. } => Some(until - now),
+        _ => None,
+    }
+}
+
+/// Lets the hold pass, sends the probe, and tells what it heard.
+fn probe(decisions: &mut Decisions, now: &mut Instant, verdict: &Verdict) {
+    *now += held_for(decisions, *now).expect("it is held");
+    assert!(matches!(
+        decisions.look(*now),
+        Look::Go { probe: Some(_), .. }
+    ));
+    assert!(matches!(decisions.look(*now), Look::Wait(_)), "one probe");
+    decisions.hear(verdict, true, true, *now);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_holds_all_and_one_probe_ends_it() {
+    let mut now = Instant::now();
+    let mut gate = Decisions::new(GIVE_UP);
+    assert_eq!(
+        gate.hear(&refused(Some(2)), false, true, now),
+        Effect::SlowDown
+    );
+    assert_eq!(held_for(&gate, now), Some(seconds(2)));
+    assert!(matches!(gate.look(now + seconds(1)), Look::Wait(_)));
+    probe(&mut gate, &mut now, &GOOD);
+    assert!(matches!(gate.look(now), Look::Go { probe: None, .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_refusals_of_one_kind_are_one_hold_and_the_longest_wait_counts() {
+    let now = Instant::now();
+    let mut gate = Decisions::new(GIVE_UP);
+    gate.hear(&refused(Some(2)), false, true, now);
+    for wait in [None, Some(1), Some(5), Some(3)] {
+        let effect = gate.hear(&refused(wait), false, false, now);
+        assert_eq!(effect, Effect::Nothing);
+    }
+    assert_eq!(held_for(&gate, now), Some(seconds(5)));
+    assert_eq!(gate.level, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_does_not_reset_the_back_off_while_others_are_refused() {
+    let mut now = Instant::now();
+    let mut gate = Decisions::new(GIVE_UP);
+    for level in 0..6 {
+        gate.hear(&refused(None), false, true, now);
+        assert_eq!(gate.level, level);
+        let longest = REFUSED_FIRST
+            .saturating_mul(1 << level)
+            .min(REFUSED_LONGEST);
+        assert!(held_for(&gate, now).unwrap() <= longest);
+        probe(&mut gate, &mut now, &GOOD);
+    }
+    now += seconds(200);
+    gate.hear(&refused(None), false, true, now);
+    assert_eq!(gate.level, 0, "quiet resets it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endless_refusal_of_no_time_at_all_is_still_backed_off() {
+    let mut now = Instant::now();
+    let mut gate = Decisions::new(GIVE_UP);
+    gate.hear(&refused(Some(0)), false, true, now);
+    let start = now;
+    for _ in 0..20 {
+        probe(&mut gate, &mut now, &refused(Some(0)));
+    }
+    assert!(now - start > seconds(30), "{:?}", now - start);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_longer_than_the_run_may_wait_gives_up_at_once() {
+    let now = Instant::now();
+    let mut gate = Decisions::new(GIVE_UP);
+    gate.hear(&refused(Some(901)), false, true, now);
+    let Look::GaveUp(why) = gate.look(now) else {
+        panic!("it did not give up")
+    };
+    assert_eq!(why.kind, WhyKind::GaveUp);
+    assert!(
+        why.text.contains("901 s") && why.text.contains("15m"),
+        "{why}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_firewall_is_probed_a_handful_of_times_in_five_minutes() {
+    let mut now = Instant::now();
+    let start = now;
+    let mut gate = Decisions::new(GIVE_UP);
+    gate.hear(&Verdict::Firewall, false, true, now);
+    let mut waits = Vec::new();
+    while now - start < seconds(300) {
+        waits.push(held_for(&gate, now).unwrap().as_secs());
+        probe(&mut gate, &mut now, &Verdict::Firewall);
+    }
+    assert_eq!(waits, [5, 10, 20, 40, 60, 60, 60, 60]);
+    probe(&mut gate, &mut now, &GOOD);
+    assert!(matches!(gate.state, State::Flowing));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_breaker_opens_after_ten_failures_in_a_row_and_not_before() {
+    let now = Instant::now();
+    let mut gate = Decisions::new(GIVE_UP);
+    for _ in 0..100 {
+        // A customer for whom the system always fails, while others succeed.
+        for _ in 0..9 {
+            gate.hear(&failed(), false, true, now);
+        }
+        gate.hear(&GOOD, false, true, now);
+    }
+    assert!(matches!(gate.state, State::Flowing));
+    for _ in 0..10 {
+        gate.hear(&failed(), false, true, now);
+    }
+    assert!(matches!(gate.state, State::Held { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_system_gets_probes_ever_more_seldom_and_then_is_given_up() {
+    let mut now = Instant::now();
+    let start = now;
+    let mut gate = Decisions::new(GIVE_UP);
+    for _ in 0..10 {
+        gate.hear(&failed(), false, true, now);
+    }
+    let mut waits = Vec::new();
+    let why = loop {
+        let wait = held_for(&gate, now).unwrap();
+        if now + wait - start >= GIVE_UP {
+            now = start + GIVE_UP;
+            match gate.look(now) {
+                Look::GaveUp(why) => break why,
+                other => panic!("{other:?}"),
+            }
+        }
+        waits.push(wait.as_secs());
+        probe(&mut gate, &mut now, &failed());
+    };
+    assert_eq!(waits[..7], [1, 2, 4, 8, 16, 30, 30]);
+    assert!(waits.len() < 40);
+    assert!(why.text.contains("does not answer"), "{why}");
+    gate.hear(&GOOD, true, true, now);
+    assert!(matches!(gate.look(now), Look::GaveUp(_)), "for good");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_success_of_a_call_from_before_opens_nothing_but_counts_as_life() {
+    let now = Instant::now();
+    let mut gate = Decisions::new(GIVE_UP);
+    gate.hear(&Verdict::Firewall, false, true, now);
+    gate.hear(&GOOD, false, false, now + seconds(3));
+    assert!(matches!(gate.state, State::Held { .. }));
+    assert_eq!(gate.trouble_since, Some(now + seconds(3)));
+}

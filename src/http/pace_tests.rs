@@ -1,0 +1,134 @@
+//! The pace in virtual time.
+
+use super::*;
+use tokio::task::JoinSet;
+use tokio::time::{advance, sleep};
+
+/// Departure times of `workers` workers over `seconds`, in microseconds.
+async fn run(pace: Arc<Pace>, workers: usize, seconds: u64) -> Vec<u64> {
+    let start = Instant::now();
+    let end = start + Duration::from_secs(seconds);
+    let mut set = JoinSet::new();
+    for _ in 0..workers {
+        let pace = pace.clone();
+        set.spawn(async move {
+            let mut seen = Vec::new();
+            loop {
+                pace.turn().await;
+                if Instant::now() >= end {
+                    return seen;
+                }
+                seen.push(u64::try_from(start.elapsed().as_micros()).unwrap());
+                sleep(Duration::from_millis(2)).await;
+            }
+        });
+    }
+    let mut all: Vec<u64> = set.join_all().await.into_iter().flatten().collect();
+    all.sort_unstable();
+    all
+}
+
+fn most_in_a_second(calls: &[u64]) -> usize {
+    let mut first = 0;
+    let mut most = 0;
+    for (index, at) in calls.iter().enumerate() {
+        while calls[first] + 1_000_000 <= *at {
+            first += 1;
+        }
+        most = most.max(index - first + 1);
+    }
+    most
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_rate_is_used_to_99_percent_and_no_second_exceeds_it() {
+    for (rate, workers) in [
+        (2.5, 4),
+        (20.0, 8),
+        (100.0, 16),
+        (1000.0, 64),
+        (5000.0, 128),
+    ] {
+        let pace = Arc::new(Pace::new(Rate::PerSecond(rate)));
+        let calls = run(pace, workers, 20).await;
+        let count = f64::from(u32::try_from(calls.len()).unwrap());
+        let reached = count / 20.0 / rate;
+        assert!(reached >= 0.99, "{rate}: {reached}");
+        let most = f64::from(u32::try_from(most_in_a_second(&calls)).unwrap());
+        assert!(most <= rate.ceil(), "{rate}: {most}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_was_held_up_does_not_catch_up() {
+    let pace = Arc::new(Pace::new(Rate::PerSecond(100.0)));
+    let (calls, ()) = tokio::join!(run(pace, 16, 10), async {
+        for _ in 0..20 {
+            sleep(Duration::from_millis(301)).await;
+            // Jumps past many slots at once, as a process does that had no CPU or was suspended.
+            advance(Duration::from_millis(120)).await;
+        }
+    });
+    assert!(
+        most_in_a_second(&calls) <= 100,
+        "{}",
+        most_in_a_second(&calls)
+    );
+    assert!(calls.len() > 600);
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_time_is_not_saved_up() {
+    let pace = Arc::new(Pace::new(Rate::PerSecond(20.0)));
+    run(pace.clone(), 8, 2).await;
+    sleep(Duration::from_secs(60)).await;
+    let calls = run(pace, 8, 3).await;
+    assert!(most_in_a_second(&calls) <= 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_refusal_the_pace_starts_at_half_and_climbs() {
+    let pace = Arc::new(Pace::new(Rate::PerSecond(100.0)));
+    run(pace.clone(), 16, 2).await;
+    pace.slow();
+    let calls = run(pace, 16, 10).await;
+    let in_second = |n: u64| {
+        calls
+            .iter()
+            .filter(|at| (n * 1_000_000..(n + 1) * 1_000_000).contains(*at))
+            .count()
+    };
+    assert!((48..=52).contains(&in_second(0)), "{}", in_second(0));
+    assert!(
+        in_second(2) > in_second(0) && in_second(2) < 90,
+        "{}",
+        in_second(2)
+    );
+    assert!(in_second(8) >= 99, "{}", in_second(8));
+    assert!(most_in_a_second(&calls) <= 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn slots_given_out_before_a_refusal_are_void() {
+    let pace = Arc::new(Pace::new(Rate::PerSecond(1.0)));
+    let (calls, ()) = tokio::join!(run(pace.clone(), 10, 12), async {
+        sleep(Duration::from_millis(1500)).await;
+        pace.slow();
+    });
+    // Two had gone; at half the pace the next goes two seconds after the last, and not at its old slot.
+    assert!(calls[2] - calls[1] > 1_900_000, "{calls:?}");
+    assert!(calls.len() >= 8, "{calls:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_limit_nobody_waits_until_a_refusal() {
+    let pace = Arc::new(Pace::new(Rate::Unlimited));
+    let before = run(pace.clone(), 4, 2).await.len();
+    assert!(before > 3000);
+    pace.slow();
+    let calls = run(pace, 4, 20).await;
+    let first = calls.iter().filter(|at| **at < 1_000_000).count();
+    assert!(first < before / 2 * 6 / 10, "{first} of {before}");
+    let last = calls.iter().filter(|at| **at >= 18_000_000).count();
+    assert!(last > before * 9 / 10, "{last} of {before}");
+}

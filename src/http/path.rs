@@ -1,0 +1,220 @@
+//! The path of a call, made so that an ID can never leave its segment.
+//!
+//! URL libraries drop `..` and `.`, and strip tabs and line breaks, without a word: another resource would be
+//! written. So everything but unreserved characters is encoded here, what cannot be sent is refused, and the URL
+//! that comes out is compared with what was meant, in release builds too.
+
+use reqwest::Url;
+use std::fmt::Write as _;
+
+/// Why something cannot be part of a path.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// The empty string names no resource.
+    #[error("an empty ID cannot be part of an address")]
+    Empty,
+    /// `.` and `..` mean folders.
+    #[error("`{0}` cannot be part of an address: it means a folder")]
+    Dots(String),
+    /// Tabs, line breaks and other control characters.
+    #[error("an ID with the control character U+{:04X} cannot be part of an address", u32::from(*.0))]
+    Control(char),
+    /// The address that came out is not the one that was meant; a bug, or a base URL that is not one.
+    #[error("the address built is not the one that was meant; nothing was sent")]
+    NotAsMeant,
+}
+
+/// A path below the base URL: fixed text and encoded segments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Path {
+    text: String,
+}
+
+impl Path {
+    /// A path from fixed text such as `/api/Customers`: a slash first, none at the end, unreserved characters only.
+    pub fn new(fixed: &'static str) -> Self {
+        debug_assert!(fixed.starts_with('/') && !fixed.ends_with('/'));
+        debug_assert!(
+            fixed
+                .bytes()
+                .all(|byte| byte == b'/' || is_unreserved(byte))
+        );
+        Self {
+            text: fixed.to_owned(),
+        }
+    }
+
+    /// Adds a segment of fixed text, such as `locations`.
+    #[must_use]
+    pub fn then(mut self, fixed: &'static str) -> Self {
+        debug_assert!(
+            fixed
+                .bytes()
+                .all(|byte| byte == b'/' || is_unreserved(byte))
+        );
+        self.text.push('/');
+        self.text.push_str(fixed);
+        self
+    }
+
+    /// Adds one segment that holds exactly this text, whatever its characters.
+    pub fn segment(mut self, id: &str) -> Result<Self, PathError> {
+        match id {
+            "" => return Err(PathError::Empty),
+            "." | ".." => return Err(PathError::Dots(id.to_owned())),
+            _ => {}
+        }
+        if let Some(control) = id.chars().find(|c| c.is_control()) {
+            return Err(PathError::Control(control));
+        }
+        self.text.push('/');
+        encode(id, &mut self.text);
+        Ok(self)
+    }
+
+    /// As it will be sent.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The whole address. `base` ends without a slash and is an absolute URL with `base_path` as its path.
+    pub(super) fn url(
+        &self,
+        base: &str,
+        base_path: &str,
+        query: &[(String, String)],
+    ) -> Result<Url, PathError> {
+        let mut whole = String::with_capacity(base.len() + self.text.len() + 64);
+        whole.push_str(base);
+        whole.push_str(&self.text);
+        let query_at = whole.len() + 1;
+        for (index, (key, value)) in query.iter().enumerate() {
+            whole.push(if index == 0 { '?' } else { '&' });
+            encode(key, &mut whole);
+            whole.push('=');
+            encode(value, &mut whole);
+        }
+        let url = Url::parse(&whole).map_err(|_| PathError::NotAsMeant)?;
+        // Encoded text that is equal byte by byte is equal segment by segment.
+        let same_path = url
+            .path()
+            .strip_prefix(base_path)
+            .is_some_and(|path| path == self.text);
+        let same_query = url.query() == whole.get(query_at..);
+        if same_path && same_query && url.fragment().is_none() {
+            Ok(url)
+        } else {
+            Err(PathError::NotAsMeant)
+        }
+    }
+}
+
+/// How many bytes a text takes in an address.
+pub fn encoded_len(text: &str) -> usize {
+    text.bytes()
+        .map(|byte| if is_unreserved(byte) { 1 } else { 3 })
+        .sum()
+}
+
+/// Percent-encodes all but RFC 3986's unreserved characters.
+fn encode(text: &str, into: &mut String) {
+    for byte in text.bytes() {
+        if is_unreserved(byte) {
+            into.push(char::from(byte));
+        } else {
+            write!(into, "%{byte:02X}").expect("a String can always be written to");
+        }
+    }
+}
+
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const BASE: &str = "http://127.0.0.1:1/root";
+
+    fn url(path: &Path) -> Url {
+        path.url(BASE, "/root", &[]).unwrap()
+    }
+
+    fn decode(text: &str) -> String {
+        let mut bytes = Vec::new();
+        let mut rest = text.bytes();
+        while let Some(byte) = rest.next() {
+            if byte == b'%' {
+                let hex = [rest.next().unwrap(), rest.next().unwrap()];
+                let hex = std::str::from_utf8(&hex).unwrap().to_owned();
+                bytes.push(u8::from_str_radix(&hex, 16).unwrap());
+            } else {
+                bytes.push(byte);
+            }
+        }
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn awkward_ids_stay_one_segment() {
+        for id in [
+            "a/../b?c#d",
+            "%2e%2e",
+            "a;b",
+            "a%2Fb",
+            "ü",
+            "a b",
+            "...",
+            "a\\b",
+            "@",
+            "\u{202e}x",
+        ] {
+            let built = url(&Path::new("/api/Customers").segment(id).unwrap());
+            let segments: Vec<_> = built.path_segments().unwrap().collect();
+            assert_eq!(segments.len(), 4, "{id}");
+            assert_eq!(decode(segments[3]), id);
+        }
+    }
+
+    #[test]
+    fn what_url_libraries_drop_silently_is_refused() {
+        let with = |id| Path::new("/a").segment(id);
+        assert_eq!(with(""), Err(PathError::Empty));
+        assert_eq!(with("."), Err(PathError::Dots(".".to_owned())));
+        assert_eq!(with(".."), Err(PathError::Dots("..".to_owned())));
+        assert_eq!(with("x\ty"), Err(PathError::Control('\t')));
+        assert_eq!(with("x\n"), Err(PathError::Control('\n')));
+        assert_eq!(with("\u{85}"), Err(PathError::Control('\u{85}')));
+    }
+
+    #[test]
+    fn a_query_is_encoded_and_cannot_add_parameters() {
+        let query = [("filter".to_owned(), "{\"a\":\"b&c=d#e f+\"}".to_owned())];
+        let built = Path::new("/a").url(BASE, "/root", &query).unwrap();
+        let pairs: Vec<_> = built.query_pairs().into_owned().collect();
+        assert_eq!(pairs, query);
+    }
+
+    #[test]
+    fn fixed_text_may_follow_a_segment() {
+        let path = Path::new("/api/Customers")
+            .segment("7")
+            .unwrap()
+            .then("locations");
+        assert_eq!(url(&path).path(), "/root/api/Customers/7/locations");
+    }
+
+    proptest! {
+        #[test]
+        fn every_id_is_refused_or_comes_out_as_it_went_in(id in "\\PC*|[./%?#&+;= \\\\]{0,6}") {
+            if let Ok(path) = Path::new("/a/b").segment(&id) {
+                let built = url(&path);
+                let segments: Vec<_> = built.path_segments().unwrap().collect();
+                prop_assert_eq!(segments.len(), 4);
+                prop_assert_eq!(decode(segments[3]), id);
+            }
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! So many calls in any rolling window, beside the rate; calls of earlier runs on the same target included.
+//!
+//! A permit is free again one window after its call was *completed*. The server counted the call before that, so its
+//! own view can never exceed the quota, however slow the call was. Permits are given in the order of asking.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use super::quota_file::Record;
+use super::settings::Quota;
+
+/// The permits of one target.
+#[derive(Debug)]
+pub(super) struct Permits {
+    quota: Quota,
+    state: Mutex<State>,
+    record: Option<Mutex<Record>>,
+    queue: tokio::sync::Mutex<()>,
+    freed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Taken, and not completed.
+    flying: u32,
+    /// When calls were completed, in order.
+    done: VecDeque<Instant>,
+    /// Of earlier runs: when so many permits become free, in order.
+    earlier: VecDeque<(Instant, u32)>,
+    earlier_sum: u32,
+}
+
+impl State {
+    /// Takes a permit, or says when to ask again; `None` there: when a call is completed.
+    fn take(&mut self, quota: Quota, now: Instant) -> Result<(), Option<Instant>> {
+        while self
+            .done
+            .front()
+            .is_some_and(|at| *at + quota.window <= now)
+        {
+            self.done.pop_front();
+        }
+        while let Some((free, calls)) = self.earlier.front().copied() {
+            if free > now {
+                break;
+            }
+            self.earlier_sum -= calls;
+            self.earlier.pop_front();
+        }
+        let used = self.flying as usize + self.done.len() + self.earlier_sum as usize;
+        if used < quota.calls as usize {
+            self.flying += 1;
+            return Ok(());
+        }
+        let done = self.done.front().map(|at| *at + quota.window);
+        let earlier = self.earlier.front().map(|(free, _)| *free);
+        Err(done.into_iter().chain(earlier).min())
+    }
+}
+
+impl Permits {
+    /// With what earlier runs left in the record: `(free in, calls)`.
+    pub(super) fn new(quota: Quota, record: Option<Record>, earlier: Vec<(Duration, u32)>) -> Self {
+        let now = Instant::now();
+        let mut earlier: Vec<_> = earlier
+            .into_iter()
+            .map(|(wait, calls)| (now + wait, calls))
+            .collect();
+        earlier.sort_unstable();
+        let earlier_sum = earlier
+            .iter()
+            .fold(0, |sum: u32, (_, calls)| sum.saturating_add(*calls));
+        Self {
+            quota,
+            state: Mutex::new(State {
+                earlier: earlier.into(),
+                earlier_sum,
+                ..State::default()
+            }),
+            record: record.map(Mutex::new),
+            queue: tokio::sync::Mutex::new(()),
+            freed: Notify::new(),
+        }
+    }
+
+    /// Waits for a permit. `waiting` is told until when at least, and `None` when the wait is over.
+    pub(super) async fn take(&self, waiting: impl Fn(Option<Instant>)) -> Permit<'_> {
+        let _first_in_line = self.queue.lock().await;
+        let mut told = false;
+        loop {
+            // Registered before asking, so that a completion in between is not missed.
+            let freed = self.freed.notified();
+            let taken = self.state().take(self.quota, Instant::now());
+            match taken {
+                Ok(()) => break,
+                Err(Some(until)) => {
+                    told = true;
+                    waiting(Some(until));
+                    sleep_until(until).await;
+                }
+                Err(None) => freed.await,
+            }
+        }
+        if told {
+            waiting(None);
+        }
+        Permit {
+            permits: self,
+            departed: false,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to one call. Dropped before [`Permit::depart`], it was not used; after, its call is completed.
+#[derive(Debug)]
+pub(super) struct Permit<'a> {
+    permits: &'a Permits,
+    departed: bool,
+}
+
+impl Permit<'_> {
+    /// The call goes out now: from here on it counts, for later runs too.
+    pub(super) fn depart(&mut self) {
+        if let Some(record) = &self.permits.record {
+            record
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .depart();
+        }
+        self.departed = true;
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        let mut state = self.permits.state();
+        state.flying -= 1;
+        if self.departed {
+            state.done.push_back(Instant::now());
+        }
+        drop(state);
+        // At most the first in line waits for this.
+        self.permits.freed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use tokio::task::JoinSet;
+    use tokio::time::sleep;
+
+    const QUOTA: Quota = Quota {
+        calls: 100,
+        window: Duration::from_secs(10),
+    };
+
+    /// When the server saw each call: somewhere between departure and completion.
+    async fn run(permits: Arc<Permits>, seconds: u64, latency_ms: u64) -> Vec<u64> {
+        let start = Instant::now();
+        let mut set = JoinSet::new();
+        for worker in 0..16_u64 {
+            let permits = permits.clone();
+            set.spawn(async move {
+                let mut seen = Vec::new();
+                loop {
+                    let mut permit = permits.take(|_| ()).await;
+                    if start.elapsed() >= Duration::from_secs(seconds) {
+                        return seen;
+                    }
+                    permit.depart();
+                    let before = latency_ms * (worker % 4) / 4;
+                    sleep(Duration::from_millis(before)).await;
+                    seen.push(u64::try_from(start.elapsed().as_millis()).unwrap());
+                    sleep(Duration::from_millis(latency_ms - before)).await;
+                }
+            });
+        }
+        let mut all: Vec<u64> = set.join_all().await.into_iter().flatten().collect();
+        all.sort_unstable();
+        all
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_window_holds_more_calls_and_99_percent_are_used() {
+        let calls = run(Arc::new(Permits::new(QUOTA, None, Vec::new())), 100, 50).await;
+        for (index, at) in calls.iter().enumerate() {
+            let within = calls[index..]
+                .iter()
+                .take_while(|later| **later < at + 10_000)
+                .count();
+            assert!(within <= 100, "{within} calls in ten seconds from {at} ms");
+        }
+        assert!(calls.len() >= 990, "{}", calls.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_of_an_earlier_run_count() {
+        let earlier = vec![(Duration::from_secs(7), 60), (Duration::from_secs(3), 30)];
+        let calls = run(Arc::new(Permits::new(QUOTA, None, earlier)), 9, 10).await;
+        let until = |second: u64| calls.iter().filter(|at| **at < second * 1000).count();
+        assert_eq!(until(2), 10);
+        assert_eq!(until(6), 40);
+        assert_eq!(until(9), 100);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_unused_permit_is_free_at_once() {
+        let permits = Permits::new(QUOTA, None, Vec::new());
+        for _ in 0..1000 {
+            drop(permits.take(|_| ()).await);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_listens_hears_of_a_long_wait() {
+        let quota = Quota { calls: 1, ..QUOTA };
+        let permits = Permits::new(quota, None, Vec::new());
+        permits.take(|_| ()).await.depart();
+        let told = Mutex::new(Vec::new());
+        drop(permits.take(|until| told.lock().unwrap().push(until)).await);
+        let told = told.into_inner().unwrap();
+        assert!(matches!(told[..], [Some(_), None]), "{told:?}");
+    }
+}

@@ -1,0 +1,156 @@
+//! How long to wait before the next attempt, and whether there may be one: back-off, the retry budget, `Retry-After`.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use super::settings::Rate;
+
+const FIRST: Duration = Duration::from_millis(250);
+const LONGEST: Duration = Duration::from_secs(20);
+/// An attempt that the budget does not cover waits this long: slow, but no line fails for it.
+pub(super) const WITHOUT_BUDGET: Duration = Duration::from_secs(5);
+
+/// Exponential back-off with full jitter: anything between nothing and the step.
+pub(super) fn back_off(failures: u32) -> Duration {
+    full_jitter(FIRST, LONGEST, failures)
+}
+
+/// A random part of `first · 2^step`, at most of `longest`.
+pub(super) fn full_jitter(first: Duration, longest: Duration, step: u32) -> Duration {
+    first
+        .saturating_mul(1_u32.checked_shl(step.min(31)).unwrap_or(u32::MAX))
+        .min(longest)
+        .mul_f64(fastrand::f64())
+}
+
+/// A token bucket of retries, as in the AWS SDKs: a retry costs 5, after a time-out 10; a call that succeeds at once
+/// gives back 1, one that succeeds at a later attempt what that attempt cost. An outage empties it.
+#[derive(Debug)]
+pub(super) struct Budget {
+    left: AtomicI64,
+    size: i64,
+}
+
+/// What an attempt cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cost(i64);
+
+impl Cost {
+    pub(super) const NONE: Self = Self(0);
+}
+
+impl Budget {
+    /// The AWS bucket of 500 is 100 blind retries; for slow limits it is scaled down, five seconds' worth of calls.
+    pub(super) fn new(rate: Rate) -> Self {
+        let size = rate
+            .per_second()
+            .map_or(500.0, |rate| (rate * 25.0).clamp(200.0, 500.0));
+        #[expect(clippy::cast_possible_truncation, reason = "between 200 and 500")]
+        let size = size as i64;
+        Self {
+            left: AtomicI64::new(size),
+            size,
+        }
+    }
+
+    /// Pays for one retry, if it can be paid.
+    pub(super) fn withdraw(&self, after_timeout: bool) -> Option<Cost> {
+        let cost = if after_timeout { 10 } else { 5 };
+        self.left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                (left >= cost).then_some(left - cost)
+            })
+            .ok()
+            .map(|_| Cost(cost))
+    }
+
+    /// A call succeeded whose last attempt cost this.
+    pub(super) fn deposit(&self, last: Cost) {
+        let back = last.0.max(1);
+        // Full nearly always: one load, no write.
+        if self.left.load(Ordering::Relaxed) < self.size {
+            let _ = self
+                .left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                    Some((left + back).min(self.size))
+                });
+        }
+    }
+}
+
+/// The wait that `Retry-After` asks for: seconds, or a date in any of HTTP's three forms, measured against the
+/// answer's own `Date` where it has one, for our clock may be wrong. `None` where it cannot be understood.
+pub(super) fn retry_after(header: &str, date: Option<&str>, now: SystemTime) -> Option<Duration> {
+    let header = header.trim();
+    if !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than fit are "for ever", which giving up takes care of.
+        return Some(Duration::from_secs(header.parse().unwrap_or(u64::MAX)));
+    }
+    let at = httpdate::parse_http_date(header).ok()?;
+    let now = date
+        .and_then(|date| httpdate::parse_http_date(date.trim()).ok())
+        .unwrap_or(now);
+    Some(at.duration_since(now).unwrap_or(Duration::ZERO))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_read_in_seconds_and_in_all_three_date_forms() {
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:00 GMT").unwrap();
+        let read = |header| retry_after(header, None, now);
+        assert_eq!(read(" 120 "), Some(Duration::from_secs(120)));
+        for date in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            assert_eq!(read(date), Some(Duration::from_secs(37)), "{date}");
+        }
+        assert_eq!(read("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(read("1000000000000").unwrap().as_secs(), 1_000_000_000_000);
+        assert_eq!(read("99999999999999999999999").unwrap().as_secs(), u64::MAX);
+        for garbage in ["", "-1", "soon", "2026-01-01T00:00:00Z", "1.5"] {
+            assert_eq!(read(garbage), None, "{garbage}");
+        }
+    }
+
+    #[test]
+    fn a_date_is_measured_against_the_servers_clock() {
+        let wrong_clock = SystemTime::UNIX_EPOCH;
+        let wait = retry_after(
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            Some("Sun, 06 Nov 1994 08:49:35 GMT"),
+            wrong_clock,
+        );
+        assert_eq!(wait, Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn back_off_is_anything_below_a_doubling_step() {
+        for step in [0_u32, 1, 3, 40] {
+            let most = (0..500).map(|_| back_off(step)).max().unwrap();
+            let ceiling = FIRST
+                .saturating_mul(2_u32.saturating_pow(step))
+                .min(LONGEST);
+            assert!(most <= ceiling && most > ceiling / 2, "{step}: {most:?}");
+        }
+    }
+
+    #[test]
+    fn an_outage_empties_the_budget_and_successes_fill_it() {
+        let budget = Budget::new(Rate::PerSecond(20.0));
+        let paid = (0..1000).filter_map(|_| budget.withdraw(false)).count();
+        assert_eq!(paid, 100);
+        assert_eq!(budget.withdraw(true), None);
+        for _ in 0..5 {
+            budget.deposit(Cost::NONE);
+        }
+        let cost = budget.withdraw(false).unwrap();
+        budget.deposit(cost);
+        assert!(budget.withdraw(false).is_some());
+        assert!(budget.withdraw(false).is_none());
+    }
+}

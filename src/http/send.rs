@@ -1,0 +1,365 @@
+//! One attempt of a call: through the gate, the token, the quota and the pace, onto the wire, and what its answer
+//! means, for this call and for all.
+
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+};
+use reqwest::{Request, Url};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::attempt::{self, Fault, LONGEST_BODY};
+use super::call::{Call, Kind, Method, Reply, Unreadable, Why, WhyKind};
+use super::client::{Client, Course};
+use super::gate::Pass;
+use super::health::Holder;
+use super::hold::{Effect, Verdict};
+use super::quota::Permit;
+use super::retry;
+use super::token::Bearer;
+
+/// A wait for the quota that is worth telling a person.
+const LONG_WAIT: Duration = Duration::from_secs(1);
+
+/// An answer as it came.
+pub(super) struct Answer {
+    reply: Reply,
+    retry_after: Option<Duration>,
+    /// The host that a redirect names.
+    elsewhere: Option<String>,
+}
+
+/// One attempt that went out, or tried to.
+pub(super) struct Shot<'a> {
+    pass: Pass<'a>,
+    kind: Kind,
+    sent: u32,
+    departed: Instant,
+    result: Result<Answer, Fault>,
+    pub(super) bearer: Arc<Bearer>,
+}
+
+/// What an attempt came to.
+pub(super) enum Outcome<T> {
+    /// Answered, and understood.
+    Final(T),
+    /// 401.
+    Unauthorized(Reply),
+    /// Not processed, and all are held.
+    Refused(Why),
+    /// 425: not processed; this call waits.
+    TooEarly(Why),
+    /// Nothing was sent; worth trying on.
+    NotConnected(Why),
+    /// Perhaps processed.
+    Unclear(Why),
+    /// Nothing was sent, and trying on does not help.
+    Unsendable(Why),
+}
+
+impl Client {
+    /// Waits until it is this call's turn, and makes one attempt.
+    pub(super) async fn shoot(&self, call: &Call, course: &mut Course) -> Result<Shot<'_>, Why> {
+        let shot = async {
+            loop {
+                let pass = self.gate.enter().await?;
+                if pass.probes_outage()
+                    && let Some(known) = self.known_good.get()
+                {
+                    // A call that may fail for reasons of its own would be a poor probe.
+                    let mut course = Course::new();
+                    if let Some(shot) = self.try_send(pass, known, &mut course, None).await? {
+                        self.settle(shot, |_| Ok(()));
+                    }
+                    continue;
+                }
+                if let Some(shot) = self.try_send(pass, call, course, None).await? {
+                    return Ok(shot);
+                }
+            }
+        };
+        shot.await.map_err(|why: Why| why.after(course.sent))
+    }
+
+    /// Whether a call that was accepted before still is, with this token; `None`: cannot be said. Where calls are held
+    /// it says no, rather than wait: whoever has to end the hold may be waiting for the token.
+    pub(super) async fn is_still_good(&self, bearer: Arc<Bearer>) -> Option<bool> {
+        let known = self.known_good.get()?;
+        let Some(pass) = self.gate.try_enter() else {
+            return Some(false);
+        };
+        let mut course = Course::new();
+        let sent = self.try_send(pass, known, &mut course, Some(bearer)).await;
+        let Some(shot) = sent.ok()? else {
+            return Some(false);
+        };
+        match self.settle(shot, |_| Ok(())) {
+            Outcome::Final(()) => Some(true),
+            Outcome::Unauthorized(_) => Some(false),
+            _ => None,
+        }
+    }
+
+    /// `None`: a hold began before it was this call's turn.
+    async fn try_send<'a>(
+        &'a self,
+        pass: Pass<'a>,
+        call: &Call,
+        course: &mut Course,
+        bearer: Option<Arc<Bearer>>,
+    ) -> Result<Option<Shot<'a>>, Why> {
+        let bearer = match bearer {
+            Some(bearer) => bearer,
+            None => self.tokens.current().await?,
+        };
+        let mut permit = self.permit().await?;
+        let pace = match call.kind {
+            Kind::Find | Kind::Read => &self.read_pace,
+            Kind::Write => &self.write_pace,
+        };
+        pace.turn().await;
+        if !pass.is_valid() {
+            return Ok(None);
+        }
+        if let Some(permit) = &mut permit {
+            permit.depart();
+        }
+        let departed = Instant::now();
+        let flight = self.tally.departs(call.kind, course.sent > 0, departed);
+        course.sent += 1;
+        let result = self.send(call, &bearer, course.sent).await;
+        if result.is_ok() {
+            flight.answered();
+        }
+        Ok(Some(Shot {
+            pass,
+            kind: call.kind,
+            sent: course.sent,
+            departed,
+            result,
+            bearer,
+        }))
+    }
+
+    async fn permit(&self) -> Result<Option<Permit<'_>>, Why> {
+        let Some(permits) = &self.permits else {
+            return Ok(None);
+        };
+        let waiting = |until: Option<Instant>| match until {
+            Some(until) if until > Instant::now() + LONG_WAIT => {
+                self.board
+                    .hold(Holder::Quota, "the quota is used up", until);
+            }
+            Some(_) => {}
+            None => self.board.free(Holder::Quota),
+        };
+        tokio::select! {
+            biased;
+            permit = permits.take(waiting) => Ok(Some(permit)),
+            () = self.stop.cancelled() => {
+                self.board.free(Holder::Quota);
+                Err(Why::cancelled())
+            }
+        }
+    }
+
+    async fn send(&self, call: &Call, bearer: &Bearer, attempt: u32) -> Result<Answer, Fault> {
+        let (request, correlation) = self.request(call, bearer)?;
+        let mut response = self
+            .http
+            .execute(request)
+            .await
+            .map_err(attempt::classify)?;
+        let status = response.status().as_u16();
+        let headers = response.headers();
+        let retry_after = read_retry_after(headers);
+        let elsewhere = attempt::text(headers, &LOCATION).and_then(host_of);
+        let content_type = attempt::text(headers, &CONTENT_TYPE).map(str::to_owned);
+        let expected = response.content_length().unwrap_or(0).min(64 * 1024);
+        let mut body = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
+        let read = attempt::read_body(&mut response, &mut body, LONGEST_BODY).await;
+        if let Err(mut fault) = read {
+            // These statuses say all that is needed: it was answered, and not processed.
+            if !matches!(status, 204 | 400 | 401 | 404 | 409 | 422 | 425 | 429) {
+                fault.status = Some(status);
+                return Err(fault);
+            }
+            body.clear();
+        }
+        Ok(Answer {
+            reply: Reply {
+                status,
+                body,
+                content_type,
+                attempts: attempt,
+                correlation,
+            },
+            retry_after,
+            elsewhere,
+        })
+    }
+
+    fn request(&self, call: &Call, bearer: &Bearer) -> Result<(Request, Option<String>), Fault> {
+        let unsendable = |text: String| Fault::new(WhyKind::Unsendable, text);
+        let url = call
+            .path
+            .url(&self.base, &self.base_path, &call.query)
+            .map_err(|error| unsendable(error.to_string()))?;
+        let method = match call.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Patch => reqwest::Method::PATCH,
+        };
+        let mut request = Request::new(method, url);
+        let headers = request.headers_mut();
+        headers.clone_from(&self.headers);
+        headers.insert(AUTHORIZATION, bearer.header.clone());
+        if let Some(name) = &self.request_id {
+            put_id(headers, name, &Uuid::new_v4().to_string())?;
+        }
+        let mut correlation = None;
+        if let Some(name) = &self.correlation {
+            let id = match (call.kind, &call.correlation) {
+                (Kind::Write, Some(noted)) => noted.clone(),
+                _ => Uuid::new_v4().to_string(),
+            };
+            put_id(headers, name, &id)?;
+            correlation = Some(id);
+        }
+        if let Some(body) = &call.body {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            *request.body_mut() = Some(body.clone().into());
+        }
+        Ok((request, correlation))
+    }
+
+    /// Tells all who should know what the attempt showed, and says what it means for the call.
+    pub(super) fn settle<T>(
+        &self,
+        shot: Shot<'_>,
+        parse: impl FnOnce(Reply) -> Result<T, Unreadable>,
+    ) -> Outcome<T> {
+        let (verdict, outcome) = match shot.result {
+            Err(fault) => from_fault(fault, shot.sent),
+            Ok(answer) => {
+                if answer.reply.status != 401 {
+                    self.tokens.accepted(&shot.bearer, shot.departed);
+                }
+                self.judge(answer, shot.kind, parse)
+            }
+        };
+        if matches!(verdict, Verdict::Refused { .. } | Verdict::Firewall) {
+            self.tally.throttled.fetch_add(1, Ordering::Relaxed);
+        }
+        if matches!(&outcome, Outcome::Unsendable(why) if why.kind == WhyKind::Unsendable) {
+            // Says nothing about the system; the pass is given back.
+            return outcome;
+        }
+        if shot.pass.report(&verdict) == Effect::SlowDown {
+            self.read_pace.slow();
+            if !Arc::ptr_eq(&self.read_pace, &self.write_pace) {
+                self.write_pace.slow();
+            }
+        }
+        outcome
+    }
+
+    fn judge<T>(
+        &self,
+        answer: Answer,
+        kind: Kind,
+        parse: impl FnOnce(Reply) -> Result<T, Unreadable>,
+    ) -> (Verdict, Outcome<T>) {
+        let Answer {
+            reply,
+            retry_after: wait,
+            elsewhere,
+        } = answer;
+        let status = reply.status;
+        let attempts = reply.attempts;
+        let why = |kind, text: String| Why {
+            kind,
+            text,
+            status: Some(status),
+            attempts,
+        };
+        let said = |text: &str| why(WhyKind::Status(status), format!("{status}: {text}"));
+        let failed = |why: Why| (Verdict::Failed(why.text.clone()), Outcome::Unclear(why));
+        match status {
+            429 => {
+                let refused = said("too many calls");
+                (Verdict::Refused { status, wait }, Outcome::Refused(refused))
+            }
+            403 if (self.is_firewall)(&reply) => (
+                Verdict::Firewall,
+                Outcome::Refused(said("a firewall blocks all calls")),
+            ),
+            401 => (Verdict::Good, Outcome::Unauthorized(reply)),
+            425 => (Verdict::Good, Outcome::TooEarly(said("too early"))),
+            408 => failed(said("the server waited too long for the call")),
+            503 if wait.is_some() => {
+                // Told to wait, but not that nothing was done.
+                let busy = said("the system is not available");
+                (Verdict::Refused { status, wait }, Outcome::Unclear(busy))
+            }
+            500..=599 => failed(said("the system failed")),
+            200..=299 if reply.is_html() => {
+                let text = "a web page came instead of the API's answer".to_owned();
+                failed(why(WhyKind::Unreadable, text))
+            }
+            200..=299 | 400..=499 => match parse(reply) {
+                Ok(parsed) => (Verdict::Good, Outcome::Final(parsed)),
+                // A write's answers are not parsed here.
+                Err(error) => {
+                    debug_assert!(kind != Kind::Write);
+                    failed(why(WhyKind::Unreadable, error.0))
+                }
+            },
+            _ => {
+                let place = elsewhere.map_or_else(String::new, |host| format!(" to {host}"));
+                let text = format!("{status}: redirected{place}, which is not followed");
+                failed(why(WhyKind::Unreadable, text))
+            }
+        }
+    }
+}
+
+fn from_fault<T>(fault: Fault, attempts: u32) -> (Verdict, Outcome<T>) {
+    let verdict = Verdict::Failed(fault.text.clone());
+    let why = Why {
+        kind: fault.kind,
+        text: fault.text,
+        status: fault.status,
+        attempts,
+    };
+    let outcome = match why.kind {
+        WhyKind::Connect => Outcome::NotConnected(why),
+        WhyKind::Tls | WhyKind::Unsendable => Outcome::Unsendable(why),
+        _ => Outcome::Unclear(why),
+    };
+    (verdict, outcome)
+}
+
+fn put_id(headers: &mut HeaderMap, name: &HeaderName, id: &str) -> Result<(), Fault> {
+    let value = HeaderValue::from_str(id).map_err(|_| {
+        Fault::new(
+            WhyKind::Unsendable,
+            format!("the value for {name} cannot be a header"),
+        )
+    })?;
+    headers.insert(name.clone(), value);
+    Ok(())
+}
+
+fn read_retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let wait = attempt::text(headers, &RETRY_AFTER)?;
+    retry::retry_after(wait, attempt::text(headers, &DATE), SystemTime::now())
+}
+
+/// The host alone: the rest of the address may hold IDs.
+fn host_of(location: &str) -> Option<String> {
+    let url = Url::parse(location).ok()?;
+    url.host_str().map(str::to_owned)
+}

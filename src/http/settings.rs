@@ -1,0 +1,374 @@
+//! What a user may set about calls, and how it is written: `6/s`, `2000/5m`, `15m`.
+
+use super::token_source::Token;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Everything that the HTTP station needs to be told.
+#[derive(Debug)]
+pub struct Settings {
+    /// Scheme, host and perhaps a path; no user, query or fragment.
+    pub base_url: String,
+    /// Allows `http:` to other machines than this one.
+    pub allow_http: bool,
+    /// Certificates to be trusted beside the operating system's (PEM).
+    pub ca_cert: Option<PathBuf>,
+    /// The longest that one call may take, connecting and the body included.
+    pub timeout: Duration,
+    /// How often a call is repeated that failed for a reason that passes.
+    pub retries: u32,
+    /// After so long without a success, calls end with [`super::WhyKind::GaveUp`].
+    pub give_up_after: Duration,
+    /// The limit of all calls, or of those that do not write where `write_rate` is set.
+    pub find_rate: Rate,
+    /// A limit of their own for writes.
+    pub write_rate: Option<Rate>,
+    /// So many calls in any window of so long, beside the rate.
+    pub quota: Option<Quota>,
+    /// Where calls are noted so that later runs on the same target count them.
+    pub quota_file: Option<PathBuf>,
+    /// Idle connections kept; as many as calls in flight.
+    pub max_connections: usize,
+    /// No HTTP/2: one lost connection then puts only one call in doubt.
+    pub http1_only: bool,
+    /// The credentials.
+    pub token: Token,
+}
+
+/// Why no client can be made: the settings, or the files they name.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The base URL (or token URL) is not one.
+    #[error("{what} is not a usable address: {why}")]
+    Url {
+        /// Which setting.
+        what: &'static str,
+        /// What is wrong, and what it should be like.
+        why: String,
+    },
+    /// Unencrypted, and not to this machine.
+    #[error("{what} is not encrypted (http:); use https:, or allow it with --allow-http")]
+    PlainHttp {
+        /// Which setting.
+        what: &'static str,
+    },
+    /// The file of certificates.
+    #[error("the certificates in {} cannot be used: {why}", path.display())]
+    Certificates {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The TLS library found nothing to trust.
+    #[error(
+        "no HTTPS client can be made: {0}; where the machine has no certificates, install the package ca-certificates or name a file with --ca-cert"
+    )]
+    Tls(String),
+    /// The token cannot be read, or is none.
+    #[error("{0}")]
+    Token(String),
+    /// A header that cannot be sent.
+    #[error("the value for the header {0} has characters that a header cannot hold")]
+    Header(&'static str),
+    /// The record of calls cannot be written.
+    #[error("the record of calls {} cannot be written", path.display())]
+    QuotaFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// A setting that is not written as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not {wanted}")]
+pub struct ParseError {
+    text: String,
+    wanted: &'static str,
+}
+
+impl ParseError {
+    fn new(text: &str, wanted: &'static str) -> Self {
+        Self {
+            text: text.to_owned(),
+            wanted,
+        }
+    }
+}
+
+/// A limit of calls per time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Rate {
+    /// As fast as answers come.
+    Unlimited,
+    /// So many a second; more than 0, at most a million.
+    PerSecond(f64),
+}
+
+impl Rate {
+    /// Calls a second, if there is a limit.
+    pub const fn per_second(self) -> Option<f64> {
+        match self {
+            Self::Unlimited => None,
+            Self::PerSecond(calls) => Some(calls),
+        }
+    }
+}
+
+const RATE: &str = "a rate; write it like 6/s, 300/m, 10000/h or unlimited";
+
+impl FromStr for Rate {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let wrong = || ParseError::new(text, RATE);
+        if text.trim().eq_ignore_ascii_case("unlimited") {
+            return Ok(Self::Unlimited);
+        }
+        let (calls, unit) = text.split_once('/').ok_or_else(wrong)?;
+        let calls = calls.trim();
+        // `f64` would also read `inf`, `nan` and `1e3`.
+        if !calls.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+            return Err(wrong());
+        }
+        let calls: f64 = calls.parse().map_err(|_| wrong())?;
+        let seconds = match unit.trim() {
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return Err(wrong()),
+        };
+        let rate = calls / seconds;
+        // Slower than a call a day is a mistake, faster than a million a second cannot be told from no limit.
+        if (1.0 / 86_400.0..=1e6).contains(&rate) {
+            Ok(Self::PerSecond(rate))
+        } else {
+            Err(wrong())
+        }
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Unlimited => f.write_str("unlimited"),
+            Self::PerSecond(calls) if calls.fract() == 0.0 => write!(f, "{calls}/s"),
+            Self::PerSecond(calls) if (calls * 60.0).fract().abs() < 1e-9 => {
+                write!(f, "{}/m", (calls * 60.0).round())
+            }
+            Self::PerSecond(calls) if ((calls * 3600.0).round() - calls * 3600.0).abs() < 1e-6 => {
+                write!(f, "{}/h", (calls * 3600.0).round())
+            }
+            Self::PerSecond(calls) => write!(f, "{calls}/s"),
+        }
+    }
+}
+
+/// So many calls in any window of so long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// At least 1.
+    pub calls: u32,
+    /// At least a millisecond.
+    pub window: Duration,
+}
+
+const QUOTA: &str = "a quota; write it like 2000/5m (calls in any such time) or unlimited";
+
+impl Quota {
+    /// As [`FromStr`], and `unlimited` or `none` for no quota.
+    pub fn parse_optional(text: &str) -> Result<Option<Self>, ParseError> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "unlimited" | "none" => Ok(None),
+            _ => text.parse().map(Some),
+        }
+    }
+}
+
+impl FromStr for Quota {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let wrong = || ParseError::new(text, QUOTA);
+        let (calls, window) = text.split_once('/').ok_or_else(wrong)?;
+        let calls = calls.trim().parse().map_err(|_| wrong())?;
+        let window = window.trim();
+        let window = match window {
+            "s" | "m" | "h" => format!("1{window}").parse::<Span>(),
+            _ => window.parse::<Span>(),
+        };
+        let window = window.map_err(|_| wrong())?.0;
+        if calls == 0
+            || window < Duration::from_millis(1)
+            || window > Duration::from_secs(7 * 86_400)
+        {
+            return Err(wrong());
+        }
+        Ok(Self { calls, window })
+    }
+}
+
+impl fmt::Display for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.calls, Span(self.window))
+    }
+}
+
+/// A duration as it is written: `30s`, `500ms`, `15m`, `1h30m`, `2d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(pub Duration);
+
+const SPAN: &str = "a duration; write it like 30s, 15m, 1h30m or 500ms";
+
+impl FromStr for Span {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let wrong = || ParseError::new(text, SPAN);
+        let mut rest = text.trim();
+        let mut total: u64 = 0;
+        let mut last = u64::MAX;
+        if rest.is_empty() {
+            return Err(wrong());
+        }
+        while !rest.is_empty() {
+            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+            let (number, tail) = rest.split_at(digits);
+            let letters = tail.bytes().take_while(u8::is_ascii_alphabetic).count();
+            let (unit, tail) = tail.split_at(letters);
+            let unit_ms: u64 = match unit {
+                "ms" => 1,
+                "s" => 1000,
+                "m" => 60_000,
+                "h" => 3_600_000,
+                "d" => 86_400_000,
+                _ => return Err(wrong()),
+            };
+            // `30m1h` and `1m1m` are slips of the pen.
+            if unit_ms >= last {
+                return Err(wrong());
+            }
+            last = unit_ms;
+            let number: u64 = number.parse().map_err(|_| wrong())?;
+            let ms = number.checked_mul(unit_ms).ok_or_else(wrong)?;
+            total = total.checked_add(ms).ok_or_else(wrong)?;
+            rest = tail;
+        }
+        // Timers cannot be set centuries ahead, and nobody means to.
+        if total > 366 * 86_400_000 {
+            return Err(wrong());
+        }
+        Ok(Self(Duration::from_millis(total)))
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut ms = self.0.as_millis();
+        if ms == 0 {
+            return f.write_str("0s");
+        }
+        for (unit, unit_ms) in [
+            ("d", 86_400_000),
+            ("h", 3_600_000),
+            ("m", 60_000),
+            ("s", 1000),
+            ("ms", 1),
+        ] {
+            if ms >= unit_ms {
+                write!(f, "{}{unit}", ms / unit_ms)?;
+                ms %= unit_ms;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_read_in_all_their_spellings() {
+        let rate = |text: &str| text.parse::<Rate>();
+        assert_eq!(rate("6/s"), Ok(Rate::PerSecond(6.0)));
+        assert_eq!(rate("2.5/s"), Ok(Rate::PerSecond(2.5)));
+        assert_eq!(rate("300/m"), Ok(Rate::PerSecond(5.0)));
+        assert_eq!(rate("7200/h"), Ok(Rate::PerSecond(2.0)));
+        assert_eq!(rate("Unlimited"), Ok(Rate::Unlimited));
+        for wrong in [
+            "",
+            "6",
+            "0/s",
+            "-1/s",
+            "inf/s",
+            "nan/s",
+            "1e3/s",
+            "6/x",
+            "6/",
+            "/s",
+            "./s",
+            "9999999/s",
+        ] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
+        for text in ["6/s", "2.5/s", "100/h", "unlimited"] {
+            let shown = rate(text).unwrap().to_string();
+            assert_eq!(rate(&shown), rate(text), "{shown}");
+        }
+    }
+
+    #[test]
+    fn quotas_are_calls_in_a_time() {
+        let five = Quota {
+            calls: 2000,
+            window: Duration::from_secs(300),
+        };
+        assert_eq!("2000/5m".parse(), Ok(five));
+        assert_eq!(five.to_string(), "2000/5m");
+        assert_eq!(
+            "10/s".parse::<Quota>().unwrap().window,
+            Duration::from_secs(1)
+        );
+        assert_eq!(Quota::parse_optional("unlimited"), Ok(None));
+        assert_eq!(Quota::parse_optional("none"), Ok(None));
+        for wrong in [
+            "0/5m", "2000", "x/5m", "2000/0s", "2000/5", "-1/5m", "9/9999d",
+        ] {
+            assert!(wrong.parse::<Quota>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn durations_are_read_and_shown() {
+        for (text, ms) in [
+            ("30s", 30_000),
+            ("15m", 900_000),
+            ("1h30m", 5_400_000),
+            ("500ms", 500),
+            ("0s", 0),
+        ] {
+            let span: Span = text.parse().unwrap();
+            assert_eq!(span.0, Duration::from_millis(ms));
+            assert_eq!(span.to_string(), text);
+        }
+        for wrong in [
+            "",
+            "30",
+            "s",
+            "1x",
+            "30m1h",
+            "1m1m",
+            "1.5h",
+            "99999999999999999999s",
+            "-1s",
+            "9999d",
+        ] {
+            assert!(wrong.parse::<Span>().is_err(), "{wrong}");
+        }
+    }
+}

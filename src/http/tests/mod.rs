@@ -1,0 +1,75 @@
+//! The client against a server on a real socket, which answers what a test tells it to, byte by byte.
+
+mod measure;
+mod reads;
+mod server;
+mod tokens;
+mod writes;
+
+use super::*;
+use server::Server;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+const SECRET: &str = "canary-5b1f0c";
+
+fn settings(server: &Server) -> Settings {
+    Settings {
+        base_url: server.url(),
+        allow_http: false,
+        ca_cert: None,
+        timeout: Duration::from_secs(2),
+        retries: 5,
+        give_up_after: Duration::from_secs(900),
+        find_rate: Rate::Unlimited,
+        write_rate: None,
+        quota: None,
+        quota_file: None,
+        max_connections: 64,
+        http1_only: true,
+        token: Token::Fixed(SecretString::from(SECRET)),
+    }
+}
+
+fn character() -> Character {
+    Character {
+        constant_headers: vec![("X-Api-Key", "key".to_owned())],
+        request_id_header: Some("X-Request-Id"),
+        correlation_header: Some("X-Correlation-Id"),
+        is_firewall: |reply| reply.body.starts_with(b"<html>"),
+    }
+}
+
+fn client(settings: Settings) -> Client {
+    Client::new(settings, character(), CancellationToken::new()).unwrap()
+}
+
+fn get(id: &str) -> Call {
+    Call {
+        method: Method::Get,
+        path: Path::new("/api/customers").segment(id).unwrap(),
+        query: Vec::new(),
+        body: None,
+        kind: Kind::Read,
+        correlation: None,
+    }
+}
+
+fn patch(id: &str) -> Call {
+    Call {
+        method: Method::Patch,
+        path: Path::new("/api/customers").segment(id).unwrap(),
+        query: Vec::new(),
+        body: Some(b"{\"accountId\":\"B\"}".to_vec()),
+        kind: Kind::Write,
+        correlation: Some("intent-1".to_owned()),
+    }
+}
+
+/// Takes a JSON object from a 200, and the status of anything else.
+fn parse(reply: &Reply) -> Result<u16, Unreadable> {
+    if reply.is_success() {
+        reply.json::<serde_json::Map<String, serde_json::Value>>()?;
+    }
+    Ok(reply.status)
+}

@@ -1,0 +1,165 @@
+//! Writes: at most one request reaches the server, and what is not known is said to be in doubt.
+
+use super::server::{Act, Fault, Server, json, ok, with};
+use super::*;
+use tokio::net::TcpListener;
+
+#[tokio::test]
+async fn what_may_have_been_processed_is_in_doubt_and_not_sent_again() {
+    let faults: [(&str, Fault, WhyKind); 14] = [
+        ("408", || json(408, ""), WhyKind::Status(408)),
+        ("500", || json(500, ""), WhyKind::Status(500)),
+        ("502", || json(502, ""), WhyKind::Status(502)),
+        ("503", || json(503, ""), WhyKind::Status(503)),
+        (
+            "503 with a wait",
+            || with(503, "Retry-After: 1\r\n", ""),
+            WhyKind::Status(503),
+        ),
+        ("504", || json(504, ""), WhyKind::Status(504)),
+        (
+            "302",
+            || with(302, "Location: http://h/x\r\n", ""),
+            WhyKind::Unreadable,
+        ),
+        ("reset", || Act::RawThenReset(String::new()), WhyKind::Reset),
+        (
+            "closed",
+            || Act::RawThenClose(String::new()),
+            WhyKind::Reset,
+        ),
+        (
+            "half a head",
+            || Act::RawThenReset("HTTP/1.1 20".to_owned()),
+            WhyKind::Reset,
+        ),
+        (
+            "half a body",
+            || Act::RawThenClose("HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n{".to_owned()),
+            WhyKind::Reset,
+        ),
+        ("hang", || Act::Hang, WhyKind::Timeout),
+        ("drip", || Act::Drip, WhyKind::Timeout),
+        (
+            "page",
+            || with(200, "Content-Type: text/html\r\n", "<p>"),
+            WhyKind::Unreadable,
+        ),
+    ];
+    for (name, fault, kind) in faults {
+        let server = Server::start(move |_| fault()).await;
+        let mut settings = settings(&server);
+        settings.timeout = Duration::from_millis(600);
+        match client(settings).write(&patch("7")).await {
+            Sent::InDoubt(why) => assert_eq!((why.kind, why.attempts), (kind, 1), "{name}"),
+            other => panic!("{name}: {other:?}"),
+        }
+        assert_eq!(server.count(), 1, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_certainly_not_processed_may_be_sent_again_by_the_caller() {
+    let faults: [Fault; 3] = [
+        || with(429, "Retry-After: 0\r\n", ""),
+        || json(425, ""),
+        || with(403, "", "<html>blocked"),
+    ];
+    for fault in faults {
+        let server = Server::start(move |_| fault()).await;
+        let sent = client(settings(&server)).write(&patch("7")).await;
+        assert!(matches!(sent, Sent::Again(_)), "{sent:?}");
+        assert_eq!(server.count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn answers_come_back_as_they_are() {
+    for status in [200_u16, 201, 204, 400, 401, 403, 404, 409, 422] {
+        let server = Server::start(move |_| json(status, "")).await;
+        match client(settings(&server)).write(&patch("7")).await {
+            Sent::Reply(reply) => assert_eq!((reply.status, reply.attempts), (status, 1)),
+            other => panic!("{status}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_holds_the_next_call() {
+    let server = Server::start(|seen| match seen.number {
+        0 => with(429, "Retry-After: 1\r\n", ""),
+        _ => ok(),
+    })
+    .await;
+    let client = client(settings(&server));
+    assert!(matches!(client.write(&patch("7")).await, Sent::Again(_)));
+    assert!(matches!(client.write(&patch("7")).await, Sent::Reply(_)));
+    let seen = server.seen();
+    assert!(seen[1].at - seen[0].at >= Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn the_noted_correlation_id_is_sent_and_the_body_as_given() {
+    let server = Server::start(|_| ok()).await;
+    let client = client(settings(&server));
+    for _ in 0..2 {
+        let sent = client.write(&patch("7")).await;
+        assert!(
+            matches!(sent, Sent::Reply(reply) if reply.correlation.as_deref() == Some("intent-1"))
+        );
+    }
+    let seen = server.seen();
+    assert_eq!(seen[0].line, "PATCH /root/api/customers/7");
+    assert_eq!(seen[0].body, "{\"accountId\":\"B\"}");
+    assert_eq!(seen[0].header("content-type"), Some("application/json"));
+    assert!(
+        seen.iter()
+            .all(|s| s.header("x-correlation-id") == Some("intent-1"))
+    );
+    assert_ne!(
+        seen[0].header("x-request-id"),
+        seen[1].header("x-request-id")
+    );
+}
+
+#[tokio::test]
+async fn a_connection_that_cannot_be_made_is_tried_again_and_then_not_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = Server::on(listener, |_| ok());
+    let mut settings = settings(&server);
+    settings.retries = 2;
+    drop(server);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    match client(settings).write(&patch("7")).await {
+        Sent::NotSent(why) => {
+            assert_eq!((why.kind, why.attempts), (WhyKind::Connect, 3));
+            assert!(why.text.contains("refused"), "{why}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_tls_is_not_waited_for() {
+    let server = Server::start(|_| ok()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut settings = settings(&server);
+    settings.base_url = format!("https://{}", listener.local_addr().unwrap());
+    let client = client(settings);
+    let call = patch("7");
+    let (sent, ()) = tokio::join!(client.write(&call), async {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut hello = [0; 16];
+        stream.read_exact(&mut hello).await.unwrap();
+        stream
+            .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            .await
+            .unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    });
+    assert!(
+        matches!(&sent, Sent::NotSent(why) if why.kind == WhyKind::Tls),
+        "{sent:?}"
+    );
+}

@@ -1,0 +1,375 @@
+//! The credentials: where they come from, how long they live, and what a 401 means.
+//!
+//! One renewal serves all workers, and a token that was renewed meanwhile is taken instead of renewing again. A 401
+//! can mean two things: the token has expired, or this customer is not for this token. The first 401 renews. Where
+//! the new token is refused as well, such customers exist here, and from then on a 401 renews only if a call that
+//! has been accepted before is now refused too: a thousand foreign customers do not cost a thousand tokens.
+
+use reqwest::header::HeaderValue;
+use secrecy::SecretString;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::call::{Why, WhyKind};
+use super::health::{Board, Holder};
+use super::oauth::TokenEndpoint;
+use super::retry::full_jitter;
+use super::settings::SetupError;
+use super::token_source::{OAuth2, Token, bearer_header, read_file, run};
+
+/// A token is renewed this long before its end.
+const MARGIN: Duration = Duration::from_secs(30);
+/// Where renewing early fails while the token still lives, the next try is not sooner than this.
+const NEXT_EARLY_TRY: Duration = Duration::from_secs(5);
+/// A command that gave the same token again is not run again sooner than this.
+const SAME_AGAIN: Duration = Duration::from_secs(5);
+/// A file or a command that fails may be in the middle of being renewed.
+const LOCAL_TRIES: u32 = 3;
+/// Whoever asks for a token this soon after a refusal gets the same answer, without anybody being asked again.
+const REFUSAL_HOLDS: Duration = Duration::from_secs(30);
+
+/// A token as it came, with its lifetime where that is known.
+pub(super) struct Fetched {
+    pub(super) token: SecretString,
+    pub(super) life: Option<Duration>,
+}
+
+/// Why there is no token.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// Asking again may help.
+    Later(String),
+    /// It will not.
+    Final(String),
+}
+
+/// A token in use.
+#[derive(Debug)]
+pub(super) struct Bearer {
+    pub(super) header: HeaderValue,
+    generation: u64,
+    life: Option<Life>,
+    /// A call with it was accepted.
+    accepted: AtomicBool,
+    /// When the latest call departed of which that is known, in microseconds since the tokens' epoch.
+    alive_at: AtomicU64,
+}
+
+/// A lifetime on two clocks: the monotonic one stands still while the machine is suspended, the wall clock may be
+/// set. The older reading holds.
+#[derive(Debug)]
+struct Life {
+    born: Instant,
+    born_wall: SystemTime,
+    lasts: Duration,
+}
+
+impl Life {
+    fn age(&self) -> Duration {
+        let wall = self.born_wall.elapsed().unwrap_or_default();
+        self.born.elapsed().max(wall)
+    }
+
+    fn is_due(&self) -> bool {
+        self.age() + MARGIN.min(self.lasts / 2) >= self.lasts
+    }
+
+    fn is_over(&self) -> bool {
+        self.age() >= self.lasts
+    }
+}
+
+impl Bearer {
+    fn is_due(&self) -> bool {
+        self.life.as_ref().is_some_and(Life::is_due)
+    }
+
+    fn is_over(&self) -> bool {
+        self.life.as_ref().is_some_and(Life::is_over)
+    }
+}
+
+/// What to do about a 401.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AfterRefusal {
+    /// There is a new token: it is worth sending again.
+    SendAgain,
+    /// The token is good, or there is no other: the answer stands.
+    Final,
+}
+
+#[derive(Debug)]
+enum Source {
+    Fixed,
+    File(PathBuf),
+    Command(Vec<String>),
+    Endpoint(Box<TokenEndpoint>),
+}
+
+/// The token of one target, shared by all workers.
+#[derive(Debug)]
+pub(super) struct Tokens {
+    source: Source,
+    epoch: Instant,
+    current: RwLock<Option<Arc<Bearer>>>,
+    renewing: tokio::sync::Mutex<Renewing>,
+    /// Customers exist that are refused with a good token.
+    foreign_customers: AtomicBool,
+    renewals: AtomicU64,
+    give_up_after: Duration,
+    board: Arc<Board>,
+    stop: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct Renewing {
+    refused: Option<(Why, Instant)>,
+    not_before: Option<Instant>,
+}
+
+impl Tokens {
+    pub(super) fn new(
+        token: Token,
+        endpoint: impl FnOnce(OAuth2) -> Result<TokenEndpoint, SetupError>,
+        give_up_after: Duration,
+        board: Arc<Board>,
+        stop: CancellationToken,
+    ) -> Result<Self, SetupError> {
+        let (source, first) = match token {
+            Token::Fixed(token) => (Source::Fixed, Some(token)),
+            Token::File(path) => {
+                let token = read_file(&path).map_err(SetupError::Token)?;
+                (Source::File(path), Some(token))
+            }
+            Token::Command(words) if words.is_empty() => {
+                return Err(SetupError::Token("the token command is empty".to_owned()));
+            }
+            Token::Command(words) => (Source::Command(words), None),
+            Token::OAuth2(settings) => (Source::Endpoint(Box::new(endpoint(settings)?)), None),
+        };
+        let tokens = Self {
+            source,
+            epoch: Instant::now(),
+            current: RwLock::default(),
+            renewing: tokio::sync::Mutex::default(),
+            foreign_customers: AtomicBool::new(false),
+            renewals: AtomicU64::new(0),
+            give_up_after,
+            board,
+            stop,
+        };
+        if let Some(token) = first {
+            tokens
+                .install(&Fetched { token, life: None })
+                .map_err(SetupError::Token)?;
+        }
+        Ok(tokens)
+    }
+
+    /// Tokens got after the first.
+    pub(super) fn renewals(&self) -> u64 {
+        self.renewals.load(Ordering::Relaxed)
+    }
+
+    /// The token to send; gets or renews it where that is due.
+    pub(super) async fn current(&self) -> Result<Arc<Bearer>, Why> {
+        if let Some(bearer) = self.cached()
+            && !bearer.is_due()
+        {
+            return Ok(bearer);
+        }
+        let mut renewing = self.renewing.lock().await;
+        let Some(old) = self.cached() else {
+            return self.renew(&mut renewing, true).await;
+        };
+        if !old.is_due() {
+            return Ok(old);
+        }
+        if old.is_over() {
+            return self.renew(&mut renewing, true).await;
+        }
+        // Early: nothing is lost if it fails, the old one still lives.
+        if renewing.not_before.is_some_and(|at| Instant::now() < at) {
+            return Ok(old);
+        }
+        renewing.not_before = Some(Instant::now() + NEXT_EARLY_TRY);
+        Ok(self.renew(&mut renewing, false).await.unwrap_or(old))
+    }
+
+    /// A call that departed then with this token was accepted.
+    pub(super) fn accepted(&self, bearer: &Bearer, departed: Instant) {
+        if !bearer.accepted.load(Ordering::Relaxed) {
+            bearer.accepted.store(true, Ordering::Relaxed);
+        }
+        let at = super::health::micros(departed - self.epoch);
+        bearer.alive_at.fetch_max(at, Ordering::Relaxed);
+    }
+
+    /// A call with this token got a 401 just now. `still_good` asks whether a call that was accepted before still is,
+    /// with the same token; `None`: that could not be found out.
+    pub(super) async fn refused<F>(
+        &self,
+        bearer: &Arc<Bearer>,
+        still_good: impl FnOnce(Arc<Bearer>) -> F,
+    ) -> AfterRefusal
+    where
+        F: Future<Output = Option<bool>>,
+    {
+        let arrived = super::health::micros(self.epoch.elapsed());
+        if matches!(self.source, Source::Fixed) {
+            return AfterRefusal::Final;
+        }
+        let mut renewing = self.renewing.lock().await;
+        if self
+            .cached()
+            .is_some_and(|now| now.generation > bearer.generation)
+        {
+            return AfterRefusal::SendAgain;
+        }
+        if bearer.alive_at.load(Ordering::Relaxed) > arrived {
+            return AfterRefusal::Final;
+        }
+        let fresh = bearer.generation > 1 && !bearer.accepted.load(Ordering::Relaxed);
+        if fresh {
+            return AfterRefusal::Final;
+        }
+        if self.foreign_customers.load(Ordering::Relaxed) {
+            match still_good(bearer.clone()).await {
+                Some(false) => {}
+                // Reading a file costs nothing.
+                None if matches!(self.source, Source::File(_)) => {}
+                Some(true) | None => return AfterRefusal::Final,
+            }
+        }
+        if renewing.not_before.is_some_and(|at| Instant::now() < at) {
+            return AfterRefusal::Final;
+        }
+        let before = bearer.header.clone();
+        match self.renew(&mut renewing, true).await {
+            Ok(new) if new.header != before => AfterRefusal::SendAgain,
+            Ok(_) => {
+                // Whoever keeps it thinks it is good; from here on, 401s are looked into first.
+                self.renewal_was_futile();
+                if matches!(self.source, Source::Command(_)) {
+                    renewing.not_before = Some(Instant::now() + SAME_AGAIN);
+                }
+                AfterRefusal::Final
+            }
+            // The next call will hear why.
+            Err(_) => AfterRefusal::Final,
+        }
+    }
+
+    /// A call was refused with the old token and with the new one.
+    pub(super) fn renewal_was_futile(&self) {
+        self.foreign_customers.store(true, Ordering::Relaxed);
+    }
+
+    fn cached(&self) -> Option<Arc<Bearer>> {
+        self.current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Gets a token. `patiently`: waits out what passes, until giving up.
+    async fn renew(&self, renewing: &mut Renewing, patiently: bool) -> Result<Arc<Bearer>, Why> {
+        if let Some((why, at)) = &renewing.refused
+            && at.elapsed() < REFUSAL_HOLDS
+        {
+            return Err(why.clone());
+        }
+        let begun = Instant::now();
+        let mut failures = 0;
+        let result = loop {
+            let refusal = match self.fetch().await {
+                Ok(fetched) => match self.install(&fetched) {
+                    Ok(bearer) => break Ok(bearer),
+                    Err(text) => Refusal::Final(text),
+                },
+                Err(refusal) => refusal,
+            };
+            let text = match refusal {
+                Refusal::Final(text) => break Err(Why::new(WhyKind::TokenRefused, text)),
+                Refusal::Later(text) => text,
+            };
+            failures += 1;
+            if !matches!(self.source, Source::Endpoint(_)) && failures >= LOCAL_TRIES {
+                break Err(Why::new(WhyKind::TokenRefused, text));
+            }
+            if begun.elapsed() >= self.give_up_after {
+                break Err(Why::new(WhyKind::GaveUp, text));
+            }
+            if !patiently {
+                return Err(Why::new(WhyKind::TokenRefused, text));
+            }
+            let wait = full_jitter(
+                Duration::from_secs(1),
+                Duration::from_secs(30),
+                failures - 1,
+            )
+            .max(Duration::from_millis(200));
+            self.board.hold(
+                Holder::Token,
+                format!("no token: {text}"),
+                Instant::now() + wait,
+            );
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => {
+                    break Err(Why::cancelled());
+                }
+                () = sleep(wait) => {}
+            }
+        };
+        self.board.free(Holder::Token);
+        match &result {
+            Ok(_) => *renewing = Renewing::default(),
+            Err(why) => renewing.refused = Some((why.clone(), Instant::now())),
+        }
+        result
+    }
+
+    async fn fetch(&self) -> Result<Fetched, Refusal> {
+        let without_life = |token| Fetched { token, life: None };
+        match &self.source {
+            Source::Fixed => Err(Refusal::Final("the token given is refused".to_owned())),
+            Source::File(path) => read_file(path).map(without_life).map_err(Refusal::Later),
+            Source::Command(words) => run(words).await.map(without_life).map_err(Refusal::Later),
+            Source::Endpoint(endpoint) => endpoint.fetch().await,
+        }
+    }
+
+    /// Makes it the current one. The same token again stays the token it was.
+    fn install(&self, fetched: &Fetched) -> Result<Arc<Bearer>, String> {
+        let header = bearer_header(&fetched.token)?;
+        let old = self.cached();
+        if let Some(old) = &old
+            && old.header == header
+            && fetched.life.is_none()
+        {
+            return Ok(old.clone());
+        }
+        let generation = old.map_or(0, |old| old.generation) + 1;
+        if generation > 1 {
+            self.renewals.fetch_add(1, Ordering::Relaxed);
+        }
+        let bearer = Arc::new(Bearer {
+            header,
+            generation,
+            life: fetched.life.map(|lasts| Life {
+                born: Instant::now(),
+                born_wall: SystemTime::now(),
+                lasts,
+            }),
+            accepted: AtomicBool::new(false),
+            alive_at: AtomicU64::new(0),
+        });
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(bearer.clone());
+        Ok(bearer)
+    }
+}

@@ -1,0 +1,242 @@
+//! What can go wrong with the record of a run, each with the path and what to do about it.
+
+use rusqlite::ErrorCode;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Why the record of a run could not be made, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// There is no room left on the disk.
+    #[error(
+        "the disk is full: {} could not be written. Make room there, then `idshift resume`",
+        path.display()
+    )]
+    Full {
+        /// The file that was written.
+        path: PathBuf,
+    },
+    /// The file or its folder cannot be written to.
+    #[error(
+        "{} is read-only. Make the file and its folder writable for this user, or choose another `--runs-dir`",
+        path.display()
+    )]
+    ReadOnly {
+        /// The file that was written.
+        path: PathBuf,
+    },
+    /// The disk reported an error while the ledger was written or read.
+    #[error(
+        "the disk failed under {}: {source}. Look at the disk and its room, then `idshift resume`",
+        path.display()
+    )]
+    Disk {
+        /// The ledger.
+        path: PathBuf,
+        /// SQLite's word.
+        source: rusqlite::Error,
+    },
+    /// The record contradicts itself.
+    #[error(
+        "the ledger {} is damaged: {what}. It was left as it is, and nothing was sent. Restore the run's folder from a copy, \
+         or start a new run from {}: lines that are done already will come out as unchanged",
+        path.display(),
+        path.with_file_name("input.csv").display()
+    )]
+    Damaged {
+        /// The ledger.
+        path: PathBuf,
+        /// What does not fit.
+        what: String,
+    },
+    /// A file of another program, or of another kind.
+    #[error(
+        "{} is not a ledger of idshift ({what}). It was left as it is; name the run's own folder",
+        path.display()
+    )]
+    NotALedger {
+        /// The file.
+        path: PathBuf,
+        /// How that shows.
+        what: String,
+    },
+    /// The ledger in this folder belongs to another run.
+    #[error(
+        "{} is the ledger of run {found}, not of the run whose folder it lies in. Put it back into {found}'s folder",
+        path.display()
+    )]
+    OtherRun {
+        /// The ledger.
+        path: PathBuf,
+        /// The run that it belongs to.
+        found: String,
+    },
+    /// Made by a newer version.
+    #[error(
+        "{} was written by a newer idshift (its format is {found}, this program knows {known}). Use that version",
+        path.display()
+    )]
+    Newer {
+        /// The ledger.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// The newest format that this program knows.
+        known: i64,
+    },
+    /// No such file.
+    #[error("there is no ledger at {}. `idshift runs` lists the runs", path.display())]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The folder is a symbolic link.
+    #[error(
+        "{} is a symbolic link: somebody could turn people's data elsewhere. Name the folder itself",
+        path.display()
+    )]
+    Symlink {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Others may write into the folder.
+    #[error(
+        "others may write into {} (mode {mode:04o}). Take that away with `chmod go-w`, or choose another `--runs-dir`",
+        path.display()
+    )]
+    Writable {
+        /// The folder.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// A network file system, on which SQLite cannot share memory and locks are not reliable.
+    #[error(
+        "{} lies on a network file system ({kind}), where the ledger cannot be kept safely. Choose a `--runs-dir` on a local disk",
+        path.display()
+    )]
+    NetworkDisk {
+        /// The folder.
+        path: PathBuf,
+        /// The file system's name.
+        kind: String,
+    },
+    /// The run exists already.
+    #[error("{} exists already. Start again: the next run gets another ID", path.display())]
+    Exists {
+        /// The folder or file.
+        path: PathBuf,
+    },
+    /// No run fits.
+    #[error("no {wanted} in {}. `idshift runs` lists them", runs_dir.display())]
+    NoRun {
+        /// Where it was looked for.
+        runs_dir: PathBuf,
+        /// What was looked for, in words.
+        wanted: String,
+    },
+    /// Several runs fit.
+    #[error("`{prefix}` fits several runs: {}. Name more of it", found.join(", "))]
+    ManyRuns {
+        /// What was given.
+        prefix: String,
+        /// The runs that fit.
+        found: Vec<String>,
+    },
+    /// A text that cannot be the ID of a run.
+    #[error("`{0}` is not the ID of a run; one looks like 20261120-223015-k3f9")]
+    BadRunId(String),
+    /// Another process works on the same target or run.
+    #[error(
+        "run {} holds this target: process {} on {} is at work (lock {}). Wait for it, or end it",
+        holder.run, holder.pid, holder.host, path.display()
+    )]
+    Held {
+        /// Who holds it.
+        holder: super::Holder,
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// The journal was closed, or an earlier commit failed: nothing is accepted any more.
+    #[error("{0}")]
+    Journal(Arc<LedgerError>),
+    /// The journal was closed in order.
+    #[error("the journal of this run is closed already")]
+    Closed,
+    /// The operating system refused something.
+    #[error("{} could not be {doing}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was tried: `read`, `written`, …
+        doing: &'static str,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// SQLite refused something for another reason.
+    #[error("the ledger {} could not be used: {source}", path.display())]
+    Sqlite {
+        /// The ledger.
+        path: PathBuf,
+        /// SQLite's word.
+        source: rusqlite::Error,
+    },
+}
+
+impl LedgerError {
+    /// Names what the operating system refused.
+    pub(super) fn io(path: &Path, doing: &'static str, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge => Self::Full { path },
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path },
+            _ => Self::Io {
+                path,
+                doing,
+                source,
+            },
+        }
+    }
+
+    /// Names what SQLite refused.
+    pub(super) fn sqlite(path: &Path, source: rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        let what = source.to_string();
+        match source.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full { path },
+            // The shared memory beside the log could not grow: that is a full disk, too.
+            Some(ErrorCode::SystemIoFailure)
+                if source.sqlite_error().is_some_and(|error| {
+                    error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+                }) =>
+            {
+                Self::Full { path }
+            }
+            Some(ErrorCode::SystemIoFailure) => Self::Disk { path, source },
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly { path },
+            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, what },
+            Some(ErrorCode::NotADatabase) => Self::NotALedger { path, what },
+            _ if matches!(source, rusqlite::Error::FromSqlConversionFailure(..))
+                || matches!(source, rusqlite::Error::InvalidColumnType(..))
+                || matches!(source, rusqlite::Error::IntegralValueOutOfRange(..))
+                || matches!(source, rusqlite::Error::Utf8Error(..))
+                // Our SQL is constant: what it names is missing from the file.
+                || matches!(source, rusqlite::Error::SqlInputError { .. }) =>
+            {
+                Self::Damaged { path, what }
+            }
+            _ => Self::Sqlite { path, source },
+        }
+    }
+
+    /// The failure behind [`LedgerError::Journal`], or this one.
+    pub fn root(&self) -> &Self {
+        match self {
+            Self::Journal(inner) => inner.root(),
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Locks that the kernel frees when their holder dies, however it dies: a file that merely exists proves nothing.
+
+use super::{LedgerError, private};
+use sha2::{Digest, Sha256};
+use std::env;
+use std::fs::{self, File, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// Who holds a lock, as it wrote into the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Holder {
+    /// Its run.
+    pub run: String,
+    /// Its process.
+    pub pid: u32,
+    /// Its machine.
+    pub host: String,
+}
+
+impl Holder {
+    fn read(file: &mut File) -> Self {
+        let mut text = String::new();
+        // Whoever holds it may be writing its name at this very moment; that it is held is true all the same.
+        let _ = file.take(1000).read_to_string(&mut text);
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+}
+
+/// This machine's name, for the message to whoever comes second.
+pub(super) fn host() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname")
+        .or_else(|_| fs::read_to_string("/etc/hostname"))
+        .or_else(|_| env::var("HOSTNAME"))
+        .unwrap_or_default();
+    let name: String = name.trim().chars().filter(char::is_ascii_graphic).collect();
+    if name.is_empty() {
+        "localhost".to_owned()
+    } else {
+        name
+    }
+}
+
+/// Opens and locks the file and writes into it who we are.
+fn hold(path: &Path, run: &str) -> Result<File, LedgerError> {
+    if fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_symlink()) {
+        return Err(LedgerError::Symlink {
+            path: path.to_owned(),
+        });
+    }
+    let failed = |source| LedgerError::io(path, "opened", source);
+    let mut file = private::open_private(path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(LedgerError::Held {
+                holder: Holder::read(&mut file),
+                path: path.to_owned(),
+            });
+        }
+        Err(TryLockError::Error(source)) => return Err(LedgerError::io(path, "locked", source)),
+    }
+    let holder = Holder {
+        run: run.to_owned(),
+        pid: std::process::id(),
+        host: host(),
+    };
+    let text = serde_json::to_string(&holder).unwrap_or_default();
+    let mut note = || {
+        file.set_len(0)?;
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(text.as_bytes())
+    };
+    note().map_err(|source| LedgerError::io(path, "written", source))?;
+    Ok(file)
+}
+
+/// One run at a time for a target (system, base URL and tenant): held while this value lives.
+#[derive(Debug)]
+pub struct TargetLock {
+    file: File,
+    path: PathBuf,
+}
+
+impl TargetLock {
+    /// Takes the lock of a target, or says who has it ([`LedgerError::Held`]).
+    ///
+    /// The lock lies in the user's state folder, so that runs kept in different folders exclude each other
+    /// too; where there is none that can be written, in the folder of the runs. It does not reach another
+    /// machine.
+    pub fn acquire(target: &str, runs_dir: &Path, run: &str) -> Result<Self, LedgerError> {
+        let beside = runs_dir.join(".targets");
+        let Some(state) = state_dir() else {
+            return Self::acquire_in(&beside, target, run);
+        };
+        match Self::acquire_in(&state, target, run) {
+            Err(LedgerError::Io { .. } | LedgerError::ReadOnly { .. }) => {
+                Self::acquire_in(&beside, target, run)
+            }
+            result => result,
+        }
+    }
+
+    fn acquire_in(folder: &Path, target: &str, run: &str) -> Result<Self, LedgerError> {
+        private::create_folder(folder, true)
+            .map_err(|source| LedgerError::io(folder, "made", source))?;
+        private::check_folder(folder)?;
+        let digest = Sha256::digest(target.as_bytes());
+        let number = digest
+            .iter()
+            .take(8)
+            .fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
+        let path = folder.join(format!("{number:016x}.lock"));
+        let file = hold(&path, run)?;
+        Ok(Self { file, path })
+    }
+
+    /// Where calls on this target are noted, for quotas that outlive a run.
+    pub fn quota_file(&self) -> PathBuf {
+        self.path.with_extension("calls")
+    }
+}
+
+fn state_dir() -> Option<PathBuf> {
+    let absolute = |name: &str| {
+        env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    absolute("XDG_STATE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+        .map(|state| state.join("idshift/targets"))
+}
+
+impl Drop for TargetLock {
+    fn drop(&mut self) {
+        // Only for the looks: the kernel frees the lock with the file.
+        let _ = self.file.set_len(0);
+    }
+}
+
+/// One process at a time writes to a run's ledger.
+pub(super) struct RunLock {
+    _file: File,
+}
+
+impl RunLock {
+    pub(super) fn acquire(path: &Path, run: &str) -> Result<Self, LedgerError> {
+        // Whoever only looks if the run is alive holds the lock for two system calls.
+        for _ in 0..100 {
+            if let Ok(file) = hold(path, run) {
+                return Ok(Self { _file: file });
+            }
+            std::thread::yield_now();
+        }
+        hold(path, run).map(|file| Self { _file: file })
+    }
+
+    /// Whether a living process holds it.
+    pub(super) fn is_held(path: &Path) -> bool {
+        File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_holder_is_told_who_the_first_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("targets");
+        let first = "20261120-223015-k3f9";
+        let held = TargetLock::acquire_in(&folder, "plume https://x", first).unwrap();
+        let second = "20261120-223016-aaaa";
+        let error = TargetLock::acquire_in(&folder, "plume https://x", second).unwrap_err();
+        let text = error.to_string();
+        let LedgerError::Held { holder, .. } = error else {
+            panic!("{text}")
+        };
+        assert_eq!(holder.run, first);
+        assert_eq!(holder.pid, std::process::id());
+        assert_eq!(holder.host, host());
+        assert!(text.contains(first), "{text}");
+        TargetLock::acquire_in(&folder, "plume https://y", second).expect("another target is free");
+        drop(held);
+        TargetLock::acquire_in(&folder, "plume https://x", second).expect("it is free again");
+    }
+
+    /// Not a test of its own: the process that `a_killed_holder_does_not_block` kills.
+    #[test]
+    fn child_that_holds_the_lock() {
+        let Some(folder) = env::var_os("IDSHIFT_TEST_LOCK") else {
+            return;
+        };
+        let run = "20261120-223015-k3f9";
+        let _held = TargetLock::acquire_in(Path::new(&folder), "plume https://x", run).unwrap();
+        println!("held");
+        let _ = std::io::stdin().read(&mut [0]);
+    }
+
+    #[test]
+    fn a_killed_holder_does_not_block() {
+        use std::io::{BufRead, BufReader};
+        use std::process::{Command, Stdio};
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("targets");
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "--nocapture",
+                "ledger::lock::tests::child_that_holds_the_lock",
+            ])
+            .env("IDSHIFT_TEST_LOCK", &folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = BufReader::new(child.stdout.take().unwrap());
+        assert!(said.lines().any(|line| line.unwrap().contains("held")));
+        let run = "20261120-223016-aaaa";
+        let acquire = || TargetLock::acquire_in(&folder, "plume https://x", run);
+        match acquire() {
+            Err(LedgerError::Held { holder, .. }) => {
+                assert_eq!(holder.pid, child.id());
+            }
+            other => panic!("{other:?}"),
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        acquire().expect("the kernel freed it");
+    }
+}

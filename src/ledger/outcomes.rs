@@ -1,0 +1,163 @@
+//! What became of the lines: counted, as a set, or one by one in the order of the file.
+//!
+//! Pages are read one at a time and closed again, so that a reader never keeps the log from being checkpointed
+//! while a run is under way, and memory stays flat.
+
+use super::outcome_row;
+use super::{Ledger, LedgerError, LineSet};
+use crate::domain::{Line, Outcome, Status};
+use std::vec;
+
+/// Outcomes of one page.
+const PAGE: u32 = 2_000;
+
+/// How many lines ended with a status, and the first of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// Status and reason.
+    pub status: Status,
+    /// How many lines.
+    pub lines: u64,
+    /// The lowest of them.
+    pub first_line: Line,
+}
+
+impl Ledger {
+    /// The lines that need no further work: changed, unchanged or failed for good.
+    /// A line that would be changed, was skipped or is in doubt is not done.
+    pub fn done(&self) -> Result<LineSet, LedgerError> {
+        self.line_set(
+            "SELECT line FROM outcomes WHERE status IN ('changed', 'unchanged', 'failed')",
+        )
+    }
+
+    /// The lines that a plan would change.
+    pub fn planned(&self) -> Result<LineSet, LedgerError> {
+        self.line_set("SELECT line FROM outcomes WHERE status = 'would_change'")
+    }
+
+    pub(super) fn line_set(&self, sql: &str) -> Result<LineSet, LedgerError> {
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            let lines = statement.query_map((), |row| row.get::<_, Line>(0))?;
+            lines.collect()
+        })
+    }
+
+    /// How many lines ended with which status, in the order of [`Status::ALL`].
+    pub fn counts(&self) -> Result<Vec<Counted>, LedgerError> {
+        let sql =
+            "SELECT status, reason, count(*), min(line) FROM outcomes GROUP BY status, reason";
+        let found = self.with(|connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map((), |row| {
+                let name: String = row.get(0)?;
+                let reason: String = row.get(1)?;
+                let lines: i64 = row.get(2)?;
+                Ok((name, reason, lines.cast_unsigned(), row.get::<_, Line>(3)?))
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        })?;
+        let mut counts = Vec::new();
+        for (name, reason, lines, first_line) in found {
+            let status = Status::parse(&name, &reason).ok_or_else(|| {
+                let what = "the status of a line in it is unknown".to_owned();
+                outcome_row::damaged(self.path(), what)
+            })?;
+            counts.push(Counted {
+                status,
+                lines,
+                first_line,
+            });
+        }
+        let place = |status| Status::ALL.iter().position(|known| *known == status);
+        counts.sort_by_key(|counted| place(counted.status));
+        Ok(counts)
+    }
+
+    /// The outcome of one line.
+    pub fn outcome_of(&self, line: Line) -> Result<Option<Outcome>, LedgerError> {
+        let mut one = Outcomes {
+            ledger: self,
+            filter: "",
+            next: Some(line),
+            last: line,
+            page: Vec::new().into_iter(),
+        };
+        one.next().transpose()
+    }
+
+    /// All outcomes, ordered by line.
+    pub fn outcomes(&self) -> Outcomes<'_> {
+        self.outcomes_from(0)
+    }
+
+    /// The outcomes from this line on, ordered by line.
+    pub fn outcomes_from(&self, line: Line) -> Outcomes<'_> {
+        Outcomes {
+            ledger: self,
+            filter: "",
+            next: Some(line),
+            last: Line::MAX,
+            page: Vec::new().into_iter(),
+        }
+    }
+
+    /// The lines that were as wished before the run, ordered by line: `verify` looks at them too.
+    pub fn already(&self) -> Outcomes<'_> {
+        Outcomes {
+            filter: "AND status = 'unchanged' AND reason = 'already'",
+            ..self.outcomes()
+        }
+    }
+}
+
+/// Outcomes in the order of the file, read page by page.
+#[derive(Debug)]
+pub struct Outcomes<'a> {
+    ledger: &'a Ledger,
+    filter: &'static str,
+    next: Option<Line>,
+    last: Line,
+    page: vec::IntoIter<Outcome>,
+}
+
+impl Outcomes<'_> {
+    fn turn(&mut self, from: Line) -> Result<(), LedgerError> {
+        let sql = format!(
+            "SELECT {} FROM outcomes WHERE line BETWEEN ?1 AND ?2 {} ORDER BY line LIMIT {PAGE}",
+            outcome_row::COLUMNS,
+            self.filter
+        );
+        let path = self.ledger.path();
+        let failed = |source| LedgerError::sqlite(path, source);
+        let connection = self.ledger.lock();
+        let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
+        let mut rows = statement.query([from, self.last]).map_err(failed)?;
+        let mut page = Vec::with_capacity(64);
+        while let Some(row) = rows.next().map_err(failed)? {
+            page.push(outcome_row::read(path, row)?);
+        }
+        self.next = page
+            .last()
+            .and_then(|last: &Outcome| last.line.checked_add(1));
+        self.page = page.into_iter();
+        Ok(())
+    }
+}
+
+impl Iterator for Outcomes<'_> {
+    type Item = Result<Outcome, LedgerError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(outcome) = self.page.next() {
+            return Some(Ok(outcome));
+        }
+        // Nothing after an error: a damaged ledger is not read on.
+        let from = self.next.take()?;
+        if let Err(error) = self.turn(from) {
+            return Some(Err(error));
+        }
+        self.page.next().map(Ok)
+    }
+}

@@ -1,0 +1,150 @@
+//! What is noted about a write: the intent before it, the verdict after it.
+
+use crate::domain::{AccountId, CustomerId, Line, LocationId, Profile, Reseller, ServiceId};
+
+/// The number of a noted write, in the order of noting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WriteId(pub(super) i64);
+
+/// A location's service ID and profile.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Spot {
+    /// The service ID; as `after` of a write, `None` means: not sent, stays as it is.
+    pub service: Option<ServiceId>,
+    /// The profile; as `after` of a write, `None` means: not sent, stays as it is.
+    pub profile: Option<Profile>,
+}
+
+/// One write: from what to what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Write {
+    /// The customer's account ID.
+    Account {
+        /// What the system said before; `None`: there was none.
+        before: Option<AccountId>,
+        /// What is written; `None`: it is removed.
+        after: Option<AccountId>,
+        /// Whether `after` is the parking ID of a swap, with which no customer may be left.
+        temporary: bool,
+    },
+    /// A location's service ID, profile, or both.
+    Location {
+        /// Which location.
+        location: LocationId,
+        /// What the system said before.
+        before: Spot,
+        /// What is written.
+        after: Spot,
+    },
+}
+
+/// A write that is about to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent {
+    /// The unit, by its lowest line.
+    pub unit: Line,
+    /// The line for which it is sent.
+    pub line: Line,
+    /// The first attempt is 1.
+    pub attempt: u32,
+    /// The customer that is written to.
+    pub customer: CustomerId,
+    /// Whose relationship is meant, where the system has such a thing.
+    pub reseller: Option<Reseller>,
+    /// From what to what.
+    pub write: Write,
+    /// The correlation ID that the call carries.
+    pub correlation: String,
+    /// Milliseconds since 1970, UTC.
+    pub at_ms: i64,
+}
+
+/// What is known about a write that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It took effect.
+    Applied,
+    /// It certainly did not.
+    NotApplied,
+    /// Nobody knows yet: read before writing again.
+    Unknown,
+}
+
+impl Verdict {
+    /// The word of the ledger.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::NotApplied => "not_applied",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Reads the word of the ledger.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "applied" => Some(Self::Applied),
+            "not_applied" => Some(Self::NotApplied),
+            "unknown" => Some(Self::Unknown),
+            _ => None,
+        }
+    }
+}
+
+/// The answer to a write; noted again when a read-back settles what was unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settled {
+    /// What is known now.
+    pub verdict: Verdict,
+    /// The status of the answer, where there was one.
+    pub http_status: Option<u16>,
+}
+
+/// A noted write with what is known about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its number.
+    pub id: WriteId,
+    /// What was about to be written.
+    pub intent: Intent,
+    /// `None`: the process died before the answer was noted, so it is in doubt.
+    pub verdict: Option<Verdict>,
+    /// The status of the answer, where there was one.
+    pub http_status: Option<u16>,
+}
+
+impl Recorded {
+    /// Whether nobody knows if it took effect.
+    pub fn in_doubt(&self) -> bool {
+        match self.verdict {
+            None | Some(Verdict::Unknown) => true,
+            Some(Verdict::Applied | Verdict::NotApplied) => false,
+        }
+    }
+}
+
+/// The calls of one session (one process) of a run so far, and its pace.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Calls {
+    /// Searches.
+    pub find: u64,
+    /// Reads of one customer or location.
+    pub read: u64,
+    /// Writes.
+    pub write: u64,
+    /// Those of them that were repetitions.
+    pub retried: u64,
+    /// Answers that asked for less speed.
+    pub throttled: u64,
+    /// The limit; `None`: unlimited. Over several sessions the last one's counts.
+    pub limit_per_s: Option<f64>,
+    /// How long calls were made, in milliseconds.
+    pub active_ms: u64,
+}
+
+impl Calls {
+    /// Calls of all kinds.
+    pub fn total(&self) -> u64 {
+        self.find + self.read + self.write
+    }
+}

@@ -1,0 +1,179 @@
+//! The form of the ledger file, and the checks before one is trusted.
+//!
+//! Column names are for people: `sqlite3 ledger.db 'SELECT * FROM results'` is a supported way to look.
+//! Every row carries a checksum, because SQLite notices damaged structure but not a changed letter.
+
+use super::LedgerError;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+use std::path::Path;
+use std::time::Duration;
+
+/// `idsh`: marks the file as ours, for `file` and for [`open`].
+const APPLICATION_ID: i64 = 0x6964_7368;
+/// The format that this program writes and reads.
+const VERSION: i64 = 1;
+
+const DDL: &str = "
+CREATE TABLE run (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    run TEXT NOT NULL, command TEXT NOT NULL, system TEXT NOT NULL, base_url TEXT NOT NULL,
+    tenant TEXT NOT NULL, target TEXT NOT NULL, input_name TEXT NOT NULL, input_sha256 TEXT NOT NULL,
+    settings TEXT NOT NULL, parent TEXT, tool_version TEXT NOT NULL, created_at_ms INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
+) STRICT;
+CREATE TABLE progress (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    state TEXT NOT NULL
+        CHECK (state IN ('created', 'planned', 'running', 'finished', 'stopped', 'interrupted')),
+    exit_code INTEGER, why TEXT NOT NULL DEFAULT '',
+    planned INTEGER NOT NULL DEFAULT 0, started_at_ms INTEGER NOT NULL, finished_at_ms INTEGER
+) STRICT;
+-- Small notes beside the header.
+CREATE TABLE notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+-- One row for each process that worked on the run.
+CREATE TABLE sessions (
+    session INTEGER PRIMARY KEY,
+    started_at_ms INTEGER NOT NULL, pid INTEGER NOT NULL, host TEXT NOT NULL,
+    find INTEGER NOT NULL DEFAULT 0, read INTEGER NOT NULL DEFAULT 0, write INTEGER NOT NULL DEFAULT 0,
+    retried INTEGER NOT NULL DEFAULT 0, throttled INTEGER NOT NULL DEFAULT 0,
+    limit_per_s REAL, active_ms INTEGER NOT NULL DEFAULT 0
+) STRICT;
+-- Each write, noted before it is sent. No verdict: the answer was never noted.
+CREATE TABLE writes (
+    write_id INTEGER PRIMARY KEY,
+    unit INTEGER NOT NULL, line INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    verdict TEXT CHECK (verdict IN ('applied', 'not_applied', 'unknown')), http_status INTEGER,
+    customer_id TEXT NOT NULL, reseller TEXT,
+    kind TEXT NOT NULL CHECK (kind IN ('account', 'temporary', 'location')),
+    location_id TEXT, account_id_before TEXT, account_id_after TEXT,
+    service_id_before TEXT, service_id_after TEXT, profile_before TEXT, profile_after TEXT,
+    correlation_id TEXT NOT NULL, noted_at_ms INTEGER NOT NULL, checksum INTEGER NOT NULL
+) STRICT;
+-- What became of each line.
+CREATE TABLE outcomes (
+    line INTEGER PRIMARY KEY,
+    status TEXT NOT NULL, reason TEXT NOT NULL, message TEXT NOT NULL,
+    customer_id TEXT, account_id_before TEXT, account_id_after TEXT,
+    location_id TEXT, service_id_before TEXT, service_id_after TEXT, profile_before TEXT, profile_after TEXT,
+    http_status INTEGER, attempts INTEGER NOT NULL, correlation_id TEXT,
+    finished_at_ms INTEGER NOT NULL, duration_ms INTEGER NOT NULL, checksum INTEGER NOT NULL
+) STRICT;
+-- How many groups of rows were committed; the file ledger.seal repeats it, so that a lost log shows.
+CREATE TABLE seal (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    commits INTEGER NOT NULL
+) STRICT;
+CREATE VIEW results AS
+    SELECT line, status, reason, message, customer_id, account_id_before, account_id_after, location_id,
+        service_id_before, service_id_after, profile_before, profile_after, http_status, attempts,
+        correlation_id, datetime(finished_at_ms / 1000, 'unixepoch') AS finished_at, duration_ms
+    FROM outcomes;
+CREATE VIEW failures AS
+    SELECT * FROM results WHERE status IN ('failed', 'skipped', 'in_doubt');
+CREATE VIEW totals AS
+    SELECT status, reason, count(*) AS lines, min(line) AS first_line
+    FROM outcomes GROUP BY status, reason;
+CREATE VIEW in_doubt AS
+    SELECT * FROM writes WHERE verdict IS NULL OR verdict = 'unknown';
+INSERT INTO seal (id, commits) VALUES (1, 0);
+";
+
+/// Makes the tables in an empty file and switches it to write-ahead logging.
+pub(super) fn create(path: &Path) -> Result<Connection, LedgerError> {
+    let connection = connect(path)?;
+    let make = || {
+        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+        connection.pragma_update(None, "user_version", VERSION)?;
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.execute_batch(&format!("BEGIN; {DDL} COMMIT;"))
+    };
+    make().map_err(|source| LedgerError::sqlite(path, source))?;
+    trust(&connection, path)?;
+    Ok(connection)
+}
+
+/// Opens a ledger after making sure that it is one, that this program knows its format, and (with
+/// `thorough`) that it is whole.
+pub(super) fn open(path: &Path, thorough: bool) -> Result<Connection, LedgerError> {
+    if !path.exists() {
+        return Err(LedgerError::Missing {
+            path: path.to_owned(),
+        });
+    }
+    let connection = connect(path)?;
+    let number = |name: &str| {
+        connection
+            .pragma_query_value(None, name, |row| row.get::<_, i64>(0))
+            .map_err(|source| LedgerError::sqlite(path, source))
+    };
+    let (application, found) = (number("application_id")?, number("user_version")?);
+    if application != APPLICATION_ID {
+        return Err(LedgerError::NotALedger {
+            path: path.to_owned(),
+            what: format!("its application ID is {application:#x}, ours is {APPLICATION_ID:#x}"),
+        });
+    }
+    if found > VERSION {
+        return Err(LedgerError::Newer {
+            path: path.to_owned(),
+            found,
+            known: VERSION,
+        });
+    }
+    if found < VERSION {
+        return Err(LedgerError::Damaged {
+            path: path.to_owned(),
+            what: format!("its format is {found}, and there never was one below {VERSION}"),
+        });
+    }
+    if thorough {
+        check(&connection, path)?;
+    }
+    Ok(connection)
+}
+
+fn check(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
+    let found = connection
+        .pragma_query_value(None, "quick_check", |row| row.get::<_, String>(0))
+        .map_err(|source| LedgerError::sqlite(path, source))?;
+    if found == "ok" {
+        return Ok(());
+    }
+    Err(LedgerError::Damaged {
+        path: path.to_owned(),
+        what: found.lines().next().unwrap_or_default().to_owned(),
+    })
+}
+
+/// From now on closing the last connection folds the log into the file.
+pub(super) fn trust(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
+        .map(drop)
+        .map_err(|source| LedgerError::sqlite(path, source))
+}
+
+/// A connection with the settings that durability rests on; never creates the file.
+pub(super) fn connect(path: &Path) -> Result<Connection, LedgerError> {
+    let set_up = || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(Duration::from_secs(10))?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        // Until it is trusted: closing must not fold the log into a file that is to be left as it is.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        // FULL: a commit is on the disk when it returns; NORMAL lost 2000 of 2000 in a power cut.
+        connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "fullfsync", true)?;
+        connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+        connection.pragma_update(None, "cell_size_check", true)?;
+        connection.pragma_update(None, "trusted_schema", false)?;
+        // Temporary files would lie outside of the private folder.
+        connection.pragma_update(None, "temp_store", "memory")?;
+        connection.pragma_update(None, "cache_size", -4000)?;
+        connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
+        Ok(connection)
+    };
+    set_up().map_err(|source| LedgerError::sqlite(path, source))
+}

@@ -1,0 +1,313 @@
+//! One run's ledger: made, opened, and asked for its header and state. The queries are in `outcomes`,
+//! `writes` and `final_state`; the way in while a run is under way is the journal.
+
+use super::checksum::Checksum;
+use super::lock::RunLock;
+use super::outcome_row::{self, damaged};
+use super::seal::Seal;
+use super::{Calls, Header, Journal, JournalThread, LedgerError, Progress, RunDir, State};
+use super::{journal, private, schema};
+use crate::domain::Outcome;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The record of one run. Readers may open it while a run is under way.
+#[derive(Debug)]
+pub struct Ledger {
+    connection: Mutex<Connection>,
+    path: PathBuf,
+    header: Header,
+}
+
+impl Ledger {
+    /// Makes the ledger of a new run; the file has mode 0600 from its creation.
+    pub fn create(dir: &RunDir, header: &Header) -> Result<Self, LedgerError> {
+        let path = dir.ledger();
+        let file = private::create_private(&path).map_err(|source| match source.kind() {
+            std::io::ErrorKind::AlreadyExists => LedgerError::Exists { path: path.clone() },
+            _ => LedgerError::io(&path, "created", source),
+        })?;
+        // Closed before SQLite opens it: closing it later would free SQLite's own locks.
+        drop(file);
+        let connection = schema::create(&path)?;
+        insert_header(&connection, header)
+            // Out of the log: a run whose log is lost shall still be known as what it is.
+            .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(())))
+            .map_err(|source| LedgerError::sqlite(&path, source))?;
+        Seal::open(&path)?.note(0);
+        private::sync_folder(dir.path())
+            .map_err(|source| LedgerError::io(dir.path(), "synced", source))?;
+        Ok(Self {
+            connection: Mutex::new(connection),
+            path,
+            header: header.clone(),
+        })
+    }
+
+    /// Opens a ledger and looks it through; what is damaged, foreign or newer is refused and left as it is.
+    pub fn open(dir: &RunDir) -> Result<Self, LedgerError> {
+        Self::open_with(dir, true)
+    }
+
+    /// Opens a ledger for a short look at its header, state and counts, without checking every page.
+    pub fn glance(dir: &RunDir) -> Result<Self, LedgerError> {
+        Self::open_with(dir, false)
+    }
+
+    fn open_with(dir: &RunDir, thorough: bool) -> Result<Self, LedgerError> {
+        let path = dir.ledger();
+        // Read before the ledger: a run under way goes on counting meanwhile.
+        let witness = Seal::read(&path);
+        let connection = schema::open(&path, thorough)?;
+        let header = read_header(&connection, &path)?;
+        if header.run != dir.run().as_str() {
+            return Err(LedgerError::OtherRun {
+                path,
+                found: header.run.escape_debug().to_string(),
+            });
+        }
+        let commits: i64 = connection
+            .query_row("SELECT commits FROM seal", (), |row| row.get(0))
+            .map_err(|source| LedgerError::sqlite(&path, source))?;
+        if let Some(lost) = witness
+            .map(|witness| witness - commits)
+            .filter(|lost| *lost > 0)
+        {
+            return Err(damaged(
+                &path,
+                format!("its last {lost} commits are missing (ledger.db-wal was removed or cut)"),
+            ));
+        }
+        schema::trust(&connection, &path)?;
+        Ok(Self {
+            connection: Mutex::new(connection),
+            path,
+            header,
+        })
+    }
+
+    /// What the run was asked to do.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether a living process is writing to it.
+    pub fn is_live(&self) -> bool {
+        RunLock::is_held(&self.path.with_file_name("run.lock"))
+    }
+
+    /// Opens the journal: takes the run's lock and starts the thread that commits.
+    pub fn journal(&self) -> Result<(Journal, JournalThread), LedgerError> {
+        journal::start(&self.header.run, &self.path)
+    }
+
+    /// How far the run got.
+    pub fn progress(&self) -> Result<Progress, LedgerError> {
+        let sql = "SELECT state, exit_code, why, started_at_ms, finished_at_ms FROM progress";
+        let (word, progress) = self.with(|connection| {
+            connection.query_row(sql, (), |row| {
+                let progress = Progress {
+                    state: State::Created,
+                    exit_code: row.get(1)?,
+                    why: row.get(2)?,
+                    started_at_ms: row.get(3)?,
+                    finished_at_ms: row.get(4)?,
+                };
+                Ok((row.get::<_, String>(0)?, progress))
+            })
+        })?;
+        let state = State::parse(&word)
+            .ok_or_else(|| damaged(&self.path, "the state of the run is unknown".to_owned()))?;
+        Ok(Progress { state, ..progress })
+    }
+
+    /// Notes how far the run got.
+    pub fn set_progress(&self, progress: &Progress) -> Result<(), LedgerError> {
+        let sql = "UPDATE progress SET state = ?1, exit_code = ?2, why = ?3, started_at_ms = ?4, \
+                   finished_at_ms = ?5, planned = planned OR ?6";
+        self.with(|connection| {
+            connection.execute(
+                sql,
+                params![
+                    progress.state.as_str(),
+                    progress.exit_code,
+                    progress.why,
+                    progress.started_at_ms,
+                    progress.finished_at_ms,
+                    progress.state == State::Planned,
+                ],
+            )
+        })
+        .map(drop)
+    }
+
+    /// Whether `would_change` is this run's last word on a line: it was only to look, and has not gone on
+    /// to write since. In a run that writes, such a line is one that was not begun.
+    pub fn only_looks(&self) -> Result<bool, LedgerError> {
+        let planned: bool = self.with(|connection| {
+            connection.query_row("SELECT planned FROM progress", (), |row| row.get(0))
+        })?;
+        Ok(match self.progress()?.state {
+            State::Created | State::Planned => true,
+            State::Running | State::Finished | State::Stopped | State::Interrupted => {
+                self.header.command == "plan" && !planned
+            }
+        })
+    }
+
+    /// A note of the run that is not part of its header.
+    pub fn get(&self, key: &str) -> Result<Option<String>, LedgerError> {
+        let sql = "SELECT value FROM notes WHERE key = ?1";
+        self.with(|connection| {
+            connection
+                .query_row(sql, [key], |row| row.get(0))
+                .optional()
+        })
+    }
+
+    /// Keeps a note; never a secret.
+    pub fn set(&self, key: &str, value: &str) -> Result<(), LedgerError> {
+        let sql = "INSERT OR REPLACE INTO notes (key, value) VALUES (?1, ?2)";
+        self.with(|connection| connection.execute(sql, [key, value]))
+            .map(drop)
+    }
+
+    /// Puts outcomes in before the run begins, all or none: what a plan found, or what must still be there
+    /// for an undo.
+    pub fn seed(&mut self, outcomes: impl IntoIterator<Item = Outcome>) -> Result<(), LedgerError> {
+        self.with(|connection| {
+            let transaction = connection.unchecked_transaction()?;
+            let mut statement = transaction.prepare_cached(outcome_row::INSERT)?;
+            for outcome in outcomes {
+                outcome_row::insert(&mut statement, &outcome)?;
+            }
+            drop(statement);
+            transaction.commit()
+        })
+    }
+
+    /// The calls of all sessions together; the limit is the last session's.
+    pub fn calls(&self) -> Result<Calls, LedgerError> {
+        let sql = "SELECT find, read, write, retried, throttled, limit_per_s, active_ms \
+                   FROM sessions ORDER BY session";
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query(())?;
+            let mut all = Calls::default();
+            while let Some(row) = rows.next()? {
+                let number = |at: usize| row.get::<_, i64>(at).map(i64::cast_unsigned);
+                all.find += number(0)?;
+                all.read += number(1)?;
+                all.write += number(2)?;
+                all.retried += number(3)?;
+                all.throttled += number(4)?;
+                all.limit_per_s = row.get(5)?;
+                all.active_ms += number(6)?;
+            }
+            Ok(all)
+        })
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Connection> {
+        // SQLite rolls back by itself what a panic left open.
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn with<T>(
+        &self,
+        ask: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, LedgerError> {
+        ask(&self.lock()).map_err(|source| LedgerError::sqlite(&self.path, source))
+    }
+}
+
+fn texts(header: &Header) -> [&str; 9] {
+    [
+        &header.run,
+        &header.command,
+        &header.system,
+        &header.base_url,
+        &header.tenant,
+        &header.target,
+        &header.input_name,
+        &header.input_sha256,
+        &header.settings,
+    ]
+}
+
+fn checksum(header: &Header) -> i64 {
+    texts(header)
+        .into_iter()
+        .fold(Checksum::new(), |sum, text| sum.text(Some(text)))
+        .text(header.parent.as_deref())
+        .text(Some(&header.tool_version))
+        .number(header.created_at_ms)
+        .finish()
+}
+
+fn insert_header(connection: &Connection, header: &Header) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare(
+        "INSERT INTO run (id, run, command, system, base_url, tenant, target, input_name, input_sha256, \
+         settings, parent, tool_version, created_at_ms, checksum) \
+         VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    )?;
+    for (at, text) in texts(header).into_iter().enumerate() {
+        insert.raw_bind_parameter(at + 1, text)?;
+    }
+    insert.raw_bind_parameter(10, header.parent.as_deref())?;
+    insert.raw_bind_parameter(11, &header.tool_version)?;
+    insert.raw_bind_parameter(12, header.created_at_ms)?;
+    insert.raw_bind_parameter(13, checksum(header))?;
+    insert.raw_execute()?;
+    let progress = "INSERT INTO progress (id, state, started_at_ms) VALUES (1, 'created', ?1)";
+    connection
+        .execute(progress, [header.created_at_ms])
+        .map(drop)
+}
+
+fn read_header(connection: &Connection, path: &Path) -> Result<Header, LedgerError> {
+    let read = |row: &Row<'_>| {
+        let header = Header {
+            run: row.get(0)?,
+            command: row.get(1)?,
+            system: row.get(2)?,
+            base_url: row.get(3)?,
+            tenant: row.get(4)?,
+            target: row.get(5)?,
+            input_name: row.get(6)?,
+            input_sha256: row.get(7)?,
+            settings: row.get(8)?,
+            parent: row.get(9)?,
+            tool_version: row.get(10)?,
+            created_at_ms: row.get(11)?,
+        };
+        Ok((header, row.get::<_, i64>(12)?))
+    };
+    let sql = "SELECT run, command, system, base_url, tenant, target, input_name, input_sha256, settings, \
+               parent, tool_version, created_at_ms, checksum FROM run";
+    let (header, stored) = match connection.query_row(sql, (), read) {
+        Ok(row) => row,
+        Err(rusqlite::Error::QueryReturnedNoRows) => {
+            return Err(damaged(
+                path,
+                "it has no header: the run was never begun".to_owned(),
+            ));
+        }
+        Err(source) => return Err(LedgerError::sqlite(path, source)),
+    };
+    if checksum(&header) == stored {
+        return Ok(header);
+    }
+    Err(damaged(
+        path,
+        "the header of the run was altered".to_owned(),
+    ))
+}

@@ -1,0 +1,223 @@
+//! What a run left, folded from its writes.
+
+use super::*;
+use Verdict::{Applied, NotApplied, Unknown};
+
+/// Notes the writes with their verdicts and gives what they left.
+fn folded(writes: Vec<(Intent, Option<Verdict>)>) -> Vec<FinalState> {
+    let (_base, _dir, ledger) = fresh();
+    let (journal, thread) = ledger.journal().unwrap();
+    runtime().block_on(async {
+        for (intent, verdict) in writes {
+            let write = journal.intend(intent).await.unwrap();
+            if let Some(verdict) = verdict {
+                let settled = Settled {
+                    verdict,
+                    http_status: None,
+                };
+                journal.settle(write, settled).await.unwrap();
+            }
+        }
+    });
+    drop(journal);
+    thread.join();
+    ledger.final_states().unwrap().map(Result::unwrap).collect()
+}
+
+fn to(before: &str, after: &str) -> Change {
+    Change::Account {
+        before: account(before),
+        after: account(after),
+        temporary: false,
+    }
+}
+
+fn park(before: &str, after: &str) -> Write {
+    Write::Account {
+        before: account(before),
+        after: account(after),
+        temporary: true,
+    }
+}
+
+fn place(before: Spot, after: Spot) -> Write {
+    Write::Location {
+        location: LocationId::new("l1").unwrap(),
+        before,
+        after,
+    }
+}
+
+#[test]
+fn a_swap_is_two_renames_and_units_come_in_order() {
+    let states = folded(vec![
+        (intent(9, 9, "z", rename("y", "w")), Some(Applied)),
+        (intent(2, 2, "a", park("1", "tmp")), Some(Applied)),
+        (intent(2, 3, "b", rename("2", "1")), Some(Applied)),
+        (intent(2, 2, "a", rename("tmp", "2")), Some(Applied)),
+    ]);
+    let seen: Vec<_> = states
+        .iter()
+        .map(|state| (state.line, &state.change))
+        .collect();
+    assert_eq!(
+        seen,
+        [(2, &to("1", "2")), (3, &to("2", "1")), (9, &to("y", "w"))]
+    );
+}
+
+#[test]
+fn a_parked_customer_is_seen_to_be_parked() {
+    let states = folded(vec![(intent(2, 2, "a", park("1", "tmp")), Some(Applied))]);
+    let expected = Change::Account {
+        before: account("1"),
+        after: account("tmp"),
+        temporary: true,
+    };
+    assert_eq!(states[0].change, expected);
+    let back = folded(vec![
+        (intent(2, 2, "a", park("1", "tmp")), Some(Applied)),
+        (intent(2, 2, "a", rename("tmp", "1")), Some(Applied)),
+    ]);
+    assert_eq!(back[0].change, to("1", "1"));
+    assert!(!back[0].change.is_change());
+}
+
+#[test]
+fn what_did_not_take_effect_leaves_nothing() {
+    assert_eq!(
+        folded(vec![(
+            intent(2, 2, "a", rename("1", "2")),
+            Some(NotApplied)
+        )]),
+        []
+    );
+}
+
+#[test]
+fn a_write_nobody_heard_of_is_judged_by_what_the_next_one_found() {
+    // Killed after the parking; the next write found the temporary ID, so the parking had taken effect.
+    let states = folded(vec![
+        (intent(2, 2, "a", park("1", "tmp")), None),
+        (intent(2, 2, "a", rename("tmp", "2")), Some(Applied)),
+    ]);
+    assert_eq!(states[0].change, to("1", "2"));
+    assert_eq!(states[0].in_doubt, None);
+    // The next one found the old value: it had not.
+    let states = folded(vec![
+        (intent(2, 2, "a", rename("1", "2")), Some(Unknown)),
+        (intent(2, 2, "a", rename("1", "2")), Some(Unknown)),
+    ]);
+    assert_eq!(states[0].change, to("1", "1"));
+    assert_eq!(states[0].in_doubt, Some(rename("1", "2")));
+    // Settled again after a read-back: the later word counts.
+    let states = folded(vec![
+        (intent(2, 2, "a", rename("1", "2")), Some(Applied)),
+        (intent(2, 3, "a", rename("2", "3")), None),
+    ]);
+    assert_eq!(states[0].change, to("1", "2"));
+    assert_eq!(
+        (states[0].line, &states[0].in_doubt),
+        (3, &Some(rename("2", "3")))
+    );
+}
+
+#[test]
+fn each_half_of_a_location_is_folded_on_its_own() {
+    let auto = Some(Profile::Auto);
+    let work = Some(Profile::SmallBusiness);
+    let states = folded(vec![
+        (intent(2, 2, "a", rename("1", "2")), Some(Applied)),
+        (
+            intent(2, 2, "a", place(spot("s0", auto), spot("s1", None))),
+            Some(Applied),
+        ),
+        (
+            intent(2, 3, "a", place(spot("s1", auto), spot("s2", work))),
+            Some(Applied),
+        ),
+        (
+            intent(2, 4, "a", place(spot("s2", work), spot("s3", None))),
+            Some(NotApplied),
+        ),
+    ]);
+    assert_eq!(states.len(), 2);
+    let expected = Change::Location {
+        location: LocationId::new("l1").unwrap(),
+        before: spot("s0", auto),
+        after: spot("s2", work),
+    };
+    assert_eq!((states[1].line, &states[1].change), (3, &expected));
+    let only_service = folded(vec![(
+        intent(2, 2, "a", place(spot("s0", auto), spot("s1", None))),
+        Some(Applied),
+    )]);
+    let expected = Change::Location {
+        location: LocationId::new("l1").unwrap(),
+        before: spot("s0", None),
+        after: spot("s1", None),
+    };
+    assert_eq!(only_service[0].change, expected);
+}
+
+#[test]
+fn relationships_of_one_customer_are_kept_apart() {
+    use crate::domain::{Reseller, ResellerId};
+    let of = |reseller: Reseller, before: &str| Intent {
+        reseller: Some(reseller),
+        ..intent(2, 2, "a", rename(before, "x"))
+    };
+    let other = Reseller::Id(ResellerId::new("r-1").unwrap());
+    let states = folded(vec![
+        (of(Reseller::Own, "1"), Some(Applied)),
+        (of(other.clone(), "2"), Some(Applied)),
+    ]);
+    assert_eq!(states[0].reseller, Some(Reseller::Own));
+    assert_eq!(states[0].change, to("1", "x"));
+    assert_eq!(states[1].reseller, Some(other));
+    assert_eq!(states[1].change, to("2", "x"));
+}
+
+#[test]
+fn undo_counts_what_is_in_doubt_and_leaves_out_what_was_put_back() {
+    let (_base, _dir, ledger) = fresh();
+    let (journal, thread) = ledger.journal().unwrap();
+    runtime().block_on(async {
+        for (one, verdict) in [
+            (intent(2, 3, "a", rename("1", "2")), Some(Applied)),
+            (
+                intent(2, 2, "a", place(spot("s0", None), spot("s1", None))),
+                None,
+            ),
+            (intent(5, 5, "b", park("3", "tmp")), Some(Applied)),
+            (intent(5, 5, "b", rename("tmp", "3")), Some(Applied)),
+            (intent(6, 6, "c", rename("", "x")), Some(Unknown)),
+            (intent(7, 7, "d", park("4", "tmp")), None),
+        ] {
+            let write = journal.intend(one).await.unwrap();
+            if let Some(verdict) = verdict {
+                let settled = Settled {
+                    verdict,
+                    http_status: None,
+                };
+                journal.settle(write, settled).await.unwrap();
+            }
+        }
+    });
+    drop(journal);
+    thread.join();
+    let left = ledger.left().unwrap();
+    let customers: Vec<_> = left
+        .iter()
+        .map(|one| (one.line, one.customer.as_str()))
+        .collect();
+    assert_eq!(customers, [(2, "a"), (6, "c"), (7, "d")]);
+    assert_eq!(left[0].account, Some((account("1"), account("2"))));
+    let at = LocationId::new("l1").unwrap();
+    assert_eq!(
+        left[0].locations,
+        [(at, spot("s0", None), spot("s1", None))]
+    );
+    assert_eq!(left[1].account, Some((None, account("x"))));
+    assert!(left[2].parked && !left[1].parked);
+}

@@ -1,0 +1,107 @@
+//! The ledger on real files: kills, damage, groups, and what is folded from the writes.
+
+mod damage;
+mod durable;
+mod final_states;
+mod pace;
+mod queries;
+
+use super::*;
+use crate::domain::{
+    AccountId, CustomerId, Line, LocationId, Outcome, Profile, ServiceId, Status, Transition,
+};
+use tempfile::TempDir;
+
+/// The ID of every run in these tests.
+const RUN: &str = "20261120-223015-k3f9";
+
+fn header() -> Header {
+    Header {
+        run: RUN.to_owned(),
+        command: "apply".to_owned(),
+        system: "plume".to_owned(),
+        base_url: "https://example.net".to_owned(),
+        tenant: String::new(),
+        target: "plume https://example.net".to_owned(),
+        input_name: "moves.csv".to_owned(),
+        input_sha256: "00".repeat(32),
+        settings: "{\"rate\":\"6/s\"}".to_owned(),
+        parent: None,
+        tool_version: "0.1.0".to_owned(),
+        created_at_ms: 1_795_213_815_000,
+    }
+}
+
+/// A run's folder with a fresh ledger; the folder lives as long as the first value.
+fn fresh() -> (TempDir, RunDir, Ledger) {
+    let base = tempfile::tempdir().unwrap();
+    let dir = RunDir::create(&base.path().join("runs"), &RunId::parse(RUN).unwrap()).unwrap();
+    let ledger = Ledger::create(&dir, &header()).unwrap();
+    (base, dir, ledger)
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+fn account(text: &str) -> Option<AccountId> {
+    (!text.is_empty()).then(|| AccountId::new(text).unwrap())
+}
+
+fn spot(service: &str, profile: Option<Profile>) -> Spot {
+    Spot {
+        service: (!service.is_empty()).then(|| ServiceId::new(service).unwrap()),
+        profile,
+    }
+}
+
+fn intent(unit: Line, line: Line, customer: &str, write: Write) -> Intent {
+    Intent {
+        unit,
+        line,
+        attempt: 1,
+        customer: CustomerId::new(customer).unwrap(),
+        reseller: None,
+        write,
+        correlation: format!("c-{line}"),
+        at_ms: 1_795_213_815_123,
+    }
+}
+
+fn rename(before: &str, after: &str) -> Write {
+    Write::Account {
+        before: account(before),
+        after: account(after),
+        temporary: false,
+    }
+}
+
+fn full_outcome(line: Line) -> Outcome {
+    Outcome {
+        line,
+        status: Status::Changed,
+        message: "as \"wished\",\nnow".to_owned(),
+        customer: Some(CustomerId::new("c1").unwrap()),
+        account: Transition {
+            before: account("old"),
+            after: account("new"),
+        },
+        location: Some(LocationId::new("l1").unwrap()),
+        service: Transition {
+            before: None,
+            after: Some(ServiceId::new("s1").unwrap()),
+        },
+        profile: Transition {
+            before: Some(Profile::Auto),
+            after: Some(Profile::SmallBusiness),
+        },
+        http_status: Some(200),
+        attempts: 2,
+        correlation: Some("c-1".to_owned()),
+        finished_at_ms: 1_795_213_815_123,
+        duration_ms: 42,
+    }
+}

@@ -1,0 +1,203 @@
+//! What can be asked of a ledger.
+
+use super::*;
+use crate::domain::{Failed, Skipped, Unchanged};
+use proptest::prelude::*;
+
+#[test]
+fn pages_are_turned_without_losing_a_line() {
+    let (_base, _dir, mut ledger) = fresh();
+    let lines = (2..5000).chain(9000..9001);
+    ledger.seed(lines.clone().map(full_outcome)).unwrap();
+    let seen: Vec<Line> = ledger.outcomes().map(|one| one.unwrap().line).collect();
+    assert_eq!(seen, lines.collect::<Vec<_>>());
+    assert_eq!(ledger.outcomes_from(4998).count(), 3);
+    assert_eq!(ledger.already().count(), 0);
+}
+
+#[test]
+fn lines_are_done_counted_and_told_apart() {
+    let (_base, _dir, mut ledger) = fresh();
+    let all = Status::ALL.into_iter().zip(2..);
+    ledger
+        .seed(
+            all.clone()
+                .map(|(status, line)| Outcome::bare(line, status)),
+        )
+        .unwrap();
+    let done = ledger.done().unwrap();
+    for (status, line) in all {
+        let open = matches!(
+            status,
+            Status::WouldChange | Status::Skipped(_) | Status::InDoubt
+        );
+        assert_eq!(done.contains(line), !open, "{status:?}");
+    }
+    let counts = ledger.counts().unwrap();
+    assert_eq!(
+        counts.iter().map(|one| one.status).collect::<Vec<_>>(),
+        Status::ALL
+    );
+    assert!(counts.iter().all(|one| one.lines == 1));
+    assert_eq!(
+        ledger.already().next().unwrap().unwrap().status,
+        Status::Unchanged(Unchanged::Already)
+    );
+}
+
+#[test]
+fn resume_gets_the_writes_of_a_unit_and_the_reports_those_in_doubt() {
+    let (_base, _dir, ledger) = fresh();
+    assert!(!ledger.has_writes().unwrap());
+    let (journal, thread) = ledger.journal().unwrap();
+    runtime().block_on(async {
+        // Unit 2 is a swap that was killed half-way: its line 3 is done, its line 2 parked.
+        let mut ids = Vec::new();
+        for (unit, line) in [(2, 2), (5, 5), (2, 3), (6, 6), (7, 7)] {
+            let noted = journal
+                .intend(intent(unit, line, "c1", rename("a", "b")))
+                .await;
+            ids.push(noted.unwrap());
+        }
+        for (id, verdict) in [(ids[0], Verdict::Applied), (ids[4], Verdict::NotApplied)] {
+            let settled = Settled {
+                verdict,
+                http_status: None,
+            };
+            journal.settle(id, settled).await.unwrap();
+        }
+        journal
+            .outcomes(vec![full_outcome(3), full_outcome(5)])
+            .await
+            .unwrap();
+        let skipped = Outcome::bare(6, Status::Skipped(Skipped::Guard));
+        journal.outcome(skipped).await.unwrap();
+    });
+    drop(journal);
+    thread.join();
+    let lines =
+        |writes: Vec<Recorded>| writes.iter().map(|one| one.intent.line).collect::<Vec<_>>();
+    for indexed in [false, true] {
+        assert_eq!(
+            lines(ledger.writes_of(2).unwrap()),
+            [2, 3],
+            "indexed: {indexed}"
+        );
+        assert!(ledger.writes_of(3).unwrap().is_empty());
+        ledger.index_writes().unwrap();
+    }
+    assert_eq!(
+        ledger.units_with_writes().unwrap(),
+        [2, 5, 6, 7].into_iter().collect()
+    );
+    assert!(ledger.has_writes().unwrap());
+    assert_eq!(lines(ledger.doubtful().unwrap()), [2, 6]);
+}
+
+#[test]
+fn the_state_is_read_back_as_it_was_noted() {
+    let (_base, dir, ledger) = fresh();
+    let made = ledger.progress().unwrap();
+    assert_eq!(
+        (made.state, made.started_at_ms),
+        (State::Created, header().created_at_ms)
+    );
+    for state in State::ALL {
+        let progress = Progress {
+            state,
+            exit_code: Some(4),
+            why: "outage".to_owned(),
+            started_at_ms: 10,
+            finished_at_ms: Some(20),
+        };
+        ledger.set_progress(&progress).unwrap();
+        assert_eq!(Ledger::open(&dir).unwrap().progress().unwrap(), progress);
+    }
+    assert_eq!(ledger.get("forecast").unwrap(), None);
+    ledger.set("forecast", "1").unwrap();
+    ledger.set("forecast", "{}").unwrap();
+    assert_eq!(ledger.get("forecast").unwrap().as_deref(), Some("{}"));
+}
+
+#[test]
+fn a_plan_that_is_carried_out_no_longer_only_looks() {
+    for (command, states, only_looks) in [
+        ("plan", &[State::Running][..], true),
+        ("plan", &[State::Interrupted], true),
+        ("plan", &[State::Running, State::Planned], true),
+        (
+            "plan",
+            &[State::Planned, State::Running, State::Stopped],
+            false,
+        ),
+        ("apply", &[State::Running], false),
+        ("undo", &[State::Planned, State::Running], false),
+    ] {
+        let base = tempfile::tempdir().unwrap();
+        let dir = RunDir::create(&base.path().join("runs"), &RunId::parse(RUN).unwrap()).unwrap();
+        let header = Header {
+            command: command.to_owned(),
+            ..header()
+        };
+        let ledger = Ledger::create(&dir, &header).unwrap();
+        for state in states {
+            let progress = Progress {
+                state: *state,
+                ..ledger.progress().unwrap()
+            };
+            ledger.set_progress(&progress).unwrap();
+        }
+        assert_eq!(
+            ledger.only_looks().unwrap(),
+            only_looks,
+            "{command} {states:?}"
+        );
+    }
+}
+
+#[test]
+fn a_person_can_ask_with_sqlite() {
+    let (_base, dir, mut ledger) = fresh();
+    let failed = Outcome::bare(2, Status::Failed(Failed::NotFound));
+    ledger.seed([failed, full_outcome(3)]).unwrap();
+    let person = rusqlite::Connection::open(dir.ledger()).unwrap();
+    let ask = |sql: &str| {
+        person
+            .query_row(sql, (), |row| row.get::<_, String>(0))
+            .unwrap()
+    };
+    assert_eq!(ask("SELECT reason FROM failures"), "not_found");
+    assert_eq!(
+        ask("SELECT finished_at FROM results WHERE line = 3"),
+        "2026-11-20 22:30:15"
+    );
+    assert_eq!(
+        ask("SELECT group_concat(status || lines) FROM totals"),
+        "changed1,failed1"
+    );
+}
+
+fn any_text() -> impl Strategy<Value = String> {
+    proptest::collection::vec(any::<char>(), 0..20).prop_map(|chars| chars.into_iter().collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20))]
+    #[test]
+    fn any_outcome_comes_back_as_it_was(
+        rows in proptest::collection::btree_map(2_u32..9, (0..Status::ALL.len(), any_text(), any_text(), any::<u64>()), 1..5)
+    ) {
+        let (_base, _dir, mut ledger) = fresh();
+        let expected: Vec<Outcome> = rows.into_iter().map(|(line, (status, message, id, number))| Outcome {
+            message,
+            customer: CustomerId::new(&id).ok(),
+            account: Transition { before: AccountId::new(&id).ok(), after: None },
+            correlation: Some(id),
+            duration_ms: number,
+            ..Outcome::bare(line, Status::ALL[status])
+        }).collect();
+        ledger.seed(expected.clone()).unwrap();
+        let seen: Vec<Outcome> = ledger.outcomes().map(Result::unwrap).collect();
+        prop_assert_eq!(seen, expected);
+    }
+}

@@ -1,0 +1,166 @@
+//! What a read-back says about a write: one pure function, used while the run is under way and on `resume`.
+//!
+//! It must stay free of clock, disk and network, and it must not guess: a value that is neither the old
+//! nor the new one is somebody else's, and is never written over.
+
+use super::{Spot, Write};
+use crate::domain::AccountId;
+
+/// What the system says now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen<'a> {
+    /// The customer's account ID; `None`: it has none.
+    Account(Option<&'a AccountId>),
+    /// The location's service ID and profile.
+    Location(&'a Spot),
+}
+
+/// What became of a write whose answer is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Judgement {
+    /// The system is as the write wished: do not write again.
+    TookEffect,
+    /// Nothing that the write did not find or wish is there: it may be written again.
+    DidNot,
+    /// Somebody else has been there: `stale`, write nothing.
+    SomebodyElse,
+}
+
+/// Compares what is there with what was there and what was wished.
+///
+/// At a location only what was sent is compared. If one half of it is as wished and the other as before, the
+/// write has not (wholly) taken effect, and repeating it destroys nothing.
+/// A sight of the wrong kind proves nothing and counts as somebody else's doing.
+pub fn judge(write: &Write, seen: Seen<'_>) -> Judgement {
+    match (write, seen) {
+        (Write::Account { before, after, .. }, Seen::Account(now)) => {
+            part(before.as_ref(), after.as_ref(), now)
+        }
+        (Write::Location { before, after, .. }, Seen::Location(now)) => {
+            let service = after
+                .service
+                .as_ref()
+                .map(|after| part(before.service.as_ref(), Some(after), now.service.as_ref()));
+            let profile = after
+                .profile
+                .as_ref()
+                .map(|after| part(before.profile.as_ref(), Some(after), now.profile.as_ref()));
+            whole(service, profile)
+        }
+        (Write::Account { .. }, Seen::Location(_)) | (Write::Location { .. }, Seen::Account(_)) => {
+            Judgement::SomebodyElse
+        }
+    }
+}
+
+fn part<T: PartialEq + ?Sized>(
+    before: Option<&T>,
+    after: Option<&T>,
+    now: Option<&T>,
+) -> Judgement {
+    if now == after {
+        Judgement::TookEffect
+    } else if now == before {
+        Judgement::DidNot
+    } else {
+        Judgement::SomebodyElse
+    }
+}
+
+fn whole(service: Option<Judgement>, profile: Option<Judgement>) -> Judgement {
+    let mut all = Judgement::TookEffect;
+    for one in service.into_iter().chain(profile) {
+        all = match (all, one) {
+            (Judgement::SomebodyElse, _) | (_, Judgement::SomebodyElse) => Judgement::SomebodyElse,
+            (Judgement::DidNot, _) | (_, Judgement::DidNot) => Judgement::DidNot,
+            (Judgement::TookEffect, Judgement::TookEffect) => Judgement::TookEffect,
+        };
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{LocationId, Profile, ServiceId};
+    use proptest::prelude::*;
+
+    fn account() -> impl Strategy<Value = Option<AccountId>> {
+        proptest::option::of("[ab]".prop_map(|text| AccountId::new(text).unwrap()))
+    }
+
+    fn spot() -> impl Strategy<Value = Spot> {
+        let service = proptest::option::of("[ab]".prop_map(|text| ServiceId::new(text).unwrap()));
+        let profile = proptest::option::of(prop_oneof![
+            Just(Profile::Auto),
+            Just(Profile::SmallBusiness)
+        ]);
+        (service, profile).prop_map(|(service, profile)| Spot { service, profile })
+    }
+
+    /// The world after the write: what was not sent stays.
+    fn carried_out(before: &Spot, after: &Spot) -> Spot {
+        Spot {
+            service: after.service.clone().or_else(|| before.service.clone()),
+            profile: after.profile.or(before.profile),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_account_write_is_judged_by_what_is_there(
+            before in account(), after in account(), now in account(), temporary: bool,
+        ) {
+            let write = Write::Account { before: before.clone(), after: after.clone(), temporary };
+            let expected = if now == after {
+                Judgement::TookEffect
+            } else if now == before {
+                Judgement::DidNot
+            } else {
+                Judgement::SomebodyElse
+            };
+            prop_assert_eq!(judge(&write, Seen::Account(now.as_ref())), expected);
+            prop_assert_eq!(judge(&write, Seen::Location(&Spot::default())), Judgement::SomebodyElse);
+        }
+
+        #[test]
+        fn a_location_write_is_seen_to_take_effect_or_not(before in spot(), after in spot()) {
+            let write = Write::Location {
+                location: LocationId::new("l").unwrap(),
+                before: before.clone(),
+                after: after.clone(),
+            };
+            let done = carried_out(&before, &after);
+            prop_assert_eq!(judge(&write, Seen::Location(&done)), Judgement::TookEffect);
+            let expected = if done == before { Judgement::TookEffect } else { Judgement::DidNot };
+            prop_assert_eq!(judge(&write, Seen::Location(&before)), expected);
+        }
+
+        #[test]
+        fn what_was_not_sent_is_nobodys_business(before in spot(), after in spot(), now in spot()) {
+            let write = Write::Location {
+                location: LocationId::new("l").unwrap(),
+                before,
+                after: Spot { profile: None, ..after.clone() },
+            };
+            let other = Spot { service: now.service.clone(), profile: None };
+            prop_assert_eq!(
+                judge(&write, Seen::Location(&now)),
+                judge(&write, Seen::Location(&other))
+            );
+        }
+
+        #[test]
+        fn a_foreign_value_is_never_written_over(before in spot(), after in spot()) {
+            let foreign = Spot { service: Some(ServiceId::new("foreign").unwrap()), profile: before.profile };
+            let write = Write::Location {
+                location: LocationId::new("l").unwrap(),
+                before,
+                after: after.clone(),
+            };
+            if after.service.is_some() {
+                prop_assert_eq!(judge(&write, Seen::Location(&foreign)), Judgement::SomebodyElse);
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The way back: from what a run wrote to the changes that undo it. They are planned like any other change,
+//! chains and swaps included.
+
+use crate::domain::{
+    AccountId, Change, CustomerId, Line, LocationId, NewAccount, Profile, Reseller, ServiceId,
+};
+
+/// What a run left behind at one customer, or at one location of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// Whose.
+    pub customer: CustomerId,
+    /// In whose relationship.
+    pub reseller: Option<Reseller>,
+    /// The account ID from the first write's before to the last write's after, where one was written.
+    pub account: Option<(Option<AccountId>, Option<AccountId>)>,
+    /// The location, with service ID and profile before and after, where one was written.
+    pub location: Option<(LocationId, Place, Place)>,
+}
+
+/// Service ID and profile.
+pub type Place = (Option<ServiceId>, Option<Profile>);
+
+/// One line of the way back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inverse {
+    /// What is to be done.
+    pub change: Change,
+    /// What cannot be put back, in words; the rest of the line is done all the same.
+    pub impossible: Option<String>,
+}
+
+/// The change that puts one thing back, as line `line` of a new file.
+pub fn invert(left: &Left, line: Line) -> Inverse {
+    let mut impossible = None;
+    let (account, new_account) = match &left.account {
+        None => (None, NewAccount::Keep),
+        Some((Some(before), after)) => (after.clone(), NewAccount::Set(before.clone())),
+        Some((None, after)) => (after.clone(), NewAccount::Clear),
+    };
+    let mut change = Change {
+        line,
+        account,
+        customer: Some(left.customer.clone()),
+        reseller: left.reseller.clone(),
+        new_account,
+        location: None,
+        service: None,
+        profile: None,
+    };
+    if let Some((location, before, after)) = &left.location {
+        change.location = Some(location.clone());
+        if before.0 != after.0 {
+            change.service.clone_from(&before.0);
+            if before.0.is_none() {
+                impossible = Some(
+                    "there was no service ID before, and no way to remove one is documented"
+                        .to_owned(),
+                );
+            }
+        }
+        if before.1 != after.1 && after.1.is_some() {
+            // A profile that was never shown is the system's default.
+            change.profile = Some(before.1.unwrap_or(Profile::Auto));
+        }
+    }
+    Inverse { change, impossible }
+}

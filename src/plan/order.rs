@@ -1,0 +1,111 @@
+//! The order of renames. Every customer is renamed at most once, so the renames fall into single moves,
+//! chains and cycles, and each is found by walking along it: no recursion, however long it is.
+
+use super::{Member, Shape, Unit};
+use crate::domain::{AccountId, Reseller};
+use std::collections::HashMap;
+
+/// The account ID that a customer carries while others move up: unique in a system, for it names the run.
+pub fn temporary_id(run: &str, n: u64) -> String {
+    format!("idshift-{run}-{n}")
+}
+
+type Scoped = (AccountId, Option<Reseller>);
+
+fn scoped(id: &AccountId, member: &Member) -> Scoped {
+    let reseller = member
+        .changes
+        .iter()
+        .find_map(|change| change.reseller.clone());
+    (id.clone(), reseller)
+}
+
+pub(super) fn current(member: &Member) -> Option<Scoped> {
+    let account = member
+        .changes
+        .iter()
+        .find_map(|change| change.account.as_ref());
+    account.map(|id| scoped(id, member))
+}
+
+pub(super) fn target(member: &Member) -> Option<Scoped> {
+    member.new_account().id().map(|id| scoped(id, member))
+}
+
+/// Whether the member moves away from its current ID.
+pub(super) fn moves(member: &Member) -> bool {
+    member.new_account().asks() && target(member) != current(member)
+}
+
+/// Puts members in units, each in the order of execution.
+pub(super) fn units(members: Vec<Member>, unique_accounts: bool) -> Vec<Unit> {
+    if !unique_accounts {
+        return members
+            .into_iter()
+            .map(|member| unit(Shape::Single, vec![member]))
+            .collect();
+    }
+    // Who moves away from an ID, and who waits for it.
+    let leaves: HashMap<Scoped, usize> = members
+        .iter()
+        .enumerate()
+        .filter(|(_, member)| moves(member))
+        .filter_map(|(at, member)| Some((current(member)?, at)))
+        .collect();
+    let waits_for: Vec<Option<usize>> = members
+        .iter()
+        .map(|member| {
+            let wish = target(member).filter(|_| moves(member))?;
+            leaves.get(&wish).copied()
+        })
+        .collect();
+    let mut waited_by: Vec<Option<usize>> = vec![None; members.len()];
+    for (at, other) in waits_for.iter().enumerate() {
+        if let Some(other) = other {
+            waited_by[*other] = Some(at);
+        }
+    }
+    let mut slots: Vec<Option<Member>> = members.into_iter().map(Some).collect();
+    let mut units = Vec::new();
+    // From each free end along those who wait.
+    for (at, holder) in waits_for.iter().enumerate() {
+        if holder.is_none() {
+            let chain = walk(at, &waited_by, &mut slots);
+            let shape = if chain.len() > 1 {
+                Shape::Chain
+            } else {
+                Shape::Single
+            };
+            units.push(unit(shape, chain));
+        }
+    }
+    // What is left goes round in circles. The first is parked; then whoever waits for its ID, and so on.
+    for at in 0..slots.len() {
+        if slots[at].is_some() {
+            let cycle = walk(at, &waited_by, &mut slots);
+            units.push(unit(Shape::Cycle, cycle));
+        }
+    }
+    units
+}
+
+fn walk(from: usize, waited_by: &[Option<usize>], slots: &mut [Option<Member>]) -> Vec<Member> {
+    let mut chain = Vec::new();
+    let mut next = Some(from);
+    while let Some(at) = next
+        && let Some(member) = slots[at].take()
+    {
+        chain.push(member);
+        next = waited_by[at];
+    }
+    chain
+}
+
+fn unit(shape: Shape, members: Vec<Member>) -> Unit {
+    let number = members.iter().map(Member::first_line).min().unwrap_or(0);
+    Unit {
+        number,
+        shape,
+        members,
+    }
+}

@@ -1,0 +1,158 @@
+//! results.csv and failures.csv: the input's columns as they came, in the input's order, then what became of
+//! each line. Formulas are defused in every cell, and reading the file again undoes that.
+
+use super::failures::Tally;
+use super::file::Draft;
+use super::unfinished::Unfinished;
+use super::{ReportError, file};
+use crate::domain::{Outcome, Profile, Transition};
+use crate::input::{Table, cell};
+use crate::ledger::{Ledger, RunDir};
+
+const COLUMNS: [&str; 17] = [
+    "idshift_line",
+    "idshift_status",
+    "idshift_reason",
+    "idshift_message",
+    "idshift_customer_id",
+    "idshift_account_id_before",
+    "idshift_account_id_after",
+    "idshift_location_id",
+    "idshift_service_id_before",
+    "idshift_service_id_after",
+    "idshift_profile_before",
+    "idshift_profile_after",
+    "idshift_http_status",
+    "idshift_attempts",
+    "idshift_correlation_id",
+    "idshift_finished_at",
+    "idshift_duration_ms",
+];
+
+/// A CSV file in the making.
+struct Sheet {
+    csv: csv::Writer<Draft>,
+    row: csv::ByteRecord,
+}
+
+impl Sheet {
+    fn begin(path: std::path::PathBuf, header: &[String]) -> Result<Self, ReportError> {
+        let mut sheet = Self {
+            // All cells quoted: some spreadsheets split at other characters than commas.
+            csv: csv::WriterBuilder::new()
+                .quote_style(csv::QuoteStyle::Always)
+                .from_writer(Draft::begin(path)?),
+            row: csv::ByteRecord::new(),
+        };
+        for name in header {
+            sheet.cell(name);
+        }
+        for name in COLUMNS {
+            sheet.cell(name);
+        }
+        sheet.end_row()?;
+        Ok(sheet)
+    }
+
+    fn cell(&mut self, text: &str) {
+        self.row.push_field(cell::defuse(text).as_bytes());
+    }
+
+    fn end_row(&mut self) -> Result<(), ReportError> {
+        let written = self.csv.write_byte_record(&self.row);
+        self.row.clear();
+        written.map_err(|error| {
+            let path = self.csv.get_ref().path();
+            file::failed(path, std::io::Error::other(error))
+        })
+    }
+
+    fn finish(self) -> Result<(), ReportError> {
+        let path = self.csv.get_ref().path().to_owned();
+        let draft = self
+            .csv
+            .into_inner()
+            .map_err(|error| file::failed(&path, std::io::Error::other(error.to_string())))?;
+        draft.finish()
+    }
+}
+
+/// Writes both files, and adds up what they say.
+pub(super) fn write(dir: &RunDir, ledger: &Ledger, table: &Table) -> Result<Tally, ReportError> {
+    let mut results = Sheet::begin(dir.path().join("results.csv"), table.header())?;
+    let mut failures = Sheet::begin(dir.path().join("failures.csv"), table.header())?;
+    let mut unfinished = Unfinished::of(ledger)?;
+    let width = table.header().len();
+    let mut tally = Tally::default();
+    let mut outcomes = ledger.outcomes().peekable();
+    for record in table.records()? {
+        let record = record?;
+        // Both are in the order of lines; an error is taken, so that it is not passed over.
+        let earlier =
+            |next: &Result<Outcome, _>| !matches!(next, Ok(one) if one.line >= record.line);
+        while let Some(passed) = outcomes.next_if(earlier) {
+            passed?;
+        }
+        let noted = outcomes
+            .next_if(|next| matches!(next, Ok(one) if one.line == record.line))
+            .transpose()?;
+        let outcome = unfinished.complete(record.line, noted);
+        tally.add(&outcome);
+        row(&mut results, &record.cells, width, &outcome)?;
+        if outcome.status.is_open_or_failed() {
+            row(&mut failures, &record.cells, width, &outcome)?;
+        }
+    }
+    results.finish()?;
+    failures.finish()?;
+    Ok(tally)
+}
+
+fn row(
+    sheet: &mut Sheet,
+    cells: &[String],
+    width: usize,
+    outcome: &Outcome,
+) -> Result<(), ReportError> {
+    // Ragged lines get as many cells as the header has; what is too much has no column to stand in.
+    for at in 0..width {
+        sheet.cell(cells.get(at).map_or("", String::as_str));
+    }
+    sheet.cell(&outcome.line.to_string());
+    sheet.cell(outcome.status.name());
+    sheet.cell(outcome.status.reason());
+    sheet.cell(&outcome.message);
+    sheet.cell(text(outcome.customer.as_ref()));
+    pair(sheet, &outcome.account);
+    sheet.cell(text(outcome.location.as_ref()));
+    pair(sheet, &outcome.service);
+    sheet.cell(outcome.profile.before.map_or("", Profile::as_str));
+    sheet.cell(outcome.profile.after.map_or("", Profile::as_str));
+    sheet.cell(
+        &outcome
+            .http_status
+            .map_or_else(String::new, |status| status.to_string()),
+    );
+    sheet.cell(&outcome.attempts.to_string());
+    sheet.cell(outcome.correlation.as_deref().unwrap_or(""));
+    sheet.cell(&stamp(outcome.finished_at_ms));
+    sheet.cell(&outcome.duration_ms.to_string());
+    sheet.end_row()
+}
+
+fn text<T: AsRef<str>>(id: Option<&T>) -> &str {
+    id.map_or("", AsRef::as_ref)
+}
+
+fn pair<T: AsRef<str>>(sheet: &mut Sheet, values: &Transition<T>) {
+    sheet.cell(text(values.before.as_ref()));
+    sheet.cell(text(values.after.as_ref()));
+}
+
+/// RFC 3339, UTC, with milliseconds; nothing for a line that was not begun.
+pub(super) fn stamp(ms: i64) -> String {
+    match jiff::Timestamp::from_millisecond(ms) {
+        Ok(time) if ms != 0 => format!("{time:.3}"),
+        Ok(_) | Err(_) => String::new(),
+    }
+}

@@ -1,0 +1,104 @@
+//! The lines that have no last word in the ledger: not begun, or begun and never ended.
+//!
+//! A run may have been killed at any moment, or is under way; the reports say what is known of each line then,
+//! and never that a line is as wished when nobody looked.
+
+use super::ReportError;
+use crate::domain::{Line, Outcome, Skipped, Status};
+use crate::ledger::{Ledger, Recorded, State, Write};
+use std::collections::BTreeMap;
+
+/// What is said of lines without a last word.
+pub(super) struct Unfinished {
+    writes: BTreeMap<Line, Vec<Recorded>>,
+    skipped: Skipped,
+    message: String,
+    only_looks: bool,
+}
+
+impl Unfinished {
+    pub(super) fn of(ledger: &Ledger) -> Result<Self, ReportError> {
+        let mut writes: BTreeMap<Line, Vec<Recorded>> = BTreeMap::new();
+        for write in ledger.doubtful()? {
+            writes.entry(write.intent.line).or_default().push(write);
+        }
+        let progress = ledger.progress()?;
+        let (skipped, message) = match progress.state {
+            State::Stopped if progress.why.is_empty() => (Skipped::Guard, "not begun".to_owned()),
+            State::Stopped => (Skipped::Guard, format!("not begun: {}", progress.why)),
+            State::Running if ledger.is_live() => (Skipped::Cancelled, "not begun yet".to_owned()),
+            State::Created
+            | State::Planned
+            | State::Running
+            | State::Finished
+            | State::Interrupted => (Skipped::Cancelled, "not begun".to_owned()),
+        };
+        Ok(Self {
+            writes,
+            skipped,
+            message,
+            only_looks: ledger.only_looks()?,
+        })
+    }
+
+    /// The line's outcome: what was noted, unless that is only what a plan had found before the run began.
+    pub(super) fn complete(&mut self, line: Line, noted: Option<Outcome>) -> Outcome {
+        let writes = self.writes.remove(&line);
+        match noted {
+            Some(noted) if noted.status != Status::WouldChange => noted,
+            noted => match writes {
+                Some(writes) => in_doubt(line, &writes),
+                None => match noted {
+                    Some(found) if self.only_looks => found,
+                    found => self.not_begun(line, found),
+                },
+            },
+        }
+    }
+
+    fn not_begun(&self, line: Line, found: Option<Outcome>) -> Outcome {
+        let mut outcome = Outcome::bare(line, Status::Skipped(self.skipped));
+        outcome.message.clone_from(&self.message);
+        if let Some(found) = found {
+            outcome.customer = found.customer;
+            outcome.location = found.location;
+            outcome.account.before = found.account.before;
+            outcome.service.before = found.service.before;
+            outcome.profile.before = found.profile.before;
+        }
+        outcome
+    }
+}
+
+/// A line that was begun and never ended.
+fn in_doubt(line: Line, writes: &[Recorded]) -> Outcome {
+    let mut outcome = Outcome::bare(line, Status::InDoubt);
+    let unknown = writes.iter().any(Recorded::in_doubt);
+    let message = if unknown {
+        "it was being written when the run ended: `idshift resume` finds out what became of it"
+    } else {
+        "it was written, but the run ended before all of it was: `idshift resume` goes on"
+    };
+    message.clone_into(&mut outcome.message);
+    outcome.attempts = u32::try_from(writes.len()).unwrap_or(u32::MAX);
+    // The last one first: what was there before the first one stays.
+    for write in writes.iter().rev() {
+        let intent = &write.intent;
+        outcome.customer = Some(intent.customer.clone());
+        outcome
+            .correlation
+            .get_or_insert_with(|| intent.correlation.clone());
+        outcome.http_status = outcome.http_status.or(write.http_status);
+        match &intent.write {
+            Write::Account { before, .. } => outcome.account.before.clone_from(before),
+            Write::Location {
+                location, before, ..
+            } => {
+                outcome.location = Some(location.clone());
+                outcome.service.before.clone_from(&before.service);
+                outcome.profile.before = before.profile;
+            }
+        }
+    }
+    outcome
+}

@@ -1,0 +1,67 @@
+//! The token endpoint: client credentials, in a Basic header or in the form.
+
+use super::Options;
+use super::http::{Request, Response, pairs};
+use super::world::World;
+use serde_json::json;
+
+pub(super) fn answer(world: &mut World, request: &Request, options: &Options) -> Response {
+    let form = pairs(&String::from_utf8_lossy(&request.body));
+    let field = |name: &str| {
+        form.iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    };
+    let refuse = |error: &str| {
+        Response::json(
+            400,
+            &json!({"error": error, "error_description": "refused by the sandbox"}),
+        )
+    };
+    if field("grant_type") != Some("client_credentials") {
+        return refuse("unsupported_grant_type");
+    }
+    let basic = request
+        .header("authorization")
+        .is_some_and(|header| header.starts_with("Basic "));
+    if !basic
+        && (field("client_id").is_none() || field("client_secret").is_none_or(|s| s == "wrong"))
+    {
+        return Response {
+            status: 401,
+            ..refuse("invalid_client")
+        };
+    }
+    if field("scope") == Some("wrong") {
+        return refuse("invalid_scope");
+    }
+    world.tokens_issued += 1;
+    let token = format!("issued-{}", world.tokens_issued);
+    world
+        .issued
+        .insert(token.clone(), options.token_calls.unwrap_or(u64::MAX));
+    Response::json(
+        200,
+        &json!({"access_token": token, "token_type": "Bearer", "expires_in": options.token_seconds}),
+    )
+}
+
+/// Whether a call's token is good; each call uses one up, where tokens are given out.
+pub(super) fn is_good(world: &mut World, request: &Request, options: &Options) -> bool {
+    let Some(token) = request.bearer().filter(|token| !token.is_empty()) else {
+        return false;
+    };
+    if let Some(tokens) = &options.tokens {
+        return tokens.iter().any(|good| good == token);
+    }
+    if world.tokens_issued == 0 {
+        return true;
+    }
+    match world.issued.get_mut(token) {
+        Some(0) | None => false,
+        Some(left) => {
+            *left -= 1;
+            true
+        }
+    }
+}

@@ -1,0 +1,601 @@
+//! Adobe VIP Marketplace: the `externalReferenceId` of a customer.
+//!
+//! What is peculiar here:
+//! - There is no search by the reference. A reseller's customers are listed, fifty a call, in all statuses,
+//!   oldest first so that new customers do not shift the pages.
+//! - References need not be unique, so order never matters, and one that several carry is ambiguous.
+//! - A PATCH replaces: the profile goes back verbatim, every contact and every unknown key included, and
+//!   nothing else is sent. Each contact gets a welcome e-mail for it, which cannot be suppressed.
+//! - `X-Correlation-Id` stands for one intent; repeated after an answer, that answer is replayed for ten days.
+//! - The answer to a PATCH may show values that do not persist: only a GET tells.
+//!
+//! Sources: the Commerce Partner API's pages on updating a customer, listing customers, idempotency and errors.
+
+use super::connect::{Sending, Settings, SetupError};
+use super::listing::Listing;
+use super::trouble::{Read, senseless};
+use super::{
+    Backend, Bulk, Customer, Fatal, Key, Location, Locations, Order, Trouble, Wanted, What, Written,
+};
+use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller, ResellerId};
+use crate::http::{Call, Character, Client, Kind, Path, Reply, Sent};
+use futures_util::future::BoxFuture;
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// The most that a page holds.
+const PAGE: usize = 50;
+/// Active, pending, inactive, and scheduled for removal: a listing shows one status at a time.
+const STATUSES: [&str; 4] = ["1000", "1002", "1004", "1026"];
+
+/// What Adobe says about every call.
+pub(super) fn character(settings: &Settings) -> Result<Character, SetupError> {
+    let key = settings.api_key.as_ref().ok_or(SetupError::Missing {
+        system: "Adobe VIP Marketplace",
+        what: "an API key: set `api_key` or `api_key_env` in the profile, or IDSHIFT_API_KEY",
+    })?;
+    Ok(Character {
+        constant_headers: vec![
+            ("accept", "application/json".to_owned()),
+            ("content-type", "application/json".to_owned()),
+            ("x-api-key", key.expose_secret().to_owned()),
+        ],
+        request_id_header: Some("x-request-id"),
+        correlation_header: Some("x-correlation-id"),
+        is_firewall: |_| false,
+    })
+}
+
+/// The Adobe API behind [`super::System`].
+pub(super) struct Adobe {
+    client: Arc<Client>,
+    reseller: Option<ResellerId>,
+    sending: Sending,
+    max_age: Duration,
+    listing: Mutex<Option<Arc<Listing>>>,
+    /// Whether sending the reference alone has been seen to change nothing else.
+    reference_alone_is_safe: Mutex<bool>,
+}
+
+impl Adobe {
+    pub(super) fn new(client: Arc<Client>, settings: &Settings) -> Self {
+        Self {
+            client,
+            reseller: settings.reseller.clone(),
+            sending: settings.sending,
+            max_age: settings.max_age,
+            listing: Mutex::new(None),
+            reference_alone_is_safe: Mutex::new(false),
+        }
+    }
+
+    /// The listing of all customers, made once and made anew when it is too old.
+    async fn listed(&self) -> Result<Arc<Listing>, Trouble> {
+        let Some(reseller) = &self.reseller else {
+            return Err(no_reseller());
+        };
+        let mut kept = self.listing.lock().await;
+        if let Some(listing) = kept
+            .as_ref()
+            .filter(|listing| listing.is_fresh(self.max_age))
+        {
+            return Ok(Arc::clone(listing));
+        }
+        let mut listing = Listing::begun_now();
+        for status in STATUSES {
+            let mut offset = 0;
+            loop {
+                let page = self.page(reseller, status, offset).await?;
+                let count = page.items.len();
+                offset += count;
+                page.items
+                    .into_iter()
+                    .filter_map(Body::usable)
+                    .for_each(|c| listing.add(c));
+                let more = page.total.is_none_or(|total| offset < total);
+                if count == 0 || !more {
+                    break;
+                }
+            }
+        }
+        let listing = Arc::new(listing);
+        *kept = Some(Arc::clone(&listing));
+        Ok(listing)
+    }
+
+    async fn page(
+        &self,
+        reseller: &ResellerId,
+        status: &str,
+        offset: usize,
+    ) -> Result<Page, Trouble> {
+        let path = Path::new("/v3/resellers")
+            .segment(reseller.as_str())
+            .map_err(|why| Trouble::new(Failed::Invalid, why.to_string()))?
+            .then("customers");
+        let call = Call::get(Kind::Find, path)
+            .with_query("status", status.to_owned())
+            .with_query("limit", PAGE.to_string())
+            .with_query("offset", offset.to_string())
+            .with_query("sort-by", "creationDate".to_owned())
+            .with_query("order-by", "asc".to_owned());
+        let parse = |reply: &Reply| -> Read<Page> {
+            match reply.status {
+                200 => {
+                    let body: ListBody = reply.json()?;
+                    Ok(match body.accounts.or(body.customers) {
+                        Some(items) => Ok(Page {
+                            items,
+                            total: body.total_count,
+                        }),
+                        None => Err(senseless(reply, "a listing without customers")),
+                    })
+                }
+                404 => Ok(Ok(Page {
+                    items: Vec::new(),
+                    total: Some(0),
+                })),
+                _ => Ok(Err(refusal(reply))),
+            }
+        };
+        self.client.read(&call, parse).await?
+    }
+
+    /// The customer with its profile as it came, byte for byte.
+    async fn whole(&self, customer: &CustomerId) -> Result<Option<Whole>, Trouble> {
+        let call = Call::get(Kind::Read, path_of(customer)?);
+        let parse = |reply: &Reply| -> Read<Option<Whole>> {
+            match reply.status {
+                200 => {
+                    let body: Body = reply.json()?;
+                    if body.customer_id != customer.as_str() {
+                        return Ok(Err(senseless(reply, "another customer than asked for")));
+                    }
+                    let raw: RawBody = reply.json()?;
+                    let everything: Value = reply.json()?;
+                    Ok(Ok(Some(Whole {
+                        body,
+                        profile: raw.company_profile,
+                        everything,
+                    })))
+                }
+                404 if code_of(reply).is_some() => Ok(Ok(None)),
+                _ => Ok(Err(refusal(reply))),
+            }
+        };
+        self.client.read(&call, parse).await?
+    }
+
+    async fn send<T: Serialize + Sync>(&self, order: &Order<'_>, body: &T) -> Written {
+        let path = match path_of(order.customer) {
+            Ok(path) => path,
+            Err(trouble) => return Written::Refused(trouble),
+        };
+        let body = match serde_json::to_vec(body) {
+            Ok(body) => body,
+            Err(why) => return Written::Refused(Trouble::new(Failed::Invalid, why.to_string())),
+        };
+        let What::Account {
+            after: Some(after), ..
+        } = order.what
+        else {
+            return Written::Refused(cannot_clear());
+        };
+        match self
+            .client
+            .write(&Call::patch(path, body, order.correlation))
+            .await
+        {
+            Sent::Reply(reply) if (200..300).contains(&reply.status) => {
+                match reply.json::<Body>() {
+                    Ok(body)
+                        if body.customer_id == order.customer.as_str()
+                            && body.external_reference_id.as_deref() == Some(after.as_str()) =>
+                    {
+                        Written::Applied {
+                            http_status: reply.status,
+                        }
+                    }
+                    Ok(_) => Written::InDoubt(senseless(
+                        &reply,
+                        "the answer does not say what was asked",
+                    )),
+                    Err(why) => Written::InDoubt(senseless(&reply, why)),
+                }
+            }
+            Sent::Reply(reply) => Written::Refused(refusal(&reply)),
+            Sent::Again(why) => Written::Again(Trouble::unanswered(&why)),
+            Sent::NotSent(why) => Written::NotSent(Trouble::unanswered(&why)),
+            Sent::InDoubt(why) => Written::InDoubt(Trouble::unanswered(&why)),
+        }
+    }
+
+    async fn write_account(
+        &self,
+        order: &Order<'_>,
+        before: Option<&AccountId>,
+        after: Option<&AccountId>,
+    ) -> Written {
+        let Some(after) = after else {
+            return Written::Refused(cannot_clear());
+        };
+        let whole = match self.whole(order.customer).await {
+            Ok(Some(whole)) => whole,
+            Ok(None) => {
+                let words = format!("there is no customer `{}`", order.customer);
+                return Written::Refused(Trouble::new(Failed::NotFound, words));
+            }
+            Err(trouble) => return Written::NotSent(trouble),
+        };
+        let now = whole
+            .body
+            .external_reference_id
+            .as_deref()
+            .filter(|text| !text.is_empty());
+        if now != before.map(AccountId::as_str) {
+            return Written::Stale {
+                now: now.and_then(|text| AccountId::new(text).ok()),
+            };
+        }
+        match self.sending {
+            Sending::Full => match &whole.profile {
+                Some(profile) => {
+                    let body = Update {
+                        external_reference_id: after.as_str(),
+                        company_profile: Some(profile),
+                    };
+                    self.send(order, &body).await
+                }
+                None => Written::Refused(Trouble::new(
+                    Failed::BadAnswer,
+                    "the customer has no `companyProfile`, which the update must send back",
+                )),
+            },
+            Sending::Reference => self.send_reference(order, after, &whole).await,
+        }
+    }
+
+    /// Sends the reference alone; the first time, the customer is read again, and anything else that changed
+    /// ends the run.
+    async fn send_reference(&self, order: &Order<'_>, after: &AccountId, was: &Whole) -> Written {
+        let body = Update {
+            external_reference_id: after.as_str(),
+            company_profile: None,
+        };
+        let mut safe = self.reference_alone_is_safe.lock().await;
+        if *safe {
+            drop(safe);
+            return self.send(order, &body).await;
+        }
+        let written = self.send(order, &body).await;
+        let stop = |words: &str| Trouble {
+            fatal: Some(Fatal::Unsafe),
+            ..Trouble::new(Failed::Rejected, words)
+        };
+        match &written {
+            Written::Applied { .. } => {}
+            Written::Refused(trouble) if trouble.message.contains("1122") => {
+                return Written::Refused(stop(
+                    "this installation wants the whole profile: set `send = \"full\"`",
+                ));
+            }
+            _ => return written,
+        }
+        match self.whole(order.customer).await {
+            Ok(Some(now)) if now.but_for_the_reference() == was.but_for_the_reference() => {
+                *safe = true;
+                written
+            }
+            Ok(_) => Written::InDoubt(stop(
+                "sending the reference alone changed something else of the customer: set `send = \"full\"`",
+            )),
+            Err(trouble) => Written::InDoubt(trouble),
+        }
+    }
+}
+
+impl Backend for Adobe {
+    fn find_many<'a>(
+        &'a self,
+        wanted: &'a [Wanted],
+        _locations: bool,
+    ) -> BoxFuture<'a, Result<Bulk, Trouble>> {
+        Box::pin(async move {
+            let by_account = wanted
+                .iter()
+                .any(|wanted| matches!(wanted.key, Key::Account(_)));
+            if !by_account {
+                return Ok(Bulk::Found(vec![Vec::new(); wanted.len()]));
+            }
+            let listing = self.listed().await?;
+            Ok(Bulk::Found(
+                wanted.iter().map(|wanted| listing.find(wanted)).collect(),
+            ))
+        })
+    }
+
+    fn find<'a>(
+        &'a self,
+        account: &'a AccountId,
+        _reseller: Option<&'a Reseller>,
+    ) -> BoxFuture<'a, Result<Vec<Customer>, Trouble>> {
+        Box::pin(async move { Ok(self.listed().await?.account(account)) })
+    }
+
+    fn read<'a>(
+        &'a self,
+        customer: &'a CustomerId,
+        _reseller: Option<&'a Reseller>,
+        _locations: bool,
+    ) -> BoxFuture<'a, Result<Option<Customer>, Trouble>> {
+        Box::pin(async move {
+            Ok(match self.whole(customer).await? {
+                None => None,
+                Some(whole) => Some(whole.body.usable().ok_or_else(|| {
+                    Trouble::new(Failed::BadAnswer, "a customer without a usable ID")
+                })?),
+            })
+        })
+    }
+
+    fn locations<'a>(
+        &'a self,
+        _customer: &'a CustomerId,
+    ) -> BoxFuture<'a, Result<Vec<Location>, Trouble>> {
+        Box::pin(async { Err(no_locations()) })
+    }
+
+    fn location<'a>(
+        &'a self,
+        _location: &'a LocationId,
+    ) -> BoxFuture<'a, Result<Location, Trouble>> {
+        Box::pin(async { Err(no_locations()) })
+    }
+
+    fn write<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Written> {
+        Box::pin(async move {
+            match order.what {
+                What::Account { before, after } => self.write_account(&order, before, after).await,
+                What::Location { .. } => Written::Refused(no_locations()),
+            }
+        })
+    }
+
+    fn forget(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move { *self.listing.lock().await = None })
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), Trouble>> {
+        Box::pin(async move {
+            let call = Call::get(Kind::Read, Path::new("/partnerservice/ping"));
+            let parse = |reply: &Reply| -> Read<()> {
+                Ok(match reply.status {
+                    200..=299 | 404 => Ok(()),
+                    _ => Err(refusal(reply)),
+                })
+            };
+            self.client.read(&call, parse).await?
+        })
+    }
+}
+
+fn no_reseller() -> Trouble {
+    Trouble::new(
+        Failed::Invalid,
+        "Adobe has no search by externalReferenceId: name the reseller whose customers are to be \
+         listed (`reseller_id` in the profile), or give `customerId` in every line",
+    )
+}
+
+fn no_locations() -> Trouble {
+    Trouble::new(Failed::Invalid, "Adobe customers have no locations")
+}
+
+fn cannot_clear() -> Trouble {
+    Trouble::new(
+        Failed::Invalid,
+        "how to remove an externalReferenceId is not documented",
+    )
+}
+
+fn path_of(customer: &CustomerId) -> Result<Path, Trouble> {
+    Path::new("/v3/customers")
+        .segment(customer.as_str())
+        .map_err(|why| Trouble::new(Failed::Invalid, why.to_string()))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Update<'a> {
+    external_reference_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    company_profile: Option<&'a RawValue>,
+}
+
+struct Page {
+    items: Vec<Body>,
+    total: Option<usize>,
+}
+
+/// A customer as it was read, for the write that follows.
+struct Whole {
+    body: Body,
+    profile: Option<Box<RawValue>>,
+    everything: Value,
+}
+
+impl Whole {
+    fn but_for_the_reference(&self) -> Value {
+        let mut rest = self.everything.clone();
+        if let Some(fields) = rest.as_object_mut() {
+            fields.remove("externalReferenceId");
+        }
+        rest
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ListBody {
+    #[serde(default)]
+    total_count: Option<usize>,
+    #[serde(default)]
+    accounts: Option<Vec<Body>>,
+    #[serde(default)]
+    customers: Option<Vec<Body>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawBody {
+    #[serde(default)]
+    company_profile: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    customer_id: String,
+    #[serde(default)]
+    external_reference_id: Option<String>,
+    #[serde(default)]
+    reseller_id: Option<String>,
+    #[serde(default)]
+    company_profile: Option<Profile>,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    #[serde(default)]
+    contacts: Option<Vec<serde::de::IgnoredAny>>,
+}
+
+impl Body {
+    fn usable(self) -> Option<Customer> {
+        let account = self.external_reference_id.filter(|text| !text.is_empty());
+        let contacts = self.company_profile.and_then(|profile| profile.contacts);
+        Some(Customer {
+            id: CustomerId::new(self.customer_id).ok()?,
+            account: match account {
+                None => None,
+                Some(account) => Some(AccountId::new(account).ok()?),
+            },
+            locations: Locations::Untold,
+            owner: self.reseller_id,
+            contacts: contacts.and_then(|contacts| u32::try_from(contacts.len()).ok()),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorBody {
+    #[serde(alias = "error_code")]
+    code: Value,
+    #[serde(default)]
+    message: Option<String>,
+    #[serde(default, alias = "invalidFields")]
+    additional_details: Option<Value>,
+}
+
+impl ErrorBody {
+    fn code(&self) -> String {
+        self.code
+            .as_str()
+            .map_or_else(|| self.code.to_string(), str::to_owned)
+    }
+}
+
+fn code_of(reply: &Reply) -> Option<String> {
+    reply.json::<ErrorBody>().ok().map(|body| body.code())
+}
+
+/// What an error code means for the line, and what to do about it.
+fn meaning(code: &str) -> (Option<Failed>, &'static str) {
+    match code {
+        "1115" => (
+            Some(Failed::NotFound),
+            "the reseller does not exist: check `reseller_id`",
+        ),
+        "1116" => (Some(Failed::NotFound), "the customer does not exist"),
+        "1117" => (Some(Failed::Rejected), "some fields are invalid"),
+        "1118" => (
+            Some(Failed::Rejected),
+            "the stored address no longer passes Adobe's checks: mend it first",
+        ),
+        "1119" => (
+            Some(Failed::Rejected),
+            "some fields are not editable: somebody changed the customer meanwhile; try again",
+        ),
+        "1121" => (Some(Failed::Rejected), "fields that Adobe does not expect"),
+        "1122" => (
+            Some(Failed::Rejected),
+            "required fields are missing: set `send = \"full\"`",
+        ),
+        "1123" => (
+            Some(Failed::Conflict),
+            "another customer has this reference",
+        ),
+        "1125" => (
+            Some(Failed::Rejected),
+            "the account is pending or blocked: try again once it is active",
+        ),
+        "2126" => (Some(Failed::Rejected), "the reference is too long"),
+        "4115" => (
+            Some(Failed::Forbidden),
+            "the API key is invalid or missing: check `api_key`",
+        ),
+        "4116" => (Some(Failed::Unauthorized), "the token is invalid"),
+        "4117" => (Some(Failed::Unauthorized), "the token is missing"),
+        "4119" => (
+            Some(Failed::Rejected),
+            "the correlation ID is missing or invalid",
+        ),
+        "4120" => (Some(Failed::Rejected), "the request ID was used before"),
+        "4121" => (
+            Some(Failed::Forbidden),
+            "the customer belongs to another distributor",
+        ),
+        _ => (None, "Adobe refuses it"),
+    }
+}
+
+fn refusal(reply: &Reply) -> Trouble {
+    let Ok(body) = reply.json::<ErrorBody>() else {
+        let mut trouble = senseless(reply, "not the API's answer: is the base URL right?");
+        if reply.status == 401 {
+            trouble.reason = Failed::Unauthorized;
+        } else if reply.status == 403 {
+            trouble.reason = Failed::Forbidden;
+        } else if reply.status == 404 {
+            trouble.reason = Failed::Unavailable;
+        }
+        return trouble;
+    };
+    let code = body.code();
+    let (reason, words) = meaning(&code);
+    let reason = reason.unwrap_or(match reply.status {
+        401 => Failed::Unauthorized,
+        403 => Failed::Forbidden,
+        404 => Failed::NotFound,
+        409 => Failed::Conflict,
+        _ => Failed::Rejected,
+    });
+    let details = body.additional_details.filter(|details| !details.is_null());
+    let own = body.message.unwrap_or_default();
+    let details = details.map_or_else(String::new, |details| format!(" {details}"));
+    let mut trouble = Trouble::refused(
+        reason,
+        reply,
+        &format!("code {code}: {words} ({own}{details})"),
+    );
+    if code == "4115" {
+        trouble.fatal = Some(Fatal::TokenRefused);
+    }
+    trouble
+}

@@ -1,0 +1,404 @@
+//! `CloudCockpit`: the internal identifier of a customer, which belongs to a relationship.
+//!
+//! What is peculiar here:
+//! - The identifier is one of customer *and* reseller. Everything that concerns a relationship, searching,
+//!   reading and writing, names the same reseller, or another relationship is seen or changed.
+//! - A search may match parts and shows deleted customers: answers are compared here, and all pages are read.
+//! - 204 without a body is the answer to a write.
+//! - Whether identifiers are unique is not stated, so a taken target is looked for before the write.
+//! - `null` is a legal identifier: it removes it, and is sent only where it was asked for.
+//!
+//! Sources: the API's page on updating a customer's internal identifier, and on listing customers.
+
+use super::connect::{Settings, SetupError};
+use super::listing::Listing;
+use super::trouble::{Read, senseless};
+use super::{Backend, Bulk, Customer, Location, Locations, Order, Trouble, Wanted, What, Written};
+use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller};
+use crate::http::{Call, Character, Client, Kind, Path, Reply, Sent};
+use futures_util::future::BoxFuture;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// The most that a page holds.
+const PAGE: usize = 2000;
+
+/// What `CloudCockpit` says about every call.
+pub(super) fn character(settings: &Settings) -> Result<Character, SetupError> {
+    let tenant = settings.tenant.as_ref().ok_or(SetupError::Missing {
+        system: "CloudCockpit",
+        what: "the portal's domain, sent as X-Tenant: set `tenant` in the profile or IDSHIFT_TENANT",
+    })?;
+    Ok(Character {
+        constant_headers: vec![
+            ("accept", "application/json".to_owned()),
+            ("x-tenant", tenant.clone()),
+        ],
+        request_id_header: None,
+        correlation_header: Some("x-correlation-id"),
+        is_firewall: |_| false,
+    })
+}
+
+type Listings = HashMap<Option<Reseller>, Option<Arc<Listing>>>;
+
+/// The `CloudCockpit` API behind [`super::System`].
+pub(super) struct CloudCockpit {
+    client: Arc<Client>,
+    max_age: Duration,
+    expected_lookups: u64,
+    /// One for each relationship; `None` inside: single searches are cheaper there.
+    listings: Mutex<Listings>,
+}
+
+impl CloudCockpit {
+    pub(super) fn new(client: Arc<Client>, settings: &Settings) -> Self {
+        Self {
+            client,
+            max_age: settings.max_age,
+            expected_lookups: settings.expected_lookups,
+            listings: Mutex::new(HashMap::new()),
+        }
+    }
+
+    async fn page(
+        &self,
+        reseller: Option<&Reseller>,
+        number: u64,
+        search: Option<&AccountId>,
+    ) -> Result<Page, Trouble> {
+        let mut call = Call::get(Kind::Find, Path::new("/v1/Customers"))
+            .with_query("pageNumber", number.to_string())
+            .with_query("pageSize", PAGE.to_string());
+        if let Some(value) = search {
+            call = call
+                .with_query("searchField", "InternalIdentifier".to_owned())
+                .with_query("searchValue", value.as_str().to_owned());
+        }
+        let call = scoped(call, reseller);
+        let parse = |reply: &Reply| -> Read<Page> {
+            match reply.status {
+                200 => {
+                    let body: ListBody = reply.json()?;
+                    let full = body.items.len() >= PAGE;
+                    Ok(Ok(Page {
+                        more: body.has_next_page.unwrap_or(full),
+                        customers: body.items.into_iter().filter_map(Body::usable).collect(),
+                    }))
+                }
+                _ => Ok(Err(refusal(reply))),
+            }
+        };
+        self.client.read(&call, parse).await?
+    }
+
+    /// The listing of a relationship's customers; `None`: searching singly costs fewer calls.
+    async fn listed(&self, reseller: Option<&Reseller>) -> Result<Option<Arc<Listing>>, Trouble> {
+        let mut kept = self.listings.lock().await;
+        match kept.get(&reseller.cloned()) {
+            Some(None) => return Ok(None),
+            Some(Some(listing)) if listing.is_fresh(self.max_age) => {
+                return Ok(Some(Arc::clone(listing)));
+            }
+            Some(Some(_)) | None => {}
+        }
+        let listing = self.list(reseller).await?.map(Arc::new);
+        kept.insert(reseller.cloned(), listing.clone());
+        Ok(listing)
+    }
+
+    async fn list(&self, reseller: Option<&Reseller>) -> Result<Option<Listing>, Trouble> {
+        let mut listing = Listing::begun_now();
+        let mut number = 1;
+        loop {
+            // A listing that has cost as many calls as single searches would is not worth going on.
+            if number > self.expected_lookups.max(1) {
+                return Ok(None);
+            }
+            let page = self.page(reseller, number, None).await?;
+            page.customers
+                .into_iter()
+                .for_each(|customer| listing.add(customer));
+            if !page.more {
+                break;
+            }
+            number += 1;
+        }
+        Ok(self.is_of(reseller, &listing).await?.then_some(listing))
+    }
+
+    /// Whether a listing narrowed to a reseller shows that relationship's identifiers: one customer of it is
+    /// read to see, because writing upon another relationship's identifier would be a wrong write.
+    async fn is_of(&self, reseller: Option<&Reseller>, listing: &Listing) -> Result<bool, Trouble> {
+        if reseller.and_then(Reseller::id).is_none() {
+            return Ok(true);
+        }
+        let Some(sample) = listing.first_with_account() else {
+            return Ok(true);
+        };
+        let read = self.one(&sample.id, reseller).await?;
+        Ok(read.is_some_and(|read| read.account == sample.account))
+    }
+
+    async fn one(
+        &self,
+        customer: &CustomerId,
+        reseller: Option<&Reseller>,
+    ) -> Result<Option<Customer>, Trouble> {
+        let call = scoped(Call::get(Kind::Read, path_of(customer)?), reseller);
+        let parse = |reply: &Reply| -> Read<Option<Customer>> {
+            match reply.status {
+                200 => {
+                    let found = reply.json::<Body>()?.usable();
+                    Ok(found
+                        .filter(|found| found.id == *customer)
+                        .map(Some)
+                        .ok_or_else(|| senseless(reply, "another customer than asked for")))
+                }
+                404 if words_of(reply).is_some() => Ok(Ok(None)),
+                _ => Ok(Err(refusal(reply))),
+            }
+        };
+        self.client.read(&call, parse).await?
+    }
+}
+
+impl Backend for CloudCockpit {
+    fn find_many<'a>(
+        &'a self,
+        wanted: &'a [Wanted],
+        _locations: bool,
+    ) -> BoxFuture<'a, Result<Bulk, Trouble>> {
+        Box::pin(async move {
+            let mut found = Vec::with_capacity(wanted.len());
+            for wanted in wanted {
+                let Some(listing) = self.listed(wanted.reseller.as_ref()).await? else {
+                    let why = "a listing would cost more calls than single searches";
+                    return Ok(Bulk::Refused(why.to_owned()));
+                };
+                found.push(listing.find(wanted));
+            }
+            Ok(Bulk::Found(found))
+        })
+    }
+
+    fn find<'a>(
+        &'a self,
+        account: &'a AccountId,
+        reseller: Option<&'a Reseller>,
+    ) -> BoxFuture<'a, Result<Vec<Customer>, Trouble>> {
+        Box::pin(async move {
+            let mut exact = Vec::new();
+            let mut number = 1;
+            loop {
+                let page = self.page(reseller, number, Some(account)).await?;
+                exact.extend(
+                    page.customers
+                        .into_iter()
+                        .filter(|c| c.account.as_ref() == Some(account)),
+                );
+                if !page.more {
+                    return Ok(exact);
+                }
+                number += 1;
+            }
+        })
+    }
+
+    fn read<'a>(
+        &'a self,
+        customer: &'a CustomerId,
+        reseller: Option<&'a Reseller>,
+        _locations: bool,
+    ) -> BoxFuture<'a, Result<Option<Customer>, Trouble>> {
+        Box::pin(self.one(customer, reseller))
+    }
+
+    fn locations<'a>(
+        &'a self,
+        _customer: &'a CustomerId,
+    ) -> BoxFuture<'a, Result<Vec<Location>, Trouble>> {
+        Box::pin(async { Err(no_locations()) })
+    }
+
+    fn location<'a>(
+        &'a self,
+        _location: &'a LocationId,
+    ) -> BoxFuture<'a, Result<Location, Trouble>> {
+        Box::pin(async { Err(no_locations()) })
+    }
+
+    fn write<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Written> {
+        Box::pin(async move {
+            let What::Account { after, .. } = order.what else {
+                return Written::Refused(no_locations());
+            };
+            let path = match path_of(order.customer) {
+                Ok(path) => path.then("internal-identifier"),
+                Err(trouble) => return Written::Refused(trouble),
+            };
+            let body = json!({
+                "internalIdentifier": after.map(AccountId::as_str),
+                "resellerId": order.reseller.and_then(Reseller::id).map(AsRef::<str>::as_ref),
+            });
+            let call = Call::patch(path, body.to_string().into_bytes(), order.correlation);
+            match self.client.write(&call).await {
+                Sent::Reply(reply) if reply.status == 204 => Written::Applied { http_status: 204 },
+                Sent::Reply(reply) if (200..300).contains(&reply.status) => {
+                    Written::InDoubt(senseless(
+                        &reply,
+                        "the document says that a write is answered with 204",
+                    ))
+                }
+                Sent::Reply(reply) => Written::Refused(refusal(&reply)),
+                Sent::Again(why) => Written::Again(Trouble::unanswered(&why)),
+                Sent::NotSent(why) => Written::NotSent(Trouble::unanswered(&why)),
+                Sent::InDoubt(why) => Written::InDoubt(Trouble::unanswered(&why)),
+            }
+        })
+    }
+
+    fn forget(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move { self.listings.lock().await.clear() })
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), Trouble>> {
+        Box::pin(async move {
+            let call = Call::get(Kind::Find, Path::new("/v1/Customers"))
+                .with_query("pageNumber", "1".to_owned())
+                .with_query("pageSize", "1".to_owned());
+            let parse = |reply: &Reply| -> Read<()> {
+                Ok(if reply.status == 200 {
+                    Ok(())
+                } else {
+                    Err(refusal(reply))
+                })
+            };
+            self.client.read(&call, parse).await?
+        })
+    }
+}
+
+struct Page {
+    customers: Vec<Customer>,
+    more: bool,
+}
+
+fn scoped(call: Call, reseller: Option<&Reseller>) -> Call {
+    match reseller.and_then(Reseller::id) {
+        Some(id) => call.with_query("resellerId", id.as_str().to_owned()),
+        None => call,
+    }
+}
+
+fn path_of(customer: &CustomerId) -> Result<Path, Trouble> {
+    Path::new("/v1/Customers")
+        .segment(customer.as_str())
+        .map_err(|why| Trouble::new(Failed::Invalid, why.to_string()))
+}
+
+fn no_locations() -> Trouble {
+    Trouble::new(Failed::Invalid, "CloudCockpit customers have no locations")
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ListBody {
+    items: Vec<Body>,
+    #[serde(default)]
+    has_next_page: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    id: String,
+    #[serde(default)]
+    internal_identifier: Option<String>,
+    #[serde(default, alias = "deleted")]
+    is_deleted: Option<bool>,
+    #[serde(default)]
+    reseller_id: Option<String>,
+}
+
+impl Body {
+    /// The customer, unless it is deleted or its IDs are such that no line of ours can mean it.
+    fn usable(self) -> Option<Customer> {
+        if self.is_deleted == Some(true) {
+            return None;
+        }
+        let account = self.internal_identifier.filter(|text| !text.is_empty());
+        Some(Customer {
+            id: CustomerId::new(self.id).ok()?,
+            account: match account {
+                None => None,
+                Some(account) => Some(AccountId::new(account).ok()?),
+            },
+            locations: Locations::Untold,
+            owner: self.reseller_id,
+            contacts: None,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorBody {
+    #[serde(default)]
+    status_code: Option<i64>,
+    #[serde(default, rename = "type")]
+    kind: Option<String>,
+    #[serde(default)]
+    description: Option<String>,
+    #[serde(default)]
+    correlation_id: Option<String>,
+    #[serde(default)]
+    errors: Option<Value>,
+}
+
+/// The fields of the API's error body in one sentence; `None`: the body is not one.
+fn words_of(reply: &Reply) -> Option<String> {
+    let body: ErrorBody = reply.json().ok()?;
+    let parts = [
+        body.kind,
+        body.description,
+        body.errors
+            .filter(|errors| !errors.is_null())
+            .map(|errors| errors.to_string()),
+        body.correlation_id.map(|id| format!("correlation ID {id}")),
+    ];
+    let words: Vec<String> = parts.into_iter().flatten().collect();
+    (body.status_code.is_some() || !words.is_empty()).then(|| words.join("; "))
+}
+
+fn refusal(reply: &Reply) -> Trouble {
+    let words = words_of(reply);
+    let reason = match reply.status {
+        401 => Failed::Unauthorized,
+        403 => Failed::Forbidden,
+        404 if words.is_some() => Failed::NotFound,
+        409 => Failed::Conflict,
+        404 => {
+            let mut trouble = senseless(reply, "not the API's answer: is the base URL right?");
+            trouble.reason = Failed::Unavailable;
+            return trouble;
+        }
+        400..=499 => Failed::Rejected,
+        _ => return senseless(reply, "an answer that the API does not document"),
+    };
+    let meaning = match reply.status {
+        401 => "the token is refused, or may not see the customer",
+        403 => "there is no such relationship, or the token may not use it",
+        404 => "the system does not know it",
+        409 => "another customer has this identifier",
+        _ => "the system refuses the value",
+    };
+    match words.filter(|words| !words.is_empty()) {
+        Some(words) => Trouble::refused(reason, reply, &format!("{meaning} ({words})")),
+        None => Trouble::refused(reason, reply, meaning),
+    }
+}

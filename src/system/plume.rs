@@ -1,0 +1,582 @@
+//! Plume Cloud: account IDs of customers, service IDs and profiles of their locations.
+//!
+//! What is peculiar here:
+//! - 401 is also the answer for a customer that this token may not see, so it is a line's `unauthorized`
+//!   once the token is known to be good.
+//! - 403 without the API's JSON error is the firewall's block of every call, not one customer's.
+//! - The search may return prefix hits and is cut at ten: answers are compared here, byte for byte.
+//! - Whether this token may list customers by a filter is found out with the first batch.
+//! - A 500 on a PATCH may be a duplicate account ID; like every 5xx it is in doubt and read back.
+//!
+//! Sources: the partner API's pages on searching by account ID, on updating it and on setting the service ID.
+
+use super::trouble::{Read, senseless};
+use super::{
+    Backend, Bulk, Customer, Key, Location, Locations, Order, Trouble, Wanted, What, Written,
+};
+use crate::domain::{AccountId, CustomerId, Failed, LocationId, Profile, Reseller, ServiceId};
+use crate::http::{Call, Character, Client, Kind, Path, PathError, Reply, Sent, encoded_len};
+use futures_util::future::BoxFuture;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A request line of 8 KB passes everywhere; the rest is for path, host and headers.
+const FILTER_BYTES: usize = 6_500;
+/// The API returns this many customers where nothing else is asked.
+const BULK_LIMIT: usize = 500;
+/// The search's own page, where nothing else is asked.
+const SEARCH_PAGE: usize = 10;
+
+/// What Plume says about every call.
+pub(super) fn character() -> Character {
+    Character {
+        constant_headers: vec![("accept", "application/json".to_owned())],
+        request_id_header: None,
+        correlation_header: None,
+        is_firewall: |reply| reply.status == 403 && error_of(reply).is_none(),
+    }
+}
+
+/// The Plume API behind [`super::System`].
+pub(super) struct Plume {
+    client: Arc<Client>,
+}
+
+impl Plume {
+    pub(super) fn new(client: Arc<Client>) -> Self {
+        Self { client }
+    }
+
+    async fn filtered(
+        &self,
+        field: &'static str,
+        ids: &[&str],
+        locations: bool,
+    ) -> Result<Result<Vec<Customer>, String>, Trouble> {
+        let mut filter = json!({"where": {field: {"inq": ids}}, "limit": BULK_LIMIT});
+        if locations {
+            filter["include"] = Value::from("locations");
+        }
+        let call = Call::get(Kind::Find, Path::new("/api/Customers"))
+            .with_query("filter", filter.to_string());
+        let answer = self
+            .client
+            .read(&call, |reply| {
+                if reply.status != 200 {
+                    return Ok(Err(format!(
+                        "the filter was answered with {}",
+                        reply.status
+                    )));
+                }
+                let Ok(bodies) = reply.json::<Vec<CustomerBody>>() else {
+                    return Ok(Err("the filter was not answered with a list".to_owned()));
+                };
+                Ok(Ok(bodies
+                    .into_iter()
+                    .filter_map(CustomerBody::usable)
+                    .collect::<Vec<_>>()))
+            })
+            .await?;
+        Ok(answer)
+    }
+
+    async fn search_page(&self, account: &AccountId, skip: usize) -> Result<Hits, Trouble> {
+        let path = segments(&["/api/Partners/customers/search"], &[account.as_str()])?;
+        let mut call = Call::get(Kind::Find, path)
+            .with_query("field", "accountId".to_owned())
+            .with_query("exactMatch", "true".to_owned())
+            .with_query("startsWith", "true".to_owned());
+        if skip > 0 {
+            call = call
+                .with_query("limit", BULK_LIMIT.to_string())
+                .with_query("skip", skip.to_string());
+        }
+        let parse = |reply: &Reply| -> Read<Hits> {
+            match reply.status {
+                200 => {
+                    let bodies: Vec<CustomerBody> = reply.json()?;
+                    let all = bodies.len();
+                    let exact = bodies
+                        .into_iter()
+                        .filter_map(CustomerBody::usable)
+                        .filter(|customer| customer.account.as_ref() == Some(account))
+                        .collect();
+                    Ok(Ok(Hits { exact, all }))
+                }
+                // Older text of the API: nothing found is a 404 instead of an empty list.
+                404 if error_of(reply).is_some() => Ok(Ok(Hits {
+                    exact: Vec::new(),
+                    all: 0,
+                })),
+                _ => Ok(Err(refusal(reply))),
+            }
+        };
+        self.client.read(&call, parse).await?
+    }
+
+    async fn location_list(&self, customer: &CustomerId) -> Result<Vec<Location>, Trouble> {
+        let path = segments(&["/api/Customers", "locations"], &[customer.as_str()])?;
+        let call = Call::get(Kind::Read, path);
+        let parse = |reply: &Reply| -> Read<Vec<Location>> {
+            if reply.status != 200 {
+                return Ok(Err(refusal(reply)));
+            }
+            // The document shows one object, the service sends a list.
+            let bodies = match reply.json::<OneOrMany>()? {
+                OneOrMany::Many(bodies) => bodies,
+                OneOrMany::One(body) => vec![*body],
+            };
+            Ok(bodies
+                .into_iter()
+                .map(|body| body.location())
+                .collect::<Option<Vec<_>>>()
+                .ok_or_else(|| senseless(reply, "a location without a usable ID")))
+        };
+        self.client.read(&call, parse).await?
+    }
+
+    async fn location_by_key(&self, location: &LocationId) -> Result<Location, Trouble> {
+        let path = segments(&["/api/Partners/locations"], &[location.as_str()])?;
+        let parse = |reply: &Reply| -> Read<Location> {
+            if reply.status != 200 {
+                return Ok(Err(refusal(reply)));
+            }
+            let body: LocationBody = reply.json()?;
+            Ok(body
+                .location()
+                .filter(|found| found.id == *location)
+                .ok_or_else(|| senseless(reply, "another location than the one asked for")))
+        };
+        self.client
+            .read(&Call::get(Kind::Read, path), parse)
+            .await?
+    }
+
+    async fn send(&self, path: Path, body: &Value, order: &Order<'_>) -> Result<Reply, Written> {
+        let call = Call::patch(path, body.to_string().into_bytes(), order.correlation);
+        match self.client.write(&call).await {
+            Sent::Reply(reply) if (200..300).contains(&reply.status) => Ok(reply),
+            Sent::Reply(reply) => Err(Written::Refused(refusal(&reply))),
+            Sent::Again(why) => Err(Written::Again(Trouble::unanswered(&why))),
+            Sent::NotSent(why) => Err(Written::NotSent(Trouble::unanswered(&why))),
+            Sent::InDoubt(why) => Err(Written::InDoubt(Trouble::unanswered(&why))),
+        }
+    }
+
+    async fn write_account(&self, order: &Order<'_>, after: Option<&AccountId>) -> Written {
+        let Some(after) = after else {
+            return Written::Refused(Trouble::new(
+                Failed::Invalid,
+                "Plume customers always have an account ID: it cannot be removed",
+            ));
+        };
+        let path = match segments(&["/api/Customers"], &[order.customer.as_str()]) {
+            Ok(path) => path,
+            Err(trouble) => return Written::Refused(trouble),
+        };
+        let reply = match self
+            .send(path, &json!({"accountId": after.as_str()}), order)
+            .await
+        {
+            Ok(reply) => reply,
+            Err(written) => return written,
+        };
+        match reply.json::<CustomerBody>() {
+            Ok(body)
+                if body.id == order.customer.as_str()
+                    && body.account_id.as_deref() == Some(after.as_str()) =>
+            {
+                Written::Applied {
+                    http_status: reply.status,
+                }
+            }
+            Ok(_) => Written::InDoubt(senseless(&reply, "the answer does not say what was asked")),
+            Err(why) => Written::InDoubt(senseless(&reply, why)),
+        }
+    }
+
+    async fn write_location(
+        &self,
+        order: &Order<'_>,
+        location: &LocationId,
+        service: Option<&ServiceId>,
+        profile: Option<Profile>,
+    ) -> Written {
+        let ids = [order.customer.as_str(), location.as_str()];
+        let path = match segments(&["/api/Customers", "locations"], &ids) {
+            Ok(path) => path,
+            Err(trouble) => return Written::Refused(trouble),
+        };
+        let mut body = serde_json::Map::new();
+        if let Some(service) = service {
+            body.insert("serviceId".to_owned(), service.as_str().into());
+        }
+        if let Some(profile) = profile {
+            body.insert("profile".to_owned(), profile.as_str().into());
+        }
+        let reply = match self.send(path, &Value::Object(body), order).await {
+            Ok(reply) => reply,
+            Err(written) => return written,
+        };
+        match reply.json::<LocationBody>() {
+            Ok(body) if body.echoes(order.customer, location, service, profile) => {
+                Written::Applied {
+                    http_status: reply.status,
+                }
+            }
+            Ok(_) => Written::InDoubt(senseless(&reply, "the answer does not say what was asked")),
+            Err(why) => Written::InDoubt(senseless(&reply, why)),
+        }
+    }
+}
+
+impl Backend for Plume {
+    fn find_many<'a>(
+        &'a self,
+        wanted: &'a [Wanted],
+        locations: bool,
+    ) -> BoxFuture<'a, Result<Bulk, Trouble>> {
+        Box::pin(async move {
+            let mut by_account: HashMap<AccountId, Vec<Customer>> = HashMap::new();
+            let mut by_id: HashMap<CustomerId, Vec<Customer>> = HashMap::new();
+            let (accounts, ids) = keys(wanted);
+            for batch in batches(&accounts) {
+                let customers = match self.filtered("accountId", batch, locations).await? {
+                    Ok(customers) => customers,
+                    Err(why) => return Ok(Bulk::Refused(why)),
+                };
+                for customer in customers {
+                    let Some(account) = customer.account.clone() else {
+                        continue;
+                    };
+                    if !batch.contains(&account.as_str()) {
+                        return Ok(Bulk::Refused("the filter was ignored".to_owned()));
+                    }
+                    by_account.entry(account).or_default().push(customer);
+                }
+            }
+            for batch in batches(&ids) {
+                let customers = match self.filtered("id", batch, locations).await? {
+                    Ok(customers) => customers,
+                    Err(why) => return Ok(Bulk::Refused(why)),
+                };
+                for customer in customers {
+                    if !batch.contains(&customer.id.as_str()) {
+                        return Ok(Bulk::Refused("the filter was ignored".to_owned()));
+                    }
+                    by_id.entry(customer.id.clone()).or_default().push(customer);
+                }
+            }
+            let found = wanted.iter().map(|wanted| match &wanted.key {
+                Key::Account(account) => by_account.get(account).cloned().unwrap_or_default(),
+                Key::Customer(id) => by_id.get(id).cloned().unwrap_or_default(),
+            });
+            Ok(Bulk::Found(found.collect()))
+        })
+    }
+
+    fn find<'a>(
+        &'a self,
+        account: &'a AccountId,
+        _reseller: Option<&'a Reseller>,
+    ) -> BoxFuture<'a, Result<Vec<Customer>, Trouble>> {
+        Box::pin(async move {
+            let first = self.search_page(account, 0).await?;
+            if !first.exact.is_empty() || first.all < SEARCH_PAGE {
+                return Ok(first.exact);
+            }
+            // A full page of prefix hits may hide the exact one.
+            let mut seen = first.all;
+            loop {
+                let page = self.search_page(account, seen).await?;
+                if !page.exact.is_empty() || page.all < BULK_LIMIT {
+                    return Ok(page.exact);
+                }
+                seen += page.all;
+            }
+        })
+    }
+
+    fn read<'a>(
+        &'a self,
+        customer: &'a CustomerId,
+        _reseller: Option<&'a Reseller>,
+        locations: bool,
+    ) -> BoxFuture<'a, Result<Option<Customer>, Trouble>> {
+        Box::pin(async move {
+            let path = segments(&["/api/Customers"], &[customer.as_str()])?;
+            let mut call = Call::get(Kind::Read, path);
+            if locations {
+                call = call.with_query("filter", r#"{"include":"locations"}"#.to_owned());
+            }
+            let parse = |reply: &Reply| -> Read<Option<Customer>> {
+                match reply.status {
+                    200 => {
+                        let found = reply.json::<CustomerBody>()?.usable();
+                        Ok(found
+                            .filter(|found| found.id == *customer)
+                            .map(Some)
+                            .ok_or_else(|| senseless(reply, "another customer than asked for")))
+                    }
+                    404 if error_of(reply).is_some() => Ok(Ok(None)),
+                    _ => Ok(Err(refusal(reply))),
+                }
+            };
+            self.client.read(&call, parse).await?
+        })
+    }
+
+    fn locations<'a>(
+        &'a self,
+        customer: &'a CustomerId,
+    ) -> BoxFuture<'a, Result<Vec<Location>, Trouble>> {
+        Box::pin(self.location_list(customer))
+    }
+
+    fn location<'a>(
+        &'a self,
+        location: &'a LocationId,
+    ) -> BoxFuture<'a, Result<Location, Trouble>> {
+        Box::pin(self.location_by_key(location))
+    }
+
+    fn write<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Written> {
+        Box::pin(async move {
+            match order.what {
+                What::Account { after, .. } => self.write_account(&order, after).await,
+                What::Location {
+                    location,
+                    service,
+                    profile,
+                } => {
+                    self.write_location(&order, location, service, profile)
+                        .await
+                }
+            }
+        })
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), Trouble>> {
+        Box::pin(async move {
+            let nobody = AccountId::new("idshift-probe-of-the-token")
+                .map_err(|why| Trouble::new(Failed::Invalid, why.to_string()))?;
+            self.search_page(&nobody, 0).await.map(|_| ())
+        })
+    }
+}
+
+struct Hits {
+    exact: Vec<Customer>,
+    all: usize,
+}
+
+fn keys(wanted: &[Wanted]) -> (Vec<&str>, Vec<&str>) {
+    let (mut accounts, mut ids) = (Vec::new(), Vec::new());
+    for wanted in wanted {
+        match &wanted.key {
+            Key::Account(account) => accounts.push(account.as_str()),
+            Key::Customer(id) => ids.push(id.as_str()),
+        }
+    }
+    for list in [&mut accounts, &mut ids] {
+        list.sort_unstable();
+        list.dedup();
+    }
+    (accounts, ids)
+}
+
+/// Cuts a list of IDs so that each piece fits into one request line and one answer.
+fn batches<'a>(ids: &'a [&'a str]) -> Vec<&'a [&'a str]> {
+    let mut batches = Vec::new();
+    let (mut from, mut bytes) = (0, 0);
+    for (at, id) in ids.iter().enumerate() {
+        // Two quotes and a comma, each percent-encoded.
+        let more = encoded_len(id) + 9;
+        if at > from && (bytes + more > FILTER_BYTES || at - from >= 100) {
+            batches.push(&ids[from..at]);
+            (from, bytes) = (at, 0);
+        }
+        bytes += more;
+    }
+    if from < ids.len() {
+        batches.push(&ids[from..]);
+    }
+    batches
+}
+
+/// Joins fixed parts and IDs in turn: `/a`, id, `/b`, id.
+fn segments(fixed: &[&'static str], ids: &[&str]) -> Result<Path, Trouble> {
+    let build = || -> Result<Path, PathError> {
+        let mut path = Path::new(fixed[0]);
+        for (at, id) in ids.iter().enumerate() {
+            if at > 0 {
+                path = path.then(fixed[at]);
+            }
+            path = path.segment(id)?;
+        }
+        Ok(match fixed.get(ids.len()) {
+            Some(last) => path.then(last),
+            None => path,
+        })
+    };
+    build().map_err(|why| Trouble::new(Failed::Invalid, why.to_string()))
+}
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    error: ErrorDetail,
+}
+
+#[derive(Deserialize)]
+struct ErrorDetail {
+    #[serde(default)]
+    message: Option<String>,
+    #[serde(default)]
+    name: Option<String>,
+}
+
+/// The API's own error, if the body is one; the firewall's page is not.
+fn error_of(reply: &Reply) -> Option<String> {
+    let body: ErrorBody = reply.json().ok()?;
+    Some(body.error.message.or(body.error.name).unwrap_or_default())
+}
+
+fn refusal(reply: &Reply) -> Trouble {
+    let words = error_of(reply);
+    let reason = match reply.status {
+        401 => Failed::Unauthorized,
+        403 => Failed::Forbidden,
+        404 if words.is_some() => Failed::NotFound,
+        409 => Failed::Conflict,
+        404 => {
+            let mut trouble = senseless(reply, "not the API's answer: is the base URL right?");
+            trouble.reason = Failed::Unavailable;
+            return trouble;
+        }
+        400..=499 => Failed::Rejected,
+        _ => return senseless(reply, "an answer that the API does not document"),
+    };
+    let meaning = match reply.status {
+        401 => "this token may not see the customer, or it does not exist",
+        403 => "the customer belongs to another partner",
+        404 => "the system does not know it",
+        409 => "another customer has this ID",
+        _ => "the system refuses the value",
+    };
+    match words.filter(|words| !words.is_empty()) {
+        Some(words) => Trouble::refused(reason, reply, &format!("{meaning} ({words})")),
+        None => Trouble::refused(reason, reply, meaning),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CustomerBody {
+    id: String,
+    #[serde(default)]
+    account_id: Option<String>,
+    #[serde(default)]
+    locations: Option<Vec<LocationBody>>,
+    #[serde(default)]
+    partner_id: Option<String>,
+}
+
+impl CustomerBody {
+    /// The customer, unless its IDs are such that no line of ours can mean it.
+    fn usable(self) -> Option<Customer> {
+        let id = CustomerId::new(&self.id).ok()?;
+        let account = match self.account_id {
+            None => None,
+            Some(account) => Some(AccountId::new(account).ok()?),
+        };
+        let locations = match self.locations {
+            None => Locations::Untold,
+            Some(bodies) => told(&bodies)?,
+        };
+        Some(Customer {
+            id,
+            account,
+            locations,
+            owner: self.partner_id,
+            contacts: None,
+        })
+    }
+}
+
+/// A list of bare IDs says which locations there are; anything more is the whole location, and a service ID
+/// that it does not show is not set.
+fn told(bodies: &[LocationBody]) -> Option<Locations> {
+    if bodies.iter().any(LocationBody::is_bare) {
+        let ids = bodies.iter().map(|body| LocationId::new(&body.id).ok());
+        return Some(Locations::Ids(ids.collect::<Option<_>>()?));
+    }
+    let locations = bodies.iter().map(LocationBody::location);
+    Some(Locations::Known(locations.collect::<Option<_>>()?))
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    Many(Vec<LocationBody>),
+    One(Box<LocationBody>),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LocationBody {
+    id: String,
+    #[serde(default)]
+    name: Option<Value>,
+    #[serde(default)]
+    service_id: Option<String>,
+    #[serde(default)]
+    profile: Option<String>,
+    #[serde(default)]
+    customer_id: Option<String>,
+}
+
+impl LocationBody {
+    fn is_bare(&self) -> bool {
+        self.name.is_none()
+            && self.service_id.is_none()
+            && self.profile.is_none()
+            && self.customer_id.is_none()
+    }
+
+    fn location(&self) -> Option<Location> {
+        let service = self.service_id.as_deref().filter(|text| !text.is_empty());
+        let service = match service {
+            None => None,
+            Some(text) => Some(ServiceId::new(text).ok()?),
+        };
+        Some(Location {
+            id: LocationId::new(&self.id).ok()?,
+            service,
+            profile: self.profile.as_deref().and_then(Profile::parse),
+        })
+    }
+
+    /// Whether the answer says what was asked. The document does not list `profile` in the answer, so only
+    /// a profile that is shown and differs speaks against it.
+    fn echoes(
+        &self,
+        customer: &CustomerId,
+        location: &LocationId,
+        service: Option<&ServiceId>,
+        profile: Option<Profile>,
+    ) -> bool {
+        self.id == location.as_str()
+            && self
+                .customer_id
+                .as_deref()
+                .is_none_or(|id| id == customer.as_str())
+            && service.is_none_or(|asked| self.service_id.as_deref() == Some(asked.as_str()))
+            && profile.is_none_or(|asked| {
+                self.profile
+                    .as_deref()
+                    .is_none_or(|shown| shown == asked.as_str())
+            })
+    }
+}

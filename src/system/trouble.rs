@@ -1,0 +1,112 @@
+//! A call that did not bring what it should: why, in the words of the reports.
+
+use crate::domain::Failed;
+use crate::http::{NoAnswer, Reply, Unreadable, Why, WhyKind};
+
+/// A trouble that concerns the run and not the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fatal {
+    /// Nothing has succeeded for as long as the operator is willing to wait.
+    GaveUp,
+    /// The credentials are refused.
+    TokenRefused,
+    /// Looking many customers up at once is refused, and the operator insists on it.
+    BulkRefused,
+    /// The system does something else than its documents say, so going on could do harm.
+    Unsafe,
+    /// The certificate of the system is not trusted.
+    Tls,
+    /// The operator stopped the run while the call was waiting.
+    Cancelled,
+}
+
+/// Why a call failed, said for the report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// The reason of the line's outcome.
+    pub reason: Failed,
+    /// One sentence for a person.
+    pub message: String,
+    /// The status of the answer, where there was one.
+    pub http_status: Option<u16>,
+    /// Whether it ends the run instead of the line.
+    pub fatal: Option<Fatal>,
+}
+
+/// How much of a server's own words is kept.
+const MESSAGE_CHARS: usize = 500;
+
+impl Trouble {
+    /// A trouble with a reason and nothing else known.
+    pub fn new(reason: Failed, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+            http_status: None,
+            fatal: None,
+        }
+    }
+
+    /// A refusal by the API: status, its own words, what it means for the line.
+    pub(super) fn refused(reason: Failed, reply: &Reply, words: &str) -> Self {
+        Self {
+            reason,
+            message: format!("{}: {}", reply.status, clean(words)),
+            http_status: Some(reply.status),
+            fatal: None,
+        }
+    }
+
+    /// What a call without an answer means.
+    pub(super) fn unanswered(why: &Why) -> Self {
+        let (reason, fatal) = match why.kind {
+            WhyKind::GaveUp => (Failed::Unavailable, Some(Fatal::GaveUp)),
+            WhyKind::TokenRefused => (Failed::Unauthorized, Some(Fatal::TokenRefused)),
+            WhyKind::Cancelled => (Failed::Unavailable, Some(Fatal::Cancelled)),
+            WhyKind::Tls => (Failed::Unavailable, Some(Fatal::Tls)),
+            WhyKind::Unreadable => (Failed::BadAnswer, None),
+            WhyKind::Unsendable => (Failed::Invalid, None),
+            WhyKind::Connect | WhyKind::Timeout | WhyKind::Reset | WhyKind::Status(_) => {
+                (Failed::Unavailable, None)
+            }
+        };
+        Self {
+            reason,
+            message: clean(&why.text),
+            http_status: why.status,
+            fatal,
+        }
+    }
+}
+
+impl From<NoAnswer> for Trouble {
+    fn from(none: NoAnswer) -> Self {
+        Self::unanswered(&none)
+    }
+}
+
+/// An answer that was read, but makes no sense.
+pub(super) fn senseless(reply: &Reply, what: impl std::fmt::Display) -> Trouble {
+    Trouble {
+        reason: Failed::BadAnswer,
+        message: format!("{}: {what}", reply.status),
+        http_status: Some(reply.status),
+        fatal: None,
+    }
+}
+
+/// A read's final answer: what was asked for, or the system's refusal.
+pub(super) type Read<T> = Result<Result<T, Trouble>, Unreadable>;
+
+/// Makes a server's words safe to store and short enough to read.
+pub(super) fn clean(words: &str) -> String {
+    let mut text: String = words
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(MESSAGE_CHARS)
+        .collect();
+    if words.chars().nth(MESSAGE_CHARS).is_some() {
+        text.push('…');
+    }
+    text.trim().to_owned()
+}

@@ -1,0 +1,54 @@
+//! Standard output and standard error, without ever failing because nobody listens.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// 0: as the terminal has it; 1: never; 2: always.
+static COLOUR: AtomicU8 = AtomicU8::new(0);
+
+/// Says whether to use colours; `None`: as the terminal has it.
+pub fn set_colour(colour: Option<bool>) {
+    let choice = match colour {
+        None => 0,
+        Some(false) => 1,
+        Some(true) => 2,
+    };
+    COLOUR.store(choice, Ordering::Relaxed);
+}
+
+fn choice() -> anstream::ColorChoice {
+    match COLOUR.load(Ordering::Relaxed) {
+        1 => anstream::ColorChoice::Never,
+        2 => anstream::ColorChoice::Always,
+        _ => anstream::ColorChoice::Auto,
+    }
+}
+
+/// A line of the result.
+pub fn out(text: &str) {
+    let mut stream =
+        anstream::AutoStream::new(std::io::stdout().lock(), resolved(&std::io::stdout()));
+    // A closed pipe is no error: whoever read has read enough.
+    let _ = writeln!(stream, "{text}");
+}
+
+/// Bytes of the result, as they are.
+pub fn out_bytes(bytes: &[u8]) {
+    // A closed pipe is no error.
+    let _ = std::io::stdout().lock().write_all(bytes);
+}
+
+/// A line for whoever watches.
+pub fn err(text: &str) {
+    let mut stream =
+        anstream::AutoStream::new(std::io::stderr().lock(), resolved(&std::io::stderr()));
+    // There is nowhere left to say that this failed.
+    let _ = writeln!(stream, "{text}");
+}
+
+fn resolved(stream: &impl anstream::stream::RawStream) -> anstream::ColorChoice {
+    match choice() {
+        anstream::ColorChoice::Auto => anstream::AutoStream::choice(stream),
+        said => said,
+    }
+}
