@@ -99,9 +99,9 @@ pub(super) fn read(
     let mut whole = Part::default();
     table.fold(Part::default, Part::add, |part| whole.merge(part))?;
     if whole.counts.lines == 0 {
-        return Err(InputError::Empty {
-            file: name.to_owned(),
-            what: "there is a header, but no line behind it",
+        return Err(InputError::NoRows {
+            name: name.to_owned(),
+            line: 1,
         });
     }
     let index = whole.index.finish();

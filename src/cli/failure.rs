@@ -43,7 +43,7 @@ impl From<ConfigError> for Failure {
 impl From<InputError> for Failure {
     fn from(error: InputError) -> Self {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-        Self::usage(format!("{error}{}", cause.unwrap_or_default()))
+        Self::usage(format!("{error}{}", cause.unwrap_or_default())).with_help(error.help())
     }
 }
 

@@ -33,7 +33,9 @@ fn check(text: &str) -> Result<(), IdError> {
     if text == "." || text == ".." {
         return Err(IdError::Dots);
     }
-    if let Some(control) = text.chars().find(|c| c.is_control()) {
+    // Nearly every ID is plain ASCII, where a look at the bytes is enough.
+    let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if !plain && let Some(control) = text.chars().find(|c| c.is_control()) {
         return Err(IdError::Control(control));
     }
     if text.len() > MAX_ID_CHARS {

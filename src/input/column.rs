@@ -1,28 +1,31 @@
-//! The columns that count, under any of their spellings.
+//! The columns that count, and the many ways to spell them.
+//!
+//! Must not look at values.
 
+use std::fmt;
 use std::str::FromStr;
 
-/// A column that means something.
+/// A column that idshift understands; all others are carried through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Column {
     /// The current account ID.
     AccountId,
-    /// What it becomes.
+    /// What the account ID becomes.
     NewAccountId,
-    /// The system's own ID.
+    /// The system's own ID of the customer.
     CustomerId,
-    /// Which location.
+    /// The location that service ID and profile are for.
     LocationId,
     /// The new service ID.
     ServiceId,
     /// The new profile.
     Profile,
-    /// Whose relationship.
+    /// Whose relationship carries the account ID.
     ResellerId,
 }
 
 impl Column {
-    /// All there are.
+    /// All there are, in the order of the documentation.
     pub const ALL: [Self; 7] = [
         Self::AccountId,
         Self::NewAccountId,
@@ -33,7 +36,7 @@ impl Column {
         Self::ResellerId,
     ];
 
-    /// The name in the documents.
+    /// The name of the documentation: `accountId`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::AccountId => "accountId",
@@ -46,12 +49,23 @@ impl Column {
         }
     }
 
-    /// The column of this name, without regard to case, `_`, `-` and spaces.
+    /// The column of this name, without regard to case, `_`, `-` and white space.
     pub fn parse(name: &str) -> Option<Self> {
-        let folded = fold(name);
+        let name = normalise(name);
         Self::ALL
             .into_iter()
-            .find(|column| fold(column.name()) == folded)
+            .find(|column| normalise(column.name()) == name)
+    }
+
+    /// The place of the column in arrays that have one entry for each.
+    pub(super) const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl fmt::Display for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -60,19 +74,39 @@ impl FromStr for Column {
 
     fn from_str(name: &str) -> Result<Self, String> {
         Self::parse(name).ok_or_else(|| {
-            let names: Vec<_> = Self::ALL.iter().map(|column| column.name()).collect();
-            format!(
-                "`{name}` is not a column that counts; they are {}",
-                names.join(", ")
-            )
+            let names = Self::ALL.map(Self::name).join(", ");
+            format!("`{name}` is not a column that counts; they are {names}")
         })
     }
 }
 
-/// A header's name without what does not count in it.
-pub(super) fn fold(name: &str) -> String {
+/// A header name without what spellings differ in.
+pub(super) fn normalise(name: &str) -> String {
     name.chars()
-        .filter(|c| !matches!(c, '_' | '-') && !c.is_whitespace())
+        .filter(|c| !c.is_whitespace() && !matches!(c, '_' | '-'))
         .flat_map(char::to_lowercase)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_is_found_under_any_of_its_spellings() {
+        for name in [
+            "accountId",
+            "account_id",
+            "ACCOUNT-ID",
+            " Account ID ",
+            "accountid",
+        ] {
+            assert_eq!(Column::parse(name), Some(Column::AccountId), "{name}");
+        }
+        assert_eq!(Column::parse("New Account_ID"), Some(Column::NewAccountId));
+        assert_eq!(Column::parse("account"), None);
+        for (place, column) in Column::ALL.into_iter().enumerate() {
+            assert_eq!(column.index(), place);
+        }
+    }
 }

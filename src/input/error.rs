@@ -1,126 +1,277 @@
-//! What makes a whole file unreadable. Problems of single lines are not errors: see
-//! [`Problem`](crate::domain::Problem).
+//! Why a file cannot be read at all. Each says what, where, and what to do; the cause is in `source()`.
 
-use std::path::PathBuf;
+use super::{MAX_COLUMNS, MAX_RECORD_BYTES};
+use crate::domain::{Line, Problem, Severity};
+use std::io;
 
-/// Why a file cannot be read.
+/// Why the file as a whole is refused. `name` is the file's name for people.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum InputError {
-    /// It cannot be opened or read.
-    #[error("{}: cannot be read", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
+    /// The operating system refuses to open, read or write the file.
+    #[error("cannot {action} {name}")]
+    Io {
+        name: String,
+        action: &'static str,
+        source: io::Error,
     },
-    /// A folder, a socket: nothing that holds lines.
-    #[error("{}: is not a file; give a CSV file, or `-` for standard input", path.display())]
-    NotAFile {
-        /// What was named.
-        path: PathBuf,
-    },
-    /// The stored copy cannot be written.
-    #[error("{}: the copy of the input cannot be written; make room or choose another --runs-dir", path.display())]
-    Store {
-        /// The copy.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The compressed data ends too early or is damaged.
-    #[error("{file}: the compressed file is damaged or cut off ({why}); fetch it again")]
-    Compressed {
-        /// The file.
-        file: String,
-        /// What the decompressor said.
-        why: String,
-    },
-    /// Far more data than such a file can mean.
-    #[error(
-        "{file}: unpacks to more than {limit_gib} GiB; give the unpacked file if that is meant"
-    )]
-    TooLarge {
-        /// The file.
-        file: String,
-        /// The limit.
-        limit_gib: u64,
-    },
-    /// There is nothing in it, or only a header.
-    #[error(
-        "{file}: {what}; the first line must name the columns, and each further line is one customer"
-    )]
-    Empty {
-        /// The file.
-        file: String,
-        /// What is missing.
-        what: &'static str,
-    },
-    /// Text that is not in the encoding it should be in.
-    #[error("{file}:{line}: byte {offset} of the file is not {encoding}; {help}")]
-    Encoding {
-        /// The file.
-        file: String,
-        /// The line.
-        line: u32,
-        /// Where in the file, counted from 0.
-        offset: u64,
-        /// What it should be.
-        encoding: String,
-        /// What to do.
-        help: &'static str,
-    },
+    /// A directory was named.
+    #[error("{name} is a directory")]
+    Directory { name: String },
+    /// A pipe or a device was named where the file must be read more than once.
+    #[error("{name} is not a regular file")]
+    NotRegular { name: String },
+    /// Nothing in it.
+    #[error("{name} is empty")]
+    Empty { name: String },
+    /// Not text: a workbook, an archive, a database.
+    #[error("{name} is not a text file: it looks like {what}")]
+    Binary { name: String, what: &'static str },
+    /// Every other byte is zero, and no byte order mark says why.
+    #[error("{name} looks like {guess} without a byte order mark")]
+    Utf16WithoutMark { name: String, guess: &'static str },
     /// An encoding that nobody knows.
-    #[error("`{0}` is not an encoding that is known; try utf-8, utf-16le or windows-1252")]
-    UnknownEncoding(String),
-    /// NUL bytes: binary data, or UTF-16 without its mark.
-    #[error(
-        "{file}:{line}: has NUL bytes, so it is not a CSV text; if it is UTF-16 without a byte order mark, say --encoding utf-16le"
-    )]
-    Binary {
-        /// The file.
-        file: String,
-        /// The line.
-        line: u32,
+    #[error("`{label}` is not the name of an encoding")]
+    UnknownEncoding { label: String },
+    /// A byte that the encoding does not allow.
+    #[error("{name}:{line}: the byte {byte} at offset {offset} is not valid {encoding}")]
+    BadByte {
+        name: String,
+        line: Line,
+        offset: u64,
+        byte: String,
+        encoding: &'static str,
+    },
+    /// The compressed file ends too early.
+    #[error("{name} is cut off: the compressed data ends within or after line {line}")]
+    Truncated {
+        name: String,
+        line: Line,
+        source: io::Error,
+    },
+    /// The compressed file is damaged.
+    #[error("{name}:{line}: the compressed data is damaged")]
+    Corrupt {
+        name: String,
+        line: Line,
+        source: io::Error,
+    },
+    /// The file unpacks to far more than a list of customers would.
+    #[error("{name} unpacks to more than {ratio} times its size, or to more than {max_gib} GiB")]
+    Bomb {
+        name: String,
+        ratio: u64,
+        max_gib: u64,
     },
     /// A quote that is never closed.
+    #[error("{name}:{line}: the quote opened in line {line} is {reach}")]
+    UnclosedQuote {
+        name: String,
+        line: Line,
+        reach: &'static str,
+    },
+    /// A record longer than [`MAX_RECORD_BYTES`].
+    #[error("{name}:{line}: the record is longer than {MAX_RECORD_BYTES} bytes")]
+    RecordTooLong { name: String, line: Line },
+    /// A header with more than [`MAX_COLUMNS`] columns.
+    #[error("{name}:{line}: the header has {columns} columns, {MAX_COLUMNS} are allowed")]
+    TooManyColumns {
+        name: String,
+        line: Line,
+        columns: usize,
+    },
+    /// More lines than line numbers.
+    #[error("{name} has more than {} lines", u32::MAX)]
+    TooManyLines { name: String },
+    /// The first line names none of the columns.
+    #[error("{name}:{line}: no header: none of the columns that count is named in `{found}`")]
+    NoHeader {
+        name: String,
+        line: Line,
+        found: String,
+    },
+    /// Columns without which nothing can be done.
+    #[error("{name}:{line}: the column {missing} is missing; the header has `{found}`")]
+    MissingColumn {
+        name: String,
+        line: Line,
+        missing: &'static str,
+        found: String,
+    },
+    /// Two columns that mean the same.
     #[error(
-        "{file}:{line}: the quote opened in this line is never closed; close it, or double it if it belongs to the value"
+        "{name}:{line}: the columns {first_at} `{first}` and {second_at} `{second}` are the same column"
     )]
-    OpenQuote {
-        /// The file.
-        file: String,
-        /// Where it opens.
-        line: u32,
+    DuplicateColumn {
+        name: String,
+        line: Line,
+        first: String,
+        first_at: usize,
+        second: String,
+        second_at: usize,
     },
-    /// A line or record that is too long to be one.
+    /// `--map` names a column that the file does not have.
     #[error(
-        "{file}:{line}: is longer than {limit} bytes; is a quote missing, or is this another kind of file?"
+        "{name}:{line}: the column `{column}`, which is to be {wanted}, is not in the header `{found}`"
     )]
-    TooLong {
-        /// The file.
-        file: String,
-        /// Where it begins.
-        line: u32,
-        /// The limit.
-        limit: usize,
+    MappedColumnMissing {
+        name: String,
+        line: Line,
+        column: String,
+        wanted: &'static str,
+        found: String,
     },
-    /// The header is not usable.
-    #[error("{file}:{line}: {what}; {help}")]
-    Header {
-        /// The file.
-        file: String,
-        /// The header's line.
-        line: u32,
-        /// What is wrong.
-        what: String,
-        /// What to do.
-        help: String,
+    /// `--map` says two things about one column.
+    #[error("{column} is mapped twice, to `{first}` and to `{second}`")]
+    MappedTwice {
+        column: &'static str,
+        first: String,
+        second: String,
     },
-    /// More lines than can be counted.
-    #[error("{file}: has more lines than can be counted (4,294,967,295); split it")]
-    TooManyLines {
-        /// The file.
-        file: String,
-    },
+    /// A delimiter that cannot delimit.
+    #[error("{delimiter:?} cannot be a delimiter")]
+    BadDelimiter { delimiter: char },
+    /// A header and nothing below it.
+    #[error("{name} has a header and no lines below it")]
+    NoRows { name: String, line: Line },
+    /// Nobody says whose relationship is meant.
+    #[error("{name}:{line}: the file has no column resellerId, and no reseller is named")]
+    NoReseller { name: String, line: Line },
+    /// The file is no longer the one that was opened.
+    #[error("{name} has changed while it was being read")]
+    Changed { name: String },
+}
+
+impl InputError {
+    /// A stable word for scripts.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "unreadable",
+            Self::Directory { .. } => "directory",
+            Self::NotRegular { .. } => "not_a_file",
+            Self::Empty { .. } => "empty_file",
+            Self::Binary { .. } => "binary_file",
+            Self::Utf16WithoutMark { .. } => "utf16_without_mark",
+            Self::UnknownEncoding { .. } => "unknown_encoding",
+            Self::BadByte { .. } => "bad_byte",
+            Self::Truncated { .. } => "truncated",
+            Self::Corrupt { .. } => "corrupt",
+            Self::Bomb { .. } => "bomb",
+            Self::UnclosedQuote { .. } => "unclosed_quote",
+            Self::RecordTooLong { .. } => "record_too_long",
+            Self::TooManyColumns { .. } => "too_many_columns",
+            Self::TooManyLines { .. } => "too_many_lines",
+            Self::NoHeader { .. } => "no_header",
+            Self::MissingColumn { .. } => "missing_column",
+            Self::DuplicateColumn { .. } => "duplicate_column",
+            Self::MappedColumnMissing { .. } => "mapped_column_missing",
+            Self::MappedTwice { .. } => "mapped_twice",
+            Self::BadDelimiter { .. } => "bad_delimiter",
+            Self::NoRows { .. } => "no_rows",
+            Self::NoReseller { .. } => "no_reseller",
+            Self::Changed { .. } => "file_changed",
+        }
+    }
+
+    /// What to do about it, one clause.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Io { .. } => "check the path, the permissions and the space on the disk".into(),
+            Self::Directory { .. } => "name the CSV file inside it".into(),
+            Self::NotRegular { .. } => "pipe it in and name `-` as the file".into(),
+            Self::Empty { .. } => "export it again, with a header in its first line".into(),
+            Self::Binary { .. } => "export the list as CSV (in a spreadsheet: Save As, CSV UTF-8)".into(),
+            Self::Utf16WithoutMark { guess, .. } => {
+                format!("pass --encoding {}, or save the file as UTF-8", guess.to_lowercase())
+            }
+            Self::UnknownEncoding { .. } => "try utf-8, utf-16le, windows-1252 or iso-8859-15".into(),
+            Self::BadByte { .. } => {
+                "name the file's encoding, such as --encoding windows-1252, or save it as UTF-8".into()
+            }
+            Self::Truncated { .. } | Self::Corrupt { .. } => {
+                "copy the file again and test it with `gzip -t` or `zstd -t`".into()
+            }
+            Self::Bomb { .. } => "unpack it yourself, look at it, and pass the unpacked file".into(),
+            Self::UnclosedQuote { .. } => {
+                "close the quote, or double it if it belongs to the value".into()
+            }
+            Self::RecordTooLong { .. } => "look for an open quote or a missing line break there".into(),
+            Self::TooManyColumns { .. } => "leave out the columns that are not needed".into(),
+            Self::TooManyLines { .. } => "split the file".into(),
+            Self::NoHeader { .. } => {
+                "begin the file with a header such as `accountId,newAccountId`, or name the columns with --map newAccountId=NAME".into()
+            }
+            Self::MissingColumn { missing, .. } => {
+                let column = missing.split(' ').next().unwrap_or(missing);
+                format!("add it, or say which column it is with --map {column}=NAME")
+            }
+            Self::DuplicateColumn { .. } => "rename or remove one of them".into(),
+            Self::MappedColumnMissing { .. } => "spell it as the header does".into(),
+            Self::MappedTwice { .. } => "keep one of the two".into(),
+            Self::BadDelimiter { .. } => "use one of `,` `;` `|` or a tab".into(),
+            Self::NoRows { .. } => "check the export: it holds no customers".into(),
+            Self::NoReseller { .. } => {
+                "add the column (a reseller's ID or `own` in each line), or pass --reseller own".into()
+            }
+            Self::Changed { .. } => "start again when nobody writes to it any more".into(),
+        }
+    }
+
+    /// The line it is about; 1 where it is about the whole file.
+    pub fn line(&self) -> Line {
+        match self {
+            Self::BadByte { line, .. }
+            | Self::Truncated { line, .. }
+            | Self::Corrupt { line, .. }
+            | Self::UnclosedQuote { line, .. }
+            | Self::RecordTooLong { line, .. }
+            | Self::TooManyColumns { line, .. }
+            | Self::NoHeader { line, .. }
+            | Self::MissingColumn { line, .. }
+            | Self::DuplicateColumn { line, .. }
+            | Self::MappedColumnMissing { line, .. }
+            | Self::NoRows { line, .. }
+            | Self::NoReseller { line, .. } => *line,
+            Self::Io { .. }
+            | Self::Directory { .. }
+            | Self::NotRegular { .. }
+            | Self::Empty { .. }
+            | Self::Binary { .. }
+            | Self::Utf16WithoutMark { .. }
+            | Self::UnknownEncoding { .. }
+            | Self::Bomb { .. }
+            | Self::TooManyLines { .. }
+            | Self::MappedTwice { .. }
+            | Self::BadDelimiter { .. }
+            | Self::Changed { .. } => 1,
+        }
+    }
+
+    /// The same as a problem, for lists that hold both. The text of the cause is part of the message.
+    pub fn problem(&self) -> Problem {
+        let (column, value) = match self {
+            Self::DuplicateColumn { second, .. } => (second.clone(), second.clone()),
+            Self::MissingColumn { missing, .. } => ((*missing).to_owned(), String::new()),
+            Self::MappedColumnMissing { wanted, column, .. } => {
+                ((*wanted).to_owned(), column.clone())
+            }
+            Self::NoHeader { found, .. } => (String::new(), found.clone()),
+            Self::BadByte { byte, .. } => (String::new(), byte.clone()),
+            Self::UnknownEncoding { label } => (String::new(), label.clone()),
+            _ => (String::new(), String::new()),
+        };
+        let message = match std::error::Error::source(self) {
+            Some(cause) => format!("{self}: {cause}"),
+            None => self.to_string(),
+        };
+        Problem {
+            line: self.line(),
+            column,
+            value,
+            severity: Severity::Error,
+            code: self.code(),
+            message,
+            help: self.help(),
+        }
+    }
 }

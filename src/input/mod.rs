@@ -1,45 +1,64 @@
-//! Bytes → rows → changes, or problems that say what to do.
+//! The first station: bytes → rows → changes or problems.
 //!
-//! A file is opened as a [`Table`]: compression, encoding and delimiter are found, the header is read, and then
-//! its rows come in the order of the file, parsed in parallel in bounded batches, so that memory does not grow
-//! with the file. Nothing is guessed and nothing is repaired silently: a value that is not certain is a
-//! [`Problem`](crate::domain::Problem) with line, column, value and what to do.
+//! Promises: every record of the file comes out once, in the file's order, under the number of the line on
+//! which an editor shows its beginning; what cannot be read exactly is refused with the line, the column, the
+//! value and the next step, never guessed at; memory stays flat, whatever the length of the file or of one of
+//! its lines. Reading and cutting run in the caller's thread, parsing and checking on rayon's.
+//!
+//! Must not: compare one line with another beyond the [`Survey`] (that is the plan's), case-fold or normalise
+//! a value, ask a remote system, or know anything asynchronous.
+//!
+//! The way of the data inside: `source` (decompressed bytes) → `text` (UTF-8) → `block` (cut at the ends
+//! of records) → `pipeline` (parallel, in order) → `record` (the csv crate, and what it is silent about) →
+//! `row` (checks of one line).
 
-mod blocks;
+mod block;
 pub mod cell;
 mod column;
 mod damage;
-mod decode;
+mod dialect;
 mod error;
-mod header;
+mod head;
+mod identifier;
+mod layout;
+mod pipeline;
 mod record;
 mod row;
+mod source;
 mod store;
 mod survey;
 mod table;
+#[cfg(test)]
+mod tests;
+mod text;
 
 pub use column::Column;
 pub use error::InputError;
 pub use record::Record;
-pub use row::Row;
-pub use store::{Stored, digest, store};
+pub use row::{CLEAR_MARKER, Row};
+pub use store::{Stored, digest, must_be_stored, store};
 pub use survey::Survey;
 pub use table::Table;
 
 use crate::domain::Reseller;
 
-/// How a file is to be read.
+/// The longest record, in bytes: longer ones are refused, so that one open quote cannot fill the memory.
+pub const MAX_RECORD_BYTES: usize = 1 << 20;
+/// The most columns that a header may have.
+pub const MAX_COLUMNS: usize = 1024;
+
+/// How the file is to be read.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// The encoding's name, such as `windows-1252`; `None`: UTF-8, or what the byte order mark says.
+    /// The encoding's label (`windows-1252`); `None`: UTF-8, or what a byte order mark says.
     pub encoding: Option<String>,
-    /// Columns that are called otherwise: what they mean, and how the header spells them.
+    /// Columns that the file calls by other names: `newAccountId` is `CRM_KEY`.
     pub map: Vec<(Column, String)>,
     /// The delimiter; `None`: found from the header.
     pub delimiter: Option<u8>,
 }
 
-/// What the system at hand allows in a line.
+/// What the system asks of the values. The numbers come from the system's facts.
 #[derive(Debug, Clone)]
 pub struct Rules {
     /// The longest account ID, in characters.
@@ -48,14 +67,14 @@ pub struct Rules {
     pub min_account_chars: usize,
     /// Characters that an account ID must not contain.
     pub forbidden_in_account: &'static str,
-    /// Words that cannot be account IDs, because the search refuses them.
+    /// Keywords that the system's search refuses.
     pub forbidden_accounts: &'static [&'static str],
-    /// Whether there are locations with service IDs and profiles.
+    /// Whether a customer has locations with service IDs and profiles.
     pub has_locations: bool,
-    /// Whether every line must say whose relationship it means.
+    /// Whether the account ID belongs to the relationship of a reseller and a customer.
     pub per_reseller: bool,
-    /// Whose relationship all lines mean, where the file has no such column.
+    /// The relationship that is meant where the file has no `resellerId` column.
     pub reseller: Option<Reseller>,
-    /// Whether an empty new account ID means that the ID is to be removed.
+    /// Whether [`CLEAR_MARKER`] as new account ID removes it; else it is an error.
     pub allow_clear: bool,
 }

@@ -1,138 +1,234 @@
-//! The records of a block: cells with their line number.
+//! The records of one block: the csv crate, and what it is silent about.
+//!
+//! Promises: each record with the line on which it begins and the text it was read from; blank lines and comments
+//! (`# …` with fewer or more cells than the header) are passed over; what the csv crate would read as something
+//! else (`"1"x` as `1x`) can be seen in [`Raw`].
 
-use super::blocks::{Block, Walk};
+use super::block::{Block, breaks, span};
+use super::layout::Layout;
+use super::text::hex;
+use super::{InputError, MAX_RECORD_BYTES, cell};
+use crate::domain::Line;
+use csv::StringRecord;
+use memchr::memchr;
+use std::io::{Chain, Read};
 
-/// One record as it stands in the file.
+/// One line of the input as it came, for reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Its first line.
-    pub line: u32,
-    /// Its cells, unquoted, otherwise as they came.
+    /// The line on which it begins.
+    pub line: Line,
+    /// Its cells, in the order of the table's header and as many as that. What a ragged or badly quoted line has
+    /// too little or too much is marked, and the marks are refused when the line is fed back unmended.
     pub cells: Vec<String>,
+    /// Whether it had more or fewer cells than the header.
+    pub ragged: bool,
 }
 
-/// A record borrowed from its block.
-pub(super) struct Raw<'a> {
-    pub(super) line: u32,
-    pub(super) text: &'a str,
+/// What the text of a record says beyond its cells.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Raw<'b> {
+    pub(super) line: Line,
+    pub(super) text: &'b [u8],
+    delimiter: u8,
+    /// Whether there is a quote anywhere in it.
+    pub(super) quotes: bool,
+}
+
+/// One cell of the text: where, and how it is quoted.
+pub(super) struct RawCell<'b> {
+    pub(super) text: &'b [u8],
     pub(super) quoted: bool,
-    /// Text behind a closing quote: most parsers glue the two together, and mean another value.
-    pub(super) glued: bool,
+    pub(super) stray: bool,
 }
 
-impl<'a> Raw<'a> {
-    /// Puts the cells into `cells`.
-    pub(super) fn cells(&self, delimiter: u8, cells: &mut Cells<'a>) {
-        cells.plain.clear();
-        cells.quoted = None;
-        if !self.quoted {
-            let bytes = self.text.as_bytes();
-            let mut from = 0;
-            for at in memchr::memchr_iter(delimiter, bytes) {
-                cells.plain.push(&self.text[from..at]);
-                from = at + 1;
-            }
-            cells.plain.push(&self.text[from..]);
-            return;
-        }
-        let mut reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(delimiter)
-            .from_reader(self.text.as_bytes());
-        let mut record = csv::StringRecord::new();
-        // Text from memory that is valid UTF-8 cannot fail.
-        if reader.read_record(&mut record).is_ok() {
-            cells.quoted = Some(record);
-        }
-    }
-}
-
-/// The cells of one record; reused from record to record.
-#[derive(Default)]
-pub(super) struct Cells<'a> {
-    plain: Vec<&'a str>,
-    quoted: Option<csv::StringRecord>,
-}
-
-impl Cells<'_> {
-    pub(super) fn len(&self) -> usize {
-        self.quoted
-            .as_ref()
-            .map_or(self.plain.len(), csv::StringRecord::len)
-    }
-
-    pub(super) fn get(&self, at: usize) -> Option<&str> {
-        match &self.quoted {
-            Some(record) => record.get(at),
-            None => self.plain.get(at).copied(),
-        }
-    }
-
-    pub(super) fn to_vec(&self) -> Vec<String> {
-        (0..self.len())
-            .filter_map(|at| self.get(at))
-            .map(str::to_owned)
-            .collect()
-    }
-}
-
-/// The records of a block, blank lines left out.
-pub(super) fn records<'a>(block: &'a Block, text: &'a str, delimiter: u8) -> Records<'a> {
-    Records {
-        text,
-        walk: Walk::new(block.bytes.as_slice(), delimiter),
-        quoted: block.quoted,
-        from: 0,
-        line: block.line,
-    }
-}
-
-pub(super) struct Records<'a> {
-    text: &'a str,
-    walk: Walk<'a>,
-    quoted: bool,
-    from: usize,
-    line: u32,
-}
-
-impl<'a> Iterator for Records<'a> {
-    type Item = Raw<'a>;
-
-    fn next(&mut self) -> Option<Raw<'a>> {
-        loop {
-            let bytes = self.text.as_bytes();
-            if self.from >= bytes.len() {
-                return None;
-            }
-            let end = if self.quoted {
-                self.walk.next_end().unwrap_or(bytes.len())
-            } else {
-                memchr::memchr(b'\n', &bytes[self.from..])
-                    .map_or(bytes.len(), |at| self.from + at + 1)
-            };
-            let whole = &self.text[self.from..end];
-            let line = self.line;
-            let breaks = if self.quoted {
-                memchr::memchr_iter(b'\n', whole.as_bytes()).count()
-            } else {
-                1
-            };
-            self.from = end;
-            self.line = self
-                .line
-                .saturating_add(u32::try_from(breaks).unwrap_or(u32::MAX));
-            let text = whole.strip_suffix('\n').unwrap_or(whole);
-            let text = text.strip_suffix('\r').unwrap_or(text);
-            if text.trim().is_empty() {
-                continue;
-            }
-            return Some(Raw {
-                line,
+impl<'b> Raw<'b> {
+    /// The cells of the record as they stand in the text, quotes included.
+    pub(super) fn cells(self) -> impl Iterator<Item = RawCell<'b>> {
+        let mut at = Some(0);
+        std::iter::from_fn(move || {
+            let from = at?;
+            let found = span(self.text, from, self.delimiter);
+            let more = self.text.get(found.stop) == Some(&self.delimiter);
+            at = more.then_some(found.stop + 1);
+            let text = &self.text[from..found.stop];
+            Some(RawCell {
                 text,
-                quoted: self.quoted && text.contains('"'),
-                glued: self.quoted && self.walk.text_after_quote.is_some(),
+                quoted: found.quoted,
+                stray: found.stray,
+            })
+        })
+    }
+
+    /// The first cell with text after its closing quote.
+    pub(super) fn stray(self) -> Option<usize> {
+        if !self.quotes {
+            return None;
+        }
+        self.cells().position(|cell| cell.stray)
+    }
+}
+
+/// Reads the records of a block.
+pub(super) struct Records<'b> {
+    reader: csv::Reader<Chain<&'static [u8], &'b [u8]>>,
+    bytes: &'b [u8],
+    name: &'b str,
+    delimiter: u8,
+    columns: usize,
+    any_quotes: bool,
+    /// Where the last record began, and on which line.
+    last: usize,
+    line: Line,
+}
+
+impl<'b> Records<'b> {
+    /// Checks that the block is UTF-8 and begins to read it.
+    pub(super) fn new(
+        block: &'b Block,
+        name: &'b str,
+        delimiter: u8,
+        columns: usize,
+    ) -> Result<Self, InputError> {
+        if let Err(error) = std::str::from_utf8(&block.bytes) {
+            let at = error.valid_up_to();
+            let length = error.error_len().unwrap_or(1);
+            return Err(InputError::BadByte {
+                name: name.to_owned(),
+                line: add(block.line, breaks(&block.bytes[..at])),
+                offset: block.offset + at as u64,
+                byte: hex(&block.bytes[at..at + length]),
+                encoding: "UTF-8",
             });
         }
+        // The csv crate drops a byte order mark at the beginning; in the middle of a file it is part of a value.
+        let text = b"\n".as_slice().chain(block.bytes.as_slice());
+        let reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true) // so that a ragged record can be named; the caller counts the cells
+            .delimiter(delimiter)
+            .buffer_capacity(1 << 16)
+            .from_reader(text);
+        Ok(Self {
+            reader,
+            bytes: &block.bytes,
+            name,
+            delimiter,
+            columns,
+            any_quotes: memchr(b'"', &block.bytes).is_some(),
+            last: 0,
+            line: block.line,
+        })
     }
+
+    /// Reads the next record into `record`.
+    pub(super) fn read(
+        &mut self,
+        record: &mut StringRecord,
+    ) -> Result<Option<Raw<'b>>, InputError> {
+        loop {
+            let before = self.place();
+            let more = self
+                .reader
+                .read_record(record)
+                .map_err(|error| InputError::Io {
+                    name: self.name.to_owned(),
+                    action: "parse",
+                    source: error.into(),
+                })?;
+            if !more {
+                return Ok(None);
+            }
+            let skipped = self.bytes[before..]
+                .iter()
+                .take_while(|byte| is_break(**byte))
+                .count();
+            let start = before + skipped;
+            let text = &self.bytes[start..self.place()];
+            self.line = add(self.line, breaks(&self.bytes[self.last..start]));
+            self.last = start;
+            if text.len() > MAX_RECORD_BYTES {
+                return Err(InputError::RecordTooLong {
+                    name: self.name.to_owned(),
+                    line: self.line,
+                });
+            }
+            let ragged = record.len() != self.columns;
+            let comment = ragged && text.starts_with(b"# ");
+            if comment || (record.len() == 1 && text.trim_ascii().is_empty()) {
+                continue;
+            }
+            let quotes = self.any_quotes && memchr(b'"', text).is_some();
+            return Ok(Some(Raw {
+                line: self.line,
+                text,
+                delimiter: self.delimiter,
+                quotes,
+            }));
+        }
+    }
+
+    /// How far the csv crate has read, without the line break put in front.
+    fn place(&self) -> usize {
+        let byte = usize::try_from(self.reader.position().byte()).unwrap_or(usize::MAX);
+        byte.saturating_sub(1)
+    }
+}
+
+fn is_break(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n')
+}
+
+fn add(line: Line, more: usize) -> Line {
+    line.saturating_add(Line::try_from(more).unwrap_or(Line::MAX))
+}
+
+/// Parses a block for reports.
+pub(super) fn parse(
+    block: &Block,
+    name: &str,
+    delimiter: u8,
+    layout: &Layout,
+) -> Result<Vec<Record>, InputError> {
+    let mut records = Records::new(block, name, delimiter, layout.width())?;
+    let mut found = Vec::new();
+    let mut record = StringRecord::new();
+    while let Some(raw) = records.read(&mut record)? {
+        let ragged = record.len() != layout.width();
+        let cells = keep(&record, raw, layout);
+        found.push(Record {
+            line: raw.line,
+            cells,
+            ragged,
+        });
+    }
+    Ok(found)
+}
+
+fn keep(record: &StringRecord, raw: Raw<'_>, layout: &Layout) -> Vec<String> {
+    let stray = raw.stray();
+    let mut cells = Vec::with_capacity(layout.kept().len());
+    for &place in layout.kept() {
+        let text = match record.get(place) {
+            None => cell::MISSING.into(),
+            Some(_) if Some(place) == stray => mark_stray(raw, place).into(),
+            Some(text) if layout.armed() => cell::arm(text),
+            Some(text) => text.into(),
+        };
+        if Some(&place) == layout.kept().last() && record.len() > layout.width() {
+            let rest: Vec<_> = record.iter().skip(place).collect();
+            cells.push(format!("{}{}", cell::EXCESS, rest.join(",")));
+        } else {
+            cells.push(text.into_owned());
+        }
+    }
+    cells
+}
+
+fn mark_stray(raw: Raw<'_>, place: usize) -> String {
+    let text = raw
+        .cells()
+        .nth(place)
+        .map(|cell| String::from_utf8_lossy(cell.text));
+    format!("{}{}", cell::QUOTE, text.unwrap_or_default())
 }

@@ -1,413 +1,321 @@
-//! One record → one change, or the problems that keep it from being one.
+//! One line: cells → a change, or what is wrong with them.
+//!
+//! Promises: every problem of a line is found in one pass, and an error leaves no change; values are trimmed and
+//! otherwise taken as they are. Must not look at other lines.
 
-use super::column::Column;
-use super::header::Header;
-use super::record::{Cells, Raw};
-use super::{Rules, cell, damage};
+use super::block::Block;
+use super::record::{Raw, Records};
+use super::table::Shared;
+use super::{Column, InputError, cell, damage};
 use crate::domain::{
-    AccountId, Change, CustomerId, IdError, Line, LocationId, NewAccount, Problem, Profile,
-    Reseller, ResellerId, ServiceId, Severity,
+    Change, CustomerId, Line, LocationId, Problem, Profile, Reseller, ResellerId, ServiceId,
+    Severity,
 };
+use csv::StringRecord;
 use std::borrow::Cow;
 
-/// A row of the file.
+/// The new account ID that stands for none: the present one is removed, where the rules allow it.
+pub const CLEAR_MARKER: &str = "<clear>";
+
+/// How much of a value a problem shows, in characters.
+const SHOWN_CHARS: usize = 120;
+
+/// One line of the file: what it asks for, or why it cannot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Its first line.
+    /// The line on which it begins.
     pub line: Line,
     /// What it asks for; `None` where a problem is an error.
     pub change: Option<Change>,
-    /// What is wrong or odd about it.
+    /// What is wrong, warnings included.
     pub problems: Vec<Problem>,
 }
 
-/// Reads rows, one after another.
-pub(super) struct RowReader<'a> {
-    pub(super) header: &'a Header,
-    pub(super) rules: &'a Rules,
-    pub(super) delimiter: u8,
+/// A value for a message, cut to what a person reads.
+pub(super) fn shown(value: &str) -> String {
+    match value.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => format!("{}\u{2026}", &value[..end]),
+        None => value.to_owned(),
+    }
 }
 
-/// A row in the making.
-struct Draft<'a, 'b> {
-    reader: &'a RowReader<'a>,
-    cells: &'a Cells<'b>,
-    line: Line,
-    problems: Vec<Problem>,
+/// A value without the white space around it. Most have none, which two bytes show.
+fn trim(text: &str) -> &str {
+    match text.as_bytes() {
+        [] => text,
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim(),
+    }
 }
 
-impl RowReader<'_> {
-    pub(super) fn read<'b>(&self, raw: &Raw<'b>, cells: &mut Cells<'b>) -> Row {
-        raw.cells(self.delimiter, cells);
-        let mut draft = Draft {
-            reader: self,
-            cells,
-            line: raw.line,
+/// Parses a block.
+pub(super) fn parse(block: &Block, shared: &Shared) -> Result<Vec<Row>, InputError> {
+    let head = &shared.head;
+    let width = head.layout.width();
+    let mut records = Records::new(block, &shared.name, head.delimiter, width)?;
+    let any_nul = memchr::memchr(0, &block.bytes).is_some();
+    let mut rows = Vec::with_capacity(block.bytes.len() / 48);
+    let mut record = StringRecord::new();
+    while let Some(raw) = records.read(&mut record)? {
+        let check = Check {
+            shared,
+            record: &record,
+            raw,
+            any_nul,
             problems: Vec::new(),
+            bad: false,
         };
-        let change = draft.shape(raw).then(|| draft.change()).flatten();
-        let is_error = draft
-            .problems
-            .iter()
-            .any(|problem| problem.severity == Severity::Error);
-        Row {
-            line: raw.line,
-            change: change.filter(|_| !is_error),
-            problems: draft.problems,
-        }
+        rows.push(check.row());
     }
+    Ok(rows)
 }
 
-impl<'a> Draft<'a, '_> {
-    /// Whether the record has the shape of the header.
-    fn shape(&mut self, raw: &Raw<'_>) -> bool {
-        if raw.glued {
-            self.error(
-                None,
-                "",
-                "text_after_quote",
-                "there is text behind a closing quote, and parsers disagree about what that means"
-                    .to_owned(),
-                "double the quotes that belong to the value",
-            );
+/// The check of one line.
+pub(super) struct Check<'a> {
+    pub(super) shared: &'a Shared,
+    record: &'a StringRecord,
+    pub(super) raw: Raw<'a>,
+    any_nul: bool,
+    problems: Vec<Problem>,
+    /// Whether a problem is an error.
+    pub(super) bad: bool,
+}
+
+impl<'a> Check<'a> {
+    fn row(mut self) -> Row {
+        let change = if self.shape() { self.change() } else { None };
+        let change = change.filter(|_| !self.bad);
+        Row {
+            line: self.raw.line,
+            change,
+            problems: self.problems,
         }
-        let (have, want) = (self.cells.len(), self.reader.header.all.len());
-        if have != want {
-            let what = if have < want { "too few" } else { "too many" };
-            self.error(
-                None,
-                "",
-                "ragged",
-                format!("has {have} cells, {what}: the header has {want}"),
-                "quote cells that contain the delimiter, and keep empty cells",
-            );
-        }
-        let repeats = have == want
-            && Column::ALL
-                .iter()
-                .filter_map(|column| self.reader.header.place(*column))
-                .all(|at| {
-                    self.cells.get(at).map(str::trim)
-                        == self.reader.header.all.get(at).map(String::as_str)
-                });
-        if repeats {
-            self.error(
-                None,
-                "",
-                "header_again",
-                "this is the header once more".to_owned(),
-                "remove the line; were two files put together?",
-            );
-        }
-        self.problems.is_empty()
     }
 
-    fn problem(
+    pub(super) fn tell(
         &mut self,
         severity: Severity,
-        column: Option<Column>,
-        value: &str,
         code: &'static str,
-        message: String,
-        help: &str,
+        (column, value): (&str, &str),
+        message: impl Into<String>,
+        help: impl Into<String>,
     ) {
-        let header = self.reader.header;
-        let name = column
-            .and_then(|column| header.place(column))
-            .and_then(|at| header.all.get(at));
+        self.bad |= severity == Severity::Error;
         self.problems.push(Problem {
-            line: self.line,
-            column: name
-                .cloned()
-                .unwrap_or_else(|| column.map_or("", Column::name).to_owned()),
-            value: value.to_owned(),
+            line: self.raw.line,
+            column: column.to_owned(),
+            value: shown(value),
             severity,
             code,
-            message,
-            help: help.to_owned(),
+            message: message.into(),
+            help: help.into(),
         });
     }
 
-    fn error(
+    pub(super) fn error(
         &mut self,
-        column: Option<Column>,
-        value: &str,
         code: &'static str,
-        message: String,
-        help: &str,
+        at: (&str, &str),
+        message: impl Into<String>,
+        help: impl Into<String>,
     ) {
-        self.problem(Severity::Error, column, value, code, message, help);
+        self.tell(Severity::Error, code, at, message, help);
     }
 
-    fn warn(
+    pub(super) fn warn(
         &mut self,
-        column: Option<Column>,
-        value: &str,
         code: &'static str,
-        message: String,
-        help: &str,
+        at: (&str, &str),
+        message: impl Into<String>,
+        help: impl Into<String>,
     ) {
-        self.problem(Severity::Warning, column, value, code, message, help);
+        self.tell(Severity::Warning, code, at, message, help);
     }
 
-    fn value(&self, column: Column) -> Cow<'a, str> {
-        let Some(at) = self.reader.header.place(column) else {
-            return Cow::Borrowed("");
-        };
-        let text = self.cells.get(at).unwrap_or("").trim();
-        if self.reader.header.is_report() {
-            cell::arm(text)
+    /// Whether the cells are where the header says, so that it makes sense to look at them.
+    fn shape(&mut self) -> bool {
+        let layout = &self.shared.head.layout;
+        let (cells, width) = (self.record.len(), layout.width());
+        if cells != width {
+            let text = String::from_utf8_lossy(self.raw.text);
+            let plural = if cells == 1 { "cell" } else { "cells" };
+            self.error(
+                "ragged",
+                ("", text.trim_end()),
+                format!("the line has {cells} {plural}, the header has {width}"),
+                "quote a value that holds the delimiter, and give every line as many cells as the header",
+            );
+            return false;
+        }
+        if let Some(place) = self.raw.stray() {
+            let text = self
+                .raw
+                .cells()
+                .nth(place)
+                .map_or(&b""[..], |cell| cell.text);
+            self.error(
+                "text_after_quote",
+                (layout.name(place), &String::from_utf8_lossy(text)),
+                "text follows the closing quote",
+                "double the quotes that belong to the value, and quote the whole value",
+            );
+            return false;
+        }
+        if layout.repeats(self.record) {
+            self.error(
+                "header_again",
+                ("", &String::from_utf8_lossy(self.raw.text)),
+                "the header stands here again",
+                "remove the line; where files were joined, check the order of the columns of each",
+            );
+            return false;
+        }
+        if self.any_nul || layout.armed() {
+            self.whole_line();
+        }
+        !self.bad
+    }
+
+    /// What is looked for in all cells, also those that are only carried through.
+    fn whole_line(&mut self) {
+        let layout = &self.shared.head.layout;
+        for &place in layout.kept() {
+            let text = self.record.get(place).unwrap_or_default();
+            if text.contains('\0') {
+                self.error(
+                    "nul",
+                    (layout.name(place), text),
+                    "the value contains a NUL byte",
+                    "export the list again as plain text",
+                );
+            } else if layout.armed() && cell::is_mark(text) {
+                let kind = damage::Damage::Mark;
+                self.error(
+                    kind.code(),
+                    (layout.name(place), text),
+                    kind.message(),
+                    kind.help(),
+                );
+            }
+        }
+    }
+
+    /// The trimmed value of a column; empty where there is none.
+    pub(super) fn value(&self, column: Column) -> Cow<'a, str> {
+        let layout = &self.shared.head.layout;
+        let text = layout
+            .place(column)
+            .and_then(|place| self.record.get(place))
+            .unwrap_or_default();
+        if layout.armed() {
+            match cell::arm(text) {
+                Cow::Borrowed(text) => Cow::Borrowed(trim(text)),
+                Cow::Owned(text) => Cow::Owned(trim(&text).to_owned()),
+            }
         } else {
-            Cow::Borrowed(text)
+            Cow::Borrowed(trim(text))
         }
     }
 
     fn change(&mut self) -> Option<Change> {
         let account = self.account(Column::AccountId);
-        let new_text = self.value(Column::NewAccountId);
-        let new_account = match self.account(Column::NewAccountId) {
-            Some(id) => NewAccount::Set(id),
-            None if new_text.is_empty()
-                && self.reader.rules.allow_clear
-                && self.reader.header.place(Column::NewAccountId).is_some() =>
-            {
-                NewAccount::Clear
-            }
-            None => NewAccount::Keep,
-        };
         let customer = self.id(Column::CustomerId, |text| CustomerId::new(text));
-        let location = self.id(Column::LocationId, |text| LocationId::new(text));
-        let service = self.service();
-        let profile = self.profile();
-        let reseller = self.reseller();
-        self.places(location.as_ref(), service.as_ref(), profile, &new_account);
-        let said = |column| !self.value(column).is_empty();
-        if account.is_none()
-            && customer.is_none()
-            && !said(Column::AccountId)
-            && !said(Column::CustomerId)
-        {
-            self.error(
-                Some(Column::AccountId),
-                "",
-                "no_customer",
-                "the line names no customer".to_owned(),
-                "give accountId, or customerId, or both",
-            );
+        if account.is_none() && customer.is_none() && !self.bad {
+            self.nobody();
+            return None;
         }
+        let new_account = self.new_account();
+        let (location, service, profile) = self.location();
         let change = Change {
-            line: self.line,
+            line: self.raw.line,
             account,
             customer,
-            reseller,
+            reseller: self.reseller(),
             new_account,
             location,
             service,
             profile,
         };
-        if self.problems.is_empty() && !change.asks_anything() {
-            self.warn(
-                None,
-                "",
-                "asks_nothing",
-                "the line asks for nothing".to_owned(),
-                "it will be reported as unchanged",
-            );
+        if !self.bad {
+            self.forgets(&change);
         }
-        (change.account.is_some() || change.customer.is_some()).then_some(change)
+        Some(change)
     }
 
-    /// Checks that hold for every ID; says whether the value can be one.
-    fn is_sound(&mut self, column: Column, value: &str, damaged: Option<damage::Damage>) -> bool {
-        if let Some(c) = value.chars().find(|c| c.is_control()) {
-            let code = u32::from(c);
-            let message = format!("has the control character U+{code:04X}");
+    fn nobody(&mut self) {
+        let layout = &self.shared.head.layout;
+        let empty = self.record.iter().all(|cell| cell.trim().is_empty());
+        let names: Vec<_> = [Column::AccountId, Column::CustomerId]
+            .into_iter()
+            .filter(|column| layout.place(*column).is_some())
+            .map(|column| layout.spelling(column))
+            .collect();
+        let (column, names) = (
+            names.first().copied().unwrap_or_default(),
+            names.join(" or "),
+        );
+        if empty {
             self.error(
-                Some(column),
-                value,
-                "control_character",
-                message,
-                "remove it",
+                "no_customer",
+                (column, ""),
+                "all cells of the line are empty",
+                "remove the line",
             );
-            return false;
-        }
-        if let Some(c) = damage::invisible(value) {
-            let code = u32::from(c);
-            let message = format!("has the invisible character U+{code:04X}");
-            self.error(
-                Some(column),
-                value,
-                "invisible_character",
-                message,
-                "remove it; it makes another ID",
-            );
-            return false;
-        }
-        if let Some(damage) = damaged {
-            self.error(
-                Some(column),
-                value,
-                damage.code(),
-                damage.message().to_owned(),
-                damage.help(),
-            );
-            return false;
-        }
-        if damage::is_decomposed(value) {
-            self.warn(
-                Some(column),
-                value,
-                "decomposed",
-                "has a letter that is put together from two characters".to_owned(),
-                "compare it with the CRM: it is not the same ID as with a single character",
-            );
-        }
-        true
-    }
-
-    fn cannot(&mut self, column: Column, value: &str, why: IdError) {
-        let (code, help) = match why {
-            IdError::Empty => ("empty", "give a value"),
-            IdError::Dots => (
-                "dots",
-                "such an ID cannot be addressed; ask the system's vendor",
-            ),
-            IdError::Control(_) => ("control_character", "remove it"),
-            IdError::TooLong(_) => ("too_long", "shorten it"),
-        };
-        self.error(Some(column), value, code, why.to_string(), help);
-    }
-
-    fn account(&mut self, column: Column) -> Option<AccountId> {
-        let value = self.value(column);
-        if value.is_empty() {
-            return None;
-        }
-        let rules = self.reader.rules;
-        if rules.forbidden_accounts.contains(&value.as_ref()) {
-            self.error(
-                Some(column),
-                &value,
-                "forbidden_keyword",
-                format!("`{value}` cannot be searched for, the system refuses the word"),
-                "leave the cell empty if nothing is meant",
-            );
-            return None;
-        }
-        if !self.is_sound(column, &value, damage::of(&value)) {
-            return None;
-        }
-        let id = match AccountId::new(&value) {
-            Ok(id) => id,
-            Err(why) => {
-                self.cannot(column, &value, why);
-                return None;
-            }
-        };
-        let chars = if value.len() > rules.min_account_chars.max(6) || !value.is_ascii() {
-            value.chars().count()
         } else {
-            value.len()
-        };
-        if chars > rules.max_account_chars {
-            let message = format!(
-                "has {chars} characters, {} are allowed",
-                rules.max_account_chars
+            self.error(
+                "no_customer",
+                (column, ""),
+                "the line does not say which customer is meant",
+                format!("fill in {names}"),
             );
-            self.error(Some(column), &value, "too_long", message, "shorten it");
         }
-        if let Some(c) = value
-            .chars()
-            .find(|c| rules.forbidden_in_account.contains(*c))
+    }
+
+    /// What the line forgets: a location of which nothing is asked, or everything.
+    fn forgets(&mut self, change: &Change) {
+        let layout = &self.shared.head.layout;
+        if let Some(location) = &change.location
+            && !change.asks_location()
         {
-            let message = format!("has `{c}`, which the system does not allow in an account ID");
-            self.error(
-                Some(column),
-                &value,
-                "forbidden_character",
-                message,
-                "remove it",
-            );
-        }
-        if column == Column::NewAccountId && chars < rules.min_account_chars {
-            let message = format!(
-                "has {chars} characters; the system wants {} when customers are registered",
-                rules.min_account_chars
-            );
-            self.warn(Some(column), &value, "short", message, "it will be tried");
-        }
-        if value.starts_with('+') {
-            let message = "begins with a plus sign, as a telephone number or a damaged number does"
-                .to_owned();
-            self.warn(
-                Some(column),
-                &value,
-                "leading_plus",
-                message,
-                "compare it with the CRM",
-            );
-        }
-        Some(id)
-    }
-
-    fn id<T>(&mut self, column: Column, make: impl Fn(&str) -> Result<T, IdError>) -> Option<T> {
-        let value = self.value(column);
-        if value.is_empty() || !self.is_sound(column, &value, damage::of(&value)) {
-            return None;
-        }
-        match make(&value) {
-            Ok(id) => Some(id),
-            Err(why) => {
-                self.cannot(column, &value, why);
-                None
-            }
-        }
-    }
-
-    fn service(&mut self) -> Option<ServiceId> {
-        self.id(Column::ServiceId, |text| ServiceId::new(text))
-    }
-
-    fn profile(&mut self) -> Option<Profile> {
-        let value = self.value(Column::Profile);
-        if value.is_empty() {
-            return None;
-        }
-        let profile = Profile::parse(&value);
-        if profile.is_none() {
-            let folded = value.to_lowercase().replace([' ', '_', '-'], "");
-            let help = match Profile::parse(&folded) {
-                Some(meant) => format!("write `{meant}`; values are never changed silently"),
-                None => "it must be `auto` or `smallbusiness`".to_owned(),
+            // A list of moves may name locations without meaning them; a line that does nothing else means them.
+            let severity = if change.asks_anything() {
+                Severity::Warning
+            } else {
+                Severity::Error
             };
-            let message = format!("`{value}` is not a profile");
-            self.error(
-                Some(Column::Profile),
-                &value,
-                "unknown_profile",
-                message,
-                &help,
+            self.tell(
+                severity,
+                "asks_nothing_of_location",
+                (layout.spelling(Column::LocationId), location.as_str()),
+                "the line names a location and asks nothing of it",
+                "fill in serviceId or profile, or leave the location out",
+            );
+        } else if !change.asks_anything() {
+            self.warn(
+                "asks_nothing",
+                ("", ""),
+                "the line asks for nothing; it will be counted as unchanged",
+                "fill in what is to change, or remove the line",
             );
         }
-        profile
     }
 
     fn reseller(&mut self) -> Option<Reseller> {
-        let rules = self.reader.rules;
-        let value = self.value(Column::ResellerId);
-        if !rules.per_reseller {
+        let shared = self.shared;
+        if !shared.rules.per_reseller {
             return None;
         }
-        if self.reader.header.place(Column::ResellerId).is_none() {
-            return rules.reseller.clone();
+        let layout = &shared.head.layout;
+        if layout.place(Column::ResellerId).is_none() {
+            return shared.rules.reseller.clone();
         }
+        let value = self.value(Column::ResellerId);
         if value.is_empty() {
             self.error(
-                Some(Column::ResellerId),
-                "",
                 "no_reseller",
-                "the line does not say whose relationship is meant".to_owned(),
-                "give the reseller's ID, or `own`",
+                (layout.spelling(Column::ResellerId), ""),
+                "the line does not say whose relationship is meant",
+                "fill in the reseller's ID, or `own`",
             );
             return None;
         }
@@ -418,61 +326,66 @@ impl<'a> Draft<'a, '_> {
             .map(Reseller::Id)
     }
 
-    /// What is asked of locations must be possible, and a location must be named for something.
-    fn places(
-        &mut self,
-        location: Option<&LocationId>,
-        service: Option<&ServiceId>,
-        profile: Option<Profile>,
-        new_account: &NewAccount,
-    ) {
-        if !self.reader.rules.has_locations {
-            let named = [
-                (Column::LocationId, location.map(|id| id.to_string())),
-                (Column::ServiceId, service.map(|id| id.to_string())),
-                (Column::Profile, profile.map(|profile| profile.to_string())),
-            ];
-            for (column, value) in named {
-                if let Some(value) = value {
-                    let message = "this system has no locations".to_owned();
+    fn location(&mut self) -> (Option<LocationId>, Option<ServiceId>, Option<Profile>) {
+        let shared = self.shared;
+        let layout = &shared.head.layout;
+        if !shared.rules.has_locations {
+            for column in [Column::LocationId, Column::ServiceId, Column::Profile] {
+                let value = self.value(column);
+                if !value.is_empty() {
                     self.error(
-                        Some(column),
-                        &value,
                         "no_locations",
-                        message,
-                        "leave the cell empty",
+                        (layout.spelling(column), &value),
+                        "the system has no locations, service IDs or profiles",
+                        "leave the column out, or rename it to carry it through",
                     );
                 }
             }
-            return;
+            return (None, None, None);
         }
-        let Some(location) = location.filter(|_| service.is_none() && profile.is_none()) else {
-            return;
-        };
-        let broken = [Column::ServiceId, Column::Profile]
-            .iter()
-            .any(|c| !self.value(*c).is_empty());
-        if broken {
-            return;
-        }
-        let message = format!("location `{location}` is named, but nothing is asked of it");
-        let help = "give a service ID or a profile, or leave locationId empty";
-        if new_account.asks() {
-            self.warn(
-                Some(Column::ServiceId),
-                "",
-                "empty_service_id",
-                message,
-                help,
-            );
-        } else {
+        let location = self.id(Column::LocationId, |text| LocationId::new(text));
+        let service = self.id(Column::ServiceId, |text| ServiceId::new(text));
+        if service.is_none() && self.raw.quotes && self.is_empty_on_purpose(Column::ServiceId) {
             self.error(
-                Some(Column::ServiceId),
-                "",
                 "empty_service_id",
-                message,
-                help,
+                (layout.spelling(Column::ServiceId), "\"\""),
+                "the service ID is to be set to an empty text, which the system refuses",
+                "put a service ID there, or leave the cell empty without quotes to keep the present one",
             );
         }
+        let value = self.value(Column::Profile);
+        let profile = Profile::parse(&value);
+        if profile.is_none() && !value.is_empty() {
+            let folded = value.to_lowercase().replace([' ', '_', '-'], "");
+            let help = match Profile::parse(&folded) {
+                Some(meant) => format!("write `{meant}`; values are never changed silently"),
+                None => "use `auto` or `smallbusiness`".to_owned(),
+            };
+            let at = (layout.spelling(Column::Profile), &*value);
+            self.error("unknown_profile", at, "the profile is not known", help);
+        }
+        (location, service, profile)
+    }
+
+    /// Whether a cell is `""` in a line that quotes only where it must: exports write an empty text so, and a
+    /// missing value without quotes. Where everything is quoted, or all that is not a number, it says nothing.
+    fn is_empty_on_purpose(&self, column: Column) -> bool {
+        let Some(place) = self.shared.head.layout.place(column) else {
+            return false;
+        };
+        let number = |text: &[u8]| {
+            !text.is_empty()
+                && text
+                    .iter()
+                    .all(|byte| byte.is_ascii_digit() || b".-+".contains(byte))
+        };
+        self.raw
+            .cells()
+            .nth(place)
+            .is_some_and(|cell| cell.text == b"\"\"")
+            && self
+                .raw
+                .cells()
+                .any(|cell| !cell.quoted && !number(cell.text))
     }
 }

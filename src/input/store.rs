@@ -1,113 +1,62 @@
-//! Opens a file (compressed or not), and keeps the run's own copy of it.
+//! Keeps the input of a run: the unpacked bytes as read, and their digest.
+//!
+//! Promises: the copy is readable by its owner only from the moment it exists, is on the disk when [`store`]
+//! returns, and is removed when it cannot be completed. The bytes are not decoded: the operator can compare the
+//! digest with `sha256sum`.
 
 use super::InputError;
-use flate2::read::MultiGzDecoder;
+use super::block::breaks;
+use super::source::Source;
+use crate::domain::Line;
 use sha2::{Digest, Sha256};
-use std::fs::File;
-use std::io::{BufReader, Read, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
-/// No input is this large; a compressed file that is, is a bomb.
-const MOST_BYTES: u64 = 64 << 30;
+const CHUNK_BYTES: usize = 1 << 20;
 
-/// The run's copy of an input.
+/// What was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// SHA-256 of the (unpacked) bytes, in hexadecimal.
+    /// SHA-256 of the unpacked bytes, in hexadecimal digits.
     pub sha256: String,
-    /// How many bytes.
+    /// How many bytes, unpacked.
     pub bytes: u64,
-    /// The name for people.
+    /// The name of the file for people; `standard input` for `-`.
     pub name: String,
 }
 
-/// Opens a file for reading, unpacking it where its first bytes say so. `-` is standard input.
-pub(super) fn open(path: &Path) -> Result<Box<dyn Read + Send>, InputError> {
-    let failed = |source| InputError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let mut raw: Box<dyn Read + Send> = if path.as_os_str() == "-" {
-        Box::new(std::io::stdin())
-    } else {
-        let meta = std::fs::metadata(path).map_err(failed)?;
-        if meta.is_dir() {
-            return Err(InputError::NotAFile {
-                path: path.to_owned(),
-            });
-        }
-        Box::new(File::open(path).map_err(failed)?)
-    };
-    let mut magic = Vec::with_capacity(4);
-    raw.by_ref()
-        .take(4)
-        .read_to_end(&mut magic)
-        .map_err(failed)?;
-    let whole = std::io::Cursor::new(magic.clone()).chain(raw);
-    Ok(match magic.as_slice() {
-        // Several members are one file: the plain decoder would stop silently after the first.
-        [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(BufReader::new(whole))),
-        [0x28, 0xb5, 0x2f, 0xfd] => Box::new(zstd::Decoder::new(whole).map_err(failed)?),
-        _ => Box::new(whole),
-    })
+/// Whether a file can be read only once, so that it must be stored before a table is opened on it: standard input
+/// (`-`), a pipe, a device.
+pub fn must_be_stored(path: &Path) -> bool {
+    path.as_os_str() == "-"
+        || std::fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
 }
 
-/// Whether the file's first bytes are those of a compressed file; its errors are about that then.
-pub(super) fn read_error(file: &str, path: &Path, error: std::io::Error) -> InputError {
-    match error.kind() {
-        std::io::ErrorKind::UnexpectedEof
-        | std::io::ErrorKind::InvalidInput
-        | std::io::ErrorKind::InvalidData
-        | std::io::ErrorKind::Other => InputError::Compressed {
-            file: file.to_owned(),
-            why: error.to_string(),
-        },
-        _ => InputError::Read {
-            path: path.to_owned(),
-            source: error,
-        },
-    }
-}
-
-/// Copies an input, unpacked and otherwise byte for byte, to a new file that only the user can read.
+/// Copies a file (`-`: standard input) to a new file, unpacked.
 pub fn store(from: &Path, to: &Path) -> Result<Stored, InputError> {
     let name = if from.as_os_str() == "-" {
-        "stdin".to_owned()
+        "standard input".to_owned()
     } else {
         from.display().to_string()
     };
-    let mut source = open(from)?;
-    let failed = |source| InputError::Store {
-        path: to.to_owned(),
+    let source = Source::open(from, &name)?;
+    let target = |action, source| InputError::Io {
+        name: to.display().to_string(),
+        action,
         source,
     };
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut copy = options.open(to).map_err(failed)?;
-    let mut digest = Sha256::new();
-    let mut bytes = 0_u64;
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        let count = source
-            .read(&mut buffer)
-            .map_err(|error| read_error(&name, from, error))?;
-        if count == 0 {
-            break;
-        }
-        bytes += u64::try_from(count).unwrap_or(u64::MAX);
-        if bytes > MOST_BYTES {
-            return Err(InputError::TooLarge {
-                file: name,
-                limit_gib: MOST_BYTES >> 30,
-            });
-        }
-        digest.update(&buffer[..count]);
-        copy.write_all(&buffer[..count]).map_err(failed)?;
+    let file = create(to).map_err(|error| target("create", error))?;
+    let result = copy(source, file, &name, &target);
+    if result.is_err() {
+        // The first error is the one that matters; the half of a copy may stay behind.
+        drop(std::fs::remove_file(to));
     }
-    copy.sync_all().map_err(failed)?;
-    let sha256 = hex(&digest.finalize());
+    let (sha256, bytes) = result?;
+    if bytes == 0 {
+        drop(std::fs::remove_file(to));
+        return Err(InputError::Empty { name });
+    }
     Ok(Stored {
         sha256,
         bytes,
@@ -115,27 +64,118 @@ pub fn store(from: &Path, to: &Path) -> Result<Stored, InputError> {
     })
 }
 
-/// SHA-256 of a file's bytes, in hexadecimal.
-pub fn digest(path: &Path) -> std::io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut digest = Sha256::new();
-    let mut buffer = vec![0; 1 << 18];
+fn create(to: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(to)
+}
+
+fn copy(
+    mut source: Source,
+    mut file: File,
+    name: &str,
+    target: &impl Fn(&'static str, io::Error) -> InputError,
+) -> Result<(String, u64), InputError> {
+    let (mut chunk, mut digest) = (Vec::with_capacity(CHUNK_BYTES), Sha256::new());
+    let (mut bytes, mut lines) = (0, 0);
     loop {
-        let count = file.read(&mut buffer)?;
-        if count == 0 {
-            return Ok(hex(&digest.finalize()));
+        chunk.clear();
+        let result = source.fill(&mut chunk, CHUNK_BYTES);
+        if source.is_packed() {
+            lines += breaks(&chunk);
         }
-        digest.update(&buffer[..count]);
+        let line = Line::try_from(lines + 1).unwrap_or(Line::MAX);
+        let read = result.map_err(|trouble| trouble.at(name, line))?;
+        // The digest of a chunk is made while the chunk is written.
+        let ((), written) = rayon::join(|| digest.update(&chunk), || file.write_all(&chunk));
+        written.map_err(|error| target("write", error))?;
+        bytes += read as u64;
+        if read < CHUNK_BYTES {
+            break;
+        }
+    }
+    file.sync_all().map_err(|error| target("write", error))?;
+    Ok((hex(&digest.finalize()), bytes))
+}
+
+/// SHA-256 of a file's bytes, in hexadecimal digits.
+pub fn digest(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let (mut chunk, mut digest) = (vec![0; CHUNK_BYTES], Sha256::new());
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(hex(&digest.finalize())),
+            read => digest.update(&chunk[..read]),
+        }
     }
 }
 
 fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] = [
-        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
-    ];
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(|digit| DIGITS[usize::from(digit)])
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits
+        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_copy_is_unpacked_private_and_digested() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("in.gz"), dir.path().join("out.csv"));
+        let mut packer = flate2::write::GzEncoder::new(
+            File::create(&from).unwrap(),
+            flate2::Compression::fast(),
+        );
+        packer.write_all(b"abc").unwrap();
+        packer.finish().unwrap();
+        let stored = store(&from, &to).unwrap();
+        assert_eq!(stored.bytes, 3);
+        assert_eq!(
+            stored.sha256,
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert_eq!(std::fs::read(&to).unwrap(), b"abc");
+        assert_eq!(digest(&to).unwrap(), stored.sha256);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(
+                std::fs::metadata(&to).unwrap().permissions().mode() & 0o777,
+                0o600
+            );
+        }
+        assert!(matches!(
+            store(&from, &to),
+            Err(InputError::Io {
+                action: "create",
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn a_cut_file_leaves_no_copy_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("in"), dir.path().join("out.csv"));
+        let packed = zstd::encode_all(&b"accountId\nA\nB\n"[..], 1).unwrap();
+        std::fs::write(&from, &packed[..packed.len() - 2]).unwrap();
+        let found = store(&from, &to);
+        assert!(
+            matches!(found, Err(InputError::Truncated { .. })),
+            "{found:?}"
+        );
+        assert!(!to.exists());
+        assert!(matches!(
+            store(dir.path(), &to),
+            Err(InputError::Directory { .. })
+        ));
+        std::fs::write(&from, "").unwrap();
+        assert!(matches!(store(&from, &to), Err(InputError::Empty { .. })));
+        assert!(!to.exists());
+    }
 }

@@ -1,0 +1,176 @@
+//! The beginning of a file: what stands above the header, the delimiter, the header.
+//!
+//! Promises: the delimiter is found from the header alone, whose names are known; a guess from the data that is
+//! wrong once would be a wrong write.
+
+use super::block::{breaks, record_end};
+use super::layout::{Layout, known};
+use super::source::Trouble;
+use super::text::{Text, hex};
+use super::{InputError, MAX_RECORD_BYTES, Rules, Settings, dialect};
+use crate::domain::Line;
+use csv::StringRecord;
+use std::path::Path;
+
+/// What the beginning of the file says about the rest.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) delimiter: u8,
+    pub(super) layout: Layout,
+    /// The text up to the first line below the header, to know the file again.
+    pub(super) text: Vec<u8>,
+    /// The first line below the header.
+    pub(super) next: Line,
+}
+
+/// Reads the beginning of a file.
+pub(super) fn read(
+    path: &Path,
+    name: &str,
+    settings: &Settings,
+    rules: &Rules,
+) -> Result<Head, InputError> {
+    let mut text = Text::open(path, name, settings)?;
+    let mut head = Vec::new();
+    let result = text.fill(&mut head, MAX_RECORD_BYTES + 1);
+    let at_end = match result {
+        Ok(at_end) => at_end,
+        // What could be read may hold the header; the rest is reported in its turn, with its line.
+        Err(trouble) if record_end(&head, b',', false).is_none() => {
+            return Err(trouble.at(name, line_after(&head)));
+        }
+        Err(Trouble::Bomb) => return Err(Trouble::Bomb.at(name, 1)),
+        Err(_) => false,
+    };
+    let mut at = 0;
+    let mut sign = None;
+    loop {
+        at += skip_blank(&head[at..]);
+        let line = &head[at..record_end(&head[at..], 0, true).map_or(head.len(), |end| at + end)];
+        match dialect::excel_sign(line) {
+            Some(delimiter) if sign.is_none() => sign = Some(delimiter),
+            _ if line.starts_with(b"#") && !names_columns(line, settings) => {}
+            _ => break,
+        }
+        at += line.len();
+    }
+    let line = line_after(&head[..at]);
+    if at == head.len() {
+        return Err(InputError::Empty {
+            name: name.to_owned(),
+        });
+    }
+    let wished = settings.delimiter.or(sign);
+    let (delimiter, header, end) = header(&head[at..], at_end, name, line, wished, settings)?;
+    let layout = Layout::find(&header, line, name, settings, rules)?;
+    let end = at + end;
+    if at_end && head[end..].trim_ascii().is_empty() {
+        return Err(InputError::NoRows {
+            name: name.to_owned(),
+            line,
+        });
+    }
+    let next = line_after(&head[..end]);
+    head.truncate(end);
+    Ok(Head {
+        delimiter,
+        layout,
+        text: head,
+        next,
+    })
+}
+
+/// The header under the delimiter that makes the most of it: known columns first, then columns.
+fn header(
+    text: &[u8],
+    at_end: bool,
+    name: &str,
+    line: Line,
+    wished: Option<u8>,
+    settings: &Settings,
+) -> Result<(u8, StringRecord, usize), InputError> {
+    let candidates = dialect::candidates(wished)?;
+    let mut best: Option<((usize, usize), u8, StringRecord, usize)> = None;
+    let mut open = false;
+    for &delimiter in &candidates {
+        let Some(end) = record_end(text, delimiter, at_end) else {
+            open |= text.contains(&b'"');
+            continue;
+        };
+        let record = parse(&text[..end], delimiter, name, line)?;
+        let score = (known(record.iter(), settings), record.len());
+        if best.as_ref().is_none_or(|(most, ..)| score > *most) {
+            best = Some((score, delimiter, record, end));
+        }
+    }
+    let best = best.filter(|((known, _), ..)| *known > 0 || !open);
+    if let Some((_, delimiter, record, end)) = best {
+        return Ok((delimiter, record, end));
+    }
+    let name = name.to_owned();
+    if open {
+        let reach = if at_end {
+            "never closed"
+        } else {
+            "not closed within 1 MiB"
+        };
+        return Err(InputError::UnclosedQuote { name, line, reach });
+    }
+    Err(InputError::RecordTooLong { name, line })
+}
+
+fn parse(text: &[u8], delimiter: u8, name: &str, line: Line) -> Result<StringRecord, InputError> {
+    if let Err(error) = std::str::from_utf8(text) {
+        let at = error.valid_up_to();
+        return Err(InputError::BadByte {
+            name: name.to_owned(),
+            line,
+            offset: at as u64,
+            byte: hex(&text[at..at + error.error_len().unwrap_or(1)]),
+            encoding: "UTF-8",
+        });
+    }
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .delimiter(delimiter)
+        .from_reader(text);
+    let mut record = StringRecord::new();
+    reader
+        .read_record(&mut record)
+        .map_err(|error| InputError::Io {
+            name: name.to_owned(),
+            action: "parse",
+            source: error.into(),
+        })?;
+    Ok(record)
+}
+
+/// Whether a line that begins with `#` is a header all the same.
+fn names_columns(line: &[u8], settings: &Settings) -> bool {
+    let text = String::from_utf8_lossy(line);
+    let text = text.trim_start_matches('#');
+    dialect::CANDIDATES
+        .iter()
+        .any(|delimiter| known(text.split(char::from(*delimiter)).map(unquote), settings) > 0)
+}
+
+fn unquote(name: &str) -> &str {
+    name.trim().trim_matches('"')
+}
+
+fn skip_blank(text: &[u8]) -> usize {
+    let mut skipped = 0;
+    for (at, byte) in text.iter().enumerate() {
+        match byte {
+            b'\n' | b'\r' => skipped = at + 1,
+            b' ' => {}
+            _ => break,
+        }
+    }
+    skipped
+}
+
+/// The number of the line that begins after this text.
+fn line_after(text: &[u8]) -> Line {
+    Line::try_from(breaks(text) + 1).unwrap_or(Line::MAX)
+}

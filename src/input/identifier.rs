@@ -1,0 +1,260 @@
+//! The check of one ID: what no ID may be, and what the system asks of an account ID.
+//!
+//! Must not change a value: one that is doubtful is sent as it is, with a warning, or not at all.
+
+use super::row::{CLEAR_MARKER, Check};
+use super::{Column, damage};
+use crate::domain::{AccountId, IdError, MAX_ID_CHARS, NewAccount};
+
+impl Check<'_> {
+    /// A checked ID of any kind; `None` where the cell is empty or bad.
+    pub(super) fn id<T>(
+        &mut self,
+        column: Column,
+        make: impl Fn(&str) -> Result<T, IdError>,
+    ) -> Option<T> {
+        let value = self.value(column);
+        if value.is_empty() {
+            return None;
+        }
+        if !self.is_sound(column, &value) {
+            return None;
+        }
+        match make(&value) {
+            Ok(id) => Some(id),
+            Err(error) => {
+                let column = self.shared.head.layout.spelling(column);
+                self.id_error(error, (column, &value));
+                None
+            }
+        }
+    }
+
+    fn id_error(&mut self, error: IdError, at: (&str, &str)) {
+        let (code, help) = match error {
+            IdError::Empty => ("empty", "put the ID there"),
+            IdError::Dots => ("dots", "put the real ID there"),
+            IdError::Control(_) => ("control_character", "remove it from the value"),
+            IdError::TooLong(_) => (
+                "too_long",
+                "check the value; the system takes no longer ones",
+            ),
+        };
+        let message = match error {
+            IdError::Empty | IdError::Dots | IdError::Control(_) | IdError::TooLong(_) => {
+                format!("the value cannot be an ID: {error}")
+            }
+        };
+        self.error(code, at, message, help);
+    }
+
+    /// What no ID may be, whatever its kind.
+    fn is_sound(&mut self, column: Column, value: &str) -> bool {
+        let shared = self.shared;
+        let at = (shared.head.layout.spelling(column), value);
+        if self.raw.quotes && value.starts_with('"') && self.is_quoted_late(column) {
+            self.error(
+                "stray_quote",
+                at,
+                "white space stands before the opening quote, so the quote is part of the value",
+                "remove the white space before the quote",
+            );
+            return false;
+        }
+        if column != Column::ServiceId || damage::find(value) != Some(damage::Damage::Date) {
+            if is_keyword(column, value, shared.rules.forbidden_accounts) {
+                self.error(
+                    "forbidden_keyword",
+                    at,
+                    format!("the system's search refuses the word `{value}`"),
+                    "put the real ID there, or leave the cell empty",
+                );
+                return false;
+            }
+            if let Some(kind) = damage::find(value) {
+                self.error(kind.code(), at, kind.message(), kind.help());
+                return false;
+            }
+        }
+        if !value.is_ascii() {
+            self.beyond_ascii(at);
+        }
+        let bytes = value.as_bytes();
+        if bytes[0] == b'+' && bytes.len() > 1 && bytes[1..].iter().all(u8::is_ascii_digit) {
+            self.warn(
+                "leading_plus",
+                at,
+                "the ID begins with a plus sign, which spreadsheets add or take away",
+                "check that the system has it so",
+            );
+        }
+        if let Some(number) = value.strip_suffix(".0")
+            && !number.is_empty()
+            && number.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            self.warn(
+                "decimal_zero",
+                at,
+                "the ID ends in `.0`, which exports add that take IDs for numbers",
+                "export the column as text",
+            );
+        }
+        !self.bad
+    }
+
+    /// Whether the cell's text has white space before a quote, which then does not quote.
+    fn is_quoted_late(&self, column: Column) -> bool {
+        let place = self.shared.head.layout.place(column);
+        place
+            .and_then(|place| self.raw.cells().nth(place))
+            .is_some_and(|cell| !cell.quoted && !cell.text.starts_with(b"\""))
+    }
+
+    fn beyond_ascii(&mut self, at: (&str, &str)) {
+        let (mut combining, mut wide) = (None, None);
+        for c in at.1.chars().filter(|c| !c.is_ascii()) {
+            if c == '\u{FFFD}' {
+                self.error(
+                    "replacement_character",
+                    at,
+                    "the value contains U+FFFD: a letter was lost when the file was converted",
+                    "export the list again in UTF-8",
+                );
+                return;
+            }
+            if is_invisible(c) {
+                self.error(
+                    "invisible_character",
+                    at,
+                    format!(
+                        "the value contains the invisible character U+{:04X}",
+                        u32::from(c)
+                    ),
+                    "remove it; it often comes from copying out of a web page or a mail",
+                );
+                return;
+            }
+            combining = combining.or(is_combining(c).then_some(c));
+            wide = wide.or(matches!(c, '\u{FF01}'..='\u{FF5E}').then_some(c));
+        }
+        if let Some(c) = combining {
+            self.warn(
+                "combining_character",
+                at,
+                format!(
+                    "the value has a letter in two parts (U+{:04X}), which is not the same ID as the letter in one",
+                    u32::from(c)
+                ),
+                "check that the system spells it so; it is sent as it is",
+            );
+        }
+        if let Some(c) = wide {
+            self.warn(
+                "full_width_character",
+                at,
+                format!(
+                    "the value has the full-width character U+{:04X}",
+                    u32::from(c)
+                ),
+                "check that the system spells it so; it is sent as it is",
+            );
+        }
+    }
+
+    /// An account ID, present or new: what the system asks of it, too.
+    pub(super) fn account(&mut self, column: Column) -> Option<AccountId> {
+        let shared = self.shared;
+        let rules = &shared.rules;
+        let value = self.value(column);
+        let at = (shared.head.layout.spelling(column), &*value);
+        if value.len() > rules.max_account_chars {
+            let chars = value.chars().count();
+            if chars > rules.max_account_chars && chars <= MAX_ID_CHARS {
+                let most = rules.max_account_chars;
+                self.error(
+                    "too_long",
+                    at,
+                    format!("the account ID has {chars} characters, {most} are allowed"),
+                    "shorten it; the system takes no longer ones",
+                );
+            }
+        }
+        if !rules.forbidden_in_account.is_empty()
+            && let Some(c) = value
+                .chars()
+                .find(|c| rules.forbidden_in_account.contains(*c))
+        {
+            self.error(
+                "forbidden_character",
+                at,
+                format!("the account ID contains `{c}`, which the system does not allow"),
+                format!("leave out the characters {}", rules.forbidden_in_account),
+            );
+        }
+        self.id(column, |text| AccountId::new(text))
+    }
+
+    pub(super) fn new_account(&mut self) -> NewAccount {
+        let shared = self.shared;
+        let value = self.value(Column::NewAccountId);
+        let at = (shared.head.layout.spelling(Column::NewAccountId), &*value);
+        if value == CLEAR_MARKER {
+            if shared.rules.allow_clear {
+                return NewAccount::Clear;
+            }
+            self.error(
+                "clear_not_allowed",
+                at,
+                "the line asks for the account ID to be removed",
+                "leave the cell empty to keep it; removing must be possible in the system and allowed for the run",
+            );
+            return NewAccount::Keep;
+        }
+        let Some(id) = self.account(Column::NewAccountId) else {
+            return NewAccount::Keep;
+        };
+        let least = shared.rules.min_account_chars;
+        let chars = if value.is_ascii() {
+            value.len()
+        } else {
+            value.chars().count()
+        };
+        if chars < least {
+            self.warn(
+                "short_account",
+                at,
+                format!("the new account ID has fewer than {least} characters"),
+                "check that the system takes it",
+            );
+        }
+        NewAccount::Set(id)
+    }
+}
+
+/// Whether the value is a word that the system's search refuses, in a column by which it is searched.
+fn is_keyword(column: Column, value: &str, forbidden: &[&str]) -> bool {
+    matches!(column, Column::AccountId | Column::NewAccountId) && forbidden.contains(&value)
+}
+
+/// Characters that a person does not see and a system tells apart: white space other than the plain one, joiners,
+/// directions, fillers, variation selectors, tags.
+fn is_invisible(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(
+            c,
+            '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
+                | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
+                | '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}'
+                | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1D173}'..='\u{1D17A}'
+                | '\u{E0000}'..='\u{E0FFF}'
+        )
+}
+
+/// Marks that join the letter before them: what is left of it when a text is in its decomposed form.
+fn is_combining(c: char) -> bool {
+    matches!(
+        c,
+        '\u{300}'..='\u{36F}' | '\u{1AB0}'..='\u{1AFF}' | '\u{1DC0}'..='\u{1DFF}'
+            | '\u{20D0}'..='\u{20FF}' | '\u{FE20}'..='\u{FE2F}' | '\u{3099}' | '\u{309A}'
+    )
+}

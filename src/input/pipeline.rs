@@ -1,0 +1,88 @@
+//! Blocks → results, in parallel and in order.
+//!
+//! Promises: no more than a few blocks are under way, so memory is flat; after an error nothing more comes.
+
+use super::InputError;
+use super::block::{Block, Blocks};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+
+/// What is done to a block, on one of rayon's threads.
+pub(super) type Work<T> = Arc<dyn Fn(Block) -> Result<T, InputError> + Send + Sync>;
+
+/// The results of the blocks, in the order of the blocks.
+pub(super) struct Pipeline<T> {
+    /// `None` when the last block or an error was met.
+    blocks: Option<Blocks>,
+    work: Work<T>,
+    under_way: VecDeque<Receiver<Result<T, InputError>>>,
+    most: usize,
+}
+
+impl<T: Send + 'static> Pipeline<T> {
+    pub(super) fn new(blocks: Blocks, work: Work<T>) -> Self {
+        Self {
+            blocks: Some(blocks),
+            work,
+            under_way: VecDeque::new(),
+            most: rayon::current_num_threads() + 2,
+        }
+    }
+
+    fn begin_some(&mut self) {
+        while self.under_way.len() < self.most {
+            let Some(blocks) = &mut self.blocks else {
+                return;
+            };
+            let next = blocks.next();
+            if !matches!(next, Some(Ok(_))) {
+                self.blocks = None;
+            }
+            let Some(next) = next else {
+                return;
+            };
+            let (answer, result) = sync_channel(1);
+            let work = Arc::clone(&self.work);
+            // Nobody may wait for the answer any more; then it is dropped.
+            match next {
+                Ok(block) => rayon::spawn(move || drop(answer.send(work(block)))),
+                Err(error) => drop(answer.send(Err(error))),
+            }
+            self.under_way.push_back(result);
+        }
+    }
+}
+
+/// Waits without holding up rayon: on one of its own threads other work is done meanwhile.
+fn wait<T>(result: &Receiver<T>) -> Option<T> {
+    if rayon::current_thread_index().is_none() {
+        return result.recv().ok();
+    }
+    loop {
+        match result.try_recv() {
+            Ok(value) => return Some(value),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) => {
+                if rayon::yield_now() != Some(rayon::Yield::Executed) {
+                    std::thread::yield_now();
+                }
+            }
+        }
+    }
+}
+
+impl<T: Send + 'static> Iterator for Pipeline<T> {
+    type Item = Result<T, InputError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.begin_some();
+        let first = self.under_way.pop_front()?;
+        let result = wait(&first).expect("a worker answers, or the process ends with its panic");
+        if result.is_err() {
+            self.blocks = None;
+            self.under_way.clear();
+        }
+        Some(result)
+    }
+}

@@ -1,0 +1,129 @@
+//! Bad lines are named, each with its problem.
+
+use super::*;
+
+#[test]
+fn ten_kinds_of_damage_are_each_named_by_line() {
+    let text = "accountId,newAccountId,customerId,locationId,serviceId,profile,note\n\
+        1.23457E+11,B-0001,,,,,sci\n\
+        A-1,1-Mar,,,,,date\n\
+        A-2,#N/A,,,,,sheet\n\
+        null,B-0002,,,,,keyword\n\
+        A-3,NULL,,,,,placeholder\n\
+        A-4,B-0003\n\
+        A-5,B-0004,,,,,x,y\n\
+        \"A-6\"x,B-0005,,,,,stray\n\
+        A-7,,,,S-1,Auto,profile\n\
+        A\u{a0}8,B-0006,,,,,nbsp\n\
+        A\t9,B-0007,,,,,tab\n\
+        ..,B-0008,,,,,dots\n\
+        ,B-0009,,,,,nobody\n\
+        A-10,,,L-1,,,location\n\
+        accountId,newAccountId,customerId,locationId,serviceId,profile,note\n\
+        A-11,,,,\"\",auto,empty\n\
+        A-12, \"B-0010\",,,,,late\n\
+        A-13,B\u{fffd}0011,,,,,lost\n\
+        A-14,B-0012,,,,,nul\0\n\
+        ,,,,,,\n\
+        A-15,,,,,,nothing\n\
+        A-16,B-1,,,,,short\n\
+        A-17,Mu\u{308}ller,,,,,nfd\n";
+    let found = codes(text, &plume());
+    let expected = [
+        (2, "spreadsheet_scientific"),
+        (3, "spreadsheet_date"),
+        (4, "spreadsheet_error"),
+        (5, "forbidden_keyword"),
+        (6, "placeholder"),
+        (7, "ragged"),
+        (8, "ragged"),
+        (9, "text_after_quote"),
+        (10, "unknown_profile"),
+        (11, "invisible_character"),
+        (12, "control_character"),
+        (13, "dots"),
+        (14, "no_customer"),
+        (15, "asks_nothing_of_location"),
+        (16, "header_again"),
+        (17, "empty_service_id"),
+        (18, "stray_quote"),
+        (19, "replacement_character"),
+        (20, "nul"),
+        (21, "no_customer"),
+        (22, "asks_nothing"),
+        (23, "short_account"),
+        (24, "combining_character"),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn the_limits_are_those_of_the_system() {
+    let line = |n: usize| format!("accountId,newAccountId\nA-1,{}\n", "\u{1F600}".repeat(n));
+    assert_eq!(codes(line(255), &plume()), []);
+    assert_eq!(codes(line(256), &plume()), [(2, "too_long")]);
+    assert_eq!(codes(line(35), &adobe()), []);
+    assert_eq!(codes(line(36), &adobe()), [(2, "too_long")]);
+    assert_eq!(
+        codes("accountId,newAccountId\nA-1,B[1]\n", &adobe()),
+        [(2, "forbidden_character")]
+    );
+    let plume_file = "accountId,newAccountId,serviceId\nA-1,B-1,\nA-2,B-2,S\n";
+    assert_eq!(codes(plume_file, &adobe()), [(3, "no_locations")]);
+    let resellers = "accountId,newAccountId,resellerId\nA,B,own\nA,B,R-1\nA,B,\n";
+    assert_eq!(codes(resellers, &cockpit()), [(4, "no_reseller")]);
+    let clear = "accountId,newAccountId,resellerId\nA,<clear>,own\n";
+    assert_eq!(codes(clear, &cockpit()), [(2, "clear_not_allowed")]);
+    let allowing = Rules {
+        allow_clear: true,
+        ..cockpit()
+    };
+    let table = open_with(clear, &Settings::default(), &allowing).unwrap();
+    assert_eq!(
+        rows_of(&table)[0].change.as_ref().unwrap().new_account,
+        NewAccount::Clear
+    );
+}
+
+#[test]
+fn an_empty_service_id_is_an_error_only_where_quoting_says_something() {
+    let header = "accountId,serviceId,profile\n";
+    let of = |line: &str| codes(format!("{header}{line}\n"), &plume());
+    assert_eq!(of("A-1,\"\",auto"), [(2, "empty_service_id")]);
+    assert_eq!(of("\"A-1\",\"\",\"auto\""), []);
+    assert_eq!(of("1001,\"\",\"auto\""), []);
+    assert_eq!(of("A-1,,auto"), []);
+}
+
+#[test]
+fn a_column_of_numbers_shows_what_a_spreadsheet_did() {
+    let zeros = surveyed(
+        "accountId,newAccountId\n00012345,B-0001\n11112345,B-0002\n22212345,B-0003\n12345,B-0004\n",
+    );
+    assert_eq!(zeros.len(), 1);
+    assert_eq!(
+        (zeros[0].code, zeros[0].line, zeros[0].value.as_str()),
+        ("lost_zeros", 5, "12345")
+    );
+    assert!(zeros[0].message.contains("8 digits") && zeros[0].message.contains("with 5 in line 5"));
+    let rounded = "accountId,newAccountId\n1111222233334440,B-0001\n1111222233335550,B-0002\n";
+    let found = surveyed(rounded);
+    assert_eq!(
+        found.iter().map(|p| (p.code, p.line)).collect::<Vec<_>>(),
+        [("spreadsheet_rounded", 2), ("spreadsheet_rounded", 3)]
+    );
+    assert_eq!(surveyed(format!("{rounded}1111222233335551,B-0003\n")), []);
+    assert_eq!(
+        surveyed("accountId,newAccountId\n1111222233334440,B-1\n1111222233334440,B-1\n"),
+        []
+    );
+    assert_eq!(
+        surveyed("accountId,newAccountId\n12E5,B-0001\nA-1,B-0002\n"),
+        []
+    );
+    let found = surveyed("accountId,newAccountId\n12E5,B-0001\n1.2E+11,B-0002\n");
+    assert_eq!(
+        found.iter().map(|p| (p.code, p.line)).collect::<Vec<_>>(),
+        [("perhaps_scientific", 2)]
+    );
+}

@@ -1,0 +1,160 @@
+//! The station as a whole, on real files.
+
+mod checking;
+mod reading;
+mod refusing;
+mod round_trip;
+
+use super::*;
+use crate::domain::{NewAccount, Problem, Severity};
+use proptest::prelude::*;
+use std::io::Write;
+use std::path::PathBuf;
+
+struct Dir(tempfile::TempDir);
+
+impl Dir {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn file(&self, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.path().join("moves.csv");
+        std::fs::File::create(&path)
+            .unwrap()
+            .write_all(bytes.as_ref())
+            .unwrap();
+        path
+    }
+}
+
+fn plume() -> Rules {
+    Rules {
+        max_account_chars: 255,
+        min_account_chars: 6,
+        forbidden_in_account: "",
+        forbidden_accounts: &["null"],
+        has_locations: true,
+        per_reseller: false,
+        reseller: None,
+        allow_clear: false,
+    }
+}
+
+fn adobe() -> Rules {
+    Rules {
+        max_account_chars: 35,
+        min_account_chars: 0,
+        forbidden_in_account: "<>[]\"",
+        forbidden_accounts: &[],
+        has_locations: false,
+        ..plume()
+    }
+}
+
+fn cockpit() -> Rules {
+    Rules {
+        per_reseller: true,
+        max_account_chars: 255,
+        ..adobe()
+    }
+}
+
+/// A table and the folder of its file, which lives as long.
+struct Opened(Table, Dir);
+
+impl std::ops::Deref for Opened {
+    type Target = Table;
+
+    fn deref(&self) -> &Table {
+        &self.0
+    }
+}
+
+impl Opened {
+    fn with_block_bytes(self, block_bytes: usize) -> Self {
+        Self(self.0.with_block_bytes(block_bytes), self.1)
+    }
+}
+
+fn open_with(
+    bytes: impl AsRef<[u8]>,
+    settings: &Settings,
+    rules: &Rules,
+) -> Result<Opened, InputError> {
+    let dir = Dir::new();
+    let path = dir.file(bytes);
+    Ok(Opened(
+        Table::open(&path, "moves.csv", settings, rules)?,
+        dir,
+    ))
+}
+
+fn open(bytes: impl AsRef<[u8]>) -> Result<Opened, InputError> {
+    open_with(bytes, &Settings::default(), &plume())
+}
+
+fn rows_of(table: &Table) -> Vec<Row> {
+    table.rows().unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+fn rows(bytes: impl AsRef<[u8]>) -> Vec<Row> {
+    rows_of(&open(bytes).unwrap())
+}
+
+/// Line and code of each problem.
+fn codes(bytes: impl AsRef<[u8]>, rules: &Rules) -> Vec<(u32, &'static str)> {
+    let table = open_with(bytes, &Settings::default(), rules).unwrap();
+    let rows = rows_of(&table);
+    for row in &rows {
+        let bad = row
+            .problems
+            .iter()
+            .any(|problem| problem.severity == Severity::Error);
+        assert_eq!(bad, row.change.is_none(), "{row:?}");
+        for Problem {
+            message,
+            help,
+            line,
+            ..
+        } in &row.problems
+        {
+            assert!(!message.is_empty() && !help.is_empty() && *line == row.line);
+        }
+    }
+    rows.iter()
+        .flat_map(|row| &row.problems)
+        .map(|problem| (problem.line, problem.code))
+        .collect()
+}
+
+fn surveyed(bytes: impl AsRef<[u8]>) -> Vec<Problem> {
+    let table = open(bytes).unwrap();
+    let mut survey = Survey::new(&table);
+    for batch in table.batches().unwrap() {
+        let mut part = Survey::new(&table);
+        part.observe(&batch.unwrap());
+        survey.merge(part);
+    }
+    survey.finish()
+}
+
+/// Account and new account of each row.
+fn moves(rows: &[Row]) -> Vec<(u32, String, String)> {
+    rows.iter()
+        .map(|row| {
+            let change = row.change.as_ref().unwrap();
+            let new = change
+                .new_account
+                .id()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let account = change
+                .account
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            (row.line, account, new)
+        })
+        .collect()
+}
