@@ -4,7 +4,7 @@ use super::Exit;
 use super::failure::Failure;
 use super::options::RunsOptions;
 use crate::domain::Status;
-use crate::ledger::{Ledger, LedgerError, RunDir};
+use crate::ledger::{Ledger, LedgerError, RunDir, State};
 use crate::ui;
 use serde_json::json;
 
@@ -53,7 +53,11 @@ fn describe(dir: &RunDir) -> Result<serde_json::Value, LedgerError> {
         "system": header.system,
         "base_url": header.base_url,
         "input": header.input_name,
-        "state": progress.state.as_str(),
+        "state": match progress.state {
+            // A process that is no longer there was killed.
+            State::Running if !ledger.is_live() => State::Interrupted.as_str(),
+            state => state.as_str(),
+        },
         "exit_code": progress.exit_code,
         "undoes": header.parent,
         "counts": numbers,

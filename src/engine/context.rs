@@ -109,6 +109,7 @@ pub struct Context<N> {
     pub events: broadcast::Sender<Event>,
     pub(super) stopping: AtomicBool,
     pub(super) bulk: AtomicBool,
+    pub(super) bulk_worked: AtomicBool,
     pub(super) kept: Option<Mutex<Vec<Outcome>>>,
     started: Instant,
     token_good_at_ms: AtomicU64,
@@ -128,6 +129,7 @@ impl<N: Notes> Context<N> {
     ) -> Self {
         Self {
             bulk: AtomicBool::new(settings.lookup != Lookup::Each),
+            bulk_worked: AtomicBool::new(false),
             kept: settings.canary.map(|_| Mutex::new(Vec::new())),
             system,
             notes,

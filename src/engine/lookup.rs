@@ -83,28 +83,32 @@ pub(super) async fn look_up<N: Notes>(
     match context.system.find_many(&wanted, locations).await {
         Ok(Bulk::Found(found)) => {
             context.token_vouched();
+            context.bulk_worked.store(true, Ordering::Relaxed);
             Ok(Sightings {
                 at,
                 seen: wanted.into_iter().zip(found).collect(),
             })
         }
-        Ok(Bulk::Refused(why)) => {
-            if context.settings.lookup == Lookup::Bulk {
-                return Err(Halt::Fatal(Fatal::BulkRefused, why));
-            }
-            if context.bulk.swap(false, Ordering::Relaxed) {
-                context.say(Event::BulkRefused { why });
-            }
-            Ok(Sightings::none())
-        }
+        Ok(Bulk::Refused(why)) => refused(context, why),
         Err(Trouble {
             fatal: Some(fatal),
             message,
             ..
         }) => Err(Halt::Fatal(fatal, message)),
-        // The lines of this batch are searched singly, and each gets its own answer.
-        Err(_) => Ok(Sightings::none()),
+        Err(trouble) => refused(context, trouble.message),
     }
+}
+
+/// The lines of this batch are searched singly. Where looking many up has never worked, it is not tried again.
+fn refused<N: Notes>(context: &Context<N>, why: String) -> Result<Sightings, Halt> {
+    if context.settings.lookup == Lookup::Bulk {
+        return Err(Halt::Fatal(Fatal::BulkRefused, why));
+    }
+    let worked = context.bulk_worked.load(Ordering::Relaxed);
+    if !worked && context.bulk.swap(false, Ordering::Relaxed) {
+        context.say(Event::BulkRefused { why });
+    }
+    Ok(Sightings::none())
 }
 
 fn wanted(jobs: &[Job], targets: bool) -> Vec<Wanted> {

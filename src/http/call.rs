@@ -39,9 +39,19 @@ pub struct Call {
     pub kind: Kind,
     /// Of a write: the correlation ID that the intent was noted with. Reads get a new one for each attempt.
     pub correlation: Option<String>,
+    /// Of a read: nobody knows whether this call is to be had here at all. A failure is an answer to that, is
+    /// not repeated, and says nothing about the system's health.
+    pub tentative: bool,
 }
 
 impl Call {
+    /// Whether a call is to be had here is to be found out.
+    #[must_use]
+    pub fn tentatively(mut self) -> Self {
+        self.tentative = true;
+        self
+    }
+
     /// Asks for something.
     pub fn get(kind: Kind, path: Path) -> Self {
         Self {
@@ -51,6 +61,7 @@ impl Call {
             body: None,
             kind,
             correlation: None,
+            tentative: false,
         }
     }
 
@@ -63,6 +74,7 @@ impl Call {
             body: Some(body),
             kind: Kind::Write,
             correlation: Some(correlation.to_owned()),
+            tentative: false,
         }
     }
 

@@ -176,6 +176,9 @@ impl Client {
                 Outcome::Unsendable(why) => return Err(why),
                 Outcome::TooEarly(why) | Outcome::NotConnected(why) | Outcome::Unclear(why) => why,
             };
+            if call.tentative && why.kind != WhyKind::Connect {
+                return Err(why);
+            }
             self.before_retry(why, &mut course).await?;
         }
     }

@@ -36,6 +36,7 @@ pub(super) struct Answer {
 pub(super) struct Shot<'a> {
     pass: Pass<'a>,
     kind: Kind,
+    tentative: bool,
     sent: u32,
     departed: Instant,
     result: Result<Answer, Fault>,
@@ -137,6 +138,7 @@ impl Client {
         Ok(Some(Shot {
             pass,
             kind: call.kind,
+            tentative: call.tentative,
             sent: course.sent,
             departed,
             result,
@@ -241,6 +243,7 @@ impl Client {
         shot: Shot<'_>,
         parse: impl FnOnce(Reply) -> Result<T, Unreadable>,
     ) -> Outcome<T> {
+        let tentative = shot.tentative;
         let (verdict, outcome) = match shot.result {
             Err(fault) => from_fault(fault, shot.sent),
             Ok(answer) => {
@@ -249,6 +252,10 @@ impl Client {
                 }
                 self.judge(answer, shot.kind, parse)
             }
+        };
+        let verdict = match verdict {
+            Verdict::Failed(_) if tentative => Verdict::Good,
+            told => told,
         };
         if matches!(verdict, Verdict::Refused { .. } | Verdict::Firewall) {
             self.tally.throttled.fetch_add(1, Ordering::Relaxed);

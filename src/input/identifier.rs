@@ -198,10 +198,11 @@ impl Check<'_> {
         let shared = self.shared;
         let value = self.value(Column::NewAccountId);
         let at = (shared.head.layout.spelling(Column::NewAccountId), &*value);
+        let empty = value.is_empty() && shared.head.layout.place(Column::NewAccountId).is_some();
+        if shared.rules.allow_clear && (empty || value == CLEAR_MARKER) {
+            return NewAccount::Clear;
+        }
         if value == CLEAR_MARKER {
-            if shared.rules.allow_clear {
-                return NewAccount::Clear;
-            }
             self.error(
                 "clear_not_allowed",
                 at,

@@ -60,7 +60,8 @@ impl Plume {
             filter["include"] = Value::from("locations");
         }
         let call = Call::get(Kind::Find, Path::new("/api/Customers"))
-            .with_query("filter", filter.to_string());
+            .with_query("filter", filter.to_string())
+            .tentatively();
         let answer = self
             .client
             .read(&call, |reply| {

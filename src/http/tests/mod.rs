@@ -52,6 +52,7 @@ fn get(id: &str) -> Call {
         body: None,
         kind: Kind::Read,
         correlation: None,
+        tentative: false,
     }
 }
 
@@ -63,6 +64,7 @@ fn patch(id: &str) -> Call {
         body: Some(b"{\"accountId\":\"B\"}".to_vec()),
         kind: Kind::Write,
         correlation: Some("intent-1".to_owned()),
+        tentative: false,
     }
 }
 
