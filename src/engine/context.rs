@@ -256,6 +256,11 @@ impl<N: Notes> Context<N> {
             .store(self.elapsed_ms().max(1), Ordering::Relaxed);
     }
 
+    /// Whether any call was answered well so far.
+    pub(super) fn has_been_answered(&self) -> bool {
+        self.token_good_at_ms.load(Ordering::Relaxed) > 0
+    }
+
     fn token_was_good_lately(&self) -> bool {
         let good_at = self.token_good_at_ms.load(Ordering::Relaxed);
         let trust = u64::try_from(TOKEN_TRUST.as_millis()).unwrap_or(u64::MAX);

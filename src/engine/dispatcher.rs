@@ -36,6 +36,8 @@ pub enum Ending {
 
 /// So many batches are looked up at once, so that writes never wait for a look-up.
 const LOOKUPS_AHEAD: usize = 4;
+/// So many units feel the way.
+const FIRST_UNITS: usize = 4;
 
 struct Dispatcher<N> {
     context: Arc<Context<N>>,
@@ -154,6 +156,12 @@ impl<N: Notes> Dispatcher<N> {
     }
 
     fn concurrency(&self) -> usize {
+        let wanted = self.wanted_concurrency();
+        // Until something was answered well, a wrong token or a dead system costs a handful of calls.
+        if self.context.has_been_answered() { wanted } else { wanted.min(FIRST_UNITS) }
+    }
+
+    fn wanted_concurrency(&self) -> usize {
         match self.context.settings.concurrency {
             Concurrency::Fixed(units) => units.max(1),
             Concurrency::Auto {

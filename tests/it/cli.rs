@@ -1,0 +1,200 @@
+use crate::support::{Place, customer, finish};
+use idshift::sandbox::Options;
+use std::os::unix::fs::PermissionsExt;
+
+#[test]
+fn nothing_is_written_and_the_exit_code_is_two_where_something_is_missing() {
+    let place = Place::plume();
+    let file = place.file("m.csv", "accountId,newAccountId\nA-000000,B-000000\n");
+    place.file("empty.csv", "");
+    place.file("header.csv", "accountId,newAccountId\n");
+    place.file("binary.csv", "accountId,newAccountId\n\u{0}\u{1}\u{2},x\n");
+    for arguments in [
+        vec!["apply", "not-there.csv", "--yes"],
+        vec!["apply", ".", "--yes"],
+        vec!["apply", "empty.csv", "--yes"],
+        vec!["apply", "header.csv", "--yes"],
+        vec!["apply", "binary.csv", "--yes"],
+        vec![
+            "apply",
+            file.as_str(),
+            "--yes",
+            "--base-url",
+            "http://192.0.2.1",
+        ],
+        vec![
+            "apply",
+            file.as_str(),
+            "--yes",
+            "--base-url",
+            "https://nobody.invalid",
+        ],
+        vec!["apply", file.as_str(), "--yes", "--rate", "fast"],
+        vec!["apply", file.as_str(), "--yes", "--profile", "nobody"],
+        vec!["apply", file.as_str(), "--no-such-option"],
+        vec!["apply", file.as_str()],
+        vec!["apply"],
+        vec![],
+    ] {
+        let done = place.run(&arguments);
+        assert_eq!(done.code, 2, "{arguments:?}: {}{}", done.out, done.err);
+        assert!(!done.err.is_empty(), "{arguments:?}");
+    }
+    let done = finish(
+        place
+            .command(&["apply", &file, "--yes"])
+            .env_remove("IDSHIFT_TOKEN")
+            .spawn()
+            .unwrap(),
+    );
+    assert_eq!(done.code, 2, "{}", done.err);
+    assert!(done.err.contains("IDSHIFT_TOKEN"), "{}", done.err);
+    assert!(place.sandbox.log().is_empty(), "no call was made");
+}
+
+#[test]
+fn a_wrong_token_ends_the_run_with_one_message() {
+    let tokens = Some(vec!["another".to_owned()]);
+    let place = Place::new(Options {
+        tokens,
+        ..Options::default()
+    });
+    place.with_world(|mut world| (0..500).for_each(|n| world.add_plume(customer(n))));
+    let mut text = String::from("accountId,newAccountId\n");
+    (0..500).for_each(|n| text.push_str(&format!("A-{n:06},B-{n:06}\n")));
+    let file = place.file("m.csv", &text);
+    let done = place.run(&["apply", &file, "--yes"]).expect(2);
+    assert!(
+        done.out.contains("refuses the credentials")
+            || done.err.contains("refuses the credentials")
+    );
+    assert!(
+        place.sandbox.log().len() < 100,
+        "{}",
+        place.sandbox.log().len()
+    );
+    assert!(
+        place
+            .verdicts()
+            .iter()
+            .all(|verdict| verdict == "skipped/guard"),
+        "no line is to blame"
+    );
+}
+
+#[test]
+fn check_names_every_damaged_line() {
+    let place = Place::plume();
+    let file = place.file(
+        "damaged.csv",
+        "accountId,newAccountId,customerId,locationId,serviceId,profile\n\
+         ACC-1,1.23457E+11,,,,\n\
+         ACC-2,null,,,,\n\
+         ACC-3,NEW-3000,,,,large\n\
+         ACC-4,#N/A,,,,\n\
+         ACC-5,1-Mar,,,,\n\
+         ,NEW-6000,,,,\n\
+         ACC-7,NEW-7000,,,,,one too many\n\
+         ACC-8,..,,,,\n\
+         ACC-9,NEW-9000,,,,\n\
+         ACC-9,NEW-9001,,,,\n\
+         ACC-10,SAME-1000,,,,\n\
+         ACC-11,SAME-1000,,,,\n\
+         ACC-12,,,L-1,S-1,\n\
+         ACC-12,,,L-1,S-2,\n\
+         ACC-13,,,L-2,,\n\
+         ACC\u{200b}-14,NEW-1400,,,,\n",
+    );
+    let document = place
+        .run(&["check", &file, "--format", "json"])
+        .expect(2)
+        .json();
+    let problems = document["problems"].as_array().unwrap();
+    let lines: std::collections::BTreeSet<u64> = problems
+        .iter()
+        .filter(|problem| problem["severity"] == "error")
+        .map(|problem| problem["line"].as_u64().unwrap())
+        .collect();
+    assert_eq!(lines, (2..=17).collect(), "{document:#}");
+    for problem in problems {
+        for field in ["column", "value", "code", "message", "help"] {
+            assert!(problem[field].is_string(), "{problem}");
+        }
+    }
+    assert!(place.sandbox.log().is_empty());
+}
+
+#[test]
+fn the_token_is_nowhere_and_files_are_private() {
+    let place = Place::plume();
+    place.with_world(|mut world| (0..5).for_each(|n| world.add_plume(customer(n))));
+    let file = place.file(
+        "m.csv",
+        "accountId,newAccountId\nA-000000,B-000000\nA-000001,nobody-1\nA-9,B-9\n",
+    );
+    let done = place.run(&["apply", &file, "--yes", "-vv"]);
+    let said = [done.out, done.err].concat();
+    assert!(!said.contains("canary-token"));
+    let mut seen = 0;
+    for entry in std::fs::read_dir(place.newest()).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(
+            !bytes.windows(12).any(|window| window == b"canary-token"),
+            "{}",
+            path.display()
+        );
+        assert_eq!(
+            path.metadata().unwrap().permissions().mode() & 0o777,
+            0o600,
+            "{}",
+            path.display()
+        );
+        seen += 1;
+    }
+    assert!(seen >= 6);
+    assert_eq!(
+        place.newest().metadata().unwrap().permissions().mode() & 0o777,
+        0o700
+    );
+}
+
+#[test]
+fn help_completions_manual_and_configuration_print() {
+    let place = Place::plume();
+    for command in [
+        "check",
+        "plan",
+        "apply",
+        "resume",
+        "verify",
+        "undo",
+        "reconcile",
+        "report",
+        "runs",
+        "sandbox",
+        "doctor",
+        "init",
+        "config",
+        "completions",
+        "man",
+    ] {
+        let help = place.run(&[command, "--help"]).expect(0);
+        assert!(help.out.contains("Usage:"), "{command}");
+    }
+    assert!(
+        place
+            .run(&["completions", "bash"])
+            .expect(0)
+            .out
+            .contains("idshift")
+    );
+    assert!(place.run(&["man"]).expect(0).out.contains(".TH idshift"));
+    place.run(&["doctor"]).expect(0);
+    place.run(&["init"]).expect(0);
+    place.run(&["init"]).expect(2);
+    assert!(place.run(&["config", "--json"]).expect(0).json()["rate"]["origin"] == "IDSHIFT_RATE");
+    place.file("idshift.toml", "[profiles.x]\nbase_ulr = \"https://x\"\n");
+    let typo = place.run(&["config"]).expect(2);
+    assert!(typo.err.contains("base_url"), "{}", typo.err);
+}

@@ -1,0 +1,19 @@
+//! The real binary against a real stand-in on a real socket.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+/// A hermetic runner, and the judge of what the stand-in saw.
+mod support;
+
+/// Exit codes, messages, secrets, permissions.
+mod cli;
+/// Kills at every step and at random; signals; two at once.
+mod crash;
+/// Every fault at every call.
+mod faults;
+/// Plans, order, guards, undo, verify, reconcile.
+mod plans;
+/// A migration from file to report.
+mod plume;
+/// Adobe VIP Marketplace and `CloudCockpit`.
+mod systems;

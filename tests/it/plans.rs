@@ -1,0 +1,247 @@
+use crate::support::{Place, customer};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+fn accounts(place: &Place) -> BTreeMap<String, String> {
+    place.with_world(|world| {
+        world
+            .plume
+            .iter()
+            .map(|(id, c)| (id.to_string(), c.account_id.to_string()))
+            .collect()
+    })
+}
+
+fn world(place: &Place, customers: u32) {
+    place.with_world(|mut world| (0..customers).for_each(|n| world.add_plume(customer(n))));
+}
+
+/// A chain of 500, 200 swaps and a cycle of 100.
+fn tangle() -> String {
+    let mut text = String::from("accountId,newAccountId\n");
+    let mut line = |from: u32, to: u32| writeln!(text, "A-{from:06},A-{to:06}").unwrap();
+    (0..500).for_each(|n| line(n, n + 1));
+    for swap in 0..200 {
+        let (a, b) = (1000 + 2 * swap, 1001 + 2 * swap);
+        line(a, b);
+        line(b, a);
+    }
+    (0..100).for_each(|n| line(2000 + n, 2000 + (n + 1) % 100));
+    text
+}
+
+#[test]
+fn chains_swaps_and_cycles_are_planned_applied_verified_and_undone() {
+    let place = Place::plume();
+    place.with_world(|mut world| {
+        (0..500)
+            .chain(1000..1400)
+            .chain(2000..2100)
+            .for_each(|n| world.add_plume(customer(n)));
+    });
+    let before = accounts(&place);
+    let file = place.file("tangle.csv", &tangle());
+    let check = place.run(&["check", &file, "--json"]).expect(0).json();
+    assert_eq!(check["counts"]["chains"], 1);
+    assert_eq!(check["counts"]["longest_chain"], 500);
+    assert_eq!(check["counts"]["swaps"], 200);
+    assert_eq!(check["counts"]["longest_cycle"], 100);
+    place.run(&["plan", &file]).expect(0);
+    assert_eq!(place.patches(), 0, "a plan writes nothing");
+    assert!(
+        place
+            .verdicts()
+            .iter()
+            .all(|verdict| verdict == "would_change/")
+    );
+    let run = place.newest_id();
+    place.run(&["apply", "--run", &run, "--yes"]).expect(0);
+    let after = accounts(&place);
+    let number = |id: &str| id[2..].parse::<u32>().unwrap();
+    for (id, account) in &after {
+        let n = number(id);
+        let wish = match n {
+            0..500 => n + 1,
+            1000..1400 => n ^ 1,
+            _ => 2000 + (n - 2000 + 1) % 100,
+        };
+        assert_eq!(*account, format!("A-{wish:06}"), "{id}");
+    }
+    place.run(&["verify"]).expect(0);
+    let patches = place.patches();
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    assert_eq!(
+        place.patches(),
+        patches,
+        "the same file again moves nobody on"
+    );
+    place.run(&["undo", &run, "--yes"]).expect(0);
+    assert_eq!(accounts(&place), before);
+    place.run(&["undo", "--yes"]).expect(0);
+    assert_eq!(accounts(&place), after, "an undo can be undone");
+}
+
+#[test]
+fn a_customer_that_somebody_moved_after_the_plan_is_stale_and_untouched() {
+    let place = Place::plume();
+    world(&place, 3);
+    let file = place.file(
+        "m.csv",
+        "accountId,newAccountId\nA-000000,B-000000\nA-000001,B-000001\n",
+    );
+    place.run(&["plan", &file, "--exit-code"]).expect(3);
+    let run = place.newest_id();
+    place.with_world(|mut world| world.rename_plume("C-1", "ELSEWHERE"));
+    place.run(&["apply", "--run", &run, "--yes"]).expect(1);
+    assert_eq!(place.verdicts(), ["changed/", "failed/stale"]);
+    assert_eq!(place.account_of("C-1"), "ELSEWHERE");
+    place.run(&["apply", "--run", &run, "--yes"]).expect(2);
+}
+
+#[test]
+fn an_undo_leaves_alone_whoever_was_changed_since() {
+    let place = Place::plume();
+    world(&place, 2);
+    let file = place.file(
+        "m.csv",
+        "accountId,newAccountId,serviceId\nA-000000,B-000000,S-0\nA-000001,B-000001,S-1\n",
+    );
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    place.with_world(|mut world| world.rename_plume("C-1", "ELSEWHERE"));
+    place.run(&["undo", "--yes"]).expect(1);
+    assert_eq!(place.account_of("C-0"), "A-000000");
+    assert_eq!(place.account_of("C-1"), "ELSEWHERE");
+    let mut verdicts = place.verdicts();
+    verdicts.sort();
+    assert_eq!(verdicts, ["changed/", "failed/stale"]);
+    place.with_world(|world| {
+        assert_eq!(
+            world.plume["C-0"].locations[0].service_id.as_deref(),
+            Some("old")
+        );
+    });
+}
+
+#[test]
+fn a_swap_whose_second_half_is_refused_leaves_both_as_they_were() {
+    let place = Place::plume();
+    world(&place, 2);
+    // The parked customer is the first; the second move is the other one's.
+    place
+        .sandbox
+        .set_faults(vec!["customer-patch:422:nth=2".parse().unwrap()]);
+    let file = place.file(
+        "swap.csv",
+        "accountId,newAccountId\nA-000000,A-000001\nA-000001,A-000000\n",
+    );
+    place.run(&["apply", &file, "--yes"]).expect(1);
+    assert_eq!(place.account_of("C-0"), "A-000000");
+    assert_eq!(place.account_of("C-1"), "A-000001");
+    let mut verdicts = place.verdicts();
+    verdicts.sort();
+    assert_eq!(verdicts, ["failed/blocked", "failed/rejected"]);
+}
+
+#[test]
+fn a_chain_whose_end_is_taken_is_a_conflict_and_the_rest_is_blocked() {
+    let place = Place::plume();
+    world(&place, 4);
+    let file = place.file(
+        "chain.csv",
+        "accountId,newAccountId\nA-000000,A-000001\nA-000001,A-000002\nA-000002,A-000003\n",
+    );
+    let before = accounts(&place);
+    place.run(&["plan", &file]).expect(1);
+    let expected = ["failed/blocked", "failed/blocked", "failed/conflict"];
+    assert_eq!(place.verdicts(), expected);
+    place.run(&["apply", &file, "--yes"]).expect(1);
+    assert_eq!(place.verdicts(), expected);
+    assert_eq!(accounts(&place), before);
+}
+
+#[test]
+fn guards_stop_a_run_before_or_in_the_middle_of_it() {
+    let place = Place::plume();
+    world(&place, 300);
+    let mut text = String::from("accountId,newAccountId\n");
+    (0..300).for_each(|n| writeln!(text, "A-{n:06},B-{n:06}").unwrap());
+    let file = place.file("m.csv", &text);
+    place
+        .run(&["apply", &file, "--yes", "--max-changes", "5%"])
+        .expect(4);
+    assert_eq!(
+        place.patches(),
+        0,
+        "--max-changes stops before the first write"
+    );
+    place.run(&["apply", &file]).expect(2);
+    assert_eq!(
+        place.patches(),
+        0,
+        "without --yes and without a terminal nothing is written"
+    );
+    place
+        .run(&["apply", &file, "--yes", "--until", "1ms"])
+        .expect(4);
+    place
+        .sandbox
+        .set_faults(vec!["customer-patch:422:always".parse().unwrap()]);
+    place
+        .run(&["apply", &file, "--yes", "--canary", "3"])
+        .expect(4);
+    assert_eq!(place.rows("failures.csv").len(), 300);
+    let before = place.patches();
+    place
+        .run(&[
+            "apply",
+            &file,
+            "--yes",
+            "--max-failures",
+            "10%",
+            "--concurrency",
+            "4",
+        ])
+        .expect(4);
+    assert!(
+        place.patches() - before < 150,
+        "{}",
+        place.patches() - before
+    );
+    place.sandbox.set_faults(Vec::new());
+    place
+        .run(&["resume", "--max-failures", "100%"])
+        .code
+        .eq(&1)
+        .then_some(())
+        .unwrap();
+    place
+        .run(&["apply", &file, "--yes", "--canary", "3"])
+        .expect(0);
+    place.run(&["verify"]).expect(0);
+}
+
+#[test]
+fn a_second_nightly_reconcile_makes_few_calls_and_no_write() {
+    let place = Place::plume();
+    world(&place, 3000);
+    let mut text = String::from("accountId,newAccountId,customerId\n");
+    (0..3000).for_each(|n| writeln!(text, "A-{n:06},B-{n:06},C-{n}").unwrap());
+    let file = place.file("nightly.csv", &text);
+    place.run(&["reconcile", &file, "--yes"]).expect(0);
+    let (calls, patches) = (place.sandbox.log().len(), place.patches());
+    let done = place
+        .run(&["reconcile", &file, "--yes", "--incremental"])
+        .expect(0);
+    assert!(done.out.contains("nothing to do"), "{}", done.out);
+    assert_eq!(place.patches(), patches);
+    assert!(
+        place.sandbox.log().len() - calls < 450,
+        "{}",
+        place.sandbox.log().len() - calls
+    );
+    place.with_world(|mut world| world.rename_plume("C-7", "DRIFTED"));
+    place
+        .run(&["reconcile", &file, "--yes", "--max-changes", "5"])
+        .expect(0);
+    assert_eq!(place.account_of("C-7"), "B-000007");
+}

@@ -1,0 +1,186 @@
+use crate::support::{Place, customer, named};
+use idshift::sandbox::Options;
+use std::fmt::Write;
+
+/// Renames, service IDs and profiles in turn; the last column is the customer's own.
+fn thousand() -> String {
+    let mut text = String::from("Account ID;new_account_id;locationId;serviceId;profile;note\n");
+    for n in 0..1000 {
+        let (new, service, profile) = match n % 3 {
+            0 => (format!("B-{n:06}"), String::new(), ""),
+            1 => (String::new(), format!("S-{n}"), "smallbusiness"),
+            _ => (format!("B-{n:06}"), format!("S-{n}"), ""),
+        };
+        writeln!(text, "A-{n:06};{new};;{service};{profile};=note {n}").unwrap();
+    }
+    text
+}
+
+fn world(place: &Place) {
+    place.with_world(|mut world| (0..1000).for_each(|n| world.add_plume(customer(n))));
+}
+
+#[test]
+fn a_thousand_lines_are_all_right_and_a_second_apply_sends_no_write() {
+    let place = Place::plume();
+    world(&place);
+    let file = place.file("moves.csv", &thousand());
+    let summary = place
+        .run(&["apply", &file, "--yes", "--json"])
+        .expect(0)
+        .json();
+    assert_eq!(summary["counts"]["changed"], 1000);
+    assert!(
+        summary["calls"]["per_write"].as_f64().unwrap() <= 1.03,
+        "{summary}"
+    );
+    place.with_world(|world| {
+        for n in 0..1000 {
+            let customer = &world.plume[format!("C-{n}").as_str()];
+            let account = if n % 3 == 1 {
+                format!("A-{n:06}")
+            } else {
+                format!("B-{n:06}")
+            };
+            assert_eq!(*customer.account_id, *account);
+            let location = &customer.locations[0];
+            let service = if n % 3 == 0 {
+                "old".to_owned()
+            } else {
+                format!("S-{n}")
+            };
+            assert_eq!(location.service_id.as_deref(), Some(service.as_str()));
+            assert_eq!(
+                &*location.profile,
+                if n % 3 == 1 { "smallbusiness" } else { "auto" }
+            );
+        }
+    });
+    let rows = place.rows("results.csv");
+    assert_eq!(rows.len(), 1000);
+    for (n, row) in rows.iter().enumerate() {
+        assert_eq!(row["idshift_line"], (n + 2).to_string());
+        assert_eq!(
+            row["note"],
+            format!("'=note {n}"),
+            "carried through, and defused"
+        );
+        assert_eq!(row["idshift_account_id_before"], format!("A-{n:06}"));
+    }
+    place.judge_writes();
+    let before = place.patches();
+    let again = place
+        .run(&["apply", &file, "--yes", "--json"])
+        .expect(0)
+        .json();
+    assert_eq!(again["counts"]["unchanged"], 1000);
+    assert_eq!(place.patches(), before, "a second apply writes nothing");
+}
+
+#[test]
+fn renames_cost_two_calls_where_customers_are_searched_one_by_one() {
+    let place = Place::new(Options {
+        bulk: false,
+        ..Options::default()
+    });
+    world(&place);
+    let mut text = String::from("accountId,newAccountId\n");
+    (0..1000).for_each(|n| writeln!(text, "A-{n:06},B-{n:06}").unwrap());
+    let file = place.file("moves.csv", &text);
+    let summary = place
+        .run(&["apply", &file, "--yes", "--json"])
+        .expect(0)
+        .json();
+    assert_eq!(summary["counts"]["changed"], 1000);
+    assert!(
+        summary["calls"]["per_write"].as_f64().unwrap() <= 2.01,
+        "{summary}"
+    );
+}
+
+#[test]
+fn an_awkward_file_gets_exactly_the_statuses_it_deserves() {
+    for bulk in [true, false] {
+        let place = Place::new(Options {
+            bulk,
+            ..Options::default()
+        });
+        place.with_world(|mut world| {
+            world.add_plume(named("P1", "PRE", &["P1-L"]));
+            world.add_plume(named("P2", "PREFIX-1", &["P2-L"]));
+            world.add_plume(named("M", "MANY-LOCATIONS", &["M-1", "M-2"]));
+            world.add_plume(named("a/../b?c#d", "odd / ?#%ü id", &["x/y"]));
+            world.add_plume(named("T", "TAKEN-1", &["T-L"]));
+            world.add_plume(named("W", "WANTS-IT", &["W-L"]));
+            world.add_plume(named("G", "GUARDED", &["G-L"]));
+            let mut hidden = named("H", "HIDDEN-1", &["H-L"]);
+            hidden.hidden = true;
+            world.add_plume(hidden);
+        });
+        let file = place.file(
+            "awkward.csv",
+            "accountId,newAccountId,customerId,locationId,serviceId\n\
+             PRE,NEW-PRE-1,,,\n\
+             MANY-LOCATIONS,,,,SVC\n\
+             MANY-LOCATIONS,,,M-2,SVC-2\n\
+             odd / ?#%ü id,new / ?#%ü id,,x/y,SVC-3\n\
+             ,NEW-HIDDEN,H,,\n\
+             WANTS-IT,TAKEN-1,,,\n\
+             GUARDED,NEW-GUARDED,SOMEBODY,,\n\
+             UNKNOWN-1,NEW-UNKNOWN,,,\n\
+             GUARDED-2,,G,NOT-THERE,SVC-4\n",
+        );
+        place.run(&["apply", &file, "--yes"]).expect(1);
+        let verdicts = place.verdicts();
+        assert_eq!(
+            verdicts,
+            [
+                "changed/",
+                "failed/ambiguous",
+                "changed/",
+                "changed/",
+                "failed/unauthorized",
+                "failed/conflict",
+                "failed/mismatch",
+                "failed/not_found",
+                "failed/not_found",
+            ],
+            "bulk {bulk}"
+        );
+        assert_eq!(place.account_of("P1"), "NEW-PRE-1");
+        assert_eq!(place.account_of("P2"), "PREFIX-1");
+        assert_eq!(place.account_of("a/../b?c#d"), "new / ?#%ü id");
+        assert_eq!(place.account_of("W"), "WANTS-IT");
+        assert_eq!(place.account_of("G"), "GUARDED");
+        assert_eq!(place.account_of("H"), "HIDDEN-1");
+        // Mended outside, the failures are fed back as they are.
+        place.with_world(|mut world| world.rename_plume("T", "TAKEN-2"));
+        let failures = format!("{}/failures.csv", place.newest().display());
+        place.run(&["apply", &failures, "--yes"]).expect(1);
+        assert_eq!(place.account_of("W"), "TAKEN-1");
+        assert_eq!(place.verdicts().len(), 6);
+    }
+}
+
+#[test]
+fn a_duplicate_is_a_conflict_whatever_the_system_answers() {
+    for status in [409, 422, 500] {
+        let place = Place::new(Options {
+            duplicate_status: status,
+            bulk: false,
+            ..Options::default()
+        });
+        place.with_world(|mut world| {
+            world.add_plume(customer(1));
+            world.add_plume(customer(2));
+        });
+        let file = place.file("moves.csv", "accountId,newAccountId\nA-000001,A-000002\n");
+        place.run(&["apply", &file, "--yes"]).expect(1);
+        assert_eq!(
+            place.verdicts(),
+            ["failed/conflict"],
+            "answered with {status}"
+        );
+        assert_eq!(place.account_of("C-1"), "A-000001");
+    }
+}

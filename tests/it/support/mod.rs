@@ -1,0 +1,217 @@
+use idshift::sandbox::{Options, PlumeCustomer, PlumeLocation, Sandbox, World};
+use std::collections::HashMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::MutexGuard;
+use std::time::{Duration, Instant};
+
+/// No command of the tests takes longer than this, or it is taken for hanging.
+const PATIENCE: Duration = Duration::from_secs(100);
+
+/// What a command did.
+pub(crate) struct Done {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Done {
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out)
+            .unwrap_or_else(|why| panic!("{why}: {}\n{}", self.out, self.err))
+    }
+
+    pub(crate) fn expect(self, code: i32) -> Self {
+        assert_eq!(
+            self.code, code,
+            "stdout: {}\nstderr: {}",
+            self.out, self.err
+        );
+        self
+    }
+}
+
+/// A place of its own, and a stand-in.
+pub(crate) struct Place {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) sandbox: Sandbox,
+}
+
+impl Place {
+    pub(crate) fn new(options: Options) -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            sandbox: Sandbox::start(options).unwrap(),
+        }
+    }
+
+    pub(crate) fn plume() -> Self {
+        Self::new(Options::default())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn with_world<T>(&self, work: impl FnOnce(MutexGuard<'_, World>) -> T) -> T {
+        work(self.sandbox.world().lock().unwrap())
+    }
+
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
+        std::fs::write(self.path().join(name), text).unwrap();
+        name.to_owned()
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_idshift"));
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .env_clear()
+            .env("HOME", self.path())
+            .env("XDG_STATE_HOME", self.path().join("state"))
+            .env("IDSHIFT_TOKEN", "canary-token-0123456789")
+            .env("IDSHIFT_BASE_URL", self.sandbox.base_url())
+            .env("IDSHIFT_RATE", "unlimited")
+            .env("IDSHIFT_TIMEOUT", "2s")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Done {
+        finish(self.command(arguments).spawn().unwrap())
+    }
+
+    pub(crate) fn newest(&self) -> PathBuf {
+        let runs = std::fs::read_dir(self.path().join("idshift-runs")).unwrap();
+        let mut runs: Vec<PathBuf> = runs
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.join("ledger.db").exists())
+            .collect();
+        runs.sort();
+        runs.pop().unwrap()
+    }
+
+    pub(crate) fn newest_id(&self) -> String {
+        self.newest()
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// The rows of a report, by column.
+    pub(crate) fn rows(&self, report: &str) -> Vec<HashMap<String, String>> {
+        let mut reader = csv::Reader::from_path(self.newest().join(report)).unwrap();
+        reader.deserialize().map(Result::unwrap).collect()
+    }
+
+    /// `status/reason` of each line, in the order of the report.
+    pub(crate) fn verdicts(&self) -> Vec<String> {
+        let rows = self.rows("results.csv");
+        rows.iter()
+            .map(|row| format!("{}/{}", row["idshift_status"], row["idshift_reason"]))
+            .collect()
+    }
+
+    pub(crate) fn account_of(&self, id: &str) -> String {
+        self.with_world(|world| world.plume[id].account_id.to_string())
+    }
+
+    pub(crate) fn patches(&self) -> usize {
+        self.sandbox
+            .log()
+            .iter()
+            .filter(|seen| seen.method == "PATCH")
+            .count()
+    }
+
+    /// No write took effect twice, and no write was repeated without a read of that customer in between.
+    pub(crate) fn judge_writes(&self) {
+        let mut last: HashMap<(String, String), bool> = HashMap::new();
+        for seen in self.sandbox.log() {
+            if seen.method == "PATCH" {
+                let key = (seen.path.clone(), seen.body.clone());
+                let refused = matches!(seen.status, 401 | 403 | 425 | 429);
+                if let Some(applied) = last.get(&key) {
+                    assert!(
+                        !applied,
+                        "a write that took effect was sent again: {} {}",
+                        seen.path, seen.body
+                    );
+                }
+                if !refused {
+                    last.insert(key, seen.applied);
+                }
+            } else {
+                // Any later read may be the one that decided.
+                last.retain(|_, applied| *applied);
+            }
+        }
+    }
+}
+
+/// Waits for a command, but not for ever.
+pub(crate) fn finish(mut child: Child) -> Done {
+    let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let reading = std::thread::spawn(move || {
+        let mut text = String::new();
+        err.read_to_string(&mut text).unwrap();
+        text
+    });
+    let watched = child.id();
+    let over = std::sync::Arc::new((std::sync::Mutex::new(false), std::sync::Condvar::new()));
+    let seen = std::sync::Arc::clone(&over);
+    let watch = std::thread::spawn(move || {
+        let (flag, bell) = &*seen;
+        let begun = Instant::now();
+        let mut done = flag.lock().unwrap();
+        while !*done && begun.elapsed() < PATIENCE {
+            done = bell.wait_timeout(done, PATIENCE).unwrap().0;
+        }
+        if !*done {
+            let _ = Command::new("kill")
+                .args(["-9", &watched.to_string()])
+                .status();
+        }
+    });
+    let mut text = String::new();
+    out.read_to_string(&mut text).unwrap();
+    let status = child.wait().unwrap();
+    *over.0.lock().unwrap() = true;
+    over.1.notify_all();
+    watch.join().unwrap();
+    Done {
+        code: status.code().unwrap_or(-1),
+        out: text,
+        err: reading.join().unwrap(),
+    }
+}
+
+/// A customer `C-n` with account ID `A-n` and one location `L-n`.
+pub(crate) fn customer(n: u32) -> PlumeCustomer {
+    named(
+        &format!("C-{n}"),
+        &format!("A-{n:06}"),
+        &[&format!("L-{n}")],
+    )
+}
+
+pub(crate) fn named(id: &str, account: &str, locations: &[&str]) -> PlumeCustomer {
+    let locations = locations.iter().map(|id| PlumeLocation {
+        id: (*id).into(),
+        service_id: Some("old".into()),
+        profile: "auto".into(),
+    });
+    PlumeCustomer {
+        id: id.into(),
+        account_id: account.into(),
+        hidden: false,
+        partner: "partner".into(),
+        locations: locations.collect(),
+    }
+}
