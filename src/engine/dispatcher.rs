@@ -158,7 +158,11 @@ impl<N: Notes> Dispatcher<N> {
     fn concurrency(&self) -> usize {
         let wanted = self.wanted_concurrency();
         // Until something was answered well, a wrong token or a dead system costs a handful of calls.
-        if self.context.has_been_answered() { wanted } else { wanted.min(FIRST_UNITS) }
+        if self.context.has_been_answered() {
+            wanted
+        } else {
+            wanted.min(FIRST_UNITS)
+        }
     }
 
     fn wanted_concurrency(&self) -> usize {

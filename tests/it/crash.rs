@@ -39,8 +39,7 @@ fn all_as_wished(place: &Place) {
 
 #[test]
 fn a_kill_at_any_durable_step_loses_nothing_and_repeats_nothing() {
-    let mut crashes = 0;
-    for step in 1..400 {
+    for (crashes, step) in (1..400).enumerate() {
         let place = Place::plume();
         world(&place, 10);
         let file = place.file("moves.csv", FILE);
@@ -56,7 +55,6 @@ fn a_kill_at_any_durable_step_loses_nothing_and_repeats_nothing() {
             assert!(crashes > 10, "the crash points were not reached: {crashes}");
             return;
         }
-        crashes += 1;
         let resumed = place.run(&["resume"]);
         assert_eq!(
             resumed.code,

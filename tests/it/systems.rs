@@ -111,7 +111,7 @@ fn adobe_writes_only_with_consent_and_mails_everybody_once() {
             assert_eq!(
                 world.adobe[&format!("P{n}")].body["externalReferenceId"],
                 format!("REF-{n}")
-            )
+            );
         });
     });
 }
@@ -199,7 +199,7 @@ fn a_token_that_dies_every_hundred_calls_costs_one_renewal_each_time() {
         ..Options::default()
     });
     place.with_world(|mut world| {
-        (0..500).for_each(|n| world.add_plume(crate::support::customer(n)))
+        (0..500).for_each(|n| world.add_plume(crate::support::customer(n)));
     });
     let mut text = String::from("accountId,newAccountId\n");
     (0..500).for_each(|n| writeln!(text, "A-{n:06},B-{n:06}").unwrap());
