@@ -1,7 +1,7 @@
 //! Changes → units, in an order that never gives two customers one ID.
 //!
 //! Pure: no clock, no I/O, no async. Lines that have nothing to do with each other are never held as text:
-//! an [`Index`] of hashes finds the few that have, and only those are [`arrange`]d into groups, chains and
+//! an [`Index`] of hashes finds the few that have, and only those are [`arrange()`]d into groups, chains and
 //! cycles.
 
 mod arrange;
