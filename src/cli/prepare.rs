@@ -176,7 +176,9 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
     };
     let checked = read(&copy)?;
     refuse_problems(&checked, kept.skip_invalid, wanted.speech)?;
-    refuse_unfindable(&checked, &resolved)?;
+    if !wanted.inside.sandbox {
+        refuse_unfindable(&checked, &resolved)?;
+    }
     if wanted.writes {
         refuse_emails(&resolved, wanted.command)?;
     }

@@ -112,7 +112,8 @@ impl Summary {
             },
             pace: Pace {
                 limit_per_s: calls.limit_per_s,
-                achieved_per_s: ratio(calls.total(), calls.active_ms, 1000.0),
+                // From the first call to the last there is one gap less than there are calls.
+                achieved_per_s: ratio(calls.total().saturating_sub(1), calls.active_ms, 1000.0),
             },
             forecast,
             undoes: header.parent.clone(),
