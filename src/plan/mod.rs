@@ -11,6 +11,9 @@ mod inverse;
 mod order;
 mod unit;
 
+#[cfg(test)]
+mod tests;
+
 pub use arrange::{Arrangement, arrange};
 pub use guard::{Share, ShareError};
 pub use index::{Index, IndexBuilder, Keys};
