@@ -5,9 +5,7 @@ use super::locate::{Standing, Wishes, moved_on};
 use super::lookup::Sightings;
 use super::perform::{Ended, Sent, Wish, perform, taken};
 use super::{Context, Halt, Job, Notes, spots};
-use crate::domain::{
-    AccountId, Change, CustomerId, Failed, Line, LocationId, Outcome, Status, Transition, Unchanged,
-};
+use crate::domain::{AccountId, Change, CustomerId, Failed, Line, LocationId};
 use crate::ledger::{Recorded, Spot, Write};
 use crate::plan::Member;
 use crate::system::Trouble;
@@ -41,7 +39,7 @@ impl Renamed {
 }
 
 /// What became of what a line asks of a location.
-enum Placed {
+pub(super) enum Placed {
     NotAsked,
     Already,
     Done(Sent),
@@ -50,10 +48,10 @@ enum Placed {
 }
 
 /// A location that a line touched.
-struct Touched {
-    id: LocationId,
-    before: Spot,
-    after: Spot,
+pub(super) struct Touched {
+    pub(super) id: LocationId,
+    pub(super) before: Spot,
+    pub(super) after: Spot,
 }
 
 /// Everything that a step of a member needs to know.
@@ -439,127 +437,6 @@ impl<N: Notes> Case<'_, N> {
         Ok((placed, Some(touched)))
     }
 
-    fn outcome(
-        &self,
-        standing: &Standing,
-        change: &Change,
-        renamed: &Renamed,
-        placed: &Placed,
-        touched: Option<Touched>,
-    ) -> Outcome {
-        let renamed = if change.new_account.asks() {
-            renamed
-        } else {
-            &Renamed::NotAsked
-        };
-        let (status, message, sent) = self.verdict(change, renamed, placed);
-        let mut outcome = Outcome::bare(change.line, status);
-        outcome.message = message;
-        outcome.customer = Some(standing.id.clone());
-        outcome.http_status = sent.http_status;
-        outcome.attempts = sent.attempts;
-        outcome.correlation = sent.correlation;
-        outcome.account = Transition {
-            before: standing.original.clone(),
-            after: standing.now.clone(),
-        };
-        if self.context.is_plan() && matches!(renamed, Renamed::Done(_)) {
-            outcome.account.after = change.new_account.id().cloned();
-        }
-        if let Some(touched) = touched {
-            outcome.location = Some(touched.id);
-            outcome.service = Transition {
-                before: touched.before.service,
-                after: touched.after.service,
-            };
-            outcome.profile = Transition {
-                before: touched.before.profile,
-                after: touched.after.profile,
-            };
-        }
-        outcome
-    }
-
-    fn verdict(
-        &self,
-        change: &Change,
-        renamed: &Renamed,
-        placed: &Placed,
-    ) -> (Status, String, Sent) {
-        if !change.asks_anything() {
-            return (
-                Status::Unchanged(Unchanged::NothingAsked),
-                String::new(),
-                Sent::default(),
-            );
-        }
-        match renamed {
-            Renamed::Failed(trouble, sent) => {
-                return (
-                    Status::Failed(trouble.reason),
-                    trouble.message.clone(),
-                    sent.clone(),
-                );
-            }
-            Renamed::InDoubt(trouble, sent) => {
-                return (Status::InDoubt, trouble.message.clone(), sent.clone());
-            }
-            Renamed::NotAsked | Renamed::Already | Renamed::Done(_) => {}
-        }
-        let half = |words: &str| match renamed {
-            Renamed::Done(_) if !self.context.is_plan() => {
-                format!("the account ID was changed, the location was not: {words}")
-            }
-            _ => words.to_owned(),
-        };
-        let done = if self.context.is_plan() {
-            Status::WouldChange
-        } else {
-            Status::Changed
-        };
-        let already = Status::Unchanged(Unchanged::Already);
-        match (renamed, placed) {
-            (_, Placed::Failed(trouble, sent)) => (
-                Status::Failed(trouble.reason),
-                half(&trouble.message),
-                sent.clone(),
-            ),
-            (_, Placed::InDoubt(trouble, sent)) => {
-                (Status::InDoubt, trouble.message.clone(), sent.clone())
-            }
-            (Renamed::Done(first), Placed::Done(second)) => {
-                (done, String::new(), joined(first, second))
-            }
-            (Renamed::Done(sent), _) | (_, Placed::Done(sent)) => {
-                (done, String::new(), sent.clone())
-            }
-            (_, Placed::NotAsked | Placed::Already) => (already, String::new(), Sent::default()),
-        }
-    }
-
-    /// Gives every open line the same failure; lines that ask for nothing are told so.
-    pub(super) async fn fail(&self, trouble: &Trouble) -> Result<(), Halt> {
-        for change in self
-            .member
-            .changes
-            .iter()
-            .filter(|c| !self.job.is_done(c.line))
-        {
-            let status = if change.asks_anything() {
-                Status::Failed(trouble.reason)
-            } else {
-                Status::Unchanged(Unchanged::NothingAsked)
-            };
-            let mut outcome = Outcome::bare(change.line, status);
-            if change.asks_anything() {
-                outcome.message.clone_from(&trouble.message);
-                outcome.http_status = trouble.http_status;
-            }
-            self.context.finish(outcome, self.began).await?;
-        }
-        Ok(())
-    }
-
     async fn nothing_asked(&self) -> Result<(), Halt> {
         self.fail(&Trouble::new(Failed::Invalid, "")).await
     }
@@ -578,13 +455,5 @@ impl<N: Notes> Case<'_, N> {
             }
             Err(other) => self.fail(&other).await,
         }
-    }
-}
-
-fn joined(first: &Sent, second: &Sent) -> Sent {
-    Sent {
-        attempts: first.attempts.max(second.attempts),
-        http_status: second.http_status.or(first.http_status),
-        correlation: second.correlation.clone().or(first.correlation.clone()),
     }
 }

@@ -14,6 +14,7 @@ mod locate;
 mod lookup;
 mod member;
 mod notes;
+mod outcome;
 mod perform;
 mod spots;
 

@@ -1,0 +1,165 @@
+//! What Plume's answers look like, and which of it is believed.
+
+use super::super::trouble::senseless;
+use super::super::{Customer, Location, Locations, Trouble};
+use crate::domain::{AccountId, CustomerId, Failed, LocationId, Profile, ServiceId};
+use crate::http::Reply;
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Deserialize)]
+pub(super) struct ErrorBody {
+    pub(super) error: ErrorDetail,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ErrorDetail {
+    #[serde(default)]
+    pub(super) message: Option<String>,
+    #[serde(default)]
+    pub(super) name: Option<String>,
+}
+
+/// The API's own error, if the body is one; the firewall's page is not.
+pub(super) fn error_of(reply: &Reply) -> Option<String> {
+    let body: ErrorBody = reply.json().ok()?;
+    Some(body.error.message.or(body.error.name).unwrap_or_default())
+}
+
+pub(super) fn refusal(reply: &Reply) -> Trouble {
+    let words = error_of(reply);
+    let reason = match reply.status {
+        401 => Failed::Unauthorized,
+        403 => Failed::Forbidden,
+        404 if words.is_some() => Failed::NotFound,
+        409 => Failed::Conflict,
+        404 => {
+            let mut trouble = senseless(reply, "not the API's answer: is the base URL right?");
+            trouble.reason = Failed::Unavailable;
+            return trouble;
+        }
+        400..=499 => Failed::Rejected,
+        _ => return senseless(reply, "an answer that the API does not document"),
+    };
+    let meaning = match reply.status {
+        401 => "this token may not see the customer, or it does not exist",
+        403 => "the customer belongs to another partner",
+        404 => "the system does not know it",
+        409 => "another customer has this ID",
+        _ => "the system refuses the value",
+    };
+    match words.filter(|words| !words.is_empty()) {
+        Some(words) => Trouble::refused(reason, reply, &format!("{meaning} ({words})")),
+        None => Trouble::refused(reason, reply, meaning),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CustomerBody {
+    pub(super) id: String,
+    #[serde(default)]
+    pub(super) account_id: Option<String>,
+    #[serde(default)]
+    pub(super) locations: Option<Vec<LocationBody>>,
+    #[serde(default)]
+    pub(super) partner_id: Option<String>,
+}
+
+impl CustomerBody {
+    /// The customer, unless its IDs are such that no line of ours can mean it.
+    pub(super) fn usable(self) -> Option<Customer> {
+        let id = CustomerId::new(&self.id).ok()?;
+        let account = match self.account_id {
+            None => None,
+            Some(account) => Some(AccountId::new(account).ok()?),
+        };
+        let locations = match self.locations {
+            None => Locations::Untold,
+            Some(bodies) => told(&bodies)?,
+        };
+        Some(Customer {
+            id,
+            account,
+            locations,
+            owner: self.partner_id,
+            contacts: None,
+        })
+    }
+}
+
+/// A list of bare IDs says which locations there are; anything more is the whole location, and a service ID
+/// that it does not show is not set.
+pub(super) fn told(bodies: &[LocationBody]) -> Option<Locations> {
+    if bodies.iter().any(LocationBody::is_bare) {
+        let ids = bodies.iter().map(|body| LocationId::new(&body.id).ok());
+        return Some(Locations::Ids(ids.collect::<Option<_>>()?));
+    }
+    let locations = bodies.iter().map(LocationBody::location);
+    Some(Locations::Known(locations.collect::<Option<_>>()?))
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum OneOrMany {
+    Many(Vec<LocationBody>),
+    One(Box<LocationBody>),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LocationBody {
+    pub(super) id: String,
+    #[serde(default)]
+    pub(super) name: Option<Value>,
+    #[serde(default)]
+    pub(super) service_id: Option<String>,
+    #[serde(default)]
+    pub(super) profile: Option<String>,
+    #[serde(default)]
+    pub(super) customer_id: Option<String>,
+}
+
+impl LocationBody {
+    pub(super) fn is_bare(&self) -> bool {
+        self.name.is_none()
+            && self.service_id.is_none()
+            && self.profile.is_none()
+            && self.customer_id.is_none()
+    }
+
+    pub(super) fn location(&self) -> Option<Location> {
+        let service = self.service_id.as_deref().filter(|text| !text.is_empty());
+        let service = match service {
+            None => None,
+            Some(text) => Some(ServiceId::new(text).ok()?),
+        };
+        Some(Location {
+            id: LocationId::new(&self.id).ok()?,
+            service,
+            profile: self.profile.as_deref().and_then(Profile::parse),
+        })
+    }
+
+    /// Whether the answer says what was asked. The document does not list `profile` in the answer, so only
+    /// a profile that is shown and differs speaks against it.
+    pub(super) fn echoes(
+        &self,
+        customer: &CustomerId,
+        location: &LocationId,
+        service: Option<&ServiceId>,
+        profile: Option<Profile>,
+    ) -> bool {
+        self.id == location.as_str()
+            && self
+                .customer_id
+                .as_deref()
+                .is_none_or(|id| id == customer.as_str())
+            && service.is_none_or(|asked| self.service_id.as_deref() == Some(asked.as_str()))
+            && profile.is_none_or(|asked| {
+                self.profile
+                    .as_deref()
+                    .is_none_or(|shown| shown == asked.as_str())
+            })
+    }
+}
