@@ -125,6 +125,9 @@ pub(super) fn say(
         }
         return Ok(());
     }
+    if session.speech.verbose > 0 {
+        each_failure(session)?;
+    }
     if session.work == Work::Plan {
         ui::out(super::plan::diff(session)?.trim_end());
     }
@@ -157,6 +160,23 @@ pub(super) fn say(
         notes: notes(session, summary),
         next,
     }));
+    Ok(())
+}
+
+/// Every line that failed, and why; on standard error, for it is no result.
+fn each_failure(session: &Session<'_>) -> Result<(), Failure> {
+    for outcome in session.ledger.outcomes() {
+        let outcome = outcome?;
+        if outcome.status.is_open_or_failed() {
+            let (line, status) = (outcome.line, outcome.status);
+            let message = ui::visible(&outcome.message);
+            ui::err(&format!(
+                "line {line}: {}/{}: {message}",
+                status.name(),
+                status.reason()
+            ));
+        }
+    }
     Ok(())
 }
 

@@ -116,7 +116,7 @@ pub(super) struct Speech {
     /// No progress and no hints; errors are always said
     #[arg(long, short, env = "IDSHIFT_QUIET", value_parser = clap::builder::FalseyValueParser::new())]
     pub(super) quiet: bool,
-    /// Say more; twice: every event
+    /// Say more: each line that failed, and why
     #[arg(long, short, action = ArgAction::Count)]
     pub(super) verbose: u8,
     /// Colours

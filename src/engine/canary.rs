@@ -2,14 +2,14 @@
 
 use super::context::Asked;
 use super::{Context, Halt, Notes};
-use crate::domain::{Outcome, Status};
+use crate::domain::{Outcome, Reseller, Status};
 use crate::system::Locations;
 
 /// Whether everything that was carried out so far is right; the words say what is not.
 pub(super) async fn is_right<N: Notes>(context: &Context<N>) -> Result<Result<(), String>, Halt> {
-    for outcome in context.take_kept() {
+    for (outcome, reseller) in context.take_kept() {
         match outcome.status {
-            Status::Changed => match differs(context, &outcome).await? {
+            Status::Changed => match differs(context, &outcome, reseller.as_ref()).await? {
                 Ok(None) => {}
                 Ok(Some(words)) => return Ok(Err(words)),
                 Err(trouble) => {
@@ -28,12 +28,16 @@ pub(super) async fn is_right<N: Notes>(context: &Context<N>) -> Result<Result<()
     Ok(Ok(()))
 }
 
-async fn differs<N: Notes>(context: &Context<N>, outcome: &Outcome) -> Asked<Option<String>> {
+async fn differs<N: Notes>(
+    context: &Context<N>,
+    outcome: &Outcome,
+    reseller: Option<&Reseller>,
+) -> Asked<Option<String>> {
     let Some(id) = &outcome.customer else {
         return Ok(Ok(None));
     };
     let wants_location = outcome.location.is_some();
-    let customer = match context.read(id, None, wants_location).await? {
+    let customer = match context.read(id, reseller, wants_location).await? {
         Ok(Some(customer)) => customer,
         Ok(None) => {
             return Ok(Ok(Some(format!(

@@ -110,7 +110,7 @@ pub struct Context<N> {
     pub(super) stopping: AtomicBool,
     pub(super) bulk: AtomicBool,
     pub(super) bulk_worked: AtomicBool,
-    pub(super) kept: Option<Mutex<Vec<Outcome>>>,
+    pub(super) kept: Option<Mutex<Vec<(Outcome, Option<Reseller>)>>>,
     started: Instant,
     token_good_at_ms: AtomicU64,
     token_check: tokio::sync::Mutex<()>,
@@ -159,21 +159,26 @@ impl<N: Notes> Context<N> {
     }
 
     /// Notes a line's outcome and counts it.
-    pub(super) async fn finish(&self, mut outcome: Outcome, began: Instant) -> Result<(), Halt> {
+    pub(super) async fn finish(
+        &self,
+        mut outcome: Outcome,
+        reseller: Option<&Reseller>,
+        began: Instant,
+    ) -> Result<(), Halt> {
         outcome.finished_at_ms = wall_clock_ms();
         outcome.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.tally.count(outcome.status);
         if let Some(kept) = &self.kept
             && let Ok(mut kept) = kept.lock()
         {
-            kept.push(outcome.clone());
+            kept.push((outcome.clone(), reseller.cloned()));
         }
         self.notes.outcome(outcome).await?;
         Ok(())
     }
 
     /// Forgets what was kept for the canary and stops keeping it.
-    pub(super) fn take_kept(&self) -> Vec<Outcome> {
+    pub(super) fn take_kept(&self) -> Vec<(Outcome, Option<Reseller>)> {
         match self.kept.as_ref().map(Mutex::lock) {
             Some(Ok(mut kept)) => std::mem::take(&mut *kept),
             _ => Vec::new(),

@@ -339,7 +339,9 @@ impl<N: Notes> Case<'_, N> {
                 },
             };
             let outcome = self.outcome(standing, change, renamed, &placed, touched);
-            self.context.finish(outcome, self.began).await?;
+            self.context
+                .finish(outcome, change.reseller.as_ref(), self.began)
+                .await?;
         }
         Ok(())
     }

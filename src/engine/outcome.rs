@@ -124,7 +124,9 @@ impl<N: Notes> Case<'_, N> {
                 outcome.message.clone_from(&trouble.message);
                 outcome.http_status = trouble.http_status;
             }
-            self.context.finish(outcome, self.began).await?;
+            self.context
+                .finish(outcome, change.reseller.as_ref(), self.began)
+                .await?;
         }
         Ok(())
     }

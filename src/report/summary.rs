@@ -42,6 +42,9 @@ pub struct Summary {
     /// After a plan: what carrying it out would take.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forecast: Option<serde_json::Value>,
+    /// Whether it is a plan that waits to be carried out.
+    #[serde(skip)]
+    pub planned: bool,
     /// The run that this one undoes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undoes: Option<String>,
@@ -95,7 +98,14 @@ impl Summary {
             },
             system: header.system.clone(),
             base_url: header.base_url.clone(),
-            state: state(&progress, ledger).as_str().to_owned(),
+            // A plan that was looked at to its end is a finished piece of work.
+            state: match state(&progress, ledger) {
+                State::Planned => State::Finished,
+                state => state,
+            }
+            .as_str()
+            .to_owned(),
+            planned: progress.state == State::Planned,
             stopped_because: progress.why,
             exit_code: progress.exit_code,
             started_at: stamp(progress.started_at_ms),
@@ -123,15 +133,17 @@ impl Summary {
     /// The command that a person would most likely want next.
     pub fn next_step(&self) -> String {
         let of = |name: &str| self.counts.get(name).copied().unwrap_or(0);
+        if self.planned && of("would_change") > 0 {
+            return format!("idshift apply --run {}", self.run);
+        }
         match self.state.as_str() {
-            "planned" if of("would_change") > 0 => format!("idshift apply --run {}", self.run),
             "stopped" | "interrupted" | "running" => format!("idshift resume {}", self.run),
             _ if of("in_doubt") + of("skipped") > 0 => format!("idshift resume {}", self.run),
             _ if of("failed") > 0 => {
                 let failures = format!("{}/failures.csv", self.run_dir);
                 format!("idshift apply {}", quoted(&failures))
             }
-            "planned" => format!("idshift report {}", self.run),
+            _ if self.planned => format!("idshift report {}", self.run),
             _ => format!("idshift verify {}", self.run),
         }
     }
