@@ -255,7 +255,7 @@ fn what_a_plan_found_is_a_finding_only_until_the_plan_is_carried_out() {
     let summary = run.draw();
     assert_eq!(
         (summary.counts["would_change"], summary.state.as_str()),
-        (8, "planned")
+        (8, "finished")
     );
     assert_eq!(summary.next_step(), format!("idshift apply --run {RUN}"));
     run.end(State::Running, None, "");
