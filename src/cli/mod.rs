@@ -4,6 +4,7 @@ mod apply;
 mod check;
 mod clock;
 mod closing;
+mod confirm;
 mod doctor;
 mod draft;
 mod exit;

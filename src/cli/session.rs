@@ -1,6 +1,7 @@
 //! One process working on one run: lock, system, engine, signals, reports, closing words.
 
 use super::closing;
+use super::confirm;
 use super::draft::Draft;
 use super::failure::Failure;
 use super::feed::{Feeder, Known};
@@ -237,7 +238,14 @@ impl Session<'_> {
     ) -> Result<Ending, Failure> {
         let mut signals = tokio::task::JoinSet::new();
         signals.spawn(listen(machine.stop.clone(), Arc::clone(&machine.signal)));
-        self.look_and_write(machine, parsed, journal).await
+        let ending = self.look_and_write(machine, parsed, journal).await?;
+        let done = self.work != Work::Plan && matches!(ending, Ending::Finished);
+        if done && self.resolved.system.facts().answers_may_mislead {
+            confirm::changes(&machine.system, &self.ledger, journal).await?;
+            self.note_calls(machine, journal).await?;
+            journal.flush().await?;
+        }
+        Ok(ending)
     }
 
     async fn look_and_write(

@@ -309,7 +309,8 @@ impl Backend for Adobe {
             let by_account = wanted
                 .iter()
                 .any(|wanted| matches!(wanted.key, Key::Account(_)));
-            if !by_account {
+            if !by_account && self.reseller.is_none() {
+                // Named customers are read one by one.
                 return Ok(Bulk::Found(vec![Vec::new(); wanted.len()]));
             }
             let listing = self.listed().await?;

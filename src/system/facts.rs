@@ -46,6 +46,8 @@ pub struct Facts {
     pub per_reseller: bool,
     /// Whether an account ID can be removed.
     pub can_clear: bool,
+    /// Whether the answer to a write may show what does not persist, so that it is looked at once more.
+    pub answers_may_mislead: bool,
     /// Whether a write makes the system send e-mails to people.
     pub sends_emails: bool,
 }
@@ -76,6 +78,7 @@ impl Kind {
                 has_locations: true,
                 per_reseller: false,
                 can_clear: false,
+                answers_may_mislead: false,
                 sends_emails: false,
             },
             Self::Adobe => &Facts {
@@ -92,6 +95,7 @@ impl Kind {
                 has_locations: false,
                 per_reseller: false,
                 can_clear: false,
+                answers_may_mislead: true,
                 sends_emails: true,
             },
             Self::CloudCockpit => &Facts {
@@ -108,6 +112,7 @@ impl Kind {
                 has_locations: false,
                 per_reseller: true,
                 can_clear: true,
+                answers_may_mislead: false,
                 sends_emails: false,
             },
         }

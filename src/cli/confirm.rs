@@ -1,0 +1,58 @@
+//! After a run on a system whose answers may show what does not persist: everything that was changed is looked
+//! at once more, many at a time.
+
+use super::failure::Failure;
+use crate::domain::{Failed, Outcome, Status};
+use crate::ledger::{Journal, Ledger};
+use crate::system::{Bulk, Customer, Key, System, Wanted};
+
+/// So many customers are looked at together.
+const BATCH: usize = 500;
+
+/// Looks at every changed customer, and takes back what did not last: such a line has failed.
+pub(super) async fn changes(
+    system: &System,
+    ledger: &Ledger,
+    journal: &Journal,
+) -> Result<(), Failure> {
+    system.forget().await;
+    let mut batch: Vec<Outcome> = Vec::new();
+    for outcome in ledger.outcomes() {
+        let outcome = outcome?;
+        if outcome.status == Status::Changed && outcome.customer.is_some() {
+            batch.push(outcome);
+        }
+        if batch.len() >= BATCH {
+            look(system, journal, std::mem::take(&mut batch)).await?;
+        }
+    }
+    look(system, journal, batch).await
+}
+
+async fn look(system: &System, journal: &Journal, batch: Vec<Outcome>) -> Result<(), Failure> {
+    let wanted: Vec<Wanted> = batch
+        .iter()
+        .filter_map(|outcome| outcome.customer.clone())
+        .map(|id| Wanted {
+            key: Key::Customer(id),
+            reseller: None,
+        })
+        .collect();
+    // A look that fails proves nothing; `verify` can be asked later.
+    let Ok(Bulk::Found(found)) = system.find_many(&wanted, false).await else {
+        return Ok(());
+    };
+    for (outcome, found) in batch.into_iter().zip(found) {
+        if let [Customer { account, .. }] = found.as_slice()
+            && *account != outcome.account.after
+        {
+            let mut lost = outcome;
+            lost.status = Status::Failed(Failed::BadAnswer);
+            let words = "the system answered as asked, but the new value did not last";
+            words.clone_into(&mut lost.message);
+            lost.account.after.clone_from(account);
+            journal.outcome(lost).await?;
+        }
+    }
+    Ok(())
+}
