@@ -27,10 +27,12 @@ struct Back {
 }
 
 pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
-    let wrote = |ledger: &Ledger| ledger.has_writes().unwrap_or(false);
+    // The newest run that was more than a look, so that nobody is surprised by an older one.
+    let wrote =
+        |ledger: &Ledger| ledger.header().command != "plan" || ledger.has_writes().unwrap_or(false);
     let known = known_run::open(
         options.run.as_deref(),
-        "run that wrote anything",
+        "run that was carried out",
         wrote,
         &options.target,
         &options.inside,
@@ -54,7 +56,9 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
     refuse_emails(&known.resolved, "undo")?;
     let back = way_back(&left);
     if back.is_empty() {
-        if !options.speech.quiet {
+        if options.speech.is_json() {
+            ui::out(&serde_json::json!({"undoes": parent, "lines": 0, "exit_code": 0}).to_string());
+        } else if !options.speech.quiet {
             ui::err(&format!("undo {parent}: the run left nothing to put back"));
         }
         return Ok(Exit::Success);

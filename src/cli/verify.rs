@@ -26,10 +26,12 @@ struct Difference {
 }
 
 pub(super) fn run(options: &RunOptions) -> Result<Exit, Failure> {
-    let wrote = |ledger: &Ledger| ledger.has_writes().unwrap_or(false);
+    // The newest run that was more than a look, so that nobody is surprised by an older one.
+    let wrote =
+        |ledger: &Ledger| ledger.header().command != "plan" || ledger.has_writes().unwrap_or(false);
     let mut known = known_run::open(
         options.run.as_deref(),
-        "run that wrote anything",
+        "run that was carried out",
         wrote,
         &options.target,
         &options.inside,
