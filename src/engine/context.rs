@@ -92,6 +92,9 @@ pub(super) type Asked<T> = Result<Result<T, Trouble>, Halt>;
 
 /// How long one good answer vouches for the token.
 const TOKEN_TRUST: Duration = Duration::from_secs(10);
+/// For so many refusals in a row a good answer vouches, not for more: otherwise a token that dies in the middle
+/// of a run would be taken for as many forbidden customers as there are calls in that time.
+const TRUSTED_REFUSALS: u64 = 3;
 /// So many writes refused with 401, and none accepted, are not about customers any more.
 const POWERLESS_AFTER: u64 = 20;
 
@@ -113,6 +116,8 @@ pub struct Context<N> {
     pub(super) kept: Option<Mutex<Vec<(Outcome, Option<Reseller>)>>>,
     started: Instant,
     token_good_at_ms: AtomicU64,
+    /// Answers of 401 since the last good one.
+    refused_in_a_row: AtomicU64,
     token_check: tokio::sync::Mutex<()>,
     refused_writes: AtomicU64,
     written: AtomicU64,
@@ -139,6 +144,7 @@ impl<N: Notes> Context<N> {
             stopping: AtomicBool::new(false),
             started: Instant::now(),
             token_good_at_ms: AtomicU64::new(0),
+            refused_in_a_row: AtomicU64::new(0),
             token_check: tokio::sync::Mutex::new(()),
             refused_writes: AtomicU64::new(0),
             written: AtomicU64::new(0),
@@ -257,6 +263,7 @@ impl<N: Notes> Context<N> {
     }
 
     fn token_is_good(&self) {
+        self.refused_in_a_row.store(0, Ordering::Relaxed);
         self.token_good_at_ms
             .store(self.elapsed_ms().max(1), Ordering::Relaxed);
     }
@@ -269,16 +276,20 @@ impl<N: Notes> Context<N> {
     fn token_was_good_lately(&self) -> bool {
         let good_at = self.token_good_at_ms.load(Ordering::Relaxed);
         let trust = u64::try_from(TOKEN_TRUST.as_millis()).unwrap_or(u64::MAX);
-        good_at > 0 && self.elapsed_ms() < good_at.saturating_add(trust)
+        good_at > 0
+            && self.elapsed_ms() < good_at.saturating_add(trust)
+            && self.refused_in_a_row.load(Ordering::Relaxed) <= TRUSTED_REFUSALS
     }
 
     fn elapsed_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// A 401 may mean this customer or this token. Where no call has succeeded lately, something that every
+    /// A 401 may mean this customer or this token. Where no call has succeeded lately, or several in a row were
+    /// refused, something that every
     /// good token may ask is asked: refused too means that the run has to end, and no line is to blame.
     async fn confirm_token(&self, trouble: &Trouble) -> Result<(), Halt> {
+        self.refused_in_a_row.fetch_add(1, Ordering::Relaxed);
         if self.token_was_good_lately() {
             return Ok(());
         }
