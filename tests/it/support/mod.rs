@@ -1,4 +1,4 @@
-use idshift::sandbox::{Options, PlumeCustomer, PlumeLocation, Sandbox, World};
+use idshift::sandbox::{Class, Options, PlumeCustomer, PlumeLocation, Sandbox, Seen, World};
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -130,29 +130,90 @@ impl Place {
             .count()
     }
 
-    /// No write took effect twice, and no write was repeated without a read of that customer in between.
+    /// No write took effect twice, and none was sent again without a read of that customer in between.
+    ///
+    /// Not for files that are applied twice on purpose, as by an undo of an undo.
     pub(crate) fn judge_writes(&self) {
-        let mut last: HashMap<(String, String), bool> = HashMap::new();
-        for seen in self.sandbox.log() {
-            if seen.method == "PATCH" {
-                let key = (seen.path.clone(), seen.body.clone());
-                let refused = matches!(seen.status, 401 | 403 | 425 | 429);
-                if let Some(applied) = last.get(&key) {
-                    assert!(
-                        !applied,
-                        "a write that took effect was sent again: {} {}",
-                        seen.path, seen.body
-                    );
-                }
-                if !refused {
-                    last.insert(key, seen.applied);
-                }
-            } else {
-                // Any later read may be the one that decided.
-                last.retain(|_, applied| *applied);
+        judge(&self.sandbox.log());
+    }
+}
+
+/// A write that was sent once already, and what is known of it.
+#[derive(Clone, Copy)]
+struct Sent {
+    applied: bool,
+    read_since: bool,
+}
+
+fn judge(log: &[Seen]) {
+    let mut sent: HashMap<(&str, &str), Sent> = HashMap::new();
+    for seen in log {
+        if seen.method == "PATCH" {
+            // Refused before anything was processed: may be sent again as it is.
+            let refused = matches!(seen.status, 401 | 403 | 425 | 429) && !seen.applied;
+            let key = (seen.path.as_str(), seen.body.as_str());
+            if let Some(before) = sent.get(&key) {
+                assert!(!before.applied, "took effect, and sent again: {seen:?}");
+                assert!(before.read_since, "sent again without a read: {seen:?}");
+            }
+            if !refused {
+                let applied = seen.applied;
+                sent.insert(
+                    key,
+                    Sent {
+                        applied,
+                        read_since: false,
+                    },
+                );
+            }
+        } else {
+            for ((path, _), sent) in &mut sent {
+                let customer = path.split("/locations/").next().unwrap();
+                let own = seen.path.strip_prefix(customer);
+                // A look-up names account IDs, not customers: it counts for all of them.
+                sent.read_since |= own.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                    || matches!(seen.class, Class::Search | Class::Bulk);
             }
         }
     }
+}
+
+#[test]
+fn the_judge_condemns_what_it_should() {
+    let seen = |method: &str, path: &str, status: u16, applied: bool| Seen {
+        at: Duration::ZERO,
+        class: if method == "PATCH" {
+            Class::CustomerPatch
+        } else {
+            Class::Read
+        },
+        method: method.to_owned(),
+        path: path.to_owned(),
+        body: String::new(),
+        status,
+        applied,
+        request_id: None,
+        correlation_id: None,
+    };
+    let condemned = |log: Vec<Seen>| std::panic::catch_unwind(|| judge(&log)).is_err();
+    let write = |status, applied| seen("PATCH", "/c/1", status, applied);
+    let (right, other) = (
+        || seen("GET", "/c/1", 200, false),
+        || seen("GET", "/c/11", 200, false),
+    );
+    assert!(condemned(vec![write(500, false), write(200, true)]));
+    assert!(condemned(vec![
+        write(500, false),
+        other(),
+        write(200, true)
+    ]));
+    assert!(condemned(vec![write(0, true), right(), write(200, true)]));
+    assert!(!condemned(vec![
+        write(500, false),
+        right(),
+        write(200, true)
+    ]));
+    assert!(!condemned(vec![write(429, false), write(200, true)]));
 }
 
 /// Waits for a command, but not for ever.
