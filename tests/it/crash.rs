@@ -75,6 +75,152 @@ fn a_kill_at_any_durable_step_loses_nothing_and_repeats_nothing() {
     panic!("a run never ended by itself");
 }
 
+/// Kills at one durable step after another, until the command ends by itself; says how often it was killed.
+fn kill_at_every_step(
+    stride: usize,
+    place: impl Fn() -> Place,
+    arguments: &[&str],
+    judge: impl Fn(&Place, &str),
+) -> usize {
+    for (crashes, step) in (1..2000).step_by(stride).enumerate() {
+        let place = place();
+        let mut command = place.command(arguments);
+        command.env("IDSHIFT_CRASH_AT", step.to_string());
+        let done = finish(command.spawn().unwrap());
+        if done.code == 0 {
+            return crashes;
+        }
+        assert_eq!(done.code, -1, "step {step}: {}{}", done.out, done.err);
+        judge(&place, &format!("step {step}"));
+    }
+    panic!("the command never ended by itself");
+}
+
+/// Every third write is in doubt, in every way in which it can be.
+const DOUBT: [&str; 4] = [
+    "patch:reset-after:every=3",
+    "patch:500:every=4",
+    "patch:truncated:every=5",
+    "patch:close:every=7",
+];
+
+#[test]
+fn a_kill_while_writes_are_in_doubt_loses_nothing_and_repeats_nothing() {
+    let begun = || {
+        let place = Place::plume();
+        world(&place, 10);
+        place.file("moves.csv", FILE);
+        let faults = DOUBT.iter().map(|text| text.parse().unwrap());
+        place.sandbox.set_faults(faults.collect());
+        place
+    };
+    let arguments = ["apply", "moves.csv", "--yes", "--concurrency", "3"];
+    let kills = kill_at_every_step(3, begun, &arguments, |place, step| {
+        let resumed = place.run(&["resume"]);
+        assert_eq!(resumed.code, 0, "{step}: {}{}", resumed.out, resumed.err);
+        all_as_wished(place);
+    });
+    assert!(kills > 5, "{kills}");
+}
+
+#[test]
+fn a_kill_of_the_resume_of_a_kill_loses_nothing_and_repeats_nothing() {
+    let begun = || {
+        let place = Place::plume();
+        world(&place, 10);
+        place.file("moves.csv", FILE);
+        let mut command = place.command(&["apply", "moves.csv", "--yes", "--concurrency", "2"]);
+        command.env("IDSHIFT_CRASH_AT", "25");
+        assert_eq!(finish(command.spawn().unwrap()).code, -1);
+        place
+    };
+    let kills = kill_at_every_step(3, begun, &["resume"], |place, step| {
+        let resumed = place.run(&["resume"]);
+        assert_eq!(resumed.code, 0, "{step}: {}{}", resumed.out, resumed.err);
+        all_as_wished(place);
+    });
+    assert!(kills > 3, "{kills}");
+}
+
+#[test]
+fn a_kill_of_an_undo_is_resumed_until_everything_is_as_it_was() {
+    let begun = || {
+        let place = Place::plume();
+        world(&place, 10);
+        place.file("moves.csv", FILE);
+        place.run(&["apply", "moves.csv", "--yes"]).expect(0);
+        place.sandbox.clear_log();
+        place
+    };
+    let kills = kill_at_every_step(4, begun, &["undo", "--yes"], |place, step| {
+        // Killed before the undo was on the disk, there is nothing to resume.
+        let resumed = place.run(&["resume"]);
+        if place.patches() == 0 {
+            assert_eq!(resumed.code, 2, "{step}: {}{}", resumed.out, resumed.err);
+            return;
+        }
+        assert_eq!(resumed.code, 0, "{step}: {}{}", resumed.out, resumed.err);
+        place.judge_writes();
+        for n in 0..10 {
+            assert_eq!(
+                place.account_of(&format!("C-{n}")),
+                format!("A-{n:06}"),
+                "{step}"
+            );
+            let id = format!("C-{n}");
+            let service =
+                place.with_world(|world| world.plume[&*id].locations[0].service_id.clone());
+            assert_eq!(service.as_deref(), Some("old"), "{step}: {id}");
+        }
+    });
+    assert!(kills > 5, "{kills}");
+}
+
+#[test]
+fn a_kill_while_a_swap_is_rolled_back_leaves_nobody_under_a_temporary_id() {
+    let begun = || {
+        let place = Place::plume();
+        world(&place, 2);
+        place.file(
+            "swap.csv",
+            "accountId,newAccountId\nA-000000,A-000001\nA-000001,A-000000\n",
+        );
+        let faults = [
+            "customer-patch:422:nth=2",
+            "customer-patch:reset-after:nth=3",
+        ];
+        let faults = faults.iter().map(|text| text.parse().unwrap());
+        place.sandbox.set_faults(faults.collect());
+        place
+    };
+    for step in 1..200 {
+        let place = begun();
+        let mut command = place.command(&["apply", "swap.csv", "--yes"]);
+        command.env("IDSHIFT_CRASH_AT", step.to_string());
+        let done = finish(command.spawn().unwrap());
+        let resumed = (done.code != 1).then(|| place.run(&["resume"]));
+        let accounts = [place.account_of("C-0"), place.account_of("C-1")];
+        let (code, verdicts) = (resumed.map_or(1, |done| done.code), place.verdicts());
+        match code {
+            // Killed before the refusal, or in the middle of it: it goes up or back, but whole.
+            0 => assert_eq!(accounts, ["A-000001", "A-000000"], "step {step}"),
+            1 => assert_eq!(
+                accounts,
+                ["A-000000", "A-000001"],
+                "step {step}: {verdicts:?}"
+            ),
+            _ => panic!("step {step}: {code} {verdicts:?}"),
+        }
+        place.judge_writes();
+        if done.code == 1 {
+            assert!(step > 5, "{step}");
+            return;
+        }
+        assert_eq!(done.code, -1, "{}{}", done.out, done.err);
+    }
+    panic!("the command never ended by itself");
+}
+
 #[test]
 fn six_kills_at_random_moments_of_three_thousand_lines() {
     let place = Place::new(Options {
