@@ -130,11 +130,11 @@ fn a_kill_of_the_resume_of_a_kill_loses_nothing_and_repeats_nothing() {
         world(&place, 10);
         place.file("moves.csv", FILE);
         let mut command = place.command(&["apply", "moves.csv", "--yes", "--concurrency", "2"]);
-        command.env("IDSHIFT_CRASH_AT", "25");
+        command.env("IDSHIFT_CRASH_AT", "12");
         assert_eq!(finish(command.spawn().unwrap()).code, -1);
         place
     };
-    let kills = kill_at_every_step(3, begun, &["resume"], |place, step| {
+    let kills = kill_at_every_step(2, begun, &["resume"], |place, step| {
         let resumed = place.run(&["resume"]);
         assert_eq!(resumed.code, 0, "{step}: {}{}", resumed.out, resumed.err);
         all_as_wished(place);
@@ -152,7 +152,7 @@ fn a_kill_of_an_undo_is_resumed_until_everything_is_as_it_was() {
         place.sandbox.clear_log();
         place
     };
-    let kills = kill_at_every_step(4, begun, &["undo", "--yes"], |place, step| {
+    let kills = kill_at_every_step(2, begun, &["undo", "--yes"], |place, step| {
         // Killed before the undo was on the disk, there is nothing to resume.
         let resumed = place.run(&["resume"]);
         if place.patches() == 0 {

@@ -156,6 +156,10 @@ fn judge(log: &[Seen]) {
                 assert!(!before.applied, "took effect, and sent again: {seen:?}");
                 assert!(before.read_since, "sent again without a read: {seen:?}");
             }
+            if seen.applied {
+                // What was true of this customer before is not any more: it may be wished again.
+                sent.retain(|(path, _), _| *path != seen.path);
+            }
             if !refused {
                 let applied = seen.applied;
                 sent.insert(
@@ -214,6 +218,12 @@ fn the_judge_condemns_what_it_should() {
         write(200, true)
     ]));
     assert!(!condemned(vec![write(429, false), write(200, true)]));
+    let back = Seen {
+        body: "back".to_owned(),
+        ..write(200, true)
+    };
+    assert!(!condemned(vec![write(200, true), back, write(200, true)]));
+    assert!(condemned(vec![write(200, true), right(), write(200, true)]));
 }
 
 /// Waits for a command, but not for ever.
