@@ -116,6 +116,11 @@ fn check_names_every_damaged_line() {
         .map(|problem| problem["line"].as_u64().unwrap())
         .collect();
     assert_eq!(lines, (2..=17).collect(), "{document:#}");
+    let codes: std::collections::BTreeSet<&str> = problems
+        .iter()
+        .map(|problem| problem["code"].as_str().unwrap())
+        .collect();
+    assert!(codes.len() >= 10, "{codes:?}");
     for problem in problems {
         for field in ["column", "value", "code", "message", "help"] {
             assert!(problem[field].is_string(), "{problem}");
@@ -153,6 +158,19 @@ fn the_token_is_nowhere_and_files_are_private() {
         seen += 1;
     }
     assert!(seen >= 6);
+    let mut folders = vec![place.path().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let text = std::fs::read(&path).unwrap();
+                let text = String::from_utf8_lossy(&text);
+                assert!(!text.contains("canary-token"), "{}", path.display());
+            }
+        }
+    }
     assert_eq!(
         place.newest().metadata().unwrap().permissions().mode() & 0o777,
         0o700
@@ -197,4 +215,49 @@ fn help_completions_manual_and_configuration_print() {
     place.file("idshift.toml", "[profiles.x]\nbase_ulr = \"https://x\"\n");
     let typo = place.run(&["config"]).expect(2);
     assert!(typo.err.contains("base_url"), "{}", typo.err);
+}
+
+#[test]
+fn standard_output_is_one_document_wherever_json_is_asked_for() {
+    let place = Place::plume();
+    place.with_world(|mut world| (0..5).for_each(|n| world.add_plume(customer(n))));
+    let file = place.file(
+        "m.csv",
+        "accountId,newAccountId\nA-000000,B-000000\nA-9,B-9\n",
+    );
+    for (arguments, code) in [
+        (vec!["check", &file], 0),
+        (vec!["plan", &file], 1),
+        (vec!["apply", &file, "--yes"], 1),
+        (vec!["verify"], 0),
+        (vec!["undo", "--yes"], 0),
+        (vec!["doctor"], 0),
+        (vec!["report"], 0),
+        (vec!["config"], 0),
+        (vec!["reconcile", &file, "--yes"], 1),
+    ] {
+        let arguments = [arguments, vec!["--format", "json"]].concat();
+        let done = place.run(&arguments);
+        assert_eq!(done.code, code, "{arguments:?}: {}{}", done.out, done.err);
+        assert!(done.json().is_object(), "{arguments:?}: {}", done.out);
+    }
+    for line in place.run(&["runs", "--json"]).expect(0).out.lines() {
+        let parsed: Result<serde_json::Value, _> = serde_json::from_str(line);
+        assert!(parsed.is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_said_before_anything_is_called() {
+    let place = Place::plume();
+    place.with_world(|mut world| world.add_plume(customer(0)));
+    let file = place.file("m.csv", "accountId,newAccountId\nA-000000,B-000000\n");
+    place.file("a-file", "");
+    for runs in ["a-file", "a-file/below", "/proc/nowhere"] {
+        let done = place
+            .run(&["apply", &file, "--yes", "--runs-dir", runs])
+            .expect(2);
+        assert!(done.err.contains(runs), "names it: {}", done.err);
+    }
+    assert_eq!(place.patches(), 0);
 }

@@ -11,6 +11,8 @@ mod cli;
 mod crash;
 /// Every fault at every call.
 mod faults;
+/// The rate, the quota and `Retry-After`, by the stand-in's clock.
+mod pace;
 /// Plans, order, guards, undo, verify, reconcile.
 mod plans;
 /// A migration from file to report.

@@ -143,6 +143,99 @@ fn a_swap_whose_second_half_is_refused_leaves_both_as_they_were() {
 }
 
 #[test]
+fn a_swap_of_which_one_customer_refuses_everything_leaves_both_as_they_were() {
+    for id in ["C-0", "C-1"] {
+        let place = Place::plume();
+        world(&place, 2);
+        let fault = format!("customer-patch:422:about={id}");
+        place.sandbox.set_faults(vec![fault.parse().unwrap()]);
+        let file = place.file(
+            "swap.csv",
+            "accountId,newAccountId\nA-000000,A-000001\nA-000001,A-000000\n",
+        );
+        place.run(&["apply", &file, "--yes"]).expect(1);
+        assert_eq!(place.account_of("C-0"), "A-000000", "{id}");
+        assert_eq!(place.account_of("C-1"), "A-000001", "{id}");
+        let refused = usize::from(id == "C-1");
+        let verdicts = place.verdicts();
+        assert_eq!(verdicts[refused], "failed/rejected", "{id}");
+        assert_eq!(verdicts[1 - refused], "failed/blocked", "{id}");
+        place.judge_writes();
+        // What was refused is granted later: the failures as they are.
+        place.sandbox.set_faults(Vec::new());
+        let failures = format!("{}/failures.csv", place.newest().display());
+        place.run(&["apply", &failures, "--yes"]).expect(0);
+        assert_eq!(place.account_of("C-0"), "A-000001");
+        assert_eq!(place.account_of("C-1"), "A-000000");
+    }
+}
+
+#[test]
+fn a_ring_of_which_any_move_is_refused_leaves_all_as_they_were() {
+    let mut file = String::from("accountId,newAccountId\n");
+    (0..5).for_each(|n| writeln!(file, "A-{n:06},A-{:06}", (n + 1) % 5).unwrap());
+    for refused in 1..=6 {
+        let place = Place::plume();
+        world(&place, 5);
+        let before = accounts(&place);
+        let faults = [
+            format!("customer-patch:422:nth={refused}"),
+            // The way back is not smooth either.
+            format!("customer-patch:500:nth={}", refused + 1),
+            format!("customer-patch:reset-after:nth={}", refused + 1),
+        ];
+        let faults = faults.iter().map(|text| text.parse().unwrap());
+        place.sandbox.set_faults(faults.collect());
+        let name = place.file("ring.csv", &file);
+        place.run(&["apply", &name, "--yes"]).expect(1);
+        assert_eq!(accounts(&place), before, "refused: {refused}");
+        let mut verdicts = place.verdicts();
+        verdicts.sort();
+        let expected = [
+            "failed/blocked",
+            "failed/blocked",
+            "failed/blocked",
+            "failed/blocked",
+            "failed/rejected",
+        ];
+        assert_eq!(verdicts, expected, "refused: {refused}");
+        place.judge_writes();
+    }
+}
+
+#[test]
+fn verify_names_what_somebody_changed_since() {
+    let place = Place::plume();
+    world(&place, 3);
+    let file = place.file(
+        "m.csv",
+        "accountId,newAccountId\nA-000000,B-000000\nA-000001,B-000001\n",
+    );
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    place.run(&["verify"]).expect(0);
+    place.with_world(|mut world| world.rename_plume("C-1", "ELSEWHERE"));
+    let patches = place.patches();
+    let done = place.run(&["verify"]).expect(3);
+    assert!(done.out.contains("ELSEWHERE"), "{}", done.out);
+    place.run(&["verify", "--json"]).expect(3).json();
+    assert_eq!(place.patches(), patches);
+}
+
+#[test]
+fn a_plan_is_carried_out_though_its_file_is_gone() {
+    let place = Place::plume();
+    world(&place, 2);
+    let file = place.file("m.csv", "accountId,newAccountId\nA-000000,B-000000\n");
+    place.run(&["plan", &file]).expect(0);
+    std::fs::remove_file(place.path().join(&file)).unwrap();
+    let run = place.newest_id();
+    place.run(&["apply", "--run", &run, "--yes"]).expect(0);
+    assert_eq!(place.account_of("C-0"), "B-000000");
+    place.run(&["undo", "--yes"]).expect(0);
+    assert_eq!(place.account_of("C-0"), "A-000000");
+}
+
+#[test]
 fn a_chain_whose_end_is_taken_is_a_conflict_and_the_rest_is_blocked() {
     let place = Place::plume();
     world(&place, 4);

@@ -34,6 +34,10 @@ fn a_thousand_lines_are_all_right_and_a_second_apply_sends_no_write() {
         summary["calls"]["per_write"].as_f64().unwrap() <= 1.03,
         "{summary}"
     );
+    let patches = place.patches();
+    assert_eq!(patches, 1333, "one write for each wish");
+    let calls = place.sandbox.log().len();
+    assert!(calls * 100 <= patches * 103, "{calls} calls for {patches}");
     place.with_world(|world| {
         for n in 0..1000 {
             let customer = &world.plume[format!("C-{n}").as_str()];
@@ -96,6 +100,15 @@ fn renames_cost_two_calls_where_customers_are_searched_one_by_one() {
         summary["calls"]["per_write"].as_f64().unwrap() <= 2.01,
         "{summary}"
     );
+    let calls = place.sandbox.log().len();
+    assert!(calls <= 2010, "the summary counts what was sent: {calls}");
+    assert_eq!(
+        calls as u64,
+        ["find", "read", "write"]
+            .iter()
+            .map(|kind| summary["calls"][kind].as_u64().unwrap())
+            .sum::<u64>()
+    );
 }
 
 #[test]
@@ -153,6 +166,19 @@ fn an_awkward_file_gets_exactly_the_statuses_it_deserves() {
         assert_eq!(place.account_of("W"), "WANTS-IT");
         assert_eq!(place.account_of("G"), "GUARDED");
         assert_eq!(place.account_of("H"), "HIDDEN-1");
+        place.with_world(|world| {
+            let service = |id: &str, at: usize| world.plume[id].locations[at].service_id.clone();
+            assert_eq!(service("M", 0).as_deref(), Some("old"));
+            assert_eq!(service("M", 1).as_deref(), Some("SVC-2"));
+            assert_eq!(service("a/../b?c#d", 0).as_deref(), Some("SVC-3"));
+            for id in ["P1", "P2", "T", "W", "G", "H"] {
+                assert_eq!(service(id, 0).as_deref(), Some("old"), "{id}");
+            }
+            assert_eq!(world.plume.len(), 8, "nobody came to be");
+        });
+        let unauthorized = &place.rows("results.csv")[4];
+        assert_eq!(unauthorized["idshift_http_status"], "401");
+        place.judge_writes();
         // Mended outside, the failures are fed back as they are.
         place.with_world(|mut world| world.rename_plume("T", "TAKEN-2"));
         let failures = format!("{}/failures.csv", place.newest().display());

@@ -1,0 +1,93 @@
+use crate::support::{Place, customer};
+use idshift::sandbox::Options;
+use std::fmt::Write;
+use std::time::Duration;
+
+fn moves(place: &Place, customers: u32) -> String {
+    place.with_world(|mut world| (0..customers).for_each(|n| world.add_plume(customer(n))));
+    let mut text = String::from("accountId,newAccountId\n");
+    (0..customers).for_each(|n| writeln!(text, "A-{n:06},B-{n:06}").unwrap());
+    place.file("moves.csv", &text)
+}
+
+/// The most calls that arrived within any stretch of this length.
+fn most_within(place: &Place, window: Duration) -> usize {
+    let mut at: Vec<Duration> = place.sandbox.log().iter().map(|seen| seen.at).collect();
+    at.sort();
+    let within = |from: &Duration| {
+        at.iter()
+            .filter(|t| *t >= from && **t < *from + window)
+            .count()
+    };
+    at.iter().map(within).max().unwrap_or(0)
+}
+
+#[test]
+fn the_rate_is_never_exceeded_and_nearly_reached() {
+    let place = Place::plume();
+    let file = moves(&place, 300);
+    place
+        .run(&[
+            "apply",
+            &file,
+            "--yes",
+            "--rate",
+            "100/s",
+            "--quota",
+            "unlimited",
+        ])
+        .expect(0);
+    // One more for the clocks of two processes.
+    assert!(most_within(&place, Duration::from_secs(1)) <= 102);
+    let log = place.sandbox.log();
+    let took = log.last().unwrap().at - log.first().unwrap().at;
+    assert!(
+        took < Duration::from_millis(3300),
+        "{} calls in {took:?}",
+        log.len()
+    );
+}
+
+#[test]
+fn the_quota_holds_in_every_window_and_across_runs() {
+    let place = Place::plume();
+    let file = moves(&place, 60);
+    for (arguments, code) in [
+        (vec!["plan", &file, "--lookup", "each"], 0),
+        (vec!["apply", &file, "--yes", "--lookup", "each"], 0),
+        (vec!["verify"], 0),
+    ] {
+        let arguments = [arguments, vec!["--quota", "70/2s"]].concat();
+        place.run(&arguments).expect(code);
+    }
+    let most = most_within(&place, Duration::from_millis(1990));
+    assert!(most <= 70, "{most}");
+}
+
+#[test]
+fn a_retry_after_holds_every_worker() {
+    for fault in ["customer-patch:429=2:nth=20", "customer-patch:503=2:nth=20"] {
+        let place = Place::new(Options {
+            latency: Duration::from_millis(5),
+            ..Options::default()
+        });
+        let file = moves(&place, 60);
+        place.sandbox.set_faults(vec![fault.parse().unwrap()]);
+        place
+            .run(&["apply", &file, "--yes", "--concurrency", "8"])
+            .expect(0);
+        let log = place.sandbox.log();
+        let struck = log
+            .iter()
+            .find(|seen| matches!(seen.status, 429 | 503))
+            .unwrap()
+            .at;
+        // Those that were under way when the answer came back are not called back.
+        let early = log
+            .iter()
+            .filter(|seen| seen.at > struck + Duration::from_millis(60))
+            .find(|seen| seen.at < struck + Duration::from_millis(1950));
+        assert!(early.is_none(), "{fault} at {struck:?}: {early:?}");
+        place.judge_writes();
+    }
+}
