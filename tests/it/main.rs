@@ -17,5 +17,7 @@ mod pace;
 mod plans;
 /// A migration from file to report.
 mod plume;
+/// Random wishes, faults and kills, against a model of the end.
+mod storm;
 /// Adobe VIP Marketplace and `CloudCockpit`.
 mod systems;
