@@ -323,3 +323,91 @@ fn a_second_run_on_the_same_target_is_refused() {
     finish(child);
     place.run(&["resume"]).expect(0);
 }
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "two signals at once may arrive as one, and nothing shows that the first was heard"
+)]
+fn a_second_signal_ends_at_once_and_resume_finishes() {
+    let place = Place::new(Options {
+        latency: Duration::from_millis(1500),
+        ..Options::default()
+    });
+    world(&place, 60);
+    let mut text = String::from("accountId,newAccountId\n");
+    (0..60).for_each(|n| writeln!(text, "A-{n:06},B-{n:06}").unwrap());
+    let file = place.file("moves.csv", &text);
+    let child = place
+        .command(&["apply", &file, "--yes", "--timeout", "9s"])
+        .spawn()
+        .unwrap();
+    while place.patches() < 1 {
+        std::thread::yield_now();
+    }
+    let id = child.id().to_string();
+    let interrupt = || {
+        let status = std::process::Command::new("kill")
+            .args(["-INT", &id])
+            .status();
+        assert!(status.unwrap().success());
+    };
+    // Writes are under way for another second and a half.
+    interrupt();
+    std::thread::sleep(Duration::from_millis(200));
+    interrupt();
+    let begun = std::time::Instant::now();
+    let done = finish(child);
+    assert_eq!(done.code, 130, "{}{}", done.out, done.err);
+    assert!(begun.elapsed() < Duration::from_secs(1), "at once");
+    place
+        .run(&["resume", "--timeout", "9s", "--concurrency", "60"])
+        .expect(0);
+    place.judge_writes();
+    for n in 0..60 {
+        assert_eq!(place.account_of(&format!("C-{n}")), format!("B-{n:06}"));
+    }
+}
+
+#[test]
+fn a_token_that_dies_in_the_middle_stops_the_run_and_resume_finishes() {
+    let place = Place::new(Options {
+        latency: Duration::from_millis(5),
+        ..Options::default()
+    });
+    world(&place, 400);
+    let mut text = String::from("accountId,newAccountId\n");
+    (0..400).for_each(|n| writeln!(text, "A-{n:06},B-{n:06}").unwrap());
+    let file = place.file("moves.csv", &text);
+    let child = place
+        .command(&["apply", &file, "--yes", "--rate", "200/s"])
+        .spawn()
+        .unwrap();
+    while place.patches() < 50 {
+        std::thread::yield_now();
+    }
+    place
+        .sandbox
+        .set_faults(vec!["any:401:always".parse().unwrap()]);
+    let dead = place.patches();
+    let done = finish(child);
+    let tried = place.patches() - dead;
+    assert_eq!(done.code, 4, "{}{}", done.out, done.err);
+    assert!(done.out.contains("refuses the credentials"), "{}", done.out);
+    let blamed = place
+        .verdicts()
+        .iter()
+        .filter(|verdict| *verdict == "failed/unauthorized")
+        .count();
+    assert!(blamed < 10 && tried < 100, "{blamed} {tried}");
+    place.sandbox.set_faults(Vec::new());
+    place.run(&["resume"]).expect(i32::from(blamed > 0));
+    // Lines that were blamed are failures, and are fed back; the others are done.
+    if blamed > 0 {
+        let failures = format!("{}/failures.csv", place.newest().display());
+        place.run(&["apply", &failures, "--yes"]).expect(0);
+    }
+    for n in 0..400 {
+        assert_eq!(place.account_of(&format!("C-{n}")), format!("B-{n:06}"));
+    }
+}
