@@ -4,7 +4,7 @@ use super::Exit;
 use super::draft::{self, Draft};
 use super::failure::Failure;
 use super::options::CheckOptions;
-use super::prepare::{kept, resolve, values};
+use super::prepare::{Secrets, kept, resolve, values};
 use super::session::Limits;
 use crate::domain::Problem;
 use crate::ui;
@@ -24,7 +24,7 @@ fn local_copy(file: &std::path::Path) -> Result<Option<tempfile::TempDir>, Failu
 
 pub(super) fn run(options: &CheckOptions) -> Result<Exit, Failure> {
     let mut values = values(&options.target, &BTreeMap::new())?;
-    let resolved = resolve(&mut values, &options.speech)?;
+    let resolved = resolve(&mut values, Secrets::Unneeded, &options.speech)?;
     let kept = kept(&options.reading, &values, Limits::default())?;
     let rules = kept.rules(&resolved)?;
     let copy = local_copy(&options.file)?;

@@ -19,10 +19,10 @@ pub(super) fn progress_mode(speech: &Speech) -> ui::Mode {
         return ui::Mode::None;
     }
     match speech.progress {
-        ProgressMode::Auto => ui::Mode::Auto,
-        ProgressMode::Bar => ui::Mode::Bar,
-        ProgressMode::Plain => ui::Mode::Plain,
-        ProgressMode::None => ui::Mode::None,
+        None | Some(ProgressMode::Auto) => ui::Mode::Auto,
+        Some(ProgressMode::Bar) => ui::Mode::Bar,
+        Some(ProgressMode::Plain) => ui::Mode::Plain,
+        Some(ProgressMode::None) => ui::Mode::None,
     }
 }
 

@@ -21,7 +21,7 @@ struct Finding {
 
 pub(super) fn run(options: &DoctorOptions) -> Result<Exit, Failure> {
     let mut values = values(&options.target, &BTreeMap::new())?;
-    let mut resolved = resolve(&mut values, &options.speech)?;
+    let mut resolved = resolve(&mut values, options.inside.secrets(), &options.speech)?;
     // Nobody wants to wait a quarter of an hour for a diagnosis.
     resolved.give_up_after = resolved
         .give_up_after

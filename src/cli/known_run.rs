@@ -3,7 +3,7 @@
 use super::draft::{self, Draft};
 use super::failure::Failure;
 use super::options::{Inside, Speech, Target};
-use super::prepare::{Kept, resolve, values};
+use super::prepare::{Kept, resolve, runs_dir, values};
 use super::stand_in::{self, StandIn};
 use crate::config::Resolved;
 use crate::ledger::{Ledger, LedgerError, RunDir};
@@ -27,9 +27,7 @@ pub(super) fn open(
     inside: &Inside,
     speech: &Speech,
 ) -> Result<KnownRun, Failure> {
-    // The folder of the runs does not depend on the run.
-    let mut first = values(target, &std::collections::BTreeMap::new())?;
-    let runs_dir = Resolved::of(&mut first)?.runs_dir;
+    let runs_dir = runs_dir(&target.place)?;
     let dir = RunDir::find(&runs_dir, run, wanted, |dir| {
         Ledger::glance(dir).is_ok_and(|ledger| fits(&ledger))
     })?;
@@ -40,7 +38,7 @@ pub(super) fn open(
     run_values.insert("base_url".to_owned(), ledger.header().base_url.clone());
     run_values.remove("runs_dir");
     let mut values = values(target, &run_values)?;
-    let mut resolved = resolve(&mut values, speech)?;
+    let mut resolved = resolve(&mut values, inside.secrets(), speech)?;
     resolved.runs_dir = runs_dir;
     same_input(&dir, &ledger)?;
     let rules = kept.rules(&resolved)?;

@@ -4,6 +4,7 @@ mod apply;
 mod check;
 mod clock;
 mod closing;
+mod completions;
 mod confirm;
 mod doctor;
 mod draft;
@@ -11,6 +12,7 @@ mod exit;
 mod failure;
 mod feed;
 mod known_run;
+mod man;
 mod options;
 mod plan;
 mod prepare;
@@ -28,15 +30,15 @@ mod verify;
 
 pub use exit::Exit;
 
+use crate::config::Values;
 use crate::ui;
-use clap::{CommandFactory, Parser};
 use failure::Failure;
-use options::{Colour, Command, Options, Speech};
+use options::{Colour, Command, Guards, Options, Place, Speech};
 use serde_json::json;
 
 /// Reads the command line, does what it says, and tells how it ended.
 pub fn main() -> Exit {
-    let options = match Options::try_parse() {
+    let mut options = match Options::read() {
         Ok(options) => options,
         Err(error) => {
             // Help and version are asked for; everything else is a mistake. Printing can only fail where
@@ -49,21 +51,37 @@ pub fn main() -> Exit {
             };
         }
     };
-    let json = speech(&options.command).is_some_and(Speech::is_json);
-    if let Some(speech) = speech(&options.command) {
-        ui::set_colour(match speech.color {
-            Colour::Auto => None,
-            Colour::Always => Some(true),
-            Colour::Never => Some(false),
-        });
-    }
-    match run(&options.command) {
+    let mut json = false;
+    let heard = match speaking(&mut options.command) {
+        None => Ok(()),
+        Some(speaking) => {
+            let heard = listen(speaking.speech, speaking.guards, speaking.place);
+            json = speaking.speech.is_json();
+            ui::set_colour(match speaking.speech.color {
+                None | Some(Colour::Auto) => None,
+                Some(Colour::Always) => Some(true),
+                Some(Colour::Never) => Some(false),
+            });
+            heard
+        }
+    };
+    match heard.and_then(|()| run(&options.command)) {
         Ok(exit) => exit,
         Err(failure) => {
             say(&failure, json);
             failure.exit
         }
     }
+}
+
+/// What was not typed about speaking may stand in the environment or in the file.
+fn listen(speech: &mut Speech, guards: Option<&mut Guards>, place: &Place) -> Result<(), Failure> {
+    let values = Values::of_speech(place.config.as_deref(), place.profile.as_deref());
+    speech.complete(&values)?;
+    if let Some(guards) = guards {
+        guards.yes |= values.truth("yes")?;
+    }
+    Ok(())
 }
 
 fn run(command: &Command) -> Result<Exit, Failure> {
@@ -81,38 +99,40 @@ fn run(command: &Command) -> Result<Exit, Failure> {
         Command::Doctor(options) => doctor::run(options),
         Command::Init => settings::init(),
         Command::Config(options) => settings::show(options),
-        Command::Completions { shell } => {
-            let mut text = Vec::new();
-            clap_complete::generate(*shell, &mut Options::command(), "idshift", &mut text);
-            ui::out_bytes(&text);
-            Ok(Exit::Success)
-        }
-        Command::Man => {
-            let mut text = Vec::new();
-            clap_mangen::Man::new(Options::command())
-                .render(&mut text)
-                .map_err(|why| Failure::usage(why.to_string()))?;
-            ui::out_bytes(&text);
-            Ok(Exit::Success)
-        }
+        Command::Completions { shell } => Ok(completions::run(*shell)),
+        Command::Man(options) => man::run(options),
     }
 }
 
-fn speech(command: &Command) -> Option<&Speech> {
-    match command {
-        Command::Check(options) => Some(&options.speech),
-        Command::Plan(options) => Some(&options.speech),
-        Command::Apply(options) => Some(&options.speech),
-        Command::Resume(options) => Some(&options.speech),
-        Command::Verify(options) => Some(&options.speech),
-        Command::Undo(options) => Some(&options.speech),
-        Command::Reconcile(options) => Some(&options.speech),
-        Command::Report(options) => Some(&options.speech),
-        Command::Runs(options) => Some(&options.speech),
-        Command::Doctor(options) => Some(&options.speech),
-        Command::Config(options) => Some(&options.speech),
-        Command::Sandbox(_) | Command::Init | Command::Completions { .. } | Command::Man => None,
-    }
+/// The parts of a command's options that say how it speaks.
+struct Speaking<'a> {
+    speech: &'a mut Speech,
+    guards: Option<&'a mut Guards>,
+    place: &'a Place,
+}
+
+fn speaking(command: &mut Command) -> Option<Speaking<'_>> {
+    let (speech, guards, place) = match command {
+        Command::Check(o) => (&mut o.speech, None, &o.target.place),
+        Command::Plan(o) => (&mut o.speech, None, &o.target.place),
+        Command::Apply(o) => (&mut o.speech, Some(&mut o.guards), &o.target.place),
+        Command::Resume(o) => (&mut o.speech, Some(&mut o.guards), &o.target.place),
+        Command::Verify(o) => (&mut o.speech, None, &o.target.place),
+        Command::Undo(o) => (&mut o.speech, Some(&mut o.guards), &o.target.place),
+        Command::Reconcile(o) => (&mut o.speech, Some(&mut o.guards), &o.target.place),
+        Command::Report(o) => (&mut o.speech, None, &o.place),
+        Command::Runs(o) => (&mut o.speech, None, &o.place),
+        Command::Doctor(o) => (&mut o.speech, None, &o.target.place),
+        Command::Config(o) => (&mut o.speech, None, &o.target.place),
+        Command::Sandbox(_) | Command::Init | Command::Completions { .. } | Command::Man(_) => {
+            return None;
+        }
+    };
+    Some(Speaking {
+        speech,
+        guards,
+        place,
+    })
 }
 
 fn say(failure: &Failure, json: bool) {

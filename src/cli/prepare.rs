@@ -2,17 +2,17 @@
 
 use super::draft::{self, Draft};
 use super::failure::Failure;
-use super::options::{Guards, Inside, Reading, Speech, Target};
+use super::options::{Guards, Inside, Place, Reading, Speech, Target};
 use super::session::{Limits, base_url, target};
 use super::{Exit, clock, stand_in};
-use crate::config::{File, Resolved, Values};
+use crate::config::{DEFAULT_RUNS_DIR, File, Resolved, Values};
 use crate::domain::Reseller;
 use crate::input::{self, Column, Rules};
 use crate::ledger::{Header, Ledger, RunDir, RunId, TargetLock};
 use crate::ui;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Everything that `resume`, `verify` and `undo` must know of how a run was begun.
@@ -104,17 +104,54 @@ fn delimiter(text: &str) -> Result<u8, Failure> {
 
 /// The values that hold: of the command line, the environment, the run, the file.
 pub(super) fn values(target: &Target, run: &BTreeMap<String, String>) -> Result<Values, Failure> {
-    let file = File::find(target.config.as_deref())?;
-    Ok(Values::gather(
-        &target.given(),
-        run,
-        file,
-        target.profile.as_deref(),
-    )?)
+    gather(&target.place, &target.given(), run)
 }
 
-pub(super) fn resolve(values: &mut Values, speech: &Speech) -> Result<Resolved, Failure> {
-    let resolved = Resolved::of(values)?;
+fn gather(
+    place: &Place,
+    given: &[(&'static str, String)],
+    run: &BTreeMap<String, String>,
+) -> Result<Values, Failure> {
+    let file = File::find(place.config.as_deref())?;
+    Ok(Values::gather(given, run, file, place.profile.as_deref())?)
+}
+
+/// Where runs are kept; that depends on no run.
+pub(super) fn runs_dir(place: &Place) -> Result<PathBuf, Failure> {
+    let values = gather(place, &place.given(), &BTreeMap::new())?;
+    Ok(values.get("runs_dir").unwrap_or(DEFAULT_RUNS_DIR).into())
+}
+
+/// Whether a command needs the credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Secrets {
+    /// It speaks to the system.
+    Needed,
+    /// It works offline, or on a stand-in that takes any.
+    Unneeded,
+}
+
+impl Inside {
+    /// A stand-in takes any token.
+    pub(super) fn secrets(&self) -> Secrets {
+        if self.sandbox {
+            Secrets::Unneeded
+        } else {
+            Secrets::Needed
+        }
+    }
+}
+
+/// What holds, checked; a person is told what they should know.
+pub(super) fn resolve(
+    values: &mut Values,
+    secrets: Secrets,
+    speech: &Speech,
+) -> Result<Resolved, Failure> {
+    let mut resolved = Resolved::of(values)?;
+    if secrets == Secrets::Needed {
+        resolved.read_secrets(values)?;
+    }
     if !speech.quiet {
         for note in &resolved.notes {
             ui::err(&format!("note: {}", ui::visible(note)));
@@ -155,7 +192,7 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
         .transpose()?
         .unwrap_or_default();
     let mut values = values(wanted.target, &BTreeMap::new())?;
-    let mut resolved = resolve(&mut values, wanted.speech)?;
+    let mut resolved = resolve(&mut values, wanted.inside.secrets(), wanted.speech)?;
     let kept = kept(wanted.reading, &values, limits.clone())?;
     let rules = kept.rules(&resolved)?;
     RunDir::prepare(&resolved.runs_dir)?;

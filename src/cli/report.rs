@@ -4,17 +4,14 @@ use super::Exit;
 use super::draft;
 use super::failure::Failure;
 use super::options::ReportOptions;
-use super::prepare::Kept;
+use super::prepare::{Kept, runs_dir};
 use crate::input::Table;
 use crate::ledger::{Ledger, RunDir};
 use crate::system::Kind;
 use crate::ui;
 
 pub(super) fn run(options: &ReportOptions) -> Result<Exit, Failure> {
-    let runs_dir = options
-        .runs_dir
-        .clone()
-        .unwrap_or_else(|| "idshift-runs".into());
+    let runs_dir = runs_dir(&options.place)?;
     let dir = RunDir::find(&runs_dir, options.run.as_deref(), "run", |_| true)?;
     let ledger = Ledger::open(&dir)?;
     let kept = Kept::of(ledger.header());

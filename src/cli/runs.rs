@@ -3,16 +3,14 @@
 use super::Exit;
 use super::failure::Failure;
 use super::options::RunsOptions;
+use super::prepare::runs_dir;
 use crate::domain::Status;
 use crate::ledger::{Ledger, LedgerError, RunDir, State};
 use crate::ui;
 use serde_json::json;
 
 pub(super) fn run(options: &RunsOptions) -> Result<Exit, Failure> {
-    let runs_dir = options
-        .runs_dir
-        .clone()
-        .unwrap_or_else(|| "idshift-runs".into());
+    let runs_dir = runs_dir(&options.place)?;
     let runs = RunDir::list(&runs_dir)?;
     let mut documents = Vec::new();
     for dir in &runs {

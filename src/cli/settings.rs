@@ -30,15 +30,14 @@ pub(super) fn init() -> Result<Exit, Failure> {
 
 pub(super) fn show(options: &ConfigOptions) -> Result<Exit, Failure> {
     let mut values = values(&options.target, &BTreeMap::new())?;
-    let resolved = Resolved::of(&mut values)?;
-    for note in &resolved.notes {
-        ui::err(&format!("note: {}", ui::visible(note)));
-    }
+    let mut resolved = Resolved::of(&mut values)?;
     let mut document = serde_json::Map::new();
     for key in KEYS {
         let origin = values.origin(key.name);
         let value = match (key.name, values.get(key.name)) {
             ("api_key", Some(_)) => "set".to_owned(),
+            // In its normal form, and known to hold no password.
+            ("base_url", Some(_)) => resolved.base_url.clone().unwrap_or_default(),
             (_, Some(value)) => value.replace('\n', " "),
             (_, None) => built_in(key.name, &resolved),
         };
@@ -55,16 +54,21 @@ pub(super) fn show(options: &ConfigOptions) -> Result<Exit, Failure> {
             ));
         }
     }
-    let token = if resolved.token.is_some() {
-        "set"
-    } else {
-        "not set"
+    let token = match values.token_source() {
+        None => "not set".to_owned(),
+        Some(source) => match resolved.read_secrets(&mut values) {
+            Ok(()) => format!("set (from {source})"),
+            Err(why) => format!("not usable: {why}"),
+        },
     };
+    for note in &resolved.notes {
+        ui::err(&format!("note: {}", ui::visible(note)));
+    }
     if options.speech.is_json() {
         document.insert("token".to_owned(), json!({"value": token, "origin": ""}));
         ui::out(&serde_json::Value::Object(document).to_string());
     } else {
-        ui::out(&format!("{:<22} {token}", "token"));
+        ui::out(&format!("{:<22} {}", "token", ui::visible(&token)));
     }
     Ok(Exit::Success)
 }

@@ -95,7 +95,26 @@ fn begin(inside: &Inside, resolved: &mut Resolved) -> Result<Sandbox, Failure> {
                 .get_or_insert_with(|| "sandbox.example".to_owned());
         }
     }
+    let bystanders = inside.sandbox_customers.unwrap_or(0);
+    add_bystanders(&mut lock(&sandbox.world()), resolved, bystanders);
     Ok(sandbox)
+}
+
+/// Customers of whom the file says nothing; their names are none that a file would have by chance.
+fn add_bystanders(world: &mut World, resolved: &Resolved, customers: u32) {
+    let reseller = resolved.reseller.as_deref();
+    let reseller = reseller.filter(|_| resolved.system == Kind::Adobe);
+    for n in 1..=customers {
+        let id = match resolved.system {
+            Kind::CloudCockpit => format!("00000000-0000-4000-9000-{n:012}"),
+            Kind::Adobe => format!("S{n:09}"),
+            Kind::Plume => format!("sandbox-{n}"),
+        };
+        world.add_customer(&id, &format!("SANDBOX-{n:06}"), reseller);
+        if resolved.system == Kind::Plume {
+            world.add_location(&id, &format!("sandbox-location-{n}"), None, None);
+        }
+    }
 }
 
 pub(super) fn kind(system: Kind) -> crate::sandbox::Kind {

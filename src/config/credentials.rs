@@ -1,5 +1,6 @@
 //! Where the token comes from. A secret is never an argument, never in the ledger, and never printed.
 
+use super::trust::Trust;
 use super::values::{Values, variable};
 use super::{ConfigError, Origin};
 use crate::http::{Credentials, OAuth2, SecretString, Token};
@@ -11,12 +12,7 @@ pub(super) fn token(values: &mut Values) -> Result<Option<Token>, ConfigError> {
         return Ok(Some(Token::Fixed(SecretString::from(token))));
     }
     if let Some(path) = values.get("token_file").map(PathBuf::from) {
-        if is_loose(&path) {
-            let path = path.display();
-            values.warnings.push(format!(
-                "others may read the token file {path}: chmod 600 {path}"
-            ));
-        }
+        warn_if_loose(values, &path);
         return Ok(Some(Token::File(path)));
     }
     if let Some(words) = values.get("token_command") {
@@ -36,18 +32,37 @@ fn trusted_command(values: &Values) -> Result<(), ConfigError> {
     let Some(path) = values.file.path.as_ref().filter(|_| from_file) else {
         return Ok(());
     };
-    if path.as_path() != Path::new("idshift.toml") || !others_may_write(path) {
-        return Ok(());
-    }
+    let path = path.display();
+    let (why, help) = match values.file.trust {
+        Trust::Full => return Ok(()),
+        Trust::Foreign => ("belongs to another user", String::new()),
+        Trust::Writable => (
+            "may be written by others",
+            format!("chmod go-w {path}, or "),
+        ),
+    };
     Err(ConfigError::Credentials(format!(
-        "{} names a token_command, but others may write to the file, so it is not run; chmod go-w {}, or name it with --config",
-        path.display(),
-        path.display()
+        "{path} names a token_command but {why}, so the program is not run; {help}name the file with --config {path}"
     )))
 }
 
-fn oauth2(values: &Values) -> Result<Option<Token>, ConfigError> {
-    let Some(table) = &values.profile.oauth2 else {
+/// Where the token comes from, in words; `None`: nowhere.
+pub(super) fn source(values: &Values) -> Option<String> {
+    if variable("IDSHIFT_TOKEN").is_some() {
+        return Some("IDSHIFT_TOKEN".to_owned());
+    }
+    for name in ["token_file", "token_command"] {
+        if values.get(name).is_some() {
+            return Some(format!("{name}, {}", values.origin(name)));
+        }
+    }
+    values.profile.oauth2.as_ref()?;
+    let profile = values.profile_name.as_deref().unwrap_or_default();
+    Some(format!("oauth2, profile {profile}"))
+}
+
+fn oauth2(values: &mut Values) -> Result<Option<Token>, ConfigError> {
+    let Some(table) = values.profile.oauth2.clone() else {
         return Ok(None);
     };
     let get = |name: &str| table.get(name).cloned();
@@ -69,7 +84,10 @@ fn oauth2(values: &Values) -> Result<Option<Token>, ConfigError> {
     } else {
         let secret = match (get("client_secret_env"), get("client_secret_file")) {
             (Some(name), _) => from_variable(name)?,
-            (None, Some(path)) => secret_file(Path::new(&path))?,
+            (None, Some(path)) => {
+                warn_if_loose(values, Path::new(&path));
+                secret_file(Path::new(&path))?
+            }
             (None, None) => {
                 return Err(ConfigError::Missing {
                     what: "the client's secret",
@@ -132,10 +150,11 @@ fn mode(_path: &Path) -> u32 {
     0
 }
 
-fn is_loose(path: &Path) -> bool {
-    mode(path) & 0o077 != 0
-}
-
-fn others_may_write(path: &Path) -> bool {
-    mode(path) & 0o022 != 0
+fn warn_if_loose(values: &mut Values, path: &Path) {
+    if mode(path) & 0o077 != 0 {
+        let path = path.display();
+        values.warnings.push(format!(
+            "others may read the secret in {path}: chmod 600 {path}"
+        ));
+    }
 }

@@ -9,6 +9,8 @@ pub enum Shape {
     Truth,
     /// A list of words: a program and its arguments.
     Words,
+    /// One of these texts.
+    Choice(&'static [&'static str]),
 }
 
 /// A setting.
@@ -30,6 +32,14 @@ const fn text(name: &'static str, help: &'static str) -> Key {
     }
 }
 
+const fn choice(name: &'static str, choices: &'static [&'static str], help: &'static str) -> Key {
+    Key {
+        name,
+        shape: Shape::Choice(choices),
+        help,
+    }
+}
+
 const fn truth(name: &'static str, help: &'static str) -> Key {
     Key {
         name,
@@ -40,7 +50,11 @@ const fn truth(name: &'static str, help: &'static str) -> Key {
 
 /// All settings, in the order in which `idshift config` shows them.
 pub const KEYS: &[Key] = &[
-    text("system", "Which system: plume, adobe or cloudcockpit"),
+    choice(
+        "system",
+        &["plume", "adobe", "cloudcockpit"],
+        "Which system: plume, adobe or cloudcockpit",
+    ),
     text(
         "base_url",
         "Where its API is, such as https://api.example.com",
@@ -69,7 +83,11 @@ pub const KEYS: &[Key] = &[
         "give_up_after",
         "How long an outage is waited out; default 15m",
     ),
-    text("lookup", "How customers are found: auto, bulk or each"),
+    choice(
+        "lookup",
+        &["auto", "bulk", "each"],
+        "How customers are found: auto, bulk or each",
+    ),
     text(
         "max_age",
         "How old a look-up may be when it is written upon; default 10m",
@@ -85,8 +103,9 @@ pub const KEYS: &[Key] = &[
         "tenant_fence",
         "The only partner or reseller whose customers may be written",
     ),
-    text(
+    choice(
         "send",
+        &["full", "reference"],
         "Adobe: full (the documented way) or reference (the reference alone)",
     ),
     truth(
@@ -98,7 +117,7 @@ pub const KEYS: &[Key] = &[
         "A file of certificates (PEM) to trust beside the operating system's",
     ),
     truth("allow_http", "Allow unencrypted calls to other machines"),
-    text("http", "auto, or 1 for HTTP/1.1 only"),
+    choice("http", &["auto", "1"], "auto, or 1 for HTTP/1.1 only"),
     text(
         "token_file",
         "A file that holds the token; read again when the token is refused",
@@ -109,6 +128,33 @@ pub const KEYS: &[Key] = &[
         help: "A program that prints the token; run again when the token is refused",
     },
 ];
+
+/// How the program speaks. These are no part of a run: `resume` speaks as it is told anew.
+pub const SPEECH: &[Key] = &[
+    choice(
+        "format",
+        &["human", "json"],
+        "How results are printed: human or json",
+    ),
+    truth("yes", "Do not ask before a write"),
+    truth("quiet", "No progress and no hints"),
+    text("verbose", "How much more is said: a number"),
+    choice(
+        "color",
+        &["auto", "always", "never"],
+        "Colours: auto, always or never",
+    ),
+    choice(
+        "progress",
+        &["auto", "bar", "plain", "none"],
+        "How progress is shown: auto, bar, plain or none",
+    ),
+];
+
+/// All settings of a file's top level or of a profile.
+pub(super) fn settings() -> impl Iterator<Item = &'static Key> + Clone {
+    KEYS.iter().chain(SPEECH)
+}
 
 /// The keys of `[profiles.NAME.oauth2]`.
 pub(super) const OAUTH2: &[Key] = &[
@@ -132,7 +178,7 @@ pub(super) const OAUTH2: &[Key] = &[
 
 /// The key of this name.
 pub(super) fn key(name: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.name == name)
+    settings().find(|key| key.name == name)
 }
 
 impl Key {

@@ -3,17 +3,21 @@
 //! Every setting is a [`Key`] with one name: `--base-url`, `IDSHIFT_BASE_URL`, `base_url` in a profile of
 //! `idshift.toml`. The command line beats the environment, the environment beats the file, the profile beats
 //! the file's top level. Nobody imports this but `cli`.
+//!
+//! Secrets are read last and only where they are needed ([`Resolved::read_secrets`]): what works offline or on a
+//! stand-in does not ask for them.
 
 mod credentials;
 mod file;
 mod keys;
 mod resolved;
 mod schema;
+mod trust;
 mod values;
 
 pub use file::{File, SAMPLE};
-pub use keys::{KEYS, Key};
-pub use resolved::{Resolved, Until};
+pub use keys::{KEYS, Key, SPEECH, Shape};
+pub use resolved::{DEFAULT_RUNS_DIR, Resolved, Until};
 pub use schema::schema;
 pub use values::{Origin, Values};
 
@@ -30,7 +34,7 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// A file that is not TOML.
+    /// A file that is no TOML.
     #[error("{}: {what}", path.display())]
     Syntax {
         /// The file.
@@ -38,15 +42,19 @@ pub enum ConfigError {
         /// The parser's words, with line and column.
         what: String,
     },
-    /// A key that nobody knows.
-    #[error("{}: `{key}` is no setting{}", path.display(), hint(suggestion.as_deref()))]
-    UnknownKey {
+    /// A key that nobody knows, or whose value is of another kind.
+    #[error("{}:{line}:{column}: {what}\n{}", path.display(), drawn.trim_end())]
+    Key {
         /// The file.
         path: PathBuf,
-        /// The key, with its table.
-        key: String,
-        /// What may be meant.
-        suggestion: Option<String>,
+        /// The key's line, from 1.
+        line: usize,
+        /// The key's first character, from 1.
+        column: usize,
+        /// What is wrong with it.
+        what: String,
+        /// The key with carets under it, and what may be meant.
+        drawn: String,
     },
     /// A profile that is not there.
     #[error("there is no profile `{profile}`{}; the file has {}", hint(suggestion.as_deref()), list(known))]

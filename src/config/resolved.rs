@@ -1,15 +1,17 @@
 //! Settings as the stations want them, each checked once.
 
-use super::values::{Origin, Values};
+use super::values::Values;
 use super::{ConfigError, credentials};
 use crate::domain::ResellerId;
 use crate::engine::{Concurrency, Lookup};
-use crate::http::{Quota, Rate, SecretString, Span, Token};
+use crate::http::{Quota, Rate, SecretString, Span, Token, check_base_url};
 use crate::system::{Kind, Sending};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+/// Where runs are kept, unless somebody says otherwise.
+pub const DEFAULT_RUNS_DIR: &str = "idshift-runs";
 /// Never more units under way than this, whatever the latency.
 const MOST_AT_ONCE: usize = 256;
 
@@ -18,7 +20,7 @@ const MOST_AT_ONCE: usize = 256;
 pub struct Resolved {
     /// Which system.
     pub system: Kind,
-    /// Where it is; `None` until it is needed.
+    /// Where it is, in its one normal form; `None`: nobody said.
     pub base_url: Option<String>,
     /// Where runs are kept.
     pub runs_dir: PathBuf,
@@ -42,7 +44,7 @@ pub struct Resolved {
     pub max_age: Duration,
     /// Whose customers, or whose relationship (`own`).
     pub reseller: Option<String>,
-    /// Adobe: the integration's key.
+    /// Adobe: the integration's key; `None` until secrets are read.
     pub api_key: Option<SecretString>,
     /// `CloudCockpit`: the portal's domain.
     pub tenant: Option<String>,
@@ -58,14 +60,14 @@ pub struct Resolved {
     pub allow_http: bool,
     /// HTTP/1.1 only.
     pub http1_only: bool,
-    /// Where the token comes from; `None`: nowhere.
+    /// Where the token comes from; `None`: nowhere, or secrets were not read.
     pub token: Option<Token>,
     /// What a person should know.
     pub notes: Vec<String>,
 }
 
 impl Resolved {
-    /// Checks everything that was said.
+    /// Checks everything that was said, but reads no secret.
     pub fn of(values: &mut Values) -> Result<Self, ConfigError> {
         let system = values
             .parsed("system", parse_system)?
@@ -76,40 +78,47 @@ impl Resolved {
         let write_rate = values.parsed("write_rate", Rate::from_str)?;
         let main = rate.unwrap_or(Rate::PerSecond(facts.rate_per_s));
         let (quota, note) = quota(values, system, rate.or(find_rate).or(write_rate))?;
-        let token = credentials::token(values)?;
+        let allow_http = values.truth("allow_http")?;
+        let parse_url = |url: &str| check_base_url(url, allow_http);
         let mut notes = std::mem::take(&mut values.warnings);
         notes.extend(note);
         Ok(Self {
             system,
-            base_url: values
-                .get("base_url")
-                .map(|url| url.trim_end_matches('/').to_owned()),
+            base_url: values.parsed("base_url", parse_url)?,
             runs_dir: values
                 .get("runs_dir")
-                .map_or_else(|| PathBuf::from("idshift-runs"), PathBuf::from),
+                .map_or_else(|| PathBuf::from(DEFAULT_RUNS_DIR), PathBuf::from),
             find_rate: find_rate.unwrap_or(main),
             write_rate: write_rate.or(find_rate.map(|_| main)),
             quota,
             concurrency: concurrency(values, main)?,
-            timeout: span(values, "timeout", 30)?,
-            retries: values.parsed("retries", str::parse)?.unwrap_or(5),
+            timeout: timeout(values)?,
+            retries: values.number("retries")?.unwrap_or(5),
             give_up_after: span(values, "give_up_after", 15 * 60)?,
             lookup: values
                 .parsed("lookup", parse_lookup)?
                 .unwrap_or(Lookup::Auto),
             max_age: span(values, "max_age", 10 * 60)?,
             reseller: values.get("reseller_id").map(str::to_owned),
-            api_key: credentials::api_key(values)?,
+            api_key: None,
             tenant: values.get("tenant").map(str::to_owned),
             fence: values.get("tenant_fence").map(str::to_owned),
             sending: values.parsed("send", parse_sending)?.unwrap_or_default(),
-            accept_welcome_emails: truth(values, "accept_welcome_emails")?,
+            accept_welcome_emails: values.truth("accept_welcome_emails")?,
             ca_cert: values.get("ca_cert").map(PathBuf::from),
-            allow_http: truth(values, "allow_http")?,
-            http1_only: values.get("http") == Some("1"),
-            token,
+            allow_http,
+            http1_only: values.choice("http")?.as_deref() == Some("1"),
+            token: None,
             notes,
         })
+    }
+
+    /// Reads what is secret, or finds out where it will come from.
+    pub fn read_secrets(&mut self, values: &mut Values) -> Result<(), ConfigError> {
+        self.token = credentials::token(values)?;
+        self.api_key = credentials::api_key(values)?;
+        self.notes.append(&mut values.warnings);
+        Ok(())
     }
 
     /// The reseller as an ID; `own` is none.
@@ -194,13 +203,15 @@ fn span(values: &Values, name: &'static str, default_s: u64) -> Result<Duration,
     Ok(said.map_or(Duration::from_secs(default_s), |span| span.0))
 }
 
-fn truth(values: &Values, name: &'static str) -> Result<bool, ConfigError> {
-    let parse = |text: &str| match text {
-        "true" | "1" | "yes" => Ok(true),
-        "false" | "0" | "no" => Ok(false),
-        _ => Err(format!("`{text}` is neither true nor false")),
-    };
-    Ok(values.parsed(name, parse)?.unwrap_or(false))
+fn timeout(values: &Values) -> Result<Duration, ConfigError> {
+    let timeout = values.parsed("timeout", |text| match Span::from_str(text) {
+        Ok(Span(Duration::ZERO)) => {
+            Err("no call is answered in no time; the default is 30s".to_owned())
+        }
+        Ok(span) => Ok(span.0),
+        Err(why) => Err(why.to_string()),
+    })?;
+    Ok(timeout.unwrap_or(Duration::from_secs(30)))
 }
 
 fn parse_system(text: &str) -> Result<Kind, String> {
@@ -250,13 +261,5 @@ impl FromStr for Until {
         Duration::try_from(then.duration_since(&now))
             .map(Self)
             .map_err(|_| wrong())
-    }
-}
-
-/// Says where a sandbox is, so that nothing else has to be set.
-impl Values {
-    /// Points everything at a stand-in.
-    pub fn use_sandbox(&mut self, base_url: &str) {
-        self.set("base_url", base_url.to_owned(), Origin::CommandLine);
     }
 }

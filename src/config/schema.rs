@@ -1,11 +1,11 @@
 //! The JSON schema of `idshift.toml`, for editors; made from the table of keys, so it cannot differ from it.
 
-use super::keys::{KEYS, Key, OAUTH2, Shape};
+use super::keys::{Key, OAUTH2, Shape, settings};
 use serde_json::{Map, Value, json};
 
 /// The schema as it is committed.
 pub fn schema() -> Value {
-    let mut profile = properties(KEYS);
+    let mut profile = properties(settings());
     let mut oauth2 = properties(OAUTH2);
     oauth2.insert(
         "extra".to_owned(),
@@ -17,7 +17,7 @@ pub fn schema() -> Value {
         json!({"type": "object", "additionalProperties": false, "properties": oauth2,
                "description": "Client credentials"}),
     );
-    let mut top = properties(KEYS);
+    let mut top = properties(settings());
     top.insert(
         "profiles".to_owned(),
         json!({"type": "object", "additionalProperties":
@@ -32,11 +32,12 @@ pub fn schema() -> Value {
     })
 }
 
-fn properties(keys: &[Key]) -> Map<String, Value> {
-    keys.iter()
+fn properties(keys: impl IntoIterator<Item = &'static Key>) -> Map<String, Value> {
+    keys.into_iter()
         .map(|key| {
             let mut property = match key.shape {
                 Shape::Text => json!({"type": ["string", "number"]}),
+                Shape::Choice(choices) => json!({"enum": choices}),
                 Shape::Truth => json!({"type": "boolean"}),
                 Shape::Words => json!({"type": "array", "items": {"type": "string"}}),
             };

@@ -1,9 +1,11 @@
 //! The value of each setting, and where it was said.
 
 use super::file::{File, Profile};
-use super::keys::{KEYS, Key, key};
+use super::keys::{KEYS, Key, Shape, key, settings};
+use super::trust::Trust;
 use super::{ConfigError, nearest};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Where a value was said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,51 +59,77 @@ impl Values {
         file: File,
         profile: Option<&str>,
     ) -> Result<Self, ConfigError> {
-        let mut values = Self::default();
-        let chosen = profile
-            .map(str::to_owned)
-            .or_else(|| variable("IDSHIFT_PROFILE"));
-        let chosen = chosen.or_else(|| run.get("profile").cloned());
-        if let Some(name) = &chosen {
-            values.profile =
-                file.profiles
-                    .get(name)
-                    .cloned()
-                    .ok_or_else(|| ConfigError::NoProfile {
-                        profile: name.clone(),
-                        suggestion: nearest(name, file.profiles.keys().map(String::as_str)),
-                        known: file.profiles.keys().cloned().collect(),
-                    })?;
+        let chosen = chosen(profile).or_else(|| run.get("profile").cloned());
+        if let Some(name) = chosen
+            .as_ref()
+            .filter(|name| !file.profiles.contains_key(*name))
+        {
+            return Err(ConfigError::NoProfile {
+                profile: name.clone(),
+                suggestion: nearest(name, file.profiles.keys().map(String::as_str)),
+                known: file.profiles.keys().cloned().collect(),
+            });
         }
-        for key in KEYS {
+        let mut values = Self::merge(given, run, file, chosen);
+        values.unknown_variables();
+        if values.file.trust == Trust::Foreign {
+            values.warnings.push(
+                "idshift.toml in this folder belongs to another user; --config FILE says which file is meant"
+                    .to_owned(),
+            );
+        }
+        Ok(values)
+    }
+
+    /// How to speak. This never fails: where the file is wrong, the command itself will say so, and should say it
+    /// as the environment asks for.
+    pub fn of_speech(config: Option<&Path>, profile: Option<&str>) -> Self {
+        let file = File::find(config).unwrap_or_default();
+        let chosen = chosen(profile).filter(|name| file.profiles.contains_key(name));
+        Self::merge(&[], &BTreeMap::new(), file, chosen)
+    }
+
+    fn merge(
+        given: &[(&'static str, String)],
+        run: &BTreeMap<String, String>,
+        file: File,
+        chosen: Option<String>,
+    ) -> Self {
+        let profile = chosen
+            .as_ref()
+            .and_then(|name| file.profiles.get(name).cloned())
+            .unwrap_or_default();
+        let mut said = BTreeMap::new();
+        for key in settings() {
             let name = key.name;
             let flag = given
                 .iter()
                 .find(|(given, _)| *given == name)
-                .map(|(_, value)| value.clone());
-            let said = flag
-                .map(|value| (value, Origin::CommandLine))
+                .map(|(_, value)| (value.clone(), Origin::CommandLine));
+            let variable = || {
+                let value = variable(&key.variable())?;
+                Some((value, Origin::Environment(key.variable())))
+            };
+            let from = |values: &BTreeMap<String, String>, origin: Origin| {
+                values.get(name).map(|value| (value.clone(), origin))
+            };
+            let found = flag
+                .or_else(variable)
+                .or_else(|| from(run, Origin::Run))
                 .or_else(|| {
-                    variable(&key.variable()).map(|v| (v, Origin::Environment(key.variable())))
+                    let origin = Origin::Profile(chosen.clone().unwrap_or_default());
+                    from(&profile.values, origin)
                 })
-                .or_else(|| run.get(name).map(|value| (value.clone(), Origin::Run)))
-                .or_else(|| {
-                    let value = values.profile.values.get(name)?.clone();
-                    Some((value, Origin::Profile(chosen.clone().unwrap_or_default())))
-                })
-                .or_else(|| {
-                    file.top
-                        .get(name)
-                        .map(|value| (value.clone(), Origin::File))
-                });
-            if let Some(said) = said {
-                values.said.insert(name, said);
-            }
+                .or_else(|| from(&file.top, Origin::File));
+            said.extend(found.map(|found| (name, found)));
         }
-        values.unknown_variables();
-        values.profile_name = chosen;
-        values.file = file;
-        Ok(values)
+        Self {
+            said,
+            profile_name: chosen,
+            profile,
+            file,
+            warnings: Vec::new(),
+        }
     }
 
     /// A variable that looks like ours and means nothing is probably mistyped.
@@ -113,7 +141,7 @@ impl Values {
             "IDSHIFT_CRASH_AT",
         ]
         .map(str::to_owned);
-        let known: Vec<String> = KEYS.iter().map(Key::variable).chain(others).collect();
+        let known: Vec<String> = settings().map(Key::variable).chain(others).collect();
         for (name, _) in std::env::vars_os() {
             let Some(name) = name.to_str().filter(|name| name.starts_with("IDSHIFT_")) else {
                 continue;
@@ -141,6 +169,11 @@ impl Values {
             .map_or(Origin::BuiltIn, |(_, origin)| origin.clone())
     }
 
+    /// Where the token comes from, in words; `None`: nowhere. The token itself is not looked at.
+    pub fn token_source(&self) -> Option<String> {
+        super::credentials::source(self)
+    }
+
     /// Says a value that was found out.
     pub fn set(&mut self, name: &'static str, value: String, origin: Origin) {
         self.said.insert(name, (value, origin));
@@ -162,14 +195,41 @@ impl Values {
         })
     }
 
+    /// A setting that is one of a few texts.
+    pub fn choice(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
+        self.parsed(name, |text| match key(name).map(|key| key.shape) {
+            Some(Shape::Choice(choices)) if !choices.contains(&text) => {
+                Err(format!("`{text}` is not one of {}", choices.join(", ")))
+            }
+            _ => Ok(text.to_owned()),
+        })
+    }
+
+    /// A setting that is so or not.
+    pub fn truth(&self, name: &'static str) -> Result<bool, ConfigError> {
+        let parse = |text: &str| match text {
+            "true" | "1" | "yes" => Ok(true),
+            "false" | "0" | "no" => Ok(false),
+            _ => Err(format!("`{text}` is neither true nor false")),
+        };
+        Ok(self.parsed(name, parse)?.unwrap_or(false))
+    }
+
+    /// A setting that is a whole number.
+    pub fn number(&self, name: &'static str) -> Result<Option<u32>, ConfigError> {
+        self.parsed(name, |text| {
+            text.parse()
+                .map_err(|_| format!("`{text}` is no whole number such as 5"))
+        })
+    }
+
     /// Everything that was said and is no secret, for the run's ledger.
     pub fn to_keep(&self) -> BTreeMap<String, String> {
         let secret = |name: &str| matches!(name, "api_key" | "token_command" | "token_file");
-        let mut kept: BTreeMap<String, String> = self
-            .said
+        let mut kept: BTreeMap<String, String> = KEYS
             .iter()
-            .filter(|(name, _)| !secret(name))
-            .map(|(name, (value, _))| ((*name).to_owned(), value.clone()))
+            .filter(|key| !secret(key.name))
+            .filter_map(|key| Some((key.name.to_owned(), self.get(key.name)?.to_owned())))
             .collect();
         if let Some(profile) = &self.profile_name {
             kept.insert("profile".to_owned(), profile.clone());
@@ -178,6 +238,87 @@ impl Values {
     }
 }
 
+/// The profile that the command line or the environment names.
+fn chosen(profile: Option<&str>) -> Option<String> {
+    profile
+        .map(str::to_owned)
+        .or_else(|| variable("IDSHIFT_PROFILE"))
+}
+
 pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(top: &[(&str, &str)], profile: &[(&str, &str)]) -> File {
+        let map = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter();
+            pairs
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect()
+        };
+        let night = Profile {
+            values: map(profile),
+            ..Profile::default()
+        };
+        File {
+            top: map(top),
+            profiles: BTreeMap::from([("night".to_owned(), night)]),
+            ..File::default()
+        }
+    }
+
+    #[test]
+    fn the_nearer_a_value_was_said_the_more_it_counts() {
+        let file = file(
+            &[("rate", "1/s"), ("timeout", "1s"), ("retries", "1")],
+            &[("rate", "2/s"), ("timeout", "2s")],
+        );
+        let given = [("rate", "3/s".to_owned())];
+        let run = BTreeMap::from([("lookup".to_owned(), "each".to_owned())]);
+        let values = Values::gather(&given, &run, file, Some("night")).unwrap();
+        let said = |name| {
+            (
+                values.get(name).unwrap_or(""),
+                values.origin(name).to_string(),
+            )
+        };
+        assert_eq!(said("rate"), ("3/s", "command line".to_owned()));
+        assert_eq!(said("timeout"), ("2s", "profile night".to_owned()));
+        assert_eq!(said("retries"), ("1", "file".to_owned()));
+        assert_eq!(said("lookup"), ("each", "from the run".to_owned()));
+        assert_eq!(said("max_age"), ("", "built in".to_owned()));
+    }
+
+    #[test]
+    fn a_profile_that_is_not_there_is_named_with_its_neighbour() {
+        let error = Values::gather(&[], &BTreeMap::new(), file(&[], &[]), Some("nigth"));
+        let words = error.expect_err("there is no such profile").to_string();
+        assert_eq!(
+            words,
+            "there is no profile `nigth` (is `night` meant?); the file has night"
+        );
+    }
+
+    #[test]
+    fn a_run_keeps_neither_secrets_nor_how_it_spoke() {
+        let file = file(
+            &[
+                ("yes", "true"),
+                ("api_key", "k"),
+                ("token_file", "t"),
+                ("rate", "1/s"),
+            ],
+            &[],
+        );
+        let values = Values::gather(&[], &BTreeMap::new(), file, None).unwrap();
+        let kept = values.to_keep();
+        assert_eq!(
+            kept.into_iter().collect::<Vec<_>>(),
+            [("rate".to_owned(), "1/s".to_owned())]
+        );
+    }
 }

@@ -31,7 +31,7 @@ mod token_source;
 mod tests;
 
 pub use call::{Call, Character, Kind, Method, NoAnswer, Reply, Sent, Unreadable, Why, WhyKind};
-pub use client::Client;
+pub use client::{Client, check_base_url};
 pub use health::{Achieved, Counters, Health};
 pub use path::{Path, PathError, encoded_len};
 pub use secrecy::SecretString;

@@ -134,7 +134,10 @@ impl Place {
     ///
     /// Not for files that are applied twice on purpose, as by an undo of an undo.
     pub(crate) fn judge_writes(&self) {
-        judge(&self.sandbox.log());
+        let mut log = self.sandbox.log();
+        // A call that hangs is logged when it is let go; what counts is when it came.
+        log.sort_by_key(|seen| seen.at);
+        judge(&log);
     }
 }
 

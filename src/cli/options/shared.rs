@@ -1,0 +1,371 @@
+//! Options that several commands have. A field is named as its key in `idshift.toml`, where it has one.
+//!
+//! `-h` is to fit a screen: what is seldom needed is shown by `--help` only.
+
+use crate::config::{ConfigError, Values};
+use clap::{ArgAction, Args, ValueEnum};
+use std::path::PathBuf;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum Format {
+    Human,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum Colour {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum ProgressMode {
+    Auto,
+    Bar,
+    Plain,
+    None,
+}
+
+/// What all commands share: how to speak.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub(in crate::cli) struct Speech {
+    /// How results are printed: human or json
+    ///
+    /// Standard output then carries JSON and nothing else. Example: --format json
+    #[arg(long, value_enum, hide_possible_values = true)]
+    pub(in crate::cli) format: Option<Format>,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    pub(in crate::cli) json: bool,
+    /// No progress and no hints; errors are always said
+    #[arg(long, short)]
+    pub(in crate::cli) quiet: bool,
+    /// Say more: each line that failed, and why
+    #[arg(long, short, action = ArgAction::Count)]
+    pub(in crate::cli) verbose: u8,
+    /// Colours: auto, always or never
+    ///
+    /// By default as the terminal has it, and as `NO_COLOR` and `CLICOLOR_FORCE` say. Example: --color never
+    #[arg(long, value_enum, hide_possible_values = true, hide_short_help = true)]
+    pub(in crate::cli) color: Option<Colour>,
+    /// How progress is shown: auto, bar, plain or none
+    ///
+    /// By default a bar on a terminal, else a plain line now and then. Example: --progress plain
+    #[arg(long, value_enum, hide_possible_values = true, hide_short_help = true)]
+    pub(in crate::cli) progress: Option<ProgressMode>,
+}
+
+impl Speech {
+    pub(in crate::cli) fn is_json(&self) -> bool {
+        self.json || self.format == Some(Format::Json)
+    }
+
+    /// Takes what was not typed from what else was said.
+    pub(in crate::cli) fn complete(&mut self, values: &Values) -> Result<(), ConfigError> {
+        fn of<T: ValueEnum>(values: &Values, name: &'static str) -> Result<Option<T>, ConfigError> {
+            let text = values.choice(name)?;
+            // The table of keys and the options have the same words; a test sees to it.
+            Ok(text.and_then(|text| T::from_str(&text, false).ok()))
+        }
+        // First, so that whatever else is wrong is said as asked for.
+        self.format = self.format.or(of(values, "format")?);
+        self.color = self.color.or(of(values, "color")?);
+        self.progress = self.progress.or(of(values, "progress")?);
+        self.quiet |= values.truth("quiet")?;
+        if self.verbose == 0 {
+            let said = values.number("verbose")?.unwrap_or(0);
+            self.verbose = u8::try_from(said).unwrap_or(u8::MAX);
+        }
+        Ok(())
+    }
+}
+
+/// Where settings and runs are.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "System")]
+pub(in crate::cli) struct Place {
+    /// The profile of idshift.toml
+    ///
+    /// Example: --profile plume [env: `IDSHIFT_PROFILE`]
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) profile: Option<String>,
+    /// The configuration file [default: ./idshift.toml, then the user's, then /etc/idshift's]
+    ///
+    /// The first that exists counts; files are not merged. Example: --config night.toml [env: `IDSHIFT_CONFIG`]
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) config: Option<PathBuf>,
+    /// Where runs are kept [default: idshift-runs]
+    ///
+    /// Example: --runs-dir /var/lib/idshift/runs
+    #[arg(long, value_name = "FOLDER")]
+    runs_dir: Option<String>,
+}
+
+impl Place {
+    /// What was typed, by the key that it means.
+    pub(in crate::cli) fn given(&self) -> Vec<(&'static str, String)> {
+        let runs_dir = self.runs_dir.iter();
+        runs_dir.map(|value| ("runs_dir", value.clone())).collect()
+    }
+}
+
+/// Which system, and how it is spoken to.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "System")]
+pub(in crate::cli) struct Target {
+    #[command(flatten)]
+    pub(in crate::cli) place: Place,
+    /// Which system: plume, adobe or cloudcockpit [default: plume]
+    ///
+    /// Example: --system adobe
+    #[arg(long, value_name = "NAME")]
+    system: Option<String>,
+    /// Where its API is
+    ///
+    /// https only, but for this machine. Example: --base-url <https://api.example.com>
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+    /// The most calls: 6/s, 300/m or unlimited [default: the system's]
+    ///
+    /// A rate above the system's own quota puts that quota aside, and says so. Example: --rate 300/m
+    #[arg(long, value_name = "CALLS/TIME")]
+    rate: Option<String>,
+    /// The most calls in any window: 2000/5m or unlimited [default: the system's]
+    ///
+    /// Calls of earlier runs on the same target count. Example: --quota 2000/5m
+    #[arg(long, value_name = "CALLS/TIME")]
+    quota: Option<String>,
+    /// The most calls that only look, where they have a limit of their own
+    ///
+    /// Example: --find-rate 20/s
+    #[arg(long, value_name = "CALLS/TIME", hide_short_help = true)]
+    find_rate: Option<String>,
+    /// The most calls that write, where they have a limit of their own
+    ///
+    /// Example: --write-rate 5/s
+    #[arg(long, value_name = "CALLS/TIME", hide_short_help = true)]
+    write_rate: Option<String>,
+    /// Units under way at once: a number, or auto [default: auto]
+    ///
+    /// `auto` takes as many as rate and latency need. Example: --concurrency 8
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    concurrency: Option<String>,
+    /// The longest that one call may take [default: 30s]
+    ///
+    /// Example: --timeout 1m30s
+    #[arg(long, value_name = "DURATION", hide_short_help = true)]
+    timeout: Option<String>,
+    /// How often a failed call is repeated [default: 5]
+    ///
+    /// A write is only repeated where it certainly had no effect. Example: --retries 3
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    retries: Option<String>,
+    /// How long an outage is waited out before the run stops [default: 15m]
+    ///
+    /// The run then ends with exit code 4, and `resume` goes on. Example: --give-up-after 1h
+    #[arg(long, value_name = "DURATION", hide_short_help = true)]
+    give_up_after: Option<String>,
+    /// How customers are found: auto, bulk or each [default: auto]
+    ///
+    /// `bulk` asks for many at once, `each` for one at a time. Example: --lookup each
+    #[arg(long, value_name = "HOW", hide_short_help = true)]
+    lookup: Option<String>,
+    /// How old a look-up may be when it is written upon [default: 10m]
+    ///
+    /// Older, and the customer is read again before its write. Example: --max-age 2m
+    #[arg(long, value_name = "DURATION", hide_short_help = true)]
+    max_age: Option<String>,
+    /// Adobe: whose customers are listed; CloudCockpit: whose relationship (or own)
+    ///
+    /// Example: --reseller 5556667778
+    #[arg(
+        id = "reseller_id",
+        long = "reseller",
+        alias = "reseller-id",
+        value_name = "ID"
+    )]
+    reseller: Option<String>,
+    /// CloudCockpit: the portal's domain
+    ///
+    /// Example: --tenant portal.example.com
+    #[arg(long, value_name = "DOMAIN", hide_short_help = true)]
+    tenant: Option<String>,
+    /// The only partner or reseller whose customers may be written
+    ///
+    /// A customer outside of it is `forbidden`. Example: --tenant-fence 5c0ffee
+    #[arg(long, value_name = "ID", hide_short_help = true)]
+    tenant_fence: Option<String>,
+    /// Adobe: full or reference [default: full]
+    ///
+    /// `full` is the documented way; `reference` sends the reference alone. Example: --send reference
+    #[arg(long, value_name = "HOW", hide_short_help = true)]
+    send: Option<String>,
+    /// Adobe: every contact of a written customer may get a welcome e-mail
+    #[arg(long)]
+    accept_welcome_emails: bool,
+    /// Certificates (PEM) to trust beside the operating system's
+    ///
+    /// Example: --ca-cert /etc/ssl/company.pem
+    #[arg(long, alias = "ca-file", value_name = "FILE", hide_short_help = true)]
+    ca_cert: Option<String>,
+    /// Allow unencrypted calls to other machines
+    #[arg(long, hide_short_help = true)]
+    allow_http: bool,
+}
+
+impl Target {
+    /// What was typed, by the key that it means.
+    pub(in crate::cli) fn given(&self) -> Vec<(&'static str, String)> {
+        let texts = [
+            ("system", &self.system),
+            ("base_url", &self.base_url),
+            ("rate", &self.rate),
+            ("find_rate", &self.find_rate),
+            ("write_rate", &self.write_rate),
+            ("quota", &self.quota),
+            ("concurrency", &self.concurrency),
+            ("timeout", &self.timeout),
+            ("retries", &self.retries),
+            ("give_up_after", &self.give_up_after),
+            ("lookup", &self.lookup),
+            ("max_age", &self.max_age),
+            ("reseller_id", &self.reseller),
+            ("tenant", &self.tenant),
+            ("tenant_fence", &self.tenant_fence),
+            ("send", &self.send),
+            ("ca_cert", &self.ca_cert),
+        ];
+        let flags = [
+            ("accept_welcome_emails", self.accept_welcome_emails),
+            ("allow_http", self.allow_http),
+        ];
+        let texts = texts
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value.clone()?)));
+        let flags = flags
+            .into_iter()
+            .filter(|(_, set)| *set)
+            .map(|(key, _)| (key, "true".to_owned()));
+        texts.chain(flags).chain(self.place.given()).collect()
+    }
+}
+
+/// A stand-in inside of the process.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sandbox")]
+pub(in crate::cli) struct Inside {
+    /// Start a stand-in of the system and work on that; no credentials are needed
+    #[arg(long)]
+    pub(in crate::cli) sandbox: bool,
+    /// A fault of the stand-in; may be given several times
+    ///
+    /// Example: --sandbox-fault patch:500-after:every=3
+    #[arg(
+        long,
+        requires = "sandbox",
+        value_name = "FAULT",
+        hide_short_help = true
+    )]
+    pub(in crate::cli) sandbox_fault: Vec<String>,
+    /// How long the stand-in takes to answer [default: 0s]
+    ///
+    /// Example: --sandbox-latency 80ms
+    #[arg(
+        long,
+        requires = "sandbox",
+        value_name = "DURATION",
+        hide_short_help = true
+    )]
+    pub(in crate::cli) sandbox_latency: Option<String>,
+    /// So many customers besides those of the file [default: 0]
+    ///
+    /// Example: --sandbox-customers 1000
+    #[arg(long, requires = "sandbox", value_name = "N", hide_short_help = true)]
+    pub(in crate::cli) sandbox_customers: Option<u32>,
+}
+
+/// How the file is to be read.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Input")]
+pub(in crate::cli) struct Reading {
+    /// A column that is called otherwise; may be given several times
+    ///
+    /// Example: --map newAccountId=CrmKey
+    #[arg(long, value_name = "COLUMN=NAME")]
+    pub(in crate::cli) map: Vec<String>,
+    /// The file's encoding [default: UTF-8, or what its mark says]
+    ///
+    /// Example: --encoding windows-1252
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    pub(in crate::cli) encoding: Option<String>,
+    /// The delimiter [default: found from the header]
+    ///
+    /// comma, semicolon, tab, pipe or one character. Example: --delimiter semicolon
+    #[arg(long, value_name = "CHARACTER", hide_short_help = true)]
+    pub(in crate::cli) delimiter: Option<String>,
+    /// Leave invalid lines out instead of refusing the file; they are reported as failed
+    #[arg(long)]
+    pub(in crate::cli) skip_invalid: bool,
+    /// An empty new account ID removes the ID (CloudCockpit)
+    #[arg(long, hide_short_help = true)]
+    pub(in crate::cli) allow_clear: bool,
+}
+
+/// What stops a run.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Guards")]
+pub(in crate::cli) struct Guards {
+    /// Stop when more lines than this have failed: 20 or 5% (of at least 100)
+    ///
+    /// Example: --max-failures 2%
+    #[arg(long, value_name = "N|%")]
+    pub(in crate::cli) max_failures: Option<String>,
+    /// Write nothing if more lines than this would change: 20 or 5%
+    ///
+    /// Example: --max-changes 500
+    #[arg(long, value_name = "N|%")]
+    pub(in crate::cli) max_changes: Option<String>,
+    /// Carry out so many units, read them back, and go on only if all are right
+    ///
+    /// Example: --canary 5
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(in crate::cli) canary: Option<u64>,
+    /// Begin nothing after this: a time of day (06:00) or a duration (4h)
+    ///
+    /// The run then ends with exit code 4, and `resume` goes on. Example: --until 06:00
+    #[arg(long, value_name = "TIME")]
+    pub(in crate::cli) until: Option<String>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(in crate::cli) yes: bool,
+    /// Never ask: without --yes, fail instead
+    #[arg(long, hide_short_help = true)]
+    pub(in crate::cli) no_input: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{SPEECH, Shape};
+
+    #[test]
+    fn options_and_settings_know_the_same_words() {
+        fn words<T: ValueEnum>() -> Vec<String> {
+            let words = T::value_variants().iter().filter_map(T::to_possible_value);
+            words.map(|word| word.get_name().to_owned()).collect()
+        }
+        for (name, words) in [
+            ("format", words::<Format>()),
+            ("color", words::<Colour>()),
+            ("progress", words::<ProgressMode>()),
+        ] {
+            let key = SPEECH.iter().find(|key| key.name == name).unwrap();
+            let Shape::Choice(choices) = key.shape else {
+                panic!("{name} is a choice");
+            };
+            assert_eq!(choices, words);
+        }
+    }
+}
