@@ -1,0 +1,77 @@
+//! idshift beside other tools and beside a bare client loop, on the same work, in one run. Prints tables for
+//! `docs/performance.md`: ratios carry over, absolute figures are this machine's.
+//!
+//! `cargo bench --bench compare` does everything (a quarter of an hour); `cargo bench --bench compare -- pace quota`
+//! only what is named, out of: throughput, pace, quota, memory, planning, start.
+//!
+//! Where there are two cores, clients are pinned to one and the stand-in to the other (`taskset`). Tools that are not
+//! installed are left out with a word; `-- install` fetches them from their package registries first.
+
+#![expect(clippy::unwrap_used, reason = "a bench that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "the table is the result")]
+#![expect(clippy::cast_precision_loss, reason = "figures for a table")]
+
+mod bare;
+mod files;
+mod pace;
+mod process;
+mod start;
+mod throughput;
+mod tools;
+
+use std::time::Duration;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        // This program is also its own helpers, each a process that can be pinned.
+        ["stand-in", lines, options @ ..] => process::be_stand_in(lines.parse().unwrap(), options),
+        ["bare", base, lines] => bare::run(base, lines.parse().unwrap()),
+        _ => compare(&words),
+    }
+}
+
+fn compare(words: &[&str]) {
+    let words: Vec<&str> = words
+        .iter()
+        .copied()
+        .filter(|word| !word.starts_with("--"))
+        .collect();
+    let asked =
+        |section: &str| words.contains(&section) || words.iter().all(|word| *word == "install");
+    if words.contains(&"install") {
+        tools::install();
+    }
+    process::describe_machine();
+    if asked("start") {
+        start::run();
+    }
+    if asked("throughput") {
+        throughput::run();
+    }
+    if asked("pace") {
+        pace::limits();
+        pace::apart();
+        pace::after_a_refusal();
+    }
+    if asked("quota") {
+        pace::quota();
+    }
+    if asked("memory") {
+        files::memory();
+    }
+    if asked("planning") {
+        files::planning();
+    }
+}
+
+/// The middle one; of an even number the upper of the two.
+fn median<T: PartialOrd + Copy>(mut values: Vec<T>) -> T {
+    values.sort_by(|a, b| a.partial_cmp(b).unwrap());
+    values[values.len() / 2]
+}
+
+fn per_second(lines: u32, took: Duration) -> f64 {
+    f64::from(lines) / took.as_secs_f64()
+}

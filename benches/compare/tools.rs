@@ -1,0 +1,82 @@
+//! The tools that idshift is compared with: where they are, and how they are got.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Below the build folder, so that `cargo clean` takes them away.
+fn folder() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target"),
+        PathBuf::from,
+    );
+    target.join("compare-tools")
+}
+
+fn runs(program: &str, argument: &str) -> bool {
+    Command::new(program)
+        .arg(argument)
+        .output()
+        .is_ok_and(|output| output.status.success())
+}
+
+fn must(command: &mut Command) {
+    println!("{command:?}");
+    if !command.status().is_ok_and(|status| status.success()) {
+        println!("… failed; the tool is left out");
+    }
+}
+
+/// Fetches what is missing.
+pub(crate) fn install() {
+    if aiohttp().is_none() {
+        must(
+            Command::new("python3")
+                .args(["-m", "venv"])
+                .arg(folder().join("python")),
+        );
+        must(Command::new(folder().join("python/bin/pip")).args(["install", "--quiet", "aiohttp"]));
+    }
+    if qsv().is_none() {
+        must(
+            Command::new("cargo")
+                .args([
+                    "install", "qsv", "--locked", "--bin", "qsvlite", "-F", "lite", "--root",
+                ])
+                .arg(folder()),
+        );
+    }
+    if wrk().is_none() {
+        must(Command::new("apt-get").args(["install", "--yes", "--quiet", "wrk"]));
+    }
+}
+
+/// A Python that has aiohttp.
+pub(crate) fn aiohttp() -> Option<String> {
+    let own = folder().join("python/bin/python");
+    let has_it = |python: &str| {
+        Command::new(python)
+            .args(["-c", "import aiohttp"])
+            .output()
+            .is_ok_and(|output| output.status.success())
+    };
+    ["python3".to_owned(), own.to_str()?.to_owned()]
+        .into_iter()
+        .find(|python| has_it(python))
+}
+
+pub(crate) fn qsv() -> Option<String> {
+    let own = folder().join("bin/qsvlite");
+    ["qsv", "qsvlite", own.to_str()?]
+        .into_iter()
+        .find(|program| runs(program, "--version"))
+        .map(str::to_owned)
+}
+
+pub(crate) fn wrk() -> Option<String> {
+    // It has no option that ends well, so its words are looked at.
+    let output = Command::new("wrk").arg("--version").output().ok()?;
+    let text = [output.stdout, output.stderr].concat();
+    String::from_utf8_lossy(&text)
+        .starts_with("wrk ")
+        .then(|| "wrk".to_owned())
+}
