@@ -36,6 +36,9 @@ pub enum Ending {
 
 /// So many batches are looked up at once, so that writes never wait for a look-up.
 const LOOKUPS_AHEAD: usize = 4;
+/// A system that answers this quickly is kept busy by [`UNITS_NEAR`]; more would only wait in line, and cost memory.
+const NEAR: Duration = Duration::from_millis(10);
+const UNITS_NEAR: usize = 128;
 /// So many units feel the way.
 const FIRST_UNITS: usize = 4;
 
@@ -171,7 +174,10 @@ impl<N: Notes> Dispatcher<N> {
             Concurrency::Auto {
                 rate_per_s: None,
                 cap,
-            } => cap,
+            } => match self.context.system.latency() {
+                near if near < NEAR => cap.min(UNITS_NEAR),
+                _ => cap,
+            },
             // Little's law, doubled for the latency's spread; a unit makes one call at a time.
             Concurrency::Auto {
                 rate_per_s: Some(rate),

@@ -367,7 +367,7 @@ pub(super) async fn look<N: Notes>(context: &Context<N>, wish: &Wish<'_>) -> Ask
 /// A fresh ID for one intent. It must never be derived from what is written: the same wish after an undo is
 /// another intent.
 fn new_correlation() -> String {
-    uuid::Uuid::new_v4().to_string()
+    crate::http::new_id()
 }
 
 /// Full jitter: between nothing and a doubling bound of at most eight seconds.

@@ -86,6 +86,16 @@ impl Call {
     }
 }
 
+/// A new ID for a request or an intent: a UUID of version 4.
+///
+/// It must be unique, not secret, so it is not asked of the operating system, which would be a call for each.
+pub fn new_id() -> String {
+    let random = fastrand::u128(..).to_ne_bytes();
+    uuid::Builder::from_random_bytes(random)
+        .into_uuid()
+        .to_string()
+}
+
 /// What a system says about its calls.
 #[derive(Debug, Clone)]
 pub struct Character {

@@ -30,7 +30,8 @@ const MOST_REMEMBERED: usize = 1000;
 #[derive(Debug)]
 pub struct Client {
     pub(super) http: reqwest::Client,
-    pub(super) base: String,
+    pub(super) base: Url,
+    /// The path of `base`, without a slash at its end.
     pub(super) base_path: String,
     pub(super) headers: HeaderMap,
     pub(super) request_id: Option<HeaderName>,
@@ -89,7 +90,6 @@ impl Client {
         let url = check_url(&settings.base_url, "the base URL", settings.allow_http)?;
         let http = attempt::http_client(&settings, is_loopback(&url), "the base URL")?;
         let base_path = url.path().trim_end_matches('/').to_owned();
-        let base = url.as_str().trim_end_matches('/').to_owned();
         let name = |name: Option<&'static str>| {
             name.map(|name| attempt::header(name, "").map(|(name, _)| name))
                 .transpose()
@@ -115,7 +115,7 @@ impl Client {
         )?;
         Ok(Self {
             http,
-            base,
+            base: url,
             base_path,
             headers: constant_headers(&character)?,
             request_id: name(character.request_id_header)?,

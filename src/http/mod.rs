@@ -30,7 +30,9 @@ mod token_source;
 #[cfg(test)]
 mod tests;
 
-pub use call::{Call, Character, Kind, Method, NoAnswer, Reply, Sent, Unreadable, Why, WhyKind};
+pub use call::{
+    Call, Character, Kind, Method, NoAnswer, Reply, Sent, Unreadable, Why, WhyKind, new_id,
+};
 pub use client::{Client, check_base_url};
 pub use health::{Achieved, Counters, Health};
 pub use path::{Path, PathError, encoded_len};

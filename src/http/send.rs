@@ -9,10 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::attempt::{self, Fault, LONGEST_BODY};
-use super::call::{Call, Kind, Method, Reply, Unreadable, Why, WhyKind};
+use super::call::{Call, Kind, Method, Reply, Unreadable, Why, WhyKind, new_id};
 use super::client::{Client, Course};
 use super::gate::Pass;
 use super::health::Holder;
@@ -219,13 +218,13 @@ impl Client {
         headers.clone_from(&self.headers);
         headers.insert(AUTHORIZATION, bearer.header.clone());
         if let Some(name) = &self.request_id {
-            put_id(headers, name, &Uuid::new_v4().to_string())?;
+            put_id(headers, name, &new_id())?;
         }
         let mut correlation = None;
         if let Some(name) = &self.correlation {
             let id = match (call.kind, &call.correlation) {
                 (Kind::Write, Some(noted)) => noted.clone(),
-                _ => Uuid::new_v4().to_string(),
+                _ => new_id(),
             };
             put_id(headers, name, &id)?;
             correlation = Some(id);

@@ -5,7 +5,7 @@
 //! must not be written to the system.
 
 use super::lock::{self, RunLock};
-use super::queue::{self, Message, Queue};
+use super::queue::{self, Message, Noted, Others, Queue};
 use super::seal::Seal;
 use super::{
     Calls, Intent, LedgerError, Settled, WriteId, crash_point, outcome_row, schema, write_row,
@@ -43,7 +43,9 @@ impl Journal {
             .0
             .push(Message::Intend(Box::new(intent), answer))
             .await?;
-        noted.await.unwrap_or_else(|_| Err(self.0.0.why_ended()))
+        let noted = noted.await.unwrap_or_else(|_| Err(self.0.0.why_ended()))?;
+        drop(noted.others);
+        Ok(noted.id)
     }
 
     /// Notes what became of a write. Queued: it is on the disk a moment later, or after [`Journal::flush`].
@@ -277,21 +279,24 @@ fn note_calls(statement: &mut Statement<'_>, session: i64, calls: &Calls) -> rus
         .map(drop)
 }
 
-/// Tells everybody who waits that it is on the disk.
+/// Tells everybody who waits that it is on the disk: one of the intents' tasks, which tells the others.
 fn answer(group: Vec<Message>, noted: Vec<WriteId>) {
     let mut noted = noted.into_iter();
+    let mut intents = Others::default();
     for message in group {
         match message {
-            Message::Intend(_, waiter) => {
-                if let Some(write) = noted.next() {
-                    // A waiter that is gone leaves an intent without a write, which a read-back settles.
-                    let _ = waiter.send(Ok(write));
-                }
-            }
+            Message::Intend(_, waiter) => intents.0.extend(noted.next().map(|id| (waiter, id))),
             Message::Flush(waiter) => {
                 let _ = waiter.send(Ok(()));
             }
             Message::Settle(..) | Message::Outcomes(_) | Message::Calls(_) => {}
         }
+    }
+    if let Some((waiter, id)) = intents.0.pop() {
+        // If nobody waits there any more, what comes back is dropped, and the others hear it from here.
+        let _ = waiter.send(Ok(Noted {
+            id,
+            others: intents,
+        }));
     }
 }

@@ -1,14 +1,16 @@
 //! The bounded queue between many tasks and the one thread that commits.
 //!
-//! Some messages are waited for (intents), others are not (outcomes). The thread is woken at once for the
-//! former; the latter may linger a moment, so that they share a commit instead of costing one each.
+//! Some messages are waited for (intents), others are not (outcomes). The latter may linger a moment, so that they
+//! share a commit instead of costing one each. The former are committed at once where they come one at a time; where
+//! many come, each commit waits for as many as came lately, or for [`COMPANY_WAIT`]: at ten thousand a second a commit
+//! for every five of them would cost more than all the calls.
 
 use super::{Calls, Intent, LedgerError, Settled, WriteId};
 use crate::domain::Outcome;
 use std::fmt;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, oneshot};
 
 /// Messages that may be waiting; senders beyond that wait for room.
@@ -17,11 +19,40 @@ const ROOM: usize = 1024;
 const GROUP: usize = 512;
 /// How long an unhurried message may wait for company.
 const LINGER: Duration = Duration::from_millis(20);
+/// How long an urgent message may wait for the others that are expected.
+const COMPANY_WAIT: Duration = Duration::from_millis(4);
+/// Waiting for more than this many saves nothing any more.
+const MOST_COMPANY: usize = 64;
 
 pub(super) type Answer<T> = oneshot::Sender<Result<T, LedgerError>>;
 
+/// An intent that is on the disk, and the word to all others of its group that theirs are, too.
+///
+/// Waking a task from another thread costs a system call each. So the thread that commits wakes one, which wakes the
+/// others as it drops this; where that one has stopped waiting, the drop happens all the same.
+#[derive(Debug)]
+pub(super) struct Noted {
+    pub(super) id: WriteId,
+    pub(super) others: Others,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Others(pub(super) Vec<(Answer<Noted>, WriteId)>);
+
+impl Drop for Others {
+    fn drop(&mut self) {
+        for (answer, id) in self.0.drain(..) {
+            // A waiter that is gone leaves an intent without a write, which a read-back settles.
+            let _ = answer.send(Ok(Noted {
+                id,
+                others: Self::default(),
+            }));
+        }
+    }
+}
+
 pub(super) enum Message {
-    Intend(Box<Intent>, Answer<WriteId>),
+    Intend(Box<Intent>, Answer<Noted>),
     Settle(WriteId, Settled),
     Outcomes(Vec<Outcome>),
     Calls(Calls),
@@ -29,20 +60,92 @@ pub(super) enum Message {
 }
 
 impl Message {
-    fn is_urgent(&self) -> bool {
+    fn hurry(&self) -> Hurry {
         match self {
-            Self::Intend(..) | Self::Flush(_) => true,
-            Self::Settle(..) | Self::Outcomes(_) | Self::Calls(_) => false,
+            Self::Intend(..) => Hurry::Urgent,
+            Self::Flush(_) => Hurry::AtOnce,
+            Self::Settle(..) | Self::Outcomes(_) | Self::Calls(_) => Hurry::None,
         }
     }
 }
 
-#[derive(Default)]
+enum Hurry {
+    None,
+    Urgent,
+    AtOnce,
+}
+
 struct Waiting {
     messages: Vec<Message>,
-    urgent: bool,
+    /// When the group is to be committed, if nothing makes it due before.
+    until: Option<Instant>,
+    urgent: usize,
+    /// So many urgent messages are expected to come together.
+    company: usize,
+    at_once: bool,
+    /// Whether the thread that commits waits; telling it otherwise is a system call for nothing.
+    asleep: bool,
     closed: bool,
     failed: Option<Arc<LedgerError>>,
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self {
+            messages: Vec::new(),
+            until: None,
+            urgent: 0,
+            company: 1,
+            at_once: false,
+            asleep: false,
+            closed: false,
+            failed: None,
+        }
+    }
+}
+
+impl Waiting {
+    /// Puts a message in; whether the thread that commits has to be woken.
+    fn add(&mut self, message: Message) -> bool {
+        let first = self.messages.is_empty();
+        let sooner = match message.hurry() {
+            Hurry::None => first.then_some(LINGER),
+            Hurry::Urgent => {
+                self.urgent += 1;
+                (self.urgent == 1).then_some(COMPANY_WAIT)
+            }
+            Hurry::AtOnce => {
+                self.at_once = true;
+                None
+            }
+        };
+        self.messages.push(message);
+        if let Some(wait) = sooner {
+            let at = Instant::now() + wait;
+            self.until = Some(self.until.map_or(at, |until| until.min(at)));
+        }
+        self.asleep && (sooner.is_some() || self.is_due())
+    }
+
+    fn is_due(&self) -> bool {
+        let complete = self.urgent >= self.company || self.messages.len() >= GROUP;
+        self.closed || self.at_once || (complete && !self.messages.is_empty())
+    }
+
+    /// Takes the group out, and learns from it how many to expect.
+    fn take(&mut self) -> Vec<Message> {
+        let reached = self.urgent >= self.company;
+        self.company = match self.urgent {
+            0 => self.company,
+            1 => 1,
+            _ if reached => (self.company + self.company / 4 + 1).min(MOST_COMPANY),
+            fewer => fewer * 3 / 4,
+        };
+        self.urgent = 0;
+        self.at_once = false;
+        self.until = None;
+        mem::take(&mut self.messages)
+    }
 }
 
 pub(super) struct Queue {
@@ -84,11 +187,7 @@ impl Queue {
         if waiting.closed {
             return Err(LedgerError::Closed);
         }
-        let urgent = message.is_urgent();
-        let first = waiting.messages.is_empty();
-        waiting.messages.push(message);
-        let wake = first || waiting.messages.len() == GROUP || (urgent && !waiting.urgent);
-        waiting.urgent |= urgent;
+        let wake = waiting.add(message);
         drop(waiting);
         if wake {
             self.wake.notify_one();
@@ -99,28 +198,28 @@ impl Queue {
     /// The next group, in the order of arrival; `None` when the queue is closed and empty.
     pub(super) fn take(&self) -> Option<Vec<Message>> {
         let mut waiting = self.lock();
-        loop {
-            if waiting.closed || waiting.urgent || waiting.messages.len() >= GROUP {
-                break;
-            }
-            if waiting.messages.is_empty() {
+        while !waiting.is_due() {
+            let Some(until) = waiting.until else {
+                waiting.asleep = true;
                 waiting = self
                     .wake
                     .wait(waiting)
                     .unwrap_or_else(PoisonError::into_inner);
                 continue;
-            }
-            let (back, late) = self
-                .wake
-                .wait_timeout(waiting, LINGER)
-                .unwrap_or_else(PoisonError::into_inner);
-            waiting = back;
-            if late.timed_out() {
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
                 break;
             }
+            waiting.asleep = true;
+            waiting = self
+                .wake
+                .wait_timeout(waiting, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
-        waiting.urgent = false;
-        let group = mem::take(&mut waiting.messages);
+        waiting.asleep = false;
+        let group = waiting.take();
         drop(waiting);
         self.room.add_permits(group.len());
         (!group.is_empty()).then_some(group)

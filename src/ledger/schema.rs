@@ -43,9 +43,10 @@ CREATE TABLE sessions (
 CREATE TABLE writes (
     write_id INTEGER PRIMARY KEY,
     unit INTEGER NOT NULL, line INTEGER NOT NULL, attempt INTEGER NOT NULL,
-    verdict TEXT CHECK (verdict IN ('applied', 'not_applied', 'unknown')), http_status INTEGER,
+    -- Not with IN, for which SQLite builds a table anew for every row.
+    verdict TEXT CHECK (verdict = 'applied' OR verdict = 'not_applied' OR verdict = 'unknown'), http_status INTEGER,
     customer_id TEXT NOT NULL, reseller TEXT,
-    kind TEXT NOT NULL CHECK (kind IN ('account', 'temporary', 'location')),
+    kind TEXT NOT NULL CHECK (kind = 'account' OR kind = 'temporary' OR kind = 'location'),
     location_id TEXT, account_id_before TEXT, account_id_after TEXT,
     service_id_before TEXT, service_id_after TEXT, profile_before TEXT, profile_after TEXT,
     correlation_id TEXT NOT NULL, noted_at_ms INTEGER NOT NULL, checksum INTEGER NOT NULL
