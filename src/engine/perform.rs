@@ -5,7 +5,7 @@ use super::context::Asked;
 use super::{Context, Halt, Notes};
 use crate::domain::{AccountId, CustomerId, Failed, Line, Reseller};
 use crate::ledger::{Intent, Judgement, Seen, Settled, Spot, Verdict, Write, judge};
-use crate::system::{Customer, Location, Order, Trouble, What, Written};
+use crate::system::{Customer, Location, Order, Trouble, What, Written, new_correlation};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -73,6 +73,7 @@ pub(super) async fn perform<N: Notes>(
     // Attempts after which a reading said that nothing happened; being held back does not count.
     let mut fruitless = 0;
     loop {
+        // Fresh, never derived from what is written: the same wish after an undo is another intent.
         let id = correlation.take().unwrap_or_else(new_correlation);
         sent.attempts += 1;
         sent.correlation = Some(id.clone());
@@ -362,12 +363,6 @@ pub(super) async fn look<N: Notes>(context: &Context<N>, wish: &Wish<'_>) -> Ask
                 }))
         }
     }
-}
-
-/// A fresh ID for one intent. It must never be derived from what is written: the same wish after an undo is
-/// another intent.
-fn new_correlation() -> String {
-    crate::http::new_id()
 }
 
 /// Full jitter: between nothing and a doubling bound of at most eight seconds.

@@ -22,6 +22,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub use crate::http::Health;
+/// A fresh correlation ID for an [`Order`].
+pub use crate::http::new_id as new_correlation;
 
 /// A customer as the system told it.
 #[derive(Debug, Clone, PartialEq, Eq)]
