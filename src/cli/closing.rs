@@ -40,6 +40,16 @@ pub(super) fn outage(fatal: Fatal, words: &str, system: Kind) -> String {
     }
 }
 
+/// What a person does about it before the run can go on; empty: nothing but wait.
+pub(super) fn remedy(fatal: Fatal) -> &'static str {
+    match fatal {
+        Fatal::TokenRefused => "mend the credentials, then ",
+        Fatal::Tls => "name the authority that signed it with --ca-cert, or have it renewed, then ",
+        Fatal::BulkRefused => "allow single look-ups with --lookup auto, then ",
+        Fatal::GaveUp | Fatal::Unsafe | Fatal::Cancelled => "",
+    }
+}
+
 /// Notes what carrying the plan out would take.
 pub(super) fn keep_forecast(
     ledger: &Ledger,
@@ -102,6 +112,7 @@ pub(super) fn say(
     summary: &Summary,
     exit: Exit,
     why: &str,
+    remedy: &str,
 ) -> Result<(), Failure> {
     if session.speech.is_json() {
         let text = serde_json::to_string_pretty(summary)
@@ -131,7 +142,7 @@ pub(super) fn say(
     if session.work == Work::Plan {
         ui::out(super::plan::diff(session)?.trim_end());
     }
-    let next = next_step(session, summary, exit);
+    let next = next_step(session, summary, exit, remedy);
     let counts: Vec<(&str, u64)> = crate::domain::Status::NAMES
         .iter()
         .map(|name| (*name, summary.counts.get(name).copied().unwrap_or(0)))
@@ -235,11 +246,13 @@ fn notes(session: &Session<'_>, summary: &Summary) -> Vec<String> {
     notes
 }
 
-fn next_step(session: &Session<'_>, summary: &Summary, exit: Exit) -> String {
+fn next_step(session: &Session<'_>, summary: &Summary, exit: Exit, remedy: &str) -> String {
     let run = &summary.run;
     match exit {
-        Exit::Stopped | Exit::Interrupted | Exit::Terminated => format!("idshift resume {run}"),
-        Exit::NothingDone => "mend the credentials, then run the same command again".to_owned(),
+        Exit::Stopped | Exit::Interrupted | Exit::Terminated => {
+            format!("{remedy}idshift resume {run}")
+        }
+        Exit::NothingDone => format!("{remedy}run the same command again"),
         _ if session.work == Work::Plan => {
             if summary.counts.get("would_change").copied().unwrap_or(0) > 0 {
                 format!("idshift apply --run {run}")

@@ -400,6 +400,10 @@ impl Session<'_> {
                 .sum()
         };
         let anything = self.ledger.has_writes()?;
+        let remedy = match &ending {
+            Ending::Outage(fatal, _) => closing::remedy(*fatal),
+            _ => "",
+        };
         let (state, exit, why) = match ending {
             Ending::Finished if of("in_doubt") > 0 => (
                 State::Stopped,
@@ -457,7 +461,7 @@ impl Session<'_> {
             finished_at_ms: Some(clock::now_ms()),
         })?;
         let summary = crate::report::draw(&self.dir, &self.ledger, &self.draft.table)?;
-        closing::say(&self, &summary, exit, &why)?;
+        closing::say(&self, &summary, exit, &why, remedy)?;
         Ok(exit)
     }
 }

@@ -139,15 +139,22 @@ impl Connection {
     /// The next request; `None`: the other side is done.
     pub(super) async fn request(&mut self) -> Option<Request> {
         loop {
-            if let Some((mut request, head, length)) = parse(&self.buffer) {
-                while self.buffer.len() < head + length {
-                    self.more().await?;
+            match parse(&self.buffer) {
+                Ok(Some((mut request, head, length))) => {
+                    while self.buffer.len() < head + length {
+                        self.more().await?;
+                    }
+                    request.body = self.buffer[head..head + length].to_vec();
+                    self.buffer.drain(..head + length);
+                    return Some(request);
                 }
-                request.body = self.buffer[head..head + length].to_vec();
-                self.buffer.drain(..head + length);
-                return Some(request);
+                Ok(None) => self.more().await?,
+                // TLS, perhaps: who waited for more of it would wait for ever.
+                Err(_) => {
+                    self.send(&Response::empty(400).bytes()).await?;
+                    return None;
+                }
             }
-            self.more().await?;
         }
     }
 
@@ -161,13 +168,14 @@ impl Connection {
     }
 }
 
-fn parse(bytes: &[u8]) -> Option<(Request, usize, usize)> {
+/// A request's head, the length of that head, and of the body behind it; `None`: there has to come more.
+fn parse(bytes: &[u8]) -> Result<Option<(Request, usize, usize)>, httparse::Error> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut parsed = httparse::Request::new(&mut headers);
-    let httparse::Status::Complete(head) = parsed.parse(bytes).ok()? else {
-        return None;
+    let httparse::Status::Complete(head) = parsed.parse(bytes)? else {
+        return Ok(None);
     };
-    let target = parsed.path?;
+    let target = parsed.path.unwrap_or("/");
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let headers: Vec<(String, String)> = parsed
         .headers
@@ -185,7 +193,7 @@ fn parse(bytes: &[u8]) -> Option<(Request, usize, usize)> {
         .and_then(|(_, value)| value.parse().ok())
         .unwrap_or(0);
     let request = Request {
-        method: parsed.method?.to_owned(),
+        method: parsed.method.unwrap_or("").to_owned(),
         raw_path: path.to_owned(),
         segments: path
             .trim_start_matches('/')
@@ -196,7 +204,7 @@ fn parse(bytes: &[u8]) -> Option<(Request, usize, usize)> {
         headers,
         body: Vec::new(),
     };
-    Some((request, head, length))
+    Ok(Some((request, head, length)))
 }
 
 /// `a=b&c=d`, decoded.

@@ -11,6 +11,8 @@ mod cli;
 mod crash;
 /// Every fault at every call.
 mod faults;
+/// A server that is no honest one.
+mod hostile;
 /// The rate, the quota and `Retry-After`, by the stand-in's clock.
 mod pace;
 /// Plans, order, guards, undo, verify, reconcile.
@@ -21,3 +23,5 @@ mod plume;
 mod storm;
 /// Adobe VIP Marketplace and `CloudCockpit`.
 mod systems;
+/// Certificates and proxies.
+mod tls;

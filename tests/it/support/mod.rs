@@ -1,3 +1,7 @@
+mod front;
+
+pub(crate) use front::{Asked, Front};
+
 use idshift::sandbox::{Class, Options, PlumeCustomer, PlumeLocation, Sandbox, Seen, World};
 use std::collections::HashMap;
 use std::io::Read;

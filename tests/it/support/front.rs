@@ -1,0 +1,125 @@
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// A request as it came, whole.
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    bytes: Vec<u8>,
+}
+
+/// What stands in front of a stand-in and may do with each request what it likes: no honest server at all.
+pub(crate) struct Front {
+    port: u16,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Does something with a request; `false` ends the connection.
+type Deed = dyn Fn(&Asked, &mut TcpStream) -> bool + Send + Sync;
+
+impl Front {
+    pub(crate) fn new(
+        deed: impl Fn(&Asked, &mut TcpStream) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let stop = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&stop);
+        let deed: Arc<Deed> = Arc::new(deed);
+        let thread = std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if over.load(Ordering::Relaxed) {
+                    break;
+                }
+                let (deed, stream) = (Arc::clone(&deed), stream.unwrap());
+                // Ends with its connection, which ends with the client.
+                std::thread::spawn(move || talk(stream, &*deed));
+            }
+        });
+        Self {
+            port,
+            stop,
+            thread: Some(thread),
+        }
+    }
+
+    pub(crate) fn base_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+        let _ = self.thread.take().unwrap().join();
+    }
+}
+
+fn talk(mut stream: TcpStream, deed: &Deed) {
+    stream
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
+    stream
+        .set_write_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
+    let mut bytes = Vec::new();
+    while let Some(asked) = request(&mut stream, &mut bytes) {
+        if !deed(&asked, &mut stream) {
+            let _ = stream.shutdown(Shutdown::Both);
+            return;
+        }
+    }
+}
+
+fn request(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<Asked> {
+    let mut chunk = [0; 16 << 10];
+    loop {
+        let mut headers = [httparse::EMPTY_HEADER; 64];
+        let mut head = httparse::Request::new(&mut headers);
+        if let Ok(httparse::Status::Complete(end)) = head.parse(bytes) {
+            let length = head
+                .headers
+                .iter()
+                .find(|header| header.name.eq_ignore_ascii_case("content-length"))
+                .and_then(|header| std::str::from_utf8(header.value).ok()?.parse().ok())
+                .unwrap_or(0);
+            let (method, path) = (
+                head.method.unwrap().to_owned(),
+                head.path.unwrap().to_owned(),
+            );
+            if bytes.len() >= end + length {
+                let rest = bytes.split_off(end + length);
+                let bytes = std::mem::replace(bytes, rest);
+                return Some(Asked {
+                    method,
+                    path,
+                    bytes,
+                });
+            }
+        }
+        match stream.read(&mut chunk) {
+            Ok(0) | Err(_) => return None,
+            Ok(n) => bytes.extend_from_slice(&chunk[..n]),
+        }
+    }
+}
+
+impl Asked {
+    /// The answer of an honest server, byte for byte.
+    pub(crate) fn honestly(&self, base_url: &str) -> Vec<u8> {
+        let address = base_url.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(&self.bytes).unwrap();
+        // The stand-in answers what it has read, and ends with its client.
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        answer
+    }
+}

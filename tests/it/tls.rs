@@ -1,0 +1,249 @@
+use crate::support::{Done, Front, Place, customer, finish};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_util::sync::CancellationToken;
+
+type Authority = CertifiedIssuer<'static, KeyPair>;
+
+fn authority() -> Authority {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// What a server shows: for this name, and valid until the end of this year.
+fn shown(authority: Option<&Authority>, name: &str, until: i32) -> Arc<ServerConfig> {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(until, 12, 31);
+    let certificate = match authority {
+        Some(authority) => params.signed_by(&key, authority),
+        None => params.self_signed(&key),
+    };
+    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.unwrap().der().clone()], key);
+    Arc::new(config.unwrap())
+}
+
+/// A stand-in's stand-in: takes TLS and passes what is inside on.
+struct Tls {
+    port: u16,
+    shows: Arc<Mutex<Arc<ServerConfig>>>,
+    stop: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Tls {
+    fn before(place: &Place, shows: Arc<ServerConfig>) -> Self {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let to = place.sandbox.base_url().replace("http://", "");
+        let (stop, shows) = (CancellationToken::new(), Arc::new(Mutex::new(shows)));
+        let (until, showing) = (stop.clone(), Arc::clone(&shows));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let thread = std::thread::spawn(move || {
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                let mut connections = tokio::task::JoinSet::new();
+                loop {
+                    tokio::select! {
+                        () = until.cancelled() => break,
+                        Ok((outer, _)) = listener.accept() => {
+                            let acceptor = TlsAcceptor::from(Arc::clone(&*showing.lock().unwrap()));
+                            let to = to.clone();
+                            connections.spawn(async move {
+                                let mut outer = acceptor.accept(outer).await.ok()?;
+                                let mut inner = tokio::net::TcpStream::connect(to).await.ok()?;
+                                tokio::io::copy_bidirectional(&mut outer, &mut inner).await.ok()
+                            });
+                        }
+                        Some(_) = connections.join_next(), if !connections.is_empty() => {}
+                    }
+                }
+            });
+        });
+        Self {
+            port,
+            shows,
+            stop,
+            thread: Some(thread),
+        }
+    }
+
+    fn base_url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Tls {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        let _ = self.thread.take().unwrap().join();
+    }
+}
+
+fn moves(place: &Place, customers: u32) -> String {
+    place.with_world(|mut world| (0..customers).for_each(|n| world.add_plume(customer(n))));
+    let mut text = String::from("accountId,newAccountId\n");
+    (0..customers).for_each(|n| writeln!(text, "A-{n:06},B-{n:06}").unwrap());
+    place.file("moves.csv", &text)
+}
+
+fn apply(place: &Place, base_url: &str, more: &[&str]) -> Done {
+    let arguments = [
+        &["apply", "moves.csv", "--yes", "--base-url", base_url],
+        more,
+    ]
+    .concat();
+    place.run(&arguments)
+}
+
+#[test]
+fn a_private_certificate_is_trusted_where_it_is_named_and_nowhere_else() {
+    let (place, authority) = (Place::plume(), authority());
+    moves(&place, 5);
+    let pem = place.file("company.pem", &authority.pem());
+    let server = Tls::before(&place, shown(Some(&authority), "127.0.0.1", 2090));
+    let refused = apply(&place, &server.base_url(), &[]).expect(2);
+    let said = [refused.out, refused.err].concat();
+    assert!(said.contains("--ca-cert"), "says what to do: {said}");
+    assert!(place.sandbox.log().is_empty());
+    apply(&place, &server.base_url(), &["--ca-cert", &pem]).expect(0);
+    assert_eq!(place.patches(), 5);
+}
+
+#[test]
+fn a_certificate_that_is_wrong_is_refused_at_once_and_nothing_is_sent() {
+    let (place, known) = (Place::plume(), authority());
+    moves(&place, 5);
+    let pem = place.file("company.pem", &known.pem());
+    for (what, shows) in [
+        ("made by itself", shown(None, "127.0.0.1", 2090)),
+        ("another's name", shown(Some(&known), "other.example", 2090)),
+        ("expired", shown(Some(&known), "127.0.0.1", 2021)),
+        (
+            "of a stranger",
+            shown(Some(&authority()), "127.0.0.1", 2090),
+        ),
+    ] {
+        let server = Tls::before(&place, shows);
+        let done = apply(&place, &server.base_url(), &["--ca-cert", &pem]);
+        let said = [done.out, done.err].concat();
+        assert_eq!(done.code, 2, "{what}: {said}");
+        assert!(said.contains("certificate"), "{what}: {said}");
+    }
+    // Nor is a server that does not speak TLS at all; and there is no option that would make it do.
+    let plain = place.sandbox.base_url().replace("http://", "https://");
+    let done = apply(&place, &plain, &[]);
+    assert_eq!(done.code, 2, "{}{}", done.out, done.err);
+    for option in ["--insecure", "--no-verify", "-k"] {
+        apply(&place, &plain, &[option]).expect(2);
+    }
+    assert!(place.sandbox.log().is_empty());
+}
+
+#[test]
+fn a_certificate_file_that_is_none_is_named() {
+    let place = Place::plume();
+    moves(&place, 1);
+    place.file("garbage.pem", "not a certificate\n");
+    place.file("key.pem", &KeyPair::generate().unwrap().serialize_pem());
+    for file in ["garbage.pem", "key.pem", "not-there.pem", "."] {
+        let done = apply(&place, "https://127.0.0.1:9", &["--ca-cert", file]).expect(2);
+        assert!(done.err.contains(file), "{file}: {}", done.err);
+    }
+}
+
+#[test]
+fn a_certificate_that_goes_bad_in_the_middle_stops_the_run_and_resume_finishes() {
+    let (place, authority) = (Place::plume(), authority());
+    moves(&place, 300);
+    let pem = place.file("company.pem", &authority.pem());
+    let good = shown(Some(&authority), "127.0.0.1", 2090);
+    let server = Tls::before(&place, Arc::clone(&good));
+    let mut command = place.command(&["apply", "moves.csv", "--yes", "--rate", "100/s"]);
+    command.args(["--ca-cert", &pem, "--base-url", &server.base_url()]);
+    let child = command.spawn().unwrap();
+    while place.patches() < 30 {
+        std::thread::yield_now();
+    }
+    *server.shows.lock().unwrap() = shown(Some(&authority), "127.0.0.1", 2021);
+    // Connections that are open stay good; these end.
+    place
+        .sandbox
+        .set_faults(vec!["patch:close-after:every=5".parse().unwrap()]);
+    let done = finish(child);
+    assert_eq!(done.code, 4, "{}{}", done.out, done.err);
+    assert!([done.out, done.err].concat().contains("certificate"));
+    assert!(
+        place
+            .verdicts()
+            .iter()
+            .all(|verdict| !verdict.starts_with("failed")),
+        "no line is to blame"
+    );
+    place.sandbox.set_faults(Vec::new());
+    *server.shows.lock().unwrap() = good;
+    place.run(&["resume"]).expect(0);
+    place.judge_writes();
+    assert_eq!(place.patches(), 300);
+}
+
+#[test]
+fn calls_to_this_machine_never_go_through_a_proxy() {
+    let place = Place::plume();
+    moves(&place, 3);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let proxy = Front::new(move |_, _| {
+        count.fetch_add(1, Ordering::Relaxed);
+        false
+    });
+    let mut command = place.command(&["apply", "moves.csv", "--yes"]);
+    for name in [
+        "http_proxy",
+        "HTTP_PROXY",
+        "https_proxy",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+    ] {
+        command.env(name, proxy.base_url());
+    }
+    assert_eq!(finish(command.spawn().unwrap()).code, 0);
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+    // Elsewhere it is used, and said to be: the proxy sees a name, never a token or an ID.
+    let mut command = place.command(&[
+        "doctor",
+        "--base-url",
+        "https://crm.invalid",
+        "--timeout",
+        "2s",
+    ]);
+    let done = finish(
+        command
+            .env("HTTPS_PROXY", proxy.base_url())
+            .spawn()
+            .unwrap(),
+    );
+    assert!(
+        asked.load(Ordering::Relaxed) > 0,
+        "{}{}",
+        done.out,
+        done.err
+    );
+    assert!(done.out.contains("HTTPS_PROXY"), "{}{}", done.out, done.err);
+}
