@@ -3,10 +3,10 @@
 use super::Exit;
 use super::failure::Failure;
 use super::feed::Known;
+use super::known_run;
 use super::options::ApplyOptions;
 use super::prepare::{Wanted, ask, new_run, refuse_emails};
 use super::session::{Limits, Session, Work, target};
-use super::{known_run, recall};
 use crate::ledger::{State, TargetLock};
 use crate::ui;
 use std::sync::Arc;
@@ -41,12 +41,7 @@ fn from_file(options: &ApplyOptions, file: &std::path::Path) -> Result<Exit, Fai
         Work::Apply
     };
     let known = Known {
-        recalled: recall::customers(
-            &ready.dir,
-            &ready.ledger,
-            &ready.draft,
-            &ready.resolved.runs_dir,
-        )?,
+        recalled: ready.recalled,
         ..Known::default()
     };
     let session = Session {

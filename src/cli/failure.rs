@@ -28,6 +28,27 @@ impl Failure {
         Self::new(Exit::NothingDone, message)
     }
 
+    /// What happened before, and is worth knowing too.
+    pub(super) fn because(mut self, why: &str) -> Self {
+        if !why.is_empty() {
+            self.message = format!("{why}; {}", self.message);
+        }
+        self
+    }
+
+    /// Before a run was whole: there is nothing to go on with.
+    pub(super) fn before_anything(self) -> Self {
+        self.with_help("nothing was sent; then run the same command again")
+    }
+
+    /// Once a run is under way, something may have been written already, and it can be gone on with.
+    pub(super) fn in_the_middle(mut self) -> Self {
+        if self.exit == Exit::NothingDone {
+            self.exit = Exit::Stopped;
+        }
+        self.with_help("then `idshift resume` goes on where it stopped")
+    }
+
     pub(super) fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
@@ -51,7 +72,6 @@ impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
         let exit = match error.root() {
             LedgerError::Held { .. } => Exit::Busy,
-            LedgerError::Full { .. } => Exit::Stopped,
             _ => Exit::NothingDone,
         };
         Self::new(exit, error.to_string())

@@ -29,7 +29,11 @@ pub(super) fn open(
 ) -> Result<KnownRun, Failure> {
     let runs_dir = runs_dir(&target.place)?;
     let dir = RunDir::find(&runs_dir, run, wanted, |dir| {
-        Ledger::glance(dir).is_ok_and(|ledger| fits(&ledger))
+        match Ledger::glance(dir) {
+            Ok(ledger) => fits(&ledger),
+            // It may be the one that is meant. An older one in its place would be a guess.
+            Err(_) => dir.has_begun(),
+        }
     })?;
     let ledger = Ledger::open(&dir)?;
     let kept = Kept::of(ledger.header());

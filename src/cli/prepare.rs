@@ -4,14 +4,14 @@ use super::draft::{self, Draft};
 use super::failure::Failure;
 use super::options::{Guards, Inside, Place, Reading, Speech, Target};
 use super::session::{Limits, base_url, target};
-use super::{Exit, clock, stand_in};
+use super::{Exit, clock, recall, stand_in};
 use crate::config::{DEFAULT_RUNS_DIR, File, Resolved, Values};
-use crate::domain::Reseller;
+use crate::domain::{CustomerId, Line, Reseller};
 use crate::input::{self, Column, Rules};
 use crate::ledger::{Header, Ledger, RunDir, RunId, TargetLock};
 use crate::ui;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -166,6 +166,8 @@ pub(super) struct Ready {
     pub(super) ledger: Ledger,
     pub(super) lock: TargetLock,
     pub(super) draft: Draft,
+    /// Customers that lines of chains and swaps meant in an earlier run of the file.
+    pub(super) recalled: HashMap<Line, CustomerId>,
     pub(super) resolved: Resolved,
     pub(super) limits: Limits,
     /// Lives as long as the run.
@@ -227,13 +229,6 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
     let run = RunId::new(clock::now_ms());
     let target = target(&resolved, &base_url);
     let lock = TargetLock::acquire(&target, &resolved.runs_dir, run.as_str())?;
-    let dir = RunDir::create(&resolved.runs_dir, &run)?;
-    std::fs::rename(&copy, dir.input()).map_err(|why| {
-        Failure::usage(format!(
-            "{}: cannot be written: {why}",
-            dir.input().display()
-        ))
-    })?;
     let header = Header {
         run: run.to_string(),
         command: wanted.command.to_owned(),
@@ -248,7 +243,16 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         created_at_ms: clock::now_ms(),
     };
-    let ledger = Ledger::create(&dir, &header)?;
+    let recalled = recall::customers(&header, &checked, &resolved.runs_dir)?;
+    let (dir, ledger) = begin(&resolved.runs_dir, &run, |dir| {
+        std::fs::rename(&copy, dir.input()).map_err(|why| {
+            Failure::usage(format!(
+                "{}: cannot be written: {why}",
+                dir.input().display()
+            ))
+        })?;
+        Ok(Ledger::create(dir, &header)?)
+    })?;
     // From now on the run's own copy is the file.
     let draft = Draft {
         table: reopen(&dir, &stored.name, &kept, &rules)?,
@@ -259,10 +263,28 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
         ledger,
         lock,
         draft,
+        recalled,
         resolved,
         limits,
         stand_in,
     })
+}
+
+/// Makes a run's folder and its ledger; where that fails, nothing is left behind.
+pub(super) fn begin(
+    runs_dir: &Path,
+    run: &RunId,
+    make: impl FnOnce(&RunDir) -> Result<Ledger, Failure>,
+) -> Result<(RunDir, Ledger), Failure> {
+    let dir = RunDir::create(runs_dir, run)?;
+    match make(&dir) {
+        Ok(ledger) => Ok((dir, ledger)),
+        Err(failure) => {
+            // Half a run can neither be resumed nor read, and nobody was told its name.
+            let _ = std::fs::remove_dir_all(dir.path());
+            Err(failure.before_anything())
+        }
+    }
 }
 
 fn reopen(dir: &RunDir, name: &str, kept: &Kept, rules: &Rules) -> Result<input::Table, Failure> {

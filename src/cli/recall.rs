@@ -6,15 +6,14 @@
 use super::draft::Draft;
 use super::failure::Failure;
 use crate::domain::{CustomerId, Line};
-use crate::ledger::{Ledger, RunDir};
+use crate::ledger::{Header, Ledger, RunDir};
 use crate::plan::Shape;
 use std::collections::HashMap;
 use std::path::Path;
 
 /// The customers of the lines of chains and cycles, as the newest earlier run of the same file found them.
 pub(super) fn customers(
-    dir: &RunDir,
-    ledger: &Ledger,
+    mine: &Header,
     draft: &Draft,
     runs_dir: &Path,
 ) -> Result<HashMap<Line, CustomerId>, Failure> {
@@ -30,14 +29,21 @@ pub(super) fn customers(
         return Ok(known);
     }
     for earlier in RunDir::list(runs_dir)? {
-        if earlier.run() == dir.run() {
+        if earlier.run().as_str() == mine.run {
             continue;
         }
-        // A run that cannot be read tells nothing; it is no reason not to begin another one.
-        let Ok(other) = Ledger::glance(&earlier) else {
-            continue;
+        let other = match Ledger::glance(&earlier) {
+            Ok(other) => other,
+            Err(_) if !earlier.has_begun() => continue,
+            // It may be the one that swapped these customers already; swapping them again would be wrong writes.
+            Err(why) => {
+                return Err(Failure::from(why).with_help(
+                    "whether that run carried out chains or swaps of this file cannot be told. \
+                     Look at the customers, then move its folder away",
+                ));
+            }
         };
-        let (mine, its) = (ledger.header(), other.header());
+        let its = other.header();
         let same = its.target == mine.target && its.input_sha256 == mine.input_sha256;
         if !same || !other.has_writes()? {
             continue;

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 pub(super) fn run(options: &ReconcileOptions) -> Result<Exit, Failure> {
     let nights = audit(&options.audit)?;
-    let ready = new_run(&Wanted {
+    let mut ready = new_run(&Wanted {
         command: "reconcile",
         file: &options.file,
         reading: &options.reading,
@@ -31,7 +31,10 @@ pub(super) fn run(options: &ReconcileOptions) -> Result<Exit, Failure> {
     let last = last_good(&ready)?;
     let round = last.as_ref().map_or(0, |last| last.round + 1);
     ready.ledger.set("audit_round", &round.to_string())?;
-    let mut known = Known::default();
+    let mut known = Known {
+        recalled: std::mem::take(&mut ready.recalled),
+        ..Known::default()
+    };
     if let Some(last) = last {
         // Chains and swaps mean the customers that the last run found; see `recall`.
         for (line, change) in entangled(&ready) {

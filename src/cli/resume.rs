@@ -7,6 +7,7 @@ use super::feed::Known;
 use super::known_run;
 use super::options::ResumeOptions;
 use super::prepare::refuse_emails;
+use super::recall;
 use super::session::{Limits, Session, Work, target};
 use crate::ledger::{Ledger, LineSet, State, TargetLock};
 use std::sync::Arc;
@@ -72,6 +73,11 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
             done,
             planned: (only_planned || (two_steps && work == Work::Apply)).then_some(planned),
             units_with_writes: known.ledger.units_with_writes()?,
+            recalled: recall::customers(
+                known.ledger.header(),
+                &known.draft,
+                &known.resolved.runs_dir,
+            )?,
             ..Known::default()
         },
         dir: known.dir,

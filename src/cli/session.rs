@@ -211,23 +211,34 @@ impl Session<'_> {
         let started = clock::now_ms();
         let before = self.ledger.progress()?;
         let first = before.state == State::Created || before.state == State::Planned;
-        self.ledger.set_progress(&Progress {
+        let begun = Progress {
             state: State::Running,
             exit_code: None,
             why: String::new(),
             started_at_ms: if first { started } else { before.started_at_ms },
             finished_at_ms: None,
-        })?;
+        };
+        self.under_way(&machine, &parsed, &begun)
+            .map_err(Failure::in_the_middle)
+    }
+
+    fn under_way(
+        mut self,
+        machine: &Machine,
+        parsed: &Parsed,
+        begun: &Progress,
+    ) -> Result<Exit, Failure> {
+        self.ledger.set_progress(begun)?;
         let (journal, thread) = self.ledger.journal()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|why| Failure::usage(format!("the runtime cannot be started: {why}")))?;
-        let ending = runtime.block_on(self.passes(&machine, &parsed, &journal));
+        let ending = runtime.block_on(self.passes(machine, parsed, &journal));
         drop(journal);
         drop(runtime);
         thread.join();
-        self.close(&machine, ending?)
+        self.close(machine, ending?)
     }
 
     async fn passes(
@@ -460,7 +471,8 @@ impl Session<'_> {
             started_at_ms: before.started_at_ms,
             finished_at_ms: Some(clock::now_ms()),
         })?;
-        let summary = crate::report::draw(&self.dir, &self.ledger, &self.draft.table)?;
+        let summary = crate::report::draw(&self.dir, &self.ledger, &self.draft.table)
+            .map_err(|error| Failure::from(error).because(&why))?;
         closing::say(&self, &summary, exit, &why, remedy)?;
         Ok(exit)
     }

@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::feed::Known;
 use super::known_run::{self, KnownRun};
 use super::options::UndoOptions;
-use super::prepare::{Kept, ask, refuse_emails};
+use super::prepare::{Kept, ask, begin, refuse_emails};
 use super::session::{Limits, Session, Work, base_url, target};
 use crate::domain::{Failed, NewAccount, Outcome, Status, Transition};
 use crate::ledger::{self, Header, Ledger, RunDir, RunId, State, TargetLock};
@@ -145,8 +145,6 @@ fn carry_out(
     let run = RunId::new(clock::now_ms());
     let target = target(&known.resolved, address);
     let lock = TargetLock::acquire(&target, &known.resolved.runs_dir, run.as_str())?;
-    let dir = RunDir::create(&known.resolved.runs_dir, &run)?;
-    let sha256 = write_file(&dir, back)?;
     let limits = Limits::of(&options.guards)?;
     let kept = Kept {
         values: known.kept.values.clone(),
@@ -158,7 +156,7 @@ fn carry_out(
         ..Kept::default()
     };
     let name = format!("undo of {parent}");
-    let header = Header {
+    let header = |input_sha256: String| Header {
         run: run.to_string(),
         command: "undo".to_owned(),
         system: known.resolved.system.to_string(),
@@ -166,14 +164,18 @@ fn carry_out(
         tenant: known.resolved.tenant.clone().unwrap_or_default(),
         target,
         input_name: name.clone(),
-        input_sha256: sha256,
+        input_sha256,
         settings: serde_json::to_string(&kept).unwrap_or_default(),
         parent: Some(parent.to_owned()),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         created_at_ms: clock::now_ms(),
     };
-    let mut ledger = Ledger::create(&dir, &header)?;
-    ledger.seed(back.iter().map(seed))?;
+    let (dir, ledger) = begin(&known.resolved.runs_dir, &run, |dir| {
+        let sha256 = write_file(dir, back)?;
+        let mut ledger = Ledger::create(dir, &header(sha256))?;
+        ledger.seed(back.iter().map(seed))?;
+        Ok(ledger)
+    })?;
     let facts = known.resolved.system.facts();
     let rules = kept.rules(&known.resolved)?;
     let draft = draft::read(

@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub enum LedgerError {
     /// There is no room left on the disk.
     #[error(
-        "the disk is full: {} could not be written. Make room there, then `idshift resume`",
+        "the disk is full: {} could not be written. Make room there",
         path.display()
     )]
     Full {
@@ -28,7 +28,7 @@ pub enum LedgerError {
     },
     /// The disk reported an error while the ledger was written or read.
     #[error(
-        "the disk failed under {}: {source}. Look at the disk and its room, then `idshift resume`",
+        "the disk failed under {}: {source}. Look at the disk and its room",
         path.display()
     )]
     Disk {
@@ -84,6 +84,15 @@ pub enum LedgerError {
         found: i64,
         /// The newest format that this program knows.
         known: i64,
+    },
+    /// The file was moved or removed while it was written to.
+    #[error(
+        "the ledger {} is not there any more: somebody moved or removed it during the run. Put the run's folder back",
+        path.display()
+    )]
+    Gone {
+        /// Where it was.
+        path: PathBuf,
     },
     /// No such file.
     #[error("there is no ledger at {}. `idshift runs` lists the runs", path.display())]

@@ -138,6 +138,7 @@ pub(super) fn start(run: &str, ledger: &Path) -> Result<(Journal, JournalThread)
     let writer = Writer {
         connection,
         path: ledger.to_owned(),
+        file: identity(ledger),
         seal: Seal::open(ledger)?,
         session,
         commits,
@@ -155,10 +156,20 @@ pub(super) fn start(run: &str, ledger: &Path) -> Result<(Journal, JournalThread)
 struct Writer {
     connection: Connection,
     path: PathBuf,
+    file: Option<Identity>,
     seal: Seal,
     session: i64,
     commits: i64,
     _lock: RunLock,
+}
+
+/// Device and number of a file: what stays when it is renamed, and what another one in its place has not.
+type Identity = (u64, u64);
+
+fn identity(path: &Path) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt;
+    let meta = std::fs::symlink_metadata(path).ok()?;
+    Some((meta.dev(), meta.ino()))
 }
 
 struct Statements<'c> {
@@ -196,19 +207,32 @@ impl Writer {
         }
     }
 
+    /// A file that was removed can be written to for ever, and nobody will find it: no write may rest on that.
+    fn is_in_its_place(&self) -> Result<(), LedgerError> {
+        if identity(&self.path) == self.file {
+            return Ok(());
+        }
+        Err(LedgerError::Gone {
+            path: self.path.clone(),
+        })
+    }
+
     fn work(&mut self, queue: &Queue) -> rusqlite::Result<()> {
         let mut statements = Statements::prepare(&self.connection)?;
         while let Some(group) = queue.take() {
             crash_point();
-            match commit(&mut statements, &group, self.session, self.commits + 1) {
+            let committed = commit(&mut statements, &group, self.session, self.commits + 1)
+                .map_err(|source| LedgerError::sqlite(&self.path, source))
+                .and_then(|noted| self.is_in_its_place().map(|()| noted));
+            match committed {
                 Ok(noted) => {
                     self.commits += 1;
                     self.seal.note(self.commits);
                     crash_point();
                     answer(group, noted);
                 }
-                Err(source) => {
-                    let error = Arc::new(LedgerError::sqlite(&self.path, source));
+                Err(error) => {
+                    let error = Arc::new(error);
                     queue.fail(&error);
                     // No retry: after a failed fsync nobody knows what the disk holds.
                     let _ = self.connection.execute_batch("ROLLBACK");

@@ -1,6 +1,7 @@
 //! Where a run lives: a folder that only its owner may enter.
 
 use super::private::{check_folder, create_folder, sync_folder};
+use super::seal::Seal;
 use super::{LedgerError, RunId, mounts};
 use std::path::{Path, PathBuf};
 
@@ -119,6 +120,11 @@ impl RunDir {
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether its ledger was whole once: one that was cut short before that cannot have been acted upon.
+    pub fn has_begun(&self) -> bool {
+        Seal::read(&self.ledger()).is_some()
     }
 
     /// The run's own copy of the input.

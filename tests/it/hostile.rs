@@ -59,11 +59,12 @@ fn be_hostile(deed: &str, stream: &mut TcpStream) {
             say(b"HTTP/1.1 200 OK\r\nx-long: ");
             for_ever(stream, &[b'a'; 16 << 10], now);
         }
+        // Each is parsed and thrown away, which an unoptimised build does slowly.
         "endless interim answers" => {
             for_ever(
                 stream,
                 &b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(500),
-                now,
+                Duration::from_millis(1),
             );
         }
         "endless body" => {
@@ -76,7 +77,7 @@ fn be_hostile(deed: &str, stream: &mut TcpStream) {
         }
         "gigabyte" => {
             say(&[OK, b"content-length: 1073741824\r\n\r\n"].concat());
-            for_ever(stream, &[b'['; 64 << 10], now);
+            for_ever(stream, &vec![b'['; 64 << 10], now);
         }
         "deep" => {
             let body = "[{\"a\":".repeat(100_000);
@@ -326,6 +327,8 @@ fn nothing_of_input_or_answers_reaches_the_terminal_as_a_command() {
     }
     assert!(said > 1000, "nothing was said, so nothing was shown");
     for row in place.rows("results.csv") {
-        row.values().for_each(|cell| no_control_characters(cell));
+        for cell in row.values() {
+            no_control_characters(cell);
+        }
     }
 }

@@ -9,6 +9,8 @@ mod support;
 mod cli;
 /// Kills at every step and at random; signals; two at once.
 mod crash;
+/// Full disks, lost folders, damaged ledgers, closed pipes.
+mod disk;
 /// Every fault at every call.
 mod faults;
 /// A server that is no honest one.

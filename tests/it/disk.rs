@@ -1,0 +1,341 @@
+use crate::support::{Done, Place, customer, finish};
+use std::fmt::Write as _;
+use std::os::unix::fs::FileExt;
+use std::process::{Command, Stdio};
+
+const CUSTOMERS: u32 = 400;
+
+fn moves(place: &Place) -> String {
+    place.with_world(|mut world| (0..CUSTOMERS).for_each(|n| world.add_plume(customer(n))));
+    let mut text = String::from("accountId,newAccountId,serviceId\n");
+    (0..CUSTOMERS).for_each(|n| writeln!(text, "A-{n:06},B-{n:06},S-{n}").unwrap());
+    place.file("moves.csv", &text)
+}
+
+/// The command, begun by a shell that says something first.
+fn after(place: &Place, words: &str, arguments: &[&str]) -> Command {
+    let idshift = place.command(arguments);
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &format!("{words}; exec \"$0\" \"$@\"")])
+        .arg(idshift.get_program())
+        .args(idshift.get_args())
+        .current_dir(place.path())
+        .env_clear()
+        .envs(
+            idshift
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    shell
+}
+
+fn run_after(place: &Place, words: &str, arguments: &[&str]) -> Done {
+    finish(after(place, words, arguments).spawn().unwrap())
+}
+
+/// Everything that the stand-in changed is in the ledger: read back by a resume that has room.
+fn resume_finishes(place: &Place, what: &str) {
+    let done = place.run(&["resume"]);
+    assert_eq!(done.code, 0, "{what}: {}{}", done.out, done.err);
+    place.judge_writes();
+    assert_eq!(
+        place.patches(),
+        2 * CUSTOMERS as usize,
+        "{what}: each write was sent once"
+    );
+    assert!(place.verdicts().iter().all(|verdict| verdict == "changed/"));
+    assert_eq!(place.verdicts().len(), CUSTOMERS as usize);
+    for row in place.rows("results.csv") {
+        assert_eq!(row["idshift_account_id_before"], row["accountId"], "{what}");
+    }
+}
+
+#[test]
+fn a_disk_that_fills_up_at_any_size_stops_the_run_and_resume_finishes_it() {
+    let (mut before_any, mut in_the_middle) = (0, 0);
+    // In blocks of 512 bytes: from too small for an empty ledger to enough for everything.
+    for blocks in [
+        8, 40, 100, 160, 200, 240, 300, 400, 520, 700, 1000, 1400, 4000, 64_000,
+    ] {
+        let place = Place::plume();
+        let file = moves(&place);
+        let words = format!("trap '' XFSZ; ulimit -f {blocks}");
+        let done = run_after(
+            &place,
+            &words,
+            &["apply", &file, "--yes", "--concurrency", "4"],
+        );
+        let said = [done.out.as_str(), &done.err].concat();
+        let what = format!("{blocks} blocks: {said}");
+        assert!(!said.contains("panicked"), "{what}");
+        match done.code {
+            0 => {
+                assert_eq!(place.verdicts().len(), CUSTOMERS as usize, "{what}");
+                assert!(
+                    before_any > 0 && in_the_middle > 1,
+                    "{before_any} {in_the_middle}"
+                );
+                return;
+            }
+            // Nothing was begun that could be gone on with.
+            2 => {
+                assert_eq!(place.patches(), 0, "{what}");
+                before_any += 1;
+                place.run(&["apply", &file, "--yes"]).expect(0);
+            }
+            4 => {
+                in_the_middle += usize::from(place.patches() > 0);
+                resume_finishes(&place, &what);
+            }
+            code => panic!("{code}: {what}"),
+        }
+        // The path, and what to do.
+        assert!(said.contains("idshift-runs"), "{what}");
+        assert!(
+            said.contains("room") || said.contains("space") || said.contains("large"),
+            "{what}"
+        );
+    }
+    panic!("a run never found enough room");
+}
+
+/// A real file system without room, for whoever may mount one.
+#[test]
+fn a_file_system_without_room_stops_the_run_and_resume_finishes_it() {
+    let may_mount = Command::new("unshare").args(["-rm", "true"]).output();
+    if !may_mount.is_ok_and(|output| output.status.success()) {
+        println!("NOT RUN: no user namespaces here");
+        return;
+    }
+    let place = Place::plume();
+    let file = moves(&place);
+    std::fs::create_dir(place.path().join("small")).unwrap();
+    // What is inside is gone with the mount, so the run is copied out before it ends.
+    let script = "mount -t tmpfs -o size=420k,mode=700 none small; \
+         \"$0\" \"$@\" --runs-dir small; code=$?; df small >&2; cp -a small idshift-runs; exit $code";
+    let idshift = place.command(&["apply", &file, "--yes", "--concurrency", "4"]);
+    let mut shell = Command::new("unshare");
+    shell
+        .args(["-rm", "sh", "-c", script])
+        .arg(idshift.get_program())
+        .args(idshift.get_args())
+        .current_dir(place.path())
+        .env_clear()
+        .envs(
+            idshift
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let done = finish(shell.spawn().unwrap()).expect(4);
+    assert!(
+        [done.out, done.err].concat().contains("small"),
+        "names the path"
+    );
+    assert!(place.patches() > 0, "it was in the middle");
+    resume_finishes(&place, "tmpfs");
+}
+
+#[test]
+fn reports_that_cannot_be_written_are_said_and_drawn_again_when_there_is_room() {
+    let place = Place::plume();
+    let file = moves(&place);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let results = std::fs::read(place.newest().join("results.csv")).unwrap();
+    std::fs::remove_file(place.newest().join("results.csv")).unwrap();
+    let words = "trap '' XFSZ; ulimit -f 80";
+    let done = run_after(&place, words, &["report"]);
+    assert!(
+        matches!(done.code, 2 | 4),
+        "{} {}{}",
+        done.code,
+        done.out,
+        done.err
+    );
+    assert!(done.err.contains("results.csv"), "{}", done.err);
+    assert!(
+        !place.newest().join("results.csv").exists(),
+        "whole or not at all"
+    );
+    place.run(&["report"]).expect(0);
+    assert_eq!(
+        std::fs::read(place.newest().join("results.csv")).unwrap(),
+        results
+    );
+}
+
+#[test]
+fn a_damaged_ledger_is_refused_and_left_as_it_is() {
+    let place = Place::plume();
+    let file = moves(&place);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let ledger = place.newest().join("ledger.db");
+    let whole = std::fs::read(&ledger).unwrap();
+    let calls = place.sandbox.log().len();
+    let damages: [(&str, Vec<u8>); 4] = [
+        ("cut", whole[..whole.len() / 2].to_vec()),
+        ("empty", Vec::new()),
+        ("not a database", b"accountId,newAccountId\n".repeat(1000)),
+        ("one byte of a row", {
+            let mut bytes = whole.clone();
+            for at in 0..bytes.len() - 8 {
+                if &bytes[at..at + 8] == b"B-000123" {
+                    bytes[at + 7] = b'4';
+                }
+            }
+            bytes
+        }),
+    ];
+    for (what, bytes) in damages {
+        std::fs::write(&ledger, &bytes).unwrap();
+        for arguments in [
+            vec!["resume", &*place.newest_id()],
+            vec!["verify"],
+            vec!["undo", "--yes"],
+            vec!["report"],
+        ] {
+            let done = place.run(&arguments);
+            assert!(
+                matches!(done.code, 2 | 4),
+                "{what}, {arguments:?}: {}{}",
+                done.out,
+                done.err
+            );
+            let said = [done.out, done.err].concat();
+            assert!(said.contains("ledger.db"), "{what}, {arguments:?}: {said}");
+            assert!(!said.contains("panicked"), "{what}, {arguments:?}: {said}");
+        }
+        // A row is only looked at where it is needed, which is after the run was opened.
+        assert!(
+            what == "one byte of a row" || std::fs::read(&ledger).unwrap() == bytes,
+            "{what}: left as it is"
+        );
+        assert_eq!(
+            place.sandbox.log().len(),
+            calls,
+            "{what}: nothing was asked"
+        );
+    }
+    std::fs::write(&ledger, whole).unwrap();
+    place.run(&["verify"]).expect(0);
+}
+
+#[test]
+fn a_bit_that_flips_anywhere_in_the_ledger_is_never_a_wrong_write() {
+    let place = Place::plume();
+    place.with_world(|mut world| (0..30).for_each(|n| world.add_plume(customer(n))));
+    let mut text = String::from("accountId,newAccountId,serviceId\n");
+    (0..30).for_each(|n| writeln!(text, "A-{n:06},B-{n:06},S-{n}").unwrap());
+    let file = place.file("moves.csv", &text);
+    let mut command = place.command(&["apply", &file, "--yes", "--concurrency", "1"]);
+    command.env("IDSHIFT_CRASH_AT", "61");
+    assert_eq!(finish(command.spawn().unwrap()).code, -1);
+    place.run(&["report"]);
+    let run = place.newest();
+    let saved: Vec<(std::path::PathBuf, Vec<u8>)> = std::fs::read_dir(&run)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.clone(), std::fs::read(&path).unwrap()))
+        .collect();
+    let ledger = run.join("ledger.db");
+    let length = ledger.metadata().unwrap().len();
+    let mut random = fastrand::Rng::with_seed(6);
+    let (mut refused, mut finished) = (0, 0);
+    let world = place.with_world(|world| world.plume.clone());
+    for _ in 0..40 {
+        for entry in std::fs::read_dir(&run).unwrap() {
+            std::fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        for (path, bytes) in &saved {
+            std::fs::write(path, bytes).unwrap();
+        }
+        place.with_world(|mut now| now.plume.clone_from(&world));
+        let at = random.u64(..length);
+        let file = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&ledger)
+            .unwrap();
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at).unwrap();
+        file.write_all_at(&[byte[0] ^ (1 << random.u8(..8))], at)
+            .unwrap();
+        let done = place.run(&["resume", &place.newest_id()]);
+        let said = [done.out, done.err].concat();
+        assert!(!said.contains("panicked"), "byte {at}: {said}");
+        place.with_world(|world| {
+            for n in 0..30 {
+                let account = &*world.plume[&*format!("C-{n}")].account_id;
+                let (old, new) = (format!("A-{n:06}"), format!("B-{n:06}"));
+                assert!(account == old || account == new, "byte {at}: {account}");
+                // What was not refused was done right.
+                assert!(done.code != 0 || account == new, "byte {at}: {said}");
+            }
+        });
+        match done.code {
+            0 => finished += 1,
+            _ => refused += 1,
+        }
+    }
+    assert!(refused > 0 && finished > 0, "{refused} {finished}");
+}
+
+#[test]
+fn a_run_folder_that_vanishes_in_the_middle_stops_the_run() {
+    let place = Place::plume();
+    let file = moves(&place);
+    let child = place
+        .command(&["apply", &file, "--yes", "--rate", "200/s"])
+        .spawn()
+        .unwrap();
+    while place.patches() < 20 {
+        std::thread::yield_now();
+    }
+    std::fs::remove_dir_all(place.path().join("idshift-runs")).unwrap();
+    let done = finish(child);
+    let said = [done.out, done.err].concat();
+    assert_eq!(done.code, 4, "{said}");
+    assert!(
+        !said.contains("panicked") && said.contains("idshift-runs"),
+        "{said}"
+    );
+    assert!(
+        place.patches() < 2 * CUSTOMERS as usize,
+        "it went on writing without a ledger"
+    );
+}
+
+#[test]
+fn output_that_nobody_reads_any_more_ends_nothing_badly() {
+    let place = Place::plume();
+    let file = moves(&place);
+    let mut shell = after(&place, "", &[]);
+    let idshift = env!("CARGO_BIN_EXE_idshift");
+    for command in [
+        "man apply",
+        "runs",
+        "apply --help",
+        "config",
+        "check moves.csv",
+    ] {
+        let script = format!("{idshift} {command} | head -n 1; echo over");
+        shell = after(&place, &script, &["--version"]);
+        let done = finish(shell.spawn().unwrap());
+        assert!(!done.err.contains("panicked"), "{command}: {}", done.err);
+    }
+    drop(shell);
+    // A run goes on to its end, whoever listens: its results are in files.
+    let script = format!("{idshift} apply {file} --yes 2>&1 | true; sleep 0");
+    finish(after(&place, &script, &["--version"]).spawn().unwrap());
+    let full = format!("{idshift} verify > /dev/full");
+    finish(after(&place, &full, &["--version"]).spawn().unwrap());
+    assert_eq!(place.verdicts().len(), CUSTOMERS as usize);
+    assert!(place.verdicts().iter().all(|verdict| verdict == "changed/"));
+}
