@@ -1,6 +1,7 @@
 use crate::support::{Done, Place, customer, finish};
 use std::fmt::Write as _;
 use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const CUSTOMERS: u32 = 400;
@@ -171,6 +172,31 @@ fn reports_that_cannot_be_written_are_said_and_drawn_again_when_there_is_room() 
     );
 }
 
+/// A run's folder, to be put back as it was.
+struct Saved(Vec<(PathBuf, Vec<u8>)>);
+
+impl Saved {
+    fn of(run: &Path) -> Self {
+        let paths = std::fs::read_dir(run)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        Self(
+            paths
+                .map(|path| (path.clone(), std::fs::read(&path).unwrap()))
+                .collect(),
+        )
+    }
+
+    fn restore(&self, run: &Path) {
+        for entry in std::fs::read_dir(run).unwrap() {
+            std::fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        for (path, bytes) in &self.0 {
+            std::fs::write(path, bytes).unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_damaged_ledger_is_refused_and_left_as_it_is() {
     let place = Place::plume();
@@ -178,6 +204,7 @@ fn a_damaged_ledger_is_refused_and_left_as_it_is() {
     place.run(&["apply", &file, "--yes"]).expect(0);
     let ledger = place.newest().join("ledger.db");
     let whole = std::fs::read(&ledger).unwrap();
+    let saved = Saved::of(&place.newest());
     let calls = place.sandbox.log().len();
     let damages: [(&str, Vec<u8>); 4] = [
         ("cut", whole[..whole.len() / 2].to_vec()),
@@ -194,6 +221,7 @@ fn a_damaged_ledger_is_refused_and_left_as_it_is() {
         }),
     ];
     for (what, bytes) in damages {
+        saved.restore(ledger.parent().unwrap());
         std::fs::write(&ledger, &bytes).unwrap();
         for arguments in [
             vec!["resume", &*place.newest_id()],
@@ -223,7 +251,7 @@ fn a_damaged_ledger_is_refused_and_left_as_it_is() {
             "{what}: nothing was asked"
         );
     }
-    std::fs::write(&ledger, whole).unwrap();
+    saved.restore(ledger.parent().unwrap());
     place.run(&["verify"]).expect(0);
 }
 
@@ -239,23 +267,14 @@ fn a_bit_that_flips_anywhere_in_the_ledger_is_never_a_wrong_write() {
     assert_eq!(finish(command.spawn().unwrap()).code, -1);
     place.run(&["report"]);
     let run = place.newest();
-    let saved: Vec<(std::path::PathBuf, Vec<u8>)> = std::fs::read_dir(&run)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .map(|path| (path.clone(), std::fs::read(&path).unwrap()))
-        .collect();
+    let saved = Saved::of(&run);
     let ledger = run.join("ledger.db");
     let length = ledger.metadata().unwrap().len();
     let mut random = fastrand::Rng::with_seed(6);
     let (mut refused, mut finished) = (0, 0);
     let world = place.with_world(|world| world.plume.clone());
     for _ in 0..40 {
-        for entry in std::fs::read_dir(&run).unwrap() {
-            std::fs::remove_file(entry.unwrap().path()).unwrap();
-        }
-        for (path, bytes) in &saved {
-            std::fs::write(path, bytes).unwrap();
-        }
+        saved.restore(&run);
         place.with_world(|mut now| now.plume.clone_from(&world));
         let at = random.u64(..length);
         let file = std::fs::OpenOptions::new()
