@@ -38,6 +38,7 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
         &options.inside,
         &options.speech,
     )?;
+    known.ledger.refuse_if_live()?;
     let parent = known.dir.run().to_string();
     let left = known.ledger.left()?;
     if left.iter().any(|left| left.parked) {

@@ -255,11 +255,11 @@ fn explain(error: RequestTokenError<NoAnswer, BasicErrorResponse>) -> Refusal {
         RequestTokenError::Request(NoAnswer(Refused::Final(text))) => Refusal::Final(text),
         RequestTokenError::ServerResponse(answer) => Refusal::Final(explain_code(answer.error())),
         // The parser's words may quote the answer.
-        RequestTokenError::Parse(..) => Refusal::Final(
+        RequestTokenError::Parse(..) => Refusal::Strange(
             "the token endpoint's answer is not what OAuth 2.0 says; is the token URL right?"
                 .to_owned(),
         ),
-        RequestTokenError::Other(_) => Refusal::Final(
+        RequestTokenError::Other(_) => Refusal::Strange(
             "the token endpoint's answer is empty or cannot be used; is the token URL right?"
                 .to_owned(),
         ),

@@ -45,6 +45,9 @@ pub(super) enum Refusal {
     Later(String),
     /// It will not.
     Final(String),
+    /// No answer of a token endpoint. Before the first token the URL is wrong; after it, something stands in between
+    /// for a while, as a portal or a gateway.
+    Strange(String),
 }
 
 /// A token in use.
@@ -295,7 +298,10 @@ impl Tokens {
             };
             let text = match refusal {
                 Refusal::Final(text) => break Err(Why::new(WhyKind::TokenRefused, text)),
-                Refusal::Later(text) => text,
+                Refusal::Strange(text) if self.cached().is_none() => {
+                    break Err(Why::new(WhyKind::TokenRefused, text));
+                }
+                Refusal::Later(text) | Refusal::Strange(text) => text,
             };
             failures += 1;
             if !matches!(self.source, Source::Endpoint(_)) && failures >= LOCAL_TRIES {

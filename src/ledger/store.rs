@@ -102,6 +102,11 @@ impl Ledger {
         RunLock::is_held(&self.path.with_file_name("run.lock"))
     }
 
+    /// Refuses where a living process is writing to it, and names that process.
+    pub fn refuse_if_live(&self) -> Result<(), LedgerError> {
+        RunLock::acquire(&self.path.with_file_name("run.lock"), &self.header.run).map(drop)
+    }
+
     /// Opens the journal: takes the run's lock and starts the thread that commits.
     pub fn journal(&self) -> Result<(Journal, JournalThread), LedgerError> {
         journal::start(&self.header.run, &self.path)

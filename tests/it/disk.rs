@@ -1,8 +1,8 @@
-use crate::support::{Done, Place, customer, finish};
+use crate::support::{Done, Place, begun_by, customer, finish, in_a_namespace};
 use std::fmt::Write as _;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 const CUSTOMERS: u32 = 400;
 
@@ -13,26 +13,9 @@ fn moves(place: &Place) -> String {
     place.file("moves.csv", &text)
 }
 
-/// The command, begun by a shell that says something first.
 fn after(place: &Place, words: &str, arguments: &[&str]) -> Command {
-    let idshift = place.command(arguments);
-    let mut shell = Command::new("sh");
-    shell
-        .args(["-c", &format!("{words}; exec \"$0\" \"$@\"")])
-        .arg(idshift.get_program())
-        .args(idshift.get_args())
-        .current_dir(place.path())
-        .env_clear()
-        .envs(
-            idshift
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
-        .env("PATH", std::env::var_os("PATH").unwrap())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    shell
+    let script = format!("{words}; exec \"$0\" \"$@\"");
+    begun_by(place, &place.command(arguments), &["sh"], &script)
 }
 
 fn run_after(place: &Place, words: &str, arguments: &[&str]) -> Done {
@@ -108,33 +91,25 @@ fn a_disk_that_fills_up_at_any_size_stops_the_run_and_resume_finishes_it() {
 /// A real file system without room, for whoever may mount one.
 #[test]
 fn a_file_system_without_room_stops_the_run_and_resume_finishes_it() {
-    let may_mount = Command::new("unshare").args(["-rm", "true"]).output();
-    if !may_mount.is_ok_and(|output| output.status.success()) {
-        println!("NOT RUN: no user namespaces here");
-        return;
-    }
     let place = Place::plume();
     let file = moves(&place);
     std::fs::create_dir(place.path().join("small")).unwrap();
+    let command = place.command(&[
+        "apply",
+        &file,
+        "--yes",
+        "--concurrency",
+        "4",
+        "--runs-dir",
+        "small",
+    ]);
     // What is inside is gone with the mount, so the run is copied out before it ends.
-    let script = "mount -t tmpfs -o size=420k,mode=700 none small; \
-         \"$0\" \"$@\" --runs-dir small; code=$?; df small >&2; cp -a small idshift-runs; exit $code";
-    let idshift = place.command(&["apply", &file, "--yes", "--concurrency", "4"]);
-    let mut shell = Command::new("unshare");
-    shell
-        .args(["-rm", "sh", "-c", script])
-        .arg(idshift.get_program())
-        .args(idshift.get_args())
-        .current_dir(place.path())
-        .env_clear()
-        .envs(
-            idshift
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
-        .env("PATH", std::env::var_os("PATH").unwrap())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    let script = "mount -t tmpfs -o size=420k,mode=700 none small; (\"$0\" \"$@\"); code=$?; \
+         cp -a small idshift-runs; exit $code; true";
+    let Some(mut shell) = in_a_namespace(&place, &command, script) else {
+        println!("NOT RUN: no user namespaces here");
+        return;
+    };
     let done = finish(shell.spawn().unwrap()).expect(4);
     assert!(
         [done.out, done.err].concat().contains("small"),

@@ -15,6 +15,8 @@ mod disk;
 mod faults;
 /// A server that is no honest one.
 mod hostile;
+/// Whatever goes away for a while: servers, names, tokens, time.
+mod outage;
 /// The rate, the quota and `Retry-After`, by the stand-in's clock.
 mod pace;
 /// Plans, order, guards, undo, verify, reconcile.

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// A request as it came, whole.
+#[derive(Clone)]
 pub(crate) struct Asked {
     pub(crate) method: String,
     pub(crate) path: String,

@@ -270,6 +270,42 @@ pub(crate) fn finish(mut child: Child) -> Done {
     }
 }
 
+/// The command, in name spaces of its own where something was mounted before; `None` where that may not be.
+pub(crate) fn in_a_namespace(place: &Place, idshift: &Command, mount: &str) -> Option<Command> {
+    let may = Command::new("unshare").args(["-rm", "true"]).output();
+    if !may.is_ok_and(|output| output.status.success()) {
+        return None;
+    }
+    Some(begun_by(
+        place,
+        idshift,
+        &["unshare", "-rm", "sh"],
+        &format!("{mount} && exec \"$0\" \"$@\""),
+    ))
+}
+
+/// The command, begun by a shell with a script that has it in `"$0" "$@"`.
+pub(crate) fn begun_by(place: &Place, idshift: &Command, shell: &[&str], script: &str) -> Command {
+    let mut command = Command::new(shell[0]);
+    command
+        .args(&shell[1..])
+        .args(["-c", script])
+        .arg(idshift.get_program())
+        .args(idshift.get_args())
+        .current_dir(place.path())
+        .env_clear()
+        .envs(
+            idshift
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
 /// A customer `C-n` with account ID `A-n` and one location `L-n`.
 pub(crate) fn customer(n: u32) -> PlumeCustomer {
     named(
