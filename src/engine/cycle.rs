@@ -10,7 +10,7 @@ use super::lookup::Sightings;
 use super::member::{Case, Renamed};
 use super::perform::Sent;
 use super::{Context, Halt, Job, Notes};
-use crate::domain::{AccountId, CustomerId, Failed};
+use crate::domain::{AccountId, CustomerId, Failed, Line, Status};
 use crate::plan::temporary_id;
 use crate::system::Trouble;
 use std::collections::HashSet;
@@ -23,12 +23,56 @@ struct Seat<'a, N> {
     sent: Sent,
 }
 
+/// A move that was not made.
+struct Stuck {
+    seat: usize,
+    trouble: Trouble,
+    sent: Sent,
+    /// Nobody knows whether it took effect.
+    in_doubt: bool,
+}
+
 /// Why a cycle was not completed.
 enum Broken {
-    /// This seat's move was refused.
-    Refused(usize, Trouble, Sent),
-    /// It is not known whether this seat's move took effect.
-    Unknown(usize, Trouble, Sent),
+    /// Somebody could not move.
+    Now(Stuck),
+    /// An earlier process of this run gave up, and has told some of the lines so.
+    Before,
+}
+
+/// What an earlier process of this run has told lines of the cycle, which nothing may make untrue. Lines get their
+/// outcomes once everybody is seated, or once everybody went back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    /// Everybody was seated: nobody goes back any more.
+    Seated,
+    /// Everybody was to go back: nobody moves up any more.
+    GivenUp,
+}
+
+impl Told {
+    fn of(job: &Job) -> Self {
+        let renames: Vec<Line> = job
+            .unit
+            .changes()
+            .filter(|change| change.new_account.asks())
+            .map(|change| change.line)
+            .collect();
+        let told = || {
+            job.done
+                .iter()
+                .filter(|(line, _)| renames.contains(line))
+                .map(|(_, status)| *status)
+        };
+        if told().any(|status| status == Status::Changed) {
+            Self::Seated
+        } else if told().any(|status| matches!(status, Status::Failed(_))) {
+            Self::GivenUp
+        } else {
+            Self::Nothing
+        }
+    }
 }
 
 pub(super) async fn carry_out<N: Notes>(
@@ -53,7 +97,14 @@ pub(super) async fn carry_out<N: Notes>(
         return plan(&mut seats, &own).await;
     }
     let mut table = Table::of(seats, &context.settings.run);
-    match table.move_up().await? {
+    let told = Told::of(job);
+    let moved = if told == Told::GivenUp && !table.seats.iter().all(Seat::is_seated) {
+        Err(Broken::Before)
+    } else {
+        table.move_up().await?
+    };
+    match moved {
+        Err(broken) if told == Told::Seated => finish(&mut table.seats, Some((broken, None))).await,
         Ok(()) => finish(&mut table.seats, None).await,
         Err(broken) => {
             let unsettled = table.go_back().await?;
@@ -92,7 +143,7 @@ async fn take_seats<'a, N: Notes>(
         .join(", ");
     // An earlier attempt may have moved some of them already.
     let mut table = Table::of(seats, &context.settings.run);
-    let unsettled = if context.is_plan() {
+    let unsettled = if context.is_plan() || Told::of(job) == Told::Seated {
         None
     } else {
         table.go_back().await?
@@ -106,6 +157,7 @@ async fn take_seats<'a, N: Notes>(
             Some(trouble) if seat.is_displaced() => {
                 Renamed::InDoubt(trouble.clone(), seat.sent.clone())
             }
+            None if seat.is_displaced() && seat.is_seated() => Renamed::Done(seat.sent.clone()),
             _ => Renamed::Failed(
                 Trouble::new(Failed::Blocked, words.clone()),
                 Sent::default(),
@@ -167,8 +219,8 @@ impl<'a, N: Notes> Table<'a, N> {
                 if self.seats[at].is_seated() || self.is_taken(target) {
                     continue;
                 }
-                if let Err(broken) = self.step(at, target.cloned(), false).await? {
-                    return Ok(Err(broken));
+                if let Err(stuck) = self.step(at, target.cloned(), false).await? {
+                    return Ok(Err(Broken::Now(stuck)));
                 }
                 moved = true;
             }
@@ -181,10 +233,15 @@ impl<'a, N: Notes> Table<'a, N> {
             let aside = temporary_id(self.run, u64::from(self.seats[at].wishes.rename_line));
             let Ok(aside) = AccountId::new(&aside) else {
                 let trouble = Trouble::new(Failed::Invalid, format!("`{aside}` is no account ID"));
-                return Ok(Err(Broken::Refused(at, trouble, Sent::default())));
+                return Ok(Err(Broken::Now(Stuck {
+                    seat: at,
+                    trouble,
+                    sent: Sent::default(),
+                    in_doubt: false,
+                })));
             };
-            if let Err(broken) = self.step(at, Some(aside), true).await? {
-                return Ok(Err(broken));
+            if let Err(stuck) = self.step(at, Some(aside), true).await? {
+                return Ok(Err(Broken::Now(stuck)));
             }
         }
     }
@@ -200,9 +257,7 @@ impl<'a, N: Notes> Table<'a, N> {
                 }
                 match self.step(at, original, false).await? {
                     Ok(()) => moved = true,
-                    Err(Broken::Refused(_, trouble, _) | Broken::Unknown(_, trouble, _)) => {
-                        return Ok(Some(trouble));
-                    }
+                    Err(Stuck { trouble, .. }) => return Ok(Some(trouble)),
                 }
             }
             if !self.seats.iter().any(Seat::is_displaced) {
@@ -222,7 +277,13 @@ impl<'a, N: Notes> Table<'a, N> {
         at: usize,
         to: Option<AccountId>,
         temporary: bool,
-    ) -> Result<Result<(), Broken>, Halt> {
+    ) -> Result<Result<(), Stuck>, Halt> {
+        let stuck = |trouble, sent, in_doubt| Stuck {
+            seat: at,
+            trouble,
+            sent,
+            in_doubt,
+        };
         let mover = &mut self.seats[at];
         let from = mover.standing.now.clone();
         let line = mover.wishes.rename_line;
@@ -231,8 +292,8 @@ impl<'a, N: Notes> Table<'a, N> {
             .move_to(&mut mover.standing, line, to.clone(), temporary)
             .await?
         {
-            Renamed::Failed(trouble, sent) => Ok(Err(Broken::Refused(at, trouble, sent))),
-            Renamed::InDoubt(trouble, sent) => Ok(Err(Broken::Unknown(at, trouble, sent))),
+            Renamed::Failed(trouble, sent) => Ok(Err(stuck(trouble, sent, false))),
+            Renamed::InDoubt(trouble, sent) => Ok(Err(stuck(trouble, sent, true))),
             Renamed::Done(sent) => {
                 mover.sent = sent;
                 if let Some(from) = from {
@@ -269,14 +330,17 @@ impl<N: Notes> Seat<'_, N> {
         {
             return Renamed::InDoubt(trouble.clone(), self.sent.clone());
         }
+        if unsettled.is_none() && self.is_displaced() && self.is_seated() {
+            return Renamed::Done(self.sent.clone());
+        }
         match broken {
-            Broken::Refused(which, trouble, sent) if *which == at => {
-                Renamed::Failed(trouble.clone(), sent.clone())
+            Broken::Now(stuck) if stuck.seat == at && stuck.in_doubt => {
+                Renamed::InDoubt(stuck.trouble.clone(), stuck.sent.clone())
             }
-            Broken::Unknown(which, trouble, sent) if *which == at => {
-                Renamed::InDoubt(trouble.clone(), sent.clone())
+            Broken::Now(stuck) if stuck.seat == at => {
+                Renamed::Failed(stuck.trouble.clone(), stuck.sent.clone())
             }
-            Broken::Refused(..) | Broken::Unknown(..) => {
+            Broken::Now(_) | Broken::Before => {
                 let words = "another line of the swap failed, so it was rolled back";
                 Renamed::Failed(Trouble::new(Failed::Blocked, words), self.sent.clone())
             }

@@ -7,7 +7,9 @@
 use super::context::Asked;
 use super::lookup::Sightings;
 use super::{Context, Halt, Job, Notes};
-use crate::domain::{AccountId, Change, CustomerId, Failed, LocationId, NewAccount, Reseller};
+use crate::domain::{
+    AccountId, Change, CustomerId, Failed, Line, LocationId, NewAccount, Reseller,
+};
 use crate::ledger::{Spot, Write};
 use crate::plan::Member;
 use crate::system::{Customer, Locations, Trouble};
@@ -86,7 +88,7 @@ pub(super) async fn locate<N: Notes>(
     } else if let Some(standing) = recalled(context, job, member, &wishes, seen).await? {
         Ok(standing)
     } else if let Some(account) = wishes.account {
-        searched(context, account, &wishes, seen).await?
+        searched(context, account, &wishes, seen, neighbour(job, member)).await?
     } else if let Some(id) = wishes.customer {
         addressed(context, id, &wishes, seen).await?
     } else {
@@ -159,6 +161,14 @@ async fn settled<N: Notes>(
             standing.now.as_ref(),
         )));
     }
+    // Known by its own ID, it would be written to under whatever account ID somebody else has given it meanwhile.
+    if planned.is_none()
+        && wishes.account.is_some()
+        && wishes.account != standing.now.as_ref()
+        && !(wishes.new_account.asks() && wishes.is_fulfilled_by(standing.now.as_ref()))
+    {
+        return Ok(Err(moved_on(wishes.account, standing.now.as_ref())));
+    }
     Ok(Ok(standing))
 }
 
@@ -228,12 +238,29 @@ async fn present<N: Notes>(
     Ok(Err(trouble))
 }
 
+/// The line of this chain or swap whose customer has the ID that the member wants. Whoever is found under that ID is
+/// then that line's customer and not, as it would be of a line that stands alone, this one's after its rename.
+fn neighbour(job: &Job, member: &Member) -> Option<Line> {
+    let wishes = Wishes::of(member);
+    // A line that names its customer can tell them apart.
+    let target = wishes.target().filter(|_| wishes.customer.is_none())?;
+    let others = job
+        .unit
+        .members
+        .iter()
+        .filter(|other| other.first_line() != member.first_line())
+        .map(Wishes::of);
+    let mut holders = others.filter(|other| other.account == Some(target));
+    holders.next().map(|other| other.rename_line)
+}
+
 /// The customer that carries this account ID, or already the new one.
 async fn searched<N: Notes>(
     context: &Context<N>,
     account: &AccountId,
     wishes: &Wishes<'_>,
     seen: &Sightings,
+    neighbour: Option<Line>,
 ) -> Asked<Standing> {
     if let Some(found) = fresh(context, seen.account(account, wishes.reseller), seen)
         && !found.is_empty()
@@ -244,6 +271,7 @@ async fn searched<N: Notes>(
         .account(account, wishes.reseller)
         .is_some_and(<[_]>::is_empty);
     if known_absent
+        && neighbour.is_none()
         && let Some(target) = wishes.target()
         && let Some([customer]) = fresh(context, seen.account(target, wishes.reseller), seen)
         && wishes.customer.is_none_or(|id| *id == customer.id)
@@ -269,6 +297,12 @@ async fn searched<N: Notes>(
     let Some(target) = wishes.target().filter(|target| *target != account) else {
         return cleared(context, account, wishes, nobody()).await;
     };
+    if let Some(line) = neighbour {
+        let words = format!(
+            "no customer has the account ID `{account}`, and `{target}` is that of line {line}'s"
+        );
+        return Ok(Err(Trouble::new(Failed::NotFound, words)));
+    }
     match context.find(target, wishes.reseller).await? {
         Err(trouble) => Ok(Err(trouble)),
         Ok(found) => Ok(match <[Customer; 1]>::try_from(found) {

@@ -332,6 +332,10 @@ impl<N: Notes> Case<'_, N> {
         for change in open() {
             let (placed, touched) = match (&learnt, wants_location(&change)) {
                 (_, false) => (Placed::NotAsked, None),
+                (Err(trouble), true) if self.leaves_in_doubt(trouble) => {
+                    let sent = self.sent_before(change.line);
+                    (Placed::InDoubt(trouble.clone(), sent), None)
+                }
                 (Err(trouble), true) => (Placed::Failed(trouble.clone(), Sent::default()), None),
                 (Ok(()), true) => match contradictions.get(&change.line) {
                     Some(trouble) => (Placed::Failed(trouble.clone(), Sent::default()), None),

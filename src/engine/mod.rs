@@ -17,6 +17,8 @@ mod notes;
 mod outcome;
 mod perform;
 mod spots;
+#[cfg(test)]
+mod tests;
 
 pub use context::{Concurrency, Context, Halt, Lookup, Mode, Settings};
 pub use dispatcher::{Ending, run};

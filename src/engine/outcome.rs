@@ -4,7 +4,8 @@ use super::locate::Standing;
 use super::member::{Case, Placed, Renamed, Touched};
 use super::perform::Sent;
 use super::{Halt, Notes};
-use crate::domain::{Change, Outcome, Status, Transition, Unchanged};
+use crate::domain::{Change, Failed, Outcome, Status, Transition, Unchanged};
+use crate::ledger::Verdict;
 use crate::system::Trouble;
 
 impl<N: Notes> Case<'_, N> {
@@ -106,6 +107,18 @@ impl<N: Notes> Case<'_, N> {
         }
     }
 
+    /// Something was sent for this customer before this process began, and what became of it cannot be asked now.
+    ///
+    /// That is no failure, which would be final: the customer may even be parked under a temporary ID.
+    pub(super) fn leaves_in_doubt(&self, trouble: &Trouble) -> bool {
+        let lines = || self.member.changes.iter().map(|change| change.line);
+        matches!(trouble.reason, Failed::Unavailable | Failed::BadAnswer)
+            && self.job.recorded.iter().any(|write| {
+                write.verdict != Some(Verdict::NotApplied)
+                    && lines().any(|line| line == write.intent.line)
+            })
+    }
+
     /// Gives every open line the same failure; lines that ask for nothing are told so.
     pub(super) async fn fail(&self, trouble: &Trouble) -> Result<(), Halt> {
         for change in self
@@ -114,7 +127,9 @@ impl<N: Notes> Case<'_, N> {
             .iter()
             .filter(|c| !self.job.is_done(c.line))
         {
-            let status = if change.asks_anything() {
+            let status = if self.leaves_in_doubt(trouble) && change.asks_anything() {
+                Status::InDoubt
+            } else if change.asks_anything() {
                 Status::Failed(trouble.reason)
             } else {
                 Status::Unchanged(Unchanged::NothingAsked)

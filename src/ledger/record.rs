@@ -6,6 +6,14 @@ use crate::domain::{AccountId, CustomerId, Line, LocationId, Profile, Reseller, 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WriteId(pub(super) i64);
 
+#[cfg(test)]
+impl WriteId {
+    /// A number that no ledger gave.
+    pub(crate) fn numbered(number: i64) -> Self {
+        Self(number)
+    }
+}
+
 /// A location's service ID and profile.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Spot {

@@ -83,6 +83,17 @@ impl System {
         };
         Ok((system, client))
     }
+
+    /// A system that is no API at all, for tests in virtual time.
+    #[cfg(test)]
+    pub(crate) fn simulated(kind: Kind, backend: Box<dyn Backend>) -> Self {
+        Self {
+            kind,
+            health: tokio::sync::watch::channel(http::Health::Flowing).1,
+            latency: Box::new(|| Duration::ZERO),
+            backend,
+        }
+    }
 }
 
 fn duration_of_ms(ms: f64) -> Duration {

@@ -147,7 +147,7 @@ pub enum Bulk {
 }
 
 /// What every API must be able to do. Each has one file.
-trait Backend: Send + Sync {
+pub(crate) trait Backend: Send + Sync {
     fn find_many<'a>(
         &'a self,
         wanted: &'a [Wanted],

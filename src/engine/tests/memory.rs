@@ -1,0 +1,136 @@
+//! The ledger as a list: an intent is kept from the moment it is answered, all else from the next commit on.
+
+use super::super::Notes;
+use crate::domain::{Line, Outcome};
+use crate::ledger::{Intent, LedgerError, Recorded, Settled, WriteId};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+enum Waiting {
+    Settled(WriteId, Settled),
+    Outcome(Box<Outcome>),
+}
+
+#[derive(Default)]
+pub(super) struct Kept {
+    pub(super) writes: Vec<Recorded>,
+    pub(super) outcomes: BTreeMap<Line, Outcome>,
+    waiting: Vec<Waiting>,
+    /// The disk is full after so many more intents.
+    pub(super) room: Option<u32>,
+    full: bool,
+    random: fastrand::Rng,
+}
+
+#[derive(Clone)]
+pub(super) struct Memory(Arc<Mutex<Kept>>);
+
+impl Kept {
+    fn commit(&mut self) {
+        for waiting in std::mem::take(&mut self.waiting) {
+            match waiting {
+                Waiting::Settled(id, settled) => {
+                    let write = self.writes.iter_mut().find(|write| write.id == id).unwrap();
+                    write.verdict = Some(settled.verdict);
+                    write.http_status = settled.http_status;
+                }
+                Waiting::Outcome(outcome) => {
+                    self.outcomes.insert(outcome.line, *outcome);
+                }
+            }
+        }
+    }
+
+    fn keep(&mut self, intent: Intent) -> WriteId {
+        self.commit();
+        let id = WriteId::numbered(i64::try_from(self.writes.len()).unwrap() + 1);
+        self.writes.push(Recorded {
+            id,
+            intent,
+            verdict: None,
+            http_status: None,
+        });
+        id
+    }
+
+    fn has_room(&mut self) -> Result<(), LedgerError> {
+        match &mut self.room {
+            Some(0) => self.full = true,
+            Some(room) => *room -= 1,
+            None => {}
+        }
+        self.is_writable()
+    }
+
+    fn is_writable(&self) -> Result<(), LedgerError> {
+        if !self.full {
+            return Ok(());
+        }
+        Err(LedgerError::Full {
+            path: PathBuf::from("ledger.db"),
+        })
+    }
+}
+
+impl Memory {
+    pub(super) fn new(random: fastrand::Rng) -> Self {
+        Self(Arc::new(Mutex::new(Kept {
+            random,
+            ..Kept::default()
+        })))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A process begins; what the last one had not committed is gone.
+    pub(super) fn reopen(&self, room: Option<u32>) {
+        let mut kept = self.lock();
+        kept.waiting.clear();
+        kept.full = false;
+        kept.room = room;
+    }
+}
+
+impl Notes for Memory {
+    async fn intend(&self, intent: Intent) -> Result<WriteId, LedgerError> {
+        // Killed in between, the intent may be on the disk or not.
+        let (early, ms) = {
+            let mut kept = self.lock();
+            kept.has_room()?;
+            (kept.random.bool(), kept.random.u64(0..4))
+        };
+        let pause = tokio::time::sleep(Duration::from_millis(ms));
+        if early {
+            let id = self.lock().keep(intent);
+            pause.await;
+            return Ok(id);
+        }
+        pause.await;
+        Ok(self.lock().keep(intent))
+    }
+
+    async fn settle(&self, write: WriteId, settled: Settled) -> Result<(), LedgerError> {
+        let mut kept = self.lock();
+        kept.is_writable()?;
+        kept.waiting.push(Waiting::Settled(write, settled));
+        Ok(())
+    }
+
+    async fn outcome(&self, outcome: Outcome) -> Result<(), LedgerError> {
+        let mut kept = self.lock();
+        kept.is_writable()?;
+        kept.waiting.push(Waiting::Outcome(Box::new(outcome)));
+        Ok(())
+    }
+
+    async fn flush(&self) -> Result<(), LedgerError> {
+        let mut kept = self.lock();
+        kept.is_writable()?;
+        kept.commit();
+        Ok(())
+    }
+}

@@ -1,0 +1,6 @@
+//! The engine against a modelled system, in virtual time: thousands of runs with faults, crashes, stops and somebody
+//! else's hands, each drawn from one number.
+
+mod memory;
+mod simulation;
+mod world;

@@ -1,0 +1,304 @@
+//! A system as a model: customers in a map, answers after a while, and whatever can go wrong with a call.
+
+use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller, ServiceId};
+use crate::system::{
+    Backend, Bulk, Customer, Fatal, Key, Location, Locations, Order, Trouble, Wanted, What, Written,
+};
+use futures_util::future::BoxFuture;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+/// A customer with one location, whose ID is the customer's own with `L` before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) account: String,
+    pub(super) service: String,
+}
+
+/// What the system saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Call {
+    /// A search or a bulk look-up, which names no customer.
+    Search,
+    Read(String),
+    Write {
+        customer: String,
+        what: String,
+        applied: bool,
+        /// Said no, or was never reached: it may be sent again as it is.
+        certain: bool,
+    },
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) customers: BTreeMap<String, Record>,
+    pub(super) log: Vec<Call>,
+    /// Customers that somebody else has changed, and may not be changed back.
+    pub(super) touched: BTreeSet<String>,
+    /// Of a hundred calls so many go wrong.
+    pub(super) trouble: u32,
+    random: fastrand::Rng,
+}
+
+/// The system; clones are the same one.
+#[derive(Debug, Clone)]
+pub(super) struct World(Arc<Mutex<State>>);
+
+/// What a write would do, once it does.
+#[derive(Debug, Clone)]
+enum Effect {
+    Account(String, String),
+    Service(String, String),
+}
+
+/// A write on its way. Where its sender dies, it may arrive all the same.
+struct OnItsWay<'a> {
+    world: &'a World,
+    effect: Option<Effect>,
+}
+
+impl Drop for OnItsWay<'_> {
+    fn drop(&mut self) {
+        if let Some(effect) = self.effect.take() {
+            let mut state = self.world.lock();
+            let arrives = state.random.bool() && state.conflict(&effect).is_none();
+            state.note(&effect, arrives, false);
+            if arrives {
+                state.apply(&effect);
+            }
+        }
+    }
+}
+
+impl State {
+    fn holder(&self, account: &str) -> Option<(&String, &Record)> {
+        self.customers
+            .iter()
+            .find(|(_, record)| record.account == account)
+    }
+
+    fn conflict(&self, effect: &Effect) -> Option<String> {
+        let Effect::Account(customer, account) = effect else {
+            return None;
+        };
+        let (holder, _) = self.holder(account)?;
+        (holder != customer).then(|| holder.clone())
+    }
+
+    fn apply(&mut self, effect: &Effect) {
+        let (Effect::Account(id, _) | Effect::Service(id, _)) = effect;
+        assert!(
+            !self.touched.contains(id),
+            "{id} was changed by somebody else, and is written over"
+        );
+        let record = self.customers.get_mut(id).unwrap();
+        match effect {
+            Effect::Account(_, account) => record.account.clone_from(account),
+            Effect::Service(_, service) => record.service.clone_from(service),
+        }
+        let accounts: BTreeSet<&String> = self
+            .customers
+            .values()
+            .map(|record| &record.account)
+            .collect();
+        assert_eq!(
+            accounts.len(),
+            self.customers.len(),
+            "two customers with one account ID"
+        );
+    }
+
+    fn note(&mut self, effect: &Effect, applied: bool, certain: bool) {
+        let (customer, what) = match effect {
+            Effect::Account(customer, account) => (customer.clone(), account.clone()),
+            Effect::Service(customer, service) => (customer.clone(), format!("service {service}")),
+        };
+        self.log.push(Call::Write {
+            customer,
+            what,
+            applied,
+            certain,
+        });
+    }
+
+    fn customer(&self, id: &str) -> Option<Customer> {
+        let record = self.customers.get(id)?;
+        Some(Customer {
+            id: CustomerId::new(id).unwrap(),
+            account: Some(AccountId::new(&record.account).unwrap()),
+            locations: Locations::Known(vec![location(id, record)]),
+            owner: None,
+            contacts: None,
+        })
+    }
+
+    fn goes_wrong(&mut self) -> bool {
+        self.random.u32(0..100) < self.trouble
+    }
+}
+
+fn location(id: &str, record: &Record) -> Location {
+    Location {
+        id: LocationId::new(format!("L{id}")).unwrap(),
+        service: Some(ServiceId::new(&record.service).unwrap()),
+        profile: None,
+    }
+}
+
+fn unavailable(state: &mut State) -> Trouble {
+    let mut trouble = Trouble::new(Failed::Unavailable, "the model was asked in vain");
+    if state.random.u8(0..8) == 0 {
+        trouble.fatal = Some(Fatal::GaveUp);
+    }
+    trouble
+}
+
+impl World {
+    pub(super) fn new(random: fastrand::Rng) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            random,
+            ..State::default()
+        })))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    async fn takes_a_while(&self) {
+        let ms = self.lock().random.u64(1..200);
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
+
+    async fn ask<T>(&self, call: Call, answer: impl FnOnce(&mut State) -> T) -> Result<T, Trouble> {
+        self.takes_a_while().await;
+        let mut state = self.lock();
+        state.log.push(call);
+        if state.goes_wrong() {
+            return Err(unavailable(&mut state));
+        }
+        Ok(answer(&mut state))
+    }
+
+    async fn send(&self, effect: Effect) -> Written {
+        let mut sent = OnItsWay {
+            world: self,
+            effect: Some(effect),
+        };
+        self.takes_a_while().await;
+        let mut state = self.lock();
+        let Some(effect) = sent.effect.take() else {
+            panic!("taken once");
+        };
+        if let Some(holder) = state.conflict(&effect) {
+            state.note(&effect, false, true);
+            let mut trouble = Trouble::new(Failed::Conflict, format!("{holder} has it"));
+            trouble.http_status = Some(409);
+            return Written::Refused(trouble);
+        }
+        let wrong = state.goes_wrong();
+        let fate = if wrong { state.random.u8(1..6) } else { 0 };
+        let applied = matches!(fate, 0 | 1 | 2);
+        state.note(&effect, applied, matches!(fate, 4 | 5));
+        if applied {
+            state.apply(&effect);
+        }
+        let doubt = || Trouble::new(Failed::Unavailable, "no answer came");
+        match fate {
+            0 => Written::Applied { http_status: 200 },
+            1 | 3 => Written::InDoubt(doubt()),
+            2 => Written::InDoubt(Trouble {
+                http_status: Some(502),
+                ..doubt()
+            }),
+            4 => Written::Again(doubt()),
+            _ => Written::NotSent(unavailable(&mut state)),
+        }
+    }
+}
+
+impl Backend for World {
+    fn find_many<'a>(
+        &'a self,
+        wanted: &'a [Wanted],
+        _locations: bool,
+    ) -> BoxFuture<'a, Result<Bulk, Trouble>> {
+        Box::pin(self.ask(Call::Search, |state| {
+            let found = wanted.iter().map(|wanted| {
+                let id = match &wanted.key {
+                    Key::Account(account) => {
+                        state.holder(account.as_str()).map(|(id, _)| id.clone())
+                    }
+                    Key::Customer(id) => Some(id.as_str().to_owned()),
+                };
+                id.and_then(|id| state.customer(&id)).into_iter().collect()
+            });
+            Bulk::Found(found.collect())
+        }))
+    }
+
+    fn find<'a>(
+        &'a self,
+        account: &'a AccountId,
+        _reseller: Option<&'a Reseller>,
+    ) -> BoxFuture<'a, Result<Vec<Customer>, Trouble>> {
+        Box::pin(self.ask(Call::Search, |state| {
+            let id = state.holder(account.as_str()).map(|(id, _)| id.clone());
+            id.and_then(|id| state.customer(&id)).into_iter().collect()
+        }))
+    }
+
+    fn read<'a>(
+        &'a self,
+        customer: &'a CustomerId,
+        _reseller: Option<&'a Reseller>,
+        _locations: bool,
+    ) -> BoxFuture<'a, Result<Option<Customer>, Trouble>> {
+        let id = customer.as_str();
+        Box::pin(self.ask(Call::Read(id.to_owned()), move |state| state.customer(id)))
+    }
+
+    fn locations<'a>(
+        &'a self,
+        customer: &'a CustomerId,
+    ) -> BoxFuture<'a, Result<Vec<Location>, Trouble>> {
+        let id = customer.as_str();
+        Box::pin(self.ask(Call::Read(id.to_owned()), move |state| {
+            state
+                .customers
+                .get(id)
+                .map(|record| location(id, record))
+                .into_iter()
+                .collect()
+        }))
+    }
+
+    fn location<'a>(
+        &'a self,
+        location_id: &'a LocationId,
+    ) -> BoxFuture<'a, Result<Location, Trouble>> {
+        let id = &location_id.as_str()[1..];
+        Box::pin(self.ask(Call::Read(id.to_owned()), move |state| {
+            location(id, &state.customers[id])
+        }))
+    }
+
+    fn write<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Written> {
+        let customer = order.customer.as_str().to_owned();
+        let effect = match order.what {
+            What::Account { after, .. } => Effect::Account(customer, after.unwrap().to_string()),
+            What::Location { service, .. } => {
+                Effect::Service(customer, service.unwrap().to_string())
+            }
+        };
+        Box::pin(self.send(effect))
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), Trouble>> {
+        Box::pin(self.ask(Call::Search, |_| ()))
+    }
+}
