@@ -20,6 +20,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("ledger", &["domain"]),
     ("engine", &["domain", "plan", "system", "ledger"]),
     ("report", &["domain", "input", "ledger"]),
+    // What random bytes are thrown at; not part of the program.
+    ("fuzzing", &["domain", "input", "plan", "http", "system"]),
     ("ui", &["domain", "engine"]),
     ("sandbox", &[]),
     (

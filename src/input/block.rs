@@ -198,7 +198,8 @@ impl Blocks {
         (rest, at_end): (Vec<u8>, bool),
         line: Line,
     ) -> Self {
-        let offset = text.offset() - rest.len() as u64;
+        // Only of use for UTF-8, which is checked later; decoded text may be longer than the bytes it came from.
+        let offset = text.offset().saturating_sub(rest.len() as u64);
         Self {
             text,
             name: name.to_owned(),

@@ -282,44 +282,45 @@ fn locations(members: &[Member], problems: &mut Problems) {
     }
 }
 
+/// Who ends with an account ID.
+struct End<'a> {
+    member: &'a Member,
+    /// Not there yet.
+    moving: bool,
+}
+
 /// Two accounts must not end with one ID.
 fn targets(members: &[Member], unique_accounts: bool, problems: &mut Problems) {
-    let mut ends: HashMap<(AccountId, Scope), Vec<(usize, Line, bool)>> = HashMap::new();
-    for (at, member) in members.iter().enumerate() {
-        let asking = member
+    let mut ends: HashMap<(AccountId, Scope), Vec<End<'_>>> = HashMap::new();
+    for member in members {
+        let asks = member
             .changes
             .iter()
-            .find(|change| change.new_account.asks());
-        if let (Some(target), Some(change)) = (target(member), asking) {
-            let moving = moves(member);
-            ends.entry(target)
-                .or_default()
-                .push((at, change.line, moving));
-        } else if let Some(stays) = current(member).filter(|_| asking.is_none()) {
-            ends.entry(stays)
-                .or_default()
-                .push((at, member.first_line(), false));
+            .any(|change| change.new_account.asks());
+        let end = target(member).or_else(|| current(member).filter(|_| !asks));
+        if let Some(end) = end {
+            ends.entry(end).or_default().push(End {
+                member,
+                moving: asks && moves(member),
+            });
         }
     }
     let mut clashes: Vec<_> = ends.into_iter().filter(|(_, all)| all.len() > 1).collect();
-    clashes.sort();
+    clashes.sort_by_key(|(_, all)| all.iter().map(|end| end.member.first_line()).min());
     for ((id, _), all) in clashes {
-        let stays = all.iter().any(|(_, _, moving)| !moving);
-        let lines: Vec<(Line, String)> = if stays {
-            // The line that stays is right in itself; who wants its ID is told.
-            all.iter()
-                .filter(|(_, _, moving)| *moving)
-                .map(|(_, line, _)| (*line, id.to_string()))
-                .collect()
-        } else {
-            all.iter()
-                .map(|(_, line, _)| (*line, id.to_string()))
-                .collect()
-        };
         let keeper = all
             .iter()
-            .find(|(_, _, moving)| !moving)
-            .map(|(_, line, _)| *line);
+            .find(|end| !end.moving)
+            .map(|end| end.member.first_line());
+        let stays = keeper.is_some();
+        // The line that stays is right in itself; who wants its ID is told, in each line that does.
+        let lines: Vec<(Line, String)> = all
+            .iter()
+            .filter(|end| end.moving)
+            .flat_map(|end| &end.member.changes)
+            .filter(|change| change.new_account.asks())
+            .map(|change| (change.line, id.to_string()))
+            .collect();
         let message = keeper.map_or_else(
             || "two accounts would end with this ID".to_owned(),
             |line| format!("line {line} is about the account that has this ID and keeps it"),

@@ -3,7 +3,7 @@
 //! `IDSHIFT_SEED=4711` runs one again; `IDSHIFT_SEEDS=100000` runs so many.
 
 use super::memory::Memory;
-use super::world::{Call, Record, World};
+use super::world::{Call, Record, State, World};
 use crate::domain::{AccountId, Change, CustomerId, Line, NewAccount, Outcome, ServiceId, Status};
 use crate::engine::{self, Concurrency, Context, Ending, Job, Lookup, Mode, Settings, Tally};
 use crate::plan::{Shape, Unit, arrange};
@@ -257,8 +257,7 @@ impl Simulation {
             }
         }
         self.judge();
-        let log = std::mem::take(&mut self.world.lock().log);
-        log
+        std::mem::take(&mut self.world.lock().log)
     }
 
     /// What a person needs to see of a run that broke a promise.
@@ -299,70 +298,74 @@ impl Simulation {
             );
         }
         for change in &self.changes {
-            let outcome = &kept.outcomes[&change.line];
-            let Some((id, was)) = self.before.iter().find(|(_, r)| {
-                change
-                    .account
-                    .as_ref()
-                    .is_some_and(|a| a.as_str() == r.account)
-            }) else {
-                assert_eq!(
-                    outcome.status.name(),
-                    "failed",
-                    "nobody has this account ID"
-                );
-                continue;
-            };
-            let now = &state.customers[id];
-            if state.touched.contains(id) {
-                continue;
-            }
-            let wished = change
-                .new_account
-                .id()
-                .map_or(was.account.as_str(), AccountId::as_str);
-            let service = change
-                .service
-                .as_ref()
-                .map_or(was.service.as_str(), ServiceId::as_str);
-            if matches!(outcome.status, Status::Changed | Status::Unchanged(_)) {
-                assert_eq!(
-                    (now.account.as_str(), now.service.as_str()),
-                    (wished, service),
-                    "line {}: {outcome:?}",
-                    change.line
-                );
-                assert_eq!(
-                    outcome.account.before.as_ref().map(AccountId::as_str),
-                    Some(was.account.as_str()),
-                    "{outcome:?}"
-                );
-            } else {
-                assert!(
-                    now.account == was.account || now.account == wished,
-                    "line {}: {outcome:?}",
-                    change.line
-                );
-                assert!(
-                    now.service == was.service || now.service == service,
-                    "line {}: {outcome:?}",
-                    change.line
-                );
-                if let Some(after) = &outcome.account.after {
-                    assert_eq!(
-                        after.as_str(),
-                        now.account,
-                        "line {}: the report says otherwise",
-                        change.line
-                    );
-                }
-            }
+            self.judge_line(change, &kept.outcomes[&change.line], &state);
         }
         if state.touched.is_empty() {
             self.judge_cycles(&state.customers);
         }
         if self.calm {
             self.judge_calm(&state.log, &kept.outcomes);
+        }
+    }
+
+    /// The world is as the report says, and as the line wished or as it was.
+    fn judge_line(&self, change: &Change, outcome: &Outcome, state: &State) {
+        let Some((id, was)) = self.before.iter().find(|(_, r)| {
+            change
+                .account
+                .as_ref()
+                .is_some_and(|a| a.as_str() == r.account)
+        }) else {
+            assert_eq!(
+                outcome.status.name(),
+                "failed",
+                "nobody has this account ID"
+            );
+            return;
+        };
+        let now = &state.customers[id];
+        if state.touched.contains(id) {
+            return;
+        }
+        let wished = change
+            .new_account
+            .id()
+            .map_or(was.account.as_str(), AccountId::as_str);
+        let service = change
+            .service
+            .as_ref()
+            .map_or(was.service.as_str(), ServiceId::as_str);
+        if matches!(outcome.status, Status::Changed | Status::Unchanged(_)) {
+            assert_eq!(
+                (now.account.as_str(), now.service.as_str()),
+                (wished, service),
+                "line {}: {outcome:?}",
+                change.line
+            );
+            assert_eq!(
+                outcome.account.before.as_ref().map(AccountId::as_str),
+                Some(was.account.as_str()),
+                "{outcome:?}"
+            );
+        } else {
+            assert!(
+                now.account == was.account || now.account == wished,
+                "line {}: {outcome:?}",
+                change.line
+            );
+            assert!(
+                now.service == was.service || now.service == service,
+                "line {}: {outcome:?}",
+                change.line
+            );
+            if let Some(after) = &outcome.account.after {
+                assert_eq!(
+                    after.as_str(),
+                    now.account,
+                    "line {}: the report says otherwise",
+                    change.line
+                );
+            }
         }
     }
 

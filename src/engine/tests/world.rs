@@ -203,7 +203,7 @@ impl World {
         }
         let wrong = state.goes_wrong();
         let fate = if wrong { state.random.u8(1..6) } else { 0 };
-        let applied = matches!(fate, 0 | 1 | 2);
+        let applied = matches!(fate, 0..=2);
         state.note(&effect, applied, matches!(fate, 4 | 5));
         if applied {
             state.apply(&effect);

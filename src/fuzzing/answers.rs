@@ -1,0 +1,336 @@
+use crate::domain::{AccountId, CustomerId, LocationId, ServiceId};
+use crate::http::{Rate, Settings as Http, Token};
+use crate::system::{
+    Bulk, Customer, Key, Kind, Order, Sending, Settings, System, Wanted, What, Written,
+};
+use secrecy::SecretString;
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// What is answered to reads, and to writes.
+#[derive(Default)]
+struct Said {
+    read: Vec<u8>,
+    write: Vec<u8>,
+}
+
+struct Bench {
+    said: Arc<Mutex<Said>>,
+    runtime: Mutex<tokio::runtime::Runtime>,
+    systems: Vec<System>,
+}
+
+/// The statuses that no rule of the client makes it wait for.
+const STATUSES: [u16; 8] = [200, 200, 200, 204, 201, 404, 409, 422];
+
+/// A whole Adobe customer, as it is read before each write.
+const ADOBE: &str = r#"{"customerId":"C-1","externalReferenceId":"A-1","resellerId":"R-1","status":"1000","companyProfile":{"companyName":"x","contacts":[]}}"#;
+
+fn serve(listener: &TcpListener, said: &Arc<Mutex<Said>>) {
+    for stream in listener.incoming().flatten() {
+        let said = Arc::clone(said);
+        std::thread::spawn(move || talk(stream, &said));
+    }
+}
+
+fn talk(mut stream: TcpStream, said: &Mutex<Said>) -> Option<()> {
+    stream.set_nodelay(true).ok()?;
+    let (mut bytes, mut chunk) = (Vec::new(), [0; 4096]);
+    loop {
+        let mut headers = [httparse::EMPTY_HEADER; 32];
+        let mut head = httparse::Request::new(&mut headers);
+        if let Ok(httparse::Status::Complete(end)) = head.parse(&bytes) {
+            let length: usize = head
+                .headers
+                .iter()
+                .find(|header| header.name.eq_ignore_ascii_case("content-length"))
+                .and_then(|header| std::str::from_utf8(header.value).ok()?.parse().ok())
+                .unwrap_or(0);
+            let is_read = head.method == Some("GET");
+            if bytes.len() >= end + length {
+                bytes.drain(..end + length);
+                let answer = {
+                    let said = said.lock().unwrap_or_else(PoisonError::into_inner);
+                    if is_read {
+                        said.read.clone()
+                    } else {
+                        said.write.clone()
+                    }
+                };
+                stream.write_all(&answer).ok()?;
+                continue;
+            }
+        }
+        match stream.read(&mut chunk).ok()? {
+            0 => return None,
+            n => bytes.extend_from_slice(&chunk[..n]),
+        }
+    }
+}
+
+fn answer(status: u16, html: bool, body: &[u8]) -> Vec<u8> {
+    let kind = if html {
+        "text/html"
+    } else {
+        "application/json"
+    };
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status} Said\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat()
+}
+
+fn bench() -> Option<&'static Bench> {
+    static BENCH: OnceLock<Option<Bench>> = OnceLock::new();
+    BENCH.get_or_init(make).as_ref()
+}
+
+fn make() -> Option<Bench> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).ok()?;
+    let base_url = format!("http://{}", listener.local_addr().ok()?);
+    let said = Arc::new(Mutex::new(Said::default()));
+    let says = Arc::clone(&said);
+    std::thread::spawn(move || serve(&listener, &says));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .ok()?;
+    let system = |kind| {
+        let http = Http {
+            base_url: base_url.clone(),
+            allow_http: false,
+            ca_cert: None,
+            timeout: Duration::from_secs(20),
+            retries: 0,
+            give_up_after: Duration::from_secs(60),
+            find_rate: Rate::Unlimited,
+            write_rate: None,
+            quota: None,
+            quota_file: None,
+            max_connections: 4,
+            http1_only: true,
+            token: Token::Fixed(SecretString::from("t")),
+        };
+        let settings = Settings {
+            reseller: None,
+            api_key: Some(SecretString::from("k")),
+            tenant: Some("portal.example".to_owned()),
+            sending: Sending::Full,
+            max_age: Duration::ZERO,
+            expected_lookups: 1,
+        };
+        System::prepare(kind, http, &settings, CancellationToken::new())
+            .map(|(system, _)| system)
+            .ok()
+    };
+    Some(Bench {
+        said,
+        systems: Kind::ALL.into_iter().map(system).collect::<Option<_>>()?,
+        runtime: Mutex::new(runtime),
+    })
+}
+
+/// Has a system answer with the bytes: the first chooses system and call, the second the status, the rest is the body.
+///
+/// # Panics
+///
+/// Where an answer is believed that does not say it, or where one is not read to an end.
+pub fn answers(bytes: &[u8]) {
+    let [chosen, status, body @ ..] = bytes else {
+        return;
+    };
+    let Some(bench) = bench() else {
+        return;
+    };
+    let runtime = bench.runtime.lock().unwrap_or_else(PoisonError::into_inner);
+    let system = &bench.systems[usize::from(chosen % 3)];
+    let call = chosen / 3 % 6;
+    let html = status & 0x80 != 0;
+    let code = STATUSES[usize::from(status % 8)];
+    let spoken = answer(code, html, body);
+    // Adobe's customer is read before it is written.
+    let read = if call >= 4 {
+        answer(200, false, ADOBE.as_bytes())
+    } else {
+        spoken.clone()
+    };
+    say(
+        bench,
+        Said {
+            read,
+            write: spoken,
+        },
+    );
+    let heard = runtime.block_on(async {
+        system.forget().await;
+        tokio::time::timeout(Duration::from_secs(15), ask(system, call, code, body)).await
+    });
+    assert!(heard.is_ok(), "it never came to an end");
+    // A good answer in between, so that nothing is held back that comes next.
+    say(
+        bench,
+        Said {
+            read: answer(200, false, b"[]"),
+            write: Vec::new(),
+        },
+    );
+    let _ = runtime.block_on(system.probe());
+}
+
+fn say(bench: &Bench, said: Said) {
+    *bench.said.lock().unwrap_or_else(PoisonError::into_inner) = said;
+}
+
+async fn ask(system: &System, call: u8, status: u16, body: &[u8]) {
+    // What is in a field that nobody reads need not be text.
+    let text = String::from_utf8_lossy(body);
+    let said = serde_json::from_str(&text)
+        .ok()
+        .or_else(|| Some(words(&text)));
+    let ids = (
+        AccountId::new("A-1"),
+        CustomerId::new("C-1"),
+        LocationId::new("L-1"),
+    );
+    let (Ok(account), Ok(customer), Ok(location)) = ids else {
+        return;
+    };
+    match call {
+        0 => {
+            for found in system.find(&account, None).await.unwrap_or_default() {
+                assert!(is_said(said.as_ref(), &found, &account), "{found:?}");
+            }
+        }
+        1 => {
+            let keys = [
+                Key::Account(account.clone()),
+                Key::Customer(customer.clone()),
+            ];
+            let wanted = keys.map(|key| Wanted {
+                key,
+                reseller: None,
+            });
+            if let Ok(Bulk::Found(found)) = system.find_many(&wanted, true).await {
+                assert_eq!(found.len(), 2);
+                let (by_account, by_id) = (&found[0], &found[1]);
+                assert!(
+                    by_account
+                        .iter()
+                        .all(|one| is_said(said.as_ref(), one, &account)),
+                    "{found:?}"
+                );
+                assert!(by_id.iter().all(|one| one.id == customer), "{found:?}");
+            }
+        }
+        2 => {
+            if let Ok(Some(found)) = system.read(&customer, None, true).await {
+                assert_eq!(found.id, customer);
+                if let Some(account) = &found.account {
+                    assert!(
+                        said_together(said.as_ref(), "C-1", account.as_str()),
+                        "{found:?}"
+                    );
+                }
+            }
+        }
+        3 => {
+            let _ = system.locations(&customer).await;
+            if let Ok(found) = system.location(&location).await {
+                assert_eq!(found.id, location);
+            }
+        }
+        4 => rename(system, &customer, &account, status, said.as_ref()).await,
+        _ => place(system, &customer, &location, said.as_ref()).await,
+    }
+}
+
+async fn rename(
+    system: &System,
+    customer: &CustomerId,
+    before: &AccountId,
+    status: u16,
+    said: Option<&Value>,
+) {
+    let Ok(after) = AccountId::new("B-1") else {
+        return;
+    };
+    let what = What::Account {
+        before: Some(before),
+        after: Some(&after),
+    };
+    let written = system.write(order(customer, what)).await;
+    // The document of CloudCockpit says 204, which says nothing else.
+    let empty = system.kind() == Kind::CloudCockpit && status == 204;
+    let believed = matches!(written, Written::Applied { .. });
+    assert!(
+        !believed || empty || said_together(said, "C-1", "B-1"),
+        "{written:?}"
+    );
+}
+
+async fn place(
+    system: &System,
+    customer: &CustomerId,
+    location: &LocationId,
+    said: Option<&Value>,
+) {
+    let Ok(service) = ServiceId::new("S-1") else {
+        return;
+    };
+    let what = What::Location {
+        location,
+        service: Some(&service),
+        profile: None,
+    };
+    let written = system.write(order(customer, what)).await;
+    let believed = matches!(written, Written::Applied { .. });
+    assert!(
+        !believed || said_together(said, "L-1", "S-1"),
+        "{written:?}"
+    );
+}
+
+fn order<'a>(customer: &'a CustomerId, what: What<'a>) -> Order<'a> {
+    Order {
+        customer,
+        reseller: None,
+        correlation: "11111111-1111-4111-8111-111111111111",
+        what,
+    }
+}
+
+/// What stands in quotes. A number that is too large for this judge may stand in a field that nobody else reads.
+fn words(text: &str) -> Value {
+    let words = text.split('"').enumerate();
+    Value::Object(
+        words
+            .map(|(n, word)| (n.to_string(), word.into()))
+            .collect(),
+    )
+}
+
+/// Whether it is the one that was asked for, and the answer says so.
+fn is_said(said: Option<&Value>, customer: &Customer, account: &AccountId) -> bool {
+    customer.account.as_ref() == Some(account)
+        && said_together(said, customer.id.as_str(), account.as_str())
+}
+
+/// Whether both stand as values of one object, anywhere in the answer.
+fn said_together(said: Option<&Value>, a: &str, b: &str) -> bool {
+    match said {
+        Some(Value::Object(fields)) => {
+            let has = |text: &str| fields.values().any(|value| value.as_str() == Some(text));
+            (has(a) && has(b))
+                || fields
+                    .values()
+                    .any(|value| said_together(Some(value), a, b))
+        }
+        Some(Value::Array(items)) => items.iter().any(|item| said_together(Some(item), a, b)),
+        _ => false,
+    }
+}

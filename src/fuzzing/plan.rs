@@ -1,0 +1,93 @@
+use crate::domain::{AccountId, Change, CustomerId, Line, NewAccount, ServiceId};
+use crate::plan::{Shape, arrange};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Three bytes are a line: who, what they become, what else is asked.
+fn changes(bytes: &[u8]) -> Vec<Change> {
+    let id = |n: u8| AccountId::new(format!("A-{n}")).ok();
+    let lines = (2..).zip(bytes.chunks_exact(3)).take(200);
+    lines
+        .map(|(line, chunk)| Change {
+            line,
+            account: id(chunk[0] % 24),
+            customer: (chunk[2] & 1 == 1)
+                .then(|| CustomerId::new(format!("C-{}", chunk[0] % 24)).ok())
+                .flatten(),
+            reseller: None,
+            new_account: match chunk[1] % 32 {
+                31 => NewAccount::Keep,
+                n => id(n).map_or(NewAccount::Keep, NewAccount::Set),
+            },
+            location: None,
+            service: (chunk[2] & 6 == 6)
+                .then(|| ServiceId::new(format!("S-{}", chunk[2] >> 3)).ok())
+                .flatten(),
+            profile: None,
+        })
+        .collect()
+}
+
+/// Plans the bytes as lines.
+///
+/// # Panics
+///
+/// Where a line is lost or planned twice, or where carrying the plan out would give two customers one ID.
+pub fn plan(bytes: &[u8]) {
+    let changes = changes(bytes);
+    let lines: BTreeSet<Line> = changes.iter().map(|change| change.line).collect();
+    let arrangement = arrange(changes, true);
+    let wrong: BTreeSet<Line> = arrangement
+        .problems
+        .iter()
+        .map(|problem| problem.line)
+        .collect();
+    let mut planned = BTreeSet::new();
+    for line in arrangement.units.iter().flat_map(|unit| unit.lines()) {
+        assert!(planned.insert(line), "line {line} is planned twice");
+    }
+    assert!(planned.union(&wrong).eq(lines.iter()), "a line was lost");
+    // Everybody who is named exists, and nobody else does.
+    let mut holders: BTreeMap<String, u8> = (0..24).map(|n| (format!("A-{n}"), n)).collect();
+    for unit in &arrangement.units {
+        let mut aside = None;
+        for (at, member) in unit.members.iter().enumerate() {
+            let Some(from) = member
+                .changes
+                .iter()
+                .find_map(|change| change.account.as_ref())
+            else {
+                continue;
+            };
+            let Some(to) = member.new_account().id().filter(|to| *to != from) else {
+                continue;
+            };
+            let parks = unit.shape == Shape::Cycle && at == 0;
+            let Some(who) = holders.remove(from.as_str()) else {
+                // The far end of a chain whose holder is not in the file has been refused.
+                continue;
+            };
+            if parks {
+                aside = Some((to.clone(), who));
+                continue;
+            }
+            let outsider = holders.get(to.as_str()).copied();
+            if outsider.is_some() {
+                // Only somebody whom no line moves may stand there, and the system refuses it.
+                assert!(
+                    at == 0 && unit.shape != Shape::Cycle,
+                    "`{to}` is not free when it is needed"
+                );
+                holders.insert(from.to_string(), who);
+                break;
+            }
+            holders.insert(to.to_string(), who);
+        }
+        if let Some((to, who)) = aside {
+            assert!(
+                holders.insert(to.to_string(), who).is_none(),
+                "`{to}` is not free"
+            );
+        }
+    }
+    assert!(holders.len() == 24, "somebody lost an ID");
+}

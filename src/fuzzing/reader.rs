@@ -1,0 +1,77 @@
+use crate::input::{Row, Rules, Settings, Table};
+
+/// Reads the bytes as a file.
+///
+/// # Panics
+///
+/// Where rows are lost, come twice, depend on how the file is cut into blocks, or hold an ID that is not in the file.
+pub fn reader(bytes: &[u8]) {
+    let Ok(folder) = tempfile::tempdir() else {
+        return;
+    };
+    let path = folder.path().join("fuzz.csv");
+    if std::fs::write(&path, bytes).is_err() {
+        return;
+    }
+    let rules = Rules {
+        max_account_chars: 255,
+        min_account_chars: 6,
+        forbidden_in_account: "",
+        forbidden_accounts: &["null"],
+        has_locations: true,
+        per_reseller: false,
+        reseller: None,
+        allow_clear: false,
+    };
+    let open = || Table::open(&path, "fuzz.csv", &Settings::default(), &rules);
+    let Ok(table) = open() else {
+        return;
+    };
+    let whole = rows(&table);
+    if let Ok(small) = open() {
+        let small = rows(&small.with_block_bytes(7));
+        assert_eq!(whole.is_ok(), small.is_ok(), "as a whole and in blocks");
+        if let (Ok(whole), Ok(small)) = (&whole, &small) {
+            assert!(same(whole, small), "as a whole and in blocks");
+        }
+    }
+    let Ok(rows) = whole else {
+        return;
+    };
+    let in_order = rows.windows(2).all(|pair| pair[0].line < pair[1].line);
+    assert!(in_order, "each row once, in the order of the file");
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    for change in rows.iter().filter_map(|row| row.change.as_ref()) {
+        let ids = [
+            change.account.as_ref().map(|id| id.as_str()),
+            change.customer.as_ref().map(|id| id.as_str()),
+            change.new_account.id().map(|id| id.as_str()),
+            change.location.as_ref().map(|id| id.as_str()),
+            change.service.as_ref().map(|id| id.as_str()),
+        ];
+        for id in ids.into_iter().flatten() {
+            // A quote inside of a cell is written twice.
+            let there = text.contains(id) || text.contains(&id.replace('"', "\"\""));
+            assert!(there, "`{id}` of line {} is not in the file", change.line);
+        }
+    }
+}
+
+fn rows(table: &Table) -> Result<Vec<Row>, ()> {
+    table
+        .rows()
+        .map_err(drop)?
+        .collect::<Result<_, _>>()
+        .map_err(drop)
+}
+
+fn same(whole: &[Row], small: &[Row]) -> bool {
+    let seen = |rows: &[Row]| {
+        rows.iter()
+            .map(|row| (row.line, row.change.clone(), row.problems.len()))
+            .collect::<Vec<_>>()
+    };
+    seen(whole) == seen(small)
+}
