@@ -30,6 +30,9 @@ pub(super) async fn changes(
 }
 
 async fn look(system: &System, journal: &Journal, batch: Vec<Outcome>) -> Result<(), Failure> {
+    if batch.is_empty() {
+        return Ok(());
+    }
     let wanted: Vec<Wanted> = batch
         .iter()
         .filter_map(|outcome| outcome.customer.clone())

@@ -5,6 +5,8 @@
 /// A hermetic runner, and the judge of what the stand-in saw.
 mod support;
 
+/// Calls per kind of line, as the documents say.
+mod calls;
 /// Exit codes, messages, secrets, permissions.
 mod cli;
 /// Kills at every step and at random; signals; two at once.

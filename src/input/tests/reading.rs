@@ -105,7 +105,10 @@ fn a_mapped_column_goes_before_one_of_that_name() {
 #[test]
 fn utf_16_whose_text_is_longer_than_its_bytes_is_read() {
     let mut bytes = vec![0xFF, 0xFE];
-    let text = format!("accountId,newAccountId,{}\nA-1,BBBBBB,客\n", "客".repeat(300));
+    let text = format!(
+        "accountId,newAccountId,{}\nA-1,BBBBBB,客\n",
+        "客".repeat(300)
+    );
     bytes.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
     let table = open(bytes).unwrap();
     assert_eq!(rows_of(&table).len(), 1);
