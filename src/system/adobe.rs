@@ -15,7 +15,7 @@ mod wire;
 
 use self::wire::{Body, ListBody, Page, RawBody, Update, Whole, code_of, refusal};
 use super::connect::{Sending, Settings, SetupError};
-use super::listing::Listing;
+use super::listing::{Listing, endless};
 use super::trouble::{Read, senseless};
 use super::{Backend, Bulk, Customer, Fatal, Key, Location, Order, Trouble, Wanted, What, Written};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller, ResellerId};
@@ -91,7 +91,7 @@ impl Adobe {
             let mut offset = 0;
             loop {
                 let page = self.page(reseller, status, offset).await?;
-                let count = page.items.len();
+                let (count, known) = (page.items.len(), listing.len());
                 offset += count;
                 page.items
                     .into_iter()
@@ -100,6 +100,9 @@ impl Adobe {
                 let more = page.total.is_none_or(|total| offset < total);
                 if count == 0 || !more {
                     break;
+                }
+                if listing.len() == known {
+                    return Err(endless());
                 }
             }
         }

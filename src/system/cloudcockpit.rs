@@ -11,7 +11,7 @@
 //! Sources: the API's page on updating a customer's internal identifier, and on listing customers.
 
 use super::connect::{Settings, SetupError};
-use super::listing::Listing;
+use super::listing::{Listing, endless};
 use super::trouble::{Read, senseless};
 use super::{Backend, Bulk, Customer, Location, Locations, Order, Trouble, Wanted, What, Written};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller};
@@ -192,17 +192,19 @@ impl Backend for CloudCockpit {
         reseller: Option<&'a Reseller>,
     ) -> BoxFuture<'a, Result<Vec<Customer>, Trouble>> {
         Box::pin(async move {
-            let mut exact = Vec::new();
+            let mut found = Listing::begun_now();
             let mut number = 1;
             loop {
+                let known = found.len();
                 let page = self.page(reseller, number, Some(account)).await?;
-                exact.extend(
-                    page.customers
-                        .into_iter()
-                        .filter(|c| c.account.as_ref() == Some(account)),
-                );
+                for customer in page.customers {
+                    found.add(customer);
+                }
                 if !page.more {
-                    return Ok(exact);
+                    return Ok(found.account(account));
+                }
+                if found.len() == known {
+                    return Err(endless());
                 }
                 number += 1;
             }

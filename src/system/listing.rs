@@ -1,12 +1,20 @@
 //! All customers of a listing, found by account ID or by customer ID; for systems that list cheaply and
 //! search dearly or not at all.
 
-use super::{Customer, Key, Wanted};
-use crate::domain::{AccountId, CustomerId};
+use super::{Customer, Key, Trouble, Wanted};
+use crate::domain::{AccountId, CustomerId, Failed};
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// A page that brings nobody new, with more said to follow.
+pub(super) fn endless() -> Trouble {
+    Trouble::new(
+        Failed::BadAnswer,
+        "the list of customers does not come to an end: a page brought nobody new",
+    )
+}
 
 /// A listing, and when it was begun.
 #[derive(Debug)]
@@ -39,6 +47,10 @@ impl Listing {
             self.by_account.entry(account.clone()).or_default().push(at);
         }
         self.customers.push(customer);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.customers.len()
     }
 
     pub(super) fn is_fresh(&self, max_age: Duration) -> bool {
