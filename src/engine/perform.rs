@@ -5,7 +5,7 @@ use super::context::Asked;
 use super::{Context, Halt, Notes};
 use crate::domain::{AccountId, CustomerId, Failed, Line, Reseller};
 use crate::ledger::{Intent, Judgement, Seen, Settled, Spot, Verdict, Write, judge};
-use crate::system::{Customer, Location, Order, Trouble, What, Written, new_correlation};
+use crate::system::{Customer, Fatal, Location, Order, Trouble, What, Written, new_correlation};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -168,6 +168,10 @@ async fn conclude<N: Notes>(
                 None => (Verdict::Applied, Next::End(Ended::Applied(sent.clone()))),
                 Some(trouble) => not_applied(trouble, sent),
             })
+        }
+        // It took effect, and did more than that: no reading back makes this right, and nothing more may be sent.
+        Written::InDoubt(trouble) if trouble.fatal == Some(Fatal::Unsafe) => {
+            Err(Halt::Fatal(Fatal::Unsafe, trouble.message))
         }
         Written::InDoubt(trouble) => {
             sent.http_status = trouble.http_status.or(sent.http_status);

@@ -58,8 +58,17 @@ pub(super) struct Adobe {
     sending: Sending,
     max_age: Duration,
     listing: Mutex<Option<Arc<Listing>>>,
-    /// Whether sending the reference alone has been seen to change nothing else.
-    reference_alone_is_safe: Mutex<bool>,
+    /// What sending the reference alone has been seen to do.
+    reference_alone: Mutex<Alone>,
+}
+
+/// What sending the reference without the profile does on this installation.
+#[derive(Debug, Clone, Copy)]
+enum Alone {
+    Untried,
+    ChangesNothingElse,
+    /// It is refused, or changes more than it should.
+    Unfit(&'static str),
 }
 
 impl Adobe {
@@ -70,7 +79,7 @@ impl Adobe {
             sending: settings.sending,
             max_age: settings.max_age,
             listing: Mutex::new(None),
-            reference_alone_is_safe: Mutex::new(false),
+            reference_alone: Mutex::new(Alone::Untried),
         }
     }
 
@@ -270,33 +279,41 @@ impl Adobe {
             external_reference_id: after.as_str(),
             company_profile: None,
         };
-        let mut safe = self.reference_alone_is_safe.lock().await;
-        if *safe {
-            drop(safe);
-            return self.send(order, &body).await;
-        }
-        let written = self.send(order, &body).await;
         let stop = |words: &str| Trouble {
             fatal: Some(Fatal::Unsafe),
             ..Trouble::new(Failed::Rejected, words)
         };
+        // Held while the first one is tried: all others wait for what it shows.
+        let mut alone = self.reference_alone.lock().await;
+        match *alone {
+            Alone::Untried => {}
+            Alone::ChangesNothingElse => {
+                drop(alone);
+                return self.send(order, &body).await;
+            }
+            Alone::Unfit(words) => return Written::NotSent(stop(words)),
+        }
+        let written = self.send(order, &body).await;
         match &written {
             Written::Applied { .. } => {}
             Written::Refused(trouble) if trouble.message.contains("1122") => {
-                return Written::Refused(stop(
-                    "this installation wants the whole profile: set `send = \"full\"`",
-                ));
+                let words = "this installation wants the whole profile: set `send = \"full\"`";
+                *alone = Alone::Unfit(words);
+                return Written::Refused(stop(words));
             }
             _ => return written,
         }
         match self.whole(order.customer).await {
             Ok(Some(now)) if now.but_for_the_reference() == was.but_for_the_reference() => {
-                *safe = true;
+                *alone = Alone::ChangesNothingElse;
                 written
             }
-            Ok(_) => Written::InDoubt(stop(
-                "sending the reference alone changed something else of the customer: set `send = \"full\"`",
-            )),
+            Ok(_) => {
+                let words = "sending the reference alone changed something else of the customer: \
+                     set `send = \"full\"`";
+                *alone = Alone::Unfit(words);
+                Written::InDoubt(stop(words))
+            }
             Err(trouble) => Written::InDoubt(trouble),
         }
     }

@@ -17,6 +17,8 @@ mod disk;
 mod faults;
 /// A server that is no honest one.
 mod hostile;
+/// Options that no other test is about.
+mod options;
 /// Whatever goes away for a while: servers, names, tokens, time.
 mod outage;
 /// The rate, the quota and `Retry-After`, by the stand-in's clock.
@@ -31,3 +33,5 @@ mod storm;
 mod systems;
 /// Certificates and proxies.
 mod tls;
+/// What others fell into, one test each.
+mod traps;

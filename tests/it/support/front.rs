@@ -112,6 +112,14 @@ fn request(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<Asked> {
 }
 
 impl Asked {
+    pub(crate) fn body(&self) -> &[u8] {
+        let head = self
+            .bytes
+            .windows(4)
+            .position(|window| window == b"\r\n\r\n");
+        &self.bytes[head.unwrap() + 4..]
+    }
+
     /// The answer of an honest server, byte for byte.
     pub(crate) fn honestly(&self, base_url: &str) -> Vec<u8> {
         let address = base_url.strip_prefix("http://").unwrap();

@@ -1,0 +1,255 @@
+use crate::support::{Asked, Done, Front, Place, customer, finish, named};
+use idshift::sandbox::{Kind, Options};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::TcpStream;
+
+fn adobe(customers: u32) -> Place {
+    let place = Place::new(Options {
+        kind: Kind::Adobe,
+        ..Options::default()
+    });
+    place.with_world(|mut world| {
+        (0..customers)
+            .for_each(|n| world.add_adobe(&format!("P{n}"), &format!("REF-{n}"), "R1", 2));
+    });
+    let mut text = String::from("accountId,newAccountId\n");
+    (0..customers).for_each(|n| writeln!(text, "REF-{n},NEW-{n}").unwrap());
+    place.file("moves.csv", &text);
+    place
+}
+
+fn adobe_run(place: &Place, base_url: &str, arguments: &[&str]) -> Done {
+    let mut command = place.command(arguments);
+    let names = [
+        ("SYSTEM", "adobe"),
+        ("API_KEY", "k"),
+        ("RESELLER_ID", "R1"),
+        ("ACCEPT_WELCOME_EMAILS", "true"),
+    ];
+    command.envs(names.map(|(name, value)| (format!("IDSHIFT_{name}"), value)));
+    finish(command.env("IDSHIFT_BASE_URL", base_url).spawn().unwrap())
+}
+
+/// An installation that takes the reference alone, as the documents do not say.
+fn takes_references(place: &Place, spoils_the_rest: bool) -> Front {
+    let (world, honest) = (place.sandbox.world(), place.sandbox.base_url());
+    Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        if asked.method != "PATCH" {
+            return stream.write_all(&asked.honestly(&honest)).is_ok();
+        }
+        let body: serde_json::Value = serde_json::from_slice(asked.body()).unwrap();
+        assert!(
+            body.get("companyProfile").is_none(),
+            "the reference alone: {body}"
+        );
+        let id = asked.path.rsplit('/').next().unwrap();
+        let mut world = world.lock().unwrap();
+        let customer = world.adobe.get_mut(id).unwrap();
+        customer.body["externalReferenceId"] = body["externalReferenceId"].clone();
+        if spoils_the_rest {
+            customer.body["companyProfile"]["preferredLanguage"] = serde_json::Value::Null;
+        }
+        let text = customer.body.to_string();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            text.len()
+        );
+        stream.write_all([head, text].concat().as_bytes()).is_ok()
+    })
+}
+
+#[test]
+fn the_reference_alone_is_sent_where_that_changes_nothing_else() {
+    let place = adobe(20);
+    let front = takes_references(&place, false);
+    let done = adobe_run(
+        &place,
+        &front.base_url(),
+        &["apply", "moves.csv", "--yes", "--send", "reference"],
+    );
+    assert_eq!(done.code, 0, "{}{}", done.out, done.err);
+    place.with_world(|world| {
+        (0..20).for_each(|n| {
+            assert_eq!(
+                world.adobe[&format!("P{n}")].body["externalReferenceId"],
+                format!("NEW-{n}")
+            );
+        });
+    });
+}
+
+#[test]
+fn the_reference_alone_is_given_up_where_it_changes_something_else_or_is_refused() {
+    let place = adobe(20);
+    let front = takes_references(&place, true);
+    let done = adobe_run(
+        &place,
+        &front.base_url(),
+        &["apply", "moves.csv", "--yes", "--send", "reference"],
+    );
+    assert_eq!(done.code, 4, "{}{}", done.out, done.err);
+    assert!(
+        [&*done.out, &done.err]
+            .concat()
+            .contains("changed something else"),
+        "{}{}",
+        done.out,
+        done.err
+    );
+    let changed = place.with_world(|world| {
+        world
+            .adobe
+            .values()
+            .filter(|c| {
+                c.body["externalReferenceId"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with("NEW")
+            })
+            .count()
+    });
+    assert_eq!(changed, 1, "one customer showed it");
+    // The stand-in itself is as the documents say: it wants the profile.
+    let place = adobe(20);
+    let base = place.sandbox.base_url();
+    let done = adobe_run(
+        &place,
+        &base,
+        &["apply", "moves.csv", "--yes", "--send", "reference"],
+    );
+    assert!(
+        matches!(done.code, 2 | 4),
+        "{} {}{}",
+        done.code,
+        done.out,
+        done.err
+    );
+    assert!(
+        [&*done.out, &done.err].concat().contains("full"),
+        "{}{}",
+        done.out,
+        done.err
+    );
+    assert_eq!(
+        place.with_world(|w| w.adobe.values().filter(|c| !c.emails.is_empty()).count()),
+        0
+    );
+}
+
+#[test]
+fn a_value_that_did_not_last_is_told_after_the_run() {
+    let place = adobe(10);
+    let (world, honest) = (place.sandbox.world(), place.sandbox.base_url());
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let answer = asked.honestly(&honest);
+        if asked.method == "PATCH" && asked.path.ends_with("P3") {
+            // Answered as asked, and forgotten.
+            world.lock().unwrap().adobe.get_mut("P3").unwrap().body["externalReferenceId"] =
+                "REF-3".into();
+        }
+        stream.write_all(&answer).is_ok()
+    });
+    let done = adobe_run(&place, &front.base_url(), &["apply", "moves.csv", "--yes"]);
+    assert_eq!(done.code, 1, "{}{}", done.out, done.err);
+    let verdicts = place.verdicts();
+    assert_eq!(verdicts[3], "failed/bad_answer");
+    assert_eq!(
+        verdicts
+            .iter()
+            .filter(|verdict| *verdict == "changed/")
+            .count(),
+        9
+    );
+    assert_eq!(place.rows("failures.csv").len(), 1);
+}
+
+#[test]
+fn nobody_outside_of_the_fence_is_written_to() {
+    let place = Place::plume();
+    place.with_world(|mut world| {
+        (0..4).for_each(|n| world.add_plume(customer(n)));
+        let mut stranger = customer(4);
+        stranger.partner = "another-partner".into();
+        world.add_plume(stranger);
+        world.add_plume(named("C-5", "A-000005", &["L-5"]));
+    });
+    let file = place.file(
+        "moves.csv",
+        "accountId,newAccountId,customerId,serviceId\nA-000000,B-000000,,\nA-000004,B-000004,,S-4\n,B-000004,C-4,\nA-000005,B-000005,,S-5\n",
+    );
+    // The third names by its own ID whom the second names by account ID: one of them at a time.
+    let file = place.file(
+        &file,
+        &std::fs::read_to_string(place.path().join(&file))
+            .unwrap()
+            .replace(",B-000004,C-4,\n", ",B-000009,C-4,\n"),
+    );
+    for lookup in ["auto", "each"] {
+        let done = place.run(&[
+            "apply",
+            &file,
+            "--yes",
+            "--tenant-fence",
+            "partner",
+            "--lookup",
+            lookup,
+        ]);
+        assert_eq!(done.code, 1, "{}{}", done.out, done.err);
+        assert_eq!(place.account_of("C-4"), "A-000004");
+        assert_eq!(
+            place
+                .with_world(|world| world.plume["C-4"].locations[0].service_id.clone())
+                .as_deref(),
+            Some("old")
+        );
+        assert_eq!(place.account_of("C-5"), "B-000005");
+        let verdicts = place.verdicts();
+        assert_eq!(
+            verdicts[1..3],
+            ["failed/forbidden", "failed/forbidden"],
+            "{verdicts:?}"
+        );
+    }
+    assert!(
+        place
+            .sandbox
+            .log()
+            .iter()
+            .all(|seen| seen.method != "PATCH" || !seen.path.contains("C-4"))
+    );
+}
+
+#[test]
+fn nothing_is_begun_after_the_time_that_was_set() {
+    let place = Place::plume();
+    place.with_world(|mut world| (0..300).for_each(|n| world.add_plume(customer(n))));
+    let mut text = String::from("accountId,newAccountId\n");
+    (0..300).for_each(|n| writeln!(text, "A-{n:06},B-{n:06}").unwrap());
+    let file = place.file("moves.csv", &text);
+    let done = place.run(&["apply", &file, "--yes", "--rate", "100/s", "--until", "1s"]);
+    assert_eq!(done.code, 4, "{}{}", done.out, done.err);
+    assert!(done.out.contains("--until"), "{}", done.out);
+    let (written, skipped) = (
+        place.patches(),
+        place
+            .verdicts()
+            .iter()
+            .filter(|v| *v == "skipped/guard")
+            .count(),
+    );
+    assert!((30..200).contains(&written), "{written}");
+    assert_eq!(written + skipped, 300);
+    // A time of day is the next one of that name, here or tomorrow: three minutes from now.
+    let soon = std::process::Command::new("date")
+        .args(["-d", "+3 minutes", "+%H:%M"])
+        .output()
+        .unwrap();
+    let soon = String::from_utf8(soon.stdout).unwrap();
+    place.run(&["resume", "--until", soon.trim()]).expect(0);
+    for wrong in ["25:00", "6", "soon", "-1s", "06:60"] {
+        place
+            .run(&["apply", &file, "--yes", &format!("--until={wrong}")])
+            .expect(2);
+    }
+}
