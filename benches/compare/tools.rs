@@ -37,10 +37,23 @@ pub(crate) fn install() {
         must(Command::new(folder().join("python/bin/pip")).args(["install", "--quiet", "aiohttp"]));
     }
     if qsv().is_none() {
+        if !runs("cmake", "--version") {
+            must(Command::new("apt-get").args(["install", "--yes", "--quiet", "cmake"]));
+        }
         must(
             Command::new("cargo")
+                // Of the versions from 6 to 16, none builds from the registry; this one needs cmake.
                 .args([
-                    "install", "qsv", "--locked", "--bin", "qsvlite", "-F", "lite", "--root",
+                    "install",
+                    "qsv",
+                    "--version",
+                    "4.0.0",
+                    "--locked",
+                    "--bin",
+                    "qsvlite",
+                    "-F",
+                    "lite",
+                    "--root",
                 ])
                 .arg(folder()),
         );
