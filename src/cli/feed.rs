@@ -153,7 +153,10 @@ impl Feeder {
                 job.done
                     .extend(outcome.map(|outcome| (*line, outcome.status)));
             } else if self.known.planned.is_some() {
-                job.expected.extend(ledger.outcome_of(*line)?);
+                // What is in doubt is what this run wrote, not what its plan found.
+                let found = ledger.outcome_of(*line)?;
+                let planned = found.filter(|outcome| outcome.status == Status::WouldChange);
+                job.expected.extend(planned);
             }
             if let Some(customer) = self.known.recalled.get(line) {
                 job.recalled.push((*line, customer.clone()));

@@ -71,7 +71,9 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
     let session = Session {
         known: Known {
             done,
-            planned: (only_planned || (two_steps && work == Work::Apply)).then_some(planned),
+            planned: (only_planned || (two_steps && work == Work::Apply))
+                .then(|| known.ledger.still_planned())
+                .transpose()?,
             units_with_writes: known.ledger.units_with_writes()?,
             recalled: recall::customers(
                 known.ledger.header(),

@@ -26,6 +26,7 @@ struct Seat<'a, N> {
 /// A move that was not made.
 struct Stuck {
     seat: usize,
+    line: Line,
     trouble: Trouble,
     sent: Sent,
     /// Nobody knows whether it took effect.
@@ -235,6 +236,7 @@ impl<'a, N: Notes> Table<'a, N> {
                 let trouble = Trouble::new(Failed::Invalid, format!("`{aside}` is no account ID"));
                 return Ok(Err(Broken::Now(Stuck {
                     seat: at,
+                    line: self.seats[at].wishes.rename_line,
                     trouble,
                     sent: Sent::default(),
                     in_doubt: false,
@@ -278,15 +280,16 @@ impl<'a, N: Notes> Table<'a, N> {
         to: Option<AccountId>,
         temporary: bool,
     ) -> Result<Result<(), Stuck>, Halt> {
+        let line = self.seats[at].wishes.rename_line;
         let stuck = |trouble, sent, in_doubt| Stuck {
             seat: at,
+            line,
             trouble,
             sent,
             in_doubt,
         };
         let mover = &mut self.seats[at];
         let from = mover.standing.now.clone();
-        let line = mover.wishes.rename_line;
         match mover
             .case
             .move_to(&mut mover.standing, line, to.clone(), temporary)
@@ -339,6 +342,12 @@ impl<N: Notes> Seat<'_, N> {
             }
             Broken::Now(stuck) if stuck.seat == at => {
                 Renamed::Failed(stuck.trouble.clone(), stuck.sent.clone())
+            }
+            Broken::Now(stuck) if stuck.in_doubt => {
+                // Nothing is decided yet: once that line can be asked about, the swap goes on.
+                let line = stuck.line;
+                let words = format!("waits for line {line} of the swap, whose write is in doubt");
+                Renamed::InDoubt(Trouble::new(Failed::Blocked, words), self.sent.clone())
             }
             Broken::Now(_) | Broken::Before => {
                 let words = "another line of the swap failed, so it was rolled back";

@@ -36,6 +36,12 @@ impl Ledger {
         self.line_set("SELECT line FROM outcomes WHERE status = 'would_change'")
     }
 
+    /// The lines of a plan that was begun to be carried out which still need work: those that were not reached, and
+    /// those whose write is in doubt.
+    pub fn still_planned(&self) -> Result<LineSet, LedgerError> {
+        self.line_set("SELECT line FROM outcomes WHERE status IN ('would_change', 'in_doubt')")
+    }
+
     pub(super) fn line_set(&self, sql: &str) -> Result<LineSet, LedgerError> {
         self.with(|connection| {
             let mut statement = connection.prepare_cached(sql)?;

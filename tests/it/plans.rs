@@ -338,3 +338,37 @@ fn a_second_nightly_reconcile_makes_few_calls_and_no_write() {
         .expect(0);
     assert_eq!(place.account_of("C-7"), "B-000007");
 }
+
+#[test]
+fn a_write_of_a_plan_that_is_in_doubt_is_settled_by_resume() {
+    let place = Place::plume();
+    world(&place, 4);
+    let file = place.file(
+        "moves.csv",
+        "accountId,newAccountId,serviceId\nA-000000,B-000000,\nA-000001,B-000001,S-1\nA-000002,A-000003,\nA-000003,A-000002,\n",
+    );
+    for effect in ["-after", ""] {
+        place.run(&["plan", &file]).expect(0);
+        let run = place.newest_id();
+        // The answer is lost, and so is every answer from then on.
+        place.sandbox.set_faults(vec![
+            format!("patch:close{effect}:first=1").parse().unwrap(),
+            "patch:close:always".parse().unwrap(),
+            "read:close:always".parse().unwrap(),
+            "search:close:always".parse().unwrap(),
+        ]);
+        let arguments = ["apply", "--run", &run, "--yes", "--give-up-after", "2s"];
+        let done = place.run(&[&arguments[..], &["--concurrency", "1", "--retries", "1"]].concat());
+        assert_eq!(done.code, 4, "{}{}", done.out, done.err);
+        place.sandbox.set_faults(Vec::new());
+        place.run(&["resume"]).expect(0);
+        assert!(
+            place.verdicts().iter().all(|verdict| verdict == "changed/"),
+            "{effect}: {:?}",
+            place.verdicts()
+        );
+        place.judge_writes();
+        place.run(&["undo", "--yes"]).expect(0);
+        place.sandbox.clear_log();
+    }
+}
