@@ -152,22 +152,15 @@ async fn settled<N: Notes>(
         .expected
         .iter()
         .find(|outcome| lines.contains(&outcome.line));
-    if let Some(planned) = planned
-        && planned.account.before != standing.now
-        && !wishes.is_fulfilled_by(standing.now.as_ref())
-    {
-        return Ok(Err(moved_on(
-            planned.account.before.as_ref(),
-            standing.now.as_ref(),
-        )));
-    }
     // Known by its own ID, it would be written to under whatever account ID somebody else has given it meanwhile.
-    if planned.is_none()
-        && wishes.account.is_some()
-        && wishes.account != standing.now.as_ref()
-        && !(wishes.new_account.asks() && wishes.is_fulfilled_by(standing.now.as_ref()))
-    {
-        return Ok(Err(moved_on(wishes.account, standing.now.as_ref())));
+    let believed = match planned {
+        Some(planned) => Some(planned.account.before.as_ref()),
+        None => wishes.account.map(Some),
+    };
+    let now = standing.now.as_ref();
+    let renamed = wishes.new_account.asks() && wishes.is_fulfilled_by(now);
+    if let Some(believed) = believed.filter(|believed| *believed != now && !renamed) {
+        return Ok(Err(moved_on(believed, now)));
     }
     Ok(Ok(standing))
 }
