@@ -49,12 +49,15 @@ fn trim(text: &str) -> &str {
 }
 
 /// Parses a block.
-pub(super) fn parse(block: &Block, shared: &Shared) -> Result<Vec<Row>, InputError> {
+pub(super) fn parse(
+    block: &Block,
+    shared: &Shared,
+    mut each: impl FnMut(Row),
+) -> Result<(), InputError> {
     let head = &shared.head;
     let width = head.layout.width();
     let mut records = Records::new(block, &shared.name, head.delimiter, width)?;
     let any_nul = memchr::memchr(0, &block.bytes).is_some();
-    let mut rows = Vec::with_capacity(block.bytes.len() / 48);
     let mut record = StringRecord::new();
     while let Some(raw) = records.read(&mut record)? {
         let check = Check {
@@ -65,9 +68,9 @@ pub(super) fn parse(block: &Block, shared: &Shared) -> Result<Vec<Row>, InputErr
             problems: Vec::new(),
             bad: false,
         };
-        rows.push(check.row());
+        each(check.row());
     }
-    Ok(rows)
+    Ok(())
 }
 
 /// The check of one line.

@@ -115,20 +115,11 @@ impl Table {
     pub fn batches(
         &self,
     ) -> Result<impl Iterator<Item = Result<Vec<Row>, InputError>> + Send + use<>, InputError> {
-        self.map_batches(|rows| rows)
-    }
-
-    /// What `map` makes of each batch of rows, still in the order of the file. `map` runs on the workers, so that
-    /// a row that is only looked at never leaves the thread that read it.
-    pub fn map_batches<T, F>(
-        &self,
-        map: F,
-    ) -> Result<impl Iterator<Item = Result<T, InputError>> + Send + use<T, F>, InputError>
-    where
-        T: Send + 'static,
-        F: Fn(Vec<Row>) -> T + Send + Sync + 'static,
-    {
-        self.pipeline(move |shared, block| row::parse(block, shared).map(&map))
+        self.pipeline(|shared, block| {
+            let mut rows = Vec::with_capacity(block.bytes.len() / 48);
+            row::parse(block, shared, |row| rows.push(row))?;
+            Ok(rows)
+        })
     }
 
     /// Folds all rows without keeping them: each worker folds its rows into a part of its own, and the parts come in
@@ -139,12 +130,11 @@ impl Table {
         add: impl Fn(&mut T, Row) + Send + Sync + 'static,
         mut part: impl FnMut(T),
     ) -> Result<(), InputError> {
-        let folded = self.map_batches(move |rows| {
+        // Row by row: a batch of them would be megabytes, taken from the system and given back for each block.
+        let folded = self.pipeline(move |shared, block| {
             let mut part = begin();
-            for row in rows {
-                add(&mut part, row);
-            }
-            part
+            row::parse(block, shared, |row| add(&mut part, row))?;
+            Ok(part)
         })?;
         for one in folded {
             part(one?);
