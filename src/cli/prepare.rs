@@ -243,6 +243,7 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         created_at_ms: clock::now_ms(),
     };
+    warn_of_killed(&header, &resolved.runs_dir)?;
     let recalled = recall::customers(&header, &checked, &resolved.runs_dir)?;
     let (dir, ledger) = begin(&resolved.runs_dir, &run, |dir| {
         std::fs::rename(&copy, dir.input()).map_err(|why| {
@@ -268,6 +269,17 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
         limits,
         stand_in,
     })
+}
+
+fn warn_of_killed(header: &Header, runs_dir: &Path) -> Result<(), Failure> {
+    if let Some(killed) = recall::killed(header, runs_dir)? {
+        // Whoever asked for quiet will want to hear this all the same.
+        ui::err(&format!(
+            "warning: run {killed} was killed while it was writing, and may have left customers under temporary IDs, \
+             where no other run finds them. `idshift resume {killed}` finishes it"
+        ));
+    }
+    Ok(())
 }
 
 /// Makes a run's folder and its ledger; where that fails, nothing is left behind.

@@ -6,7 +6,7 @@
 use super::draft::Draft;
 use super::failure::Failure;
 use crate::domain::{CustomerId, Line};
-use crate::ledger::{Header, Ledger, RunDir};
+use crate::ledger::{Header, Ledger, RunDir, State};
 use crate::plan::Shape;
 use std::collections::HashMap;
 use std::path::Path;
@@ -59,4 +59,26 @@ pub(super) fn customers(
         break;
     }
     Ok(known)
+}
+
+/// So many runs are looked at for one that was killed: the newest, for an old one has long been noticed.
+const LOOKED_AT: usize = 10;
+
+/// A run on the same target that was killed while it was writing, and that nobody has resumed.
+///
+/// It may have left customers under temporary IDs, where no other run finds them.
+pub(super) fn killed(mine: &Header, runs_dir: &Path) -> Result<Option<String>, Failure> {
+    for earlier in RunDir::list(runs_dir)?.into_iter().take(LOOKED_AT) {
+        let Ok(other) = Ledger::glance(&earlier) else {
+            continue;
+        };
+        // This run holds the target, so whoever still says that it is running is not.
+        if other.header().target == mine.target
+            && other.progress()?.state == State::Running
+            && other.has_writes()?
+        {
+            return Ok(Some(earlier.run().to_string()));
+        }
+    }
+    Ok(None)
 }

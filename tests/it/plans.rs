@@ -1,4 +1,4 @@
-use crate::support::{Place, customer};
+use crate::support::{Place, customer, finish};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -371,4 +371,37 @@ fn a_write_of_a_plan_that_is_in_doubt_is_settled_by_resume() {
         place.run(&["undo", "--yes"]).expect(0);
         place.sandbox.clear_log();
     }
+}
+
+#[test]
+fn a_run_beside_one_that_was_killed_says_so() {
+    let place = Place::plume();
+    world(&place, 2);
+    let file = place.file(
+        "swap.csv",
+        "accountId,newAccountId\nA-000000,A-000001\nA-000001,A-000000\n",
+    );
+    let mut command = place.command(&["reconcile", &file, "--yes", "--quiet"]);
+    let killed = finish(command.env("IDSHIFT_CRASH_AT", "8").spawn().unwrap());
+    assert_eq!(killed.code, -1);
+    assert!(
+        accounts(&place)
+            .values()
+            .any(|id| id.starts_with("idshift-")),
+        "it was killed in between"
+    );
+    let run = place.newest_id();
+    let next = place.run(&["reconcile", &file, "--yes", "--quiet"]);
+    assert!(
+        next.err.contains(&format!("idshift resume {run}")),
+        "{}",
+        next.err
+    );
+    place.run(&["resume", &run]).expect(0);
+    assert_eq!(place.account_of("C-0"), "A-000001");
+    let quiet = place
+        .run(&["reconcile", &file, "--yes", "--quiet"])
+        .expect(0);
+    assert!(!quiet.err.contains("killed"), "{}", quiet.err);
+    assert_eq!(place.account_of("C-0"), "A-000001");
 }
