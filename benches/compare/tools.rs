@@ -42,7 +42,7 @@ pub(crate) fn install() {
         }
         must(
             Command::new("cargo")
-                // Of the versions from 6 to 16, none builds from the registry; this one needs cmake.
+                // Versions 15 and 16 do not build from the registry; this one does, and needs cmake.
                 .args([
                     "install",
                     "qsv",
