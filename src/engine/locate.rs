@@ -153,8 +153,10 @@ async fn settled<N: Notes>(
         .iter()
         .find(|outcome| lines.contains(&outcome.line));
     // Known by its own ID, it would be written to under whatever account ID somebody else has given it meanwhile.
-    let believed = match planned {
-        Some(planned) => Some(planned.account.before.as_ref()),
+    let believed = match planned.map(|planned| planned.account.before.as_ref()) {
+        // What is undone at a location says nothing of the account ID.
+        Some(None) if !wishes.new_account.asks() => None,
+        Some(before) => Some(before),
         None => wishes.account.map(Some),
     };
     let now = standing.now.as_ref();
