@@ -9,13 +9,6 @@ const CUSTOMERS: u32 = 12;
 /// Far above what a run of some lines needs, far below what these servers would like it to take.
 const MEMORY_KIB: u64 = 160 << 10;
 
-fn moves(place: &Place) -> String {
-    place.with_world(|mut world| (0..CUSTOMERS).for_each(|n| world.add_plume(customer(n))));
-    let mut text = String::from("accountId,newAccountId\n");
-    (0..CUSTOMERS).for_each(|n| writeln!(text, "A-{n:06},B-{n:06}").unwrap());
-    place.file("moves.csv", &text)
-}
-
 /// Writes the same again and again, until the other side has had enough of it.
 fn for_ever(stream: &mut TcpStream, what: &[u8], pause: Duration) {
     let begun = Instant::now();
@@ -130,7 +123,7 @@ fn a_hostile_server_costs_bounded_memory_and_time_and_is_believed_nothing() {
         for deed in DEEDS {
             scope.spawn(move || {
                 let place = Place::plume();
-                let file = moves(&place);
+                let file = place.moves(CUSTOMERS);
                 let front = Front::new(move |_: &Asked, stream: &mut TcpStream| {
                     be_hostile(deed, stream);
                     false
@@ -174,7 +167,7 @@ fn a_write_that_a_hostile_answer_follows_is_read_back_and_never_repeated() {
         for deed in DEEDS {
             scope.spawn(move || {
                 let place = Place::plume();
-                let file = moves(&place);
+                let file = place.moves(CUSTOMERS);
                 let honest = place.sandbox.base_url();
                 let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
                     let answer = asked.honestly(&honest);
@@ -201,7 +194,7 @@ fn a_write_that_a_hostile_answer_follows_is_read_back_and_never_repeated() {
 #[test]
 fn an_answer_that_nobody_asked_for_is_not_taken_for_the_next_ones() {
     let place = Place::plume();
-    let file = moves(&place);
+    let file = place.moves(CUSTOMERS);
     let honest = place.sandbox.base_url();
     let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
         let answer = asked.honestly(&honest);

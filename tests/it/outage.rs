@@ -1,18 +1,10 @@
 use crate::support::{Asked, Front, Place, customer, finish, in_a_namespace};
 use idshift::sandbox::Options;
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-
-fn moves(place: &Place, customers: u32) -> String {
-    place.with_world(|mut world| (0..customers).for_each(|n| world.add_plume(customer(n))));
-    let mut text = String::from("accountId,newAccountId\n");
-    (0..customers).for_each(|n| writeln!(text, "A-{n:06},B-{n:06}").unwrap());
-    place.file("moves.csv", &text)
-}
 
 fn all_is_as_wished(place: &Place, customers: u32) {
     assert_eq!(place.verdicts().len(), customers as usize);
@@ -45,7 +37,7 @@ fn wait_for(what: &str, condition: impl Fn() -> bool) {
 #[test]
 fn a_server_that_refuses_connections_is_probed_and_the_run_goes_on_when_it_is_back() {
     let place = Place::plume();
-    let file = moves(&place, 200);
+    let file = place.moves(200);
     // What answers at this port goes away in the middle and comes back.
     let (port, behind) = (free_port(), place.sandbox.base_url());
     let up = Relay::start(port, &behind);
@@ -147,7 +139,7 @@ fn an_unknown_firewall_is_waited_out_with_a_handful_of_probes() {
         firewall: Some((150, Duration::from_secs(4))),
         ..Options::default()
     });
-    let file = moves(&place, 150);
+    let file = place.moves(150);
     let done = place.run(&[
         "apply",
         &file,
@@ -176,7 +168,7 @@ fn a_process_that_was_suspended_neither_bursts_nor_blames() {
         latency: Duration::from_millis(5),
         ..Options::default()
     });
-    let file = moves(&place, 400);
+    let file = place.moves(400);
     let child = place
         .command(&[
             "apply",
@@ -224,7 +216,7 @@ fn a_clock_that_jumps_changes_neither_pace_nor_outcome() {
             latency: Duration::from_millis(5),
             ..Options::default()
         });
-        let file = moves(&place, 300);
+        let file = place.moves(300);
         place.file("clock", "+0");
         let mut command = place.command(&[
             "apply", &file, "--yes", "--rate", "150/s", "--quota", "1000/5m",
@@ -262,7 +254,7 @@ fn a_clock_that_jumps_changes_neither_pace_nor_outcome() {
 #[test]
 fn a_name_that_cannot_be_found_for_a_while_is_an_outage_and_no_more() {
     let place = Place::plume();
-    let file = moves(&place, 200);
+    let file = place.moves(200);
     let base = place.sandbox.base_url().replace("127.0.0.1", "crm.test");
     let hosts = place.path().join("hosts");
     std::fs::write(&hosts, "127.0.0.1 crm.test\n").unwrap();
@@ -298,7 +290,7 @@ fn with_tokens(what: &'static str, lives: u64) -> (i32, Place, usize, String) {
         token_seconds: lives,
         ..Options::default()
     });
-    let file = moves(&place, 100);
+    let file = place.moves(100);
     let (honest, asked) = (place.sandbox.base_url(), Arc::new(AtomicUsize::new(0)));
     let (count, once) = (Arc::clone(&asked), AtomicBool::new(true));
     let front = Front::new(move |request: &Asked, stream: &mut std::net::TcpStream| {
@@ -446,7 +438,7 @@ fn the_lock_of_a_killed_process_holds_nobody_up() {
         latency: Duration::from_millis(20),
         ..Options::default()
     });
-    let file = moves(&place, 100);
+    let file = place.moves(100);
     let mut child = place
         .command(&["apply", &file, "--yes", "--rate", "50/s"])
         .spawn()

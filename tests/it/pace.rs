@@ -1,14 +1,6 @@
-use crate::support::{Place, customer};
+use crate::support::Place;
 use idshift::sandbox::Options;
-use std::fmt::Write;
 use std::time::Duration;
-
-fn moves(place: &Place, customers: u32) -> String {
-    place.with_world(|mut world| (0..customers).for_each(|n| world.add_plume(customer(n))));
-    let mut text = String::from("accountId,newAccountId\n");
-    (0..customers).for_each(|n| writeln!(text, "A-{n:06},B-{n:06}").unwrap());
-    place.file("moves.csv", &text)
-}
 
 /// The most calls that arrived within any stretch of this length.
 fn most_within(place: &Place, window: Duration) -> usize {
@@ -25,7 +17,7 @@ fn most_within(place: &Place, window: Duration) -> usize {
 #[test]
 fn the_rate_is_never_exceeded_and_nearly_reached() {
     let place = Place::plume();
-    let file = moves(&place, 300);
+    let file = place.moves(300);
     place
         .run(&[
             "apply",
@@ -51,7 +43,7 @@ fn the_rate_is_never_exceeded_and_nearly_reached() {
 #[test]
 fn the_quota_holds_in_every_window_and_across_runs() {
     let place = Place::plume();
-    let file = moves(&place, 60);
+    let file = place.moves(60);
     for (arguments, code) in [
         (vec!["plan", &file, "--lookup", "each"], 0),
         (vec!["apply", &file, "--yes", "--lookup", "each"], 0),
@@ -71,7 +63,7 @@ fn a_retry_after_holds_every_worker() {
             latency: Duration::from_millis(5),
             ..Options::default()
         });
-        let file = moves(&place, 60);
+        let file = place.moves(60);
         place.sandbox.set_faults(vec![fault.parse().unwrap()]);
         place
             .run(&["apply", &file, "--yes", "--concurrency", "8"])

@@ -1,6 +1,5 @@
-use crate::support::{Done, Front, Place, customer, finish};
+use crate::support::{Done, Front, Place, finish};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -95,13 +94,6 @@ impl Drop for Tls {
     }
 }
 
-fn moves(place: &Place, customers: u32) -> String {
-    place.with_world(|mut world| (0..customers).for_each(|n| world.add_plume(customer(n))));
-    let mut text = String::from("accountId,newAccountId\n");
-    (0..customers).for_each(|n| writeln!(text, "A-{n:06},B-{n:06}").unwrap());
-    place.file("moves.csv", &text)
-}
-
 fn apply(place: &Place, base_url: &str, more: &[&str]) -> Done {
     let arguments = [
         &["apply", "moves.csv", "--yes", "--base-url", base_url],
@@ -114,7 +106,7 @@ fn apply(place: &Place, base_url: &str, more: &[&str]) -> Done {
 #[test]
 fn a_private_certificate_is_trusted_where_it_is_named_and_nowhere_else() {
     let (place, authority) = (Place::plume(), authority());
-    moves(&place, 5);
+    place.moves(5);
     let pem = place.file("company.pem", &authority.pem());
     let server = Tls::before(&place, shown(Some(&authority), "127.0.0.1", 2090));
     let refused = apply(&place, &server.base_url(), &[]).expect(2);
@@ -128,7 +120,7 @@ fn a_private_certificate_is_trusted_where_it_is_named_and_nowhere_else() {
 #[test]
 fn a_certificate_that_is_wrong_is_refused_at_once_and_nothing_is_sent() {
     let (place, known) = (Place::plume(), authority());
-    moves(&place, 5);
+    place.moves(5);
     let pem = place.file("company.pem", &known.pem());
     for (what, shows) in [
         ("made by itself", shown(None, "127.0.0.1", 2090)),
@@ -158,7 +150,7 @@ fn a_certificate_that_is_wrong_is_refused_at_once_and_nothing_is_sent() {
 #[test]
 fn a_certificate_file_that_is_none_is_named() {
     let place = Place::plume();
-    moves(&place, 1);
+    place.moves(1);
     place.file("garbage.pem", "not a certificate\n");
     place.file("key.pem", &KeyPair::generate().unwrap().serialize_pem());
     for file in ["garbage.pem", "key.pem", "not-there.pem", "."] {
@@ -170,7 +162,7 @@ fn a_certificate_file_that_is_none_is_named() {
 #[test]
 fn a_certificate_that_goes_bad_in_the_middle_stops_the_run_and_resume_finishes() {
     let (place, authority) = (Place::plume(), authority());
-    moves(&place, 300);
+    place.moves(300);
     let pem = place.file("company.pem", &authority.pem());
     let good = shown(Some(&authority), "127.0.0.1", 2090);
     let server = Tls::before(&place, Arc::clone(&good));
@@ -205,7 +197,7 @@ fn a_certificate_that_goes_bad_in_the_middle_stops_the_run_and_resume_finishes()
 #[test]
 fn calls_to_this_machine_never_go_through_a_proxy() {
     let place = Place::plume();
-    moves(&place, 3);
+    place.moves(3);
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     let proxy = Front::new(move |_, _| {

@@ -5,17 +5,10 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::time::Duration;
 
-fn moves(place: &Place, customers: u32) -> String {
-    place.with_world(|mut world| (0..customers).for_each(|n| world.add_plume(customer(n))));
-    let mut text = String::from("accountId,newAccountId\n");
-    (0..customers).for_each(|n| writeln!(text, "A-{n:06},B-{n:06}").unwrap());
-    place.file("moves.csv", &text)
-}
-
 #[test]
 fn a_read_that_failed_is_not_an_absence() {
     let place = Place::plume();
-    let file = moves(&place, 5);
+    let file = place.moves(5);
     place
         .sandbox
         .set_faults(vec!["search:500:about=A-000002".parse().unwrap()]);
@@ -31,7 +24,7 @@ fn a_read_that_failed_is_not_an_absence() {
 #[test]
 fn waiting_for_the_limit_is_neither_a_time_out_nor_a_way_around_it() {
     let place = Place::plume();
-    let file = moves(&place, 12);
+    let file = place.moves(12);
     // Most calls wait far longer for their turn than a call may take.
     place
         .run(&[
@@ -63,7 +56,7 @@ fn waiting_for_the_limit_is_neither_a_time_out_nor_a_way_around_it() {
 fn what_was_refused_for_good_is_not_asked_again() {
     for status in ["400", "404", "409", "422"] {
         let place = Place::plume();
-        let file = moves(&place, 3);
+        let file = place.moves(3);
         place.sandbox.set_faults(vec![
             format!("customer-patch:{status}:about=C-1")
                 .parse()
@@ -78,7 +71,7 @@ fn what_was_refused_for_good_is_not_asked_again() {
 #[test]
 fn one_success_does_not_end_a_wait_that_others_were_told_to_keep() {
     let place = Place::plume();
-    let file = moves(&place, 40);
+    let file = place.moves(40);
     let honest = place.sandbox.base_url();
     let told = std::sync::Mutex::new(None);
     let early = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
@@ -122,7 +115,7 @@ fn one_success_does_not_end_a_wait_that_others_were_told_to_keep() {
 #[test]
 fn a_good_status_whose_body_says_that_it_failed_is_no_success() {
     let place = Place::plume();
-    let file = moves(&place, 4);
+    let file = place.moves(4);
     let honest = place.sandbox.base_url();
     let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
         if asked.method == "PATCH" && asked.path.ends_with("C-2") {
@@ -159,7 +152,7 @@ fn a_good_status_whose_body_says_that_it_failed_is_no_success() {
 #[test]
 fn one_failure_ends_neither_the_others_nor_leaves_a_temporary_name() {
     let place = Place::plume();
-    let file = moves(&place, 60);
+    let file = place.moves(60);
     let mut text = std::fs::read_to_string(place.path().join(&file)).unwrap();
     place.with_world(|mut world| (60..64).for_each(|n| world.add_plume(customer(n))));
     text.push_str("A-000060,A-000061\nA-000061,A-000060\nA-000062,A-000063\nA-000063,A-000062\n");
@@ -211,7 +204,7 @@ fn every_ending_writes_its_report_and_none_but_a_good_one_exits_with_zero() {
     ];
     for (fault, options, code) in endings {
         let place = Place::plume();
-        let file = moves(&place, 150);
+        let file = place.moves(150);
         place.sandbox.set_faults(vec![fault.parse().unwrap()]);
         let done = place.run(
             &[
@@ -239,7 +232,7 @@ fn every_ending_writes_its_report_and_none_but_a_good_one_exits_with_zero() {
 #[test]
 fn differences_are_only_told_where_there_are_some() {
     let place = Place::plume();
-    let file = moves(&place, 10);
+    let file = place.moves(10);
     place.run(&["plan", &file, "--exit-code"]).expect(3);
     place.run(&["apply", &file, "--yes"]).expect(0);
     place.run(&["plan", &file, "--exit-code"]).expect(0);
@@ -316,7 +309,7 @@ fn results_stand_beside_the_lines_they_are_about_and_failures_are_those_that_fai
 #[test]
 fn a_look_writes_nothing_and_says_what_the_apply_then_does() {
     let place = Place::plume();
-    let file = moves(&place, 30);
+    let file = place.moves(30);
     let mut text = std::fs::read_to_string(place.path().join(&file)).unwrap();
     text.push_str("A-000030,A-000031\nnobody-1,B-1\nA-000032,B-000032\n");
     place.with_world(|mut world| {
@@ -341,7 +334,7 @@ fn a_look_writes_nothing_and_says_what_the_apply_then_does() {
 #[test]
 fn a_look_in_between_destroys_no_progress() {
     let place = Place::plume();
-    let file = moves(&place, 100);
+    let file = place.moves(100);
     let mut command = place.command(&["apply", &file, "--yes", "--concurrency", "2"]);
     assert_eq!(
         finish(command.env("IDSHIFT_CRASH_AT", "40").spawn().unwrap()).code,

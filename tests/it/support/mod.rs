@@ -4,6 +4,7 @@ pub(crate) use front::{Asked, Front};
 
 use idshift::sandbox::{Class, Options, PlumeCustomer, PlumeLocation, Sandbox, Seen, World};
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -65,6 +66,14 @@ impl Place {
     pub(crate) fn file(&self, name: &str, text: &str) -> String {
         std::fs::write(self.path().join(name), text).unwrap();
         name.to_owned()
+    }
+
+    /// So many customers, and a file that renames each of them: `A-000007` becomes `B-000007`.
+    pub(crate) fn moves(&self, customers: u32) -> String {
+        self.with_world(|mut world| (0..customers).for_each(|n| world.add_plume(customer(n))));
+        let mut text = String::from("accountId,newAccountId\n");
+        (0..customers).for_each(|n| writeln!(text, "A-{n:06},B-{n:06}").unwrap());
+        self.file("moves.csv", &text)
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
