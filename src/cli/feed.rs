@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::mpsc;
 
-/// Lines that are looked up together: twice as many IDs fit into one call.
-const BATCH_LINES: usize = 50;
+/// Lines that are looked up together. A call holds a hundred IDs of one kind, and a line asks for up to one of each kind
+/// or two of one, so that all calls of a batch are full.
+const BATCH_LINES: usize = 100;
 
 /// What is known before a pass begins.
 #[derive(Default)]
