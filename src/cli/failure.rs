@@ -45,8 +45,10 @@ impl Failure {
     pub(super) fn in_the_middle(mut self) -> Self {
         if self.exit == Exit::NothingDone {
             self.exit = Exit::Stopped;
+            self.help
+                .get_or_insert_with(|| "then `idshift resume` goes on where it stopped".to_owned());
         }
-        self.with_help("then `idshift resume` goes on where it stopped")
+        self
     }
 
     pub(super) fn with_help(mut self, help: impl Into<String>) -> Self {

@@ -25,7 +25,7 @@ struct Seat<'a, N> {
 
 /// A move that was not made.
 struct Stuck {
-    seat: usize,
+    /// The line of whoever was to move.
     line: Line,
     trouble: Trouble,
     sent: Sent,
@@ -235,7 +235,6 @@ impl<'a, N: Notes> Table<'a, N> {
             let Ok(aside) = AccountId::new(&aside) else {
                 let trouble = Trouble::new(Failed::Invalid, format!("`{aside}` is no account ID"));
                 return Ok(Err(Broken::Now(Stuck {
-                    seat: at,
                     line: self.seats[at].wishes.rename_line,
                     trouble,
                     sent: Sent::default(),
@@ -282,7 +281,6 @@ impl<'a, N: Notes> Table<'a, N> {
     ) -> Result<Result<(), Stuck>, Halt> {
         let line = self.seats[at].wishes.rename_line;
         let stuck = |trouble, sent, in_doubt| Stuck {
-            seat: at,
             line,
             trouble,
             sent,
@@ -314,11 +312,11 @@ async fn finish<N: Notes>(
     seats: &mut [Seat<'_, N>],
     broken: Option<(Broken, Option<Trouble>)>,
 ) -> Result<(), Halt> {
-    for (at, seat) in seats.iter_mut().enumerate() {
+    for seat in seats {
         let renamed = match &broken {
             None if seat.is_displaced() => Renamed::Done(seat.sent.clone()),
             None => Renamed::Already,
-            Some((broken, unsettled)) => seat.after(at, broken, unsettled.as_ref()),
+            Some((broken, unsettled)) => seat.after(broken, unsettled.as_ref()),
         };
         seat.case.finish_lines(&mut seat.standing, &renamed).await?;
     }
@@ -327,7 +325,7 @@ async fn finish<N: Notes>(
 
 impl<N: Notes> Seat<'_, N> {
     /// What a line of a broken cycle is told.
-    fn after(&self, at: usize, broken: &Broken, unsettled: Option<&Trouble>) -> Renamed {
+    fn after(&self, broken: &Broken, unsettled: Option<&Trouble>) -> Renamed {
         if let Some(trouble) = unsettled
             && self.is_displaced()
         {
@@ -337,11 +335,13 @@ impl<N: Notes> Seat<'_, N> {
             return Renamed::Done(self.sent.clone());
         }
         match broken {
-            Broken::Now(stuck) if stuck.seat == at && stuck.in_doubt => {
-                Renamed::InDoubt(stuck.trouble.clone(), stuck.sent.clone())
-            }
-            Broken::Now(stuck) if stuck.seat == at => {
-                Renamed::Failed(stuck.trouble.clone(), stuck.sent.clone())
+            Broken::Now(stuck) if stuck.line == self.wishes.rename_line => {
+                let (trouble, sent) = (stuck.trouble.clone(), stuck.sent.clone());
+                if stuck.in_doubt {
+                    Renamed::InDoubt(trouble, sent)
+                } else {
+                    Renamed::Failed(trouble, sent)
+                }
             }
             Broken::Now(stuck) if stuck.in_doubt => {
                 // Nothing is decided yet: once that line can be asked about, the swap goes on.
