@@ -1,4 +1,4 @@
-use crate::support::{Asked, Done, Front, Place, customer, finish, named};
+use crate::support::{Asked, Done, Front, Place, customer, finish, good_answer, named};
 use idshift::sandbox::{Kind, Options};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -50,12 +50,9 @@ fn takes_references(place: &Place, spoils_the_rest: bool) -> Front {
         if spoils_the_rest {
             customer.body["companyProfile"]["preferredLanguage"] = serde_json::Value::Null;
         }
-        let text = customer.body.to_string();
-        let head = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            text.len()
-        );
-        stream.write_all([head, text].concat().as_bytes()).is_ok()
+        stream
+            .write_all(&good_answer(&customer.body.to_string()))
+            .is_ok()
     })
 }
 

@@ -1,4 +1,4 @@
-use crate::support::{Asked, Front, Place, customer, finish, in_a_namespace};
+use crate::support::{Asked, Front, Place, customer, finish, good_answer, in_a_namespace};
 use idshift::sandbox::Options;
 use std::io::Write as _;
 use std::process::Child;
@@ -303,14 +303,9 @@ fn with_tokens(what: &'static str, lives: u64) -> (i32, Place, usize, String) {
         let (_, body) = text.split_once("\r\n\r\n").unwrap();
         let mut token: serde_json::Value = serde_json::from_str(body).unwrap();
         let first = once.swap(false, Ordering::Relaxed);
-        let good = |body: &str| {
-            format!(
-                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-                body.len()
-            )
-        };
+        let good = |token: &serde_json::Value| good_answer(&token.to_string());
         let said = match what {
-            "500 twice" if n % 3 < 2 => "HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n".to_owned(),
+            "500 twice" if n % 3 < 2 => b"HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n".to_vec(),
             "closed once" if first => return false,
             "slow" => {
                 for byte in &answer {
@@ -322,20 +317,20 @@ fn with_tokens(what: &'static str, lives: u64) -> (i32, Place, usize, String) {
                 return true;
             }
             "html once" if n == 1 => {
-                "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 5\r\n\r\n<p>x\n"
-                    .to_owned()
+                b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 5\r\n\r\n<p>x\n"
+                    .to_vec()
             }
             "no lifetime" => {
                 token.as_object_mut().unwrap().remove("expires_in");
-                good(&token.to_string())
+                good(&token)
             }
             "odd lifetime" => {
                 token["expires_in"] = serde_json::json!([-1, 0, "3600", 1e300])[n % 4].clone();
-                good(&token.to_string())
+                good(&token)
             }
-            _ => return stream.write_all(&answer).is_ok(),
+            _ => answer,
         };
-        stream.write_all(said.as_bytes()).is_ok()
+        stream.write_all(&said).is_ok()
     });
     place.file(
         "idshift.toml",

@@ -1,4 +1,4 @@
-use crate::support::{Asked, Front, Place, customer, finish};
+use crate::support::{Asked, Front, Place, customer, finish, good_answer};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -121,11 +121,7 @@ fn a_good_status_whose_body_says_that_it_failed_is_no_success() {
         if asked.method == "PATCH" && asked.path.ends_with("C-2") {
             let body =
                 r#"{"error":{"statusCode":500,"name":"Error","message":"could not be saved"}}"#;
-            let head = format!(
-                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-                body.len()
-            );
-            return stream.write_all([&head, body].concat().as_bytes()).is_ok();
+            return stream.write_all(&good_answer(body)).is_ok();
         }
         stream.write_all(&asked.honestly(&honest)).is_ok()
     });

@@ -132,3 +132,9 @@ impl Asked {
         answer
     }
 }
+
+/// A good answer with this body.
+pub(crate) fn good_answer(body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
+}
