@@ -1,4 +1,4 @@
-//! Hands the lines of a run to the engine: one pass over the run's copy of the file, fifty lines at a time.
+//! Hands the lines of a run to the engine: one pass over the run's copy of the file, a hundred lines at a time.
 
 use super::draft::Draft;
 use super::failure::Failure;
