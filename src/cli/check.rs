@@ -3,9 +3,9 @@
 use super::Exit;
 use super::draft::{self, Draft};
 use super::failure::Failure;
+use super::limits::Limits;
 use super::options::CheckOptions;
 use super::prepare::{Secrets, kept, resolve, values};
-use super::session::Limits;
 use crate::domain::Problem;
 use crate::ui;
 use serde_json::json;

@@ -12,6 +12,7 @@ mod exit;
 mod failure;
 mod feed;
 mod known_run;
+mod limits;
 mod man;
 mod options;
 mod plan;

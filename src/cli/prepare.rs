@@ -2,8 +2,9 @@
 
 use super::draft::{self, Draft};
 use super::failure::Failure;
+use super::limits::Limits;
 use super::options::{Guards, Inside, Place, Reading, Speech, Target};
-use super::session::{Limits, base_url, target};
+use super::session::{base_url, target};
 use super::{Exit, clock, recall, stand_in};
 use crate::config::{DEFAULT_RUNS_DIR, File, Resolved, Values};
 use crate::domain::{CustomerId, Line, Reseller};

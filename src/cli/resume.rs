@@ -5,10 +5,11 @@ use super::Exit;
 use super::failure::Failure;
 use super::feed::Known;
 use super::known_run;
+use super::limits::Limits;
 use super::options::ResumeOptions;
 use super::prepare::refuse_emails;
 use super::recall;
-use super::session::{Limits, Session, Work, target};
+use super::session::{Session, Work, target};
 use crate::ledger::{Ledger, LineSet, State, TargetLock};
 use std::sync::Arc;
 

@@ -5,78 +5,21 @@ use super::confirm;
 use super::draft::Draft;
 use super::failure::Failure;
 use super::feed::{Feeder, Known};
-use super::options::{Guards, Speech};
+use super::limits::{Limits, Parsed};
+use super::options::Speech;
 use super::{Exit, clock};
-use crate::config::{ConfigError, Resolved, Until};
+use crate::config::{ConfigError, Resolved};
 use crate::engine::{self, Context, Ending, Event, Mode, Settings, Tally};
 use crate::http::{self, Client};
 use crate::ledger::{Calls, Journal, Ledger, Progress, RunDir, State, TargetLock};
-use crate::plan::Share;
 use crate::system::{self, Fatal, System};
 use crate::ui;
-use serde::{Deserialize, Serialize};
 use std::net::ToSocketAddrs;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
-
-/// What stops a run, as it is kept for `resume`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct Limits {
-    pub(super) max_failures: Option<String>,
-    pub(super) max_changes: Option<String>,
-    pub(super) canary: Option<u64>,
-    pub(super) until: Option<String>,
-}
-
-impl Limits {
-    pub(super) fn of(guards: &Guards) -> Result<Self, Failure> {
-        let limits = Self {
-            max_failures: guards.max_failures.clone(),
-            max_changes: guards.max_changes.clone(),
-            canary: guards.canary,
-            until: guards.until.clone(),
-        };
-        limits.parsed()?;
-        Ok(limits)
-    }
-
-    /// What was given anew beats what the run was begun with. A time that has passed is not kept.
-    pub(super) fn over(self, earlier: Self) -> Self {
-        Self {
-            max_failures: self.max_failures.or(earlier.max_failures),
-            max_changes: self.max_changes.or(earlier.max_changes),
-            canary: self.canary,
-            until: self.until,
-        }
-    }
-
-    fn parsed(&self) -> Result<Parsed, Failure> {
-        let share = |flag: &str, text: &Option<String>| {
-            text.as_deref()
-                .map(Share::from_str)
-                .transpose()
-                .map_err(|why| Failure::usage(format!("{flag}: {why}")))
-        };
-        let until = self.until.as_deref().map(Until::from_str).transpose();
-        Ok(Parsed {
-            max_failures: share("--max-failures", &self.max_failures)?,
-            max_changes: share("--max-changes", &self.max_changes)?,
-            until: until
-                .map_err(|why| Failure::usage(format!("--until: {why}")))?
-                .map(|until| until.0),
-        })
-    }
-}
-
-struct Parsed {
-    max_failures: Option<Share>,
-    max_changes: Option<Share>,
-    until: Option<Duration>,
-}
 
 /// What a process does with its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
