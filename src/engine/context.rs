@@ -164,13 +164,13 @@ impl<N: Notes> Context<N> {
         let _ = self.events.send(event);
     }
 
-    /// Notes a line's outcome and counts it.
-    pub(super) async fn finish(
+    /// Counts a line's outcome at once; the future notes it.
+    pub(super) fn finish(
         &self,
         mut outcome: Outcome,
         reseller: Option<&Reseller>,
         began: Instant,
-    ) -> Result<(), Halt> {
+    ) -> impl Future<Output = Result<(), Halt>> + Send + use<'_, N> {
         outcome.finished_at_ms = wall_clock_ms();
         outcome.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.tally.count(outcome.status);
@@ -179,8 +179,8 @@ impl<N: Notes> Context<N> {
         {
             kept.push((outcome.clone(), reseller.cloned()));
         }
-        self.notes.outcome(outcome).await?;
-        Ok(())
+        let noted = self.notes.outcome(outcome);
+        async move { Ok(noted.await?) }
     }
 
     /// Forgets what was kept for the canary and stops keeping it.

@@ -134,8 +134,9 @@ impl<N: Notes> Dispatcher<N> {
                 *left -= 1;
             }
             let context = Arc::clone(&self.context);
-            self.units
-                .spawn(async move { executor::carry_out(&context, &job, &seen).await });
+            // Boxed: a task is moved several times as it begins and ends, and a unit is kilobytes.
+            let unit = async move { executor::carry_out(&context, &job, &seen).await };
+            self.units.spawn(Box::pin(unit));
         }
         // A file with fewer units than the canary is all canary.
         if self.canary_left.is_some_and(|left| left > 0)

@@ -25,8 +25,9 @@ pub(super) async fn carry_out<N: Notes>(
             }
             Ok(())
         }
-        Shape::Chain => chain(context, job, seen).await,
-        Shape::Cycle => super::cycle::carry_out(context, job, seen).await,
+        // Boxed: rare, and larger than what nearly all units need.
+        Shape::Chain => Box::pin(chain(context, job, seen)).await,
+        Shape::Cycle => Box::pin(super::cycle::carry_out(context, job, seen)).await,
     }
 }
 

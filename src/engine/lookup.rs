@@ -39,7 +39,7 @@ impl Sightings {
         account: &AccountId,
         reseller: Option<&Reseller>,
     ) -> Option<&[Customer]> {
-        self.get(Key::Account(account.clone()), reseller)
+        self.get(|| Key::Account(account.clone()), reseller)
     }
 
     /// The customer with this ID; `None`: it was not looked up.
@@ -48,16 +48,16 @@ impl Sightings {
         id: &CustomerId,
         reseller: Option<&Reseller>,
     ) -> Option<&[Customer]> {
-        self.get(Key::Customer(id.clone()), reseller)
+        self.get(|| Key::Customer(id.clone()), reseller)
     }
 
-    fn get(&self, key: Key, reseller: Option<&Reseller>) -> Option<&[Customer]> {
+    fn get(&self, key: impl FnOnce() -> Key, reseller: Option<&Reseller>) -> Option<&[Customer]> {
         if self.seen.is_empty() {
             return None;
         }
         self.seen
             .get(&Wanted {
-                key,
+                key: key(),
                 reseller: reseller.cloned(),
             })
             .map(Vec::as_slice)

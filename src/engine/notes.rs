@@ -22,19 +22,23 @@ pub trait Notes: Send + Sync + 'static {
 }
 
 impl Notes for Journal {
-    async fn intend(&self, intent: Intent) -> Result<WriteId, LedgerError> {
-        Journal::intend(self, intent).await
+    fn intend(&self, intent: Intent) -> impl Future<Output = Result<WriteId, LedgerError>> + Send {
+        Journal::intend(self, intent)
     }
 
-    async fn settle(&self, write: WriteId, settled: Settled) -> Result<(), LedgerError> {
-        Journal::settle(self, write, settled).await
+    fn settle(
+        &self,
+        write: WriteId,
+        settled: Settled,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send {
+        Journal::settle(self, write, settled)
     }
 
-    async fn outcome(&self, outcome: Outcome) -> Result<(), LedgerError> {
-        Journal::outcome(self, outcome).await
+    fn outcome(&self, outcome: Outcome) -> impl Future<Output = Result<(), LedgerError>> + Send {
+        Journal::outcome(self, outcome)
     }
 
-    async fn flush(&self) -> Result<(), LedgerError> {
-        Journal::flush(self).await
+    fn flush(&self) -> impl Future<Output = Result<(), LedgerError>> + Send {
+        Journal::flush(self)
     }
 }

@@ -32,7 +32,7 @@ pub struct Call {
     /// Below the base URL.
     pub path: Path,
     /// Parameters, not yet encoded.
-    pub query: Vec<(String, String)>,
+    pub query: Vec<(&'static str, String)>,
     /// JSON.
     pub body: Option<Vec<u8>>,
     /// What it is for.
@@ -81,7 +81,7 @@ impl Call {
     /// With one more parameter, not yet encoded.
     #[must_use]
     pub fn with_query(mut self, name: &'static str, value: String) -> Self {
-        self.query.push((name.to_owned(), value));
+        self.query.push((name, value));
         self
     }
 }
@@ -147,10 +147,10 @@ impl Reply {
 
     /// Whether the body claims to be a web page: a portal's or a firewall's, never the API's.
     pub fn is_html(&self) -> bool {
+        const HTML: &str = "text/html";
         self.content_type.as_deref().is_some_and(|kind| {
-            kind.trim_start()
-                .to_ascii_lowercase()
-                .starts_with("text/html")
+            let start = kind.trim_start().get(..HTML.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(HTML))
         })
     }
 }

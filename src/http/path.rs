@@ -38,9 +38,10 @@ impl Path {
                 .bytes()
                 .all(|byte| byte == b'/' || is_unreserved(byte))
         );
-        Self {
-            text: fixed.to_owned(),
-        }
+        // Room for the segments that follow.
+        let mut text = String::with_capacity(fixed.len() + 64);
+        text.push_str(fixed);
+        Self { text }
     }
 
     /// Adds a segment of fixed text, such as `locations`.
@@ -83,7 +84,7 @@ impl Path {
         &self,
         base: &Url,
         base_path: &str,
-        query: &[(String, String)],
+        query: &[(&'static str, String)],
     ) -> Result<Url, PathError> {
         let mut whole = String::with_capacity(base_path.len() + self.text.len() + 64);
         whole.push_str(base_path);
@@ -197,11 +198,12 @@ mod tests {
 
     #[test]
     fn a_query_is_encoded_and_cannot_add_parameters() {
-        let query = [("filter".to_owned(), "{\"a\":\"b&c=d#e f+\"}".to_owned())];
+        let query = [("filter", "{\"a\":\"b&c=d#e f+\"}".to_owned())];
         let base = Url::parse(BASE).unwrap();
         let built = Path::new("/a").url(&base, "/root", &query).unwrap();
         let pairs: Vec<_> = built.query_pairs().into_owned().collect();
-        assert_eq!(pairs, query);
+        let [(name, value)] = query;
+        assert_eq!(pairs, [(name.to_owned(), value)]);
     }
 
     #[test]

@@ -37,15 +37,19 @@ impl Journal {
     /// Notes what is about to be written; returns when it is on the disk.
     ///
     /// An error means: it is not on record, so the write must not be sent.
-    pub async fn intend(&self, intent: Intent) -> Result<WriteId, LedgerError> {
+    pub fn intend(
+        &self,
+        intent: Intent,
+    ) -> impl Future<Output = Result<WriteId, LedgerError>> + Send {
         let (answer, noted) = oneshot::channel();
-        self.0
-            .0
-            .push(Message::Intend(Box::new(intent), answer))
-            .await?;
-        let noted = noted.await.unwrap_or_else(|_| Err(self.0.0.why_ended()))?;
-        drop(noted.others);
-        Ok(noted.id)
+        // Put into its message here and not in the future, where it would be carried along, and moved, with the caller.
+        let pushed = self.0.0.push(Message::Intend(Box::new(intent), answer));
+        async move {
+            pushed.await?;
+            let noted = noted.await.unwrap_or_else(|_| Err(self.0.0.why_ended()))?;
+            drop(noted.others);
+            Ok(noted.id)
+        }
     }
 
     /// Notes what became of a write. Queued: it is on the disk a moment later, or after [`Journal::flush`].
@@ -54,13 +58,19 @@ impl Journal {
     }
 
     /// Notes what became of a line, in place of what was noted before. Queued.
-    pub async fn outcome(&self, outcome: Outcome) -> Result<(), LedgerError> {
-        self.outcomes(vec![outcome]).await
+    pub fn outcome(
+        &self,
+        outcome: Outcome,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send {
+        self.outcomes(vec![outcome])
     }
 
     /// Notes several outcomes, all or none of which survive a crash: those of one unit belong together. Queued.
-    pub async fn outcomes(&self, outcomes: Vec<Outcome>) -> Result<(), LedgerError> {
-        self.0.0.push(Message::Outcomes(outcomes)).await
+    pub fn outcomes(
+        &self,
+        outcomes: Vec<Outcome>,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send {
+        self.0.0.push(Message::Outcomes(outcomes))
     }
 
     /// Notes an outcome from a thread outside of the runtime. Queued.
@@ -70,7 +80,7 @@ impl Journal {
 
     /// Notes the calls of this session so far. Queued.
     pub async fn calls(&self, calls: Calls) -> Result<(), LedgerError> {
-        self.0.0.push(Message::Calls(calls)).await
+        self.0.0.push(Message::Calls(Box::new(calls))).await
     }
 
     /// Returns when everything that was queued before is on the disk.

@@ -137,11 +137,13 @@ pub(super) fn profile(row: &Row<'_>, at: usize) -> Result<Option<Profile>, Fault
         .transpose()
 }
 
+/// The text of a column that always has one.
+pub(super) fn word<'r>(row: &'r Row<'_>, at: usize) -> Result<&'r str, Fault> {
+    Ok(row.get_ref(at)?.as_str().map_err(rusqlite::Error::from)?)
+}
+
 fn fields(row: &Row<'_>) -> Result<(Outcome, i64), Fault> {
-    let word = |at: usize| -> Result<&str, Fault> {
-        Ok(row.get_ref(at)?.as_str().map_err(rusqlite::Error::from)?)
-    };
-    let status = Status::parse(word(1)?, word(2)?)
+    let status = Status::parse(word(row, 1)?, word(row, 2)?)
         .ok_or(Fault::Word("the status of a line in it is unknown"))?;
     let outcome = Outcome {
         line: row.get(0)?,

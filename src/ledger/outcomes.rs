@@ -52,28 +52,31 @@ impl Ledger {
 
     /// How many lines ended with which status, in the order of [`Status::ALL`].
     pub fn counts(&self) -> Result<Vec<Counted>, LedgerError> {
-        let sql =
-            "SELECT status, reason, count(*), min(line) FROM outcomes GROUP BY status, reason";
-        let found = self.with(|connection| {
-            let mut statement = connection.prepare_cached(sql)?;
-            let rows = statement.query_map((), |row| {
-                let name: String = row.get(0)?;
-                let reason: String = row.get(1)?;
-                let lines: i64 = row.get(2)?;
-                Ok((name, reason, lines.cast_unsigned(), row.get::<_, Line>(3)?))
-            })?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()
-        })?;
-        let mut counts = Vec::new();
-        for (name, reason, lines, first_line) in found {
-            let status = Status::parse(&name, &reason).ok_or_else(|| {
+        // Counted here and not by GROUP BY, which sorts all rows first and takes three times as long.
+        let sql = "SELECT status, reason, line FROM outcomes ORDER BY line";
+        let failed = |source: rusqlite::Error| LedgerError::sqlite(self.path(), source);
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached(sql).map_err(failed)?;
+        let mut rows = statement.query(()).map_err(failed)?;
+        let mut counts: Vec<Counted> = Vec::new();
+        while let Some(row) = rows.next().map_err(failed)? {
+            let word = |at| outcome_row::word(row, at).map_err(|fault| fault.name(self.path()));
+            let (name, reason) = (word(0)?, word(1)?);
+            let known = counts
+                .iter_mut()
+                .find(|counted| counted.status.name() == name && counted.status.reason() == reason);
+            if let Some(counted) = known {
+                counted.lines += 1;
+                continue;
+            }
+            let status = Status::parse(name, reason).ok_or_else(|| {
                 let what = "the status of a line in it is unknown".to_owned();
                 outcome_row::damaged(self.path(), what)
             })?;
             counts.push(Counted {
                 status,
-                lines,
-                first_line,
+                lines: 1,
+                first_line: row.get(2).map_err(failed)?,
             });
         }
         let place = |status| Status::ALL.iter().position(|known| *known == status);

@@ -55,7 +55,7 @@ pub(super) enum Message {
     Intend(Box<Intent>, Answer<Noted>),
     Settle(WriteId, Settled),
     Outcomes(Vec<Outcome>),
-    Calls(Calls),
+    Calls(Box<Calls>),
     Flush(Answer<()>),
 }
 

@@ -12,12 +12,15 @@
 
 mod wire;
 
-use self::wire::{CustomerBody, LocationBody, OneOrMany, error_of, refusal};
+use self::wire::{
+    CustomerBody, CustomerChange, LocationBody, LocationChange, OneOrMany, error_of, refusal,
+};
 use super::trouble::{Read, senseless};
 use super::{Backend, Bulk, Customer, Key, Location, Order, Trouble, Wanted, What, Written};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Profile, Reseller, ServiceId};
 use crate::http::{Call, Character, Client, Kind, Path, PathError, Reply, Sent, encoded_len};
 use futures_util::future::BoxFuture;
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -155,8 +158,15 @@ impl Plume {
             .await?
     }
 
-    async fn send(&self, path: Path, body: &Value, order: &Order<'_>) -> Result<Reply, Written> {
-        let call = Call::patch(path, body.to_string().into_bytes(), order.correlation);
+    async fn send<T: Serialize + Sync>(
+        &self,
+        path: Path,
+        body: &T,
+        order: &Order<'_>,
+    ) -> Result<Reply, Written> {
+        let body = serde_json::to_vec(body)
+            .map_err(|why| Written::Refused(Trouble::new(Failed::Invalid, why.to_string())))?;
+        let call = Call::patch(path, body, order.correlation);
         match self.client.write(&call).await {
             Sent::Reply(reply) if (200..300).contains(&reply.status) => Ok(reply),
             Sent::Reply(reply) => Err(Written::Refused(refusal(&reply))),
@@ -177,10 +187,10 @@ impl Plume {
             Ok(path) => path,
             Err(trouble) => return Written::Refused(trouble),
         };
-        let reply = match self
-            .send(path, &json!({"accountId": after.as_str()}), order)
-            .await
-        {
+        let body = CustomerChange {
+            account_id: after.as_str(),
+        };
+        let reply = match self.send(path, &body, order).await {
             Ok(reply) => reply,
             Err(written) => return written,
         };
@@ -210,14 +220,11 @@ impl Plume {
             Ok(path) => path,
             Err(trouble) => return Written::Refused(trouble),
         };
-        let mut body = serde_json::Map::new();
-        if let Some(service) = service {
-            body.insert("serviceId".to_owned(), service.as_str().into());
-        }
-        if let Some(profile) = profile {
-            body.insert("profile".to_owned(), profile.as_str().into());
-        }
-        let reply = match self.send(path, &Value::Object(body), order).await {
+        let body = LocationChange {
+            service_id: service.map(ServiceId::as_str),
+            profile: profile.map(Profile::as_str),
+        };
+        let reply = match self.send(path, &body, order).await {
             Ok(reply) => reply,
             Err(written) => return written,
         };

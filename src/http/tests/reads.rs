@@ -260,7 +260,7 @@ async fn each_attempt_has_ids_of_its_own_and_the_token() {
     })
     .await;
     let mut call = get("a/b c");
-    call.query = vec![("exactMatch".to_owned(), "true".to_owned())];
+    call.query = vec![("exactMatch", "true".to_owned())];
     client(settings(&server)).read(&call, parse).await.unwrap();
     let seen = server.seen();
     for request in &seen {

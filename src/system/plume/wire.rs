@@ -4,8 +4,25 @@ use super::super::trouble::senseless;
 use super::super::{Customer, Location, Locations, Trouble};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Profile, ServiceId};
 use crate::http::Reply;
-use serde::Deserialize;
-use serde_json::Value;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+/// What is set of a customer.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CustomerChange<'a> {
+    pub(super) account_id: &'a str,
+}
+
+/// What is set of a location; what is left out stays as it is.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LocationChange<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) service_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) profile: Option<&'static str>,
+}
 
 #[derive(Deserialize)]
 pub(super) struct ErrorBody {
@@ -111,7 +128,7 @@ pub(super) enum OneOrMany {
 pub(super) struct LocationBody {
     pub(super) id: String,
     #[serde(default)]
-    pub(super) name: Option<Value>,
+    pub(super) name: Option<IgnoredAny>,
     #[serde(default)]
     pub(super) service_id: Option<String>,
     #[serde(default)]
