@@ -32,6 +32,7 @@ const COLUMNS: [&str; 17] = [
 /// A CSV file in the making.
 struct Sheet {
     csv: csv::Writer<Draft>,
+    row: csv::ByteRecord,
 }
 
 impl Sheet {
@@ -41,28 +42,25 @@ impl Sheet {
             csv: csv::WriterBuilder::new()
                 .quote_style(csv::QuoteStyle::Always)
                 .from_writer(Draft::begin(path)?),
+            row: csv::ByteRecord::new(),
         };
         for name in header {
-            sheet.cell(name)?;
+            sheet.cell(name);
         }
         for name in COLUMNS {
-            sheet.cell(name)?;
+            sheet.cell(name);
         }
         sheet.end_row()?;
         Ok(sheet)
     }
 
-    fn cell(&mut self, text: &str) -> Result<(), ReportError> {
-        let written = self.csv.write_field(cell::defuse(text).as_bytes());
-        self.believe(written)
+    fn cell(&mut self, text: &str) {
+        self.row.push_field(cell::defuse(text).as_bytes());
     }
 
     fn end_row(&mut self) -> Result<(), ReportError> {
-        let written = self.csv.write_record(None::<&[u8]>);
-        self.believe(written)
-    }
-
-    fn believe(&self, written: csv::Result<()>) -> Result<(), ReportError> {
+        let written = self.csv.write_byte_record(&self.row);
+        self.row.clear();
         written.map_err(|error| {
             let path = self.csv.get_ref().path();
             file::failed(path, std::io::Error::other(error))
@@ -118,27 +116,27 @@ fn row(
 ) -> Result<(), ReportError> {
     // Ragged lines get as many cells as the header has; what is too much has no column to stand in.
     for at in 0..width {
-        sheet.cell(cells.get(at).map_or("", String::as_str))?;
+        sheet.cell(cells.get(at).map_or("", String::as_str));
     }
-    sheet.cell(&outcome.line.to_string())?;
-    sheet.cell(outcome.status.name())?;
-    sheet.cell(outcome.status.reason())?;
-    sheet.cell(&outcome.message)?;
-    sheet.cell(text(outcome.customer.as_ref()))?;
-    pair(sheet, &outcome.account)?;
-    sheet.cell(text(outcome.location.as_ref()))?;
-    pair(sheet, &outcome.service)?;
-    sheet.cell(outcome.profile.before.map_or("", Profile::as_str))?;
-    sheet.cell(outcome.profile.after.map_or("", Profile::as_str))?;
+    sheet.cell(&outcome.line.to_string());
+    sheet.cell(outcome.status.name());
+    sheet.cell(outcome.status.reason());
+    sheet.cell(&outcome.message);
+    sheet.cell(text(outcome.customer.as_ref()));
+    pair(sheet, &outcome.account);
+    sheet.cell(text(outcome.location.as_ref()));
+    pair(sheet, &outcome.service);
+    sheet.cell(outcome.profile.before.map_or("", Profile::as_str));
+    sheet.cell(outcome.profile.after.map_or("", Profile::as_str));
     sheet.cell(
         &outcome
             .http_status
             .map_or_else(String::new, |status| status.to_string()),
-    )?;
-    sheet.cell(&outcome.attempts.to_string())?;
-    sheet.cell(outcome.correlation.as_deref().unwrap_or(""))?;
-    sheet.cell(&stamp(outcome.finished_at_ms))?;
-    sheet.cell(&outcome.duration_ms.to_string())?;
+    );
+    sheet.cell(&outcome.attempts.to_string());
+    sheet.cell(outcome.correlation.as_deref().unwrap_or(""));
+    sheet.cell(&stamp(outcome.finished_at_ms));
+    sheet.cell(&outcome.duration_ms.to_string());
     sheet.end_row()
 }
 
@@ -146,9 +144,9 @@ fn text<T: AsRef<str>>(id: Option<&T>) -> &str {
     id.map_or("", AsRef::as_ref)
 }
 
-fn pair<T: AsRef<str>>(sheet: &mut Sheet, values: &Transition<T>) -> Result<(), ReportError> {
-    sheet.cell(text(values.before.as_ref()))?;
-    sheet.cell(text(values.after.as_ref()))
+fn pair<T: AsRef<str>>(sheet: &mut Sheet, values: &Transition<T>) {
+    sheet.cell(text(values.before.as_ref()));
+    sheet.cell(text(values.after.as_ref()));
 }
 
 /// RFC 3339, UTC, with milliseconds; nothing for a line that was not begun.
