@@ -17,6 +17,8 @@ mod disk;
 mod faults;
 /// A server that is no honest one.
 mod hostile;
+/// Streams that are refused, reset, and thrown out.
+mod http2;
 /// Options that no other test is about.
 mod options;
 /// Whatever goes away for a while: servers, names, tokens, time.

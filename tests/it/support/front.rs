@@ -112,6 +112,24 @@ fn request(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<Asked> {
 }
 
 impl Asked {
+    /// As HTTP/1.1 would have it, of a request that came another way.
+    pub(crate) fn new(head: &http::request::Parts, body: &[u8]) -> Self {
+        let (method, path) = (head.method.to_string(), head.uri.path_and_query().unwrap());
+        let mut bytes = format!("{method} {path} HTTP/1.1\r\n").into_bytes();
+        for (name, value) in &head.headers {
+            bytes.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        }
+        if !head.headers.contains_key("content-length") {
+            bytes.extend(format!("content-length: {}\r\n", body.len()).bytes());
+        }
+        bytes.extend([b"\r\n", body].concat());
+        Self {
+            method,
+            path: path.to_string(),
+            bytes,
+        }
+    }
+
     pub(crate) fn body(&self) -> &[u8] {
         let head = self
             .bytes

@@ -1,0 +1,247 @@
+use crate::support::{Asked, Place};
+use crate::tls::{authority, shown};
+use h2::Reason;
+use h2::server::{Builder, SendResponse};
+use http::{Method, Request, Response};
+use std::io::Cursor;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_util::sync::CancellationToken;
+
+/// What is done to the third request of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Nothing,
+    /// The stream is refused: not processed, says the protocol.
+    Refused,
+    /// The stream is reset, before or after the request took effect.
+    Reset {
+        after: bool,
+    },
+    /// The server says that it will take no further streams, and finishes those that it has.
+    GoAway,
+    /// The server throws everybody out at once, before or after the request took effect.
+    ThrowOut {
+        after: bool,
+    },
+}
+
+type Body = Cursor<Vec<u8>>;
+
+/// Speaks HTTP/2 and nothing else, and asks the stand-in behind it.
+struct Http2 {
+    port: u16,
+    struck: Arc<AtomicUsize>,
+    stop: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Clone)]
+struct Server {
+    behind: String,
+    struck_kind: Method,
+    fault: Fault,
+    streams: u32,
+    asked: Arc<AtomicUsize>,
+    struck: Arc<AtomicUsize>,
+}
+
+impl Http2 {
+    fn before(
+        place: &Place,
+        shows: &ServerConfig,
+        kind: Method,
+        fault: Fault,
+        streams: u32,
+    ) -> Self {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut shows = shows.clone();
+        shows.alpn_protocols = vec![b"h2".to_vec()];
+        let acceptor = TlsAcceptor::from(Arc::new(shows));
+        let struck = Arc::new(AtomicUsize::new(0));
+        let server = Server {
+            behind: place.sandbox.base_url(),
+            struck_kind: kind,
+            fault,
+            streams,
+            asked: Arc::default(),
+            struck: Arc::clone(&struck),
+        };
+        let stop = CancellationToken::new();
+        let until = stop.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let thread = std::thread::spawn(move || {
+            runtime.block_on(async {
+                let listener = TcpListener::from_std(listener).unwrap();
+                let mut connections = JoinSet::new();
+                loop {
+                    tokio::select! {
+                        () = until.cancelled() => break,
+                        Ok((outer, _)) = listener.accept() => {
+                            connections.spawn(server.clone().connection(acceptor.clone(), outer));
+                        }
+                        Some(_) = connections.join_next(), if !connections.is_empty() => {}
+                    }
+                }
+            });
+        });
+        Self {
+            port,
+            struck,
+            stop,
+            thread: Some(thread),
+        }
+    }
+
+    fn base_url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Http2 {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        let _ = self.thread.take().unwrap().join();
+    }
+}
+
+impl Server {
+    /// `None`: the client has gone, or was thrown out.
+    async fn connection(self, acceptor: TlsAcceptor, outer: TcpStream) -> Option<()> {
+        let outer = acceptor.accept(outer).await.ok()?;
+        let mut connection = Builder::new()
+            .max_concurrent_streams(self.streams)
+            .handshake::<_, Body>(outer)
+            .await
+            .ok()?;
+        let mut answers = JoinSet::new();
+        let throw_out = CancellationToken::new();
+        loop {
+            tokio::select! {
+                () = throw_out.cancelled() => connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM),
+                asked = connection.accept() => {
+                    let (request, respond) = asked?.ok()?;
+                    let mine = *request.method() == self.struck_kind;
+                    let nth = if mine { self.asked.fetch_add(1, Ordering::Relaxed) } else { 0 };
+                    let fault = if nth == 2 { self.fault } else { Fault::Nothing };
+                    if fault != Fault::Nothing {
+                        self.struck.fetch_add(1, Ordering::Relaxed);
+                    }
+                    if fault == Fault::GoAway {
+                        connection.graceful_shutdown();
+                    }
+                    let behind = self.behind.clone();
+                    answers.spawn(answer(request, respond, behind, fault, throw_out.clone()));
+                }
+            }
+        }
+    }
+}
+
+async fn answer(
+    request: Request<h2::RecvStream>,
+    mut respond: SendResponse<Body>,
+    behind: String,
+    fault: Fault,
+    throw_out: CancellationToken,
+) -> Option<()> {
+    match fault {
+        Fault::Refused => respond.send_reset(Reason::REFUSED_STREAM),
+        Fault::Reset { after: false } => respond.send_reset(Reason::INTERNAL_ERROR),
+        Fault::ThrowOut { after: false } => throw_out.cancel(),
+        Fault::Nothing | Fault::GoAway | Fault::Reset { .. } | Fault::ThrowOut { .. } => {
+            let (head, mut body) = request.into_parts();
+            let mut bytes = Vec::new();
+            while let Some(chunk) = body.data().await {
+                let chunk = chunk.ok()?;
+                body.flow_control().release_capacity(chunk.len()).ok()?;
+                bytes.extend_from_slice(&chunk);
+            }
+            let asked = Asked::new(&head, &bytes);
+            let honest = tokio::task::spawn_blocking(move || asked.honestly(&behind));
+            let (status, text) = parsed(&honest.await.ok()?);
+            match fault {
+                Fault::Reset { .. } => respond.send_reset(Reason::INTERNAL_ERROR),
+                Fault::ThrowOut { .. } => throw_out.cancel(),
+                Fault::Nothing | Fault::GoAway | Fault::Refused => {
+                    let head = Response::builder()
+                        .status(status)
+                        .header("content-type", "application/json");
+                    let mut stream = respond.send_response(head.body(()).ok()?, false).ok()?;
+                    stream.send_data(Cursor::new(text), true).ok()?;
+                }
+            }
+        }
+    }
+    Some(())
+}
+
+/// Status and body of an answer that came as HTTP/1.1.
+fn parsed(answer: &[u8]) -> (u16, Vec<u8>) {
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut head = httparse::Response::new(&mut headers);
+    let end = head.parse(answer).unwrap().unwrap();
+    (head.code.unwrap(), answer[end..].to_vec())
+}
+
+fn all_is_well(kind: &Method, fault: Fault, streams: u32, how: &[&str]) {
+    let (place, authority) = (Place::plume(), authority());
+    place.moves(12);
+    let pem = place.file("company.pem", &authority.pem());
+    let shows = shown(Some(&authority), "127.0.0.1", 2090);
+    let server = Http2::before(&place, &shows, kind.clone(), fault, streams);
+    let base_url = server.base_url();
+    let arguments = ["apply", "moves.csv", "--yes", "--base-url", &base_url];
+    let done = place.run(&[&arguments, &["--ca-cert", &pem][..], how].concat());
+    let what = format!("{kind} {fault:?}, {streams} streams");
+    assert_eq!(done.code, 0, "{what}: {}{}", done.out, done.err);
+    let well = place.verdicts().iter().all(|verdict| verdict == "changed/");
+    assert!(well, "{what}: {:?}", place.verdicts());
+    let struck = usize::from(fault != Fault::Nothing);
+    assert_eq!(server.struck.load(Ordering::Relaxed), struck, "{what}");
+    place.judge_writes();
+    for n in 0..12 {
+        assert_eq!(
+            place.account_of(&format!("C-{n}")),
+            format!("B-{n:06}"),
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn whatever_http2_does_to_a_stream_costs_no_line_and_no_second_write() {
+    for fault in [
+        Fault::Refused,
+        Fault::Reset { after: false },
+        Fault::Reset { after: true },
+        Fault::GoAway,
+        Fault::ThrowOut { after: false },
+        Fault::ThrowOut { after: true },
+    ] {
+        for kind in [Method::GET, Method::PATCH] {
+            all_is_well(&kind, fault, 100, &["--lookup", "each"]);
+        }
+    }
+}
+
+#[test]
+fn one_stream_at_a_time_is_enough() {
+    all_is_well(&Method::PATCH, Fault::Nothing, 1, &["--concurrency", "8"]);
+    all_is_well(
+        &Method::PATCH,
+        Fault::Reset { after: true },
+        1,
+        &["--concurrency", "8"],
+    );
+}
