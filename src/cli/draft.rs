@@ -2,10 +2,11 @@
 
 use crate::domain::{Change, Line, Problem, Severity};
 use crate::input::{InputError, Row, Rules, Settings, Survey, Table};
-use crate::plan::{Counts, Index, IndexBuilder, Keys, Unit, arrange};
+use crate::plan::{Counts, Crossing, Index, IndexBuilder, Keys, Unit, arrange};
 use crate::system::Facts;
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// So many problems are kept; more are counted.
 const KEPT: usize = 200_000;
@@ -23,6 +24,8 @@ pub(super) struct Draft {
     pub(super) counts: Counts,
     /// Lines that name no customer by the system's own ID.
     pub(super) without_customer: u64,
+    /// Where some lines name their customer by account ID alone, and others by the system's own ID alone.
+    pub(super) crossing: Option<Arc<Crossing>>,
 }
 
 #[derive(Default)]
@@ -31,6 +34,7 @@ struct Part {
     survey: Survey,
     counts: Counts,
     without_customer: u64,
+    without_account: u64,
     problems: Vec<Problem>,
     more_problems: u64,
 }
@@ -58,6 +62,7 @@ impl Part {
         self.counts.add_line(&change);
         self.survey.add(&change);
         self.without_customer += u64::from(change.customer.is_none());
+        self.without_account += u64::from(change.account.is_none());
         self.index.push(change.line, &Keys::of(&change));
     }
 
@@ -66,6 +71,7 @@ impl Part {
         self.survey.merge(other.survey);
         self.counts.merge(&other.counts);
         self.without_customer += other.without_customer;
+        self.without_account += other.without_account;
         let room = KEPT.saturating_sub(self.problems.len());
         let over = other.problems.len().saturating_sub(room);
         self.more_problems += other.more_problems + u64::try_from(over).unwrap_or(0);
@@ -118,6 +124,11 @@ pub(super) fn read(
     }
     let mut counts = whole.counts;
     counts.merge(&arrangement.counts);
+    let crossing = if whole.without_customer > 0 && whole.without_account > 0 {
+        Some(Arc::new(crossing(&table)?))
+    } else {
+        None
+    };
     Ok(Draft {
         table,
         index,
@@ -131,7 +142,17 @@ pub(super) fn read(
         problems,
         counts,
         without_customer: whole.without_customer,
+        crossing,
     })
+}
+
+fn crossing(table: &Table) -> Result<Crossing, InputError> {
+    let mut crossing = Crossing::default();
+    for batch in table.batches()? {
+        let changes = batch?.into_iter().filter_map(|row| row.change);
+        changes.for_each(|change| crossing.add(change));
+    }
+    Ok(crossing)
 }
 
 /// The lines that have to do with each other, as changes.

@@ -322,6 +322,7 @@ impl Session<'_> {
             max_failures: parsed.max_failures,
             canary: self.limits.canary.filter(|_| mode == Mode::Apply),
             until: parsed.until,
+            crossing: self.draft.crossing.clone(),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::{Event, Notes, Tally};
 use crate::domain::{AccountId, CustomerId, Failed, Outcome, Reseller};
 use crate::ledger::LedgerError;
-use crate::plan::Share;
+use crate::plan::{Crossing, Share};
 use crate::system::{Customer, Fatal, Location, System, Trouble};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -68,6 +68,8 @@ pub struct Settings {
     pub canary: Option<u64>,
     /// No unit is begun once this has passed.
     pub until: Option<Duration>,
+    /// Which lines may name one customer in two ways, where a file has such lines.
+    pub crossing: Option<Arc<Crossing>>,
 }
 
 /// Why an executor stopped before its unit came to an end.

@@ -94,10 +94,30 @@ pub(super) async fn locate<N: Notes>(
     } else {
         Err(Trouble::new(Failed::Invalid, "the line names no customer"))
     };
-    match located {
+    match located.and_then(|standing| uncrossed(context, job, member, standing)) {
         Ok(standing) => fenced(context, standing).await,
         Err(trouble) => Ok(Err(trouble)),
     }
+}
+
+/// Refuses a customer of whom another line, which names it by its other ID, wants something else.
+fn uncrossed<N: Notes>(
+    context: &Context<N>,
+    job: &Job,
+    member: &Member,
+    standing: Standing,
+) -> Result<Standing, Trouble> {
+    let against = context.settings.crossing.as_ref().and_then(|crossing| {
+        let account = standing.original.as_ref();
+        crossing.against(&job.unit, member, &standing.id, account)
+    });
+    let Some(line) = against else {
+        return Ok(standing);
+    };
+    let words = format!(
+        "line {line} names this customer too, by its other ID, and wants something else of it; nothing was written"
+    );
+    Err(Trouble::new(Failed::Invalid, words))
 }
 
 /// The customer that this run or its plan has settled on, as it is now.

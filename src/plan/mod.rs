@@ -5,6 +5,7 @@
 //! cycles.
 
 mod arrange;
+mod crossing;
 mod guard;
 mod index;
 mod inverse;
@@ -15,6 +16,7 @@ mod unit;
 mod tests;
 
 pub use arrange::{Arrangement, arrange};
+pub use crossing::Crossing;
 pub use guard::{Share, ShareError};
 pub use index::{Index, IndexBuilder, Keys};
 pub use inverse::{Inverse, Left, Place, invert};

@@ -405,3 +405,71 @@ fn a_run_beside_one_that_was_killed_says_so() {
     assert!(!quiet.err.contains("killed"), "{}", quiet.err);
     assert_eq!(place.account_of("C-0"), "A-000001");
 }
+
+/// Some lines name the customer by its account ID, others by its own ID; that they mean the same one only the system
+/// can tell.
+#[test]
+fn one_customer_named_in_two_ways_cannot_get_two_wishes() {
+    let text = "accountId,customerId,newAccountId,locationId,serviceId\n\
+        A-000000,,B-000000,,\n\
+        ,C-0,D-000000,,\n\
+        A-000001,,B-000001,,\n\
+        ,C-1,,,S-1\n\
+        A-000002,,,,S-2\n\
+        ,C-2,,,T-2\n\
+        A-000003,,,L-3,S-3\n\
+        ,C-3,D-000003,,\n\
+        A-000004,,A-000005,,\n\
+        A-000005,,A-000004,,\n\
+        ,C-5,D-000005,,\n\
+        A-000006,C-6,B-000006,,\n\
+        ,C-7,B-000007,,\n";
+    for (lookup, bulk) in [("each", false), ("bulk", true)] {
+        let place = Place::new(idshift::sandbox::Options {
+            bulk,
+            ..Default::default()
+        });
+        world(&place, 8);
+        let file = place.file("moves.csv", text);
+        // Refused, for the line that is named: swaps and lines of both kinds too.
+        let refused = [(2, 3), (3, 2), (6, 7), (7, 6), (10, 12), (11, 12), (12, 11)];
+        for arguments in [&["plan", &file][..], &["apply", &file, "--yes"]] {
+            place
+                .run(&[arguments, &["--lookup", lookup]].concat())
+                .expect(1);
+            for row in place.rows("results.csv") {
+                let line: u32 = row["idshift_line"].parse().unwrap();
+                let status = (
+                    row["idshift_status"].as_str(),
+                    row["idshift_reason"].as_str(),
+                );
+                let message = &row["idshift_message"];
+                let Some((_, other)) = refused.iter().find(|(refused, _)| *refused == line) else {
+                    assert!(
+                        matches!(status.0, "would_change" | "changed"),
+                        "line {line}: {status:?} {message}"
+                    );
+                    continue;
+                };
+                assert_eq!(status.0, "failed", "line {line}");
+                assert!(
+                    status.1 == "blocked" || message.contains(&format!("line {other} names")),
+                    "line {line}: {status:?} {message}"
+                );
+            }
+        }
+        let now = accounts(&place);
+        for (id, account) in [
+            ("C-0", "A-000000"),
+            ("C-1", "B-000001"),
+            ("C-2", "A-000002"),
+            ("C-3", "D-000003"),
+            ("C-4", "A-000004"),
+            ("C-5", "A-000005"),
+            ("C-6", "B-000006"),
+            ("C-7", "B-000007"),
+        ] {
+            assert_eq!(now[id], account, "{id}, {lookup}");
+        }
+    }
+}

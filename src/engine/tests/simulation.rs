@@ -188,6 +188,7 @@ impl Simulation {
             max_failures: None,
             canary: self.canary.filter(|_| mode == Mode::Apply),
             until: None,
+            crossing: None,
         };
         let (events, _) = broadcast::channel(64);
         let tally = Arc::new(Tally::default());
