@@ -147,12 +147,15 @@ pub(super) fn read(
 }
 
 fn crossing(table: &Table) -> Result<Crossing, InputError> {
-    let mut crossing = Crossing::default();
-    for batch in table.batches()? {
-        let changes = batch?.into_iter().filter_map(|row| row.change);
-        changes.for_each(|change| crossing.add(change));
-    }
-    Ok(crossing)
+    let batches = table.batches()?;
+    let changes = batches.flat_map(|batch| match batch {
+        Ok(rows) => rows
+            .into_iter()
+            .filter_map(|row| row.change.map(Ok))
+            .collect(),
+        Err(error) => vec![Err(error)],
+    });
+    changes.collect()
 }
 
 /// The lines that have to do with each other, as changes.

@@ -37,7 +37,7 @@ impl Keys {
             customer: change
                 .customer
                 .as_ref()
-                .map(|id| hash(&(1_u8, id.as_str(), reseller))),
+                .map(|id| customer_hash(id.as_str(), reseller)),
             location: change
                 .location
                 .as_ref()
@@ -46,8 +46,12 @@ impl Keys {
     }
 }
 
-fn account_hash(id: &str, reseller: Option<&Reseller>) -> u64 {
+pub(super) fn account_hash(id: &str, reseller: Option<&Reseller>) -> u64 {
     hash(&(0_u8, id, reseller))
+}
+
+pub(super) fn customer_hash(id: &str, reseller: Option<&Reseller>) -> u64 {
+    hash(&(1_u8, id, reseller))
 }
 
 fn hash(key: &impl Hash) -> u64 {
