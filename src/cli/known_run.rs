@@ -5,8 +5,9 @@ use super::failure::Failure;
 use super::options::{Inside, Speech, Target};
 use super::prepare::{Kept, resolve, runs_dir, values};
 use super::stand_in::{self, StandIn};
-use crate::config::Resolved;
-use crate::ledger::{Ledger, LedgerError, RunDir};
+use crate::config::{Origin, Resolved, Values};
+use crate::ledger::{Header, Ledger, LedgerError, RunDir};
+use crate::ui;
 
 /// A run, opened.
 pub(super) struct KnownRun {
@@ -44,6 +45,7 @@ pub(super) fn open(
     let mut values = values(target, &run_values)?;
     let mut resolved = resolve(&mut values, inside.secrets(), speech)?;
     resolved.runs_dir = runs_dir;
+    same_target(&values, &resolved, ledger.header(), inside)?;
     same_input(&dir, &ledger)?;
     let rules = kept.rules(&resolved)?;
     let facts = resolved.system.facts();
@@ -64,6 +66,47 @@ pub(super) fn open(
         draft,
         stand_in,
     })
+}
+
+/// A variable that is set for other work must not carry a run to another system. What is typed may.
+fn same_target(
+    values: &Values,
+    resolved: &Resolved,
+    header: &Header,
+    inside: &Inside,
+) -> Result<(), Failure> {
+    if inside.sandbox {
+        return Ok(());
+    }
+    let system = resolved.system.to_string();
+    for (name, said, begun) in [
+        ("system", system.as_str(), header.system.as_str()),
+        (
+            "base_url",
+            said(resolved.base_url.as_ref()),
+            &header.base_url,
+        ),
+        ("tenant", said(resolved.tenant.as_ref()), &header.tenant),
+    ] {
+        if let Origin::Environment(variable) = values.origin(name)
+            && said != begun
+        {
+            let (said, begun) = (ui::visible(said), ui::visible(begun));
+            let flag = format!("--{}", name.replace('_', "-"));
+            return Err(Failure::usage(format!(
+                "run {} works on `{begun}`, but {variable} says `{said}`",
+                header.run
+            ))
+            .with_help(format!(
+                "unset {variable}, or say `{flag} {said}` where you mean it"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn said(value: Option<&String>) -> &str {
+    value.map_or("", String::as_str)
 }
 
 /// The run's copy must be what the ledger speaks of.

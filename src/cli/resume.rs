@@ -9,7 +9,7 @@ use super::limits::Limits;
 use super::options::ResumeOptions;
 use super::prepare::refuse_emails;
 use super::recall;
-use super::session::{Session, Work, target};
+use super::session::{LOOKED, Session, Work, target};
 use crate::ledger::{Ledger, LineSet, State, TargetLock};
 use std::sync::Arc;
 
@@ -54,11 +54,20 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
     known.ledger.index_writes()?;
     let limits = Limits::of(&options.guards)?.over(known.kept.limits.clone());
     let planned = known.ledger.planned()?;
-    let only_planned = header.parent.is_some() || known.ledger.get("applying")?.is_some();
+    // Where all lines were looked at before the first was written, only what is to change is still open.
+    let looked = header.parent.is_some()
+        || known.ledger.get("applying")?.is_some()
+        || known.ledger.get(LOOKED)?.is_some();
     let two_steps = limits.max_changes.is_some() || header.command == "reconcile";
+    if !looked && options.guards.max_changes.is_some() && known.ledger.has_writes()? {
+        return Err(Failure::usage(format!(
+            "--max-changes: run {id} has begun to write without counting first, so it is too late to count"
+        ))
+        .with_help(format!("idshift resume {id} goes on without it; --max-failures and --until can be given")));
+    }
     let work = if planning {
         Work::Plan
-    } else if two_steps && !only_planned && !known.ledger.has_writes()? {
+    } else if two_steps && !looked && !known.ledger.has_writes()? {
         Work::PlanThenApply
     } else {
         Work::Apply
@@ -72,7 +81,7 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
     let session = Session {
         known: Known {
             done,
-            planned: (only_planned || (two_steps && work == Work::Apply))
+            planned: (looked && work == Work::Apply)
                 .then(|| known.ledger.still_planned())
                 .transpose()?,
             units_with_writes: known.ledger.units_with_writes()?,

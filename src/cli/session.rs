@@ -9,9 +9,10 @@ use super::limits::{Limits, Parsed};
 use super::options::Speech;
 use super::{Exit, clock};
 use crate::config::{ConfigError, Resolved};
+use crate::domain::Status;
 use crate::engine::{self, Context, Ending, Event, Mode, Settings, Tally};
 use crate::http::{self, Client};
-use crate::ledger::{Calls, Journal, Ledger, Progress, RunDir, State, TargetLock};
+use crate::ledger::{Calls, Counted, Journal, Ledger, Progress, RunDir, State, TargetLock};
 use crate::system::{self, Fatal, System};
 use crate::ui;
 use std::net::ToSocketAddrs;
@@ -20,6 +21,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
+
+/// The note of a run that has looked at all its lines, and now writes what is to change.
+pub(super) const LOOKED: &str = "looked";
 
 /// What a process does with its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,6 +239,7 @@ impl Session<'_> {
             return Ok(Ending::Finished);
         }
         machine.system.forget().await;
+        self.ledger.set(LOOKED, "true")?;
         self.known.done = self.ledger.done()?;
         self.known.planned = Some(planned);
         self.known.settled.clear();
@@ -343,6 +348,18 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Lines without a last word.
+    fn lost(&self, counts: &[Counted]) -> u64 {
+        let open =
+            |counted: &&Counted| counted.status != Status::WouldChange || self.work == Work::Plan;
+        let told: u64 = counts
+            .iter()
+            .filter(open)
+            .map(|counted| counted.lines)
+            .sum();
+        self.draft.counts.lines.saturating_sub(told)
+    }
+
     /// Notes how it ended, draws the reports, and says what to do next.
     fn close(self, machine: &Machine, ending: Ending) -> Result<Exit, Failure> {
         let signal = machine.signal.load(Ordering::Relaxed);
@@ -359,7 +376,13 @@ impl Session<'_> {
             Ending::Outage(fatal, _) => closing::remedy(*fatal),
             _ => "",
         };
+        let lost = self.lost(&counts);
         let (state, exit, why) = match ending {
+            Ending::Finished if lost > 0 => (
+                State::Stopped,
+                Exit::Stopped,
+                format!("this is a bug of idshift: {lost} lines were not brought to an end"),
+            ),
             Ending::Finished if of("in_doubt") > 0 => (
                 State::Stopped,
                 Exit::Stopped,

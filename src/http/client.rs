@@ -244,7 +244,11 @@ impl Client {
         self.tally.unauthorized_in_a_row.store(0, Ordering::Relaxed);
         if success && call.kind != Kind::Write && self.known_good.get().is_none() {
             // Another worker may have been quicker, which is as good.
-            let _ = self.known_good.set(call.clone());
+            let _ = self.known_good.set(Call {
+                // Whether it is to be had is known now: where it fails, the system does.
+                tentative: false,
+                ..call.clone()
+            });
         }
     }
 

@@ -252,15 +252,15 @@ impl Client {
                 self.judge(answer, shot.kind, parse)
             }
         };
-        let verdict = match verdict {
-            Verdict::Failed(_) if tentative => Verdict::Good,
-            told => told,
-        };
         if matches!(verdict, Verdict::Refused { .. } | Verdict::Firewall) {
             self.tally.throttled.fetch_add(1, Ordering::Relaxed);
         }
         if matches!(&outcome, Outcome::Unsendable(why) if why.kind == WhyKind::Unsendable) {
             // Says nothing about the system; the pass is given back.
+            return outcome;
+        }
+        if tentative && matches!(verdict, Verdict::Failed(_)) {
+            // May be about this call alone: neither a failure of the system nor a success of it.
             return outcome;
         }
         if shot.pass.report(&verdict) == Effect::SlowDown {

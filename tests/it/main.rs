@@ -15,6 +15,8 @@ mod crash;
 mod disk;
 /// Every fault at every call.
 mod faults;
+/// Runs that were stopped, and what can go wrong with going on.
+mod going_on;
 /// A server that is no honest one.
 mod hostile;
 /// Streams that are refused, reset, and thrown out.
