@@ -358,3 +358,45 @@ async fn the_quota_holds_across_clients_on_one_target() {
     let seen = server.seen();
     assert!(seen[10].at - seen[0].at >= Duration::from_secs(2));
 }
+
+/// A call of which it is to be found out whether it is to be had may fail for reasons of its own. That says nothing of
+/// the system, neither ill nor good: least of all when an outage is probed.
+#[tokio::test]
+async fn an_outage_is_an_outage_whatever_tentative_calls_meet() {
+    let server = Server::start(|seen| {
+        if seen.number == 0 {
+            ok()
+        } else {
+            json(500, "")
+        }
+    })
+    .await;
+    let mut set = settings(&server);
+    set.retries = 0;
+    let client = client(set);
+    assert_eq!(
+        client.read(&get("bulk").tentatively(), parse).await,
+        Ok(200)
+    );
+    for n in 0..9 {
+        client.read(&get(&n.to_string()), parse).await.unwrap_err();
+    }
+    client
+        .read(&get("bulk").tentatively(), parse)
+        .await
+        .unwrap_err();
+    assert!(!client.gate.is_held());
+    // The tenth failure that counts holds all calls. After a second the first call that ever succeeded is the probe,
+    // and its failure is the system's.
+    let tenth = get("tenth");
+    let waited = tokio::time::timeout(Duration::from_millis(1800), client.read(&tenth, parse));
+    assert!(waited.await.is_err(), "still held");
+    assert!(client.gate.is_held());
+    let seen = server.seen();
+    assert_eq!(
+        seen.len(),
+        13,
+        "one good, nine bad, a bulk one, the tenth, the probe"
+    );
+    assert!(seen[11].line.contains("tenth") && seen[12].line.contains("bulk"));
+}
