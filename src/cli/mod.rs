@@ -28,6 +28,7 @@ mod settings;
 mod stand_in;
 mod undo;
 mod verify;
+mod wish;
 
 pub use exit::Exit;
 

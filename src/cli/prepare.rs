@@ -245,7 +245,7 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
         created_at_ms: clock::now_ms(),
     };
     warn_of_killed(&header, &resolved.runs_dir)?;
-    let recalled = recall::customers(&header, &checked, &resolved.runs_dir)?;
+    let recalled = recall::customers(&header, &checked, &resolved)?;
     let (dir, ledger) = begin(&resolved.runs_dir, &run, |dir| {
         std::fs::rename(&copy, dir.input()).map_err(|why| {
             Failure::usage(format!(

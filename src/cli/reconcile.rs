@@ -9,10 +9,10 @@ use super::feed::Known;
 use super::options::ReconcileOptions;
 use super::prepare::{Kept, Ready, Wanted, new_run};
 use super::session::{Session, Work};
+use super::wish::{Wish, wish};
 use crate::domain::{Change, CustomerId, Line, Status, Unchanged};
 use crate::input::Table;
 use crate::ledger::{Ledger, RunDir, State};
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -38,8 +38,11 @@ pub(super) fn run(options: &ReconcileOptions) -> Result<Exit, Failure> {
     if let Some(last) = last {
         // Chains and swaps mean the customers that the last run found; see `recall`.
         for (line, change) in entangled(&ready) {
-            if let Some(customer) = last.seen.get(&key(&change)).and_then(Option::as_ref) {
-                known.recalled.insert(line, customer.clone());
+            if let Some(customer) = last.seen.get(&wish(&change)).and_then(Option::as_ref) {
+                known
+                    .recalled
+                    .entry(line)
+                    .or_insert_with(|| customer.clone());
             }
         }
         if options.incremental {
@@ -71,27 +74,6 @@ fn audit(text: &str) -> Result<u64, Failure> {
         .and_then(|n| n.parse().ok())
         .filter(|n| *n >= 1);
     nights.ok_or_else(|| Failure::usage(format!("--audit `{text}`: write it as 1/7")))
-}
-
-/// What a line asks for, as a number that a file of another night has too.
-type Wish = u64;
-
-fn key(change: &Change) -> Wish {
-    let text = format!(
-        "{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
-        change.account,
-        change.customer,
-        change.reseller,
-        change.new_account,
-        change.location,
-        change.service,
-        change.profile
-    );
-    let digest = Sha256::digest(text.as_bytes());
-    digest
-        .iter()
-        .take(8)
-        .fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 
 struct Last {
@@ -144,7 +126,7 @@ fn read(ready: &Ready, dir: &RunDir, ledger: &Ledger) -> Result<Last, Failure> {
                     Status::Changed | Status::Unchanged(Unchanged::Already)
                 );
                 if outcome.line == change.line && good {
-                    seen.insert(key(&change), outcome.customer);
+                    seen.insert(wish(&change), outcome.customer);
                 }
             }
         }
@@ -181,7 +163,7 @@ fn settled(
     let mut settled = HashMap::new();
     for batch in ready.draft.table.batches()? {
         for change in batch?.into_iter().filter_map(|row| row.change) {
-            let wish = key(&change);
+            let wish = wish(&change);
             let tonight = wish.wrapping_add(round).is_multiple_of(nights);
             if !tonight && last.seen.contains_key(&wish) {
                 settled.insert(

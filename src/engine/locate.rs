@@ -11,7 +11,7 @@ use crate::domain::{
     AccountId, Change, CustomerId, Failed, Line, LocationId, NewAccount, Reseller,
 };
 use crate::ledger::{Spot, Write};
-use crate::plan::Member;
+use crate::plan::{Member, Shape};
 use crate::system::{Customer, Locations, Trouble};
 use std::collections::HashMap;
 use tokio::time::Instant;
@@ -85,8 +85,8 @@ pub(super) async fn locate<N: Notes>(
     let wishes = Wishes::of(member);
     let located = if let Some(id) = job.settled_customer(member) {
         settled(context, job, member, id, &wishes, seen).await?
-    } else if let Some(standing) = recalled(context, job, member, &wishes, seen).await? {
-        Ok(standing)
+    } else if let Some(recalled) = recalled(context, job, member, &wishes, seen).await? {
+        recalled
     } else if let Some(account) = wishes.account {
         searched(context, account, &wishes, seen, neighbour(job, member)).await?
     } else if let Some(id) = wishes.customer {
@@ -200,28 +200,35 @@ pub(super) fn moved_on(expected: Option<&AccountId>, now: Option<&AccountId>) ->
     )
 }
 
-/// The customer that an earlier run of the same file meant, if that still says something: it carries the
-/// old account ID or already the new one.
+/// The customer that an earlier run meant by the same line: it carries the old account ID or already the new one.
+///
+/// Where it carries neither, or cannot be read, a line that stands alone is looked for anew. One of a chain or a swap is
+/// not: whoever is found under its ID now may well be another line's customer.
 async fn recalled<N: Notes>(
     context: &Context<N>,
     job: &Job,
     member: &Member,
     wishes: &Wishes<'_>,
     seen: &Sightings,
-) -> Result<Option<Standing>, Halt> {
+) -> Result<Option<Result<Standing, Trouble>>, Halt> {
     let Some(id) = job.recalled_customer(member) else {
         return Ok(None);
     };
     if wishes.customer.is_some_and(|given| given != id) {
         return Ok(None);
     }
-    let Ok((customer, at)) = present(context, id, wishes, seen).await? else {
-        return Ok(None);
+    let alone = job.unit.shape == Shape::Single && context.system.facts().unique_accounts;
+    let (customer, at) = match present(context, id, wishes, seen).await? {
+        Ok(found) => found,
+        Err(trouble) => return Ok((!alone).then_some(Err(trouble))),
     };
     let standing = Standing::of(customer, wishes.reseller, at);
-    let telling =
-        standing.now.as_ref() == wishes.account || wishes.is_fulfilled_by(standing.now.as_ref());
-    Ok(telling.then_some(standing))
+    let now = standing.now.as_ref();
+    if now == wishes.account || wishes.is_fulfilled_by(now) {
+        return Ok(Some(Ok(standing)));
+    }
+    let moved = moved_on(wishes.account, now);
+    Ok((!alone).then_some(Err(moved)))
 }
 
 /// The customer with this ID as it is now, from the look-up where that is recent enough.

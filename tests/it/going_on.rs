@@ -59,3 +59,123 @@ fn a_variable_does_not_carry_a_run_to_another_system() {
     place.run(&["verify", &id, "--base-url", &there]).expect(3);
     assert!(!elsewhere.sandbox.log().is_empty());
 }
+
+fn accounts(place: &Place, customers: u32) -> Vec<String> {
+    (0..customers)
+        .map(|n| place.account_of(&format!("C-{n}")))
+        .collect()
+}
+
+const SWAP: &str =
+    "accountId,newAccountId\nA-000003,B-000003\nA-000000,A-000001\nA-000001,A-000000\n";
+
+/// The swap is in its place, and stays there.
+fn stays_swapped(place: &Place, file: &str, verdicts: &[&str]) {
+    place.run(&["apply", file, "--yes"]).expect(0);
+    assert_eq!(place.verdicts(), verdicts);
+    assert_eq!(accounts(place, 2), ["A-000001", "A-000000"]);
+}
+
+#[test]
+fn a_swap_is_not_made_twice_whatever_came_in_between() {
+    let place = Place::plume();
+    place.moves(5);
+    let file = place.file("swap.csv", SWAP);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    // A plain line drifts, and a run that mends it is stopped before it comes to the swap.
+    place.with_world(|mut world| world.rename_plume("C-3", "A-000003"));
+    place.sandbox.set_faults(
+        [
+            "read:503:always",
+            "search:503:about=A-000000",
+            "search:503:about=A-000001",
+        ]
+        .map(|fault| fault.parse().unwrap())
+        .to_vec(),
+    );
+    let written = place.patches();
+    place
+        .run(&[
+            "apply",
+            &file,
+            "--yes",
+            "--lookup",
+            "each",
+            "--concurrency",
+            "1",
+            "--retries",
+            "0",
+        ])
+        .expect(1);
+    assert_eq!(place.verdicts()[0], "changed/");
+    assert_eq!(place.patches(), written + 1);
+    place.with_world(|mut world| world.rename_plume("C-3", "A-000003"));
+    place.sandbox.set_faults(Vec::new());
+    stays_swapped(
+        &place,
+        &file,
+        &["changed/", "unchanged/already", "unchanged/already"],
+    );
+    // Nor where another line of the file was mended meanwhile.
+    let mended = SWAP
+        .replace("B-000003", "D-000003")
+        .replace("A-000003", "B-000003");
+    place.file("swap.csv", &mended);
+    stays_swapped(
+        &place,
+        &file,
+        &["changed/", "unchanged/already", "unchanged/already"],
+    );
+    // Nor where somebody renamed one of the two: her line says so, and the other one's ID is not taken for hers.
+    place.with_world(|mut world| world.rename_plume("C-0", "Z-000000"));
+    place.run(&["apply", &file, "--yes"]).expect(1);
+    assert_eq!(place.verdicts()[1], "failed/stale");
+    assert_eq!(accounts(&place, 2), ["Z-000000", "A-000000"]);
+}
+
+/// References need not be unique there, so nothing is ordered; but they mean other customers all the same once they
+/// are carried out.
+#[test]
+fn adobes_references_are_not_moved_on_either() {
+    let place = Place::new(idshift::sandbox::Options {
+        kind: idshift::sandbox::Kind::Adobe,
+        ..Default::default()
+    });
+    place.with_world(|mut world| {
+        (0..6).for_each(|n| world.add_adobe(&format!("P{n}"), &format!("REF-{n}"), "R1", 1));
+    });
+    let text = "accountId,newAccountId\nREF-0,REF-1\nREF-1,REF-0\nREF-2,REF-3\nREF-3,NEW-3\n";
+    let file = place.file("moves.csv", text);
+    let references = || {
+        place.with_world(|world| {
+            let of = |n: u32| {
+                let body = &world.adobe[&format!("P{n}")].body;
+                body["externalReferenceId"].as_str().unwrap().to_owned()
+            };
+            (0..6).map(of).collect::<Vec<String>>()
+        })
+    };
+    let run = |arguments: &[&str]| {
+        let mut command = place.command(arguments);
+        for (name, value) in [
+            ("SYSTEM", "adobe"),
+            ("API_KEY", "k"),
+            ("RESELLER_ID", "R1"),
+            ("ACCEPT_WELCOME_EMAILS", "true"),
+        ] {
+            command.env(format!("IDSHIFT_{name}"), value);
+        }
+        crate::support::finish(command.spawn().unwrap())
+    };
+    let moved = ["REF-1", "REF-0", "REF-3", "NEW-3", "REF-4", "REF-5"];
+    run(&["apply", &file, "--yes"]).expect(0);
+    assert_eq!(references(), moved);
+    run(&["apply", &file, "--yes"]).expect(0);
+    assert_eq!(references(), moved);
+    assert!(
+        place
+            .verdicts()
+            .iter()
+            .all(|verdict| verdict == "unchanged/already")
+    );
+}

@@ -1,0 +1,26 @@
+//! What a line asks for, whatever its file and its number.
+
+use crate::domain::Change;
+use sha2::{Digest, Sha256};
+
+/// What a line asks for, as a number that a line of another file has too.
+pub(super) type Wish = u64;
+
+/// The number of what this line asks for.
+pub(super) fn wish(change: &Change) -> Wish {
+    let text = format!(
+        "{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
+        change.account,
+        change.customer,
+        change.reseller,
+        change.new_account,
+        change.location,
+        change.service,
+        change.profile
+    );
+    let digest = Sha256::digest(text.as_bytes());
+    digest
+        .iter()
+        .take(8)
+        .fold(0, |number, byte| (number << 8) | u64::from(*byte))
+}
