@@ -103,11 +103,13 @@ fn way_back(left: &[ledger::Left]) -> Vec<Back> {
             if one.account.is_none() && one.location.is_none() {
                 continue;
             }
-            back.push(Back {
-                expected: expected(left, &one, line),
-                inverse: plan::invert(&one, line),
-            });
-            line += 1;
+            for one in one.apart() {
+                back.push(Back {
+                    expected: expected(left, &one, line),
+                    inverse: plan::invert(&one, line),
+                });
+                line += 1;
+            }
         }
     }
     back

@@ -18,6 +18,33 @@ pub struct Left {
     pub location: Option<(LocationId, Place, Place)>,
 }
 
+impl Left {
+    /// What can be put back and what cannot, each on its own, so that each has a line that says what became of it.
+    pub fn apart(self) -> Vec<Self> {
+        let Some((location, before, after)) = self.location.clone() else {
+            return vec![self];
+        };
+        let service_stays = before.0.is_none() && after.0.is_some();
+        let profile_goes = before.1 != after.1;
+        if !service_stays || (self.account.is_none() && !profile_goes) {
+            return vec![self];
+        }
+        let profile_alone = (location.clone(), (after.0.clone(), before.1), after.clone());
+        let service_alone = (location, (before.0, after.1), after);
+        vec![
+            Self {
+                location: profile_goes.then_some(profile_alone),
+                ..self.clone()
+            },
+            Self {
+                account: None,
+                location: Some(service_alone),
+                ..self
+            },
+        ]
+    }
+}
+
 /// Service ID and profile.
 pub type Place = (Option<ServiceId>, Option<Profile>);
 
@@ -26,7 +53,7 @@ pub type Place = (Option<ServiceId>, Option<Profile>);
 pub struct Inverse {
     /// What is to be done.
     pub change: Change,
-    /// What cannot be put back, in words; the rest of the line is done all the same.
+    /// What cannot be put back, in words; [`Left::apart`] has given it a line of its own.
     pub impossible: Option<String>,
 }
 

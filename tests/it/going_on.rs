@@ -179,3 +179,42 @@ fn adobes_references_are_not_moved_on_either() {
             .all(|verdict| verdict == "unchanged/already")
     );
 }
+
+#[test]
+fn what_an_undo_cannot_put_back_it_says_for_each_line() {
+    let place = Place::plume();
+    place.with_world(|mut world| {
+        for n in 0..3 {
+            let mut customer = crate::support::customer(n);
+            customer
+                .locations
+                .iter_mut()
+                .for_each(|location| location.service_id = None);
+            world.add_plume(customer);
+        }
+    });
+    let text = "accountId,newAccountId,serviceId,profile\n\
+        A-000000,B-000000,S-0,\nA-000001,,S-1,smallbusiness\nA-000002,B-000002,,\n";
+    let file = place.file("first.csv", text);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    place.run(&["undo", "--yes"]).expect(1);
+    let mut verdicts = place.verdicts();
+    verdicts.sort();
+    assert_eq!(
+        verdicts,
+        [
+            "changed/",
+            "changed/",
+            "changed/",
+            "failed/rejected",
+            "failed/rejected"
+        ]
+    );
+    let failed = place.rows("failures.csv");
+    assert!(
+        failed
+            .iter()
+            .all(|row| row["idshift_message"].contains("service ID"))
+    );
+    assert_eq!(accounts(&place, 3), ["A-000000", "A-000001", "A-000002"]);
+}
