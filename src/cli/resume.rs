@@ -10,7 +10,8 @@ use super::options::ResumeOptions;
 use super::prepare::refuse_emails;
 use super::recall;
 use super::session::{LOOKED, Session, Work, target};
-use crate::ledger::{Ledger, LineSet, State, TargetLock};
+use crate::ledger::{Ledger, LineSet, RunDir, RunId, State, TargetLock};
+use std::path::Path;
 use std::sync::Arc;
 
 fn is_unfinished(ledger: &Ledger) -> bool {
@@ -38,6 +39,12 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
             "run {id} is a plan, and nothing of it was interrupted"
         ))
         .with_help(format!("idshift apply --run {id} carries it out")));
+    }
+    if let Some(undo) = undone_by(&id, &known.resolved.runs_dir)? {
+        return Err(Failure::usage(format!(
+            "run {id} was put back by run {undo}; going on with it would leave half of it put back"
+        ))
+        .with_help("`idshift apply` with the file begins a new run"));
     }
     let planning = header.command == "plan"
         && !known.ledger.has_writes()?
@@ -101,6 +108,19 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
         differences_count: false,
     };
     session.run()
+}
+
+/// The run that has put back what this one wrote, or some of it.
+fn undone_by(id: &str, runs_dir: &Path) -> Result<Option<RunId>, Failure> {
+    for dir in RunDir::list(runs_dir)? {
+        let Ok(other) = Ledger::glance(&dir) else {
+            continue;
+        };
+        if other.header().parent.as_deref() == Some(id) && other.has_writes()? {
+            return Ok(Some(dir.run().clone()));
+        }
+    }
+    Ok(None)
 }
 
 fn with(mut done: LineSet, planned: &LineSet, draft: &super::draft::Draft) -> LineSet {

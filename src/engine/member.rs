@@ -5,7 +5,7 @@ use super::locate::{Standing, Wishes, moved_on};
 use super::lookup::Sightings;
 use super::perform::{Ended, Sent, Wish, perform, taken};
 use super::{Context, Halt, Job, Notes, spots};
-use crate::domain::{AccountId, Change, CustomerId, Failed, Line, LocationId};
+use crate::domain::{AccountId, Change, CustomerId, Failed, Line, LocationId, Status};
 use crate::ledger::{Recorded, Spot, Write};
 use crate::plan::Member;
 use crate::system::Trouble;
@@ -318,17 +318,7 @@ impl<N: Notes> Case<'_, N> {
             Ok(())
         };
         let contradictions = self.contradictions(standing);
-        if self.context.is_plan() && matches!(renamed, Renamed::Done(_)) {
-            self.context
-                .tally
-                .planned_account_writes
-                .fetch_add(1, Ordering::Relaxed);
-            let contacts = u64::from(standing.contacts.unwrap_or(0));
-            self.context
-                .tally
-                .planned_emails
-                .fetch_add(contacts, Ordering::Relaxed);
-        }
+        let mut would_rename = false;
         for change in open() {
             let (placed, touched) = match (&learnt, wants_location(&change)) {
                 (_, false) => (Placed::NotAsked, None),
@@ -343,9 +333,16 @@ impl<N: Notes> Case<'_, N> {
                 },
             };
             let outcome = self.outcome(standing, change, renamed, &placed, touched);
+            would_rename |= outcome.status == Status::WouldChange && change.new_account.asks();
             self.context
                 .finish(outcome, change.reseller.as_ref(), self.began)
                 .await?;
+        }
+        if would_rename && matches!(renamed, Renamed::Done(_)) {
+            let tally = &self.context.tally;
+            tally.planned_account_writes.fetch_add(1, Ordering::Relaxed);
+            let contacts = u64::from(standing.contacts.unwrap_or(0));
+            tally.planned_emails.fetch_add(contacts, Ordering::Relaxed);
         }
         Ok(())
     }

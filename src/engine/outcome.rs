@@ -33,7 +33,7 @@ impl<N: Notes> Case<'_, N> {
             before: standing.original.clone(),
             after: standing.now.clone(),
         };
-        if self.context.is_plan() && matches!(renamed, Renamed::Done(_)) {
+        if outcome.status == Status::WouldChange && matches!(renamed, Renamed::Done(_)) {
             outcome.account.after = change.new_account.id().cloned();
         }
         if let Some(touched) = touched {

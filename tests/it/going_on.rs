@@ -218,3 +218,31 @@ fn what_an_undo_cannot_put_back_it_says_for_each_line() {
     );
     assert_eq!(accounts(&place, 3), ["A-000000", "A-000001", "A-000002"]);
 }
+
+#[test]
+fn a_line_that_fails_in_a_plan_is_nowhere_told_as_moved() {
+    let place = Place::plume();
+    place.with_world(|mut world| {
+        world.add_plume(crate::support::named("C-0", "A-000000", &["L-0", "L-1"]));
+    });
+    let text = "accountId,newAccountId,serviceId\nA-000000,B-000000,S-0\n";
+    let file = place.file("two.csv", text);
+    let plan = place.run(&["plan", &file, "--json"]).expect(1).json();
+    assert_eq!(place.verdicts(), ["failed/ambiguous"]);
+    assert_eq!(
+        place.rows("results.csv")[0]["idshift_account_id_after"],
+        "A-000000"
+    );
+    assert_eq!(plan["forecast"]["writes"], 0, "{plan}");
+}
+
+#[test]
+fn a_run_that_was_put_back_is_not_gone_on_with() {
+    let (place, id) = stopped(&[]);
+    place.run(&["undo", &id, "--yes"]).expect(0);
+    let undo = place.newest_id();
+    let written = place.patches();
+    let refused = place.run(&["resume", &id]).expect(2);
+    assert!(refused.err.contains(&undo), "{}", refused.err);
+    assert_eq!(place.patches(), written);
+}
