@@ -150,9 +150,7 @@ impl Feeder {
         let lines: Vec<Line> = job.unit.lines().collect();
         for line in &lines {
             if !self.is_open(*line) {
-                let outcome = ledger.outcome_of(*line)?;
-                job.done
-                    .extend(outcome.map(|outcome| (*line, outcome.status)));
+                job.done.extend(ledger.outcome_of(*line)?);
             } else if self.known.planned.is_some() {
                 // What is in doubt is what this run wrote, not what its plan found.
                 let found = ledger.outcome_of(*line)?;

@@ -63,8 +63,8 @@ impl Told {
         let told = || {
             job.done
                 .iter()
-                .filter(|(line, _)| renames.contains(line))
-                .map(|(_, status)| *status)
+                .filter(|done| renames.contains(&done.line))
+                .map(|done| done.status)
         };
         if told().any(|status| status == Status::Changed) {
             Self::Seated

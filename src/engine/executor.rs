@@ -61,9 +61,11 @@ async fn chain<N: Notes>(context: &Context<N>, job: &Job, seen: &Sightings) -> R
             .iter()
             .any(|change| change.new_account.asks());
         if case.is_done() {
-            if asks_rename && case.has_failed() {
+            if asks_rename && case.is_in_the_way() {
                 blocked = Some(waiting_for(member));
             }
+            // In a plan it still carries the ID that the next one waits for.
+            freed.extend(case.found_before().cloned());
             continue;
         }
         // The chain goes on later exactly where it stops now.

@@ -5,7 +5,7 @@ use super::locate::{Standing, Wishes, moved_on};
 use super::lookup::Sightings;
 use super::perform::{Ended, Sent, Wish, perform, taken};
 use super::{Context, Halt, Job, Notes, spots};
-use crate::domain::{AccountId, Change, CustomerId, Failed, Line, LocationId, Status};
+use crate::domain::{AccountId, Change, CustomerId, Failed, Line, LocationId, Status, Transition};
 use crate::ledger::{Recorded, Spot, Write};
 use crate::plan::Member;
 use crate::system::Trouble;
@@ -72,19 +72,28 @@ impl<N: Notes> Case<'_, N> {
             .all(|change| self.job.is_done(change.line))
     }
 
-    /// Whether a line of the member that asks for the rename has already failed.
-    pub(super) fn has_failed(&self) -> bool {
+    /// Whether a line that is done has left the customer under an account ID that others wait for. It may have failed
+    /// and moved the customer all the same, where something else of it failed later.
+    pub(super) fn is_in_the_way(&self) -> bool {
         let renames = self
             .member
             .changes
             .iter()
             .filter(|change| change.new_account.asks());
         renames.map(|change| change.line).any(|line| {
-            self.job
-                .done
-                .iter()
-                .any(|(done, status)| *done == line && status.is_open_or_failed())
+            self.job.done.iter().any(|done| {
+                let Transition { before, after } = &done.account;
+                let moved = after.is_some() && after != before;
+                done.line == line && done.status.is_open_or_failed() && !moved
+            })
         })
+    }
+
+    /// The customer that the lines which are done have found.
+    pub(super) fn found_before(&self) -> Option<&CustomerId> {
+        let mine = |line| self.member.changes.iter().any(|change| change.line == line);
+        let done = self.job.done.iter().filter(|done| mine(done.line));
+        done.filter_map(|done| done.customer.as_ref()).next()
     }
 
     /// Takes the member through alone: find, rename, locations.

@@ -25,7 +25,7 @@ pub use dispatcher::{Ending, run};
 pub use events::{Event, Tally};
 pub use notes::Notes;
 
-use crate::domain::{CustomerId, Line, Outcome, Status};
+use crate::domain::{CustomerId, Line, Outcome};
 use crate::ledger::Recorded;
 use crate::plan::{Member, Unit};
 
@@ -35,7 +35,7 @@ pub struct Job {
     /// What is to be done.
     pub unit: Unit,
     /// Lines that already have their final outcome; they get no other.
-    pub done: Vec<(Line, Status)>,
+    pub done: Vec<Outcome>,
     /// What a plan found: where it is no longer so, the line is `stale`.
     pub expected: Vec<Outcome>,
     /// Writes of this run that were intended before it was interrupted.
@@ -58,7 +58,7 @@ impl Job {
     }
 
     pub(crate) fn is_done(&self, line: Line) -> bool {
-        self.done.iter().any(|(done, _)| *done == line)
+        self.done.iter().any(|done| done.line == line)
     }
 
     /// The customer that this run or its plan has settled on for the member; it is not searched any more.

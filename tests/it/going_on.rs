@@ -246,3 +246,33 @@ fn a_run_that_was_put_back_is_not_gone_on_with() {
     assert!(refused.err.contains(&undo), "{}", refused.err);
     assert_eq!(place.patches(), written);
 }
+
+/// The first of a chain moves and then fails at its location; whoever waits for its ID moves up all the same, also
+/// where the run was stopped in between.
+#[test]
+fn a_chain_goes_on_behind_a_line_that_failed_after_it_had_moved() {
+    let place = Place::plume();
+    place.with_world(|mut world| (0..2).for_each(|n| world.add_plume(crate::support::customer(n))));
+    let text = "accountId,newAccountId,locationId,serviceId\n\
+        A-000000,A-000001,,\nA-000001,B-000001,L-nowhere,S-1\n";
+    let file = place.file("chain.csv", text);
+    // The second write never gets through, and the run gives up.
+    place
+        .sandbox
+        .set_faults(vec!["customer-patch:503=60:nth=2".parse().unwrap()]);
+    let first = place.run(&[
+        "apply",
+        &file,
+        "--yes",
+        "--give-up-after",
+        "1s",
+        "--lookup",
+        "each",
+    ]);
+    assert_eq!(first.code, 4, "{}{}", first.out, first.err);
+    assert_eq!(accounts(&place, 2), ["A-000000", "B-000001"]);
+    place.sandbox.set_faults(Vec::new());
+    place.run(&["resume"]).expect(1);
+    assert_eq!(place.verdicts(), ["changed/", "failed/not_found"]);
+    assert_eq!(accounts(&place, 2), ["A-000001", "B-000001"]);
+}

@@ -149,7 +149,7 @@ impl Simulation {
             job.done = unit
                 .lines()
                 .filter(|line| !is_open(*line))
-                .filter_map(|line| Some((line, status(line)?)))
+                .filter_map(|line| kept.outcomes.get(&line).cloned())
                 .collect();
             let found = unit.lines().filter_map(|line| kept.outcomes.get(&line));
             let planned = found.filter(|outcome| outcome.status == Status::WouldChange);
