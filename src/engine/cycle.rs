@@ -190,6 +190,7 @@ impl<N: Notes> Seat<'_, N> {
 struct Table<'a, N> {
     seats: Vec<Seat<'a, N>>,
     occupied: HashSet<AccountId>,
+    own: Vec<CustomerId>,
     run: &'a str,
 }
 
@@ -199,9 +200,11 @@ impl<'a, N: Notes> Table<'a, N> {
             .iter()
             .filter_map(|seat| seat.standing.now.clone())
             .collect();
+        let own = seats.iter().map(|seat| seat.standing.id.clone()).collect();
         Self {
             seats,
             occupied,
+            own,
             run,
         }
     }
@@ -212,6 +215,19 @@ impl<'a, N: Notes> Table<'a, N> {
 
     /// Moves everybody to the wished ID, parking one where nobody can move.
     async fn move_up(&mut self) -> Result<Result<(), Broken>, Halt> {
+        // Before anybody steps aside: whose place an outsider has cannot be seated.
+        for seat in self.seats.iter().filter(|seat| !seat.is_seated()) {
+            let target = seat.wishes.target();
+            let free = seat.case.target_is_free(&seat.standing, target, &self.own);
+            if let Err(trouble) = free.await? {
+                return Ok(Err(Broken::Now(Stuck {
+                    line: seat.wishes.rename_line,
+                    trouble,
+                    sent: Sent::default(),
+                    in_doubt: false,
+                })));
+            }
+        }
         loop {
             let mut moved = false;
             // The plan's order: the first is parked, so it comes last.
@@ -288,6 +304,9 @@ impl<'a, N: Notes> Table<'a, N> {
         };
         let mover = &mut self.seats[at];
         let from = mover.standing.now.clone();
+        if let Err(trouble) = mover.case.refresh(&mut mover.standing).await? {
+            return Ok(Err(stuck(trouble, Sent::default(), false)));
+        }
         match mover
             .case
             .move_to(&mut mover.standing, line, to.clone(), temporary)

@@ -139,7 +139,7 @@ impl<N: Notes> Case<'_, N> {
                 Renamed::Done(self.sent_before(wishes.rename_line))
             });
         }
-        if let Err(trouble) = self.target_is_free(standing, &wishes, own).await? {
+        if let Err(trouble) = self.target_is_free(standing, wishes.target(), own).await? {
             return Ok(Renamed::Failed(trouble, Sent::default()));
         }
         if self.context.is_plan() {
@@ -254,22 +254,19 @@ impl<N: Notes> Case<'_, N> {
     pub(super) async fn target_is_free(
         &self,
         standing: &Standing,
-        wishes: &Wishes<'_>,
+        target: Option<&AccountId>,
         own: &[CustomerId],
     ) -> Asked<()> {
         let facts = self.context.system.facts();
-        let Some(target) = wishes.target().filter(|_| facts.unique_accounts) else {
+        let Some(target) = target.filter(|_| facts.unique_accounts) else {
             return Ok(Ok(()));
         };
+        let reseller = standing.reseller.as_ref();
         let recent = self.seen.at().elapsed() <= self.context.settings.max_age;
-        let holders = match self
-            .seen
-            .account(target, wishes.reseller)
-            .filter(|_| recent)
-        {
+        let holders = match self.seen.account(target, reseller).filter(|_| recent) {
             Some(found) => found.to_vec(),
             None if self.context.is_plan() || !facts.refuses_duplicates => {
-                match self.context.find(target, wishes.reseller).await? {
+                match self.context.find(target, reseller).await? {
                     Ok(found) => found,
                     Err(trouble) => return Ok(Err(trouble)),
                 }
@@ -283,7 +280,7 @@ impl<N: Notes> Case<'_, N> {
     }
 
     /// Reads the customer again where the last look is too long ago to write upon.
-    async fn refresh(&self, standing: &mut Standing) -> Asked<()> {
+    pub(super) async fn refresh(&self, standing: &mut Standing) -> Asked<()> {
         if standing.read_at.elapsed() <= self.context.settings.max_age {
             return Ok(Ok(()));
         }

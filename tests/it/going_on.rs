@@ -1,4 +1,4 @@
-use crate::support::Place;
+use crate::support::{Done, Place, finish};
 
 /// A run of two hundred lines that was stopped after some of them.
 fn stopped(more: &[&str]) -> (Place, String) {
@@ -49,7 +49,7 @@ fn a_variable_does_not_carry_a_run_to_another_system() {
     ] {
         let mut command = place.command(arguments);
         let child = command.env("IDSHIFT_BASE_URL", &there).spawn().unwrap();
-        let done = crate::support::finish(child).expect(2);
+        let done = finish(child).expect(2);
         for word in ["IDSHIFT_BASE_URL", &here, &there] {
             assert!(done.err.contains(word), "{arguments:?}: {}", done.err);
         }
@@ -133,6 +133,14 @@ fn a_swap_is_not_made_twice_whatever_came_in_between() {
     assert_eq!(accounts(&place, 2), ["Z-000000", "A-000000"]);
 }
 
+fn with(place: &Place, settings: &[(&str, &str)], arguments: &[&str]) -> Done {
+    let mut command = place.command(arguments);
+    for (name, value) in settings {
+        command.env(format!("IDSHIFT_{name}"), value);
+    }
+    finish(command.spawn().unwrap())
+}
+
 /// References need not be unique there, so nothing is ordered; but they mean other customers all the same once they
 /// are carried out.
 #[test]
@@ -155,18 +163,13 @@ fn adobes_references_are_not_moved_on_either() {
             (0..6).map(of).collect::<Vec<String>>()
         })
     };
-    let run = |arguments: &[&str]| {
-        let mut command = place.command(arguments);
-        for (name, value) in [
-            ("SYSTEM", "adobe"),
-            ("API_KEY", "k"),
-            ("RESELLER_ID", "R1"),
-            ("ACCEPT_WELCOME_EMAILS", "true"),
-        ] {
-            command.env(format!("IDSHIFT_{name}"), value);
-        }
-        crate::support::finish(command.spawn().unwrap())
-    };
+    let settings = [
+        ("SYSTEM", "adobe"),
+        ("API_KEY", "k"),
+        ("RESELLER_ID", "R1"),
+        ("ACCEPT_WELCOME_EMAILS", "true"),
+    ];
+    let run = |arguments: &[&str]| with(&place, &settings, arguments);
     let moved = ["REF-1", "REF-0", "REF-3", "NEW-3", "REF-4", "REF-5"];
     run(&["apply", &file, "--yes"]).expect(0);
     assert_eq!(references(), moved);
@@ -275,4 +278,42 @@ fn a_chain_goes_on_behind_a_line_that_failed_after_it_had_moved() {
     place.run(&["resume"]).expect(1);
     assert_eq!(place.verdicts(), ["changed/", "failed/not_found"]);
     assert_eq!(accounts(&place, 2), ["A-000001", "B-000001"]);
+}
+
+/// This system takes an identifier that another customer has, so a swap asks first, at every step.
+#[test]
+fn a_swap_does_not_give_out_an_identifier_that_somebody_else_has() {
+    let place = Place::new(idshift::sandbox::Options {
+        kind: idshift::sandbox::Kind::CloudCockpit,
+        ..Default::default()
+    });
+    let id = |n: u32| format!("00000000-0000-4000-8000-{n:012}");
+    place.with_world(|mut world| {
+        for (n, identifier) in [(0, "A-000000"), (1, "A-000001"), (2, "A-000000")] {
+            world.add_cockpit(&id(n), "", identifier);
+        }
+    });
+    let text = format!(
+        "accountId,newAccountId,customerId\nA-000000,A-000001,{}\nA-000001,A-000000,{}\n",
+        id(0),
+        id(1)
+    );
+    let file = place.file("swap.csv", &text);
+    let settings = [
+        ("SYSTEM", "cloudcockpit"),
+        ("TENANT", "portal.example"),
+        ("RESELLER_ID", "own"),
+    ];
+    let world = || place.with_world(|world| format!("{:?}", world.cockpit));
+    let before = world();
+    for lookup in ["each", "bulk"] {
+        let arguments = ["apply", &file, "--yes", "--lookup", lookup];
+        with(&place, &settings, &arguments).expect(1);
+        let verdicts = place.verdicts();
+        assert!(
+            verdicts.contains(&"failed/conflict".to_owned()),
+            "{verdicts:?}"
+        );
+        assert_eq!(world(), before, "{lookup}: everybody is where they were");
+    }
 }
