@@ -9,12 +9,15 @@ use super::limits::{Limits, Parsed};
 use super::options::Speech;
 use super::{Exit, clock};
 use crate::config::{ConfigError, Resolved};
-use crate::domain::Status;
+use crate::domain::{AccountId, CustomerId, Status};
 use crate::engine::{self, Context, Ending, Event, Mode, Settings, Tally};
 use crate::http::{self, Client};
-use crate::ledger::{Calls, Counted, Journal, Ledger, Progress, RunDir, State, TargetLock};
+use crate::ledger::{
+    Calls, Counted, Journal, Ledger, Progress, RunDir, State, TargetLock, Verdict, Write,
+};
 use crate::system::{self, Fatal, System};
 use crate::ui;
+use std::collections::HashMap;
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -268,7 +271,7 @@ impl Session<'_> {
             Arc::clone(&tally),
             heard,
         );
-        let settings = self.engine_settings(parsed, mode);
+        let settings = self.engine_settings(parsed, mode)?;
         let context = Arc::new(Context::new(
             Arc::clone(&machine.system),
             journal.clone(),
@@ -315,8 +318,8 @@ impl Session<'_> {
         Ok(ending)
     }
 
-    fn engine_settings(&self, parsed: &Parsed, mode: Mode) -> Settings {
-        Settings {
+    fn engine_settings(&self, parsed: &Parsed, mode: Mode) -> Result<Settings, Failure> {
+        Ok(Settings {
             run: self.dir.run().to_string(),
             mode,
             lookup: self.resolved.lookup,
@@ -328,7 +331,28 @@ impl Session<'_> {
             canary: self.limits.canary.filter(|_| mode == Mode::Apply),
             until: parsed.until,
             crossing: self.draft.crossing.clone(),
+            given: self.given()?,
+        })
+    }
+
+    /// Whom this run has given which account ID, where that is not told from the ID alone.
+    fn given(&self) -> Result<HashMap<AccountId, Vec<CustomerId>>, Failure> {
+        let mut given: HashMap<AccountId, Vec<CustomerId>> = HashMap::new();
+        if self.resolved.system.facts().unique_accounts {
+            return Ok(given);
         }
+        for write in self.ledger.writes() {
+            let write = write?;
+            let took_effect = write.verdict != Some(Verdict::NotApplied);
+            if let Write::Account {
+                after: Some(after), ..
+            } = write.intent.write
+                && took_effect
+            {
+                given.entry(after).or_default().push(write.intent.customer);
+            }
+        }
+        Ok(given)
     }
 
     async fn note_calls(&self, machine: &Machine, journal: &Journal) -> Result<(), Failure> {

@@ -5,8 +5,9 @@ use crate::domain::{AccountId, CustomerId, Failed, Outcome, Reseller};
 use crate::ledger::LedgerError;
 use crate::plan::{Crossing, Share};
 use crate::system::{Customer, Fatal, Location, System, Trouble};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
@@ -70,6 +71,8 @@ pub struct Settings {
     pub until: Option<Duration>,
     /// Which lines may name one customer in two ways, where a file has such lines.
     pub crossing: Option<Arc<Crossing>>,
+    /// Where several customers may carry one account ID: whom this run has given which before it was interrupted.
+    pub given: HashMap<AccountId, Vec<CustomerId>>,
 }
 
 /// Why an executor stopped before its unit came to an end.
@@ -123,6 +126,7 @@ pub struct Context<N> {
     token_check: tokio::sync::Mutex<()>,
     refused_writes: AtomicU64,
     written: AtomicU64,
+    given: Mutex<HashMap<AccountId, Vec<CustomerId>>>,
 }
 
 impl<N: Notes> Context<N> {
@@ -135,6 +139,7 @@ impl<N: Notes> Context<N> {
         events: broadcast::Sender<Event>,
     ) -> Self {
         Self {
+            given: Mutex::new(settings.given.clone()),
             bulk: AtomicBool::new(settings.lookup != Lookup::Each),
             bulk_worked: AtomicBool::new(false),
             kept: settings.canary.map(|_| Mutex::new(Vec::new())),
@@ -258,6 +263,31 @@ impl<N: Notes> Context<N> {
             return Err(Halt::Fatal(Fatal::TokenRefused, words));
         }
         Ok(())
+    }
+
+    /// This run has given a customer this account ID.
+    pub(super) fn gave(&self, account: &AccountId, customer: &CustomerId) {
+        if self.system.facts().unique_accounts {
+            return;
+        }
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        given
+            .entry(account.clone())
+            .or_default()
+            .push(customer.clone());
+    }
+
+    /// Leaves out whom this run itself has given this account ID: a line means whoever had it before.
+    pub(super) fn before_this_run(
+        &self,
+        account: &AccountId,
+        mut found: Vec<Customer>,
+    ) -> Vec<Customer> {
+        let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(given) = given.get(account) {
+            found.retain(|customer| !given.contains(&customer.id));
+        }
+        found
     }
 
     pub(super) fn token_vouched(&self) {

@@ -284,16 +284,18 @@ async fn searched<N: Notes>(
     seen: &Sightings,
     neighbour: Option<Line>,
 ) -> Asked<Standing> {
-    if let Some(found) = fresh(context, seen.account(account, wishes.reseller), seen)
-        && !found.is_empty()
-    {
-        return Ok(choose(account, found.to_vec(), wishes, seen.at()));
+    if let Some(found) = fresh(context, seen.account(account, wishes.reseller), seen) {
+        let found = context.before_this_run(account, found.to_vec());
+        if !found.is_empty() {
+            return Ok(choose(account, found, wishes, seen.at()));
+        }
     }
     let known_absent = seen
         .account(account, wishes.reseller)
         .is_some_and(<[_]>::is_empty);
     if known_absent
         && neighbour.is_none()
+        && context.system.facts().unique_accounts
         && let Some(target) = wishes.target()
         && let Some([customer]) = fresh(context, seen.account(target, wishes.reseller), seen)
         && wishes.customer.is_none_or(|id| *id == customer.id)
@@ -307,8 +309,12 @@ async fn searched<N: Notes>(
     let at = Instant::now();
     match context.find(account, wishes.reseller).await? {
         Err(trouble) => return Ok(Err(trouble)),
-        Ok(found) if !found.is_empty() => return Ok(choose(account, found, wishes, at)),
-        Ok(_) => {}
+        Ok(found) => {
+            let found = context.before_this_run(account, found);
+            if !found.is_empty() {
+                return Ok(choose(account, found, wishes, at));
+            }
+        }
     }
     let nobody = || {
         Trouble::new(
@@ -327,20 +333,22 @@ async fn searched<N: Notes>(
     }
     match context.find(target, wishes.reseller).await? {
         Err(trouble) => Ok(Err(trouble)),
-        Ok(found) => Ok(match <[Customer; 1]>::try_from(found) {
-            Ok([customer]) if wishes.customer.is_none_or(|id| *id == customer.id) => {
-                Ok(Standing::of(customer, wishes.reseller, at))
-            }
-            Ok([customer]) => Err(Trouble::new(
-                Failed::NotFound,
-                format!(
-                    "no customer has the account ID `{account}`, and `{target}` belongs to customer `{}`",
-                    customer.id
-                ),
-            )),
-            Err(none) if none.is_empty() => Err(nobody()),
-            Err(several) => Err(ambiguous(target, &several)),
-        }),
+        Ok(found) => Ok(
+            match <[Customer; 1]>::try_from(context.before_this_run(target, found)) {
+                Ok([customer]) if wishes.customer.is_none_or(|id| *id == customer.id) => {
+                    Ok(Standing::of(customer, wishes.reseller, at))
+                }
+                Ok([customer]) => Err(Trouble::new(
+                    Failed::NotFound,
+                    format!(
+                        "no customer has the account ID `{account}`, and `{target}` belongs to customer `{}`",
+                        customer.id
+                    ),
+                )),
+                Err(none) if none.is_empty() => Err(nobody()),
+                Err(several) => Err(ambiguous(target, &several)),
+            },
+        ),
     }
 }
 

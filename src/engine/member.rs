@@ -198,6 +198,9 @@ impl<N: Notes> Case<'_, N> {
         };
         let ended = self.write(standing, line, write).await?;
         if matches!(ended, Ended::Applied(_)) {
+            if let Some(after) = &after {
+                self.context.gave(after, &standing.id);
+            }
             standing.parked = if temporary { after.clone() } else { None };
             standing.now = after;
             standing.read_at = Instant::now();

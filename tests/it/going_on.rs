@@ -171,8 +171,14 @@ fn adobes_references_are_not_moved_on_either() {
     ];
     let run = |arguments: &[&str]| with(&place, &settings, arguments);
     let moved = ["REF-1", "REF-0", "REF-3", "NEW-3", "REF-4", "REF-5"];
-    run(&["apply", &file, "--yes"]).expect(0);
+    // Stopped in the middle, and with each look seeing what this very run has moved.
+    let slowly = ["--rate", "10/s", "--concurrency", "1", "--max-age", "10ms"];
+    let arguments = ["apply", &file, "--yes", "--until", "1s"];
+    run(&[&arguments[..], &slowly].concat()).expect(4);
+    assert_ne!(references(), moved);
+    run(&[&["resume"][..], &slowly].concat()).expect(0);
     assert_eq!(references(), moved);
+    assert!(place.verdicts().iter().all(|verdict| verdict == "changed/"));
     run(&["apply", &file, "--yes"]).expect(0);
     assert_eq!(references(), moved);
     assert!(
@@ -181,103 +187,6 @@ fn adobes_references_are_not_moved_on_either() {
             .iter()
             .all(|verdict| verdict == "unchanged/already")
     );
-}
-
-#[test]
-fn what_an_undo_cannot_put_back_it_says_for_each_line() {
-    let place = Place::plume();
-    place.with_world(|mut world| {
-        for n in 0..3 {
-            let mut customer = crate::support::customer(n);
-            customer
-                .locations
-                .iter_mut()
-                .for_each(|location| location.service_id = None);
-            world.add_plume(customer);
-        }
-    });
-    let text = "accountId,newAccountId,serviceId,profile\n\
-        A-000000,B-000000,S-0,\nA-000001,,S-1,smallbusiness\nA-000002,B-000002,,\n";
-    let file = place.file("first.csv", text);
-    place.run(&["apply", &file, "--yes"]).expect(0);
-    place.run(&["undo", "--yes"]).expect(1);
-    let mut verdicts = place.verdicts();
-    verdicts.sort();
-    assert_eq!(
-        verdicts,
-        [
-            "changed/",
-            "changed/",
-            "changed/",
-            "failed/rejected",
-            "failed/rejected"
-        ]
-    );
-    let failed = place.rows("failures.csv");
-    assert!(
-        failed
-            .iter()
-            .all(|row| row["idshift_message"].contains("service ID"))
-    );
-    assert_eq!(accounts(&place, 3), ["A-000000", "A-000001", "A-000002"]);
-}
-
-#[test]
-fn a_line_that_fails_in_a_plan_is_nowhere_told_as_moved() {
-    let place = Place::plume();
-    place.with_world(|mut world| {
-        world.add_plume(crate::support::named("C-0", "A-000000", &["L-0", "L-1"]));
-    });
-    let text = "accountId,newAccountId,serviceId\nA-000000,B-000000,S-0\n";
-    let file = place.file("two.csv", text);
-    let plan = place.run(&["plan", &file, "--json"]).expect(1).json();
-    assert_eq!(place.verdicts(), ["failed/ambiguous"]);
-    assert_eq!(
-        place.rows("results.csv")[0]["idshift_account_id_after"],
-        "A-000000"
-    );
-    assert_eq!(plan["forecast"]["writes"], 0, "{plan}");
-}
-
-#[test]
-fn a_run_that_was_put_back_is_not_gone_on_with() {
-    let (place, id) = stopped(&[]);
-    place.run(&["undo", &id, "--yes"]).expect(0);
-    let undo = place.newest_id();
-    let written = place.patches();
-    let refused = place.run(&["resume", &id]).expect(2);
-    assert!(refused.err.contains(&undo), "{}", refused.err);
-    assert_eq!(place.patches(), written);
-}
-
-/// The first of a chain moves and then fails at its location; whoever waits for its ID moves up all the same, also
-/// where the run was stopped in between.
-#[test]
-fn a_chain_goes_on_behind_a_line_that_failed_after_it_had_moved() {
-    let place = Place::plume();
-    place.with_world(|mut world| (0..2).for_each(|n| world.add_plume(crate::support::customer(n))));
-    let text = "accountId,newAccountId,locationId,serviceId\n\
-        A-000000,A-000001,,\nA-000001,B-000001,L-nowhere,S-1\n";
-    let file = place.file("chain.csv", text);
-    // The second write never gets through, and the run gives up.
-    place
-        .sandbox
-        .set_faults(vec!["customer-patch:503=60:nth=2".parse().unwrap()]);
-    let first = place.run(&[
-        "apply",
-        &file,
-        "--yes",
-        "--give-up-after",
-        "1s",
-        "--lookup",
-        "each",
-    ]);
-    assert_eq!(first.code, 4, "{}{}", first.out, first.err);
-    assert_eq!(accounts(&place, 2), ["A-000000", "B-000001"]);
-    place.sandbox.set_faults(Vec::new());
-    place.run(&["resume"]).expect(1);
-    assert_eq!(place.verdicts(), ["changed/", "failed/not_found"]);
-    assert_eq!(accounts(&place, 2), ["A-000001", "B-000001"]);
 }
 
 /// This system takes an identifier that another customer has, so a swap asks first, at every step.

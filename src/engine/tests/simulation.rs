@@ -189,6 +189,7 @@ impl Simulation {
             canary: self.canary.filter(|_| mode == Mode::Apply),
             until: None,
             crossing: None,
+            given: HashMap::new(),
         };
         let (events, _) = broadcast::channel(64);
         let tally = Arc::new(Tally::default());
