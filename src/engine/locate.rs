@@ -10,7 +10,7 @@ use super::{Context, Halt, Job, Notes};
 use crate::domain::{
     AccountId, Change, CustomerId, Failed, Line, LocationId, NewAccount, Reseller,
 };
-use crate::ledger::{Spot, Write};
+use crate::ledger::{Judgement, Recorded, Seen, Settled, Spot, Verdict, Write, judge};
 use crate::plan::{Member, Shape};
 use crate::system::{Customer, Locations, Trouble};
 use std::collections::HashMap;
@@ -139,6 +139,7 @@ async fn settled<N: Notes>(
         .recorded
         .iter()
         .filter(|write| lines.contains(&write.intent.line));
+    hear_of(context, mine.clone(), standing.now.as_ref()).await?;
     let mut written = false;
     for write in mine {
         match &write.intent.write {
@@ -185,6 +186,31 @@ async fn settled<N: Notes>(
         return Ok(Err(moved_on(believed, now)));
     }
     Ok(Ok(standing))
+}
+
+/// The last write of an account ID, if its answer was never noted, is judged by what the system says now. Whatever
+/// becomes of the line, nothing is left open that was never done.
+async fn hear_of<'a, N: Notes>(
+    context: &Context<N>,
+    writes: impl Iterator<Item = &'a Recorded>,
+    now: Option<&AccountId>,
+) -> Result<(), Halt> {
+    let last = writes
+        .filter(|write| matches!(write.intent.write, Write::Account { .. }))
+        .last();
+    let Some(open) = last.filter(|write| write.in_doubt()) else {
+        return Ok(());
+    };
+    let verdict = match judge(&open.intent.write, Seen::Account(now)) {
+        Judgement::TookEffect => Verdict::Applied,
+        Judgement::DidNot => Verdict::NotApplied,
+        Judgement::SomebodyElse => return Ok(()),
+    };
+    let settled = Settled {
+        verdict,
+        http_status: open.http_status,
+    };
+    Ok(context.notes.settle(open.id, settled).await?)
 }
 
 /// The sentence for a customer that somebody else changed.

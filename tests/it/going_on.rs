@@ -1,4 +1,4 @@
-use crate::support::{Done, Place, finish};
+use crate::support::{Done, Place, customer, finish};
 
 /// A run of two hundred lines that was stopped after some of them.
 fn stopped(more: &[&str]) -> (Place, String) {
@@ -224,5 +224,36 @@ fn a_swap_does_not_give_out_an_identifier_that_somebody_else_has() {
             "{verdicts:?}"
         );
         assert_eq!(world(), before, "{lookup}: everybody is where they were");
+    }
+}
+
+/// Killed around each step of the ledger, and then nobody can complete the swap any more: everybody is where they
+/// were, and the way back says so instead of refusing for ever.
+#[test]
+fn a_swap_that_was_killed_and_given_up_leaves_nothing_to_put_back() {
+    for step in 1..12 {
+        let place = Place::plume();
+        place.with_world(|mut world| (0..2).for_each(|n| world.add_plume(customer(n))));
+        let swap = "accountId,newAccountId\nA-000000,A-000001\nA-000001,A-000000\n";
+        let file = place.file("swap.csv", swap);
+        let mut command = place.command(&["apply", &file, "--yes"]);
+        let killed = command.env("IDSHIFT_CRASH_AT", step.to_string());
+        if finish(killed.spawn().unwrap()).code == 0 {
+            break;
+        }
+        let half = accounts(&place, 2);
+        if half[1] != "A-000001" {
+            continue;
+        }
+        place.with_world(|mut world| world.rename_plume("C-1", "Z-000001"));
+        let resumed = place.run(&["resume"]);
+        assert_eq!(resumed.code, 1, "{step}: {}{}", resumed.out, resumed.err);
+        assert_eq!(place.account_of("C-0"), "A-000000", "{step}");
+        let undone = place.run(&["undo", "--yes"]);
+        // One whose write was about to be sent may have been moved before somebody else moved her.
+        let stale = undone.code == 1 && place.verdicts() == ["failed/stale"];
+        let said = [undone.out, undone.err].concat();
+        assert!(undone.code == 0 || stale, "{step}, {half:?}: {said}");
+        assert_eq!(accounts(&place, 2), ["A-000000", "Z-000001"], "{step}");
     }
 }
