@@ -3,7 +3,7 @@
 use super::Exit;
 use super::failure::Failure;
 use super::feed::Known;
-use super::known_run;
+use super::known_run::{self, Purpose};
 use super::limits::Limits;
 use super::options::ApplyOptions;
 use super::prepare::{Wanted, ask, new_run, refuse_emails};
@@ -67,6 +67,7 @@ fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
         Some(run),
         "run",
         |_| true,
+        Purpose::Write,
         &options.target,
         &options.inside,
         &options.speech,

@@ -4,7 +4,8 @@
 use super::failure::Failure;
 use crate::domain::{Failed, Outcome, Status};
 use crate::ledger::{Journal, Ledger};
-use crate::system::{Bulk, Customer, Key, System, Wanted};
+use crate::system::{Bulk, Key, System, Wanted};
+use crate::ui;
 
 /// So many customers are looked at together.
 const BATCH: usize = 500;
@@ -41,21 +42,47 @@ async fn look(system: &System, journal: &Journal, batch: Vec<Outcome>) -> Result
             reseller: None,
         })
         .collect();
-    // A look that fails proves nothing; `verify` can be asked later.
-    let Ok(Bulk::Found(found)) = system.find_many(&wanted, false).await else {
-        return Ok(());
+    let found = match system.find_many(&wanted, false).await {
+        Ok(Bulk::Found(found)) => found,
+        Ok(Bulk::Refused(why)) => {
+            unseen(batch.len(), &why);
+            return Ok(());
+        }
+        Err(trouble) => {
+            unseen(batch.len(), &trouble.message);
+            return Ok(());
+        }
     };
     for (outcome, found) in batch.into_iter().zip(found) {
-        if let [Customer { account, .. }] = found.as_slice()
-            && *account != outcome.account.after
-        {
+        let now = match (found.into_iter().next(), &outcome.customer) {
+            (Some(customer), _) => customer.account,
+            // Not in the listing, or nothing was listed: read by its own ID.
+            (None, Some(id)) => match system.read(id, None, false).await {
+                Ok(Some(customer)) => customer.account,
+                Ok(None) => continue,
+                Err(trouble) => {
+                    unseen(1, &trouble.message);
+                    continue;
+                }
+            },
+            (None, None) => continue,
+        };
+        if now != outcome.account.after {
             let mut lost = outcome;
             lost.status = Status::Failed(Failed::BadAnswer);
             let words = "the system answered as asked, but the new value did not last";
             words.clone_into(&mut lost.message);
-            lost.account.after.clone_from(account);
+            lost.account.after = now;
             journal.outcome(lost).await?;
         }
     }
     Ok(())
+}
+
+/// A look that fails proves nothing, and is told.
+fn unseen(lines: usize, why: &str) {
+    ui::err(&format!(
+        "warning: {lines} changed lines could not be looked at once more ({}); `idshift verify` does that later",
+        ui::visible(why)
+    ));
 }

@@ -9,6 +9,14 @@ use crate::config::{Origin, Resolved, Values};
 use crate::ledger::{Header, Ledger, LedgerError, RunDir};
 use crate::ui;
 
+/// What a run is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Nothing is written, so that looking elsewhere does no harm.
+    Look,
+    Write,
+}
+
 /// A run, opened.
 pub(super) struct KnownRun {
     pub(super) dir: RunDir,
@@ -24,6 +32,7 @@ pub(super) fn open(
     run: Option<&str>,
     wanted: &str,
     fits: impl Fn(&Ledger) -> bool,
+    purpose: Purpose,
     target: &Target,
     inside: &Inside,
     speech: &Speech,
@@ -45,7 +54,7 @@ pub(super) fn open(
     let mut values = values(target, &run_values)?;
     let mut resolved = resolve(&mut values, inside.secrets(), speech)?;
     resolved.runs_dir = runs_dir;
-    same_target(&values, &resolved, ledger.header(), inside)?;
+    same_target(&values, &resolved, ledger.header(), inside, purpose)?;
     same_input(&dir, &ledger)?;
     let rules = kept.rules(&resolved)?;
     let facts = resolved.system.facts();
@@ -74,6 +83,7 @@ fn same_target(
     resolved: &Resolved,
     header: &Header,
     inside: &Inside,
+    purpose: Purpose,
 ) -> Result<(), Failure> {
     if inside.sandbox {
         return Ok(());
@@ -93,11 +103,15 @@ fn same_target(
         {
             let (said, begun) = (ui::visible(said), ui::visible(begun));
             let flag = format!("--{}", name.replace('_', "-"));
-            return Err(Failure::usage(format!(
+            let words = format!(
                 "run {} works on `{begun}`, but {variable} says `{said}`",
                 header.run
-            ))
-            .with_help(format!(
+            );
+            if purpose == Purpose::Look {
+                ui::err(&format!("warning: {words}"));
+                continue;
+            }
+            return Err(Failure::usage(words).with_help(format!(
                 "unset {variable}, or say `{flag} {said}` where you mean it"
             )));
         }

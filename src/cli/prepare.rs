@@ -276,7 +276,7 @@ fn warn_of_killed(header: &Header, runs_dir: &Path) -> Result<(), Failure> {
     if let Some(killed) = recall::killed(header, runs_dir)? {
         // Whoever asked for quiet will want to hear this all the same.
         ui::err(&format!(
-            "warning: run {killed} was killed while it was writing, and may have left customers under temporary IDs, \
+            "warning: run {killed} was killed or stopped while it was writing, and may have left customers under temporary IDs, \
              where no other run finds them. `idshift resume {killed}` finishes it"
         ));
     }

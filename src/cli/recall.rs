@@ -129,7 +129,8 @@ fn found(
 /// So many runs are looked at for one that was killed: the newest, for an old one has long been noticed.
 const LOOKED_AT: usize = 10;
 
-/// A run on the same target that was killed while it was writing, and that nobody has resumed.
+/// A run on the same target that was killed while it was writing, or stopped in the middle of a swap, and that nobody
+/// has resumed.
 ///
 /// It may have left customers under temporary IDs, where no other run finds them.
 pub(super) fn killed(mine: &Header, runs_dir: &Path) -> Result<Option<String>, Failure> {
@@ -137,11 +138,18 @@ pub(super) fn killed(mine: &Header, runs_dir: &Path) -> Result<Option<String>, F
         let Ok(other) = Ledger::glance(&earlier) else {
             continue;
         };
-        // This run holds the target, so whoever still says that it is running is not.
-        if other.header().target == mine.target
-            && other.progress()?.state == State::Running
-            && other.has_writes()?
-        {
+        if other.header().target != mine.target {
+            continue;
+        }
+        let left_behind = match other.progress()?.state {
+            // This run holds the target, so whoever still says that it is running is not.
+            State::Running => other.has_writes()?,
+            State::Stopped | State::Interrupted => {
+                other.has_parked()? && other.left()?.iter().any(|left| left.parked)
+            }
+            State::Created | State::Planned | State::Finished => false,
+        };
+        if left_behind {
             return Ok(Some(earlier.run().to_string()));
         }
     }

@@ -4,13 +4,13 @@
 use super::Exit;
 use super::failure::Failure;
 use super::feed::Known;
-use super::known_run;
+use super::known_run::{self, Purpose};
 use super::limits::Limits;
 use super::options::ResumeOptions;
 use super::prepare::refuse_emails;
 use super::recall;
 use super::session::{LOOKED, Session, Work, target};
-use crate::ledger::{Ledger, LineSet, RunDir, RunId, State, TargetLock};
+use crate::ledger::{Ledger, LineSet, RunDir, State, TargetLock};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,6 +28,7 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
         options.run.as_deref(),
         "unfinished run",
         is_unfinished,
+        Purpose::Write,
         &options.target,
         &options.inside,
         &options.speech,
@@ -40,12 +41,7 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
         ))
         .with_help(format!("idshift apply --run {id} carries it out")));
     }
-    if let Some(undo) = undone_by(&id, &known.resolved.runs_dir)? {
-        return Err(Failure::usage(format!(
-            "run {id} was put back by run {undo}; going on with it would leave half of it put back"
-        ))
-        .with_help("`idshift apply` with the file begins a new run"));
-    }
+    refuse_undone(&id, &known.resolved.runs_dir)?;
     let planning = header.command == "plan"
         && !known.ledger.has_writes()?
         && known.ledger.get("applying")?.is_none();
@@ -110,17 +106,21 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
     session.run()
 }
 
-/// The run that has put back what this one wrote, or some of it.
-fn undone_by(id: &str, runs_dir: &Path) -> Result<Option<RunId>, Failure> {
+/// What a run wrote may have been put back by another one.
+fn refuse_undone(id: &str, runs_dir: &Path) -> Result<(), Failure> {
     for dir in RunDir::list(runs_dir)? {
         let Ok(other) = Ledger::glance(&dir) else {
             continue;
         };
         if other.header().parent.as_deref() == Some(id) && other.has_writes()? {
-            return Ok(Some(dir.run().clone()));
+            return Err(Failure::usage(format!(
+                "run {id} was put back by run {}; going on with it would leave half of it put back",
+                dir.run()
+            ))
+            .with_help("`idshift apply` with the file begins a new run"));
         }
     }
-    Ok(None)
+    Ok(())
 }
 
 fn with(mut done: LineSet, planned: &LineSet, draft: &super::draft::Draft) -> LineSet {

@@ -9,7 +9,7 @@ use super::clock;
 use super::draft;
 use super::failure::Failure;
 use super::feed::Known;
-use super::known_run::{self, KnownRun};
+use super::known_run::{self, KnownRun, Purpose};
 use super::limits::Limits;
 use super::options::UndoOptions;
 use super::prepare::{Kept, ask, begin, refuse_emails};
@@ -35,6 +35,7 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
         options.run.as_deref(),
         "run that was carried out",
         wrote,
+        Purpose::Write,
         &options.target,
         &options.inside,
         &options.speech,

@@ -2,7 +2,7 @@
 
 use super::Exit;
 use super::failure::Failure;
-use super::known_run::{self, KnownRun};
+use super::known_run::{self, KnownRun, Purpose};
 use super::options::RunOptions;
 use super::session::{check_host, http_settings, system_settings};
 use crate::domain::{Change, Outcome, Reseller, Status, Unchanged};
@@ -33,6 +33,7 @@ pub(super) fn run(options: &RunOptions) -> Result<Exit, Failure> {
         options.run.as_deref(),
         "run that was carried out",
         wrote,
+        Purpose::Look,
         &options.target,
         &options.inside,
         &options.speech,

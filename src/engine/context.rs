@@ -118,7 +118,8 @@ pub struct Context<N> {
     pub(super) stopping: AtomicBool,
     pub(super) bulk: AtomicBool,
     pub(super) bulk_worked: AtomicBool,
-    pub(super) kept: Option<Mutex<Vec<(Outcome, Option<Reseller>)>>>,
+    /// What the canary looks at; `None` once it has.
+    pub(super) kept: Mutex<Option<Vec<(Outcome, Option<Reseller>)>>>,
     started: Instant,
     token_good_at_ms: AtomicU64,
     /// Answers of 401 since the last good one.
@@ -142,7 +143,7 @@ impl<N: Notes> Context<N> {
             given: Mutex::new(settings.given.clone()),
             bulk: AtomicBool::new(settings.lookup != Lookup::Each),
             bulk_worked: AtomicBool::new(false),
-            kept: settings.canary.map(|_| Mutex::new(Vec::new())),
+            kept: Mutex::new(settings.canary.map(|_| Vec::new())),
             system,
             notes,
             settings,
@@ -181,8 +182,8 @@ impl<N: Notes> Context<N> {
         outcome.finished_at_ms = wall_clock_ms();
         outcome.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.tally.count(outcome.status);
-        if let Some(kept) = &self.kept
-            && let Ok(mut kept) = kept.lock()
+        if let Ok(mut kept) = self.kept.lock()
+            && let Some(kept) = kept.as_mut()
         {
             kept.push((outcome.clone(), reseller.cloned()));
         }
@@ -192,10 +193,8 @@ impl<N: Notes> Context<N> {
 
     /// Forgets what was kept for the canary and stops keeping it.
     pub(super) fn take_kept(&self) -> Vec<(Outcome, Option<Reseller>)> {
-        match self.kept.as_ref().map(Mutex::lock) {
-            Some(Ok(mut kept)) => std::mem::take(&mut *kept),
-            _ => Vec::new(),
-        }
+        let kept = self.kept.lock().ok().and_then(|mut kept| kept.take());
+        kept.unwrap_or_default()
     }
 
     pub(super) async fn find(

@@ -94,8 +94,11 @@ pub(super) async fn locate<N: Notes>(
     } else {
         Err(Trouble::new(Failed::Invalid, "the line names no customer"))
     };
-    match located.and_then(|standing| uncrossed(context, job, member, standing)) {
-        Ok(standing) => fenced(context, standing).await,
+    match located {
+        Ok(standing) => {
+            let fenced = fenced(context, standing).await?;
+            Ok(fenced.and_then(|standing| uncrossed(context, job, member, standing)))
+        }
         Err(trouble) => Ok(Err(trouble)),
     }
 }

@@ -92,8 +92,8 @@ impl<N: Notes> Case<'_, N> {
     /// The customer that the lines which are done have found.
     pub(super) fn found_before(&self) -> Option<&CustomerId> {
         let mine = |line| self.member.changes.iter().any(|change| change.line == line);
-        let done = self.job.done.iter().filter(|done| mine(done.line));
-        done.filter_map(|done| done.customer.as_ref()).next()
+        let mut done = self.job.done.iter().filter(|done| mine(done.line));
+        done.find_map(|done| done.customer.as_ref())
     }
 
     /// Takes the member through alone: find, rename, locations.
@@ -397,9 +397,14 @@ impl<N: Notes> Case<'_, N> {
             Ok(place) => place.clone(),
             Err(trouble) => return Ok((Placed::Failed(trouble, Sent::default()), None)),
         };
+        let planned = self.job.expected.iter();
+        let left = planned
+            .filter(|planned| planned.line == change.line)
+            .find_map(|planned| planned.profile.before);
         let now = Spot {
             service: place.service,
-            profile: place.profile,
+            // Where the system does not show it, it is what the run that is put back has left.
+            profile: place.profile.or(left),
         };
         let known = standing.original_spots.get(&place.id);
         let original = known.unwrap_or(&now).clone();

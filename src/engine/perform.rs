@@ -63,6 +63,10 @@ enum Next {
     },
 }
 
+/// A write that is held back so often is refused for what it is: a firewall may dislike its very text. All calls are
+/// held each time, so it must not go on for ever.
+const MOST_HELD_BACK: u32 = 30;
+
 /// Carries one write to its end.
 pub(super) async fn perform<N: Notes>(
     context: &Context<N>,
@@ -72,6 +76,7 @@ pub(super) async fn perform<N: Notes>(
     let mut correlation = wish.correlation.clone();
     // Attempts after which a reading said that nothing happened; being held back does not count.
     let mut fruitless = 0;
+    let mut held_back = 0;
     loop {
         // Fresh, never derived from what is written: the same wish after an undo is another intent.
         let id = correlation.take().unwrap_or_else(new_correlation);
@@ -94,6 +99,17 @@ pub(super) async fn perform<N: Notes>(
                         ));
                     }
                     back_off(fruitless).await;
+                    continue;
+                }
+                held_back += 1;
+                if held_back > MOST_HELD_BACK {
+                    let words = format!(
+                        "refused {held_back} times while other calls were not; it was never processed"
+                    );
+                    return Ok(Ended::Failed(
+                        Trouble::new(Failed::Unavailable, words),
+                        sent,
+                    ));
                 }
             }
         }

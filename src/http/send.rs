@@ -71,8 +71,11 @@ impl Client {
                 {
                     // A call that may fail for reasons of its own would be a poor probe.
                     let mut course = Course::new();
-                    if let Some(shot) = self.try_send(pass, known, &mut course, None).await? {
-                        self.settle(shot, |_| Ok(()));
+                    if let Some(shot) = self.try_send(pass, known, &mut course, None).await?
+                        && let Outcome::Unsendable(why) = self.settle(shot, |_| Ok(()))
+                    {
+                        // A certificate that cannot be accepted: waiting does not help any call.
+                        return Err(why);
                     }
                     continue;
                 }

@@ -45,6 +45,12 @@ impl Ledger {
         self.with(|connection| connection.query_row(sql, (), |row| row.get(0)))
     }
 
+    /// Whether any customer was ever about to get a temporary ID.
+    pub fn has_parked(&self) -> Result<bool, LedgerError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM writes WHERE kind = 'temporary')";
+        self.with(|connection| connection.query_row(sql, (), |row| row.get(0)))
+    }
+
     /// The writes of lines without a final outcome, that took effect or of which nobody knows: by line, and
     /// for each line in the order of noting.
     pub fn doubtful(&self) -> Result<Vec<Recorded>, LedgerError> {

@@ -1,4 +1,6 @@
-use crate::support::{Done, Place, customer, finish};
+use crate::support::{Asked, Done, Front, Place, customer, finish, good_answer};
+use std::io::Write as _;
+use std::net::TcpStream;
 
 /// A run of two hundred lines that was stopped after some of them.
 fn stopped(more: &[&str]) -> (Place, String) {
@@ -42,11 +44,7 @@ fn a_variable_does_not_carry_a_run_to_another_system() {
     let elsewhere = Place::plume();
     elsewhere.moves(200);
     let (here, there) = (place.sandbox.base_url(), elsewhere.sandbox.base_url());
-    for arguments in [
-        &["undo", &id, "--yes"][..],
-        &["resume", &id],
-        &["verify", &id],
-    ] {
+    for arguments in [&["undo", &id, "--yes"][..], &["resume", &id]] {
         let mut command = place.command(arguments);
         let child = command.env("IDSHIFT_BASE_URL", &there).spawn().unwrap();
         let done = finish(child).expect(2);
@@ -255,5 +253,50 @@ fn a_swap_that_was_killed_and_given_up_leaves_nothing_to_put_back() {
         let said = [undone.out, undone.err].concat();
         assert!(undone.code == 0 || stale, "{step}, {half:?}: {said}");
         assert_eq!(accounts(&place, 2), ["A-000000", "Z-000001"], "{step}");
+    }
+}
+
+/// As the documents have it: the answers of this server never show a profile.
+#[test]
+fn a_profile_that_is_never_shown_is_put_back_all_the_same() {
+    let place = Place::plume();
+    place.with_world(|mut world| world.add_plume(customer(0)));
+    let honest = place.sandbox.base_url();
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let answer = String::from_utf8(asked.honestly(&honest)).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let mut body: serde_json::Value = serde_json::from_str(body).unwrap();
+        hide_profiles(&mut body);
+        let ok = head.starts_with("HTTP/1.1 200");
+        assert!(ok, "{head}");
+        stream.write_all(&good_answer(&body.to_string())).is_ok()
+    });
+    let file = place.file("one.csv", "accountId,profile\nA-000000,smallbusiness\n");
+    let base_url = front.base_url();
+    let run = |arguments: &[&str]| {
+        place.run(
+            &[
+                arguments,
+                &["--yes", "--base-url", &base_url, "--lookup", "each"],
+            ]
+            .concat(),
+        )
+    };
+    let profile = || place.with_world(|world| world.plume["C-0"].locations[0].profile.clone());
+    run(&["apply", &file]).expect(0);
+    assert_eq!(&*profile(), "smallbusiness");
+    run(&["undo"]).expect(0);
+    assert_eq!(place.verdicts(), ["changed/"]);
+    assert_eq!(&*profile(), "auto");
+}
+
+fn hide_profiles(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            fields.remove("profile");
+            fields.values_mut().for_each(hide_profiles);
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(hide_profiles),
+        _ => {}
     }
 }

@@ -189,7 +189,9 @@ fn a_certificate_that_goes_bad_in_the_middle_stops_the_run_and_resume_finishes()
     );
     place.sandbox.set_faults(Vec::new());
     *server.shows.lock().unwrap() = good;
-    place.run(&["resume"]).expect(0);
+    place
+        .run(&["resume", "--base-url", &server.base_url()])
+        .expect(0);
     place.judge_writes();
     assert_eq!(place.patches(), 300);
 }
