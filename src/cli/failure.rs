@@ -45,9 +45,15 @@ impl Failure {
     pub(super) fn in_the_middle(mut self) -> Self {
         if self.exit == Exit::NothingDone {
             self.exit = Exit::Stopped;
-            self.help
-                .get_or_insert_with(|| "then `idshift resume` goes on where it stopped".to_owned());
+            return self.to_go_on_with();
         }
+        self
+    }
+
+    /// The run is not at its end.
+    pub(super) fn to_go_on_with(mut self) -> Self {
+        self.help
+            .get_or_insert_with(|| "then `idshift resume` goes on where it stopped".to_owned());
         self
     }
 

@@ -303,6 +303,11 @@ impl Session<'_> {
         let fed = feeding
             .await
             .map_err(|why| Failure::usage(format!("a bug: {why}")))?;
+        if matches!(ending, Ending::Ledger(_)) {
+            // Nothing more can be noted, and the feeder failed for the same reason.
+            progress.finish();
+            return Ok(ending);
+        }
         self.note_calls(machine, journal).await?;
         journal.flush().await?;
         progress.finish();
@@ -455,15 +460,23 @@ impl Session<'_> {
             ),
         };
         let before = self.ledger.progress()?;
-        self.ledger.set_progress(&Progress {
-            state,
-            exit_code: Some(exit as u8),
-            why: why.clone(),
-            started_at_ms: before.started_at_ms,
-            finished_at_ms: Some(clock::now_ms()),
-        })?;
-        let summary = crate::report::draw(&self.dir, &self.ledger, &self.draft.table)
+        self.ledger
+            .set_progress(&Progress {
+                state,
+                exit_code: Some(exit as u8),
+                why: why.clone(),
+                started_at_ms: before.started_at_ms,
+                finished_at_ms: Some(clock::now_ms()),
+            })
             .map_err(|error| Failure::from(error).because(&why))?;
+        let summary =
+            crate::report::draw(&self.dir, &self.ledger, &self.draft.table).map_err(|error| {
+                let failure = Failure::from(error).because(&why);
+                match state {
+                    State::Stopped | State::Interrupted => failure.to_go_on_with(),
+                    _ => failure,
+                }
+            })?;
         closing::say(&self, &summary, exit, &why, remedy)?;
         Ok(exit)
     }
