@@ -1,13 +1,14 @@
 //! The last words of a run: what happened, where the reports lie, what to do next.
 
-use super::Exit;
 use super::failure::Failure;
 use super::options::{ProgressMode, Speech};
 use super::session::{Session, Work};
+use super::{Exit, clock};
 use crate::config::Resolved;
-use crate::engine::Tally;
+use crate::domain::Status;
+use crate::engine::{Ending, Tally};
 use crate::http::Counters;
-use crate::ledger::Ledger;
+use crate::ledger::{Counted, Ledger, Progress, State};
 use crate::report::Summary;
 use crate::system::{Fatal, Kind};
 use crate::ui;
@@ -104,6 +105,113 @@ pub(super) fn seconds_for(calls: u64, resolved: &Resolved) -> u64 {
         windows * quota.window.as_secs_f64()
     });
     by_rate.max(by_quota).ceil() as u64
+}
+
+impl Session<'_> {
+    /// Draws the reports; where that fails, why the run ended is told too.
+    fn draw(&self, state: State, why: &str) -> Result<Summary, Failure> {
+        crate::report::draw(&self.dir, &self.ledger, &self.draft.table).map_err(|error| {
+            let failure = Failure::from(error).because(why);
+            match state {
+                State::Stopped | State::Interrupted => failure.resumable(),
+                _ => failure,
+            }
+        })
+    }
+
+    /// Lines without a last word.
+    fn lost(&self, counts: &[Counted]) -> u64 {
+        let open =
+            |counted: &&Counted| counted.status != Status::WouldChange || self.work == Work::Plan;
+        let told: u64 = counts
+            .iter()
+            .filter(open)
+            .map(|counted| counted.lines)
+            .sum();
+        self.draft.counts.lines.saturating_sub(told)
+    }
+
+    /// Notes how it ended, draws the reports, and says what to do next.
+    pub(super) fn close(self, signal: u8, ending: Ending) -> Result<Exit, Failure> {
+        let counts = self.ledger.counts()?;
+        let of = |name: &str| -> u64 {
+            counts
+                .iter()
+                .filter(|c| c.status.name() == name)
+                .map(|c| c.lines)
+                .sum()
+        };
+        let anything = self.ledger.has_writes()?;
+        let remedy = match &ending {
+            Ending::Outage(fatal, _) => remedy(*fatal),
+            _ => "",
+        };
+        let lost = self.lost(&counts);
+        let (state, exit, why) = match ending {
+            Ending::Finished if lost > 0 => (
+                State::Stopped,
+                Exit::Stopped,
+                format!("this is a bug of idshift: {lost} lines were not brought to an end"),
+            ),
+            Ending::Finished if of("in_doubt") > 0 => (
+                State::Stopped,
+                Exit::Stopped,
+                "some writes are in doubt, because the system could not be asked".to_owned(),
+            ),
+            Ending::Finished => {
+                let differ = self.differences_count && of("would_change") > 0;
+                let exit = match of("failed") {
+                    0 if differ => Exit::Differences,
+                    0 => Exit::Success,
+                    _ => Exit::SomeFailed,
+                };
+                let state = match self.work {
+                    Work::Plan => State::Planned,
+                    Work::Apply | Work::PlanThenApply => State::Finished,
+                };
+                (state, exit, String::new())
+            }
+            Ending::Guard(why) => (State::Stopped, Exit::Stopped, why),
+            Ending::Outage(fatal, why) => {
+                let why = outage(fatal, &why, self.resolved.system);
+                let refused =
+                    matches!(fatal, Fatal::TokenRefused | Fatal::BulkRefused | Fatal::Tls);
+                let exit = if refused && !anything {
+                    Exit::NothingDone
+                } else {
+                    Exit::Stopped
+                };
+                (State::Stopped, exit, why)
+            }
+            Ending::Interrupted => {
+                let exit = if signal == 15 {
+                    Exit::Terminated
+                } else {
+                    Exit::Interrupted
+                };
+                (State::Interrupted, exit, String::new())
+            }
+            Ending::Ledger(error) => (State::Stopped, Exit::Stopped, error.to_string()),
+            Ending::Bug(why) => (
+                State::Stopped,
+                Exit::Stopped,
+                format!("this is a bug of idshift: {why}"),
+            ),
+        };
+        let before = self.ledger.progress()?;
+        self.ledger
+            .set_progress(&Progress {
+                state,
+                exit_code: Some(exit as u8),
+                why: why.clone(),
+                started_at_ms: before.started_at_ms,
+                finished_at_ms: Some(clock::now_ms()),
+            })
+            .map_err(|error| Failure::from(error).because(&why))?;
+        let summary = self.draw(state, &why)?;
+        say(&self, &summary, exit, &why, remedy)?;
+        Ok(exit)
+    }
 }
 
 /// Says how a run ended: for a script on standard output, for a person with the next step as the last line.

@@ -45,13 +45,13 @@ impl Failure {
     pub(super) fn in_the_middle(mut self) -> Self {
         if self.exit == Exit::NothingDone {
             self.exit = Exit::Stopped;
-            return self.to_go_on_with();
+            return self.resumable();
         }
         self
     }
 
     /// The run is not at its end.
-    pub(super) fn to_go_on_with(mut self) -> Self {
+    pub(super) fn resumable(mut self) -> Self {
         self.help
             .get_or_insert_with(|| "then `idshift resume` goes on where it stopped".to_owned());
         self

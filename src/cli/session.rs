@@ -9,13 +9,11 @@ use super::limits::{Limits, Parsed};
 use super::options::Speech;
 use super::{Exit, clock};
 use crate::config::{ConfigError, Resolved};
-use crate::domain::{AccountId, CustomerId, Status};
+use crate::domain::{AccountId, CustomerId};
 use crate::engine::{self, Context, Ending, Event, Mode, Settings, Tally};
 use crate::http::{self, Client};
-use crate::ledger::{
-    Calls, Counted, Journal, Ledger, Progress, RunDir, State, TargetLock, Verdict, Write,
-};
-use crate::system::{self, Fatal, System};
+use crate::ledger::{Calls, Journal, Ledger, Progress, RunDir, State, TargetLock, Verdict, Write};
+use crate::system::{self, System};
 use crate::ui;
 use std::collections::HashMap;
 use std::net::ToSocketAddrs;
@@ -188,7 +186,7 @@ impl Session<'_> {
         drop(journal);
         drop(runtime);
         thread.join();
-        self.close(machine, ending?)
+        self.close(machine.signal.load(Ordering::Relaxed), ending?)
     }
 
     async fn passes(
@@ -375,110 +373,6 @@ impl Session<'_> {
         // A ledger that fails says so to the engine, which ends the run for it.
         let _ = journal.calls(calls).await;
         Ok(())
-    }
-
-    /// Lines without a last word.
-    fn lost(&self, counts: &[Counted]) -> u64 {
-        let open =
-            |counted: &&Counted| counted.status != Status::WouldChange || self.work == Work::Plan;
-        let told: u64 = counts
-            .iter()
-            .filter(open)
-            .map(|counted| counted.lines)
-            .sum();
-        self.draft.counts.lines.saturating_sub(told)
-    }
-
-    /// Notes how it ended, draws the reports, and says what to do next.
-    fn close(self, machine: &Machine, ending: Ending) -> Result<Exit, Failure> {
-        let signal = machine.signal.load(Ordering::Relaxed);
-        let counts = self.ledger.counts()?;
-        let of = |name: &str| -> u64 {
-            counts
-                .iter()
-                .filter(|c| c.status.name() == name)
-                .map(|c| c.lines)
-                .sum()
-        };
-        let anything = self.ledger.has_writes()?;
-        let remedy = match &ending {
-            Ending::Outage(fatal, _) => closing::remedy(*fatal),
-            _ => "",
-        };
-        let lost = self.lost(&counts);
-        let (state, exit, why) = match ending {
-            Ending::Finished if lost > 0 => (
-                State::Stopped,
-                Exit::Stopped,
-                format!("this is a bug of idshift: {lost} lines were not brought to an end"),
-            ),
-            Ending::Finished if of("in_doubt") > 0 => (
-                State::Stopped,
-                Exit::Stopped,
-                "some writes are in doubt, because the system could not be asked".to_owned(),
-            ),
-            Ending::Finished => {
-                let exit = if of("failed") > 0 {
-                    Exit::SomeFailed
-                } else if self.differences_count && of("would_change") > 0 {
-                    Exit::Differences
-                } else {
-                    Exit::Success
-                };
-                let state = if self.work == Work::Plan {
-                    State::Planned
-                } else {
-                    State::Finished
-                };
-                (state, exit, String::new())
-            }
-            Ending::Guard(why) => (State::Stopped, Exit::Stopped, why),
-            Ending::Outage(fatal, why) => {
-                let why = closing::outage(fatal, &why, self.resolved.system);
-                let refused =
-                    matches!(fatal, Fatal::TokenRefused | Fatal::BulkRefused | Fatal::Tls);
-                let exit = if refused && !anything {
-                    Exit::NothingDone
-                } else {
-                    Exit::Stopped
-                };
-                (State::Stopped, exit, why)
-            }
-            Ending::Interrupted => {
-                let exit = if signal == 15 {
-                    Exit::Terminated
-                } else {
-                    Exit::Interrupted
-                };
-                (State::Interrupted, exit, String::new())
-            }
-            Ending::Ledger(error) => (State::Stopped, Exit::Stopped, error.to_string()),
-            Ending::Bug(why) => (
-                State::Stopped,
-                Exit::Stopped,
-                format!("this is a bug of idshift: {why}"),
-            ),
-        };
-        let before = self.ledger.progress()?;
-        self.ledger
-            .set_progress(&Progress {
-                state,
-                exit_code: Some(exit as u8),
-                why: why.clone(),
-                started_at_ms: before.started_at_ms,
-                finished_at_ms: Some(clock::now_ms()),
-            })
-            .map_err(|error| Failure::from(error).because(&why))?;
-        let summary =
-            crate::report::draw(&self.dir, &self.ledger, &self.draft.table).map_err(|error| {
-                let failure = Failure::from(error).because(&why);
-                match state {
-                    State::Stopped | State::Interrupted => failure.to_go_on_with(),
-                    _ => failure,
-                }
-            })?;
-        closing::say(&self, &summary, exit, &why, remedy)?;
-        Ok(exit)
     }
 }
 
