@@ -95,6 +95,10 @@ fn last_good(ready: &Ready) -> Result<Option<Last>, Failure> {
             continue;
         };
         let its = ledger.header();
+        // Something was put back since, so what any earlier run left is no longer known.
+        if its.target == mine.target && its.parent.is_some() && ledger.has_writes()? {
+            return Ok(None);
+        }
         let same = its.command == "reconcile"
             && its.target == mine.target
             && its.input_name == mine.input_name;

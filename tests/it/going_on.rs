@@ -300,3 +300,16 @@ fn hide_profiles(value: &mut serde_json::Value) {
         _ => {}
     }
 }
+
+#[test]
+fn what_was_put_back_is_looked_at_again_the_next_night() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    place.run(&["reconcile", &file, "--yes"]).expect(0);
+    place.run(&["undo", "--yes"]).expect(0);
+    place
+        .run(&["reconcile", &file, "--yes", "--incremental"])
+        .expect(0);
+    assert!(place.verdicts().iter().all(|verdict| verdict == "changed/"));
+    assert_eq!(accounts(&place, 3), ["B-000000", "B-000001", "B-000002"]);
+}
