@@ -6,7 +6,7 @@ use super::options::{Inside, Speech, Target};
 use super::prepare::{Kept, resolve, runs_dir, values};
 use super::stand_in::{self, StandIn};
 use crate::config::{Origin, Resolved, Values};
-use crate::ledger::{Header, Ledger, LedgerError, RunDir};
+use crate::ledger::{Header, Ledger, RunDir};
 use crate::ui;
 
 /// What a run is opened for.
@@ -131,9 +131,9 @@ fn same_input(dir: &RunDir, ledger: &Ledger) -> Result<(), Failure> {
     if found == ledger.header().input_sha256 {
         return Ok(());
     }
-    Err(LedgerError::Damaged {
-        path,
-        what: "its bytes are not those that the run was begun with".to_owned(),
-    }
-    .into())
+    Err(Failure::usage(format!(
+        "{} was altered: it is not the file that the run was begun with",
+        path.display()
+    ))
+    .with_help("put it back as it was, or begin a new run with the original file"))
 }

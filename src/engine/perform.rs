@@ -320,11 +320,19 @@ async fn doubted<N: Notes>(
             Ok(Next::End(Ended::Applied(sent.clone())))
         }
         Judgement::SomebodyElse => {
-            let now = match seen {
-                Sight::Account(now) => now,
-                Sight::Location(_) => None,
+            let words = match &seen {
+                Sight::Account(Some(now)) => format!("its account ID is `{now}` now"),
+                Sight::Account(None) => "it has no account ID now".to_owned(),
+                Sight::Location(_) => "the location is otherwise now".to_owned(),
             };
-            let trouble = wish.moved_on(now.as_ref());
+            // Something was sent, so it must not be said that nothing was written.
+            let trouble = Trouble::new(
+                Failed::Stale,
+                format!(
+                    "{words}, neither as it was nor as it was asked for: somebody else changed it, or the system stored \
+                     something else; look at this customer"
+                ),
+            );
             Ok(Next::End(Ended::Failed(trouble, sent.clone())))
         }
         Judgement::DidNot => {
