@@ -4,7 +4,7 @@
 //! Nothing is remembered between steps but what the system says and the ledger holds, so a run that was
 //! killed at any point goes on from here: the customers are read, and whoever can move moves.
 
-use super::executor::case;
+use super::executor::{case, same_customer};
 use super::locate::{Standing, Wishes, locate};
 use super::lookup::Sightings;
 use super::member::{Case, Renamed};
@@ -122,15 +122,22 @@ async fn take_seats<'a, N: Notes>(
     cases: Vec<Case<'a, N>>,
 ) -> Result<Option<Vec<Seat<'a, N>>>, Halt> {
     let mut seats = Vec::with_capacity(cases.len());
+    let mut found = HashSet::with_capacity(cases.len());
     let mut lost: Vec<(Case<'a, N>, Trouble)> = Vec::new();
     for case in cases {
         match locate(context, job, case.member, seen).await? {
-            Ok(standing) => seats.push(Seat {
-                wishes: Wishes::of(case.member),
-                standing,
-                sent: Sent::default(),
-                case,
-            }),
+            Ok(standing) if found.contains(&standing.id) => {
+                lost.push((case, same_customer(&standing.id)));
+            }
+            Ok(standing) => {
+                found.insert(standing.id.clone());
+                seats.push(Seat {
+                    wishes: Wishes::of(case.member),
+                    standing,
+                    sent: Sent::default(),
+                    case,
+                });
+            }
             Err(trouble) => lost.push((case, trouble)),
         }
     }

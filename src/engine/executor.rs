@@ -5,8 +5,9 @@ use super::locate::Wishes;
 use super::lookup::Sightings;
 use super::member::Case;
 use super::{Context, Halt, Job, Notes};
-use crate::domain::{AccountId, CustomerId, Reseller};
+use crate::domain::{AccountId, CustomerId, Failed, Reseller};
 use crate::plan::{Member, Shape};
+use crate::system::Trouble;
 use tokio::time::Instant;
 
 /// Carries one unit out (or, in a plan, says what would be done).
@@ -82,6 +83,10 @@ async fn chain<N: Notes>(context: &Context<N>, job: &Job, seen: &Sightings) -> R
                 case.fail(&trouble).await?;
                 !asks_rename
             }
+            Ok(standing) if freed.contains(&standing.id) => {
+                case.fail(&same_customer(&standing.id)).await?;
+                !asks_rename
+            }
             Ok(standing) => {
                 freed.push(standing.id.clone());
                 case.onward(standing, &freed).await?.is_done()
@@ -92,6 +97,12 @@ async fn chain<N: Notes>(context: &Context<N>, job: &Job, seen: &Sightings) -> R
         }
     }
     Ok(())
+}
+
+/// Two lines of a chain or swap have found one customer: one of them has changed hands since.
+pub(super) fn same_customer(id: &CustomerId) -> Trouble {
+    let words = format!("another line of this chain or swap has found the same customer `{id}`");
+    Trouble::new(Failed::Mismatch, words)
 }
 
 fn waiting_for(member: &Member) -> String {
