@@ -2,5 +2,6 @@
 //! else's hands, each drawn from one number.
 
 mod memory;
+mod refused;
 mod simulation;
 mod world;

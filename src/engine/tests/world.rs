@@ -41,6 +41,8 @@ pub(super) struct State {
     pub(super) broken: Option<String>,
     /// Of a hundred calls so many go wrong.
     pub(super) trouble: u32,
+    /// Every write to this customer is held back: never processed, and worth another attempt, it is said.
+    pub(super) refuses: Option<String>,
     random: fastrand::Rng,
 }
 
@@ -200,6 +202,14 @@ impl World {
             let mut trouble = Trouble::new(Failed::Conflict, format!("{holder} has it"));
             trouble.http_status = Some(409);
             return Written::Refused(trouble);
+        }
+        let (Effect::Account(id, _) | Effect::Service(id, _)) = &effect;
+        if state.refuses.as_ref() == Some(id) {
+            state.note(&effect, false, true);
+            return Written::Again(Trouble::new(
+                Failed::Unavailable,
+                "a firewall blocks all calls",
+            ));
         }
         let wrong = state.goes_wrong();
         let fate = if wrong { state.random.u8(1..6) } else { 0 };
