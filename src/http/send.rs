@@ -5,6 +5,7 @@ use reqwest::header::{
     AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
 use reqwest::{Request, Url};
+use serde::de::IgnoredAny;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
@@ -72,7 +73,8 @@ impl Client {
                     // A call that may fail for reasons of its own would be a poor probe.
                     let mut course = Course::new();
                     if let Some(shot) = self.try_send(pass, known, &mut course, None).await?
-                        && let Outcome::Unsendable(why) = self.settle(shot, |_| Ok(()))
+                        && let Outcome::Unsendable(why) =
+                            self.settle(shot, |reply| reply.json::<IgnoredAny>().map(|_| ()))
                     {
                         // A certificate that cannot be accepted: waiting does not help any call.
                         return Err(why);

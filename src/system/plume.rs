@@ -18,7 +18,9 @@ use self::wire::{
 use super::trouble::{Read, senseless};
 use super::{Backend, Bulk, Customer, Key, Location, Order, Trouble, Wanted, What, Written};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Profile, Reseller, ServiceId};
-use crate::http::{Call, Character, Client, Kind, Path, PathError, Reply, Sent, encoded_len};
+use crate::http::{
+    Call, Character, Client, Kind, Path, PathError, Reply, Sent, Unreadable, encoded_len,
+};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -74,9 +76,10 @@ impl Plume {
                         reply.status
                     )));
                 }
-                let Ok(bodies) = reply.json::<Vec<CustomerBody>>() else {
-                    return Ok(Err("the filter was not answered with a list".to_owned()));
-                };
+                // No success of the system: whatever sends this may send it to every call.
+                let bodies = reply
+                    .json::<Vec<CustomerBody>>()
+                    .map_err(|_| Unreadable::new("the filter was not answered with a list"))?;
                 Ok(Ok(bodies
                     .into_iter()
                     .filter_map(CustomerBody::usable)

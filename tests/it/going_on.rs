@@ -313,3 +313,32 @@ fn what_was_put_back_is_looked_at_again_the_next_night() {
     assert!(place.verdicts().iter().all(|verdict| verdict == "changed/"));
     assert_eq!(accounts(&place, 3), ["B-000000", "B-000001", "B-000002"]);
 }
+
+#[test]
+fn answers_without_sense_are_an_outage_and_no_line_is_to_blame() {
+    for (nonsense, lookup) in [("any:empty", "auto"), ("any:deep", "each")] {
+        let place = Place::plume();
+        let file = place.moves(60);
+        place.sandbox.set_faults(vec![nonsense.parse().unwrap()]);
+        let arguments = [
+            "apply",
+            &file,
+            "--yes",
+            "--give-up-after",
+            "2s",
+            "--lookup",
+            lookup,
+        ];
+        place.run(&arguments).expect(4);
+        let skipped = place.verdicts();
+        assert!(
+            skipped
+                .iter()
+                .all(|verdict| verdict.starts_with("skipped/")),
+            "{skipped:?}"
+        );
+        place.sandbox.set_faults(Vec::new());
+        place.run(&["resume"]).expect(0);
+        assert_eq!(place.patches(), 60);
+    }
+}
