@@ -134,13 +134,7 @@ impl Session<'_> {
     /// Notes how it ended, draws the reports, and says what to do next.
     pub(super) fn close(self, signal: u8, ending: Ending) -> Result<Exit, Failure> {
         let counts = self.ledger.counts()?;
-        let of = |name: &str| -> u64 {
-            counts
-                .iter()
-                .filter(|c| c.status.name() == name)
-                .map(|c| c.lines)
-                .sum()
-        };
+        let of = |name| Counted::lines_named(&counts, name);
         let anything = self.ledger.has_writes()?;
         let remedy = match &ending {
             Ending::Outage(fatal, _) => remedy(*fatal),

@@ -5,7 +5,7 @@ use super::failure::Failure;
 use super::options::RunsOptions;
 use super::prepare::runs_dir;
 use crate::domain::Status;
-use crate::ledger::{Ledger, LedgerError, RunDir, State};
+use crate::ledger::{Counted, Ledger, LedgerError, RunDir, State};
 use crate::ui;
 use serde_json::json;
 
@@ -34,13 +34,7 @@ fn describe(dir: &RunDir) -> Result<serde_json::Value, LedgerError> {
     let ledger = Ledger::glance(dir)?;
     let (header, progress) = (ledger.header(), ledger.progress()?);
     let counts = ledger.counts()?;
-    let of = |name: &str| -> u64 {
-        counts
-            .iter()
-            .filter(|c| c.status.name() == name)
-            .map(|c| c.lines)
-            .sum()
-    };
+    let of = |name| Counted::lines_named(&counts, name);
     let numbers: serde_json::Map<String, serde_json::Value> = Status::NAMES
         .iter()
         .map(|name| ((*name).to_owned(), of(name).into()))

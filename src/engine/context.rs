@@ -135,12 +135,12 @@ impl<N: Notes> Context<N> {
     pub fn new(
         system: Arc<System>,
         notes: N,
-        settings: Settings,
+        mut settings: Settings,
         tally: Arc<Tally>,
         events: broadcast::Sender<Event>,
     ) -> Self {
         Self {
-            given: Mutex::new(settings.given.clone()),
+            given: Mutex::new(std::mem::take(&mut settings.given)),
             bulk: AtomicBool::new(settings.lookup != Lookup::Each),
             bulk_worked: AtomicBool::new(false),
             kept: Mutex::new(settings.canary.map(|_| Vec::new())),
@@ -282,6 +282,9 @@ impl<N: Notes> Context<N> {
         account: &AccountId,
         mut found: Vec<Customer>,
     ) -> Vec<Customer> {
+        if self.system.facts().unique_accounts {
+            return found;
+        }
         let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(given) = given.get(account) {
             found.retain(|customer| !given.contains(&customer.id));

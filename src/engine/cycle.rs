@@ -5,10 +5,11 @@
 //! killed at any point goes on from here: the customers are read, and whoever can move moves.
 
 use super::executor::{case, same_customer};
-use super::locate::{Standing, Wishes, locate};
+use super::locate::locate;
 use super::lookup::Sightings;
 use super::member::{Case, Renamed};
 use super::perform::Sent;
+use super::standing::{Standing, Wishes};
 use super::{Context, Halt, Job, Notes};
 use crate::domain::{AccountId, CustomerId, Failed, Line, Status};
 use crate::plan::temporary_id;

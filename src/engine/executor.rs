@@ -1,9 +1,9 @@
 //! One unit, from its first call to its last outcome: alone, as a chain, or as a cycle.
 
 use super::context::Asked;
-use super::locate::Wishes;
 use super::lookup::Sightings;
 use super::member::Case;
+use super::standing::Wishes;
 use super::{Context, Halt, Job, Notes};
 use crate::domain::{AccountId, CustomerId, Failed, Reseller};
 use crate::plan::{Member, Shape};

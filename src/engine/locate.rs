@@ -1,79 +1,18 @@
 //! Which customer a line means, and how that customer stands now.
 //!
 //! The rule of the house: an exact match or nothing. None found under the current account ID, the new one is
-//! asked for, because an earlier run may have done the work. What a plan or this run has settled on is read
-//! again under its own ID, never searched.
+//! asked for, because an earlier run may have done the work. What is known already
+//! is in `known`.
 
 use super::context::Asked;
+use super::known::{present, recalled, settled};
 use super::lookup::Sightings;
-use super::{Context, Halt, Job, Notes};
-use crate::domain::{
-    AccountId, Change, CustomerId, Failed, Line, LocationId, NewAccount, Reseller,
-};
-use crate::ledger::{Judgement, Recorded, Seen, Settled, Spot, Verdict, Write, judge};
-use crate::plan::{Member, Shape};
-use crate::system::{Customer, Locations, Trouble};
-use std::collections::HashMap;
+use super::standing::{Standing, Wishes};
+use super::{Context, Job, Notes};
+use crate::domain::{AccountId, CustomerId, Failed, Line, NewAccount};
+use crate::plan::Member;
+use crate::system::{Customer, Trouble};
 use tokio::time::Instant;
-
-/// How a member's customer stands.
-#[derive(Debug, Clone)]
-pub(super) struct Standing {
-    pub(super) id: CustomerId,
-    pub(super) reseller: Option<Reseller>,
-    /// The account ID now.
-    pub(super) now: Option<AccountId>,
-    /// The account ID before the first write of this run.
-    pub(super) original: Option<AccountId>,
-    pub(super) locations: Locations,
-    /// Locations as they were before the first write of this run, where there was one.
-    pub(super) original_spots: HashMap<LocationId, Spot>,
-    pub(super) read_at: Instant,
-    pub(super) contacts: Option<u32>,
-    pub(super) owner: Option<String>,
-    /// The parking ID that the customer carries now, if it does.
-    pub(super) parked: Option<AccountId>,
-}
-
-/// What the lines of one customer have in common.
-pub(super) struct Wishes<'a> {
-    pub(super) account: Option<&'a AccountId>,
-    pub(super) customer: Option<&'a CustomerId>,
-    pub(super) reseller: Option<&'a Reseller>,
-    pub(super) new_account: &'a NewAccount,
-    /// The line that the rename is noted under.
-    pub(super) rename_line: u32,
-    pub(super) locations: bool,
-}
-
-impl<'a> Wishes<'a> {
-    pub(super) fn of(member: &'a Member) -> Self {
-        let changes = &member.changes;
-        let rename = changes.iter().find(|change| change.new_account.asks());
-        Self {
-            account: changes.iter().find_map(|change| change.account.as_ref()),
-            customer: changes.iter().find_map(|change| change.customer.as_ref()),
-            reseller: changes.iter().find_map(|change| change.reseller.as_ref()),
-            new_account: rename.map_or(&NewAccount::Keep, |change| &change.new_account),
-            rename_line: rename.or(changes.first()).map_or(0, |change| change.line),
-            locations: changes.iter().any(Change::asks_location),
-        }
-    }
-
-    /// The ID that the customer is to carry in the end, where one is asked for.
-    pub(super) fn target(&self) -> Option<&'a AccountId> {
-        self.new_account.id()
-    }
-
-    /// Whether this account ID is what the lines ask for.
-    pub(super) fn is_fulfilled_by(&self, now: Option<&AccountId>) -> bool {
-        match self.new_account {
-            NewAccount::Keep => true,
-            NewAccount::Set(id) => now == Some(id),
-            NewAccount::Clear => now.is_none(),
-        }
-    }
-}
 
 /// Finds the customer of a member, or says why it cannot be told.
 pub(super) async fn locate<N: Notes>(
@@ -121,172 +60,6 @@ fn uncrossed<N: Notes>(
         "line {line} names this customer too, by its other ID, and wants something else of it; nothing was written"
     );
     Err(Trouble::new(Failed::Invalid, words))
-}
-
-/// The customer that this run or its plan has settled on, as it is now.
-async fn settled<N: Notes>(
-    context: &Context<N>,
-    job: &Job,
-    member: &Member,
-    id: &CustomerId,
-    wishes: &Wishes<'_>,
-    seen: &Sightings,
-) -> Asked<Standing> {
-    let (customer, at) = match present(context, id, wishes, seen).await? {
-        Ok(found) => found,
-        Err(trouble) => return Ok(Err(trouble)),
-    };
-    let mut standing = Standing::of(customer, wishes.reseller, at);
-    let lines: Vec<_> = member.changes.iter().map(|change| change.line).collect();
-    let mine = job
-        .recorded
-        .iter()
-        .filter(|write| lines.contains(&write.intent.line));
-    hear_of(context, mine.clone(), standing.now.as_ref()).await?;
-    let mut written = false;
-    for write in mine {
-        match &write.intent.write {
-            Write::Account {
-                before,
-                after,
-                temporary,
-            } => {
-                if !written {
-                    standing.original.clone_from(before);
-                    written = true;
-                }
-                if *temporary && standing.now == *after {
-                    standing.parked.clone_from(after);
-                }
-            }
-            Write::Location {
-                location, before, ..
-            } => {
-                standing
-                    .original_spots
-                    .entry(location.clone())
-                    .or_insert_with(|| before.clone());
-            }
-        }
-    }
-    if written {
-        return Ok(standing.left_by_this_run(wishes));
-    }
-    let planned = job
-        .expected
-        .iter()
-        .find(|outcome| lines.contains(&outcome.line));
-    // Known by its own ID, it would be written to under whatever account ID somebody else has given it meanwhile.
-    let believed = match planned.map(|planned| planned.account.before.as_ref()) {
-        // What is undone at a location says nothing of the account ID.
-        Some(None) if !wishes.new_account.asks() => None,
-        Some(before) => Some(before),
-        None => wishes.account.map(Some),
-    };
-    let now = standing.now.as_ref();
-    let renamed = wishes.new_account.asks() && wishes.is_fulfilled_by(now);
-    if let Some(believed) = believed.filter(|believed| *believed != now && !renamed) {
-        return Ok(Err(moved_on(believed, now)));
-    }
-    Ok(Ok(standing))
-}
-
-/// The last write of an account ID, if its answer was never noted, is judged by what the system says now. Whatever
-/// becomes of the line, nothing is left open that was never done.
-async fn hear_of<'a, N: Notes>(
-    context: &Context<N>,
-    writes: impl Iterator<Item = &'a Recorded>,
-    now: Option<&AccountId>,
-) -> Result<(), Halt> {
-    let last = writes
-        .filter(|write| matches!(write.intent.write, Write::Account { .. }))
-        .last();
-    let Some(open) = last.filter(|write| write.in_doubt()) else {
-        return Ok(());
-    };
-    let verdict = match judge(&open.intent.write, Seen::Account(now)) {
-        Judgement::TookEffect => Verdict::Applied,
-        Judgement::DidNot => Verdict::NotApplied,
-        Judgement::SomebodyElse => return Ok(()),
-    };
-    let settled = Settled {
-        verdict,
-        http_status: open.http_status,
-    };
-    Ok(context.notes.settle(open.id, settled).await?)
-}
-
-/// The sentence for a customer that somebody else changed.
-pub(super) fn moved_on(expected: Option<&AccountId>, now: Option<&AccountId>) -> Trouble {
-    let say = |id: Option<&AccountId>| id.map_or("none".to_owned(), |id| format!("`{id}`"));
-    Trouble::new(
-        Failed::Stale,
-        format!(
-            "somebody else changed this customer: its account ID was {}, now it is {}; nothing was written",
-            say(expected),
-            say(now)
-        ),
-    )
-}
-
-/// The customer that an earlier run meant by the same line: it carries the old account ID or already the new one.
-///
-/// Where it carries neither, or cannot be read, a line that stands alone is looked for anew. One of a chain or a swap is
-/// not: whoever is found under its ID now may well be another line's customer.
-async fn recalled<N: Notes>(
-    context: &Context<N>,
-    job: &Job,
-    member: &Member,
-    wishes: &Wishes<'_>,
-    seen: &Sightings,
-) -> Result<Option<Result<Standing, Trouble>>, Halt> {
-    let Some(id) = job.recalled_customer(member) else {
-        return Ok(None);
-    };
-    if wishes.customer.is_some_and(|given| given != id) {
-        return Ok(None);
-    }
-    let alone = job.unit.shape == Shape::Single && context.system.facts().unique_accounts;
-    let (customer, at) = match present(context, id, wishes, seen).await? {
-        Ok(found) => found,
-        Err(trouble) => return Ok((!alone).then_some(Err(trouble))),
-    };
-    let standing = Standing::of(customer, wishes.reseller, at);
-    let now = standing.now.as_ref();
-    if now == wishes.account || wishes.is_fulfilled_by(now) {
-        return Ok(Some(Ok(standing)));
-    }
-    let moved = moved_on(wishes.account, now);
-    Ok((!alone).then_some(Err(moved)))
-}
-
-/// The customer with this ID as it is now, from the look-up where that is recent enough.
-async fn present<N: Notes>(
-    context: &Context<N>,
-    id: &CustomerId,
-    wishes: &Wishes<'_>,
-    seen: &Sightings,
-) -> Asked<(Customer, Instant)> {
-    if let Some([customer]) = seen.customer(id, wishes.reseller)
-        && seen.at().elapsed() <= context.settings.max_age
-    {
-        return Ok(Ok((customer.clone(), seen.at())));
-    }
-    let at = Instant::now();
-    let trouble = match context.read(id, wishes.reseller, wishes.locations).await? {
-        Ok(Some(customer)) => return Ok(Ok((customer, at))),
-        Ok(None) => Trouble::new(Failed::NotFound, format!("there is no customer `{id}`")),
-        Err(trouble) => trouble,
-    };
-    // Where single customers cannot be read, the search still tells who carries which account ID.
-    for account in [wishes.account, wishes.target()].into_iter().flatten() {
-        if let Ok(found) = context.find(account, wishes.reseller).await?
-            && let Some(customer) = found.into_iter().find(|customer| customer.id == *id)
-        {
-            return Ok(Ok((customer, at)));
-        }
-    }
-    Ok(Err(trouble))
 }
 
 /// The line of this chain or swap whose customer has the ID that the member wants. Whoever is found under that ID is
@@ -500,34 +273,4 @@ async fn fenced<N: Notes>(context: &Context<N>, standing: Standing) -> Asked<Sta
             ),
         )),
     })
-}
-
-impl Standing {
-    fn of(customer: Customer, reseller: Option<&Reseller>, at: Instant) -> Self {
-        Self {
-            id: customer.id,
-            reseller: reseller.cloned(),
-            original: customer.account.clone(),
-            now: customer.account,
-            locations: customer.locations,
-            original_spots: HashMap::new(),
-            read_at: at,
-            contacts: customer.contacts,
-            parked: None,
-            owner: customer.owner,
-        }
-    }
-
-    /// After an interruption the customer must stand where one of this run's writes put it; anything else
-    /// is somebody else's doing.
-    fn left_by_this_run(self, wishes: &Wishes<'_>) -> Result<Self, Trouble> {
-        let ours = self.parked.is_some()
-            || self.now == self.original
-            || wishes.is_fulfilled_by(self.now.as_ref());
-        if ours {
-            Ok(self)
-        } else {
-            Err(moved_on(self.original.as_ref(), self.now.as_ref()))
-        }
-    }
 }

@@ -1,15 +1,15 @@
 //! One customer's lines: the rename they share, their locations, and an outcome for each.
 
 use super::context::Asked;
-use super::locate::{Standing, Wishes, moved_on};
 use super::lookup::Sightings;
 use super::perform::{Ended, Sent, Wish, perform, taken};
+use super::spots::Placed;
+use super::standing::{Standing, Wishes, moved_on};
 use super::{Context, Halt, Job, Notes, spots};
-use crate::domain::{AccountId, Change, CustomerId, Failed, Line, LocationId, Status, Transition};
-use crate::ledger::{Recorded, Spot, Write};
+use crate::domain::{AccountId, Change, CustomerId, Failed, Line, Status, Transition};
+use crate::ledger::{Recorded, Write};
 use crate::plan::Member;
 use crate::system::Trouble;
-use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
@@ -36,22 +36,6 @@ impl Renamed {
             Self::Failed(..) | Self::InDoubt(..) => false,
         }
     }
-}
-
-/// What became of what a line asks of a location.
-pub(super) enum Placed {
-    NotAsked,
-    Already,
-    Done(Sent),
-    Failed(Trouble, Sent),
-    InDoubt(Trouble, Sent),
-}
-
-/// A location that a line touched.
-pub(super) struct Touched {
-    pub(super) id: LocationId,
-    pub(super) before: Spot,
-    pub(super) after: Spot,
 }
 
 /// Everything that a step of a member needs to know.
@@ -212,7 +196,12 @@ impl<N: Notes> Case<'_, N> {
         })
     }
 
-    async fn write(&self, standing: &Standing, line: Line, write: Write) -> Result<Ended, Halt> {
+    pub(super) async fn write(
+        &self,
+        standing: &Standing,
+        line: Line,
+        write: Write,
+    ) -> Result<Ended, Halt> {
         let open = |recorded: &&Recorded| {
             recorded.verdict.is_none()
                 && recorded.intent.line == line
@@ -239,7 +228,7 @@ impl<N: Notes> Case<'_, N> {
     }
 
     /// What was sent for a line before this process began.
-    fn sent_before(&self, line: Line) -> Sent {
+    pub(super) fn sent_before(&self, line: Line) -> Sent {
         let mine = self
             .job
             .recorded
@@ -354,104 +343,6 @@ impl<N: Notes> Case<'_, N> {
             tally.planned_emails.fetch_add(contacts, Ordering::Relaxed);
         }
         Ok(())
-    }
-
-    /// Lines of one customer that turn out to want different things of one location.
-    fn contradictions(&self, standing: &Standing) -> HashMap<Line, Trouble> {
-        let mut wishes: HashMap<&LocationId, Vec<&Change>> = HashMap::new();
-        for change in self
-            .member
-            .changes
-            .iter()
-            .filter(|change| change.asks_location())
-        {
-            if let Ok(place) = spots::meant(standing, change) {
-                wishes.entry(&place.id).or_default().push(change);
-            }
-        }
-        let mut wrong = HashMap::new();
-        for changes in wishes.values() {
-            for change in changes {
-                let differs = |other: &&&Change| {
-                    let services = (&change.service, &other.service);
-                    let profiles = (change.profile, other.profile);
-                    matches!(services, (Some(a), Some(b)) if a != b)
-                        || matches!(profiles, (Some(a), Some(b)) if a != b)
-                };
-                if let Some(other) = changes.iter().find(differs) {
-                    let words =
-                        format!("line {} wants something else of this location", other.line);
-                    wrong.insert(change.line, Trouble::new(Failed::Invalid, words));
-                }
-            }
-        }
-        wrong
-    }
-
-    async fn set_location(
-        &self,
-        standing: &mut Standing,
-        change: &Change,
-    ) -> Result<(Placed, Option<Touched>), Halt> {
-        let place = match spots::meant(standing, change) {
-            Ok(place) => place.clone(),
-            Err(trouble) => return Ok((Placed::Failed(trouble, Sent::default()), None)),
-        };
-        let planned = self.job.expected.iter();
-        let left = planned
-            .filter(|planned| planned.line == change.line)
-            .find_map(|planned| planned.profile.before);
-        let now = Spot {
-            service: place.service,
-            // Where the system does not show it, it is what the run that is put back has left.
-            profile: place.profile.or(left),
-        };
-        let known = standing.original_spots.get(&place.id);
-        let original = known.unwrap_or(&now).clone();
-        let mut touched = Touched {
-            id: place.id.clone(),
-            before: original.clone(),
-            after: now.clone(),
-        };
-        if spots::is_fulfilled(&now, change) {
-            let placed = if spots::is_fulfilled(&original, change) {
-                Placed::Already
-            } else {
-                Placed::Done(self.sent_before(change.line))
-            };
-            return Ok((placed, Some(touched)));
-        }
-        if let Err(trouble) = spots::is_untouched(self.job, change, &now, &original) {
-            return Ok((Placed::Failed(trouble, Sent::default()), Some(touched)));
-        }
-        let wish = spots::wish(change);
-        let after = Spot {
-            service: wish.service.clone().or(now.service.clone()),
-            profile: wish.profile.or(now.profile),
-        };
-        if self.context.is_plan() {
-            self.context
-                .tally
-                .planned_location_writes
-                .fetch_add(1, Ordering::Relaxed);
-            touched.after = after;
-            return Ok((Placed::Done(Sent::default()), Some(touched)));
-        }
-        let write = Write::Location {
-            location: place.id.clone(),
-            before: now,
-            after: wish,
-        };
-        let placed = match self.write(standing, change.line, write).await? {
-            Ended::Applied(sent) => {
-                spots::set(standing, &place.id, &original, &after);
-                touched.after = after;
-                Placed::Done(sent)
-            }
-            Ended::Failed(trouble, sent) => Placed::Failed(trouble, sent),
-            Ended::InDoubt(trouble, sent) => Placed::InDoubt(trouble, sent),
-        };
-        Ok((placed, Some(touched)))
     }
 
     async fn nothing_asked(&self) -> Result<(), Halt> {

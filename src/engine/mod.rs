@@ -10,6 +10,7 @@ mod cycle;
 mod dispatcher;
 mod events;
 mod executor;
+mod known;
 mod locate;
 mod lookup;
 mod member;
@@ -17,6 +18,7 @@ mod notes;
 mod outcome;
 mod perform;
 mod spots;
+mod standing;
 #[cfg(test)]
 mod tests;
 

@@ -1,8 +1,9 @@
 //! From what became of a customer's rename and of its locations to the outcome of each line.
 
-use super::locate::Standing;
-use super::member::{Case, Placed, Renamed, Touched};
+use super::member::{Case, Renamed};
 use super::perform::Sent;
+use super::spots::{Placed, Touched};
+use super::standing::Standing;
 use super::{Halt, Notes};
 use crate::domain::{Change, Failed, Outcome, Status, Transition, Unchanged};
 use crate::ledger::Verdict;

@@ -206,7 +206,7 @@ impl Wish<'_> {
     /// Somebody else changed what was to be written.
     fn moved_on(&self, now: Option<&AccountId>) -> Trouble {
         match &self.write {
-            Write::Account { before, .. } => super::locate::moved_on(before.as_ref(), now),
+            Write::Account { before, .. } => super::standing::moved_on(before.as_ref(), now),
             Write::Location { .. } => Trouble::new(
                 Failed::Stale,
                 "somebody else changed this location meanwhile; nothing was written",

@@ -1,11 +1,131 @@
 //! Locations: which one a line means, how it stands, and what is written to it.
 
 use super::context::Asked;
-use super::locate::Standing;
-use super::{Context, Job, Notes};
-use crate::domain::{Change, CustomerId, Failed, LocationId, Profile};
-use crate::ledger::Spot;
+use super::member::Case;
+use super::perform::{Ended, Sent};
+use super::standing::Standing;
+use super::{Context, Halt, Job, Notes};
+use crate::domain::{Change, CustomerId, Failed, Line, LocationId, Profile};
+use crate::ledger::{Spot, Write};
 use crate::system::{Location, Locations, Trouble};
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
+/// What became of what a line asks of a location.
+pub(super) enum Placed {
+    NotAsked,
+    Already,
+    Done(Sent),
+    Failed(Trouble, Sent),
+    InDoubt(Trouble, Sent),
+}
+
+/// A location that a line touched.
+pub(super) struct Touched {
+    pub(super) id: LocationId,
+    pub(super) before: Spot,
+    pub(super) after: Spot,
+}
+
+impl<N: Notes> Case<'_, N> {
+    /// Lines of one customer that turn out to want different things of one location.
+    pub(super) fn contradictions(&self, standing: &Standing) -> HashMap<Line, Trouble> {
+        let mut wishes: HashMap<&LocationId, Vec<&Change>> = HashMap::new();
+        for change in self
+            .member
+            .changes
+            .iter()
+            .filter(|change| change.asks_location())
+        {
+            if let Ok(place) = meant(standing, change) {
+                wishes.entry(&place.id).or_default().push(change);
+            }
+        }
+        let mut wrong = HashMap::new();
+        for changes in wishes.values() {
+            for change in changes {
+                let differs = |other: &&&Change| {
+                    let services = (&change.service, &other.service);
+                    let profiles = (change.profile, other.profile);
+                    matches!(services, (Some(a), Some(b)) if a != b)
+                        || matches!(profiles, (Some(a), Some(b)) if a != b)
+                };
+                if let Some(other) = changes.iter().find(differs) {
+                    let words =
+                        format!("line {} wants something else of this location", other.line);
+                    wrong.insert(change.line, Trouble::new(Failed::Invalid, words));
+                }
+            }
+        }
+        wrong
+    }
+
+    pub(super) async fn set_location(
+        &self,
+        standing: &mut Standing,
+        change: &Change,
+    ) -> Result<(Placed, Option<Touched>), Halt> {
+        let place = match meant(standing, change) {
+            Ok(place) => place.clone(),
+            Err(trouble) => return Ok((Placed::Failed(trouble, Sent::default()), None)),
+        };
+        let planned = self.job.expected.iter();
+        let left = planned
+            .filter(|planned| planned.line == change.line)
+            .find_map(|planned| planned.profile.before);
+        let now = Spot {
+            service: place.service,
+            // Where the system does not show it, it is what the run that is put back has left.
+            profile: place.profile.or(left),
+        };
+        let known = standing.original_spots.get(&place.id);
+        let original = known.unwrap_or(&now).clone();
+        let mut touched = Touched {
+            id: place.id.clone(),
+            before: original.clone(),
+            after: now.clone(),
+        };
+        if is_fulfilled(&now, change) {
+            let placed = if is_fulfilled(&original, change) {
+                Placed::Already
+            } else {
+                Placed::Done(self.sent_before(change.line))
+            };
+            return Ok((placed, Some(touched)));
+        }
+        if let Err(trouble) = is_untouched(self.job, change, &now, &original) {
+            return Ok((Placed::Failed(trouble, Sent::default()), Some(touched)));
+        }
+        let wish = wish(change);
+        let after = Spot {
+            service: wish.service.clone().or(now.service.clone()),
+            profile: wish.profile.or(now.profile),
+        };
+        if self.context.is_plan() {
+            self.context
+                .tally
+                .planned_location_writes
+                .fetch_add(1, Ordering::Relaxed);
+            touched.after = after;
+            return Ok((Placed::Done(Sent::default()), Some(touched)));
+        }
+        let write = Write::Location {
+            location: place.id.clone(),
+            before: now,
+            after: wish,
+        };
+        let placed = match self.write(standing, change.line, write).await? {
+            Ended::Applied(sent) => {
+                set(standing, &place.id, &original, &after);
+                touched.after = after;
+                Placed::Done(sent)
+            }
+            Ended::Failed(trouble, sent) => Placed::Failed(trouble, sent),
+            Ended::InDoubt(trouble, sent) => Placed::InDoubt(trouble, sent),
+        };
+        Ok((placed, Some(touched)))
+    }
+}
 
 /// Makes the locations of a customer known, with their service IDs, unless they are.
 ///

@@ -22,6 +22,14 @@ pub struct Counted {
     pub first_line: Line,
 }
 
+impl Counted {
+    /// How many lines ended with the status of this name.
+    pub fn lines_named(counts: &[Self], name: &str) -> u64 {
+        let named = counts.iter().filter(|one| one.status.name() == name);
+        named.map(|one| one.lines).sum()
+    }
+}
+
 impl Ledger {
     /// The lines that need no further work: changed, unchanged or failed for good.
     /// A line that would be changed, was skipped or is in doubt is not done.

@@ -1,0 +1,166 @@
+//! Customers that are known before they are looked for: from this run's own writes, from its plan, from earlier runs.
+//!
+//! They are read again under their own ID, never searched.
+
+use super::context::Asked;
+use super::lookup::Sightings;
+use super::standing::{Standing, Wishes, moved_on};
+use super::{Context, Halt, Job, Notes};
+use crate::domain::{AccountId, CustomerId, Failed};
+use crate::ledger::{Judgement, Recorded, Seen, Settled, Verdict, Write, judge};
+use crate::plan::{Member, Shape};
+use crate::system::{Customer, Trouble};
+use tokio::time::Instant;
+
+/// The customer that this run or its plan has settled on, as it is now.
+pub(super) async fn settled<N: Notes>(
+    context: &Context<N>,
+    job: &Job,
+    member: &Member,
+    id: &CustomerId,
+    wishes: &Wishes<'_>,
+    seen: &Sightings,
+) -> Asked<Standing> {
+    let (customer, at) = match present(context, id, wishes, seen).await? {
+        Ok(found) => found,
+        Err(trouble) => return Ok(Err(trouble)),
+    };
+    let mut standing = Standing::of(customer, wishes.reseller, at);
+    let lines: Vec<_> = member.changes.iter().map(|change| change.line).collect();
+    let mine = job
+        .recorded
+        .iter()
+        .filter(|write| lines.contains(&write.intent.line));
+    hear_of(context, mine.clone(), standing.now.as_ref()).await?;
+    let mut written = false;
+    for write in mine {
+        match &write.intent.write {
+            Write::Account {
+                before,
+                after,
+                temporary,
+            } => {
+                if !written {
+                    standing.original.clone_from(before);
+                    written = true;
+                }
+                if *temporary && standing.now == *after {
+                    standing.parked.clone_from(after);
+                }
+            }
+            Write::Location {
+                location, before, ..
+            } => {
+                standing
+                    .original_spots
+                    .entry(location.clone())
+                    .or_insert_with(|| before.clone());
+            }
+        }
+    }
+    if written {
+        return Ok(standing.left_by_this_run(wishes));
+    }
+    let planned = job
+        .expected
+        .iter()
+        .find(|outcome| lines.contains(&outcome.line));
+    // Known by its own ID, it would be written to under whatever account ID somebody else has given it meanwhile.
+    let believed = match planned.map(|planned| planned.account.before.as_ref()) {
+        // What is undone at a location says nothing of the account ID.
+        Some(None) if !wishes.new_account.asks() => None,
+        Some(before) => Some(before),
+        None => wishes.account.map(Some),
+    };
+    let now = standing.now.as_ref();
+    let renamed = wishes.new_account.asks() && wishes.is_fulfilled_by(now);
+    if let Some(believed) = believed.filter(|believed| *believed != now && !renamed) {
+        return Ok(Err(moved_on(believed, now)));
+    }
+    Ok(Ok(standing))
+}
+
+/// The last write of an account ID, if its answer was never noted, is judged by what the system says now. Whatever
+/// becomes of the line, nothing is left open that was never done.
+async fn hear_of<'a, N: Notes>(
+    context: &Context<N>,
+    writes: impl Iterator<Item = &'a Recorded>,
+    now: Option<&AccountId>,
+) -> Result<(), Halt> {
+    let last = writes
+        .filter(|write| matches!(write.intent.write, Write::Account { .. }))
+        .last();
+    let Some(open) = last.filter(|write| write.in_doubt()) else {
+        return Ok(());
+    };
+    let verdict = match judge(&open.intent.write, Seen::Account(now)) {
+        Judgement::TookEffect => Verdict::Applied,
+        Judgement::DidNot => Verdict::NotApplied,
+        Judgement::SomebodyElse => return Ok(()),
+    };
+    let settled = Settled {
+        verdict,
+        http_status: open.http_status,
+    };
+    Ok(context.notes.settle(open.id, settled).await?)
+}
+
+/// The customer that an earlier run meant by the same line: it carries the old account ID or already the new one.
+///
+/// Where it carries neither, or cannot be read, a line that stands alone is looked for anew. One of a chain or a swap is
+/// not: whoever is found under its ID now may well be another line's customer.
+pub(super) async fn recalled<N: Notes>(
+    context: &Context<N>,
+    job: &Job,
+    member: &Member,
+    wishes: &Wishes<'_>,
+    seen: &Sightings,
+) -> Result<Option<Result<Standing, Trouble>>, Halt> {
+    let Some(id) = job.recalled_customer(member) else {
+        return Ok(None);
+    };
+    if wishes.customer.is_some_and(|given| given != id) {
+        return Ok(None);
+    }
+    let alone = job.unit.shape == Shape::Single && context.system.facts().unique_accounts;
+    let (customer, at) = match present(context, id, wishes, seen).await? {
+        Ok(found) => found,
+        Err(trouble) => return Ok((!alone).then_some(Err(trouble))),
+    };
+    let standing = Standing::of(customer, wishes.reseller, at);
+    let now = standing.now.as_ref();
+    if now == wishes.account || wishes.is_fulfilled_by(now) {
+        return Ok(Some(Ok(standing)));
+    }
+    let moved = moved_on(wishes.account, now);
+    Ok((!alone).then_some(Err(moved)))
+}
+
+/// The customer with this ID as it is now, from the look-up where that is recent enough.
+pub(super) async fn present<N: Notes>(
+    context: &Context<N>,
+    id: &CustomerId,
+    wishes: &Wishes<'_>,
+    seen: &Sightings,
+) -> Asked<(Customer, Instant)> {
+    if let Some([customer]) = seen.customer(id, wishes.reseller)
+        && seen.at().elapsed() <= context.settings.max_age
+    {
+        return Ok(Ok((customer.clone(), seen.at())));
+    }
+    let at = Instant::now();
+    let trouble = match context.read(id, wishes.reseller, wishes.locations).await? {
+        Ok(Some(customer)) => return Ok(Ok((customer, at))),
+        Ok(None) => Trouble::new(Failed::NotFound, format!("there is no customer `{id}`")),
+        Err(trouble) => trouble,
+    };
+    // Where single customers cannot be read, the search still tells who carries which account ID.
+    for account in [wishes.account, wishes.target()].into_iter().flatten() {
+        if let Ok(found) = context.find(account, wishes.reseller).await?
+            && let Some(customer) = found.into_iter().find(|customer| customer.id == *id)
+        {
+            return Ok(Ok((customer, at)));
+        }
+    }
+    Ok(Err(trouble))
+}

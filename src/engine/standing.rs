@@ -1,0 +1,111 @@
+//! How a customer stands, and what its lines wish of it.
+
+use crate::domain::{AccountId, Change, CustomerId, Failed, LocationId, NewAccount, Reseller};
+use crate::ledger::Spot;
+use crate::plan::Member;
+use crate::system::{Customer, Locations, Trouble};
+use std::collections::HashMap;
+use tokio::time::Instant;
+
+/// How a member's customer stands.
+#[derive(Debug, Clone)]
+pub(super) struct Standing {
+    pub(super) id: CustomerId,
+    pub(super) reseller: Option<Reseller>,
+    /// The account ID now.
+    pub(super) now: Option<AccountId>,
+    /// The account ID before the first write of this run.
+    pub(super) original: Option<AccountId>,
+    pub(super) locations: Locations,
+    /// Locations as they were before the first write of this run, where there was one.
+    pub(super) original_spots: HashMap<LocationId, Spot>,
+    pub(super) read_at: Instant,
+    pub(super) contacts: Option<u32>,
+    pub(super) owner: Option<String>,
+    /// The parking ID that the customer carries now, if it does.
+    pub(super) parked: Option<AccountId>,
+}
+
+/// What the lines of one customer have in common.
+pub(super) struct Wishes<'a> {
+    pub(super) account: Option<&'a AccountId>,
+    pub(super) customer: Option<&'a CustomerId>,
+    pub(super) reseller: Option<&'a Reseller>,
+    pub(super) new_account: &'a NewAccount,
+    /// The line that the rename is noted under.
+    pub(super) rename_line: u32,
+    pub(super) locations: bool,
+}
+
+impl<'a> Wishes<'a> {
+    pub(super) fn of(member: &'a Member) -> Self {
+        let changes = &member.changes;
+        let rename = changes.iter().find(|change| change.new_account.asks());
+        Self {
+            account: changes.iter().find_map(|change| change.account.as_ref()),
+            customer: changes.iter().find_map(|change| change.customer.as_ref()),
+            reseller: changes.iter().find_map(|change| change.reseller.as_ref()),
+            new_account: rename.map_or(&NewAccount::Keep, |change| &change.new_account),
+            rename_line: rename.or(changes.first()).map_or(0, |change| change.line),
+            locations: changes.iter().any(Change::asks_location),
+        }
+    }
+
+    /// The ID that the customer is to carry in the end, where one is asked for.
+    pub(super) fn target(&self) -> Option<&'a AccountId> {
+        self.new_account.id()
+    }
+
+    /// Whether this account ID is what the lines ask for.
+    pub(super) fn is_fulfilled_by(&self, now: Option<&AccountId>) -> bool {
+        match self.new_account {
+            NewAccount::Keep => true,
+            NewAccount::Set(id) => now == Some(id),
+            NewAccount::Clear => now.is_none(),
+        }
+    }
+}
+
+impl Standing {
+    /// As it was found.
+    pub(super) fn of(customer: Customer, reseller: Option<&Reseller>, at: Instant) -> Self {
+        Self {
+            id: customer.id,
+            reseller: reseller.cloned(),
+            original: customer.account.clone(),
+            now: customer.account,
+            locations: customer.locations,
+            original_spots: HashMap::new(),
+            read_at: at,
+            contacts: customer.contacts,
+            parked: None,
+            owner: customer.owner,
+        }
+    }
+
+    /// After an interruption the customer must stand where one of this run's writes put it; anything else
+    /// is somebody else's doing.
+    pub(super) fn left_by_this_run(self, wishes: &Wishes<'_>) -> Result<Self, Trouble> {
+        let ours = self.parked.is_some()
+            || self.now == self.original
+            || wishes.is_fulfilled_by(self.now.as_ref());
+        if ours {
+            Ok(self)
+        } else {
+            Err(moved_on(self.original.as_ref(), self.now.as_ref()))
+        }
+    }
+}
+
+/// The sentence for a customer that somebody else changed.
+pub(super) fn moved_on(expected: Option<&AccountId>, now: Option<&AccountId>) -> Trouble {
+    let say = |id: Option<&AccountId>| id.map_or("none".to_owned(), |id| format!("`{id}`"));
+    Trouble::new(
+        Failed::Stale,
+        format!(
+            "somebody else changed this customer: its account ID was {}, now it is {}; nothing was written",
+            say(expected),
+            say(now)
+        ),
+    )
+}
