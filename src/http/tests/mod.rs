@@ -1,6 +1,5 @@
 //! The client against a server on a real socket, which answers what a test tells it to, byte by byte.
 
-mod measure;
 mod reads;
 mod server;
 mod tokens;

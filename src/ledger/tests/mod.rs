@@ -3,7 +3,6 @@
 mod damage;
 mod durable;
 mod final_states;
-mod pace;
 mod queries;
 
 use super::*;
