@@ -1,4 +1,4 @@
-use crate::support::{Asked, Place};
+use crate::support::{Asked, Place, Serving};
 use crate::tls::{authority, shown};
 use h2::Reason;
 use h2::server::{Builder, SendResponse};
@@ -6,8 +6,7 @@ use http::{Method, Request, Response};
 use std::io::Cursor;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::JoinHandle;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -35,10 +34,8 @@ type Body = Cursor<Vec<u8>>;
 
 /// Speaks HTTP/2 and nothing else, and asks the stand-in behind it.
 struct Http2 {
-    port: u16,
+    serving: Serving,
     struck: Arc<AtomicUsize>,
-    stop: CancellationToken,
-    thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Clone)]
@@ -59,9 +56,6 @@ impl Http2 {
         fault: Fault,
         streams: u32,
     ) -> Self {
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let port = listener.local_addr().unwrap().port();
         let mut shows = shows.clone();
         shows.alpn_protocols = vec![b"h2".to_vec()];
         let acceptor = TlsAcceptor::from(Arc::new(shows));
@@ -74,44 +68,12 @@ impl Http2 {
             asked: Arc::default(),
             struck: Arc::clone(&struck),
         };
-        let stop = CancellationToken::new();
-        let until = stop.clone();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        let thread = std::thread::spawn(move || {
-            runtime.block_on(async {
-                let listener = TcpListener::from_std(listener).unwrap();
-                let mut connections = JoinSet::new();
-                loop {
-                    tokio::select! {
-                        () = until.cancelled() => break,
-                        Ok((outer, _)) = listener.accept() => {
-                            connections.spawn(server.clone().connection(acceptor.clone(), outer));
-                        }
-                        Some(_) = connections.join_next(), if !connections.is_empty() => {}
-                    }
-                }
-            });
+        let serving = Serving::start(move |outer| {
+            let connection = server.clone().connection(acceptor.clone(), outer);
+            // That the client has gone is no news.
+            async move { connection.await.unwrap_or_default() }
         });
-        Self {
-            port,
-            struck,
-            stop,
-            thread: Some(thread),
-        }
-    }
-
-    fn base_url(&self) -> String {
-        format!("https://127.0.0.1:{}", self.port)
-    }
-}
-
-impl Drop for Http2 {
-    fn drop(&mut self) {
-        self.stop.cancel();
-        let _ = self.thread.take().unwrap().join();
+        Self { serving, struck }
     }
 }
 
@@ -200,7 +162,7 @@ fn all_is_well(kind: &Method, fault: Fault, streams: u32, how: &[&str]) {
     let pem = place.file("company.pem", &authority.pem());
     let shows = shown(Some(&authority), "127.0.0.1", 2090);
     let server = Http2::before(&place, &shows, kind.clone(), fault, streams);
-    let base_url = server.base_url();
+    let base_url = server.serving.https();
     let arguments = ["apply", "moves.csv", "--yes", "--base-url", &base_url];
     let done = place.run(&[&arguments, &["--ca-cert", &pem][..], how].concat());
     let what = format!("{kind} {fault:?}, {streams} streams");

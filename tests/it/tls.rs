@@ -1,12 +1,10 @@
-use crate::support::{Done, Front, Place, finish};
+use crate::support::{Done, Front, Place, Serving, finish};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
-use tokio_util::sync::CancellationToken;
 
 pub(crate) type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -35,62 +33,33 @@ pub(crate) fn shown(authority: Option<&Authority>, name: &str, until: i32) -> Ar
 
 /// A stand-in's stand-in: takes TLS and passes what is inside on.
 struct Tls {
-    port: u16,
+    serving: Serving,
     shows: Arc<Mutex<Arc<ServerConfig>>>,
-    stop: CancellationToken,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Tls {
     fn before(place: &Place, shows: Arc<ServerConfig>) -> Self {
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let port = listener.local_addr().unwrap().port();
         let to = place.sandbox.base_url().replace("http://", "");
-        let (stop, shows) = (CancellationToken::new(), Arc::new(Mutex::new(shows)));
-        let (until, showing) = (stop.clone(), Arc::clone(&shows));
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        let thread = std::thread::spawn(move || {
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                let mut connections = tokio::task::JoinSet::new();
-                loop {
-                    tokio::select! {
-                        () = until.cancelled() => break,
-                        Ok((outer, _)) = listener.accept() => {
-                            let acceptor = TlsAcceptor::from(Arc::clone(&*showing.lock().unwrap()));
-                            let to = to.clone();
-                            connections.spawn(async move {
-                                let mut outer = acceptor.accept(outer).await.ok()?;
-                                let mut inner = tokio::net::TcpStream::connect(to).await.ok()?;
-                                tokio::io::copy_bidirectional(&mut outer, &mut inner).await.ok()
-                            });
-                        }
-                        Some(_) = connections.join_next(), if !connections.is_empty() => {}
-                    }
+        let shows = Arc::new(Mutex::new(shows));
+        let showing = Arc::clone(&shows);
+        let serving = Serving::start(move |outer| {
+            let acceptor = TlsAcceptor::from(Arc::clone(&*showing.lock().unwrap()));
+            let to = to.clone();
+            async move {
+                // Whichever of the two ends or refuses, the other sees it.
+                let Ok(mut outer) = acceptor.accept(outer).await else {
+                    return;
+                };
+                if let Ok(mut inner) = tokio::net::TcpStream::connect(to).await {
+                    let _ = tokio::io::copy_bidirectional(&mut outer, &mut inner).await;
                 }
-            });
+            }
         });
-        Self {
-            port,
-            shows,
-            stop,
-            thread: Some(thread),
-        }
+        Self { serving, shows }
     }
 
     fn base_url(&self) -> String {
-        format!("https://127.0.0.1:{}", self.port)
-    }
-}
-
-impl Drop for Tls {
-    fn drop(&mut self) {
-        self.stop.cancel();
-        let _ = self.thread.take().unwrap().join();
+        self.serving.https()
     }
 }
 

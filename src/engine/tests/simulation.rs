@@ -2,11 +2,13 @@
 //!
 //! `IDSHIFT_SEED=4711` runs one again; `IDSHIFT_SEEDS=100000` runs so many.
 
+mod judge;
+
 use super::memory::Memory;
-use super::world::{Call, Record, State, World};
-use crate::domain::{AccountId, Change, CustomerId, Line, NewAccount, Outcome, ServiceId, Status};
+use super::world::{Call, Record, World};
+use crate::domain::{AccountId, Change, CustomerId, Line, NewAccount, ServiceId, Status};
 use crate::engine::{self, Concurrency, Context, Ending, Job, Lookup, Mode, Settings, Tally};
-use crate::plan::{Shape, Unit, arrange};
+use crate::plan::{Unit, arrange};
 use crate::system::{Kind, System};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -283,159 +285,6 @@ impl Simulation {
         }
         println!("{:#?}\n{:#?}", state.log, state.customers);
     }
-
-    fn judge(&self) {
-        let (state, kept) = (self.world.lock(), self.notes.lock());
-        assert_eq!(state.broken, None);
-        judge_writes(&state.log);
-        // Each line has one outcome.
-        let lines: Vec<Line> = self.changes.iter().map(|change| change.line).collect();
-        assert!(
-            kept.outcomes.keys().copied().eq(lines.iter().copied()),
-            "lines and outcomes"
-        );
-        // Each write was noted before it was sent: as many intents as writes, or one more where a kill fell in between.
-        let sent = state
-            .log
-            .iter()
-            .filter(|call| matches!(call, Call::Write { .. }))
-            .count();
-        assert!(
-            sent <= kept.writes.len(),
-            "{sent} writes, {} intents",
-            kept.writes.len()
-        );
-        for record in state.customers.values() {
-            assert!(
-                !record.account.contains("idshift"),
-                "left under {}",
-                record.account
-            );
-        }
-        for change in &self.changes {
-            self.judge_line(change, &kept.outcomes[&change.line], &state);
-        }
-        if state.touched.is_empty() {
-            self.judge_cycles(&state.customers);
-        }
-        if self.calm && state.touched.is_empty() {
-            self.judge_calm(&state.log, &kept.outcomes);
-        }
-    }
-
-    /// The world is as the report says, and as the line wished or as it was.
-    fn judge_line(&self, change: &Change, outcome: &Outcome, state: &State) {
-        let Some((id, was)) = self.before.iter().find(|(_, r)| {
-            change
-                .account
-                .as_ref()
-                .is_some_and(|a| a.as_str() == r.account)
-        }) else {
-            assert_eq!(
-                outcome.status.name(),
-                "failed",
-                "nobody has this account ID"
-            );
-            return;
-        };
-        let now = &state.customers[id];
-        if state.touched.contains(id) {
-            return;
-        }
-        let wished = change
-            .new_account
-            .id()
-            .map_or(was.account.as_str(), AccountId::as_str);
-        let service = change
-            .service
-            .as_ref()
-            .map_or(was.service.as_str(), ServiceId::as_str);
-        if matches!(outcome.status, Status::Changed | Status::Unchanged(_)) {
-            assert_eq!(
-                (now.account.as_str(), now.service.as_str()),
-                (wished, service),
-                "line {}: {outcome:?}",
-                change.line
-            );
-            assert_eq!(
-                outcome.account.before.as_ref().map(AccountId::as_str),
-                Some(was.account.as_str()),
-                "{outcome:?}"
-            );
-        } else {
-            assert!(
-                now.account == was.account || now.account == wished,
-                "line {}: {outcome:?}",
-                change.line
-            );
-            assert!(
-                now.service == was.service || now.service == service,
-                "line {}: {outcome:?}",
-                change.line
-            );
-            if let Some(after) = &outcome.account.after {
-                assert_eq!(
-                    after.as_str(),
-                    now.account,
-                    "line {}: the report says otherwise",
-                    change.line
-                );
-            }
-        }
-    }
-
-    /// All of a ring, or none of it.
-    fn judge_cycles(&self, customers: &BTreeMap<String, Record>) {
-        for unit in self.units.iter().filter(|unit| unit.shape == Shape::Cycle) {
-            let moved: Vec<bool> = unit
-                .members
-                .iter()
-                .map(|member| {
-                    let account = member.changes[0].account.as_ref().unwrap();
-                    let (id, was) = self
-                        .before
-                        .iter()
-                        .find(|(_, r)| r.account == account.as_str())
-                        .unwrap();
-                    customers[id].account != was.account
-                })
-                .collect();
-            assert!(
-                moved.iter().all(|m| *m == moved[0]),
-                "half a ring: {moved:?}"
-            );
-        }
-    }
-
-    /// Where nothing goes wrong, everything that can be is as wished, for few calls.
-    fn judge_calm(&self, log: &[Call], outcomes: &BTreeMap<Line, Outcome>) {
-        for outcome in outcomes.values() {
-            let expected = matches!(outcome.status, Status::Changed | Status::Unchanged(_));
-            let unit = self
-                .units
-                .iter()
-                .find(|unit| unit.lines().any(|line| line == outcome.line))
-                .unwrap();
-            let impossible = unit.changes().any(|change| {
-                change
-                    .new_account
-                    .id()
-                    .is_some_and(|id| id.as_str() == "OUTSIDER")
-                    || change
-                        .account
-                        .as_ref()
-                        .is_some_and(|id| id.as_str() == "NOBODY")
-            });
-            assert!(expected || impossible, "{outcome:?}");
-        }
-        // A search or a look again, the write, and what a ring, a canary and a look before take on top.
-        assert!(
-            log.len() <= 8 * self.changes.len() + 4,
-            "{} calls for {} lines",
-            log.len(),
-            self.changes.len()
-        );
-    }
 }
 
 impl Drop for Simulation {
@@ -450,39 +299,6 @@ async fn after(ms: Option<u64>) {
     match ms {
         Some(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
         None => std::future::pending().await,
-    }
-}
-
-/// A write that may have taken effect is sent again only after a look at that customer.
-fn judge_writes(log: &[Call]) {
-    let mut sent: HashMap<(&str, &str), bool> = HashMap::new();
-    for call in log {
-        match call {
-            Call::Search => sent.values_mut().for_each(|looked| *looked = true),
-            Call::Read(id) => {
-                let own = sent.iter_mut().filter(|((customer, _), _)| customer == id);
-                own.for_each(|(_, looked)| *looked = true);
-            }
-            Call::Write {
-                customer,
-                what,
-                applied,
-                certain,
-            } => {
-                let key = (customer.as_str(), what.as_str());
-                assert_ne!(
-                    sent.get(&key),
-                    Some(&false),
-                    "sent again without a look: {call:?}"
-                );
-                if *applied {
-                    sent.retain(|(other, _), _| other != customer);
-                }
-                if !certain {
-                    sent.insert(key, false);
-                }
-            }
-        }
     }
 }
 

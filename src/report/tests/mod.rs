@@ -1,6 +1,5 @@
 //! The reports on real files: every line once, hostile cells harmless and unharmed, drafts never seen.
 
-
 use super::*;
 use crate::domain::{
     AccountId, CustomerId, Failed, Line, Outcome, Skipped, Status, Transition, Unchanged,

@@ -1,6 +1,8 @@
 mod front;
+mod serving;
 
 pub(crate) use front::{Asked, Front, good_answer};
+pub(crate) use serving::Serving;
 
 use idshift::sandbox::{Class, Options, PlumeCustomer, PlumeLocation, Sandbox, Seen, World};
 use std::collections::HashMap;
