@@ -4,6 +4,7 @@
 //! sent as a path segment at all (URL libraries drop them, and another resource would be written), tabs
 //! and line breaks are removed on the way (again another resource). So such an ID cannot be made here.
 
+use smol_str::SmolStr;
 use std::fmt;
 
 /// The longest ID that any of the systems accepts, in characters.
@@ -51,13 +52,12 @@ macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(Box<str>);
+        pub struct $name(SmolStr);
 
         impl $name {
             /// Checks `text` and makes it an ID; the text is taken as it is, never trimmed or case-folded.
-            pub fn new(text: impl AsRef<str>) -> Result<Self, IdError> {
-                let text = text.as_ref();
-                check(text)?;
+            pub fn new(text: impl AsRef<str> + Into<SmolStr>) -> Result<Self, IdError> {
+                check(text.as_ref())?;
                 Ok(Self(text.into()))
             }
 

@@ -4,6 +4,7 @@ use crate::domain::{AccountId, Change, CustomerId, Failed, LocationId, NewAccoun
 use crate::ledger::Spot;
 use crate::plan::Member;
 use crate::system::{Customer, Locations, Trouble};
+use smol_str::SmolStr;
 use std::collections::HashMap;
 use tokio::time::Instant;
 
@@ -21,7 +22,7 @@ pub(super) struct Standing {
     pub(super) original_spots: HashMap<LocationId, Spot>,
     pub(super) read_at: Instant,
     pub(super) contacts: Option<u32>,
-    pub(super) owner: Option<String>,
+    pub(super) owner: Option<SmolStr>,
     /// The parking ID that the customer carries now, if it does.
     pub(super) parked: Option<AccountId>,
 }

@@ -19,6 +19,7 @@ use crate::http::{Call, Character, Client, Kind, Path, Reply, Sent};
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use smol_str::SmolStr;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -318,13 +319,13 @@ struct ListBody {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Body {
-    id: String,
+    id: SmolStr,
     #[serde(default)]
-    internal_identifier: Option<String>,
+    internal_identifier: Option<SmolStr>,
     #[serde(default, alias = "deleted")]
     is_deleted: Option<bool>,
     #[serde(default)]
-    reseller_id: Option<String>,
+    reseller_id: Option<SmolStr>,
 }
 
 impl Body {

@@ -18,6 +18,7 @@ pub use trouble::{Fatal, Trouble};
 
 use crate::domain::{AccountId, CustomerId, LocationId, Profile, Reseller, ServiceId};
 use futures_util::future::BoxFuture;
+use smol_str::SmolStr;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -35,7 +36,7 @@ pub struct Customer {
     /// The customer's locations, as far as they were told.
     pub locations: Locations,
     /// The partner or reseller the customer belongs to, where the system tells it.
-    pub owner: Option<String>,
+    pub owner: Option<SmolStr>,
     /// How many people a write to this customer sends an e-mail to, where that happens.
     pub contacts: Option<u32>,
 }

@@ -7,6 +7,7 @@ use crate::http::Reply;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use smol_str::SmolStr;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -59,11 +60,11 @@ pub(super) struct RawBody {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Body {
-    pub(super) customer_id: String,
+    pub(super) customer_id: SmolStr,
     #[serde(default)]
-    pub(super) external_reference_id: Option<String>,
+    pub(super) external_reference_id: Option<SmolStr>,
     #[serde(default)]
-    pub(super) reseller_id: Option<String>,
+    pub(super) reseller_id: Option<SmolStr>,
     #[serde(default)]
     pub(super) company_profile: Option<Profile>,
 }

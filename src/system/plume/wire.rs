@@ -6,6 +6,7 @@ use crate::domain::{AccountId, CustomerId, Failed, LocationId, Profile, ServiceI
 use crate::http::Reply;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 /// What is set of a customer.
 #[derive(Serialize)]
@@ -74,19 +75,19 @@ pub(super) fn refusal(reply: &Reply) -> Trouble {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CustomerBody {
-    pub(super) id: String,
+    pub(super) id: SmolStr,
     #[serde(default)]
-    pub(super) account_id: Option<String>,
+    pub(super) account_id: Option<SmolStr>,
     #[serde(default)]
     pub(super) locations: Option<Vec<LocationBody>>,
     #[serde(default)]
-    pub(super) partner_id: Option<String>,
+    pub(super) partner_id: Option<SmolStr>,
 }
 
 impl CustomerBody {
     /// The customer, unless its IDs are such that no line of ours can mean it.
     pub(super) fn usable(self) -> Option<Customer> {
-        let id = CustomerId::new(&self.id).ok()?;
+        let id = CustomerId::new(self.id).ok()?;
         let account = match self.account_id {
             None => None,
             Some(account) => Some(AccountId::new(account).ok()?),
@@ -109,7 +110,9 @@ impl CustomerBody {
 /// that it does not show is not set.
 pub(super) fn told(bodies: &[LocationBody]) -> Option<Locations> {
     if bodies.iter().any(LocationBody::is_bare) {
-        let ids = bodies.iter().map(|body| LocationId::new(&body.id).ok());
+        let ids = bodies
+            .iter()
+            .map(|body| LocationId::new(body.id.clone()).ok());
         return Some(Locations::Ids(ids.collect::<Option<_>>()?));
     }
     let locations = bodies.iter().map(LocationBody::location);
@@ -126,15 +129,15 @@ pub(super) enum OneOrMany {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LocationBody {
-    pub(super) id: String,
+    pub(super) id: SmolStr,
     #[serde(default)]
     pub(super) name: Option<IgnoredAny>,
     #[serde(default)]
-    pub(super) service_id: Option<String>,
+    pub(super) service_id: Option<SmolStr>,
     #[serde(default)]
-    pub(super) profile: Option<String>,
+    pub(super) profile: Option<SmolStr>,
     #[serde(default)]
-    pub(super) customer_id: Option<String>,
+    pub(super) customer_id: Option<SmolStr>,
 }
 
 impl LocationBody {
@@ -152,7 +155,7 @@ impl LocationBody {
             Some(text) => Some(ServiceId::new(text).ok()?),
         };
         Some(Location {
-            id: LocationId::new(&self.id).ok()?,
+            id: LocationId::new(self.id.clone()).ok()?,
             service,
             profile: self.profile.as_deref().and_then(Profile::parse),
         })
