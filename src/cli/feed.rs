@@ -2,7 +2,8 @@
 
 use super::draft::Draft;
 use super::failure::Failure;
-use crate::domain::{Change, CustomerId, Failed, Line, Outcome, Status, Unchanged};
+use super::recall::Memory;
+use crate::domain::{Change, CustomerId, Failed, Line, Outcome, Status, Transition, Unchanged};
 use crate::engine::{Job, Tally};
 use crate::ledger::{Journal, Ledger, LineSet, RunDir};
 use crate::plan::Unit;
@@ -24,10 +25,33 @@ pub(super) struct Known {
     pub(super) planned: Option<LineSet>,
     /// Units for which something was about to be written.
     pub(super) units_with_writes: LineSet,
-    /// Customers that lines of chains and swaps meant in an earlier run.
-    pub(super) recalled: HashMap<Line, CustomerId>,
-    /// Lines that need no look: as in an earlier run, which said this of them.
-    pub(super) settled: HashMap<Line, String>,
+    /// What earlier runs tell of the lines.
+    pub(super) memory: Memory,
+    /// Lines that need no look: as in an earlier run.
+    pub(super) settled: HashMap<Line, Settled>,
+}
+
+/// What an earlier run has found of a line.
+pub(super) struct Settled {
+    pub(super) customer: Option<CustomerId>,
+    pub(super) why: String,
+}
+
+impl Settled {
+    fn outcome(&self, change: &Change) -> Outcome {
+        let mut outcome = Outcome::bare(change.line, Status::Unchanged(Unchanged::Already));
+        outcome.message.clone_from(&self.why);
+        // Later runs and `verify` go by it, where it is known which ID the customer has.
+        if change.new_account.asks() {
+            outcome.customer.clone_from(&self.customer);
+            let account = change.new_account.id().cloned();
+            outcome.account = Transition {
+                before: account.clone(),
+                after: account,
+            };
+        }
+        outcome
+    }
 }
 
 /// Everything that the feeding thread needs.
@@ -122,13 +146,11 @@ impl Feeder {
         if unit.lines().all(|line| !self.is_open(line)) {
             return Ok(None);
         }
-        if unit
-            .lines()
-            .all(|line| self.known.settled.contains_key(&line))
-        {
-            for line in unit.lines() {
-                let mut outcome = Outcome::bare(line, Status::Unchanged(Unchanged::Already));
-                outcome.message = self.known.settled.get(&line).cloned().unwrap_or_default();
+        let settled = unit
+            .changes()
+            .map(|change| Some(self.known.settled.get(&change.line)?.outcome(change)));
+        if let Some(outcomes) = settled.collect::<Option<Vec<_>>>() {
+            for outcome in outcomes {
                 self.note(outcome)?;
             }
             return Ok(None);
@@ -157,7 +179,7 @@ impl Feeder {
                 let planned = found.filter(|outcome| outcome.status == Status::WouldChange);
                 job.expected.extend(planned);
             }
-            if let Some(customer) = self.known.recalled.get(line) {
+            if let Some(customer) = self.known.memory.customers.get(line) {
                 job.recalled.push((*line, customer.clone()));
             }
         }

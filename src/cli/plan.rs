@@ -31,7 +31,10 @@ pub(super) fn run(options: &PlanOptions) -> Result<Exit, Failure> {
         ledger: ready.ledger,
         lock: ready.lock,
         draft: Arc::new(ready.draft),
-        known: Known::default(),
+        known: Known {
+            memory: ready.memory,
+            ..Known::default()
+        },
         resolved: ready.resolved,
         limits: ready.limits,
         work: Work::Plan,

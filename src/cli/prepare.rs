@@ -4,15 +4,16 @@ use super::draft::{self, Draft};
 use super::failure::Failure;
 use super::limits::Limits;
 use super::options::{Guards, Inside, Place, Reading, Speech, Target};
+use super::recall::Memory;
 use super::session::{base_url, target};
 use super::{Exit, clock, recall, stand_in};
 use crate::config::{DEFAULT_RUNS_DIR, File, Resolved, Values};
-use crate::domain::{CustomerId, Line, Reseller};
+use crate::domain::Reseller;
 use crate::input::{self, Column, Rules};
 use crate::ledger::{Header, Ledger, RunDir, RunId, TargetLock};
 use crate::ui;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -167,8 +168,8 @@ pub(super) struct Ready {
     pub(super) ledger: Ledger,
     pub(super) lock: TargetLock,
     pub(super) draft: Draft,
-    /// Customers that lines of chains and swaps meant in an earlier run of the file.
-    pub(super) recalled: HashMap<Line, CustomerId>,
+    /// What earlier runs tell of the file's lines.
+    pub(super) memory: Memory,
     pub(super) resolved: Resolved,
     pub(super) limits: Limits,
     /// Lives as long as the run.
@@ -245,15 +246,11 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
         created_at_ms: clock::now_ms(),
     };
     warn_of_killed(&header, &resolved.runs_dir)?;
-    let recalled = recall::customers(&header, &checked, &resolved)?;
+    let memory = recall::of(&header, &checked, &resolved)?;
     let (dir, ledger) = begin(&resolved.runs_dir, &run, |dir| {
-        std::fs::rename(&copy, dir.input()).map_err(|why| {
-            Failure::usage(format!(
-                "{}: cannot be written: {why}",
-                dir.input().display()
-            ))
-        })?;
-        Ok(Ledger::create(dir, &header)?)
+        let ledger = take_in(dir, &copy, &header)?;
+        recall::note_origin(&ledger, &checked)?;
+        Ok(ledger)
     })?;
     // From now on the run's own copy is the file.
     let draft = Draft {
@@ -265,11 +262,20 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
         ledger,
         lock,
         draft,
-        recalled,
+        memory,
         resolved,
         limits,
         stand_in,
     })
+}
+
+/// Takes the copy of the file into the run's folder, and makes the ledger beside it.
+fn take_in(dir: &RunDir, copy: &Path, header: &Header) -> Result<Ledger, Failure> {
+    std::fs::rename(copy, dir.input()).map_err(|why| {
+        let path = dir.input();
+        Failure::usage(format!("{}: cannot be written: {why}", path.display()))
+    })?;
+    Ok(Ledger::create(dir, header)?)
 }
 
 fn warn_of_killed(header: &Header, runs_dir: &Path) -> Result<(), Failure> {

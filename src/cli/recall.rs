@@ -1,37 +1,91 @@
 //! Which customers a line meant when it was carried out before.
 //!
 //! The IDs of chains and swaps mean other customers once they are carried out, so a second run of the same lines
-//! would move everybody on. The ledgers of earlier runs on this target know better: of the same file, and of a file of
-//! the same name, which is the same one with a line mended.
+//! would move everybody on. The ledgers of earlier runs on this target know better: of the same file, of a file of
+//! the same name, which is the same one with a line mended, and of reports that were carried out in their turn, which
+//! hold lines of any file.
 
 use super::draft::Draft;
 use super::failure::Failure;
 use super::prepare::Kept;
 use super::wish::{Wish, wish};
 use crate::config::Resolved;
-use crate::domain::{CustomerId, Line, Status, Transition, Unchanged};
+use crate::domain::{AccountId, Change, CustomerId, Line, Status, Transition, Unchanged};
+use crate::engine::{Hands, History};
 use crate::input::Table;
-use crate::ledger::{Header, Ledger, LedgerError, RunDir, State};
+use crate::ledger::{Header, Ledger, LedgerError, Recorded, RunDir, State, Verdict, Write};
 use crate::plan::Shape;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
-/// The customers of lines whose IDs mean somebody else once they are carried out, as the newest earlier run that
-/// came as far as these lines found them.
-pub(super) fn customers(
-    mine: &Header,
-    draft: &Draft,
-    resolved: &Resolved,
-) -> Result<HashMap<Line, CustomerId>, Failure> {
-    let mut open = ordered(draft, resolved.system.facts().unique_accounts);
-    let mut known = HashMap::new();
-    if open.is_empty() {
-        return Ok(known);
+/// The note of a run whose file was a report of another one.
+const FROM_REPORT: &str = "from_report";
+
+/// What earlier runs tell of the lines of a file.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// The customers of lines whose IDs mean somebody else once they are carried out, as the newest earlier run that
+    /// came as far as these lines found them.
+    pub(super) customers: HashMap<Line, CustomerId>,
+    /// The account IDs that went from one customer to another.
+    pub(super) hands: HashMap<AccountId, Hands>,
+}
+
+impl Memory {
+    /// The same, as the engine asks it.
+    pub(super) fn history(&self) -> History {
+        let mut claims: HashMap<CustomerId, Vec<Line>> = HashMap::new();
+        for (line, customer) in &self.customers {
+            claims.entry(customer.clone()).or_default().push(*line);
+        }
+        History {
+            hands: self.hands.clone(),
+            claims,
+        }
     }
-    for earlier in RunDir::list(&resolved.runs_dir)? {
+}
+
+/// Notes what later runs must know to recall this one.
+pub(super) fn note_origin(ledger: &Ledger, draft: &Draft) -> Result<(), Failure> {
+    if draft.table.is_report() {
+        ledger.set(FROM_REPORT, "true")?;
+    }
+    Ok(())
+}
+
+/// Asks the earlier runs.
+pub(super) fn of(mine: &Header, draft: &Draft, resolved: &Resolved) -> Result<Memory, Failure> {
+    let runs = related(mine, draft, resolved)?;
+    let mut memory = Memory {
+        customers: HashMap::new(),
+        hands: changed_hands(&runs)?,
+    };
+    if runs.is_empty() {
+        return Ok(memory);
+    }
+    let unique = resolved.system.facts().unique_accounts;
+    let mut open = ordered(draft, unique, &memory.hands)?;
+    for earlier in runs {
         if open.is_empty() {
             break;
         }
+        let other = Ledger::glance(&earlier)?;
+        let same_file = other.header().input_sha256 == mine.input_sha256;
+        for (wish, customer) in found(&earlier, &other, &open, resolved, same_file)? {
+            for line in open.remove(&wish).into_iter().flatten() {
+                memory.customers.insert(line, customer.clone());
+            }
+        }
+    }
+    Ok(memory)
+}
+
+/// The earlier runs that wrote for lines of this file, the newest first.
+fn related(mine: &Header, draft: &Draft, resolved: &Resolved) -> Result<Vec<RunDir>, Failure> {
+    let from_report = draft.table.is_report();
+    let mut runs = Vec::new();
+    for earlier in RunDir::list(&resolved.runs_dir)? {
         if earlier.run().as_str() == mine.run {
             continue;
         }
@@ -47,33 +101,98 @@ pub(super) fn customers(
             }
         };
         let its = other.header();
-        let same_file = its.input_sha256 == mine.input_sha256;
-        let related = same_file || its.input_name == mine.input_name;
-        if its.target != mine.target || !related || !other.has_writes()? {
-            continue;
-        }
-        for (wish, customer) in found(&earlier, &other, &open, resolved, same_file)? {
-            for line in open.remove(&wish).into_iter().flatten() {
-                known.insert(line, customer.clone());
-            }
+        let is_related = its.input_sha256 == mine.input_sha256
+            || its.input_name == mine.input_name
+            || (from_report && its.parent.is_none())
+            || other.get(FROM_REPORT)?.is_some();
+        if its.target == mine.target && is_related && other.has_writes()? {
+            runs.push(earlier);
         }
     }
-    Ok(known)
+    Ok(runs)
 }
 
-/// The lines of chains and cycles, by what they ask for. Where several customers may carry one ID nothing is ordered,
-/// and all lines that share an ID count.
-fn ordered(draft: &Draft, unique_accounts: bool) -> HashMap<Wish, Vec<Line>> {
-    let mut lines: HashMap<Wish, Vec<Line>> = HashMap::new();
-    for unit in draft.units.values() {
-        if unit.shape == Shape::Single && unique_accounts {
-            continue;
-        }
-        for change in unit.changes() {
-            lines.entry(wish(change)).or_default().push(change.line);
+/// Calls `each` for every account ID that the run has written, or may have.
+fn moves(run: &RunDir, mut each: impl FnMut(Recorded)) -> Result<(), Failure> {
+    for write in Ledger::glance(run)?.writes() {
+        let write = write?;
+        let renames = matches!(write.intent.write, Write::Account { .. });
+        if renames && write.verdict != Some(Verdict::NotApplied) {
+            each(write);
         }
     }
-    lines
+    Ok(())
+}
+
+/// The account IDs that these runs took from customers and gave to customers. Rare; so first only hashes are kept.
+fn changed_hands(runs: &[RunDir]) -> Result<HashMap<AccountId, Hands>, Failure> {
+    let hasher = RandomState::new();
+    let (mut taken, mut given) = (Vec::new(), Vec::new());
+    for run in runs {
+        moves(run, |write| {
+            if let Write::Account { before, after, .. } = write.intent.write {
+                taken.extend(before.map(|id| hasher.hash_one(&id)));
+                given.extend(after.map(|id| hasher.hash_one(&id)));
+            }
+        })?;
+    }
+    given.sort_unstable();
+    let both: HashSet<u64> = taken
+        .into_iter()
+        .filter(|id| given.binary_search(id).is_ok())
+        .collect();
+    let mut hands: HashMap<AccountId, Hands> = HashMap::new();
+    if both.is_empty() {
+        return Ok(hands);
+    }
+    for run in runs {
+        moves(run, |write| {
+            let customer = write.intent.customer;
+            if let Write::Account { before, after, .. } = write.intent.write {
+                let wanted = |id: &AccountId| both.contains(&hasher.hash_one(id));
+                if let Some(before) = before.filter(wanted) {
+                    let hands = hands.entry(before).or_default();
+                    hands.had.insert(customer.clone());
+                }
+                if let Some(after) = after.filter(wanted) {
+                    hands.entry(after).or_default().got.insert(customer);
+                }
+            }
+        })?;
+    }
+    Ok(hands)
+}
+
+/// The lines of chains and cycles, and those that go by an ID that changed hands, by what they ask for. Where several
+/// customers may carry one ID nothing is ordered, and all lines that share an ID count.
+fn ordered(
+    draft: &Draft,
+    unique_accounts: bool,
+    hands: &HashMap<AccountId, Hands>,
+) -> Result<HashMap<Wish, Vec<Line>>, Failure> {
+    let mut lines: HashMap<Wish, Vec<Line>> = HashMap::new();
+    let mut add = |change: &Change| {
+        let lines = lines.entry(wish(change)).or_default();
+        if !lines.contains(&change.line) {
+            lines.push(change.line);
+        }
+    };
+    for unit in draft.units.values() {
+        if unit.shape != Shape::Single || !unique_accounts {
+            unit.changes().for_each(&mut add);
+        }
+    }
+    if !hands.is_empty() {
+        let goes_by = |change: &Change| {
+            let account = change.account.as_ref();
+            account.is_some_and(|account| hands.contains_key(account))
+        };
+        for batch in draft.table.batches()? {
+            let changes = batch?.into_iter().filter_map(|row| row.change);
+            changes.filter(goes_by).for_each(|change| add(&change));
+        }
+    }
+    Ok(lines)
 }
 
 /// What an earlier run found for wishes that are still open.

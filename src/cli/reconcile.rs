@@ -1,11 +1,11 @@
 //! `idshift reconcile`: for every night. Reads everything, checks the guards, and writes only what has drifted.
 //!
 //! With `--incremental`, lines that are the same as in the last successful reconcile of this file and target are
-//! not looked up again, but for a share that changes from night to night.
+//! not looked up again, but for a share that changes from night to night; unless another run has written there since.
 
 use super::Exit;
 use super::failure::Failure;
-use super::feed::Known;
+use super::feed::{Known, Settled};
 use super::options::ReconcileOptions;
 use super::prepare::{Kept, Ready, Wanted, new_run};
 use super::session::{Session, Work};
@@ -32,20 +32,18 @@ pub(super) fn run(options: &ReconcileOptions) -> Result<Exit, Failure> {
     let round = last.as_ref().map_or(0, |last| last.round + 1);
     ready.ledger.set("audit_round", &round.to_string())?;
     let mut known = Known {
-        recalled: std::mem::take(&mut ready.recalled),
+        memory: std::mem::take(&mut ready.memory),
         ..Known::default()
     };
     if let Some(last) = last {
         // Chains and swaps mean the customers that the last run found; see `recall`.
         for (line, change) in entangled(&ready) {
             if let Some(customer) = last.seen.get(&wish(&change)).and_then(Option::as_ref) {
-                known
-                    .recalled
-                    .entry(line)
-                    .or_insert_with(|| customer.clone());
+                let customers = &mut known.memory.customers;
+                customers.entry(line).or_insert_with(|| customer.clone());
             }
         }
-        if options.incremental {
+        if options.incremental && last.nothing_since {
             known.settled = settled(&ready, &last, nights, round)?;
         }
     }
@@ -81,11 +79,14 @@ struct Last {
     round: u64,
     /// Wishes that were fulfilled, with the customer they concern.
     seen: HashMap<Wish, Option<CustomerId>>,
+    /// Whether no other run has written to this target since.
+    nothing_since: bool,
 }
 
 /// The newest finished reconcile of this file on this target.
 fn last_good(ready: &Ready) -> Result<Option<Last>, Failure> {
     let mine = ready.ledger.header();
+    let mut nothing_since = true;
     for dir in RunDir::list(&ready.resolved.runs_dir)? {
         if dir.run() == ready.dir.run() {
             continue;
@@ -95,21 +96,24 @@ fn last_good(ready: &Ready) -> Result<Option<Last>, Failure> {
             continue;
         };
         let its = ledger.header();
-        // Something was put back since, so what any earlier run left is no longer known.
-        if its.target == mine.target && its.parent.is_some() && ledger.has_writes()? {
-            return Ok(None);
+        if its.target != mine.target {
+            continue;
         }
-        let same = its.command == "reconcile"
-            && its.target == mine.target
-            && its.input_name == mine.input_name;
+        let same = its.command == "reconcile" && its.input_name == mine.input_name;
         if same && ledger.progress()?.state == State::Finished {
-            return read(ready, &dir, &ledger).map(Some);
+            return read(ready, &dir, &ledger, nothing_since).map(Some);
         }
+        nothing_since &= !ledger.has_writes()?;
     }
     Ok(None)
 }
 
-fn read(ready: &Ready, dir: &RunDir, ledger: &Ledger) -> Result<Last, Failure> {
+fn read(
+    ready: &Ready,
+    dir: &RunDir,
+    ledger: &Ledger,
+    nothing_since: bool,
+) -> Result<Last, Failure> {
     let kept = Kept::of(ledger.header());
     let rules = kept.rules(&ready.resolved)?;
     let table = Table::open(
@@ -143,6 +147,7 @@ fn read(ready: &Ready, dir: &RunDir, ledger: &Ledger) -> Result<Last, Failure> {
         run: dir.run().to_string(),
         round,
         seen,
+        nothing_since,
     })
 }
 
@@ -163,17 +168,18 @@ fn settled(
     last: &Last,
     nights: u64,
     round: u64,
-) -> Result<HashMap<Line, String>, Failure> {
+) -> Result<HashMap<Line, Settled>, Failure> {
     let mut settled = HashMap::new();
     for batch in ready.draft.table.batches()? {
         for change in batch?.into_iter().filter_map(|row| row.change) {
             let wish = wish(&change);
             let tonight = wish.wrapping_add(round).is_multiple_of(nights);
-            if !tonight && last.seen.contains_key(&wish) {
-                settled.insert(
-                    change.line,
-                    format!("not looked at tonight: as in run {}", last.run),
-                );
+            if !tonight && let Some(customer) = last.seen.get(&wish) {
+                let settled_as = Settled {
+                    customer: customer.clone(),
+                    why: format!("not looked at tonight: as in run {}", last.run),
+                };
+                settled.insert(change.line, settled_as);
             }
         }
     }

@@ -88,7 +88,7 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
                 .then(|| known.ledger.still_planned())
                 .transpose()?,
             units_with_writes: known.ledger.units_with_writes()?,
-            recalled: recall::customers(known.ledger.header(), &known.draft, &known.resolved)?,
+            memory: recall::of(known.ledger.header(), &known.draft, &known.resolved)?,
             ..Known::default()
         },
         dir: known.dir,

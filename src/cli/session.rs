@@ -269,7 +269,7 @@ impl Session<'_> {
             Arc::clone(&tally),
             heard,
         );
-        let settings = self.engine_settings(parsed, mode)?;
+        let settings = self.engine_settings(parsed, mode, &known)?;
         let context = Arc::new(Context::new(
             Arc::clone(&machine.system),
             journal.clone(),
@@ -321,7 +321,12 @@ impl Session<'_> {
         Ok(ending)
     }
 
-    fn engine_settings(&self, parsed: &Parsed, mode: Mode) -> Result<Settings, Failure> {
+    fn engine_settings(
+        &self,
+        parsed: &Parsed,
+        mode: Mode,
+        known: &Known,
+    ) -> Result<Settings, Failure> {
         Ok(Settings {
             run: self.dir.run().to_string(),
             mode,
@@ -335,6 +340,7 @@ impl Session<'_> {
             until: parsed.until,
             crossing: self.draft.crossing.clone(),
             given: self.given()?,
+            history: known.memory.history(),
         })
     }
 

@@ -57,7 +57,7 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
         );
     }
     refuse_emails(&known.resolved, "undo")?;
-    let back = way_back(&left);
+    let back = way_back(&left, known.resolved.system.facts().can_clear);
     if back.is_empty() {
         if options.speech.is_json() {
             ui::out(&serde_json::json!({"undoes": parent, "lines": 0, "exit_code": 0}).to_string());
@@ -77,7 +77,7 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
     carry_out(options, known, &parent, &address, &back)
 }
 
-fn way_back(left: &[ledger::Left]) -> Vec<Back> {
+fn way_back(left: &[ledger::Left], can_clear: bool) -> Vec<Back> {
     let mut back = Vec::new();
     let mut line = 2;
     for left in left {
@@ -104,10 +104,10 @@ fn way_back(left: &[ledger::Left]) -> Vec<Back> {
             if one.account.is_none() && one.location.is_none() {
                 continue;
             }
-            for one in one.apart() {
+            for one in one.apart(can_clear) {
                 back.push(Back {
                     expected: expected(left, &one, line),
-                    inverse: plan::invert(&one, line),
+                    inverse: plan::invert(&one, line, can_clear),
                 });
                 line += 1;
             }

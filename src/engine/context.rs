@@ -1,6 +1,6 @@
 //! What all executors of a run share: the system, the notes, the settings, and what is known of the token.
 
-use super::{Event, Notes, Tally};
+use super::{Event, History, Notes, Tally};
 use crate::domain::{AccountId, CustomerId, Failed, Outcome, Reseller};
 use crate::ledger::LedgerError;
 use crate::plan::{Crossing, Share};
@@ -73,6 +73,8 @@ pub struct Settings {
     pub crossing: Option<Arc<Crossing>>,
     /// Where several customers may carry one account ID: whom this run has given which before it was interrupted.
     pub given: HashMap<AccountId, Vec<CustomerId>>,
+    /// What earlier runs of the file did.
+    pub history: History,
 }
 
 /// Why an executor stopped before its unit came to an end.

@@ -130,7 +130,11 @@ async fn take_seats<'a, N: Notes>(
             Ok(standing) if found.contains(&standing.id) => {
                 lost.push((case, same_customer(&standing.id)));
             }
-            Ok(standing) => {
+            Ok(mut standing) => {
+                if let Err(trouble) = case.hindrance(&mut standing).await? {
+                    lost.push((case, trouble));
+                    continue;
+                }
                 found.insert(standing.id.clone());
                 seats.push(Seat {
                     wishes: Wishes::of(case.member),

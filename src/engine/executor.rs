@@ -3,7 +3,7 @@
 use super::context::Asked;
 use super::lookup::Sightings;
 use super::member::Case;
-use super::standing::Wishes;
+use super::standing::{Standing, Wishes};
 use super::{Context, Halt, Job, Notes};
 use crate::domain::{AccountId, CustomerId, Failed, Reseller};
 use crate::plan::{Member, Shape};
@@ -74,7 +74,10 @@ async fn chain<N: Notes>(context: &Context<N>, job: &Job, seen: &Sightings) -> R
             return Err(Halt::Stopping);
         }
         if let Some(why) = &blocked {
-            case.block(why).await?;
+            match as_wished(context, job, member, seen).await? {
+                Some(standing) => drop(case.onward(standing, &freed).await?),
+                None => case.block(why).await?,
+            }
             continue;
         }
         let located = super::locate::locate(context, job, member, seen).await?;
@@ -97,6 +100,21 @@ async fn chain<N: Notes>(context: &Context<N>, job: &Job, seen: &Sightings) -> R
         }
     }
     Ok(())
+}
+
+/// The customer that an earlier run has meant by these lines, where it is as they wish: it waits for nobody.
+async fn as_wished<N: Notes>(
+    context: &Context<N>,
+    job: &Job,
+    member: &Member,
+    seen: &Sightings,
+) -> Result<Option<Standing>, Halt> {
+    if job.recalled_customer(member).is_none() {
+        return Ok(None);
+    }
+    let located = super::locate::locate(context, job, member, seen).await?;
+    let fulfilled = |standing: &Standing| Wishes::of(member).is_fulfilled_by(standing.now.as_ref());
+    Ok(located.ok().filter(fulfilled))
 }
 
 /// Two lines of a chain or swap have found one customer: one of them has changed hands since.

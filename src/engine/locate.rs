@@ -27,7 +27,8 @@ pub(super) async fn locate<N: Notes>(
     } else if let Some(recalled) = recalled(context, job, member, &wishes, seen).await? {
         recalled
     } else if let Some(account) = wishes.account {
-        searched(context, account, &wishes, seen, neighbour(job, member)).await?
+        let found = searched(context, account, &wishes, seen, neighbour(job, member)).await?;
+        found.and_then(|standing| unmistaken(context, member, &wishes, account, standing))
     } else if let Some(id) = wishes.customer {
         addressed(context, id, &wishes, seen).await?
     } else {
@@ -40,6 +41,24 @@ pub(super) async fn locate<N: Notes>(
         }
         Err(trouble) => Ok(Err(trouble)),
     }
+}
+
+/// Refuses a customer who may have the ID of these lines only since an earlier run of the file.
+fn unmistaken<N: Notes>(
+    context: &Context<N>,
+    member: &Member,
+    wishes: &Wishes<'_>,
+    account: &AccountId,
+    standing: Standing,
+) -> Result<Standing, Trouble> {
+    if wishes.customer.is_some() || standing.now.as_ref() != Some(account) {
+        return Ok(standing);
+    }
+    let mine = |line| member.changes.iter().any(|change| change.line == line);
+    let renames = wishes.new_account.asks();
+    let history = &context.settings.history;
+    history.against(account, &standing.id, mine, renames)?;
+    Ok(standing)
 }
 
 /// Refuses a customer of whom another line, which names it by its other ID, wants something else.

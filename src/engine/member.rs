@@ -106,7 +106,10 @@ impl<N: Notes> Case<'_, N> {
         mut standing: Standing,
         own: &[CustomerId],
     ) -> Result<Renamed, Halt> {
-        let renamed = self.rename(&mut standing, own).await?;
+        let renamed = match self.hindrance(&mut standing).await? {
+            Ok(()) => self.rename(&mut standing, own).await?,
+            Err(trouble) => Renamed::Failed(trouble, Sent::default()),
+        };
         self.finish_lines(&mut standing, &renamed).await?;
         Ok(renamed)
     }

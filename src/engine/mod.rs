@@ -10,6 +10,7 @@ mod cycle;
 mod dispatcher;
 mod events;
 mod executor;
+mod history;
 mod known;
 mod locate;
 mod lookup;
@@ -25,6 +26,7 @@ mod tests;
 pub use context::{Concurrency, Context, Halt, Lookup, Mode, Settings};
 pub use dispatcher::{Ending, run};
 pub use events::{Event, Tally};
+pub use history::{Hands, History};
 pub use notes::Notes;
 
 use crate::domain::{CustomerId, Line, Outcome};

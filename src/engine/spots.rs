@@ -20,6 +20,13 @@ pub(super) enum Placed {
     InDoubt(Trouble, Sent),
 }
 
+/// The location that a line means, as it is and as this run found it.
+struct Spotted {
+    id: LocationId,
+    now: Spot,
+    original: Spot,
+}
+
 /// A location that a line touched.
 pub(super) struct Touched {
     pub(super) id: LocationId,
@@ -60,28 +67,93 @@ impl<N: Notes> Case<'_, N> {
         wrong
     }
 
+    /// Looks at the locations of lines that want an ID and a location, before anything is written: where none of them
+    /// can be carried out, the customer is probably not the one that is meant.
+    pub(super) async fn hindrance(&self, standing: &mut Standing) -> Asked<()> {
+        let renames = || {
+            let open = |change: &&Change| !self.job.is_done(change.line);
+            let changes = self.member.changes.iter().filter(open);
+            changes.filter(|change| change.new_account.asks())
+        };
+        if renames().any(|change| !change.asks_location()) || standing.now != standing.original {
+            return Ok(Ok(()));
+        }
+        if renames().next().is_some()
+            && let Err(trouble) = learn(self.context, standing, &self.member.changes).await?
+        {
+            return Ok(Err(trouble));
+        }
+        let contradictions = self.contradictions(standing);
+        let mut first = None;
+        for change in renames() {
+            let hindered = match contradictions.get(&change.line) {
+                Some(trouble) => Err(trouble.clone()),
+                None => self
+                    .spotted(standing, change)
+                    .and_then(|place| self.may_be_written(change, &place)),
+            };
+            match hindered {
+                Ok(()) => return Ok(Ok(())),
+                Err(trouble) => first = first.or(Some(trouble)),
+            }
+        }
+        Ok(first.map_or(Ok(()), Err))
+    }
+
+    /// The location that a line means; it must be the one that its plan, or this run, has meant by it before.
+    fn spotted(&self, standing: &Standing, change: &Change) -> Result<Spotted, Trouble> {
+        let place = meant(standing, change)?;
+        let mut planned = self.job.expected.iter();
+        let planned = planned.find(|planned| planned.line == change.line);
+        let written = self.job.recorded.iter().find_map(|recorded| {
+            let intent = &recorded.intent;
+            let Write::Location { location, .. } = &intent.write else {
+                return None;
+            };
+            (intent.line == change.line).then_some(location)
+        });
+        let before = written.or(planned.and_then(|planned| planned.location.as_ref()));
+        if let Some(before) = before.filter(|before| **before != place.id) {
+            let words = format!(
+                "the location was `{before}`, and now the only one is `{}`; nothing was written to it",
+                place.id
+            );
+            return Err(Trouble::new(Failed::Stale, words));
+        }
+        let now = Spot {
+            service: place.service.clone(),
+            // Where the system does not show it, it is what the run that is put back has left.
+            profile: place
+                .profile
+                .or(planned.and_then(|planned| planned.profile.before)),
+        };
+        let known = standing.original_spots.get(&place.id);
+        Ok(Spotted {
+            id: place.id.clone(),
+            original: known.unwrap_or(&now).clone(),
+            now,
+        })
+    }
+
+    fn may_be_written(&self, change: &Change, place: &Spotted) -> Result<(), Trouble> {
+        if is_fulfilled(&place.now, change) {
+            return Ok(());
+        }
+        is_untouched(self.job, change, &place.now, &place.original)
+    }
+
     pub(super) async fn set_location(
         &self,
         standing: &mut Standing,
         change: &Change,
     ) -> Result<(Placed, Option<Touched>), Halt> {
-        let place = match meant(standing, change) {
-            Ok(place) => place.clone(),
+        let place = match self.spotted(standing, change) {
+            Ok(place) => place,
             Err(trouble) => return Ok((Placed::Failed(trouble, Sent::default()), None)),
         };
-        let planned = self.job.expected.iter();
-        let left = planned
-            .filter(|planned| planned.line == change.line)
-            .find_map(|planned| planned.profile.before);
-        let now = Spot {
-            service: place.service,
-            // Where the system does not show it, it is what the run that is put back has left.
-            profile: place.profile.or(left),
-        };
-        let known = standing.original_spots.get(&place.id);
-        let original = known.unwrap_or(&now).clone();
+        let Spotted { id, now, original } = place;
         let mut touched = Touched {
-            id: place.id.clone(),
+            id: id.clone(),
             before: original.clone(),
             after: now.clone(),
         };
@@ -110,13 +182,13 @@ impl<N: Notes> Case<'_, N> {
             return Ok((Placed::Done(Sent::default()), Some(touched)));
         }
         let write = Write::Location {
-            location: place.id.clone(),
+            location: id.clone(),
             before: now,
             after: wish,
         };
         let placed = match self.write(standing, change.line, write).await? {
             Ended::Applied(sent) => {
-                set(standing, &place.id, &original, &after);
+                set(standing, &id, &original, &after);
                 touched.after = after;
                 Placed::Done(sent)
             }

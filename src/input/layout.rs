@@ -234,6 +234,11 @@ impl Layout {
         &self.kept
     }
 
+    /// Whether it has the columns of our reports.
+    pub(super) fn is_report(&self) -> bool {
+        self.armed
+    }
+
     /// The names of the columns that are carried through, as they came.
     pub(super) fn header(&self) -> &[String] {
         &self.header

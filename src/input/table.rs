@@ -84,6 +84,11 @@ impl Table {
         self.shared.head.layout.header()
     }
 
+    /// Whether it is a report of ours, carried out in its turn.
+    pub fn is_report(&self) -> bool {
+        self.shared.head.layout.is_report()
+    }
+
     /// The delimiter that was found.
     pub fn delimiter(&self) -> u8 {
         self.shared.head.delimiter

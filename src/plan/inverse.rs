@@ -19,11 +19,30 @@ pub struct Left {
 }
 
 impl Left {
+    /// Whether there was no account ID before, and there is no way to remove the one that was given.
+    fn account_stays(&self, can_clear: bool) -> bool {
+        matches!(&self.account, Some((None, Some(_)))) && !can_clear
+    }
+
     /// What can be put back and what cannot, each on its own, so that each has a line that says what became of it.
-    pub fn apart(self) -> Vec<Self> {
+    /// `can_clear`: whether the system can remove an account ID.
+    pub fn apart(self, can_clear: bool) -> Vec<Self> {
         let Some((location, before, after)) = self.location.clone() else {
             return vec![self];
         };
+        if self.account_stays(can_clear) {
+            let account_alone = Self {
+                location: None,
+                ..self.clone()
+            };
+            let rest = Self {
+                account: None,
+                ..self
+            };
+            let mut parts = vec![account_alone];
+            parts.extend(rest.apart(can_clear));
+            return parts;
+        }
         let service_stays = before.0.is_none() && after.0.is_some();
         let profile_goes = before.1 != after.1;
         if !service_stays || (self.account.is_none() && !profile_goes) {
@@ -58,11 +77,16 @@ pub struct Inverse {
 }
 
 /// The change that puts one thing back, as line `line` of a new file.
-pub fn invert(left: &Left, line: Line) -> Inverse {
+pub fn invert(left: &Left, line: Line, can_clear: bool) -> Inverse {
     let mut impossible = None;
+    if left.account_stays(can_clear) {
+        let words = "there was no account ID before, and no way to remove one is documented";
+        impossible = Some(words.to_owned());
+    }
     let (account, new_account) = match &left.account {
         None => (None, NewAccount::Keep),
         Some((Some(before), after)) => (after.clone(), NewAccount::Set(before.clone())),
+        Some((None, after)) if impossible.is_some() => (after.clone(), NewAccount::Keep),
         Some((None, after)) => (after.clone(), NewAccount::Clear),
     };
     let mut change = Change {

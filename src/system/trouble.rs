@@ -98,11 +98,15 @@ pub(super) fn senseless(reply: &Reply, what: impl std::fmt::Display) -> Trouble 
 /// A read's final answer: what was asked for, or the system's refusal.
 pub(super) type Read<T> = Result<Result<T, Trouble>, Unreadable>;
 
-/// Makes a server's words safe to store and short enough to read.
+/// Makes a server's words safe to store and short enough to read: without what moves a cursor, and without what turns
+/// the order of letters around.
 pub(super) fn clean(words: &str) -> String {
+    let is_plain = |c: char| {
+        !c.is_control() && !matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     let mut text: String = words
         .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if is_plain(c) { c } else { ' ' })
         .take(MESSAGE_CHARS)
         .collect();
     if words.chars().nth(MESSAGE_CHARS).is_some() {

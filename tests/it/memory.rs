@@ -1,0 +1,268 @@
+use crate::support::{Done, Place, customer, finish, named};
+use idshift::sandbox::{Kind, Options};
+
+fn accounts(place: &Place, customers: u32) -> Vec<String> {
+    (0..customers)
+        .map(|n| place.account_of(&format!("C-{n}")))
+        .collect()
+}
+
+fn people(customers: u32) -> Place {
+    let place = Place::plume();
+    place.with_world(|mut world| (0..customers).for_each(|n| world.add_plume(customer(n))));
+    place
+}
+
+const SWAP: &str = "accountId,newAccountId\nA-000000,A-000001\nA-000001,A-000000\n";
+
+#[test]
+fn a_plan_knows_a_swap_that_was_made_before() {
+    let place = people(2);
+    let file = place.file("swap.csv", SWAP);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    place.run(&["plan", &file, "--exit-code"]).expect(0);
+    let plan = place.newest_id();
+    place.run(&["apply", "--run", &plan, "--yes"]).expect(0);
+    assert_eq!(accounts(&place, 2), ["A-000001", "A-000000"]);
+}
+
+#[test]
+fn a_swap_that_its_failures_file_has_made_is_not_made_again_by_the_file_itself() {
+    let place = people(3);
+    let text = format!("{SWAP}A-000002,B-000002\n");
+    let file = place.file("moves.csv", &text);
+    place
+        .sandbox
+        .set_faults(vec!["customer-patch:403:about=C-1".parse().unwrap()]);
+    place.run(&["apply", &file, "--yes"]).expect(1);
+    place.sandbox.set_faults(Vec::new());
+    assert_eq!(accounts(&place, 2), ["A-000000", "A-000001"]);
+    let failures = place.newest().join("failures.csv");
+    place
+        .run(&["apply", failures.to_str().unwrap(), "--yes"])
+        .expect(0);
+    let swapped = ["A-000001", "A-000000", "B-000002"];
+    assert_eq!(accounts(&place, 3), swapped);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    assert_eq!(accounts(&place, 3), swapped);
+    // And the other way round: the failures of an older run, once the file itself has made it.
+    let failures = failures.to_str().unwrap();
+    place.run(&["apply", failures, "--yes"]).expect(0);
+    assert_eq!(accounts(&place, 3), swapped);
+}
+
+/// A chain is carried out; then its last line is mended. Whom that line means now, nobody can tell.
+#[test]
+fn a_mended_line_of_a_chain_does_not_move_its_neighbour() {
+    for command in ["apply", "reconcile"] {
+        let place = people(2);
+        let text = "accountId,newAccountId\nA-000000,A-000001\nA-000001,B-000001\n";
+        let file = place.file("moves.csv", text);
+        place.run(&[command, &file, "--yes"]).expect(0);
+        let chained = ["A-000001", "B-000001"];
+        assert_eq!(accounts(&place, 2), chained);
+        place.file("moves.csv", &text.replace("B-000001", "D-000001"));
+        place.run(&[command, &file, "--yes"]).expect(1);
+        assert_eq!(place.verdicts(), ["unchanged/already", "failed/mismatch"]);
+        assert_eq!(accounts(&place, 2), chained, "nobody was moved");
+        // Nor where the other line is gone from the file.
+        place.file("moves.csv", "accountId,newAccountId\nA-000001,D-000001\n");
+        place.run(&[command, &file, "--yes"]).expect(1);
+        assert_eq!(place.verdicts(), ["failed/mismatch"]);
+        assert_eq!(accounts(&place, 2), chained);
+        // An unaltered line is still known by what it asks for.
+        place.file("moves.csv", "accountId,newAccountId\nA-000001,B-000001\n");
+        place.run(&[command, &file, "--yes"]).expect(0);
+        // And whoever names the customer is believed.
+        let named = "accountId,newAccountId,customerId\nA-000001,D-000001,C-0\n";
+        place.file("moves.csv", named);
+        place.run(&[command, &file, "--yes"]).expect(0);
+        assert_eq!(accounts(&place, 2), ["D-000001", "B-000001"]);
+    }
+}
+
+#[test]
+fn a_mended_swap_does_not_move_the_one_who_is_in_its_place() {
+    let place = people(2);
+    let file = place.file("swap.csv", SWAP);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let mended = "accountId,newAccountId\nA-000000,A-000001\nA-000001,F-000001\n";
+    place.file("swap.csv", mended);
+    place.run(&["apply", &file, "--yes"]).expect(1);
+    assert_eq!(place.verdicts(), ["unchanged/already", "failed/mismatch"]);
+    assert_eq!(accounts(&place, 2), ["A-000001", "A-000000"]);
+}
+
+fn adobe() -> Place {
+    let place = Place::new(Options {
+        kind: Kind::Adobe,
+        ..Default::default()
+    });
+    place.with_world(|mut world| {
+        (0..4).for_each(|n| world.add_adobe(&format!("P{n}"), &format!("REF-{n}"), "R1", 1));
+    });
+    place
+}
+
+fn run_adobe(place: &Place, arguments: &[&str]) -> Done {
+    let mut command = place.command(arguments);
+    let settings = [
+        ("SYSTEM", "adobe"),
+        ("API_KEY", "k"),
+        ("RESELLER_ID", "R1"),
+        ("ACCEPT_WELCOME_EMAILS", "true"),
+    ];
+    for (name, value) in settings {
+        command.env(format!("IDSHIFT_{name}"), value);
+    }
+    finish(command.spawn().unwrap())
+}
+
+fn references(place: &Place) -> Vec<String> {
+    let of = |n: u32| {
+        place.with_world(|world| {
+            let reference = &world.adobe[&format!("P{n}")].body["externalReferenceId"];
+            reference.as_str().unwrap_or("none").to_owned()
+        })
+    };
+    (0..4).map(of).collect()
+}
+
+#[test]
+fn adobes_mended_and_shortened_files_move_nobody_either() {
+    let place = adobe();
+    let text = "accountId,newAccountId\nREF-1,REF-2\nREF-2,REF-X\n";
+    let file = place.file("moves.csv", text);
+    run_adobe(&place, &["apply", &file, "--yes"]).expect(0);
+    let chained = ["REF-0", "REF-2", "REF-X", "REF-3"];
+    assert_eq!(references(&place), chained);
+    place.file("moves.csv", &text.replace("REF-X", "REF-Y"));
+    run_adobe(&place, &["apply", &file, "--yes"]).expect(1);
+    assert_eq!(place.verdicts(), ["unchanged/already", "failed/mismatch"]);
+    assert_eq!(references(&place), chained);
+    place.file("moves.csv", "accountId,newAccountId\nREF-2,REF-X\n");
+    run_adobe(&place, &["apply", &file, "--yes"]).expect(0);
+    assert_eq!(place.verdicts(), ["unchanged/already"]);
+    place.file("moves.csv", "accountId,newAccountId\nREF-2,REF-Y\n");
+    run_adobe(&place, &["apply", &file, "--yes"]).expect(1);
+    assert_eq!(references(&place), chained);
+}
+
+#[test]
+fn an_id_that_nobody_can_remove_is_said_to_stay() {
+    let place = adobe();
+    place.with_world(|mut world| {
+        let customer = world.adobe.get_mut("P0").unwrap();
+        customer.body["externalReferenceId"] = serde_json::Value::Null;
+    });
+    let file = place.file("first.csv", "customerId,newAccountId\nP0,NEW-0\nP1,NEW-1\n");
+    run_adobe(&place, &["apply", &file, "--yes"]).expect(0);
+    let done = run_adobe(&place, &["undo", "--yes"]).expect(1);
+    let mut verdicts = place.verdicts();
+    verdicts.sort_unstable();
+    assert_eq!(verdicts, ["changed/", "failed/rejected"], "{}", done.out);
+    assert_eq!(references(&place)[..2], ["NEW-0", "REF-1"]);
+    let rows = place.rows("failures.csv");
+    let message = &rows[0]["idshift_message"];
+    assert!(message.contains("no way to remove"), "{message}");
+}
+
+#[test]
+fn a_night_that_saves_looks_does_not_believe_what_other_runs_have_changed() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    place.run(&["reconcile", &file, "--yes"]).expect(0);
+    let other = place.file("other.csv", "accountId,newAccountId\nB-000002,D-000002\n");
+    place.run(&["apply", &other, "--yes"]).expect(0);
+    let night = ["reconcile", &file, "--yes", "--incremental"];
+    place.run(&night).expect(1);
+    assert_eq!(place.verdicts()[2], "failed/not_found");
+    // Nor what a night has changed that was killed, with a line that has gone back since.
+    let place = Place::plume();
+    let file = place.moves(3);
+    let text = std::fs::read_to_string(place.path().join(&file)).unwrap();
+    place.run(&["reconcile", &file, "--yes"]).expect(0);
+    place.file(
+        "moves.csv",
+        &text.replace("A-000001,B-000001", "B-000001,X-000001"),
+    );
+    let mut killed = place.command(&["reconcile", &file, "--yes", "--incremental"]);
+    killed.env("IDSHIFT_CRASH_AT", "8");
+    assert_ne!(finish(killed.spawn().unwrap()).code, 0);
+    assert_eq!(
+        place.account_of("C-1"),
+        "X-000001",
+        "killed behind its write"
+    );
+    place.file("moves.csv", &text);
+    let night = ["reconcile", &file, "--yes", "--incremental"];
+    let done = place.run(&night);
+    assert_ne!(place.verdicts()[1], "unchanged/already", "{}", done.out);
+}
+
+/// What a night takes over from the one before, it takes over with the customers.
+#[test]
+fn a_swap_stays_made_where_only_nights_without_looks_remember_it() {
+    let place = people(2);
+    let file = place.file("swap.csv", SWAP);
+    place.run(&["reconcile", &file, "--yes"]).expect(0);
+    let first = place.newest();
+    let night = ["reconcile", &file, "--yes", "--incremental"];
+    let quiet = [&night[..], &["--audit", "1/1000000"]].concat();
+    place.run(&quiet).expect(0);
+    std::fs::remove_dir_all(first).unwrap();
+    let audit = [&night[..], &["--audit", "1/1"]].concat();
+    place.run(&audit).expect(0);
+    assert_eq!(accounts(&place, 2), ["A-000001", "A-000000"]);
+    assert_eq!(place.verdicts(), ["unchanged/already"; 2]);
+}
+
+#[test]
+fn a_plan_means_the_locations_that_it_has_seen() {
+    let place = Place::plume();
+    place.with_world(|mut world| {
+        world.add_plume(named("C-0", "A-000000", &["L-0"]));
+        world.add_plume(named("C-1", "A-000001", &["L-1"]));
+    });
+    let text = "accountId,newAccountId,serviceId,profile\nA-000000,,,smallbusiness\nA-000001,B-000001,NEW,\n";
+    let file = place.file("moves.csv", text);
+    place.run(&["plan", &file]).expect(0);
+    let plan = place.newest_id();
+    place.with_world(|mut world| {
+        for n in 0..2 {
+            let customer = world.plume.get_mut(&*format!("C-{n}")).unwrap();
+            customer.locations[0].id = format!("OTHER-{n}").into();
+        }
+    });
+    place.run(&["apply", "--run", &plan, "--yes"]).expect(1);
+    assert_eq!(place.verdicts(), ["failed/stale"; 2]);
+    assert_eq!(place.patches(), 0);
+}
+
+/// A customer who has not the location that the line names is probably not the one that the line means.
+#[test]
+fn nobody_is_renamed_for_a_line_whose_location_is_not_theirs() {
+    for lookup in ["auto", "each"] {
+        let place = Place::plume();
+        place.with_world(|mut world| {
+            world.add_plume(named("C-0", "A-000000", &["L-0"]));
+            world.add_plume(named("C-1", "A-000001", &["L-1"]));
+            world.add_plume(named("C-2", "A-000002", &["L-2"]));
+        });
+        let text = "accountId,newAccountId,locationId,serviceId\n\
+                    A-000000,B-000000,L-1,STOLEN\n\
+                    A-000001,A-000002,L-0,STOLEN\nA-000002,A-000001,L-2,OWN\n";
+        let file = place.file("moves.csv", text);
+        let arguments = [&file, "--lookup", lookup];
+        place.run(&[&["plan"][..], &arguments].concat()).expect(1);
+        let planned = place.verdicts();
+        let apply = [&["apply", "--yes"][..], &arguments].concat();
+        place.run(&apply).expect(1);
+        assert_eq!(
+            place.verdicts(),
+            ["failed/not_found", "failed/not_found", "failed/blocked"]
+        );
+        assert_eq!(planned, place.verdicts());
+        assert_eq!(place.patches(), 0, "{lookup}");
+    }
+}
