@@ -153,3 +153,32 @@ fn rust_files(dir: &Path) -> Vec<PathBuf> {
         })
         .collect()
 }
+
+/// A promise without a test is none; so the page that pairs them names tests that exist.
+#[test]
+fn every_test_that_the_promises_name_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources = ["src", "tests"].map(|folder| rust_files(&root.join(folder)));
+    let text: String = sources
+        .iter()
+        .flatten()
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    let functions: BTreeSet<&str> = text
+        .split("fn ")
+        .skip(1)
+        .filter_map(|rest| rest.split('(').next())
+        .collect();
+    let promises = std::fs::read_to_string(root.join("docs/promises.md")).unwrap();
+    let tests = promises.split('`').filter(|word| word.contains("::"));
+    let is_there = |test: &&str| {
+        let name = test.rsplit("::").next().unwrap_or_default();
+        match name.strip_suffix('*') {
+            Some(beginning) => functions.iter().any(|one| one.starts_with(beginning)),
+            // The whole of a module.
+            None => functions.contains(name) || text.contains(&format!("mod {name};")),
+        }
+    };
+    let missing: Vec<&str> = tests.filter(|test| !is_there(test)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}

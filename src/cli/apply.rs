@@ -4,7 +4,6 @@ use super::Exit;
 use super::failure::Failure;
 use super::feed::Known;
 use super::known_run::{self, Purpose};
-use super::limits::Limits;
 use super::options::ApplyOptions;
 use super::prepare::{Wanted, ask, new_run, refuse_emails};
 use super::session::{Session, Work, target};
@@ -63,7 +62,7 @@ fn from_file(options: &ApplyOptions, file: &std::path::Path) -> Result<Exit, Fai
 }
 
 fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
-    let known = known_run::open(
+    let mut known = known_run::open(
         Some(run),
         "run",
         |_| true,
@@ -94,7 +93,8 @@ fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
         known.resolved.system.facts().title,
         ui::visible(&base_url),
     );
-    let limits = Limits::of(&options.guards)?;
+    let limits = known.limits(&options.guards)?;
+    limits.refuse_changes(planned.len(), known.draft.counts.lines)?;
     ask(&question, &options.guards, "apply")?;
     let lock = TargetLock::acquire(
         &target(&known.resolved, &base_url),
@@ -104,6 +104,7 @@ fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
     known.ledger.index_writes()?;
     // From now on `resume` carries the plan out instead of going on with looking.
     known.ledger.set("applying", "true")?;
+    known.keep(&limits)?;
     let _stand_in = known.stand_in;
     let session = Session {
         known: Known {

@@ -2,11 +2,12 @@
 
 use super::draft::{self, Draft};
 use super::failure::Failure;
-use super::options::{Inside, Speech, Target};
+use super::limits::Limits;
+use super::options::{Guards, Inside, Speech, Target};
 use super::prepare::{Kept, resolve, runs_dir, values};
 use super::stand_in::{self, StandIn};
 use crate::config::{Origin, Resolved, Values};
-use crate::ledger::{Header, Ledger, RunDir};
+use crate::ledger::{Header, Ledger, RunDir, State};
 use crate::ui;
 
 /// What a run is opened for.
@@ -21,10 +22,24 @@ pub(super) enum Purpose {
 pub(super) struct KnownRun {
     pub(super) dir: RunDir,
     pub(super) ledger: Ledger,
+    /// With what was given anew.
     pub(super) kept: Kept,
     pub(super) resolved: Resolved,
     pub(super) draft: Draft,
     pub(super) stand_in: Option<StandIn>,
+}
+
+impl KnownRun {
+    /// What stops it: as given anew, else as it was begun with.
+    pub(super) fn limits(&self, anew: &Guards) -> Result<Limits, Failure> {
+        Ok(Limits::of(anew)?.over(self.kept.limits.clone()))
+    }
+
+    /// Keeps what was given anew for whoever goes on with the run after this.
+    pub(super) fn keep(&mut self, limits: &Limits) -> Result<(), Failure> {
+        self.kept.limits = limits.clone();
+        self.kept.keep(&self.ledger)
+    }
 }
 
 /// Finds a run by the beginning of its ID, or the newest that fits.
@@ -46,7 +61,7 @@ pub(super) fn open(
         }
     })?;
     let ledger = Ledger::open(&dir)?;
-    let kept = Kept::of(ledger.header());
+    let kept = Kept::of(&ledger)?;
     let mut run_values = kept.values.clone();
     run_values.insert("system".to_owned(), ledger.header().system.clone());
     run_values.insert("base_url".to_owned(), ledger.header().base_url.clone());
@@ -70,11 +85,23 @@ pub(super) fn open(
     Ok(KnownRun {
         dir,
         ledger,
-        kept,
+        kept: Kept {
+            values: values.to_keep(),
+            ..kept
+        },
         resolved,
         draft,
         stand_in,
     })
+}
+
+/// Whether a run was more than a look, and was begun at all. The newest of these is meant where no run is named, so that
+/// nobody is surprised by an older one.
+pub(super) fn was_carried_out(ledger: &Ledger) -> bool {
+    let begun = ledger
+        .progress()
+        .is_ok_and(|progress| progress.state != State::Created);
+    (begun && ledger.header().command != "plan") || ledger.has_writes().unwrap_or(false)
 }
 
 /// A variable that is set for other work must not carry a run to another system. What is typed may.

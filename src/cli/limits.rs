@@ -1,5 +1,6 @@
 //! The guards of a run: as they are typed, as the ledger keeps them for `resume`, and understood.
 
+use super::Exit;
 use super::failure::Failure;
 use super::options::Guards;
 use crate::config::Until;
@@ -29,13 +30,28 @@ impl Limits {
         Ok(limits)
     }
 
-    /// What was given anew beats what the run was begun with. A time that has passed is not kept.
+    /// What was given anew beats what the run was begun with. A time of day comes again; a span from the beginning of
+    /// the run has passed.
     pub(super) fn over(self, earlier: Self) -> Self {
         Self {
             max_failures: self.max_failures.or(earlier.max_failures),
             max_changes: self.max_changes.or(earlier.max_changes),
-            canary: self.canary,
-            until: self.until,
+            canary: self.canary.or(earlier.canary),
+            until: self
+                .until
+                .or(earlier.until.filter(|until| until.contains(':'))),
+        }
+    }
+
+    /// Refuses to begin where more would change than is allowed.
+    pub(super) fn refuse_changes(&self, changes: u64, lines: u64) -> Result<(), Failure> {
+        match self.parsed()?.max_changes {
+            Some(most) if most.is_exceeded(changes, lines) => Err(Failure::new(
+                Exit::Stopped,
+                format!("--max-changes {most}: {changes} of {lines} lines would change"),
+            )
+            .with_help("nothing was written")),
+            _ => Ok(()),
         }
     }
 

@@ -5,9 +5,9 @@ use super::failure::Failure;
 use super::limits::Limits;
 use super::options::{Guards, Inside, Place, Reading, Speech, Target};
 use super::recall::Memory;
-use super::session::{base_url, target};
+use super::session::{base_url, check_host, target};
 use super::{Exit, clock, recall, stand_in};
-use crate::config::{DEFAULT_RUNS_DIR, File, Resolved, Values};
+use crate::config::{ConfigError, DEFAULT_RUNS_DIR, File, Resolved, Values};
 use crate::domain::Reseller;
 use crate::input::{self, Column, Rules};
 use crate::ledger::{Header, Ledger, RunDir, RunId, TargetLock};
@@ -29,9 +29,24 @@ pub(super) struct Kept {
     pub(super) limits: Limits,
 }
 
+/// The note of a run that was gone on with other settings than it was begun with.
+const SETTINGS: &str = "settings";
+
 impl Kept {
-    pub(super) fn of(header: &Header) -> Self {
-        serde_json::from_str(&header.settings).unwrap_or_default()
+    /// What the run was begun with, or what was given anew since.
+    pub(super) fn of(ledger: &Ledger) -> Result<Self, Failure> {
+        let anew = ledger.get(SETTINGS)?;
+        let text = anew.as_ref().unwrap_or(&ledger.header().settings);
+        serde_json::from_str(text).map_err(|why| {
+            let path = ledger.path().display();
+            Failure::usage(format!("{path}: its settings cannot be read: {why}"))
+        })
+    }
+
+    /// Keeps it for whoever goes on with the run.
+    pub(super) fn keep(&self, ledger: &Ledger) -> Result<(), Failure> {
+        let text = serde_json::to_string(self).unwrap_or_default();
+        Ok(ledger.set(SETTINGS, &text)?)
     }
 
     /// How the run's file is to be read.
@@ -153,6 +168,9 @@ pub(super) fn resolve(
     let mut resolved = Resolved::of(values)?;
     if secrets == Secrets::Needed {
         resolved.read_secrets(values)?;
+        if resolved.token.is_none() {
+            return Err(ConfigError::NO_TOKEN.into());
+        }
     }
     if !speech.quiet {
         for note in &resolved.notes {
@@ -225,6 +243,7 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
     }
     let stand_in = stand_in::start(wanted.inside, &mut resolved, Some(&checked))?;
     let base_url = base_url(&resolved)?;
+    check_host(&base_url)?;
     if let Some(guards) = wanted.guards.filter(|_| wanted.writes) {
         consent(&checked, &resolved, &base_url, guards, wanted.command)?;
     }

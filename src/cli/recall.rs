@@ -231,7 +231,7 @@ fn found(
         }
         return Ok(found);
     }
-    let kept = Kept::of(ledger.header());
+    let kept = Kept::of(ledger)?;
     let (name, rules) = (&ledger.header().input_name, kept.rules(resolved)?);
     let table = Table::open(&dir.input(), name, &kept.reading()?, &rules)?;
     for batch in table.batches()? {

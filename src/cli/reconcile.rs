@@ -114,7 +114,7 @@ fn read(
     ledger: &Ledger,
     nothing_since: bool,
 ) -> Result<Last, Failure> {
-    let kept = Kept::of(ledger.header());
+    let kept = Kept::of(ledger)?;
     let rules = kept.rules(&ready.resolved)?;
     let table = Table::open(
         &dir.input(),

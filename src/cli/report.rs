@@ -14,7 +14,7 @@ pub(super) fn run(options: &ReportOptions) -> Result<Exit, Failure> {
     let runs_dir = runs_dir(&options.place)?;
     let dir = RunDir::find(&runs_dir, options.run.as_deref(), "run", |_| true)?;
     let ledger = Ledger::open(&dir)?;
-    let kept = Kept::of(ledger.header());
+    let kept = Kept::of(&ledger)?;
     let system = Kind::parse(&ledger.header().system)
         .ok_or_else(|| Failure::usage(format!("run {} is of an unknown system", dir.run())))?;
     let mut rules = draft::rules(system.facts());

@@ -5,7 +5,6 @@ use super::Exit;
 use super::failure::Failure;
 use super::feed::Known;
 use super::known_run::{self, Purpose};
-use super::limits::Limits;
 use super::options::ResumeOptions;
 use super::prepare::refuse_emails;
 use super::recall;
@@ -24,7 +23,7 @@ fn is_unfinished(ledger: &Ledger) -> bool {
 }
 
 pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
-    let known = known_run::open(
+    let mut known = known_run::open(
         options.run.as_deref(),
         "unfinished run",
         is_unfinished,
@@ -55,7 +54,8 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
         &id,
     )?;
     known.ledger.index_writes()?;
-    let limits = Limits::of(&options.guards)?.over(known.kept.limits.clone());
+    let limits = known.limits(&options.guards)?;
+    known.keep(&limits)?;
     let planned = known.ledger.planned()?;
     // Where all lines were looked at before the first was written, only what is to change is still open.
     let looked = header.parent.is_some()

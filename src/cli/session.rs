@@ -71,10 +71,7 @@ pub(super) fn http_settings(
     resolved: &mut Resolved,
     lock: Option<&TargetLock>,
 ) -> Result<http::Settings, Failure> {
-    let token = resolved.token.take().ok_or(ConfigError::Missing {
-        what: "the token",
-        help: "set IDSHIFT_TOKEN, or token_file, token_command or oauth2 in a profile",
-    })?;
+    let token = resolved.token.take().ok_or(ConfigError::NO_TOKEN)?;
     Ok(http::Settings {
         base_url: base_url(resolved)?,
         allow_http: resolved.allow_http,

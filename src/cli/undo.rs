@@ -28,13 +28,10 @@ struct Back {
 }
 
 pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
-    // The newest run that was more than a look, so that nobody is surprised by an older one.
-    let wrote =
-        |ledger: &Ledger| ledger.header().command != "plan" || ledger.has_writes().unwrap_or(false);
     let known = known_run::open(
         options.run.as_deref(),
         "run that was carried out",
-        wrote,
+        known_run::was_carried_out,
         Purpose::Write,
         &options.target,
         &options.inside,
@@ -73,8 +70,11 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
         known.resolved.system.facts().title,
         ui::visible(&address),
     );
+    let limits = Limits::of(&options.guards)?;
+    let many = u64::try_from(back.len()).unwrap_or(u64::MAX);
+    limits.refuse_changes(many, known.draft.counts.lines)?;
     ask(&question, &options.guards, "undo")?;
-    carry_out(options, known, &parent, &address, &back)
+    carry_out(options, known, limits, &parent, &address, &back)
 }
 
 fn way_back(left: &[ledger::Left], can_clear: bool) -> Vec<Back> {
@@ -143,6 +143,7 @@ fn expected(left: &ledger::Left, one: &plan::Left, line: u32) -> Outcome {
 fn carry_out(
     options: &UndoOptions,
     known: KnownRun,
+    limits: Limits,
     parent: &str,
     address: &str,
     back: &[Back],
@@ -150,7 +151,6 @@ fn carry_out(
     let run = RunId::new(clock::now_ms());
     let target = target(&known.resolved, address);
     let lock = TargetLock::acquire(&target, &known.resolved.runs_dir, run.as_str())?;
-    let limits = Limits::of(&options.guards)?;
     let kept = Kept {
         values: known.kept.values.clone(),
         allow_clear: known.resolved.system.facts().can_clear

@@ -89,6 +89,14 @@ pub enum ConfigError {
     Credentials(String),
 }
 
+impl ConfigError {
+    /// Nothing says how to authenticate.
+    pub const NO_TOKEN: Self = Self::Missing {
+        what: "the token",
+        help: "set IDSHIFT_TOKEN, or token_file, token_command or oauth2 in a profile",
+    };
+}
+
 fn hint(suggestion: Option<&str>) -> String {
     suggestion.map_or_else(String::new, |meant| format!(" (is `{meant}` meant?)"))
 }

@@ -68,7 +68,9 @@ pub async fn run<N: Notes>(
             break;
         }
         let wants_more = dispatcher.wants_more();
-        let until = dispatcher.deadline.filter(|_| dispatcher.ending.is_none());
+        // Where everything is begun, there is nothing left to leave undone.
+        let stops = dispatcher.ending.is_none() && !dispatcher.has_begun_all();
+        let until = dispatcher.deadline.filter(|_| stops);
         tokio::select! {
             biased;
             () = stop.cancelled(), if dispatcher.ending.is_none() => {
@@ -140,9 +142,7 @@ impl<N: Notes> Dispatcher<N> {
         }
         // A file with fewer units than the canary is all canary.
         if self.canary_left.is_some_and(|left| left > 0)
-            && self.fed
-            && self.ready.is_empty()
-            && self.lookups.is_empty()
+            && self.has_begun_all()
             && self.units.is_empty()
         {
             self.check_canary().await;
@@ -198,12 +198,12 @@ impl<N: Notes> Dispatcher<N> {
             && self.ready.len() < 2 * self.concurrency().max(50)
     }
 
+    fn has_begun_all(&self) -> bool {
+        self.fed && self.ready.is_empty() && self.lookups.is_empty()
+    }
+
     fn is_over(&self) -> bool {
-        let idle = self.units.is_empty();
-        match self.ending {
-            Some(_) => idle,
-            None => idle && self.fed && self.ready.is_empty() && self.lookups.is_empty(),
-        }
+        self.units.is_empty() && (self.ending.is_some() || self.has_begun_all())
     }
 
     fn take(&mut self, batch: Vec<Job>) {

@@ -134,23 +134,25 @@ async fn attempt<N: Notes>(
     };
     let id = context.notes.intend(intent).await?;
     let written = context.system.write(order(wish, correlation)).await;
-    let (verdict, next) = conclude(context, wish, written, correlation, sent).await?;
-    let http_status = sent.http_status;
-    context
-        .notes
-        .settle(
-            id,
-            Settled {
-                verdict,
-                http_status,
-            },
-        )
-        .await?;
-    Ok(next)
+    let nothing_happened = matches!(written, Written::Again(_) | Written::NotSent(_));
+    let concluded = conclude(context, wish, written, correlation, sent).await;
+    let verdict = match &concluded {
+        Ok((verdict, _)) => Some(*verdict),
+        // The run ends here; what is certain is noted all the same, and what is not stays open.
+        Err(_) => nothing_happened.then_some(Verdict::NotApplied),
+    };
+    if let Some(verdict) = verdict {
+        let settled = Settled {
+            verdict,
+            http_status: sent.http_status,
+        };
+        context.notes.settle(id, settled).await?;
+    }
+    Ok(concluded?.1)
 }
 
-/// What an answer means for the write, and what follows. Where the run ends here, the write stays unsettled
-/// in the ledger, and `resume` reads before it writes.
+/// What an answer means for the write, and what follows. Where the run ends here and nobody knows, the write stays
+/// unsettled in the ledger, and `resume` reads before it writes.
 async fn conclude<N: Notes>(
     context: &Context<N>,
     wish: &Wish<'_>,

@@ -342,3 +342,233 @@ fn answers_without_sense_are_an_outage_and_no_line_is_to_blame() {
         assert_eq!(place.patches(), 60);
     }
 }
+
+/// What was given when a plan was carried out holds when that is gone on with, the fence first of all.
+#[test]
+fn what_a_plan_was_carried_out_with_is_kept_on_the_way() {
+    let place = Place::plume();
+    let file = place.moves(39);
+    place.run(&["plan", &file]).expect(0);
+    let plan = place.newest_id();
+    let fenced = ["--tenant-fence", "nobody", "--max-failures", "0"];
+    let arguments = ["apply", "--run", &plan, "--yes"];
+    place.run(&[&arguments[..], &fenced].concat());
+    place.run(&["resume", &plan]);
+    assert_eq!(place.patches(), 0, "nobody inside of the fence");
+    // Given anew, it holds from then on.
+    place.run(&[
+        "resume",
+        &plan,
+        "--tenant-fence",
+        "",
+        "--max-failures",
+        "100%",
+    ]);
+    let partner = place.with_world(|world| world.plume["C-0"].partner.to_string());
+    place.run(&["plan", &file]).expect(0);
+    let plan = place.newest_id();
+    let arguments = ["apply", "--run", &plan, "--yes", "--tenant-fence", &partner];
+    place.run(&arguments).expect(0);
+    assert_eq!(place.patches(), 39);
+}
+
+#[test]
+fn more_changes_than_allowed_are_refused_by_a_plan_and_by_the_way_back() {
+    let place = Place::plume();
+    let file = place.moves(39);
+    place.run(&["plan", &file]).expect(0);
+    let plan = place.newest_id();
+    let limit = ["--yes", "--max-changes", "5"];
+    let refused = place.run(&[&["apply", "--run", &plan][..], &limit].concat());
+    let refused = refused.expect(4);
+    assert!(refused.err.contains("39 of 39"), "{}", refused.err);
+    assert_eq!(place.patches(), 0);
+    place
+        .run(&["apply", "--run", &plan, "--yes", "--max-changes", "39"])
+        .expect(0);
+    place.run(&[&["undo"][..], &limit].concat()).expect(4);
+    assert_eq!(place.patches(), 39);
+    place
+        .run(&["undo", "--yes", "--max-changes", "100%"])
+        .expect(0);
+    assert_eq!(place.patches(), 78);
+}
+
+/// The canary has failed; whoever goes on wants to know whether it is all right now.
+#[test]
+fn a_canary_goes_first_again() {
+    let place = Place::plume();
+    let file = place.moves(39);
+    let honest = place.sandbox.base_url();
+    let lying = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        if asked.method == "PATCH" {
+            // Says yes, and does nothing.
+            let id = asked.path.rsplit('/').next().unwrap();
+            let n = id.trim_start_matches("C-").parse::<u32>().unwrap();
+            let body = serde_json::json!({"id": id, "accountId": format!("B-{n:06}")});
+            return stream.write_all(&good_answer(&body.to_string())).is_ok();
+        }
+        stream.write_all(&asked.honestly(&honest)).is_ok()
+    });
+    let elsewhere = ["--base-url", &lying.base_url()];
+    let apply = ["apply", &file, "--yes", "--canary", "3"];
+    place.run(&[&apply[..], &elsewhere].concat()).expect(4);
+    let told = |place: &Place| place.verdicts().iter().filter(|v| *v == "changed/").count();
+    let first = told(&place);
+    assert!(first <= 6, "{first}");
+    place.run(&[&["resume"][..], &elsewhere].concat()).expect(4);
+    assert!(told(&place) < 20, "a second canary");
+}
+
+#[test]
+fn a_run_that_was_never_begun_is_in_nobodys_way() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let good = place.newest_id();
+    for arguments in [&["undo", "--yes"][..], &["apply", &file, "--yes"]] {
+        let mut command = place.command(arguments);
+        let child = command.env_remove("IDSHIFT_TOKEN").spawn().unwrap();
+        let done = finish(child).expect(2);
+        assert!(done.err.contains("IDSHIFT_TOKEN"), "{}", done.err);
+        assert_eq!(place.newest_id(), good, "no run was made");
+    }
+    // One whose settings are found to be wrong later.
+    let mut command = place.command(&["apply", &file, "--yes", "--ca-cert", "no-such.pem"]);
+    finish(command.spawn().unwrap()).expect(2);
+    place.run(&["undo", "--yes"]).expect(0);
+    assert_eq!(accounts(&place, 3), ["A-000000", "A-000001", "A-000002"]);
+}
+
+#[test]
+fn what_an_undo_cannot_put_back_it_says_for_each_line() {
+    let place = Place::plume();
+    place.with_world(|mut world| {
+        for n in 0..3 {
+            let mut customer = crate::support::customer(n);
+            customer
+                .locations
+                .iter_mut()
+                .for_each(|location| location.service_id = None);
+            world.add_plume(customer);
+        }
+    });
+    let text = "accountId,newAccountId,serviceId,profile\n\
+        A-000000,B-000000,S-0,\nA-000001,,S-1,smallbusiness\nA-000002,B-000002,,\n";
+    let file = place.file("first.csv", text);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    place.run(&["undo", "--yes"]).expect(1);
+    let mut verdicts = place.verdicts();
+    verdicts.sort();
+    assert_eq!(
+        verdicts,
+        [
+            "changed/",
+            "changed/",
+            "changed/",
+            "failed/rejected",
+            "failed/rejected"
+        ]
+    );
+    let failed = place.rows("failures.csv");
+    assert!(
+        failed
+            .iter()
+            .all(|row| row["idshift_message"].contains("service ID"))
+    );
+    assert_eq!(accounts(&place, 3), ["A-000000", "A-000001", "A-000002"]);
+}
+
+#[test]
+fn a_line_that_fails_in_a_plan_is_nowhere_told_as_moved() {
+    let place = Place::plume();
+    place.with_world(|mut world| {
+        world.add_plume(crate::support::named("C-0", "A-000000", &["L-0", "L-1"]));
+    });
+    let text = "accountId,newAccountId,serviceId\nA-000000,B-000000,S-0\n";
+    let file = place.file("two.csv", text);
+    let plan = place.run(&["plan", &file, "--json"]).expect(1).json();
+    assert_eq!(place.verdicts(), ["failed/ambiguous"]);
+    assert_eq!(
+        place.rows("results.csv")[0]["idshift_account_id_after"],
+        "A-000000"
+    );
+    assert_eq!(plan["forecast"]["writes"], 0, "{plan}");
+}
+
+#[test]
+fn a_run_that_was_put_back_is_not_gone_on_with() {
+    let (place, id) = stopped(&[]);
+    place.run(&["undo", &id, "--yes"]).expect(0);
+    let undo = place.newest_id();
+    let written = place.patches();
+    let refused = place.run(&["resume", &id]).expect(2);
+    assert!(refused.err.contains(&undo), "{}", refused.err);
+    assert_eq!(place.patches(), written);
+}
+
+/// The first of a chain moves and then fails at its location; whoever waits for its ID moves up all the same, also
+/// where the run was stopped in between.
+#[test]
+fn a_chain_goes_on_behind_a_line_that_failed_after_it_had_moved() {
+    let place = Place::plume();
+    place.with_world(|mut world| (0..2).for_each(|n| world.add_plume(crate::support::customer(n))));
+    let text = "accountId,newAccountId,locationId,serviceId\n\
+        A-000000,A-000001,,\nA-000001,B-000001,,S-1\n";
+    let file = place.file("chain.csv", text);
+    // The second write never gets through, and the run gives up.
+    place.sandbox.set_faults(
+        ["customer-patch:503=60:nth=2", "location-patch:403"]
+            .map(|fault| fault.parse().unwrap())
+            .to_vec(),
+    );
+    let first = place.run(&[
+        "apply",
+        &file,
+        "--yes",
+        "--give-up-after",
+        "1s",
+        "--lookup",
+        "each",
+    ]);
+    assert_eq!(first.code, 4, "{}{}", first.out, first.err);
+    assert_eq!(accounts(&place, 2), ["A-000000", "B-000001"]);
+    place.sandbox.set_faults(Vec::new());
+    place.run(&["resume"]).expect(1);
+    assert_eq!(place.verdicts(), ["changed/", "failed/forbidden"]);
+    assert_eq!(accounts(&place, 2), ["A-000001", "B-000001"]);
+}
+
+/// Each write was answered, and always with "not now": nothing of it is in doubt.
+#[test]
+fn what_was_never_processed_is_not_in_doubt() {
+    let place = Place::plume();
+    let file = place.moves(5);
+    place
+        .sandbox
+        .set_faults(vec!["customer-patch:429".parse().unwrap()]);
+    let apply = ["apply", &file, "--yes", "--give-up-after", "2s"];
+    place.run(&apply).expect(4);
+    let skipped = |verdict: &String| verdict == "skipped/guard";
+    assert!(
+        place.verdicts().iter().all(skipped),
+        "{:?}",
+        place.verdicts()
+    );
+    place.sandbox.set_faults(Vec::new());
+    place.run(&["resume"]).expect(0);
+    assert_eq!(accounts(&place, 2), ["B-000000", "B-000001"]);
+}
+
+/// The time comes while the last lines are under way: they are finished, and nothing is left to go on with.
+#[test]
+fn a_time_that_comes_when_everything_is_begun_stops_nothing() {
+    let place = Place::new(idshift::sandbox::Options {
+        latency: std::time::Duration::from_millis(1500),
+        ..Default::default()
+    });
+    let file = place.moves(4);
+    let until = ["apply", &file, "--yes", "--until", "2s"];
+    place.run(&until).expect(0);
+    assert!(place.verdicts().iter().all(|verdict| verdict == "changed/"));
+}
