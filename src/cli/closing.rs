@@ -37,7 +37,7 @@ pub(super) fn outage(fatal: Fatal, words: &str, system: Kind) -> String {
         Fatal::BulkRefused => {
             format!("{title} does not allow to look many customers up at once ({words})")
         }
-        Fatal::Unsafe | Fatal::Cancelled => words.to_owned(),
+        Fatal::Setting | Fatal::Unsafe | Fatal::Cancelled => words.to_owned(),
     }
 }
 
@@ -47,6 +47,7 @@ pub(super) fn remedy(fatal: Fatal) -> &'static str {
         Fatal::TokenRefused => "mend the credentials, then ",
         Fatal::Tls => "name the authority that signed it with --ca-cert, or have it renewed, then ",
         Fatal::BulkRefused => "allow single look-ups with --lookup auto, then ",
+        Fatal::Setting => "mend the setting, then ",
         Fatal::GaveUp | Fatal::Unsafe | Fatal::Cancelled => "",
     }
 }
@@ -168,8 +169,10 @@ impl Session<'_> {
             Ending::Guard(why) => (State::Stopped, Exit::Stopped, why),
             Ending::Outage(fatal, why) => {
                 let why = outage(fatal, &why, self.resolved.system);
-                let refused =
-                    matches!(fatal, Fatal::TokenRefused | Fatal::BulkRefused | Fatal::Tls);
+                let refused = matches!(
+                    fatal,
+                    Fatal::TokenRefused | Fatal::BulkRefused | Fatal::Tls | Fatal::Setting
+                );
                 let exit = if refused && !anything {
                     Exit::NothingDone
                 } else {

@@ -54,7 +54,10 @@ async fn look(system: &System, journal: &Journal, batch: Vec<Outcome>) -> Result
         }
     };
     for (outcome, found) in batch.into_iter().zip(found) {
-        let now = match (found.into_iter().next(), &outcome.customer) {
+        let found = found
+            .into_iter()
+            .find(|customer| Some(&customer.id) == outcome.customer.as_ref());
+        let now = match (found, &outcome.customer) {
             (Some(customer), _) => customer.account,
             // Not in the listing, or nothing was listed: read by its own ID.
             (None, Some(id)) => match system.read(id, None, false).await {

@@ -87,7 +87,7 @@ fn ask(resolved: &mut crate::config::Resolved) -> Result<String, String> {
         .build()
         .map_err(|why| why.to_string())?;
     runtime
-        .block_on(system.probe())
+        .block_on(system.check())
         .map_err(|trouble| trouble.message)?;
     Ok(format!(
         "the credentials are accepted; an answer takes {} ms",

@@ -144,6 +144,7 @@ pub(super) async fn present<N: Notes>(
     seen: &Sightings,
 ) -> Asked<(Customer, Instant)> {
     if let Some([customer]) = seen.customer(id, wishes.reseller)
+        && customer.id == *id
         && seen.at().elapsed() <= context.settings.max_age
     {
         return Ok(Ok((customer.clone(), seen.at())));

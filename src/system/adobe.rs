@@ -15,7 +15,7 @@ mod wire;
 
 use self::wire::{Body, ListBody, Page, RawBody, Update, Whole, code_of, refusal};
 use super::connect::{Sending, Settings, SetupError};
-use super::listing::{Listing, endless};
+use super::listing::{Listing, cut_short, endless};
 use super::trouble::{Read, senseless};
 use super::{Backend, Bulk, Customer, Fatal, Key, Location, Order, Trouble, Wanted, What, Written};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller, ResellerId};
@@ -24,14 +24,21 @@ use futures_util::future::BoxFuture;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 /// The most that a page holds.
 const PAGE: usize = 50;
 /// Active, pending, inactive, and scheduled for removal: a listing shows one status at a time.
 const STATUSES: [&str; 4] = ["1000", "1002", "1004", "1026"];
+
+/// How often customers of one status are listed at most, where others come and go meanwhile.
+const SWEEPS: usize = 3;
+/// For so long a list that breaks off is not asked for again: it costs a call for every fifty customers.
+const BROKEN_FOR: Duration = Duration::from_secs(60);
 
 /// What Adobe says about every call.
 pub(super) fn character(settings: &Settings) -> Result<Character, SetupError> {
@@ -57,9 +64,17 @@ pub(super) struct Adobe {
     reseller: Option<ResellerId>,
     sending: Sending,
     max_age: Duration,
-    listing: Mutex<Option<Arc<Listing>>>,
+    listing: Mutex<Kept>,
     /// What sending the reference alone has been seen to do.
     reference_alone: Mutex<Alone>,
+}
+
+/// What came of listing all customers.
+enum Kept {
+    Nothing,
+    Listed(Arc<Listing>),
+    /// It broke off at this time, in this way.
+    Broken(Instant, Trouble),
 }
 
 /// What sending the reference without the profile does on this installation.
@@ -78,7 +93,7 @@ impl Adobe {
             reseller: settings.reseller.clone(),
             sending: settings.sending,
             max_age: settings.max_age,
-            listing: Mutex::new(None),
+            listing: Mutex::new(Kept::Nothing),
             reference_alone: Mutex::new(Alone::Untried),
         }
     }
@@ -89,35 +104,75 @@ impl Adobe {
             return Err(no_reseller());
         };
         let mut kept = self.listing.lock().await;
-        if let Some(listing) = kept
-            .as_ref()
-            .filter(|listing| listing.is_fresh(self.max_age))
-        {
-            return Ok(Arc::clone(listing));
+        match &*kept {
+            Kept::Listed(listing) if listing.is_fresh(self.max_age) => {
+                return Ok(Arc::clone(listing));
+            }
+            Kept::Broken(at, trouble) if at.elapsed() < BROKEN_FOR => return Err(trouble.clone()),
+            Kept::Listed(_) | Kept::Broken(..) | Kept::Nothing => {}
         }
         let mut listing = Listing::begun_now();
         for status in STATUSES {
-            let mut offset = 0;
-            loop {
-                let page = self.page(reseller, status, offset).await?;
-                let (count, known) = (page.items.len(), listing.len());
-                offset += count;
-                page.items
-                    .into_iter()
-                    .filter_map(Body::usable)
-                    .for_each(|c| listing.add(c));
-                let more = page.total.is_none_or(|total| offset < total);
-                if count == 0 || !more {
-                    break;
+            if let Err(trouble) = self.sweeps(reseller, status, &mut listing).await {
+                if trouble.reason == Failed::BadAnswer {
+                    *kept = Kept::Broken(Instant::now(), trouble.clone());
                 }
-                if listing.len() == known {
-                    return Err(endless());
-                }
+                return Err(trouble);
             }
         }
         let listing = Arc::new(listing);
-        *kept = Some(Arc::clone(&listing));
+        *kept = Kept::Listed(Arc::clone(&listing));
         Ok(listing)
+    }
+
+    /// Lists the customers of one status, again where it did not hold still: pages that shift show one customer
+    /// twice and another not at all.
+    async fn sweeps(
+        &self,
+        reseller: &ResellerId,
+        status: &str,
+        listing: &mut Listing,
+    ) -> Result<(), Trouble> {
+        let mut last = Ok(());
+        for _ in 0..SWEEPS {
+            last = match self.sweep(reseller, status, listing).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => Ok(()),
+                Err(trouble) if trouble.reason == Failed::BadAnswer => Err(trouble),
+                Err(trouble) => return Err(trouble),
+            };
+        }
+        last
+    }
+
+    /// Lists the customers of one status once; whether the pages held still meanwhile.
+    async fn sweep(
+        &self,
+        reseller: &ResellerId,
+        status: &str,
+        listing: &mut Listing,
+    ) -> Result<bool, Trouble> {
+        let (mut offset, mut most) = (0, 0);
+        let mut seen = HashSet::new();
+        loop {
+            let page = self.page(reseller, status, offset).await?;
+            let (count, known) = (page.items.len(), seen.len());
+            offset += count;
+            most = most.max(page.total.unwrap_or(0));
+            for body in page.items {
+                seen.insert(body.customer_id.clone());
+                if let Some(customer) = body.usable() {
+                    listing.add(customer);
+                }
+            }
+            match page.total {
+                Some(total) if offset >= total => return Ok(seen.len() >= most),
+                None if count == 0 => return Ok(true),
+                total if count == 0 => return Err(cut_short(offset, total)),
+                _ if seen.len() == known => return Err(endless()),
+                _ => {}
+            }
+        }
     }
 
     async fn page(
@@ -148,9 +203,14 @@ impl Adobe {
                         None => Err(senseless(reply, "a listing without customers")),
                     })
                 }
-                404 => Ok(Ok(Page {
-                    items: Vec::new(),
-                    total: Some(0),
+                // The document knows no 404 for a reseller without customers: it does not exist, for any line.
+                404 if code_of(reply).is_some() => Ok(Err(Trouble {
+                    message: format!(
+                        "Adobe does not know the reseller `{reseller}`: check `reseller_id` ({})",
+                        refusal(reply).message
+                    ),
+                    fatal: Some(Fatal::Setting),
+                    ..refusal(reply)
                 })),
                 _ => Ok(Err(refusal(reply))),
             }
@@ -388,7 +448,7 @@ impl Backend for Adobe {
     }
 
     fn forget(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async move { *self.listing.lock().await = None })
+        Box::pin(async move { *self.listing.lock().await = Kept::Nothing })
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), Trouble>> {
@@ -401,6 +461,17 @@ impl Backend for Adobe {
                 })
             };
             self.client.read(&call, parse).await?
+        })
+    }
+
+    /// A reseller that Adobe does not know shows only when its customers are listed.
+    fn check(&self) -> BoxFuture<'_, Result<(), Trouble>> {
+        Box::pin(async move {
+            self.probe().await?;
+            match &self.reseller {
+                Some(reseller) => self.page(reseller, STATUSES[0], 0).await.map(|_| ()),
+                None => Ok(()),
+            }
         })
     }
 }

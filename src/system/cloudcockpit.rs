@@ -11,7 +11,7 @@
 //! Sources: the API's page on updating a customer's internal identifier, and on listing customers.
 
 use super::connect::{Settings, SetupError};
-use super::listing::{Listing, endless};
+use super::listing::{Listing, cut_short, endless};
 use super::trouble::{Read, senseless};
 use super::{Backend, Bulk, Customer, Location, Locations, Order, Trouble, Wanted, What, Written};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller};
@@ -85,13 +85,14 @@ impl CloudCockpit {
             match reply.status {
                 200 => {
                     let body: ListBody = reply.json()?;
-                    let full = body.items.len() >= PAGE;
                     Ok(Ok(Page {
-                        more: body.has_next_page.unwrap_or(full),
+                        rows: body.items.len(),
+                        total: body.total_count,
+                        more: body.has_next_page,
                         customers: body.items.into_iter().filter_map(Body::usable).collect(),
                     }))
                 }
-                _ => Ok(Err(refusal(reply))),
+                _ => Ok(Err(of_reseller(refusal(reply), reseller))),
             }
         };
         self.client.read(&call, parse).await?
@@ -114,17 +115,19 @@ impl CloudCockpit {
 
     async fn list(&self, reseller: Option<&Reseller>) -> Result<Option<Listing>, Trouble> {
         let mut listing = Listing::begun_now();
-        let mut number = 1;
+        let (mut number, mut read) = (1, 0);
         loop {
             // A listing that has cost as many calls as single searches would is not worth going on.
             if number > self.expected_lookups.max(1) {
                 return Ok(None);
             }
             let page = self.page(reseller, number, None).await?;
+            read += page.rows;
+            let more = page.goes_on(read)?;
             page.customers
                 .into_iter()
                 .for_each(|customer| listing.add(customer));
-            if !page.more {
+            if !more {
                 break;
             }
             number += 1;
@@ -194,14 +197,16 @@ impl Backend for CloudCockpit {
     ) -> BoxFuture<'a, Result<Vec<Customer>, Trouble>> {
         Box::pin(async move {
             let mut found = Listing::begun_now();
-            let mut number = 1;
+            let (mut number, mut read) = (1, 0);
             loop {
                 let known = found.len();
                 let page = self.page(reseller, number, Some(account)).await?;
+                read += page.rows;
+                let more = page.goes_on(read)?;
                 for customer in page.customers {
                     found.add(customer);
                 }
-                if !page.more {
+                if !more {
                     return Ok(found.account(account));
                 }
                 if found.len() == known {
@@ -288,7 +293,41 @@ impl Backend for CloudCockpit {
 
 struct Page {
     customers: Vec<Customer>,
-    more: bool,
+    /// Deleted customers and unusable ones included.
+    rows: usize,
+    total: Option<usize>,
+    more: Option<bool>,
+}
+
+impl Page {
+    /// Whether another page follows, after so many rows were read. A list that says that it goes on, and brings
+    /// nobody, or that says that it ends before its own total, is cut short.
+    fn goes_on(&self, read: usize) -> Result<bool, Trouble> {
+        let missing = self.total.is_some_and(|total| read < total);
+        // Where nothing tells, only an empty page is the end: a server may hold fewer on a page than it was asked for.
+        let told = self.more.or(self.total.map(|_| missing));
+        let more = told.unwrap_or(self.rows > 0);
+        if (more && self.rows == 0) || (!more && missing) {
+            return Err(cut_short(read, self.total));
+        }
+        Ok(more)
+    }
+}
+
+/// A reseller that the system does not know is no customer that it does not know.
+fn of_reseller(trouble: Trouble, reseller: Option<&Reseller>) -> Trouble {
+    match reseller.and_then(Reseller::id) {
+        Some(id) if trouble.reason == Failed::NotFound => Trouble {
+            reason: Failed::Rejected,
+            message: format!("the reseller `{id}`: {}", trouble.message),
+            ..trouble
+        },
+        Some(id) if trouble.reason == Failed::Forbidden => Trouble {
+            message: format!("the reseller `{id}`: {}", trouble.message),
+            ..trouble
+        },
+        _ => trouble,
+    }
 }
 
 fn scoped(call: Call, reseller: Option<&Reseller>) -> Call {
@@ -312,6 +351,8 @@ fn no_locations() -> Trouble {
 #[serde(rename_all = "camelCase")]
 struct ListBody {
     items: Vec<Body>,
+    #[serde(default)]
+    total_count: Option<usize>,
     #[serde(default)]
     has_next_page: Option<bool>,
 }

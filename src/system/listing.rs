@@ -16,6 +16,17 @@ pub(super) fn endless() -> Trouble {
     )
 }
 
+/// A page without customers, though the list is said to go on: who is missing there is not absent.
+pub(super) fn cut_short(read: usize, total: Option<usize>) -> Trouble {
+    let total = total.map_or_else(|| "more".to_owned(), |total| total.to_string());
+    Trouble::new(
+        Failed::BadAnswer,
+        format!(
+            "the list of customers breaks off: {read} were told of {total}, so who is missing may be there all the same"
+        ),
+    )
+}
+
 /// A listing, and when it was begun.
 #[derive(Debug)]
 pub(super) struct Listing {
@@ -35,14 +46,34 @@ impl Listing {
         }
     }
 
-    /// Adds a customer, unless it is there: pages may overlap when customers are added meanwhile.
+    /// Adds a customer. One that is there already takes its own place again: pages overlap when customers come
+    /// and go meanwhile, and what was told last is what the system said last.
     pub(super) fn add(&mut self, customer: Customer) {
+        let Some(at) = self.by_id.get(&customer.id).copied() else {
+            self.add_new(customer);
+            return;
+        };
+        let Some(place) = self.customers.get_mut(at as usize) else {
+            return;
+        };
+        let before = std::mem::replace(place, customer.clone());
+        if before.account == customer.account {
+            return;
+        }
+        let carriers = before.account.and_then(|old| self.by_account.get_mut(&old));
+        if let Some(carriers) = carriers {
+            carriers.retain(|carrier| *carrier != at);
+        }
+        if let Some(account) = customer.account {
+            self.by_account.entry(account).or_default().push(at);
+        }
+    }
+
+    fn add_new(&mut self, customer: Customer) {
         let Ok(at) = u32::try_from(self.customers.len()) else {
             return;
         };
-        if self.by_id.insert(customer.id.clone(), at).is_some() {
-            return;
-        }
+        self.by_id.insert(customer.id.clone(), at);
         if let Some(account) = &customer.account {
             self.by_account.entry(account.clone()).or_default().push(at);
         }
@@ -84,5 +115,58 @@ impl Listing {
                 .into_iter()
                 .collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Locations;
+    use super::*;
+
+    fn customer(id: &str, account: &str) -> Customer {
+        Customer {
+            id: CustomerId::new(id).unwrap(),
+            account: AccountId::new(account).ok(),
+            locations: Locations::Untold,
+            owner: None,
+            contacts: None,
+        }
+    }
+
+    fn by_id(listing: &Listing, id: &str) -> Vec<String> {
+        let key = Key::Customer(CustomerId::new(id).unwrap());
+        let found = listing.find(&Wanted {
+            key,
+            reseller: None,
+        });
+        found.iter().map(|found| found.id.to_string()).collect()
+    }
+
+    fn carriers(listing: &Listing, account: &str) -> Vec<String> {
+        let found = listing.account(&AccountId::new(account).unwrap());
+        found.iter().map(|found| found.id.to_string()).collect()
+    }
+
+    #[test]
+    fn a_customer_that_is_listed_twice_is_still_found_under_its_own_id() {
+        let mut listing = Listing::begun_now();
+        for (id, account) in [("P1", "A"), ("P2", "B"), ("P1", "A"), ("P3", "C")] {
+            listing.add(customer(id, account));
+        }
+        for id in ["P1", "P2", "P3"] {
+            assert_eq!(by_id(&listing, id), [id]);
+        }
+        assert_eq!(carriers(&listing, "A"), ["P1"]);
+    }
+
+    #[test]
+    fn what_a_listing_said_last_of_a_customer_counts() {
+        let mut listing = Listing::begun_now();
+        for (id, account) in [("P1", "A"), ("P2", "B"), ("P1", "B"), ("P2", "")] {
+            listing.add(customer(id, account));
+        }
+        assert_eq!(carriers(&listing, "A"), Vec::<String>::new());
+        assert_eq!(carriers(&listing, "B"), ["P1"]);
+        assert_eq!(by_id(&listing, "P2"), ["P2"]);
     }
 }

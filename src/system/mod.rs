@@ -72,6 +72,16 @@ pub enum Key {
     Customer(CustomerId),
 }
 
+impl Key {
+    /// Whether this is the customer that is looked for.
+    fn fits(&self, customer: &Customer) -> bool {
+        match self {
+            Self::Account(account) => customer.account.as_ref() == Some(account),
+            Self::Customer(id) => customer.id == *id,
+        }
+    }
+}
+
 /// One customer that is looked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Wanted {
@@ -181,6 +191,11 @@ pub(crate) trait Backend: Send + Sync {
 
     fn probe(&self) -> BoxFuture<'_, Result<(), Trouble>>;
 
+    /// Whether what is set for this system makes sense to it, beyond the credentials.
+    fn check(&self) -> BoxFuture<'_, Result<(), Trouble>> {
+        self.probe()
+    }
+
     /// Drops whatever is remembered of earlier look-ups.
     fn forget(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {})
@@ -218,9 +233,16 @@ impl System {
 
     /// Looks many customers up in as few calls as the system allows; with `locations`, their locations too.
     ///
-    /// The answers are exact: compared on this side, never folded.
+    /// The answers are exact: compared on this side, never folded. Whoever is not who was asked for is left out,
+    /// so that nobody is written to for standing in another's place.
     pub async fn find_many(&self, wanted: &[Wanted], locations: bool) -> Result<Bulk, Trouble> {
-        self.backend.find_many(wanted, locations).await
+        let mut answer = self.backend.find_many(wanted, locations).await?;
+        if let Bulk::Found(found) = &mut answer {
+            for (wanted, found) in wanted.iter().zip(found) {
+                found.retain(|customer| wanted.key.fits(customer));
+            }
+        }
+        Ok(answer)
     }
 
     /// Searches one account ID; only customers that carry exactly this ID are returned.
@@ -265,5 +287,10 @@ impl System {
     /// Asks something that every valid token may ask, to tell a bad token from a hidden customer.
     pub async fn probe(&self) -> Result<(), Trouble> {
         self.backend.probe().await
+    }
+
+    /// Asks whether the credentials and whatever else is set for this system are good.
+    pub async fn check(&self) -> Result<(), Trouble> {
+        self.backend.check().await
     }
 }

@@ -15,6 +15,7 @@ mod wire;
 use self::wire::{
     CustomerBody, CustomerChange, LocationBody, LocationChange, OneOrMany, error_of, refusal,
 };
+use super::listing::endless;
 use super::trouble::{Read, senseless};
 use super::{Backend, Bulk, Customer, Key, Location, Order, Trouble, Wanted, What, Written};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Profile, Reseller, ServiceId};
@@ -24,7 +25,8 @@ use crate::http::{
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use smol_str::SmolStr;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// A request line of 8 KB passes everywhere; the rest is for path, host and headers.
@@ -105,17 +107,19 @@ impl Plume {
                 200 => {
                     let bodies: Vec<CustomerBody> = reply.json()?;
                     let all = bodies.len();
+                    let ids = bodies.iter().map(|body| body.id.clone()).collect();
                     let exact = bodies
                         .into_iter()
                         .filter_map(CustomerBody::usable)
                         .filter(|customer| customer.account.as_ref() == Some(account))
                         .collect();
-                    Ok(Ok(Hits { exact, all }))
+                    Ok(Ok(Hits { exact, all, ids }))
                 }
                 // Older text of the API: nothing found is a 404 instead of an empty list.
                 404 if error_of(reply).is_some() => Ok(Ok(Hits {
                     exact: Vec::new(),
                     all: 0,
+                    ids: HashSet::new(),
                 })),
                 _ => Ok(Err(refusal(reply))),
             }
@@ -298,14 +302,21 @@ impl Backend for Plume {
             if !first.exact.is_empty() || first.all < SEARCH_PAGE {
                 return Ok(first.exact);
             }
-            // A full page of prefix hits may hide the exact one.
-            let mut seen = first.all;
+            // A full page of prefix hits may hide the exact one. The answer says no total, and how many fit on a
+            // page is the server's to say, so that only an empty page is the end.
+            let mut skip = first.all;
+            let mut seen = first.ids;
             loop {
-                let page = self.search_page(account, seen).await?;
-                if !page.exact.is_empty() || page.all < BULK_LIMIT {
+                let page = self.search_page(account, skip).await?;
+                if !page.exact.is_empty() || page.all == 0 {
                     return Ok(page.exact);
                 }
-                seen += page.all;
+                let known = seen.len();
+                seen.extend(page.ids);
+                if seen.len() == known {
+                    return Err(endless());
+                }
+                skip += page.all;
             }
         })
     }
@@ -381,6 +392,7 @@ impl Backend for Plume {
 struct Hits {
     exact: Vec<Customer>,
     all: usize,
+    ids: HashSet<SmolStr>,
 }
 
 fn keys(wanted: &[Wanted]) -> (Vec<&str>, Vec<&str>) {

@@ -16,6 +16,8 @@ pub enum Fatal {
     Unsafe,
     /// The certificate of the system is not trusted.
     Tls,
+    /// Something that is set for the whole run does not exist there.
+    Setting,
     /// The operator stopped the run while the call was waiting.
     Cancelled,
 }

@@ -21,6 +21,8 @@ mod going_on;
 mod hostile;
 /// Streams that are refused, reset, and thrown out.
 mod http2;
+/// Lists of customers whose pages overlap, break off, or belong to nobody.
+mod listings;
 /// What earlier runs have done, and what a plan has seen.
 mod memory;
 /// Options that no other test is about.

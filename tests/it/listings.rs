@@ -1,0 +1,271 @@
+use crate::support::{Asked, Done, Front, Place, customer, finish, good_answer, named};
+use idshift::sandbox::{Kind, Options};
+use serde_json::{Value, json};
+use std::io::Write as _;
+use std::net::TcpStream;
+
+fn guid(n: u32) -> String {
+    format!("00000000-0000-4000-8000-{n:012}")
+}
+
+/// A stand-in of one of the systems that list, with customers whose references are `REF-0` and so on.
+fn place(kind: Kind, customers: u32) -> Place {
+    let place = Place::new(Options {
+        kind,
+        ..Options::default()
+    });
+    place.with_world(|mut world| {
+        for n in 0..customers {
+            match kind {
+                Kind::Adobe => world.add_adobe(&guid(n), &format!("REF-{n}"), "R1", 1),
+                Kind::CloudCockpit => world.add_cockpit(&guid(n), "", &format!("REF-{n}")),
+                Kind::Plume => world.add_plume(customer(n)),
+            }
+        }
+    });
+    place
+}
+
+fn run(place: &Place, kind: Kind, base_url: &str, arguments: &[&str]) -> Done {
+    let mut command = place.command(arguments);
+    command
+        .env("IDSHIFT_BASE_URL", base_url)
+        .env("IDSHIFT_API_KEY", "key")
+        .env("IDSHIFT_TENANT", "portal.example")
+        .env("IDSHIFT_ACCEPT_WELCOME_EMAILS", "true");
+    match kind {
+        Kind::Adobe => {
+            command.env("IDSHIFT_SYSTEM", "adobe");
+            command.env("IDSHIFT_RESELLER_ID", "R1");
+        }
+        Kind::CloudCockpit => {
+            command.env("IDSHIFT_SYSTEM", "cloudcockpit");
+            command.env("IDSHIFT_RESELLER_ID", "own");
+        }
+        Kind::Plume => {}
+    }
+    finish(command.spawn().unwrap())
+}
+
+/// The list of customers in the words of a system.
+fn list_of(kind: Kind, items: &[Value], total: usize) -> Value {
+    match kind {
+        Kind::Adobe => json!({"totalCount": total, "count": items.len(), "accounts": items}),
+        Kind::CloudCockpit => json!({"items": items, "totalCount": total, "hasNextPage": false}),
+        Kind::Plume => json!(items),
+    }
+}
+
+fn items_of(kind: Kind, body: &Value) -> Vec<Value> {
+    let items = match kind {
+        Kind::Adobe => &body["accounts"],
+        Kind::CloudCockpit => &body["items"],
+        Kind::Plume => body,
+    };
+    items.as_array().unwrap().clone()
+}
+
+/// Whether all customers are asked for, and not one.
+fn lists(asked: &Asked) -> bool {
+    let (path, _) = asked.path.split_once('?').unwrap_or((&asked.path, ""));
+    asked.method == "GET"
+        && (path.ends_with("/customers") || path.ends_with("/v1/Customers"))
+        && !asked.path.contains("searchValue")
+}
+
+/// An honest server but for its lists, which are turned into others.
+fn front(
+    place: &Place,
+    kind: Kind,
+    turn: impl Fn(&Asked, Vec<Value>) -> Value + Send + Sync + 'static,
+) -> Front {
+    let honest = place.sandbox.base_url();
+    Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let answer = asked.honestly(&honest);
+        if !lists(asked) {
+            return stream.write_all(&answer).is_ok();
+        }
+        let text = String::from_utf8(answer).unwrap();
+        let (_, body) = text.split_once("\r\n\r\n").unwrap();
+        let body: Value = serde_json::from_str(body).unwrap();
+        let list = turn(asked, items_of(kind, &body));
+        stream.write_all(&good_answer(&list.to_string())).is_ok()
+    })
+}
+
+fn references(place: &Place, kind: Kind) -> Vec<String> {
+    place.with_world(|world| match kind {
+        Kind::Adobe => (0..4)
+            .map(|n| world.adobe[&guid(n)].body["externalReferenceId"].to_string())
+            .map(|text| text.trim_matches('"').to_owned())
+            .collect(),
+        Kind::CloudCockpit => (0..4)
+            .map(|n| world.cockpit[&guid(n)].identifiers[""].clone().unwrap())
+            .collect(),
+        Kind::Plume => (0..4)
+            .map(|n| {
+                world.plume[format!("C-{n}").as_str()]
+                    .account_id
+                    .to_string()
+            })
+            .collect(),
+    })
+}
+
+#[test]
+fn a_customer_that_is_listed_twice_is_not_taken_for_another() {
+    for kind in [Kind::Adobe, Kind::CloudCockpit] {
+        let place = place(kind, 4);
+        // The second customer is listed twice, and the third comes right after.
+        let front = front(&place, kind, move |_, mut items| {
+            if items.len() == 4 {
+                items.insert(2, items[1].clone());
+            }
+            let total = items.len();
+            list_of(kind, &items, total)
+        });
+        let id = guid(1);
+        let file = place.file(
+            "moves.csv",
+            &format!("customerId,newAccountId\n{id},NEW-1\n"),
+        );
+        let run = |arguments: &[&str]| run(&place, kind, &front.base_url(), arguments);
+        run(&["apply", &file, "--yes", "--lookup", "bulk"]).expect(0);
+        assert_eq!(
+            references(&place, kind),
+            ["REF-0", "NEW-1", "REF-2", "REF-3"]
+        );
+        assert_eq!(place.rows("results.csv")[0]["idshift_customer_id"], id);
+        assert_eq!(
+            place.verdicts(),
+            ["changed/"],
+            "nor by the look after the run"
+        );
+        let done = run(&["verify"]);
+        assert_eq!(done.code, 0, "{kind:?}: {}{}", done.out, done.err);
+    }
+}
+
+#[test]
+fn a_list_that_breaks_off_before_its_own_total_proves_nobody_absent() {
+    for kind in [Kind::Adobe, Kind::CloudCockpit] {
+        let place = place(kind, 4);
+        // The last customer carries the reference of the first: which of them is meant is not told.
+        place.with_world(|mut world| match kind {
+            Kind::Adobe => {
+                world.adobe.get_mut(&guid(3)).unwrap().body["externalReferenceId"] = json!("REF-0");
+            }
+            Kind::CloudCockpit | Kind::Plume => {
+                let customer = world.cockpit.get_mut(&guid(3)).unwrap();
+                customer
+                    .identifiers
+                    .insert(String::new(), Some("REF-0".into()));
+            }
+        });
+        let front = front(&place, kind, move |asked, mut items| {
+            let first = items.len() == 4 && !asked.path.contains("offset=3");
+            items.truncate(if first { 3 } else { 0 });
+            let total = if asked.path.contains("status=1002")
+                || asked.path.contains("status=1004")
+                || asked.path.contains("status=1026")
+            {
+                0
+            } else {
+                4
+            };
+            list_of(kind, &items, total)
+        });
+        let file = place.file(
+            "moves.csv",
+            "accountId,newAccountId\nREF-0,NEW-0\nREF-9,NEW-9\nREF-1,NEW-1\n",
+        );
+        let done = run(&place, kind, &front.base_url(), &["apply", &file, "--yes"]).expect(1);
+        let verdicts = place.verdicts();
+        if kind == Kind::Adobe {
+            // There is no other way to find anybody.
+            assert_eq!(verdicts, ["failed/bad_answer"; 3], "{}", done.err);
+            assert_eq!(place.patches(), 0);
+            let lists = place.sandbox.log().len();
+            assert!(lists <= 12, "{lists} calls for a list that is broken");
+        } else {
+            // Here each can be searched for.
+            assert_eq!(
+                verdicts,
+                ["failed/ambiguous", "failed/not_found", "changed/"],
+                "{}",
+                done.err
+            );
+        }
+    }
+}
+
+#[test]
+fn a_reseller_that_adobe_does_not_know_ends_the_run_by_its_name() {
+    let place = place(Kind::Adobe, 4);
+    let honest = place.sandbox.base_url();
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        if lists(asked) {
+            let body = r#"{"code":"1115","message":"Invalid Reseller"}"#;
+            let length = body.len();
+            return stream
+                .write_all(
+                    format!("HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").as_bytes(),
+                )
+                .is_ok();
+        }
+        stream.write_all(&asked.honestly(&honest)).is_ok()
+    });
+    let file = place.file(
+        "moves.csv",
+        "accountId,newAccountId\nREF-0,NEW-0\nREF-1,NEW-1\n",
+    );
+    for command in [
+        &["plan", &file][..],
+        &["apply", &file, "--yes"],
+        &["doctor"],
+    ] {
+        let done = run(&place, Kind::Adobe, &front.base_url(), command).expect(2);
+        let said = [done.out, done.err].concat();
+        assert!(said.contains("reseller `R1`"), "{command:?}: {said}");
+        assert!(!said.contains("not_found 2"), "{command:?}: {said}");
+    }
+    let good = run(&place, Kind::Adobe, &place.sandbox.base_url(), &["doctor"]);
+    good.expect(0);
+}
+
+#[test]
+fn a_plume_search_that_shows_few_at_a_time_is_read_to_its_end() {
+    let place = Place::plume();
+    place.with_world(|mut world| {
+        for n in 0..40 {
+            world.add_plume(named(&format!("C-{n}"), &format!("ACC-1-{n}"), &[]));
+        }
+        world.add_plume(named("C-wanted", "ACC-1", &[]));
+    });
+    let all: Vec<Value> = (0..40)
+        .map(|n| json!({"id": format!("C-{n}"), "accountId": format!("ACC-1-{n}")}))
+        .chain([json!({"id": "C-wanted", "accountId": "ACC-1"})])
+        .collect();
+    let honest = place.sandbox.base_url();
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let Some((path, query)) = asked.path.split_once('?') else {
+            return stream.write_all(&asked.honestly(&honest)).is_ok();
+        };
+        if !path.ends_with("/search/ACC-1") {
+            return stream.write_all(&asked.honestly(&honest)).is_ok();
+        }
+        let skip = query
+            .split('&')
+            .find_map(|part| part.strip_prefix("skip=")?.parse().ok())
+            .unwrap_or(0);
+        // Never more than ten, whatever is asked for.
+        let page: Vec<&Value> = all.iter().skip(skip).take(10).collect();
+        stream
+            .write_all(&good_answer(&json!(page).to_string()))
+            .is_ok()
+    });
+    let file = place.file("moves.csv", "accountId,newAccountId\nACC-1,NEW-0001\n");
+    let options = ["apply", &file, "--yes", "--lookup", "each"];
+    run(&place, Kind::Plume, &front.base_url(), &options).expect(0);
+    assert_eq!(place.account_of("C-wanted"), "NEW-0001");
+}
