@@ -40,6 +40,7 @@ fn input(c: &mut Criterion) {
         forbidden_accounts: &["null"],
         has_locations: true,
         per_reseller: false,
+        ids_are_guids: false,
         reseller: None,
         allow_clear: false,
     };

@@ -88,6 +88,7 @@ pub(super) fn rules(facts: &Facts) -> Rules {
         forbidden_accounts: facts.forbidden_accounts,
         has_locations: facts.has_locations,
         per_reseller: facts.per_reseller,
+        ids_are_guids: facts.ids_are_guids,
         reseller: None,
         allow_clear: false,
     }

@@ -75,7 +75,7 @@ impl Kept {
         if rules.per_reseller {
             rules.reseller = match resolved.reseller.as_deref() {
                 None => None,
-                Some("own") => Some(Reseller::Own),
+                Some(text) if text.eq_ignore_ascii_case("own") => Some(Reseller::Own),
                 Some(_) => resolved.reseller_id()?.map(Reseller::Id),
             };
         }

@@ -2,10 +2,11 @@
 
 use super::values::Values;
 use super::{ConfigError, credentials};
-use crate::domain::ResellerId;
+use crate::domain::{ResellerId, guid};
 use crate::engine::{Concurrency, Lookup};
 use crate::http::{Quota, Rate, SecretString, Span, Token, check_base_url};
 use crate::system::{Kind, Sending};
+use smol_str::SmolStr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -102,7 +103,9 @@ impl Resolved {
             reseller: values.get("reseller_id").map(str::to_owned),
             api_key: None,
             tenant: values.get("tenant").map(str::to_owned),
-            fence: values.get("tenant_fence").map(str::to_owned),
+            fence: values
+                .get("tenant_fence")
+                .map(|text| spelled(system, text).to_string()),
             sending: values.parsed("send", parse_sending)?.unwrap_or_default(),
             accept_welcome_emails: values.truth("accept_welcome_emails")?,
             ca_cert: values.get("ca_cert").map(PathBuf::from),
@@ -123,16 +126,26 @@ impl Resolved {
 
     /// The reseller as an ID; `own` is none.
     pub fn reseller_id(&self) -> Result<Option<ResellerId>, ConfigError> {
-        let Some(text) = self.reseller.as_deref().filter(|text| *text != "own") else {
+        let named = |text: &&str| !text.eq_ignore_ascii_case("own");
+        let Some(text) = self.reseller.as_deref().filter(named) else {
             return Ok(None);
         };
-        ResellerId::new(text)
+        ResellerId::new(spelled(self.system, text))
             .map(Some)
             .map_err(|why| ConfigError::Value {
                 key: "reseller_id",
                 origin: "setting".to_owned(),
                 why: format!("`{text}` is no ID: {why}"),
             })
+    }
+}
+
+/// An ID as it is compared: where the system's are GUIDs, in one spelling.
+fn spelled(system: Kind, text: &str) -> SmolStr {
+    if system.facts().ids_are_guids {
+        guid(text)
+    } else {
+        SmolStr::new(text)
     }
 }
 

@@ -9,7 +9,9 @@ mod outcome;
 mod problem;
 
 pub use change::{Change, NewAccount, Profile, Reseller};
-pub use id::{AccountId, CustomerId, IdError, LocationId, MAX_ID_CHARS, ResellerId, ServiceId};
+pub use id::{
+    AccountId, CustomerId, IdError, LocationId, MAX_ID_CHARS, ResellerId, ServiceId, guid,
+};
 pub use outcome::{Failed, Outcome, Skipped, Status, Transition, Unchanged};
 pub use problem::{Problem, Severity};
 

@@ -20,6 +20,7 @@ pub fn reader(bytes: &[u8]) {
         forbidden_accounts: &["null"],
         has_locations: true,
         per_reseller: false,
+        ids_are_guids: false,
         reseller: None,
         allow_clear: false,
     };

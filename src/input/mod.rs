@@ -60,6 +60,10 @@ pub struct Settings {
 
 /// What the system asks of the values. The numbers come from the system's facts.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent rules, each read alone"
+)]
 pub struct Rules {
     /// The longest account ID, in characters.
     pub max_account_chars: usize,
@@ -73,6 +77,8 @@ pub struct Rules {
     pub has_locations: bool,
     /// Whether the account ID belongs to the relationship of a reseller and a customer.
     pub per_reseller: bool,
+    /// Whether the IDs of customers and resellers are GUIDs, brought into one spelling as they are read.
+    pub ids_are_guids: bool,
     /// The relationship that is meant where the file has no `resellerId` column.
     pub reseller: Option<Reseller>,
     /// Whether [`CLEAR_MARKER`] as new account ID removes it; else it is an error.

@@ -9,9 +9,10 @@ use super::table::Shared;
 use super::{Column, InputError, cell, damage};
 use crate::domain::{
     Change, CustomerId, Line, LocationId, Problem, Profile, Reseller, ResellerId, ServiceId,
-    Severity,
+    Severity, guid,
 };
 use csv::StringRecord;
+use smol_str::SmolStr;
 use std::borrow::Cow;
 
 /// The new account ID that stands for none: the present one is removed, where the rules allow it.
@@ -45,6 +46,15 @@ fn trim(text: &str) -> &str {
         [] => text,
         [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
         _ => text.trim(),
+    }
+}
+
+/// An ID as it is compared: GUIDs are the same in capitals and in small letters.
+fn spelled(guids: bool, text: &str) -> SmolStr {
+    if guids {
+        guid(text)
+    } else {
+        SmolStr::new(text)
     }
 }
 
@@ -222,7 +232,10 @@ impl<'a> Check<'a> {
 
     fn change(&mut self) -> Option<Change> {
         let account = self.account(Column::AccountId);
-        let customer = self.id(Column::CustomerId, |text| CustomerId::new(text));
+        let guids = self.shared.rules.ids_are_guids;
+        let customer = self.id(Column::CustomerId, |text| {
+            CustomerId::new(spelled(guids, text))
+        });
         if account.is_none() && customer.is_none() && !self.bad {
             self.nobody();
             return None;
@@ -325,8 +338,11 @@ impl<'a> Check<'a> {
         if value.eq_ignore_ascii_case("own") {
             return Some(Reseller::Own);
         }
-        self.id(Column::ResellerId, |text| ResellerId::new(text))
-            .map(Reseller::Id)
+        let guids = shared.rules.ids_are_guids;
+        self.id(Column::ResellerId, |text| {
+            ResellerId::new(spelled(guids, text))
+        })
+        .map(Reseller::Id)
     }
 
     fn location(&mut self) -> (Option<LocationId>, Option<ServiceId>, Option<Profile>) {

@@ -4,6 +4,7 @@
 //! - The identifier is one of customer *and* reseller. Everything that concerns a relationship, searching,
 //!   reading and writing, names the same reseller, or another relationship is seen or changed.
 //! - A search may match parts and shows deleted customers: answers are compared here, and all pages are read.
+//! - Customers and resellers are named by GUIDs, which are the same in capitals: in one spelling, here and in the file.
 //! - 204 without a body is the answer to a write.
 //! - Whether identifiers are unique is not stated, so a taken target is looked for before the write.
 //! - `null` is a legal identifier: it removes it, and is sent only where it was asked for.
@@ -14,7 +15,7 @@ use super::connect::{Settings, SetupError};
 use super::listing::{Listing, cut_short, endless};
 use super::trouble::{Read, senseless};
 use super::{Backend, Bulk, Customer, Location, Locations, Order, Trouble, Wanted, What, Written};
-use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller};
+use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller, guid};
 use crate::http::{Call, Character, Client, Kind, Path, Reply, Sent};
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
@@ -157,8 +158,16 @@ impl CloudCockpit {
         let parse = |reply: &Reply| -> Read<Option<Customer>> {
             match reply.status {
                 200 => {
-                    let found = reply.json::<Body>()?.usable();
-                    Ok(found
+                    let body = reply.json::<Body>()?;
+                    if body.is_deleted == Some(true) && guid(&body.id) == customer.as_str() {
+                        let words = format!("the customer `{customer}` is deleted in CloudCockpit");
+                        return Ok(Err(Trouble {
+                            http_status: Some(reply.status),
+                            ..Trouble::new(Failed::NotFound, words)
+                        }));
+                    }
+                    Ok(body
+                        .usable()
                         .filter(|found| found.id == *customer)
                         .map(Some)
                         .ok_or_else(|| senseless(reply, "another customer than asked for")))
@@ -377,13 +386,13 @@ impl Body {
         }
         let account = self.internal_identifier.filter(|text| !text.is_empty());
         Some(Customer {
-            id: CustomerId::new(self.id).ok()?,
+            id: CustomerId::new(guid(&self.id)).ok()?,
             account: match account {
                 None => None,
                 Some(account) => Some(AccountId::new(account).ok()?),
             },
             locations: Locations::Untold,
-            owner: self.reseller_id,
+            owner: self.reseller_id.map(|id| guid(&id)),
             contacts: None,
         })
     }

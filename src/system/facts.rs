@@ -44,6 +44,8 @@ pub struct Facts {
     pub has_locations: bool,
     /// Whether the account ID belongs to the relationship of a reseller and a customer.
     pub per_reseller: bool,
+    /// Whether customers and resellers are named by GUIDs, which capitals do not tell apart.
+    pub ids_are_guids: bool,
     /// Whether an account ID can be removed.
     pub can_clear: bool,
     /// Whether the answer to a write may show what does not persist, so that it is looked at once more.
@@ -77,6 +79,7 @@ impl Kind {
                 forbidden_accounts: &["null"],
                 has_locations: true,
                 per_reseller: false,
+                ids_are_guids: false,
                 can_clear: false,
                 answers_may_mislead: false,
                 sends_emails: false,
@@ -94,6 +97,7 @@ impl Kind {
                 forbidden_accounts: &[],
                 has_locations: false,
                 per_reseller: false,
+                ids_are_guids: false,
                 can_clear: false,
                 answers_may_mislead: true,
                 sends_emails: true,
@@ -111,6 +115,7 @@ impl Kind {
                 forbidden_accounts: &[],
                 has_locations: false,
                 per_reseller: true,
+                ids_are_guids: true,
                 can_clear: true,
                 answers_may_mislead: false,
                 sends_emails: false,

@@ -1,7 +1,9 @@
-use crate::support::Place;
+use crate::support::{Asked, Done, Front, Place, finish};
 use idshift::sandbox::{Kind, Options};
 use std::collections::HashSet;
 use std::fmt::Write;
+use std::io::Write as _;
+use std::net::TcpStream;
 
 const RESELLER: &str = "11111111-1111-4111-8111-111111111111";
 
@@ -229,4 +231,89 @@ fn a_token_that_dies_every_hundred_calls_costs_one_renewal_each_time() {
     assert!(place.verdicts().iter().all(|verdict| verdict == "changed/"));
     let tokens = place.with_world(|world| world.tokens_issued);
     assert!((5..=8).contains(&tokens), "{tokens}");
+}
+
+const CUSTOMER: &str = "abcdef00-0000-4000-8000-00000000000a";
+
+fn cockpit() -> Place {
+    let place = Place::new(Options {
+        kind: Kind::CloudCockpit,
+        ..Options::default()
+    });
+    place.with_world(|mut world| {
+        world.add_cockpit(CUSTOMER, "", "OWN-1");
+        world.add_cockpit(CUSTOMER, RESELLER, "RES-1");
+        world.add_cockpit("abcdef00-0000-4000-8000-00000000000b", "", "OWN-2");
+    });
+    place
+}
+
+fn cockpit_run(place: &Place, base_url: &str, arguments: &[&str]) -> Done {
+    let mut command = place.command(arguments);
+    command
+        .env("IDSHIFT_SYSTEM", "cloudcockpit")
+        .env("IDSHIFT_BASE_URL", base_url)
+        .env("IDSHIFT_TENANT", "portal.example");
+    finish(command.spawn().unwrap())
+}
+
+fn identifier(place: &Place, reseller: &str) -> Option<String> {
+    place.with_world(|world| world.cockpit[CUSTOMER].identifiers[reseller].clone())
+}
+
+#[test]
+fn two_spellings_of_a_guid_are_one_customer() {
+    let place = cockpit();
+    let (capitals, url) = (CUSTOMER.to_uppercase(), place.sandbox.base_url());
+    let header = "accountId,newAccountId,customerId,resellerId\n";
+    let two = place.file(
+        "two.csv",
+        &format!("{header},NEW-1,{capitals},own\n,NEW-2,{CUSTOMER},OWN\n"),
+    );
+    cockpit_run(&place, &url, &["apply", &two, "--yes"]).expect(2);
+    assert_eq!(place.patches(), 0, "a contradiction, found before any call");
+    // Whoever answers in capitals means the same customer, too.
+    let honest = place.sandbox.base_url();
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let answer = String::from_utf8(asked.honestly(&honest)).unwrap();
+        let shouted = answer.replace(CUSTOMER, &CUSTOMER.to_uppercase());
+        stream.write_all(shouted.as_bytes()).is_ok()
+    });
+    let one = place.file(
+        "one.csv",
+        &format!("{header}OWN-1,NEW-1,{capitals},Own\n,NEW-R,{CUSTOMER},{RESELLER}\n"),
+    );
+    for lookup in ["auto", "each"] {
+        let options = ["apply", &one, "--yes", "--lookup", lookup];
+        let done = cockpit_run(&place, &front.base_url(), &options);
+        assert_eq!(done.code, 0, "{lookup}: {}{}", done.out, done.err);
+    }
+    assert_eq!(identifier(&place, "").as_deref(), Some("NEW-1"));
+    assert_eq!(identifier(&place, RESELLER).as_deref(), Some("NEW-R"));
+    let named = place.file(
+        "named.csv",
+        &format!("newAccountId,customerId\nNEW-3,{capitals}\n"),
+    );
+    let options = ["apply", &named, "--yes", "--reseller", "OWN"];
+    cockpit_run(&place, &url, &options).expect(0);
+    assert_eq!(identifier(&place, "").as_deref(), Some("NEW-3"));
+}
+
+#[test]
+fn a_customer_that_was_deleted_is_said_to_be() {
+    let place = cockpit();
+    place.with_world(|mut world| world.cockpit.get_mut(CUSTOMER).unwrap().deleted = true);
+    let file = place.file(
+        "deleted.csv",
+        &format!("newAccountId,customerId,resellerId\nNEW-1,{CUSTOMER},own\n"),
+    );
+    let url = place.sandbox.base_url();
+    for lookup in ["auto", "each"] {
+        let options = ["apply", &file, "--yes", "--lookup", lookup];
+        cockpit_run(&place, &url, &options).expect(1);
+        assert_eq!(place.verdicts(), ["failed/not_found"]);
+        let message = &place.rows("results.csv")[0]["idshift_message"];
+        assert!(message.contains("deleted"), "{message}");
+    }
+    assert_eq!(place.patches(), 0);
 }

@@ -86,6 +86,35 @@ fn the_limits_are_those_of_the_system() {
 }
 
 #[test]
+fn a_guid_has_one_spelling_where_the_system_names_by_guids() {
+    let text = "customerId,newAccountId,resellerId\n\
+                ABCDEF00-0000-4000-8000-00000000000A,N,0000000A-0000-4000-8000-000000000001\n\
+                Not-A-Guid,N,OWN\n";
+    let ids = |rules: &Rules| {
+        let table = open_with(text, &Settings::default(), rules).unwrap();
+        let rows = rows_of(&table).into_iter().filter_map(|row| row.change);
+        rows.map(|change| {
+            let reseller = change.reseller.map(|reseller| reseller.to_string());
+            (change.customer.unwrap().to_string(), reseller)
+        })
+        .collect::<Vec<_>>()
+    };
+    let reseller = "0000000a-0000-4000-8000-000000000001".to_owned();
+    assert_eq!(
+        ids(&cockpit()),
+        [
+            (
+                "abcdef00-0000-4000-8000-00000000000a".to_owned(),
+                Some(reseller)
+            ),
+            ("Not-A-Guid".to_owned(), Some("own".to_owned())),
+        ]
+    );
+    let spelled = "ABCDEF00-0000-4000-8000-00000000000A";
+    assert_eq!(ids(&adobe())[0], (spelled.to_owned(), None));
+}
+
+#[test]
 fn an_empty_service_id_is_an_error_only_where_quoting_says_something() {
     let header = "accountId,serviceId,profile\n";
     let of = |line: &str| codes(format!("{header}{line}\n"), &plume());

@@ -36,6 +36,7 @@ fn plume() -> Rules {
         forbidden_accounts: &["null"],
         has_locations: true,
         per_reseller: false,
+        ids_are_guids: false,
         reseller: None,
         allow_clear: false,
     }
@@ -55,6 +56,7 @@ fn adobe() -> Rules {
 fn cockpit() -> Rules {
     Rules {
         per_reseller: true,
+        ids_are_guids: true,
         max_account_chars: 255,
         ..adobe()
     }

@@ -54,6 +54,7 @@ fn rules() -> Rules {
         forbidden_accounts: &[],
         has_locations: true,
         per_reseller: false,
+        ids_are_guids: false,
         reseller: None,
         allow_clear: false,
     }
