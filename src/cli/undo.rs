@@ -222,6 +222,7 @@ fn seed(back: &Back) -> Outcome {
         outcome.message.clone_from(why);
         outcome.account.after.clone_from(&outcome.account.before);
         outcome.service.after.clone_from(&outcome.service.before);
+        outcome.profile.after = outcome.profile.before;
         outcome.finished_at_ms = clock::now_ms();
     }
     outcome

@@ -1,7 +1,9 @@
 //! What one line of the input asks for.
 
 use super::{AccountId, CustomerId, Line, LocationId, ResellerId, ServiceId};
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 /// How Plume configures a location.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -10,6 +12,37 @@ pub enum Profile {
     Auto,
     /// `WorkPass`.
     SmallBusiness,
+    /// One that the system showed and that this program does not know: it can be told, and never be asked for.
+    Other(Unknown),
+}
+
+/// The name of a profile that this program does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Unknown(&'static str);
+
+/// So many different names are told apart, and so much of each is kept, in characters: a system has a handful.
+const UNKNOWN: (usize, usize) = (100, 64);
+
+impl Unknown {
+    /// Each name is kept once for the whole process, so that a profile stays as small as a number.
+    fn named(text: &str) -> Option<Self> {
+        static NAMES: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+        let printable = text.chars().filter(|c| !c.is_control());
+        let name: String = printable.take(UNKNOWN.1).collect();
+        if name.is_empty() {
+            return None;
+        }
+        let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(name) = names.get(name.as_str()) {
+            return Some(Self(name));
+        }
+        if names.len() >= UNKNOWN.0 {
+            return Some(Self("(one of too many)"));
+        }
+        let name = Box::leak(name.into_boxed_str());
+        names.insert(name);
+        Some(Self(name))
+    }
 }
 
 impl Profile {
@@ -18,10 +51,24 @@ impl Profile {
         match self {
             Self::Auto => "auto",
             Self::SmallBusiness => "smallbusiness",
+            Self::Other(Unknown(name)) => name,
         }
     }
 
-    /// Reads the spelling of the API; values are never case-folded.
+    /// What a system told, known or not; `None`: nothing.
+    pub fn told(text: &str) -> Option<Self> {
+        Self::parse(text).or_else(|| Unknown::named(text).map(Self::Other))
+    }
+
+    /// Whether it can be asked for.
+    pub fn can_be_set(self) -> bool {
+        match self {
+            Self::Auto | Self::SmallBusiness => true,
+            Self::Other(_) => false,
+        }
+    }
+
+    /// Reads a profile that can be asked for, as the API spells it; values are never case-folded.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "auto" => Some(Self::Auto),

@@ -43,25 +43,45 @@ impl Left {
             parts.extend(rest.apart(can_clear));
             return parts;
         }
-        let service_stays = before.0.is_none() && after.0.is_some();
+        let service_goes = before.0 != after.0;
         let profile_goes = before.1 != after.1;
-        if !service_stays || (self.account.is_none() && !profile_goes) {
+        let service_stays = service_goes && before.0.is_none();
+        let profile_stays = profile_goes && is_unknown(before.1);
+        let service_back = service_goes && !service_stays;
+        let profile_back = profile_goes && !profile_stays;
+        let back = self.account.is_some() || service_back || profile_back;
+        if usize::from(back) + usize::from(service_stays) + usize::from(profile_stays) < 2 {
             return vec![self];
         }
-        let profile_alone = (location.clone(), (after.0.clone(), before.1), after.clone());
-        let service_alone = (location, (before.0, after.1), after);
-        vec![
+        // A half that a part is not about stands there as it is.
+        let part = |account: &Option<_>, service: bool, profile: bool| {
+            let before = (
+                if service { &before.0 } else { &after.0 }.clone(),
+                if profile { before.1 } else { after.1 },
+            );
             Self {
-                location: profile_goes.then_some(profile_alone),
+                account: account.clone(),
+                location: (service || profile).then(|| (location.clone(), before, after.clone())),
                 ..self.clone()
-            },
-            Self {
-                account: None,
-                location: Some(service_alone),
-                ..self
-            },
-        ]
+            }
+        };
+        let mut parts = Vec::new();
+        if back {
+            parts.push(part(&self.account, service_back, profile_back));
+        }
+        if service_stays {
+            parts.push(part(&None, true, false));
+        }
+        if profile_stays {
+            parts.push(part(&None, false, true));
+        }
+        parts
     }
+}
+
+/// Whether a profile was one that can be told and not asked for.
+fn is_unknown(profile: Option<Profile>) -> bool {
+    profile.is_some_and(|profile| !profile.can_be_set())
 }
 
 /// Service ID and profile.
@@ -112,7 +132,15 @@ pub fn invert(left: &Left, line: Line, can_clear: bool) -> Inverse {
         }
         if before.1 != after.1 && after.1.is_some() {
             // A profile that was never shown is the system's default.
-            change.profile = Some(before.1.unwrap_or(Profile::Auto));
+            let wanted = before.1.unwrap_or(Profile::Auto);
+            if wanted.can_be_set() {
+                change.profile = Some(wanted);
+            } else {
+                impossible = Some(format!(
+                    "the profile was `{wanted}` before, which this program does not know how to set: set it in the \
+                     system itself"
+                ));
+            }
         }
     }
     Inverse { change, impossible }

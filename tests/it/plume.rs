@@ -210,3 +210,53 @@ fn a_duplicate_is_a_conflict_whatever_the_system_answers() {
         assert_eq!(place.account_of("C-1"), "A-000001");
     }
 }
+
+#[test]
+fn a_profile_that_is_not_known_is_not_as_wished_and_cannot_be_put_back() {
+    let place = Place::plume();
+    place.with_world(|mut world| {
+        for n in 0..2 {
+            let mut customer = customer(n);
+            customer.locations[0].profile = "property".into();
+            world.add_plume(customer);
+        }
+    });
+    let file = place.file(
+        "profiles.csv",
+        "accountId,locationId,serviceId,profile\nA-000000,L-0,,auto\nA-000001,L-1,S-1,smallbusiness\n",
+    );
+    let plan = place.run(&["plan", &file]).expect(0);
+    assert!(plan.out.contains("profile property → auto"), "{}", plan.out);
+    assert_eq!(place.verdicts(), ["would_change/"; 2]);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    assert_eq!(place.verdicts(), ["changed/"; 2]);
+    assert_eq!(
+        place.rows("results.csv")[0]["idshift_profile_before"],
+        "property"
+    );
+    let shown = |n: u32| {
+        place.with_world(|world| {
+            let location = &world.plume[format!("C-{n}").as_str()].locations[0];
+            (
+                location.service_id.as_deref().unwrap().to_owned(),
+                location.profile.to_string(),
+            )
+        })
+    };
+    let pair = |service: &str, profile: &str| (service.to_owned(), profile.to_owned());
+    assert_eq!(shown(0), pair("old", "auto"));
+    place.run(&["verify"]).expect(0);
+    place.run(&["undo", "--yes"]).expect(1);
+    assert_eq!(shown(0), pair("old", "auto"));
+    assert_eq!(
+        shown(1),
+        pair("old", "smallbusiness"),
+        "what can be put back is"
+    );
+    let verdicts = place.verdicts();
+    assert_eq!(verdicts, ["failed/rejected", "changed/", "failed/rejected"]);
+    for row in [0, 2] {
+        let message = &place.rows("results.csv")[row]["idshift_message"];
+        assert!(message.contains("`property`"), "{message}");
+    }
+}

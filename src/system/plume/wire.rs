@@ -157,7 +157,7 @@ impl LocationBody {
         Some(Location {
             id: LocationId::new(self.id.clone()).ok()?,
             service,
-            profile: self.profile.as_deref().and_then(Profile::parse),
+            profile: self.profile.as_deref().and_then(Profile::told),
         })
     }
 
