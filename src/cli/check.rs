@@ -3,10 +3,12 @@
 use super::Exit;
 use super::draft::{self, Draft};
 use super::failure::Failure;
+use super::kept::{Kept, as_its_run_did, kept};
 use super::limits::Limits;
 use super::options::CheckOptions;
-use super::prepare::{Secrets, kept, resolve, values};
+use super::prepare::{Secrets, resolve, values};
 use crate::domain::Problem;
+use crate::report;
 use crate::ui;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -25,16 +27,27 @@ fn local_copy(file: &std::path::Path) -> Result<Option<tempfile::TempDir>, Failu
 pub(super) fn run(options: &CheckOptions) -> Result<Exit, Failure> {
     let mut values = values(&options.target, &BTreeMap::new())?;
     let resolved = resolve(&mut values, Secrets::Unneeded, &options.speech)?;
-    let kept = kept(&options.reading, &values, Limits::default())?;
+    let mut kept = kept(
+        &options.reading,
+        &options.target,
+        false,
+        &values,
+        Limits::default(),
+    )?;
     let rules = kept.rules(&resolved)?;
     let copy = local_copy(&options.file)?;
+    if copy.is_none() {
+        as_its_run_did(&mut kept, &options.file, &options.file, &options.speech)?;
+    }
     let (path, name) = match &copy {
         Some(folder) => (folder.path().join("input.csv"), "stdin".to_owned()),
         None => (options.file.clone(), options.file.display().to_string()),
     };
     let unique = resolved.system.facts().unique_accounts;
     let draft = draft::read(&path, &name, &kept.reading()?, &rules, unique)?;
-    let exit = if draft.has_errors() {
+    // What is left out is no reason to stop, as long as something is left.
+    let left_out = kept.skip_invalid && draft.invalid_lines() < draft.counts.lines;
+    let exit = if draft.has_errors() && !left_out {
         Exit::NothingDone
     } else {
         Exit::Success
@@ -49,13 +62,49 @@ pub(super) fn run(options: &CheckOptions) -> Result<Exit, Failure> {
     if !options.speech.quiet {
         ui::out(&summary(&draft));
         let next = if exit == Exit::Success {
-            format!("next: idshift plan {name}")
+            plan(options, &kept)
+        } else if kept.skip_invalid {
+            "mend the lines above: nothing is left where they are left out".to_owned()
         } else {
-            "next: mend the lines above, or leave them out with --skip-invalid".to_owned()
+            "mend the lines above, or leave them out with --skip-invalid".to_owned()
         };
-        ui::out(&next);
+        ui::out(&format!("next: {}", ui::visible(&next)));
     }
     Ok(exit)
+}
+
+/// The command that plans the same file, read in the same way for the same target.
+fn plan(options: &CheckOptions, kept: &Kept) -> String {
+    let stdin = options.file.as_os_str() == "-";
+    let file = if stdin {
+        "FILE".to_owned()
+    } else {
+        report::path_word(&options.file)
+    };
+    let mut words = vec!["idshift".to_owned(), "plan".to_owned(), file];
+    words.extend(report::columns(
+        &kept.map,
+        kept.skip_invalid,
+        kept.allow_clear,
+    ));
+    let reading = &options.reading;
+    for (flag, value) in [
+        ("--encoding", &reading.encoding),
+        ("--delimiter", &reading.delimiter),
+    ] {
+        if let Some(value) = value {
+            words.extend(report::option(flag, value));
+        }
+    }
+    words.extend(kept.typed.target.iter().cloned());
+    words.extend(kept.typed.always.iter().cloned());
+    words.extend(options.target.place.typed_runs_dir());
+    let command = report::shell(words);
+    if stdin {
+        format!("{command}, where FILE is what came over standard input")
+    } else {
+        command
+    }
 }
 
 /// Problems, drawn for a person.

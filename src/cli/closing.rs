@@ -41,14 +41,19 @@ pub(super) fn outage(fatal: Fatal, words: &str, system: Kind) -> String {
     }
 }
 
-/// What a person does about it before the run can go on; empty: nothing but wait.
-pub(super) fn remedy(fatal: Fatal) -> &'static str {
+/// What a person does about it before the run can go on, and the words with which it then does; empty: nothing but
+/// wait.
+fn remedy(fatal: Fatal) -> (&'static str, &'static [&'static str]) {
     match fatal {
-        Fatal::TokenRefused => "mend the credentials, then ",
-        Fatal::Tls => "name the authority that signed it with --ca-cert, or have it renewed, then ",
-        Fatal::BulkRefused => "allow single look-ups with --lookup auto, then ",
-        Fatal::Setting => "mend the setting, then ",
-        Fatal::GaveUp | Fatal::Unsafe | Fatal::Cancelled => "",
+        Fatal::TokenRefused => ("mend the credentials, then ", &[]),
+        Fatal::Tls => (
+            "name the authority that signed it with --ca-cert, or have it renewed, then ",
+            &[],
+        ),
+        // The run would keep to what it was begun with.
+        Fatal::BulkRefused => ("look customers up singly: ", &["--lookup", "auto"]),
+        Fatal::Setting => ("mend the setting, then ", &[]),
+        Fatal::GaveUp | Fatal::Unsafe | Fatal::Cancelled => ("", &[]),
     }
 }
 
@@ -137,9 +142,9 @@ impl Session<'_> {
         let counts = self.ledger.counts()?;
         let of = |name| Counted::lines_named(&counts, name);
         let anything = self.ledger.has_writes()?;
-        let remedy = match &ending {
-            Ending::Outage(fatal, _) => remedy(*fatal),
-            _ => "",
+        let fatal = match &ending {
+            Ending::Outage(fatal, _) => Some(*fatal),
+            _ => None,
         };
         let lost = self.lost(&counts);
         let (state, exit, why) = match ending {
@@ -206,7 +211,7 @@ impl Session<'_> {
             })
             .map_err(|error| Failure::from(error).because(&why))?;
         let summary = self.draw(state, &why)?;
-        say(&self, &summary, exit, &why, remedy)?;
+        say(&self, &summary, exit, &why, fatal)?;
         Ok(exit)
     }
 }
@@ -217,7 +222,7 @@ pub(super) fn say(
     summary: &Summary,
     exit: Exit,
     why: &str,
-    remedy: &str,
+    fatal: Option<Fatal>,
 ) -> Result<(), Failure> {
     if session.speech.is_json() {
         let text = serde_json::to_string_pretty(summary)
@@ -247,7 +252,13 @@ pub(super) fn say(
     if session.work == Work::Plan {
         ui::out(super::plan::diff(session)?.trim_end());
     }
-    let next = next_step(session, summary, exit, remedy);
+    let mut next = summary.next_step();
+    if let Some((before, more)) = fatal.map(remedy) {
+        next.before.insert_str(0, before);
+        if !more.is_empty() {
+            next.command = summary.commands.resume(more);
+        }
+    }
     let counts: Vec<(&str, u64)> = crate::domain::Status::NAMES
         .iter()
         .map(|name| (*name, summary.counts.get(name).copied().unwrap_or(0)))
@@ -274,7 +285,7 @@ pub(super) fn say(
         counts,
         reasons,
         notes: notes(session, summary),
-        next,
+        next: ui::visible(&next.to_string()).into_owned(),
     }));
     Ok(())
 }
@@ -349,28 +360,4 @@ fn notes(session: &Session<'_>, summary: &Summary) -> Vec<String> {
         summary.run_dir
     ));
     notes
-}
-
-fn next_step(session: &Session<'_>, summary: &Summary, exit: Exit, remedy: &str) -> String {
-    let run = &summary.run;
-    match exit {
-        Exit::Stopped | Exit::Interrupted | Exit::Terminated => {
-            format!("{remedy}idshift resume {run}")
-        }
-        Exit::NothingDone => format!("{remedy}run the same command again"),
-        _ if session.work == Work::Plan => {
-            if summary.counts.get("would_change").copied().unwrap_or(0) > 0 {
-                format!("idshift apply --run {run}")
-            } else {
-                "nothing would change".to_owned()
-            }
-        }
-        Exit::SomeFailed => {
-            format!(
-                "look at {0}/failures.csv; idshift apply {0}/failures.csv tries those lines again",
-                summary.run_dir
-            )
-        }
-        _ => format!("idshift verify {run}; the way back is idshift undo {run}"),
-    }
 }

@@ -2,122 +2,21 @@
 
 use super::draft::{self, Draft};
 use super::failure::Failure;
+use super::kept::{as_its_run_did, kept};
 use super::limits::Limits;
 use super::options::{Guards, Inside, Place, Reading, Speech, Target};
 use super::recall::Memory;
 use super::session::{base_url, check_host, target};
 use super::{Exit, clock, recall, stand_in};
-use crate::config::{ConfigError, DEFAULT_RUNS_DIR, File, Resolved, Values};
-use crate::domain::Reseller;
-use crate::input::{self, Column, Rules};
-use crate::ledger::{Header, Ledger, RunDir, RunId, TargetLock};
+use crate::config::{ConfigError, File, Resolved, Values};
+use crate::input::{self, Rules};
+use crate::ledger::{DEFAULT_RUNS_DIR, Header, Ledger, RunDir, RunId, TargetLock};
+use crate::report::Commands;
 use crate::ui;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
-/// Everything that `resume`, `verify` and `undo` must know of how a run was begun.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct Kept {
-    pub(super) values: BTreeMap<String, String>,
-    pub(super) map: Vec<(String, String)>,
-    pub(super) encoding: Option<String>,
-    pub(super) delimiter: Option<u8>,
-    pub(super) skip_invalid: bool,
-    pub(super) allow_clear: bool,
-    pub(super) limits: Limits,
-}
-
-/// The note of a run that was gone on with other settings than it was begun with.
-const SETTINGS: &str = "settings";
-
-impl Kept {
-    /// What the run was begun with, or what was given anew since.
-    pub(super) fn of(ledger: &Ledger) -> Result<Self, Failure> {
-        let anew = ledger.get(SETTINGS)?;
-        let text = anew.as_ref().unwrap_or(&ledger.header().settings);
-        serde_json::from_str(text).map_err(|why| {
-            let path = ledger.path().display();
-            Failure::usage(format!("{path}: its settings cannot be read: {why}"))
-        })
-    }
-
-    /// Keeps it for whoever goes on with the run.
-    pub(super) fn keep(&self, ledger: &Ledger) -> Result<(), Failure> {
-        let text = serde_json::to_string(self).unwrap_or_default();
-        Ok(ledger.set(SETTINGS, &text)?)
-    }
-
-    /// How the run's file is to be read.
-    pub(super) fn reading(&self) -> Result<input::Settings, Failure> {
-        let map = self.map.iter().map(|(column, name)| {
-            Column::from_str(column)
-                .map(|column| (column, name.clone()))
-                .map_err(Failure::usage)
-        });
-        Ok(input::Settings {
-            encoding: self.encoding.clone(),
-            map: map.collect::<Result<_, _>>()?,
-            delimiter: self.delimiter,
-        })
-    }
-
-    pub(super) fn rules(&self, resolved: &Resolved) -> Result<Rules, Failure> {
-        let mut rules = draft::rules(resolved.system.facts());
-        rules.allow_clear = self.allow_clear;
-        if rules.allow_clear && !resolved.system.facts().can_clear {
-            let title = resolved.system.facts().title;
-            return Err(Failure::usage(format!(
-                "--allow-clear: {title} has no way to remove an account ID"
-            )));
-        }
-        if rules.per_reseller {
-            rules.reseller = match resolved.reseller.as_deref() {
-                None => None,
-                Some(text) if text.eq_ignore_ascii_case("own") => Some(Reseller::Own),
-                Some(_) => resolved.reseller_id()?.map(Reseller::Id),
-            };
-        }
-        Ok(rules)
-    }
-}
-
-/// What was typed about the file.
-pub(super) fn kept(reading: &Reading, values: &Values, limits: Limits) -> Result<Kept, Failure> {
-    let map = reading.map.iter().map(|text| {
-        let (column, name) = text.split_once('=').ok_or_else(|| {
-            Failure::usage(format!("--map `{text}`: write it as newAccountId=CRM_KEY"))
-        })?;
-        let column = Column::from_str(column.trim())
-            .map_err(|why| Failure::usage(format!("--map: {why}")))?;
-        Ok((column.name().to_owned(), name.trim().to_owned()))
-    });
-    Ok(Kept {
-        values: values.to_keep(),
-        map: map.collect::<Result<_, Failure>>()?,
-        encoding: reading.encoding.clone(),
-        delimiter: reading.delimiter.as_deref().map(delimiter).transpose()?,
-        skip_invalid: reading.skip_invalid,
-        allow_clear: reading.allow_clear,
-        limits,
-    })
-}
-
-fn delimiter(text: &str) -> Result<u8, Failure> {
-    match text {
-        "comma" => Ok(b','),
-        "semicolon" => Ok(b';'),
-        "tab" | "\\t" => Ok(b'\t'),
-        "pipe" => Ok(b'|'),
-        other => match other.as_bytes() {
-            [byte] if byte.is_ascii() && *byte != b'"' => Ok(*byte),
-            _ => Err(Failure::usage(format!(
-                "--delimiter `{text}`: give comma, semicolon, tab, pipe or one character"
-            ))),
-        },
-    }
-}
+pub(super) use super::kept::Kept;
 
 /// The values that hold: of the command line, the environment, the run, the file.
 pub(super) fn values(target: &Target, run: &BTreeMap<String, String>) -> Result<Values, Failure> {
@@ -206,6 +105,21 @@ pub(super) struct Wanted<'a> {
     pub(super) writes: bool,
 }
 
+impl Wanted<'_> {
+    fn kept(&self, values: &Values, limits: Limits) -> Result<Kept, Failure> {
+        let sandbox = self.inside.sandbox;
+        kept(self.reading, self.target, sandbox, values, limits)
+    }
+}
+
+/// Where the file is kept until there is a run.
+fn staging(runs_dir: &Path) -> Result<tempfile::TempDir, Failure> {
+    tempfile::Builder::new()
+        .prefix(".staging-")
+        .tempdir_in(runs_dir)
+        .map_err(|why| Failure::usage(format!("{}: cannot be written: {why}", runs_dir.display())))
+}
+
 /// Reads a file and makes a run for it. Nothing is left behind where the file cannot be used.
 pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
     let limits = wanted
@@ -215,20 +129,13 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
         .unwrap_or_default();
     let mut values = values(wanted.target, &BTreeMap::new())?;
     let mut resolved = resolve(&mut values, wanted.inside.secrets(), wanted.speech)?;
-    let kept = kept(wanted.reading, &values, limits.clone())?;
+    let mut kept = wanted.kept(&values, limits.clone())?;
     let rules = kept.rules(&resolved)?;
     RunDir::prepare(&resolved.runs_dir)?;
-    let staging = tempfile::Builder::new()
-        .prefix(".staging-")
-        .tempdir_in(&resolved.runs_dir)
-        .map_err(|why| {
-            Failure::usage(format!(
-                "{}: cannot be written: {why}",
-                resolved.runs_dir.display()
-            ))
-        })?;
+    let staging = staging(&resolved.runs_dir)?;
     let copy = staging.path().join("input.csv");
     let stored = input::store(wanted.file, &copy)?;
+    as_its_run_did(&mut kept, wanted.file, &copy, wanted.speech)?;
     let unique = resolved.system.facts().unique_accounts;
     let read = |path: &Path| {
         draft::read(path, &stored.name, &kept.reading()?, &rules, unique).map_err(Failure::from)
@@ -299,10 +206,13 @@ fn take_in(dir: &RunDir, copy: &Path, header: &Header) -> Result<Ledger, Failure
 
 fn warn_of_killed(header: &Header, runs_dir: &Path) -> Result<(), Failure> {
     if let Some(killed) = recall::killed(header, runs_dir)? {
+        let dir = RunDir::find(runs_dir, Some(&killed), "run", |_| true)?;
+        let resume = Commands::of(dir.path(), Ledger::glance(&dir)?.header()).resume(&[]);
         // Whoever asked for quiet will want to hear this all the same.
         ui::err(&format!(
             "warning: run {killed} was killed or stopped while it was writing, and may have left customers under temporary IDs, \
-             where no other run finds them. `idshift resume {killed}` finishes it"
+             where no other run finds them. `{}` finishes it",
+            ui::visible(&resume)
         ));
     }
     Ok(())

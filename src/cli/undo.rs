@@ -158,6 +158,7 @@ fn carry_out(
                 .iter()
                 .any(|back| back.inverse.change.new_account == NewAccount::Clear),
         limits: limits.clone(),
+        typed: known.kept.typed.clone(),
         ..Kept::default()
     };
     let name = format!("undo of {parent}");

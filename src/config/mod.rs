@@ -17,7 +17,7 @@ mod values;
 
 pub use file::{File, SAMPLE};
 pub use keys::{KEYS, Key, SPEECH, Shape};
-pub use resolved::{DEFAULT_RUNS_DIR, Resolved, Until};
+pub use resolved::{Resolved, Until};
 pub use schema::schema;
 pub use values::{Origin, Values};
 

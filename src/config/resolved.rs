@@ -5,14 +5,13 @@ use super::{ConfigError, credentials};
 use crate::domain::{ResellerId, guid};
 use crate::engine::{Concurrency, Lookup};
 use crate::http::{Quota, Rate, SecretString, Span, Token, check_base_url};
+use crate::ledger::DEFAULT_RUNS_DIR;
 use crate::system::{Kind, Sending};
 use smol_str::SmolStr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Where runs are kept, unless somebody says otherwise.
-pub const DEFAULT_RUNS_DIR: &str = "idshift-runs";
 /// Never more units under way than this, whatever the latency.
 const MOST_AT_ONCE: usize = 256;
 

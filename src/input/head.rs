@@ -23,6 +23,18 @@ pub(super) struct Head {
     pub(super) next: Line,
 }
 
+/// The names of the columns, and where they stand.
+struct Top {
+    /// The text that was read so far.
+    head: Vec<u8>,
+    at_end: bool,
+    line: Line,
+    delimiter: u8,
+    names: StringRecord,
+    /// Where the header ends.
+    end: usize,
+}
+
 /// Reads the beginning of a file.
 pub(super) fn read(
     path: &Path,
@@ -30,6 +42,40 @@ pub(super) fn read(
     settings: &Settings,
     rules: &Rules,
 ) -> Result<Head, InputError> {
+    let Top {
+        mut head,
+        at_end,
+        line,
+        delimiter,
+        names,
+        end,
+    } = top(path, name, settings)?;
+    let layout = Layout::find(&names, line, name, settings, rules)?;
+    if at_end && head[end..].trim_ascii().is_empty() {
+        return Err(InputError::NoRows {
+            name: name.to_owned(),
+            line,
+        });
+    }
+    let next = line_after(&head[..end]);
+    head.truncate(end);
+    Ok(Head {
+        delimiter,
+        layout,
+        text: head,
+        next,
+    })
+}
+
+/// Whether a file is one of idshift's own reports, by its header. `name` is the file's name for people.
+pub fn is_report(path: &Path, name: &str, settings: &Settings) -> Result<bool, InputError> {
+    let names = top(path, name, settings)?.names;
+    Ok(names
+        .iter()
+        .any(|name| name.trim().eq_ignore_ascii_case("idshift_line")))
+}
+
+fn top(path: &Path, name: &str, settings: &Settings) -> Result<Top, InputError> {
     let mut text = Text::open(path, name, settings)?;
     let mut head = Vec::new();
     let result = text.fill(&mut head, MAX_RECORD_BYTES + 1);
@@ -61,22 +107,14 @@ pub(super) fn read(
         });
     }
     let wished = settings.delimiter.or(sign);
-    let (delimiter, header, end) = header(&head[at..], at_end, name, line, wished, settings)?;
-    let layout = Layout::find(&header, line, name, settings, rules)?;
-    let end = at + end;
-    if at_end && head[end..].trim_ascii().is_empty() {
-        return Err(InputError::NoRows {
-            name: name.to_owned(),
-            line,
-        });
-    }
-    let next = line_after(&head[..end]);
-    head.truncate(end);
-    Ok(Head {
+    let (delimiter, names, end) = header(&head[at..], at_end, name, line, wished, settings)?;
+    Ok(Top {
+        end: at + end,
+        head,
+        at_end,
+        line,
         delimiter,
-        layout,
-        text: head,
-        next,
+        names,
     })
 }
 

@@ -34,6 +34,7 @@ mod text;
 
 pub use column::Column;
 pub use error::InputError;
+pub use head::is_report;
 pub use record::Record;
 pub use row::{CLEAR_MARKER, Row};
 pub use store::{Stored, digest, must_be_stored, store};

@@ -47,7 +47,7 @@ pub use lock::{Holder, TargetLock};
 pub use outcomes::{Counted, Outcomes};
 pub use private::{create_private, sync_folder};
 pub use record::{Calls, Intent, Recorded, Settled, Spot, Verdict, Write, WriteId};
-pub use run_dir::RunDir;
+pub use run_dir::{DEFAULT_RUNS_DIR, RunDir};
 pub use run_id::RunId;
 pub use store::Ledger;
 pub use transition::{Judgement, Seen, judge};

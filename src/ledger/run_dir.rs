@@ -5,6 +5,9 @@ use super::seal::Seal;
 use super::{LedgerError, RunId, mounts};
 use std::path::{Path, PathBuf};
 
+/// Where runs are kept, unless somebody says otherwise.
+pub const DEFAULT_RUNS_DIR: &str = "idshift-runs";
+
 /// The folder of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunDir {

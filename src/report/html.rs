@@ -14,7 +14,7 @@ struct Page<'a> {
     reasons: Vec<Group>,
     failures: Vec<Failure<'a>>,
     failed_in_all: u64,
-    next_step: String,
+    next: super::Next,
 }
 
 struct Bar {
@@ -83,7 +83,7 @@ pub(super) fn write(dir: &RunDir, summary: &Summary, tally: &Tally) -> Result<()
             })
             .collect(),
         failed_in_all: tally.of("failed") + tally.of("skipped") + tally.of("in_doubt"),
-        next_step: summary.next_step(),
+        next: summary.next_step(),
     };
     let text = page
         .render()

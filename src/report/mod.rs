@@ -7,12 +7,14 @@
 mod failures;
 mod file;
 mod html;
+mod next;
 mod results;
 mod summary;
 #[cfg(test)]
 mod tests;
 mod unfinished;
 
+pub use next::{Commands, Next, Typed, columns, option, path_word, shell};
 pub use summary::{Calls, Pace, Summary};
 
 use crate::input::{InputError, Table};

@@ -1,6 +1,7 @@
 //! summary.json: one document about a run, for scripts. The same is printed by `--format json`.
 
 use super::failures::Tally;
+use super::next::{Commands, Next};
 use super::results::stamp;
 use super::{ReportError, file};
 use crate::ledger::{Ledger, Progress, RunDir, State};
@@ -45,6 +46,12 @@ pub struct Summary {
     /// Whether it is a plan that waits to be carried out.
     #[serde(skip)]
     pub planned: bool,
+    /// Where more lines would change than it was allowed: so many would.
+    #[serde(skip)]
+    pub too_many_changes: Option<u64>,
+    /// What may be typed next.
+    #[serde(skip)]
+    pub commands: Commands,
     /// The run that this one undoes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undoes: Option<String>,
@@ -106,6 +113,8 @@ impl Summary {
             .as_str()
             .to_owned(),
             planned: progress.state == State::Planned,
+            too_many_changes: too_many_changes(&progress, ledger)?,
+            commands: Commands::of(dir.path(), header),
             stopped_because: progress.why,
             exit_code: progress.exit_code,
             started_at: stamp(progress.started_at_ms),
@@ -130,22 +139,9 @@ impl Summary {
         })
     }
 
-    /// The command that a person would most likely want next.
-    pub fn next_step(&self) -> String {
-        let of = |name: &str| self.counts.get(name).copied().unwrap_or(0);
-        if self.planned && of("would_change") > 0 {
-            return format!("idshift apply --run {}", self.run);
-        }
-        match self.state.as_str() {
-            "stopped" | "interrupted" | "running" => format!("idshift resume {}", self.run),
-            _ if of("in_doubt") + of("skipped") > 0 => format!("idshift resume {}", self.run),
-            _ if of("failed") > 0 => {
-                let failures = format!("{}/failures.csv", self.run_dir);
-                format!("idshift apply {}", quoted(&failures))
-            }
-            _ if self.planned => format!("idshift report {}", self.run),
-            _ => format!("idshift verify {}", self.run),
-        }
+    /// What a person would most likely want next.
+    pub fn next_step(&self) -> Next {
+        Next::after(self)
     }
 
     pub(super) fn write(&self, dir: &RunDir) -> Result<(), ReportError> {
@@ -157,21 +153,20 @@ impl Summary {
     }
 }
 
+/// How many lines would change, where that is why it stopped: going on in the same way would stop it again.
+fn too_many_changes(progress: &Progress, ledger: &Ledger) -> Result<Option<u64>, ReportError> {
+    if progress.state == State::Stopped && progress.why.starts_with("--max-changes ") {
+        Ok(Some(ledger.planned()?.len()))
+    } else {
+        Ok(None)
+    }
+}
+
 /// A run that says it is at work, and has no living process, was killed.
 fn state(progress: &Progress, ledger: &Ledger) -> State {
     match progress.state {
         State::Created | State::Running if !ledger.is_live() => State::Interrupted,
         state => state,
-    }
-}
-
-/// As a POSIX shell takes it for one word.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-    if text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
     }
 }
 

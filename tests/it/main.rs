@@ -25,6 +25,8 @@ mod http2;
 mod listings;
 /// What earlier runs have done, and what a plan has seen.
 mod memory;
+/// What is printed as the next step, typed into a shell.
+mod next_steps;
 /// Options that no other test is about.
 mod options;
 /// Whatever goes away for a while: servers, names, tokens, time.

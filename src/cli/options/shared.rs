@@ -104,6 +104,14 @@ pub(in crate::cli) struct Place {
 }
 
 impl Place {
+    /// Where runs are to be kept, as it was typed.
+    pub(in crate::cli) fn typed_runs_dir(&self) -> Vec<String> {
+        let runs_dir = self.runs_dir.iter();
+        runs_dir
+            .flat_map(|folder| crate::report::option("--runs-dir", folder))
+            .collect()
+    }
+
     /// What was typed, by the key that it means.
     pub(in crate::cli) fn given(&self) -> Vec<(&'static str, String)> {
         let runs_dir = self.runs_dir.iter();

@@ -210,6 +210,7 @@ fn a_killed_run_says_what_is_known_of_each_line() {
         }
         let live = draw(&run.dir, &run.ledger, &run.table()).unwrap();
         assert_eq!(live.state, "running");
+        assert!(live.next_step().command.starts_with("idshift report "));
     });
     let summary = run.draw();
     assert_eq!(
@@ -256,7 +257,11 @@ fn what_a_plan_found_is_a_finding_only_until_the_plan_is_carried_out() {
         (summary.counts["would_change"], summary.state.as_str()),
         (8, "finished")
     );
-    assert_eq!(summary.next_step(), format!("idshift apply --run {RUN}"));
+    let runs = run.dir.path().parent().unwrap().display();
+    assert_eq!(
+        summary.next_step().to_string(),
+        format!("idshift apply --run {RUN} --runs-dir '{runs}'")
+    );
     run.end(State::Running, None, "");
     run.note(async |journal| {
         journal.intend(intent(2)).await.unwrap();
@@ -305,9 +310,14 @@ fn nothing_that_a_server_or_a_file_says_becomes_markup_or_a_formula() {
     let row = &run.sheet("failures.csv")[0];
     assert_eq!(row["'=evil()"], "'@SUM(A1)");
     assert!(row["idshift_message"].starts_with("'=cmd()"));
+    let dir = run.dir.path();
     assert_eq!(
-        summary.next_step(),
-        format!("idshift apply '{}/failures.csv'", run.dir.path().display())
+        summary.next_step().command,
+        format!(
+            "idshift apply '{}/failures.csv' --runs-dir '{}'",
+            dir.display(),
+            dir.parent().unwrap().display()
+        )
     );
     let json = fs::read_to_string(run.dir.path().join("summary.json")).unwrap();
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();

@@ -1,0 +1,204 @@
+//! How a run was begun: kept in its ledger for whoever goes on with it.
+
+use super::draft;
+use super::failure::Failure;
+use super::limits::Limits;
+use super::options::{Reading, Speech, Target};
+use crate::config::{Resolved, Values};
+use crate::domain::Reseller;
+use crate::input::{self, Column, Rules};
+use crate::ledger::{Ledger, RunDir};
+use crate::report::{self, Typed};
+use crate::ui;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::str::FromStr;
+
+/// Everything that `resume`, `verify` and `undo` must know of how a run was begun.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Kept {
+    pub(super) values: BTreeMap<String, String>,
+    pub(super) map: Vec<(String, String)>,
+    pub(super) encoding: Option<String>,
+    pub(super) delimiter: Option<u8>,
+    pub(super) skip_invalid: bool,
+    pub(super) allow_clear: bool,
+    pub(super) limits: Limits,
+    /// What is to be typed again where a person goes on from the run.
+    #[serde(default)]
+    pub(super) typed: Typed,
+}
+
+/// The note of a run that was gone on with other settings than it was begun with.
+const SETTINGS: &str = "settings";
+
+impl Kept {
+    /// What the run was begun with, or what was given anew since.
+    pub(super) fn of(ledger: &Ledger) -> Result<Self, Failure> {
+        let anew = ledger.get(SETTINGS)?;
+        let text = anew.as_ref().unwrap_or(&ledger.header().settings);
+        serde_json::from_str(text).map_err(|why| {
+            let path = ledger.path().display();
+            Failure::usage(format!("{path}: its settings cannot be read: {why}"))
+        })
+    }
+
+    /// Keeps it for whoever goes on with the run.
+    pub(super) fn keep(&self, ledger: &Ledger) -> Result<(), Failure> {
+        let text = serde_json::to_string(self).unwrap_or_default();
+        Ok(ledger.set(SETTINGS, &text)?)
+    }
+
+    /// How the run's file is to be read.
+    pub(super) fn reading(&self) -> Result<input::Settings, Failure> {
+        let map = self.map.iter().map(|(column, name)| {
+            Column::from_str(column)
+                .map(|column| (column, name.clone()))
+                .map_err(Failure::usage)
+        });
+        Ok(input::Settings {
+            encoding: self.encoding.clone(),
+            map: map.collect::<Result<_, _>>()?,
+            delimiter: self.delimiter,
+        })
+    }
+
+    pub(super) fn rules(&self, resolved: &Resolved) -> Result<Rules, Failure> {
+        let mut rules = draft::rules(resolved.system.facts());
+        rules.allow_clear = self.allow_clear;
+        if rules.allow_clear && !resolved.system.facts().can_clear {
+            let title = resolved.system.facts().title;
+            return Err(Failure::usage(format!(
+                "--allow-clear: {title} has no way to remove an account ID"
+            )));
+        }
+        if rules.per_reseller {
+            rules.reseller = match resolved.reseller.as_deref() {
+                None => None,
+                Some(text) if text.eq_ignore_ascii_case("own") => Some(Reseller::Own),
+                Some(_) => resolved.reseller_id()?.map(Reseller::Id),
+            };
+        }
+        Ok(rules)
+    }
+}
+
+/// What was typed about the file, and what of all that was typed is to be typed again.
+pub(super) fn kept(
+    reading: &Reading,
+    target: &Target,
+    sandbox: bool,
+    values: &Values,
+    limits: Limits,
+) -> Result<Kept, Failure> {
+    let map = reading.map.iter().map(|text| {
+        let (column, name) = text.split_once('=').ok_or_else(|| {
+            Failure::usage(format!("--map `{text}`: write it as newAccountId=CRM_KEY"))
+        })?;
+        let column = Column::from_str(column.trim())
+            .map_err(|why| Failure::usage(format!("--map: {why}")))?;
+        Ok((column.name().to_owned(), name.trim().to_owned()))
+    });
+    Ok(Kept {
+        values: values.to_keep(),
+        map: map.collect::<Result<_, Failure>>()?,
+        encoding: reading.encoding.clone(),
+        delimiter: reading.delimiter.as_deref().map(delimiter).transpose()?,
+        skip_invalid: reading.skip_invalid,
+        allow_clear: reading.allow_clear,
+        limits,
+        typed: typed(target, sandbox),
+    })
+}
+
+fn typed(target: &Target, sandbox: bool) -> Typed {
+    let mut always = Vec::new();
+    if let Some(config) = &target.place.config {
+        always.extend(report::option("--config", &config.display().to_string()));
+    }
+    if sandbox {
+        always.push("--sandbox".to_owned());
+    }
+    let mut words = Vec::new();
+    if let Some(profile) = &target.place.profile {
+        words.extend(report::option("--profile", profile));
+    }
+    for (key, value) in target.given() {
+        match key {
+            // Where the runs are kept is told by the run itself.
+            "runs_dir" => {}
+            "accept_welcome_emails" | "allow_http" => words.push(flag(key)),
+            "reseller_id" => words.extend(report::option("--reseller", &value)),
+            _ => words.extend(report::option(&flag(key), &value)),
+        }
+    }
+    Typed {
+        always,
+        target: words,
+    }
+}
+
+fn flag(key: &str) -> String {
+    format!("--{}", key.replace('_', "-"))
+}
+
+/// How the columns of a report of ours are to be read, where nobody says so: as the run did whose folder it lies in.
+/// Read by the names of its columns alone, a column that the run did not mean would be taken for the one it meant.
+pub(super) fn as_its_run_did(
+    kept: &mut Kept,
+    file: &Path,
+    content: &Path,
+    speech: &Speech,
+) -> Result<(), Failure> {
+    if !kept.map.is_empty() {
+        return Ok(());
+    }
+    let Some(dir) = run_of(file) else {
+        return Ok(());
+    };
+    let name = file.display().to_string();
+    if !input::is_report(content, &name, &kept.reading()?)? {
+        return Ok(());
+    }
+    let ledger = Ledger::glance(&dir).map_err(|why| {
+        Failure::from(why).with_help(format!(
+            "how the columns of {name} are to be read cannot be told: give --map COLUMN=NAME for each that counts"
+        ))
+    })?;
+    let map = Kept::of(&ledger)?.map;
+    if !map.is_empty() && !speech.quiet {
+        let words = report::columns(&map, false, false);
+        ui::err(&format!(
+            "note: {} is read as run {} read its file: {}",
+            ui::visible(&name),
+            dir.run(),
+            ui::visible(&report::shell(words))
+        ));
+    }
+    kept.map = map;
+    Ok(())
+}
+
+/// The run in whose folder a file lies.
+fn run_of(file: &Path) -> Option<RunDir> {
+    let file = file.canonicalize().ok()?;
+    let dir = file.parent()?;
+    let all = RunDir::list(dir.parent()?).ok()?;
+    all.into_iter().find(|one| one.path() == dir)
+}
+
+fn delimiter(text: &str) -> Result<u8, Failure> {
+    match text {
+        "comma" => Ok(b','),
+        "semicolon" => Ok(b';'),
+        "tab" | "\\t" => Ok(b'\t'),
+        "pipe" => Ok(b'|'),
+        other => match other.as_bytes() {
+            [byte] if byte.is_ascii() && *byte != b'"' => Ok(*byte),
+            _ => Err(Failure::usage(format!(
+                "--delimiter `{text}`: give comma, semicolon, tab, pipe or one character"
+            ))),
+        },
+    }
+}

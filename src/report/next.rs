@@ -1,0 +1,292 @@
+//! What a person is told to type next, in one place, so that it works as it is printed: from this folder, for a run
+//! that lies elsewhere, through any POSIX shell, and with what the ledger of a new run could not know.
+
+use super::summary::Summary;
+use crate::ledger::{DEFAULT_RUNS_DIR, Header};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The words that a run was begun with and that no ledger gives back; kept in [`Header::settings`] under `typed`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Typed {
+    /// What every later command on the run needs as well: which configuration file, whether a stand-in.
+    pub always: Vec<String>,
+    /// What only a new run on the same target needs: the profile, the system, its address …
+    pub target: Vec<String>,
+}
+
+/// How the columns of a run's file were read, and what was typed; the part of [`Header::settings`] that matters here.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct Begun {
+    typed: Typed,
+    map: Vec<(String, String)>,
+    skip_invalid: bool,
+    allow_clear: bool,
+}
+
+/// The commands that go on from a run.
+#[derive(Debug, Clone)]
+pub struct Commands {
+    run: String,
+    dir: PathBuf,
+    begun: Begun,
+}
+
+impl Commands {
+    /// For the run in this folder.
+    pub fn of(dir: &Path, header: &Header) -> Self {
+        Self {
+            run: header.run.clone(),
+            dir: dir.to_owned(),
+            begun: serde_json::from_str(&header.settings).unwrap_or_default(),
+        }
+    }
+
+    /// `idshift resume ID`, with more words where they are needed.
+    pub fn resume(&self, more: &[&str]) -> String {
+        self.on_run(&["resume", &self.run], more)
+    }
+
+    /// `idshift verify ID`.
+    pub fn verify(&self) -> String {
+        self.on_run(&["verify", &self.run], &[])
+    }
+
+    /// `idshift undo ID`.
+    pub fn undo(&self) -> String {
+        self.on_run(&["undo", &self.run], &[])
+    }
+
+    /// `idshift apply --run ID`.
+    pub fn carry_out(&self) -> String {
+        self.on_run(&["apply", "--run", &self.run], &[])
+    }
+
+    /// `idshift report ID`, which speaks to no system.
+    pub fn report(&self) -> String {
+        let words = ["idshift", "report", &self.run].map(str::to_owned);
+        shell(words.into_iter().chain(self.place()))
+    }
+
+    /// `idshift apply …/failures.csv`, read as the run's own file was.
+    pub fn retry(&self) -> String {
+        let (begun, failures) = (&self.begun, self.dir.join("failures.csv"));
+        let words = ["idshift", "apply"].map(str::to_owned);
+        let words = words.into_iter().chain([path_word(&failures)]);
+        let words = words
+            .chain(columns(&begun.map, begun.skip_invalid, begun.allow_clear))
+            .chain(begun.typed.target.iter().cloned())
+            .chain(begun.typed.always.iter().cloned());
+        shell(words.chain(self.place()))
+    }
+
+    /// The file of the failures, as one word.
+    pub fn failures(&self) -> String {
+        quoted(&self.dir.join("failures.csv").display().to_string())
+    }
+
+    fn on_run(&self, words: &[&str], more: &[&str]) -> String {
+        let words = ["idshift"].iter().chain(words).chain(more);
+        let words = words.map(|word| (*word).to_owned());
+        let always = self.begun.typed.always.iter().cloned();
+        shell(words.chain(always).chain(self.place()))
+    }
+
+    /// Where the runs are kept, unless that is where they are looked for anyway.
+    fn place(&self) -> Vec<String> {
+        match self.dir.parent() {
+            Some(runs) if runs != Path::new(DEFAULT_RUNS_DIR) => {
+                option("--runs-dir", &runs.display().to_string())
+            }
+            Some(_) | None => Vec::new(),
+        }
+    }
+}
+
+/// How the columns of a file are to be read, as it is typed.
+pub fn columns(map: &[(String, String)], skip_invalid: bool, allow_clear: bool) -> Vec<String> {
+    let mut words: Vec<String> = map
+        .iter()
+        .flat_map(|(column, name)| option("--map", &format!("{column}={name}")))
+        .collect();
+    words.extend(skip_invalid.then(|| "--skip-invalid".to_owned()));
+    words.extend(allow_clear.then(|| "--allow-clear".to_owned()));
+    words
+}
+
+/// An option and its value; in one word where the value would be taken for an option.
+pub fn option(name: &str, value: &str) -> Vec<String> {
+    if value.starts_with('-') {
+        vec![format!("{name}={value}")]
+    } else {
+        vec![name.to_owned(), value.to_owned()]
+    }
+}
+
+/// A file as it is typed: never like an option.
+pub fn path_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    if text.starts_with('-') {
+        format!("./{text}")
+    } else {
+        text
+    }
+}
+
+/// The words as a POSIX shell takes them.
+pub fn shell(words: impl IntoIterator<Item = String>) -> String {
+    let words: Vec<String> = words.into_iter().map(|word| quoted(&word)).collect();
+    words.join(" ")
+}
+
+/// As a POSIX shell takes it for one word.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-=:,%@+".contains(c);
+    if !text.is_empty() && !text.starts_with('=') && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+/// What a person would most likely want next: a command, and the words around it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Next {
+    /// What is to be done or known first.
+    pub before: String,
+    /// What to type; empty where there is nothing to type.
+    pub command: String,
+    /// What else there is.
+    pub after: String,
+}
+
+impl std::fmt::Display for Next {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}{}", self.before, self.command, self.after)
+    }
+}
+
+impl Next {
+    fn only(command: String) -> Self {
+        Self {
+            command,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn after(summary: &Summary) -> Self {
+        let of = |name: &str| summary.counts.get(name).copied().unwrap_or(0);
+        let commands = &summary.commands;
+        match summary.state.as_str() {
+            "running" => Self {
+                before: "it is still at work; ".to_owned(),
+                command: commands.report(),
+                after: " draws this again".to_owned(),
+            },
+            "stopped" | "interrupted" => match summary.too_many_changes {
+                Some(changes) => Self {
+                    before: format!("if {changes} changes are right: "),
+                    command: commands.resume(&["--max-changes", &changes.to_string()]),
+                    after: String::new(),
+                },
+                None => Self::only(commands.resume(&[])),
+            },
+            _ if summary.planned && of("would_change") > 0 => Self::only(commands.carry_out()),
+            _ if summary.planned => Self {
+                before: match of("failed") {
+                    0 => "nothing would change".to_owned(),
+                    _ => format!("nothing would change; look at {}", commands.failures()),
+                },
+                ..Self::default()
+            },
+            _ if of("in_doubt") + of("skipped") > 0 => Self::only(commands.resume(&[])),
+            _ if of("failed") > 0 => Self {
+                before: format!("look at {}; ", commands.failures()),
+                command: commands.retry(),
+                after: " tries those lines again".to_owned(),
+            },
+            _ => Self {
+                command: commands.verify(),
+                after: format!("; the way back is {}", commands.undo()),
+                ..Self::default()
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commands(dir: &str, settings: &str) -> Commands {
+        let header = Header {
+            run: "20261120-223015-k3f9".to_owned(),
+            command: "apply".to_owned(),
+            system: "plume".to_owned(),
+            base_url: String::new(),
+            tenant: String::new(),
+            target: String::new(),
+            input_name: String::new(),
+            input_sha256: String::new(),
+            settings: settings.to_owned(),
+            parent: None,
+            tool_version: String::new(),
+            created_at_ms: 0,
+        };
+        Commands::of(Path::new(dir), &header)
+    }
+
+    #[test]
+    fn what_is_to_be_typed_is_short_where_nothing_else_is_needed() {
+        let here = commands("idshift-runs/20261120-223015-k3f9", "{}");
+        assert_eq!(here.resume(&[]), "idshift resume 20261120-223015-k3f9");
+        assert_eq!(here.carry_out(), "idshift apply --run 20261120-223015-k3f9");
+        assert_eq!(
+            here.retry(),
+            "idshift apply idshift-runs/20261120-223015-k3f9/failures.csv"
+        );
+    }
+
+    #[test]
+    fn whatever_was_typed_and_no_ledger_knows_is_typed_again() {
+        let there = commands(
+            "/srv/night runs/20261120-223015-k3f9",
+            r#"{"typed": {"always": ["--config", "it's.toml"], "target": ["--profile", "night", "--reseller", "own"]},
+                "map": [["newAccountId", "CRM KEY"], ["accountId", "-old"]], "allow_clear": true, "encoding": "utf-16le",
+                "delimiter": 59, "something_newer": 1}"#,
+        );
+        let end = r"--config 'it'\''s.toml' --runs-dir '/srv/night runs'";
+        assert_eq!(
+            there.undo(),
+            format!("idshift undo 20261120-223015-k3f9 {end}")
+        );
+        assert_eq!(
+            there.resume(&["--max-changes", "7"]),
+            format!("idshift resume 20261120-223015-k3f9 --max-changes 7 {end}")
+        );
+        assert_eq!(
+            there.report(),
+            "idshift report 20261120-223015-k3f9 --runs-dir '/srv/night runs'"
+        );
+        assert_eq!(
+            there.retry(),
+            format!(
+                "idshift apply '/srv/night runs/20261120-223015-k3f9/failures.csv' --map 'newAccountId=CRM KEY' \
+                 --map accountId=-old --allow-clear --profile night --reseller own {end}"
+            )
+        );
+    }
+
+    #[test]
+    fn no_word_is_taken_for_something_else() {
+        let words = ["$(x)", "", "a b", "~/x", "=ls", "k=v", "*", "ü", "#1"];
+        assert_eq!(
+            shell(words.map(str::to_owned)),
+            "'$(x)' '' 'a b' '~/x' '=ls' k=v '*' 'ü' '#1'"
+        );
+        assert_eq!(option("--config", "-x"), ["--config=-x"]);
+        assert_eq!(path_word(Path::new("-x.csv")), "./-x.csv");
+    }
+}

@@ -1,0 +1,217 @@
+use crate::support::{Done, Place, begun_by, customer, finish};
+use idshift::sandbox::Options;
+
+/// The command of the last line, as a person would copy it.
+fn printed(done: &Done, command: &str) -> String {
+    let last = done.out.trim_end().lines().last().unwrap_or_default();
+    let last = last.strip_prefix("next: ").unwrap_or_else(|| {
+        panic!("the next step is the last line: {}{}", done.out, done.err);
+    });
+    let at = last.find(&format!("idshift {command}"));
+    let at = at.unwrap_or_else(|| panic!("no idshift {command}: {last}"));
+    let ends = ["; ", " tries those lines again", " draws this again"];
+    let rest = &last[at..];
+    let end = ends.iter().filter_map(|end| rest.find(end)).min();
+    rest[..end.unwrap_or(rest.len())].to_owned()
+}
+
+/// Types the line into a shell.
+fn typed(place: &Place, line: &str) -> Done {
+    let mut idshift = place.command(&[]);
+    idshift.env("IDSHIFT_YES", "true");
+    let script = format!("idshift() {{ \"$0\" \"$@\"; }}\n{line}");
+    finish(begun_by(place, &idshift, &["sh"], &script).spawn().unwrap())
+}
+
+/// A file whose new IDs stand in a column of another name, beside one that is called as ours and means something else.
+fn mapped(place: &Place) -> String {
+    place.with_world(|mut world| world.add_plume(customer(0)));
+    place.file(
+        "moves.csv",
+        "accountId,newAccountId,CRM KEY\nA-000000,WRONG-0,B-000000\nA-000001,WRONG-1,B-000001\n",
+    )
+}
+
+#[test]
+fn failures_of_a_mapped_file_are_fed_back_as_it_is_printed() {
+    let place = Place::plume();
+    let file = mapped(&place);
+    let runs = ["--runs-dir", "night runs"];
+    let first = ["apply", &file, "--yes", "--map", "newAccountId=CRM KEY"];
+    let done = place.run(&[&first[..], &runs].concat()).expect(1);
+    place.with_world(|mut world| world.add_plume(customer(1)));
+    let again = printed(&done, "apply");
+    assert!(again.contains("--map 'newAccountId=CRM KEY'"), "{again}");
+    let done = typed(&place, &again).expect(0);
+    assert_eq!(place.account_of("C-1"), "B-000001");
+    typed(&place, &printed(&done, "verify")).expect(0);
+    typed(&place, &printed(&done, "undo")).expect(0);
+    assert_eq!(place.account_of("C-1"), "A-000001");
+    let runs = std::fs::read_dir(place.path().join("night runs")).unwrap();
+    let runs: Vec<String> = runs
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.starts_with('.'))
+        .collect();
+    assert_eq!(runs.len(), 3, "all of it lies in one folder: {runs:?}");
+    assert!(!place.path().join("idshift-runs").exists());
+}
+
+#[test]
+fn a_report_of_a_mapped_file_is_read_as_the_file_was_though_nobody_says_so() {
+    let place = Place::plume();
+    let file = mapped(&place);
+    place
+        .run(&["apply", &file, "--yes", "--map", "newAccountId=CRM KEY"])
+        .expect(1);
+    let failures = format!("{}/failures.csv", place.newest().display());
+    place.with_world(|mut world| world.add_plume(customer(1)));
+    let done = place.run(&["check", &failures]).expect(0);
+    assert!(
+        done.err.contains("--map 'newAccountId=CRM KEY'"),
+        "{}",
+        done.err
+    );
+    place.run(&["plan", &failures]).expect(0);
+    assert_eq!(
+        place.rows("results.csv")[0]["idshift_account_id_after"],
+        "B-000001"
+    );
+    let done = place
+        .run(&["apply", &failures, "--yes", "--json"])
+        .expect(0);
+    done.json();
+    assert!(done.err.contains("is read as run"), "{}", done.err);
+    assert_eq!(place.account_of("C-1"), "B-000001");
+    // Its own results are of the same kind.
+    let results = format!("{}/results.csv", place.newest().display());
+    place.run(&["plan", &results]).expect(0);
+    assert_eq!(place.verdicts(), ["unchanged/already"]);
+    // Whoever says how it is to be read is believed.
+    let said = ["--map", "newAccountId=newAccountId"];
+    place.run(&[&["plan", &results][..], &said].concat());
+    assert_ne!(place.verdicts(), ["unchanged/already"]);
+}
+
+#[test]
+fn a_report_whose_run_cannot_be_read_is_not_guessed_at() {
+    let place = Place::plume();
+    let file = mapped(&place);
+    place
+        .run(&["apply", &file, "--yes", "--map", "newAccountId=CRM KEY"])
+        .expect(1);
+    let failures = format!("{}/failures.csv", place.newest().display());
+    std::fs::write(place.newest().join("ledger.db"), "no ledger").unwrap();
+    let patches = place.patches();
+    let done = place.run(&["apply", &failures, "--yes"]).expect(2);
+    assert!(done.err.contains("--map"), "{}", done.err);
+    assert_eq!(place.patches(), patches);
+}
+
+#[test]
+fn after_a_check_the_plan_reads_the_file_in_the_same_way() {
+    let place = Place::plume();
+    place.with_world(|mut world| world.add_plume(customer(0)));
+    std::fs::write(
+        place.path().join("my moves.csv"),
+        b"accountId;newAccountId;K\xfcrzel\nA-000000;WRONG-0;B-000000\n;;\n",
+    )
+    .unwrap();
+    let reading = [
+        "--map",
+        "newAccountId=Kürzel",
+        "--encoding",
+        "windows-1252",
+        "--delimiter",
+        "semicolon",
+        "--skip-invalid",
+        "--system",
+        "plume",
+    ];
+    let done = place
+        .run(&[&["check", "my moves.csv"][..], &reading].concat())
+        .expect(0);
+    typed(&place, &printed(&done, "plan")).expect(1);
+    assert_eq!(place.verdicts(), ["would_change/", "failed/invalid"]);
+    let bare = [&["check", "my moves.csv"][..], &reading[..6]].concat();
+    let done = place.run(&bare).expect(2);
+    assert!(done.out.contains("--skip-invalid"), "{}", done.out);
+    // Of standard input nothing is left that could be named.
+    let mut check = place.command(&["check", "-"]);
+    let input = std::fs::File::open(
+        place
+            .path()
+            .join(place.file("m.csv", "accountId,newAccountId\nA-000000,B-000000\n")),
+    );
+    let done = finish(check.stdin(input.unwrap()).spawn().unwrap()).expect(0);
+    assert!(
+        done.out.contains("next: idshift plan FILE, where FILE is"),
+        "{}",
+        done.out
+    );
+}
+
+#[test]
+fn a_plan_whose_token_was_refused_goes_on_as_it_is_printed() {
+    let tokens = Some(vec!["canary-token-0123456789".to_owned()]);
+    let place = Place::new(Options {
+        tokens,
+        ..Options::default()
+    });
+    let file = place.moves(3);
+    let done = place.run(&["plan", &file]).expect(0);
+    let carry_out = printed(&done, "apply --run");
+    let mut idshift = place.command(&[]);
+    idshift
+        .env("IDSHIFT_YES", "true")
+        .env("IDSHIFT_TOKEN", "expired");
+    let script = format!("idshift() {{ \"$0\" \"$@\"; }}\n{carry_out}");
+    let refused = begun_by(&place, &idshift, &["sh"], &script);
+    let mut refused = refused;
+    let done = finish(refused.spawn().unwrap()).expect(2);
+    assert!(done.out.contains("mend the credentials"), "{}", done.out);
+    typed(&place, &printed(&done, "resume")).expect(0);
+    assert_eq!(place.account_of("C-2"), "B-000002");
+}
+
+#[test]
+fn too_many_changes_are_let_pass_by_what_is_printed() {
+    let place = Place::plume();
+    let file = place.moves(39);
+    let done = place
+        .run(&["apply", &file, "--yes", "--max-changes", "10%"])
+        .expect(4);
+    assert_eq!(place.patches(), 0);
+    assert!(
+        done.out.contains("next: if 39 changes are right: "),
+        "{}",
+        done.out
+    );
+    let page = std::fs::read_to_string(place.newest().join("report.html")).unwrap();
+    let resume = printed(&done, "resume");
+    assert!(page.contains(&format!("<code>{resume}</code>")), "{page}");
+    typed(&place, &resume).expect(0);
+    assert_eq!(place.account_of("C-38"), "B-000038");
+}
+
+#[test]
+fn what_was_tried_on_a_stand_in_goes_on_there() {
+    let place = Place::plume();
+    let file = place.file(
+        "moves.csv",
+        "accountId,newAccountId\nA-000001,B-000001\nA-000002,B-000002\n",
+    );
+    place.file("night.toml", "timeout = \"9s\"\n");
+    let inside = ["--sandbox", "--config", "night.toml"];
+    let done = place
+        .run(&[&["plan", &file][..], &inside].concat())
+        .expect(0);
+    let done = typed(&place, &printed(&done, "apply --run")).expect(0);
+    let verify = printed(&done, "verify");
+    assert!(verify.contains("--config night.toml --sandbox"), "{verify}");
+    typed(&place, &verify).expect(0);
+    typed(&place, &printed(&done, "undo")).expect(0);
+    assert!(
+        place.sandbox.log().is_empty(),
+        "the other system is left alone"
+    );
+}
