@@ -6,6 +6,7 @@ use super::options::DoctorOptions;
 use super::prepare::{resolve, values};
 use super::session::{base_url, check_host, http_settings, system_settings};
 use super::stand_in;
+use crate::http::Skew;
 use crate::ledger::RunDir;
 use crate::system::System;
 use crate::ui;
@@ -13,10 +14,45 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use tokio_util::sync::CancellationToken;
 
+/// A clock that is further off than this is worth a warning, in milliseconds.
+const CLOCK_OFF_MS: i64 = 30_000;
+
+/// What was found.
+enum Found {
+    Good(String),
+    /// It works, and something will surprise.
+    Odd(String),
+    Bad(String),
+}
+
+impl From<Result<String, String>> for Found {
+    fn from(result: Result<String, String>) -> Self {
+        match result {
+            Ok(words) => Self::Good(words),
+            Err(why) => Self::Bad(why),
+        }
+    }
+}
+
 struct Finding {
     what: &'static str,
-    good: bool,
-    words: String,
+    found: Found,
+}
+
+impl Finding {
+    fn is_good(&self) -> bool {
+        !matches!(self.found, Found::Bad(_))
+    }
+
+    fn is_warning(&self) -> bool {
+        matches!(self.found, Found::Odd(_))
+    }
+
+    fn words(&self) -> &str {
+        match &self.found {
+            Found::Good(words) | Found::Odd(words) | Found::Bad(words) => words,
+        }
+    }
 }
 
 pub(super) fn run(options: &DoctorOptions) -> Result<Exit, Failure> {
@@ -28,19 +64,18 @@ pub(super) fn run(options: &DoctorOptions) -> Result<Exit, Failure> {
         .min(std::time::Duration::from_secs(20));
     let _stand_in = stand_in::start(&options.inside, &mut resolved, None)?;
     let mut findings = Vec::new();
-    let mut find = |what, result: Result<String, String>| {
-        let good = result.is_ok();
-        let words = result.unwrap_or_else(|why| why);
-        findings.push(Finding { what, good, words });
-        good
-    };
+    let mut find = |what, found: Found| findings.push(Finding { what, found });
     let facts = resolved.system.facts();
-    find("system", Ok(facts.title.to_owned()));
+    find("system", Found::Good(facts.title.to_owned()));
+    if let Some(tenant) = &resolved.tenant {
+        find("tenant", Found::Good(tenant.clone()));
+    }
     let runs = RunDir::prepare(&resolved.runs_dir);
     find(
         "runs",
         runs.map(|()| resolved.runs_dir.display().to_string())
-            .map_err(|why| why.to_string()),
+            .map_err(|why| why.to_string())
+            .into(),
     );
     let limits = format!(
         "{}{}",
@@ -49,10 +84,11 @@ pub(super) fn run(options: &DoctorOptions) -> Result<Exit, Failure> {
             .quota
             .map_or_else(String::new, |quota| format!(", {quota}"))
     );
-    find("limits", Ok(limits));
+    find("limits", Found::Good(limits));
     for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
         if std::env::var_os(name).is_some() {
-            find("proxy", Ok(format!("calls go through the proxy of {name}")));
+            let words = format!("calls go through the proxy of {name}");
+            find("proxy", Found::Good(words));
         }
     }
     let address = base_url(&resolved).map_err(|failure| failure.message);
@@ -61,12 +97,17 @@ pub(super) fn run(options: &DoctorOptions) -> Result<Exit, Failure> {
             .map(|()| url)
             .map_err(|failure| failure.message)
     });
-    let known = find("address", reachable);
+    let known = reachable.is_ok();
+    find("address", reachable.into());
     if known {
-        let asked = ask(&mut resolved);
-        find("access", asked);
+        let (access, clock) = match ask(&mut resolved) {
+            Ok(asked) => asked,
+            Err(why) => (Err(why), None),
+        };
+        find("access", access.into());
+        find("clock", clock.map_or_else(no_clock, compare));
     }
-    let good = findings.iter().all(|finding| finding.good);
+    let good = findings.iter().all(Finding::is_good);
     say(options, &findings);
     Ok(if good {
         Exit::Success
@@ -75,23 +116,61 @@ pub(super) fn run(options: &DoctorOptions) -> Result<Exit, Failure> {
     })
 }
 
-/// Asks something that every good token may ask.
-fn ask(resolved: &mut crate::config::Resolved) -> Result<String, String> {
+/// Asks something that every good token may ask. Whatever is answered, it tells the time.
+fn ask(
+    resolved: &mut crate::config::Resolved,
+) -> Result<(Result<String, String>, Option<Skew>), String> {
     let http = http_settings(resolved, None).map_err(|failure| failure.message)?;
     let settings = system_settings(resolved, 1).map_err(|failure| failure.message)?;
-    let (system, _client) =
+    let (system, client) =
         System::prepare(resolved.system, http, &settings, CancellationToken::new())
             .map_err(|why| why.to_string())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|why| why.to_string())?;
-    runtime
-        .block_on(system.check())
-        .map_err(|trouble| trouble.message)?;
-    Ok(format!(
-        "the credentials are accepted; an answer takes {} ms",
-        system.latency().as_millis()
+    let access = match runtime.block_on(system.check()) {
+        Ok(()) => Ok(format!(
+            "the credentials are accepted; an answer takes {} ms",
+            system.latency().as_millis()
+        )),
+        Err(trouble) => Err(trouble.message),
+    };
+    Ok((access, client.skew()))
+}
+
+fn no_clock() -> Found {
+    Found::Odd("no answer named the time, so this machine's clock could not be compared".to_owned())
+}
+
+/// What a clock that is wrong would spoil.
+fn compare(skew: Skew) -> Found {
+    let seconds = |ms: i64| u64::try_from(ms.saturating_abs() / 1000).unwrap_or(0);
+    let within = format!(
+        "{}.{} s",
+        skew.within_ms / 1000,
+        skew.within_ms % 1000 / 100
+    );
+    let side = if skew.ahead_ms < 0 {
+        "behind"
+    } else {
+        "ahead of"
+    };
+    if skew.at_least_ms() == 0 {
+        return Found::Good(format!(
+            "the same as the system's, as far as an answer tells (within {within})"
+        ));
+    }
+    let words = format!(
+        "{} {side} the system's (within {within})",
+        ui::duration(seconds(skew.ahead_ms))
+    );
+    if skew.at_least_ms() <= CLOCK_OFF_MS {
+        return Found::Good(words);
+    }
+    Found::Odd(format!(
+        "{words}: tokens are renewed too early or too late, --until ends a run at the wrong time, and reports tell \
+         wrong times. Set this machine's clock (NTP)"
     ))
 }
 
@@ -99,17 +178,23 @@ fn say(options: &DoctorOptions, findings: &[Finding]) {
     if options.speech.is_json() {
         let list: Vec<_> = findings
             .iter()
-            .map(|f| json!({"what": f.what, "good": f.good, "words": f.words}))
+            .map(|f| {
+                json!({"what": f.what, "good": f.is_good(), "warning": f.is_warning(), "words": f.words()})
+            })
             .collect();
         ui::out(&json!({"findings": list}).to_string());
         return;
     }
     for finding in findings {
-        let sign = if finding.good { "ok " } else { "BAD" };
+        let sign = match finding.found {
+            Found::Good(_) => "ok",
+            Found::Odd(_) => "warn",
+            Found::Bad(_) => "BAD",
+        };
         ui::out(&format!(
-            "{sign}  {:<8} {}",
+            "{sign:<4}  {:<8} {}",
             finding.what,
-            ui::visible(&finding.words)
+            ui::visible(finding.words())
         ));
     }
 }

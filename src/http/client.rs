@@ -21,6 +21,7 @@ use super::quota_file::Record;
 use super::retry::{self, Budget, Cost};
 use super::send::Outcome;
 use super::settings::{Settings, SetupError};
+use super::skew::Skew;
 use super::token::{AfterRefusal, Bearer, Tokens};
 
 /// Writes of which it is remembered that a renewed token did not help; more are a run that is stopped soon.
@@ -49,6 +50,8 @@ pub struct Client {
     pub(super) tally: Tally,
     /// The first read that succeeded: asked again, it tells an outage from a customer's own trouble.
     pub(super) known_good: OnceLock<Call>,
+    /// What the first answer that names the time showed of the clocks.
+    pub(super) skew: OnceLock<Skew>,
     /// Paths of writes that were sent back after a renewal.
     renewed_for: Mutex<HashSet<String>>,
     pub(super) stop: CancellationToken,
@@ -132,6 +135,7 @@ impl Client {
             board,
             tally: Tally::new(),
             known_good: OnceLock::new(),
+            skew: OnceLock::new(),
             renewed_for: Mutex::default(),
             stop,
         })
@@ -231,6 +235,11 @@ impl Client {
     /// The pace that was reached so far.
     pub fn achieved(&self) -> Achieved {
         self.tally.achieved()
+    }
+
+    /// How far this machine's clock is from the server's; `None` before the first answer that names the time.
+    pub fn skew(&self) -> Option<Skew> {
+        self.skew.get().copied()
     }
 
     /// How long a call takes at present, smoothed; `None` before the first answer.

@@ -24,6 +24,7 @@ mod quota_file;
 mod retry;
 mod send;
 mod settings;
+mod skew;
 mod token;
 mod token_source;
 
@@ -38,4 +39,5 @@ pub use health::{Achieved, Counters, Health};
 pub use path::{Path, PathError, encoded_len};
 pub use secrecy::SecretString;
 pub use settings::{ParseError, Quota, Rate, Settings, SetupError, Span};
+pub use skew::Skew;
 pub use token_source::{Credentials, OAuth2, Token};

@@ -2,7 +2,8 @@
 //! means, for this call and for all.
 
 use reqwest::header::{
-    AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+    AGE, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    RETRY_AFTER,
 };
 use reqwest::{Request, Url};
 use serde::de::IgnoredAny;
@@ -19,6 +20,7 @@ use super::health::Holder;
 use super::hold::{Effect, Verdict};
 use super::quota::Permit;
 use super::retry;
+use super::skew::Skew;
 use super::token::Bearer;
 
 /// A wait for the quota that is worth telling a person.
@@ -174,6 +176,7 @@ impl Client {
 
     async fn send(&self, call: &Call, bearer: &Bearer, attempt: u32) -> Result<Answer, Fault> {
         let (request, correlation) = self.request(call, bearer)?;
+        let departed = Instant::now();
         let mut response = self
             .http
             .execute(request)
@@ -181,6 +184,7 @@ impl Client {
             .map_err(attempt::classify)?;
         let status = response.status().as_u16();
         let headers = response.headers();
+        self.compare_clocks(headers, departed);
         let retry_after = read_retry_after(headers);
         let elsewhere = attempt::text(headers, &LOCATION).and_then(host_of);
         let content_type = attempt::text(headers, &CONTENT_TYPE).map(str::to_owned);
@@ -206,6 +210,21 @@ impl Client {
             retry_after,
             elsewhere,
         })
+    }
+
+    /// The first answer is enough, unless it comes from a cache, which knows the time of long ago.
+    fn compare_clocks(&self, headers: &HeaderMap, departed: Instant) {
+        if self.skew.get().is_none()
+            && !headers.contains_key(AGE)
+            && let Some(skew) = Skew::of(
+                attempt::text(headers, &DATE),
+                SystemTime::now(),
+                departed.elapsed(),
+            )
+        {
+            // Another call may have been quicker, which is as good.
+            let _ = self.skew.set(skew);
+        }
     }
 
     fn request(&self, call: &Call, bearer: &Bearer) -> Result<(Request, Option<String>), Fault> {

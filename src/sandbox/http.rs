@@ -87,6 +87,8 @@ impl Response {
 
     pub(super) fn bytes(&self) -> Vec<u8> {
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
+        let now = std::time::SystemTime::now();
+        head.push_str(&format!("date: {}\r\n", httpdate::fmt_http_date(now)));
         if !self.content_type.is_empty() {
             head.push_str(&format!("content-type: {}\r\n", self.content_type));
         }

@@ -250,3 +250,74 @@ fn nothing_is_begun_after_the_time_that_was_set() {
             .expect(2);
     }
 }
+
+/// A stand-in behind a server whose clock is so many seconds from ours.
+fn clock_off_by(place: &Place, seconds: i64) -> Front {
+    let honest = place.sandbox.base_url();
+    Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let answer = asked.honestly(&honest);
+        let text = String::from_utf8(answer).unwrap();
+        let now = std::time::SystemTime::now();
+        let off = std::time::Duration::from_secs(seconds.unsigned_abs());
+        let then = if seconds < 0 { now - off } else { now + off };
+        let date = format!("date: {}\r\n", httpdate::fmt_http_date(then));
+        let lines = text.split_inclusive("\r\n").map(|line| {
+            if line.to_lowercase().starts_with("date:") {
+                date.as_str()
+            } else {
+                line
+            }
+        });
+        let answer: String = lines.collect();
+        assert!(answer.contains(&date), "{answer}");
+        stream.write_all(answer.as_bytes()).is_ok()
+    })
+}
+
+#[test]
+fn the_doctor_compares_the_clocks_and_names_the_tenant() {
+    let place = Place::plume();
+    let clock = |arguments: &[&str]| {
+        let done = place.run(&[&["doctor", "--json"][..], arguments].concat());
+        let document = done.expect(0).json();
+        let findings = document["findings"].as_array().unwrap().clone();
+        let clock = findings.iter().find(|f| f["what"] == "clock").unwrap();
+        (
+            clock["warning"].as_bool().unwrap(),
+            clock["words"].as_str().unwrap().to_owned(),
+        )
+    };
+    assert!(!clock(&[]).0, "{}", clock(&[]).1);
+    for (seconds, warning, words) in [
+        (10, false, "behind the system's"),
+        (-300, true, "ahead of the system's"),
+        (7200, true, "1 h 59 min behind the system's"),
+    ] {
+        let front = clock_off_by(&place, seconds);
+        let (warned, said) = clock(&["--base-url", &front.base_url()]);
+        assert_eq!(warned, warning, "{seconds}: {said}");
+        // Half a second of blur may show 7,200 seconds as a little less or as all of them.
+        let said = said.replace("2 h behind", "1 h 59 min behind");
+        assert!(said.contains(words), "{seconds}: {said}");
+        assert_eq!(said.contains("--until"), warning, "{said}");
+    }
+    let place = Place::new(Options {
+        kind: Kind::CloudCockpit,
+        ..Options::default()
+    });
+    let done = place
+        .run(&[
+            "doctor",
+            "--system",
+            "cloudcockpit",
+            "--tenant",
+            "portal.example",
+        ])
+        .expect(0);
+    assert!(
+        done.out.contains("ok    tenant   portal.example"),
+        "{}",
+        done.out
+    );
+    assert!(done.out.contains("ok    clock "), "{}", done.out);
+}

@@ -1,0 +1,72 @@
+//! How far this machine's clock is from the server's, as the `Date` of an answer shows it.
+//!
+//! Two things blur it: `Date` has whole seconds, and nobody knows when on its way the answer was stamped.
+
+use std::time::{Duration, SystemTime};
+
+/// A difference of clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Skew {
+    /// How far this machine's clock is ahead; negative: behind. Milliseconds.
+    pub ahead_ms: i64,
+    /// How far that may be wrong in either direction, in milliseconds.
+    pub within_ms: i64,
+}
+
+impl Skew {
+    /// From the `Date` of an answer that came at `now`, after so long a way there and back. `None` where there is no
+    /// date that can be understood.
+    pub(super) fn of(date: Option<&str>, now: SystemTime, round_trip: Duration) -> Option<Self> {
+        let stamped = httpdate::parse_http_date(date?.trim()).ok()?;
+        // On the average it was stamped in the middle of its second, and half-way.
+        let theirs = stamped + Duration::from_millis(500);
+        let ours = now - round_trip / 2;
+        let ahead_ms = match ours.duration_since(theirs) {
+            Ok(ahead) => millis(ahead),
+            Err(behind) => -millis(behind.duration()),
+        };
+        Some(Self {
+            ahead_ms,
+            within_ms: millis(round_trip / 2) + 500,
+        })
+    }
+
+    /// How far the clocks are apart at the least, in milliseconds.
+    pub fn at_least_ms(self) -> i64 {
+        (self.ahead_ms.saturating_abs() - self.within_ms).max(0)
+    }
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn skew(ours: &str, theirs: &str, round_trip_ms: u64) -> Skew {
+        let now = httpdate::parse_http_date(ours).unwrap();
+        Skew::of(Some(theirs), now, Duration::from_millis(round_trip_ms)).unwrap()
+    }
+
+    #[test]
+    fn clocks_are_compared_as_exactly_as_a_date_allows() {
+        let theirs = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let same = skew(theirs, theirs, 200);
+        assert_eq!((same.ahead_ms, same.within_ms), (-600, 600));
+        assert_eq!(same.at_least_ms(), 0);
+        let ahead = skew("Sun, 06 Nov 1994 08:51:37 GMT", theirs, 200);
+        assert_eq!((ahead.ahead_ms, ahead.at_least_ms()), (119_400, 118_800));
+        let behind = skew("Sun, 06 Nov 1994 08:48:37 GMT", theirs, 0);
+        assert_eq!((behind.ahead_ms, behind.at_least_ms()), (-60_500, 60_000));
+    }
+
+    #[test]
+    fn without_a_date_nothing_is_said() {
+        let now = SystemTime::now();
+        for date in [None, Some(""), Some("yesterday")] {
+            assert_eq!(Skew::of(date, now, Duration::ZERO), None);
+        }
+    }
+}
