@@ -1,6 +1,8 @@
 //! The last words of a run: what happened, where the reports lie, what to do next.
 
+use super::draft::Draft;
 use super::failure::Failure;
+use super::forecast::Forecast;
 use super::options::{ProgressMode, Speech};
 use super::session::{Session, Work};
 use super::{Exit, clock};
@@ -12,8 +14,6 @@ use crate::ledger::{Counted, Ledger, Progress, State};
 use crate::report::Summary;
 use crate::system::{Fatal, Kind};
 use crate::ui;
-use serde_json::json;
-use std::sync::atomic::Ordering;
 
 pub(super) fn progress_mode(speech: &Speech) -> ui::Mode {
     if speech.quiet {
@@ -60,57 +60,14 @@ fn remedy(fatal: Fatal) -> (&'static str, &'static [&'static str]) {
 /// Notes what carrying the plan out would take.
 pub(super) fn keep_forecast(
     ledger: &Ledger,
+    draft: &Draft,
     tally: &Tally,
     resolved: &Resolved,
     counters: Counters,
 ) -> Result<(), Failure> {
-    let accounts = tally.planned_account_writes.load(Ordering::Relaxed);
-    let locations = tally.planned_location_writes.load(Ordering::Relaxed);
-    let emails = tally.planned_emails.load(Ordering::Relaxed);
-    let facts = resolved.system.facts();
-    let lines = tally.of("would_change");
-    let single = counters.read > lines / 2 && lines > 0 && !facts.sends_emails;
-    let finds = if single { lines } else { lines.div_ceil(50) };
-    let reads = if facts.sends_emails { accounts } else { 0 };
-    let calls = accounts + locations + finds + reads;
-    let seconds = seconds_for(calls, resolved);
-    let ends = jiff::Timestamp::now()
-        .checked_add(jiff::SignedDuration::from_secs(
-            i64::try_from(seconds).unwrap_or(i64::MAX / 4),
-        ))
-        .map_or_else(|_| String::new(), |end| end.to_string());
-    let forecast = json!({
-        "writes": accounts + locations,
-        "account_writes": accounts,
-        "location_writes": locations,
-        "find": finds,
-        "read": reads,
-        "calls": calls,
-        "seconds": seconds,
-        "would_end_at": ends,
-        "emails": emails,
-    });
-    ledger.set("forecast", &forecast.to_string())?;
+    let forecast = Forecast::of_plan(ledger, draft, tally, resolved, counters)?;
+    ledger.set("forecast", &forecast.document(resolved).to_string())?;
     Ok(())
-}
-
-/// How long so many calls take at the present rate and quota.
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a forecast in seconds"
-)]
-pub(super) fn seconds_for(calls: u64, resolved: &Resolved) -> u64 {
-    let by_rate = resolved
-        .find_rate
-        .per_second()
-        .map_or(0.0, |rate| calls as f64 / rate);
-    let by_quota = resolved.quota.map_or(0.0, |quota| {
-        let windows = (calls.saturating_sub(1) / u64::from(quota.calls.max(1))) as f64;
-        windows * quota.window.as_secs_f64()
-    });
-    by_rate.max(by_quota).ceil() as u64
 }
 
 impl Session<'_> {
@@ -284,7 +241,7 @@ pub(super) fn say(
         stopped: why.to_owned(),
         counts,
         reasons,
-        notes: notes(session, summary),
+        notes: notes(session, summary)?,
         next: ui::visible(&next.to_string()).into_owned(),
     }));
     Ok(())
@@ -307,7 +264,7 @@ fn each_failure(session: &Session<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn notes(session: &Session<'_>, summary: &Summary) -> Vec<String> {
+fn notes(session: &Session<'_>, summary: &Summary) -> Result<Vec<String>, Failure> {
     let calls = summary.calls;
     let mut notes = vec![format!(
         "calls   {} to find, {} to read, {} to write{}{}; {} a second{}",
@@ -330,34 +287,17 @@ fn notes(session: &Session<'_>, summary: &Summary) -> Vec<String> {
             .limit_per_s
             .map_or_else(String::new, |limit| format!(" of {limit}")),
     )];
-    if let Some(forecast) = summary
-        .forecast
-        .as_ref()
-        .filter(|_| session.work == Work::Plan)
+    if session.work == Work::Plan
+        && let Some(forecast) = Forecast::kept(&session.ledger)?
     {
-        let number = |name: &str| {
-            forecast
-                .get(name)
-                .and_then(serde_json::Value::as_u64)
-                .unwrap_or(0)
-        };
-        let mut words = format!(
-            "apply   would make {} calls ({} writes) and take about {}",
-            ui::count(number("calls")),
-            ui::count(number("writes")),
-            ui::duration(number("seconds")),
-        );
-        if number("emails") > 0 {
-            words.push_str(&format!(
-                "; {} welcome e-mails would go out",
-                ui::count(number("emails"))
-            ));
-        }
-        notes.push(words);
+        notes.push(format!(
+            "apply   would take {}",
+            forecast.words(&session.resolved)
+        ));
     }
     notes.push(format!(
         "report  {}/report.html, results.csv, failures.csv",
         summary.run_dir
     ));
-    notes
+    Ok(notes)
 }

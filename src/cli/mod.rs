@@ -11,6 +11,7 @@ mod draft;
 mod exit;
 mod failure;
 mod feed;
+mod forecast;
 mod kept;
 mod known_run;
 mod limits;

@@ -2,6 +2,7 @@
 
 use super::draft::{self, Draft};
 use super::failure::Failure;
+use super::forecast::{self, Forecast, Question};
 use super::kept::{as_its_run_did, kept};
 use super::limits::Limits;
 use super::options::{Guards, Inside, Place, Reading, Speech, Target};
@@ -152,7 +153,14 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
     let base_url = base_url(&resolved)?;
     check_host(&base_url)?;
     if let Some(guards) = wanted.guards.filter(|_| wanted.writes) {
-        consent(&checked, &resolved, &base_url, guards, wanted.command)?;
+        consent(
+            &checked,
+            &resolved,
+            &kept,
+            &base_url,
+            guards,
+            wanted.command,
+        )?;
     }
     let run = RunId::new(clock::now_ms());
     let target = target(&resolved, &base_url);
@@ -297,42 +305,21 @@ pub(super) fn refuse_emails(resolved: &Resolved, command: &str) -> Result<(), Fa
 fn consent(
     draft: &Draft,
     resolved: &Resolved,
+    kept: &Kept,
     base_url: &str,
     guards: &Guards,
     command: &str,
 ) -> Result<(), Failure> {
-    if guards.yes {
-        return Ok(());
-    }
-    let counts = &draft.counts;
-    let writes = counts.renames + counts.clears + counts.locations;
-    let calls = writes + counts.lines.div_ceil(50);
-    let question = format!(
-        "{command} {} to {} at {}\n  {} lines: {} renames, {} locations{}{}\n  about {} calls, {} at {}{}\n  the way back afterwards: idshift undo",
-        draft.table.name(),
-        resolved.system.facts().title,
-        ui::visible(base_url),
-        ui::count(counts.lines),
-        ui::count(counts.renames),
-        ui::count(counts.locations),
-        if counts.chains > 0 {
-            format!(", {} chains", ui::count(counts.chains))
-        } else {
-            String::new()
-        },
-        if counts.swaps + counts.cycles > 0 {
-            format!(", {} swaps", ui::count(counts.swaps + counts.cycles))
-        } else {
-            String::new()
-        },
-        ui::count(calls),
-        ui::duration(super::closing::seconds_for(calls, resolved)),
-        resolved.find_rate,
-        resolved
-            .quota
-            .map_or_else(String::new, |quota| format!(" and {quota}")),
-    );
-    ask(&question, guards, command)
+    let name = ui::visible(draft.table.name());
+    let question = Question {
+        what: format!("{command} {name}"),
+        counts: forecast::counts(draft),
+        forecast: Some(Forecast::of_file(draft, resolved)),
+        resolved,
+        base_url,
+        profile: kept.values.get("profile").map(String::as_str),
+    };
+    ask(&question.text(), guards, command)
 }
 
 /// Asks, where there is somebody to ask.

@@ -309,6 +309,7 @@ impl Session<'_> {
         if mode == Mode::Plan {
             closing::keep_forecast(
                 &self.ledger,
+                &self.draft,
                 &tally,
                 &self.resolved,
                 machine.client.counters(),

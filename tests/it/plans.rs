@@ -473,3 +473,49 @@ fn one_customer_named_in_two_ways_cannot_get_two_wishes() {
         }
     }
 }
+
+/// On all three systems, with swaps and a duplicate, looked up at once and singly.
+#[test]
+fn what_a_plan_forecasts_is_what_carrying_it_out_takes() {
+    let place = Place::plume();
+    let mut text = String::from("accountId,newAccountId\nA-000001,A-000002\nA-000002,A-000001\n");
+    (3..=60).for_each(|n| writeln!(text, "A-{n:06},B-{n:06}").unwrap());
+    let swaps = place.file("swaps.csv", &text);
+    let without: String = text
+        .lines()
+        .filter(|line| !line.starts_with("A-000001") && !line.starts_with("A-000002"))
+        .fold(String::new(), |text, line| text + line + "\n");
+    let without = place.file("without.csv", &without);
+    for (system, file, more, temporary) in [
+        ("plume", &swaps, vec![], 1),
+        ("plume", &swaps, vec!["--lookup", "each"], 1),
+        ("cloudcockpit", &swaps, vec!["--reseller", "own"], 1),
+        (
+            "cloudcockpit",
+            &swaps,
+            vec!["--reseller", "own", "--lookup", "each"],
+            1,
+        ),
+        ("adobe", &without, vec!["--accept-welcome-emails"], 0),
+    ] {
+        let inside = ["--sandbox", "--json", "--system", system];
+        let all = |command: &[&str]| place.run(&[command, &inside, &more].concat());
+        let planned = all(&["plan", file]).expect(0).json();
+        let forecast = &planned["forecast"];
+        assert_eq!(forecast["temporary_writes"], temporary, "{forecast}");
+        let run = planned["run"].as_str().unwrap();
+        let done = all(&["apply", "--run", run, "--yes"]).expect(0).json();
+        // The run's numbers are those of the plan and of what came after it.
+        let took = |kind: &str| {
+            done["calls"][kind].as_u64().unwrap() - planned["calls"][kind].as_u64().unwrap()
+        };
+        assert_eq!(forecast["writes"], took("write"), "{system} {more:?}");
+        let foreseen = ["find", "read"].map(|kind| forecast[kind].as_u64().unwrap());
+        let foreseen: u64 = foreseen.iter().sum();
+        let looked = took("find") + took("read");
+        assert!(
+            foreseen.abs_diff(looked) <= 1,
+            "{system} {more:?}: {foreseen} foreseen, {looked} made"
+        );
+    }
+}

@@ -1,0 +1,346 @@
+//! What carrying something out would take, and the question that a person is asked before it is done.
+
+use super::draft::Draft;
+use super::failure::Failure;
+use crate::config::Resolved;
+use crate::engine::Tally;
+use crate::http::Counters;
+use crate::ledger::Ledger;
+use crate::plan::Shape;
+use crate::system::Kind;
+use crate::ui;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::sync::atomic::Ordering;
+
+/// So many lines are looked up with one call, where that is possible: half of a batch, for the new IDs are asked for
+/// as well.
+const LINES_A_CALL: u64 = 50;
+
+/// Calls by what they are for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Forecast {
+    pub(super) account_writes: u64,
+    /// Of swaps and longer cycles: one customer steps aside.
+    pub(super) temporary_writes: u64,
+    pub(super) location_writes: u64,
+    pub(super) find: u64,
+    pub(super) read: u64,
+    pub(super) emails: u64,
+}
+
+impl Forecast {
+    /// What a plan has found out. `counters` are those of the plan.
+    pub(super) fn of_plan(
+        ledger: &Ledger,
+        draft: &Draft,
+        tally: &Tally,
+        resolved: &Resolved,
+        counters: Counters,
+    ) -> Result<Self, Failure> {
+        let planned = ledger.planned()?;
+        let cycles = draft.units.values().filter(|unit| {
+            unit.shape == Shape::Cycle && unit.lines().any(|line| planned.contains(line))
+        });
+        let accounts = tally.planned_account_writes.load(Ordering::Relaxed);
+        let lines = tally.of("would_change");
+        let looked = counters.find + counters.read;
+        let singly = looked >= draft.counts.lines;
+        // Whom the plan has found is looked for by the system's own ID.
+        let (find, read) = match resolved.system {
+            // The list is read once more after the run, to see whether everything lasts.
+            Kind::Adobe => (2 * counters.find, own_reads(resolved, accounts)),
+            Kind::CloudCockpit if singly => (lines, lines),
+            Kind::CloudCockpit => (counters.find, 0),
+            Kind::Plume if singly => (0, lines),
+            Kind::Plume => (lines.div_ceil(LINES_A_CALL), 0),
+        };
+        Ok(Self {
+            account_writes: accounts,
+            temporary_writes: count(cycles.count()),
+            location_writes: tally.planned_location_writes.load(Ordering::Relaxed),
+            find,
+            read,
+            emails: tally.planned_emails.load(Ordering::Relaxed),
+        })
+    }
+
+    /// What the ledger of a plan keeps of that; `None`: it is no plan.
+    pub(super) fn kept(ledger: &Ledger) -> Result<Option<Self>, Failure> {
+        let text = ledger.get("forecast")?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// What a file would take at the most, as far as that is known before anybody is looked up.
+    pub(super) fn of_file(draft: &Draft, resolved: &Resolved) -> Self {
+        let counts = &draft.counts;
+        let mut forecast = Self::of_changes(
+            counts.renames + counts.clears,
+            counts.locations,
+            counts.lines,
+            resolved,
+        );
+        forecast.temporary_writes = counts.swaps + counts.cycles;
+        forecast
+    }
+
+    /// What so many writes take, and so many lines to look up.
+    pub(super) fn of_changes(
+        accounts: u64,
+        locations: u64,
+        lines: u64,
+        resolved: &Resolved,
+    ) -> Self {
+        let batches = lines.div_ceil(LINES_A_CALL);
+        let singly = resolved.lookup == crate::engine::Lookup::Each;
+        Self {
+            account_writes: accounts,
+            location_writes: locations,
+            find: match resolved.system {
+                // Nobody knows how long the list is, but it is read before and after.
+                Kind::Adobe => 2 * batches,
+                Kind::Plume | Kind::CloudCockpit if singly => lines,
+                Kind::Plume | Kind::CloudCockpit => batches,
+            },
+            read: own_reads(resolved, accounts),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn writes(&self) -> u64 {
+        self.account_writes + self.temporary_writes + self.location_writes
+    }
+
+    pub(super) fn calls(&self) -> u64 {
+        self.writes() + self.find + self.read
+    }
+
+    /// How long it takes at the present rate and quota.
+    pub(super) fn seconds(&self, resolved: &Resolved) -> u64 {
+        let main = resolved.find_rate.per_second();
+        let by_rate = match resolved.write_rate {
+            None => time(self.calls(), main),
+            // Each has a pace of its own, and they go on at once.
+            Some(writes) => {
+                time(self.find + self.read, main).max(time(self.writes(), writes.per_second()))
+            }
+        };
+        let by_quota = resolved.quota.map_or(0, |quota| {
+            let windows = self.calls().saturating_sub(1) / u64::from(quota.calls.max(1));
+            windows * quota.window.as_secs()
+        });
+        by_rate.max(by_quota)
+    }
+
+    /// For summary.json.
+    pub(super) fn document(&self, resolved: &Resolved) -> serde_json::Value {
+        let seconds = self.seconds(resolved);
+        let ends = ends_at(seconds).map(|end| end.timestamp().to_string());
+        json!({
+            "writes": self.writes(),
+            "account_writes": self.account_writes,
+            "temporary_writes": self.temporary_writes,
+            "location_writes": self.location_writes,
+            "find": self.find,
+            "read": self.read,
+            "calls": self.calls(),
+            "seconds": seconds,
+            "would_end_at": ends.unwrap_or_default(),
+            "emails": self.emails,
+        })
+    }
+
+    /// For a person: calls, how long, until when.
+    pub(super) fn words(&self, resolved: &Resolved) -> String {
+        let seconds = self.seconds(resolved);
+        let quota = resolved.quota;
+        let mut words = format!(
+            "{} calls ({} writes) and about {} at {}{}{}",
+            ui::count(self.calls()),
+            ui::count(self.writes()),
+            ui::duration(seconds),
+            resolved.find_rate,
+            quota.map_or_else(String::new, |quota| format!(" and {quota}")),
+            ends_at(seconds).map_or_else(String::new, |end| format!(": done at {}", clock(&end))),
+        );
+        if self.emails > 0 {
+            words.push_str(&format!(
+                "; {} welcome e-mails would go out",
+                ui::count(self.emails)
+            ));
+        }
+        words
+    }
+}
+
+/// The question before something is written.
+pub(super) struct Question<'a> {
+    /// `apply moves.csv`.
+    pub(super) what: String,
+    /// What of it, in numbers.
+    pub(super) counts: String,
+    pub(super) forecast: Option<Forecast>,
+    pub(super) resolved: &'a Resolved,
+    pub(super) base_url: &'a str,
+    pub(super) profile: Option<&'a str>,
+}
+
+impl Question<'_> {
+    pub(super) fn text(&self) -> String {
+        let mut text = format!(
+            "{} to {} at {}",
+            self.what,
+            self.resolved.system.facts().title,
+            ui::visible(self.base_url)
+        );
+        for (name, value) in [
+            ("tenant", self.resolved.tenant.as_deref()),
+            ("profile", self.profile),
+        ] {
+            if let Some(value) = value {
+                text.push_str(&format!(", {name} {}", ui::visible(value)));
+            }
+        }
+        text.push_str(&format!("\n  {}", self.counts));
+        if let Some(forecast) = &self.forecast {
+            text.push_str(&format!("\n  {}", forecast.words(self.resolved)));
+        }
+        let counted = self.forecast.is_some_and(|forecast| forecast.emails > 0);
+        if self.resolved.system.facts().sends_emails && !counted {
+            text.push_str(
+                "\n  every contact of each customer that is written may get a welcome e-mail",
+            );
+        }
+        text.push_str("\n  the way back afterwards: idshift undo");
+        text
+    }
+}
+
+/// What a file asks for, in one line.
+pub(super) fn counts(draft: &Draft) -> String {
+    let counts = &draft.counts;
+    let mut parts = Vec::new();
+    for (number, words) in [
+        (counts.renames, "new account IDs"),
+        (counts.clears, "account IDs to be removed"),
+        (counts.locations, "service IDs or profiles"),
+        (counts.chains, "chains"),
+        (counts.swaps, "swaps"),
+        (counts.cycles, "longer cycles"),
+        (counts.duplicates, "that repeat another"),
+        (counts.nothing, "that ask for nothing"),
+        (draft.invalid_lines(), "left out, for they are invalid"),
+    ] {
+        if number > 0 {
+            parts.push(format!("{} {words}", ui::count(number)));
+        }
+    }
+    format!("{} lines: {}", ui::count(counts.lines), parts.join(", "))
+}
+
+/// Adobe is written by reading the customer and sending it back.
+fn own_reads(resolved: &Resolved, accounts: u64) -> u64 {
+    match resolved.system {
+        Kind::Adobe => accounts,
+        Kind::Plume | Kind::CloudCockpit => 0,
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a forecast in seconds"
+)]
+fn time(calls: u64, per_second: Option<f64>) -> u64 {
+    per_second.map_or(0, |rate| (calls as f64 / rate).ceil() as u64)
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+/// When something is done that is begun now; `None`: after all time.
+fn ends_at(seconds: u64) -> Option<jiff::Zoned> {
+    let span = jiff::SignedDuration::from_secs(i64::try_from(seconds).ok()?);
+    jiff::Zoned::now().checked_add(span).ok()
+}
+
+/// `03:14`, with the day where that is another one.
+fn clock(end: &jiff::Zoned) -> String {
+    if end.date() == jiff::Zoned::now().date() {
+        end.strftime("%H:%M").to_string()
+    } else {
+        end.strftime("%H:%M on %Y-%m-%d").to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{File, Values};
+    use std::collections::BTreeMap;
+
+    fn resolved(given: &[(&'static str, &str)]) -> Resolved {
+        let given: Vec<_> = given
+            .iter()
+            .map(|(key, value)| (*key, (*value).to_owned()))
+            .collect();
+        let mut values = Values::gather(&given, &BTreeMap::new(), File::default(), None).unwrap();
+        Resolved::of(&mut values).unwrap()
+    }
+
+    #[test]
+    fn rate_and_quota_both_count() {
+        let forecast = Forecast {
+            account_writes: 4000,
+            temporary_writes: 1,
+            find: 80,
+            ..Forecast::default()
+        };
+        let seconds = |given| forecast.seconds(&resolved(given));
+        assert_eq!((forecast.writes(), forecast.calls()), (4001, 4081));
+        assert_eq!(seconds(&[("rate", "10/s")]), 409);
+        assert_eq!(seconds(&[]), 681);
+        assert_eq!(seconds(&[("quota", "1000/1h")]), 4 * 3600);
+        assert_eq!(
+            seconds(&[("find_rate", "10/s"), ("write_rate", "1/s")]),
+            4001
+        );
+        assert_eq!(seconds(&[("rate", "unlimited")]), 0);
+    }
+
+    #[test]
+    fn every_write_to_adobe_reads_first() {
+        let adobe = Forecast::of_changes(100, 0, 100, &resolved(&[("system", "adobe")]));
+        assert_eq!((adobe.read, adobe.find, adobe.calls()), (100, 4, 204));
+        let plume = Forecast::of_changes(100, 20, 120, &resolved(&[]));
+        assert_eq!((plume.read, plume.find, plume.calls()), (0, 3, 123));
+    }
+
+    #[test]
+    fn the_question_names_whatever_a_person_must_know() {
+        let resolved = resolved(&[
+            ("system", "cloudcockpit"),
+            ("tenant", "portal.example"),
+            ("rate", "6/s"),
+            ("quota", "2000/5m"),
+        ]);
+        let question = Question {
+            what: "apply moves.csv".to_owned(),
+            counts: "12 lines: 12 new account IDs".to_owned(),
+            forecast: Some(Forecast::of_changes(12, 0, 12, &resolved)),
+            resolved: &resolved,
+            base_url: "https://api.example.com",
+            profile: Some("night"),
+        };
+        let text = question.text();
+        let begins = "apply moves.csv to CloudCockpit at https://api.example.com, tenant portal.example, profile night\n  \
+             12 lines: 12 new account IDs\n  13 calls (12 writes) and about 3 s at 6/s and 2000/5m: done at ";
+        assert!(text.starts_with(begins), "{text}");
+        let end = "\n  the way back afterwards: idshift undo";
+        let when = text[begins.len()..].strip_suffix(end).unwrap();
+        assert!(when.len() >= "03:14".len() && when.contains(':'), "{text}");
+    }
+}
