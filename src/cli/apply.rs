@@ -3,6 +3,7 @@
 use super::Exit;
 use super::failure::Failure;
 use super::feed::Known;
+use super::forecast::{Forecast, Question};
 use super::known_run::{self, Purpose};
 use super::options::ApplyOptions;
 use super::prepare::{Wanted, ask, new_run, refuse_emails};
@@ -86,16 +87,21 @@ fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
     refuse_emails(&known.resolved, "apply")?;
     let planned = known.ledger.planned()?;
     let base_url = super::session::base_url(&known.resolved)?;
-    let question = format!(
-        "carry out plan {id}: {} lines of {} change at {} ({})\n  the way back afterwards: idshift undo",
-        ui::count(planned.len()),
-        ui::count(known.draft.counts.lines),
-        known.resolved.system.facts().title,
-        ui::visible(&base_url),
-    );
+    let question = Question {
+        what: format!("carry out plan {id}"),
+        counts: format!(
+            "{} of {} lines change",
+            ui::count(planned.len()),
+            ui::count(known.draft.counts.lines)
+        ),
+        forecast: Forecast::kept(&known.ledger)?,
+        resolved: &known.resolved,
+        base_url: &base_url,
+        profile: known.kept.values.get("profile").map(String::as_str),
+    };
     let limits = known.limits(&options.guards)?;
     limits.refuse_changes(planned.len(), known.draft.counts.lines)?;
-    ask(&question, &options.guards, "apply")?;
+    ask(&question.text(), &options.guards, "apply")?;
     let lock = TargetLock::acquire(
         &target(&known.resolved, &base_url),
         &known.resolved.runs_dir,

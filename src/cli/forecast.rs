@@ -189,7 +189,7 @@ pub(super) struct Question<'a> {
 impl Question<'_> {
     pub(super) fn text(&self) -> String {
         let mut text = format!(
-            "{} to {} at {}",
+            "{}: {} at {}",
             self.what,
             self.resolved.system.facts().title,
             ui::visible(self.base_url)
@@ -336,7 +336,7 @@ mod tests {
             profile: Some("night"),
         };
         let text = question.text();
-        let begins = "apply moves.csv to CloudCockpit at https://api.example.com, tenant portal.example, profile night\n  \
+        let begins = "apply moves.csv: CloudCockpit at https://api.example.com, tenant portal.example, profile night\n  \
              12 lines: 12 new account IDs\n  13 calls (12 writes) and about 3 s at 6/s and 2000/5m: done at ";
         assert!(text.starts_with(begins), "{text}");
         let end = "\n  the way back afterwards: idshift undo";

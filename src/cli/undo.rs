@@ -9,12 +9,13 @@ use super::clock;
 use super::draft;
 use super::failure::Failure;
 use super::feed::Known;
+use super::forecast::{Forecast, Question};
 use super::known_run::{self, KnownRun, Purpose};
 use super::limits::Limits;
 use super::options::UndoOptions;
 use super::prepare::{Kept, ask, begin, refuse_emails};
 use super::session::{Session, Work, base_url, target};
-use crate::domain::{Failed, NewAccount, Outcome, Status, Transition};
+use crate::domain::{Change, Failed, NewAccount, Outcome, Status, Transition};
 use crate::ledger::{self, Header, Ledger, RunDir, RunId, State, TargetLock};
 use crate::plan::{self, Inverse};
 use crate::ui;
@@ -64,16 +65,32 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
         return Ok(Exit::Success);
     }
     let address = base_url(&known.resolved)?;
-    let question = format!(
-        "undo run {parent}: put back {} customers and locations at {} ({})",
-        ui::count(u64::try_from(back.len()).unwrap_or(0)),
-        known.resolved.system.facts().title,
-        ui::visible(&address),
-    );
     let limits = Limits::of(&options.guards)?;
-    let many = u64::try_from(back.len()).unwrap_or(u64::MAX);
+    let of = |asks: fn(&Change) -> bool| {
+        let asking = back.iter().filter(|back| asks(&back.inverse.change));
+        u64::try_from(asking.count()).unwrap_or(u64::MAX)
+    };
+    let many = of(|_| true);
     limits.refuse_changes(many, known.draft.counts.lines)?;
-    ask(&question, &options.guards, "undo")?;
+    let (accounts, locations) = (of(|one| one.new_account.asks()), of(Change::asks_location));
+    let question = Question {
+        what: format!("undo run {parent}"),
+        counts: format!(
+            "put back {} account IDs and {} locations",
+            ui::count(accounts),
+            ui::count(locations)
+        ),
+        forecast: Some(Forecast::of_changes(
+            accounts,
+            locations,
+            many,
+            &known.resolved,
+        )),
+        resolved: &known.resolved,
+        base_url: &address,
+        profile: known.kept.values.get("profile").map(String::as_str),
+    };
+    ask(&question.text(), &options.guards, "undo")?;
     carry_out(options, known, limits, &parent, &address, &back)
 }
 

@@ -38,7 +38,7 @@ impl Fault {
     }
 }
 
-/// An HTTP client with everything off that acts by itself.
+/// An HTTP client with everything off that acts by itself, also without a time-out for the whole of a call.
 pub(super) fn http_client(
     settings: &Settings,
     loopback: bool,
@@ -51,7 +51,6 @@ pub(super) fn http_client(
         .redirect(redirect::Policy::none())
         .referer(false)
         .https_only(!(loopback || settings.allow_http))
-        .timeout(settings.timeout)
         // Well below the whole: a time-out while connecting must not look like one after sending.
         .connect_timeout(CONNECT.min(settings.timeout / 2))
         .pool_idle_timeout(IDLE)
@@ -123,6 +122,11 @@ pub(super) async fn read_body(
     }
 }
 
+/// No whole answer came in time.
+pub(super) fn late() -> Fault {
+    Fault::new(WhyKind::Timeout, "no whole answer in time")
+}
+
 /// What reqwest's error means.
 pub(super) fn classify(error: reqwest::Error) -> Fault {
     let error = error.without_url();
@@ -142,7 +146,7 @@ pub(super) fn classify(error: reqwest::Error) -> Fault {
         return Fault::new(WhyKind::Connect, text);
     }
     if error.is_timeout() {
-        return Fault::new(WhyKind::Timeout, "no whole answer in time");
+        return late();
     }
     if error.is_builder() {
         let text = format!("the call cannot be made: {}", innermost(&error));

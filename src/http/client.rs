@@ -38,6 +38,8 @@ pub struct Client {
     pub(super) request_id: Option<HeaderName>,
     pub(super) correlation: Option<HeaderName>,
     pub(super) is_firewall: fn(&Reply) -> bool,
+    /// For the whole of one call.
+    pub(super) timeout: Duration,
     pub(super) retries: u32,
     pub(super) give_up_after: Duration,
     pub(super) gate: Gate,
@@ -106,7 +108,7 @@ impl Client {
         let endpoint = |oauth2: super::token_source::OAuth2| {
             let url = check_url(&oauth2.token_url, "the token URL", settings.allow_http)?;
             let http = attempt::http_client(&settings, is_loopback(&url), "the token URL")?;
-            TokenEndpoint::new(oauth2, http)
+            TokenEndpoint::new(oauth2, http, settings.timeout)
         };
         let give_up_after = settings.give_up_after;
         let tokens = Tokens::new(
@@ -124,6 +126,7 @@ impl Client {
             request_id: name(character.request_id_header)?,
             correlation: name(character.correlation_header)?,
             is_firewall: character.is_firewall,
+            timeout: settings.timeout,
             retries: settings.retries,
             give_up_after,
             gate: Gate::new(give_up_after, board.clone(), stop.clone()),

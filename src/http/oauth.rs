@@ -111,7 +111,11 @@ impl std::fmt::Debug for TokenEndpoint {
 }
 
 impl TokenEndpoint {
-    pub(super) fn new(settings: OAuth2, http: reqwest::Client) -> Result<Self, SetupError> {
+    pub(super) fn new(
+        settings: OAuth2,
+        http: reqwest::Client,
+        timeout: Duration,
+    ) -> Result<Self, SetupError> {
         let url = TokenUrl::new(settings.token_url).map_err(|error| SetupError::Url {
             what: "the token URL",
             why: error.to_string(),
@@ -133,7 +137,11 @@ impl TokenEndpoint {
             .set_token_uri(url);
         Ok(Self {
             client,
-            transport: Transport { http, ready_made },
+            transport: Transport {
+                http,
+                timeout,
+                ready_made,
+            },
             scope: settings.scope,
             extra: settings.extra,
         })
@@ -182,6 +190,7 @@ fn basic_header(value: &SecretString) -> Result<HeaderValue, SetupError> {
 /// Takes the crate's requests to our HTTP client.
 struct Transport {
     http: reqwest::Client,
+    timeout: Duration,
     ready_made: Option<HeaderValue>,
 }
 
@@ -222,8 +231,9 @@ impl Transport {
                 Refused::Later(text)
             }
         };
-        let request = reqwest::Request::try_from(request)
+        let mut request = reqwest::Request::try_from(request)
             .map_err(|_| Refused::Final("the token URL cannot be called".to_owned()))?;
+        *request.timeout_mut() = Some(self.timeout);
         let response = self.http.execute(request).await;
         let mut response = response.map_err(|error| fault(attempt::classify(error)))?;
         let status = response.status();

@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::attempt::{self, Fault, LONGEST_BODY};
 use super::call::{Call, Kind, Method, Reply, Unreadable, Why, WhyKind, new_id};
@@ -137,7 +137,7 @@ impl Client {
         let departed = Instant::now();
         let flight = self.tally.departs(call.kind, course.sent > 0, departed);
         course.sent += 1;
-        let result = self.send(call, &bearer, course.sent).await;
+        let result = self.send(call, &bearer, course.sent, departed).await;
         if result.is_ok() {
             flight.answered();
         }
@@ -174,13 +174,18 @@ impl Client {
         }
     }
 
-    async fn send(&self, call: &Call, bearer: &Bearer, attempt: u32) -> Result<Answer, Fault> {
+    async fn send(
+        &self,
+        call: &Call,
+        bearer: &Bearer,
+        attempt: u32,
+        departed: Instant,
+    ) -> Result<Answer, Fault> {
         let (request, correlation) = self.request(call, bearer)?;
-        let departed = Instant::now();
-        let mut response = self
-            .http
-            .execute(request)
-            .await
+        let deadline = departed + self.timeout;
+        let answered = timeout_at(deadline, self.http.execute(request)).await;
+        let mut response = answered
+            .map_err(|_| attempt::late())?
             .map_err(attempt::classify)?;
         let status = response.status().as_u16();
         let headers = response.headers();
@@ -190,7 +195,10 @@ impl Client {
         let content_type = attempt::text(headers, &CONTENT_TYPE).map(str::to_owned);
         let expected = response.content_length().unwrap_or(0).min(64 * 1024);
         let mut body = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
-        let read = attempt::read_body(&mut response, &mut body, LONGEST_BODY).await;
+        let read = attempt::read_body(&mut response, &mut body, LONGEST_BODY);
+        let read = timeout_at(deadline, read)
+            .await
+            .unwrap_or_else(|_| Err(attempt::late()));
         if let Err(mut fault) = read {
             // These statuses say all that is needed: it was answered, and not processed.
             if !matches!(status, 204 | 400 | 401 | 404 | 409 | 422 | 425 | 429) {

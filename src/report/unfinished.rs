@@ -18,11 +18,14 @@ pub(super) struct Unfinished {
 
 impl Unfinished {
     pub(super) fn of(ledger: &Ledger) -> Result<Self, ReportError> {
-        let mut writes: BTreeMap<Line, Vec<Recorded>> = BTreeMap::new();
-        for write in ledger.doubtful()? {
-            writes.entry(write.intent.line).or_default().push(write);
-        }
         let progress = ledger.progress()?;
+        let mut writes: BTreeMap<Line, Vec<Recorded>> = BTreeMap::new();
+        // A run is finished only once each of its lines has its last word.
+        if progress.state != State::Finished {
+            for write in ledger.doubtful()? {
+                writes.entry(write.intent.line).or_default().push(write);
+            }
+        }
         let (skipped, message) = match progress.state {
             State::Stopped if progress.why.is_empty() => (Skipped::Guard, "not begun".to_owned()),
             State::Stopped => (Skipped::Guard, format!("not begun: {}", progress.why)),
