@@ -12,7 +12,7 @@ use super::{Exit, clock, recall, stand_in};
 use crate::config::{ConfigError, File, Resolved, Values};
 use crate::input::{self, Rules};
 use crate::ledger::{DEFAULT_RUNS_DIR, Header, Ledger, RunDir, RunId, TargetLock};
-use crate::report::Commands;
+use crate::report::{Commands, standing};
 use crate::ui;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -152,16 +152,7 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
     let stand_in = stand_in::start(wanted.inside, &mut resolved, Some(&checked))?;
     let base_url = base_url(&resolved)?;
     check_host(&base_url)?;
-    if let Some(guards) = wanted.guards.filter(|_| wanted.writes) {
-        consent(
-            &checked,
-            &resolved,
-            &kept,
-            &base_url,
-            guards,
-            wanted.command,
-        )?;
-    }
+    consent(wanted, &checked, &resolved, &kept, &base_url)?;
     let run = RunId::new(clock::now_ms());
     let target = target(&resolved, &base_url);
     let lock = TargetLock::acquire(&target, &resolved.runs_dir, run.as_str())?;
@@ -184,6 +175,7 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
     let (dir, ledger) = begin(&resolved.runs_dir, &run, |dir| {
         let ledger = take_in(dir, &copy, &header)?;
         recall::note_origin(&ledger, &checked)?;
+        ledger.set(standing::LINES, &checked.counts.lines.to_string())?;
         Ok(ledger)
     })?;
     // From now on the run's own copy is the file.
@@ -303,13 +295,16 @@ pub(super) fn refuse_emails(resolved: &Resolved, command: &str) -> Result<(), Fa
 
 /// Shows what is about to happen, where, and asks.
 fn consent(
+    wanted: &Wanted<'_>,
     draft: &Draft,
     resolved: &Resolved,
     kept: &Kept,
     base_url: &str,
-    guards: &Guards,
-    command: &str,
 ) -> Result<(), Failure> {
+    let Some(guards) = wanted.guards.filter(|_| wanted.writes) else {
+        return Ok(());
+    };
+    let command = wanted.command;
     let name = ui::visible(draft.table.name());
     let question = Question {
         what: format!("{command} {name}"),

@@ -5,7 +5,8 @@ use super::failure::Failure;
 use super::options::RunsOptions;
 use super::prepare::runs_dir;
 use crate::domain::Status;
-use crate::ledger::{Counted, Ledger, LedgerError, RunDir, State};
+use crate::ledger::{Ledger, LedgerError, RunDir};
+use crate::report::standing;
 use crate::ui;
 use serde_json::json;
 
@@ -33,26 +34,16 @@ pub(super) fn run(options: &RunsOptions) -> Result<Exit, Failure> {
 fn describe(dir: &RunDir) -> Result<serde_json::Value, LedgerError> {
     let ledger = Ledger::glance(dir)?;
     let (header, progress) = (ledger.header(), ledger.progress()?);
-    let counts = ledger.counts()?;
-    let of = |name| Counted::lines_named(&counts, name);
-    let numbers: serde_json::Map<String, serde_json::Value> = Status::NAMES
-        .iter()
-        .map(|name| ((*name).to_owned(), of(name).into()))
-        .collect();
     Ok(json!({
         "run": header.run,
-        "command": header.command,
+        "command": standing::command(&ledger)?,
         "system": header.system,
         "base_url": header.base_url,
         "input": header.input_name,
-        "state": match progress.state {
-            // A process that is no longer there was killed.
-            State::Running if !ledger.is_live() => State::Interrupted.as_str(),
-            state => state.as_str(),
-        },
+        "state": standing::state(&progress, &ledger).as_str(),
         "exit_code": progress.exit_code,
         "undoes": header.parent,
-        "counts": numbers,
+        "counts": standing::counts(&ledger)?,
         "run_dir": dir.path().display().to_string(),
     }))
 }

@@ -219,6 +219,22 @@ impl Ledger {
         })
     }
 
+    /// How many gaps there were between calls, and how many milliseconds they took together: in each session there
+    /// is one gap less than there are calls, and between sessions there is none. Only sessions under the present limit
+    /// tell how it was kept.
+    pub fn pace(&self) -> Result<(u64, u64), LedgerError> {
+        // The time is noted in whole milliseconds, and the last one had begun.
+        let sql = "SELECT COALESCE(SUM(find + read + write - 1), 0), COALESCE(SUM(active_ms + 1), 0) FROM sessions \
+                   WHERE find + read + write > 1 AND limit_per_s IS \
+                   (SELECT limit_per_s FROM sessions ORDER BY session DESC LIMIT 1)";
+        self.with(|connection| {
+            connection.query_row(sql, (), |row| {
+                let number = |at: usize| row.get::<_, i64>(at).map(i64::cast_unsigned);
+                Ok((number(0)?, number(1)?))
+            })
+        })
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Connection> {
         // SQLite rolls back by itself what a panic left open.
         self.connection

@@ -9,6 +9,7 @@ mod file;
 mod html;
 mod next;
 mod results;
+pub mod standing;
 mod summary;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use super::failures::Tally;
 use super::next::{Commands, Next};
 use super::results::stamp;
-use super::{ReportError, file};
+use super::{ReportError, file, standing};
 use crate::ledger::{Ledger, Progress, RunDir, State};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -21,7 +21,8 @@ pub struct Summary {
     pub system: String,
     /// Where the system is.
     pub base_url: String,
-    /// `finished`, `stopped` or `interrupted` (also: killed); `planned` after a plan, `running` in between.
+    /// `finished` (also: a plan that has looked at every line), `stopped` or `interrupted` (also: killed);
+    /// `running` in between.
     pub state: String,
     /// Why it stopped, where it did.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -86,6 +87,7 @@ pub struct Pace {
 impl Summary {
     pub(super) fn of(dir: &RunDir, ledger: &Ledger, tally: &Tally) -> Result<Self, ReportError> {
         let (header, progress, calls) = (ledger.header(), ledger.progress()?, ledger.calls()?);
+        let (gaps, gaps_ms) = ledger.pace()?;
         let mut counts: BTreeMap<&'static str, u64> = tally.statuses().collect();
         counts.insert("lines", tally.lines);
         let reasons = tally
@@ -99,14 +101,11 @@ impl Summary {
         Ok(Self {
             run: header.run.clone(),
             run_dir: dir.path().display().to_string(),
-            command: match ledger.get("applying")? {
-                Some(_) => "apply".to_owned(),
-                None => header.command.clone(),
-            },
+            command: standing::command(ledger)?,
             system: header.system.clone(),
             base_url: header.base_url.clone(),
             // A plan that was looked at to its end is a finished piece of work.
-            state: match state(&progress, ledger) {
+            state: match standing::state(&progress, ledger) {
                 State::Planned => State::Finished,
                 state => state,
             }
@@ -131,8 +130,7 @@ impl Summary {
             },
             pace: Pace {
                 limit_per_s: calls.limit_per_s,
-                // From the first call to the last there is one gap less than there are calls.
-                achieved_per_s: ratio(calls.total().saturating_sub(1), calls.active_ms, 1000.0),
+                achieved_per_s: ratio(gaps, gaps_ms, 1000.0),
             },
             forecast,
             undoes: header.parent.clone(),
@@ -159,14 +157,6 @@ fn too_many_changes(progress: &Progress, ledger: &Ledger) -> Result<Option<u64>,
         Ok(Some(ledger.planned()?.len()))
     } else {
         Ok(None)
-    }
-}
-
-/// A run that says it is at work, and has no living process, was killed.
-fn state(progress: &Progress, ledger: &Ledger) -> State {
-    match progress.state {
-        State::Created | State::Running if !ledger.is_live() => State::Interrupted,
-        state => state,
     }
 }
 

@@ -519,3 +519,58 @@ fn what_a_plan_forecasts_is_what_carrying_it_out_takes() {
         );
     }
 }
+
+#[test]
+fn the_list_of_runs_says_what_the_reports_say() {
+    let place = Place::plume();
+    let file = place.moves(39);
+    let agree = |command: &str, state: &str, status: &str, lines: u64| {
+        place.run(&["report"]).expect(0);
+        let summary = std::fs::read_to_string(place.newest().join("summary.json")).unwrap();
+        let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
+        let runs = place.run(&["runs", "--json"]).expect(0).json();
+        let run = &runs[0];
+        assert_eq!(
+            (&run["command"], &summary["command"]),
+            (&command.into(), &command.into())
+        );
+        assert_eq!(run["state"], state, "{run}");
+        if state != "planned" {
+            assert_eq!(summary["state"], state);
+        }
+        for (name, number) in run["counts"].as_object().unwrap() {
+            assert_eq!(*number, summary["counts"][name], "{name}: {run} {summary}");
+            assert_eq!(*number, if name == status { lines } else { 0 }, "{name}");
+        }
+    };
+    place
+        .run(&["apply", &file, "--yes", "--max-changes", "1"])
+        .expect(4);
+    agree("apply", "stopped", "skipped", 39);
+    let mut killed = place.command(&["apply", &file, "--yes"]);
+    let killed = finish(killed.env("IDSHIFT_CRASH_AT", "1").spawn().unwrap());
+    assert_eq!(killed.code, -1);
+    agree("apply", "interrupted", "skipped", 39);
+    place.run(&["plan", &file]).expect(0);
+    agree("plan", "planned", "would_change", 39);
+    let run = place.newest_id();
+    place.run(&["apply", "--run", &run, "--yes"]).expect(0);
+    agree("apply", "finished", "changed", 39);
+}
+
+#[test]
+fn no_pace_is_told_that_was_never_reached() {
+    let place = Place::plume();
+    let file = place.moves(40);
+    let rate = ["--rate", "100/s", "--quota", "unlimited", "--json"];
+    let run = |command: &[&str]| place.run(&[command, &rate].concat()).expect(0).json();
+    let told = |document: &serde_json::Value| document["pace"]["achieved_per_s"].as_f64().unwrap();
+    run(&["plan", &file]);
+    let id = place.newest_id();
+    let done = run(&["apply", "--run", &id, "--yes"]);
+    assert!((50.0..=101.0).contains(&told(&done)), "{done}");
+    // Under another limit, what was made under the first tells nothing.
+    let slow = ["undo", &id, "--yes", "--rate", "20/s", "--json"];
+    let done = place.run(&slow).expect(0).json();
+    assert!(told(&done) <= 20.2, "{done}");
+}
