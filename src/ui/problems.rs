@@ -39,15 +39,19 @@ pub fn problems(file: &str, problems: &[Problem]) -> String {
         draw(&mut text, &file, problem);
     }
     for problem in ordered.iter().skip(DRAWN).take(LISTED) {
+        let value = if problem.value.is_empty() {
+            String::new()
+        } else {
+            format!(" `{}`", cut(&problem.value))
+        };
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "{}: {file}:{}{}: {} `{}`",
+            "{}: {file}:{}{}: {}{value}",
             problem.severity.as_str(),
             problem.line,
             place(problem),
             visible(&problem.message),
-            cut(&problem.value)
         );
     }
     let mut kinds: BTreeMap<(Severity, &str), (u64, u32)> = BTreeMap::new();
@@ -88,6 +92,26 @@ fn draw(text: &mut String, file: &str, problem: &Problem) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_of_the_list_shows_a_value_where_there_is_one() {
+        let problem = |line, value: &str| Problem {
+            line,
+            column: "accountId".to_owned(),
+            value: value.to_owned(),
+            severity: Severity::Error,
+            code: "missing",
+            message: "it is not as it should be".to_owned(),
+            help: "mend it".to_owned(),
+        };
+        let all: Vec<Problem> = (2..14)
+            .map(|line| problem(line, if line == 13 { "x" } else { "" }))
+            .collect();
+        let text = problems("m.csv", &all);
+        assert!(!text.contains("``"), "{text}");
+        assert!(text.contains("m.csv:12, column accountId: it is not as it should be\n"));
+        assert!(text.contains("m.csv:13, column accountId: it is not as it should be `x`\n"));
+    }
 
     #[test]
     fn a_problem_says_where_what_and_what_to_do() {
