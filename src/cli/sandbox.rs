@@ -4,6 +4,7 @@ use super::Exit;
 use super::failure::Failure;
 use super::options::SandboxOptions;
 use super::stand_in::{kind, latency};
+use crate::report;
 use crate::sandbox::{Fault, Options, Sandbox};
 use crate::system::Kind;
 use crate::ui;
@@ -40,9 +41,9 @@ pub(super) fn run(options: &SandboxOptions) -> Result<Exit, Failure> {
     }
     ui::out(&sandbox.base_url());
     ui::err(&format!(
-        "a stand-in of {}; any token is good. Ctrl-C ends it. Try, in another window:\n  IDSHIFT_TOKEN=x idshift apply FILE --system {system} --base-url {} --rate 50/s",
+        "a stand-in of {}; any token is good. Ctrl-C ends it. Try, in another window:\n  {}",
         system.facts().title,
-        sandbox.base_url()
+        try_it(options, system, &sandbox.base_url())
     ));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -61,4 +62,30 @@ pub(super) fn run(options: &SandboxOptions) -> Result<Exit, Failure> {
         }
     });
     Ok(Exit::Success)
+}
+
+/// A command that works on the stand-in as it is printed, with all that its system asks for.
+fn try_it(options: &SandboxOptions, system: Kind, base_url: &str) -> String {
+    let file = options.from.as_deref();
+    let file = file.map_or_else(|| "FILE".to_owned(), report::path_word);
+    let words = ["idshift", "apply", &file, "--system"].map(str::to_owned);
+    let mut words = Vec::from(words);
+    let rest = [
+        system.facts().name,
+        "--base-url",
+        base_url,
+        "--rate",
+        "50/s",
+    ];
+    words.extend(rest.map(str::to_owned));
+    let (key, more): (&str, &[&str]) = match system {
+        Kind::Plume => ("", &[]),
+        Kind::Adobe => (
+            "IDSHIFT_API_KEY=x ",
+            &["--reseller", "5556667778", "--accept-welcome-emails"],
+        ),
+        Kind::CloudCockpit => ("", &["--tenant", "sandbox.example", "--reseller", "own"]),
+    };
+    words.extend(more.iter().map(|word| (*word).to_owned()));
+    format!("IDSHIFT_TOKEN=x {key}{}", report::shell(words))
 }

@@ -132,6 +132,13 @@ pub(super) fn latency(text: Option<&str>) -> Result<Duration, Failure> {
         .map_or(Duration::ZERO, |span| span.0))
 }
 
+/// A customer that an earlier line has made.
+struct Seen {
+    id: String,
+    /// The location that is meant where a line names none: the customer's only one, unless others are named.
+    location: String,
+}
+
 /// Makes a customer for every account that the file names.
 fn populate(
     world: &mut World,
@@ -139,7 +146,7 @@ fn populate(
     draft: &Draft,
     left: &BTreeMap<u32, crate::domain::Outcome>,
 ) -> Result<(), Failure> {
-    let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    let mut seen = BTreeMap::new();
     for batch in draft.table.batches()? {
         for change in batch?.into_iter().filter_map(|row| row.change) {
             let reseller = resolved.reseller.as_deref();
@@ -162,7 +169,7 @@ fn add(
     listed: Option<&str>,
     change: &Change,
     left: Option<&crate::domain::Outcome>,
-    seen: &mut BTreeMap<String, String>,
+    seen: &mut BTreeMap<String, Seen>,
 ) {
     let key = match (&change.account, &change.customer) {
         (Some(account), _) => format!(
@@ -206,7 +213,12 @@ fn add(
         ),
     };
     if let Some(known) = seen.get(&key) {
-        world.add_location(known, &location, service.as_deref(), profile.as_deref());
+        if change.location.is_some() {
+            world.add_location(&known.id, &location, service.as_deref(), profile.as_deref());
+        } else if change.asks_location() {
+            let (service, profile) = (service.as_deref(), profile.as_deref());
+            world.complete_location(&known.id, &known.location, service, profile);
+        }
     } else {
         let reseller = change
             .reseller
@@ -219,7 +231,7 @@ fn add(
         if system == Kind::Plume {
             world.add_location(&id, &location, service.as_deref(), profile.as_deref());
         }
-        seen.insert(key, id);
+        seen.insert(key, Seen { id, location });
     }
 }
 

@@ -185,6 +185,24 @@ impl World {
         self.by_location.insert(location.into(), id.into());
     }
 
+    /// Gives a location of a Plume customer a service ID and a profile, where it had no service ID.
+    pub fn complete_location(
+        &mut self,
+        id: &str,
+        location: &str,
+        service: Option<&str>,
+        profile: Option<&str>,
+    ) {
+        let customer = self.plume.get_mut(id).into_iter();
+        let mut locations = customer.flat_map(|customer| &mut customer.locations);
+        if let Some(known) = locations.find(|known| *known.id == *location)
+            && known.service_id.is_none()
+        {
+            known.service_id = service.map(Into::into);
+            known.profile = profile.unwrap_or(&known.profile).into();
+        }
+    }
+
     /// Fills the world with customers `A-000001`, `A-000002`, …, the same for the same seed.
     pub fn seed(&mut self, customers: u32, seed: u64) {
         for n in 1..=customers {

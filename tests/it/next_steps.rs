@@ -1,5 +1,6 @@
 use crate::support::{Done, Place, begun_by, customer, finish};
 use idshift::sandbox::Options;
+use std::io::BufRead as _;
 
 /// The command of the last line, as a person would copy it.
 fn printed(done: &Done, command: &str) -> String {
@@ -15,11 +16,14 @@ fn printed(done: &Done, command: &str) -> String {
     rest[..end.unwrap_or(rest.len())].to_owned()
 }
 
+/// Where the shell finds the program.
+const HERE: &str = "PATH=$(dirname \"$0\"):$PATH\n";
+
 /// Types the line into a shell.
 fn typed(place: &Place, line: &str) -> Done {
     let mut idshift = place.command(&[]);
     idshift.env("IDSHIFT_YES", "true");
-    let script = format!("idshift() {{ \"$0\" \"$@\"; }}\n{line}");
+    let script = format!("{HERE}{line}");
     finish(begun_by(place, &idshift, &["sh"], &script).spawn().unwrap())
 }
 
@@ -164,7 +168,7 @@ fn a_plan_whose_token_was_refused_goes_on_as_it_is_printed() {
     idshift
         .env("IDSHIFT_YES", "true")
         .env("IDSHIFT_TOKEN", "expired");
-    let script = format!("idshift() {{ \"$0\" \"$@\"; }}\n{carry_out}");
+    let script = format!("{HERE}{carry_out}");
     let refused = begun_by(&place, &idshift, &["sh"], &script);
     let mut refused = refused;
     let done = finish(refused.spawn().unwrap()).expect(2);
@@ -214,4 +218,39 @@ fn what_was_tried_on_a_stand_in_goes_on_there() {
         place.sandbox.log().is_empty(),
         "the other system is left alone"
     );
+}
+
+#[test]
+fn what_a_sandbox_offers_to_try_works() {
+    let place = Place::plume();
+    // The same wish twice, and a location that only the second line asks something of.
+    place.file(
+        "moves.csv",
+        "accountId,newAccountId,serviceId\nA-000001,B-000001,S-1\nA-000001,B-000001,S-1\nA-000002,B-000002,\nA-000002,,S-2\n",
+    );
+    place.file(
+        "plain.csv",
+        "accountId,newAccountId\nA-000001,B-000001\nA-000001,B-000001\n",
+    );
+    for (system, file) in [
+        ("plume", "moves.csv"),
+        ("adobe", "plain.csv"),
+        ("cloudcockpit", "plain.csv"),
+    ] {
+        let mut sandbox = place
+            .command(&["sandbox", "--system", system, "--from", file])
+            .spawn()
+            .unwrap();
+        let said = std::io::BufReader::new(sandbox.stderr.take().unwrap());
+        let line = said.lines().map(Result::unwrap);
+        let line = line.skip_while(|line| !line.contains("idshift apply"));
+        let line = line.take(1).collect::<String>();
+        let done = typed(&place, line.trim());
+        sandbox.kill().unwrap();
+        sandbox.wait().unwrap();
+        let done = done.expect(0);
+        assert!(done.out.contains("finished"), "{system}: {}", done.out);
+        let changed = place.verdicts().iter().all(|verdict| verdict == "changed/");
+        assert!(changed, "{system}: {:?}", place.verdicts());
+    }
 }
