@@ -48,11 +48,13 @@ pub fn main() -> Exit {
             // Help and version are asked for; everything else is a mistake. Printing can only fail where
             // nobody listens.
             let _ = error.print();
-            return if error.use_stderr() {
-                Exit::NothingDone
-            } else {
-                Exit::Success
-            };
+            if !error.use_stderr() {
+                return Exit::Success;
+            }
+            if json_is_asked_for() {
+                ui::out(&mistake(&error.to_string()).to_string());
+            }
+            return Exit::NothingDone;
         }
     };
     let mut json = false;
@@ -76,6 +78,27 @@ pub fn main() -> Exit {
             failure.exit
         }
     }
+}
+
+/// Whether a script listens, though the command line cannot be understood as a whole.
+fn json_is_asked_for() -> bool {
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    let typed = words
+        .iter()
+        .take_while(|word| *word != "--")
+        .any(|word| word == "--json" || word == "--format=json")
+        || words.windows(2).any(|two| two == ["--format", "json"]);
+    typed || Values::of_speech(None, None).get("format") == Some("json")
+}
+
+/// A mistake in the command line: what is wrong, and what would be right.
+fn mistake(text: &str) -> serde_json::Value {
+    let (error, help) = text.trim().split_once("\n\n").unwrap_or((text.trim(), ""));
+    json!({
+        "error": error.trim_start_matches("error: "),
+        "help": (!help.is_empty()).then_some(help),
+        "exit_code": Exit::NothingDone as u8,
+    })
 }
 
 /// What was not typed about speaking may stand in the environment or in the file.

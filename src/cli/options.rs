@@ -4,7 +4,7 @@ mod shared;
 
 pub(super) use shared::{Colour, Guards, Inside, Place, ProgressMode, Reading, Speech, Target};
 
-use crate::config::{KEYS, Key, SPEECH};
+use crate::config::{KEYS, SPEECH};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -51,17 +51,22 @@ pub(super) fn command() -> clap::Command {
 }
 
 fn with_other_names(arg: clap::Arg) -> clap::Arg {
-    let key = |key: &&Key| arg.get_id().as_str() == key.name;
-    let Some(key) = KEYS.iter().chain(SPEECH).find(key) else {
+    let Some(help) = arg.get_long_help().or(arg.get_help()) else {
         return arg;
     };
-    let help = arg.get_long_help().or(arg.get_help());
-    let help = help.map(ToString::to_string).unwrap_or_default();
-    arg.long_help(format!(
-        "{help}\n\n[env: {}] [idshift.toml: {}]",
-        key.variable(),
-        key.name
-    ))
+    // An example stands alone, so that it is not broken where a line ends.
+    let help = help.to_string().replace(". Example: ", ".\n\nExample: ");
+    let name = arg.get_id().as_str();
+    let key = KEYS.iter().chain(SPEECH).find(|key| key.name == name);
+    let names = match (name, key) {
+        (_, Some(key)) => format!("\n\n[env: {}] [idshift.toml: {}]", key.variable(), key.name),
+        ("profile" | "config", None) => format!("\n\n[env: IDSHIFT_{}]", name.to_uppercase()),
+        (_, None) => String::new(),
+    };
+    if names.is_empty() && arg.get_long_help().is_none() {
+        return arg;
+    }
+    arg.long_help(help + &names)
 }
 
 #[expect(clippy::doc_markdown, reason = "examples are shown as they are typed")]

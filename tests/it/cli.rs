@@ -261,3 +261,47 @@ fn a_folder_that_cannot_be_written_is_said_before_anything_is_called() {
     }
     assert_eq!(place.patches(), 0);
 }
+
+#[test]
+fn a_mistake_in_the_command_line_is_a_document_too_where_json_is_asked_for() {
+    let place = Place::plume();
+    for arguments in [
+        &["apply", "m.csv", "--no-such-option", "--json"][..],
+        &["apply", "--format", "json"],
+        &["plan", "--format=json"],
+        &["apply", "m.csv", "--json", "--canary", "none"],
+    ] {
+        let done = place.run(arguments).expect(2);
+        let document = done.json();
+        assert_eq!(document["exit_code"], 2, "{document}");
+        let error = document["error"].as_str().unwrap();
+        assert!(!error.is_empty() && !error.contains("Usage"), "{error}");
+        assert!(
+            done.err.contains(error.lines().next().unwrap()),
+            "{}",
+            done.err
+        );
+    }
+    let mut command = place.command(&["plan"]);
+    let done = finish(command.env("IDSHIFT_FORMAT", "json").spawn().unwrap()).expect(2);
+    assert_eq!(done.json()["exit_code"], 2);
+    assert_eq!(place.run(&["plan"]).expect(2).out, "");
+}
+
+#[test]
+fn the_help_is_shown_as_it_is_meant() {
+    let place = Place::plume();
+    let help = place.run(&["apply", "--help"]).expect(0).out;
+    assert!(
+        help.contains("Example: --base-url https://api.example.com\n"),
+        "{help}"
+    );
+    assert!(help.contains("[env: IDSHIFT_PROFILE]\n") && help.contains("[env: IDSHIFT_CONFIG]\n"));
+    for line in help.lines().filter(|line| line.contains("Example: ")) {
+        assert!(line.trim_start().starts_with("Example: "), "{line}");
+    }
+    assert!(
+        !help.contains("<http") && !help.contains("[env: `"),
+        "{help}"
+    );
+}

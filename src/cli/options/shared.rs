@@ -88,12 +88,12 @@ impl Speech {
 pub(in crate::cli) struct Place {
     /// The profile of idshift.toml
     ///
-    /// Example: --profile plume [env: `IDSHIFT_PROFILE`]
+    /// Example: --profile plume
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) profile: Option<String>,
     /// The configuration file [default: ./idshift.toml, then the user's, then /etc/idshift's]
     ///
-    /// The first that exists counts; files are not merged. Example: --config night.toml [env: `IDSHIFT_CONFIG`]
+    /// The first that exists counts; files are not merged. Example: --config night.toml
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) config: Option<PathBuf>,
     /// Where runs are kept [default: idshift-runs]
@@ -131,9 +131,12 @@ pub(in crate::cli) struct Target {
     #[arg(long, value_name = "NAME")]
     system: Option<String>,
     /// Where its API is
-    ///
-    /// https only, but for this machine. Example: --base-url <https://api.example.com>
-    #[arg(long, value_name = "URL")]
+    #[arg(
+        long,
+        value_name = "URL",
+        // In a comment for rustdoc an address would have to stand in angle brackets, which would be shown.
+        long_help = "Where its API is\n\nhttps only, but for this machine. Example: --base-url https://api.example.com"
+    )]
     base_url: Option<String>,
     /// The most calls: 6/s, 300/m or unlimited [default: the system's]
     ///
