@@ -3,7 +3,8 @@
 use super::draft::Draft;
 use super::failure::Failure;
 use crate::config::Resolved;
-use crate::engine::Tally;
+use crate::domain::Status;
+use crate::engine::{Lookup, Tally};
 use crate::http::Counters;
 use crate::ledger::Ledger;
 use crate::plan::Shape;
@@ -11,6 +12,7 @@ use crate::system::Kind;
 use crate::ui;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
 /// So many lines are looked up with one call, where that is possible: half of a batch, for the new IDs are asked for
@@ -43,10 +45,18 @@ impl Forecast {
         let cycles = draft.units.values().filter(|unit| {
             unit.shape == Shape::Cycle && unit.lines().any(|line| planned.contains(line))
         });
-        let accounts = tally.planned_account_writes.load(Ordering::Relaxed);
-        let lines = tally.of("would_change");
+        let lines = planned.len();
+        let (accounts, locations) = if lines > tally.of("would_change") {
+            // The plan was gone on with, and what was seen before is not counted again.
+            noted_writes(ledger)?
+        } else {
+            (
+                tally.planned_account_writes.load(Ordering::Relaxed),
+                tally.planned_location_writes.load(Ordering::Relaxed),
+            )
+        };
         let looked = counters.find + counters.read;
-        let singly = looked >= draft.counts.lines;
+        let singly = looked >= draft.counts.lines || resolved.lookup == Lookup::Each;
         // Whom the plan has found is looked for by the system's own ID.
         let (find, read) = match resolved.system {
             // The list is read once more after the run, to see whether everything lasts.
@@ -59,7 +69,7 @@ impl Forecast {
         Ok(Self {
             account_writes: accounts,
             temporary_writes: count(cycles.count()),
-            location_writes: tally.planned_location_writes.load(Ordering::Relaxed),
+            location_writes: locations,
             find,
             read,
             emails: tally.planned_emails.load(Ordering::Relaxed),
@@ -93,7 +103,7 @@ impl Forecast {
         resolved: &Resolved,
     ) -> Self {
         let batches = lines.div_ceil(LINES_A_CALL);
-        let singly = resolved.lookup == crate::engine::Lookup::Each;
+        let singly = resolved.lookup == Lookup::Each;
         Self {
             account_writes: accounts,
             location_writes: locations,
@@ -181,6 +191,8 @@ pub(super) struct Question<'a> {
     /// What of it, in numbers.
     pub(super) counts: String,
     pub(super) forecast: Option<Forecast>,
+    /// Whether it is known what would change, and not only what is asked for.
+    pub(super) looked: bool,
     pub(super) resolved: &'a Resolved,
     pub(super) base_url: &'a str,
     pub(super) profile: Option<&'a str>,
@@ -204,7 +216,13 @@ impl Question<'_> {
         }
         text.push_str(&format!("\n  {}", self.counts));
         if let Some(forecast) = &self.forecast {
-            text.push_str(&format!("\n  {}", forecast.words(self.resolved)));
+            let most = match (self.looked, self.resolved.system) {
+                (true, _) => "",
+                // The list of customers may be longer than the file.
+                (false, Kind::Adobe) => "about ",
+                (false, Kind::Plume | Kind::CloudCockpit) => "at most ",
+            };
+            text.push_str(&format!("\n  {most}{}", forecast.words(self.resolved)));
         }
         let counted = self.forecast.is_some_and(|forecast| forecast.emails > 0);
         if self.resolved.system.facts().sends_emails && !counted {
@@ -237,6 +255,26 @@ pub(super) fn counts(draft: &Draft) -> String {
         }
     }
     format!("{} lines: {}", ui::count(counts.lines), parts.join(", "))
+}
+
+/// The writes that a plan has noted, by customer and by location.
+fn noted_writes(ledger: &Ledger) -> Result<(u64, u64), Failure> {
+    let (mut customers, mut locations) = (HashSet::new(), HashSet::new());
+    for outcome in ledger.outcomes() {
+        let outcome = outcome?;
+        if outcome.status != Status::WouldChange {
+            continue;
+        }
+        if outcome.service.before != outcome.service.after
+            || outcome.profile.before != outcome.profile.after
+        {
+            locations.extend(outcome.location);
+        }
+        if outcome.account.before != outcome.account.after {
+            customers.extend(outcome.customer);
+        }
+    }
+    Ok((count(customers.len()), count(locations.len())))
 }
 
 /// Adobe is written by reading the customer and sending it back.
@@ -331,13 +369,14 @@ mod tests {
             what: "apply moves.csv".to_owned(),
             counts: "12 lines: 12 new account IDs".to_owned(),
             forecast: Some(Forecast::of_changes(12, 0, 12, &resolved)),
+            looked: false,
             resolved: &resolved,
             base_url: "https://api.example.com",
             profile: Some("night"),
         };
         let text = question.text();
         let begins = "apply moves.csv: CloudCockpit at https://api.example.com, tenant portal.example, profile night\n  \
-             12 lines: 12 new account IDs\n  13 calls (12 writes) and about 3 s at 6/s and 2000/5m: done at ";
+             12 lines: 12 new account IDs\n  at most 13 calls (12 writes) and about 3 s at 6/s and 2000/5m: done at ";
         assert!(text.starts_with(begins), "{text}");
         let end = "\n  the way back afterwards: idshift undo";
         let when = text[begins.len()..].strip_suffix(end).unwrap();

@@ -16,7 +16,10 @@ use std::path::Path;
 use std::str::FromStr;
 
 /// Everything that `resume`, `verify` and `undo` must know of how a run was begun.
+///
+/// A field that an older version did not know takes nothing from the others.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Kept {
     pub(super) values: BTreeMap<String, String>,
     pub(super) map: Vec<(String, String)>,
@@ -26,7 +29,6 @@ pub(super) struct Kept {
     pub(super) allow_clear: bool,
     pub(super) limits: Limits,
     /// What is to be typed again where a person goes on from the run.
-    #[serde(default)]
     pub(super) typed: Typed,
 }
 
@@ -161,12 +163,13 @@ pub(super) fn as_its_run_did(
     if !input::is_report(content, &name, &kept.reading()?)? {
         return Ok(());
     }
-    let ledger = Ledger::glance(&dir).map_err(|why| {
-        Failure::from(why).with_help(format!(
+    let how = || {
+        format!(
             "how the columns of {name} are to be read cannot be told: give --map COLUMN=NAME for each that counts"
-        ))
-    })?;
-    let map = Kept::of(&ledger)?.map;
+        )
+    };
+    let ledger = Ledger::glance(&dir).map_err(|why| Failure::from(why).with_help(how()))?;
+    let map = Kept::of(&ledger).map_err(|why| why.with_help(how()))?.map;
     if !map.is_empty() && !speech.quiet {
         let words = report::columns(&map, false, false);
         ui::err(&format!(

@@ -310,6 +310,7 @@ fn consent(
         what: format!("{command} {name}"),
         counts: forecast::counts(draft),
         forecast: Some(Forecast::of_file(draft, resolved)),
+        looked: false,
         resolved,
         base_url,
         profile: kept.values.get("profile").map(String::as_str),

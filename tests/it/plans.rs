@@ -574,3 +574,15 @@ fn no_pace_is_told_that_was_never_reached() {
     let done = place.run(&slow).expect(0).json();
     assert!(told(&done) <= 20.2, "{done}");
 }
+
+#[test]
+fn a_plan_that_was_gone_on_with_forecasts_all_of_it() {
+    let place = Place::plume();
+    let file = place.moves(100);
+    let mut plan = place.command(&["plan", &file, "--lookup", "each", "--rate", "200/s"]);
+    let killed = finish(plan.env("IDSHIFT_CRASH_AT", "20").spawn().unwrap());
+    assert_eq!(killed.code, -1);
+    let done = place.run(&["resume", "--json"]).expect(0).json();
+    assert_eq!(done["counts"]["would_change"], 100, "{done}");
+    assert_eq!(done["forecast"]["writes"], 100, "{done}");
+}
