@@ -98,6 +98,7 @@ fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
         resolved: &known.resolved,
         base_url: &base_url,
         profile: known.kept.values.get("profile").map(String::as_str),
+        looked: true,
     };
     let limits = known.limits(&options.guards)?;
     limits.refuse_changes(planned.len(), known.draft.counts.lines)?;

@@ -89,6 +89,7 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
         resolved: &known.resolved,
         base_url: &address,
         profile: known.kept.values.get("profile").map(String::as_str),
+        looked: false,
     };
     ask(&question.text(), &options.guards, "undo")?;
     carry_out(options, known, limits, &parent, &address, &back)

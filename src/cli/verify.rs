@@ -1,28 +1,39 @@
 //! `idshift verify`: reads every customer that a run touched again, and compares with what the run left.
 
 use super::Exit;
+use super::closing;
 use super::failure::Failure;
 use super::known_run::{self, KnownRun, Purpose};
 use super::options::RunOptions;
 use super::session::{check_host, http_settings, system_settings};
-use crate::domain::{Change, Outcome, Reseller, Status, Unchanged};
+use crate::domain::{Change, CustomerId, Outcome, Reseller, Status, Unchanged};
+use crate::engine::{Difference, Event, LastWords, Tally, differences};
 use crate::ledger::Ledger;
-use crate::system::{Bulk, Customer, Key, Locations, System, Wanted};
+use crate::system::{Bulk, Customer, Key, System, Trouble, Wanted};
 use crate::ui;
 use serde_json::json;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 /// So many customers are read at once.
 const BATCH: usize = 100;
 
-/// What is not as the run left it.
-struct Difference {
-    line: u32,
-    customer: String,
-    what: &'static str,
-    expected: String,
-    found: String,
+/// What a look at a run's customers brought.
+struct Looked {
+    checked: u64,
+    unfinished: Unfinished,
+    differences: Vec<Difference>,
+}
+
+/// Lines of which a run has left nothing that could be compared, because it has not come to their end.
+#[derive(Debug, Default, Clone, Copy)]
+struct Unfinished {
+    in_doubt: u64,
+    not_done: u64,
 }
 
 pub(super) fn run(options: &RunOptions) -> Result<Exit, Failure> {
@@ -51,42 +62,146 @@ pub(super) fn run(options: &RunOptions) -> Result<Exit, Failure> {
         .enable_all()
         .build()
         .map_err(|why| Failure::usage(why.to_string()))?;
-    let (checked, differences) = runtime.block_on(compare(&known, &system))?;
-    say(&known, options, checked, &differences);
-    Ok(if differences.is_empty() {
+    let looked = runtime.block_on(watched(&known, &system, options))?;
+    say(&known, options, &looked);
+    Ok(if looked.differences.is_empty() {
         Exit::Success
     } else {
         Exit::Differences
     })
 }
 
-async fn compare(known: &KnownRun, system: &System) -> Result<(u64, Vec<Difference>), Failure> {
+/// Compares, and shows how far it has come and what it waits for.
+async fn watched(
+    known: &KnownRun,
+    system: &System,
+    options: &RunOptions,
+) -> Result<Looked, Failure> {
+    let tally = Arc::new(Tally::default());
+    let (events, heard) = broadcast::channel::<Event>(256);
+    let mode = closing::progress_mode(&options.speech);
+    let progress = ui::Progress::start(mode, "verify", Arc::clone(&tally), heard);
+    let mut health = system.health();
+    let looked = {
+        let comparing = compare(known, system, &tally);
+        tokio::pin!(comparing);
+        loop {
+            tokio::select! {
+                looked = &mut comparing => break looked,
+                Ok(()) = health.changed() => {
+                    // Nobody listens where nothing is shown.
+                    let _ = events.send(Event::of(&health.borrow_and_update()));
+                }
+            }
+        }
+    };
+    progress.finish();
+    looked
+}
+
+async fn compare(known: &KnownRun, system: &System, tally: &Tally) -> Result<Looked, Failure> {
     let resellers = resellers(known)?;
+    let survey = Survey::of(known)?;
+    tally.lines.store(survey.settled, Ordering::Relaxed);
+    let words = survey.last_words(known, &resellers)?;
+    let mut look = Look {
+        system,
+        tally,
+        bulk: true,
+        differences: Vec::new(),
+    };
     let mut batch: Vec<(Outcome, Option<Reseller>)> = Vec::new();
-    let (mut checked, mut differences) = (0, Vec::new());
     for outcome in known.ledger.outcomes() {
         let outcome = outcome?;
-        let settled = match outcome.status {
-            Status::Changed | Status::Unchanged(Unchanged::Already) => outcome.customer.is_some(),
-            // A line that failed half-way has an account ID that was written all the same.
-            Status::Failed(_) => outcome.account.before != outcome.account.after,
-            Status::Unchanged(Unchanged::NothingAsked)
-            | Status::WouldChange
-            | Status::Skipped(_)
-            | Status::InDoubt => false,
-        };
-        if !settled {
+        if !is_settled(&outcome) {
             continue;
         }
-        checked += 1;
         let reseller = resellers.get(&outcome.line).cloned();
-        batch.push((outcome, reseller));
+        batch.push((words.on(outcome, reseller.as_ref()), reseller));
         if batch.len() >= BATCH {
-            differences.extend(look(system, &std::mem::take(&mut batch)).await?);
+            look.at(std::mem::take(&mut batch)).await?;
         }
     }
-    differences.extend(look(system, &batch).await?);
-    Ok((checked, differences))
+    look.at(batch).await?;
+    Ok(Looked {
+        checked: survey.settled,
+        unfinished: survey.unfinished,
+        differences: look.differences,
+    })
+}
+
+/// Whether a line left something behind.
+fn is_settled(outcome: &Outcome) -> bool {
+    match outcome.status {
+        Status::Changed | Status::Unchanged(Unchanged::Already) => outcome.customer.is_some(),
+        // A line that failed half-way has an account ID that was written all the same.
+        Status::Failed(_) => outcome.account.before != outcome.account.after,
+        Status::Unchanged(Unchanged::NothingAsked)
+        | Status::WouldChange
+        | Status::Skipped(_)
+        | Status::InDoubt => false,
+    }
+}
+
+/// What there is to be compared, and which customers several lines name.
+#[derive(Default)]
+struct Survey {
+    settled: u64,
+    unfinished: Unfinished,
+    /// Eight bytes for each customer, however long its ID is: that another has the same is only a little more work.
+    several: HashSet<u64>,
+    hasher: foldhash::fast::RandomState,
+}
+
+impl Survey {
+    fn of(known: &KnownRun) -> Result<Self, Failure> {
+        let mut survey = Self::default();
+        let mut seen = HashSet::new();
+        let mut done = 0;
+        for outcome in known.ledger.outcomes() {
+            let outcome = outcome?;
+            survey.settled += u64::from(is_settled(&outcome));
+            match outcome.status {
+                Status::InDoubt => survey.unfinished.in_doubt += 1,
+                Status::WouldChange | Status::Skipped(_) => continue,
+                Status::Changed | Status::Unchanged(_) | Status::Failed(_) => {}
+            }
+            done += 1;
+            if let Some(customer) = &outcome.customer {
+                let customer = survey.hash(customer);
+                if !seen.insert(customer) {
+                    survey.several.insert(customer);
+                }
+            }
+        }
+        survey.unfinished.not_done = known.draft.counts.lines.saturating_sub(done);
+        Ok(survey)
+    }
+
+    fn hash(&self, customer: &CustomerId) -> u64 {
+        self.hasher.hash_one(customer)
+    }
+
+    /// What the run left of customers that several lines name.
+    fn last_words(
+        &self,
+        known: &KnownRun,
+        resellers: &HashMap<u32, Reseller>,
+    ) -> Result<LastWords, Failure> {
+        let mut words = LastWords::default();
+        if self.several.is_empty() {
+            return Ok(words);
+        }
+        for outcome in known.ledger.outcomes() {
+            let outcome = outcome?;
+            let customer = outcome.customer.as_ref();
+            let named_again = customer.is_some_and(|id| self.several.contains(&self.hash(id)));
+            if named_again && outcome.status != Status::WouldChange {
+                words.hear(&outcome, resellers.get(&outcome.line));
+            }
+        }
+        Ok(words)
+    }
 }
 
 /// Whose relationship each line means, where the system has such a thing.
@@ -103,142 +218,80 @@ fn resellers(known: &KnownRun) -> Result<HashMap<u32, Reseller>, Failure> {
     Ok(resellers)
 }
 
-async fn look(
-    system: &System,
-    batch: &[(Outcome, Option<Reseller>)],
-) -> Result<Vec<Difference>, Failure> {
-    let locations = batch.iter().any(|(outcome, _)| outcome.location.is_some());
-    let wanted: Vec<Wanted> = batch
-        .iter()
-        .filter_map(|(outcome, reseller)| {
-            Some(Wanted {
-                key: Key::Customer(outcome.customer.clone()?),
-                reseller: reseller.clone(),
-            })
-        })
-        .collect();
-    let found = match system.find_many(&wanted, locations).await {
-        Ok(Bulk::Found(found)) if found.len() == batch.len() => found,
-        Ok(_) | Err(_) => vec![Vec::new(); batch.len()],
-    };
-    let mut differences = Vec::new();
-    for ((outcome, reseller), found) in batch.iter().zip(found) {
-        let customer = match <[Customer; 1]>::try_from(found) {
-            Ok([customer]) => Some(customer),
-            Err(_) => alone(system, outcome, reseller.as_ref(), locations).await?,
-        };
-        match customer {
-            Some(customer) => differ(system, outcome, customer, &mut differences).await?,
-            None => differences.push(difference(outcome, "customer", Some("there"), None)),
-        }
-    }
-    Ok(differences)
+/// The look at the system.
+struct Look<'a> {
+    system: &'a System,
+    tally: &'a Tally,
+    /// Whether many customers can be read at once.
+    bulk: bool,
+    differences: Vec<Difference>,
 }
 
-async fn alone(
-    system: &System,
-    outcome: &Outcome,
-    reseller: Option<&Reseller>,
-    locations: bool,
-) -> Result<Option<Customer>, Failure> {
-    let Some(id) = &outcome.customer else {
-        return Ok(None);
-    };
-    let trouble = match system.read(id, reseller, locations).await {
-        Ok(customer) => return Ok(customer),
-        Err(trouble) if trouble.fatal.is_some() => trouble,
-        Err(trouble) => {
-            // Where single customers cannot be read, the search still tells who carries the ID.
-            let Some(account) = &outcome.account.after else {
-                return Err(unreadable(outcome, &trouble.message));
-            };
-            match system.find(account, reseller).await {
-                Ok(found) => return Ok(found.into_iter().find(|customer| customer.id == *id)),
-                Err(trouble) => trouble,
+impl Look<'_> {
+    async fn at(&mut self, batch: Vec<(Outcome, Option<Reseller>)>) -> Result<(), Failure> {
+        let found = self.many(&batch).await?;
+        for ((outcome, reseller), found) in batch.into_iter().zip(found) {
+            let one = differences(self.system, &outcome, reseller.as_ref(), found).await;
+            match one {
+                Ok(differences) => self.differences.extend(differences),
+                Err(trouble) => return Err(self.unreadable(Some(&outcome), &trouble)),
             }
+            self.tally.count(outcome.status);
         }
-    };
-    Err(unreadable(outcome, &trouble.message))
-}
-
-fn unreadable(outcome: &Outcome, words: &str) -> Failure {
-    Failure::new(
-        Exit::Stopped,
-        format!(
-            "line {}: the customer cannot be read: {words}",
-            outcome.line
-        ),
-    )
-    .with_help("nothing was written; run verify again once the system answers")
-}
-
-async fn differ(
-    system: &System,
-    outcome: &Outcome,
-    customer: Customer,
-    differences: &mut Vec<Difference>,
-) -> Result<(), Failure> {
-    if customer.account != outcome.account.after {
-        let expected = outcome.account.after.as_ref().map(|id| id.as_str());
-        let found = customer.account.as_ref().map(|id| id.as_str());
-        differences.push(difference(outcome, "account ID", expected, found));
+        Ok(())
     }
-    let Some(location) = &outcome.location else {
-        return Ok(());
-    };
-    let places = match customer.locations {
-        Locations::Known(places) => places,
-        Locations::Ids(_) | Locations::Untold => match system.locations(&customer.id).await {
-            Ok(places) => places,
-            Err(_) => match system.location(location).await {
-                Ok(place) => vec![place],
-                Err(trouble) => return Err(unreadable(outcome, &trouble.message)),
-            },
-        },
-    };
-    let Some(place) = places.into_iter().find(|place| place.id == *location) else {
-        differences.push(difference(
-            outcome,
-            "location",
-            Some(location.as_str()),
-            None,
-        ));
-        return Ok(());
-    };
-    if outcome.service.after.is_some() && place.service != outcome.service.after {
-        let expected = outcome.service.after.as_ref().map(|id| id.as_str());
-        let found = place.service.as_ref().map(|id| id.as_str());
-        differences.push(difference(outcome, "service ID", expected, found));
-    }
-    let told = place.profile.is_some() && outcome.profile.after.is_some();
-    if told && place.profile != outcome.profile.after {
-        let expected = outcome.profile.after.map(|profile| profile.as_str());
-        let found = place.profile.map(|profile| profile.as_str());
-        differences.push(difference(outcome, "profile", expected, found));
-    }
-    Ok(())
-}
 
-fn difference(
-    outcome: &Outcome,
-    what: &'static str,
-    expected: Option<&str>,
-    found: Option<&str>,
-) -> Difference {
-    Difference {
-        line: outcome.line,
-        customer: outcome
-            .customer
-            .as_ref()
-            .map_or_else(String::new, ToString::to_string),
-        what,
-        expected: expected.unwrap_or("none").to_owned(),
-        found: found.unwrap_or("none").to_owned(),
+    /// The customers of a batch, as far as they can be read together.
+    async fn many(
+        &mut self,
+        batch: &[(Outcome, Option<Reseller>)],
+    ) -> Result<Vec<Option<Customer>>, Failure> {
+        let unread = || Ok(batch.iter().map(|_| None).collect());
+        if !self.bulk || batch.is_empty() {
+            return unread();
+        }
+        let locations = batch.iter().any(|(outcome, _)| outcome.location.is_some());
+        let wanted: Vec<Wanted> = batch
+            .iter()
+            .filter_map(|(outcome, reseller)| {
+                Some(Wanted {
+                    key: Key::Customer(outcome.customer.clone()?),
+                    reseller: reseller.clone(),
+                })
+            })
+            .collect();
+        match self.system.find_many(&wanted, locations).await {
+            Ok(Bulk::Found(found)) if found.len() == batch.len() => Ok(found
+                .into_iter()
+                .map(|found| <[Customer; 1]>::try_from(found).ok())
+                .map(|found| found.map(|[customer]| customer))
+                .collect()),
+            Ok(Bulk::Refused(_)) => {
+                self.bulk = false;
+                unread()
+            }
+            Err(trouble) if trouble.fatal.is_some() => Err(self.unreadable(None, &trouble)),
+            Ok(Bulk::Found(_)) | Err(_) => unread(),
+        }
+    }
+
+    fn unreadable(&self, outcome: Option<&Outcome>, trouble: &Trouble) -> Failure {
+        let words = match trouble.fatal {
+            Some(fatal) => closing::outage(fatal, &trouble.message, self.system.kind()),
+            None => format!("the customer cannot be read: {}", trouble.message),
+        };
+        let words = match outcome {
+            Some(outcome) => format!("line {}: {words}", outcome.line),
+            None => words,
+        };
+        Failure::new(Exit::Stopped, words)
+            .with_help("nothing was written; run verify again once the system answers")
     }
 }
 
-fn say(known: &KnownRun, options: &RunOptions, checked: u64, differences: &[Difference]) {
+fn say(known: &KnownRun, options: &RunOptions, looked: &Looked) {
     let run = known.dir.run().as_str();
+    let (differences, left) = (&looked.differences, looked.unfinished);
     if options.speech.is_json() {
         let list: Vec<_> = differences
             .iter()
@@ -247,31 +300,42 @@ fn say(known: &KnownRun, options: &RunOptions, checked: u64, differences: &[Diff
                        "expected": d.expected, "found": d.found})
             })
             .collect();
-        let document = json!({"run": run, "checked": checked, "differences": list,
+        let document = json!({"run": run, "checked": looked.checked, "differences": list,
+            "unfinished": {"in_doubt": left.in_doubt, "not_done": left.not_done},
             "exit_code": if differences.is_empty() { 0 } else { 3 }});
         ui::out(&document.to_string());
         return;
     }
     for difference in differences {
+        ui::out(&ui::visible(&difference.to_string()));
+    }
+    if options.speech.quiet {
+        return;
+    }
+    let checked = ui::count(looked.checked);
+    let whole = left.in_doubt + left.not_done == 0;
+    ui::out(&match (differences.len(), whole) {
+        (0, true) => format!("verify {run}: all {checked} lines are as the run left them"),
+        (0, false) => {
+            format!("verify {run}: {checked} lines are as the run left them, but that is not all")
+        }
+        (n, _) => format!("verify {run}: {n} differences in {checked} lines"),
+    });
+    if left.in_doubt > 0 {
         ui::out(&format!(
-            "line {}: customer {}: {} is {}, the run left {}",
-            difference.line,
-            ui::visible(&difference.customer),
-            difference.what,
-            ui::visible(&difference.found),
-            ui::visible(&difference.expected)
+            "verify {run}: {} lines are in doubt: what became of their writes is not known",
+            ui::count(left.in_doubt)
         ));
     }
-    if !options.speech.quiet {
-        ui::out(&match differences.len() {
-            0 => format!(
-                "verify {run}: all {} lines are as the run left them",
-                ui::count(checked)
-            ),
-            n => format!(
-                "verify {run}: {n} differences in {} lines",
-                ui::count(checked)
-            ),
-        });
+    if left.not_done > 0 {
+        ui::out(&format!(
+            "verify {run}: {} lines have no last word: they were not begun, or not brought to an end",
+            ui::count(left.not_done)
+        ));
+    }
+    if !whole {
+        ui::out(&format!(
+            "verify {run}: `idshift resume {run}` goes on with them"
+        ));
     }
 }

@@ -286,17 +286,7 @@ impl<N: Notes> Dispatcher<N> {
     }
 
     fn hear(&self, health: &Health) {
-        self.context.say(match health {
-            Health::Flowing => Event::Flowing,
-            Health::Held { why, until } => {
-                let left = until.saturating_duration_since(Instant::now()).as_millis();
-                let for_ms = u64::try_from(left).unwrap_or(u64::MAX);
-                Event::Waiting {
-                    why: why.clone(),
-                    for_ms,
-                }
-            }
-        });
+        self.context.say(Event::of(health));
     }
 
     async fn close(mut self) -> Ending {

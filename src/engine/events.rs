@@ -2,7 +2,9 @@
 //! that must be right are in [`Tally`], not in the stream.
 
 use crate::domain::Status;
+use crate::system::Health;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::time::Instant;
 
 /// A rare thing that a person would want to hear of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +35,22 @@ pub enum Event {
         /// Units under way.
         open: u64,
     },
+}
+
+impl Event {
+    /// Whether calls flow, for whoever looks on.
+    pub fn of(health: &Health) -> Self {
+        match health {
+            Health::Flowing => Self::Flowing,
+            Health::Held { why, until } => {
+                let left = until.saturating_duration_since(Instant::now()).as_millis();
+                Self::Waiting {
+                    why: why.clone(),
+                    for_ms: u64::try_from(left).unwrap_or(u64::MAX),
+                }
+            }
+        }
+    }
 }
 
 /// Counts of a run, kept with atomics so that a display can read them ten times a second for nothing.

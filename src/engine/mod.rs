@@ -5,6 +5,7 @@
 //! noted goes to a [`Notes`] (the ledger); what is heard goes to [`Event`]s, on which nothing depends.
 
 mod canary;
+mod compare;
 mod context;
 mod cycle;
 mod dispatcher;
@@ -23,6 +24,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
+pub use compare::{Difference, LastWords, differences};
 pub use context::{Concurrency, Context, Halt, Lookup, Mode, Settings};
 pub use dispatcher::{Ending, run};
 pub use events::{Event, Tally};

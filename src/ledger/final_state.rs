@@ -1,4 +1,5 @@
-//! What a run left behind, folded from its writes: `verify` compares it with the system, `undo` puts back.
+//! What a run left behind, folded from its writes: what `undo` puts back. (`verify` compares what the lines
+//! themselves have noted, which covers those that needed no write.)
 //!
 //! One customer's account ID may have been written several times (parked and placed in a swap, rolled back,
 //! repeated): what counts is the first value before and the last value after. A write that nobody ever heard

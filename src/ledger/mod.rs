@@ -10,7 +10,7 @@
 //! - [`Ledger`]: one run's record: header, state, queries
 //! - [`Journal`]: the way in, for many tasks at once; one thread commits in groups
 //! - [`judge`]: what a read-back says about a write, live and on `resume`
-//! - [`FinalState`], [`Left`]: what a run left behind, for `verify` and `undo`
+//! - [`FinalState`], [`Left`]: what a run's writes left behind, for `undo`
 
 mod checksum;
 mod crash;

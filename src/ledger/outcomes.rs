@@ -120,7 +120,7 @@ impl Ledger {
         }
     }
 
-    /// The lines that were as wished before the run, ordered by line: `verify` looks at them too.
+    /// The lines that were as wished before the run, ordered by line.
     pub fn already(&self) -> Outcomes<'_> {
         Outcomes {
             filter: "AND status = 'unchanged' AND reason = 'already'",

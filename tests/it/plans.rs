@@ -1,6 +1,8 @@
-use crate::support::{Place, customer, finish};
+use crate::support::{Asked, Front, Place, customer, finish};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::io::Write as _;
+use std::net::TcpStream;
 
 fn accounts(place: &Place) -> BTreeMap<String, String> {
     place.with_world(|world| {
@@ -585,4 +587,108 @@ fn a_plan_that_was_gone_on_with_forecasts_all_of_it() {
     let done = place.run(&["resume", "--json"]).expect(0).json();
     assert_eq!(done["counts"]["would_change"], 100, "{done}");
     assert_eq!(done["forecast"]["writes"], 100, "{done}");
+}
+
+/// One customer by its new name in one line, by its location in another.
+const TWO_LINES: &str = "accountId,customerId,newAccountId,locationId,serviceId,profile\n\
+                         A-000001,,NEW-100001,,,\nA-000002,,,L-2,S-2,\nA-000000,,NEW-100000,,,\n\
+                         ,C-1,,L-1,S-1,\n,C-2,,L-2,,smallbusiness\n";
+
+#[test]
+fn what_a_run_left_is_its_last_word_on_a_customer_and_not_on_a_line() {
+    let place = Place::plume();
+    world(&place, 3);
+    let file = place.file("m.csv", TWO_LINES);
+    for options in [&["--concurrency", "1"][..], &["--canary", "5"]] {
+        place
+            .run(&[&["apply", file.as_str(), "--yes"], options].concat())
+            .expect(0);
+        let done = place.run(&["verify"]);
+        assert_eq!(done.code, 0, "{options:?}: {}{}", done.out, done.err);
+        place.run(&["undo", "--yes"]).expect(0);
+    }
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    place.with_world(|mut world| {
+        world.rename_plume("C-1", "ELSEWHERE");
+        let location = &mut world.plume.get_mut("C-2").unwrap().locations[0];
+        location.profile = "auto".into();
+    });
+    let done = place.run(&["verify"]).expect(3);
+    for words in [
+        "customer C-1: account ID is ELSEWHERE, the run left NEW-100001",
+        "customer C-2: profile is auto, the run left smallbusiness",
+    ] {
+        assert!(done.out.contains(words), "{words}: {}", done.out);
+    }
+}
+
+#[test]
+fn the_canary_looks_as_verify_does() {
+    // Where customers cannot be read singly, the search and the location's own address tell.
+    let place = Place::plume();
+    let file = place.moves(6);
+    place
+        .sandbox
+        .set_faults(vec!["read:403:always".parse().unwrap()]);
+    place
+        .run(&["apply", &file, "--yes", "--canary", "3"])
+        .expect(0);
+    place.run(&["verify"]).expect(0);
+    place.sandbox.set_faults(Vec::new());
+    // Both look at profiles, too.
+    let honest = place.sandbox.base_url();
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let answer = String::from_utf8(asked.honestly(&honest)).unwrap();
+        let answer = if asked.method == "GET" {
+            // As long as the true one, so that the length is still right.
+            answer.replace("\"smallbusiness\"", "\"auto\"         ")
+        } else {
+            answer
+        };
+        stream.write_all(answer.as_bytes()).is_ok()
+    });
+    let file = place.file(
+        "p.csv",
+        "accountId,locationId,profile\nB-000000,L-0,smallbusiness\nB-000001,L-1,smallbusiness\n",
+    );
+    let mut command = place.command(&["apply", &file, "--yes", "--canary", "1"]);
+    command.env("IDSHIFT_BASE_URL", front.base_url());
+    let done = finish(command.spawn().unwrap()).expect(4);
+    let words = "profile is auto, the run left smallbusiness";
+    assert!([done.out, done.err].concat().contains(words));
+}
+
+#[test]
+fn verify_says_what_a_run_that_was_killed_did_not_come_to() {
+    let place = Place::plume();
+    let file = place.moves(100);
+    let mut command = place.command(&["apply", &file, "--yes", "--concurrency", "2"]);
+    assert_eq!(
+        crate::support::finish(command.env("IDSHIFT_CRASH_AT", "40").spawn().unwrap()).code,
+        -1
+    );
+    let done = place.run(&["verify", "--json"]).expect(0).json();
+    let number = |value: &serde_json::Value| value.as_u64().unwrap();
+    let left = number(&done["unfinished"]["not_done"]);
+    assert!(left > 50, "{done}");
+    assert_eq!(number(&done["checked"]) + left, 100, "{done}");
+    let done = place.run(&["verify"]).expect(0);
+    assert!(done.out.contains("have no last word"), "{}", done.out);
+    assert!(done.out.contains("idshift resume"), "{}", done.out);
+    assert!(!done.out.contains("all "), "{}", done.out);
+    place.run(&["resume"]).expect(0);
+    let done = place.run(&["verify"]).expect(0);
+    assert!(done.out.contains("all 100 lines"), "{}", done.out);
+}
+
+#[test]
+fn verify_says_what_it_waits_for() {
+    let place = Place::plume();
+    let file = place.moves(5);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    place
+        .sandbox
+        .set_faults(vec!["any:429=3:nth=1".parse().unwrap()]);
+    let done = place.run(&["verify"]).expect(0);
+    assert!(done.err.contains("verify: 429"), "{}", done.err);
 }

@@ -1,0 +1,289 @@
+//! What a run left, compared with what the system says now: the canary and `verify` ask the same, and so find the
+//! same.
+//!
+//! What a run left is its last word on a customer, not on a line: where several lines name one customer, each knows
+//! only how it stood when its own turn was over.
+
+use crate::domain::{AccountId, Transition};
+use crate::domain::{CustomerId, Failed, Line, LocationId, Outcome, Profile, Reseller, ServiceId};
+use crate::system::{Customer, Location, Locations, System, Trouble};
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::Hash;
+
+/// Something that is not as the run left it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The line that touched it.
+    pub line: Line,
+    /// Whose it is, by the system's own ID.
+    pub customer: String,
+    /// What differs: `account ID`, `service ID`, `profile`, or the `customer` or `location` as a whole.
+    pub what: &'static str,
+    /// As the run left it.
+    pub expected: String,
+    /// As it is.
+    pub found: String,
+}
+
+impl Difference {
+    fn of(
+        outcome: &Outcome,
+        what: &'static str,
+        expected: Option<&str>,
+        found: Option<&str>,
+    ) -> Self {
+        let customer = outcome.customer.as_ref();
+        Self {
+            line: outcome.line,
+            customer: customer.map_or_else(String::new, ToString::to_string),
+            what,
+            expected: expected.unwrap_or("none").to_owned(),
+            found: found.unwrap_or("none").to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "line {}: customer {}: {} is {}, the run left {}",
+            self.line, self.customer, self.what, self.found, self.expected
+        )
+    }
+}
+
+/// When a line came to its end; of two in one millisecond, the later in the file.
+type When = (i64, Line);
+
+/// What was written last, and when.
+type Last<K, V> = HashMap<K, (When, V)>;
+
+/// The last word on the customers that several lines name.
+#[derive(Debug, Default)]
+pub struct LastWords {
+    accounts: Last<(CustomerId, Option<Reseller>), Option<AccountId>>,
+    services: Last<(CustomerId, LocationId), Option<ServiceId>>,
+    profiles: Last<(CustomerId, LocationId), Option<Profile>>,
+}
+
+impl LastWords {
+    /// Notes what a line changed.
+    pub fn hear(&mut self, outcome: &Outcome, reseller: Option<&Reseller>) {
+        let Some(customer) = &outcome.customer else {
+            return;
+        };
+        let when = (outcome.finished_at_ms, outcome.line);
+        let whose = || (customer.clone(), reseller.cloned());
+        note(&mut self.accounts, whose, when, &outcome.account);
+        if let Some(location) = &outcome.location {
+            let place = || (customer.clone(), location.clone());
+            note(&mut self.services, place, when, &outcome.service);
+            note(&mut self.profiles, place, when, &outcome.profile);
+        }
+    }
+
+    /// The outcome of a line, with what the run has left in the end.
+    pub fn on(&self, mut outcome: Outcome, reseller: Option<&Reseller>) -> Outcome {
+        let Some(customer) = outcome.customer.clone() else {
+            return outcome;
+        };
+        let whose = (customer.clone(), reseller.cloned());
+        if let Some((_, account)) = self.accounts.get(&whose) {
+            outcome.account.after.clone_from(account);
+        }
+        if let Some(location) = outcome.location.clone() {
+            let place = (customer, location);
+            if let Some((_, service)) = self.services.get(&place) {
+                outcome.service.after.clone_from(service);
+            }
+            if let Some((_, profile)) = self.profiles.get(&place) {
+                outcome.profile.after = *profile;
+            }
+        }
+        outcome
+    }
+}
+
+fn note<K: Eq + Hash, V: Clone + PartialEq>(
+    last: &mut Last<K, Option<V>>,
+    key: impl FnOnce() -> K,
+    when: When,
+    moved: &Transition<V>,
+) {
+    if moved.before == moved.after {
+        return;
+    }
+    let word = last
+        .entry(key())
+        .or_insert_with(|| (when, moved.after.clone()));
+    if word.0 < when {
+        *word = (when, moved.after.clone());
+    }
+}
+
+/// How a customer differs from what the run left of it. `found` is the customer where it was read just now.
+pub async fn differences(
+    system: &System,
+    outcome: &Outcome,
+    reseller: Option<&Reseller>,
+    found: Option<Customer>,
+) -> Result<Vec<Difference>, Trouble> {
+    let Some(id) = &outcome.customer else {
+        return Ok(Vec::new());
+    };
+    let customer = match found.filter(|customer| customer.id == *id) {
+        Some(customer) => Some(customer),
+        None => present(system, id, outcome, reseller).await?,
+    };
+    let Some(customer) = customer else {
+        return Ok(vec![Difference::of(
+            outcome,
+            "customer",
+            Some("there"),
+            None,
+        )]);
+    };
+    let mut differences = Vec::new();
+    if customer.account != outcome.account.after {
+        let expected = outcome.account.after.as_ref().map(AccountId::as_str);
+        let found = customer.account.as_ref().map(AccountId::as_str);
+        differences.push(Difference::of(outcome, "account ID", expected, found));
+    }
+    if let Some(location) = &outcome.location {
+        if let Some(place) = place(system, customer, location).await? {
+            place_differs(outcome, &place, &mut differences);
+        } else {
+            let expected = Some(location.as_str());
+            differences.push(Difference::of(outcome, "location", expected, None));
+        }
+    }
+    Ok(differences)
+}
+
+fn place_differs(outcome: &Outcome, place: &Location, differences: &mut Vec<Difference>) {
+    let left = (&outcome.service.after, outcome.profile.after);
+    if left.0.is_some() && place.service != *left.0 {
+        let expected = left.0.as_ref().map(ServiceId::as_str);
+        let found = place.service.as_ref().map(ServiceId::as_str);
+        differences.push(Difference::of(outcome, "service ID", expected, found));
+    }
+    // Not every answer shows a profile.
+    if let (Some(expected), Some(found)) = (left.1, place.profile)
+        && expected != found
+    {
+        let (expected, found) = (Some(expected.as_str()), Some(found.as_str()));
+        differences.push(Difference::of(outcome, "profile", expected, found));
+    }
+}
+
+/// The customer as it is now; `None`: it is not there.
+async fn present(
+    system: &System,
+    id: &CustomerId,
+    outcome: &Outcome,
+    reseller: Option<&Reseller>,
+) -> Result<Option<Customer>, Trouble> {
+    let trouble = match system.read(id, reseller, outcome.location.is_some()).await {
+        Ok(customer) => return Ok(customer),
+        Err(trouble) if trouble.fatal.is_some() => return Err(trouble),
+        Err(trouble) => trouble,
+    };
+    // The system says so itself, in words of its own.
+    if trouble.reason == Failed::NotFound {
+        return Ok(None);
+    }
+    // Where single customers cannot be read, the search still tells who carries which ID.
+    let mut searched = false;
+    for account in [&outcome.account.after, &outcome.account.before] {
+        let Some(account) = account else { continue };
+        match system.find(account, reseller).await {
+            Ok(found) => {
+                searched = true;
+                if let Some(customer) = found.into_iter().find(|customer| customer.id == *id) {
+                    return Ok(Some(customer));
+                }
+            }
+            Err(other) if other.fatal.is_some() => return Err(other),
+            Err(_) => return Err(trouble),
+        }
+    }
+    if searched { Ok(None) } else { Err(trouble) }
+}
+
+/// The location as it is now; `None`: the customer has none such.
+async fn place(
+    system: &System,
+    customer: Customer,
+    location: &LocationId,
+) -> Result<Option<Location>, Trouble> {
+    let places = match customer.locations {
+        Locations::Known(places) => places,
+        Locations::Ids(_) | Locations::Untold => match system.locations(&customer.id).await {
+            Ok(places) => places,
+            Err(trouble) if trouble.fatal.is_some() => return Err(trouble),
+            // Where the list is not to be had, the one location may be.
+            Err(trouble) => match system.location(location).await {
+                Ok(place) => vec![place],
+                Err(other) if other.fatal.is_some() => return Err(other),
+                Err(_) => return Err(trouble),
+            },
+        },
+    };
+    Ok(places.into_iter().find(|place| place.id == *location))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Profile::{Auto, SmallBusiness};
+    use super::*;
+    use crate::domain::Status;
+
+    fn outcome(line: Line, at: i64, before: &str, after: &str) -> Outcome {
+        let mut outcome = Outcome::bare(line, Status::Changed);
+        outcome.customer = CustomerId::new("C-1").ok();
+        outcome.account = Transition {
+            before: AccountId::new(before).ok(),
+            after: AccountId::new(after).ok(),
+        };
+        outcome.finished_at_ms = at;
+        outcome
+    }
+
+    #[test]
+    fn the_last_word_on_a_customer_is_that_of_the_line_that_changed_it() {
+        // Whether the line that only moves a location ends before the rename or after it.
+        for at in [1, 9] {
+            let (rename, other) = (outcome(2, 5, "A", "B"), outcome(5, at, "A", "A"));
+            let mut words = LastWords::default();
+            words.hear(&rename, None);
+            words.hear(&other, None);
+            let left = words.on(other, None).account.after;
+            assert_eq!(left, AccountId::new("B").ok());
+        }
+    }
+
+    #[test]
+    fn the_halves_of_a_location_are_left_by_whoever_changed_them() {
+        let place = |line, service: [&str; 2], profile: [Profile; 2]| {
+            let mut outcome = outcome(line, i64::from(line), "A", "A");
+            outcome.location = LocationId::new("L-1").ok();
+            let [before, after] = service.map(|text| ServiceId::new(text).ok());
+            outcome.service = Transition { before, after };
+            let [before, after] = profile.map(Some);
+            outcome.profile = Transition { before, after };
+            outcome
+        };
+        let first = place(2, ["old", "S"], [Auto, Auto]);
+        let second = place(3, ["S", "S"], [Auto, SmallBusiness]);
+        let mut words = LastWords::default();
+        words.hear(&second, None);
+        words.hear(&first, None);
+        for outcome in [first, second] {
+            let left = words.on(outcome, None);
+            assert_eq!(left.service.after, ServiceId::new("S").ok());
+            assert_eq!(left.profile.after, Some(SmallBusiness));
+        }
+    }
+}
