@@ -141,6 +141,9 @@ impl Session<'_> {
     /// Works on the run until it ends, and says how it ended.
     pub(super) fn run(mut self) -> Result<Exit, Failure> {
         let parsed = self.limits.parsed()?;
+        if let Some(note) = self.lock.note() {
+            ui::err(&format!("warning: {}", ui::visible(note)));
+        }
         check_host(&base_url(&self.resolved)?)?;
         let stop = CancellationToken::new();
         let http = http_settings(&mut self.resolved, Some(&self.lock))?;

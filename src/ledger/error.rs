@@ -167,6 +167,19 @@ pub enum LedgerError {
         /// The lock file.
         path: PathBuf,
     },
+    /// Whether another run works on the target cannot be told.
+    #[error(
+        "{} cannot be used: {source}. The lock there tells whether another run works on this target, so nothing is done \
+         without it. Run as the user whose it is, or let XDG_STATE_HOME name one folder that every run on this target \
+         shares and may write to",
+        path.display()
+    )]
+    Unlockable {
+        /// The lock file, or its folder.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
     /// The journal was closed, or an earlier commit failed: nothing is accepted any more.
     #[error("{0}")]
     Journal(Arc<LedgerError>),

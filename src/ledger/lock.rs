@@ -4,7 +4,7 @@ use super::{LedgerError, private};
 use sha2::{Digest, Sha256};
 use std::env;
 use std::fs::{self, File, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// Who holds a lock, as it wrote into the file.
@@ -75,49 +75,112 @@ fn hold(path: &Path, run: &str) -> Result<File, LedgerError> {
     Ok(file)
 }
 
-/// One run at a time for a target (system, base URL and tenant): held while this value lives.
-#[derive(Debug)]
-pub struct TargetLock {
-    file: File,
-    path: PathBuf,
+/// Where the lock of a target and the record of its calls lie.
+struct Place {
+    folder: PathBuf,
+    /// What its being there does not guard against, to be told to a person.
+    note: Option<String>,
 }
 
-impl TargetLock {
-    /// Takes the lock of a target, or says who has it ([`LedgerError::Held`]).
+impl Place {
+    /// The user's state folder, so that runs kept in different folders exclude each other too.
     ///
-    /// The lock lies in the user's state folder, so that runs kept in different folders exclude each other
-    /// too; where there is none that can be written, in the folder of the runs. It does not reach another
-    /// machine.
-    pub fn acquire(target: &str, runs_dir: &Path, run: &str) -> Result<Self, LedgerError> {
-        let beside = runs_dir.join(".targets");
-        let Some(state) = state_dir() else {
-            return Self::acquire_in(&beside, target, run);
+    /// Beside the runs only where there is no state folder and none can be made: nobody holds a lock in a folder that
+    /// does not exist. One that is there and cannot be used may well hold another run's lock.
+    fn beside(runs_dir: &Path, state: Option<PathBuf>) -> Result<Self, LedgerError> {
+        let beside = |why: String| {
+            let folder = runs_dir.join(".targets");
+            let note = format!(
+                "{why}, so the lock of this target lies in {}: a run with another --runs-dir is not kept out",
+                folder.display()
+            );
+            Self::made(folder, Some(note))
         };
-        match Self::acquire_in(&state, target, run) {
-            Err(LedgerError::Io { .. } | LedgerError::ReadOnly { .. }) => {
-                Self::acquire_in(&beside, target, run)
+        let Some(state) = state else {
+            return beside("neither XDG_STATE_HOME nor HOME names a folder".to_owned());
+        };
+        match private::create_folder(&state, true) {
+            Ok(()) => Self::made(state, None),
+            Err(source) if is_absent(&state) => {
+                beside(format!("{} cannot be made ({source})", state.display()))
             }
-            result => result,
+            Err(source) => Err(LedgerError::Unlockable {
+                path: state,
+                source,
+            }),
         }
     }
 
-    fn acquire_in(folder: &Path, target: &str, run: &str) -> Result<Self, LedgerError> {
-        private::create_folder(folder, true)
-            .map_err(|source| LedgerError::io(folder, "made", source))?;
-        private::check_folder(folder)?;
+    fn made(folder: PathBuf, note: Option<String>) -> Result<Self, LedgerError> {
+        private::create_folder(&folder, true)
+            .map_err(|source| LedgerError::io(&folder, "made", source))?;
+        private::check_folder(&folder)?;
+        Ok(Self { folder, note })
+    }
+
+    fn lock_file(&self, target: &str) -> PathBuf {
         let digest = Sha256::digest(target.as_bytes());
         let number = digest
             .iter()
             .take(8)
             .fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
-        let path = folder.join(format!("{number:016x}.lock"));
-        let file = hold(&path, run)?;
-        Ok(Self { file, path })
+        self.folder.join(format!("{number:016x}.lock"))
+    }
+}
+
+fn is_absent(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|why| why.kind() == io::ErrorKind::NotFound)
+}
+
+/// One run at a time for a target (system, base URL and tenant): held while this value lives.
+#[derive(Debug)]
+pub struct TargetLock {
+    file: File,
+    path: PathBuf,
+    note: Option<String>,
+}
+
+impl TargetLock {
+    /// Takes the lock of a target, or says who has it ([`LedgerError::Held`]).
+    ///
+    /// A lock that cannot be looked at is refused ([`LedgerError::Unlockable`]): another place for it would let two
+    /// runs work on one target. It does not reach another machine.
+    pub fn acquire(target: &str, runs_dir: &Path, run: &str) -> Result<Self, LedgerError> {
+        let place = Place::beside(runs_dir, state_dir())?;
+        Self::acquire_in(place, target, run)
+    }
+
+    fn acquire_in(place: Place, target: &str, run: &str) -> Result<Self, LedgerError> {
+        let path = place.lock_file(target);
+        let file = hold(&path, run).map_err(|error| match error {
+            LedgerError::Io { path, source, .. } => LedgerError::Unlockable { path, source },
+            LedgerError::ReadOnly { path } => LedgerError::Unlockable {
+                path,
+                source: io::ErrorKind::ReadOnlyFilesystem.into(),
+            },
+            error => error,
+        })?;
+        Ok(Self {
+            file,
+            path,
+            note: place.note,
+        })
+    }
+
+    /// What the lock does not guard against where it lies, for a person.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 
     /// Where calls on this target are noted, for quotas that outlive a run.
     pub fn quota_file(&self) -> PathBuf {
         self.path.with_extension("calls")
+    }
+
+    /// The same for whoever only looks, and takes no lock.
+    pub fn quota_file_of(target: &str, runs_dir: &Path) -> Result<PathBuf, LedgerError> {
+        let place = Place::beside(runs_dir, state_dir())?;
+        Ok(place.lock_file(target).with_extension("calls"))
     }
 }
 
@@ -166,14 +229,50 @@ impl RunLock {
 mod tests {
     use super::*;
 
+    fn acquire(folder: &Path, target: &str, run: &str) -> Result<TargetLock, LedgerError> {
+        let place = Place::beside(Path::new("/nonexistent"), Some(folder.to_owned()))?;
+        TargetLock::acquire_in(place, target, run)
+    }
+
+    #[test]
+    fn a_lock_that_cannot_be_looked_at_is_not_looked_for_elsewhere() {
+        let base = tempfile::tempdir().unwrap();
+        let (state, runs) = (base.path().join("state"), base.path().join("runs"));
+        let place = || Place::beside(&runs, Some(state.clone())).unwrap();
+        let lock = place().lock_file("plume https://x");
+        // Nobody, not even root, can open a folder as a file.
+        fs::create_dir(&lock).unwrap();
+        let error = TargetLock::acquire_in(place(), "plume https://x", "run").unwrap_err();
+        assert!(matches!(error, LedgerError::Unlockable { .. }), "{error}");
+        assert!(
+            error.to_string().contains(lock.to_str().unwrap()),
+            "{error}"
+        );
+        fs::remove_dir_all(&state).unwrap();
+        fs::write(&state, "no folder").unwrap();
+        let error = Place::beside(&runs, Some(state.clone())).err().unwrap();
+        assert!(matches!(error, LedgerError::Unlockable { .. }), "{error}");
+        assert!(!runs.exists());
+    }
+
+    #[test]
+    fn a_lock_beside_the_runs_is_told() {
+        let runs = tempfile::tempdir().unwrap();
+        for state in [None, Some(PathBuf::from("/proc/nobody/can/make/this"))] {
+            let place = Place::beside(runs.path(), state).unwrap();
+            let lock = TargetLock::acquire_in(place, "plume https://x", "run").unwrap();
+            assert!(lock.note().unwrap().contains("--runs-dir"));
+        }
+    }
+
     #[test]
     fn the_second_holder_is_told_who_the_first_is() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("targets");
         let first = "20261120-223015-k3f9";
-        let held = TargetLock::acquire_in(&folder, "plume https://x", first).unwrap();
+        let held = acquire(&folder, "plume https://x", first).unwrap();
         let second = "20261120-223016-aaaa";
-        let error = TargetLock::acquire_in(&folder, "plume https://x", second).unwrap_err();
+        let error = acquire(&folder, "plume https://x", second).unwrap_err();
         let text = error.to_string();
         let LedgerError::Held { holder, .. } = error else {
             panic!("{text}")
@@ -182,9 +281,9 @@ mod tests {
         assert_eq!(holder.pid, std::process::id());
         assert_eq!(holder.host, host());
         assert!(text.contains(first), "{text}");
-        TargetLock::acquire_in(&folder, "plume https://y", second).expect("another target is free");
+        acquire(&folder, "plume https://y", second).expect("another target is free");
         drop(held);
-        TargetLock::acquire_in(&folder, "plume https://x", second).expect("it is free again");
+        acquire(&folder, "plume https://x", second).expect("it is free again");
     }
 
     /// Not a test of its own: the process that `a_killed_holder_does_not_block` kills.
@@ -194,7 +293,7 @@ mod tests {
             return;
         };
         let run = "20261120-223015-k3f9";
-        let _held = TargetLock::acquire_in(Path::new(&folder), "plume https://x", run).unwrap();
+        let _held = acquire(Path::new(&folder), "plume https://x", run).unwrap();
         println!("held");
         let _ = std::io::stdin().read(&mut [0]);
     }
@@ -219,8 +318,8 @@ mod tests {
         let said = BufReader::new(child.stdout.take().unwrap());
         assert!(said.lines().any(|line| line.unwrap().contains("held")));
         let run = "20261120-223016-aaaa";
-        let acquire = || TargetLock::acquire_in(&folder, "plume https://x", run);
-        match acquire() {
+        let again = || acquire(&folder, "plume https://x", run);
+        match again() {
             Err(LedgerError::Held { holder, .. }) => {
                 assert_eq!(holder.pid, child.id());
             }
@@ -228,6 +327,6 @@ mod tests {
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        acquire().expect("the kernel freed it");
+        again().expect("the kernel freed it");
     }
 }

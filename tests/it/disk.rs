@@ -333,3 +333,27 @@ fn output_that_nobody_reads_any_more_ends_nothing_badly() {
     assert_eq!(place.verdicts().len(), CUSTOMERS as usize);
     assert!(place.verdicts().iter().all(|verdict| verdict == "changed/"));
 }
+
+#[test]
+fn a_lock_that_cannot_be_opened_stops_a_run_before_it_begins() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    place.run(&["plan", &file]).expect(0);
+    let targets = place.path().join("state/idshift/targets");
+    let lock = std::fs::read_dir(&targets)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|end| end == "lock"))
+        .unwrap();
+    std::fs::remove_file(&lock).unwrap();
+    // As another user's would, but for root, too.
+    std::fs::create_dir(&lock).unwrap();
+    let done = place.run(&["apply", &file, "--yes"]).expect(2);
+    assert!(done.err.contains(lock.to_str().unwrap()), "{}", done.err);
+    assert!(done.err.contains("XDG_STATE_HOME"), "{}", done.err);
+    assert_eq!(place.patches(), 0);
+    let mut command = place.command(&["apply", &file, "--yes"]);
+    command.env("XDG_STATE_HOME", "/proc/none");
+    let done = finish(command.spawn().unwrap()).expect(0);
+    assert!(done.err.contains("is not kept out"), "{}", done.err);
+}
