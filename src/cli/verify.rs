@@ -8,7 +8,6 @@ use super::options::RunOptions;
 use super::session::{check_host, http_settings, system_settings};
 use crate::domain::{Change, CustomerId, Outcome, Reseller, Status, Unchanged};
 use crate::engine::{Difference, Event, LastWords, Tally, differences};
-use crate::ledger::Ledger;
 use crate::system::{Bulk, Customer, Key, System, Trouble, Wanted};
 use crate::ui;
 use serde_json::json;
@@ -37,13 +36,10 @@ struct Unfinished {
 }
 
 pub(super) fn run(options: &RunOptions) -> Result<Exit, Failure> {
-    // The newest run that was more than a look, so that nobody is surprised by an older one.
-    let wrote =
-        |ledger: &Ledger| ledger.header().command != "plan" || ledger.has_writes().unwrap_or(false);
     let mut known = known_run::open(
         options.run.as_deref(),
         "run that was carried out",
-        wrote,
+        known_run::was_carried_out,
         Purpose::Look,
         &options.target,
         &options.inside,
