@@ -5,9 +5,10 @@ use super::closing;
 use super::failure::Failure;
 use super::known_run::{self, KnownRun, Purpose};
 use super::options::RunOptions;
-use super::session::{check_host, http_settings, system_settings};
+use super::session::{check_host, http_settings, system_settings, target};
 use crate::domain::{Change, CustomerId, Outcome, Reseller, Status, Unchanged};
 use crate::engine::{Difference, Event, LastWords, Tally, differences};
+use crate::ledger::TargetLock;
 use crate::system::{Bulk, Customer, Key, System, Trouble, Wanted};
 use crate::ui;
 use serde_json::json;
@@ -46,7 +47,13 @@ pub(super) fn run(options: &RunOptions) -> Result<Exit, Failure> {
         &options.speech,
     )?;
     check_host(&super::session::base_url(&known.resolved)?)?;
-    let http = http_settings(&mut known.resolved, None)?;
+    let mut http = http_settings(&mut known.resolved, None)?;
+    // Its calls and those of a run count together. It takes no lock, so that it keeps no run from starting.
+    if http.quota.is_some() {
+        let target = target(&known.resolved, &http.base_url);
+        let file = TargetLock::quota_file_of(&target, &known.resolved.runs_dir)?;
+        http.quota_file = Some(file);
+    }
     let settings = system_settings(&known.resolved, known.draft.counts.lines)?;
     let (system, _client) = System::prepare(
         known.resolved.system,

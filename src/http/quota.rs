@@ -1,15 +1,15 @@
-//! So many calls in any rolling window, beside the rate; calls of earlier runs on the same target included.
+//! So many calls in any rolling window, beside the rate; calls of others on the same target included, of earlier runs
+//! and of those at work now.
 //!
 //! A permit is free again one window after its call was *completed*. The server counted the call before that, so its
 //! own view can never exceed the quota, however slow the call was. Permits are given in the order of asking.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::quota_file::Record;
+use super::quota_file::{Record, Taken};
 use super::settings::Quota;
 
 /// The permits of one target.
@@ -28,12 +28,24 @@ struct State {
     flying: u32,
     /// When calls were completed, in order.
     done: VecDeque<Instant>,
-    /// Of earlier runs: when so many permits become free, in order.
+    /// Of others: when so many permits become free, in order.
     earlier: VecDeque<(Instant, u32)>,
     earlier_sum: u32,
 }
 
 impl State {
+    /// Takes what the others have in place of what was known of it.
+    fn learn(&mut self, others: Taken, now: Instant) {
+        let mut others: Vec<_> = others
+            .into_iter()
+            .map(|(wait, calls)| (now + wait, calls))
+            .collect();
+        others.sort_unstable();
+        let calls = others.iter().map(|(_, calls)| *calls);
+        self.earlier_sum = calls.fold(0, u32::saturating_add);
+        self.earlier = others.into();
+    }
+
     /// Takes a permit, or says when to ask again; `None` there: when a call is completed.
     fn take(&mut self, quota: Quota, now: Instant) -> Result<(), Option<Instant>> {
         while self
@@ -62,24 +74,13 @@ impl State {
 }
 
 impl Permits {
-    /// With what earlier runs left in the record: `(free in, calls)`.
-    pub(super) fn new(quota: Quota, record: Option<Record>, earlier: Vec<(Duration, u32)>) -> Self {
-        let now = Instant::now();
-        let mut earlier: Vec<_> = earlier
-            .into_iter()
-            .map(|(wait, calls)| (now + wait, calls))
-            .collect();
-        earlier.sort_unstable();
-        let earlier_sum = earlier
-            .iter()
-            .fold(0, |sum: u32, (_, calls)| sum.saturating_add(*calls));
+    /// With what others have taken, as the record says.
+    pub(super) fn new(quota: Quota, record: Option<Record>, others: Taken) -> Self {
+        let mut state = State::default();
+        state.learn(others, Instant::now());
         Self {
             quota,
-            state: Mutex::new(State {
-                earlier: earlier.into(),
-                earlier_sum,
-                ..State::default()
-            }),
+            state: Mutex::new(state),
             record: record.map(Mutex::new),
             queue: tokio::sync::Mutex::new(()),
             freed: Notify::new(),
@@ -126,15 +127,27 @@ pub(super) struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// The call goes out now: from here on it counts, for later runs too.
-    pub(super) fn depart(&mut self) {
+    /// The call goes out now: from here on it counts, for others too. `false`: it may not, because somebody else on
+    /// the same target has taken what was left meanwhile; another permit has to be waited for.
+    #[must_use]
+    pub(super) fn depart(&mut self) -> bool {
         if let Some(record) = &self.permits.record {
-            record
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .depart();
+            let used = {
+                let state = self.permits.state();
+                u32::try_from(state.done.len()).map_or(u32::MAX, |done| done + state.flying)
+            };
+            let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
+            let departure = record.depart(used);
+            drop(record);
+            if let Some(others) = departure.others {
+                self.permits.state().learn(others, Instant::now());
+            }
+            if !departure.granted {
+                return false;
+            }
         }
         self.departed = true;
+        true
     }
 }
 
@@ -155,6 +168,7 @@ impl Drop for Permit<'_> {
 mod tests {
     use super::*;
     use std::sync::Arc;
+    use std::time::Duration;
     use tokio::task::JoinSet;
     use tokio::time::sleep;
 
@@ -176,7 +190,7 @@ mod tests {
                     if start.elapsed() >= Duration::from_secs(seconds) {
                         return seen;
                     }
-                    permit.depart();
+                    assert!(permit.depart());
                     let before = latency_ms * (worker % 4) / 4;
                     sleep(Duration::from_millis(before)).await;
                     seen.push(u64::try_from(start.elapsed().as_millis()).unwrap());
@@ -224,7 +238,7 @@ mod tests {
     async fn whoever_listens_hears_of_a_long_wait() {
         let quota = Quota { calls: 1, ..QUOTA };
         let permits = Permits::new(quota, None, Vec::new());
-        permits.take(|_| ()).await.depart();
+        assert!(permits.take(|_| ()).await.depart());
         let told = Mutex::new(Vec::new());
         drop(permits.take(|until| told.lock().unwrap().push(until)).await);
         let told = told.into_inner().unwrap();

@@ -122,18 +122,21 @@ impl Client {
             Some(bearer) => bearer,
             None => self.tokens.current().await?,
         };
-        let mut permit = self.permit().await?;
         let pace = match call.kind {
             Kind::Find | Kind::Read => &self.read_pace,
             Kind::Write => &self.write_pace,
         };
-        pace.turn().await;
-        if !pass.is_valid() {
-            return Ok(None);
-        }
-        if let Some(permit) = &mut permit {
-            permit.depart();
-        }
+        // Held until the answer has come.
+        let _permit = loop {
+            let mut permit = self.permit().await?;
+            pace.turn().await;
+            if !pass.is_valid() {
+                return Ok(None);
+            }
+            if permit.as_mut().is_none_or(Permit::depart) {
+                break permit;
+            }
+        };
         let departed = Instant::now();
         let flight = self.tally.departs(call.kind, course.sent > 0, departed);
         course.sent += 1;

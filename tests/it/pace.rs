@@ -83,3 +83,38 @@ fn a_retry_after_holds_every_worker() {
         place.judge_writes();
     }
 }
+
+/// A quota that some dozens of lines use up at once.
+fn with<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    [arguments, &["--quota", "40/2s"]].concat()
+}
+
+#[test]
+fn a_verify_counts_with_the_runs_before_and_beside_it_and_keeps_none_from_starting() {
+    let place = Place::plume();
+    let file = place.moves(30);
+    place
+        .run(&with(&["apply", &file, "--yes", "--lookup", "each"]))
+        .expect(0);
+    let run = place.newest_id();
+    // So that verify has many calls to make, and takes a while over them.
+    place
+        .sandbox
+        .set_faults(vec!["bulk:403:always".parse().unwrap()]);
+    let verifying = place.command(&with(&["verify", &run])).spawn().unwrap();
+    let back = place.file(
+        "back.csv",
+        &(0..30).fold(String::from("accountId,newAccountId\n"), |text, n| {
+            text + &format!("B-{n:06},B-{n:06}\n")
+        }),
+    );
+    for _ in 0..2 {
+        let arguments = with(&["apply", &back, "--yes", "--lookup", "each"]);
+        place.run(&arguments).expect(0);
+    }
+    crate::support::finish(verifying).expect(0);
+    let calls = place.sandbox.log().len();
+    assert!(calls >= 60 + 60 + 30, "{calls}");
+    let most = most_within(&place, Duration::from_millis(1990));
+    assert!(most <= 40, "{most}");
+}
