@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+const IDSHIFT: &str = env!("CARGO_BIN_EXE_idshift");
 const CLIENT: &str = "0";
 const SERVER: &str = "1";
 
@@ -232,9 +233,22 @@ impl Place {
         Self { folder }
     }
 
-    /// `idshift apply` of the file; the run's summary too.
+    /// `idshift apply` of the file, on the clients' core; the run's summary too.
     pub(crate) fn apply(&self, base: &str, arguments: &[&str]) -> (Done, serde_json::Value) {
-        let mut command = client(env!("CARGO_BIN_EXE_idshift"));
+        self.apply_as(client(IDSHIFT), base, arguments)
+    }
+
+    /// The same on all cores, as a person runs it.
+    pub(crate) fn apply_freely(&self, base: &str, arguments: &[&str]) -> (Done, serde_json::Value) {
+        self.apply_as(Command::new(IDSHIFT), base, arguments)
+    }
+
+    fn apply_as(
+        &self,
+        mut command: Command,
+        base: &str,
+        arguments: &[&str],
+    ) -> (Done, serde_json::Value) {
         command
             .args(["apply", "moves.csv", "--yes", "--json", "--quiet"])
             .args(["--base-url", base])

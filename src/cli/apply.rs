@@ -56,7 +56,7 @@ fn from_file(options: &ApplyOptions, file: &std::path::Path) -> Result<Exit, Fai
         work,
         title: if options.dry_run { "plan" } else { "apply" },
         speech: &options.speech,
-        quiet_if_unchanged: false,
+        quiet_if_unchanged: None,
         differences_count: false,
     };
     session.run()
@@ -77,11 +77,15 @@ fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
         State::Planned => {}
         State::Created | State::Running | State::Stopped | State::Interrupted => {
             return Err(Failure::usage(format!("run {id} is no finished plan"))
-                .with_help(format!("idshift resume {id} goes on with it")));
+                .with_help(format!("{} goes on with it", known.commands().resume(&[]))));
         }
         State::Finished => {
-            return Err(Failure::usage(format!("run {id} was carried out already"))
-                .with_help(format!("idshift verify {id} looks whether all is still so")));
+            return Err(
+                Failure::usage(format!("run {id} was carried out already")).with_help(format!(
+                    "{} looks whether all is still so",
+                    known.commands().verify()
+                )),
+            );
         }
     }
     refuse_emails(&known.resolved, "apply")?;
@@ -128,7 +132,7 @@ fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
         work: Work::Apply,
         title: "apply",
         speech: &options.speech,
-        quiet_if_unchanged: false,
+        quiet_if_unchanged: None,
         differences_count: false,
     };
     session.run()

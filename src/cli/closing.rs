@@ -192,11 +192,19 @@ pub(super) fn say(
     }
     let changed = summary.counts.get("changed").copied().unwrap_or(0);
     let lines = summary.counts.get("lines").copied().unwrap_or(0);
-    let quiet = session.speech.quiet || session.quiet_if_unchanged;
+    let quiet = session.speech.quiet || session.quiet_if_unchanged.is_some();
     if exit == Exit::Success && quiet && (changed == 0 || session.speech.quiet) {
         if !session.speech.quiet {
+            let unlooked = session.quiet_if_unchanged.unwrap_or(0);
+            let but = match unlooked {
+                0 => String::new(),
+                some => format!(
+                    "; {} of them were found so before and not looked at again",
+                    ui::count(some)
+                ),
+            };
             ui::out(&format!(
-                "{}: nothing to do, all {} lines are as wished",
+                "{}: nothing to do, all {} lines are as wished{but}",
                 session.title,
                 ui::count(lines)
             ));

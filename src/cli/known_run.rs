@@ -8,6 +8,7 @@ use super::prepare::{Kept, resolve, runs_dir, values};
 use super::stand_in::{self, StandIn};
 use crate::config::{Origin, Resolved, Values};
 use crate::ledger::{Header, Ledger, RunDir, State};
+use crate::report::Commands;
 use crate::ui;
 
 /// What a run is opened for.
@@ -33,6 +34,11 @@ impl KnownRun {
     /// What stops it: as given anew, else as it was begun with.
     pub(super) fn limits(&self, anew: &Guards) -> Result<Limits, Failure> {
         Ok(Limits::of(anew)?.over(self.kept.limits.clone()))
+    }
+
+    /// What a person types to go on from it.
+    pub(super) fn commands(&self) -> Commands {
+        Commands::of(self.dir.path(), self.ledger.header())
     }
 
     /// Keeps what was given anew for whoever goes on with the run after this.

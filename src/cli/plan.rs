@@ -40,7 +40,7 @@ pub(super) fn run(options: &PlanOptions) -> Result<Exit, Failure> {
         work: Work::Plan,
         title: "plan",
         speech: &options.speech,
-        quiet_if_unchanged: false,
+        quiet_if_unchanged: None,
         differences_count: options.exit_code,
     };
     session.run()

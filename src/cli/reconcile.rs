@@ -47,6 +47,7 @@ pub(super) fn run(options: &ReconcileOptions) -> Result<Exit, Failure> {
             known.settled = settled(&ready, &last, nights, round)?;
         }
     }
+    let unlooked = u64::try_from(known.settled.len()).unwrap_or(u64::MAX);
     let _stand_in = ready.stand_in;
     let session = Session {
         dir: ready.dir,
@@ -59,7 +60,7 @@ pub(super) fn run(options: &ReconcileOptions) -> Result<Exit, Failure> {
         work: Work::PlanThenApply,
         title: "reconcile",
         speech: &options.speech,
-        quiet_if_unchanged: true,
+        quiet_if_unchanged: Some(unlooked),
         differences_count: false,
     };
     session.run()
@@ -181,6 +182,12 @@ fn settled(
                 };
                 settled.insert(change.line, settled_as);
             }
+        }
+    }
+    // A unit is looked at as a whole.
+    for unit in ready.draft.units.values() {
+        if !unit.lines().all(|line| settled.contains_key(&line)) {
+            unit.lines().for_each(|line| drop(settled.remove(&line)));
         }
     }
     Ok(settled)

@@ -4,7 +4,7 @@
 use super::Exit;
 use super::failure::Failure;
 use super::feed::Known;
-use super::known_run::{self, Purpose};
+use super::known_run::{self, KnownRun, Purpose};
 use super::options::ResumeOptions;
 use super::prepare::refuse_emails;
 use super::recall;
@@ -38,7 +38,7 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
         return Err(Failure::usage(format!(
             "run {id} is a plan, and nothing of it was interrupted"
         ))
-        .with_help(format!("idshift apply --run {id} carries it out")));
+        .with_help(format!("{} carries it out", known.commands().carry_out())));
     }
     refuse_undone(&id, &known.resolved.runs_dir)?;
     let planning = header.command == "plan"
@@ -55,19 +55,16 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
     )?;
     known.ledger.index_writes()?;
     let limits = known.limits(&options.guards)?;
-    known.keep(&limits)?;
     let planned = known.ledger.planned()?;
     // Where all lines were looked at before the first was written, only what is to change is still open.
     let looked = header.parent.is_some()
         || known.ledger.get("applying")?.is_some()
         || known.ledger.get(LOOKED)?.is_some();
     let two_steps = limits.max_changes.is_some() || header.command == "reconcile";
-    if !looked && options.guards.max_changes.is_some() && known.ledger.has_writes()? {
-        return Err(Failure::usage(format!(
-            "--max-changes: run {id} has begun to write without counting first, so it is too late to count"
-        ))
-        .with_help(format!("idshift resume {id} goes on without it; --max-failures and --until can be given")));
+    if !looked && options.guards.max_changes.is_some() {
+        refuse_late_count(&known)?;
     }
+    known.keep(&limits)?;
     let work = if planning {
         Work::Plan
     } else if two_steps && !looked && !known.ledger.has_writes()? {
@@ -100,10 +97,25 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
         work,
         title: "resume",
         speech: &options.speech,
-        quiet_if_unchanged: false,
+        quiet_if_unchanged: None,
         differences_count: false,
     };
     session.run()
+}
+
+/// How many lines would change can only be counted before the first is written.
+fn refuse_late_count(known: &KnownRun) -> Result<(), Failure> {
+    if !known.ledger.has_writes()? {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "--max-changes: run {} has begun to write without counting first, so it is too late to count",
+        known.dir.run()
+    ))
+    .with_help(format!(
+        "{} goes on without it; --max-failures and --until can be given",
+        known.commands().resume(&[])
+    )))
 }
 
 /// What a run wrote may have been put back by another one.

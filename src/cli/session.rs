@@ -49,7 +49,8 @@ pub(super) struct Session<'a> {
     pub(super) work: Work,
     pub(super) title: &'static str,
     pub(super) speech: &'a Speech,
-    pub(super) quiet_if_unchanged: bool,
+    /// Where one line is enough when nothing was changed: how many lines were not even looked at.
+    pub(super) quiet_if_unchanged: Option<u64>,
     pub(super) differences_count: bool,
 }
 

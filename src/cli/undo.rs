@@ -44,14 +44,17 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
     if left.iter().any(|left| left.parked) {
         return Err(
             Failure::usage(format!("run {parent} left a customer under a temporary ID")).with_help(
-                format!("idshift resume {parent} finishes or rolls back; then undo"),
+                format!(
+                    "{} finishes or rolls back; then undo",
+                    known.commands().resume(&[])
+                ),
             ),
         );
     }
     if known.ledger.progress()?.state == State::Running && !known.ledger.doubtful()?.is_empty() {
         return Err(
             Failure::usage(format!("run {parent} was killed while it was writing"))
-                .with_help(format!("idshift resume {parent} first; then undo")),
+                .with_help(format!("{} first; then undo", known.commands().resume(&[]))),
         );
     }
     refuse_emails(&known.resolved, "undo")?;
@@ -225,7 +228,7 @@ fn carry_out(
         work: Work::Apply,
         title: "undo",
         speech: &options.speech,
-        quiet_if_unchanged: false,
+        quiet_if_unchanged: None,
         differences_count: false,
     };
     session.run()

@@ -338,7 +338,8 @@ fn say(known: &KnownRun, options: &RunOptions, looked: &Looked) {
     }
     if !whole {
         ui::out(&format!(
-            "verify {run}: `idshift resume {run}` goes on with them"
+            "verify {run}: `{}` goes on with them",
+            known.commands().resume(&[])
         ));
     }
 }
