@@ -128,6 +128,9 @@ impl CloudCockpit {
             page.customers
                 .into_iter()
                 .for_each(|customer| listing.add(customer));
+            if listing.is_mixed() {
+                return Ok(None);
+            }
             if !more {
                 break;
             }
@@ -214,6 +217,12 @@ impl Backend for CloudCockpit {
                 let more = page.goes_on(read)?;
                 for customer in page.customers {
                     found.add(customer);
+                }
+                if found.is_mixed() {
+                    return Err(Trouble::new(
+                        Failed::BadAnswer,
+                        "one customer was found in two relationships: which identifier is meant is not told",
+                    ));
                 }
                 if !more {
                     return Ok(found.account(account));

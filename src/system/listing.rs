@@ -34,6 +34,7 @@ pub(super) struct Listing {
     customers: Vec<Customer>,
     by_account: HashMap<AccountId, Vec<u32>, RandomState>,
     by_id: HashMap<CustomerId, u32, RandomState>,
+    mixed: bool,
 }
 
 impl Listing {
@@ -43,7 +44,14 @@ impl Listing {
             customers: Vec::new(),
             by_account: HashMap::default(),
             by_id: HashMap::default(),
+            mixed: false,
         }
+    }
+
+    /// Whether one customer was told as belonging to two: then what was told last is not newer, but of another
+    /// relationship.
+    pub(super) fn is_mixed(&self) -> bool {
+        self.mixed
     }
 
     /// Adds a customer. One that is there already takes its own place again: pages overlap when customers come
@@ -57,6 +65,7 @@ impl Listing {
             return;
         };
         let before = std::mem::replace(place, customer.clone());
+        self.mixed |= before.owner != customer.owner;
         if before.account == customer.account {
             return;
         }

@@ -269,3 +269,62 @@ fn a_plume_search_that_shows_few_at_a_time_is_read_to_its_end() {
     run(&place, Kind::Plume, &front.base_url(), &options).expect(0);
     assert_eq!(place.account_of("C-wanted"), "NEW-0001");
 }
+
+#[test]
+fn an_identifier_of_another_relationship_is_not_taken_for_a_newer_one() {
+    let kind = Kind::CloudCockpit;
+    let place = place(kind, 4);
+    let front = front(&place, kind, move |_, mut items| {
+        let mut other = items[1].clone();
+        other["internalIdentifier"] = json!("REF-OTHER");
+        other["resellerId"] = json!(guid(99));
+        items.push(other);
+        let total = items.len();
+        list_of(kind, &items, total)
+    });
+    let file = place.file(
+        "moves.csv",
+        "accountId,newAccountId\nREF-OTHER,NEW-9\nREF-2,NEW-2\nREF-3,NEW-3\n",
+    );
+    let done = run(&place, kind, &front.base_url(), &["apply", &file, "--yes"]).expect(1);
+    let verdicts = place.verdicts();
+    let expected = ["failed/not_found", "changed/", "changed/"];
+    assert_eq!(verdicts, expected, "{}", done.err);
+    assert_eq!(
+        references(&place, kind),
+        ["REF-0", "REF-1", "NEW-2", "NEW-3"]
+    );
+}
+
+#[test]
+fn a_reseller_that_cloudcockpit_does_not_know_is_named() {
+    let kind = Kind::CloudCockpit;
+    let place = place(kind, 4);
+    let honest = place.sandbox.base_url();
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        if !asked.path.contains(&guid(99)) {
+            return stream.write_all(&asked.honestly(&honest)).is_ok();
+        }
+        let body = r#"{"statusCode":404,"type":"ResellerNotFound"}"#;
+        let length = body.len();
+        stream
+            .write_all(
+                format!("HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").as_bytes(),
+            )
+            .is_ok()
+    });
+    let (id, nobody) = (guid(0), guid(99));
+    let file = place.file(
+        "moves.csv",
+        &format!("accountId,newAccountId,resellerId\nREF-0,NEW-0,own\nREF-1,NEW-1,{nobody}\n"),
+    );
+    run(&place, kind, &front.base_url(), &["apply", &file, "--yes"]).expect(1);
+    assert_eq!(place.verdicts(), ["changed/", "failed/rejected"]);
+    let rows = place.rows("results.csv");
+    assert!(
+        rows[1]["idshift_message"].contains(&nobody),
+        "{:?}",
+        rows[1]
+    );
+    assert_eq!(rows[0]["idshift_customer_id"], id);
+}
