@@ -328,3 +328,41 @@ fn a_reseller_that_cloudcockpit_does_not_know_is_named() {
     );
     assert_eq!(rows[0]["idshift_customer_id"], id);
 }
+
+#[test]
+fn a_list_that_shifts_while_it_is_read_is_read_again() {
+    let kind = Kind::Adobe;
+    let place = place(kind, 60);
+    let shifted = std::sync::atomic::AtomicBool::new(false);
+    let front = front(&place, kind, move |asked, mut items| {
+        let second = asked.path.contains("offset=50");
+        if second && !shifted.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            // Somebody came in before: the last of the first page comes again, and the last of all not at all.
+            items.pop();
+            items.insert(
+                0,
+                json!({"customerId": guid(49), "externalReferenceId": "REF-49"}),
+            );
+        }
+        let total = if asked.path.contains("status=1000") {
+            60
+        } else {
+            0
+        };
+        list_of(kind, &items, total)
+    });
+    let file = place.file(
+        "moves.csv",
+        "accountId,newAccountId\nREF-59,NEW-59\nREF-49,NEW-49\n",
+    );
+    run(&place, kind, &front.base_url(), &["apply", &file, "--yes"]).expect(0);
+    assert_eq!(place.verdicts(), ["changed/"; 2]);
+    let lists = place
+        .sandbox
+        .log()
+        .iter()
+        .filter(|seen| seen.path.contains("resellers"))
+        .count();
+    // Two pages and three empty lists, once more two pages; the look after the run five.
+    assert_eq!(lists, 12);
+}
