@@ -368,7 +368,7 @@ impl Session<'_> {
 
     async fn note_calls(&self, machine: &Machine, journal: &Journal) -> Result<(), Failure> {
         let counters = machine.client.counters();
-        let active = machine.client.achieved().over.as_millis();
+        let active = machine.client.active().as_millis();
         let calls = Calls {
             find: counters.find,
             read: counters.read,

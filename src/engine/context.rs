@@ -250,11 +250,6 @@ impl<N: Notes> Context<N> {
         self.token_is_good();
     }
 
-    /// Whether anything was written in this process.
-    pub fn has_written(&self) -> bool {
-        self.written.load(Ordering::Relaxed) > 0
-    }
-
     /// A write that the token may not do. One is about its customer; twenty with no write accepted ever are
     /// about the token.
     pub(super) fn write_unauthorized(&self, trouble: &Trouble) -> Result<(), Halt> {

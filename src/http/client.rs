@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::attempt;
 use super::call::{Call, Character, Kind, NoAnswer, Reply, Sent, Unreadable, Why, WhyKind};
 use super::gate::Gate;
-use super::health::{Achieved, Board, Counters, Health, Tally};
+use super::health::{Board, Counters, Health, Tally};
 use super::oauth::TokenEndpoint;
 use super::pace::Pace;
 use super::quota::Permits;
@@ -235,9 +235,9 @@ impl Client {
         self.tally.snapshot(self.tokens.renewals())
     }
 
-    /// The pace that was reached so far.
-    pub fn achieved(&self) -> Achieved {
-        self.tally.achieved()
+    /// From the first call to the last.
+    pub fn active(&self) -> Duration {
+        self.tally.active()
     }
 
     /// How far this machine's clock is from the server's; `None` before the first answer that names the time.

@@ -97,17 +97,6 @@ pub struct Counters {
     pub in_flight: u64,
 }
 
-/// The pace that was reached.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Achieved {
-    /// Calls sent.
-    pub calls: u64,
-    /// From the first call to the last.
-    pub over: Duration,
-    /// Calls a second over that time; 0 where there were fewer than two.
-    pub per_second: f64,
-}
-
 /// The counters themselves.
 #[derive(Debug)]
 pub(super) struct Tally {
@@ -188,23 +177,10 @@ impl Tally {
         }
     }
 
-    pub(super) fn achieved(&self) -> Achieved {
-        let counters = self.snapshot(0);
-        let calls = counters.find + counters.read + counters.write;
+    pub(super) fn active(&self) -> Duration {
         let first = self.first.load(Ordering::Relaxed);
         let last = self.last.load(Ordering::Relaxed);
-        let over = Duration::from_micros(last.saturating_sub(first));
-        #[expect(clippy::cast_precision_loss, reason = "a pace for a display")]
-        let per_second = if calls < 2 || over.is_zero() {
-            0.0
-        } else {
-            (calls - 1) as f64 / over.as_secs_f64()
-        };
-        Achieved {
-            calls,
-            over,
-            per_second,
-        }
+        Duration::from_micros(last.saturating_sub(first))
     }
 }
 

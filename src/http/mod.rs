@@ -35,7 +35,7 @@ pub use call::{
     Call, Character, Kind, Method, NoAnswer, Reply, Sent, Unreadable, Why, WhyKind, new_id,
 };
 pub use client::{Client, check_base_url};
-pub use health::{Achieved, Counters, Health};
+pub use health::{Counters, Health};
 pub use path::{Path, PathError, encoded_len};
 pub use secrecy::SecretString;
 pub use settings::{ParseError, Quota, Rate, Settings, SetupError, Span};

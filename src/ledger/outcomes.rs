@@ -96,7 +96,6 @@ impl Ledger {
     pub fn outcome_of(&self, line: Line) -> Result<Option<Outcome>, LedgerError> {
         let mut one = Outcomes {
             ledger: self,
-            filter: "",
             next: Some(line),
             last: line,
             page: Vec::new().into_iter(),
@@ -113,18 +112,9 @@ impl Ledger {
     pub fn outcomes_from(&self, line: Line) -> Outcomes<'_> {
         Outcomes {
             ledger: self,
-            filter: "",
             next: Some(line),
             last: Line::MAX,
             page: Vec::new().into_iter(),
-        }
-    }
-
-    /// The lines that were as wished before the run, ordered by line.
-    pub fn already(&self) -> Outcomes<'_> {
-        Outcomes {
-            filter: "AND status = 'unchanged' AND reason = 'already'",
-            ..self.outcomes()
         }
     }
 }
@@ -133,7 +123,6 @@ impl Ledger {
 #[derive(Debug)]
 pub struct Outcomes<'a> {
     ledger: &'a Ledger,
-    filter: &'static str,
     next: Option<Line>,
     last: Line,
     page: vec::IntoIter<Outcome>,
@@ -142,9 +131,8 @@ pub struct Outcomes<'a> {
 impl Outcomes<'_> {
     fn turn(&mut self, from: Line) -> Result<(), LedgerError> {
         let sql = format!(
-            "SELECT {} FROM outcomes WHERE line BETWEEN ?1 AND ?2 {} ORDER BY line LIMIT {PAGE}",
+            "SELECT {} FROM outcomes WHERE line BETWEEN ?1 AND ?2 ORDER BY line LIMIT {PAGE}",
             outcome_row::COLUMNS,
-            self.filter
         );
         let path = self.ledger.path();
         let failed = |source| LedgerError::sqlite(path, source);
