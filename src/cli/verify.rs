@@ -237,7 +237,14 @@ impl Look<'_> {
             let one = differences(self.system, &outcome, reseller.as_ref(), found).await;
             match one {
                 Ok(differences) => self.differences.extend(differences),
-                Err(trouble) => return Err(self.unreadable(Some(&outcome), &trouble)),
+                Err(trouble) if trouble.fatal.is_some() => {
+                    return Err(self.unreadable(Some(&outcome), &trouble));
+                }
+                // One who may not be seen any more hides none of the others.
+                Err(trouble) => {
+                    let unreadable = Difference::unreadable(&outcome, &trouble);
+                    self.differences.push(unreadable);
+                }
             }
             self.tally.count(outcome.status);
         }

@@ -44,6 +44,14 @@ impl Difference {
     }
 }
 
+impl Difference {
+    /// Of a customer who cannot be read, nobody knows whether it is as the run left it.
+    pub fn unreadable(outcome: &Outcome, trouble: &Trouble) -> Self {
+        let found = format!("unreadable ({})", trouble.message);
+        Self::of(outcome, "customer", Some("there"), Some(&found))
+    }
+}
+
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

@@ -331,7 +331,7 @@ fn a_second_run_on_the_same_target_is_refused() {
 )]
 fn a_second_signal_ends_at_once_and_resume_finishes() {
     let place = Place::new(Options {
-        latency: Duration::from_millis(1500),
+        latency: Duration::from_millis(2500),
         ..Options::default()
     });
     world(&place, 60);
@@ -343,7 +343,7 @@ fn a_second_signal_ends_at_once_and_resume_finishes() {
         .spawn()
         .unwrap();
     while place.patches() < 1 {
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(10));
     }
     let id = child.id().to_string();
     let interrupt = || {
@@ -352,7 +352,7 @@ fn a_second_signal_ends_at_once_and_resume_finishes() {
             .status();
         assert!(status.unwrap().success());
     };
-    // Writes are under way for another second and a half.
+    // Writes are under way for another two seconds and a half.
     interrupt();
     std::thread::sleep(Duration::from_millis(200));
     interrupt();

@@ -692,3 +692,30 @@ fn verify_says_what_it_waits_for() {
     let done = place.run(&["verify"]).expect(0);
     assert!(done.err.contains("verify: 429"), "{}", done.err);
 }
+
+#[test]
+fn verify_names_whom_it_may_not_see_and_looks_at_the_others() {
+    let place = Place::plume();
+    let file = place.moves(5);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    place.with_world(|mut world| world.rename_plume("C-3", "ELSEWHERE"));
+    let faults = [
+        "bulk:403",
+        "read:403:about=C-1",
+        "search:403:about=B-000001",
+    ];
+    let faults = faults.map(|fault| fault.parse().unwrap());
+    place.sandbox.set_faults(faults.to_vec());
+    let done = place.run(&["verify"]).expect(3);
+    for words in [
+        "customer C-1: customer is unreadable",
+        "customer C-3: account ID is ELSEWHERE",
+    ] {
+        assert!(
+            done.out.contains(words),
+            "{words}: {}{}",
+            done.out,
+            done.err
+        );
+    }
+}
