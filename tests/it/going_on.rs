@@ -1,4 +1,4 @@
-use crate::support::{Asked, Done, Front, Place, customer, finish, good_answer};
+use crate::support::{Asked, Front, Place, customer, finish, good_answer};
 use std::io::Write as _;
 use std::net::TcpStream;
 
@@ -131,14 +131,6 @@ fn a_swap_is_not_made_twice_whatever_came_in_between() {
     assert_eq!(accounts(&place, 2), ["Z-000000", "A-000000"]);
 }
 
-fn with(place: &Place, settings: &[(&str, &str)], arguments: &[&str]) -> Done {
-    let mut command = place.command(arguments);
-    for (name, value) in settings {
-        command.env(format!("IDSHIFT_{name}"), value);
-    }
-    finish(command.spawn().unwrap())
-}
-
 /// References need not be unique there, so nothing is ordered; but they mean other customers all the same once they
 /// are carried out.
 #[test]
@@ -167,7 +159,7 @@ fn adobes_references_are_not_moved_on_either() {
         ("RESELLER_ID", "R1"),
         ("ACCEPT_WELCOME_EMAILS", "true"),
     ];
-    let run = |arguments: &[&str]| with(&place, &settings, arguments);
+    let run = |arguments: &[&str]| place.run_with(&settings, arguments);
     let moved = ["REF-1", "REF-0", "REF-3", "NEW-3", "REF-4", "REF-5"];
     // Stopped in the middle, and with each look seeing what this very run has moved.
     let slowly = ["--rate", "10/s", "--concurrency", "1", "--max-age", "10ms"];
@@ -215,7 +207,7 @@ fn a_swap_does_not_give_out_an_identifier_that_somebody_else_has() {
     let before = world();
     for lookup in ["each", "bulk"] {
         let arguments = ["apply", &file, "--yes", "--lookup", lookup];
-        with(&place, &settings, &arguments).expect(1);
+        place.run_with(&settings, &arguments).expect(1);
         let verdicts = place.verdicts();
         assert!(
             verdicts.contains(&"failed/conflict".to_owned()),

@@ -1,4 +1,4 @@
-use crate::support::{Done, Place, customer, finish, named};
+use crate::support::{Place, customer, finish, named};
 use idshift::sandbox::{Kind, Options};
 
 fn accounts(place: &Place, customers: u32) -> Vec<String> {
@@ -104,19 +104,12 @@ fn adobe() -> Place {
     place
 }
 
-fn run_adobe(place: &Place, arguments: &[&str]) -> Done {
-    let mut command = place.command(arguments);
-    let settings = [
-        ("SYSTEM", "adobe"),
-        ("API_KEY", "k"),
-        ("RESELLER_ID", "R1"),
-        ("ACCEPT_WELCOME_EMAILS", "true"),
-    ];
-    for (name, value) in settings {
-        command.env(format!("IDSHIFT_{name}"), value);
-    }
-    finish(command.spawn().unwrap())
-}
+const ADOBE: [(&str, &str); 4] = [
+    ("SYSTEM", "adobe"),
+    ("API_KEY", "k"),
+    ("RESELLER_ID", "R1"),
+    ("ACCEPT_WELCOME_EMAILS", "true"),
+];
 
 fn references(place: &Place) -> Vec<String> {
     let of = |n: u32| {
@@ -133,18 +126,18 @@ fn adobes_mended_and_shortened_files_move_nobody_either() {
     let place = adobe();
     let text = "accountId,newAccountId\nREF-1,REF-2\nREF-2,REF-X\n";
     let file = place.file("moves.csv", text);
-    run_adobe(&place, &["apply", &file, "--yes"]).expect(0);
+    place.run_with(&ADOBE, &["apply", &file, "--yes"]).expect(0);
     let chained = ["REF-0", "REF-2", "REF-X", "REF-3"];
     assert_eq!(references(&place), chained);
     place.file("moves.csv", &text.replace("REF-X", "REF-Y"));
-    run_adobe(&place, &["apply", &file, "--yes"]).expect(1);
+    place.run_with(&ADOBE, &["apply", &file, "--yes"]).expect(1);
     assert_eq!(place.verdicts(), ["unchanged/already", "failed/mismatch"]);
     assert_eq!(references(&place), chained);
     place.file("moves.csv", "accountId,newAccountId\nREF-2,REF-X\n");
-    run_adobe(&place, &["apply", &file, "--yes"]).expect(0);
+    place.run_with(&ADOBE, &["apply", &file, "--yes"]).expect(0);
     assert_eq!(place.verdicts(), ["unchanged/already"]);
     place.file("moves.csv", "accountId,newAccountId\nREF-2,REF-Y\n");
-    run_adobe(&place, &["apply", &file, "--yes"]).expect(1);
+    place.run_with(&ADOBE, &["apply", &file, "--yes"]).expect(1);
     assert_eq!(references(&place), chained);
 }
 
@@ -156,8 +149,8 @@ fn an_id_that_nobody_can_remove_is_said_to_stay() {
         customer.body["externalReferenceId"] = serde_json::Value::Null;
     });
     let file = place.file("first.csv", "customerId,newAccountId\nP0,NEW-0\nP1,NEW-1\n");
-    run_adobe(&place, &["apply", &file, "--yes"]).expect(0);
-    let done = run_adobe(&place, &["undo", "--yes"]).expect(1);
+    place.run_with(&ADOBE, &["apply", &file, "--yes"]).expect(0);
+    let done = place.run_with(&ADOBE, &["undo", "--yes"]).expect(1);
     let mut verdicts = place.verdicts();
     verdicts.sort_unstable();
     assert_eq!(verdicts, ["changed/", "failed/rejected"], "{}", done.out);

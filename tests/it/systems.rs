@@ -18,13 +18,13 @@ fn adobe() -> Place {
     place
 }
 
-fn adobe_run(place: &Place, arguments: &[&str]) -> crate::support::Done {
-    let mut command = place.command(arguments);
-    command
-        .env("IDSHIFT_SYSTEM", "adobe")
-        .env("IDSHIFT_API_KEY", "key")
-        .env("IDSHIFT_RESELLER_ID", "R1");
-    crate::support::finish(command.spawn().unwrap())
+fn adobe_run(place: &Place, arguments: &[&str]) -> Done {
+    let settings = [
+        ("SYSTEM", "adobe"),
+        ("API_KEY", "key"),
+        ("RESELLER_ID", "R1"),
+    ];
+    place.run_with(&settings, arguments)
 }
 
 fn adobe_file(place: &Place) -> String {

@@ -100,6 +100,15 @@ impl Place {
         finish(self.command(arguments).spawn().unwrap())
     }
 
+    /// With these settings in the environment: `("SYSTEM", "adobe")`.
+    pub(crate) fn run_with(&self, settings: &[(&str, &str)], arguments: &[&str]) -> Done {
+        let mut command = self.command(arguments);
+        for (name, value) in settings {
+            command.env(format!("IDSHIFT_{name}"), value);
+        }
+        finish(command.spawn().unwrap())
+    }
+
     pub(crate) fn newest(&self) -> PathBuf {
         let runs = std::fs::read_dir(self.path().join("idshift-runs")).unwrap();
         let mut runs: Vec<PathBuf> = runs
