@@ -179,7 +179,7 @@ impl Feeder {
                 let planned = found.filter(|outcome| outcome.status == Status::WouldChange);
                 job.expected.extend(planned);
             }
-            if let Some(customer) = self.known.memory.customers.get(line) {
+            if let Some(customer) = self.known.memory.customer(*line) {
                 job.recalled.push((*line, customer.clone()));
             }
         }

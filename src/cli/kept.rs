@@ -184,7 +184,7 @@ pub(super) fn as_its_run_did(
 }
 
 /// The run in whose folder a file lies.
-fn run_of(file: &Path) -> Option<RunDir> {
+pub(super) fn run_of(file: &Path) -> Option<RunDir> {
     let file = file.canonicalize().ok()?;
     let dir = file.parent()?;
     let all = RunDir::list(dir.parent()?).ok()?;

@@ -6,7 +6,7 @@ use super::forecast::{self, Forecast, Question};
 use super::kept::{as_its_run_did, kept};
 use super::limits::Limits;
 use super::options::{Guards, Inside, Place, Reading, Speech, Target};
-use super::recall::Memory;
+use super::recall::{Lineage, Memory};
 use super::session::{base_url, check_host, target};
 use super::{Exit, clock, recall, stand_in};
 use crate::config::{ConfigError, File, Resolved, Values};
@@ -171,10 +171,11 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
         created_at_ms: clock::now_ms(),
     };
     warn_of_killed(&header, &resolved.runs_dir)?;
-    let memory = recall::of(&header, &checked, &resolved)?;
+    let lineage = Lineage::of_file(wanted.file, &checked, &header)?;
+    let memory = recall::of(&header, &lineage, &checked, &resolved)?;
     let (dir, ledger) = begin(&resolved.runs_dir, &run, |dir| {
         let ledger = take_in(dir, &copy, &header)?;
-        recall::note_origin(&ledger, &checked)?;
+        lineage.note(&ledger)?;
         ledger.set(standing::LINES, &checked.counts.lines.to_string())?;
         Ok(ledger)
     })?;

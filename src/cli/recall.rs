@@ -3,113 +3,217 @@
 //! The IDs of chains and swaps mean other customers once they are carried out, so a second run of the same lines
 //! would move everybody on. The ledgers of earlier runs on this target know better: of the same file, of a file of
 //! the same name, which is the same one with a line mended, and of reports that were carried out in their turn, which
-//! hold lines of any file.
+//! are of the file that their run was about.
 
 use super::draft::Draft;
 use super::failure::Failure;
+use super::kept::run_of;
 use super::prepare::Kept;
 use super::wish::{Wish, wish};
 use crate::config::Resolved;
-use crate::domain::{AccountId, Change, CustomerId, Line, Status, Transition, Unchanged};
-use crate::engine::{Hands, History};
+use crate::domain::{AccountId, Change, CustomerId, Line, Reseller, Status, Transition, Unchanged};
+use crate::engine::{Carried, Hands, History};
 use crate::input::Table;
 use crate::ledger::{Header, Ledger, LedgerError, Recorded, RunDir, State, Verdict, Write};
 use crate::plan::Shape;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
-/// The note of a run whose file was a report of another one.
-const FROM_REPORT: &str = "from_report";
+/// The note of a run that names the file whose lines it carries out: where it lies, and of a report the file that the
+/// report is of. Empty: it has no name.
+const ORIGIN: &str = "origin";
+/// In its place: a report of which nobody knows what file it is of.
+const OF_ANY: &str = "any";
+
+/// Lines of which it is not known yet whom they mean, by what they ask for, each with its relationship.
+type Open = HashMap<Wish, BTreeMap<Line, Option<Reseller>>>;
 
 /// What earlier runs tell of the lines of a file.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     /// The customers of lines whose IDs mean somebody else once they are carried out, as the newest earlier run that
     /// came as far as these lines found them.
-    pub(super) customers: HashMap<Line, CustomerId>,
-    /// The account IDs that went from one customer to another.
-    pub(super) hands: HashMap<AccountId, Hands>,
+    customers: HashMap<Line, CustomerId>,
+    history: History,
 }
 
 impl Memory {
-    /// The same, as the engine asks it.
+    /// The customer that an earlier run has meant by this line.
+    pub(super) fn customer(&self, line: Line) -> Option<&CustomerId> {
+        self.customers.get(&line)
+    }
+
+    /// Remembers whom an earlier run has meant by a line, unless a newer one has told.
+    pub(super) fn remember(
+        &mut self,
+        line: Line,
+        reseller: Option<&Reseller>,
+        customer: &CustomerId,
+    ) {
+        if self.customers.contains_key(&line) {
+            return;
+        }
+        self.customers.insert(line, customer.clone());
+        self.history.meant.insert(line, customer.clone());
+        let claim = (customer.clone(), reseller.cloned());
+        self.history.claims.entry(claim).or_default().push(line);
+    }
+
+    /// What the engine asks of it.
     pub(super) fn history(&self) -> History {
-        let mut claims: HashMap<CustomerId, Vec<Line>> = HashMap::new();
-        for (line, customer) in &self.customers {
-            claims.entry(customer.clone()).or_default().push(*line);
-        }
-        History {
-            hands: self.hands.clone(),
-            claims,
-        }
+        self.history.clone()
     }
 }
 
-/// Notes what later runs must know to recall this one.
-pub(super) fn note_origin(ledger: &Ledger, draft: &Draft) -> Result<(), Failure> {
-    if draft.table.is_report() {
-        ledger.set(FROM_REPORT, "true")?;
+/// Whose lines a file holds.
+#[derive(Debug)]
+pub(super) struct Lineage {
+    sha256: String,
+    /// The file; `None`: it has no name, or nobody knows.
+    origin: Option<String>,
+    /// A report that was carried from its run's folder may be of any file.
+    of_any: bool,
+}
+
+impl Lineage {
+    /// Of a file that is about to be carried out.
+    pub(super) fn of_file(file: &Path, draft: &Draft, header: &Header) -> Result<Self, Failure> {
+        let sha256 = header.input_sha256.clone();
+        if !draft.table.is_report() {
+            let path = std::path::absolute(file).ok();
+            let path = path.filter(|_| file.as_os_str() != "-");
+            return Ok(Self {
+                sha256,
+                origin: path.map(|path| path.display().to_string()),
+                of_any: false,
+            });
+        }
+        Ok(match run_of(file) {
+            Some(run) => Self {
+                sha256,
+                ..Self::of_run(&Ledger::glance(&run)?)?
+            },
+            None => Self {
+                sha256,
+                origin: None,
+                of_any: true,
+            },
+        })
     }
-    Ok(())
+
+    /// Of the file of a run.
+    pub(super) fn of_run(ledger: &Ledger) -> Result<Self, Failure> {
+        let origin = ledger.get(ORIGIN)?;
+        Ok(Self {
+            sha256: ledger.header().input_sha256.clone(),
+            of_any: origin.as_deref() == Some(OF_ANY),
+            origin: origin.filter(|text| !text.is_empty() && text != OF_ANY),
+        })
+    }
+
+    /// Notes what later runs must know to recall this one.
+    pub(super) fn note(&self, ledger: &Ledger) -> Result<(), Failure> {
+        let known = self.origin.as_deref();
+        let text = known.unwrap_or(if self.of_any { OF_ANY } else { "" });
+        Ok(ledger.set(ORIGIN, text)?)
+    }
+
+    fn kinship(&self, other: &Self) -> Option<Kinship> {
+        if self.sha256 == other.sha256 || (self.origin.is_some() && self.origin == other.origin) {
+            return Some(Kinship::SameFile);
+        }
+        let perhaps =
+            self.of_any || other.of_any || (self.origin.is_none() && other.origin.is_none());
+        perhaps.then_some(Kinship::Perhaps)
+    }
+}
+
+/// How the file of an earlier run is related.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kinship {
+    /// The same file, perhaps with lines altered.
+    SameFile,
+    /// Lines that ask for the same may be the same lines.
+    Perhaps,
+}
+
+/// An earlier run that wrote for lines of this file, or may have.
+struct Relative {
+    run: RunDir,
+    kinship: Kinship,
 }
 
 /// Asks the earlier runs.
-pub(super) fn of(mine: &Header, draft: &Draft, resolved: &Resolved) -> Result<Memory, Failure> {
-    let runs = related(mine, draft, resolved)?;
-    let mut memory = Memory {
-        customers: HashMap::new(),
-        hands: changed_hands(&runs)?,
-    };
-    if runs.is_empty() {
+pub(super) fn of(
+    mine: &Header,
+    lineage: &Lineage,
+    draft: &Draft,
+    resolved: &Resolved,
+) -> Result<Memory, Failure> {
+    let (runs, unreadable) = related(mine, lineage, resolved)?;
+    let mut memory = Memory::default();
+    let same = runs.iter().filter(|one| one.kinship == Kinship::SameFile);
+    let same: Vec<&RunDir> = same.map(|one| &one.run).collect();
+    memory.history.hands = changed_hands(&same)?;
+    if runs.is_empty() && unreadable.is_none() {
         return Ok(memory);
     }
     let unique = resolved.system.facts().unique_accounts;
-    let mut open = ordered(draft, unique, &memory.hands)?;
-    for earlier in runs {
+    let mut open = ordered(draft, unique, &memory.history.hands)?;
+    if let Some(why) = unreadable.filter(|_| !open.is_empty()) {
+        // It may be the one that swapped these customers already; swapping them again would be wrong writes.
+        return Err(why.with_help(
+            "whether that run carried out chains or swaps of this file cannot be told. \
+             Look at the customers, then move its folder away",
+        ));
+    }
+    for Relative { run, .. } in runs {
         if open.is_empty() {
             break;
         }
-        let other = Ledger::glance(&earlier)?;
+        let other = Ledger::glance(&run)?;
         let same_file = other.header().input_sha256 == mine.input_sha256;
-        for (wish, customer) in found(&earlier, &other, &open, resolved, same_file)? {
-            for line in open.remove(&wish).into_iter().flatten() {
-                memory.customers.insert(line, customer.clone());
+        for (wish, customer) in found(&run, &other, &open, resolved, same_file)? {
+            for (line, reseller) in open.remove(&wish).into_iter().flatten() {
+                memory.remember(line, reseller.as_ref(), &customer);
             }
         }
     }
     Ok(memory)
 }
 
-/// The earlier runs that wrote for lines of this file, the newest first.
-fn related(mine: &Header, draft: &Draft, resolved: &Resolved) -> Result<Vec<RunDir>, Failure> {
-    let from_report = draft.table.is_report();
-    let mut runs = Vec::new();
-    for earlier in RunDir::list(&resolved.runs_dir)? {
-        if earlier.run().as_str() == mine.run {
+/// The relatives among the earlier runs, the newest first, and why one could not be asked.
+fn related(
+    mine: &Header,
+    lineage: &Lineage,
+    resolved: &Resolved,
+) -> Result<(Vec<Relative>, Option<Failure>), Failure> {
+    let (mut runs, mut unreadable) = (Vec::new(), None);
+    for run in RunDir::list(&resolved.runs_dir)? {
+        if run.run().as_str() == mine.run {
             continue;
         }
-        let other = match Ledger::glance(&earlier) {
+        let other = match Ledger::glance(&run) {
             Ok(other) => other,
-            Err(_) if !earlier.has_begun() => continue,
-            // It may be the one that swapped these customers already; swapping them again would be wrong writes.
+            Err(_) if !run.has_begun() => continue,
             Err(why) => {
-                return Err(Failure::from(why).with_help(
-                    "whether that run carried out chains or swaps of this file cannot be told. \
-                     Look at the customers, then move its folder away",
-                ));
+                unreadable.get_or_insert(Failure::from(why));
+                continue;
             }
         };
-        let its = other.header();
-        let is_related = its.input_sha256 == mine.input_sha256
-            || its.input_name == mine.input_name
-            || (from_report && its.parent.is_none())
-            || other.get(FROM_REPORT)?.is_some();
-        if its.target == mine.target && is_related && other.has_writes()? {
-            runs.push(earlier);
+        // What is put back is no file that anybody applies.
+        if other.header().target != mine.target || other.header().parent.is_some() {
+            continue;
+        }
+        let kinship = lineage.kinship(&Lineage::of_run(&other)?);
+        if let Some(kinship) = kinship
+            && other.has_writes()?
+        {
+            runs.push(Relative { run, kinship });
         }
     }
-    Ok(runs)
+    Ok((runs, unreadable))
 }
 
 /// Calls `each` for every account ID that the run has written, or may have.
@@ -125,14 +229,15 @@ fn moves(run: &RunDir, mut each: impl FnMut(Recorded)) -> Result<(), Failure> {
 }
 
 /// The account IDs that these runs took from customers and gave to customers. Rare; so first only hashes are kept.
-fn changed_hands(runs: &[RunDir]) -> Result<HashMap<AccountId, Hands>, Failure> {
+fn changed_hands(runs: &[&RunDir]) -> Result<HashMap<Carried, Hands>, Failure> {
     let hasher = RandomState::new();
     let (mut taken, mut given) = (Vec::new(), Vec::new());
     for run in runs {
         moves(run, |write| {
+            let reseller = write.intent.reseller;
             if let Write::Account { before, after, .. } = write.intent.write {
-                taken.extend(before.map(|id| hasher.hash_one(&id)));
-                given.extend(after.map(|id| hasher.hash_one(&id)));
+                taken.extend(before.map(|id| hasher.hash_one((&id, &reseller))));
+                given.extend(after.map(|id| hasher.hash_one((&id, &reseller))));
             }
         })?;
     }
@@ -141,21 +246,22 @@ fn changed_hands(runs: &[RunDir]) -> Result<HashMap<AccountId, Hands>, Failure> 
         .into_iter()
         .filter(|id| given.binary_search(id).is_ok())
         .collect();
-    let mut hands: HashMap<AccountId, Hands> = HashMap::new();
+    let mut hands: HashMap<Carried, Hands> = HashMap::new();
     if both.is_empty() {
         return Ok(hands);
     }
     for run in runs {
         moves(run, |write| {
-            let customer = write.intent.customer;
+            let (customer, reseller) = (write.intent.customer, write.intent.reseller);
             if let Write::Account { before, after, .. } = write.intent.write {
-                let wanted = |id: &AccountId| both.contains(&hasher.hash_one(id));
+                let wanted = |id: &AccountId| both.contains(&hasher.hash_one((id, &reseller)));
                 if let Some(before) = before.filter(wanted) {
-                    let hands = hands.entry(before).or_default();
+                    let hands = hands.entry((before, reseller.clone())).or_default();
                     hands.had.insert(customer.clone());
                 }
                 if let Some(after) = after.filter(wanted) {
-                    hands.entry(after).or_default().got.insert(customer);
+                    let hands = hands.entry((after, reseller.clone())).or_default();
+                    hands.got.insert(customer);
                 }
             }
         })?;
@@ -168,14 +274,12 @@ fn changed_hands(runs: &[RunDir]) -> Result<HashMap<AccountId, Hands>, Failure> 
 fn ordered(
     draft: &Draft,
     unique_accounts: bool,
-    hands: &HashMap<AccountId, Hands>,
-) -> Result<HashMap<Wish, Vec<Line>>, Failure> {
-    let mut lines: HashMap<Wish, Vec<Line>> = HashMap::new();
+    hands: &HashMap<Carried, Hands>,
+) -> Result<Open, Failure> {
+    let mut lines = Open::new();
     let mut add = |change: &Change| {
         let lines = lines.entry(wish(change)).or_default();
-        if !lines.contains(&change.line) {
-            lines.push(change.line);
-        }
+        lines.insert(change.line, change.reseller.clone());
     };
     for unit in draft.units.values() {
         if unit.shape != Shape::Single || !unique_accounts {
@@ -184,8 +288,8 @@ fn ordered(
     }
     if !hands.is_empty() {
         let goes_by = |change: &Change| {
-            let account = change.account.as_ref();
-            account.is_some_and(|account| hands.contains_key(account))
+            let account = change.account.clone();
+            account.is_some_and(|account| hands.contains_key(&(account, change.reseller.clone())))
         };
         for batch in draft.table.batches()? {
             let changes = batch?.into_iter().filter_map(|row| row.change);
@@ -199,7 +303,7 @@ fn ordered(
 fn found(
     dir: &RunDir,
     ledger: &Ledger,
-    open: &HashMap<Wish, Vec<Line>>,
+    open: &Open,
     resolved: &Resolved,
     same_file: bool,
 ) -> Result<Vec<(Wish, CustomerId)>, Failure> {
@@ -225,7 +329,7 @@ fn found(
     let mut found = Vec::new();
     if same_file {
         for (wish, lines) in open {
-            for line in lines {
+            for line in lines.keys() {
                 found.extend(customer(*line)?.map(|customer| (*wish, customer)));
             }
         }

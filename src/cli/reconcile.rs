@@ -39,8 +39,8 @@ pub(super) fn run(options: &ReconcileOptions) -> Result<Exit, Failure> {
         // Chains and swaps mean the customers that the last run found; see `recall`.
         for (line, change) in entangled(&ready) {
             if let Some(customer) = last.seen.get(&wish(&change)).and_then(Option::as_ref) {
-                let customers = &mut known.memory.customers;
-                customers.entry(line).or_insert_with(|| customer.clone());
+                let reseller = change.reseller.as_ref();
+                known.memory.remember(line, reseller, customer);
             }
         }
         if options.incremental && last.nothing_since {
@@ -87,7 +87,9 @@ struct Last {
 /// The newest finished reconcile of this file on this target.
 fn last_good(ready: &Ready) -> Result<Option<Last>, Failure> {
     let mine = ready.ledger.header();
-    let mut nothing_since = true;
+    let mut last = None;
+    // Of the other runs: a plan is older than what it is carried out upon, and so is a run that is gone on with.
+    let mut last_write_at_ms = None;
     for dir in RunDir::list(&ready.resolved.runs_dir)? {
         if dir.run() == ready.dir.run() {
             continue;
@@ -101,12 +103,18 @@ fn last_good(ready: &Ready) -> Result<Option<Last>, Failure> {
             continue;
         }
         let same = its.command == "reconcile" && its.input_name == mine.input_name;
-        if same && ledger.progress()?.state == State::Finished {
-            return read(ready, &dir, &ledger, nothing_since).map(Some);
+        if same && last.is_none() && ledger.progress()?.state == State::Finished {
+            last = Some((dir, ledger));
+        } else {
+            last_write_at_ms = last_write_at_ms.max(ledger.last_write_at_ms()?);
         }
-        nothing_since &= !ledger.has_writes()?;
     }
-    Ok(None)
+    let Some((dir, ledger)) = last else {
+        return Ok(None);
+    };
+    let began_at_ms = ledger.progress()?.started_at_ms;
+    let nothing_since = last_write_at_ms.is_none_or(|at_ms| at_ms < began_at_ms);
+    read(ready, &dir, &ledger, nothing_since).map(Some)
 }
 
 fn read(

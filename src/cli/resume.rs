@@ -7,19 +7,27 @@ use super::feed::Known;
 use super::known_run::{self, KnownRun, Purpose};
 use super::options::ResumeOptions;
 use super::prepare::refuse_emails;
-use super::recall;
+use super::recall::{self, Lineage};
 use super::session::{LOOKED, Session, Work, target};
+use super::undo::SEEDED;
 use crate::ledger::{Ledger, LineSet, RunDir, State, TargetLock};
 use std::path::Path;
 use std::sync::Arc;
 
 fn is_unfinished(ledger: &Ledger) -> bool {
-    ledger
+    let begun = ledger
         .progress()
         .is_ok_and(|progress| match progress.state {
             State::Created | State::Running | State::Stopped | State::Interrupted => true,
             State::Planned | State::Finished => false,
-        })
+        });
+    begun && !is_stillborn(ledger)
+}
+
+/// A way back that was killed before it knew what must still be there. Nothing was written.
+fn is_stillborn(ledger: &Ledger) -> bool {
+    let seeded = ledger.get(SEEDED).is_ok_and(|note| note.is_some());
+    ledger.header().parent.is_some() && !seeded
 }
 
 pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
@@ -34,12 +42,7 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
     )?;
     let id = known.dir.run().to_string();
     let header = known.ledger.header().clone();
-    if known.ledger.progress()?.state == State::Planned {
-        return Err(Failure::usage(format!(
-            "run {id} is a plan, and nothing of it was interrupted"
-        ))
-        .with_help(format!("{} carries it out", known.commands().carry_out())));
-    }
+    refuse_what_goes_on_otherwise(&known)?;
     refuse_undone(&id, &known.resolved.runs_dir)?;
     let planning = header.command == "plan"
         && !known.ledger.has_writes()?
@@ -77,6 +80,9 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
         Work::Plan => with(known.ledger.done()?, &planned, &known.draft),
         Work::Apply | Work::PlanThenApply => known.ledger.done()?,
     };
+    let lineage = Lineage::of_run(&known.ledger)?;
+    let header = known.ledger.header();
+    let memory = recall::of(header, &lineage, &known.draft, &known.resolved)?;
     let _stand_in = known.stand_in;
     let session = Session {
         known: Known {
@@ -85,7 +91,7 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
                 .then(|| known.ledger.still_planned())
                 .transpose()?,
             units_with_writes: known.ledger.units_with_writes()?,
-            memory: recall::of(known.ledger.header(), &known.draft, &known.resolved)?,
+            memory,
             ..Known::default()
         },
         dir: known.dir,
@@ -101,6 +107,25 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
         differences_count: false,
     };
     session.run()
+}
+
+/// A plan is carried out, and a way back that was never begun is begun anew.
+fn refuse_what_goes_on_otherwise(known: &KnownRun) -> Result<(), Failure> {
+    let id = known.dir.run();
+    if known.ledger.progress()?.state == State::Planned {
+        return Err(Failure::usage(format!(
+            "run {id} is a plan, and nothing of it was interrupted"
+        ))
+        .with_help(format!("{} carries it out", known.commands().carry_out())));
+    }
+    let parent = known.ledger.header().parent.as_ref();
+    if let Some(parent) = parent.filter(|_| is_stillborn(&known.ledger)) {
+        return Err(Failure::usage(format!(
+            "run {id} was killed before it had begun; nothing was written"
+        ))
+        .with_help(format!("idshift undo {parent} begins the way back anew")));
+    }
+    Ok(())
 }
 
 /// How many lines would change can only be counted before the first is written.

@@ -22,6 +22,9 @@ use crate::ui;
 use std::io::Write;
 use std::sync::Arc;
 
+/// The note of a way back that knows what must still be there.
+pub(super) const SEEDED: &str = "seeded";
+
 /// One line of the way back, with what must still be there.
 struct Back {
     inverse: Inverse,
@@ -125,7 +128,7 @@ fn way_back(left: &[ledger::Left], can_clear: bool) -> Vec<Back> {
             if one.account.is_none() && one.location.is_none() {
                 continue;
             }
-            for one in one.apart(can_clear) {
+            for one in one.apart() {
                 back.push(Back {
                     expected: expected(left, &one, line),
                     inverse: plan::invert(&one, line, can_clear),
@@ -201,6 +204,7 @@ fn carry_out(
         let sha256 = write_file(dir, back)?;
         let mut ledger = Ledger::create(dir, &header(sha256))?;
         ledger.seed(back.iter().map(seed))?;
+        ledger.set(SEEDED, "true")?;
         Ok(ledger)
     })?;
     let facts = known.resolved.system.facts();

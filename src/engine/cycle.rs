@@ -11,10 +11,10 @@ use super::member::{Case, Renamed};
 use super::perform::Sent;
 use super::standing::{Standing, Wishes};
 use super::{Context, Halt, Job, Notes};
-use crate::domain::{AccountId, CustomerId, Failed, Line, Status};
+use crate::domain::{AccountId, CustomerId, Failed, Line, Outcome, Status};
 use crate::plan::temporary_id;
 use crate::system::Trouble;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 struct Seat<'a, N> {
     case: Case<'a, N>,
@@ -55,18 +55,19 @@ enum Told {
 
 impl Told {
     fn of(job: &Job) -> Self {
-        let renames: Vec<Line> = job
-            .unit
-            .changes()
-            .filter(|change| change.new_account.asks())
-            .map(|change| change.line)
-            .collect();
-        let told = || {
-            job.done
-                .iter()
-                .filter(|done| renames.contains(&done.line))
-                .map(|done| done.status)
+        let done: HashSet<Line> = job.done.iter().map(|done| done.line).collect();
+        let mut is_over: HashMap<Line, bool> = HashMap::new();
+        for member in &job.unit.members {
+            let over = member.changes.iter().all(|one| done.contains(&one.line));
+            let renames = member.changes.iter().filter(|one| one.new_account.asks());
+            is_over.extend(renames.map(|change| (change.line, over)));
+        }
+        // A line that failed in a plan is no word on its customer, whose other lines are still to be carried out.
+        let says = |done: &&Outcome| {
+            let over = is_over.get(&done.line);
+            over.is_some_and(|over| *over || done.attempts > 0)
         };
+        let told = || job.done.iter().filter(says).map(|done| done.status);
         if told().any(|status| status == Status::Changed) {
             Self::Seated
         } else if told().any(|status| matches!(status, Status::Failed(_))) {

@@ -4,9 +4,12 @@
 //! line was written down, or the one who has it now: nobody can tell. An unaltered line is known by what it asks
 //! for; any other that comes upon such a customer is refused, and `customerId` says who is meant.
 
-use crate::domain::{AccountId, CustomerId, Failed, Line};
+use crate::domain::{AccountId, CustomerId, Failed, Line, Reseller};
 use crate::system::Trouble;
 use std::collections::{HashMap, HashSet};
+
+/// An account ID, and the relationship in which it is carried, where the system has such a thing.
+pub type Carried = (AccountId, Option<Reseller>);
 
 /// Who had an account ID before earlier runs, and who was given it by them.
 #[derive(Debug, Clone, Default)]
@@ -21,32 +24,37 @@ pub struct Hands {
 #[derive(Debug, Clone, Default)]
 pub struct History {
     /// Account IDs that went from one customer to another.
-    pub hands: HashMap<AccountId, Hands>,
-    /// The lines by which earlier runs have meant a customer.
-    pub claims: HashMap<CustomerId, Vec<Line>>,
+    pub hands: HashMap<Carried, Hands>,
+    /// The lines by which earlier runs have meant a customer, in a relationship.
+    pub claims: HashMap<(CustomerId, Option<Reseller>), Vec<Line>>,
+    /// Whom earlier runs have meant by a line.
+    pub meant: HashMap<Line, CustomerId>,
 }
 
 impl History {
     /// Why a customer who was found under this account ID may not be the one that these lines mean.
     pub(super) fn against(
         &self,
-        account: &AccountId,
-        found: &CustomerId,
+        (account, found): (&AccountId, &CustomerId),
+        reseller: Option<&Reseller>,
         mine: impl Fn(Line) -> bool,
         renames: bool,
     ) -> Result<(), Trouble> {
         let mismatch = |words: String| {
-            let words = format!("{words}; nothing was written. `customerId` says who is meant");
+            let words = format!(
+                "{words}; nothing was written. Say who is meant in `customerId`, and leave `accountId` empty"
+            );
             Err(Trouble::new(Failed::Mismatch, words))
         };
-        let claims = self.claims.get(found).filter(|_| renames);
+        let claims = self.claims.get(&(found.clone(), reseller.cloned()));
+        let claims = claims.filter(|_| renames);
         if let Some(lines) = claims.filter(|lines| !lines.iter().any(|line| mine(*line))) {
             let line = lines.iter().min().copied().unwrap_or_default();
             return mismatch(format!(
                 "`{account}` is now the ID of customer `{found}`, whom an earlier run has meant by line {line}"
             ));
         }
-        if let Some(hands) = self.hands.get(account)
+        if let Some(hands) = self.hands.get(&(account.clone(), reseller.cloned()))
             && hands.got.contains(found)
             && !hands.had.contains(found)
         {
@@ -58,5 +66,10 @@ impl History {
             ));
         }
         Ok(())
+    }
+
+    /// Whether an earlier run has meant somebody else by this line.
+    pub(super) fn means_another(&self, line: Line, customer: &CustomerId) -> bool {
+        self.meant.get(&line).is_some_and(|meant| meant != customer)
     }
 }

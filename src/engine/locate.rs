@@ -57,7 +57,8 @@ fn unmistaken<N: Notes>(
     let mine = |line| member.changes.iter().any(|change| change.line == line);
     let renames = wishes.new_account.asks();
     let history = &context.settings.history;
-    history.against(account, &standing.id, mine, renames)?;
+    let who = (account, &standing.id);
+    history.against(who, wishes.reseller, mine, renames)?;
     Ok(standing)
 }
 
@@ -70,7 +71,8 @@ fn uncrossed<N: Notes>(
 ) -> Result<Standing, Trouble> {
     let against = context.settings.crossing.as_ref().and_then(|crossing| {
         let account = standing.original.as_ref();
-        crossing.against(&job.unit, member, &standing.id, account)
+        let counts = |line| !context.settings.history.means_another(line, &standing.id);
+        crossing.against(&job.unit, member, (&standing.id, account), counts)
     });
     let Some(line) = against else {
         return Ok(standing);

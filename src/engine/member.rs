@@ -59,18 +59,17 @@ impl<N: Notes> Case<'_, N> {
     /// Whether a line that is done has left the customer under an account ID that others wait for. It may have failed
     /// and moved the customer all the same, where something else of it failed later.
     pub(super) fn is_in_the_way(&self) -> bool {
-        let renames = self
-            .member
-            .changes
-            .iter()
-            .filter(|change| change.new_account.asks());
-        renames.map(|change| change.line).any(|line| {
-            self.job.done.iter().any(|done| {
-                let Transition { before, after } = &done.account;
-                let moved = after.is_some() && after != before;
-                done.line == line && done.status.is_open_or_failed() && !moved
-            })
-        })
+        let asks = |line| {
+            let mut changes = self.member.changes.iter();
+            changes.any(|change| change.line == line && change.new_account.asks())
+        };
+        let renames = || self.job.done.iter().filter(|done| asks(done.line));
+        // Lines of one customer ask for the same ID, so one that succeeded speaks for them all.
+        let moved = renames().any(|done| {
+            let Transition { before, after } = &done.account;
+            (after.is_some() && after != before) || !done.status.is_open_or_failed()
+        });
+        !moved && renames().any(|done| done.status.is_open_or_failed())
     }
 
     /// The customer that the lines which are done have found.

@@ -28,7 +28,7 @@ pub use compare::{Difference, LastWords, differences};
 pub use context::{Concurrency, Context, Halt, Lookup, Mode, Settings};
 pub use dispatcher::{Ending, run};
 pub use events::{Event, Tally};
-pub use history::{Hands, History};
+pub use history::{Carried, Hands, History};
 pub use notes::Notes;
 
 use crate::domain::{CustomerId, Line, Outcome};

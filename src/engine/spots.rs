@@ -3,7 +3,7 @@
 use super::context::Asked;
 use super::member::Case;
 use super::perform::{Ended, Sent};
-use super::standing::Standing;
+use super::standing::{Standing, Wishes};
 use super::{Context, Halt, Job, Notes};
 use crate::domain::{Change, CustomerId, Failed, Line, LocationId, Profile};
 use crate::ledger::{Spot, Write};
@@ -75,7 +75,9 @@ impl<N: Notes> Case<'_, N> {
             let changes = self.member.changes.iter().filter(open);
             changes.filter(|change| change.new_account.asks())
         };
-        if renames().any(|change| !change.asks_location()) || standing.now != standing.original {
+        let nothing_to_write = Wishes::of(self.member).is_fulfilled_by(standing.now.as_ref())
+            || standing.now != standing.original;
+        if nothing_to_write || renames().any(|change| !change.asks_location()) {
             return Ok(Ok(()));
         }
         if renames().next().is_some()

@@ -275,7 +275,9 @@ fn checksum(header: &Header) -> i64 {
 }
 
 fn insert_header(connection: &Connection, header: &Header) -> rusqlite::Result<()> {
-    let mut insert = connection.prepare(
+    // Together: whoever finds a header asks how far the run got.
+    let transaction = connection.unchecked_transaction()?;
+    let mut insert = transaction.prepare(
         "INSERT INTO run (id, run, command, system, base_url, tenant, target, input_name, input_sha256, \
          settings, parent, tool_version, created_at_ms, checksum) \
          VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
@@ -289,9 +291,9 @@ fn insert_header(connection: &Connection, header: &Header) -> rusqlite::Result<(
     insert.raw_bind_parameter(13, checksum(header))?;
     insert.raw_execute()?;
     let progress = "INSERT INTO progress (id, state, started_at_ms) VALUES (1, 'created', ?1)";
-    connection
-        .execute(progress, [header.created_at_ms])
-        .map(drop)
+    transaction.execute(progress, [header.created_at_ms])?;
+    drop(insert);
+    transaction.commit()
 }
 
 fn read_header(connection: &Connection, path: &Path) -> Result<Header, LedgerError> {

@@ -2,6 +2,7 @@
 
 use super::{Ledger, LedgerError, LineSet, Recorded, Verdict, WriteId, write_row};
 use crate::domain::Line;
+use rusqlite::OptionalExtension;
 use std::vec;
 
 /// Writes of one page.
@@ -43,6 +44,12 @@ impl Ledger {
     pub fn has_writes(&self) -> Result<bool, LedgerError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM writes)";
         self.with(|connection| connection.query_row(sql, (), |row| row.get(0)))
+    }
+
+    /// When the last of them was noted, in milliseconds since 1970; `None`: there is none.
+    pub fn last_write_at_ms(&self) -> Result<Option<i64>, LedgerError> {
+        let sql = "SELECT noted_at_ms FROM writes ORDER BY write_id DESC LIMIT 1";
+        self.with(|connection| connection.query_row(sql, (), |row| row.get(0)).optional())
     }
 
     /// Whether any customer was ever about to get a temporary ID.

@@ -81,13 +81,13 @@ impl FromIterator<Change> for Crossing {
 
 impl Crossing {
     /// The first line outside of the unit that names this member's customer by its other ID, and whose wish does not
-    /// go with what the member's lines want.
+    /// go with what the member's lines want; of those that `counts`.
     pub fn against(
         &self,
         unit: &Unit,
         member: &Member,
-        customer: &CustomerId,
-        account: Option<&AccountId>,
+        (customer, account): (&CustomerId, Option<&AccountId>),
+        counts: impl Fn(Line) -> bool,
     ) -> Option<Line> {
         let others = member.changes.iter().flat_map(|change| {
             let reseller = change.reseller.as_ref();
@@ -107,7 +107,7 @@ impl Crossing {
         });
         others
             .map(|other| other.line)
-            .filter(|line| unit.lines().all(|own| own != *line))
+            .filter(|line| unit.lines().all(|own| own != *line) && counts(*line))
             .min()
     }
 }

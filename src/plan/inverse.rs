@@ -24,13 +24,13 @@ impl Left {
         matches!(&self.account, Some((None, Some(_)))) && !can_clear
     }
 
-    /// What can be put back and what cannot, each on its own, so that each has a line that says what became of it.
-    /// `can_clear`: whether the system can remove an account ID.
-    pub fn apart(self, can_clear: bool) -> Vec<Self> {
+    /// What can be put back and what cannot, each on its own, so that each has a line that says what became of it; and
+    /// the account ID apart from the location, so that neither waits for the other.
+    pub fn apart(self) -> Vec<Self> {
         let Some((location, before, after)) = self.location.clone() else {
             return vec![self];
         };
-        if self.account_stays(can_clear) {
+        if self.account.is_some() {
             let account_alone = Self {
                 location: None,
                 ..self.clone()
@@ -40,7 +40,7 @@ impl Left {
                 ..self
             };
             let mut parts = vec![account_alone];
-            parts.extend(rest.apart(can_clear));
+            parts.extend(rest.apart());
             return parts;
         }
         let service_goes = before.0 != after.0;

@@ -202,6 +202,14 @@ impl Next {
                 ..Self::default()
             },
             _ if of("in_doubt") + of("skipped") > 0 => Self::only(commands.resume(&[])),
+            // Whoever was changed since is protected, and a repetition would take what is there for what is wished.
+            _ if of("failed") > 0 && summary.undoes.is_some() => Self {
+                before: format!(
+                    "look at {}: what was changed since is left as it is",
+                    commands.failures()
+                ),
+                ..Self::default()
+            },
             _ if of("failed") > 0 => Self {
                 before: format!("look at {}; ", commands.failures()),
                 command: commands.retry(),

@@ -564,3 +564,29 @@ fn a_time_that_comes_when_everything_is_begun_stops_nothing() {
     place.run(&until).expect(0);
     assert!(place.verdicts().iter().all(|verdict| verdict == "changed/"));
 }
+
+/// Killed in the moment between its ledger and what it must find there.
+#[test]
+fn a_way_back_that_was_never_begun_is_begun_anew() {
+    let place = Place::plume();
+    let file = place.moves(5);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let applied = place.newest_id();
+    let mut undo = place.command(&["undo", "--yes"]);
+    let killed = finish(undo.env("IDSHIFT_CRASH_AT", "1").spawn().unwrap());
+    assert_eq!(killed.code, -1);
+    let undo = place.newest_id();
+    let ledger = rusqlite::Connection::open(place.newest().join("ledger.db")).unwrap();
+    ledger
+        .execute_batch("DELETE FROM outcomes; DELETE FROM notes WHERE key = 'seeded'")
+        .unwrap();
+    drop(ledger);
+    let refused = place.run(&["resume", &undo]).expect(2);
+    let begin = format!("idshift undo {applied}");
+    assert!(refused.err.contains(&begin), "{}", refused.err);
+    place.run(&["undo", &applied, "--yes"]).expect(0);
+    assert_eq!(accounts(&place, 2), ["A-000000", "A-000001"]);
+    // And nobody comes upon it who goes on with what is unfinished.
+    let nothing = place.run(&["resume"]).expect(2);
+    assert!(nothing.err.contains("no unfinished run"), "{}", nothing.err);
+}

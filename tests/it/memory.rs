@@ -259,3 +259,170 @@ fn nobody_is_renamed_for_a_line_whose_location_is_not_theirs() {
         assert_eq!(place.patches(), 0, "{lookup}");
     }
 }
+
+/// An ID is of one relationship: what became of it in another says nothing.
+#[test]
+fn what_happened_in_one_relationship_says_nothing_of_another() {
+    let place = Place::new(Options {
+        kind: Kind::CloudCockpit,
+        ..Default::default()
+    });
+    let reseller = "11111111-1111-4111-8111-111111111111";
+    let id = |n: u32| format!("00000000-0000-4000-8000-{n:012}");
+    place.with_world(|mut world| {
+        for (n, own, other) in [(0, "A-0", "R-0"), (1, "B-0", "A-0")] {
+            world.add_cockpit(&id(n), "", own);
+            world.add_cockpit(&id(n), reseller, other);
+        }
+    });
+    let settings = [("SYSTEM", "cloudcockpit"), ("TENANT", "portal.example")];
+    let head = "accountId,newAccountId,resellerId\n";
+    let apply = |lines: &str, code: i32| {
+        let file = place.file("m.csv", &format!("{head}{lines}"));
+        place
+            .run_with(&settings, &["apply", &file, "--yes"])
+            .expect(code);
+        place.verdicts()
+    };
+    let chain = "A-0,Z-0,own\nB-0,A-0,own\n";
+    assert_eq!(apply(chain, 0), ["changed/"; 2]);
+    // There, the ID has always been the other one's.
+    let there = format!("A-0,Y-0,{reseller}\n");
+    assert_eq!(apply(&format!("{chain}{there}"), 0)[2], "changed/");
+    // Here, it went from one to the other.
+    assert_eq!(apply("A-0,Q-0,own\n", 1), ["failed/mismatch"]);
+}
+
+#[test]
+fn what_failed_in_a_plan_holds_up_nobody_when_it_is_carried_out() {
+    let place = people(3);
+    let text = "accountId,newAccountId,locationId,serviceId\n\
+                A-000000,A-000001,,\nA-000001,A-000000,,\nA-000000,A-000001,gone,S\n";
+    let file = place.file("swap.csv", text);
+    place.run(&["plan", &file]).expect(1);
+    let plan = place.newest_id();
+    place.run(&["apply", "--run", &plan, "--yes"]).expect(1);
+    assert_eq!(accounts(&place, 2), ["A-000001", "A-000000"]);
+    // The same with a chain, which is interrupted behind its first rename.
+    let text = "accountId,newAccountId,locationId,serviceId\n\
+                A-000002,B-000002,,\nA-000002,B-000002,gone,S\nA-000000,A-000002,,\n";
+    for step in 1..12 {
+        let place = people(3);
+        let file = place.file("chain.csv", text);
+        place.run(&["plan", &file]).expect(1);
+        let plan = place.newest_id();
+        let mut killed = place.command(&["apply", "--run", &plan, "--yes"]);
+        killed.env("IDSHIFT_CRASH_AT", step.to_string());
+        if finish(killed.spawn().unwrap()).code != 1 {
+            place.run(&["resume", &plan]).expect(1);
+        }
+        let moved = ["A-000002", "A-000001", "B-000002"];
+        assert_eq!(accounts(&place, 3), moved, "{step}");
+        assert_eq!(place.verdicts()[2], "changed/", "{step}");
+    }
+}
+
+/// Who stands right already holds up nobody, whatever is wrong with a location.
+#[test]
+fn a_chain_goes_on_behind_whoever_has_the_id_already() {
+    let place = Place::plume();
+    place.with_world(|mut world| {
+        world.add_plume(named("C-1", "B-000001", &["L-1"]));
+        world.add_plume(named("C-2", "X-000002", &["L-2"]));
+    });
+    let text = "accountId,newAccountId,locationId,serviceId\n\
+                A-000001,B-000001,gone,S\nX-000002,A-000001,,\n";
+    let file = place.file("chain.csv", text);
+    place.run(&["apply", &file, "--yes"]).expect(1);
+    assert_eq!(place.verdicts(), ["failed/not_found", "changed/"]);
+}
+
+#[test]
+fn account_ids_are_put_back_whatever_became_of_the_locations() {
+    let place = Place::plume();
+    place.with_world(|mut world| {
+        (0..3).for_each(|n| {
+            let location = format!("L-{n}");
+            world.add_plume(named(&format!("C-{n}"), &format!("A-{n:06}"), &[&location]));
+        });
+    });
+    let text = "accountId,newAccountId,serviceId\n\
+                A-000000,A-000001,S-0\nA-000001,A-000000,\nA-000002,B-000002,S-2\n";
+    let file = place.file("moves.csv", text);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    place.with_world(|mut world| {
+        let customer = world.plume.get_mut("C-0").unwrap();
+        customer.locations[0].service_id = Some("SOMEBODY".into());
+        world.plume.get_mut("C-2").unwrap().locations.clear();
+    });
+    let undone = place.run(&["undo", "--yes"]).expect(1);
+    assert_eq!(accounts(&place, 3), ["A-000000", "A-000001", "A-000002"]);
+    // What was protected is not offered to be overwritten.
+    assert!(!undone.out.contains("idshift apply"), "{}", undone.out);
+    let service = place.with_world(|world| world.plume["C-0"].locations[0].service_id.clone());
+    assert_eq!(service.as_deref(), Some("SOMEBODY"));
+}
+
+#[test]
+fn a_night_does_not_believe_a_plan_that_was_carried_out_since() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    let hand = place.file("hand.csv", "accountId,newAccountId\nB-000001,Z-000001\n");
+    place.run(&["reconcile", &file, "--yes"]).expect(0);
+    place.run(&["plan", &hand]).expect(0);
+    let plan = place.newest_id();
+    let night = ["reconcile", &file, "--yes", "--incremental"];
+    place.run(&night).expect(0);
+    place.run(&["apply", "--run", &plan, "--yes"]).expect(0);
+    place.run(&night).expect(1);
+    assert_eq!(place.verdicts()[1], "failed/not_found");
+}
+
+/// The failures of a file are of that file, and not of any other.
+#[test]
+fn a_failures_file_is_tried_again_whatever_other_files_did() {
+    let place = people(3);
+    let apply = |name: &str, line: &str, code: i32| {
+        let file = place.file(name, &format!("accountId,newAccountId\n{line}\n"));
+        place.run(&["apply", &file, "--yes"]).expect(code);
+    };
+    apply("monday.csv", "A-000001,B-000001", 0);
+    apply("tuesday.csv", "A-000002,A-000001", 0);
+    let fault = "customer-patch:403:nth=1".parse().unwrap();
+    place.sandbox.set_faults(vec![fault]);
+    apply("wednesday.csv", "A-000001,C-000001", 1);
+    let failures = place.newest().join("failures.csv");
+    place
+        .run(&["apply", failures.to_str().unwrap(), "--yes"])
+        .expect(0);
+    assert_eq!(accounts(&place, 3), ["A-000000", "B-000001", "C-000001"]);
+}
+
+/// The one who had the ID before is named by the system's own, beside lines that an earlier run has carried out.
+#[test]
+fn whoever_is_meant_by_a_mended_line_can_be_said() {
+    let place = people(3);
+    let text = "accountId,newAccountId,customerId\nA-000000,A-000001,\nA-000001,A-000002,\nA-000002,B-000002,\n";
+    let file = place.file("moves.csv", text);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    place.file(
+        "moves.csv",
+        &text.replace("A-000001,A-000002,\n", ",D-000001,C-1\n"),
+    );
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    assert_eq!(accounts(&place, 3), ["A-000001", "D-000001", "B-000002"]);
+}
+
+#[test]
+fn a_ledger_that_cannot_be_read_stops_only_what_may_rest_on_it() {
+    let place = people(3);
+    let apply = |name: &str, lines: &str, code: i32| {
+        let file = place.file(name, &format!("accountId,newAccountId\n{lines}"));
+        place.run(&["apply", &file, "--yes"]).expect(code)
+    };
+    apply("other.csv", "A-000002,B-000002\n", 0);
+    std::fs::write(place.newest().join("ledger.db"), "no ledger").unwrap();
+    apply("single.csv", "B-000002,C-000002\n", 0);
+    let refused = apply("swap.csv", "A-000000,A-000001\nA-000001,A-000000\n", 2);
+    assert!(refused.err.contains("cannot be told"), "{}", refused.err);
+}
