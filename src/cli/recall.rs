@@ -1,8 +1,8 @@
 //! Which customers a line meant when it was carried out before.
 //!
 //! The IDs of chains and swaps mean other customers once they are carried out, so a second run of the same lines
-//! would move everybody on. The ledgers of earlier runs on this target know better: of the same file, of a file of
-//! the same name, which is the same one with a line mended, and of reports that were carried out in their turn, which
+//! would move everybody on. The ledgers of earlier runs on this target know better: of the same content, of the file
+//! in the same place, which is the same one with a line mended, and of reports that were carried out in their turn, which
 //! are of the file that their run was about.
 
 use super::draft::Draft;
