@@ -1,9 +1,10 @@
 //! Which customers a line meant when it was carried out before.
 //!
 //! The IDs of chains and swaps mean other customers once they are carried out, so a second run of the same lines
-//! would move everybody on. The ledgers of earlier runs on this target know better: of the same content, of the file
-//! in the same place, which is the same one with a line mended, and of reports that were carried out in their turn, which
-//! are of the file that their run was about.
+//! would move everybody on. The ledgers of earlier runs on this target know better: whom a line meant, by what it asks
+//! for, whatever file it came in; and which IDs went from one customer to another, in runs of the same file: of the same
+//! content, or in the same place, which is the same one with a line mended. A report is of the file that its run was
+//! about.
 
 use super::draft::Draft;
 use super::failure::Failure;
@@ -20,11 +21,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
-/// The note of a run that names the file whose lines it carries out: where it lies, and of a report the file that the
-/// report is of. Empty: it has no name.
+/// The note of a run that names the file whose lines it carries out, as it was named and without symbolic links, a line
+/// each; of a report, the file that the report is of. Empty: it has no name.
 const ORIGIN: &str = "origin";
-/// In its place: a report of which nobody knows what file it is of.
-const OF_ANY: &str = "any";
 
 /// Lines of which it is not known yet whom they mean, by what they ask for, each with its relationship.
 type Open = HashMap<Wish, BTreeMap<Line, Option<Reseller>>>;
@@ -70,63 +69,70 @@ impl Memory {
 #[derive(Debug)]
 pub(super) struct Lineage {
     sha256: String,
-    /// The file; `None`: it has no name, or nobody knows.
-    origin: Option<String>,
-    /// A report that was carried from its run's folder may be of any file.
-    of_any: bool,
+    /// The ways to the file.
+    origins: Vec<String>,
 }
 
 impl Lineage {
     /// Of a file that is about to be carried out.
     pub(super) fn of_file(file: &Path, draft: &Draft, header: &Header) -> Result<Self, Failure> {
         let sha256 = header.input_sha256.clone();
-        if !draft.table.is_report() {
-            let path = std::path::absolute(file).ok();
-            let path = path.filter(|_| file.as_os_str() != "-");
-            return Ok(Self {
-                sha256,
-                origin: path.map(|path| path.display().to_string()),
-                of_any: false,
-            });
+        if draft.table.is_report()
+            && let Some(run) = run_of(file)
+        {
+            let its = Ledger::glance(&run)?;
+            refuse_of_undo(&its)?;
+            let origins = Self::of_run(&its)?.origins;
+            return Ok(Self { sha256, origins });
         }
-        Ok(match run_of(file) {
-            Some(run) => Self {
-                sha256,
-                ..Self::of_run(&Ledger::glance(&run)?)?
-            },
-            None => Self {
-                sha256,
-                origin: None,
-                of_any: true,
-            },
-        })
+        let ways = [std::path::absolute(file), file.canonicalize()];
+        let mut origins: Vec<String> = ways
+            .into_iter()
+            .flatten()
+            .filter(|_| file.as_os_str() != "-" && !draft.table.is_report())
+            .map(|path| path.display().to_string())
+            .collect();
+        origins.dedup();
+        Ok(Self { sha256, origins })
     }
 
     /// Of the file of a run.
     pub(super) fn of_run(ledger: &Ledger) -> Result<Self, Failure> {
-        let origin = ledger.get(ORIGIN)?;
+        let note = ledger.get(ORIGIN)?.unwrap_or_default();
         Ok(Self {
             sha256: ledger.header().input_sha256.clone(),
-            of_any: origin.as_deref() == Some(OF_ANY),
-            origin: origin.filter(|text| !text.is_empty() && text != OF_ANY),
+            origins: note.lines().map(str::to_owned).collect(),
         })
     }
 
     /// Notes what later runs must know to recall this one.
     pub(super) fn note(&self, ledger: &Ledger) -> Result<(), Failure> {
-        let known = self.origin.as_deref();
-        let text = known.unwrap_or(if self.of_any { OF_ANY } else { "" });
-        Ok(ledger.set(ORIGIN, text)?)
+        Ok(ledger.set(ORIGIN, &self.origins.join("\n"))?)
     }
 
-    fn kinship(&self, other: &Self) -> Option<Kinship> {
-        if self.sha256 == other.sha256 || (self.origin.is_some() && self.origin == other.origin) {
-            return Some(Kinship::SameFile);
+    fn kinship(&self, other: &Self) -> Kinship {
+        let same = self.sha256 == other.sha256
+            || self.origins.iter().any(|way| other.origins.contains(way));
+        if same {
+            Kinship::SameFile
+        } else {
+            Kinship::Perhaps
         }
-        let perhaps =
-            self.of_any || other.of_any || (self.origin.is_none() && other.origin.is_none());
-        perhaps.then_some(Kinship::Perhaps)
     }
+}
+
+/// What a way back has left alone was changed by somebody else. Its lines alone do not know that.
+fn refuse_of_undo(its: &Ledger) -> Result<(), Failure> {
+    let header = its.header();
+    let Some(parent) = &header.parent else {
+        return Ok(());
+    };
+    Err(Failure::usage(format!(
+        "this is a report of run {}, which put back run {parent}: carried out as a file, it would overwrite what was \
+         changed since",
+        header.run
+    ))
+    .with_help("`idshift undo` with that run tries again what can be put back"))
 }
 
 /// How the file of an earlier run is related.
@@ -134,7 +140,8 @@ impl Lineage {
 enum Kinship {
     /// The same file, perhaps with lines altered.
     SameFile,
-    /// Lines that ask for the same may be the same lines.
+    /// Any other: a copy, a mended one, or one that has nothing to do with it. Lines of a chain or swap that ask for
+    /// the same are taken for the same lines.
     Perhaps,
 }
 
@@ -206,10 +213,8 @@ fn related(
         if other.header().target != mine.target || other.header().parent.is_some() {
             continue;
         }
-        let kinship = lineage.kinship(&Lineage::of_run(&other)?);
-        if let Some(kinship) = kinship
-            && other.has_writes()?
-        {
+        if other.has_writes()? {
+            let kinship = lineage.kinship(&Lineage::of_run(&other)?);
             runs.push(Relative { run, kinship });
         }
     }

@@ -11,6 +11,7 @@ use super::recall::{self, Lineage};
 use super::session::{LOOKED, Session, Work, target};
 use super::undo::SEEDED;
 use crate::ledger::{Ledger, LineSet, RunDir, State, TargetLock};
+use crate::report::Commands;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -123,9 +124,19 @@ fn refuse_what_goes_on_otherwise(known: &KnownRun) -> Result<(), Failure> {
         return Err(Failure::usage(format!(
             "run {id} was killed before it had begun; nothing was written"
         ))
-        .with_help(format!("idshift undo {parent} begins the way back anew")));
+        .with_help(format!(
+            "{} begins the way back anew",
+            commands_of(&known.resolved.runs_dir, parent)?.undo()
+        )));
     }
     Ok(())
+}
+
+/// What a person types to go on from another run.
+fn commands_of(runs_dir: &Path, run: &str) -> Result<Commands, Failure> {
+    let dir = RunDir::find(runs_dir, Some(run), "run", |_| true)?;
+    let ledger = Ledger::glance(&dir)?;
+    Ok(Commands::of(dir.path(), ledger.header()))
 }
 
 /// How many lines would change can only be counted before the first is written.

@@ -113,7 +113,11 @@ impl Values {
             let from = |values: &BTreeMap<String, String>, origin: Origin| {
                 values.get(name).map(|value| (value.clone(), origin))
             };
+            // A variable was there when the run was begun, too. Where it would lead the run elsewhere, that is refused.
+            let names_the_target = matches!(name, "system" | "base_url" | "tenant");
+            let of_run = || from(run, Origin::Run).filter(|_| !names_the_target);
             let found = flag
+                .or_else(of_run)
                 .or_else(variable)
                 .or_else(|| from(run, Origin::Run))
                 .or_else(|| {

@@ -68,6 +68,18 @@ impl History {
         Ok(())
     }
 
+    /// Whether an earlier run has meant this customer by any line, or has given it this account ID.
+    pub(super) fn knows(
+        &self,
+        customer: &CustomerId,
+        account: &AccountId,
+        reseller: Option<&Reseller>,
+    ) -> bool {
+        let hands = self.hands.get(&(account.clone(), reseller.cloned()));
+        let claim = (customer.clone(), reseller.cloned());
+        self.claims.contains_key(&claim) || hands.is_some_and(|hands| hands.got.contains(customer))
+    }
+
     /// Whether an earlier run has meant somebody else by this line.
     pub(super) fn means_another(&self, line: Line, customer: &CustomerId) -> bool {
         self.meant.get(&line).is_some_and(|meant| meant != customer)

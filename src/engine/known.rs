@@ -129,11 +129,41 @@ pub(super) async fn recalled<N: Notes>(
     };
     let standing = Standing::of(customer, wishes.reseller, at);
     let now = standing.now.as_ref();
-    if now == wishes.account || wishes.is_fulfilled_by(now) {
+    if now == wishes.account {
         return Ok(Some(Ok(standing)));
+    }
+    if wishes.is_fulfilled_by(now) {
+        let newcomer = newcomer(context, job, wishes, seen, id);
+        return Ok(Some(newcomer.map_or(Ok(standing), Err)));
     }
     let moved = moved_on(wishes.account, now);
     Ok((!alone).then_some(Err(moved)))
+}
+
+/// Somebody whom no line has ever meant carries the old ID now, so the line may mean them; where that was looked up.
+fn newcomer<N: Notes>(
+    context: &Context<N>,
+    job: &Job,
+    wishes: &Wishes<'_>,
+    seen: &Sightings,
+    before: &CustomerId,
+) -> Option<Trouble> {
+    let account = wishes.account?;
+    let history = &context.settings.history;
+    let holders = seen.account(account, wishes.reseller)?;
+    let is_known = |id: &CustomerId| {
+        job.recalled.iter().any(|(_, known)| known == id)
+            || history.knows(id, account, wishes.reseller)
+    };
+    let stranger = holders
+        .iter()
+        .find(|holder| holder.id != *before && !is_known(&holder.id))?;
+    let words = format!(
+        "an earlier run has meant customer `{before}` by this line, who is as wished; but `{account}` is the ID of `{}` \
+         now. Say who is meant in `customerId`, and leave `accountId` empty",
+        stranger.id
+    );
+    Some(Trouble::new(Failed::Mismatch, words))
 }
 
 /// The customer with this ID as it is now, from the look-up where that is recent enough.

@@ -41,6 +41,7 @@ pub fn store(from: &Path, to: &Path) -> Result<Stored, InputError> {
         from.display().to_string()
     };
     let source = Source::open(from, &name)?;
+    let before = stamp(from);
     let target = |action, source| InputError::Io {
         name: to.display().to_string(),
         action,
@@ -53,6 +54,15 @@ pub fn store(from: &Path, to: &Path) -> Result<Stored, InputError> {
         drop(std::fs::remove_file(to));
     }
     let (sha256, bytes) = result?;
+    if stamp(from) != before {
+        drop(std::fs::remove_file(to));
+        let source = io::Error::other("it was changed meanwhile; run again once it is complete");
+        return Err(InputError::Io {
+            name,
+            action: "read",
+            source,
+        });
+    }
     if bytes == 0 {
         drop(std::fs::remove_file(to));
         return Err(InputError::Empty { name });
@@ -62,6 +72,12 @@ pub fn store(from: &Path, to: &Path) -> Result<Stored, InputError> {
         bytes,
         name,
     })
+}
+
+/// What changes with a file's content: its length, and when it was written last. Nothing for what is no file.
+fn stamp(path: &Path) -> Option<(u64, std::time::SystemTime)> {
+    let meta = std::fs::metadata(path).ok().filter(|meta| meta.is_file())?;
+    Some((meta.len(), meta.modified().ok()?))
 }
 
 fn create(to: &Path) -> io::Result<File> {

@@ -50,6 +50,15 @@ pub enum LedgerError {
         /// What does not fit.
         what: String,
     },
+    /// A run that was killed while its ledger was made, so that nothing can have been written.
+    #[error(
+        "the run in {} was killed before it had begun; nothing was written. Give its command again",
+        path.parent().unwrap_or(path).display()
+    )]
+    Unbegun {
+        /// The ledger.
+        path: PathBuf,
+    },
     /// A file of another program, or of another kind.
     #[error(
         "{} is not a ledger of idshift ({what}). It was left as it is; name the run's own folder",

@@ -59,8 +59,15 @@ impl Ledger {
         let path = dir.ledger();
         // Read before the ledger: a run under way goes on counting meanwhile.
         let witness = Seal::read(&path);
-        let connection = schema::open(&path, thorough)?;
-        let header = read_header(&connection, &path)?;
+        let opened = schema::open(&path, thorough)
+            .and_then(|connection| Ok((read_header(&connection, &path)?, connection)));
+        let (header, connection) = match opened {
+            // Sealed only once it was whole.
+            Err(LedgerError::Damaged { .. }) if witness.is_none() => {
+                return Err(LedgerError::Unbegun { path });
+            }
+            opened => opened?,
+        };
         if header.run != dir.run().as_str() {
             return Err(LedgerError::OtherRun {
                 path,

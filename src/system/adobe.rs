@@ -15,7 +15,7 @@ mod wire;
 
 use self::wire::{Body, ListBody, Page, RawBody, Update, Whole, code_of, refusal};
 use super::connect::{Sending, Settings, SetupError};
-use super::listing::{Listing, cut_short, endless};
+use super::listing::{Listing, SWEEPS, cut_short, endless};
 use super::trouble::{Read, senseless};
 use super::{Backend, Bulk, Customer, Fatal, Key, Location, Order, Trouble, Wanted, What, Written};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller, ResellerId};
@@ -35,8 +35,6 @@ const PAGE: usize = 50;
 /// Active, pending, inactive, and scheduled for removal: a listing shows one status at a time.
 const STATUSES: [&str; 4] = ["1000", "1002", "1004", "1026"];
 
-/// How often customers of one status are listed at most, where others come and go meanwhile.
-const SWEEPS: usize = 3;
 /// For so long a list that breaks off is not asked for again: it costs a call for every fifty customers.
 const BROKEN_FOR: Duration = Duration::from_secs(60);
 

@@ -12,7 +12,7 @@
 //! Sources: the API's page on updating a customer's internal identifier, and on listing customers.
 
 use super::connect::{Settings, SetupError};
-use super::listing::{Listing, cut_short, endless};
+use super::listing::{Listing, SWEEPS, cut_short, endless};
 use super::trouble::{Read, senseless};
 use super::{Backend, Bulk, Customer, Location, Locations, Order, Trouble, Wanted, What, Written};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller, guid};
@@ -114,29 +114,45 @@ impl CloudCockpit {
         Ok(listing)
     }
 
+    /// Lists, again where the list did not hold still: pages that shift leave somebody out.
     async fn list(&self, reseller: Option<&Reseller>) -> Result<Option<Listing>, Trouble> {
+        for _ in 0..SWEEPS {
+            match self.sweep(reseller).await? {
+                Sweep::Whole(listing) => {
+                    return Ok(self.is_of(reseller, &listing).await?.then_some(listing));
+                }
+                Sweep::Unfit => return Ok(None),
+                Sweep::Shifted => {}
+            }
+        }
+        Ok(None)
+    }
+
+    async fn sweep(&self, reseller: Option<&Reseller>) -> Result<Sweep, Trouble> {
         let mut listing = Listing::begun_now();
-        let (mut number, mut read) = (1, 0);
+        let (mut number, mut read, mut total) = (1, 0, None);
         loop {
             // A listing that has cost as many calls as single searches would is not worth going on.
             if number > self.expected_lookups.max(1) {
-                return Ok(None);
+                return Ok(Sweep::Unfit);
             }
             let page = self.page(reseller, number, None).await?;
+            if *total.get_or_insert(page.total) != page.total {
+                return Ok(Sweep::Shifted);
+            }
             read += page.rows;
             let more = page.goes_on(read)?;
             page.customers
                 .into_iter()
                 .for_each(|customer| listing.add(customer));
             if listing.is_mixed() {
-                return Ok(None);
+                return Ok(Sweep::Unfit);
             }
             if !more {
-                break;
+                return Ok(Sweep::Whole(listing));
             }
             number += 1;
         }
-        Ok(self.is_of(reseller, &listing).await?.then_some(listing))
     }
 
     /// Whether a listing narrowed to a reseller shows that relationship's identifiers: one customer of it is
@@ -315,6 +331,15 @@ struct Page {
     rows: usize,
     total: Option<usize>,
     more: Option<bool>,
+}
+
+/// What reading a list from its first page to its last has brought.
+enum Sweep {
+    Whole(Listing),
+    /// Its length changed between two pages.
+    Shifted,
+    /// Searching singly costs less, or tells more.
+    Unfit,
 }
 
 impl Page {

@@ -8,6 +8,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// How often customers of one status are listed at most, where others come and go meanwhile.
+pub(super) const SWEEPS: usize = 3;
+
 /// A page that brings nobody new, with more said to follow.
 pub(super) fn endless() -> Trouble {
     Trouble::new(

@@ -408,8 +408,14 @@ fn a_canary_goes_first_again() {
     let told = |place: &Place| place.verdicts().iter().filter(|v| *v == "changed/").count();
     let first = told(&place);
     assert!(first <= 6, "{first}");
+    // What did not last has failed, whoever goes on.
+    assert_eq!(place.verdicts()[0], "failed/bad_answer");
     place.run(&[&["resume"][..], &elsewhere].concat()).expect(4);
     assert!(told(&place) < 20, "a second canary");
+    let honest = place.sandbox.base_url();
+    place.run(&["resume", "--base-url", &honest]).expect(1);
+    assert_eq!(place.verdicts()[0], "failed/bad_answer");
+    assert_eq!(accounts(&place, 1), ["A-000000"]);
 }
 
 #[test]
@@ -589,4 +595,17 @@ fn a_way_back_that_was_never_begun_is_begun_anew() {
     // And nobody comes upon it who goes on with what is unfinished.
     let nothing = place.run(&["resume"]).expect(2);
     assert!(nothing.err.contains("no unfinished run"), "{}", nothing.err);
+}
+
+/// The variable was there from the beginning, and had lost against what was typed.
+#[test]
+fn a_run_keeps_its_pace_whatever_a_variable_says() {
+    let (place, id) = stopped(&[]);
+    place.run(&["resume", &id]).expect(0);
+    let at: Vec<_> = place.sandbox.log().iter().map(|seen| seen.at).collect();
+    let second = std::time::Duration::from_secs(1);
+    for from in &at {
+        let calls = at.iter().filter(|at| *at >= from && **at < *from + second);
+        assert!(calls.count() <= 52);
+    }
 }

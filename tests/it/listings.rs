@@ -3,6 +3,7 @@ use idshift::sandbox::{Kind, Options};
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 fn guid(n: u32) -> String {
     format!("00000000-0000-4000-8000-{n:012}")
@@ -365,4 +366,32 @@ fn a_list_that_shifts_while_it_is_read_is_read_again() {
         .count();
     // Two pages and three empty lists, once more two pages; the look after the run five.
     assert_eq!(lists, 12);
+}
+
+/// Somebody of the first page goes while the second is read, so that the next one in line is on neither.
+#[test]
+fn a_cloudcockpit_list_that_moves_up_is_read_again() {
+    let kind = Kind::CloudCockpit;
+    let place = place(kind, 6);
+    let pages = AtomicU32::new(0);
+    let front = front(&place, kind, move |asked, _| {
+        let all: Vec<Value> = (0..6)
+            .map(|n| json!({"id": guid(n), "internalIdentifier": format!("REF-{n}")}))
+            .collect();
+        let number = asked.path.split("pageNumber=").nth(1).unwrap();
+        let number: usize = number.split('&').next().unwrap().parse().unwrap();
+        let moved = usize::from(pages.fetch_add(1, Ordering::Relaxed) == 1);
+        let from = (number - 1) * 2 + moved;
+        let items = &all[from..(from + 2).min(6)];
+        json!({"items": items, "totalCount": 6 - moved, "hasNextPage": from + 2 < 6})
+    });
+    // The third customer has it, who is on no page at first.
+    let text = "accountId,newAccountId\nREF-1,REF-2\nREF-0,NEW-0\nREF-4,NEW-4\nREF-5,NEW-5\n";
+    let file = place.file("moves.csv", text);
+    run(&place, kind, &front.base_url(), &["apply", &file, "--yes"]).expect(1);
+    let changed = "changed/";
+    assert_eq!(
+        place.verdicts(),
+        ["failed/conflict", changed, changed, changed]
+    );
 }

@@ -426,3 +426,46 @@ fn a_ledger_that_cannot_be_read_stops_only_what_may_rest_on_it() {
     let refused = apply("swap.csv", "A-000000,A-000001\nA-000001,A-000000\n", 2);
     assert!(refused.err.contains("cannot be told"), "{}", refused.err);
 }
+
+/// By whatever way the file is named, and whatever a mended copy of it is called.
+#[test]
+fn a_swap_is_known_again_in_whatever_file_it_comes() {
+    let place = people(4);
+    let file = place.file("swap.csv", SWAP);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    std::os::unix::fs::symlink("swap.csv", place.path().join("current.csv")).unwrap();
+    place.file("swap.csv", &format!("{SWAP}A-000002,B-000002\n"));
+    place.run(&["apply", "current.csv", "--yes"]).expect(0);
+    let copy = place.file("copy.csv", &format!("{SWAP}A-000003,B-000003\n"));
+    place.run(&["apply", &copy, "--yes"]).expect(0);
+    let moved = ["A-000001", "A-000000", "B-000002", "B-000003"];
+    assert_eq!(accounts(&place, 4), moved);
+}
+
+/// The CRM has given an old ID anew: whom the line means now is not what it meant.
+#[test]
+fn a_newcomer_with_an_old_id_is_not_passed_over_in_silence() {
+    let place = people(2);
+    let text = "accountId,newAccountId\nA-000000,A-000001\nA-000001,B-000001\n";
+    let file = place.file("chain.csv", text);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    place.with_world(|mut world| world.add_plume(named("C-9", "A-000000", &["L-9"])));
+    place.run(&["apply", &file, "--yes"]).expect(1);
+    assert_eq!(place.verdicts(), ["failed/mismatch", "unchanged/already"]);
+    assert_eq!(place.patches(), 2);
+}
+
+#[test]
+fn the_failures_of_a_way_back_are_no_file_to_apply() {
+    let place = people(1);
+    let file = place.file("one.csv", "accountId,newAccountId\nA-000000,B-000000\n");
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    place.with_world(|mut world| world.rename_plume("C-0", "SOMEBODY"));
+    place.run(&["undo", "--yes"]).expect(1);
+    let failures = place.newest().join("failures.csv");
+    let refused = place
+        .run(&["apply", failures.to_str().unwrap(), "--yes"])
+        .expect(2);
+    assert!(refused.err.contains("overwrite"), "{}", refused.err);
+    assert_eq!(accounts(&place, 1), ["SOMEBODY"]);
+}

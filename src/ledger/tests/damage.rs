@@ -186,3 +186,16 @@ fn the_ledger_of_another_run_is_refused() {
     fs::copy(dir.ledger(), other.ledger()).unwrap();
     assert!(matches!(refused(&other), LedgerError::OtherRun { found, .. } if found == RUN));
 }
+
+#[test]
+fn a_run_that_was_killed_before_it_had_begun_is_no_damage() {
+    let (_base, dir, ledger) = fresh();
+    drop(ledger);
+    let connection = rusqlite::Connection::open(dir.ledger()).unwrap();
+    connection.execute("DELETE FROM run", ()).unwrap();
+    drop(connection);
+    assert!(matches!(refused(&dir), LedgerError::Damaged { .. }));
+    fs::remove_file(dir.path().join("ledger.seal")).unwrap();
+    let error = Ledger::open(&dir).unwrap_err();
+    assert!(matches!(error, LedgerError::Unbegun { .. }), "{error}");
+}
