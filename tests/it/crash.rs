@@ -331,15 +331,16 @@ fn a_second_run_on_the_same_target_is_refused() {
 )]
 fn a_second_signal_ends_at_once_and_resume_finishes() {
     let place = Place::new(Options {
-        latency: Duration::from_millis(2500),
+        latency: Duration::from_secs(2),
         ..Options::default()
     });
     world(&place, 60);
     let mut text = String::from("accountId,newAccountId\n");
     (0..60).for_each(|n| writeln!(text, "A-{n:06},B-{n:06}").unwrap());
     let file = place.file("moves.csv", &text);
+    let apply = ["apply", &file, "--yes", "--timeout", "9s"];
     let child = place
-        .command(&["apply", &file, "--yes", "--timeout", "9s"])
+        .command(&[&apply[..], &["--concurrency", "4"]].concat())
         .spawn()
         .unwrap();
     while place.patches() < 1 {
@@ -352,7 +353,7 @@ fn a_second_signal_ends_at_once_and_resume_finishes() {
             .status();
         assert!(status.unwrap().success());
     };
-    // Writes are under way for another two seconds and a half.
+    // The first few are answered, and the next ones are under way for two seconds.
     interrupt();
     std::thread::sleep(Duration::from_millis(200));
     interrupt();
