@@ -42,7 +42,7 @@ fn from_file(options: &ApplyOptions, file: &std::path::Path) -> Result<Exit, Fai
         Work::Apply
     };
     let known = Known {
-        memory: ready.memory,
+        history: Arc::new(ready.history),
         ..Known::default()
     };
     let session = Session {

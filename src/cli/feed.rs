@@ -2,9 +2,8 @@
 
 use super::draft::Draft;
 use super::failure::Failure;
-use super::recall::Memory;
 use crate::domain::{Change, CustomerId, Failed, Line, Outcome, Status, Transition, Unchanged};
-use crate::engine::{Job, Tally};
+use crate::engine::{History, Job, Tally};
 use crate::ledger::{Journal, Ledger, LineSet, RunDir};
 use crate::plan::Unit;
 use std::collections::HashMap;
@@ -26,7 +25,7 @@ pub(super) struct Known {
     /// Units for which something was about to be written.
     pub(super) units_with_writes: LineSet,
     /// What earlier runs tell of the lines.
-    pub(super) memory: Memory,
+    pub(super) history: Arc<History>,
     /// Lines that need no look: as in an earlier run.
     pub(super) settled: HashMap<Line, Settled>,
 }
@@ -179,7 +178,7 @@ impl Feeder {
                 let planned = found.filter(|outcome| outcome.status == Status::WouldChange);
                 job.expected.extend(planned);
             }
-            if let Some(customer) = self.known.memory.customer(*line) {
+            if let Some(customer) = self.known.history.meant.get(line) {
                 job.recalled.push((*line, customer.clone()));
             }
         }

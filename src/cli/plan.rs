@@ -32,7 +32,7 @@ pub(super) fn run(options: &PlanOptions) -> Result<Exit, Failure> {
         lock: ready.lock,
         draft: Arc::new(ready.draft),
         known: Known {
-            memory: ready.memory,
+            history: Arc::new(ready.history),
             ..Known::default()
         },
         resolved: ready.resolved,

@@ -6,10 +6,11 @@ use super::forecast::{self, Forecast, Question};
 use super::kept::{as_its_run_did, kept};
 use super::limits::Limits;
 use super::options::{Guards, Inside, Place, Reading, Speech, Target};
-use super::recall::{Lineage, Memory};
+use super::recall::Lineage;
 use super::session::{base_url, check_host, target};
 use super::{Exit, clock, recall, stand_in};
 use crate::config::{ConfigError, File, Resolved, Values};
+use crate::engine::History;
 use crate::input::{self, Rules};
 use crate::ledger::{DEFAULT_RUNS_DIR, Header, Ledger, RunDir, RunId, TargetLock};
 use crate::report::{Commands, standing};
@@ -87,7 +88,7 @@ pub(super) struct Ready {
     pub(super) lock: TargetLock,
     pub(super) draft: Draft,
     /// What earlier runs tell of the file's lines.
-    pub(super) memory: Memory,
+    pub(super) history: History,
     pub(super) resolved: Resolved,
     pub(super) limits: Limits,
     /// Lives as long as the run.
@@ -172,7 +173,7 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
     };
     warn_of_killed(&header, &resolved.runs_dir)?;
     let lineage = Lineage::of_file(wanted.file, &checked, &header)?;
-    let memory = recall::of(&header, &lineage, &checked, &resolved)?;
+    let history = recall::of(&header, &lineage, &checked, &resolved)?;
     let (dir, ledger) = begin(&resolved.runs_dir, &run, |dir| {
         let ledger = take_in(dir, &copy, &header)?;
         lineage.note(&ledger)?;
@@ -189,7 +190,7 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
         ledger,
         lock,
         draft,
-        memory,
+        history,
         resolved,
         limits,
         stand_in,

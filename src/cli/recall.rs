@@ -28,43 +28,6 @@ const ORIGIN: &str = "origin";
 /// Lines of which it is not known yet whom they mean, by what they ask for, each with its relationship.
 type Open = HashMap<Wish, BTreeMap<Line, Option<Reseller>>>;
 
-/// What earlier runs tell of the lines of a file.
-#[derive(Debug, Default)]
-pub(super) struct Memory {
-    /// The customers of lines whose IDs mean somebody else once they are carried out, as the newest earlier run that
-    /// came as far as these lines found them.
-    customers: HashMap<Line, CustomerId>,
-    history: History,
-}
-
-impl Memory {
-    /// The customer that an earlier run has meant by this line.
-    pub(super) fn customer(&self, line: Line) -> Option<&CustomerId> {
-        self.customers.get(&line)
-    }
-
-    /// Remembers whom an earlier run has meant by a line, unless a newer one has told.
-    pub(super) fn remember(
-        &mut self,
-        line: Line,
-        reseller: Option<&Reseller>,
-        customer: &CustomerId,
-    ) {
-        if self.customers.contains_key(&line) {
-            return;
-        }
-        self.customers.insert(line, customer.clone());
-        self.history.meant.insert(line, customer.clone());
-        let claim = (customer.clone(), reseller.cloned());
-        self.history.claims.entry(claim).or_default().push(line);
-    }
-
-    /// What the engine asks of it.
-    pub(super) fn history(&self) -> History {
-        self.history.clone()
-    }
-}
-
 /// Whose lines a file holds.
 #[derive(Debug)]
 pub(super) struct Lineage {
@@ -110,14 +73,9 @@ impl Lineage {
         Ok(ledger.set(ORIGIN, &self.origins.join("\n"))?)
     }
 
-    fn kinship(&self, other: &Self) -> Kinship {
-        let same = self.sha256 == other.sha256
-            || self.origins.iter().any(|way| other.origins.contains(way));
-        if same {
-            Kinship::SameFile
-        } else {
-            Kinship::Perhaps
-        }
+    /// Whether both are one file, perhaps with lines altered: of the same content, or in the same place.
+    pub(super) fn is_same_file(&self, other: &Self) -> bool {
+        self.sha256 == other.sha256 || self.origins.iter().any(|way| other.origins.contains(way))
     }
 }
 
@@ -135,20 +93,11 @@ fn refuse_of_undo(its: &Ledger) -> Result<(), Failure> {
     .with_help("`idshift undo` with that run tries again what can be put back"))
 }
 
-/// How the file of an earlier run is related.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kinship {
-    /// The same file, perhaps with lines altered.
-    SameFile,
-    /// Any other: a copy, a mended one, or one that has nothing to do with it. Lines of a chain or swap that ask for
-    /// the same are taken for the same lines.
-    Perhaps,
-}
-
-/// An earlier run that wrote for lines of this file, or may have.
-struct Relative {
+/// An earlier run that wrote to this target. Lines of a chain or swap that ask for the same are taken for the same
+/// lines, whatever file they came in.
+struct Earlier {
     run: RunDir,
-    kinship: Kinship,
+    same_file: bool,
 }
 
 /// Asks the earlier runs.
@@ -157,17 +106,17 @@ pub(super) fn of(
     lineage: &Lineage,
     draft: &Draft,
     resolved: &Resolved,
-) -> Result<Memory, Failure> {
-    let (runs, unreadable) = related(mine, lineage, resolved)?;
-    let mut memory = Memory::default();
-    let same = runs.iter().filter(|one| one.kinship == Kinship::SameFile);
+) -> Result<History, Failure> {
+    let (runs, unreadable) = earlier(mine, lineage, resolved)?;
+    let mut history = History::default();
+    let same = runs.iter().filter(|one| one.same_file);
     let same: Vec<&RunDir> = same.map(|one| &one.run).collect();
-    memory.history.hands = changed_hands(&same)?;
+    history.hands = changed_hands(&same)?;
     if runs.is_empty() && unreadable.is_none() {
-        return Ok(memory);
+        return Ok(history);
     }
     let unique = resolved.system.facts().unique_accounts;
-    let mut open = ordered(draft, unique, &memory.history.hands)?;
+    let mut open = ordered(draft, unique, &history.hands)?;
     if let Some(why) = unreadable.filter(|_| !open.is_empty()) {
         // It may be the one that swapped these customers already; swapping them again would be wrong writes.
         return Err(why.with_help(
@@ -175,27 +124,27 @@ pub(super) fn of(
              Look at the customers, then move its folder away",
         ));
     }
-    for Relative { run, .. } in runs {
+    for Earlier { run, .. } in runs {
         if open.is_empty() {
             break;
         }
         let other = Ledger::glance(&run)?;
-        let same_file = other.header().input_sha256 == mine.input_sha256;
-        for (wish, customer) in found(&run, &other, &open, resolved, same_file)? {
+        let same_lines = other.header().input_sha256 == mine.input_sha256;
+        for (wish, customer) in found(&run, &other, &open, resolved, same_lines)? {
             for (line, reseller) in open.remove(&wish).into_iter().flatten() {
-                memory.remember(line, reseller.as_ref(), &customer);
+                history.remember(line, reseller.as_ref(), &customer);
             }
         }
     }
-    Ok(memory)
+    Ok(history)
 }
 
-/// The relatives among the earlier runs, the newest first, and why one could not be asked.
-fn related(
+/// The earlier runs, the newest first, and why one could not be asked.
+fn earlier(
     mine: &Header,
     lineage: &Lineage,
     resolved: &Resolved,
-) -> Result<(Vec<Relative>, Option<Failure>), Failure> {
+) -> Result<(Vec<Earlier>, Option<Failure>), Failure> {
     let (mut runs, mut unreadable) = (Vec::new(), None);
     for run in RunDir::list(&resolved.runs_dir)? {
         if run.run().as_str() == mine.run {
@@ -214,8 +163,8 @@ fn related(
             continue;
         }
         if other.has_writes()? {
-            let kinship = lineage.kinship(&Lineage::of_run(&other)?);
-            runs.push(Relative { run, kinship });
+            let same_file = lineage.is_same_file(&Lineage::of_run(&other)?);
+            runs.push(Earlier { run, same_file });
         }
     }
     Ok((runs, unreadable))
@@ -310,7 +259,7 @@ fn found(
     ledger: &Ledger,
     open: &Open,
     resolved: &Resolved,
-    same_file: bool,
+    same_lines: bool,
 ) -> Result<Vec<(Wish, CustomerId)>, Failure> {
     // Begun, and without a last word: the run was killed there.
     let begun: HashMap<Line, CustomerId> = ledger
@@ -332,7 +281,7 @@ fn found(
         Ok(told.or_else(|| begun.get(&line).cloned()))
     };
     let mut found = Vec::new();
-    if same_file {
+    if same_lines {
         for (wish, lines) in open {
             for line in lines.keys() {
                 found.extend(customer(*line)?.map(|customer| (*wish, customer)));

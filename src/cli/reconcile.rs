@@ -8,9 +8,10 @@ use super::failure::Failure;
 use super::feed::{Known, Settled};
 use super::options::ReconcileOptions;
 use super::prepare::{Kept, Ready, Wanted, new_run};
+use super::recall::Lineage;
 use super::session::{Session, Work};
 use super::wish::{Wish, wish};
-use crate::domain::{Change, CustomerId, Line, Status, Unchanged};
+use crate::domain::{CustomerId, Line, Status, Unchanged};
 use crate::input::Table;
 use crate::ledger::{Ledger, RunDir, State};
 use std::collections::HashMap;
@@ -31,22 +32,23 @@ pub(super) fn run(options: &ReconcileOptions) -> Result<Exit, Failure> {
     let last = last_good(&ready)?;
     let round = last.as_ref().map_or(0, |last| last.round + 1);
     ready.ledger.set("audit_round", &round.to_string())?;
-    let mut known = Known {
-        memory: std::mem::take(&mut ready.memory),
-        ..Known::default()
-    };
+    let (mut history, mut looked_before) = (std::mem::take(&mut ready.history), HashMap::new());
     if let Some(last) = last {
         // Chains and swaps mean the customers that the last run found; see `recall`.
-        for (line, change) in entangled(&ready) {
-            if let Some(customer) = last.seen.get(&wish(&change)).and_then(Option::as_ref) {
-                let reseller = change.reseller.as_ref();
-                known.memory.remember(line, reseller, customer);
+        for change in ready.draft.units.values().flat_map(|unit| unit.changes()) {
+            if let Some(customer) = last.seen.get(&wish(change)).and_then(Option::as_ref) {
+                history.remember(change.line, change.reseller.as_ref(), customer);
             }
         }
         if options.incremental && last.nothing_since {
-            known.settled = settled(&ready, &last, nights, round)?;
+            looked_before = settled(&ready, &last, nights, round)?;
         }
     }
+    let known = Known {
+        history: Arc::new(history),
+        settled: looked_before,
+        ..Known::default()
+    };
     let unlooked = u64::try_from(known.settled.len()).unwrap_or(u64::MAX);
     let _stand_in = ready.stand_in;
     let session = Session {
@@ -86,7 +88,7 @@ struct Last {
 
 /// The newest finished reconcile of this file on this target.
 fn last_good(ready: &Ready) -> Result<Option<Last>, Failure> {
-    let mine = ready.ledger.header();
+    let mine = Lineage::of_run(&ready.ledger)?;
     let mut last = None;
     // Of the other runs: a plan is older than what it is carried out upon, and so is a run that is gone on with.
     let mut last_write_at_ms = None;
@@ -99,10 +101,10 @@ fn last_good(ready: &Ready) -> Result<Option<Last>, Failure> {
             continue;
         };
         let its = ledger.header();
-        if its.target != mine.target {
+        if its.target != ready.ledger.header().target {
             continue;
         }
-        let same = its.command == "reconcile" && its.input_name == mine.input_name;
+        let same = its.command == "reconcile" && mine.is_same_file(&Lineage::of_run(&ledger)?);
         if same && last.is_none() && ledger.progress()?.state == State::Finished {
             last = Some((dir, ledger));
         } else {
@@ -158,17 +160,6 @@ fn read(
         seen,
         nothing_since,
     })
-}
-
-fn entangled(ready: &Ready) -> Vec<(Line, Change)> {
-    let units = ready.draft.units.values();
-    units
-        .flat_map(|unit| {
-            unit.changes()
-                .map(|change| (change.line, change.clone()))
-                .collect::<Vec<_>>()
-        })
-        .collect()
 }
 
 /// Lines that need no look tonight.

@@ -83,7 +83,7 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
     };
     let lineage = Lineage::of_run(&known.ledger)?;
     let header = known.ledger.header();
-    let memory = recall::of(header, &lineage, &known.draft, &known.resolved)?;
+    let history = recall::of(header, &lineage, &known.draft, &known.resolved)?;
     let _stand_in = known.stand_in;
     let session = Session {
         known: Known {
@@ -92,7 +92,7 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
                 .then(|| known.ledger.still_planned())
                 .transpose()?,
             units_with_writes: known.ledger.units_with_writes()?,
-            memory,
+            history: Arc::new(history),
             ..Known::default()
         },
         dir: known.dir,

@@ -342,7 +342,7 @@ impl Session<'_> {
             until: parsed.until,
             crossing: self.draft.crossing.clone(),
             given: self.given()?,
-            history: known.memory.history(),
+            history: Arc::clone(&known.history),
         })
     }
 

@@ -74,7 +74,7 @@ pub struct Settings {
     /// Where several customers may carry one account ID: whom this run has given which before it was interrupted.
     pub given: HashMap<AccountId, Vec<CustomerId>>,
     /// What earlier runs of the file did.
-    pub history: History,
+    pub history: Arc<History>,
 }
 
 /// Why an executor stopped before its unit came to an end.

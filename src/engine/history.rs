@@ -27,11 +27,21 @@ pub struct History {
     pub hands: HashMap<Carried, Hands>,
     /// The lines by which earlier runs have meant a customer, in a relationship.
     pub claims: HashMap<(CustomerId, Option<Reseller>), Vec<Line>>,
-    /// Whom earlier runs have meant by a line.
+    /// Whom the newest earlier run that came as far has meant by a line.
     pub meant: HashMap<Line, CustomerId>,
 }
 
 impl History {
+    /// Remembers whom an earlier run has meant by a line, unless a newer one has told.
+    pub fn remember(&mut self, line: Line, reseller: Option<&Reseller>, customer: &CustomerId) {
+        if self.meant.contains_key(&line) {
+            return;
+        }
+        self.meant.insert(line, customer.clone());
+        let claim = (customer.clone(), reseller.cloned());
+        self.claims.entry(claim).or_default().push(line);
+    }
+
     /// Why a customer who was found under this account ID may not be the one that these lines mean.
     pub(super) fn against(
         &self,

@@ -4,7 +4,7 @@
 //! wrong once would be a wrong write.
 
 use super::block::{breaks, record_end};
-use super::layout::{Layout, known};
+use super::layout::{Layout, is_own, known};
 use super::source::Trouble;
 use super::text::{Text, hex};
 use super::{InputError, MAX_RECORD_BYTES, Rules, Settings, dialect};
@@ -69,10 +69,7 @@ pub(super) fn read(
 
 /// Whether a file is one of idshift's own reports, by its header. `name` is the file's name for people.
 pub fn is_report(path: &Path, name: &str, settings: &Settings) -> Result<bool, InputError> {
-    let names = top(path, name, settings)?.names;
-    Ok(names
-        .iter()
-        .any(|name| name.trim().eq_ignore_ascii_case("idshift_line")))
+    Ok(top(path, name, settings)?.names.iter().any(is_own))
 }
 
 fn top(path: &Path, name: &str, settings: &Settings) -> Result<Top, InputError> {

@@ -36,6 +36,11 @@ pub(super) fn known<'a>(names: impl Iterator<Item = &'a str>, settings: &Setting
         .count()
 }
 
+/// Whether a column is one that our reports add.
+pub(super) fn is_own(name: &str) -> bool {
+    name.trim().to_lowercase().starts_with(OWN_PREFIX)
+}
+
 impl Layout {
     /// Reads the header. `file` is the file's name for people.
     pub(super) fn find(
@@ -53,8 +58,7 @@ impl Layout {
                 columns,
             });
         }
-        let own = |name: &str| name.trim().to_lowercase().starts_with(OWN_PREFIX);
-        let armed = header.iter().any(own);
+        let armed = header.iter().any(is_own);
         let came: Vec<String> = header
             .iter()
             .map(|name| {
@@ -66,7 +70,7 @@ impl Layout {
             })
             .collect();
         let kept: Vec<usize> = (0..came.len())
-            .filter(|place| !own(&came[*place]))
+            .filter(|place| !is_own(&came[*place]))
             .collect();
         let mut layout = Self {
             line,

@@ -1,6 +1,5 @@
 //! A write that is held back for what it is, whatever the rest of the system does.
 
-use super::super::History;
 use super::memory::Memory;
 use super::world::{Call, Record, World};
 use crate::domain::{AccountId, Change, NewAccount};
@@ -41,7 +40,7 @@ fn settings() -> Settings {
         until: None,
         crossing: None,
         given: HashMap::new(),
-        history: History::default(),
+        history: Arc::default(),
     }
 }
 

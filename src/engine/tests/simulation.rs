@@ -4,7 +4,6 @@
 
 mod judge;
 
-use super::super::History;
 use super::memory::Memory;
 use super::world::{Call, Record, World};
 use crate::domain::{AccountId, Change, CustomerId, Line, NewAccount, ServiceId, Status};
@@ -193,7 +192,7 @@ impl Simulation {
             until: None,
             crossing: None,
             given: HashMap::new(),
-            history: History::default(),
+            history: Arc::default(),
         };
         let (events, _) = broadcast::channel(64);
         let tally = Arc::new(Tally::default());
