@@ -2,7 +2,8 @@
 //! at once more, many at a time.
 
 use super::failure::Failure;
-use crate::domain::{Failed, Outcome, Status};
+use crate::domain::{Outcome, Status};
+use crate::engine::did_not_last;
 use crate::ledger::{Journal, Ledger};
 use crate::system::{Bulk, Key, System, Wanted};
 use crate::ui;
@@ -71,10 +72,7 @@ async fn look(system: &System, journal: &Journal, batch: Vec<Outcome>) -> Result
             (None, None) => continue,
         };
         if now != outcome.account.after {
-            let mut lost = outcome;
-            lost.status = Status::Failed(Failed::BadAnswer);
-            let words = "the system answered as asked, but the new value did not last";
-            words.clone_into(&mut lost.message);
+            let mut lost = did_not_last(outcome);
             lost.account.after = now;
             journal.outcome(lost).await?;
         }

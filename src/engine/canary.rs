@@ -1,9 +1,9 @@
 //! Reads back what the first units did, before the others are begun. What is not as the system had answered has
 //! failed, also for whoever goes on with the run.
 
-use super::compare::{Difference, LastWords, differences};
+use super::compare::{Difference, LastWords, did_not_last, differences};
 use super::{Context, Halt, Notes};
-use crate::domain::{Failed, Outcome, Status};
+use crate::domain::{Outcome, Status};
 
 /// Whether everything that was carried out so far is right; the words say what is not.
 pub(super) async fn is_right<N: Notes>(context: &Context<N>) -> Result<Result<(), String>, Halt> {
@@ -41,11 +41,19 @@ pub(super) async fn is_right<N: Notes>(context: &Context<N>) -> Result<Result<()
     Ok(wrong.map_or(Ok(()), Err))
 }
 
-fn lost(mut outcome: Outcome, difference: &Difference) -> Outcome {
-    outcome.status = Status::Failed(Failed::BadAnswer);
-    outcome.message = format!(
-        "the system answered as asked, but the new value did not last: {} is {}",
-        difference.what, difference.found
+fn lost(outcome: Outcome, difference: &Difference) -> Outcome {
+    let mut lost = did_not_last(outcome);
+    lost.message = format!(
+        "{}: {} is {}",
+        lost.message, difference.what, difference.found
     );
-    outcome
+    let before = lost
+        .account
+        .before
+        .as_ref()
+        .map_or("none", |id| id.as_str());
+    if difference.what == "account ID" && difference.found == before {
+        lost.account.after.clone_from(&lost.account.before);
+    }
+    lost
 }

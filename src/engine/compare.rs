@@ -4,8 +4,10 @@
 //! What a run left is its last word on a customer, not on a line: where several lines name one customer, each knows
 //! only how it stood when its own turn was over.
 
-use crate::domain::{AccountId, Transition};
-use crate::domain::{CustomerId, Failed, Line, LocationId, Outcome, Profile, Reseller, ServiceId};
+use crate::domain::{
+    AccountId, CustomerId, Failed, Line, LocationId, Outcome, Profile, Reseller, ServiceId, Status,
+    Transition,
+};
 use crate::system::{Customer, Location, Locations, System, Trouble};
 use std::collections::HashMap;
 use std::fmt;
@@ -131,6 +133,15 @@ fn note<K: Eq + Hash, V: Clone + PartialEq>(
     }
 }
 
+/// The outcome of a line whose new value was answered for, and is not there.
+pub fn did_not_last(outcome: Outcome) -> Outcome {
+    Outcome {
+        status: Status::Failed(Failed::BadAnswer),
+        message: "the system answered as asked, but the new value did not last".to_owned(),
+        ..outcome
+    }
+}
+
 /// How a customer differs from what the run left of it. `found` is the customer where it was read just now.
 pub async fn differences(
     system: &System,
@@ -246,7 +257,6 @@ async fn place(
 mod tests {
     use super::Profile::{Auto, SmallBusiness};
     use super::*;
-    use crate::domain::Status;
 
     fn outcome(line: Line, at: i64, before: &str, after: &str) -> Outcome {
         let mut outcome = Outcome::bare(line, Status::Changed);

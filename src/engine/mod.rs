@@ -24,7 +24,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
-pub use compare::{Difference, LastWords, differences};
+pub use compare::{Difference, LastWords, did_not_last, differences};
 pub use context::{Concurrency, Context, Halt, Lookup, Mode, Settings};
 pub use dispatcher::{Ending, run};
 pub use events::{Event, Tally};

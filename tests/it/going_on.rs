@@ -410,6 +410,8 @@ fn a_canary_goes_first_again() {
     assert!(first <= 6, "{first}");
     // What did not last has failed, whoever goes on.
     assert_eq!(place.verdicts()[0], "failed/bad_answer");
+    let after = &place.rows("results.csv")[0]["idshift_account_id_after"];
+    assert_eq!(after, "A-000000", "as it is");
     place.run(&[&["resume"][..], &elsewhere].concat()).expect(4);
     assert!(told(&place) < 20, "a second canary");
     let honest = place.sandbox.base_url();

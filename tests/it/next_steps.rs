@@ -36,6 +36,16 @@ fn mapped(place: &Place) -> String {
     )
 }
 
+/// A run of that file, of which a line has failed, and the file that holds it.
+fn with_mapped_failures() -> (Place, String) {
+    let place = Place::plume();
+    let file = mapped(&place);
+    let apply = ["apply", &file, "--yes", "--map", "newAccountId=CRM KEY"];
+    place.run(&apply).expect(1);
+    let failures = place.newest().join("failures.csv");
+    (place, failures.display().to_string())
+}
+
 #[test]
 fn failures_of_a_mapped_file_are_fed_back_as_it_is_printed() {
     let place = Place::plume();
@@ -62,12 +72,7 @@ fn failures_of_a_mapped_file_are_fed_back_as_it_is_printed() {
 
 #[test]
 fn a_report_of_a_mapped_file_is_read_as_the_file_was_though_nobody_says_so() {
-    let place = Place::plume();
-    let file = mapped(&place);
-    place
-        .run(&["apply", &file, "--yes", "--map", "newAccountId=CRM KEY"])
-        .expect(1);
-    let failures = format!("{}/failures.csv", place.newest().display());
+    let (place, failures) = with_mapped_failures();
     place.with_world(|mut world| world.add_plume(customer(1)));
     let done = place.run(&["check", &failures]).expect(0);
     assert!(
@@ -98,12 +103,7 @@ fn a_report_of_a_mapped_file_is_read_as_the_file_was_though_nobody_says_so() {
 
 #[test]
 fn a_report_whose_run_cannot_be_read_is_not_guessed_at() {
-    let place = Place::plume();
-    let file = mapped(&place);
-    place
-        .run(&["apply", &file, "--yes", "--map", "newAccountId=CRM KEY"])
-        .expect(1);
-    let failures = format!("{}/failures.csv", place.newest().display());
+    let (place, failures) = with_mapped_failures();
     std::fs::write(place.newest().join("ledger.db"), "no ledger").unwrap();
     let patches = place.patches();
     let done = place.run(&["apply", &failures, "--yes"]).expect(2);
