@@ -240,7 +240,8 @@ impl<N: Notes> Context<N> {
             return Err(Halt::Fatal(fatal, trouble.message));
         }
         if trouble.reason == Failed::Unauthorized {
-            self.confirm_token(&trouble).await?;
+            // Rare, and boxed: every call would otherwise carry room for it.
+            Box::pin(self.confirm_token(&trouble)).await?;
         }
         Ok(trouble)
     }

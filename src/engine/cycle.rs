@@ -184,7 +184,8 @@ async fn take_seats<'a, N: Notes>(
 
 async fn plan<N: Notes>(seats: &mut [Seat<'_, N>], own: &[CustomerId]) -> Result<(), Halt> {
     for seat in seats {
-        seat.case.onward(seat.standing.clone(), own).await?;
+        let mut standing = seat.standing.clone();
+        seat.case.onward(&mut standing, own).await?;
     }
     Ok(())
 }

@@ -78,6 +78,10 @@ pub async fn run<N: Notes>(
             }
             Some(done) = dispatcher.units.join_next(), if !dispatcher.units.is_empty() => {
                 dispatcher.ended(done);
+                // Those that ended meanwhile, without asking everything else in between.
+                while let Some(done) = dispatcher.units.try_join_next() {
+                    dispatcher.ended(done);
+                }
             }
             Some(found) = dispatcher.lookups.join_next(), if !dispatcher.lookups.is_empty() => {
                 dispatcher.looked_up(found);

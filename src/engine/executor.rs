@@ -75,7 +75,7 @@ async fn chain<N: Notes>(context: &Context<N>, job: &Job, seen: &Sightings) -> R
         }
         if let Some(why) = &blocked {
             match as_wished(context, job, member, seen).await? {
-                Some(standing) => drop(case.onward(standing, &freed).await?),
+                Some(mut standing) => drop(case.onward(&mut standing, &freed).await?),
                 None => case.block(why).await?,
             }
             continue;
@@ -90,9 +90,9 @@ async fn chain<N: Notes>(context: &Context<N>, job: &Job, seen: &Sightings) -> R
                 case.fail(&same_customer(&standing.id)).await?;
                 !asks_rename
             }
-            Ok(standing) => {
+            Ok(mut standing) => {
                 freed.push(standing.id.clone());
-                case.onward(standing, &freed).await?.is_done()
+                case.onward(&mut standing, &freed).await?.is_done()
             }
         };
         if !renamed_well {

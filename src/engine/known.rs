@@ -180,14 +180,17 @@ pub(super) async fn present<N: Notes>(
         return Ok(Ok((customer.clone(), seen.at())));
     }
     let at = Instant::now();
-    let trouble = match context.read(id, wishes.reseller, wishes.locations).await? {
+    // Boxed: most members are searched, and would otherwise carry room for it.
+    let read = context.read(id, wishes.reseller, wishes.locations);
+    let trouble = match Box::pin(read).await? {
         Ok(Some(customer)) => return Ok(Ok((customer, at))),
         Ok(None) => Trouble::new(Failed::NotFound, format!("there is no customer `{id}`")),
         Err(trouble) => trouble,
     };
     // Where single customers cannot be read, the search still tells who carries which account ID.
     for account in [wishes.account, wishes.target()].into_iter().flatten() {
-        if let Ok(found) = context.find(account, wishes.reseller).await?
+        let found = Box::pin(context.find(account, wishes.reseller)).await?;
+        if let Ok(found) = found
             && let Some(customer) = found.into_iter().find(|customer| customer.id == *id)
         {
             return Ok(Ok((customer, at)));

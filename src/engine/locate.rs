@@ -23,7 +23,7 @@ pub(super) async fn locate<N: Notes>(
 ) -> Asked<Standing> {
     let wishes = Wishes::of(member);
     let located = if let Some(id) = job.settled_customer(member) {
-        settled(context, job, member, id, &wishes, seen).await?
+        Box::pin(settled(context, job, member, id, &wishes, seen)).await?
     } else if let Some(recalled) = recalled(context, job, member, &wishes, seen).await? {
         recalled
     } else if let Some(account) = wishes.account {
@@ -146,7 +146,7 @@ async fn searched<N: Notes>(
         )
     };
     let Some(target) = wishes.target().filter(|target| *target != account) else {
-        return cleared(context, account, wishes, nobody()).await;
+        return Box::pin(cleared(context, wishes, nobody())).await;
     };
     if let Some(line) = neighbour {
         let words = format!(
@@ -178,7 +178,6 @@ async fn searched<N: Notes>(
 /// Nobody carries the account ID; where it was to be removed and the customer is named, that may be done.
 async fn cleared<N: Notes>(
     context: &Context<N>,
-    _account: &AccountId,
     wishes: &Wishes<'_>,
     nobody: Trouble,
 ) -> Asked<Standing> {
@@ -268,10 +267,8 @@ async fn fenced<N: Notes>(context: &Context<N>, standing: Standing) -> Asked<Sta
     };
     let mut owner = standing.owner.clone();
     if owner.is_none() {
-        match context
-            .read(&standing.id, standing.reseller.as_ref(), false)
-            .await?
-        {
+        let read = context.read(&standing.id, standing.reseller.as_ref(), false);
+        match Box::pin(read).await? {
             Ok(Some(customer)) => owner = customer.owner,
             Ok(None) => {}
             Err(trouble) => return Ok(Err(trouble)),

@@ -80,6 +80,8 @@ impl<N: Notes> Case<'_, N> {
     }
 
     /// Takes the member through alone: find, rename, locations.
+    ///
+    /// What few members need is boxed, here and in what follows: every unit would otherwise carry room for it.
     pub(super) async fn alone(&self) -> Result<Renamed, Halt> {
         if self
             .member
@@ -87,13 +89,15 @@ impl<N: Notes> Case<'_, N> {
             .iter()
             .all(|change| !change.asks_anything())
         {
-            self.nothing_asked().await?;
+            Box::pin(self.nothing_asked()).await?;
             return Ok(Renamed::NotAsked);
         }
-        match super::locate::locate(self.context, self.job, self.member, self.seen).await? {
-            Ok(standing) => self.onward(standing, &[]).await,
+        // Not in the head of the `match`, where it would be kept until the end, and twice.
+        let located = super::locate::locate(self.context, self.job, self.member, self.seen).await?;
+        match located {
+            Ok(mut standing) => self.onward(&mut standing, &[]).await,
             Err(trouble) => {
-                self.fail(&trouble).await?;
+                Box::pin(self.fail(&trouble)).await?;
                 Ok(Renamed::Failed(trouble, Sent::default()))
             }
         }
@@ -102,14 +106,15 @@ impl<N: Notes> Case<'_, N> {
     /// Takes a located member through. `own` are customers whose account IDs are about to be freed.
     pub(super) async fn onward(
         &self,
-        mut standing: Standing,
+        standing: &mut Standing,
         own: &[CustomerId],
     ) -> Result<Renamed, Halt> {
-        let renamed = match self.hindrance(&mut standing).await? {
-            Ok(()) => self.rename(&mut standing, own).await?,
+        let hindrance = self.hindrance(standing).await?;
+        let renamed = match hindrance {
+            Ok(()) => self.rename(standing, own).await?,
             Err(trouble) => Renamed::Failed(trouble, Sent::default()),
         };
-        self.finish_lines(&mut standing, &renamed).await?;
+        self.finish_lines(standing, &renamed).await?;
         Ok(renamed)
     }
 
@@ -129,7 +134,7 @@ impl<N: Notes> Case<'_, N> {
             return Ok(Renamed::Failed(trouble, Sent::default()));
         }
         if self.context.is_plan() {
-            return Ok(match self.count_contacts(standing).await? {
+            return Ok(match Box::pin(self.count_contacts(standing)).await? {
                 Ok(()) => Renamed::Done(Sent::default()),
                 Err(trouble) => Renamed::Failed(trouble, Sent::default()),
             });
@@ -260,7 +265,7 @@ impl<N: Notes> Case<'_, N> {
         let holders = match self.seen.account(target, reseller).filter(|_| recent) {
             Some(found) => found.to_vec(),
             None if self.context.is_plan() || !facts.refuses_duplicates => {
-                match self.context.find(target, reseller).await? {
+                match Box::pin(self.context.find(target, reseller)).await? {
                     Ok(found) => found,
                     Err(trouble) => return Ok(Err(trouble)),
                 }
@@ -280,11 +285,8 @@ impl<N: Notes> Case<'_, N> {
         }
         let at = Instant::now();
         let reseller = standing.reseller.clone();
-        match self
-            .context
-            .read(&standing.id, reseller.as_ref(), false)
-            .await?
-        {
+        let read = self.context.read(&standing.id, reseller.as_ref(), false);
+        match Box::pin(read).await? {
             Ok(Some(customer)) if customer.account == standing.now => {
                 standing.read_at = at;
                 Ok(Ok(()))
@@ -313,7 +315,7 @@ impl<N: Notes> Case<'_, N> {
             change.asks_location() && (renamed.is_done() || !change.new_account.asks())
         };
         let learnt = if open().any(|change| wants_location(&change)) {
-            spots::learn(self.context, standing, &self.member.changes).await?
+            Box::pin(spots::learn(self.context, standing, &self.member.changes)).await?
         } else {
             Ok(())
         };
@@ -329,7 +331,7 @@ impl<N: Notes> Case<'_, N> {
                 (Err(trouble), true) => (Placed::Failed(trouble.clone(), Sent::default()), None),
                 (Ok(()), true) => match contradictions.get(&change.line) {
                     Some(trouble) => (Placed::Failed(trouble.clone(), Sent::default()), None),
-                    None => self.set_location(standing, change).await?,
+                    None => Box::pin(self.set_location(standing, change)).await?,
                 },
             };
             let outcome = self.outcome(standing, change, renamed, &placed, touched);

@@ -153,6 +153,8 @@ async fn attempt<N: Notes>(
 
 /// What an answer means for the write, and what follows. Where the run ends here and nobody knows, the write stays
 /// unsettled in the ledger, and `resume` reads before it writes.
+///
+/// What is rare is boxed: every unit would otherwise carry room for it.
 async fn conclude<N: Notes>(
     context: &Context<N>,
     wish: &Wish<'_>,
@@ -182,7 +184,7 @@ async fn conclude<N: Notes>(
         Written::Stale { now } => Ok(not_applied(wish.moved_on(now.as_ref()), sent)),
         Written::Refused(trouble) => {
             sent.http_status = trouble.http_status;
-            Ok(match refused(context, wish, trouble).await? {
+            Ok(match Box::pin(refused(context, wish, trouble)).await? {
                 None => (Verdict::Applied, Next::End(Ended::Applied(sent.clone()))),
                 Some(trouble) => not_applied(trouble, sent),
             })
@@ -193,7 +195,7 @@ async fn conclude<N: Notes>(
         }
         Written::InDoubt(trouble) => {
             sent.http_status = trouble.http_status.or(sent.http_status);
-            let next = doubted(context, wish, trouble, correlation, sent).await?;
+            let next = Box::pin(doubted(context, wish, trouble, correlation, sent)).await?;
             let verdict = match &next {
                 Next::End(Ended::Applied(_)) => Verdict::Applied,
                 Next::End(Ended::InDoubt(..)) => Verdict::Unknown,

@@ -146,6 +146,8 @@ impl Client {
 
     /// Asks until there is an answer that `parse` takes, or until it is not worth asking on. `parse` gets every reply
     /// that is final (2xx, 400, 401 after a renewal, 403, 404, 409, 422 …).
+    ///
+    /// What is rare is boxed, here and in [`Client::write`]: every call would otherwise carry room for it.
     pub async fn read<T>(
         &self,
         call: &Call,
@@ -164,7 +166,7 @@ impl Client {
                     return Ok(parsed);
                 }
                 Outcome::Unauthorized(reply) => {
-                    if !course.renewed && self.renewed_after(&bearer).await {
+                    if !course.renewed && Box::pin(self.renewed_after(&bearer)).await {
                         course.renewed = true;
                         continue;
                     }
@@ -186,7 +188,7 @@ impl Client {
             if call.tentative && why.kind != WhyKind::Connect {
                 return Err(why);
             }
-            self.before_retry(why, &mut course).await?;
+            Box::pin(self.before_retry(why, &mut course)).await?;
         }
     }
 
@@ -205,7 +207,7 @@ impl Client {
                     return Sent::Reply(reply);
                 }
                 Outcome::Unauthorized(reply) => {
-                    return self.write_unauthorized(call, reply, &bearer).await;
+                    return Box::pin(self.write_unauthorized(call, reply, &bearer)).await;
                 }
                 Outcome::Refused(why) => return Sent::Again(why),
                 Outcome::TooEarly(why) => {
@@ -217,7 +219,7 @@ impl Client {
                 Outcome::Unclear(why) => return Sent::InDoubt(why),
                 Outcome::Unsendable(why) => return Sent::NotSent(why),
                 Outcome::NotConnected(why) => {
-                    if let Err(why) = self.before_retry(why, &mut course).await {
+                    if let Err(why) = Box::pin(self.before_retry(why, &mut course)).await {
                         return Sent::NotSent(why);
                     }
                 }

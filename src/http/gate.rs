@@ -41,6 +41,14 @@ impl Gate {
 
     /// Waits until this call may go on.
     pub(super) async fn enter(&self) -> Result<Pass<'_>, Why> {
+        match self.try_enter() {
+            Some(pass) => Ok(pass),
+            // Rare, and boxed: every call would otherwise carry room for it.
+            None => Box::pin(self.wait_and_enter()).await,
+        }
+    }
+
+    async fn wait_and_enter(&self) -> Result<Pass<'_>, Why> {
         let mut changed = None;
         loop {
             let look = self.look();

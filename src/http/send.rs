@@ -18,7 +18,7 @@ use super::client::{Client, Course};
 use super::gate::Pass;
 use super::health::Holder;
 use super::hold::{Effect, Verdict};
-use super::quota::Permit;
+use super::quota::{Permit, Permits};
 use super::retry;
 use super::skew::Skew;
 use super::token::Bearer;
@@ -74,7 +74,8 @@ impl Client {
                 {
                     // A call that may fail for reasons of its own would be a poor probe.
                     let mut course = Course::new();
-                    if let Some(shot) = self.try_send(pass, known, &mut course, None).await?
+                    if let Some(shot) =
+                        Box::pin(self.try_send(pass, known, &mut course, None)).await?
                         && let Outcome::Unsendable(why) =
                             self.settle(shot, |reply| reply.json::<IgnoredAny>().map(|_| ()))
                     {
@@ -156,9 +157,14 @@ impl Client {
     }
 
     async fn permit(&self) -> Result<Option<Permit<'_>>, Why> {
-        let Some(permits) = &self.permits else {
-            return Ok(None);
-        };
+        match &self.permits {
+            None => Ok(None),
+            // Boxed: where there is no quota, every call would otherwise carry room for it.
+            Some(permits) => Box::pin(self.permit_of(permits)).await.map(Some),
+        }
+    }
+
+    async fn permit_of<'a>(&'a self, permits: &'a Permits) -> Result<Permit<'a>, Why> {
         let waiting = |until: Option<Instant>| match until {
             Some(until) if until > Instant::now() + LONG_WAIT => {
                 self.board
@@ -169,7 +175,7 @@ impl Client {
         };
         tokio::select! {
             biased;
-            permit = permits.take(waiting) => Ok(Some(permit)),
+            permit = permits.take(waiting) => Ok(permit),
             () = self.stop.cancelled() => {
                 self.board.free(Holder::Quota);
                 Err(Why::cancelled())

@@ -185,6 +185,11 @@ impl Tokens {
         {
             return Ok(bearer);
         }
+        // Rare, and boxed: every call would otherwise carry room for it.
+        Box::pin(self.renewed()).await
+    }
+
+    async fn renewed(&self) -> Result<Arc<Bearer>, Why> {
         let mut renewing = self.renewing.lock().await;
         let Some(old) = self.cached() else {
             return self.renew(&mut renewing, true).await;
