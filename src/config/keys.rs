@@ -16,7 +16,8 @@ pub enum Shape {
 /// A setting.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
-    /// Its name in the file; with dashes, on the command line; in capitals after `IDSHIFT_`, in the environment.
+    /// Its name in the file; in capitals after `IDSHIFT_`, in the environment; with dashes, on the command line, where it is
+    /// an option.
     pub name: &'static str,
     /// What a value looks like.
     pub shape: Shape,
