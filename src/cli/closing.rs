@@ -11,7 +11,7 @@ use crate::domain::Status;
 use crate::engine::{Ending, Tally};
 use crate::http::Counters;
 use crate::ledger::{Counted, Ledger, Progress, State};
-use crate::report::Summary;
+use crate::report::{Commands, Summary};
 use crate::system::{Fatal, Kind};
 use crate::ui;
 
@@ -76,7 +76,9 @@ impl Session<'_> {
         crate::report::draw(&self.dir, &self.ledger, &self.draft.table).map_err(|error| {
             let failure = Failure::from(error).because(why);
             match state {
-                State::Stopped | State::Interrupted => failure.resumable(),
+                State::Stopped | State::Interrupted => {
+                    failure.resumable(&Commands::of(self.dir.path(), self.ledger.header()))
+                }
                 _ => failure,
             }
         })

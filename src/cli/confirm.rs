@@ -62,8 +62,7 @@ async fn look(system: &System, journal: &Journal, batch: Vec<Outcome>) -> Result
             (Some(customer), _) => customer.account,
             // Not in the listing, or nothing was listed: read by its own ID.
             (None, Some(id)) => match system.read(id, None, false).await {
-                Ok(Some(customer)) => customer.account,
-                Ok(None) => continue,
+                Ok(customer) => customer.and_then(|customer| customer.account),
                 Err(trouble) => {
                     unseen(1, &trouble.message);
                     continue;

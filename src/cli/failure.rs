@@ -4,7 +4,7 @@ use super::Exit;
 use crate::config::ConfigError;
 use crate::input::InputError;
 use crate::ledger::LedgerError;
-use crate::report::ReportError;
+use crate::report::{Commands, ReportError};
 use crate::system::SetupError;
 
 /// A command's failure.
@@ -42,18 +42,18 @@ impl Failure {
     }
 
     /// Once a run is under way, something may have been written already, and it can be gone on with.
-    pub(super) fn in_the_middle(mut self) -> Self {
+    pub(super) fn in_the_middle(mut self, run: &Commands) -> Self {
         if self.exit == Exit::NothingDone {
             self.exit = Exit::Stopped;
-            return self.resumable();
+            return self.resumable(run);
         }
         self
     }
 
     /// The run is not at its end.
-    pub(super) fn resumable(mut self) -> Self {
-        self.help
-            .get_or_insert_with(|| "then `idshift resume` goes on where it stopped".to_owned());
+    pub(super) fn resumable(mut self, run: &Commands) -> Self {
+        let resume = || format!("then `{}` goes on where it stopped", run.resume(&[]));
+        self.help.get_or_insert_with(resume);
         self
     }
 

@@ -232,7 +232,7 @@ pub(super) struct RunOptions {
 
 #[derive(Debug, Args)]
 pub(super) struct UndoOptions {
-    /// The run: its ID or the beginning of it [default: the newest]
+    /// The run: its ID or the beginning of it [default: the newest that was carried out and is no undo]
     pub(super) run: Option<String>,
     #[command(flatten)]
     pub(super) guards: Guards,

@@ -212,8 +212,8 @@ fn warn_of_killed(header: &Header, runs_dir: &Path) -> Result<(), Failure> {
         let resume = Commands::of(dir.path(), Ledger::glance(&dir)?.header()).resume(&[]);
         // Whoever asked for quiet will want to hear this all the same.
         ui::err(&format!(
-            "warning: run {killed} was killed or stopped while it was writing, and may have left customers under temporary IDs, \
-             where no other run finds them. `{}` finishes it",
+            "warning: run {killed} was killed or stopped in the middle of a swap, and has left customers under temporary IDs, \
+             where no other run finds them. `{}` brings them home",
             ui::visible(&resume)
         ));
     }

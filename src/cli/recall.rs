@@ -13,13 +13,14 @@ use super::prepare::Kept;
 use super::wish::{Wish, wish};
 use crate::config::Resolved;
 use crate::domain::{AccountId, Change, CustomerId, Line, Reseller, Status, Transition, Unchanged};
-use crate::engine::{Carried, Hands, History};
+use crate::engine::{Carried, Hands, History, Since};
 use crate::input::Table;
 use crate::ledger::{Header, Ledger, LedgerError, Recorded, RunDir, State, Verdict, Write};
 use crate::plan::Shape;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
+use std::sync::Arc;
 
 /// The note of a run that names the file whose lines it carries out, as it was named and without symbolic links, a line
 /// each; of a report, the file that the report is of. Empty: it has no name.
@@ -137,6 +138,50 @@ pub(super) fn of(
         }
     }
     Ok(history)
+}
+
+/// Of whom other runs on this target have wanted something since this one was begun, whether they wrote it or found it so:
+/// a run that is resumed must not overwrite what was wanted after it.
+pub(super) fn since(mine: &Header, runs_dir: &Path) -> Result<Since, Failure> {
+    let mut since = Since::new();
+    for run in RunDir::list(runs_dir)? {
+        // What cannot be read is refused where it matters; a run that never began has wanted nothing yet.
+        let Ok(other) = Ledger::glance(&run) else {
+            continue;
+        };
+        let header = other.header();
+        let last = other.last_write_at_ms()?;
+        let is_other = header.run != mine.run && header.target == mine.target;
+        let is_newer = header.created_at_ms.max(last.unwrap_or(0)) > mine.created_at_ms;
+        // A plan that was not carried out wants nothing.
+        if !is_other || !is_newer || (header.command == "plan" && last.is_none()) {
+            continue;
+        }
+        let name: Arc<str> = run.run().as_str().into();
+        let is_since = |at_ms: i64| at_ms > mine.created_at_ms;
+        for outcome in other.outcomes() {
+            let outcome = outcome?;
+            let Transition { before, after } = &outcome.account;
+            let holds = match outcome.status {
+                Status::Changed | Status::Unchanged(_) | Status::InDoubt => true,
+                Status::Failed(_) => before != after,
+                Status::WouldChange | Status::Skipped(_) => false,
+            };
+            if let Some(customer) = outcome.customer
+                && holds
+                && is_since(outcome.finished_at_ms)
+            {
+                since.insert(customer, Arc::clone(&name));
+            }
+        }
+        // Those of a run that was killed have no outcome.
+        for write in other.doubtful()? {
+            if is_since(write.intent.at_ms) {
+                since.insert(write.intent.customer, Arc::clone(&name));
+            }
+        }
+    }
+    Ok(since)
 }
 
 /// The earlier runs, the newest first, and why one could not be asked.
@@ -306,10 +351,8 @@ fn found(
 /// So many runs are looked at for one that was killed: the newest, for an old one has long been noticed.
 const LOOKED_AT: usize = 10;
 
-/// A run on the same target that was killed while it was writing, or stopped in the middle of a swap, and that nobody
-/// has resumed.
-///
-/// It may have left customers under temporary IDs, where no other run finds them.
+/// A run on the same target that was killed or stopped in the middle of a swap, and that nobody has resumed: it may have
+/// left customers under temporary IDs, where no other run finds them.
 pub(super) fn killed(mine: &Header, runs_dir: &Path) -> Result<Option<String>, Failure> {
     for earlier in RunDir::list(runs_dir)?.into_iter().take(LOOKED_AT) {
         let Ok(other) = Ledger::glance(&earlier) else {
@@ -319,9 +362,8 @@ pub(super) fn killed(mine: &Header, runs_dir: &Path) -> Result<Option<String>, F
             continue;
         }
         let left_behind = match other.progress()?.state {
-            // This run holds the target, so whoever still says that it is running is not.
-            State::Running => other.has_writes()?,
-            State::Stopped | State::Interrupted => {
+            // This run holds the target, so whoever still says that it is running was killed.
+            State::Running | State::Stopped | State::Interrupted => {
                 other.has_parked()? && other.left()?.iter().any(|left| left.parked)
             }
             State::Created | State::Planned | State::Finished => false,

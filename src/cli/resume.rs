@@ -10,8 +10,10 @@ use super::prepare::refuse_emails;
 use super::recall::{self, Lineage};
 use super::session::{LOOKED, Session, Work, target};
 use super::undo::SEEDED;
+use crate::engine::Since;
 use crate::ledger::{Ledger, LineSet, RunDir, State, TargetLock};
 use crate::report::Commands;
+use crate::ui;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -83,7 +85,9 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
     };
     let lineage = Lineage::of_run(&known.ledger)?;
     let header = known.ledger.header();
-    let history = recall::of(header, &lineage, &known.draft, &known.resolved)?;
+    let mut history = recall::of(header, &lineage, &known.draft, &known.resolved)?;
+    history.since = recall::since(header, &known.resolved.runs_dir)?;
+    warn_of_newer(&history.since);
     let _stand_in = known.stand_in;
     let session = Session {
         known: Known {
@@ -152,6 +156,20 @@ fn refuse_late_count(known: &KnownRun) -> Result<(), Failure> {
         "{} goes on without it; --max-failures and --until can be given",
         known.commands().resume(&[])
     )))
+}
+
+/// What other runs have changed meanwhile stays as it is; whoever resumes should know before.
+fn warn_of_newer(since: &Since) {
+    let mut runs: Vec<&str> = since.values().map(|run| &**run).collect();
+    runs.sort_unstable();
+    runs.dedup();
+    if let Some(newest) = runs.last() {
+        ui::err(&format!(
+            "warning: other runs, the newest is {newest}, have carried out something for {} customers since this one was begun; \
+             what is still to be done about them is left undone (stale)",
+            ui::count(u64::try_from(since.len()).unwrap_or(u64::MAX)),
+        ));
+    }
 }
 
 /// What a run wrote may have been put back by another one.

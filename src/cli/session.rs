@@ -13,6 +13,7 @@ use crate::domain::{AccountId, CustomerId};
 use crate::engine::{self, Context, Ending, Event, Mode, Settings, Tally};
 use crate::http::{self, Client};
 use crate::ledger::{Calls, Journal, Ledger, Progress, RunDir, State, TargetLock, Verdict, Write};
+use crate::report::Commands;
 use crate::system::{self, System};
 use crate::ui;
 use std::collections::HashMap;
@@ -167,8 +168,9 @@ impl Session<'_> {
             started_at_ms: if first { started } else { before.started_at_ms },
             finished_at_ms: None,
         };
+        let commands = Commands::of(self.dir.path(), self.ledger.header());
         self.under_way(&machine, &parsed, &begun)
-            .map_err(Failure::in_the_middle)
+            .map_err(|failure| failure.in_the_middle(&commands))
     }
 
     fn under_way(
@@ -335,6 +337,7 @@ impl Session<'_> {
             lookup: self.resolved.lookup,
             concurrency: self.resolved.concurrency,
             max_age: self.resolved.max_age,
+            give_up_after: self.resolved.give_up_after,
             retries: self.resolved.retries,
             fence: self.resolved.fence.clone(),
             max_failures: parsed.max_failures,

@@ -18,6 +18,7 @@ use super::session::{Session, Work, base_url, target};
 use crate::domain::{Change, Failed, NewAccount, Outcome, Status, Transition};
 use crate::ledger::{self, Header, Ledger, RunDir, RunId, State, TargetLock};
 use crate::plan::{self, Inverse};
+use crate::report::Commands;
 use crate::ui;
 use std::io::Write;
 use std::sync::Arc;
@@ -34,8 +35,9 @@ struct Back {
 pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
     let known = known_run::open(
         options.run.as_deref(),
-        "run that was carried out",
-        known_run::was_carried_out,
+        "run that was carried out and is no undo itself",
+        // Typed twice, it must not bring back what it has put back.
+        |ledger| known_run::was_carried_out(ledger) && ledger.header().command != "undo",
         Purpose::Write,
         &options.target,
         &options.inside,
@@ -60,6 +62,7 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
                 .with_help(format!("{} first; then undo", known.commands().resume(&[]))),
         );
     }
+    refuse_half_done(&known, &parent)?;
     refuse_emails(&known.resolved, "undo")?;
     let back = way_back(&left, known.resolved.system.facts().can_clear);
     if back.is_empty() {
@@ -99,6 +102,31 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
     };
     ask(&question.text(), &options.guards, "undo")?;
     carry_out(options, known, limits, &parent, &address, &back)
+}
+
+/// A way back that was interrupted has put back some of it, and knows which.
+fn refuse_half_done(known: &KnownRun, parent: &str) -> Result<(), Failure> {
+    for dir in RunDir::list(&known.resolved.runs_dir)? {
+        let Ok(other) = Ledger::glance(&dir) else {
+            continue;
+        };
+        let is_way_back = other.header().parent.as_deref() == Some(parent);
+        if !is_way_back || !other.has_writes()? {
+            continue;
+        }
+        if matches!(
+            other.progress()?.state,
+            State::Running | State::Stopped | State::Interrupted
+        ) {
+            let resume = Commands::of(dir.path(), other.header()).resume(&[]);
+            let id = dir.run();
+            return Err(Failure::usage(format!(
+                "run {id}, which puts run {parent} back, was not finished"
+            ))
+            .with_help(format!("{resume} goes on with it")));
+        }
+    }
+    Ok(())
 }
 
 fn way_back(left: &[ledger::Left], can_clear: bool) -> Vec<Back> {

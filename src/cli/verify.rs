@@ -67,11 +67,17 @@ pub(super) fn run(options: &RunOptions) -> Result<Exit, Failure> {
         .map_err(|why| Failure::usage(why.to_string()))?;
     let looked = runtime.block_on(watched(&known, &system, options))?;
     say(&known, options, &looked);
-    Ok(if looked.differences.is_empty() {
-        Exit::Success
-    } else {
-        Exit::Differences
-    })
+    Ok(exit(&looked))
+}
+
+fn exit(looked: &Looked) -> Exit {
+    let left = looked.unfinished;
+    match (looked.differences.is_empty(), left.in_doubt + left.not_done) {
+        (false, _) => Exit::Differences,
+        // What was done is as it was left; `resume` does or finds out the rest.
+        (true, 1..) => Exit::Stopped,
+        (true, 0) => Exit::Success,
+    }
 }
 
 /// Compares, and shows how far it has come and what it waits for.
@@ -312,7 +318,7 @@ fn say(known: &KnownRun, options: &RunOptions, looked: &Looked) {
             .collect();
         let document = json!({"run": run, "checked": looked.checked, "differences": list,
             "unfinished": {"in_doubt": left.in_doubt, "not_done": left.not_done},
-            "exit_code": if differences.is_empty() { 0 } else { 3 }});
+            "exit_code": exit(looked) as u8});
         ui::out(&document.to_string());
         return;
     }

@@ -4,6 +4,7 @@
 //! What a run left is its last word on a customer, not on a line: where several lines name one customer, each knows
 //! only how it stood when its own turn was over.
 
+use super::reading;
 use crate::domain::{
     AccountId, CustomerId, Failed, Line, LocationId, Outcome, Profile, Reseller, ServiceId, Status,
     Transition,
@@ -152,17 +153,20 @@ pub async fn differences(
     let Some(id) = &outcome.customer else {
         return Ok(Vec::new());
     };
-    let customer = match found.filter(|customer| customer.id == *id) {
-        Some(customer) => Some(customer),
-        None => present(system, id, outcome, reseller).await?,
-    };
-    let Some(customer) = customer else {
-        return Ok(vec![Difference::of(
-            outcome,
-            "customer",
-            Some("there"),
-            None,
-        )]);
+    let customer = if let Some(customer) = found.filter(|customer| customer.id == *id) {
+        customer
+    } else {
+        let locations = outcome.location.is_some();
+        let Transition { before, after } = &outcome.account;
+        let accounts = [after, before].into_iter().flatten();
+        match reading::customer(system, id, reseller, locations, accounts).await {
+            Ok(customer) => customer,
+            Err(trouble) if trouble.reason == Failed::NotFound => {
+                let gone = Difference::of(outcome, "customer", Some("there"), None);
+                return Ok(vec![gone]);
+            }
+            Err(trouble) => return Err(trouble),
+        }
     };
     let mut differences = Vec::new();
     if customer.account != outcome.account.after {
@@ -171,7 +175,13 @@ pub async fn differences(
         differences.push(Difference::of(outcome, "account ID", expected, found));
     }
     if let Some(location) = &outcome.location {
-        if let Some(place) = place(system, customer, location).await? {
+        let place = match customer.locations {
+            Locations::Known(all) => all.into_iter().find(|place| place.id == *location),
+            Locations::Ids(_) | Locations::Untold => {
+                reading::location(system, &customer.id, location).await?
+            }
+        };
+        if let Some(place) = place {
             place_differs(outcome, &place, &mut differences);
         } else {
             let expected = Some(location.as_str());
@@ -195,62 +205,6 @@ fn place_differs(outcome: &Outcome, place: &Location, differences: &mut Vec<Diff
         let (expected, found) = (Some(expected.as_str()), Some(found.as_str()));
         differences.push(Difference::of(outcome, "profile", expected, found));
     }
-}
-
-/// The customer as it is now; `None`: it is not there.
-async fn present(
-    system: &System,
-    id: &CustomerId,
-    outcome: &Outcome,
-    reseller: Option<&Reseller>,
-) -> Result<Option<Customer>, Trouble> {
-    let trouble = match system.read(id, reseller, outcome.location.is_some()).await {
-        Ok(customer) => return Ok(customer),
-        Err(trouble) if trouble.fatal.is_some() => return Err(trouble),
-        Err(trouble) => trouble,
-    };
-    // The system says so itself, in words of its own.
-    if trouble.reason == Failed::NotFound {
-        return Ok(None);
-    }
-    // Where single customers cannot be read, the search still tells who carries which ID.
-    let mut searched = false;
-    for account in [&outcome.account.after, &outcome.account.before] {
-        let Some(account) = account else { continue };
-        match system.find(account, reseller).await {
-            Ok(found) => {
-                searched = true;
-                if let Some(customer) = found.into_iter().find(|customer| customer.id == *id) {
-                    return Ok(Some(customer));
-                }
-            }
-            Err(other) if other.fatal.is_some() => return Err(other),
-            Err(_) => return Err(trouble),
-        }
-    }
-    if searched { Ok(None) } else { Err(trouble) }
-}
-
-/// The location as it is now; `None`: the customer has none such.
-async fn place(
-    system: &System,
-    customer: Customer,
-    location: &LocationId,
-) -> Result<Option<Location>, Trouble> {
-    let places = match customer.locations {
-        Locations::Known(places) => places,
-        Locations::Ids(_) | Locations::Untold => match system.locations(&customer.id).await {
-            Ok(places) => places,
-            Err(trouble) if trouble.fatal.is_some() => return Err(trouble),
-            // Where the list is not to be had, the one location may be.
-            Err(trouble) => match system.location(location).await {
-                Ok(place) => vec![place],
-                Err(other) if other.fatal.is_some() => return Err(other),
-                Err(_) => return Err(trouble),
-            },
-        },
-    };
-    Ok(places.into_iter().find(|place| place.id == *location))
 }
 
 #[cfg(test)]

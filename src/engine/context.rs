@@ -61,6 +61,8 @@ pub struct Settings {
     pub max_age: Duration,
     /// How often one write is attempted, beyond the first, where it did not take effect.
     pub retries: u32,
+    /// For so long may no write take effect, though many are tried.
+    pub give_up_after: Duration,
     /// The only partner or reseller whose customers may be written.
     pub fence: Option<String>,
     /// How many lines may fail.
@@ -105,6 +107,9 @@ const TRUSTED_REFUSALS: u64 = 3;
 /// So many writes refused with 401, and none accepted, are not about customers any more.
 const POWERLESS_AFTER: u64 = 20;
 
+/// So many writes in a row that were tried in vain are not about customers any more.
+const VAIN_WRITES: u32 = 20;
+
 /// What all executors of a run share.
 pub struct Context<N> {
     /// The remote system.
@@ -129,6 +134,8 @@ pub struct Context<N> {
     token_check: tokio::sync::Mutex<()>,
     refused_writes: AtomicU64,
     written: AtomicU64,
+    /// Since when writes are tried in vain, and how many.
+    vain: Mutex<Option<(Instant, u32)>>,
     given: Mutex<HashMap<AccountId, Vec<CustomerId>>>,
 }
 
@@ -158,6 +165,7 @@ impl<N: Notes> Context<N> {
             token_check: tokio::sync::Mutex::new(()),
             refused_writes: AtomicU64::new(0),
             written: AtomicU64::new(0),
+            vain: Mutex::new(None),
         }
     }
 
@@ -248,7 +256,25 @@ impl<N: Notes> Context<N> {
 
     pub(super) fn write_accepted(&self) {
         self.written.fetch_add(1, Ordering::Relaxed);
+        *self.vain.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.token_is_good();
+    }
+
+    /// A write was tried as often as it may be, and never took effect. One is about its customer; where nothing else is
+    /// written for long either, the system takes no writes, though it may answer everything else.
+    pub(super) fn wrote_in_vain(&self, trouble: &Trouble) -> Result<(), Halt> {
+        let mut vain = self.vain.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, many) = vain.get_or_insert_with(|| (Instant::now(), 0));
+        *many += 1;
+        if *many < VAIN_WRITES || since.elapsed() < self.settings.give_up_after {
+            return Ok(());
+        }
+        let words = format!(
+            "no write has taken effect for {} s; the last one: {}",
+            since.elapsed().as_secs(),
+            trouble.message
+        );
+        Err(Halt::Fatal(Fatal::GaveUp, words))
     }
 
     /// A write that the token may not do. One is about its customer; twenty with no write accepted ever are
@@ -290,11 +316,7 @@ impl<N: Notes> Context<N> {
         found
     }
 
-    pub(super) fn token_vouched(&self) {
-        self.token_is_good();
-    }
-
-    fn token_is_good(&self) {
+    pub(super) fn token_is_good(&self) {
         self.refused_in_a_row.store(0, Ordering::Relaxed);
         self.token_good_at_ms
             .store(self.elapsed_ms().max(1), Ordering::Relaxed);

@@ -7,9 +7,13 @@
 use crate::domain::{AccountId, CustomerId, Failed, Line, Reseller};
 use crate::system::Trouble;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// An account ID, and the relationship in which it is carried, where the system has such a thing.
 pub type Carried = (AccountId, Option<Reseller>);
+
+/// Of whom which run has wanted something.
+pub type Since = HashMap<CustomerId, Arc<str>>;
 
 /// Who had an account ID before earlier runs, and who was given it by them.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +33,8 @@ pub struct History {
     pub claims: HashMap<(CustomerId, Option<Reseller>), Vec<Line>>,
     /// Whom the newest earlier run that came as far has meant by a line.
     pub meant: HashMap<Line, CustomerId>,
+    /// Of whom which other run has wanted something since this one was begun.
+    pub since: Since,
 }
 
 impl History {
@@ -40,6 +46,11 @@ impl History {
         self.meant.insert(line, customer.clone());
         let claim = (customer.clone(), reseller.cloned());
         self.claims.entry(claim).or_default().push(line);
+    }
+
+    /// Which other run has wanted something of this customer since this one was begun.
+    pub(super) fn wanted_since(&self, customer: &CustomerId) -> Option<&str> {
+        self.since.get(customer).map(|run| &**run)
     }
 
     /// Why a customer who was found under this account ID may not be the one that these lines mean.

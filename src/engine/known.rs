@@ -5,7 +5,7 @@
 use super::context::Asked;
 use super::lookup::Sightings;
 use super::standing::{Standing, Wishes, moved_on};
-use super::{Context, Halt, Job, Notes};
+use super::{Context, Halt, Job, Notes, reading};
 use crate::domain::{AccountId, CustomerId, Failed};
 use crate::ledger::{Judgement, Recorded, Seen, Settled, Verdict, Write, judge};
 use crate::plan::{Member, Shape};
@@ -150,7 +150,7 @@ fn newcomer<N: Notes>(
 ) -> Option<Trouble> {
     let account = wishes.account?;
     let history = &context.settings.history;
-    let holders = seen.account(account, wishes.reseller)?;
+    let holders = seen.account_then(account, wishes.reseller)?;
     let is_known = |id: &CustomerId| {
         job.recalled.iter().any(|(_, known)| known == id)
             || history.knows(id, account, wishes.reseller)
@@ -166,7 +166,7 @@ fn newcomer<N: Notes>(
     Some(Trouble::new(Failed::Mismatch, words))
 }
 
-/// The customer with this ID as it is now, from the look-up where that is recent enough.
+/// The customer with this ID as it is now, from the look-up where that is recent.
 pub(super) async fn present<N: Notes>(
     context: &Context<N>,
     id: &CustomerId,
@@ -175,26 +175,20 @@ pub(super) async fn present<N: Notes>(
 ) -> Asked<(Customer, Instant)> {
     if let Some([customer]) = seen.customer(id, wishes.reseller)
         && customer.id == *id
-        && seen.at().elapsed() <= context.settings.max_age
     {
         return Ok(Ok((customer.clone(), seen.at())));
     }
     let at = Instant::now();
+    let accounts = [wishes.account, wishes.target()].into_iter().flatten();
+    let (system, reseller) = (&context.system, wishes.reseller);
     // Boxed: most members are searched, and would otherwise carry room for it.
-    let read = context.read(id, wishes.reseller, wishes.locations);
-    let trouble = match Box::pin(read).await? {
-        Ok(Some(customer)) => return Ok(Ok((customer, at))),
-        Ok(None) => Trouble::new(Failed::NotFound, format!("there is no customer `{id}`")),
-        Err(trouble) => trouble,
-    };
-    // Where single customers cannot be read, the search still tells who carries which account ID.
-    for account in [wishes.account, wishes.target()].into_iter().flatten() {
-        let found = Box::pin(context.find(account, wishes.reseller)).await?;
-        if let Ok(found) = found
-            && let Some(customer) = found.into_iter().find(|customer| customer.id == *id)
-        {
-            return Ok(Ok((customer, at)));
-        }
-    }
-    Ok(Err(trouble))
+    let found = Box::pin(reading::customer(
+        system,
+        id,
+        reseller,
+        wishes.locations,
+        accounts,
+    ));
+    let found = context.weigh(found.await).await?;
+    Ok(found.map(|customer| (customer, at)))
 }

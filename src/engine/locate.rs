@@ -107,7 +107,7 @@ async fn searched<N: Notes>(
     seen: &Sightings,
     neighbour: Option<Line>,
 ) -> Asked<Standing> {
-    if let Some(found) = fresh(context, seen.account(account, wishes.reseller), seen) {
+    if let Some(found) = seen.account(account, wishes.reseller) {
         let found = context.before_this_run(account, found.to_vec());
         if !found.is_empty() {
             return Ok(choose(account, found, wishes, seen.at()));
@@ -120,7 +120,7 @@ async fn searched<N: Notes>(
         && neighbour.is_none()
         && context.system.facts().unique_accounts
         && let Some(target) = wishes.target()
-        && let Some([customer]) = fresh(context, seen.account(target, wishes.reseller), seen)
+        && let Some([customer]) = seen.account(target, wishes.reseller)
         && wishes.customer.is_none_or(|id| *id == customer.id)
     {
         return Ok(Ok(Standing::of(
@@ -131,7 +131,7 @@ async fn searched<N: Notes>(
     }
     let at = Instant::now();
     match context.find(account, wishes.reseller).await? {
-        Err(trouble) => return Ok(Err(trouble)),
+        Err(trouble) => return Box::pin(unsearched(context, account, wishes, seen, trouble)).await,
         Ok(found) => {
             let found = context.before_this_run(account, found);
             if !found.is_empty() {
@@ -175,6 +175,32 @@ async fn searched<N: Notes>(
     }
 }
 
+/// The account ID cannot be searched. Where the line names the customer too, the ID is only to be compared.
+async fn unsearched<N: Notes>(
+    context: &Context<N>,
+    account: &AccountId,
+    wishes: &Wishes<'_>,
+    seen: &Sightings,
+    trouble: Trouble,
+) -> Asked<Standing> {
+    let Some(id) = wishes.customer else {
+        return Ok(Err(trouble));
+    };
+    let (customer, at) = match present(context, id, wishes, seen).await? {
+        Ok(found) => found,
+        Err(other) => return Ok(Err(other)),
+    };
+    let now = customer.account.as_ref();
+    if now == Some(account) || wishes.is_fulfilled_by(now) {
+        return Ok(Ok(Standing::of(customer, wishes.reseller, at)));
+    }
+    let words = format!(
+        "customer `{id}` has the account ID `{}`, not `{account}`",
+        now.map_or("", AccountId::as_str)
+    );
+    Ok(Err(Trouble::new(Failed::Mismatch, words)))
+}
+
 /// Nobody carries the account ID; where it was to be removed and the customer is named, that may be done.
 async fn cleared<N: Notes>(
     context: &Context<N>,
@@ -194,14 +220,6 @@ async fn cleared<N: Notes>(
             Err(trouble) => Err(trouble),
         },
     )
-}
-
-fn fresh<'a, N: Notes>(
-    context: &Context<N>,
-    found: Option<&'a [Customer]>,
-    seen: &Sightings,
-) -> Option<&'a [Customer]> {
-    found.filter(|_| seen.at().elapsed() <= context.settings.max_age)
 }
 
 /// One of those who carry the account ID: the only one, or the one that the line names.

@@ -2,7 +2,7 @@
 //!
 //! A batch of jobs is looked up together, the current account IDs and the new ones at once, so that a target
 //! that somebody else holds is known before anything is written. What was seen carries the time at which it
-//! was seen; whoever writes decides whether that is recent enough.
+//! was seen, and is not told any more once that is too long ago to write upon.
 
 use super::{Context, Event, Halt, Job, Lookup, Notes};
 use crate::domain::{AccountId, Change, CustomerId, Reseller};
@@ -10,12 +10,14 @@ use crate::plan::Member;
 use crate::system::{Bulk, Customer, Fatal, Key, Trouble, Wanted};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// What a bulk look-up saw, and when.
 #[derive(Debug)]
 pub(super) struct Sightings {
     at: Instant,
+    max_age: Duration,
     seen: HashMap<Wanted, Vec<Customer>, foldhash::fast::RandomState>,
 }
 
@@ -24,6 +26,7 @@ impl Sightings {
     pub(super) fn none() -> Self {
         Self {
             at: Instant::now(),
+            max_age: Duration::ZERO,
             seen: HashMap::default(),
         }
     }
@@ -33,8 +36,26 @@ impl Sightings {
         self.at
     }
 
-    /// Who carries this account ID; `None`: it was not looked up.
+    /// Who carries this account ID; `None`: it was not looked up, or too long ago.
     pub(super) fn account(
+        &self,
+        account: &AccountId,
+        reseller: Option<&Reseller>,
+    ) -> Option<&[Customer]> {
+        self.recent(|| Key::Account(account.clone()), reseller)
+    }
+
+    /// The customer with this ID; `None`: it was not looked up, or too long ago.
+    pub(super) fn customer(
+        &self,
+        id: &CustomerId,
+        reseller: Option<&Reseller>,
+    ) -> Option<&[Customer]> {
+        self.recent(|| Key::Customer(id.clone()), reseller)
+    }
+
+    /// Who carried this account ID when it was looked up, however long ago: a reason for care, never for a write.
+    pub(super) fn account_then(
         &self,
         account: &AccountId,
         reseller: Option<&Reseller>,
@@ -42,13 +63,13 @@ impl Sightings {
         self.get(|| Key::Account(account.clone()), reseller)
     }
 
-    /// The customer with this ID; `None`: it was not looked up.
-    pub(super) fn customer(
+    fn recent(
         &self,
-        id: &CustomerId,
+        key: impl FnOnce() -> Key,
         reseller: Option<&Reseller>,
     ) -> Option<&[Customer]> {
-        self.get(|| Key::Customer(id.clone()), reseller)
+        self.get(key, reseller)
+            .filter(|_| self.at.elapsed() <= self.max_age)
     }
 
     fn get(&self, key: impl FnOnce() -> Key, reseller: Option<&Reseller>) -> Option<&[Customer]> {
@@ -82,10 +103,11 @@ pub(super) async fn look_up<N: Notes>(
     let at = Instant::now();
     match context.system.find_many(&wanted, locations).await {
         Ok(Bulk::Found(found)) => {
-            context.token_vouched();
+            context.token_is_good();
             context.bulk_worked.store(true, Ordering::Relaxed);
             Ok(Sightings {
                 at,
+                max_age: context.settings.max_age,
                 seen: wanted.into_iter().zip(found).collect(),
             })
         }

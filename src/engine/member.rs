@@ -2,10 +2,10 @@
 
 use super::context::Asked;
 use super::lookup::Sightings;
-use super::perform::{Ended, Sent, Wish, perform, taken};
+use super::perform::{Ended, Sent, Sight, Wish, perform, taken};
 use super::spots::Placed;
 use super::standing::{Standing, Wishes, moved_on};
-use super::{Context, Halt, Job, Notes, spots};
+use super::{Context, Halt, Job, Notes, reading, spots};
 use crate::domain::{AccountId, Change, CustomerId, Failed, Line, Status, Transition};
 use crate::ledger::{Recorded, Write};
 use crate::plan::Member;
@@ -196,6 +196,11 @@ impl<N: Notes> Case<'_, N> {
             standing.now = after;
             standing.read_at = Instant::now();
         }
+        let (Ended::Applied(sent) | Ended::Failed(_, sent) | Ended::InDoubt(_, sent)) = &ended;
+        if let Some(Sight::Account(seen)) = &sent.seen {
+            standing.now.clone_from(seen);
+            standing.read_at = Instant::now();
+        }
         Ok(match ended {
             Ended::Applied(sent) => Renamed::Done(sent),
             Ended::Failed(trouble, sent) => Renamed::Failed(trouble, sent),
@@ -209,6 +214,9 @@ impl<N: Notes> Case<'_, N> {
         line: Line,
         write: Write,
     ) -> Result<Ended, Halt> {
+        if let Some(trouble) = self.is_overtaken(standing) {
+            return Ok(Ended::Failed(trouble, self.sent_before(line)));
+        }
         let open = |recorded: &&Recorded| {
             recorded.verdict.is_none()
                 && recorded.intent.line == line
@@ -234,6 +242,20 @@ impl<N: Notes> Case<'_, N> {
         Ok(ended)
     }
 
+    /// Another run has wanted something of this customer since this run was stopped, and that is newer. Who is parked is
+    /// this run's to bring home.
+    fn is_overtaken(&self, standing: &Standing) -> Option<Trouble> {
+        if standing.parked.is_some() {
+            return None;
+        }
+        let history = &self.context.settings.history;
+        let run = history.wanted_since(&standing.id)?;
+        let words = format!(
+            "run {run} has carried out something newer for this customer; nothing was written"
+        );
+        Some(Trouble::new(Failed::Stale, words))
+    }
+
     /// What was sent for a line before this process began.
     pub(super) fn sent_before(&self, line: Line) -> Sent {
         let mine = self
@@ -245,6 +267,7 @@ impl<N: Notes> Case<'_, N> {
             attempts: sent.attempts + 1,
             correlation: Some(recorded.intent.correlation.clone()),
             http_status: sent.http_status,
+            seen: None,
         })
     }
 
@@ -261,8 +284,7 @@ impl<N: Notes> Case<'_, N> {
             return Ok(Ok(()));
         };
         let reseller = standing.reseller.as_ref();
-        let recent = self.seen.at().elapsed() <= self.context.settings.max_age;
-        let holders = match self.seen.account(target, reseller).filter(|_| recent) {
+        let holders = match self.seen.account(target, reseller) {
             Some(found) => found.to_vec(),
             None if self.context.is_plan() || !facts.refuses_duplicates => {
                 match Box::pin(self.context.find(target, reseller)).await? {
@@ -284,19 +306,17 @@ impl<N: Notes> Case<'_, N> {
             return Ok(Ok(()));
         }
         let at = Instant::now();
-        let reseller = standing.reseller.clone();
-        let read = self.context.read(&standing.id, reseller.as_ref(), false);
-        match Box::pin(read).await? {
-            Ok(Some(customer)) if customer.account == standing.now => {
+        let (id, reseller) = (&standing.id, standing.reseller.as_ref());
+        let read = reading::customer(&self.context.system, id, reseller, false, &standing.now);
+        let read = Box::pin(read).await;
+        Ok(match self.context.weigh(read).await? {
+            Ok(customer) if customer.account == standing.now => {
                 standing.read_at = at;
-                Ok(Ok(()))
+                Ok(())
             }
-            Ok(found) => {
-                let now = found.and_then(|customer| customer.account);
-                Ok(Err(moved_on(standing.now.as_ref(), now.as_ref())))
-            }
-            Err(trouble) => Ok(Err(trouble)),
-        }
+            Ok(customer) => Err(moved_on(standing.now.as_ref(), customer.account.as_ref())),
+            Err(trouble) => Err(trouble),
+        })
     }
 
     /// Brings what the lines ask of locations to its end, and gives each line its outcome.

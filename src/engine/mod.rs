@@ -19,6 +19,7 @@ mod member;
 mod notes;
 mod outcome;
 mod perform;
+mod reading;
 mod spots;
 mod standing;
 #[cfg(test)]
@@ -28,7 +29,7 @@ pub use compare::{Difference, LastWords, did_not_last, differences};
 pub use context::{Concurrency, Context, Halt, Lookup, Mode, Settings};
 pub use dispatcher::{Ending, run};
 pub use events::{Event, Tally};
-pub use history::{Carried, Hands, History};
+pub use history::{Carried, Hands, History, Since};
 pub use notes::Notes;
 
 use crate::domain::{CustomerId, Line, Outcome};

@@ -6,7 +6,7 @@ use super::spots::{Placed, Touched};
 use super::standing::Standing;
 use super::{Halt, Notes};
 use crate::domain::{Change, Failed, Outcome, Status, Transition, Unchanged};
-use crate::ledger::Verdict;
+use crate::ledger::{Recorded, Verdict};
 use crate::system::Trouble;
 
 impl<N: Notes> Case<'_, N> {
@@ -113,11 +113,21 @@ impl<N: Notes> Case<'_, N> {
     /// That is no failure, which would be final: the customer may even be parked under a temporary ID.
     pub(super) fn leaves_in_doubt(&self, trouble: &Trouble) -> bool {
         let lines = || self.member.changes.iter().map(|change| change.line);
-        matches!(trouble.reason, Failed::Unavailable | Failed::BadAnswer)
-            && self.job.recorded.iter().any(|write| {
-                write.verdict != Some(Verdict::NotApplied)
-                    && lines().any(|line| line == write.intent.line)
-            })
+        let mut mine = self
+            .job
+            .recorded
+            .iter()
+            .filter(|write| lines().any(|line| line == write.intent.line));
+        match trouble.reason {
+            Failed::Unavailable | Failed::BadAnswer => {
+                mine.any(|write| write.verdict != Some(Verdict::NotApplied))
+            }
+            // Who may not be seen may have been changed all the same.
+            Failed::Unauthorized | Failed::Forbidden | Failed::Rejected => {
+                mine.any(Recorded::in_doubt)
+            }
+            _ => false,
+        }
     }
 
     /// Gives every open line the same failure; lines that ask for nothing are told so.
@@ -137,8 +147,14 @@ impl<N: Notes> Case<'_, N> {
             };
             let mut outcome = Outcome::bare(change.line, status);
             if change.asks_anything() {
+                let sent = self.sent_before(change.line);
                 outcome.message.clone_from(&trouble.message);
                 outcome.http_status = trouble.http_status;
+                let mut recorded = self.job.recorded.iter();
+                let mine = recorded.find(|write| write.intent.line == change.line);
+                outcome.customer = mine.map(|write| write.intent.customer.clone());
+                outcome.attempts = sent.attempts;
+                outcome.correlation = sent.correlation;
             }
             self.context
                 .finish(outcome, change.reseller.as_ref(), self.began)
@@ -153,5 +169,6 @@ fn joined(first: &Sent, second: &Sent) -> Sent {
         attempts: first.attempts.max(second.attempts),
         http_status: second.http_status.or(first.http_status),
         correlation: second.correlation.clone().or(first.correlation.clone()),
+        seen: None,
     }
 }

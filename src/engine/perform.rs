@@ -2,10 +2,10 @@
 //! asked, read back where it is in doubt, and sent again only after a reading that says it did not happen.
 
 use super::context::Asked;
-use super::{Context, Halt, Notes};
+use super::{Context, Halt, Notes, reading};
 use crate::domain::{AccountId, CustomerId, Failed, Line, Reseller};
 use crate::ledger::{Intent, Judgement, Seen, Settled, Spot, Verdict, Write, judge};
-use crate::system::{Customer, Fatal, Location, Order, Trouble, What, Written, new_correlation};
+use crate::system::{Fatal, Location, Order, Trouble, What, Written, new_correlation};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -38,9 +38,12 @@ pub(super) struct Sent {
     pub(super) attempts: u32,
     pub(super) http_status: Option<u16>,
     pub(super) correlation: Option<String>,
+    /// What a reading found, where it was neither as before nor as asked.
+    pub(super) seen: Option<Sight>,
 }
 
 /// What a read-back saw.
+#[derive(Debug, Clone)]
 pub(super) enum Sight {
     Account(Option<AccountId>),
     Location(Spot),
@@ -82,7 +85,8 @@ pub(super) async fn perform<N: Notes>(
         let id = correlation.take().unwrap_or_else(new_correlation);
         sent.attempts += 1;
         sent.correlation = Some(id.clone());
-        match attempt(context, wish, &id, &mut sent).await? {
+        let doubted_before = fruitless > 0;
+        match attempt(context, wish, &id, &mut sent, doubted_before).await? {
             Next::End(ended) => return Ok(ended),
             Next::Again {
                 correlation: same,
@@ -93,10 +97,9 @@ pub(super) async fn perform<N: Notes>(
                     fruitless += 1;
                     if fruitless > context.settings.retries {
                         let words = format!("{} attempts did not take effect", sent.attempts);
-                        return Ok(Ended::Failed(
-                            Trouble::new(Failed::Unavailable, words),
-                            sent,
-                        ));
+                        let trouble = Trouble::new(Failed::Unavailable, words);
+                        context.wrote_in_vain(&trouble)?;
+                        return Ok(Ended::Failed(trouble, sent));
                     }
                     back_off(fruitless).await;
                     continue;
@@ -121,6 +124,7 @@ async fn attempt<N: Notes>(
     wish: &Wish<'_>,
     correlation: &str,
     sent: &mut Sent,
+    doubted_before: bool,
 ) -> Result<Next, Halt> {
     let intent = Intent {
         unit: wish.unit,
@@ -134,8 +138,15 @@ async fn attempt<N: Notes>(
     };
     let id = context.notes.intend(intent).await?;
     let written = context.system.write(order(wish, correlation)).await;
-    let nothing_happened = matches!(written, Written::Again(_) | Written::NotSent(_));
-    let concluded = conclude(context, wish, written, correlation, sent).await;
+    let nothing_happened = match &written {
+        Written::Again(_) | Written::NotSent(_) => true,
+        Written::Refused(_) => !doubted_before,
+        Written::Applied { .. } | Written::Stale { .. } | Written::InDoubt(_) => false,
+    };
+    let mut concluded = conclude(context, wish, written, correlation, sent).await;
+    if doubted_before && let Ok((_, Next::End(Ended::Failed(trouble, _)))) = concluded {
+        concluded = Box::pin(late(context, wish, trouble, sent)).await;
+    }
     let verdict = match &concluded {
         Ok((verdict, _)) => Some(*verdict),
         // The run ends here; what is certain is noted all the same, and what is not stays open.
@@ -258,7 +269,8 @@ async fn refused<N: Notes>(
     else {
         return Ok(Some(trouble));
     };
-    if !matches!(trouble.reason, Failed::Conflict | Failed::Rejected) {
+    let may_be_taken = matches!(trouble.reason, Failed::Conflict | Failed::Rejected);
+    if !may_be_taken || !context.system.facts().searches_live {
         return Ok(Some(trouble));
     }
     Ok(match holder(context, wish, after).await? {
@@ -294,6 +306,32 @@ async fn holder<N: Notes>(
         .map(|customer| customer.id.clone())))
 }
 
+/// An attempt failed, but an earlier one had no answer, and may have landed after it was looked for.
+async fn late<N: Notes>(
+    context: &Context<N>,
+    wish: &Wish<'_>,
+    trouble: Trouble,
+    sent: &Sent,
+) -> Result<(Verdict, Next), Halt> {
+    let (verdict, ended) = match look(context, wish).await? {
+        Ok(seen) if judge(&wish.write, seen.as_seen()) == Judgement::TookEffect => {
+            context.write_accepted();
+            (Verdict::Applied, Ended::Applied(sent.clone()))
+        }
+        Ok(_) => (Verdict::NotApplied, Ended::Failed(trouble, sent.clone())),
+        Err(unseen) => (
+            Verdict::Unknown,
+            Ended::InDoubt(unread(trouble, &unseen), sent.clone()),
+        ),
+    };
+    Ok((verdict, Next::End(ended)))
+}
+
+fn unread(mut doubt: Trouble, why: &Trouble) -> Trouble {
+    doubt.message = format!("{}; reading back failed: {}", doubt.message, why.message);
+    doubt
+}
+
 /// Reads back, and decides by what is read.
 async fn doubted<N: Notes>(
     context: &Context<N>,
@@ -305,15 +343,10 @@ async fn doubted<N: Notes>(
     let seen = match look(context, wish).await {
         Ok(Ok(seen)) => seen,
         Ok(Err(trouble)) => {
-            let words = format!(
-                "{}; reading back failed: {}",
-                doubt.message, trouble.message
-            );
-            let trouble = Trouble {
-                message: words,
-                ..doubt
-            };
-            return Ok(Next::End(Ended::InDoubt(trouble, sent.clone())));
+            return Ok(Next::End(Ended::InDoubt(
+                unread(doubt, &trouble),
+                sent.clone(),
+            )));
         }
         // The intent stays open in the ledger, and `resume` reads before it writes.
         Err(halt) => return Err(halt),
@@ -330,6 +363,8 @@ async fn doubted<N: Notes>(
                 Sight::Location(_) => "the location is otherwise now".to_owned(),
             };
             // Something was sent, so it must not be said that nothing was written.
+            let mut sent = sent.clone();
+            sent.seen = Some(seen);
             let trouble = Trouble::new(
                 Failed::Stale,
                 format!(
@@ -337,7 +372,11 @@ async fn doubted<N: Notes>(
                      something else; look at this customer"
                 ),
             );
-            Ok(Next::End(Ended::Failed(trouble, sent.clone())))
+            Ok(Next::End(Ended::Failed(trouble, sent)))
+        }
+        // It would be answered in the same way for ever.
+        Judgement::DidNot if is_redirect(&doubt) && sent.attempts > 1 => {
+            Ok(Next::End(Ended::Failed(doubt, sent.clone())))
         }
         Judgement::DidNot => {
             // A duplicate may be answered with a raw 500, so the target is looked at before a repetition.
@@ -365,36 +404,35 @@ async fn doubted<N: Notes>(
 
 /// What the system says now about what a write wanted to set.
 pub(super) async fn look<N: Notes>(context: &Context<N>, wish: &Wish<'_>) -> Asked<Sight> {
+    let (system, id) = (&context.system, wish.customer);
     match &wish.write {
         Write::Account { before, after, .. } => {
-            let trouble = match context.read(wish.customer, wish.reseller, false).await? {
-                Ok(Some(customer)) => return Ok(Ok(Sight::Account(customer.account))),
-                Ok(None) => Trouble::new(Failed::NotFound, "the customer is gone"),
-                Err(trouble) => trouble,
-            };
-            // Where single customers cannot be read, the search tells who carries which ID.
-            for account in [after, before].into_iter().flatten() {
-                if let Ok(found) = context.find(account, wish.reseller).await?
-                    && found
-                        .iter()
-                        .any(|customer: &Customer| customer.id == *wish.customer)
-                {
-                    return Ok(Ok(Sight::Account(Some(account.clone()))));
-                }
-            }
-            Ok(Err(trouble))
+            let accounts = [after, before].into_iter().flatten();
+            let found = reading::customer(system, id, wish.reseller, false, accounts).await;
+            let found = context.weigh(found).await?;
+            Ok(found.map(|customer| Sight::Account(customer.account)))
         }
         Write::Location { location, .. } => {
-            Ok(super::spots::place(context, wish.customer, location)
-                .await?
-                .map(|place| {
-                    let Location {
-                        service, profile, ..
-                    } = place;
-                    Sight::Location(Spot { service, profile })
-                }))
+            let found = reading::location(system, id, location).await;
+            let found = context.weigh(found).await?;
+            let gone = || {
+                let words = format!("the location `{location}` is gone");
+                Trouble::new(Failed::NotFound, words)
+            };
+            Ok(found.and_then(|found| {
+                let Location {
+                    service, profile, ..
+                } = found.ok_or_else(gone)?;
+                Ok(Sight::Location(Spot { service, profile }))
+            }))
         }
     }
+}
+
+fn is_redirect(doubt: &Trouble) -> bool {
+    doubt
+        .http_status
+        .is_some_and(|status| (300..400).contains(&status))
 }
 
 /// Full jitter: between nothing and a doubling bound of at most eight seconds.

@@ -5,7 +5,7 @@ use super::member::Case;
 use super::perform::{Ended, Sent};
 use super::standing::{Standing, Wishes};
 use super::{Context, Halt, Job, Notes};
-use crate::domain::{Change, CustomerId, Failed, Line, LocationId, Profile};
+use crate::domain::{Change, Failed, Line, LocationId, Profile};
 use crate::ledger::{Spot, Write};
 use crate::system::{Location, Locations, Trouble};
 use std::collections::HashMap;
@@ -235,34 +235,15 @@ pub(super) async fn learn<N: Notes>(
     };
     let mut known = Vec::new();
     for id in candidates {
-        let answer = context.system.location(&id).await;
+        let answer = context.system.location(&standing.id, &id).await;
         match context.weigh(answer).await? {
             Ok(location) => known.push(location),
+            Err(other) if other.reason == Failed::Mismatch => return Ok(Err(other)),
             Err(_) => return Ok(Err(trouble)),
         }
     }
     standing.locations = Locations::Known(known);
     Ok(Ok(()))
-}
-
-/// One location of a customer, as it is now.
-pub(super) async fn place<N: Notes>(
-    context: &Context<N>,
-    customer: &CustomerId,
-    location: &LocationId,
-) -> Asked<Location> {
-    let trouble = match context.locations(customer).await? {
-        Ok(all) => match all.into_iter().find(|place| place.id == *location) {
-            Some(place) => return Ok(Ok(place)),
-            None => Trouble::new(
-                Failed::NotFound,
-                format!("the location `{location}` is gone"),
-            ),
-        },
-        Err(trouble) => trouble,
-    };
-    let answer = context.system.location(location).await;
-    Ok(context.weigh(answer).await?.map_err(|_| trouble))
 }
 
 /// The location that a line means.

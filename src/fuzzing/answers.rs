@@ -240,7 +240,7 @@ async fn ask(system: &System, call: u8, status: u16, body: &[u8]) {
         }
         3 => {
             let _ = system.locations(&customer).await;
-            if let Ok(found) = system.location(&location).await {
+            if let Ok(found) = system.location(&customer, &location).await {
                 assert_eq!(found.id, location);
             }
         }

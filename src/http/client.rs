@@ -3,7 +3,6 @@
 use reqwest::Url;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
 use std::collections::HashSet;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -22,6 +21,7 @@ use super::retry::{self, Budget, Cost};
 use super::send::Outcome;
 use super::settings::{Settings, SetupError};
 use super::skew::Skew;
+use super::suspects::Suspects;
 use super::token::{AfterRefusal, Bearer, Tokens};
 
 /// Writes of which it is remembered that a renewed token did not help; more are a run that is stopped soon.
@@ -54,6 +54,8 @@ pub struct Client {
     pub(super) known_good: OnceLock<Call>,
     /// What the first answer that names the time showed of the clocks.
     pub(super) skew: OnceLock<Skew>,
+    /// Calls that met what looks like a firewall.
+    pub(super) suspects: Suspects,
     /// Paths of writes that were sent back after a renewal.
     renewed_for: Mutex<HashSet<String>>,
     pub(super) stop: CancellationToken,
@@ -139,6 +141,7 @@ impl Client {
             tally: Tally::new(),
             known_good: OnceLock::new(),
             skew: OnceLock::new(),
+            suspects: Suspects::default(),
             renewed_for: Mutex::default(),
             stop,
         })
@@ -170,7 +173,9 @@ impl Client {
                         course.renewed = true;
                         continue;
                     }
-                    self.stays_unauthorized(course.renewed);
+                    if course.renewed {
+                        self.tokens.renewal_was_futile();
+                    }
                     return parse(&reply).map_err(|error| {
                         Why::new(WhyKind::Unreadable, error.0).after(course.sent)
                     });
@@ -255,7 +260,9 @@ impl Client {
     /// A final answer came.
     fn answered(&self, call: &Call, course: &Course, success: bool) {
         self.budget.deposit(course.cost);
-        self.tally.unauthorized_in_a_row.store(0, Ordering::Relaxed);
+        if success {
+            self.suspects.succeeded(call);
+        }
         if success && call.kind != Kind::Write && self.known_good.get().is_none() {
             // Another worker may have been quicker, which is as good.
             let _ = self.known_good.set(Call {
@@ -272,15 +279,6 @@ impl Client {
             .tokens
             .refused(bearer, |bearer| self.is_still_good(bearer));
         after.await == AfterRefusal::SendAgain
-    }
-
-    fn stays_unauthorized(&self, renewal_was_futile: bool) {
-        if renewal_was_futile {
-            self.tokens.renewal_was_futile();
-        }
-        self.tally
-            .unauthorized_in_a_row
-            .fetch_add(1, Ordering::Relaxed);
     }
 
     /// The caller sends again, with a new intent, as a call that knows nothing of this one. So what a renewed token
@@ -306,7 +304,6 @@ impl Client {
             why.status = Some(401);
             return Sent::Again(why);
         }
-        self.stays_unauthorized(false);
         Sent::Reply(reply)
     }
 

@@ -18,6 +18,9 @@ use super::call::Why;
 use super::health::{Board, Holder};
 use super::hold::{Cause, Decisions, Effect, Look, State, Verdict, cause_text};
 
+/// So much later than all others does a call look that is better not the probe.
+const OTHERS_FIRST: Duration = Duration::from_millis(100);
+
 /// The gate of one target, shared by all workers.
 #[derive(Debug)]
 pub(super) struct Gate {
@@ -37,6 +40,22 @@ impl Gate {
             board,
             stop,
         }
+    }
+
+    /// Waits until this call may go on, and lets others find out if a hold is over.
+    pub(super) async fn enter_last(&self) -> Result<Pass<'_>, Why> {
+        let until = match &self.inner().state {
+            State::Held { until, .. } => Some(*until + OTHERS_FIRST),
+            State::Flowing | State::GaveUp(_) => None,
+        };
+        if let Some(until) = until {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Err(Why::cancelled()),
+                () = sleep_until(until) => {}
+            }
+        }
+        self.enter().await
     }
 
     /// Waits until this call may go on.
@@ -162,6 +181,11 @@ impl Pass<'_> {
     /// No hold has begun since.
     pub(super) fn is_valid(&self) -> bool {
         self.generation == self.gate.generation.load(Ordering::Acquire)
+    }
+
+    /// Whether this call finds out if a hold is over.
+    pub(super) fn is_probe(&self) -> bool {
+        self.probe.is_some()
     }
 
     /// Whether this call finds out if an outage is over.

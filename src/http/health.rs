@@ -91,10 +91,6 @@ pub struct Counters {
     pub throttled: u64,
     /// Tokens fetched or read, after the first.
     pub token_renewals: u64,
-    /// Final 401s since a call was last accepted: many mean that the token is no good here at all.
-    pub unauthorized_in_a_row: u64,
-    /// Calls under way now.
-    pub in_flight: u64,
 }
 
 /// The counters themselves.
@@ -106,8 +102,6 @@ pub(super) struct Tally {
     pub(super) write: AtomicU64,
     pub(super) retried: AtomicU64,
     pub(super) throttled: AtomicU64,
-    pub(super) unauthorized_in_a_row: AtomicU64,
-    in_flight: AtomicU64,
     /// Microseconds since `epoch`, plus one; 0 means none yet.
     first: AtomicU64,
     last: AtomicU64,
@@ -124,15 +118,13 @@ impl Tally {
             write: AtomicU64::default(),
             retried: AtomicU64::default(),
             throttled: AtomicU64::default(),
-            unauthorized_in_a_row: AtomicU64::default(),
-            in_flight: AtomicU64::default(),
             first: AtomicU64::default(),
             last: AtomicU64::default(),
             latency: AtomicU64::default(),
         }
     }
 
-    /// A call goes out. The guard counts it as in flight and takes its latency when it is answered.
+    /// A call goes out. What it gives takes the latency when it is answered.
     pub(super) fn departs(&self, kind: Kind, retry: bool, now: Instant) -> Flight<'_> {
         let by_kind = match kind {
             Kind::Find => &self.find,
@@ -143,7 +135,6 @@ impl Tally {
         if retry {
             self.retried.fetch_add(1, Ordering::Relaxed);
         }
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
         let at = micros(now - self.epoch) + 1;
         if self.first.load(Ordering::Relaxed) == 0 {
             let _ = self
@@ -172,8 +163,6 @@ impl Tally {
             retried: read(&self.retried),
             throttled: read(&self.throttled),
             token_renewals,
-            unauthorized_in_a_row: read(&self.unauthorized_in_a_row),
-            in_flight: read(&self.in_flight),
         }
     }
 
@@ -202,12 +191,6 @@ impl Flight<'_> {
         };
         // Two at once may lose one sample, which does not matter.
         self.tally.latency.store(after, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Flight<'_> {
-    fn drop(&mut self) {
-        self.tally.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

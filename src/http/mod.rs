@@ -25,6 +25,7 @@ mod retry;
 mod send;
 mod settings;
 mod skew;
+mod suspects;
 mod token;
 mod token_source;
 

@@ -90,7 +90,7 @@ impl Permits {
     /// Waits for a permit. `waiting` is told until when at least, and `None` when the wait is over.
     pub(super) async fn take(&self, waiting: impl Fn(Option<Instant>)) -> Permit<'_> {
         let _first_in_line = self.queue.lock().await;
-        let mut told = false;
+        let mut told = None;
         loop {
             // Registered before asking, so that a completion in between is not missed.
             let freed = self.freed.notified();
@@ -98,14 +98,20 @@ impl Permits {
             match taken {
                 Ok(()) => break,
                 Err(Some(until)) => {
-                    told = true;
-                    waiting(Some(until));
-                    sleep_until(until).await;
+                    if told != Some(until) {
+                        told = Some(until);
+                        waiting(told);
+                    }
+                    // A permit that comes back unused is there sooner.
+                    tokio::select! {
+                        () = sleep_until(until) => {}
+                        () = freed => {}
+                    }
                 }
                 Err(None) => freed.await,
             }
         }
-        if told {
+        if told.is_some() {
             waiting(None);
         }
         Permit {

@@ -26,7 +26,8 @@ use super::settings::Quota;
 const HEAD: &str = "idshift calls 2";
 /// Without owners: of versions that let nobody else in.
 const OLD_HEAD: &str = "idshift calls 1";
-/// A call is at the server at most this long after it departed: the time to connect.
+/// A call is at the server within this time after it departed, but where a new connection is slow: its own process
+/// knows when it was answered, and only others count it from here.
 const UNDER_WAY: Duration = Duration::from_secs(1);
 
 /// A moment, on each clock that we can read.

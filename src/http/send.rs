@@ -42,6 +42,8 @@ pub(super) struct Shot<'a> {
     sent: u32,
     departed: Instant,
     result: Result<Answer, Fault>,
+    /// A refusal that looks like a firewall's, and is about this call alone.
+    alone: bool,
     pub(super) bearer: Arc<Bearer>,
 }
 
@@ -68,7 +70,11 @@ impl Client {
     pub(super) async fn shoot(&self, call: &Call, course: &mut Course) -> Result<Shot<'_>, Why> {
         let shot = async {
             loop {
-                let pass = self.gate.enter().await?;
+                let pass = if self.suspects.has(call) {
+                    Box::pin(self.gate.enter_last()).await?
+                } else {
+                    self.gate.enter().await?
+                };
                 if pass.probes_outage()
                     && let Some(known) = self.known_good.get()
                 {
@@ -84,12 +90,28 @@ impl Client {
                     }
                     continue;
                 }
-                if let Some(shot) = self.try_send(pass, call, course, None).await? {
+                if let Some(mut shot) = self.try_send(pass, call, course, None).await? {
+                    if self.looks_blocked(&shot) {
+                        shot.alone = Box::pin(self.is_refused_alone(call, &shot)).await;
+                    }
                     return Ok(shot);
                 }
             }
         };
         shot.await.map_err(|why: Why| why.after(course.sent))
+    }
+
+    fn looks_blocked(&self, shot: &Shot<'_>) -> bool {
+        let answer = shot.result.as_ref();
+        answer.is_ok_and(|answer| answer.reply.status == 403 && (self.is_firewall)(&answer.reply))
+    }
+
+    /// Whether what looks like a firewall's block of all calls is about this call alone: it was refused before, calls of
+    /// its kind have succeeded since, and one that was accepted before still is.
+    async fn is_refused_alone(&self, call: &Call, shot: &Shot<'_>) -> bool {
+        !shot.pass.is_probe()
+            && self.suspects.is_alone(call)
+            && self.is_still_good(Arc::clone(&shot.bearer)).await == Some(true)
     }
 
     /// Whether a call that was accepted before still is, with this token; `None`: cannot be said. Where calls are held
@@ -119,23 +141,27 @@ impl Client {
         course: &mut Course,
         bearer: Option<Arc<Bearer>>,
     ) -> Result<Option<Shot<'a>>, Why> {
-        let bearer = match bearer {
-            Some(bearer) => bearer,
-            None => self.tokens.current().await?,
-        };
         let pace = match call.kind {
             Kind::Find | Kind::Read => &self.read_pace,
             Kind::Write => &self.write_pace,
         };
-        // Held until the answer has come.
-        let _permit = loop {
+        // The permit is held until the answer has come.
+        let (bearer, _permit) = loop {
+            let current = match &bearer {
+                Some(bearer) => Arc::clone(bearer),
+                None => self.tokens.current().await?,
+            };
             let mut permit = self.permit().await?;
             pace.turn().await;
             if !pass.is_valid() {
                 return Ok(None);
             }
+            // The waits may have outlived it.
+            if bearer.is_none() && current.is_over() {
+                continue;
+            }
             if permit.as_mut().is_none_or(Permit::depart) {
-                break permit;
+                break (current, permit);
             }
         };
         let departed = Instant::now();
@@ -152,6 +178,7 @@ impl Client {
             sent: course.sent,
             departed,
             result,
+            alone: false,
             bearer,
         }))
     }
@@ -290,7 +317,7 @@ impl Client {
                 if answer.reply.status != 401 {
                     self.tokens.accepted(&shot.bearer, shot.departed);
                 }
-                self.judge(answer, shot.kind, parse)
+                self.judge(answer, shot.kind, shot.alone, parse)
             }
         };
         if matches!(verdict, Verdict::Refused { .. } | Verdict::Firewall) {
@@ -317,6 +344,7 @@ impl Client {
         &self,
         answer: Answer,
         kind: Kind,
+        alone: bool,
         parse: impl FnOnce(Reply) -> Result<T, Unreadable>,
     ) -> (Verdict, Outcome<T>) {
         let Answer {
@@ -339,7 +367,7 @@ impl Client {
                 let refused = said("too many calls");
                 (Verdict::Refused { status, wait }, Outcome::Refused(refused))
             }
-            403 if (self.is_firewall)(&reply) => (
+            403 if !alone && (self.is_firewall)(&reply) => (
                 Verdict::Firewall,
                 Outcome::Refused(said("a firewall blocks all calls")),
             ),

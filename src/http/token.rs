@@ -91,7 +91,7 @@ impl Bearer {
         self.life.as_ref().is_some_and(Life::is_due)
     }
 
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.life.as_ref().is_some_and(Life::is_over)
     }
 }

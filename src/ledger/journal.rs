@@ -65,7 +65,7 @@ impl Journal {
         self.outcomes(vec![outcome])
     }
 
-    /// Notes several outcomes, all or none of which survive a crash: those of one unit belong together. Queued.
+    /// Notes several outcomes, all or none of which survive a crash. Queued.
     pub fn outcomes(
         &self,
         outcomes: Vec<Outcome>,
@@ -210,8 +210,18 @@ impl<'c> Statements<'c> {
     }
 }
 
+/// However the thread ends, also by a bug: nobody waits for it any more.
+struct Ended<'q>(&'q Queue);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 impl Writer {
     fn run(mut self, queue: &Queue) {
+        let _ended = Ended(queue);
         if let Err(source) = self.work(queue) {
             queue.fail(&Arc::new(LedgerError::sqlite(&self.path, source)));
         }

@@ -242,6 +242,13 @@ impl Queue {
         refuse(left, error);
     }
 
+    /// The thread that commits is gone. Where it has not said why, it was a bug.
+    pub(super) fn end(&self) {
+        if self.lock().failed.is_none() {
+            self.fail(&Arc::new(LedgerError::Closed));
+        }
+    }
+
     /// Why nothing is accepted any more.
     pub(super) fn why_ended(&self) -> LedgerError {
         let failed = self.lock().failed.clone();

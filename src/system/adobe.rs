@@ -431,6 +431,7 @@ impl Backend for Adobe {
 
     fn location<'a>(
         &'a self,
+        _customer: &'a CustomerId,
         _location: &'a LocationId,
     ) -> BoxFuture<'a, Result<Location, Trouble>> {
         Box::pin(async { Err(no_locations()) })

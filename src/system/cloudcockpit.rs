@@ -269,6 +269,7 @@ impl Backend for CloudCockpit {
 
     fn location<'a>(
         &'a self,
+        _customer: &'a CustomerId,
         _location: &'a LocationId,
     ) -> BoxFuture<'a, Result<Location, Trouble>> {
         Box::pin(async { Err(no_locations()) })

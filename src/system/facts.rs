@@ -32,6 +32,9 @@ pub struct Facts {
     pub unique_accounts: bool,
     /// Whether the system itself is known to refuse a duplicate account ID.
     pub refuses_duplicates: bool,
+    /// Whether a search asks the system each time. Otherwise it is answered from a list that was read before, which says
+    /// nothing of what happened since.
+    pub searches_live: bool,
     /// The longest account ID, in characters.
     pub max_account_chars: usize,
     /// The shortest account ID that raises no warning, in characters.
@@ -73,6 +76,7 @@ impl Kind {
                 quota: Some((2000, 300)),
                 unique_accounts: true,
                 refuses_duplicates: true,
+                searches_live: true,
                 max_account_chars: 255,
                 min_account_chars: 6,
                 forbidden_in_account: "",
@@ -91,6 +95,7 @@ impl Kind {
                 quota: None,
                 unique_accounts: false,
                 refuses_duplicates: false,
+                searches_live: false,
                 max_account_chars: 35,
                 min_account_chars: 0,
                 forbidden_in_account: "<>[]\"",
@@ -109,6 +114,7 @@ impl Kind {
                 quota: None,
                 unique_accounts: true,
                 refuses_duplicates: false,
+                searches_live: true,
                 max_account_chars: 255,
                 min_account_chars: 0,
                 forbidden_in_account: "",

@@ -183,9 +183,12 @@ pub(crate) trait Backend: Send + Sync {
         customer: &'a CustomerId,
     ) -> BoxFuture<'a, Result<Vec<Location>, Trouble>>;
 
-    /// One location by its own ID, where the list of a customer's locations is not to be had.
-    fn location<'a>(&'a self, location: &'a LocationId)
-    -> BoxFuture<'a, Result<Location, Trouble>>;
+    /// One location of a customer by its own ID, where the list of the customer's locations is not to be had.
+    fn location<'a>(
+        &'a self,
+        customer: &'a CustomerId,
+        location: &'a LocationId,
+    ) -> BoxFuture<'a, Result<Location, Trouble>>;
 
     fn write<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Written>;
 
@@ -199,6 +202,18 @@ pub(crate) trait Backend: Send + Sync {
     /// Drops whatever is remembered of earlier look-ups.
     fn forget(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {})
+    }
+}
+
+/// Whoever is shown twice, and the same both times, is one.
+fn once<T: PartialEq>(found: &mut Vec<T>) {
+    let mut at = 1;
+    while at < found.len() {
+        if found[..at].contains(&found[at]) {
+            found.remove(at);
+        } else {
+            at += 1;
+        }
     }
 }
 
@@ -240,6 +255,7 @@ impl System {
         if let Bulk::Found(found) = &mut answer {
             for (wanted, found) in wanted.iter().zip(found) {
                 found.retain(|customer| wanted.key.fits(customer));
+                once(found);
             }
         }
         Ok(answer)
@@ -251,7 +267,9 @@ impl System {
         account: &AccountId,
         reseller: Option<&Reseller>,
     ) -> Result<Vec<Customer>, Trouble> {
-        self.backend.find(account, reseller).await
+        let mut found = self.backend.find(account, reseller).await?;
+        once(&mut found);
+        Ok(found)
     }
 
     /// Reads one customer; `None`: the system says there is none.
@@ -266,12 +284,18 @@ impl System {
 
     /// Reads a customer's locations with service IDs and profiles.
     pub async fn locations(&self, customer: &CustomerId) -> Result<Vec<Location>, Trouble> {
-        self.backend.locations(customer).await
+        let mut found = self.backend.locations(customer).await?;
+        once(&mut found);
+        Ok(found)
     }
 
-    /// Reads one location by its own ID, where the list of a customer's locations is not to be had.
-    pub async fn location(&self, location: &LocationId) -> Result<Location, Trouble> {
-        self.backend.location(location).await
+    /// Reads one location of a customer by its own ID, where the list of the customer's locations is not to be had.
+    pub async fn location(
+        &self,
+        customer: &CustomerId,
+        location: &LocationId,
+    ) -> Result<Location, Trouble> {
+        self.backend.location(customer, location).await
     }
 
     /// Sends one write, once.

@@ -139,6 +139,9 @@ impl Plume {
                 OneOrMany::Many(bodies) => bodies,
                 OneOrMany::One(body) => vec![*body],
             };
+            if !bodies.iter().all(|body| body.may_be_of(customer.as_str())) {
+                return Ok(Err(senseless(reply, "the location of another customer")));
+            }
             Ok(bodies
                 .into_iter()
                 .map(|body| body.location())
@@ -148,13 +151,21 @@ impl Plume {
         self.client.read(&call, parse).await?
     }
 
-    async fn location_by_key(&self, location: &LocationId) -> Result<Location, Trouble> {
+    async fn location_by_key(
+        &self,
+        customer: &CustomerId,
+        location: &LocationId,
+    ) -> Result<Location, Trouble> {
         let path = segments(&["/api/Partners/locations"], &[location.as_str()])?;
         let parse = |reply: &Reply| -> Read<Location> {
             if reply.status != 200 {
                 return Ok(Err(refusal(reply)));
             }
             let body: LocationBody = reply.json()?;
+            if !body.may_be_of(customer.as_str()) {
+                let words = format!("the location `{location}` is of another customer");
+                return Ok(Err(Trouble::new(Failed::Mismatch, words)));
+            }
             Ok(body
                 .location()
                 .filter(|found| found.id == *location)
@@ -359,9 +370,10 @@ impl Backend for Plume {
 
     fn location<'a>(
         &'a self,
+        customer: &'a CustomerId,
         location: &'a LocationId,
     ) -> BoxFuture<'a, Result<Location, Trouble>> {
-        Box::pin(self.location_by_key(location))
+        Box::pin(self.location_by_key(customer, location))
     }
 
     fn write<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Written> {

@@ -13,6 +13,8 @@ mod cli;
 mod crash;
 /// Full disks, lost folders, damaged ledgers, closed pipes.
 mod disk;
+/// Writes whose answer never came, answers that are about somebody else, and what is learnt of them later.
+mod doubts;
 /// Every fault at every call.
 mod faults;
 /// Runs that were stopped, and what can go wrong with going on.
@@ -31,6 +33,8 @@ mod next_steps;
 mod options;
 /// Whatever goes away for a while: servers, names, tokens, time.
 mod outage;
+/// Runs that newer ones have overtaken.
+mod overtaken;
 /// The rate, the quota and `Retry-After`, by the stand-in's clock.
 mod pace;
 /// Plans, order, guards, undo, verify, reconcile.

@@ -345,7 +345,8 @@ pub(in crate::cli) struct Guards {
     pub(in crate::cli) canary: Option<u64>,
     /// Begin nothing after this: a time of day (06:00) or a duration (4h)
     ///
-    /// The run then ends with exit code 4, and `resume` goes on. Example: --until 06:00
+    /// The run then ends with exit code 4, and `resume` goes on. A time that has passed today means tomorrow's.
+    /// Example: --until 06:00
     #[arg(long, value_name = "TIME")]
     pub(in crate::cli) until: Option<String>,
     /// Do not ask

@@ -33,6 +33,7 @@ fn settings() -> Settings {
         lookup: Lookup::Each,
         concurrency: Concurrency::Fixed(2),
         max_age: Duration::from_secs(600),
+        give_up_after: Duration::from_secs(900),
         retries: 2,
         fence: None,
         max_failures: None,

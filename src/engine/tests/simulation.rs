@@ -185,6 +185,7 @@ impl Simulation {
             lookup: self.lookup,
             concurrency: Concurrency::Fixed(self.concurrency),
             max_age: self.max_age,
+            give_up_after: Duration::from_secs(900),
             retries: 2,
             fence: None,
             max_failures: None,

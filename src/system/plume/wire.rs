@@ -93,8 +93,9 @@ impl CustomerBody {
             Some(account) => Some(AccountId::new(account).ok()?),
         };
         let locations = match self.locations {
-            None => Locations::Untold,
-            Some(bodies) => told(&bodies)?,
+            // What is of another customer too says nothing of this one's.
+            Some(bodies) if bodies.iter().all(|body| body.may_be_of(id.as_str())) => told(&bodies)?,
+            Some(_) | None => Locations::Untold,
         };
         Some(Customer {
             id,
@@ -138,9 +139,26 @@ pub(super) struct LocationBody {
     pub(super) profile: Option<SmolStr>,
     #[serde(default)]
     pub(super) customer_id: Option<SmolStr>,
+    /// Where the location was read by its own ID.
+    #[serde(default)]
+    pub(super) customer: Option<OwnerBody>,
+}
+
+/// Whose a location is.
+#[derive(Deserialize)]
+pub(super) struct OwnerBody {
+    #[serde(default)]
+    pub(super) id: Option<SmolStr>,
 }
 
 impl LocationBody {
+    /// Whether nothing in it says that it is another customer's.
+    pub(super) fn may_be_of(&self, customer: &str) -> bool {
+        let owner = self.customer.as_ref().and_then(|owner| owner.id.as_ref());
+        let told = [self.customer_id.as_ref(), owner];
+        told.into_iter().flatten().all(|id| id == customer)
+    }
+
     pub(super) fn is_bare(&self) -> bool {
         self.name.is_none()
             && self.service_id.is_none()
@@ -171,10 +189,7 @@ impl LocationBody {
         profile: Option<Profile>,
     ) -> bool {
         self.id == location.as_str()
-            && self
-                .customer_id
-                .as_deref()
-                .is_none_or(|id| id == customer.as_str())
+            && self.may_be_of(customer.as_str())
             && service.is_none_or(|asked| self.service_id.as_deref() == Some(asked.as_str()))
             && profile.is_none_or(|asked| {
                 self.profile

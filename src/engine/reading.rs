@@ -1,0 +1,59 @@
+//! How a customer or a location is now, also where the plain way to ask is closed: one way round each, which everybody
+//! takes who has to know.
+
+use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller};
+use crate::system::{Customer, Location, System, Trouble};
+
+/// The customer with this ID. `NotFound`: the system says so itself; a read that failed never becomes that.
+///
+/// Where single customers cannot be read, the search still tells who carries which account ID: `accounts` are those
+/// that the customer may have. Not from a list of before: whoever asks wants to know what is so now.
+pub(super) async fn customer(
+    system: &System,
+    id: &CustomerId,
+    reseller: Option<&Reseller>,
+    locations: bool,
+    accounts: impl IntoIterator<Item = &AccountId>,
+) -> Result<Customer, Trouble> {
+    let nobody = || Trouble::new(Failed::NotFound, format!("there is no customer `{id}`"));
+    let trouble = match system.read(id, reseller, locations).await {
+        Ok(found) => return found.ok_or_else(nobody),
+        Err(why) if why.fatal.is_some() || why.reason == Failed::NotFound => return Err(why),
+        Err(why) => why,
+    };
+    if !system.facts().searches_live {
+        return Err(trouble);
+    }
+    for account in accounts {
+        match system.find(account, reseller).await {
+            Ok(found) => {
+                if let Some(customer) = found.into_iter().find(|customer| customer.id == *id) {
+                    return Ok(customer);
+                }
+            }
+            Err(other) if other.fatal.is_some() => return Err(other),
+            Err(_) => {}
+        }
+    }
+    Err(trouble)
+}
+
+/// One location of a customer; `None`: the customer has none such.
+///
+/// Where the list is not to be had, the one location may be.
+pub(super) async fn location(
+    system: &System,
+    customer: &CustomerId,
+    id: &LocationId,
+) -> Result<Option<Location>, Trouble> {
+    let trouble = match system.locations(customer).await {
+        Ok(all) => return Ok(all.into_iter().find(|location| location.id == *id)),
+        Err(trouble) if trouble.fatal.is_some() => return Err(trouble),
+        Err(trouble) => trouble,
+    };
+    match system.location(customer, id).await {
+        Ok(location) => Ok(Some(location)),
+        Err(other) if other.fatal.is_some() || other.reason == Failed::Mismatch => Err(other),
+        Err(_) => Err(trouble),
+    }
+}

@@ -1,0 +1,57 @@
+//! Which calls have met what looks like a firewall's block, so that one that is refused for its own sake does not hold
+//! up all others for ever.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::call::{Call, Kind};
+
+/// So many are remembered; more are a firewall indeed.
+const MOST: usize = 1000;
+
+/// The calls that were refused, and the successes that speak against a block of all.
+#[derive(Debug, Default)]
+pub(super) struct Suspects {
+    /// By path: how many calls of the same kind had succeeded when it was refused first.
+    refused: Mutex<HashMap<String, u64>>,
+    reads: AtomicU64,
+    writes: AtomicU64,
+}
+
+impl Suspects {
+    /// A call was answered well.
+    pub(super) fn succeeded(&self, call: &Call) {
+        self.successes(call).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether this call was refused before.
+    pub(super) fn has(&self, call: &Call) -> bool {
+        let refused = self.refused();
+        !refused.is_empty() && refused.contains_key(call.path.as_str())
+    }
+
+    /// This call is refused: whether it was before, and others of its kind have succeeded since.
+    pub(super) fn is_alone(&self, call: &Call) -> bool {
+        let now = self.successes(call).load(Ordering::Relaxed);
+        let mut refused = self.refused();
+        if let Some(before) = refused.get(call.path.as_str()) {
+            return now > *before;
+        }
+        if refused.len() < MOST {
+            refused.insert(call.path.as_str().to_owned(), now);
+        }
+        false
+    }
+
+    fn successes(&self, call: &Call) -> &AtomicU64 {
+        match call.kind {
+            Kind::Find | Kind::Read => &self.reads,
+            Kind::Write => &self.writes,
+        }
+    }
+
+    fn refused(&self) -> MutexGuard<'_, HashMap<String, u64>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

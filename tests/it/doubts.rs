@@ -1,0 +1,363 @@
+use crate::support::{Asked, Done, Front, Place, good_answer, named};
+use idshift::sandbox::{Kind, Options};
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+const REFUSED: &str = "HTTP/1.1 403 Forbidden\r\ncontent-length: 9\r\n\r\nForbidden";
+
+fn failing(status: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status} No\r\ncontent-length: 0\r\n\r\n").into_bytes()
+}
+
+fn refusing(status: &str) -> Vec<u8> {
+    let body = r#"{"error":{"statusCode":0,"name":"Error","message":"no"}}"#;
+    let length = body.len();
+    format!("HTTP/1.1 {status} No\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+        .into_bytes()
+}
+
+fn run(place: &Place, front: &Front, settings: &[(&str, &str)], arguments: &[&str]) -> Done {
+    let base = front.base_url();
+    let settings = [settings, &[("BASE_URL", &base)]].concat();
+    place.run_with(&settings, arguments)
+}
+
+#[test]
+fn a_list_of_before_does_not_say_what_became_of_a_write() {
+    let place = Place::new(Options {
+        kind: Kind::Adobe,
+        ..Options::default()
+    });
+    place.with_world(|mut world| {
+        (0..2).for_each(|n| world.add_adobe(&format!("P{n}"), &format!("REF-{n}"), "R1", 1));
+    });
+    let file = place.file(
+        "moves.csv",
+        "accountId,newAccountId\nREF-0,NEW-0\nREF-1,NEW-1\n",
+    );
+    let honest = place.sandbox.base_url();
+    let lost = Arc::new(AtomicBool::new(false));
+    let hides = Arc::new(AtomicBool::new(true));
+    let (gone, hidden) = (Arc::clone(&lost), Arc::clone(&hides));
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let about = asked.path.ends_with("/P1");
+        if about && gone.load(Ordering::SeqCst) && hidden.load(Ordering::SeqCst) {
+            return stream.write_all(&failing("500")).is_ok();
+        }
+        let answer = asked.honestly(&honest);
+        if about && asked.method == "PATCH" {
+            // It took effect, and nobody is told.
+            gone.store(true, Ordering::SeqCst);
+            return false;
+        }
+        stream.write_all(&answer).is_ok()
+    });
+    let settings = [
+        ("SYSTEM", "adobe"),
+        ("API_KEY", "key"),
+        ("RESELLER_ID", "R1"),
+    ];
+    let apply = [
+        "apply",
+        &file,
+        "--yes",
+        "--accept-welcome-emails",
+        "--retries",
+        "1",
+    ];
+    run(&place, &front, &settings, &apply).expect(4);
+    assert_eq!(place.verdicts(), ["changed/", "in_doubt/no_answer"]);
+    hides.store(false, Ordering::SeqCst);
+    run(
+        &place,
+        &front,
+        &settings,
+        &["resume", "--accept-welcome-emails"],
+    )
+    .expect(0);
+    assert_eq!(place.verdicts(), ["changed/", "changed/"]);
+    run(
+        &place,
+        &front,
+        &settings,
+        &["undo", "--yes", "--accept-welcome-emails"],
+    )
+    .expect(0);
+    place.with_world(|world| {
+        assert_eq!(world.adobe["P1"].body["externalReferenceId"], "REF-1");
+    });
+}
+
+#[test]
+fn a_write_that_lands_after_it_was_looked_for_is_no_failure() {
+    for last in ["403", "404", "422"] {
+        let place = Place::plume();
+        let file = place.moves(3);
+        let honest = place.sandbox.base_url();
+        let late: Mutex<Option<Asked>> = Mutex::new(None);
+        let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+            if asked.method == "PATCH" && asked.path.ends_with("C-1") {
+                let mut late = late.lock().unwrap();
+                return match late.take() {
+                    None => {
+                        *late = Some(asked.clone());
+                        false
+                    }
+                    Some(first) => {
+                        first.honestly(&honest);
+                        stream.write_all(&refusing(last)).is_ok()
+                    }
+                };
+            }
+            stream.write_all(&asked.honestly(&honest)).is_ok()
+        });
+        run(&place, &front, &[], &["apply", &file, "--yes"]).expect(0);
+        assert_eq!(place.verdicts(), ["changed/"; 3], "{last}");
+        run(&place, &front, &[], &["undo", "--yes"]).expect(0);
+        assert_eq!(place.account_of("C-1"), "A-000001", "{last}");
+    }
+}
+
+#[test]
+fn who_may_not_be_seen_stays_in_doubt() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    let honest = place.sandbox.base_url();
+    let lost = Arc::new(AtomicBool::new(false));
+    let hides = Arc::new(AtomicBool::new(true));
+    let (gone, hidden) = (Arc::clone(&lost), Arc::clone(&hides));
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let about = ["C-1", "A-000001", "B-000001"];
+        let about = about.iter().any(|id| asked.path.contains(id));
+        if about && gone.load(Ordering::SeqCst) && hidden.load(Ordering::SeqCst) {
+            return stream.write_all(&refusing("401")).is_ok();
+        }
+        let answer = asked.honestly(&honest);
+        if asked.method == "PATCH" && asked.path.ends_with("C-1") {
+            gone.store(true, Ordering::SeqCst);
+            return false;
+        }
+        stream.write_all(&answer).is_ok()
+    });
+    run(
+        &place,
+        &front,
+        &[],
+        &["apply", &file, "--yes", "--lookup", "each"],
+    )
+    .expect(4);
+    assert_eq!(place.verdicts()[1], "in_doubt/no_answer");
+    run(&place, &front, &[], &["resume"]).expect(4);
+    assert_eq!(place.verdicts()[1], "in_doubt/no_answer");
+    let row = &place.rows("results.csv")[1];
+    assert_eq!(row["idshift_customer_id"], "C-1");
+    assert_eq!(row["idshift_attempts"], "1");
+    hides.store(false, Ordering::SeqCst);
+    run(&place, &front, &[], &["resume"]).expect(0);
+    assert_eq!(place.verdicts(), ["changed/"; 3]);
+}
+
+#[test]
+fn one_customer_whom_a_gateway_refuses_holds_up_nobody_for_ever() {
+    let place = Place::plume();
+    let file = place.moves(30);
+    let honest = place.sandbox.base_url();
+    let asked_for = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked_for);
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        if asked.method == "PATCH" && asked.path.ends_with("C-5") {
+            count.fetch_add(1, Ordering::SeqCst);
+            return stream.write_all(REFUSED.as_bytes()).is_ok();
+        }
+        stream.write_all(&asked.honestly(&honest)).is_ok()
+    });
+    let apply = [
+        "apply",
+        &file,
+        "--yes",
+        "--lookup",
+        "each",
+        "--concurrency",
+        "2",
+    ];
+    run(&place, &front, &[], &apply).expect(1);
+    let verdicts = place.verdicts();
+    let changed = verdicts.iter().filter(|verdict| *verdict == "changed/");
+    assert_eq!(changed.count(), 29);
+    assert_eq!(verdicts[5], "failed/forbidden");
+    assert!(asked_for.load(Ordering::SeqCst) < 5);
+}
+
+#[test]
+fn the_location_of_another_customer_is_never_written_to() {
+    let place = Place::plume();
+    place.with_world(|mut world| {
+        world.add_plume(named("C-1", "A-1", &["L-1"]));
+        world.add_plume(named("C-2", "A-2", &["L-2"]));
+    });
+    let file = place.file("moves.csv", "accountId,serviceId\nA-1,NEW\n");
+    for by_key in [false, true] {
+        let honest = place.sandbox.base_url();
+        let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+            let foreign =
+                r#"{"id":"L-2","name":"n","serviceId":"old","profile":"auto","customerId":"C-2"}"#;
+            let answer = if asked.path.starts_with("/api/Customers/C-1/locations?")
+                || asked.path == "/api/Customers/C-1/locations"
+            {
+                if by_key {
+                    refusing("403")
+                } else {
+                    good_answer(&format!("[{foreign}]"))
+                }
+            } else if asked.path.starts_with("/api/Partners/locations/") {
+                if by_key {
+                    good_answer(
+                        r#"{"id":"L-2","serviceId":"old","customer":{"id":"C-2","accountId":"A-2"}}"#,
+                    )
+                } else {
+                    refusing("403")
+                }
+            } else if asked.path.starts_with("/api/Partners/customers/search/") {
+                good_answer(r#"[{"id":"C-1","accountId":"A-1","locations":[{"id":"L-2"}]}]"#)
+            } else {
+                asked.honestly(&honest)
+            };
+            stream.write_all(&answer).is_ok()
+        });
+        run(
+            &place,
+            &front,
+            &[],
+            &["apply", &file, "--yes", "--lookup", "each"],
+        )
+        .expect(1);
+        let reason = if by_key {
+            "failed/mismatch"
+        } else {
+            "failed/bad_answer"
+        };
+        assert_eq!(place.verdicts(), [reason]);
+    }
+    assert_eq!(place.patches(), 0);
+}
+
+#[test]
+fn a_redirected_write_is_not_repeated_for_ever_and_says_where_to() {
+    let place = Place::plume();
+    let file = place.moves(2);
+    let honest = place.sandbox.base_url();
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        if asked.method == "PATCH" {
+            let answer = "HTTP/1.1 307 Moved\r\nlocation: https://elsewhere.example/x\r\ncontent-length: 0\r\n\r\n";
+            return stream.write_all(answer.as_bytes()).is_ok();
+        }
+        stream.write_all(&asked.honestly(&honest)).is_ok()
+    });
+    run(&place, &front, &[], &["apply", &file, "--yes"]).expect(1);
+    assert_eq!(place.verdicts(), ["failed/bad_answer"; 2]);
+    for row in place.rows("results.csv") {
+        assert_eq!(row["idshift_attempts"], "2");
+        assert!(
+            row["idshift_message"].contains("elsewhere.example"),
+            "{row:?}"
+        );
+    }
+}
+
+#[test]
+fn what_was_stored_otherwise_is_shown_as_it_is() {
+    let place = Place::plume();
+    let file = place.moves(1);
+    let honest = place.sandbox.base_url();
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let answer = String::from_utf8(asked.honestly(&honest)).unwrap();
+        let answer = answer.replace("\"B-000000\"", "\"b-000000\"");
+        stream.write_all(answer.as_bytes()).is_ok()
+    });
+    run(
+        &place,
+        &front,
+        &[],
+        &["apply", &file, "--yes", "--lookup", "each"],
+    )
+    .expect(1);
+    let row = &place.rows("results.csv")[0];
+    assert_eq!(row["idshift_reason"], "stale");
+    assert_eq!(row["idshift_account_id_after"], "b-000000");
+}
+
+#[test]
+fn who_is_named_needs_no_list() {
+    let place = Place::new(Options {
+        kind: Kind::Adobe,
+        ..Options::default()
+    });
+    place.with_world(|mut world| {
+        (0..2).for_each(|n| world.add_adobe(&format!("P{n}"), &format!("REF-{n}"), "R1", 1));
+    });
+    let text = "customerId,accountId,newAccountId\nP0,REF-0,NEW-0\nP1,REF-9,NEW-1\n";
+    let file = place.file("moves.csv", text);
+    let settings = [("SYSTEM", "adobe"), ("API_KEY", "key")];
+    let apply = ["apply", &file, "--yes", "--accept-welcome-emails"];
+    place.run_with(&settings, &apply).expect(1);
+    assert_eq!(place.verdicts(), ["changed/", "failed/mismatch"]);
+    assert_eq!(place.patches(), 1);
+}
+
+#[test]
+fn whoever_is_shown_twice_is_one() {
+    let place = Place::plume();
+    let file = place.moves(2);
+    let honest = place.sandbox.base_url();
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let answer = asked.honestly(&honest);
+        if asked.path.starts_with("/api/Partners/customers/search/") {
+            let text = String::from_utf8(answer).unwrap();
+            let body = text.split_once("\r\n\r\n").unwrap().1;
+            let one = body.trim_start_matches('[').trim_end_matches(']');
+            let twice = if one.is_empty() {
+                body.to_owned()
+            } else {
+                format!("[{one},{one}]")
+            };
+            return stream.write_all(&good_answer(&twice)).is_ok();
+        }
+        stream.write_all(&answer).is_ok()
+    });
+    run(
+        &place,
+        &front,
+        &[],
+        &["apply", &file, "--yes", "--lookup", "each"],
+    )
+    .expect(0);
+}
+
+#[test]
+fn a_system_that_takes_no_writes_is_an_outage_though_it_answers_all_else() {
+    let place = Place::plume();
+    let file = place.moves(300);
+    place
+        .sandbox
+        .set_faults(vec!["customer-patch:503".parse().unwrap()]);
+    let slowly = ["--rate", "150/s", "--concurrency", "2"];
+    let options = ["--give-up-after", "1s", "--retries", "0"];
+    let done = place
+        .run(&[&["apply", &file, "--yes"][..], &options, &slowly].concat())
+        .expect(4);
+    assert!(
+        done.err.contains("no write has taken effect"),
+        "{}",
+        done.err
+    );
+    let failed = place.verdicts();
+    let failed = failed
+        .iter()
+        .filter(|verdict| verdict.starts_with("failed/"));
+    assert!(failed.count() < 250);
+    place.sandbox.set_faults(Vec::new());
+    place.run(&["resume"]).expect(1);
+    place.judge_writes();
+}

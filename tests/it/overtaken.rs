@@ -1,0 +1,113 @@
+use crate::support::{Place, finish};
+use std::fmt::Write as _;
+
+/// A run of this file that was killed at its first writes.
+fn killed(place: &Place, arguments: &[&str], at: &str) -> String {
+    let mut command = place.command(arguments);
+    let done = finish(command.env("IDSHIFT_CRASH_AT", at).spawn().unwrap());
+    assert_eq!(done.code, -1, "{}{}", done.out, done.err);
+    place.newest_id()
+}
+
+fn services(place: &Place, name: &str, value: &str) -> String {
+    let mut text = String::from("accountId,serviceId\n");
+    (0..60).for_each(|n| writeln!(text, "A-{n:06},{value}-{n}").unwrap());
+    place.file(name, &text)
+}
+
+#[test]
+fn a_run_that_is_resumed_overwrites_nothing_that_was_wanted_after_it() {
+    let place = Place::plume();
+    place.moves(60);
+    let (first, second) = (
+        services(&place, "1.csv", "DAY1"),
+        services(&place, "2.csv", "DAY2"),
+    );
+    let slowly = ["apply", &first, "--yes", "--concurrency", "2"];
+    let old = killed(&place, &slowly, "30");
+    place.run(&["apply", &second, "--yes"]).expect(0);
+    let done = place.run(&["resume", &old]).expect(1);
+    assert!(
+        done.err.contains("have carried out something"),
+        "{}",
+        done.err
+    );
+    place.with_world(|world| {
+        for customer in world.plume.values() {
+            let service = customer.locations[0].service_id.as_deref().unwrap();
+            assert!(service.starts_with("DAY2-"), "{}: {service}", customer.id);
+        }
+    });
+    let run = place.path().join("idshift-runs").join(&old);
+    let summary = std::fs::read_to_string(run.join("summary.json")).unwrap();
+    let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
+    assert!(
+        summary["reasons"]["stale"].as_u64().unwrap() > 20,
+        "{summary}"
+    );
+}
+
+#[test]
+fn a_run_that_is_resumed_after_the_same_was_done_finds_it_done() {
+    let place = Place::plume();
+    let file = place.moves(60);
+    let old = killed(
+        &place,
+        &["apply", &file, "--yes", "--concurrency", "2"],
+        "30",
+    );
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let before = place.patches();
+    place.run(&["resume", &old]).expect(0);
+    assert_eq!(place.patches(), before);
+}
+
+#[test]
+fn a_way_back_that_was_killed_is_gone_on_with_and_not_begun_beside_itself() {
+    let place = Place::plume();
+    let file = place.moves(60);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let parent = place.newest_id();
+    let back = killed(
+        &place,
+        &["undo", &parent, "--yes", "--concurrency", "2"],
+        "30",
+    );
+    let refused = place.run(&["undo", &parent, "--yes"]).expect(2);
+    assert!(
+        refused.err.contains(&format!("idshift resume {back}")),
+        "{}",
+        refused.err
+    );
+    place.run(&["resume", &back]).expect(0);
+    (0..60).for_each(|n| assert_eq!(place.account_of(&format!("C-{n}")), format!("A-{n:06}")));
+}
+
+#[test]
+fn an_old_way_back_takes_nothing_back_from_a_newer_run() {
+    let place = Place::plume();
+    let file = place.moves(60);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let back = killed(&place, &["undo", "--yes", "--concurrency", "2"], "30");
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    place.run(&["resume", &back]).expect(1);
+    place.with_world(|world| {
+        let moved = world
+            .plume
+            .values()
+            .filter(|one| one.account_id.starts_with("B-"));
+        assert_eq!(moved.count(), 60);
+    });
+    place.run(&["apply", &file, "--yes"]).expect(0);
+}
+
+#[test]
+fn undo_typed_twice_brings_nothing_back() {
+    let place = Place::plume();
+    let file = place.moves(10);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    for _ in 0..2 {
+        place.run(&["undo", "--yes"]).expect(0);
+        (0..10).for_each(|n| assert_eq!(place.account_of(&format!("C-{n}")), format!("A-{n:06}")));
+    }
+}
