@@ -33,6 +33,7 @@ pub(super) fn outage(fatal: Fatal, words: &str, system: Kind) -> String {
     match fatal {
         Fatal::TokenRefused => format!("{title} refuses the credentials ({words})"),
         Fatal::GaveUp => format!("{title} does not answer ({words})"),
+        Fatal::TakesNoWrites => format!("{title} takes no writes ({words})"),
         Fatal::Tls => format!("the certificate of {title} cannot be trusted ({words})"),
         Fatal::BulkRefused => {
             format!("{title} does not allow to look many customers up at once ({words})")
@@ -53,7 +54,7 @@ fn remedy(fatal: Fatal) -> (&'static str, &'static [&'static str]) {
         // The run would keep to what it was begun with.
         Fatal::BulkRefused => ("look customers up singly: ", &["--lookup", "auto"]),
         Fatal::Setting => ("mend the setting, then ", &[]),
-        Fatal::GaveUp | Fatal::Unsafe | Fatal::Cancelled => ("", &[]),
+        Fatal::GaveUp | Fatal::TakesNoWrites | Fatal::Unsafe | Fatal::Cancelled => ("", &[]),
     }
 }
 

@@ -12,7 +12,9 @@ use super::kept::run_of;
 use super::prepare::Kept;
 use super::wish::{Wish, wish};
 use crate::config::Resolved;
-use crate::domain::{AccountId, Change, CustomerId, Line, Reseller, Status, Transition, Unchanged};
+use crate::domain::{
+    AccountId, Change, CustomerId, Line, LocationId, Reseller, Status, Transition, Unchanged,
+};
 use crate::engine::{Carried, Hands, History, Since};
 use crate::input::Table;
 use crate::ledger::{Header, Ledger, LedgerError, Recorded, RunDir, State, Verdict, Write};
@@ -142,46 +144,72 @@ pub(super) fn of(
 
 /// Of whom other runs on this target have wanted something since this one was begun, whether they wrote it or found it so:
 /// a run that is resumed must not overwrite what was wanted after it.
-pub(super) fn since(mine: &Header, runs_dir: &Path) -> Result<Since, Failure> {
+pub(super) fn since(mine: &Header, begun_at_ms: i64, runs_dir: &Path) -> Result<Since, Failure> {
     let mut since = Since::new();
     for run in RunDir::list(runs_dir)? {
-        // What cannot be read is refused where it matters; a run that never began has wanted nothing yet.
-        let Ok(other) = Ledger::glance(&run) else {
-            continue;
+        let other = match Ledger::glance(&run) {
+            Ok(other) => other,
+            Err(_) if run.run().as_str() == mine.run || !run.has_begun() => continue,
+            Err(why) => {
+                return Err(Failure::from(why).with_help(
+                    "whether that run has wanted something newer cannot be told. Look at its customers, then move its \
+                     folder away",
+                ));
+            }
         };
         let header = other.header();
         let last = other.last_write_at_ms()?;
         let is_other = header.run != mine.run && header.target == mine.target;
-        let is_newer = header.created_at_ms.max(last.unwrap_or(0)) > mine.created_at_ms;
+        let is_newer = header.created_at_ms.max(last.unwrap_or(0)) > begun_at_ms;
         // A plan that was not carried out wants nothing.
-        if !is_other || !is_newer || (header.command == "plan" && last.is_none()) {
-            continue;
-        }
-        let name: Arc<str> = run.run().as_str().into();
-        let is_since = |at_ms: i64| at_ms > mine.created_at_ms;
-        for outcome in other.outcomes() {
-            let outcome = outcome?;
-            let Transition { before, after } = &outcome.account;
-            let holds = match outcome.status {
-                Status::Changed | Status::Unchanged(_) | Status::InDoubt => true,
-                Status::Failed(_) => before != after,
-                Status::WouldChange | Status::Skipped(_) => false,
-            };
-            if let Some(customer) = outcome.customer
-                && holds
-                && is_since(outcome.finished_at_ms)
-            {
-                since.insert(customer, Arc::clone(&name));
-            }
-        }
-        // Those of a run that was killed have no outcome.
-        for write in other.doubtful()? {
-            if is_since(write.intent.at_ms) {
-                since.insert(write.intent.customer, Arc::clone(&name));
-            }
+        if is_other && is_newer && (header.command != "plan" || last.is_some()) {
+            wanted(&other, run.run().as_str(), begun_at_ms, &mut since)?;
         }
     }
     Ok(since)
+}
+
+/// What one run has wanted after this moment; what a newer one has, is known already.
+fn wanted(other: &Ledger, run: &str, after_ms: i64, since: &mut Since) -> Result<(), Failure> {
+    let run: Arc<str> = run.into();
+    let mut add = |customer: &CustomerId, location: Option<&LocationId>| {
+        let what = (customer.clone(), location.cloned());
+        since.entry(what).or_insert_with(|| Arc::clone(&run));
+    };
+    for outcome in other.outcomes() {
+        let outcome = outcome?;
+        let Transition { before, after } = &outcome.account;
+        let holds = match outcome.status {
+            Status::Changed | Status::Unchanged(Unchanged::Already) | Status::InDoubt => true,
+            Status::Failed(_) => before != after,
+            Status::WouldChange | Status::Unchanged(_) | Status::Skipped(_) => false,
+        };
+        let Some(customer) = outcome.customer.filter(|_| holds) else {
+            continue;
+        };
+        if outcome.finished_at_ms <= after_ms {
+            continue;
+        }
+        // A line that has moved a location alone has wanted nothing of the account ID.
+        if outcome.location.is_none() || before != after {
+            add(&customer, None);
+        }
+        if let Some(location) = &outcome.location {
+            add(&customer, Some(location));
+        }
+    }
+    // Those of a run that was killed have no outcome.
+    for write in other.doubtful()? {
+        let intent = write.intent;
+        if intent.at_ms > after_ms {
+            let location = match &intent.write {
+                Write::Account { .. } => None,
+                Write::Location { location, .. } => Some(location),
+            };
+            add(&intent.customer, location);
+        }
+    }
+    Ok(())
 }
 
 /// The earlier runs, the newest first, and why one could not be asked.

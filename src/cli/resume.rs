@@ -86,8 +86,12 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
     let lineage = Lineage::of_run(&known.ledger)?;
     let header = known.ledger.header();
     let mut history = recall::of(header, &lineage, &known.draft, &known.resolved)?;
-    history.since = recall::since(header, &known.resolved.runs_dir)?;
-    warn_of_newer(&history.since);
+    if work != Work::Plan {
+        // Of a plan: when it was begun to be carried out.
+        let begun = known.ledger.progress()?.started_at_ms;
+        history.since = recall::since(header, begun, &known.resolved.runs_dir)?;
+        warn_of_newer(&history.since);
+    }
     let _stand_in = known.stand_in;
     let session = Session {
         known: Known {
@@ -160,13 +164,11 @@ fn refuse_late_count(known: &KnownRun) -> Result<(), Failure> {
 
 /// What other runs have changed meanwhile stays as it is; whoever resumes should know before.
 fn warn_of_newer(since: &Since) {
-    let mut runs: Vec<&str> = since.values().map(|run| &**run).collect();
-    runs.sort_unstable();
-    runs.dedup();
-    if let Some(newest) = runs.last() {
+    // Their names begin with the time.
+    if let Some(newest) = since.values().max() {
         ui::err(&format!(
-            "warning: other runs, the newest is {newest}, have carried out something for {} customers since this one was begun; \
-             what is still to be done about them is left undone (stale)",
+            "warning: other runs, the newest is {newest}, have carried out something for {} customers or locations since this \
+             one was begun; what is still to be done about these is left undone (stale)",
             ui::count(u64::try_from(since.len()).unwrap_or(u64::MAX)),
         ));
     }
@@ -174,19 +176,31 @@ fn warn_of_newer(since: &Since) {
 
 /// What a run wrote may have been put back by another one.
 fn refuse_undone(id: &str, runs_dir: &Path) -> Result<(), Failure> {
+    match way_back_of(id, runs_dir, |_| true)? {
+        None => Ok(()),
+        Some((dir, _)) => Err(Failure::usage(format!(
+            "run {id} was put back by run {}; going on with it would leave half of it put back",
+            dir.run()
+        ))
+        .with_help("`idshift apply` with the file begins a new run")),
+    }
+}
+
+/// The newest run that has put back something of this one, if it is such.
+pub(super) fn way_back_of(
+    id: &str,
+    runs_dir: &Path,
+    is_such: impl Fn(&Ledger) -> bool,
+) -> Result<Option<(RunDir, Ledger)>, Failure> {
     for dir in RunDir::list(runs_dir)? {
         let Ok(other) = Ledger::glance(&dir) else {
             continue;
         };
-        if other.header().parent.as_deref() == Some(id) && other.has_writes()? {
-            return Err(Failure::usage(format!(
-                "run {id} was put back by run {}; going on with it would leave half of it put back",
-                dir.run()
-            ))
-            .with_help("`idshift apply` with the file begins a new run"));
+        if other.header().parent.as_deref() == Some(id) && other.has_writes()? && is_such(&other) {
+            return Ok(Some((dir, other)));
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 fn with(mut done: LineSet, planned: &LineSet, draft: &super::draft::Draft) -> LineSet {

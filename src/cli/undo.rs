@@ -14,6 +14,7 @@ use super::known_run::{self, KnownRun, Purpose};
 use super::limits::Limits;
 use super::options::UndoOptions;
 use super::prepare::{Kept, ask, begin, refuse_emails};
+use super::resume::way_back_of;
 use super::session::{Session, Work, base_url, target};
 use crate::domain::{Change, Failed, NewAccount, Outcome, Status, Transition};
 use crate::ledger::{self, Header, Ledger, RunDir, RunId, State, TargetLock};
@@ -106,27 +107,26 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
 
 /// A way back that was interrupted has put back some of it, and knows which.
 fn refuse_half_done(known: &KnownRun, parent: &str) -> Result<(), Failure> {
-    for dir in RunDir::list(&known.resolved.runs_dir)? {
-        let Ok(other) = Ledger::glance(&dir) else {
-            continue;
-        };
-        let is_way_back = other.header().parent.as_deref() == Some(parent);
-        if !is_way_back || !other.has_writes()? {
-            continue;
-        }
-        if matches!(
-            other.progress()?.state,
-            State::Running | State::Stopped | State::Interrupted
-        ) {
-            let resume = Commands::of(dir.path(), other.header()).resume(&[]);
-            let id = dir.run();
-            return Err(Failure::usage(format!(
-                "run {id}, which puts run {parent} back, was not finished"
-            ))
-            .with_help(format!("{resume} goes on with it")));
-        }
+    let runs_dir = &known.resolved.runs_dir;
+    let is_half = |ledger: &Ledger| {
+        ledger
+            .progress()
+            .is_ok_and(|progress| match progress.state {
+                State::Running | State::Stopped | State::Interrupted => true,
+                State::Created | State::Planned | State::Finished => false,
+            })
+    };
+    let Some((dir, half)) = way_back_of(parent, runs_dir, is_half)? else {
+        return Ok(());
+    };
+    let id = dir.run();
+    // What has been put back itself is not gone on with.
+    if way_back_of(id.as_str(), runs_dir, |_| true)?.is_some() {
+        return Ok(());
     }
-    Ok(())
+    let resume = Commands::of(dir.path(), half.header()).resume(&[]);
+    let words = format!("run {id}, which puts run {parent} back, was not finished");
+    Err(Failure::usage(words).with_help(format!("{resume} goes on with it")))
 }
 
 fn way_back(left: &[ledger::Left], can_clear: bool) -> Vec<Back> {

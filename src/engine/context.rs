@@ -274,7 +274,7 @@ impl<N: Notes> Context<N> {
             since.elapsed().as_secs(),
             trouble.message
         );
-        Err(Halt::Fatal(Fatal::GaveUp, words))
+        Err(Halt::Fatal(Fatal::TakesNoWrites, words))
     }
 
     /// A write that the token may not do. One is about its customer; twenty with no write accepted ever are

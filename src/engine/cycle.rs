@@ -283,7 +283,9 @@ impl<'a, N: Notes> Table<'a, N> {
             let mut moved = false;
             for at in (0..self.seats.len()).rev() {
                 let original = self.seats[at].standing.original.clone();
-                if !self.seats[at].is_displaced() || self.is_taken(original.as_ref()) {
+                // Whom somebody else has given an ID meanwhile is left with it.
+                let is_others = self.seats[at].sent.seen.is_some();
+                if is_others || !self.seats[at].is_displaced() || self.is_taken(original.as_ref()) {
                     continue;
                 }
                 match self.step(at, original, false).await? {
@@ -295,10 +297,12 @@ impl<'a, N: Notes> Table<'a, N> {
                 return Ok(None);
             }
             if !moved {
-                return Ok(Some(Trouble::new(
-                    Failed::Conflict,
-                    "the former account IDs are taken, so the swap could not be rolled back",
-                )));
+                let words = if self.seats.iter().any(|seat| seat.sent.seen.is_some()) {
+                    "somebody else has changed one of them, so the swap could not be rolled back"
+                } else {
+                    "the former account IDs are taken, so the swap could not be rolled back"
+                };
+                return Ok(Some(Trouble::new(Failed::Conflict, words)));
             }
         }
     }
@@ -326,7 +330,10 @@ impl<'a, N: Notes> Table<'a, N> {
             .move_to(&mut mover.standing, line, to.clone(), temporary)
             .await?
         {
-            Renamed::Failed(trouble, sent) => Ok(Err(stuck(trouble, sent, false))),
+            Renamed::Failed(trouble, sent) => {
+                mover.sent.seen.clone_from(&sent.seen);
+                Ok(Err(stuck(trouble, sent, false)))
+            }
             Renamed::InDoubt(trouble, sent) => Ok(Err(stuck(trouble, sent, true))),
             Renamed::Done(sent) => {
                 mover.sent = sent;

@@ -4,7 +4,7 @@
 //! line was written down, or the one who has it now: nobody can tell. An unaltered line is known by what it asks
 //! for; any other that comes upon such a customer is refused, and `customerId` says who is meant.
 
-use crate::domain::{AccountId, CustomerId, Failed, Line, Reseller};
+use crate::domain::{AccountId, CustomerId, Failed, Line, LocationId, Reseller};
 use crate::system::Trouble;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use std::sync::Arc;
 /// An account ID, and the relationship in which it is carried, where the system has such a thing.
 pub type Carried = (AccountId, Option<Reseller>);
 
-/// Of whom which run has wanted something.
-pub type Since = HashMap<CustomerId, Arc<str>>;
+/// Of whom which run has wanted something: an account ID, or something of a location.
+pub type Since = HashMap<(CustomerId, Option<LocationId>), Arc<str>>;
 
 /// Who had an account ID before earlier runs, and who was given it by them.
 #[derive(Debug, Clone, Default)]
@@ -48,9 +48,17 @@ impl History {
         self.claims.entry(claim).or_default().push(line);
     }
 
-    /// Which other run has wanted something of this customer since this one was begun.
-    pub(super) fn wanted_since(&self, customer: &CustomerId) -> Option<&str> {
-        self.since.get(customer).map(|run| &**run)
+    /// Which other run has wanted the same thing of this customer since this one was begun.
+    pub(super) fn wanted_since(
+        &self,
+        customer: &CustomerId,
+        location: Option<&LocationId>,
+    ) -> Option<&str> {
+        if self.since.is_empty() {
+            return None;
+        }
+        let what = (customer.clone(), location.cloned());
+        self.since.get(&what).map(|run| &**run)
     }
 
     /// Why a customer who was found under this account ID may not be the one that these lines mean.

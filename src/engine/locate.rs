@@ -191,7 +191,8 @@ async fn unsearched<N: Notes>(
         Err(other) => return Ok(Err(other)),
     };
     let now = customer.account.as_ref();
-    if now == Some(account) || wishes.is_fulfilled_by(now) {
+    let renamed = wishes.new_account.asks() && wishes.is_fulfilled_by(now);
+    if now == Some(account) || renamed {
         return Ok(Ok(Standing::of(customer, wishes.reseller, at)));
     }
     let words = format!(

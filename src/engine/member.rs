@@ -2,12 +2,12 @@
 
 use super::context::Asked;
 use super::lookup::Sightings;
-use super::perform::{Ended, Sent, Sight, Wish, perform, taken};
+use super::perform::{Ended, Sent, Wish, perform, taken};
 use super::spots::Placed;
 use super::standing::{Standing, Wishes, moved_on};
 use super::{Context, Halt, Job, Notes, reading, spots};
 use crate::domain::{AccountId, Change, CustomerId, Failed, Line, Status, Transition};
-use crate::ledger::{Recorded, Write};
+use crate::ledger::{Recorded, Verdict, Write};
 use crate::plan::Member;
 use crate::system::Trouble;
 use std::sync::atomic::Ordering;
@@ -196,11 +196,6 @@ impl<N: Notes> Case<'_, N> {
             standing.now = after;
             standing.read_at = Instant::now();
         }
-        let (Ended::Applied(sent) | Ended::Failed(_, sent) | Ended::InDoubt(_, sent)) = &ended;
-        if let Some(Sight::Account(seen)) = &sent.seen {
-            standing.now.clone_from(seen);
-            standing.read_at = Instant::now();
-        }
         Ok(match ended {
             Ended::Applied(sent) => Renamed::Done(sent),
             Ended::Failed(trouble, sent) => Renamed::Failed(trouble, sent),
@@ -214,7 +209,7 @@ impl<N: Notes> Case<'_, N> {
         line: Line,
         write: Write,
     ) -> Result<Ended, Halt> {
-        if let Some(trouble) = self.is_overtaken(standing) {
+        if let Some(trouble) = self.is_overtaken(standing, &write) {
             return Ok(Ended::Failed(trouble, self.sent_before(line)));
         }
         let open = |recorded: &&Recorded| {
@@ -227,6 +222,11 @@ impl<N: Notes> Case<'_, N> {
             line,
             customer: &standing.id,
             reseller: standing.reseller.as_ref(),
+            doubted: self
+                .job
+                .recorded
+                .iter()
+                .any(|recorded| recorded.in_doubt() && recorded.intent.line == line),
             correlation: self
                 .job
                 .recorded
@@ -242,16 +242,30 @@ impl<N: Notes> Case<'_, N> {
         Ok(ended)
     }
 
-    /// Another run has wanted something of this customer since this run was stopped, and that is newer. Who is parked is
-    /// this run's to bring home.
-    fn is_overtaken(&self, standing: &Standing) -> Option<Trouble> {
-        if standing.parked.is_some() {
+    /// Another run has wanted something of this customer since this run was begun, and that is newer. A swap in which
+    /// somebody has stepped aside is this run's to finish: half of it is nobody's wish.
+    fn is_overtaken(&self, standing: &Standing, write: &Write) -> Option<Trouble> {
+        let history = &self.context.settings.history;
+        let location = match write {
+            Write::Account { .. } => None,
+            Write::Location { location, .. } => Some(location),
+        };
+        let run = history.wanted_since(&standing.id, location)?;
+        let has_parked = |recorded: &Recorded| {
+            let parks = matches!(
+                recorded.intent.write,
+                Write::Account {
+                    temporary: true,
+                    ..
+                }
+            );
+            parks && recorded.verdict != Some(Verdict::NotApplied)
+        };
+        if standing.parked.is_some() || self.job.recorded.iter().any(has_parked) {
             return None;
         }
-        let history = &self.context.settings.history;
-        let run = history.wanted_since(&standing.id)?;
         let words = format!(
-            "run {run} has carried out something newer for this customer; nothing was written"
+            "run {run} has carried out something newer for this customer; nothing more was written"
         );
         Some(Trouble::new(Failed::Stale, words))
     }

@@ -1,7 +1,7 @@
 //! From what became of a customer's rename and of its locations to the outcome of each line.
 
 use super::member::{Case, Renamed};
-use super::perform::Sent;
+use super::perform::{Sent, Sight};
 use super::spots::{Placed, Touched};
 use super::standing::Standing;
 use super::{Halt, Notes};
@@ -24,6 +24,7 @@ impl<N: Notes> Case<'_, N> {
             &Renamed::NotAsked
         };
         let (status, message, sent) = self.verdict(change, renamed, placed);
+        let seen = sent.seen.clone();
         let mut outcome = Outcome::bare(change.line, status);
         outcome.message = message;
         outcome.customer = Some(standing.id.clone());
@@ -36,6 +37,9 @@ impl<N: Notes> Case<'_, N> {
         };
         if outcome.status == Status::WouldChange && matches!(renamed, Renamed::Done(_)) {
             outcome.account.after = change.new_account.id().cloned();
+        }
+        if let Some(Sight::Account(now)) = seen {
+            outcome.account.after = now;
         }
         if let Some(touched) = touched {
             outcome.location = Some(touched.id);

@@ -16,6 +16,8 @@ pub(super) struct Wish<'a> {
     pub(super) customer: &'a CustomerId,
     pub(super) reseller: Option<&'a Reseller>,
     pub(super) write: Write,
+    /// Whether an earlier process has left an attempt of which nobody knows.
+    pub(super) doubted: bool,
     /// The correlation ID of an earlier attempt that never had an answer: the same again lets a system that
     /// knows it recognise the repetition.
     pub(super) correlation: Option<String>,
@@ -85,7 +87,7 @@ pub(super) async fn perform<N: Notes>(
         let id = correlation.take().unwrap_or_else(new_correlation);
         sent.attempts += 1;
         sent.correlation = Some(id.clone());
-        let doubted_before = fruitless > 0;
+        let doubted_before = wish.doubted || fruitless > 0;
         match attempt(context, wish, &id, &mut sent, doubted_before).await? {
             Next::End(ended) => return Ok(ended),
             Next::Again {
@@ -96,7 +98,10 @@ pub(super) async fn perform<N: Notes>(
                 if wait {
                     fruitless += 1;
                     if fruitless > context.settings.retries {
-                        let words = format!("{} attempts did not take effect", sent.attempts);
+                        let words = match sent.attempts {
+                            1 => "it did not take effect".to_owned(),
+                            many => format!("{many} attempts did not take effect"),
+                        };
                         let trouble = Trouble::new(Failed::Unavailable, words);
                         context.wrote_in_vain(&trouble)?;
                         return Ok(Ended::Failed(trouble, sent));
@@ -109,10 +114,9 @@ pub(super) async fn perform<N: Notes>(
                     let words = format!(
                         "refused {held_back} times while other calls were not; it was never processed"
                     );
-                    return Ok(Ended::Failed(
-                        Trouble::new(Failed::Unavailable, words),
-                        sent,
-                    ));
+                    let trouble = Trouble::new(Failed::Unavailable, words);
+                    context.wrote_in_vain(&trouble)?;
+                    return Ok(Ended::Failed(trouble, sent));
                 }
             }
         }
@@ -138,13 +142,18 @@ async fn attempt<N: Notes>(
     };
     let id = context.notes.intend(intent).await?;
     let written = context.system.write(order(wish, correlation)).await;
-    let nothing_happened = match &written {
-        Written::Again(_) | Written::NotSent(_) => true,
-        Written::Refused(_) => !doubted_before,
-        Written::Applied { .. } | Written::Stale { .. } | Written::InDoubt(_) => false,
-    };
+    let is_doubt = matches!(written, Written::InDoubt(_));
+    let nothing_happened = !doubted_before
+        && matches!(
+            written,
+            Written::Again(_) | Written::NotSent(_) | Written::Refused(_)
+        );
     let mut concluded = conclude(context, wish, written, correlation, sent).await;
-    if doubted_before && let Ok((_, Next::End(Ended::Failed(trouble, _)))) = concluded {
+    // What was in doubt itself has just been read.
+    if doubted_before
+        && !is_doubt
+        && let Ok((_, Next::End(Ended::Failed(trouble, _)))) = concluded
+    {
         concluded = Box::pin(late(context, wish, trouble, sent)).await;
     }
     let verdict = match &concluded {
@@ -313,15 +322,22 @@ async fn late<N: Notes>(
     trouble: Trouble,
     sent: &Sent,
 ) -> Result<(Verdict, Next), Halt> {
+    let mut sent = sent.clone();
     let (verdict, ended) = match look(context, wish).await? {
-        Ok(seen) if judge(&wish.write, seen.as_seen()) == Judgement::TookEffect => {
-            context.write_accepted();
-            (Verdict::Applied, Ended::Applied(sent.clone()))
-        }
-        Ok(_) => (Verdict::NotApplied, Ended::Failed(trouble, sent.clone())),
+        Ok(seen) => match judge(&wish.write, seen.as_seen()) {
+            Judgement::TookEffect => {
+                context.write_accepted();
+                (Verdict::Applied, Ended::Applied(sent))
+            }
+            Judgement::DidNot => (Verdict::NotApplied, Ended::Failed(trouble, sent)),
+            Judgement::SomebodyElse => {
+                sent.seen = Some(seen);
+                (Verdict::NotApplied, Ended::Failed(trouble, sent))
+            }
+        },
         Err(unseen) => (
             Verdict::Unknown,
-            Ended::InDoubt(unread(trouble, &unseen), sent.clone()),
+            Ended::InDoubt(unread(trouble, &unseen), sent),
         ),
     };
     Ok((verdict, Next::End(ended)))

@@ -48,8 +48,8 @@ pub(super) async fn location(
 ) -> Result<Option<Location>, Trouble> {
     let trouble = match system.locations(customer).await {
         Ok(all) => return Ok(all.into_iter().find(|location| location.id == *id)),
-        Err(trouble) if trouble.fatal.is_some() => return Err(trouble),
-        Err(trouble) => trouble,
+        Err(why) if why.fatal.is_some() || why.reason == Failed::Mismatch => return Err(why),
+        Err(why) => why,
     };
     match system.location(customer, id).await {
         Ok(location) => Ok(Some(location)),

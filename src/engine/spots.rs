@@ -2,7 +2,7 @@
 
 use super::context::Asked;
 use super::member::Case;
-use super::perform::{Ended, Sent};
+use super::perform::{Ended, Sent, Sight};
 use super::standing::{Standing, Wishes};
 use super::{Context, Halt, Job, Notes};
 use crate::domain::{Change, Failed, Line, LocationId, Profile};
@@ -195,7 +195,12 @@ impl<N: Notes> Case<'_, N> {
                 touched.after = after;
                 Placed::Done(sent)
             }
-            Ended::Failed(trouble, sent) => Placed::Failed(trouble, sent),
+            Ended::Failed(trouble, sent) => {
+                if let Some(Sight::Location(seen)) = &sent.seen {
+                    touched.after.clone_from(seen);
+                }
+                Placed::Failed(trouble, sent)
+            }
             Ended::InDoubt(trouble, sent) => Placed::InDoubt(trouble, sent),
         };
         Ok((placed, Some(touched)))
@@ -218,6 +223,7 @@ pub(super) async fn learn<N: Notes>(
             standing.locations = Locations::Known(locations);
             return Ok(Ok(()));
         }
+        Err(other) if other.reason == Failed::Mismatch => return Ok(Err(other)),
         Err(trouble) => trouble,
     };
     let named: Vec<&LocationId> = changes

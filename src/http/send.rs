@@ -70,15 +70,16 @@ impl Client {
     pub(super) async fn shoot(&self, call: &Call, course: &mut Course) -> Result<Shot<'_>, Why> {
         let shot = async {
             loop {
-                let pass = if self.suspects.has(call) {
+                let suspect = self.suspects.has(call);
+                let pass = if suspect {
                     Box::pin(self.gate.enter_last()).await?
                 } else {
                     self.gate.enter().await?
                 };
-                if pass.probes_outage()
+                // A call that may fail for reasons of its own would be a poor probe.
+                if (pass.probes_outage() || (suspect && pass.is_probe()))
                     && let Some(known) = self.known_good.get()
                 {
-                    // A call that may fail for reasons of its own would be a poor probe.
                     let mut course = Course::new();
                     if let Some(shot) =
                         Box::pin(self.try_send(pass, known, &mut course, None)).await?

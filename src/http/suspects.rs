@@ -7,51 +7,60 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::call::{Call, Kind};
 
-/// So many are remembered; more are a firewall indeed.
+/// So many are remembered at once; the others wait like everybody.
 const MOST: usize = 1000;
 
 /// The calls that were refused, and the successes that speak against a block of all.
 #[derive(Debug, Default)]
 pub(super) struct Suspects {
-    /// By path: how many calls of the same kind had succeeded when it was refused first.
-    refused: Mutex<HashMap<String, u64>>,
+    /// By path and whether it is a write: how many calls of the same kind had succeeded when it was refused first.
+    refused: Mutex<HashMap<(String, bool), u64>>,
     reads: AtomicU64,
     writes: AtomicU64,
 }
 
 impl Suspects {
-    /// A call was answered well.
+    /// A call was answered well, so it is not refused for its own sake.
     pub(super) fn succeeded(&self, call: &Call) {
         self.successes(call).fetch_add(1, Ordering::Relaxed);
+        let mut refused = self.refused();
+        if !refused.is_empty() {
+            refused.remove(&key(call));
+        }
     }
 
     /// Whether this call was refused before.
     pub(super) fn has(&self, call: &Call) -> bool {
         let refused = self.refused();
-        !refused.is_empty() && refused.contains_key(call.path.as_str())
+        !refused.is_empty() && refused.contains_key(&key(call))
     }
 
     /// This call is refused: whether it was before, and others of its kind have succeeded since.
     pub(super) fn is_alone(&self, call: &Call) -> bool {
         let now = self.successes(call).load(Ordering::Relaxed);
         let mut refused = self.refused();
-        if let Some(before) = refused.get(call.path.as_str()) {
+        if let Some(before) = refused.get(&key(call)) {
             return now > *before;
         }
         if refused.len() < MOST {
-            refused.insert(call.path.as_str().to_owned(), now);
+            refused.insert(key(call), now);
         }
         false
     }
 
     fn successes(&self, call: &Call) -> &AtomicU64 {
-        match call.kind {
-            Kind::Find | Kind::Read => &self.reads,
-            Kind::Write => &self.writes,
+        if call.kind == Kind::Write {
+            &self.writes
+        } else {
+            &self.reads
         }
     }
 
-    fn refused(&self) -> MutexGuard<'_, HashMap<String, u64>> {
+    fn refused(&self) -> MutexGuard<'_, HashMap<(String, bool), u64>> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn key(call: &Call) -> (String, bool) {
+    (call.path.as_str().to_owned(), call.kind == Kind::Write)
 }

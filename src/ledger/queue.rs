@@ -242,7 +242,7 @@ impl Queue {
         refuse(left, error);
     }
 
-    /// The thread that commits is gone. Where it has not said why, it was a bug.
+    /// The thread that commits is gone. Where it has not said why, the journal is closed.
     pub(super) fn end(&self) {
         if self.lock().failed.is_none() {
             self.fail(&Arc::new(LedgerError::Closed));

@@ -3,7 +3,7 @@
 //! What is peculiar here:
 //! - 401 is also the answer for a customer that this token may not see, so it is a line's `unauthorized`
 //!   once the token is known to be good.
-//! - 403 without the API's JSON error is the firewall's block of every call, not one customer's.
+//! - 403 without the API's JSON error is taken for the firewall's block of every call, until others get through.
 //! - The search may return prefix hits and is cut at ten: answers are compared here, byte for byte.
 //! - Whether this token may list customers by a filter is found out with the first batch.
 //! - A 500 on a PATCH may be a duplicate account ID; like every 5xx it is in doubt and read back.
@@ -140,7 +140,8 @@ impl Plume {
                 OneOrMany::One(body) => vec![*body],
             };
             if !bodies.iter().all(|body| body.may_be_of(customer.as_str())) {
-                return Ok(Err(senseless(reply, "the location of another customer")));
+                let words = "a location that is listed is of another customer";
+                return Ok(Err(Trouble::new(Failed::Mismatch, words)));
             }
             Ok(bodies
                 .into_iter()

@@ -8,6 +8,8 @@ use crate::http::{NoAnswer, Reply, Unreadable, Why, WhyKind};
 pub enum Fatal {
     /// Nothing has succeeded for as long as the operator is willing to wait.
     GaveUp,
+    /// It answers, but no write takes effect.
+    TakesNoWrites,
     /// The credentials are refused.
     TokenRefused,
     /// Looking many customers up at once is refused, and the operator insists on it.

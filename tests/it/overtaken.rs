@@ -111,3 +111,76 @@ fn undo_typed_twice_brings_nothing_back() {
         (0..10).for_each(|n| assert_eq!(place.account_of(&format!("C-{n}")), format!("A-{n:06}")));
     }
 }
+
+#[test]
+fn whoever_was_at_work_at_the_locations_holds_up_no_rename() {
+    for planned in [false, true] {
+        let place = Place::plume();
+        let file = place.moves(60);
+        let mut text = String::from("customerId,serviceId\n");
+        (0..60).for_each(|n| writeln!(text, "C-{n},NEW-{n}").unwrap());
+        let other = place.file("services.csv", &text);
+        let slowly = ["--yes", "--concurrency", "2"];
+        let old = if planned {
+            let plan = place.run(&["plan", &file, "--json"]).expect(0).json();
+            let plan = plan["run"].as_str().unwrap().to_owned();
+            // Before the plan is carried out, so that its wish is the newer one.
+            place.run(&["apply", &file, "--yes"]).expect(0);
+            place.run(&["undo", "--yes"]).expect(0);
+            let apply = ["apply", "--run", &plan];
+            let mut command = place.command(&[&apply[..], &slowly].concat());
+            let done = finish(command.env("IDSHIFT_CRASH_AT", "30").spawn().unwrap());
+            assert_eq!(done.code, -1, "{}{}", done.out, done.err);
+            plan
+        } else {
+            killed(&place, &[&["apply", &file][..], &slowly].concat(), "30")
+        };
+        place.run(&["apply", &other, "--yes"]).expect(0);
+        place.run(&["resume", &old]).expect(0);
+        (0..60).for_each(|n| assert_eq!(place.account_of(&format!("C-{n}")), format!("B-{n:06}")));
+    }
+}
+
+#[test]
+fn a_newer_run_that_cannot_be_read_may_have_wanted_anything() {
+    let place = Place::plume();
+    place.moves(60);
+    let (first, second) = (
+        services(&place, "1.csv", "DAY1"),
+        services(&place, "2.csv", "DAY2"),
+    );
+    let old = killed(
+        &place,
+        &["apply", &first, "--yes", "--concurrency", "2"],
+        "30",
+    );
+    place.run(&["apply", &second, "--yes"]).expect(0);
+    std::fs::write(place.newest().join("ledger.db"), "damaged").unwrap();
+    let before = place.patches();
+    let refused = place.run(&["resume", &old]).expect(2);
+    assert!(
+        refused.err.contains("wanted something newer"),
+        "{}",
+        refused.err
+    );
+    assert_eq!(place.patches(), before);
+}
+
+#[test]
+fn a_way_back_that_was_put_back_itself_shuts_nothing() {
+    let place = Place::plume();
+    let file = place.moves(60);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let parent = place.newest_id();
+    let back = killed(
+        &place,
+        &["undo", &parent, "--yes", "--concurrency", "2"],
+        "30",
+    );
+    place
+        .run(&["resume", &back, "--max-failures", "1"])
+        .expect(0);
+    place.run(&["undo", &back, "--yes"]).expect(0);
+    place.run(&["undo", &parent, "--yes"]).expect(0);
+    (0..60).for_each(|n| assert_eq!(place.account_of(&format!("C-{n}")), format!("A-{n:06}")));
+}

@@ -61,6 +61,7 @@ pub(super) fn refusal(reply: &Reply) -> Trouble {
     };
     let meaning = match reply.status {
         401 => "this token may not see the customer, or it does not exist",
+        403 if words.is_none() => "a gateway refuses this call, and not others",
         403 => "the customer belongs to another partner",
         404 => "the system does not know it",
         409 => "another customer has this ID",
