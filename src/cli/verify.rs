@@ -183,7 +183,10 @@ impl Survey {
                 }
             }
         }
-        survey.unfinished.not_done = known.draft.counts.lines.saturating_sub(done);
+        // A look alone was to do nothing.
+        if !known.ledger.only_looks()? {
+            survey.unfinished.not_done = known.draft.counts.lines.saturating_sub(done);
+        }
         Ok(survey)
     }
 

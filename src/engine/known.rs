@@ -6,7 +6,7 @@ use super::context::Asked;
 use super::lookup::Sightings;
 use super::standing::{Standing, Wishes, moved_on};
 use super::{Context, Halt, Job, Notes, reading};
-use crate::domain::{AccountId, CustomerId, Failed};
+use crate::domain::{CustomerId, Failed};
 use crate::ledger::{Judgement, Recorded, Seen, Settled, Verdict, Write, judge};
 use crate::plan::{Member, Shape};
 use crate::system::{Customer, Trouble};
@@ -31,7 +31,10 @@ pub(super) async fn settled<N: Notes>(
         .recorded
         .iter()
         .filter(|write| lines.contains(&write.intent.line));
-    hear_of(context, mine.clone(), standing.now.as_ref()).await?;
+    let ids = mine
+        .clone()
+        .filter(|write| matches!(write.intent.write, Write::Account { .. }));
+    hear_of(context, ids, Seen::Account(standing.now.as_ref())).await?;
     let mut written = false;
     for write in mine {
         match &write.intent.write {
@@ -80,29 +83,42 @@ pub(super) async fn settled<N: Notes>(
     Ok(Ok(standing))
 }
 
-/// The last write of an account ID, if its answer was never noted, is judged by what the system says now. Whatever
-/// becomes of the line, nothing is left open that was never done.
-async fn hear_of<'a, N: Notes>(
+/// What the system says now settles what this run has written to one thing: the last write that asked for just that has
+/// taken effect, also where it was looked for in vain and has landed since. Whatever becomes of the line, nothing is left
+/// open that was never done.
+pub(super) async fn hear_of<'a, N: Notes>(
     context: &Context<N>,
-    writes: impl Iterator<Item = &'a Recorded>,
-    now: Option<&AccountId>,
+    writes: impl DoubleEndedIterator<Item = &'a Recorded>,
+    seen: Seen<'_>,
 ) -> Result<(), Halt> {
-    let last = writes
-        .filter(|write| matches!(write.intent.write, Write::Account { .. }))
-        .last();
-    let Some(open) = last.filter(|write| write.in_doubt()) else {
-        return Ok(());
-    };
-    let verdict = match judge(&open.intent.write, Seen::Account(now)) {
-        Judgement::TookEffect => Verdict::Applied,
-        Judgement::DidNot => Verdict::NotApplied,
-        Judgement::SomebodyElse => return Ok(()),
-    };
-    let settled = Settled {
-        verdict,
-        http_status: open.http_status,
-    };
-    Ok(context.notes.settle(open.id, settled).await?)
+    let mut later = false;
+    for write in writes.rev() {
+        // Refused for sure: whoever else has asked for the same.
+        let refused = write.http_status.is_some_and(|status| status < 500);
+        let open = write.in_doubt();
+        let verdict = match judge(&write.intent.write, seen) {
+            _ if write.verdict == Some(Verdict::Applied) => return Ok(()),
+            Judgement::TookEffect if open || !refused => Some(Verdict::Applied),
+            Judgement::DidNot if open && !later => Some(Verdict::NotApplied),
+            // Whoever was to step aside has not, or has been given another ID since.
+            Judgement::SomebodyElse if open && write.intent.write.is_temporary() => {
+                Some(Verdict::NotApplied)
+            }
+            Judgement::TookEffect | Judgement::DidNot | Judgement::SomebodyElse => None,
+        };
+        later = true;
+        if let Some(verdict) = verdict {
+            let settled = Settled {
+                verdict,
+                http_status: write.http_status,
+            };
+            context.notes.settle(write.id, settled).await?;
+        }
+        if verdict == Some(Verdict::Applied) {
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 /// The customer that an earlier run meant by the same line: it carries the old account ID or already the new one.

@@ -10,7 +10,7 @@ use super::lookup::Sightings;
 use super::standing::{Standing, Wishes};
 use super::{Context, Job, Notes};
 use crate::domain::{AccountId, CustomerId, Failed, Line, NewAccount};
-use crate::plan::Member;
+use crate::plan::{Member, parked_by};
 use crate::system::{Customer, Trouble};
 use tokio::time::Instant;
 
@@ -37,7 +37,9 @@ pub(super) async fn locate<N: Notes>(
     match located {
         Ok(standing) => {
             let fenced = fenced(context, standing).await?;
-            Ok(fenced.and_then(|standing| uncrossed(context, job, member, standing)))
+            Ok(fenced
+                .and_then(|standing| at_home(context, &wishes, standing))
+                .and_then(|standing| uncrossed(context, job, member, standing)))
         }
         Err(trouble) => Ok(Err(trouble)),
     }
@@ -60,6 +62,31 @@ fn unmistaken<N: Notes>(
     let who = (account, &standing.id);
     history.against(who, wishes.reseller, mine, renames)?;
     Ok(standing)
+}
+
+/// Refuses to rename a customer whom another run has given a temporary ID, which would be taken for the former one. Who
+/// names that ID means it.
+fn at_home<N: Notes>(
+    context: &Context<N>,
+    wishes: &Wishes<'_>,
+    standing: Standing,
+) -> Result<Standing, Trouble> {
+    let parked = standing
+        .now
+        .as_ref()
+        .and_then(|now| parked_by(now.as_str()));
+    let Some(run) = parked.filter(|run| *run != context.settings.run) else {
+        return Ok(standing);
+    };
+    if !wishes.new_account.asks() || wishes.account == standing.now.as_ref() {
+        return Ok(standing);
+    }
+    let words = format!(
+        "customer `{}` is under a temporary ID of run {run}, which was stopped in the middle of a swap; `idshift resume \
+         {run}` brings it home",
+        standing.id
+    );
+    Err(Trouble::new(Failed::Mismatch, words))
 }
 
 /// Refuses a customer of whom another line, which names it by its other ID, wants something else.

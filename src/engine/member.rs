@@ -226,7 +226,7 @@ impl<N: Notes> Case<'_, N> {
                 .job
                 .recorded
                 .iter()
-                .any(|recorded| recorded.in_doubt() && recorded.intent.line == line),
+                .any(|one| one.verdict != Some(Verdict::Applied) && one.intent.line == line),
             correlation: self
                 .job
                 .recorded
@@ -252,14 +252,7 @@ impl<N: Notes> Case<'_, N> {
         };
         let run = history.wanted_since(&standing.id, location)?;
         let has_parked = |recorded: &Recorded| {
-            let parks = matches!(
-                recorded.intent.write,
-                Write::Account {
-                    temporary: true,
-                    ..
-                }
-            );
-            parks && recorded.verdict != Some(Verdict::NotApplied)
+            recorded.intent.write.is_temporary() && recorded.verdict != Some(Verdict::NotApplied)
         };
         if standing.parked.is_some() || self.job.recorded.iter().any(has_parked) {
             return None;

@@ -16,7 +16,7 @@ pub(super) struct Wish<'a> {
     pub(super) customer: &'a CustomerId,
     pub(super) reseller: Option<&'a Reseller>,
     pub(super) write: Write,
-    /// Whether an earlier process has left an attempt of which nobody knows.
+    /// Whether an earlier process has made an attempt that was not seen to take effect; it may have landed since.
     pub(super) doubted: bool,
     /// The correlation ID of an earlier attempt that never had an answer: the same again lets a system that
     /// knows it recognise the repetition.

@@ -1,12 +1,13 @@
 //! Locations: which one a line means, how it stands, and what is written to it.
 
 use super::context::Asked;
+use super::known::hear_of;
 use super::member::Case;
 use super::perform::{Ended, Sent, Sight};
 use super::standing::{Standing, Wishes};
 use super::{Context, Halt, Job, Notes};
 use crate::domain::{Change, Failed, Line, LocationId, Profile};
-use crate::ledger::{Spot, Write};
+use crate::ledger::{Seen, Spot, Write};
 use crate::system::{Location, Locations, Trouble};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -160,6 +161,11 @@ impl<N: Notes> Case<'_, N> {
             before: original.clone(),
             after: now.clone(),
         };
+        let mine = self.job.recorded.iter().filter(|recorded| {
+            let write = &recorded.intent.write;
+            matches!(write, Write::Location { location, .. } if *location == id)
+        });
+        hear_of(self.context, mine, Seen::Location(&now)).await?;
         if is_fulfilled(&now, change) {
             let placed = if is_fulfilled(&original, change) {
                 Placed::Already

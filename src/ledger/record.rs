@@ -121,6 +121,19 @@ pub struct Recorded {
     pub http_status: Option<u16>,
 }
 
+impl Write {
+    /// Whether it gives a customer a temporary ID.
+    pub fn is_temporary(&self) -> bool {
+        matches!(
+            self,
+            Self::Account {
+                temporary: true,
+                ..
+            }
+        )
+    }
+}
+
 impl Recorded {
     /// Whether nobody knows if it took effect.
     pub fn in_doubt(&self) -> bool {

@@ -10,6 +10,13 @@ pub fn temporary_id(run: &str, n: u64) -> String {
     format!("idshift-{run}-{n}")
 }
 
+/// The run that has given a customer this account ID, if it is a temporary one.
+pub fn parked_by(account: &str) -> Option<&str> {
+    let (run, n) = account.strip_prefix("idshift-")?.rsplit_once('-')?;
+    let is_run = run.len() == "20261120-223015-k3f9".len();
+    (is_run && !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit())).then_some(run)
+}
+
 type Scoped = (AccountId, Option<Reseller>);
 
 fn scoped(id: &AccountId, member: &Member) -> Scoped {

@@ -356,3 +356,112 @@ fn a_system_that_takes_no_writes_is_an_outage_though_it_answers_all_else() {
     place.run(&["resume"]).expect(1);
     place.judge_writes();
 }
+
+/// Takes the first write to a customer without an answer and lets it take effect when `lands` is called.
+fn held_back(place: &Place, about: &'static str) -> (Front, impl Fn() + use<>) {
+    let honest = place.sandbox.base_url();
+    let late: Arc<Mutex<Option<Asked>>> = Arc::new(Mutex::new(None));
+    let (seen, kept, address) = (AtomicBool::new(false), Arc::clone(&late), honest.clone());
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        if asked.method == "PATCH" && asked.path.ends_with(about) {
+            if !seen.swap(true, Ordering::SeqCst) {
+                *kept.lock().unwrap() = Some(asked.clone());
+                return false;
+            }
+            if kept.lock().unwrap().is_some() {
+                let wait = "HTTP/1.1 429 Slow\r\nretry-after: 30\r\ncontent-length: 0\r\n\r\n";
+                return stream.write_all(wait.as_bytes()).is_ok();
+            }
+        }
+        stream.write_all(&asked.honestly(&honest)).is_ok()
+    });
+    let lands = move || {
+        late.lock().unwrap().take().unwrap().honestly(&address);
+    };
+    (front, lands)
+}
+
+#[test]
+fn a_write_that_lands_before_the_resume_is_known_to_the_way_back() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    let (front, lands) = held_back(&place, "C-1");
+    run(
+        &place,
+        &front,
+        &[],
+        &["apply", &file, "--yes", "--give-up-after", "2s"],
+    )
+    .expect(4);
+    lands();
+    run(&place, &front, &[], &["resume"]).expect(0);
+    assert_eq!(place.verdicts(), ["changed/"; 3]);
+    run(&place, &front, &[], &["undo", "--yes"]).expect(0);
+    assert_eq!(place.account_of("C-1"), "A-000001");
+}
+
+#[test]
+fn a_location_that_is_written_before_the_resume_is_known_to_the_way_back() {
+    let place = Place::plume();
+    place.moves(2);
+    let file = place.file("services.csv", "accountId,serviceId\nA-000001,NEW\n");
+    let (front, lands) = held_back(&place, "/L-1");
+    run(
+        &place,
+        &front,
+        &[],
+        &["apply", &file, "--yes", "--give-up-after", "2s"],
+    )
+    .expect(4);
+    lands();
+    run(&place, &front, &[], &["resume"]).expect(0);
+    let service = || place.with_world(|world| world.plume["C-1"].locations[0].service_id.clone());
+    assert_eq!(service().as_deref(), Some("NEW"));
+    run(&place, &front, &[], &["undo", "--yes"]).expect(0);
+    assert_eq!(service().as_deref(), Some("old"));
+}
+
+#[test]
+fn whoever_steps_aside_late_is_never_put_back_under_a_temporary_id() {
+    let place = Place::plume();
+    place.moves(2);
+    let file = place.file(
+        "swap.csv",
+        "accountId,newAccountId\nA-000000,A-000001\nA-000001,A-000000\n",
+    );
+    // Whichever of the two steps aside.
+    for about in ["C-0", "C-1"] {
+        let (front, lands) = held_back(&place, about);
+        run(
+            &place,
+            &front,
+            &[],
+            &["apply", &file, "--yes", "--give-up-after", "2s"],
+        )
+        .expect(4);
+        lands();
+        run(&place, &front, &[], &["resume"]).expect(0);
+        assert_eq!(place.account_of("C-0"), "A-000001", "{about}");
+        run(&place, &front, &[], &["undo", "--yes"]).expect(0);
+        assert_eq!(place.account_of("C-0"), "A-000000", "{about}");
+        assert_eq!(place.account_of("C-1"), "A-000001", "{about}");
+    }
+}
+
+#[test]
+fn a_temporary_id_of_another_run_is_nobodys_former_one() {
+    let place = Place::plume();
+    place.with_world(|mut world| {
+        world.add_plume(named("C-1", "idshift-20261120-223015-k3f9-2", &["L-1"]));
+    });
+    let file = place.file("moves.csv", "customerId,newAccountId\nC-1,NEW-1\n");
+    place.run(&["apply", &file, "--yes"]).expect(1);
+    assert_eq!(place.verdicts(), ["failed/mismatch"]);
+    assert_eq!(place.patches(), 0);
+    // By hand it can be mended.
+    let file = place.file(
+        "by-hand.csv",
+        "accountId,newAccountId\nidshift-20261120-223015-k3f9-2,NEW-1\n",
+    );
+    place.run(&["apply", &file, "--yes"]).expect(0);
+}
