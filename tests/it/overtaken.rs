@@ -184,3 +184,39 @@ fn a_way_back_that_was_put_back_itself_shuts_nothing() {
     place.run(&["undo", &parent, "--yes"]).expect(0);
     (0..60).for_each(|n| assert_eq!(place.account_of(&format!("C-{n}")), format!("A-{n:06}")));
 }
+
+#[test]
+fn a_ring_with_somebody_aside_is_finished_whatever_ran_in_between() {
+    let mut aside = 0;
+    for step in 4..20 {
+        let place = Place::plume();
+        place.moves(3);
+        let file = place.file(
+            "ring.csv",
+            "accountId,newAccountId\nA-000000,A-000001\nA-000001,A-000002\nA-000002,A-000000\n",
+        );
+        let other = place.file(
+            "services.csv",
+            "customerId,serviceId\nC-0,NEW-0\nC-1,NEW-1\nC-2,NEW-2\n",
+        );
+        let mut command = place.command(&["apply", &file, "--yes"]);
+        let killed = command.env("IDSHIFT_CRASH_AT", step.to_string());
+        if finish(killed.spawn().unwrap()).code != -1 {
+            break;
+        }
+        let old = place.newest_id();
+        let is_aside = |n: u32| place.account_of(&format!("C-{n}")).starts_with("idshift-");
+        aside += usize::from((0..3).any(is_aside));
+        // Whether it writes or finds everything as wished.
+        place.run(&["apply", &other, "--yes"]).expect(0);
+        place.run(&["reconcile", &other, "--yes"]).expect(0);
+        place.run(&["resume", &old]).expect(0);
+        let now = |n: u32| place.account_of(&format!("C-{n}"));
+        assert_eq!(
+            [now(0), now(1), now(2)],
+            ["A-000001", "A-000002", "A-000000"],
+            "{step}"
+        );
+    }
+    assert!(aside > 0, "nobody was ever aside");
+}
