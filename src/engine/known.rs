@@ -93,11 +93,13 @@ pub(super) async fn hear_of<'a, N: Notes>(
 ) -> Result<(), Halt> {
     let mut later = false;
     for write in writes.rev() {
-        // Refused for sure: whoever else has asked for the same.
-        let refused = write.http_status.is_some_and(|status| status < 500);
+        if write.verdict == Some(Verdict::Applied) {
+            return Ok(());
+        }
+        // Refused for sure (408 says nothing of the kind): whoever else has asked for the same.
+        let refused = matches!(write.http_status, Some(400..=407 | 409..=499));
         let open = write.in_doubt();
         let verdict = match judge(&write.intent.write, seen) {
-            _ if write.verdict == Some(Verdict::Applied) => return Ok(()),
             Judgement::TookEffect if open || !refused => Some(Verdict::Applied),
             Judgement::DidNot if open && !later => Some(Verdict::NotApplied),
             // Whoever was to step aside has not, or has been given another ID since.

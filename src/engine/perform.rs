@@ -68,6 +68,14 @@ enum Next {
     },
 }
 
+/// What the attempts of one write have come to so far.
+#[derive(Debug, Default)]
+struct Tries {
+    /// After which a reading said that nothing happened; being held back does not count.
+    fruitless: u32,
+    held_back: u32,
+}
+
 /// A write that is held back so often is refused for what it is: a firewall may dislike its very text. All calls are
 /// held each time, so it must not go on for ever.
 const MOST_HELD_BACK: u32 = 30;
@@ -79,16 +87,13 @@ pub(super) async fn perform<N: Notes>(
 ) -> Result<Ended, Halt> {
     let mut sent = Sent::default();
     let mut correlation = wish.correlation.clone();
-    // Attempts after which a reading said that nothing happened; being held back does not count.
-    let mut fruitless = 0;
-    let mut held_back = 0;
+    let mut tries = Tries::default();
     loop {
         // Fresh, never derived from what is written: the same wish after an undo is another intent.
         let id = correlation.take().unwrap_or_else(new_correlation);
         sent.attempts += 1;
         sent.correlation = Some(id.clone());
-        let doubted_before = wish.doubted || fruitless > 0;
-        match attempt(context, wish, &id, &mut sent, doubted_before).await? {
+        match attempt(context, wish, &id, &mut sent, &mut tries).await? {
             Next::End(ended) => return Ok(ended),
             Next::Again {
                 correlation: same,
@@ -96,8 +101,8 @@ pub(super) async fn perform<N: Notes>(
             } => {
                 correlation = same;
                 if wait {
-                    fruitless += 1;
-                    if fruitless > context.settings.retries {
+                    tries.fruitless += 1;
+                    if tries.fruitless > context.settings.retries {
                         let words = match sent.attempts {
                             1 => "it did not take effect".to_owned(),
                             many => format!("{many} attempts did not take effect"),
@@ -106,17 +111,7 @@ pub(super) async fn perform<N: Notes>(
                         context.wrote_in_vain(&trouble)?;
                         return Ok(Ended::Failed(trouble, sent));
                     }
-                    back_off(fruitless).await;
-                    continue;
-                }
-                held_back += 1;
-                if held_back > MOST_HELD_BACK {
-                    let words = format!(
-                        "refused {held_back} times while other calls were not; it was never processed"
-                    );
-                    let trouble = Trouble::new(Failed::Unavailable, words);
-                    context.wrote_in_vain(&trouble)?;
-                    return Ok(Ended::Failed(trouble, sent));
+                    back_off(tries.fruitless).await;
                 }
             }
         }
@@ -128,8 +123,9 @@ async fn attempt<N: Notes>(
     wish: &Wish<'_>,
     correlation: &str,
     sent: &mut Sent,
-    doubted_before: bool,
+    tries: &mut Tries,
 ) -> Result<Next, Halt> {
+    let doubted_before = wish.doubted || tries.fruitless > 0;
     let intent = Intent {
         unit: wish.unit,
         line: wish.line,
@@ -149,6 +145,13 @@ async fn attempt<N: Notes>(
             Written::Again(_) | Written::NotSent(_) | Written::Refused(_)
         );
     let mut concluded = conclude(context, wish, written, correlation, sent).await;
+    if let Ok((verdict, Next::Again { wait: false, .. })) = concluded {
+        tries.held_back += 1;
+        if tries.held_back > MOST_HELD_BACK {
+            let ended = held_back_too_often(context, tries.held_back);
+            concluded = ended.map(|why| (verdict, Next::End(Ended::Failed(why, sent.clone()))));
+        }
+    }
     // What was in doubt itself has just been read.
     if doubted_before
         && !is_doubt
@@ -169,6 +172,13 @@ async fn attempt<N: Notes>(
         context.notes.settle(id, settled).await?;
     }
     Ok(concluded?.1)
+}
+
+fn held_back_too_often<N: Notes>(context: &Context<N>, times: u32) -> Result<Trouble, Halt> {
+    let words = format!("refused {times} times while other calls were not; it was never processed");
+    let trouble = Trouble::new(Failed::Unavailable, words);
+    context.wrote_in_vain(&trouble)?;
+    Ok(trouble)
 }
 
 /// What an answer means for the write, and what follows. Where the run ends here and nobody knows, the write stays

@@ -42,7 +42,8 @@ impl Gate {
         }
     }
 
-    /// Waits until this call may go on, and lets others find out if a hold is over.
+    /// Waits until this call may go on, and lets others find out if a hold is over: the first through the gate would
+    /// otherwise be refused again, and close it before anybody else has left.
     pub(super) async fn enter_last(&self) -> Result<Pass<'_>, Why> {
         let until = match &self.inner().state {
             State::Held { until, .. } => Some(*until + OTHERS_FIRST),

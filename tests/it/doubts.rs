@@ -381,20 +381,21 @@ fn held_back(place: &Place, about: &'static str) -> (Front, impl Fn() + use<>) {
     (front, lands)
 }
 
+/// Carries a file out, whose first write to this customer or location lands after the run has given up, and goes on.
+fn landed_late(place: &Place, file: &str, about: &'static str) -> Front {
+    let (front, lands) = held_back(place, about);
+    let apply = ["apply", file, "--yes", "--give-up-after", "2s"];
+    run(place, &front, &[], &apply).expect(4);
+    lands();
+    run(place, &front, &[], &["resume"]).expect(0);
+    front
+}
+
 #[test]
 fn a_write_that_lands_before_the_resume_is_known_to_the_way_back() {
     let place = Place::plume();
     let file = place.moves(3);
-    let (front, lands) = held_back(&place, "C-1");
-    run(
-        &place,
-        &front,
-        &[],
-        &["apply", &file, "--yes", "--give-up-after", "2s"],
-    )
-    .expect(4);
-    lands();
-    run(&place, &front, &[], &["resume"]).expect(0);
+    let front = landed_late(&place, &file, "C-1");
     assert_eq!(place.verdicts(), ["changed/"; 3]);
     run(&place, &front, &[], &["undo", "--yes"]).expect(0);
     assert_eq!(place.account_of("C-1"), "A-000001");
@@ -405,16 +406,7 @@ fn a_location_that_is_written_before_the_resume_is_known_to_the_way_back() {
     let place = Place::plume();
     place.moves(2);
     let file = place.file("services.csv", "accountId,serviceId\nA-000001,NEW\n");
-    let (front, lands) = held_back(&place, "/L-1");
-    run(
-        &place,
-        &front,
-        &[],
-        &["apply", &file, "--yes", "--give-up-after", "2s"],
-    )
-    .expect(4);
-    lands();
-    run(&place, &front, &[], &["resume"]).expect(0);
+    let front = landed_late(&place, &file, "/L-1");
     let service = || place.with_world(|world| world.plume["C-1"].locations[0].service_id.clone());
     assert_eq!(service().as_deref(), Some("NEW"));
     run(&place, &front, &[], &["undo", "--yes"]).expect(0);
@@ -431,16 +423,7 @@ fn whoever_steps_aside_late_is_never_put_back_under_a_temporary_id() {
     );
     // Whichever of the two steps aside.
     for about in ["C-0", "C-1"] {
-        let (front, lands) = held_back(&place, about);
-        run(
-            &place,
-            &front,
-            &[],
-            &["apply", &file, "--yes", "--give-up-after", "2s"],
-        )
-        .expect(4);
-        lands();
-        run(&place, &front, &[], &["resume"]).expect(0);
+        let front = landed_late(&place, &file, about);
         assert_eq!(place.account_of("C-0"), "A-000001", "{about}");
         run(&place, &front, &[], &["undo", "--yes"]).expect(0);
         assert_eq!(place.account_of("C-0"), "A-000000", "{about}");
