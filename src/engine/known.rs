@@ -96,11 +96,10 @@ pub(super) async fn hear_of<'a, N: Notes>(
         if write.verdict == Some(Verdict::Applied) {
             return Ok(());
         }
-        // Refused for sure (408 says nothing of the kind): whoever else has asked for the same.
-        let refused = matches!(write.http_status, Some(400..=407 | 409..=499));
         let open = write.in_doubt();
         let verdict = match judge(&write.intent.write, seen) {
-            Judgement::TookEffect if open || !refused => Some(Verdict::Applied),
+            // Whatever was refused for sure, somebody else has asked for.
+            Judgement::TookEffect if !write.is_refused() => Some(Verdict::Applied),
             Judgement::DidNot if open && !later => Some(Verdict::NotApplied),
             // Whoever was to step aside has not, or has been given another ID since.
             Judgement::SomebodyElse if open && write.intent.write.is_temporary() => {

@@ -135,6 +135,13 @@ impl Write {
 }
 
 impl Recorded {
+    /// Whether the system has refused it for sure. What was answered otherwise (408 says only that the server waited too
+    /// long), or not at all, was looked for in vain, and may have landed since.
+    pub fn is_refused(&self) -> bool {
+        self.verdict == Some(Verdict::NotApplied)
+            && matches!(self.http_status, Some(400..=407 | 409..=499))
+    }
+
     /// Whether nobody knows if it took effect.
     pub fn in_doubt(&self) -> bool {
         match self.verdict {

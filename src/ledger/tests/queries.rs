@@ -196,3 +196,23 @@ proptest! {
         prop_assert_eq!(seen, expected);
     }
 }
+
+#[test]
+fn only_a_refusal_is_certain() {
+    let refused = |verdict, http_status| {
+        let recorded = Recorded {
+            id: WriteId(1),
+            intent: intent(2, 2, "c1", rename("a", "b")),
+            verdict,
+            http_status,
+        };
+        recorded.is_refused()
+    };
+    for status in [400, 401, 403, 404, 409, 422, 429] {
+        assert!(refused(Some(Verdict::NotApplied), Some(status)), "{status}");
+        assert!(!refused(None, Some(status)), "{status}: never settled");
+    }
+    for status in [None, Some(200), Some(307), Some(408), Some(500), Some(503)] {
+        assert!(!refused(Some(Verdict::NotApplied), status), "{status:?}");
+    }
+}
