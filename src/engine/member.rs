@@ -2,9 +2,9 @@
 
 use super::context::Asked;
 use super::lookup::Sightings;
-use super::perform::{Ended, Sent, Wish, perform, taken};
+use super::perform::{Ended, Sent, Wish, perform};
 use super::spots::Placed;
-use super::standing::{Standing, Wishes, moved_on};
+use super::standing::{Standing, Wishes, moved_on, taken};
 use super::{Context, Halt, Job, Notes, reading, spots};
 use crate::domain::{AccountId, Change, CustomerId, Failed, Line, Status, Transition};
 use crate::ledger::{Recorded, Verdict, Write};

@@ -9,6 +9,7 @@ mod compare;
 mod context;
 mod cycle;
 mod dispatcher;
+mod doubt;
 mod events;
 mod executor;
 mod history;

@@ -1,11 +1,11 @@
 //! One write, carried to a certain end: intent on disk, sent, believed only if the answer says what was
 //! asked, read back where it is in doubt, and sent again only after a reading that says it did not happen.
 
-use super::context::Asked;
-use super::{Context, Halt, Notes, reading};
+use super::doubt::{self, Sight};
+use super::{Context, Halt, Notes};
 use crate::domain::{AccountId, CustomerId, Failed, Line, Reseller};
-use crate::ledger::{Intent, Judgement, Seen, Settled, Spot, Verdict, Write, judge};
-use crate::system::{Fatal, Location, Order, Trouble, What, Written, new_correlation};
+use crate::ledger::{Intent, Settled, Verdict, Write};
+use crate::system::{Fatal, Order, Trouble, What, Written, new_correlation};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -44,23 +44,8 @@ pub(super) struct Sent {
     pub(super) seen: Option<Sight>,
 }
 
-/// What a read-back saw.
-#[derive(Debug, Clone)]
-pub(super) enum Sight {
-    Account(Option<AccountId>),
-    Location(Spot),
-}
-
-impl Sight {
-    fn as_seen(&self) -> Seen<'_> {
-        match self {
-            Self::Account(now) => Seen::Account(now.as_ref()),
-            Self::Location(now) => Seen::Location(now),
-        }
-    }
-}
-
-enum Next {
+/// What follows an attempt.
+pub(super) enum Next {
     End(Ended),
     Again {
         correlation: Option<String>,
@@ -157,7 +142,7 @@ async fn attempt<N: Notes>(
         && !is_doubt
         && let Ok((_, Next::End(Ended::Failed(trouble, _)))) = concluded
     {
-        concluded = Box::pin(late(context, wish, trouble, sent)).await;
+        concluded = Box::pin(doubt::late(context, wish, trouble, sent)).await;
     }
     let verdict = match &concluded {
         Ok((verdict, _)) => Some(*verdict),
@@ -214,7 +199,7 @@ async fn conclude<N: Notes>(
         Written::Stale { now } => Ok(not_applied(wish.moved_on(now.as_ref()), sent)),
         Written::Refused(trouble) => {
             sent.http_status = trouble.http_status;
-            Ok(match Box::pin(refused(context, wish, trouble)).await? {
+            Ok(match Box::pin(doubt::refused(context, wish, trouble)).await? {
                 None => (Verdict::Applied, Next::End(Ended::Applied(sent.clone()))),
                 Some(trouble) => not_applied(trouble, sent),
             })
@@ -225,7 +210,7 @@ async fn conclude<N: Notes>(
         }
         Written::InDoubt(trouble) => {
             sent.http_status = trouble.http_status.or(sent.http_status);
-            let next = Box::pin(doubted(context, wish, trouble, correlation, sent)).await?;
+            let next = Box::pin(doubt::settle(context, wish, trouble, correlation, sent)).await?;
             let verdict = match &next {
                 Next::End(Ended::Applied(_)) => Verdict::Applied,
                 Next::End(Ended::InDoubt(..)) => Verdict::Unknown,
@@ -269,196 +254,6 @@ fn order<'a>(wish: &'a Wish<'_>, correlation: &'a str) -> Order<'a> {
         correlation,
         what,
     }
-}
-
-/// A refusal is looked into before it is named: whoever carries the wanted ID decides. `None`: the write
-/// had taken effect after all.
-async fn refused<N: Notes>(
-    context: &Context<N>,
-    wish: &Wish<'_>,
-    trouble: Trouble,
-) -> Result<Option<Trouble>, Halt> {
-    if trouble.reason == Failed::Unauthorized {
-        context.write_unauthorized(&trouble)?;
-    }
-    let trouble = context.trouble(trouble).await?;
-    let Write::Account {
-        after: Some(after), ..
-    } = &wish.write
-    else {
-        return Ok(Some(trouble));
-    };
-    let may_be_taken = matches!(trouble.reason, Failed::Conflict | Failed::Rejected);
-    if !may_be_taken || !context.system.facts().searches_live {
-        return Ok(Some(trouble));
-    }
-    Ok(match holder(context, wish, after).await? {
-        Ok(Some(holder)) if holder == *wish.customer => None,
-        Ok(Some(holder)) => Some(Trouble {
-            http_status: trouble.http_status,
-            ..taken(after, &holder)
-        }),
-        Ok(None) | Err(_) => Some(trouble),
-    })
-}
-
-/// The sentence for a target that somebody else carries.
-pub(super) fn taken(target: &AccountId, holder: &CustomerId) -> Trouble {
-    Trouble::new(
-        Failed::Conflict,
-        format!("the new account ID `{target}` belongs to customer `{holder}`"),
-    )
-}
-
-async fn holder<N: Notes>(
-    context: &Context<N>,
-    wish: &Wish<'_>,
-    account: &AccountId,
-) -> Asked<Option<CustomerId>> {
-    let found = match context.find(account, wish.reseller).await? {
-        Ok(found) => found,
-        Err(trouble) => return Ok(Err(trouble)),
-    };
-    let own = found.iter().find(|customer| customer.id == *wish.customer);
-    Ok(Ok(own
-        .or(found.first())
-        .map(|customer| customer.id.clone())))
-}
-
-/// An attempt failed, but an earlier one had no answer, and may have landed after it was looked for.
-async fn late<N: Notes>(
-    context: &Context<N>,
-    wish: &Wish<'_>,
-    trouble: Trouble,
-    sent: &Sent,
-) -> Result<(Verdict, Next), Halt> {
-    let mut sent = sent.clone();
-    let (verdict, ended) = match look(context, wish).await? {
-        Ok(seen) => match judge(&wish.write, seen.as_seen()) {
-            Judgement::TookEffect => {
-                context.write_accepted();
-                (Verdict::Applied, Ended::Applied(sent))
-            }
-            Judgement::DidNot => (Verdict::NotApplied, Ended::Failed(trouble, sent)),
-            Judgement::SomebodyElse => {
-                sent.seen = Some(seen);
-                (Verdict::NotApplied, Ended::Failed(trouble, sent))
-            }
-        },
-        Err(unseen) => (
-            Verdict::Unknown,
-            Ended::InDoubt(unread(trouble, &unseen), sent),
-        ),
-    };
-    Ok((verdict, Next::End(ended)))
-}
-
-fn unread(mut doubt: Trouble, why: &Trouble) -> Trouble {
-    doubt.message = format!("{}; reading back failed: {}", doubt.message, why.message);
-    doubt
-}
-
-/// Reads back, and decides by what is read.
-async fn doubted<N: Notes>(
-    context: &Context<N>,
-    wish: &Wish<'_>,
-    doubt: Trouble,
-    correlation: &str,
-    sent: &Sent,
-) -> Result<Next, Halt> {
-    let seen = match look(context, wish).await {
-        Ok(Ok(seen)) => seen,
-        Ok(Err(trouble)) => {
-            return Ok(Next::End(Ended::InDoubt(
-                unread(doubt, &trouble),
-                sent.clone(),
-            )));
-        }
-        // The intent stays open in the ledger, and `resume` reads before it writes.
-        Err(halt) => return Err(halt),
-    };
-    match judge(&wish.write, seen.as_seen()) {
-        Judgement::TookEffect => {
-            context.write_accepted();
-            Ok(Next::End(Ended::Applied(sent.clone())))
-        }
-        Judgement::SomebodyElse => {
-            let words = match &seen {
-                Sight::Account(Some(now)) => format!("its account ID is `{now}` now"),
-                Sight::Account(None) => "it has no account ID now".to_owned(),
-                Sight::Location(_) => "the location is otherwise now".to_owned(),
-            };
-            // Something was sent, so it must not be said that nothing was written.
-            let mut sent = sent.clone();
-            sent.seen = Some(seen);
-            let trouble = Trouble::new(
-                Failed::Stale,
-                format!(
-                    "{words}, neither as it was nor as it was asked for: somebody else changed it, or the system stored \
-                     something else; look at this customer"
-                ),
-            );
-            Ok(Next::End(Ended::Failed(trouble, sent)))
-        }
-        // It would be answered in the same way for ever.
-        Judgement::DidNot if is_redirect(&doubt) && sent.attempts > 1 => {
-            Ok(Next::End(Ended::Failed(doubt, sent.clone())))
-        }
-        Judgement::DidNot => {
-            // A duplicate may be answered with a raw 500, so the target is looked at before a repetition.
-            if let Write::Account {
-                after: Some(after), ..
-            } = &wish.write
-                && context.system.facts().unique_accounts
-                && let Ok(Some(holder)) = holder(context, wish, after).await?
-                && holder != *wish.customer
-            {
-                let trouble = Trouble {
-                    http_status: doubt.http_status,
-                    ..taken(after, &holder)
-                };
-                return Ok(Next::End(Ended::Failed(trouble, sent.clone())));
-            }
-            let same = doubt.http_status.is_none().then(|| correlation.to_owned());
-            Ok(Next::Again {
-                correlation: same,
-                wait: true,
-            })
-        }
-    }
-}
-
-/// What the system says now about what a write wanted to set.
-pub(super) async fn look<N: Notes>(context: &Context<N>, wish: &Wish<'_>) -> Asked<Sight> {
-    let (system, id) = (&context.system, wish.customer);
-    match &wish.write {
-        Write::Account { before, after, .. } => {
-            let accounts = [after, before].into_iter().flatten();
-            let found = reading::customer(system, id, wish.reseller, false, accounts).await;
-            let found = context.weigh(found).await?;
-            Ok(found.map(|customer| Sight::Account(customer.account)))
-        }
-        Write::Location { location, .. } => {
-            let found = reading::location(system, id, location).await;
-            let found = context.weigh(found).await?;
-            let gone = || {
-                let words = format!("the location `{location}` is gone");
-                Trouble::new(Failed::NotFound, words)
-            };
-            Ok(found.and_then(|found| {
-                let Location {
-                    service, profile, ..
-                } = found.ok_or_else(gone)?;
-                Ok(Sight::Location(Spot { service, profile }))
-            }))
-        }
-    }
-}
-
-fn is_redirect(doubt: &Trouble) -> bool {
-    doubt
-        .http_status
-        .is_some_and(|status| (300..400).contains(&status))
 }
 
 /// Full jitter: between nothing and a doubling bound of at most eight seconds.

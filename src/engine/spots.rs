@@ -3,7 +3,8 @@
 use super::context::Asked;
 use super::known::hear_of;
 use super::member::Case;
-use super::perform::{Ended, Sent, Sight};
+use super::doubt::Sight;
+use super::perform::{Ended, Sent};
 use super::standing::{Standing, Wishes};
 use super::{Context, Halt, Job, Notes};
 use crate::domain::{Change, Failed, Line, LocationId, Profile};

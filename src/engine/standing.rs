@@ -110,3 +110,11 @@ pub(super) fn moved_on(expected: Option<&AccountId>, now: Option<&AccountId>) ->
         ),
     )
 }
+
+/// The sentence for a target that somebody else carries.
+pub(super) fn taken(target: &AccountId, holder: &CustomerId) -> Trouble {
+    Trouble::new(
+        Failed::Conflict,
+        format!("the new account ID `{target}` belongs to customer `{holder}`"),
+    )
+}

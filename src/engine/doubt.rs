@@ -1,0 +1,207 @@
+//! What became of a write that its answer leaves open: looked up, and judged by what is found.
+
+use super::context::Asked;
+use super::perform::{Ended, Next, Sent, Wish};
+use super::standing::taken;
+use super::{Context, Halt, Notes, reading};
+use crate::domain::{AccountId, CustomerId, Failed};
+use crate::ledger::{Judgement, Seen, Spot, Verdict, Write, judge};
+use crate::system::{Location, Trouble};
+
+/// What a read-back saw.
+#[derive(Debug, Clone)]
+pub(super) enum Sight {
+    Account(Option<AccountId>),
+    Location(Spot),
+}
+
+impl Sight {
+    fn as_seen(&self) -> Seen<'_> {
+        match self {
+            Self::Account(now) => Seen::Account(now.as_ref()),
+            Self::Location(now) => Seen::Location(now),
+        }
+    }
+}
+
+/// A refusal is looked into before it is named: whoever carries the wanted ID decides. `None`: the write
+/// had taken effect after all.
+pub(super) async fn refused<N: Notes>(
+    context: &Context<N>,
+    wish: &Wish<'_>,
+    trouble: Trouble,
+) -> Result<Option<Trouble>, Halt> {
+    if trouble.reason == Failed::Unauthorized {
+        context.write_unauthorized(&trouble)?;
+    }
+    let trouble = context.trouble(trouble).await?;
+    let Write::Account {
+        after: Some(after), ..
+    } = &wish.write
+    else {
+        return Ok(Some(trouble));
+    };
+    let may_be_taken = matches!(trouble.reason, Failed::Conflict | Failed::Rejected);
+    if !may_be_taken || !context.system.facts().searches_live {
+        return Ok(Some(trouble));
+    }
+    Ok(match holder(context, wish, after).await? {
+        Ok(Some(holder)) if holder == *wish.customer => None,
+        Ok(Some(holder)) => Some(Trouble {
+            http_status: trouble.http_status,
+            ..taken(after, &holder)
+        }),
+        Ok(None) | Err(_) => Some(trouble),
+    })
+}
+
+async fn holder<N: Notes>(
+    context: &Context<N>,
+    wish: &Wish<'_>,
+    account: &AccountId,
+) -> Asked<Option<CustomerId>> {
+    let found = match context.find(account, wish.reseller).await? {
+        Ok(found) => found,
+        Err(trouble) => return Ok(Err(trouble)),
+    };
+    let own = found.iter().find(|customer| customer.id == *wish.customer);
+    Ok(Ok(own
+        .or(found.first())
+        .map(|customer| customer.id.clone())))
+}
+
+/// An attempt failed, but an earlier one had no answer, and may have landed after it was looked for.
+pub(super) async fn late<N: Notes>(
+    context: &Context<N>,
+    wish: &Wish<'_>,
+    trouble: Trouble,
+    sent: &Sent,
+) -> Result<(Verdict, Next), Halt> {
+    let mut sent = sent.clone();
+    let (verdict, ended) = match look(context, wish).await? {
+        Ok(seen) => match judge(&wish.write, seen.as_seen()) {
+            Judgement::TookEffect => {
+                context.write_accepted();
+                (Verdict::Applied, Ended::Applied(sent))
+            }
+            Judgement::DidNot => (Verdict::NotApplied, Ended::Failed(trouble, sent)),
+            Judgement::SomebodyElse => {
+                sent.seen = Some(seen);
+                (Verdict::NotApplied, Ended::Failed(trouble, sent))
+            }
+        },
+        Err(unseen) => (
+            Verdict::Unknown,
+            Ended::InDoubt(unread(trouble, &unseen), sent),
+        ),
+    };
+    Ok((verdict, Next::End(ended)))
+}
+
+fn unread(mut doubt: Trouble, why: &Trouble) -> Trouble {
+    doubt.message = format!("{}; reading back failed: {}", doubt.message, why.message);
+    doubt
+}
+
+/// Reads back, and decides by what is read.
+pub(super) async fn settle<N: Notes>(
+    context: &Context<N>,
+    wish: &Wish<'_>,
+    doubt: Trouble,
+    correlation: &str,
+    sent: &Sent,
+) -> Result<Next, Halt> {
+    let seen = match look(context, wish).await {
+        Ok(Ok(seen)) => seen,
+        Ok(Err(trouble)) => {
+            return Ok(Next::End(Ended::InDoubt(
+                unread(doubt, &trouble),
+                sent.clone(),
+            )));
+        }
+        // The intent stays open in the ledger, and `resume` reads before it writes.
+        Err(halt) => return Err(halt),
+    };
+    match judge(&wish.write, seen.as_seen()) {
+        Judgement::TookEffect => {
+            context.write_accepted();
+            Ok(Next::End(Ended::Applied(sent.clone())))
+        }
+        Judgement::SomebodyElse => {
+            let words = match &seen {
+                Sight::Account(Some(now)) => format!("its account ID is `{now}` now"),
+                Sight::Account(None) => "it has no account ID now".to_owned(),
+                Sight::Location(_) => "the location is otherwise now".to_owned(),
+            };
+            // Something was sent, so it must not be said that nothing was written.
+            let mut sent = sent.clone();
+            sent.seen = Some(seen);
+            let trouble = Trouble::new(
+                Failed::Stale,
+                format!(
+                    "{words}, neither as it was nor as it was asked for: somebody else changed it, or the system stored \
+                     something else; look at this customer"
+                ),
+            );
+            Ok(Next::End(Ended::Failed(trouble, sent)))
+        }
+        // It would be answered in the same way for ever.
+        Judgement::DidNot if is_redirect(&doubt) && sent.attempts > 1 => {
+            Ok(Next::End(Ended::Failed(doubt, sent.clone())))
+        }
+        Judgement::DidNot => {
+            // A duplicate may be answered with a raw 500, so the target is looked at before a repetition.
+            if let Write::Account {
+                after: Some(after), ..
+            } = &wish.write
+                && context.system.facts().unique_accounts
+                && let Ok(Some(holder)) = holder(context, wish, after).await?
+                && holder != *wish.customer
+            {
+                let trouble = Trouble {
+                    http_status: doubt.http_status,
+                    ..taken(after, &holder)
+                };
+                return Ok(Next::End(Ended::Failed(trouble, sent.clone())));
+            }
+            let same = doubt.http_status.is_none().then(|| correlation.to_owned());
+            Ok(Next::Again {
+                correlation: same,
+                wait: true,
+            })
+        }
+    }
+}
+
+/// What the system says now about what a write wanted to set.
+pub(super) async fn look<N: Notes>(context: &Context<N>, wish: &Wish<'_>) -> Asked<Sight> {
+    let (system, id) = (&context.system, wish.customer);
+    match &wish.write {
+        Write::Account { before, after, .. } => {
+            let accounts = [after, before].into_iter().flatten();
+            let found = reading::customer(system, id, wish.reseller, false, accounts).await;
+            let found = context.weigh(found).await?;
+            Ok(found.map(|customer| Sight::Account(customer.account)))
+        }
+        Write::Location { location, .. } => {
+            let found = reading::location(system, id, location).await;
+            let found = context.weigh(found).await?;
+            let gone = || {
+                let words = format!("the location `{location}` is gone");
+                Trouble::new(Failed::NotFound, words)
+            };
+            Ok(found.and_then(|found| {
+                let Location {
+                    service, profile, ..
+                } = found.ok_or_else(gone)?;
+                Ok(Sight::Location(Spot { service, profile }))
+            }))
+        }
+    }
+}
+
+fn is_redirect(doubt: &Trouble) -> bool {
+    doubt
+        .http_status
+        .is_some_and(|status| (300..400).contains(&status))
+}
