@@ -199,10 +199,12 @@ async fn conclude<N: Notes>(
         Written::Stale { now } => Ok(not_applied(wish.moved_on(now.as_ref()), sent)),
         Written::Refused(trouble) => {
             sent.http_status = trouble.http_status;
-            Ok(match Box::pin(doubt::refused(context, wish, trouble)).await? {
-                None => (Verdict::Applied, Next::End(Ended::Applied(sent.clone()))),
-                Some(trouble) => not_applied(trouble, sent),
-            })
+            Ok(
+                match Box::pin(doubt::refused(context, wish, trouble)).await? {
+                    None => (Verdict::Applied, Next::End(Ended::Applied(sent.clone()))),
+                    Some(trouble) => not_applied(trouble, sent),
+                },
+            )
         }
         // It took effect, and did more than that: no reading back makes this right, and nothing more may be sent.
         Written::InDoubt(trouble) if trouble.fatal == Some(Fatal::Unsafe) => {

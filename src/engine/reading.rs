@@ -48,12 +48,12 @@ pub(super) async fn location(
 ) -> Result<Option<Location>, Trouble> {
     let trouble = match system.locations(customer).await {
         Ok(all) => return Ok(all.into_iter().find(|location| location.id == *id)),
-        Err(why) if why.fatal.is_some() || why.reason == Failed::Mismatch => return Err(why),
+        Err(why) if why.is_final() => return Err(why),
         Err(why) => why,
     };
     match system.location(customer, id).await {
         Ok(location) => Ok(Some(location)),
-        Err(other) if other.fatal.is_some() || other.reason == Failed::Mismatch => Err(other),
+        Err(other) if other.is_final() => Err(other),
         Err(_) => Err(trouble),
     }
 }

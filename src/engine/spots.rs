@@ -1,9 +1,9 @@
 //! Locations: which one a line means, how it stands, and what is written to it.
 
 use super::context::Asked;
+use super::doubt::Sight;
 use super::known::hear_of;
 use super::member::Case;
-use super::doubt::Sight;
 use super::perform::{Ended, Sent};
 use super::standing::{Standing, Wishes};
 use super::{Context, Halt, Job, Notes};
@@ -230,7 +230,7 @@ pub(super) async fn learn<N: Notes>(
             standing.locations = Locations::Known(locations);
             return Ok(Ok(()));
         }
-        Err(other) if other.reason == Failed::Mismatch => return Ok(Err(other)),
+        Err(other) if other.is_final() => return Ok(Err(other)),
         Err(trouble) => trouble,
     };
     let named: Vec<&LocationId> = changes
@@ -251,7 +251,7 @@ pub(super) async fn learn<N: Notes>(
         let answer = context.system.location(&standing.id, &id).await;
         match context.weigh(answer).await? {
             Ok(location) => known.push(location),
-            Err(other) if other.reason == Failed::Mismatch => return Ok(Err(other)),
+            Err(other) if other.is_final() => return Ok(Err(other)),
             Err(_) => return Ok(Err(trouble)),
         }
     }

@@ -51,6 +51,11 @@ impl Trouble {
         }
     }
 
+    /// Whether asking in another way is no use: the run ends, or the system has answered for somebody else.
+    pub fn is_final(&self) -> bool {
+        self.fatal.is_some() || self.reason == Failed::Mismatch
+    }
+
     /// A refusal by the API: status, its own words, what it means for the line.
     pub(super) fn refused(reason: Failed, reply: &Reply, words: &str) -> Self {
         Self {
