@@ -1,5 +1,6 @@
 //! What all executors of a run share: the system, the notes, the settings, and what is known of the token.
 
+use super::in_vain::InVain;
 use super::{Event, History, Notes, Tally};
 use crate::domain::{AccountId, CustomerId, Failed, Outcome, Reseller};
 use crate::ledger::LedgerError;
@@ -104,11 +105,6 @@ const TOKEN_TRUST: Duration = Duration::from_secs(10);
 /// For so many refusals in a row a good answer vouches, not for more: otherwise a token that dies in the middle
 /// of a run would be taken for as many forbidden customers as there are calls in that time.
 const TRUSTED_REFUSALS: u64 = 3;
-/// So many writes refused with 401, and none accepted, are not about customers any more.
-const POWERLESS_AFTER: u64 = 20;
-
-/// So many writes in a row that were tried in vain are not about customers any more.
-const VAIN_WRITES: u32 = 20;
 
 /// What all executors of a run share.
 pub struct Context<N> {
@@ -132,10 +128,7 @@ pub struct Context<N> {
     /// Answers of 401 since the last good one.
     refused_in_a_row: AtomicU64,
     token_check: tokio::sync::Mutex<()>,
-    refused_writes: AtomicU64,
-    written: AtomicU64,
-    /// Since when writes are tried in vain, and how many.
-    vain: Mutex<Option<(Instant, u32)>>,
+    pub(super) in_vain: InVain,
     given: Mutex<HashMap<AccountId, Vec<CustomerId>>>,
 }
 
@@ -163,9 +156,7 @@ impl<N: Notes> Context<N> {
             token_good_at_ms: AtomicU64::new(0),
             refused_in_a_row: AtomicU64::new(0),
             token_check: tokio::sync::Mutex::new(()),
-            refused_writes: AtomicU64::new(0),
-            written: AtomicU64::new(0),
-            vain: Mutex::new(None),
+            in_vain: InVain::default(),
         }
     }
 
@@ -255,37 +246,8 @@ impl<N: Notes> Context<N> {
     }
 
     pub(super) fn write_accepted(&self) {
-        self.written.fetch_add(1, Ordering::Relaxed);
-        *self.vain.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.in_vain.accepted();
         self.token_is_good();
-    }
-
-    /// A write was tried as often as it may be, and never took effect. One is about its customer; where nothing else is
-    /// written for long either, the system takes no writes, though it may answer everything else.
-    pub(super) fn wrote_in_vain(&self, trouble: &Trouble) -> Result<(), Halt> {
-        let mut vain = self.vain.lock().unwrap_or_else(PoisonError::into_inner);
-        let (since, many) = vain.get_or_insert_with(|| (Instant::now(), 0));
-        *many += 1;
-        if *many < VAIN_WRITES || since.elapsed() < self.settings.give_up_after {
-            return Ok(());
-        }
-        let words = format!(
-            "no write has taken effect for {} s; the last one: {}",
-            since.elapsed().as_secs(),
-            trouble.message
-        );
-        Err(Halt::Fatal(Fatal::TakesNoWrites, words))
-    }
-
-    /// A write that the token may not do. One is about its customer; twenty with no write accepted ever are
-    /// about the token.
-    pub(super) fn write_unauthorized(&self, trouble: &Trouble) -> Result<(), Halt> {
-        let refused = self.refused_writes.fetch_add(1, Ordering::Relaxed) + 1;
-        if refused >= POWERLESS_AFTER && self.written.load(Ordering::Relaxed) == 0 {
-            let words = format!("the token may read but not write ({})", trouble.message);
-            return Err(Halt::Fatal(Fatal::TokenRefused, words));
-        }
-        Ok(())
     }
 
     /// This run has given a customer this account ID.

@@ -141,7 +141,11 @@ impl<N: Notes> Dispatcher<N> {
             }
             let context = Arc::clone(&self.context);
             // Boxed: a task is moved several times as it begins and ends, and a unit is kilobytes.
-            let unit = async move { executor::carry_out(&context, &job, &seen).await };
+            let unit = async move {
+                executor::carry_out(&context, &job, &seen).await?;
+                context.in_vain.ended(&job);
+                Ok(())
+            };
             self.units.spawn(Box::pin(unit));
         }
         // A file with fewer units than the canary is all canary.
@@ -293,9 +297,27 @@ impl<N: Notes> Dispatcher<N> {
         self.context.say(Event::of(health));
     }
 
+    /// Lines that have failed for the reason for which the run ends are as if they had not been begun.
+    async fn reopen(&self) -> Result<(), LedgerError> {
+        for job in self.context.in_vain.take() {
+            let lines = job.unit.lines().collect();
+            self.context.notes.reopen(lines, job.expected).await?;
+        }
+        Ok(())
+    }
+
     async fn close(mut self) -> Ending {
         self.lookups.shutdown().await;
-        let flushed = self.context.notes.flush().await;
+        let reopened = match &self.ending {
+            Some(Ending::Outage(Fatal::TokenRefused | Fatal::TakesNoWrites, _)) => {
+                self.reopen().await
+            }
+            _ => Ok(()),
+        };
+        let flushed = match reopened {
+            Ok(()) => self.context.notes.flush().await,
+            Err(error) => Err(error),
+        };
         match (self.ending, flushed) {
             (Some(ending), Ok(())) => ending,
             (None, Ok(())) => Ending::Finished,

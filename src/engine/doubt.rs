@@ -32,7 +32,7 @@ pub(super) async fn refused<N: Notes>(
     trouble: Trouble,
 ) -> Result<Option<Trouble>, Halt> {
     if trouble.reason == Failed::Unauthorized {
-        context.write_unauthorized(&trouble)?;
+        context.in_vain.refused(wish.unit, &trouble)?;
     }
     let trouble = context.trouble(trouble).await?;
     let Write::Account {

@@ -13,6 +13,7 @@ mod doubt;
 mod events;
 mod executor;
 mod history;
+mod in_vain;
 mod known;
 mod locate;
 mod lookup;

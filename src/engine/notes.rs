@@ -1,7 +1,7 @@
 //! Where the engine notes intents and outcomes. One day this may be another database; today it is the
 //! ledger, and a list in memory where a simulation runs thousands of times.
 
-use crate::domain::Outcome;
+use crate::domain::{Line, Outcome};
 use crate::ledger::{Intent, Journal, LedgerError, Settled, WriteId};
 use std::future::Future;
 
@@ -17,6 +17,12 @@ pub trait Notes: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
     /// Notes the outcome of a line.
     fn outcome(&self, outcome: Outcome) -> impl Future<Output = Result<(), LedgerError>> + Send;
+    /// Takes the outcomes of these lines back, and puts back what a plan had found for them.
+    fn reopen(
+        &self,
+        lines: Vec<Line>,
+        planned: Vec<Outcome>,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
     /// Returns once everything noted so far would survive a power cut.
     fn flush(&self) -> impl Future<Output = Result<(), LedgerError>> + Send;
 }
@@ -36,6 +42,14 @@ impl Notes for Journal {
 
     fn outcome(&self, outcome: Outcome) -> impl Future<Output = Result<(), LedgerError>> + Send {
         Journal::outcome(self, outcome)
+    }
+
+    fn reopen(
+        &self,
+        lines: Vec<Line>,
+        planned: Vec<Outcome>,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send {
+        Journal::reopen(self, lines, planned)
     }
 
     fn flush(&self) -> impl Future<Output = Result<(), LedgerError>> + Send {

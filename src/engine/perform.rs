@@ -93,7 +93,8 @@ pub(super) async fn perform<N: Notes>(
                             many => format!("{many} attempts did not take effect"),
                         };
                         let trouble = Trouble::new(Failed::Unavailable, words);
-                        context.wrote_in_vain(&trouble)?;
+                        let patience = context.settings.give_up_after;
+                        context.in_vain.fruitless(wish.unit, &trouble, patience)?;
                         return Ok(Ended::Failed(trouble, sent));
                     }
                     back_off(tries.fruitless).await;
@@ -133,7 +134,7 @@ async fn attempt<N: Notes>(
     if let Ok((verdict, Next::Again { wait: false, .. })) = concluded {
         tries.held_back += 1;
         if tries.held_back > MOST_HELD_BACK {
-            let ended = held_back_too_often(context, tries.held_back);
+            let ended = held_back_too_often(context, wish, tries.held_back);
             concluded = ended.map(|why| (verdict, Next::End(Ended::Failed(why, sent.clone()))));
         }
     }
@@ -159,10 +160,15 @@ async fn attempt<N: Notes>(
     Ok(concluded?.1)
 }
 
-fn held_back_too_often<N: Notes>(context: &Context<N>, times: u32) -> Result<Trouble, Halt> {
+fn held_back_too_often<N: Notes>(
+    context: &Context<N>,
+    wish: &Wish<'_>,
+    times: u32,
+) -> Result<Trouble, Halt> {
     let words = format!("refused {times} times while other calls were not; it was never processed");
     let trouble = Trouble::new(Failed::Unavailable, words);
-    context.wrote_in_vain(&trouble)?;
+    let patience = context.settings.give_up_after;
+    context.in_vain.fruitless(wish.unit, &trouble, patience)?;
     Ok(trouble)
 }
 

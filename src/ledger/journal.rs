@@ -10,7 +10,7 @@ use super::seal::Seal;
 use super::{
     Calls, Intent, LedgerError, Settled, WriteId, crash_point, outcome_row, schema, write_row,
 };
-use crate::domain::Outcome;
+use crate::domain::{Line, Outcome};
 use rusqlite::{Connection, Statement, params};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -71,6 +71,15 @@ impl Journal {
         outcomes: Vec<Outcome>,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send {
         self.0.0.push(Message::Outcomes(outcomes))
+    }
+
+    /// Takes the outcomes of lines back, and notes others in their place, all or nothing of it. Queued.
+    pub fn reopen(
+        &self,
+        lines: Vec<Line>,
+        instead: Vec<Outcome>,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send {
+        self.0.0.push(Message::Reopen(lines, instead))
     }
 
     /// Notes an outcome from a thread outside of the runtime. Queued.
@@ -189,6 +198,7 @@ struct Statements<'c> {
     intent: Statement<'c>,
     verdict: Statement<'c>,
     outcome: Statement<'c>,
+    reopen: Statement<'c>,
     calls: Statement<'c>,
 }
 
@@ -202,6 +212,7 @@ impl<'c> Statements<'c> {
             verdict: connection
                 .prepare("UPDATE writes SET verdict = ?2, http_status = ?3 WHERE write_id = ?1")?,
             outcome: connection.prepare(outcome_row::INSERT)?,
+            reopen: connection.prepare("DELETE FROM outcomes WHERE line = ?1")?,
             calls: connection.prepare(
                 "UPDATE sessions SET find = ?2, read = ?3, write = ?4, retried = ?5, throttled = ?6, \
                  limit_per_s = ?7, active_ms = ?8 WHERE session = ?1",
@@ -290,6 +301,14 @@ fn commit(
                     outcome_row::insert(&mut statements.outcome, outcome)?;
                 }
             }
+            Message::Reopen(lines, instead) => {
+                for line in lines {
+                    statements.reopen.execute([line])?;
+                }
+                for outcome in instead {
+                    outcome_row::insert(&mut statements.outcome, outcome)?;
+                }
+            }
             Message::Calls(calls) => note_calls(&mut statements.calls, session, calls)?,
             Message::Flush(_) => {}
         }
@@ -333,7 +352,10 @@ fn answer(group: Vec<Message>, noted: Vec<WriteId>) {
             Message::Flush(waiter) => {
                 let _ = waiter.send(Ok(()));
             }
-            Message::Settle(..) | Message::Outcomes(_) | Message::Calls(_) => {}
+            Message::Settle(..)
+            | Message::Outcomes(_)
+            | Message::Reopen(..)
+            | Message::Calls(_) => {}
         }
     }
     if let Some((waiter, id)) = intents.0.pop() {

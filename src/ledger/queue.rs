@@ -6,7 +6,7 @@
 //! for every five of them would cost more than all the calls.
 
 use super::{Calls, Intent, LedgerError, Settled, WriteId};
-use crate::domain::Outcome;
+use crate::domain::{Line, Outcome};
 use std::fmt;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -55,6 +55,7 @@ pub(super) enum Message {
     Intend(Box<Intent>, Answer<Noted>),
     Settle(WriteId, Settled),
     Outcomes(Vec<Outcome>),
+    Reopen(Vec<Line>, Vec<Outcome>),
     Calls(Box<Calls>),
     Flush(Answer<()>),
 }
@@ -64,7 +65,7 @@ impl Message {
         match self {
             Self::Intend(..) => Hurry::Urgent,
             Self::Flush(_) => Hurry::AtOnce,
-            Self::Settle(..) | Self::Outcomes(_) | Self::Calls(_) => Hurry::None,
+            Self::Settle(..) | Self::Outcomes(_) | Self::Reopen(..) | Self::Calls(_) => Hurry::None,
         }
     }
 }
@@ -267,7 +268,10 @@ pub(super) fn refuse(messages: Vec<Message>, error: &Arc<LedgerError>) {
             Message::Flush(answer) => {
                 let _ = answer.send(Err(LedgerError::Journal(Arc::clone(error))));
             }
-            Message::Settle(..) | Message::Outcomes(_) | Message::Calls(_) => {}
+            Message::Settle(..)
+            | Message::Outcomes(_)
+            | Message::Reopen(..)
+            | Message::Calls(_) => {}
         }
     }
 }

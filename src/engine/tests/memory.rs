@@ -11,6 +11,7 @@ use std::time::Duration;
 enum Waiting {
     Settled(WriteId, Settled),
     Outcome(Box<Outcome>),
+    Reopened(Vec<Line>),
 }
 
 #[derive(Default)]
@@ -39,6 +40,7 @@ impl Kept {
                 Waiting::Outcome(outcome) => {
                     self.outcomes.insert(outcome.line, *outcome);
                 }
+                Waiting::Reopened(lines) => self.outcomes.retain(|line, _| !lines.contains(line)),
             }
         }
     }
@@ -124,6 +126,15 @@ impl Notes for Memory {
         let mut kept = self.lock();
         kept.is_writable()?;
         kept.waiting.push(Waiting::Outcome(Box::new(outcome)));
+        Ok(())
+    }
+
+    async fn reopen(&self, lines: Vec<Line>, planned: Vec<Outcome>) -> Result<(), LedgerError> {
+        let mut kept = self.lock();
+        kept.is_writable()?;
+        kept.waiting.push(Waiting::Reopened(lines));
+        let planned = planned.into_iter().map(Box::new).map(Waiting::Outcome);
+        kept.waiting.extend(planned);
         Ok(())
     }
 
