@@ -43,6 +43,7 @@ fn input(c: &mut Criterion) {
         ids_are_guids: false,
         reseller: None,
         allow_clear: false,
+        verbatim: false,
     };
     let mut group = c.benchmark_group("input");
     group.throughput(Throughput::Bytes(text.len() as u64));

@@ -4,11 +4,11 @@ use super::Exit;
 use super::failure::Failure;
 use super::feed::Known;
 use super::forecast::{Forecast, Question};
-use super::known_run::{self, Purpose};
+use super::known_run::{self, KnownRun, Purpose};
 use super::options::ApplyOptions;
 use super::prepare::{Wanted, ask, new_run, refuse_emails};
 use super::session::{Session, Work, target};
-use crate::ledger::{State, TargetLock};
+use crate::ledger::{LineSet, State, TargetLock};
 use crate::ui;
 use std::sync::Arc;
 
@@ -41,10 +41,7 @@ fn from_file(options: &ApplyOptions, file: &std::path::Path) -> Result<Exit, Fai
     } else {
         Work::Apply
     };
-    let known = Known {
-        history: Arc::new(ready.history),
-        ..Known::default()
-    };
+    let known = Known::new(Arc::new(ready.history), LineSet::default());
     let session = Session {
         dir: ready.dir,
         ledger: ready.ledger,
@@ -73,21 +70,7 @@ fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
         &options.speech,
     )?;
     let id = known.dir.run().to_string();
-    match known.ledger.progress()?.state {
-        State::Planned => {}
-        State::Created | State::Running | State::Stopped | State::Interrupted => {
-            return Err(Failure::usage(format!("run {id} is no finished plan"))
-                .with_help(format!("{} goes on with it", known.commands().resume(&[]))));
-        }
-        State::Finished => {
-            return Err(
-                Failure::usage(format!("run {id} was carried out already")).with_help(format!(
-                    "{} looks whether all is still so",
-                    known.commands().verify()
-                )),
-            );
-        }
-    }
+    refuse_unplanned(&known)?;
     refuse_emails(&known.resolved, "apply")?;
     let planned = known.ledger.planned()?;
     let base_url = super::session::base_url(&known.resolved)?;
@@ -112,6 +95,8 @@ fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
         &known.resolved.runs_dir,
         &id,
     )?;
+    // Somebody may have carried it out while the question stood.
+    refuse_unplanned(&known)?;
     known.ledger.index_writes()?;
     // From now on `resume` carries the plan out instead of going on with looking.
     known.ledger.set("applying", "true")?;
@@ -121,7 +106,8 @@ fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
         known: Known {
             done: known.ledger.done()?,
             planned: Some(planned),
-            ..Known::default()
+            // The plan has settled who is meant, and whoever is otherwise now is stale.
+            ..Known::new(Arc::default(), known.ledger.units_with_writes()?)
         },
         dir: known.dir,
         ledger: known.ledger,
@@ -136,4 +122,21 @@ fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
         differences_count: false,
     };
     session.run()
+}
+
+/// Only a plan that is whole, and that nobody has begun to carry out, is carried out.
+fn refuse_unplanned(known: &KnownRun) -> Result<(), Failure> {
+    let id = known.dir.run();
+    match known.ledger.progress()?.state {
+        State::Planned => Ok(()),
+        State::Created | State::Running | State::Stopped | State::Interrupted => {
+            Err(Failure::usage(format!("run {id} is no finished plan"))
+                .with_help(format!("{} goes on with it", known.commands().resume(&[]))))
+        }
+        State::Finished => Err(Failure::usage(format!("run {id} was carried out already"))
+            .with_help(format!(
+                "{} looks whether all is still so",
+                known.commands().verify()
+            ))),
+    }
 }

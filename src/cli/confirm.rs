@@ -44,7 +44,7 @@ async fn look(system: &System, journal: &Journal, batch: Vec<Outcome>) -> Result
         })
         .collect();
     let found = match system.find_many(&wanted, false).await {
-        Ok(Bulk::Found(found)) => found,
+        Ok(Bulk::Found(found, _)) => found,
         Ok(Bulk::Refused(why)) => {
             unseen(batch.len(), &why);
             return Ok(());

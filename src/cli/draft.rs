@@ -24,7 +24,8 @@ pub(super) struct Draft {
     pub(super) counts: Counts,
     /// Lines that name no customer by the system's own ID.
     pub(super) without_customer: u64,
-    /// Where some lines name their customer by account ID alone, and others by the system's own ID alone.
+    /// Where some lines name their customer by account ID alone, and others by the system's own ID alone; and where one
+    /// brings about the ID that another goes by, and nothing is ordered.
     pub(super) crossing: Option<Arc<Crossing>>,
 }
 
@@ -91,6 +92,7 @@ pub(super) fn rules(facts: &Facts) -> Rules {
         ids_are_guids: facts.ids_are_guids,
         reseller: None,
         allow_clear: false,
+        verbatim: false,
     }
 }
 
@@ -127,6 +129,9 @@ pub(super) fn read(
     counts.merge(&arrangement.counts);
     let crossing = if whole.without_customer > 0 && whole.without_account > 0 {
         Some(Arc::new(crossing(&table)?))
+    } else if !unique_accounts && !arrangement.units.is_empty() {
+        let changes = arrangement.units.iter().flat_map(Unit::changes);
+        Some(Arc::new(changes.cloned().collect()))
     } else {
         None
     };

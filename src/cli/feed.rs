@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 const BATCH_LINES: usize = 100;
 
 /// What is known before a pass begins.
-#[derive(Default)]
+#[derive(Clone)]
 pub(super) struct Known {
     /// Lines with a final outcome.
     pub(super) done: LineSet,
@@ -27,7 +27,21 @@ pub(super) struct Known {
     /// What earlier runs tell of the lines.
     pub(super) history: Arc<History>,
     /// Lines that need no look: as in an earlier run.
-    pub(super) settled: HashMap<Line, Settled>,
+    pub(super) settled: Arc<HashMap<Line, Settled>>,
+}
+
+impl Known {
+    /// What every pass of the run has to know: without the history it would write over newer runs, and without the
+    /// writes of before it would make them again.
+    pub(super) fn new(history: Arc<History>, units_with_writes: LineSet) -> Self {
+        Self {
+            done: LineSet::default(),
+            planned: None,
+            units_with_writes,
+            history,
+            settled: Arc::default(),
+        }
+    }
 }
 
 /// What an earlier run has found of a line.

@@ -27,6 +27,8 @@ pub(super) struct Kept {
     pub(super) delimiter: Option<u8>,
     pub(super) skip_invalid: bool,
     pub(super) allow_clear: bool,
+    /// Of a way back: what stands in its file came from the system.
+    pub(super) verbatim: bool,
     pub(super) limits: Limits,
     /// What is to be typed again where a person goes on from the run.
     pub(super) typed: Typed,
@@ -69,6 +71,7 @@ impl Kept {
     pub(super) fn rules(&self, resolved: &Resolved) -> Result<Rules, Failure> {
         let mut rules = draft::rules(resolved.system.facts());
         rules.allow_clear = self.allow_clear;
+        rules.verbatim = self.verbatim;
         if rules.allow_clear && !resolved.system.facts().can_clear {
             let title = resolved.system.facts().title;
             return Err(Failure::usage(format!(
@@ -109,6 +112,7 @@ pub(super) fn kept(
         delimiter: reading.delimiter.as_deref().map(delimiter).transpose()?,
         skip_invalid: reading.skip_invalid,
         allow_clear: reading.allow_clear,
+        verbatim: false,
         limits,
         typed: typed(target, sandbox),
     })

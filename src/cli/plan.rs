@@ -7,6 +7,7 @@ use super::options::PlanOptions;
 use super::prepare::{Wanted, new_run};
 use super::session::{Session, Work};
 use crate::domain::{Outcome, Status};
+use crate::ledger::LineSet;
 use crate::ui;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -31,10 +32,7 @@ pub(super) fn run(options: &PlanOptions) -> Result<Exit, Failure> {
         ledger: ready.ledger,
         lock: ready.lock,
         draft: Arc::new(ready.draft),
-        known: Known {
-            history: Arc::new(ready.history),
-            ..Known::default()
-        },
+        known: Known::new(Arc::new(ready.history), LineSet::default()),
         resolved: ready.resolved,
         limits: ready.limits,
         work: Work::Plan,

@@ -13,7 +13,8 @@ use super::session::{Session, Work};
 use super::wish::{Wish, wish};
 use crate::domain::{CustomerId, Line, Status, Unchanged};
 use crate::input::Table;
-use crate::ledger::{Ledger, RunDir, State};
+use crate::ledger::{Ledger, LineSet, RunDir, State};
+use crate::ui;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -45,9 +46,8 @@ pub(super) fn run(options: &ReconcileOptions) -> Result<Exit, Failure> {
         }
     }
     let known = Known {
-        history: Arc::new(history),
-        settled: looked_before,
-        ..Known::default()
+        settled: Arc::new(looked_before),
+        ..Known::new(Arc::new(history), LineSet::default())
     };
     let unlooked = u64::try_from(known.settled.len()).unwrap_or(u64::MAX);
     let _stand_in = ready.stand_in;
@@ -91,14 +91,22 @@ fn last_good(ready: &Ready) -> Result<Option<Last>, Failure> {
     let mine = Lineage::of_run(&ready.ledger)?;
     let mut last = None;
     // Of the other runs: a plan is older than what it is carried out upon, and so is a run that is gone on with.
-    let mut last_write_at_ms = None;
+    let (mut last_write_at_ms, mut unreadable) = (None, false);
     for dir in RunDir::list(&ready.resolved.runs_dir)? {
         if dir.run() == ready.dir.run() {
             continue;
         }
-        // A run that cannot be read tells nothing.
-        let Ok(ledger) = Ledger::glance(&dir) else {
-            continue;
+        let ledger = match Ledger::glance(&dir) {
+            Ok(ledger) => ledger,
+            Err(_) if !dir.has_begun() => continue,
+            Err(why) => {
+                ui::err(&format!(
+                    "warning: {}; what that run has written cannot be told, so all lines are looked at",
+                    ui::visible(&why.to_string())
+                ));
+                unreadable = true;
+                continue;
+            }
         };
         let its = ledger.header();
         if its.target != ready.ledger.header().target {
@@ -115,7 +123,7 @@ fn last_good(ready: &Ready) -> Result<Option<Last>, Failure> {
         return Ok(None);
     };
     let began_at_ms = ledger.progress()?.started_at_ms;
-    let nothing_since = last_write_at_ms.is_none_or(|at_ms| at_ms < began_at_ms);
+    let nothing_since = !unreadable && last_write_at_ms.is_none_or(|at_ms| at_ms < began_at_ms);
     read(ready, &dir, &ledger, nothing_since).map(Some)
 }
 

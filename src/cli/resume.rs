@@ -45,6 +45,13 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
     )?;
     let id = known.dir.run().to_string();
     let header = known.ledger.header().clone();
+    let base_url = super::session::base_url(&known.resolved)?;
+    // First: whoever else works on this target could make untrue whatever is found here.
+    let lock = TargetLock::acquire(
+        &target(&known.resolved, &base_url),
+        &known.resolved.runs_dir,
+        &id,
+    )?;
     refuse_what_goes_on_otherwise(&known)?;
     refuse_undone(&id, &known.resolved.runs_dir)?;
     let planning = header.command == "plan"
@@ -53,12 +60,6 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
     if !planning {
         refuse_emails(&known.resolved, "resume")?;
     }
-    let base_url = super::session::base_url(&known.resolved)?;
-    let lock = TargetLock::acquire(
-        &target(&known.resolved, &base_url),
-        &known.resolved.runs_dir,
-        &id,
-    )?;
     known.ledger.index_writes()?;
     let limits = known.limits(&options.guards)?;
     let planned = known.ledger.planned()?;
@@ -99,9 +100,7 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
             planned: (looked && work == Work::Apply)
                 .then(|| known.ledger.still_planned())
                 .transpose()?,
-            units_with_writes: known.ledger.units_with_writes()?,
-            history: Arc::new(history),
-            ..Known::default()
+            ..Known::new(Arc::new(history), known.ledger.units_with_writes()?)
         },
         dir: known.dir,
         ledger: known.ledger,

@@ -246,7 +246,7 @@ impl Session<'_> {
         self.ledger.set(LOOKED, "true")?;
         self.known.done = self.ledger.done()?;
         self.known.planned = Some(planned);
-        self.known.settled.clear();
+        self.known.settled = Arc::default();
         self.pass(machine, parsed, journal, Mode::Apply).await
     }
 
@@ -259,7 +259,7 @@ impl Session<'_> {
         mode: Mode,
     ) -> Result<Ending, Failure> {
         let tally = Arc::new(Tally::default());
-        let known = std::mem::take(&mut self.known);
+        let known = self.known.clone();
         Feeder::count_lines(&self.draft, &known, &tally);
         let (events, heard) = broadcast::channel::<Event>(256);
         let progress = ui::Progress::start(
@@ -345,6 +345,7 @@ impl Session<'_> {
             until: parsed.until,
             crossing: self.draft.crossing.clone(),
             given: self.given()?,
+            undoes: self.ledger.header().parent.clone(),
             history: Arc::clone(&known.history),
         })
     }

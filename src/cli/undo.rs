@@ -17,7 +17,7 @@ use super::prepare::{Kept, ask, begin, refuse_emails};
 use super::resume::way_back_of;
 use super::session::{Session, Work, base_url, target};
 use crate::domain::{Change, Failed, NewAccount, Outcome, Status, Transition};
-use crate::ledger::{self, Header, Ledger, RunDir, RunId, State, TargetLock};
+use crate::ledger::{self, Header, Ledger, LineSet, RunDir, RunId, State, TargetLock};
 use crate::plan::{self, Inverse};
 use crate::report::Commands;
 use crate::ui;
@@ -46,24 +46,7 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
     )?;
     known.ledger.refuse_if_live()?;
     let parent = known.dir.run().to_string();
-    let left = known.ledger.left()?;
-    if left.iter().any(|left| left.parked) {
-        return Err(
-            Failure::usage(format!("run {parent} left a customer under a temporary ID")).with_help(
-                format!(
-                    "{} finishes or rolls back; then undo",
-                    known.commands().resume(&[])
-                ),
-            ),
-        );
-    }
-    if known.ledger.progress()?.state == State::Running && !known.ledger.doubtful()?.is_empty() {
-        return Err(
-            Failure::usage(format!("run {parent} was killed while it was writing"))
-                .with_help(format!("{} first; then undo", known.commands().resume(&[]))),
-        );
-    }
-    refuse_half_done(&known, &parent)?;
+    let left = what_it_left(&known)?;
     refuse_emails(&known.resolved, "undo")?;
     let back = way_back(&left, known.resolved.system.facts().can_clear);
     if back.is_empty() {
@@ -102,7 +85,40 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
         looked: false,
     };
     ask(&question.text(), &options.guards, "undo")?;
-    carry_out(options, known, limits, &parent, &address, &back)
+    let run = RunId::new(clock::now_ms());
+    let target = target(&known.resolved, &address);
+    let lock = TargetLock::acquire(&target, &known.resolved.runs_dir, run.as_str())?;
+    // Somebody may have gone on with the run while the question stood.
+    if what_it_left(&known)? != left {
+        let words = format!("run {parent} has been gone on with meanwhile; nothing was written");
+        let undo = known.commands().undo();
+        return Err(Failure::usage(words).with_help(format!("{undo} shows anew what it left")));
+    }
+    carry_out(options, known, limits, &parent, (&run, lock), &back)
+}
+
+/// What the run left, where that can be put back.
+fn what_it_left(known: &KnownRun) -> Result<Vec<ledger::Left>, Failure> {
+    let parent = known.dir.run();
+    let left = known.ledger.left()?;
+    if left.iter().any(|left| left.parked) {
+        return Err(
+            Failure::usage(format!("run {parent} left a customer under a temporary ID")).with_help(
+                format!(
+                    "{} finishes or rolls back; then undo",
+                    known.commands().resume(&[])
+                ),
+            ),
+        );
+    }
+    if known.ledger.progress()?.state == State::Running && !known.ledger.doubtful()?.is_empty() {
+        return Err(
+            Failure::usage(format!("run {parent} was killed while it was writing"))
+                .with_help(format!("{} first; then undo", known.commands().resume(&[]))),
+        );
+    }
+    refuse_half_done(known, parent.as_str())?;
+    Ok(left)
 }
 
 /// A way back that was interrupted has put back some of it, and knows which.
@@ -197,18 +213,18 @@ fn carry_out(
     known: KnownRun,
     limits: Limits,
     parent: &str,
-    address: &str,
+    (run, lock): (&RunId, TargetLock),
     back: &[Back],
 ) -> Result<Exit, Failure> {
-    let run = RunId::new(clock::now_ms());
-    let target = target(&known.resolved, address);
-    let lock = TargetLock::acquire(&target, &known.resolved.runs_dir, run.as_str())?;
+    let address = base_url(&known.resolved)?;
+    let target = target(&known.resolved, &address);
     let kept = Kept {
         values: known.kept.values.clone(),
         allow_clear: known.resolved.system.facts().can_clear
             && back
                 .iter()
                 .any(|back| back.inverse.change.new_account == NewAccount::Clear),
+        verbatim: true,
         limits: limits.clone(),
         typed: known.kept.typed.clone(),
         ..Kept::default()
@@ -218,7 +234,7 @@ fn carry_out(
         run: run.to_string(),
         command: "undo".to_owned(),
         system: known.resolved.system.to_string(),
-        base_url: address.to_owned(),
+        base_url: address,
         tenant: known.resolved.tenant.clone().unwrap_or_default(),
         target,
         input_name: name.clone(),
@@ -228,7 +244,7 @@ fn carry_out(
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         created_at_ms: clock::now_ms(),
     };
-    let (dir, ledger) = begin(&known.resolved.runs_dir, &run, |dir| {
+    let (dir, ledger) = begin(&known.resolved.runs_dir, run, |dir| {
         let sha256 = write_file(dir, back)?;
         let mut ledger = Ledger::create(dir, &header(sha256))?;
         ledger.seed(back.iter().map(seed))?;
@@ -249,7 +265,7 @@ fn carry_out(
         known: Known {
             done: ledger.done()?,
             planned: Some(ledger.planned()?),
-            ..Known::default()
+            ..Known::new(Arc::default(), LineSet::default())
         },
         dir,
         ledger,

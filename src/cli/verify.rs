@@ -280,7 +280,7 @@ impl Look<'_> {
             })
             .collect();
         match self.system.find_many(&wanted, locations).await {
-            Ok(Bulk::Found(found)) if found.len() == batch.len() => Ok(found
+            Ok(Bulk::Found(found, _)) if found.len() == batch.len() => Ok(found
                 .into_iter()
                 .map(|found| <[Customer; 1]>::try_from(found).ok())
                 .map(|found| found.map(|[customer]| customer))
@@ -290,7 +290,7 @@ impl Look<'_> {
                 unread()
             }
             Err(trouble) if trouble.fatal.is_some() => Err(self.unreadable(None, &trouble)),
-            Ok(Bulk::Found(_)) | Err(_) => unread(),
+            Ok(Bulk::Found(..)) | Err(_) => unread(),
         }
     }
 

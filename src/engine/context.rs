@@ -76,6 +76,8 @@ pub struct Settings {
     pub crossing: Option<Arc<Crossing>>,
     /// Where several customers may carry one account ID: whom this run has given which before it was interrupted.
     pub given: HashMap<AccountId, Vec<CustomerId>>,
+    /// The run that this one puts back.
+    pub undoes: Option<String>,
     /// What earlier runs of the file did.
     pub history: Arc<History>,
 }
@@ -250,7 +252,7 @@ impl<N: Notes> Context<N> {
         self.token_is_good();
     }
 
-    /// This run has given a customer this account ID.
+    /// This run gives a customer this account ID, or tries to.
     pub(super) fn gave(&self, account: &AccountId, customer: &CustomerId) {
         if self.system.facts().unique_accounts {
             return;
@@ -260,6 +262,12 @@ impl<N: Notes> Context<N> {
             .entry(account.clone())
             .or_default()
             .push(customer.clone());
+    }
+
+    /// Whether this run has given anybody this account ID, where that is not told from the ID alone.
+    pub(super) fn has_given(&self, account: &AccountId) -> bool {
+        let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        given.contains_key(account)
     }
 
     /// Leaves out whom this run itself has given this account ID: a line means whoever had it before.

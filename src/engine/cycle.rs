@@ -10,11 +10,18 @@ use super::lookup::Sightings;
 use super::member::{Case, Renamed};
 use super::perform::Sent;
 use super::standing::{Standing, Wishes};
-use super::{Context, Halt, Job, Notes};
+use super::{Context, Halt, Job, Notes, reading};
 use crate::domain::{AccountId, CustomerId, Failed, Line, Outcome, Status};
 use crate::plan::temporary_id;
 use crate::system::Trouble;
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// For so long a write that had no answer is waited for.
+const LATE: Duration = Duration::from_secs(3);
+/// So often those whom such a write has put aside are seated again.
+const MOST_ROUNDS: u32 = 3;
 
 struct Seat<'a, N> {
     case: Case<'a, N>,
@@ -22,6 +29,8 @@ struct Seat<'a, N> {
     standing: Standing,
     /// The last write that moved this customer.
     sent: Sent,
+    /// A write before that may still take effect.
+    awaited: bool,
 }
 
 /// A move that was not made.
@@ -67,10 +76,20 @@ impl Told {
             let over = is_over.get(&done.line);
             over.is_some_and(|over| *over || done.attempts > 0)
         };
-        let told = || job.done.iter().filter(says).map(|done| done.status);
-        if told().any(|status| status == Status::Changed) {
+        let told = || job.done.iter().filter(says);
+        // It may be seated and have failed, where something of its location has.
+        let seated = |done: &Outcome| match done.status {
+            Status::Changed => true,
+            Status::Failed(_) => {
+                let moved = done.account.after != done.account.before;
+                let mut changes = job.unit.changes().filter(|one| one.line == done.line);
+                moved && changes.any(|one| one.new_account.id() == done.account.after.as_ref())
+            }
+            _ => false,
+        };
+        if told().any(seated) {
             Self::Seated
-        } else if told().any(|status| matches!(status, Status::Failed(_))) {
+        } else if told().any(|done| matches!(done.status, Status::Failed(_))) {
             Self::GivenUp
         } else {
             Self::Nothing
@@ -101,12 +120,23 @@ pub(super) async fn carry_out<N: Notes>(
     }
     let mut table = Table::of(seats, &context.settings.run);
     let told = Told::of(job);
-    let moved = if told == Told::GivenUp && !table.seats.iter().all(Seat::is_seated) {
-        Err(Broken::Before)
-    } else {
-        table.move_up().await?
+    let mut rounds = 0;
+    let moved = loop {
+        let moved = if told == Told::GivenUp && !table.seats.iter().all(Seat::is_seated) {
+            Err(Broken::Before)
+        } else {
+            table.move_up().await?
+        };
+        rounds += 1;
+        if moved.is_err() || rounds > MOST_ROUNDS || !table.is_unseated_late().await? {
+            break moved;
+        }
     };
     match moved {
+        // Nobody goes back before it is known who stands where: that would put two under one ID, or only cost calls.
+        Err(broken @ Broken::Now(Stuck { in_doubt: true, .. })) => {
+            finish(&mut table.seats, Some((broken, None))).await
+        }
         Err(broken) if told == Told::Seated => finish(&mut table.seats, Some((broken, None))).await,
         Ok(()) => finish(&mut table.seats, None).await,
         Err(broken) => {
@@ -141,6 +171,7 @@ async fn take_seats<'a, N: Notes>(
                     wishes: Wishes::of(case.member),
                     standing,
                     sent: Sent::default(),
+                    awaited: false,
                     case,
                 });
             }
@@ -157,8 +188,12 @@ async fn take_seats<'a, N: Notes>(
         .join(", ");
     // An earlier attempt may have moved some of them already.
     let mut table = Table::of(seats, &context.settings.run);
+    let unseen = lost.iter().find(|(case, why)| case.leaves_in_doubt(why));
     let unsettled = if context.is_plan() || Told::of(job) == Told::Seated {
         None
+    } else if let Some((_, trouble)) = unseen {
+        // Nobody goes back before it is known who stands where.
+        Some(trouble.clone())
     } else {
         table.go_back().await?
     };
@@ -288,6 +323,11 @@ impl<'a, N: Notes> Table<'a, N> {
                 if is_others || !self.seats[at].is_displaced() || self.is_taken(original.as_ref()) {
                     continue;
                 }
+                let seat = &self.seats[at];
+                let free = seat.case.is_free_now(&seat.standing, original.as_ref());
+                if let Err(trouble) = free.await? {
+                    return Ok(Some(trouble));
+                }
                 match self.step(at, original, false).await? {
                     Ok(()) => moved = true,
                     Err(Stuck { trouble, .. }) => return Ok(Some(trouble)),
@@ -307,6 +347,47 @@ impl<'a, N: Notes> Table<'a, N> {
         }
     }
 
+    /// Whether a write that never had an answer has landed after those that came after it. One that puts somebody aside
+    /// and lands late would leave them there.
+    async fn is_unseated_late(&mut self) -> Result<bool, Halt> {
+        if !self.seats.iter().any(|seat| seat.awaited) {
+            return Ok(false);
+        }
+        tokio::time::sleep(LATE).await;
+        let mut unseated = false;
+        for seat in self.seats.iter_mut().filter(|seat| seat.awaited) {
+            let aside = temporary_id(self.run, u64::from(seat.wishes.rename_line));
+            let standing = &mut seat.standing;
+            let Ok(aside) = AccountId::new(&aside) else {
+                continue;
+            };
+            let accounts: Vec<&AccountId> = standing.now.iter().chain([&aside]).collect();
+            let system = &seat.case.context.system;
+            let at = Instant::now();
+            let found = reading::customer(
+                system,
+                &standing.id,
+                standing.reseller.as_ref(),
+                false,
+                accounts,
+            );
+            // Who cannot be read now was where it belongs when it was last written.
+            let Ok(found) = seat.case.context.weigh(found.await).await? else {
+                continue;
+            };
+            if found.account.as_ref() == Some(&aside) && standing.now.as_ref() != Some(&aside) {
+                if let Some(before) = standing.now.replace(aside.clone()) {
+                    self.occupied.remove(&before);
+                }
+                standing.parked = Some(aside.clone());
+                standing.read_at = at;
+                self.occupied.insert(aside);
+                unseated = true;
+            }
+        }
+        Ok(unseated)
+    }
+
     async fn step(
         &mut self,
         at: usize,
@@ -322,9 +403,6 @@ impl<'a, N: Notes> Table<'a, N> {
         };
         let mover = &mut self.seats[at];
         let from = mover.standing.now.clone();
-        if let Err(trouble) = mover.case.refresh(&mut mover.standing).await? {
-            return Ok(Err(stuck(trouble, Sent::default(), false)));
-        }
         match mover
             .case
             .move_to(&mut mover.standing, line, to.clone(), temporary)
@@ -336,6 +414,7 @@ impl<'a, N: Notes> Table<'a, N> {
             }
             Renamed::InDoubt(trouble, sent) => Ok(Err(stuck(trouble, sent, true))),
             Renamed::Done(sent) => {
+                mover.awaited |= mover.sent.unanswered;
                 mover.sent = sent;
                 if let Some(from) = from {
                     self.occupied.remove(&from);
@@ -371,7 +450,8 @@ impl<N: Notes> Seat<'_, N> {
         {
             return Renamed::InDoubt(trouble.clone(), self.sent.clone());
         }
-        if unsettled.is_none() && self.is_displaced() && self.is_seated() {
+        let undecided = matches!(broken, Broken::Now(stuck) if stuck.in_doubt);
+        if unsettled.is_none() && self.is_displaced() && self.is_seated() && !undecided {
             return Renamed::Done(self.sent.clone());
         }
         match broken {

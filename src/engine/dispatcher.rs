@@ -39,6 +39,7 @@ const LOOKUPS_AHEAD: usize = 4;
 /// A system that answers this quickly is kept busy by [`UNITS_NEAR`]; more would only wait in line, and cost memory.
 const NEAR: Duration = Duration::from_millis(10);
 const UNITS_NEAR: usize = 128;
+const UNTIL: &str = "--until was reached";
 /// So many units feel the way.
 const FIRST_UNITS: usize = 4;
 
@@ -47,7 +48,10 @@ struct Dispatcher<N> {
     ready: VecDeque<(Job, Arc<Sightings>)>,
     lookups: JoinSet<(Vec<Job>, Result<Sightings, Halt>)>,
     units: JoinSet<Result<(), Halt>>,
+    /// Reads back what the canary has written; nothing else is begun meanwhile.
+    canary: JoinSet<Result<Result<(), String>, Halt>>,
     ending: Option<Ending>,
+    /// How many units may be begun before the canary is looked at; `None`: it is no more.
     canary_left: Option<u64>,
     deadline: Option<Instant>,
     fed: bool,
@@ -63,7 +67,11 @@ pub async fn run<N: Notes>(
     let mut heard = true;
     let mut dispatcher = Dispatcher::new(context);
     loop {
-        dispatcher.admit().await;
+        // Before anything is begun: a wait that ends because the run is being stopped must not let others go on.
+        if stop.is_cancelled() && dispatcher.ending.is_none() && !dispatcher.is_over() {
+            dispatcher.end(Ending::Interrupted);
+        }
+        dispatcher.admit();
         if dispatcher.is_over() {
             break;
         }
@@ -75,6 +83,9 @@ pub async fn run<N: Notes>(
             biased;
             () = stop.cancelled(), if dispatcher.ending.is_none() => {
                 dispatcher.end(Ending::Interrupted);
+            }
+            Some(looked) = dispatcher.canary.join_next(), if !dispatcher.canary.is_empty() => {
+                dispatcher.canary_was(looked);
             }
             Some(done) = dispatcher.units.join_next(), if !dispatcher.units.is_empty() => {
                 dispatcher.ended(done);
@@ -95,7 +106,7 @@ pub async fn run<N: Notes>(
                 Err(_) => heard = false,
             },
             () = reached(until), if until.is_some() => {
-                dispatcher.end(Ending::Guard("--until was reached".to_owned()));
+                dispatcher.end(Ending::Guard(UNTIL.to_owned()));
             }
         }
     }
@@ -114,6 +125,7 @@ impl<N: Notes> Dispatcher<N> {
             ready: VecDeque::new(),
             lookups: JoinSet::new(),
             units: JoinSet::new(),
+            canary: JoinSet::new(),
             ending: None,
             canary_left: context.settings.canary,
             deadline: context.settings.until.map(|until| Instant::now() + until),
@@ -123,15 +135,13 @@ impl<N: Notes> Dispatcher<N> {
     }
 
     /// Begins units, as many as may be under way at once.
-    async fn admit(&mut self) {
+    fn admit(&mut self) {
+        if self.deadline.is_some_and(|until| Instant::now() >= until) && !self.has_begun_all() {
+            self.end(Ending::Guard(UNTIL.to_owned()));
+        }
         while self.ending.is_none() && self.units.len() < self.concurrency() {
-            match self.canary_left {
-                Some(0) if self.units.is_empty() => self.check_canary().await,
-                Some(0) => return,
-                Some(_) | None => {}
-            }
-            if self.ending.is_some() {
-                return;
+            if self.canary_left == Some(0) {
+                break;
             }
             let Some((job, seen)) = self.ready.pop_front() else {
                 break;
@@ -149,21 +159,29 @@ impl<N: Notes> Dispatcher<N> {
             self.units.spawn(Box::pin(unit));
         }
         // A file with fewer units than the canary is all canary.
-        if self.canary_left.is_some_and(|left| left > 0)
-            && self.has_begun_all()
-            && self.units.is_empty()
-        {
-            self.check_canary().await;
+        let is_over = self
+            .canary_left
+            .is_some_and(|left| left == 0 || self.has_begun_all());
+        if is_over && self.ending.is_none() && self.units.is_empty() && self.canary.is_empty() {
+            let context = Arc::clone(&self.context);
+            self.canary
+                .spawn(async move { canary::is_right(&context).await });
         }
     }
 
-    async fn check_canary(&mut self) {
-        let units = self.context.settings.canary.unwrap_or(0);
-        self.canary_left = None;
-        match canary::is_right(&self.context).await {
-            Ok(Ok(())) => self.context.say(Event::CanaryPassed { units }),
-            Ok(Err(words)) => self.end(Ending::Guard(format!("canary: {words}"))),
-            Err(halt) => self.halted(halt),
+    fn canary_was(
+        &mut self,
+        looked: Result<Result<Result<(), String>, Halt>, tokio::task::JoinError>,
+    ) {
+        match looked {
+            Ok(Ok(Ok(()))) => {
+                self.canary_left = None;
+                let units = self.context.settings.canary.unwrap_or(0);
+                self.context.say(Event::CanaryPassed { units });
+            }
+            Ok(Ok(Err(words))) => self.end(Ending::Guard(format!("canary: {words}"))),
+            Ok(Err(halt)) => self.halted(halt),
+            Err(bug) => self.end(Ending::Bug(bug.to_string())),
         }
     }
 
@@ -211,7 +229,9 @@ impl<N: Notes> Dispatcher<N> {
     }
 
     fn is_over(&self) -> bool {
-        self.units.is_empty() && (self.ending.is_some() || self.has_begun_all())
+        let unseen = self.canary_left.is_some() || !self.canary.is_empty();
+        let all_done = self.has_begun_all() && !unseen;
+        self.units.is_empty() && (self.ending.is_some() || all_done)
     }
 
     fn take(&mut self, batch: Vec<Job>) {
@@ -286,6 +306,7 @@ impl<N: Notes> Dispatcher<N> {
             self.context.say(Event::Stopping { why, open });
             self.context.stopping.store(true, Ordering::Relaxed);
             self.lookups.abort_all();
+            self.canary.abort_all();
             self.ready.clear();
         }
         if first || matches!(ending, Ending::Ledger(_)) {

@@ -98,6 +98,37 @@ pub(super) async fn late<N: Notes>(
     Ok((verdict, Next::End(ended)))
 }
 
+/// What a write rests on is too old, so it is looked at again. `None`: it is still so. `is_ours`: an attempt had no
+/// answer, so what is as asked may be so because of it.
+pub(super) async fn again<N: Notes>(
+    context: &Context<N>,
+    wish: &Wish<'_>,
+    is_ours: bool,
+    sent: &Sent,
+) -> Result<Option<Ended>, Halt> {
+    let mut sent = sent.clone();
+    let seen = match look(context, wish).await? {
+        Ok(seen) => seen,
+        Err(trouble) if is_ours => return Ok(Some(Ended::InDoubt(trouble, sent))),
+        Err(trouble) => return Ok(Some(Ended::Failed(trouble, sent))),
+    };
+    Ok(match judge(&wish.write, seen.as_seen()) {
+        Judgement::DidNot => None,
+        Judgement::TookEffect if is_ours => {
+            context.write_accepted();
+            Some(Ended::Applied(sent))
+        }
+        Judgement::TookEffect | Judgement::SomebodyElse => {
+            let now = match &seen {
+                Sight::Account(now) => now.clone(),
+                Sight::Location(_) => None,
+            };
+            sent.seen = Some(seen);
+            Some(Ended::Failed(wish.moved_on(now.as_ref()), sent))
+        }
+    })
+}
+
 fn unread(mut doubt: Trouble, why: &Trouble) -> Trouble {
     doubt.message = format!("{}; reading back failed: {}", doubt.message, why.message);
     doubt
@@ -145,6 +176,16 @@ pub(super) async fn settle<N: Notes>(
             );
             Ok(Next::End(Ended::Failed(trouble, sent)))
         }
+        Judgement::DidNot
+            if sent.attempts > context.settings.retries && is_unshown(&wish.write, &seen) =>
+        {
+            let mut doubt = doubt;
+            doubt.message = format!(
+                "{}; the system does not show profiles, so whether it took effect cannot be told",
+                doubt.message
+            );
+            Ok(Next::End(Ended::InDoubt(doubt, sent.clone())))
+        }
         // It would be answered in the same way for ever.
         Judgement::DidNot if is_redirect(&doubt) && sent.attempts > 1 => {
             Ok(Next::End(Ended::Failed(doubt, sent.clone())))
@@ -165,10 +206,7 @@ pub(super) async fn settle<N: Notes>(
                 return Ok(Next::End(Ended::Failed(trouble, sent.clone())));
             }
             let same = doubt.http_status.is_none().then(|| correlation.to_owned());
-            Ok(Next::Again {
-                correlation: same,
-                wait: true,
-            })
+            Ok(Next::AfterAWhile { correlation: same })
         }
     }
 }
@@ -198,6 +236,18 @@ pub(super) async fn look<N: Notes>(context: &Context<N>, wish: &Wish<'_>) -> Ask
             }))
         }
     }
+}
+
+/// Whether nothing of what was to be set can be seen.
+fn is_unshown(write: &Write, seen: &Sight) -> bool {
+    let Write::Location { before, after, .. } = write else {
+        return false;
+    };
+    let Sight::Location(now) = seen else {
+        return false;
+    };
+    let same_service = after.service.is_none() || after.service == before.service;
+    after.profile.is_some() && now.profile.is_none() && same_service
 }
 
 fn is_redirect(doubt: &Trouble) -> bool {

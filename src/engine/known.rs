@@ -6,9 +6,9 @@ use super::context::Asked;
 use super::lookup::Sightings;
 use super::standing::{Standing, Wishes, moved_on};
 use super::{Context, Halt, Job, Notes, reading};
-use crate::domain::{CustomerId, Failed};
+use crate::domain::{AccountId, CustomerId, Failed};
 use crate::ledger::{Judgement, Recorded, Seen, Settled, Verdict, Write, judge};
-use crate::plan::{Member, Shape};
+use crate::plan::{Member, Shape, parked_by};
 use crate::system::{Customer, Trouble};
 use tokio::time::Instant;
 
@@ -21,7 +21,8 @@ pub(super) async fn settled<N: Notes>(
     wishes: &Wishes<'_>,
     seen: &Sightings,
 ) -> Asked<Standing> {
-    let (customer, at) = match present(context, id, wishes, seen).await? {
+    let given = given(job, member);
+    let (customer, at) = match present(context, id, wishes, &given, seen).await? {
         Ok(found) => found,
         Err(trouble) => return Ok(Err(trouble)),
     };
@@ -77,10 +78,30 @@ pub(super) async fn settled<N: Notes>(
     };
     let now = standing.now.as_ref();
     let renamed = wishes.new_account.asks() && wishes.is_fulfilled_by(now);
+    // A write of the run that is put back may have landed late, and have put this customer aside.
+    let aside = now.and_then(|now| parked_by(now.as_str()));
+    if aside.is_some() && aside == context.settings.undoes.as_deref() {
+        return Ok(Ok(standing));
+    }
     if let Some(believed) = believed.filter(|believed| *believed != now && !renamed) {
         return Ok(Err(moved_on(believed, now)));
     }
     Ok(Ok(standing))
+}
+
+/// The account IDs that this run has given the customer of these lines, temporary ones too: it may carry any of them.
+fn given(job: &Job, member: &Member) -> Vec<AccountId> {
+    let mine = |line| member.changes.iter().any(|change| change.line == line);
+    let writes = job.recorded.iter().map(|recorded| &recorded.intent);
+    let mut given: Vec<AccountId> = writes
+        .filter(|intent| mine(intent.line))
+        .filter_map(|intent| match &intent.write {
+            Write::Account { after, .. } => after.clone(),
+            Write::Location { .. } => None,
+        })
+        .collect();
+    given.dedup();
+    given
 }
 
 /// What the system says now settles what this run has written to one thing: the last write that asked for just that has
@@ -140,7 +161,7 @@ pub(super) async fn recalled<N: Notes>(
         return Ok(None);
     }
     let alone = job.unit.shape == Shape::Single && context.system.facts().unique_accounts;
-    let (customer, at) = match present(context, id, wishes, seen).await? {
+    let (customer, at) = match present(context, id, wishes, &[], seen).await? {
         Ok(found) => found,
         Err(trouble) => return Ok((!alone).then_some(Err(trouble))),
     };
@@ -183,11 +204,13 @@ fn newcomer<N: Notes>(
     Some(Trouble::new(Failed::Mismatch, words))
 }
 
-/// The customer with this ID as it is now, from the look-up where that is recent.
+/// The customer with this ID as it is now, from the look-up where that is recent. `given`: account IDs that it may have
+/// besides those of its lines.
 pub(super) async fn present<N: Notes>(
     context: &Context<N>,
     id: &CustomerId,
     wishes: &Wishes<'_>,
+    given: &[AccountId],
     seen: &Sightings,
 ) -> Asked<(Customer, Instant)> {
     if let Some([customer]) = seen.customer(id, wishes.reseller)
@@ -196,7 +219,8 @@ pub(super) async fn present<N: Notes>(
         return Ok(Ok((customer.clone(), seen.at())));
     }
     let at = Instant::now();
-    let accounts = [wishes.account, wishes.target()].into_iter().flatten();
+    let told = [wishes.account, wishes.target()].into_iter().flatten();
+    let accounts: Vec<&AccountId> = told.chain(given).collect();
     let (system, reseller) = (&context.system, wishes.reseller);
     // Boxed: most members are searched, and would otherwise carry room for it.
     let found = Box::pin(reading::customer(

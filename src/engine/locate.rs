@@ -10,7 +10,7 @@ use super::lookup::Sightings;
 use super::standing::{Standing, Wishes};
 use super::{Context, Job, Notes};
 use crate::domain::{AccountId, CustomerId, Failed, Line, NewAccount};
-use crate::plan::{Member, parked_by};
+use crate::plan::{Crossing, Member, parked_by};
 use crate::system::{Customer, Trouble};
 use tokio::time::Instant;
 
@@ -28,6 +28,13 @@ pub(super) async fn locate<N: Notes>(
         recalled
     } else if let Some(account) = wishes.account {
         let found = searched(context, account, &wishes, seen, neighbour(job, member)).await?;
+        let found = match found {
+            // A list does not show everybody, and the line says who is meant.
+            Err(why) if !context.system.facts().searches_live && wishes.customer.is_some() => {
+                Box::pin(unsearched(context, account, &wishes, seen, why)).await?
+            }
+            found => found,
+        };
         found.and_then(|standing| unmistaken(context, member, &wishes, account, standing))
     } else if let Some(id) = wishes.customer {
         addressed(context, id, &wishes, seen).await?
@@ -37,9 +44,11 @@ pub(super) async fn locate<N: Notes>(
     match located {
         Ok(standing) => {
             let fenced = fenced(context, standing).await?;
-            Ok(fenced
-                .and_then(|standing| at_home(context, &wishes, standing))
-                .and_then(|standing| uncrossed(context, job, member, standing)))
+            let standing = fenced.and_then(|standing| at_home(context, &wishes, standing));
+            match standing {
+                Ok(standing) => uncrossed(context, job, member, standing).await,
+                Err(trouble) => Ok(Err(trouble)),
+            }
         }
         Err(trouble) => Ok(Err(trouble)),
     }
@@ -75,7 +84,9 @@ fn at_home<N: Notes>(
         .now
         .as_ref()
         .and_then(|now| parked_by(now.as_str()));
-    let Some(run) = parked.filter(|run| *run != context.settings.run) else {
+    let settings = &context.settings;
+    let is_own = |run: &str| run == settings.run || settings.undoes.as_deref() == Some(run);
+    let Some(run) = parked.filter(|run| !is_own(run)) else {
         return Ok(standing);
     };
     if !wishes.new_account.asks() || wishes.account == standing.now.as_ref() {
@@ -90,24 +101,68 @@ fn at_home<N: Notes>(
 }
 
 /// Refuses a customer of whom another line, which names it by its other ID, wants something else.
-fn uncrossed<N: Notes>(
+async fn uncrossed<N: Notes>(
     context: &Context<N>,
     job: &Job,
     member: &Member,
     standing: Standing,
-) -> Result<Standing, Trouble> {
-    let against = context.settings.crossing.as_ref().and_then(|crossing| {
-        let account = standing.original.as_ref();
-        let counts = |line| !context.settings.history.means_another(line, &standing.id);
-        crossing.against(&job.unit, member, (&standing.id, account), counts)
-    });
-    let Some(line) = against else {
-        return Ok(standing);
+) -> Asked<Standing> {
+    let Some(crossing) = &context.settings.crossing else {
+        return Ok(Ok(standing));
     };
-    let words = format!(
-        "line {line} names this customer too, by its other ID, and wants something else of it; nothing was written"
-    );
-    Err(Trouble::new(Failed::Invalid, words))
+    let account = standing.original.as_ref();
+    let counts = |line| !context.settings.history.means_another(line, &standing.id);
+    if let Some(line) = crossing.against(&job.unit, member, (&standing.id, account), counts) {
+        let words = format!(
+            "line {line} names this customer too, by its other ID, and wants something else of it; nothing was written"
+        );
+        return Ok(Err(Trouble::new(Failed::Invalid, words)));
+    }
+    match account {
+        Some(account) => {
+            let account = account.clone();
+            Box::pin(not_renamed_before(
+                context, crossing, job, member, &account, standing,
+            ))
+            .await
+        }
+        None => Ok(Ok(standing)),
+    }
+}
+
+/// Refuses a customer who may have its account ID by another line of the file, which an earlier run has carried out.
+async fn not_renamed_before<N: Notes>(
+    context: &Context<N>,
+    crossing: &Crossing,
+    job: &Job,
+    member: &Member,
+    account: &AccountId,
+    standing: Standing,
+) -> Asked<Standing> {
+    let is_known =
+        job.settled_customer(member).is_some() || job.recalled_customer(member).is_some();
+    if is_known || context.has_given(account) {
+        return Ok(Ok(standing));
+    }
+    let ordered = context.system.facts().unique_accounts;
+    let others: Vec<_> = crossing
+        .perhaps_renamed_by(&job.unit, member, account, ordered)
+        .filter(|(line, _)| !context.settings.history.means_another(*line, &standing.id))
+        .collect();
+    for (line, source) in others {
+        match context.find(source, standing.reseller.as_ref()).await? {
+            Ok(found) if found.is_empty() => {}
+            Ok(_) => continue,
+            Err(trouble) => return Ok(Err(trouble)),
+        }
+        let words = format!(
+            "nobody has the account ID `{source}` that line {line} renames to `{account}`, so customer `{}` may be that \
+             line's, renamed before: leave out whichever of both lines is not wanted; nothing was written",
+            standing.id
+        );
+        return Ok(Err(Trouble::new(Failed::Invalid, words)));
+    }
+    Ok(Ok(standing))
 }
 
 /// The line of this chain or swap whose customer has the ID that the member wants. Whoever is found under that ID is
@@ -213,7 +268,7 @@ async fn unsearched<N: Notes>(
     let Some(id) = wishes.customer else {
         return Ok(Err(trouble));
     };
-    let (customer, at) = match present(context, id, wishes, seen).await? {
+    let (customer, at) = match present(context, id, wishes, &[], seen).await? {
         Ok(found) => found,
         Err(other) => return Ok(Err(other)),
     };
@@ -300,7 +355,7 @@ async fn addressed<N: Notes>(
     wishes: &Wishes<'_>,
     seen: &Sightings,
 ) -> Asked<Standing> {
-    Ok(present(context, id, wishes, seen)
+    Ok(present(context, id, wishes, &[], seen)
         .await?
         .map(|(customer, at)| Standing::of(customer, wishes.reseller, at)))
 }

@@ -100,9 +100,8 @@ pub(super) async fn look_up<N: Notes>(
     let locations = jobs
         .iter()
         .any(|job| job.unit.changes().any(Change::asks_location));
-    let at = Instant::now();
     match context.system.find_many(&wanted, locations).await {
-        Ok(Bulk::Found(found)) => {
+        Ok(Bulk::Found(found, at)) => {
             context.token_is_good();
             context.bulk_worked.store(true, Ordering::Relaxed);
             Ok(Sightings {

@@ -3,10 +3,10 @@
 use super::context::Asked;
 use super::lookup::Sightings;
 use super::perform::{Ended, Sent, Wish, perform};
-use super::spots::Placed;
-use super::standing::{Standing, Wishes, moved_on, taken};
-use super::{Context, Halt, Job, Notes, reading, spots};
-use crate::domain::{AccountId, Change, CustomerId, Failed, Line, Status, Transition};
+use super::spots::{GivenUp, Placed};
+use super::standing::{Standing, Wishes, taken};
+use super::{Context, Halt, Job, Notes, spots};
+use crate::domain::{AccountId, Change, CustomerId, Failed, Line, LocationId, Status, Transition};
 use crate::ledger::{Recorded, Verdict, Write};
 use crate::plan::Member;
 use crate::system::Trouble;
@@ -134,13 +134,13 @@ impl<N: Notes> Case<'_, N> {
             return Ok(Renamed::Failed(trouble, Sent::default()));
         }
         if self.context.is_plan() {
+            if let Some(trouble) = self.is_overtaken(standing, None) {
+                return Ok(Renamed::Failed(trouble, Sent::default()));
+            }
             return Ok(match Box::pin(self.count_contacts(standing)).await? {
                 Ok(()) => Renamed::Done(Sent::default()),
                 Err(trouble) => Renamed::Failed(trouble, Sent::default()),
             });
-        }
-        if let Err(trouble) = self.refresh(standing).await? {
-            return Ok(Renamed::Failed(trouble, Sent::default()));
         }
         self.move_to(
             standing,
@@ -187,11 +187,12 @@ impl<N: Notes> Case<'_, N> {
             after: after.clone(),
             temporary,
         };
+        // Before it is sent: whoever lists customers meanwhile may see it already, or see what is in doubt.
+        if let Some(after) = &after {
+            self.context.gave(after, &standing.id);
+        }
         let ended = self.write(standing, line, write).await?;
         if matches!(ended, Ended::Applied(_)) {
-            if let Some(after) = &after {
-                self.context.gave(after, &standing.id);
-            }
             standing.parked = if temporary { after.clone() } else { None };
             standing.now = after;
             standing.read_at = Instant::now();
@@ -209,7 +210,11 @@ impl<N: Notes> Case<'_, N> {
         line: Line,
         write: Write,
     ) -> Result<Ended, Halt> {
-        if let Some(trouble) = self.is_overtaken(standing, &write) {
+        let location = match &write {
+            Write::Account { .. } => None,
+            Write::Location { location, .. } => Some(location),
+        };
+        if let Some(trouble) = self.is_overtaken(standing, location) {
             return Ok(Ended::Failed(trouble, self.sent_before(line)));
         }
         let open = |recorded: &&Recorded| {
@@ -233,6 +238,10 @@ impl<N: Notes> Case<'_, N> {
                 .iter()
                 .rfind(open)
                 .map(|recorded| recorded.intent.correlation.clone()),
+            read_at: match write {
+                Write::Account { .. } => standing.read_at,
+                Write::Location { .. } => standing.spots_read_at,
+            },
             write,
         };
         let before = self.sent_before(line).attempts;
@@ -244,12 +253,12 @@ impl<N: Notes> Case<'_, N> {
 
     /// Another run has wanted something of this customer since this run was begun, and that is newer. A swap in which
     /// somebody has stepped aside is this run's to finish: half of it is nobody's wish.
-    fn is_overtaken(&self, standing: &Standing, write: &Write) -> Option<Trouble> {
+    pub(super) fn is_overtaken(
+        &self,
+        standing: &Standing,
+        location: Option<&LocationId>,
+    ) -> Option<Trouble> {
         let history = &self.context.settings.history;
-        let location = match write {
-            Write::Account { .. } => None,
-            Write::Location { location, .. } => Some(location),
-        };
         let run = history.wanted_since(&standing.id, location)?;
         let has_parked = |recorded: &Recorded| {
             recorded.intent.write.is_temporary() && recorded.verdict != Some(Verdict::NotApplied)
@@ -274,6 +283,7 @@ impl<N: Notes> Case<'_, N> {
             attempts: sent.attempts + 1,
             correlation: Some(recorded.intent.correlation.clone()),
             http_status: sent.http_status,
+            unanswered: sent.unanswered || recorded.verdict != Some(Verdict::Applied),
             seen: None,
         })
     }
@@ -307,23 +317,27 @@ impl<N: Notes> Case<'_, N> {
         Ok(other.map_or(Ok(()), |holder| Err(taken(target, &holder.id))))
     }
 
-    /// Reads the customer again where the last look is too long ago to write upon.
-    pub(super) async fn refresh(&self, standing: &mut Standing) -> Asked<()> {
-        if standing.read_at.elapsed() <= self.context.settings.max_age {
+    /// Whether nobody else carries this account ID now, where the system would not refuse a second one.
+    pub(super) async fn is_free_now(
+        &self,
+        standing: &Standing,
+        account: Option<&AccountId>,
+    ) -> Asked<()> {
+        let facts = self.context.system.facts();
+        let Some(account) = account.filter(|_| facts.unique_accounts && !facts.refuses_duplicates)
+        else {
             return Ok(Ok(()));
-        }
-        let at = Instant::now();
-        let (id, reseller) = (&standing.id, standing.reseller.as_ref());
-        let read = reading::customer(&self.context.system, id, reseller, false, &standing.now);
-        let read = Box::pin(read).await;
-        Ok(match self.context.weigh(read).await? {
-            Ok(customer) if customer.account == standing.now => {
-                standing.read_at = at;
-                Ok(())
-            }
-            Ok(customer) => Err(moved_on(standing.now.as_ref(), customer.account.as_ref())),
-            Err(trouble) => Err(trouble),
-        })
+        };
+        let holders = match self
+            .context
+            .find(account, standing.reseller.as_ref())
+            .await?
+        {
+            Ok(found) => found,
+            Err(trouble) => return Ok(Err(trouble)),
+        };
+        let other = holders.iter().find(|holder| holder.id != standing.id);
+        Ok(other.map_or(Ok(()), |holder| Err(taken(account, &holder.id))))
     }
 
     /// Brings what the lines ask of locations to its end, and gives each line its outcome.
@@ -348,9 +362,16 @@ impl<N: Notes> Case<'_, N> {
         };
         let contradictions = self.contradictions(standing);
         let mut would_rename = false;
+        let mut given_up: Vec<GivenUp> = Vec::new();
         for change in open() {
+            let before = given_up
+                .iter()
+                .find(|one| one.is_asked_by(standing, change));
             let (placed, touched) = match (&learnt, wants_location(&change)) {
                 (_, false) => (Placed::NotAsked, None),
+                (Ok(()), true) if before.is_some() => {
+                    before.map_or((Placed::NotAsked, None), GivenUp::told)
+                }
                 (Err(trouble), true) if self.leaves_in_doubt(trouble) => {
                     let sent = self.sent_before(change.line);
                     (Placed::InDoubt(trouble.clone(), sent), None)
@@ -361,6 +382,7 @@ impl<N: Notes> Case<'_, N> {
                     None => Box::pin(self.set_location(standing, change)).await?,
                 },
             };
+            given_up.extend(GivenUp::of(change, &placed, touched.as_ref()));
             let outcome = self.outcome(standing, change, renamed, &placed, touched);
             would_rename |= outcome.status == Status::WouldChange && change.new_account.asks();
             self.context

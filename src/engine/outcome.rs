@@ -7,7 +7,7 @@ use super::spots::{Placed, Touched};
 use super::standing::Standing;
 use super::{Halt, Notes};
 use crate::domain::{Change, Failed, Outcome, Status, Transition, Unchanged};
-use crate::ledger::{Recorded, Verdict};
+use crate::ledger::{Recorded, Verdict, Write};
 use crate::system::Trouble;
 
 impl<N: Notes> Case<'_, N> {
@@ -123,6 +123,14 @@ impl<N: Notes> Case<'_, N> {
             .recorded
             .iter()
             .filter(|write| lines().any(|line| line == write.intent.line));
+        // Whoever was put aside is to be brought home, whatever is in the way.
+        let last = mine.clone().rfind(|write| {
+            let is_account = matches!(write.intent.write, Write::Account { .. });
+            is_account && write.verdict != Some(Verdict::NotApplied)
+        });
+        if last.is_some_and(|write| write.intent.write.is_temporary()) {
+            return trouble.reason != Failed::NotFound && trouble.reason != Failed::Stale;
+        }
         match trouble.reason {
             Failed::Unavailable | Failed::BadAnswer => {
                 mine.any(|write| write.verdict != Some(Verdict::NotApplied))
@@ -174,6 +182,7 @@ fn joined(first: &Sent, second: &Sent) -> Sent {
         attempts: first.attempts.max(second.attempts),
         http_status: second.http_status.or(first.http_status),
         correlation: second.correlation.clone().or(first.correlation.clone()),
+        unanswered: first.unanswered || second.unanswered,
         seen: None,
     }
 }

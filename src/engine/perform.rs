@@ -16,6 +16,8 @@ pub(super) struct Wish<'a> {
     pub(super) customer: &'a CustomerId,
     pub(super) reseller: Option<&'a Reseller>,
     pub(super) write: Write,
+    /// When what it rests on was read.
+    pub(super) read_at: Instant,
     /// Whether an earlier process has made an attempt that was not seen to take effect; it may have landed since.
     pub(super) doubted: bool,
     /// The correlation ID of an earlier attempt that never had an answer: the same again lets a system that
@@ -40,6 +42,8 @@ pub(super) struct Sent {
     pub(super) attempts: u32,
     pub(super) http_status: Option<u16>,
     pub(super) correlation: Option<String>,
+    /// Whether an attempt was followed by another without ever having had an answer: it may still take effect.
+    pub(super) unanswered: bool,
     /// What a reading found, where it was neither as before nor as asked.
     pub(super) seen: Option<Sight>,
 }
@@ -47,10 +51,14 @@ pub(super) struct Sent {
 /// What follows an attempt.
 pub(super) enum Next {
     End(Ended),
-    Again {
+    /// It did not take effect, as a reading said.
+    AfterAWhile {
         correlation: Option<String>,
-        wait: bool,
     },
+    /// It was not processed; the client has waited.
+    HeldBack,
+    /// It was not sent, because what it rests on had become too old.
+    LookFirst,
 }
 
 /// What the attempts of one write have come to so far.
@@ -65,38 +73,60 @@ struct Tries {
 /// held each time, so it must not go on for ever.
 const MOST_HELD_BACK: u32 = 30;
 
+/// For so long a write without an answer is waited for, where each that lands sends e-mails.
+const SETTLING: Duration = Duration::from_secs(10);
+
 /// Carries one write to its end.
 pub(super) async fn perform<N: Notes>(
     context: &Context<N>,
     wish: &Wish<'_>,
 ) -> Result<Ended, Halt> {
-    let mut sent = Sent::default();
+    let mut sent = Sent {
+        unanswered: wish.doubted,
+        ..Sent::default()
+    };
     let mut correlation = wish.correlation.clone();
     let mut tries = Tries::default();
+    let mut max_age = context.settings.max_age;
+    let mut departs_until = wish.read_at + max_age;
     loop {
+        if Instant::now() > departs_until || departs_until == wish.read_at {
+            let looked_at = Instant::now();
+            let is_ours = wish.doubted || tries.fruitless > 0;
+            if let Some(ended) = Box::pin(doubt::again(context, wish, is_ours, &sent)).await? {
+                return Ok(ended);
+            }
+            departs_until = looked_at + max_age;
+        }
         // Fresh, never derived from what is written: the same wish after an undo is another intent.
         let id = correlation.take().unwrap_or_else(new_correlation);
         sent.attempts += 1;
         sent.correlation = Some(id.clone());
-        match attempt(context, wish, &id, &mut sent, &mut tries).await? {
+        let order = order(wish, &id, departs_until);
+        match attempt(context, wish, order, &mut sent, &mut tries).await? {
             Next::End(ended) => return Ok(ended),
-            Next::Again {
-                correlation: same,
-                wait,
-            } => {
+            Next::HeldBack => {}
+            // Where a turn takes longer than a look may be old, it would be looked at for ever.
+            Next::LookFirst => max_age = max_age * 2 + Duration::from_secs(1),
+            Next::AfterAWhile { correlation: same } => {
                 correlation = same;
-                if wait {
-                    tries.fruitless += 1;
-                    if tries.fruitless > context.settings.retries {
-                        let words = match sent.attempts {
-                            1 => "it did not take effect".to_owned(),
-                            many => format!("{many} attempts did not take effect"),
-                        };
-                        let trouble = Trouble::new(Failed::Unavailable, words);
-                        let patience = context.settings.give_up_after;
-                        context.in_vain.fruitless(wish.unit, &trouble, patience)?;
-                        return Ok(Ended::Failed(trouble, sent));
-                    }
+                sent.unanswered = true;
+                tries.fruitless += 1;
+                if tries.fruitless > context.settings.retries {
+                    let words = match sent.attempts {
+                        1 => "it did not take effect".to_owned(),
+                        many => format!("{many} attempts did not take effect"),
+                    };
+                    let trouble = Trouble::new(Failed::Unavailable, words);
+                    let patience = context.settings.give_up_after;
+                    context.in_vain.fruitless(wish.unit, &trouble, patience)?;
+                    return Ok(Ended::Failed(trouble, sent));
+                }
+                if context.system.facts().sends_emails {
+                    // People hear of each write that lands, so it is looked for once more, and late.
+                    tokio::time::sleep(SETTLING).await;
+                    departs_until = wish.read_at;
+                } else {
                     back_off(tries.fruitless).await;
                 }
             }
@@ -107,7 +137,7 @@ pub(super) async fn perform<N: Notes>(
 async fn attempt<N: Notes>(
     context: &Context<N>,
     wish: &Wish<'_>,
-    correlation: &str,
+    order: Order<'_>,
     sent: &mut Sent,
     tries: &mut Tries,
 ) -> Result<Next, Halt> {
@@ -119,19 +149,19 @@ async fn attempt<N: Notes>(
         customer: wish.customer.clone(),
         reseller: wish.reseller.cloned(),
         write: wish.write.clone(),
-        correlation: correlation.to_owned(),
+        correlation: order.correlation.to_owned(),
         at_ms: super::context::wall_clock_ms(),
     };
     let id = context.notes.intend(intent).await?;
-    let written = context.system.write(order(wish, correlation)).await;
+    let written = context.system.write(order).await;
     let is_doubt = matches!(written, Written::InDoubt(_));
     let nothing_happened = !doubted_before
         && matches!(
             written,
-            Written::Again(_) | Written::NotSent(_) | Written::Refused(_)
+            Written::Again(_) | Written::NotSent(_) | Written::TooLate | Written::Refused(_)
         );
-    let mut concluded = conclude(context, wish, written, correlation, sent).await;
-    if let Ok((verdict, Next::Again { wait: false, .. })) = concluded {
+    let mut concluded = conclude(context, wish, written, order.correlation, sent).await;
+    if let Ok((verdict, Next::HeldBack)) = concluded {
         tries.held_back += 1;
         if tries.held_back > MOST_HELD_BACK {
             let ended = held_back_too_often(context, wish, tries.held_back);
@@ -195,12 +225,9 @@ async fn conclude<N: Notes>(
         }
         Written::Again(trouble) => {
             context.trouble(trouble).await?;
-            let again = Next::Again {
-                correlation: None,
-                wait: false,
-            };
-            Ok((Verdict::NotApplied, again))
+            Ok((Verdict::NotApplied, Next::HeldBack))
         }
+        Written::TooLate => Ok((Verdict::NotApplied, Next::LookFirst)),
         Written::NotSent(trouble) => Ok(not_applied(context.trouble(trouble).await?, sent)),
         Written::Stale { now } => Ok(not_applied(wish.moved_on(now.as_ref()), sent)),
         Written::Refused(trouble) => {
@@ -222,7 +249,10 @@ async fn conclude<N: Notes>(
             let verdict = match &next {
                 Next::End(Ended::Applied(_)) => Verdict::Applied,
                 Next::End(Ended::InDoubt(..)) => Verdict::Unknown,
-                Next::End(Ended::Failed(..)) | Next::Again { .. } => Verdict::NotApplied,
+                Next::End(Ended::Failed(..))
+                | Next::AfterAWhile { .. }
+                | Next::HeldBack
+                | Next::LookFirst => Verdict::NotApplied,
             };
             Ok((verdict, next))
         }
@@ -231,7 +261,7 @@ async fn conclude<N: Notes>(
 
 impl Wish<'_> {
     /// Somebody else changed what was to be written.
-    fn moved_on(&self, now: Option<&AccountId>) -> Trouble {
+    pub(super) fn moved_on(&self, now: Option<&AccountId>) -> Trouble {
         match &self.write {
             Write::Account { before, .. } => super::standing::moved_on(before.as_ref(), now),
             Write::Location { .. } => Trouble::new(
@@ -242,7 +272,7 @@ impl Wish<'_> {
     }
 }
 
-fn order<'a>(wish: &'a Wish<'_>, correlation: &'a str) -> Order<'a> {
+fn order<'a>(wish: &'a Wish<'_>, correlation: &'a str, departs_until: Instant) -> Order<'a> {
     let what = match &wish.write {
         Write::Account { before, after, .. } => What::Account {
             before: before.as_ref(),
@@ -261,6 +291,7 @@ fn order<'a>(wish: &'a Wish<'_>, correlation: &'a str) -> Order<'a> {
         reseller: wish.reseller,
         correlation,
         what,
+        departs_until,
     }
 }
 

@@ -7,11 +7,12 @@ use super::member::Case;
 use super::perform::{Ended, Sent};
 use super::standing::{Standing, Wishes};
 use super::{Context, Halt, Job, Notes};
-use crate::domain::{Change, Failed, Line, LocationId, Profile};
+use crate::domain::{Change, Failed, Line, LocationId, Profile, ServiceId};
 use crate::ledger::{Seen, Spot, Write};
 use crate::system::{Location, Locations, Trouble};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
+use tokio::time::Instant;
 
 /// What became of what a line asks of a location.
 pub(super) enum Placed {
@@ -34,6 +35,59 @@ pub(super) struct Touched {
     pub(super) id: LocationId,
     pub(super) before: Spot,
     pub(super) after: Spot,
+}
+
+/// A location that could not be written, or nobody knows: several lines may ask the same of it, and one operation has
+/// one outcome.
+pub(super) struct GivenUp {
+    location: LocationId,
+    asked: (Option<ServiceId>, Option<Profile>),
+    in_doubt: bool,
+    trouble: Trouble,
+    sent: Sent,
+    spots: (Spot, Spot),
+}
+
+impl GivenUp {
+    pub(super) fn of(change: &Change, placed: &Placed, touched: Option<&Touched>) -> Option<Self> {
+        let (trouble, sent, in_doubt) = match placed {
+            Placed::Failed(trouble, sent) => (trouble, sent, false),
+            Placed::InDoubt(trouble, sent) => (trouble, sent, true),
+            Placed::NotAsked | Placed::Already | Placed::Done(_) => return None,
+        };
+        let touched = touched?;
+        Some(Self {
+            location: touched.id.clone(),
+            asked: (change.service.clone(), change.profile),
+            in_doubt,
+            trouble: trouble.clone(),
+            sent: sent.clone(),
+            spots: (touched.before.clone(), touched.after.clone()),
+        })
+    }
+
+    /// Whether this line must not be tried after it: it asks the same, or nobody knows how the location is.
+    pub(super) fn is_asked_by(&self, standing: &Standing, change: &Change) -> bool {
+        let same = self.asked.0 == change.service && self.asked.1 == change.profile;
+        (self.in_doubt || same)
+            && meant(standing, change).is_ok_and(|place| place.id == self.location)
+    }
+
+    /// What such a line is told.
+    pub(super) fn told(&self) -> (Placed, Option<Touched>) {
+        let (trouble, sent) = (self.trouble.clone(), self.sent.clone());
+        let placed = if self.in_doubt {
+            Placed::InDoubt(trouble, sent)
+        } else {
+            Placed::Failed(trouble, sent)
+        };
+        let touched = Touched {
+            id: self.location.clone(),
+            before: self.spots.0.clone(),
+            after: self.spots.1.clone(),
+        };
+        (placed, Some(touched))
+    }
 }
 
 impl<N: Notes> Case<'_, N> {
@@ -178,6 +232,11 @@ impl<N: Notes> Case<'_, N> {
         if let Err(trouble) = is_untouched(self.job, change, &now, &original) {
             return Ok((Placed::Failed(trouble, Sent::default()), Some(touched)));
         }
+        if self.context.is_plan()
+            && let Some(trouble) = self.is_overtaken(standing, Some(&id))
+        {
+            return Ok((Placed::Failed(trouble, Sent::default()), Some(touched)));
+        }
         let wish = wish(change);
         let after = Spot {
             service: wish.service.clone().or(now.service.clone()),
@@ -225,6 +284,7 @@ pub(super) async fn learn<N: Notes>(
     if matches!(standing.locations, Locations::Known(_)) {
         return Ok(Ok(()));
     }
+    standing.spots_read_at = Instant::now();
     let trouble = match context.locations(&standing.id).await? {
         Ok(locations) => {
             standing.locations = Locations::Known(locations);

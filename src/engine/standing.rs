@@ -2,7 +2,7 @@
 
 use crate::domain::{AccountId, Change, CustomerId, Failed, LocationId, NewAccount, Reseller};
 use crate::ledger::Spot;
-use crate::plan::Member;
+use crate::plan::{Member, parked_by};
 use crate::system::{Customer, Locations, Trouble};
 use smol_str::SmolStr;
 use std::collections::HashMap;
@@ -21,6 +21,8 @@ pub(super) struct Standing {
     /// Locations as they were before the first write of this run, where there was one.
     pub(super) original_spots: HashMap<LocationId, Spot>,
     pub(super) read_at: Instant,
+    /// When the locations were read.
+    pub(super) spots_read_at: Instant,
     pub(super) contacts: Option<u32>,
     pub(super) owner: Option<SmolStr>,
     /// The parking ID that the customer carries now, if it does.
@@ -78,6 +80,7 @@ impl Standing {
             locations: customer.locations,
             original_spots: HashMap::new(),
             read_at: at,
+            spots_read_at: at,
             contacts: customer.contacts,
             parked: None,
             owner: customer.owner,
@@ -101,6 +104,13 @@ impl Standing {
 /// The sentence for a customer that somebody else changed.
 pub(super) fn moved_on(expected: Option<&AccountId>, now: Option<&AccountId>) -> Trouble {
     let say = |id: Option<&AccountId>| id.map_or("none".to_owned(), |id| format!("`{id}`"));
+    if let Some(run) = now.and_then(|now| parked_by(now.as_str())) {
+        let words = format!(
+            "the customer is under a temporary ID of run {run} now: `idshift resume {run}` brings it home, or, where that \
+             run is finished, `idshift undo {run}`; nothing was written"
+        );
+        return Trouble::new(Failed::Stale, words);
+    }
     Trouble::new(
         Failed::Stale,
         format!(

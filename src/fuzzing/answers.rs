@@ -9,6 +9,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// What is answered to reads, and to writes.
@@ -215,7 +216,7 @@ async fn ask(system: &System, call: u8, status: u16, body: &[u8]) {
                 key,
                 reseller: None,
             });
-            if let Ok(Bulk::Found(found)) = system.find_many(&wanted, true).await {
+            if let Ok(Bulk::Found(found, _)) = system.find_many(&wanted, true).await {
                 assert_eq!(found.len(), 2);
                 let (by_account, by_id) = (&found[0], &found[1]);
                 assert!(
@@ -301,6 +302,7 @@ fn order<'a>(customer: &'a CustomerId, what: What<'a>) -> Order<'a> {
         reseller: None,
         correlation: "11111111-1111-4111-8111-111111111111",
         what,
+        departs_until: Instant::now() + Duration::from_secs(600),
     }
 }
 

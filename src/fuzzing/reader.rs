@@ -23,6 +23,7 @@ pub fn reader(bytes: &[u8]) {
         ids_are_guids: false,
         reseller: None,
         allow_clear: false,
+        verbatim: false,
     };
     let open = || Table::open(&path, "fuzz.csv", &Settings::default(), &rules);
     let Ok(table) = open() else {

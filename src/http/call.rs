@@ -3,6 +3,7 @@
 use super::path::Path;
 use serde::de::DeserializeOwned;
 use std::fmt;
+use tokio::time::Instant;
 
 /// The methods that the systems use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub struct Call {
     pub kind: Kind,
     /// Of a write: the correlation ID that the intent was noted with. Reads get a new one for each attempt.
     pub correlation: Option<String>,
+    /// Of a write: what it rests on is too old after this, so it is not to depart any more.
+    pub departs_until: Option<Instant>,
     /// Of a read: nobody knows whether this call is to be had here at all. A failure is an answer to that, is
     /// not repeated, and says nothing about the system's health.
     pub tentative: bool,
@@ -61,12 +64,13 @@ impl Call {
             body: None,
             kind,
             correlation: None,
+            departs_until: None,
             tentative: false,
         }
     }
 
-    /// Changes something; `correlation` is the ID under which the intent was noted.
-    pub fn patch(path: Path, body: Vec<u8>, correlation: &str) -> Self {
+    /// Changes something, unless it is too late for that; `correlation` is the ID under which the intent was noted.
+    pub fn patch(path: Path, body: Vec<u8>, correlation: &str, departs_until: Instant) -> Self {
         Self {
             method: Method::Patch,
             path,
@@ -74,6 +78,7 @@ impl Call {
             body: Some(body),
             kind: Kind::Write,
             correlation: Some(correlation.to_owned()),
+            departs_until: Some(departs_until),
             tentative: false,
         }
     }
@@ -107,6 +112,8 @@ pub struct Character {
     pub correlation_header: Option<&'static str>,
     /// Whether a 403 is a firewall's block of everything, and not about one resource.
     pub is_firewall: fn(&Reply) -> bool,
+    /// Whether an answer other than a 401 says that the token is no good.
+    pub is_unauthorized: fn(&Reply) -> bool,
 }
 
 /// An answer that came whole.
@@ -206,6 +213,8 @@ pub enum WhyKind {
     Tls,
     /// The address or a header cannot be sent as it was meant; nothing was sent.
     Unsendable,
+    /// The turn came when what the call rests on was too old; nothing was sent.
+    TooLate,
 }
 
 impl Why {
@@ -247,6 +256,8 @@ pub enum Sent {
     Again(Why),
     /// Nothing was sent, and it is not worth trying on.
     NotSent(Why),
+    /// Nothing was sent: by the time of its turn, what it rests on was too old.
+    TooLate,
     /// It may or may not have been processed.
     InDoubt(Why),
 }

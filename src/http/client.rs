@@ -38,6 +38,7 @@ pub struct Client {
     pub(super) request_id: Option<HeaderName>,
     pub(super) correlation: Option<HeaderName>,
     pub(super) is_firewall: fn(&Reply) -> bool,
+    pub(super) is_unauthorized: fn(&Reply) -> bool,
     /// For the whole of one call.
     pub(super) timeout: Duration,
     pub(super) retries: u32,
@@ -128,6 +129,7 @@ impl Client {
             request_id: name(character.request_id_header)?,
             correlation: name(character.correlation_header)?,
             is_firewall: character.is_firewall,
+            is_unauthorized: character.is_unauthorized,
             timeout: settings.timeout,
             retries: settings.retries,
             give_up_after,
@@ -203,6 +205,7 @@ impl Client {
         loop {
             let shot = match self.shoot(call, &mut course).await {
                 Ok(shot) => shot,
+                Err(why) if why.kind == WhyKind::TooLate => return Sent::TooLate,
                 Err(why) => return Sent::NotSent(why),
             };
             let bearer = shot.bearer.clone();

@@ -102,6 +102,10 @@ impl Client {
         shot.await.map_err(|why: Why| why.after(course.sent))
     }
 
+    fn refuses_the_token(&self, reply: &Reply) -> bool {
+        reply.status == 401 || (self.is_unauthorized)(reply)
+    }
+
     fn looks_blocked(&self, shot: &Shot<'_>) -> bool {
         let answer = shot.result.as_ref();
         answer.is_ok_and(|answer| answer.reply.status == 403 && (self.is_firewall)(&answer.reply))
@@ -157,7 +161,11 @@ impl Client {
             if !pass.is_valid() {
                 return Ok(None);
             }
-            // The waits may have outlived it.
+            // The waits may have outlived what it rests on, and the token.
+            if call.departs_until.is_some_and(|last| Instant::now() > last) {
+                let text = "what was to be written upon was looked at too long ago";
+                return Err(Why::new(WhyKind::TooLate, text));
+            }
             if bearer.is_none() && current.is_over() {
                 continue;
             }
@@ -315,7 +323,7 @@ impl Client {
         let (verdict, outcome) = match shot.result {
             Err(fault) => from_fault(fault, shot.sent),
             Ok(answer) => {
-                if answer.reply.status != 401 {
+                if !self.refuses_the_token(&answer.reply) {
                     self.tokens.accepted(&shot.bearer, shot.departed);
                 }
                 self.judge(answer, shot.kind, shot.alone, parse)
@@ -372,7 +380,7 @@ impl Client {
                 Verdict::Firewall,
                 Outcome::Refused(said("a firewall blocks all calls")),
             ),
-            401 => (Verdict::Good, Outcome::Unauthorized(reply)),
+            _ if self.refuses_the_token(&reply) => (Verdict::Good, Outcome::Unauthorized(reply)),
             425 => (Verdict::Good, Outcome::TooEarly(said("too early"))),
             408 => failed(said("the server waited too long for the call")),
             503 if wait.is_some() => {

@@ -17,7 +17,7 @@ impl Check<'_> {
         if value.is_empty() {
             return None;
         }
-        if !self.is_sound(column, &value) {
+        if !self.shared.rules.verbatim && !self.is_sound(column, &value) {
             return None;
         }
         match make(&value) {
@@ -165,6 +165,9 @@ impl Check<'_> {
     pub(super) fn account(&mut self, column: Column) -> Option<AccountId> {
         let shared = self.shared;
         let rules = &shared.rules;
+        if rules.verbatim {
+            return self.id(column, |text| AccountId::new(text));
+        }
         let value = self.value(column);
         let at = (shared.head.layout.spelling(column), &*value);
         if value.len() > rules.max_account_chars {

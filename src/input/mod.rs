@@ -84,4 +84,6 @@ pub struct Rules {
     pub reseller: Option<Reseller>,
     /// Whether [`CLEAR_MARKER`] as new account ID removes it; else it is an error.
     pub allow_clear: bool,
+    /// Whether the values came from the system itself: they are taken as they are, odd ones too, and not trimmed.
+    pub verbatim: bool,
 }

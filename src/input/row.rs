@@ -220,7 +220,9 @@ impl<'a> Check<'a> {
             .place(column)
             .and_then(|place| self.record.get(place))
             .unwrap_or_default();
-        if layout.armed() {
+        if self.shared.rules.verbatim {
+            Cow::Borrowed(text)
+        } else if layout.armed() {
             match cell::arm(text) {
                 Cow::Borrowed(text) => Cow::Borrowed(trim(text)),
                 Cow::Owned(text) => Cow::Owned(trim(&text).to_owned()),

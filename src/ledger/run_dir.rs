@@ -106,9 +106,9 @@ impl RunDir {
             .filter_map(|entry| {
                 let run = RunId::parse(entry.file_name().to_str()?).ok()?;
                 let path = entry.path();
-                path.join("ledger.db")
-                    .exists()
-                    .then_some(Self { path, run })
+                let run = Self { path, run };
+                // What it has done cannot be told without its ledger, but that it was there can.
+                (run.ledger().exists() || run.has_begun()).then_some(run)
             })
             .collect();
         runs.sort_by(|a, b| b.run.cmp(&a.run));

@@ -28,7 +28,7 @@ pub enum Judgement {
 
 /// Compares what is there with what was there and what was wished.
 ///
-/// At a location only what was sent is compared. If one half of it is as wished and the other as before, the
+/// At a location only what was sent is compared, and of that what is shown. If one half of it is as wished and the other as before, the
 /// write has not (wholly) taken effect, and repeating it destroys nothing.
 /// A sight of the wrong kind proves nothing and counts as somebody else's doing.
 pub fn judge(write: &Write, seen: Seen<'_>) -> Judgement {
@@ -45,7 +45,12 @@ pub fn judge(write: &Write, seen: Seen<'_>) -> Judgement {
                 .profile
                 .as_ref()
                 .map(|after| part(before.profile.as_ref(), Some(after), now.profile.as_ref()));
-            whole(service, profile)
+            // One call sets both, so where the profile is not shown, a service ID that has come about speaks for it.
+            let speaks = after.service.is_some() && after.service != before.service;
+            match service {
+                Some(seen) if speaks && now.profile.is_none() => seen,
+                _ => whole(service, profile),
+            }
         }
         (Write::Account { .. }, Seen::Location(_)) | (Write::Location { .. }, Seen::Account(_)) => {
             Judgement::SomebodyElse

@@ -4,6 +4,9 @@
 //! other ID, it is; and two lines that want different things of one customer are both refused, as they would be where
 //! they named it alike.
 //!
+//! A customer may also be named by the ID that an earlier run has given it: whoever has the ID that a line is to bring
+//! about is that line's customer, unless its old ID is still carried by somebody.
+//!
 //! Kept are hashes, sixteen bytes a line. Two IDs with one hash would refuse a line for nothing; in a file of a million
 //! lines that is less likely than one in a million.
 
@@ -16,6 +19,8 @@ use crate::domain::{AccountId, Change, CustomerId, Line};
 pub struct Crossing {
     by_account: Vec<Wish>,
     by_customer: Vec<Wish>,
+    /// The IDs that are to come about, each with the one that it is to take the place of.
+    targets: Vec<(Wish, AccountId)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +64,11 @@ impl FromIterator<Change> for Crossing {
         let mut crossing = Self::default();
         for change in changes {
             let reseller = change.reseller.as_ref();
+            if let (Some(account), Some(target)) = (&change.account, change.new_account.id()) {
+                let hash = account_hash(target.as_str(), reseller);
+                let wish = Wish::of(&change, hash);
+                crossing.targets.push((wish, account.clone()));
+            }
             match (&change.account, &change.customer) {
                 (Some(account), None) => {
                     let hash = account_hash(account.as_str(), reseller);
@@ -75,6 +85,8 @@ impl FromIterator<Change> for Crossing {
             wishes.sort_unstable();
             wishes.shrink_to_fit();
         }
+        crossing.targets.sort_unstable();
+        crossing.targets.shrink_to_fit();
         crossing
     }
 }
@@ -109,5 +121,31 @@ impl Crossing {
             .map(|other| other.line)
             .filter(|line| unit.lines().all(|own| own != *line) && counts(*line))
             .min()
+    }
+
+    /// Lines outside of the unit whose rename may have brought about the account ID that this member's customer has now,
+    /// each with the ID that it renames: where nobody has that one any more, this is that line's customer. `ordered`:
+    /// lines that name their customer by account ID are in an order which says who is meant.
+    pub fn perhaps_renamed_by<'a>(
+        &'a self,
+        unit: &'a Unit,
+        member: &'a Member,
+        account: &'a AccountId,
+        ordered: bool,
+    ) -> impl Iterator<Item = (Line, &'a AccountId)> {
+        let renames = member.changes.iter().filter(move |change| {
+            change.new_account.asks() && (change.account.is_none() || !ordered)
+        });
+        let others = renames.flat_map(move |change| {
+            let hash = account_hash(account.as_str(), change.reseller.as_ref());
+            let from = self.targets.partition_point(|(wish, _)| wish.hash < hash);
+            let until = self.targets.partition_point(|(wish, _)| wish.hash <= hash);
+            self.targets[from..until].iter()
+        });
+        others
+            .filter(move |(wish, source)| {
+                unit.lines().all(|own| own != wish.line) && source != account
+            })
+            .map(|(wish, source)| (wish.line, source))
     }
 }

@@ -19,7 +19,7 @@ use super::listing::{Listing, SWEEPS, cut_short, endless};
 use super::trouble::{Read, senseless};
 use super::{Backend, Bulk, Customer, Fatal, Key, Location, Order, Trouble, Wanted, What, Written};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller, ResellerId};
-use crate::http::{Call, Character, Client, Kind, Path, Reply, Sent};
+use crate::http::{Call, Character, Client, Kind, Path, Reply};
 use futures_util::future::BoxFuture;
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -34,6 +34,9 @@ use tokio::time::Instant;
 const PAGE: usize = 50;
 /// Active, pending, inactive, and scheduled for removal: a listing shows one status at a time.
 const STATUSES: [&str; 4] = ["1000", "1002", "1004", "1026"];
+
+/// The code of an answer to a token that is missing or no longer known.
+const NO_TOKEN: &str = "4117";
 
 /// For so long a list that breaks off is not asked for again: it costs a call for every fifty customers.
 const BROKEN_FOR: Duration = Duration::from_secs(60);
@@ -53,6 +56,7 @@ pub(super) fn character(settings: &Settings) -> Result<Character, SetupError> {
         request_id_header: Some("x-request-id"),
         correlation_header: Some("x-correlation-id"),
         is_firewall: |_| false,
+        is_unauthorized: |reply| reply.status == 403 && code_of(reply).as_deref() == Some(NO_TOKEN),
     })
 }
 
@@ -256,33 +260,20 @@ impl Adobe {
         else {
             return Written::Refused(cannot_clear());
         };
-        match self
-            .client
-            .write(&Call::patch(path, body, order.correlation))
-            .await
-        {
-            Sent::Reply(reply) if (200..300).contains(&reply.status) => {
-                match reply.json::<Body>() {
-                    Ok(body)
-                        if body.customer_id == order.customer.as_str()
-                            && body.external_reference_id.as_deref() == Some(after.as_str()) =>
-                    {
-                        Written::Applied {
-                            http_status: reply.status,
-                        }
-                    }
-                    Ok(_) => Written::InDoubt(senseless(
-                        &reply,
-                        "the answer does not say what was asked",
-                    )),
-                    Err(why) => Written::InDoubt(senseless(&reply, why)),
+        let call = Call::patch(path, body, order.correlation, order.departs_until);
+        let sent = self.client.write(&call).await;
+        Written::of(sent, refusal, |reply| match reply.json::<Body>() {
+            Ok(body)
+                if body.customer_id == order.customer.as_str()
+                    && body.external_reference_id.as_deref() == Some(after.as_str()) =>
+            {
+                Written::Applied {
+                    http_status: reply.status,
                 }
             }
-            Sent::Reply(reply) => Written::Refused(refusal(&reply)),
-            Sent::Again(why) => Written::Again(Trouble::unanswered(&why)),
-            Sent::NotSent(why) => Written::NotSent(Trouble::unanswered(&why)),
-            Sent::InDoubt(why) => Written::InDoubt(Trouble::unanswered(&why)),
-        }
+            Ok(_) => Written::InDoubt(senseless(reply, "the answer does not say what was asked")),
+            Err(why) => Written::InDoubt(senseless(reply, why)),
+        })
     }
 
     async fn write_account(
@@ -293,6 +284,11 @@ impl Adobe {
     ) -> Written {
         let Some(after) = after else {
             return Written::Refused(cannot_clear());
+        };
+        // The whole profile goes back as it is read here, so it is this reading that must not be too old.
+        let order = &Order {
+            departs_until: order.departs_until.max(Instant::now() + self.max_age),
+            ..*order
         };
         let whole = match self.whole(order.customer).await {
             Ok(Some(whole)) => whole,
@@ -353,17 +349,24 @@ impl Adobe {
         }
         let written = self.send(order, &body).await;
         match &written {
-            Written::Applied { .. } => {}
+            // In doubt, it may have taken effect, and then it may have done more than that.
+            Written::Applied { .. } | Written::InDoubt(_) => {}
             Written::Refused(trouble) if trouble.message.contains("1122") => {
                 let words = "this installation wants the whole profile: set `send = \"full\"`";
                 *alone = Alone::Unfit(words);
                 return Written::Refused(stop(words));
             }
-            _ => return written,
+            Written::Again(_)
+            | Written::NotSent(_)
+            | Written::Refused(_)
+            | Written::TooLate
+            | Written::Stale { .. } => return written,
         }
         match self.whole(order.customer).await {
             Ok(Some(now)) if now.but_for_the_reference() == was.but_for_the_reference() => {
-                *alone = Alone::ChangesNothingElse;
+                if now.body.external_reference_id.as_deref() == Some(after.as_str()) {
+                    *alone = Alone::ChangesNothingElse;
+                }
                 written
             }
             Ok(_) => {
@@ -389,12 +392,11 @@ impl Backend for Adobe {
                 .any(|wanted| matches!(wanted.key, Key::Account(_)));
             if !by_account && self.reseller.is_none() {
                 // Named customers are read one by one.
-                return Ok(Bulk::Found(vec![Vec::new(); wanted.len()]));
+                return Ok(Bulk::Found(vec![Vec::new(); wanted.len()], Instant::now()));
             }
             let listing = self.listed().await?;
-            Ok(Bulk::Found(
-                wanted.iter().map(|wanted| listing.find(wanted)).collect(),
-            ))
+            let found = wanted.iter().map(|wanted| listing.find(wanted));
+            Ok(Bulk::Found(found.collect(), listing.begun_at()))
         })
     }
 

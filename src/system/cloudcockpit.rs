@@ -16,7 +16,7 @@ use super::listing::{Listing, SWEEPS, cut_short, endless};
 use super::trouble::{Read, senseless};
 use super::{Backend, Bulk, Customer, Location, Locations, Order, Trouble, Wanted, What, Written};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller, guid};
-use crate::http::{Call, Character, Client, Kind, Path, Reply, Sent};
+use crate::http::{Call, Character, Client, Kind, Path, Reply};
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -25,6 +25,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 /// The most that a page holds.
 const PAGE: usize = 2000;
@@ -43,6 +44,7 @@ pub(super) fn character(settings: &Settings) -> Result<Character, SetupError> {
         request_id_header: None,
         correlation_header: Some("x-correlation-id"),
         is_firewall: |_| false,
+        is_unauthorized: |_| false,
     })
 }
 
@@ -55,7 +57,23 @@ pub(super) struct CloudCockpit {
     expected_lookups: u64,
     /// One for each relationship; `None` inside: single searches are cheaper there.
     listings: Mutex<Listings>,
+    shown: Mutex<HashMap<Reseller, Shown>>,
 }
+
+/// Whether lists that are narrowed to a reseller show the identifiers of that relationship. The document says that of
+/// single customers only; and to write upon another relationship's identifier would be a wrong write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// So many customers were compared, and had the same identifier in both relationships.
+    Untold(u32),
+    /// A customer has been seen whose identifiers differ, and the list had this relationship's.
+    Told,
+    /// A customer has been seen with an identifier that is not this relationship's.
+    Otherwise,
+}
+
+/// So many customers are compared; after that each one is read before it is believed.
+const MOST_COMPARED: u32 = 5;
 
 impl CloudCockpit {
     pub(super) fn new(client: Arc<Client>, settings: &Settings) -> Self {
@@ -64,7 +82,59 @@ impl CloudCockpit {
             max_age: settings.max_age,
             expected_lookups: settings.expected_lookups,
             listings: Mutex::new(HashMap::new()),
+            shown: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// A customer of a list as it is in the relationship: itself, where such lists are known to show just that, else as
+    /// it is read.
+    async fn in_relationship(
+        &self,
+        reseller: Option<&Reseller>,
+        listed: &Customer,
+    ) -> Result<Option<Customer>, Trouble> {
+        let Some(reseller) = reseller.filter(|reseller| reseller.id().is_some()) else {
+            return Ok(Some(listed.clone()));
+        };
+        let known = || async {
+            let all = self.shown.lock().await;
+            all.get(reseller).copied().unwrap_or(Shown::Untold(0))
+        };
+        let owner = reseller.id().map(|id| guid(id.as_str()));
+        let is_others = listed.owner.is_some() && listed.owner != owner;
+        let shown = known().await;
+        if shown == Shown::Told && !is_others {
+            return Ok(Some(listed.clone()));
+        }
+        let read = self.one(&listed.id, Some(reseller)).await?;
+        let is_so = read
+            .as_ref()
+            .is_some_and(|read| read.account == listed.account);
+        let now = match shown {
+            _ if !is_so => Shown::Otherwise,
+            Shown::Untold(compared) if compared < MOST_COMPARED => {
+                match self.one(&listed.id, None).await {
+                    Ok(own)
+                        if own.as_ref().and_then(|own| own.account.as_ref())
+                            != listed.account.as_ref() =>
+                    {
+                        Shown::Told
+                    }
+                    // Not one of the caller's own: it can only have been the relationship's.
+                    Err(why) if why.reason == Failed::Forbidden => Shown::Told,
+                    Err(why) if why.fatal.is_some() => return Err(why),
+                    Ok(_) | Err(_) => Shown::Untold(compared + 1),
+                }
+            }
+            shown => shown,
+        };
+        let mut all = self.shown.lock().await;
+        let kept = all.entry(reseller.clone()).or_insert(now);
+        // Once seen otherwise, it is never believed again.
+        if *kept != Shown::Otherwise {
+            *kept = now;
+        }
+        Ok(read)
     }
 
     async fn page(
@@ -155,17 +225,29 @@ impl CloudCockpit {
         }
     }
 
-    /// Whether a listing narrowed to a reseller shows that relationship's identifiers: one customer of it is
-    /// read to see, because writing upon another relationship's identifier would be a wrong write.
+    /// Whether a listing narrowed to a reseller shows that relationship's identifiers, as far as customers of it show.
     async fn is_of(&self, reseller: Option<&Reseller>, listing: &Listing) -> Result<bool, Trouble> {
-        if reseller.and_then(Reseller::id).is_none() {
-            return Ok(true);
-        }
-        let Some(sample) = listing.first_with_account() else {
+        let Some(reseller) = reseller.filter(|reseller| reseller.id().is_some()) else {
             return Ok(true);
         };
-        let read = self.one(&sample.id, reseller).await?;
-        Ok(read.is_some_and(|read| read.account == sample.account))
+        let owner = reseller.id().map(|id| guid(id.as_str()));
+        let mut with_account = listing.with_account().peekable();
+        if with_account.peek().is_none() {
+            return Ok(true);
+        }
+        let is_others = |customer: &Customer| customer.owner.is_some() && customer.owner != owner;
+        if listing.with_account().any(is_others) {
+            return Ok(false);
+        }
+        for sample in with_account.take(MOST_COMPARED as usize) {
+            self.in_relationship(Some(reseller), sample).await?;
+            match self.shown.lock().await.get(reseller) {
+                Some(Shown::Told) => return Ok(true),
+                Some(Shown::Otherwise) => return Ok(false),
+                Some(Shown::Untold(_)) | None => {}
+            }
+        }
+        Ok(false)
     }
 
     async fn one(
@@ -207,14 +289,16 @@ impl Backend for CloudCockpit {
     ) -> BoxFuture<'a, Result<Bulk, Trouble>> {
         Box::pin(async move {
             let mut found = Vec::with_capacity(wanted.len());
+            let mut at = Instant::now();
             for wanted in wanted {
                 let Some(listing) = self.listed(wanted.reseller.as_ref()).await? else {
                     let why = "a listing would cost more calls than single searches";
                     return Ok(Bulk::Refused(why.to_owned()));
                 };
+                at = at.min(listing.begun_at());
                 found.push(listing.find(wanted));
             }
-            Ok(Bulk::Found(found))
+            Ok(Bulk::Found(found, at))
         })
     }
 
@@ -241,7 +325,13 @@ impl Backend for CloudCockpit {
                     ));
                 }
                 if !more {
-                    return Ok(found.account(account));
+                    let mut carriers = Vec::new();
+                    for customer in found.account(account) {
+                        let customer = self.in_relationship(reseller, &customer).await?;
+                        carriers
+                            .extend(customer.filter(|one| one.account.as_ref() == Some(account)));
+                    }
+                    return Ok(carriers);
                 }
                 if found.len() == known {
                     return Err(endless());
@@ -288,20 +378,16 @@ impl Backend for CloudCockpit {
                 "internalIdentifier": after.map(AccountId::as_str),
                 "resellerId": order.reseller.and_then(Reseller::id).map(AsRef::<str>::as_ref),
             });
-            let call = Call::patch(path, body.to_string().into_bytes(), order.correlation);
-            match self.client.write(&call).await {
-                Sent::Reply(reply) if reply.status == 204 => Written::Applied { http_status: 204 },
-                Sent::Reply(reply) if (200..300).contains(&reply.status) => {
-                    Written::InDoubt(senseless(
-                        &reply,
-                        "the document says that a write is answered with 204",
-                    ))
-                }
-                Sent::Reply(reply) => Written::Refused(refusal(&reply)),
-                Sent::Again(why) => Written::Again(Trouble::unanswered(&why)),
-                Sent::NotSent(why) => Written::NotSent(Trouble::unanswered(&why)),
-                Sent::InDoubt(why) => Written::InDoubt(Trouble::unanswered(&why)),
-            }
+            let body = body.to_string().into_bytes();
+            let call = Call::patch(path, body, order.correlation, order.departs_until);
+            let sent = self.client.write(&call).await;
+            Written::of(sent, refusal, |reply| match reply.status {
+                204 => Written::Applied { http_status: 204 },
+                _ => Written::InDoubt(senseless(
+                    reply,
+                    "the document says that a write is answered with 204",
+                )),
+            })
         })
     }
 

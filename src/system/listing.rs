@@ -96,14 +96,18 @@ impl Listing {
         self.customers.len()
     }
 
+    /// Nothing in it was told before.
+    pub(super) fn begun_at(&self) -> Instant {
+        self.at
+    }
+
     pub(super) fn is_fresh(&self, max_age: Duration) -> bool {
         self.at.elapsed() <= max_age
     }
 
-    pub(super) fn first_with_account(&self) -> Option<&Customer> {
-        self.customers
-            .iter()
-            .find(|customer| customer.account.is_some())
+    pub(super) fn with_account(&self) -> impl Iterator<Item = &Customer> {
+        let customers = self.customers.iter();
+        customers.filter(|customer| customer.account.is_some())
     }
 
     pub(super) fn account(&self, account: &AccountId) -> Vec<Customer> {

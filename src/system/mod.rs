@@ -17,10 +17,12 @@ pub use facts::{Facts, Kind};
 pub use trouble::{Fatal, Trouble};
 
 use crate::domain::{AccountId, CustomerId, LocationId, Profile, Reseller, ServiceId};
+use crate::http::{Reply, Sent};
 use futures_util::future::BoxFuture;
 use smol_str::SmolStr;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 pub use crate::http::Health;
 /// A fresh correlation ID for an [`Order`].
@@ -102,6 +104,8 @@ pub struct Order<'a> {
     pub correlation: &'a str,
     /// What.
     pub what: What<'a>,
+    /// What it rests on was looked at so lately that it may depart until then.
+    pub departs_until: Instant,
 }
 
 /// What a write sets.
@@ -139,6 +143,8 @@ pub enum Written {
     NotSent(Trouble),
     /// Certainly not processed: the system refuses it.
     Refused(Trouble),
+    /// Never sent: by the time of its turn, what it rests on was too old.
+    TooLate,
     /// The customer is not as believed; nothing was written.
     Stale {
         /// What the account ID is now.
@@ -148,11 +154,30 @@ pub enum Written {
     InDoubt(Trouble),
 }
 
+impl Written {
+    /// What a call that was sent once has come to. The system has its own words for refusals, and its own way to tell
+    /// whether an answer of 2xx says what was asked.
+    fn of(
+        sent: Sent,
+        refusal: impl FnOnce(&Reply) -> Trouble,
+        accepted: impl FnOnce(&Reply) -> Self,
+    ) -> Self {
+        match sent {
+            Sent::Reply(reply) if reply.is_success() => accepted(&reply),
+            Sent::Reply(reply) => Self::Refused(refusal(&reply)),
+            Sent::Again(why) => Self::Again(Trouble::unanswered(&why)),
+            Sent::NotSent(why) => Self::NotSent(Trouble::unanswered(&why)),
+            Sent::TooLate => Self::TooLate,
+            Sent::InDoubt(why) => Self::InDoubt(Trouble::unanswered(&why)),
+        }
+    }
+}
+
 /// What a bulk look-up brought.
 #[derive(Debug)]
 pub enum Bulk {
-    /// The customers found for each [`Wanted`], in its order.
-    Found(Vec<Vec<Customer>>),
+    /// The customers found for each [`Wanted`], in its order, and how they were at that time.
+    Found(Vec<Vec<Customer>>, Instant),
     /// Not to be had from this system with this token: look up one by one.
     Refused(String),
 }
@@ -252,7 +277,7 @@ impl System {
     /// so that nobody is written to for standing in another's place.
     pub async fn find_many(&self, wanted: &[Wanted], locations: bool) -> Result<Bulk, Trouble> {
         let mut answer = self.backend.find_many(wanted, locations).await?;
-        if let Bulk::Found(found) = &mut answer {
+        if let Bulk::Found(found, _) = &mut answer {
             for (wanted, found) in wanted.iter().zip(found) {
                 found.retain(|customer| wanted.key.fits(customer));
                 once(found);

@@ -19,15 +19,14 @@ use super::listing::endless;
 use super::trouble::{Read, senseless};
 use super::{Backend, Bulk, Customer, Key, Location, Order, Trouble, Wanted, What, Written};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Profile, Reseller, ServiceId};
-use crate::http::{
-    Call, Character, Client, Kind, Path, PathError, Reply, Sent, Unreadable, encoded_len,
-};
+use crate::http::{Call, Character, Client, Kind, Path, PathError, Reply, Unreadable, encoded_len};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::{Value, json};
 use smol_str::SmolStr;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// A request line of 8 KB passes everywhere; the rest is for path, host and headers.
 const FILTER_BYTES: usize = 6_500;
@@ -42,6 +41,7 @@ pub(super) fn character() -> Character {
         constant_headers: vec![("accept", "application/json".to_owned())],
         request_id_header: None,
         correlation_header: None,
+        is_unauthorized: |_| false,
         is_firewall: |reply| reply.status == 403 && error_of(reply).is_none(),
     }
 }
@@ -182,17 +182,23 @@ impl Plume {
         path: Path,
         body: &T,
         order: &Order<'_>,
-    ) -> Result<Reply, Written> {
-        let body = serde_json::to_vec(body)
-            .map_err(|why| Written::Refused(Trouble::new(Failed::Invalid, why.to_string())))?;
-        let call = Call::patch(path, body, order.correlation);
-        match self.client.write(&call).await {
-            Sent::Reply(reply) if (200..300).contains(&reply.status) => Ok(reply),
-            Sent::Reply(reply) => Err(Written::Refused(refusal(&reply))),
-            Sent::Again(why) => Err(Written::Again(Trouble::unanswered(&why))),
-            Sent::NotSent(why) => Err(Written::NotSent(Trouble::unanswered(&why))),
-            Sent::InDoubt(why) => Err(Written::InDoubt(Trouble::unanswered(&why))),
-        }
+        echoes: impl FnOnce(&Reply) -> Result<bool, Unreadable>,
+    ) -> Written {
+        let body = match serde_json::to_vec(body) {
+            Ok(body) => body,
+            Err(why) => return Written::Refused(Trouble::new(Failed::Invalid, why.to_string())),
+        };
+        let call = Call::patch(path, body, order.correlation, order.departs_until);
+        let sent = self.client.write(&call).await;
+        Written::of(sent, refusal, |reply| match echoes(reply) {
+            Ok(true) => Written::Applied {
+                http_status: reply.status,
+            },
+            Ok(false) => {
+                Written::InDoubt(senseless(reply, "the answer does not say what was asked"))
+            }
+            Err(why) => Written::InDoubt(senseless(reply, why)),
+        })
     }
 
     async fn write_account(&self, order: &Order<'_>, after: Option<&AccountId>) -> Written {
@@ -209,22 +215,12 @@ impl Plume {
         let body = CustomerChange {
             account_id: after.as_str(),
         };
-        let reply = match self.send(path, &body, order).await {
-            Ok(reply) => reply,
-            Err(written) => return written,
+        let echoes = |reply: &Reply| {
+            let body: CustomerBody = reply.json()?;
+            let is_it = body.id == order.customer.as_str();
+            Ok(is_it && body.account_id.as_deref() == Some(after.as_str()))
         };
-        match reply.json::<CustomerBody>() {
-            Ok(body)
-                if body.id == order.customer.as_str()
-                    && body.account_id.as_deref() == Some(after.as_str()) =>
-            {
-                Written::Applied {
-                    http_status: reply.status,
-                }
-            }
-            Ok(_) => Written::InDoubt(senseless(&reply, "the answer does not say what was asked")),
-            Err(why) => Written::InDoubt(senseless(&reply, why)),
-        }
+        self.send(path, &body, order, echoes).await
     }
 
     async fn write_location(
@@ -243,19 +239,11 @@ impl Plume {
             service_id: service.map(ServiceId::as_str),
             profile: profile.map(Profile::as_str),
         };
-        let reply = match self.send(path, &body, order).await {
-            Ok(reply) => reply,
-            Err(written) => return written,
+        let echoes = |reply: &Reply| {
+            let body: LocationBody = reply.json()?;
+            Ok(body.echoes(order.customer, location, service, profile))
         };
-        match reply.json::<LocationBody>() {
-            Ok(body) if body.echoes(order.customer, location, service, profile) => {
-                Written::Applied {
-                    http_status: reply.status,
-                }
-            }
-            Ok(_) => Written::InDoubt(senseless(&reply, "the answer does not say what was asked")),
-            Err(why) => Written::InDoubt(senseless(&reply, why)),
-        }
+        self.send(path, &body, order, echoes).await
     }
 }
 
@@ -266,6 +254,7 @@ impl Backend for Plume {
         locations: bool,
     ) -> BoxFuture<'a, Result<Bulk, Trouble>> {
         Box::pin(async move {
+            let at = Instant::now();
             let mut by_account: HashMap<AccountId, Vec<Customer>> = HashMap::new();
             let mut by_id: HashMap<CustomerId, Vec<Customer>> = HashMap::new();
             let (accounts, ids) = keys(wanted);
@@ -300,7 +289,7 @@ impl Backend for Plume {
                 Key::Account(account) => by_account.get(account).cloned().unwrap_or_default(),
                 Key::Customer(id) => by_id.get(id).cloned().unwrap_or_default(),
             });
-            Ok(Bulk::Found(found.collect()))
+            Ok(Bulk::Found(found.collect(), at))
         })
     }
 

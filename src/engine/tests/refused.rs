@@ -41,6 +41,7 @@ fn settings() -> Settings {
         until: None,
         crossing: None,
         given: HashMap::new(),
+        undoes: None,
         history: Arc::default(),
     }
 }

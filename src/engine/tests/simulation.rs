@@ -193,6 +193,7 @@ impl Simulation {
             until: None,
             crossing: None,
             given: HashMap::new(),
+            undoes: None,
             history: Arc::default(),
         };
         let (events, _) = broadcast::channel(64);

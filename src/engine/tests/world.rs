@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// A customer with one location, whose ID is the customer's own with `L` before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -248,7 +249,7 @@ impl Backend for World {
                 };
                 id.and_then(|id| state.customer(&id)).into_iter().collect()
             });
-            Bulk::Found(found.collect())
+            Bulk::Found(found.collect(), Instant::now())
         }))
     }
 

@@ -35,6 +35,7 @@ fn character() -> Character {
         constant_headers: vec![("X-Api-Key", "key".to_owned())],
         request_id_header: Some("X-Request-Id"),
         correlation_header: Some("X-Correlation-Id"),
+        is_unauthorized: |_| false,
         is_firewall: |reply| reply.body.starts_with(b"<html>"),
     }
 }
@@ -51,6 +52,7 @@ fn get(id: &str) -> Call {
         body: None,
         kind: Kind::Read,
         correlation: None,
+        departs_until: None,
         tentative: false,
     }
 }
@@ -63,6 +65,7 @@ fn patch(id: &str) -> Call {
         body: Some(b"{\"accountId\":\"B\"}".to_vec()),
         kind: Kind::Write,
         correlation: Some("intent-1".to_owned()),
+        departs_until: None,
         tentative: false,
     }
 }

@@ -39,6 +39,7 @@ fn plume() -> Rules {
         ids_are_guids: false,
         reseller: None,
         allow_clear: false,
+        verbatim: false,
     }
 }
 

@@ -57,6 +57,7 @@ fn rules() -> Rules {
         ids_are_guids: false,
         reseller: None,
         allow_clear: false,
+        verbatim: false,
     }
 }
 
