@@ -11,7 +11,7 @@ use crate::domain::Status;
 use crate::engine::{Ending, Tally};
 use crate::http::Counters;
 use crate::ledger::{Counted, Ledger, Progress, State};
-use crate::report::{Commands, Summary};
+use crate::report::{Commands, Next, Summary};
 use crate::system::{Fatal, Kind};
 use crate::ui;
 
@@ -76,11 +76,14 @@ impl Session<'_> {
     fn draw(&self, state: State, why: &str) -> Result<Summary, Failure> {
         crate::report::draw(&self.dir, &self.ledger, &self.draft.table).map_err(|error| {
             let failure = Failure::from(error).because(why);
+            let commands = Commands::of(self.dir.path(), self.ledger.header());
             match state {
-                State::Stopped | State::Interrupted => {
-                    failure.resumable(&Commands::of(self.dir.path(), self.ledger.header()))
+                State::Stopped | State::Interrupted => failure.resumable(&commands),
+                _ => {
+                    let again =
+                        format!("mend that, then `{}` draws the reports", commands.report());
+                    failure.with_help(again)
                 }
-                _ => failure,
             }
         })
     }
@@ -220,13 +223,7 @@ pub(super) fn say(
     if session.work == Work::Plan {
         ui::out(super::plan::diff(session)?.trim_end());
     }
-    let mut next = summary.next_step();
-    if let Some((before, more)) = fatal.map(remedy) {
-        next.before.insert_str(0, before);
-        if !more.is_empty() {
-            next.command = summary.commands.resume(more);
-        }
-    }
+    let next = next_step(session, summary, fatal);
     let counts: Vec<(&str, u64)> = crate::domain::Status::NAMES
         .iter()
         .map(|name| (*name, summary.counts.get(name).copied().unwrap_or(0)))
@@ -256,6 +253,28 @@ pub(super) fn say(
         next: ui::visible(&next.to_string()).into_owned(),
     }));
     Ok(())
+}
+
+/// What a person does next.
+fn next_step(session: &Session<'_>, summary: &Summary, fatal: Option<Fatal>) -> Next {
+    let mut next = summary.next_step();
+    let sends_emails = session.resolved.system.facts().sends_emails;
+    if session.work == Work::Plan
+        && next.command == summary.commands.carry_out(&[])
+        && sends_emails
+        && !session.resolved.accept_welcome_emails
+    {
+        next.before
+            .push_str("with your consent to the e-mails that it sends: ");
+        next.command = summary.commands.carry_out(&["--accept-welcome-emails"]);
+    }
+    if let Some((before, more)) = fatal.map(remedy) {
+        next.before.insert_str(0, before);
+        if !more.is_empty() {
+            next.command = summary.commands.resume(more);
+        }
+    }
+    next
 }
 
 /// Every line that failed, and why; on standard error, for it is no result.

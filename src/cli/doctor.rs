@@ -3,7 +3,7 @@
 use super::Exit;
 use super::failure::Failure;
 use super::options::DoctorOptions;
-use super::prepare::{resolve, values};
+use super::prepare::{resolve, staging, values};
 use super::session::{base_url, check_host, http_settings, system_settings};
 use super::stand_in;
 use crate::http::Skew;
@@ -70,12 +70,12 @@ pub(super) fn run(options: &DoctorOptions) -> Result<Exit, Failure> {
     if let Some(tenant) = &resolved.tenant {
         find("tenant", Found::Good(tenant.clone()));
     }
-    let runs = RunDir::prepare(&resolved.runs_dir);
+    let runs = RunDir::prepare(&resolved.runs_dir)
+        .map_err(|why| why.to_string())
+        .and_then(|()| staging(&resolved.runs_dir).map_err(|failure| failure.message));
     find(
         "runs",
-        runs.map(|()| resolved.runs_dir.display().to_string())
-            .map_err(|why| why.to_string())
-            .into(),
+        runs.map(|_| resolved.runs_dir.display().to_string()).into(),
     );
     let limits = format!(
         "{}{}",

@@ -116,6 +116,7 @@ pub(super) fn read(
     let index = whole.index.finish();
     let arrangement = arrange(entangled(&table, &index)?, unique_accounts);
     let mut problems = whole.problems;
+    problems.extend(table.misspelt());
     problems.extend(whole.survey.finish());
     problems.extend(arrangement.problems);
     problems.sort_by_key(|problem| problem.line);

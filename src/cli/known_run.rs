@@ -5,6 +5,7 @@ use super::failure::Failure;
 use super::limits::Limits;
 use super::options::{Guards, Inside, Speech, Target};
 use super::prepare::{Kept, resolve, runs_dir, values};
+use super::session::{base_url, target};
 use super::stand_in::{self, StandIn};
 use crate::config::{Origin, Resolved, Values};
 use crate::ledger::{Header, Ledger, RunDir, State};
@@ -44,6 +45,11 @@ impl KnownRun {
     /// Keeps what was given anew for whoever goes on with the run after this.
     pub(super) fn keep(&mut self, limits: &Limits) -> Result<(), Failure> {
         self.kept.limits = limits.clone();
+        let address = base_url(&self.resolved)?;
+        if address != self.ledger.header().base_url && self.stand_in.is_none() {
+            let target = target(&self.resolved, &address);
+            self.ledger.moved_to(&address, &target)?;
+        }
         self.kept.keep(&self.ledger)
     }
 }
@@ -76,6 +82,14 @@ pub(super) fn open(
     let mut resolved = resolve(&mut values, inside.secrets(), speech)?;
     resolved.runs_dir = runs_dir;
     same_target(&values, &resolved, ledger.header(), inside, purpose)?;
+    if target.place.profile.is_some() && purpose == Purpose::Write {
+        same_as_profile(&values, ledger.header())?;
+    }
+    if inside.sandbox && !kept.typed.always.iter().any(|word| word == "--sandbox") {
+        let (run, address) = (&ledger.header().run, ui::visible(&ledger.header().base_url));
+        let words = format!("run {run} works on `{address}`, and not on a stand-in");
+        return Err(Failure::usage(words).with_help("leave --sandbox out"));
+    }
     same_input(&dir, &ledger)?;
     let rules = kept.rules(&resolved)?;
     let facts = resolved.system.facts();
@@ -148,6 +162,29 @@ fn same_target(
                 "unset {variable}, or say `{flag} {said}` where you mean it"
             )));
         }
+    }
+    Ok(())
+}
+
+/// A run keeps to its own target. Whoever names a profile with another one means that.
+fn same_as_profile(values: &Values, header: &Header) -> Result<(), Failure> {
+    for (name, begun) in [("base_url", &header.base_url), ("tenant", &header.tenant)] {
+        let Some(said) = values.of_profile(name) else {
+            continue;
+        };
+        let is_same = said.trim_end_matches('/') == begun.trim_end_matches('/');
+        if is_same || values.origin(name) == Origin::CommandLine {
+            continue;
+        }
+        let (said, begun) = (ui::visible(said), ui::visible(begun));
+        let profile = values.profile_name.as_deref().unwrap_or_default();
+        let words = format!(
+            "run {} works on `{begun}`, but the profile `{profile}` says `{said}`",
+            header.run
+        );
+        return Err(Failure::usage(words).with_help(
+            "leave --profile out to go on where the run works; another target wants a run of its own",
+        ));
     }
     Ok(())
 }

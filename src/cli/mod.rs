@@ -72,11 +72,24 @@ pub fn main() -> Exit {
         }
     };
     match heard.and_then(|()| run(&options.command)) {
-        Ok(exit) => exit,
+        Ok(exit) => delivered(exit),
         Err(failure) => {
             say(&failure, json);
             failure.exit
         }
+    }
+}
+
+/// Whoever relies on the output must not take its loss for success.
+fn delivered(exit: Exit) -> Exit {
+    let Some(why) = ui::lost() else {
+        return exit;
+    };
+    ui::err(&format!("error: standard output cannot be written: {why}"));
+    if exit == Exit::Success {
+        Exit::Stopped
+    } else {
+        exit
     }
 }
 

@@ -115,11 +115,14 @@ impl Wanted<'_> {
 }
 
 /// Where the file is kept until there is a run.
-fn staging(runs_dir: &Path) -> Result<tempfile::TempDir, Failure> {
+pub(super) fn staging(runs_dir: &Path) -> Result<tempfile::TempDir, Failure> {
     tempfile::Builder::new()
         .prefix(".staging-")
         .tempdir_in(runs_dir)
-        .map_err(|why| Failure::usage(format!("{}: cannot be written: {why}", runs_dir.display())))
+        .map_err(|why| {
+            Failure::usage(format!("{}: cannot be written: {why}", runs_dir.display()))
+                .with_help("make it writable, or name another folder with --runs-dir")
+        })
 }
 
 /// Reads a file and makes a run for it. Nothing is left behind where the file cannot be used.

@@ -112,6 +112,9 @@ pub(super) fn of(
 ) -> Result<History, Failure> {
     let (runs, unreadable) = earlier(mine, lineage, resolved)?;
     let mut history = History::default();
+    if draft.table.is_report() {
+        as_reported(draft, &mut history)?;
+    }
     let same = runs.iter().filter(|one| one.same_file);
     let same: Vec<&RunDir> = same.map(|one| &one.run).collect();
     history.hands = changed_hands(&same)?;
@@ -142,9 +145,28 @@ pub(super) fn of(
     Ok(history)
 }
 
+/// A report tells whom its run has found by each line, also where it lies elsewhere and the account IDs have moved on since.
+fn as_reported(draft: &Draft, history: &mut History) -> Result<(), Failure> {
+    for batch in draft.table.batches()? {
+        for row in batch? {
+            if let (Some(change), Some(customer)) = (row.change, row.found)
+                && change
+                    .customer
+                    .as_ref()
+                    .is_none_or(|named| *named == customer)
+            {
+                history.remember(change.line, change.reseller.as_ref(), &customer);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Of whom other runs on this target have wanted something since this one was begun, whether they wrote it or found it so:
 /// a run that is resumed must not overwrite what was wanted after it.
-pub(super) fn since(mine: &Header, begun_at_ms: i64, runs_dir: &Path) -> Result<Since, Failure> {
+pub(super) fn since(mine: &Ledger, begun_at_ms: i64, runs_dir: &Path) -> Result<Since, Failure> {
+    let (my_turn, _) = turns(mine)?;
+    let mine = mine.header();
     let mut since = Since::new();
     for run in RunDir::list(runs_dir)? {
         let other = match Ledger::glance(&run) {
@@ -160,13 +182,41 @@ pub(super) fn since(mine: &Header, begun_at_ms: i64, runs_dir: &Path) -> Result<
         let header = other.header();
         let last = other.last_write_at_ms()?;
         let is_other = header.run != mine.run && header.target == mine.target;
-        let is_newer = header.created_at_ms.max(last.unwrap_or(0)) > begun_at_ms;
         // A plan that was not carried out wants nothing.
-        if is_other && is_newer && (header.command != "plan" || last.is_some()) {
+        if !is_other || (header.command == "plan" && last.is_none()) {
+            continue;
+        }
+        // By the clock or by the count: what is taken for newer is left alone, so either is enough.
+        let (first, newest) = turns(&other)?;
+        if my_turn > 0 && first > my_turn {
+            wanted(&other, run.run().as_str(), i64::MIN, &mut since)?;
+        } else if header.created_at_ms.max(last.unwrap_or(0)) > begun_at_ms || newest > my_turn {
             wanted(&other, run.run().as_str(), begun_at_ms, &mut since)?;
         }
     }
     Ok(since)
+}
+
+/// The notes of a run that tell when it worked on its target among the others: first, and last.
+const FIRST_TURN: &str = "first_turn";
+const LAST_TURN: &str = "last_turn";
+
+/// Notes that a process works on the run.
+pub(super) fn note_turn(ledger: &Ledger, turn: u64) -> Result<(), Failure> {
+    let turn = turn.to_string();
+    if ledger.get(FIRST_TURN)?.is_none() {
+        ledger.set(FIRST_TURN, &turn)?;
+    }
+    Ok(ledger.set(LAST_TURN, &turn)?)
+}
+
+/// The first and the last; zero where the run has never written.
+fn turns(ledger: &Ledger) -> Result<(u64, u64), Failure> {
+    let of = |note| -> Result<u64, Failure> {
+        let text = ledger.get(note)?;
+        Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
+    };
+    Ok((of(FIRST_TURN)?, of(LAST_TURN)?))
 }
 
 /// What one run has wanted after this moment; what a newer one has, is known already.

@@ -7,6 +7,7 @@ use super::options::ReportOptions;
 use super::prepare::{Kept, runs_dir};
 use crate::input::Table;
 use crate::ledger::{Ledger, RunDir};
+use crate::report::Commands;
 use crate::system::Kind;
 use crate::ui;
 
@@ -20,13 +21,17 @@ pub(super) fn run(options: &ReportOptions) -> Result<Exit, Failure> {
     let mut rules = draft::rules(system.facts());
     // A report only shows the lines; whose relationship they meant was settled when the run began.
     rules.per_reseller = false;
+    rules.verbatim = kept.verbatim;
     let table = Table::open(
         &dir.input(),
         &ledger.header().input_name,
         &kept.reading()?,
         &rules,
     )?;
-    let summary = crate::report::draw(&dir, &ledger, &table)?;
+    let summary = crate::report::draw(&dir, &ledger, &table).map_err(|error| {
+        let again = Commands::of(dir.path(), ledger.header()).report();
+        Failure::from(error).with_help(format!("mend that, then `{again}` draws them"))
+    })?;
     if options.speech.is_json() {
         let text = serde_json::to_string_pretty(&summary)
             .map_err(|error| Failure::usage(format!("a bug: {error}")))?;

@@ -22,9 +22,15 @@ fn is_unfinished(ledger: &Ledger) -> bool {
         .progress()
         .is_ok_and(|progress| match progress.state {
             State::Created | State::Running | State::Stopped | State::Interrupted => true,
-            State::Planned | State::Finished => false,
+            // Killed before its reports were drawn: nobody has heard of its failures.
+            State::Finished => !is_reported(ledger),
+            State::Planned => false,
         });
     begun && !is_stillborn(ledger)
+}
+
+fn is_reported(ledger: &Ledger) -> bool {
+    ledger.path().with_file_name("summary.json").exists()
 }
 
 /// A way back that was killed before it knew what must still be there. Nothing was written.
@@ -90,7 +96,7 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
     if work != Work::Plan {
         // Of a plan: when it was begun to be carried out.
         let begun = known.ledger.progress()?.started_at_ms;
-        history.since = recall::since(header, begun, &known.resolved.runs_dir)?;
+        history.since = recall::since(&known.ledger, begun, &known.resolved.runs_dir)?;
         warn_of_newer(&history.since);
     }
     let _stand_in = known.stand_in;
@@ -124,7 +130,10 @@ fn refuse_what_goes_on_otherwise(known: &KnownRun) -> Result<(), Failure> {
         return Err(Failure::usage(format!(
             "run {id} is a plan, and nothing of it was interrupted"
         ))
-        .with_help(format!("{} carries it out", known.commands().carry_out())));
+        .with_help(format!(
+            "{} carries it out",
+            known.commands().carry_out(&[])
+        )));
     }
     let parent = known.ledger.header().parent.as_ref();
     if let Some(parent) = parent.filter(|_| is_stillborn(&known.ledger)) {

@@ -7,6 +7,7 @@ use super::failure::Failure;
 use super::feed::{Feeder, Known};
 use super::limits::{Limits, Parsed};
 use super::options::Speech;
+use super::recall;
 use super::{Exit, clock};
 use crate::config::{ConfigError, Resolved};
 use crate::domain::{AccountId, CustomerId};
@@ -150,8 +151,11 @@ impl Session<'_> {
         let stop = CancellationToken::new();
         let http = http_settings(&mut self.resolved, Some(&self.lock))?;
         let settings = system_settings(&self.resolved, self.draft.counts.lines)?;
-        let (system, client) =
-            System::prepare(self.resolved.system, http, &settings, stop.clone())?;
+        let prepared = System::prepare(self.resolved.system, http, &settings, stop.clone());
+        let (system, client) = prepared.map_err(|why| {
+            self.forget_unbegun();
+            Failure::from(why)
+        })?;
         let machine = Machine {
             system: Arc::new(system),
             client,
@@ -173,6 +177,19 @@ impl Session<'_> {
             .map_err(|failure| failure.in_the_middle(&commands))
     }
 
+    /// A new run that cannot begin was none: `resume` without a name would take it for the newest one.
+    fn forget_unbegun(&self) {
+        let is_new = self
+            .ledger
+            .progress()
+            .is_ok_and(|progress| progress.state == State::Created);
+        let told = self.ledger.counts().is_ok_and(|counts| !counts.is_empty());
+        if is_new && !told && self.ledger.has_writes().is_ok_and(|any| !any) {
+            // Left behind, it does no harm but to be seen.
+            let _ = std::fs::remove_dir_all(self.dir.path());
+        }
+    }
+
     fn under_way(
         mut self,
         machine: &Machine,
@@ -180,6 +197,9 @@ impl Session<'_> {
         begun: &Progress,
     ) -> Result<Exit, Failure> {
         self.ledger.set_progress(begun)?;
+        if self.work != Work::Plan {
+            recall::note_turn(&self.ledger, self.lock.turn())?;
+        }
         let (journal, thread) = self.ledger.journal()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -312,7 +332,8 @@ impl Session<'_> {
         self.note_calls(machine, journal).await?;
         journal.flush().await?;
         progress.finish();
-        if mode == Mode::Plan {
+        // Of a part of the file it would mislead.
+        if mode == Mode::Plan && matches!(ending, Ending::Finished) {
             closing::keep_forecast(
                 &self.ledger,
                 &self.draft,

@@ -6,10 +6,10 @@ use super::failure::Failure;
 use super::known_run::{self, KnownRun, Purpose};
 use super::options::RunOptions;
 use super::session::{check_host, http_settings, system_settings, target};
-use crate::domain::{Change, CustomerId, Outcome, Reseller, Status, Unchanged};
+use crate::domain::{Change, CustomerId, Failed, Outcome, Reseller, Status, Unchanged};
 use crate::engine::{Difference, Event, LastWords, Tally, differences};
 use crate::ledger::TargetLock;
-use crate::system::{Bulk, Customer, Key, System, Trouble, Wanted};
+use crate::system::{Bulk, Customer, Fatal, Key, System, Trouble, Wanted};
 use crate::ui;
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
@@ -117,6 +117,7 @@ async fn compare(known: &KnownRun, system: &System, tally: &Tally) -> Result<Loo
         system,
         tally,
         bulk: true,
+        vouched: false,
         differences: Vec::new(),
     };
     let mut batch: Vec<(Outcome, Option<Reseller>)> = Vec::new();
@@ -236,11 +237,14 @@ struct Look<'a> {
     tally: &'a Tally,
     /// Whether many customers can be read at once.
     bulk: bool,
+    /// Whether the token has been seen to be good since this batch was begun.
+    vouched: bool,
     differences: Vec<Difference>,
 }
 
 impl Look<'_> {
     async fn at(&mut self, batch: Vec<(Outcome, Option<Reseller>)>) -> Result<(), Failure> {
+        self.vouched = false;
         let found = self.many(&batch).await?;
         for ((outcome, reseller), found) in batch.into_iter().zip(found) {
             let one = differences(self.system, &outcome, reseller.as_ref(), found).await;
@@ -249,8 +253,9 @@ impl Look<'_> {
                 Err(trouble) if trouble.fatal.is_some() => {
                     return Err(self.unreadable(Some(&outcome), &trouble));
                 }
-                // One who may not be seen any more hides none of the others.
                 Err(trouble) => {
+                    self.confirm_token(&trouble).await?;
+                    // One who may not be seen any more hides none of the others.
                     let unreadable = Difference::unreadable(&outcome, &trouble);
                     self.differences.push(unreadable);
                 }
@@ -258,6 +263,27 @@ impl Look<'_> {
             self.tally.count(outcome.status);
         }
         Ok(())
+    }
+
+    /// A 401 is about the customer or about the token. No customer differs because the token is no good.
+    async fn confirm_token(&mut self, trouble: &Trouble) -> Result<(), Failure> {
+        if trouble.reason != Failed::Unauthorized || self.vouched {
+            return Ok(());
+        }
+        match self.system.probe().await {
+            Err(probe) if probe.fatal.is_none() && probe.reason == Failed::Unauthorized => {
+                let refused = Trouble {
+                    fatal: Some(Fatal::TokenRefused),
+                    ..probe
+                };
+                Err(self.unreadable(None, &refused))
+            }
+            Err(probe) if probe.fatal.is_some() => Err(self.unreadable(None, &probe)),
+            Ok(()) | Err(_) => {
+                self.vouched = true;
+                Ok(())
+            }
+        }
     }
 
     /// The customers of a batch, as far as they can be read together.

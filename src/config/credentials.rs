@@ -119,6 +119,7 @@ fn secret_file(path: &Path) -> Result<SecretString, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
         path: path.to_owned(),
         source,
+        help: "client_secret_file in the profile's oauth2 table names it",
     })?;
     Ok(SecretString::from(text.trim().to_owned()))
 }

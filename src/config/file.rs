@@ -75,6 +75,7 @@ impl File {
         let meta = read.map_err(|source| ConfigError::Read {
             path: path.clone(),
             source,
+            help: "name another file with --config",
         })?;
         let trust = if beyond_doubt {
             Trust::Full
@@ -180,7 +181,7 @@ impl Reader<'_> {
         mut known: impl Iterator<Item = &'static Key> + Clone,
     ) -> Result<String, ConfigError> {
         let Some(key) = known.clone().find(|key| key.name == name.get_ref()) else {
-            let meant = super::nearest(name.get_ref(), known.by_ref().map(|key| key.name));
+            let meant = crate::domain::nearest(name.get_ref(), known.by_ref().map(|key| key.name));
             let hint = meant.map_or_else(String::new, |meant| format!("is `{meant}` meant?"));
             return Err(self.wrong(name, "is no setting", &hint));
         };

@@ -21,18 +21,20 @@ pub use resolved::{Resolved, Until};
 pub use schema::schema;
 pub use values::{Origin, Values};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file that was named, or a file that was found, cannot be read.
-    #[error("{}: cannot be read ({source}); name another file with --config", path.display())]
+    #[error("{}: cannot be read ({source}); {help}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+        /// What to do about it.
+        help: &'static str,
     },
     /// A file that is no TOML.
     #[error("{}: {what}", path.display())]
@@ -57,7 +59,7 @@ pub enum ConfigError {
         drawn: String,
     },
     /// A profile that is not there.
-    #[error("there is no profile `{profile}`{}; the file has {}", hint(suggestion.as_deref()), list(known))]
+    #[error("there is no profile `{profile}`{}; {}", hint(suggestion.as_deref()), profiles(known, file.as_deref()))]
     NoProfile {
         /// What was asked for.
         profile: String,
@@ -65,6 +67,8 @@ pub enum ConfigError {
         suggestion: Option<String>,
         /// The profiles there are.
         known: Vec<String>,
+        /// The file, where one was found.
+        file: Option<PathBuf>,
     },
     /// A value that does not mean anything.
     #[error("{key} ({origin}): {why}")]
@@ -101,40 +105,12 @@ fn hint(suggestion: Option<&str>) -> String {
     suggestion.map_or_else(String::new, |meant| format!(" (is `{meant}` meant?)"))
 }
 
-fn list(names: &[String]) -> String {
-    if names.is_empty() {
-        "none".to_owned()
-    } else {
-        names.join(", ")
+fn profiles(names: &[String], file: Option<&Path>) -> String {
+    match file {
+        None => "there is no idshift.toml here, in the user's configuration folder or in /etc/idshift; `idshift init` \
+                 writes one, and --config names another"
+            .to_owned(),
+        Some(file) if names.is_empty() => format!("{} has none", file.display()),
+        Some(file) => format!("{} has {}", file.display(), names.join(", ")),
     }
-}
-
-/// The known name that is nearest to a mistyped one.
-fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let mut best: Option<(usize, &str)> = None;
-    for candidate in known {
-        let distance = edits(name, candidate);
-        if distance <= 2.max(name.len() / 3) && best.is_none_or(|(least, _)| distance < least) {
-            best = Some((distance, candidate));
-        }
-    }
-    best.map(|(_, name)| name.to_owned())
-}
-
-/// Levenshtein's distance.
-fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let above = row[j + 1];
-            row[j + 1] = (corner + usize::from(x != *y))
-                .min(above + 1)
-                .min(row[j] + 1);
-            corner = above;
-        }
-    }
-    row[b.len()]
 }

@@ -1,9 +1,10 @@
 //! The value of each setting, and where it was said.
 
+use super::ConfigError;
 use super::file::{File, Profile};
 use super::keys::{KEYS, Key, Shape, key, settings};
 use super::trust::Trust;
-use super::{ConfigError, nearest};
+use crate::domain::nearest;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -66,8 +67,10 @@ impl Values {
         {
             return Err(ConfigError::NoProfile {
                 profile: name.clone(),
-                suggestion: nearest(name, file.profiles.keys().map(String::as_str)),
+                suggestion: nearest(name, file.profiles.keys().map(String::as_str))
+                    .map(str::to_owned),
                 known: file.profiles.keys().cloned().collect(),
+                file: file.path.clone(),
             });
         }
         let mut values = Self::merge(given, run, file, chosen);
@@ -79,6 +82,11 @@ impl Values {
             );
         }
         Ok(values)
+    }
+
+    /// What the chosen profile says, whether or not it counts.
+    pub fn of_profile(&self, name: &str) -> Option<&str> {
+        self.profile.values.get(name).map(String::as_str)
     }
 
     /// How to speak. This never fails: where the file is wrong, the command itself will say so, and should say it
@@ -299,11 +307,13 @@ mod tests {
 
     #[test]
     fn a_profile_that_is_not_there_is_named_with_its_neighbour() {
-        let error = Values::gather(&[], &BTreeMap::new(), file(&[], &[]), Some("nigth"));
+        let mut file = file(&[], &[]);
+        file.path = Some("idshift.toml".into());
+        let error = Values::gather(&[], &BTreeMap::new(), file, Some("nigth"));
         let words = error.expect_err("there is no such profile").to_string();
         assert_eq!(
             words,
-            "there is no profile `nigth` (is `night` meant?); the file has night"
+            "there is no profile `nigth` (is `night` meant?); idshift.toml has night"
         );
     }
 

@@ -10,6 +10,8 @@ use std::collections::HashMap;
 
 /// What the columns of idshift's own reports begin with.
 const OWN_PREFIX: &str = "idshift_";
+/// The one of them that tells whom the run has found.
+const OWN_CUSTOMER: &str = "idshift_customer_id";
 
 /// The places of the columns that count, and what is carried through.
 #[derive(Debug, Clone)]
@@ -22,6 +24,7 @@ pub(super) struct Layout {
     kept: Vec<usize>,
     header: Vec<String>,
     armed: bool,
+    found_customer: Option<usize>,
 }
 
 /// How many of the columns that count these names hold; for choosing the delimiter.
@@ -34,6 +37,13 @@ pub(super) fn known<'a>(names: impl Iterator<Item = &'a str>, settings: &Setting
     names
         .filter(|name| Column::parse(name).is_some() || mapped.contains(&normalise(name)))
         .count()
+}
+
+/// Whether a letter or two are wrong; short words that mean something else are as near as that.
+fn is_nearly(name: &str, column: &str) -> bool {
+    let (name, column) = (normalise(name), normalise(column));
+    let most = if column.len() >= 10 { 2 } else { 1 };
+    strsim::levenshtein(&name, &column) <= most
 }
 
 /// Whether a column is one that our reports add.
@@ -79,6 +89,7 @@ impl Layout {
             names: came.iter().map(|name| name.trim().to_owned()).collect(),
             kept,
             armed,
+            found_customer: came.iter().position(|name| name.trim() == OWN_CUSTOMER),
         };
         layout.place_mapped(file, settings)?;
         layout.place_named(file)?;
@@ -236,6 +247,32 @@ impl Layout {
     /// The places of the columns that are carried through.
     pub(super) fn kept(&self) -> &[usize] {
         &self.kept
+    }
+
+    /// Columns that are carried through and called nearly like one that counts and is not there: the name of each, its
+    /// number from 1, and what may be meant.
+    pub(super) fn misspelt(&self) -> impl Iterator<Item = (&str, usize, Column)> {
+        self.kept.iter().filter_map(|place| {
+            let name = self.names[*place].as_str();
+            let is_read = self.places.contains(&Some(*place)) || Column::parse(name).is_some();
+            let missing = Column::ALL
+                .into_iter()
+                .filter(|column| self.place(*column).is_none());
+            let column = missing
+                .filter(|_| !is_read)
+                .find(|column| is_nearly(name, column.name()))?;
+            Some((name, place + 1, column))
+        })
+    }
+
+    /// The line on which the header stands.
+    pub(super) fn line(&self) -> Line {
+        self.line
+    }
+
+    /// The place of the customer that a run has found, in a report of ours.
+    pub(super) fn found_customer(&self) -> Option<usize> {
+        self.found_customer
     }
 
     /// Whether it has the columns of our reports.

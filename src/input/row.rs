@@ -28,6 +28,8 @@ pub struct Row {
     pub line: Line,
     /// What it asks for; `None` where a problem is an error.
     pub change: Option<Change>,
+    /// In one of our reports: the customer that the run has found by it.
+    pub found: Option<CustomerId>,
     /// What is wrong, warnings included.
     pub problems: Vec<Problem>,
 }
@@ -100,9 +102,16 @@ impl<'a> Check<'a> {
         let change = change.filter(|_| !self.bad);
         Row {
             line: self.raw.line,
+            found: self.found().filter(|_| change.is_some()),
             change,
             problems: self.problems,
         }
+    }
+
+    fn found(&self) -> Option<CustomerId> {
+        let place = self.shared.head.layout.found_customer()?;
+        let text = cell::arm(self.record.get(place)?);
+        CustomerId::new(&*text).ok()
     }
 
     pub(super) fn tell(

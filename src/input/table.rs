@@ -10,6 +10,7 @@ use super::record::{self, Record};
 use super::row::{self, Row};
 use super::text::Text;
 use super::{Column, InputError, Rules, Settings};
+use crate::domain::{Problem, Severity};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -82,6 +83,21 @@ impl Table {
     /// The names of the columns as they came, without those that idshift's reports add.
     pub fn header(&self) -> &[String] {
         self.shared.head.layout.header()
+    }
+
+    /// Columns that nobody reads, though a letter or two make them ones that count.
+    pub fn misspelt(&self) -> Vec<Problem> {
+        let layout = &self.shared.head.layout;
+        let warning = |(name, number, column): (&str, usize, Column)| Problem {
+            line: layout.line(),
+            column: name.to_owned(),
+            value: name.to_owned(),
+            severity: Severity::Warning,
+            code: "column_not_read",
+            message: format!("column {number} is not read: it is none that counts"),
+            help: format!("where `{column}` is meant, call it so, or say --map '{column}={name}'"),
+        };
+        layout.misspelt().map(warning).collect()
     }
 
     /// Whether it is a report of ours, carried out in its turn.

@@ -138,6 +138,7 @@ pub struct TargetLock {
     file: File,
     path: PathBuf,
     note: Option<String>,
+    turn: u64,
 }
 
 impl TargetLock {
@@ -160,11 +161,19 @@ impl TargetLock {
             },
             error => error,
         })?;
+        let turn = next_turn(&path.with_extension("turn"))?;
         Ok(Self {
             file,
             path,
             note: place.note,
+            turn,
         })
+    }
+
+    /// How many processes have worked on this target, this one included: which of two came later, whatever the clock
+    /// says.
+    pub fn turn(&self) -> u64 {
+        self.turn
     }
 
     /// What the lock does not guard against where it lies, for a person.
@@ -182,6 +191,23 @@ impl TargetLock {
         let place = Place::beside(runs_dir, state_dir())?;
         Ok(place.lock_file(target).with_extension("calls"))
     }
+}
+
+/// Counts on; whoever calls this holds the lock.
+fn next_turn(path: &Path) -> Result<u64, LedgerError> {
+    let failed = |source| LedgerError::io(path, "written", source);
+    let mut file = private::open_private(path).map_err(failed)?;
+    let mut text = String::new();
+    // One that cannot be read counts anew; the clock still tells, too.
+    let _ = file.read_to_string(&mut text);
+    let turn = text.trim().parse().unwrap_or(0_u64).saturating_add(1);
+    let mut note = || {
+        file.set_len(0)?;
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(turn.to_string().as_bytes())
+    };
+    note().map_err(failed)?;
+    Ok(turn)
 }
 
 fn state_dir() -> Option<PathBuf> {

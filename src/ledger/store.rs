@@ -12,6 +12,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+/// The notes of a run whose system is at another address than when it was begun.
+const BASE_URL: &str = "base_url";
+const TARGET: &str = "target";
+
 /// The record of one run. Readers may open it while a run is under way.
 #[derive(Debug)]
 pub struct Ledger {
@@ -87,16 +91,29 @@ impl Ledger {
             ));
         }
         schema::trust(&connection, &path)?;
-        Ok(Self {
+        let mut ledger = Self {
             connection: Mutex::new(connection),
             path,
             header,
-        })
+        };
+        if let (Some(base_url), Some(target)) = (ledger.get(BASE_URL)?, ledger.get(TARGET)?) {
+            (ledger.header.base_url, ledger.header.target) = (base_url, target);
+        }
+        Ok(ledger)
     }
 
     /// What the run was asked to do.
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// Notes that the system is at another address from now on: there the run goes on, and there its way back leads.
+    pub fn moved_to(&mut self, base_url: &str, target: &str) -> Result<(), LedgerError> {
+        self.set(BASE_URL, base_url)?;
+        self.set(TARGET, target)?;
+        base_url.clone_into(&mut self.header.base_url);
+        target.clone_into(&mut self.header.target);
+        Ok(())
     }
 
     /// The file.

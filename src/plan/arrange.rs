@@ -318,7 +318,7 @@ fn targets(members: &[Member], unique_accounts: bool, problems: &mut Problems) {
             .iter()
             .filter(|end| end.moving)
             .flat_map(|end| &end.member.changes)
-            .filter(|change| change.new_account.asks())
+            .filter(|change| change.new_account.id() == Some(&id))
             .map(|change| (change.line, id.to_string()))
             .collect();
         let message = keeper.map_or_else(

@@ -32,7 +32,7 @@ pub enum ReportError {
     #[error(transparent)]
     Input(#[from] InputError),
     /// The report cannot be written.
-    #[error("the report {} cannot be written: {source}; make room, then `idshift report`", path.display())]
+    #[error("the report {} cannot be written: {source}", path.display())]
     Write {
         /// The report.
         path: PathBuf,

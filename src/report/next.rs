@@ -59,9 +59,9 @@ impl Commands {
         self.on_run(&["undo", &self.run], &[])
     }
 
-    /// `idshift apply --run ID`.
-    pub fn carry_out(&self) -> String {
-        self.on_run(&["apply", "--run", &self.run], &[])
+    /// `idshift apply --run ID`, with more words where they are needed.
+    pub fn carry_out(&self, more: &[&str]) -> String {
+        self.on_run(&["apply", "--run", &self.run], more)
     }
 
     /// `idshift report ID`, which speaks to no system.
@@ -193,7 +193,7 @@ impl Next {
                 },
                 None => Self::only(commands.resume(&[])),
             },
-            _ if summary.planned && of("would_change") > 0 => Self::only(commands.carry_out()),
+            _ if summary.planned && of("would_change") > 0 => Self::only(commands.carry_out(&[])),
             _ if summary.planned => Self {
                 before: match of("failed") {
                     0 => "nothing would change".to_owned(),
@@ -250,7 +250,10 @@ mod tests {
     fn what_is_to_be_typed_is_short_where_nothing_else_is_needed() {
         let here = commands("idshift-runs/20261120-223015-k3f9", "{}");
         assert_eq!(here.resume(&[]), "idshift resume 20261120-223015-k3f9");
-        assert_eq!(here.carry_out(), "idshift apply --run 20261120-223015-k3f9");
+        assert_eq!(
+            here.carry_out(&[]),
+            "idshift apply --run 20261120-223015-k3f9"
+        );
         assert_eq!(
             here.retry(),
             "idshift apply idshift-runs/20261120-223015-k3f9/failures.csv"

@@ -17,4 +17,4 @@ pub use numbers::{count, duration};
 pub use problems::problems;
 pub use progress::{Mode, Progress};
 pub use prompt::{NoTerminal, confirm};
-pub use stream::{err, out, out_bytes, set_colour};
+pub use stream::{err, lost, out, out_bytes, set_colour};

@@ -1,6 +1,7 @@
 //! Standard output and standard error, without ever failing because nobody listens.
 
 use std::io::Write;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// 0: as the terminal has it; 1: never; 2: always.
@@ -24,18 +25,36 @@ fn choice() -> anstream::ColorChoice {
     }
 }
 
+/// Why something of the result was lost, if it was.
+static LOST: OnceLock<std::io::Error> = OnceLock::new();
+
+/// A closed pipe is no error: whoever read has read enough. A full disk is.
+fn remember(written: std::io::Result<()>) {
+    if let Err(why) = written
+        && why.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        // The first one tells enough.
+        let _ = LOST.set(why);
+    }
+}
+
+/// Why something of the result was lost on its way to standard output, if it was.
+pub fn lost() -> Option<&'static std::io::Error> {
+    remember(std::io::stdout().lock().flush());
+    LOST.get()
+}
+
 /// A line of the result.
 pub fn out(text: &str) {
     let mut stream =
         anstream::AutoStream::new(std::io::stdout().lock(), resolved(&std::io::stdout()));
-    // A closed pipe is no error: whoever read has read enough.
-    let _ = writeln!(stream, "{text}");
+    remember(writeln!(stream, "{text}"));
 }
 
 /// Bytes of the result, as they are.
 pub fn out_bytes(bytes: &[u8]) {
-    // A closed pipe is no error.
-    let _ = std::io::stdout().lock().write_all(bytes);
+    let mut stream = std::io::stdout().lock();
+    remember(stream.write_all(bytes).and_then(|()| stream.flush()));
 }
 
 /// A line for whoever watches.

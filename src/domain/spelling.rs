@@ -1,0 +1,12 @@
+//! What may be meant by a name that nobody knows.
+
+/// The known name that is nearest to a mistyped one, where it is near enough to be meant.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let within = 2.max(name.len() / 3);
+    let near = known.into_iter().filter_map(|candidate| {
+        let distance = strsim::levenshtein(name, candidate);
+        (distance <= within).then_some((distance, candidate))
+    });
+    let nearest = near.min_by_key(|(distance, _)| *distance);
+    nearest.map(|(_, candidate)| candidate)
+}
