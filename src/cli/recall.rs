@@ -156,6 +156,7 @@ fn as_reported(draft: &Draft, history: &mut History) -> Result<(), Failure> {
                     .is_none_or(|named| *named == customer)
             {
                 history.remember(change.line, change.reseller.as_ref(), &customer);
+                history.reported.insert(change.line);
             }
         }
     }

@@ -188,6 +188,9 @@ fn newcomer<N: Notes>(
 ) -> Option<Trouble> {
     let account = wishes.account?;
     let history = &context.settings.history;
+    if history.reported.contains(&wishes.rename_line) {
+        return None;
+    }
     let holders = seen.account_then(account, wishes.reseller)?;
     let is_known = |id: &CustomerId| {
         job.recalled.iter().any(|(_, known)| known == id)

@@ -29,6 +29,8 @@ mod listings;
 mod memory;
 /// What is printed as the next step, typed into a shell.
 mod next_steps;
+/// What somebody meets who is called at night.
+mod night;
 /// Options that no other test is about.
 mod options;
 /// Whatever goes away for a while: servers, names, tokens, time.
@@ -47,5 +49,9 @@ mod storm;
 mod systems;
 /// Certificates and proxies.
 mod tls;
+/// What is too old to be written upon, and what takes effect late.
+mod too_late;
 /// What others fell into, one test each.
 mod traps;
+/// Whom a line means, where the system, another line or an earlier run leave that open.
+mod whose;

@@ -130,6 +130,16 @@ impl Asked {
         }
     }
 
+    /// The same of something else.
+    pub(crate) fn with_path(&self, path: &str) -> Self {
+        let text = String::from_utf8(self.bytes.clone()).unwrap();
+        Self {
+            bytes: text.replacen(&self.path, path, 1).into_bytes(),
+            path: path.to_owned(),
+            method: self.method.clone(),
+        }
+    }
+
     pub(crate) fn body(&self) -> &[u8] {
         let head = self
             .bytes

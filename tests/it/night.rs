@@ -1,0 +1,275 @@
+use crate::support::{Place, begun_by, finish, named};
+use idshift::sandbox::{Kind, Options};
+use std::fmt::Write as _;
+
+fn services(place: &Place, name: &str, value: &str) -> String {
+    let mut text = String::from("accountId,serviceId\n");
+    (0..60).for_each(|n| writeln!(text, "A-{n:06},{value}-{n}").unwrap());
+    place.file(name, &text)
+}
+
+/// A run that looks at everything before it writes, killed in the look, and overtaken by another.
+#[test]
+fn a_run_that_was_killed_while_it_looked_overwrites_nothing_newer_either() {
+    let place = Place::plume();
+    place.moves(60);
+    let (first, second) = (
+        services(&place, "1.csv", "DAY1"),
+        services(&place, "2.csv", "DAY2"),
+    );
+    let slowly = [
+        "--rate",
+        "20/s",
+        "--lookup",
+        "each",
+        "--max-changes",
+        "100%",
+    ];
+    let mut command = place.command(&[&["apply", &first, "--yes"][..], &slowly].concat());
+    let child = command.spawn().unwrap();
+    while place.sandbox.log().len() < 10 {
+        std::thread::yield_now();
+    }
+    let id = child.id().to_string();
+    let signalled = std::process::Command::new("kill")
+        .args(["-INT", &id])
+        .status();
+    assert!(signalled.unwrap().success());
+    assert_eq!(finish(child).code, 130);
+    assert_eq!(place.patches(), 0);
+    let old = place.newest_id();
+    place.run(&["apply", &second, "--yes"]).expect(0);
+    place
+        .run(&["resume", &old, "--rate", "unlimited"])
+        .expect(1);
+    place.with_world(|world| {
+        for customer in world.plume.values() {
+            let service = customer.locations[0].service_id.as_deref().unwrap();
+            assert!(service.starts_with("DAY2-"), "{}: {service}", customer.id);
+        }
+    });
+}
+
+/// Which of two runs is the newer is not the clock's to say.
+#[test]
+fn a_clock_that_is_put_back_does_not_make_a_newer_run_older() {
+    let place = Place::plume();
+    place.moves(60);
+    let (first, second) = (
+        services(&place, "1.csv", "DAY1"),
+        services(&place, "2.csv", "DAY2"),
+    );
+    let slowly = ["apply", &first, "--yes", "--concurrency", "2"];
+    let mut command = place.command(&slowly);
+    let done = finish(command.env("IDSHIFT_CRASH_AT", "30").spawn().unwrap());
+    assert_eq!(done.code, -1, "{}{}", done.out, done.err);
+    let (old, ledger) = (place.newest_id(), place.newest().join("ledger.db"));
+    // As if it had been begun while the clock was an hour ahead.
+    let connection = rusqlite::Connection::open(ledger).unwrap();
+    let moved = "UPDATE progress SET started_at_ms = started_at_ms + 3600000";
+    assert_eq!(connection.execute(moved, ()).unwrap(), 1);
+    drop(connection);
+    place.run(&["apply", &second, "--yes"]).expect(0);
+    place.run(&["resume", &old]).expect(1);
+    place.with_world(|world| {
+        for customer in world.plume.values() {
+            let service = customer.locations[0].service_id.as_deref().unwrap();
+            assert!(service.starts_with("DAY2-"), "{}: {service}", customer.id);
+        }
+    });
+}
+
+/// The system has moved; whoever types the new address writes there, and finds the way back from there.
+#[test]
+fn a_run_that_goes_on_at_another_address_is_of_that_address() {
+    let (place, other) = (Place::plume(), Place::plume());
+    let file = place.moves(5);
+    other.moves(5);
+    place.run(&["plan", &file]).expect(0);
+    let id = place.newest_id();
+    let there = other.sandbox.base_url();
+    let carry_out = ["apply", "--run", &id, "--base-url", &there, "--yes"];
+    let done = place.run(&[&carry_out[..], &["--json"]].concat()).expect(0);
+    assert_eq!(done.json()["base_url"], there.as_str());
+    assert_eq!(other.account_of("C-1"), "B-000001");
+    assert_eq!(place.account_of("C-1"), "A-000001");
+    let unset = |arguments: &[&str]| {
+        let mut command = place.command(arguments);
+        finish(command.env_remove("IDSHIFT_BASE_URL").spawn().unwrap())
+    };
+    unset(&["verify", &id]).expect(0);
+    unset(&["undo", &id, "--yes"]).expect(0);
+    assert_eq!(other.account_of("C-1"), "A-000001");
+}
+
+#[test]
+fn a_plan_is_not_carried_out_on_a_stand_in_or_for_another_profile() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    let (here, there) = (place.sandbox.base_url(), "http://127.0.0.1:9");
+    let profiles = format!(
+        "[profiles.staging]\nsystem = \"plume\"\nbase_url = \"{here}\"\n[profiles.prod]\nsystem = \"plume\"\n\
+         base_url = \"{there}\"\n"
+    );
+    place.file("idshift.toml", &profiles);
+    let run = |arguments: &[&str]| {
+        let mut command = place.command(arguments);
+        finish(command.env_remove("IDSHIFT_BASE_URL").spawn().unwrap())
+    };
+    run(&["plan", &file, "--profile", "staging"]).expect(0);
+    let id = place.newest_id();
+    let refused = run(&["apply", "--run", &id, "--profile", "prod", "--yes"]).expect(2);
+    assert!(refused.err.contains("prod"), "{}", refused.err);
+    let refused = run(&["apply", "--run", &id, "--sandbox", "--yes"]).expect(2);
+    assert!(refused.err.contains("stand-in"), "{}", refused.err);
+    assert_eq!(place.patches(), 0);
+    run(&["apply", "--run", &id, "--profile", "staging", "--yes"]).expect(0);
+}
+
+#[test]
+fn a_verify_with_a_bad_token_is_no_difference() {
+    let place = Place::plume();
+    let file = place.moves(20);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    place.sandbox.set_faults(vec!["any:401".parse().unwrap()]);
+    let done = place.run(&["verify"]).expect(4);
+    assert!(done.err.contains("refuses the credentials"), "{}", done.err);
+    assert!(done.out.is_empty(), "{}", done.out);
+}
+
+#[test]
+fn a_run_that_could_not_begin_is_not_gone_on_with() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    let mut command = place.command(&["apply", &file, "--yes"]);
+    command.env_remove("IDSHIFT_TOKEN");
+    command.env("IDSHIFT_TOKEN_FILE", "nosuch");
+    let done = finish(command.spawn().unwrap()).expect(2);
+    assert!(done.err.contains("nosuch"), "{}", done.err);
+    place.run(&["resume"]).expect(2);
+    assert_eq!(place.patches(), 0);
+}
+
+/// Killed between its end and its reports: whoever resumes is told what has failed.
+#[test]
+fn a_run_that_was_killed_before_its_reports_is_told_of_by_resume() {
+    let place = Place::plume();
+    place.moves(5);
+    let file = place.file(
+        "moves.csv",
+        "accountId,newAccountId\nA-000001,B-1\nNOBODY,B-2\n",
+    );
+    place.run(&["apply", &file, "--yes"]).expect(1);
+    let run = place.newest();
+    for name in ["results.csv", "failures.csv", "summary.json", "report.html"] {
+        std::fs::remove_file(run.join(name)).unwrap();
+    }
+    let before = place.patches();
+    place.run(&["resume"]).expect(1);
+    assert_eq!(place.verdicts(), ["changed/", "failed/not_found"]);
+    assert_eq!(place.patches(), before);
+}
+
+#[test]
+fn a_column_that_is_nearly_one_that_counts_is_told() {
+    let place = Place::plume();
+    place.moves(3);
+    let file = place.file(
+        "moves.csv",
+        "accountId,newAcountId,serviceId,remark\nA-000001,B-1,S-1,x\n",
+    );
+    let done = place.run(&["check", &file]).expect(0);
+    let said = [&*done.out, &*done.err].concat();
+    assert!(said.contains("newAcountId"), "{said}");
+    assert!(said.contains("newAccountId"), "{said}");
+    assert!(!said.contains("remark"), "{said}");
+}
+
+#[test]
+fn a_plan_that_was_stopped_makes_no_forecast() {
+    let place = Place::plume();
+    let file = place.moves(30);
+    place.sandbox.set_faults(vec!["any:503".parse().unwrap()]);
+    let stopped = ["plan", &file, "--give-up-after", "2s"];
+    let done = place.run(&stopped).expect(4);
+    assert!(!done.out.contains("would take"), "{}", done.out);
+}
+
+#[test]
+fn the_next_step_of_an_adobe_plan_names_the_consent_that_it_needs() {
+    let place = Place::new(Options {
+        kind: Kind::Adobe,
+        ..Options::default()
+    });
+    place.with_world(|mut world| world.add_adobe("P1", "REF-1", "R1", 1));
+    let file = place.file("moves.csv", "accountId,newAccountId\nREF-1,NEW-1\n");
+    let settings = [("SYSTEM", "adobe"), ("API_KEY", "k"), ("RESELLER_ID", "R1")];
+    let done = place.run_with(&settings, &["plan", &file]).expect(0);
+    let next = done.out.lines().last().unwrap();
+    assert!(next.contains("--accept-welcome-emails"), "{next}");
+}
+
+#[test]
+fn output_that_is_lost_is_no_success() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    for arguments in [
+        &["check", &file, "--json"][..],
+        &["apply", &file, "--yes", "--json"],
+        &["verify", "--json"],
+        &["runs"],
+        &["completions", "bash"],
+    ] {
+        let idshift = place.command(arguments);
+        let mut lost = begun_by(&place, &idshift, &["sh"], "exec \"$0\" \"$@\" > /dev/full");
+        let done = finish(lost.spawn().unwrap()).expect(4);
+        assert!(done.err.contains("standard output"), "{}", done.err);
+    }
+    assert_eq!(place.account_of("C-1"), "B-000001");
+}
+
+#[test]
+fn a_profile_without_a_file_says_where_one_was_looked_for() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    let done = place.run(&["plan", &file, "--profile", "night"]).expect(2);
+    assert!(done.err.contains("idshift init"), "{}", done.err);
+}
+
+/// A runs folder that cannot be written is found by whoever looks before the night.
+#[test]
+fn doctor_tries_to_write_where_runs_are_kept() {
+    let place = Place::plume();
+    place.with_world(|mut world| world.add_plume(named("C-1", "A-1", &[])));
+    std::fs::create_dir(place.path().join("ro")).unwrap();
+    let idshift = place.command(&["doctor", "--runs-dir", "ro/runs"]);
+    let mount = "mkdir ro/runs && chmod 700 ro/runs && mount -t tmpfs -o ro,mode=700 none ro/runs";
+    let Some(mut command) = crate::support::in_a_namespace(&place, &idshift, mount) else {
+        return;
+    };
+    let done = finish(command.spawn().unwrap()).expect(2);
+    assert!(done.out.contains("BAD   runs"), "{}{}", done.out, done.err);
+}
+
+/// Only the lines that want one ID are told of each other.
+#[test]
+fn a_line_is_not_told_of_a_clash_that_it_has_no_part_in() {
+    let place = Place::plume();
+    let text = "accountId,newAccountId\nA-2,B-2\nA-3,B-2\nA-2,B-9\n";
+    let file = place.file("moves.csv", text);
+    let done = place.run(&["check", &file, "--json"]).expect(2).json();
+    let clashes = done["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|problem| {
+            let message = problem["message"].as_str().unwrap();
+            message.contains("two accounts would end")
+        });
+    assert!(clashes.clone().count() > 0, "{done}");
+    for clash in clashes {
+        assert_ne!(clash["line"], 4, "{clash}");
+        let words = clash["message"].as_str().unwrap();
+        assert!(!words.contains("line 4"), "{clash}");
+    }
+}

@@ -1,0 +1,304 @@
+use crate::support::{Asked, Front, Place, finish, good_answer, named};
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+fn failing(status: &str, more: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status} No\r\n{more}content-length: 0\r\n\r\n").into_bytes()
+}
+
+fn run(place: &Place, front: &Front, arguments: &[&str]) -> crate::support::Done {
+    place.run_with(&[("BASE_URL", &front.base_url())], arguments)
+}
+
+/// Holds all calls back at the first write; meanwhile somebody else is at work.
+fn held_while(place: &Place, meanwhile: impl Fn() + Send + Sync + 'static) -> Front {
+    let honest = place.sandbox.base_url();
+    let held = AtomicBool::new(false);
+    Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        if asked.method == "PATCH" && !held.swap(true, Ordering::SeqCst) {
+            meanwhile();
+            let answer = failing("429", "retry-after: 2\r\n");
+            return stream.write_all(&answer).is_ok();
+        }
+        stream.write_all(&asked.honestly(&honest)).is_ok()
+    })
+}
+
+#[test]
+fn what_changed_while_calls_were_held_is_not_written_over() {
+    let place = Place::plume();
+    place.with_world(|mut world| world.add_plume(named("C-1", "A-1", &["L-1"])));
+    let file = place.file("moves.csv", "accountId,newAccountId\nA-1,B-1\n");
+    let world = place.sandbox.world();
+    let front = held_while(&place, move || {
+        world.lock().unwrap().rename_plume("C-1", "ELSEWHERE");
+    });
+    run(
+        &place,
+        &front,
+        &["apply", &file, "--yes", "--max-age", "1s"],
+    )
+    .expect(1);
+    assert_eq!(place.verdicts(), ["failed/stale"]);
+    assert_eq!(place.account_of("C-1"), "ELSEWHERE");
+}
+
+#[test]
+fn a_location_that_changed_while_calls_were_held_is_not_written_over() {
+    let place = Place::plume();
+    place.with_world(|mut world| world.add_plume(named("C-1", "A-1", &["L-1"])));
+    let file = place.file("moves.csv", "accountId,serviceId\nA-1,NEW\n");
+    let world = place.sandbox.world();
+    let front = held_while(&place, move || {
+        let mut world = world.lock().unwrap();
+        let customer = world.plume.get_mut("C-1").unwrap();
+        customer.locations[0].service_id = Some("THEIRS".into());
+    });
+    run(
+        &place,
+        &front,
+        &["apply", &file, "--yes", "--max-age", "1s"],
+    )
+    .expect(1);
+    assert_eq!(place.verdicts(), ["failed/stale"]);
+    place.with_world(|world| {
+        let service = world.plume["C-1"].locations[0].service_id.as_deref();
+        assert_eq!(service, Some("THEIRS"));
+    });
+}
+
+/// Each of several lines that ask the same of a location in doubt would be a repetition without a read.
+#[test]
+fn lines_that_ask_the_same_of_a_location_share_its_doubt() {
+    let place = Place::plume();
+    place.with_world(|mut world| world.add_plume(named("C-1", "A-1", &["L-1"])));
+    let text = "accountId,locationId,serviceId\nA-1,L-1,NEW\nA-1,L-1,NEW\nA-1,L-1,NEW\n";
+    let file = place.file("moves.csv", text);
+    let honest = place.sandbox.base_url();
+    let written = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&written);
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let answer = if asked.method == "PATCH" {
+            count.fetch_add(1, Ordering::SeqCst);
+            failing("500", "")
+        } else if count.load(Ordering::SeqCst) > 0 && asked.path.contains("/locations") {
+            failing("500", "")
+        } else {
+            asked.honestly(&honest)
+        };
+        stream.write_all(&answer).is_ok()
+    });
+    let shortly = ["--retries", "0", "--give-up-after", "20s"];
+    run(
+        &place,
+        &front,
+        &[&["apply", &file, "--yes"][..], &shortly].concat(),
+    )
+    .expect(4);
+    assert_eq!(place.verdicts(), vec!["in_doubt/no_answer"; 3]);
+    assert_eq!(written.load(Ordering::SeqCst), 1);
+}
+
+/// The first write of a swap puts somebody aside; it has no answer, and lands when all is done.
+#[test]
+fn a_write_that_puts_somebody_aside_and_lands_late_is_made_good() {
+    let place = Place::plume();
+    place.with_world(|mut world| {
+        world.add_plume(named("C-1", "A-1", &["L-1"]));
+        world.add_plume(named("C-2", "A-2", &["L-2"]));
+    });
+    let file = place.file("swap.csv", "accountId,newAccountId\nA-1,A-2\nA-2,A-1\n");
+    let honest = place.sandbox.base_url();
+    let late: Arc<Mutex<Option<Asked>>> = Arc::default();
+    let writes = AtomicUsize::new(0);
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        if asked.method != "PATCH" {
+            return stream.write_all(&asked.honestly(&honest)).is_ok();
+        }
+        let number = writes.fetch_add(1, Ordering::SeqCst);
+        if number == 0 {
+            *late.lock().unwrap() = Some(asked.clone());
+            return false;
+        }
+        let answered = stream.write_all(&asked.honestly(&honest)).is_ok();
+        // Put aside again, moved up, home: then what was sent first takes effect.
+        if number == 3 {
+            late.lock().unwrap().take().unwrap().honestly(&honest);
+        }
+        answered
+    });
+    run(&place, &front, &["apply", &file, "--yes"]).expect(0);
+    assert_eq!(place.verdicts(), ["changed/", "changed/"]);
+    assert_eq!(place.account_of("C-1"), "A-2");
+    assert_eq!(place.account_of("C-2"), "A-1");
+}
+
+/// The customer is put aside for good where such a write lands after the run. The way back brings it home.
+#[test]
+fn whoever_was_put_aside_after_the_run_is_brought_home_by_the_way_back() {
+    let place = Place::plume();
+    place.with_world(|mut world| {
+        world.add_plume(named("C-1", "A-1", &["L-1"]));
+        world.add_plume(named("C-2", "A-2", &["L-2"]));
+    });
+    let file = place.file("swap.csv", "accountId,newAccountId\nA-1,A-2\nA-2,A-1\n");
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let aside = place
+        .sandbox
+        .log()
+        .iter()
+        .find_map(|seen| {
+            let at = seen.body.find("idshift-")?;
+            Some(seen.body[at..].split('"').next().unwrap().to_owned())
+        })
+        .unwrap();
+    let parked = if place.account_of("C-1") == "A-2" {
+        "C-1"
+    } else {
+        "C-2"
+    };
+    place.with_world(|mut world| world.rename_plume(parked, &aside));
+    let done = place.run(&["apply", &file, "--yes"]);
+    assert!(done.code == 1, "{}{}", done.out, done.err);
+    let told = place.rows("results.csv");
+    let told = told.iter().map(|row| &row["idshift_message"]);
+    assert!(
+        told.clone().any(|words| words.contains("temporary ID")),
+        "{:?}",
+        told.collect::<Vec<_>>()
+    );
+    let first = std::fs::read_dir(place.path().join("idshift-runs")).unwrap();
+    let mut runs: Vec<_> = first
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("20"))
+        .collect();
+    runs.sort();
+    place.run(&["undo", &runs[0], "--yes"]).expect(0);
+    assert_eq!(place.account_of("C-1"), "A-1");
+    assert_eq!(place.account_of("C-2"), "A-2");
+}
+
+/// What stops the run while the canary is read back stops it there.
+#[test]
+fn nothing_is_begun_after_a_signal_that_comes_while_the_canary_is_read_back() {
+    let place = Place::plume();
+    let file = place.moves(40);
+    let honest = place.sandbox.base_url();
+    let (begun, reading) = mpsc::channel();
+    let (let_go, signalled) = mpsc::channel::<()>();
+    let signalled = Mutex::new(signalled);
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        if asked.method == "GET" && asked.path.starts_with("/api/Customers/C-") {
+            let _ = begun.send(());
+            // Until the signal is on its way.
+            let _ = signalled
+                .lock()
+                .unwrap()
+                .recv_timeout(Duration::from_secs(1));
+        }
+        stream.write_all(&asked.honestly(&honest)).is_ok()
+    });
+    let apply = ["apply", &file, "--yes", "--canary", "2", "--lookup", "each"];
+    let child = place
+        .command(&apply)
+        .env("IDSHIFT_BASE_URL", front.base_url())
+        .spawn()
+        .unwrap();
+    reading.recv_timeout(Duration::from_secs(30)).unwrap();
+    let signalled = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .stdout(Stdio::null())
+        .status();
+    assert!(signalled.unwrap().success());
+    let _ = let_go.send(());
+    assert_eq!(finish(child).code, 130);
+    assert_eq!(place.patches(), 2);
+    run(&place, &front, &["resume"]).expect(0);
+    assert_eq!(place.patches(), 40);
+}
+
+/// Answers that never show the profile, as the document has them.
+fn without_profile(
+    place: &Place,
+    and_then: impl Fn(&Asked) -> bool + Send + Sync + 'static,
+) -> Front {
+    let honest = place.sandbox.base_url();
+    Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let answer = asked.honestly(&honest);
+        if and_then(asked) {
+            return false;
+        }
+        let text = String::from_utf8(answer).unwrap();
+        let body = text.split_once("\r\n\r\n").unwrap().1;
+        let answer = if text.starts_with("HTTP/1.1 200") && asked.path.contains("/locations") {
+            let mut body: serde_json::Value = serde_json::from_str(body).unwrap();
+            let all = body
+                .as_array_mut()
+                .map_or_else(Vec::new, |all| all.iter_mut().collect());
+            for location in all {
+                location.as_object_mut().unwrap().remove("profile");
+            }
+            if let Some(one) = body.as_object_mut() {
+                one.remove("profile");
+            }
+            good_answer(&body.to_string())
+        } else {
+            text.into_bytes()
+        };
+        stream.write_all(&answer).is_ok()
+    })
+}
+
+#[test]
+fn a_service_id_that_has_come_about_speaks_for_a_profile_that_is_not_shown() {
+    let place = Place::plume();
+    place.with_world(|mut world| world.add_plume(named("C-1", "A-1", &["L-1"])));
+    let file = place.file(
+        "moves.csv",
+        "accountId,serviceId,profile\nA-1,NEW,smallbusiness\n",
+    );
+    // The write takes effect, and is not answered.
+    let cut = AtomicBool::new(false);
+    let front = without_profile(&place, move |asked| {
+        asked.method == "PATCH" && !cut.swap(true, Ordering::SeqCst)
+    });
+    let apply = ["apply", &file, "--yes", "--lookup", "each"];
+    run(&place, &front, &apply).expect(0);
+    assert_eq!(place.verdicts(), ["changed/"]);
+    assert_eq!(place.patches(), 1);
+    run(&place, &front, &["undo", "--yes"]).expect(0);
+    place.with_world(|world| {
+        let service = world.plume["C-1"].locations[0].service_id.as_deref();
+        assert_eq!(service, Some("old"));
+    });
+}
+
+#[test]
+fn a_profile_that_is_never_shown_is_not_said_to_have_failed() {
+    let place = Place::plume();
+    place.with_world(|mut world| world.add_plume(named("C-1", "A-1", &["L-1"])));
+    let file = place.file("moves.csv", "accountId,profile\nA-1,smallbusiness\n");
+    let answers = Arc::new(AtomicBool::new(false));
+    let does = Arc::clone(&answers);
+    let front = without_profile(&place, move |asked| {
+        asked.method == "PATCH" && !does.load(Ordering::SeqCst)
+    });
+    let apply = [
+        "apply",
+        &file,
+        "--yes",
+        "--lookup",
+        "each",
+        "--retries",
+        "1",
+    ];
+    run(&place, &front, &apply).expect(4);
+    assert_eq!(place.verdicts(), ["in_doubt/no_answer"]);
+    // Answered, it is believed.
+    answers.store(true, Ordering::SeqCst);
+    run(&place, &front, &["resume"]).expect(0);
+}

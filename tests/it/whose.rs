@@ -1,0 +1,379 @@
+use crate::support::{Asked, Done, Front, Place, named};
+use idshift::sandbox::{Kind, Options};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+const RESELLER: &str = "11111111-1111-4111-8111-111111111111";
+
+fn failing(status: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status} No\r\ncontent-length: 0\r\n\r\n").into_bytes()
+}
+
+fn of(kind: Kind) -> Place {
+    Place::new(Options {
+        kind,
+        ..Options::default()
+    })
+}
+
+fn adobe(place: &Place, base: &str, arguments: &[&str]) -> Done {
+    let settings = [
+        ("SYSTEM", "adobe"),
+        ("API_KEY", "key"),
+        ("RESELLER_ID", "R1"),
+        ("ACCEPT_WELCOME_EMAILS", "true"),
+        ("BASE_URL", base),
+    ];
+    place.run_with(&settings, arguments)
+}
+
+fn references(place: &Place, lines: u32) -> String {
+    let mut text = String::from("accountId,newAccountId\n");
+    (0..lines).for_each(|n| writeln!(text, "REF-{n},NEW-{n}").unwrap());
+    place.file("moves.csv", &text)
+}
+
+fn reference(place: &Place, id: &str) -> String {
+    place.with_world(|world| {
+        let reference = &world.adobe[id].body["externalReferenceId"];
+        reference.as_str().unwrap().to_owned()
+    })
+}
+
+fn service(place: &Place, id: &str) -> String {
+    place.with_world(|world| {
+        let service = world.plume[id].locations[0].service_id.as_deref();
+        service.unwrap().to_owned()
+    })
+}
+
+/// A chain that was carried out by hand: whoever has the second ID has it by the first line.
+#[test]
+fn who_was_renamed_by_another_line_before_is_not_renamed_on() {
+    let place = of(Kind::Adobe);
+    place.with_world(|mut world| {
+        world.add_adobe("P1", "REF-B", "R1", 1);
+        world.add_adobe("P2", "REF-C", "R1", 1);
+    });
+    let base = place.sandbox.base_url();
+    for (text, second) in [
+        (
+            "accountId,newAccountId\nREF-A,REF-B\nREF-B,REF-C\n",
+            "failed/invalid",
+        ),
+        (
+            "accountId,newAccountId,customerId\nREF-A,REF-B,P1\nREF-B,REF-C,\n",
+            "failed/invalid",
+        ),
+    ] {
+        let file = place.file("moves.csv", text);
+        adobe(&place, &base, &["apply", &file, "--yes"]).expect(1);
+        assert_eq!(place.verdicts()[1], second);
+        assert_eq!(place.patches(), 0, "{text}");
+    }
+}
+
+/// Two lines name one customer in two ways and contradict each other, and the first was fulfilled another night.
+#[test]
+fn a_contradiction_is_one_also_when_half_of_it_was_done_before() {
+    let place = Place::plume();
+    place.with_world(|mut world| world.add_plume(named("C-1", "A-1", &["L-1"])));
+    let file = place.file("moves.csv", "accountId,newAccountId,customerId\nA-1,B-1,\n");
+    let night = ["reconcile", &file, "--yes"];
+    place.run(&night).expect(0);
+    place.file(
+        "moves.csv",
+        "accountId,newAccountId,customerId\nA-1,B-1,\n,X-1,C-1\n",
+    );
+    for more in [&[][..], &["--incremental"]] {
+        place.run(&[&night[..], more].concat()).expect(1);
+        assert_eq!(place.verdicts()[1], "failed/invalid");
+        assert_eq!(place.account_of("C-1"), "B-1");
+    }
+}
+
+/// Failures fed back from another folder, when the ID that the line goes by is somebody else's.
+#[test]
+fn failures_that_were_copied_mean_the_customers_that_their_run_has_found() {
+    let place = Place::plume();
+    place.with_world(|mut world| {
+        world.add_plume(named("C-1", "A-1", &["L-1"]));
+        world.add_plume(named("C-9", "Z-1", &["L-9"]));
+    });
+    let text = "accountId,newAccountId,locationId,serviceId\nA-1,B-1,,\nA-1,,L-1,S-1\nZ-1,A-1,,\n";
+    let file = place.file("moves.csv", text);
+    place
+        .sandbox
+        .set_faults(vec!["location-patch:500".parse().unwrap()]);
+    place
+        .run(&["apply", &file, "--yes", "--retries", "0"])
+        .expect(1);
+    place.sandbox.set_faults(Vec::new());
+    std::fs::copy(
+        place.newest().join("failures.csv"),
+        place.path().join("again.csv"),
+    )
+    .unwrap();
+    place.run(&["apply", "again.csv", "--yes"]).expect(0);
+    assert_eq!(service(&place, "C-1"), "S-1");
+    assert_eq!(service(&place, "C-9"), "old");
+}
+
+/// What the next step says is to be typed must work.
+#[test]
+fn failures_of_a_customer_who_was_renamed_can_be_tried_again() {
+    let place = Place::plume();
+    place.with_world(|mut world| world.add_plume(named("C-1", "A-1", &["L-1"])));
+    let text = "accountId,newAccountId,locationId,serviceId\nA-1,B-1,,\nA-1,,L-1,S-1\n";
+    let file = place.file("moves.csv", text);
+    place
+        .sandbox
+        .set_faults(vec!["location-patch:500".parse().unwrap()]);
+    place
+        .run(&["apply", &file, "--yes", "--retries", "0"])
+        .expect(1);
+    place.sandbox.set_faults(Vec::new());
+    let failures = place.newest().join("failures.csv");
+    place
+        .run(&["apply", failures.to_str().unwrap(), "--yes"])
+        .expect(0);
+    assert_eq!(service(&place, "C-1"), "S-1");
+}
+
+/// What was there before is put back to the letter, also where no list may hold such values.
+#[test]
+fn a_way_back_puts_back_what_was_there_and_not_what_it_looks_like() {
+    let place = Place::plume();
+    let odd = [
+        "N/A",
+        "-",
+        "1.23457E+11",
+        " two  spaces ",
+        "2024-01-02",
+        "#N/A",
+    ];
+    place.with_world(|mut world| {
+        for (n, service) in odd.iter().enumerate() {
+            let mut customer = named(&format!("C-{n}"), &format!("A-{n}"), &[&format!("L-{n}")]);
+            customer.locations[0].service_id = Some((*service).into());
+            world.add_plume(customer);
+        }
+        world.add_plume(named("C-9", "Jan-24", &["L-9"]));
+        world.add_plume(named("C-8", "TRAILING ", &["L-8"]));
+    });
+    let mut text = String::from("accountId,customerId,newAccountId,serviceId\n");
+    for n in 0..odd.len() {
+        writeln!(text, "A-{n},,,NEW-{n}").unwrap();
+    }
+    text.push_str(",C-9,B-9,\n,C-8,B-8,\n");
+    let file = place.file("moves.csv", &text);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    place.run(&["undo", "--yes"]).expect(0);
+    for (n, before) in odd.iter().enumerate() {
+        assert_eq!(service(&place, &format!("C-{n}")), *before);
+    }
+    assert_eq!(place.account_of("C-9"), "Jan-24");
+    assert_eq!(place.account_of("C-8"), "TRAILING ");
+    place.run(&["report"]).expect(0);
+}
+
+/// A list that is narrowed to a reseller and shows the caller's own identifiers.
+#[test]
+fn an_identifier_of_another_relationship_is_not_taken_for_the_one_that_is_meant() {
+    let place = of(Kind::CloudCockpit);
+    let id = |n: u32| format!("00000000-0000-4000-8000-{n:012}");
+    place.with_world(|mut world| {
+        for n in 0..30 {
+            world.add_cockpit(&id(n), "", &format!("SAME-{n}"));
+            world.add_cockpit(&id(n), RESELLER, &format!("SAME-{n}"));
+        }
+        world.add_cockpit(&id(98), "", "A-1");
+        world.add_cockpit(&id(98), RESELLER, "R-77");
+        world.add_cockpit(&id(99), "", "Z-2");
+        world.add_cockpit(&id(99), RESELLER, "A-1");
+    });
+    let honest = place.sandbox.base_url();
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let own = asked.path.replace(&format!("&resellerId={RESELLER}"), "");
+        let asked = if asked.path.starts_with("/v1/Customers?") {
+            asked.with_path(&own)
+        } else {
+            asked.clone()
+        };
+        stream.write_all(&asked.honestly(&honest)).is_ok()
+    });
+    let mut text = String::from("accountId,newAccountId,resellerId\n");
+    (0..30).for_each(|n| writeln!(text, "SAME-{n},NEW-{n},{RESELLER}").unwrap());
+    writeln!(text, "A-1,B-1,{RESELLER}").unwrap();
+    let file = place.file("moves.csv", &text);
+    let base = front.base_url();
+    let settings = [
+        ("SYSTEM", "cloudcockpit"),
+        ("TENANT", "t.example"),
+        ("BASE_URL", &*base),
+    ];
+    place
+        .run_with(&settings, &["apply", &file, "--yes"])
+        .expect(1);
+    assert_eq!(place.verdicts()[30], "failed/not_found");
+    place.with_world(|world| {
+        let identifier = |n: u32| world.cockpit[&id(n)].identifiers[RESELLER].clone();
+        assert_eq!(identifier(98).as_deref(), Some("R-77"));
+        assert_eq!(identifier(99).as_deref(), Some("A-1"));
+        assert_eq!(identifier(7).as_deref(), Some("NEW-7"));
+        let own = world.cockpit[&id(7)].identifiers[""].clone();
+        assert_eq!(own.as_deref(), Some("SAME-7"));
+    });
+}
+
+/// Listed are the customers of one reseller; the line says who is meant.
+#[test]
+fn a_customer_who_is_named_and_in_no_list_is_read() {
+    let place = of(Kind::Adobe);
+    place.with_world(|mut world| {
+        world.add_adobe("P5", "REF-A", "R2", 1);
+        world.add_adobe("P6", "REF-A", "R1", 1);
+    });
+    let file = place.file(
+        "moves.csv",
+        "accountId,newAccountId,customerId\nREF-A,NEW-A,P5\n",
+    );
+    let base = place.sandbox.base_url();
+    adobe(&place, &base, &["apply", &file, "--yes"]).expect(0);
+    assert_eq!(reference(&place, "P5"), "NEW-A");
+    assert_eq!(reference(&place, "P6"), "REF-A");
+}
+
+/// The write has taken effect, nobody could be asked about it, and the list that is made anew shows it.
+#[test]
+fn whom_a_write_in_doubt_has_renamed_is_not_another_lines_customer() {
+    let place = of(Kind::Adobe);
+    place.with_world(|mut world| {
+        for (id, account) in [("P1", "REF-A"), ("P2", "REF-C"), ("P3", "REF-X")] {
+            world.add_adobe(id, account, "R1", 1);
+        }
+    });
+    let text = "accountId,newAccountId\nREF-A,REF-B\nREF-X,REF-Y\nREF-B,REF-C\n";
+    let file = place.file("moves.csv", text);
+    let honest = place.sandbox.base_url();
+    let (cut, reads) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let is_first = asked.path.ends_with("/customers/P1");
+        if asked.method == "PATCH" && is_first && !cut.swap(true, Ordering::SeqCst) {
+            asked.honestly(&honest);
+            return false;
+        }
+        if is_first && cut.load(Ordering::SeqCst) && reads.fetch_add(1, Ordering::SeqCst) < 2 {
+            return stream.write_all(&failing("500")).is_ok();
+        }
+        stream.write_all(&asked.honestly(&honest)).is_ok()
+    });
+    let slowly = ["--concurrency", "1", "--max-age", "500ms", "--retries", "1"];
+    let arguments = [&["apply", &file, "--yes"][..], &slowly].concat();
+    let base = front.base_url();
+    adobe(&place, &base, &arguments);
+    assert_ne!(reference(&place, "P1"), "REF-C");
+    let honest = place.sandbox.base_url();
+    adobe(&place, &honest, &["resume", "--base-url", &honest]);
+    assert_eq!(reference(&place, "P1"), "REF-B");
+    assert_eq!(reference(&place, "P3"), "REF-Y");
+}
+
+#[test]
+fn a_token_that_is_said_to_be_missing_is_renewed_too() {
+    let place = of(Kind::Adobe);
+    place.with_world(|mut world| {
+        (0..10).for_each(|n| world.add_adobe(&format!("P{n}"), &format!("REF-{n}"), "R1", 1));
+    });
+    let file = references(&place, 10);
+    place.file("token", "first-token-0123456789");
+    let honest = place.sandbox.base_url();
+    let folder = place.path().to_owned();
+    let writes = AtomicUsize::new(0);
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        if asked.method == "PATCH" && writes.fetch_add(1, Ordering::SeqCst) == 3 {
+            std::fs::write(folder.join("token"), "second-token-0123456789").unwrap();
+            let body = r#"{"code":"4117","message":"Token is missing","additionalDetails":[]}"#;
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 403 No\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+            );
+            return stream.write_all(answer.as_bytes()).is_ok();
+        }
+        stream.write_all(&asked.honestly(&honest)).is_ok()
+    });
+    let base = front.base_url();
+    let settings = [
+        ("SYSTEM", "adobe"),
+        ("API_KEY", "key"),
+        ("RESELLER_ID", "R1"),
+        ("ACCEPT_WELCOME_EMAILS", "true"),
+        ("BASE_URL", &*base),
+        ("TOKEN_FILE", "token"),
+    ];
+    let mut command = place.command(&["apply", &file, "--yes"]);
+    command.env_remove("IDSHIFT_TOKEN");
+    for (name, value) in settings {
+        command.env(format!("IDSHIFT_{name}"), value);
+    }
+    crate::support::finish(command.spawn().unwrap()).expect(0);
+    assert_eq!(place.verdicts(), vec!["changed/"; 10]);
+}
+
+/// The first write without the profile is compared also where its answer says nothing.
+#[test]
+fn the_reference_alone_is_given_up_where_the_first_write_is_in_doubt_and_changed_more() {
+    let place = of(Kind::Adobe);
+    place.with_world(|mut world| {
+        (0..6).for_each(|n| world.add_adobe(&format!("P{n}"), &format!("REF-{n}"), "R1", 2));
+    });
+    let file = references(&place, 6);
+    let (world, honest) = (place.sandbox.world(), place.sandbox.base_url());
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        if asked.method != "PATCH" {
+            return stream.write_all(&asked.honestly(&honest)).is_ok();
+        }
+        let id = asked.path.rsplit('/').next().unwrap();
+        let body: serde_json::Value = serde_json::from_slice(asked.body()).unwrap();
+        let mut world = world.lock().unwrap();
+        let customer = world.adobe.get_mut(id).unwrap();
+        customer.body["externalReferenceId"] = body["externalReferenceId"].clone();
+        customer.body["companyProfile"]["contacts"] = serde_json::json!([]);
+        stream.write_all(&failing("504")).is_ok()
+    });
+    let base = front.base_url();
+    let done = adobe(
+        &place,
+        &base,
+        &["apply", &file, "--yes", "--send", "reference"],
+    );
+    assert_eq!(done.code, 4, "{}{}", done.out, done.err);
+    let damaged = place.with_world(|world| {
+        let contacts = |body: &serde_json::Value| body["companyProfile"]["contacts"].clone();
+        let all = world.adobe.values();
+        all.filter(|one| contacts(&one.body) == serde_json::json!([]))
+            .count()
+    });
+    assert_eq!(damaged, 1, "one customer showed it");
+}
+
+/// A run whose ledger is gone may be the one that has swapped these customers.
+#[test]
+fn a_swap_is_not_made_again_where_the_ledger_of_a_run_is_gone() {
+    let place = Place::plume();
+    place.with_world(|mut world| {
+        world.add_plume(named("C-1", "A-1", &[]));
+        world.add_plume(named("C-2", "A-2", &[]));
+    });
+    let file = place.file("swap.csv", "accountId,newAccountId\nA-1,A-2\nA-2,A-1\n");
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let run = place.newest();
+    for name in ["ledger.db", "ledger.db-wal", "ledger.db-shm"] {
+        let _ = std::fs::remove_file(run.join(name));
+    }
+    let done = place.run(&["apply", &file, "--yes"]).expect(2);
+    assert!(done.err.contains("cannot be told"), "{}", done.err);
+    assert_eq!(place.account_of("C-1"), "A-2");
+}
