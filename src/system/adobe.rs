@@ -11,11 +11,12 @@
 //!
 //! Sources: the Commerce Partner API's pages on updating a customer, listing customers, idempotency and errors.
 
+mod list;
 mod wire;
 
-use self::wire::{Body, ListBody, Page, RawBody, Update, Whole, code_of, refusal};
+use self::list::{Kept, STATUSES};
+use self::wire::{Body, RawBody, Update, Whole, code_of, refusal};
 use super::connect::{Sending, Settings, SetupError};
-use super::listing::{Listing, SWEEPS, cut_short, endless};
 use super::trouble::{Read, senseless};
 use super::{Backend, Bulk, Customer, Fatal, Key, Location, Order, Trouble, Wanted, What, Written};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller, ResellerId};
@@ -24,22 +25,13 @@ use futures_util::future::BoxFuture;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// The most that a page holds.
-const PAGE: usize = 50;
-/// Active, pending, inactive, and scheduled for removal: a listing shows one status at a time.
-const STATUSES: [&str; 4] = ["1000", "1002", "1004", "1026"];
-
 /// The code of an answer to a token that is missing or no longer known.
 const NO_TOKEN: &str = "4117";
-
-/// For so long a list that breaks off is not asked for again: it costs a call for every fifty customers.
-const BROKEN_FOR: Duration = Duration::from_secs(60);
 
 /// What Adobe says about every call.
 pub(super) fn character(settings: &Settings) -> Result<Character, SetupError> {
@@ -71,14 +63,6 @@ pub(super) struct Adobe {
     reference_alone: Mutex<Alone>,
 }
 
-/// What came of listing all customers.
-enum Kept {
-    Nothing,
-    Listed(Arc<Listing>),
-    /// It broke off at this time, in this way.
-    Broken(Instant, Trouble),
-}
-
 /// What sending the reference without the profile does on this installation.
 #[derive(Debug, Clone, Copy)]
 enum Alone {
@@ -98,126 +82,6 @@ impl Adobe {
             listing: Mutex::new(Kept::Nothing),
             reference_alone: Mutex::new(Alone::Untried),
         }
-    }
-
-    /// The listing of all customers, made once and made anew when it is too old.
-    async fn listed(&self) -> Result<Arc<Listing>, Trouble> {
-        let Some(reseller) = &self.reseller else {
-            return Err(no_reseller());
-        };
-        let mut kept = self.listing.lock().await;
-        match &*kept {
-            Kept::Listed(listing) if listing.is_fresh(self.max_age) => {
-                return Ok(Arc::clone(listing));
-            }
-            Kept::Broken(at, trouble) if at.elapsed() < BROKEN_FOR => return Err(trouble.clone()),
-            Kept::Listed(_) | Kept::Broken(..) | Kept::Nothing => {}
-        }
-        let mut listing = Listing::begun_now();
-        for status in STATUSES {
-            if let Err(trouble) = self.sweeps(reseller, status, &mut listing).await {
-                if trouble.reason == Failed::BadAnswer {
-                    *kept = Kept::Broken(Instant::now(), trouble.clone());
-                }
-                return Err(trouble);
-            }
-        }
-        let listing = Arc::new(listing);
-        *kept = Kept::Listed(Arc::clone(&listing));
-        Ok(listing)
-    }
-
-    /// Lists the customers of one status, again where it did not hold still: pages that shift show one customer
-    /// twice and another not at all.
-    async fn sweeps(
-        &self,
-        reseller: &ResellerId,
-        status: &str,
-        listing: &mut Listing,
-    ) -> Result<(), Trouble> {
-        let mut last = Ok(());
-        for _ in 0..SWEEPS {
-            last = match self.sweep(reseller, status, listing).await {
-                Ok(true) => return Ok(()),
-                Ok(false) => Ok(()),
-                Err(trouble) if trouble.reason == Failed::BadAnswer => Err(trouble),
-                Err(trouble) => return Err(trouble),
-            };
-        }
-        last
-    }
-
-    /// Lists the customers of one status once; whether the pages held still meanwhile.
-    async fn sweep(
-        &self,
-        reseller: &ResellerId,
-        status: &str,
-        listing: &mut Listing,
-    ) -> Result<bool, Trouble> {
-        let (mut offset, mut most) = (0, 0);
-        let mut seen = HashSet::new();
-        loop {
-            let page = self.page(reseller, status, offset).await?;
-            let (count, known) = (page.items.len(), seen.len());
-            offset += count;
-            most = most.max(page.total.unwrap_or(0));
-            for body in page.items {
-                seen.insert(body.customer_id.clone());
-                if let Some(customer) = body.usable() {
-                    listing.add(customer);
-                }
-            }
-            match page.total {
-                Some(total) if offset >= total => return Ok(seen.len() >= most),
-                None if count == 0 => return Ok(true),
-                total if count == 0 => return Err(cut_short(offset, total)),
-                _ if seen.len() == known => return Err(endless()),
-                _ => {}
-            }
-        }
-    }
-
-    async fn page(
-        &self,
-        reseller: &ResellerId,
-        status: &str,
-        offset: usize,
-    ) -> Result<Page, Trouble> {
-        let path = Path::new("/v3/resellers")
-            .segment(reseller.as_str())
-            .map_err(|why| Trouble::new(Failed::Invalid, why.to_string()))?
-            .then("customers");
-        let call = Call::get(Kind::Find, path)
-            .with_query("status", status.to_owned())
-            .with_query("limit", PAGE.to_string())
-            .with_query("offset", offset.to_string())
-            .with_query("sort-by", "creationDate".to_owned())
-            .with_query("order-by", "asc".to_owned());
-        let parse = |reply: &Reply| -> Read<Page> {
-            match reply.status {
-                200 => {
-                    let body: ListBody = reply.json()?;
-                    Ok(match body.accounts.or(body.customers) {
-                        Some(items) => Ok(Page {
-                            items,
-                            total: body.total_count,
-                        }),
-                        None => Err(senseless(reply, "a listing without customers")),
-                    })
-                }
-                // The document knows no 404 for a reseller without customers: it does not exist, for any line.
-                404 if code_of(reply).is_some() => Ok(Err(Trouble {
-                    message: format!(
-                        "Adobe does not know the reseller `{reseller}`: check `reseller_id` ({})",
-                        refusal(reply).message
-                    ),
-                    fatal: Some(Fatal::Setting),
-                    ..refusal(reply)
-                })),
-                _ => Ok(Err(refusal(reply))),
-            }
-        };
-        self.client.read(&call, parse).await?
     }
 
     /// The customer with its profile as it came, byte for byte.

@@ -11,16 +11,19 @@
 //!
 //! Sources: the API's page on updating a customer's internal identifier, and on listing customers.
 
+mod relationship;
+mod wire;
+
+use self::relationship::Shown;
+use self::wire::{Body, ListBody, Page, refusal, words_of};
 use super::connect::{Settings, SetupError};
-use super::listing::{Listing, SWEEPS, cut_short, endless};
+use super::listing::{Listing, SWEEPS, endless};
 use super::trouble::{Read, senseless};
-use super::{Backend, Bulk, Customer, Location, Locations, Order, Trouble, Wanted, What, Written};
+use super::{Backend, Bulk, Customer, Location, Order, Trouble, Wanted, What, Written};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller, guid};
 use crate::http::{Call, Character, Client, Kind, Path, Reply};
 use futures_util::future::BoxFuture;
-use serde::Deserialize;
-use serde_json::{Value, json};
-use smol_str::SmolStr;
+use serde_json::json;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,21 +63,6 @@ pub(super) struct CloudCockpit {
     shown: Mutex<HashMap<Reseller, Shown>>,
 }
 
-/// Whether lists that are narrowed to a reseller show the identifiers of that relationship. The document says that of
-/// single customers only; and to write upon another relationship's identifier would be a wrong write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shown {
-    /// So many customers were compared, and had the same identifier in both relationships.
-    Untold(u32),
-    /// A customer has been seen whose identifiers differ, and the list had this relationship's.
-    Told,
-    /// A customer has been seen with an identifier that is not this relationship's.
-    Otherwise,
-}
-
-/// So many customers are compared; after that each one is read before it is believed.
-const MOST_COMPARED: u32 = 5;
-
 impl CloudCockpit {
     pub(super) fn new(client: Arc<Client>, settings: &Settings) -> Self {
         Self {
@@ -84,57 +72,6 @@ impl CloudCockpit {
             listings: Mutex::new(HashMap::new()),
             shown: Mutex::new(HashMap::new()),
         }
-    }
-
-    /// A customer of a list as it is in the relationship: itself, where such lists are known to show just that, else as
-    /// it is read.
-    async fn in_relationship(
-        &self,
-        reseller: Option<&Reseller>,
-        listed: &Customer,
-    ) -> Result<Option<Customer>, Trouble> {
-        let Some(reseller) = reseller.filter(|reseller| reseller.id().is_some()) else {
-            return Ok(Some(listed.clone()));
-        };
-        let known = || async {
-            let all = self.shown.lock().await;
-            all.get(reseller).copied().unwrap_or(Shown::Untold(0))
-        };
-        let owner = reseller.id().map(|id| guid(id.as_str()));
-        let is_others = listed.owner.is_some() && listed.owner != owner;
-        let shown = known().await;
-        if shown == Shown::Told && !is_others {
-            return Ok(Some(listed.clone()));
-        }
-        let read = self.one(&listed.id, Some(reseller)).await?;
-        let is_so = read
-            .as_ref()
-            .is_some_and(|read| read.account == listed.account);
-        let now = match shown {
-            _ if !is_so => Shown::Otherwise,
-            Shown::Untold(compared) if compared < MOST_COMPARED => {
-                match self.one(&listed.id, None).await {
-                    Ok(own)
-                        if own.as_ref().and_then(|own| own.account.as_ref())
-                            != listed.account.as_ref() =>
-                    {
-                        Shown::Told
-                    }
-                    // Not one of the caller's own: it can only have been the relationship's.
-                    Err(why) if why.reason == Failed::Forbidden => Shown::Told,
-                    Err(why) if why.fatal.is_some() => return Err(why),
-                    Ok(_) | Err(_) => Shown::Untold(compared + 1),
-                }
-            }
-            shown => shown,
-        };
-        let mut all = self.shown.lock().await;
-        let kept = all.entry(reseller.clone()).or_insert(now);
-        // Once seen otherwise, it is never believed again.
-        if *kept != Shown::Otherwise {
-            *kept = now;
-        }
-        Ok(read)
     }
 
     async fn page(
@@ -225,29 +162,39 @@ impl CloudCockpit {
         }
     }
 
-    /// Whether a listing narrowed to a reseller shows that relationship's identifiers, as far as customers of it show.
-    async fn is_of(&self, reseller: Option<&Reseller>, listing: &Listing) -> Result<bool, Trouble> {
-        let Some(reseller) = reseller.filter(|reseller| reseller.id().is_some()) else {
-            return Ok(true);
-        };
-        let owner = reseller.id().map(|id| guid(id.as_str()));
-        let mut with_account = listing.with_account().peekable();
-        if with_account.peek().is_none() {
-            return Ok(true);
-        }
-        let is_others = |customer: &Customer| customer.owner.is_some() && customer.owner != owner;
-        if listing.with_account().any(is_others) {
-            return Ok(false);
-        }
-        for sample in with_account.take(MOST_COMPARED as usize) {
-            self.in_relationship(Some(reseller), sample).await?;
-            match self.shown.lock().await.get(reseller) {
-                Some(Shown::Told) => return Ok(true),
-                Some(Shown::Otherwise) => return Ok(false),
-                Some(Shown::Untold(_)) | None => {}
+    /// Whoever the search finds, which may match parts; `None`: it did not hold still.
+    async fn search(
+        &self,
+        account: &AccountId,
+        reseller: Option<&Reseller>,
+    ) -> Result<Option<Listing>, Trouble> {
+        let mut found = Listing::begun_now();
+        let (mut number, mut read, mut total) = (1, 0, None);
+        loop {
+            let known = found.len();
+            let page = self.page(reseller, number, Some(account)).await?;
+            if *total.get_or_insert(page.total) != page.total {
+                return Ok(None);
             }
+            read += page.rows;
+            let more = page.goes_on(read)?;
+            for customer in page.customers {
+                found.add(customer);
+            }
+            if found.is_mixed() {
+                return Err(Trouble::new(
+                    Failed::BadAnswer,
+                    "one customer was found in two relationships: which identifier is meant is not told",
+                ));
+            }
+            if !more {
+                return Ok(Some(found));
+            }
+            if found.len() == known {
+                return Err(endless());
+            }
+            number += 1;
         }
-        Ok(false)
     }
 
     async fn one(
@@ -308,36 +255,21 @@ impl Backend for CloudCockpit {
         reseller: Option<&'a Reseller>,
     ) -> BoxFuture<'a, Result<Vec<Customer>, Trouble>> {
         Box::pin(async move {
-            let mut found = Listing::begun_now();
-            let (mut number, mut read) = (1, 0);
-            loop {
-                let known = found.len();
-                let page = self.page(reseller, number, Some(account)).await?;
-                read += page.rows;
-                let more = page.goes_on(read)?;
-                for customer in page.customers {
-                    found.add(customer);
+            for _ in 0..SWEEPS {
+                let Some(found) = self.search(account, reseller).await? else {
+                    continue;
+                };
+                let mut carriers = Vec::new();
+                for customer in found.account(account) {
+                    let customer = self.in_relationship(reseller, &customer).await?;
+                    carriers.extend(customer.filter(|one| one.account.as_ref() == Some(account)));
                 }
-                if found.is_mixed() {
-                    return Err(Trouble::new(
-                        Failed::BadAnswer,
-                        "one customer was found in two relationships: which identifier is meant is not told",
-                    ));
-                }
-                if !more {
-                    let mut carriers = Vec::new();
-                    for customer in found.account(account) {
-                        let customer = self.in_relationship(reseller, &customer).await?;
-                        carriers
-                            .extend(customer.filter(|one| one.account.as_ref() == Some(account)));
-                    }
-                    return Ok(carriers);
-                }
-                if found.len() == known {
-                    return Err(endless());
-                }
-                number += 1;
+                return Ok(carriers);
             }
+            Err(Trouble::new(
+                Failed::BadAnswer,
+                "the customers that were found changed from page to page",
+            ))
         })
     }
 
@@ -412,14 +344,6 @@ impl Backend for CloudCockpit {
     }
 }
 
-struct Page {
-    customers: Vec<Customer>,
-    /// Deleted customers and unusable ones included.
-    rows: usize,
-    total: Option<usize>,
-    more: Option<bool>,
-}
-
 /// What reading a list from its first page to its last has brought.
 enum Sweep {
     Whole(Listing),
@@ -427,21 +351,6 @@ enum Sweep {
     Shifted,
     /// Searching singly costs less, or tells more.
     Unfit,
-}
-
-impl Page {
-    /// Whether another page follows, after so many rows were read. A list that says that it goes on, and brings
-    /// nobody, or that says that it ends before its own total, is cut short.
-    fn goes_on(&self, read: usize) -> Result<bool, Trouble> {
-        let missing = self.total.is_some_and(|total| read < total);
-        // Where nothing tells, only an empty page is the end: a server may hold fewer on a page than it was asked for.
-        let told = self.more.or(self.total.map(|_| missing));
-        let more = told.unwrap_or(self.rows > 0);
-        if (more && self.rows == 0) || (!more && missing) {
-            return Err(cut_short(read, self.total));
-        }
-        Ok(more)
-    }
 }
 
 /// A reseller that the system does not know is no customer that it does not know.
@@ -475,104 +384,4 @@ fn path_of(customer: &CustomerId) -> Result<Path, Trouble> {
 
 fn no_locations() -> Trouble {
     Trouble::new(Failed::Invalid, "CloudCockpit customers have no locations")
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ListBody {
-    items: Vec<Body>,
-    #[serde(default)]
-    total_count: Option<usize>,
-    #[serde(default)]
-    has_next_page: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Body {
-    id: SmolStr,
-    #[serde(default)]
-    internal_identifier: Option<SmolStr>,
-    #[serde(default, alias = "deleted")]
-    is_deleted: Option<bool>,
-    #[serde(default)]
-    reseller_id: Option<SmolStr>,
-}
-
-impl Body {
-    /// The customer, unless it is deleted or its IDs are such that no line of ours can mean it.
-    fn usable(self) -> Option<Customer> {
-        if self.is_deleted == Some(true) {
-            return None;
-        }
-        let account = self.internal_identifier.filter(|text| !text.is_empty());
-        Some(Customer {
-            id: CustomerId::new(guid(&self.id)).ok()?,
-            account: match account {
-                None => None,
-                Some(account) => Some(AccountId::new(account).ok()?),
-            },
-            locations: Locations::Untold,
-            owner: self.reseller_id.map(|id| guid(&id)),
-            contacts: None,
-        })
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ErrorBody {
-    #[serde(default)]
-    status_code: Option<i64>,
-    #[serde(default, rename = "type")]
-    kind: Option<String>,
-    #[serde(default)]
-    description: Option<String>,
-    #[serde(default)]
-    correlation_id: Option<String>,
-    #[serde(default)]
-    errors: Option<Value>,
-}
-
-/// The fields of the API's error body in one sentence; `None`: the body is not one.
-fn words_of(reply: &Reply) -> Option<String> {
-    let body: ErrorBody = reply.json().ok()?;
-    let parts = [
-        body.kind,
-        body.description,
-        body.errors
-            .filter(|errors| !errors.is_null())
-            .map(|errors| errors.to_string()),
-        body.correlation_id.map(|id| format!("correlation ID {id}")),
-    ];
-    let words: Vec<String> = parts.into_iter().flatten().collect();
-    (body.status_code.is_some() || !words.is_empty()).then(|| words.join("; "))
-}
-
-fn refusal(reply: &Reply) -> Trouble {
-    let words = words_of(reply);
-    let reason = match reply.status {
-        401 => Failed::Unauthorized,
-        403 => Failed::Forbidden,
-        404 if words.is_some() => Failed::NotFound,
-        409 => Failed::Conflict,
-        404 => {
-            let mut trouble = senseless(reply, "not the API's answer: is the base URL right?");
-            trouble.reason = Failed::Unavailable;
-            return trouble;
-        }
-        400..=499 => Failed::Rejected,
-        _ => return senseless(reply, "an answer that the API does not document"),
-    };
-    let meaning = match reply.status {
-        401 => "the token is refused, or may not see the customer",
-        403 => "there is no such relationship, or the token may not use it",
-        404 => "the system does not know it",
-        409 => "another customer has this identifier",
-        _ => "the system refuses the value",
-    };
-    match words.filter(|words| !words.is_empty()) {
-        Some(words) => Trouble::refused(reason, reply, &format!("{meaning} ({words})")),
-        None => Trouble::refused(reason, reply, meaning),
-    }
 }

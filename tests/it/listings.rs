@@ -330,20 +330,15 @@ fn a_reseller_that_cloudcockpit_does_not_know_is_named() {
     assert_eq!(rows[0]["idshift_customer_id"], id);
 }
 
-#[test]
-fn a_list_that_shifts_while_it_is_read_is_read_again() {
+/// The second page of a list of sixty, as it came the first time: how many lists were asked for, all told.
+fn lists_where(shifts: impl Fn(&mut Vec<Value>) + Send + Sync + 'static) -> usize {
     let kind = Kind::Adobe;
     let place = place(kind, 60);
     let shifted = std::sync::atomic::AtomicBool::new(false);
     let front = front(&place, kind, move |asked, mut items| {
-        let second = asked.path.contains("offset=50");
+        let second = asked.path.contains("offset=49");
         if second && !shifted.swap(true, std::sync::atomic::Ordering::Relaxed) {
-            // Somebody came in before: the last of the first page comes again, and the last of all not at all.
-            items.pop();
-            items.insert(
-                0,
-                json!({"customerId": guid(49), "externalReferenceId": "REF-49"}),
-            );
+            shifts(&mut items);
         }
         let total = if asked.path.contains("status=1000") {
             60
@@ -358,14 +353,28 @@ fn a_list_that_shifts_while_it_is_read_is_read_again() {
     );
     run(&place, kind, &front.base_url(), &["apply", &file, "--yes"]).expect(0);
     assert_eq!(place.verdicts(), ["changed/"; 2]);
-    let lists = place
-        .sandbox
-        .log()
-        .iter()
+    let log = place.sandbox.log();
+    log.iter()
         .filter(|seen| seen.path.contains("resellers"))
-        .count();
+        .count()
+}
+
+#[test]
+fn a_list_that_shifts_while_it_is_read_is_read_again() {
+    let listed = |n: u32| json!({"customerId": guid(n), "externalReferenceId": format!("REF-{n}")});
+    // Somebody came in before: some of the first page come again, and the last of all not at all.
+    let came_in = move |items: &mut Vec<Value>| {
+        items.pop();
+        items.insert(0, listed(48));
+    };
+    // Two of the first page went, and two came at the end: as many as before, and one on neither page.
+    let went = move |items: &mut Vec<Value>| {
+        items.drain(..2);
+        items.extend([listed(98), listed(99)]);
+    };
     // Two pages and three empty lists, once more two pages; the look after the run five.
-    assert_eq!(lists, 12);
+    assert_eq!(lists_where(came_in), 12);
+    assert_eq!(lists_where(went), 12);
 }
 
 /// Somebody of the first page goes while the second is read, so that the next one in line is on neither.

@@ -1,0 +1,162 @@
+//! Customers by their references: Adobe has no search, so all of a reseller's are listed.
+
+use super::super::listing::{Listing, SWEEPS, cut_short, endless};
+use super::super::trouble::{Read, senseless};
+use super::super::{Fatal, Trouble};
+use super::wire::{Body, ListBody, Page, code_of, refusal};
+use super::{Adobe, no_reseller};
+use crate::domain::{Failed, ResellerId};
+use crate::http::{Call, Kind, Path, Reply};
+use smol_str::SmolStr;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The most that a page holds.
+const PAGE: usize = 50;
+/// Active, pending, inactive, and scheduled for removal: a listing shows one status at a time.
+pub(super) const STATUSES: [&str; 4] = ["1000", "1002", "1004", "1026"];
+
+/// For so long a list that breaks off is not asked for again: it costs a call for every fifty customers.
+const BROKEN_FOR: Duration = Duration::from_secs(60);
+
+/// What came of listing all customers.
+pub(super) enum Kept {
+    Nothing,
+    Listed(Arc<Listing>),
+    /// It broke off at this time, in this way.
+    Broken(Instant, Trouble),
+}
+
+impl Adobe {
+    /// The listing of all customers, made once and made anew when it is too old.
+    pub(super) async fn listed(&self) -> Result<Arc<Listing>, Trouble> {
+        let Some(reseller) = &self.reseller else {
+            return Err(no_reseller());
+        };
+        let mut kept = self.listing.lock().await;
+        match &*kept {
+            Kept::Listed(listing) if listing.is_fresh(self.max_age) => {
+                return Ok(Arc::clone(listing));
+            }
+            Kept::Broken(at, trouble) if at.elapsed() < BROKEN_FOR => return Err(trouble.clone()),
+            Kept::Listed(_) | Kept::Broken(..) | Kept::Nothing => {}
+        }
+        let mut listing = Listing::begun_now();
+        for status in STATUSES {
+            if let Err(trouble) = self.sweeps(reseller, status, &mut listing).await {
+                if trouble.reason == Failed::BadAnswer {
+                    *kept = Kept::Broken(Instant::now(), trouble.clone());
+                }
+                return Err(trouble);
+            }
+        }
+        let listing = Arc::new(listing);
+        *kept = Kept::Listed(Arc::clone(&listing));
+        Ok(listing)
+    }
+
+    /// Lists the customers of one status, again where it did not hold still: pages that shift show one customer
+    /// twice and another not at all.
+    async fn sweeps(
+        &self,
+        reseller: &ResellerId,
+        status: &str,
+        listing: &mut Listing,
+    ) -> Result<(), Trouble> {
+        let mut last = Ok(());
+        for _ in 0..SWEEPS {
+            last = match self.sweep(reseller, status, listing).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => Ok(()),
+                Err(trouble) if trouble.reason == Failed::BadAnswer => Err(trouble),
+                Err(trouble) => return Err(trouble),
+            };
+        }
+        last
+    }
+
+    /// Lists the customers of one status once; whether the pages held still meanwhile.
+    async fn sweep(
+        &self,
+        reseller: &ResellerId,
+        status: &str,
+        listing: &mut Listing,
+    ) -> Result<bool, Trouble> {
+        let (mut offset, mut most) = (0, 0);
+        let mut seen = HashSet::new();
+        let mut last: Option<SmolStr> = None;
+        loop {
+            let page = self.page(reseller, status, offset).await?;
+            let (count, known) = (page.items.len(), seen.len());
+            // Whoever ended a page begins the next, unless somebody before them has gone.
+            let is_new = |body: &Body| !seen.contains(&body.customer_id);
+            let first = page.items.first().map(|body| &body.customer_id);
+            if known > 0 && first != last.as_ref() && page.items.iter().any(is_new) {
+                return Ok(false);
+            }
+            last = page.items.last().map(|body| body.customer_id.clone());
+            let overlap = usize::from(known > 0);
+            let told = offset + count;
+            offset = told.saturating_sub(1);
+            most = most.max(page.total.unwrap_or(0));
+            for body in page.items {
+                seen.insert(body.customer_id.clone());
+                if let Some(customer) = body.usable() {
+                    listing.add(customer);
+                }
+            }
+            match page.total {
+                Some(total) if told >= total => return Ok(seen.len() >= most),
+                None if count <= overlap => return Ok(true),
+                total if count <= overlap => return Err(cut_short(told, total)),
+                _ if seen.len() == known => return Err(endless()),
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) async fn page(
+        &self,
+        reseller: &ResellerId,
+        status: &str,
+        offset: usize,
+    ) -> Result<Page, Trouble> {
+        let path = Path::new("/v3/resellers")
+            .segment(reseller.as_str())
+            .map_err(|why| Trouble::new(Failed::Invalid, why.to_string()))?
+            .then("customers");
+        let call = Call::get(Kind::Find, path)
+            .with_query("status", status.to_owned())
+            .with_query("limit", PAGE.to_string())
+            .with_query("offset", offset.to_string())
+            .with_query("sort-by", "creationDate".to_owned())
+            .with_query("order-by", "asc".to_owned());
+        let parse = |reply: &Reply| -> Read<Page> {
+            match reply.status {
+                200 => {
+                    let body: ListBody = reply.json()?;
+                    Ok(match body.accounts.or(body.customers) {
+                        Some(items) => Ok(Page {
+                            items,
+                            total: body.total_count,
+                        }),
+                        None => Err(senseless(reply, "a listing without customers")),
+                    })
+                }
+                // The document knows no 404 for a reseller without customers: it does not exist, for any line.
+                404 if code_of(reply).is_some() => Ok(Err(Trouble {
+                    message: format!(
+                        "Adobe does not know the reseller `{reseller}`: check `reseller_id` ({})",
+                        refusal(reply).message
+                    ),
+                    fatal: Some(Fatal::Setting),
+                    ..refusal(reply)
+                })),
+                _ => Ok(Err(refusal(reply))),
+            }
+        };
+        self.client.read(&call, parse).await?
+    }
+}

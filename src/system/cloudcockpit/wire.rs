@@ -1,0 +1,133 @@
+//! What `CloudCockpit` says: customers, lists of them, errors.
+
+use super::super::listing::cut_short;
+use super::super::trouble::senseless;
+use super::super::{Customer, Locations, Trouble};
+use crate::domain::{AccountId, CustomerId, Failed, guid};
+use crate::http::Reply;
+use serde::Deserialize;
+use serde_json::Value;
+use smol_str::SmolStr;
+
+pub(super) struct Page {
+    pub(super) customers: Vec<Customer>,
+    /// Deleted customers and unusable ones included.
+    pub(super) rows: usize,
+    pub(super) total: Option<usize>,
+    pub(super) more: Option<bool>,
+}
+
+impl Page {
+    /// Whether another page follows, after so many rows were read. A list that says that it goes on, and brings
+    /// nobody, or that says that it ends before its own total, is cut short.
+    pub(super) fn goes_on(&self, read: usize) -> Result<bool, Trouble> {
+        let missing = self.total.is_some_and(|total| read < total);
+        // Where nothing tells, only an empty page is the end: a server may hold fewer on a page than it was asked for.
+        let told = self.more.or(self.total.map(|_| missing));
+        let more = told.unwrap_or(self.rows > 0);
+        if (more && self.rows == 0) || (!more && missing) {
+            return Err(cut_short(read, self.total));
+        }
+        Ok(more)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ListBody {
+    pub(super) items: Vec<Body>,
+    #[serde(default)]
+    pub(super) total_count: Option<usize>,
+    #[serde(default)]
+    pub(super) has_next_page: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Body {
+    pub(super) id: SmolStr,
+    #[serde(default)]
+    pub(super) internal_identifier: Option<SmolStr>,
+    #[serde(default, alias = "deleted")]
+    pub(super) is_deleted: Option<bool>,
+    #[serde(default)]
+    pub(super) reseller_id: Option<SmolStr>,
+}
+
+impl Body {
+    /// The customer, unless it is deleted or its IDs are such that no line of ours can mean it.
+    pub(super) fn usable(self) -> Option<Customer> {
+        if self.is_deleted == Some(true) {
+            return None;
+        }
+        let account = self.internal_identifier.filter(|text| !text.is_empty());
+        Some(Customer {
+            id: CustomerId::new(guid(&self.id)).ok()?,
+            account: match account {
+                None => None,
+                Some(account) => Some(AccountId::new(account).ok()?),
+            },
+            locations: Locations::Untold,
+            owner: self.reseller_id.map(|id| guid(&id)),
+            contacts: None,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorBody {
+    #[serde(default)]
+    status_code: Option<i64>,
+    #[serde(default, rename = "type")]
+    kind: Option<String>,
+    #[serde(default)]
+    description: Option<String>,
+    #[serde(default)]
+    correlation_id: Option<String>,
+    #[serde(default)]
+    errors: Option<Value>,
+}
+
+/// The fields of the API's error body in one sentence; `None`: the body is not one.
+pub(super) fn words_of(reply: &Reply) -> Option<String> {
+    let body: ErrorBody = reply.json().ok()?;
+    let parts = [
+        body.kind,
+        body.description,
+        body.errors
+            .filter(|errors| !errors.is_null())
+            .map(|errors| errors.to_string()),
+        body.correlation_id.map(|id| format!("correlation ID {id}")),
+    ];
+    let words: Vec<String> = parts.into_iter().flatten().collect();
+    (body.status_code.is_some() || !words.is_empty()).then(|| words.join("; "))
+}
+
+pub(super) fn refusal(reply: &Reply) -> Trouble {
+    let words = words_of(reply);
+    let reason = match reply.status {
+        401 => Failed::Unauthorized,
+        403 => Failed::Forbidden,
+        404 if words.is_some() => Failed::NotFound,
+        409 => Failed::Conflict,
+        404 => {
+            let mut trouble = senseless(reply, "not the API's answer: is the base URL right?");
+            trouble.reason = Failed::Unavailable;
+            return trouble;
+        }
+        400..=499 => Failed::Rejected,
+        _ => return senseless(reply, "an answer that the API does not document"),
+    };
+    let meaning = match reply.status {
+        401 => "the token is refused, or may not see the customer",
+        403 => "there is no such relationship, or the token may not use it",
+        404 => "the system does not know it",
+        409 => "another customer has this identifier",
+        _ => "the system refuses the value",
+    };
+    match words.filter(|words| !words.is_empty()) {
+        Some(words) => Trouble::refused(reason, reply, &format!("{meaning} ({words})")),
+        None => Trouble::refused(reason, reply, meaning),
+    }
+}
