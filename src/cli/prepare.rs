@@ -335,7 +335,10 @@ pub(super) fn ask(question: &str, guards: &Guards, command: &str) -> Result<(), 
         .with_help("nothing was written")
     };
     if guards.no_input {
-        return Err(no_terminal());
+        return Err(Failure::usage(format!(
+            "{command} needs --yes, for --no-input keeps it from asking"
+        ))
+        .with_help("nothing was written"));
     }
     match ui::confirm(question) {
         Ok(true) => Ok(()),

@@ -219,7 +219,12 @@ impl Session<'_> {
         journal: &Journal,
     ) -> Result<Ending, Failure> {
         let mut signals = tokio::task::JoinSet::new();
-        signals.spawn(listen(machine.stop.clone(), Arc::clone(&machine.signal)));
+        let resume = Commands::of(self.dir.path(), self.ledger.header()).resume(&[]);
+        signals.spawn(listen(
+            machine.stop.clone(),
+            Arc::clone(&machine.signal),
+            resume,
+        ));
         let ending = self.look_and_write(machine, parsed, journal).await?;
         let done = self.work != Work::Plan && matches!(ending, Ending::Finished);
         if done && self.resolved.system.facts().answers_may_mislead {
@@ -411,7 +416,7 @@ impl Session<'_> {
 
 /// Hears signals: the first stops the run in order, a second SIGINT ends it at once. The ledger makes both
 /// safe.
-async fn listen(stop: CancellationToken, heard: Arc<AtomicU8>) {
+async fn listen(stop: CancellationToken, heard: Arc<AtomicU8>, resume: String) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = (
         signal(SignalKind::interrupt()),
@@ -428,6 +433,8 @@ async fn listen(stop: CancellationToken, heard: Arc<AtomicU8>) {
         };
         let earlier = heard.swap(number, Ordering::Relaxed);
         if earlier != 0 && number == 2 {
+            let resume = ui::visible(&resume);
+            ui::err(&format!("ended at once; `{resume}` goes on"));
             std::process::exit(130);
         }
         stop.cancel();

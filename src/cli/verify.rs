@@ -8,7 +8,7 @@ use super::options::RunOptions;
 use super::session::{check_host, http_settings, system_settings, target};
 use crate::domain::{Change, CustomerId, Failed, Outcome, Reseller, Status, Unchanged};
 use crate::engine::{Difference, Event, LastWords, Tally, differences};
-use crate::ledger::TargetLock;
+use crate::ledger::{Ledger, TargetLock};
 use crate::system::{Bulk, Customer, Fatal, Key, System, Trouble, Wanted};
 use crate::ui;
 use serde_json::json;
@@ -186,7 +186,10 @@ impl Survey {
         }
         // A look alone was to do nothing.
         if !known.ledger.only_looks()? {
-            survey.unfinished.not_done = known.draft.counts.lines.saturating_sub(done);
+            let open = known.draft.counts.lines.saturating_sub(done);
+            let begun = begun_and_never_ended(&known.ledger)?.min(open);
+            survey.unfinished.in_doubt += begun;
+            survey.unfinished.not_done = open - begun;
         }
         Ok(survey)
     }
@@ -215,6 +218,19 @@ impl Survey {
         }
         Ok(words)
     }
+}
+
+/// Lines that were being written when the run was killed; the reports say `in_doubt` of them, too.
+fn begun_and_never_ended(ledger: &Ledger) -> Result<u64, Failure> {
+    let mut lines = HashSet::new();
+    for write in ledger.doubtful()? {
+        let line = write.intent.line;
+        let told = ledger.outcome_of(line)?;
+        if told.is_none_or(|told| told.status == Status::WouldChange) {
+            lines.insert(line);
+        }
+    }
+    Ok(u64::try_from(lines.len()).unwrap_or(u64::MAX))
 }
 
 /// Whose relationship each line means, where the system has such a thing.

@@ -361,6 +361,8 @@ fn a_second_signal_ends_at_once_and_resume_finishes() {
     let done = finish(child);
     assert_eq!(done.code, 130, "{}{}", done.out, done.err);
     assert!(begun.elapsed() < Duration::from_secs(1), "at once");
+    let resume = format!("idshift resume {}", place.newest_id());
+    assert!(done.err.contains(&resume), "{}", done.err);
     place
         .run(&["resume", "--timeout", "9s", "--concurrency", "60"])
         .expect(0);

@@ -675,7 +675,13 @@ fn verify_says_what_a_run_that_was_killed_did_not_come_to() {
     let number = |value: &serde_json::Value| value.as_u64().unwrap();
     let left = number(&done["unfinished"]["not_done"]);
     assert!(left > 50, "{done}");
-    assert_eq!(number(&done["checked"]) + left, 100, "{done}");
+    let doubted = number(&done["unfinished"]["in_doubt"]);
+    assert_eq!(number(&done["checked"]) + left + doubted, 100, "{done}");
+    // The list of runs says the same of it.
+    let runs = place.run(&["runs", "--json"]).expect(0).json();
+    let counts = &runs[0]["counts"];
+    assert_eq!(number(&counts["in_doubt"]), doubted, "{runs}");
+    assert_eq!(number(&counts["skipped"]), left, "{runs}");
     let done = place.run(&["verify"]).expect(4);
     assert!(done.out.contains("have no last word"), "{}", done.out);
     assert!(done.out.contains("idshift resume"), "{}", done.out);
