@@ -33,7 +33,7 @@ fn from_file(options: &ApplyOptions, file: &std::path::Path) -> Result<Exit, Fai
         speech: &options.speech,
         writes: !options.dry_run,
     })?;
-    let _stand_in = ready.stand_in;
+    let stand_in = ready.stand_in;
     let work = if options.dry_run {
         Work::Plan
     } else if ready.limits.max_changes.is_some() {
@@ -55,6 +55,7 @@ fn from_file(options: &ApplyOptions, file: &std::path::Path) -> Result<Exit, Fai
         speech: &options.speech,
         quiet_if_unchanged: None,
         differences_count: false,
+        on_stand_in: stand_in.is_some(),
     };
     session.run()
 }
@@ -101,7 +102,7 @@ fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
     // From now on `resume` carries the plan out instead of going on with looking.
     known.ledger.set("applying", "true")?;
     known.keep(&limits)?;
-    let _stand_in = known.stand_in;
+    let stand_in = known.stand_in;
     let session = Session {
         known: Known {
             done: known.ledger.done()?,
@@ -120,6 +121,7 @@ fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
         speech: &options.speech,
         quiet_if_unchanged: None,
         differences_count: false,
+        on_stand_in: stand_in.is_some(),
     };
     session.run()
 }

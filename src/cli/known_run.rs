@@ -5,7 +5,6 @@ use super::failure::Failure;
 use super::limits::Limits;
 use super::options::{Guards, Inside, Speech, Target};
 use super::prepare::{Kept, resolve, runs_dir, values};
-use super::session::{base_url, target};
 use super::stand_in::{self, StandIn};
 use crate::config::{Origin, Resolved, Values};
 use crate::ledger::{Header, Ledger, RunDir, State};
@@ -45,11 +44,6 @@ impl KnownRun {
     /// Keeps what was given anew for whoever goes on with the run after this.
     pub(super) fn keep(&mut self, limits: &Limits) -> Result<(), Failure> {
         self.kept.limits = limits.clone();
-        let address = base_url(&self.resolved)?;
-        if address != self.ledger.header().base_url && self.stand_in.is_none() {
-            let target = target(&self.resolved, &address);
-            self.ledger.moved_to(&address, &target)?;
-        }
         self.kept.keep(&self.ledger)
     }
 }
@@ -172,8 +166,16 @@ fn same_as_profile(values: &Values, header: &Header) -> Result<(), Failure> {
         let Some(said) = values.of_profile(name) else {
             continue;
         };
-        let is_same = said.trim_end_matches('/') == begun.trim_end_matches('/');
-        if is_same || values.origin(name) == Origin::CommandLine {
+        // Of the address there are several spellings.
+        let spelled = crate::http::check_base_url(said, true);
+        let is_same = said == begun || spelled.is_ok_and(|spelled| spelled == *begun);
+        // Whatever counts more than the profile has been compared already.
+        if is_same
+            || matches!(
+                values.origin(name),
+                Origin::CommandLine | Origin::Environment(_)
+            )
+        {
             continue;
         }
         let (said, begun) = (ui::visible(said), ui::visible(begun));

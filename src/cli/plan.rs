@@ -26,7 +26,7 @@ pub(super) fn run(options: &PlanOptions) -> Result<Exit, Failure> {
         speech: &options.speech,
         writes: false,
     })?;
-    let _stand_in = ready.stand_in;
+    let stand_in = ready.stand_in;
     let session = Session {
         dir: ready.dir,
         ledger: ready.ledger,
@@ -40,6 +40,7 @@ pub(super) fn run(options: &PlanOptions) -> Result<Exit, Failure> {
         speech: &options.speech,
         quiet_if_unchanged: None,
         differences_count: options.exit_code,
+        on_stand_in: stand_in.is_some(),
     };
     session.run()
 }

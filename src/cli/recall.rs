@@ -17,7 +17,7 @@ use crate::domain::{
 };
 use crate::engine::{Carried, Hands, History, Since};
 use crate::input::Table;
-use crate::ledger::{Header, Ledger, LedgerError, Recorded, RunDir, State, Verdict, Write};
+use crate::ledger::{Header, Ledger, LedgerError, Recorded, RunDir, State, Turn, Verdict, Write};
 use crate::plan::Shape;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -149,14 +149,14 @@ pub(super) fn of(
 fn as_reported(draft: &Draft, history: &mut History) -> Result<(), Failure> {
     for batch in draft.table.batches()? {
         for row in batch? {
-            if let (Some(change), Some(customer)) = (row.change, row.found)
-                && change
-                    .customer
-                    .as_ref()
-                    .is_none_or(|named| *named == customer)
-            {
+            let (Some(change), Some((customer, account))) = (row.change, row.found) else {
+                continue;
+            };
+            let named = change.customer.as_ref();
+            if named.is_none_or(|named| *named == customer) {
                 history.remember(change.line, change.reseller.as_ref(), &customer);
-                history.reported.insert(change.line);
+                let unaltered = change.account.is_none() || change.account == account;
+                history.reported.insert(change.line, unaltered);
             }
         }
     }
@@ -182,16 +182,22 @@ pub(super) fn since(mine: &Ledger, begun_at_ms: i64, runs_dir: &Path) -> Result<
         };
         let header = other.header();
         let last = other.last_write_at_ms()?;
-        let is_other = header.run != mine.run && header.target == mine.target;
+        let is_other = header.run != mine.run && other.has_worked_on(&mine.target);
         // A plan that was not carried out wants nothing.
         if !is_other || (header.command == "plan" && last.is_none()) {
             continue;
         }
         // By the clock or by the count: what is taken for newer is left alone, so either is enough.
         let (first, newest) = turns(&other)?;
-        if my_turn > 0 && first > my_turn {
+        let is_after = |turn: Option<Turn>| {
+            let (turn, mine) = (turn?, my_turn.as_ref()?);
+            turn.is_after(mine)
+        };
+        if is_after(first) == Some(true) {
             wanted(&other, run.run().as_str(), i64::MIN, &mut since)?;
-        } else if header.created_at_ms.max(last.unwrap_or(0)) > begun_at_ms || newest > my_turn {
+        } else if header.created_at_ms.max(last.unwrap_or(0)) > begun_at_ms
+            || is_after(newest) == Some(true)
+        {
             wanted(&other, run.run().as_str(), begun_at_ms, &mut since)?;
         }
     }
@@ -203,7 +209,7 @@ const FIRST_TURN: &str = "first_turn";
 const LAST_TURN: &str = "last_turn";
 
 /// Notes that a process works on the run.
-pub(super) fn note_turn(ledger: &Ledger, turn: u64) -> Result<(), Failure> {
+pub(super) fn note_turn(ledger: &Ledger, turn: &Turn) -> Result<(), Failure> {
     let turn = turn.to_string();
     if ledger.get(FIRST_TURN)?.is_none() {
         ledger.set(FIRST_TURN, &turn)?;
@@ -211,11 +217,10 @@ pub(super) fn note_turn(ledger: &Ledger, turn: u64) -> Result<(), Failure> {
     Ok(ledger.set(LAST_TURN, &turn)?)
 }
 
-/// The first and the last; zero where the run has never written.
-fn turns(ledger: &Ledger) -> Result<(u64, u64), Failure> {
-    let of = |note| -> Result<u64, Failure> {
-        let text = ledger.get(note)?;
-        Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
+/// The first and the last; `None` where the run has never written.
+fn turns(ledger: &Ledger) -> Result<(Option<Turn>, Option<Turn>), Failure> {
+    let of = |note| -> Result<Option<Turn>, Failure> {
+        Ok(ledger.get(note)?.as_deref().and_then(Turn::parse))
     };
     Ok((of(FIRST_TURN)?, of(LAST_TURN)?))
 }
@@ -283,7 +288,7 @@ fn earlier(
             }
         };
         // What is put back is no file that anybody applies.
-        if other.header().target != mine.target || other.header().parent.is_some() {
+        if !other.has_worked_on(&mine.target) || other.header().parent.is_some() {
             continue;
         }
         if other.has_writes()? {
@@ -437,7 +442,7 @@ pub(super) fn killed(mine: &Header, runs_dir: &Path) -> Result<Option<String>, F
         let Ok(other) = Ledger::glance(&earlier) else {
             continue;
         };
-        if other.header().target != mine.target {
+        if !other.has_worked_on(&mine.target) {
             continue;
         }
         let left_behind = match other.progress()?.state {

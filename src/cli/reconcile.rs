@@ -50,7 +50,7 @@ pub(super) fn run(options: &ReconcileOptions) -> Result<Exit, Failure> {
         ..Known::new(Arc::new(history), LineSet::default())
     };
     let unlooked = u64::try_from(known.settled.len()).unwrap_or(u64::MAX);
-    let _stand_in = ready.stand_in;
+    let stand_in = ready.stand_in;
     let session = Session {
         dir: ready.dir,
         ledger: ready.ledger,
@@ -64,6 +64,7 @@ pub(super) fn run(options: &ReconcileOptions) -> Result<Exit, Failure> {
         speech: &options.speech,
         quiet_if_unchanged: Some(unlooked),
         differences_count: false,
+        on_stand_in: stand_in.is_some(),
     };
     session.run()
 }
@@ -109,7 +110,7 @@ fn last_good(ready: &Ready) -> Result<Option<Last>, Failure> {
             }
         };
         let its = ledger.header();
-        if its.target != ready.ledger.header().target {
+        if !ledger.has_worked_on(&ready.ledger.header().target) {
             continue;
         }
         let same = its.command == "reconcile" && mine.is_same_file(&Lineage::of_run(&ledger)?);

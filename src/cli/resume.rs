@@ -99,7 +99,7 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
         history.since = recall::since(&known.ledger, begun, &known.resolved.runs_dir)?;
         warn_of_newer(&history.since);
     }
-    let _stand_in = known.stand_in;
+    let stand_in = known.stand_in;
     let session = Session {
         known: Known {
             done,
@@ -119,6 +119,7 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
         speech: &options.speech,
         quiet_if_unchanged: None,
         differences_count: false,
+        on_stand_in: stand_in.is_some(),
     };
     session.run()
 }

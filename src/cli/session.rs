@@ -10,14 +10,14 @@ use super::options::Speech;
 use super::recall;
 use super::{Exit, clock};
 use crate::config::{ConfigError, Resolved};
-use crate::domain::{AccountId, CustomerId};
+use crate::domain::{AccountId, CustomerId, Failed};
 use crate::engine::{self, Context, Ending, Event, Mode, Settings, Tally};
 use crate::http::{self, Client};
 use crate::ledger::{Calls, Journal, Ledger, Progress, RunDir, State, TargetLock, Verdict, Write};
 use crate::report::Commands;
-use crate::system::{self, System};
+use crate::system::{self, Fatal, System};
 use crate::ui;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -54,6 +54,7 @@ pub(super) struct Session<'a> {
     /// Where one line is enough when nothing was changed: how many lines were not even looked at.
     pub(super) quiet_if_unchanged: Option<u64>,
     pub(super) differences_count: bool,
+    pub(super) on_stand_in: bool,
 }
 
 /// The target of a run: what the lock is for.
@@ -98,6 +99,12 @@ pub(super) fn system_settings(
     resolved: &Resolved,
     lookups: u64,
 ) -> Result<system::Settings, Failure> {
+    let rates = [Some(resolved.find_rate), resolved.write_rate];
+    let slowest = rates
+        .into_iter()
+        .flatten()
+        .filter_map(http::Rate::whole_per_second)
+        .min();
     Ok(system::Settings {
         reseller: resolved.reseller_id()?,
         api_key: resolved.api_key.clone(),
@@ -105,6 +112,7 @@ pub(super) fn system_settings(
         sending: resolved.sending,
         max_age: resolved.max_age,
         expected_lookups: lookups,
+        calls_a_second: slowest.map_or(usize::MAX, |calls| calls as usize),
     })
 }
 
@@ -235,12 +243,86 @@ impl Session<'_> {
         Ok(ending)
     }
 
+    /// Where the run goes on at another address than before, that has to be a system which knows the credentials before the
+    /// run is of that address: a mistyped one would lose the way back.
+    async fn moves(&mut self, system: &System) -> Result<Option<Ending>, Failure> {
+        let address = base_url(&self.resolved)?;
+        // A stand-in has another one each time.
+        if address == self.ledger.header().base_url || self.on_stand_in {
+            return Ok(None);
+        }
+        if let Err(trouble) = system.check().await {
+            let fatal = trouble.fatal.unwrap_or(match trouble.reason {
+                Failed::Unauthorized => Fatal::TokenRefused,
+                _ => Fatal::GaveUp,
+            });
+            return Ok(Some(Ending::Outage(fatal, trouble.message)));
+        }
+        let target = target(&self.resolved, &address);
+        self.ledger.moved_to(&address, &target)?;
+        Ok(None)
+    }
+
+    /// A write that puts somebody aside may have landed after it was looked for in vain. The lines of whoever is found there
+    /// now are open again, whatever they were told: this run is the one that can bring them home.
+    async fn open_for_strays(&mut self, system: &System, journal: &Journal) -> Result<(), Failure> {
+        let mut asked = HashSet::new();
+        let mut any = false;
+        for write in self.ledger.writes() {
+            let write = write?;
+            let intent = &write.intent;
+            let Write::Account {
+                after,
+                temporary: true,
+                ..
+            } = &intent.write
+            else {
+                continue;
+            };
+            if !write.may_have_landed() || !asked.insert((intent.customer.clone(), intent.line)) {
+                continue;
+            }
+            let read = system.read(&intent.customer, intent.reseller.as_ref(), false);
+            // Who cannot be read now is looked for when it is asked for again.
+            let Ok(Some(customer)) = read.await else {
+                continue;
+            };
+            let Some(unit) = self
+                .draft
+                .units
+                .get(&intent.unit)
+                .filter(|_| customer.account == *after)
+            else {
+                continue;
+            };
+            let lines: Vec<_> = unit.lines().collect();
+            if let Some(planned) = &mut self.known.planned {
+                for line in &lines {
+                    planned.insert(*line);
+                }
+            }
+            journal.reopen(lines, Vec::new()).await?;
+            any = true;
+        }
+        if any {
+            journal.flush().await?;
+            self.known.done = self.ledger.done()?;
+        }
+        Ok(())
+    }
+
     async fn look_and_write(
         &mut self,
         machine: &Machine,
         parsed: &Parsed,
         journal: &Journal,
     ) -> Result<Ending, Failure> {
+        if let Some(ending) = self.moves(&machine.system).await? {
+            return Ok(ending);
+        }
+        if self.work != Work::Plan {
+            self.open_for_strays(&machine.system, journal).await?;
+        }
         if self.work != Work::PlanThenApply {
             let mode = if self.work == Work::Plan {
                 Mode::Plan

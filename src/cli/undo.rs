@@ -260,7 +260,7 @@ fn carry_out(
         &rules,
         facts.unique_accounts,
     )?;
-    let _stand_in = known.stand_in;
+    let stand_in = known.stand_in;
     let session = Session {
         known: Known {
             done: ledger.done()?,
@@ -278,6 +278,7 @@ fn carry_out(
         speech: &options.speech,
         quiet_if_unchanged: None,
         differences_count: false,
+        on_stand_in: stand_in.is_some(),
     };
     session.run()
 }

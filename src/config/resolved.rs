@@ -195,16 +195,7 @@ fn concurrency(values: &Values, rate: Rate) -> Result<Concurrency, ConfigError> 
     Ok(match values.parsed("concurrency", parse)?.flatten() {
         Some(units) => Concurrency::Fixed(units),
         None => Concurrency::Auto {
-            rate_per_s: rate.per_second().map(f64::ceil).map(|rate| {
-                // Rates are at most a million.
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "see above"
-                )]
-                let rate = rate as u32;
-                rate
-            }),
+            rate_per_s: rate.whole_per_second(),
             cap: MOST_AT_ONCE,
         },
     })

@@ -140,7 +140,14 @@ pub(super) async fn carry_out<N: Notes>(
         Err(broken) if told == Told::Seated => finish(&mut table.seats, Some((broken, None))).await,
         Ok(()) => finish(&mut table.seats, None).await,
         Err(broken) => {
-            let unsettled = table.go_back().await?;
+            let mut rounds = 0;
+            let unsettled = loop {
+                let unsettled = table.go_back().await?;
+                rounds += 1;
+                if unsettled.is_some() || rounds > MOST_ROUNDS || !table.is_unseated_late().await? {
+                    break unsettled;
+                }
+            };
             finish(&mut table.seats, Some((broken, unsettled))).await
         }
     }
@@ -410,6 +417,7 @@ impl<'a, N: Notes> Table<'a, N> {
         {
             Renamed::Failed(trouble, sent) => {
                 mover.sent.seen.clone_from(&sent.seen);
+                mover.awaited |= temporary && sent.unanswered;
                 Ok(Err(stuck(trouble, sent, false)))
             }
             Renamed::InDoubt(trouble, sent) => Ok(Err(stuck(trouble, sent, true))),

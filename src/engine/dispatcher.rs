@@ -318,7 +318,8 @@ impl<N: Notes> Dispatcher<N> {
         self.context.say(Event::of(health));
     }
 
-    /// Lines that have failed for the reason for which the run ends are as if they had not been begun.
+    /// Lines of which no write was accepted, nor any other since, are as if they had not been begun: what has ended the run
+    /// may have been the reason.
     async fn reopen(&self) -> Result<(), LedgerError> {
         for job in self.context.in_vain.take() {
             let lines = job.unit.lines().collect();
@@ -330,10 +331,8 @@ impl<N: Notes> Dispatcher<N> {
     async fn close(mut self) -> Ending {
         self.lookups.shutdown().await;
         let reopened = match &self.ending {
-            Some(Ending::Outage(Fatal::TokenRefused | Fatal::TakesNoWrites, _)) => {
-                self.reopen().await
-            }
-            _ => Ok(()),
+            None | Some(Ending::Finished | Ending::Ledger(_)) => Ok(()),
+            Some(_) => self.reopen().await,
         };
         let flushed = match reopened {
             Ok(()) => self.context.notes.flush().await,

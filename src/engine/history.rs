@@ -33,8 +33,9 @@ pub struct History {
     pub claims: HashMap<(CustomerId, Option<Reseller>), Vec<Line>>,
     /// Whom the newest earlier run that came as far has meant by a line.
     pub meant: HashMap<Line, CustomerId>,
-    /// Lines of a report, which names whom its run has found by them: nobody else is meant.
-    pub reported: HashSet<Line>,
+    /// Lines of a report, which names whom its run has found by them, and whether the account ID in the line is still the
+    /// one that this customer had then: if so, nobody else is meant.
+    pub reported: HashMap<Line, bool>,
     /// Of whom which other run has wanted something since this one was begun.
     pub since: Since,
 }

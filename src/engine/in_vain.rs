@@ -3,6 +3,7 @@
 
 use super::{Halt, Job};
 use crate::domain::Line;
+use crate::ledger::{Recorded, Verdict};
 use crate::system::{Fatal, Trouble};
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -89,8 +90,10 @@ impl InVain {
     /// A unit has come to its end.
     pub(super) fn ended(&self, job: &Job) {
         let mut tried = self.lock();
-        // Of what an earlier process has written or told nothing is taken back.
-        let is_new = job.recorded.is_empty() && job.done.is_empty();
+        // Of what an earlier process may have written, or has told, nothing is taken back.
+        let landed =
+            |write: &Recorded| write.verdict == Some(Verdict::Applied) || write.may_have_landed();
+        let is_new = job.done.is_empty() && !job.recorded.iter().any(landed);
         if tried.suspended.contains(&job.unit.number) && is_new {
             tried.ended.push(job.clone());
         }

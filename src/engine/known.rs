@@ -119,8 +119,8 @@ pub(super) async fn hear_of<'a, N: Notes>(
         }
         let open = write.in_doubt();
         let verdict = match judge(&write.intent.write, seen) {
-            // Whatever was refused for sure, somebody else has asked for.
-            Judgement::TookEffect if !write.is_refused() => Some(Verdict::Applied),
+            // Whatever cannot have landed, somebody else has asked for.
+            Judgement::TookEffect if write.may_have_landed() => Some(Verdict::Applied),
             Judgement::DidNot if open && !later => Some(Verdict::NotApplied),
             // Whoever was to step aside has not, or has been given another ID since.
             Judgement::SomebodyElse if open && write.intent.write.is_temporary() => {
@@ -161,6 +161,10 @@ pub(super) async fn recalled<N: Notes>(
         return Ok(None);
     }
     let alone = job.unit.shape == Shape::Single && context.system.facts().unique_accounts;
+    // A report may be of another system, where others have these IDs.
+    let reported = &context.settings.history.reported;
+    let hearsay = reported.get(&wishes.rename_line).copied();
+    let alone = alone || hearsay.is_some();
     let (customer, at) = match present(context, id, wishes, &[], seen).await? {
         Ok(found) => found,
         Err(trouble) => return Ok((!alone).then_some(Err(trouble))),
@@ -171,6 +175,22 @@ pub(super) async fn recalled<N: Notes>(
         return Ok(Some(Ok(standing)));
     }
     if wishes.is_fulfilled_by(now) {
+        // The cell was altered since, or the ID was: where somebody else has it, they may be meant.
+        if hearsay == Some(false)
+            && let Some(account) = wishes.account
+        {
+            match Box::pin(context.find(account, wishes.reseller)).await? {
+                Ok(found) if found.iter().all(|holder| holder.id == *id) => {}
+                Ok(_) => {
+                    let words = format!(
+                        "the report says customer `{id}`, and `{account}` is another's: say who is meant in `customerId`, \
+                         and leave `accountId` empty"
+                    );
+                    return Ok(Some(Err(Trouble::new(Failed::Mismatch, words))));
+                }
+                Err(trouble) => return Ok(Some(Err(trouble))),
+            }
+        }
         let newcomer = newcomer(context, job, wishes, seen, id);
         return Ok(Some(newcomer.map_or(Ok(standing), Err)));
     }
@@ -186,9 +206,10 @@ fn newcomer<N: Notes>(
     seen: &Sightings,
     before: &CustomerId,
 ) -> Option<Trouble> {
-    let account = wishes.account?;
+    // Who is named is meant.
+    let account = wishes.account.filter(|_| wishes.customer.is_none())?;
     let history = &context.settings.history;
-    if history.reported.contains(&wishes.rename_line) {
+    if history.reported.get(&wishes.rename_line) == Some(&true) {
         return None;
     }
     let holders = seen.account_then(account, wishes.reseller)?;

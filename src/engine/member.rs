@@ -227,11 +227,10 @@ impl<N: Notes> Case<'_, N> {
             line,
             customer: &standing.id,
             reseller: standing.reseller.as_ref(),
-            doubted: self
-                .job
-                .recorded
-                .iter()
-                .any(|one| one.verdict != Some(Verdict::Applied) && one.intent.line == line),
+            doubted: self.job.recorded.iter().any(|one| {
+                let same = one.intent.line == line && one.intent.write.wants_the_same(&write);
+                same && one.may_have_landed()
+            }),
             correlation: self
                 .job
                 .recorded
@@ -283,7 +282,7 @@ impl<N: Notes> Case<'_, N> {
             attempts: sent.attempts + 1,
             correlation: Some(recorded.intent.correlation.clone()),
             http_status: sent.http_status,
-            unanswered: sent.unanswered || recorded.verdict != Some(Verdict::Applied),
+            unanswered: sent.unanswered || recorded.may_have_landed(),
             seen: None,
         })
     }

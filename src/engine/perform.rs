@@ -4,7 +4,7 @@
 use super::doubt::{self, Sight};
 use super::{Context, Halt, Notes};
 use crate::domain::{AccountId, CustomerId, Failed, Line, Reseller};
-use crate::ledger::{Intent, Settled, Verdict, Write};
+use crate::ledger::{Intent, NEVER_SENT, Settled, Verdict, Write};
 use crate::system::{Fatal, Order, Trouble, What, Written, new_correlation};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -57,8 +57,8 @@ pub(super) enum Next {
     },
     /// It was not processed; the client has waited.
     HeldBack,
-    /// It was not sent, because what it rests on had become too old.
-    LookFirst,
+    /// It was not sent, because what it rests on had become too old; its turn took so long.
+    LookFirst(Duration),
 }
 
 /// What the attempts of one write have come to so far.
@@ -76,6 +76,9 @@ const MOST_HELD_BACK: u32 = 30;
 /// For so long a write without an answer is waited for, where each that lands sends e-mails.
 const SETTLING: Duration = Duration::from_secs(10);
 
+/// What was seen so lately may be written upon, however short a look may be old: the intent has to reach the disk.
+const JUST_SEEN: Duration = Duration::from_millis(250);
+
 /// Carries one write to its end.
 pub(super) async fn perform<N: Notes>(
     context: &Context<N>,
@@ -87,8 +90,9 @@ pub(super) async fn perform<N: Notes>(
     };
     let mut correlation = wish.correlation.clone();
     let mut tries = Tries::default();
-    let mut max_age = context.settings.max_age;
+    let max_age = context.settings.max_age;
     let mut departs_until = wish.read_at + max_age;
+    let mut slack = Duration::ZERO;
     loop {
         if Instant::now() > departs_until || departs_until == wish.read_at {
             let looked_at = Instant::now();
@@ -96,18 +100,19 @@ pub(super) async fn perform<N: Notes>(
             if let Some(ended) = Box::pin(doubt::again(context, wish, is_ours, &sent)).await? {
                 return Ok(ended);
             }
-            departs_until = looked_at + max_age;
+            let left = max_age.saturating_sub(looked_at.elapsed());
+            departs_until = Instant::now() + left.max(JUST_SEEN) + slack;
         }
         // Fresh, never derived from what is written: the same wish after an undo is another intent.
         let id = correlation.take().unwrap_or_else(new_correlation);
         sent.attempts += 1;
         sent.correlation = Some(id.clone());
-        let order = order(wish, &id, departs_until);
+        let order = order(wish, &id, departs_until, slack);
         match attempt(context, wish, order, &mut sent, &mut tries).await? {
             Next::End(ended) => return Ok(ended),
             Next::HeldBack => {}
-            // Where a turn takes longer than a look may be old, it would be looked at for ever.
-            Next::LookFirst => max_age = max_age * 2 + Duration::from_secs(1),
+            // Where turns take longer than a look may be old, it would be looked at for ever.
+            Next::LookFirst(turn) => slack = slack.max(turn * 3),
             Next::AfterAWhile { correlation: same } => {
                 correlation = same;
                 sent.unanswered = true;
@@ -155,10 +160,15 @@ async fn attempt<N: Notes>(
     let id = context.notes.intend(intent).await?;
     let written = context.system.write(order).await;
     let is_doubt = matches!(written, Written::InDoubt(_));
+    let unprocessed = match &written {
+        Written::Again(trouble) => Some(trouble.http_status.unwrap_or(NEVER_SENT)),
+        Written::NotSent(_) | Written::TooLate(_) | Written::Stale { .. } => Some(NEVER_SENT),
+        Written::Applied { .. } | Written::Refused(_) | Written::InDoubt(_) => None,
+    };
     let nothing_happened = !doubted_before
         && matches!(
             written,
-            Written::Again(_) | Written::NotSent(_) | Written::TooLate | Written::Refused(_)
+            Written::Again(_) | Written::NotSent(_) | Written::TooLate(_) | Written::Refused(_)
         );
     let mut concluded = conclude(context, wish, written, order.correlation, sent).await;
     if let Ok((verdict, Next::HeldBack)) = concluded {
@@ -181,9 +191,10 @@ async fn attempt<N: Notes>(
         Err(_) => nothing_happened.then_some(Verdict::NotApplied),
     };
     if let Some(verdict) = verdict {
+        let unprocessed = unprocessed.filter(|_| verdict == Verdict::NotApplied);
         let settled = Settled {
             verdict,
-            http_status: sent.http_status,
+            http_status: unprocessed.or(sent.http_status),
         };
         context.notes.settle(id, settled).await?;
     }
@@ -227,7 +238,7 @@ async fn conclude<N: Notes>(
             context.trouble(trouble).await?;
             Ok((Verdict::NotApplied, Next::HeldBack))
         }
-        Written::TooLate => Ok((Verdict::NotApplied, Next::LookFirst)),
+        Written::TooLate(turn) => Ok((Verdict::NotApplied, Next::LookFirst(turn))),
         Written::NotSent(trouble) => Ok(not_applied(context.trouble(trouble).await?, sent)),
         Written::Stale { now } => Ok(not_applied(wish.moved_on(now.as_ref()), sent)),
         Written::Refused(trouble) => {
@@ -252,7 +263,7 @@ async fn conclude<N: Notes>(
                 Next::End(Ended::Failed(..))
                 | Next::AfterAWhile { .. }
                 | Next::HeldBack
-                | Next::LookFirst => Verdict::NotApplied,
+                | Next::LookFirst(_) => Verdict::NotApplied,
             };
             Ok((verdict, next))
         }
@@ -272,7 +283,12 @@ impl Wish<'_> {
     }
 }
 
-fn order<'a>(wish: &'a Wish<'_>, correlation: &'a str, departs_until: Instant) -> Order<'a> {
+fn order<'a>(
+    wish: &'a Wish<'_>,
+    correlation: &'a str,
+    departs_until: Instant,
+    slack: Duration,
+) -> Order<'a> {
     let what = match &wish.write {
         Write::Account { before, after, .. } => What::Account {
             before: before.as_ref(),
@@ -292,6 +308,7 @@ fn order<'a>(wish: &'a Wish<'_>, correlation: &'a str, departs_until: Instant) -
         correlation,
         what,
         departs_until,
+        slack,
     }
 }
 

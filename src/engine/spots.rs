@@ -387,8 +387,11 @@ pub(super) fn is_untouched(
             profile: planned.profile.before,
         },
     );
-    let same_service = change.service.is_none() || found.service == now.service;
-    let same_profile = change.profile.is_none() || found.profile == now.profile;
+    // What is as wished already, another line has brought about, or nobody has to.
+    let same_service =
+        change.service.is_none() || found.service == now.service || change.service == now.service;
+    let same_profile =
+        change.profile.is_none() || found.profile == now.profile || change.profile == now.profile;
     if same_service && same_profile {
         return Ok(());
     }

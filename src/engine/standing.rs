@@ -106,8 +106,8 @@ pub(super) fn moved_on(expected: Option<&AccountId>, now: Option<&AccountId>) ->
     let say = |id: Option<&AccountId>| id.map_or("none".to_owned(), |id| format!("`{id}`"));
     if let Some(run) = now.and_then(|now| parked_by(now.as_str())) {
         let words = format!(
-            "the customer is under a temporary ID of run {run} now: `idshift resume {run}` brings it home, or, where that \
-             run is finished, `idshift undo {run}`; nothing was written"
+            "the customer is under a temporary ID of run {run} now: `idshift resume {run}` brings it home; nothing was \
+             written"
         );
         return Trouble::new(Failed::Stale, words);
     }

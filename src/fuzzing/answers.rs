@@ -124,6 +124,7 @@ fn make() -> Option<Bench> {
             sending: Sending::Full,
             max_age: Duration::ZERO,
             expected_lookups: 1,
+            calls_a_second: usize::MAX,
         };
         System::prepare(kind, http, &settings, CancellationToken::new())
             .map(|(system, _)| system)
@@ -303,6 +304,7 @@ fn order<'a>(customer: &'a CustomerId, what: What<'a>) -> Order<'a> {
         correlation: "11111111-1111-4111-8111-111111111111",
         what,
         departs_until: Instant::now() + Duration::from_secs(600),
+        slack: Duration::ZERO,
     }
 }
 

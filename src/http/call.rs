@@ -3,6 +3,7 @@
 use super::path::Path;
 use serde::de::DeserializeOwned;
 use std::fmt;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// The methods that the systems use.
@@ -213,8 +214,8 @@ pub enum WhyKind {
     Tls,
     /// The address or a header cannot be sent as it was meant; nothing was sent.
     Unsendable,
-    /// The turn came when what the call rests on was too old; nothing was sent.
-    TooLate,
+    /// The turn came when what the call rests on was too old; nothing was sent. The turn alone took so long.
+    TooLate(Duration),
 }
 
 impl Why {
@@ -256,8 +257,9 @@ pub enum Sent {
     Again(Why),
     /// Nothing was sent, and it is not worth trying on.
     NotSent(Why),
-    /// Nothing was sent: by the time of its turn, what it rests on was too old.
-    TooLate,
+    /// Nothing was sent: by the time of its turn, what it rests on was too old. To come to its turn took so long, not
+    /// counting time in which all calls were held.
+    TooLate(Duration),
     /// It may or may not have been processed.
     InDoubt(Why),
 }

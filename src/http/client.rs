@@ -205,8 +205,10 @@ impl Client {
         loop {
             let shot = match self.shoot(call, &mut course).await {
                 Ok(shot) => shot,
-                Err(why) if why.kind == WhyKind::TooLate => return Sent::TooLate,
-                Err(why) => return Sent::NotSent(why),
+                Err(why) => match why.kind {
+                    WhyKind::TooLate(turn) => return Sent::TooLate(turn),
+                    _ => return Sent::NotSent(why),
+                },
             };
             let bearer = shot.bearer.clone();
             match self.settle(shot, Ok) {

@@ -156,16 +156,16 @@ impl Client {
                 Some(bearer) => Arc::clone(bearer),
                 None => self.tokens.current().await?,
             };
+            let begun = Instant::now();
             let mut permit = self.permit().await?;
+            // Not to take a turn from others for nothing.
+            refuse_late(call, begun.elapsed())?;
             pace.turn().await;
             if !pass.is_valid() {
                 return Ok(None);
             }
             // The waits may have outlived what it rests on, and the token.
-            if call.departs_until.is_some_and(|last| Instant::now() > last) {
-                let text = "what was to be written upon was looked at too long ago";
-                return Err(Why::new(WhyKind::TooLate, text));
-            }
+            refuse_late(call, begun.elapsed())?;
             if bearer.is_none() && current.is_over() {
                 continue;
             }
@@ -408,6 +408,14 @@ impl Client {
             }
         }
     }
+}
+
+fn refuse_late(call: &Call, turn: Duration) -> Result<(), Why> {
+    if call.departs_until.is_none_or(|last| Instant::now() <= last) {
+        return Ok(());
+    }
+    let text = "what was to be written upon was looked at too long ago";
+    Err(Why::new(WhyKind::TooLate(turn), text))
 }
 
 fn from_fault<T>(fault: Fault, attempts: u32) -> (Verdict, Outcome<T>) {

@@ -110,6 +110,19 @@ pub enum Rate {
 }
 
 impl Rate {
+    /// Calls a second, rounded up, if there is a limit.
+    pub fn whole_per_second(self) -> Option<u32> {
+        self.per_second().map(f64::ceil).map(|rate| {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "rates are positive, and at most a million"
+            )]
+            let rate = rate as u32;
+            rate
+        })
+    }
+
     /// Calls a second, if there is a limit.
     pub const fn per_second(self) -> Option<f64> {
         match self {

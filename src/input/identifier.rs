@@ -202,6 +202,13 @@ impl Check<'_> {
         let value = self.value(Column::NewAccountId);
         let at = (shared.head.layout.spelling(Column::NewAccountId), &*value);
         let empty = value.is_empty() && shared.head.layout.place(Column::NewAccountId).is_some();
+        if shared.rules.verbatim {
+            return match self.account(Column::NewAccountId) {
+                Some(id) => NewAccount::Set(id),
+                None if shared.rules.allow_clear && empty => NewAccount::Clear,
+                None => NewAccount::Keep,
+            };
+        }
         if shared.rules.allow_clear && (empty || value == CLEAR_MARKER) {
             return NewAccount::Clear;
         }

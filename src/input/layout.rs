@@ -10,8 +10,6 @@ use std::collections::HashMap;
 
 /// What the columns of idshift's own reports begin with.
 const OWN_PREFIX: &str = "idshift_";
-/// The one of them that tells whom the run has found.
-const OWN_CUSTOMER: &str = "idshift_customer_id";
 
 /// The places of the columns that count, and what is carried through.
 #[derive(Debug, Clone)]
@@ -24,7 +22,6 @@ pub(super) struct Layout {
     kept: Vec<usize>,
     header: Vec<String>,
     armed: bool,
-    found_customer: Option<usize>,
 }
 
 /// How many of the columns that count these names hold; for choosing the delimiter.
@@ -89,7 +86,6 @@ impl Layout {
             names: came.iter().map(|name| name.trim().to_owned()).collect(),
             kept,
             armed,
-            found_customer: came.iter().position(|name| name.trim() == OWN_CUSTOMER),
         };
         layout.place_mapped(file, settings)?;
         layout.place_named(file)?;
@@ -270,9 +266,10 @@ impl Layout {
         self.line
     }
 
-    /// The place of the customer that a run has found, in a report of ours.
-    pub(super) fn found_customer(&self) -> Option<usize> {
-        self.found_customer
+    /// The place of a column that our reports add.
+    pub(super) fn own(&self, name: &str) -> Option<usize> {
+        self.armed
+            .then(|| self.names.iter().position(|known| known == name))?
     }
 
     /// Whether it has the columns of our reports.

@@ -8,8 +8,8 @@ use super::record::{Raw, Records};
 use super::table::Shared;
 use super::{Column, InputError, cell, damage};
 use crate::domain::{
-    Change, CustomerId, Line, LocationId, Problem, Profile, Reseller, ResellerId, ServiceId,
-    Severity, guid,
+    AccountId, Change, CustomerId, Line, LocationId, Problem, Profile, Reseller, ResellerId,
+    ServiceId, Severity, guid,
 };
 use csv::StringRecord;
 use smol_str::SmolStr;
@@ -28,8 +28,8 @@ pub struct Row {
     pub line: Line,
     /// What it asks for; `None` where a problem is an error.
     pub change: Option<Change>,
-    /// In one of our reports: the customer that the run has found by it.
-    pub found: Option<CustomerId>,
+    /// In one of our reports: the customer that the run has found by it, and the account ID that this one had before.
+    pub found: Option<(CustomerId, Option<AccountId>)>,
     /// What is wrong, warnings included.
     pub problems: Vec<Problem>,
 }
@@ -108,10 +108,12 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn found(&self) -> Option<CustomerId> {
-        let place = self.shared.head.layout.found_customer()?;
-        let text = cell::arm(self.record.get(place)?);
-        CustomerId::new(&*text).ok()
+    fn found(&self) -> Option<(CustomerId, Option<AccountId>)> {
+        let layout = &self.shared.head.layout;
+        let own = |name: &str| Some(cell::arm(self.record.get(layout.own(name)?)?));
+        let customer = CustomerId::new(&*own("idshift_customer_id")?).ok()?;
+        let account = own("idshift_account_id_before").and_then(|id| AccountId::new(&*id).ok());
+        Some((customer, account))
     }
 
     pub(super) fn tell(

@@ -3,6 +3,7 @@
 use super::{LedgerError, private};
 use sha2::{Digest, Sha256};
 use std::env;
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -138,7 +139,38 @@ pub struct TargetLock {
     file: File,
     path: PathBuf,
     note: Option<String>,
-    turn: u64,
+    turn: Turn,
+}
+
+/// When a process worked on a target, among the others: counted, so that no clock has a say.
+///
+/// Two counts can only be compared where they are of one counter, which may be lost and begun anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    counter: String,
+    number: u64,
+}
+
+impl Turn {
+    /// Whether this was after the other; `None`: it cannot be told.
+    pub fn is_after(&self, other: &Self) -> Option<bool> {
+        (self.counter == other.counter).then_some(self.number > other.number)
+    }
+
+    /// Reads what [`fmt::Display`] wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (counter, number) = text.trim().split_once(':')?;
+        Some(Self {
+            counter: counter.to_owned(),
+            number: number.parse().ok()?,
+        })
+    }
+}
+
+impl fmt::Display for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.counter, self.number)
+    }
 }
 
 impl TargetLock {
@@ -172,8 +204,8 @@ impl TargetLock {
 
     /// How many processes have worked on this target, this one included: which of two came later, whatever the clock
     /// says.
-    pub fn turn(&self) -> u64 {
-        self.turn
+    pub fn turn(&self) -> &Turn {
+        &self.turn
     }
 
     /// What the lock does not guard against where it lies, for a person.
@@ -194,17 +226,27 @@ impl TargetLock {
 }
 
 /// Counts on; whoever calls this holds the lock.
-fn next_turn(path: &Path) -> Result<u64, LedgerError> {
+fn next_turn(path: &Path) -> Result<Turn, LedgerError> {
     let failed = |source| LedgerError::io(path, "written", source);
-    let mut file = private::open_private(path).map_err(failed)?;
-    let mut text = String::new();
-    // One that cannot be read counts anew; the clock still tells, too.
-    let _ = file.read_to_string(&mut text);
-    let turn = text.trim().parse().unwrap_or(0_u64).saturating_add(1);
+    let before = fs::read_to_string(path).ok();
+    let turn = match before.as_deref().and_then(Turn::parse) {
+        Some(Turn { counter, number }) => Turn {
+            counter,
+            number: number.saturating_add(1),
+        },
+        None => Turn {
+            counter: format!("{:016x}", fastrand::u64(..)),
+            number: 1,
+        },
+    };
+    // In one piece: a count that is cut short would be another one.
+    let draft = path.with_extension("turn-next");
+    let mut file = private::open_private(&draft).map_err(failed)?;
     let mut note = || {
         file.set_len(0)?;
-        file.seek(SeekFrom::Start(0))?;
-        file.write_all(turn.to_string().as_bytes())
+        file.write_all(turn.to_string().as_bytes())?;
+        file.sync_data()?;
+        fs::rename(&draft, path)
     };
     note().map_err(failed)?;
     Ok(turn)

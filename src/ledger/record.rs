@@ -104,9 +104,12 @@ impl Verdict {
 pub struct Settled {
     /// What is known now.
     pub verdict: Verdict,
-    /// The status of the answer, where there was one.
+    /// The status of the answer, where there was one; [`NEVER_SENT`]: nothing left this machine.
     pub http_status: Option<u16>,
 }
+
+/// Stands in the place of an answer's status where a write was never sent.
+pub const NEVER_SENT: u16 = 0;
 
 /// A noted write with what is known about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,6 +125,25 @@ pub struct Recorded {
 }
 
 impl Write {
+    /// Whether both bring about the same, whatever was there before.
+    pub fn wants_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Account { after, .. }, Self::Account { after: others, .. }) => after == others,
+            (
+                Self::Location {
+                    location, after, ..
+                },
+                Self::Location {
+                    location: others,
+                    after: wish,
+                    ..
+                },
+            ) => location == others && after == wish,
+            (Self::Account { .. }, Self::Location { .. })
+            | (Self::Location { .. }, Self::Account { .. }) => false,
+        }
+    }
+
     /// Whether it gives a customer a temporary ID.
     pub fn is_temporary(&self) -> bool {
         matches!(
@@ -135,11 +157,17 @@ impl Write {
 }
 
 impl Recorded {
-    /// Whether the system has refused it for sure. What was answered otherwise (408 says only that the server waited too
-    /// long), or not at all, was looked for in vain, and may have landed since.
-    pub fn is_refused(&self) -> bool {
-        self.verdict == Some(Verdict::NotApplied)
-            && matches!(self.http_status, Some(400..=407 | 409..=499))
+    /// Whether it may have taken effect, or may do so still, though nobody has seen it. What was never sent cannot, nor
+    /// what was refused for sure. What was answered otherwise (408 says only that the server waited too long), or not at
+    /// all, was looked for in vain, and may have landed since.
+    pub fn may_have_landed(&self) -> bool {
+        match self.verdict {
+            Some(Verdict::Applied) => false,
+            Some(Verdict::NotApplied) => {
+                !matches!(self.http_status, Some(NEVER_SENT | 400..=407 | 409..=499))
+            }
+            Some(Verdict::Unknown) | None => true,
+        }
     }
 
     /// Whether nobody knows if it took effect.

@@ -15,6 +15,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// The notes of a run whose system is at another address than when it was begun.
 const BASE_URL: &str = "base_url";
 const TARGET: &str = "target";
+/// The targets before that, a line each.
+const FORMER: &str = "former_targets";
 
 /// The record of one run. Readers may open it while a run is under way.
 #[derive(Debug)]
@@ -22,6 +24,7 @@ pub struct Ledger {
     connection: Mutex<Connection>,
     path: PathBuf,
     header: Header,
+    former: Vec<String>,
 }
 
 impl Ledger {
@@ -46,6 +49,7 @@ impl Ledger {
             connection: Mutex::new(connection),
             path,
             header: header.clone(),
+            former: Vec::new(),
         })
     }
 
@@ -95,7 +99,11 @@ impl Ledger {
             connection: Mutex::new(connection),
             path,
             header,
+            former: Vec::new(),
         };
+        if let Some(former) = ledger.get(FORMER)? {
+            ledger.former = former.lines().map(str::to_owned).collect();
+        }
         if let (Some(base_url), Some(target)) = (ledger.get(BASE_URL)?, ledger.get(TARGET)?) {
             (ledger.header.base_url, ledger.header.target) = (base_url, target);
         }
@@ -109,11 +117,18 @@ impl Ledger {
 
     /// Notes that the system is at another address from now on: there the run goes on, and there its way back leads.
     pub fn moved_to(&mut self, base_url: &str, target: &str) -> Result<(), LedgerError> {
+        self.former.push(self.header.target.clone());
+        self.set(FORMER, &self.former.join("\n"))?;
         self.set(BASE_URL, base_url)?;
         self.set(TARGET, target)?;
         base_url.clone_into(&mut self.header.base_url);
         target.clone_into(&mut self.header.target);
         Ok(())
+    }
+
+    /// Whether the run has worked on this target, now or before its system moved.
+    pub fn has_worked_on(&self, target: &str) -> bool {
+        self.header.target == target || self.former.iter().any(|former| former == target)
     }
 
     /// The file.

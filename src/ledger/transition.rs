@@ -41,10 +41,10 @@ pub fn judge(write: &Write, seen: Seen<'_>) -> Judgement {
                 .service
                 .as_ref()
                 .map(|after| part(before.service.as_ref(), Some(after), now.service.as_ref()));
-            let profile = after
-                .profile
-                .as_ref()
-                .map(|after| part(before.profile.as_ref(), Some(after), now.profile.as_ref()));
+            let profile = after.profile.as_ref().map(|after| match &now.profile {
+                Some(now) => part(before.profile.as_ref(), Some(after), Some(now)),
+                None => Judgement::DidNot,
+            });
             // One call sets both, so where the profile is not shown, a service ID that has come about speaks for it.
             let speaks = after.service.is_some() && after.service != before.service;
             match service {

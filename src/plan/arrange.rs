@@ -24,7 +24,10 @@ pub struct Arrangement {
 /// was to free.
 pub fn arrange(changes: Vec<Change>, unique_accounts: bool) -> Arrangement {
     let mut problems = Problems::default();
-    let members = group(changes);
+    let mut members = group(changes);
+    if !unique_accounts {
+        members = members.into_iter().flat_map(apart).collect();
+    }
     for member in &members {
         agree(member, &mut problems);
     }
@@ -136,6 +139,28 @@ fn group(changes: Vec<Change>) -> Vec<Member> {
     }
     let members = firsts.into_iter().filter_map(|root| groups.remove(&root));
     members.map(|changes| Member { changes }).collect()
+}
+
+/// Where several may have one account ID, lines that each name their customer are about as many as they name.
+fn apart(member: Member) -> Vec<Member> {
+    if member
+        .changes
+        .iter()
+        .any(|change| change.customer.is_none())
+    {
+        return vec![member];
+    }
+    let mut members: Vec<Member> = Vec::new();
+    for change in member.changes {
+        let same = |other: &&mut Member| other.changes[0].customer == change.customer;
+        match members.iter_mut().find(same) {
+            Some(other) => other.changes.push(change),
+            None => members.push(Member {
+                changes: vec![change],
+            }),
+        }
+    }
+    members
 }
 
 fn root(parent: &mut [usize], mut at: usize) -> usize {

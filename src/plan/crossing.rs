@@ -20,7 +20,17 @@ pub struct Crossing {
     by_account: Vec<Wish>,
     by_customer: Vec<Wish>,
     /// The IDs that are to come about, each with the one that it is to take the place of.
-    targets: Vec<(Wish, AccountId)>,
+    targets: Vec<Target>,
+}
+
+/// A line that brings an account ID about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Target {
+    wish: Wish,
+    /// The ID that it is to take the place of.
+    source: AccountId,
+    /// Whom the line names.
+    customer: Option<CustomerId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,8 +76,11 @@ impl FromIterator<Change> for Crossing {
             let reseller = change.reseller.as_ref();
             if let (Some(account), Some(target)) = (&change.account, change.new_account.id()) {
                 let hash = account_hash(target.as_str(), reseller);
-                let wish = Wish::of(&change, hash);
-                crossing.targets.push((wish, account.clone()));
+                crossing.targets.push(Target {
+                    wish: Wish::of(&change, hash),
+                    source: account.clone(),
+                    customer: change.customer.clone(),
+                });
             }
             match (&change.account, &change.customer) {
                 (Some(account), None) => {
@@ -130,22 +143,30 @@ impl Crossing {
         &'a self,
         unit: &'a Unit,
         member: &'a Member,
-        account: &'a AccountId,
+        (customer, account): (&'a CustomerId, &'a AccountId),
         ordered: bool,
     ) -> impl Iterator<Item = (Line, &'a AccountId)> {
+        // Whoever names both IDs has said that this customer has this one before the line.
         let renames = member.changes.iter().filter(move |change| {
-            change.new_account.asks() && (change.account.is_none() || !ordered)
+            let by_both = change.account.is_some() && change.customer.is_some();
+            let by_account = change.account.is_some() && ordered;
+            change.new_account.asks() && !by_both && !by_account
         });
         let others = renames.flat_map(move |change| {
             let hash = account_hash(account.as_str(), change.reseller.as_ref());
-            let from = self.targets.partition_point(|(wish, _)| wish.hash < hash);
-            let until = self.targets.partition_point(|(wish, _)| wish.hash <= hash);
+            let from = self.targets.partition_point(|one| one.wish.hash < hash);
+            let until = self.targets.partition_point(|one| one.wish.hash <= hash);
             self.targets[from..until].iter()
         });
         others
-            .filter(move |(wish, source)| {
-                unit.lines().all(|own| own != wish.line) && source != account
+            .filter(move |other| {
+                let means_this = other
+                    .customer
+                    .as_ref()
+                    .is_none_or(|named| named == customer);
+                let is_other = unit.lines().all(|own| own != other.wish.line);
+                means_this && is_other && other.source != *account
             })
-            .map(|(wish, source)| (wish.line, source))
+            .map(|other| (other.wish.line, &other.source))
     }
 }

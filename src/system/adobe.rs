@@ -27,8 +27,13 @@ use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
+
+/// So old may a profile be that is written back.
+const GAP: Duration = Duration::from_secs(5);
+/// So many customers at most are between reading and writing.
+const MOST_BETWEEN: usize = 64;
 
 /// The code of an answer to a token that is missing or no longer known.
 const NO_TOKEN: &str = "4117";
@@ -61,6 +66,8 @@ pub(super) struct Adobe {
     listing: Mutex<Kept>,
     /// What sending the reference alone has been seen to do.
     reference_alone: Mutex<Alone>,
+    /// Who is between reading a customer and writing it.
+    between: Semaphore,
 }
 
 /// What sending the reference without the profile does on this installation.
@@ -81,6 +88,7 @@ impl Adobe {
             max_age: settings.max_age,
             listing: Mutex::new(Kept::Nothing),
             reference_alone: Mutex::new(Alone::Untried),
+            between: Semaphore::new(settings.calls_a_second.clamp(1, MOST_BETWEEN)),
         }
     }
 
@@ -149,9 +157,11 @@ impl Adobe {
         let Some(after) = after else {
             return Written::Refused(cannot_clear());
         };
-        // The whole profile goes back as it is read here, so it is this reading that must not be too old.
+        // The whole profile goes back as it is read here, so it is this reading that must not be old. Few at a time are
+        // between reading and writing, so that nobody waits there for the turns of all others.
+        let _few = self.between.acquire().await;
         let order = &Order {
-            departs_until: order.departs_until.max(Instant::now() + self.max_age),
+            departs_until: Instant::now() + GAP + order.slack,
             ..*order
         };
         let whole = match self.whole(order.customer).await {
@@ -223,7 +233,7 @@ impl Adobe {
             Written::Again(_)
             | Written::NotSent(_)
             | Written::Refused(_)
-            | Written::TooLate
+            | Written::TooLate(_)
             | Written::Stale { .. } => return written,
         }
         match self.whole(order.customer).await {

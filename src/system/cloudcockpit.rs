@@ -239,7 +239,8 @@ impl Backend for CloudCockpit {
             let mut at = Instant::now();
             for wanted in wanted {
                 let Some(listing) = self.listed(wanted.reseller.as_ref()).await? else {
-                    let why = "a listing would cost more calls than single searches";
+                    let why = "a listing costs more calls than single searches, or does not show the \
+                               identifiers of this relationship";
                     return Ok(Bulk::Refused(why.to_owned()));
                 };
                 at = at.min(listing.begun_at());

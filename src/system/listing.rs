@@ -105,9 +105,8 @@ impl Listing {
         self.at.elapsed() <= max_age
     }
 
-    pub(super) fn with_account(&self) -> impl Iterator<Item = &Customer> {
-        let customers = self.customers.iter();
-        customers.filter(|customer| customer.account.is_some())
+    pub(super) fn customers(&self) -> impl Iterator<Item = &Customer> {
+        self.customers.iter()
     }
 
     pub(super) fn account(&self, account: &AccountId) -> Vec<Customer> {

@@ -106,6 +106,8 @@ pub struct Order<'a> {
     pub what: What<'a>,
     /// What it rests on was looked at so lately that it may depart until then.
     pub departs_until: Instant,
+    /// What a turn takes beyond that, where it has been seen to take longer.
+    pub slack: Duration,
 }
 
 /// What a write sets.
@@ -143,8 +145,8 @@ pub enum Written {
     NotSent(Trouble),
     /// Certainly not processed: the system refuses it.
     Refused(Trouble),
-    /// Never sent: by the time of its turn, what it rests on was too old.
-    TooLate,
+    /// Never sent: by the time of its turn, what it rests on was too old. The turn alone took so long.
+    TooLate(Duration),
     /// The customer is not as believed; nothing was written.
     Stale {
         /// What the account ID is now.
@@ -167,7 +169,7 @@ impl Written {
             Sent::Reply(reply) => Self::Refused(refusal(&reply)),
             Sent::Again(why) => Self::Again(Trouble::unanswered(&why)),
             Sent::NotSent(why) => Self::NotSent(Trouble::unanswered(&why)),
-            Sent::TooLate => Self::TooLate,
+            Sent::TooLate(turn) => Self::TooLate(turn),
             Sent::InDoubt(why) => Self::InDoubt(Trouble::unanswered(&why)),
         }
     }

@@ -75,7 +75,7 @@ impl Trouble {
             WhyKind::Tls => (Failed::Unavailable, Some(Fatal::Tls)),
             WhyKind::Unreadable => (Failed::BadAnswer, None),
             WhyKind::Unsendable => (Failed::Invalid, None),
-            WhyKind::TooLate => (Failed::Stale, None),
+            WhyKind::TooLate(_) => (Failed::Stale, None),
             WhyKind::Connect | WhyKind::Timeout | WhyKind::Reset | WhyKind::Status(_) => {
                 (Failed::Unavailable, None)
             }

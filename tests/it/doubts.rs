@@ -375,6 +375,9 @@ fn a_token_that_may_read_and_not_write_is_no_lines_fault() {
         let done = place.run(&[&apply[..], &slowly].concat()).expect(4);
         assert!(done.err.contains("may read but not write"), "{}", done.err);
         assert_eq!(place.verdicts(), vec!["skipped/guard"; 60]);
+        // However often it is tried.
+        place.run(&["resume"]).expect(4);
+        assert_eq!(place.verdicts(), vec!["skipped/guard"; 60]);
         // Who is moved by somebody else before it goes on is still not as planned.
         place.with_world(|mut world| world.rename_plume("C-3", "ELSEWHERE"));
         place.sandbox.set_faults(Vec::new());

@@ -273,3 +273,110 @@ fn a_line_is_not_told_of_a_clash_that_it_has_no_part_in() {
         assert!(!words.contains("line 4"), "{clash}");
     }
 }
+
+/// A mistyped address loses neither the run nor what it knows.
+#[test]
+fn a_run_does_not_move_to_an_address_that_does_not_answer() {
+    let place = Place::plume();
+    place.with_world(|mut world| {
+        world.add_plume(named("C-1", "A-1", &[]));
+        world.add_plume(named("C-2", "A-2", &[]));
+        world.add_plume(named("C-3", "A-3", &[]));
+    });
+    let text = "accountId,newAccountId\nA-1,A-2\nA-2,A-1\nA-3,B-3\n";
+    let file = place.file("swap.csv", text);
+    let mut command = place.command(&["apply", &file, "--yes", "--concurrency", "1"]);
+    let done = finish(command.env("IDSHIFT_CRASH_AT", "12").spawn().unwrap());
+    assert_eq!(done.code, -1, "{}{}", done.out, done.err);
+    let wrong = [
+        "resume",
+        "--base-url",
+        "http://127.0.0.1:9",
+        "--give-up-after",
+        "1s",
+    ];
+    assert_ne!(place.run(&wrong).code, 0);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    assert_eq!(place.account_of("C-1"), "A-2");
+    assert_eq!(place.account_of("C-2"), "A-1");
+    assert_eq!(place.account_of("C-3"), "B-3");
+}
+
+/// Somebody else did what the run had tried to, and was refused each time.
+#[test]
+fn what_somebody_else_has_done_is_not_put_back() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    place
+        .sandbox
+        .set_faults(vec!["customer-patch:429=1".parse().unwrap()]);
+    let stopped = ["apply", &file, "--yes", "--concurrency", "1"];
+    let child = place.command(&stopped).spawn().unwrap();
+    let id = child.id().to_string();
+    while place.patches() == 0 {
+        std::thread::yield_now();
+    }
+    // While all calls are held.
+    let stopped = std::process::Command::new("kill")
+        .args(["-INT", &id])
+        .status();
+    assert!(stopped.unwrap().success());
+    assert_eq!(finish(child).code, 130);
+    place.with_world(|mut world| world.rename_plume("C-0", "B-000000"));
+    place.sandbox.set_faults(Vec::new());
+    place.run(&["resume"]).expect(0);
+    assert_eq!(place.account_of("C-1"), "B-000001");
+    place.run(&["undo", "--yes"]).expect(0);
+    assert_eq!(place.account_of("C-0"), "B-000000");
+    assert_eq!(place.account_of("C-1"), "A-000001");
+}
+
+/// A counter that is lost begins anew, and says nothing of the runs before.
+#[test]
+fn a_count_that_was_lost_makes_no_run_newer() {
+    let place = Place::plume();
+    place.moves(60);
+    let file = services(&place, "1.csv", "DAY1");
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let targets = place.path().join("state/idshift/targets");
+    for entry in std::fs::read_dir(&targets).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|kind| kind == "turn") {
+            std::fs::write(path, "").unwrap();
+        }
+    }
+    let file = services(&place, "2.csv", "DAY2");
+    let mut command = place.command(&["apply", &file, "--yes", "--concurrency", "2"]);
+    let done = finish(command.env("IDSHIFT_CRASH_AT", "30").spawn().unwrap());
+    assert_eq!(done.code, -1, "{}{}", done.out, done.err);
+    place.run(&["resume"]).expect(0);
+    assert_eq!(place.verdicts(), vec!["changed/"; 60]);
+}
+
+#[test]
+fn a_profile_in_another_spelling_is_the_same() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    let port = place
+        .sandbox
+        .base_url()
+        .rsplit(':')
+        .next()
+        .unwrap()
+        .to_owned();
+    let profile =
+        format!("[profiles.prod]\nsystem = \"plume\"\nbase_url = \"http://LOCALHOST:{port}/\"\n");
+    place.file("idshift.toml", &profile);
+    let run = |arguments: &[&str]| {
+        let mut command = place.command(arguments);
+        finish(command.env_remove("IDSHIFT_BASE_URL").spawn().unwrap())
+    };
+    run(&["apply", &file, "--profile", "prod", "--yes"]).expect(0);
+    run(&["undo", "--profile", "prod", "--yes"]).expect(0);
+    // The environment counts more than the profile, in both.
+    place
+        .run(&["apply", &file, "--profile", "prod", "--yes"])
+        .expect(0);
+    place.run(&["undo", "--profile", "prod", "--yes"]).expect(0);
+}

@@ -182,6 +182,51 @@ fn whoever_was_put_aside_after_the_run_is_brought_home_by_the_way_back() {
     assert_eq!(place.account_of("C-2"), "A-2");
 }
 
+/// Where the swap was given up, too: nothing else knows of it any more.
+#[test]
+fn whoever_was_put_aside_after_a_swap_was_given_up_is_brought_home_by_resume() {
+    for given_up in [false, true] {
+        let place = Place::plume();
+        place.with_world(|mut world| {
+            world.add_plume(named("C-1", "A-1", &["L-1"]));
+            world.add_plume(named("C-2", "A-2", &["L-2"]));
+        });
+        let file = place.file("swap.csv", "accountId,newAccountId\nA-1,A-2\nA-2,A-1\n");
+        let honest = place.sandbox.base_url();
+        let late: Arc<Mutex<Option<Asked>>> = Arc::default();
+        let kept = Arc::clone(&late);
+        let writes = AtomicUsize::new(0);
+        let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+            if asked.method == "PATCH" {
+                match writes.fetch_add(1, Ordering::SeqCst) {
+                    0 => {
+                        *kept.lock().unwrap() = Some(asked.clone());
+                        return false;
+                    }
+                    2 if given_up => {
+                        let body = r#"{"error":{"statusCode":422,"name":"Error","message":"no"}}"#;
+                        let answer = good_answer(body);
+                        let answer = String::from_utf8(answer).unwrap();
+                        let answer = answer.replacen("200 OK", "422 No", 1);
+                        return stream.write_all(answer.as_bytes()).is_ok();
+                    }
+                    _ => {}
+                }
+            }
+            stream.write_all(&asked.honestly(&honest)).is_ok()
+        });
+        let code = i32::from(given_up);
+        run(&place, &front, &["apply", &file, "--yes"]).expect(code);
+        let asked = late.lock().unwrap().take().unwrap();
+        asked.honestly(&place.sandbox.base_url());
+        let accounts = || [place.account_of("C-1"), place.account_of("C-2")];
+        assert!(accounts().iter().any(|id| id.starts_with("idshift-")));
+        run(&place, &front, &["resume", &place.newest_id()]).expect(0);
+        assert_eq!(accounts(), ["A-2", "A-1"]);
+        assert_eq!(place.verdicts(), ["changed/", "changed/"]);
+    }
+}
+
 /// What stops the run while the canary is read back stops it there.
 #[test]
 fn nothing_is_begun_after_a_signal_that_comes_while_the_canary_is_read_back() {
@@ -301,4 +346,37 @@ fn a_profile_that_is_never_shown_is_not_said_to_have_failed() {
     // Answered, it is believed.
     answers.store(true, Ordering::SeqCst);
     run(&place, &front, &["resume"]).expect(0);
+}
+
+/// The look is made again before a profile is put back, and shows no profile either.
+#[test]
+fn a_profile_that_is_not_shown_is_put_back_however_old_the_look_is() {
+    let place = Place::plume();
+    place.with_world(|mut world| world.add_plume(named("C-1", "A-1", &["L-1"])));
+    let file = place.file("moves.csv", "accountId,profile\nA-1,smallbusiness\n");
+    let front = without_profile(&place, |_| false);
+    let apply = ["apply", &file, "--yes", "--lookup", "each"];
+    run(&place, &front, &apply).expect(0);
+    run(&place, &front, &["undo", "--yes", "--max-age", "0s"]).expect(0);
+    place.with_world(|world| {
+        assert_eq!(&*world.plume["C-1"].locations[0].profile, "auto");
+    });
+}
+
+/// Where a turn takes longer than a look may be old, writing goes on all the same, and only holds make a look older.
+#[test]
+fn a_slow_pace_and_a_short_patience_come_to_an_end() {
+    let place = Place::plume();
+    let file = place.moves(6);
+    let slowly = ["--rate", "4/s", "--max-age", "100ms", "--concurrency", "4"];
+    let begun = std::time::Instant::now();
+    place
+        .run(&[&["apply", &file, "--yes"][..], &slowly].concat())
+        .expect(0);
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        begun.elapsed()
+    );
+    place.judge_writes();
 }

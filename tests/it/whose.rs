@@ -162,12 +162,13 @@ fn a_way_back_puts_back_what_was_there_and_not_what_it_looks_like() {
         }
         world.add_plume(named("C-9", "Jan-24", &["L-9"]));
         world.add_plume(named("C-8", "TRAILING ", &["L-8"]));
+        world.add_plume(named("C-7", "<clear>", &["L-7"]));
     });
     let mut text = String::from("accountId,customerId,newAccountId,serviceId\n");
     for n in 0..odd.len() {
         writeln!(text, "A-{n},,,NEW-{n}").unwrap();
     }
-    text.push_str(",C-9,B-9,\n,C-8,B-8,\n");
+    text.push_str(",C-9,B-9,\n,C-8,B-8,\n,C-7,B-7,\n");
     let file = place.file("moves.csv", &text);
     place.run(&["apply", &file, "--yes"]).expect(0);
     place.run(&["undo", "--yes"]).expect(0);
@@ -176,6 +177,7 @@ fn a_way_back_puts_back_what_was_there_and_not_what_it_looks_like() {
     }
     assert_eq!(place.account_of("C-9"), "Jan-24");
     assert_eq!(place.account_of("C-8"), "TRAILING ");
+    assert_eq!(place.account_of("C-7"), "<clear>");
     place.run(&["report"]).expect(0);
 }
 
@@ -376,4 +378,147 @@ fn a_swap_is_not_made_again_where_the_ledger_of_a_run_is_gone() {
     let done = place.run(&["apply", &file, "--yes"]).expect(2);
     assert!(done.err.contains("cannot be told"), "{}", done.err);
     assert_eq!(place.account_of("C-1"), "A-2");
+}
+
+/// Lines that restate a part of what others want of a location do not get into each other's way.
+#[test]
+fn lines_that_complete_each_other_at_a_location_are_both_carried_out() {
+    for lookup in ["bulk", "each"] {
+        let place = Place::plume();
+        place.with_world(|mut world| world.add_plume(named("C-1", "A-1", &["L-1"])));
+        let text = "accountId,serviceId,profile\nA-1,S-1,\nA-1,S-1,smallbusiness\n";
+        let file = place.file("moves.csv", text);
+        place
+            .run(&["apply", &file, "--yes", "--lookup", lookup])
+            .expect(0);
+        place.with_world(|world| {
+            let location = &world.plume["C-1"].locations[0];
+            assert_eq!(location.service_id.as_deref(), Some("S-1"));
+            assert_eq!(&*location.profile, "smallbusiness");
+        });
+    }
+}
+
+/// A line of a report whose account ID was altered means whoever has that ID, or nobody.
+#[test]
+fn an_altered_line_of_a_report_does_not_mean_the_customer_of_before() {
+    for lookup in ["bulk", "each"] {
+        let place = Place::plume();
+        place.with_world(|mut world| {
+            world.add_plume(named("C-2", "A-2", &["L-2"]));
+            world.add_plume(named("C-4", "A-4", &["L-4"]));
+        });
+        let text = "accountId,newAccountId,serviceId\nA-2,B-2,S-2\n";
+        let file = place.file("moves.csv", text);
+        place
+            .sandbox
+            .set_faults(vec!["location-patch:500".parse().unwrap()]);
+        let shortly = ["--retries", "0", "--lookup", lookup];
+        place
+            .run(&[&["apply", &file, "--yes"][..], &shortly].concat())
+            .expect(1);
+        place.sandbox.set_faults(Vec::new());
+        let failures = std::fs::read_to_string(place.newest().join("failures.csv")).unwrap();
+        place.file(
+            "altered.csv",
+            &failures.replacen(r#""A-2","B-2""#, r#""A-4","B-2""#, 1),
+        );
+        place
+            .run(&["apply", "altered.csv", "--yes", "--lookup", lookup])
+            .expect(1);
+        assert_eq!(service(&place, "C-2"), "old");
+        assert_eq!(service(&place, "C-4"), "old");
+    }
+}
+
+/// Several customers with one reference, each of them named: so many lines are about so many customers.
+#[test]
+fn customers_with_one_reference_are_told_apart_by_their_names() {
+    let place = of(Kind::Adobe);
+    place.with_world(|mut world| {
+        world.add_adobe("P1", "DUP", "R1", 1);
+        world.add_adobe("P2", "DUP", "R1", 1);
+        world.add_adobe("P3", "REF-B", "R1", 1);
+    });
+    let text = "accountId,newAccountId,customerId\nDUP,N-1,P1\nDUP,N-2,P2\nREF-B,DUP,P3\n";
+    let file = place.file("moves.csv", text);
+    let base = place.sandbox.base_url();
+    for _ in 0..2 {
+        adobe(&place, &base, &["apply", &file, "--yes"]).expect(0);
+        assert_eq!(reference(&place, "P1"), "N-1");
+        assert_eq!(reference(&place, "P2"), "N-2");
+        assert_eq!(reference(&place, "P3"), "DUP");
+    }
+}
+
+/// Nobody has an identifier of the caller's own; the relationship's are not shown.
+#[test]
+fn a_list_without_identifiers_does_not_say_that_there_are_none() {
+    let place = of(Kind::CloudCockpit);
+    let id = |n: u32| format!("00000000-0000-4000-8000-{n:012}");
+    place.with_world(|mut world| {
+        (0..20).for_each(|n| world.add_cockpit(&id(n), RESELLER, &format!("X-{n}")));
+    });
+    let honest = place.sandbox.base_url();
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let own = asked.path.replace(&format!("&resellerId={RESELLER}"), "");
+        let asked = if asked.path.starts_with("/v1/Customers?") {
+            asked.with_path(&own)
+        } else {
+            asked.clone()
+        };
+        stream.write_all(&asked.honestly(&honest)).is_ok()
+    });
+    let mut text = String::from("customerId,newAccountId,resellerId\n");
+    (0..20).for_each(|n| writeln!(text, "{},B-{n},{RESELLER}", id(n)).unwrap());
+    let file = place.file("moves.csv", &text);
+    let base = front.base_url();
+    let settings = [
+        ("SYSTEM", "cloudcockpit"),
+        ("TENANT", "t.example"),
+        ("BASE_URL", &*base),
+    ];
+    place
+        .run_with(&settings, &["apply", &file, "--yes"])
+        .expect(0);
+    assert_eq!(
+        place.rows("results.csv")[3]["idshift_account_id_before"],
+        "X-3"
+    );
+    place.run_with(&settings, &["undo", "--yes"]).expect(0);
+    place.with_world(|world| {
+        let identifier = world.cockpit[&id(3)].identifiers[RESELLER].clone();
+        assert_eq!(identifier.as_deref(), Some("X-3"));
+    });
+}
+
+/// Between Adobe's reading and its writing all calls are held, and somebody adds a contact.
+#[test]
+fn a_profile_that_changed_while_calls_were_held_is_not_written_back() {
+    let place = of(Kind::Adobe);
+    place.with_world(|mut world| world.add_adobe("P1", "REF-1", "R1", 1));
+    let file = place.file("moves.csv", "accountId,newAccountId\nREF-1,NEW-1\n");
+    let (world, honest) = (place.sandbox.world(), place.sandbox.base_url());
+    let held = AtomicBool::new(false);
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        if asked.method == "PATCH" && !held.swap(true, Ordering::SeqCst) {
+            let mut world = world.lock().unwrap();
+            let body = &mut world.adobe.get_mut("P1").unwrap().body;
+            let contacts = body["companyProfile"]["contacts"].as_array_mut().unwrap();
+            let mut another = contacts[0].clone();
+            another["email"] = "another@example.com".into();
+            contacts.push(another);
+            drop(world);
+            let wait = "HTTP/1.1 429 Slow\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n";
+            return stream.write_all(wait.as_bytes()).is_ok();
+        }
+        stream.write_all(&asked.honestly(&honest)).is_ok()
+    });
+    let base = front.base_url();
+    adobe(&place, &base, &["apply", &file, "--yes"]).expect(0);
+    assert_eq!(reference(&place, "P1"), "NEW-1");
+    place.with_world(|world| {
+        let contacts = &world.adobe["P1"].body["companyProfile"]["contacts"];
+        assert_eq!(contacts.as_array().unwrap().len(), 2);
+    });
 }

@@ -198,7 +198,7 @@ proptest! {
 }
 
 #[test]
-fn only_a_refusal_is_certain() {
+fn only_what_was_refused_or_never_sent_has_certainly_not_landed() {
     let refused = |verdict, http_status| {
         let recorded = Recorded {
             id: WriteId(1),
@@ -206,9 +206,9 @@ fn only_a_refusal_is_certain() {
             verdict,
             http_status,
         };
-        recorded.is_refused()
+        !recorded.may_have_landed()
     };
-    for status in [400, 401, 403, 404, 409, 422, 429] {
+    for status in [0, 400, 401, 403, 404, 409, 422, 429] {
         assert!(refused(Some(Verdict::NotApplied), Some(status)), "{status}");
         assert!(!refused(None, Some(status)), "{status}: never settled");
     }

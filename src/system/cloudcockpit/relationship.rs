@@ -41,7 +41,14 @@ impl CloudCockpit {
         if shown == Shown::Told && !is_others {
             return Ok(Some(listed.clone()));
         }
-        let read = self.one(&listed.id, Some(reseller)).await?;
+        let read = match self.one(&listed.id, Some(reseller)).await {
+            Ok(read) => read,
+            // Nobody of this relationship, whatever the list says.
+            Err(why) if matches!(why.reason, Failed::Forbidden | Failed::NotFound) => {
+                return Ok(None);
+            }
+            Err(why) => return Err(why),
+        };
         let is_so = read
             .as_ref()
             .is_some_and(|read| read.account == listed.account);
@@ -82,16 +89,22 @@ impl CloudCockpit {
             return Ok(true);
         };
         let owner = reseller.id().map(|id| guid(id.as_str()));
-        let mut with_account = listing.with_account().peekable();
-        if with_account.peek().is_none() {
+        if listing.len() == 0 {
             return Ok(true);
         }
         let is_others = |customer: &Customer| customer.owner.is_some() && customer.owner != owner;
-        if listing.with_account().any(is_others) {
+        if listing.customers().any(is_others) {
             return Ok(false);
         }
-        for sample in with_account.take(MOST_COMPARED as usize) {
-            self.in_relationship(Some(reseller), sample).await?;
+        // Those with an identifier first: they tell more.
+        let (with, without): (Vec<_>, Vec<_>) =
+            listing.customers().partition(|one| one.account.is_some());
+        for sample in with.into_iter().chain(without).take(MOST_COMPARED as usize) {
+            if let Err(why) = self.in_relationship(Some(reseller), sample).await
+                && why.fatal.is_some()
+            {
+                return Err(why);
+            }
             match self.shown.lock().await.get(reseller) {
                 Some(Shown::Told) => return Ok(true),
                 Some(Shown::Otherwise) => return Ok(false),
