@@ -268,15 +268,9 @@ impl Session<'_> {
     async fn open_for_strays(&mut self, system: &System, journal: &Journal) -> Result<(), Failure> {
         let mut asked = HashSet::new();
         let mut any = false;
-        for write in self.ledger.writes() {
-            let write = write?;
+        for write in self.ledger.parkings()? {
             let intent = &write.intent;
-            let Write::Account {
-                after,
-                temporary: true,
-                ..
-            } = &intent.write
-            else {
+            let Write::Account { after, .. } = &intent.write else {
                 continue;
             };
             if !write.may_have_landed() || !asked.insert((intent.customer.clone(), intent.line)) {

@@ -58,6 +58,15 @@ impl Ledger {
         self.with(|connection| connection.query_row(sql, (), |row| row.get(0)))
     }
 
+    /// Those that were to give a customer a temporary ID, in the order of noting: one for each swap, or a few.
+    pub fn parkings(&self) -> Result<Vec<Recorded>, LedgerError> {
+        let sql = format!(
+            "SELECT {} FROM writes WHERE write_id > ?1 AND kind = 'temporary' ORDER BY write_id",
+            write_row::COLUMNS
+        );
+        self.page(&sql, 0)
+    }
+
     /// The writes of lines without a final outcome, that took effect or of which nobody knows: by line, and
     /// for each line in the order of noting.
     pub fn doubtful(&self) -> Result<Vec<Recorded>, LedgerError> {
