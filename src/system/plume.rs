@@ -147,7 +147,7 @@ impl Plume {
                 .into_iter()
                 .map(|body| body.location())
                 .collect::<Option<Vec<_>>>()
-                .ok_or_else(|| senseless(reply, "a location without a usable ID")))
+                .ok_or_else(|| senseless(reply, "a location whose ID or service ID cannot be read")))
         };
         self.client.read(&call, parse).await?
     }

@@ -522,3 +522,28 @@ fn a_profile_that_changed_while_calls_were_held_is_not_written_back() {
         assert_eq!(contacts.as_array().unwrap().len(), 2);
     });
 }
+
+/// A service ID may be any text, also one that no line may ask for.
+#[test]
+fn an_odd_service_id_of_one_location_hides_no_other() {
+    for lookup in ["bulk", "each"] {
+        let place = Place::plume();
+        place.with_world(|mut world| {
+            let mut customer = named("C-1", "A-1", &["L-1", "L-2"]);
+            customer.locations[0].service_id = Some("two\nlines".into());
+            world.add_plume(customer);
+        });
+        let text =
+            "accountId,newAccountId,customerId,locationId,serviceId\n,B-1,C-1,,\n,,C-1,L-2,S-2\n";
+        let file = place.file("moves.csv", text);
+        place
+            .run(&["apply", &file, "--yes", "--lookup", lookup])
+            .expect(0);
+        assert_eq!(place.account_of("C-1"), "B-1");
+        place.with_world(|world| {
+            let services = &world.plume["C-1"].locations;
+            assert_eq!(services[0].service_id.as_deref(), Some("two\nlines"));
+            assert_eq!(services[1].service_id.as_deref(), Some("S-2"));
+        });
+    }
+}

@@ -109,16 +109,17 @@ impl CustomerBody {
 }
 
 /// A list of bare IDs says which locations there are; anything more is the whole location, and a service ID
-/// that it does not show is not set.
+/// that it does not show is not set. One that has something which cannot be written down hides none of the others: then it
+/// is known which there are, and each can be read by itself.
 pub(super) fn told(bodies: &[LocationBody]) -> Option<Locations> {
-    if bodies.iter().any(LocationBody::is_bare) {
-        let ids = bodies
-            .iter()
-            .map(|body| LocationId::new(body.id.clone()).ok());
-        return Some(Locations::Ids(ids.collect::<Option<_>>()?));
+    if !bodies.iter().any(LocationBody::is_bare) {
+        let locations = bodies.iter().map(LocationBody::location);
+        if let Some(known) = locations.collect::<Option<_>>() {
+            return Some(Locations::Known(known));
+        }
     }
-    let locations = bodies.iter().map(LocationBody::location);
-    Some(Locations::Known(locations.collect::<Option<_>>()?))
+    let ids = bodies.iter().map(|body| LocationId::new(body.id.clone()));
+    Some(Locations::Ids(ids.collect::<Result<_, _>>().ok()?))
 }
 
 #[derive(Deserialize)]
