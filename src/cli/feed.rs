@@ -26,6 +26,8 @@ pub(super) struct Known {
     pub(super) units_with_writes: LineSet,
     /// What earlier runs tell of the lines.
     pub(super) history: Arc<History>,
+    /// Units of which everything is said, and a customer is under a temporary ID all the same.
+    pub(super) strays: LineSet,
     /// Lines that need no look: as in an earlier run.
     pub(super) settled: Arc<HashMap<Line, Settled>>,
 }
@@ -39,6 +41,7 @@ impl Known {
             planned: None,
             units_with_writes,
             history,
+            strays: LineSet::default(),
             settled: Arc::default(),
         }
     }
@@ -156,7 +159,8 @@ impl Feeder {
                 None => return Ok(None),
             },
         };
-        if unit.lines().all(|line| !self.is_open(line)) {
+        let is_stray = self.known.strays.contains(unit.number);
+        if unit.lines().all(|line| !self.is_open(line)) && !is_stray {
             return Ok(None);
         }
         let settled = unit

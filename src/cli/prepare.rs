@@ -176,7 +176,7 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
     };
     warn_of_killed(&header, &resolved.runs_dir)?;
     let lineage = Lineage::of_file(wanted.file, &checked, &header)?;
-    let history = recall::of(&header, &lineage, &checked, &resolved)?;
+    let history = recall::of((&header, &[&header.target]), &lineage, &checked, &resolved)?;
     let (dir, ledger) = begin(&resolved.runs_dir, &run, |dir| {
         let ledger = take_in(dir, &copy, &header)?;
         lineage.note(&ledger)?;

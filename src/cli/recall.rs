@@ -15,7 +15,7 @@ use crate::config::Resolved;
 use crate::domain::{
     AccountId, Change, CustomerId, Line, LocationId, Reseller, Status, Transition, Unchanged,
 };
-use crate::engine::{Carried, Hands, History, Since};
+use crate::engine::{Carried, Hands, History, Newer, Since};
 use crate::input::Table;
 use crate::ledger::{Header, Ledger, LedgerError, Recorded, RunDir, State, Turn, Verdict, Write};
 use crate::plan::Shape;
@@ -105,12 +105,12 @@ struct Earlier {
 
 /// Asks the earlier runs.
 pub(super) fn of(
-    mine: &Header,
+    (mine, targets): (&Header, &[&str]),
     lineage: &Lineage,
     draft: &Draft,
     resolved: &Resolved,
 ) -> Result<History, Failure> {
-    let (runs, unreadable) = earlier(mine, lineage, resolved)?;
+    let (runs, unreadable) = earlier((mine, targets), lineage, resolved)?;
     let mut history = History::default();
     if draft.table.is_report() {
         as_reported(draft, &mut history)?;
@@ -165,7 +165,12 @@ fn as_reported(draft: &Draft, history: &mut History) -> Result<(), Failure> {
 
 /// Of whom other runs on this target have wanted something since this one was begun, whether they wrote it or found it so:
 /// a run that is resumed must not overwrite what was wanted after it.
-pub(super) fn since(mine: &Ledger, begun_at_ms: i64, runs_dir: &Path) -> Result<Since, Failure> {
+pub(super) fn since(
+    (mine, targets): (&Ledger, &[&str]),
+    begun_at_ms: i64,
+    runs_dir: &Path,
+    counts: impl Fn(&Header) -> bool,
+) -> Result<Since, Failure> {
     let (my_turn, _) = turns(mine)?;
     let mine = mine.header();
     let mut since = Since::new();
@@ -182,9 +187,9 @@ pub(super) fn since(mine: &Ledger, begun_at_ms: i64, runs_dir: &Path) -> Result<
         };
         let header = other.header();
         let last = other.last_write_at_ms()?;
-        let is_other = header.run != mine.run && other.has_worked_on(&mine.target);
+        let is_other = header.run != mine.run && other.has_worked_on(targets);
         // A plan that was not carried out wants nothing.
-        if !is_other || (header.command == "plan" && last.is_none()) {
+        if !is_other || !counts(header) || (header.command == "plan" && last.is_none()) {
             continue;
         }
         // By the clock or by the count: what is taken for newer is left alone, so either is enough.
@@ -228,9 +233,13 @@ fn turns(ledger: &Ledger) -> Result<(Option<Turn>, Option<Turn>), Failure> {
 /// What one run has wanted after this moment; what a newer one has, is known already.
 fn wanted(other: &Ledger, run: &str, after_ms: i64, since: &mut Since) -> Result<(), Failure> {
     let run: Arc<str> = run.into();
-    let mut add = |customer: &CustomerId, location: Option<&LocationId>| {
+    let mut add = |customer: &CustomerId, location: Option<&LocationId>, wrote: bool| {
         let what = (customer.clone(), location.cloned());
-        since.entry(what).or_insert_with(|| Arc::clone(&run));
+        let newer = since.entry(what).or_insert_with(|| Newer {
+            run: Arc::clone(&run),
+            wrote,
+        });
+        newer.wrote |= wrote;
     };
     for outcome in other.outcomes() {
         let outcome = outcome?;
@@ -246,12 +255,13 @@ fn wanted(other: &Ledger, run: &str, after_ms: i64, since: &mut Since) -> Result
         if outcome.finished_at_ms <= after_ms {
             continue;
         }
+        let wrote = outcome.status != Status::Unchanged(Unchanged::Already);
         // A line that has moved a location alone has wanted nothing of the account ID.
         if outcome.location.is_none() || before != after {
-            add(&customer, None);
+            add(&customer, None, wrote);
         }
         if let Some(location) = &outcome.location {
-            add(&customer, Some(location));
+            add(&customer, Some(location), wrote);
         }
     }
     // Those of a run that was killed have no outcome.
@@ -262,7 +272,7 @@ fn wanted(other: &Ledger, run: &str, after_ms: i64, since: &mut Since) -> Result
                 Write::Account { .. } => None,
                 Write::Location { location, .. } => Some(location),
             };
-            add(&intent.customer, location);
+            add(&intent.customer, location, true);
         }
     }
     Ok(())
@@ -270,7 +280,7 @@ fn wanted(other: &Ledger, run: &str, after_ms: i64, since: &mut Since) -> Result
 
 /// The earlier runs, the newest first, and why one could not be asked.
 fn earlier(
-    mine: &Header,
+    (mine, targets): (&Header, &[&str]),
     lineage: &Lineage,
     resolved: &Resolved,
 ) -> Result<(Vec<Earlier>, Option<Failure>), Failure> {
@@ -288,7 +298,7 @@ fn earlier(
             }
         };
         // What is put back is no file that anybody applies.
-        if !other.has_worked_on(&mine.target) || other.header().parent.is_some() {
+        if !other.has_worked_on(targets) || other.header().parent.is_some() {
             continue;
         }
         if other.has_writes()? {
@@ -442,7 +452,7 @@ pub(super) fn killed(mine: &Header, runs_dir: &Path) -> Result<Option<String>, F
         let Ok(other) = Ledger::glance(&earlier) else {
             continue;
         };
-        if !other.has_worked_on(&mine.target) {
+        if !other.has_worked_on(&[&mine.target]) {
             continue;
         }
         let left_behind = match other.progress()?.state {

@@ -110,7 +110,7 @@ fn last_good(ready: &Ready) -> Result<Option<Last>, Failure> {
             }
         };
         let its = ledger.header();
-        if !ledger.has_worked_on(&ready.ledger.header().target) {
+        if !ledger.has_worked_on(&[&ready.ledger.header().target]) {
             continue;
         }
         let same = its.command == "reconcile" && mine.is_same_file(&Lineage::of_run(&ledger)?);

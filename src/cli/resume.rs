@@ -10,7 +10,7 @@ use super::prepare::refuse_emails;
 use super::recall::{self, Lineage};
 use super::session::{LOOKED, Session, Work, target};
 use super::undo::SEEDED;
-use crate::engine::Since;
+use crate::engine::{History, Since};
 use crate::ledger::{Ledger, LineSet, RunDir, State, TargetLock};
 use crate::report::Commands;
 use crate::ui;
@@ -90,15 +90,8 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
         Work::Plan => with(known.ledger.done()?, &planned, &known.draft),
         Work::Apply | Work::PlanThenApply => known.ledger.done()?,
     };
-    let lineage = Lineage::of_run(&known.ledger)?;
-    let header = known.ledger.header();
-    let mut history = recall::of(header, &lineage, &known.draft, &known.resolved)?;
-    if work != Work::Plan {
-        // Of a plan: when it was begun to be carried out.
-        let begun = known.ledger.progress()?.started_at_ms;
-        history.since = recall::since(&known.ledger, begun, &known.resolved.runs_dir)?;
-        warn_of_newer(&history.since);
-    }
+    let here = target(&known.resolved, &base_url);
+    let history = history(&known, &here, work)?;
     let stand_in = known.stand_in;
     let session = Session {
         known: Known {
@@ -122,6 +115,28 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
         on_stand_in: stand_in.is_some(),
     };
     session.run()
+}
+
+/// What other runs tell of the lines, and of whom they have wanted something since. `here`: the target on which it goes on.
+fn history(known: &KnownRun, here: &str, work: Work) -> Result<History, Failure> {
+    let lineage = Lineage::of_run(&known.ledger)?;
+    let header = known.ledger.header();
+    // Where it goes on, and where it has been.
+    let targets: Vec<&str> = known.ledger.targets().chain([here]).collect();
+    let mine = (header, targets.as_slice());
+    let mut history = recall::of(mine, &lineage, &known.draft, &known.resolved)?;
+    if work != Work::Plan {
+        // Of a plan: when it was begun to be carried out.
+        let begun = known.ledger.progress()?.started_at_ms;
+        history.since = recall::since(
+            (&known.ledger, &targets),
+            begun,
+            &known.resolved.runs_dir,
+            |_| true,
+        )?;
+        warn_of_newer(&history.since);
+    }
+    Ok(history)
 }
 
 /// A plan is carried out, and a way back that was never begun is begun anew.
@@ -174,7 +189,7 @@ fn refuse_late_count(known: &KnownRun) -> Result<(), Failure> {
 /// What other runs have changed meanwhile stays as it is; whoever resumes should know before.
 fn warn_of_newer(since: &Since) {
     // Their names begin with the time.
-    if let Some(newest) = since.values().max() {
+    if let Some(newest) = since.values().map(|newer| &newer.run).max() {
         ui::err(&format!(
             "warning: other runs, the newest is {newest}, have carried out something for {} customers or locations since this \
              one was begun; what is still to be done about these is left undone (stale)",

@@ -100,11 +100,13 @@ pub(super) fn system_settings(
     lookups: u64,
 ) -> Result<system::Settings, Failure> {
     let rates = [Some(resolved.find_rate), resolved.write_rate];
-    let slowest = rates
+    let calls = rates
         .into_iter()
         .flatten()
-        .filter_map(http::Rate::whole_per_second)
-        .min();
+        .filter_map(|rate| rate.calls_in(system::TURN));
+    // A look, a reading and a write for each, so that all of them find room in one window.
+    let within_quota = resolved.quota.map(|quota| quota.calls / 4);
+    let calls = calls.chain(within_quota);
     Ok(system::Settings {
         reseller: resolved.reseller_id()?,
         api_key: resolved.api_key.clone(),
@@ -112,7 +114,7 @@ pub(super) fn system_settings(
         sending: resolved.sending,
         max_age: resolved.max_age,
         expected_lookups: lookups,
-        calls_a_second: slowest.map_or(usize::MAX, |calls| calls as usize),
+        calls_meanwhile: calls.min().and_then(|calls| usize::try_from(calls).ok()),
     })
 }
 
@@ -263,11 +265,10 @@ impl Session<'_> {
         Ok(None)
     }
 
-    /// A write that puts somebody aside may have landed after it was looked for in vain. The lines of whoever is found there
-    /// now are open again, whatever they were told: this run is the one that can bring them home.
-    async fn open_for_strays(&mut self, system: &System, journal: &Journal) -> Result<(), Failure> {
+    /// A write that puts somebody aside may have landed after it was looked for in vain. Whoever is found there now is brought
+    /// home, though all has been said of its lines: no other run can.
+    async fn find_strays(&mut self, system: &System) -> Result<(), Failure> {
         let mut asked = HashSet::new();
-        let mut any = false;
         for write in self.ledger.parkings()? {
             let intent = &write.intent;
             let Write::Account { after, .. } = &intent.write else {
@@ -278,29 +279,15 @@ impl Session<'_> {
             }
             let read = system.read(&intent.customer, intent.reseller.as_ref(), false);
             // Who cannot be read now is looked for when it is asked for again.
-            let Ok(Some(customer)) = read.await else {
-                continue;
-            };
-            let Some(unit) = self
-                .draft
-                .units
-                .get(&intent.unit)
-                .filter(|_| customer.account == *after)
-            else {
-                continue;
-            };
-            let lines: Vec<_> = unit.lines().collect();
-            if let Some(planned) = &mut self.known.planned {
-                for line in &lines {
-                    planned.insert(*line);
-                }
+            if let Ok(Some(customer)) = read.await
+                && customer.account == *after
+            {
+                ui::err(&format!(
+                    "customer {} is under a temporary ID of this run, and is brought home",
+                    ui::visible(intent.customer.as_str())
+                ));
+                self.known.strays.insert(intent.unit);
             }
-            journal.reopen(lines, Vec::new()).await?;
-            any = true;
-        }
-        if any {
-            journal.flush().await?;
-            self.known.done = self.ledger.done()?;
         }
         Ok(())
     }
@@ -315,7 +302,7 @@ impl Session<'_> {
             return Ok(ending);
         }
         if self.work != Work::Plan {
-            self.open_for_strays(&machine.system, journal).await?;
+            self.find_strays(&machine.system).await?;
         }
         if self.work != Work::PlanThenApply {
             let mode = if self.work == Work::Plan {

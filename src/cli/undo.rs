@@ -14,13 +14,16 @@ use super::known_run::{self, KnownRun, Purpose};
 use super::limits::Limits;
 use super::options::UndoOptions;
 use super::prepare::{Kept, ask, begin, refuse_emails};
+use super::recall;
 use super::resume::way_back_of;
 use super::session::{Session, Work, base_url, target};
 use crate::domain::{Change, Failed, NewAccount, Outcome, Status, Transition};
+use crate::engine::{History, Since};
 use crate::ledger::{self, Header, Ledger, LineSet, RunDir, RunId, State, TargetLock};
 use crate::plan::{self, Inverse};
 use crate::report::Commands;
 use crate::ui;
+use std::collections::HashSet;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -95,6 +98,28 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
         return Err(Failure::usage(words).with_help(format!("{undo} shows anew what it left")));
     }
     carry_out(options, known, limits, &parent, (&run, lock), &back)
+}
+
+/// What newer runs have written, and is not put back itself: the way back of an older run does not lead there.
+fn written_since(known: &KnownRun) -> Result<Since, Failure> {
+    let runs_dir = &known.resolved.runs_dir;
+    let mut put_back = HashSet::new();
+    for dir in RunDir::list(runs_dir)? {
+        let Ok(other) = Ledger::glance(&dir) else {
+            continue;
+        };
+        if let Some(parent) = &other.header().parent
+            && other.has_writes()?
+        {
+            put_back.insert(parent.clone());
+        }
+    }
+    let counts = |header: &Header| header.parent.is_none() && !put_back.contains(&header.run);
+    let targets: Vec<&str> = known.ledger.targets().collect();
+    let begun = known.ledger.progress()?.started_at_ms;
+    let mut since = recall::since((&known.ledger, &targets), begun, runs_dir, counts)?;
+    since.retain(|_, newer| newer.wrote);
+    Ok(since)
 }
 
 /// What the run left, where that can be put back.
@@ -251,6 +276,10 @@ fn carry_out(
         ledger.set(SEEDED, "true")?;
         Ok(ledger)
     })?;
+    let history = History {
+        since: written_since(&known)?,
+        ..History::default()
+    };
     let facts = known.resolved.system.facts();
     let rules = kept.rules(&known.resolved)?;
     let draft = draft::read(
@@ -265,7 +294,7 @@ fn carry_out(
         known: Known {
             done: ledger.done()?,
             planned: Some(ledger.planned()?),
-            ..Known::new(Arc::default(), LineSet::default())
+            ..Known::new(Arc::new(history), LineSet::default())
         },
         dir,
         ledger,

@@ -8,7 +8,7 @@ use super::options::RunOptions;
 use super::session::{check_host, http_settings, system_settings, target};
 use crate::domain::{Change, CustomerId, Failed, Outcome, Reseller, Status, Unchanged};
 use crate::engine::{Difference, Event, LastWords, Tally, differences};
-use crate::ledger::{Ledger, TargetLock};
+use crate::ledger::{Ledger, TargetLock, Write};
 use crate::system::{Bulk, Customer, Fatal, Key, System, Trouble, Wanted};
 use crate::ui;
 use serde_json::json;
@@ -133,6 +133,7 @@ async fn compare(known: &KnownRun, system: &System, tally: &Tally) -> Result<Loo
         }
     }
     look.at(batch).await?;
+    look.at_strays(&known.ledger).await?;
     Ok(Looked {
         checked: survey.settled,
         unfinished: survey.unfinished,
@@ -277,6 +278,40 @@ impl Look<'_> {
                 }
             }
             self.tally.count(outcome.status);
+        }
+        Ok(())
+    }
+
+    /// A write that puts somebody aside may have landed after all was said of its lines.
+    async fn at_strays(&mut self, ledger: &Ledger) -> Result<(), Failure> {
+        let mut asked = HashSet::new();
+        for write in ledger.parkings()? {
+            let intent = write.intent.clone();
+            let Write::Account {
+                after: Some(aside), ..
+            } = &intent.write
+            else {
+                continue;
+            };
+            if !write.may_have_landed() || !asked.insert(intent.customer.clone()) {
+                continue;
+            }
+            let read = self
+                .system
+                .read(&intent.customer, intent.reseller.as_ref(), false);
+            let Ok(Some(found)) = read.await else {
+                continue;
+            };
+            let told = self.differences.iter().any(|one| one.line == intent.line);
+            if found.account.as_ref() == Some(aside) && !told {
+                self.differences.push(Difference {
+                    line: intent.line,
+                    customer: intent.customer.to_string(),
+                    what: "account ID",
+                    expected: "its own, which `idshift resume` gives back".to_owned(),
+                    found: aside.to_string(),
+                });
+            }
         }
         Ok(())
     }

@@ -195,7 +195,7 @@ fn concurrency(values: &Values, rate: Rate) -> Result<Concurrency, ConfigError> 
     Ok(match values.parsed("concurrency", parse)?.flatten() {
         Some(units) => Concurrency::Fixed(units),
         None => Concurrency::Auto {
-            rate_per_s: rate.whole_per_second(),
+            rate_per_s: rate.calls_in(Duration::from_secs(1)),
             cap: MOST_AT_ONCE,
         },
     })

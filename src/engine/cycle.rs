@@ -109,7 +109,7 @@ pub(super) async fn carry_out<N: Notes>(
         .map(|member| case(context, job, member, seen))
         .collect();
     if cases.iter().all(Case::is_done) {
-        return Ok(());
+        return bring_home(context, job, seen, cases).await;
     }
     let Some(mut seats) = take_seats(context, job, seen, cases).await? else {
         return Ok(());
@@ -151,6 +151,38 @@ pub(super) async fn carry_out<N: Notes>(
             finish(&mut table.seats, Some((broken, unsettled))).await
         }
     }
+}
+
+/// All is said of the cycle; but a write that puts somebody aside may have landed since. Whoever stands there goes to where
+/// the lines say that it is, and nobody else is moved.
+async fn bring_home<N: Notes>(
+    context: &Context<N>,
+    job: &Job,
+    seen: &Sightings,
+    cases: Vec<Case<'_, N>>,
+) -> Result<(), Halt> {
+    let told = Told::of(job);
+    for case in cases {
+        let mine = |line| case.member.changes.iter().any(|change| change.line == line);
+        let mut recorded = job.recorded.iter().map(|recorded| &recorded.intent);
+        if !recorded.any(|intent| mine(intent.line) && intent.write.is_temporary()) {
+            continue;
+        }
+        let located = Box::pin(locate(context, job, case.member, seen)).await?;
+        let Some(mut standing) = located.ok().filter(|standing| standing.parked.is_some()) else {
+            continue;
+        };
+        let wishes = Wishes::of(case.member);
+        let home = match told {
+            Told::Seated => wishes.target().cloned(),
+            Told::Nothing | Told::GivenUp => standing.original.clone(),
+        };
+        if case.is_free_now(&standing, home.as_ref()).await?.is_ok() {
+            case.move_to(&mut standing, wishes.rename_line, home, false)
+                .await?;
+        }
+    }
+    Ok(())
 }
 
 /// Finds everybody before anybody is moved. `None`: somebody could not be found, and all lines are told so.

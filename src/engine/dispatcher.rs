@@ -318,8 +318,7 @@ impl<N: Notes> Dispatcher<N> {
         self.context.say(Event::of(health));
     }
 
-    /// Lines of which no write was accepted, nor any other since, are as if they had not been begun: what has ended the run
-    /// may have been the reason.
+    /// Lines that have failed for the reason for which the run ends are as if they had not been begun.
     async fn reopen(&self) -> Result<(), LedgerError> {
         for job in self.context.in_vain.take() {
             let lines = job.unit.lines().collect();
@@ -331,8 +330,8 @@ impl<N: Notes> Dispatcher<N> {
     async fn close(mut self) -> Ending {
         self.lookups.shutdown().await;
         let reopened = match &self.ending {
-            None | Some(Ending::Finished | Ending::Ledger(_)) => Ok(()),
-            Some(_) => self.reopen().await,
+            Some(Ending::Outage(..)) => self.reopen().await,
+            _ => Ok(()),
         };
         let flushed = match reopened {
             Ok(()) => self.context.notes.flush().await,

@@ -13,7 +13,16 @@ use std::sync::Arc;
 pub type Carried = (AccountId, Option<Reseller>);
 
 /// Of whom which run has wanted something: an account ID, or something of a location.
-pub type Since = HashMap<(CustomerId, Option<LocationId>), Arc<str>>;
+pub type Since = HashMap<(CustomerId, Option<LocationId>), Newer>;
+
+/// What another run has wanted, and is newer.
+#[derive(Debug, Clone)]
+pub struct Newer {
+    /// The newest that has.
+    pub run: Arc<str>,
+    /// Whether it, or another newer one, has written, or may have: else it was found so.
+    pub wrote: bool,
+}
 
 /// Who had an account ID before earlier runs, and who was given it by them.
 #[derive(Debug, Clone, Default)]
@@ -61,7 +70,20 @@ impl History {
             return None;
         }
         let what = (customer.clone(), location.cloned());
-        self.since.get(&what).map(|run| &**run)
+        self.since.get(&what).map(|newer| &*newer.run)
+    }
+
+    /// Whether another run has written the same thing of this customer since: then it is not this one's doing.
+    pub(super) fn written_since(
+        &self,
+        customer: &CustomerId,
+        location: Option<&LocationId>,
+    ) -> bool {
+        if self.since.is_empty() {
+            return false;
+        }
+        let what = (customer.clone(), location.cloned());
+        self.since.get(&what).is_some_and(|newer| newer.wrote)
     }
 
     /// Why a customer who was found under this account ID may not be the one that these lines mean.

@@ -35,9 +35,14 @@ pub(super) async fn settled<N: Notes>(
     let ids = mine
         .clone()
         .filter(|write| matches!(write.intent.write, Write::Account { .. }));
-    hear_of(context, ids, Seen::Account(standing.now.as_ref())).await?;
+    let newer = context.settings.history.written_since(&standing.id, None);
+    hear_of(context, ids, Seen::Account(standing.now.as_ref()), newer).await?;
     let mut written = false;
-    for write in mine {
+    // What was never processed says nothing of how the customer was before this run.
+    let counts = |write: &Recorded| {
+        write.verdict == Some(Verdict::Applied) || (write.may_have_landed() && !newer)
+    };
+    for write in mine.filter(|write| counts(write)) {
         match &write.intent.write {
             Write::Account {
                 before,
@@ -106,11 +111,12 @@ fn given(job: &Job, member: &Member) -> Vec<AccountId> {
 
 /// What the system says now settles what this run has written to one thing: the last write that asked for just that has
 /// taken effect, also where it was looked for in vain and has landed since. Whatever becomes of the line, nothing is left
-/// open that was never done.
+/// open that was never done. `newer`: another run has written the same thing since, so that what is there is its doing.
 pub(super) async fn hear_of<'a, N: Notes>(
     context: &Context<N>,
     writes: impl DoubleEndedIterator<Item = &'a Recorded>,
     seen: Seen<'_>,
+    newer: bool,
 ) -> Result<(), Halt> {
     let mut later = false;
     for write in writes.rev() {
@@ -120,7 +126,8 @@ pub(super) async fn hear_of<'a, N: Notes>(
         let open = write.in_doubt();
         let verdict = match judge(&write.intent.write, seen) {
             // Whatever cannot have landed, somebody else has asked for.
-            Judgement::TookEffect if write.may_have_landed() => Some(Verdict::Applied),
+            Judgement::TookEffect if write.may_have_landed() && !newer => Some(Verdict::Applied),
+            Judgement::TookEffect if open && newer => Some(Verdict::NotApplied),
             Judgement::DidNot if open && !later => Some(Verdict::NotApplied),
             // Whoever was to step aside has not, or has been given another ID since.
             Judgement::SomebodyElse if open && write.intent.write.is_temporary() => {

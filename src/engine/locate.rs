@@ -152,8 +152,10 @@ async fn not_renamed_before<N: Notes>(
     for (line, source) in others {
         match context.find(source, standing.reseller.as_ref()).await? {
             Ok(found) if found.is_empty() => {}
-            // Where that cannot be told, the line is as it says.
-            Ok(_) | Err(_) => continue,
+            Ok(_) => continue,
+            // Where nobody can be searched, the line is as it says.
+            Err(trouble) if trouble.reason == Failed::Invalid => continue,
+            Err(trouble) => return Ok(Err(trouble)),
         }
         let words = format!(
             "nobody has the account ID `{source}` that line {line} renames to `{account}`, so customer `{}` may be that \

@@ -31,7 +31,7 @@ pub use compare::{Difference, LastWords, did_not_last, differences};
 pub use context::{Concurrency, Context, Halt, Lookup, Mode, Settings};
 pub use dispatcher::{Ending, run};
 pub use events::{Event, Tally};
-pub use history::{Carried, Hands, History, Since};
+pub use history::{Carried, Hands, History, Newer, Since};
 pub use notes::Notes;
 
 use crate::domain::{CustomerId, Line, Outcome};

@@ -17,7 +17,7 @@ pub trait Notes: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
     /// Notes the outcome of a line.
     fn outcome(&self, outcome: Outcome) -> impl Future<Output = Result<(), LedgerError>> + Send;
-    /// Takes the outcomes of these lines back, and puts back what a plan had found for them.
+    /// Takes the outcomes of those of these lines that have failed back, and puts back what a plan had found for them.
     fn reopen(
         &self,
         lines: Vec<Line>,

@@ -67,7 +67,12 @@ struct Tries {
     /// After which a reading said that nothing happened; being held back does not count.
     fruitless: u32,
     held_back: u32,
+    /// Looked at in time, and too old all the same when it was to be sent.
+    late: u32,
 }
+
+/// After so many times more is allowed each time, whatever the reason: a disk may be that slow.
+const MOST_LATE: u32 = 10;
 
 /// A write that is held back so often is refused for what it is: a firewall may dislike its very text. All calls are
 /// held each time, so it must not go on for ever.
@@ -112,7 +117,17 @@ pub(super) async fn perform<N: Notes>(
             Next::End(ended) => return Ok(ended),
             Next::HeldBack => {}
             // Where turns take longer than a look may be old, it would be looked at for ever.
-            Next::LookFirst(turn) => slack = slack.max(turn * 3),
+            Next::LookFirst(turn) => {
+                if context.is_stopping() {
+                    // Nothing was sent, and it can go on from here.
+                    return Err(Halt::Stopping);
+                }
+                tries.late += 1;
+                slack = slack.max(turn * 3);
+                if tries.late > MOST_LATE {
+                    slack = (slack * 2).max(JUST_SEEN);
+                }
+            }
             Next::AfterAWhile { correlation: same } => {
                 correlation = same;
                 sent.unanswered = true;

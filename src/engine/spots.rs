@@ -220,7 +220,9 @@ impl<N: Notes> Case<'_, N> {
             let write = &recorded.intent.write;
             matches!(write, Write::Location { location, .. } if *location == id)
         });
-        hear_of(self.context, mine, Seen::Location(&now)).await?;
+        let history = &self.context.settings.history;
+        let newer = history.written_since(&standing.id, Some(&id));
+        hear_of(self.context, mine, Seen::Location(&now), newer).await?;
         if is_fulfilled(&now, change) {
             let placed = if is_fulfilled(&original, change) {
                 Placed::Already

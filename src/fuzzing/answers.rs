@@ -124,7 +124,7 @@ fn make() -> Option<Bench> {
             sending: Sending::Full,
             max_age: Duration::ZERO,
             expected_lookups: 1,
-            calls_a_second: usize::MAX,
+            calls_meanwhile: None,
         };
         System::prepare(kind, http, &settings, CancellationToken::new())
             .map(|(system, _)| system)

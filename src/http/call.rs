@@ -257,8 +257,8 @@ pub enum Sent {
     Again(Why),
     /// Nothing was sent, and it is not worth trying on.
     NotSent(Why),
-    /// Nothing was sent: by the time of its turn, what it rests on was too old. To come to its turn took so long, not
-    /// counting time in which all calls were held.
+    /// Nothing was sent: by the time of its turn, what it rests on was too old. Its turn alone took so long: holds
+    /// and the quota do not count.
     TooLate(Duration),
     /// It may or may not have been processed.
     InDoubt(Why),

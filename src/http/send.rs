@@ -156,10 +156,10 @@ impl Client {
                 Some(bearer) => Arc::clone(bearer),
                 None => self.tokens.current().await?,
             };
-            let begun = Instant::now();
             let mut permit = self.permit().await?;
             // Not to take a turn from others for nothing.
-            refuse_late(call, begun.elapsed())?;
+            refuse_late(call, Duration::ZERO)?;
+            let begun = Instant::now();
             pace.turn().await;
             if !pass.is_valid() {
                 return Ok(None);

@@ -110,17 +110,16 @@ pub enum Rate {
 }
 
 impl Rate {
-    /// Calls a second, rounded up, if there is a limit.
-    pub fn whole_per_second(self) -> Option<u32> {
-        self.per_second().map(f64::ceil).map(|rate| {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "rates are positive, and at most a million"
-            )]
-            let rate = rate as u32;
-            rate
-        })
+    /// How many calls there may be in this time, rounded up, if there is a limit.
+    pub fn calls_in(self, time: Duration) -> Option<u32> {
+        let calls = (self.per_second()? * time.as_secs_f64()).ceil();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "rates are positive, and at most a million a second"
+        )]
+        let calls = calls as u32;
+        Some(calls)
     }
 
     /// Calls a second, if there is a limit.

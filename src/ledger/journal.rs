@@ -73,7 +73,7 @@ impl Journal {
         self.0.0.push(Message::Outcomes(outcomes))
     }
 
-    /// Takes the outcomes of lines back, and notes others in their place, all or nothing of it. Queued.
+    /// Takes the outcomes of lines that have failed back, and notes others in their place, all or nothing of it. Queued.
     pub fn reopen(
         &self,
         lines: Vec<Line>,
@@ -212,7 +212,7 @@ impl<'c> Statements<'c> {
             verdict: connection
                 .prepare("UPDATE writes SET verdict = ?2, http_status = ?3 WHERE write_id = ?1")?,
             outcome: connection.prepare(outcome_row::INSERT)?,
-            reopen: connection.prepare("DELETE FROM outcomes WHERE line = ?1")?,
+            reopen: connection.prepare("DELETE FROM outcomes WHERE line = ?1 AND status = 'failed'")?,
             calls: connection.prepare(
                 "UPDATE sessions SET find = ?2, read = ?3, write = ?4, retried = ?5, throttled = ?6, \
                  limit_per_s = ?7, active_ms = ?8 WHERE session = ?1",
@@ -303,10 +303,11 @@ fn commit(
             }
             Message::Reopen(lines, instead) => {
                 for line in lines {
-                    statements.reopen.execute([line])?;
-                }
-                for outcome in instead {
-                    outcome_row::insert(&mut statements.outcome, outcome)?;
+                    let reopened = statements.reopen.execute([line])? > 0;
+                    let instead = instead.iter().filter(|one| reopened && one.line == *line);
+                    for outcome in instead {
+                        outcome_row::insert(&mut statements.outcome, outcome)?;
+                    }
                 }
             }
             Message::Calls(calls) => note_calls(&mut statements.calls, session, calls)?,

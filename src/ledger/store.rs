@@ -126,9 +126,15 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether the run has worked on this target, now or before its system moved.
-    pub fn has_worked_on(&self, target: &str) -> bool {
-        self.header.target == target || self.former.iter().any(|former| former == target)
+    /// The target of the run, and those before its system moved.
+    pub fn targets(&self) -> impl Iterator<Item = &str> {
+        let former = self.former.iter().map(String::as_str);
+        former.chain([self.header.target.as_str()])
+    }
+
+    /// Whether the run has worked on one of these targets.
+    pub fn has_worked_on(&self, targets: &[&str]) -> bool {
+        self.targets().any(|mine| targets.contains(&mine))
     }
 
     /// The file.

@@ -32,8 +32,10 @@ use tokio::time::Instant;
 
 /// So old may a profile be that is written back.
 const GAP: Duration = Duration::from_secs(5);
+/// A turn should not take longer than this between reading and writing; well below [`GAP`].
+pub(crate) const TURN: Duration = Duration::from_secs(3);
 /// So many customers at most are between reading and writing.
-const MOST_BETWEEN: usize = 64;
+const MOST_BETWEEN: usize = 256;
 
 /// The code of an answer to a token that is missing or no longer known.
 const NO_TOKEN: &str = "4117";
@@ -88,7 +90,12 @@ impl Adobe {
             max_age: settings.max_age,
             listing: Mutex::new(Kept::Nothing),
             reference_alone: Mutex::new(Alone::Untried),
-            between: Semaphore::new(settings.calls_a_second.clamp(1, MOST_BETWEEN)),
+            between: Semaphore::new(
+                settings
+                    .calls_meanwhile
+                    .map_or(MOST_BETWEEN, |calls| calls.min(MOST_BETWEEN))
+                    .max(1),
+            ),
         }
     }
 
@@ -160,10 +167,6 @@ impl Adobe {
         // The whole profile goes back as it is read here, so it is this reading that must not be old. Few at a time are
         // between reading and writing, so that nobody waits there for the turns of all others.
         let _few = self.between.acquire().await;
-        let order = &Order {
-            departs_until: Instant::now() + GAP + order.slack,
-            ..*order
-        };
         let whole = match self.whole(order.customer).await {
             Ok(Some(whole)) => whole,
             Ok(None) => {
@@ -171,6 +174,10 @@ impl Adobe {
                 return Written::Refused(Trouble::new(Failed::NotFound, words));
             }
             Err(trouble) => return Written::NotSent(trouble),
+        };
+        let order = &Order {
+            departs_until: Instant::now() + GAP + order.slack,
+            ..*order
         };
         let now = whole
             .body

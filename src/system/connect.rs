@@ -36,8 +36,8 @@ pub struct Settings {
     pub max_age: Duration,
     /// About how many customers will be looked up, to choose between a listing and single searches.
     pub expected_lookups: u64,
-    /// Calls a second, rounded up; [`usize::MAX`]: unlimited.
-    pub calls_a_second: usize,
+    /// How many calls the limit allows in [`super::TURN`]; `None`: unlimited.
+    pub calls_meanwhile: Option<usize>,
 }
 
 /// Why a system cannot be put together.

@@ -12,6 +12,7 @@ mod listing;
 mod plume;
 mod trouble;
 
+pub(crate) use adobe::TURN;
 pub use connect::{Sending, Settings, SetupError};
 pub use facts::{Facts, Kind};
 pub use trouble::{Fatal, Trouble};

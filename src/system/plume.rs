@@ -147,7 +147,9 @@ impl Plume {
                 .into_iter()
                 .map(|body| body.location())
                 .collect::<Option<Vec<_>>>()
-                .ok_or_else(|| senseless(reply, "a location whose ID or service ID cannot be read")))
+                .ok_or_else(|| {
+                    senseless(reply, "a location whose ID or service ID cannot be read")
+                }))
         };
         self.client.read(&call, parse).await?
     }

@@ -326,6 +326,9 @@ fn what_somebody_else_has_done_is_not_put_back() {
     place.sandbox.set_faults(Vec::new());
     place.run(&["resume"]).expect(0);
     assert_eq!(place.account_of("C-1"), "B-000001");
+    let mut told = place.verdicts();
+    told.sort();
+    assert_eq!(told, ["changed/", "changed/", "unchanged/already"]);
     place.run(&["undo", "--yes"]).expect(0);
     assert_eq!(place.account_of("C-0"), "B-000000");
     assert_eq!(place.account_of("C-1"), "A-000001");

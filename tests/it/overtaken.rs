@@ -220,3 +220,92 @@ fn a_ring_with_somebody_aside_is_finished_whatever_ran_in_between() {
     }
     assert!(aside > 0, "nobody was ever aside");
 }
+
+/// The same system under two names.
+#[test]
+fn a_run_that_goes_on_at_another_address_overwrites_nothing_that_was_wanted_there() {
+    let place = Place::plume();
+    place.moves(60);
+    let (first, second) = (
+        services(&place, "1.csv", "DAY1"),
+        services(&place, "2.csv", "DAY2"),
+    );
+    let slowly = ["apply", &first, "--yes", "--concurrency", "2"];
+    let old = killed(&place, &slowly, "30");
+    let there = place.sandbox.base_url().replace("127.0.0.1", "localhost");
+    place
+        .run(&["apply", &second, "--yes", "--base-url", &there])
+        .expect(0);
+    place.run(&["resume", &old, "--base-url", &there]).expect(1);
+    place.with_world(|world| {
+        for customer in world.plume.values() {
+            let service = customer.locations[0].service_id.as_deref().unwrap();
+            assert!(service.starts_with("DAY2-"), "{}: {service}", customer.id);
+        }
+    });
+}
+
+/// A run whose writes came to nothing, and another that has made them: what is there is the other's.
+#[test]
+fn what_a_newer_run_has_written_is_not_claimed_nor_put_back() {
+    let place = Place::plume();
+    let file = place.moves(5);
+    let nothing = "patch:500".parse().unwrap();
+    place.sandbox.set_faults(vec![nothing]);
+    let shortly = [
+        "--retries",
+        "0",
+        "--max-failures",
+        "1",
+        "--concurrency",
+        "1",
+    ];
+    let done = place.run(&[&["apply", &file, "--yes"][..], &shortly].concat());
+    assert_ne!(done.code, 0);
+    let old = place.newest_id();
+    place.sandbox.set_faults(Vec::new());
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let new = place.newest_id();
+    place.run(&["resume", &old, "--max-failures", "100"]);
+    place.run(&["undo", &old, "--yes"]);
+    for n in 0..5 {
+        assert_eq!(place.account_of(&format!("C-{n}")), format!("B-{n:06}"));
+    }
+    place.run(&["verify", &new]).expect(0);
+    place.run(&["undo", &new, "--yes"]).expect(0);
+    assert_eq!(place.account_of("C-3"), "A-000003");
+}
+
+/// A run that was put back, and made again by another: its way back is used up.
+#[test]
+fn the_way_back_of_a_run_does_not_lead_over_a_newer_one() {
+    let place = Place::plume();
+    let file = place.moves(5);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let first = place.newest_id();
+    place.run(&["undo", &first, "--yes"]).expect(0);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let second = place.newest_id();
+    place.run(&["undo", &first, "--yes"]).expect(1);
+    assert_eq!(place.verdicts(), vec!["failed/stale"; 5]);
+    place.run(&["verify", &second]).expect(0);
+    // In the order in which they were made, all of them can be put back.
+    place.run(&["undo", &second, "--yes"]).expect(0);
+    assert_eq!(place.account_of("C-3"), "A-000003");
+}
+
+#[test]
+fn runs_are_put_back_one_after_the_other() {
+    let place = Place::plume();
+    let file = place.moves(5);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let first = place.newest_id();
+    let mut text = String::from("accountId,newAccountId\n");
+    (0..5).for_each(|n| writeln!(text, "B-{n:06},C-{n:06}").unwrap());
+    let next = place.file("next.csv", &text);
+    place.run(&["apply", &next, "--yes"]).expect(0);
+    let second = place.newest_id();
+    place.run(&["undo", &second, "--yes"]).expect(0);
+    place.run(&["undo", &first, "--yes"]).expect(0);
+    assert_eq!(place.account_of("C-3"), "A-000003");
+}

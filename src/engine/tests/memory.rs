@@ -1,7 +1,7 @@
 //! The ledger as a list: an intent is kept from the moment it is answered, all else from the next commit on.
 
 use super::super::Notes;
-use crate::domain::{Line, Outcome};
+use crate::domain::{Line, Outcome, Status};
 use crate::ledger::{Intent, LedgerError, Recorded, Settled, WriteId};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -40,7 +40,9 @@ impl Kept {
                 Waiting::Outcome(outcome) => {
                     self.outcomes.insert(outcome.line, *outcome);
                 }
-                Waiting::Reopened(lines) => self.outcomes.retain(|line, _| !lines.contains(line)),
+                Waiting::Reopened(lines) => self.outcomes.retain(|line, outcome| {
+                    !lines.contains(line) || !matches!(outcome.status, Status::Failed(_))
+                }),
             }
         }
     }

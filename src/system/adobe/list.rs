@@ -87,15 +87,15 @@ impl Adobe {
         let (mut offset, mut most) = (0, 0);
         let mut seen = HashSet::new();
         let mut last: Option<SmolStr> = None;
+        let mut steady = true;
         loop {
             let page = self.page(reseller, status, offset).await?;
             let (count, known) = (page.items.len(), seen.len());
             // Whoever ended a page begins the next, unless somebody before them has gone.
             let is_new = |body: &Body| !seen.contains(&body.customer_id);
             let first = page.items.first().map(|body| &body.customer_id);
-            if known > 0 && first != last.as_ref() && page.items.iter().any(is_new) {
-                return Ok(false);
-            }
+            // Read on all the same: of several lists that shift, each tells of somebody.
+            steady &= known == 0 || first == last.as_ref() || !page.items.iter().any(is_new);
             last = page.items.last().map(|body| body.customer_id.clone());
             let overlap = usize::from(known > 0);
             let told = offset + count;
@@ -108,8 +108,8 @@ impl Adobe {
                 }
             }
             match page.total {
-                Some(total) if told >= total => return Ok(seen.len() >= most),
-                None if count <= overlap => return Ok(true),
+                Some(total) if told >= total => return Ok(steady && seen.len() >= most),
+                None if count <= overlap => return Ok(steady),
                 total if count <= overlap => return Err(cut_short(told, total)),
                 _ if seen.len() == known => return Err(endless()),
                 _ => {}
