@@ -36,7 +36,7 @@ pub struct Settings {
     pub max_age: Duration,
     /// About how many customers will be looked up, to choose between a listing and single searches.
     pub expected_lookups: u64,
-    /// How many calls the limit allows in [`super::TURN`]; `None`: unlimited.
+    /// How many calls the limits allow in three seconds, or fewer where the quota is small; `None`: unlimited.
     pub calls_meanwhile: Option<usize>,
 }
 
