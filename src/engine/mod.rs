@@ -24,6 +24,7 @@ mod perform;
 mod reading;
 mod spots;
 mod standing;
+mod table;
 #[cfg(test)]
 mod tests;
 

@@ -1,0 +1,246 @@
+//! The customers of a cycle at their table: who stands where, who can move up, and everybody's way back.
+
+use super::member::{Case, Renamed};
+use super::perform::Sent;
+use super::standing::{Standing, Wishes};
+use super::{Halt, Notes, reading};
+use crate::domain::{AccountId, CustomerId, Failed, Line};
+use crate::plan::temporary_id;
+use crate::system::Trouble;
+use std::collections::HashSet;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// For so long a write that had no answer is waited for.
+const LATE: Duration = Duration::from_secs(3);
+/// A customer of a cycle, and where it stands.
+pub(super) struct Seat<'a, N> {
+    pub(super) case: Case<'a, N>,
+    pub(super) wishes: Wishes<'a>,
+    pub(super) standing: Standing,
+    /// The last write that moved this customer.
+    pub(super) sent: Sent,
+    /// A write before that may still take effect.
+    pub(super) awaited: bool,
+}
+
+/// A move that was not made.
+pub(super) struct Stuck {
+    /// The line of whoever was to move.
+    pub(super) line: Line,
+    pub(super) trouble: Trouble,
+    pub(super) sent: Sent,
+    /// Nobody knows whether it took effect.
+    pub(super) in_doubt: bool,
+}
+
+/// Why a cycle was not completed.
+pub(super) enum Broken {
+    /// Somebody could not move.
+    Now(Stuck),
+    /// An earlier process of this run gave up, and has told some of the lines so.
+    Before,
+}
+
+impl<N: Notes> Seat<'_, N> {
+    pub(super) fn is_seated(&self) -> bool {
+        self.wishes.is_fulfilled_by(self.standing.now.as_ref())
+    }
+
+    pub(super) fn is_displaced(&self) -> bool {
+        self.standing.now != self.standing.original
+    }
+}
+
+/// The customers of a cycle, and which account IDs they occupy among themselves.
+pub(super) struct Table<'a, N> {
+    pub(super) seats: Vec<Seat<'a, N>>,
+    pub(super) occupied: HashSet<AccountId>,
+    pub(super) own: Vec<CustomerId>,
+    pub(super) run: &'a str,
+}
+
+impl<'a, N: Notes> Table<'a, N> {
+    pub(super) fn of(seats: Vec<Seat<'a, N>>, run: &'a str) -> Self {
+        let occupied = seats
+            .iter()
+            .filter_map(|seat| seat.standing.now.clone())
+            .collect();
+        let own = seats.iter().map(|seat| seat.standing.id.clone()).collect();
+        Self {
+            seats,
+            occupied,
+            own,
+            run,
+        }
+    }
+
+    fn is_taken(&self, account: Option<&AccountId>) -> bool {
+        account.is_some_and(|account| self.occupied.contains(account))
+    }
+
+    /// Moves everybody to the wished ID, parking one where nobody can move.
+    pub(super) async fn move_up(&mut self) -> Result<Result<(), Broken>, Halt> {
+        // Before anybody steps aside: whose place an outsider has cannot be seated.
+        for seat in self.seats.iter().filter(|seat| !seat.is_seated()) {
+            let target = seat.wishes.target();
+            let free = seat.case.target_is_free(&seat.standing, target, &self.own);
+            if let Err(trouble) = free.await? {
+                return Ok(Err(Broken::Now(Stuck {
+                    line: seat.wishes.rename_line,
+                    trouble,
+                    sent: Sent::default(),
+                    in_doubt: false,
+                })));
+            }
+        }
+        loop {
+            let mut moved = false;
+            // The plan's order: the first is parked, so it comes last.
+            for at in (1..self.seats.len()).chain([0]) {
+                let target = self.seats[at].wishes.target();
+                if self.seats[at].is_seated() || self.is_taken(target) {
+                    continue;
+                }
+                if let Err(stuck) = self.step(at, target.cloned(), false).await? {
+                    return Ok(Err(Broken::Now(stuck)));
+                }
+                moved = true;
+            }
+            let Some(at) = self.seats.iter().position(|seat| !seat.is_seated()) else {
+                return Ok(Ok(()));
+            };
+            if moved {
+                continue;
+            }
+            let aside = temporary_id(self.run, u64::from(self.seats[at].wishes.rename_line));
+            let Ok(aside) = AccountId::new(&aside) else {
+                let trouble = Trouble::new(Failed::Invalid, format!("`{aside}` is no account ID"));
+                return Ok(Err(Broken::Now(Stuck {
+                    line: self.seats[at].wishes.rename_line,
+                    trouble,
+                    sent: Sent::default(),
+                    in_doubt: false,
+                })));
+            };
+            if let Err(stuck) = self.step(at, Some(aside), true).await? {
+                return Ok(Err(Broken::Now(stuck)));
+            }
+        }
+    }
+
+    /// Puts everybody back to where this run found them. Returns the trouble, where somebody could not be.
+    pub(super) async fn go_back(&mut self) -> Result<Option<Trouble>, Halt> {
+        loop {
+            let mut moved = false;
+            for at in (0..self.seats.len()).rev() {
+                let original = self.seats[at].standing.original.clone();
+                // Whom somebody else has given an ID meanwhile is left with it.
+                let is_others = self.seats[at].sent.seen.is_some();
+                if is_others || !self.seats[at].is_displaced() || self.is_taken(original.as_ref()) {
+                    continue;
+                }
+                let seat = &self.seats[at];
+                let free = seat.case.is_free_now(&seat.standing, original.as_ref());
+                if let Err(trouble) = free.await? {
+                    return Ok(Some(trouble));
+                }
+                match self.step(at, original, false).await? {
+                    Ok(()) => moved = true,
+                    Err(Stuck { trouble, .. }) => return Ok(Some(trouble)),
+                }
+            }
+            if !self.seats.iter().any(Seat::is_displaced) {
+                return Ok(None);
+            }
+            if !moved {
+                let words = if self.seats.iter().any(|seat| seat.sent.seen.is_some()) {
+                    "somebody else has changed one of them, so the swap could not be rolled back"
+                } else {
+                    "the former account IDs are taken, so the swap could not be rolled back"
+                };
+                return Ok(Some(Trouble::new(Failed::Conflict, words)));
+            }
+        }
+    }
+
+    /// Whether a write that never had an answer has landed after those that came after it. One that puts somebody aside
+    /// and lands late would leave them there.
+    pub(super) async fn is_unseated_late(&mut self) -> Result<bool, Halt> {
+        if !self.seats.iter().any(|seat| seat.awaited) {
+            return Ok(false);
+        }
+        tokio::time::sleep(LATE).await;
+        let mut unseated = false;
+        for seat in self.seats.iter_mut().filter(|seat| seat.awaited) {
+            let aside = temporary_id(self.run, u64::from(seat.wishes.rename_line));
+            let standing = &mut seat.standing;
+            let Ok(aside) = AccountId::new(&aside) else {
+                continue;
+            };
+            let accounts: Vec<&AccountId> = standing.now.iter().chain([&aside]).collect();
+            let system = &seat.case.context.system;
+            let at = Instant::now();
+            let found = reading::customer(
+                system,
+                &standing.id,
+                standing.reseller.as_ref(),
+                false,
+                accounts,
+            );
+            // Who cannot be read now was where it belongs when it was last written.
+            let Ok(found) = seat.case.context.weigh(found.await).await? else {
+                continue;
+            };
+            if found.account.as_ref() == Some(&aside) && standing.now.as_ref() != Some(&aside) {
+                if let Some(before) = standing.now.replace(aside.clone()) {
+                    self.occupied.remove(&before);
+                }
+                standing.parked = Some(aside.clone());
+                standing.read_at = at;
+                self.occupied.insert(aside);
+                unseated = true;
+            }
+        }
+        Ok(unseated)
+    }
+
+    async fn step(
+        &mut self,
+        at: usize,
+        to: Option<AccountId>,
+        temporary: bool,
+    ) -> Result<Result<(), Stuck>, Halt> {
+        let line = self.seats[at].wishes.rename_line;
+        let stuck = |trouble, sent, in_doubt| Stuck {
+            line,
+            trouble,
+            sent,
+            in_doubt,
+        };
+        let mover = &mut self.seats[at];
+        let from = mover.standing.now.clone();
+        match mover
+            .case
+            .move_to(&mut mover.standing, line, to.clone(), temporary)
+            .await?
+        {
+            Renamed::Failed(trouble, sent) => {
+                mover.sent.seen.clone_from(&sent.seen);
+                mover.awaited |= temporary && sent.unanswered;
+                Ok(Err(stuck(trouble, sent, false)))
+            }
+            Renamed::InDoubt(trouble, sent) => Ok(Err(stuck(trouble, sent, true))),
+            Renamed::Done(sent) => {
+                mover.awaited |= mover.sent.unanswered;
+                mover.sent = sent;
+                if let Some(from) = from {
+                    self.occupied.remove(&from);
+                }
+                self.occupied.extend(to);
+                Ok(Ok(()))
+            }
+            Renamed::NotAsked | Renamed::Already => Ok(Ok(())),
+        }
+    }
+}
