@@ -73,6 +73,8 @@ struct Tries {
 
 /// After so many times more is allowed each time, whatever the reason: a disk may be that slow.
 const MOST_LATE: u32 = 10;
+/// The same where the run is being stopped.
+const MOST_LATE_AT_THE_END: u32 = 2;
 
 /// A write that is held back so often is refused for what it is: a firewall may dislike its very text. All calls are
 /// held each time, so it must not go on for ever.
@@ -98,8 +100,9 @@ pub(super) async fn perform<N: Notes>(
     let max_age = context.settings.max_age;
     let mut departs_until = wish.read_at + max_age;
     let mut slack = Duration::ZERO;
+    let mut is_to_be_looked_at = false;
     loop {
-        if Instant::now() > departs_until || departs_until == wish.read_at {
+        if std::mem::take(&mut is_to_be_looked_at) || Instant::now() > departs_until {
             let looked_at = Instant::now();
             let is_ours = wish.doubted || tries.fruitless > 0;
             if let Some(ended) = Box::pin(doubt::again(context, wish, is_ours, &sent)).await? {
@@ -118,11 +121,11 @@ pub(super) async fn perform<N: Notes>(
             Next::HeldBack => {}
             // Where turns take longer than a look may be old, it would be looked at for ever.
             Next::LookFirst(turn) => {
-                if context.is_stopping() {
-                    // Nothing was sent, and it can go on from here.
+                tries.late += 1;
+                // What is under way is brought to its end, but not at any price: nothing was sent, and it can go on from here.
+                if context.is_stopping() && tries.late > MOST_LATE_AT_THE_END {
                     return Err(Halt::Stopping);
                 }
-                tries.late += 1;
                 slack = slack.max(turn * 3);
                 if tries.late > MOST_LATE {
                     slack = (slack * 2).max(JUST_SEEN);
@@ -145,7 +148,7 @@ pub(super) async fn perform<N: Notes>(
                 if context.system.facts().sends_emails {
                     // People hear of each write that lands, so it is looked for once more, and late.
                     tokio::time::sleep(SETTLING).await;
-                    departs_until = wish.read_at;
+                    is_to_be_looked_at = true;
                 } else {
                     back_off(tries.fruitless).await;
                 }
