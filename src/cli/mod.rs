@@ -28,6 +28,7 @@ mod sandbox;
 mod session;
 mod settings;
 mod stand_in;
+mod strays;
 mod undo;
 mod verify;
 mod wish;

@@ -8,6 +8,7 @@ use super::feed::{Feeder, Known};
 use super::limits::{Limits, Parsed};
 use super::options::Speech;
 use super::recall;
+use super::strays;
 use super::{Exit, clock};
 use crate::config::{ConfigError, Resolved};
 use crate::domain::{AccountId, CustomerId, Failed};
@@ -17,7 +18,7 @@ use crate::ledger::{Calls, Journal, Ledger, Progress, RunDir, State, TargetLock,
 use crate::report::Commands;
 use crate::system::{self, Fatal, System};
 use crate::ui;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -265,33 +266,6 @@ impl Session<'_> {
         Ok(None)
     }
 
-    /// A write that puts somebody aside may have landed after it was looked for in vain. Whoever is found there now is brought
-    /// home, though all has been said of its lines: no other run can.
-    async fn find_strays(&mut self, system: &System) -> Result<(), Failure> {
-        let mut asked = HashSet::new();
-        for write in self.ledger.parkings()? {
-            let intent = &write.intent;
-            let Write::Account { after, .. } = &intent.write else {
-                continue;
-            };
-            if !write.may_have_landed() || !asked.insert((intent.customer.clone(), intent.line)) {
-                continue;
-            }
-            let read = system.read(&intent.customer, intent.reseller.as_ref(), false);
-            // Who cannot be read now is looked for when it is asked for again.
-            if let Ok(Some(customer)) = read.await
-                && customer.account == *after
-            {
-                ui::err(&format!(
-                    "customer {} is under a temporary ID of this run, and is brought home",
-                    ui::visible(intent.customer.as_str())
-                ));
-                self.known.strays.insert(intent.unit);
-            }
-        }
-        Ok(())
-    }
-
     async fn look_and_write(
         &mut self,
         machine: &Machine,
@@ -302,7 +276,13 @@ impl Session<'_> {
             return Ok(ending);
         }
         if self.work != Work::Plan {
-            self.find_strays(&machine.system).await?;
+            for stray in strays::find(&self.ledger, &machine.system).await? {
+                let customer = ui::visible(stray.intent.customer.as_str());
+                ui::err(&format!(
+                    "customer {customer} is under a temporary ID of this run, and is brought home"
+                ));
+                self.known.strays.insert(stray.intent.unit);
+            }
         }
         if self.work != Work::PlanThenApply {
             let mode = if self.work == Work::Plan {

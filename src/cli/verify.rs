@@ -6,6 +6,7 @@ use super::failure::Failure;
 use super::known_run::{self, KnownRun, Purpose};
 use super::options::RunOptions;
 use super::session::{check_host, http_settings, system_settings, target};
+use super::strays;
 use crate::domain::{Change, CustomerId, Failed, Outcome, Reseller, Status, Unchanged};
 use crate::engine::{Difference, Event, LastWords, Tally, differences};
 use crate::ledger::{Ledger, TargetLock, Write};
@@ -282,31 +283,21 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// A write that puts somebody aside may have landed after all was said of its lines.
+    /// Whoever stands aside though all was said of its lines.
     async fn at_strays(&mut self, ledger: &Ledger) -> Result<(), Failure> {
-        let mut asked = HashSet::new();
-        for write in ledger.parkings()? {
-            let intent = write.intent.clone();
+        for stray in strays::find(ledger, self.system).await? {
+            let intent = stray.intent;
+            let (line, customer) = (intent.line, intent.customer.to_string());
             let Write::Account {
                 after: Some(aside), ..
-            } = &intent.write
+            } = intent.write
             else {
                 continue;
             };
-            if !write.may_have_landed() || !asked.insert(intent.customer.clone()) {
-                continue;
-            }
-            let read = self
-                .system
-                .read(&intent.customer, intent.reseller.as_ref(), false);
-            let Ok(Some(found)) = read.await else {
-                continue;
-            };
-            let told = self.differences.iter().any(|one| one.line == intent.line);
-            if found.account.as_ref() == Some(aside) && !told {
+            if !self.differences.iter().any(|one| one.line == line) {
                 self.differences.push(Difference {
-                    line: intent.line,
-                    customer: intent.customer.to_string(),
+                    line,
+                    customer,
                     what: "account ID",
                     expected: "its own, which `idshift resume` gives back".to_owned(),
                     found: aside.to_string(),
