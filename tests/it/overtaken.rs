@@ -309,3 +309,97 @@ fn runs_are_put_back_one_after_the_other() {
     place.run(&["undo", &first, "--yes"]).expect(0);
     assert_eq!(place.account_of("C-3"), "A-000003");
 }
+
+/// A run that looks at everything before it writes, killed in the look, and overtaken by another.
+#[test]
+fn a_run_that_was_killed_while_it_looked_overwrites_nothing_newer_either() {
+    let place = Place::plume();
+    place.moves(60);
+    let (first, second) = (
+        services(&place, "1.csv", "DAY1"),
+        services(&place, "2.csv", "DAY2"),
+    );
+    let slowly = [
+        "--rate",
+        "20/s",
+        "--lookup",
+        "each",
+        "--max-changes",
+        "100%",
+    ];
+    let mut command = place.command(&[&["apply", &first, "--yes"][..], &slowly].concat());
+    let child = command.spawn().unwrap();
+    while place.sandbox.log().len() < 10 {
+        std::thread::yield_now();
+    }
+    let id = child.id().to_string();
+    let signalled = std::process::Command::new("kill")
+        .args(["-INT", &id])
+        .status();
+    assert!(signalled.unwrap().success());
+    assert_eq!(finish(child).code, 130);
+    assert_eq!(place.patches(), 0);
+    let old = place.newest_id();
+    place.run(&["apply", &second, "--yes"]).expect(0);
+    place
+        .run(&["resume", &old, "--rate", "unlimited"])
+        .expect(1);
+    place.with_world(|world| {
+        for customer in world.plume.values() {
+            let service = customer.locations[0].service_id.as_deref().unwrap();
+            assert!(service.starts_with("DAY2-"), "{}: {service}", customer.id);
+        }
+    });
+}
+
+/// Which of two runs is the newer is not the clock's to say.
+#[test]
+fn a_clock_that_is_put_back_does_not_make_a_newer_run_older() {
+    let place = Place::plume();
+    place.moves(60);
+    let (first, second) = (
+        services(&place, "1.csv", "DAY1"),
+        services(&place, "2.csv", "DAY2"),
+    );
+    let slowly = ["apply", &first, "--yes", "--concurrency", "2"];
+    let mut command = place.command(&slowly);
+    let done = finish(command.env("IDSHIFT_CRASH_AT", "30").spawn().unwrap());
+    assert_eq!(done.code, -1, "{}{}", done.out, done.err);
+    let (old, ledger) = (place.newest_id(), place.newest().join("ledger.db"));
+    // As if it had been begun while the clock was an hour ahead.
+    let connection = rusqlite::Connection::open(ledger).unwrap();
+    let moved = "UPDATE progress SET started_at_ms = started_at_ms + 3600000";
+    assert_eq!(connection.execute(moved, ()).unwrap(), 1);
+    drop(connection);
+    place.run(&["apply", &second, "--yes"]).expect(0);
+    place.run(&["resume", &old]).expect(1);
+    place.with_world(|world| {
+        for customer in world.plume.values() {
+            let service = customer.locations[0].service_id.as_deref().unwrap();
+            assert!(service.starts_with("DAY2-"), "{}: {service}", customer.id);
+        }
+    });
+}
+
+/// A counter that is lost begins anew, and says nothing of the runs before.
+#[test]
+fn a_count_that_was_lost_makes_no_run_newer() {
+    let place = Place::plume();
+    place.moves(60);
+    let file = services(&place, "1.csv", "DAY1");
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let targets = place.path().join("state/idshift/targets");
+    for entry in std::fs::read_dir(&targets).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|kind| kind == "turn") {
+            std::fs::write(path, "").unwrap();
+        }
+    }
+    let file = services(&place, "2.csv", "DAY2");
+    let mut command = place.command(&["apply", &file, "--yes", "--concurrency", "2"]);
+    let done = finish(command.env("IDSHIFT_CRASH_AT", "30").spawn().unwrap());
+    assert_eq!(done.code, -1, "{}{}", done.out, done.err);
+    place.run(&["resume"]).expect(0);
+    assert_eq!(place.verdicts(), vec!["changed/"; 60]);
+}

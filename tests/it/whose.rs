@@ -181,6 +181,20 @@ fn a_way_back_puts_back_what_was_there_and_not_what_it_looks_like() {
     place.run(&["report"]).expect(0);
 }
 
+/// Whatever reseller a list is narrowed to, it shows the caller's own identifiers.
+fn listing_its_own(place: &Place) -> Front {
+    let honest = place.sandbox.base_url();
+    Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let own = asked.path.replace(&format!("&resellerId={RESELLER}"), "");
+        let asked = if asked.path.starts_with("/v1/Customers?") {
+            asked.with_path(&own)
+        } else {
+            asked.clone()
+        };
+        stream.write_all(&asked.honestly(&honest)).is_ok()
+    })
+}
+
 /// A list that is narrowed to a reseller and shows the caller's own identifiers.
 #[test]
 fn an_identifier_of_another_relationship_is_not_taken_for_the_one_that_is_meant() {
@@ -196,16 +210,7 @@ fn an_identifier_of_another_relationship_is_not_taken_for_the_one_that_is_meant(
         world.add_cockpit(&id(99), "", "Z-2");
         world.add_cockpit(&id(99), RESELLER, "A-1");
     });
-    let honest = place.sandbox.base_url();
-    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
-        let own = asked.path.replace(&format!("&resellerId={RESELLER}"), "");
-        let asked = if asked.path.starts_with("/v1/Customers?") {
-            asked.with_path(&own)
-        } else {
-            asked.clone()
-        };
-        stream.write_all(&asked.honestly(&honest)).is_ok()
-    });
+    let front = listing_its_own(&place);
     let mut text = String::from("accountId,newAccountId,resellerId\n");
     (0..30).for_each(|n| writeln!(text, "SAME-{n},NEW-{n},{RESELLER}").unwrap());
     writeln!(text, "A-1,B-1,{RESELLER}").unwrap();
@@ -459,16 +464,7 @@ fn a_list_without_identifiers_does_not_say_that_there_are_none() {
     place.with_world(|mut world| {
         (0..20).for_each(|n| world.add_cockpit(&id(n), RESELLER, &format!("X-{n}")));
     });
-    let honest = place.sandbox.base_url();
-    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
-        let own = asked.path.replace(&format!("&resellerId={RESELLER}"), "");
-        let asked = if asked.path.starts_with("/v1/Customers?") {
-            asked.with_path(&own)
-        } else {
-            asked.clone()
-        };
-        stream.write_all(&asked.honestly(&honest)).is_ok()
-    });
+    let front = listing_its_own(&place);
     let mut text = String::from("customerId,newAccountId,resellerId\n");
     (0..20).for_each(|n| writeln!(text, "{},B-{n},{RESELLER}", id(n)).unwrap());
     let file = place.file("moves.csv", &text);
