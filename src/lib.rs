@@ -13,6 +13,7 @@
 //! - [`ui`]: what a person sees meanwhile
 //! - [`sandbox`]: stand-ins of the systems, with their faults
 //! - [`config`]: flags, environment and file → each station's settings
+//! - `run`: the life of a run: its target, its folder, and what other runs have to do with it
 //! - [`cli`]: the commands
 
 pub mod cli;
@@ -26,6 +27,7 @@ pub mod input;
 pub mod ledger;
 pub mod plan;
 pub mod report;
+mod run;
 pub mod sandbox;
 pub mod system;
 pub mod ui;

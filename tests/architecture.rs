@@ -31,10 +31,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "cli",
+        "run",
         &[
             "domain", "input", "plan", "http", "system", "ledger", "engine", "report", "ui",
             "sandbox", "config",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "domain", "input", "plan", "http", "system", "ledger", "engine", "report", "ui",
+            "sandbox", "config", "run",
         ],
     ),
 ];

@@ -4,11 +4,11 @@ use super::Exit;
 use super::failure::Failure;
 use super::feed::Known;
 use super::forecast::{Forecast, Question};
-use super::known_run::{self, KnownRun, Purpose};
+use super::known_run::{self, KnownRun, Purpose, Selection};
 use super::options::ApplyOptions;
 use super::prepare::{Wanted, ask, new_run, refuse_emails};
-use super::session::{Session, Work, target};
-use crate::ledger::{LineSet, State, TargetLock};
+use super::session::{Session, Work};
+use crate::ledger::{LineSet, State};
 use crate::ui;
 use std::sync::Arc;
 
@@ -32,6 +32,7 @@ fn from_file(options: &ApplyOptions, file: &std::path::Path) -> Result<Exit, Fai
         guards: Some(&options.guards),
         speech: &options.speech,
         writes: !options.dry_run,
+        without_history: options.without_history,
     })?;
     let stand_in = ready.stand_in;
     let work = if options.dry_run {
@@ -45,7 +46,7 @@ fn from_file(options: &ApplyOptions, file: &std::path::Path) -> Result<Exit, Fai
     let session = Session {
         dir: ready.dir,
         ledger: ready.ledger,
-        lock: ready.lock,
+        claim: ready.claim,
         draft: Arc::new(ready.draft),
         known,
         resolved: ready.resolved,
@@ -63,8 +64,11 @@ fn from_file(options: &ApplyOptions, file: &std::path::Path) -> Result<Exit, Fai
 fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
     let mut known = known_run::open(
         Some(run),
-        "run",
-        |_| true,
+        Selection {
+            command: "apply",
+            words: "run",
+            fits: &|_| true,
+        },
         Purpose::Write,
         &options.target,
         &options.inside,
@@ -91,11 +95,7 @@ fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
     let limits = known.limits(&options.guards)?;
     limits.refuse_changes(planned.len(), known.draft.counts.lines)?;
     ask(&question.text(), &options.guards, "apply")?;
-    let lock = TargetLock::acquire(
-        &target(&known.resolved, &base_url),
-        &known.resolved.runs_dir,
-        &id,
-    )?;
+    let claim = known.claim(&base_url)?;
     // Somebody may have carried it out while the question stood.
     refuse_unplanned(&known)?;
     known.ledger.index_writes()?;
@@ -112,7 +112,7 @@ fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
         },
         dir: known.dir,
         ledger: known.ledger,
-        lock,
+        claim,
         draft: Arc::new(known.draft),
         resolved: known.resolved,
         limits,

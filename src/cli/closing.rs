@@ -173,6 +173,10 @@ impl Session<'_> {
                 finished_at_ms: Some(clock::now_ms()),
             })
             .map_err(|error| Failure::from(error).because(&why))?;
+        // What it has changed is known now. The register is only a help for later runs: its failure changes no result.
+        if let Err(failure) = self.claim.register(&self.dir, &self.ledger, false) {
+            ui::err(&format!("warning: {}", ui::visible(&failure.message)));
+        }
         let summary = self.draw(state, &why)?;
         say(&self, &summary, exit, &why, fatal)?;
         Ok(exit)

@@ -1,15 +1,21 @@
 //! A run that exists: found, opened, its file read again, and the settings that it was begun with.
 
+use super::claim::{TargetClaim, target_of};
 use super::draft::{self, Draft};
 use super::failure::Failure;
 use super::limits::Limits;
-use super::options::{Guards, Inside, Speech, Target};
-use super::prepare::{Kept, resolve, runs_dir, values};
+use super::options::{Guards, Inside, Place, Speech, Target};
+use super::prepare::{Kept, catalog, gather, resolve, values};
 use super::stand_in::{self, StandIn};
 use crate::config::{Origin, Resolved, Values};
-use crate::ledger::{Header, Ledger, RunDir, State};
-use crate::report::Commands;
+use crate::ledger::{Header, Ledger, LedgerError, RunDir, StateDb};
+use crate::report::{Commands, standing};
+use crate::run::{Entry, IN_PROCESS, RunCatalog, StateCalls};
+use crate::system::Kind;
 use crate::ui;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
 
 /// What a run is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +42,23 @@ impl KnownRun {
         Ok(Limits::of(anew)?.over(self.kept.limits.clone()))
     }
 
+    /// Takes the run's target, so that no other run works on it meanwhile.
+    pub(super) fn claim(&self, base_url: &str) -> Result<TargetClaim, Failure> {
+        let target = target_of(&self.resolved, base_url, self.stand_in.is_some());
+        TargetClaim::take(&self.resolved, target, self.dir.run().as_str())
+    }
+
+    /// Where calls on the run's target are counted together with those of other processes.
+    pub(super) fn shared_calls(&self) -> Result<Option<Arc<StateCalls>>, Failure> {
+        if self.stand_in.is_some() || self.resolved.quota.is_none() {
+            return Ok(None);
+        }
+        let base_url = super::session::base_url(&self.resolved)?;
+        let target = target_of(&self.resolved, &base_url, false);
+        let state = Arc::new(StateDb::open()?);
+        Ok(Some(Arc::new(StateCalls::of(state, target.key()))))
+    }
+
     /// What a person types to go on from it.
     pub(super) fn commands(&self) -> Commands {
         Commands::of(self.dir.path(), self.ledger.header())
@@ -48,24 +71,33 @@ impl KnownRun {
     }
 }
 
-/// Finds a run by the beginning of its ID, or the newest that fits.
+/// Which run a command takes where none is named.
+#[derive(Clone, Copy)]
+pub(super) struct Selection<'a> {
+    /// The command, for the announcement.
+    pub(super) command: &'static str,
+    /// What is looked for, in words.
+    pub(super) words: &'static str,
+    /// Whether a run is such.
+    pub(super) fits: &'a dyn Fn(&Ledger) -> bool,
+}
+
+/// Opens a run: the one whose ID begins so, or else the one with the highest epoch on the given target that fits.
 pub(super) fn open(
     run: Option<&str>,
-    wanted: &str,
-    fits: impl Fn(&Ledger) -> bool,
+    wanted: Selection<'_>,
     purpose: Purpose,
     target: &Target,
     inside: &Inside,
     speech: &Speech,
 ) -> Result<KnownRun, Failure> {
-    let runs_dir = runs_dir(&target.place)?;
-    let dir = RunDir::find(&runs_dir, run, wanted, |dir| {
-        match Ledger::glance(dir) {
-            Ok(ledger) => fits(&ledger),
-            // It may be the one that is meant. An older one in its place would be a guess.
-            Err(_) => dir.has_begun(),
-        }
-    })?;
+    let (catalog, runs_dir) = catalog(&target.place)?;
+    let dir = if let Some(run) = run {
+        catalog.find(run, &runs_dir)?
+    } else {
+        let given = given(&values(target, &BTreeMap::new())?, inside);
+        choose(&catalog, &runs_dir, wanted, &given)?
+    };
     let ledger = Ledger::open(&dir)?;
     let kept = Kept::of(&ledger)?;
     let mut run_values = kept.values.clone();
@@ -74,7 +106,8 @@ pub(super) fn open(
     run_values.remove("runs_dir");
     let mut values = values(target, &run_values)?;
     let mut resolved = resolve(&mut values, inside.secrets(), speech)?;
-    resolved.runs_dir = runs_dir;
+    // Where the run lies, other runs of its file lie too.
+    resolved.runs_dir = dir.path().parent().map_or(runs_dir, Path::to_owned);
     same_target(&values, &resolved, ledger.header(), inside, purpose)?;
     if target.place.profile.is_some() && purpose == Purpose::Write {
         same_as_profile(&values, ledger.header())?;
@@ -96,6 +129,9 @@ pub(super) fn open(
         facts.unique_accounts,
     )?;
     let stand_in = stand_in::start_as_left(inside, &mut resolved, &draft, &ledger)?;
+    if run.is_none() && !speech.quiet {
+        announce(wanted.command, &ledger, Some(draft.counts.lines));
+    }
     Ok(KnownRun {
         dir,
         ledger,
@@ -109,13 +145,130 @@ pub(super) fn open(
     })
 }
 
-/// Whether a run was more than a look, and was begun at all. The newest of these is meant where no run is named, so that
-/// nobody is surprised by an older one.
-pub(super) fn was_carried_out(ledger: &Ledger) -> bool {
-    let begun = ledger
-        .progress()
-        .is_ok_and(|progress| progress.state != State::Created);
-    (begun && ledger.header().command != "plan") || ledger.has_writes().unwrap_or(false)
+/// What is given of a target where no run is named; `None`: anything.
+pub(super) struct Given {
+    system: Option<String>,
+    address: Option<String>,
+    tenant: Option<String>,
+}
+
+/// What the settings say of the target.
+fn given(values: &Values, inside: &Inside) -> Given {
+    // A sandbox without a system is Plume's.
+    let system = values.get("system").map(str::to_owned);
+    let system = system.or_else(|| inside.sandbox.then(|| Kind::Plume.to_string()));
+    of_values(values, system, inside.sandbox)
+}
+
+fn of_values(values: &Values, system: Option<String>, in_process: bool) -> Given {
+    let text = |name| values.get(name).filter(|text| !text.is_empty());
+    let address = if in_process {
+        Some(IN_PROCESS.to_owned())
+    } else {
+        text("base_url").map(crate::http::address_key)
+    };
+    Given {
+        system,
+        address,
+        tenant: text("tenant").map(str::to_owned),
+    }
+}
+
+/// The same where a command has no options for a target.
+pub(super) fn given_by(place: &Place) -> Result<Given, Failure> {
+    let values = gather(place, &place.given(), &BTreeMap::new())?;
+    let system = values.get("system").map(str::to_owned);
+    Ok(of_values(&values, system, false))
+}
+
+impl Given {
+    fn fits(&self, system: &str, target: &str) -> bool {
+        // As in the key of a target.
+        let mut words = target.splitn(3, ' ').skip(1);
+        let (address, tenant) = (words.next(), words.next());
+        let is =
+            |given: &Option<String>, its: Option<&str>| given.is_none() || given.as_deref() == its;
+        is(&self.system, Some(system)) && is(&self.address, address) && is(&self.tenant, tenant)
+    }
+}
+
+/// The run that is meant where none is named.
+pub(super) fn choose(
+    catalog: &RunCatalog,
+    runs_dir: &Path,
+    wanted: Selection<'_>,
+    given: &Given,
+) -> Result<RunDir, Failure> {
+    let newest = catalog.newest_by_target(|entry| {
+        given.fits(&entry.system, &entry.target)
+            && match Ledger::glance(&entry.dir) {
+                Ok(ledger) => (wanted.fits)(&ledger),
+                // It may be the one that is meant. An older one in its place would be a guess.
+                Err(_) => entry.dir.has_begun(),
+            }
+    });
+    // A newer run that cannot be read may be the one that is meant: opening it says why it cannot.
+    let highest = newest.first().map_or(0, |one| one.epoch);
+    let lost = catalog.lost.iter().find(|lost| {
+        let known = lost.known.as_ref();
+        lost.path.is_dir()
+            && known.is_none_or(|run| run.epoch > highest && given.fits(&run.system, &run.target))
+    });
+    if let Some(dir) = lost.and_then(|lost| RunDir::at(&lost.path)) {
+        return Ok(dir.checked()?);
+    }
+    match newest.as_slice() {
+        [] => {
+            let none = LedgerError::NoRun {
+                runs_dir: runs_dir.to_owned(),
+                wanted: wanted.words.to_owned(),
+            };
+            let elsewhere = catalog.newest_by_target(|entry| {
+                Ledger::glance(&entry.dir).is_ok_and(|ledger| (wanted.fits)(&ledger))
+            });
+            Err(match elsewhere.first() {
+                None => none.into(),
+                Some(_) => Failure::from(none).with_help(format!(
+                    "on other targets there are: {}. Name the run that is meant",
+                    list(&elsewhere)
+                )),
+            })
+        }
+        [one] => Ok(one.dir.clone().checked()?),
+        several => Err(Failure::usage(format!(
+            "{}: there are runs on several targets: {}",
+            wanted.command,
+            list(several)
+        ))
+        .with_help("name the run, or the target with --profile or --base-url")),
+    }
+}
+
+fn list(runs: &[&Entry]) -> String {
+    let runs = runs.iter();
+    let words: Vec<String> = runs
+        .map(|one| format!("{} ({})", one.dir.run(), one.target.trim_end()))
+        .collect();
+    words.join(", ")
+}
+
+/// Says which run a command is about that was given without one.
+pub(super) fn announce(command: &str, ledger: &Ledger, lines: Option<u64>) {
+    let header = ledger.header();
+    let lines = lines.or_else(|| standing::lines(ledger));
+    let lines = lines.map_or_else(String::new, |lines| format!(", {}", ui::lines(lines)));
+    ui::err(&format!(
+        "{command}: run {} ({} of {}, {}{lines})",
+        header.run,
+        header.command,
+        ui::visible(&header.input_name),
+        ui::visible(&crate::run::Target::of_run(header).to_string()),
+    ));
+}
+
+/// Whether a run wrote something, or was about to.
+pub(super) fn wrote_something(ledger: &Ledger) -> bool {
+    ledger.has_writes().unwrap_or(false)
 }
 
 /// A variable that is set for other work must not carry a run to another system. What is typed may.

@@ -2,6 +2,7 @@
 
 mod apply;
 mod check;
+mod claim;
 mod clock;
 mod closing;
 mod completions;

@@ -171,6 +171,11 @@ pub(super) struct PlanOptions {
     /// Exit with 3 where something would change
     #[arg(long)]
     pub(super) exit_code: bool,
+    /// Carry out chains and swaps although runs that may have done so already are lost
+    ///
+    /// Without it, lines of chains and swaps need `customerId` then.
+    #[arg(long, hide_short_help = true)]
+    pub(super) without_history: bool,
     #[command(flatten)]
     pub(super) reading: Reading,
     #[command(flatten)]
@@ -192,6 +197,11 @@ pub(super) struct ApplyOptions {
     /// Only look, the same as `plan`
     #[arg(long, short = 'n')]
     pub(super) dry_run: bool,
+    /// Carry out chains and swaps although runs that may have done so already are lost
+    ///
+    /// Without it, lines of chains and swaps need `customerId` then.
+    #[arg(long, hide_short_help = true)]
+    pub(super) without_history: bool,
     #[command(flatten)]
     pub(super) reading: Reading,
     #[command(flatten)]
@@ -208,6 +218,11 @@ pub(super) struct ApplyOptions {
 pub(super) struct ResumeOptions {
     /// The run: its ID or the beginning of it [default: the newest that is unfinished]
     pub(super) run: Option<String>,
+    /// Carry out chains and swaps although runs that may have done so already are lost
+    ///
+    /// Without it, lines of chains and swaps need `customerId` then.
+    #[arg(long, hide_short_help = true)]
+    pub(super) without_history: bool,
     #[command(flatten)]
     pub(super) guards: Guards,
     #[command(flatten)]
@@ -254,6 +269,11 @@ pub(super) struct ReconcileOptions {
     /// With --incremental: the share of unchanged lines that is looked at all the same
     #[arg(long, default_value = "1/7", value_name = "1/N")]
     pub(super) audit: String,
+    /// Carry out chains and swaps although runs that may have done so already are lost
+    ///
+    /// Without it, lines of chains and swaps need `customerId` then.
+    #[arg(long, hide_short_help = true)]
+    pub(super) without_history: bool,
     #[command(flatten)]
     pub(super) reading: Reading,
     #[command(flatten)]
@@ -277,11 +297,35 @@ pub(super) struct ReportOptions {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct RunsOptions {
+    #[command(subcommand)]
+    pub(super) command: Option<RunsCommand>,
     #[command(flatten)]
     pub(super) place: Place,
     #[command(flatten)]
     pub(super) speech: Speech,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RunsCommand {
+    /// Remove a run folder that is lost from the register
+    ///
+    /// Runs are registered so that a change is never made twice, whatever folder they are kept in. A registered folder
+    /// that is gone keeps chains and swaps from being carried out.
+    ///
+    /// Example: idshift runs forget /srv/old/idshift-runs/20261120-223015-k3f9
+    Forget(ForgetOptions),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ForgetOptions {
+    /// The folder, as the message names it
+    #[arg(required_unless_present = "gone")]
+    pub(super) path: Option<PathBuf>,
+    /// All registered folders that are gone
+    #[arg(long, conflicts_with = "path")]
+    pub(super) gone: bool,
 }
 
 #[derive(Debug, Args)]

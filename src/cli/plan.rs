@@ -25,12 +25,13 @@ pub(super) fn run(options: &PlanOptions) -> Result<Exit, Failure> {
         guards: None,
         speech: &options.speech,
         writes: false,
+        without_history: options.without_history,
     })?;
     let stand_in = ready.stand_in;
     let session = Session {
         dir: ready.dir,
         ledger: ready.ledger,
-        lock: ready.lock,
+        claim: ready.claim,
         draft: Arc::new(ready.draft),
         known: Known::new(Arc::new(ready.history), LineSet::default()),
         resolved: ready.resolved,

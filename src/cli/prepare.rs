@@ -1,5 +1,6 @@
 //! From what was typed to a run that is ready: settings, stand-in, the run's own copy of the file, ledger, lock.
 
+use super::claim::{TargetClaim, target_of};
 use super::draft::{self, Draft};
 use super::failure::Failure;
 use super::forecast::{self, Forecast, Question};
@@ -7,13 +8,14 @@ use super::kept::{as_its_run_did, kept};
 use super::limits::Limits;
 use super::options::{Guards, Inside, Place, Reading, Speech, Target};
 use super::recall::Lineage;
-use super::session::{base_url, check_host, target};
+use super::session::{base_url, check_host};
 use super::{Exit, clock, recall, stand_in};
 use crate::config::{ConfigError, File, Resolved, Values};
 use crate::engine::History;
 use crate::input::{self, Rules};
-use crate::ledger::{DEFAULT_RUNS_DIR, Header, Ledger, RunDir, RunId, TargetLock};
+use crate::ledger::{DEFAULT_RUNS_DIR, Header, Ledger, RunDir, RunId, StateDb};
 use crate::report::{Commands, standing};
+use crate::run::{RunCatalog, Scope};
 use crate::ui;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,7 +27,7 @@ pub(super) fn values(target: &Target, run: &BTreeMap<String, String>) -> Result<
     gather(&target.place, &target.given(), run)
 }
 
-fn gather(
+pub(super) fn gather(
     place: &Place,
     given: &[(&'static str, String)],
     run: &BTreeMap<String, String>,
@@ -34,10 +36,24 @@ fn gather(
     Ok(Values::gather(given, run, file, place.profile.as_deref())?)
 }
 
-/// Where runs are kept; that depends on no run.
-pub(super) fn runs_dir(place: &Place) -> Result<PathBuf, Failure> {
+/// Where runs are kept, and whether only those there are meant; that depends on no run.
+pub(super) fn runs_dir(place: &Place) -> Result<(PathBuf, bool), Failure> {
     let values = gather(place, &place.given(), &BTreeMap::new())?;
-    Ok(values.get("runs_dir").unwrap_or(DEFAULT_RUNS_DIR).into())
+    let named = values.get("runs_dir");
+    Ok((named.unwrap_or(DEFAULT_RUNS_DIR).into(), named.is_some()))
+}
+
+/// The runs that a command without a RUN chooses from, and that a RUN is looked for among.
+pub(super) fn catalog(place: &Place) -> Result<(RunCatalog, PathBuf), Failure> {
+    let (runs_dir, is_named) = runs_dir(place)?;
+    // Whoever only looks needs no state database: the runs folder tells about itself.
+    let state = StateDb::open();
+    let scope = Scope {
+        runs_dir: &runs_dir,
+        everywhere: !is_named,
+    };
+    let catalog = RunCatalog::load(scope, state.as_ref().ok())?;
+    Ok((catalog, runs_dir))
 }
 
 /// Whether a command needs the credentials.
@@ -85,7 +101,7 @@ pub(super) fn resolve(
 pub(super) struct Ready {
     pub(super) dir: RunDir,
     pub(super) ledger: Ledger,
-    pub(super) lock: TargetLock,
+    pub(super) claim: TargetClaim,
     pub(super) draft: Draft,
     /// What earlier runs tell of the file's lines.
     pub(super) history: History,
@@ -105,6 +121,8 @@ pub(super) struct Wanted<'a> {
     pub(super) guards: Option<&'a Guards>,
     pub(super) speech: &'a Speech,
     pub(super) writes: bool,
+    /// Whether chains and swaps are carried out although runs that may have done so are lost.
+    pub(super) without_history: bool,
 }
 
 impl Wanted<'_> {
@@ -158,29 +176,30 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
     check_host(&base_url)?;
     consent(wanted, &checked, &resolved, &kept, &base_url)?;
     let run = RunId::new(clock::now_ms());
-    let target = target(&resolved, &base_url);
-    let lock = TargetLock::acquire(&target, &resolved.runs_dir, run.as_str())?;
+    let target = target_of(&resolved, &base_url, wanted.inside.sandbox);
+    let claim = TargetClaim::take(&resolved, target, run.as_str())?;
     let header = Header {
         run: run.to_string(),
         command: wanted.command.to_owned(),
         system: resolved.system.to_string(),
         base_url,
         tenant: resolved.tenant.clone().unwrap_or_default(),
-        target,
+        target: claim.target.key(),
         input_name: stored.name.clone(),
         input_sha256: stored.sha256.clone(),
         settings: serde_json::to_string(&kept).unwrap_or_default(),
         parent: None,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         created_at_ms: clock::now_ms(),
+        epoch: claim.epoch,
     };
-    warn_of_killed(&header, &resolved.runs_dir)?;
     let lineage = Lineage::of_file(wanted.file, &checked, &header)?;
-    let history = recall::of((&header, &[&header.target]), &lineage, &checked, &resolved)?;
+    let history = history(wanted, &header, &claim, &lineage, &checked, &resolved)?;
     let (dir, ledger) = begin(&resolved.runs_dir, &run, |dir| {
         let ledger = take_in(dir, &copy, &header)?;
         lineage.note(&ledger)?;
         ledger.set(standing::LINES, &checked.counts.lines.to_string())?;
+        claim.register(dir, &ledger, false)?;
         Ok(ledger)
     })?;
     // From now on the run's own copy is the file.
@@ -191,7 +210,7 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
     Ok(Ready {
         dir,
         ledger,
-        lock,
+        claim,
         draft,
         history,
         resolved,
@@ -209,14 +228,38 @@ fn take_in(dir: &RunDir, copy: &Path, header: &Header) -> Result<Ledger, Failure
     Ok(Ledger::create(dir, header)?)
 }
 
-fn warn_of_killed(header: &Header, runs_dir: &Path) -> Result<(), Failure> {
-    if let Some(killed) = recall::killed(header, runs_dir)? {
-        let dir = RunDir::find(runs_dir, Some(&killed), "run", |_| true)?;
+/// What earlier runs tell of the file's lines.
+fn history(
+    wanted: &Wanted<'_>,
+    header: &Header,
+    claim: &TargetClaim,
+    lineage: &Lineage,
+    draft: &Draft,
+    resolved: &Resolved,
+) -> Result<History, Failure> {
+    warn_of_killed(claim)?;
+    let history = recall::of(
+        header,
+        &claim.keys(),
+        &claim.catalog,
+        lineage,
+        draft,
+        resolved,
+    )?;
+    if !wanted.without_history {
+        recall::refuse_lost(draft, claim, &history, resolved)?;
+    }
+    Ok(history)
+}
+
+fn warn_of_killed(claim: &TargetClaim) -> Result<(), Failure> {
+    if let Some(dir) = recall::killed(&claim.catalog, &claim.keys())? {
         let resume = Commands::of(dir.path(), Ledger::glance(&dir)?.header()).resume(&[]);
-        // Whoever asked for quiet will want to hear this all the same.
+        // Also with --quiet.
         ui::err(&format!(
-            "warning: run {killed} was killed or stopped in the middle of a swap, and has left customers under temporary IDs, \
-             where no other run finds them. `{}` brings them home",
+            "warning: run {} ended in the middle of a swap, and customers still have temporary IDs from it; no other run \
+             finds them. `{}` restores them",
+            dir.run(),
             ui::visible(&resume)
         ));
     }

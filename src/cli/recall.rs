@@ -6,6 +6,7 @@
 //! content, or in the same place, which is the same one with a line mended. A report is of the file that its run was
 //! about.
 
+use super::claim::TargetClaim;
 use super::draft::Draft;
 use super::failure::Failure;
 use super::kept::run_of;
@@ -17,8 +18,10 @@ use crate::domain::{
 };
 use crate::engine::{Carried, Hands, History, Newer, Since};
 use crate::input::Table;
-use crate::ledger::{Header, Ledger, LedgerError, Recorded, RunDir, State, Turn, Verdict, Write};
+use crate::ledger::{Header, Ledger, LedgerError, Recorded, RunDir, State, Verdict, Write};
 use crate::plan::Shape;
+use crate::run::{LedgerRenames, Lost, RunCatalog};
+use crate::ui;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
@@ -103,33 +106,33 @@ struct Earlier {
     same_file: bool,
 }
 
-/// Asks the earlier runs.
+/// Asks the earlier runs on these targets, which are one system.
 pub(super) fn of(
-    (mine, targets): (&Header, &[&str]),
+    mine: &Header,
+    targets: &[&str],
+    catalog: &RunCatalog,
     lineage: &Lineage,
     draft: &Draft,
     resolved: &Resolved,
 ) -> Result<History, Failure> {
-    let (runs, unreadable) = earlier((mine, targets), lineage, resolved)?;
+    let runs = earlier(mine, targets, catalog, lineage)?;
     let mut history = History::default();
     if draft.table.is_report() {
         as_reported(draft, &mut history)?;
     }
+    if runs.is_empty() {
+        return Ok(history);
+    }
+    history.temporary = temporary_ids(mine, targets, catalog)?;
+    let renames = LedgerRenames::of(runs.iter().map(|one| one.run.clone()).collect())?;
+    if !renames.is_empty() {
+        history.prior_renames = Some(Arc::new(renames));
+    }
     let same = runs.iter().filter(|one| one.same_file);
     let same: Vec<&RunDir> = same.map(|one| &one.run).collect();
     history.hands = changed_hands(&same)?;
-    if runs.is_empty() && unreadable.is_none() {
-        return Ok(history);
-    }
     let unique = resolved.system.facts().unique_accounts;
     let mut open = ordered(draft, unique, &history.hands)?;
-    if let Some(why) = unreadable.filter(|_| !open.is_empty()) {
-        // It may be the one that swapped these customers already; swapping them again would be wrong writes.
-        return Err(why.with_help(
-            "whether that run carried out chains or swaps of this file cannot be told. \
-             Look at the customers, then move its folder away",
-        ));
-    }
     for Earlier { run, .. } in runs {
         if open.is_empty() {
             break;
@@ -143,6 +146,51 @@ pub(super) fn of(
         }
     }
     Ok(history)
+}
+
+/// Refuses chains and swaps where a run that may have carried them out already is lost, unless their lines name the
+/// customer.
+pub(super) fn refuse_lost(
+    draft: &Draft,
+    claim: &TargetClaim,
+    history: &History,
+    resolved: &Resolved,
+) -> Result<(), Failure> {
+    let keys = claim.keys();
+    let may_have_renamed = |lost: &&Lost| lost.known.as_ref().is_none_or(|run| run.renames);
+    let lost: Vec<&Lost> = claim
+        .catalog
+        .lost_of(&keys)
+        .filter(may_have_renamed)
+        .collect();
+    let Some(first) = lost.first() else {
+        return Ok(());
+    };
+    let unique = resolved.system.facts().unique_accounts;
+    let mut open = draft
+        .units
+        .values()
+        .filter(|unit| unit.shape != Shape::Single || !unique)
+        .flat_map(|unit| unit.changes())
+        .filter(|change| change.new_account.asks() && change.customer.is_none())
+        .filter(|change| !history.meant.contains_key(&change.line));
+    let Some(line) = open.next().map(|change| change.line) else {
+        return Ok(());
+    };
+    let path = ui::visible(&first.path.display().to_string()).into_owned();
+    let more = match lost.len() {
+        1 => String::new(),
+        many => format!(" (and {} more)", many - 1),
+    };
+    Err(Failure::usage(format!(
+        "the run in {path}{more} may have carried out chains or swaps of this file already, and its ledger cannot be read: {}. \
+         Line {line} would be carried out a second time",
+        first.why
+    ))
+    .with_help(format!(
+        "restore that folder; or name the customer of each such line in customerId; or give --without-history if that run \
+         has nothing to do with this file. `idshift runs forget {path}` removes a folder that is gone for good"
+    )))
 }
 
 /// A report tells whom its run has found by each line, also where it lies elsewhere and the account IDs have moved on since.
@@ -163,71 +211,67 @@ fn as_reported(draft: &Draft, history: &mut History) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Of whom other runs on this target have wanted something since this one was begun, whether they wrote it or found it so:
-/// a run that is resumed must not overwrite what was wanted after it.
+/// What other runs on these targets have asked for since this one began, whether they wrote it or found it so: a run that
+/// is resumed must not overwrite that.
 pub(super) fn since(
     (mine, targets): (&Ledger, &[&str]),
     begun_at_ms: i64,
-    runs_dir: &Path,
+    catalog: &RunCatalog,
     counts: impl Fn(&Header) -> bool,
 ) -> Result<Since, Failure> {
-    let (my_turn, _) = turns(mine)?;
+    let my_epochs = mine.writing_epochs()?;
     let mine = mine.header();
+    let my_last = my_epochs.map_or(mine.epoch, |(_, last)| last);
     let mut since = Since::new();
-    for run in RunDir::list(runs_dir)? {
-        let other = match Ledger::glance(&run) {
+    for lost in catalog.lost_of(targets) {
+        let is_newer = lost.known.as_ref().is_none_or(|run| run.epoch > mine.epoch);
+        if is_newer && !lost.path.ends_with(&mine.run) {
+            return Err(Failure::usage(format!(
+                "{}: {}; whether that run has written something newer cannot be told",
+                lost.path.display(),
+                lost.why
+            ))
+            .with_help(
+                "restore the folder; or look at the customers of that run, then `idshift runs forget PATH`",
+            ));
+        }
+    }
+    for entry in &catalog.entries {
+        let run = &entry.dir;
+        let other = match Ledger::glance(run) {
             Ok(other) => other,
             Err(_) if run.run().as_str() == mine.run || !run.has_begun() => continue,
             Err(why) => {
                 return Err(Failure::from(why).with_help(
-                    "whether that run has wanted something newer cannot be told. Look at its customers, then move its \
+                    "whether that run has written something newer cannot be told. Look at its customers, then move its \
                      folder away",
                 ));
             }
         };
         let header = other.header();
-        let last = other.last_write_at_ms()?;
         let is_other = header.run != mine.run && other.has_worked_on(targets);
-        // A plan that was not carried out wants nothing.
-        if !is_other || !counts(header) || (header.command == "plan" && last.is_none()) {
+        // A plan that was not carried out asks for nothing.
+        if !is_other || !counts(header) || (header.command == "plan" && !other.has_writes()?) {
             continue;
         }
-        // By the clock or by the count: what is taken for newer is left alone, so either is enough.
-        let (first, newest) = turns(&other)?;
-        let is_after = |turn: Option<Turn>| {
-            let (turn, mine) = (turn?, my_turn.as_ref()?);
-            turn.is_after(mine)
+        let Some((first, last)) = other.writing_epochs()? else {
+            continue;
         };
-        if is_after(first) == Some(true) {
+        if first > my_last {
             wanted(&other, run.run().as_str(), i64::MIN, &mut since)?;
-        } else if header.created_at_ms.max(last.unwrap_or(0)) > begun_at_ms
-            || is_after(newest) == Some(true)
-        {
-            wanted(&other, run.run().as_str(), begun_at_ms, &mut since)?;
+        } else if last > my_epochs.map_or(mine.epoch, |(first, _)| first) {
+            // Begun before this run and resumed after it. Of what it wrote, only the clock tells the order; where the
+            // clock contradicts the epochs, all of it counts as newer.
+            let resumed_at_ms = other.last_session_at_ms()?.unwrap_or(i64::MAX);
+            let after_ms = if resumed_at_ms < begun_at_ms {
+                i64::MIN
+            } else {
+                begun_at_ms
+            };
+            wanted(&other, run.run().as_str(), after_ms, &mut since)?;
         }
     }
     Ok(since)
-}
-
-/// The notes of a run that tell when it worked on its target among the others: first, and last.
-const FIRST_TURN: &str = "first_turn";
-const LAST_TURN: &str = "last_turn";
-
-/// Notes that a process works on the run.
-pub(super) fn note_turn(ledger: &Ledger, turn: &Turn) -> Result<(), Failure> {
-    let turn = turn.to_string();
-    if ledger.get(FIRST_TURN)?.is_none() {
-        ledger.set(FIRST_TURN, &turn)?;
-    }
-    Ok(ledger.set(LAST_TURN, &turn)?)
-}
-
-/// The first and the last; `None` where the run has never written.
-fn turns(ledger: &Ledger) -> Result<(Option<Turn>, Option<Turn>), Failure> {
-    let of = |note| -> Result<Option<Turn>, Failure> {
-        Ok(ledger.get(note)?.as_deref().and_then(Turn::parse))
-    };
-    Ok((of(FIRST_TURN)?, of(LAST_TURN)?))
 }
 
 /// What one run has wanted after this moment; what a newer one has, is known already.
@@ -278,26 +322,26 @@ fn wanted(other: &Ledger, run: &str, after_ms: i64, since: &mut Since) -> Result
     Ok(())
 }
 
-/// The earlier runs, the newest first, and why one could not be asked.
+/// The earlier runs that wrote to these targets, the newest first. Those that cannot be read are lost, which is looked at
+/// elsewhere.
 fn earlier(
-    (mine, targets): (&Header, &[&str]),
+    mine: &Header,
+    targets: &[&str],
+    catalog: &RunCatalog,
     lineage: &Lineage,
-    resolved: &Resolved,
-) -> Result<(Vec<Earlier>, Option<Failure>), Failure> {
-    let (mut runs, mut unreadable) = (Vec::new(), None);
-    for run in RunDir::list(&resolved.runs_dir)? {
+) -> Result<Vec<Earlier>, Failure> {
+    let mut runs = Vec::new();
+    for entry in &catalog.entries {
+        let run = entry.dir.clone();
         if run.run().as_str() == mine.run {
             continue;
         }
         let other = match Ledger::glance(&run) {
             Ok(other) => other,
             Err(_) if !run.has_begun() => continue,
-            Err(why) => {
-                unreadable.get_or_insert(Failure::from(why));
-                continue;
-            }
+            Err(why) => return Err(why.into()),
         };
-        // What is put back is no file that anybody applies.
+        // What is undone is no file that a person applies.
         if !other.has_worked_on(targets) || other.header().parent.is_some() {
             continue;
         }
@@ -306,7 +350,36 @@ fn earlier(
             runs.push(Earlier { run, same_file });
         }
     }
-    Ok((runs, unreadable))
+    Ok(runs)
+}
+
+/// The temporary account IDs that other runs on these targets have given customers, or may have.
+pub(super) fn temporary_ids(
+    mine: &Header,
+    targets: &[&str],
+    catalog: &RunCatalog,
+) -> Result<HashMap<CustomerId, Vec<(Arc<str>, AccountId)>>, Failure> {
+    let mut temporary: HashMap<_, Vec<_>> = HashMap::new();
+    for entry in &catalog.entries {
+        let dir = &entry.dir;
+        let Ok(other) = Ledger::glance(dir) else {
+            continue;
+        };
+        if dir.run().as_str() == mine.run || !other.has_worked_on(targets) {
+            continue;
+        }
+        let run: Arc<str> = dir.run().as_str().into();
+        for write in other.parkings()? {
+            if let Some(Some(account)) = write.account_stored() {
+                let given = (Arc::clone(&run), account);
+                temporary
+                    .entry(write.intent.customer)
+                    .or_default()
+                    .push(given);
+            }
+        }
+    }
+    Ok(temporary)
 }
 
 /// Calls `each` for every account ID that the run has written, or may have.
@@ -447,23 +520,23 @@ const LOOKED_AT: usize = 10;
 
 /// A run on the same target that was killed or stopped in the middle of a swap, and that nobody has resumed: it may have
 /// left customers under temporary IDs, where no other run finds them.
-pub(super) fn killed(mine: &Header, runs_dir: &Path) -> Result<Option<String>, Failure> {
-    for earlier in RunDir::list(runs_dir)?.into_iter().take(LOOKED_AT) {
-        let Ok(other) = Ledger::glance(&earlier) else {
+pub(super) fn killed(catalog: &RunCatalog, targets: &[&str]) -> Result<Option<RunDir>, Failure> {
+    for earlier in catalog.entries.iter().take(LOOKED_AT) {
+        let Ok(other) = Ledger::glance(&earlier.dir) else {
             continue;
         };
-        if !other.has_worked_on(&[&mine.target]) {
+        if !other.has_worked_on(targets) {
             continue;
         }
         let left_behind = match other.progress()?.state {
-            // This run holds the target, so whoever still says that it is running was killed.
+            // This run holds the target, so one that still says it is running was killed.
             State::Running | State::Stopped | State::Interrupted => {
                 other.has_parked()? && other.left()?.iter().any(|left| left.parked)
             }
             State::Created | State::Planned | State::Finished => false,
         };
         if left_behind {
-            return Ok(Some(earlier.run().to_string()));
+            return Ok(Some(earlier.dir.clone()));
         }
     }
     Ok(None)

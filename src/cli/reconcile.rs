@@ -29,6 +29,7 @@ pub(super) fn run(options: &ReconcileOptions) -> Result<Exit, Failure> {
         guards: Some(&options.guards),
         speech: &options.speech,
         writes: true,
+        without_history: options.without_history,
     })?;
     let last = last_good(&ready)?;
     let round = last.as_ref().map_or(0, |last| last.round + 1);
@@ -54,7 +55,7 @@ pub(super) fn run(options: &ReconcileOptions) -> Result<Exit, Failure> {
     let session = Session {
         dir: ready.dir,
         ledger: ready.ledger,
-        lock: ready.lock,
+        claim: ready.claim,
         draft: Arc::new(ready.draft),
         known,
         resolved: ready.resolved,
@@ -91,9 +92,21 @@ struct Last {
 fn last_good(ready: &Ready) -> Result<Option<Last>, Failure> {
     let mine = Lineage::of_run(&ready.ledger)?;
     let mut last = None;
-    // Of the other runs: a plan is older than what it is carried out upon, and so is a run that is gone on with.
-    let (mut last_write_at_ms, mut unreadable) = (None, false);
-    for dir in RunDir::list(&ready.resolved.runs_dir)? {
+    // Of the other runs: the last process that might write. A plan is older than its apply, a run than its resume.
+    let (mut last_epoch, mut unreadable) = (0, false);
+    let keys = ready.claim.keys();
+    let mut cannot_be_read = |why: &str| {
+        ui::err(&format!(
+            "warning: {}; what that run has written cannot be told, so all lines are looked up",
+            ui::visible(why)
+        ));
+        unreadable = true;
+    };
+    for lost in ready.claim.catalog.lost_of(&keys) {
+        cannot_be_read(&format!("{}: {}", lost.path.display(), lost.why));
+    }
+    for entry in &ready.claim.catalog.entries {
+        let dir = entry.dir.clone();
         if dir.run() == ready.dir.run() {
             continue;
         }
@@ -101,30 +114,29 @@ fn last_good(ready: &Ready) -> Result<Option<Last>, Failure> {
             Ok(ledger) => ledger,
             Err(_) if !dir.has_begun() => continue,
             Err(why) => {
-                ui::err(&format!(
-                    "warning: {}; what that run has written cannot be told, so all lines are looked at",
-                    ui::visible(&why.to_string())
-                ));
-                unreadable = true;
+                cannot_be_read(&why.to_string());
                 continue;
             }
         };
         let its = ledger.header();
-        if !ledger.has_worked_on(&[&ready.ledger.header().target]) {
+        if !ledger.has_worked_on(&keys) {
             continue;
         }
         let same = its.command == "reconcile" && mine.is_same_file(&Lineage::of_run(&ledger)?);
         if same && last.is_none() && ledger.progress()?.state == State::Finished {
             last = Some((dir, ledger));
-        } else {
-            last_write_at_ms = last_write_at_ms.max(ledger.last_write_at_ms()?);
+        } else if ledger.has_writes()? {
+            let epochs = ledger.writing_epochs()?;
+            last_epoch = last_epoch.max(epochs.map_or(its.epoch, |(_, last)| last));
         }
     }
     let Some((dir, ledger)) = last else {
         return Ok(None);
     };
-    let began_at_ms = ledger.progress()?.started_at_ms;
-    let nothing_since = !unreadable && last_write_at_ms.is_none_or(|at_ms| at_ms < began_at_ms);
+    let began = ledger
+        .writing_epochs()?
+        .map_or(ledger.header().epoch, |(first, _)| first);
+    let nothing_since = !unreadable && last_epoch < began;
     read(ready, &dir, &ledger, nothing_since).map(Some)
 }
 

@@ -3,17 +3,27 @@
 use super::Exit;
 use super::draft;
 use super::failure::Failure;
+use super::known_run::{Selection, announce, choose, given_by};
 use super::options::ReportOptions;
-use super::prepare::{Kept, runs_dir};
+use super::prepare::{Kept, catalog};
 use crate::input::Table;
-use crate::ledger::{Ledger, RunDir};
+use crate::ledger::Ledger;
 use crate::report::Commands;
 use crate::system::Kind;
 use crate::ui;
 
 pub(super) fn run(options: &ReportOptions) -> Result<Exit, Failure> {
-    let runs_dir = runs_dir(&options.place)?;
-    let dir = RunDir::find(&runs_dir, options.run.as_deref(), "run", |_| true)?;
+    let (catalog, runs_dir) = catalog(&options.place)?;
+    let dir = if let Some(run) = &options.run {
+        catalog.find(run, &runs_dir)?
+    } else {
+        let wanted = Selection {
+            command: "report",
+            words: "run",
+            fits: &|_| true,
+        };
+        choose(&catalog, &runs_dir, wanted, &given_by(&options.place)?)?
+    };
     let ledger = Ledger::open(&dir)?;
     let kept = Kept::of(&ledger)?;
     let system = Kind::parse(&ledger.header().system)
@@ -28,6 +38,9 @@ pub(super) fn run(options: &ReportOptions) -> Result<Exit, Failure> {
         &kept.reading()?,
         &rules,
     )?;
+    if options.run.is_none() && !options.speech.quiet {
+        announce("report", &ledger, None);
+    }
     let summary = crate::report::draw(&dir, &ledger, &table).map_err(|error| {
         let again = Commands::of(dir.path(), ledger.header()).report();
         Failure::from(error).with_help(format!("mend that, then `{again}` draws them"))

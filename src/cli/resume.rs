@@ -2,17 +2,19 @@
 //! what was being written is read before it is written again.
 
 use super::Exit;
+use super::claim::TargetClaim;
 use super::failure::Failure;
 use super::feed::Known;
-use super::known_run::{self, KnownRun, Purpose};
+use super::known_run::{self, KnownRun, Purpose, Selection};
 use super::options::ResumeOptions;
 use super::prepare::refuse_emails;
 use super::recall::{self, Lineage};
-use super::session::{LOOKED, Session, Work, target};
+use super::session::{LOOKED, Session, Work};
 use super::undo::SEEDED;
 use crate::engine::{History, Since};
-use crate::ledger::{Ledger, LineSet, RunDir, State, TargetLock};
+use crate::ledger::{Ledger, RunDir, State};
 use crate::report::Commands;
+use crate::run::RunCatalog;
 use crate::ui;
 use std::path::Path;
 use std::sync::Arc;
@@ -42,8 +44,11 @@ fn is_stillborn(ledger: &Ledger) -> bool {
 pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
     let mut known = known_run::open(
         options.run.as_deref(),
-        "unfinished run",
-        is_unfinished,
+        Selection {
+            command: "resume",
+            words: "unfinished run",
+            fits: &is_unfinished,
+        },
         Purpose::Write,
         &options.target,
         &options.inside,
@@ -53,13 +58,9 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
     let header = known.ledger.header().clone();
     let base_url = super::session::base_url(&known.resolved)?;
     // First: whoever else works on this target could make untrue whatever is found here.
-    let lock = TargetLock::acquire(
-        &target(&known.resolved, &base_url),
-        &known.resolved.runs_dir,
-        &id,
-    )?;
-    refuse_what_goes_on_otherwise(&known)?;
-    refuse_undone(&id, &known.resolved.runs_dir)?;
+    let claim = known.claim(&base_url)?;
+    refuse_what_goes_on_otherwise(&known, &claim)?;
+    refuse_undone(&id, &claim.catalog)?;
     let planning = header.command == "plan"
         && !known.ledger.has_writes()?
         && known.ledger.get("applying")?.is_none();
@@ -87,11 +88,10 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
     };
     let done = match work {
         // What an interrupted look has already seen stays seen.
-        Work::Plan => with(known.ledger.done()?, &planned, &known.draft),
+        Work::Plan => known.ledger.done()?.union(&planned),
         Work::Apply | Work::PlanThenApply => known.ledger.done()?,
     };
-    let here = target(&known.resolved, &base_url);
-    let history = history(&known, &here, work)?;
+    let history = history(&known, &claim, work, options.without_history)?;
     let stand_in = known.stand_in;
     let session = Session {
         known: Known {
@@ -103,7 +103,7 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
         },
         dir: known.dir,
         ledger: known.ledger,
-        lock,
+        claim,
         draft: Arc::new(known.draft),
         resolved: known.resolved,
         limits,
@@ -117,30 +117,35 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
     session.run()
 }
 
-/// What other runs tell of the lines, and of whom they have wanted something since. `here`: the target on which it goes on.
-fn history(known: &KnownRun, here: &str, work: Work) -> Result<History, Failure> {
+/// What other runs tell of the lines, and what they have written since.
+fn history(
+    known: &KnownRun,
+    claim: &TargetClaim,
+    work: Work,
+    without_history: bool,
+) -> Result<History, Failure> {
     let lineage = Lineage::of_run(&known.ledger)?;
     let header = known.ledger.header();
     // Where it goes on, and where it has been.
-    let targets: Vec<&str> = known.ledger.targets().chain([here]).collect();
-    let mine = (header, targets.as_slice());
-    let mut history = recall::of(mine, &lineage, &known.draft, &known.resolved)?;
+    let keys = claim.keys();
+    let targets: Vec<&str> = known.ledger.targets().chain(keys.iter().copied()).collect();
+    let (draft, resolved) = (&known.draft, &known.resolved);
+    let catalog = &claim.catalog;
+    let mut history = recall::of(header, &targets, catalog, &lineage, draft, resolved)?;
+    if !without_history {
+        recall::refuse_lost(draft, claim, &history, resolved)?;
+    }
     if work != Work::Plan {
         // Of a plan: when it was begun to be carried out.
         let begun = known.ledger.progress()?.started_at_ms;
-        history.since = recall::since(
-            (&known.ledger, &targets),
-            begun,
-            &known.resolved.runs_dir,
-            |_| true,
-        )?;
+        history.since = recall::since((&known.ledger, &targets), begun, catalog, |_| true)?;
         warn_of_newer(&history.since);
     }
     Ok(history)
 }
 
 /// A plan is carried out, and a way back that was never begun is begun anew.
-fn refuse_what_goes_on_otherwise(known: &KnownRun) -> Result<(), Failure> {
+fn refuse_what_goes_on_otherwise(known: &KnownRun, claim: &TargetClaim) -> Result<(), Failure> {
     let id = known.dir.run();
     if known.ledger.progress()?.state == State::Planned {
         return Err(Failure::usage(format!(
@@ -158,15 +163,15 @@ fn refuse_what_goes_on_otherwise(known: &KnownRun) -> Result<(), Failure> {
         ))
         .with_help(format!(
             "{} begins the way back anew",
-            commands_of(&known.resolved.runs_dir, parent)?.undo()
+            commands_of(claim, parent)?.undo()
         )));
     }
     Ok(())
 }
 
 /// What a person types to go on from another run.
-fn commands_of(runs_dir: &Path, run: &str) -> Result<Commands, Failure> {
-    let dir = RunDir::find(runs_dir, Some(run), "run", |_| true)?;
+fn commands_of(claim: &TargetClaim, run: &str) -> Result<Commands, Failure> {
+    let dir = claim.catalog.find(run, Path::new(""))?;
     let ledger = Ledger::glance(&dir)?;
     Ok(Commands::of(dir.path(), ledger.header()))
 }
@@ -199,8 +204,8 @@ fn warn_of_newer(since: &Since) {
 }
 
 /// What a run wrote may have been put back by another one.
-fn refuse_undone(id: &str, runs_dir: &Path) -> Result<(), Failure> {
-    match way_back_of(id, runs_dir, |_| true)? {
+fn refuse_undone(id: &str, catalog: &RunCatalog) -> Result<(), Failure> {
+    match way_back_of(id, catalog, |_| true)? {
         None => Ok(()),
         Some((dir, _)) => Err(Failure::usage(format!(
             "run {id} was put back by run {}; going on with it would leave half of it put back",
@@ -213,30 +218,17 @@ fn refuse_undone(id: &str, runs_dir: &Path) -> Result<(), Failure> {
 /// The newest run that has put back something of this one, if it is such.
 pub(super) fn way_back_of(
     id: &str,
-    runs_dir: &Path,
+    catalog: &RunCatalog,
     is_such: impl Fn(&Ledger) -> bool,
 ) -> Result<Option<(RunDir, Ledger)>, Failure> {
-    for dir in RunDir::list(runs_dir)? {
-        let Ok(other) = Ledger::glance(&dir) else {
+    for entry in &catalog.entries {
+        let Ok(other) = Ledger::glance(&entry.dir) else {
             continue;
         };
+        let dir = entry.dir.clone();
         if other.header().parent.as_deref() == Some(id) && other.has_writes()? && is_such(&other) {
             return Ok(Some((dir, other)));
         }
     }
     Ok(None)
-}
-
-fn with(mut done: LineSet, planned: &LineSet, draft: &super::draft::Draft) -> LineSet {
-    let last = draft
-        .counts
-        .lines
-        .saturating_mul(2)
-        .min(u64::from(u32::MAX));
-    for line in 0..=u32::try_from(last).unwrap_or(u32::MAX) {
-        if planned.contains(line) {
-            done.insert(line);
-        }
-    }
-    done
 }

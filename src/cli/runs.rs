@@ -1,18 +1,25 @@
-//! `idshift runs`: lists the runs, the newest first.
+//! `idshift runs`: lists the runs, the oldest first.
 
 use super::Exit;
 use super::failure::Failure;
-use super::options::RunsOptions;
-use super::prepare::runs_dir;
+use super::options::{ForgetOptions, RunsCommand, RunsOptions};
+use super::prepare::catalog;
 use crate::domain::Status;
-use crate::ledger::{Ledger, LedgerError, RunDir};
+use crate::ledger::{Ledger, LedgerError, RunDir, StateDb};
 use crate::report::standing;
+use crate::run::absolute;
 use crate::ui;
 use serde_json::json;
+use std::path::PathBuf;
 
 pub(super) fn run(options: &RunsOptions) -> Result<Exit, Failure> {
-    let runs_dir = runs_dir(&options.place)?;
-    let runs = RunDir::list(&runs_dir)?;
+    if let Some(RunsCommand::Forget(forget)) = &options.command {
+        return self::forget(forget);
+    }
+    let (catalog, runs_dir) = catalog(&options.place)?;
+    // The oldest first, so that the newest stands above the prompt.
+    let entries = catalog.entries.iter().rev();
+    let runs: Vec<RunDir> = entries.map(|entry| entry.dir.clone()).collect();
     let mut documents = Vec::new();
     for dir in &runs {
         let document = describe(dir);
@@ -27,6 +34,34 @@ pub(super) fn run(options: &RunsOptions) -> Result<Exit, Failure> {
         ui::out(&serde_json::Value::from(documents).to_string());
     } else if runs.is_empty() && !options.speech.quiet {
         ui::out(&format!("no runs in {}", runs_dir.display()));
+    }
+    Ok(Exit::Success)
+}
+
+/// Takes lost run folders out of the register.
+fn forget(options: &ForgetOptions) -> Result<Exit, Failure> {
+    let state = StateDb::open()?;
+    let paths: Vec<PathBuf> = if let Some(path) = &options.path {
+        vec![absolute(path)]
+    } else {
+        let registered = state.runs()?.into_iter().map(|run| run.path);
+        registered.filter(|path| !path.exists()).collect()
+    };
+    for path in &paths {
+        if !state.forget(path)? {
+            return Err(Failure::usage(format!(
+                "{} is not registered",
+                ui::visible(&path.display().to_string())
+            ))
+            .with_help("`idshift runs forget --gone` removes all that are gone"));
+        }
+        ui::out(&format!(
+            "forgotten: {}",
+            ui::visible(&path.display().to_string())
+        ));
+    }
+    if paths.is_empty() {
+        ui::out("no registered folder is gone");
     }
     Ok(Exit::Success)
 }

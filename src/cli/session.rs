@@ -1,5 +1,6 @@
 //! One process working on one run: lock, system, engine, signals, reports, closing words.
 
+use super::claim::TargetClaim;
 use super::closing;
 use super::confirm;
 use super::draft::Draft;
@@ -7,15 +8,15 @@ use super::failure::Failure;
 use super::feed::{Feeder, Known};
 use super::limits::{Limits, Parsed};
 use super::options::Speech;
-use super::recall;
 use super::strays;
 use super::{Exit, clock};
 use crate::config::{ConfigError, Resolved};
 use crate::domain::{AccountId, CustomerId, Failed};
 use crate::engine::{self, Context, Ending, Event, Mode, Settings, Tally};
 use crate::http::{self, Client};
-use crate::ledger::{Calls, Journal, Ledger, Progress, RunDir, State, TargetLock, Verdict, Write};
+use crate::ledger::{Calls, Journal, Ledger, Progress, RunDir, State, Verdict, Write};
 use crate::report::Commands;
+use crate::run::StateCalls;
 use crate::system::{self, Fatal, System};
 use crate::ui;
 use std::collections::HashMap;
@@ -44,7 +45,7 @@ pub(super) enum Work {
 pub(super) struct Session<'a> {
     pub(super) dir: RunDir,
     pub(super) ledger: Ledger,
-    pub(super) lock: TargetLock,
+    pub(super) claim: TargetClaim,
     pub(super) draft: Arc<Draft>,
     pub(super) known: Known,
     pub(super) resolved: Resolved,
@@ -58,12 +59,6 @@ pub(super) struct Session<'a> {
     pub(super) on_stand_in: bool,
 }
 
-/// The target of a run: what the lock is for.
-pub(super) fn target(resolved: &Resolved, base_url: &str) -> String {
-    let tenant = resolved.tenant.as_deref().unwrap_or("");
-    format!("{} {} {tenant}", resolved.system, base_url)
-}
-
 pub(super) fn base_url(resolved: &Resolved) -> Result<String, Failure> {
     Ok(resolved.base_url.clone().ok_or(ConfigError::Missing {
         what: "the base URL",
@@ -73,10 +68,10 @@ pub(super) fn base_url(resolved: &Resolved) -> Result<String, Failure> {
 
 /// What the client needs to be told.
 pub(super) fn http_settings(
-    resolved: &mut Resolved,
-    lock: Option<&TargetLock>,
+    resolved: &Resolved,
+    calls: Option<Arc<StateCalls>>,
 ) -> Result<http::Settings, Failure> {
-    let token = resolved.token.take().ok_or(ConfigError::NO_TOKEN)?;
+    let token = resolved.token.clone().ok_or(ConfigError::NO_TOKEN)?;
     Ok(http::Settings {
         base_url: base_url(resolved)?,
         allow_http: resolved.allow_http,
@@ -87,9 +82,9 @@ pub(super) fn http_settings(
         find_rate: resolved.find_rate,
         write_rate: resolved.write_rate,
         quota: resolved.quota,
-        quota_file: lock
-            .map(TargetLock::quota_file)
-            .filter(|_| resolved.quota.is_some()),
+        shared_calls: calls
+            .filter(|_| resolved.quota.is_some())
+            .map(|calls| calls as Arc<dyn http::SharedCalls>),
         max_connections: 256,
         http1_only: resolved.http1_only,
         token,
@@ -153,14 +148,11 @@ struct Machine {
 
 impl Session<'_> {
     /// Works on the run until it ends, and says how it ended.
-    pub(super) fn run(mut self) -> Result<Exit, Failure> {
+    pub(super) fn run(self) -> Result<Exit, Failure> {
         let parsed = self.limits.parsed()?;
-        if let Some(note) = self.lock.note() {
-            ui::err(&format!("warning: {}", ui::visible(note)));
-        }
         check_host(&base_url(&self.resolved)?)?;
         let stop = CancellationToken::new();
-        let http = http_settings(&mut self.resolved, Some(&self.lock))?;
+        let http = http_settings(&self.resolved, self.claim.shared_calls())?;
         let settings = system_settings(&self.resolved, self.draft.counts.lines)?;
         let prepared = System::prepare(self.resolved.system, http, &settings, stop.clone());
         let (system, client) = prepared.map_err(|why| {
@@ -197,6 +189,7 @@ impl Session<'_> {
         let told = self.ledger.counts().is_ok_and(|counts| !counts.is_empty());
         if is_new && !told && self.ledger.has_writes().is_ok_and(|any| !any) {
             // Left behind, it does no harm but to be seen.
+            self.claim.forget(&self.dir);
             let _ = std::fs::remove_dir_all(self.dir.path());
         }
     }
@@ -208,10 +201,10 @@ impl Session<'_> {
         begun: &Progress,
     ) -> Result<Exit, Failure> {
         self.ledger.set_progress(begun)?;
-        if self.work != Work::Plan {
-            recall::note_turn(&self.ledger, self.lock.turn())?;
-        }
-        let (journal, thread) = self.ledger.journal()?;
+        let writing = self.work != Work::Plan;
+        let may_rename = writing && self.draft.counts.renames + self.draft.counts.clears > 0;
+        self.claim.register(&self.dir, &self.ledger, may_rename)?;
+        let (journal, thread) = self.ledger.journal(self.claim.session(writing))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -261,8 +254,8 @@ impl Session<'_> {
             });
             return Ok(Some(Ending::Outage(fatal, trouble.message)));
         }
-        let target = target(&self.resolved, &address);
-        self.ledger.moved_to(&address, &target)?;
+        self.ledger.moved_to(&address, &self.claim.target.key())?;
+        self.claim.register(&self.dir, &self.ledger, true)?;
         Ok(None)
     }
 

@@ -5,23 +5,25 @@
 //! so whoever was changed since is `stale` and left alone.
 
 use super::Exit;
+use super::claim::{TargetClaim, target_of};
 use super::clock;
 use super::draft;
 use super::failure::Failure;
 use super::feed::Known;
 use super::forecast::{Forecast, Question};
-use super::known_run::{self, KnownRun, Purpose};
+use super::known_run::{self, KnownRun, Purpose, Selection};
 use super::limits::Limits;
 use super::options::UndoOptions;
-use super::prepare::{Kept, ask, begin, refuse_emails};
+use super::prepare::{Kept, ask, begin, catalog, refuse_emails};
 use super::recall;
 use super::resume::way_back_of;
-use super::session::{Session, Work, base_url, target};
+use super::session::{Session, Work, base_url};
 use crate::domain::{Change, Failed, NewAccount, Outcome, Status, Transition};
 use crate::engine::{History, Since};
-use crate::ledger::{self, Header, Ledger, LineSet, RunDir, RunId, State, TargetLock};
+use crate::ledger::{self, Header, Ledger, LineSet, RunDir, RunId, State};
 use crate::plan::{self, Inverse};
 use crate::report::Commands;
+use crate::run::RunCatalog;
 use crate::ui;
 use std::collections::HashSet;
 use std::io::Write;
@@ -39,9 +41,12 @@ struct Back {
 pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
     let known = known_run::open(
         options.run.as_deref(),
-        "run that was carried out and is no undo itself",
-        // Typed twice, it must not bring back what it has put back.
-        |ledger| known_run::was_carried_out(ledger) && ledger.header().command != "undo",
+        Selection {
+            command: "undo",
+            words: "run that wrote something and is no undo itself",
+            // Typed twice, it must not undo itself.
+            fits: &|ledger| known_run::wrote_something(ledger) && ledger.header().command != "undo",
+        },
         Purpose::Write,
         &options.target,
         &options.inside,
@@ -49,7 +54,8 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
     )?;
     known.ledger.refuse_if_live()?;
     let parent = known.dir.run().to_string();
-    let left = what_it_left(&known)?;
+    let (catalog, _) = catalog(&options.target.place)?;
+    let left = what_it_left(&known, &catalog)?;
     refuse_emails(&known.resolved, "undo")?;
     let back = way_back(&left, known.resolved.system.facts().can_clear);
     if back.is_empty() {
@@ -89,23 +95,22 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
     };
     ask(&question.text(), &options.guards, "undo")?;
     let run = RunId::new(clock::now_ms());
-    let target = target(&known.resolved, &address);
-    let lock = TargetLock::acquire(&target, &known.resolved.runs_dir, run.as_str())?;
-    // Somebody may have gone on with the run while the question stood.
-    if what_it_left(&known)? != left {
+    let target = target_of(&known.resolved, &address, known.stand_in.is_some());
+    let claim = TargetClaim::take(&known.resolved, target, run.as_str())?;
+    // Another process may have resumed the run while the question stood.
+    if what_it_left(&known, &claim.catalog)? != left {
         let words = format!("run {parent} has been gone on with meanwhile; nothing was written");
         let undo = known.commands().undo();
         return Err(Failure::usage(words).with_help(format!("{undo} shows anew what it left")));
     }
-    carry_out(options, known, limits, &parent, (&run, lock), &back)
+    carry_out(options, known, limits, &parent, (&run, claim), &back)
 }
 
 /// What newer runs have written, and is not put back itself: the way back of an older run does not lead there.
-fn written_since(known: &KnownRun) -> Result<Since, Failure> {
-    let runs_dir = &known.resolved.runs_dir;
+fn written_since(known: &KnownRun, claim: &TargetClaim) -> Result<Since, Failure> {
     let mut put_back = HashSet::new();
-    for dir in RunDir::list(runs_dir)? {
-        let Ok(other) = Ledger::glance(&dir) else {
+    for entry in &claim.catalog.entries {
+        let Ok(other) = Ledger::glance(&entry.dir) else {
             continue;
         };
         if let Some(parent) = &other.header().parent
@@ -115,15 +120,17 @@ fn written_since(known: &KnownRun) -> Result<Since, Failure> {
         }
     }
     let counts = |header: &Header| header.parent.is_none() && !put_back.contains(&header.run);
-    let targets: Vec<&str> = known.ledger.targets().collect();
+    let keys = claim.keys();
+    let targets: Vec<&str> = known.ledger.targets().chain(keys.iter().copied()).collect();
     let begun = known.ledger.progress()?.started_at_ms;
-    let mut since = recall::since((&known.ledger, &targets), begun, runs_dir, counts)?;
+    let catalog = &claim.catalog;
+    let mut since = recall::since((&known.ledger, &targets), begun, catalog, counts)?;
     since.retain(|_, newer| newer.wrote);
     Ok(since)
 }
 
 /// What the run left, where that can be put back.
-fn what_it_left(known: &KnownRun) -> Result<Vec<ledger::Left>, Failure> {
+fn what_it_left(known: &KnownRun, catalog: &RunCatalog) -> Result<Vec<ledger::Left>, Failure> {
     let parent = known.dir.run();
     let left = known.ledger.left()?;
     if left.iter().any(|left| left.parked) {
@@ -142,13 +149,12 @@ fn what_it_left(known: &KnownRun) -> Result<Vec<ledger::Left>, Failure> {
                 .with_help(format!("{} first; then undo", known.commands().resume(&[]))),
         );
     }
-    refuse_half_done(known, parent.as_str())?;
+    refuse_half_done(catalog, parent.as_str())?;
     Ok(left)
 }
 
 /// A way back that was interrupted has put back some of it, and knows which.
-fn refuse_half_done(known: &KnownRun, parent: &str) -> Result<(), Failure> {
-    let runs_dir = &known.resolved.runs_dir;
+fn refuse_half_done(catalog: &RunCatalog, parent: &str) -> Result<(), Failure> {
     let is_half = |ledger: &Ledger| {
         ledger
             .progress()
@@ -157,12 +163,12 @@ fn refuse_half_done(known: &KnownRun, parent: &str) -> Result<(), Failure> {
                 State::Created | State::Planned | State::Finished => false,
             })
     };
-    let Some((dir, half)) = way_back_of(parent, runs_dir, is_half)? else {
+    let Some((dir, half)) = way_back_of(parent, catalog, is_half)? else {
         return Ok(());
     };
     let id = dir.run();
     // What has been put back itself is not gone on with.
-    if way_back_of(id.as_str(), runs_dir, |_| true)?.is_some() {
+    if way_back_of(id.as_str(), catalog, |_| true)?.is_some() {
         return Ok(());
     }
     let resume = Commands::of(dir.path(), half.header()).resume(&[]);
@@ -238,11 +244,10 @@ fn carry_out(
     known: KnownRun,
     limits: Limits,
     parent: &str,
-    (run, lock): (&RunId, TargetLock),
+    (run, claim): (&RunId, TargetClaim),
     back: &[Back],
 ) -> Result<Exit, Failure> {
     let address = base_url(&known.resolved)?;
-    let target = target(&known.resolved, &address);
     let kept = Kept {
         values: known.kept.values.clone(),
         allow_clear: known.resolved.system.facts().can_clear
@@ -261,13 +266,14 @@ fn carry_out(
         system: known.resolved.system.to_string(),
         base_url: address,
         tenant: known.resolved.tenant.clone().unwrap_or_default(),
-        target,
+        target: claim.target.key(),
         input_name: name.clone(),
         input_sha256,
         settings: serde_json::to_string(&kept).unwrap_or_default(),
         parent: Some(parent.to_owned()),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         created_at_ms: clock::now_ms(),
+        epoch: claim.epoch,
     };
     let (dir, ledger) = begin(&known.resolved.runs_dir, run, |dir| {
         let sha256 = write_file(dir, back)?;
@@ -276,8 +282,11 @@ fn carry_out(
         ledger.set(SEEDED, "true")?;
         Ok(ledger)
     })?;
+    let keys = claim.keys();
+    let targets: Vec<&str> = known.ledger.targets().chain(keys.iter().copied()).collect();
     let history = History {
-        since: written_since(&known)?,
+        since: written_since(&known, &claim)?,
+        temporary: recall::temporary_ids(ledger.header(), &targets, &claim.catalog)?,
         ..History::default()
     };
     let facts = known.resolved.system.facts();
@@ -298,7 +307,7 @@ fn carry_out(
         },
         dir,
         ledger,
-        lock,
+        claim,
         draft: Arc::new(draft),
         resolved: known.resolved,
         limits,

@@ -3,13 +3,13 @@
 use super::Exit;
 use super::closing;
 use super::failure::Failure;
-use super::known_run::{self, KnownRun, Purpose};
+use super::known_run::{self, KnownRun, Purpose, Selection};
 use super::options::RunOptions;
-use super::session::{check_host, http_settings, system_settings, target};
+use super::session::{check_host, http_settings, system_settings};
 use super::strays;
 use crate::domain::{Change, CustomerId, Failed, Outcome, Reseller, Status, Unchanged};
 use crate::engine::{Difference, Event, LastWords, Tally, differences};
-use crate::ledger::{Ledger, TargetLock, Write};
+use crate::ledger::{Ledger, Write};
 use crate::system::{Bulk, Customer, Fatal, Key, System, Trouble, Wanted};
 use crate::ui;
 use serde_json::json;
@@ -38,23 +38,21 @@ struct Unfinished {
 }
 
 pub(super) fn run(options: &RunOptions) -> Result<Exit, Failure> {
-    let mut known = known_run::open(
+    let known = known_run::open(
         options.run.as_deref(),
-        "run that was carried out",
-        known_run::was_carried_out,
+        Selection {
+            command: "verify",
+            words: "run that wrote something",
+            fits: &known_run::wrote_something,
+        },
         Purpose::Look,
         &options.target,
         &options.inside,
         &options.speech,
     )?;
     check_host(&super::session::base_url(&known.resolved)?)?;
-    let mut http = http_settings(&mut known.resolved, None)?;
     // Its calls and those of a run count together. It takes no lock, so that it keeps no run from starting.
-    if http.quota.is_some() {
-        let target = target(&known.resolved, &http.base_url);
-        let file = TargetLock::quota_file_of(&target, &known.resolved.runs_dir)?;
-        http.quota_file = Some(file);
-    }
+    let http = http_settings(&known.resolved, known.shared_calls()?)?;
     let settings = system_settings(&known.resolved, known.draft.counts.lines)?;
     let (system, _client) = System::prepare(
         known.resolved.system,
@@ -135,6 +133,7 @@ async fn compare(known: &KnownRun, system: &System, tally: &Tally) -> Result<Loo
     }
     look.at(batch).await?;
     look.at_strays(&known.ledger).await?;
+    look.at_altered(&known.ledger)?;
     Ok(Looked {
         checked: survey.settled,
         unfinished: survey.unfinished,
@@ -303,6 +302,32 @@ impl Look<'_> {
                     found: aside.to_string(),
                 });
             }
+        }
+        Ok(())
+    }
+
+    /// Values that the system stored otherwise than they were written: what is there is not what the line asks for.
+    fn at_altered(&mut self, ledger: &Ledger) -> Result<(), Failure> {
+        for write in ledger.altered()? {
+            let line = write.intent.line;
+            if self.differences.iter().any(|one| one.line == line) {
+                continue;
+            }
+            let text = |write: &Write| match write {
+                Write::Account { after, .. } => after.as_ref().map(ToString::to_string),
+                Write::Location { after, .. } => after.service.as_ref().map(ToString::to_string),
+            };
+            let (asked, stored) = (text(&write.intent.write), text(&write.stored()));
+            self.differences.push(Difference {
+                line,
+                customer: write.intent.customer.to_string(),
+                what: match write.intent.write {
+                    Write::Account { .. } => "account ID",
+                    Write::Location { .. } => "service ID",
+                },
+                expected: asked.unwrap_or_else(|| "none".to_owned()),
+                found: stored.unwrap_or_else(|| "none".to_owned()),
+            });
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ mod change;
 mod id;
 mod outcome;
 mod problem;
+mod respelling;
 mod spelling;
 
 pub use change::{Change, NewAccount, Profile, Reseller};
@@ -15,6 +16,7 @@ pub use id::{
 };
 pub use outcome::{Failed, Outcome, Skipped, Status, Transition, Unchanged};
 pub use problem::{Problem, Severity};
+pub use respelling::is_respelling;
 pub use spelling::nearest;
 
 /// A line of the input file, counted as an editor counts it: the header is line 1.

@@ -26,6 +26,8 @@ pub enum Failed {
     Conflict,
     /// The customer is no longer as planned.
     Stale,
+    /// It was written, and the system stored another value.
+    Altered,
     /// This token may not see the customer.
     Unauthorized,
     /// The system forbids it, or the customer is outside of the fence.
@@ -68,7 +70,7 @@ pub enum Status {
 
 impl Status {
     /// Every status there is, for tables of counts and for tests.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Changed,
         Self::Unchanged(Unchanged::Already),
         Self::Unchanged(Unchanged::NothingAsked),
@@ -79,6 +81,7 @@ impl Status {
         Self::Failed(Failed::Mismatch),
         Self::Failed(Failed::Conflict),
         Self::Failed(Failed::Stale),
+        Self::Failed(Failed::Altered),
         Self::Failed(Failed::Unauthorized),
         Self::Failed(Failed::Forbidden),
         Self::Failed(Failed::Rejected),
@@ -125,6 +128,7 @@ impl Status {
                 Failed::Mismatch => "mismatch",
                 Failed::Conflict => "conflict",
                 Failed::Stale => "stale",
+                Failed::Altered => "altered",
                 Failed::Unauthorized => "unauthorized",
                 Failed::Forbidden => "forbidden",
                 Failed::Rejected => "rejected",

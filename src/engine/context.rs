@@ -1,6 +1,7 @@
 //! What all executors of a run share: the system, the notes, the settings, and what is known of the token.
 
 use super::in_vain::InVain;
+use super::lead::Lead;
 use super::{Event, History, Notes, Tally};
 use crate::domain::{AccountId, CustomerId, Failed, Outcome, Reseller};
 use crate::ledger::LedgerError;
@@ -131,6 +132,10 @@ pub struct Context<N> {
     refused_in_a_row: AtomicU64,
     token_check: tokio::sync::Mutex<()>,
     pub(super) in_vain: InVain,
+    /// Writes of this process of which the system stored another value than was asked.
+    pub(super) altered: AtomicU64,
+    /// How long it takes to record an intent.
+    pub(super) lead: Lead,
     given: Mutex<HashMap<AccountId, Vec<CustomerId>>>,
 }
 
@@ -159,6 +164,8 @@ impl<N: Notes> Context<N> {
             refused_in_a_row: AtomicU64::new(0),
             token_check: tokio::sync::Mutex::new(()),
             in_vain: InVain::default(),
+            altered: AtomicU64::new(0),
+            lead: Lead::default(),
         }
     }
 

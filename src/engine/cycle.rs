@@ -179,6 +179,7 @@ async fn take_seats<'a, N: Notes>(
                     standing,
                     sent: Sent::default(),
                     awaited: false,
+                    is_back: false,
                     case,
                 });
             }
@@ -273,6 +274,10 @@ impl<N: Notes> Seat<'_, N> {
                 let line = stuck.line;
                 let words = format!("waits for line {line} of the swap, whose write is in doubt");
                 Renamed::InDoubt(Trouble::new(Failed::Blocked, words), self.sent.clone())
+            }
+            Broken::Now(_) | Broken::Before if self.is_back => {
+                let words = "the swap was rolled back, and the system stored the former account ID in another spelling";
+                Renamed::Failed(Trouble::new(Failed::Altered, words), self.sent.clone())
             }
             Broken::Now(_) | Broken::Before => {
                 let words = "another line of the swap failed, so it was rolled back";

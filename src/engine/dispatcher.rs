@@ -39,6 +39,8 @@ const LOOKUPS_AHEAD: usize = 4;
 /// A system that answers this quickly is kept busy by [`UNITS_NEAR`]; more would only wait in line, and cost memory.
 const NEAR: Duration = Duration::from_millis(10);
 const UNITS_NEAR: usize = 128;
+/// This many altered values stop the run.
+const MOST_ALTERED: u64 = 5;
 const UNTIL: &str = "--until was reached";
 /// So many units feel the way.
 const FIRST_UNITS: usize = 4;
@@ -265,9 +267,23 @@ impl<N: Notes> Dispatcher<N> {
 
     fn ended(&mut self, done: Result<Result<(), Halt>, tokio::task::JoinError>) {
         match done {
-            Ok(Ok(())) => self.count_failures(),
+            Ok(Ok(())) => {
+                self.count_altered();
+                self.count_failures();
+            }
             Ok(Err(halt)) => self.halted(halt),
             Err(bug) => self.end(Ending::Bug(bug.to_string())),
+        }
+    }
+
+    /// A system that stores other values than it is asked to store makes every further write a wrong one.
+    fn count_altered(&mut self) {
+        let altered = self.context.altered.load(Ordering::Relaxed);
+        if self.ending.is_none() && altered >= MOST_ALTERED {
+            self.end(Ending::Guard(format!(
+                "the system stored another value than was written for {altered} lines (reason altered); `idshift undo` \
+                 restores the former values"
+            )));
         }
     }
 

@@ -4,9 +4,9 @@ use super::context::Asked;
 use super::perform::{Ended, Next, Sent, Wish};
 use super::standing::taken;
 use super::{Context, Halt, Notes, reading};
-use crate::domain::{AccountId, CustomerId, Failed};
-use crate::ledger::{Judgement, Seen, Spot, Verdict, Write, judge};
-use crate::system::{Location, Trouble};
+use crate::domain::{AccountId, CustomerId, Failed, Profile};
+use crate::ledger::{Effect, Judgement, Seen, Spot, Verdict, Write, judge};
+use crate::system::{Location, Stored, Trouble};
 
 /// What a read-back saw.
 #[derive(Debug, Clone)]
@@ -22,6 +22,73 @@ impl Sight {
             Self::Location(now) => Seen::Location(now),
         }
     }
+}
+
+/// The system stored another value than was asked: that is what this write did.
+fn altered(wish: &Wish<'_>, effect: Effect, sent: &Sent) -> Ended {
+    let (asked, stored) = match (&wish.write, &effect) {
+        (Write::Account { after, .. }, Effect::Account(stored)) => {
+            (text(after.as_ref()), text(stored.as_ref()))
+        }
+        (Write::Location { after, .. }, Effect::Location(stored)) => {
+            if after.service == stored.service {
+                let profile = |spot: &Spot| spot.profile.map_or("none", Profile::as_str).to_owned();
+                (profile(after), profile(stored))
+            } else {
+                (text(after.service.as_ref()), text(stored.service.as_ref()))
+            }
+        }
+        (Write::Account { .. } | Write::Location { .. }, _) => (String::new(), String::new()),
+    };
+    let words = format!("`{asked}` was written, and the system stored `{stored}`");
+    let sent = Sent {
+        effect: Some(effect),
+        ..sent.clone()
+    };
+    Ended::Altered(Trouble::new(Failed::Altered, words), sent)
+}
+
+fn text<T: AsRef<str>>(id: Option<&T>) -> String {
+    id.map_or("none", AsRef::as_ref).to_owned()
+}
+
+/// The answer says that another value was stored. Read back: some answers show what is not so.
+pub(super) async fn stored<N: Notes>(
+    context: &Context<N>,
+    wish: &Wish<'_>,
+    value: Stored,
+    correlation: &str,
+    sent: &Sent,
+) -> Result<Next, Halt> {
+    let told = match value {
+        Stored::Account(account) => Sight::Account(Some(account)),
+        Stored::Location { service, profile } => Sight::Location(Spot { service, profile }),
+    };
+    let doubt = || Trouble {
+        http_status: sent.http_status,
+        ..Trouble::new(Failed::BadAnswer, "the answer does not say what was asked")
+    };
+    // The former value in the answer says nothing: it may have been read before the write took effect.
+    if judge(&wish.write, told.as_seen()) == Judgement::DidNot {
+        return settle(context, wish, doubt(), correlation, sent).await;
+    }
+    let seen = match look(context, wish).await? {
+        Ok(seen) => seen,
+        // The answer is all that is known, and it is about this write.
+        Err(_) => told.clone(),
+    };
+    Ok(match judge(&wish.write, seen.as_seen()) {
+        Judgement::TookEffect => {
+            context.write_accepted();
+            Next::End(Ended::Applied(sent.clone()))
+        }
+        Judgement::DidNot => return settle(context, wish, doubt(), correlation, sent).await,
+        Judgement::Altered | Judgement::SomebodyElse => {
+            context.write_accepted();
+            // Another client may have changed it once more since; what this write did is in the answer.
+            Next::End(altered(wish, told.as_seen().as_effect(), sent))
+        }
+    })
 }
 
 /// A refusal is looked into before it is named: whoever carries the wanted ID decides. `None`: the write
@@ -84,6 +151,13 @@ pub(super) async fn late<N: Notes>(
                 context.write_accepted();
                 (Verdict::Applied, Ended::Applied(sent))
             }
+            Judgement::Altered => {
+                context.write_accepted();
+                (
+                    Verdict::Applied,
+                    altered(wish, seen.as_seen().as_effect(), &sent),
+                )
+            }
             Judgement::DidNot => (Verdict::NotApplied, Ended::Failed(trouble, sent)),
             Judgement::SomebodyElse => {
                 sent.seen = Some(seen);
@@ -118,7 +192,11 @@ pub(super) async fn again<N: Notes>(
             context.write_accepted();
             Some(Ended::Applied(sent))
         }
-        Judgement::TookEffect | Judgement::SomebodyElse => {
+        Judgement::Altered if is_ours => {
+            context.write_accepted();
+            Some(altered(wish, seen.as_seen().as_effect(), &sent))
+        }
+        Judgement::TookEffect | Judgement::Altered | Judgement::SomebodyElse => {
             let now = match &seen {
                 Sight::Account(now) => now.clone(),
                 Sight::Location(_) => None,
@@ -157,6 +235,10 @@ pub(super) async fn settle<N: Notes>(
         Judgement::TookEffect => {
             context.write_accepted();
             Ok(Next::End(Ended::Applied(sent.clone())))
+        }
+        Judgement::Altered => {
+            context.write_accepted();
+            Ok(Next::End(altered(wish, seen.as_seen().as_effect(), sent)))
         }
         Judgement::SomebodyElse => {
             let words = match &seen {

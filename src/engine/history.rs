@@ -4,9 +4,11 @@
 //! line was written down, or the one who has it now: nobody can tell. An unaltered line is known by what it asks
 //! for; any other that comes upon such a customer is refused, and `customerId` says who is meant.
 
-use crate::domain::{AccountId, CustomerId, Failed, Line, LocationId, Reseller};
+use crate::domain::{AccountId, CustomerId, Failed, Line, LocationId, Reseller, is_respelling};
+use crate::ledger::LedgerError;
 use crate::system::Trouble;
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 
 /// An account ID, and the relationship in which it is carried, where the system has such a thing.
@@ -22,6 +24,18 @@ pub struct Newer {
     pub run: Arc<str>,
     /// Whether it, or another newer one, has written, or may have: else it was found so.
     pub wrote: bool,
+}
+
+/// Which customer an earlier run has renamed for the wish of a line.
+pub trait PriorRenames: fmt::Debug + Send + Sync {
+    /// The customer to which the newest earlier run applied this wish: from this account ID to the new one (`None`: it is
+    /// removed), in this relationship.
+    fn customer_of(
+        &self,
+        account: &AccountId,
+        new_account: Option<&AccountId>,
+        reseller: Option<&Reseller>,
+    ) -> Result<Option<CustomerId>, LedgerError>;
 }
 
 /// Who had an account ID before earlier runs, and who was given it by them.
@@ -47,6 +61,10 @@ pub struct History {
     pub reported: HashMap<Line, bool>,
     /// Of whom which other run has wanted something since this one was begun.
     pub since: Since,
+    /// Which customers earlier runs have renamed; `None`: none.
+    pub prior_renames: Option<Arc<dyn PriorRenames>>,
+    /// Temporary account IDs that other runs have given customers, or may have, each with its run.
+    pub temporary: HashMap<CustomerId, Vec<(Arc<str>, AccountId)>>,
 }
 
 impl History {
@@ -58,6 +76,19 @@ impl History {
         self.meant.insert(line, customer.clone());
         let claim = (customer.clone(), reseller.cloned());
         self.claims.entry(claim).or_default().push(line);
+    }
+
+    /// The other run whose temporary account ID this customer has now. Recognised by the customer: the system may have
+    /// stored the ID in a spelling of its own.
+    pub(super) fn temporary_of(
+        &self,
+        customer: &CustomerId,
+        now: Option<&AccountId>,
+    ) -> Option<&str> {
+        let (given, now) = (self.temporary.get(customer)?, now?);
+        let is_it = |id: &AccountId| id == now || is_respelling(id.as_str(), now.as_str());
+        let found = given.iter().rfind(|(_, id)| is_it(id));
+        found.map(|(run, _)| &**run)
     }
 
     /// Which other run has wanted the same thing of this customer since this one was begun.
@@ -120,18 +151,6 @@ impl History {
             ));
         }
         Ok(())
-    }
-
-    /// Whether an earlier run has meant this customer by any line, or has given it this account ID.
-    pub(super) fn knows(
-        &self,
-        customer: &CustomerId,
-        account: &AccountId,
-        reseller: Option<&Reseller>,
-    ) -> bool {
-        let hands = self.hands.get(&(account.clone(), reseller.cloned()));
-        let claim = (customer.clone(), reseller.cloned());
-        self.claims.contains_key(&claim) || hands.is_some_and(|hands| hands.got.contains(customer))
     }
 
     /// Whether an earlier run has meant somebody else by this line.

@@ -4,11 +4,11 @@
 
 use super::context::Asked;
 use super::lookup::Sightings;
-use super::standing::{Standing, Wishes, moved_on};
+use super::standing::{Standing, Wishes, has_temporary_id, moved_on};
 use super::{Context, Halt, Job, Notes, reading};
 use crate::domain::{AccountId, CustomerId, Failed};
-use crate::ledger::{Judgement, Recorded, Seen, Settled, Verdict, Write, judge};
-use crate::plan::{Member, Shape, parked_by};
+use crate::ledger::{Effect, Judgement, Recorded, Seen, Settled, Verdict, Write, judge};
+use crate::plan::{Member, Shape};
 use crate::system::{Customer, Trouble};
 use tokio::time::Instant;
 
@@ -45,17 +45,21 @@ pub(super) async fn settled<N: Notes>(
     for write in mine.filter(|write| counts(write)) {
         match &write.intent.write {
             Write::Account {
-                before,
-                after,
-                temporary,
+                before, temporary, ..
             } => {
                 if !written {
                     standing.original.clone_from(before);
                     written = true;
                 }
-                if *temporary && standing.now == *after {
-                    standing.parked.clone_from(after);
+                let seen = Seen::Account(standing.now.as_ref());
+                let altered = altered_by(write, seen);
+                // Recognised by the customer, and not by the text, which the system may have stored in its own way.
+                let is_there =
+                    altered.is_some() || judge(&write.intent.write, seen) == Judgement::TookEffect;
+                if *temporary && is_there {
+                    standing.parked.clone_from(&standing.now);
                 }
+                standing.altered = altered.filter(|_| !temporary);
             }
             Write::Location {
                 location, before, ..
@@ -83,10 +87,13 @@ pub(super) async fn settled<N: Notes>(
     };
     let now = standing.now.as_ref();
     let renamed = wishes.new_account.asks() && wishes.is_fulfilled_by(now);
-    // A write of the run that is put back may have landed late, and have put this customer aside.
-    let aside = now.and_then(|now| parked_by(now.as_str()));
-    if aside.is_some() && aside == context.settings.undoes.as_deref() {
-        return Ok(Ok(standing));
+    if let Some(run) = context.settings.history.temporary_of(&standing.id, now) {
+        // A write of the run that is undone may have taken effect late.
+        if context.settings.undoes.as_deref() == Some(run) {
+            return Ok(Ok(standing));
+        }
+        let words = has_temporary_id(&standing.id, run);
+        return Ok(Err(Trouble::new(Failed::Stale, words)));
     }
     if let Some(believed) = believed.filter(|believed| *believed != now && !renamed) {
         return Ok(Err(moved_on(believed, now)));
@@ -94,16 +101,26 @@ pub(super) async fn settled<N: Notes>(
     Ok(Ok(standing))
 }
 
+/// Why the line of this write has failed, where what is there now is what the system made of the write.
+pub(super) fn altered_by(write: &Recorded, seen: Seen<'_>) -> Option<Trouble> {
+    let is_there = match (&write.effect, seen) {
+        (Some(Effect::Account(stored)), Seen::Account(now)) => stored.as_ref() == now,
+        (Some(Effect::Location(stored)), Seen::Location(now)) => stored.service == now.service,
+        (Some(_), _) => false,
+        (None, seen) => judge(&write.intent.write, seen) == Judgement::Altered,
+    };
+    let words = "the system stored another value than was written";
+    is_there.then(|| Trouble::new(Failed::Altered, words))
+}
+
 /// The account IDs that this run has given the customer of these lines, temporary ones too: it may carry any of them.
 fn given(job: &Job, member: &Member) -> Vec<AccountId> {
     let mine = |line| member.changes.iter().any(|change| change.line == line);
-    let writes = job.recorded.iter().map(|recorded| &recorded.intent);
-    let mut given: Vec<AccountId> = writes
-        .filter(|intent| mine(intent.line))
-        .filter_map(|intent| match &intent.write {
-            Write::Account { after, .. } => after.clone(),
-            Write::Location { .. } => None,
-        })
+    let mut given: Vec<AccountId> = job
+        .recorded
+        .iter()
+        .filter(|recorded| mine(recorded.intent.line))
+        .filter_map(|recorded| recorded.account_stored().flatten())
         .collect();
     given.dedup();
     given
@@ -125,21 +142,30 @@ pub(super) async fn hear_of<'a, N: Notes>(
         }
         let open = write.in_doubt();
         let verdict = match judge(&write.intent.write, seen) {
-            // Whatever cannot have landed, somebody else has asked for.
-            Judgement::TookEffect if write.may_have_landed() && !newer => Some(Verdict::Applied),
-            Judgement::TookEffect if open && newer => Some(Verdict::NotApplied),
+            // What cannot have landed was written by another client.
+            Judgement::TookEffect | Judgement::Altered if write.may_have_landed() && !newer => {
+                Some(Verdict::Applied)
+            }
+            Judgement::TookEffect | Judgement::Altered if open && newer => {
+                Some(Verdict::NotApplied)
+            }
             Judgement::DidNot if open && !later => Some(Verdict::NotApplied),
             // Whoever was to step aside has not, or has been given another ID since.
             Judgement::SomebodyElse if open && write.intent.write.is_temporary() => {
                 Some(Verdict::NotApplied)
             }
-            Judgement::TookEffect | Judgement::DidNot | Judgement::SomebodyElse => None,
+            Judgement::TookEffect
+            | Judgement::Altered
+            | Judgement::DidNot
+            | Judgement::SomebodyElse => None,
         };
+        let is_altered = judge(&write.intent.write, seen) == Judgement::Altered;
         later = true;
         if let Some(verdict) = verdict {
             let settled = Settled {
                 verdict,
                 http_status: write.http_status,
+                effect: (is_altered && verdict == Verdict::Applied).then(|| seen.as_effect()),
             };
             context.notes.settle(write.id, settled).await?;
         }
@@ -198,41 +224,81 @@ pub(super) async fn recalled<N: Notes>(
                 Err(trouble) => return Ok(Some(Err(trouble))),
             }
         }
-        let newcomer = newcomer(context, job, wishes, seen, id);
-        return Ok(Some(newcomer.map_or(Ok(standing), Err)));
+        return Ok(Some(Ok(standing)));
+    }
+    if let Some(run) = context.settings.history.temporary_of(&standing.id, now) {
+        let words = has_temporary_id(&standing.id, run);
+        return Ok(Some(Err(Trouble::new(Failed::Stale, words))));
+    }
+    if alone {
+        return Ok(None);
     }
     let moved = moved_on(wishes.account, now);
-    Ok((!alone).then_some(Err(moved)))
+    let Some(account) = wishes.account else {
+        return Ok(Some(Err(moved)));
+    };
+    let holder = match Box::pin(context.find(account, wishes.reseller)).await? {
+        Ok(found) => found.into_iter().find(|holder| holder.id != *id),
+        Err(trouble) => return Ok(Some(Err(trouble))),
+    };
+    Ok(Some(Err(match holder {
+        None => moved,
+        Some(holder) => {
+            let words = format!(
+                "an earlier run meant customer `{id}` by this line, which has neither account ID any more; `{account}` \
+                 belongs to customer `{}` now. Name the customer in `customerId`, and leave `accountId` empty",
+                holder.id
+            );
+            Trouble::new(Failed::Mismatch, words)
+        }
+    })))
 }
 
-/// Somebody whom no line has ever meant carries the old ID now, so the line may mean them; where that was looked up.
-fn newcomer<N: Notes>(
+/// The line has found the customer that has its account ID now. Where an earlier run has applied its wish to another
+/// customer, the line still refers to that one: the account ID was given away since.
+///
+/// A line that names its customer, or that asks for no new account ID, refers to whatever it finds.
+pub(super) async fn as_applied_before<N: Notes>(
     context: &Context<N>,
-    job: &Job,
     wishes: &Wishes<'_>,
+    account: &AccountId,
+    standing: Standing,
     seen: &Sightings,
-    before: &CustomerId,
-) -> Option<Trouble> {
-    // Who is named is meant.
-    let account = wishes.account.filter(|_| wishes.customer.is_none())?;
-    let history = &context.settings.history;
-    if history.reported.get(&wishes.rename_line) == Some(&true) {
-        return None;
-    }
-    let holders = seen.account_then(account, wishes.reseller)?;
-    let is_known = |id: &CustomerId| {
-        job.recalled.iter().any(|(_, known)| known == id)
-            || history.knows(id, account, wishes.reseller)
+) -> Asked<Standing> {
+    let Some(prior) = &context.settings.history.prior_renames else {
+        return Ok(Ok(standing));
     };
-    let stranger = holders
-        .iter()
-        .find(|holder| holder.id != *before && !is_known(&holder.id))?;
+    let is_plain = wishes.customer.is_none()
+        && wishes.new_account.asks()
+        && standing.now.as_ref() == Some(account);
+    if !is_plain {
+        return Ok(Ok(standing));
+    }
+    let id = match prior.customer_of(account, wishes.target(), wishes.reseller)? {
+        Some(id) if id != standing.id => id,
+        _ => return Ok(Ok(standing)),
+    };
+    let now = match present(context, &id, wishes, &[], seen).await? {
+        Ok((customer, at)) => {
+            let is_meant = wishes.is_fulfilled_by(customer.account.as_ref())
+                || customer.account.as_ref() == Some(account);
+            if is_meant {
+                return Ok(Ok(Standing::of(customer, wishes.reseller, at)));
+            }
+            let now = customer.account.as_ref().map_or("none", AccountId::as_str);
+            format!("has the account ID `{now}` now")
+        }
+        Err(trouble) => match trouble.reason {
+            Failed::NotFound | Failed::Unauthorized | Failed::Forbidden => "is gone".to_owned(),
+            _ => return Ok(Err(trouble)),
+        },
+    };
     let words = format!(
-        "an earlier run has meant customer `{before}` by this line, who is as wished; but `{account}` is the ID of `{}` \
-         now. Say who is meant in `customerId`, and leave `accountId` empty",
-        stranger.id
+        "an earlier run applied this line to customer `{id}`, which {now}; `{account}` belongs to customer `{}` now. Name \
+         the customer in `customerId`, and leave `accountId` empty; nothing was written",
+        standing.id
     );
-    Some(Trouble::new(Failed::Mismatch, words))
+    Ok(Err(Trouble::new(Failed::Mismatch, words)))
 }
 
 /// The customer with this ID as it is now, from the look-up where that is recent. `given`: account IDs that it may have

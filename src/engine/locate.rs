@@ -5,12 +5,12 @@
 //! is in `known`.
 
 use super::context::Asked;
-use super::known::{present, recalled, settled};
+use super::known::{as_applied_before, present, recalled, settled};
 use super::lookup::Sightings;
-use super::standing::{Standing, Wishes};
+use super::standing::{Standing, Wishes, has_temporary_id};
 use super::{Context, Job, Notes};
 use crate::domain::{AccountId, CustomerId, Failed, Line, NewAccount};
-use crate::plan::{Crossing, Member, parked_by};
+use crate::plan::{Crossing, Member};
 use crate::system::{Customer, Trouble};
 use tokio::time::Instant;
 
@@ -35,7 +35,14 @@ pub(super) async fn locate<N: Notes>(
             }
             found => found,
         };
-        found.and_then(|standing| unmistaken(context, member, &wishes, account, standing))
+        let unmistaken = found.and_then(|one| unmistaken(context, member, &wishes, account, one));
+        match unmistaken {
+            Ok(standing) if context.settings.history.prior_renames.is_some() => {
+                let applied = as_applied_before(context, &wishes, account, standing, seen);
+                Box::pin(applied).await?
+            }
+            unmistaken => unmistaken,
+        }
     } else if let Some(id) = wishes.customer {
         addressed(context, id, &wishes, seen).await?
     } else {
@@ -73,31 +80,25 @@ fn unmistaken<N: Notes>(
     Ok(standing)
 }
 
-/// Refuses to rename a customer whom another run has given a temporary ID, which would be taken for the former one. Who
-/// names that ID means it.
+/// Refuses to rename a customer that has a temporary ID of another run: it would be taken for the former one. A line that
+/// names this ID means it.
 fn at_home<N: Notes>(
     context: &Context<N>,
     wishes: &Wishes<'_>,
     standing: Standing,
 ) -> Result<Standing, Trouble> {
-    let parked = standing
-        .now
-        .as_ref()
-        .and_then(|now| parked_by(now.as_str()));
     let settings = &context.settings;
-    let is_own = |run: &str| run == settings.run || settings.undoes.as_deref() == Some(run);
-    let Some(run) = parked.filter(|run| !is_own(run)) else {
-        return Ok(standing);
-    };
-    if !wishes.new_account.asks() || wishes.account == standing.now.as_ref() {
-        return Ok(standing);
+    let run = settings
+        .history
+        .temporary_of(&standing.id, standing.now.as_ref())
+        .filter(|run| settings.undoes.as_deref() != Some(*run));
+    match run {
+        Some(run) if wishes.new_account.asks() && wishes.account != standing.now.as_ref() => {
+            let words = has_temporary_id(&standing.id, run);
+            Err(Trouble::new(Failed::Mismatch, words))
+        }
+        _ => Ok(standing),
     }
-    let words = format!(
-        "customer `{}` is under a temporary ID of run {run}, which was stopped in the middle of a swap; `idshift resume \
-         {run}` brings it home",
-        standing.id
-    );
-    Err(Trouble::new(Failed::Mismatch, words))
 }
 
 /// Refuses a customer of whom another line, which names it by its other ID, wants something else.

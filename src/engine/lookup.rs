@@ -54,15 +54,6 @@ impl Sightings {
         self.recent(|| Key::Customer(id.clone()), reseller)
     }
 
-    /// Who carried this account ID when it was looked up, however long ago: a reason for care, never for a write.
-    pub(super) fn account_then(
-        &self,
-        account: &AccountId,
-        reseller: Option<&Reseller>,
-    ) -> Option<&[Customer]> {
-        self.get(|| Key::Account(account.clone()), reseller)
-    }
-
     fn recent(
         &self,
         key: impl FnOnce() -> Key,

@@ -7,7 +7,7 @@ use super::spots::{GivenUp, Placed};
 use super::standing::{Standing, Wishes, taken};
 use super::{Context, Halt, Job, Notes, spots};
 use crate::domain::{AccountId, Change, CustomerId, Failed, Line, LocationId, Status, Transition};
-use crate::ledger::{Recorded, Verdict, Write};
+use crate::ledger::{Effect, Recorded, Verdict, Write};
 use crate::plan::Member;
 use crate::system::Trouble;
 use std::sync::atomic::Ordering;
@@ -123,6 +123,10 @@ impl<N: Notes> Case<'_, N> {
         if !wishes.new_account.asks() {
             return Ok(Renamed::NotAsked);
         }
+        if let Some(trouble) = &standing.altered {
+            let sent = self.sent_before(wishes.rename_line);
+            return Ok(Renamed::Failed(trouble.clone(), sent));
+        }
         if wishes.is_fulfilled_by(standing.now.as_ref()) {
             return Ok(if standing.original == standing.now {
                 Renamed::Already
@@ -192,13 +196,27 @@ impl<N: Notes> Case<'_, N> {
             self.context.gave(after, &standing.id);
         }
         let ended = self.write(standing, line, write).await?;
-        if matches!(ended, Ended::Applied(_)) {
-            standing.parked = if temporary { after.clone() } else { None };
-            standing.now = after;
+        let now = match &ended {
+            Ended::Applied(_) => Some(after),
+            Ended::Altered(_, sent) => match &sent.effect {
+                Some(Effect::Account(stored)) => Some(stored.clone()),
+                _ => None,
+            },
+            Ended::Failed(..) | Ended::InDoubt(..) => None,
+        };
+        if let Some(now) = now {
+            standing.parked = now.clone().filter(|_| temporary);
+            standing.now = now;
             standing.read_at = Instant::now();
         }
         Ok(match ended {
             Ended::Applied(sent) => Renamed::Done(sent),
+            // A temporary ID need not be stored as it was sent.
+            Ended::Altered(_, sent) if temporary => Renamed::Done(sent),
+            Ended::Altered(trouble, sent) => {
+                self.context.altered.fetch_add(1, Ordering::Relaxed);
+                Renamed::Failed(trouble, sent)
+            }
             Ended::Failed(trouble, sent) => Renamed::Failed(trouble, sent),
             Ended::InDoubt(trouble, sent) => Renamed::InDoubt(trouble, sent),
         })
@@ -245,7 +263,10 @@ impl<N: Notes> Case<'_, N> {
         };
         let before = self.sent_before(line).attempts;
         let mut ended = perform(self.context, &wish).await?;
-        let (Ended::Applied(sent) | Ended::Failed(_, sent) | Ended::InDoubt(_, sent)) = &mut ended;
+        let (Ended::Applied(sent)
+        | Ended::Altered(_, sent)
+        | Ended::Failed(_, sent)
+        | Ended::InDoubt(_, sent)) = &mut ended;
         sent.attempts += before;
         Ok(ended)
     }
@@ -284,6 +305,7 @@ impl<N: Notes> Case<'_, N> {
             http_status: sent.http_status,
             unanswered: sent.unanswered || recorded.may_have_landed(),
             seen: None,
+            effect: None,
         })
     }
 

@@ -15,6 +15,7 @@ mod executor;
 mod history;
 mod in_vain;
 mod known;
+mod lead;
 mod locate;
 mod lookup;
 mod member;
@@ -32,7 +33,7 @@ pub use compare::{Difference, LastWords, did_not_last, differences};
 pub use context::{Concurrency, Context, Halt, Lookup, Mode, Settings};
 pub use dispatcher::{Ending, run};
 pub use events::{Event, Tally};
-pub use history::{Carried, Hands, History, Newer, Since};
+pub use history::{Carried, Hands, History, Newer, PriorRenames, Since};
 pub use notes::Notes;
 
 use crate::domain::{CustomerId, Line, Outcome};

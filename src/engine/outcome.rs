@@ -184,5 +184,6 @@ fn joined(first: &Sent, second: &Sent) -> Sent {
         correlation: second.correlation.clone().or(first.correlation.clone()),
         unanswered: first.unanswered || second.unanswered,
         seen: None,
+        effect: None,
     }
 }

@@ -1,10 +1,11 @@
-//! One write, carried to a certain end: intent on disk, sent, believed only if the answer says what was
-//! asked, read back where it is in doubt, and sent again only after a reading that says it did not happen.
+//! One write, carried to a certain end: its turn is waited for, its intent recorded on disk, then it is sent, believed
+//! only if the answer says what was asked, read back where it is in doubt, and sent again only after a reading that
+//! says it did not happen.
 
 use super::doubt::{self, Sight};
 use super::{Context, Halt, Notes};
 use crate::domain::{AccountId, CustomerId, Failed, Line, Reseller};
-use crate::ledger::{Intent, NEVER_SENT, Settled, Verdict, Write};
+use crate::ledger::{Effect, Intent, NEVER_SENT, Settled, Verdict, Write, WriteId};
 use crate::system::{Fatal, Order, Trouble, What, Written, new_correlation};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -30,6 +31,8 @@ pub(super) struct Wish<'a> {
 pub(super) enum Ended {
     /// It took effect.
     Applied(Sent),
+    /// It took effect, and the system stored another value, which is in [`Sent::effect`].
+    Altered(Trouble, Sent),
     /// It certainly did not take effect.
     Failed(Trouble, Sent),
     /// It is unknown, because the system could not be asked.
@@ -46,6 +49,8 @@ pub(super) struct Sent {
     pub(super) unanswered: bool,
     /// What a reading found, where it was neither as before nor as asked.
     pub(super) seen: Option<Sight>,
+    /// What the system stored, where that is not what was asked.
+    pub(super) effect: Option<Effect>,
 }
 
 /// What follows an attempt.
@@ -55,8 +60,6 @@ pub(super) enum Next {
     AfterAWhile {
         correlation: Option<String>,
     },
-    /// It was not processed; the client has waited.
-    HeldBack,
     /// It was not sent, because what it rests on had become too old; its turn took so long.
     LookFirst(Duration),
 }
@@ -111,14 +114,18 @@ pub(super) async fn perform<N: Notes>(
             let left = max_age.saturating_sub(looked_at.elapsed());
             departs_until = Instant::now() + left.max(JUST_SEEN) + slack;
         }
-        // Fresh, never derived from what is written: the same wish after an undo is another intent.
-        let id = correlation.take().unwrap_or_else(new_correlation);
-        sent.attempts += 1;
-        sent.correlation = Some(id.clone());
-        let order = order(wish, &id, departs_until, slack);
-        match attempt(context, wish, order, &mut sent, &mut tries).await? {
+        let order = order(wish, departs_until, slack);
+        match attempt(
+            context,
+            wish,
+            order,
+            &mut correlation,
+            &mut sent,
+            &mut tries,
+        )
+        .await?
+        {
             Next::End(ended) => return Ok(ended),
-            Next::HeldBack => {}
             // Where turns take longer than a look may be old, it would be looked at for ever.
             Next::LookFirst(turn) => {
                 tries.late += 1;
@@ -157,45 +164,118 @@ pub(super) async fn perform<N: Notes>(
     }
 }
 
+/// Waits for the write's turn and sends it, again and again as long as it certainly was not processed.
 async fn attempt<N: Notes>(
     context: &Context<N>,
     wish: &Wish<'_>,
     order: Order<'_>,
+    correlation: &mut Option<String>,
     sent: &mut Sent,
     tries: &mut Tries,
 ) -> Result<Next, Halt> {
-    let doubted_before = wish.doubted || tries.fruitless > 0;
-    let intent = Intent {
-        unit: wish.unit,
-        line: wish.line,
-        attempt: sent.attempts,
-        customer: wish.customer.clone(),
-        reseller: wish.reseller.cloned(),
-        write: wish.write.clone(),
-        correlation: order.correlation.to_owned(),
-        at_ms: super::context::wall_clock_ms(),
+    let mut prepared = match context.system.prepare_write(order).await {
+        Ok(prepared) => prepared,
+        Err(unsent) => return without_intent(context, wish, unsent, sent, tries).await,
     };
-    let id = context.notes.intend(intent).await?;
-    let written = context.system.write(order).await;
-    let is_doubt = matches!(written, Written::InDoubt(_));
-    let unprocessed = match &written {
-        Written::Again(trouble) => Some(trouble.http_status.unwrap_or(NEVER_SENT)),
-        Written::NotSent(_) | Written::TooLate(_) | Written::Stale { .. } => Some(NEVER_SENT),
-        Written::Applied { .. } | Written::Refused(_) | Written::InDoubt(_) => None,
-    };
-    let nothing_happened = !doubted_before
-        && matches!(
-            written,
-            Written::Again(_) | Written::NotSent(_) | Written::TooLate(_) | Written::Refused(_)
-        );
-    let mut concluded = conclude(context, wish, written, order.correlation, sent).await;
-    if let Ok((verdict, Next::HeldBack)) = concluded {
+    loop {
+        if let Err(unsent) = prepared.turn(context.lead.get()).await {
+            return without_intent(context, wish, unsent, sent, tries).await;
+        }
+        // Fresh, never derived from what is written: the same wish after an undo is another intent.
+        let id = correlation.take().unwrap_or_else(new_correlation);
+        sent.attempts += 1;
+        sent.correlation = Some(id.clone());
+        let intent = Intent {
+            unit: wish.unit,
+            line: wish.line,
+            attempt: sent.attempts,
+            customer: wish.customer.clone(),
+            reseller: wish.reseller.cloned(),
+            write: wish.write.clone(),
+            correlation: id.clone(),
+            at_ms: super::context::wall_clock_ms(),
+        };
+        let recorded = context.lead.measured(context.notes.intend(intent)).await?;
+        let written = prepared.send(&id).await;
+        let Written::Again(trouble) = written else {
+            return after_sending(context, wish, recorded, written, &id, sent, tries).await;
+        };
+        // Recorded before anything is waited for: a process that is killed in the wait leaves nothing in doubt.
+        let settled = Settled {
+            verdict: Verdict::NotApplied,
+            http_status: Some(trouble.http_status.unwrap_or(NEVER_SENT)),
+            effect: None,
+        };
+        context.notes.settle(recorded, settled).await?;
+        if trouble.http_status.is_none() {
+            sent.attempts -= 1;
+            continue;
+        }
         tries.held_back += 1;
         if tries.held_back > MOST_HELD_BACK {
-            let ended = held_back_too_often(context, wish, tries.held_back);
-            concluded = ended.map(|why| (verdict, Next::End(Ended::Failed(why, sent.clone()))));
+            let why = held_back_too_often(context, wish, tries.held_back)?;
+            return unless_landed(context, wish, why, sent, tries).await;
         }
     }
+}
+
+/// What it means that a write was not sent. Nothing is on record of it.
+async fn without_intent<N: Notes>(
+    context: &Context<N>,
+    wish: &Wish<'_>,
+    unsent: Written,
+    sent: &mut Sent,
+    tries: &Tries,
+) -> Result<Next, Halt> {
+    let trouble = match unsent {
+        Written::TooLate(turn) => return Ok(Next::LookFirst(turn)),
+        Written::Stale { now } => wish.moved_on(now.as_ref()),
+        Written::Refused(trouble) => {
+            sent.http_status = trouble.http_status;
+            match Box::pin(doubt::refused(context, wish, trouble)).await? {
+                None => return Ok(Next::End(Ended::Applied(sent.clone()))),
+                Some(trouble) => trouble,
+            }
+        }
+        Written::NotSent(trouble) | Written::Again(trouble) | Written::InDoubt(trouble) => {
+            context.trouble(trouble).await?
+        }
+        Written::Applied { .. } | Written::Stored { .. } => {
+            Trouble::new(Failed::BadAnswer, "an answer came to what was not sent")
+        }
+    };
+    unless_landed(context, wish, trouble, sent, tries).await
+}
+
+/// A failure, unless an earlier attempt without an answer has taken effect meanwhile.
+async fn unless_landed<N: Notes>(
+    context: &Context<N>,
+    wish: &Wish<'_>,
+    trouble: Trouble,
+    sent: &Sent,
+    tries: &Tries,
+) -> Result<Next, Halt> {
+    if wish.doubted || tries.fruitless > 0 {
+        return Ok(Box::pin(doubt::late(context, wish, trouble, sent)).await?.1);
+    }
+    Ok(Next::End(Ended::Failed(trouble, sent.clone())))
+}
+
+/// Records what became of a write that was sent.
+async fn after_sending<N: Notes>(
+    context: &Context<N>,
+    wish: &Wish<'_>,
+    id: WriteId,
+    written: Written,
+    correlation: &str,
+    sent: &mut Sent,
+    tries: &Tries,
+) -> Result<Next, Halt> {
+    let doubted_before = wish.doubted || tries.fruitless > 0;
+    let is_doubt = matches!(written, Written::InDoubt(_) | Written::Stored { .. });
+    let is_unsent = matches!(written, Written::NotSent(_) | Written::TooLate(_));
+    let nothing_happened = !doubted_before && (is_unsent || matches!(written, Written::Refused(_)));
+    let mut concluded = conclude(context, wish, written, correlation, sent).await;
     // What was in doubt itself has just been read.
     if doubted_before
         && !is_doubt
@@ -205,14 +285,19 @@ async fn attempt<N: Notes>(
     }
     let verdict = match &concluded {
         Ok((verdict, _)) => Some(*verdict),
-        // The run ends here; what is certain is noted all the same, and what is not stays open.
+        // The run ends here; what is certain is recorded all the same, and what is not stays open.
         Err(_) => nothing_happened.then_some(Verdict::NotApplied),
     };
     if let Some(verdict) = verdict {
-        let unprocessed = unprocessed.filter(|_| verdict == Verdict::NotApplied);
+        let never_sent = is_unsent && verdict == Verdict::NotApplied;
+        let effect = match &concluded {
+            Ok((_, Next::End(Ended::Altered(_, sent)))) => sent.effect.clone(),
+            _ => None,
+        };
         let settled = Settled {
             verdict,
-            http_status: unprocessed.or(sent.http_status),
+            http_status: never_sent.then_some(NEVER_SENT).or(sent.http_status),
+            effect,
         };
         context.notes.settle(id, settled).await?;
     }
@@ -252,12 +337,10 @@ async fn conclude<N: Notes>(
             sent.http_status = Some(http_status);
             Ok((Verdict::Applied, Next::End(Ended::Applied(sent.clone()))))
         }
-        Written::Again(trouble) => {
-            context.trouble(trouble).await?;
-            Ok((Verdict::NotApplied, Next::HeldBack))
-        }
         Written::TooLate(turn) => Ok((Verdict::NotApplied, Next::LookFirst(turn))),
-        Written::NotSent(trouble) => Ok(not_applied(context.trouble(trouble).await?, sent)),
+        Written::NotSent(trouble) | Written::Again(trouble) => {
+            Ok(not_applied(context.trouble(trouble).await?, sent))
+        }
         Written::Stale { now } => Ok(not_applied(wish.moved_on(now.as_ref()), sent)),
         Written::Refused(trouble) => {
             sent.http_status = trouble.http_status;
@@ -272,18 +355,26 @@ async fn conclude<N: Notes>(
         Written::InDoubt(trouble) if trouble.fatal == Some(Fatal::Unsafe) => {
             Err(Halt::Fatal(Fatal::Unsafe, trouble.message))
         }
+        Written::Stored { http_status, value } => {
+            sent.http_status = Some(http_status);
+            let next = Box::pin(doubt::stored(context, wish, value, correlation, sent)).await?;
+            Ok((verdict_of(&next), next))
+        }
         Written::InDoubt(trouble) => {
             sent.http_status = trouble.http_status.or(sent.http_status);
             let next = Box::pin(doubt::settle(context, wish, trouble, correlation, sent)).await?;
-            let verdict = match &next {
-                Next::End(Ended::Applied(_)) => Verdict::Applied,
-                Next::End(Ended::InDoubt(..)) => Verdict::Unknown,
-                Next::End(Ended::Failed(..))
-                | Next::AfterAWhile { .. }
-                | Next::HeldBack
-                | Next::LookFirst(_) => Verdict::NotApplied,
-            };
-            Ok((verdict, next))
+            Ok((verdict_of(&next), next))
+        }
+    }
+}
+
+/// What is recorded of a write after which this follows.
+fn verdict_of(next: &Next) -> Verdict {
+    match next {
+        Next::End(Ended::Applied(_) | Ended::Altered(..)) => Verdict::Applied,
+        Next::End(Ended::InDoubt(..)) => Verdict::Unknown,
+        Next::End(Ended::Failed(..)) | Next::AfterAWhile { .. } | Next::LookFirst(_) => {
+            Verdict::NotApplied
         }
     }
 }
@@ -301,12 +392,7 @@ impl Wish<'_> {
     }
 }
 
-fn order<'a>(
-    wish: &'a Wish<'_>,
-    correlation: &'a str,
-    departs_until: Instant,
-    slack: Duration,
-) -> Order<'a> {
+fn order<'a>(wish: &'a Wish<'_>, departs_until: Instant, slack: Duration) -> Order<'a> {
     let what = match &wish.write {
         Write::Account { before, after, .. } => What::Account {
             before: before.as_ref(),
@@ -323,7 +409,6 @@ fn order<'a>(
     Order {
         customer: wish.customer,
         reseller: wish.reseller,
-        correlation,
         what,
         departs_until,
         slack,

@@ -8,7 +8,7 @@ use super::perform::{Ended, Sent};
 use super::standing::{Standing, Wishes};
 use super::{Context, Halt, Job, Notes};
 use crate::domain::{Change, Failed, Line, LocationId, Profile, ServiceId};
-use crate::ledger::{Seen, Spot, Write};
+use crate::ledger::{Effect, Seen, Spot, Write};
 use crate::system::{Location, Locations, Trouble};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -262,6 +262,18 @@ impl<N: Notes> Case<'_, N> {
                 set(standing, &id, &original, &after);
                 touched.after = after;
                 Placed::Done(sent)
+            }
+            Ended::Altered(trouble, sent) => {
+                self.context.altered.fetch_add(1, Ordering::Relaxed);
+                if let Some(Effect::Location(stored)) = &sent.effect {
+                    let stored = Spot {
+                        service: stored.service.clone().or(after.service),
+                        profile: stored.profile.or(after.profile),
+                    };
+                    set(standing, &id, &original, &stored);
+                    touched.after = stored;
+                }
+                Placed::Failed(trouble, sent)
             }
             Ended::Failed(trouble, sent) => {
                 if let Some(Sight::Location(seen)) = &sent.seen {

@@ -2,7 +2,7 @@
 
 use crate::domain::{AccountId, Change, CustomerId, Failed, LocationId, NewAccount, Reseller};
 use crate::ledger::Spot;
-use crate::plan::{Member, parked_by};
+use crate::plan::Member;
 use crate::system::{Customer, Locations, Trouble};
 use smol_str::SmolStr;
 use std::collections::HashMap;
@@ -27,6 +27,8 @@ pub(super) struct Standing {
     pub(super) owner: Option<SmolStr>,
     /// The parking ID that the customer carries now, if it does.
     pub(super) parked: Option<AccountId>,
+    /// Why the rename has failed, where this run has written it and the system stored another value.
+    pub(super) altered: Option<Trouble>,
 }
 
 /// What the lines of one customer have in common.
@@ -83,6 +85,7 @@ impl Standing {
             spots_read_at: at,
             contacts: customer.contacts,
             parked: None,
+            altered: None,
             owner: customer.owner,
         }
     }
@@ -91,6 +94,7 @@ impl Standing {
     /// is somebody else's doing.
     pub(super) fn left_by_this_run(self, wishes: &Wishes<'_>) -> Result<Self, Trouble> {
         let ours = self.parked.is_some()
+            || self.altered.is_some()
             || self.now == self.original
             || wishes.is_fulfilled_by(self.now.as_ref());
         if ours {
@@ -104,13 +108,6 @@ impl Standing {
 /// The sentence for a customer that somebody else changed.
 pub(super) fn moved_on(expected: Option<&AccountId>, now: Option<&AccountId>) -> Trouble {
     let say = |id: Option<&AccountId>| id.map_or("none".to_owned(), |id| format!("`{id}`"));
-    if let Some(run) = now.and_then(|now| parked_by(now.as_str())) {
-        let words = format!(
-            "the customer is under a temporary ID of run {run} now: `idshift resume {run}` brings it home; nothing was \
-             written"
-        );
-        return Trouble::new(Failed::Stale, words);
-    }
     Trouble::new(
         Failed::Stale,
         format!(
@@ -118,6 +115,14 @@ pub(super) fn moved_on(expected: Option<&AccountId>, now: Option<&AccountId>) ->
             say(expected),
             say(now)
         ),
+    )
+}
+
+/// The sentence for a customer that has a temporary ID of another run.
+pub(super) fn has_temporary_id(customer: &CustomerId, run: &str) -> String {
+    format!(
+        "customer `{customer}` has a temporary ID of run {run}, which ended in the middle of a swap; \
+         `idshift resume {run}` restores it; nothing was written"
     )
 }
 

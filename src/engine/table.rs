@@ -4,7 +4,7 @@ use super::member::{Case, Renamed};
 use super::perform::Sent;
 use super::standing::{Standing, Wishes};
 use super::{Halt, Notes, reading};
-use crate::domain::{AccountId, CustomerId, Failed, Line};
+use crate::domain::{AccountId, CustomerId, Failed, Line, is_respelling};
 use crate::plan::temporary_id;
 use crate::system::Trouble;
 use std::collections::HashSet;
@@ -22,6 +22,8 @@ pub(super) struct Seat<'a, N> {
     pub(super) sent: Sent,
     /// A write before that may still take effect.
     pub(super) awaited: bool,
+    /// Rolled back, to the spelling in which the system stores the former account ID.
+    pub(super) is_back: bool,
 }
 
 /// A move that was not made.
@@ -49,6 +51,11 @@ impl<N: Notes> Seat<'_, N> {
 
     pub(super) fn is_displaced(&self) -> bool {
         self.standing.now != self.standing.original
+    }
+
+    /// Whether it has to be rolled back still.
+    fn is_away(&self) -> bool {
+        self.is_displaced() && !self.is_back
     }
 }
 
@@ -83,6 +90,14 @@ impl<'a, N: Notes> Table<'a, N> {
     pub(super) async fn move_up(&mut self) -> Result<Result<(), Broken>, Halt> {
         // Before anybody steps aside: whose place an outsider has cannot be seated.
         for seat in self.seats.iter().filter(|seat| !seat.is_seated()) {
+            if let Some(trouble) = &seat.standing.altered {
+                return Ok(Err(Broken::Now(Stuck {
+                    line: seat.wishes.rename_line,
+                    trouble: trouble.clone(),
+                    sent: seat.case.sent_before(seat.wishes.rename_line),
+                    in_doubt: false,
+                })));
+            }
             let target = seat.wishes.target();
             let free = seat.case.target_is_free(&seat.standing, target, &self.own);
             if let Err(trouble) = free.await? {
@@ -137,7 +152,7 @@ impl<'a, N: Notes> Table<'a, N> {
                 let original = self.seats[at].standing.original.clone();
                 // Whom somebody else has given an ID meanwhile is left with it.
                 let is_others = self.seats[at].sent.seen.is_some();
-                if is_others || !self.seats[at].is_displaced() || self.is_taken(original.as_ref()) {
+                if is_others || !self.seats[at].is_away() || self.is_taken(original.as_ref()) {
                     continue;
                 }
                 let seat = &self.seats[at];
@@ -147,10 +162,15 @@ impl<'a, N: Notes> Table<'a, N> {
                 }
                 match self.step(at, original, false).await? {
                     Ok(()) => moved = true,
+                    // As near to where it was as the system allows.
+                    Err(Stuck { sent, .. }) if sent.effect.is_some() => {
+                        moved = true;
+                        self.seats[at].is_back = true;
+                    }
                     Err(Stuck { trouble, .. }) => return Ok(Some(trouble)),
                 }
             }
-            if !self.seats.iter().any(Seat::is_displaced) {
+            if !self.seats.iter().any(Seat::is_away) {
                 return Ok(None);
             }
             if !moved {
@@ -192,13 +212,18 @@ impl<'a, N: Notes> Table<'a, N> {
             let Ok(found) = seat.case.context.weigh(found.await).await? else {
                 continue;
             };
-            if found.account.as_ref() == Some(&aside) && standing.now.as_ref() != Some(&aside) {
-                if let Some(before) = standing.now.replace(aside.clone()) {
+            let is_temporary = |account: &AccountId| {
+                *account == aside || is_respelling(aside.as_str(), account.as_str())
+            };
+            let temporary = found.account.filter(is_temporary);
+            if temporary.is_some() && standing.now != temporary {
+                if let Some(before) = standing.now.take() {
                     self.occupied.remove(&before);
                 }
-                standing.parked = Some(aside.clone());
+                self.occupied.extend(temporary.clone());
+                standing.now.clone_from(&temporary);
+                standing.parked = temporary;
                 standing.read_at = at;
-                self.occupied.insert(aside);
                 unseated = true;
             }
         }
@@ -222,9 +247,18 @@ impl<'a, N: Notes> Table<'a, N> {
         let from = mover.standing.now.clone();
         match mover
             .case
-            .move_to(&mut mover.standing, line, to.clone(), temporary)
+            .move_to(&mut mover.standing, line, to, temporary)
             .await?
         {
+            Renamed::Failed(trouble, sent) if sent.effect.is_some() => {
+                // It has moved, to a place that the system chose.
+                let now = mover.standing.now.clone();
+                mover.sent = sent.clone();
+                self.occupied
+                    .retain(|account| Some(account) != from.as_ref());
+                self.occupied.extend(now);
+                Ok(Err(stuck(trouble, sent, false)))
+            }
             Renamed::Failed(trouble, sent) => {
                 mover.sent.seen.clone_from(&sent.seen);
                 mover.awaited |= temporary && sent.unanswered;
@@ -234,10 +268,11 @@ impl<'a, N: Notes> Table<'a, N> {
             Renamed::Done(sent) => {
                 mover.awaited |= mover.sent.unanswered;
                 mover.sent = sent;
+                let now = mover.standing.now.clone();
                 if let Some(from) = from {
                     self.occupied.remove(&from);
                 }
-                self.occupied.extend(to);
+                self.occupied.extend(now);
                 Ok(Ok(()))
             }
             Renamed::NotAsked | Renamed::Already => Ok(Ok(())),

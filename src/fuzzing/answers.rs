@@ -112,7 +112,7 @@ fn make() -> Option<Bench> {
             find_rate: Rate::Unlimited,
             write_rate: None,
             quota: None,
-            quota_file: None,
+            shared_calls: None,
             max_connections: 4,
             http1_only: true,
             token: Token::Fixed(SecretString::from("t")),
@@ -265,7 +265,7 @@ async fn rename(
         before: Some(before),
         after: Some(&after),
     };
-    let written = system.write(order(customer, what)).await;
+    let written = written(system, order(customer, what)).await;
     // The document of CloudCockpit says 204, which says nothing else.
     let empty = system.kind() == Kind::CloudCockpit && status == 204;
     let believed = matches!(written, Written::Applied { .. });
@@ -289,7 +289,7 @@ async fn place(
         service: Some(&service),
         profile: None,
     };
-    let written = system.write(order(customer, what)).await;
+    let written = written(system, order(customer, what)).await;
     let believed = matches!(written, Written::Applied { .. });
     assert!(
         !believed || said_together(said, "L-1", "S-1"),
@@ -297,11 +297,22 @@ async fn place(
     );
 }
 
+/// One write from its preparation to its answer.
+async fn written(system: &System, order: Order<'_>) -> Written {
+    let mut prepared = match system.prepare_write(order).await {
+        Ok(prepared) => prepared,
+        Err(unsent) => return unsent,
+    };
+    match prepared.turn(Duration::ZERO).await {
+        Ok(()) => prepared.send("11111111-1111-4111-8111-111111111111").await,
+        Err(unsent) => unsent,
+    }
+}
+
 fn order<'a>(customer: &'a CustomerId, what: What<'a>) -> Order<'a> {
     Order {
         customer,
         reseller: None,
-        correlation: "11111111-1111-4111-8111-111111111111",
         what,
         departs_until: Instant::now() + Duration::from_secs(600),
         slack: Duration::ZERO,

@@ -39,7 +39,7 @@ pub struct Call {
     pub body: Option<Vec<u8>>,
     /// What it is for.
     pub kind: Kind,
-    /// Of a write: the correlation ID that the intent was noted with. Reads get a new one for each attempt.
+    /// Of a write: the correlation ID under which its intent was recorded. Reads get a new one for each attempt.
     pub correlation: Option<String>,
     /// Of a write: what it rests on is too old after this, so it is not to depart any more.
     pub departs_until: Option<Instant>,
@@ -70,15 +70,15 @@ impl Call {
         }
     }
 
-    /// Changes something, unless it is too late for that; `correlation` is the ID under which the intent was noted.
-    pub fn patch(path: Path, body: Vec<u8>, correlation: &str, departs_until: Instant) -> Self {
+    /// Changes something, unless it is too late for that.
+    pub fn patch(path: Path, body: Vec<u8>, departs_until: Instant) -> Self {
         Self {
             method: Method::Patch,
             path,
             query: Vec::new(),
             body: Some(body),
             kind: Kind::Write,
-            correlation: Some(correlation.to_owned()),
+            correlation: None,
             departs_until: Some(departs_until),
             tentative: false,
         }
@@ -216,6 +216,8 @@ pub enum WhyKind {
     Unsendable,
     /// The turn came when what the call rests on was too old; nothing was sent. The turn alone took so long.
     TooLate(Duration),
+    /// The turn passed before the call was sent; nothing was sent.
+    Postponed,
 }
 
 impl Why {
@@ -252,8 +254,9 @@ impl std::error::Error for Why {}
 pub enum Sent {
     /// 2xx or a final 4xx, to be interpreted.
     Reply(Reply),
-    /// Certainly not processed, and worth a new attempt now: 429, 425, 401 with a token renewed meanwhile, a
-    /// firewall's block. Waiting is done inside; the caller notes a new intent and calls again.
+    /// Certainly not processed, and worth another attempt: 429, 425, 401, a firewall's block, no connection, a turn that
+    /// has passed. Nothing has been waited for yet: the caller records first that the write was not applied. Without a
+    /// status nothing was sent.
     Again(Why),
     /// Nothing was sent, and it is not worth trying on.
     NotSent(Why),

@@ -2,30 +2,27 @@
 
 use reqwest::Url;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::attempt;
-use super::call::{Call, Character, Kind, NoAnswer, Reply, Sent, Unreadable, Why, WhyKind};
+use super::call::{Call, Character, Kind, NoAnswer, Reply, Unreadable, Why, WhyKind};
 use super::gate::Gate;
 use super::health::{Board, Counters, Health, Tally};
 use super::oauth::TokenEndpoint;
 use super::pace::Pace;
+use super::pending_write::PendingWrite;
 use super::quota::Permits;
-use super::quota_file::Record;
 use super::retry::{self, Budget, Cost};
 use super::send::Outcome;
 use super::settings::{Settings, SetupError};
+use super::shared_quota::Record;
 use super::skew::Skew;
 use super::suspects::Suspects;
 use super::token::{AfterRefusal, Bearer, Tokens};
-
-/// Writes of which it is remembered that a renewed token did not help; more are a run that is stopped soon.
-const MOST_REMEMBERED: usize = 1000;
 
 /// Makes the calls of one target. Shared by all workers.
 #[derive(Debug)]
@@ -57,12 +54,11 @@ pub struct Client {
     pub(super) skew: OnceLock<Skew>,
     /// Calls that met what looks like a firewall.
     pub(super) suspects: Suspects,
-    /// Paths of writes that were sent back after a renewal.
-    renewed_for: Mutex<HashSet<String>>,
     pub(super) stop: CancellationToken,
 }
 
 /// What a call has behind it.
+#[derive(Debug)]
 pub(super) struct Course {
     pub(super) begun: Instant,
     pub(super) sent: u32,
@@ -144,7 +140,6 @@ impl Client {
             known_good: OnceLock::new(),
             skew: OnceLock::new(),
             suspects: Suspects::default(),
-            renewed_for: Mutex::default(),
             stop,
         })
     }
@@ -152,7 +147,7 @@ impl Client {
     /// Asks until there is an answer that `parse` takes, or until it is not worth asking on. `parse` gets every reply
     /// that is final (2xx, 400, 401 after a renewal, 403, 404, 409, 422 …).
     ///
-    /// What is rare is boxed, here and in [`Client::write`]: every call would otherwise carry room for it.
+    /// What is rare is boxed: every call would otherwise carry room for it.
     pub async fn read<T>(
         &self,
         call: &Call,
@@ -199,42 +194,9 @@ impl Client {
         }
     }
 
-    /// Lets one request reach the server at most.
-    pub async fn write(&self, call: &Call) -> Sent {
-        let mut course = Course::new();
-        loop {
-            let shot = match self.shoot(call, &mut course).await {
-                Ok(shot) => shot,
-                Err(why) => match why.kind {
-                    WhyKind::TooLate(turn) => return Sent::TooLate(turn),
-                    _ => return Sent::NotSent(why),
-                },
-            };
-            let bearer = shot.bearer.clone();
-            match self.settle(shot, Ok) {
-                Outcome::Final(reply) => {
-                    self.answered(call, &course, reply.is_success());
-                    return Sent::Reply(reply);
-                }
-                Outcome::Unauthorized(reply) => {
-                    return Box::pin(self.write_unauthorized(call, reply, &bearer)).await;
-                }
-                Outcome::Refused(why) => return Sent::Again(why),
-                Outcome::TooEarly(why) => {
-                    return match self.wait(retry::back_off(2)).await {
-                        Ok(()) => Sent::Again(why),
-                        Err(cancelled) => Sent::NotSent(cancelled.after(course.sent)),
-                    };
-                }
-                Outcome::Unclear(why) => return Sent::InDoubt(why),
-                Outcome::Unsendable(why) => return Sent::NotSent(why),
-                Outcome::NotConnected(why) => {
-                    if let Err(why) = Box::pin(self.before_retry(why, &mut course)).await {
-                        return Sent::NotSent(why);
-                    }
-                }
-            }
-        }
+    /// A write that is to be sent; nothing happens until its turn is asked for.
+    pub fn pending_write(&self, call: Call) -> PendingWrite<'_> {
+        PendingWrite::new(self, call)
     }
 
     /// Whether calls flow; changes are worth telling a person.
@@ -263,7 +225,7 @@ impl Client {
     }
 
     /// A final answer came.
-    fn answered(&self, call: &Call, course: &Course, success: bool) {
+    pub(super) fn answered(&self, call: &Call, course: &Course, success: bool) {
         self.budget.deposit(course.cost);
         if success {
             self.suspects.succeeded(call);
@@ -279,41 +241,15 @@ impl Client {
     }
 
     /// Whether there is a new token after a 401.
-    async fn renewed_after(&self, bearer: &Arc<Bearer>) -> bool {
+    pub(super) async fn renewed_after(&self, bearer: &Arc<Bearer>) -> bool {
         let after = self
             .tokens
             .refused(bearer, |bearer| self.is_still_good(bearer));
         after.await == AfterRefusal::SendAgain
     }
 
-    /// The caller sends again, with a new intent, as a call that knows nothing of this one. So what a renewed token
-    /// did not help is remembered here, lest each attempt renew it once more.
-    async fn write_unauthorized(&self, call: &Call, reply: Reply, bearer: &Arc<Bearer>) -> Sent {
-        let remembered = || {
-            self.renewed_for
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
-        let again = remembered().remove(call.path.as_str());
-        if again {
-            self.tokens.renewal_was_futile();
-        }
-        if self.renewed_after(bearer).await {
-            let mut paths = remembered();
-            if paths.len() >= MOST_REMEMBERED {
-                paths.clear();
-            }
-            paths.insert(call.path.as_str().to_owned());
-            let text = "401: the token had expired and was renewed";
-            let mut why = Why::new(WhyKind::Status(401), text).after(reply.attempts);
-            why.status = Some(401);
-            return Sent::Again(why);
-        }
-        Sent::Reply(reply)
-    }
-
     /// Waits before the next attempt, or says that there is none.
-    async fn before_retry(&self, why: Why, course: &mut Course) -> Result<(), Why> {
+    pub(super) async fn before_retry(&self, why: Why, course: &mut Course) -> Result<(), Why> {
         if self.gate.is_held() {
             // An outage of all is not this call's failure; the gate waits, and gives up in time.
             return Ok(());
@@ -334,7 +270,7 @@ impl Client {
         })
     }
 
-    async fn wait(&self, time: Duration) -> Result<(), Why> {
+    pub(super) async fn wait(&self, time: Duration) -> Result<(), Why> {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(Why::cancelled()),
@@ -347,11 +283,10 @@ fn permits(settings: &Settings) -> Result<Option<Permits>, SetupError> {
     let Some(quota) = settings.quota else {
         return Ok(None);
     };
-    let Some(path) = settings.quota_file.clone() else {
+    let Some(shared) = settings.shared_calls.clone() else {
         return Ok(Some(Permits::new(quota, None, Vec::new())));
     };
-    let (record, earlier) = Record::open(path.clone(), quota)
-        .map_err(|source| SetupError::QuotaFile { path, source })?;
+    let (record, earlier) = Record::open(shared, quota).map_err(SetupError::SharedCalls)?;
     Ok(Some(Permits::new(quota, Some(record), earlier)))
 }
 
@@ -372,6 +307,27 @@ fn constant_headers(character: &Character) -> Result<HeaderMap, SetupError> {
 pub fn check_base_url(text: &str, allow_http: bool) -> Result<String, SetupError> {
     let url = check_url(text, "the address", allow_http)?;
     Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// An address in the form in which two addresses are compared: as in [`check_base_url`], without the dot at the end of a
+/// host, and with one name for this machine. A text that is no address is compared as it is.
+pub fn address_key(base_url: &str) -> String {
+    let Ok(mut url) = Url::parse(base_url.trim()) else {
+        return base_url.to_owned();
+    };
+    let host = url
+        .host_str()
+        .unwrap_or_default()
+        .trim_end_matches('.')
+        .to_owned();
+    let host = if is_loopback(&url) {
+        "localhost"
+    } else {
+        &host
+    };
+    // A host that cannot be set is compared as it is.
+    let _ = url.set_host(Some(host));
+    url.as_str().trim_end_matches('/').to_owned()
 }
 
 /// An absolute URL without user, query and fragment, encrypted or to this machine.
@@ -399,7 +355,7 @@ fn check_url(text: &str, what: &'static str, allow_http: bool) -> Result<Url, Se
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
+    host.trim_end_matches('.').eq_ignore_ascii_case("localhost")
         || host
             .parse::<std::net::IpAddr>()
             .is_ok_and(|address| address.is_loopback())

@@ -1,8 +1,9 @@
 //! One call, done properly: credentials, pace, quota, holds, retries, breaker. Knows no customer.
 //!
-//! Two verbs, not one `send`. [`Client::read`] may repeat a call freely. [`Client::write`] lets at most one request
-//! reach the server and says which of three things is true: answered, certainly not processed, or *in doubt*.
-//! Reading back what is in doubt is the engine's protocol, and a generic retry layer would break it silently.
+//! Two verbs, not one `send`. [`Client::read`] may repeat a call freely. A [`PendingWrite`] waits for its turn first;
+//! then it lets at most one request reach the server and says which of three things is true: answered, certainly not
+//! processed, or *in doubt*. Reading back what is in doubt is the engine's protocol, and a generic retry layer would
+//! break it silently.
 //!
 //! A call passes, in this order: the gate (holds after 429, 503 and firewall blocks, and the breaker), the token,
 //! the quota, the pace, and the gate again, for a hold may have begun meanwhile. Nothing here prints; whoever wants
@@ -19,11 +20,12 @@ mod hold;
 mod oauth;
 mod pace;
 mod path;
+mod pending_write;
 mod quota;
-mod quota_file;
 mod retry;
 mod send;
 mod settings;
+mod shared_quota;
 mod skew;
 mod suspects;
 mod token;
@@ -35,10 +37,12 @@ mod tests;
 pub use call::{
     Call, Character, Kind, Method, NoAnswer, Reply, Sent, Unreadable, Why, WhyKind, new_id,
 };
-pub use client::{Client, check_base_url};
+pub use client::{Client, address_key, check_base_url};
 pub use health::{Counters, Health};
 pub use path::{Path, PathError, encoded_len};
+pub use pending_write::PendingWrite;
 pub use secrecy::SecretString;
 pub use settings::{ParseError, Quota, Rate, Settings, SetupError, Span};
+pub use shared_quota::{Reserved, SharedCalls};
 pub use skew::Skew;
 pub use token_source::{Credentials, OAuth2, Token};

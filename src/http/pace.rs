@@ -148,8 +148,9 @@ impl Meter {
     }
 }
 
+/// The time at which one call may depart.
 #[derive(Debug, Clone, Copy)]
-struct Slot {
+pub(super) struct Slot {
     at: Duration,
     generation: u64,
 }
@@ -180,18 +181,45 @@ impl Pace {
         }
     }
 
-    /// Waits until the caller may send one call, at once.
+    /// Reserves the next slot that is at least `lead` away, and waits until `lead` before it. `None`: there is no
+    /// limit. A caller that has to prepare something right before it sends gives the time that this takes.
+    pub(super) async fn approach(&self, lead: Duration) -> Option<Slot> {
+        loop {
+            let slot = self.line().reserve(self.now() + lead)?;
+            loop {
+                let step = self.line().until(slot);
+                match step {
+                    Step::Wait(until) if until > self.now() + lead => {
+                        sleep_until(self.epoch + until - lead).await;
+                    }
+                    Step::Wait(_) | Step::Go => return Some(slot),
+                    Step::ReserveAgain => break,
+                }
+            }
+        }
+    }
+
+    /// Waits for the time of the slot; the caller then sends immediately. `false`: the slot has passed or is void,
+    /// and another one has to be reserved.
+    pub(super) async fn depart(&self, slot: Option<Slot>) -> bool {
+        let Some(slot) = slot else { return true };
+        loop {
+            let step = self.line().depart(slot, self.now());
+            match step {
+                Step::Go => return true,
+                Step::ReserveAgain => return false,
+                Step::Wait(until) => sleep_until(self.epoch + until).await,
+            }
+        }
+    }
+
+    /// Waits until the caller may send one call immediately.
+    #[cfg(test)]
     pub(super) async fn turn(&self) {
         loop {
-            let reserved = self.line().reserve(self.now());
-            let Some(slot) = reserved else { return };
-            loop {
-                let step = self.line().depart(slot, self.now());
-                match step {
-                    Step::Go => return,
-                    Step::ReserveAgain => break,
-                    Step::Wait(until) => sleep_until(self.epoch + until).await,
-                }
+            let slot = self.approach(Duration::ZERO).await;
+            if self.depart(slot).await {
+                return;
             }
         }
     }
@@ -227,6 +255,15 @@ impl Timeline {
             at: slots.reserve(now.saturating_sub(self.shift)),
             generation: self.generation,
         })
+    }
+
+    /// When the slot is due, in real time.
+    fn until(&self, slot: Slot) -> Step {
+        if slot.generation == self.generation {
+            Step::Wait(slot.at + self.shift)
+        } else {
+            Step::ReserveAgain
+        }
     }
 
     fn depart(&mut self, slot: Slot, now: Duration) -> Step {

@@ -9,8 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::quota_file::{Record, Taken};
 use super::settings::Quota;
+use super::shared_quota::{Record, Taken};
 
 /// The permits of one target.
 #[derive(Debug)]

@@ -18,6 +18,7 @@ use super::client::{Client, Course};
 use super::gate::Pass;
 use super::health::Holder;
 use super::hold::{Effect, Verdict};
+use super::pace::{Pace, Slot};
 use super::quota::{Permit, Permits};
 use super::retry;
 use super::skew::Skew;
@@ -47,6 +48,30 @@ pub(super) struct Shot<'a> {
     pub(super) bearer: Arc<Bearer>,
 }
 
+/// An attempt that has everything it needs, shortly before its slot.
+#[derive(Debug)]
+pub(super) struct Ready<'a> {
+    pass: Pass<'a>,
+    bearer: Arc<Bearer>,
+    /// Whether another token may be taken where this one has come to its end.
+    renewable: bool,
+    /// Held until the answer has come.
+    permit: Option<Permit<'a>>,
+    slot: Option<Slot>,
+    /// When it began to wait for its slot.
+    begun: Instant,
+}
+
+/// What became of an attempt that was ready.
+pub(super) enum Departure<'a> {
+    /// It was sent, or tried to.
+    Sent(Shot<'a>),
+    /// A hold has begun; nothing was sent.
+    Held,
+    /// Its slot, its token or its permit is gone; nothing was sent.
+    Missed(Pass<'a>),
+}
+
 /// What an attempt came to.
 pub(super) enum Outcome<T> {
     /// Answered, and understood.
@@ -70,36 +95,48 @@ impl Client {
     pub(super) async fn shoot(&self, call: &Call, course: &mut Course) -> Result<Shot<'_>, Why> {
         let shot = async {
             loop {
-                let suspect = self.suspects.has(call);
-                let pass = if suspect {
-                    Box::pin(self.gate.enter_last()).await?
-                } else {
-                    self.gate.enter().await?
-                };
-                // A call that may fail for reasons of its own would be a poor probe.
-                if (pass.probes_outage() || (suspect && pass.is_probe()))
-                    && let Some(known) = self.known_good.get()
-                {
-                    let mut course = Course::new();
-                    if let Some(shot) =
-                        Box::pin(self.try_send(pass, known, &mut course, None)).await?
-                        && let Outcome::Unsendable(why) =
-                            self.settle(shot, |reply| reply.json::<IgnoredAny>().map(|_| ()))
-                    {
-                        // A certificate that cannot be accepted: waiting does not help any call.
-                        return Err(why);
-                    }
-                    continue;
-                }
-                if let Some(mut shot) = self.try_send(pass, call, course, None).await? {
-                    if self.looks_blocked(&shot) {
-                        shot.alone = Box::pin(self.is_refused_alone(call, &shot)).await;
-                    }
-                    return Ok(shot);
+                let pass = self.pass(call).await?;
+                if let Some(shot) = self.try_send(pass, call, course, None).await? {
+                    return Ok(self.examined(call, shot).await);
                 }
             }
         };
         shot.await.map_err(|why: Why| why.after(course.sent))
+    }
+
+    /// Notes whether what looks like a firewall's block is about this call alone.
+    pub(super) async fn examined<'a>(&'a self, call: &Call, mut shot: Shot<'a>) -> Shot<'a> {
+        if self.looks_blocked(&shot) {
+            shot.alone = Box::pin(self.is_refused_alone(call, &shot)).await;
+        }
+        shot
+    }
+
+    /// Waits until calls flow, or until this one is the probe that finds out whether they do.
+    pub(super) async fn pass(&self, call: &Call) -> Result<Pass<'_>, Why> {
+        loop {
+            let suspect = self.suspects.has(call);
+            let pass = if suspect {
+                Box::pin(self.gate.enter_last()).await?
+            } else {
+                self.gate.enter().await?
+            };
+            // A call that may fail for reasons of its own would be a poor probe.
+            if (pass.probes_outage() || (suspect && pass.is_probe()))
+                && let Some(known) = self.known_good.get()
+            {
+                let mut course = Course::new();
+                if let Some(shot) = Box::pin(self.try_send(pass, known, &mut course, None)).await?
+                    && let Outcome::Unsendable(why) =
+                        self.settle(shot, |reply| reply.json::<IgnoredAny>().map(|_| ()))
+                {
+                    // A certificate that cannot be accepted: waiting does not help any call.
+                    return Err(why);
+                }
+                continue;
+            }
+            return Ok(pass);
+        }
     }
 
     fn refuses_the_token(&self, reply: &Reply) -> bool {
@@ -138,41 +175,84 @@ impl Client {
         }
     }
 
-    /// `None`: a hold began before it was this call's turn.
+    /// Sends one attempt as soon as its turn has come. `None`: a hold began before that.
     async fn try_send<'a>(
         &'a self,
-        pass: Pass<'a>,
+        mut pass: Pass<'a>,
         call: &Call,
         course: &mut Course,
         bearer: Option<Arc<Bearer>>,
     ) -> Result<Option<Shot<'a>>, Why> {
-        let pace = match call.kind {
-            Kind::Find | Kind::Read => &self.read_pace,
-            Kind::Write => &self.write_pace,
-        };
-        // The permit is held until the answer has come.
-        let (bearer, _permit) = loop {
-            let current = match &bearer {
-                Some(bearer) => Arc::clone(bearer),
-                None => self.tokens.current().await?,
-            };
-            let mut permit = self.permit().await?;
-            // Not to take a turn from others for nothing.
-            refuse_late(call, Duration::ZERO)?;
-            let begun = Instant::now();
-            pace.turn().await;
-            if !pass.is_valid() {
+        loop {
+            let ready = self.line_up(pass, call, bearer.clone(), Duration::ZERO);
+            let Some(ready) = ready.await? else {
                 return Ok(None);
+            };
+            match self.depart(ready, call, course).await? {
+                Departure::Sent(shot) => return Ok(Some(shot)),
+                Departure::Held => return Ok(None),
+                Departure::Missed(unused) => pass = unused,
             }
-            // The waits may have outlived what it rests on, and the token.
-            refuse_late(call, begun.elapsed())?;
-            if bearer.is_none() && current.is_over() {
-                continue;
-            }
-            if permit.as_mut().is_none_or(Permit::depart) {
-                break (current, permit);
-            }
+        }
+    }
+
+    /// Waits for token, quota and pace; `lead` before its slot the attempt is ready to be sent. `None`: a hold began
+    /// meanwhile.
+    pub(super) async fn line_up<'a>(
+        &'a self,
+        pass: Pass<'a>,
+        call: &Call,
+        bearer: Option<Arc<Bearer>>,
+        lead: Duration,
+    ) -> Result<Option<Ready<'a>>, Why> {
+        let (bearer, renewable) = match bearer {
+            Some(bearer) => (bearer, false),
+            None => (self.tokens.current().await?, true),
         };
+        let permit = self.permit().await?;
+        // A call that is too late takes no turn from others.
+        refuse_late(call, Duration::ZERO)?;
+        let begun = Instant::now();
+        let slot = self.pace_of(call.kind).approach(lead).await;
+        if !pass.is_valid() {
+            return Ok(None);
+        }
+        // The waits may have outlived what the call rests on.
+        refuse_late(call, begun.elapsed())?;
+        Ok(Some(Ready {
+            pass,
+            bearer,
+            renewable,
+            permit,
+            slot,
+            begun,
+        }))
+    }
+
+    /// Sends what is ready, in its slot.
+    pub(super) async fn depart<'a>(
+        &'a self,
+        ready: Ready<'a>,
+        call: &Call,
+        course: &mut Course,
+    ) -> Result<Departure<'a>, Why> {
+        let Ready {
+            pass,
+            bearer,
+            renewable,
+            mut permit,
+            slot,
+            begun,
+        } = ready;
+        let in_time = self.pace_of(call.kind).depart(slot).await;
+        if !pass.is_valid() {
+            return Ok(Departure::Held);
+        }
+        refuse_late(call, begun.elapsed())?;
+        let token_is_over = renewable && bearer.is_over();
+        if !in_time || token_is_over || !permit.as_mut().is_none_or(Permit::depart) {
+            return Ok(Departure::Missed(pass));
+        }
         let departed = Instant::now();
         let flight = self.tally.departs(call.kind, course.sent > 0, departed);
         course.sent += 1;
@@ -180,7 +260,7 @@ impl Client {
         if result.is_ok() {
             flight.answered();
         }
-        Ok(Some(Shot {
+        Ok(Departure::Sent(Shot {
             pass,
             kind: call.kind,
             tentative: call.tentative,
@@ -190,6 +270,13 @@ impl Client {
             alone: false,
             bearer,
         }))
+    }
+
+    fn pace_of(&self, kind: Kind) -> &Pace {
+        match kind {
+            Kind::Find | Kind::Read => &self.read_pace,
+            Kind::Write => &self.write_pace,
+        }
     }
 
     async fn permit(&self) -> Result<Option<Permit<'_>>, Why> {

@@ -1,9 +1,11 @@
 //! What a user may set about calls, and how it is written: `6/s`, `2000/5m`, `15m`.
 
+use super::shared_quota::SharedCalls;
 use super::token_source::Token;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything that the HTTP station needs to be told.
@@ -27,8 +29,8 @@ pub struct Settings {
     pub write_rate: Option<Rate>,
     /// So many calls in any window of so long, beside the rate.
     pub quota: Option<Quota>,
-    /// Where calls are noted so that later runs on the same target count them.
-    pub quota_file: Option<PathBuf>,
+    /// Where all processes on the same target reserve calls, so that the quota holds for all together.
+    pub shared_calls: Option<Arc<dyn SharedCalls>>,
     /// Idle connections kept; as many as calls in flight.
     pub max_connections: usize,
     /// No HTTP/2: one lost connection then puts only one call in doubt.
@@ -74,13 +76,8 @@ pub enum SetupError {
     #[error("the value for the header {0} has characters that a header cannot hold")]
     Header(&'static str),
     /// The record of calls cannot be written.
-    #[error("the record of calls {} cannot be written", path.display())]
-    QuotaFile {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error("the record of calls that count against the quota cannot be written: {0}")]
+    SharedCalls(std::io::Error),
 }
 
 /// A setting that is not written as it should be.

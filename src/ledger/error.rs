@@ -94,6 +94,20 @@ pub enum LedgerError {
         /// The newest format that this program knows.
         known: i64,
     },
+    /// Made by an earlier version.
+    #[error(
+        "{} was written by an earlier idshift (its format is {found}, this program reads {known}). Use that version for this \
+         run",
+        path.display()
+    )]
+    Older {
+        /// The ledger.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// The format that this program reads.
+        known: i64,
+    },
     /// The file was moved or removed while it was written to.
     #[error(
         "the ledger {} is not there any more: somebody moved or removed it during the run. Put the run's folder back",
@@ -189,6 +203,19 @@ pub enum LedgerError {
         /// The system's word.
         source: io::Error,
     },
+    /// The state database cannot be opened or written.
+    #[error(
+        "the state database in {} cannot be used: {why}. It tells what other runs of this user did and do, so nothing is \
+         done without it. Make its folder writable, move a damaged database away (run folders are registered again), or \
+         name another folder in XDG_STATE_HOME that every run on this target shares",
+        path.display()
+    )]
+    StateUnusable {
+        /// The database, or its folder.
+        path: PathBuf,
+        /// What the operating system or SQLite said.
+        why: String,
+    },
     /// The journal was closed, or an earlier commit failed: nothing is accepted any more.
     #[error("{0}")]
     Journal(Arc<LedgerError>),
@@ -260,6 +287,15 @@ impl LedgerError {
                 Self::Damaged { path, what }
             }
             _ => Self::Sqlite { path, source },
+        }
+    }
+
+    /// What SQLite said, without the path and what to do about it.
+    pub(super) fn said(self) -> String {
+        match self {
+            Self::Disk { source, .. } | Self::Sqlite { source, .. } => source.to_string(),
+            Self::Damaged { what, .. } | Self::NotALedger { what, .. } => what,
+            error => error.to_string(),
         }
     }
 

@@ -191,7 +191,10 @@ fn took_effect(open: &Recorded, next: &Recorded) -> bool {
         Write::Account { before, .. } => Seen::Account(before.as_ref()),
         Write::Location { before, .. } => Seen::Location(before),
     };
-    judge(&open.intent.write, seen) == Judgement::TookEffect
+    matches!(
+        judge(&open.intent.write, seen),
+        Judgement::TookEffect | Judgement::Altered
+    )
 }
 
 /// Nothing is known to have happened: as it was found.
@@ -221,23 +224,23 @@ fn untouched(write: &Write) -> Change {
 }
 
 fn folded(counting: &[&Recorded], last: &Recorded) -> Change {
-    match &last.intent.write {
+    match last.stored() {
         Write::Account {
             after, temporary, ..
         } => Change::Account {
             before: counting.first().and_then(|first| account_before(first)),
-            after: after.clone(),
-            temporary: *temporary,
+            after,
+            temporary,
         },
         Write::Location { location, .. } => {
             let (mut first, mut now) = (Spot::default(), Spot::default());
             for write in counting {
-                if let Write::Location { before, after, .. } = &write.intent.write {
+                if let Write::Location { before, after, .. } = &write.stored() {
                     overlay(&mut first, &mut now, before, after);
                 }
             }
             Change::Location {
-                location: location.clone(),
+                location,
                 before: first,
                 after: now,
             }

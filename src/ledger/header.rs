@@ -13,7 +13,7 @@ pub struct Header {
     pub base_url: String,
     /// The tenant, partner or account on whose behalf the calls are made; may be empty.
     pub tenant: String,
-    /// What the target lock is named by: system, base URL and tenant in one text.
+    /// The key of the target: system, base URL in its normal form, and tenant in one text.
     pub target: String,
     /// The input as the person named it.
     pub input_name: String,
@@ -27,6 +27,8 @@ pub struct Header {
     pub tool_version: String,
     /// Milliseconds since 1970, UTC.
     pub created_at_ms: i64,
+    /// Of two runs the one with the higher epoch was made later, whatever the clock says.
+    pub epoch: u64,
 }
 
 /// How far a run is.

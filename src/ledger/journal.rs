@@ -135,18 +135,33 @@ fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
+/// One process that works on a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Session {
+    /// Its epoch, which orders the sessions of all runs on a target.
+    pub epoch: u64,
+    /// Whether it may write to the system.
+    pub writing: bool,
+}
+
 /// Takes the run's lock, begins a session and starts the thread.
-pub(super) fn start(run: &str, ledger: &Path) -> Result<(Journal, JournalThread), LedgerError> {
+pub(super) fn start(
+    run: &str,
+    ledger: &Path,
+    session: Session,
+) -> Result<(Journal, JournalThread), LedgerError> {
     let lock = RunLock::acquire(&ledger.with_file_name("run.lock"), run)?;
     let connection = schema::connect(ledger)?;
     schema::trust(&connection, ledger)?;
     let begin = || {
         connection.execute(
-            "INSERT INTO sessions (started_at_ms, pid, host) VALUES (?1, ?2, ?3)",
+            "INSERT INTO sessions (started_at_ms, pid, host, epoch, writing) VALUES (?1, ?2, ?3, ?4, ?5)",
             params![
                 jiff::Timestamp::now().as_millisecond(),
                 std::process::id(),
-                lock::host()
+                lock::host(),
+                session.epoch.cast_signed(),
+                session.writing
             ],
         )?;
         let session = connection.last_insert_rowid();
@@ -209,8 +224,7 @@ impl<'c> Statements<'c> {
             commit: connection.prepare("COMMIT")?,
             seal: connection.prepare("UPDATE seal SET commits = ?1")?,
             intent: connection.prepare(write_row::INSERT)?,
-            verdict: connection
-                .prepare("UPDATE writes SET verdict = ?2, http_status = ?3 WHERE write_id = ?1")?,
+            verdict: connection.prepare(write_row::SETTLE)?,
             outcome: connection.prepare(outcome_row::INSERT)?,
             reopen: connection.prepare("DELETE FROM outcomes WHERE line = ?1 AND status = 'failed'")?,
             calls: connection.prepare(
@@ -291,10 +305,7 @@ fn commit(
                 noted.push(write_row::insert(&mut statements.intent, intent)?);
             }
             Message::Settle(write, settled) => {
-                let verdict = settled.verdict.as_str();
-                statements
-                    .verdict
-                    .execute(params![write.0, verdict, settled.http_status])?;
+                write_row::settle(&mut statements.verdict, *write, settled)?;
             }
             Message::Outcomes(outcomes) => {
                 for outcome in outcomes {

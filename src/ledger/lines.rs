@@ -22,6 +22,20 @@ impl LineSet {
         new
     }
 
+    /// The lines of both sets.
+    #[must_use]
+    pub fn union(mut self, other: &Self) -> Self {
+        if self.words.len() < other.words.len() {
+            self.words.resize(other.words.len(), 0);
+        }
+        for (word, more) in self.words.iter_mut().zip(&other.words) {
+            *word |= more;
+        }
+        let ones = self.words.iter().map(|word| u64::from(word.count_ones()));
+        self.len = ones.sum();
+        self
+    }
+
     /// Whether the line is in the set.
     pub fn contains(&self, line: Line) -> bool {
         let (word, bit) = place(line);
@@ -67,6 +81,20 @@ mod tests {
             prop_assert_eq!(set.len(), model.len() as u64);
             for line in 0..5100 {
                 prop_assert_eq!(set.contains(line), model.contains(&line));
+            }
+        }
+
+        #[test]
+        fn a_union_holds_the_lines_of_both(
+            one in proptest::collection::btree_set(0_u32..5000, 0..100),
+            other in proptest::collection::btree_set(0_u32..9000, 0..100),
+        ) {
+            let set = |lines: &BTreeSet<Line>| lines.iter().copied().collect::<LineSet>();
+            let both: BTreeSet<Line> = one.union(&other).copied().collect();
+            let union = set(&one).union(&set(&other));
+            prop_assert_eq!(union.len(), both.len() as u64);
+            for line in 0..9100 {
+                prop_assert_eq!(union.contains(line), both.contains(&line));
             }
         }
     }

@@ -1,12 +1,11 @@
 //! Locks that the kernel frees when their holder dies, however it dies: a file that merely exists proves nothing.
 
-use super::{LedgerError, private};
+use super::{LedgerError, StateDb, private};
 use sha2::{Digest, Sha256};
 use std::env;
-use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Who holds a lock, as it wrote into the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -20,6 +19,14 @@ pub struct Holder {
 }
 
 impl Holder {
+    fn this_process(run: &str) -> Self {
+        Self {
+            run: run.to_owned(),
+            pid: std::process::id(),
+            host: host(),
+        }
+    }
+
     fn read(file: &mut File) -> Self {
         let mut text = String::new();
         // Whoever holds it may be writing its name at this very moment; that it is held is true all the same.
@@ -42,232 +49,94 @@ pub(super) fn host() -> String {
     }
 }
 
-/// Opens and locks the file and writes into it who we are.
-fn hold(path: &Path, run: &str) -> Result<File, LedgerError> {
+/// Opens and locks a file; `None`: another process holds the lock.
+fn try_hold(path: &Path) -> Result<(File, bool), LedgerError> {
     if fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_symlink()) {
         return Err(LedgerError::Symlink {
             path: path.to_owned(),
         });
     }
-    let failed = |source| LedgerError::io(path, "opened", source);
-    let mut file = private::open_private(path).map_err(failed)?;
+    let file =
+        private::open_private(path).map_err(|source| LedgerError::io(path, "opened", source))?;
     match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Err(LedgerError::Held {
-                holder: Holder::read(&mut file),
-                path: path.to_owned(),
-            });
-        }
-        Err(TryLockError::Error(source)) => return Err(LedgerError::io(path, "locked", source)),
+        Ok(()) => Ok((file, true)),
+        Err(TryLockError::WouldBlock) => Ok((file, false)),
+        Err(TryLockError::Error(source)) => Err(LedgerError::io(path, "locked", source)),
     }
-    let holder = Holder {
-        run: run.to_owned(),
-        pid: std::process::id(),
-        host: host(),
-    };
-    let text = serde_json::to_string(&holder).unwrap_or_default();
-    let mut note = || {
+}
+
+/// One run at a time for a target (system, address and tenant): held while this value lives.
+///
+/// It does not reach another machine.
+#[derive(Debug)]
+pub struct TargetLock {
+    _files: Vec<File>,
+}
+
+impl TargetLock {
+    /// Takes the locks of these targets, which are one system, or says who has one ([`LedgerError::Held`]).
+    ///
+    /// A lock that cannot be looked at is refused ([`LedgerError::Unlockable`]): a lock in another place would let two
+    /// runs work on one target.
+    pub fn acquire(state: &StateDb, targets: &[&str], run: &str) -> Result<Self, LedgerError> {
+        let folder = state.folder().join("locks");
+        let unlockable = |source| LedgerError::Unlockable {
+            path: folder.clone(),
+            source,
+        };
+        private::create_folder(&folder, true).map_err(unlockable)?;
+        private::check_folder(&folder)?;
+        let mut targets = targets.to_vec();
+        // In one order, so that two processes never wait for each other.
+        targets.sort_unstable();
+        targets.dedup();
+        let mut files = Vec::with_capacity(targets.len());
+        for target in targets {
+            let path = folder.join(format!("{:016x}.lock", number(target)));
+            let (file, is_free) = try_hold(&path).map_err(|error| match error {
+                LedgerError::Io { path, source, .. } => LedgerError::Unlockable { path, source },
+                LedgerError::ReadOnly { path } => LedgerError::Unlockable {
+                    path,
+                    source: io::ErrorKind::ReadOnlyFilesystem.into(),
+                },
+                error => error,
+            })?;
+            if !is_free {
+                return Err(LedgerError::Held {
+                    holder: state.holder(target)?,
+                    path,
+                });
+            }
+            state.set_holder(target, &Holder::this_process(run))?;
+            files.push(file);
+        }
+        Ok(Self { _files: files })
+    }
+}
+
+fn number(target: &str) -> u64 {
+    let digest = Sha256::digest(target.as_bytes());
+    let bytes = digest.iter().take(8);
+    bytes.fold(0_u64, |all, byte| all << 8 | u64::from(*byte))
+}
+
+/// Opens and locks the file of a run, and writes into it which process has it.
+fn hold(path: &Path, run: &str) -> Result<File, LedgerError> {
+    let (mut file, is_free) = try_hold(path)?;
+    if !is_free {
+        return Err(LedgerError::Held {
+            holder: Holder::read(&mut file),
+            path: path.to_owned(),
+        });
+    }
+    let text = serde_json::to_string(&Holder::this_process(run)).unwrap_or_default();
+    let mut write = || {
         file.set_len(0)?;
         file.seek(SeekFrom::Start(0))?;
         file.write_all(text.as_bytes())
     };
-    note().map_err(|source| LedgerError::io(path, "written", source))?;
+    write().map_err(|source| LedgerError::io(path, "written", source))?;
     Ok(file)
-}
-
-/// Where the lock of a target and the record of its calls lie.
-struct Place {
-    folder: PathBuf,
-    /// What its being there does not guard against, to be told to a person.
-    note: Option<String>,
-}
-
-impl Place {
-    /// The user's state folder, so that runs kept in different folders exclude each other too.
-    ///
-    /// Beside the runs only where there is no state folder and none can be made: nobody holds a lock in a folder that
-    /// does not exist. One that is there and cannot be used may well hold another run's lock.
-    fn beside(runs_dir: &Path, state: Option<PathBuf>) -> Result<Self, LedgerError> {
-        let beside = |why: String| {
-            let folder = runs_dir.join(".targets");
-            let note = format!(
-                "{why}, so the lock of this target lies in {}: a run with another --runs-dir is not kept out",
-                folder.display()
-            );
-            Self::made(folder, Some(note))
-        };
-        let Some(state) = state else {
-            return beside("neither XDG_STATE_HOME nor HOME names a folder".to_owned());
-        };
-        match private::create_folder(&state, true) {
-            Ok(()) => Self::made(state, None),
-            Err(source) if is_absent(&state) => {
-                beside(format!("{} cannot be made ({source})", state.display()))
-            }
-            Err(source) => Err(LedgerError::Unlockable {
-                path: state,
-                source,
-            }),
-        }
-    }
-
-    fn made(folder: PathBuf, note: Option<String>) -> Result<Self, LedgerError> {
-        private::create_folder(&folder, true)
-            .map_err(|source| LedgerError::io(&folder, "made", source))?;
-        private::check_folder(&folder)?;
-        Ok(Self { folder, note })
-    }
-
-    fn lock_file(&self, target: &str) -> PathBuf {
-        let digest = Sha256::digest(target.as_bytes());
-        let number = digest
-            .iter()
-            .take(8)
-            .fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
-        self.folder.join(format!("{number:016x}.lock"))
-    }
-}
-
-fn is_absent(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_err_and(|why| why.kind() == io::ErrorKind::NotFound)
-}
-
-/// One run at a time for a target (system, base URL and tenant): held while this value lives.
-#[derive(Debug)]
-pub struct TargetLock {
-    file: File,
-    path: PathBuf,
-    note: Option<String>,
-    turn: Turn,
-}
-
-/// When a process worked on a target, among the others: counted, so that no clock has a say.
-///
-/// Two counts can only be compared where they are of one counter, which may be lost and begun anew.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Turn {
-    counter: String,
-    number: u64,
-}
-
-impl Turn {
-    /// Whether this was after the other; `None`: it cannot be told.
-    pub fn is_after(&self, other: &Self) -> Option<bool> {
-        (self.counter == other.counter).then_some(self.number > other.number)
-    }
-
-    /// Reads what [`fmt::Display`] wrote.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (counter, number) = text.trim().split_once(':')?;
-        Some(Self {
-            counter: counter.to_owned(),
-            number: number.parse().ok()?,
-        })
-    }
-}
-
-impl fmt::Display for Turn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.counter, self.number)
-    }
-}
-
-impl TargetLock {
-    /// Takes the lock of a target, or says who has it ([`LedgerError::Held`]).
-    ///
-    /// A lock that cannot be looked at is refused ([`LedgerError::Unlockable`]): another place for it would let two
-    /// runs work on one target. It does not reach another machine.
-    pub fn acquire(target: &str, runs_dir: &Path, run: &str) -> Result<Self, LedgerError> {
-        let place = Place::beside(runs_dir, state_dir())?;
-        Self::acquire_in(place, target, run)
-    }
-
-    fn acquire_in(place: Place, target: &str, run: &str) -> Result<Self, LedgerError> {
-        let path = place.lock_file(target);
-        let file = hold(&path, run).map_err(|error| match error {
-            LedgerError::Io { path, source, .. } => LedgerError::Unlockable { path, source },
-            LedgerError::ReadOnly { path } => LedgerError::Unlockable {
-                path,
-                source: io::ErrorKind::ReadOnlyFilesystem.into(),
-            },
-            error => error,
-        })?;
-        let turn = next_turn(&path.with_extension("turn"))?;
-        Ok(Self {
-            file,
-            path,
-            note: place.note,
-            turn,
-        })
-    }
-
-    /// How many processes have worked on this target, this one included: which of two came later, whatever the clock
-    /// says.
-    pub fn turn(&self) -> &Turn {
-        &self.turn
-    }
-
-    /// What the lock does not guard against where it lies, for a person.
-    pub fn note(&self) -> Option<&str> {
-        self.note.as_deref()
-    }
-
-    /// Where calls on this target are noted, for quotas that outlive a run.
-    pub fn quota_file(&self) -> PathBuf {
-        self.path.with_extension("calls")
-    }
-
-    /// The same for whoever only looks, and takes no lock.
-    pub fn quota_file_of(target: &str, runs_dir: &Path) -> Result<PathBuf, LedgerError> {
-        let place = Place::beside(runs_dir, state_dir())?;
-        Ok(place.lock_file(target).with_extension("calls"))
-    }
-}
-
-/// Counts on; whoever calls this holds the lock.
-fn next_turn(path: &Path) -> Result<Turn, LedgerError> {
-    let failed = |source| LedgerError::io(path, "written", source);
-    let before = fs::read_to_string(path).ok();
-    let turn = match before.as_deref().and_then(Turn::parse) {
-        Some(Turn { counter, number }) => Turn {
-            counter,
-            number: number.saturating_add(1),
-        },
-        None => Turn {
-            counter: format!("{:016x}", fastrand::u64(..)),
-            number: 1,
-        },
-    };
-    // In one piece: a count that is cut short would be another one.
-    let draft = path.with_extension("turn-next");
-    let mut file = private::open_private(&draft).map_err(failed)?;
-    let mut note = || {
-        file.set_len(0)?;
-        file.write_all(turn.to_string().as_bytes())?;
-        file.sync_data()?;
-        fs::rename(&draft, path)
-    };
-    note().map_err(failed)?;
-    Ok(turn)
-}
-
-fn state_dir() -> Option<PathBuf> {
-    let absolute = |name: &str| {
-        env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    absolute("XDG_STATE_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
-        .map(|state| state.join("idshift/targets"))
-}
-
-impl Drop for TargetLock {
-    fn drop(&mut self) {
-        // Only for the looks: the kernel frees the lock with the file.
-        let _ = self.file.set_len(0);
-    }
 }
 
 /// One process at a time writes to a run's ledger.
@@ -298,60 +167,59 @@ mod tests {
     use super::*;
 
     fn acquire(folder: &Path, target: &str, run: &str) -> Result<TargetLock, LedgerError> {
-        let place = Place::beside(Path::new("/nonexistent"), Some(folder.to_owned()))?;
-        TargetLock::acquire_in(place, target, run)
+        TargetLock::acquire(&StateDb::open_in(folder)?, &[target], run)
     }
 
     #[test]
-    fn a_lock_that_cannot_be_looked_at_is_not_looked_for_elsewhere() {
-        let base = tempfile::tempdir().unwrap();
-        let (state, runs) = (base.path().join("state"), base.path().join("runs"));
-        let place = || Place::beside(&runs, Some(state.clone())).unwrap();
-        let lock = place().lock_file("plume https://x");
-        // Nobody, not even root, can open a folder as a file.
+    fn a_lock_that_cannot_be_looked_at_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let locks = folder.path().join("locks");
+        drop(acquire(folder.path(), "plume https://x", "run").unwrap());
+        let lock = fs::read_dir(&locks)
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
+        fs::remove_file(&lock).unwrap();
+        // A folder cannot be opened as a file, not even by root.
         fs::create_dir(&lock).unwrap();
-        let error = TargetLock::acquire_in(place(), "plume https://x", "run").unwrap_err();
+        let error = acquire(folder.path(), "plume https://x", "run").unwrap_err();
         assert!(matches!(error, LedgerError::Unlockable { .. }), "{error}");
         assert!(
             error.to_string().contains(lock.to_str().unwrap()),
             "{error}"
         );
-        fs::remove_dir_all(&state).unwrap();
-        fs::write(&state, "no folder").unwrap();
-        let error = Place::beside(&runs, Some(state.clone())).err().unwrap();
-        assert!(matches!(error, LedgerError::Unlockable { .. }), "{error}");
-        assert!(!runs.exists());
-    }
-
-    #[test]
-    fn a_lock_beside_the_runs_is_told() {
-        let runs = tempfile::tempdir().unwrap();
-        for state in [None, Some(PathBuf::from("/proc/nobody/can/make/this"))] {
-            let place = Place::beside(runs.path(), state).unwrap();
-            let lock = TargetLock::acquire_in(place, "plume https://x", "run").unwrap();
-            assert!(lock.note().unwrap().contains("--runs-dir"));
-        }
     }
 
     #[test]
     fn the_second_holder_is_told_who_the_first_is() {
         let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path().join("targets");
+        let folder = folder.path();
         let first = "20261120-223015-k3f9";
-        let held = acquire(&folder, "plume https://x", first).unwrap();
+        let held = acquire(folder, "plume https://x", first).unwrap();
         let second = "20261120-223016-aaaa";
-        let error = acquire(&folder, "plume https://x", second).unwrap_err();
+        let error = acquire(folder, "plume https://x", second).unwrap_err();
         let text = error.to_string();
         let LedgerError::Held { holder, .. } = error else {
             panic!("{text}")
         };
-        assert_eq!(holder.run, first);
-        assert_eq!(holder.pid, std::process::id());
-        assert_eq!(holder.host, host());
+        assert_eq!(holder, Holder::this_process(first));
         assert!(text.contains(first), "{text}");
-        acquire(&folder, "plume https://y", second).expect("another target is free");
+        acquire(folder, "plume https://y", second).expect("another target is free");
         drop(held);
-        acquire(&folder, "plume https://x", second).expect("it is free again");
+        acquire(folder, "plume https://x", second).expect("it is free again");
+    }
+
+    #[test]
+    fn a_system_under_two_addresses_is_held_under_both() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDb::open_in(folder.path()).unwrap();
+        let _held = TargetLock::acquire(&state, &["b", "a", "b"], "run").unwrap();
+        for target in ["a", "b"] {
+            let error = acquire(folder.path(), target, "other").unwrap_err();
+            assert!(matches!(error, LedgerError::Held { .. }), "{error}");
+        }
     }
 
     /// Not a test of its own: the process that `a_killed_holder_does_not_block` kills.

@@ -6,6 +6,7 @@
 //!
 //! It must not know the engine, the plan, a system or HTTP. It is the only place that knows SQLite.
 //!
+//! - [`StateDb`]: what the runs of one user share: epochs, calls, the register of run folders
 //! - [`RunDir`], [`RunId`], [`TargetLock`]: where a run lives, and that it is alone
 //! - [`Ledger`]: one run's record: header, state, queries
 //! - [`Journal`]: the way in, for many tasks at once; one thread commits in groups
@@ -27,10 +28,12 @@ mod outcomes;
 mod private;
 mod queue;
 mod record;
+mod renames;
 mod run_dir;
 mod run_id;
 mod schema;
 mod seal;
+mod state;
 mod store;
 mod transition;
 mod write_row;
@@ -40,15 +43,19 @@ pub use crash::crash_point;
 pub use error::LedgerError;
 pub use final_state::{Change, FinalState, FinalStates};
 pub use header::{Header, Progress, State};
-pub use journal::{Journal, JournalThread};
+pub use journal::{Journal, JournalThread, Session};
 pub use left::Left;
 pub use lines::LineSet;
-pub use lock::{Holder, TargetLock, Turn};
+pub use lock::{Holder, TargetLock};
 pub use outcomes::{Counted, Outcomes};
 pub use private::{create_private, sync_folder};
-pub use record::{Calls, Intent, NEVER_SENT, Recorded, Settled, Spot, Verdict, Write, WriteId};
+pub use record::{
+    Calls, Effect, Intent, NEVER_SENT, Recorded, Settled, Spot, Verdict, Write, WriteId,
+};
+pub use renames::NetRename;
 pub use run_dir::{DEFAULT_RUNS_DIR, RunDir};
 pub use run_id::RunId;
+pub use state::{RegisteredRun, ReservedCalls, Sameness, StateDb};
 pub use store::Ledger;
 pub use transition::{Judgement, Seen, judge};
 pub use writes::Writes;

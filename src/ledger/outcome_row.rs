@@ -3,7 +3,8 @@
 use super::LedgerError;
 use super::checksum::Checksum;
 use crate::domain::{
-    AccountId, CustomerId, IdError, LocationId, Outcome, Profile, ServiceId, Status, Transition,
+    AccountId, CustomerId, IdError, LocationId, Outcome, Profile, Reseller, ResellerId, ServiceId,
+    Status, Transition,
 };
 use rusqlite::{Row, Statement, ToSql, params};
 use std::path::Path;
@@ -125,6 +126,14 @@ pub(super) fn id<'r, T>(
         .as_str_or_null()
         .map_err(rusqlite::Error::from)?;
     Ok(text.map(make).transpose()?)
+}
+
+/// A relationship from its text; `None`: it is no reseller's ID.
+pub(super) fn reseller(text: &str) -> Option<Reseller> {
+    match text {
+        "own" => Some(Reseller::Own),
+        id => ResellerId::new(id).ok().map(Reseller::Id),
+    }
 }
 
 /// An optional profile from a column.

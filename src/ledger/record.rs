@@ -99,11 +99,22 @@ impl Verdict {
     }
 }
 
-/// The answer to a write; noted again when a read-back settles what was unknown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a write left in the system, where that is not what was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// The account ID that is stored.
+    Account(Option<AccountId>),
+    /// Service ID and profile that are stored; `None`: not told.
+    Location(Spot),
+}
+
+/// The answer to a write; recorded again when a read-back settles what was unknown.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
     /// What is known now.
     pub verdict: Verdict,
+    /// Of an applied write: what the system stored, where that is not what was asked.
+    pub effect: Option<Effect>,
     /// The status of the answer, where there was one; [`NEVER_SENT`]: nothing left this machine.
     pub http_status: Option<u16>,
 }
@@ -120,6 +131,8 @@ pub struct Recorded {
     pub intent: Intent,
     /// `None`: the process died before the answer was noted, so it is in doubt.
     pub verdict: Option<Verdict>,
+    /// What the system stored, where that is not what was asked.
+    pub effect: Option<Effect>,
     /// The status of the answer, where there was one.
     pub http_status: Option<u16>,
 }
@@ -157,6 +170,35 @@ impl Write {
 }
 
 impl Recorded {
+    /// The write as it took effect, if it did: with what is stored in the place of what was asked.
+    pub fn stored(&self) -> Write {
+        let mut write = self.intent.write.clone();
+        match (&mut write, &self.effect) {
+            (Write::Account { after, .. }, Some(Effect::Account(stored))) => {
+                after.clone_from(stored);
+            }
+            (Write::Location { after, .. }, Some(Effect::Location(stored))) => {
+                // A half that was not sent stays as it was, and one that is not shown is as it was sent.
+                if after.service.is_some() && stored.service.is_some() {
+                    after.service.clone_from(&stored.service);
+                }
+                if after.profile.is_some() {
+                    after.profile = stored.profile.or(after.profile);
+                }
+            }
+            (Write::Account { .. } | Write::Location { .. }, _) => {}
+        }
+        write
+    }
+
+    /// The account ID that the customer has after this write, if it took effect; `None`: it is about a location.
+    pub fn account_stored(&self) -> Option<Option<AccountId>> {
+        match self.stored() {
+            Write::Account { after, .. } => Some(after),
+            Write::Location { .. } => None,
+        }
+    }
+
     /// Whether it may have taken effect, or may do so still, though nobody has seen it. What was never sent cannot, nor
     /// what was refused for sure. What was answered otherwise (408 says only that the server waited too long), or not at
     /// all, was looked for in vain, and may have landed since.

@@ -45,74 +45,32 @@ impl RunDir {
         }
     }
 
-    /// The folder of the run whose ID begins with `prefix`; without one, the newest that `fits`.
-    pub fn find(
-        runs_dir: &Path,
-        prefix: Option<&str>,
-        wanted: &str,
-        fits: impl Fn(&Self) -> bool,
-    ) -> Result<Self, LedgerError> {
-        let all = Self::list(runs_dir)?;
-        let none = |wanted: String| LedgerError::NoRun {
-            runs_dir: runs_dir.to_owned(),
-            wanted,
-        };
-        let Some(prefix) = prefix else {
-            return all
-                .into_iter()
-                .find(|dir| fits(dir))
-                .ok_or_else(|| none(wanted.to_owned()))?
-                .checked();
-        };
-        // A path to the folder is understood as well.
-        let prefix = prefix
-            .trim_end_matches('/')
-            .rsplit('/')
-            .next()
-            .unwrap_or(prefix);
-        RunId::parse(prefix)?;
-        if let Some(exact) = all.iter().find(|dir| dir.run.as_str() == prefix) {
-            return exact.clone().checked();
-        }
-        let mut found: Vec<Self> = all
-            .into_iter()
-            .filter(|dir| dir.run.as_str().starts_with(prefix))
-            .collect();
-        match found.len() {
-            0 => Err(none(format!("run `{prefix}`"))),
-            1 => found.remove(0).checked(),
-            _ => Err(LedgerError::ManyRuns {
-                prefix: prefix.to_owned(),
-                found: found.iter().map(|dir| dir.run.to_string()).collect(),
-            }),
-        }
+    /// The folder of a run, where this is one.
+    pub fn at(path: &Path) -> Option<Self> {
+        let run = RunId::parse(path.file_name()?.to_str()?).ok()?;
+        let path = path.to_owned();
+        Some(Self { path, run })
     }
 
-    /// What is read and written here must be its owner's alone.
-    fn checked(self) -> Result<Self, LedgerError> {
+    /// Refuses a folder that others may write into, or that is a symbolic link.
+    pub fn checked(self) -> Result<Self, LedgerError> {
         check_folder(&self.path)?;
         Ok(self)
     }
 
-    /// All runs, the newest first.
+    /// All runs in this folder, in no particular order.
     pub fn list(runs_dir: &Path) -> Result<Vec<Self>, LedgerError> {
         let entries = match std::fs::read_dir(runs_dir) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(source) => return Err(LedgerError::io(runs_dir, "read", source)),
         };
-        let mut runs: Vec<Self> = entries
-            .flatten()
-            .filter_map(|entry| {
-                let run = RunId::parse(entry.file_name().to_str()?).ok()?;
-                let path = entry.path();
-                let run = Self { path, run };
-                // What it has done cannot be told without its ledger, but that it was there can.
-                (run.ledger().exists() || run.has_begun()).then_some(run)
-            })
-            .collect();
-        runs.sort_by(|a, b| b.run.cmp(&a.run));
-        Ok(runs)
+        let runs = entries.flatten().filter_map(|entry| {
+            let run = Self::at(&entry.path())?;
+            // What it has done cannot be told without its ledger, but that it was there can.
+            (run.ledger().exists() || run.has_begun()).then_some(run)
+        });
+        Ok(runs.collect())
     }
 
     /// The run's ID.
@@ -152,29 +110,6 @@ mod tests {
         dir
     }
 
-    #[test]
-    fn a_run_is_found_by_its_prefix_and_else_the_newest_that_fits() {
-        let base = tempfile::tempdir().unwrap();
-        let runs = base.path().join("a/runs");
-        let find = |prefix| RunDir::find(&runs, prefix, "run", |_| true);
-        assert!(matches!(find(None), Err(LedgerError::NoRun { .. })));
-        let old = made(&runs, "20261119-000000-aaaa");
-        let new = made(&runs, "20261120-000000-bbbb");
-        assert_eq!(RunDir::list(&runs).unwrap(), [new.clone(), old.clone()]);
-        assert_eq!(find(None).unwrap(), new);
-        assert_eq!(find(Some("20261119")).unwrap(), old);
-        assert_eq!(find(Some("some/where/20261119-000000-aaaa/")).unwrap(), old);
-        assert!(matches!(
-            find(Some("2026")),
-            Err(LedgerError::ManyRuns { .. })
-        ));
-        assert!(matches!(find(Some("x")), Err(LedgerError::NoRun { .. })));
-        let fits = |dir: &RunDir| dir.run() == old.run();
-        assert_eq!(RunDir::find(&runs, None, "run", fits).unwrap(), old);
-        let again = RunDir::create(&runs, old.run());
-        assert!(matches!(again, Err(LedgerError::Exists { .. })));
-    }
-
     #[cfg(unix)]
     #[test]
     fn folders_are_private_and_strange_ones_are_refused() {
@@ -192,8 +127,12 @@ mod tests {
             Err(LedgerError::Symlink { .. })
         ));
         symlink(dir.path(), runs.join(other.as_str())).unwrap();
-        let through_a_link = RunDir::find(&runs, Some(other.as_str()), "run", |_| true);
+        let through_a_link = RunDir::at(&runs.join(other.as_str())).unwrap().checked();
         assert!(matches!(through_a_link, Err(LedgerError::Symlink { .. })));
+        assert!(matches!(
+            RunDir::create(&runs, dir.run()),
+            Err(LedgerError::Exists { .. })
+        ));
         let open = base.path().join("open");
         fs::create_dir(&open).unwrap();
         fs::set_permissions(&open, fs::Permissions::from_mode(0o770)).unwrap();

@@ -12,14 +12,14 @@ use std::time::Duration;
 /// `idsh`: marks the file as ours, for `file` and for [`open`].
 const APPLICATION_ID: i64 = 0x6964_7368;
 /// The format that this program writes and reads.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const DDL: &str = "
 CREATE TABLE run (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     run TEXT NOT NULL, command TEXT NOT NULL, system TEXT NOT NULL, base_url TEXT NOT NULL,
     tenant TEXT NOT NULL, target TEXT NOT NULL, input_name TEXT NOT NULL, input_sha256 TEXT NOT NULL,
-    settings TEXT NOT NULL, parent TEXT, tool_version TEXT NOT NULL, created_at_ms INTEGER NOT NULL,
+    settings TEXT NOT NULL, parent TEXT, tool_version TEXT NOT NULL, created_at_ms INTEGER NOT NULL, epoch INTEGER NOT NULL,
     checksum INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE progress (
@@ -35,6 +35,8 @@ CREATE TABLE notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT R
 CREATE TABLE sessions (
     session INTEGER PRIMARY KEY,
     started_at_ms INTEGER NOT NULL, pid INTEGER NOT NULL, host TEXT NOT NULL,
+    -- Whether it may write to the system; the epoch orders the sessions of all runs on a target.
+    epoch INTEGER NOT NULL, writing INTEGER NOT NULL,
     find INTEGER NOT NULL DEFAULT 0, read INTEGER NOT NULL DEFAULT 0, write INTEGER NOT NULL DEFAULT 0,
     retried INTEGER NOT NULL DEFAULT 0, throttled INTEGER NOT NULL DEFAULT 0,
     limit_per_s REAL, active_ms INTEGER NOT NULL DEFAULT 0
@@ -49,6 +51,8 @@ CREATE TABLE writes (
     kind TEXT NOT NULL CHECK (kind = 'account' OR kind = 'temporary' OR kind = 'location'),
     location_id TEXT, account_id_before TEXT, account_id_after TEXT,
     service_id_before TEXT, service_id_after TEXT, profile_before TEXT, profile_after TEXT,
+    -- What the system stored, where that is not what was asked.
+    altered INTEGER NOT NULL DEFAULT 0, account_id_stored TEXT, service_id_stored TEXT, profile_stored TEXT,
     correlation_id TEXT NOT NULL, noted_at_ms INTEGER NOT NULL, checksum INTEGER NOT NULL
 ) STRICT;
 -- What became of each line.
@@ -123,9 +127,10 @@ pub(super) fn open(path: &Path, thorough: bool) -> Result<Connection, LedgerErro
         });
     }
     if found < VERSION {
-        return Err(LedgerError::Damaged {
+        return Err(LedgerError::Older {
             path: path.to_owned(),
-            what: format!("its format is {found}, and there never was one below {VERSION}"),
+            found,
+            known: VERSION,
         });
     }
     if thorough {

@@ -5,7 +5,7 @@ use super::checksum::Checksum;
 use super::lock::RunLock;
 use super::outcome_row::{self, damaged};
 use super::seal::Seal;
-use super::{Calls, Header, Journal, JournalThread, LedgerError, Progress, RunDir, State};
+use super::{Calls, Header, Journal, JournalThread, LedgerError, Progress, RunDir, Session, State};
 use super::{journal, private, schema};
 use crate::domain::Outcome;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -152,9 +152,27 @@ impl Ledger {
         RunLock::acquire(&self.path.with_file_name("run.lock"), &self.header.run).map(drop)
     }
 
-    /// Opens the journal: takes the run's lock and starts the thread that commits.
-    pub fn journal(&self) -> Result<(Journal, JournalThread), LedgerError> {
-        journal::start(&self.header.run, &self.path)
+    /// Opens the journal: takes the run's lock, begins a session and starts the thread that commits.
+    pub fn journal(&self, session: Session) -> Result<(Journal, JournalThread), LedgerError> {
+        journal::start(&self.header.run, &self.path, session)
+    }
+
+    /// The first and the last epoch at which a process worked on the run that might write; `None`: no process has.
+    pub fn writing_epochs(&self) -> Result<Option<(u64, u64)>, LedgerError> {
+        let sql = "SELECT min(epoch), max(epoch) FROM sessions WHERE writing";
+        self.with(|connection| {
+            connection.query_row(sql, (), |row| {
+                let number = |at| row.get::<_, Option<i64>>(at);
+                let both = number(0)?.zip(number(1)?);
+                Ok(both.map(|(first, last)| (first.cast_unsigned(), last.cast_unsigned())))
+            })
+        })
+    }
+
+    /// When the last session that might write began, in milliseconds since 1970, by the clock of that time.
+    pub fn last_session_at_ms(&self) -> Result<Option<i64>, LedgerError> {
+        let sql = "SELECT started_at_ms FROM sessions WHERE writing ORDER BY session DESC LIMIT 1";
+        self.with(|connection| connection.query_row(sql, (), |row| row.get(0)).optional())
     }
 
     /// How far the run got.
@@ -316,6 +334,7 @@ fn checksum(header: &Header) -> i64 {
         .text(header.parent.as_deref())
         .text(Some(&header.tool_version))
         .number(header.created_at_ms)
+        .number(header.epoch.cast_signed())
         .finish()
 }
 
@@ -324,8 +343,8 @@ fn insert_header(connection: &Connection, header: &Header) -> rusqlite::Result<(
     let transaction = connection.unchecked_transaction()?;
     let mut insert = transaction.prepare(
         "INSERT INTO run (id, run, command, system, base_url, tenant, target, input_name, input_sha256, \
-         settings, parent, tool_version, created_at_ms, checksum) \
-         VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+         settings, parent, tool_version, created_at_ms, epoch, checksum) \
+         VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?;
     for (at, text) in texts(header).into_iter().enumerate() {
         insert.raw_bind_parameter(at + 1, text)?;
@@ -333,7 +352,8 @@ fn insert_header(connection: &Connection, header: &Header) -> rusqlite::Result<(
     insert.raw_bind_parameter(10, header.parent.as_deref())?;
     insert.raw_bind_parameter(11, &header.tool_version)?;
     insert.raw_bind_parameter(12, header.created_at_ms)?;
-    insert.raw_bind_parameter(13, checksum(header))?;
+    insert.raw_bind_parameter(13, header.epoch.cast_signed())?;
+    insert.raw_bind_parameter(14, checksum(header))?;
     insert.raw_execute()?;
     let progress = "INSERT INTO progress (id, state, started_at_ms) VALUES (1, 'created', ?1)";
     transaction.execute(progress, [header.created_at_ms])?;
@@ -356,11 +376,12 @@ fn read_header(connection: &Connection, path: &Path) -> Result<Header, LedgerErr
             parent: row.get(9)?,
             tool_version: row.get(10)?,
             created_at_ms: row.get(11)?,
+            epoch: row.get::<_, i64>(12)?.cast_unsigned(),
         };
-        Ok((header, row.get::<_, i64>(12)?))
+        Ok((header, row.get::<_, i64>(13)?))
     };
     let sql = "SELECT run, command, system, base_url, tenant, target, input_name, input_sha256, settings, \
-               parent, tool_version, created_at_ms, checksum FROM run";
+               parent, tool_version, created_at_ms, epoch, checksum FROM run";
     let (header, stored) = match connection.query_row(sql, (), read) {
         Ok(row) => row,
         Err(rusqlite::Error::QueryReturnedNoRows) => {

@@ -1,10 +1,10 @@
 //! What a read-back says about a write: one pure function, used while the run is under way and on `resume`.
 //!
-//! It must stay free of clock, disk and network, and it must not guess: a value that is neither the old
-//! nor the new one is somebody else's, and is never written over.
+//! It must stay free of clock, disk and network. A value that is neither the old one nor the new one (in whatever
+//! spelling the system gives it) was set by another client, and is never written over.
 
-use super::{Spot, Write};
-use crate::domain::AccountId;
+use super::{Effect, Spot, Write};
+use crate::domain::{AccountId, Profile, is_respelling};
 
 /// What the system says now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,11 +15,23 @@ pub enum Seen<'a> {
     Location(&'a Spot),
 }
 
+impl Seen<'_> {
+    /// The same, to be recorded as what a write left.
+    pub fn as_effect(self) -> Effect {
+        match self {
+            Self::Account(now) => Effect::Account(now.cloned()),
+            Self::Location(now) => Effect::Location(now.clone()),
+        }
+    }
+}
+
 /// What became of a write whose answer is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Judgement {
     /// The system is as the write wished: do not write again.
     TookEffect,
+    /// It took effect, and the system has stored the value in a spelling of its own.
+    Altered,
     /// Nothing that the write did not find or wish is there: it may be written again.
     DidNot,
     /// Somebody else has been there: `stale`, write nothing.
@@ -41,8 +53,12 @@ pub fn judge(write: &Write, seen: Seen<'_>) -> Judgement {
                 .service
                 .as_ref()
                 .map(|after| part(before.service.as_ref(), Some(after), now.service.as_ref()));
-            let profile = after.profile.as_ref().map(|after| match &now.profile {
-                Some(now) => part(before.profile.as_ref(), Some(after), Some(now)),
+            let profile = after.profile.map(|after| match now.profile {
+                Some(now) => part(
+                    before.profile.map(Profile::as_str),
+                    Some(after.as_str()),
+                    Some(now.as_str()),
+                ),
                 None => Judgement::DidNot,
             });
             // One call sets both, so where the profile is not shown, a service ID that has come about speaks for it.
@@ -58,17 +74,22 @@ pub fn judge(write: &Write, seen: Seen<'_>) -> Judgement {
     }
 }
 
-fn part<T: PartialEq + ?Sized>(
+fn part<T: PartialEq + AsRef<str> + ?Sized>(
     before: Option<&T>,
     after: Option<&T>,
     now: Option<&T>,
 ) -> Judgement {
     if now == after {
-        Judgement::TookEffect
-    } else if now == before {
-        Judgement::DidNot
-    } else {
-        Judgement::SomebodyElse
+        return Judgement::TookEffect;
+    }
+    if now == before {
+        return Judgement::DidNot;
+    }
+    match (after, now) {
+        (Some(after), Some(now)) if is_respelling(after.as_ref(), now.as_ref()) => {
+            Judgement::Altered
+        }
+        _ => Judgement::SomebodyElse,
     }
 }
 
@@ -77,6 +98,7 @@ fn whole(service: Option<Judgement>, profile: Option<Judgement>) -> Judgement {
     for one in service.into_iter().chain(profile) {
         all = match (all, one) {
             (Judgement::SomebodyElse, _) | (_, Judgement::SomebodyElse) => Judgement::SomebodyElse,
+            (Judgement::Altered, _) | (_, Judgement::Altered) => Judgement::Altered,
             (Judgement::DidNot, _) | (_, Judgement::DidNot) => Judgement::DidNot,
             (Judgement::TookEffect, Judgement::TookEffect) => Judgement::TookEffect,
         };

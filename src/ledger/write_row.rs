@@ -2,7 +2,7 @@
 
 use super::checksum::Checksum;
 use super::outcome_row::{Fault, damaged, id, profile};
-use super::{Intent, LedgerError, Recorded, Spot, Verdict, Write, WriteId};
+use super::{Effect, Intent, LedgerError, Recorded, Settled, Spot, Verdict, Write, WriteId};
 use crate::domain::{
     AccountId, CustomerId, Line, LocationId, Profile, Reseller, ResellerId, ServiceId,
 };
@@ -11,7 +11,10 @@ use std::path::Path;
 
 pub(super) const COLUMNS: &str = "write_id, unit, line, attempt, verdict, http_status, customer_id, reseller, kind, \
      location_id, account_id_before, account_id_after, service_id_before, service_id_after, profile_before, profile_after, \
-     correlation_id, noted_at_ms, checksum";
+     correlation_id, noted_at_ms, checksum, altered, account_id_stored, service_id_stored, profile_stored";
+
+pub(super) const SETTLE: &str = "UPDATE writes SET verdict = ?2, http_status = ?3, altered = ?4, \
+     account_id_stored = ?5, service_id_stored = ?6, profile_stored = ?7 WHERE write_id = ?1";
 
 pub(super) const INSERT: &str = "INSERT INTO writes (unit, line, attempt, customer_id, reseller, kind, location_id, \
      account_id_before, account_id_after, service_id_before, service_id_after, profile_before, profile_after, \
@@ -108,6 +111,31 @@ pub(super) fn insert(statement: &mut Statement<'_>, intent: &Intent) -> rusqlite
     statement.insert(values).map(WriteId)
 }
 
+/// Records what became of a write.
+pub(super) fn settle(
+    statement: &mut Statement<'_>,
+    WriteId(number): WriteId,
+    settled: &Settled,
+) -> rusqlite::Result<()> {
+    let (account, spot) = match &settled.effect {
+        None => (None, None),
+        Some(Effect::Account(account)) => (account.as_ref(), None),
+        Some(Effect::Location(spot)) => (None, Some(spot)),
+    };
+    let service = spot.and_then(|spot| spot.service.as_ref());
+    let profile = spot.and_then(|spot| spot.profile);
+    let values: &[&dyn ToSql] = params![
+        number,
+        settled.verdict.as_str(),
+        settled.http_status,
+        settled.effect.is_some(),
+        account.map(AccountId::as_str),
+        service.map(ServiceId::as_str),
+        profile.map(Profile::as_str),
+    ];
+    statement.execute(values).map(drop)
+}
+
 /// Reads the columns of [`COLUMNS`]; what does not fit its checksum is refused.
 pub(super) fn read(path: &Path, row: &Row<'_>) -> Result<Recorded, LedgerError> {
     let (recorded, stored) = fields(row).map_err(|fault| fault.name(path))?;
@@ -136,9 +164,18 @@ fn fields(row: &Row<'_>) -> Result<(Recorded, i64), Fault> {
         correlation: row.get(16)?,
         at_ms: row.get(17)?,
     };
+    let effect = match (row.get::<_, bool>(19)?, &intent.write) {
+        (false, _) => None,
+        (true, Write::Account { .. }) => Some(Effect::Account(id(row, 20, AccountId::new)?)),
+        (true, Write::Location { .. }) => Some(Effect::Location(Spot {
+            service: id(row, 21, ServiceId::new)?,
+            profile: profile(row, 22)?,
+        })),
+    };
     let recorded = Recorded {
         id: WriteId(row.get(0)?),
         intent,
+        effect,
         verdict: verdict
             .map(|word| Verdict::parse(&word).ok_or(Fault::Word("a verdict is unknown")))
             .transpose()?,

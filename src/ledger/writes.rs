@@ -46,6 +46,23 @@ impl Ledger {
         self.with(|connection| connection.query_row(sql, (), |row| row.get(0)))
     }
 
+    /// Whether an account ID was ever about to be written.
+    pub fn has_renames(&self) -> Result<bool, LedgerError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM writes WHERE kind <> 'location')";
+        self.with(|connection| connection.query_row(sql, (), |row| row.get(0)))
+    }
+
+    /// A customer that was written to, and the relationship in which it was; `None`: none was. One of which the write is
+    /// known to have taken effect is preferred.
+    pub fn any_customer(&self) -> Result<Option<(String, Option<String>)>, LedgerError> {
+        let sql = "SELECT customer_id, reseller FROM writes ORDER BY verdict IS NOT 'applied', write_id LIMIT 1";
+        self.with(|connection| {
+            connection
+                .query_row(sql, (), |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()
+        })
+    }
+
     /// When the last of them was noted, in milliseconds since 1970; `None`: there is none.
     pub fn last_write_at_ms(&self) -> Result<Option<i64>, LedgerError> {
         let sql = "SELECT noted_at_ms FROM writes ORDER BY write_id DESC LIMIT 1";
@@ -62,6 +79,16 @@ impl Ledger {
     pub fn parkings(&self) -> Result<Vec<Recorded>, LedgerError> {
         let sql = format!(
             "SELECT {} FROM writes WHERE write_id > ?1 AND kind = 'temporary' ORDER BY write_id",
+            write_row::COLUMNS
+        );
+        self.page(&sql, 0)
+    }
+
+    /// Those of which the system stored another value than was written, temporary IDs left out, in the order of noting.
+    pub fn altered(&self) -> Result<Vec<Recorded>, LedgerError> {
+        let sql = format!(
+            "SELECT {} FROM writes WHERE write_id > ?1 AND altered AND kind <> 'temporary' \
+             ORDER BY write_id",
             write_row::COLUMNS
         );
         self.page(&sql, 0)

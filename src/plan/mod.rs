@@ -20,5 +20,5 @@ pub use crossing::Crossing;
 pub use guard::{Share, ShareError};
 pub use index::{Index, IndexBuilder, Keys};
 pub use inverse::{Inverse, Left, Place, invert};
-pub use order::{parked_by, temporary_id};
+pub use order::temporary_id;
 pub use unit::{Counts, Member, Shape, Unit};

@@ -3,18 +3,20 @@
 
 use super::{Member, Shape, Unit};
 use crate::domain::{AccountId, Reseller};
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
-/// The account ID that a customer carries while others move up: unique in a system, for it names the run.
-pub fn temporary_id(run: &str, n: u64) -> String {
-    format!("idshift-{run}-{n}")
-}
-
-/// The run that has given a customer this account ID, if it is a temporary one.
-pub fn parked_by(account: &str) -> Option<&str> {
-    let (run, n) = account.strip_prefix("idshift-")?.rsplit_once('-')?;
-    let is_run = run.len() == "20261120-223015-k3f9".len();
-    (is_run && !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit())).then_some(run)
+/// The account ID that a customer has while the others of a cycle move: `IDS` and twelve characters of A–Z and 0–9, made
+/// from the run and the line, so that it is unique and the same again after a restart.
+///
+/// Letters in upper case and digits alone, because a system may change case or drop separators.
+pub fn temporary_id(run: &str, line: u64) -> String {
+    const CHARACTERS: &[u8; 36] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    let digest = Sha256::digest(format!("{run} {line}").as_bytes());
+    let random = digest.iter().take(12);
+    let characters =
+        random.map(|byte| char::from(CHARACTERS[usize::from(*byte) % CHARACTERS.len()]));
+    "IDS".chars().chain(characters).collect()
 }
 
 type Scoped = (AccountId, Option<Reseller>);

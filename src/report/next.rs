@@ -242,6 +242,7 @@ mod tests {
             parent: None,
             tool_version: String::new(),
             created_at_ms: 0,
+            epoch: 1,
         };
         Commands::of(Path::new(dir), &header)
     }

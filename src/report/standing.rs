@@ -15,6 +15,11 @@ pub fn command(ledger: &Ledger) -> Result<String, LedgerError> {
     })
 }
 
+/// How many lines the run's file has, where that is kept.
+pub fn lines(ledger: &Ledger) -> Option<u64> {
+    ledger.get(LINES).ok()??.parse().ok()
+}
+
 /// A run that says it is at work, and has no living process, was killed.
 pub fn state(progress: &Progress, ledger: &Ledger) -> State {
     match progress.state {

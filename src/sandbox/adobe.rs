@@ -93,6 +93,9 @@ fn update(world: &mut World, request: &Request, id: &str) -> Response {
     let Some(body) = request.json() else {
         return error(400, "1117", "Invalid JSON", &[]);
     };
+    let reference_stored = body["externalReferenceId"]
+        .as_str()
+        .map(|text| world.as_stored(text));
     let Some(customer) = world.adobe.get_mut(id) else {
         return error(404, "1116", "Invalid Customer", &[]);
     };
@@ -147,7 +150,7 @@ fn update(world: &mut World, request: &Request, id: &str) -> Response {
                 &["externalReferenceId"],
             );
         }
-        customer.body["externalReferenceId"] = Value::from(reference);
+        customer.body["externalReferenceId"] = Value::from(reference_stored);
     }
     customer.body["companyProfile"] = profile.clone();
     for contact in contacts {

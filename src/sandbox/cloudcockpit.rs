@@ -99,13 +99,16 @@ fn update(world: &mut World, request: &Request, id: &str) -> Response {
     let Some(body) = request.json().filter(Value::is_object) else {
         return error(400, "Validation", "The body is not an object");
     };
+    let stored = body["internalIdentifier"]
+        .as_str()
+        .map(|text| world.as_stored(text));
     let Some(customer) = world.cockpit.get_mut(id) else {
         return error(404, "CustomerNotFound", "The customer does not exist");
     };
     let reseller = body["resellerId"].as_str().unwrap_or("");
     let identifier = match body.get("internalIdentifier") {
         None | Some(Value::Null) => None,
-        Some(Value::String(text)) if text.chars().count() <= 255 => Some(text.clone()),
+        Some(Value::String(text)) if text.chars().count() <= 255 => stored,
         Some(_) => {
             return error(
                 400,

@@ -228,6 +228,7 @@ fn rename(world: &mut World, request: &Request, id: &str, options: &Options) -> 
     let Some(account) = body["accountId"].as_str().filter(|text| !text.is_empty()) else {
         return error(422, "accountId is missing");
     };
+    let account = &*world.as_stored(account);
     match world.by_account.get(account) {
         Some(holder) if **holder != *id => {
             return match options.duplicate_status {
@@ -251,6 +252,7 @@ fn set_location(world: &mut World, request: &Request, id: &str, location: &str) 
     let Some(body) = request.json() else {
         return error(400, "Required fields are missing");
     };
+    let stored = body["serviceId"].as_str().map(|text| world.as_stored(text));
     let Some(customer) = world.plume.get_mut(id).filter(|c| !c.hidden) else {
         return error(401, "Authorization Required");
     };
@@ -267,7 +269,7 @@ fn set_location(world: &mut World, request: &Request, id: &str, location: &str) 
     let Some(place_now) = customer.locations.iter_mut().find(|l| *l.id == *location) else {
         return error(404, "Location not found");
     };
-    if let Some(text) = service.and_then(Value::as_str) {
+    if let Some(text) = stored {
         place_now.service_id = Some(text.into());
     }
     if let Some(text) = profile.and_then(Value::as_str) {

@@ -69,9 +69,17 @@ pub struct World {
     pub(super) issued: HashMap<String, u64>,
     /// How many tokens were given out.
     pub tokens_issued: u64,
+    /// What the system stores of an account ID or service ID that is written; `None`: the text as it came.
+    pub stores: Option<fn(&str) -> String>,
 }
 
 impl World {
+    /// What is stored of a text that is written.
+    pub(super) fn as_stored(&self, text: &str) -> String {
+        self.stores
+            .map_or_else(|| text.to_owned(), |stores| stores(text))
+    }
+
     /// Adds a Plume customer.
     pub fn add_plume(&mut self, customer: PlumeCustomer) {
         self.by_account
@@ -88,7 +96,7 @@ impl World {
         self.plume.get(self.by_account.get(account)?)
     }
 
-    /// Gives a Plume customer another account ID, as if somebody else had done it.
+    /// Gives a Plume customer another account ID, as another client would.
     pub fn rename_plume(&mut self, id: &str, account: &str) {
         if let Some(customer) = self.plume.get_mut(id) {
             self.by_account.remove(&customer.account_id);

@@ -18,16 +18,18 @@ use self::list::{Kept, STATUSES};
 use self::wire::{Body, RawBody, Update, Whole, code_of, refusal};
 use super::connect::{Sending, Settings, SetupError};
 use super::trouble::{Read, senseless};
-use super::{Backend, Bulk, Customer, Fatal, Key, Location, Order, Trouble, Wanted, What, Written};
+use super::{
+    Backend, Bulk, Customer, Fatal, Key, Location, OneCall, Order, PreparedWrite, Trouble, Wanted,
+    What, Written,
+};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller, ResellerId};
 use crate::http::{Call, Character, Client, Kind, Path, Reply};
 use futures_util::future::BoxFuture;
 use secrecy::ExposeSecret;
-use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 /// So old may a profile be that is written back.
@@ -124,60 +126,57 @@ impl Adobe {
         self.client.read(&call, parse).await?
     }
 
-    async fn send<T: Serialize + Sync>(&self, order: &Order<'_>, body: &T) -> Written {
-        let path = match path_of(order.customer) {
-            Ok(path) => path,
-            Err(trouble) => return Written::Refused(trouble),
-        };
-        let body = match serde_json::to_vec(body) {
-            Ok(body) => body,
-            Err(why) => return Written::Refused(Trouble::new(Failed::Invalid, why.to_string())),
-        };
-        let What::Account {
-            after: Some(after), ..
-        } = order.what
-        else {
-            return Written::Refused(cannot_clear());
-        };
-        let call = Call::patch(path, body, order.correlation, order.departs_until);
-        let sent = self.client.write(&call).await;
-        Written::of(sent, refusal, |reply| match reply.json::<Body>() {
-            Ok(body)
-                if body.customer_id == order.customer.as_str()
-                    && body.external_reference_id.as_deref() == Some(after.as_str()) =>
-            {
-                Written::Applied {
-                    http_status: reply.status,
-                }
+    fn one_call<'a>(
+        &'a self,
+        order: &Order<'a>,
+        after: &'a AccountId,
+        body: &Update<'_>,
+    ) -> Result<OneCall<'a>, Written> {
+        let customer = order.customer;
+        let path = path_of(customer).map_err(Written::Refused)?;
+        let body = serde_json::to_vec(body)
+            .map_err(|why| Written::Refused(Trouble::new(Failed::Invalid, why.to_string())))?;
+        let accepted = move |reply: &Reply| match reply.json::<Body>() {
+            Ok(body) if body.customer_id == customer.as_str() => {
+                Written::account_told(reply, body.external_reference_id.as_deref(), after)
             }
-            Ok(_) => Written::InDoubt(senseless(reply, "the answer does not say what was asked")),
+            Ok(_) => Written::InDoubt(senseless(reply, "the answer is about another customer")),
             Err(why) => Written::InDoubt(senseless(reply, why)),
+        };
+        Ok(OneCall {
+            write: self
+                .client
+                .pending_write(Call::patch(path, body, order.departs_until)),
+            refusal,
+            accepted: Box::new(accepted),
         })
     }
 
-    async fn write_account(
-        &self,
-        order: &Order<'_>,
-        before: Option<&AccountId>,
-        after: Option<&AccountId>,
-    ) -> Written {
+    /// Reads the customer, and makes the write that sends it back with the new reference.
+    async fn prepare<'a>(&'a self, order: Order<'a>) -> Result<AdobeWrite<'a>, Written> {
+        let What::Account { before, after } = order.what else {
+            return Err(Written::Refused(no_locations()));
+        };
         let Some(after) = after else {
-            return Written::Refused(cannot_clear());
+            return Err(Written::Refused(cannot_clear()));
         };
         // The whole profile goes back as it is read here, so it is this reading that must not be old. Few at a time are
-        // between reading and writing, so that nobody waits there for the turns of all others.
-        let _few = self.between.acquire().await;
+        // between reading and writing, so that no write waits there for the turns of all others.
+        let Ok(between) = self.between.acquire().await else {
+            let words = "the run is being stopped";
+            return Err(Written::NotSent(Trouble::new(Failed::Unavailable, words)));
+        };
         let whole = match self.whole(order.customer).await {
             Ok(Some(whole)) => whole,
             Ok(None) => {
                 let words = format!("there is no customer `{}`", order.customer);
-                return Written::Refused(Trouble::new(Failed::NotFound, words));
+                return Err(Written::Refused(Trouble::new(Failed::NotFound, words)));
             }
-            Err(trouble) => return Written::NotSent(trouble),
+            Err(trouble) => return Err(Written::NotSent(trouble)),
         };
-        let order = &Order {
+        let order = Order {
             departs_until: Instant::now() + GAP + order.slack,
-            ..*order
+            ..order
         };
         let now = whole
             .body
@@ -185,56 +184,108 @@ impl Adobe {
             .as_deref()
             .filter(|text| !text.is_empty());
         if now != before.map(AccountId::as_str) {
-            return Written::Stale {
+            return Err(Written::Stale {
                 now: now.and_then(|text| AccountId::new(text).ok()),
-            };
+            });
         }
-        match self.sending {
+        let (body, first) = match self.sending {
             Sending::Full => match &whole.profile {
-                Some(profile) => {
-                    let body = Update {
+                Some(profile) => (
+                    Update {
                         external_reference_id: after.as_str(),
                         company_profile: Some(profile),
-                    };
-                    self.send(order, &body).await
+                    },
+                    None,
+                ),
+                None => {
+                    return Err(Written::Refused(Trouble::new(
+                        Failed::BadAnswer,
+                        "the customer has no `companyProfile`, which the update must send back",
+                    )));
                 }
-                None => Written::Refused(Trouble::new(
-                    Failed::BadAnswer,
-                    "the customer has no `companyProfile`, which the update must send back",
-                )),
             },
-            Sending::Reference => self.send_reference(order, after, &whole).await,
-        }
+            Sending::Reference => (
+                Update {
+                    external_reference_id: after.as_str(),
+                    company_profile: None,
+                },
+                self.first_alone().await?,
+            ),
+        };
+        let call = self.one_call(&order, after, &body)?;
+        Ok(AdobeWrite {
+            adobe: self,
+            call,
+            _between: between,
+            first: first.map(|alone| First {
+                alone,
+                customer: order.customer,
+                after,
+                was: whole,
+            }),
+        })
     }
 
-    /// Sends the reference alone; the first time, the customer is read again, and anything else that changed
-    /// ends the run.
-    async fn send_reference(&self, order: &Order<'_>, after: &AccountId, was: &Whole) -> Written {
-        let body = Update {
-            external_reference_id: after.as_str(),
-            company_profile: None,
-        };
-        let stop = |words: &str| Trouble {
-            fatal: Some(Fatal::Unsafe),
-            ..Trouble::new(Failed::Rejected, words)
-        };
-        // Held while the first one is tried: all others wait for what it shows.
-        let mut alone = self.reference_alone.lock().await;
+    /// The first write of the reference alone is tried while all others wait for what it shows. `None`: it has been
+    /// tried, and does no harm.
+    async fn first_alone(&self) -> Result<Option<MutexGuard<'_, Alone>>, Written> {
+        let alone = self.reference_alone.lock().await;
         match *alone {
-            Alone::Untried => {}
-            Alone::ChangesNothingElse => {
-                drop(alone);
-                return self.send(order, &body).await;
-            }
-            Alone::Unfit(words) => return Written::NotSent(stop(words)),
+            Alone::Untried => Ok(Some(alone)),
+            Alone::ChangesNothingElse => Ok(None),
+            Alone::Unfit(words) => Err(Written::NotSent(stop(words))),
         }
-        let written = self.send(order, &body).await;
+    }
+}
+
+fn stop(words: &str) -> Trouble {
+    Trouble {
+        fatal: Some(Fatal::Unsafe),
+        ..Trouble::new(Failed::Rejected, words)
+    }
+}
+
+/// A write to Adobe, between reading the customer and sending it back.
+struct AdobeWrite<'a> {
+    adobe: &'a Adobe,
+    call: OneCall<'a>,
+    _between: SemaphorePermit<'a>,
+    first: Option<First<'a>>,
+}
+
+/// The first write of the reference alone.
+struct First<'a> {
+    alone: MutexGuard<'a, Alone>,
+    customer: &'a CustomerId,
+    after: &'a AccountId,
+    was: Whole,
+}
+
+impl PreparedWrite for AdobeWrite<'_> {
+    fn turn(&mut self, lead: Duration) -> BoxFuture<'_, Result<(), Written>> {
+        self.call.turn(lead)
+    }
+
+    fn send<'s>(&'s mut self, correlation: &'s str) -> BoxFuture<'s, Written> {
+        Box::pin(async move {
+            let written = self.call.send(correlation).await;
+            match &mut self.first {
+                None => written,
+                Some(first) => first.judge(self.adobe, written).await,
+            }
+        })
+    }
+}
+
+impl First<'_> {
+    /// Reads the customer again; anything else that changed ends the run.
+    async fn judge(&mut self, adobe: &Adobe, written: Written) -> Written {
         match &written {
             // In doubt, it may have taken effect, and then it may have done more than that.
-            Written::Applied { .. } | Written::InDoubt(_) => {}
+            Written::Applied { .. } | Written::Stored { .. } | Written::InDoubt(_) => {}
             Written::Refused(trouble) if trouble.message.contains("1122") => {
                 let words = "this installation wants the whole profile: set `send = \"full\"`";
-                *alone = Alone::Unfit(words);
+                *self.alone = Alone::Unfit(words);
                 return Written::Refused(stop(words));
             }
             Written::Again(_)
@@ -243,17 +294,17 @@ impl Adobe {
             | Written::TooLate(_)
             | Written::Stale { .. } => return written,
         }
-        match self.whole(order.customer).await {
-            Ok(Some(now)) if now.but_for_the_reference() == was.but_for_the_reference() => {
-                if now.body.external_reference_id.as_deref() == Some(after.as_str()) {
-                    *alone = Alone::ChangesNothingElse;
+        match adobe.whole(self.customer).await {
+            Ok(Some(now)) if now.but_for_the_reference() == self.was.but_for_the_reference() => {
+                if now.body.external_reference_id.as_deref() == Some(self.after.as_str()) {
+                    *self.alone = Alone::ChangesNothingElse;
                 }
                 written
             }
             Ok(_) => {
                 let words = "sending the reference alone changed something else of the customer: \
                      set `send = \"full\"`";
-                *alone = Alone::Unfit(words);
+                *self.alone = Alone::Unfit(words);
                 Written::InDoubt(stop(words))
             }
             Err(trouble) => Written::InDoubt(trouble),
@@ -320,12 +371,13 @@ impl Backend for Adobe {
         Box::pin(async { Err(no_locations()) })
     }
 
-    fn write<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Written> {
+    fn prepare_write<'a>(
+        &'a self,
+        order: Order<'a>,
+    ) -> BoxFuture<'a, Result<Box<dyn PreparedWrite + 'a>, Written>> {
         Box::pin(async move {
-            match order.what {
-                What::Account { before, after } => self.write_account(&order, before, after).await,
-                What::Location { .. } => Written::Refused(no_locations()),
-            }
+            let write = self.prepare(order).await?;
+            Ok(Box::new(write) as Box<dyn PreparedWrite + 'a>)
         })
     }
 

@@ -19,7 +19,10 @@ use self::wire::{Body, ListBody, Page, refusal, words_of};
 use super::connect::{Settings, SetupError};
 use super::listing::{Listing, SWEEPS, endless};
 use super::trouble::{Read, senseless};
-use super::{Backend, Bulk, Customer, Location, Order, Trouble, Wanted, What, Written};
+use super::{
+    Backend, Bulk, Customer, Location, OneCall, Order, PreparedWrite, Trouble, Wanted, What,
+    Written,
+};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller, guid};
 use crate::http::{Call, Character, Client, Kind, Path, Reply};
 use futures_util::future::BoxFuture;
@@ -228,6 +231,33 @@ impl CloudCockpit {
     }
 }
 
+impl CloudCockpit {
+    fn one_call<'a>(&'a self, order: &Order<'a>) -> Result<Box<dyn PreparedWrite + 'a>, Written> {
+        let What::Account { after, .. } = order.what else {
+            return Err(Written::Refused(no_locations()));
+        };
+        let path = path_of(order.customer)
+            .map_err(Written::Refused)?
+            .then("internal-identifier");
+        let body = json!({
+            "internalIdentifier": after.map(AccountId::as_str),
+            "resellerId": order.reseller.and_then(Reseller::id).map(AsRef::<str>::as_ref),
+        });
+        let call = Call::patch(path, body.to_string().into_bytes(), order.departs_until);
+        Ok(Box::new(OneCall {
+            write: self.client.pending_write(call),
+            refusal,
+            accepted: Box::new(|reply| match reply.status {
+                204 => Written::Applied { http_status: 204 },
+                _ => Written::InDoubt(senseless(
+                    reply,
+                    "the document says that a write is answered with 204",
+                )),
+            }),
+        }))
+    }
+}
+
 impl Backend for CloudCockpit {
     fn find_many<'a>(
         &'a self,
@@ -298,30 +328,11 @@ impl Backend for CloudCockpit {
         Box::pin(async { Err(no_locations()) })
     }
 
-    fn write<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Written> {
-        Box::pin(async move {
-            let What::Account { after, .. } = order.what else {
-                return Written::Refused(no_locations());
-            };
-            let path = match path_of(order.customer) {
-                Ok(path) => path.then("internal-identifier"),
-                Err(trouble) => return Written::Refused(trouble),
-            };
-            let body = json!({
-                "internalIdentifier": after.map(AccountId::as_str),
-                "resellerId": order.reseller.and_then(Reseller::id).map(AsRef::<str>::as_ref),
-            });
-            let body = body.to_string().into_bytes();
-            let call = Call::patch(path, body, order.correlation, order.departs_until);
-            let sent = self.client.write(&call).await;
-            Written::of(sent, refusal, |reply| match reply.status {
-                204 => Written::Applied { http_status: 204 },
-                _ => Written::InDoubt(senseless(
-                    reply,
-                    "the document says that a write is answered with 204",
-                )),
-            })
-        })
+    fn prepare_write<'a>(
+        &'a self,
+        order: Order<'a>,
+    ) -> BoxFuture<'a, Result<Box<dyn PreparedWrite + 'a>, Written>> {
+        Box::pin(std::future::ready(self.one_call(&order)))
     }
 
     fn forget(&self) -> BoxFuture<'_, ()> {

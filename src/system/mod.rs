@@ -18,7 +18,7 @@ pub use facts::{Facts, Kind};
 pub use trouble::{Fatal, Trouble};
 
 use crate::domain::{AccountId, CustomerId, LocationId, Profile, Reseller, ServiceId};
-use crate::http::{Reply, Sent};
+use crate::http::{PendingWrite, Reply, Sent};
 use futures_util::future::BoxFuture;
 use smol_str::SmolStr;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use crate::http::Health;
-/// A fresh correlation ID for an [`Order`].
+/// A fresh correlation ID for a write.
 pub use crate::http::new_id as new_correlation;
 
 /// A customer as the system told it.
@@ -101,8 +101,6 @@ pub struct Order<'a> {
     pub customer: &'a CustomerId,
     /// In whose relationship.
     pub reseller: Option<&'a Reseller>,
-    /// The ID of the intent, as it stands in the ledger.
-    pub correlation: &'a str,
     /// What.
     pub what: What<'a>,
     /// What it rests on was looked at so lately that it may depart until then.
@@ -132,6 +130,20 @@ pub enum What<'a> {
     },
 }
 
+/// What the answer to a write says that is stored now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stored {
+    /// The account ID.
+    Account(AccountId),
+    /// Service ID and profile of a location; `None`: not told.
+    Location {
+        /// The service ID.
+        service: Option<ServiceId>,
+        /// The profile.
+        profile: Option<Profile>,
+    },
+}
+
 /// What became of one write.
 #[derive(Debug)]
 pub enum Written {
@@ -140,7 +152,15 @@ pub enum Written {
         /// The answer's status.
         http_status: u16,
     },
-    /// Certainly not processed, and worth a new attempt with a new intent.
+    /// It was accepted, and the system says that it stored something other than what was asked.
+    Stored {
+        /// The answer's status.
+        http_status: u16,
+        /// What it says that it stored.
+        value: Stored,
+    },
+    /// Certainly not processed, and worth another attempt with a new intent; nothing has been waited for yet. Without a
+    /// status nothing was sent.
     Again(Trouble),
     /// Certainly not processed, and never sent.
     NotSent(Trouble),
@@ -158,6 +178,24 @@ pub enum Written {
 }
 
 impl Written {
+    /// What an answer says of a write of this account ID. The caller has made sure that the answer is about the customer.
+    fn account_told(reply: &Reply, told: Option<&str>, asked: &AccountId) -> Self {
+        let http_status = reply.status;
+        match told {
+            Some(told) if told == asked.as_str() => Self::Applied { http_status },
+            told => match told.map(AccountId::new) {
+                Some(Ok(stored)) => Self::Stored {
+                    http_status,
+                    value: Stored::Account(stored),
+                },
+                Some(Err(_)) | None => Self::InDoubt(trouble::senseless(
+                    reply,
+                    "the answer does not say what was asked",
+                )),
+            },
+        }
+    }
+
     /// What a call that was sent once has come to. The system has its own words for refusals, and its own way to tell
     /// whether an answer of 2xx says what was asked.
     fn of(
@@ -183,6 +221,42 @@ pub enum Bulk {
     Found(Vec<Vec<Customer>>, Instant),
     /// Not to be had from this system with this token: look up one by one.
     Refused(String),
+}
+
+/// A write that waits for its turn. Its intent is recorded between [`PreparedWrite::turn`] and [`PreparedWrite::send`].
+pub(crate) trait PreparedWrite: Send {
+    /// Waits for rate, quota, holds and token, until `lead` before the write may be sent. An error is the end of this
+    /// write, and nothing was sent.
+    fn turn(&mut self, lead: Duration) -> BoxFuture<'_, Result<(), Written>>;
+
+    /// Sends it, at most once. After [`Written::Again`] its turn may be waited for again.
+    fn send<'s>(&'s mut self, correlation: &'s str) -> BoxFuture<'s, Written>;
+}
+
+/// What an answer of 2xx means.
+type Accepted<'a> = Box<dyn Fn(&Reply) -> Written + Send + Sync + 'a>;
+
+/// A write that is one call.
+struct OneCall<'a> {
+    write: PendingWrite<'a>,
+    refusal: fn(&Reply) -> Trouble,
+    accepted: Accepted<'a>,
+}
+
+impl PreparedWrite for OneCall<'_> {
+    fn turn(&mut self, lead: Duration) -> BoxFuture<'_, Result<(), Written>> {
+        Box::pin(async move {
+            let ended = self.write.turn(lead).await;
+            ended.map_err(|sent| Written::of(sent, self.refusal, &self.accepted))
+        })
+    }
+
+    fn send<'s>(&'s mut self, correlation: &'s str) -> BoxFuture<'s, Written> {
+        Box::pin(async move {
+            let sent = self.write.send(correlation).await;
+            Written::of(sent, self.refusal, &self.accepted)
+        })
+    }
 }
 
 /// What every API must be able to do. Each has one file.
@@ -218,7 +292,11 @@ pub(crate) trait Backend: Send + Sync {
         location: &'a LocationId,
     ) -> BoxFuture<'a, Result<Location, Trouble>>;
 
-    fn write<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Written>;
+    /// Does what comes before a write's turn; an error is the end of the write, and nothing was sent.
+    fn prepare_write<'a>(
+        &'a self,
+        order: Order<'a>,
+    ) -> BoxFuture<'a, Result<Box<dyn PreparedWrite + 'a>, Written>>;
 
     fn probe(&self) -> BoxFuture<'_, Result<(), Trouble>>;
 
@@ -326,9 +404,13 @@ impl System {
         self.backend.location(customer, location).await
     }
 
-    /// Sends one write, once.
-    pub async fn write(&self, order: Order<'_>) -> Written {
-        self.backend.write(order).await
+    /// Does what comes before a write's turn, such as reading what has to be sent back. An error is the end of this
+    /// write, and nothing was sent.
+    pub(crate) async fn prepare_write<'a>(
+        &'a self,
+        order: Order<'a>,
+    ) -> Result<Box<dyn PreparedWrite + 'a>, Written> {
+        self.backend.prepare_write(order).await
     }
 
     /// Drops whatever is remembered of earlier look-ups, so that the next one sees the system as it is.

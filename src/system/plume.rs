@@ -17,7 +17,10 @@ use self::wire::{
 };
 use super::listing::endless;
 use super::trouble::{Read, senseless};
-use super::{Backend, Bulk, Customer, Key, Location, Order, Trouble, Wanted, What, Written};
+use super::{
+    Accepted, Backend, Bulk, Customer, Key, Location, OneCall, Order, PreparedWrite, Trouble,
+    Wanted, What, Written,
+};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Profile, Reseller, ServiceId};
 use crate::http::{Call, Character, Client, Kind, Path, PathError, Reply, Unreadable, encoded_len};
 use futures_util::future::BoxFuture;
@@ -179,73 +182,70 @@ impl Plume {
             .await?
     }
 
-    async fn send<T: Serialize + Sync>(
-        &self,
+    fn one_call<'a, T: Serialize>(
+        &'a self,
         path: Path,
         body: &T,
-        order: &Order<'_>,
-        echoes: impl FnOnce(&Reply) -> Result<bool, Unreadable>,
-    ) -> Written {
-        let body = match serde_json::to_vec(body) {
-            Ok(body) => body,
-            Err(why) => return Written::Refused(Trouble::new(Failed::Invalid, why.to_string())),
-        };
-        let call = Call::patch(path, body, order.correlation, order.departs_until);
-        let sent = self.client.write(&call).await;
-        Written::of(sent, refusal, |reply| match echoes(reply) {
-            Ok(true) => Written::Applied {
-                http_status: reply.status,
-            },
-            Ok(false) => {
-                Written::InDoubt(senseless(reply, "the answer does not say what was asked"))
-            }
-            Err(why) => Written::InDoubt(senseless(reply, why)),
-        })
+        order: &Order<'a>,
+        accepted: Accepted<'a>,
+    ) -> Result<Box<dyn PreparedWrite + 'a>, Written> {
+        let body = serde_json::to_vec(body)
+            .map_err(|why| Written::Refused(Trouble::new(Failed::Invalid, why.to_string())))?;
+        Ok(Box::new(OneCall {
+            write: self
+                .client
+                .pending_write(Call::patch(path, body, order.departs_until)),
+            refusal,
+            accepted,
+        }))
     }
 
-    async fn write_account(&self, order: &Order<'_>, after: Option<&AccountId>) -> Written {
+    fn write_account<'a>(
+        &'a self,
+        order: &Order<'a>,
+        after: Option<&'a AccountId>,
+    ) -> Result<Box<dyn PreparedWrite + 'a>, Written> {
         let Some(after) = after else {
-            return Written::Refused(Trouble::new(
+            return Err(Written::Refused(Trouble::new(
                 Failed::Invalid,
                 "Plume customers always have an account ID: it cannot be removed",
-            ));
+            )));
         };
-        let path = match segments(&["/api/Customers"], &[order.customer.as_str()]) {
-            Ok(path) => path,
-            Err(trouble) => return Written::Refused(trouble),
-        };
+        let customer = order.customer;
+        let path = segments(&["/api/Customers"], &[customer.as_str()]).map_err(Written::Refused)?;
         let body = CustomerChange {
             account_id: after.as_str(),
         };
-        let echoes = |reply: &Reply| {
-            let body: CustomerBody = reply.json()?;
-            let is_it = body.id == order.customer.as_str();
-            Ok(is_it && body.account_id.as_deref() == Some(after.as_str()))
+        let accepted = move |reply: &Reply| match reply.json::<CustomerBody>() {
+            Ok(body) if body.id == customer.as_str() => {
+                Written::account_told(reply, body.account_id.as_deref(), after)
+            }
+            Ok(_) => Written::InDoubt(senseless(reply, "the answer is about another customer")),
+            Err(why) => Written::InDoubt(senseless(reply, why)),
         };
-        self.send(path, &body, order, echoes).await
+        self.one_call(path, &body, order, Box::new(accepted))
     }
 
-    async fn write_location(
-        &self,
-        order: &Order<'_>,
-        location: &LocationId,
-        service: Option<&ServiceId>,
+    fn write_location<'a>(
+        &'a self,
+        order: &Order<'a>,
+        location: &'a LocationId,
+        service: Option<&'a ServiceId>,
         profile: Option<Profile>,
-    ) -> Written {
-        let ids = [order.customer.as_str(), location.as_str()];
-        let path = match segments(&["/api/Customers", "locations"], &ids) {
-            Ok(path) => path,
-            Err(trouble) => return Written::Refused(trouble),
-        };
+    ) -> Result<Box<dyn PreparedWrite + 'a>, Written> {
+        let customer = order.customer;
+        let ids = [customer.as_str(), location.as_str()];
+        let path = segments(&["/api/Customers", "locations"], &ids).map_err(Written::Refused)?;
         let body = LocationChange {
             service_id: service.map(ServiceId::as_str),
             profile: profile.map(Profile::as_str),
         };
-        let echoes = |reply: &Reply| {
-            let body: LocationBody = reply.json()?;
-            Ok(body.echoes(order.customer, location, service, profile))
+        let accepted = move |reply: &Reply| match reply.json::<LocationBody>() {
+            Ok(body) if body.is_of(customer, location) => body.told(reply, service, profile),
+            Ok(_) => Written::InDoubt(senseless(reply, "the answer is about another location")),
+            Err(why) => Written::InDoubt(senseless(reply, why)),
         };
-        self.send(path, &body, order, echoes).await
+        self.one_call(path, &body, order, Box::new(accepted))
     }
 }
 
@@ -368,20 +368,19 @@ impl Backend for Plume {
         Box::pin(self.location_by_key(customer, location))
     }
 
-    fn write<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Written> {
-        Box::pin(async move {
-            match order.what {
-                What::Account { after, .. } => self.write_account(&order, after).await,
-                What::Location {
-                    location,
-                    service,
-                    profile,
-                } => {
-                    self.write_location(&order, location, service, profile)
-                        .await
-                }
-            }
-        })
+    fn prepare_write<'a>(
+        &'a self,
+        order: Order<'a>,
+    ) -> BoxFuture<'a, Result<Box<dyn PreparedWrite + 'a>, Written>> {
+        let prepared = match order.what {
+            What::Account { after, .. } => self.write_account(&order, after),
+            What::Location {
+                location,
+                service,
+                profile,
+            } => self.write_location(&order, location, service, profile),
+        };
+        Box::pin(std::future::ready(prepared))
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), Trouble>> {

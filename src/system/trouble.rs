@@ -76,9 +76,11 @@ impl Trouble {
             WhyKind::Unreadable => (Failed::BadAnswer, None),
             WhyKind::Unsendable => (Failed::Invalid, None),
             WhyKind::TooLate(_) => (Failed::Stale, None),
-            WhyKind::Connect | WhyKind::Timeout | WhyKind::Reset | WhyKind::Status(_) => {
-                (Failed::Unavailable, None)
-            }
+            WhyKind::Connect
+            | WhyKind::Timeout
+            | WhyKind::Reset
+            | WhyKind::Postponed
+            | WhyKind::Status(_) => (Failed::Unavailable, None),
         };
         Self {
             reason,

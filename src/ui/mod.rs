@@ -13,7 +13,7 @@ mod stream;
 
 pub use closing::{Closing, closing};
 pub use escape::visible;
-pub use numbers::{count, duration};
+pub use numbers::{count, duration, lines};
 pub use problems::problems;
 pub use progress::{Mode, Progress};
 pub use prompt::{NoTerminal, confirm};

@@ -13,6 +13,14 @@ pub fn count(number: u64) -> String {
     text
 }
 
+/// `1 line`, `12,400 lines`.
+pub fn lines(number: u64) -> String {
+    match number {
+        1 => "1 line".to_owned(),
+        many => format!("{} lines", count(many)),
+    }
+}
+
 /// `1 h 13 min`, `4 min 10 s`, `9 s`.
 pub fn duration(seconds: u64) -> String {
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
@@ -35,6 +43,8 @@ mod tests {
         assert_eq!(count(999), "999");
         assert_eq!(count(12_400), "12,400");
         assert_eq!(count(1_000_000), "1,000,000");
+        assert_eq!(lines(1), "1 line");
+        assert_eq!(lines(12_400), "12,400 lines");
         assert_eq!(duration(9), "9 s");
         assert_eq!(duration(250), "4 min 10 s");
         assert_eq!(duration(4380), "1 h 13 min");

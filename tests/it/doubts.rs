@@ -1,4 +1,4 @@
-use crate::support::{Asked, Done, Front, Place, good_answer, named};
+use crate::support::{Asked, Done, Front, Place, finish, good_answer, named};
 use idshift::sandbox::{Kind, Options};
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -279,7 +279,7 @@ fn what_was_stored_otherwise_is_shown_as_it_is() {
     )
     .expect(1);
     let row = &place.rows("results.csv")[0];
-    assert_eq!(row["idshift_reason"], "stale");
+    assert_eq!(row["idshift_reason"], "altered");
     assert_eq!(row["idshift_account_id_after"], "b-000000");
 }
 
@@ -466,19 +466,35 @@ fn whoever_steps_aside_late_is_never_put_back_under_a_temporary_id() {
 }
 
 #[test]
-fn a_temporary_id_of_another_run_is_nobodys_former_one() {
-    let place = Place::plume();
-    place.with_world(|mut world| {
-        world.add_plume(named("C-1", "idshift-20261120-223015-k3f9-2", &["L-1"]));
-    });
-    let file = place.file("moves.csv", "customerId,newAccountId\nC-1,NEW-1\n");
-    place.run(&["apply", &file, "--yes"]).expect(1);
-    assert_eq!(place.verdicts(), ["failed/mismatch"]);
-    assert_eq!(place.patches(), 0);
-    // By hand it can be mended.
-    let file = place.file(
-        "by-hand.csv",
-        "accountId,newAccountId\nidshift-20261120-223015-k3f9-2,NEW-1\n",
-    );
-    place.run(&["apply", &file, "--yes"]).expect(0);
+fn a_temporary_id_of_another_run_is_not_taken_for_the_former_one() {
+    for step in 4..20 {
+        let place = Place::plume();
+        place.moves(2);
+        let file = place.file(
+            "swap.csv",
+            "accountId,newAccountId\nA-000000,A-000001\nA-000001,A-000000\n",
+        );
+        let mut command = place.command(&["apply", &file, "--yes"]);
+        let killed = command.env("IDSHIFT_CRASH_AT", step.to_string());
+        assert_eq!(
+            finish(killed.spawn().unwrap()).code,
+            -1,
+            "no kill left a temporary ID"
+        );
+        let parked = (0..2).find(|n| place.account_of(&format!("C-{n}")).starts_with("IDS"));
+        let Some(parked) = parked else { continue };
+        let writes = place.patches();
+        let text = format!("customerId,newAccountId\nC-{parked},NEW-0001\n");
+        let file = place.file("moves.csv", &text);
+        place.run(&["apply", &file, "--yes"]).expect(1);
+        assert_eq!(place.verdicts(), ["failed/mismatch"]);
+        assert_eq!(place.patches(), writes);
+        // A line that names the temporary ID means it.
+        let temporary = place.account_of(&format!("C-{parked}"));
+        let text = format!("accountId,newAccountId\n{temporary},NEW-0001\n");
+        let file = place.file("by-hand.csv", &text);
+        place.run(&["apply", &file, "--yes"]).expect(0);
+        return;
+    }
+    panic!("no kill left a temporary ID");
 }

@@ -5,6 +5,8 @@
 /// A hermetic runner, and the judge of what the stand-in saw.
 mod support;
 
+/// Systems that store an ID otherwise than it was written.
+mod altered;
 /// Calls per kind of line, as the documents say.
 mod calls;
 /// Exit codes, messages, secrets, permissions.

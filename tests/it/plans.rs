@@ -390,9 +390,7 @@ fn a_run_beside_one_that_was_killed_says_so() {
     let killed = finish(command.env("IDSHIFT_CRASH_AT", "8").spawn().unwrap());
     assert_eq!(killed.code, -1);
     assert!(
-        accounts(&place)
-            .values()
-            .any(|id| id.starts_with("idshift-")),
+        accounts(&place).values().any(|id| id.starts_with("IDS")),
         "it was killed in between"
     );
     let run = place.newest_id();
@@ -534,7 +532,7 @@ fn the_list_of_runs_says_what_the_reports_say() {
         let summary = std::fs::read_to_string(place.newest().join("summary.json")).unwrap();
         let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
         let runs = place.run(&["runs", "--json"]).expect(0).json();
-        let run = &runs[0];
+        let run = runs.as_array().unwrap().last().unwrap();
         assert_eq!(
             (&run["command"], &summary["command"]),
             (&command.into(), &command.into())

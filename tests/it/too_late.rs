@@ -152,7 +152,7 @@ fn whoever_was_put_aside_after_the_run_is_brought_home_by_the_way_back() {
         .log()
         .iter()
         .find_map(|seen| {
-            let at = seen.body.find("idshift-")?;
+            let at = seen.body.find("IDS")?;
             Some(seen.body[at..].split('"').next().unwrap().to_owned())
         })
         .unwrap();
@@ -220,7 +220,7 @@ fn whoever_was_put_aside_after_a_swap_was_given_up_is_brought_home_by_resume() {
         let asked = late.lock().unwrap().take().unwrap();
         asked.honestly(&place.sandbox.base_url());
         let accounts = || [place.account_of("C-1"), place.account_of("C-2")];
-        assert!(accounts().iter().any(|id| id.starts_with("idshift-")));
+        assert!(accounts().iter().any(|id| id.starts_with("IDS")));
         run(&place, &front, &["verify"]).expect(3);
         // Home is where the lines say that they are.
         let told = place.verdicts();

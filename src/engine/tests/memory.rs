@@ -36,6 +36,7 @@ impl Kept {
                     let write = self.writes.iter_mut().find(|write| write.id == id).unwrap();
                     write.verdict = Some(settled.verdict);
                     write.http_status = settled.http_status;
+                    write.effect = settled.effect;
                 }
                 Waiting::Outcome(outcome) => {
                     self.outcomes.insert(outcome.line, *outcome);
@@ -54,6 +55,7 @@ impl Kept {
             id,
             intent,
             verdict: None,
+            effect: None,
             http_status: None,
         });
         id

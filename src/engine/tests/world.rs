@@ -2,7 +2,8 @@
 
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller, ServiceId};
 use crate::system::{
-    Backend, Bulk, Customer, Fatal, Key, Location, Locations, Order, Trouble, Wanted, What, Written,
+    Backend, Bulk, Customer, Fatal, Key, Location, Locations, Order, PreparedWrite, Trouble,
+    Wanted, What, Written,
 };
 use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
@@ -207,10 +208,9 @@ impl World {
         let (Effect::Account(id, _) | Effect::Service(id, _)) = &effect;
         if state.refuses.as_ref() == Some(id) {
             state.note(&effect, false, true);
-            return Written::Again(Trouble::new(
-                Failed::Unavailable,
-                "a firewall blocks all calls",
-            ));
+            let mut trouble = Trouble::new(Failed::Unavailable, "a firewall blocks all calls");
+            trouble.http_status = Some(403);
+            return Written::Again(trouble);
         }
         let wrong = state.goes_wrong();
         let fate = if wrong { state.random.u8(1..6) } else { 0 };
@@ -230,6 +230,38 @@ impl World {
             4 => Written::Again(doubt()),
             _ => Written::NotSent(unavailable(&mut state)),
         }
+    }
+}
+
+/// A write that waits for its turn.
+struct InLine<'a> {
+    world: &'a World,
+    effect: Effect,
+    departs_until: Instant,
+}
+
+impl PreparedWrite for InLine<'_> {
+    fn turn(&mut self, _lead: Duration) -> BoxFuture<'_, Result<(), Written>> {
+        Box::pin(async move {
+            // A quota or a hold may take long.
+            let ms = {
+                let mut state = self.world.lock();
+                if state.random.u8(0..10) == 0 {
+                    state.random.u64(0..3000)
+                } else {
+                    0
+                }
+            };
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            if Instant::now() > self.departs_until {
+                return Err(Written::TooLate(Duration::ZERO));
+            }
+            Ok(())
+        })
+    }
+
+    fn send<'s>(&'s mut self, _correlation: &'s str) -> BoxFuture<'s, Written> {
+        Box::pin(self.world.send(self.effect.clone()))
     }
 }
 
@@ -300,7 +332,10 @@ impl Backend for World {
         }))
     }
 
-    fn write<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Written> {
+    fn prepare_write<'a>(
+        &'a self,
+        order: Order<'a>,
+    ) -> BoxFuture<'a, Result<Box<dyn PreparedWrite + 'a>, Written>> {
         let customer = order.customer.as_str().to_owned();
         let effect = match order.what {
             What::Account { after, .. } => Effect::Account(customer, after.unwrap().to_string()),
@@ -308,7 +343,14 @@ impl Backend for World {
                 Effect::Service(customer, service.unwrap().to_string())
             }
         };
-        Box::pin(self.send(effect))
+        let departs_until = order.departs_until;
+        Box::pin(async move {
+            Ok(Box::new(InLine {
+                world: self,
+                effect,
+                departs_until,
+            }) as Box<dyn PreparedWrite + 'a>)
+        })
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), Trouble>> {

@@ -23,7 +23,7 @@ fn settings(server: &Server) -> Settings {
         find_rate: Rate::Unlimited,
         write_rate: None,
         quota: None,
-        quota_file: None,
+        shared_calls: None,
         max_connections: 64,
         http1_only: true,
         token: Token::Fixed(SecretString::from(SECRET)),
@@ -57,6 +57,19 @@ fn get(id: &str) -> Call {
     }
 }
 
+/// One attempt of a write: its turn, and what it came to.
+async fn attempt(write: &mut PendingWrite<'_>) -> Sent {
+    match write.turn(Duration::ZERO).await {
+        Ok(()) => write.send("intent-1").await,
+        Err(ended) => ended,
+    }
+}
+
+/// One attempt of a new write.
+async fn write(client: &Client, call: &Call) -> Sent {
+    attempt(&mut client.pending_write(call.clone())).await
+}
+
 fn patch(id: &str) -> Call {
     Call {
         method: Method::Patch,
@@ -64,7 +77,7 @@ fn patch(id: &str) -> Call {
         query: Vec::new(),
         body: Some(b"{\"accountId\":\"B\"}".to_vec()),
         kind: Kind::Write,
-        correlation: Some("intent-1".to_owned()),
+        correlation: None,
         departs_until: None,
         tentative: false,
     }

@@ -2,6 +2,8 @@
 
 use super::server::{Act, Fault, Server, json, ok, with};
 use super::*;
+use crate::http::shared_quota::{InMemory, SharedCalls};
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::net::TcpListener;
 
@@ -112,7 +114,7 @@ async fn a_wait_beyond_give_up_after_ends_all_calls() {
         assert_eq!(why.kind, WhyKind::GaveUp);
     }
     assert!(
-        matches!(client.write(&patch("7")).await, Sent::NotSent(why) if why.kind == WhyKind::GaveUp)
+        matches!(write(&client, &patch("7")).await, Sent::NotSent(why) if why.kind == WhyKind::GaveUp)
     );
     assert_eq!(server.count(), 1);
 }
@@ -334,11 +336,11 @@ async fn unusable_settings_are_refused_before_any_call() {
 #[tokio::test]
 async fn the_quota_holds_across_clients_on_one_target() {
     let server = Server::start(|_| ok()).await;
-    let folder = tempfile::tempdir().unwrap();
+    let shared: Arc<dyn SharedCalls> = Arc::new(InMemory::default());
     let limited = || {
         let mut settings = settings(&server);
         settings.quota = Some("10/2s".parse().unwrap());
-        settings.quota_file = Some(folder.path().join("calls"));
+        settings.shared_calls = Some(Arc::clone(&shared));
         client(settings)
     };
     let first = limited();

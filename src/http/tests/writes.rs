@@ -50,7 +50,7 @@ async fn what_may_have_been_processed_is_in_doubt_and_not_sent_again() {
         let server = Server::start(move |_| fault()).await;
         let mut settings = settings(&server);
         settings.timeout = Duration::from_millis(600);
-        match client(settings).write(&patch("7")).await {
+        match write(&client(settings), &patch("7")).await {
             Sent::InDoubt(why) => assert_eq!((why.kind, why.attempts), (kind, 1), "{name}"),
             other => panic!("{name}: {other:?}"),
         }
@@ -67,7 +67,7 @@ async fn what_was_certainly_not_processed_may_be_sent_again_by_the_caller() {
     ];
     for fault in faults {
         let server = Server::start(move |_| fault()).await;
-        let sent = client(settings(&server)).write(&patch("7")).await;
+        let sent = write(&client(settings(&server)), &patch("7")).await;
         assert!(matches!(sent, Sent::Again(_)), "{sent:?}");
         assert_eq!(server.count(), 1);
     }
@@ -75,13 +75,55 @@ async fn what_was_certainly_not_processed_may_be_sent_again_by_the_caller() {
 
 #[tokio::test]
 async fn answers_come_back_as_they_are() {
-    for status in [200_u16, 201, 204, 400, 401, 403, 404, 409, 422] {
+    for status in [200_u16, 201, 204, 400, 403, 404, 409, 422] {
         let server = Server::start(move |_| json(status, "")).await;
-        match client(settings(&server)).write(&patch("7")).await {
+        match write(&client(settings(&server)), &patch("7")).await {
             Sent::Reply(reply) => assert_eq!((reply.status, reply.attempts), (status, 1)),
             other => panic!("{status}: {other:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn a_write_that_is_unauthorized_is_answered_before_a_token_is_waited_for() {
+    let server = Server::start(|_| json(401, "")).await;
+    let client = client(settings(&server));
+    let mut pending = client.pending_write(patch("7"));
+    let sent = attempt(&mut pending).await;
+    assert!(
+        matches!(&sent, Sent::Again(why) if why.status == Some(401)),
+        "{sent:?}"
+    );
+    // The token is fixed, so the answer stands.
+    let sent = attempt(&mut pending).await;
+    assert!(
+        matches!(&sent, Sent::Reply(reply) if reply.status == 401),
+        "{sent:?}"
+    );
+    assert_eq!(server.count(), 1);
+}
+
+#[tokio::test]
+async fn a_hold_that_begins_between_turn_and_sending_postpones_the_write() {
+    let server = Server::start(|seen| match seen.number {
+        0 => with(429, "Retry-After: 1\r\n", ""),
+        _ => ok(),
+    })
+    .await;
+    let client = client(settings(&server));
+    let (mut first, mut second) = (
+        client.pending_write(patch("7")),
+        client.pending_write(patch("8")),
+    );
+    assert!(second.turn(Duration::ZERO).await.is_ok());
+    assert!(matches!(attempt(&mut first).await, Sent::Again(why) if why.status == Some(429)));
+    let sent = second.send("intent-2").await;
+    assert!(
+        matches!(&sent, Sent::Again(why) if why.kind == WhyKind::Postponed),
+        "{sent:?}"
+    );
+    assert_eq!(server.count(), 1);
+    assert!(matches!(attempt(&mut second).await, Sent::Reply(_)));
 }
 
 #[tokio::test]
@@ -92,8 +134,8 @@ async fn a_refusal_holds_the_next_call() {
     })
     .await;
     let client = client(settings(&server));
-    assert!(matches!(client.write(&patch("7")).await, Sent::Again(_)));
-    assert!(matches!(client.write(&patch("7")).await, Sent::Reply(_)));
+    assert!(matches!(write(&client, &patch("7")).await, Sent::Again(_)));
+    assert!(matches!(write(&client, &patch("7")).await, Sent::Reply(_)));
     let seen = server.seen();
     assert!(seen[1].at - seen[0].at >= Duration::from_secs(1));
 }
@@ -103,7 +145,7 @@ async fn the_noted_correlation_id_is_sent_and_the_body_as_given() {
     let server = Server::start(|_| ok()).await;
     let client = client(settings(&server));
     for _ in 0..2 {
-        let sent = client.write(&patch("7")).await;
+        let sent = write(&client, &patch("7")).await;
         assert!(
             matches!(sent, Sent::Reply(reply) if reply.correlation.as_deref() == Some("intent-1"))
         );
@@ -130,7 +172,16 @@ async fn a_connection_that_cannot_be_made_is_tried_again_and_then_not_sent() {
     settings.retries = 2;
     drop(server);
     tokio::time::sleep(Duration::from_millis(50)).await;
-    match client(settings).write(&patch("7")).await {
+    let client = client(settings);
+    let mut pending = client.pending_write(patch("7"));
+    for _ in 0..3 {
+        let sent = attempt(&mut pending).await;
+        assert!(
+            matches!(&sent, Sent::Again(why) if why.status.is_none()),
+            "{sent:?}"
+        );
+    }
+    match attempt(&mut pending).await {
         Sent::NotSent(why) => {
             assert_eq!((why.kind, why.attempts), (WhyKind::Connect, 3));
             assert!(why.text.contains("refused"), "{why}");
@@ -147,7 +198,7 @@ async fn what_is_not_tls_is_not_waited_for() {
     settings.base_url = format!("https://{}", listener.local_addr().unwrap());
     let client = client(settings);
     let call = patch("7");
-    let (sent, ()) = tokio::join!(client.write(&call), async {
+    let (sent, ()) = tokio::join!(write(&client, &call), async {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut hello = [0; 16];

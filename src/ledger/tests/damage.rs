@@ -7,7 +7,12 @@ use std::path::Path;
 /// A finished run with some rows, its log folded into the file.
 fn written() -> (TempDir, RunDir) {
     let (base, dir, ledger) = fresh();
-    let (journal, thread) = ledger.journal().unwrap();
+    let (journal, thread) = ledger
+        .journal(Session {
+            epoch: 1,
+            writing: true,
+        })
+        .unwrap();
     runtime().block_on(async {
         for line in 2..200 {
             journal.outcome(full_outcome(line)).await.unwrap();
@@ -113,7 +118,12 @@ fn a_cut_file_is_damaged() {
 fn a_lost_or_cut_log_is_noticed() {
     for cut in [None, Some(5000)] {
         let (_base, dir, ledger) = fresh();
-        let (journal, _thread) = ledger.journal().unwrap();
+        let (journal, _thread) = ledger
+            .journal(Session {
+                epoch: 1,
+                writing: true,
+            })
+            .unwrap();
         runtime().block_on(async {
             for line in 2..5 {
                 journal

@@ -8,8 +8,14 @@ use std::process::Command;
 #[test]
 fn what_is_noted_is_read_back() {
     let (_base, dir, ledger) = fresh();
-    let (journal, thread) = ledger.journal().unwrap();
+    let (journal, thread) = ledger
+        .journal(Session {
+            epoch: 1,
+            writing: true,
+        })
+        .unwrap();
     let settled = Settled {
+        effect: None,
         verdict: Verdict::Unknown,
         http_status: Some(504),
     };
@@ -61,20 +67,41 @@ fn what_is_noted_is_read_back() {
 fn a_second_journal_of_one_run_is_refused() {
     let (_base, dir, ledger) = fresh();
     assert!(!ledger.is_live());
-    let (journal, thread) = ledger.journal().unwrap();
+    let (journal, thread) = ledger
+        .journal(Session {
+            epoch: 1,
+            writing: true,
+        })
+        .unwrap();
     assert!(ledger.is_live());
     let second = Ledger::open(&dir).unwrap();
-    assert!(matches!(second.journal(), Err(LedgerError::Held { .. })));
+    assert!(matches!(
+        second.journal(Session {
+            epoch: 1,
+            writing: true
+        }),
+        Err(LedgerError::Held { .. })
+    ));
     drop(journal);
     thread.join();
     assert!(!ledger.is_live());
-    second.journal().expect("the first one has ended");
+    second
+        .journal(Session {
+            epoch: 1,
+            writing: true,
+        })
+        .expect("the first one has ended");
 }
 
 #[test]
 fn a_thread_without_a_runtime_can_note_and_wait_for_room() {
     let (_base, _dir, ledger) = fresh();
-    let (journal, thread) = ledger.journal().unwrap();
+    let (journal, thread) = ledger
+        .journal(Session {
+            epoch: 1,
+            writing: true,
+        })
+        .unwrap();
     let feeder = journal.clone();
     let feeding = std::thread::spawn(move || {
         for line in 2..5002 {
@@ -90,7 +117,12 @@ fn a_thread_without_a_runtime_can_note_and_wait_for_room() {
 #[test]
 fn after_a_failed_commit_everybody_is_told_and_nothing_is_accepted() {
     let (_base, dir, ledger) = fresh();
-    let (journal, thread) = ledger.journal().unwrap();
+    let (journal, thread) = ledger
+        .journal(Session {
+            epoch: 1,
+            writing: true,
+        })
+        .unwrap();
     runtime().block_on(async {
         journal
             .intend(intent(2, 2, "c1", rename("a", "b")))
@@ -133,7 +165,12 @@ fn outcomes_of_one_unit_take_the_place_of_what_was_there() {
     let seeded = (2..5).map(|line| Outcome::bare(line, Status::WouldChange));
     ledger.seed(seeded).unwrap();
     assert!(ledger.done().unwrap().is_empty());
-    let (journal, thread) = ledger.journal().unwrap();
+    let (journal, thread) = ledger
+        .journal(Session {
+            epoch: 1,
+            writing: true,
+        })
+        .unwrap();
     runtime().block_on(async {
         journal
             .outcomes(vec![full_outcome(2), full_outcome(4)])
@@ -157,8 +194,14 @@ fn child_that_crashes() {
     let Some(runs) = std::env::var_os("IDSHIFT_TEST_RUNS") else {
         return;
     };
-    let dir = RunDir::find(runs.as_ref(), Some(RUN), "run", |_| true).unwrap();
-    let (journal, _thread) = Ledger::open(&dir).unwrap().journal().unwrap();
+    let dir = RunDir::at(&std::path::Path::new(&runs).join(RUN)).unwrap();
+    let (journal, _thread) = Ledger::open(&dir)
+        .unwrap()
+        .journal(Session {
+            epoch: 1,
+            writing: true,
+        })
+        .unwrap();
     runtime().block_on(async {
         for line in 2.. {
             journal
@@ -202,7 +245,12 @@ fn what_cannot_be_noted_is_refused_and_what_was_is_there() {
         acknowledged.len() > 10 && noted == acknowledged,
         "{noted:?} {acknowledged:?}"
     );
-    let (journal, _thread) = ledger.journal().unwrap();
+    let (journal, _thread) = ledger
+        .journal(Session {
+            epoch: 1,
+            writing: true,
+        })
+        .unwrap();
     runtime()
         .block_on(journal.intend(intent(2, 2, "c1", rename("a", "b"))))
         .expect("there is room again");
@@ -254,7 +302,12 @@ fn what_was_acknowledged_survives_a_crash_at_every_step() {
 fn files_are_private_from_their_creation() {
     use std::os::unix::fs::PermissionsExt;
     let (_base, dir, ledger) = fresh();
-    let (journal, thread) = ledger.journal().unwrap();
+    let (journal, thread) = ledger
+        .journal(Session {
+            epoch: 1,
+            writing: true,
+        })
+        .unwrap();
     runtime()
         .block_on(async { journal.outcome(full_outcome(2)).await })
         .unwrap();

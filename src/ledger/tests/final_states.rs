@@ -6,12 +6,18 @@ use Verdict::{Applied, NotApplied, Unknown};
 /// Notes the writes with their verdicts and gives what they left.
 fn folded(writes: Vec<(Intent, Option<Verdict>)>) -> Vec<FinalState> {
     let (_base, _dir, ledger) = fresh();
-    let (journal, thread) = ledger.journal().unwrap();
+    let (journal, thread) = ledger
+        .journal(Session {
+            epoch: 1,
+            writing: true,
+        })
+        .unwrap();
     runtime().block_on(async {
         for (intent, verdict) in writes {
             let write = journal.intend(intent).await.unwrap();
             if let Some(verdict) = verdict {
                 let settled = Settled {
+                    effect: None,
                     verdict,
                     http_status: None,
                 };
@@ -181,7 +187,12 @@ fn relationships_of_one_customer_are_kept_apart() {
 #[test]
 fn undo_counts_what_is_in_doubt_and_leaves_out_what_was_put_back() {
     let (_base, _dir, ledger) = fresh();
-    let (journal, thread) = ledger.journal().unwrap();
+    let (journal, thread) = ledger
+        .journal(Session {
+            epoch: 1,
+            writing: true,
+        })
+        .unwrap();
     runtime().block_on(async {
         for (one, verdict) in [
             (intent(2, 3, "a", rename("1", "2")), Some(Applied)),
@@ -197,6 +208,7 @@ fn undo_counts_what_is_in_doubt_and_leaves_out_what_was_put_back() {
             let write = journal.intend(one).await.unwrap();
             if let Some(verdict) = verdict {
                 let settled = Settled {
+                    effect: None,
                     verdict,
                     http_status: None,
                 };

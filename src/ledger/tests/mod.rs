@@ -28,6 +28,7 @@ fn header() -> Header {
         parent: None,
         tool_version: "0.1.0".to_owned(),
         created_at_ms: 1_795_213_815_000,
+        epoch: 1,
     }
 }
 

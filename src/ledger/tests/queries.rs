@@ -44,7 +44,12 @@ fn lines_are_done_counted_and_told_apart() {
 fn resume_gets_the_writes_of_a_unit_and_the_reports_those_in_doubt() {
     let (_base, _dir, ledger) = fresh();
     assert!(!ledger.has_writes().unwrap());
-    let (journal, thread) = ledger.journal().unwrap();
+    let (journal, thread) = ledger
+        .journal(Session {
+            epoch: 1,
+            writing: true,
+        })
+        .unwrap();
     runtime().block_on(async {
         // Unit 2 is a swap that was killed half-way: its line 3 is done, its line 2 parked.
         let mut ids = Vec::new();
@@ -56,6 +61,7 @@ fn resume_gets_the_writes_of_a_unit_and_the_reports_those_in_doubt() {
         }
         for (id, verdict) in [(ids[0], Verdict::Applied), (ids[4], Verdict::NotApplied)] {
             let settled = Settled {
+                effect: None,
                 verdict,
                 http_status: None,
             };
@@ -201,6 +207,7 @@ proptest! {
 fn only_what_was_refused_or_never_sent_has_certainly_not_landed() {
     let refused = |verdict, http_status| {
         let recorded = Recorded {
+            effect: None,
             id: WriteId(1),
             intent: intent(2, 2, "c1", rename("a", "b")),
             verdict,

@@ -6,7 +6,7 @@ use crate::domain::{
 };
 use crate::input::{Rules, Settings};
 use crate::ledger::{
-    Header, Intent, Journal, Progress, RunId, Settled, State, Verdict, Write as Written,
+    Header, Intent, Journal, Progress, RunId, Session, Settled, State, Verdict, Write as Written,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -37,6 +37,7 @@ fn run(command: &str, input: &str) -> Run {
         parent: None,
         tool_version: "0.1.0".to_owned(),
         created_at_ms: 1_795_213_815_000,
+        epoch: 1,
     };
     let ledger = Ledger::create(&dir, &header).unwrap();
     Run {
@@ -88,7 +89,13 @@ impl Run {
     }
 
     fn note(&self, what: impl AsyncFnOnce(&Journal)) {
-        let (journal, thread) = self.ledger.journal().unwrap();
+        let (journal, thread) = self
+            .ledger
+            .journal(Session {
+                epoch: 1,
+                writing: true,
+            })
+            .unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap();
@@ -204,6 +211,7 @@ fn a_killed_run_says_what_is_known_of_each_line() {
         }
         for (id, verdict) in [(ids[1], Verdict::Applied), (ids[2], Verdict::NotApplied)] {
             let settled = Settled {
+                effect: None,
                 verdict,
                 http_status: Some(200),
             };

@@ -1,7 +1,7 @@
 //! What Plume's answers look like, and which of it is believed.
 
 use super::super::trouble::senseless;
-use super::super::{Customer, Location, Locations, Trouble};
+use super::super::{Customer, Location, Locations, Stored, Trouble, Written};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Profile, ServiceId};
 use crate::http::Reply;
 use serde::de::IgnoredAny;
@@ -181,22 +181,41 @@ impl LocationBody {
         })
     }
 
-    /// Whether the answer says what was asked. The document does not list `profile` in the answer, so only
-    /// a profile that is shown and differs speaks against it.
-    pub(super) fn echoes(
+    /// Whether the answer is about this location.
+    pub(super) fn is_of(&self, customer: &CustomerId, location: &LocationId) -> bool {
+        self.id == location.as_str() && self.may_be_of(customer.as_str())
+    }
+
+    /// What the answer says of a write. The document does not list `profile` in the answer, so only a profile that is
+    /// shown and differs speaks against it.
+    pub(super) fn told(
         &self,
-        customer: &CustomerId,
-        location: &LocationId,
+        reply: &Reply,
         service: Option<&ServiceId>,
         profile: Option<Profile>,
-    ) -> bool {
-        self.id == location.as_str()
-            && self.may_be_of(customer.as_str())
-            && service.is_none_or(|asked| self.service_id.as_deref() == Some(asked.as_str()))
-            && profile.is_none_or(|asked| {
-                self.profile
-                    .as_deref()
-                    .is_none_or(|shown| shown == asked.as_str())
-            })
+    ) -> Written {
+        let shown = self.profile.as_deref();
+        let profile_fits = match (profile, shown) {
+            (Some(asked), Some(shown)) => shown == asked.as_str(),
+            (None, _) | (_, None) => true,
+        };
+        let told = self.service_id.as_deref();
+        if profile_fits && service.is_none_or(|asked| told == Some(asked.as_str())) {
+            return Written::Applied {
+                http_status: reply.status,
+            };
+        }
+        let stored = told.and_then(|text| ServiceId::new(text).ok());
+        if stored.is_none() && service.is_some() {
+            let words = "the answer does not say what was asked";
+            return Written::InDoubt(senseless(reply, words));
+        }
+        Written::Stored {
+            http_status: reply.status,
+            value: Stored::Location {
+                service: stored,
+                profile: shown.and_then(Profile::told),
+            },
+        }
     }
 }

@@ -1,0 +1,148 @@
+//! One write on its way: first its turn is waited for, then the caller records its intent, then it is sent.
+//!
+//! Everything that can take long (holds, the quota, the pace, a token, back-off) is waited for in
+//! [`PendingWrite::turn`], before anything is on record. Between the record and the request there are milliseconds,
+//! so a process that is killed while it waits leaves no intent that looks as if it might have been sent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::call::{Call, Reply, Sent, Why, WhyKind};
+use super::client::{Client, Course};
+use super::retry;
+use super::send::{Departure, Outcome, Ready};
+use super::token::Bearer;
+
+/// A write that has not come to its end.
+#[derive(Debug)]
+pub struct PendingWrite<'a> {
+    client: &'a Client,
+    call: Call,
+    course: Course,
+    ready: Option<Ready<'a>>,
+    first: Option<Preliminary>,
+    /// Whether a token was renewed for this write already.
+    renewed: bool,
+}
+
+/// What the last attempt asks for before the next one.
+#[derive(Debug)]
+enum Preliminary {
+    /// 401: is there a new token?
+    Renew(Arc<Bearer>, Reply),
+    /// 425.
+    TooEarly,
+    /// No connection could be made.
+    Reconnect(Why),
+}
+
+impl<'a> PendingWrite<'a> {
+    pub(super) fn new(client: &'a Client, call: Call) -> Self {
+        Self {
+            client,
+            call,
+            course: Course::new(),
+            ready: None,
+            first: None,
+            renewed: false,
+        }
+    }
+
+    /// Waits until `lead` before the write may be sent; `lead` is the time that recording its intent takes.
+    ///
+    /// An error is the end of this write: nothing more is sent.
+    pub async fn turn(&mut self, lead: Duration) -> Result<(), Sent> {
+        // Boxed: rare, and every write would otherwise carry room for it.
+        if self.first.is_some() {
+            Box::pin(self.prepare()).await?;
+        }
+        loop {
+            let ready = async {
+                let pass = self.client.pass(&self.call).await?;
+                self.client.line_up(pass, &self.call, None, lead).await
+            };
+            match ready.await {
+                Ok(Some(ready)) => {
+                    self.ready = Some(ready);
+                    return Ok(());
+                }
+                Ok(None) => {}
+                Err(why) => return Err(unsent(why, self.course.sent)),
+            }
+        }
+    }
+
+    async fn prepare(&mut self) -> Result<(), Sent> {
+        let client = self.client;
+        match self.first.take() {
+            None => Ok(()),
+            Some(Preliminary::Renew(bearer, reply)) => {
+                if std::mem::replace(&mut self.renewed, true) {
+                    client.tokens.renewal_was_futile();
+                }
+                if client.renewed_after(&bearer).await {
+                    Ok(())
+                } else {
+                    Err(Sent::Reply(reply))
+                }
+            }
+            Some(Preliminary::TooEarly) => {
+                let waited = client.wait(retry::back_off(2)).await;
+                waited.map_err(|why| unsent(why, self.course.sent))
+            }
+            Some(Preliminary::Reconnect(why)) => {
+                let waited = client.before_retry(why, &mut self.course).await;
+                waited.map_err(Sent::NotSent)
+            }
+        }
+    }
+
+    /// Sends the write now, with the correlation ID under which its intent was recorded. At most one request reaches
+    /// the server. After [`Sent::Again`] the next [`PendingWrite::turn`] waits for whatever has to be waited for.
+    pub async fn send(&mut self, correlation: &str) -> Sent {
+        let Some(ready) = self.ready.take() else {
+            return Sent::Again(Why::new(WhyKind::Postponed, "its turn has not come yet"));
+        };
+        correlation.clone_into(self.call.correlation.get_or_insert_default());
+        let client = self.client;
+        let shot = match client.depart(ready, &self.call, &mut self.course).await {
+            Ok(Departure::Sent(shot)) => shot,
+            Ok(Departure::Held | Departure::Missed(_)) => {
+                return Sent::Again(Why::new(WhyKind::Postponed, "its turn has passed"));
+            }
+            Err(why) => return unsent(why, self.course.sent),
+        };
+        let shot = client.examined(&self.call, shot).await;
+        let bearer = Arc::clone(&shot.bearer);
+        match client.settle(shot, Ok) {
+            Outcome::Final(reply) => {
+                client.answered(&self.call, &self.course, reply.is_success());
+                Sent::Reply(reply)
+            }
+            Outcome::Unauthorized(reply) => {
+                let mut why = Why::new(WhyKind::Status(401), "401: the token may have expired");
+                why.status = Some(reply.status);
+                self.first = Some(Preliminary::Renew(bearer, reply));
+                Sent::Again(why)
+            }
+            Outcome::Refused(why) => Sent::Again(why),
+            Outcome::TooEarly(why) => {
+                self.first = Some(Preliminary::TooEarly);
+                Sent::Again(why)
+            }
+            Outcome::NotConnected(why) => {
+                self.first = Some(Preliminary::Reconnect(why.clone()));
+                Sent::Again(why)
+            }
+            Outcome::Unclear(why) => Sent::InDoubt(why),
+            Outcome::Unsendable(why) => Sent::NotSent(why),
+        }
+    }
+}
+
+fn unsent(why: Why, sent: u32) -> Sent {
+    match why.kind {
+        WhyKind::TooLate(turn) => Sent::TooLate(turn),
+        _ => Sent::NotSent(why.after(sent)),
+    }
+}

@@ -1,0 +1,454 @@
+//! Calls that all processes on one target count together: a later run, also one after `kill -9`, and one that is under
+//! way at the same time, as when a run is verified while the nightly one works.
+//!
+//! Each process keeps its own chunks, and those of the others as they were when it looked last. It looks whenever it
+//! reserves a chunk, in one transaction of [`SharedCalls`]; a chunk that would exceed the quota together with what the
+//! others have reserved is not given. So the quota holds for all together, and no process waits for another to end.
+//!
+//! Calls are reserved ahead in chunks of a hundredth of the quota, recorded before they are used, and a chunk may be
+//! used only for a hundredth of the window. So the record is never behind, and a killed run costs its successor at most
+//! one chunk. Times are wall clock, and on Linux also the time since boot: the reading that makes a call *younger*
+//! holds, so a clock that jumped cannot free permits early.
+//!
+//! A reservation that cannot be recorded is tried again with the next chunk; the run goes on (a full disk stops it at
+//! the ledger).
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::settings::Quota;
+
+/// A call is at the server within this time after it departed, but where a new connection is slow: its own process
+/// knows when it was answered, and only others count it from here.
+const UNDER_WAY: Duration = Duration::from_secs(1);
+
+/// Calls that one process has reserved, and when they departed at the latest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reserved {
+    /// The process.
+    pub owner: u64,
+    /// Milliseconds since 1970.
+    pub wall_ms: i64,
+    /// Milliseconds since boot, suspend included, where that is known.
+    pub boot_ms: Option<i64>,
+    /// Which boot.
+    pub boot_id: String,
+    /// How many.
+    pub calls: u32,
+}
+
+/// Where all processes on a target reserve calls.
+pub trait SharedCalls: fmt::Debug + Send + Sync {
+    /// Lets `change` see everything that is reserved, and puts what it returns in the place of this owner's part. What it
+    /// leaves out of the others' is removed. No other process sees anything in between.
+    fn change(
+        &self,
+        owner: u64,
+        change: &mut dyn FnMut(Vec<Reserved>) -> Vec<Reserved>,
+    ) -> io::Result<()>;
+}
+
+/// A moment, on each clock that we can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    wall_ms: i64,
+    /// Since boot, suspend included.
+    boot_ms: Option<i64>,
+}
+
+/// Calls that departed at this moment at the latest.
+#[derive(Debug, Clone, Copy)]
+struct Chunk {
+    until: Stamp,
+    calls: u32,
+    /// The process that made them.
+    owner: u64,
+}
+
+/// How long from now so many permits are still taken by others.
+pub(super) type Taken = Vec<(Duration, u32)>;
+
+/// Whether a call may depart.
+#[derive(Debug)]
+pub(super) struct Departure {
+    /// It is on record, and may.
+    pub(super) granted: bool,
+    /// What the others have taken, where that was looked at.
+    pub(super) others: Option<Taken>,
+}
+
+/// The chunk that is being used.
+#[derive(Debug)]
+struct Open {
+    since: Stamp,
+    left: u32,
+}
+
+/// What this process has reserved, and what the others have.
+#[derive(Debug)]
+pub(super) struct Record {
+    shared: Arc<dyn SharedCalls>,
+    boot_id: String,
+    owner: u64,
+    quota: u32,
+    window_ms: i64,
+    valid_ms: i64,
+    chunk: u32,
+    /// This process's own.
+    chunks: VecDeque<Chunk>,
+    /// All others, as they were when they were read last.
+    others: VecDeque<Chunk>,
+    open: Option<Open>,
+}
+
+impl Record {
+    /// Begins the part of this process, and says which permits are taken by others: `(free in, calls)`.
+    pub(super) fn open(shared: Arc<dyn SharedCalls>, quota: Quota) -> io::Result<(Self, Taken)> {
+        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let window_ms = millis(quota.window);
+        let mut record = Self {
+            shared,
+            boot_id: boot_id.trim().to_owned(),
+            owner: fastrand::u64(1..),
+            quota: quota.calls,
+            window_ms,
+            valid_ms: (window_ms / 100).max(1),
+            chunk: (quota.calls / 100).max(1),
+            chunks: VecDeque::new(),
+            others: VecDeque::new(),
+            open: None,
+        };
+        let now = now();
+        // Proves at the start that it can be written.
+        record.exchange(now, |_| {})?;
+        let taken = record.taken(now);
+        Ok((record, taken))
+    }
+
+    /// One call departs now, this process having used so many permits with it; where it may, it is on record when
+    /// this returns.
+    pub(super) fn depart(&mut self, used: u32) -> Departure {
+        let now = now();
+        if let Some(open) = &mut self.open {
+            let fresh = (0..self.valid_ms).contains(&age_ms(now, open.since));
+            if fresh && open.left > 0 {
+                open.left -= 1;
+                return Departure {
+                    granted: true,
+                    others: None,
+                };
+            }
+        }
+        self.close(now);
+        let mut granted = false;
+        let reserve = |record: &mut Self, granted: &mut bool| {
+            let taken = record.others.iter().map(|chunk| chunk.calls);
+            let taken = taken.fold(used, u32::saturating_add);
+            *granted = taken <= record.quota;
+            if *granted {
+                let calls = record.chunk.min(record.quota - taken + 1);
+                record.chunks.push_back(Chunk {
+                    until: now.plus(record.valid_ms),
+                    calls,
+                    owner: record.owner,
+                });
+                record.open = Some(Open {
+                    since: now,
+                    left: calls - 1,
+                });
+            }
+        };
+        if self
+            .exchange(now, |record| reserve(record, &mut granted))
+            .is_err()
+        {
+            // See the top of this file.
+            self.open = None;
+            self.chunks
+                .retain(|chunk| chunk.until != now.plus(self.valid_ms));
+            reserve(self, &mut granted);
+        }
+        Departure {
+            granted,
+            others: Some(self.taken(now)),
+        }
+    }
+
+    /// Learns what the others have reserved, lets `work` change this process's part, and records that.
+    fn exchange(&mut self, now: Stamp, mut work: impl FnMut(&mut Self)) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        shared.change(self.owner, &mut |all| {
+            let others = all.iter().filter(|one| one.owner != self.owner);
+            self.others = others.map(|one| self.chunk_of(one)).collect();
+            self.forget_old(now);
+            work(self);
+            let kept = self.others.iter().chain(&self.chunks);
+            kept.map(|chunk| self.reserved(*chunk)).collect()
+        })
+    }
+
+    fn chunk_of(&self, one: &Reserved) -> Chunk {
+        let same_boot = !one.boot_id.is_empty() && one.boot_id == self.boot_id;
+        Chunk {
+            until: Stamp {
+                wall_ms: one.wall_ms,
+                boot_ms: one.boot_ms.filter(|_| same_boot),
+            },
+            calls: one.calls,
+            owner: one.owner,
+        }
+    }
+
+    fn reserved(&self, chunk: Chunk) -> Reserved {
+        Reserved {
+            owner: chunk.owner,
+            wall_ms: chunk.until.wall_ms,
+            boot_ms: chunk.until.boot_ms,
+            boot_id: chunk
+                .until
+                .boot_ms
+                .map_or_else(String::new, |_| self.boot_id.clone()),
+            calls: chunk.calls,
+        }
+    }
+
+    fn taken(&self, now: Stamp) -> Taken {
+        let chunks = self.others.iter();
+        chunks
+            .map(|chunk| {
+                let wait = self.left_ms(chunk, now).max(0);
+                (Duration::from_millis(wait.unsigned_abs()), chunk.calls)
+            })
+            .collect()
+    }
+
+    /// What was reserved and not used is given back.
+    fn close(&mut self, now: Stamp) {
+        let Some(open) = self.open.take() else { return };
+        if let Some(chunk) = self.chunks.back_mut() {
+            chunk.calls -= open.left;
+            // The chunk's last call departed before it became too old, whatever the time is now.
+            if age_ms(now, open.since) < self.valid_ms {
+                chunk.until = now;
+            }
+        }
+    }
+
+    fn forget_old(&mut self, now: Stamp) {
+        let [mut own, mut others] = [&mut self.chunks, &mut self.others].map(std::mem::take);
+        for chunks in [&mut own, &mut others] {
+            chunks.retain(|chunk| chunk.calls > 0 && self.left_ms(chunk, now) > 0);
+        }
+        (self.chunks, self.others) = (own, others);
+    }
+
+    /// How long the chunk's permits are still taken.
+    fn left_ms(&self, chunk: &Chunk, now: Stamp) -> i64 {
+        let whole = self.window_ms + millis(UNDER_WAY);
+        // A stamp further ahead than a chunk's life means that a clock went back.
+        let age = age_ms(now, chunk.until).max(-self.valid_ms);
+        whole - age
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let now = now();
+        self.close(now);
+        // A failure leaves the reservation, which is on the safe side.
+        let _ = self.exchange(now, |_| {});
+    }
+}
+
+impl Stamp {
+    fn plus(self, ms: i64) -> Self {
+        Self {
+            wall_ms: self.wall_ms + ms,
+            boot_ms: self.boot_ms.map(|boot| boot + ms),
+        }
+    }
+}
+
+fn now() -> Stamp {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH);
+    let boot = fs::read_to_string("/proc/uptime").ok();
+    let boot = boot.as_deref().and_then(|text| text.split(' ').next());
+    Stamp {
+        wall_ms: wall.map_or(0, millis),
+        boot_ms: boot
+            .and_then(|seconds| seconds.parse().ok())
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .map(millis),
+    }
+}
+
+/// By the clock that makes it younger.
+fn age_ms(now: Stamp, then: Stamp) -> i64 {
+    let wall = now.wall_ms.saturating_sub(then.wall_ms);
+    match (now.boot_ms, then.boot_ms) {
+        (Some(now), Some(then)) => wall.min(now.saturating_sub(then)),
+        _ => wall,
+    }
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 4)
+}
+
+/// The reservations of all, in memory.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(super) struct InMemory(std::sync::Mutex<Vec<Reserved>>);
+
+#[cfg(test)]
+impl SharedCalls for InMemory {
+    fn change(
+        &self,
+        _owner: u64,
+        change: &mut dyn FnMut(Vec<Reserved>) -> Vec<Reserved>,
+    ) -> io::Result<()> {
+        let mut all = self.0.lock().unwrap();
+        let changed = change(all.clone());
+        *all = changed;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUOTA: Quota = Quota {
+        calls: 1000,
+        window: Duration::from_secs(300),
+    };
+
+    fn shared() -> Arc<dyn SharedCalls> {
+        Arc::new(InMemory::default())
+    }
+
+    fn taken_of(shared: &Arc<dyn SharedCalls>) -> u32 {
+        let (record, earlier) = Record::open(Arc::clone(shared), QUOTA).unwrap();
+        std::mem::forget(record);
+        assert!(
+            earlier
+                .iter()
+                .all(|(wait, _)| *wait <= Duration::from_secs(305))
+        );
+        earlier.iter().map(|(_, calls)| calls).sum()
+    }
+
+    fn depart(record: &mut Record) {
+        assert!(record.depart(1).granted);
+    }
+
+    #[test]
+    fn two_at_a_time_keep_the_quota_together_and_lose_no_call_of_each_other() {
+        let shared = shared();
+        let (mut one, _) = Record::open(Arc::clone(&shared), QUOTA).unwrap();
+        let (mut two, taken) = Record::open(Arc::clone(&shared), QUOTA).unwrap();
+        assert!(taken.is_empty());
+        let (mut used, mut granted) = ([0, 0], [0, 0]);
+        for n in 0..2000 {
+            // One is three times as fast.
+            let (which, record) = if n % 4 == 0 {
+                (0, &mut two)
+            } else {
+                (1, &mut one)
+            };
+            used[which] = granted[which] + 1;
+            granted[which] += u32::from(record.depart(used[which]).granted);
+        }
+        let all = granted[0] + granted[1];
+        assert!((980..=1000).contains(&all), "{granted:?}");
+        assert!(granted[0] > 100, "{granted:?}");
+        // Each is told what the other has taken.
+        let others = two.depart(granted[0] + 1).others.unwrap();
+        let others: u32 = others.iter().map(|(_, calls)| calls).sum();
+        assert!((granted[1]..granted[1] + 10).contains(&others), "{others}");
+        drop((one, two));
+        assert_eq!(taken_of(&shared), all);
+    }
+
+    #[test]
+    fn a_run_that_ended_left_exactly_its_calls() {
+        let shared = shared();
+        let (mut record, earlier) = Record::open(Arc::clone(&shared), QUOTA).unwrap();
+        assert!(earlier.is_empty());
+        (0..123).for_each(|_| depart(&mut record));
+        drop(record);
+        assert_eq!(taken_of(&shared), 123);
+    }
+
+    #[test]
+    fn a_run_that_was_killed_is_never_counted_short_and_at_most_one_chunk_too_high() {
+        let shared = shared();
+        let (mut record, _) = Record::open(Arc::clone(&shared), QUOTA).unwrap();
+        for used in 1..=200 {
+            depart(&mut record);
+            let counted = taken_of(&shared);
+            assert!((used..used + 10).contains(&counted), "{counted} for {used}");
+        }
+        // As `kill -9` does: nothing is tidied up.
+        std::mem::forget(record);
+        assert_eq!(taken_of(&shared), 200);
+    }
+
+    #[test]
+    fn three_runs_in_a_row_add_up() {
+        let shared = shared();
+        for _ in 0..3 {
+            let (mut record, _) = Record::open(Arc::clone(&shared), QUOTA).unwrap();
+            (0..50).for_each(|_| depart(&mut record));
+        }
+        assert_eq!(taken_of(&shared), 150);
+    }
+
+    #[test]
+    fn a_chunk_that_lay_too_long_is_not_used_further() {
+        let shared = shared();
+        let (mut record, _) = Record::open(Arc::clone(&shared), QUOTA).unwrap();
+        depart(&mut record);
+        record.open.as_mut().unwrap().since = now().plus(-4000);
+        record.chunks[0].until = now().plus(-1000);
+        depart(&mut record);
+        assert_eq!(record.chunks.len(), 2);
+        assert_eq!(record.chunks[0].calls, 1);
+        assert!(age_ms(now(), record.chunks[1].until) < 0);
+    }
+
+    #[test]
+    fn a_clock_that_jumped_frees_nothing_early() {
+        let shared = shared();
+        let (record, _) = Record::open(shared, QUOTA).unwrap();
+        let then = Stamp {
+            wall_ms: 1_000_000,
+            boot_ms: Some(5000),
+        };
+        let chunk = Chunk {
+            until: then,
+            calls: 1,
+            owner: 0,
+        };
+        let whole = 301_000;
+        let forward = Stamp {
+            wall_ms: 9_000_000,
+            boot_ms: Some(6000),
+        };
+        assert_eq!(record.left_ms(&chunk, forward), whole - 1000);
+        let back = Stamp {
+            wall_ms: 0,
+            boot_ms: None,
+        };
+        assert_eq!(record.left_ms(&chunk, back), whole + 3000);
+        let both = Stamp {
+            wall_ms: 1_010_000,
+            boot_ms: Some(15_000),
+        };
+        assert_eq!(record.left_ms(&chunk, both), whole - 10_000);
+    }
+}

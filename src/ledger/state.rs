@@ -1,0 +1,505 @@
+//! The state database: what the runs of one user on one machine share, whatever folder they are kept in.
+//!
+//! It holds, in one SQLite file in the user's state folder: who works on a target, the epoch (a counter that every
+//! process of a run raises, so that "newer" never depends on a clock), the calls that count against quotas, a register
+//! of run folders, and which targets are one system under several addresses.
+//!
+//! A lost state database loses nothing that the run folders still have: each ledger stores its epoch, and run folders
+//! are registered again when they are found. In-process sandboxes use no state database.
+
+use super::{Holder, LedgerError, mounts, private};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
+use std::env;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// `idst`: marks the file as ours.
+const APPLICATION_ID: i64 = 0x6964_7374;
+/// The format that this program reads and writes.
+const VERSION: i64 = 1;
+
+const DDL: &str = "
+CREATE TABLE counter (id INTEGER PRIMARY KEY CHECK (id = 1), epoch INTEGER NOT NULL) STRICT;
+INSERT INTO counter (id, epoch) VALUES (1, 0);
+-- The register of run folders.
+CREATE TABLE runs (
+    path TEXT PRIMARY KEY, run TEXT NOT NULL, system TEXT NOT NULL, target TEXT NOT NULL, epoch INTEGER NOT NULL,
+    -- Whether it has changed account IDs, or may have.
+    renames INTEGER NOT NULL,
+    -- A customer that it has changed, by which its system is recognised at another address.
+    customer_id TEXT, reseller TEXT
+) STRICT, WITHOUT ROWID;
+-- Whether two targets are one system, and the highest epoch of `other` when that was found out.
+CREATE TABLE same_system (
+    target TEXT NOT NULL, other TEXT NOT NULL, same INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    PRIMARY KEY (target, other)
+) STRICT, WITHOUT ROWID;
+-- Who took the lock of a target last; the kernel knows whether the lock is still held.
+CREATE TABLE holders (
+    target TEXT PRIMARY KEY, run TEXT NOT NULL, pid INTEGER NOT NULL, host TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+-- Calls that count against the quota of a target, by the process that reserved them.
+CREATE TABLE calls (
+    target TEXT NOT NULL, owner INTEGER NOT NULL, wall_ms INTEGER NOT NULL, boot_ms INTEGER, boot_id TEXT NOT NULL,
+    calls INTEGER NOT NULL
+) STRICT;
+CREATE INDEX calls_by_target ON calls (target);
+";
+
+/// A registered run folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegisteredRun {
+    /// The folder, absolute.
+    pub path: PathBuf,
+    /// The run's ID.
+    pub run: String,
+    /// The system's name.
+    pub system: String,
+    /// The key of its target.
+    pub target: String,
+    /// Its epoch.
+    pub epoch: u64,
+    /// Whether it has changed account IDs, or may have.
+    pub renames: bool,
+    /// A customer that it has changed, and the relationship in which it has.
+    pub customer: Option<(String, Option<String>)>,
+}
+
+/// Whether two targets are one system, and what that rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sameness {
+    /// Whether they are.
+    pub same: bool,
+    /// The highest epoch of the other target's runs when that was found out.
+    pub epoch: u64,
+}
+
+/// Calls that one process has reserved, and when they departed at the latest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReservedCalls {
+    /// The process.
+    pub owner: u64,
+    /// Milliseconds since 1970.
+    pub wall_ms: i64,
+    /// Milliseconds since boot, suspend included, where that is known.
+    pub boot_ms: Option<i64>,
+    /// Which boot.
+    pub boot_id: String,
+    /// How many.
+    pub calls: u32,
+}
+
+/// The state database of this user.
+#[derive(Debug)]
+pub struct StateDb {
+    connection: Mutex<Connection>,
+    folder: PathBuf,
+}
+
+impl StateDb {
+    /// Opens the user's state database, and makes it where it is missing.
+    pub fn open() -> Result<Self, LedgerError> {
+        let folder = state_folder().ok_or_else(|| LedgerError::StateUnusable {
+            path: PathBuf::from("idshift"),
+            why: "neither XDG_STATE_HOME nor HOME names a folder".to_owned(),
+        })?;
+        Self::open_in(&folder)
+    }
+
+    /// The same in this folder.
+    pub(super) fn open_in(folder: &Path) -> Result<Self, LedgerError> {
+        let path = folder.join("state.db");
+        let refused = |why: std::io::Error| match LedgerError::io(&path, "opened", why) {
+            LedgerError::Io { source, .. } => LedgerError::StateUnusable {
+                path: folder.to_owned(),
+                why: source.to_string(),
+            },
+            error => error,
+        };
+        private::create_folder(folder, true).map_err(refused)?;
+        private::check_folder(folder)?;
+        // Closed before SQLite opens it: closing it later would free SQLite's own locks.
+        drop(private::open_private(&path).map_err(refused)?);
+        let connection = connect(&path)?;
+        Ok(Self {
+            connection: Mutex::new(connection),
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// The folder in which the database and the locks lie.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        // SQLite rolls back by itself what a panic left open.
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(
+        &self,
+        ask: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, LedgerError> {
+        ask(&mut self.lock()).map_err(|why| unusable(&self.folder.join("state.db"), why))
+    }
+
+    /// Raises the epoch, above this one too, and returns it.
+    pub fn next_epoch(&self, above: u64) -> Result<u64, LedgerError> {
+        let sql = "UPDATE counter SET epoch = max(epoch, ?1) + 1 RETURNING epoch";
+        self.with(|db| db.query_row(sql, [above.cast_signed()], |row| row.get::<_, i64>(0)))
+            .map(i64::cast_unsigned)
+    }
+
+    /// Puts a run folder into the register, in place of what was registered under its path, and of the same run in a
+    /// folder that is not there any more.
+    pub fn register(&self, run: &RegisteredRun) -> Result<(), LedgerError> {
+        let (customer, reseller) = match &run.customer {
+            None => (None, None),
+            Some((customer, reseller)) => (Some(customer), reseller.as_ref()),
+        };
+        self.with(|db| {
+            let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let former: Vec<String> = transaction
+                .prepare_cached("SELECT path FROM runs WHERE run = ?1 AND path <> ?2")?
+                .query_map(params![run.run, text(&run.path)], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            for path in former.iter().filter(|path| !Path::new(path).exists()) {
+                transaction.execute("DELETE FROM runs WHERE path = ?1", [path])?;
+            }
+            transaction.execute(
+                "INSERT OR REPLACE INTO runs (path, run, system, target, epoch, renames, customer_id, reseller) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                params![
+                    text(&run.path),
+                    run.run,
+                    run.system,
+                    run.target,
+                    run.epoch.cast_signed(),
+                    run.renames,
+                    customer,
+                    reseller
+                ],
+            )?;
+            transaction.commit()
+        })
+    }
+
+    /// All registered runs, the highest epoch first.
+    pub fn runs(&self) -> Result<Vec<RegisteredRun>, LedgerError> {
+        let sql = "SELECT path, run, system, target, epoch, renames, customer_id, reseller FROM runs \
+                   ORDER BY epoch DESC, run DESC";
+        self.with(|db| {
+            let mut statement = db.prepare_cached(sql)?;
+            let runs = statement.query_map((), registered)?;
+            runs.collect()
+        })
+    }
+
+    /// Takes a run folder out of the register; whether it was in it.
+    pub fn forget(&self, path: &Path) -> Result<bool, LedgerError> {
+        let sql = "DELETE FROM runs WHERE path = ?1";
+        self.with(|db| db.execute(sql, [text(path)]))
+            .map(|rows| rows > 0)
+    }
+
+    /// Whether two targets are one system; `None`: not known yet.
+    pub fn sameness(&self, target: &str, other: &str) -> Result<Option<Sameness>, LedgerError> {
+        let sql = "SELECT same, epoch FROM same_system WHERE target = ?1 AND other = ?2";
+        self.with(|db| {
+            db.query_row(sql, [target, other], |row| {
+                Ok(Sameness {
+                    same: row.get(0)?,
+                    epoch: row.get::<_, i64>(1)?.cast_unsigned(),
+                })
+            })
+            .optional()
+        })
+    }
+
+    /// Keeps whether two targets are one system. What is the same is so seen from either.
+    pub fn set_sameness(
+        &self,
+        target: &str,
+        other: &str,
+        found: Sameness,
+    ) -> Result<(), LedgerError> {
+        let sql = "INSERT OR REPLACE INTO same_system (target, other, same, epoch) VALUES (?1, ?2, ?3, ?4)";
+        self.with(|db| {
+            let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let epoch = found.epoch.cast_signed();
+            transaction.execute(sql, params![target, other, found.same, epoch])?;
+            if found.same {
+                transaction.execute(sql, params![other, target, true, epoch])?;
+            }
+            transaction.commit()
+        })
+    }
+
+    /// Keeps who has the lock of a target.
+    pub(super) fn set_holder(&self, target: &str, holder: &Holder) -> Result<(), LedgerError> {
+        let sql = "INSERT OR REPLACE INTO holders (target, run, pid, host) VALUES (?1, ?2, ?3, ?4)";
+        let values = params![target, holder.run, holder.pid, holder.host];
+        self.with(|db| db.execute(sql, values)).map(drop)
+    }
+
+    /// Who took the lock of a target last.
+    pub(super) fn holder(&self, target: &str) -> Result<Holder, LedgerError> {
+        let sql = "SELECT run, pid, host FROM holders WHERE target = ?1";
+        let read = |row: &Row<'_>| {
+            Ok(Holder {
+                run: row.get(0)?,
+                pid: row.get(1)?,
+                host: row.get(2)?,
+            })
+        };
+        self.with(|db| db.query_row(sql, [target], read).optional())
+            .map(Option::unwrap_or_default)
+    }
+
+    /// Lets `change` see all calls that count against the quota of a target, and puts what it returns in the place of
+    /// those of this owner; those for which `counts` is false are removed. No other process sees anything in between.
+    pub fn change_calls(
+        &self,
+        target: &str,
+        owner: u64,
+        change: &mut dyn FnMut(Vec<ReservedCalls>) -> Vec<ReservedCalls>,
+    ) -> Result<(), LedgerError> {
+        self.with(|db| {
+            // A power cut takes longer than most windows, so these rows need no sync of their own.
+            db.pragma_update(None, "synchronous", "normal")?;
+            let changed = change_calls(db, target, owner, change);
+            db.pragma_update(None, "synchronous", "full")?;
+            changed
+        })
+    }
+}
+
+fn change_calls(
+    db: &mut Connection,
+    target: &str,
+    owner: u64,
+    change: &mut dyn FnMut(Vec<ReservedCalls>) -> Vec<ReservedCalls>,
+) -> rusqlite::Result<()> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let before: Vec<ReservedCalls> = transaction
+        .prepare_cached(
+            "SELECT owner, wall_ms, boot_ms, boot_id, calls FROM calls WHERE target = ?1",
+        )?
+        .query_map([target], reserved)?
+        .collect::<Result<_, _>>()?;
+    let known = before.clone();
+    let after = change(before);
+    transaction
+        .prepare_cached("DELETE FROM calls WHERE target = ?1 AND owner = ?2")?
+        .execute(params![target, owner.cast_signed()])?;
+    // Of the others, what does not count any more goes.
+    for gone in known.iter().filter(|one| one.owner != owner) {
+        if !after.contains(gone) {
+            transaction
+                .prepare_cached(
+                    "DELETE FROM calls WHERE target = ?1 AND owner = ?2 AND wall_ms = ?3",
+                )?
+                .execute(params![target, gone.owner.cast_signed(), gone.wall_ms])?;
+        }
+    }
+    for own in after.iter().filter(|one| one.owner == owner) {
+        transaction
+            .prepare_cached(
+                "INSERT INTO calls (target, owner, wall_ms, boot_ms, boot_id, calls) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![
+                target,
+                owner.cast_signed(),
+                own.wall_ms,
+                own.boot_ms,
+                own.boot_id,
+                own.calls
+            ])?;
+    }
+    transaction.commit()
+}
+
+fn reserved(row: &Row<'_>) -> rusqlite::Result<ReservedCalls> {
+    Ok(ReservedCalls {
+        owner: row.get::<_, i64>(0)?.cast_unsigned(),
+        wall_ms: row.get(1)?,
+        boot_ms: row.get(2)?,
+        boot_id: row.get(3)?,
+        calls: row.get(4)?,
+    })
+}
+
+fn registered(row: &Row<'_>) -> rusqlite::Result<RegisteredRun> {
+    let customer: Option<String> = row.get(6)?;
+    let reseller: Option<String> = row.get(7)?;
+    Ok(RegisteredRun {
+        path: row.get::<_, String>(0)?.into(),
+        run: row.get(1)?,
+        system: row.get(2)?,
+        target: row.get(3)?,
+        epoch: row.get::<_, i64>(4)?.cast_unsigned(),
+        renames: row.get(5)?,
+        customer: customer.map(|customer| (customer, reseller)),
+    })
+}
+
+/// Paths that are not text are kept as near to it as possible; such a folder is registered again each time.
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn unusable(path: &Path, why: rusqlite::Error) -> LedgerError {
+    match LedgerError::sqlite(path, why) {
+        LedgerError::Full { path } => LedgerError::Full { path },
+        error => LedgerError::StateUnusable {
+            path: path.to_owned(),
+            why: error.said(),
+        },
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, LedgerError> {
+    match set_up(path).map_err(|why| unusable(path, why))? {
+        Ok(connection) => Ok(connection),
+        Err(why) => Err(LedgerError::StateUnusable {
+            path: path.to_owned(),
+            why,
+        }),
+    }
+}
+
+/// The words say why a file that can be read is no state database of this version.
+fn set_up(path: &Path) -> rusqlite::Result<Result<Connection, String>> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(10))?;
+    // The write-ahead log needs memory that all processes share, which a network file system does not have.
+    let journal = match mounts::network_file_system(path) {
+        Some(_) => "delete",
+        None => "wal",
+    };
+    connection.pragma_update(None, "journal_mode", journal)?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let number = |name: &str| transaction.pragma_query_value(None, name, |row| row.get(0));
+    let (application, version): (i64, i64) = (number("application_id")?, number("user_version")?);
+    if (application, version) == (0, 0) {
+        transaction.execute_batch(DDL)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+    } else if (application, version) != (APPLICATION_ID, VERSION) {
+        return Ok(Err(format!("its format is {application:#x}, {version}")));
+    }
+    transaction.commit()?;
+    Ok(Ok(connection))
+}
+
+fn state_folder() -> Option<PathBuf> {
+    let absolute = |name: &str| {
+        env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    absolute("XDG_STATE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+        .map(|state| state.join("idshift"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(path: &str, epoch: u64) -> RegisteredRun {
+        RegisteredRun {
+            path: path.into(),
+            run: "20261120-223015-k3f9".to_owned(),
+            system: "plume".to_owned(),
+            target: "plume https://x".to_owned(),
+            epoch,
+            renames: true,
+            customer: Some(("C-1".to_owned(), None)),
+        }
+    }
+
+    #[test]
+    fn epochs_rise_above_all_that_are_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDb::open_in(folder.path()).unwrap();
+        assert_eq!(state.next_epoch(0).unwrap(), 1);
+        assert_eq!(state.next_epoch(7).unwrap(), 8);
+        assert_eq!(state.next_epoch(3).unwrap(), 9);
+        drop(state);
+        let again = StateDb::open_in(folder.path()).unwrap();
+        assert_eq!(again.next_epoch(0).unwrap(), 10);
+    }
+
+    #[test]
+    fn a_folder_that_was_moved_takes_the_place_of_the_former_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDb::open_in(folder.path()).unwrap();
+        state.register(&run("/nonexistent/a", 1)).unwrap();
+        let there = folder.path().to_str().unwrap();
+        state.register(&run(there, 1)).unwrap();
+        assert_eq!(state.runs().unwrap(), [run(there, 1)]);
+        assert!(state.forget(folder.path()).unwrap());
+        assert!(!state.forget(folder.path()).unwrap());
+    }
+
+    #[test]
+    fn what_is_the_same_is_so_from_either_side() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDb::open_in(folder.path()).unwrap();
+        let yes = Sameness {
+            same: true,
+            epoch: 3,
+        };
+        let no = Sameness { same: false, ..yes };
+        state.set_sameness("a", "b", yes).unwrap();
+        state.set_sameness("a", "c", no).unwrap();
+        assert_eq!(state.sameness("b", "a").unwrap(), Some(yes));
+        assert_eq!(state.sameness("a", "c").unwrap(), Some(no));
+        assert_eq!(state.sameness("c", "a").unwrap(), None);
+    }
+
+    #[test]
+    fn a_file_of_another_kind_is_refused_and_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        std::fs::write(
+            &path,
+            "no database, and longer than one page would have to be",
+        )
+        .unwrap();
+        let error = StateDb::open_in(folder.path()).unwrap_err();
+        assert!(
+            matches!(error, LedgerError::StateUnusable { .. }),
+            "{error}"
+        );
+        assert!(
+            std::fs::read_to_string(&path)
+                .unwrap()
+                .starts_with("no database")
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn it_is_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("state");
+        let state = StateDb::open_in(&folder).unwrap();
+        state.next_epoch(0).unwrap();
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let mode = entry.unwrap().metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+}

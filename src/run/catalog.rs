@@ -1,0 +1,274 @@
+//! The runs that there are: those in the runs folder and those in the register, the highest epoch first.
+
+use super::target::IN_PROCESS;
+use crate::ledger::{Ledger, LedgerError, RegisteredRun, RunDir, RunId, StateDb};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+/// Which runs are looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scope<'a> {
+    /// The runs folder.
+    pub(crate) runs_dir: &'a Path,
+    /// Whether run folders elsewhere count as well, as far as they are registered.
+    pub(crate) everywhere: bool,
+}
+
+/// A run that can be opened.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) dir: RunDir,
+    pub(crate) epoch: u64,
+    /// The system's name.
+    pub(crate) system: String,
+    /// The key of its target.
+    pub(crate) target: String,
+}
+
+/// A run of which the folder is gone, or the ledger cannot be read.
+#[derive(Debug, Clone)]
+pub(crate) struct Lost {
+    pub(crate) path: PathBuf,
+    /// What the register knows of it; `None`: nothing.
+    pub(crate) known: Option<RegisteredRun>,
+    pub(crate) why: String,
+}
+
+/// The runs that there are.
+#[derive(Debug, Default)]
+pub(crate) struct RunCatalog {
+    /// The highest epoch first.
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) lost: Vec<Lost>,
+}
+
+impl RunCatalog {
+    /// Looks for runs; those in the runs folder that are not registered yet are registered.
+    pub(crate) fn load(scope: Scope<'_>, state: Option<&StateDb>) -> Result<Self, LedgerError> {
+        let registered = state.map(StateDb::runs).transpose()?.unwrap_or_default();
+        let mut registered: HashMap<PathBuf, RegisteredRun> = registered
+            .into_iter()
+            .map(|run| (run.path.clone(), run))
+            .collect();
+        let mut catalog = Self::default();
+        for dir in RunDir::list(scope.runs_dir)? {
+            let known = registered.remove(&absolute(dir.path()));
+            catalog.add(dir, known, state)?;
+        }
+        if scope.everywhere {
+            for (path, run) in registered {
+                match RunDir::at(&path).filter(|dir| dir.ledger().exists()) {
+                    Some(dir) => catalog.add(dir, Some(run), state)?,
+                    None => catalog.lost.push(Lost {
+                        why: "it is gone".to_owned(),
+                        path,
+                        known: Some(run),
+                    }),
+                }
+            }
+        }
+        catalog
+            .entries
+            .sort_by(|a, b| (b.epoch, b.dir.run()).cmp(&(a.epoch, a.dir.run())));
+        catalog.lost.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(catalog)
+    }
+
+    fn add(
+        &mut self,
+        dir: RunDir,
+        known: Option<RegisteredRun>,
+        state: Option<&StateDb>,
+    ) -> Result<(), LedgerError> {
+        let found = match Ledger::glance(&dir) {
+            Ok(ledger) => {
+                let mut found = describe(&dir, &ledger)?;
+                // A run that may rename has not come to it yet.
+                found.renames |= known.as_ref().is_some_and(|known| known.renames);
+                found
+            }
+            // Killed before it had begun.
+            Err(_) if !dir.has_begun() && known.is_none() => return Ok(()),
+            Err(why) => {
+                self.lost.push(Lost {
+                    path: dir.path().to_owned(),
+                    known,
+                    why: why.to_string(),
+                });
+                return Ok(());
+            }
+        };
+        if let Some(state) = state.filter(|_| !is_in_process(&found.target))
+            && known.as_ref() != Some(&found)
+        {
+            state.register(&found)?;
+        }
+        self.entries.push(Entry {
+            dir,
+            epoch: found.epoch,
+            system: found.system,
+            target: found.target,
+        });
+        Ok(())
+    }
+
+    /// The highest epoch of all runs.
+    pub(crate) fn highest_epoch(&self) -> u64 {
+        self.entries.first().map_or(0, |entry| entry.epoch)
+    }
+
+    /// The run whose ID begins with this, or that lies at this path.
+    pub(crate) fn find(&self, run: &str, runs_dir: &Path) -> Result<RunDir, LedgerError> {
+        let by_path = Path::new(run);
+        if run.contains('/')
+            && by_path.is_dir()
+            && let Some(dir) = RunDir::at(by_path)
+        {
+            return dir.checked();
+        }
+        let prefix = run.trim_end_matches('/').rsplit('/').next().unwrap_or(run);
+        RunId::parse(prefix)?;
+        let found: Vec<&Entry> = self
+            .entries
+            .iter()
+            .filter(|entry| entry.dir.run().as_str().starts_with(prefix))
+            .collect();
+        let exact = found.iter().find(|one| one.dir.run().as_str() == prefix);
+        match (exact, found.as_slice()) {
+            (Some(one), _) | (None, [one]) => one.dir.clone().checked(),
+            (None, []) => {
+                // Its ledger says why it cannot be opened.
+                let of_run = |lost: &&Lost| lost.path.ends_with(prefix);
+                let lost = self.lost.iter().find(of_run);
+                match lost.and_then(|lost| RunDir::at(&lost.path)) {
+                    Some(dir) if dir.path().is_dir() => dir.checked(),
+                    _ => Err(LedgerError::NoRun {
+                        runs_dir: runs_dir.to_owned(),
+                        wanted: format!("run `{prefix}`"),
+                    }),
+                }
+            }
+            (None, several) => Err(LedgerError::ManyRuns {
+                prefix: prefix.to_owned(),
+                found: several
+                    .iter()
+                    .map(|one| one.dir.run().to_string())
+                    .collect(),
+            }),
+        }
+    }
+
+    /// The lost runs that may have worked on one of these targets.
+    pub(crate) fn lost_of<'a>(&'a self, keys: &'a [&str]) -> impl Iterator<Item = &'a Lost> {
+        self.lost.iter().filter(|lost| {
+            let known = lost.known.as_ref();
+            known.is_none_or(|run| keys.contains(&run.target.as_str()))
+        })
+    }
+
+    /// Of the runs that fit, the one with the highest epoch of each target, the highest first.
+    pub(crate) fn newest_by_target(&self, fits: impl Fn(&Entry) -> bool) -> Vec<&Entry> {
+        let mut seen = HashSet::new();
+        let fitting = self.entries.iter().filter(|entry| fits(entry));
+        fitting
+            .filter(|entry| seen.insert(entry.target.as_str()))
+            .collect()
+    }
+
+    /// The highest epoch of each target of a system, lost runs included.
+    pub(super) fn targets_of(&self, system: &str) -> BTreeMap<&str, u64> {
+        let mut targets = BTreeMap::new();
+        let known = self.lost.iter().filter_map(|lost| lost.known.as_ref());
+        let known = known.map(|run| (&run.system, &run.target, run.epoch));
+        let entries = self.entries.iter();
+        let entries = entries.map(|entry| (&entry.system, &entry.target, entry.epoch));
+        for (its, target, epoch) in entries.chain(known) {
+            if its == system && !is_in_process(target) {
+                let highest: &mut u64 = targets.entry(target.as_str()).or_default();
+                *highest = epoch.max(*highest);
+            }
+        }
+        targets
+    }
+}
+
+/// What the register keeps of a run.
+pub(crate) fn describe(dir: &RunDir, ledger: &Ledger) -> Result<RegisteredRun, LedgerError> {
+    let header = ledger.header();
+    Ok(RegisteredRun {
+        path: absolute(dir.path()),
+        run: header.run.clone(),
+        system: header.system.clone(),
+        target: header.target.clone(),
+        epoch: header.epoch,
+        renames: ledger.has_renames()?,
+        customer: ledger.any_customer()?,
+    })
+}
+
+fn is_in_process(target: &str) -> bool {
+    target.split(' ').nth(1) == Some(IN_PROCESS)
+}
+
+/// The same folder has one path, whatever the working directory.
+pub(crate) fn absolute(path: &Path) -> PathBuf {
+    path.canonicalize()
+        .or_else(|_| std::path::absolute(path))
+        .unwrap_or_else(|_| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Header;
+
+    fn made(runs: &Path, id: &str, epoch: u64, target: &str) -> RunDir {
+        let dir = RunDir::create(runs, &RunId::parse(id).unwrap()).unwrap();
+        let header = Header {
+            run: id.to_owned(),
+            command: "apply".to_owned(),
+            system: "plume".to_owned(),
+            base_url: target.to_owned(),
+            tenant: String::new(),
+            target: format!("plume {target} "),
+            input_name: "a.csv".to_owned(),
+            input_sha256: String::new(),
+            settings: "{}".to_owned(),
+            parent: None,
+            tool_version: "0".to_owned(),
+            created_at_ms: 0,
+            epoch,
+        };
+        Ledger::create(&dir, &header).unwrap();
+        dir
+    }
+
+    fn load(runs_dir: &Path) -> RunCatalog {
+        let scope = Scope {
+            runs_dir,
+            everywhere: false,
+        };
+        RunCatalog::load(scope, None).unwrap()
+    }
+
+    #[test]
+    fn the_newest_run_is_the_one_with_the_highest_epoch_and_not_the_latest_name() {
+        let base = tempfile::tempdir().unwrap();
+        let runs = base.path().join("a/runs");
+        assert!(load(&runs).entries.is_empty());
+        let late = made(&runs, "20261120-000000-bbbb", 1, "https://x");
+        // The clock was set back in between.
+        let early = made(&runs, "20261119-000000-aaaa", 2, "https://x");
+        let other = made(&runs, "20261118-000000-aaaa", 3, "https://y");
+        let catalog = load(&runs);
+        assert_eq!(catalog.highest_epoch(), 3);
+        let newest = catalog.newest_by_target(|_| true);
+        let newest: Vec<_> = newest.iter().map(|entry| entry.dir.clone()).collect();
+        assert_eq!(newest, [other, early.clone()]);
+        let find = |run| catalog.find(run, &runs);
+        assert_eq!(find("20261120").unwrap(), late);
+        assert_eq!(find("some/where/20261119-000000-aaaa/").unwrap(), early);
+        assert!(matches!(find("2026"), Err(LedgerError::ManyRuns { .. })));
+        assert!(matches!(find("x"), Err(LedgerError::NoRun { .. })));
+    }
+}

@@ -1,0 +1,80 @@
+//! Targets at other addresses that may be the same system.
+//!
+//! What a run did to a system must count whatever address the next run names. So the history of another address counts
+//! as soon as a read of one of its customers shows that customer here. One read decides for the address, and what it
+//! shows is kept; a staging system with customers of its own says nothing about production.
+
+use super::RunCatalog;
+use crate::domain::{CustomerId, Reseller, ResellerId};
+use crate::ledger::{Ledger, LedgerError, StateDb};
+
+/// Another target of which it is not known whether it is the same system.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    /// Its key.
+    pub(crate) target: String,
+    /// The highest epoch of its runs.
+    pub(crate) epoch: u64,
+    /// A customer that one of its runs has changed.
+    pub(crate) customer: CustomerId,
+    /// The relationship in which it has.
+    pub(crate) reseller: Option<Reseller>,
+}
+
+/// The other targets that are known to be the same system, and those that have to be asked about.
+pub(crate) fn candidates(
+    catalog: &RunCatalog,
+    state: &StateDb,
+    (system, target): (&str, &str),
+) -> Result<(Vec<String>, Vec<Candidate>), LedgerError> {
+    let (mut same, mut open) = (Vec::new(), Vec::new());
+    for (other, epoch) in catalog.targets_of(system) {
+        if other == target {
+            continue;
+        }
+        match state.sameness(target, other)? {
+            Some(found) if found.same => same.push(other.to_owned()),
+            // New runs there may have met the same customers.
+            Some(found) if found.epoch >= epoch => {}
+            _ => open.extend(
+                sample(catalog, other)?.map(|(customer, reseller)| Candidate {
+                    target: other.to_owned(),
+                    epoch,
+                    customer,
+                    reseller,
+                }),
+            ),
+        }
+    }
+    Ok((same, open))
+}
+
+/// A customer that a run on this target has changed.
+fn sample(
+    catalog: &RunCatalog,
+    target: &str,
+) -> Result<Option<(CustomerId, Option<Reseller>)>, LedgerError> {
+    let entries = catalog.entries.iter();
+    for entry in entries.filter(|entry| entry.target == target) {
+        // What cannot be read is looked at with the history.
+        let Ok(ledger) = Ledger::glance(&entry.dir) else {
+            continue;
+        };
+        if let Some(found) = parsed(ledger.any_customer()?) {
+            return Ok(Some(found));
+        }
+    }
+    let lost = catalog.lost.iter().filter_map(|lost| lost.known.as_ref());
+    let mut lost = lost.filter(|run| run.target == target);
+    Ok(lost.find_map(|run| parsed(run.customer.clone())))
+}
+
+fn parsed(found: Option<(String, Option<String>)>) -> Option<(CustomerId, Option<Reseller>)> {
+    let (customer, reseller) = found?;
+    let reseller = match reseller.as_deref() {
+        None => None,
+        Some("own") => Some(Reseller::Own),
+        Some(id) => Some(Reseller::Id(ResellerId::new(id).ok()?)),
+    };
+    Some((CustomerId::new(customer).ok()?, reseller))
+}
