@@ -344,8 +344,18 @@ impl<N: Notes> Context<N> {
     }
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How far the wall clock was set, in milliseconds: no decision may rest on it.
+    pub(super) static CLOCK_IS_OFF_BY: std::cell::Cell<i64> = const { std::cell::Cell::new(0) };
+}
+
 pub(super) fn wall_clock_ms() -> i64 {
-    std::time::SystemTime::now()
+    #[cfg(test)]
+    let off = CLOCK_IS_OFF_BY.get();
+    #[cfg(not(test))]
+    let off = 0;
+    off + std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .ok()
         .and_then(|since| i64::try_from(since.as_millis()).ok())

@@ -5,14 +5,16 @@
 //! killed at any point goes on from here: the customers are read, and whoever can move moves.
 
 use super::executor::{case, same_customer};
+use super::known::altered_by;
 use super::locate::locate;
 use super::lookup::Sightings;
 use super::member::{Case, Renamed};
 use super::perform::Sent;
-use super::standing::Wishes;
+use super::standing::{Standing, Wishes};
 use super::table::{Broken, Seat, Stuck, Table};
 use super::{Context, Halt, Job, Notes};
 use crate::domain::{CustomerId, Failed, Line, Outcome, Status};
+use crate::ledger::{Seen, Write};
 use crate::system::Trouble;
 use std::collections::{HashMap, HashSet};
 
@@ -174,12 +176,13 @@ async fn take_seats<'a, N: Notes>(
                     continue;
                 }
                 found.insert(standing.id.clone());
+                let is_back = is_rolled_back(job, &standing);
                 seats.push(Seat {
                     wishes: Wishes::of(case.member),
                     standing,
                     sent: Sent::default(),
                     awaited: false,
-                    is_back: false,
+                    is_back,
                     case,
                 });
             }
@@ -223,6 +226,18 @@ async fn take_seats<'a, N: Notes>(
         seat.case.finish_lines(&mut seat.standing, &renamed).await?;
     }
     Ok(None)
+}
+
+/// Whether an earlier process of this run has rolled the customer back, to the spelling in which the system stores the
+/// former account ID.
+fn is_rolled_back(job: &Job, standing: &Standing) -> bool {
+    let seen = Seen::Account(standing.now.as_ref());
+    job.recorded.iter().any(|recorded| {
+        let intent = &recorded.intent;
+        let restores =
+            matches!(&intent.write, Write::Account { after, .. } if *after == standing.original);
+        intent.customer == standing.id && restores && altered_by(recorded, seen).is_some()
+    })
 }
 
 async fn plan<N: Notes>(seats: &mut [Seat<'_, N>], own: &[CustomerId]) -> Result<(), Halt> {

@@ -59,7 +59,9 @@ pub(super) async fn settled<N: Notes>(
                 if *temporary && is_there {
                     standing.parked.clone_from(&standing.now);
                 }
-                standing.altered = altered.filter(|_| !temporary);
+                if !temporary && altered.is_some() {
+                    standing.altered = altered;
+                }
             }
             Write::Location {
                 location, before, ..

@@ -86,6 +86,23 @@ impl<'a, N: Notes> Table<'a, N> {
         account.is_some_and(|account| self.occupied.contains(account))
     }
 
+    /// Whether another customer of the cycle has this account ID in the spelling of a system that stores IDs otherwise.
+    fn is_taken_otherwise(&self, at: usize, account: Option<&AccountId>) -> bool {
+        let alters =
+            |seat: &Seat<'_, N>| seat.standing.altered.is_some() || seat.sent.effect.is_some();
+        let Some(account) = account.filter(|_| self.seats.iter().any(alters)) else {
+            return false;
+        };
+        let own = self.seats[at].standing.now.as_ref();
+        let others = self
+            .occupied
+            .iter()
+            .filter(|occupied| Some(*occupied) != own);
+        others
+            .into_iter()
+            .any(|occupied| is_respelling(account.as_str(), occupied.as_str()))
+    }
+
     /// Moves everybody to the wished ID, parking one where nobody can move.
     pub(super) async fn move_up(&mut self) -> Result<Result<(), Broken>, Halt> {
         // Before anybody steps aside: whose place an outsider has cannot be seated.
@@ -152,7 +169,9 @@ impl<'a, N: Notes> Table<'a, N> {
                 let original = self.seats[at].standing.original.clone();
                 // Whom somebody else has given an ID meanwhile is left with it.
                 let is_others = self.seats[at].sent.seen.is_some();
-                if is_others || !self.seats[at].is_away() || self.is_taken(original.as_ref()) {
+                let is_taken = self.is_taken(original.as_ref())
+                    || self.is_taken_otherwise(at, original.as_ref());
+                if is_others || !self.seats[at].is_away() || is_taken {
                     continue;
                 }
                 let seat = &self.seats[at];

@@ -25,6 +25,8 @@ mod going_on;
 mod hostile;
 /// Streams that are refused, reset, and thrown out.
 mod http2;
+/// One system under several names, recycled IDs, clocks and folders: a change is made once.
+mod identity;
 /// Lists of customers whose pages overlap, break off, or belong to nobody.
 mod listings;
 /// What earlier runs have done, and what a plan has seen.

@@ -1,4 +1,6 @@
-use crate::support::{Asked, Front, Place, customer, finish, good_answer, in_a_namespace};
+use crate::support::{
+    Asked, Front, Place, clock_library, customer, finish, good_answer, in_a_namespace,
+};
 use idshift::sandbox::Options;
 use std::io::Write as _;
 use std::process::Child;
@@ -201,13 +203,7 @@ fn a_process_that_was_suspended_neither_bursts_nor_blames() {
 
 #[test]
 fn a_clock_that_jumps_changes_neither_pace_nor_outcome() {
-    let library = [
-        "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
-        "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
-    ]
-    .into_iter()
-    .find(|path| std::path::Path::new(path).exists());
-    let Some(library) = library else {
+    let Some(library) = clock_library() else {
         println!("NOT RUN: libfaketime is not installed");
         return;
     };

@@ -2,12 +2,16 @@
 //!
 //! `IDSHIFT_SEED=4711` runs one again; `IDSHIFT_SEEDS=100000` runs so many.
 
+mod again;
 mod judge;
 
 use super::memory::Memory;
 use super::world::{Call, Record, World};
 use crate::domain::{AccountId, Change, CustomerId, Line, NewAccount, ServiceId, Status};
-use crate::engine::{self, Concurrency, Context, Ending, Job, Lookup, Mode, Settings, Tally};
+use crate::engine::context::CLOCK_IS_OFF_BY;
+use crate::engine::{
+    self, Concurrency, Context, Ending, History, Job, Lookup, Mode, Settings, Tally,
+};
 use crate::plan::{Unit, arrange};
 use crate::system::{Kind, System};
 use std::collections::{BTreeMap, HashMap};
@@ -37,6 +41,21 @@ struct Simulation {
     concurrency: usize,
     canary: Option<u64>,
     max_age: Duration,
+    /// What earlier runs tell.
+    history: Arc<History>,
+}
+
+fn lower(text: &str) -> String {
+    text.to_lowercase()
+}
+
+fn without_dashes(text: &str) -> String {
+    text.replace('-', "")
+}
+
+/// Leaves all but temporary IDs as they are.
+fn cut(text: &str) -> String {
+    text.chars().take(10).collect()
 }
 
 /// Whole permutations, so that chains, swaps and rings of every length come about; some wishes for what an outsider
@@ -114,7 +133,14 @@ impl Simulation {
         let meddled = random.bool();
         let changes = wishes(&mut random, customers, !meddled);
         let before = world.lock().customers.clone();
+        world.lock().stores = match random.u8(0..12) {
+            0 => Some(lower),
+            1 => Some(without_dashes),
+            2 => Some(cut),
+            _ => None,
+        };
         Self {
+            history: Arc::default(),
             notes: Memory::new(random.fork()),
             before,
             units: arrange(changes.clone(), true).units,
@@ -194,8 +220,11 @@ impl Simulation {
             crossing: None,
             given: HashMap::new(),
             undoes: None,
-            history: Arc::default(),
+            history: Arc::clone(&self.history),
         };
+        // Also back: an hour, a day, a year.
+        let hours = [0, 1, -1, 24, -24, 8760, -8760][random.usize(0..7)];
+        CLOCK_IS_OFF_BY.set(hours * 3_600_000);
         let (events, _) = broadcast::channel(64);
         let tally = Arc::new(Tally::default());
         let context = Arc::new(Context::new(
@@ -257,8 +286,10 @@ impl Simulation {
                 self.meddle();
             }
         }
+        // Each session ends once five IDs are stored otherwise.
+        let stops = u32::from(self.alters()) * 10;
         for session in 0.. {
-            assert!(session < TROUBLED_SESSIONS + 3, "it never ends");
+            assert!(session < TROUBLED_SESSIONS + 3 + stops, "it never ends");
             let troubled = !self.calm && session < TROUBLED_SESSIONS;
             let ending = self.session(Mode::Apply, troubled).await;
             assert!(!matches!(ending, Some(Ending::Bug(_))), "{ending:?}");
@@ -267,7 +298,7 @@ impl Simulation {
                 break;
             }
             assert!(
-                troubled || self.canary.is_some() || session >= TROUBLED_SESSIONS,
+                troubled || self.canary.is_some() || session >= TROUBLED_SESSIONS || stops > 0,
                 "{ending:?}, {open} open"
             );
             // A canary that failed has stopped the run; who goes on has looked, and wants no other.
@@ -277,7 +308,16 @@ impl Simulation {
             }
         }
         self.judge();
+        if !self.alters() {
+            self.run_again().await;
+        }
         std::mem::take(&mut self.world.lock().log)
+    }
+
+    /// Whether the system stores the IDs of the file otherwise than they are written.
+    fn alters(&self) -> bool {
+        let state = self.world.lock();
+        state.as_stored("A-1") != "A-1"
     }
 
     /// What a person needs to see of a run that broke a promise.

@@ -2,8 +2,8 @@
 
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller, ServiceId};
 use crate::system::{
-    Backend, Bulk, Customer, Fatal, Key, Location, Locations, Order, PreparedWrite, Trouble,
-    Wanted, What, Written,
+    Backend, Bulk, Customer, Fatal, Key, Location, Locations, Order, PreparedWrite, Stored,
+    Trouble, Wanted, What, Written,
 };
 use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +43,8 @@ pub(super) struct State {
     pub(super) broken: Option<String>,
     /// Of a hundred calls so many go wrong.
     pub(super) trouble: u32,
+    /// What is stored of an account ID that is written; `None`: the ID as it came.
+    pub(super) stores: Option<fn(&str) -> String>,
     /// Every write to this customer is held back: never processed, and worth another attempt, it is said.
     pub(super) refuses: Option<String>,
     random: fastrand::Rng,
@@ -79,6 +81,11 @@ impl Drop for OnItsWay<'_> {
 }
 
 impl State {
+    pub(super) fn as_stored(&self, account: &str) -> String {
+        self.stores
+            .map_or_else(|| account.to_owned(), |stores| stores(account))
+    }
+
     fn holder(&self, account: &str) -> Option<(&String, &Record)> {
         self.customers
             .iter()
@@ -89,7 +96,7 @@ impl State {
         let Effect::Account(customer, account) = effect else {
             return None;
         };
-        let (holder, _) = self.holder(account)?;
+        let (holder, _) = self.holder(&self.as_stored(account))?;
         (holder != customer).then(|| holder.clone())
     }
 
@@ -100,9 +107,12 @@ impl State {
                 "{id} was changed by somebody else, and is written over"
             ));
         }
+        let stored = match effect {
+            Effect::Account(_, account) | Effect::Service(_, account) => self.as_stored(account),
+        };
         let record = self.customers.get_mut(id).unwrap();
         match effect {
-            Effect::Account(_, account) => record.account.clone_from(account),
+            Effect::Account(..) => record.account = stored,
             Effect::Service(_, service) => record.service.clone_from(service),
         }
         let accounts: BTreeSet<&String> = self
@@ -220,6 +230,15 @@ impl World {
             state.apply(&effect);
         }
         let doubt = || Trouble::new(Failed::Unavailable, "no answer came");
+        if let Effect::Account(_, asked) = &effect
+            && fate == 0
+            && state.as_stored(asked) != *asked
+        {
+            return Written::Stored {
+                http_status: 200,
+                value: Stored::Account(AccountId::new(state.as_stored(asked)).unwrap()),
+            };
+        }
         match fate {
             0 => Written::Applied { http_status: 200 },
             1 | 3 => Written::InDoubt(doubt()),

@@ -1,0 +1,400 @@
+use crate::support::{Asked, Done, Front, Place, clock_library, finish, named};
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+const SWAP: &str = "accountId,newAccountId\nA-000001,A-000002\nA-000002,A-000001\n";
+
+/// Two customers, C-1 and C-2.
+fn two() -> Place {
+    let place = Place::plume();
+    place.with_world(|mut world| {
+        world.add_plume(named("C-1", "A-000001", &["L-1"]));
+        world.add_plume(named("C-2", "A-000002", &["L-2"]));
+    });
+    place
+}
+
+fn accounts(place: &Place) -> [String; 2] {
+    ["C-1", "C-2"].map(|id| place.account_of(id))
+}
+
+fn assert_swapped(place: &Place) {
+    assert_eq!(accounts(place), ["A-000002", "A-000001"]);
+}
+
+/// The same system at another address.
+fn another_name(place: &Place) -> Front {
+    let honest = place.sandbox.base_url();
+    Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        stream.write_all(&asked.honestly(&honest)).is_ok()
+    })
+}
+
+fn at(place: &Place, base_url: &str, arguments: &[&str]) -> Done {
+    place.run_with(&[("BASE_URL", base_url)], arguments)
+}
+
+#[test]
+fn this_machine_has_one_name() {
+    let place = two();
+    let file = place.file("swap.csv", SWAP);
+    for host in ["127.0.0.1", "localhost", "LOCALHOST", "127.0.0.2"] {
+        let address = place.sandbox.base_url().replace("127.0.0.1", host);
+        // The sandbox listens at one of them; under another a plan cannot look anything up, but it is the same target.
+        let code = if host == "127.0.0.2" { continue } else { 0 };
+        at(&place, &address, &["apply", &file, "--yes"]).expect(code);
+        assert_swapped(&place);
+    }
+    assert_eq!(place.patches(), 3);
+}
+
+#[test]
+fn a_swap_is_made_once_under_two_names_of_one_system() {
+    let place = two();
+    let file = place.file("swap.csv", SWAP);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let front = another_name(&place);
+    for _ in 0..2 {
+        at(&place, &front.base_url(), &["apply", &file, "--yes"]).expect(0);
+        assert_eq!(place.verdicts(), ["unchanged/already"; 2]);
+        assert_swapped(&place);
+    }
+    at(&place, &front.base_url(), &["reconcile", &file, "--yes"]).expect(0);
+    assert_eq!(place.patches(), 3);
+    // And from there back to the first name.
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    assert_eq!(place.patches(), 3);
+}
+
+#[test]
+fn two_runs_on_one_system_exclude_each_other_under_two_names() {
+    let place = Place::new(idshift::sandbox::Options {
+        latency: Duration::from_millis(30),
+        ..Default::default()
+    });
+    let file = place.moves(200);
+    // Once there is a customer by which the system is recognised.
+    let one = place.file("one.csv", "accountId,serviceId\nA-000000,S-1\n");
+    place.run(&["apply", &one, "--yes"]).expect(0);
+    let front = another_name(&place);
+    let first = place
+        .command(&["apply", &file, "--yes", "--rate", "50/s"])
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    while place.patches() < 5 {
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        std::thread::yield_now();
+    }
+    for address in [
+        front.base_url(),
+        place.sandbox.base_url().replace("127.0.0.1", "localhost"),
+    ] {
+        let second = at(&place, &address, &["apply", &file, "--yes"]).expect(5);
+        assert!(second.err.contains("holds this target"), "{}", second.err);
+    }
+    finish(first).expect(0);
+    place.judge_writes();
+}
+
+#[test]
+fn a_rehearsal_on_a_staging_system_says_nothing_about_production() {
+    let (staging, production) = (two(), Place::plume());
+    production.with_world(|mut world| {
+        world.add_plume(named("P-1", "A-000001", &["L-1"]));
+        world.add_plume(named("P-2", "A-000002", &["L-2"]));
+    });
+    let file = staging.file("swap.csv", SWAP);
+    staging.run(&["apply", &file, "--yes"]).expect(0);
+    assert_swapped(&staging);
+    let there = production.sandbox.base_url();
+    for _ in 0..2 {
+        at(&staging, &there, &["apply", &file, "--yes"]).expect(0);
+        assert_eq!(
+            ["P-1", "P-2"].map(|id| production.account_of(id)),
+            ["A-000002", "A-000001"]
+        );
+    }
+    assert_eq!(production.patches(), 3);
+    // One read decided it.
+    let reads = production.sandbox.log();
+    let reads = reads.iter().filter(|seen| seen.path.contains("/C-"));
+    assert_eq!(reads.count(), 1);
+}
+
+#[test]
+fn a_swap_is_made_once_from_two_working_directories() {
+    let place = two();
+    let file = place.file("swap.csv", SWAP);
+    let file = place.path().join(file);
+    let file = file.to_str().unwrap();
+    place.run(&["apply", file, "--yes"]).expect(0);
+    for folder in ["elsewhere", "and/there"] {
+        let folder = place.path().join(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut command = place.command(&["apply", file, "--yes"]);
+        finish(command.current_dir(&folder).spawn().unwrap()).expect(0);
+        assert_swapped(&place);
+    }
+    place
+        .run(&["apply", file, "--yes", "--runs-dir", "others"])
+        .expect(0);
+    assert_swapped(&place);
+    assert_eq!(place.patches(), 3);
+    // From elsewhere the run is found as well.
+    let mut command = place.command(&["undo", "--yes"]);
+    let undone = finish(
+        command
+            .current_dir(place.path().join("elsewhere"))
+            .spawn()
+            .unwrap(),
+    );
+    undone.expect(0);
+    assert_eq!(accounts(&place), ["A-000001", "A-000002"]);
+}
+
+#[test]
+fn a_clock_that_was_set_back_makes_no_older_run_the_newest() {
+    let Some(library) = clock_library() else {
+        println!("NOT RUN: libfaketime is not installed");
+        return;
+    };
+    let place = Place::plume();
+    place.moves(20);
+    let rows = |from: u32| -> String {
+        let lines = (from..from + 10).map(|n| format!("A-{n:06},B-{n:06}\n"));
+        format!("accountId,newAccountId\n{}", lines.collect::<String>())
+    };
+    let (a, b) = (
+        place.file("a.csv", &rows(0)),
+        place.file("b.csv", &rows(10)),
+    );
+    place.run(&["apply", &a, "--yes"]).expect(0);
+    let first = place.newest_id();
+    let mut command = place.command(&["apply", &b, "--yes"]);
+    command.env("LD_PRELOAD", library).env("FAKETIME", "-2d");
+    finish(command.spawn().unwrap()).expect(0);
+    assert_eq!(place.newest_id(), first, "the clock was set back");
+    let list = place.run(&["runs"]).expect(0);
+    let bottom = list.out.trim().lines().last().unwrap().to_owned();
+    assert!(bottom.contains("b.csv"), "{}", list.out);
+    for command in ["report", "verify"] {
+        let done = place.run(&[command]).expect(0);
+        assert!(done.err.contains("apply of b.csv"), "{}", done.err);
+    }
+    let undone = place.run(&["undo", "--yes"]).expect(0);
+    assert!(undone.err.contains("apply of b.csv"), "{}", undone.err);
+    for n in 0..20 {
+        let left = if n < 10 { "B" } else { "A" };
+        assert_eq!(
+            place.account_of(&format!("C-{n}")),
+            format!("{left}-{n:06}")
+        );
+    }
+}
+
+/// The write waits for `Retry-After` when the process is killed; then another client changes the customer.
+#[test]
+fn a_write_that_waited_when_the_process_was_killed_claims_nothing() {
+    let place = Place::plume();
+    let file = place.moves(4);
+    place
+        .sandbox
+        .set_faults(vec!["customer-patch:429=60".parse().unwrap()]);
+    let mut child = place
+        .command(&["apply", &file, "--yes", "--concurrency", "4"])
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    while place.patches() == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        std::thread::yield_now();
+    }
+    // The answer is on record soon; everything else waits for a minute.
+    let ledger = place.newest().join("ledger.db");
+    let open = || -> i64 {
+        let connection = rusqlite::Connection::open(&ledger).unwrap();
+        let sql = "SELECT count(*) FROM writes WHERE verdict IS NULL";
+        connection.query_row(sql, (), |row| row.get(0)).unwrap()
+    };
+    while open() > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "an intent waits");
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    finish(child);
+    assert_eq!(open(), 0);
+    place.sandbox.set_faults(Vec::new());
+    place.with_world(|mut world| {
+        (0..4).for_each(|n| world.rename_plume(&format!("C-{n}"), &format!("B-{n:06}")));
+    });
+    place.run(&["resume"]).expect(0);
+    assert_eq!(place.verdicts(), ["unchanged/already"; 4]);
+    let undone = place.run(&["undo", "--yes"]);
+    assert!([0, 2].contains(&undone.code), "{}", undone.err);
+    (0..4).for_each(|n| assert_eq!(place.account_of(&format!("C-{n}")), format!("B-{n:06}")));
+}
+
+#[test]
+fn a_recycled_account_id_is_not_renamed_by_the_line_of_before() {
+    let place = Place::plume();
+    place.with_world(|mut world| world.add_plume(named("c1", "OLD-0001", &["L-1"])));
+    let file = place.file("moves.csv", "accountId,newAccountId\nOLD-0001,CRM-0001\n");
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    place.with_world(|mut world| {
+        world.rename_plume("c1", "MOVED-01");
+        world.add_plume(named("c11", "OLD-0001", &["L-11"]));
+    });
+    let again = place.file("again.csv", "accountId,newAccountId\nOLD-0001,CRM-0001\n");
+    for command in ["apply", "reconcile"] {
+        for file in [&file, &again] {
+            place.run(&[command, file, "--yes"]).expect(1);
+            assert_eq!(place.verdicts(), ["failed/mismatch"]);
+        }
+    }
+    assert_eq!(place.account_of("c11"), "OLD-0001");
+    // The one that was renamed has the new ID: unchanged, whoever has the old one.
+    place.with_world(|mut world| world.rename_plume("c1", "CRM-0001"));
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    assert_eq!(place.verdicts(), ["unchanged/already"]);
+    // Gone, and another customer has the old one.
+    place.with_world(|mut world| {
+        world.rename_plume("c1", "MOVED-01");
+        world.plume.get_mut("c1").unwrap().hidden = true;
+    });
+    place.run(&["apply", &file, "--yes"]).expect(1);
+    assert_eq!(place.verdicts(), ["failed/mismatch"]);
+    // `customerId` says which one is meant, and another new ID is another wish.
+    let named = place.file("named.csv", "customerId,newAccountId\nc11,CRM-0011\n");
+    place.run(&["apply", &named, "--yes"]).expect(0);
+    assert_eq!(place.account_of("c11"), "CRM-0011");
+    place.with_world(|mut world| world.rename_plume("c11", "OLD-0001"));
+    let other = place.file("other.csv", "accountId,newAccountId\nOLD-0001,CRM-0099\n");
+    place.run(&["apply", &other, "--yes"]).expect(0);
+    assert_eq!(place.account_of("c11"), "CRM-0099");
+}
+
+#[test]
+fn a_lost_state_database_loses_nothing_that_the_runs_folder_has() {
+    let place = two();
+    let file = place.file("swap.csv", SWAP);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    std::fs::remove_dir_all(place.path().join("state")).unwrap();
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    assert_swapped(&place);
+    place.run(&["undo", "--yes"]).expect(0);
+    assert_eq!(accounts(&place), ["A-000001", "A-000002"]);
+}
+
+#[test]
+fn a_run_folder_that_is_gone_keeps_swaps_from_being_made_again() {
+    let place = two();
+    let file = place.file("swap.csv", SWAP);
+    place
+        .run(&["apply", &file, "--yes", "--runs-dir", "others"])
+        .expect(0);
+    std::fs::remove_dir_all(place.path().join("others")).unwrap();
+    for command in ["plan", "apply", "reconcile"] {
+        let mut arguments = vec![command, file.as_str()];
+        if command != "plan" {
+            arguments.push("--yes");
+        }
+        let refused = place.run(&arguments).expect(2);
+        assert!(refused.err.contains("others"), "{}", refused.err);
+        assert!(refused.err.contains("--without-history"), "{}", refused.err);
+    }
+    assert_eq!(place.patches(), 3);
+    // A line that stands alone, and lines that name their customers, rest on no history.
+    let plain = place.file("plain.csv", "accountId,serviceId\nA-000001,S-1\n");
+    place.run(&["apply", &plain, "--yes"]).expect(0);
+    let text = "accountId,customerId,newAccountId\nA-000002,C-1,A-000001\nA-000001,C-2,A-000002\n";
+    let with_names = place.file("named.csv", text);
+    place.run(&["apply", &with_names, "--yes"]).expect(0);
+    assert_eq!(accounts(&place), ["A-000001", "A-000002"]);
+    // Without the register's entry, lines mean the customers that have their IDs.
+    let third = place.file(
+        "third.csv",
+        "accountId,newAccountId\nA-000001,T-000001\nA-000002,A-000001\n",
+    );
+    place.run(&["apply", &third, "--yes"]).expect(2);
+    let gone = place.path().join("others");
+    let gone = std::fs::canonicalize(place.path())
+        .unwrap()
+        .join(gone.file_name().unwrap());
+    let unknown = place
+        .run(&["runs", "forget", gone.to_str().unwrap()])
+        .expect(2);
+    assert!(unknown.err.contains("not registered"), "{}", unknown.err);
+    place.run(&["runs", "forget", "--gone"]).expect(0);
+    // The second line's wish was applied to C-1, which the first line has renamed meanwhile.
+    place.run(&["apply", &third, "--yes"]).expect(1);
+    assert_eq!(place.verdicts(), ["changed/", "failed/mismatch"]);
+}
+
+#[test]
+fn a_nightly_file_with_swaps_is_carried_out_once() {
+    let place = two();
+    let file = place.file("nightly.csv", SWAP);
+    for night in ["--incremental", "--verbose", "--incremental"] {
+        place.run(&["reconcile", &file, "--yes", night]).expect(0);
+        assert_swapped(&place);
+    }
+    assert_eq!(place.patches(), 3);
+}
+
+#[test]
+fn a_command_without_a_run_says_which_one_it_takes() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let run = place.newest_id();
+    let words = format!(
+        "run {run} (apply of moves.csv, plume at {}, 3 lines)",
+        place.sandbox.base_url()
+    );
+    for arguments in [&["verify"][..], &["report"], &["undo", "--yes"]] {
+        let done = place.run(arguments).expect(0);
+        assert!(
+            done.err.contains(&format!("{}: {words}", arguments[0])),
+            "{}",
+            done.err
+        );
+    }
+    // With runs on two targets and none of them given, the choice is the operator's.
+    let other = Place::plume();
+    other.moves(3);
+    at(
+        &place,
+        &other.sandbox.base_url(),
+        &["apply", &file, "--yes"],
+    )
+    .expect(0);
+    let mut command = place.command(&["verify"]);
+    let done = finish(command.env_remove("IDSHIFT_BASE_URL").spawn().unwrap()).expect(2);
+    for port in [&place, &other].map(|one| one.sandbox.base_url()) {
+        let port = port.rsplit(':').next().unwrap();
+        assert!(done.err.contains(port), "{}", done.err);
+    }
+}
+
+/// Cells with line breaks make the numbers of lines larger than their count.
+#[test]
+fn a_plan_of_a_file_with_line_breaks_in_cells_is_resumed_to_its_last_line() {
+    let place = Place::plume();
+    place.moves(40);
+    let rows = (0..40).map(|n| format!("A-{n:06},B-{n:06},\"a\nb\nc\nd\ne\"\n"));
+    let text = format!("accountId,newAccountId,note\n{}", rows.collect::<String>());
+    let file = place.file("moves.csv", &text);
+    let mut was_killed = false;
+    for step in ["4", "8", "12", "20"] {
+        let mut command = place.command(&["plan", &file, "--lookup", "each", "--concurrency", "1"]);
+        let done = finish(command.env("IDSHIFT_CRASH_AT", step).spawn().unwrap());
+        was_killed |= done.code == -1;
+        if done.code == -1 {
+            place.run(&["resume", &place.newest_id()]).expect(0);
+        }
+        assert_eq!(place.verdicts(), ["would_change/"; 40], "{step}");
+    }
+    assert!(was_killed);
+}
