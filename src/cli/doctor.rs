@@ -7,7 +7,7 @@ use super::prepare::{resolve, staging, values};
 use super::session::{base_url, check_host, http_settings, system_settings};
 use super::stand_in;
 use crate::http::Skew;
-use crate::ledger::RunDir;
+use crate::ledger::{RunDir, StateDb};
 use crate::system::System;
 use crate::ui;
 use serde_json::json;
@@ -77,6 +77,12 @@ pub(super) fn run(options: &DoctorOptions) -> Result<Exit, Failure> {
         "runs",
         runs.map(|_| resolved.runs_dir.display().to_string()).into(),
     );
+    if !options.inside.sandbox {
+        let state = StateDb::open()
+            .map(|state| state.path().display().to_string())
+            .map_err(|why| why.to_string());
+        find("state", state.into());
+    }
     let limits = format!(
         "{}{}",
         resolved.find_rate,

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// The database's name in its folder.
+const FILE: &str = "state.db";
 /// `idst`: marks the file as ours.
 const APPLICATION_ID: i64 = 0x6964_7374;
 /// The format that this program reads and writes.
@@ -109,7 +111,7 @@ impl StateDb {
 
     /// The same in this folder.
     pub(super) fn open_in(folder: &Path) -> Result<Self, LedgerError> {
-        let path = folder.join("state.db");
+        let path = folder.join(FILE);
         let refused = |why: std::io::Error| match LedgerError::io(&path, "opened", why) {
             LedgerError::Io { source, .. } => LedgerError::StateUnusable {
                 path: folder.to_owned(),
@@ -128,6 +130,11 @@ impl StateDb {
         })
     }
 
+    /// The database's file.
+    pub fn path(&self) -> PathBuf {
+        self.folder.join(FILE)
+    }
+
     /// The folder in which the database and the locks lie.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
@@ -144,7 +151,7 @@ impl StateDb {
         &self,
         ask: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
     ) -> Result<T, LedgerError> {
-        ask(&mut self.lock()).map_err(|why| unusable(&self.folder.join("state.db"), why))
+        ask(&mut self.lock()).map_err(|why| unusable(&self.path(), why))
     }
 
     /// Raises the epoch, above this one too, and returns it.

@@ -173,6 +173,19 @@ fn doctor_tries_to_write_where_runs_are_kept() {
     assert!(done.out.contains("BAD   runs"), "{}{}", done.out, done.err);
 }
 
+/// A state database that cannot be used would refuse every run of the night.
+#[test]
+fn doctor_opens_the_state_database() {
+    let place = Place::plume();
+    place.with_world(|mut world| world.add_plume(named("C-1", "A-1", &[])));
+    let good = place.run(&["doctor"]).expect(0);
+    assert!(good.out.contains("state/idshift/state.db"), "{}", good.out);
+    let database = place.path().join("state/idshift/state.db");
+    std::fs::write(&database, "this is no database".repeat(300)).unwrap();
+    let done = place.run(&["doctor"]).expect(2);
+    assert!(done.out.contains("BAD   state"), "{}{}", done.out, done.err);
+}
+
 /// Only the lines that want one ID are told of each other.
 #[test]
 fn a_line_is_not_told_of_a_clash_that_it_has_no_part_in() {
