@@ -49,6 +49,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// Crates that are named in these modules and nowhere else.
 const LOCALISED: &[(&str, &[&str])] = &[
     ("reqwest", &["http"]),
+    ("hyper", &["http"]),
     ("governor", &["http"]),
     ("oauth2", &["http"]),
     ("rusqlite", &["ledger"]),

@@ -287,7 +287,9 @@ pub(super) async fn settle<N: Notes>(
                 };
                 return Ok(Next::End(Ended::Failed(trouble, sent.clone())));
             }
-            let same = doubt.http_status.is_none().then(|| correlation.to_owned());
+            // Any response uses the ID up, also one that cannot be read (`BadAnswer` without a status).
+            let had_no_response = doubt.http_status.is_none() && doubt.reason != Failed::BadAnswer;
+            let same = had_no_response.then(|| correlation.to_owned());
             Ok(Next::AfterAWhile { correlation: same })
         }
     }

@@ -235,11 +235,6 @@ impl<N: Notes> Case<'_, N> {
         if let Some(trouble) = self.is_overtaken(standing, location) {
             return Ok(Ended::Failed(trouble, self.sent_before(line)));
         }
-        let open = |recorded: &&Recorded| {
-            recorded.verdict.is_none()
-                && recorded.intent.line == line
-                && recorded.intent.write == write
-        };
         let wish = Wish {
             unit: self.job.unit.number,
             line,
@@ -249,12 +244,6 @@ impl<N: Notes> Case<'_, N> {
                 let same = one.intent.line == line && one.intent.write.wants_the_same(&write);
                 same && one.may_have_landed()
             }),
-            correlation: self
-                .job
-                .recorded
-                .iter()
-                .rfind(open)
-                .map(|recorded| recorded.intent.correlation.clone()),
             read_at: match write {
                 Write::Account { .. } => standing.read_at,
                 Write::Location { .. } => standing.spots_read_at,

@@ -21,9 +21,6 @@ pub(super) struct Wish<'a> {
     pub(super) read_at: Instant,
     /// Whether an earlier process has made an attempt that was not seen to take effect; it may have landed since.
     pub(super) doubted: bool,
-    /// The correlation ID of an earlier attempt that never had an answer: the same again lets a system that
-    /// knows it recognise the repetition.
-    pub(super) correlation: Option<String>,
 }
 
 /// How a write ended.
@@ -58,6 +55,7 @@ pub(super) enum Next {
     End(Ended),
     /// It did not take effect, as a reading said.
     AfterAWhile {
+        /// The attempt's correlation ID, where the attempt had no response: the next attempt carries the same.
         correlation: Option<String>,
     },
     /// It was not sent, because what it rests on had become too old; its turn took so long.
@@ -70,6 +68,13 @@ struct Tries {
     /// After which a reading said that nothing happened; being held back does not count.
     fruitless: u32,
     held_back: u32,
+    /// The correlation ID of the last attempt, where it had no response: the next attempt carries the same.
+    ///
+    /// It is not kept for another process: the one that was killed may have had a response that it did not record, and
+    /// a system that keeps responses for an ID (Adobe: ten days) would return that response without doing anything.
+    unanswered_id: Option<String>,
+    /// Whether the present attempt carries the correlation ID of the one before.
+    repeats_the_id: bool,
     /// Looked at in time, and too old all the same when it was to be sent.
     late: u32,
 }
@@ -98,7 +103,6 @@ pub(super) async fn perform<N: Notes>(
         unanswered: wish.doubted,
         ..Sent::default()
     };
-    let mut correlation = wish.correlation.clone();
     let mut tries = Tries::default();
     let max_age = context.settings.max_age;
     let mut departs_until = wish.read_at + max_age;
@@ -115,16 +119,7 @@ pub(super) async fn perform<N: Notes>(
             departs_until = Instant::now() + left.max(JUST_SEEN) + slack;
         }
         let order = order(wish, departs_until, slack);
-        match attempt(
-            context,
-            wish,
-            order,
-            &mut correlation,
-            &mut sent,
-            &mut tries,
-        )
-        .await?
-        {
+        match attempt(context, wish, order, &mut sent, &mut tries).await? {
             Next::End(ended) => return Ok(ended),
             // Where turns take longer than a look may be old, it would be looked at for ever.
             Next::LookFirst(turn) => {
@@ -139,7 +134,7 @@ pub(super) async fn perform<N: Notes>(
                 }
             }
             Next::AfterAWhile { correlation: same } => {
-                correlation = same;
+                tries.unanswered_id = same;
                 sent.unanswered = true;
                 tries.fruitless += 1;
                 if tries.fruitless > context.settings.retries {
@@ -169,7 +164,6 @@ async fn attempt<N: Notes>(
     context: &Context<N>,
     wish: &Wish<'_>,
     order: Order<'_>,
-    correlation: &mut Option<String>,
     sent: &mut Sent,
     tries: &mut Tries,
 ) -> Result<Next, Halt> {
@@ -182,7 +176,8 @@ async fn attempt<N: Notes>(
             return without_intent(context, wish, unsent, sent, tries).await;
         }
         // Fresh, never derived from what is written: the same wish after an undo is another intent.
-        let id = correlation.take().unwrap_or_else(new_correlation);
+        tries.repeats_the_id = tries.unanswered_id.is_some();
+        let id = tries.unanswered_id.take().unwrap_or_else(new_correlation);
         sent.attempts += 1;
         sent.correlation = Some(id.clone());
         let intent = Intent {
@@ -196,7 +191,10 @@ async fn attempt<N: Notes>(
             at_ms: super::context::wall_clock_ms(),
         };
         let recorded = context.lead.measured(context.notes.intend(intent)).await?;
-        let written = prepared.send(&id).await;
+        let written = unless_replayed(prepared.send(&id).await, tries.repeats_the_id);
+        if tries.repeats_the_id && is_unsent(&written) {
+            tries.unanswered_id = Some(id.clone());
+        }
         let Written::Again(trouble) = written else {
             return after_sending(context, wish, recorded, written, &id, sent, tries).await;
         };
@@ -273,7 +271,7 @@ async fn after_sending<N: Notes>(
 ) -> Result<Next, Halt> {
     let doubted_before = wish.doubted || tries.fruitless > 0;
     let is_doubt = matches!(written, Written::InDoubt(_) | Written::Stored { .. });
-    let is_unsent = matches!(written, Written::NotSent(_) | Written::TooLate(_));
+    let is_unsent = is_unsent(&written);
     let nothing_happened = !doubted_before && (is_unsent || matches!(written, Written::Refused(_)));
     let mut concluded = conclude(context, wish, written, correlation, sent).await;
     // What was in doubt itself has just been read.
@@ -302,6 +300,34 @@ async fn after_sending<N: Notes>(
         context.notes.settle(id, settled).await?;
     }
     Ok(concluded?.1)
+}
+
+/// Whether nothing was sent, so that an ID that had no response before still has none.
+fn is_unsent(written: &Written) -> bool {
+    use Written::{Again, NotSent, Stale, TooLate};
+    match written {
+        Again(trouble) => trouble.http_status.is_none(),
+        other => matches!(other, NotSent(_) | TooLate(_) | Stale { .. }),
+    }
+}
+
+/// An acceptance under a repeated correlation ID may be the response to the earlier attempt, returned without doing
+/// anything. So only a read-back is believed.
+fn unless_replayed(written: Written, repeats_the_id: bool) -> Written {
+    match written {
+        Written::Applied { http_status } | Written::Stored { http_status, .. }
+            if repeats_the_id =>
+        {
+            Written::InDoubt(Trouble {
+                http_status: Some(http_status),
+                ..Trouble::new(
+                    Failed::BadAnswer,
+                    "the answer may be the one to an earlier attempt with the same correlation ID",
+                )
+            })
+        }
+        other => other,
+    }
 }
 
 fn held_back_too_often<N: Notes>(

@@ -152,6 +152,10 @@ pub(super) fn classify(error: reqwest::Error) -> Fault {
         let text = format!("the call cannot be made: {}", innermost(&error));
         return Fault::new(WhyKind::Unsendable, text);
     }
+    if is_malformed(&error) {
+        let text = format!("the answer is no HTTP: {}", innermost(&error));
+        return Fault::new(WhyKind::Unreadable, text);
+    }
     let text = format!("the connection was lost: {}", innermost(&error));
     Fault::new(WhyKind::Reset, text)
 }
@@ -168,6 +172,18 @@ fn is_tls(error: &reqwest::Error) -> bool {
             }
             // An I/O error's `source` skips the error that it wraps.
             io = error.get_ref().and_then(|inner| inner.downcast_ref());
+        }
+        source = error.source();
+    }
+    false
+}
+
+/// Whether a response came and its head cannot be read: that is not the same as no response.
+fn is_malformed(error: &reqwest::Error) -> bool {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<hyper::Error>() {
+            return error.is_parse();
         }
         source = error.source();
     }

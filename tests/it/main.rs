@@ -11,6 +11,8 @@ mod altered;
 mod calls;
 /// Exit codes, messages, secrets, permissions.
 mod cli;
+/// The IDs by which a system recognises a repetition.
+mod correlation;
 /// Kills at every step and at random; signals; two at once.
 mod crash;
 /// Full disks, lost folders, damaged ledgers, closed pipes.

@@ -140,6 +140,15 @@ impl Asked {
         }
     }
 
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        let mut headers = [httparse::EMPTY_HEADER; 64];
+        let mut head = httparse::Request::new(&mut headers);
+        head.parse(&self.bytes).unwrap();
+        let mut headers = head.headers.iter();
+        let header = headers.find(|header| header.name.eq_ignore_ascii_case(name))?;
+        Some(String::from_utf8(header.value.to_vec()).unwrap())
+    }
+
     pub(crate) fn body(&self) -> &[u8] {
         let head = self
             .bytes
