@@ -262,7 +262,7 @@ pub(super) fn say(
 /// What a person does next.
 fn next_step(session: &Session<'_>, summary: &Summary, fatal: Option<Fatal>) -> Next {
     let mut next = summary.next_step();
-    let sends_emails = session.resolved.system.facts().sends_emails;
+    let sends_emails = session.resolved.sends_emails();
     if session.work == Work::Plan
         && next.command == summary.commands.carry_out(&[])
         && sends_emails

@@ -225,7 +225,7 @@ impl Question<'_> {
             text.push_str(&format!("\n  {most}{}", forecast.words(self.resolved)));
         }
         let counted = self.forecast.is_some_and(|forecast| forecast.emails > 0);
-        if self.resolved.system.facts().sends_emails && !counted {
+        if self.resolved.sends_emails() && !counted {
             text.push_str(
                 "\n  every contact of each customer that is written may get a welcome e-mail",
             );
@@ -280,7 +280,8 @@ fn noted_writes(ledger: &Ledger) -> Result<(u64, u64), Failure> {
 /// Adobe is written by reading the customer and sending it back.
 fn own_reads(resolved: &Resolved, accounts: u64) -> u64 {
     match resolved.system {
-        Kind::Adobe => accounts,
+        // After the first write the customer is read again.
+        Kind::Adobe => accounts + accounts.min(1),
         Kind::Plume | Kind::CloudCockpit => 0,
     }
 }
@@ -352,7 +353,7 @@ mod tests {
     #[test]
     fn every_write_to_adobe_reads_first() {
         let adobe = Forecast::of_changes(100, 0, 100, &resolved(&[("system", "adobe")]));
-        assert_eq!((adobe.read, adobe.find, adobe.calls()), (100, 4, 204));
+        assert_eq!((adobe.read, adobe.find, adobe.calls()), (101, 4, 205));
         let plume = Forecast::of_changes(100, 20, 120, &resolved(&[]));
         assert_eq!((plume.read, plume.find, plume.calls()), (0, 3, 123));
     }

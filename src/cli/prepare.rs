@@ -328,10 +328,10 @@ fn refuse_unfindable(draft: &Draft, resolved: &Resolved) -> Result<(), Failure> 
     .with_help("name the reseller whose customers are to be listed: --reseller ID or reseller_id in the profile"))
 }
 
-/// Every write to Adobe sends e-mails to people; that needs to be wanted.
+/// A write to Adobe that carries contacts sends them e-mails; the operator must consent to that.
 pub(super) fn refuse_emails(resolved: &Resolved, command: &str) -> Result<(), Failure> {
     let facts = resolved.system.facts();
-    if !facts.sends_emails || resolved.accept_welcome_emails {
+    if !resolved.sends_emails() || resolved.accept_welcome_emails {
         return Ok(());
     }
     Err(Failure::usage(format!(

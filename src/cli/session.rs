@@ -230,6 +230,9 @@ impl Session<'_> {
             resume,
         ));
         let ending = self.look_and_write(machine, parsed, journal).await?;
+        for warning in machine.system.take_warnings() {
+            ui::err(&format!("warning: {}", ui::visible(&warning)));
+        }
         let done = self.work != Work::Plan && matches!(ending, Ending::Finished);
         if done && self.resolved.system.facts().answers_may_mislead {
             confirm::changes(&machine.system, &self.ledger, journal).await?;

@@ -67,6 +67,11 @@ pub struct Resolved {
 }
 
 impl Resolved {
+    /// Whether writes make the system send e-mails to people.
+    pub fn sends_emails(&self) -> bool {
+        self.system.facts().sends_emails && self.sending.carries_contacts()
+    }
+
     /// Checks everything that was said, but reads no secret.
     pub fn of(values: &mut Values) -> Result<Self, ConfigError> {
         let system = values

@@ -157,7 +157,7 @@ impl<N: Notes> Case<'_, N> {
 
     /// In a plan: how many people the write would send an e-mail to, where that happens.
     async fn count_contacts(&self, standing: &mut Standing) -> Asked<()> {
-        if !self.context.system.facts().sends_emails || standing.contacts.is_some() {
+        if !self.context.system.sends_emails() || standing.contacts.is_some() {
             return Ok(Ok(()));
         }
         let reseller = standing.reseller.clone();

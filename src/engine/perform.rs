@@ -147,7 +147,7 @@ pub(super) async fn perform<N: Notes>(
                     context.in_vain.fruitless(wish.unit, &trouble, patience)?;
                     return Ok(Ended::Failed(trouble, sent));
                 }
-                if context.system.facts().sends_emails {
+                if context.system.sends_emails() {
                     // People hear of each write that lands, so it is looked for once more, and late.
                     tokio::time::sleep(SETTLING).await;
                     is_to_be_looked_at = true;

@@ -2,7 +2,7 @@
 
 use super::faults::Class;
 use super::http::{Request, Response};
-use super::world::World;
+use super::world::{AdobeCustomer, World};
 use serde_json::{Value, json};
 
 fn error(status: u16, code: &str, message: &str, details: &[&str]) -> Response {
@@ -116,51 +116,90 @@ fn update(world: &mut World, request: &Request, id: &str) -> Response {
     {
         return error(400, "1121", "Unexpected fields", &[name]);
     }
-    let Some(profile) = body
+    match replacement(customer, &body) {
+        Err(refusal) => refusal,
+        Ok(profile) => {
+            let answer = store(customer, &body, reference_stored, profile);
+            Response::json(200, &answer).applied()
+        }
+    }
+}
+
+/// The profile that replaces the stored one, or why the update is refused.
+fn replacement(customer: &AdobeCustomer, body: &Value) -> Result<Value, Response> {
+    let missing = |path: &str| error(400, "1122", "Missing required fields", &[path]);
+    let profile = body
         .get("companyProfile")
         .filter(|profile| profile.is_object())
-    else {
-        return error(400, "1122", "Missing required fields", &["companyProfile"]);
-    };
+        .ok_or_else(|| missing("companyProfile"))?;
     let stored = &customer.body["companyProfile"];
     let same = |path: &str| profile.pointer(path) == stored.pointer(path);
     for path in ["/companyName", "/address/country", "/address/region"] {
         if !same(path) {
-            return error(400, "1119", "Some fields are not editable", &[path]);
+            return Err(error(400, "1119", "Some fields are not editable", &[path]));
         }
     }
-    let contacts = profile["contacts"].as_array().cloned().unwrap_or_default();
-    if contacts.is_empty() {
-        return error(
-            400,
-            "1122",
-            "Missing required fields",
-            &["companyProfile.contacts"],
-        );
+    let contacts = profile["contacts"].as_array();
+    if contacts.is_none_or(Vec::is_empty) {
+        return Err(missing("companyProfile.contacts"));
     }
     if let Some(reference) = body.get("externalReferenceId").and_then(Value::as_str) {
         if reference.chars().count() > 35 {
-            return error(400, "2126", "External reference ID exceeds limit", &[]);
+            let message = "External reference ID exceeds limit";
+            return Err(error(400, "2126", message, &[]));
         }
         if reference.contains(['<', '>', '[', ']', '"']) {
-            return error(
-                400,
-                "1117",
-                "Some fields are invalid",
-                &["externalReferenceId"],
-            );
+            let details = ["externalReferenceId"];
+            return Err(error(400, "1117", "Some fields are invalid", &details));
         }
-        customer.body["externalReferenceId"] = Value::from(reference_stored);
     }
-    customer.body["companyProfile"] = profile.clone();
-    for contact in contacts {
+    if customer.deployments && is_global(&customer.body) && !is_global(body) {
+        let message = "Global sales cannot be disabled while there are active deployments";
+        return Err(error(400, "1139", message, &["globalSalesEnabled"]));
+    }
+    Ok(profile.clone())
+}
+
+/// What is left out is read as `false`.
+fn is_global(body: &Value) -> bool {
+    body["globalSalesEnabled"].as_bool().unwrap_or(false)
+}
+
+/// Replaces what is stored, and returns the answer: it shows what was sent, also where that does not persist.
+fn store(
+    customer: &mut AdobeCustomer,
+    body: &Value,
+    reference: Option<String>,
+    profile: Value,
+) -> Value {
+    if let Some(reference) = reference {
+        customer.body["externalReferenceId"] = Value::from(reference);
+    }
+    let global = is_global(body);
+    if global || customer.body.get("globalSalesEnabled").is_some() {
+        customer.body["globalSalesEnabled"] = Value::from(global);
+    }
+    if let Some(group) = body.get("linkedMembership") {
+        customer.body["linkedMembership"] = group.clone();
+    }
+    let before = customer.body["companyProfile"]["contacts"].take();
+    customer.body["companyProfile"] = profile;
+    let mut answer = customer.body.clone();
+    answer["status"] = Value::from(customer.status.clone());
+    let contacts = customer.body["companyProfile"]["contacts"].as_array_mut();
+    for contact in contacts.into_iter().flatten() {
+        // Names cannot be changed.
+        let mut known = before.as_array().into_iter().flatten();
+        if let Some(known) = known.find(|known| known["email"] == contact["email"]) {
+            for name in ["firstName", "lastName"] {
+                contact[name] = known[name].clone();
+            }
+        }
         if let Some(email) = contact["email"].as_str() {
             *customer.emails.entry(email.to_owned()).or_default() += 1;
         }
     }
-    let mut answer = customer.body.clone();
-    answer["status"] = Value::from(customer.status.clone());
-    Response::json(200, &answer).applied()
+    answer
 }
 
 fn list(world: &World, request: &Request, reseller: &str) -> Response {

@@ -36,6 +36,8 @@ pub struct AdobeCustomer {
     pub body: Value,
     /// `1000`: active.
     pub status: String,
+    /// Whether it has active deployments, which need global sales.
+    pub deployments: bool,
     /// E-mails that were sent because of writes, by address.
     pub emails: HashMap<String, u32>,
 }
@@ -131,6 +133,7 @@ impl World {
             AdobeCustomer {
                 body,
                 status: "1000".to_owned(),
+                deployments: false,
                 emails: HashMap::new(),
             },
         );

@@ -4,32 +4,35 @@
 //! - There is no search by the reference. A reseller's customers are listed, fifty a call, in all statuses,
 //!   oldest first so that new customers do not shift the pages.
 //! - References need not be unique, so order never matters, and one that several carry is ambiguous.
-//! - A PATCH replaces: the profile goes back verbatim, every contact and every unknown key included, and
-//!   nothing else is sent. Each contact gets a welcome e-mail for it, which cannot be suppressed.
+//! - A PATCH replaces: the profile goes back verbatim, every contact and every unknown key included, and so does
+//!   `globalSalesEnabled`, which would be read as `false` if it were left out. Nothing else is sent. Each contact gets
+//!   a welcome e-mail for it, which cannot be suppressed.
 //! - `X-Correlation-Id` stands for one intent; repeated after an answer, that answer is replayed for ten days.
 //! - The answer to a PATCH may show values that do not persist: only a GET tells.
 //!
 //! Sources: the Commerce Partner API's pages on updating a customer, listing customers, idempotency and errors.
 
 mod list;
+mod trial;
 mod wire;
 
 use self::list::{Kept, STATUSES};
+use self::trial::{First, Trial};
 use self::wire::{Body, RawBody, Update, Whole, code_of, refusal};
 use super::connect::{Sending, Settings, SetupError};
 use super::trouble::{Read, senseless};
 use super::{
-    Backend, Bulk, Customer, Fatal, Key, Location, OneCall, Order, PreparedWrite, Trouble, Wanted,
-    What, Written,
+    Backend, Bulk, Customer, Key, Location, OneCall, Order, PreparedWrite, Trouble, Wanted, What,
+    Written,
 };
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller, ResellerId};
 use crate::http::{Call, Character, Client, Kind, Path, Reply};
 use futures_util::future::BoxFuture;
 use secrecy::ExposeSecret;
 use serde_json::Value;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 /// So old may a profile be that is written back.
@@ -68,19 +71,11 @@ pub(super) struct Adobe {
     sending: Sending,
     max_age: Duration,
     listing: Mutex<Kept>,
-    /// What sending the reference alone has been seen to do.
-    reference_alone: Mutex<Alone>,
+    /// What the first write has been seen to do.
+    trial: Mutex<Trial>,
+    warnings: std::sync::Mutex<Vec<String>>,
     /// Who is between reading a customer and writing it.
     between: Semaphore,
-}
-
-/// What sending the reference without the profile does on this installation.
-#[derive(Debug, Clone, Copy)]
-enum Alone {
-    Untried,
-    ChangesNothingElse,
-    /// It is refused, or changes more than it should.
-    Unfit(&'static str),
 }
 
 impl Adobe {
@@ -91,7 +86,8 @@ impl Adobe {
             sending: settings.sending,
             max_age: settings.max_age,
             listing: Mutex::new(Kept::Nothing),
-            reference_alone: Mutex::new(Alone::Untried),
+            trial: Mutex::new(Trial::Untried),
+            warnings: std::sync::Mutex::default(),
             between: Semaphore::new(
                 settings
                     .calls_meanwhile
@@ -116,6 +112,7 @@ impl Adobe {
                     Ok(Ok(Some(Whole {
                         body,
                         profile: raw.company_profile,
+                        global_sales: raw.global_sales_enabled,
                         everything,
                     })))
                 }
@@ -166,6 +163,8 @@ impl Adobe {
             let words = "the run is being stopped";
             return Err(Written::NotSent(Trouble::new(Failed::Unavailable, words)));
         };
+        // Held until the first write is checked: all others wait for what it shows.
+        let trial = self.trial().await.map_err(Written::NotSent)?;
         let whole = match self.whole(order.customer).await {
             Ok(Some(whole)) => whole,
             Ok(None) => {
@@ -188,37 +187,25 @@ impl Adobe {
                 now: now.and_then(|text| AccountId::new(text).ok()),
             });
         }
-        let (body, first) = match self.sending {
-            Sending::Full => match &whole.profile {
-                Some(profile) => (
-                    Update {
-                        external_reference_id: after.as_str(),
-                        company_profile: Some(profile),
-                    },
-                    None,
-                ),
-                None => {
-                    return Err(Written::Refused(Trouble::new(
-                        Failed::BadAnswer,
-                        "the customer has no `companyProfile`, which the update must send back",
-                    )));
-                }
-            },
-            Sending::Reference => (
-                Update {
-                    external_reference_id: after.as_str(),
-                    company_profile: None,
-                },
-                self.first_alone().await?,
-            ),
+        let full = self.sending == Sending::Full;
+        if full && whole.profile.is_none() {
+            return Err(Written::Refused(Trouble::new(
+                Failed::BadAnswer,
+                "the customer has no `companyProfile`, which the update must send back",
+            )));
+        }
+        let body = Update {
+            external_reference_id: after.as_str(),
+            global_sales_enabled: whole.global_sales.as_deref().filter(|_| full),
+            company_profile: whole.profile.as_deref().filter(|_| full),
         };
         let call = self.one_call(&order, after, &body)?;
         Ok(AdobeWrite {
             adobe: self,
             call,
             _between: between,
-            first: first.map(|alone| First {
-                alone,
+            first: trial.map(|trial| First {
+                trial,
                 customer: order.customer,
                 after,
                 was: whole,
@@ -226,22 +213,10 @@ impl Adobe {
         })
     }
 
-    /// The first write of the reference alone is tried while all others wait for what it shows. `None`: it has been
-    /// tried, and does no harm.
-    async fn first_alone(&self) -> Result<Option<MutexGuard<'_, Alone>>, Written> {
-        let alone = self.reference_alone.lock().await;
-        match *alone {
-            Alone::Untried => Ok(Some(alone)),
-            Alone::ChangesNothingElse => Ok(None),
-            Alone::Unfit(words) => Err(Written::NotSent(stop(words))),
-        }
-    }
-}
-
-fn stop(words: &str) -> Trouble {
-    Trouble {
-        fatal: Some(Fatal::Unsafe),
-        ..Trouble::new(Failed::Rejected, words)
+    /// For a person, at the end of the run.
+    fn warn(&self, words: String) {
+        let warnings = self.warnings.lock();
+        warnings.unwrap_or_else(PoisonError::into_inner).push(words);
     }
 }
 
@@ -253,14 +228,6 @@ struct AdobeWrite<'a> {
     first: Option<First<'a>>,
 }
 
-/// The first write of the reference alone.
-struct First<'a> {
-    alone: MutexGuard<'a, Alone>,
-    customer: &'a CustomerId,
-    after: &'a AccountId,
-    was: Whole,
-}
-
 impl PreparedWrite for AdobeWrite<'_> {
     fn turn(&mut self, lead: Duration) -> BoxFuture<'_, Result<(), Written>> {
         self.call.turn(lead)
@@ -269,46 +236,15 @@ impl PreparedWrite for AdobeWrite<'_> {
     fn send<'s>(&'s mut self, correlation: &'s str) -> BoxFuture<'s, Written> {
         Box::pin(async move {
             let written = self.call.send(correlation).await;
-            match &mut self.first {
+            // Nothing was processed, so the next attempt is still the first.
+            if matches!(written, Written::Again(_)) {
+                return written;
+            }
+            match self.first.take() {
                 None => written,
-                Some(first) => first.judge(self.adobe, written).await,
+                Some(first) => Box::pin(first.checked(self.adobe, written)).await,
             }
         })
-    }
-}
-
-impl First<'_> {
-    /// Reads the customer again; anything else that changed ends the run.
-    async fn judge(&mut self, adobe: &Adobe, written: Written) -> Written {
-        match &written {
-            // In doubt, it may have taken effect, and then it may have done more than that.
-            Written::Applied { .. } | Written::Stored { .. } | Written::InDoubt(_) => {}
-            Written::Refused(trouble) if trouble.message.contains("1122") => {
-                let words = "this installation wants the whole profile: set `send = \"full\"`";
-                *self.alone = Alone::Unfit(words);
-                return Written::Refused(stop(words));
-            }
-            Written::Again(_)
-            | Written::NotSent(_)
-            | Written::Refused(_)
-            | Written::TooLate(_)
-            | Written::Stale { .. } => return written,
-        }
-        match adobe.whole(self.customer).await {
-            Ok(Some(now)) if now.but_for_the_reference() == self.was.but_for_the_reference() => {
-                if now.body.external_reference_id.as_deref() == Some(self.after.as_str()) {
-                    *self.alone = Alone::ChangesNothingElse;
-                }
-                written
-            }
-            Ok(_) => {
-                let words = "sending the reference alone changed something else of the customer: \
-                     set `send = \"full\"`";
-                *self.alone = Alone::Unfit(words);
-                Written::InDoubt(stop(words))
-            }
-            Err(trouble) => Written::InDoubt(trouble),
-        }
     }
 }
 
@@ -349,9 +285,17 @@ impl Backend for Adobe {
         Box::pin(async move {
             Ok(match self.whole(customer).await? {
                 None => None,
-                Some(whole) => Some(whole.body.usable().ok_or_else(|| {
-                    Trouble::new(Failed::BadAnswer, "a customer without a usable ID")
-                })?),
+                Some(whole) => {
+                    let customer = whole.body.usable().ok_or_else(|| {
+                        Trouble::new(Failed::BadAnswer, "a customer without a usable ID")
+                    })?;
+                    // Only a write that carries the contacts sends e-mails to them.
+                    let contacts = customer.contacts.filter(|_| self.sending == Sending::Full);
+                    Some(Customer {
+                        contacts,
+                        ..customer
+                    })
+                }
             })
         })
     }
@@ -379,6 +323,15 @@ impl Backend for Adobe {
             let write = self.prepare(order).await?;
             Ok(Box::new(write) as Box<dyn PreparedWrite + 'a>)
         })
+    }
+
+    fn sends_emails(&self) -> bool {
+        self.sending.carries_contacts()
+    }
+
+    fn take_warnings(&self) -> Vec<String> {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *warnings)
     }
 
     fn forget(&self) -> BoxFuture<'_, ()> {

@@ -21,6 +21,13 @@ pub enum Sending {
     Reference,
 }
 
+impl Sending {
+    /// Whether a write carries the customer's contacts, and Adobe sends each of them an e-mail.
+    pub fn carries_contacts(self) -> bool {
+        self == Self::Full
+    }
+}
+
 /// What a system needs to know besides its client.
 #[derive(Debug, Clone)]
 pub struct Settings {

@@ -53,7 +53,7 @@ pub struct Facts {
     pub can_clear: bool,
     /// Whether the answer to a write may show what does not persist, so that it is looked at once more.
     pub answers_may_mislead: bool,
-    /// Whether a write makes the system send e-mails to people.
+    /// Whether a write that carries contacts makes the system send e-mails to them.
     pub sends_emails: bool,
 }
 

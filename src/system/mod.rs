@@ -305,6 +305,16 @@ pub(crate) trait Backend: Send + Sync {
         self.probe()
     }
 
+    /// Whether a write makes the system send e-mails to people, as it is set up.
+    fn sends_emails(&self) -> bool {
+        false
+    }
+
+    /// What a person should know about the writes so far, each told once.
+    fn take_warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Drops whatever is remembered of earlier look-ups.
     fn forget(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {})
@@ -340,6 +350,16 @@ impl System {
     /// What is fixed about it.
     pub fn facts(&self) -> &'static Facts {
         self.kind.facts()
+    }
+
+    /// Whether a write makes the system send e-mails to people, as it is set up.
+    pub fn sends_emails(&self) -> bool {
+        self.backend.sends_emails()
+    }
+
+    /// What a person should know about the writes so far, each told once.
+    pub fn take_warnings(&self) -> Vec<String> {
+        self.backend.take_warnings()
     }
 
     /// Whether calls flow, and what they wait for where they do not.

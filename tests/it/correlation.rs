@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// What a front has seen of the IDs.
@@ -186,6 +187,39 @@ fn a_correlation_id_is_repeated_only_while_there_was_no_response() {
     let replayed = of(REPLAYED);
     assert_eq!(replayed[0], replayed[1]);
     assert_eq!(replayed.len(), 3, "the replay was not believed");
+}
+
+/// The first write is checked by reading the customer; where that fails, the write has had its response all the same.
+#[test]
+fn a_response_counts_also_where_the_check_of_the_first_write_fails() {
+    let place = place(1);
+    let judge = Arc::new(Mutex::new(Judge::default()));
+    let (noted, honest) = (Arc::clone(&judge), place.sandbox.base_url());
+    let fails_next = AtomicBool::new(false);
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let before = noted.lock().unwrap().sees(asked);
+        let bytes = if asked.method == "PATCH" && before == 0 {
+            fails_next.store(true, Ordering::SeqCst);
+            b"HTTP/1.1 twohundred OK\r\n\r\n".to_vec()
+        } else if asked.path.ends_with("/P0") && fails_next.swap(false, Ordering::SeqCst) {
+            answer("400 Bad", "", "{\"code\":\"1117\"}")
+        } else {
+            asked.honestly(&honest)
+        };
+        noted.lock().unwrap().responds(asked);
+        stream.write_all(&bytes).is_ok()
+    });
+    run(
+        &place,
+        &front.base_url(),
+        None,
+        &["apply", "moves.csv", "--yes"],
+    )
+    .expect(0);
+    all_renamed(&place, 1);
+    let judge = judge.lock().unwrap();
+    assert_eq!(judge.wrong, Vec::<String>::new());
+    assert_eq!(judge.of_customer["P0"].len(), 2);
 }
 
 /// One write is first refused, so that it has had a response and no effect, and one takes effect and is answered with a

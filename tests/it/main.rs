@@ -5,6 +5,8 @@
 /// A hermetic runner, and the judge of what the stand-in saw.
 mod support;
 
+/// What an Adobe write sends back, and what stops a run that changes more.
+mod adobe;
 /// Systems that store an ID otherwise than it was written.
 mod altered;
 /// Calls per kind of line, as the documents say.

@@ -210,10 +210,13 @@ pub(in crate::cli) struct Target {
     tenant_fence: Option<String>,
     /// Adobe: full or reference [default: full]
     ///
-    /// `full` is the documented way; `reference` sends the reference alone. Example: --send reference
+    /// `full` is the documented way; `reference` sends the reference alone, so no contact gets an e-mail.
+    /// Example: --send reference
     #[arg(long, value_name = "HOW", hide_short_help = true)]
     send: Option<String>,
     /// Adobe: every contact of a written customer may get a welcome e-mail
+    ///
+    /// Not needed with --send reference, which sends no contacts.
     #[arg(long)]
     accept_welcome_emails: bool,
     /// Certificates (PEM) to trust beside the operating system's

@@ -4,7 +4,7 @@ use super::super::trouble::senseless;
 use super::super::{Customer, Fatal, Locations, Trouble};
 use crate::domain::{AccountId, CustomerId, Failed};
 use crate::http::Reply;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use smol_str::SmolStr;
@@ -13,6 +13,8 @@ use smol_str::SmolStr;
 #[serde(rename_all = "camelCase")]
 pub(super) struct Update<'a> {
     pub(super) external_reference_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) global_sales_enabled: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) company_profile: Option<&'a RawValue>,
 }
@@ -26,17 +28,9 @@ pub(super) struct Page {
 pub(super) struct Whole {
     pub(super) body: Body,
     pub(super) profile: Option<Box<RawValue>>,
+    /// `None`: the customer was shown without it.
+    pub(super) global_sales: Option<Box<RawValue>>,
     pub(super) everything: Value,
-}
-
-impl Whole {
-    pub(super) fn but_for_the_reference(&self) -> Value {
-        let mut rest = self.everything.clone();
-        if let Some(fields) = rest.as_object_mut() {
-            fields.remove("externalReferenceId");
-        }
-        rest
-    }
 }
 
 #[derive(Deserialize)]
@@ -55,6 +49,13 @@ pub(super) struct ListBody {
 pub(super) struct RawBody {
     #[serde(default)]
     pub(super) company_profile: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "shown")]
+    pub(super) global_sales_enabled: Option<Box<RawValue>>,
+}
+
+/// What was shown, also where it is `null`.
+fn shown<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(from).map(Some)
 }
 
 #[derive(Deserialize)]
@@ -144,6 +145,10 @@ pub(super) fn meaning(code: &str) -> (Option<Failed>, &'static str) {
         "1125" => (
             Some(Failed::Rejected),
             "the account is pending or blocked: try again once it is active",
+        ),
+        "1139" | "1140" => (
+            Some(Failed::Rejected),
+            "the rules for global sales do not allow it for this customer",
         ),
         "2126" => (Some(Failed::Rejected), "the reference is too long"),
         "4115" => (

@@ -1,0 +1,196 @@
+//! The first write of a process is checked: the customer is read again and compared with what it was before.
+
+use super::super::trouble::clean;
+use super::super::{Fatal, Sending, Stored, Trouble, Written};
+use super::Adobe;
+use super::wire::Whole;
+use crate::domain::{AccountId, CustomerId, Failed};
+use serde_json::Value;
+use tokio::sync::MutexGuard;
+
+/// What the first write has been seen to do.
+#[derive(Debug)]
+pub(super) enum Trial {
+    Untried,
+    Passed,
+    /// It is refused, or changes what it must not change.
+    Failed(String),
+}
+
+/// What a full write sends back and must therefore leave as it was.
+const SENT_BACK: [&str; 2] = ["companyProfile", "globalSalesEnabled"];
+/// At most so many fields are named.
+const MOST_NAMED: usize = 8;
+
+/// The first write, until it is checked.
+pub(super) struct First<'a> {
+    pub(super) trial: MutexGuard<'a, Trial>,
+    pub(super) customer: &'a CustomerId,
+    pub(super) after: &'a AccountId,
+    /// As the customer was read for the write.
+    pub(super) was: Whole,
+}
+
+impl Adobe {
+    /// The trial, to be held until the first write is checked; `None`: it has passed.
+    pub(super) async fn trial(&self) -> Result<Option<MutexGuard<'_, Trial>>, Trouble> {
+        let trial = self.trial.lock().await;
+        match &*trial {
+            Trial::Untried => Ok(Some(trial)),
+            Trial::Passed => Ok(None),
+            Trial::Failed(words) => Err(stop(words)),
+        }
+    }
+}
+
+impl First<'_> {
+    /// Reads the customer after the first write. A difference in what was sent back ends the run; where the reference
+    /// was sent alone, any other difference does.
+    pub(super) async fn checked(mut self, adobe: &Adobe, written: Written) -> Written {
+        let stored = match &written {
+            Written::Stored {
+                value: Stored::Account(stored),
+                ..
+            } => stored,
+            // In doubt, it may have taken effect, and then it may have done more than that.
+            Written::Applied { .. } | Written::Stored { .. } | Written::InDoubt(_) => self.after,
+            Written::Refused(trouble)
+                if adobe.sending == Sending::Reference && trouble.message.contains("1122") =>
+            {
+                let words = "this installation wants the whole profile: set `send = \"full\"`";
+                *self.trial = Trial::Failed(words.to_owned());
+                return Written::Refused(stop(words));
+            }
+            Written::Again(_)
+            | Written::NotSent(_)
+            | Written::Refused(_)
+            | Written::TooLate(_)
+            | Written::Stale { .. } => return written,
+        };
+        let now = match adobe.whole(self.customer).await {
+            Ok(now) => now,
+            Err(trouble) => return unchecked(written, trouble),
+        };
+        if let Err(words) = self.compared(adobe, now.as_ref()) {
+            *self.trial = Trial::Failed(words.clone());
+            return Written::InDoubt(stop(&words));
+        }
+        // A read that does not show the write yet says nothing about what else the write did.
+        let reference = now.and_then(|now| now.body.external_reference_id);
+        if reference.as_deref() == Some(stored.as_str()) {
+            *self.trial = Trial::Passed;
+        }
+        written
+    }
+
+    /// Compares the customer with what it was before. An error says what must not have changed.
+    fn compared(&self, adobe: &Adobe, now: Option<&Whole>) -> Result<(), String> {
+        let customer = self.customer;
+        let changed = match now {
+            Some(now) => differences(&self.was.everything, &now.everything),
+            None => vec!["customerId".to_owned()],
+        };
+        let (harmful, others): (Vec<_>, Vec<_>) = changed.into_iter().partition(|path| {
+            let field = path.split('.').next().unwrap_or(path);
+            now.is_none() || adobe.sending == Sending::Reference || SENT_BACK.contains(&field)
+        });
+        if !harmful.is_empty() {
+            return Err(harm(adobe.sending, customer, &harmful));
+        }
+        if !others.is_empty() {
+            adobe.warn(format!(
+                "after the first write, {} of customer `{customer}` differed from before; they were not sent",
+                named(&others)
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A write after which the customer could not be read.
+fn unchecked(written: Written, trouble: Trouble) -> Written {
+    match written {
+        Written::Applied { http_status } | Written::Stored { http_status, .. } => {
+            Written::InDoubt(Trouble {
+                http_status: Some(http_status),
+                ..trouble
+            })
+        }
+        // Its own doubt says whether there was a response, on which the next correlation ID depends.
+        other => other,
+    }
+}
+
+fn harm(sending: Sending, customer: &CustomerId, harmful: &[String]) -> String {
+    let fields = named(harmful);
+    match sending {
+        Sending::Full => format!(
+            "after the first write, customer `{customer}` differs from what was sent back: {fields}. Check this customer in \
+             Adobe's portal before you go on"
+        ),
+        Sending::Reference => format!(
+            "sending the reference alone changed something else of customer `{customer}`: {fields}. Set `send = \"full\"`"
+        ),
+    }
+}
+
+fn stop(words: &str) -> Trouble {
+    Trouble {
+        fatal: Some(Fatal::Unsafe),
+        ..Trouble::new(Failed::Rejected, words)
+    }
+}
+
+/// Names only: values may be personal data.
+fn named(paths: &[String]) -> String {
+    let mut words: Vec<String> = paths.iter().take(MOST_NAMED).map(|p| clean(p)).collect();
+    if paths.len() > MOST_NAMED {
+        words.push(format!("{} more", paths.len() - MOST_NAMED));
+    }
+    words.join(", ")
+}
+
+/// The fields in which two resources of one customer differ, but for the reference. `null` and absent are the same.
+fn differences(was: &Value, now: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    compare("", was, now, &mut found);
+    found.retain(|path| path != "externalReferenceId");
+    found
+}
+
+fn compare(path: &str, was: &Value, now: &Value, found: &mut Vec<String>) {
+    let (Some(old), Some(new)) = (was.as_object(), now.as_object()) else {
+        if was != now {
+            found.push(path.to_owned());
+        }
+        return;
+    };
+    let added = new.keys().filter(|key| !old.contains_key(*key));
+    for key in old.keys().chain(added) {
+        let inner = if path.is_empty() {
+            key.clone()
+        } else {
+            format!("{path}.{key}")
+        };
+        compare(&inner, field(old, key), field(new, key), found);
+    }
+}
+
+fn field<'a>(fields: &'a serde_json::Map<String, Value>, key: &str) -> &'a Value {
+    fields.get(key).unwrap_or(&Value::Null)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::differences;
+    use serde_json::json;
+
+    #[test]
+    fn differences_are_named_by_path_and_form_is_none() {
+        let was = json!({"externalReferenceId": "A", "a": {"x": 1, "y": [1, 2]}, "gone": true, "nothing": null});
+        let same = json!({"a": {"y": [1, 2], "x": 1}, "gone": true, "externalReferenceId": "B"});
+        assert!(differences(&was, &same).is_empty());
+        let other = json!({"externalReferenceId": "B", "a": {"x": 1, "y": [2, 1]}, "new": 0});
+        assert_eq!(differences(&was, &other), ["a.y", "gone", "new"]);
+    }
+}

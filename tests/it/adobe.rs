@@ -1,0 +1,272 @@
+//! What a write to Adobe sends back, the check after the first write, and consent to e-mails.
+
+use crate::support::{Asked, Done, Front, Place, finish, good_answer};
+use idshift::sandbox::{Kind, Options};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+fn place(customers: usize) -> Place {
+    let place = Place::new(Options {
+        kind: Kind::Adobe,
+        ..Options::default()
+    });
+    place.with_world(|mut world| {
+        (0..customers)
+            .for_each(|n| world.add_adobe(&format!("P{n}"), &format!("REF-{n}"), "R1", 2));
+    });
+    let mut text = String::from("accountId,newAccountId\n");
+    (0..customers).for_each(|n| writeln!(text, "REF-{n},NEW-{n}").unwrap());
+    place.file("moves.csv", &text);
+    place
+}
+
+fn run(place: &Place, base: &str, arguments: &[&str]) -> Done {
+    let mut command = place.command(arguments);
+    let settings = [
+        ("SYSTEM", "adobe"),
+        ("API_KEY", "key"),
+        ("RESELLER_ID", "R1"),
+        ("BASE_URL", base),
+    ];
+    command.envs(settings.map(|(name, value)| (format!("IDSHIFT_{name}"), value)));
+    finish(command.spawn().unwrap())
+}
+
+const APPLY: [&str; 4] = ["apply", "moves.csv", "--yes", "--accept-welcome-emails"];
+
+fn change(place: &Place, id: &str, change: impl FnOnce(&mut Value)) {
+    place.with_world(|mut world| change(&mut world.adobe.get_mut(id).unwrap().body));
+}
+
+fn renamed(place: &Place) -> usize {
+    place.with_world(|world| {
+        let references = world.adobe.values().map(|c| &c.body["externalReferenceId"]);
+        references
+            .filter(|reference| reference.as_str().unwrap().starts_with("NEW"))
+            .count()
+    })
+}
+
+/// Global customers with and without deployments, and one that is shown without the field; then everything back.
+#[test]
+fn global_sales_are_sent_back_as_they_were_shown() {
+    let place = place(5);
+    change(&place, "P0", |body| {
+        body.as_object_mut().unwrap().remove("globalSalesEnabled");
+    });
+    change(&place, "P1", |body| {
+        body["globalSalesEnabled"] = true.into();
+    });
+    change(&place, "P2", |body| {
+        body["globalSalesEnabled"] = true.into();
+    });
+    change(&place, "P3", |body| {
+        body["globalSalesEnabled"] = Value::Null;
+    });
+    place.with_world(|mut world| world.adobe.get_mut("P2").unwrap().deployments = true);
+    let stored = || place.with_world(|world| world.adobe.clone());
+    let before = stored();
+    run(&place, &place.sandbox.base_url(), &APPLY).expect(0);
+    let bodies: Vec<(String, Value)> = place
+        .sandbox
+        .log()
+        .iter()
+        .filter(|seen| seen.method == "PATCH")
+        .map(|seen| {
+            let body = serde_json::from_str(&seen.body).unwrap();
+            (seen.path.rsplit('/').next().unwrap().to_owned(), body)
+        })
+        .collect();
+    let sent = |id: &str| {
+        let (_, body) = bodies.iter().find(|(customer, _)| customer == id).unwrap();
+        body.get("globalSalesEnabled").cloned()
+    };
+    assert_eq!(sent("P0"), None);
+    assert_eq!(sent("P1"), Some(true.into()));
+    assert_eq!(sent("P2"), Some(true.into()));
+    assert_eq!(sent("P3"), Some(Value::Null));
+    assert_eq!(sent("P4"), Some(false.into()));
+    let undo = ["undo", "--yes", "--accept-welcome-emails"];
+    run(&place, &place.sandbox.base_url(), &undo).expect(0);
+    for (id, customer) in stored() {
+        if id != "P3" {
+            assert_eq!(customer.body, before[&id].body, "{id}");
+        }
+    }
+}
+
+/// Whatever is sent back goes byte for byte, as an installation may tell apart what this program does not.
+#[test]
+fn what_goes_back_is_what_came_byte_for_byte() {
+    let place = place(1);
+    let honest = place.sandbox.base_url();
+    let flag = r#"{"on" : 1.50e0, "on2": "\u00e9"}"#;
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let is_one = asked.path.ends_with("/P0");
+        let answer = String::from_utf8(asked.honestly(&honest)).unwrap();
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        if asked.method == "PATCH" {
+            let sent = String::from_utf8(asked.body().to_vec()).unwrap();
+            assert!(sent.contains(flag), "{sent}");
+        }
+        let shown = format!("\"globalSalesEnabled\":{flag}");
+        let body = body.replace("\"globalSalesEnabled\":false", &shown);
+        let answer = if is_one {
+            good_answer(&body)
+        } else {
+            answer.into_bytes()
+        };
+        stream.write_all(&answer).is_ok()
+    });
+    run(&place, &front.base_url(), &APPLY).expect(0);
+    assert_eq!(renamed(&place), 1);
+}
+
+/// An installation where a write does this as well.
+fn also(place: &Place, harm: impl Fn(&mut Value) + Send + Sync + 'static) -> Front {
+    let (world, honest) = (place.sandbox.world(), place.sandbox.base_url());
+    Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let answer = asked.honestly(&honest);
+        if asked.method == "PATCH" {
+            let id = asked.path.rsplit('/').next().unwrap();
+            harm(&mut world.lock().unwrap().adobe.get_mut(id).unwrap().body);
+        }
+        stream.write_all(&answer).is_ok()
+    })
+}
+
+#[test]
+fn a_first_write_that_changes_what_was_sent_back_stops_the_run() {
+    type Harm = fn(&mut Value);
+    let harms: [(&str, Harm); 4] = [
+        ("globalSalesEnabled", |body| {
+            body["globalSalesEnabled"] = true.into();
+        }),
+        ("globalSalesEnabled", |body| {
+            body.as_object_mut().unwrap().remove("globalSalesEnabled");
+        }),
+        ("companyProfile.contacts", |body| {
+            let contacts = body["companyProfile"]["contacts"].as_array_mut().unwrap();
+            contacts.truncate(1);
+        }),
+        ("companyProfile.address.city", |body| {
+            body["companyProfile"]["address"]["city"] = "Elsewhere".into();
+        }),
+    ];
+    for (name, harm) in harms {
+        let place = place(20);
+        let front = also(&place, harm);
+        let arguments = [&APPLY[..], &["--concurrency", "16"]].concat();
+        let done = run(&place, &front.base_url(), &arguments).expect(4);
+        let said = format!("{}{}", done.out, done.err);
+        assert!(said.contains(name) && !said.contains("Elsewhere"), "{said}");
+        assert_eq!(place.patches(), 1, "{name}");
+        assert_eq!(renamed(&place), 1, "{name}");
+    }
+}
+
+/// What was not processed says nothing about what a write does: the next attempt is checked as the first.
+#[test]
+fn a_first_write_that_was_not_processed_leaves_the_check_to_the_next_attempt() {
+    let place = place(20);
+    let (world, honest) = (place.sandbox.world(), place.sandbox.base_url());
+    let refused = AtomicBool::new(false);
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let is_patch = asked.method == "PATCH";
+        if is_patch && !refused.swap(true, Ordering::SeqCst) {
+            let busy = b"HTTP/1.1 429 Slow\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n";
+            return stream.write_all(busy).is_ok();
+        }
+        let answer = asked.honestly(&honest);
+        if is_patch {
+            let id = asked.path.rsplit('/').next().unwrap();
+            let mut world = world.lock().unwrap();
+            world.adobe.get_mut(id).unwrap().body["globalSalesEnabled"] = true.into();
+        }
+        stream.write_all(&answer).is_ok()
+    });
+    let arguments = [&APPLY[..], &["--concurrency", "16"]].concat();
+    let done = run(&place, &front.base_url(), &arguments).expect(4);
+    assert!(done.err.contains("globalSalesEnabled"), "{}", done.err);
+    assert_eq!(place.patches(), 1, "those that reached the stand-in");
+    assert_eq!(renamed(&place), 1);
+}
+
+/// A system that stores references in a spelling of its own shows the first write by that spelling, so that the
+/// others do not wait for one another, and no write is checked but the first.
+#[test]
+fn a_first_write_that_is_stored_in_another_spelling_is_checked_once() {
+    // Fewer than stop a run for what the system stores.
+    let customers = 4;
+    let place = place(customers);
+    place.with_world(|mut world| world.stores = Some(str::to_lowercase));
+    run(&place, &place.sandbox.base_url(), &APPLY).expect(1);
+    let (mut reads, mut writes) = (0, 0);
+    for seen in place.sandbox.log() {
+        let is_customer = seen.path.starts_with("/v3/customers/");
+        reads += usize::from(is_customer && seen.method == "GET");
+        writes += usize::from(is_customer && seen.method == "PATCH");
+    }
+    assert_eq!(writes, customers);
+    // Before the write, and after it, since the answer showed something else; and the one check.
+    assert_eq!(reads, 2 * customers + 1);
+}
+
+#[test]
+fn a_first_write_that_changes_something_else_is_a_warning() {
+    let place = place(20);
+    let front = also(&place, |body| {
+        body["linkedMembership"] = json!({"id": "secret-value"});
+    });
+    let done = run(&place, &front.base_url(), &APPLY).expect(0);
+    assert!(
+        done.err.contains("warning: ") && done.err.contains("linkedMembership"),
+        "{}",
+        done.err
+    );
+    assert_eq!(done.err.matches("linkedMembership").count(), 1);
+    assert!(!done.err.contains("secret-value"), "{}", done.err);
+    assert_eq!(renamed(&place), 20);
+}
+
+/// A body without contacts sends no e-mails, so nobody has to consent, in any command.
+#[test]
+fn the_reference_alone_needs_no_consent_to_emails() {
+    let place = place(5);
+    let (world, honest) = (place.sandbox.world(), place.sandbox.base_url());
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        if asked.method != "PATCH" {
+            return stream.write_all(&asked.honestly(&honest)).is_ok();
+        }
+        let body: Value = serde_json::from_slice(asked.body()).unwrap();
+        assert_eq!(body.as_object().unwrap().len(), 1, "{body}");
+        let id = asked.path.rsplit('/').next().unwrap();
+        let mut world = world.lock().unwrap();
+        let customer = &mut world.adobe.get_mut(id).unwrap().body;
+        customer["externalReferenceId"] = body["externalReferenceId"].clone();
+        stream
+            .write_all(&good_answer(&customer.to_string()))
+            .is_ok()
+    });
+    let base = front.base_url();
+    let with = |arguments: &[&str]| {
+        let arguments = [arguments, &["--send", "reference"]].concat();
+        run(&place, &base, &arguments).expect(0)
+    };
+    let plan = with(&["plan", "moves.csv", "--json"]).json();
+    assert_eq!(plan["forecast"]["emails"], 0, "{plan}");
+    let shown = with(&["plan", "moves.csv"]);
+    let said = format!("{}{}", shown.out, shown.err);
+    assert!(!said.contains("e-mail"), "{said}");
+    assert!(!said.contains("--accept-welcome-emails"), "{said}");
+    with(&["apply", "moves.csv", "--yes"]);
+    assert_eq!(renamed(&place), 5);
+    with(&["undo", "--yes"]);
+    assert_eq!(renamed(&place), 0);
+    // The whole profile carries contacts.
+    let refused = run(&place, &base, &["apply", "moves.csv", "--yes"]).expect(2);
+    assert!(refused.err.contains("--accept-welcome-emails"));
+}
