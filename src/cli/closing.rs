@@ -34,11 +34,15 @@ pub(super) fn outage(fatal: Fatal, words: &str, system: Kind) -> String {
         Fatal::TokenRefused => format!("{title} refuses the credentials ({words})"),
         Fatal::GaveUp => format!("{title} does not answer ({words})"),
         Fatal::TakesNoWrites => format!("{title} takes no writes ({words})"),
-        Fatal::Tls => format!("the certificate of {title} cannot be trusted ({words})"),
         Fatal::BulkRefused => {
             format!("{title} does not allow to look many customers up at once ({words})")
         }
-        Fatal::Setting | Fatal::Unsafe | Fatal::Cancelled => words.to_owned(),
+        Fatal::Tls
+        | Fatal::WrongAddress
+        | Fatal::RefusedAlike
+        | Fatal::Setting
+        | Fatal::Unsafe
+        | Fatal::Cancelled => words.to_owned(),
     }
 }
 
@@ -47,15 +51,33 @@ pub(super) fn outage(fatal: Fatal, words: &str, system: Kind) -> String {
 fn remedy(fatal: Fatal) -> (&'static str, &'static [&'static str]) {
     match fatal {
         Fatal::TokenRefused => ("mend the credentials, then ", &[]),
-        Fatal::Tls => (
-            "name the authority that signed it with --ca-cert, or have it renewed, then ",
-            &[],
-        ),
+        Fatal::Tls | Fatal::WrongAddress | Fatal::RefusedAlike => ("correct that, then ", &[]),
         // The run would keep to what it was begun with.
         Fatal::BulkRefused => ("look customers up singly: ", &["--lookup", "auto"]),
         Fatal::Setting => ("mend the setting, then ", &[]),
         Fatal::GaveUp | Fatal::TakesNoWrites | Fatal::Unsafe | Fatal::Cancelled => ("", &[]),
     }
+}
+
+/// The last thing that happened, of a run that stopped; empty of others.
+fn cause(ending: &Ending) -> &str {
+    match ending {
+        Ending::Outage(_, words) | Ending::Guard(words) => words,
+        _ => "",
+    }
+}
+
+/// Whether the system will have nothing to do with a run like this, so that one which wrote nothing has done nothing.
+const fn is_refusal(fatal: Fatal) -> bool {
+    matches!(
+        fatal,
+        Fatal::TokenRefused
+            | Fatal::BulkRefused
+            | Fatal::Tls
+            | Fatal::WrongAddress
+            | Fatal::RefusedAlike
+            | Fatal::Setting
+    )
 }
 
 /// Notes what carrying the plan out would take.
@@ -110,6 +132,7 @@ impl Session<'_> {
             _ => None,
         };
         let lost = self.lost(&counts);
+        self.ledger.set("cause", cause(&ending))?;
         let (state, exit, why) = match ending {
             Ending::Finished if lost > 0 => (
                 State::Stopped,
@@ -137,11 +160,7 @@ impl Session<'_> {
             Ending::Guard(why) => (State::Stopped, Exit::Stopped, why),
             Ending::Outage(fatal, why) => {
                 let why = outage(fatal, &why, self.resolved.system);
-                let refused = matches!(
-                    fatal,
-                    Fatal::TokenRefused | Fatal::BulkRefused | Fatal::Tls | Fatal::Setting
-                );
-                let exit = if refused && !anything {
+                let exit = if is_refusal(fatal) && !anything {
                     Exit::NothingDone
                 } else {
                     Exit::Stopped

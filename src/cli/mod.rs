@@ -14,6 +14,7 @@ mod failure;
 mod feed;
 mod forecast;
 mod kept;
+mod known_failures;
 mod known_run;
 mod limits;
 mod man;

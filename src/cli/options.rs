@@ -176,6 +176,9 @@ pub(super) struct PlanOptions {
     /// Without it, lines of chains and swaps need `customerId` then.
     #[arg(long, hide_short_help = true)]
     pub(super) without_history: bool,
+    /// Stop when more lines than this have failed: 20 or 5% (of at least 100)
+    #[arg(long, value_name = "N|%")]
+    pub(super) max_failures: Option<String>,
     #[command(flatten)]
     pub(super) reading: Reading,
     #[command(flatten)]

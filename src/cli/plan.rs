@@ -3,7 +3,7 @@
 use super::Exit;
 use super::failure::Failure;
 use super::feed::Known;
-use super::options::PlanOptions;
+use super::options::{Guards, PlanOptions};
 use super::prepare::{Wanted, new_run};
 use super::session::{Session, Work};
 use crate::domain::{Outcome, Status};
@@ -16,13 +16,21 @@ use std::sync::Arc;
 const SAMPLE: usize = 20;
 
 pub(super) fn run(options: &PlanOptions) -> Result<Exit, Failure> {
+    let guards = Guards {
+        max_failures: options.max_failures.clone(),
+        max_changes: None,
+        canary: None,
+        until: None,
+        yes: false,
+        no_input: false,
+    };
     let ready = new_run(&Wanted {
         command: "plan",
         file: &options.file,
         reading: &options.reading,
         target: &options.target,
         inside: &options.inside,
-        guards: None,
+        guards: Some(&guards),
         speech: &options.speech,
         writes: false,
         without_history: options.without_history,

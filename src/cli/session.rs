@@ -6,6 +6,7 @@ use super::confirm;
 use super::draft::Draft;
 use super::failure::Failure;
 use super::feed::{Feeder, Known};
+use super::known_failures;
 use super::limits::{Limits, Parsed};
 use super::options::Speech;
 use super::strays;
@@ -406,6 +407,8 @@ impl Session<'_> {
             retries: self.resolved.retries,
             fence: self.resolved.fence.clone(),
             max_failures: parsed.max_failures,
+            known_failures: known_failures::of(&self.dir, &self.ledger, &self.resolved.runs_dir)?,
+            is_of_failures: self.draft.table.is_report(),
             canary: self.limits.canary.filter(|_| mode == Mode::Apply),
             until: parsed.until,
             crossing: self.draft.crossing.clone(),

@@ -3,7 +3,7 @@
 use super::trust::Trust;
 use super::values::{Values, variable};
 use super::{ConfigError, Origin};
-use crate::http::{Credentials, OAuth2, SecretString, Token};
+use crate::http::{Credentials, OAuth2, SecretKind, SecretString, Token, secret_file};
 use std::path::{Path, PathBuf};
 
 /// The token's source: the environment, a file, a program or a token endpoint, in this order.
@@ -86,7 +86,11 @@ fn oauth2(values: &mut Values) -> Result<Option<Token>, ConfigError> {
             (Some(name), _) => from_variable(name)?,
             (None, Some(path)) => {
                 warn_if_loose(values, Path::new(&path));
-                secret_file(Path::new(&path))?
+                secret_file(Path::new(&path), SecretKind::ClientSecret).map_err(|why| {
+                    ConfigError::Credentials(format!(
+                        "{why}; client_secret_file in the profile's oauth2 table names it"
+                    ))
+                })?
             }
             (None, None) => {
                 return Err(ConfigError::Missing {
@@ -113,15 +117,6 @@ fn oauth2(values: &mut Values) -> Result<Option<Token>, ConfigError> {
         scope: get("scope"),
         extra,
     })))
-}
-
-fn secret_file(path: &Path) -> Result<SecretString, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-        path: path.to_owned(),
-        source,
-        help: "client_secret_file in the profile's oauth2 table names it",
-    })?;
-    Ok(SecretString::from(text.trim().to_owned()))
 }
 
 /// The integration's key: said, or in the variable that is named.

@@ -1,10 +1,12 @@
 //! What all executors of a run share: the system, the notes, the settings, and what is known of the token.
 
-use super::in_vain::InVain;
+use super::common_failures::{CommonFailures, KnownFailures};
 use super::lead::Lead;
+use super::ramp::Ramp;
+use super::write_breaker::{Refusable, WriteBreaker};
 use super::{Event, History, Notes, Tally};
 use crate::domain::{AccountId, CustomerId, Failed, Outcome, Reseller};
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, Write};
 use crate::plan::{Crossing, Share};
 use crate::system::{Customer, Fatal, Location, System, Trouble};
 use std::collections::HashMap;
@@ -67,6 +69,10 @@ pub struct Settings {
     pub give_up_after: Duration,
     /// The only partner or reseller whose customers may be written.
     pub fence: Option<String>,
+    /// Lines of which it is known how they fail, and whether failures of others are counted as common to all.
+    pub known_failures: KnownFailures,
+    /// Whether a file says nothing about others by how it fails: it is made of lines that have failed before.
+    pub is_of_failures: bool,
     /// How many lines may fail.
     pub max_failures: Option<Share>,
     /// How many units are carried out and read back before the others.
@@ -131,11 +137,13 @@ pub struct Context<N> {
     /// Answers of 401 since the last good one.
     refused_in_a_row: AtomicU64,
     token_check: tokio::sync::Mutex<()>,
-    pub(super) in_vain: InVain,
     /// Writes of this process of which the system stored another value than was asked.
     pub(super) altered: AtomicU64,
     /// How long it takes to record an intent.
     pub(super) lead: Lead,
+    pub(super) write_breaker: WriteBreaker,
+    pub(super) common_failures: CommonFailures,
+    pub(super) ramp: Ramp,
     given: Mutex<HashMap<AccountId, Vec<CustomerId>>>,
 }
 
@@ -148,7 +156,14 @@ impl<N: Notes> Context<N> {
         tally: Arc<Tally>,
         events: broadcast::Sender<Event>,
     ) -> Self {
+        let stops = !settings
+            .max_failures
+            .is_some_and(|most| most.is_everything());
+        let known = Arc::clone(&settings.known_failures);
         Self {
+            write_breaker: WriteBreaker::new(stops),
+            common_failures: CommonFailures::new(stops && !settings.is_of_failures, known),
+            ramp: Ramp::new(),
             given: Mutex::new(std::mem::take(&mut settings.given)),
             bulk: AtomicBool::new(settings.lookup != Lookup::Each),
             bulk_worked: AtomicBool::new(false),
@@ -163,7 +178,6 @@ impl<N: Notes> Context<N> {
             token_good_at_ms: AtomicU64::new(0),
             refused_in_a_row: AtomicU64::new(0),
             token_check: tokio::sync::Mutex::new(()),
-            in_vain: InVain::default(),
             altered: AtomicU64::new(0),
             lead: Lead::default(),
         }
@@ -192,6 +206,7 @@ impl<N: Notes> Context<N> {
         outcome.finished_at_ms = wall_clock_ms();
         outcome.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.tally.count(outcome.status);
+        self.common_failures.ended(&outcome);
         if let Ok(mut kept) = self.kept.lock()
             && let Some(kept) = kept.as_mut()
         {
@@ -213,6 +228,7 @@ impl<N: Notes> Context<N> {
         reseller: Option<&Reseller>,
     ) -> Asked<Vec<Customer>> {
         let answer = self.system.find(account, reseller).await;
+        self.note_look_up(&answer, || format!("account ID `{account}`"))?;
         self.weigh(answer).await
     }
 
@@ -223,12 +239,34 @@ impl<N: Notes> Context<N> {
         locations: bool,
     ) -> Asked<Option<Customer>> {
         let answer = self.system.read(customer, reseller, locations).await;
+        self.note_look_up(&answer, || format!("customer `{customer}`"))?;
         self.weigh(answer).await
     }
 
     pub(super) async fn locations(&self, customer: &CustomerId) -> Asked<Vec<Location>> {
         let answer = self.system.locations(customer).await;
+        self.note_look_up(&answer, || {
+            format!("the locations of customer `{customer}`")
+        })?;
         self.weigh(answer).await
+    }
+
+    fn note_look_up<T>(
+        &self,
+        answer: &Result<T, Trouble>,
+        example: impl FnOnce() -> String,
+    ) -> Result<(), Halt> {
+        match answer {
+            Ok(_) => {
+                self.write_breaker.looked_up();
+                Ok(())
+            }
+            Err(trouble) if trouble.fatal.is_some() => Ok(()),
+            Err(trouble) => {
+                let kind = Refusable::LookUp;
+                self.write_breaker.refused(kind, None, trouble, example)
+            }
+        }
     }
 
     /// Tells a trouble of the line from the end of the run.
@@ -254,8 +292,10 @@ impl<N: Notes> Context<N> {
         Ok(trouble)
     }
 
-    pub(super) fn write_accepted(&self) {
-        self.in_vain.accepted();
+    /// A write took effect.
+    pub(super) fn write_accepted(&self, write: &Write) {
+        self.write_breaker.accepted(Refusable::of(write));
+        self.ramp.took_effect();
         self.token_is_good();
     }
 

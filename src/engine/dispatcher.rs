@@ -155,7 +155,7 @@ impl<N: Notes> Dispatcher<N> {
             // Boxed: a task is moved several times as it begins and ends, and a unit is kilobytes.
             let unit = async move {
                 executor::carry_out(&context, &job, &seen).await?;
-                context.in_vain.ended(&job);
+                context.write_breaker.ended(&job);
                 Ok(())
             };
             self.units.spawn(Box::pin(unit));
@@ -288,6 +288,11 @@ impl<N: Notes> Dispatcher<N> {
     }
 
     fn count_failures(&mut self) {
+        if self.ending.is_none()
+            && let Some(words) = self.context.common_failures.stops()
+        {
+            self.end(Ending::Guard(words));
+        }
         let Some(limit) = &self.context.settings.max_failures else {
             return;
         };
@@ -321,6 +326,7 @@ impl<N: Notes> Dispatcher<N> {
             let open = u64::try_from(self.units.len()).unwrap_or(u64::MAX);
             self.context.say(Event::Stopping { why, open });
             self.context.stopping.store(true, Ordering::Relaxed);
+            self.context.ramp.stop();
             self.lookups.abort_all();
             self.canary.abort_all();
             self.ready.clear();
@@ -336,7 +342,7 @@ impl<N: Notes> Dispatcher<N> {
 
     /// Lines that have failed for the reason for which the run ends are as if they had not been begun.
     async fn reopen(&self) -> Result<(), LedgerError> {
-        for job in self.context.in_vain.take() {
+        for job in self.context.write_breaker.take() {
             let lines = job.unit.lines().collect();
             self.context.notes.reopen(lines, job.expected).await?;
         }

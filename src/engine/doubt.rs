@@ -79,12 +79,12 @@ pub(super) async fn stored<N: Notes>(
     };
     Ok(match judge(&wish.write, seen.as_seen()) {
         Judgement::TookEffect => {
-            context.write_accepted();
+            context.write_accepted(&wish.write);
             Next::End(Ended::Applied(sent.clone()))
         }
         Judgement::DidNot => return settle(context, wish, doubt(), correlation, sent).await,
         Judgement::Altered | Judgement::SomebodyElse => {
-            context.write_accepted();
+            context.write_accepted(&wish.write);
             // Another client may have changed it once more since; what this write did is in the answer.
             Next::End(altered(wish, told.as_seen().as_effect(), sent))
         }
@@ -98,9 +98,6 @@ pub(super) async fn refused<N: Notes>(
     wish: &Wish<'_>,
     trouble: Trouble,
 ) -> Result<Option<Trouble>, Halt> {
-    if trouble.reason == Failed::Unauthorized {
-        context.in_vain.refused(wish.unit, &trouble)?;
-    }
     let trouble = context.trouble(trouble).await?;
     let Write::Account {
         after: Some(after), ..
@@ -148,11 +145,11 @@ pub(super) async fn late<N: Notes>(
     let (verdict, ended) = match look(context, wish).await? {
         Ok(seen) => match judge(&wish.write, seen.as_seen()) {
             Judgement::TookEffect => {
-                context.write_accepted();
+                context.write_accepted(&wish.write);
                 (Verdict::Applied, Ended::Applied(sent))
             }
             Judgement::Altered => {
-                context.write_accepted();
+                context.write_accepted(&wish.write);
                 (
                     Verdict::Applied,
                     altered(wish, seen.as_seen().as_effect(), &sent),
@@ -189,11 +186,11 @@ pub(super) async fn again<N: Notes>(
     Ok(match judge(&wish.write, seen.as_seen()) {
         Judgement::DidNot => None,
         Judgement::TookEffect if is_ours => {
-            context.write_accepted();
+            context.write_accepted(&wish.write);
             Some(Ended::Applied(sent))
         }
         Judgement::Altered if is_ours => {
-            context.write_accepted();
+            context.write_accepted(&wish.write);
             Some(altered(wish, seen.as_seen().as_effect(), &sent))
         }
         Judgement::TookEffect | Judgement::Altered | Judgement::SomebodyElse => {
@@ -233,11 +230,11 @@ pub(super) async fn settle<N: Notes>(
     };
     match judge(&wish.write, seen.as_seen()) {
         Judgement::TookEffect => {
-            context.write_accepted();
+            context.write_accepted(&wish.write);
             Ok(Next::End(Ended::Applied(sent.clone())))
         }
         Judgement::Altered => {
-            context.write_accepted();
+            context.write_accepted(&wish.write);
             Ok(Next::End(altered(wish, seen.as_seen().as_effect(), sent)))
         }
         Judgement::SomebodyElse => {
@@ -268,8 +265,8 @@ pub(super) async fn settle<N: Notes>(
             );
             Ok(Next::End(Ended::InDoubt(doubt, sent.clone())))
         }
-        // It would be answered in the same way for ever.
-        Judgement::DidNot if is_redirect(&doubt) && sent.attempts > 1 => {
+        // It would be answered in the same way again.
+        Judgement::DidNot if is_hopeless(&doubt, sent) => {
             Ok(Next::End(Ended::Failed(doubt, sent.clone())))
         }
         Judgement::DidNot => {
@@ -334,8 +331,9 @@ fn is_unshown(write: &Write, seen: &Sight) -> bool {
     after.profile.is_some() && now.profile.is_none() && same_service
 }
 
-fn is_redirect(doubt: &Trouble) -> bool {
-    doubt
-        .http_status
-        .is_some_and(|status| (300..400).contains(&status))
+/// Whether a write that did not take effect is not worth sending again: it was redirected, a proxy wants a password, or
+/// for the second time an answer came that is not what the API says.
+fn is_hopeless(doubt: &Trouble, sent: &Sent) -> bool {
+    doubt.reason == Failed::BadAnswer
+        && (sent.unanswered || matches!(doubt.http_status, Some(300..=399 | 407)))
 }

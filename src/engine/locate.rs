@@ -225,10 +225,13 @@ async fn searched<N: Notes>(
         }
     }
     let nobody = || {
-        Trouble::new(
-            Failed::NotFound,
-            format!("no customer has the account ID `{account}`"),
-        )
+        let words = match context.system.equal_but_for_case(account) {
+            None => format!("no customer has the account ID `{account}`"),
+            Some(other) => format!(
+                "no customer has the account ID `{account}`; the system finds `{other}` in its place, which differs in case"
+            ),
+        };
+        Trouble::new(Failed::NotFound, words)
     };
     let Some(target) = wishes.target().filter(|target| *target != account) else {
         return Box::pin(cleared(context, wishes, nobody())).await;

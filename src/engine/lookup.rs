@@ -94,6 +94,7 @@ pub(super) async fn look_up<N: Notes>(
     match context.system.find_many(&wanted, locations).await {
         Ok(Bulk::Found(found, at)) => {
             context.token_is_good();
+            context.write_breaker.looked_up();
             context.bulk_worked.store(true, Ordering::Relaxed);
             Ok(Sightings {
                 at,

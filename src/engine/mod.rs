@@ -5,6 +5,7 @@
 //! noted goes to a [`Notes`] (the ledger); what is heard goes to [`Event`]s, on which nothing depends.
 
 mod canary;
+mod common_failures;
 mod compare;
 mod context;
 mod cycle;
@@ -13,7 +14,6 @@ mod doubt;
 mod events;
 mod executor;
 mod history;
-mod in_vain;
 mod known;
 mod lead;
 mod locate;
@@ -22,13 +22,16 @@ mod member;
 mod notes;
 mod outcome;
 mod perform;
+mod ramp;
 mod reading;
 mod spots;
 mod standing;
 mod table;
 #[cfg(test)]
 mod tests;
+mod write_breaker;
 
+pub use common_failures::KnownFailures;
 pub use compare::{Difference, LastWords, did_not_last, differences};
 pub use context::{Concurrency, Context, Halt, Lookup, Mode, Settings};
 pub use dispatcher::{Ending, run};

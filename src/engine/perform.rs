@@ -3,6 +3,7 @@
 //! says it did not happen.
 
 use super::doubt::{self, Sight};
+use super::write_breaker::Refusable;
 use super::{Context, Halt, Notes};
 use crate::domain::{AccountId, CustomerId, Failed, Line, Reseller};
 use crate::ledger::{Effect, Intent, NEVER_SENT, Settled, Verdict, Write, WriteId};
@@ -109,6 +110,8 @@ pub(super) async fn perform<N: Notes>(
     let mut slack = Duration::ZERO;
     let mut is_to_be_looked_at = false;
     loop {
+        // Until this attempt is decided; the first writes go one by one.
+        let _turn = context.ramp.turn().await?;
         if std::mem::take(&mut is_to_be_looked_at) || Instant::now() > departs_until {
             let looked_at = Instant::now();
             let is_ours = wish.doubted || tries.fruitless > 0;
@@ -144,7 +147,12 @@ pub(super) async fn perform<N: Notes>(
                     };
                     let trouble = Trouble::new(Failed::Unavailable, words);
                     let patience = context.settings.give_up_after;
-                    context.in_vain.fruitless(wish.unit, &trouble, patience)?;
+                    context.write_breaker.ineffective(
+                        Refusable::of(&wish.write),
+                        wish.unit,
+                        &trouble,
+                        patience,
+                    )?;
                     return Ok(Ended::Failed(trouble, sent));
                 }
                 if context.system.sends_emails() {
@@ -191,6 +199,7 @@ async fn attempt<N: Notes>(
             at_ms: super::context::wall_clock_ms(),
         };
         let recorded = context.lead.measured(context.notes.intend(intent)).await?;
+        context.common_failures.sends(wish.line);
         let written = unless_replayed(prepared.send(&id).await, tries.repeats_the_id);
         if tries.repeats_the_id && is_unsent(&written) {
             tries.unanswered_id = Some(id.clone());
@@ -232,7 +241,10 @@ async fn without_intent<N: Notes>(
             sent.http_status = trouble.http_status;
             match Box::pin(doubt::refused(context, wish, trouble)).await? {
                 None => return Ok(Next::End(Ended::Applied(sent.clone()))),
-                Some(trouble) => trouble,
+                Some(trouble) => {
+                    wish.was_refused(context, &trouble)?;
+                    trouble
+                }
             }
         }
         Written::NotSent(trouble) | Written::Again(trouble) | Written::InDoubt(trouble) => {
@@ -299,7 +311,14 @@ async fn after_sending<N: Notes>(
         };
         context.notes.settle(id, settled).await?;
     }
-    Ok(concluded?.1)
+    let (_, next) = concluded?;
+    if is_doubt
+        && let Next::End(Ended::Failed(trouble, _)) = &next
+        && trouble.reason == Failed::BadAnswer
+    {
+        wish.was_refused(context, trouble)?;
+    }
+    Ok(next)
 }
 
 /// Whether nothing was sent, so that an ID that had no response before still has none.
@@ -338,7 +357,9 @@ fn held_back_too_often<N: Notes>(
     let words = format!("refused {times} times while other calls were not; it was never processed");
     let trouble = Trouble::new(Failed::Unavailable, words);
     let patience = context.settings.give_up_after;
-    context.in_vain.fruitless(wish.unit, &trouble, patience)?;
+    context
+        .write_breaker
+        .ineffective(Refusable::of(&wish.write), wish.unit, &trouble, patience)?;
     Ok(trouble)
 }
 
@@ -359,7 +380,7 @@ async fn conclude<N: Notes>(
     };
     match written {
         Written::Applied { http_status } => {
-            context.write_accepted();
+            context.write_accepted(&wish.write);
             sent.http_status = Some(http_status);
             Ok((Verdict::Applied, Next::End(Ended::Applied(sent.clone()))))
         }
@@ -373,7 +394,10 @@ async fn conclude<N: Notes>(
             Ok(
                 match Box::pin(doubt::refused(context, wish, trouble)).await? {
                     None => (Verdict::Applied, Next::End(Ended::Applied(sent.clone()))),
-                    Some(trouble) => not_applied(trouble, sent),
+                    Some(trouble) => {
+                        wish.was_refused(context, &trouble)?;
+                        not_applied(trouble, sent)
+                    }
                 },
             )
         }
@@ -406,6 +430,23 @@ fn verdict_of(next: &Next) -> Verdict {
 }
 
 impl Wish<'_> {
+    /// Refused for a reason that no search explains, which may be common to all writes.
+    pub(super) fn was_refused<N: Notes>(
+        &self,
+        context: &Context<N>,
+        trouble: &Trouble,
+    ) -> Result<(), Halt> {
+        if trouble.reason == Failed::Conflict {
+            return Ok(());
+        }
+        let example = || format!("line {}, customer `{}`", self.line, self.customer);
+        let kind = Refusable::of(&self.write);
+        let breaker = &context.write_breaker;
+        let refused = breaker.refused(kind, Some(self.unit), trouble, example);
+        // At this moment: the next one waits for the turn that is given back here.
+        refused.inspect_err(|_| context.ramp.stop())
+    }
+
     /// Somebody else changed what was to be written.
     pub(super) fn moved_on(&self, now: Option<&AccountId>) -> Trouble {
         match &self.write {

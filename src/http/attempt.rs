@@ -3,13 +3,14 @@
 //! The names of errors do not prove that nothing was processed; only the phases before sending do. So a failure to
 //! connect is told from everything else, and everything else is in doubt.
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Response, redirect, retry};
+use rustls::CertificateError;
 use std::error::Error;
-use std::io;
+use std::io::{self, Read};
 use std::time::Duration;
 
-use super::call::WhyKind;
+use super::call::{Stranger, WhyKind};
 use super::settings::{Settings, SetupError};
 
 /// The longest answer that is read.
@@ -110,16 +111,70 @@ pub(super) async fn read_body(
             Ok(None) => return Ok(()),
             Ok(Some(chunk)) => {
                 if body.len() + chunk.len() > limit {
-                    return Err(Fault::new(
-                        WhyKind::Unreadable,
-                        format!("the answer is longer than {} KiB", limit / 1024),
-                    ));
+                    return Err(too_long(limit));
                 }
                 body.extend_from_slice(&chunk);
             }
             Err(error) => return Err(classify(error)),
         }
     }
+}
+
+/// The body as text in UTF-8: without a compression that was not asked for, and without a byte order mark.
+pub(super) fn decoded(headers: &HeaderMap, body: Vec<u8>, limit: usize) -> Result<Vec<u8>, Fault> {
+    let mut body = body;
+    // Several are applied in the order in which they are listed.
+    let listed = headers.get_all(CONTENT_ENCODING).into_iter();
+    let names: Vec<&str> = listed
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"))
+        .collect();
+    for name in names.into_iter().rev() {
+        // 204 and the like announce an encoding of nothing.
+        if !body.is_empty() {
+            body = decompressed(name, &body, limit)?;
+        }
+    }
+    Ok(match encoding_rs::Encoding::for_bom(&body) {
+        None => body,
+        Some((encoding, _)) => encoding
+            .decode_with_bom_removal(&body)
+            .0
+            .into_owned()
+            .into(),
+    })
+}
+
+fn decompressed(name: &str, body: &[u8], limit: usize) -> Result<Vec<u8>, Fault> {
+    let unreadable = |text: String| Fault::new(WhyKind::Unreadable, text);
+    let mut plain = Vec::new();
+    // One byte more than is allowed shows that there is more.
+    let most = limit as u64 + 1;
+    let read = match name.to_ascii_lowercase().as_str() {
+        "gzip" | "x-gzip" => flate2::read::MultiGzDecoder::new(body)
+            .take(most)
+            .read_to_end(&mut plain),
+        "deflate" => flate2::read::ZlibDecoder::new(body)
+            .take(most)
+            .read_to_end(&mut plain),
+        _ => {
+            return Err(unreadable(
+                "the answer is compressed in a way that was not asked for".to_owned(),
+            ));
+        }
+    };
+    read.map_err(|error| unreadable(format!("the compressed answer is damaged: {error}")))?;
+    if plain.len() > limit {
+        return Err(too_long(limit));
+    }
+    Ok(plain)
+}
+
+fn too_long(limit: usize) -> Fault {
+    let text = format!("the answer is longer than {} KiB", limit / 1024);
+    Fault::new(WhyKind::Unreadable, text)
 }
 
 /// No whole answer came in time.
@@ -132,18 +187,23 @@ pub(super) fn classify(error: reqwest::Error) -> Fault {
     let error = error.without_url();
     // First: where `connect_timeout` fires, both are true, and nothing was sent.
     if error.is_connect() {
-        if is_tls(&error) {
-            let text = format!("no trusted connection: {}", innermost(&error));
+        if let Some(text) = tls_text(&error) {
             return Fault::new(WhyKind::Tls, text);
         }
-        let text = if error.is_timeout() {
-            "no connection in time".to_owned()
-        } else if error.is_dns() {
-            format!("the host's name is not found: {}", innermost(&error))
-        } else {
-            format!("no connection: {}", innermost(&error))
-        };
-        return Fault::new(WhyKind::Connect, text);
+        let cause = innermost(&error);
+        if error.is_timeout() {
+            return Fault::new(WhyKind::Connect, "no connection in time");
+        }
+        if error.is_dns() {
+            let text = format!("the host's name is not found: {cause}");
+            return Fault::new(WhyKind::UnknownHost, text);
+        }
+        // The type of this error is private to the HTTP client.
+        if cause.contains("proxy authorization required") {
+            let kind = WhyKind::NotTheApi(Stranger::ProxyLogin);
+            return Fault::new(kind, PROXY_LOGIN);
+        }
+        return Fault::new(WhyKind::Connect, format!("no connection: {cause}"));
     }
     if error.is_timeout() {
         return late();
@@ -156,39 +216,81 @@ pub(super) fn classify(error: reqwest::Error) -> Fault {
         let text = format!("the answer is no HTTP: {}", innermost(&error));
         return Fault::new(WhyKind::Unreadable, text);
     }
+    if is_unprocessed(&error) {
+        let text = "the server closed the connection before it processed the call";
+        return Fault::new(WhyKind::Unprocessed, text);
+    }
     let text = format!("the connection was lost: {}", innermost(&error));
     Fault::new(WhyKind::Reset, text)
 }
 
-/// rustls reports certificates and protocol versions that it cannot accept as invalid data. A handshake that was
-/// merely cut off is not that: it is an ordinary failure to connect.
-fn is_tls(error: &reqwest::Error) -> bool {
-    let mut source = error.source();
-    while let Some(error) = source {
-        let mut io = error.downcast_ref::<io::Error>();
-        while let Some(error) = io {
-            if error.kind() == io::ErrorKind::InvalidData {
-                return true;
-            }
-            // An I/O error's `source` skips the error that it wraps.
-            io = error.get_ref().and_then(|inner| inner.downcast_ref());
-        }
-        source = error.source();
+/// All causes of an error, the outermost first. The `source` of an I/O error skips the error that it wraps, so that
+/// one is shown too.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    fn next<'a>(error: &&'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+        let error = *error;
+        let wrapped = error
+            .downcast_ref::<io::Error>()
+            .and_then(|error| error.get_ref())
+            .map(|error| error as &(dyn Error + 'static));
+        wrapped.or_else(|| error.source())
     }
-    false
+    std::iter::successors(error.source(), next)
 }
 
 /// Whether a response came and its head cannot be read: that is not the same as no response.
 fn is_malformed(error: &reqwest::Error) -> bool {
-    let mut source = error.source();
-    while let Some(error) = source {
-        if let Some(error) = error.downcast_ref::<hyper::Error>() {
-            return error.is_parse();
-        }
-        source = error.source();
-    }
-    false
+    causes(error)
+        .find_map(|cause| cause.downcast_ref::<hyper::Error>())
+        .is_some_and(hyper::Error::is_parse)
 }
+
+/// Whether HTTP/2 says that this stream was not processed: it was refused, or it is above the last one that a server
+/// which says goodbye (GOAWAY without an error) has taken.
+fn is_unprocessed(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| {
+        cause.downcast_ref::<h2::Error>().is_some_and(|error| {
+            let goodbye = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+            let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+            error.is_remote() && (goodbye || refused)
+        })
+    })
+}
+
+/// Why TLS cannot be spoken with this server, and what to do about it; `None`: that is not the reason. A handshake
+/// that was merely cut off is an ordinary failure to connect.
+fn tls_text(error: &reqwest::Error) -> Option<String> {
+    let tls = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>())?;
+    let text = match tls {
+        rustls::Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => format!(
+            "the certificate is for another name than that of the address ({tls}): correct the host in the address"
+        ),
+        rustls::Error::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. },
+        ) => format!(
+            "the certificate has expired ({tls}): have it renewed, or correct this machine's clock"
+        ),
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            format!(
+                "the certificate is signed by an authority that this machine does not know ({tls}): name it with --ca-cert"
+            )
+        }
+        rustls::Error::InvalidCertificate(_) => format!("the certificate is not accepted ({tls})"),
+        rustls::Error::InvalidMessage(_) => {
+            format!(
+                "this is no HTTPS server ({tls}): correct the port or the scheme of the address"
+            )
+        }
+        _ => format!("no trusted connection ({tls})"),
+    };
+    Some(text)
+}
+
+/// What to do about a proxy that asks for a password.
+pub(super) const PROXY_LOGIN: &str = "407: a proxy on the way asks for a user and a password: put them into its \
+     address in HTTPS_PROXY (http://user:password@proxy:port)";
 
 /// The last cause, which is the one that says something.
 fn innermost(error: &dyn Error) -> String {

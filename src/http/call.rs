@@ -113,6 +113,8 @@ pub struct Character {
     pub correlation_header: Option<&'static str>,
     /// Whether a 403 is a firewall's block of everything, and not about one resource.
     pub is_firewall: fn(&Reply) -> bool,
+    /// Whether the body of an answer that is no success is the API's own error.
+    pub is_own_error: fn(&Reply) -> bool,
     /// Whether an answer other than a 401 says that the token is no good.
     pub is_unauthorized: fn(&Reply) -> bool,
 }
@@ -153,13 +155,20 @@ impl Reply {
         })
     }
 
-    /// Whether the body claims to be a web page: a portal's or a firewall's, never the API's.
+    /// Whether the body is a JSON object. Read as one, a list would do too: its items in place of the fields.
+    pub fn is_object(&self) -> bool {
+        self.body.trim_ascii_start().first() == Some(&b'{')
+    }
+
+    /// Whether the body is a web page: a portal's or a firewall's, never the API's.
     pub fn is_html(&self) -> bool {
         const HTML: &str = "text/html";
-        self.content_type.as_deref().is_some_and(|kind| {
+        let says_so = self.content_type.as_deref().is_some_and(|kind| {
             let start = kind.trim_start().get(..HTML.len());
             start.is_some_and(|start| start.eq_ignore_ascii_case(HTML))
-        })
+        });
+        // No JSON begins like this.
+        says_so || self.body.trim_ascii_start().first() == Some(&b'<')
     }
 }
 
@@ -196,6 +205,14 @@ pub type NoAnswer = Why;
 pub enum WhyKind {
     /// No connection could be made; nothing was sent.
     Connect,
+    /// The host's name is not found; nothing was sent.
+    UnknownHost,
+    /// It was sent, and the protocol says that it was not processed.
+    Unprocessed,
+    /// Somebody else than the API answers.
+    NotTheApi(Stranger),
+    /// No call can succeed at this address; waiting does not help.
+    WrongAddress,
     /// No (whole) answer in time.
     Timeout,
     /// The connection was lost before the answer was whole.
@@ -220,6 +237,17 @@ pub enum WhyKind {
     Postponed,
 }
 
+/// Who answers in place of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stranger {
+    /// A server that sends the client elsewhere.
+    Redirect,
+    /// A proxy that asks for a password.
+    ProxyLogin,
+    /// A web server, a portal or a gateway: a page, or a 404 that is not the API's.
+    Page,
+}
+
 impl Why {
     pub(super) fn new(kind: WhyKind, text: impl Into<String>) -> Self {
         Self {
@@ -232,6 +260,13 @@ impl Why {
 
     pub(super) fn cancelled() -> Self {
         Self::new(WhyKind::Cancelled, "the run is being stopped")
+    }
+
+    /// The same, where waiting does not help.
+    #[must_use]
+    pub(super) fn hopeless(mut self) -> Self {
+        self.kind = WhyKind::WrongAddress;
+        self
     }
 
     #[must_use]

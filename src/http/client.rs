@@ -1,13 +1,14 @@
 //! The client: takes a call through gate, token, quota and pace, sends it, and says what became of it.
 
 use reqwest::Url;
-use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::answer::Outcome;
 use super::attempt;
 use super::call::{Call, Character, Kind, NoAnswer, Reply, Unreadable, Why, WhyKind};
 use super::gate::Gate;
@@ -17,12 +18,19 @@ use super::pace::Pace;
 use super::pending_write::PendingWrite;
 use super::quota::Permits;
 use super::retry::{self, Budget, Cost};
-use super::send::Outcome;
+
 use super::settings::{Settings, SetupError};
 use super::shared_quota::Record;
 use super::skew::Skew;
 use super::suspects::Suspects;
 use super::token::{AfterRefusal, Bearer, Tokens};
+
+/// A call is sent again after a 401 this often at most: with many calls in flight, a token that is good for few of them
+/// is used up by others each time.
+pub(super) const MOST_RENEWALS: u32 = 25;
+
+/// Attempts in a row that were not processed, of one call; more are a failure like any other.
+const MOST_UNPROCESSED: u32 = 10;
 
 /// Makes the calls of one target. Shared by all workers.
 #[derive(Debug)]
@@ -35,6 +43,7 @@ pub struct Client {
     pub(super) request_id: Option<HeaderName>,
     pub(super) correlation: Option<HeaderName>,
     pub(super) is_firewall: fn(&Reply) -> bool,
+    pub(super) is_own_error: fn(&Reply) -> bool,
     pub(super) is_unauthorized: fn(&Reply) -> bool,
     /// For the whole of one call.
     pub(super) timeout: Duration,
@@ -65,7 +74,12 @@ pub(super) struct Course {
     /// Failures that count against the retries.
     pub(super) failures: u32,
     pub(super) cost: Cost,
-    pub(super) renewed: bool,
+    /// How often a 401 was followed by a new token.
+    pub(super) renewed: u32,
+    /// Answers of 503 while calls flowed: the first may be about all.
+    busy: u32,
+    /// Attempts that a server which says goodbye has not processed.
+    unprocessed: u32,
 }
 
 impl Course {
@@ -75,8 +89,16 @@ impl Course {
             sent: 0,
             failures: 0,
             cost: Cost::NONE,
-            renewed: false,
+            renewed: 0,
+            busy: 0,
+            unprocessed: 0,
         }
+    }
+
+    /// Sent again at its next turn, without a pause, since that says nothing about the system; but not for ever.
+    pub(super) fn may_repeat_freely(&mut self) -> bool {
+        self.unprocessed += 1;
+        self.unprocessed <= MOST_UNPROCESSED
     }
 }
 
@@ -125,6 +147,7 @@ impl Client {
             request_id: name(character.request_id_header)?,
             correlation: name(character.correlation_header)?,
             is_firewall: character.is_firewall,
+            is_own_error: character.is_own_error,
             is_unauthorized: character.is_unauthorized,
             timeout: settings.timeout,
             retries: settings.retries,
@@ -157,6 +180,7 @@ impl Client {
         loop {
             let shot = self.shoot(call, &mut course).await?;
             let bearer = shot.bearer.clone();
+            let was_probe = shot.pass.is_probe();
             let why = match self.settle(shot, |reply| {
                 let success = reply.is_success();
                 parse(&reply).map(|parsed| (parsed, success))
@@ -166,12 +190,12 @@ impl Client {
                     return Ok(parsed);
                 }
                 Outcome::Unauthorized(reply) => {
-                    if !course.renewed && Box::pin(self.renewed_after(&bearer)).await {
-                        course.renewed = true;
+                    let again = course.renewed > 0;
+                    if course.renewed < MOST_RENEWALS
+                        && Box::pin(self.renewed_after(&bearer, again)).await
+                    {
+                        course.renewed += 1;
                         continue;
-                    }
-                    if course.renewed {
-                        self.tokens.renewal_was_futile();
                     }
                     return parse(&reply).map_err(|error| {
                         Why::new(WhyKind::Unreadable, error.0).after(course.sent)
@@ -185,12 +209,19 @@ impl Client {
                     continue;
                 }
                 Outcome::Unsendable(why) => return Err(why),
-                Outcome::TooEarly(why) | Outcome::NotConnected(why) | Outcome::Unclear(why) => why,
+                Outcome::Unprocessed(_) if course.may_repeat_freely() => continue,
+                Outcome::TooEarly(why)
+                | Outcome::NotConnected(why)
+                | Outcome::Unprocessed(why)
+                | Outcome::Unclear(why) => why,
             };
+            if self.is_hopeless(&why, call, &course) {
+                return Err(why.hopeless());
+            }
             if call.tentative && why.kind != WhyKind::Connect {
                 return Err(why);
             }
-            Box::pin(self.before_retry(why, &mut course)).await?;
+            Box::pin(self.before_retry(why, was_probe, &mut course)).await?;
         }
     }
 
@@ -224,6 +255,13 @@ impl Client {
         self.tally.latency_ms()
     }
 
+    pub(super) fn pace_of(&self, kind: Kind) -> &Pace {
+        match kind {
+            Kind::Find | Kind::Read => &self.read_pace,
+            Kind::Write => &self.write_pace,
+        }
+    }
+
     /// A final answer came.
     pub(super) fn answered(&self, call: &Call, course: &Course, success: bool) {
         self.budget.deposit(course.cost);
@@ -240,23 +278,36 @@ impl Client {
         }
     }
 
-    /// Whether there is a new token after a 401.
-    pub(super) async fn renewed_after(&self, bearer: &Arc<Bearer>) -> bool {
+    /// Whether there is a new token after a 401. `again`: this call was refused before, with another token.
+    pub(super) async fn renewed_after(&self, bearer: &Arc<Bearer>, again: bool) -> bool {
         let after = self
             .tokens
-            .refused(bearer, |bearer| self.is_still_good(bearer));
+            .refused(bearer, again, |bearer| self.is_still_good(bearer));
         after.await == AfterRefusal::SendAgain
     }
 
     /// Waits before the next attempt, or says that there is none.
-    pub(super) async fn before_retry(&self, why: Why, course: &mut Course) -> Result<(), Why> {
-        if self.gate.is_held() {
+    pub(super) async fn before_retry(
+        &self,
+        why: Why,
+        was_probe: bool,
+        course: &mut Course,
+    ) -> Result<(), Why> {
+        // One refusal holds all, also where it is about this call; that others are answered in between is seen by that it
+        // was sent without being the probe.
+        course.busy += u32::from(why.status == Some(503) && !was_probe);
+        let may_be_its_own = why.status == Some(503) && !was_probe && course.busy > 1;
+        let is_held = self.gate.is_held();
+        if is_held && !may_be_its_own {
             // An outage of all is not this call's failure; the gate waits, and gives up in time.
             return Ok(());
         }
         course.failures += 1;
         if course.failures > self.retries {
             return Err(why);
+        }
+        if is_held {
+            return Ok(());
         }
         let paid = self.budget.withdraw(why.kind == WhyKind::Timeout);
         course.cost = paid.unwrap_or(Cost::NONE);
@@ -293,6 +344,7 @@ fn permits(settings: &Settings) -> Result<Option<Permits>, SetupError> {
 fn constant_headers(character: &Character) -> Result<HeaderMap, SetupError> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     for (name, value) in &character.constant_headers {
         let (name, mut value) = attempt::header(name, value)?;
         // An API key is a secret too.

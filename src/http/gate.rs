@@ -161,7 +161,9 @@ impl Gate {
 
 fn health_text(cause: Cause, verdict: &Verdict) -> String {
     match (cause, verdict) {
-        (Cause::Refused, Verdict::Refused { status, .. }) => format!("{status}: all calls wait"),
+        (Cause::Refused | Cause::Busy, Verdict::Refused { status, .. }) => {
+            format!("{status}: all calls wait")
+        }
         (Cause::Firewall, _) => "403: a firewall blocks all calls; probing".to_owned(),
         (Cause::Broken, Verdict::Failed(why)) => {
             format!("the system does not answer ({why}); probing")
@@ -191,7 +193,7 @@ impl Pass<'_> {
 
     /// Whether this call finds out if an outage is over.
     pub(super) fn probes_outage(&self) -> bool {
-        self.probe == Some(Cause::Broken)
+        matches!(self.probe, Some(Cause::Broken | Cause::Busy))
     }
 
     /// Tells the gate what the call's answer says about the system.

@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::call::{Why, WhyKind};
-use super::retry::full_jitter;
 use super::settings::Span;
 
 /// So many failures in a row, over all workers, and the breaker opens.
@@ -15,10 +14,10 @@ const FAILURES_TO_OPEN: u32 = 10;
 const BREAKER_WAITS: [u64; 6] = [1, 2, 4, 8, 16, 30];
 const FIREWALL_WAITS: [u64; 5] = [5, 10, 20, 40, 60];
 const REFUSED_FIRST: Duration = Duration::from_secs(1);
-const REFUSED_LONGEST: Duration = Duration::from_secs(60);
-/// Full jitter may come out as nothing at all; a server that refuses is not asked again at once.
-const REFUSED_LEAST: Duration = Duration::from_millis(100);
-/// Refusals closer together than this (or twice the last wait) belong together.
+const REFUSED_LONGEST: Duration = Duration::from_secs(300);
+/// A hold is longer than it must be by a random share of this.
+const SPREAD: f64 = 0.1;
+/// Blocks of a firewall closer together than this (or twice the last wait) belong together.
 const QUIET: Duration = Duration::from_secs(10);
 
 /// What a call's answer says about the system.
@@ -39,10 +38,26 @@ pub(super) enum Verdict {
     Failed(String),
 }
 
+impl Verdict {
+    fn words(&self) -> Option<String> {
+        match self {
+            Self::Good => None,
+            Self::Refused { status: 503, .. } => {
+                Some("503: the system is not available".to_owned())
+            }
+            Self::Refused { status, .. } => Some(format!("{status}: too many calls")),
+            Self::Firewall => Some("403: not the API's own error".to_owned()),
+            Self::Failed(words) => Some(words.clone()),
+        }
+    }
+}
+
 /// Why calls are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
     Refused,
+    /// Refused with a 503, which may be about one customer all the same.
+    Busy,
     Firewall,
     Broken,
 }
@@ -77,8 +92,10 @@ pub(super) struct Decisions {
     level: u32,
     cause: Cause,
     failures: u32,
-    last_refusal: Option<(Instant, Duration)>,
+    last_block: Option<(Instant, Duration)>,
     trouble_since: Option<Instant>,
+    /// The last thing that was wrong, in words.
+    last_words: String,
     give_up_after: Duration,
 }
 
@@ -103,8 +120,9 @@ impl Decisions {
             level: 0,
             cause: Cause::Refused,
             failures: 0,
-            last_refusal: None,
+            last_block: None,
             trouble_since: None,
+            last_words: String::new(),
             give_up_after,
         }
     }
@@ -119,9 +137,10 @@ impl Decisions {
             State::GaveUp(why) => Look::GaveUp(why.clone()),
             State::Held { .. } if give_up_at.is_some_and(|at| now >= at) => {
                 let text = format!(
-                    "{}; nothing has succeeded for {}",
+                    "{}; nothing has succeeded for {}; the last answer: {}",
                     cause_text(self.cause),
-                    Span(self.give_up_after)
+                    Span(self.give_up_after),
+                    self.last_words
                 );
                 let why = Why::new(WhyKind::GaveUp, text);
                 self.state = State::GaveUp(why.clone());
@@ -159,6 +178,9 @@ impl Decisions {
             State::Held { .. } => true,
             State::Flowing => false,
         };
+        if let Some(words) = verdict.words() {
+            self.last_words = words;
+        }
         match verdict {
             Verdict::Good => {
                 self.failures = 0;
@@ -170,20 +192,26 @@ impl Decisions {
                 }
                 Effect::Nothing
             }
-            Verdict::Refused { wait, .. } => {
+            Verdict::Refused { status, wait } => {
                 if wait.is_some_and(|wait| wait > self.give_up_after) {
                     self.give_up(*wait);
                     Effect::Nothing
                 } else {
-                    self.refused(*wait, held && !probe, fresh, now)
+                    let cause = if *status == 503 {
+                        Cause::Busy
+                    } else {
+                        Cause::Refused
+                    };
+                    self.refused(cause, *wait, held && !probe, probe, fresh, now)
                 }
             }
             Verdict::Firewall if held && !probe => Effect::Nothing,
             Verdict::Firewall if !fresh => Effect::Nothing,
             Verdict::Firewall => {
-                self.raise_level(Cause::Firewall, now);
+                self.raise_level(now);
                 let wait = step(&FIREWALL_WAITS, self.level);
                 self.hold(wait, now);
+                self.last_block = Some((now, wait));
                 Effect::SlowDown
             }
             Verdict::Failed(_) => {
@@ -204,8 +232,10 @@ impl Decisions {
 
     fn refused(
         &mut self,
+        cause: Cause,
         asked: Option<Duration>,
         waits: bool,
+        probe: bool,
         fresh: bool,
         now: Instant,
     ) -> Effect {
@@ -219,42 +249,51 @@ impl Decisions {
                         ..
                     },
                     Some(asked),
-                ) => {
-                    *until = (*until).max(now + asked);
-                    return Effect::Nothing;
+                ) => *until = (*until).max(now + asked),
+                (State::Flowing, Some(asked)) if !asked.is_zero() => {
+                    self.cause = cause;
+                    self.hold(asked, now);
                 }
-                (State::Flowing, Some(asked)) if !asked.is_zero() => {}
-                _ => return Effect::Nothing,
+                _ => {}
             }
-        } else {
-            self.raise_level(Cause::Refused, now);
+            return Effect::Nothing;
         }
-        let own = full_jitter(REFUSED_FIRST, REFUSED_LONGEST, self.level).max(REFUSED_LEAST);
+        // A probe goes alone: where even that is refused, it is not the pace.
+        self.level = if probe && matches!(self.cause, Cause::Refused | Cause::Busy) {
+            self.level + 1
+        } else {
+            0
+        };
+        self.cause = cause;
+        let own = REFUSED_FIRST
+            .saturating_mul(1_u32.checked_shl(self.level).unwrap_or(u32::MAX))
+            .min(REFUSED_LONGEST);
         let wait = match asked {
             // Taken at its word the first time; if that was not long enough, our own back-off is the least.
             Some(asked) if self.level == 0 => asked,
             Some(asked) => asked.max(own),
             None => own,
         };
-        self.cause = Cause::Refused;
-        self.hold(wait, now);
-        Effect::SlowDown
+        // Programs that share a limit do not all come back together.
+        self.hold(wait.mul_f64(1.0 + SPREAD * fastrand::f64()), now);
+        if probe {
+            Effect::Nothing
+        } else {
+            Effect::SlowDown
+        }
     }
 
-    /// The same trouble again makes the level rise; a success in between does not lower it, only quiet does.
-    fn raise_level(&mut self, cause: Cause, now: Instant) {
-        let again = self.cause == cause
+    /// Another block soon after the last one makes the level rise.
+    fn raise_level(&mut self, now: Instant) {
+        let again = self.cause == Cause::Firewall
             && self
-                .last_refusal
+                .last_block
                 .is_some_and(|(at, wait)| now < at + wait + QUIET.max(wait));
         self.level = if again { self.level + 1 } else { 0 };
-        self.cause = cause;
+        self.cause = Cause::Firewall;
     }
 
     fn hold(&mut self, wait: Duration, now: Instant) {
-        if self.cause != Cause::Broken {
-            self.last_refusal = Some((now, wait));
-        }
         self.generation += 1;
         self.failures = 0;
         self.trouble_since.get_or_insert(now);
@@ -283,6 +322,7 @@ fn step(waits: &[u64], level: u32) -> Duration {
 pub(super) const fn cause_text(cause: Cause) -> &'static str {
     match cause {
         Cause::Refused => "the system refuses all calls",
+        Cause::Busy => "the system is not available",
         Cause::Firewall => "a firewall blocks all calls",
         Cause::Broken => "the system does not answer",
     }

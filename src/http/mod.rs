@@ -11,6 +11,7 @@
 //!
 //! No URL (it holds IDs) and no secret is ever part of an error text.
 
+mod answer;
 mod attempt;
 mod call;
 mod client;
@@ -23,6 +24,7 @@ mod path;
 mod pending_write;
 mod quota;
 mod retry;
+mod secret_text;
 mod send;
 mod settings;
 mod shared_quota;
@@ -35,13 +37,15 @@ mod token_source;
 mod tests;
 
 pub use call::{
-    Call, Character, Kind, Method, NoAnswer, Reply, Sent, Unreadable, Why, WhyKind, new_id,
+    Call, Character, Kind, Method, NoAnswer, Reply, Sent, Stranger, Unreadable, Why, WhyKind,
+    new_id,
 };
 pub use client::{Client, address_key, check_base_url};
 pub use health::{Counters, Health};
 pub use path::{Path, PathError, encoded_len};
 pub use pending_write::PendingWrite;
 pub use secrecy::SecretString;
+pub use secret_text::{SecretKind, secret_file};
 pub use settings::{ParseError, Quota, Rate, Settings, SetupError, Span};
 pub use shared_quota::{Reserved, SharedCalls};
 pub use skew::Skew;

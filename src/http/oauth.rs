@@ -9,22 +9,21 @@ use oauth2::{
     HttpResponse, RefreshToken, RequestTokenError, Scope, StandardRevocableToken, TokenResponse,
     TokenUrl,
 };
-use reqwest::header::HeaderValue;
+use reqwest::header::{ACCEPT_ENCODING, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use std::pin::Pin;
 use std::time::Duration;
 
 use super::attempt;
+use super::call::WhyKind;
 use super::settings::SetupError;
 use super::token::{Fetched, Refusal};
 use super::token_source::{Credentials, OAuth2};
 
-/// A lifetime that is missing, or not a number.
+/// A lifetime that is missing, not a number, zero or negative says nothing.
 const UNKNOWN_LIFE: Duration = Duration::from_secs(300);
-/// A lifetime that is shorter, zero or negative would be a storm of renewals.
-const SHORTEST_LIFE: i64 = 30;
-const LONGEST_LIFE: i64 = 366 * 86_400;
+const LONGEST_LIFE: f64 = 366.0 * 86_400.0;
 /// A token endpoint's answer is small.
 const LONGEST_ANSWER: usize = 256 * 1024;
 
@@ -63,11 +62,9 @@ impl Answer {
             _ => None,
         };
         seconds
-            .filter(|seconds| seconds.is_finite())
+            .filter(|seconds| *seconds > 0.0)
             .map_or(UNKNOWN_LIFE, |seconds| {
-                #[expect(clippy::cast_possible_truncation, reason = "saturates, and is clamped")]
-                let seconds = (seconds as i64).clamp(SHORTEST_LIFE, LONGEST_LIFE);
-                Duration::from_secs(seconds.unsigned_abs())
+                Duration::from_secs_f64(seconds.min(LONGEST_LIFE))
             })
     }
 }
@@ -203,6 +200,9 @@ struct NoAnswer(Refused);
 enum Refused {
     #[error("{0}")]
     Later(String),
+    /// No token endpoint is at this address, or a proxy is in the way.
+    #[error("{0}")]
+    Strange(String),
     #[error("{0}")]
     Final(String),
 }
@@ -225,15 +225,17 @@ impl Transport {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Refused> {
         let fault = |fault: attempt::Fault| {
             let text = format!("the token endpoint: {}", fault.text);
-            if fault.kind == super::call::WhyKind::Tls {
-                Refused::Final(text)
-            } else {
-                Refused::Later(text)
+            match fault.kind {
+                WhyKind::Tls => Refused::Final(text),
+                WhyKind::UnknownHost | WhyKind::NotTheApi(_) => Refused::Strange(text),
+                _ => Refused::Later(text),
             }
         };
         let mut request = reqwest::Request::try_from(request)
             .map_err(|_| Refused::Final("the token URL cannot be called".to_owned()))?;
         *request.timeout_mut() = Some(self.timeout);
+        let identity = HeaderValue::from_static("identity");
+        request.headers_mut().insert(ACCEPT_ENCODING, identity);
         let response = self.http.execute(request).await;
         let mut response = response.map_err(|error| fault(attempt::classify(error)))?;
         let status = response.status();
@@ -253,6 +255,11 @@ impl Transport {
                     .to_owned(),
             ));
         }
+        if status.as_u16() == 407 {
+            let text = format!("the token endpoint: {}", attempt::PROXY_LOGIN);
+            return Err(Refused::Strange(text));
+        }
+        let body = attempt::decoded(response.headers(), body, LONGEST_ANSWER).map_err(fault)?;
         let mut answer = HttpResponse::new(body);
         *answer.status_mut() = status;
         Ok(answer)
@@ -262,6 +269,7 @@ impl Transport {
 fn explain(error: RequestTokenError<NoAnswer, BasicErrorResponse>) -> Refusal {
     match error {
         RequestTokenError::Request(NoAnswer(Refused::Later(text))) => Refusal::Later(text),
+        RequestTokenError::Request(NoAnswer(Refused::Strange(text))) => Refusal::Strange(text),
         RequestTokenError::Request(NoAnswer(Refused::Final(text))) => Refusal::Final(text),
         RequestTokenError::ServerResponse(answer) => Refusal::Final(explain_code(answer.error())),
         // The parser's words may quote the answer.

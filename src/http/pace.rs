@@ -15,7 +15,7 @@ use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -28,10 +28,19 @@ const STRETCH: f64 = 1.005;
 const TOLERANCE: Duration = Duration::from_millis(4);
 /// After a refusal, the pace climbs one step in this time.
 const CLIMB_EVERY: Duration = Duration::from_secs(1);
-/// The first step of climbing, as a share of the full rate.
-const FIRST_STEP: f64 = 0.1;
-const LEAST_STEP: f64 = 0.01;
-const LEAST_SHARE: f64 = 1.0 / 64.0;
+/// The new pace, as a share of what the server took within the second before it refused.
+const BELOW: f64 = 0.9;
+/// Up to this share of the pace that was refused, the pace climbs quickly: nothing says that it is too much.
+const NEAR: f64 = 0.85;
+const QUICKLY: f64 = 1.5;
+/// Above it, it takes minutes: half a percent a second finds a limit of 5/s again with one refusal in half a minute.
+const SLOWLY: f64 = 1.005;
+/// Without a limit of ours, the pace is free again above this multiple of what was refused.
+const FREE: f64 = 4.0;
+/// Up to this many calls a second, slots are given out one at a time while the pace climbs.
+const ONE_BY_ONE: f64 = 500.0;
+/// Calls a second at the least.
+const SLOWEST: f64 = 0.02;
 
 /// The clock that governor computes on: nanoseconds since the pace began, moved by hand.
 #[derive(Debug, Clone, Default)]
@@ -103,6 +112,9 @@ impl Slots {
 pub(super) struct Pace {
     epoch: Instant,
     line: Mutex<Timeline>,
+    /// While the pace climbs, slots are given out one at a time: those that were given out ahead would keep the old pace.
+    one_by_one: AtomicBool,
+    queue: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -117,34 +129,63 @@ struct Timeline {
     generation: u64,
     /// The latest slot that was used.
     last: Duration,
-    share: f64,
-    step: f64,
+    /// Since the server refused a pace.
+    refused: Option<Refused>,
+    departed: LastSecond,
+    accepted: LastSecond,
+}
+
+/// A pace below one that was refused.
+#[derive(Debug)]
+struct Refused {
+    /// Calls a second now.
+    now: f64,
+    /// Calls a second when it was refused.
+    ceiling: f64,
     climb_at: Option<Duration>,
-    meter: Meter,
 }
 
-/// How fast calls go where no limit says it.
+const TENTH: Duration = Duration::from_millis(100);
+
+/// Counts what happened in the last second, by tenths.
 #[derive(Debug, Default)]
-struct Meter {
-    since: Duration,
-    calls: u32,
-    per_second: f64,
+struct LastSecond {
+    tenths: [u32; 10],
+    /// The tenth that was counted in last.
+    at: u128,
+    /// When it happened first.
+    since: Option<Duration>,
 }
 
-impl Meter {
-    fn count(&mut self, now: Duration) {
-        self.calls += 1;
-        let past = now.saturating_sub(self.since);
-        if past >= Duration::from_secs(1) {
-            self.per_second = f64::from(self.calls) / past.as_secs_f64();
-            self.calls = 0;
-            self.since = now;
+impl LastSecond {
+    fn move_to(&mut self, now: Duration) {
+        let at = now.as_nanos() / TENTH.as_nanos();
+        for passed in (self.at + 1..=at).take(self.tenths.len()) {
+            self.tenths[Self::index(passed)] = 0;
         }
+        self.at = self.at.max(at);
     }
 
-    fn read(&self, now: Duration) -> f64 {
-        let past = now.saturating_sub(self.since).as_secs_f64().max(0.1);
-        self.per_second.max(f64::from(self.calls) / past).max(2.0)
+    fn index(tenth: u128) -> usize {
+        usize::try_from(tenth % 10).unwrap_or(0)
+    }
+
+    fn count(&mut self, now: Duration) {
+        self.move_to(now);
+        self.since.get_or_insert(now);
+        self.tenths[Self::index(self.at)] += 1;
+    }
+
+    /// How fast it happened, where it began within this second.
+    fn per_second(&mut self, now: Duration) -> f64 {
+        let since = self.since.unwrap_or(now);
+        let time = now.saturating_sub(since).clamp(TENTH / 2, TENTH * 10);
+        (self.total(now) / time.as_secs_f64()).max(2.0)
+    }
+
+    fn total(&mut self, now: Duration) -> f64 {
+        self.move_to(now);
+        f64::from(self.tenths.iter().sum::<u32>())
     }
 }
 
@@ -166,6 +207,8 @@ impl Pace {
         let full = rate.per_second();
         Self {
             epoch: Instant::now(),
+            one_by_one: AtomicBool::new(false),
+            queue: tokio::sync::Mutex::default(),
             line: Mutex::new(Timeline {
                 full: full.unwrap_or(0.0),
                 limited: full.is_some(),
@@ -173,10 +216,9 @@ impl Pace {
                 shift: Duration::ZERO,
                 generation: 0,
                 last: Duration::ZERO,
-                share: 1.0,
-                step: FIRST_STEP,
-                climb_at: None,
-                meter: Meter::default(),
+                refused: None,
+                departed: LastSecond::default(),
+                accepted: LastSecond::default(),
             }),
         }
     }
@@ -185,7 +227,12 @@ impl Pace {
     /// limit. A caller that has to prepare something right before it sends gives the time that this takes.
     pub(super) async fn approach(&self, lead: Duration) -> Option<Slot> {
         loop {
-            let slot = self.line().reserve(self.now() + lead)?;
+            let _alone = if self.one_by_one.load(Ordering::Relaxed) {
+                Some(self.queue.lock().await)
+            } else {
+                None
+            };
+            let slot = self.reserve(lead)?;
             loop {
                 let step = self.line().until(slot);
                 match step {
@@ -224,10 +271,29 @@ impl Pace {
         }
     }
 
-    /// After a refusal: slots that were given out are void, and calls go at half the pace and climb from there. A
-    /// refusal while climbing makes the steps smaller, so that a limit lower than ours is approached gently.
+    /// A call was answered, and not refused.
+    pub(super) fn accepted(&self) {
+        let now = self.now();
+        self.line().accepted.count(now);
+    }
+
+    /// After a refusal: slots that were given out are void, and calls go a little slower than the server has just taken
+    /// them, and climb from there.
     pub(super) fn slow(&self) {
-        self.line().slow(self.now());
+        let now = self.now();
+        let mut line = self.line();
+        line.slow(now);
+        self.one_by_one.store(line.is_climbing(), Ordering::Relaxed);
+    }
+
+    fn reserve(&self, lead: Duration) -> Option<Slot> {
+        let now = self.now() + lead;
+        let mut line = self.line();
+        let slot = line.reserve(now);
+        if self.one_by_one.load(Ordering::Relaxed) && !line.is_climbing() {
+            self.one_by_one.store(false, Ordering::Relaxed);
+        }
+        slot
     }
 
     fn now(&self) -> Duration {
@@ -245,9 +311,15 @@ fn gap(per_second: f64) -> Duration {
 }
 
 impl Timeline {
+    /// Whether it climbs at a pace that timers of a millisecond can follow call by call.
+    fn is_climbing(&self) -> bool {
+        let refused = self.refused.as_ref();
+        refused.is_some_and(|refused| refused.now <= ONE_BY_ONE)
+    }
+
     fn reserve(&mut self, now: Duration) -> Option<Slot> {
         if !self.limited {
-            self.meter.count(now);
+            self.departed.count(now);
         }
         self.climb(now);
         let slots = self.slots.as_ref()?;
@@ -288,42 +360,52 @@ impl Timeline {
 
     fn slow(&mut self, now: Duration) {
         self.generation += 1;
-        if !self.limited && self.slots.is_none() {
-            self.full = self.meter.read(now);
-            self.share = 1.0;
-        }
-        self.step = if self.share < 1.0 {
-            (self.step / 2.0).max(LEAST_STEP)
-        } else {
-            FIRST_STEP
+        let ceiling = match &self.refused {
+            Some(refused) => refused.now,
+            None if self.limited => self.full,
+            None => self.departed.per_second(now),
         };
-        self.share = (self.share.min(1.0) / 2.0).max(LEAST_SHARE);
-        self.climb_at = None;
-        let gap = gap(self.full * self.share);
+        if self.refused.is_none() && !self.limited {
+            self.full = ceiling * FREE;
+        }
+        let taken = self.accepted.total(now);
+        let below = if taken > 0.0 {
+            taken.min(ceiling) * BELOW
+        } else {
+            ceiling / 2.0
+        };
+        let pace = below.max(SLOWEST.min(ceiling));
+        self.refused = Some(Refused {
+            now: pace,
+            ceiling,
+            climb_at: None,
+        });
+        let gap = gap(pace);
         self.slots = Some(Slots::new(gap, self.last + gap));
     }
 
     fn climb(&mut self, now: Duration) {
-        let Some(slots) = &self.slots else { return };
-        if self.limited && self.share >= 1.0 {
+        let (Some(slots), Some(refused)) = (&self.slots, &mut self.refused) else {
             return;
-        }
+        };
         // The first call after a hold starts the clock of the climb.
-        let at = *self.climb_at.get_or_insert(now + CLIMB_EVERY);
+        let at = *refused.climb_at.get_or_insert(now + CLIMB_EVERY);
         if now < at {
             return;
         }
-        self.climb_at = Some(now + CLIMB_EVERY);
-        if self.limited {
-            self.share = (self.share + self.step).min(1.0);
+        refused.climb_at = Some(now + CLIMB_EVERY);
+        let near = refused.ceiling * NEAR;
+        refused.now = if refused.now < near {
+            (refused.now * QUICKLY).min(near)
         } else {
-            self.share *= 1.5;
-            if self.share > 4.0 {
-                self.slots = None;
-                return;
-            }
+            refused.now * SLOWLY
+        };
+        if refused.now < self.full {
+            self.slots = Some(slots.with_gap(gap(refused.now)));
+            return;
         }
-        self.slots = Some(slots.with_gap(gap(self.full * self.share)));
+        self.slots = self.limited.then(|| slots.with_gap(gap(self.full)));
+        self.refused = None;
     }
 }
 

@@ -7,10 +7,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::answer::Outcome;
 use super::call::{Call, Reply, Sent, Why, WhyKind};
-use super::client::{Client, Course};
+use super::client::{Client, Course, MOST_RENEWALS};
 use super::retry;
-use super::send::{Departure, Outcome, Ready};
+use super::send::{Departure, Ready};
 use super::token::Bearer;
 
 /// A write that has not come to its end.
@@ -21,8 +22,8 @@ pub struct PendingWrite<'a> {
     course: Course,
     ready: Option<Ready<'a>>,
     first: Option<Preliminary>,
-    /// Whether a token was renewed for this write already.
-    renewed: bool,
+    /// How often a 401 was followed by a new token.
+    renewed: u32,
 }
 
 /// What the last attempt asks for before the next one.
@@ -44,7 +45,7 @@ impl<'a> PendingWrite<'a> {
             course: Course::new(),
             ready: None,
             first: None,
-            renewed: false,
+            renewed: 0,
         }
     }
 
@@ -77,10 +78,9 @@ impl<'a> PendingWrite<'a> {
         match self.first.take() {
             None => Ok(()),
             Some(Preliminary::Renew(bearer, reply)) => {
-                if std::mem::replace(&mut self.renewed, true) {
-                    client.tokens.renewal_was_futile();
-                }
-                if client.renewed_after(&bearer).await {
+                let again = self.renewed > 0;
+                if self.renewed < MOST_RENEWALS && client.renewed_after(&bearer, again).await {
+                    self.renewed += 1;
                     Ok(())
                 } else {
                     Err(Sent::Reply(reply))
@@ -91,7 +91,7 @@ impl<'a> PendingWrite<'a> {
                 waited.map_err(|why| unsent(why, self.course.sent))
             }
             Some(Preliminary::Reconnect(why)) => {
-                let waited = client.before_retry(why, &mut self.course).await;
+                let waited = client.before_retry(why, false, &mut self.course).await;
                 waited.map_err(Sent::NotSent)
             }
         }
@@ -130,7 +130,11 @@ impl<'a> PendingWrite<'a> {
                 self.first = Some(Preliminary::TooEarly);
                 Sent::Again(why)
             }
-            Outcome::NotConnected(why) => {
+            Outcome::Unprocessed(why) if self.course.may_repeat_freely() => Sent::Again(why),
+            Outcome::NotConnected(why) if client.is_hopeless(&why, &self.call, &self.course) => {
+                Sent::NotSent(why.hopeless())
+            }
+            Outcome::NotConnected(why) | Outcome::Unprocessed(why) => {
                 self.first = Some(Preliminary::Reconnect(why.clone()));
                 Sent::Again(why)
             }

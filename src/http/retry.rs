@@ -78,15 +78,42 @@ impl Budget {
     }
 }
 
-/// The wait that `Retry-After` asks for: seconds, or a date in any of HTTP's three forms, measured against the
-/// answer's own `Date` where it has one, for our clock may be wrong. `None` where it cannot be understood.
+/// The wait that `Retry-After` asks for: seconds, also with a fraction, or a date in any of HTTP's three forms, measured
+/// against the answer's own `Date` where it has one, for our clock may be wrong; of several the longest. `None` where it
+/// cannot be understood.
 pub(super) fn retry_after(header: &str, date: Option<&str>, now: SystemTime) -> Option<Duration> {
-    let header = header.trim();
-    if !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than fit are "for ever", which giving up takes care of.
-        return Some(Duration::from_secs(header.parse().unwrap_or(u64::MAX)));
+    let parts: Vec<&str> = header.split(',').map(str::trim).collect();
+    let mut longest = None;
+    let mut at = 0;
+    while let Some(part) = parts.get(at) {
+        at += 1;
+        let mut wait = seconds(part).or_else(|| until(part, date, now));
+        // A date may have a comma in it.
+        if wait.is_none()
+            && let Some(rest) = parts.get(at)
+        {
+            wait = until(&format!("{part}, {rest}"), date, now);
+            at += usize::from(wait.is_some());
+        }
+        longest = longest.max(wait);
     }
-    let at = httpdate::parse_http_date(header).ok()?;
+    longest
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !is_number(whole) || !is_number(fraction) {
+        return None;
+    }
+    // More digits than fit are "for ever", which giving up takes care of.
+    let whole = Duration::from_secs(whole.parse().unwrap_or(u64::MAX));
+    let fraction: f64 = format!("0.{fraction}").parse().ok()?;
+    Some(whole.saturating_add(Duration::from_secs_f64(fraction)))
+}
+
+fn until(text: &str, date: Option<&str>, now: SystemTime) -> Option<Duration> {
+    let at = httpdate::parse_http_date(text).ok()?;
     let now = date
         .and_then(|date| httpdate::parse_http_date(date.trim()).ok())
         .unwrap_or(now);
@@ -110,9 +137,25 @@ mod tests {
             assert_eq!(read(date), Some(Duration::from_secs(37)), "{date}");
         }
         assert_eq!(read("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(read("1.5"), Some(Duration::from_millis(1500)));
+        assert_eq!(read("1, 1"), Some(Duration::from_secs(1)));
+        assert_eq!(read("1,7.25 , 3"), Some(Duration::from_millis(7250)));
+        assert_eq!(
+            read("2, Sun, 06 Nov 1994 08:49:37 GMT, soon"),
+            Some(Duration::from_secs(37))
+        );
         assert_eq!(read("1000000000000").unwrap().as_secs(), 1_000_000_000_000);
         assert_eq!(read("99999999999999999999999").unwrap().as_secs(), u64::MAX);
-        for garbage in ["", "-1", "soon", "2026-01-01T00:00:00Z", "1.5"] {
+        for garbage in [
+            "",
+            "-1",
+            "soon",
+            "2026-01-01T00:00:00Z",
+            "1e3",
+            "1.",
+            ".5",
+            "1;2",
+        ] {
             assert_eq!(read(garbage), None, "{garbage}");
         }
     }

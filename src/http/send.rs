@@ -1,50 +1,39 @@
-//! One attempt of a call: through the gate, the token, the quota and the pace, onto the wire, and what its answer
-//! means, for this call and for all.
+//! One attempt of a call: through the gate, the token, the quota and the pace, and onto the wire. What its answer means
+//! is decided in [`super::answer`].
 
+use reqwest::Request;
 use reqwest::header::{
     AGE, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION,
-    RETRY_AFTER,
 };
-use reqwest::{Request, Url};
 use serde::de::IgnoredAny;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, timeout_at};
 
+use super::answer::{Answer, Outcome, destination, read_retry_after};
 use super::attempt::{self, Fault, LONGEST_BODY};
-use super::call::{Call, Kind, Method, Reply, Unreadable, Why, WhyKind, new_id};
+use super::call::{Call, Kind, Method, Reply, Why, WhyKind, new_id};
 use super::client::{Client, Course};
 use super::gate::Pass;
 use super::health::Holder;
-use super::hold::{Effect, Verdict};
-use super::pace::{Pace, Slot};
+use super::pace::Slot;
 use super::quota::{Permit, Permits};
-use super::retry;
 use super::skew::Skew;
 use super::token::Bearer;
 
 /// A wait for the quota that is worth telling a person.
 const LONG_WAIT: Duration = Duration::from_secs(1);
 
-/// An answer as it came.
-pub(super) struct Answer {
-    reply: Reply,
-    retry_after: Option<Duration>,
-    /// The host that a redirect names.
-    elsewhere: Option<String>,
-}
-
 /// One attempt that went out, or tried to.
 pub(super) struct Shot<'a> {
-    pass: Pass<'a>,
-    kind: Kind,
-    tentative: bool,
-    sent: u32,
-    departed: Instant,
-    result: Result<Answer, Fault>,
+    pub(super) pass: Pass<'a>,
+    pub(super) kind: Kind,
+    pub(super) tentative: bool,
+    pub(super) sent: u32,
+    pub(super) departed: Instant,
+    pub(super) result: Result<Answer, Fault>,
     /// A refusal that looks like a firewall's, and is about this call alone.
-    alone: bool,
+    pub(super) alone: bool,
     pub(super) bearer: Arc<Bearer>,
 }
 
@@ -70,24 +59,6 @@ pub(super) enum Departure<'a> {
     Held,
     /// Its slot, its token or its permit is gone; nothing was sent.
     Missed(Pass<'a>),
-}
-
-/// What an attempt came to.
-pub(super) enum Outcome<T> {
-    /// Answered, and understood.
-    Final(T),
-    /// 401.
-    Unauthorized(Reply),
-    /// Not processed, and all are held.
-    Refused(Why),
-    /// 425: not processed; this call waits.
-    TooEarly(Why),
-    /// Nothing was sent; worth trying on.
-    NotConnected(Why),
-    /// Perhaps processed.
-    Unclear(Why),
-    /// Nothing was sent, and trying on does not help.
-    Unsendable(Why),
 }
 
 impl Client {
@@ -126,12 +97,16 @@ impl Client {
                 && let Some(known) = self.known_good.get()
             {
                 let mut course = Course::new();
-                if let Some(shot) = Box::pin(self.try_send(pass, known, &mut course, None)).await?
-                    && let Outcome::Unsendable(why) =
-                        self.settle(shot, |reply| reply.json::<IgnoredAny>().map(|_| ()))
-                {
-                    // A certificate that cannot be accepted: waiting does not help any call.
-                    return Err(why);
+                if let Some(shot) = Box::pin(self.try_send(pass, known, &mut course, None)).await? {
+                    let parse = |reply: Reply| reply.json::<IgnoredAny>().map(|_| ());
+                    match self.settle(shot, parse) {
+                        // A certificate that cannot be accepted: waiting does not help any call.
+                        Outcome::Unsendable(why) => return Err(why),
+                        Outcome::Unclear(why) if self.is_hopeless(&why, known, &course) => {
+                            return Err(why.hopeless());
+                        }
+                        _ => {}
+                    }
                 }
                 continue;
             }
@@ -139,7 +114,7 @@ impl Client {
         }
     }
 
-    fn refuses_the_token(&self, reply: &Reply) -> bool {
+    pub(super) fn refuses_the_token(&self, reply: &Reply) -> bool {
         reply.status == 401 || (self.is_unauthorized)(reply)
     }
 
@@ -272,13 +247,6 @@ impl Client {
         }))
     }
 
-    fn pace_of(&self, kind: Kind) -> &Pace {
-        match kind {
-            Kind::Find | Kind::Read => &self.read_pace,
-            Kind::Write => &self.write_pace,
-        }
-    }
-
     async fn permit(&self) -> Result<Option<Permit<'_>>, Why> {
         match &self.permits {
             None => Ok(None),
@@ -314,6 +282,7 @@ impl Client {
         departed: Instant,
     ) -> Result<Answer, Fault> {
         let (request, correlation) = self.request(call, bearer)?;
+        let url = request.url().clone();
         let deadline = departed + self.timeout;
         let answered = timeout_at(deadline, self.http.execute(request)).await;
         let mut response = answered
@@ -323,14 +292,19 @@ impl Client {
         let headers = response.headers();
         self.compare_clocks(headers, departed);
         let retry_after = read_retry_after(headers);
-        let elsewhere = attempt::text(headers, &LOCATION).and_then(host_of);
+        let elsewhere = attempt::text(headers, &LOCATION).map(|place| destination(&url, place));
         let content_type = attempt::text(headers, &CONTENT_TYPE).map(str::to_owned);
         let expected = response.content_length().unwrap_or(0).min(64 * 1024);
         let mut body = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
         let read = attempt::read_body(&mut response, &mut body, LONGEST_BODY);
         let read = timeout_at(deadline, read)
             .await
-            .unwrap_or_else(|_| Err(attempt::late()));
+            .unwrap_or_else(|_| Err(attempt::late()))
+            .and_then(|()| {
+                let headers = response.headers();
+                body = attempt::decoded(headers, std::mem::take(&mut body), LONGEST_BODY)?;
+                Ok(())
+            });
         if let Err(mut fault) = read {
             // These statuses say all that is needed: it was answered, and not processed.
             if !matches!(status, 204 | 400 | 401 | 404 | 409 | 422 | 425 | 429) {
@@ -399,102 +373,6 @@ impl Client {
         }
         Ok((request, correlation))
     }
-
-    /// Tells all who should know what the attempt showed, and says what it means for the call.
-    pub(super) fn settle<T>(
-        &self,
-        shot: Shot<'_>,
-        parse: impl FnOnce(Reply) -> Result<T, Unreadable>,
-    ) -> Outcome<T> {
-        let tentative = shot.tentative;
-        let (verdict, outcome) = match shot.result {
-            Err(fault) => from_fault(fault, shot.sent),
-            Ok(answer) => {
-                if !self.refuses_the_token(&answer.reply) {
-                    self.tokens.accepted(&shot.bearer, shot.departed);
-                }
-                self.judge(answer, shot.kind, shot.alone, parse)
-            }
-        };
-        if matches!(verdict, Verdict::Refused { .. } | Verdict::Firewall) {
-            self.tally.throttled.fetch_add(1, Ordering::Relaxed);
-        }
-        if matches!(&outcome, Outcome::Unsendable(why) if why.kind == WhyKind::Unsendable) {
-            // Says nothing about the system; the pass is given back.
-            return outcome;
-        }
-        if tentative && matches!(verdict, Verdict::Failed(_)) {
-            // May be about this call alone: neither a failure of the system nor a success of it.
-            return outcome;
-        }
-        if shot.pass.report(&verdict) == Effect::SlowDown {
-            self.read_pace.slow();
-            if !Arc::ptr_eq(&self.read_pace, &self.write_pace) {
-                self.write_pace.slow();
-            }
-        }
-        outcome
-    }
-
-    fn judge<T>(
-        &self,
-        answer: Answer,
-        kind: Kind,
-        alone: bool,
-        parse: impl FnOnce(Reply) -> Result<T, Unreadable>,
-    ) -> (Verdict, Outcome<T>) {
-        let Answer {
-            reply,
-            retry_after: wait,
-            elsewhere,
-        } = answer;
-        let status = reply.status;
-        let attempts = reply.attempts;
-        let why = |kind, text: String| Why {
-            kind,
-            text,
-            status: Some(status),
-            attempts,
-        };
-        let said = |text: &str| why(WhyKind::Status(status), format!("{status}: {text}"));
-        let failed = |why: Why| (Verdict::Failed(why.text.clone()), Outcome::Unclear(why));
-        match status {
-            429 => {
-                let refused = said("too many calls");
-                (Verdict::Refused { status, wait }, Outcome::Refused(refused))
-            }
-            403 if !alone && (self.is_firewall)(&reply) => (
-                Verdict::Firewall,
-                Outcome::Refused(said("a firewall blocks all calls")),
-            ),
-            _ if self.refuses_the_token(&reply) => (Verdict::Good, Outcome::Unauthorized(reply)),
-            425 => (Verdict::Good, Outcome::TooEarly(said("too early"))),
-            408 => failed(said("the server waited too long for the call")),
-            503 if wait.is_some() => {
-                // Told to wait, but not that nothing was done.
-                let busy = said("the system is not available");
-                (Verdict::Refused { status, wait }, Outcome::Unclear(busy))
-            }
-            500..=599 => failed(said("the system failed")),
-            200..=299 if reply.is_html() => {
-                let text = "a web page came instead of the API's answer".to_owned();
-                failed(why(WhyKind::Unreadable, text))
-            }
-            200..=299 | 400..=499 => match parse(reply) {
-                Ok(parsed) => (Verdict::Good, Outcome::Final(parsed)),
-                // A write's answers are not parsed here.
-                Err(error) => {
-                    debug_assert!(kind != Kind::Write);
-                    failed(why(WhyKind::Unreadable, error.0))
-                }
-            },
-            _ => {
-                let place = elsewhere.map_or_else(String::new, |host| format!(" to {host}"));
-                let text = format!("{status}: redirected{place}, which is not followed");
-                failed(why(WhyKind::Unreadable, text))
-            }
-        }
-    }
 }
 
 fn refuse_late(call: &Call, turn: Duration) -> Result<(), Why> {
@@ -503,22 +381,6 @@ fn refuse_late(call: &Call, turn: Duration) -> Result<(), Why> {
     }
     let text = "what was to be written upon was looked at too long ago";
     Err(Why::new(WhyKind::TooLate(turn), text))
-}
-
-fn from_fault<T>(fault: Fault, attempts: u32) -> (Verdict, Outcome<T>) {
-    let verdict = Verdict::Failed(fault.text.clone());
-    let why = Why {
-        kind: fault.kind,
-        text: fault.text,
-        status: fault.status,
-        attempts,
-    };
-    let outcome = match why.kind {
-        WhyKind::Connect => Outcome::NotConnected(why),
-        WhyKind::Tls | WhyKind::Unsendable => Outcome::Unsendable(why),
-        _ => Outcome::Unclear(why),
-    };
-    (verdict, outcome)
 }
 
 fn put_id(headers: &mut HeaderMap, name: &HeaderName, id: &str) -> Result<(), Fault> {
@@ -530,15 +392,4 @@ fn put_id(headers: &mut HeaderMap, name: &HeaderName, id: &str) -> Result<(), Fa
     })?;
     headers.insert(name.clone(), value);
     Ok(())
-}
-
-fn read_retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let wait = attempt::text(headers, &RETRY_AFTER)?;
-    retry::retry_after(wait, attempt::text(headers, &DATE), SystemTime::now())
-}
-
-/// The host alone: the rest of the address may hold IDs.
-fn host_of(location: &str) -> Option<String> {
-    let url = Url::parse(location).ok()?;
-    url.host_str().map(str::to_owned)
 }

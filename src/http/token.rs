@@ -1,9 +1,11 @@
 //! The credentials: where they come from, how long they live, and what a 401 means.
 //!
 //! One renewal serves all workers, and a token that was renewed meanwhile is taken instead of renewing again. A 401
-//! can mean two things: the token has expired, or this customer is not for this token. The first 401 renews. Where
-//! the new token is refused as well, such customers exist here, and from then on a 401 renews only if a call that
-//! has been accepted before is now refused too: a thousand foreign customers do not cost a thousand tokens.
+//! can mean two things: the token is no longer good, or this customer is not for this token. The first 401 renews.
+//! Where the call is refused again, a call that was accepted before is asked again with the same token: accepted, and the
+//! refusal is about the customer; refused too, and this token is used up as well and is renewed. From the first refusal
+//! that is about a customer, every 401 is looked into like this: a thousand foreign customers do not cost a thousand
+//! tokens.
 
 use reqwest::header::HeaderValue;
 use secrecy::SecretString;
@@ -11,18 +13,26 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::call::{Why, WhyKind};
 use super::health::{Board, Holder};
 use super::oauth::TokenEndpoint;
 use super::retry::full_jitter;
+use super::secret_text::{SecretKind, secret_file};
 use super::settings::SetupError;
-use super::token_source::{OAuth2, Token, bearer_header, read_file, run};
+use super::token_source::{OAuth2, Token, bearer_header, run};
 
-/// A token is renewed this long before its end.
+/// A token is renewed this long before its end, or after half of its life.
 const MARGIN: Duration = Duration::from_secs(30);
+/// A token is not sent any more this long before its end, or in the last quarter of its life: it is checked when the
+/// call arrives, by a clock that may count whole seconds.
+const ON_THE_WAY: Duration = Duration::from_secs(2);
+/// Tokens that live shorter than four times this are asked for at most this often.
+const BETWEEN: Duration = Duration::from_secs(1);
+/// Tokens in a row of which none was ever accepted; more are not the token's fault.
+const MOST_BARREN: u32 = 3;
 /// Where renewing early fails while the token still lives, the next try is not sooner than this.
 const NEXT_EARLY_TRY: Duration = Duration::from_secs(5);
 /// A command that gave the same token again is not run again sooner than this.
@@ -32,7 +42,7 @@ const LOCAL_TRIES: u32 = 3;
 /// Whoever asks for a token this soon after a refusal gets the same answer, without anybody being asked again.
 const REFUSAL_HOLDS: Duration = Duration::from_secs(30);
 
-/// A token as it came, with its lifetime where that is known.
+/// A token as it came, with its lifetime where that is known: from the time at which it was asked for.
 pub(super) struct Fetched {
     pub(super) token: SecretString,
     pub(super) life: Option<Duration>,
@@ -56,6 +66,8 @@ pub(super) struct Bearer {
     pub(super) header: HeaderValue,
     generation: u64,
     life: Option<Life>,
+    /// It was refused and is being renewed: nobody sends it any more.
+    is_dead: AtomicBool,
     /// A call with it was accepted.
     accepted: AtomicBool,
     /// When the latest call departed of which that is known, in microseconds since the tokens' epoch.
@@ -82,7 +94,7 @@ impl Life {
     }
 
     fn is_over(&self) -> bool {
-        self.age() >= self.lasts
+        self.age() + ON_THE_WAY.min(self.lasts / 4) >= self.lasts
     }
 }
 
@@ -91,8 +103,18 @@ impl Bearer {
         self.life.as_ref().is_some_and(Life::is_due)
     }
 
-    pub(super) fn is_over(&self) -> bool {
+    fn is_dead(&self) -> bool {
+        self.is_dead.load(Ordering::Relaxed)
+    }
+
+    /// Whether its life has ended.
+    fn has_ended(&self) -> bool {
         self.life.as_ref().is_some_and(Life::is_over)
+    }
+
+    /// Whether it is not to be sent any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.has_ended() || self.is_dead()
     }
 }
 
@@ -132,6 +154,10 @@ pub(super) struct Tokens {
 struct Renewing {
     refused: Option<(Why, Instant)>,
     not_before: Option<Instant>,
+    /// When a token that lives shortly may be followed by the next.
+    next_at: Option<Instant>,
+    /// Tokens since the last one that was accepted.
+    barren: u32,
 }
 
 impl Tokens {
@@ -145,7 +171,7 @@ impl Tokens {
         let (source, first) = match token {
             Token::Fixed(token) => (Source::Fixed, Some(token)),
             Token::File(path) => {
-                let token = read_file(&path).map_err(SetupError::Token)?;
+                let token = secret_file(&path, SecretKind::Token).map_err(SetupError::Token)?;
                 (Source::File(path), Some(token))
             }
             Token::Command(words) if words.is_empty() => {
@@ -167,7 +193,7 @@ impl Tokens {
         };
         if let Some(token) = first {
             tokens
-                .install(&Fetched { token, life: None })
+                .install(&Fetched { token, life: None }, Instant::now())
                 .map_err(SetupError::Token)?;
         }
         Ok(tokens)
@@ -182,6 +208,7 @@ impl Tokens {
     pub(super) async fn current(&self) -> Result<Arc<Bearer>, Why> {
         if let Some(bearer) = self.cached()
             && !bearer.is_due()
+            && !bearer.is_dead()
         {
             return Ok(bearer);
         }
@@ -197,7 +224,7 @@ impl Tokens {
         if !old.is_due() {
             return Ok(old);
         }
-        if old.is_over() {
+        if old.has_ended() {
             return self.renew(&mut renewing, true).await;
         }
         // Early: nothing is lost if it fails, the old one still lives.
@@ -217,11 +244,12 @@ impl Tokens {
         bearer.alive_at.fetch_max(at, Ordering::Relaxed);
     }
 
-    /// A call with this token got a 401 just now. `still_good` asks whether a call that was accepted before still is,
-    /// with the same token; `None`: that could not be found out.
+    /// A call with this token got a 401 just now. `again`: it was refused before, with another token. `still_good` asks
+    /// whether a call that was accepted before still is, with the same token; `None`: that could not be found out.
     pub(super) async fn refused<F>(
         &self,
         bearer: &Arc<Bearer>,
+        again: bool,
         still_good: impl FnOnce(Arc<Bearer>) -> F,
     ) -> AfterRefusal
     where
@@ -241,27 +269,41 @@ impl Tokens {
         if bearer.alive_at.load(Ordering::Relaxed) > arrived {
             return AfterRefusal::Final;
         }
-        let fresh = bearer.generation > 1 && !bearer.accepted.load(Ordering::Relaxed);
-        if fresh {
-            return AfterRefusal::Final;
-        }
-        if self.foreign_customers.load(Ordering::Relaxed) {
+        let was_accepted = bearer.accepted.load(Ordering::Relaxed);
+        let is_fresh = bearer.generation > 1 && !was_accepted;
+        if again || is_fresh || self.foreign_customers.load(Ordering::Relaxed) {
             match still_good(bearer.clone()).await {
                 Some(false) => {}
                 // Reading a file costs nothing.
-                None if matches!(self.source, Source::File(_)) => {}
-                Some(true) | None => return AfterRefusal::Final,
+                None if !is_fresh && !again && matches!(self.source, Source::File(_)) => {}
+                Some(true) | None => {
+                    self.foreign_customers.store(true, Ordering::Relaxed);
+                    return AfterRefusal::Final;
+                }
             }
         }
         if renewing.not_before.is_some_and(|at| Instant::now() < at) {
             return AfterRefusal::Final;
         }
+        if was_accepted {
+            renewing.barren = 0;
+        } else if renewing.barren >= MOST_BARREN {
+            return AfterRefusal::Final;
+        }
         let before = bearer.header.clone();
-        match self.renew(&mut renewing, true).await {
-            Ok(new) if new.header != before => AfterRefusal::SendAgain,
+        bearer.is_dead.store(true, Ordering::Relaxed);
+        let renewed = self.renew(&mut renewing, true).await;
+        if let Ok(new) = &renewed
+            && new.header != before
+        {
+            return AfterRefusal::SendAgain;
+        }
+        // There is no other, so it is tried again.
+        bearer.is_dead.store(false, Ordering::Relaxed);
+        match renewed {
             Ok(_) => {
                 // Whoever keeps it thinks it is good; from here on, 401s are looked into first.
-                self.renewal_was_futile();
+                self.foreign_customers.store(true, Ordering::Relaxed);
                 if matches!(self.source, Source::Command(_)) {
                     renewing.not_before = Some(Instant::now() + SAME_AGAIN);
                 }
@@ -270,11 +312,6 @@ impl Tokens {
             // The next call will hear why.
             Err(_) => AfterRefusal::Final,
         }
-    }
-
-    /// A call was refused with the old token and with the new one.
-    pub(super) fn renewal_was_futile(&self) {
-        self.foreign_customers.store(true, Ordering::Relaxed);
     }
 
     fn cached(&self) -> Option<Arc<Bearer>> {
@@ -292,11 +329,19 @@ impl Tokens {
             return Err(why.clone());
         }
         let begun = Instant::now();
+        if let Some(at) = renewing.next_at {
+            self.wait_until(at).await?;
+        }
         let mut failures = 0;
         let result = loop {
+            let asked_at = Instant::now();
             let refusal = match self.fetch().await {
-                Ok(fetched) => match self.install(&fetched) {
-                    Ok(bearer) => break Ok(bearer),
+                Ok(fetched) => match self.install(&fetched, asked_at) {
+                    Ok(bearer) => {
+                        let is_short = fetched.life.is_some_and(|life| life < BETWEEN * 4);
+                        renewing.next_at = is_short.then(|| asked_at + BETWEEN);
+                        break Ok(bearer);
+                    }
                     Err(text) => Refusal::Final(text),
                 },
                 Err(refusal) => refusal,
@@ -329,34 +374,44 @@ impl Tokens {
                 format!("no token: {text}"),
                 Instant::now() + wait,
             );
-            tokio::select! {
-                biased;
-                () = self.stop.cancelled() => {
-                    break Err(Why::cancelled());
-                }
-                () = sleep(wait) => {}
+            if let Err(cancelled) = self.wait_until(Instant::now() + wait).await {
+                break Err(cancelled);
             }
         };
         self.board.free(Holder::Token);
         match &result {
-            Ok(_) => *renewing = Renewing::default(),
+            Ok(_) => {
+                renewing.barren += 1;
+                renewing.refused = None;
+                renewing.not_before = None;
+            }
             Err(why) => renewing.refused = Some((why.clone(), Instant::now())),
         }
         result
+    }
+
+    async fn wait_until(&self, at: Instant) -> Result<(), Why> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(Why::cancelled()),
+            () = sleep_until(at) => Ok(()),
+        }
     }
 
     async fn fetch(&self) -> Result<Fetched, Refusal> {
         let without_life = |token| Fetched { token, life: None };
         match &self.source {
             Source::Fixed => Err(Refusal::Final("the token given is refused".to_owned())),
-            Source::File(path) => read_file(path).map(without_life).map_err(Refusal::Later),
+            Source::File(path) => secret_file(path, SecretKind::Token)
+                .map(without_life)
+                .map_err(Refusal::Later),
             Source::Command(words) => run(words).await.map(without_life).map_err(Refusal::Later),
             Source::Endpoint(endpoint) => endpoint.fetch().await,
         }
     }
 
     /// Makes it the current one. The same token again stays the token it was.
-    fn install(&self, fetched: &Fetched) -> Result<Arc<Bearer>, String> {
+    fn install(&self, fetched: &Fetched, asked_at: Instant) -> Result<Arc<Bearer>, String> {
         let header = bearer_header(&fetched.token)?;
         let old = self.cached();
         if let Some(old) = &old
@@ -373,10 +428,11 @@ impl Tokens {
             header,
             generation,
             life: fetched.life.map(|lasts| Life {
-                born: Instant::now(),
-                born_wall: SystemTime::now(),
+                born: asked_at,
+                born_wall: SystemTime::now() - asked_at.elapsed(),
                 lasts,
             }),
+            is_dead: AtomicBool::new(false),
             accepted: AtomicBool::new(false),
             alive_at: AtomicU64::new(0),
         });

@@ -4,11 +4,13 @@
 
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
+
+use super::secret_text::{SecretKind, secret_of, unwrapped};
 
 const COMMAND_TIME: Duration = Duration::from_secs(30);
 const LONGEST_TOKEN: u64 = 64 * 1024;
@@ -62,13 +64,9 @@ pub enum Credentials {
 
 /// The value of the header, if that is a token at all.
 pub(super) fn bearer_header(token: &SecretString) -> Result<HeaderValue, String> {
-    let token = token.expose_secret().trim();
-    if token.is_empty() {
-        return Err("the token is empty".to_owned());
-    }
-    if token.contains(['\n', '\r']) {
-        return Err("the token holds a line break; it must be a single line".to_owned());
-    }
+    let token = unwrapped(token, SecretKind::Token)
+        .map_err(|why| format!("the token is no token: {why}"))?;
+    let token = token.expose_secret();
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err("the token holds a blank or a character that no token has".to_owned());
     }
@@ -76,17 +74,6 @@ pub(super) fn bearer_header(token: &SecretString) -> Result<HeaderValue, String>
         .map_err(|_| "the token cannot be sent in a header".to_owned())?;
     header.set_sensitive(true);
     Ok(header)
-}
-
-/// The file's text.
-pub(super) fn read_file(path: &Path) -> Result<SecretString, String> {
-    let read = || {
-        let mut text = String::new();
-        let file = std::fs::File::open(path)?;
-        std::io::Read::read_to_string(&mut std::io::Read::take(file, LONGEST_TOKEN), &mut text)?;
-        Ok::<_, std::io::Error>(SecretString::from(text))
-    };
-    read().map_err(|error| format!("the token file {} cannot be read: {error}", path.display()))
 }
 
 /// Runs the token command. Its own words are never shown: they may hold the secret.
@@ -101,13 +88,12 @@ pub(super) async fn run(words: &[String]) -> Result<SecretString, String> {
         .spawn()
         .map_err(|error| format!("the token command `{program}` cannot be run: {error}"))?;
     let stdout = child.stdout.take().expect("it is piped");
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let finished = timeout(COMMAND_TIME, async {
-        stdout.take(LONGEST_TOKEN).read_to_string(&mut text).await?;
+        stdout.take(LONGEST_TOKEN).read_to_end(&mut bytes).await?;
         child.wait().await
     });
     let outcome = finished.await;
-    let token = SecretString::from(text);
     match outcome {
         Err(_) => Err(format!(
             "the token command `{program}` did not end within {} s",
@@ -117,6 +103,8 @@ pub(super) async fn run(words: &[String]) -> Result<SecretString, String> {
         Ok(Ok(status)) if !status.success() => {
             Err(format!("the token command `{program}` failed: {status}"))
         }
-        Ok(Ok(_)) => Ok(token),
+        Ok(Ok(_)) => secret_of(&bytes, SecretKind::Token).map_err(|why| {
+            format!("what the token command `{program}` printed is no token: {why}")
+        }),
     }
 }

@@ -21,6 +21,11 @@ pub enum Share {
 pub struct ShareError(String);
 
 impl Share {
+    /// Whether nothing is too much.
+    pub fn is_everything(&self) -> bool {
+        matches!(self, Self::Percent(most) if *most >= 100.0)
+    }
+
     /// Whether `part` of `whole` is more than is allowed.
     #[expect(
         clippy::cast_precision_loss,

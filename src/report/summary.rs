@@ -27,6 +27,9 @@ pub struct Summary {
     /// Why it stopped, where it did.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub stopped_because: String,
+    /// The last thing that happened, of a run that stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
     /// The exit code of the last process; `null` where it was killed, or is still at work.
     pub exit_code: Option<u8>,
     /// RFC 3339, UTC.
@@ -115,6 +118,7 @@ impl Summary {
             too_many_changes: too_many_changes(&progress, ledger)?,
             commands: Commands::of(dir.path(), header),
             stopped_because: progress.why,
+            cause: ledger.get("cause")?.filter(|cause| !cause.is_empty()),
             exit_code: progress.exit_code,
             started_at: stamp(progress.started_at_ms),
             finished_at: progress.finished_at_ms.map(stamp),

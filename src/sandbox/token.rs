@@ -4,6 +4,14 @@ use super::Options;
 use super::http::{Request, Response, pairs};
 use super::world::World;
 use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// A token that was given out.
+#[derive(Debug, Clone)]
+pub(super) struct Issued {
+    calls_left: u64,
+    until: Option<Instant>,
+}
 
 pub(super) fn answer(world: &mut World, request: &Request, options: &Options) -> Response {
     let form = pairs(&String::from_utf8_lossy(&request.body));
@@ -37,9 +45,13 @@ pub(super) fn answer(world: &mut World, request: &Request, options: &Options) ->
     }
     world.tokens_issued += 1;
     let token = format!("issued-{}", world.tokens_issued);
-    world
-        .issued
-        .insert(token.clone(), options.token_calls.unwrap_or(u64::MAX));
+    let life = Duration::from_secs(options.token_seconds);
+    let issued = Issued {
+        calls_left: options.token_calls.unwrap_or(u64::MAX),
+        // Of a life of nothing, only the answer is odd.
+        until: (!life.is_zero()).then(|| Instant::now() + life),
+    };
+    world.issued.insert(token.clone(), issued);
     Response::json(
         200,
         &json!({"access_token": token, "token_type": "Bearer", "expires_in": options.token_seconds}),
@@ -58,10 +70,12 @@ pub(super) fn is_good(world: &mut World, request: &Request, options: &Options) -
         return true;
     }
     match world.issued.get_mut(token) {
-        Some(0) | None => false,
-        Some(left) => {
-            *left -= 1;
-            true
+        None => false,
+        Some(issued) => {
+            let is_good =
+                issued.calls_left > 0 && issued.until.is_none_or(|until| Instant::now() < until);
+            issued.calls_left -= u64::from(is_good);
+            is_good
         }
     }
 }

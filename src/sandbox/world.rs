@@ -1,5 +1,6 @@
 //! The customers of a stand-in, and how they are found.
 
+use super::token::Issued;
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 
@@ -68,7 +69,7 @@ pub struct World {
     pub cockpit: HashMap<String, CockpitCustomer>,
     pub(super) cockpit_order: Vec<String>,
     pub(super) kind: Option<super::Kind>,
-    pub(super) issued: HashMap<String, u64>,
+    pub(super) issued: HashMap<String, Issued>,
     /// How many tokens were given out.
     pub tokens_issued: u64,
     /// What the system stores of an account ID or service ID that is written; `None`: the text as it came.

@@ -59,6 +59,7 @@ pub(super) fn character(settings: &Settings) -> Result<Character, SetupError> {
         ],
         request_id_header: Some("x-request-id"),
         correlation_header: Some("x-correlation-id"),
+        is_own_error: |reply| code_of(reply).is_some(),
         is_firewall: |_| false,
         is_unauthorized: |reply| reply.status == 403 && code_of(reply).as_deref() == Some(NO_TOKEN),
     })

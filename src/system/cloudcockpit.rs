@@ -15,10 +15,10 @@ mod relationship;
 mod wire;
 
 use self::relationship::Shown;
-use self::wire::{Body, ListBody, Page, refusal, words_of};
+use self::wire::{Body, ListBody, Page, error_in, refusal, words_of};
 use super::connect::{Settings, SetupError};
 use super::listing::{Listing, SWEEPS, endless};
-use super::trouble::{Read, senseless};
+use super::trouble::{Read, body_of, holds_an_error, senseless};
 use super::{
     Backend, Bulk, Customer, Location, OneCall, Order, PreparedWrite, Trouble, Wanted, What,
     Written,
@@ -49,6 +49,7 @@ pub(super) fn character(settings: &Settings) -> Result<Character, SetupError> {
         ],
         request_id_header: None,
         correlation_header: Some("x-correlation-id"),
+        is_own_error: |reply| words_of(reply).is_some(),
         is_firewall: |_| false,
         is_unauthorized: |_| false,
     })
@@ -95,7 +96,10 @@ impl CloudCockpit {
         let parse = |reply: &Reply| -> Read<Page> {
             match reply.status {
                 200 => {
-                    let body: ListBody = reply.json()?;
+                    let body: ListBody = match body_of(reply, error_in)? {
+                        Ok(body) => body,
+                        Err(trouble) => return Ok(Err(trouble)),
+                    };
                     Ok(Ok(Page {
                         rows: body.items.len(),
                         total: body.total_count,
@@ -209,7 +213,10 @@ impl CloudCockpit {
         let parse = |reply: &Reply| -> Read<Option<Customer>> {
             match reply.status {
                 200 => {
-                    let body = reply.json::<Body>()?;
+                    let body: Body = match body_of(reply, error_in)? {
+                        Ok(body) => body,
+                        Err(trouble) => return Ok(Err(trouble)),
+                    };
                     if body.is_deleted == Some(true) && guid(&body.id) == customer.as_str() {
                         let words = format!("the customer `{customer}` is deleted in CloudCockpit");
                         return Ok(Err(Trouble {
@@ -249,9 +256,9 @@ impl CloudCockpit {
             refusal,
             accepted: Box::new(|reply| match reply.status {
                 204 => Written::Applied { http_status: 204 },
-                _ => Written::InDoubt(senseless(
-                    reply,
-                    "the document says that a write is answered with 204",
+                _ => Written::InDoubt(error_in(reply).map_or_else(
+                    || senseless(reply, "the document says that a write is answered with 204"),
+                    |words| holds_an_error(reply, &words),
                 )),
             }),
         }))

@@ -8,6 +8,7 @@ mod adobe;
 mod cloudcockpit;
 mod connect;
 mod facts;
+mod id_text;
 mod listing;
 mod plume;
 mod trouble;
@@ -315,6 +316,11 @@ pub(crate) trait Backend: Send + Sync {
         Vec::new()
     }
 
+    /// The account ID of a customer that was found and left out because it equals this one only when case is ignored.
+    fn equal_but_for_case(&self, _account: &AccountId) -> Option<SmolStr> {
+        None
+    }
+
     /// Drops whatever is remembered of earlier look-ups.
     fn forget(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {})
@@ -431,6 +437,11 @@ impl System {
         order: Order<'a>,
     ) -> Result<Box<dyn PreparedWrite + 'a>, Written> {
         self.backend.prepare_write(order).await
+    }
+
+    /// The account ID that a search brought in place of this one, where the two differ only in case.
+    pub fn equal_but_for_case(&self, account: &AccountId) -> Option<SmolStr> {
+        self.backend.equal_but_for_case(account)
     }
 
     /// Drops whatever is remembered of earlier look-ups, so that the next one sees the system as it is.

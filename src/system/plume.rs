@@ -10,29 +10,28 @@
 //!
 //! Sources: the partner API's pages on searching by account ID, on updating it and on setting the service ID.
 
+mod filter;
 mod wire;
 
+use self::filter::FILTER_BYTES;
 use self::wire::{
     CustomerBody, CustomerChange, LocationBody, LocationChange, OneOrMany, error_of, refusal,
 };
 use super::listing::endless;
-use super::trouble::{Read, senseless};
+use super::trouble::{Read, body_of, holds_an_error, senseless};
 use super::{
-    Accepted, Backend, Bulk, Customer, Key, Location, OneCall, Order, PreparedWrite, Trouble,
-    Wanted, What, Written,
+    Accepted, Backend, Bulk, Customer, Location, OneCall, Order, PreparedWrite, Trouble, Wanted,
+    What, Written,
 };
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Profile, Reseller, ServiceId};
-use crate::http::{Call, Character, Client, Kind, Path, PathError, Reply, Unreadable, encoded_len};
+use crate::http::{Call, Character, Client, Kind, Path, PathError, Reply};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
-use serde_json::{Value, json};
 use smol_str::SmolStr;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-use tokio::time::Instant;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// A request line of 8 KB passes everywhere; the rest is for path, host and headers.
-const FILTER_BYTES: usize = 6_500;
 /// The API returns this many customers where nothing else is asked.
 const BULK_LIMIT: usize = 500;
 /// The search's own page, where nothing else is asked.
@@ -45,6 +44,7 @@ pub(super) fn character() -> Character {
         request_id_header: None,
         correlation_header: None,
         is_unauthorized: |_| false,
+        is_own_error: |reply| error_of(reply).is_some(),
         is_firewall: |reply| reply.status == 403 && error_of(reply).is_none(),
     }
 }
@@ -52,46 +52,19 @@ pub(super) fn character() -> Character {
 /// The Plume API behind [`super::System`].
 pub(super) struct Plume {
     client: Arc<Client>,
+    /// How long the IDs of one filter may be together, encoded.
+    filter_bytes: AtomicUsize,
+    /// What was found in place of an account ID from which it differs only in case.
+    near: Mutex<HashMap<SmolStr, SmolStr>>,
 }
 
 impl Plume {
     pub(super) fn new(client: Arc<Client>) -> Self {
-        Self { client }
-    }
-
-    async fn filtered(
-        &self,
-        field: &'static str,
-        ids: &[&str],
-        locations: bool,
-    ) -> Result<Result<Vec<Customer>, String>, Trouble> {
-        let mut filter = json!({"where": {field: {"inq": ids}}, "limit": BULK_LIMIT});
-        if locations {
-            filter["include"] = Value::from("locations");
+        Self {
+            client,
+            filter_bytes: AtomicUsize::new(FILTER_BYTES),
+            near: Mutex::default(),
         }
-        let call = Call::get(Kind::Find, Path::new("/api/Customers"))
-            .with_query("filter", filter.to_string())
-            .tentatively();
-        let answer = self
-            .client
-            .read(&call, |reply| {
-                if reply.status != 200 {
-                    return Ok(Err(format!(
-                        "the filter was answered with {}",
-                        reply.status
-                    )));
-                }
-                // No success of the system: whatever sends this may send it to every call.
-                let bodies = reply
-                    .json::<Vec<CustomerBody>>()
-                    .map_err(|_| Unreadable::new("the filter was not answered with a list"))?;
-                Ok(Ok(bodies
-                    .into_iter()
-                    .filter_map(CustomerBody::usable)
-                    .collect::<Vec<_>>()))
-            })
-            .await?;
-        Ok(answer)
     }
 
     async fn search_page(&self, account: &AccountId, skip: usize) -> Result<Hits, Trouble> {
@@ -108,13 +81,16 @@ impl Plume {
         let parse = |reply: &Reply| -> Read<Hits> {
             match reply.status {
                 200 => {
-                    let bodies: Vec<CustomerBody> = reply.json()?;
+                    let bodies: Vec<CustomerBody> = match body_of(reply, error_of)? {
+                        Ok(bodies) => bodies,
+                        Err(trouble) => return Ok(Err(trouble)),
+                    };
                     let all = bodies.len();
                     let ids = bodies.iter().map(|body| body.id.clone()).collect();
                     let exact = bodies
                         .into_iter()
                         .filter_map(CustomerBody::usable)
-                        .filter(|customer| customer.account.as_ref() == Some(account))
+                        .filter(|customer| self.is_exact(account.as_str(), customer))
                         .collect();
                     Ok(Ok(Hits { exact, all, ids }))
                 }
@@ -138,9 +114,10 @@ impl Plume {
                 return Ok(Err(refusal(reply)));
             }
             // The document shows one object, the service sends a list.
-            let bodies = match reply.json::<OneOrMany>()? {
-                OneOrMany::Many(bodies) => bodies,
-                OneOrMany::One(body) => vec![*body],
+            let bodies = match body_of(reply, error_of)? {
+                Ok(OneOrMany::Many(bodies)) => bodies,
+                Ok(OneOrMany::One(body)) => vec![*body],
+                Err(trouble) => return Ok(Err(trouble)),
             };
             if !bodies.iter().all(|body| body.may_be_of(customer.as_str())) {
                 let words = "a location that is listed is of another customer";
@@ -167,7 +144,10 @@ impl Plume {
             if reply.status != 200 {
                 return Ok(Err(refusal(reply)));
             }
-            let body: LocationBody = reply.json()?;
+            let body: LocationBody = match body_of(reply, error_of)? {
+                Ok(body) => body,
+                Err(trouble) => return Ok(Err(trouble)),
+            };
             if !body.may_be_of(customer.as_str()) {
                 let words = format!("the location `{location}` is of another customer");
                 return Ok(Err(Trouble::new(Failed::Mismatch, words)));
@@ -221,7 +201,10 @@ impl Plume {
                 Written::account_told(reply, body.account_id.as_deref(), after)
             }
             Ok(_) => Written::InDoubt(senseless(reply, "the answer is about another customer")),
-            Err(why) => Written::InDoubt(senseless(reply, why)),
+            Err(why) => Written::InDoubt(error_of(reply).map_or_else(
+                || senseless(reply, why),
+                |words| holds_an_error(reply, &words),
+            )),
         };
         self.one_call(path, &body, order, Box::new(accepted))
     }
@@ -243,7 +226,10 @@ impl Plume {
         let accepted = move |reply: &Reply| match reply.json::<LocationBody>() {
             Ok(body) if body.is_of(customer, location) => body.told(reply, service, profile),
             Ok(_) => Written::InDoubt(senseless(reply, "the answer is about another location")),
-            Err(why) => Written::InDoubt(senseless(reply, why)),
+            Err(why) => Written::InDoubt(error_of(reply).map_or_else(
+                || senseless(reply, why),
+                |words| holds_an_error(reply, &words),
+            )),
         };
         self.one_call(path, &body, order, Box::new(accepted))
     }
@@ -255,44 +241,7 @@ impl Backend for Plume {
         wanted: &'a [Wanted],
         locations: bool,
     ) -> BoxFuture<'a, Result<Bulk, Trouble>> {
-        Box::pin(async move {
-            let at = Instant::now();
-            let mut by_account: HashMap<AccountId, Vec<Customer>> = HashMap::new();
-            let mut by_id: HashMap<CustomerId, Vec<Customer>> = HashMap::new();
-            let (accounts, ids) = keys(wanted);
-            for batch in batches(&accounts) {
-                let customers = match self.filtered("accountId", batch, locations).await? {
-                    Ok(customers) => customers,
-                    Err(why) => return Ok(Bulk::Refused(why)),
-                };
-                for customer in customers {
-                    let Some(account) = customer.account.clone() else {
-                        continue;
-                    };
-                    if !batch.contains(&account.as_str()) {
-                        return Ok(Bulk::Refused("the filter was ignored".to_owned()));
-                    }
-                    by_account.entry(account).or_default().push(customer);
-                }
-            }
-            for batch in batches(&ids) {
-                let customers = match self.filtered("id", batch, locations).await? {
-                    Ok(customers) => customers,
-                    Err(why) => return Ok(Bulk::Refused(why)),
-                };
-                for customer in customers {
-                    if !batch.contains(&customer.id.as_str()) {
-                        return Ok(Bulk::Refused("the filter was ignored".to_owned()));
-                    }
-                    by_id.entry(customer.id.clone()).or_default().push(customer);
-                }
-            }
-            let found = wanted.iter().map(|wanted| match &wanted.key {
-                Key::Account(account) => by_account.get(account).cloned().unwrap_or_default(),
-                Key::Customer(id) => by_id.get(id).cloned().unwrap_or_default(),
-            });
-            Ok(Bulk::Found(found.collect(), at))
-        })
+        Box::pin(self.found_by_filter(wanted, locations))
     }
 
     fn find<'a>(
@@ -339,8 +288,12 @@ impl Backend for Plume {
             let parse = |reply: &Reply| -> Read<Option<Customer>> {
                 match reply.status {
                     200 => {
-                        let found = reply.json::<CustomerBody>()?.usable();
-                        Ok(found
+                        let body: CustomerBody = match body_of(reply, error_of)? {
+                            Ok(body) => body,
+                            Err(trouble) => return Ok(Err(trouble)),
+                        };
+                        Ok(body
+                            .usable()
                             .filter(|found| found.id == *customer)
                             .map(Some)
                             .ok_or_else(|| senseless(reply, "another customer than asked for")))
@@ -383,6 +336,11 @@ impl Backend for Plume {
         Box::pin(std::future::ready(prepared))
     }
 
+    fn equal_but_for_case(&self, account: &AccountId) -> Option<SmolStr> {
+        let near = self.near.lock().unwrap_or_else(PoisonError::into_inner);
+        near.get(account.as_str()).cloned()
+    }
+
     fn probe(&self) -> BoxFuture<'_, Result<(), Trouble>> {
         Box::pin(async move {
             let nobody = AccountId::new("idshift-probe-of-the-token")
@@ -396,40 +354,6 @@ struct Hits {
     exact: Vec<Customer>,
     all: usize,
     ids: HashSet<SmolStr>,
-}
-
-fn keys(wanted: &[Wanted]) -> (Vec<&str>, Vec<&str>) {
-    let (mut accounts, mut ids) = (Vec::new(), Vec::new());
-    for wanted in wanted {
-        match &wanted.key {
-            Key::Account(account) => accounts.push(account.as_str()),
-            Key::Customer(id) => ids.push(id.as_str()),
-        }
-    }
-    for list in [&mut accounts, &mut ids] {
-        list.sort_unstable();
-        list.dedup();
-    }
-    (accounts, ids)
-}
-
-/// Cuts a list of IDs so that each piece fits into one request line and one answer.
-fn batches<'a>(ids: &'a [&'a str]) -> Vec<&'a [&'a str]> {
-    let mut batches = Vec::new();
-    let (mut from, mut bytes) = (0, 0);
-    for (at, id) in ids.iter().enumerate() {
-        // Two quotes and a comma, each percent-encoded.
-        let more = encoded_len(id) + 9;
-        if at > from && (bytes + more > FILTER_BYTES || at - from >= 100) {
-            batches.push(&ids[from..at]);
-            (from, bytes) = (at, 0);
-        }
-        bytes += more;
-    }
-    if from < ids.len() {
-        batches.push(&ids[from..]);
-    }
-    batches
 }
 
 /// Joins fixed parts and IDs in turn: `/a`, id, `/b`, id.

@@ -2,6 +2,7 @@
 
 use crate::domain::Failed;
 use crate::http::{NoAnswer, Reply, Unreadable, Why, WhyKind};
+use serde::de::DeserializeOwned;
 
 /// A trouble that concerns the run and not the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,10 @@ pub enum Fatal {
     Unsafe,
     /// The certificate of the system is not trusted.
     Tls,
+    /// All calls are refused in the same way.
+    RefusedAlike,
+    /// At this address, somebody else than the API answers, or nobody.
+    WrongAddress,
     /// Something that is set for the whole run does not exist there.
     Setting,
     /// The operator stopped the run while the call was waiting.
@@ -73,10 +78,13 @@ impl Trouble {
             WhyKind::TokenRefused => (Failed::Unauthorized, Some(Fatal::TokenRefused)),
             WhyKind::Cancelled => (Failed::Unavailable, Some(Fatal::Cancelled)),
             WhyKind::Tls => (Failed::Unavailable, Some(Fatal::Tls)),
-            WhyKind::Unreadable => (Failed::BadAnswer, None),
+            WhyKind::WrongAddress => (Failed::Unavailable, Some(Fatal::WrongAddress)),
+            WhyKind::Unreadable | WhyKind::NotTheApi(_) => (Failed::BadAnswer, None),
             WhyKind::Unsendable => (Failed::Invalid, None),
             WhyKind::TooLate(_) => (Failed::Stale, None),
             WhyKind::Connect
+            | WhyKind::UnknownHost
+            | WhyKind::Unprocessed
             | WhyKind::Timeout
             | WhyKind::Reset
             | WhyKind::Postponed
@@ -105,6 +113,25 @@ pub(super) fn senseless(reply: &Reply, what: impl std::fmt::Display) -> Trouble 
         http_status: Some(reply.status),
         fatal: None,
     }
+}
+
+/// The body of a success. Where it is an error of the API's own, that is final: asking again would bring it again.
+pub(super) fn body_of<T: DeserializeOwned>(
+    reply: &Reply,
+    error_of: fn(&Reply) -> Option<String>,
+) -> Read<T> {
+    reply.json().map(Ok).or_else(|unreadable| {
+        let words = error_of(reply).ok_or(unreadable)?;
+        Ok(Err(holds_an_error(reply, &words)))
+    })
+}
+
+/// A success whose body is an error.
+pub(super) fn holds_an_error(reply: &Reply, words: &str) -> Trouble {
+    senseless(
+        reply,
+        clean(&format!("the answer holds an error ({words})")),
+    )
 }
 
 /// A read's final answer: what was asked for, or the system's refusal.

@@ -129,7 +129,11 @@ fn told(place: &Place) -> String {
 /// The row of a kind of line: a plan and its apply, an apply, the same once more.
 fn row(kind: Kind, name: &str, lookup: &str, line: fn(u32) -> String) -> String {
     let (looked_at, file) = place(kind, line);
-    let plan = run(&looked_at, kind, &["plan", &file, "--lookup", lookup]);
+    let plan = run(
+        &looked_at,
+        kind,
+        &["plan", &file, "--lookup", lookup, "--max-failures=100%"],
+    );
     assert!(
         matches!(plan.code, 0 | 1),
         "{name}: {}{}",
@@ -141,20 +145,42 @@ fn row(kind: Kind, name: &str, lookup: &str, line: fn(u32) -> String) -> String 
     run(
         &looked_at,
         kind,
-        &["apply", "--run", &id, "--yes", "--lookup", lookup],
+        &[
+            "apply",
+            "--run",
+            &id,
+            "--yes",
+            "--lookup",
+            lookup,
+            "--max-failures=100%",
+        ],
     );
     let carried_out = told(&looked_at);
     let (applied_at, file) = place(kind, line);
     run(
         &applied_at,
         kind,
-        &["apply", &file, "--yes", "--lookup", lookup],
+        &[
+            "apply",
+            &file,
+            "--yes",
+            "--lookup",
+            lookup,
+            "--max-failures=100%",
+        ],
     );
     let applied = told(&applied_at);
     run(
         &applied_at,
         kind,
-        &["apply", &file, "--yes", "--lookup", lookup],
+        &[
+            "apply",
+            &file,
+            "--yes",
+            "--lookup",
+            lookup,
+            "--max-failures=100%",
+        ],
     );
     let again = told(&applied_at);
     format!("| {name} | {applied} | {again} | {planned} | {carried_out} |\n")

@@ -92,7 +92,7 @@ fn a_fault_of_a_bulk_look_up_costs_no_line() {
 }
 
 /// Everything that can happen to the second call of a kind, before and after it took effect.
-const TABLE: [&str; 27] = [
+const TABLE: [&str; 26] = [
     "drip",
     "429=1",
     "429-date",
@@ -103,7 +103,6 @@ const TABLE: [&str; 27] = [
     "504",
     "reset",
     "close",
-    "redirect",
     "hang=1500",
     "deep",
     "truncated",

@@ -13,6 +13,8 @@ mod altered;
 mod calls;
 /// Exit codes, messages, secrets, permissions.
 mod cli;
+/// Failures common to all lines.
+mod common_failures;
 /// The IDs by which a system recognises a repetition.
 mod correlation;
 /// Kills at every step and at random; signals; two at once.
@@ -21,6 +23,8 @@ mod crash;
 mod disk;
 /// Writes whose answer never came, answers that are about somebody else, and what is learnt of them later.
 mod doubts;
+/// What stands between the program and the API: portals, redirects, proxies, gateways.
+mod edges;
 /// Every fault at every call.
 mod faults;
 /// Runs that were stopped, and what can go wrong with going on.
@@ -31,6 +35,8 @@ mod hostile;
 mod http2;
 /// One system under several names, recycled IDs, clocks and folders: a change is made once.
 mod identity;
+/// Limits that nobody announces, tokens that live shortly, and the first writes.
+mod limits;
 /// Lists of customers whose pages overlap, break off, or belong to nobody.
 mod listings;
 /// What earlier runs have done, and what a plan has seen.

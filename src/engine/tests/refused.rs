@@ -37,6 +37,8 @@ fn settings() -> Settings {
         retries: 2,
         fence: None,
         max_failures: None,
+        known_failures: Arc::default(),
+        is_of_failures: false,
         canary: None,
         until: None,
         crossing: None,

@@ -215,6 +215,8 @@ impl Simulation {
             retries: 2,
             fence: None,
             max_failures: None,
+            known_failures: Arc::default(),
+            is_of_failures: false,
             canary: self.canary.filter(|_| mode == Mode::Apply),
             until: None,
             crossing: None,

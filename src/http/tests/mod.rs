@@ -36,6 +36,7 @@ fn character() -> Character {
         request_id_header: Some("X-Request-Id"),
         correlation_header: Some("X-Correlation-Id"),
         is_unauthorized: |_| false,
+        is_own_error: |reply| reply.body.starts_with(b"{"),
         is_firewall: |reply| reply.body.starts_with(b"<html>"),
     }
 }

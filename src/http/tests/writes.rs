@@ -20,7 +20,7 @@ async fn what_may_have_been_processed_is_in_doubt_and_not_sent_again() {
         (
             "302",
             || with(302, "Location: http://h/x\r\n", ""),
-            WhyKind::Unreadable,
+            WhyKind::NotTheApi(Stranger::Redirect),
         ),
         ("reset", || Act::RawThenReset(String::new()), WhyKind::Reset),
         (
@@ -43,7 +43,7 @@ async fn what_may_have_been_processed_is_in_doubt_and_not_sent_again() {
         (
             "page",
             || with(200, "Content-Type: text/html\r\n", "<p>"),
-            WhyKind::Unreadable,
+            WhyKind::NotTheApi(Stranger::Page),
         ),
     ];
     for (name, fault, kind) in faults {

@@ -2,7 +2,7 @@
 
 use super::super::listing::cut_short;
 use super::super::trouble::senseless;
-use super::super::{Customer, Locations, Trouble};
+use super::super::{Customer, Locations, Trouble, id_text};
 use crate::domain::{AccountId, CustomerId, Failed, guid};
 use crate::http::Reply;
 use serde::Deserialize;
@@ -45,12 +45,13 @@ pub(super) struct ListBody {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Body {
+    #[serde(deserialize_with = "id_text::required")]
     pub(super) id: SmolStr,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "id_text::optional")]
     pub(super) internal_identifier: Option<SmolStr>,
     #[serde(default, alias = "deleted")]
     pub(super) is_deleted: Option<bool>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "id_text::optional")]
     pub(super) reseller_id: Option<SmolStr>,
 }
 
@@ -91,7 +92,7 @@ struct ErrorBody {
 
 /// The fields of the API's error body in one sentence; `None`: the body is not one.
 pub(super) fn words_of(reply: &Reply) -> Option<String> {
-    let body: ErrorBody = reply.json().ok()?;
+    let body: ErrorBody = reply.is_object().then(|| reply.json().ok())??;
     let parts = [
         body.kind,
         body.description,
@@ -102,6 +103,12 @@ pub(super) fn words_of(reply: &Reply) -> Option<String> {
     ];
     let words: Vec<String> = parts.into_iter().flatten().collect();
     (body.status_code.is_some() || !words.is_empty()).then(|| words.join("; "))
+}
+
+/// The same of a success: a customer may have fields with these names, an error says its status.
+pub(super) fn error_in(reply: &Reply) -> Option<String> {
+    let body: ErrorBody = reply.is_object().then(|| reply.json().ok())??;
+    body.status_code.and_then(|_| words_of(reply))
 }
 
 pub(super) fn refusal(reply: &Reply) -> Trouble {
@@ -121,7 +128,8 @@ pub(super) fn refusal(reply: &Reply) -> Trouble {
     };
     let meaning = match reply.status {
         401 => "the token is refused, or may not see the customer",
-        403 => "there is no such relationship, or the token may not use it",
+        403 if words.is_none() => "there is no such relationship, or the token may not use it",
+        403 => "the system forbids it",
         404 => "the system does not know it",
         409 => "another customer has this identifier",
         _ => "the system refuses the value",

@@ -1,7 +1,7 @@
 //! What Plume's answers look like, and which of it is believed.
 
 use super::super::trouble::senseless;
-use super::super::{Customer, Location, Locations, Stored, Trouble, Written};
+use super::super::{Customer, Location, Locations, Stored, Trouble, Written, id_text};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Profile, ServiceId};
 use crate::http::Reply;
 use serde::de::IgnoredAny;
@@ -40,7 +40,7 @@ pub(super) struct ErrorDetail {
 
 /// The API's own error, if the body is one; the firewall's page is not.
 pub(super) fn error_of(reply: &Reply) -> Option<String> {
-    let body: ErrorBody = reply.json().ok()?;
+    let body: ErrorBody = reply.is_object().then(|| reply.json().ok())??;
     Some(body.error.message.or(body.error.name).unwrap_or_default())
 }
 
@@ -62,7 +62,8 @@ pub(super) fn refusal(reply: &Reply) -> Trouble {
     let meaning = match reply.status {
         401 => "this token may not see the customer, or it does not exist",
         403 if words.is_none() => "a gateway refuses this call, and not others",
-        403 => "the customer belongs to another partner",
+        // Another partner's customer, a token without this right, a limit: only the system's words tell.
+        403 => "the system forbids it",
         404 => "the system does not know it",
         409 => "another customer has this ID",
         _ => "the system refuses the value",
@@ -76,12 +77,13 @@ pub(super) fn refusal(reply: &Reply) -> Trouble {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CustomerBody {
+    #[serde(deserialize_with = "id_text::required")]
     pub(super) id: SmolStr,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "id_text::optional")]
     pub(super) account_id: Option<SmolStr>,
     #[serde(default)]
     pub(super) locations: Option<Vec<LocationBody>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "id_text::optional")]
     pub(super) partner_id: Option<SmolStr>,
 }
 
@@ -132,14 +134,15 @@ pub(super) enum OneOrMany {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LocationBody {
+    #[serde(deserialize_with = "id_text::required")]
     pub(super) id: SmolStr,
     #[serde(default)]
     pub(super) name: Option<IgnoredAny>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "id_text::optional")]
     pub(super) service_id: Option<SmolStr>,
     #[serde(default)]
     pub(super) profile: Option<SmolStr>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "id_text::optional")]
     pub(super) customer_id: Option<SmolStr>,
     /// Where the location was read by its own ID.
     #[serde(default)]
@@ -149,7 +152,7 @@ pub(super) struct LocationBody {
 /// Whose a location is.
 #[derive(Deserialize)]
 pub(super) struct OwnerBody {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "id_text::optional")]
     pub(super) id: Option<SmolStr>,
 }
 

@@ -1,0 +1,41 @@
+//! Which lines failed in the last run of the same file: where they fail alike again, that says nothing new.
+
+use super::failure::Failure;
+use super::recall::Lineage;
+use crate::domain::Status;
+use crate::engine::KnownFailures;
+use crate::ledger::{Ledger, RunDir};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The failures of the newest other run of this file on this target.
+pub(super) fn of(
+    mine: &RunDir,
+    ledger: &Ledger,
+    runs_dir: &Path,
+) -> Result<KnownFailures, Failure> {
+    let lineage = Lineage::of_run(ledger)?;
+    let target = &ledger.header().target;
+    for run in RunDir::list(runs_dir)? {
+        // One that cannot be read says nothing.
+        let Ok(other) = Ledger::glance(&run) else {
+            continue;
+        };
+        let header = other.header();
+        let is_other = run.run() != mine.run() && header.parent.is_none();
+        if !is_other || header.target != *target || !lineage.is_same_file(&Lineage::of_run(&other)?)
+        {
+            continue;
+        }
+        let mut failures = HashMap::new();
+        for outcome in other.outcomes() {
+            let outcome = outcome?;
+            if let Status::Failed(reason) = outcome.status {
+                failures.insert(outcome.line, reason);
+            }
+        }
+        return Ok(Arc::new(failures));
+    }
+    Ok(Arc::default())
+}

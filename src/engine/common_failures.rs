@@ -1,0 +1,151 @@
+//! Ends of lines that are common to all: more than half of the first writes refused, or nobody found. Such a file, or the
+//! system, is not what it was taken for, and the run stops before it has gone through everything.
+
+use crate::domain::{Failed, Line, Outcome, Status};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Of this many lines that sent a write, half may be refused.
+const FIRST_WRITES: u32 = 100;
+/// Of this many lines, somebody must be found.
+const FIRST_LOOKED_FOR: u32 = 200;
+
+/// Lines whose failure says nothing about the others, since they failed alike before.
+pub type KnownFailures = Arc<HashMap<Line, Failed>>;
+
+/// Counts how the first lines end.
+#[derive(Debug)]
+pub(super) struct CommonFailures {
+    /// Both questions are answered, so nothing is counted any more.
+    is_settled: AtomicBool,
+    known: KnownFailures,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    /// The first lines that sent a write, as far as they have not ended.
+    open: HashSet<Line>,
+    /// How many of them have ended in a way that counts.
+    sent: u32,
+    refused: u32,
+    last_refused: String,
+    /// `None`: somebody was found.
+    missing: Option<u32>,
+    stops: Option<String>,
+}
+
+impl CommonFailures {
+    pub(super) fn new(counts: bool, known: KnownFailures) -> Self {
+        Self {
+            is_settled: AtomicBool::new(!counts),
+            known,
+            counts: Mutex::new(Counts {
+                missing: Some(0),
+                ..Counts::default()
+            }),
+        }
+    }
+
+    /// A line sends a write.
+    pub(super) fn sends(&self, line: Line) {
+        if self.is_settled.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.sent as usize + counts.open.len() < FIRST_WRITES as usize {
+            counts.open.insert(line);
+        }
+    }
+
+    /// A line has come to its end.
+    pub(super) fn ended(&self, outcome: &Outcome) {
+        if self.is_settled.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Status::Failed(reason) = outcome.status
+            && self.known.get(&outcome.line) == Some(&reason)
+        {
+            let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+            counts.open.remove(&outcome.line);
+            return;
+        }
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.count_write(outcome);
+        counts.count_look_up(outcome);
+        let is_settled = counts.sent >= FIRST_WRITES && counts.missing.is_none();
+        if is_settled && counts.stops.is_none() {
+            self.is_settled.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Why the run is to stop, if it is.
+    pub(super) fn stops(&self) -> Option<String> {
+        if self.is_settled.load(Ordering::Relaxed) {
+            return None;
+        }
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.stops.clone()
+    }
+}
+
+impl Counts {
+    fn count_write(&mut self, outcome: &Outcome) {
+        if !self.open.remove(&outcome.line) {
+            return;
+        }
+        let is_refused = match outcome.status {
+            Status::Failed(
+                Failed::NotFound
+                | Failed::Ambiguous
+                | Failed::Mismatch
+                | Failed::Stale
+                | Failed::Invalid
+                | Failed::Conflict
+                | Failed::Blocked,
+            ) => return,
+            Status::Failed(_) => true,
+            _ => false,
+        };
+        self.sent += 1;
+        self.refused += u32::from(is_refused);
+        if is_refused {
+            self.last_refused = format!("line {}: {}", outcome.line, outcome.message);
+        }
+        if self.sent == FIRST_WRITES && self.refused > FIRST_WRITES / 2 {
+            self.stop(&format!(
+                "of the first {FIRST_WRITES} lines that sent a write, {} were refused or not answered; the last one, {}",
+                self.refused, self.last_refused
+            ));
+        }
+    }
+
+    fn count_look_up(&mut self, outcome: &Outcome) {
+        let Some(missing) = self.missing else {
+            return;
+        };
+        match outcome.status {
+            _ if outcome.customer.is_some() => self.missing = None,
+            Status::Failed(Failed::NotFound) => {
+                self.missing = Some(missing + 1);
+                if missing + 1 >= FIRST_LOOKED_FOR {
+                    self.stop(&format!(
+                        "of the first {FIRST_LOOKED_FOR} lines, no customer was found: is it the right column, and the right \
+                         system? the last one, line {}: {}",
+                        outcome.line, outcome.message
+                    ));
+                }
+            }
+            Status::Failed(Failed::Ambiguous | Failed::Mismatch | Failed::Conflict) => {
+                self.missing = None;
+            }
+            _ => {}
+        }
+    }
+
+    fn stop(&mut self, words: &str) {
+        let words = format!("{words}; --max-failures 100% goes on all the same");
+        self.stops.get_or_insert(words);
+    }
+}

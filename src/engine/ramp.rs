@@ -1,0 +1,96 @@
+//! The first write of a process goes alone, and each write that took effect doubles the number that may be in flight. So
+//! what would fail for all is seen after a few writes.
+
+use super::Halt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// From this many in flight on, other limits hold.
+const ENOUGH: usize = 1024;
+
+/// How many writes may be in flight.
+#[derive(Debug)]
+pub(super) struct Ramp {
+    turns: Semaphore,
+    allowed: AtomicUsize,
+    is_over: AtomicBool,
+}
+
+impl Ramp {
+    pub(super) fn new() -> Self {
+        Self {
+            turns: Semaphore::new(1),
+            allowed: AtomicUsize::new(1),
+            is_over: AtomicBool::new(false),
+        }
+    }
+
+    /// Waits for the right to send one write, which lasts until what is returned is dropped. Where the run is being
+    /// stopped meanwhile, nothing is sent.
+    pub(super) async fn turn(&self) -> Result<Option<SemaphorePermit<'_>>, Halt> {
+        if self.is_over.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        match self.turns.acquire().await {
+            Ok(turn) => Ok(Some(turn)),
+            Err(_) => Err(Halt::Stopping),
+        }
+    }
+
+    /// A write took effect.
+    pub(super) fn took_effect(&self) {
+        if self.is_over.load(Ordering::Relaxed) {
+            return;
+        }
+        let before = self.allowed.load(Ordering::Relaxed);
+        self.allowed.store(before * 2, Ordering::Relaxed);
+        self.turns.add_permits(before);
+        if before * 2 >= ENOUGH {
+            self.is_over.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The run is being stopped: writes that wait for their first turns are not begun.
+    pub(super) fn stop(&self) {
+        if !self.is_over.load(Ordering::Relaxed) {
+            self.turns.close();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    #[test]
+    fn each_write_that_took_effect_doubles_what_may_be_in_flight() {
+        let ramp = Ramp::new();
+        let most = || {
+            let turns: Vec<_> = std::iter::from_fn(|| ramp.turn().now_or_never())
+                .take(2 * ENOUGH)
+                .collect();
+            turns.len()
+        };
+        for allowed in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512] {
+            assert_eq!(most(), allowed);
+            ramp.took_effect();
+        }
+        assert_eq!(most(), 2 * ENOUGH);
+        ramp.stop();
+        assert!(ramp.turn().now_or_never().unwrap().is_ok());
+    }
+
+    #[test]
+    fn a_run_that_is_being_stopped_begins_no_write() {
+        let ramp = Ramp::new();
+        let first = ramp.turn().now_or_never().unwrap().unwrap();
+        assert!(ramp.turn().now_or_never().is_none());
+        ramp.stop();
+        drop(first);
+        assert!(matches!(
+            ramp.turn().now_or_never(),
+            Some(Err(Halt::Stopping))
+        ));
+    }
+}

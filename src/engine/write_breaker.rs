@@ -1,0 +1,247 @@
+//! Failures of single writes and look-ups that are common to all: one is about its customer; many in a row, with none
+//! accepted in between, are about the token, the settings or the system. Then the run ends, and no line is to blame: the
+//! lines that have failed for that reason are open again.
+
+use super::{Halt, Job};
+use crate::domain::Line;
+use crate::ledger::{Recorded, Verdict, Write};
+use crate::system::{Fatal, Trouble};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// This many calls of one kind in a row that were refused with the same status are not about customers any more.
+const MOST_ALIKE: u32 = 20;
+/// The same for 401, 403 and 404, which may be about a customer each: a file may hold many that this token may not see.
+const MOST_ALIKE_OF_CUSTOMERS: u32 = 100;
+/// This many writes in a row that did not take effect are not about customers any more.
+const MOST_INEFFECTIVE: u32 = 20;
+
+/// What is refused in a row, each kind by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusable {
+    LookUp,
+    Account,
+    Location,
+}
+
+impl Refusable {
+    pub(super) const fn of(write: &Write) -> Self {
+        match write {
+            Write::Account { .. } => Self::Account,
+            Write::Location { .. } => Self::Location,
+        }
+    }
+
+    const fn words(self) -> &'static str {
+        match self {
+            Self::LookUp => "look-ups",
+            Self::Account => "writes of account IDs",
+            Self::Location => "writes to locations",
+        }
+    }
+}
+
+/// What all units together have seen refused.
+#[derive(Debug)]
+pub(super) struct WriteBreaker {
+    /// Whether refusals of one kind end the run.
+    stops: bool,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    in_a_row: [InARow; 3],
+    /// Since when writes do not take effect, and how many.
+    ineffective: Option<(Instant, u32)>,
+    /// The units of these writes, by number.
+    suspended: HashMap<Line, Refusable>,
+    /// Those of them that have ended.
+    ended: Vec<Job>,
+}
+
+/// Refusals with one status, with nothing accepted in between.
+#[derive(Debug, Default, Clone, Copy)]
+struct InARow {
+    status: u16,
+    times: u32,
+}
+
+impl WriteBreaker {
+    pub(super) fn new(stops: bool) -> Self {
+        Self {
+            stops,
+            seen: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        // Whole between any two statements.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A look-up was answered, so what was refused before was about its customer.
+    pub(super) fn looked_up(&self) {
+        self.lock().in_a_row[Refusable::LookUp as usize].times = 0;
+    }
+
+    /// The system takes writes of this kind, so what failed before was about its customer.
+    pub(super) fn accepted(&self, kind: Refusable) {
+        let mut seen = self.lock();
+        seen.in_a_row[kind as usize].times = 0;
+        seen.ineffective = None;
+        if !seen.suspended.is_empty() {
+            seen.suspended.retain(|_, of| *of != kind);
+            let Seen {
+                suspended, ended, ..
+            } = &mut *seen;
+            ended.retain(|job| suspended.contains_key(&job.unit.number));
+        }
+    }
+
+    /// A call was refused, for a reason that no search explains. `unit`: of a write. `example`: what it was about.
+    pub(super) fn refused(
+        &self,
+        kind: Refusable,
+        unit: Option<Line>,
+        trouble: &Trouble,
+        example: impl FnOnce() -> String,
+    ) -> Result<(), Halt> {
+        let Some(status) = trouble.http_status.filter(|status| counts(*status)) else {
+            return Ok(());
+        };
+        let mut seen = self.lock();
+        if let Some(unit) = unit {
+            seen.suspended.insert(unit, kind);
+        }
+        let row = &mut seen.in_a_row[kind as usize];
+        if row.status != status {
+            *row = InARow { status, times: 0 };
+        }
+        row.times += 1;
+        let most = match status {
+            401 | 403 | 404 => MOST_ALIKE_OF_CUSTOMERS,
+            _ => MOST_ALIKE,
+        };
+        if !self.stops || row.times < most {
+            return Ok(());
+        }
+        let check = match status {
+            401 | 403 => "look whether this token may do that",
+            404 => "look whether the base URL and the file belong to this system",
+            _ => "look at what the system says",
+        };
+        let words = format!(
+            "{} {} in a row were refused alike and none was accepted: {}; for example {}; {check}, or go on all the same \
+             with --max-failures 100%",
+            row.times,
+            kind.words(),
+            trouble.message,
+            example()
+        );
+        Err(Halt::Fatal(Fatal::RefusedAlike, words))
+    }
+
+    /// A write was tried as often as it may be, and did not take effect. `patience`: for so long may none take effect,
+    /// though the system may answer everything else.
+    pub(super) fn ineffective(
+        &self,
+        kind: Refusable,
+        unit: Line,
+        trouble: &Trouble,
+        patience: Duration,
+    ) -> Result<(), Halt> {
+        let mut seen = self.lock();
+        seen.suspended.insert(unit, kind);
+        let (since, many) = seen.ineffective.get_or_insert_with(|| (Instant::now(), 0));
+        *many += 1;
+        if *many < MOST_INEFFECTIVE || since.elapsed() < patience {
+            return Ok(());
+        }
+        let words = format!(
+            "no write has taken effect for {} s; the last one: {}",
+            since.elapsed().as_secs(),
+            trouble.message
+        );
+        Err(Halt::Fatal(Fatal::TakesNoWrites, words))
+    }
+
+    /// A unit has come to its end.
+    pub(super) fn ended(&self, job: &Job) {
+        let mut seen = self.lock();
+        // Of what an earlier process may have written, or has told, nothing is taken back.
+        let landed =
+            |write: &Recorded| write.verdict == Some(Verdict::Applied) || write.may_have_landed();
+        let is_new = job.done.is_empty() && !job.recorded.iter().any(landed);
+        if seen.suspended.contains_key(&job.unit.number) && is_new {
+            seen.ended.push(job.clone());
+        }
+    }
+
+    /// Units that have ended, and whose writes may have failed for the reason for which the run ends.
+    pub(super) fn take(&self) -> Vec<Job> {
+        std::mem::take(&mut self.lock().ended)
+    }
+}
+
+/// Whether refusals with this status are counted: a success with an error for a body is one, too much at a time and a
+/// system that fails are not.
+const fn counts(status: u16) -> bool {
+    matches!(status, 200..=499) && !matches!(status, 408 | 425 | 429)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Failed;
+
+    fn trouble(status: u16) -> Trouble {
+        Trouble {
+            http_status: Some(status),
+            ..Trouble::new(Failed::Rejected, format!("{status}: no"))
+        }
+    }
+
+    /// How many refusals in a row end the run, of at most 300.
+    fn most(stops: bool, statuses: &[u16]) -> Option<usize> {
+        let breaker = WriteBreaker::new(stops);
+        let mut all = statuses.iter().cycle().take(300);
+        let refused = |status: &u16| {
+            let example = || "line 2".to_owned();
+            let result = breaker.refused(Refusable::Account, None, &trouble(*status), example);
+            result.is_err()
+        };
+        all.position(refused).map(|at| at + 1)
+    }
+
+    #[test]
+    fn each_status_has_its_own_number() {
+        for status in [200, 307, 400, 402, 405, 407, 422] {
+            assert_eq!(most(true, &[status]), Some(20), "{status}");
+        }
+        for status in [401, 403, 404] {
+            assert_eq!(most(true, &[status]), Some(100), "{status}");
+        }
+        for statuses in [&[408][..], &[429], &[500], &[503], &[400, 422]] {
+            assert_eq!(most(true, statuses), None, "{statuses:?}");
+        }
+        assert_eq!(most(true, &[400, 500]), Some(39));
+        assert_eq!(most(false, &[422]), None);
+    }
+
+    #[test]
+    fn what_is_accepted_begins_the_count_of_its_own_kind_again() {
+        let breaker = WriteBreaker::new(true);
+        let refuse = |kind| breaker.refused(kind, None, &trouble(422), String::new);
+        for _ in 0..19 {
+            refuse(Refusable::Account).unwrap();
+            refuse(Refusable::Location).unwrap();
+            breaker.looked_up();
+        }
+        breaker.accepted(Refusable::Account);
+        refuse(Refusable::Account).unwrap();
+        assert!(refuse(Refusable::Location).is_err());
+    }
+}

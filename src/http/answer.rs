@@ -1,0 +1,229 @@
+//! What an attempt's answer means, for its call and for all others: understood, refused, in doubt, or somebody else's.
+
+use reqwest::Url;
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use super::attempt::{self, Fault, PROXY_LOGIN};
+use super::call::{Call, Kind, Reply, Stranger, Unreadable, Why, WhyKind};
+use super::client::{Client, Course};
+use super::hold::{Effect, Verdict};
+use super::retry;
+use super::send::Shot;
+
+/// Before any call has succeeded, this many answers in a row that cannot be understood show that the address is wrong.
+const UNREADABLE_FROM_THE_START: u32 = 3;
+
+/// An answer as it came.
+pub(super) struct Answer {
+    pub(super) reply: Reply,
+    pub(super) retry_after: Option<Duration>,
+    /// Where a redirect leads, without what may hold IDs.
+    pub(super) elsewhere: Option<String>,
+}
+
+/// What an attempt came to.
+pub(super) enum Outcome<T> {
+    /// Answered, and understood.
+    Final(T),
+    /// 401.
+    Unauthorized(Reply),
+    /// Not processed, and all are held.
+    Refused(Why),
+    /// 425: not processed; this call waits.
+    TooEarly(Why),
+    /// Nothing was sent; worth trying on.
+    NotConnected(Why),
+    /// Sent and certainly not processed, for a reason that says nothing about the system.
+    Unprocessed(Why),
+    /// Perhaps processed.
+    Unclear(Why),
+    /// Nothing was sent, and trying on does not help.
+    Unsendable(Why),
+}
+
+impl Client {
+    /// Whether this failure of a read shows that no call can succeed, so that waiting does not help: always where a
+    /// proxy wants a password or the calls are redirected, and other signs of a wrong address until the first success.
+    pub(super) fn is_hopeless(&self, why: &Why, call: &Call, course: &Course) -> bool {
+        let never_succeeded = self.known_good.get().is_none();
+        match why.kind {
+            WhyKind::NotTheApi(Stranger::ProxyLogin) => true,
+            // May be about this call alone.
+            _ if call.tentative => false,
+            WhyKind::NotTheApi(Stranger::Redirect) => true,
+            WhyKind::NotTheApi(Stranger::Page) | WhyKind::UnknownHost => never_succeeded,
+            WhyKind::Unreadable => never_succeeded && course.sent >= UNREADABLE_FROM_THE_START,
+            _ => false,
+        }
+    }
+
+    /// Tells all who should know what the attempt showed, and says what it means for the call.
+    pub(super) fn settle<T>(
+        &self,
+        shot: Shot<'_>,
+        parse: impl FnOnce(Reply) -> Result<T, Unreadable>,
+    ) -> Outcome<T> {
+        let tentative = shot.tentative;
+        let (verdict, outcome) = match shot.result {
+            Err(fault) => from_fault(fault, shot.sent),
+            Ok(answer) => {
+                if !self.refuses_the_token(&answer.reply) {
+                    self.tokens.accepted(&shot.bearer, shot.departed);
+                }
+                self.judge(answer, shot.kind, shot.alone, parse)
+            }
+        };
+        let pace = self.pace_of(shot.kind);
+        if matches!(verdict, Verdict::Refused { .. } | Verdict::Firewall) {
+            self.tally.throttled.fetch_add(1, Ordering::Relaxed);
+        } else {
+            pace.accepted();
+        }
+        let says_nothing = match &outcome {
+            Outcome::Unprocessed(_) => true,
+            Outcome::Unsendable(why) => why.kind == WhyKind::Unsendable,
+            _ => false,
+        };
+        // Of a call that is tentative, a failure may be about this call alone.
+        if says_nothing || (tentative && matches!(verdict, Verdict::Failed(_))) {
+            return outcome;
+        }
+        if shot.pass.report(&verdict) == Effect::SlowDown {
+            self.read_pace.slow();
+            if !Arc::ptr_eq(&self.read_pace, &self.write_pace) {
+                self.write_pace.slow();
+            }
+        }
+        outcome
+    }
+
+    fn judge<T>(
+        &self,
+        answer: Answer,
+        kind: Kind,
+        alone: bool,
+        parse: impl FnOnce(Reply) -> Result<T, Unreadable>,
+    ) -> (Verdict, Outcome<T>) {
+        let Answer {
+            reply,
+            retry_after: wait,
+            elsewhere,
+        } = answer;
+        let status = reply.status;
+        let attempts = reply.attempts;
+        let why = |kind, text: String| Why {
+            kind,
+            text,
+            status: Some(status),
+            attempts,
+        };
+        let said = |text: &str| why(WhyKind::Status(status), format!("{status}: {text}"));
+        let failed = |why: Why| (Verdict::Failed(why.text.clone()), Outcome::Unclear(why));
+        let stranger = |stranger, text: String| failed(why(WhyKind::NotTheApi(stranger), text));
+        match status {
+            429 => {
+                let refused = said("too many calls");
+                (Verdict::Refused { status, wait }, Outcome::Refused(refused))
+            }
+            403 if !alone && (self.is_firewall)(&reply) => (
+                Verdict::Firewall,
+                Outcome::Refused(said("a firewall blocks all calls")),
+            ),
+            _ if self.refuses_the_token(&reply) => (Verdict::Good, Outcome::Unauthorized(reply)),
+            425 => (Verdict::Good, Outcome::TooEarly(said("too early"))),
+            408 => failed(said("the server waited too long for the call")),
+            503 => {
+                // Told to wait, but not that nothing was done.
+                let busy = said("the system is not available");
+                (Verdict::Refused { status, wait }, Outcome::Unclear(busy))
+            }
+            500..=599 => failed(said("the system failed")),
+            407 => stranger(Stranger::ProxyLogin, PROXY_LOGIN.to_owned()),
+            200..=299 | 400..=499 if !alone && self.is_strangers(&reply, kind) => {
+                let what = if reply.is_html() {
+                    "a web page"
+                } else {
+                    "not the API's error"
+                };
+                let text = format!(
+                    "{status}: {what} came instead of the API's answer; correct the base URL, or sign in where a portal \
+                     asks for it"
+                );
+                stranger(Stranger::Page, text)
+            }
+            200..=299 | 400..=499 => match parse(reply) {
+                Ok(parsed) => (Verdict::Good, Outcome::Final(parsed)),
+                // A write's answers are not parsed here.
+                Err(error) => {
+                    debug_assert!(kind != Kind::Write);
+                    failed(why(WhyKind::Unreadable, error.0))
+                }
+            },
+            _ => {
+                let place = elsewhere.unwrap_or_else(|| "elsewhere".to_owned());
+                let text = format!(
+                    "{status}: redirected to {place}; redirects are not followed, correct the base URL"
+                );
+                stranger(Stranger::Redirect, text)
+            }
+        }
+    }
+
+    /// Whether somebody else than the API has answered: with a web page, or with a 404 that is not the API's own.
+    fn is_strangers(&self, reply: &Reply, kind: Kind) -> bool {
+        if (self.is_own_error)(reply) {
+            return false;
+        }
+        // A filter that is too long is refused by whatever web server is in front, and a write's 404 is the write's.
+        let unknown = reply.status == 404 && kind != Kind::Write;
+        unknown || (reply.is_html() && !matches!(reply.status, 401 | 403 | 413 | 414 | 431))
+    }
+}
+
+fn from_fault<T>(fault: Fault, attempts: u32) -> (Verdict, Outcome<T>) {
+    let verdict = Verdict::Failed(fault.text.clone());
+    let why = Why {
+        kind: fault.kind,
+        text: fault.text,
+        status: fault.status,
+        attempts,
+    };
+    let outcome = match why.kind {
+        // Somebody else: a proxy, before anything was sent.
+        WhyKind::Connect | WhyKind::UnknownHost | WhyKind::NotTheApi(_) => {
+            Outcome::NotConnected(why)
+        }
+        WhyKind::Unprocessed => Outcome::Unprocessed(why),
+        WhyKind::Tls | WhyKind::Unsendable => Outcome::Unsendable(why),
+        _ => Outcome::Unclear(why),
+    };
+    (verdict, outcome)
+}
+
+/// The longest of all waits that the answer asks for.
+pub(super) fn read_retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let date = attempt::text(headers, &DATE);
+    let now = SystemTime::now();
+    let all = headers.get_all(RETRY_AFTER).into_iter();
+    all.filter_map(|value| retry::retry_after(value.to_str().ok()?, date, now))
+        .max()
+}
+
+/// Where a redirect leads, in words that hold no ID: the scheme, host and port, and what else is different.
+pub(super) fn destination(from: &Url, location: &str) -> String {
+    let Ok(to) = from.join(location) else {
+        return "an address that cannot be read".to_owned();
+    };
+    let origin = |url: &Url| url.origin().ascii_serialization();
+    if origin(from) != origin(&to) {
+        return origin(&to);
+    }
+    let bare = |url: &Url| url.path().trim_end_matches('/').to_owned();
+    if bare(from) == bare(&to) {
+        return "the same path with another slash at its end".to_owned();
+    }
+    format!("another path at {}", origin(&to))
+}

@@ -1,0 +1,197 @@
+//! Looking many customers up with one filter, and what a filter may bring that was not asked for.
+
+use super::super::{Bulk, Customer, Key, Trouble, Wanted};
+use super::wire::{CustomerBody, error_of};
+use super::{BULK_LIMIT, Plume, holds_an_error};
+use crate::domain::{AccountId, CustomerId};
+use crate::http::{Call, Kind, Path, Unreadable, encoded_len};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use tokio::time::Instant;
+
+/// A request line of 8 KB passes everywhere; the rest is for path, host and headers.
+pub(super) const FILTER_BYTES: usize = 6_500;
+/// This many account IDs that were found in another case are remembered for the reports.
+const MOST_NEAR: usize = 10_000;
+/// What a filter brought.
+enum Filtered {
+    Found(Vec<Customer>),
+    /// The address was too long for a server on the way.
+    TooLong,
+    /// Filters are not to be had here, for this reason.
+    Refused(String),
+}
+
+impl Plume {
+    pub(super) async fn found_by_filter(
+        &self,
+        wanted: &[Wanted],
+        locations: bool,
+    ) -> Result<Bulk, Trouble> {
+        let at = Instant::now();
+        let mut by_account: HashMap<AccountId, Vec<Customer>> = HashMap::new();
+        let mut by_id: HashMap<CustomerId, Vec<Customer>> = HashMap::new();
+        let (accounts, ids) = keys(wanted);
+        let customers = match self.all_filtered("accountId", &accounts, locations).await? {
+            Ok(customers) => customers,
+            Err(why) => return Ok(Bulk::Refused(why)),
+        };
+        for customer in customers {
+            if let Some(account) = customer.account.clone() {
+                by_account.entry(account).or_default().push(customer);
+            }
+        }
+        let customers = match self.all_filtered("id", &ids, locations).await? {
+            Ok(customers) => customers,
+            Err(why) => return Ok(Bulk::Refused(why)),
+        };
+        for customer in customers {
+            by_id.entry(customer.id.clone()).or_default().push(customer);
+        }
+        let found = wanted.iter().map(|wanted| match &wanted.key {
+            Key::Account(account) => by_account.get(account).cloned().unwrap_or_default(),
+            Key::Customer(id) => by_id.get(id).cloned().unwrap_or_default(),
+        });
+        Ok(Bulk::Found(found.collect(), at))
+    }
+
+    async fn filtered(
+        &self,
+        field: &'static str,
+        ids: &[&str],
+        locations: bool,
+    ) -> Result<Filtered, Trouble> {
+        let mut filter = json!({"where": {field: {"inq": ids}}, "limit": BULK_LIMIT});
+        if locations {
+            filter["include"] = Value::from("locations");
+        }
+        let call = Call::get(Kind::Find, Path::new("/api/Customers"))
+            .with_query("filter", filter.to_string())
+            .tentatively();
+        let answer = self
+            .client
+            .read(&call, |reply| {
+                if matches!(reply.status, 413 | 414 | 431) && ids.len() > 1 {
+                    return Ok(Filtered::TooLong);
+                }
+                if reply.status != 200 {
+                    let why = format!("the filter was answered with {}", reply.status);
+                    return Ok(Filtered::Refused(why));
+                }
+                if let Some(words) = error_of(reply) {
+                    return Ok(Filtered::Refused(holds_an_error(reply, &words).message));
+                }
+                // No success of the system: whatever sends this may send it to every call.
+                let bodies = reply
+                    .json::<Vec<CustomerBody>>()
+                    .map_err(|_| Unreadable::new("the filter was not answered with a list"))?;
+                Ok(Filtered::Found(
+                    bodies
+                        .into_iter()
+                        .filter_map(CustomerBody::usable)
+                        .collect(),
+                ))
+            })
+            .await?;
+        Ok(answer)
+    }
+
+    /// Everybody whose field has one of these values, in as many calls as are needed; or why that is not to be had.
+    async fn all_filtered(
+        &self,
+        field: &'static str,
+        ids: &[&str],
+        locations: bool,
+    ) -> Result<Result<Vec<Customer>, String>, Trouble> {
+        let mut found = Vec::new();
+        let mut open = batches(ids, self.filter_bytes.load(Ordering::Relaxed));
+        open.reverse();
+        while let Some(batch) = open.pop() {
+            let customers = match self.filtered(field, batch, locations).await? {
+                Filtered::Found(customers) => customers,
+                Filtered::Refused(why) => return Ok(Err(why)),
+                Filtered::TooLong => {
+                    let half = encoded(batch) / 2;
+                    self.filter_bytes.fetch_min(half, Ordering::Relaxed);
+                    let (first, rest) = batch.split_at(batch.len() / 2);
+                    open.extend([rest, first]);
+                    continue;
+                }
+            };
+            for customer in customers {
+                let value = match field {
+                    "id" => Some(customer.id.as_str()),
+                    _ => customer.account.as_ref().map(AccountId::as_str),
+                };
+                let Some(value) = value else { continue };
+                if batch.contains(&value) {
+                    found.push(customer);
+                } else if !batch.iter().any(|wanted| self.is_near(wanted, value)) {
+                    return Ok(Err("the filter was ignored".to_owned()));
+                }
+            }
+        }
+        Ok(Ok(found))
+    }
+
+    pub(super) fn is_exact(&self, wanted: &str, customer: &Customer) -> bool {
+        let found = customer.account.as_ref().map(AccountId::as_str);
+        if let Some(found) = found {
+            self.is_near(wanted, found);
+        }
+        found == Some(wanted)
+    }
+
+    /// Whether this differs from what was wanted only in case: a database that ignores case has answered. It is noted.
+    fn is_near(&self, wanted: &str, found: &str) -> bool {
+        let is_near = wanted != found && wanted.to_lowercase() == found.to_lowercase();
+        if is_near {
+            let mut near = self.near.lock().unwrap_or_else(PoisonError::into_inner);
+            if near.len() < MOST_NEAR {
+                near.insert(wanted.into(), found.into());
+            }
+        }
+        is_near
+    }
+}
+
+fn keys(wanted: &[Wanted]) -> (Vec<&str>, Vec<&str>) {
+    let (mut accounts, mut ids) = (Vec::new(), Vec::new());
+    for wanted in wanted {
+        match &wanted.key {
+            Key::Account(account) => accounts.push(account.as_str()),
+            Key::Customer(id) => ids.push(id.as_str()),
+        }
+    }
+    for list in [&mut accounts, &mut ids] {
+        list.sort_unstable();
+        list.dedup();
+    }
+    (accounts, ids)
+}
+
+/// Cuts a list of IDs so that each piece fits into one request line and one answer.
+fn batches<'a>(ids: &'a [&'a str], most_bytes: usize) -> Vec<&'a [&'a str]> {
+    let mut batches = Vec::new();
+    let (mut from, mut bytes) = (0, 0);
+    for (at, id) in ids.iter().enumerate() {
+        let more = encoded(&[id]);
+        if at > from && (bytes + more > most_bytes || at - from >= 100) {
+            batches.push(&ids[from..at]);
+            (from, bytes) = (at, 0);
+        }
+        bytes += more;
+    }
+    if from < ids.len() {
+        batches.push(&ids[from..]);
+    }
+    batches
+}
+
+/// How long these IDs are in a filter.
+fn encoded(ids: &[&str]) -> usize {
+    // Two quotes and a comma, each percent-encoded.
+    ids.iter().map(|id| encoded_len(id) + 9).sum()
+}

@@ -1,0 +1,145 @@
+//! Failures common to all lines stop the run.
+
+use crate::edges::{answer, at};
+use crate::support::{Asked, Front, Place};
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Refuses writes with this status and body, all of them or those that `refuses` says.
+fn refusing(
+    place: &Place,
+    status: u16,
+    refuses: impl Fn(usize) -> bool + Send + Sync + 'static,
+) -> Front {
+    let honest = place.sandbox.base_url();
+    let count = AtomicUsize::new(0);
+    Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let body = format!(r#"{{"error":{{"statusCode":{status},"message":"tenant is frozen"}}}}"#);
+        let is_refused = asked.method == "PATCH" && refuses(count.fetch_add(1, Ordering::Relaxed));
+        let bytes = if is_refused {
+            answer(
+                status,
+                "content-type: application/json\r\n",
+                body.as_bytes(),
+            )
+        } else {
+            asked.honestly(&honest)
+        };
+        stream.write_all(&bytes).is_ok()
+    })
+}
+
+#[test]
+fn writes_that_are_all_refused_alike_stop_the_run() {
+    for (status, most) in [
+        (400, 20),
+        (402, 20),
+        (405, 20),
+        (407, 20),
+        (422, 20),
+        (401, 100),
+        (403, 100),
+        (404, 100),
+    ] {
+        let place = Place::plume();
+        let file = place.moves(140);
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&count);
+        let front = refusing(&place, status, move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            true
+        });
+        let done = at(&place, &front, &["apply", &file, "--yes", "--format=json"]).expect(4);
+        assert_eq!(count.load(Ordering::Relaxed), most, "{status}");
+        let cause = done.json()["cause"].as_str().unwrap().to_owned();
+        let words = if status == 407 {
+            "407"
+        } else {
+            "tenant is frozen"
+        };
+        assert!(
+            cause.contains(words) && cause.contains("for example line"),
+            "{cause}"
+        );
+        // No line is to blame, and the count begins again.
+        assert!(
+            place
+                .verdicts()
+                .iter()
+                .all(|verdict| verdict == "skipped/guard"),
+            "{status}"
+        );
+        let all = ["resume", "--max-failures=100%"];
+        at(&place, &front, &all).expect(1);
+        assert_eq!(count.load(Ordering::Relaxed), most + 140, "{status}");
+    }
+}
+
+#[test]
+fn look_ups_that_are_all_refused_alike_stop_the_run_before_anything_is_written() {
+    for (fault, most) in [("search:422", 60), ("search:403", 160)] {
+        let place = Place::plume();
+        let file = place.moves(300);
+        place.sandbox.set_faults(vec![fault.parse().unwrap()]);
+        let done = place
+            .run(&["apply", &file, "--yes", "--lookup=each"])
+            .expect(2);
+        let said = format!("{}{}", done.out, done.err);
+        assert!(
+            said.contains("look-ups in a row were refused alike"),
+            "{said}"
+        );
+        assert!(place.sandbox.log().len() <= most, "{fault}");
+    }
+}
+
+#[test]
+fn a_run_of_which_half_the_first_writes_are_refused_stops() {
+    let place = Place::plume();
+    let file = place.moves(400);
+    let front = refusing(&place, 422, |n| n % 3 != 0);
+    let done = at(&place, &front, &["apply", &file, "--yes"]).expect(4);
+    let said = format!("{}{}", done.out, done.err);
+    assert!(
+        said.contains("of the first 100 lines that sent a write"),
+        "{said}"
+    );
+    let place = Place::plume();
+    let file = place.moves(400);
+    let front = refusing(&place, 422, |n| n % 2 != 0);
+    at(&place, &front, &["apply", &file, "--yes"]).expect(1);
+}
+
+#[test]
+fn a_column_of_ids_that_nobody_has_stops_the_run_and_what_failed_alike_before_does_not() {
+    let place = Place::plume();
+    place.moves(3);
+    let rows = (0..450).map(|n| format!("X-{n:06},Y-{n:06}\n"));
+    let text = format!("accountId,newAccountId\n{}", rows.collect::<String>());
+    let file = place.file("wrong.csv", &text);
+    let done = place
+        .run(&["apply", &file, "--yes", "--concurrency=2"])
+        .expect(4);
+    let said = format!("{}{}", done.out, done.err);
+    assert!(said.contains("no customer was found"), "{said}");
+    let verdicts = place.verdicts();
+    let told = verdicts
+        .iter()
+        .filter(|verdict| *verdict == "failed/not_found")
+        .count();
+    assert!((200..450).contains(&told), "{told}");
+    place
+        .run(&["apply", &file, "--yes", "--concurrency=2"])
+        .expect(4);
+    place
+        .run(&["apply", &file, "--yes", "--max-failures=100%"])
+        .expect(1);
+    // All of them have ended alike in the last run now.
+    place.run(&["apply", &file, "--yes"]).expect(1);
+    let failures = place.newest().join("failures.csv");
+    place
+        .run(&["apply", failures.to_str().unwrap(), "--yes"])
+        .expect(1);
+}

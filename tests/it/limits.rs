@@ -1,0 +1,219 @@
+//! Limits that nobody announces, tokens that live shortly, secrets as they are kept, and the first writes.
+
+use crate::edges::{HTML, answer, at};
+use crate::support::{Asked, Done, Front, Place};
+use idshift::sandbox::{Class, Kind, Options};
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// Takes this many calls a second, as nginx does: with room for a few more at a time, and none for those it refuses.
+struct Limit {
+    per_second: f64,
+    room: f64,
+    taken: Mutex<(Instant, f64)>,
+}
+
+impl Limit {
+    fn new(per_second: f64, room: f64) -> Self {
+        Self {
+            per_second,
+            room,
+            taken: Mutex::new((Instant::now(), 0.0)),
+        }
+    }
+
+    fn takes(&self) -> bool {
+        let mut taken = self.taken.lock().unwrap();
+        let left = taken.1 - taken.0.elapsed().as_secs_f64() * self.per_second;
+        let more = left.max(0.0) + 1.0;
+        if more > self.room + 1.0 {
+            return false;
+        }
+        *taken = (Instant::now(), more);
+        true
+    }
+}
+
+#[test]
+fn a_limit_that_is_not_announced_is_found_and_used() {
+    for (status, rate) in [(429, "100/s"), (503, "100/s"), (429, "unlimited")] {
+        let place = Place::plume();
+        let file = place.moves(90);
+        let honest = place.sandbox.base_url();
+        let limit = Limit::new(10.0, 3.0);
+        let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+            let bytes = if limit.takes() {
+                asked.honestly(&honest)
+            } else {
+                answer(status, HTML, b"<html>limited</html>")
+            };
+            stream.write_all(&bytes).is_ok()
+        });
+        let begun = Instant::now();
+        at(&place, &front, &["apply", &file, "--yes", "--rate", rate]).expect(0);
+        // Nine seconds of work; far from what the machine's load adds.
+        let took = begun.elapsed();
+        assert!(
+            took < Duration::from_secs(16),
+            "{status} at {rate}: {took:?}"
+        );
+        place.judge_writes();
+    }
+}
+
+#[test]
+fn two_writes_a_second_with_a_wait_of_a_second_are_used() {
+    let place = Place::plume();
+    let file = place.moves(14);
+    let honest = place.sandbox.base_url();
+    let limit = Limit::new(2.0, 0.0);
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let bytes = if asked.method == "GET" || limit.takes() {
+            asked.honestly(&honest)
+        } else {
+            answer(
+                429,
+                "retry-after: 1\r\n",
+                b"{\"error\":{\"message\":\"slow down\"}}",
+            )
+        };
+        stream.write_all(&bytes).is_ok()
+    });
+    let begun = Instant::now();
+    at(&place, &front, &["apply", &file, "--yes", "--rate=6/s"]).expect(0);
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(18), "{took:?}");
+}
+
+const OAUTH: &str = "[profiles.p]\nsystem = \"SYSTEM\"\n[profiles.p.oauth2]\nclient_id = \"c\"\nclient_secret_file = \"secret\"\ntoken_url = ";
+
+fn profile(place: &Place, system: &str, secret: &[u8]) {
+    std::fs::write(place.path().join("secret"), secret).unwrap();
+    let url = format!("\"{}/oauth2/token\"\n", place.sandbox.base_url());
+    place.file(
+        "idshift.toml",
+        &format!("{}{url}", OAUTH.replace("SYSTEM", system)),
+    );
+}
+
+fn with_profile(place: &Place, arguments: &[&str]) -> Done {
+    let mut command = place.command(arguments);
+    command
+        .env_remove("IDSHIFT_TOKEN")
+        .env("IDSHIFT_PROFILE", "p");
+    command
+        .env("IDSHIFT_API_KEY", "k")
+        .env("IDSHIFT_RESELLER_ID", "R1");
+    command.env("IDSHIFT_ACCEPT_WELCOME_EMAILS", "true");
+    crate::support::finish(command.spawn().unwrap())
+}
+
+#[test]
+fn a_token_of_five_seconds_is_never_used_past_its_end() {
+    let place = Place::new(Options {
+        token_seconds: 5,
+        ..Options::default()
+    });
+    let file = place.moves(120);
+    profile(&place, "plume", b"s");
+    let how = ["apply", &file, "--yes", "--rate=10/s", "--lookup=auto"];
+    with_profile(&place, &how).expect(0);
+    let log = place.sandbox.log();
+    assert!(log.iter().all(|seen| seen.status != 401));
+    let tokens = log.iter().filter(|seen| seen.class == Class::Token).count();
+    assert!((3..=8).contains(&tokens), "{tokens}");
+}
+
+#[test]
+fn tokens_that_are_used_up_by_others_cost_no_line() {
+    let place = Place::new(Options {
+        kind: Kind::Adobe,
+        token_calls: Some(100),
+        ..Options::default()
+    });
+    let mut text = String::from("accountId,newAccountId\n");
+    place.with_world(|mut world| {
+        for n in 0..600 {
+            world.add_adobe(&format!("P-{n}"), &format!("A-{n:06}"), "R1", 1);
+            text.push_str(&format!("A-{n:06},B-{n:06}\n"));
+        }
+    });
+    let file = place.file("moves.csv", &text);
+    profile(&place, "adobe", b"{\"client_secret\": \"s\"}");
+    with_profile(&place, &["apply", &file, "--yes", "--rate=2000/s"]).expect(0);
+    assert_eq!(place.verdicts(), vec!["changed/"; 600]);
+}
+
+#[test]
+fn a_secret_file_is_read_however_it_was_saved() {
+    let utf16: Vec<u8> = "\u{feff}\"s\"\r\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    for secret in [
+        &utf16[..],
+        b"\xef\xbb\xbfs\n",
+        b"'s'",
+        b"{\"client_secret\":\"s\"}",
+    ] {
+        let place = Place::plume();
+        profile(&place, "plume", secret);
+        with_profile(&place, &["doctor"]).expect(0);
+    }
+    let place = Place::plume();
+    profile(&place, "plume", b"Bearer s");
+    let done = with_profile(&place, &["doctor"]).expect(2);
+    assert!(
+        format!("{}{}", done.out, done.err).contains("which is a token"),
+        "{}",
+        done.err
+    );
+}
+
+#[test]
+fn the_first_write_goes_alone_and_each_that_took_effect_doubles_those_in_flight() {
+    let place = Place::plume();
+    let file = place.moves(60);
+    let honest = place.sandbox.base_url();
+    // In flight now, answered well so far; and the most that were seen beside each number of good answers.
+    let state = std::sync::Arc::new(Mutex::new((0_u32, 0_u32, Vec::<(u32, u32)>::new())));
+    let seen = std::sync::Arc::clone(&state);
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let writes = asked.method == "PATCH";
+        if writes {
+            let mut state = seen.lock().unwrap();
+            state.0 += 1;
+            let now = (state.1, state.0);
+            state.2.push(now);
+        }
+        let bytes = asked.honestly(&honest);
+        if writes {
+            wait(Duration::from_millis(40));
+            let mut state = seen.lock().unwrap();
+            state.0 -= 1;
+            state.1 += 1;
+        }
+        stream.write_all(&bytes).is_ok()
+    });
+    at(
+        &place,
+        &front,
+        &["apply", &file, "--yes", "--concurrency=32"],
+    )
+    .expect(0);
+    let state = state.lock().unwrap();
+    let mut most = 0;
+    for (good, in_flight) in &state.2 {
+        assert!(*in_flight <= 1 << (*good).min(10), "{:?}", state.2);
+        most = most.max(*in_flight);
+    }
+    assert!(most > 8, "{most}");
+}
+
+/// Time that has to pass because a clock is what is tested.
+#[expect(clippy::disallowed_methods, reason = "an answer that takes a while")]
+fn wait(time: Duration) {
+    std::thread::sleep(time);
+}
