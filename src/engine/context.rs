@@ -227,8 +227,9 @@ impl<N: Notes> Context<N> {
         account: &AccountId,
         reseller: Option<&Reseller>,
     ) -> Asked<Vec<Customer>> {
+        let number = self.write_breaker.number();
         let answer = self.system.find(account, reseller).await;
-        self.note_look_up(&answer, || format!("account ID `{account}`"))?;
+        self.note_look_up(number, &answer, || format!("account ID `{account}`"))?;
         self.weigh(answer).await
     }
 
@@ -238,14 +239,16 @@ impl<N: Notes> Context<N> {
         reseller: Option<&Reseller>,
         locations: bool,
     ) -> Asked<Option<Customer>> {
+        let number = self.write_breaker.number();
         let answer = self.system.read(customer, reseller, locations).await;
-        self.note_look_up(&answer, || format!("customer `{customer}`"))?;
+        self.note_look_up(number, &answer, || format!("customer `{customer}`"))?;
         self.weigh(answer).await
     }
 
     pub(super) async fn locations(&self, customer: &CustomerId) -> Asked<Vec<Location>> {
+        let number = self.write_breaker.number();
         let answer = self.system.locations(customer).await;
-        self.note_look_up(&answer, || {
+        self.note_look_up(number, &answer, || {
             format!("the locations of customer `{customer}`")
         })?;
         self.weigh(answer).await
@@ -253,18 +256,20 @@ impl<N: Notes> Context<N> {
 
     fn note_look_up<T>(
         &self,
+        number: u64,
         answer: &Result<T, Trouble>,
         example: impl FnOnce() -> String,
     ) -> Result<(), Halt> {
         match answer {
             Ok(_) => {
-                self.write_breaker.looked_up();
+                self.write_breaker.looked_up(number);
                 Ok(())
             }
             Err(trouble) if trouble.fatal.is_some() => Ok(()),
             Err(trouble) => {
                 let kind = Refusable::LookUp;
-                self.write_breaker.refused(kind, None, trouble, example)
+                self.write_breaker
+                    .refused(kind, number, None, trouble, example)
             }
         }
     }
@@ -292,9 +297,9 @@ impl<N: Notes> Context<N> {
         Ok(trouble)
     }
 
-    /// A write took effect.
-    pub(super) fn write_accepted(&self, write: &Write) {
-        self.write_breaker.accepted(Refusable::of(write));
+    /// A write took effect, which was sent with this number.
+    pub(super) fn write_accepted(&self, write: &Write, number: u64) {
+        self.write_breaker.accepted(Refusable::of(write), number);
         self.ramp.took_effect();
         self.token_is_good();
     }

@@ -79,12 +79,12 @@ pub(super) async fn stored<N: Notes>(
     };
     Ok(match judge(&wish.write, seen.as_seen()) {
         Judgement::TookEffect => {
-            context.write_accepted(&wish.write);
+            context.write_accepted(&wish.write, sent.number);
             Next::End(Ended::Applied(sent.clone()))
         }
         Judgement::DidNot => return settle(context, wish, doubt(), correlation, sent).await,
         Judgement::Altered | Judgement::SomebodyElse => {
-            context.write_accepted(&wish.write);
+            context.write_accepted(&wish.write, sent.number);
             // Another client may have changed it once more since; what this write did is in the answer.
             Next::End(altered(wish, told.as_seen().as_effect(), sent))
         }
@@ -145,11 +145,11 @@ pub(super) async fn late<N: Notes>(
     let (verdict, ended) = match look(context, wish).await? {
         Ok(seen) => match judge(&wish.write, seen.as_seen()) {
             Judgement::TookEffect => {
-                context.write_accepted(&wish.write);
+                context.write_accepted(&wish.write, sent.number);
                 (Verdict::Applied, Ended::Applied(sent))
             }
             Judgement::Altered => {
-                context.write_accepted(&wish.write);
+                context.write_accepted(&wish.write, sent.number);
                 (
                     Verdict::Applied,
                     altered(wish, seen.as_seen().as_effect(), &sent),
@@ -186,11 +186,11 @@ pub(super) async fn again<N: Notes>(
     Ok(match judge(&wish.write, seen.as_seen()) {
         Judgement::DidNot => None,
         Judgement::TookEffect if is_ours => {
-            context.write_accepted(&wish.write);
+            context.write_accepted(&wish.write, sent.number);
             Some(Ended::Applied(sent))
         }
         Judgement::Altered if is_ours => {
-            context.write_accepted(&wish.write);
+            context.write_accepted(&wish.write, sent.number);
             Some(altered(wish, seen.as_seen().as_effect(), &sent))
         }
         Judgement::TookEffect | Judgement::Altered | Judgement::SomebodyElse => {
@@ -230,11 +230,11 @@ pub(super) async fn settle<N: Notes>(
     };
     match judge(&wish.write, seen.as_seen()) {
         Judgement::TookEffect => {
-            context.write_accepted(&wish.write);
+            context.write_accepted(&wish.write, sent.number);
             Ok(Next::End(Ended::Applied(sent.clone())))
         }
         Judgement::Altered => {
-            context.write_accepted(&wish.write);
+            context.write_accepted(&wish.write, sent.number);
             Ok(Next::End(altered(wish, seen.as_seen().as_effect(), sent)))
         }
         Judgement::SomebodyElse => {

@@ -91,10 +91,11 @@ pub(super) async fn look_up<N: Notes>(
     let locations = jobs
         .iter()
         .any(|job| job.unit.changes().any(Change::asks_location));
+    let number = context.write_breaker.number();
     match context.system.find_many(&wanted, locations).await {
         Ok(Bulk::Found(found, at)) => {
             context.token_is_good();
-            context.write_breaker.looked_up();
+            context.write_breaker.looked_up(number);
             context.bulk_worked.store(true, Ordering::Relaxed);
             Ok(Sightings {
                 at,

@@ -41,6 +41,8 @@ pub(super) enum Ended {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sent {
     pub(super) attempts: u32,
+    /// Which of all calls the last attempt was, in the order of sending.
+    pub(super) number: u64,
     pub(super) http_status: Option<u16>,
     pub(super) correlation: Option<String>,
     /// Whether an attempt was followed by another without ever having had an answer: it may still take effect.
@@ -200,6 +202,7 @@ async fn attempt<N: Notes>(
         };
         let recorded = context.lead.measured(context.notes.intend(intent)).await?;
         context.common_failures.sends(wish.line);
+        sent.number = context.write_breaker.number();
         let written = unless_replayed(prepared.send(&id).await, tries.repeats_the_id);
         if tries.repeats_the_id && is_unsent(&written) {
             tries.unanswered_id = Some(id.clone());
@@ -242,7 +245,7 @@ async fn without_intent<N: Notes>(
             match Box::pin(doubt::refused(context, wish, trouble)).await? {
                 None => return Ok(Next::End(Ended::Applied(sent.clone()))),
                 Some(trouble) => {
-                    wish.was_refused(context, &trouble)?;
+                    wish.was_refused(context, &trouble, sent.number)?;
                     trouble
                 }
             }
@@ -316,7 +319,7 @@ async fn after_sending<N: Notes>(
         && let Next::End(Ended::Failed(trouble, _)) = &next
         && trouble.reason == Failed::BadAnswer
     {
-        wish.was_refused(context, trouble)?;
+        wish.was_refused(context, trouble, sent.number)?;
     }
     Ok(next)
 }
@@ -380,7 +383,7 @@ async fn conclude<N: Notes>(
     };
     match written {
         Written::Applied { http_status } => {
-            context.write_accepted(&wish.write);
+            context.write_accepted(&wish.write, sent.number);
             sent.http_status = Some(http_status);
             Ok((Verdict::Applied, Next::End(Ended::Applied(sent.clone()))))
         }
@@ -395,7 +398,7 @@ async fn conclude<N: Notes>(
                 match Box::pin(doubt::refused(context, wish, trouble)).await? {
                     None => (Verdict::Applied, Next::End(Ended::Applied(sent.clone()))),
                     Some(trouble) => {
-                        wish.was_refused(context, &trouble)?;
+                        wish.was_refused(context, &trouble, sent.number)?;
                         not_applied(trouble, sent)
                     }
                 },
@@ -435,6 +438,7 @@ impl Wish<'_> {
         &self,
         context: &Context<N>,
         trouble: &Trouble,
+        number: u64,
     ) -> Result<(), Halt> {
         if trouble.reason == Failed::Conflict {
             return Ok(());
@@ -442,7 +446,7 @@ impl Wish<'_> {
         let example = || format!("line {}, customer `{}`", self.line, self.customer);
         let kind = Refusable::of(&self.write);
         let breaker = &context.write_breaker;
-        let refused = breaker.refused(kind, Some(self.unit), trouble, example);
+        let refused = breaker.refused(kind, number, Some(self.unit), trouble, example);
         // At this moment: the next one waits for the turn that is given back here.
         refused.inspect_err(|_| context.ramp.stop())
     }

@@ -7,14 +7,15 @@ use crate::domain::Line;
 use crate::ledger::{Recorded, Verdict, Write};
 use crate::system::{Fatal, Trouble};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// This many calls of one kind in a row that were refused with the same status are not about customers any more.
-const MOST_ALIKE: u32 = 20;
+const MOST_ALIKE: usize = 20;
 /// The same for 401, 403 and 404, which may be about a customer each: a file may hold many that this token may not see.
-const MOST_ALIKE_OF_CUSTOMERS: u32 = 100;
+const MOST_ALIKE_OF_CUSTOMERS: usize = 100;
 /// This many writes in a row that did not take effect are not about customers any more.
 const MOST_INEFFECTIVE: u32 = 20;
 
@@ -48,6 +49,8 @@ impl Refusable {
 pub(super) struct WriteBreaker {
     /// Whether refusals of one kind end the run.
     stops: bool,
+    /// Counts calls in the order in which they are sent: answers come in another one.
+    sent: AtomicU64,
     seen: Mutex<Seen>,
 }
 
@@ -62,19 +65,35 @@ struct Seen {
     ended: Vec<Job>,
 }
 
-/// Refusals with one status, with nothing accepted in between.
-#[derive(Debug, Default, Clone, Copy)]
+/// Refusals with one status, of calls that were sent after the last one that was accepted.
+#[derive(Debug, Default)]
 struct InARow {
     status: u16,
-    times: u32,
+    /// Their numbers.
+    refused: Vec<u64>,
+    /// The number of the latest call that was accepted.
+    accepted: u64,
+}
+
+impl InARow {
+    fn accept(&mut self, number: u64) {
+        self.accepted = self.accepted.max(number);
+        self.refused.retain(|refused| *refused > number);
+    }
 }
 
 impl WriteBreaker {
     pub(super) fn new(stops: bool) -> Self {
         Self {
             stops,
+            sent: AtomicU64::new(1),
             seen: Mutex::default(),
         }
+    }
+
+    /// The number of a call that is sent now.
+    pub(super) fn number(&self) -> u64 {
+        self.sent.fetch_add(1, Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Seen> {
@@ -83,14 +102,14 @@ impl WriteBreaker {
     }
 
     /// A look-up was answered, so what was refused before was about its customer.
-    pub(super) fn looked_up(&self) {
-        self.lock().in_a_row[Refusable::LookUp as usize].times = 0;
+    pub(super) fn looked_up(&self, number: u64) {
+        self.lock().in_a_row[Refusable::LookUp as usize].accept(number);
     }
 
     /// The system takes writes of this kind, so what failed before was about its customer.
-    pub(super) fn accepted(&self, kind: Refusable) {
+    pub(super) fn accepted(&self, kind: Refusable, number: u64) {
         let mut seen = self.lock();
-        seen.in_a_row[kind as usize].times = 0;
+        seen.in_a_row[kind as usize].accept(number);
         seen.ineffective = None;
         if !seen.suspended.is_empty() {
             seen.suspended.retain(|_, of| *of != kind);
@@ -105,6 +124,7 @@ impl WriteBreaker {
     pub(super) fn refused(
         &self,
         kind: Refusable,
+        number: u64,
         unit: Option<Line>,
         trouble: &Trouble,
         example: impl FnOnce() -> String,
@@ -118,14 +138,19 @@ impl WriteBreaker {
         }
         let row = &mut seen.in_a_row[kind as usize];
         if row.status != status {
-            *row = InARow { status, times: 0 };
+            row.status = status;
+            row.refused.clear();
         }
-        row.times += 1;
+        if number > row.accepted {
+            row.refused.push(number);
+        }
         let most = match status {
             401 | 403 | 404 => MOST_ALIKE_OF_CUSTOMERS,
             _ => MOST_ALIKE,
         };
-        if !self.stops || row.times < most {
+        if !self.stops || row.refused.len() < most {
+            // More are of no use, where they do not stop the run.
+            row.refused.truncate(most);
             return Ok(());
         }
         let check = match status {
@@ -136,7 +161,7 @@ impl WriteBreaker {
         let words = format!(
             "{} {} in a row were refused alike and none was accepted: {}; for example {}; {check}, or go on all the same \
              with --max-failures 100%",
-            row.times,
+            row.refused.len(),
             kind.words(),
             trouble.message,
             example()
@@ -210,7 +235,9 @@ mod tests {
         let mut all = statuses.iter().cycle().take(300);
         let refused = |status: &u16| {
             let example = || "line 2".to_owned();
-            let result = breaker.refused(Refusable::Account, None, &trouble(*status), example);
+            let number = breaker.number();
+            let trouble = trouble(*status);
+            let result = breaker.refused(Refusable::Account, number, None, &trouble, example);
             result.is_err()
         };
         all.position(refused).map(|at| at + 1)
@@ -234,14 +261,34 @@ mod tests {
     #[test]
     fn what_is_accepted_begins_the_count_of_its_own_kind_again() {
         let breaker = WriteBreaker::new(true);
-        let refuse = |kind| breaker.refused(kind, None, &trouble(422), String::new);
+        let refuse = |kind| {
+            let number = breaker.number();
+            breaker.refused(kind, number, None, &trouble(422), String::new)
+        };
         for _ in 0..19 {
             refuse(Refusable::Account).unwrap();
             refuse(Refusable::Location).unwrap();
-            breaker.looked_up();
+            breaker.looked_up(breaker.number());
         }
-        breaker.accepted(Refusable::Account);
+        breaker.accepted(Refusable::Account, breaker.number());
         refuse(Refusable::Account).unwrap();
         assert!(refuse(Refusable::Location).is_err());
+    }
+
+    #[test]
+    fn what_is_in_a_row_is_told_by_the_order_of_sending() {
+        let breaker = WriteBreaker::new(true);
+        let kind = Refusable::Account;
+        let numbers: Vec<u64> = (0..100).map(|_| breaker.number()).collect();
+        // Every other one is accepted, and all of those are answered first.
+        let (accepted, refused): (Vec<u64>, Vec<u64>) =
+            numbers.iter().partition(|number| **number % 2 == 0);
+        for number in accepted {
+            breaker.accepted(kind, number);
+        }
+        for number in refused {
+            let answer = breaker.refused(kind, number, None, &trouble(422), String::new);
+            assert!(answer.is_ok(), "{number}");
+        }
     }
 }

@@ -20,7 +20,7 @@ use self::list::{Kept, STATUSES};
 use self::trial::{First, Trial};
 use self::wire::{Body, RawBody, Update, Whole, code_of, refusal};
 use super::connect::{Sending, Settings, SetupError};
-use super::trouble::{Read, senseless};
+use super::trouble::{Read, body_of, senseless};
 use super::{
     Backend, Bulk, Customer, Key, Location, OneCall, Order, PreparedWrite, Trouble, Wanted, What,
     Written,
@@ -104,7 +104,10 @@ impl Adobe {
         let parse = |reply: &Reply| -> Read<Option<Whole>> {
             match reply.status {
                 200 => {
-                    let body: Body = reply.json()?;
+                    let body: Body = match body_of(reply, code_of)? {
+                        Ok(body) => body,
+                        Err(trouble) => return Ok(Err(trouble)),
+                    };
                     if body.customer_id != customer.as_str() {
                         return Ok(Err(senseless(reply, "another customer than asked for")));
                     }

@@ -333,6 +333,7 @@ pub(in crate::cli) struct Reading {
 pub(in crate::cli) struct Guards {
     /// Stop when more lines than this have failed: 20 or 5% (of at least 100)
     ///
+    /// 100% also goes on where writes are all refused alike, half of the first are refused, or no customer is found.
     /// Example: --max-failures 2%
     #[arg(long, value_name = "N|%")]
     pub(in crate::cli) max_failures: Option<String>,

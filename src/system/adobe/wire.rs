@@ -1,7 +1,7 @@
 //! What goes to Adobe and comes back, and what its error codes mean.
 
 use super::super::trouble::senseless;
-use super::super::{Customer, Fatal, Locations, Trouble};
+use super::super::{Customer, Fatal, Locations, Trouble, id_text};
 use crate::domain::{AccountId, CustomerId, Failed};
 use crate::http::Reply;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -61,10 +61,11 @@ fn shown<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, D:
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Body {
+    #[serde(deserialize_with = "id_text::required")]
     pub(super) customer_id: SmolStr,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "id_text::optional")]
     pub(super) external_reference_id: Option<SmolStr>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "id_text::optional")]
     pub(super) reseller_id: Option<SmolStr>,
     #[serde(default)]
     pub(super) company_profile: Option<Profile>,
@@ -113,7 +114,8 @@ impl ErrorBody {
 }
 
 pub(super) fn code_of(reply: &Reply) -> Option<String> {
-    reply.json::<ErrorBody>().ok().map(|body| body.code())
+    let body: ErrorBody = reply.is_object().then(|| reply.json().ok())??;
+    Some(body.code())
 }
 
 /// What an error code means for the line, and what to do about it.
