@@ -9,6 +9,7 @@ use super::options::ApplyOptions;
 use super::prepare::{Wanted, ask, new_run, refuse_emails};
 use super::session::{Session, Work};
 use crate::ledger::{LineSet, State};
+use crate::report::{CannotUndo, plan_digest};
 use crate::ui;
 use std::sync::Arc;
 
@@ -79,22 +80,32 @@ fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
     refuse_emails(&known.resolved, "apply")?;
     let planned = known.ledger.planned()?;
     let base_url = super::session::base_url(&known.resolved)?;
+    let limits = known.limits(&options.guards)?;
+    let mut counts = format!(
+        "{} of {} lines change",
+        ui::count(planned.len()),
+        ui::count(known.draft.counts.lines)
+    );
+    let can_clear = known.resolved.system.facts().can_clear;
+    for words in CannotUndo::of_plan(&known.ledger, can_clear)?.words() {
+        counts.push_str(&format!("\n  {words}"));
+    }
+    if let Some(digest) = plan_digest(&known.ledger)? {
+        counts.push_str(&format!("\n  plan digest {digest}"));
+    }
     let question = Question {
         what: format!("carry out plan {id}"),
-        counts: format!(
-            "{} of {} lines change",
-            ui::count(planned.len()),
-            ui::count(known.draft.counts.lines)
-        ),
+        counts,
         forecast: Forecast::kept(&known.ledger)?,
         resolved: &known.resolved,
         base_url: &base_url,
         profile: known.kept.values.get("profile").map(String::as_str),
         looked: true,
+        limits: &limits,
+        may_set_services: false,
     };
-    let limits = known.limits(&options.guards)?;
     limits.refuse_changes(planned.len(), known.draft.counts.lines)?;
-    ask(&question.text(), &options.guards, "apply")?;
+    ask(&question.text()?, &options.guards, "apply")?;
     let claim = known.claim(&base_url)?;
     // Somebody may have carried it out while the question stood.
     refuse_unplanned(&known)?;

@@ -7,6 +7,7 @@ use super::kept::{Kept, as_its_run_did, kept};
 use super::limits::Limits;
 use super::options::CheckOptions;
 use super::prepare::{Secrets, resolve, values};
+use super::report::refresh_report;
 use crate::domain::Problem;
 use crate::report;
 use crate::ui;
@@ -35,6 +36,7 @@ pub(super) fn run(options: &CheckOptions) -> Result<Exit, Failure> {
         Limits::default(),
     )?;
     let rules = kept.rules(&resolved)?;
+    refresh_report(&options.file)?;
     let copy = local_copy(&options.file)?;
     if copy.is_none() {
         as_its_run_did(&mut kept, &options.file, &options.file, &options.speech)?;

@@ -11,7 +11,7 @@ use crate::domain::Status;
 use crate::engine::{Ending, Tally};
 use crate::http::Counters;
 use crate::ledger::{Counted, Ledger, Progress, State};
-use crate::report::{Commands, Next, Summary};
+use crate::report::{Commands, Next, Summary, note_plan_digest};
 use crate::system::{Fatal, Kind};
 use crate::ui;
 
@@ -59,14 +59,6 @@ fn remedy(fatal: Fatal) -> (&'static str, &'static [&'static str]) {
     }
 }
 
-/// The last thing that happened, of a run that stopped; empty of others.
-fn cause(ending: &Ending) -> &str {
-    match ending {
-        Ending::Outage(_, words) | Ending::Guard(words) => words,
-        _ => "",
-    }
-}
-
 /// Whether the system will have nothing to do with a run like this, so that one which wrote nothing has done nothing.
 const fn is_refusal(fatal: Fatal) -> bool {
     matches!(
@@ -90,13 +82,15 @@ pub(super) fn keep_forecast(
 ) -> Result<(), Failure> {
     let forecast = Forecast::of_plan(ledger, draft, tally, resolved, counters)?;
     ledger.set("forecast", &forecast.document(resolved).to_string())?;
-    Ok(())
+    Ok(note_plan_digest(ledger)?)
 }
 
 impl Session<'_> {
     /// Draws the reports; where that fails, why the run ended is told too.
     fn draw(&self, state: State, why: &str) -> Result<Summary, Failure> {
-        crate::report::draw(&self.dir, &self.ledger, &self.draft.table).map_err(|error| {
+        let can_clear = self.resolved.system.facts().can_clear;
+        let drawn = crate::report::draw(&self.dir, &self.ledger, &self.draft.table, can_clear);
+        drawn.map_err(|error| {
             let failure = Failure::from(error).because(why);
             let commands = Commands::of(self.dir.path(), self.ledger.header());
             match state {
@@ -132,7 +126,6 @@ impl Session<'_> {
             _ => None,
         };
         let lost = self.lost(&counts);
-        self.ledger.set("cause", cause(&ending))?;
         let (state, exit, why) = match ending {
             Ending::Finished if lost > 0 => (
                 State::Stopped,
@@ -211,9 +204,7 @@ pub(super) fn say(
     fatal: Option<Fatal>,
 ) -> Result<(), Failure> {
     if session.speech.is_json() {
-        let text = serde_json::to_string_pretty(summary)
-            .map_err(|error| Failure::usage(format!("a bug: {error}")))?;
-        ui::out(&text);
+        ui::out(&document(session, summary)?);
         if !why.is_empty() {
             ui::err(&format!("{}: {}", session.title, ui::visible(why)));
         }
@@ -249,6 +240,7 @@ pub(super) fn say(
     let next = next_step(session, summary, fatal);
     let counts: Vec<(&str, u64)> = crate::domain::Status::NAMES
         .iter()
+        .chain(&["half_done"])
         .map(|name| (*name, summary.counts.get(name).copied().unwrap_or(0)))
         .filter(|(_, lines)| *lines > 0)
         .collect();
@@ -276,6 +268,26 @@ pub(super) fn say(
         next: ui::visible(&next.to_string()).into_owned(),
     }));
     Ok(())
+}
+
+/// The summary, with what a plan would change.
+fn document(session: &Session<'_>, summary: &Summary) -> Result<String, Failure> {
+    let bug = |error| Failure::usage(format!("a bug: {error}"));
+    if session.work != Work::Plan {
+        return serde_json::to_string_pretty(summary).map_err(bug);
+    }
+    let plan = PlanDocument {
+        summary,
+        changes: super::plan::changes(session)?,
+    };
+    serde_json::to_string_pretty(&plan).map_err(bug)
+}
+
+#[derive(serde::Serialize)]
+struct PlanDocument<'a> {
+    #[serde(flatten)]
+    summary: &'a Summary,
+    changes: Vec<serde_json::Value>,
 }
 
 /// What a person does next.
@@ -348,6 +360,7 @@ fn notes(session: &Session<'_>, summary: &Summary) -> Result<Vec<String>, Failur
             forecast.words(&session.resolved)
         ));
     }
+    notes.extend(summary.cannot_undo.words());
     notes.push(format!(
         "report  {}/report.html, results.csv, failures.csv",
         summary.run_dir

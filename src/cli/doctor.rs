@@ -1,6 +1,7 @@
 //! `idshift doctor`: is everything set, reachable, authorised, and is the clock right?
 
 use super::Exit;
+use super::document::document;
 use super::failure::Failure;
 use super::options::DoctorOptions;
 use super::prepare::{resolve, staging, values};
@@ -114,12 +115,13 @@ pub(super) fn run(options: &DoctorOptions) -> Result<Exit, Failure> {
         find("clock", clock.map_or_else(no_clock, compare));
     }
     let good = findings.iter().all(Finding::is_good);
-    say(options, &findings);
-    Ok(if good {
+    let exit = if good {
         Exit::Success
     } else {
         Exit::NothingDone
-    })
+    };
+    say(options, &findings, exit);
+    Ok(exit)
 }
 
 /// Asks something that every good token may ask. Whatever is answered, it tells the time.
@@ -180,7 +182,7 @@ fn compare(skew: Skew) -> Found {
     ))
 }
 
-fn say(options: &DoctorOptions, findings: &[Finding]) {
+fn say(options: &DoctorOptions, findings: &[Finding], exit: Exit) {
     if options.speech.is_json() {
         let list: Vec<_> = findings
             .iter()
@@ -188,7 +190,7 @@ fn say(options: &DoctorOptions, findings: &[Finding]) {
                 json!({"what": f.what, "good": f.is_good(), "warning": f.is_warning(), "words": f.words()})
             })
             .collect();
-        ui::out(&json!({"findings": list}).to_string());
+        ui::out(&document(exit, json!({"findings": list})));
         return;
     }
     for finding in findings {

@@ -1,7 +1,9 @@
 //! What carrying something out would take, and the question that a person is asked before it is done.
 
+use super::clock;
 use super::draft::Draft;
 use super::failure::Failure;
+use super::limits::Limits;
 use crate::config::Resolved;
 use crate::domain::Status;
 use crate::engine::{Lookup, Tally};
@@ -146,7 +148,7 @@ impl Forecast {
     /// For summary.json.
     pub(super) fn document(&self, resolved: &Resolved) -> serde_json::Value {
         let seconds = self.seconds(resolved);
-        let ends = ends_at(seconds).map(|end| end.timestamp().to_string());
+        let ends = ends_at(seconds).map(|end| format!("{end:.3}"));
         json!({
             "writes": self.writes(),
             "account_writes": self.account_writes,
@@ -156,7 +158,7 @@ impl Forecast {
             "read": self.read,
             "calls": self.calls(),
             "seconds": seconds,
-            "would_end_at": ends.unwrap_or_default(),
+            "ends_at": ends,
             "emails": self.emails,
         })
     }
@@ -172,7 +174,10 @@ impl Forecast {
             ui::duration(seconds),
             resolved.find_rate,
             quota.map_or_else(String::new, |quota| format!(" and {quota}")),
-            ends_at(seconds).map_or_else(String::new, |end| format!(": done at {}", clock(&end))),
+            ends_at(seconds).map_or_else(String::new, |end| format!(
+                ": done at {}",
+                clock::words(end)
+            )),
         );
         if self.emails > 0 {
             words.push_str(&format!(
@@ -196,10 +201,13 @@ pub(super) struct Question<'a> {
     pub(super) resolved: &'a Resolved,
     pub(super) base_url: &'a str,
     pub(super) profile: Option<&'a str>,
+    pub(super) limits: &'a Limits,
+    /// Whether service IDs may be set where there are none now.
+    pub(super) may_set_services: bool,
 }
 
 impl Question<'_> {
-    pub(super) fn text(&self) -> String {
+    pub(super) fn text(&self) -> Result<String, Failure> {
         let mut text = format!(
             "{}: {} at {}",
             self.what,
@@ -216,12 +224,8 @@ impl Question<'_> {
         }
         text.push_str(&format!("\n  {}", self.counts));
         if let Some(forecast) = &self.forecast {
-            let most = match (self.looked, self.resolved.system) {
-                (true, _) => "",
-                // The list of customers may be longer than the file.
-                (false, Kind::Adobe) => "about ",
-                (false, Kind::Plume | Kind::CloudCockpit) => "at most ",
-            };
+            // What needs no write, or cannot be found in bulk, shows only when it is looked up.
+            let most = if self.looked { "" } else { "about " };
             text.push_str(&format!("\n  {most}{}", forecast.words(self.resolved)));
         }
         let counted = self.forecast.is_some_and(|forecast| forecast.emails > 0);
@@ -230,8 +234,14 @@ impl Question<'_> {
                 "\n  every contact of each customer that is written may get a welcome e-mail",
             );
         }
+        if !self.looked && self.may_set_services {
+            text.push_str(
+                "\n  a service ID that is set where there was none cannot be undone; `idshift plan` says how many",
+            );
+        }
+        text.push_str(&format!("\n  {}", self.limits.words()?));
         text.push_str("\n  the way back afterwards: idshift undo");
-        text
+        Ok(text)
     }
 }
 
@@ -301,18 +311,9 @@ fn count(number: usize) -> u64 {
 }
 
 /// When something is done that is begun now; `None`: after all time.
-fn ends_at(seconds: u64) -> Option<jiff::Zoned> {
+fn ends_at(seconds: u64) -> Option<jiff::Timestamp> {
     let span = jiff::SignedDuration::from_secs(i64::try_from(seconds).ok()?);
-    jiff::Zoned::now().checked_add(span).ok()
-}
-
-/// `03:14`, with the day where that is another one.
-fn clock(end: &jiff::Zoned) -> String {
-    if end.date() == jiff::Zoned::now().date() {
-        end.strftime("%H:%M").to_string()
-    } else {
-        end.strftime("%H:%M on %Y-%m-%d").to_string()
-    }
+    jiff::Timestamp::now().checked_add(span).ok()
 }
 
 #[cfg(test)]
@@ -374,12 +375,19 @@ mod tests {
             resolved: &resolved,
             base_url: "https://api.example.com",
             profile: Some("night"),
+            limits: &Limits {
+                max_failures: Some("5%".to_owned()),
+                canary: Some(5),
+                ..Limits::default()
+            },
+            may_set_services: false,
         };
-        let text = question.text();
+        let text = question.text().unwrap();
         let begins = "apply moves.csv: CloudCockpit at https://api.example.com, tenant portal.example, profile night\n  \
-             12 lines: 12 new account IDs\n  at most 13 calls (12 writes) and about 3 s at 6/s and 2000/5m: done at ";
+             12 lines: 12 new account IDs\n  about 13 calls (12 writes) and about 3 s at 6/s and 2000/5m: done at ";
         assert!(text.starts_with(begins), "{text}");
-        let end = "\n  the way back afterwards: idshift undo";
+        let end = "\n  guards: stops when more than 5% of the lines fail; verifies the first 5 units before it continues\n  \
+             the way back afterwards: idshift undo";
         let when = text[begins.len()..].strip_suffix(end).unwrap();
         assert!(when.len() >= "03:14".len() && when.contains(':'), "{text}");
     }

@@ -6,6 +6,7 @@ use super::failure::Failure;
 use super::limits::Limits;
 use super::options::{Guards, Inside, Place, Speech, Target};
 use super::prepare::{Kept, catalog, gather, resolve, values};
+use super::report::try_refresh;
 use super::stand_in::{self, StandIn};
 use crate::config::{Origin, Resolved, Values};
 use crate::ledger::{Header, Ledger, LedgerError, RunDir, StateDb};
@@ -99,6 +100,7 @@ pub(super) fn open(
         choose(&catalog, &runs_dir, wanted, &given)?
     };
     let ledger = Ledger::open(&dir)?;
+    try_refresh(&dir, &ledger);
     let kept = Kept::of(&ledger)?;
     let mut run_values = kept.values.clone();
     run_values.insert("system".to_owned(), ledger.header().system.clone());

@@ -1,10 +1,12 @@
 //! The guards of a run: as they are typed, as the ledger keeps them for `resume`, and understood.
 
-use super::Exit;
 use super::failure::Failure;
 use super::options::Guards;
+use super::{Exit, clock};
 use crate::config::Until;
 use crate::plan::Share;
+use crate::ui;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 use std::time::Duration;
@@ -16,17 +18,21 @@ pub(super) struct Limits {
     pub(super) max_changes: Option<String>,
     pub(super) canary: Option<u64>,
     pub(super) until: Option<String>,
+    /// The time that `until` means. It is settled once, so that the run keeps to the time that was shown.
+    #[serde(skip)]
+    pub(super) ends_at: Option<Timestamp>,
 }
 
 impl Limits {
     pub(super) fn of(guards: &Guards) -> Result<Self, Failure> {
-        let limits = Self {
+        let mut limits = Self {
             max_failures: guards.max_failures.clone(),
             max_changes: guards.max_changes.clone(),
             canary: guards.canary,
             until: guards.until.clone(),
+            ends_at: None,
         };
-        limits.parsed()?;
+        limits.ends_at = limits.parsed()?.ends_at;
         Ok(limits)
     }
 
@@ -40,7 +46,36 @@ impl Limits {
             until: self
                 .until
                 .or(earlier.until.filter(|until| until.contains(':'))),
+            ends_at: self.ends_at,
         }
+    }
+
+    /// All guards that were given, for the question before a write; each with the number or time that it means.
+    pub(super) fn words(&self) -> Result<String, Failure> {
+        let parsed = self.parsed()?;
+        let mut parts = Vec::new();
+        if let Some(most) = &self.max_failures {
+            parts.push(format!("stops when more than {most} of the lines fail"));
+        }
+        if let Some(most) = &self.max_changes {
+            parts.push(format!(
+                "writes nothing if more than {most} of the lines change"
+            ));
+        }
+        if let Some(units) = self.canary {
+            parts.push(format!(
+                "verifies the first {} before it continues",
+                ui::counted(units, "unit")
+            ));
+        }
+        if let Some(end) = parsed.ends_at {
+            parts.push(format!("begins nothing after {}", clock::words(end)));
+        }
+        Ok(if parts.is_empty() {
+            "guards: none given".to_owned()
+        } else {
+            format!("guards: {}", parts.join("; "))
+        })
     }
 
     /// Refuses to begin where more would change than is allowed.
@@ -63,12 +98,17 @@ impl Limits {
                 .map_err(|why| Failure::usage(format!("{flag}: {why}")))
         };
         let until = self.until.as_deref().map(Until::from_str).transpose();
+        let until = until.map_err(|why| Failure::usage(format!("--until: {why}")))?;
+        let ends_at = match (self.ends_at, until) {
+            (None, Some(until)) => Some(until.after(&clock::now()).ok_or_else(|| {
+                Failure::usage("--until: that is later than any date".to_owned())
+            })?),
+            (known, _) => known,
+        };
         Ok(Parsed {
             max_failures: share("--max-failures", &self.max_failures)?,
             max_changes: share("--max-changes", &self.max_changes)?,
-            until: until
-                .map_err(|why| Failure::usage(format!("--until: {why}")))?
-                .map(|until| until.0),
+            ends_at,
         })
     }
 }
@@ -77,5 +117,15 @@ impl Limits {
 pub(super) struct Parsed {
     pub(super) max_failures: Option<Share>,
     pub(super) max_changes: Option<Share>,
-    pub(super) until: Option<Duration>,
+    /// When no unit is begun any more.
+    pub(super) ends_at: Option<Timestamp>,
+}
+
+impl Parsed {
+    /// How long units may still be begun.
+    pub(super) fn time_left(&self) -> Option<Duration> {
+        let left = |end: Timestamp| end.duration_since(Timestamp::now());
+        self.ends_at
+            .map(|end| Duration::try_from(left(end)).unwrap_or(Duration::ZERO))
+    }
 }

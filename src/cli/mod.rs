@@ -8,6 +8,7 @@ mod closing;
 mod completions;
 mod confirm;
 mod doctor;
+mod document;
 mod draft;
 mod exit;
 mod failure;
@@ -39,6 +40,7 @@ pub use exit::Exit;
 
 use crate::config::Values;
 use crate::ui;
+use document::document;
 use failure::Failure;
 use options::{Colour, Command, Guards, Options, Place, Speech};
 use serde_json::json;
@@ -48,14 +50,13 @@ pub fn main() -> Exit {
     let mut options = match Options::read() {
         Ok(options) => options,
         Err(error) => {
-            // Help and version are asked for; everything else is a mistake. Printing can only fail where
-            // nobody listens.
-            let _ = error.print();
+            // Help and version are asked for; everything else is a mistake.
+            ui::printed(error.print());
             if !error.use_stderr() {
-                return Exit::Success;
+                return delivered(Exit::Success);
             }
             if json_is_asked_for() {
-                ui::out(&mistake(&error.to_string()).to_string());
+                ui::out(&mistake(&error.to_string()));
             }
             return Exit::NothingDone;
         }
@@ -83,16 +84,20 @@ pub fn main() -> Exit {
     }
 }
 
-/// Whoever relies on the output must not take its loss for success.
+/// A result that did not reach standard output is no success. What the run did is on record all the same.
 fn delivered(exit: Exit) -> Exit {
     let Some(why) = ui::lost() else {
         return exit;
     };
     ui::err(&format!("error: standard output cannot be written: {why}"));
-    if exit == Exit::Success {
-        Exit::Stopped
-    } else {
-        exit
+    match exit {
+        Exit::Success | Exit::SomeFailed | Exit::Differences | Exit::Stopped => {
+            ui::err(
+                "help: what was done is on record: `idshift report` prints and writes it again",
+            );
+            Exit::Stopped
+        }
+        Exit::NothingDone | Exit::Busy | Exit::Interrupted | Exit::Terminated => exit,
     }
 }
 
@@ -108,13 +113,13 @@ fn json_is_asked_for() -> bool {
 }
 
 /// A mistake in the command line: what is wrong, and what would be right.
-fn mistake(text: &str) -> serde_json::Value {
+fn mistake(text: &str) -> String {
     let (error, help) = text.trim().split_once("\n\n").unwrap_or((text.trim(), ""));
-    json!({
+    let body = json!({
         "error": error.trim_start_matches("error: "),
         "help": (!help.is_empty()).then_some(help),
-        "exit_code": Exit::NothingDone as u8,
-    })
+    });
+    document(Exit::NothingDone, body)
 }
 
 /// What was not typed about speaking may stand in the environment or in the file.
@@ -128,6 +133,9 @@ fn listen(speech: &mut Speech, guards: Option<&mut Guards>, place: &Place) -> Re
 }
 
 fn run(command: &Command) -> Result<Exit, Failure> {
+    if shows_local_time(command) {
+        clock::check_zone()?;
+    }
     match command {
         Command::Check(options) => check::run(options),
         Command::Plan(options) => plan::run(options),
@@ -144,6 +152,27 @@ fn run(command: &Command) -> Result<Exit, Failure> {
         Command::Config(options) => settings::show(options),
         Command::Completions { shell } => Ok(completions::run(*shell)),
         Command::Man(options) => man::run(options),
+    }
+}
+
+/// Whether a command shows when something ends, or takes a time of day.
+fn shows_local_time(command: &Command) -> bool {
+    match command {
+        Command::Plan(_)
+        | Command::Apply(_)
+        | Command::Resume(_)
+        | Command::Undo(_)
+        | Command::Reconcile(_) => true,
+        Command::Check(_)
+        | Command::Verify(_)
+        | Command::Report(_)
+        | Command::Runs(_)
+        | Command::Sandbox(_)
+        | Command::Doctor(_)
+        | Command::Init
+        | Command::Config(_)
+        | Command::Completions { .. }
+        | Command::Man(_) => false,
     }
 }
 
@@ -184,11 +213,10 @@ fn say(failure: &Failure, json: bool) {
         ui::err(&format!("help: {}", ui::visible(help)));
     }
     if json {
-        let document = json!({
+        let body = json!({
             "error": failure.message,
             "help": failure.help,
-            "exit_code": failure.exit as u8,
         });
-        ui::out(&document.to_string());
+        ui::out(&document(failure.exit, body));
     }
 }

@@ -6,9 +6,10 @@ use super::feed::Known;
 use super::options::{Guards, PlanOptions};
 use super::prepare::{Wanted, new_run};
 use super::session::{Session, Work};
-use crate::domain::{Outcome, Status};
+use crate::domain::{Outcome, Profile, Status};
 use crate::ledger::LineSet;
 use crate::ui;
+use serde_json::json;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -75,6 +76,30 @@ pub(super) fn diff(session: &Session<'_>) -> Result<String, Failure> {
         let _ = writeln!(text, "  … and {} more, all in results.csv", ui::count(more));
     }
     Ok(text)
+}
+
+/// Everything that would change, for a script.
+pub(super) fn changes(session: &Session<'_>) -> Result<Vec<serde_json::Value>, Failure> {
+    let mut changes = Vec::new();
+    for outcome in session.ledger.outcomes() {
+        let outcome = outcome?;
+        if outcome.status != Status::WouldChange {
+            continue;
+        }
+        let (account, service) = (&outcome.account, &outcome.service);
+        changes.push(json!({
+            "line": outcome.line,
+            "customer_id": outcome.customer.as_ref().map(|id| id.as_str()),
+            "account_id_before": account.before.as_ref().map(|id| id.as_str()),
+            "account_id_after": account.after.as_ref().map(|id| id.as_str()),
+            "location_id": outcome.location.as_ref().map(|id| id.as_str()),
+            "service_id_before": service.before.as_ref().map(|id| id.as_str()),
+            "service_id_after": service.after.as_ref().map(|id| id.as_str()),
+            "profile_before": outcome.profile.before.map(Profile::as_str),
+            "profile_after": outcome.profile.after.map(Profile::as_str),
+        }));
+    }
+    Ok(changes)
 }
 
 fn line(outcome: &Outcome) -> String {

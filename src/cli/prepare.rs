@@ -8,6 +8,7 @@ use super::kept::{as_its_run_did, kept};
 use super::limits::Limits;
 use super::options::{Guards, Inside, Place, Reading, Speech, Target};
 use super::recall::Lineage;
+use super::report::refresh_report;
 use super::session::{base_url, check_host};
 use super::{Exit, clock, recall, stand_in};
 use crate::config::{ConfigError, File, Resolved, Values};
@@ -61,7 +62,9 @@ pub(super) fn catalog(place: &Place) -> Result<(RunCatalog, PathBuf), Failure> {
 pub(super) enum Secrets {
     /// It speaks to the system.
     Needed,
-    /// It works offline, or on a stand-in that takes any.
+    /// It speaks to a stand-in, which takes any.
+    Any,
+    /// It works offline.
     Unneeded,
 }
 
@@ -69,7 +72,7 @@ impl Inside {
     /// A stand-in takes any token.
     pub(super) fn secrets(&self) -> Secrets {
         if self.sandbox {
-            Secrets::Unneeded
+            Secrets::Any
         } else {
             Secrets::Needed
         }
@@ -83,7 +86,17 @@ pub(super) fn resolve(
     speech: &Speech,
 ) -> Result<Resolved, Failure> {
     let mut resolved = Resolved::of(values)?;
+    let named = values.get("system").is_some();
+    if secrets == Secrets::Any && !named {
+        let title = resolved.system.facts().title;
+        resolved.notes.push(format!(
+            "no system is named, so the stand-in is {title}; --system names another"
+        ));
+    }
     if secrets == Secrets::Needed {
+        if !named {
+            return Err(ConfigError::NO_SYSTEM.into());
+        }
         resolved.read_secrets(values)?;
         if resolved.token.is_none() {
             return Err(ConfigError::NO_TOKEN.into());
@@ -157,6 +170,7 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
     RunDir::prepare(&resolved.runs_dir)?;
     let staging = staging(&resolved.runs_dir)?;
     let copy = staging.path().join("input.csv");
+    refresh_report(wanted.file)?;
     let stored = input::store(wanted.file, &copy)?;
     as_its_run_did(&mut kept, wanted.file, &copy, wanted.speech)?;
     let unique = resolved.system.facts().unique_accounts;
@@ -362,8 +376,10 @@ fn consent(
         resolved,
         base_url,
         profile: kept.values.get("profile").map(String::as_str),
+        limits: &kept.limits,
+        may_set_services: draft.counts.locations > 0,
     };
-    ask(&question.text(), guards, command)
+    ask(&question.text()?, guards, command)
 }
 
 /// Asks, where there is somebody to ask.

@@ -1,9 +1,11 @@
 //! `idshift runs`: lists the runs, the oldest first.
 
 use super::Exit;
+use super::document::document;
 use super::failure::Failure;
 use super::options::{ForgetOptions, RunsCommand, RunsOptions};
 use super::prepare::catalog;
+use super::report::try_refresh;
 use crate::domain::Status;
 use crate::ledger::{Ledger, LedgerError, RunDir, StateDb};
 use crate::report::standing;
@@ -22,16 +24,16 @@ pub(super) fn run(options: &RunsOptions) -> Result<Exit, Failure> {
     let runs: Vec<RunDir> = entries.map(|entry| entry.dir.clone()).collect();
     let mut documents = Vec::new();
     for dir in &runs {
-        let document = describe(dir);
+        let described = describe(dir);
         if !options.speech.is_json() {
-            ui::out(&line(dir, &document));
+            ui::out(&line(dir, &described));
         }
-        documents.push(document.unwrap_or_else(
+        documents.push(described.unwrap_or_else(
             |error| json!({"run": dir.run().as_str(), "error": error.to_string()}),
         ));
     }
     if options.speech.is_json() {
-        ui::out(&serde_json::Value::from(documents).to_string());
+        ui::out(&document(Exit::Success, json!({"runs": documents})));
     } else if runs.is_empty() && !options.speech.quiet {
         ui::out(&format!("no runs in {}", runs_dir.display()));
     }
@@ -68,6 +70,7 @@ fn forget(options: &ForgetOptions) -> Result<Exit, Failure> {
 
 fn describe(dir: &RunDir) -> Result<serde_json::Value, LedgerError> {
     let ledger = Ledger::glance(dir)?;
+    try_refresh(dir, &ledger);
     let (header, progress) = (ledger.header(), ledger.progress()?);
     Ok(json!({
         "run": header.run,

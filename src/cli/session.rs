@@ -410,7 +410,7 @@ impl Session<'_> {
             known_failures: known_failures::of(&self.dir, &self.ledger, &self.resolved.runs_dir)?,
             is_of_failures: self.draft.table.is_report(),
             canary: self.limits.canary.filter(|_| mode == Mode::Apply),
-            until: parsed.until,
+            until: parsed.time_left(),
             crossing: self.draft.crossing.clone(),
             given: self.given()?,
             undoes: self.ledger.header().parent.clone(),

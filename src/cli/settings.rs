@@ -1,6 +1,7 @@
 //! `idshift init` and `idshift config`: a file to begin with, and what holds.
 
 use super::Exit;
+use super::document::document;
 use super::failure::Failure;
 use super::options::ConfigOptions;
 use super::prepare::values;
@@ -31,7 +32,7 @@ pub(super) fn init() -> Result<Exit, Failure> {
 pub(super) fn show(options: &ConfigOptions) -> Result<Exit, Failure> {
     let mut values = values(&options.target, &BTreeMap::new())?;
     let mut resolved = Resolved::of(&mut values)?;
-    let mut document = serde_json::Map::new();
+    let mut settings = serde_json::Map::new();
     for key in KEYS {
         let origin = values.origin(key.name);
         let value = match (key.name, values.get(key.name)) {
@@ -42,7 +43,7 @@ pub(super) fn show(options: &ConfigOptions) -> Result<Exit, Failure> {
             (_, None) => built_in(key.name, &resolved),
         };
         if options.speech.is_json() {
-            document.insert(
+            settings.insert(
                 key.name.to_owned(),
                 json!({"value": value, "origin": origin.to_string()}),
             );
@@ -65,8 +66,9 @@ pub(super) fn show(options: &ConfigOptions) -> Result<Exit, Failure> {
         ui::err(&format!("note: {}", ui::visible(note)));
     }
     if options.speech.is_json() {
-        document.insert("token".to_owned(), json!({"value": token, "origin": ""}));
-        ui::out(&serde_json::Value::Object(document).to_string());
+        settings.insert("token".to_owned(), json!({"value": token, "origin": ""}));
+        let body = json!({"settings": settings});
+        ui::out(&document(Exit::Success, body));
     } else {
         ui::out(&format!("{:<22} {}", "token", ui::visible(&token)));
     }
@@ -75,7 +77,6 @@ pub(super) fn show(options: &ConfigOptions) -> Result<Exit, Failure> {
 
 fn built_in(name: &str, resolved: &Resolved) -> String {
     match name {
-        "system" => resolved.system.to_string(),
         "runs_dir" => resolved.runs_dir.display().to_string(),
         "rate" => resolved.find_rate.to_string(),
         "quota" => resolved

@@ -7,6 +7,7 @@
 use super::Exit;
 use super::claim::{TargetClaim, target_of};
 use super::clock;
+use super::document::document;
 use super::draft;
 use super::failure::Failure;
 use super::feed::Known;
@@ -22,7 +23,7 @@ use crate::domain::{Change, Failed, NewAccount, Outcome, Status, Transition};
 use crate::engine::{History, Since};
 use crate::ledger::{self, Header, Ledger, LineSet, RunDir, RunId, State};
 use crate::plan::{self, Inverse};
-use crate::report::Commands;
+use crate::report::{CANNOT_UNDO, CannotUndo, Commands};
 use crate::run::RunCatalog;
 use crate::ui;
 use std::collections::HashSet;
@@ -31,6 +32,26 @@ use std::sync::Arc;
 
 /// The note of a way back that knows what must still be there.
 pub(super) const SEEDED: &str = "seeded";
+
+/// What of it has a line of its own that only says that it cannot be undone.
+fn cannot_undo(back: &[Back]) -> CannotUndo {
+    let mut counts = CannotUndo::default();
+    for back in back {
+        let expected = &back.expected;
+        if back.inverse.impossible.is_none() {
+            continue;
+        }
+        // From what is there to what was there before the run.
+        if expected.location.is_none() {
+            counts.accounts += 1;
+        } else if expected.service.before != expected.service.after {
+            counts.services += 1;
+        } else {
+            counts.profiles += 1;
+        }
+    }
+    counts
+}
 
 /// One line of the way back, with what must still be there.
 struct Back {
@@ -60,7 +81,10 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
     let back = way_back(&left, known.resolved.system.facts().can_clear);
     if back.is_empty() {
         if options.speech.is_json() {
-            ui::out(&serde_json::json!({"undoes": parent, "lines": 0, "exit_code": 0}).to_string());
+            let body = serde_json::json!({
+                "undoes": parent, "counts": {"lines": 0}, "cannot_undo": 0,
+            });
+            ui::out(&document(Exit::Success, body));
         } else if !options.speech.quiet {
             ui::err(&format!("undo {parent}: the run left nothing to put back"));
         }
@@ -75,13 +99,17 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
     let many = of(|_| true);
     limits.refuse_changes(many, known.draft.counts.lines)?;
     let (accounts, locations) = (of(|one| one.new_account.asks()), of(Change::asks_location));
+    let mut counts = format!(
+        "restore {} account IDs and {} locations",
+        ui::count(accounts),
+        ui::count(locations)
+    );
+    for words in cannot_undo(&back).words() {
+        counts.push_str(&format!("\n  {words}"));
+    }
     let question = Question {
         what: format!("undo run {parent}"),
-        counts: format!(
-            "put back {} account IDs and {} locations",
-            ui::count(accounts),
-            ui::count(locations)
-        ),
+        counts,
         forecast: Some(Forecast::of_changes(
             accounts,
             locations,
@@ -91,9 +119,11 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
         resolved: &known.resolved,
         base_url: &address,
         profile: known.kept.values.get("profile").map(String::as_str),
+        limits: &limits,
+        may_set_services: false,
         looked: false,
     };
-    ask(&question.text(), &options.guards, "undo")?;
+    ask(&question.text()?, &options.guards, "undo")?;
     let run = RunId::new(clock::now_ms());
     let target = target_of(&known.resolved, &address, known.stand_in.is_some());
     let claim = TargetClaim::take(&known.resolved, target, run.as_str())?;
@@ -279,6 +309,8 @@ fn carry_out(
         let sha256 = write_file(dir, back)?;
         let mut ledger = Ledger::create(dir, &header(sha256))?;
         ledger.seed(back.iter().map(seed))?;
+        let cannot = serde_json::to_string(&cannot_undo(back)).unwrap_or_default();
+        ledger.set(CANNOT_UNDO, &cannot)?;
         ledger.set(SEEDED, "true")?;
         Ok(ledger)
     })?;

@@ -2,6 +2,7 @@
 
 use super::Exit;
 use super::closing;
+use super::document::document;
 use super::failure::Failure;
 use super::known_run::{self, KnownRun, Purpose, Selection};
 use super::options::RunOptions;
@@ -412,10 +413,9 @@ fn say(known: &KnownRun, options: &RunOptions, looked: &Looked) {
                        "expected": d.expected, "found": d.found})
             })
             .collect();
-        let document = json!({"run": run, "checked": looked.checked, "differences": list,
-            "unfinished": {"in_doubt": left.in_doubt, "not_done": left.not_done},
-            "exit_code": exit(looked) as u8});
-        ui::out(&document.to_string());
+        let body = json!({"run": run, "checked": looked.checked, "differences": list,
+            "unfinished": {"in_doubt": left.in_doubt, "not_done": left.not_done}});
+        ui::out(&document(exit(looked), body));
         return;
     }
     for difference in differences {

@@ -14,12 +14,14 @@ mod resolved;
 mod schema;
 mod trust;
 mod values;
+mod zone;
 
 pub use file::{File, SAMPLE};
 pub use keys::{KEYS, Key, SPEECH, Shape};
-pub use resolved::{Resolved, Until};
+pub use resolved::Resolved;
 pub use schema::schema;
 pub use values::{Origin, Values};
+pub use zone::{Until, local_words, local_zone};
 
 use std::path::{Path, PathBuf};
 
@@ -88,12 +90,28 @@ pub enum ConfigError {
         /// Where to say it.
         help: &'static str,
     },
+    /// A time zone that is not known.
+    #[error(
+        "{what} is no time zone that is known here: {why}; set TZ to a name such as Europe/Berlin, or to UTC"
+    )]
+    Zone {
+        /// Where it was named.
+        what: String,
+        /// Why it cannot be read.
+        why: String,
+    },
     /// A secret that cannot be used.
     #[error("{0}")]
     Credentials(String),
 }
 
 impl ConfigError {
+    /// Nothing names the system of a real target.
+    pub const NO_SYSTEM: Self = Self::Missing {
+        what: "the system",
+        help: "give --system plume, adobe or cloudcockpit, set IDSHIFT_SYSTEM, or set system in a profile (with \
+               --sandbox alone, the stand-in is Plume)",
+    };
     /// Nothing says how to authenticate.
     pub const NO_TOKEN: Self = Self::Missing {
         what: "the token",

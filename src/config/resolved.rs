@@ -242,32 +242,3 @@ fn parse_sending(text: &str) -> Result<Sending, String> {
         _ => Err(format!("`{text}` is not full or reference")),
     }
 }
-
-/// A time of day, or a time from now, after which no unit is begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Until(pub Duration);
-
-impl FromStr for Until {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("`{text}` is neither a time of day such as 06:00 nor a duration such as 4h");
-        if !text.contains(':') {
-            return Span::from_str(text)
-                .map(|span| Self(span.0))
-                .map_err(|_| wrong());
-        }
-        let time: jiff::civil::Time = text.parse().map_err(|_| wrong())?;
-        let now = jiff::Zoned::now();
-        let today = now.with().time(time).build().map_err(|_| wrong())?;
-        let then = if today > now {
-            today
-        } else {
-            today.tomorrow().map_err(|_| wrong())?
-        };
-        Duration::try_from(then.duration_since(&now))
-            .map(Self)
-            .map_err(|_| wrong())
-    }
-}

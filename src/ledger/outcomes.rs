@@ -31,6 +31,12 @@ impl Counted {
 }
 
 impl Ledger {
+    /// How many groups of rows were committed: it grows with whatever the run records.
+    pub fn commits(&self) -> Result<i64, LedgerError> {
+        let sql = "SELECT commits FROM seal";
+        self.with(|connection| connection.query_row(sql, (), |row| row.get(0)))
+    }
+
     /// The lines that need no further work: changed, unchanged or failed for good.
     /// A line that would be changed, was skipped or is in doubt is not done.
     pub fn done(&self) -> Result<LineSet, LedgerError> {

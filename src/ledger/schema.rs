@@ -164,7 +164,8 @@ pub(super) fn trust(connection: &Connection, path: &Path) -> Result<(), LedgerEr
 pub(super) fn connect(path: &Path) -> Result<Connection, LedgerError> {
     let set_up = || {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
+        // SQLite takes a name that begins with `file:` for a URI. An absolute path, or one that begins with `./`, is none.
+        let connection = Connection::open_with_flags(Path::new(".").join(path), flags)?;
         connection.busy_timeout(Duration::from_secs(10))?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         // Until it is trusted: closing must not fold the log into a file that is to be left as it is.

@@ -14,6 +14,8 @@ struct Page<'a> {
     reasons: Vec<Group>,
     failures: Vec<Failure<'a>>,
     failed_in_all: u64,
+    half_done: u64,
+    cannot_undo: Vec<String>,
     next: super::Next,
 }
 
@@ -83,6 +85,8 @@ pub(super) fn write(dir: &RunDir, summary: &Summary, tally: &Tally) -> Result<()
             })
             .collect(),
         failed_in_all: tally.of("failed") + tally.of("skipped") + tally.of("in_doubt"),
+        half_done: tally.half_done,
+        cannot_undo: summary.cannot_undo.words(),
         next: summary.next_step(),
     };
     let text = page

@@ -4,9 +4,11 @@
 //! temporary name beside its place, synced and renamed, so it is whole or absent. Memory is flat: input and
 //! outcomes are both in the order of lines, and are merged as they come.
 
+mod digest;
 mod failures;
 mod file;
 mod html;
+mod lasting;
 mod next;
 mod results;
 pub mod standing;
@@ -15,8 +17,10 @@ mod summary;
 mod tests;
 mod unfinished;
 
+pub use digest::{note_plan_digest, plan_digest};
+pub use lasting::CannotUndo;
 pub use next::{Commands, Next, Typed, columns, option, path_word, shell};
-pub use summary::{Calls, Pace, Summary};
+pub use summary::{CANNOT_UNDO, Calls, FORMAT, Pace, Summary, is_current};
 
 use crate::input::{InputError, Table};
 use crate::ledger::{Ledger, LedgerError, RunDir};
@@ -41,11 +45,23 @@ pub enum ReportError {
     },
 }
 
-/// Draws all reports of a run, and returns what they sum up to.
-pub fn draw(dir: &RunDir, ledger: &Ledger, table: &Table) -> Result<Summary, ReportError> {
-    let tally = results::write(dir, ledger, table)?;
-    let summary = Summary::of(dir, ledger, &tally)?;
-    summary.write(dir)?;
+/// Draws all reports of a run, and returns what they sum up to. `can_clear`: whether the system can remove an account ID.
+pub fn draw(
+    dir: &RunDir,
+    ledger: &Ledger,
+    table: &Table,
+    can_clear: bool,
+) -> Result<Summary, ReportError> {
+    // Asked first: what a run under way records meanwhile makes the reports old.
+    let commits = ledger.commits()?;
+    let tally = results::write(dir, ledger, table, can_clear)?;
+    let mut summary = Summary::of(dir, ledger, &tally, commits)?;
     html::write(dir, &summary, &tally)?;
+    summary.plan_digest = match plan_digest(ledger)? {
+        Some(planned) => planned,
+        None => tally.digest.finish(),
+    };
+    // Last: it says how old all of them are.
+    summary.write(dir)?;
     Ok(summary)
 }

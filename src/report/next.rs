@@ -202,12 +202,9 @@ impl Next {
                 ..Self::default()
             },
             _ if of("in_doubt") + of("skipped") > 0 => Self::only(commands.resume(&[])),
-            // Whoever was changed since is protected, and a repetition would take what is there for what is wished.
+            // Tried again, they would overwrite what was changed since.
             _ if of("failed") > 0 && summary.undoes.is_some() => Self {
-                before: format!(
-                    "look at {}: what was changed since is left as it is",
-                    commands.failures()
-                ),
+                before: format!("look at {}{}", commands.failures(), not_undone(summary)),
                 ..Self::default()
             },
             _ if of("failed") > 0 => Self {
@@ -221,6 +218,21 @@ impl Next {
                 ..Self::default()
             },
         }
+    }
+}
+
+/// Why lines of an undo were not put back, as far as that is known.
+fn not_undone(summary: &Summary) -> String {
+    let since = summary.reasons.get("stale").copied().unwrap_or(0);
+    let mut parts = summary.cannot_undo.words();
+    if since > 0 {
+        let are = if since == 1 { "line was" } else { "lines were" };
+        parts.push(format!("{since} {are} changed since and left unchanged"));
+    }
+    if parts.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", parts.join("; "))
     }
 }
 

@@ -5,8 +5,8 @@ use super::failures::Tally;
 use super::file::Draft;
 use super::unfinished::Unfinished;
 use super::{ReportError, file};
-use crate::domain::{Outcome, Profile, Transition};
-use crate::input::{Table, cell};
+use crate::domain::{Outcome, Profile, Status, Transition};
+use crate::input::{Column, Table, cell};
 use crate::ledger::{Ledger, RunDir};
 
 const COLUMNS: [&str; 17] = [
@@ -77,13 +77,56 @@ impl Sheet {
     }
 }
 
+/// Where the columns stand that say what a line asks for.
+struct Asked {
+    new_account: Option<usize>,
+    location: [Option<usize>; 2],
+}
+
+impl Asked {
+    fn of(table: &Table) -> Self {
+        let place = |column: Column| {
+            let name = table.spelling(column);
+            table
+                .has(column)
+                .then(|| table.header().iter().position(|one| one == name))?
+        };
+        Self {
+            new_account: place(Column::NewAccountId),
+            location: [place(Column::ServiceId), place(Column::Profile)],
+        }
+    }
+
+    /// Whether the account ID that the line asks for was written, and its location was not.
+    fn is_half_done(&self, cells: &[String], outcome: &Outcome) -> bool {
+        let account = &outcome.account;
+        if !matches!(outcome.status, Status::Failed(_)) || account.before == account.after {
+            return false;
+        }
+        let asked = |place: Option<usize>| {
+            let cell = cells.get(place?).map(|cell| cell.trim());
+            cell.filter(|cell| !cell.is_empty())
+        };
+        let wanted = asked(self.new_account);
+        let now = account.after.as_ref().map(|id| id.as_str());
+        let has_it = now.is_some() && (wanted == now || wanted.map(cell::arm).as_deref() == now);
+        has_it && self.location.iter().any(|place| asked(*place).is_some())
+    }
+}
+
 /// Writes both files, and adds up what they say.
-pub(super) fn write(dir: &RunDir, ledger: &Ledger, table: &Table) -> Result<Tally, ReportError> {
+pub(super) fn write(
+    dir: &RunDir,
+    ledger: &Ledger,
+    table: &Table,
+    can_clear: bool,
+) -> Result<Tally, ReportError> {
     let mut results = Sheet::begin(dir.path().join("results.csv"), table.header())?;
     let mut failures = Sheet::begin(dir.path().join("failures.csv"), table.header())?;
     let mut unfinished = Unfinished::of(ledger)?;
     let width = table.header().len();
-    let mut tally = Tally::default();
+    let mut tally = Tally::new(ledger.header(), can_clear);
+    let asked = Asked::of(table);
     let mut outcomes = ledger.outcomes().peekable();
     for record in table.records()? {
         let record = record?;
@@ -97,7 +140,7 @@ pub(super) fn write(dir: &RunDir, ledger: &Ledger, table: &Table) -> Result<Tall
             .next_if(|next| matches!(next, Ok(one) if one.line == record.line))
             .transpose()?;
         let outcome = unfinished.complete(record.line, noted);
-        tally.add(&outcome);
+        tally.add(&outcome, asked.is_half_done(&record.cells, &outcome));
         row(&mut results, &record.cells, width, &outcome)?;
         if outcome.status.is_open_or_failed() {
             row(&mut failures, &record.cells, width, &outcome)?;

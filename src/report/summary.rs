@@ -3,14 +3,26 @@
 use super::failures::Tally;
 use super::next::{Commands, Next};
 use super::results::stamp;
-use super::{ReportError, file, standing};
-use crate::ledger::{Ledger, Progress, RunDir, State};
-use serde::Serialize;
+use super::{CannotUndo, ReportError, file, standing};
+use crate::ledger::{Ledger, LedgerError, Progress, RunDir, State};
+use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
+
+/// The note of an undo: what it cannot undo, as a [`CannotUndo`].
+pub const CANNOT_UNDO: &str = "cannot_undo";
+
+/// The form of every JSON document that this program prints or writes.
+pub const FORMAT: u8 = 1;
 
 /// What a run adds up to.
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
+    /// [`FORMAT`].
+    pub format: u8,
+    /// The program's version.
+    pub version: &'static str,
+    /// The exit code of the last process; `null` where it was killed, or is still at work.
+    pub exit_code: Option<u8>,
     /// The run's ID.
     pub run: String,
     /// Its folder.
@@ -21,22 +33,15 @@ pub struct Summary {
     pub system: String,
     /// Where the system is.
     pub base_url: String,
-    /// `finished` (also: a plan that has looked at every line), `stopped` or `interrupted` (also: killed);
-    /// `running` in between.
+    /// As in the ledger; a run that was killed is `interrupted`.
     pub state: String,
-    /// Why it stopped, where it did.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub stopped_because: String,
-    /// The last thing that happened, of a run that stopped.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// What stopped it; `null` where nothing did.
     pub cause: Option<String>,
-    /// The exit code of the last process; `null` where it was killed, or is still at work.
-    pub exit_code: Option<u8>,
     /// RFC 3339, UTC.
     pub started_at: String,
     /// RFC 3339, UTC; `null` while it is under way.
     pub finished_at: Option<String>,
-    /// `lines`, and one number for each status.
+    /// `lines`, one number for each status, and `half_done`.
     pub counts: BTreeMap<&'static str, u64>,
     /// Reasons, and how many lines have each.
     pub reasons: BTreeMap<&'static str, u64>,
@@ -44,9 +49,15 @@ pub struct Summary {
     pub calls: Calls,
     /// How fast.
     pub pace: Pace,
+    /// How many of its changes cannot be undone; of an undo: how many could not be.
+    #[serde(serialize_with = "total")]
+    pub cannot_undo: CannotUndo,
+    /// Over everything that was to be done, where all lines were looked up first; else over what was done.
+    pub plan_digest: String,
     /// After a plan: what carrying it out would take.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub forecast: Option<serde_json::Value>,
+    /// How far the ledger was when this was drawn.
+    pub ledger_commits: i64,
     /// Whether it is a plan that waits to be carried out.
     #[serde(skip)]
     pub planned: bool,
@@ -88,37 +99,43 @@ pub struct Pace {
 }
 
 impl Summary {
-    pub(super) fn of(dir: &RunDir, ledger: &Ledger, tally: &Tally) -> Result<Self, ReportError> {
+    pub(super) fn of(
+        dir: &RunDir,
+        ledger: &Ledger,
+        tally: &Tally,
+        ledger_commits: i64,
+    ) -> Result<Self, ReportError> {
         let (header, progress, calls) = (ledger.header(), ledger.progress()?, ledger.calls()?);
         let (gaps, gaps_ms) = ledger.pace()?;
         let mut counts: BTreeMap<&'static str, u64> = tally.statuses().collect();
         counts.insert("lines", tally.lines);
+        counts.insert("half_done", tally.half_done);
         let reasons = tally
             .reasons
             .iter()
             .map(|(name, reason)| (*name, reason.lines))
             .collect();
-        let forecast = ledger
-            .get("forecast")?
-            .and_then(|text| serde_json::from_str(&text).ok());
+        let note = |key: &str| {
+            let text = ledger.get(key)?;
+            Ok::<_, ReportError>(text.and_then(|text| serde_json::from_str(&text).ok()))
+        };
+        let cannot_undo = match ledger.get(CANNOT_UNDO)? {
+            Some(text) => serde_json::from_str(&text).unwrap_or_default(),
+            None => tally.cannot_undo.counts,
+        };
         Ok(Self {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION"),
             run: header.run.clone(),
             run_dir: dir.path().display().to_string(),
             command: standing::command(ledger)?,
             system: header.system.clone(),
             base_url: header.base_url.clone(),
-            // A plan that was looked at to its end is a finished piece of work.
-            state: match standing::state(&progress, ledger) {
-                State::Planned => State::Finished,
-                state => state,
-            }
-            .as_str()
-            .to_owned(),
+            state: standing::state(&progress, ledger).as_str().to_owned(),
             planned: progress.state == State::Planned,
             too_many_changes: too_many_changes(&progress, ledger)?,
             commands: Commands::of(dir.path(), header),
-            stopped_because: progress.why,
-            cause: ledger.get("cause")?.filter(|cause| !cause.is_empty()),
+            cause: Some(progress.why).filter(|why| !why.is_empty()),
             exit_code: progress.exit_code,
             started_at: stamp(progress.started_at_ms),
             finished_at: progress.finished_at_ms.map(stamp),
@@ -136,7 +153,10 @@ impl Summary {
                 limit_per_s: calls.limit_per_s,
                 achieved_per_s: ratio(gaps, gaps_ms, 1000.0),
             },
-            forecast,
+            cannot_undo,
+            plan_digest: String::new(),
+            forecast: note("forecast")?,
+            ledger_commits,
             undoes: header.parent.clone(),
         })
     }
@@ -153,6 +173,40 @@ impl Summary {
         text.push(b'\n');
         file::write(path, &text)
     }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the form that serde asks for"
+)]
+fn total<S: Serializer>(counts: &CannotUndo, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(counts.total())
+}
+
+/// What of a summary tells how old it is.
+#[derive(Deserialize)]
+struct Age {
+    state: String,
+    exit_code: Option<u8>,
+    finished_at: Option<String>,
+    ledger_commits: i64,
+}
+
+/// Whether the reports of a run say what its ledger says. They do not after a kill, or where some are missing.
+pub fn is_current(dir: &RunDir, ledger: &Ledger) -> Result<bool, LedgerError> {
+    let others = ["results.csv", "failures.csv", "report.html"];
+    if !others.iter().all(|name| dir.path().join(name).exists()) {
+        return Ok(false);
+    }
+    let text = std::fs::read(dir.path().join("summary.json")).unwrap_or_default();
+    let Ok(drawn) = serde_json::from_slice::<Age>(&text) else {
+        return Ok(false);
+    };
+    let progress = ledger.progress()?;
+    Ok(drawn.ledger_commits == ledger.commits()?
+        && drawn.state == standing::state(&progress, ledger).as_str()
+        && drawn.exit_code == progress.exit_code
+        && drawn.finished_at == progress.finished_at_ms.map(stamp))
 }
 
 /// How many lines would change, where that is why it stopped: going on in the same way would stop it again.

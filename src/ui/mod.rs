@@ -13,8 +13,8 @@ mod stream;
 
 pub use closing::{Closing, closing};
 pub use escape::visible;
-pub use numbers::{count, duration, lines};
+pub use numbers::{count, counted, duration, lines};
 pub use problems::problems;
 pub use progress::{Mode, Progress};
 pub use prompt::{NoTerminal, confirm};
-pub use stream::{err, lost, out, out_bytes, set_colour};
+pub use stream::{err, lost, out, out_bytes, printed, set_colour};

@@ -15,10 +15,13 @@ pub fn count(number: u64) -> String {
 
 /// `1 line`, `12,400 lines`.
 pub fn lines(number: u64) -> String {
-    match number {
-        1 => "1 line".to_owned(),
-        many => format!("{} lines", count(many)),
-    }
+    counted(number, "line")
+}
+
+/// `1 unit`, `12,400 units`.
+pub fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", count(number))
 }
 
 /// `1 h 13 min`, `4 min 10 s`, `9 s`.

@@ -44,6 +44,11 @@ pub fn lost() -> Option<&'static std::io::Error> {
     LOST.get()
 }
 
+/// Something else has printed the result.
+pub fn printed(written: std::io::Result<()>) {
+    remember(written);
+}
+
 /// A line of the result.
 pub fn out(text: &str) {
     let mut stream =

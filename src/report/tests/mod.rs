@@ -74,7 +74,7 @@ impl Run {
     }
 
     fn draw(&self) -> Summary {
-        draw(&self.dir, &self.ledger, &self.table()).unwrap()
+        draw(&self.dir, &self.ledger, &self.table(), false).unwrap()
     }
 
     fn end(&self, state: State, exit_code: Option<u8>, why: &str) {
@@ -217,7 +217,7 @@ fn a_killed_run_says_what_is_known_of_each_line() {
             };
             journal.settle(id, settled).await.unwrap();
         }
-        let live = draw(&run.dir, &run.ledger, &run.table()).unwrap();
+        let live = draw(&run.dir, &run.ledger, &run.table(), false).unwrap();
         assert_eq!(live.state, "running");
         assert!(live.next_step().command.starts_with("idshift report "));
     });
@@ -365,7 +365,7 @@ fn reports_are_private_whole_and_leave_no_drafts() {
         "accountId,newAccountId\n\"never closed,b\n",
     )
     .unwrap();
-    assert!(draw(&run.dir, &run.ledger, &run.table()).is_err());
+    assert!(draw(&run.dir, &run.ledger, &run.table(), false).is_err());
     assert_eq!(
         fs::read(run.dir.path().join("results.csv")).unwrap(),
         before

@@ -88,6 +88,7 @@ impl Place {
             .env("XDG_STATE_HOME", self.path().join("state"))
             .env("IDSHIFT_TOKEN", "canary-token-0123456789")
             .env("IDSHIFT_BASE_URL", self.sandbox.base_url())
+            .env("IDSHIFT_SYSTEM", "plume")
             .env("IDSHIFT_RATE", "unlimited")
             .env("IDSHIFT_TIMEOUT", "2s")
             .stdin(Stdio::null())

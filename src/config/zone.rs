@@ -1,0 +1,187 @@
+//! Local time: the zone of this process, and what `--until` means in it.
+
+use super::ConfigError;
+use crate::http::Span;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
+use jiff::{Timestamp, Zoned, civil};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The zone of a machine that has no `TZ`.
+const LOCALTIME: &str = "/etc/localtime";
+
+/// The zone of `TZ` (a name, `:name`, a path or a POSIX rule), else that of `/etc/localtime`, else UTC.
+///
+/// Zones are looked up in the machine's database, and in the bundled one where that does not have them.
+/// A zone that is in neither is an error: no time may be shown or kept in another zone than the one that was named.
+pub fn local_zone() -> Result<TimeZone, ConfigError> {
+    let Err(why) = TimeZone::try_system() else {
+        return TimeZone::try_system().map_err(|why| unknown(LOCALTIME, &why));
+    };
+    let Some(named) = std::env::var_os("TZ") else {
+        let missing = std::path::Path::new(LOCALTIME).symlink_metadata().is_err();
+        return if missing {
+            Ok(TimeZone::UTC)
+        } else {
+            Err(unknown(LOCALTIME, &why))
+        };
+    };
+    let named = named.to_string_lossy();
+    let name = named.strip_prefix(':').unwrap_or(&named);
+    TimeZoneDatabase::bundled()
+        .get(name)
+        .map_err(|_| unknown(&format!("TZ `{named}`"), &why))
+}
+
+fn unknown(what: &str, why: &jiff::Error) -> ConfigError {
+    ConfigError::Zone {
+        what: what.to_owned(),
+        why: why.to_string(),
+    }
+}
+
+/// A time as it is shown to a person: `06:00 CET (+01:00)`, with the date where that is not today.
+pub fn local_words(time: &Zoned, now: &Zoned) -> String {
+    let zone = if time.time_zone().iana_name() == Some("UTC") || *time.time_zone() == TimeZone::UTC
+    {
+        "UTC".to_owned()
+    } else {
+        let abbreviation = time.strftime("%Z").to_string();
+        let offset = time.strftime("%:z").to_string();
+        // Some zones have no abbreviation of letters.
+        if abbreviation.starts_with(['+', '-']) {
+            offset
+        } else {
+            format!("{abbreviation} ({offset})")
+        }
+    };
+    let day = if time.date() == now.date() {
+        String::new()
+    } else {
+        time.strftime(" on %Y-%m-%d").to_string()
+    };
+    format!("{} {zone}{day}", time.strftime("%H:%M"))
+}
+
+/// A time of day, or a time from now, after which no unit is begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// The next time that local clocks show this.
+    At(civil::Time),
+    /// So long after the run was begun.
+    In(Duration),
+}
+
+impl Until {
+    /// The time that is meant, seen from `now`; `None`: it is later than any date.
+    pub fn after(self, now: &Zoned) -> Option<Timestamp> {
+        match self {
+            Self::In(span) => now.timestamp().checked_add(span).ok(),
+            Self::At(time) => {
+                let on = |date: civil::Date| date.at_time(time, now.time_zone());
+                let today = on(now.date())?;
+                let then = if today > now.timestamp() {
+                    today
+                } else {
+                    on(now.date().tomorrow().ok()?)?
+                };
+                Some(then)
+            }
+        }
+    }
+}
+
+trait AtTime {
+    fn at_time(self, time: civil::Time, zone: &TimeZone) -> Option<Timestamp>;
+}
+
+impl AtTime for civil::Date {
+    /// In the hour that a change to summer time leaves out: as much later as clocks are put forward.
+    fn at_time(self, time: civil::Time, zone: &TimeZone) -> Option<Timestamp> {
+        let zoned = self.to_datetime(time).to_zoned(zone.clone()).ok()?;
+        Some(zoned.timestamp())
+    }
+}
+
+impl FromStr for Until {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("`{text}` is neither a time of day such as 06:00 nor a duration such as 4h");
+        if !text.contains(':') {
+            return Span::from_str(text)
+                .map(|span| Self::In(span.0))
+                .map_err(|_| wrong());
+        }
+        // An offset would be dropped without a word.
+        if !text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b':')
+        {
+            return Err(format!(
+                "`{text}` is no time of day: write 06:00; it is meant in the zone of this machine, or of TZ"
+            ));
+        }
+        text.parse().map(Self::At).map_err(|_| wrong())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zoned(text: &str) -> Zoned {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_time_of_day_is_the_next_one_in_its_zone() {
+        let until: Until = "06:00".parse().unwrap();
+        let after = |now: &str| {
+            let now = zoned(now);
+            local_words(
+                &until.after(&now).unwrap().to_zoned(now.time_zone().clone()),
+                &now,
+            )
+        };
+        assert_eq!(
+            after("2026-07-01T05:59[Europe/Berlin]"),
+            "06:00 CEST (+02:00)"
+        );
+        assert_eq!(
+            after("2026-07-01T06:00[Europe/Berlin]"),
+            "06:00 CEST (+02:00) on 2026-07-02"
+        );
+        // The clocks are put back in between.
+        assert_eq!(
+            after("2026-10-24T22:00[Europe/Berlin]"),
+            "06:00 CET (+01:00) on 2026-10-25"
+        );
+        assert_eq!(after("2026-07-01T05:59[UTC]"), "06:00 UTC");
+        assert_eq!(after("2026-07-01T05:59[Asia/Dubai]"), "06:00 +04:00");
+    }
+
+    #[test]
+    fn a_time_that_clocks_leave_out_is_later_by_as_much() {
+        let until: Until = "02:30".parse().unwrap();
+        let now = zoned("2026-03-29T01:00[Europe/Berlin]");
+        assert_eq!(
+            until.after(&now).unwrap(),
+            zoned("2026-03-29T03:30[Europe/Berlin]").timestamp()
+        );
+        let now = zoned("2026-03-29T04:00[Europe/Berlin]");
+        assert_eq!(
+            until.after(&now).unwrap(),
+            zoned("2026-03-30T02:30[Europe/Berlin]").timestamp()
+        );
+    }
+
+    #[test]
+    fn what_is_no_time_of_day_is_refused() {
+        for text in ["25:00", "06:00Z", "06:00+02:00", "6 o'clock", "", "soon"] {
+            assert!(Until::from_str(text).is_err(), "{text}");
+        }
+        assert_eq!("4h".parse(), Ok(Until::In(Duration::from_secs(4 * 3600))));
+    }
+}

@@ -1,0 +1,74 @@
+//! The digest of a plan: over everything that will be done, so that what was reviewed can be told from what is carried out.
+
+use crate::domain::{Outcome, Profile, Status};
+use crate::ledger::{Header, Ledger, LedgerError};
+use sha2::{Digest as _, Sha256};
+
+/// The note of a run whose lines were all looked up before the first write.
+const PLAN_DIGEST: &str = "plan_digest";
+
+/// Collects what is done, line by line.
+#[derive(Debug)]
+pub(super) struct Digest(Sha256);
+
+impl Digest {
+    pub(super) fn new(header: &Header) -> Self {
+        let mut digest = Self(Sha256::new());
+        for text in [
+            "idshift plan 1",
+            &header.system,
+            &header.base_url,
+            &header.tenant,
+            &header.input_sha256,
+        ] {
+            digest.text(Some(text));
+        }
+        digest
+    }
+
+    pub(super) fn add(&mut self, outcome: &Outcome) {
+        self.0.update(outcome.line.to_be_bytes());
+        self.text(outcome.customer.as_ref().map(|id| id.as_str()));
+        self.text(outcome.account.before.as_ref().map(|id| id.as_str()));
+        self.text(outcome.account.after.as_ref().map(|id| id.as_str()));
+        self.text(outcome.location.as_ref().map(|id| id.as_str()));
+        self.text(outcome.service.before.as_ref().map(|id| id.as_str()));
+        self.text(outcome.service.after.as_ref().map(|id| id.as_str()));
+        self.text(outcome.profile.before.map(Profile::as_str));
+        self.text(outcome.profile.after.map(Profile::as_str));
+    }
+
+    /// Length first, so that no two sequences of texts are the same bytes.
+    fn text(&mut self, text: Option<&str>) {
+        match text {
+            None => self.0.update(u64::MAX.to_be_bytes()),
+            Some(text) => {
+                let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
+                self.0.update(length.to_be_bytes());
+                self.0.update(text.as_bytes());
+            }
+        }
+    }
+
+    pub(super) fn finish(self) -> String {
+        let bytes = self.0.finalize();
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Notes the digest of what a run will do, once all its lines have been looked up.
+pub fn note_plan_digest(ledger: &Ledger) -> Result<(), LedgerError> {
+    let mut digest = Digest::new(ledger.header());
+    for outcome in ledger.outcomes() {
+        let outcome = outcome?;
+        if outcome.status == Status::WouldChange {
+            digest.add(&outcome);
+        }
+    }
+    ledger.set(PLAN_DIGEST, &digest.finish())
+}
+
+/// The digest of what the run was to do; `None`: it wrote as it looked.
+pub fn plan_digest(ledger: &Ledger) -> Result<Option<String>, LedgerError> {
+    ledger.get(PLAN_DIGEST)
+}

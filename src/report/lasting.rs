@@ -1,0 +1,126 @@
+//! Which changes of a run cannot be undone, because the system has no documented way to restore what was there.
+
+use crate::domain::{Outcome, Status, Transition};
+use crate::ledger::{Ledger, LedgerError};
+use std::collections::HashSet;
+
+/// How many changes cannot be undone, by what is changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct CannotUndo {
+    /// New account IDs of customers that had none, where an account ID cannot be removed.
+    pub accounts: u64,
+    /// New service IDs of locations that had none.
+    pub services: u64,
+    /// New profiles in place of one that cannot be set.
+    pub profiles: u64,
+}
+
+impl CannotUndo {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.accounts + self.services + self.profiles
+    }
+
+    /// A sentence for each kind; none where everything can be undone.
+    pub fn words(&self) -> Vec<String> {
+        let one = |number: u64, noun: &str, why: &str| {
+            let plural = if number == 1 { "" } else { "s" };
+            (number > 0).then(|| format!("{number} {noun}{plural} cannot be undone: {why}"))
+        };
+        let parts = [
+            one(self.services, "service ID", "there was none before"),
+            one(self.accounts, "account ID", "there was none before"),
+            one(
+                self.profiles,
+                "profile",
+                "this program does not know how to set the one before",
+            ),
+        ];
+        parts.into_iter().flatten().collect()
+    }
+
+    /// Of everything that a plan would change.
+    pub fn of_plan(ledger: &Ledger, can_clear: bool) -> Result<Self, LedgerError> {
+        let mut counting = Counting::new(can_clear);
+        for outcome in ledger.outcomes() {
+            let outcome = outcome?;
+            if outcome.status == Status::WouldChange {
+                counting.add(&outcome);
+            }
+        }
+        Ok(counting.counts)
+    }
+}
+
+/// Counts outcome by outcome; what several lines ask for is one change.
+#[derive(Debug)]
+pub(super) struct Counting {
+    can_clear: bool,
+    pub(super) counts: CannotUndo,
+    seen: HashSet<(char, String)>,
+}
+
+impl Counting {
+    pub(super) fn new(can_clear: bool) -> Self {
+        Self {
+            can_clear,
+            counts: CannotUndo::default(),
+            seen: HashSet::new(),
+        }
+    }
+
+    /// Counts what this line changes, or would change.
+    pub(super) fn add(&mut self, outcome: &Outcome) {
+        let account = !self.can_clear && appears(&outcome.account);
+        let service = appears(&outcome.service);
+        let profile = outcome.profile.before != outcome.profile.after
+            && outcome.profile.after.is_some()
+            && outcome.profile.before.is_some_and(|one| !one.can_be_set());
+        if !(account || service || profile) {
+            return;
+        }
+        let customer = outcome.customer.as_ref().map_or("", |id| id.as_str());
+        let location = outcome.location.as_ref().map_or("", |id| id.as_str());
+        let place = || format!("{customer}\n{location}");
+        let mut count =
+            |is: bool, kind: char, key: String| u64::from(is && self.seen.insert((kind, key)));
+        self.counts.accounts += count(account, 'a', customer.to_owned());
+        self.counts.services += count(service, 's', place());
+        self.counts.profiles += count(profile, 'p', place());
+    }
+}
+
+fn appears<T>(value: &Transition<T>) -> bool {
+    value.before.is_none() && value.after.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{CustomerId, LocationId, Profile, ServiceId};
+
+    #[test]
+    fn a_change_that_two_lines_ask_for_is_counted_once() {
+        let outcome = |line, before: Option<&str>| {
+            let mut outcome = Outcome::bare(line, Status::Changed);
+            outcome.customer = Some(CustomerId::new("C-1").unwrap());
+            outcome.location = Some(LocationId::new("L-1").unwrap());
+            outcome.service = Transition {
+                before: before.map(|id| ServiceId::new(id).unwrap()),
+                after: Some(ServiceId::new("S-1").unwrap()),
+            };
+            outcome.profile.after = Some(Profile::Auto);
+            outcome
+        };
+        let mut counting = Counting::new(false);
+        counting.add(&outcome(2, None));
+        counting.add(&outcome(3, None));
+        counting.add(&outcome(4, Some("S-0")));
+        assert_eq!(counting.counts.total(), 1);
+        assert_eq!(
+            counting.counts.words(),
+            ["1 service ID cannot be undone: there was none before"]
+        );
+    }
+}
