@@ -1,6 +1,7 @@
 //! `idshift check`: reads and plans a file offline.
 
 use super::Exit;
+use super::document::document;
 use super::draft::{self, Draft};
 use super::failure::Failure;
 use super::kept::{Kept, as_its_run_did, kept};
@@ -55,7 +56,7 @@ pub(super) fn run(options: &CheckOptions) -> Result<Exit, Failure> {
         Exit::Success
     };
     if options.speech.is_json() {
-        ui::out(&document(&draft).to_string());
+        ui::out(&document(exit, found(&draft)));
         return Ok(exit);
     }
     if !draft.problems.is_empty() {
@@ -118,7 +119,7 @@ pub(super) fn problems(draft: &Draft) -> String {
     text
 }
 
-fn document(draft: &Draft) -> serde_json::Value {
+fn found(draft: &Draft) -> serde_json::Value {
     let problem = |problem: &Problem| {
         json!({
             "line": problem.line,

@@ -65,7 +65,9 @@ impl Forecast {
             Kind::Adobe => (2 * counters.find, own_reads(resolved, accounts)),
             Kind::CloudCockpit if singly => (lines, lines),
             Kind::CloudCockpit => (counters.find, 0),
-            Kind::Plume if singly => (0, lines),
+            Kind::Plume if resolved.lookup == Lookup::Each => (0, lines),
+            // The filter is tried once more before customers are read one by one.
+            Kind::Plume if looked > draft.counts.lines => (1, lines),
             Kind::Plume => (lines.div_ceil(LINES_A_CALL), 0),
         };
         Ok(Self {
@@ -115,7 +117,12 @@ impl Forecast {
                 Kind::Plume | Kind::CloudCockpit if singly => lines,
                 Kind::Plume | Kind::CloudCockpit => batches,
             },
-            read: own_reads(resolved, accounts),
+            read: own_reads(resolved, accounts)
+                + match resolved.system {
+                    // A search tells nothing of locations.
+                    Kind::Plume if singly => locations,
+                    Kind::Plume | Kind::Adobe | Kind::CloudCockpit => 0,
+                },
             ..Self::default()
         }
     }
@@ -357,6 +364,9 @@ mod tests {
         assert_eq!((adobe.read, adobe.find, adobe.calls()), (101, 4, 205));
         let plume = Forecast::of_changes(100, 20, 120, &resolved(&[]));
         assert_eq!((plume.read, plume.find, plume.calls()), (0, 3, 123));
+        // One by one, the locations of a customer are asked for as well.
+        let each = Forecast::of_changes(100, 20, 120, &resolved(&[("lookup", "each")]));
+        assert_eq!((each.read, each.find, each.calls()), (20, 120, 260));
     }
 
     #[test]

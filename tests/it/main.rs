@@ -11,6 +11,8 @@ mod adobe;
 mod altered;
 /// Calls per kind of line, as the documents say.
 mod calls;
+/// What is printed is true: times and zones, counts, forecasts, documents.
+mod claims;
 /// Exit codes, messages, secrets, permissions.
 mod cli;
 /// Failures common to all lines.

@@ -1,0 +1,406 @@
+use crate::support::{Done, Place, begun_by, customer, finish, in_a_namespace};
+use std::fmt::Write as _;
+
+/// So many customers whose locations have no service ID, and a file that sets one for each.
+fn without_services(customers: u32) -> (Place, String) {
+    let place = Place::plume();
+    place.with_world(|mut world| {
+        for n in 0..customers {
+            let mut one = customer(n);
+            one.locations[0].service_id = None;
+            world.add_plume(one);
+        }
+    });
+    let mut text = String::from("accountId,newAccountId,locationId,serviceId\n");
+    (0..customers).for_each(|n| writeln!(text, "A-{n:06},B-{n:06},L-{n},S-{n}").unwrap());
+    let file = place.file("services.csv", &text);
+    (place, file)
+}
+
+fn in_zone(place: &Place, zone: &str, arguments: &[&str]) -> Done {
+    let mut command = place.command(arguments);
+    finish(command.env("TZ", zone).spawn().unwrap())
+}
+
+#[test]
+fn a_time_of_day_is_meant_in_the_zone_of_this_process() {
+    // Each is 5:30 ahead of UTC, which is where a zone that is not known would lead.
+    for zone in ["Asia/Kolkata", ":Asia/Kolkata", "XYZ-5:30", "<+0530>-5:30"] {
+        let place = Place::plume();
+        let file = place.moves(60);
+        let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(5 * 3600 + 1802);
+        let until = soon.strftime("%H:%M:%S").to_string();
+        let arguments = ["apply", &file, "--yes", "--rate", "5/s", "--until", &until];
+        let done = in_zone(&place, zone, &arguments);
+        assert_eq!(done.code, 4, "{zone}: {}{}", done.out, done.err);
+        assert!(done.out.contains("--until was reached"), "{}", done.out);
+    }
+}
+
+#[test]
+fn every_time_that_is_shown_has_its_zone() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    let shown = |zone: &str| {
+        let out = in_zone(&place, zone, &["plan", &file]).expect(0).out;
+        let end = out.split("done at ").nth(1).unwrap().to_owned();
+        end.lines().next().unwrap().to_owned()
+    };
+    assert!(shown("Asia/Tokyo").contains("JST (+09:00)"));
+    assert!(shown("Asia/Dubai").contains(" +04:00"));
+    assert!(shown("CET-1CEST,M3.5.0,M10.5.0/3").contains("CE"));
+    assert!(shown("").contains(" UTC"));
+    assert!(shown("UTC").contains(" UTC"));
+}
+
+#[test]
+fn an_unknown_zone_is_refused_only_where_a_time_is_shown_or_given() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    for zone in ["Mars/Olympus", "Europe/Berlni", ":nowhere", "/no/such/file"] {
+        for arguments in [
+            &["plan", &file][..],
+            &["apply", &file, "--yes"],
+            &["undo", "--yes"],
+            &["resume"],
+        ] {
+            let done = in_zone(&place, zone, arguments).expect(2);
+            assert!(done.err.contains("time zone"), "{}", done.err);
+            assert!(done.err.contains(zone), "{}", done.err);
+        }
+        for arguments in [
+            &["check", &file][..],
+            &["runs"],
+            &["report"],
+            &["verify"],
+            &["doctor"],
+        ] {
+            in_zone(&place, zone, arguments).expect(0);
+        }
+    }
+    assert_eq!(place.patches(), 3);
+}
+
+#[test]
+fn a_machine_without_zones_or_with_another_local_time_is_understood() {
+    let place = Place::plume();
+    let file = place.moves(1);
+    let shown = |zone: Option<&str>, mount: &str| {
+        let mut plan = place.command(&["plan", &file]);
+        if let Some(zone) = zone {
+            plan.env("TZ", zone);
+        }
+        let mut command = in_a_namespace(&place, &plan, mount)?;
+        Some(finish(command.spawn().unwrap()).expect(0).out)
+    };
+    let hidden = "mount -t tmpfs none /usr/share/zoneinfo";
+    let Some(bundled) = shown(Some("Asia/Tokyo"), hidden) else {
+        return;
+    };
+    assert!(bundled.contains("JST (+09:00)"), "{bundled}");
+    // A zone that the machine's own database does not have.
+    let partial =
+        format!("{hidden} && mkdir /usr/share/zoneinfo/Etc && touch /usr/share/zoneinfo/Etc/UTC");
+    let bundled = shown(Some(":Asia/Tokyo"), &partial).unwrap();
+    assert!(bundled.contains("JST (+09:00)"), "{bundled}");
+    // Nothing else of the folder is needed but the certificates.
+    let etc = |made: &str| {
+        format!(
+            "rm -rf e && mkdir e && (cp -rL /etc/ssl e/ || true) 2>&- && {made} && mount --bind e /etc"
+        )
+    };
+    let linked = etc("ln -s /usr/share/zoneinfo/Asia/Tokyo e/localtime");
+    for mount in [
+        linked.clone(),
+        format!("{linked} && {hidden}"),
+        etc("cp /usr/share/zoneinfo/Asia/Tokyo e/localtime"),
+    ] {
+        let shown = shown(None, &mount).unwrap();
+        assert!(shown.contains("JST (+09:00)"), "{mount}: {shown}");
+    }
+    let none = shown(None, &etc("true")).unwrap();
+    assert!(none.contains(" UTC"), "{none}");
+}
+
+#[test]
+fn what_cannot_be_undone_is_counted_before_and_after() {
+    let (place, file) = without_services(5);
+    let words = "5 service IDs cannot be undone: there was none before";
+    let human = place.run(&["plan", &file]).expect(0);
+    assert!(human.out.contains(words), "{}", human.out);
+    let plan = place
+        .run(&["plan", &file, "--format", "json"])
+        .expect(0)
+        .json();
+    assert_eq!(plan["cannot_undo"], 5);
+    let run = plan["run"].as_str().unwrap();
+    let applied = place
+        .run(&["apply", "--run", run, "--yes", "--format", "json"])
+        .expect(0)
+        .json();
+    assert_eq!(applied["cannot_undo"], 5);
+    assert_eq!(applied["plan_digest"], plan["plan_digest"]);
+    let undone = place.run(&["undo", "--yes"]).expect(1);
+    assert!(undone.out.contains(words), "{}", undone.out);
+    assert!(!undone.out.contains("changed since"), "{}", undone.out);
+    assert_eq!(place.account_of("C-3"), "A-000003");
+    let summary = std::fs::read(place.newest().join("summary.json")).unwrap();
+    let summary: serde_json::Value = serde_json::from_slice(&summary).unwrap();
+    assert_eq!(summary["cannot_undo"], 5);
+}
+
+#[test]
+fn what_was_changed_since_is_said_of_an_undo_only_then() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    place.with_world(|mut world| world.plume.get_mut("C-1").unwrap().account_id = "Z-1".into());
+    let undone = place.run(&["undo", "--yes"]).expect(1);
+    assert!(
+        undone.out.contains("1 line was changed since"),
+        "{}",
+        undone.out
+    );
+}
+
+#[test]
+fn a_line_of_which_only_the_account_was_written_is_half_done() {
+    let (place, file) = without_services(4);
+    place.sandbox.set_faults(vec![
+        "location-patch:422:about=L-1".parse().unwrap(),
+        "location-patch:422:about=L-2".parse().unwrap(),
+        "customer-patch:422:about=C-3".parse().unwrap(),
+    ]);
+    let done = place.run(&["apply", &file, "--yes"]).expect(1);
+    assert!(done.out.contains("2  half_done"), "{}", done.out);
+    let folder = place.newest();
+    let summary = std::fs::read(folder.join("summary.json")).unwrap();
+    let summary: serde_json::Value = serde_json::from_slice(&summary).unwrap();
+    assert_eq!(summary["counts"]["half_done"], 2, "{summary:#}");
+    assert_eq!(summary["counts"]["failed"], 3);
+    let page = std::fs::read_to_string(folder.join("report.html")).unwrap();
+    assert!(page.contains("half_done"), "{page}");
+}
+
+#[test]
+fn the_forecast_is_what_carrying_out_takes() {
+    for lookup in ["each", "bulk", "auto"] {
+        let (place, file) = without_services(60);
+        if lookup == "auto" {
+            let refused = "bulk:422".parse().unwrap();
+            place.sandbox.set_faults(vec![refused]);
+        }
+        let plan = ["plan", &file, "--lookup", lookup, "--format", "json"];
+        let plan = place.run(&plan).expect(0).json();
+        let run = plan["run"].as_str().unwrap();
+        place.sandbox.clear_log();
+        place.run(&["apply", "--run", run, "--yes"]).expect(0);
+        let made = u64::try_from(place.sandbox.log().len()).unwrap();
+        assert_eq!(plan["forecast"]["calls"], made, "{lookup}");
+    }
+}
+
+#[test]
+fn reports_that_a_kill_left_old_are_drawn_again_by_whoever_reads_them() {
+    let place = Place::plume();
+    let file = place.moves(20);
+    let mut killed = place.command(&["apply", &file, "--yes", "--rate", "20/s"]);
+    killed.env("IDSHIFT_CRASH_AT", "20");
+    assert_eq!(finish(killed.spawn().unwrap()).code, -1);
+    let folder = place.newest();
+    assert!(!folder.join("failures.csv").exists());
+    // A file that is read: what was not done is in it, and what was done is not.
+    let failures = format!("idshift-runs/{}/failures.csv", place.newest_id());
+    place.run(&["check", &failures]).expect(0);
+    let rows = place.rows("failures.csv").len();
+    assert!((1..20).contains(&rows), "{rows}");
+    // Killed again while it is gone on with: the reports of the first process say too little.
+    let mut killed = place.command(&["resume", "--rate", "20/s"]);
+    killed.env("IDSHIFT_CRASH_AT", "12");
+    assert_eq!(finish(killed.spawn().unwrap()).code, -1);
+    place.run(&["runs"]).expect(0);
+    assert!(place.rows("failures.csv").len() < rows);
+    place.run(&["resume"]).expect(0);
+    assert_eq!(place.rows("failures.csv").len(), 0);
+    let drawn = || {
+        let path = folder.join("summary.json");
+        std::fs::metadata(path).unwrap().modified().unwrap()
+    };
+    let before = drawn();
+    place.run(&["runs"]).expect(0);
+    place.run(&["verify"]).expect(0);
+    assert_eq!(drawn(), before, "what is current is not drawn again");
+}
+
+#[test]
+fn a_full_output_device_is_told_and_the_run_is_finished_all_the_same() {
+    let place = Place::plume();
+    let file = place.file(
+        "moves.csv",
+        "accountId,newAccountId\nA-000000,B-000000\nA-9,B-9\n",
+    );
+    place.with_world(|mut world| world.add_plume(customer(0)));
+    for arguments in [
+        &["apply", &file, "--yes"][..],
+        &["apply", &file, "--yes", "--format", "json"],
+        &["--help"],
+        &["apply", "--help"],
+        &["--version"],
+        &["runs", "--format", "json"],
+        &["config"],
+    ] {
+        let idshift = place.command(arguments);
+        let mut full = begun_by(&place, &idshift, &["sh"], "exec \"$0\" \"$@\" > /dev/full");
+        let done = finish(full.spawn().unwrap()).expect(4);
+        assert!(done.err.contains("standard output cannot be written"));
+    }
+    let runs = place.run(&["runs", "--format", "json"]).expect(0).json();
+    for run in runs["runs"].as_array().unwrap() {
+        assert_eq!(
+            (&run["state"], &run["exit_code"]),
+            (&"finished".into(), &1.into())
+        );
+    }
+    place.run(&["resume"]).expect(2);
+}
+
+#[test]
+fn a_runs_folder_may_be_called_like_an_address() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    let runs = ["--runs-dir", "file:runs?mode=memory#x"];
+    place
+        .run(&[&["apply", &file, "--yes"][..], &runs].concat())
+        .expect(0);
+    place.run(&[&["verify"][..], &runs].concat()).expect(0);
+    place
+        .run(&[&["undo", "--yes"][..], &runs].concat())
+        .expect(0);
+    let listed = place.run(&[&["runs", "--format", "json"][..], &runs].concat());
+    assert_eq!(listed.expect(0).json()["runs"].as_array().unwrap().len(), 2);
+    assert!(place.path().join(runs[1]).is_dir());
+}
+
+#[test]
+fn a_real_target_needs_its_system_named() {
+    let place = Place::plume();
+    let file = place.moves(2);
+    let unnamed = |arguments: &[&str]| {
+        let mut command = place.command(arguments);
+        finish(command.env_remove("IDSHIFT_SYSTEM").spawn().unwrap())
+    };
+    for arguments in [
+        &["plan", &file][..],
+        &["apply", &file, "--yes"],
+        &["reconcile", &file, "--yes"],
+        &["doctor"],
+    ] {
+        let done = unnamed(arguments).expect(2);
+        assert!(done.err.contains("the system is missing"), "{}", done.err);
+        assert!(done.err.contains("--system plume"), "{}", done.err);
+    }
+    assert!(place.sandbox.log().is_empty());
+    // A try-out says what it takes.
+    let tried = unnamed(&["plan", &file, "--sandbox"]).expect(0);
+    assert!(tried.err.contains("the stand-in is Plume"), "{}", tried.err);
+    unnamed(&["check", &file]).expect(0);
+    // By flag, by profile; and a run knows its own.
+    unnamed(&["plan", &file, "--system", "plume"]).expect(0);
+    place.file("idshift.toml", "[profiles.night]\nsystem = \"plume\"\n");
+    unnamed(&["apply", &file, "--yes", "--profile", "night"]).expect(0);
+    std::fs::remove_file(place.path().join("idshift.toml")).unwrap();
+    place.file("idshift.toml", "[profiles.night]\n");
+    unnamed(&["verify"]).expect(0);
+    unnamed(&["undo", "--yes"]).expect(0);
+}
+
+#[test]
+fn every_document_has_one_form() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    for (arguments, code) in [
+        (&["check", &file][..], 0),
+        (&["plan", &file], 0),
+        (&["apply", &file, "--yes"], 0),
+        (&["verify"], 0),
+        (&["report"], 0),
+        (&["runs"], 0),
+        (&["undo", "--yes"], 0),
+        (&["undo", "--yes"], 0),
+        (&["doctor"], 0),
+        (&["config"], 0),
+        (&["plan", "missing.csv"], 2),
+        (&["plan", "--no-such-option"], 2),
+    ] {
+        let done = place.run(&[arguments, &["--format", "json"]].concat());
+        let document = done.expect(code).json();
+        assert_eq!(document["format"], 1, "{arguments:?}: {document}");
+        assert_eq!(document["version"], env!("CARGO_PKG_VERSION"));
+        assert_eq!(document["exit_code"], code, "{arguments:?}: {document}");
+    }
+}
+
+#[test]
+fn a_summary_has_every_key_and_a_plan_its_changes() {
+    let (place, file) = without_services(2);
+    let plan = place
+        .run(&["plan", &file, "--format", "json"])
+        .expect(0)
+        .json();
+    let again = place
+        .run(&["plan", &file, "--format", "json"])
+        .expect(0)
+        .json();
+    let apply = place
+        .run(&["apply", &file, "--yes", "--format", "json"])
+        .expect(0)
+        .json();
+    for document in [&plan, &apply] {
+        let keys = [
+            "run",
+            "run_dir",
+            "command",
+            "system",
+            "base_url",
+            "state",
+            "started_at",
+            "finished_at",
+            "counts",
+            "reasons",
+            "calls",
+            "pace",
+            "cause",
+            "cannot_undo",
+            "plan_digest",
+            "forecast",
+        ];
+        for key in keys {
+            assert!(document.get(key).is_some(), "{key}: {document:#}");
+        }
+        let digest = document["plan_digest"].as_str().unwrap();
+        assert!(digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit()));
+    }
+    assert_eq!(
+        (&plan["state"], &apply["state"]),
+        (&"planned".into(), &"finished".into())
+    );
+    assert_eq!(plan["plan_digest"], again["plan_digest"]);
+    assert_eq!(
+        plan["plan_digest"], apply["plan_digest"],
+        "it did what the plan said"
+    );
+    for key in ["calls", "seconds", "ends_at"] {
+        assert!(!plan["forecast"][key].is_null(), "{plan:#}");
+    }
+    let changes = plan["changes"].as_array().unwrap();
+    assert_eq!(changes.len(), 2);
+    assert_eq!(changes[1]["account_id_after"], "B-000001");
+    assert_eq!(changes[1]["service_id_before"], serde_json::Value::Null);
+    let other = place.file("other.csv", "accountId,newAccountId\nB-000000,C-000000\n");
+    let other = place
+        .run(&["plan", &other, "--format", "json"])
+        .expect(0)
+        .json();
+    assert_ne!(plan["plan_digest"], other["plan_digest"]);
+}
