@@ -9,11 +9,12 @@ use super::{Exit, clock};
 use crate::config::Resolved;
 use crate::domain::Status;
 use crate::engine::{Ending, Tally};
-use crate::http::Counters;
+use crate::http::{Client, Counters};
 use crate::ledger::{Counted, Ledger, Progress, State};
 use crate::report::{Commands, Next, Summary, note_plan_digest};
 use crate::system::{Fatal, Kind};
 use crate::ui;
+use std::sync::Arc;
 
 pub(super) fn progress_mode(speech: &Speech) -> ui::Mode {
     if speech.quiet {
@@ -24,6 +25,20 @@ pub(super) fn progress_mode(speech: &Speech) -> ui::Mode {
         Some(ProgressMode::Bar) => ui::Mode::Bar,
         Some(ProgressMode::Plain) => ui::Mode::Plain,
         Some(ProgressMode::None) => ui::Mode::None,
+    }
+}
+
+/// What the display of a run is told of its calls.
+pub(super) fn calls(resolved: &Resolved, client: &Arc<Client>) -> ui::Calls {
+    let client = Arc::clone(client);
+    ui::Calls {
+        quota: resolved
+            .quota
+            .map(|quota| (u64::from(quota.calls), quota.window)),
+        made: Box::new(move || {
+            let made = client.counters();
+            made.find + made.read + made.write
+        }),
     }
 }
 

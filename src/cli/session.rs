@@ -336,6 +336,7 @@ impl Session<'_> {
             },
             Arc::clone(&tally),
             heard,
+            closing::calls(&self.resolved, &machine.client),
         );
         let settings = self.engine_settings(parsed, mode, &known)?;
         let context = Arc::new(Context::new(

@@ -10,6 +10,7 @@ use super::session::{check_host, http_settings, system_settings};
 use super::strays;
 use crate::domain::{Change, CustomerId, Failed, Outcome, Reseller, Status, Unchanged};
 use crate::engine::{Difference, Event, LastWords, Tally, differences};
+use crate::http::Client;
 use crate::ledger::{Ledger, Write};
 use crate::system::{Bulk, Customer, Fatal, Key, System, Trouble, Wanted};
 use crate::ui;
@@ -55,7 +56,7 @@ pub(super) fn run(options: &RunOptions) -> Result<Exit, Failure> {
     // Its calls and those of a run count together. It takes no lock, so that it keeps no run from starting.
     let http = http_settings(&known.resolved, known.shared_calls()?)?;
     let settings = system_settings(&known.resolved, known.draft.counts.lines)?;
-    let (system, _client) = System::prepare(
+    let (system, client) = System::prepare(
         known.resolved.system,
         http,
         &settings,
@@ -65,7 +66,7 @@ pub(super) fn run(options: &RunOptions) -> Result<Exit, Failure> {
         .enable_all()
         .build()
         .map_err(|why| Failure::usage(why.to_string()))?;
-    let looked = runtime.block_on(watched(&known, &system, options))?;
+    let looked = runtime.block_on(watched(&known, &system, &client, options))?;
     say(&known, options, &looked);
     Ok(exit(&looked))
 }
@@ -84,12 +85,19 @@ fn exit(looked: &Looked) -> Exit {
 async fn watched(
     known: &KnownRun,
     system: &System,
+    client: &Arc<Client>,
     options: &RunOptions,
 ) -> Result<Looked, Failure> {
     let tally = Arc::new(Tally::default());
     let (events, heard) = broadcast::channel::<Event>(256);
     let mode = closing::progress_mode(&options.speech);
-    let progress = ui::Progress::start(mode, "verify", Arc::clone(&tally), heard);
+    let progress = ui::Progress::start(
+        mode,
+        "verify",
+        Arc::clone(&tally),
+        heard,
+        closing::calls(&known.resolved, client),
+    );
     let mut health = system.health();
     let looked = {
         let comparing = compare(known, system, &tally);

@@ -10,11 +10,12 @@ mod problems;
 mod progress;
 mod prompt;
 mod stream;
+mod time_left;
 
 pub use closing::{Closing, closing};
 pub use escape::visible;
 pub use numbers::{count, counted, duration, lines};
 pub use problems::problems;
-pub use progress::{Mode, Progress};
+pub use progress::{Calls, Mode, Progress};
 pub use prompt::{NoTerminal, confirm};
 pub use stream::{err, lost, out, out_bytes, printed, set_colour};

@@ -2,6 +2,7 @@
 //!
 //! A thread of its own looks at the counts ten times a second; the engine does not notice.
 
+use super::time_left::TimeLeft;
 use super::{count, duration, err, visible};
 use crate::engine::{Event, Tally};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -25,6 +26,14 @@ pub enum Mode {
     None,
 }
 
+/// What a display is told of the calls, for the time that is left.
+pub struct Calls {
+    /// The most calls, and the window in which they count.
+    pub quota: Option<(u64, Duration)>,
+    /// How many calls were made so far.
+    pub made: Box<dyn Fn() -> u64 + Send>,
+}
+
 /// A display that runs until it is finished.
 #[derive(Debug)]
 pub struct Progress {
@@ -39,6 +48,7 @@ impl Progress {
         title: &str,
         tally: Arc<Tally>,
         events: broadcast::Receiver<Event>,
+        calls: Calls,
     ) -> Self {
         let terminal = std::io::stderr().is_terminal()
             && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
@@ -61,6 +71,8 @@ impl Progress {
             bar: bar.then(new_bar),
             began: Instant::now(),
             waiting: None,
+            left: TimeLeft::new(calls.quota),
+            calls,
             said_at: Instant::now(),
             said_tenth: 0,
         };
@@ -97,7 +109,10 @@ struct Display {
     events: broadcast::Receiver<Event>,
     bar: Option<ProgressBar>,
     began: Instant,
-    waiting: Option<String>,
+    /// Why all calls wait, and until when.
+    waiting: Option<(String, Instant)>,
+    left: TimeLeft,
+    calls: Calls,
     said_at: Instant,
     said_tenth: u64,
 }
@@ -137,16 +152,10 @@ impl Display {
                 return;
             }
             Event::Waiting { why, for_ms } => {
-                let words = format!(
-                    "{} for about {}",
-                    visible(&why),
-                    duration(for_ms.div_ceil(1000))
-                );
-                let new = self
-                    .waiting
-                    .as_deref()
-                    .is_none_or(|old| !old.starts_with(why.as_str()));
-                self.waiting = Some(words.clone());
+                let new = self.waiting.as_ref().is_none_or(|(old, _)| *old != why);
+                let until = Instant::now() + Duration::from_millis(for_ms);
+                let words = waits(&why, until);
+                self.waiting = Some((why, until));
                 if !new || for_ms < 1000 {
                     return;
                 }
@@ -171,6 +180,9 @@ impl Display {
 
     fn draw(&mut self) {
         let (done, lines) = (self.tally.done(), self.tally.lines.load(Ordering::Relaxed));
+        let at = self.began.elapsed();
+        self.left
+            .see(at, self.waiting.is_some(), done, (self.calls.made)());
         if let Some(bar) = &self.bar {
             bar.set_length(lines);
             bar.set_position(done);
@@ -187,14 +199,8 @@ impl Display {
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a pace for a display")]
     fn words(&self, done: u64, lines: u64) -> String {
-        let seconds = self.began.elapsed().as_secs_f64();
-        let pace = if seconds > 0.5 {
-            done as f64 / seconds
-        } else {
-            0.0
-        };
+        let pace = self.left.lines_per_second().unwrap_or(0.0);
         let percent = (done * 100).checked_div(lines).unwrap_or(0);
         let mut words = format!(
             "{}/{} ({percent} %)  {pace:.1} lines/s",
@@ -207,18 +213,25 @@ impl Display {
                 words.push_str(&format!("  {name} {}", count(number)));
             }
         }
-        if pace > 0.0 && lines > done {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "seconds left"
-            )]
-            let left = ((lines - done) as f64 / pace) as u64;
-            words.push_str(&format!("  left {}", duration(left)));
+        let held = self.waiting.as_ref().map_or(Duration::ZERO, |(_, until)| {
+            until.saturating_duration_since(Instant::now())
+        });
+        if lines > done
+            && let Some(left) = self.left.of(lines - done, held)
+        {
+            words.push_str(&format!("  left {}", duration(left.as_secs())));
         }
-        if let Some(waiting) = &self.waiting {
-            words.push_str(&format!("  [{waiting}]"));
+        if let Some((why, until)) = &self.waiting {
+            words.push_str(&format!("  [{}]", waits(why, *until)));
         }
         words
     }
+}
+
+/// Why all calls wait, and how long from now.
+fn waits(why: &str, until: Instant) -> String {
+    let left = until.saturating_duration_since(Instant::now());
+    // Rounded up: it is not over before it is.
+    let seconds = u64::try_from(left.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
+    format!("{} for about {}", visible(why), duration(seconds))
 }
