@@ -251,7 +251,7 @@ impl Place {
     ) -> (Done, serde_json::Value) {
         command
             .args(["apply", "moves.csv", "--yes", "--json", "--quiet"])
-            .args(["--base-url", base])
+            .args(["--system", "plume", "--base-url", base])
             .args(arguments)
             .current_dir(self.folder.path())
             .env("IDSHIFT_TOKEN", "x")

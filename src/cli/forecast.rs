@@ -62,7 +62,7 @@ impl Forecast {
         // Whom the plan has found is looked for by the system's own ID.
         let (find, read) = match resolved.system {
             // The list is read once more after the run, to see whether everything lasts.
-            Kind::Adobe => (2 * counters.find, own_reads(resolved, accounts)),
+            Kind::Adobe => (2 * counters.find, adobe_reads(accounts)),
             Kind::CloudCockpit if singly => (lines, lines),
             Kind::CloudCockpit => (counters.find, 0),
             Kind::Plume if resolved.lookup == Lookup::Each => (0, lines),
@@ -92,37 +92,35 @@ impl Forecast {
         let mut forecast = Self::of_changes(
             counts.renames + counts.clears,
             counts.locations,
-            counts.lines,
+            (counts.lines, draft.without_customer),
             resolved,
         );
         forecast.temporary_writes = counts.swaps + counts.cycles;
         forecast
     }
 
-    /// What so many writes take, and so many lines to look up.
+    /// What these writes take, and the look-ups before them: of all lines, `searched` name no customer by the system's ID.
     pub(super) fn of_changes(
         accounts: u64,
         locations: u64,
-        lines: u64,
+        (lines, searched): (u64, u64),
         resolved: &Resolved,
     ) -> Self {
         let batches = lines.div_ceil(LINES_A_CALL);
         let singly = resolved.lookup == Lookup::Each;
+        let (find, read) = match resolved.system {
+            // How long the list is shows only when it is read, before and after.
+            Kind::Adobe => (2 * batches, adobe_reads(accounts)),
+            // A search says nothing of locations; a customer who is read by ID comes with them.
+            Kind::Plume if singly => (searched, lines - searched + locations.min(searched)),
+            Kind::CloudCockpit if singly => (lines, 0),
+            Kind::Plume | Kind::CloudCockpit => (batches, 0),
+        };
         Self {
             account_writes: accounts,
             location_writes: locations,
-            find: match resolved.system {
-                // Nobody knows how long the list is, but it is read before and after.
-                Kind::Adobe => 2 * batches,
-                Kind::Plume | Kind::CloudCockpit if singly => lines,
-                Kind::Plume | Kind::CloudCockpit => batches,
-            },
-            read: own_reads(resolved, accounts)
-                + match resolved.system {
-                    // A search tells nothing of locations.
-                    Kind::Plume if singly => locations,
-                    Kind::Plume | Kind::Adobe | Kind::CloudCockpit => 0,
-                },
+            find,
+            read,
             ..Self::default()
         }
     }
@@ -247,7 +245,7 @@ impl Question<'_> {
             );
         }
         text.push_str(&format!("\n  {}", self.limits.words()?));
-        text.push_str("\n  the way back afterwards: idshift undo");
+        text.push_str("\n  to restore what was there before: idshift undo");
         Ok(text)
     }
 }
@@ -294,13 +292,9 @@ fn noted_writes(ledger: &Ledger) -> Result<(u64, u64), Failure> {
     Ok((count(customers.len()), count(locations.len())))
 }
 
-/// Adobe is written by reading the customer and sending it back.
-fn own_reads(resolved: &Resolved, accounts: u64) -> u64 {
-    match resolved.system {
-        // After the first write the customer is read again.
-        Kind::Adobe => accounts + accounts.min(1),
-        Kind::Plume | Kind::CloudCockpit => 0,
-    }
+/// Each write reads its customer first. After the first write the customer is read again.
+fn adobe_reads(accounts: u64) -> u64 {
+    accounts + accounts.min(1)
 }
 
 #[expect(
@@ -360,13 +354,15 @@ mod tests {
 
     #[test]
     fn every_write_to_adobe_reads_first() {
-        let adobe = Forecast::of_changes(100, 0, 100, &resolved(&[("system", "adobe")]));
+        let adobe = Forecast::of_changes(100, 0, (100, 100), &resolved(&[("system", "adobe")]));
         assert_eq!((adobe.read, adobe.find, adobe.calls()), (101, 4, 205));
-        let plume = Forecast::of_changes(100, 20, 120, &resolved(&[]));
+        let plume = Forecast::of_changes(100, 20, (120, 120), &resolved(&[]));
         assert_eq!((plume.read, plume.find, plume.calls()), (0, 3, 123));
         // One by one, the locations of a customer are asked for as well.
-        let each = Forecast::of_changes(100, 20, 120, &resolved(&[("lookup", "each")]));
+        let each = Forecast::of_changes(100, 20, (120, 120), &resolved(&[("lookup", "each")]));
         assert_eq!((each.read, each.find, each.calls()), (20, 120, 260));
+        let named = Forecast::of_changes(100, 20, (120, 0), &resolved(&[("lookup", "each")]));
+        assert_eq!((named.read, named.find, named.calls()), (120, 0, 240));
     }
 
     #[test]
@@ -380,7 +376,7 @@ mod tests {
         let question = Question {
             what: "apply moves.csv".to_owned(),
             counts: "12 lines: 12 new account IDs".to_owned(),
-            forecast: Some(Forecast::of_changes(12, 0, 12, &resolved)),
+            forecast: Some(Forecast::of_changes(12, 0, (12, 12), &resolved)),
             looked: false,
             resolved: &resolved,
             base_url: "https://api.example.com",
@@ -397,7 +393,7 @@ mod tests {
              12 lines: 12 new account IDs\n  about 13 calls (12 writes) and about 3 s at 6/s and 2000/5m: done at ";
         assert!(text.starts_with(begins), "{text}");
         let end = "\n  guards: stops when more than 5% of the lines fail; verifies the first 5 units before it continues\n  \
-             the way back afterwards: idshift undo";
+             to restore what was there before: idshift undo";
         let when = text[begins.len()..].strip_suffix(end).unwrap();
         assert!(when.len() >= "03:14".len() && when.contains(':'), "{text}");
     }

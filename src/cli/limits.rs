@@ -129,3 +129,36 @@ impl Parsed {
             .map(|end| Duration::try_from(left(end)).unwrap_or(Duration::ZERO))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_is_settled_once_and_shown_with_its_zone() {
+        let end: Timestamp = "2027-01-09T05:00:00Z".parse().unwrap();
+        let limits = Limits {
+            until: Some("06:00".to_owned()),
+            ends_at: Some(end),
+            max_changes: Some("5%".to_owned()),
+            ..Limits::default()
+        };
+        assert_eq!(limits.parsed().unwrap().ends_at, Some(end));
+        let words = limits.words().unwrap();
+        let shown = format!("begins nothing after {}", clock::words(end));
+        assert!(
+            words.contains("more than 5% of the lines change"),
+            "{words}"
+        );
+        assert!(words.ends_with(&shown), "{words}");
+        // A span that was given to an earlier process has passed; a time of day comes again.
+        let span = Limits {
+            until: Some("4h".to_owned()),
+            ..Limits::default()
+        };
+        assert_eq!(Limits::default().over(span).until, None);
+        let again = Limits::default().over(limits);
+        assert_eq!(again.until.as_deref(), Some("06:00"));
+        assert_eq!(again.ends_at, None);
+    }
+}

@@ -67,8 +67,7 @@ pub(super) fn show(options: &ConfigOptions) -> Result<Exit, Failure> {
     }
     if options.speech.is_json() {
         settings.insert("token".to_owned(), json!({"value": token, "origin": ""}));
-        let body = json!({"settings": settings});
-        ui::out(&document(Exit::Success, body));
+        ui::out(&document(Exit::Success, settings.into()));
     } else {
         ui::out(&format!("{:<22} {}", "token", ui::visible(&token)));
     }

@@ -113,7 +113,7 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
         forecast: Some(Forecast::of_changes(
             accounts,
             locations,
-            many,
+            (many, 0),
             &known.resolved,
         )),
         resolved: &known.resolved,

@@ -15,8 +15,9 @@ const LOCALTIME: &str = "/etc/localtime";
 /// Zones are looked up in the machine's database, and in the bundled one where that does not have them.
 /// A zone that is in neither is an error: no time may be shown or kept in another zone than the one that was named.
 pub fn local_zone() -> Result<TimeZone, ConfigError> {
-    let Err(why) = TimeZone::try_system() else {
-        return TimeZone::try_system().map_err(|why| unknown(LOCALTIME, &why));
+    let why = match TimeZone::try_system() {
+        Ok(zone) => return Ok(zone),
+        Err(why) => why,
     };
     let Some(named) = std::env::var_os("TZ") else {
         let missing = std::path::Path::new(LOCALTIME).symlink_metadata().is_err();
@@ -42,18 +43,13 @@ fn unknown(what: &str, why: &jiff::Error) -> ConfigError {
 
 /// A time as it is shown to a person: `06:00 CET (+01:00)`, with the date where that is not today.
 pub fn local_words(time: &Zoned, now: &Zoned) -> String {
-    let zone = if time.time_zone().iana_name() == Some("UTC") || *time.time_zone() == TimeZone::UTC
-    {
-        "UTC".to_owned()
-    } else {
-        let abbreviation = time.strftime("%Z").to_string();
-        let offset = time.strftime("%:z").to_string();
+    let abbreviation = time.strftime("%Z").to_string();
+    let offset = time.strftime("%:z").to_string();
+    let zone = match abbreviation.as_str() {
+        "UTC" => abbreviation,
         // Some zones have no abbreviation of letters.
-        if abbreviation.starts_with(['+', '-']) {
-            offset
-        } else {
-            format!("{abbreviation} ({offset})")
-        }
+        numeric if numeric.starts_with(['+', '-']) => offset,
+        _ => format!("{abbreviation} ({offset})"),
     };
     let day = if time.date() == now.date() {
         String::new()
@@ -78,28 +74,18 @@ impl Until {
         match self {
             Self::In(span) => now.timestamp().checked_add(span).ok(),
             Self::At(time) => {
-                let on = |date: civil::Date| date.at_time(time, now.time_zone());
-                let today = on(now.date())?;
-                let then = if today > now.timestamp() {
-                    today
-                } else {
-                    on(now.date().tomorrow().ok()?)?
+                // In the hour that a change to summer time leaves out: as much later as clocks are put forward.
+                let on = |date: civil::Date| {
+                    let zoned = date.to_datetime(time).to_zoned(now.time_zone().clone());
+                    zoned.ok().map(|zoned| zoned.timestamp())
                 };
-                Some(then)
+                let today = on(now.date())?;
+                if today > now.timestamp() {
+                    return Some(today);
+                }
+                on(now.date().tomorrow().ok()?)
             }
         }
-    }
-}
-
-trait AtTime {
-    fn at_time(self, time: civil::Time, zone: &TimeZone) -> Option<Timestamp>;
-}
-
-impl AtTime for civil::Date {
-    /// In the hour that a change to summer time leaves out: as much later as clocks are put forward.
-    fn at_time(self, time: civil::Time, zone: &TimeZone) -> Option<Timestamp> {
-        let zoned = self.to_datetime(time).to_zoned(zone.clone()).ok()?;
-        Some(zoned.timestamp())
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::domain::{Outcome, Profile, Status};
 use crate::ledger::{Header, Ledger, LedgerError};
 use sha2::{Digest as _, Sha256};
+use std::fmt::Write;
 
 /// The note of a run whose lines were all looked up before the first write.
 const PLAN_DIGEST: &str = "plan_digest";
@@ -51,8 +52,12 @@ impl Digest {
     }
 
     pub(super) fn finish(self) -> String {
-        let bytes = self.0.finalize();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        let mut digits = String::with_capacity(64);
+        for byte in self.0.finalize() {
+            // Writing to a string cannot fail.
+            let _ = write!(digits, "{byte:02x}");
+        }
+        digits
     }
 }
 

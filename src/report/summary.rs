@@ -175,10 +175,6 @@ impl Summary {
     }
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the form that serde asks for"
-)]
 fn total<S: Serializer>(counts: &CannotUndo, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(counts.total())
 }

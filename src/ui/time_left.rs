@@ -94,7 +94,7 @@ impl TimeLeft {
         let is_recent =
             |sample: &&Sample| self.now.worked.saturating_sub(sample.worked) <= MEASURED;
         let from = self.samples.iter().find(is_recent)?;
-        let seconds = (self.now.worked - from.worked).as_secs_f64();
+        let seconds = self.now.worked.saturating_sub(from.worked).as_secs_f64();
         let lines = self.now.done.saturating_sub(from.done);
         if seconds < TOO_SHORT || lines == 0 {
             return None;

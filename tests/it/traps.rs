@@ -238,9 +238,10 @@ fn differences_are_only_told_where_there_are_some() {
 }
 
 fn runs(place: &Place) -> Vec<String> {
-    let all = place.run(&["runs", "--json"]).expect(0).out;
-    let all: Vec<serde_json::Value> = serde_json::from_str(&all).unwrap();
-    let mut applied: Vec<String> = all
+    let all = place.run(&["runs", "--json"]).expect(0).json();
+    let mut applied: Vec<String> = all["runs"]
+        .as_array()
+        .unwrap()
         .iter()
         .filter(|run| run["command"] == "apply")
         .map(|run| run["run"].as_str().unwrap().to_owned())

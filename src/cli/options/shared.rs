@@ -125,8 +125,9 @@ impl Place {
 pub(in crate::cli) struct Target {
     #[command(flatten)]
     pub(in crate::cli) place: Place,
-    /// Which system: plume, adobe or cloudcockpit [default: plume]
+    /// Which system: plume, adobe or cloudcockpit
     ///
+    /// A real target needs it, here, in the environment or in a profile. With --sandbox alone the stand-in is Plume.
     /// Example: --system adobe
     #[arg(long, value_name = "NAME")]
     system: Option<String>,
@@ -349,7 +350,8 @@ pub(in crate::cli) struct Guards {
     pub(in crate::cli) canary: Option<u64>,
     /// Begin nothing after this: a time of day (06:00) or a duration (4h)
     ///
-    /// The run then ends with exit code 4, and `resume` goes on. A time that has passed today means tomorrow's.
+    /// The run then ends with exit code 4, and `resume` continues it. A time of day is local time, in the zone of TZ or
+    /// of /etc/localtime; one that has passed today means tomorrow's.
     /// Example: --until 06:00
     #[arg(long, value_name = "TIME")]
     pub(in crate::cli) until: Option<String>,

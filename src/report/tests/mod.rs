@@ -264,7 +264,7 @@ fn what_a_plan_found_is_a_finding_only_until_the_plan_is_carried_out() {
     let summary = run.draw();
     assert_eq!(
         (summary.counts["would_change"], summary.state.as_str()),
-        (8, "finished")
+        (8, "planned")
     );
     let runs = run.dir.path().parent().unwrap().display();
     assert_eq!(
