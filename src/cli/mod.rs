@@ -93,7 +93,7 @@ fn delivered(exit: Exit) -> Exit {
     match exit {
         Exit::Success | Exit::SomeFailed | Exit::Differences | Exit::Stopped => {
             ui::err(
-                "help: what was done is on record: `idshift report` prints and writes it again",
+                "help: what a run did is on record: `idshift runs` shows how it ended, `idshift report` draws its reports",
             );
             Exit::Stopped
         }

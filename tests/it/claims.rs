@@ -54,6 +54,53 @@ fn every_time_that_is_shown_has_its_zone() {
 }
 
 #[test]
+fn the_question_shows_all_guards_and_the_end_with_its_zone() {
+    let (place, file) = without_services(3);
+    let plan = place
+        .run(&["plan", &file, "--format", "json"])
+        .expect(0)
+        .json();
+    let run = plan["run"].as_str().unwrap();
+    let guards = [
+        "--until",
+        "06:00",
+        "--max-failures",
+        "5%",
+        "--max-changes",
+        "50",
+        "--canary",
+        "2",
+    ];
+    let asked = |words: &[&str]| {
+        let mut idshift = place.command(&[words, &guards].concat());
+        idshift.env("TZ", "Asia/Tokyo");
+        // A terminal of its own; the answer is no.
+        let script = "(sleep 1; echo no) | script -qec \"$0 $*\" /dev/null";
+        let mut command = begun_by(&place, &idshift, &["sh"], script);
+        finish(command.spawn().unwrap()).expect(2).out
+    };
+    let blind = asked(&["apply", &file]);
+    let planned = asked(&["apply", "--run", run]);
+    for question in [&blind, &planned] {
+        for words in [
+            "begins nothing after 06:00 JST (+09:00)",
+            "more than 5% of the lines fail",
+            "more than 50 of the lines change",
+            "verifies the first 2 units",
+            "cannot be undone",
+        ] {
+            assert!(question.contains(words), "{words}: {question}");
+        }
+    }
+    assert!(
+        planned.contains("3 service IDs cannot be undone"),
+        "{planned}"
+    );
+    assert!(planned.contains(plan["plan_digest"].as_str().unwrap()));
+    assert_eq!(place.patches(), 0);
+}
+
+#[test]
 fn an_unknown_zone_is_refused_only_where_a_time_is_shown_or_given() {
     let place = Place::plume();
     let file = place.moves(3);
@@ -202,7 +249,7 @@ fn the_forecast_is_what_carrying_out_takes() {
 }
 
 #[test]
-fn reports_that_a_kill_left_old_are_drawn_again_by_whoever_reads_them() {
+fn reports_that_a_kill_left_old_are_drawn_again_by_the_next_command_that_reads_them() {
     let place = Place::plume();
     let file = place.moves(20);
     let mut killed = place.command(&["apply", &file, "--yes", "--rate", "20/s"]);
