@@ -23,6 +23,8 @@ mod correlation;
 mod crash;
 /// Full disks, lost folders, damaged ledgers, closed pipes.
 mod disk;
+/// The form of every JSON document.
+mod documents;
 /// Writes whose answer never came, answers that are about somebody else, and what is learnt of them later.
 mod doubts;
 /// What stands between the program and the API: portals, redirects, proxies, gateways.
