@@ -42,7 +42,7 @@ use crate::config::Values;
 use crate::ui;
 use document::document;
 use failure::Failure;
-use options::{Colour, Command, Guards, Options, Place, Speech};
+use options::{Colour, Command, Guards, Options, Place, RunsCommand, Speech};
 use serde_json::json;
 
 /// Reads the command line, does what it says, and tells how it ended.
@@ -193,7 +193,10 @@ fn speaking(command: &mut Command) -> Option<Speaking<'_>> {
         Command::Undo(o) => (&mut o.speech, Some(&mut o.guards), &o.target.place),
         Command::Reconcile(o) => (&mut o.speech, Some(&mut o.guards), &o.target.place),
         Command::Report(o) => (&mut o.speech, None, &o.place),
-        Command::Runs(o) => (&mut o.speech, None, &o.place),
+        Command::Runs(o) => match &mut o.command {
+            Some(RunsCommand::Forget(forget)) => (&mut forget.speech, None, &o.place),
+            None => (&mut o.speech, None, &o.place),
+        },
         Command::Doctor(o) => (&mut o.speech, None, &o.target.place),
         Command::Config(o) => (&mut o.speech, None, &o.target.place),
         Command::Sandbox(_) | Command::Init | Command::Completions { .. } | Command::Man(_) => {

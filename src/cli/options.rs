@@ -90,7 +90,8 @@ pub(super) enum Command {
     Apply(ApplyOptions),
     /// Go on with an interrupted or stopped run
     ///
-    /// It takes the run's own options unless they are given anew.
+    /// It takes the run's own options unless they are given anew. On a terminal it asks before it writes; elsewhere the
+    /// consent to the run that it continues holds.
     ///
     /// Example: idshift resume 20261120-2230
     Resume(ResumeOptions),
@@ -329,6 +330,8 @@ pub(super) struct ForgetOptions {
     /// All registered folders that are gone
     #[arg(long, conflicts_with = "path")]
     pub(super) gone: bool,
+    #[command(flatten)]
+    pub(super) speech: Speech,
 }
 
 #[derive(Debug, Args)]

@@ -57,12 +57,16 @@ fn forget(options: &ForgetOptions) -> Result<Exit, Failure> {
             ))
             .with_help("`idshift runs forget --gone` removes all that are gone"));
         }
-        ui::out(&format!(
-            "forgotten: {}",
-            ui::visible(&path.display().to_string())
-        ));
+        if !options.speech.is_json() {
+            let path = path.display().to_string();
+            ui::out(&format!("forgotten: {}", ui::visible(&path)));
+        }
     }
-    if paths.is_empty() {
+    if options.speech.is_json() {
+        let paths = paths.iter().map(|path| path.display().to_string());
+        let body = json!({"forgotten": paths.collect::<Vec<_>>()});
+        ui::out(&document(Exit::Success, body));
+    } else if paths.is_empty() && !options.speech.quiet {
         ui::out("no registered folder is gone");
     }
     Ok(Exit::Success)

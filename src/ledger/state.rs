@@ -383,7 +383,8 @@ fn connect(path: &Path) -> Result<Connection, LedgerError> {
 /// The words say why a file that can be read is no state database of this version.
 fn set_up(path: &Path) -> rusqlite::Result<Result<Connection, String>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags)?;
+    // As in `schema::connect`: a name that begins with `file:` would be taken for a URI.
+    let mut connection = Connection::open_with_flags(Path::new(".").join(path), flags)?;
     connection.busy_timeout(Duration::from_secs(10))?;
     // The write-ahead log needs memory that all processes share, which a network file system does not have.
     let journal = match mounts::network_file_system(path) {

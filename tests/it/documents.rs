@@ -12,6 +12,8 @@ fn every_document_has_one_form() {
         (&["verify"], 0),
         (&["report"], 0),
         (&["runs"], 0),
+        (&["runs", "forget", "--gone"], 0),
+        (&["runs", "forget", "/no/such/run"], 2),
         (&["undo", "--yes"], 0),
         (&["undo", "--yes"], 0),
         (&["doctor"], 0),
