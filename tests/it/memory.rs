@@ -180,7 +180,7 @@ fn a_night_that_saves_looks_does_not_believe_what_other_runs_have_changed() {
         &text.replace("A-000001,B-000001", "B-000001,X-000001"),
     );
     let mut killed = place.command(&["reconcile", &file, "--yes", "--incremental"]);
-    killed.env("IDSHIFT_CRASH_AT", "8");
+    killed.env("IDSHIFT_CRASH_AT", "9");
     assert_ne!(finish(killed.spawn().unwrap()).code, 0);
     assert_eq!(
         place.account_of("C-1"),
