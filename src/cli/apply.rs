@@ -3,13 +3,12 @@
 use super::Exit;
 use super::failure::Failure;
 use super::feed::Known;
-use super::forecast::{Forecast, Question};
+use super::forecast::{Forecast, Question, planned_words};
 use super::known_run::{self, KnownRun, Purpose, Selection};
 use super::options::ApplyOptions;
 use super::prepare::{Wanted, ask, new_run, refuse_emails};
 use super::session::{Session, Work};
 use crate::ledger::{LineSet, State};
-use crate::report::{CannotUndo, plan_digest};
 use crate::ui;
 use std::sync::Arc;
 
@@ -86,13 +85,7 @@ fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
         ui::count(planned.len()),
         ui::count(known.draft.counts.lines)
     );
-    let can_clear = known.resolved.system.facts().can_clear;
-    for words in CannotUndo::of_plan(&known.ledger, can_clear)?.words() {
-        counts.push_str(&format!("\n  {words}"));
-    }
-    if let Some(digest) = plan_digest(&known.ledger)? {
-        counts.push_str(&format!("\n  plan digest {digest}"));
-    }
+    counts.push_str(&planned_words(&known.ledger, &known.resolved)?);
     let question = Question {
         what: format!("carry out plan {id}"),
         counts,

@@ -10,6 +10,7 @@ use crate::engine::{Lookup, Tally};
 use crate::http::Counters;
 use crate::ledger::Ledger;
 use crate::plan::Shape;
+use crate::report::{CannotUndo, plan_digest};
 use crate::system::Kind;
 use crate::ui;
 use serde::{Deserialize, Serialize};
@@ -248,6 +249,19 @@ impl Question<'_> {
         text.push_str("\n  to restore what was there before: idshift undo");
         Ok(text)
     }
+}
+
+/// What cannot be undone of the lines that a plan has found to change, and the plan's digest.
+pub(super) fn planned_words(ledger: &Ledger, resolved: &Resolved) -> Result<String, Failure> {
+    let mut text = String::new();
+    let can_clear = resolved.system.facts().can_clear;
+    for words in CannotUndo::of_plan(ledger, can_clear)?.words() {
+        text.push_str(&format!("\n  {words}"));
+    }
+    if let Some(digest) = plan_digest(ledger)? {
+        text.push_str(&format!("\n  plan digest {digest}"));
+    }
+    Ok(text)
 }
 
 /// What a file asks for, in one line.

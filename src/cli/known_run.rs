@@ -40,7 +40,7 @@ pub(super) struct KnownRun {
 impl KnownRun {
     /// What stops it: as given anew, else as it was begun with.
     pub(super) fn limits(&self, anew: &Guards) -> Result<Limits, Failure> {
-        Ok(Limits::of(anew)?.over(self.kept.limits.clone()))
+        Limits::of(anew)?.over(self.kept.limits.clone()).settled()
     }
 
     /// Takes the run's target, so that no other run works on it meanwhile.

@@ -25,15 +25,20 @@ pub(super) struct Limits {
 
 impl Limits {
     pub(super) fn of(guards: &Guards) -> Result<Self, Failure> {
-        let mut limits = Self {
+        let limits = Self {
             max_failures: guards.max_failures.clone(),
             max_changes: guards.max_changes.clone(),
             canary: guards.canary,
             until: guards.until.clone(),
             ends_at: None,
         };
-        limits.ends_at = limits.parsed()?.ends_at;
-        Ok(limits)
+        limits.settled()
+    }
+
+    /// With the time that `until` means.
+    pub(super) fn settled(mut self) -> Result<Self, Failure> {
+        self.ends_at = self.parsed()?.ends_at;
+        Ok(self)
     }
 
     /// What was given anew beats what the run was begun with. A time of day comes again; a span from the beginning of

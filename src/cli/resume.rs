@@ -5,15 +5,18 @@ use super::Exit;
 use super::claim::TargetClaim;
 use super::failure::Failure;
 use super::feed::Known;
+use super::forecast::{Forecast, Question, planned_words};
 use super::known_run::{self, KnownRun, Purpose, Selection};
-use super::options::ResumeOptions;
-use super::prepare::refuse_emails;
+use super::limits::Limits;
+use super::options::{Guards, ResumeOptions};
+use super::prepare::{ask, catalog, refuse_emails};
 use super::recall::{self, Lineage};
 use super::session::{LOOKED, Session, Work};
 use super::undo::SEEDED;
+use crate::domain::{Change, Line};
 use crate::engine::{History, Since};
-use crate::ledger::{Ledger, RunDir, State};
-use crate::report::Commands;
+use crate::ledger::{Ledger, LineSet, RunDir, State};
+use crate::report::{Commands, standing};
 use crate::run::RunCatalog;
 use crate::ui;
 use std::path::Path;
@@ -54,43 +57,20 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
         &options.inside,
         &options.speech,
     )?;
-    let id = known.dir.run().to_string();
-    let header = known.ledger.header().clone();
     let base_url = super::session::base_url(&known.resolved)?;
+    let limits = known.limits(&options.guards)?;
+    if is_asked(&options.guards) {
+        known.ledger.refuse_if_live()?;
+        let (catalog, _) = catalog(&options.target.place)?;
+        let rest = rest(&known, &catalog, &options.guards, &limits)?;
+        consent(&known, &rest, &limits, &base_url, &options.guards)?;
+    }
     // First: whoever else works on this target could make untrue whatever is found here.
     let claim = known.claim(&base_url)?;
-    refuse_what_goes_on_otherwise(&known, &claim)?;
-    refuse_undone(&id, &claim.catalog)?;
-    let planning = header.command == "plan"
-        && !known.ledger.has_writes()?
-        && known.ledger.get("applying")?.is_none();
-    if !planning {
-        refuse_emails(&known.resolved, "resume")?;
-    }
+    let Rest { work, looked } = rest(&known, &claim.catalog, &options.guards, &limits)?;
     known.ledger.index_writes()?;
-    let limits = known.limits(&options.guards)?;
-    let planned = known.ledger.planned()?;
-    // Where all lines were looked at before the first was written, only what is to change is still open.
-    let looked = header.parent.is_some()
-        || known.ledger.get("applying")?.is_some()
-        || known.ledger.get(LOOKED)?.is_some();
-    let two_steps = limits.max_changes.is_some() || header.command == "reconcile";
-    if !looked && options.guards.max_changes.is_some() {
-        refuse_late_count(&known)?;
-    }
     known.keep(&limits)?;
-    let work = if planning {
-        Work::Plan
-    } else if two_steps && !looked && !known.ledger.has_writes()? {
-        Work::PlanThenApply
-    } else {
-        Work::Apply
-    };
-    let done = match work {
-        // What an interrupted look has already seen stays seen.
-        Work::Plan => known.ledger.done()?.union(&planned),
-        Work::Apply | Work::PlanThenApply => known.ledger.done()?,
-    };
+    let done = done(&known.ledger, work)?;
     let history = history(&known, &claim, work, options.without_history)?;
     let stand_in = known.stand_in;
     let session = Session {
@@ -115,6 +95,153 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
         on_stand_in: stand_in.is_some(),
     };
     session.run()
+}
+
+/// How the rest of a run is done.
+struct Rest {
+    work: Work,
+    /// Whether all lines were looked at before the first was written, so that only what is to change is still open.
+    looked: bool,
+}
+
+/// What is to be done, or why the run is not resumed.
+fn rest(
+    known: &KnownRun,
+    catalog: &RunCatalog,
+    guards: &Guards,
+    limits: &Limits,
+) -> Result<Rest, Failure> {
+    refuse_what_goes_on_otherwise(known, catalog)?;
+    refuse_undone(known.dir.run().as_str(), catalog)?;
+    let (ledger, header) = (&known.ledger, known.ledger.header());
+    let applying = ledger.get("applying")?.is_some();
+    let has_writes = ledger.has_writes()?;
+    let planning = header.command == "plan" && !has_writes && !applying;
+    if !planning {
+        refuse_emails(&known.resolved, "resume")?;
+    }
+    let looked = header.parent.is_some() || applying || ledger.get(LOOKED)?.is_some();
+    if !looked && guards.max_changes.is_some() {
+        refuse_late_count(known)?;
+    }
+    let two_steps = limits.max_changes.is_some() || header.command == "reconcile";
+    let work = if planning {
+        Work::Plan
+    } else if two_steps && !looked && !has_writes {
+        Work::PlanThenApply
+    } else {
+        Work::Apply
+    };
+    Ok(Rest { work, looked })
+}
+
+/// The lines that need no further work.
+fn done(ledger: &Ledger, work: Work) -> Result<LineSet, Failure> {
+    let done = ledger.done()?;
+    Ok(match work {
+        // What an interrupted look has already seen stays seen.
+        Work::Plan => done.union(&ledger.planned()?),
+        Work::Apply | Work::PlanThenApply => done,
+    })
+}
+
+/// Only a person at a terminal is asked. Elsewhere the consent of the run that is resumed holds.
+fn is_asked(guards: &Guards) -> bool {
+    !guards.yes && !guards.no_input && ui::can_ask()
+}
+
+/// Shows what is still to be done, where, and asks.
+fn consent(
+    known: &KnownRun,
+    rest: &Rest,
+    limits: &Limits,
+    base_url: &str,
+    guards: &Guards,
+) -> Result<(), Failure> {
+    let ledger = &known.ledger;
+    if rest.work == Work::Plan {
+        return Ok(());
+    }
+    let open = open_changes(known, rest)?;
+    if open.lines == 0 && ledger.parkings()?.is_empty() {
+        return Ok(());
+    }
+    let mut counts = format!(
+        "{} of {} still to be done",
+        ui::count(open.lines),
+        ui::lines(known.draft.counts.lines)
+    );
+    if rest.looked {
+        counts.push_str(&planned_words(ledger, &known.resolved)?);
+    }
+    let header = ledger.header();
+    let question = Question {
+        what: format!(
+            "resume run {} ({} of {})",
+            header.run,
+            standing::command(ledger)?,
+            ui::visible(&header.input_name)
+        ),
+        counts,
+        forecast: Some(Forecast::of_changes(
+            open.accounts,
+            open.locations,
+            (open.lines, if rest.looked { 0 } else { open.searched }),
+            &known.resolved,
+        )),
+        // How much is looked up again is not known.
+        looked: false,
+        resolved: &known.resolved,
+        base_url,
+        profile: known.kept.values.get("profile").map(String::as_str),
+        limits,
+        may_set_services: !rest.looked && open.locations > 0,
+    };
+    let commits = ledger.commits()?;
+    ask(&question.text()?, guards, "resume")?;
+    if ledger.commits()? == commits {
+        return Ok(());
+    }
+    let words = format!(
+        "run {} has been gone on with meanwhile; nothing was written",
+        header.run
+    );
+    let resume = known.commands().resume(&[]);
+    Err(Failure::usage(words).with_help(format!("{resume} shows anew what is left")))
+}
+
+/// What the open lines ask for.
+#[derive(Default)]
+struct OpenChanges {
+    lines: u64,
+    /// Those of them that do not name their customer by the system's ID.
+    searched: u64,
+    accounts: u64,
+    locations: u64,
+}
+
+fn open_changes(known: &KnownRun, rest: &Rest) -> Result<OpenChanges, Failure> {
+    let ledger = &known.ledger;
+    let (planned, done) = if rest.looked && rest.work == Work::Apply {
+        (Some(ledger.still_planned()?), LineSet::default())
+    } else {
+        (None, done(ledger, rest.work)?)
+    };
+    let is_open = |line: Line| match &planned {
+        Some(planned) => planned.contains(line),
+        None => !done.contains(line),
+    };
+    let mut open = OpenChanges::default();
+    for batch in known.draft.table.batches()? {
+        let changes = batch?.into_iter().filter_map(|row| row.change);
+        for change in changes.filter(|change: &Change| is_open(change.line)) {
+            open.lines += 1;
+            open.searched += u64::from(change.customer.is_none());
+            open.accounts += u64::from(change.new_account.asks());
+            open.locations += u64::from(change.asks_location());
+        }
+    }
+    Ok(open)
 }
 
 /// What other runs tell of the lines, and what they have written since.
@@ -145,7 +272,7 @@ fn history(
 }
 
 /// A plan is carried out, and a way back that was never begun is begun anew.
-fn refuse_what_goes_on_otherwise(known: &KnownRun, claim: &TargetClaim) -> Result<(), Failure> {
+fn refuse_what_goes_on_otherwise(known: &KnownRun, catalog: &RunCatalog) -> Result<(), Failure> {
     let id = known.dir.run();
     if known.ledger.progress()?.state == State::Planned {
         return Err(Failure::usage(format!(
@@ -163,15 +290,15 @@ fn refuse_what_goes_on_otherwise(known: &KnownRun, claim: &TargetClaim) -> Resul
         ))
         .with_help(format!(
             "{} begins the way back anew",
-            commands_of(claim, parent)?.undo()
+            commands_of(catalog, parent)?.undo()
         )));
     }
     Ok(())
 }
 
 /// What a person types to go on from another run.
-fn commands_of(claim: &TargetClaim, run: &str) -> Result<Commands, Failure> {
-    let dir = claim.catalog.find(run, Path::new(""))?;
+fn commands_of(catalog: &RunCatalog, run: &str) -> Result<Commands, Failure> {
+    let dir = catalog.find(run, Path::new(""))?;
     let ledger = Ledger::glance(&dir)?;
     Ok(Commands::of(dir.path(), ledger.header()))
 }

@@ -80,7 +80,8 @@ impl Sheet {
 /// Where the columns stand that say what a line asks for.
 struct Asked {
     new_account: Option<usize>,
-    location: [Option<usize>; 2],
+    service: Option<usize>,
+    profile: Option<usize>,
 }
 
 impl Asked {
@@ -93,11 +94,12 @@ impl Asked {
         };
         Self {
             new_account: place(Column::NewAccountId),
-            location: [place(Column::ServiceId), place(Column::Profile)],
+            service: place(Column::ServiceId),
+            profile: place(Column::Profile),
         }
     }
 
-    /// Whether the account ID that the line asks for was written, and its location was not.
+    /// Whether the line failed, and its account ID was written as asked, but its location was not.
     fn is_half_done(&self, cells: &[String], outcome: &Outcome) -> bool {
         let account = &outcome.account;
         if !matches!(outcome.status, Status::Failed(_)) || account.before == account.after {
@@ -107,10 +109,19 @@ impl Asked {
             let cell = cells.get(place?).map(|cell| cell.trim());
             cell.filter(|cell| !cell.is_empty())
         };
-        let wanted = asked(self.new_account);
-        let now = account.after.as_ref().map(|id| id.as_str());
-        let has_it = now.is_some() && (wanted == now || wanted.map(cell::arm).as_deref() == now);
-        has_it && self.location.iter().any(|place| asked(*place).is_some())
+        // The cells are as they stand in the file, which may be a report of this program.
+        let is = |asked: &str, now: Option<&str>| {
+            now.is_some_and(|now| asked == now || cell::arm(asked) == now)
+        };
+        let is_otherwise =
+            |place, now: Option<&str>| asked(place).is_some_and(|asked| !is(asked, now));
+        let now = text(account.after.as_ref());
+        asked(self.new_account).is_some_and(|asked| is(asked, Some(now)))
+            && (is_otherwise(
+                self.service,
+                outcome.service.after.as_ref().map(AsRef::as_ref),
+            ) || asked(self.profile)
+                .is_some_and(|asked| Profile::parse(asked) != outcome.profile.after))
     }
 }
 

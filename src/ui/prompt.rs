@@ -7,9 +7,14 @@ use std::io::{BufRead, IsTerminal, Write};
 #[error("there is no terminal to ask at")]
 pub struct NoTerminal;
 
+/// Whether there is a terminal to ask at.
+pub fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
 /// Asks; only `yes` in full is a yes, and Enter is no.
 pub fn confirm(question: &str) -> Result<bool, NoTerminal> {
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+    if !can_ask() {
         return Err(NoTerminal);
     }
     let mut stderr = std::io::stderr().lock();

@@ -61,6 +61,8 @@ mod pace;
 mod plans;
 /// A migration from file to report.
 mod plume;
+/// What a person is asked on a terminal before something is written.
+mod question;
 /// Random wishes, faults and kills, against a model of the end.
 mod storm;
 /// Adobe VIP Marketplace and `CloudCockpit`.

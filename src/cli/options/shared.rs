@@ -358,7 +358,7 @@ pub(in crate::cli) struct Guards {
     /// Do not ask
     #[arg(long, short)]
     pub(in crate::cli) yes: bool,
-    /// Never ask: without --yes, fail instead
+    /// Never ask: without --yes, fail instead; `resume` goes on
     #[arg(long, hide_short_help = true)]
     pub(in crate::cli) no_input: bool,
 }
