@@ -43,6 +43,7 @@ fn input(c: &mut Criterion) {
         ids_are_guids: false,
         reseller: None,
         allow_clear: false,
+        accept: idshift::input::Accept::default(),
         verbatim: false,
     };
     let mut group = c.benchmark_group("input");
@@ -52,7 +53,7 @@ fn input(c: &mut Criterion) {
             let table = Table::open(&path, "moves.csv", &Settings::default(), &rules).unwrap();
             let mut rows = 0;
             table
-                .fold(|| 0, |count, _row| *count += 1, |part| rows += part)
+                .fold(|| 0, |count, _row| *count += 1, |part, _| rows += part)
                 .unwrap();
             assert_eq!(rows, LINES);
         });

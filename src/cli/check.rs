@@ -7,27 +7,30 @@ use super::failure::Failure;
 use super::kept::{Kept, as_its_run_did, kept};
 use super::limits::Limits;
 use super::options::CheckOptions;
-use super::prepare::{Secrets, resolve, values};
+use super::prepare::{Secrets, resolve, values_of_file};
 use super::report::refresh_report;
+use super::reported;
+use crate::config::Resolved;
 use crate::domain::Problem;
+use crate::input::{self, InputError, Rules};
 use crate::report;
 use crate::ui;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::path::Path;
 
-/// Standard input can be read only once, so it is kept beside for the time of the check.
-fn local_copy(file: &std::path::Path) -> Result<Option<tempfile::TempDir>, Failure> {
-    if file.as_os_str() != "-" {
+/// What can be read only once (standard input, a pipe, a process substitution) is copied for the time of the check.
+fn local_copy(file: &Path) -> Result<Option<(tempfile::TempDir, String)>, Failure> {
+    if !input::must_be_stored(file) {
         return Ok(None);
     }
     let folder =
         tempfile::tempdir().map_err(|why| Failure::usage(format!("no temporary folder: {why}")))?;
-    crate::input::store(file, &folder.path().join("input.csv"))?;
-    Ok(Some(folder))
+    let stored = input::store(file, &folder.path().join("input.csv"))?;
+    Ok(Some((folder, stored.name)))
 }
 
 pub(super) fn run(options: &CheckOptions) -> Result<Exit, Failure> {
-    let mut values = values(&options.target, &BTreeMap::new())?;
+    let mut values = values_of_file(&options.target, &options.reading)?;
     let resolved = resolve(&mut values, Secrets::Unneeded, &options.speech)?;
     let mut kept = kept(
         &options.reading,
@@ -37,20 +40,19 @@ pub(super) fn run(options: &CheckOptions) -> Result<Exit, Failure> {
         Limits::default(),
     )?;
     let rules = kept.rules(&resolved)?;
-    refresh_report(&options.file)?;
-    let copy = local_copy(&options.file)?;
-    if copy.is_none() {
-        as_its_run_did(&mut kept, &options.file, &options.file, &options.speech)?;
-    }
-    let (path, name) = match &copy {
-        Some(folder) => (folder.path().join("input.csv"), "stdin".to_owned()),
-        None => (options.file.clone(), options.file.display().to_string()),
+    let draft = match read(options, &mut kept, &rules, &resolved) {
+        Ok(draft) => draft,
+        Err(Unread::Input(error)) if options.speech.is_json() => {
+            ui::out(&document(Exit::NothingDone, refused(&error)));
+            return Ok(Exit::NothingDone);
+        }
+        Err(Unread::Input(error)) => return Err(error.into()),
+        Err(Unread::Other(failure)) => return Err(failure),
     };
-    let unique = resolved.system.facts().unique_accounts;
-    let draft = draft::read(&path, &name, &kept.reading()?, &rules, unique)?;
     // What is left out is no reason to stop, as long as something is left.
     let left_out = kept.skip_invalid && draft.invalid_lines() < draft.counts.lines;
-    let exit = if draft.has_errors() && !left_out {
+    let blocking = draft.blocking();
+    let exit = if (draft.has_errors() && !left_out) || !blocking.is_empty() {
         Exit::NothingDone
     } else {
         Exit::Success
@@ -60,25 +62,75 @@ pub(super) fn run(options: &CheckOptions) -> Result<Exit, Failure> {
         return Ok(exit);
     }
     if !draft.problems.is_empty() {
-        ui::err(&problems(&draft));
+        ui::err(&ui::problems(draft.table.name(), &draft.problems));
     }
     if !options.speech.quiet {
         ui::out(&summary(&draft));
         let next = if exit == Exit::Success {
             plan(options, &kept)
-        } else if kept.skip_invalid {
-            "mend the lines above: nothing is left where they are left out".to_owned()
+        } else if draft.has_errors() && !left_out {
+            if kept.skip_invalid {
+                "correct the lines above: nothing is left where they are left out".to_owned()
+            } else {
+                "correct the lines above, or leave them out with --skip-invalid".to_owned()
+            }
         } else {
-            "mend the lines above, or leave them out with --skip-invalid".to_owned()
+            format!(
+                "look at the lines above; if they are right as they are: --accept {}",
+                blocking.join(",")
+            )
         };
         ui::out(&format!("next: {}", ui::visible(&next)));
     }
     Ok(exit)
 }
 
+/// Why a file could not be read.
+enum Unread {
+    Input(InputError),
+    Other(Failure),
+}
+
+impl From<InputError> for Unread {
+    fn from(error: InputError) -> Self {
+        Self::Input(error)
+    }
+}
+
+impl From<Failure> for Unread {
+    fn from(failure: Failure) -> Self {
+        Self::Other(failure)
+    }
+}
+
+/// Reads the file as a run would.
+fn read(
+    options: &CheckOptions,
+    kept: &mut Kept,
+    rules: &Rules,
+    resolved: &Resolved,
+) -> Result<Draft, Unread> {
+    refresh_report(&options.file)?;
+    let copy = local_copy(&options.file)?;
+    let (path, name) = match &copy {
+        Some((folder, name)) => (folder.path().join("input.csv"), name.clone()),
+        None => (options.file.clone(), options.file.display().to_string()),
+    };
+    if copy.is_none() {
+        as_its_run_did(kept, &options.file, &options.file, &options.speech)?;
+    }
+    let mut rules = rules.clone();
+    rules.accept = kept.rules(resolved)?.accept;
+    let unique = resolved.system.facts().unique_accounts;
+    let mut draft = draft::read(&path, &name, &kept.reading()?, &rules, unique)?;
+    let more = reported::compare(&draft.table, &options.file, &resolved.runs_dir)?;
+    draft.add(more);
+    Ok(draft)
+}
+
 /// The command that plans the same file, read in the same way for the same target.
 fn plan(options: &CheckOptions, kept: &Kept) -> String {
-    let stdin = options.file.as_os_str() == "-";
+    let stdin = input::must_be_stored(&options.file);
     let file = if stdin {
         "FILE".to_owned()
     } else {
@@ -99,6 +151,9 @@ fn plan(options: &CheckOptions, kept: &Kept) -> String {
             words.extend(report::option(flag, value));
         }
     }
+    if let Some(rows) = kept.values.get("skip_rows") {
+        words.extend(report::option("--skip-rows", rows));
+    }
     words.extend(kept.typed.target.iter().cloned());
     words.extend(kept.typed.always.iter().cloned());
     words.extend(options.target.place.typed_runs_dir());
@@ -110,30 +165,31 @@ fn plan(options: &CheckOptions, kept: &Kept) -> String {
     }
 }
 
-/// Problems, drawn for a person.
-pub(super) fn problems(draft: &Draft) -> String {
-    let mut text = ui::problems(draft.table.name(), &draft.problems);
-    if draft.more_problems > 0 {
-        text.push_str(&format!("\n… and {} more", ui::count(draft.more_problems)));
-    }
-    text
+fn problem(problem: &Problem) -> serde_json::Value {
+    json!({
+        "line": problem.line,
+        "column": problem.column,
+        "value": problem.value,
+        "severity": problem.severity.as_str(),
+        "code": problem.code,
+        "message": problem.message,
+        "help": problem.help,
+    })
+}
+
+/// A file that cannot be read at all.
+fn refused(error: &InputError) -> serde_json::Value {
+    json!({
+        "error": error.to_string(),
+        "problems": [problem(&error.problem())],
+        "counts": {"lines": 0, "problems_left_out": 0},
+    })
 }
 
 fn found(draft: &Draft) -> serde_json::Value {
-    let problem = |problem: &Problem| {
-        json!({
-            "line": problem.line,
-            "column": problem.column,
-            "value": problem.value,
-            "severity": problem.severity.as_str(),
-            "code": problem.code,
-            "message": problem.message,
-            "help": problem.help,
-        })
-    };
     let counts = &draft.counts;
     json!({
-        "problems": draft.problems.iter().map(problem).collect::<Vec<_>>(),
+        "problems": draft.problems.sorted().into_iter().map(problem).collect::<Vec<_>>(),
         "counts": {
             "lines": counts.lines,
             "invalid": draft.invalid_lines(),
@@ -147,13 +203,20 @@ fn found(draft: &Draft) -> serde_json::Value {
             "longest_cycle": counts.longest_cycle,
             "duplicates": counts.duplicates,
             "nothing_asked": counts.nothing,
-            "problems_left_out": draft.more_problems,
+            "blank_rows": draft.blank_rows,
+            "problems_left_out": draft.problems.left_out(),
         },
     })
 }
 
 fn summary(draft: &Draft) -> String {
     let counts = &draft.counts;
+    if counts.lines == 0 {
+        return format!(
+            "{}: all cells of all lines are empty; nothing is to be done",
+            draft.table.name()
+        );
+    }
     let mut lines = vec![format!(
         "{}: {} lines",
         draft.table.name(),

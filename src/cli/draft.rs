@@ -1,15 +1,12 @@
 //! A file, read and planned offline: what `check` shows and what every run begins with.
 
-use crate::domain::{Change, Line, Problem, Severity};
-use crate::input::{InputError, Row, Rules, Settings, Survey, Table};
-use crate::plan::{Counts, Crossing, Index, IndexBuilder, Keys, Unit, arrange};
+use crate::domain::{Change, Line, Problem, ProblemList, Severity};
+use crate::input::{Accept, Column, InputError, Passed, Row, Rules, Settings, Survey, Table};
+use crate::plan::{Counts, Crossing, Index, IndexBuilder, Keys, Unit, arrange, case_twins};
 use crate::system::Facts;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-
-/// So many problems are kept; more are counted.
-const KEPT: usize = 200_000;
 
 /// A planned file.
 pub(super) struct Draft {
@@ -17,16 +14,46 @@ pub(super) struct Draft {
     pub(super) index: Index,
     /// Units of lines that have to do with each other, by their number. All other lines are units of their own.
     pub(super) units: HashMap<Line, Unit>,
-    pub(super) problems: Vec<Problem>,
-    pub(super) more_problems: u64,
-    /// The first error of each line that has one.
-    pub(super) wrong: HashMap<Line, usize>,
+    pub(super) problems: ProblemList,
+    /// The lines that cannot be carried out.
+    pub(super) wrong: Wrong,
     pub(super) counts: Counts,
+    /// Rows of nothing but delimiters, which are no lines.
+    pub(super) blank_rows: u64,
     /// Lines that name no customer by the system's own ID.
     pub(super) without_customer: u64,
     /// Where some lines name their customer by account ID alone, and others by the system's own ID alone; and where one
     /// brings about the ID that another goes by, and nothing is ordered.
     pub(super) crossing: Option<Arc<Crossing>>,
+}
+
+/// Lines that cannot be carried out: four bytes for each.
+#[derive(Debug, Default)]
+pub(super) struct Wrong {
+    lines: Vec<Line>,
+    /// From a header with its columns in another order up to the next header: the first line and the one behind the last.
+    below: Vec<(Line, Line)>,
+    below_count: u64,
+}
+
+impl Wrong {
+    fn finish(&mut self) {
+        self.lines.sort_unstable();
+        self.lines.dedup();
+    }
+
+    fn has(&self, line: Line) -> bool {
+        self.lines.binary_search(&line).is_ok() || self.header_above(line).is_some()
+    }
+
+    /// The header above this line, where it makes the line unreadable.
+    fn header_above(&self, line: Line) -> Option<Line> {
+        let range = self
+            .below
+            .iter()
+            .find(|(from, to)| line > *from && line < *to);
+        range.map(|(from, _)| *from)
+    }
 }
 
 #[derive(Default)]
@@ -36,47 +63,67 @@ struct Part {
     counts: Counts,
     without_customer: u64,
     without_account: u64,
-    problems: Vec<Problem>,
-    more_problems: u64,
+    problems: ProblemList,
+    wrong: Vec<Line>,
+    /// Headers in the middle, and whether their columns are in another order.
+    headers: Vec<(Line, bool)>,
+    /// How many lines there are above each of them.
+    above: Vec<u64>,
+    passed: Passed,
 }
 
 impl Part {
-    fn add(&mut self, row: Row) {
-        let damaged = row
-            .problems
-            .iter()
-            .any(|problem| problem.code.starts_with("spreadsheet_"));
-        if damaged {
-            self.survey.saw_damage();
+    fn add(&mut self, mut row: Row) {
+        for problem in std::mem::take(&mut row.problems) {
+            self.survey.hear(&problem);
+            self.problems.push(problem);
         }
-        for problem in row.problems {
-            if self.problems.len() < KEPT {
-                self.problems.push(problem);
-            } else {
-                self.more_problems += 1;
-            }
+        if let Some(turned) = row.header {
+            self.headers.push((row.line, turned));
+            self.above.push(self.counts.lines);
         }
-        let Some(change) = row.change else {
+        if let Some(change) = &row.change {
+            self.counts.add_line(change);
+            self.without_customer += u64::from(change.customer.is_none());
+            self.without_account += u64::from(change.account.is_none());
+            self.index.push(change.line, &Keys::of(change));
+        } else {
             self.counts.lines += 1;
-            return;
-        };
-        self.counts.add_line(&change);
-        self.survey.add(&change);
-        self.without_customer += u64::from(change.customer.is_none());
-        self.without_account += u64::from(change.account.is_none());
-        self.index.push(change.line, &Keys::of(&change));
+            self.wrong.push(row.line);
+        }
+        self.survey.observe(&mut row);
     }
 
-    fn merge(&mut self, other: Self) {
+    fn append(&mut self, other: Self, passed: Passed) {
+        let lines = self.counts.lines;
         self.index.append(other.index);
-        self.survey.merge(other.survey);
+        self.survey.append(other.survey);
         self.counts.merge(&other.counts);
         self.without_customer += other.without_customer;
         self.without_account += other.without_account;
-        let room = KEPT.saturating_sub(self.problems.len());
-        let over = other.problems.len().saturating_sub(room);
-        self.more_problems += other.more_problems + u64::try_from(over).unwrap_or(0);
-        self.problems.extend(other.problems.into_iter().take(room));
+        self.problems.append(other.problems);
+        self.wrong.extend(other.wrong);
+        self.headers.extend(other.headers);
+        self.above
+            .extend(other.above.iter().map(|above| above + lines));
+        self.passed.append(passed);
+    }
+
+    /// What lies below headers with their columns in another order.
+    fn below(&self) -> (Vec<(Line, Line)>, u64) {
+        let (mut ranges, mut count) = (Vec::new(), 0);
+        for (at, (line, turned)) in self.headers.iter().enumerate() {
+            if *turned {
+                let next = self
+                    .headers
+                    .get(at + 1)
+                    .map_or(Line::MAX, |(next, _)| *next);
+                let until = self.above.get(at + 1).copied().unwrap_or(self.counts.lines);
+                ranges.push((*line, next));
+                count += until - self.above[at] - 1;
+            }
+        }
+        (ranges, count)
     }
 }
 
@@ -92,6 +139,7 @@ pub(super) fn rules(facts: &Facts) -> Rules {
         ids_are_guids: facts.ids_are_guids,
         reseller: None,
         allow_clear: false,
+        accept: Accept::default(),
         verbatim: false,
     }
 }
@@ -106,26 +154,48 @@ pub(super) fn read(
 ) -> Result<Draft, InputError> {
     let table = Table::open(path, name, settings, rules)?;
     let mut whole = Part::default();
-    table.fold(Part::default, Part::add, |part| whole.merge(part))?;
-    if whole.counts.lines == 0 {
+    table.fold(Part::default, Part::add, |part, passed| {
+        whole.append(part, passed);
+    })?;
+    if whole.counts.lines == 0 && whole.passed.blank_rows == 0 {
         return Err(InputError::NoRows {
             name: name.to_owned(),
-            line: 1,
+            line: table.header_line(),
         });
     }
+    let (below, below_count) = whole.below();
     let index = whole.index.finish();
-    let arrangement = arrange(entangled(&table, &index)?, unique_accounts);
     let mut problems = whole.problems;
-    problems.extend(table.misspelt());
-    problems.extend(whole.survey.finish());
-    problems.extend(arrangement.problems);
-    problems.sort_by_key(|problem| problem.line);
-    let mut wrong = HashMap::new();
-    for (at, problem) in problems.iter().enumerate() {
-        if problem.severity == Severity::Error {
-            wrong.entry(problem.line).or_insert(at);
-        }
+    let findings = whole.survey.finish(&table);
+    problems.append(findings.problems);
+    let mut wrong = Wrong {
+        lines: whole.wrong,
+        below,
+        below_count,
+    };
+    wrong.lines.extend(findings.wrong);
+    wrong.finish();
+    let entangled = entangled(&table, &index, &wrong)?;
+    case_twins(
+        &entangled,
+        table.spelling(Column::NewAccountId),
+        &mut problems,
+    );
+    let arrangement = arrange(entangled, unique_accounts);
+    for problem in table
+        .near()
+        .into_iter()
+        .chain(passed_over(&table, whole.passed))
+    {
+        problems.push(problem);
     }
+    for problem in arrangement.problems {
+        if problem.severity == Severity::Error {
+            wrong.lines.push(problem.line);
+        }
+        problems.push(problem);
+    }
+    wrong.finish();
     let mut counts = whole.counts;
     counts.merge(&arrangement.counts);
     let crossing = if whole.without_customer > 0 && whole.without_account > 0 {
@@ -144,13 +214,47 @@ pub(super) fn read(
             .into_iter()
             .map(|unit| (unit.number, unit))
             .collect(),
-        more_problems: whole.more_problems,
         wrong,
         problems,
         counts,
+        blank_rows: whole.passed.blank_rows,
         without_customer: whole.without_customer,
         crossing,
     })
+}
+
+/// What was passed over, a notice each.
+fn passed_over(table: &Table, passed: Passed) -> Vec<Problem> {
+    let notice = |line: Line, code, message: String, help: &str| Problem {
+        line,
+        column: String::new(),
+        value: String::new(),
+        severity: Severity::Warning,
+        code,
+        message,
+        help: help.to_owned(),
+    };
+    let mut notices = Vec::new();
+    if passed.blank_rows > 0 {
+        notices.push(notice(
+            passed.first.unwrap_or_else(|| table.header_line()),
+            "blank_rows",
+            format!(
+                "{} rows of nothing but delimiters were passed over",
+                passed.blank_rows
+            ),
+            "nothing is to be done",
+        ));
+    }
+    if passed.end_mark {
+        notices.push(notice(
+            table.header_line(),
+            "end_mark",
+            "the end mark of DOS (^Z) at the end of the file was passed over".to_owned(),
+            "nothing is to be done",
+        ));
+    }
+    notices
 }
 
 fn crossing(table: &Table) -> Result<Crossing, InputError> {
@@ -166,7 +270,7 @@ fn crossing(table: &Table) -> Result<Crossing, InputError> {
 }
 
 /// The lines that have to do with each other, as changes.
-fn entangled(table: &Table, index: &Index) -> Result<Vec<Change>, InputError> {
+fn entangled(table: &Table, index: &Index, wrong: &Wrong) -> Result<Vec<Change>, InputError> {
     if index.entangled().is_empty() {
         return Ok(Vec::new());
     }
@@ -174,23 +278,61 @@ fn entangled(table: &Table, index: &Index) -> Result<Vec<Change>, InputError> {
     for batch in table.batches()? {
         let rows = batch?
             .into_iter()
-            .filter(|row| index.is_entangled(row.line));
+            .filter(|row| index.is_entangled(row.line) && !wrong.has(row.line));
         changes.extend(rows.filter_map(|row| row.change));
     }
     Ok(changes)
 }
 
 impl Draft {
-    /// What keeps a line from being carried out.
-    pub(super) fn error_of(&self, line: Line) -> Option<&Problem> {
-        self.wrong.get(&line).and_then(|at| self.problems.get(*at))
+    /// Whether a line cannot be carried out.
+    pub(super) fn is_wrong(&self, line: Line) -> bool {
+        self.wrong.has(line)
+    }
+
+    /// What keeps a line from being carried out, in words.
+    pub(super) fn why_wrong(&self, row: &Row) -> String {
+        let words = |problem: &Problem| {
+            format!("{}: {}; {}", problem.column, problem.message, problem.help)
+        };
+        let is_error = |problem: &&Problem| problem.severity == Severity::Error;
+        if let Some(problem) = row.problems.iter().find(is_error) {
+            return words(problem);
+        }
+        if let Some(header) = self.wrong.header_above(row.line) {
+            return format!(
+                "the line stands below the header of line {header}, whose columns are in another order"
+            );
+        }
+        let kept = self.problems.kinds().flat_map(|(kept, _)| kept);
+        let mut of_line = kept.filter(|problem| problem.line == row.line);
+        of_line.find(is_error).map_or_else(
+            || "a value of the line is damaged as many others of its column are; `idshift check` shows some".to_owned(),
+            words,
+        )
     }
 
     pub(super) fn invalid_lines(&self) -> u64 {
-        u64::try_from(self.wrong.len()).unwrap_or(u64::MAX)
+        u64::try_from(self.wrong.lines.len()).unwrap_or(u64::MAX) + self.wrong.below_count
     }
 
     pub(super) fn has_errors(&self) -> bool {
-        !self.wrong.is_empty()
+        !self.wrong.lines.is_empty()
+    }
+
+    /// The codes that must be accepted before anything of the file is carried out.
+    pub(super) fn blocking(&self) -> Vec<&'static str> {
+        self.problems.codes(Severity::Blocking)
+    }
+
+    /// Adds problems that were found by comparing the file with others.
+    pub(super) fn add(&mut self, more: Vec<Problem>) {
+        for problem in more {
+            if problem.severity == Severity::Error {
+                self.wrong.lines.push(problem.line);
+            }
+            self.problems.push(problem);
+        }
+        self.wrong.finish();
     }
 }

@@ -4,6 +4,7 @@ use super::draft::Draft;
 use super::failure::Failure;
 use crate::domain::{Change, CustomerId, Failed, Line, Outcome, Status, Transition, Unchanged};
 use crate::engine::{History, Job, Tally};
+use crate::input::Row;
 use crate::ledger::{Journal, Ledger, LineSet, RunDir};
 use crate::plan::Unit;
 use std::collections::HashMap;
@@ -115,7 +116,7 @@ impl Feeder {
         let mut lines = 0;
         for rows in self.draft.table.batches()? {
             for row in rows? {
-                let Some(job) = self.job(row.line, row.change, &ledger)? else {
+                let Some(job) = self.job(row, &ledger)? else {
                     continue;
                 };
                 lines += job.unit.changes().count();
@@ -137,21 +138,17 @@ impl Feeder {
     }
 
     /// The unit that begins with this line, where one does and where something of it is open.
-    fn job(
-        &self,
-        line: Line,
-        change: Option<Change>,
-        ledger: &Ledger,
-    ) -> Result<Option<Job>, Trouble> {
-        if let Some(problem) = self.draft.error_of(line) {
+    fn job(&self, row: Row, ledger: &Ledger) -> Result<Option<Job>, Trouble> {
+        let line = row.line;
+        if self.draft.is_wrong(line) {
             if !self.known.done.contains(line) {
                 let mut outcome = Outcome::bare(line, Status::Failed(Failed::Invalid));
-                outcome.message =
-                    format!("{}: {}; {}", problem.column, problem.message, problem.help);
+                outcome.message = self.draft.why_wrong(&row);
                 self.note(outcome)?;
             }
             return Ok(None);
         }
+        let change = row.change;
         let unit = match change {
             Some(change) if !self.draft.index.is_entangled(line) => Unit::single(change),
             Some(_) | None => match self.draft.units.get(&line) {

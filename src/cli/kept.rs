@@ -6,7 +6,7 @@ use super::limits::Limits;
 use super::options::{Reading, Speech, Target};
 use crate::config::{Resolved, Values};
 use crate::domain::Reseller;
-use crate::input::{self, Column, Rules};
+use crate::input::{self, Accept, Column, Rules};
 use crate::ledger::{Ledger, RunDir};
 use crate::report::{self, Typed};
 use crate::ui;
@@ -65,6 +65,25 @@ impl Kept {
             encoding: self.encoding.clone(),
             map: map.collect::<Result<_, _>>()?,
             delimiter: self.delimiter,
+            carry: self.carry(),
+            skip_rows: self.skip_rows()?,
+        })
+    }
+
+    /// Columns that are carried through. The command line gives each by itself, other places with commas between.
+    fn carry(&self) -> Vec<String> {
+        let text = self.values.get("carry").map_or("", String::as_str);
+        let names = text.split(if text.contains('\n') { '\n' } else { ',' });
+        let names = names.map(str::trim).filter(|name| !name.is_empty());
+        names.map(str::to_owned).collect()
+    }
+
+    fn skip_rows(&self) -> Result<u32, Failure> {
+        let Some(text) = self.values.get("skip_rows") else {
+            return Ok(0);
+        };
+        text.trim().parse().map_err(|_| {
+            Failure::usage(format!("skip_rows: `{text}` is no whole number such as 2"))
         })
     }
 
@@ -72,6 +91,9 @@ impl Kept {
         let mut rules = draft::rules(resolved.system.facts());
         rules.allow_clear = self.allow_clear;
         rules.verbatim = self.verbatim;
+        let codes = self.values.get("accept").map_or("", String::as_str);
+        rules.accept =
+            Accept::parse(codes).map_err(|why| Failure::usage(format!("accept: {why}")))?;
         if rules.allow_clear && !resolved.system.facts().can_clear {
             let title = resolved.system.facts().title;
             return Err(Failure::usage(format!(
@@ -114,11 +136,11 @@ pub(super) fn kept(
         allow_clear: reading.allow_clear,
         verbatim: false,
         limits,
-        typed: typed(target, sandbox),
+        typed: typed(target, reading, sandbox),
     })
 }
 
-fn typed(target: &Target, sandbox: bool) -> Typed {
+fn typed(target: &Target, reading: &Reading, sandbox: bool) -> Typed {
     let mut always = Vec::new();
     if let Some(config) = &target.place.config {
         always.extend(report::option("--config", &config.display().to_string()));
@@ -139,6 +161,12 @@ fn typed(target: &Target, sandbox: bool) -> Typed {
             _ => words.extend(report::option(&flag(key), &value)),
         }
     }
+    // What stands above the header of a file does not stand above that of its reports.
+    for (key, value) in reading.given() {
+        for value in value.split('\n').filter(|_| key != "skip_rows") {
+            words.extend(report::option(&flag(key), value));
+        }
+    }
     Typed {
         always,
         target: words,
@@ -157,14 +185,19 @@ pub(super) fn as_its_run_did(
     content: &Path,
     speech: &Speech,
 ) -> Result<(), Failure> {
-    if !kept.map.is_empty() {
-        return Ok(());
-    }
     let Some(dir) = run_of(file) else {
         return Ok(());
     };
     let name = file.display().to_string();
-    if !input::is_report(content, &name, &kept.reading()?)? {
+    let reading = input::Settings {
+        skip_rows: 0,
+        ..kept.reading()?
+    };
+    if !input::is_report(content, &name, &reading)? {
+        return Ok(());
+    }
+    kept.values.remove("skip_rows");
+    if !kept.map.is_empty() {
         return Ok(());
     }
     let how = || {
@@ -173,7 +206,16 @@ pub(super) fn as_its_run_did(
         )
     };
     let ledger = Ledger::glance(&dir).map_err(|why| Failure::from(why).with_help(how()))?;
-    let map = Kept::of(&ledger).map_err(|why| why.with_help(how()))?.map;
+    let its = Kept::of(&ledger).map_err(|why| why.with_help(how()))?;
+    let map = its.map;
+    // What was accepted of the file holds for the lines that are left of it.
+    for key in ["accept", "carry"] {
+        if let Some(value) = its.values.get(key) {
+            kept.values
+                .entry(key.to_owned())
+                .or_insert_with(|| value.clone());
+        }
+    }
     if !map.is_empty() && !speech.quiet {
         let words = report::columns(&map, false, false);
         ui::err(&format!(

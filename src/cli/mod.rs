@@ -25,6 +25,7 @@ mod prepare;
 mod recall;
 mod reconcile;
 mod report;
+mod reported;
 mod resume;
 mod runs;
 mod sandbox;

@@ -10,7 +10,7 @@ use super::options::{Guards, Inside, Place, Reading, Speech, Target};
 use super::recall::Lineage;
 use super::report::refresh_report;
 use super::session::{base_url, check_host};
-use super::{Exit, clock, recall, stand_in};
+use super::{Exit, clock, recall, reported, stand_in};
 use crate::config::{ConfigError, File, Resolved, Values};
 use crate::engine::History;
 use crate::input::{self, Rules};
@@ -26,6 +26,12 @@ pub(super) use super::kept::Kept;
 /// The values that hold: of the command line, the environment, the run, the file.
 pub(super) fn values(target: &Target, run: &BTreeMap<String, String>) -> Result<Values, Failure> {
     gather(&target.place, &target.given(), run)
+}
+
+/// The same, and what was typed about the file.
+pub(super) fn values_of_file(target: &Target, reading: &Reading) -> Result<Values, Failure> {
+    let given = [target.given(), reading.given()].concat();
+    gather(&target.place, &given, &BTreeMap::new())
 }
 
 pub(super) fn gather(
@@ -163,7 +169,7 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
         .map(Limits::of)
         .transpose()?
         .unwrap_or_default();
-    let mut values = values(wanted.target, &BTreeMap::new())?;
+    let mut values = values_of_file(wanted.target, wanted.reading)?;
     let mut resolved = resolve(&mut values, wanted.inside.secrets(), wanted.speech)?;
     let mut kept = wanted.kept(&values, limits.clone())?;
     let rules = kept.rules(&resolved)?;
@@ -177,7 +183,9 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
     let read = |path: &Path| {
         draft::read(path, &stored.name, &kept.reading()?, &rules, unique).map_err(Failure::from)
     };
-    let checked = read(&copy)?;
+    let mut checked = read(&copy)?;
+    let more = reported::compare(&checked.table, wanted.file, &resolved.runs_dir)?;
+    checked.add(more);
     refuse_problems(&checked, kept.skip_invalid, wanted.speech)?;
     if !wanted.inside.sandbox {
         refuse_unfindable(&checked, &resolved)?;
@@ -306,26 +314,38 @@ fn reopen(dir: &RunDir, name: &str, kept: &Kept, rules: &Rules) -> Result<input:
     )?)
 }
 
-/// Nothing is sent while any line is invalid, unless the operator says so.
+/// Nothing is sent while any line is invalid, unless the operator leaves such lines out, nor while a blocking warning is
+/// not accepted.
 pub(super) fn refuse_problems(
     draft: &Draft,
     skip_invalid: bool,
     speech: &Speech,
 ) -> Result<(), Failure> {
     if !draft.problems.is_empty() && !speech.quiet && !speech.is_json() {
-        ui::err(&super::check::problems(draft));
+        ui::err(&ui::problems(draft.table.name(), &draft.problems));
+    }
+    let name = draft.table.name();
+    let blocking = draft.blocking();
+    if !blocking.is_empty() {
+        return Err(Failure::usage(format!(
+            "{name}: something may be wrong with the file as a whole ({}); nothing was sent",
+            blocking.join(", ")
+        ))
+        .with_help(format!(
+            "look at the lines that are named; if they are right as they are: --accept {}",
+            blocking.join(",")
+        )));
     }
     if !draft.has_errors() || skip_invalid {
         return Ok(());
     }
     let lines = draft.invalid_lines();
-    let name = draft.table.name();
     Err(Failure::usage(format!(
         "{name}: {} of {} lines cannot be carried out; nothing was sent",
         ui::count(lines),
         ui::count(draft.counts.lines)
     ))
-    .with_help("mend them (idshift check shows all), or leave them out with --skip-invalid"))
+    .with_help("correct them (idshift check shows more), or leave them out with --skip-invalid"))
 }
 
 /// Adobe has no search: without a listing, only customers that are named by their own ID can be found.

@@ -94,6 +94,18 @@ pub const KEYS: &[Key] = &[
         "How old a look-up may be when it is written upon; default 10m",
     ),
     text(
+        "accept",
+        "Codes of problems that are accepted, such as quoted_lines,cut_off",
+    ),
+    text(
+        "carry",
+        "Columns that are carried through, though their names are nearly known ones; a comma between two",
+    ),
+    text(
+        "skip_rows",
+        "How many lines above the header are passed over; default 0",
+    ),
+    text(
         "reseller_id",
         "Adobe: whose customers are listed; CloudCockpit: whose relationship (or own)",
     ),

@@ -15,7 +15,7 @@ pub use id::{
     AccountId, CustomerId, IdError, LocationId, MAX_ID_CHARS, ResellerId, ServiceId, guid,
 };
 pub use outcome::{Failed, Outcome, Skipped, Status, Transition, Unchanged};
-pub use problem::{Problem, Severity};
+pub use problem::{KEPT_PER_KIND, Problem, ProblemList, Severity};
 pub use respelling::is_respelling;
 pub use spelling::nearest;
 

@@ -232,7 +232,8 @@ pub(super) async fn recalled<N: Notes>(
         let words = has_temporary_id(&standing.id, run);
         return Ok(Some(Err(Trouble::new(Failed::Stale, words))));
     }
-    if alone {
+    // The customer that a report names is a guard: a spreadsheet that saved it may have made another ID of this one.
+    if alone && hearsay.is_none() {
         return Ok(None);
     }
     let moved = moved_on(wishes.account, now);

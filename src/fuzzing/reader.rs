@@ -1,10 +1,12 @@
-use crate::input::{Row, Rules, Settings, Table};
+use crate::domain::{Line, Severity};
+use crate::input::{Accept, Passed, Row, Rules, Settings, Survey, Table};
 
 /// Reads the bytes as a file.
 ///
 /// # Panics
 ///
-/// Where rows are lost, come twice, depend on how the file is cut into blocks, or hold an ID that is not in the file.
+/// Where rows are lost, come twice, or hold an ID that is not in the file; or where rows or what is found in their columns
+/// depend on how the file is cut into blocks.
 pub fn reader(bytes: &[u8]) {
     let Ok(folder) = tempfile::tempdir() else {
         return;
@@ -23,6 +25,7 @@ pub fn reader(bytes: &[u8]) {
         ids_are_guids: false,
         reseller: None,
         allow_clear: false,
+        accept: Accept::default(),
         verbatim: false,
     };
     let open = || Table::open(&path, "fuzz.csv", &Settings::default(), &rules);
@@ -36,6 +39,10 @@ pub fn reader(bytes: &[u8]) {
         if let (Ok(whole), Ok(small)) = (&whole, &small) {
             assert!(same(whole, small), "as a whole and in blocks");
         }
+    }
+    if let (Ok(small), Ok(whole)) = (open(), open()) {
+        let small = findings(&small.with_block_bytes(7));
+        assert_eq!(findings(&whole), small, "columns as a whole and in blocks");
     }
     let Ok(rows) = whole else {
         return;
@@ -54,11 +61,35 @@ pub fn reader(bytes: &[u8]) {
             change.service.as_ref().map(|id| id.as_str()),
         ];
         for id in ids.into_iter().flatten() {
-            // A quote inside of a cell is written twice.
-            let there = text.contains(id) || text.contains(&id.replace('"', "\"\""));
+            // A quote inside of a cell is written twice, once more in the text form of a spreadsheet.
+            let twice = id.replace('"', "\"\"");
+            let there = text.contains(id)
+                || text.contains(&twice)
+                || text.contains(&twice.replace('"', "\"\""));
             assert!(there, "`{id}` of line {} is not in the file", change.line);
         }
     }
+}
+
+/// What the survey finds in the columns, and which lines it leaves out.
+fn findings(table: &Table) -> Option<(Vec<(Line, Severity, &'static str)>, Vec<Line>, Passed)> {
+    let (mut whole, mut all) = (Survey::default(), Passed::default());
+    table
+        .fold(
+            Survey::default,
+            |survey, mut row| survey.observe(&mut row),
+            |part, passed| {
+                whole.append(part);
+                all.append(passed);
+            },
+        )
+        .ok()?;
+    let found = whole.finish(table);
+    let problems = found.problems.sorted().into_iter();
+    let problems = problems.map(|problem| (problem.line, problem.severity, problem.code));
+    let mut wrong = found.wrong;
+    wrong.sort_unstable();
+    Some((problems.collect(), wrong, all))
 }
 
 fn rows(table: &Table) -> Result<Vec<Row>, ()> {

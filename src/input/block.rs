@@ -17,6 +17,8 @@ pub(super) struct Block {
     pub(super) line: Line,
     /// Where it begins in the unpacked file, in bytes (right for UTF-8 only).
     pub(super) offset: u64,
+    /// Whether the end mark of DOS followed it.
+    pub(super) end_mark: bool,
 }
 
 /// How the walk over one cell ended.
@@ -186,7 +188,11 @@ pub(super) struct Blocks {
     line: u64,
     offset: u64,
     done: bool,
+    end_mark: bool,
 }
+
+/// `^Z`, with which DOS ended its text files.
+const END_MARK: u8 = 0x1A;
 
 impl Blocks {
     /// Goes on with a text of which `rest` is read and not yet cut, beginning on `line`.
@@ -210,6 +216,7 @@ impl Blocks {
             line: u64::from(line),
             offset,
             done: false,
+            end_mark: false,
         }
     }
 
@@ -222,8 +229,17 @@ impl Blocks {
         trouble.at(&self.name, self.line_at(text))
     }
 
+    /// Takes the end mark of DOS off the end of the file.
+    fn take_end_mark(&mut self, text: &mut Vec<u8>) {
+        while self.at_end && text.last() == Some(&END_MARK) {
+            text.pop();
+            self.end_mark = true;
+        }
+    }
+
     fn advance(&mut self) -> Result<Option<Block>, InputError> {
         let mut text = std::mem::take(&mut self.rest);
+        self.take_end_mark(&mut text);
         let mut want = self.block_bytes.saturating_sub(text.len()).max(1);
         let cut = loop {
             if !self.at_end {
@@ -231,6 +247,7 @@ impl Blocks {
                     Ok(at_end) => self.at_end = at_end,
                     Err(trouble) => return Err(self.trouble(&text, trouble)),
                 }
+                self.take_end_mark(&mut text);
             }
             let found = cut(&text, self.delimiter);
             if found.end > 0 || self.at_end {
@@ -253,7 +270,8 @@ impl Blocks {
             }
             _ => cut.end,
         };
-        if end == 0 {
+        let end_mark = std::mem::take(&mut self.end_mark);
+        if end == 0 && !end_mark {
             return Ok(None);
         }
         self.rest = Vec::with_capacity(self.block_bytes.max(text.len() - end));
@@ -269,6 +287,7 @@ impl Blocks {
             line,
             offset: self.offset,
             bytes: text,
+            end_mark,
         };
         self.line += breaks(&block.bytes) as u64;
         self.offset += end as u64;

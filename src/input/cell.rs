@@ -29,6 +29,16 @@ pub fn arm(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// The constant of the text form in which spreadsheets are told to keep a value as it is: `="00456"`.
+pub(super) fn constant(text: &str) -> Option<Cow<'_, str>> {
+    let inner = text.strip_prefix("=\"")?.strip_suffix('"')?;
+    if !inner.contains('"') {
+        return Some(Cow::Borrowed(inner));
+    }
+    let bare = inner.replace("\"\"", "");
+    (!bare.contains('"')).then(|| Cow::Owned(inner.replace("\"\"", "\"")))
+}
+
 /// Whether a cell of a file that idshift wrote stands for one that could not be read.
 pub(super) fn is_mark(text: &str) -> bool {
     text == MISSING || text.starts_with(EXCESS) || text.starts_with(QUOTE)
@@ -78,6 +88,16 @@ mod tests {
         for text in ["", "A-1", "'A-1", "'", "1=1", "O'Neil"] {
             assert_eq!(defuse(text), text);
             assert_eq!(arm(text), text);
+        }
+    }
+
+    #[test]
+    fn the_text_form_of_a_spreadsheet_is_its_constant() {
+        assert_eq!(constant("=\"00456\"").as_deref(), Some("00456"));
+        assert_eq!(constant("=\"a\"\"b\"").as_deref(), Some("a\"b"));
+        assert_eq!(constant("=\"\"").as_deref(), Some(""));
+        for text in ["=A1", "=\"a\"&\"b\"", "=\"", "00456", "=\"a", "=1"] {
+            assert_eq!(constant(text), None, "{text}");
         }
     }
 

@@ -51,10 +51,12 @@ impl Column {
 
     /// The column of this name, without regard to case, `_`, `-` and white space.
     pub fn parse(name: &str) -> Option<Self> {
-        let name = normalise(name);
-        Self::ALL
-            .into_iter()
-            .find(|column| normalise(column.name()) == name)
+        // The names are ASCII, so this is found without allocating: cells are compared with it, too.
+        let is_it = |column: &Self| {
+            let known = column.name().chars().map(|c| c.to_ascii_lowercase());
+            known.eq(normal(name))
+        };
+        Self::ALL.into_iter().find(is_it)
     }
 
     /// The place of the column in arrays that have one entry for each.
@@ -82,10 +84,13 @@ impl FromStr for Column {
 
 /// A header name without what spellings differ in.
 pub(super) fn normalise(name: &str) -> String {
+    normal(name).collect()
+}
+
+fn normal(name: &str) -> impl Iterator<Item = char> {
     name.chars()
         .filter(|c| !c.is_whitespace() && !matches!(c, '_' | '-'))
         .flat_map(char::to_lowercase)
-        .collect()
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub enum InputError {
         line: Line,
         offset: u64,
         byte: String,
-        encoding: &'static str,
+        encoding: String,
     },
     /// The compressed file ends too early.
     #[error("{name} is cut off: the compressed data ends within or after line {line}")]
@@ -84,18 +84,42 @@ pub enum InputError {
     #[error("{name} has more than {} lines", u32::MAX)]
     TooManyLines { name: String },
     /// The first line names none of the columns.
-    #[error("{name}:{line}: no header: none of the columns that count is named in `{found}`")]
+    #[error("{name}:{line}: no header: none of the columns that count is named in `{found}`{}", hint(*below))]
     NoHeader {
         name: String,
         line: Line,
         found: String,
+        /// A line further down that looks like the header.
+        below: Option<Line>,
     },
     /// Columns without which nothing can be done.
-    #[error("{name}:{line}: the column {missing} is missing; the header has `{found}`")]
+    #[error("{name}:{line}: the column {missing} is missing; the header has `{found}`{}", hint(*below))]
     MissingColumn {
         name: String,
         line: Line,
         missing: &'static str,
+        found: String,
+        /// A line further down that looks like the header.
+        below: Option<Line>,
+    },
+    /// A column whose name is nearly that of a missing one.
+    #[error(
+        "{name}:{line}: column {number} `{column}` is nearly {meant}, which is missing{}: is {meant} meant?",
+        why.as_ref().map(|why| format!("; {why}")).unwrap_or_default()
+    )]
+    NearColumn {
+        name: String,
+        line: Line,
+        column: String,
+        number: usize,
+        meant: &'static str,
+        why: Option<String>,
+    },
+    /// `--carry` names a column that the file does not have.
+    #[error("--carry: the column `{column}` is not in the header `{found}`")]
+    CarriedColumnMissing {
+        column: String,
+        line: Line,
         found: String,
     },
     /// Two columns that mean the same.
@@ -142,6 +166,13 @@ pub enum InputError {
     Changed { name: String },
 }
 
+/// Says which line looks like the header.
+fn hint(below: Option<Line>) -> String {
+    below.map_or_else(String::new, |line| {
+        format!("; line {line} looks like the header")
+    })
+}
+
 impl InputError {
     /// A stable word for scripts.
     pub fn code(&self) -> &'static str {
@@ -163,6 +194,8 @@ impl InputError {
             Self::TooManyLines { .. } => "too_many_lines",
             Self::NoHeader { .. } => "no_header",
             Self::MissingColumn { .. } => "missing_column",
+            Self::NearColumn { .. } => "near_column",
+            Self::CarriedColumnMissing { .. } => "carried_column_missing",
             Self::DuplicateColumn { .. } => "duplicate_column",
             Self::MappedColumnMissing { .. } => "mapped_column_missing",
             Self::MappedTwice { .. } => "mapped_twice",
@@ -184,9 +217,15 @@ impl InputError {
             Self::Utf16WithoutMark { guess, .. } => {
                 format!("pass --encoding {}, or save the file as UTF-8", guess.to_lowercase())
             }
-            Self::UnknownEncoding { .. } => "try utf-8, utf-16le, windows-1252 or iso-8859-15".into(),
-            Self::BadByte { .. } => {
-                "name the file's encoding, such as --encoding windows-1252, or save it as UTF-8".into()
+            Self::UnknownEncoding { .. } => {
+                "try utf-8, utf-16le, windows-1252, iso-8859-15, cp850 or cp437; `iconv -l` lists more, and `iconv -f NAME -t UTF-8` converts".into()
+            }
+            Self::BadByte { byte, .. } => {
+                // The letters of DOS lie where Windows has few.
+                let dos = byte.strip_prefix("0x8").is_some_and(|rest| !rest.starts_with(['0', '5']))
+                    || byte.starts_with("0x9A") || byte.starts_with("0x9B") || byte.starts_with("0x94");
+                let (likely, other) = if dos { ("cp850", "windows-1252") } else { ("windows-1252", "cp850") };
+                format!("name the file's encoding, such as --encoding {likely} or --encoding {other}, or convert it with `iconv -f {} -t UTF-8`", likely.to_uppercase())
             }
             Self::Truncated { .. } | Self::Corrupt { .. } => {
                 "copy the file again and test it with `gzip -t` or `zstd -t`".into()
@@ -198,6 +237,13 @@ impl InputError {
             Self::RecordTooLong { .. } => "look for an open quote or a missing line break there".into(),
             Self::TooManyColumns { .. } => "leave out the columns that are not needed".into(),
             Self::TooManyLines { .. } => "split the file".into(),
+            Self::NoHeader { below: Some(line), .. }
+            | Self::MissingColumn { below: Some(line), .. } => {
+                format!("pass over the lines above the header with --skip-rows {}", line - 1)
+            }
+            Self::NearColumn { column, meant, .. } => {
+                format!("--map '{meant}={column}' if it is, --carry '{column}' if it is another column")
+            }
             Self::NoHeader { .. } => {
                 "begin the file with a header such as `accountId,newAccountId`, or name the columns with --map newAccountId=NAME".into()
             }
@@ -206,7 +252,7 @@ impl InputError {
                 format!("add it, or say which column it is with --map {column}=NAME")
             }
             Self::DuplicateColumn { .. } => "rename or remove one of them".into(),
-            Self::MappedColumnMissing { .. } => "spell it as the header does".into(),
+            Self::MappedColumnMissing { .. } | Self::CarriedColumnMissing { .. } => "spell it as the header does".into(),
             Self::MappedTwice { .. } => "keep one of the two".into(),
             Self::BadDelimiter { .. } => "use one of `,` `;` `|` or a tab".into(),
             Self::NoRows { .. } => "check the export: it holds no customers".into(),
@@ -228,6 +274,8 @@ impl InputError {
             | Self::TooManyColumns { line, .. }
             | Self::NoHeader { line, .. }
             | Self::MissingColumn { line, .. }
+            | Self::NearColumn { line, .. }
+            | Self::CarriedColumnMissing { line, .. }
             | Self::DuplicateColumn { line, .. }
             | Self::MappedColumnMissing { line, .. }
             | Self::NoRows { line, .. }
@@ -254,6 +302,9 @@ impl InputError {
             Self::MissingColumn { missing, .. } => ((*missing).to_owned(), String::new()),
             Self::MappedColumnMissing { wanted, column, .. } => {
                 ((*wanted).to_owned(), column.clone())
+            }
+            Self::NearColumn { column, .. } | Self::CarriedColumnMissing { column, .. } => {
+                (column.clone(), column.clone())
             }
             Self::NoHeader { found, .. } => (String::new(), found.clone()),
             Self::BadByte { byte, .. } => (String::new(), byte.clone()),

@@ -50,8 +50,10 @@ pub(super) fn read(
         names,
         end,
     } = top(path, name, settings)?;
-    let layout = Layout::find(&names, line, name, settings, rules)?;
-    if at_end && head[end..].trim_ascii().is_empty() {
+    let layout = Layout::find(&names, line, name, settings, rules)
+        .map_err(|error| with_header_below(error, (&head, end), &names, settings))?;
+    let is_blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x1A;
+    if at_end && head[end..].iter().all(is_blank) {
         return Err(InputError::NoRows {
             name: name.to_owned(),
             line,
@@ -85,17 +87,13 @@ fn top(path: &Path, name: &str, settings: &Settings) -> Result<Top, InputError> 
         Err(Trouble::Bomb) => return Err(Trouble::Bomb.at(name, 1)),
         Err(_) => false,
     };
-    let mut at = 0;
-    let mut sign = None;
-    loop {
+    let mut at = rows_end(&head, settings.skip_rows);
+    at += skip_blank(&head[at..]);
+    let first = &head[at..record_end(&head[at..], 0, true).map_or(head.len(), |end| at + end)];
+    let sign = dialect::excel_sign(first);
+    if sign.is_some() {
+        at += first.len();
         at += skip_blank(&head[at..]);
-        let line = &head[at..record_end(&head[at..], 0, true).map_or(head.len(), |end| at + end)];
-        match dialect::excel_sign(line) {
-            Some(delimiter) if sign.is_none() => sign = Some(delimiter),
-            _ if line.starts_with(b"#") && !names_columns(line, settings) => {}
-            _ => break,
-        }
-        at += line.len();
     }
     let line = line_after(&head[..at]);
     if at == head.len() {
@@ -162,7 +160,7 @@ fn parse(text: &[u8], delimiter: u8, name: &str, line: Line) -> Result<StringRec
             line,
             offset: at as u64,
             byte: hex(&text[at..at + error.error_len().unwrap_or(1)]),
-            encoding: "UTF-8",
+            encoding: "UTF-8".to_owned(),
         });
     }
     let mut reader = csv::ReaderBuilder::new()
@@ -180,13 +178,81 @@ fn parse(text: &[u8], delimiter: u8, name: &str, line: Line) -> Result<StringRec
     Ok(record)
 }
 
-/// Whether a line that begins with `#` is a header all the same.
-fn names_columns(line: &[u8], settings: &Settings) -> bool {
-    let text = String::from_utf8_lossy(line);
-    let text = text.trim_start_matches('#');
-    dialect::CANDIDATES
-        .iter()
-        .any(|delimiter| known(text.split(char::from(*delimiter)).map(unquote), settings) > 0)
+/// The most lines that are looked at for a header.
+const LOOKED_AT: usize = 200;
+
+/// Names the line that looks like the header, where the first one is none.
+fn with_header_below(
+    error: InputError,
+    (head, end): (&[u8], usize),
+    names: &StringRecord,
+    settings: &Settings,
+) -> InputError {
+    let most = known(names.iter(), settings).max(1);
+    let mut at = end;
+    let mut found = None;
+    for _ in 0..LOOKED_AT {
+        let line = &head[at..at + rows_end(&head[at..], 1)];
+        if line.is_empty() {
+            break;
+        }
+        let text = String::from_utf8_lossy(line);
+        let names =
+            |delimiter: &u8| known(text.split(char::from(*delimiter)).map(unquote), settings);
+        if dialect::CANDIDATES
+            .iter()
+            .any(|delimiter| names(delimiter) > most)
+        {
+            found = Some(line_after(&head[..at]));
+            break;
+        }
+        at += line.len();
+    }
+    match error {
+        InputError::NoHeader {
+            name,
+            line,
+            found: header,
+            ..
+        } => InputError::NoHeader {
+            name,
+            line,
+            found: header,
+            below: found,
+        },
+        InputError::MissingColumn {
+            name,
+            line,
+            missing,
+            found: header,
+            ..
+        } => InputError::MissingColumn {
+            name,
+            line,
+            missing,
+            found: header,
+            below: found,
+        },
+        other => other,
+    }
+}
+
+/// Where the first lines of a text end.
+fn rows_end(text: &[u8], rows: u32) -> usize {
+    let mut at = 0;
+    for _ in 0..rows {
+        let Some(length) = text[at..]
+            .iter()
+            .position(|byte| matches!(byte, b'\n' | b'\r'))
+        else {
+            return text.len();
+        };
+        at += length + 1;
+        if text[at - 1] == b'\r' && text.get(at) == Some(&b'\n') {
+            at += 1;
+        }
+    }
+    at
 }
 
 fn unquote(name: &str) -> &str {

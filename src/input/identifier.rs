@@ -2,9 +2,12 @@
 //!
 //! Must not change a value: one that is doubtful is sent as it is, with a warning, or not at all.
 
-use super::row::{CLEAR_MARKER, Check};
-use super::{Column, damage};
-use crate::domain::{AccountId, IdError, MAX_ID_CHARS, NewAccount};
+use super::damage::{self, Damage, Finding};
+use super::doubt::{Doubt, Kind};
+use super::row::{CLEAR_MARKER, Check, shown};
+use super::shape::{Level, scan};
+use super::{Column, dates, lookalike};
+use crate::domain::{AccountId, IdError, MAX_ID_CHARS, NewAccount, Problem, Severity};
 
 impl Check<'_> {
     /// A checked ID of any kind; `None` where the cell is empty or bad.
@@ -14,10 +17,15 @@ impl Check<'_> {
         make: impl Fn(&str) -> Result<T, IdError>,
     ) -> Option<T> {
         let value = self.value(column);
-        if value.is_empty() {
-            return None;
+        if !self.shared.rules.verbatim {
+            if self.is_text_formula(column) {
+                self.note_constant(column, &value);
+            }
+            if !value.is_empty() && !self.is_sound(column, &value) {
+                return None;
+            }
         }
-        if !self.shared.rules.verbatim && !self.is_sound(column, &value) {
+        if value.is_empty() {
             return None;
         }
         match make(&value) {
@@ -61,23 +69,25 @@ impl Check<'_> {
             );
             return false;
         }
-        if column != Column::ServiceId || damage::find(value) != Some(damage::Damage::Date) {
-            if is_keyword(column, value, shared.rules.forbidden_accounts) {
-                self.error(
-                    "forbidden_keyword",
-                    at,
-                    format!("the system's search refuses the word `{value}`"),
-                    "put the real ID there, or leave the cell empty",
-                );
-                return false;
-            }
-            if let Some(kind) = damage::find(value) {
-                self.error(kind.code(), at, kind.message(), kind.help());
-                return false;
-            }
+        if is_keyword(column, value, shared.rules.forbidden_accounts) {
+            self.error(
+                "forbidden_keyword",
+                at,
+                format!("the system's search refuses the word `{value}`"),
+                "put the real ID there, or leave the cell empty",
+            );
+            return false;
+        }
+        match damage::find(value, shared.head.layout.armed()) {
+            Some(Finding::Sure(kind)) => self.damaged(column, kind, at),
+            Some(Finding::Doubt(kind)) => self.doubt(column, kind, value),
+            None => {}
         }
         if !value.is_ascii() {
             self.beyond_ascii(at);
+        }
+        if !value.is_ascii() || value.contains('&') {
+            self.look_alikes(column, value);
         }
         let bytes = value.as_bytes();
         if bytes[0] == b'+' && bytes.len() > 1 && bytes[1..].iter().all(u8::is_ascii_digit) {
@@ -88,18 +98,84 @@ impl Check<'_> {
                 "check that the system has it so",
             );
         }
-        if let Some(number) = value.strip_suffix(".0")
-            && !number.is_empty()
-            && number.bytes().all(|byte| byte.is_ascii_digit())
-        {
-            self.warn(
-                "decimal_zero",
-                at,
-                "the ID ends in `.0`, which exports add that take IDs for numbers",
-                "export the column as text",
-            );
-        }
         !self.bad
+    }
+
+    /// What is damage whatever else stands in the column. Service IDs are free text, which may begin with `=`.
+    fn damaged(&mut self, column: Column, kind: Damage, at: (&str, &str)) {
+        let free_text = column == Column::ServiceId && kind == Damage::Formula;
+        let severity = if free_text {
+            Severity::Warning
+        } else {
+            Severity::Error
+        };
+        self.tell(severity, kind.code(), at, kind.message(), kind.help());
+    }
+
+    /// What the column decides.
+    fn doubt(&mut self, column: Column, kind: Kind, value: &str) {
+        let (code, message, help) = words(kind);
+        let word = if kind == Kind::MonthDate {
+            dates::month_word(value).unwrap_or_default()
+        } else {
+            String::new()
+        };
+        self.push_doubt(
+            (column, kind, word),
+            value,
+            code,
+            message.to_owned(),
+            help.to_owned(),
+        );
+    }
+
+    fn push_doubt(
+        &mut self,
+        (column, kind, word): (Column, Kind, String),
+        value: &str,
+        code: &'static str,
+        message: String,
+        help: String,
+    ) {
+        self.doubts.push(Doubt {
+            column,
+            kind,
+            shape: scan(value, Level::Exact).signature,
+            word,
+            problem: Problem {
+                line: self.raw.line,
+                column: self.shared.head.layout.spelling(column).to_owned(),
+                value: shown(value),
+                severity: Severity::Warning,
+                code,
+                message,
+                help,
+            },
+        });
+    }
+
+    /// A cell with the text form of a spreadsheet.
+    fn note_constant(&mut self, column: Column, value: &str) {
+        let at = (self.shared.head.layout.spelling(column), value);
+        self.warn(
+            "text_formula",
+            at,
+            format!("the cell is `=\"{value}\"`, the text form of a spreadsheet, and is read as `{value}`"),
+            "nothing is to be done where that is the ID",
+        );
+    }
+
+    /// Characters that look like others.
+    fn look_alikes(&mut self, column: Column, value: &str) {
+        let Some(found) = lookalike::find(value) else {
+            return;
+        };
+        let help = match &found.likely {
+            Some(likely) => format!("probably `{}` is meant", shown(likely)),
+            None => "put the ID there as the system has it".to_owned(),
+        };
+        let what = (column, found.kind, String::new());
+        self.push_doubt(what, value, found.code, found.message, help);
     }
 
     /// Whether the cell's text has white space before a quote, which then does not quote.
@@ -119,18 +195,6 @@ impl Check<'_> {
                     at,
                     "the value contains U+FFFD: a letter was lost when the file was converted",
                     "export the list again in UTF-8",
-                );
-                return;
-            }
-            if is_invisible(c) {
-                self.error(
-                    "invisible_character",
-                    at,
-                    format!(
-                        "the value contains the invisible character U+{:04X}",
-                        u32::from(c)
-                    ),
-                    "remove it; it often comes from copying out of a web page or a mail",
                 );
                 return;
             }
@@ -247,18 +311,50 @@ fn is_keyword(column: Column, value: &str, forbidden: &[&str]) -> bool {
     matches!(column, Column::AccountId | Column::NewAccountId) && forbidden.contains(&value)
 }
 
-/// Characters that a person does not see and a system tells apart: white space other than the plain one, joiners,
-/// directions, fillers, variation selectors, tags.
-fn is_invisible(c: char) -> bool {
-    c.is_whitespace()
-        || matches!(
-            c,
-            '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
-                | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
-                | '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}'
-                | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1D173}'..='\u{1D17A}'
-                | '\u{E0000}'..='\u{E0FFF}'
-        )
+/// The code, the message and the help of a doubt that needs no more than its kind.
+fn words(kind: Kind) -> (&'static str, &'static str, &'static str) {
+    const AS_TEXT: &str =
+        "export the list again with the column as text, without opening it in a spreadsheet";
+    match kind {
+        Kind::Placeholder => (
+            "placeholder",
+            "this word stands for a missing value, and the other values of the column have digits",
+            "leave the cell empty, or put the real ID there",
+        ),
+        Kind::MonthDate | Kind::NumericDate => (
+            "spreadsheet_date",
+            "this is a date: a spreadsheet may have turned the ID into one",
+            AS_TEXT,
+        ),
+        Kind::DecimalZero => (
+            "decimal_zero",
+            "the ID ends in a decimal zero, which programs add that take IDs for numbers",
+            AS_TEXT,
+        ),
+        Kind::Exponent => (
+            "spreadsheet_scientific",
+            "this may be a number in scientific notation: the other values of the column are numbers",
+            AS_TEXT,
+        ),
+        Kind::Rounded => (
+            "spreadsheet_rounded",
+            "nearly all long numbers of the column have only zeros after the fifteenth digit: a spreadsheet rounded them",
+            AS_TEXT,
+        ),
+        Kind::Thousands => (
+            "thousands_separator",
+            "the number has thousands separators, which spreadsheets add",
+            "check that the system has it so",
+        ),
+        Kind::Typographic
+        | Kind::MixedScripts
+        | Kind::WholeScript
+        | Kind::Invisible
+        | Kind::Entity
+        | Kind::DecodedTwice
+        | Kind::OtherScript
+        | Kind::Hash => ("", "", ""),
+    }
 }
 
 /// Marks that join the letter before them: what is left of it when a text is in its decomposed form.

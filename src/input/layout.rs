@@ -1,11 +1,15 @@
 //! Which cell of a record means what, found from the header.
 //!
-//! Promises: two columns that could be one are refused, never chosen between. Columns that idshift's own reports
+//! Promises: two columns that could be one are refused, never chosen between; so is a column whose name is nearly a known
+//! one that is missing, until it is said what it is. Columns that idshift's own reports
 //! add (`idshift_…`) are left out, and say that cells were defused.
 
 use super::column::normalise;
+use super::near::{self, Near};
+use super::row::trim;
 use super::{Column, InputError, MAX_COLUMNS, Rules, Settings, cell};
 use crate::domain::Line;
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// What the columns of idshift's own reports begin with.
@@ -22,6 +26,8 @@ pub(super) struct Layout {
     kept: Vec<usize>,
     header: Vec<String>,
     armed: bool,
+    /// Columns whose names are nearly those of columns that are missing.
+    near: Vec<Near>,
 }
 
 /// How many of the columns that count these names hold; for choosing the delimiter.
@@ -32,15 +38,9 @@ pub(super) fn known<'a>(names: impl Iterator<Item = &'a str>, settings: &Setting
         .map(|(_, name)| normalise(name))
         .collect();
     names
+        .map(|name| named(name, false))
         .filter(|name| Column::parse(name).is_some() || mapped.contains(&normalise(name)))
         .count()
-}
-
-/// Whether a letter or two are wrong; short words that mean something else are as near as that.
-fn is_nearly(name: &str, column: &str) -> bool {
-    let (name, column) = (normalise(name), normalise(column));
-    let most = if column.len() >= 10 { 2 } else { 1 };
-    strsim::levenshtein(&name, &column) <= most
 }
 
 /// Whether a column is one that our reports add.
@@ -66,16 +66,7 @@ impl Layout {
             });
         }
         let armed = header.iter().any(is_own);
-        let came: Vec<String> = header
-            .iter()
-            .map(|name| {
-                if armed {
-                    cell::arm(name).into_owned()
-                } else {
-                    name.to_owned()
-                }
-            })
-            .collect();
+        let came: Vec<String> = header.iter().map(|name| named(name, armed)).collect();
         let kept: Vec<usize> = (0..came.len())
             .filter(|place| !is_own(&came[*place]))
             .collect();
@@ -86,10 +77,13 @@ impl Layout {
             names: came.iter().map(|name| name.trim().to_owned()).collect(),
             kept,
             armed,
+            near: Vec::new(),
         };
         layout.place_mapped(file, settings)?;
         layout.place_named(file)?;
         layout.refuse_twins(file)?;
+        layout.look_for_near(settings, rules)?;
+        layout.refuse_near(file)?;
         layout.refuse_missing(file, rules)?;
         Ok(layout)
     }
@@ -162,6 +156,7 @@ impl Layout {
                 name,
                 line,
                 found: self.found(),
+                below: None,
             });
         }
         let has = |column: Column| self.place(column).is_some();
@@ -184,6 +179,7 @@ impl Layout {
             line,
             missing,
             found: self.found(),
+            below: None,
         })
     }
 
@@ -245,20 +241,59 @@ impl Layout {
         &self.kept
     }
 
-    /// Columns that are carried through and called nearly like one that counts and is not there: the name of each, its
-    /// number from 1, and what may be meant.
-    pub(super) fn misspelt(&self) -> impl Iterator<Item = (&str, usize, Column)> {
-        self.kept.iter().filter_map(|place| {
-            let name = self.names[*place].as_str();
-            let is_read = self.places.contains(&Some(*place)) || Column::parse(name).is_some();
-            let missing = Column::ALL
-                .into_iter()
-                .filter(|column| self.place(*column).is_none());
-            let column = missing
-                .filter(|_| !is_read)
-                .find(|column| is_nearly(name, column.name()))?;
-            Some((name, place + 1, column))
+    /// Finds the columns that may be meant for missing ones. What the system does not have is not missing.
+    fn look_for_near(&mut self, settings: &Settings, rules: &Rules) -> Result<(), InputError> {
+        for wanted in &settings.carry {
+            if self.places_of(|name| name == wanted.trim()).is_empty() {
+                return Err(InputError::CarriedColumnMissing {
+                    column: wanted.clone(),
+                    line: self.line,
+                    found: self.found(),
+                });
+            }
+        }
+        let is_used = |column: Column| match column {
+            Column::LocationId | Column::ServiceId | Column::Profile => rules.has_locations,
+            Column::ResellerId => rules.per_reseller,
+            Column::AccountId | Column::NewAccountId | Column::CustomerId => true,
+        };
+        let missing = Column::ALL
+            .into_iter()
+            .filter(|column| self.place(*column).is_none() && is_used(*column));
+        let missing: Vec<Column> = missing.collect();
+        let is_free = |place: &&usize| {
+            let name = &self.names[**place];
+            !self.places.contains(&Some(**place))
+                && Column::parse(name).is_none()
+                && !settings.carry.iter().any(|carried| carried.trim() == name)
+        };
+        let free = self.kept.iter().filter(is_free);
+        let near = free.filter_map(|place| near::of(&self.names[*place], *place, &missing));
+        self.near = near.collect();
+        Ok(())
+    }
+
+    /// A name that is all but a known one is refused; whoever wrote it meant it.
+    fn refuse_near(&self, file: &str) -> Result<(), InputError> {
+        let Some(near) = self.near.iter().find(|near| near.is_certain) else {
+            return Ok(());
+        };
+        Err(InputError::NearColumn {
+            name: file.to_owned(),
+            line: self.line,
+            column: self.names[near.place].clone(),
+            number: near.place + 1,
+            meant: near.column.name(),
+            why: near.why.clone(),
         })
+    }
+
+    /// Columns that may be meant for a missing one, or may not: the name of each, its number from 1, and what may be
+    /// meant.
+    pub(super) fn near(&self) -> impl Iterator<Item = (&str, usize, Column)> {
+        self.near
+            .iter()
+            .map(|near| (self.names[near.place].as_str(), near.place + 1, near.column))
     }
 
     /// The line on which the header stands.
@@ -287,13 +322,70 @@ impl Layout {
         self.armed
     }
 
-    /// Whether a record says the same as the header.
-    pub(super) fn repeats(&self, record: &csv::StringRecord) -> bool {
-        let mut used = self.places.iter().flatten();
-        used.all(|place| {
-            record
-                .get(*place)
-                .is_some_and(|text| text.trim() == self.names[*place])
-        })
+    /// The text of a cell as it is meant: without what keeps a spreadsheet from running or changing it, and trimmed.
+    pub(super) fn meant<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let bare = if self.armed {
+            cell::arm(text)
+        } else {
+            text.into()
+        };
+        match bare {
+            Cow::Borrowed(text) => {
+                let text = trim(text);
+                if !text.starts_with('=') {
+                    return Cow::Borrowed(text);
+                }
+                match cell::constant(text) {
+                    Some(Cow::Borrowed(constant)) => Cow::Borrowed(trim(constant)),
+                    Some(Cow::Owned(constant)) => Cow::Owned(trim(&constant).to_owned()),
+                    None => Cow::Borrowed(text),
+                }
+            }
+            Cow::Owned(text) => Cow::Owned(trim(&text).to_owned()),
+        }
+    }
+
+    /// Whether a record is a header, in whatever spelling; and if so, whether its columns stand elsewhere.
+    pub(super) fn repeats(&self, record: &csv::StringRecord) -> Option<bool> {
+        // A digit in the first cell that counts says no for nearly every record.
+        let first = self.places.iter().flatten().next()?;
+        let is_name = |cell: &str| !cell.bytes().any(|byte| byte.is_ascii_digit());
+        if !record.get(*first).is_some_and(is_name) && record.len() == self.names.len() {
+            let same = record.get(*first).map(str::trim) == Some(self.names[*first].as_str());
+            if !same {
+                return None;
+            }
+        }
+        if record.len() != self.names.len() {
+            let known = record.iter().filter(|cell| Column::parse(cell).is_some());
+            return (known.count() > 1).then_some(true);
+        }
+        let mut turned = false;
+        let mut some = 0;
+        for column in Column::ALL {
+            let Some(place) = self.place(column) else {
+                continue;
+            };
+            let cell = record.get(place).unwrap_or_default().trim();
+            if cell == self.names[place] {
+                some += 1;
+                continue;
+            }
+            match Column::parse(cell) {
+                Some(other) => turned |= other != column,
+                None => return None,
+            }
+            some += 1;
+        }
+        (some > 0).then_some(turned)
+    }
+}
+
+/// The name of a column as it is meant.
+fn named(name: &str, armed: bool) -> String {
+    let name = if armed { cell::arm(name) } else { name.into() };
+    match cell::constant(name.trim()) {
+        Some(constant) => constant.into_owned(),
+        None => name.into_owned(),
     }
 }

@@ -8,37 +8,58 @@
 //! Must not: compare one line with another beyond the [`Survey`] (that is the plan's), case-fold or normalise
 //! a value, ask a remote system, or know anything asynchronous.
 //!
+//! A value is checked by itself (`damage`, `lookalike`) and, where that does not decide, by its column (`survey`,
+//! `verdict`): what all other values of the column look like is no damage.
+//!
 //! The way of the data inside: `source` (decompressed bytes) → `text` (UTF-8) → `block` (cut at the ends
 //! of records) → `pipeline` (parallel, in order) → `record` (the csv crate, and what it is silent about) →
 //! `row` (checks of one line).
 
+mod accept;
 mod block;
 pub mod cell;
 mod column;
 mod damage;
+mod dates;
 mod dialect;
+mod doubt;
+mod encoding;
 mod error;
 mod head;
 mod identifier;
 mod layout;
+mod line;
+mod lookalike;
+mod months;
+mod near;
+mod numbers;
 mod pipeline;
+mod placeholder;
+mod quoted;
 mod record;
 mod row;
+mod shape;
+mod shapes;
 mod source;
 mod store;
 mod survey;
 mod table;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod text;
+mod verdict;
 
+pub use accept::{ACCEPTABLE, Accept};
 pub use column::Column;
+pub use damage::is_damaged;
+pub use doubt::Doubt;
 pub use error::InputError;
 pub use head::is_report;
-pub use record::Record;
+pub use record::{Passed, Record};
 pub use row::{CLEAR_MARKER, Row};
 pub use store::{Stored, digest, must_be_stored, store};
-pub use survey::Survey;
+pub use survey::{Findings, Survey};
 pub use table::Table;
 
 use crate::domain::Reseller;
@@ -57,6 +78,10 @@ pub struct Settings {
     pub map: Vec<(Column, String)>,
     /// The delimiter; `None`: found from the header.
     pub delimiter: Option<u8>,
+    /// Columns that are carried through, though they are called nearly like ones that are missing.
+    pub carry: Vec<String>,
+    /// How many lines above the header are passed over.
+    pub skip_rows: u32,
 }
 
 /// What the system asks of the values. The numbers come from the system's facts.
@@ -84,6 +109,8 @@ pub struct Rules {
     pub reseller: Option<Reseller>,
     /// Whether [`CLEAR_MARKER`] as new account ID removes it; else it is an error.
     pub allow_clear: bool,
+    /// The codes of problems that were accepted.
+    pub accept: Accept,
     /// Whether the values came from the system itself: they are taken as they are, odd ones too, and not trimmed.
     pub verbatim: bool,
 }

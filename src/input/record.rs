@@ -1,8 +1,8 @@
 //! The records of one block: the csv crate, and what it is silent about.
 //!
-//! Promises: each record with the line on which it begins and the text it was read from; blank lines and comments
-//! (`# …` with fewer or more cells than the header) are passed over; what the csv crate would read as something
-//! else (`"1"x` as `1x`) can be seen in [`Raw`].
+//! Promises: each record with the line on which it begins and the text it was read from; blank lines and rows of nothing
+//! but delimiters are passed over, and the rows are counted; what the csv crate would read as something else (`"1"x` as
+//! `1x`) can be seen in [`Raw`].
 
 use super::block::{Block, breaks, span};
 use super::layout::Layout;
@@ -23,6 +23,8 @@ pub struct Record {
     pub cells: Vec<String>,
     /// Whether it had more or fewer cells than the header.
     pub ragged: bool,
+    /// In one of our reports: the run and the line of its input that the record came from.
+    pub origin: Option<(String, Line)>,
 }
 
 /// What the text of a record says beyond its cells.
@@ -30,7 +32,7 @@ pub struct Record {
 pub(super) struct Raw<'b> {
     pub(super) line: Line,
     pub(super) text: &'b [u8],
-    delimiter: u8,
+    pub(super) delimiter: u8,
     /// Whether there is a quote anywhere in it.
     pub(super) quotes: bool,
 }
@@ -69,27 +71,42 @@ impl<'b> Raw<'b> {
     }
 }
 
+/// What was passed over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Rows of nothing but delimiters.
+    pub blank_rows: u64,
+    /// The first of them.
+    pub first: Option<Line>,
+    /// Whether the text ends with the end mark of DOS, `^Z`.
+    pub end_mark: bool,
+}
+
+impl Passed {
+    /// Adds what was passed over further down in the file.
+    pub fn append(&mut self, other: Self) {
+        self.blank_rows += other.blank_rows;
+        self.first = self.first.or(other.first);
+        self.end_mark |= other.end_mark;
+    }
+}
+
 /// Reads the records of a block.
 pub(super) struct Records<'b> {
     reader: csv::Reader<Chain<&'static [u8], &'b [u8]>>,
     bytes: &'b [u8],
     name: &'b str,
     delimiter: u8,
-    columns: usize,
     any_quotes: bool,
     /// Where the last record began, and on which line.
     last: usize,
     line: Line,
+    passed: Passed,
 }
 
 impl<'b> Records<'b> {
     /// Checks that the block is UTF-8 and begins to read it.
-    pub(super) fn new(
-        block: &'b Block,
-        name: &'b str,
-        delimiter: u8,
-        columns: usize,
-    ) -> Result<Self, InputError> {
+    pub(super) fn new(block: &'b Block, name: &'b str, delimiter: u8) -> Result<Self, InputError> {
         if let Err(error) = std::str::from_utf8(&block.bytes) {
             let at = error.valid_up_to();
             let length = error.error_len().unwrap_or(1);
@@ -98,7 +115,7 @@ impl<'b> Records<'b> {
                 line: add(block.line, breaks(&block.bytes[..at])),
                 offset: block.offset + at as u64,
                 byte: hex(&block.bytes[at..at + length]),
-                encoding: "UTF-8",
+                encoding: "UTF-8".to_owned(),
             });
         }
         // The csv crate drops a byte order mark at the beginning; in the middle of a file it is part of a value.
@@ -114,10 +131,13 @@ impl<'b> Records<'b> {
             bytes: &block.bytes,
             name,
             delimiter,
-            columns,
             any_quotes: memchr(b'"', &block.bytes).is_some(),
             last: 0,
             line: block.line,
+            passed: Passed {
+                end_mark: block.end_mark,
+                ..Passed::default()
+            },
         })
     }
 
@@ -153,9 +173,14 @@ impl<'b> Records<'b> {
                     line: self.line,
                 });
             }
-            let ragged = record.len() != self.columns;
-            let comment = ragged && text.starts_with(b"# ");
-            if comment || (record.len() == 1 && text.trim_ascii().is_empty()) {
+            if record.len() == 1 && text.trim_ascii().is_empty() {
+                continue;
+            }
+            let first = text.first().copied().unwrap_or_default();
+            let may_be_blank = first == self.delimiter || matches!(first, b'"' | b' ' | b'\t');
+            if may_be_blank && record.iter().all(|cell| cell.trim().is_empty()) {
+                self.passed.blank_rows += 1;
+                self.passed.first.get_or_insert(self.line);
                 continue;
             }
             let quotes = self.any_quotes && memchr(b'"', text).is_some();
@@ -166,6 +191,11 @@ impl<'b> Records<'b> {
                 quotes,
             }));
         }
+    }
+
+    /// What was passed over so far.
+    pub(super) fn passed(&self) -> Passed {
+        self.passed
     }
 
     /// How far the csv crate has read, without the line break put in front.
@@ -190,7 +220,7 @@ pub(super) fn parse(
     delimiter: u8,
     layout: &Layout,
 ) -> Result<Vec<Record>, InputError> {
-    let mut records = Records::new(block, name, delimiter, layout.width())?;
+    let mut records = Records::new(block, name, delimiter)?;
     let mut found = Vec::new();
     let mut record = StringRecord::new();
     while let Some(raw) = records.read(&mut record)? {
@@ -200,9 +230,16 @@ pub(super) fn parse(
             line: raw.line,
             cells,
             ragged,
+            origin: origin(&record, layout),
         });
     }
     Ok(found)
+}
+
+fn origin(record: &StringRecord, layout: &Layout) -> Option<(String, Line)> {
+    let own = |name: &str| Some(cell::arm(record.get(layout.own(name)?)?));
+    let line = own("idshift_line")?.trim().parse().ok()?;
+    Some((own("idshift_run")?.trim().to_owned(), line))
 }
 
 fn keep(record: &StringRecord, raw: Raw<'_>, layout: &Layout) -> Vec<String> {

@@ -1,12 +1,14 @@
 //! One line: cells → a change, or what is wrong with them.
 //!
-//! Promises: every problem of a line is found in one pass, and an error leaves no change; values are trimmed and
-//! otherwise taken as they are. Must not look at other lines.
+//! Promises: every problem of a line is found in one pass, and an error leaves no change; values are trimmed, the text
+//! form of a spreadsheet (`="…"`) is read as its constant, and otherwise they are taken as they are. What other lines
+//! must decide is a [`Doubt`]. Must not look at other lines.
 
 use super::block::Block;
-use super::record::{Raw, Records};
+use super::doubt::Doubt;
+use super::record::{Passed, Raw, Records};
 use super::table::Shared;
-use super::{Column, InputError, cell, damage};
+use super::{Column, InputError, cell};
 use crate::domain::{
     AccountId, Change, CustomerId, Line, LocationId, Problem, Profile, Reseller, ResellerId,
     ServiceId, Severity, guid,
@@ -32,6 +34,14 @@ pub struct Row {
     pub found: Option<(CustomerId, Option<AccountId>)>,
     /// What is wrong, warnings included.
     pub problems: Vec<Problem>,
+    /// What is wrong unless the column says otherwise.
+    pub doubts: Vec<Doubt>,
+    /// Whether the line is a header again, and if so, whether its columns are in another order than the file's.
+    pub header: Option<bool>,
+    /// The length of its last cell, in bytes.
+    pub(super) last_cell: u32,
+    /// The name and the text of its last cell, where the file ends without a line break.
+    pub(super) unended: Option<Box<(String, String)>>,
 }
 
 /// A value for a message, cut to what a person reads.
@@ -43,7 +53,7 @@ pub(super) fn shown(value: &str) -> String {
 }
 
 /// A value without the white space around it. Most have none, which two bytes show.
-fn trim(text: &str) -> &str {
+pub(super) fn trim(text: &str) -> &str {
     match text.as_bytes() {
         [] => text,
         [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
@@ -65,10 +75,9 @@ pub(super) fn parse(
     block: &Block,
     shared: &Shared,
     mut each: impl FnMut(Row),
-) -> Result<(), InputError> {
+) -> Result<Passed, InputError> {
     let head = &shared.head;
-    let width = head.layout.width();
-    let mut records = Records::new(block, &shared.name, head.delimiter, width)?;
+    let mut records = Records::new(block, &shared.name, head.delimiter)?;
     let any_nul = memchr::memchr(0, &block.bytes).is_some();
     let mut record = StringRecord::new();
     while let Some(raw) = records.read(&mut record)? {
@@ -78,20 +87,24 @@ pub(super) fn parse(
             raw,
             any_nul,
             problems: Vec::new(),
+            doubts: Vec::new(),
+            header: None,
             bad: false,
         };
         each(check.row());
     }
-    Ok(())
+    Ok(records.passed())
 }
 
 /// The check of one line.
 pub(super) struct Check<'a> {
     pub(super) shared: &'a Shared,
-    record: &'a StringRecord,
+    pub(super) record: &'a StringRecord,
     pub(super) raw: Raw<'a>,
-    any_nul: bool,
+    pub(super) any_nul: bool,
     problems: Vec<Problem>,
+    pub(super) doubts: Vec<Doubt>,
+    pub(super) header: Option<bool>,
     /// Whether a problem is an error.
     pub(super) bad: bool,
 }
@@ -100,11 +113,24 @@ impl<'a> Check<'a> {
     fn row(mut self) -> Row {
         let change = if self.shape() { self.change() } else { None };
         let change = change.filter(|_| !self.bad);
+        let last = self.record.get(self.record.len().saturating_sub(1));
+        let last = last.unwrap_or_default();
+        let ended = matches!(self.raw.text.last(), Some(b'\n' | b'\r'));
+        let name = || {
+            self.shared
+                .head
+                .layout
+                .name(self.record.len().saturating_sub(1))
+        };
         Row {
             line: self.raw.line,
             found: self.found().filter(|_| change.is_some()),
             change,
+            last_cell: u32::try_from(last.len()).unwrap_or(u32::MAX),
+            unended: (!ended).then(|| Box::new((name().to_owned(), shown(last)))),
             problems: self.problems,
+            doubts: self.doubts,
+            header: self.header,
         }
     }
 
@@ -124,8 +150,7 @@ impl<'a> Check<'a> {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.bad |= severity == Severity::Error;
-        self.problems.push(Problem {
+        let problem = self.shared.rules.accept.weigh(Problem {
             line: self.raw.line,
             column: column.to_owned(),
             value: shown(value),
@@ -134,6 +159,8 @@ impl<'a> Check<'a> {
             message: message.into(),
             help: help.into(),
         });
+        self.bad |= problem.severity == Severity::Error;
+        self.problems.push(problem);
     }
 
     pub(super) fn error(
@@ -156,74 +183,6 @@ impl<'a> Check<'a> {
         self.tell(Severity::Warning, code, at, message, help);
     }
 
-    /// Whether the cells are where the header says, so that it makes sense to look at them.
-    fn shape(&mut self) -> bool {
-        let layout = &self.shared.head.layout;
-        let (cells, width) = (self.record.len(), layout.width());
-        if cells != width {
-            let text = String::from_utf8_lossy(self.raw.text);
-            let plural = if cells == 1 { "cell" } else { "cells" };
-            self.error(
-                "ragged",
-                ("", text.trim_end()),
-                format!("the line has {cells} {plural}, the header has {width}"),
-                "quote a value that holds the delimiter, and give every line as many cells as the header",
-            );
-            return false;
-        }
-        if let Some(place) = self.raw.stray() {
-            let text = self
-                .raw
-                .cells()
-                .nth(place)
-                .map_or(&b""[..], |cell| cell.text);
-            self.error(
-                "text_after_quote",
-                (layout.name(place), &String::from_utf8_lossy(text)),
-                "text follows the closing quote",
-                "double the quotes that belong to the value, and quote the whole value",
-            );
-            return false;
-        }
-        if layout.repeats(self.record) {
-            self.error(
-                "header_again",
-                ("", &String::from_utf8_lossy(self.raw.text)),
-                "the header stands here again",
-                "remove the line; where files were joined, check the order of the columns of each",
-            );
-            return false;
-        }
-        if self.any_nul || layout.armed() {
-            self.whole_line();
-        }
-        !self.bad
-    }
-
-    /// What is looked for in all cells, also those that are only carried through.
-    fn whole_line(&mut self) {
-        let layout = &self.shared.head.layout;
-        for &place in layout.kept() {
-            let text = self.record.get(place).unwrap_or_default();
-            if text.contains('\0') {
-                self.error(
-                    "nul",
-                    (layout.name(place), text),
-                    "the value contains a NUL byte",
-                    "export the list again as plain text",
-                );
-            } else if layout.armed() && cell::is_mark(text) {
-                let kind = damage::Damage::Mark;
-                self.error(
-                    kind.code(),
-                    (layout.name(place), text),
-                    kind.message(),
-                    kind.help(),
-                );
-            }
-        }
-    }
-
     /// The trimmed value of a column; empty where there is none.
     pub(super) fn value(&self, column: Column) -> Cow<'a, str> {
         let layout = &self.shared.head.layout;
@@ -232,15 +191,22 @@ impl<'a> Check<'a> {
             .and_then(|place| self.record.get(place))
             .unwrap_or_default();
         if self.shared.rules.verbatim {
-            Cow::Borrowed(text)
-        } else if layout.armed() {
-            match cell::arm(text) {
-                Cow::Borrowed(text) => Cow::Borrowed(trim(text)),
-                Cow::Owned(text) => Cow::Owned(trim(&text).to_owned()),
-            }
-        } else {
-            Cow::Borrowed(trim(text))
+            return Cow::Borrowed(text);
         }
+        layout.meant(text)
+    }
+
+    /// Whether a cell has the text form of a spreadsheet, `="…"`.
+    pub(super) fn is_text_formula(&self, column: Column) -> bool {
+        let place = self.shared.head.layout.place(column);
+        let text = place.and_then(|place| self.record.get(place));
+        let Some(text) = text else {
+            return false;
+        };
+        // Nearly every cell is told by its first character.
+        let first = text.as_bytes().first();
+        first.is_some_and(|first| !first.is_ascii_alphanumeric())
+            && cell::constant(trim(&cell::arm(text))).is_some()
     }
 
     fn change(&mut self) -> Option<Change> {

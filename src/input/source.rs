@@ -29,7 +29,7 @@ pub(super) enum Trouble {
     BadByte {
         offset: u64,
         byte: String,
-        encoding: &'static str,
+        encoding: String,
     },
 }
 

@@ -3,14 +3,16 @@
 //! Promises: rows and records come in the file's order and under the same line numbers; each call reads the file
 //! anew, so memory does not depend on its length; a file that was exchanged meanwhile is noticed by its header.
 
+use super::accept::Accept;
 use super::block::{Block, Blocks};
 use super::head::{self, Head};
 use super::pipeline::Pipeline;
-use super::record::{self, Record};
+use super::record::{self, Passed, Record};
 use super::row::{self, Row};
 use super::text::Text;
-use super::{Column, InputError, Rules, Settings};
-use crate::domain::{Problem, Severity};
+use super::{Column, InputError, Rules, Settings, cell};
+use crate::domain::{Line, Problem, Severity};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -85,8 +87,8 @@ impl Table {
         self.shared.head.layout.header()
     }
 
-    /// Columns that nobody reads, though a letter or two make them ones that count.
-    pub fn misspelt(&self) -> Vec<Problem> {
+    /// Columns that are carried through, and may be meant for ones that are missing.
+    pub fn near(&self) -> Vec<Problem> {
         let layout = &self.shared.head.layout;
         let warning = |(name, number, column): (&str, usize, Column)| Problem {
             line: layout.line(),
@@ -94,10 +96,40 @@ impl Table {
             value: name.to_owned(),
             severity: Severity::Warning,
             code: "column_not_read",
-            message: format!("column {number} is not read: it is none that counts"),
-            help: format!("where `{column}` is meant, call it so, or say --map '{column}={name}'"),
+            message: format!(
+                "column {number} `{name}` is carried through, and there is no column {column}"
+            ),
+            help: format!(
+                "where `{column}` is meant: --map '{column}={name}'; else --carry '{name}'"
+            ),
         };
-        layout.misspelt().map(warning).collect()
+        layout.near().map(warning).collect()
+    }
+
+    /// The codes that were accepted.
+    pub(super) fn accept(&self) -> &Accept {
+        &self.shared.rules.accept
+    }
+
+    /// Whether the values came from the system itself.
+    pub(super) fn is_verbatim(&self) -> bool {
+        self.shared.rules.verbatim
+    }
+
+    /// The line on which the header stands.
+    pub fn header_line(&self) -> Line {
+        self.shared.head.layout.line()
+    }
+
+    /// The values of the columns that count, in a record of this table: each as it is meant.
+    pub fn known<'a>(&self, record: &'a Record) -> impl Iterator<Item = (Column, Cow<'a, str>)> {
+        let layout = &self.shared.head.layout;
+        let values = Column::ALL.into_iter().filter_map(move |column| {
+            let place = layout.place(column)?;
+            let at = layout.kept().iter().position(|kept| *kept == place)?;
+            Some((column, cell_meant(record.cells.get(at)?)))
+        });
+        values.collect::<Vec<_>>().into_iter()
     }
 
     /// Whether it is a report of ours, carried out in its turn.
@@ -149,16 +181,17 @@ impl Table {
         &self,
         begin: impl Fn() -> T + Send + Sync + 'static,
         add: impl Fn(&mut T, Row) + Send + Sync + 'static,
-        mut part: impl FnMut(T),
+        mut part: impl FnMut(T, Passed),
     ) -> Result<(), InputError> {
         // Row by row: a batch of them would be megabytes, taken from the system and given back for each block.
         let folded = self.pipeline(move |shared, block| {
             let mut part = begin();
-            row::parse(block, shared, |row| add(&mut part, row))?;
-            Ok(part)
+            let passed = row::parse(block, shared, |row| add(&mut part, row))?;
+            Ok((part, passed))
         })?;
         for one in folded {
-            part(one?);
+            let (one, passed) = one?;
+            part(one, passed);
         }
         Ok(())
     }
@@ -207,6 +240,14 @@ impl Table {
             blocks,
             Arc::new(move |block| work(&shared, &block)),
         ))
+    }
+}
+
+/// A cell of a record, from which the apostrophes of our reports were removed already.
+fn cell_meant(text: &str) -> Cow<'_, str> {
+    match cell::constant(text.trim()) {
+        Some(constant) => Cow::Owned(constant.trim().to_owned()),
+        None => Cow::Borrowed(text.trim()),
     }
 }
 

@@ -3,9 +3,10 @@
 //! Promises: nothing is ever replaced; a byte that the encoding does not allow is an error with its offset.
 //! UTF-8 is passed on unchecked, because the workers check it in parallel. Must not look at lines or cells.
 
+use super::encoding::{CodePage, Decoding, Encoding};
 use super::source::{Source, Trouble};
 use super::{InputError, Settings};
-use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
+use encoding_rs::{DecoderResult, UTF_8, UTF_16BE, UTF_16LE};
 use std::path::Path;
 
 /// How much of the beginning is looked at to tell text from anything else.
@@ -18,7 +19,7 @@ pub(super) struct Text {
     /// Bytes read but not yet passed on.
     head: Vec<u8>,
     /// `None`: UTF-8.
-    decoder: Option<Decoder>,
+    decoder: Option<Decoding>,
     /// Bytes of the (unpacked) file passed on so far, byte order mark included.
     offset: u64,
     at_end: bool,
@@ -33,19 +34,14 @@ impl Text {
         let mut head = Vec::new();
         let failed = source.fill(&mut head, HEAD_BYTES).err();
         let at_end = failed.is_none() && head.len() < HEAD_BYTES;
-        let wished = match &settings.encoding {
-            Some(label) => Some(
-                Encoding::for_label_no_replacement(label.as_bytes()).ok_or_else(|| {
-                    InputError::UnknownEncoding {
-                        label: label.clone(),
-                    }
-                })?,
-            ),
-            None => None,
-        };
-        let (encoding, mark) = match Encoding::for_bom(&head) {
+        let wished = settings
+            .encoding
+            .as_deref()
+            .map(Encoding::named)
+            .transpose()?;
+        let (encoding, mark) = match encoding_rs::Encoding::for_bom(&head) {
             Some((encoding, length)) if !head.starts_with(&[0xFF, 0xFE, 0, 0]) => {
-                (encoding, length)
+                (Encoding::Web(encoding), length)
             }
             _ => {
                 if let Some(what) = signature(&head) {
@@ -54,10 +50,10 @@ impl Text {
                         what,
                     });
                 }
-                if wished.is_none_or(|encoding| encoding == UTF_8) {
+                if wished.is_none_or(Encoding::is_utf_8) {
                     refuse_zeros(&head, name)?;
                 }
-                (wished.unwrap_or(UTF_8), 0)
+                (wished.unwrap_or(Encoding::Web(UTF_8)), 0)
             }
         };
         if head.len() == mark {
@@ -69,11 +65,10 @@ impl Text {
             });
         }
         head.drain(..mark);
-        let decoder = (encoding != UTF_8).then(|| encoding.new_decoder_without_bom_handling());
         Ok(Self {
             source,
             head,
-            decoder,
+            decoder: encoding.decoding(),
             offset: mark as u64,
             at_end,
             failed,
@@ -129,8 +124,13 @@ impl Text {
                 self.failed = Some(trouble);
             }
         }
-        let Some(decoder) = &mut self.decoder else {
-            return Ok(false);
+        let decoder = match &mut self.decoder {
+            None => return Ok(false),
+            Some(Decoding::Dos(page)) => {
+                let page = *page;
+                return self.decode_page(page, &chunk, buf);
+            }
+            Some(Decoding::Web(decoder)) => decoder,
         };
         let before = buf.len();
         let mut rest = chunk.as_slice();
@@ -152,7 +152,7 @@ impl Text {
                     let trouble = Trouble::BadByte {
                         offset: self.offset.saturating_sub(back),
                         byte: hex(&chunk[from..seen.min(from + usize::from(length))]),
-                        encoding: decoder.encoding().name(),
+                        encoding: decoder.encoding().name().to_owned(),
                     };
                     if buf.len() == before {
                         return Err(trouble);
@@ -163,6 +163,33 @@ impl Text {
                 }
             }
         }
+    }
+}
+
+impl Text {
+    /// Decodes a chunk by a code page.
+    fn decode_page(
+        &mut self,
+        page: CodePage,
+        chunk: &[u8],
+        buf: &mut Vec<u8>,
+    ) -> Result<bool, Trouble> {
+        let before = buf.len();
+        let Err(at) = page.decode(chunk, buf) else {
+            self.offset += chunk.len() as u64;
+            return Ok(!self.at_end);
+        };
+        let trouble = Trouble::BadByte {
+            offset: self.offset + at as u64,
+            byte: hex(&chunk[at..=at]),
+            encoding: page.name(),
+        };
+        if buf.len() == before {
+            return Err(trouble);
+        }
+        self.at_end = false;
+        self.failed = Some(trouble);
+        Ok(true)
     }
 }
 
@@ -193,6 +220,16 @@ fn signature(head: &[u8]) -> Option<&'static str> {
 
 /// Refuses UTF-16 that does not say so, and binary data. Single zeros are left to the checks of each line.
 fn refuse_zeros(head: &[u8], name: &str) -> Result<(), InputError> {
+    // A file that was not written to its end is padded with zeros; the line of the zeros names them.
+    let text = head
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |last| last + 1);
+    let head = if head.len() - text > 1 && text > 0 {
+        &head[..text]
+    } else {
+        head
+    };
     let zeros = |parity: usize| {
         head.iter()
             .skip(parity)

@@ -7,7 +7,7 @@
 use crate::domain::{Change, Line, Reseller};
 use foldhash::fast::FixedState;
 use rayon::prelude::*;
-use std::hash::{BuildHasher, Hash};
+use std::hash::{BuildHasher, Hash, Hasher};
 
 /// The hashes of what a line touches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,11 +25,11 @@ impl Keys {
         let from = change
             .account
             .as_ref()
-            .map(|id| account_hash(id.as_str(), reseller));
+            .map(|id| folded_hash(id.as_str(), reseller));
         let to = change
             .new_account
             .id()
-            .map(|id| account_hash(id.as_str(), reseller));
+            .map(|id| folded_hash(id.as_str(), reseller));
         Self {
             from,
             // A wish that is fulfilled by itself touches only the current ID.
@@ -44,6 +44,25 @@ impl Keys {
                 .map(|id| hash(&(2_u8, id.as_str()))),
         }
     }
+}
+
+/// The hash of an account ID without regard to case: IDs that differ only in case are compared as text, and told.
+fn folded_hash(id: &str, reseller: Option<&Reseller>) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    if !id.is_ascii() {
+        return hash(&(0_u8, id.to_lowercase(), reseller));
+    }
+    let mut hasher = FixedState::with_seed(0x1d5_417f).build_hasher();
+    for chunk in id.as_bytes().chunks(8) {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        let word = u64::from_le_bytes(word);
+        // The high bit of each byte that is a capital, moved to the bit in which small letters differ.
+        let capitals = (word + ONES * 0x3F) & !(word + ONES * 0x25) & (ONES * 0x80);
+        hasher.write_u64(word | (capitals >> 2));
+    }
+    (0_u8, id.len(), reseller).hash(&mut hasher);
+    hasher.finish()
 }
 
 pub(super) fn account_hash(id: &str, reseller: Option<&Reseller>) -> u64 {
@@ -125,5 +144,26 @@ impl Index {
     /// All such lines, in order.
     pub fn entangled(&self) -> &[Line] {
         &self.entangled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_case_is_folded() {
+        let same = |a: &str, b: &str| folded_hash(a, None) == folded_hash(b, None);
+        assert!(same("CRM-00azAZ", "crm-00AZaz") && same("M\u{dc}LLER", "m\u{fc}ller"));
+        for (a, b) in [
+            ("A", "B"),
+            ("ab", "ab\0"),
+            ("[", "{"),
+            ("@", "`"),
+            ("", "a"),
+            ("Z-", "z_"),
+        ] {
+            assert!(!same(a, b), "{a} {b}");
+        }
     }
 }

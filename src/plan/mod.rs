@@ -5,6 +5,7 @@
 //! cycles.
 
 mod arrange;
+mod case_twins;
 mod crossing;
 mod guard;
 mod index;
@@ -16,6 +17,7 @@ mod unit;
 mod tests;
 
 pub use arrange::{Arrangement, arrange};
+pub use case_twins::case_twins;
 pub use crossing::Crossing;
 pub use guard::{Share, ShareError};
 pub use index::{Index, IndexBuilder, Keys};

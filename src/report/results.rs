@@ -9,7 +9,8 @@ use crate::domain::{Outcome, Profile, Status, Transition};
 use crate::input::{Column, Table, cell};
 use crate::ledger::{Ledger, RunDir};
 
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 18] = [
+    "idshift_run",
     "idshift_line",
     "idshift_status",
     "idshift_reason",
@@ -33,11 +34,14 @@ const COLUMNS: [&str; 17] = [
 struct Sheet {
     csv: csv::Writer<Draft>,
     row: csv::ByteRecord,
+    run: String,
 }
 
 impl Sheet {
-    fn begin(path: std::path::PathBuf, header: &[String]) -> Result<Self, ReportError> {
+    fn begin(dir: &RunDir, name: &str, header: &[String]) -> Result<Self, ReportError> {
+        let path = dir.path().join(name);
         let mut sheet = Self {
+            run: dir.run().to_string(),
             // All cells quoted: some spreadsheets split at other characters than commas.
             csv: csv::WriterBuilder::new()
                 .quote_style(csv::QuoteStyle::Always)
@@ -132,8 +136,8 @@ pub(super) fn write(
     table: &Table,
     can_clear: bool,
 ) -> Result<Tally, ReportError> {
-    let mut results = Sheet::begin(dir.path().join("results.csv"), table.header())?;
-    let mut failures = Sheet::begin(dir.path().join("failures.csv"), table.header())?;
+    let mut results = Sheet::begin(dir, "results.csv", table.header())?;
+    let mut failures = Sheet::begin(dir, "failures.csv", table.header())?;
     let mut unfinished = Unfinished::of(ledger)?;
     let width = table.header().len();
     let mut tally = Tally::new(ledger.header(), can_clear);
@@ -172,6 +176,9 @@ fn row(
     for at in 0..width {
         sheet.cell(cells.get(at).map_or("", String::as_str));
     }
+    let run = std::mem::take(&mut sheet.run);
+    sheet.cell(&run);
+    sheet.run = run;
     sheet.cell(&outcome.line.to_string());
     sheet.cell(outcome.status.name());
     sheet.cell(outcome.status.reason());

@@ -1,15 +1,12 @@
-//! Problems of a file, drawn so that a person can mend them.
+//! Problems of a file, drawn so that a person can correct them: one notice for each kind.
 
 use super::{count, visible};
-use crate::domain::{Problem, Severity};
-use std::collections::BTreeMap;
+use crate::domain::{Problem, ProblemList};
 use std::fmt::Write;
 
-/// So many are drawn.
-const DRAWN: usize = 10;
-/// So many more get a line each.
-const LISTED: usize = 40;
-/// So much of a value is shown.
+/// The most examples of each kind.
+const EXAMPLES: usize = 3;
+/// How much of a value is shown, in characters.
 const VALUE_CHARS: usize = 80;
 
 fn cut(value: &str) -> String {
@@ -21,114 +18,98 @@ fn cut(value: &str) -> String {
     text.replace('\n', "\\n")
 }
 
-fn place(problem: &Problem) -> String {
-    if problem.column.is_empty() {
-        String::new()
-    } else {
-        format!(", column {}", cut(&problem.column))
-    }
-}
-
-/// Errors before warnings: the first ten drawn, some more as a line each, and how many of each kind.
-pub fn problems(file: &str, problems: &[Problem]) -> String {
+/// Errors first, then blocking warnings, then warnings.
+pub fn problems(file: &str, problems: &ProblemList) -> String {
     let file = visible(file);
-    let mut ordered: Vec<&Problem> = problems.iter().collect();
-    ordered.sort_by_key(|problem| (problem.severity, problem.line));
     let mut text = String::new();
-    for problem in ordered.iter().take(DRAWN) {
-        draw(&mut text, &file, problem);
-    }
-    for problem in ordered.iter().skip(DRAWN).take(LISTED) {
-        let value = if problem.value.is_empty() {
-            String::new()
-        } else {
-            format!(" `{}`", cut(&problem.value))
-        };
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            text,
-            "{}: {file}:{}{}: {}{value}",
-            problem.severity.as_str(),
-            problem.line,
-            place(problem),
-            visible(&problem.message),
-        );
-    }
-    let mut kinds: BTreeMap<(Severity, &str), (u64, u32)> = BTreeMap::new();
-    for problem in &ordered {
-        let kind = kinds
-            .entry((problem.severity, problem.code))
-            .or_insert((0, problem.line));
-        kind.0 += 1;
-        kind.1 = kind.1.min(problem.line);
-    }
-    if ordered.len() > 1 {
-        for ((severity, code), (lines, first)) in kinds {
-            let _ = writeln!(
-                text,
-                "{:>9} {}: {code} (first: line {first})",
-                count(lines),
-                severity.as_str()
-            );
+    for (kept, all) in problems.kinds() {
+        if let Some(first) = kept.first() {
+            draw(&mut text, &file, first, kept, all);
         }
     }
     text.trim_end().to_owned()
 }
 
-fn draw(text: &mut String, file: &str, problem: &Problem) {
+/// One kind: what is wrong, how often, up to three places, and what to do.
+fn draw(text: &mut String, file: &str, first: &Problem, kept: &[Problem], all: u64) {
+    let times = if all > 1 {
+        format!(" ({}, {} times)", first.code, count(all))
+    } else {
+        format!(" ({})", first.code)
+    };
+    // Writing to a string cannot fail.
     let _ = writeln!(
         text,
-        "{}: {}",
-        problem.severity.as_str(),
-        visible(&problem.message)
+        "{}: {}{times}",
+        first.severity.as_str(),
+        visible(&first.message)
     );
-    let _ = writeln!(text, "  --> {file}:{}{}", problem.line, place(problem));
-    if !problem.value.is_empty() {
-        let _ = writeln!(text, "   | `{}`", cut(&problem.value));
+    for problem in kept.iter().take(EXAMPLES) {
+        let _ = write!(text, "  --> {file}:{}", problem.line);
+        if !problem.column.is_empty() {
+            let _ = write!(text, ", column {}", cut(&problem.column));
+        }
+        if !problem.value.is_empty() {
+            let _ = write!(text, ": `{}`", cut(&problem.value));
+        }
+        if problem.message != first.message {
+            let _ = write!(text, ": {}", visible(&problem.message));
+        }
+        if problem.help != first.help {
+            let _ = write!(text, "; {}", visible(&problem.help));
+        }
+        text.push('\n');
     }
-    let _ = writeln!(text, "   = help: {}", visible(&problem.help));
+    let _ = writeln!(text, "   = help: {}", visible(&first.help));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Severity;
 
-    #[test]
-    fn a_line_of_the_list_shows_a_value_where_there_is_one() {
-        let problem = |line, value: &str| Problem {
+    fn problem(line: u32, value: &str) -> Problem {
+        Problem {
             line,
-            column: "accountId".to_owned(),
-            value: value.to_owned(),
-            severity: Severity::Error,
-            code: "missing",
-            message: "it is not as it should be".to_owned(),
-            help: "mend it".to_owned(),
-        };
-        let all: Vec<Problem> = (2..14)
-            .map(|line| problem(line, if line == 13 { "x" } else { "" }))
-            .collect();
-        let text = problems("m.csv", &all);
-        assert!(!text.contains("``"), "{text}");
-        assert!(text.contains("m.csv:12, column accountId: it is not as it should be\n"));
-        assert!(text.contains("m.csv:13, column accountId: it is not as it should be `x`\n"));
-    }
-
-    #[test]
-    fn a_problem_says_where_what_and_what_to_do() {
-        let problem = Problem {
-            line: 48213,
             column: "newAccountId".to_owned(),
-            value: "1.23457E+11".to_owned(),
+            value: value.to_owned(),
             severity: Severity::Error,
             code: "spreadsheet_scientific",
             message: "digits are lost".to_owned(),
             help: "export the column as text".to_owned(),
-        };
-        insta::assert_snapshot!(problems("moves.csv", &[problem]), @r"
-        error: digits are lost
-          --> moves.csv:48213, column newAccountId
-           | `1.23457E+11`
+        }
+    }
+
+    #[test]
+    fn each_kind_is_one_notice_with_its_number_and_three_examples() {
+        let mut list = ProblemList::default();
+        for line in 2..1500 {
+            list.push(problem(line, "1.2E+11"));
+        }
+        list.push(Problem {
+            severity: Severity::Warning,
+            code: "outlier",
+            value: String::new(),
+            ..problem(7, "")
+        });
+        list.push(Problem {
+            severity: Severity::Blocking,
+            code: "cut_off",
+            ..problem(1499, "12")
+        });
+        insta::assert_snapshot!(problems("moves.csv", &list), @r"
+        error: digits are lost (spreadsheet_scientific, 1,498 times)
+          --> moves.csv:2, column newAccountId: `1.2E+11`
+          --> moves.csv:3, column newAccountId: `1.2E+11`
+          --> moves.csv:4, column newAccountId: `1.2E+11`
+           = help: export the column as text
+        blocking: digits are lost (cut_off)
+          --> moves.csv:1499, column newAccountId: `12`
+           = help: export the column as text
+        warning: digits are lost (outlier)
+          --> moves.csv:7, column newAccountId
            = help: export the column as text
         ");
+        assert_eq!(list.left_out(), 498);
     }
 }

@@ -103,7 +103,7 @@ fn check_names_every_damaged_line() {
          ACC-12,,,L-1,S-1,\n\
          ACC-12,,,L-1,S-2,\n\
          ACC-13,,,L-2,,\n\
-         ACC\u{200b}-14,NEW-1400,,,,\n",
+         ACC-14,NEW\u{200b}-1400,,,,\n",
     );
     let document = place
         .run(&["check", &file, "--format", "json"])

@@ -39,6 +39,8 @@ mod hostile;
 mod http2;
 /// One system under several names, recycled IDs, clocks and folders: a change is made once.
 mod identity;
+/// Damaged files, and what is accepted of them.
+mod input;
 /// Limits that nobody announces, tokens that live shortly, and the first writes.
 mod limits;
 /// Lists of customers whose pages overlap, break off, or belong to nobody.

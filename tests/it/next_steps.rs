@@ -117,7 +117,7 @@ fn after_a_check_the_plan_reads_the_file_in_the_same_way() {
     place.with_world(|mut world| world.add_plume(customer(0)));
     std::fs::write(
         place.path().join("my moves.csv"),
-        b"accountId;newAccountId;K\xfcrzel\nA-000000;WRONG-0;B-000000\n;;\n",
+        b"accountId;newAccountId;K\xfcrzel\nA-000000;WRONG-0;B-000000\n;;B-000009\n",
     )
     .unwrap();
     let reading = [

@@ -100,7 +100,7 @@ fn a_column_that_is_nearly_one_that_counts_is_told() {
         "moves.csv",
         "accountId,newAcountId,serviceId,remark\nA-000001,B-1,S-1,x\n",
     );
-    let done = place.run(&["check", &file]).expect(0);
+    let done = place.run(&["check", &file]).expect(2);
     let said = [&*done.out, &*done.err].concat();
     assert!(said.contains("newAcountId"), "{said}");
     assert!(said.contains("newAccountId"), "{said}");

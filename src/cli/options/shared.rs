@@ -326,6 +326,31 @@ pub(in crate::cli) struct Reading {
     /// An empty new account ID removes the ID (CloudCockpit)
     #[arg(long, hide_short_help = true)]
     pub(in crate::cli) allow_clear: bool,
+    /// Accept these problems of values, and blocking warnings, by their codes
+    ///
+    /// Messages name the codes. Example: --accept formula
+    #[arg(long, value_name = "CODE,…")]
+    accept: Option<String>,
+    /// A column that is carried through, though its name is nearly a known one; may be given several times
+    ///
+    /// Example: --carry accountIds
+    #[arg(long, value_name = "COLUMN", hide_short_help = true)]
+    carry: Vec<String>,
+    /// How many lines above the header are passed over [default: 0]
+    ///
+    /// Example: --skip-rows 2
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    skip_rows: Option<u32>,
+}
+
+impl Reading {
+    /// What was typed, by the key that it means.
+    pub(in crate::cli) fn given(&self) -> Vec<(&'static str, String)> {
+        let accept = self.accept.iter().map(|codes| ("accept", codes.clone()));
+        let carry = (!self.carry.is_empty()).then(|| ("carry", self.carry.join("\n")));
+        let skip = self.skip_rows.map(|rows| ("skip_rows", rows.to_string()));
+        accept.chain(carry).chain(skip).collect()
+    }
 }
 
 /// What stops a run.

@@ -1,12 +1,14 @@
 //! The station as a whole, on real files.
 
+mod cases;
 mod checking;
+mod good;
 mod reading;
 mod refusing;
 mod round_trip;
 
 use super::*;
-use crate::domain::{NewAccount, Problem, Severity};
+use crate::domain::{NewAccount, ProblemList, Severity};
 use proptest::prelude::*;
 use std::io::Write;
 use std::path::PathBuf;
@@ -39,6 +41,7 @@ fn plume() -> Rules {
         ids_are_guids: false,
         reseller: None,
         allow_clear: false,
+        accept: Accept::default(),
         verbatim: false,
     }
 }
@@ -105,41 +108,51 @@ fn rows(bytes: impl AsRef<[u8]>) -> Vec<Row> {
     rows_of(&open(bytes).unwrap())
 }
 
-/// Line and code of each problem.
-fn codes(bytes: impl AsRef<[u8]>, rules: &Rules) -> Vec<(u32, &'static str)> {
-    let table = open_with(bytes, &Settings::default(), rules).unwrap();
-    let rows = rows_of(&table);
-    for row in &rows {
-        let bad = row
-            .problems
-            .iter()
-            .any(|problem| problem.severity == Severity::Error);
-        assert_eq!(bad, row.change.is_none(), "{row:?}");
-        for Problem {
-            message,
-            help,
-            line,
-            ..
-        } in &row.problems
-        {
-            assert!(!message.is_empty() && !help.is_empty() && *line == row.line);
-        }
+/// All problems of a file, decided: of its lines, its columns, its header.
+fn checked(table: &Table) -> ProblemList {
+    fn part() -> (ProblemList, Survey) {
+        Default::default()
     }
-    rows.iter()
-        .flat_map(|row| &row.problems)
-        .map(|problem| (problem.line, problem.code))
+    let mut whole = part();
+    table
+        .fold(
+            part,
+            |(list, survey), mut row: Row| {
+                for problem in std::mem::take(&mut row.problems) {
+                    assert!(!problem.message.is_empty() && !problem.help.is_empty());
+                    survey.hear(&problem);
+                    list.push(problem);
+                }
+                survey.observe(&mut row);
+            },
+            |(list, survey), _| {
+                whole.0.append(list);
+                whole.1.append(survey);
+            },
+        )
+        .unwrap();
+    let (mut list, survey) = whole;
+    list.append(survey.finish(table).problems);
+    for problem in table.near() {
+        list.push(problem);
+    }
+    list
+}
+
+/// Line, severity and code of each problem.
+fn judged(bytes: impl AsRef<[u8]>, rules: &Rules) -> Vec<(u32, Severity, &'static str)> {
+    let table = open_with(bytes, &Settings::default(), rules).unwrap();
+    let list = checked(&table);
+    let all = list.sorted();
+    all.iter()
+        .map(|problem| (problem.line, problem.severity, problem.code))
         .collect()
 }
 
-fn surveyed(bytes: impl AsRef<[u8]>) -> Vec<Problem> {
-    let table = open(bytes).unwrap();
-    let mut survey = Survey::new(&table);
-    for batch in table.batches().unwrap() {
-        let mut part = Survey::new(&table);
-        part.observe(&batch.unwrap());
-        survey.merge(part);
-    }
-    survey.finish()
+/// Line and code of each problem.
+fn codes(bytes: impl AsRef<[u8]>, rules: &Rules) -> Vec<(u32, &'static str)> {
+    let judged = judged(bytes, rules).into_iter();
+    judged.map(|(line, _, code)| (line, code)).collect()
 }
 
 /// Account and new account of each row.

@@ -59,11 +59,10 @@ fn every_encoding_and_dialect_gives_the_same_rows() {
 fn what_stands_above_the_header_is_counted_and_passed_over() {
     for (text, line) in [
         ("sep=;\r\naccountId;newAccountId\r\nA;BBBBBB\r\n", 3),
-        (
-            "\n\n# from the CRM, 2026\naccountId,newAccountId\nA,BBBBBB\n",
-            5,
-        ),
-        ("accountId,newAccountId\n\n# a remark\n\r\nA,BBBBBB\n", 5),
+        ("\n\naccountId,newAccountId\nA,BBBBBB\n", 4),
+        ("accountId,newAccountId\n\n,\n\r\n\"\", \nA,BBBBBB\n", 6),
+        ("accountId,newAccountId\nA,BBBBBB\n\u{1a}", 2),
+        ("accountId,newAccountId\nA,BBBBBB\u{1a}", 2),
     ] {
         let found = open(text).map(|table| moves(&rows_of(&table)));
         assert_eq!(
@@ -76,10 +75,10 @@ fn what_stands_above_the_header_is_counted_and_passed_over() {
 
 #[test]
 fn values_are_trimmed_and_otherwise_taken_as_they_are() {
-    let rows = rows("accountId,newAccountId\n  a-1 ,\u{a0}=B/../ 1 \t\n\"a,\"\"1\"\"\",'x-111\n");
+    let rows = rows("accountId,newAccountId\n  a-1 ,\u{a0}B/../ 1 \t\n\"a,\"\"1\"\"\",'x-111\n");
     let found = moves(&rows);
     assert_eq!(found[0].1, "a-1");
-    assert_eq!(found[0].2, "=B/../ 1");
+    assert_eq!(found[0].2, "B/../ 1");
     assert_eq!(found[1].1, "a,\"1\"");
     assert_eq!(found[1].2, "'x-111");
 }

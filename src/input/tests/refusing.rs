@@ -21,7 +21,11 @@ fn a_file_that_cannot_be_read_as_a_whole_says_so_with_a_code_and_a_next_step() {
         (b"accountId,newAccountId\n \n\r\n".to_vec(), "no_rows"),
         (b"accountId,name\nA,B\n".to_vec(), "missing_column"),
         (b"newAccountId,name\nA,B\n".to_vec(), "missing_column"),
-        (b"#accountId,newAccountId\nA,B\n".to_vec(), "missing_column"),
+        (b"#accountId,newAccountId\nA,B\n".to_vec(), "near_column"),
+        (
+            b"# from the CRM\naccountId,newAccountId\nA,B\n".to_vec(),
+            "no_header",
+        ),
         (
             b"account_id,newAccountId,AccountID\nA,B,C\n".to_vec(),
             "duplicate_column",

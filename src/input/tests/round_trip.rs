@@ -53,9 +53,16 @@ fn report(table: &Table) -> Vec<u8> {
 
 #[test]
 fn failures_fed_back_ask_for_the_same_and_never_for_more() {
-    let first =
-        open("accountId,newAccountId,=x\n'=A1,-B0001,@y\nA-2\n\"A-3\"x,B-0003,\nA-4,B-0004,a,b\n")
-            .unwrap();
+    let accepting = Rules {
+        accept: Accept::parse("escaped_value,formula").unwrap(),
+        ..plume()
+    };
+    let open = |bytes: Vec<u8>| open_with(bytes, &Settings::default(), &accepting);
+    let first = open(
+        b"accountId,newAccountId,=x\n'=A1,-B0001,@y\nA-2\n\"A-3\"x,B-0003,\nA-4,B-0004,a,b\n"
+            .to_vec(),
+    )
+    .unwrap();
     let second = open(report(&first)).unwrap();
     assert_eq!(second.header(), first.header());
     let rows = rows_of(&second);
@@ -102,7 +109,10 @@ proptest! {
         let found: Vec<_> = table.records().unwrap().map(Result::unwrap).map(|record| {
             (record.cells[0].clone(), record.cells[1].clone(), record.cells[2].clone())
         }).collect();
-        prop_assert_eq!(&found, &lines);
+        let is_blank = |cell: &String| cell.trim().is_empty();
+        let blank = |(a, b, c): &&(String, String, String)| ![a, b, c].into_iter().all(is_blank);
+        let expected: Vec<_> = lines.iter().filter(blank).cloned().collect();
+        prop_assert_eq!(&found, &expected);
         let small = table.with_block_bytes(block);
         prop_assert_eq!(rows_of(&small), whole);
         // Once through the reports, and the same is asked for.
@@ -125,7 +135,11 @@ proptest! {
         let text = format!("accountId,newAccountId\na,b\n{body}");
         let table = open(&text).unwrap().with_block_bytes(block);
         let mut plain = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
-        let expected: Vec<csv::StringRecord> = plain.records().map(Result::unwrap).collect();
+        let expected: Vec<csv::StringRecord> = plain
+            .records()
+            .map(Result::unwrap)
+            .filter(|record| record.iter().any(|cell| !cell.trim().is_empty()))
+            .collect();
         let found: Result<Vec<_>, _> = table.records().unwrap().collect();
         let Ok(found) = found else {
             // Only an open quote is an error here.

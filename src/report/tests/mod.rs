@@ -58,6 +58,7 @@ fn rules() -> Rules {
         ids_are_guids: false,
         reseller: None,
         allow_clear: false,
+        accept: crate::input::Accept::default(),
         verbatim: false,
     }
 }

@@ -1,0 +1,348 @@
+//! Characters that look like others, or like nothing: a person reads one ID, and the system another.
+//!
+//! Scripts and confusable letters are those of Unicode TS 39, "highly restrictive": Japanese, Chinese and Korean stand
+//! beside Latin without any doubt. Must not change a value: the likely one is only named.
+
+use super::doubt::Kind;
+use encoding_rs::{Encoding, WINDOWS_1250, WINDOWS_1251, WINDOWS_1252};
+use oem_cp::code_table::{ENCODING_TABLE_CP437, ENCODING_TABLE_CP850};
+use unicode_script::{Script, ScriptExtension};
+use unicode_security::confusable_detection::skeleton;
+use unicode_security::mixed_script::AugmentedScriptSet;
+
+/// What was found in a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) kind: Kind,
+    pub(super) code: &'static str,
+    pub(super) message: String,
+    /// The value that is probably meant, if it can be told.
+    pub(super) likely: Option<String>,
+}
+
+/// A character with its number and its name.
+pub(super) fn named(c: char) -> String {
+    let number = format!("U+{:04X}", u32::from(c));
+    match unicode_names2::name(c) {
+        Some(name) => format!("{number} ({name})"),
+        None => number,
+    }
+}
+
+/// What is doubtful about a value.
+pub(super) fn find(value: &str) -> Option<Found> {
+    if value.contains('&')
+        && let Some(found) = entity(value)
+    {
+        return Some(found);
+    }
+    if value.is_ascii() {
+        return None;
+    }
+    decoded_twice(value)
+        .or_else(|| invisible(value))
+        .or_else(|| typographic(value))
+        .or_else(|| scripts(value))
+}
+
+fn entity(value: &str) -> Option<Found> {
+    let likely = html_escape::decode_html_entities(value);
+    if likely == value || !value.contains(';') {
+        return None;
+    }
+    Some(Found {
+        kind: Kind::Entity,
+        code: "html_entity",
+        message: "the value contains an HTML entity, which a web page or an export put there"
+            .to_owned(),
+        likely: Some(likely.into_owned()),
+    })
+}
+
+/// UTF-8 that was read as another encoding: its bytes in that encoding are UTF-8 again.
+fn decoded_twice(value: &str) -> Option<Found> {
+    let web = |encoding: &'static Encoding| {
+        let (bytes, _, lossy) = encoding.encode(value);
+        (!lossy).then(|| (encoding.name().to_lowercase(), bytes.into_owned()))
+    };
+    let dos = [
+        ("cp850", &ENCODING_TABLE_CP850),
+        ("cp437", &ENCODING_TABLE_CP437),
+    ];
+    let candidates = [WINDOWS_1252, WINDOWS_1250, WINDOWS_1251]
+        .into_iter()
+        .filter_map(web);
+    let dos = dos.into_iter().filter_map(|(name, table)| {
+        let bytes = oem_cp::encode_string_checked(value, table)?;
+        Some((name.to_owned(), bytes))
+    });
+    for (encoding, bytes) in candidates.chain(dos) {
+        let Ok(likely) = String::from_utf8(bytes) else {
+            continue;
+        };
+        let wide = likely.chars().filter(|c| !c.is_ascii()).count();
+        // In Cyrillic encodings two letters in a row may be UTF-8 by chance.
+        let least = if encoding == "windows-1251" { 2 } else { 1 };
+        if wide < least || likely.chars().any(char::is_control) {
+            continue;
+        }
+        return Some(Found {
+            kind: Kind::DecodedTwice,
+            code: "decoded_twice",
+            message: format!("the text was decoded twice: UTF-8 was read as {encoding}"),
+            likely: Some(likely),
+        });
+    }
+    None
+}
+
+fn invisible(value: &str) -> Option<Found> {
+    let c = value.chars().find(|c| is_invisible(*c))?;
+    let visible = |c: char| match c {
+        _ if c.is_whitespace() => Some(' '),
+        _ if is_invisible(c) => None,
+        _ => Some(c),
+    };
+    Some(Found {
+        kind: Kind::Invisible,
+        code: "invisible_character",
+        message: format!("the value contains the invisible character {}", named(c)),
+        likely: Some(value.chars().filter_map(visible).collect()),
+    })
+}
+
+/// Characters that a person does not see and a system tells apart: white space other than the plain one, joiners,
+/// directions, fillers, variation selectors, tags.
+pub(super) fn is_invisible(c: char) -> bool {
+    !c.is_ascii()
+        && (c.is_whitespace()
+            || matches!(
+                c,
+                '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
+                    | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
+                    | '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}'
+                    | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1D173}'..='\u{1D17A}'
+                    | '\u{E0000}'..='\u{E0FFF}'
+            ))
+}
+
+/// The character of a keyboard that a typographic one stands for.
+fn keyboard(c: char) -> Option<char> {
+    Some(match c {
+        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{FE58}' | '\u{FE63}' | '\u{2043}' => '-',
+        '\u{2018}'..='\u{201B}'
+        | '\u{2032}'
+        | '\u{2035}'
+        | '\u{B4}'
+        | '\u{2BC}'
+        | '\u{2B9}'
+        | '\u{2039}'
+        | '\u{203A}' => '\'',
+        '\u{201C}'..='\u{201F}' | '\u{2033}' | '\u{2036}' | '\u{AB}' | '\u{BB}' => '"',
+        _ => return None,
+    })
+}
+
+fn typographic(value: &str) -> Option<Found> {
+    let c = value.chars().find(|c| keyboard(*c).is_some())?;
+    Some(Found {
+        kind: Kind::Typographic,
+        code: "typographic_character",
+        message: format!(
+            "the value contains {}, which a word processor or a mail put in the place of another",
+            named(c)
+        ),
+        likely: Some(value.chars().map(|c| keyboard(c).unwrap_or(c)).collect()),
+    })
+}
+
+/// The plain letters that a letter looks like, as text.
+fn looks_like(c: char) -> String {
+    skeleton(c.encode_utf8(&mut [0; 4])).collect()
+}
+
+/// A letter of another script than Latin, and not of one that is written beside Latin ones.
+fn is_foreign(c: char) -> bool {
+    if c.is_ascii() || !c.is_alphabetic() {
+        return false;
+    }
+    let scripts = ScriptExtension::from(c);
+    let beside = [
+        Script::Latin,
+        Script::Han,
+        Script::Hiragana,
+        Script::Katakana,
+        Script::Hangul,
+        Script::Bopomofo,
+    ];
+    !scripts.is_common()
+        && !scripts.is_inherited()
+        && !beside.iter().any(|script| scripts.contains_script(*script))
+}
+
+/// Whether the letters are of one script, or of Latin and an East Asian one ("highly restrictive").
+fn is_restrictive(value: &str) -> bool {
+    let letters: String = value.chars().filter(|c| c.is_alphabetic()).collect();
+    if !AugmentedScriptSet::for_str(&letters).is_empty() {
+        return true;
+    }
+    let latin = |c: &char| ScriptExtension::from(*c).contains_script(Script::Latin);
+    let others: String = letters.chars().filter(|c| !latin(c)).collect();
+    let others = AugmentedScriptSet::for_str(&others);
+    others.jpan || others.hanb || others.kore
+}
+
+fn scripts(value: &str) -> Option<Found> {
+    let foreign: Vec<char> = value.chars().filter(|c| is_foreign(*c)).collect();
+    let confusable = |c: &char| {
+        let plain = looks_like(*c);
+        !plain.is_empty() && plain.is_ascii()
+    };
+    let Some(first) = foreign.iter().copied().find(confusable) else {
+        // A letter that can only be of its own script says that the script is meant.
+        return (!foreign.is_empty()).then(|| Found {
+            kind: Kind::OtherScript,
+            code: "",
+            message: String::new(),
+            likely: None,
+        });
+    };
+    let likely: String = value
+        .chars()
+        .map(|c| {
+            if foreign.contains(&c) {
+                looks_like(c)
+            } else {
+                c.to_string()
+            }
+        })
+        .collect();
+    let message = format!(
+        "the value contains {}, which looks like `{}`",
+        named(first),
+        looks_like(first)
+    );
+    let kind = if !is_restrictive(value) {
+        Kind::MixedScripts
+    } else if foreign.iter().all(confusable) {
+        Kind::WholeScript
+    } else {
+        Kind::OtherScript
+    };
+    Some(Found {
+        kind,
+        code: "mixed_scripts",
+        message,
+        likely: likely.is_ascii().then_some(likely),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_something_else_is_named_with_the_likely_value() {
+        for (value, kind, word, likely) in [
+            (
+                "\u{412}-2000001",
+                Kind::WholeScript,
+                "CYRILLIC CAPITAL LETTER VE",
+                "B-2000001",
+            ),
+            (
+                "CR\u{41c}-20",
+                Kind::MixedScripts,
+                "CYRILLIC CAPITAL LETTER EM",
+                "CRM-20",
+            ),
+            (
+                "\u{391}BC-1",
+                Kind::MixedScripts,
+                "GREEK CAPITAL LETTER ALPHA",
+                "ABC-1",
+            ),
+            ("B\u{2013}20", Kind::Typographic, "EN DASH", "B-20"),
+            ("B\u{2212}20", Kind::Typographic, "MINUS SIGN", "B-20"),
+            (
+                "O\u{2019}Neil",
+                Kind::Typographic,
+                "RIGHT SINGLE QUOTATION MARK",
+                "O'Neil",
+            ),
+            ("AT&amp;T", Kind::Entity, "HTML entity", "AT&T"),
+            ("M&uuml;ller", Kind::Entity, "HTML entity", "M\u{fc}ller"),
+            ("O&#39;Neil", Kind::Entity, "HTML entity", "O'Neil"),
+            (
+                "M\u{c3}\u{bc}ller",
+                Kind::DecodedTwice,
+                "windows-1252",
+                "M\u{fc}ller",
+            ),
+            (
+                "B\u{e2}\u{20ac}\u{201c}20",
+                Kind::DecodedTwice,
+                "windows-1252",
+                "B\u{2013}20",
+            ),
+            (
+                "M\u{251c}\u{255d}ller",
+                Kind::DecodedTwice,
+                "cp",
+                "M\u{fc}ller",
+            ),
+            (
+                "\u{420}\u{40e}\u{420}\u{455}\u{420}\u{454}",
+                Kind::DecodedTwice,
+                "windows-1251",
+                "\u{421}\u{43e}\u{43a}",
+            ),
+            ("A\u{200b}B", Kind::Invisible, "ZERO WIDTH SPACE", "AB"),
+            ("A\u{a0}B", Kind::Invisible, "NO-BREAK SPACE", "A B"),
+            ("A\u{ad}B", Kind::Invisible, "SOFT HYPHEN", "AB"),
+        ] {
+            let found = find(value).unwrap_or_else(|| panic!("{value}"));
+            assert_eq!(found.kind, kind, "{value}: {found:?}");
+            assert!(found.message.contains(word), "{value}: {found:?}");
+            assert_eq!(found.likely.as_deref(), Some(likely), "{value}");
+        }
+    }
+
+    #[test]
+    fn the_writing_of_any_language_is_no_doubt() {
+        for value in [
+            "M\u{fc}ller",
+            "\u{141}\u{f3}d\u{17a}-12",
+            "\u{65e5}\u{672c}\u{682a}\u{5f0f}\u{4f1a}\u{793e}",
+            "ABC\u{30bf}\u{30ef}\u{30fc}-12",
+            "\u{5f20}\u{4f1f}",
+            "\u{c774}\u{c601}\u{d76c}-A1",
+            "AT&T",
+            "a&b;c",
+            "\u{5d0}\u{5d1}\u{5d2}-12",
+            "\u{639}\u{628}\u{62f}",
+            "\u{e01}\u{e02}",
+            "caf\u{e9}",
+            "na\u{ef}ve",
+            "\u{df}-1",
+            "Stra\u{df}e",
+        ] {
+            let found = find(value);
+            let harmless = found
+                .as_ref()
+                .is_none_or(|found| found.kind == Kind::OtherScript);
+            assert!(harmless, "{value}: {found:?}");
+        }
+        for value in [
+            "\u{41a}\u{43b}\u{438}\u{435}\u{43d}\u{442}-1",
+            "\u{416}\u{414}-10",
+            "\u{3a9}\u{3a8}-4",
+        ] {
+            assert_eq!(
+                find(value).map(|found| found.kind),
+                Some(Kind::OtherScript),
+                "{value}"
+            );
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The shape of a value: which kinds of characters stand where.
+//!
+//! Promises: two values have the same signature if they have the same shape; an ASCII value is read eight bytes at a
+//! time. Three levels, each coarser than the one before: letters (capital, small) and digits are told apart; only
+//! letters or digits from separators; the same, without regard to how many there are.
+//!
+//! Must not keep a value.
+
+/// How much of a shape counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub(super) enum Level {
+    /// `CRM-2000` is two things: three capitals, a hyphen, four digits.
+    #[default]
+    Exact,
+    /// `3f2a-9b` is four letters or digits, a hyphen, two letters or digits.
+    Merged,
+    /// `Müller-1` is letters or digits, a hyphen, letters or digits.
+    Runs,
+}
+
+impl Level {
+    /// The next coarser level.
+    pub(super) fn coarser(self) -> Option<Self> {
+        match self {
+            Self::Exact => Some(Self::Merged),
+            Self::Merged => Some(Self::Runs),
+            Self::Runs => None,
+        }
+    }
+}
+
+/// What one look at a value tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Scan {
+    /// The same for values of the same shape.
+    pub(super) signature: u64,
+    /// Digits and nothing else.
+    pub(super) only_digits: bool,
+    /// At least one digit.
+    pub(super) any_digit: bool,
+}
+
+/// The high bit of each byte.
+const HIGH: u64 = 0x8080_8080_8080_8080;
+/// The low bit of each byte.
+const ONES: u64 = 0x0101_0101_0101_0101;
+
+/// The high bit of each byte that is in the range; all bytes must be ASCII.
+fn in_range(word: u64, first: u8, last: u8) -> u64 {
+    let from = word.wrapping_add(ONES * u64::from(0x80 - first));
+    let beyond = word.wrapping_add(ONES * u64::from(0x7F - last));
+    from & !beyond & HIGH
+}
+
+/// All bits of each byte whose high bit is set in the mask.
+fn whole(mask: u64) -> u64 {
+    (mask >> 7).wrapping_mul(0xFF)
+}
+
+fn mix(hash: u64, word: u64) -> u64 {
+    let mixed = (hash ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    mixed ^ (mixed >> 29)
+}
+
+/// Looks at a value.
+pub(super) fn scan(value: &str, level: Level) -> Scan {
+    if level == Level::Runs {
+        return by_characters(value, level);
+    }
+    let bytes = value.as_bytes();
+    let mut hash = bytes.len() as u64;
+    let (mut digits, mut any) = (true, 0);
+    for chunk in bytes.chunks(8) {
+        let mut buffer = [0; 8];
+        buffer[..chunk.len()].copy_from_slice(chunk);
+        let word = u64::from_le_bytes(buffer);
+        if word & HIGH != 0 {
+            return by_characters(value, level);
+        }
+        let digit = in_range(word, b'0', b'9');
+        let (upper, lower) = (in_range(word, b'A', b'Z'), in_range(word, b'a', b'z'));
+        let kept = word & !whole(digit | upper | lower);
+        let classes = if level == Level::Exact {
+            (whole(digit) & (ONES * u64::from(b'9')))
+                | (whole(upper) & (ONES * u64::from(b'A')))
+                | (whole(lower) & (ONES * u64::from(b'a')))
+        } else {
+            whole(digit | upper | lower) & (ONES * u64::from(b'x'))
+        };
+        hash = mix(hash, kept | classes);
+        digits &= digit.count_ones() as usize == chunk.len();
+        any |= digit;
+    }
+    Scan {
+        signature: hash,
+        only_digits: digits && !bytes.is_empty(),
+        any_digit: any != 0,
+    }
+}
+
+fn class(c: char, level: Level) -> char {
+    let exact = level == Level::Exact;
+    match c {
+        _ if c.is_numeric() => ['x', '9'][usize::from(exact)],
+        _ if c.is_lowercase() => ['x', 'a'][usize::from(exact)],
+        _ if c.is_uppercase() => ['x', 'A'][usize::from(exact)],
+        _ if c.is_alphabetic() => 'x',
+        _ => c,
+    }
+}
+
+fn by_characters(value: &str, level: Level) -> Scan {
+    let (mut hash, mut last) = (1, None);
+    let (mut digits, mut any) = (true, false);
+    for c in value.chars() {
+        let digit = c.is_ascii_digit();
+        digits &= digit;
+        any |= digit;
+        let class = class(c, level);
+        if level == Level::Runs && last == Some(class) {
+            continue;
+        }
+        last = Some(class);
+        hash = mix(hash, u64::from(u32::from(class)));
+    }
+    Scan {
+        signature: hash,
+        only_digits: digits && !value.is_empty(),
+        any_digit: any,
+    }
+}
+
+/// The shape as a person reads it: `AAA-9999999`.
+pub(super) fn drawn(value: &str, level: Level) -> String {
+    let mut text = String::new();
+    let mut last = None;
+    for c in value.chars() {
+        let class = class(c, level);
+        if level == Level::Runs && last == Some(class) {
+            continue;
+        }
+        last = Some(class);
+        text.push(class);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn values_of_one_shape_have_one_signature_at_each_level() {
+        let same = |a: &str, b: &str, level| scan(a, level).signature == scan(b, level).signature;
+        for (a, b, levels) in [
+            ("CRM-2000001", "ABC-9999999", [true, true, true]),
+            ("CRM-2000001", "crm-2000001", [false, true, true]),
+            ("3f2a91-bc", "aaaa11-22", [false, true, true]),
+            ("A-1", "A-100000", [false, false, true]),
+            ("A-1", "A_1", [false, false, false]),
+            ("12345", "Total", [false, true, true]),
+            ("Müller", "Köhler", [true, true, true]),
+            ("Müller", "Mueller", [false, false, true]),
+            ("日本", "東京", [true, true, true]),
+        ] {
+            for (level, expected) in [Level::Exact, Level::Merged, Level::Runs]
+                .iter()
+                .zip(levels)
+            {
+                assert_eq!(same(a, b, *level), expected, "{a} {b} {level:?}");
+            }
+        }
+        assert!(scan("0123456789", Level::Exact).only_digits);
+        assert!(!scan("01234567x9", Level::Exact).only_digits);
+        assert!(scan("abcdefgh-1", Level::Merged).any_digit);
+        assert!(!scan("", Level::Exact).only_digits);
+        assert_eq!(drawn("CRM-20", Level::Exact), "AAA-99");
+        assert_eq!(drawn("CRM-20", Level::Runs), "x-x");
+    }
+
+    proptest! {
+        #[test]
+        fn what_eight_bytes_at_a_time_say_is_what_each_character_says(value in "[ -~]{0,30}") {
+            for level in [Level::Exact, Level::Merged] {
+                let fast = scan(&value, level);
+                let slow = by_characters(&value, level);
+                prop_assert_eq!(fast.only_digits, slow.only_digits);
+                prop_assert_eq!(fast.any_digit, slow.any_digit);
+                let again = scan(&drawn(&value, level).replace('x', "z"), level);
+                prop_assert_eq!(fast.signature, again.signature);
+            }
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! How often each shape occurs in a column.
+//!
+//! Promises: constant memory, whatever the column holds; where more shapes occur than are told apart, the next coarser
+//! level is counted, and the result does not depend on how the file is cut into parts.
+
+use super::shape::{Level, Scan, drawn, scan};
+use crate::domain::{KEPT_PER_KIND, Line};
+use smol_str::SmolStr;
+
+/// The most shapes that are told apart at one level.
+const MOST_SHAPES: usize = 64;
+
+/// The shapes of one column.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shapes {
+    /// `None`: too many at every level.
+    level: Option<Level>,
+    varied: bool,
+    entries: Vec<Entry>,
+    last: usize,
+}
+
+/// One shape.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    signature: u64,
+    pub(super) count: u64,
+    /// Values of this shape that consist of digits only.
+    pub(super) digits: u64,
+    /// The first values of this shape, with their lines.
+    pub(super) first: Vec<(Line, SmolStr)>,
+}
+
+impl Entry {
+    fn sample(&self) -> &str {
+        self.first.first().map_or("", |(_, value)| value)
+    }
+
+    /// The length of the values, where they are digits only.
+    pub(super) fn digits_long(&self) -> Option<usize> {
+        (self.digits == self.count).then(|| self.sample().len())
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.count += other.count;
+        self.digits += other.digits;
+        if self.first.len() < KEPT_PER_KIND || self.first.last() > other.first.first() {
+            self.first.extend(other.first);
+            self.first.sort_unstable_by_key(|(line, _)| *line);
+            self.first.truncate(KEPT_PER_KIND);
+        }
+    }
+}
+
+/// What differs from the shape that most values of a column have.
+pub(super) struct Outliers {
+    /// The common shape, drawn.
+    pub(super) shape: String,
+    /// How many values have it.
+    pub(super) common: u64,
+    /// How many do not.
+    pub(super) count: u64,
+    pub(super) first: Vec<(Line, SmolStr)>,
+}
+
+impl Shapes {
+    fn level(&self) -> Level {
+        self.level.unwrap_or_default()
+    }
+
+    /// Counts a value, and tells what was seen of it; `None`: the values are too varied to be looked at.
+    pub(super) fn add(&mut self, line: Line, value: &str) -> Option<Scan> {
+        if self.varied {
+            return None;
+        }
+        let seen = scan(value, self.level());
+        let is_it = |entry: &Entry| entry.signature == seen.signature;
+        let at = match self.entries.get(self.last) {
+            Some(entry) if is_it(entry) => self.last,
+            _ => self.entries.iter().position(is_it).unwrap_or_else(|| {
+                self.entries.push(Entry {
+                    signature: seen.signature,
+                    count: 0,
+                    digits: 0,
+                    first: Vec::new(),
+                });
+                self.entries.len() - 1
+            }),
+        };
+        self.last = at;
+        let entry = &mut self.entries[at];
+        entry.count += 1;
+        entry.digits += u64::from(seen.only_digits);
+        if entry.first.len() < KEPT_PER_KIND {
+            entry.first.push((line, SmolStr::new(value)));
+        }
+        self.limit();
+        Some(seen)
+    }
+
+    /// Goes to coarser levels until there are few enough.
+    fn limit(&mut self) {
+        while self.entries.len() > MOST_SHAPES {
+            if let Some(level) = self.level().coarser() {
+                self.coarsen(level);
+            } else {
+                self.varied = true;
+                self.entries = Vec::new();
+            }
+        }
+    }
+
+    fn coarsen(&mut self, level: Level) {
+        self.level = Some(level);
+        self.last = 0;
+        let mut coarse: Vec<Entry> = Vec::new();
+        for mut entry in std::mem::take(&mut self.entries) {
+            entry.signature = scan(entry.sample(), level).signature;
+            let same = |other: &&mut Entry| other.signature == entry.signature;
+            match coarse.iter_mut().find(same) {
+                Some(other) => other.merge(entry),
+                None => coarse.push(entry),
+            }
+        }
+        self.entries = coarse;
+    }
+
+    /// Takes over the shapes of what stands further down in the file.
+    pub(super) fn append(&mut self, mut other: Self) {
+        if self.varied || other.varied {
+            self.varied = true;
+            self.entries = Vec::new();
+            return;
+        }
+        let level = self.level().max(other.level());
+        for one in [&mut *self, &mut other] {
+            if one.level() < level {
+                one.coarsen(level);
+            }
+        }
+        for entry in other.entries {
+            let same = |mine: &&mut Entry| mine.signature == entry.signature;
+            match self.entries.iter_mut().find(same) {
+                Some(mine) => mine.merge(entry),
+                None => self.entries.push(entry),
+            }
+        }
+        self.limit();
+    }
+
+    /// The shapes, where each is told apart.
+    pub(super) fn exact(&self) -> Option<&[Entry]> {
+        (!self.varied && self.level() == Level::Exact).then_some(&self.entries)
+    }
+
+    /// How many values have this exact shape; none where the values are too varied.
+    pub(super) fn count_of(&self, signature: u64) -> u64 {
+        let entries = self.exact().unwrap_or_default().iter();
+        let mut same = entries.filter(|entry| entry.signature == signature);
+        same.next().map_or(0, |entry| entry.count)
+    }
+
+    /// How many values have the shape of this one at the given level, or at the coarser one that is counted; `None`
+    /// where the values are too varied.
+    pub(super) fn like(&self, value: &str, level: Level) -> Option<u64> {
+        if self.varied {
+            return None;
+        }
+        let level = level.max(self.level());
+        let wanted = scan(value, level).signature;
+        let same = self
+            .entries
+            .iter()
+            .filter(|entry| scan(entry.sample(), level).signature == wanted);
+        Some(same.map(|entry| entry.count).sum())
+    }
+
+    /// The few values that do not have the shape of all the others, at the finest level at which there is one.
+    pub(super) fn outliers(&self) -> Option<Outliers> {
+        let mut shapes = self.clone();
+        if shapes.varied {
+            return None;
+        }
+        loop {
+            let all: u64 = shapes.entries.iter().map(|entry| entry.count).sum();
+            let common = shapes.entries.iter().max_by_key(|entry| entry.count)?;
+            let others = all - common.count;
+            if all >= 10 && others <= (all / 20).max(1) {
+                let rest = shapes
+                    .entries
+                    .iter()
+                    .filter(|entry| entry.signature != common.signature);
+                let mut first: Vec<_> = rest.flat_map(|entry| entry.first.clone()).collect();
+                first.sort_unstable_by_key(|(line, _)| *line);
+                first.truncate(KEPT_PER_KIND);
+                return Some(Outliers {
+                    shape: drawn(common.sample(), shapes.level()),
+                    common: common.count,
+                    count: others,
+                    first,
+                });
+            }
+            let coarser = shapes.level().coarser()?;
+            shapes.coarsen(coarser);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn of(values: &[String]) -> Shapes {
+        let mut shapes = Shapes::default();
+        for (line, value) in (2..).zip(values) {
+            shapes.add(line, value);
+        }
+        shapes
+    }
+
+    fn found(shapes: &Shapes) -> Option<(String, u64, u64, Vec<(Line, SmolStr)>)> {
+        let outliers = shapes.outliers()?;
+        Some((
+            outliers.shape,
+            outliers.common,
+            outliers.count,
+            outliers.first,
+        ))
+    }
+
+    #[test]
+    fn the_few_that_differ_are_found_at_the_finest_level_that_most_share() {
+        let mut crm: Vec<String> = (0..60)
+            .map(|n| format!("CRM-{:07}", n + 2_000_000))
+            .collect();
+        crm[20] = "Total".to_owned();
+        let outliers = of(&crm).outliers().unwrap();
+        assert_eq!(
+            (outliers.shape.as_str(), outliers.common, outliers.count),
+            ("AAA-9999999", 59, 1)
+        );
+        assert_eq!(outliers.first, [(22, SmolStr::new("Total"))]);
+        let numbers: Vec<String> = (1..1000).map(|n| format!("A-{n}")).collect();
+        assert_eq!(
+            of(&numbers).outliers().unwrap().count,
+            0,
+            "numbers of several lengths"
+        );
+        let uuid = |n: u64| {
+            let hash = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            format!(
+                "{:08x}-{:04x}-4000-8000-{hash:012x}",
+                hash >> 32,
+                hash & 0xFFFF
+            )[..36]
+                .to_owned()
+        };
+        let mut uuids: Vec<String> = (1..2000).map(uuid).collect();
+        assert_eq!(
+            of(&uuids).outliers().unwrap().count,
+            0,
+            "hexadecimal digits"
+        );
+        uuids[700].truncate(30);
+        assert_eq!(
+            of(&uuids).outliers().unwrap().first[0].0,
+            702,
+            "one that was cut"
+        );
+        let names: Vec<String> = (0..2000)
+            .map(|n| "ab c-d.e_f".repeat(n % 200 + 1))
+            .collect();
+        assert!(of(&names).outliers().is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn parts_give_what_the_whole_gives(
+            values in proptest::collection::vec("[A-C]{1,3}-?[0-9a]{0,3}", 1..200),
+            at in 0_usize..200,
+        ) {
+            let whole = of(&values);
+            let at = at.min(values.len());
+            let mut parts = of(&values[..at]);
+            let mut rest = Shapes::default();
+            for (line, value) in (2..).zip(&values).skip(at) {
+                rest.add(line, value);
+            }
+            parts.append(rest);
+            prop_assert_eq!(found(&parts), found(&whole));
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! New account IDs that differ only in case: the system may take them for one.
+
+use crate::domain::{Change, Line, Problem, ProblemList, Severity};
+use std::collections::BTreeMap;
+
+/// Warns of new IDs that are the same but for their case, among lines that have to do with each other. `column` is the
+/// name of their column.
+pub fn case_twins(changes: &[Change], column: &str, problems: &mut ProblemList) {
+    let mut spellings: BTreeMap<String, Vec<(Line, &str)>> = BTreeMap::new();
+    for change in changes {
+        if let Some(id) = change.new_account.id() {
+            let folded = id.as_str().to_lowercase();
+            spellings
+                .entry(folded)
+                .or_default()
+                .push((change.line, id.as_str()));
+        }
+    }
+    let mut found = Vec::new();
+    let differ = |lines: &Vec<(Line, &str)>| lines.iter().any(|(_, id)| *id != lines[0].1);
+    for lines in spellings.into_values().filter(differ) {
+        for (line, id) in &lines {
+            let Some((other, spelled)) = lines.iter().find(|(_, other)| other != id) else {
+                continue;
+            };
+            found.push(Problem {
+                line: *line,
+                column: column.to_owned(),
+                value: (*id).to_owned(),
+                severity: Severity::Warning,
+                code: "case_twins",
+                message: format!(
+                    "the new ID differs only in case from `{spelled}` of line {other}"
+                ),
+                help: "check that the system tells them apart, and that both are meant".to_owned(),
+            });
+        }
+    }
+    found.sort_by_key(|problem| problem.line);
+    for problem in found {
+        problems.push(problem);
+    }
+}
