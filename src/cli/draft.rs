@@ -1,7 +1,9 @@
 //! A file, read and planned offline: what `check` shows and what every run begins with.
 
 use crate::domain::{Change, Line, Problem, ProblemList, Severity};
-use crate::input::{Accept, Column, InputError, Passed, Row, Rules, Settings, Survey, Table};
+use crate::input::{
+    Accept, Column, InputError, Known, Passed, Row, Rules, Settings, Survey, Table,
+};
 use crate::plan::{Counts, Crossing, Index, IndexBuilder, Keys, Unit, arrange, case_twins};
 use crate::system::Facts;
 use std::collections::HashMap;
@@ -154,8 +156,15 @@ pub(super) fn read(
 ) -> Result<Draft, InputError> {
     let table = Table::open(path, name, settings, rules)?;
     let mut whole = Part::default();
-    table.fold(Part::default, Part::add, |part, passed| {
+    let known = Arc::new(Known::default());
+    let of_earlier = Arc::clone(&known);
+    let begin = move || Part {
+        survey: Survey::below(&of_earlier),
+        ..Part::default()
+    };
+    table.fold(begin, Part::add, |part, passed| {
         whole.append(part, passed);
+        whole.survey.tell(&known);
     })?;
     if whole.counts.lines == 0 && whole.passed.blank_rows == 0 {
         return Err(InputError::NoRows {

@@ -9,6 +9,7 @@ mod outcome;
 mod problem;
 mod respelling;
 mod spelling;
+mod words;
 
 pub use change::{Change, NewAccount, Profile, Reseller};
 pub use id::{
@@ -18,6 +19,7 @@ pub use outcome::{Failed, Outcome, Skipped, Status, Transition, Unchanged};
 pub use problem::{KEPT_PER_KIND, Problem, ProblemList, Severity};
 pub use respelling::is_respelling;
 pub use spelling::nearest;
+pub use words::words;
 
 /// A line of the input file, counted as an editor counts it: the header is line 1.
 ///

@@ -59,7 +59,7 @@ pub use head::is_report;
 pub use record::{Passed, Record};
 pub use row::{CLEAR_MARKER, Row};
 pub use store::{Stored, digest, must_be_stored, store};
-pub use survey::{Findings, Survey};
+pub use survey::{Findings, Known, Survey};
 pub use table::Table;
 
 use crate::domain::Reseller;

@@ -6,6 +6,8 @@
 //!
 //! Must not keep a value.
 
+use crate::domain::words;
+
 /// How much of a shape counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(super) enum Level {
@@ -69,11 +71,8 @@ pub(super) fn scan(value: &str, level: Level) -> Scan {
     }
     let bytes = value.as_bytes();
     let mut hash = bytes.len() as u64;
-    let (mut digits, mut any) = (true, 0);
-    for chunk in bytes.chunks(8) {
-        let mut buffer = [0; 8];
-        buffer[..chunk.len()].copy_from_slice(chunk);
-        let word = u64::from_le_bytes(buffer);
+    let mut digits = 0;
+    for word in words(bytes) {
         if word & HIGH != 0 {
             return by_characters(value, level);
         }
@@ -88,13 +87,12 @@ pub(super) fn scan(value: &str, level: Level) -> Scan {
             whole(digit | upper | lower) & (ONES * u64::from(b'x'))
         };
         hash = mix(hash, kept | classes);
-        digits &= digit.count_ones() as usize == chunk.len();
-        any |= digit;
+        digits += digit.count_ones();
     }
     Scan {
         signature: hash,
-        only_digits: digits && !bytes.is_empty(),
-        any_digit: any != 0,
+        only_digits: digits > 0 && digits as usize == bytes.len(),
+        any_digit: digits > 0,
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Shapes {
     varied: bool,
     entries: Vec<Entry>,
     last: usize,
+    /// A shape of which enough examples are kept from what stands further up in the file.
+    known: u64,
 }
 
 /// One shape.
@@ -91,11 +93,27 @@ impl Shapes {
         let entry = &mut self.entries[at];
         entry.count += 1;
         entry.digits += u64::from(seen.only_digits);
-        if entry.first.len() < KEPT_PER_KIND {
+        let is_known = entry.signature == self.known && !entry.first.is_empty();
+        if !is_known && entry.first.len() < KEPT_PER_KIND {
             entry.first.push((line, SmolStr::new(value)));
         }
         self.limit();
         Some(seen)
+    }
+
+    /// Empty, for what stands further down than these: of a shape that they have examples enough of, no more are kept.
+    pub(super) fn below(known: u64) -> Self {
+        Self {
+            known,
+            ..Self::default()
+        }
+    }
+
+    /// The most common shape, where enough examples of it are kept; else 0.
+    pub(super) fn well_known(&self) -> u64 {
+        let common = self.entries.iter().max_by_key(|entry| entry.count);
+        let full = common.filter(|entry| entry.first.len() == KEPT_PER_KIND);
+        full.map_or(0, |entry| entry.signature)
     }
 
     /// Goes to coarser levels until there are few enough.
@@ -272,6 +290,29 @@ mod tests {
             .map(|n| "ab c-d.e_f".repeat(n % 200 + 1))
             .collect();
         assert!(of(&names).outliers().is_none());
+    }
+
+    #[test]
+    fn what_is_known_of_earlier_parts_changes_no_result() {
+        let values: Vec<String> = (0..5000)
+            .map(|n| {
+                if n % 700 == 0 {
+                    format!("X{n}")
+                } else {
+                    format!("CRM-{n:06}")
+                }
+            })
+            .collect();
+        let mut whole = Shapes::default();
+        for (at, part) in values.chunks(900).enumerate() {
+            let mut shapes = Shapes::below(whole.well_known());
+            for (line, value) in (2..).zip(part) {
+                shapes.add(line + Line::try_from(at).unwrap() * 900, value);
+            }
+            whole.append(shapes);
+        }
+        assert_ne!(whole.well_known(), 0);
+        assert_eq!(found(&whole), found(&of(&values)));
     }
 
     proptest! {

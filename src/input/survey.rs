@@ -12,6 +12,7 @@ use super::verdict::{self, Verdict};
 use super::{Column, Table};
 use crate::domain::{Change, Line, Problem, ProblemList, Severity};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The columns that hold IDs, except the reseller's.
 const COLUMNS: [Column; 5] = [
@@ -35,6 +36,10 @@ pub struct Survey {
     damaged: bool,
     tail: Tail,
 }
+
+/// What the surveys of later parts of a file need to know of the earlier ones; it only saves them work.
+#[derive(Debug, Default)]
+pub struct Known([AtomicU64; COLUMNS.len()]);
 
 /// What is counted of one column.
 #[derive(Debug, Clone, Default)]
@@ -79,6 +84,22 @@ pub struct Findings {
 }
 
 impl Survey {
+    /// An empty survey, for a part of the file below what is known.
+    pub fn below(known: &Known) -> Self {
+        let mut survey = Self::default();
+        for (stats, known) in survey.columns.iter_mut().zip(&known.0) {
+            stats.shapes = Shapes::below(known.load(Ordering::Relaxed));
+        }
+        survey
+    }
+
+    /// Tells the surveys of later parts what is known now.
+    pub fn tell(&self, known: &Known) {
+        for (stats, known) in self.columns.iter().zip(&known.0) {
+            known.store(stats.shapes.well_known(), Ordering::Relaxed);
+        }
+    }
+
     /// Looks at a line, and takes its doubts.
     pub fn observe(&mut self, row: &mut Row) {
         self.rows += 1;

@@ -4,7 +4,7 @@
 //! by side. A collision makes a line *entangled* for nothing, which costs a comparison and changes no result,
 //! because entangled lines are compared as text. The memory is flat: five million renames take 160 MB.
 
-use crate::domain::{Change, Line, Reseller};
+use crate::domain::{Change, Line, Reseller, words};
 use foldhash::fast::FixedState;
 use rayon::prelude::*;
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -53,10 +53,7 @@ fn folded_hash(id: &str, reseller: Option<&Reseller>) -> u64 {
         return hash(&(0_u8, id.to_lowercase(), reseller));
     }
     let mut hasher = FixedState::with_seed(0x1d5_417f).build_hasher();
-    for chunk in id.as_bytes().chunks(8) {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        let word = u64::from_le_bytes(word);
+    for word in words(id.as_bytes()) {
         // The high bit of each byte that is a capital, moved to the bit in which small letters differ.
         let capitals = (word + ONES * 0x3F) & !(word + ONES * 0x25) & (ONES * 0x80);
         hasher.write_u64(word | (capitals >> 2));
