@@ -242,7 +242,7 @@ impl InputError {
                 format!("pass over the lines above the header with --skip-rows {}", line - 1)
             }
             Self::NearColumn { column, meant, .. } => {
-                format!("--map '{meant}={column}' if it is, --carry '{column}' if it is another column")
+                format!("correct the name, or say what the column is: --map '{meant}={column}' or --carry '{column}'")
             }
             Self::NoHeader { .. } => {
                 "begin the file with a header such as `accountId,newAccountId`, or name the columns with --map newAccountId=NAME".into()
