@@ -86,7 +86,7 @@ impl Check<'_> {
         if !value.is_ascii() {
             self.beyond_ascii(at);
         }
-        if !value.is_ascii() || value.contains('&') {
+        if !value.is_ascii() || (self.any_ampersand && value.contains('&')) {
             self.look_alikes(column, value);
         }
         let bytes = value.as_bytes();

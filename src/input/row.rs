@@ -79,6 +79,8 @@ pub(super) fn parse(
     let head = &shared.head;
     let mut records = Records::new(block, &shared.name, head.delimiter)?;
     let any_nul = memchr::memchr(0, &block.bytes).is_some();
+    let any_equals = memchr::memchr(b'=', &block.bytes).is_some();
+    let any_ampersand = memchr::memchr(b'&', &block.bytes).is_some();
     let mut record = StringRecord::new();
     while let Some(raw) = records.read(&mut record)? {
         let check = Check {
@@ -86,6 +88,8 @@ pub(super) fn parse(
             record: &record,
             raw,
             any_nul,
+            any_equals,
+            any_ampersand,
             problems: Vec::new(),
             doubts: Vec::new(),
             header: None,
@@ -97,11 +101,18 @@ pub(super) fn parse(
 }
 
 /// The check of one line.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what the block does not have need not be looked for in its lines"
+)]
 pub(super) struct Check<'a> {
     pub(super) shared: &'a Shared,
     pub(super) record: &'a StringRecord,
     pub(super) raw: Raw<'a>,
+    /// Whether the block has such a byte at all.
     pub(super) any_nul: bool,
+    any_equals: bool,
+    pub(super) any_ampersand: bool,
     problems: Vec<Problem>,
     pub(super) doubts: Vec<Doubt>,
     pub(super) header: Option<bool>,
@@ -198,6 +209,9 @@ impl<'a> Check<'a> {
 
     /// Whether a cell has the text form of a spreadsheet, `="…"`.
     pub(super) fn is_text_formula(&self, column: Column) -> bool {
+        if !self.any_equals {
+            return false;
+        }
         let place = self.shared.head.layout.place(column);
         let text = place.and_then(|place| self.record.get(place));
         let Some(text) = text else {
