@@ -5,6 +5,7 @@ use super::recall::Lineage;
 use crate::domain::Status;
 use crate::engine::KnownFailures;
 use crate::ledger::{Ledger, RunDir};
+use crate::run::{RunCatalog, Scope};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,15 +18,21 @@ pub(super) fn of(
 ) -> Result<KnownFailures, Failure> {
     let lineage = Lineage::of_run(ledger)?;
     let target = &ledger.header().target;
-    for run in RunDir::list(runs_dir)? {
+    let scope = Scope {
+        runs_dir,
+        everywhere: false,
+    };
+    // The highest epoch first: whatever the clock says, that run was made last.
+    for entry in RunCatalog::load(scope, None)?.entries {
+        if entry.dir.run() == mine.run() || entry.target != *target {
+            continue;
+        }
         // One that cannot be read says nothing.
-        let Ok(other) = Ledger::glance(&run) else {
+        let Ok(other) = Ledger::glance(&entry.dir) else {
             continue;
         };
-        let header = other.header();
-        let is_other = run.run() != mine.run() && header.parent.is_none();
-        if !is_other || header.target != *target || !lineage.is_same_file(&Lineage::of_run(&other)?)
-        {
+        let is_undo = other.header().parent.is_some();
+        if is_undo || !lineage.is_same_file(&Lineage::of_run(&other)?) {
             continue;
         }
         let mut failures = HashMap::new();
