@@ -8,13 +8,10 @@ use std::time::{Duration, SystemTime};
 
 use super::attempt::{self, Fault, PROXY_LOGIN};
 use super::call::{Call, Kind, Reply, Stranger, Unreadable, Why, WhyKind};
-use super::client::{Client, Course};
+use super::client::Client;
 use super::hold::{Effect, Verdict};
 use super::retry;
 use super::send::Shot;
-
-/// Before any call has succeeded, this many answers in a row that cannot be understood show that the address is wrong.
-const UNREADABLE_FROM_THE_START: u32 = 3;
 
 /// An answer as it came.
 pub(super) struct Answer {
@@ -47,7 +44,7 @@ pub(super) enum Outcome<T> {
 impl Client {
     /// Whether this failure of a read shows that no call can succeed, so that waiting does not help: always where a
     /// proxy wants a password or the calls are redirected, and other signs of a wrong address until the first success.
-    pub(super) fn is_hopeless(&self, why: &Why, call: &Call, course: &Course) -> bool {
+    pub(super) fn is_hopeless(&self, why: &Why, call: &Call) -> bool {
         let never_succeeded = self.known_good.get().is_none();
         match why.kind {
             WhyKind::NotTheApi(Stranger::ProxyLogin) => true,
@@ -55,7 +52,6 @@ impl Client {
             _ if call.tentative => false,
             WhyKind::NotTheApi(Stranger::Redirect) => true,
             WhyKind::NotTheApi(Stranger::Page) | WhyKind::UnknownHost => never_succeeded,
-            WhyKind::Unreadable => never_succeeded && course.sent >= UNREADABLE_FROM_THE_START,
             _ => false,
         }
     }
@@ -135,7 +131,7 @@ impl Client {
             _ if self.refuses_the_token(&reply) => (Verdict::Good, Outcome::Unauthorized(reply)),
             425 => (Verdict::Good, Outcome::TooEarly(said("too early"))),
             408 => failed(said("the server waited too long for the call")),
-            503 => {
+            503 if !alone => {
                 // Told to wait, but not that nothing was done.
                 let busy = said("the system is not available");
                 (Verdict::Refused { status, wait }, Outcome::Unclear(busy))
@@ -143,10 +139,10 @@ impl Client {
             500..=599 => failed(said("the system failed")),
             407 => stranger(Stranger::ProxyLogin, PROXY_LOGIN.to_owned()),
             200..=299 | 400..=499 if !alone && self.is_strangers(&reply, kind) => {
-                let what = if reply.is_html() {
-                    "a web page"
-                } else {
-                    "not the API's error"
+                let what = match reply.status {
+                    _ if reply.is_html() => "a web page",
+                    404 => "not the API's error",
+                    _ => "plain text",
                 };
                 let text = format!(
                     "{status}: {what} came instead of the API's answer; correct the base URL, or sign in where a portal \
@@ -179,7 +175,8 @@ impl Client {
         }
         // A filter that is too long is refused by whatever web server is in front, and a write's 404 is the write's.
         let unknown = reply.status == 404 && kind != Kind::Write;
-        unknown || (reply.is_html() && !matches!(reply.status, 401 | 403 | 413 | 414 | 431))
+        let text = reply.is_success() && reply.is_text();
+        unknown || text || (reply.is_html() && !matches!(reply.status, 401 | 403 | 413 | 414 | 431))
     }
 }
 

@@ -160,6 +160,13 @@ impl Reply {
         self.body.trim_ascii_start().first() == Some(&b'{')
     }
 
+    /// Whether the server says that it is some other text, and it does not look like JSON.
+    pub fn is_text(&self) -> bool {
+        let kind = self.content_type.as_deref().unwrap_or_default();
+        let first = self.body.trim_ascii_start().first();
+        kind.trim_start().starts_with("text/") && first.is_some_and(|byte| !b"{[\"".contains(byte))
+    }
+
     /// Whether the body is a web page: a portal's or a firewall's, never the API's.
     pub fn is_html(&self) -> bool {
         const HTML: &str = "text/html";

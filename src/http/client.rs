@@ -76,8 +76,6 @@ pub(super) struct Course {
     pub(super) cost: Cost,
     /// How often a 401 was followed by a new token.
     pub(super) renewed: u32,
-    /// Answers of 503 while calls flowed: the first may be about all.
-    busy: u32,
     /// Attempts that a server which says goodbye has not processed.
     unprocessed: u32,
 }
@@ -90,7 +88,6 @@ impl Course {
             failures: 0,
             cost: Cost::NONE,
             renewed: 0,
-            busy: 0,
             unprocessed: 0,
         }
     }
@@ -180,7 +177,6 @@ impl Client {
         loop {
             let shot = self.shoot(call, &mut course).await?;
             let bearer = shot.bearer.clone();
-            let was_probe = shot.pass.is_probe();
             let why = match self.settle(shot, |reply| {
                 let success = reply.is_success();
                 parse(&reply).map(|parsed| (parsed, success))
@@ -215,13 +211,13 @@ impl Client {
                 | Outcome::Unprocessed(why)
                 | Outcome::Unclear(why) => why,
             };
-            if self.is_hopeless(&why, call, &course) {
+            if self.is_hopeless(&why, call) {
                 return Err(why.hopeless());
             }
             if call.tentative && why.kind != WhyKind::Connect {
                 return Err(why);
             }
-            Box::pin(self.before_retry(why, was_probe, &mut course)).await?;
+            Box::pin(self.before_retry(why, &mut course)).await?;
         }
     }
 
@@ -287,27 +283,14 @@ impl Client {
     }
 
     /// Waits before the next attempt, or says that there is none.
-    pub(super) async fn before_retry(
-        &self,
-        why: Why,
-        was_probe: bool,
-        course: &mut Course,
-    ) -> Result<(), Why> {
-        // One refusal holds all, also where it is about this call; that others are answered in between is seen by that it
-        // was sent without being the probe.
-        course.busy += u32::from(why.status == Some(503) && !was_probe);
-        let may_be_its_own = why.status == Some(503) && !was_probe && course.busy > 1;
-        let is_held = self.gate.is_held();
-        if is_held && !may_be_its_own {
+    pub(super) async fn before_retry(&self, why: Why, course: &mut Course) -> Result<(), Why> {
+        if self.gate.is_held() {
             // An outage of all is not this call's failure; the gate waits, and gives up in time.
             return Ok(());
         }
         course.failures += 1;
         if course.failures > self.retries {
             return Err(why);
-        }
-        if is_held {
-            return Ok(());
         }
         let paid = self.budget.withdraw(why.kind == WhyKind::Timeout);
         course.cost = paid.unwrap_or(Cost::NONE);

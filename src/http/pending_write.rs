@@ -91,7 +91,7 @@ impl<'a> PendingWrite<'a> {
                 waited.map_err(|why| unsent(why, self.course.sent))
             }
             Some(Preliminary::Reconnect(why)) => {
-                let waited = client.before_retry(why, false, &mut self.course).await;
+                let waited = client.before_retry(why, &mut self.course).await;
                 waited.map_err(Sent::NotSent)
             }
         }
@@ -131,7 +131,7 @@ impl<'a> PendingWrite<'a> {
                 Sent::Again(why)
             }
             Outcome::Unprocessed(why) if self.course.may_repeat_freely() => Sent::Again(why),
-            Outcome::NotConnected(why) if client.is_hopeless(&why, &self.call, &self.course) => {
+            Outcome::NotConnected(why) if client.is_hopeless(&why, &self.call) => {
                 Sent::NotSent(why.hopeless())
             }
             Outcome::NotConnected(why) | Outcome::Unprocessed(why) => {

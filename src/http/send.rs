@@ -75,10 +75,13 @@ impl Client {
         shot.await.map_err(|why: Why| why.after(course.sent))
     }
 
-    /// Notes whether what looks like a firewall's block is about this call alone.
+    /// Notes whether what looks like a refusal of all calls is about this call alone.
     pub(super) async fn examined<'a>(&'a self, call: &Call, mut shot: Shot<'a>) -> Shot<'a> {
         if self.looks_blocked(&shot) {
             shot.alone = Box::pin(self.is_refused_alone(call, &shot)).await;
+        } else if is_busy(&shot) {
+            // It was before, and others have been answered since.
+            shot.alone = !shot.pass.is_probe() && self.suspects.is_alone(call);
         }
         shot
     }
@@ -102,9 +105,10 @@ impl Client {
                     match self.settle(shot, parse) {
                         // A certificate that cannot be accepted: waiting does not help any call.
                         Outcome::Unsendable(why) => return Err(why),
-                        Outcome::Unclear(why) if self.is_hopeless(&why, known, &course) => {
+                        Outcome::Unclear(why) if self.is_hopeless(&why, known) => {
                             return Err(why.hopeless());
                         }
+                        Outcome::Final(()) => self.suspects.succeeded(known),
                         _ => {}
                     }
                 }
@@ -373,6 +377,11 @@ impl Client {
         }
         Ok((request, correlation))
     }
+}
+
+fn is_busy(shot: &Shot<'_>) -> bool {
+    let answer = shot.result.as_ref();
+    answer.is_ok_and(|answer| answer.reply.status == 503)
 }
 
 fn refuse_late(call: &Call, turn: Duration) -> Result<(), Why> {

@@ -56,7 +56,7 @@ fn a_limit_that_is_not_announced_is_found_and_used() {
         // Nine seconds of work; far from what the machine's load adds.
         let took = begun.elapsed();
         assert!(
-            took < Duration::from_secs(16),
+            took < Duration::from_secs(25),
             "{status} at {rate}: {took:?}"
         );
         place.judge_writes();
@@ -102,6 +102,7 @@ fn with_profile(place: &Place, arguments: &[&str]) -> Done {
     let mut command = place.command(arguments);
     command
         .env_remove("IDSHIFT_TOKEN")
+        .env_remove("IDSHIFT_SYSTEM")
         .env("IDSHIFT_PROFILE", "p");
     command
         .env("IDSHIFT_API_KEY", "k")

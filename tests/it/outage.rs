@@ -420,7 +420,10 @@ fn a_write_that_takes_effect_long_after_it_was_given_up_does_no_harm() {
     {
         assert_eq!(place.account_of(&format!("C-{n}")), account);
     }
-    place.run(&["verify"]).expect(0);
+    let base_url = front.base_url();
+    place
+        .run_with(&[("BASE_URL", &base_url)], &["verify"])
+        .expect(0);
 }
 
 #[test]
