@@ -335,5 +335,5 @@ fn is_unshown(write: &Write, seen: &Sight) -> bool {
 /// for the second time an answer came that is not what the API says.
 fn is_hopeless(doubt: &Trouble, sent: &Sent) -> bool {
     doubt.reason == Failed::BadAnswer
-        && (sent.unanswered || matches!(doubt.http_status, Some(300..=399 | 407)))
+        && (sent.bad_answer || matches!(doubt.http_status, Some(300..=399 | 407)))
 }

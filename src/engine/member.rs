@@ -289,6 +289,7 @@ impl<N: Notes> Case<'_, N> {
             .iter()
             .filter(|recorded| recorded.intent.line == line);
         mine.fold(Sent::default(), |sent, recorded| Sent {
+            bad_answer: false,
             number: sent.number,
             attempts: sent.attempts + 1,
             correlation: Some(recorded.intent.correlation.clone()),

@@ -180,6 +180,7 @@ impl<N: Notes> Case<'_, N> {
 fn joined(first: &Sent, second: &Sent) -> Sent {
     Sent {
         attempts: first.attempts.max(second.attempts),
+        bad_answer: false,
         number: first.number.max(second.number),
         http_status: second.http_status.or(first.http_status),
         correlation: second.correlation.clone().or(first.correlation.clone()),

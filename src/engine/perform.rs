@@ -41,6 +41,8 @@ pub(super) enum Ended {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sent {
     pub(super) attempts: u32,
+    /// Whether an attempt was answered with something that is not what the API says.
+    pub(super) bad_answer: bool,
     /// Which of all calls the last attempt was, in the order of sending.
     pub(super) number: u64,
     pub(super) http_status: Option<u16>,
@@ -415,7 +417,9 @@ async fn conclude<N: Notes>(
         }
         Written::InDoubt(trouble) => {
             sent.http_status = trouble.http_status.or(sent.http_status);
+            let is_bad = trouble.reason == Failed::BadAnswer;
             let next = Box::pin(doubt::settle(context, wish, trouble, correlation, sent)).await?;
+            sent.bad_answer |= is_bad;
             Ok((verdict_of(&next), next))
         }
     }

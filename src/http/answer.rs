@@ -139,25 +139,25 @@ impl Client {
             500..=599 => failed(said("the system failed")),
             407 => stranger(Stranger::ProxyLogin, PROXY_LOGIN.to_owned()),
             200..=299 | 400..=499 if !alone && self.is_strangers(&reply, kind) => {
-                let what = match reply.status {
-                    _ if reply.is_html() => "a web page",
-                    404 => "not the API's error",
-                    _ => "plain text",
+                let what = if reply.is_html() {
+                    "a web page"
+                } else {
+                    "not the API's error"
                 };
-                let text = format!(
-                    "{status}: {what} came instead of the API's answer; correct the base URL, or sign in where a portal \
-                     asks for it"
-                );
-                stranger(Stranger::Page, text)
+                stranger(Stranger::Page, instead(status, what))
             }
-            200..=299 | 400..=499 => match parse(reply) {
-                Ok(parsed) => (Verdict::Good, Outcome::Final(parsed)),
-                // A write's answers are not parsed here.
-                Err(error) => {
-                    debug_assert!(kind != Kind::Write);
-                    failed(why(WhyKind::Unreadable, error.0))
+            200..=299 | 400..=499 => {
+                let is_text = reply.is_success() && reply.is_text();
+                match parse(reply) {
+                    Ok(parsed) => (Verdict::Good, Outcome::Final(parsed)),
+                    Err(_) if is_text => stranger(Stranger::Page, instead(status, "plain text")),
+                    // A write's answers are not parsed here.
+                    Err(error) => {
+                        debug_assert!(kind != Kind::Write);
+                        failed(why(WhyKind::Unreadable, error.0))
+                    }
                 }
-            },
+            }
             _ => {
                 let place = elsewhere.unwrap_or_else(|| "elsewhere".to_owned());
                 let text = format!(
@@ -175,9 +175,14 @@ impl Client {
         }
         // A filter that is too long is refused by whatever web server is in front, and a write's 404 is the write's.
         let unknown = reply.status == 404 && kind != Kind::Write;
-        let text = reply.is_success() && reply.is_text();
-        unknown || text || (reply.is_html() && !matches!(reply.status, 401 | 403 | 413 | 414 | 431))
+        unknown || (reply.is_html() && !matches!(reply.status, 401 | 403 | 413 | 414 | 431))
     }
+}
+
+fn instead(status: u16, what: &str) -> String {
+    format!(
+        "{status}: {what} came instead of the API's answer; correct the base URL, or sign in where a portal asks for it"
+    )
 }
 
 fn from_fault<T>(fault: Fault, attempts: u32) -> (Verdict, Outcome<T>) {

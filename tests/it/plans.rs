@@ -288,6 +288,10 @@ fn guards_stop_a_run_before_or_in_the_middle_of_it() {
         .run(&["apply", &file, "--yes", "--canary", "3"])
         .expect(4);
     assert_eq!(place.rows("failures.csv").len(), 300);
+    // Refused alike, the run would stop for that.
+    place
+        .sandbox
+        .set_faults(vec!["customer-patch:422:every=2".parse().unwrap()]);
     let before = place.patches();
     place
         .run(&[

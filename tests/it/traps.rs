@@ -191,11 +191,12 @@ fn one_failure_ends_neither_the_others_nor_leaves_a_temporary_name() {
 #[test]
 fn every_ending_writes_its_report_and_none_but_a_good_one_exits_with_zero() {
     type Ending = (&'static str, &'static [&'static str], i32);
-    let endings: [Ending; 5] = [
+    let endings: [Ending; 6] = [
         ("any:close:always", &["--give-up-after", "2s"], 4),
         ("any:401:always", &[], 2),
         ("patch:422:always", &["--max-failures", "20"], 4),
-        ("patch:422:always", &[], 1),
+        ("patch:422:always", &["--max-failures", "100%"], 1),
+        ("patch:422:always", &[], 4),
         ("patch:422:always", &["--canary", "2"], 4),
     ];
     for (fault, options, code) in endings {
