@@ -16,6 +16,11 @@ pub(super) fn number_damage(bytes: &[u8]) -> Option<Finding> {
             digits > KEPT_DIGITS && bytes[KEPT_DIGITS..].iter().all(|digit| *digit == b'0');
         return is_rounded.then_some(Finding::Doubt(Kind::Rounded));
     }
+    // After its first digits a number or a date has a separator or an `E`, and hexadecimal IDs mostly another letter.
+    let next = bytes[digits];
+    if digits > 0 && next.is_ascii_alphabetic() && !matches!(next, b'E' | b'e') {
+        return None;
+    }
     if is_scientific(bytes) {
         return Some(Finding::Sure(Damage::Scientific));
     }
