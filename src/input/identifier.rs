@@ -16,23 +16,35 @@ impl Check<'_> {
         column: Column,
         make: impl Fn(&str) -> Result<T, IdError>,
     ) -> Option<T> {
+        // Most files have only two or three of the columns.
+        self.shared.head.layout.place(column)?;
         let value = self.value(column);
+        self.id_of(column, &value, make)
+    }
+
+    /// The ID that the value of a column is.
+    fn id_of<T>(
+        &mut self,
+        column: Column,
+        value: &str,
+        make: impl Fn(&str) -> Result<T, IdError>,
+    ) -> Option<T> {
         if !self.shared.rules.verbatim {
             if self.is_text_formula(column) {
-                self.note_constant(column, &value);
+                self.note_constant(column, value);
             }
-            if !value.is_empty() && !self.is_sound(column, &value) {
+            if !value.is_empty() && !self.is_sound(column, value) {
                 return None;
             }
         }
         if value.is_empty() {
             return None;
         }
-        match make(&value) {
+        match make(value) {
             Ok(id) => Some(id),
             Err(error) => {
                 let column = self.shared.head.layout.spelling(column);
-                self.id_error(error, (column, &value));
+                self.id_error(error, (column, value));
                 None
             }
         }
@@ -227,13 +239,18 @@ impl Check<'_> {
 
     /// An account ID, present or new: what the system asks of it, too.
     pub(super) fn account(&mut self, column: Column) -> Option<AccountId> {
+        self.shared.head.layout.place(column)?;
+        let value = self.value(column);
+        self.account_of(column, &value)
+    }
+
+    fn account_of(&mut self, column: Column, value: &str) -> Option<AccountId> {
         let shared = self.shared;
         let rules = &shared.rules;
         if rules.verbatim {
-            return self.id(column, |text| AccountId::new(text));
+            return self.id_of(column, value, |text| AccountId::new(text));
         }
-        let value = self.value(column);
-        let at = (shared.head.layout.spelling(column), &*value);
+        let at = (shared.head.layout.spelling(column), value);
         if value.len() > rules.max_account_chars {
             let chars = value.chars().count();
             if chars > rules.max_account_chars && chars <= MAX_ID_CHARS {
@@ -258,7 +275,7 @@ impl Check<'_> {
                 format!("leave out the characters {}", rules.forbidden_in_account),
             );
         }
-        self.id(column, |text| AccountId::new(text))
+        self.id_of(column, value, |text| AccountId::new(text))
     }
 
     pub(super) fn new_account(&mut self) -> NewAccount {
@@ -267,7 +284,7 @@ impl Check<'_> {
         let at = (shared.head.layout.spelling(Column::NewAccountId), &*value);
         let empty = value.is_empty() && shared.head.layout.place(Column::NewAccountId).is_some();
         if shared.rules.verbatim {
-            return match self.account(Column::NewAccountId) {
+            return match self.account_of(Column::NewAccountId, &value) {
                 Some(id) => NewAccount::Set(id),
                 None if shared.rules.allow_clear && empty => NewAccount::Clear,
                 None => NewAccount::Keep,
@@ -285,7 +302,7 @@ impl Check<'_> {
             );
             return NewAccount::Keep;
         }
-        let Some(id) = self.account(Column::NewAccountId) else {
+        let Some(id) = self.account_of(Column::NewAccountId, &value) else {
             return NewAccount::Keep;
         };
         let least = shared.rules.min_account_chars;
