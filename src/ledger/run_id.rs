@@ -1,4 +1,4 @@
-//! The name of a run: sortable by time, short enough to be part of a temporary account ID.
+//! The name of a run: sortable by time, at most 20 characters.
 
 use super::LedgerError;
 use std::fmt;
