@@ -357,7 +357,9 @@ impl Layout {
             }
         }
         if record.len() != self.names.len() {
-            let known = record.iter().filter(|cell| Column::parse(cell).is_some());
+            let known = record
+                .iter()
+                .filter(|cell| self.named_by(cell.trim()).is_some());
             return (known.count() > 1).then_some(true);
         }
         let mut turned = false;
@@ -371,13 +373,25 @@ impl Layout {
                 some += 1;
                 continue;
             }
-            match Column::parse(cell) {
+            match self.named_by(cell) {
                 Some(other) => turned |= other != column,
                 None => return None,
             }
             some += 1;
         }
         (some > 0).then_some(turned)
+    }
+
+    /// The column that a cell names, by the name that this file gives it (`--map`) or by its own.
+    fn named_by(&self, cell: &str) -> Option<Column> {
+        let is_mapped = |column: &Column| {
+            self.place(*column)
+                .is_some_and(|place| self.names[place].eq_ignore_ascii_case(cell))
+        };
+        Column::ALL
+            .into_iter()
+            .find(is_mapped)
+            .or_else(|| Column::parse(cell))
     }
 }
 

@@ -121,6 +121,19 @@ fn nothing_below_a_turned_header_is_carried_out() {
     assert_eq!(place.patches(), 2);
 }
 
+#[test]
+fn a_turned_header_is_found_by_the_names_of_a_mapping() {
+    let place = Place::plume();
+    let text = "alt;neu\nA-1001;B-200001\nneu;ALT\nB-200002;A-1002\n";
+    let file = place.file("moves.csv", text);
+    let mapped = ["--map", "accountId=alt", "--map", "newAccountId=neu"];
+    let done = place.run(&[&["check", &file, "--json"], &mapped[..]].concat());
+    let found = done.expect(2).json();
+    let problems = found["problems"].as_array().unwrap();
+    let header = problems.iter().find(|one| one["code"] == "header_again");
+    assert_eq!(header.unwrap()["line"], 3, "{problems:?}");
+}
+
 /// What only the column decides leaves out each line, also beyond those that are listed.
 #[test]
 fn every_line_of_a_damaged_column_is_left_out_however_many_they_are() {
