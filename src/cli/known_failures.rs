@@ -1,7 +1,7 @@
 //! Which lines failed in the last run of the same file: where they fail alike again, that says nothing new.
 
 use super::failure::Failure;
-use super::recall::Lineage;
+use super::input_identity::InputIdentity;
 use crate::domain::Status;
 use crate::engine::KnownFailures;
 use crate::ledger::{Ledger, RunDir};
@@ -16,7 +16,7 @@ pub(super) fn of(
     ledger: &Ledger,
     runs_dir: &Path,
 ) -> Result<KnownFailures, Failure> {
-    let lineage = Lineage::of_run(ledger)?;
+    let identity = InputIdentity::of_run(ledger)?;
     let target = &ledger.header().target;
     let scope = Scope {
         runs_dir,
@@ -32,7 +32,7 @@ pub(super) fn of(
             continue;
         };
         let is_undo = other.header().parent.is_some();
-        if is_undo || !lineage.is_same_file(&Lineage::of_run(&other)?) {
+        if is_undo || !identity.is_same_file(&InputIdentity::of_run(&other)?) {
             continue;
         }
         let mut failures = HashMap::new();

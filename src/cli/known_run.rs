@@ -11,7 +11,7 @@ use super::stand_in::{self, StandIn};
 use crate::config::{Origin, Resolved, Values};
 use crate::ledger::{Header, Ledger, LedgerError, RunDir, StateDb};
 use crate::report::{Commands, standing};
-use crate::run::{Entry, IN_PROCESS, RunCatalog, StateCalls};
+use crate::run::{Entry, RunCatalog, StateCalls, Target as RunTarget, is_in_process};
 use crate::system::Kind;
 use crate::ui;
 use std::collections::BTreeMap;
@@ -110,6 +110,7 @@ pub(super) fn open(
     let mut resolved = resolve(&mut values, inside.secrets(), speech)?;
     // Where the run lies, other runs of its file lie too.
     resolved.runs_dir = dir.path().parent().map_or(runs_dir, Path::to_owned);
+    refuse_ended_stand_in(ledger.header(), inside)?;
     same_target(&values, &resolved, ledger.header(), inside, purpose)?;
     if target.place.profile.is_some() && purpose == Purpose::Write {
         same_as_profile(&values, ledger.header())?;
@@ -152,6 +153,8 @@ pub(super) struct Given {
     system: Option<String>,
     address: Option<String>,
     tenant: Option<String>,
+    /// Whether runs on a stand-in inside of their process are meant, or all others.
+    in_process: Option<bool>,
 }
 
 /// What the settings say of the target.
@@ -159,20 +162,18 @@ fn given(values: &Values, inside: &Inside) -> Given {
     // A sandbox without a system is Plume's.
     let system = values.get("system").map(str::to_owned);
     let system = system.or_else(|| inside.sandbox.then(|| Kind::Plume.to_string()));
-    of_values(values, system, inside.sandbox)
+    // A stand-in has ended with its process, so that no command reaches it without one of its own.
+    of_values(values, system, Some(inside.sandbox))
 }
 
-fn of_values(values: &Values, system: Option<String>, in_process: bool) -> Given {
+fn of_values(values: &Values, system: Option<String>, in_process: Option<bool>) -> Given {
     let text = |name| values.get(name).filter(|text| !text.is_empty());
-    let address = if in_process {
-        Some(IN_PROCESS.to_owned())
-    } else {
-        text("base_url").map(crate::http::address_key)
-    };
+    let address = text("base_url").filter(|_| in_process != Some(true));
     Given {
         system,
-        address,
+        address: address.map(crate::http::address_key),
         tenant: text("tenant").map(str::to_owned),
+        in_process,
     }
 }
 
@@ -180,7 +181,7 @@ fn of_values(values: &Values, system: Option<String>, in_process: bool) -> Given
 pub(super) fn given_by(place: &Place) -> Result<Given, Failure> {
     let values = gather(place, &place.given(), &BTreeMap::new())?;
     let system = values.get("system").map(str::to_owned);
-    Ok(of_values(&values, system, false))
+    Ok(of_values(&values, system, None))
 }
 
 impl Given {
@@ -190,7 +191,10 @@ impl Given {
         let (address, tenant) = (words.next(), words.next());
         let is =
             |given: &Option<String>, its: Option<&str>| given.is_none() || given.as_deref() == its;
-        is(&self.system, Some(system)) && is(&self.address, address) && is(&self.tenant, tenant)
+        is(&self.system, Some(system))
+            && is(&self.address, address)
+            && is(&self.tenant, tenant)
+            && self.in_process.is_none_or(|it| it == is_in_process(target))
     }
 }
 
@@ -249,7 +253,13 @@ pub(super) fn choose(
 fn list(runs: &[&Entry]) -> String {
     let runs = runs.iter();
     let words: Vec<String> = runs
-        .map(|one| format!("{} ({})", one.dir.run(), one.target.trim_end()))
+        .map(|one| {
+            let target = Ledger::glance(&one.dir).map_or_else(
+                |_| one.target.clone(),
+                |ledger| RunTarget::of_run(ledger.header()).to_string(),
+            );
+            format!("{} ({})", one.dir.run(), ui::visible(target.trim_end()))
+        })
         .collect();
     words.join(", ")
 }
@@ -264,13 +274,24 @@ pub(super) fn announce(command: &str, ledger: &Ledger, lines: Option<u64>) {
         header.run,
         header.command,
         ui::visible(&header.input_name),
-        ui::visible(&crate::run::Target::of_run(header).to_string()),
+        ui::visible(&RunTarget::of_run(header).to_string()),
     ));
 }
 
 /// Whether a run wrote something, or was about to.
 pub(super) fn wrote_something(ledger: &Ledger) -> bool {
     ledger.has_writes().unwrap_or(false)
+}
+
+/// A stand-in inside of a process has ended with it: nothing answers at its address, or something else does.
+fn refuse_ended_stand_in(header: &Header, inside: &Inside) -> Result<(), Failure> {
+    if inside.sandbox || !RunTarget::of_run(header).in_process {
+        return Ok(());
+    }
+    let run = &header.run;
+    let words = format!("run {run} worked on a stand-in that ended with its process");
+    Err(Failure::usage(words)
+        .with_help("name another run; or add --sandbox, which starts a new one, filled as the run's record says"))
 }
 
 /// A variable that is set for other work must not carry a run to another system. What is typed may.

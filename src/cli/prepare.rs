@@ -4,10 +4,11 @@ use super::claim::{TargetClaim, target_of};
 use super::draft::{self, Draft};
 use super::failure::Failure;
 use super::forecast::{self, Forecast, Question};
+use super::input_identity::InputIdentity;
 use super::kept::{as_its_run_did, kept};
 use super::limits::Limits;
+use super::lost_runs;
 use super::options::{Guards, Inside, Place, Reading, Speech, Target};
-use super::recall::Lineage;
 use super::report::refresh_report;
 use super::session::{base_url, check_host};
 use super::{Exit, clock, recall, reported, stand_in};
@@ -215,11 +216,11 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
         created_at_ms: clock::now_ms(),
         epoch: claim.epoch,
     };
-    let lineage = Lineage::of_file(wanted.file, &checked, &header)?;
-    let history = history(wanted, &header, &claim, &lineage, &checked, &resolved)?;
+    let identity = InputIdentity::of_file(wanted.file, &checked, &header)?;
+    let history = history(wanted, &header, &claim, &identity, &checked, &resolved)?;
     let (dir, ledger) = begin(&resolved.runs_dir, &run, |dir| {
         let ledger = take_in(dir, &copy, &header)?;
-        lineage.note(&ledger)?;
+        identity.note(&ledger)?;
         ledger.set(standing::LINES, &checked.counts.lines.to_string())?;
         claim.register(dir, &ledger, false)?;
         Ok(ledger)
@@ -255,7 +256,7 @@ fn history(
     wanted: &Wanted<'_>,
     header: &Header,
     claim: &TargetClaim,
-    lineage: &Lineage,
+    identity: &InputIdentity,
     draft: &Draft,
     resolved: &Resolved,
 ) -> Result<History, Failure> {
@@ -264,12 +265,12 @@ fn history(
         header,
         &claim.keys(),
         &claim.catalog,
-        lineage,
+        identity,
         draft,
         resolved,
     )?;
     if !wanted.without_history {
-        recall::refuse_lost(draft, claim, &history, resolved)?;
+        lost_runs::refuse_repeats(draft, claim, &history, resolved)?;
     }
     Ok(history)
 }

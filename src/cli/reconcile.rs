@@ -6,9 +6,9 @@
 use super::Exit;
 use super::failure::Failure;
 use super::feed::{Known, Settled};
+use super::input_identity::InputIdentity;
 use super::options::ReconcileOptions;
 use super::prepare::{Kept, Ready, Wanted, new_run};
-use super::recall::Lineage;
 use super::session::{Session, Work};
 use super::wish::{Wish, wish};
 use crate::domain::{CustomerId, Line, Status, Unchanged};
@@ -90,7 +90,7 @@ struct Last {
 
 /// The newest finished reconcile of this file on this target.
 fn last_good(ready: &Ready) -> Result<Option<Last>, Failure> {
-    let mine = Lineage::of_run(&ready.ledger)?;
+    let mine = InputIdentity::of_run(&ready.ledger)?;
     let mut last = None;
     // Of the other runs: the last process that might write. A plan is older than its apply, a run than its resume.
     let (mut last_epoch, mut unreadable) = (0, false);
@@ -122,7 +122,8 @@ fn last_good(ready: &Ready) -> Result<Option<Last>, Failure> {
         if !ledger.has_worked_on(&keys) {
             continue;
         }
-        let same = its.command == "reconcile" && mine.is_same_file(&Lineage::of_run(&ledger)?);
+        let same =
+            its.command == "reconcile" && mine.is_same_file(&InputIdentity::of_run(&ledger)?);
         if same && last.is_none() && ledger.progress()?.state == State::Finished {
             last = Some((dir, ledger));
         } else if ledger.has_writes()? {

@@ -6,11 +6,14 @@ use super::claim::TargetClaim;
 use super::failure::Failure;
 use super::feed::Known;
 use super::forecast::{Forecast, Question, planned_words};
+use super::input_identity::InputIdentity;
 use super::known_run::{self, KnownRun, Purpose, Selection};
 use super::limits::Limits;
+use super::lost_runs;
+use super::newer_writes;
 use super::options::{Guards, ResumeOptions};
 use super::prepare::{ask, catalog, refuse_emails};
-use super::recall::{self, Lineage};
+use super::recall;
 use super::session::{LOOKED, Session, Work};
 use super::undo::SEEDED;
 use crate::domain::{Change, Line};
@@ -251,21 +254,21 @@ fn history(
     work: Work,
     without_history: bool,
 ) -> Result<History, Failure> {
-    let lineage = Lineage::of_run(&known.ledger)?;
+    let identity = InputIdentity::of_run(&known.ledger)?;
     let header = known.ledger.header();
     // Where it goes on, and where it has been.
     let keys = claim.keys();
     let targets: Vec<&str> = known.ledger.targets().chain(keys.iter().copied()).collect();
     let (draft, resolved) = (&known.draft, &known.resolved);
     let catalog = &claim.catalog;
-    let mut history = recall::of(header, &targets, catalog, &lineage, draft, resolved)?;
+    let mut history = recall::of(header, &targets, catalog, &identity, draft, resolved)?;
     if !without_history {
-        recall::refuse_lost(draft, claim, &history, resolved)?;
+        lost_runs::refuse_repeats(draft, claim, &history, resolved)?;
     }
     if work != Work::Plan {
         // Of a plan: when it was begun to be carried out.
         let begun = known.ledger.progress()?.started_at_ms;
-        history.since = recall::since((&known.ledger, &targets), begun, catalog, |_| true)?;
+        history.since = newer_writes::since((&known.ledger, &targets), begun, catalog, |_| true)?;
         warn_of_newer(&history.since);
     }
     Ok(history)

@@ -14,6 +14,7 @@ use super::feed::Known;
 use super::forecast::{Forecast, Question};
 use super::known_run::{self, KnownRun, Purpose, Selection};
 use super::limits::Limits;
+use super::newer_writes;
 use super::options::UndoOptions;
 use super::prepare::{Kept, ask, begin, catalog, refuse_emails};
 use super::recall;
@@ -154,7 +155,7 @@ fn written_since(known: &KnownRun, claim: &TargetClaim) -> Result<Since, Failure
     let targets: Vec<&str> = known.ledger.targets().chain(keys.iter().copied()).collect();
     let begun = known.ledger.progress()?.started_at_ms;
     let catalog = &claim.catalog;
-    let mut since = recall::since((&known.ledger, &targets), begun, catalog, counts)?;
+    let mut since = newer_writes::since((&known.ledger, &targets), begun, catalog, counts)?;
     since.retain(|_, newer| newer.wrote);
     Ok(since)
 }

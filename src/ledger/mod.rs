@@ -29,6 +29,7 @@ mod private;
 mod queue;
 mod record;
 mod renames;
+mod reserved_calls;
 mod run_dir;
 mod run_id;
 mod schema;
@@ -53,9 +54,10 @@ pub use record::{
     Calls, Effect, Intent, NEVER_SENT, Recorded, Settled, Spot, Verdict, Write, WriteId,
 };
 pub use renames::NetRename;
+pub use reserved_calls::ReservedCalls;
 pub use run_dir::{DEFAULT_RUNS_DIR, RunDir};
 pub use run_id::RunId;
-pub use state::{RegisteredRun, ReservedCalls, Sameness, StateDb};
+pub use state::{RegisteredRun, Sameness, StateDb};
 pub use store::Ledger;
 pub use transition::{Judgement, Seen, judge};
 pub use writes::Writes;

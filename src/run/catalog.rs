@@ -1,6 +1,6 @@
 //! The runs that there are: those in the runs folder and those in the register, the highest epoch first.
 
-use super::target::IN_PROCESS;
+use super::target::is_in_process;
 use crate::ledger::{Ledger, LedgerError, RegisteredRun, RunDir, RunId, StateDb};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -204,10 +204,6 @@ pub(crate) fn describe(dir: &RunDir, ledger: &Ledger) -> Result<RegisteredRun, L
         renames: ledger.has_renames()?,
         customer: ledger.any_customer()?,
     })
-}
-
-fn is_in_process(target: &str) -> bool {
-    target.split(' ').nth(1) == Some(IN_PROCESS)
 }
 
 /// The same folder has one path, whatever the working directory.

@@ -12,4 +12,4 @@ pub(crate) use catalog::{Entry, Lost, RunCatalog, Scope, absolute, describe};
 pub(crate) use prior_renames::LedgerRenames;
 pub(crate) use quota::StateCalls;
 pub(crate) use same_system::{Candidate, candidates};
-pub(crate) use target::{IN_PROCESS, Target};
+pub(crate) use target::{Target, is_in_process};

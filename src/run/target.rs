@@ -5,7 +5,7 @@ use crate::ledger::Header;
 use std::fmt;
 
 /// Stands for the address of a stand-in in this process.
-pub(crate) const IN_PROCESS: &str = "in-process";
+const IN_PROCESS: &str = "in-process";
 
 /// A system at an address, for a tenant or partner.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Target {
             system: header.system.clone(),
             base_url: header.base_url.clone(),
             tenant: header.tenant.clone(),
-            in_process: header.target == key_in_process(&header.system, &header.tenant),
+            in_process: is_in_process(&header.target),
         }
     }
 
@@ -43,6 +43,11 @@ impl Target {
             self.tenant
         )
     }
+}
+
+/// Whether this is the key of a stand-in in some process.
+pub(crate) fn is_in_process(key: &str) -> bool {
+    key.split(' ').nth(1) == Some(IN_PROCESS)
 }
 
 fn key_in_process(system: &str, tenant: &str) -> String {

@@ -380,6 +380,30 @@ fn a_command_without_a_run_says_which_one_it_takes() {
     }
 }
 
+/// The stand-in of `--sandbox` ends with its process: nobody probes its address, and no other run is taken for it.
+#[test]
+fn a_run_on_the_sandbox_is_taken_by_no_command_that_cannot_reach_it() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    place.run(&["apply", &file, "--yes", "--sandbox"]).expect(0);
+    let sandbox = place.newest_id();
+    for command in ["verify", "undo", "resume"] {
+        let done = place.run(&[command]).expect(2);
+        assert!(done.err.contains(" in idshift-runs"), "{}", done.err);
+        if command != "resume" {
+            let done = place.run(&[command, &sandbox]).expect(2);
+            assert!(done.err.contains("ended with its process"), "{}", done.err);
+            assert!(done.err.contains("--sandbox"), "{}", done.err);
+        }
+    }
+    place.run(&["verify", "--sandbox"]).expect(0);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    // Where there is one real target, a run on the sandbox makes no command ask which is meant.
+    place.run(&["verify"]).expect(0);
+    place.run(&["undo", "--yes"]).expect(0);
+    assert_eq!(place.account_of("C-0"), "A-000000");
+}
+
 /// Cells with line breaks make the numbers of lines larger than their count.
 #[test]
 fn a_plan_of_a_file_with_line_breaks_in_cells_is_resumed_to_its_last_line() {
