@@ -65,11 +65,11 @@ pub(super) fn outage(fatal: Fatal, words: &str, system: Kind) -> String {
 /// wait.
 fn remedy(fatal: Fatal) -> (&'static str, &'static [&'static str]) {
     match fatal {
-        Fatal::TokenRefused => ("mend the credentials, then ", &[]),
+        Fatal::TokenRefused => ("correct the credentials, then ", &[]),
         Fatal::Tls | Fatal::WrongAddress | Fatal::RefusedAlike => ("correct that, then ", &[]),
         // The run would keep to what it was begun with.
         Fatal::BulkRefused => ("look customers up singly: ", &["--lookup", "auto"]),
-        Fatal::Setting => ("mend the setting, then ", &[]),
+        Fatal::Setting => ("correct the setting, then ", &[]),
         Fatal::GaveUp | Fatal::TakesNoWrites | Fatal::Unsafe | Fatal::Cancelled => ("", &[]),
     }
 }
@@ -111,8 +111,10 @@ impl Session<'_> {
             match state {
                 State::Stopped | State::Interrupted => failure.resumable(&commands),
                 _ => {
-                    let again =
-                        format!("mend that, then `{}` draws the reports", commands.report());
+                    let again = format!(
+                        "correct that, then `{}` draws the reports",
+                        commands.report()
+                    );
                     failure.with_help(again)
                 }
             }

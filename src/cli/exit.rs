@@ -40,7 +40,7 @@ impl Exit {
     /// What it means, and what to do.
     pub const fn meaning(self) -> &'static str {
         match self {
-            Self::Success => "everything asked for is so",
+            Self::Success => "success: all requested changes are in place",
             Self::SomeFailed => "some lines failed: look at failures.csv, and feed it back",
             Self::NothingDone => {
                 "nothing was written: arguments, configuration, input, consent or credentials"

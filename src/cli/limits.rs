@@ -77,7 +77,7 @@ impl Limits {
             parts.push(format!("begins nothing after {}", clock::words(end)));
         }
         Ok(if parts.is_empty() {
-            "guards: none given".to_owned()
+            "guards: none given; the built-in stops for repeated failures are on".to_owned()
         } else {
             format!("guards: {}", parts.join("; "))
         })

@@ -103,11 +103,11 @@ pub(super) enum Command {
     Verify(RunOptions),
     /// Put back what a run changed, where nobody changed it since
     ///
-    /// The way back is itself a run, with reports, and can be undone.
+    /// The undo is itself a run, with reports, and can be undone.
     ///
     /// Example: idshift undo 20261120-2230 --yes
     Undo(UndoOptions),
-    /// For every night: write only what has drifted, and stop if too much has
+    /// Write only what differs from the file, and stop if too much differs; meant for a schedule
     ///
     /// Example: idshift reconcile customers.csv --profile plume --max-changes 5% --incremental --yes
     Reconcile(ReconcileOptions),

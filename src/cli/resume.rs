@@ -292,7 +292,7 @@ fn refuse_what_goes_on_otherwise(known: &KnownRun, catalog: &RunCatalog) -> Resu
             "run {id} was killed before it had begun; nothing was written"
         ))
         .with_help(format!(
-            "{} begins the way back anew",
+            "{} starts the undo again",
             commands_of(catalog, parent)?.undo()
         )));
     }

@@ -449,7 +449,7 @@ fn say(known: &KnownRun, options: &RunOptions, looked: &Looked) {
     }
     if left.not_done > 0 {
         ui::out(&format!(
-            "verify {run}: {} lines have no last word: they were not begun, or not brought to an end",
+            "verify {run}: {} lines have no final outcome: they were not started or not completed",
             ui::count(left.not_done)
         ));
     }

@@ -91,7 +91,7 @@ pub const KEYS: &[Key] = &[
     ),
     text(
         "max_age",
-        "How old a look-up may be when it is written upon; default 10m",
+        "How old a look-up may be when a write is based on it; default 10m",
     ),
     text(
         "accept",

@@ -40,7 +40,7 @@ pub struct Resolved {
     pub give_up_after: Duration,
     /// How customers are found.
     pub lookup: Lookup,
-    /// How old a look-up may be when it is written upon.
+    /// How old a look-up may be when a write is based on it.
     pub max_age: Duration,
     /// Whose customers, or whose relationship (`own`).
     pub reseller: Option<String>,

@@ -1,5 +1,7 @@
-//! Ends of lines that are common to all: more than half of the first writes refused, or nobody found. Such a file, or the
-//! system, is not what it was taken for, and the run stops before it has gone through everything.
+//! Failures common to all lines that stop the run: more than half of the first writes were refused, or no customer was
+//! found. Then the file or the system is not the one that was meant, and the run stops before it has tried every line.
+//!
+//! Writes in a row that are refused with one status are counted in [`super::write_breaker`].
 
 use crate::domain::{Failed, Line, Outcome, Status};
 use std::collections::{HashMap, HashSet};
@@ -8,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Of this many lines that sent a write, half may be refused.
 const FIRST_WRITES: u32 = 100;
-/// Of this many lines, somebody must be found.
+/// The run stops when no customer was found for this many lines.
 const FIRST_LOOKED_FOR: u32 = 200;
 
 /// Lines whose failure says nothing about the others, since they failed alike before.

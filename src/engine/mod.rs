@@ -1,7 +1,7 @@
 //! Units → outcomes, step by step, so that no write is ever repeated blindly and no line is ever lost.
 //!
 //! The [`run`] dispatcher admits units, counts, and is the only one that hears of signals. An executor takes
-//! one unit through: find → compare → intent on disk → write → read back where in doubt → outcome. What is
+//! one unit through: find → compare → turn → intent on disk → write → read back where in doubt → outcome. What is
 //! noted goes to a [`Notes`] (the ledger); what is heard goes to [`Event`]s, on which nothing depends.
 
 mod canary;

@@ -214,7 +214,7 @@ impl Next {
             },
             _ => Self {
                 command: commands.verify(),
-                after: format!("; the way back is {}", commands.undo()),
+                after: format!("; to undo: {}", commands.undo()),
                 ..Self::default()
             },
         }

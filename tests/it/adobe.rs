@@ -1,27 +1,10 @@
 //! What a write to Adobe sends back, the check after the first write, and consent to e-mails.
 
 use crate::support::{Asked, Done, Front, Place, finish, good_answer};
-use idshift::sandbox::{Kind, Options};
 use serde_json::{Value, json};
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-fn place(customers: usize) -> Place {
-    let place = Place::new(Options {
-        kind: Kind::Adobe,
-        ..Options::default()
-    });
-    place.with_world(|mut world| {
-        (0..customers)
-            .for_each(|n| world.add_adobe(&format!("P{n}"), &format!("REF-{n}"), "R1", 2));
-    });
-    let mut text = String::from("accountId,newAccountId\n");
-    (0..customers).for_each(|n| writeln!(text, "REF-{n},NEW-{n}").unwrap());
-    place.file("moves.csv", &text);
-    place
-}
 
 fn run(place: &Place, base: &str, arguments: &[&str]) -> Done {
     let mut command = place.command(arguments);
@@ -53,7 +36,7 @@ fn renamed(place: &Place) -> usize {
 /// Global customers with and without deployments, and one that is shown without the field; then everything back.
 #[test]
 fn global_sales_are_sent_back_as_they_were_shown() {
-    let place = place(5);
+    let place = Place::adobe(5);
     change(&place, "P0", |body| {
         body.as_object_mut().unwrap().remove("globalSalesEnabled");
     });
@@ -101,7 +84,7 @@ fn global_sales_are_sent_back_as_they_were_shown() {
 /// Whatever is sent back goes byte for byte, as an installation may tell apart what this program does not.
 #[test]
 fn what_goes_back_is_what_came_byte_for_byte() {
-    let place = place(1);
+    let place = Place::adobe(1);
     let honest = place.sandbox.base_url();
     let flag = r#"{"on" : 1.50e0, "on2": "\u00e9"}"#;
     let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
@@ -157,7 +140,7 @@ fn a_first_write_that_changes_what_was_sent_back_stops_the_run() {
         }),
     ];
     for (name, harm) in harms {
-        let place = place(20);
+        let place = Place::adobe(20);
         let front = also(&place, harm);
         let arguments = [&APPLY[..], &["--concurrency", "16"]].concat();
         let done = run(&place, &front.base_url(), &arguments).expect(4);
@@ -171,7 +154,7 @@ fn a_first_write_that_changes_what_was_sent_back_stops_the_run() {
 /// What was not processed says nothing about what a write does: the next attempt is checked as the first.
 #[test]
 fn a_first_write_that_was_not_processed_leaves_the_check_to_the_next_attempt() {
-    let place = place(20);
+    let place = Place::adobe(20);
     let (world, honest) = (place.sandbox.world(), place.sandbox.base_url());
     let refused = AtomicBool::new(false);
     let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
@@ -201,7 +184,7 @@ fn a_first_write_that_was_not_processed_leaves_the_check_to_the_next_attempt() {
 fn a_first_write_that_is_stored_in_another_spelling_is_checked_once() {
     // Fewer than stop a run for what the system stores.
     let customers = 4;
-    let place = place(customers);
+    let place = Place::adobe(customers);
     place.with_world(|mut world| world.stores = Some(str::to_lowercase));
     run(&place, &place.sandbox.base_url(), &APPLY).expect(1);
     let (mut reads, mut writes) = (0, 0);
@@ -217,7 +200,7 @@ fn a_first_write_that_is_stored_in_another_spelling_is_checked_once() {
 
 #[test]
 fn a_first_write_that_changes_something_else_is_a_warning() {
-    let place = place(20);
+    let place = Place::adobe(20);
     let front = also(&place, |body| {
         body["linkedMembership"] = json!({"id": "secret-value"});
     });
@@ -235,7 +218,7 @@ fn a_first_write_that_changes_something_else_is_a_warning() {
 /// A body without contacts sends no e-mails, so nobody has to consent, in any command.
 #[test]
 fn the_reference_alone_needs_no_consent_to_emails() {
-    let place = place(5);
+    let place = Place::adobe(5);
     let (world, honest) = (place.sandbox.world(), place.sandbox.base_url());
     let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
         if asked.method != "PATCH" {

@@ -157,31 +157,17 @@ fn row(kind: Kind, name: &str, lookup: &str, line: fn(u32) -> String) -> String 
     );
     let carried_out = told(&looked_at);
     let (applied_at, file) = place(kind, line);
-    run(
-        &applied_at,
-        kind,
-        &[
-            "apply",
-            &file,
-            "--yes",
-            "--lookup",
-            lookup,
-            "--max-failures=100%",
-        ],
-    );
+    let apply = [
+        "apply",
+        &file,
+        "--yes",
+        "--lookup",
+        lookup,
+        "--max-failures=100%",
+    ];
+    run(&applied_at, kind, &apply);
     let applied = told(&applied_at);
-    run(
-        &applied_at,
-        kind,
-        &[
-            "apply",
-            &file,
-            "--yes",
-            "--lookup",
-            lookup,
-            "--max-failures=100%",
-        ],
-    );
+    run(&applied_at, kind, &apply);
     let again = told(&applied_at);
     format!("| {name} | {applied} | {again} | {planned} | {carried_out} |\n")
 }

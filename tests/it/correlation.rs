@@ -2,9 +2,7 @@
 //! recognises it returns the earlier response without doing anything.
 
 use crate::support::{Asked, Done, Front, Place, finish, good_answer};
-use idshift::sandbox::{Kind, Options};
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -56,21 +54,6 @@ fn customer_of(asked: &Asked) -> String {
 fn answer(status: &str, more: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{more}\r\n{body}").into_bytes()
-}
-
-fn place(customers: usize) -> Place {
-    let place = Place::new(Options {
-        kind: Kind::Adobe,
-        ..Options::default()
-    });
-    place.with_world(|mut world| {
-        (0..customers)
-            .for_each(|n| world.add_adobe(&format!("P{n}"), &format!("REF-{n}"), "R1", 1));
-    });
-    let mut text = String::from("accountId,newAccountId\n");
-    (0..customers).for_each(|n| writeln!(text, "REF-{n},NEW-{n}").unwrap());
-    place.file("moves.csv", &text);
-    place
 }
 
 fn run(place: &Place, base: &str, crash_at: Option<usize>, arguments: &[&str]) -> Done {
@@ -134,7 +117,7 @@ const HANGING: usize = REPLAYED + 1;
 #[test]
 fn a_correlation_id_is_repeated_only_while_there_was_no_response() {
     let customers = HANGING + 1;
-    let place = place(customers);
+    let place = Place::adobe(customers);
     let judge = Arc::new(Mutex::new(Judge::default()));
     let (noted, honest, world) = (
         Arc::clone(&judge),
@@ -192,7 +175,7 @@ fn a_correlation_id_is_repeated_only_while_there_was_no_response() {
 /// The first write is checked by reading the customer; where that fails, the write has had its response all the same.
 #[test]
 fn a_response_counts_also_where_the_check_of_the_first_write_fails() {
-    let place = place(1);
+    let place = Place::adobe(1);
     let judge = Arc::new(Mutex::new(Judge::default()));
     let (noted, honest) = (Arc::clone(&judge), place.sandbox.base_url());
     let fails_next = AtomicBool::new(false);
@@ -228,7 +211,7 @@ fn a_response_counts_also_where_the_check_of_the_first_write_fails() {
 fn no_kill_makes_a_correlation_id_be_used_after_its_response() {
     let (mut kills, customers) = (0, 2);
     for step in 1..500 {
-        let place = place(customers);
+        let place = Place::adobe(customers);
         let judge = Arc::new(Mutex::new(Judge::default()));
         let (noted, honest) = (Arc::clone(&judge), place.sandbox.base_url());
         let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {

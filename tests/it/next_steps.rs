@@ -172,7 +172,7 @@ fn a_plan_whose_token_was_refused_goes_on_as_it_is_printed() {
     let refused = begun_by(&place, &idshift, &["sh"], &script);
     let mut refused = refused;
     let done = finish(refused.spawn().unwrap()).expect(2);
-    assert!(done.out.contains("mend the credentials"), "{}", done.out);
+    assert!(done.out.contains("correct the credentials"), "{}", done.out);
     typed(&place, &printed(&done, "resume")).expect(0);
     assert_eq!(place.account_of("C-2"), "B-000002");
 }

@@ -4,21 +4,6 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::TcpStream;
 
-fn adobe(customers: u32) -> Place {
-    let place = Place::new(Options {
-        kind: Kind::Adobe,
-        ..Options::default()
-    });
-    place.with_world(|mut world| {
-        (0..customers)
-            .for_each(|n| world.add_adobe(&format!("P{n}"), &format!("REF-{n}"), "R1", 2));
-    });
-    let mut text = String::from("accountId,newAccountId\n");
-    (0..customers).for_each(|n| writeln!(text, "REF-{n},NEW-{n}").unwrap());
-    place.file("moves.csv", &text);
-    place
-}
-
 fn adobe_run(place: &Place, base_url: &str, arguments: &[&str]) -> Done {
     let mut command = place.command(arguments);
     let names = [
@@ -58,7 +43,7 @@ fn takes_references(place: &Place, spoils_the_rest: bool) -> Front {
 
 #[test]
 fn the_reference_alone_is_sent_where_that_changes_nothing_else() {
-    let place = adobe(20);
+    let place = Place::adobe(20);
     let front = takes_references(&place, false);
     let done = adobe_run(
         &place,
@@ -78,7 +63,7 @@ fn the_reference_alone_is_sent_where_that_changes_nothing_else() {
 
 #[test]
 fn the_reference_alone_is_given_up_where_it_changes_something_else_or_is_refused() {
-    let place = adobe(20);
+    let place = Place::adobe(20);
     let front = takes_references(&place, true);
     let done = adobe_run(
         &place,
@@ -108,7 +93,7 @@ fn the_reference_alone_is_given_up_where_it_changes_something_else_or_is_refused
     });
     assert_eq!(changed, 1, "one customer showed it");
     // The stand-in itself is as the documents say: it wants the profile.
-    let place = adobe(20);
+    let place = Place::adobe(20);
     let base = place.sandbox.base_url();
     let done = adobe_run(
         &place,
@@ -136,7 +121,7 @@ fn the_reference_alone_is_given_up_where_it_changes_something_else_or_is_refused
 
 #[test]
 fn a_value_that_did_not_last_is_told_after_the_run() {
-    let place = adobe(10);
+    let place = Place::adobe(10);
     let (world, honest) = (place.sandbox.world(), place.sandbox.base_url());
     let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
         let answer = asked.honestly(&honest);

@@ -683,7 +683,7 @@ fn verify_says_what_a_run_that_was_killed_did_not_come_to() {
     assert_eq!(number(&counts["in_doubt"]), doubted, "{runs}");
     assert_eq!(number(&counts["skipped"]), left, "{runs}");
     let done = place.run(&["verify"]).expect(4);
-    assert!(done.out.contains("have no last word"), "{}", done.out);
+    assert!(done.out.contains("have no final outcome"), "{}", done.out);
     assert!(done.out.contains("idshift resume"), "{}", done.out);
     assert!(!done.out.contains("all "), "{}", done.out);
     place.run(&["resume"]).expect(0);

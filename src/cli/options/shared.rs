@@ -141,7 +141,7 @@ pub(in crate::cli) struct Target {
     base_url: Option<String>,
     /// The most calls: 6/s, 300/m or unlimited [default: the system's]
     ///
-    /// A rate above the system's own quota puts that quota aside, and says so. Example: --rate 300/m
+    /// A rate above the system's documented quota replaces that quota, with a warning. Example: --rate 300/m
     #[arg(long, value_name = "CALLS/TIME")]
     rate: Option<String>,
     /// The most calls in any window: 2000/5m or unlimited [default: the system's]
@@ -184,7 +184,7 @@ pub(in crate::cli) struct Target {
     /// `bulk` asks for many at once, `each` for one at a time. Example: --lookup each
     #[arg(long, value_name = "HOW", hide_short_help = true)]
     lookup: Option<String>,
-    /// How old a look-up may be when it is written upon [default: 10m]
+    /// How old a look-up may be when a write is based on it [default: 10m]
     ///
     /// Older, and the customer is read again before its write. Example: --max-age 2m
     #[arg(long, value_name = "DURATION", hide_short_help = true)]
@@ -294,7 +294,7 @@ pub(in crate::cli) struct Inside {
         hide_short_help = true
     )]
     pub(in crate::cli) sandbox_latency: Option<String>,
-    /// So many customers besides those of the file [default: 0]
+    /// How many customers the stand-in has besides those of the file [default: 0]
     ///
     /// Example: --sandbox-customers 1000
     #[arg(long, requires = "sandbox", value_name = "N", hide_short_help = true)]

@@ -4,7 +4,7 @@ mod serving;
 pub(crate) use front::{Asked, Front, good_answer};
 pub(crate) use serving::Serving;
 
-use idshift::sandbox::{Class, Options, PlumeCustomer, PlumeLocation, Sandbox, Seen, World};
+use idshift::sandbox::{Class, Kind, Options, PlumeCustomer, PlumeLocation, Sandbox, Seen, World};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::Read;
@@ -55,6 +55,23 @@ impl Place {
 
     pub(crate) fn plume() -> Self {
         Self::new(Options::default())
+    }
+
+    /// An Adobe with customers `P0`, `P1` …, each with two contacts, and a file `moves.csv` that renames each of them:
+    /// `REF-7` becomes `NEW-7`.
+    pub(crate) fn adobe(customers: usize) -> Self {
+        let place = Self::new(Options {
+            kind: Kind::Adobe,
+            ..Options::default()
+        });
+        place.with_world(|mut world| {
+            (0..customers)
+                .for_each(|n| world.add_adobe(&format!("P{n}"), &format!("REF-{n}"), "R1", 2));
+        });
+        let mut text = String::from("accountId,newAccountId\n");
+        (0..customers).for_each(|n| writeln!(text, "REF-{n},NEW-{n}").unwrap());
+        place.file("moves.csv", &text);
+        place
     }
 
     pub(crate) fn path(&self) -> &Path {
