@@ -180,7 +180,7 @@ fn is_quoted(opening: char, closing: char) -> bool {
 /// `#VALEUR!`, `#ЗНАЧ!`, `#NOMBRE?`, `#N/D`, `#####`.
 fn is_sheet_error(value: &str) -> bool {
     // Those that end in a letter, in the languages of spreadsheets.
-    const NOT_AVAILABLE: [&str; 10] = [
+    const NOT_AVAILABLE: [&str; 11] = [
         "#N/A",
         "#NV",
         "#N/D",
@@ -191,8 +191,11 @@ fn is_sheet_error(value: &str) -> bool {
         "#HI\u{C1}NYZIK",
         "#N/B",
         "#ERROR",
+        "#GETTING_DATA",
     ];
     let name = &value[1..];
+    // Spanish opens what it closes: `#¡REF!`, `#¿NOMBRE?`.
+    let name = name.strip_prefix(['\u{A1}', '\u{BF}']).unwrap_or(name);
     let is_name = |name: &str| {
         !name.is_empty()
             && name
@@ -234,6 +237,10 @@ mod tests {
                     "#VALEUR!",
                     "#\u{417}\u{41d}\u{410}\u{427}!",
                     "#NOMBRE?",
+                    "#\u{A1}REF!",
+                    "#\u{A1}VALOR!",
+                    "#\u{BF}NOMBRE?",
+                    "#GETTING_DATA",
                     "#N/D",
                     "#DIV/0!",
                     "#PUUTTUU!",

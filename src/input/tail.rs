@@ -175,8 +175,13 @@ fn footer(change: &Change, (column, stats): (&str, &Stats), rows: u64) -> Option
     let is_label = LABELS.contains(&word.to_lowercase().as_str());
     let above = (rows - 1).to_string();
     let counts = [Some(key), new].contains(&Some(above.as_str()));
+    // `2 Zeilen`, `(2 rows)`: the number of lines, and a word in whatever language.
+    let counted = key.trim_matches(['(', ')']).split_once(' ');
+    let is_word = |text: &str| text.chars().all(|c| c.is_alphabetic() || c == ' ');
+    let counts_in_words =
+        !asks && counted.is_some_and(|(number, word)| number == above && is_word(word));
     let is_sentence = !asks && rows > 3 && key.contains([' ', ':']) && alone(Level::Runs);
-    if !((is_label || counts) && alone(Level::Exact)) && !is_sentence {
+    if !((is_label || counts || counts_in_words) && alone(Level::Exact)) && !is_sentence {
         return None;
     }
     Some(Problem {

@@ -6,6 +6,7 @@ mod good;
 mod reading;
 mod refusing;
 mod round_trip;
+mod values;
 
 use super::*;
 use crate::domain::{NewAccount, ProblemList, Severity};
