@@ -349,7 +349,7 @@ fn each_failure(session: &Session<'_>) -> Result<(), Failure> {
 fn notes(session: &Session<'_>, summary: &Summary) -> Result<Vec<String>, Failure> {
     let calls = summary.calls;
     let mut notes = vec![format!(
-        "calls   {} to find, {} to read, {} to write{}{}; {} a second{}",
+        "calls   {} to find, {} to read, {} to write{}{}; {:.1} a second{}",
         ui::count(calls.find),
         ui::count(calls.read),
         ui::count(calls.write),

@@ -136,7 +136,7 @@ fn tokens_that_are_used_up_by_others_cost_no_line() {
     });
     let mut text = String::from("accountId,newAccountId\n");
     place.with_world(|mut world| {
-        for n in 0..600 {
+        for n in 0..1500 {
             world.add_adobe(&format!("P-{n}"), &format!("A-{n:06}"), "R1", 1);
             text.push_str(&format!("A-{n:06},B-{n:06}\n"));
         }
@@ -144,7 +144,7 @@ fn tokens_that_are_used_up_by_others_cost_no_line() {
     let file = place.file("moves.csv", &text);
     profile(&place, "adobe", b"{\"client_secret\": \"s\"}");
     with_profile(&place, &["apply", &file, "--yes", "--rate=2000/s"]).expect(0);
-    assert_eq!(place.verdicts(), vec!["changed/"; 600]);
+    assert_eq!(place.verdicts(), vec!["changed/"; 1500]);
 }
 
 #[test]
