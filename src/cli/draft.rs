@@ -75,7 +75,7 @@ struct Part {
 }
 
 impl Part {
-    fn add(&mut self, mut row: Row) {
+    fn add(&mut self, row: &mut Row) {
         for problem in std::mem::take(&mut row.problems) {
             self.survey.hear(&problem);
             self.problems.push(problem);
@@ -93,7 +93,7 @@ impl Part {
             self.counts.lines += 1;
             self.wrong.push(row.line);
         }
-        self.survey.observe(&mut row);
+        self.survey.observe(row);
     }
 
     fn append(&mut self, other: Self, passed: Passed) {

@@ -78,13 +78,13 @@ pub(super) fn of(
 fn as_reported(draft: &Draft, history: &mut History) -> Result<(), Failure> {
     for batch in draft.table.batches()? {
         for row in batch? {
-            let (Some(change), Some((customer, account))) = (row.change, row.found) else {
+            let (Some(change), Some(found)) = (row.change, row.found) else {
                 continue;
             };
             let named = change.customer.as_ref();
-            if named.is_none_or(|named| *named == customer) {
-                history.remember(change.line, change.reseller.as_ref(), &customer);
-                let unaltered = change.account.is_none() || change.account == account;
+            if named.is_none_or(|named| *named == found.customer) {
+                history.remember(change.line, change.reseller.as_ref(), &found.customer);
+                let unaltered = change.account.is_none() || change.account == found.account_before;
                 history.reported.insert(change.line, unaltered);
             }
         }

@@ -35,7 +35,8 @@ fn check(text: &str) -> Result<(), IdError> {
         return Err(IdError::Dots);
     }
     // Nearly every ID is plain ASCII, where a look at the bytes is enough.
-    let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let other = |any, byte| any | !(b' '..=b'~').contains(&byte);
+    let plain = !text.bytes().fold(false, other);
     if !plain && let Some(control) = text.chars().find(|c| c.is_control()) {
         return Err(IdError::Control(control));
     }

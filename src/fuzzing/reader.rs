@@ -75,14 +75,10 @@ pub fn reader(bytes: &[u8]) {
 fn findings(table: &Table) -> Option<(Vec<(Line, Severity, &'static str)>, Vec<Line>, Passed)> {
     let (mut whole, mut all) = (Survey::default(), Passed::default());
     table
-        .fold(
-            Survey::default,
-            |survey, mut row| survey.observe(&mut row),
-            |part, passed| {
-                whole.append(part);
-                all.append(passed);
-            },
-        )
+        .fold(Survey::default, Survey::observe, |part, passed| {
+            whole.append(part);
+            all.append(passed);
+        })
         .ok()?;
     let found = whole.finish(table);
     let problems = found.problems.sorted().into_iter();

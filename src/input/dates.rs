@@ -5,11 +5,14 @@
 use super::doubt::Kind;
 use super::months;
 
+/// The longest date, in bytes.
+pub(super) const LONGEST: usize = 30;
+
 /// Sorts out at a glance what is no date: nearly every ID. A separator must follow soon after the beginning, and
 /// neither end has five digits.
 pub(super) fn may_be(bytes: &[u8]) -> bool {
     let digits = |part: &[u8]| part.iter().all(u8::is_ascii_digit);
-    if !(4..=30).contains(&bytes.len())
+    if !(4..=LONGEST).contains(&bytes.len())
         || bytes.last_chunk::<5>().is_some_and(|end| digits(end))
         || bytes.first_chunk::<5>().is_some_and(|start| digits(start))
     {

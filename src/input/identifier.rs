@@ -5,7 +5,7 @@
 use super::damage::{self, Damage, Finding};
 use super::doubt::{Doubt, Kind};
 use super::row::{CLEAR_MARKER, Check, shown};
-use super::shape::{Level, scan};
+use super::shape::{Level, scan, signature};
 use super::{Column, dates, lookalike};
 use crate::domain::{AccountId, IdError, MAX_ID_CHARS, NewAccount, Problem, Severity};
 
@@ -33,7 +33,7 @@ impl Check<'_> {
             if self.is_text_formula(column) {
                 self.note_constant(column, value);
             }
-            if !value.is_empty() && !self.is_sound(column, value) {
+            if !value.is_empty() && !self.passes(column, value) {
                 return None;
             }
         }
@@ -48,6 +48,15 @@ impl Check<'_> {
                 None
             }
         }
+    }
+
+    /// Whether a value is sound; for nearly every one its shape says so.
+    fn passes(&mut self, column: Column, value: &str) -> bool {
+        let seen = scan(value);
+        if let Some(scan) = self.row.scans.get_mut(column.index()) {
+            *scan = seen;
+        }
+        self.harmless.has(value, &seen, &self.shared.rules) || self.is_sound(column, value)
     }
 
     fn id_error(&mut self, error: IdError, at: (&str, &str)) {
@@ -72,6 +81,9 @@ impl Check<'_> {
     fn is_sound(&mut self, column: Column, value: &str) -> bool {
         let shared = self.shared;
         let at = (shared.head.layout.spelling(column), value);
+        if matches!(column, Column::AccountId | Column::NewAccountId) {
+            self.account_rules(at);
+        }
         if self.raw.quotes && value.starts_with('"') && self.is_quoted_late(column) {
             self.error(
                 "stray_quote",
@@ -149,10 +161,10 @@ impl Check<'_> {
         message: String,
         help: String,
     ) {
-        self.doubts.push(Doubt {
+        self.row.doubts.push(Doubt {
             column,
             kind,
-            shape: scan(value, Level::Exact).signature,
+            shape: signature(value, Level::Exact),
             word,
             problem: Problem {
                 line: self.raw.line,
@@ -239,18 +251,13 @@ impl Check<'_> {
 
     /// An account ID, present or new: what the system asks of it, too.
     pub(super) fn account(&mut self, column: Column) -> Option<AccountId> {
-        self.shared.head.layout.place(column)?;
-        let value = self.value(column);
-        self.account_of(column, &value)
+        self.id(column, |text| AccountId::new(text))
     }
 
-    fn account_of(&mut self, column: Column, value: &str) -> Option<AccountId> {
-        let shared = self.shared;
-        let rules = &shared.rules;
-        if rules.verbatim {
-            return self.id_of(column, value, |text| AccountId::new(text));
-        }
-        let at = (shared.head.layout.spelling(column), value);
+    /// What the system asks of account IDs.
+    fn account_rules(&mut self, at: (&str, &str)) {
+        let rules = &self.shared.rules;
+        let value = at.1;
         if value.len() > rules.max_account_chars {
             let chars = value.chars().count();
             if chars > rules.max_account_chars && chars <= MAX_ID_CHARS {
@@ -263,11 +270,8 @@ impl Check<'_> {
                 );
             }
         }
-        if !rules.forbidden_in_account.is_empty()
-            && let Some(c) = value
-                .chars()
-                .find(|c| rules.forbidden_in_account.contains(*c))
-        {
+        let forbidden = |c: &char| rules.forbidden_in_account.contains(*c);
+        if let Some(c) = value.chars().find(forbidden) {
             self.error(
                 "forbidden_character",
                 at,
@@ -275,7 +279,6 @@ impl Check<'_> {
                 format!("leave out the characters {}", rules.forbidden_in_account),
             );
         }
-        self.id_of(column, value, |text| AccountId::new(text))
     }
 
     pub(super) fn new_account(&mut self) -> NewAccount {
@@ -284,7 +287,7 @@ impl Check<'_> {
         let at = (shared.head.layout.spelling(Column::NewAccountId), &*value);
         let empty = value.is_empty() && shared.head.layout.place(Column::NewAccountId).is_some();
         if shared.rules.verbatim {
-            return match self.account_of(Column::NewAccountId, &value) {
+            return match self.id_of(Column::NewAccountId, &value, |text| AccountId::new(text)) {
                 Some(id) => NewAccount::Set(id),
                 None if shared.rules.allow_clear && empty => NewAccount::Clear,
                 None => NewAccount::Keep,
@@ -302,7 +305,7 @@ impl Check<'_> {
             );
             return NewAccount::Keep;
         }
-        let Some(id) = self.account_of(Column::NewAccountId, &value) else {
+        let Some(id) = self.id_of(Column::NewAccountId, &value, |text| AccountId::new(text)) else {
             return NewAccount::Keep;
         };
         let least = shared.rules.min_account_chars;

@@ -351,7 +351,7 @@ impl Layout {
         let first = self.places.iter().flatten().next()?;
         let is_name = |cell: &str| !cell.bytes().any(|byte| byte.is_ascii_digit());
         if !record.get(*first).is_some_and(is_name) && record.len() == self.names.len() {
-            let same = record.get(*first).map(str::trim) == Some(self.names[*first].as_str());
+            let same = record.get(*first).map(trim) == Some(self.names[*first].as_str());
             if !same {
                 return None;
             }

@@ -68,7 +68,7 @@ impl Check<'_> {
             return false;
         }
         if let Some(turned) = layout.repeats(self.record) {
-            self.header = Some(turned);
+            self.row.header = Some(turned);
             let (message, help) = if turned {
                 (
                     "another header stands here, with its columns in another order: the lines below it are not read",
@@ -100,7 +100,7 @@ impl Check<'_> {
 
     /// A line that begins with `#`.
     fn doubt_line(&mut self, text: &[u8]) {
-        self.doubts.push(Doubt {
+        self.row.doubts.push(Doubt {
             column: Column::AccountId,
             kind: Kind::Hash,
             shape: 0,

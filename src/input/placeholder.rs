@@ -3,6 +3,9 @@
 use super::damage::{Damage, Finding};
 use super::doubt::Kind;
 
+/// The longest such word, in bytes.
+pub(super) const LONGEST: usize = 24;
+
 /// Words that stand for a missing value, and are no IDs in any file.
 const SURE: &str = "null nil nan nat none n/a n.a. n.a undefined true false wahr falsch";
 
@@ -15,7 +18,7 @@ const PERHAPS: &str = "na nd nv tbd tba tbc todo unknown empty blank missing uns
 
 /// Words that stand for something else, of which some are IDs in a file whose IDs are words.
 pub(super) fn word(value: &str) -> Option<Finding> {
-    if value.len() > 24 {
+    if value.len() > LONGEST {
         return None;
     }
     if is_calc_error(value) {

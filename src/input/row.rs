@@ -6,7 +6,10 @@
 
 use super::block::Block;
 use super::doubt::Doubt;
+use super::harmless::HarmlessShapes;
 use super::record::{Passed, Raw, Records};
+use super::shape::Scan;
+use super::survey::SURVEYED;
 use super::table::Shared;
 use super::{Column, InputError, cell};
 use crate::domain::{
@@ -23,21 +26,32 @@ pub const CLEAR_MARKER: &str = "<clear>";
 /// How much of a value a problem shows, in characters.
 const SHOWN_CHARS: usize = 120;
 
-/// One line of the file: what it asks for, or why it cannot.
+/// What one of our reports says of the line that it reports on.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The customer.
+    pub customer: CustomerId,
+    /// The account ID that the customer had before the run.
+    pub account_before: Option<AccountId>,
+}
+
+/// One line of the file: what it asks for, or why it cannot.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Row {
     /// The line on which it begins.
     pub line: Line,
     /// What it asks for; `None` where a problem is an error.
     pub change: Option<Change>,
-    /// In one of our reports: the customer that the run has found by it, and the account ID that this one had before.
-    pub found: Option<(CustomerId, Option<AccountId>)>,
+    /// In one of our reports: what its run had found.
+    pub found: Option<Box<Found>>,
     /// What is wrong, warnings included.
     pub problems: Vec<Problem>,
     /// What is wrong unless the column says otherwise.
     pub doubts: Vec<Doubt>,
     /// Whether the line is a header again, and if so, whether its columns are in another order than the file's.
     pub header: Option<bool>,
+    /// What was seen of the values of the columns that are surveyed.
+    pub(super) scans: [Scan; SURVEYED.len()],
     /// The length of its last cell, in bytes.
     pub(super) last_cell: u32,
     /// The name and the text of its last cell, where the file ends without a line break.
@@ -70,11 +84,11 @@ fn spelled(guids: bool, text: &str) -> SmolStr {
     }
 }
 
-/// Parses a block.
+/// Parses a block. Rows are lent and not given, for each copy of one takes as long as a check.
 pub(super) fn parse(
     block: &Block,
     shared: &Shared,
-    mut each: impl FnMut(Row),
+    mut each: impl FnMut(&mut Row),
 ) -> Result<Passed, InputError> {
     let head = &shared.head;
     let mut records = Records::new(block, &shared.name, head.delimiter)?;
@@ -82,20 +96,24 @@ pub(super) fn parse(
     let any_equals = memchr::memchr(b'=', &block.bytes).is_some();
     let any_ampersand = memchr::memchr(b'&', &block.bytes).is_some();
     let mut record = StringRecord::new();
+    let mut harmless = HarmlessShapes::default();
     while let Some(raw) = records.read(&mut record)? {
-        let check = Check {
+        let mut check = Check {
             shared,
+            harmless: &mut harmless,
             record: &record,
             raw,
             any_nul,
             any_equals,
             any_ampersand,
-            problems: Vec::new(),
-            doubts: Vec::new(),
-            header: None,
+            row: Row {
+                line: raw.line,
+                ..Row::default()
+            },
             bad: false,
         };
-        each(check.row());
+        check.read();
+        each(&mut check.row);
     }
     Ok(records.passed())
 }
@@ -107,50 +125,48 @@ pub(super) fn parse(
 )]
 pub(super) struct Check<'a> {
     pub(super) shared: &'a Shared,
+    /// The shapes of the block's values that need no further look.
+    pub(super) harmless: &'a mut HarmlessShapes,
     pub(super) record: &'a StringRecord,
     pub(super) raw: Raw<'a>,
     /// Whether the block has such a byte at all.
     pub(super) any_nul: bool,
     any_equals: bool,
     pub(super) any_ampersand: bool,
-    problems: Vec<Problem>,
-    pub(super) doubts: Vec<Doubt>,
-    pub(super) header: Option<bool>,
+    /// What is read and found so far.
+    pub(super) row: Row,
     /// Whether a problem is an error.
     pub(super) bad: bool,
 }
 
 impl<'a> Check<'a> {
-    fn row(mut self) -> Row {
-        let change = if self.shape() { self.change() } else { None };
-        let change = change.filter(|_| !self.bad);
-        let last = self.record.get(self.record.len().saturating_sub(1));
-        let last = last.unwrap_or_default();
-        let ended = matches!(self.raw.text.last(), Some(b'\n' | b'\r'));
-        let name = || {
-            self.shared
-                .head
-                .layout
-                .name(self.record.len().saturating_sub(1))
-        };
-        Row {
-            line: self.raw.line,
-            found: self.found().filter(|_| change.is_some()),
-            change,
-            last_cell: u32::try_from(last.len()).unwrap_or(u32::MAX),
-            unended: (!ended).then(|| Box::new((name().to_owned(), shown(last)))),
-            problems: self.problems,
-            doubts: self.doubts,
-            header: self.header,
+    fn read(&mut self) {
+        let last = self.record.len().saturating_sub(1);
+        let cell = self.record.get(last).unwrap_or_default();
+        self.row.last_cell = u32::try_from(cell.len()).unwrap_or(u32::MAX);
+        if !matches!(self.raw.text.last(), Some(b'\n' | b'\r')) {
+            let name = self.shared.head.layout.name(last).to_owned();
+            self.row.unended = Some(Box::new((name, shown(cell))));
+        }
+        if self.shape() {
+            self.row.change = self.change();
+        }
+        if self.bad {
+            self.row.change = None;
+        } else if self.row.change.is_some() {
+            self.row.found = self.found();
         }
     }
 
-    fn found(&self) -> Option<(CustomerId, Option<AccountId>)> {
+    fn found(&self) -> Option<Box<Found>> {
         let layout = &self.shared.head.layout;
         let own = |name: &str| Some(cell::arm(self.record.get(layout.own(name)?)?));
         let customer = CustomerId::new(&*own("idshift_customer_id")?).ok()?;
-        let account = own("idshift_account_id_before").and_then(|id| AccountId::new(&*id).ok());
-        Some((customer, account))
+        let account = own("idshift_account_id_before");
+        Some(Box::new(Found {
+            customer,
+            account_before: account.and_then(|id| AccountId::new(&*id).ok()),
+        }))
     }
 
     pub(super) fn tell(
@@ -171,7 +187,7 @@ impl<'a> Check<'a> {
             help: help.into(),
         });
         self.bad |= problem.severity == Severity::Error;
-        self.problems.push(problem);
+        self.row.problems.push(problem);
     }
 
     pub(super) fn error(

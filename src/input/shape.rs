@@ -1,7 +1,7 @@
 //! The shape of a value: which kinds of characters stand where.
 //!
 //! Promises: two values have the same signature if they have the same shape; an ASCII value is read eight bytes at a
-//! time. Three levels, each coarser than the one before: letters (capital, small) and digits are told apart; only
+//! time, once for all levels. Three levels, each coarser than the one before: letters (capital, small) and digits are told apart; only
 //! letters or digits from separators; the same, without regard to how many there are.
 //!
 //! Must not keep a value.
@@ -32,20 +32,35 @@ impl Level {
 }
 
 /// What one look at a value tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Scan {
-    /// The same for values of the same shape.
-    pub(super) signature: u64,
+    exact: u64,
+    merged: u64,
     /// Digits and nothing else.
     pub(super) only_digits: bool,
     /// At least one digit.
     pub(super) any_digit: bool,
+    /// ASCII and nothing else.
+    pub(super) is_ascii: bool,
+}
+
+impl Scan {
+    /// What is the same for values of the same shape; `value`: the value that was scanned.
+    pub(super) fn signature(&self, value: &str, level: Level) -> u64 {
+        match level {
+            Level::Exact => self.exact,
+            Level::Merged => self.merged,
+            Level::Runs => by_characters(value, level),
+        }
+    }
 }
 
 /// The high bit of each byte.
 const HIGH: u64 = 0x8080_8080_8080_8080;
 /// The low bit of each byte.
 const ONES: u64 = 0x0101_0101_0101_0101;
+/// The bit of each byte in which capitals and small letters differ.
+const SMALL: u64 = 0x2020_2020_2020_2020;
 
 /// The high bit of each byte that is in the range; all bytes must be ASCII.
 fn in_range(word: u64, first: u8, last: u8) -> u64 {
@@ -65,35 +80,49 @@ fn mix(hash: u64, word: u64) -> u64 {
 }
 
 /// Looks at a value.
-pub(super) fn scan(value: &str, level: Level) -> Scan {
-    if level == Level::Runs {
-        return by_characters(value, level);
-    }
+pub(super) fn scan(value: &str) -> Scan {
     let bytes = value.as_bytes();
-    let mut hash = bytes.len() as u64;
-    let mut digits = 0;
-    for word in words(bytes) {
-        if word & HIGH != 0 {
-            return by_characters(value, level);
-        }
+    let length = bytes.len() as u64;
+    let (mut exact, mut merged) = (length, length);
+    let (mut any_high, mut any_digit, mut any_other) = (0, 0, 0);
+    words(bytes).for_each(|word| {
         let digit = in_range(word, b'0', b'9');
-        let (upper, lower) = (in_range(word, b'A', b'Z'), in_range(word, b'a', b'z'));
-        let kept = word & !whole(digit | upper | lower);
-        let classes = if level == Level::Exact {
-            (whole(digit) & (ONES * u64::from(b'9')))
-                | (whole(upper) & (ONES * u64::from(b'A')))
-                | (whole(lower) & (ONES * u64::from(b'a')))
-        } else {
-            whole(digit | upper | lower) & (ONES * u64::from(b'x'))
-        };
-        hash = mix(hash, kept | classes);
-        digits += digit.count_ones();
+        let letter = in_range(word | SMALL, b'a', b'z');
+        let either = digit | letter;
+        // The high bit marks what is a letter or a digit, and the next two tell which; all else is kept.
+        let same = (word & !whole(either)) | either;
+        exact = mix(exact, same | (letter >> 1) | (word & (letter >> 2)));
+        merged = mix(merged, same);
+        any_high |= word & HIGH;
+        any_digit |= digit;
+        any_other |= word & !whole(digit);
+    });
+    if any_high != 0 {
+        return beyond_ascii(value);
     }
     Scan {
-        signature: hash,
-        only_digits: digits > 0 && digits as usize == bytes.len(),
-        any_digit: digits > 0,
+        exact,
+        merged,
+        only_digits: any_digit != 0 && any_other == 0,
+        any_digit: any_digit != 0,
+        is_ascii: true,
     }
+}
+
+#[cold]
+fn beyond_ascii(value: &str) -> Scan {
+    Scan {
+        exact: by_characters(value, Level::Exact),
+        merged: by_characters(value, Level::Merged),
+        only_digits: false,
+        any_digit: value.bytes().any(|byte| byte.is_ascii_digit()),
+        is_ascii: false,
+    }
+}
+
+/// The signature of a value at one level.
+pub(super) fn signature(value: &str, level: Level) -> u64 {
+    scan(value).signature(value, level)
 }
 
 fn class(c: char, level: Level) -> char {
@@ -107,13 +136,9 @@ fn class(c: char, level: Level) -> char {
     }
 }
 
-fn by_characters(value: &str, level: Level) -> Scan {
+fn by_characters(value: &str, level: Level) -> u64 {
     let (mut hash, mut last) = (1, None);
-    let (mut digits, mut any) = (true, false);
     for c in value.chars() {
-        let digit = c.is_ascii_digit();
-        digits &= digit;
-        any |= digit;
         let class = class(c, level);
         if level == Level::Runs && last == Some(class) {
             continue;
@@ -121,11 +146,7 @@ fn by_characters(value: &str, level: Level) -> Scan {
         last = Some(class);
         hash = mix(hash, u64::from(u32::from(class)));
     }
-    Scan {
-        signature: hash,
-        only_digits: digits && !value.is_empty(),
-        any_digit: any,
-    }
+    hash
 }
 
 /// The shape as a person reads it: `AAA-9999999`.
@@ -150,7 +171,7 @@ mod tests {
 
     #[test]
     fn values_of_one_shape_have_one_signature_at_each_level() {
-        let same = |a: &str, b: &str, level| scan(a, level).signature == scan(b, level).signature;
+        let same = |a: &str, b: &str, level| signature(a, level) == signature(b, level);
         for (a, b, levels) in [
             ("CRM-2000001", "ABC-9999999", [true, true, true]),
             ("CRM-2000001", "crm-2000001", [false, true, true]),
@@ -169,10 +190,10 @@ mod tests {
                 assert_eq!(same(a, b, *level), expected, "{a} {b} {level:?}");
             }
         }
-        assert!(scan("0123456789", Level::Exact).only_digits);
-        assert!(!scan("01234567x9", Level::Exact).only_digits);
-        assert!(scan("abcdefgh-1", Level::Merged).any_digit);
-        assert!(!scan("", Level::Exact).only_digits);
+        assert!(scan("0123456789").only_digits);
+        assert!(!scan("01234567x9").only_digits);
+        assert!(scan("abcdefgh-1").any_digit);
+        assert!(!scan("").only_digits);
         assert_eq!(drawn("CRM-20", Level::Exact), "AAA-99");
         assert_eq!(drawn("CRM-20", Level::Runs), "x-x");
     }
@@ -181,12 +202,16 @@ mod tests {
         #[test]
         fn what_eight_bytes_at_a_time_say_is_what_each_character_says(value in "[ -~]{0,30}") {
             for level in [Level::Exact, Level::Merged] {
-                let fast = scan(&value, level);
-                let slow = by_characters(&value, level);
-                prop_assert_eq!(fast.only_digits, slow.only_digits);
-                prop_assert_eq!(fast.any_digit, slow.any_digit);
-                let again = scan(&drawn(&value, level).replace('x', "z"), level);
-                prop_assert_eq!(fast.signature, again.signature);
+                let seen = scan(&value);
+                prop_assert!(seen.is_ascii);
+                prop_assert_eq!(
+                    seen.only_digits,
+                    !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit())
+                );
+                prop_assert_eq!(seen.any_digit, value.bytes().any(|byte| byte.is_ascii_digit()));
+                let again = drawn(&value, level).replace('x', "z");
+                prop_assert_eq!(seen.signature(&value, level), signature(&again, level));
+
             }
         }
     }

@@ -3,7 +3,7 @@
 //! Promises: constant memory, whatever the column holds; where more shapes occur than are told apart, the next coarser
 //! level is counted, and the result does not depend on how the file is cut into parts.
 
-use super::shape::{Level, Scan, drawn, scan};
+use super::shape::{Level, Scan, drawn, signature};
 use crate::domain::{KEPT_PER_KIND, Line};
 use smol_str::SmolStr;
 
@@ -70,18 +70,18 @@ impl Shapes {
         self.level.unwrap_or_default()
     }
 
-    /// Counts a value, and tells what was seen of it; `None`: the values are too varied to be looked at.
-    pub(super) fn add(&mut self, line: Line, value: &str) -> Option<Scan> {
+    /// Counts a value; nothing is counted where the values are too varied.
+    pub(super) fn add(&mut self, line: Line, value: &str, seen: &Scan) {
         if self.varied {
-            return None;
+            return;
         }
-        let seen = scan(value, self.level());
-        let is_it = |entry: &Entry| entry.signature == seen.signature;
+        let signature = seen.signature(value, self.level());
+        let is_it = |entry: &Entry| entry.signature == signature;
         let at = match self.entries.get(self.last) {
             Some(entry) if is_it(entry) => self.last,
             _ => self.entries.iter().position(is_it).unwrap_or_else(|| {
                 self.entries.push(Entry {
-                    signature: seen.signature,
+                    signature,
                     count: 0,
                     digits: 0,
                     first: Vec::new(),
@@ -93,12 +93,11 @@ impl Shapes {
         let entry = &mut self.entries[at];
         entry.count += 1;
         entry.digits += u64::from(seen.only_digits);
-        let is_known = entry.signature == self.known && !entry.first.is_empty();
+        let is_known = signature == self.known && !entry.first.is_empty();
         if !is_known && entry.first.len() < KEPT_PER_KIND {
             entry.first.push((line, SmolStr::new(value)));
         }
         self.limit();
-        Some(seen)
     }
 
     /// Empty, for what stands further down than these: of a shape that they have examples enough of, no more are kept.
@@ -133,7 +132,7 @@ impl Shapes {
         self.last = 0;
         let mut coarse: Vec<Entry> = Vec::new();
         for mut entry in std::mem::take(&mut self.entries) {
-            entry.signature = scan(entry.sample(), level).signature;
+            entry.signature = signature(entry.sample(), level);
             let same = |other: &&mut Entry| other.signature == entry.signature;
             match coarse.iter_mut().find(same) {
                 Some(other) => other.merge(entry),
@@ -185,11 +184,11 @@ impl Shapes {
             return None;
         }
         let level = level.max(self.level());
-        let wanted = scan(value, level).signature;
+        let wanted = signature(value, level);
         let same = self
             .entries
             .iter()
-            .filter(|entry| scan(entry.sample(), level).signature == wanted);
+            .filter(|entry| signature(entry.sample(), level) == wanted);
         Some(same.map(|entry| entry.count).sum())
     }
 
@@ -226,13 +225,14 @@ impl Shapes {
 
 #[cfg(test)]
 mod tests {
+    use super::super::shape::scan;
     use super::*;
     use proptest::prelude::*;
 
     fn of(values: &[String]) -> Shapes {
         let mut shapes = Shapes::default();
         for (line, value) in (2..).zip(values) {
-            shapes.add(line, value);
+            shapes.add(line, value, &scan(value));
         }
         shapes
     }
@@ -307,7 +307,11 @@ mod tests {
         for (at, part) in values.chunks(900).enumerate() {
             let mut shapes = Shapes::below(whole.well_known());
             for (line, value) in (2..).zip(part) {
-                shapes.add(line + Line::try_from(at).unwrap() * 900, value);
+                shapes.add(
+                    line + Line::try_from(at).unwrap() * 900,
+                    value,
+                    &scan(value),
+                );
             }
             whole.append(shapes);
         }
@@ -326,7 +330,7 @@ mod tests {
             let mut parts = of(&values[..at]);
             let mut rest = Shapes::default();
             for (line, value) in (2..).zip(&values).skip(at) {
-                rest.add(line, value);
+                rest.add(line, value, &scan(value));
             }
             parts.append(rest);
             prop_assert_eq!(found(&parts), found(&whole));

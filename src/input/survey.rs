@@ -6,6 +6,7 @@
 use super::accept::Accept;
 use super::doubt::{Doubt, Group, Kind};
 use super::row::Row;
+use super::shape::Scan;
 use super::shapes::Shapes;
 use super::tail::Tail;
 use super::verdict::{self, Verdict};
@@ -14,8 +15,8 @@ use crate::domain::{Change, Line, Problem, ProblemList, Severity};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The columns that hold IDs, except the reseller's.
-const COLUMNS: [Column; 5] = [
+/// The columns that hold IDs, except the reseller's: the first of all.
+pub(super) const SURVEYED: [Column; 5] = [
     Column::AccountId,
     Column::NewAccountId,
     Column::CustomerId,
@@ -29,7 +30,7 @@ pub(super) const KEPT_DIGITS: usize = 15;
 /// Findings about whole columns.
 #[derive(Debug, Clone, Default)]
 pub struct Survey {
-    columns: [Stats; COLUMNS.len()],
+    columns: [Stats; SURVEYED.len()],
     doubts: BTreeMap<(Column, Kind), Group>,
     rows: u64,
     /// Whether some value of the file is plainly damaged by a spreadsheet.
@@ -39,7 +40,7 @@ pub struct Survey {
 
 /// What the surveys of later parts of a file need to know of the earlier ones; it only saves them work.
 #[derive(Debug, Default)]
-pub struct Known([AtomicU64; COLUMNS.len()]);
+pub struct Known([AtomicU64; SURVEYED.len()]);
 
 /// What is counted of one column.
 #[derive(Debug, Clone, Default)]
@@ -55,14 +56,12 @@ pub(super) struct Stats {
 }
 
 impl Stats {
-    fn observe(&mut self, line: Line, value: &str) {
+    fn observe(&mut self, line: Line, value: &str, seen: &Scan) {
         self.values += 1;
-        let Some(seen) = self.shapes.add(line, value) else {
-            return;
-        };
         self.digits += u64::from(seen.only_digits);
         self.digitless += u64::from(!seen.any_digit);
         self.long += u64::from(seen.only_digits && value.len() > KEPT_DIGITS);
+        self.shapes.add(line, value, seen);
     }
 
     fn append(&mut self, other: Self) {
@@ -107,7 +106,7 @@ impl Survey {
             self.doubt(doubt);
         }
         if let Some(change) = &row.change {
-            self.values(change);
+            self.values(change, &row.scans);
         }
         self.tail.add(row);
     }
@@ -117,7 +116,7 @@ impl Survey {
         self.damaged |= problem.code.starts_with("spreadsheet_");
     }
 
-    fn values(&mut self, change: &Change) {
+    fn values(&mut self, change: &Change, scans: &[Scan; SURVEYED.len()]) {
         let values = [
             change.account.as_ref().map(AsRef::as_ref),
             change.new_account.id().map(AsRef::as_ref),
@@ -125,9 +124,9 @@ impl Survey {
             change.location.as_ref().map(AsRef::as_ref),
             change.service.as_ref().map(AsRef::as_ref),
         ];
-        for (stats, value) in self.columns.iter_mut().zip(values) {
+        for ((stats, value), seen) in self.columns.iter_mut().zip(values).zip(scans) {
             if let Some(value) = value {
-                stats.observe(change.line, value);
+                stats.observe(change.line, value, seen);
             }
         }
     }
@@ -159,7 +158,7 @@ impl Survey {
         let accept = table.accept();
         let none = Stats::default();
         for ((column, kind), group) in &self.doubts {
-            let stats = COLUMNS.iter().position(|other| other == column);
+            let stats = SURVEYED.iter().position(|other| other == column);
             let stats = stats.map_or(&none, |at| &self.columns[at]);
             let verdict = verdict::Case {
                 column: *column,
@@ -173,15 +172,15 @@ impl Survey {
             };
             findings.judge(group, accept, &verdict);
         }
-        for (column, stats) in COLUMNS.iter().zip(&self.columns) {
+        for (column, stats) in SURVEYED.iter().zip(&self.columns) {
             verdict::shapes(&mut findings.problems, table.spelling(*column), stats);
         }
         let key = [Column::AccountId, Column::CustomerId]
             .into_iter()
             .find(|column| table.has(*column));
-        let key = key.and_then(|key| COLUMNS.iter().position(|column| *column == key));
+        let key = key.and_then(|key| SURVEYED.iter().position(|column| *column == key));
         if let Some(at) = key {
-            let place = table.spelling(COLUMNS[at]);
+            let place = table.spelling(SURVEYED[at]);
             for problem in self.tail.problems((place, &self.columns[at]), self.rows) {
                 findings.add(accept.weigh(problem));
             }

@@ -170,7 +170,7 @@ impl Table {
     ) -> Result<impl Iterator<Item = Result<Vec<Row>, InputError>> + Send + use<>, InputError> {
         self.pipeline(|shared, block| {
             let mut rows = Vec::with_capacity(block.bytes.len() / 48);
-            row::parse(block, shared, |row| rows.push(row))?;
+            row::parse(block, shared, |row| rows.push(std::mem::take(row)))?;
             Ok(rows)
         })
     }
@@ -180,7 +180,7 @@ impl Table {
     pub fn fold<T: Send + 'static>(
         &self,
         begin: impl Fn() -> T + Send + Sync + 'static,
-        add: impl Fn(&mut T, Row) + Send + Sync + 'static,
+        add: impl Fn(&mut T, &mut Row) + Send + Sync + 'static,
         mut part: impl FnMut(T, Passed),
     ) -> Result<(), InputError> {
         // Row by row: a batch of them would be megabytes, taken from the system and given back for each block.

@@ -94,7 +94,12 @@ impl Tail {
             cell: row.last_cell,
             unended: row.unended.take(),
         });
-        let may_count = row.change.as_ref().filter(|change| may_count(change));
+        // Nearly every line names its customer by an ID with a digit in it, and asks for something.
+        let is_plain = |change: &&Change| row.scans[0].any_digit && change.new_account.asks();
+        let may_count = row
+            .change
+            .as_ref()
+            .filter(|change| !is_plain(change) && may_count(change));
         if self.footer.is_some() || may_count.is_some() {
             self.footer = may_count.map(|change| Box::new(change.clone()));
         }

@@ -53,11 +53,12 @@ fn folded_hash(id: &str, reseller: Option<&Reseller>) -> u64 {
         return hash(&(0_u8, id.to_lowercase(), reseller));
     }
     let mut hasher = FixedState::with_seed(0x1d5_417f).build_hasher();
-    for word in words(id.as_bytes()) {
+    words(id.as_bytes()).for_each(|word| {
         // The high bit of each byte that is a capital, moved to the bit in which small letters differ.
-        let capitals = (word + ONES * 0x3F) & !(word + ONES * 0x25) & (ONES * 0x80);
+        let capitals =
+            word.wrapping_add(ONES * 0x3F) & !word.wrapping_add(ONES * 0x25) & (ONES * 0x80);
         hasher.write_u64(word | (capitals >> 2));
-    }
+    });
     (0_u8, id.len(), reseller).hash(&mut hasher);
     hasher.finish()
 }

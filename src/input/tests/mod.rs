@@ -118,13 +118,13 @@ fn checked(table: &Table) -> ProblemList {
     table
         .fold(
             part,
-            |(list, survey), mut row: Row| {
+            |(list, survey): &mut (ProblemList, Survey), row| {
                 for problem in std::mem::take(&mut row.problems) {
                     assert!(!problem.message.is_empty() && !problem.help.is_empty());
                     survey.hear(&problem);
                     list.push(problem);
                 }
-                survey.observe(&mut row);
+                survey.observe(row);
             },
             |(list, survey), _| {
                 whole.0.append(list);
