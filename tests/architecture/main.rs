@@ -1,0 +1,295 @@
+//! Keeps the module graph as the layout says it is: who may import whom, and no circles; and keeps each
+//! third-party crate in the one place where it belongs.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot read the sources has failed"
+)]
+
+mod sources;
+
+use sources::{Import, Sources, rust_files};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// What each top-level module may import. Order matters: a module may only name modules above it,
+/// which is what makes a circle impossible to write down.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("input", &["domain"]),
+    ("plan", &["domain"]),
+    ("http", &[]),
+    ("system", &["domain", "http"]),
+    ("ledger", &["domain"]),
+    ("engine", &["domain", "plan", "system", "ledger"]),
+    ("report", &["domain", "input", "ledger"]),
+    // What random bytes are thrown at; not part of the program.
+    ("fuzzing", &["domain", "input", "plan", "http", "system"]),
+    ("ui", &["domain", "engine"]),
+    ("sandbox", &[]),
+    ("config", &["domain", "http", "system", "ledger", "engine"]),
+    ("run", &["domain", "http", "ledger", "engine"]),
+    (
+        "cli",
+        &[
+            "domain", "input", "plan", "http", "system", "ledger", "engine", "report", "ui",
+            "sandbox", "config", "run",
+        ],
+    ),
+];
+
+/// Crates that are named in these modules and nowhere else.
+const LOCALISED: &[(&str, &[&str])] = &[
+    ("reqwest", &["http"]),
+    ("hyper", &["http"]),
+    ("governor", &["http"]),
+    ("oauth2", &["http"]),
+    ("rusqlite", &["ledger"]),
+    ("indicatif", &["ui"]),
+    ("csv", &["input", "report"]),
+    ("clap", &["cli"]),
+];
+
+/// Circles between files that are known and are to go; a new one is refused, and one that is gone is to be removed here.
+const KNOWN_CIRCLES: &[&[&str]] = &[
+    &[
+        "src/cli/apply.rs",
+        "src/cli/check.rs",
+        "src/cli/claim.rs",
+        "src/cli/closing.rs",
+        "src/cli/doctor.rs",
+        "src/cli/forecast.rs",
+        "src/cli/input_identity.rs",
+        "src/cli/kept.rs",
+        "src/cli/known_failures.rs",
+        "src/cli/known_run.rs",
+        "src/cli/limits.rs",
+        "src/cli/lost_runs.rs",
+        "src/cli/mod.rs",
+        "src/cli/options/shared.rs",
+        "src/cli/plan.rs",
+        "src/cli/prepare.rs",
+        "src/cli/recall.rs",
+        "src/cli/reconcile.rs",
+        "src/cli/report.rs",
+        "src/cli/reported.rs",
+        "src/cli/resume.rs",
+        "src/cli/runs.rs",
+        "src/cli/sandbox.rs",
+        "src/cli/session.rs",
+        "src/cli/settings.rs",
+        "src/cli/stand_in.rs",
+        "src/cli/undo.rs",
+        "src/cli/verify.rs",
+    ],
+    &["src/config/credentials.rs", "src/config/values.rs"],
+    &[
+        "src/engine/context.rs",
+        "src/engine/ramp.rs",
+        "src/engine/write_breaker.rs",
+    ],
+    &["src/engine/cycle.rs", "src/engine/executor.rs"],
+    &["src/engine/doubt.rs", "src/engine/perform.rs"],
+    &["src/engine/member.rs", "src/engine/spots.rs"],
+    &[
+        "src/http/answer.rs",
+        "src/http/client.rs",
+        "src/http/pending_write.rs",
+        "src/http/send.rs",
+    ],
+    &["src/http/oauth.rs", "src/http/token.rs"],
+    &["src/http/settings.rs", "src/http/shared_quota.rs"],
+    &[
+        "src/input/damage.rs",
+        "src/input/harmless.rs",
+        "src/input/head.rs",
+        "src/input/layout.rs",
+        "src/input/numbers.rs",
+        "src/input/placeholder.rs",
+        "src/input/record.rs",
+        "src/input/row.rs",
+        "src/input/survey.rs",
+        "src/input/table.rs",
+        "src/input/tail.rs",
+        "src/input/verdict.rs",
+    ],
+    &[
+        "src/ledger/error.rs",
+        "src/ledger/lock.rs",
+        "src/ledger/private.rs",
+        "src/ledger/state.rs",
+    ],
+    &[
+        "src/report/file.rs",
+        "src/report/html.rs",
+        "src/report/mod.rs",
+        "src/report/next.rs",
+        "src/report/results.rs",
+        "src/report/summary.rs",
+        "src/report/unfinished.rs",
+    ],
+    &["src/sandbox/token.rs", "src/sandbox/world.rs"],
+    &[
+        "src/system/adobe/list.rs",
+        "src/system/adobe/trial.rs",
+        "src/system/adobe.rs",
+        "src/system/cloudcockpit/relationship.rs",
+        "src/system/cloudcockpit.rs",
+        "src/system/connect.rs",
+    ],
+    &["src/system/plume/filter.rs", "src/system/plume.rs"],
+];
+
+#[test]
+fn every_import_is_one_the_layout_allows() {
+    let sources = Sources::read();
+    let mut wrong = Vec::new();
+    for (at, (room, may)) in MAY_IMPORT.iter().enumerate() {
+        let above = &MAY_IMPORT[..at];
+        let below = may
+            .iter()
+            .filter(|to| !above.iter().any(|(name, _)| name == *to));
+        wrong.extend(below.map(|to| format!("{room} -> {to}: not above it in the table")));
+    }
+    let mut unused: BTreeSet<(&str, &str)> = MAY_IMPORT
+        .iter()
+        .flat_map(|(room, may)| may.iter().map(|to| (*room, *to)))
+        .collect();
+    for Import {
+        from,
+        line,
+        rooms: (room, to),
+        ..
+    } in sources.imports()
+    {
+        unused.retain(|(from, to_room)| *from != room || *to_room != to);
+        let may = MAY_IMPORT.iter().find(|(name, _)| *name == room);
+        if room != to && !room.is_empty() && !may.is_some_and(|(_, may)| may.contains(&to.as_str()))
+        {
+            wrong.push(format!("{}:{line}: {room} -> {to}", from.display()));
+        }
+    }
+    wrong.extend(
+        unused
+            .iter()
+            .map(|(room, to)| format!("{room} -> {to}: allowed, and not used")),
+    );
+    let named: BTreeSet<String> = MAY_IMPORT
+        .iter()
+        .map(|(room, _)| (*room).to_owned())
+        .collect();
+    let rooms = sources.rooms();
+    let unknown = rooms.symmetric_difference(&named);
+    wrong.extend(unknown.map(|room| format!("{room}: only in the table, or only in the sources")));
+    assert!(
+        wrong.is_empty(),
+        "the layout and the imports differ:\n{}",
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn every_third_party_crate_stays_in_its_place() {
+    let crates: Vec<&str> = LOCALISED.iter().map(|(name, _)| *name).collect();
+    let mut unused: BTreeSet<(&str, &str)> = LOCALISED
+        .iter()
+        .flat_map(|(name, places)| places.iter().map(|place| (*name, *place)))
+        .collect();
+    let mut wrong = Vec::new();
+    for found in Sources::read().foreign(&crates) {
+        let (name, room) = (found.name.as_str(), found.room.as_str());
+        unused.retain(|(other, place)| *other != name || *place != room);
+        let places = LOCALISED.iter().find(|(other, _)| *other == name);
+        if !places.is_some_and(|(_, places)| places.contains(&room)) {
+            wrong.push(format!(
+                "{}:{}: {name} in {room}",
+                found.file.display(),
+                found.line
+            ));
+        }
+    }
+    wrong.extend(
+        unused
+            .iter()
+            .map(|(name, room)| format!("{name} in {room}: allowed, and not used")),
+    );
+    assert!(
+        wrong.is_empty(),
+        "crates out of their place:\n{}",
+        wrong.join("\n")
+    );
+}
+
+/// Two files that need each other are read together or not at all: neither can be understood, moved or tested alone.
+#[test]
+fn no_file_needs_one_that_needs_it() {
+    let mut needs: BTreeMap<PathBuf, BTreeSet<PathBuf>> = BTreeMap::new();
+    for import in Sources::read().imports() {
+        needs.entry(import.from).or_default().insert(import.to);
+    }
+    let circles: BTreeSet<Vec<String>> = circles(&needs);
+    let known: BTreeSet<Vec<String>> = KNOWN_CIRCLES
+        .iter()
+        .map(|files| files.iter().map(|file| (*file).to_owned()).collect())
+        .collect();
+    assert_eq!(circles, known, "circles between files, found and known");
+}
+
+/// The sets of files that need each other.
+fn circles(needs: &BTreeMap<PathBuf, BTreeSet<PathBuf>>) -> BTreeSet<Vec<String>> {
+    let reach = |from: &PathBuf| {
+        let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
+        while let Some(file) = next.pop() {
+            next.extend(
+                needs
+                    .get(file)
+                    .into_iter()
+                    .flatten()
+                    .filter(|to| seen.insert((*to).clone())),
+            );
+        }
+        seen
+    };
+    let reached: BTreeMap<&PathBuf, BTreeSet<PathBuf>> =
+        needs.keys().map(|file| (file, reach(file))).collect();
+    let in_circle = reached
+        .iter()
+        .filter(|(file, reach)| reach.contains(**file));
+    let together = in_circle.map(|(file, reach)| {
+        let mutual = |other: &&PathBuf| reached.get(other).is_some_and(|back| back.contains(*file));
+        let names = reach.iter().filter(mutual);
+        names
+            .map(|path| path.to_string_lossy().into_owned())
+            .collect()
+    });
+    together.collect()
+}
+
+/// A promise without a test is none; so the page that pairs them names tests that exist.
+#[test]
+fn every_test_that_the_promises_name_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources = ["src", "tests"].map(|folder| rust_files(&root.join(folder)));
+    let text: String = sources
+        .iter()
+        .flatten()
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    let functions: BTreeSet<&str> = text
+        .split("fn ")
+        .skip(1)
+        .filter_map(|rest| rest.split('(').next())
+        .collect();
+    let promises = std::fs::read_to_string(root.join("docs/promises.md")).unwrap();
+    let tests = promises.split('`').filter(|word| word.contains("::"));
+    let is_there = |test: &&str| {
+        let name = test.rsplit("::").next().unwrap_or_default();
+        match name.strip_suffix('*') {
+            Some(beginning) => functions.iter().any(|one| one.starts_with(beginning)),
+            // The whole of a module.
+            None => functions.contains(name) || text.contains(&format!("mod {name};")),
+        }
+    };
+    let missing: Vec<&str> = tests.filter(|test| !is_there(test)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
