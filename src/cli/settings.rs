@@ -5,7 +5,7 @@ use super::document::document;
 use super::failure::Failure;
 use super::options::ConfigOptions;
 use super::prepare::values;
-use crate::config::{KEYS, Origin, Resolved, SAMPLE};
+use crate::config::{KEYS, Origin, Resolved, SAMPLE, token_source};
 use crate::ui;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -55,7 +55,7 @@ pub(super) fn show(options: &ConfigOptions) -> Result<Exit, Failure> {
             ));
         }
     }
-    let token = match values.token_source() {
+    let token = match token_source(&values) {
         None => "not set".to_owned(),
         Some(source) => match resolved.read_secrets(&mut values) {
             Ok(()) => format!("set (from {source})"),

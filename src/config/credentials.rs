@@ -46,8 +46,8 @@ fn trusted_command(values: &Values) -> Result<(), ConfigError> {
     )))
 }
 
-/// Where the token comes from, in words; `None`: nowhere.
-pub(super) fn source(values: &Values) -> Option<String> {
+/// Where the token comes from, in words; `None`: nowhere. The token itself is not looked at.
+pub fn token_source(values: &Values) -> Option<String> {
     if variable("IDSHIFT_TOKEN").is_some() {
         return Some("IDSHIFT_TOKEN".to_owned());
     }

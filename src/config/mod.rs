@@ -16,6 +16,7 @@ mod trust;
 mod values;
 mod zone;
 
+pub use credentials::token_source;
 pub use file::{File, SAMPLE};
 pub use keys::{KEYS, Key, SPEECH, Shape};
 pub use resolved::Resolved;

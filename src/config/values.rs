@@ -181,11 +181,6 @@ impl Values {
             .map_or(Origin::BuiltIn, |(_, origin)| origin.clone())
     }
 
-    /// Where the token comes from, in words; `None`: nowhere. The token itself is not looked at.
-    pub fn token_source(&self) -> Option<String> {
-        super::credentials::source(self)
-    }
-
     /// Says a value that was found out.
     pub fn set(&mut self, name: &'static str, value: String, origin: Origin) {
         self.said.insert(name, (value, origin));

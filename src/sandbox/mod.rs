@@ -15,6 +15,7 @@ mod world;
 
 pub use faults::{Class, Fault, FaultError};
 pub use server::{Sandbox, SandboxError, Seen};
+pub use token::Tokens;
 pub use world::{AdobeCustomer, CockpitCustomer, PlumeCustomer, PlumeLocation, World};
 
 use std::time::Duration;

@@ -218,12 +218,12 @@ impl Shared {
     fn answer(&self, request: &Request, class: Class) -> Response {
         let mut world = lock(&self.world);
         if class == Class::Token {
-            return token::answer(&mut world, request, &self.options);
+            return token::answer(&mut world.tokens, request, &self.options);
         }
         if self.is_blocked() {
             return page(403);
         }
-        let good = token::is_good(&mut world, request, &self.options);
+        let good = token::is_good(&mut world.tokens, request, &self.options);
         match self.options.kind {
             Kind::Plume if !good => {
                 let body = json!({"error": {"statusCode": 401, "name": "Error", "message": "Authorization Required"}});

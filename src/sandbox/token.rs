@@ -2,18 +2,32 @@
 
 use super::Options;
 use super::http::{Request, Response, pairs};
-use super::world::World;
 use serde_json::json;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// A token that was given out.
 #[derive(Debug, Clone)]
-pub(super) struct Issued {
+struct Issued {
     calls_left: u64,
     until: Option<Instant>,
 }
 
-pub(super) fn answer(world: &mut World, request: &Request, options: &Options) -> Response {
+/// The tokens that were given out.
+#[derive(Debug, Default)]
+pub struct Tokens {
+    issued: HashMap<String, Issued>,
+    count: u64,
+}
+
+impl Tokens {
+    /// How many were given out.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+}
+
+pub(super) fn answer(tokens: &mut Tokens, request: &Request, options: &Options) -> Response {
     let form = pairs(&String::from_utf8_lossy(&request.body));
     let field = |name: &str| {
         form.iter()
@@ -43,15 +57,15 @@ pub(super) fn answer(world: &mut World, request: &Request, options: &Options) ->
     if field("scope") == Some("wrong") {
         return refuse("invalid_scope");
     }
-    world.tokens_issued += 1;
-    let token = format!("issued-{}", world.tokens_issued);
+    tokens.count += 1;
+    let token = format!("issued-{}", tokens.count);
     let life = Duration::from_secs(options.token_seconds);
     let issued = Issued {
         calls_left: options.token_calls.unwrap_or(u64::MAX),
         // Of a life of nothing, only the answer is odd.
         until: (!life.is_zero()).then(|| Instant::now() + life),
     };
-    world.issued.insert(token.clone(), issued);
+    tokens.issued.insert(token.clone(), issued);
     Response::json(
         200,
         &json!({"access_token": token, "token_type": "Bearer", "expires_in": options.token_seconds}),
@@ -59,17 +73,17 @@ pub(super) fn answer(world: &mut World, request: &Request, options: &Options) ->
 }
 
 /// Whether a call's token is good; each call uses one up, where tokens are given out.
-pub(super) fn is_good(world: &mut World, request: &Request, options: &Options) -> bool {
+pub(super) fn is_good(issued: &mut Tokens, request: &Request, options: &Options) -> bool {
     let Some(token) = request.bearer().filter(|token| !token.is_empty()) else {
         return false;
     };
     if let Some(tokens) = &options.tokens {
         return tokens.iter().any(|good| good == token);
     }
-    if world.tokens_issued == 0 {
+    if issued.count == 0 {
         return true;
     }
-    match world.issued.get_mut(token) {
+    match issued.issued.get_mut(token) {
         None => false,
         Some(issued) => {
             let is_good =

@@ -1,6 +1,6 @@
 //! The customers of a stand-in, and how they are found.
 
-use super::token::Issued;
+use super::token::Tokens;
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 
@@ -69,9 +69,8 @@ pub struct World {
     pub cockpit: HashMap<String, CockpitCustomer>,
     pub(super) cockpit_order: Vec<String>,
     pub(super) kind: Option<super::Kind>,
-    pub(super) issued: HashMap<String, Issued>,
-    /// How many tokens were given out.
-    pub tokens_issued: u64,
+    /// The tokens that were given out.
+    pub tokens: Tokens,
     /// What the system stores of an account ID or service ID that is written; `None`: the text as it came.
     pub stores: Option<fn(&str) -> String>,
 }

@@ -229,7 +229,7 @@ fn a_token_that_dies_every_hundred_calls_costs_one_renewal_each_time() {
     );
     assert_eq!(done.code, 0, "{}{}", done.out, done.err);
     assert!(place.verdicts().iter().all(|verdict| verdict == "changed/"));
-    let tokens = place.with_world(|world| world.tokens_issued);
+    let tokens = place.with_world(|world| world.tokens.count());
     assert!((5..=8).contains(&tokens), "{tokens}");
 }
 
