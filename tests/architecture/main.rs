@@ -291,3 +291,38 @@ fn every_test_that_the_promises_name_exists() {
     let missing: Vec<&str> = tests.filter(|test| !is_there(test)).collect();
     assert!(missing.is_empty(), "{missing:#?}");
 }
+
+/// The fuzz targets are a workspace of their own, whose lock file is easily forgotten when a dependency is added.
+#[test]
+fn the_fuzz_targets_are_built_with_the_versions_of_the_program() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| {
+        let text = std::fs::read_to_string(root.join(name)).unwrap();
+        text.parse::<toml::Table>().unwrap()
+    };
+    let locked = |name: &str| -> BTreeSet<(String, String)> {
+        let packages = read(name)["package"].as_array().unwrap().clone();
+        let text = |package: &toml::Value, key: &str| package[key].as_str().unwrap().to_owned();
+        packages
+            .iter()
+            .map(|package| (text(package, "name"), text(package, "version")))
+            .collect()
+    };
+    let (program, fuzz) = (locked("Cargo.lock"), locked("fuzz/Cargo.lock"));
+    let needed = read("Cargo.toml")["dependencies"]
+        .as_table()
+        .unwrap()
+        .clone();
+    let versions_of = |locked: &BTreeSet<(String, String)>, name: &str| -> Vec<String> {
+        let of_name = locked.iter().filter(|(other, _)| other == name);
+        of_name.map(|(_, version)| version.clone()).collect()
+    };
+    for name in needed.keys() {
+        let (wanted, found) = (versions_of(&program, name), versions_of(&fuzz, name));
+        assert!(
+            !found.is_empty() && found.iter().all(|version| wanted.contains(version)),
+            "fuzz/Cargo.lock has {name} {found:?}, Cargo.lock has {wanted:?}: \
+             copy Cargo.lock to fuzz/ and run `cargo metadata --manifest-path fuzz/Cargo.toml`"
+        );
+    }
+}
