@@ -124,7 +124,7 @@ fn read(
     let unique = resolved.system.facts().unique_accounts;
     let mut draft = draft::read(&path, &name, &kept.reading()?, &rules, unique)?;
     let more = reported::compare(&draft.table, &options.file, &resolved.runs_dir)?;
-    draft.add(more);
+    draft.add(more)?;
     Ok(draft)
 }
 
@@ -181,7 +181,7 @@ fn problem(problem: &Problem) -> serde_json::Value {
 fn refused(error: &InputError) -> serde_json::Value {
     json!({
         "error": error.to_string(),
-        "problems": [problem(&error.problem())],
+        "problems": error.problems().iter().map(problem).collect::<Vec<_>>(),
         "counts": {"lines": 0, "problems_left_out": 0},
     })
 }

@@ -102,18 +102,12 @@ pub enum InputError {
         /// A line further down that looks like the header.
         below: Option<Line>,
     },
-    /// A column whose name is nearly that of a missing one.
-    #[error(
-        "{name}:{line}: column {number} `{column}` is nearly {meant}, which is missing{}: is {meant} meant?",
-        why.as_ref().map(|why| format!("; {why}")).unwrap_or_default()
-    )]
-    NearColumn {
+    /// Columns whose names are nearly those of missing ones.
+    #[error("{name}:{line}: {}", each(columns, NearName::message, "; "))]
+    NearColumns {
         name: String,
         line: Line,
-        column: String,
-        number: usize,
-        meant: &'static str,
-        why: Option<String>,
+        columns: Vec<NearName>,
     },
     /// `--carry` names a column that the file does not have.
     #[error("--carry: the column `{column}` is not in the header `{found}`")]
@@ -166,6 +160,46 @@ pub enum InputError {
     Changed { name: String },
 }
 
+/// A column whose name is nearly that of a missing one.
+#[derive(Debug)]
+pub struct NearName {
+    /// The name, as the file spells it.
+    pub(super) column: String,
+    /// Its place, counted from 1.
+    pub(super) number: usize,
+    /// The name of the missing column.
+    pub(super) meant: &'static str,
+    /// What is different, where it can be said in words.
+    pub(super) why: Option<String>,
+}
+
+impl NearName {
+    fn message(&self) -> String {
+        let Self {
+            column,
+            number,
+            meant,
+            why,
+        } = self;
+        let why = why.as_ref().map(|why| format!("; {why}"));
+        format!(
+            "column {number} `{column}` is nearly {meant}, which is missing{}: is {meant} meant?",
+            why.unwrap_or_default()
+        )
+    }
+
+    /// The options that say what the column is.
+    fn options(&self) -> String {
+        let Self { column, meant, .. } = self;
+        format!("--map '{meant}={column}' or --carry '{column}'")
+    }
+}
+
+fn each(columns: &[NearName], words: fn(&NearName) -> String, between: &str) -> String {
+    let words: Vec<String> = columns.iter().map(words).collect();
+    words.join(between)
+}
+
 /// Says which line looks like the header.
 fn hint(below: Option<Line>) -> String {
     below.map_or_else(String::new, |line| {
@@ -194,7 +228,7 @@ impl InputError {
             Self::TooManyLines { .. } => "too_many_lines",
             Self::NoHeader { .. } => "no_header",
             Self::MissingColumn { .. } => "missing_column",
-            Self::NearColumn { .. } => "near_column",
+            Self::NearColumns { .. } => "near_column",
             Self::CarriedColumnMissing { .. } => "carried_column_missing",
             Self::DuplicateColumn { .. } => "duplicate_column",
             Self::MappedColumnMissing { .. } => "mapped_column_missing",
@@ -241,8 +275,9 @@ impl InputError {
             | Self::MissingColumn { below: Some(line), .. } => {
                 format!("pass over the lines above the header with --skip-rows {}", line - 1)
             }
-            Self::NearColumn { column, meant, .. } => {
-                format!("correct the name, or say what the column is: --map '{meant}={column}' or --carry '{column}'")
+            Self::NearColumns { columns, .. } => {
+                let names = if columns.len() > 1 { "the names, or say what the columns are" } else { "the name, or say what the column is" };
+                format!("correct {names}: {}", each(columns, NearName::options, "; "))
             }
             Self::NoHeader { .. } => {
                 "begin the file with a header such as `accountId,newAccountId`, or name the columns with --map newAccountId=NAME".into()
@@ -274,7 +309,7 @@ impl InputError {
             | Self::TooManyColumns { line, .. }
             | Self::NoHeader { line, .. }
             | Self::MissingColumn { line, .. }
-            | Self::NearColumn { line, .. }
+            | Self::NearColumns { line, .. }
             | Self::CarriedColumnMissing { line, .. }
             | Self::DuplicateColumn { line, .. }
             | Self::MappedColumnMissing { line, .. }
@@ -295,17 +330,40 @@ impl InputError {
         }
     }
 
-    /// The same as a problem, for lists that hold both. The text of the cause is part of the message.
-    pub fn problem(&self) -> Problem {
+    /// The same as problems, for lists that hold both: one for each column that is meant. The text of the cause is part of
+    /// the message.
+    pub fn problems(&self) -> Vec<Problem> {
+        let Self::NearColumns {
+            name,
+            line,
+            columns,
+        } = self
+        else {
+            return vec![self.problem()];
+        };
+        let of_column = |near: &NearName| Problem {
+            line: *line,
+            column: near.column.clone(),
+            value: near.column.clone(),
+            severity: Severity::Error,
+            code: self.code(),
+            message: format!("{name}:{line}: {}", near.message()),
+            help: format!(
+                "correct the name, or say what the column is: {}",
+                near.options()
+            ),
+        };
+        columns.iter().map(of_column).collect()
+    }
+
+    fn problem(&self) -> Problem {
         let (column, value) = match self {
             Self::DuplicateColumn { second, .. } => (second.clone(), second.clone()),
             Self::MissingColumn { missing, .. } => ((*missing).to_owned(), String::new()),
             Self::MappedColumnMissing { wanted, column, .. } => {
                 ((*wanted).to_owned(), column.clone())
             }
-            Self::NearColumn { column, .. } | Self::CarriedColumnMissing { column, .. } => {
-                (column.clone(), column.clone())
-            }
+            Self::CarriedColumnMissing { column, .. } => (column.clone(), column.clone()),
             Self::NoHeader { found, .. } => (String::new(), found.clone()),
             Self::BadByte { byte, .. } => (String::new(), byte.clone()),
             Self::UnknownEncoding { label } => (String::new(), label.clone()),

@@ -5,6 +5,7 @@
 //! add (`idshift_…`) are left out, and say that cells were defused.
 
 use super::column::normalise;
+use super::error::NearName;
 use super::near::{self, Near};
 use super::row::trim;
 use super::{Column, InputError, MAX_COLUMNS, Rules, Settings, cell};
@@ -273,18 +274,24 @@ impl Layout {
         Ok(())
     }
 
-    /// A name that is all but a known one is refused; whoever wrote it meant it.
+    /// Names that are all but known ones are refused, all of them together; whoever wrote them meant them.
     fn refuse_near(&self, file: &str) -> Result<(), InputError> {
-        let Some(near) = self.near.iter().find(|near| near.is_certain) else {
+        let certain = self.near.iter().filter(|near| near.is_certain);
+        let columns: Vec<NearName> = certain
+            .map(|near| NearName {
+                column: self.names[near.place].clone(),
+                number: near.place + 1,
+                meant: near.column.name(),
+                why: near.why.clone(),
+            })
+            .collect();
+        if columns.is_empty() {
             return Ok(());
-        };
-        Err(InputError::NearColumn {
+        }
+        Err(InputError::NearColumns {
             name: file.to_owned(),
             line: self.line,
-            column: self.names[near.place].clone(),
-            number: near.place + 1,
-            meant: near.column.name(),
-            why: near.why.clone(),
+            columns,
         })
     }
 

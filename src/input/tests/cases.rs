@@ -177,7 +177,16 @@ fn names_of_columns_that_are_nearly_known_refuse_the_file() {
         found.to_string().contains("is newAccountId meant?"),
         "{found}"
     );
-    assert_eq!(found.problem().line, 1);
+    assert_eq!(found.problems()[0].line, 1);
+    let found = error("acountId;newAcountId;serviceIds;Customer;customerNo\nA;B-200001;S;x;y\n");
+    let names = ["acountId", "newAcountId", "serviceIds"];
+    for name in names {
+        assert!(found.to_string().contains(&format!("`{name}`")), "{found}");
+        let map = format!("={name}' or --carry '{name}'");
+        assert!(found.help().contains(&map), "{}", found.help());
+    }
+    let columns: Vec<String> = found.problems().into_iter().map(|one| one.column).collect();
+    assert_eq!(columns, names, "all of them, each as a problem");
     for text in [
         "accountIds;customerId;newAccountId\nA;C-1;B-200001\n",
         "accountId;newAccountId;profil\nA;B-200001;x\n",

@@ -51,7 +51,9 @@ fn a_file_that_cannot_be_read_as_a_whole_says_so_with_a_code_and_a_next_step() {
     for (bytes, code) in cases {
         let error = open(&bytes).map(|_| ()).unwrap_err();
         assert_eq!(error.code(), code, "{error}");
-        assert!(!error.help().is_empty() && error.problem().message.contains(&error.to_string()));
+        assert!(
+            !error.help().is_empty() && error.problems()[0].message.contains(&error.to_string())
+        );
     }
     let error = open_with(
         "accountId,newAccountId\nA,B\n",
