@@ -18,7 +18,10 @@ pub(super) struct Draft {
     pub(super) units: HashMap<Line, Unit>,
     pub(super) problems: ProblemList,
     /// The lines that cannot be carried out.
-    pub(super) wrong: Wrong,
+    pub(super) wrong: Arc<Wrong>,
+    /// How many they are.
+    pub(super) invalid: u64,
+    /// What the other lines ask for; its number of lines is that of the whole file.
     pub(super) counts: Counts,
     /// Rows of nothing but delimiters, which are no lines.
     pub(super) blank_rows: u64,
@@ -35,13 +38,17 @@ pub(super) struct Wrong {
     lines: Vec<Line>,
     /// From a header with its columns in another order up to the next header: the first line and the one behind the last.
     below: Vec<(Line, Line)>,
-    below_count: u64,
 }
 
 impl Wrong {
-    fn finish(&mut self) {
+    fn add(&mut self, lines: impl IntoIterator<Item = Line>) {
+        self.lines.extend(lines);
         self.lines.sort_unstable();
         self.lines.dedup();
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lines.is_empty()
     }
 
     fn has(&self, line: Line) -> bool {
@@ -69,8 +76,6 @@ struct Part {
     wrong: Vec<Line>,
     /// Headers in the middle, and whether their columns are in another order.
     headers: Vec<(Line, bool)>,
-    /// How many lines there are above each of them.
-    above: Vec<u64>,
     passed: Passed,
 }
 
@@ -82,7 +87,6 @@ impl Part {
         }
         if let Some(turned) = row.header {
             self.headers.push((row.line, turned));
-            self.above.push(self.counts.lines);
         }
         if let Some(change) = &row.change {
             self.counts.add_line(change);
@@ -97,7 +101,6 @@ impl Part {
     }
 
     fn append(&mut self, other: Self, passed: Passed) {
-        let lines = self.counts.lines;
         self.index.append(other.index);
         self.survey.append(other.survey);
         self.counts.merge(&other.counts);
@@ -106,26 +109,17 @@ impl Part {
         self.problems.append(other.problems);
         self.wrong.extend(other.wrong);
         self.headers.extend(other.headers);
-        self.above
-            .extend(other.above.iter().map(|above| above + lines));
         self.passed.append(passed);
     }
 
     /// What lies below headers with their columns in another order.
-    fn below(&self) -> (Vec<(Line, Line)>, u64) {
-        let (mut ranges, mut count) = (Vec::new(), 0);
-        for (at, (line, turned)) in self.headers.iter().enumerate() {
-            if *turned {
-                let next = self
-                    .headers
-                    .get(at + 1)
-                    .map_or(Line::MAX, |(next, _)| *next);
-                let until = self.above.get(at + 1).copied().unwrap_or(self.counts.lines);
-                ranges.push((*line, next));
-                count += until - self.above[at] - 1;
-            }
-        }
-        (ranges, count)
+    fn below(&self) -> Vec<(Line, Line)> {
+        let next = self.headers.iter().skip(1).map(|(next, _)| *next);
+        let headers = self.headers.iter().zip(next.chain([Line::MAX]));
+        headers
+            .filter(|((_, turned), _)| *turned)
+            .map(|((line, _), next)| (*line, next))
+            .collect()
     }
 }
 
@@ -172,18 +166,17 @@ pub(super) fn read(
             line: table.header_line(),
         });
     }
-    let (below, below_count) = whole.below();
+    let below = whole.below();
     let index = whole.index.finish();
     let mut problems = whole.problems;
     let findings = whole.survey.finish(&table);
     problems.append(findings.problems);
+    let unread = whole.wrong.len();
     let mut wrong = Wrong {
         lines: whole.wrong,
         below,
-        below_count,
     };
-    wrong.lines.extend(findings.wrong);
-    wrong.finish();
+    wrong.add(findings.wrong);
     let entangled = entangled(&table, &index, &wrong)?;
     case_twins(
         &entangled,
@@ -198,13 +191,10 @@ pub(super) fn read(
     {
         problems.push(problem);
     }
+    wrong.add(errors(&arrangement.problems));
     for problem in arrangement.problems {
-        if problem.severity == Severity::Error {
-            wrong.lines.push(problem.line);
-        }
         problems.push(problem);
     }
-    wrong.finish();
     let mut counts = whole.counts;
     counts.merge(&arrangement.counts);
     let crossing = if whole.without_customer > 0 && whole.without_account > 0 {
@@ -215,7 +205,7 @@ pub(super) fn read(
     } else {
         None
     };
-    Ok(Draft {
+    let mut draft = Draft {
         table,
         index,
         units: arrangement
@@ -223,13 +213,24 @@ pub(super) fn read(
             .into_iter()
             .map(|unit| (unit.number, unit))
             .collect(),
-        wrong,
+        invalid: unread as u64,
         problems,
         counts,
         blank_rows: whole.passed.blank_rows,
         without_customer: whole.without_customer,
         crossing,
-    })
+        wrong: Arc::default(),
+    };
+    draft.leave_out(wrong)?;
+    Ok(draft)
+}
+
+/// The lines of the errors among problems.
+fn errors(problems: &[Problem]) -> impl Iterator<Item = Line> {
+    let errors = problems
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error);
+    errors.map(|problem| problem.line)
 }
 
 /// What was passed over, a notice each.
@@ -321,12 +322,43 @@ impl Draft {
         )
     }
 
+    /// How many lines cannot be carried out.
     pub(super) fn invalid_lines(&self) -> u64 {
-        u64::try_from(self.wrong.lines.len()).unwrap_or(u64::MAX) + self.wrong.below_count
+        self.invalid
     }
 
     pub(super) fn has_errors(&self) -> bool {
-        !self.wrong.lines.is_empty()
+        !self.wrong.is_empty()
+    }
+
+    /// Leaves out lines, among them all that could not be read. Where there are others, what they ask for was counted, so the
+    /// file is counted once more without them.
+    fn leave_out(&mut self, wrong: Wrong) -> Result<(), InputError> {
+        let (unread, all) = (self.invalid, wrong.lines.len() as u64);
+        self.wrong = Arc::new(wrong);
+        if all == unread && self.wrong.below.is_empty() {
+            return Ok(());
+        }
+        let wrong = Arc::clone(&self.wrong);
+        let mut counts = Counts::default();
+        self.invalid = 0;
+        let add = move |(counts, invalid): &mut (Counts, u64), row: &mut Row| {
+            let change = row.change.as_ref();
+            match change.filter(|change| !wrong.has(change.line)) {
+                Some(change) => counts.add_line(change),
+                None => *invalid += 1,
+            }
+        };
+        self.table
+            .fold(Default::default, add, |(part, invalid), _| {
+                counts.merge(&part);
+                self.invalid += invalid;
+            })?;
+        self.counts.renames = counts.renames;
+        self.counts.clears = counts.clears;
+        self.counts.locations = counts.locations;
+        self.counts.nothing = counts.nothing;
+        Ok(())
     }
 
     /// The codes that must be accepted before anything of the file is carried out.
@@ -335,13 +367,19 @@ impl Draft {
     }
 
     /// Adds problems that were found by comparing the file with others.
-    pub(super) fn add(&mut self, more: Vec<Problem>) {
+    pub(super) fn add(&mut self, more: Vec<Problem>) -> Result<(), InputError> {
+        let lines: Vec<Line> = errors(&more).collect();
+        if !lines.is_empty() {
+            let mut wrong = Wrong {
+                lines: self.wrong.lines.clone(),
+                below: self.wrong.below.clone(),
+            };
+            wrong.add(lines);
+            self.leave_out(wrong)?;
+        }
         for problem in more {
-            if problem.severity == Severity::Error {
-                self.wrong.lines.push(problem.line);
-            }
             self.problems.push(problem);
         }
-        self.wrong.finish();
+        Ok(())
     }
 }

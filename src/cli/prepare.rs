@@ -186,7 +186,7 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
     };
     let mut checked = read(&copy)?;
     let more = reported::compare(&checked.table, wanted.file, &resolved.runs_dir)?;
-    checked.add(more);
+    checked.add(more)?;
     refuse_problems(&checked, kept.skip_invalid, wanted.speech)?;
     if !wanted.inside.sandbox {
         refuse_unfindable(&checked, &resolved)?;

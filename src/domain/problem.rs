@@ -53,22 +53,60 @@ pub struct ProblemList {
     kinds: BTreeMap<(Severity, &'static str), Kind>,
 }
 
+/// Problems of one kind.
 #[derive(Debug, Clone, Default)]
 struct Kind {
+    /// Those of the lowest lines, in the order of the file.
     kept: Vec<Problem>,
     count: u64,
 }
 
+impl Kind {
+    fn push(&mut self, problem: Problem) {
+        self.count += 1;
+        // Nearly all come in the order of the file.
+        let at = match self.kept.last() {
+            Some(last) if last.line > problem.line => {
+                self.kept.partition_point(|kept| kept.line <= problem.line)
+            }
+            _ => self.kept.len(),
+        };
+        if at < KEPT_PER_KIND {
+            self.kept.truncate(KEPT_PER_KIND - 1);
+            self.kept.insert(at, problem);
+        }
+    }
+
+    fn append(&mut self, other: Self) {
+        self.count += other.count;
+        self.kept.extend(other.kept);
+        if !self.kept.is_sorted_by_key(|problem| problem.line) {
+            self.kept.sort_by_key(|problem| problem.line);
+        }
+        self.kept.truncate(KEPT_PER_KIND);
+    }
+}
+
 impl ProblemList {
-    /// Adds a problem; they come in the order of the file.
+    /// Adds a problem.
     pub fn push(&mut self, problem: Problem) {
-        let kind = self
-            .kinds
-            .entry((problem.severity, problem.code))
-            .or_default();
-        kind.count += 1;
-        if kind.kept.len() < KEPT_PER_KIND {
-            kind.kept.push(problem);
+        let key = (problem.severity, problem.code);
+        self.kinds.entry(key).or_default().push(problem);
+    }
+
+    /// Takes out the errors with these codes about a line: what is wrong with it turned out to be something else.
+    pub fn withdraw(&mut self, line: Line, codes: &[&'static str]) {
+        for code in codes {
+            let key = (Severity::Error, *code);
+            let Some(kind) = self.kinds.get_mut(&key) else {
+                continue;
+            };
+            let before = kind.kept.len();
+            kind.kept.retain(|problem| problem.line != line);
+            kind.count -= u64::try_from(before - kind.kept.len()).unwrap_or(0);
+            if kind.count == 0 {
+                self.kinds.remove(&key);
+            }
         }
     }
 
@@ -81,9 +119,7 @@ impl ProblemList {
     pub fn append(&mut self, other: Self) {
         for (key, theirs) in other.kinds {
             let mine = self.kinds.entry(key).or_default();
-            mine.count += theirs.count;
-            let room = KEPT_PER_KIND.saturating_sub(mine.kept.len());
-            mine.kept.extend(theirs.kept.into_iter().take(room));
+            mine.append(theirs);
         }
     }
 
@@ -92,11 +128,14 @@ impl ProblemList {
         self.kinds.is_empty()
     }
 
-    /// The kinds, errors first: the kept problems of each, and how many there are.
+    /// The kinds, errors first and then by their first lines: the kept problems of each, and how many there are.
     pub fn kinds(&self) -> impl Iterator<Item = (&[Problem], u64)> {
-        self.kinds
-            .values()
-            .map(|kind| (kind.kept.as_slice(), kind.count))
+        let first = |kind: &Kind| kind.kept.first().map(|problem| problem.line);
+        let mut kinds: Vec<_> = self.kinds.iter().collect();
+        kinds.sort_by_key(|((severity, _), kind)| (*severity, first(kind)));
+        kinds
+            .into_iter()
+            .map(|(_, kind)| (kind.kept.as_slice(), kind.count))
     }
 
     /// All that are kept, in the order of the file.
@@ -118,5 +157,59 @@ impl ProblemList {
     pub fn codes(&self, severity: Severity) -> Vec<&'static str> {
         let kinds = self.kinds.keys().filter(|(other, _)| *other == severity);
         kinds.map(|(_, code)| *code).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(line: Line, code: &'static str) -> Problem {
+        Problem {
+            line,
+            column: String::new(),
+            value: String::new(),
+            severity: Severity::Error,
+            code,
+            message: "m".to_owned(),
+            help: "h".to_owned(),
+        }
+    }
+
+    fn lines(list: &ProblemList) -> Vec<Line> {
+        let kept = list.kinds().flat_map(|(kept, _)| kept);
+        kept.map(|problem| problem.line).collect()
+    }
+
+    #[test]
+    fn the_lowest_lines_of_a_kind_are_kept_in_whatever_order_they_come() {
+        let mut list = ProblemList::default();
+        for line in (2..1502).rev() {
+            list.push(problem(line, "ragged"));
+        }
+        assert_eq!(lines(&list), (2..1002).collect::<Vec<_>>());
+        assert_eq!(list.left_out(), 500);
+        let mut later = ProblemList::default();
+        later.push(problem(1, "ragged"));
+        later.push(problem(5000, "ragged"));
+        list.append(later);
+        assert_eq!(lines(&list), (1..1001).collect::<Vec<_>>());
+        assert_eq!(list.left_out(), 502);
+    }
+
+    #[test]
+    fn kinds_come_by_their_first_lines_and_what_is_withdrawn_is_gone() {
+        let mut list = ProblemList::default();
+        for (line, code) in [(9, "a"), (4, "b"), (2, "c"), (4, "c")] {
+            list.push(problem(line, code));
+        }
+        list.push(Problem {
+            severity: Severity::Warning,
+            ..problem(1, "d")
+        });
+        assert_eq!(lines(&list), [2, 4, 4, 9, 1]);
+        list.withdraw(4, &["b", "c"]);
+        assert_eq!(lines(&list), [2, 9, 1]);
+        assert_eq!(list.codes(Severity::Error), ["a", "c"]);
     }
 }

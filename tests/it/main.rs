@@ -41,6 +41,8 @@ mod http2;
 mod identity;
 /// Damaged files, and what is accepted of them.
 mod input;
+/// What `check` says of a damaged file, and in which order.
+mod input_messages;
 /// Limits that nobody announces, tokens that live shortly, and the first writes.
 mod limits;
 /// Lists of customers whose pages overlap, break off, or belong to nobody.
