@@ -2,9 +2,11 @@
 
 use crate::domain::{Change, Line, Problem, ProblemList, Severity};
 use crate::input::{
-    Accept, Column, InputError, Known, Passed, Row, Rules, Settings, Survey, Table,
+    Accept, Column, Findings, InputError, Known, Passed, Row, Rules, Settings, Survey, Table,
 };
-use crate::plan::{Counts, Crossing, Index, IndexBuilder, Keys, Unit, arrange, case_twins};
+use crate::plan::{
+    Counts, Crossing, Index, IndexBuilder, Keys, Unit, arrange, case_twins, repeated,
+};
 use crate::system::Facts;
 use std::collections::HashMap;
 use std::path::Path;
@@ -169,19 +171,19 @@ pub(super) fn read(
     let below = whole.below();
     let index = whole.index.finish();
     let mut problems = whole.problems;
-    let findings = whole.survey.finish(&table);
-    problems.append(findings.problems);
+    let mut findings = whole.survey.finish(&table);
     let unread = whole.wrong.len();
     let mut wrong = Wrong {
         lines: whole.wrong,
         below,
     };
-    wrong.add(findings.wrong);
-    let entangled = entangled(&table, &index, &wrong)?;
-    case_twins(
-        &entangled,
-        table.spelling(Column::NewAccountId),
-        &mut problems,
+    wrong.add(findings.tell(&mut problems));
+    let mut entangled = entangled(&table, &index, &wrong)?;
+    judge_together(
+        &mut entangled,
+        &findings,
+        &table,
+        (&mut wrong, &mut problems),
     );
     let arrangement = arrange(entangled, unique_accounts);
     for problem in table
@@ -231,6 +233,28 @@ fn errors(problems: &[Problem]) -> impl Iterator<Item = Line> {
         .iter()
         .filter(|problem| problem.severity == Severity::Error);
     errors.map(|problem| problem.line)
+}
+
+/// Judges the new IDs of lines that have to do with each other, and takes out the lines that cannot be carried out.
+fn judge_together(
+    changes: &mut Vec<Change>,
+    findings: &Findings,
+    table: &Table,
+    (wrong, problems): (&mut Wrong, &mut ProblemList),
+) {
+    let column = table.spelling(Column::NewAccountId);
+    let filling: Vec<Problem> = repeated(changes)
+        .into_iter()
+        .flat_map(|(id, lines)| findings.fillers(id.as_str(), &lines, column))
+        .collect();
+    if !filling.is_empty() {
+        wrong.add(errors(&filling));
+        changes.retain(|change| !wrong.has(change.line));
+    }
+    for problem in filling {
+        problems.push(problem);
+    }
+    case_twins(changes, column, problems);
 }
 
 /// What was passed over, a notice each.

@@ -1,4 +1,4 @@
-use crate::domain::{Line, Severity};
+use crate::domain::{Line, ProblemList, Severity};
 use crate::input::{Accept, Passed, Row, Rules, Settings, Survey, Table};
 
 /// Reads the bytes as a file.
@@ -80,11 +80,11 @@ fn findings(table: &Table) -> Option<(Vec<(Line, Severity, &'static str)>, Vec<L
             all.append(passed);
         })
         .ok()?;
-    let found = whole.finish(table);
-    let problems = found.problems.sorted().into_iter();
-    let problems = problems.map(|problem| (problem.line, problem.severity, problem.code));
-    let mut wrong = found.wrong;
+    let mut problems = ProblemList::default();
+    let mut wrong = whole.finish(table).tell(&mut problems);
     wrong.sort_unstable();
+    let problems = problems.sorted().into_iter();
+    let problems = problems.map(|problem| (problem.line, problem.severity, problem.code));
     Some((problems.collect(), wrong, all))
 }
 

@@ -5,7 +5,8 @@
 use crate::domain::{Problem, Severity, nearest};
 
 /// What can be accepted, and what it is about.
-pub const ACCEPTABLE: [&str; 19] = [
+pub const ACCEPTABLE: [&str; 20] = [
+    "compatibility_character",
     "cut_off",
     "decimal_zero",
     "decoded_twice",
@@ -88,7 +89,10 @@ mod tests {
         let why = Accept::parse("cut_of").unwrap_err();
         assert!(why.contains("is `cut_off` meant?"), "{why}");
         let why = Accept::parse("two_new_ids").unwrap_err();
-        assert!(why.contains("the codes are cut_off"), "{why}");
+        assert!(
+            why.contains("the codes are compatibility_character, cut_off"),
+            "{why}"
+        );
         assert!(ACCEPTABLE.is_sorted());
     }
 }

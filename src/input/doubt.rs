@@ -31,6 +31,8 @@ pub(super) enum Kind {
     WholeScript,
     /// An invisible character.
     Invisible,
+    /// A full-width letter, a Roman numeral and the like.
+    Compatibility,
     /// An HTML entity.
     Entity,
     /// Text that was decoded twice.

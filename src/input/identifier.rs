@@ -211,7 +211,7 @@ impl Check<'_> {
     }
 
     fn beyond_ascii(&mut self, at: (&str, &str)) {
-        let (mut combining, mut wide) = (None, None);
+        let mut combining = None;
         for c in at.1.chars().filter(|c| !c.is_ascii()) {
             if c == '\u{FFFD}' {
                 self.error(
@@ -223,7 +223,6 @@ impl Check<'_> {
                 return;
             }
             combining = combining.or(is_combining(c).then_some(c));
-            wide = wide.or(matches!(c, '\u{FF01}'..='\u{FF5E}').then_some(c));
         }
         if let Some(c) = combining {
             self.warn(
@@ -231,17 +230,6 @@ impl Check<'_> {
                 at,
                 format!(
                     "the value has a letter in two parts (U+{:04X}), which is not the same ID as the letter in one",
-                    u32::from(c)
-                ),
-                "check that the system spells it so; it is sent as it is",
-            );
-        }
-        if let Some(c) = wide {
-            self.warn(
-                "full_width_character",
-                at,
-                format!(
-                    "the value has the full-width character U+{:04X}",
                     u32::from(c)
                 ),
                 "check that the system spells it so; it is sent as it is",
@@ -338,7 +326,7 @@ fn words(kind: Kind) -> (&'static str, &'static str, &'static str) {
     match kind {
         Kind::Placeholder => (
             "placeholder",
-            "this word stands for a missing value, and the other values of the column have digits",
+            "this word stands for a missing value, and most other values of the column have digits",
             "leave the cell empty, or put the real ID there",
         ),
         Kind::MonthDate | Kind::NumericDate => (
@@ -370,6 +358,7 @@ fn words(kind: Kind) -> (&'static str, &'static str, &'static str) {
         | Kind::MixedScripts
         | Kind::WholeScript
         | Kind::Invisible
+        | Kind::Compatibility
         | Kind::Entity
         | Kind::DecodedTwice
         | Kind::OtherScript

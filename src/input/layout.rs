@@ -364,9 +364,11 @@ impl Layout {
             }
         }
         if record.len() != self.names.len() {
-            let known = record
+            // A header of another file may have another delimiter.
+            let cells = record
                 .iter()
-                .filter(|cell| self.named_by(cell.trim()).is_some());
+                .flat_map(|cell| cell.split([',', ';', '\t', '|']));
+            let known = cells.filter(|cell| self.named_by(cell.trim()).is_some());
             return (known.count() > 1).then_some(true);
         }
         let mut turned = false;

@@ -3,9 +3,9 @@
 //! Scripts and confusable letters are those of Unicode TS 39, "highly restrictive": Japanese, Chinese and Korean stand
 //! beside Latin without any doubt. Must not change a value: the likely one is only named.
 
+use super::compatibility;
+use super::decoded::decoded_twice;
 use super::doubt::Kind;
-use encoding_rs::{Encoding, WINDOWS_1250, WINDOWS_1251, WINDOWS_1252};
-use oem_cp::code_table::{ENCODING_TABLE_CP437, ENCODING_TABLE_CP850};
 use unicode_script::{Script, ScriptExtension};
 use unicode_security::confusable_detection::skeleton;
 use unicode_security::mixed_script::AugmentedScriptSet;
@@ -42,6 +42,8 @@ pub(super) fn find(value: &str) -> Option<Found> {
     decoded_twice(value)
         .or_else(|| invisible(value))
         .or_else(|| typographic(value))
+        .or_else(|| compatible(value))
+        .or_else(|| foreign_digit(value))
         .or_else(|| scripts(value))
 }
 
@@ -57,43 +59,6 @@ fn entity(value: &str) -> Option<Found> {
             .to_owned(),
         likely: Some(likely.into_owned()),
     })
-}
-
-/// UTF-8 that was read as another encoding: its bytes in that encoding are UTF-8 again.
-fn decoded_twice(value: &str) -> Option<Found> {
-    let web = |encoding: &'static Encoding| {
-        let (bytes, _, lossy) = encoding.encode(value);
-        (!lossy).then(|| (encoding.name().to_lowercase(), bytes.into_owned()))
-    };
-    let dos = [
-        ("cp850", &ENCODING_TABLE_CP850),
-        ("cp437", &ENCODING_TABLE_CP437),
-    ];
-    let candidates = [WINDOWS_1252, WINDOWS_1250, WINDOWS_1251]
-        .into_iter()
-        .filter_map(web);
-    let dos = dos.into_iter().filter_map(|(name, table)| {
-        let bytes = oem_cp::encode_string_checked(value, table)?;
-        Some((name.to_owned(), bytes))
-    });
-    for (encoding, bytes) in candidates.chain(dos) {
-        let Ok(likely) = String::from_utf8(bytes) else {
-            continue;
-        };
-        let wide = likely.chars().filter(|c| !c.is_ascii()).count();
-        // In Cyrillic encodings two letters in a row may be UTF-8 by chance.
-        let least = if encoding == "windows-1251" { 2 } else { 1 };
-        if wide < least || likely.chars().any(char::is_control) {
-            continue;
-        }
-        return Some(Found {
-            kind: Kind::DecodedTwice,
-            code: "decoded_twice",
-            message: format!("the text was decoded twice: UTF-8 was read as {encoding}"),
-            likely: Some(likely),
-        });
-    }
-    None
 }
 
 fn invisible(value: &str) -> Option<Found> {
@@ -129,7 +94,13 @@ pub(super) fn is_invisible(c: char) -> bool {
 /// The character of a keyboard that a typographic one stands for.
 fn keyboard(c: char) -> Option<char> {
     Some(match c {
-        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{FE58}' | '\u{FE63}' | '\u{2043}' => '-',
+        '\u{2010}'..='\u{2015}'
+        | '\u{2212}'
+        | '\u{FE58}'
+        | '\u{FE63}'
+        | '\u{2043}'
+        | '\u{2D7}'
+        | '\u{2796}' => '-',
         '\u{2018}'..='\u{201B}'
         | '\u{2032}'
         | '\u{2035}'
@@ -139,6 +110,8 @@ fn keyboard(c: char) -> Option<char> {
         | '\u{2039}'
         | '\u{203A}' => '\'',
         '\u{201C}'..='\u{201F}' | '\u{2033}' | '\u{2036}' | '\u{AB}' | '\u{BB}' => '"',
+        '\u{2044}' | '\u{2215}' | '\u{29F8}' => '/',
+        '\u{2236}' | '\u{A789}' => ':',
         _ => return None,
     })
 }
@@ -153,6 +126,50 @@ fn typographic(value: &str) -> Option<Found> {
             named(c)
         ),
         likely: Some(value.chars().map(|c| keyboard(c).unwrap_or(c)).collect()),
+    })
+}
+
+fn compatible(value: &str) -> Option<Found> {
+    let east_asian = compatibility::is_east_asian(value);
+    let plain = |c: char| compatibility::ordinary(c, east_asian);
+    let (c, looks_like) = value.chars().find_map(|c| Some((c, plain(c)?)))?;
+    let likely = value
+        .chars()
+        .map(|c| plain(c).unwrap_or_else(|| c.to_string()));
+    Some(Found {
+        kind: Kind::Compatibility,
+        code: "compatibility_character",
+        message: format!(
+            "the value contains {}, which stands for `{looks_like}` and is another character",
+            named(c)
+        ),
+        likely: Some(likely.collect()),
+    })
+}
+
+/// A digit of another script in a value that is otherwise Latin: a person reads the number, and a system another text.
+fn foreign_digit(value: &str) -> Option<Found> {
+    let digit = |c: char| {
+        let names = [
+            "ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE",
+        ];
+        let numeric = !c.is_ascii() && c.is_numeric();
+        let name = numeric.then(|| unicode_names2::name(c))??.to_string();
+        let (_, word) = name.rsplit_once(" DIGIT ")?;
+        let number = names.iter().position(|name| *name == word)?;
+        char::from_digit(u32::try_from(number).ok()?, 10)
+    };
+    let (c, plain) = value.chars().find_map(|c| Some((c, digit(c)?)))?;
+    let is_latin =
+        value.chars().any(|c| c.is_ascii_alphanumeric()) && !value.chars().any(is_foreign);
+    is_latin.then(|| Found {
+        kind: Kind::MixedScripts,
+        code: "mixed_scripts",
+        message: format!(
+            "the value contains {}, a digit of another script than `{plain}`",
+            named(c)
+        ),
+        likely: Some(value.chars().map(|c| digit(c).unwrap_or(c)).collect()),
     })
 }
 
@@ -181,7 +198,7 @@ fn is_foreign(c: char) -> bool {
 }
 
 /// Whether the letters are of one script, or of Latin and an East Asian one ("highly restrictive").
-fn is_restrictive(value: &str) -> bool {
+pub(super) fn is_restrictive(value: &str) -> bool {
     let letters: String = value.chars().filter(|c| c.is_alphabetic()).collect();
     if !AugmentedScriptSet::for_str(&letters).is_empty() {
         return true;
@@ -270,6 +287,46 @@ mod tests {
                 "RIGHT SINGLE QUOTATION MARK",
                 "O'Neil",
             ),
+            (
+                "\u{FF23}RM-\u{FF12}0",
+                Kind::Compatibility,
+                "FULLWIDTH LATIN CAPITAL LETTER C",
+                "CRM-20",
+            ),
+            (
+                "\u{682A}\u{FF21}\u{FF08}x\u{FF09}",
+                Kind::Compatibility,
+                "FULLWIDTH LATIN CAPITAL LETTER A",
+                "\u{682A}A\u{FF08}x\u{FF09}",
+            ),
+            (
+                "B-\u{2163}",
+                Kind::Compatibility,
+                "ROMAN NUMERAL FOUR",
+                "B-IV",
+            ),
+            ("B\u{2044}2", Kind::Typographic, "FRACTION SLASH", "B/2"),
+        ] {
+            assert_found(value, kind, word, likely);
+        }
+    }
+
+    fn assert_found(value: &str, kind: Kind, word: &str, likely: &str) {
+        let found = find(value).unwrap_or_else(|| panic!("{value}"));
+        assert_eq!(found.kind, kind, "{value}: {found:?}");
+        assert!(found.message.contains(word), "{value}: {found:?}");
+        assert_eq!(found.likely.as_deref(), Some(likely), "{value}");
+    }
+
+    #[test]
+    fn what_a_conversion_left_is_named_with_the_likely_value() {
+        for (value, kind, word, likely) in [
+            (
+                "CRM-\u{660}\u{661}",
+                Kind::MixedScripts,
+                "ARABIC-INDIC DIGIT ZERO",
+                "CRM-01",
+            ),
             ("AT&amp;T", Kind::Entity, "HTML entity", "AT&T"),
             ("M&uuml;ller", Kind::Entity, "HTML entity", "M\u{fc}ller"),
             ("O&#39;Neil", Kind::Entity, "HTML entity", "O'Neil"),
@@ -301,10 +358,7 @@ mod tests {
             ("A\u{a0}B", Kind::Invisible, "NO-BREAK SPACE", "A B"),
             ("A\u{ad}B", Kind::Invisible, "SOFT HYPHEN", "AB"),
         ] {
-            let found = find(value).unwrap_or_else(|| panic!("{value}"));
-            assert_eq!(found.kind, kind, "{value}: {found:?}");
-            assert!(found.message.contains(word), "{value}: {found:?}");
-            assert_eq!(found.likely.as_deref(), Some(likely), "{value}");
+            assert_found(value, kind, word, likely);
         }
     }
 
@@ -324,6 +378,16 @@ mod tests {
             "\u{e01}\u{e02}",
             "caf\u{e9}",
             "na\u{ef}ve",
+            "SP\u{d3}\u{141}KA-00001",
+            "P\u{d3}\u{141}NOC",
+            "M\u{dc}\u{15e}-0001",
+            "\u{dc}\u{15e}",
+            "KO\u{10c}\u{160}\u{cd}-1",
+            "\u{632}\u{628}\u{648}\u{646}-\u{660}\u{661}A",
+            "\u{682A}\u{FF08}\u{6771}\u{4EAC}\u{FF09}",
+            "\u{FF76}\u{FF85}-12",
+            "\u{41A}\u{41B}-\u{2116}5",
+            "\u{E19}\u{E49}\u{E33}",
             "\u{df}-1",
             "Stra\u{df}e",
         ] {

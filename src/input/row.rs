@@ -6,6 +6,7 @@
 
 use super::block::Block;
 use super::doubt::Doubt;
+use super::footer::Foot;
 use super::harmless::HarmlessShapes;
 use super::record::{Passed, Raw, Records};
 use super::shape::Scan;
@@ -52,6 +53,8 @@ pub struct Row {
     pub header: Option<bool>,
     /// What was seen of the values of the columns that are surveyed.
     pub(super) scans: [Scan; SURVEYED.len()],
+    /// What it holds where it could not be read as a customer, and may be none.
+    pub(super) foot: Option<Box<Foot>>,
     /// The length of its last cell, in bytes.
     pub(super) last_cell: u32,
     /// The name and the text of its last cell, where the file ends without a line break.
@@ -153,6 +156,9 @@ impl<'a> Check<'a> {
         }
         if self.bad {
             self.row.change = None;
+            if self.row.header.is_none() {
+                self.row.foot = Foot::of_record(self.raw.line, self.record);
+            }
         } else if self.row.change.is_some() {
             self.row.found = self.found();
         }

@@ -6,6 +6,7 @@
 use super::shape::{Level, Scan, drawn, signature};
 use crate::domain::{KEPT_PER_KIND, Line};
 use smol_str::SmolStr;
+use std::collections::BTreeMap;
 
 /// The most shapes that are told apart at one level.
 const MOST_SHAPES: usize = 64;
@@ -52,6 +53,37 @@ impl Entry {
             self.first.truncate(KEPT_PER_KIND);
         }
     }
+}
+
+/// How many examples of a shape are looked at again.
+const EXAMPLES: usize = 100;
+
+/// One value, where parts of one are counted.
+const WHOLE: u64 = 1000;
+
+/// What most values share, apart from those of one shape.
+pub(super) struct Usual {
+    /// How many share it, and of how many, as parts of [`WHOLE`].
+    pub(super) count: u64,
+    pub(super) others: u64,
+    /// Whether most of them have digits.
+    pub(super) has_digits: bool,
+    /// At which level they share it; `None`: which kinds of characters follow each other.
+    pub(super) level: Option<Level>,
+}
+
+impl Usual {
+    /// Whether nine of ten share it.
+    pub(super) fn is_nearly_all(&self) -> bool {
+        self.count * 10 >= self.others * 9
+    }
+}
+
+/// Which kinds of characters follow each other: `Aa-9` of `Haus-17`.
+fn outline(value: &str) -> String {
+    let mut kinds: Vec<char> = drawn(value, Level::Exact).chars().collect();
+    kinds.dedup();
+    kinds.into_iter().collect()
 }
 
 /// What differs from the shape that most values of a column have.
@@ -190,6 +222,50 @@ impl Shapes {
             .iter()
             .filter(|entry| signature(entry.sample(), level) == wanted);
         Some(same.map(|entry| entry.count).sum())
+    }
+
+    /// What the values share that do not have the shape of this one, at each level at which shapes can be told apart.
+    pub(super) fn usual_besides(&self, value: &str) -> Vec<Usual> {
+        if self.varied {
+            return Vec::new();
+        }
+        let exact = (self.level() == Level::Exact).then_some(Some(Level::Exact));
+        let levels = [None, Some(Level::Merged), Some(Level::Runs)];
+        let levels = exact.into_iter().chain(levels);
+        levels
+            .filter(|level| level.is_none_or(|level| level >= self.level()))
+            .filter_map(|level| self.usual_at(level, value))
+            .collect()
+    }
+
+    /// `None`: which kinds of characters follow each other, whatever their number.
+    fn usual_at(&self, level: Option<Level>, value: &str) -> Option<Usual> {
+        let shape = |value: &str| match level {
+            Some(level) => drawn(value, level),
+            None => outline(value),
+        };
+        let own = shape(value);
+        // Of each shape that is counted some examples are kept, which stand for all of its values.
+        let mut groups: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+        for entry in &self.entries {
+            let examples = entry.first.iter().take(EXAMPLES);
+            let weight = entry.count * WHOLE / examples.len().max(1) as u64;
+            for (_, example) in examples {
+                let (count, digits) = groups.entry(shape(example)).or_default();
+                *count += weight;
+                let has_digit = example.bytes().any(|byte| byte.is_ascii_digit());
+                *digits += if has_digit { weight } else { 0 };
+            }
+        }
+        groups.remove(&own);
+        let others = groups.values().map(|(count, _)| count).sum();
+        let (count, digits) = groups.into_values().max()?;
+        Some(Usual {
+            count,
+            others,
+            has_digits: digits * 2 > count,
+            level,
+        })
     }
 
     /// The few values that do not have the shape of all the others, at the finest level at which there is one.

@@ -5,6 +5,7 @@
 
 use super::accept::Accept;
 use super::doubt::{Doubt, Group, Kind};
+use super::footer::MISTAKEN;
 use super::row::Row;
 use super::shape::Scan;
 use super::shapes::Shapes;
@@ -77,9 +78,14 @@ impl Stats {
 #[derive(Debug, Default)]
 pub struct Findings {
     /// The problems, some thousand at most.
-    pub problems: ProblemList,
+    problems: ProblemList,
     /// All lines that cannot be carried out, in no order.
-    pub wrong: Vec<Line>,
+    wrong: Vec<Line>,
+    /// Lines of which something else was said before.
+    mistaken: Vec<Line>,
+    /// The shapes of the new account IDs.
+    new_ids: Shapes,
+    accept: Accept,
 }
 
 impl Survey {
@@ -172,6 +178,8 @@ impl Survey {
             };
             findings.judge(group, accept, &verdict);
         }
+        findings.accept = accept.clone();
+        findings.new_ids = self.columns[1].shapes.clone();
         for (column, stats) in SURVEYED.iter().zip(&self.columns) {
             verdict::shapes(&mut findings.problems, table.spelling(*column), stats);
         }
@@ -181,8 +189,8 @@ impl Survey {
         let key = key.and_then(|key| SURVEYED.iter().position(|column| *column == key));
         if let Some(at) = key {
             let place = table.spelling(SURVEYED[at]);
-            for problem in self.tail.problems((place, &self.columns[at]), self.rows) {
-                findings.add(accept.weigh(problem));
+            for (problem, is_read) in self.tail.problems((place, &self.columns[at]), self.rows) {
+                findings.add_last(accept.weigh(problem), is_read);
             }
         }
         findings
@@ -194,9 +202,47 @@ impl Survey {
 }
 
 impl Findings {
-    fn add(&mut self, problem: Problem) {
+    /// Adds what was found to what is wrong with single lines. Returns the lines that cannot be carried out.
+    pub fn tell(&mut self, problems: &mut ProblemList) -> Vec<Line> {
+        for line in self.mistaken.drain(..) {
+            problems.withdraw(line, &MISTAKEN);
+        }
+        problems.append(std::mem::take(&mut self.problems));
+        std::mem::take(&mut self.wrong)
+    }
+
+    /// What is wrong with a new ID that these lines give to several customers, if nearly all others of its column have another
+    /// shape: it stands for a missing one, in whatever language.
+    pub fn fillers(&self, id: &str, lines: &[Line], column: &str) -> Vec<Problem> {
+        if !verdict::is_filler(&self.new_ids, id) {
+            return Vec::new();
+        }
+        let problem = |line: &Line| Problem {
+            line: *line,
+            column: column.to_owned(),
+            value: super::row::shown(id),
+            severity: Severity::Error,
+            code: "placeholder",
+            message: format!(
+                "{} lines have this new ID, and nearly all others look otherwise: it stands for a missing value",
+                lines.len()
+            ),
+            help: "leave the cell empty, or put the real ID there".to_owned(),
+        };
+        let of_line = |line| self.accept.weigh(problem(line));
+        lines.iter().map(of_line).collect()
+    }
+
+    /// What is wrong at the end of the file; of a line that could not be read, only if that says it better.
+    fn add_last(&mut self, problem: Problem, is_read: bool) {
         if problem.severity == Severity::Error {
             self.wrong.push(problem.line);
+        }
+        if !is_read {
+            if problem.severity != Severity::Error {
+                return;
+            }
+            self.mistaken.push(problem.line);
         }
         self.problems.push(problem);
     }

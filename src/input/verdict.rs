@@ -2,6 +2,8 @@
 
 use super::column::Column;
 use super::doubt::{Group, Kind};
+use super::shape::Level;
+use super::shapes::Shapes;
 use super::survey::Stats;
 use crate::domain::{Line, Problem, ProblemList, Severity};
 use smol_str::SmolStr;
@@ -68,6 +70,7 @@ impl Case<'_> {
             | Kind::MixedScripts
             | Kind::WholeScript
             | Kind::Invisible
+            | Kind::Compatibility
             | Kind::Entity
             | Kind::DecodedTwice => Some(if is_new && !self.is_most(count, 50) {
                 error()
@@ -86,11 +89,13 @@ impl Case<'_> {
         self.stats.values >= least && count * 10 >= self.stats.values * 9
     }
 
-    /// A word for "unknown" in a column whose other values are numbered.
+    /// A word for "unknown" in a column of which most other values have digits.
     fn placeholder(&self, count: u64) -> Option<Verdict> {
-        let others = self.stats.values.saturating_sub(count);
         let words = self.stats.digitless.saturating_sub(count);
-        (others > 0 && words == 0).then_some(error())
+        let numbered = self.stats.values - self.stats.digitless;
+        // Service IDs are free text.
+        let is_numbered = numbered >= 2 * words && (words == 0 || self.column != Column::ServiceId);
+        (numbered > 0 && is_numbered).then_some(error())
     }
 
     fn date(&self, shape: u64) -> Verdict {
@@ -102,12 +107,26 @@ impl Case<'_> {
         let like = self.stats.shapes.count_of(shape).max(of_shape);
         // Codes of three letters and a number, of which some happen to begin like a month.
         let by_chance = like * 2 > values && of_shape * 2 < like;
-        let is_unlike = like * 2 <= values;
-        if !by_chance && (is_unlike || self.group.words.len() > 1) {
+        let is_unlike = || like * 2 <= values && self.is_unlike(shape);
+        if !by_chance && (self.group.words.len() > 1 || is_unlike()) {
             error()
         } else {
             warning()
         }
+    }
+
+    /// Whether most of the other values share a shape that the values of this one do not have. Where they are words of any
+    /// length, or unlike each other, they say nothing about dates.
+    fn is_unlike(&self, shape: u64) -> bool {
+        let mut of_shape = self.group.kept.iter().filter(|(other, _)| *other == shape);
+        let Some((_, sample)) = of_shape.next() else {
+            return true;
+        };
+        let usual = self.stats.shapes.usual_besides(&sample.value);
+        usual.iter().any(|usual| {
+            usual.count * 2 > usual.others
+                && (usual.has_digits || usual.level == Some(Level::Exact))
+        })
     }
 
     fn exponent(&self) -> Option<Verdict> {
@@ -127,6 +146,16 @@ impl Case<'_> {
         let is_column = long >= 3 && count * 10 >= long * 9 && self.group.values.len() > 1;
         is_column.then_some(error())
     }
+}
+
+/// Whether a value that repeats is unlike nearly all others of its column, which are numbered.
+pub(super) fn is_filler(shapes: &Shapes, value: &str) -> bool {
+    // Numbers of two lengths are no less alike.
+    let has_digit = value.bytes().any(|byte| byte.is_ascii_digit());
+    let tells = |level| !has_digit || matches!(level, None | Some(Level::Runs));
+    let usual = shapes.usual_besides(value).into_iter();
+    let mut usual = usual.filter(|usual| usual.has_digits && tells(usual.level));
+    usual.any(|usual| usual.is_nearly_all())
 }
 
 /// Values that differ from the shape of all others, and numbers that are shorter than most.

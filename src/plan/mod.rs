@@ -11,6 +11,7 @@ mod guard;
 mod index;
 mod inverse;
 mod order;
+mod repeated;
 mod unit;
 
 #[cfg(test)]
@@ -23,4 +24,5 @@ pub use guard::{Share, ShareError};
 pub use index::{Index, IndexBuilder, Keys};
 pub use inverse::{Inverse, Left, Place, invert};
 pub use order::temporary_id;
+pub use repeated::repeated;
 pub use unit::{Counts, Member, Shape, Unit};

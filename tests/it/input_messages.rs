@@ -129,3 +129,56 @@ fn kinds_of_problems_come_by_their_first_lines() {
     }
     assert!(human.err.contains("moves.csv:8, column accountId"));
 }
+
+#[test]
+fn a_word_that_many_customers_would_get_in_a_numbered_column_is_no_id() {
+    let place = Place::plume();
+    let file = |word: &str| {
+        let lines: String = (0..40).fold(String::new(), |text, n| {
+            let new = if n % 9 == 4 {
+                word.to_owned()
+            } else {
+                format!("CRM-{n:06}")
+            };
+            text + &format!("A-{n:05},{new}\n")
+        });
+        place.file("moves.csv", &format!("accountId,newAccountId\n{lines}"));
+    };
+    let errors = |arguments: &[&str]| {
+        let done = place.run_with(
+            &[("SYSTEM", "adobe")],
+            &[&["check", "moves.csv", "--format", "json"], arguments].concat(),
+        );
+        let document: Value = serde_json::from_str(&done.out).unwrap();
+        let problems = document["problems"].as_array().unwrap().clone();
+        let errors = problems
+            .into_iter()
+            .filter(|one| one["severity"] == "error");
+        let errors = errors.map(|one| (one["line"].as_u64().unwrap(), one["code"].to_string()));
+        errors.collect::<Vec<_>>()
+    };
+    // In no list of words. Adobe lets two customers have one ID, so nothing else refuses the lines.
+    file("ukjent kunde");
+    let expected = [6, 15, 24, 33].map(|line| (line, "\"placeholder\"".to_owned()));
+    assert_eq!(errors(&[]), expected);
+    assert_eq!(errors(&["--accept", "placeholder"]), []);
+    let (problems, counts) = found(&place, &[]);
+    assert_eq!(
+        problems,
+        expected.map(|(line, _)| (line, "placeholder".to_owned()))
+    );
+    assert_eq!(counts["renames"], 36);
+    // An ID of the column's own kind is one, also of another length.
+    file("CRM-1234567");
+    assert_eq!(errors(&[]), []);
+    // One customer of several lines has one new ID.
+    let lines: String = (0..20).fold(String::new(), |text, n| {
+        text + &format!("A-{n:05},CRM-{n:06},,S-{n}\n")
+    });
+    let three = "A-77777,Sammelkonto,L-1,S-91\nA-77777,Sammelkonto,L-2,S-92\nA-77777,Sammelkonto,L-3,S-93\n";
+    place.file(
+        "moves.csv",
+        &format!("accountId,newAccountId,locationId,serviceId\n{lines}{three}"),
+    );
+    place.run(&["check", "moves.csv"]).expect(0);
+}

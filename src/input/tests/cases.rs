@@ -75,6 +75,11 @@ fn headers_rulers_footers_and_preambles() {
             vec![(3, Error, "header_again")],
         ),
         (
+            "another delimiter",
+            "accountId,newAccountId\nA-1001,BB-2001\n\nNew_Account_ID;Account ID\nBB-2002;A-1002\n".into(),
+            vec![(4, Error, "header_again"), (5, Error, "ragged")],
+        ),
+        (
             "ruler",
             "accountId,newAccountId\n---------,------------\nA-1001,B-200001\n".into(),
             vec![(2, Error, "ruler")],
@@ -127,6 +132,76 @@ fn headers_rulers_footers_and_preambles() {
         moves(&rows_of(&table)),
         [(4, "A-1001".into(), "B-200001".into())]
     );
+}
+
+#[test]
+fn lines_below_the_rows_that_count_or_describe_them_are_footers() {
+    let lines = "A-1001,B-200001\nA-1002,B-200002\n";
+    let german = "A-1001;B-200001;x\nA-1002;B-200002;y\n";
+    let footers = |lines: &[u32]| -> Found {
+        let errors = lines.iter().map(|line| (*line, Error, "footer"));
+        errors.collect()
+    };
+    let of = |rows: &str, foot: &str| {
+        let header = ["accountId,newAccountId", "accountId;newAccountId;note"];
+        format!("{}\n{rows}{foot}", header[usize::from(rows.contains(';'))])
+    };
+    for (rows, foot, expected) in [
+        (lines, "(2 rows)\n", &[4][..]),
+        (lines, "(2 rows affected)", &[4]),
+        (
+            lines,
+            "\n(2 \u{441}\u{442}\u{440}\u{43e}\u{43a}\u{438})\n",
+            &[5],
+        ),
+        (lines, "2 rows in set (0.01 sec)\n", &[4]),
+        (lines, "\nTotal: 2\nExported 2026-01-01\n", &[5, 6]),
+        (
+            lines,
+            "Total: 2\nExported by CRM 4.2 on 2026-01-01\nMuster AG\n",
+            &[4, 5, 6],
+        ),
+        (lines, "Completion time: 2026-01-01T10:00:00+02:00\n", &[4]),
+        (german, "(2 Zeilen);;\n", &[4]),
+        (german, ";;Summe: 2\n;Stand 01.01.2026;\n", &[4, 5]),
+        (german, "\u{418}\u{442}\u{43e}\u{433}\u{43e}: 2\n", &[4]),
+        (german, "Anzahl;-;\n", &[4]),
+    ] {
+        let text = of(rows, foot);
+        let found = judged(&text, &plume()).into_iter();
+        let errors: Found = found.filter(|(_, how, _)| *how != Warning).collect();
+        assert_eq!(errors, footers(expected), "{text}");
+    }
+    let one = "accountId,newAccountId\nA-1001,B-200001\n(1 row)\n";
+    assert_eq!(judged(one, &plume()), footers(&[3]));
+    let sums = of(lines, "Exported,2026-01-01\nTotal,2\n");
+    let found = judged(&sums, &plume());
+    for footer in footers(&[4, 5]) {
+        assert!(found.contains(&footer), "{found:?}");
+    }
+    // What stands elsewhere, or is about a customer, is none.
+    for (rows, foot, expected) in [
+        (
+            lines,
+            "(2 rows)\nA-1003,B-200003\n",
+            vec![(4, Error, "ragged")],
+        ),
+        (lines, "A-1003\n", vec![(4, Error, "ragged")]),
+        (lines, "A-1003 B-200003\n", vec![(4, Error, "ragged")]),
+        (lines, "A-1003,\nA-1004,\n", vec![]),
+        (lines, "A-1003,(blank)\n", vec![(4, Error, "placeholder")]),
+        (lines, "Total,\nA-1003,\n", vec![]),
+        (
+            "M GmbH,B-200001\nStand AG,B-200002\nK,B-200003\n",
+            "Ende & Sohn,\n",
+            vec![],
+        ),
+    ] {
+        let text = of(rows, foot);
+        let found = judged(&text, &plume()).into_iter();
+        let errors: Found = found.filter(|(_, how, _)| *how != Warning).collect();
+        assert_eq!(errors, expected, "{text}");
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Forty good files: none has a problem above a warning. Those of the first table have a hundred thousand lines each.
+//! More than forty good files: none has a problem above a warning. Those of the first table have a hundred thousand lines
+//! each.
 
 use super::*;
 use std::fmt::Write as _;
@@ -228,8 +229,11 @@ fn shapes() -> Vec<Shape> {
 }
 
 fn assert_good(name: &str, text: &str, rules: &Rules) {
-    let table =
-        open_with(text, &Settings::default(), rules).unwrap_or_else(|why| panic!("{name}: {why}"));
+    assert_good_as(name, text.as_bytes(), rules, &Settings::default());
+}
+
+fn assert_good_as(name: &str, bytes: &[u8], rules: &Rules, settings: &Settings) {
+    let table = open_with(bytes, settings, rules).unwrap_or_else(|why| panic!("{name}: {why}"));
     let list = checked(&table);
     let bad: Vec<_> = list
         .sorted()
@@ -285,4 +289,148 @@ fn small_good_files_are_no_problem() {
     }
     let resellers = "accountId,newAccountId,resellerId\nA-1,B-1,own\nA-2,B-2,OWN\n";
     assert_good("relationships", resellers, &cockpit());
+}
+
+/// How an ID is made.
+type Id = fn(u32) -> String;
+
+/// The language, the separator, how an old ID is made, how a new one is.
+fn languages() -> [(&'static str, &'static str, Id, Id); 12] {
+    [
+        (
+            "Turkish",
+            ";",
+            |n| format!("M\u{dc}\u{15e}-{n:04}"),
+            |n| format!("\u{130}ST\u{dc}\u{15e}-{n:05}"),
+        ),
+        (
+            "Polish capitals",
+            ";",
+            |n| format!("SP\u{d3}\u{141}KA {n}"),
+            |n| format!("P\u{d3}\u{141}NOC-{n:05}"),
+        ),
+        (
+            "Czech",
+            ";",
+            |n| format!("Z\u{c1}K/{n}/2025"),
+            |n| format!("KO\u{10c}\u{160}\u{cd}/{n:05}/2026"),
+        ),
+        (
+            "Thai",
+            "\t",
+            |n| format!("\u{e25}\u{e39}\u{e01}-{n}"),
+            |n| format!("\u{e19}\u{e49}\u{e33}-{n:05}"),
+        ),
+        (
+            "Arabic",
+            ",",
+            |n| format!("\u{639}\u{645}\u{64a}\u{644}-{n}"),
+            |n| format!("\u{632}\u{628}\u{648}\u{646}-{n:05}"),
+        ),
+        (
+            "Hebrew",
+            "|",
+            |n| format!("\u{5dc}\u{5e7}\u{5d5}\u{5d7}-{n}"),
+            |n| format!("\u{5d7}\u{5d3}\u{5e9}-{n:05}"),
+        ),
+        (
+            "Vietnamese",
+            ",",
+            |n| format!("Nguy\u{1ec5}n-{n}"),
+            |n| format!("Tr\u{1ea7}n-{n:05}"),
+        ),
+        (
+            "Hindi",
+            ",",
+            |n| format!("\u{928}\u{92f}\u{93e}-{n}"),
+            |n| format!("\u{917}\u{94d}\u{930}\u{93e}-{n:05}"),
+        ),
+        (
+            "Catalan",
+            ";",
+            |n| format!("Paral\u{b7}lel-{n}"),
+            |n| format!("Col\u{b7}legi-{n:05}"),
+        ),
+        (
+            "Japanese brackets",
+            ",",
+            |n| format!("\u{9867}\u{5ba2}{n}"),
+            |n| format!("\u{682a}\u{5f0f}\u{ff08}\u{6771}\u{4eac}\u{ff09}{n:05}"),
+        ),
+        (
+            "half-width Katakana",
+            ",",
+            |n| format!("\u{ff76}\u{ff8c}-{n}"),
+            |n| format!("\u{ff7c}\u{ff77}-{n:05}"),
+        ),
+        (
+            "numero signs",
+            ";",
+            |n| format!("\u{41a}\u{43b}\u{438} \u{2116}{n}"),
+            |n| format!("\u{41a}\u{43b}\u{438} \u{2116}{n:05}"),
+        ),
+    ]
+}
+
+#[test]
+fn good_files_of_any_language_separator_and_encoding_are_no_problem() {
+    for (name, separator, old, new) in languages() {
+        let text = (0..30).fold(
+            format!("accountId{separator}newAccountId\r\n"),
+            |text, n| text + &format!("{}{separator}{}\r\n", old(n), new(n)),
+        );
+        assert_good(name, &text, &plume());
+        assert_good(name, &format!("\u{feff}{text}"), &plume());
+        let wide: Vec<u8> = format!("\u{feff}{text}")
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        assert_good_as(name, &wide, &plume(), &Settings::default());
+    }
+    let as_encoding = |label: &str| Settings {
+        encoding: Some(label.into()),
+        ..Settings::default()
+    };
+    let western =
+        b"accountId;newAccountId\nM\xfcller 1;Gr\xf6\xdfe-00001\nM\xfcller 2;Gr\xf6\xdfe-00002\n";
+    assert_good_as(
+        "windows-1252",
+        western,
+        &plume(),
+        &as_encoding("windows-1252"),
+    );
+    let japanese = b"accountId,newAccountId\n\x8c\xda1,\x8a\x94\x81i\x93\x8c\x81j00001\n\x8c\xda2,\x8a\x94\x81i\x93\x8c\x81j00002\n";
+    assert_good_as("Shift JIS", japanese, &plume(), &as_encoding("shift_jis"));
+}
+
+#[test]
+fn good_files_with_what_resembles_damage_are_no_problem() {
+    for (name, text) in [
+        (
+            "names that begin like footers",
+            "accountId,newAccountId\nM GmbH,CRM-00001\nStand GmbH,CRM-00002\nExport Meier,CRM-00003\nEnde & Sohn,\n",
+        ),
+        (
+            "customers that are called like footers",
+            "customerId,newAccountId\nStand GmbH,CRM-00001\nDatum AG,CRM-00002\nTotal,CRM-00003\n",
+        ),
+        (
+            "service IDs in words",
+            "accountId,serviceId,profile\nA-1,unknown street 5,auto\nA-2,Total,auto\nA-3,Stand 5 (Markt),auto\nA-4,x,auto\n",
+        ),
+        (
+            "letters",
+            "accountId,newAccountId\nx,y-axis\ny,x-axis\nz,z-axis\n",
+        ),
+        (
+            "the last ones unchanged",
+            "accountId;newAccountId\nA-1;CRM-00001\nA-2;CRM-00002\nA-3;\nA-4;\n",
+        ),
+        (
+            "names and one that is like a date",
+            "accountId,newAccountId\n1,Kunde Nord\n2,Kunde S\u{fc}d\n3,Mai-Haus\n4,August 12\n5,Haus 7\n",
+        ),
+    ] {
+        assert_good(name, text, &plume());
+    }
 }

@@ -133,7 +133,7 @@ fn checked(table: &Table) -> ProblemList {
         )
         .unwrap();
     let (mut list, survey) = whole;
-    list.append(survey.finish(table).problems);
+    survey.finish(table).tell(&mut list);
     for problem in table.near() {
         list.push(problem);
     }

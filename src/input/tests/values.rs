@@ -61,6 +61,20 @@ fn what_stands_for_a_missing_value_or_is_an_error_of_a_spreadsheet() {
         "Desconocido",
         "vac\u{ed}o",
         "???",
+        "n/d",
+        "s/d",
+        "TBD",
+        "inconnu",
+        "sin datos",
+        "Keine Angabe",
+        "no-disponible",
+        "brak",
+        "brak danych",
+        "\u{43d}\u{435}\u{442} \u{434}\u{430}\u{43d}\u{43d}\u{44b}\u{445}",
+        "\u{4e0d}\u{660e}",
+        "x",
+        "?",
+        "unknown!",
     ];
     let mistakes = [
         "Err:502",
@@ -88,18 +102,25 @@ fn what_stands_for_a_missing_value_or_is_an_error_of_a_spreadsheet() {
     };
     assert_eq!(
         all(of(&placeholders), "placeholder"),
-        (2..16).collect::<Vec<u32>>()
+        (2..30).collect::<Vec<u32>>()
     );
     assert_eq!(
         all(of(&mistakes), "spreadsheet_error"),
         (2..9).collect::<Vec<u32>>()
     );
-    // Where the IDs are words, a word is no placeholder.
-    check(vec![(
-        "words",
-        "accountId,newAccountId\nA-1001,berlin\nA-1002,unknown\nA-1003,madrid\n".into(),
-        vec![],
-    )]);
+    // Where the IDs are words, a word is no placeholder; one word among many numbers makes them no words.
+    check(vec![
+        (
+            "words",
+            "accountId,newAccountId\nA-1001,berlin\nA-1002,unknown\nA-1003,madrid\n".into(),
+            vec![],
+        ),
+        (
+            "another word",
+            "accountId,newAccountId\nA-1001,CRM-00001\nA-1002,k.A.\nA-1003,CRM-00003\nA-1004,besetzt\n".into(),
+            vec![(3, Error, "placeholder"), (3, Warning, "short_account")],
+        ),
+    ]);
 }
 
 #[test]
@@ -133,6 +154,44 @@ fn dates_are_damage_where_their_column_says_so() {
         severities(&["MAR-2001", "MAR-2002", "MAR-2003"]),
         [Warning; 3]
     );
+    assert_eq!(
+        severities(&["Haus-12", "Turm-2", "Anbau-333", "Juni-5", "Neil-7"]),
+        [Warning],
+        "names and numbers of any length"
+    );
+    assert_eq!(
+        severities(&[
+            "Haus Nord",
+            "turm/2",
+            "Anbau.III",
+            "Juni-5",
+            "O'Neil 7b",
+            "Zum Adler"
+        ]),
+        [Warning],
+        "values that are unlike each other"
+    );
+    assert_eq!(
+        severities(&["anna", "bob", "christine", "Juni-5", "dora"]),
+        [Warning],
+        "words of any length"
+    );
+    assert_eq!(
+        severities(&["A-1", "A-22", "A-333", "5-Jun", "A-55555"]),
+        [Error],
+        "numbers of any length"
+    );
+    assert_eq!(
+        severities(&[
+            "3f2a91bc-0000-4000-8000-00000000000a",
+            "abcdef01-1111-4111-8111-0000000000bb",
+            "00ffab01-1111-4111-9111-00000000ee01",
+            "5-Jun"
+        ]),
+        [Error],
+        "UUIDs"
+    );
+    assert_eq!(severities(&["CRM-10001", "1-Mar"]), [Error]);
     assert_eq!(severities(&["JAN-0001", "FEB-0002", "MAR-0003"]), []);
     assert_eq!(severities(&["MAR12345", "APR12345"]), []);
     let codes: Vec<String> = ["ABC", "KLM", "MAR", "XYZ", "QRS", "DEC", "TUV", "GHI"]
@@ -182,6 +241,14 @@ fn characters_that_look_like_others_are_errors_in_new_ids_and_warnings_in_old_on
         ("M\u{c3}\u{bc}ller", "decoded_twice"),
         ("B\u{200b}-2000003", "invisible_character"),
         ("CR\u{41c}-2000003", "mixed_scripts"),
+        (
+            "\u{ff23}\u{ff32}\u{ff2d}-2000003",
+            "compatibility_character",
+        ),
+        ("CRM-20\u{ff10}\u{ff11}", "compatibility_character"),
+        ("CRM-\u{2163}-001", "compatibility_character"),
+        ("\u{1d400}BC-2001", "compatibility_character"),
+        ("\u{212a}-2000003", "compatibility_character"),
     ];
     for (value, code) in values {
         check(vec![

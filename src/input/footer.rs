@@ -1,0 +1,231 @@
+//! Lines below the rows that count them, sum them up or say where they come from, and that name no customer.
+//!
+//! Promises: only the lines at the very end of a file can be such lines, and each by what stands in it; parts are appended in
+//! the order of the file. Must not decide about a line that asks for an ID of the column's own shape.
+
+use super::row::shown;
+use super::shape::Level;
+use super::shapes::Usual;
+use super::survey::Stats;
+use crate::domain::{Change, Line, Problem, Severity};
+use smol_str::SmolStr;
+
+/// The most lines at the end of a file that are looked at.
+const MOST: usize = 8;
+
+/// The most cells of such a line that are not empty.
+const MOST_CELLS: usize = 4;
+
+/// What may be wrong with such a line when it is looked at by itself.
+pub(super) const MISTAKEN: [&str; 3] = ["ragged", "placeholder", "no_customer"];
+
+/// The first words of lines that count, add up, or say when and by what a list was made, in the languages of Europe.
+const LABELS: &str = "total totals subtotal sum summe gesamt gesamtsumme gesamtzahl anzahl zwischensumme count rows records lines \
+    end ende fin zeilen datensätze somme nombre lignes suma cantidad filas registros totale totali somma numero righe soma linhas \
+    totaal som aantal antal antall summa yhteensä celkem spolu razem összesen ukupno skupaj toplam итого всего σύνολο \
+    exported export exportiert generated created printed date time timestamp report source user page erstellt erzeugt stand datum \
+    quelle seite exporté généré créé date page exportado generado creado fecha página esportato generato creato data pagina gerado \
+    criado geëxporteerd gemaakt exporterad skapad eksporteret oprettet eksportert opprettet wygenerowano utworzono vygenerováno \
+    exportálva létrehozva создано выгружено дата";
+
+/// A line that may count others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Foot {
+    line: Line,
+    /// Its cells that are not empty.
+    cells: Vec<SmolStr>,
+    /// Whether it could be read as a customer.
+    is_sound: bool,
+    asks: bool,
+}
+
+impl Foot {
+    /// A line that could not be read as a customer; `None`: it has too much in it.
+    pub(super) fn of_record(line: Line, record: &csv::StringRecord) -> Option<Box<Self>> {
+        let cells = record.iter().map(str::trim).filter(|cell| !cell.is_empty());
+        let cells: Vec<SmolStr> = cells.take(MOST_CELLS + 1).map(SmolStr::new).collect();
+        (1..=MOST_CELLS).contains(&cells.len()).then(|| {
+            Box::new(Self {
+                line,
+                cells,
+                is_sound: false,
+                asks: false,
+            })
+        })
+    }
+
+    /// A line that asks for nothing, or has a word for its customer and a figure for the new ID.
+    fn of_change(change: &Change) -> Option<Self> {
+        let account = change.account.as_ref().map(AsRef::as_ref);
+        let key: &str = account.or(change.customer.as_ref().map(AsRef::as_ref))?;
+        let new: Option<&str> = change.new_account.id().map(AsRef::as_ref);
+        let asks = change.asks_anything();
+        let has_digit = || key.bytes().any(|byte| byte.is_ascii_digit());
+        let may_count = match new {
+            Some(new) => is_figure(new) && !has_digit() && change.service.is_none(),
+            None => !asks,
+        };
+        may_count.then(|| Self {
+            line: change.line,
+            cells: [key].into_iter().chain(new).map(SmolStr::new).collect(),
+            is_sound: true,
+            asks,
+        })
+    }
+}
+
+/// The lines at the end of a part of the file that may count others.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Feet {
+    last: Vec<Foot>,
+    /// Whether another line stands above them in this part.
+    any_other: bool,
+}
+
+impl Feet {
+    pub(super) fn add(&mut self, change: Option<&Change>, unread: Option<Box<Foot>>) {
+        let foot = match change {
+            Some(change) => Foot::of_change(change),
+            None => unread.map(|foot| *foot),
+        };
+        if let Some(foot) = foot {
+            self.last.push(foot);
+            if self.last.len() > MOST {
+                self.last.remove(0);
+                self.any_other = true;
+            }
+        } else {
+            self.pass();
+        }
+    }
+
+    /// A line that is a customer like any other.
+    pub(super) fn pass(&mut self) {
+        self.any_other = true;
+        self.last.clear();
+    }
+
+    pub(super) fn append(&mut self, other: Self) {
+        if other.any_other {
+            *self = other;
+            return;
+        }
+        self.last.extend(other.last);
+        let more = self.last.len().saturating_sub(MOST);
+        self.any_other |= more > 0;
+        self.last.drain(..more);
+    }
+
+    /// The lines at the end that are no customers: a problem for each, and whether it could be read as one. `column`: the one
+    /// that names the customers, with what is known of it.
+    pub(super) fn problems(
+        &self,
+        (column, stats): (&str, &Stats),
+        rows: u64,
+    ) -> Vec<(Problem, bool)> {
+        let is_one = |at: usize| self.is_footer(at, stats, rows);
+        // A line that cannot be read anyway belongs to the footer above it.
+        let may_follow = |at: usize| {
+            is_one(at) || (!self.last[at].is_sound && !begins_with_id(&self.last[at], stats))
+        };
+        let below = (0..self.last.len()).rev().take_while(|at| may_follow(*at));
+        let Some(first) = below.filter(|at| is_one(*at)).last() else {
+            return Vec::new();
+        };
+        let feet = self.last[first..].iter();
+        let told = feet.map(|foot| {
+            let problem = Problem {
+                line: foot.line,
+                column: column.to_owned(),
+                value: shown(&foot.cells[0]),
+                severity: Severity::Error,
+                code: "footer",
+                message: "the line stands at the end, counts or describes the others, and names no customer"
+                    .to_owned(),
+                help: "remove the line".to_owned(),
+            };
+            (problem, foot.is_sound)
+        });
+        told.collect()
+    }
+
+    fn is_footer(&self, at: usize, stats: &Stats, rows: u64) -> bool {
+        let foot = &self.last[at];
+        let lines_below = (self.last.len() - at) as u64;
+        let Some(above) = rows.checked_sub(lines_below).filter(|above| *above > 0) else {
+            return false;
+        };
+        let key = foot.cells[0].as_str();
+        let own = u64::from(foot.is_sound);
+        let alone = |level| {
+            let like = stats.shapes.like(key, level);
+            like.is_none_or(|like| like <= own)
+        };
+        // What it counts may include other lines of the footer, or the header.
+        let fits = |number: u64| (above.saturating_sub(MOST as u64)..=above + 1).contains(&number);
+        let counts = || {
+            let of_others = |cell: &SmolStr| cell.parse() == Ok(above);
+            foot.cells.iter().any(of_others)
+        };
+        let is_label = || is_labelled(key, foot.is_sound);
+        let counted = || {
+            let (number, in_brackets) = counted(key)?;
+            Some(!foot.asks && (in_brackets || fits(number)))
+        };
+        let is_sentence = || {
+            let enough = if foot.is_sound {
+                above >= 3
+            } else {
+                above >= 1
+            };
+            let has_letter = key.chars().any(char::is_alphabetic);
+            let is_unlike = || {
+                let usual = stats.shapes.usual_besides(key);
+                let usual = usual.iter().filter(|usual| usual.has_digits);
+                alone(Level::Runs) && usual.into_iter().any(Usual::is_nearly_all)
+            };
+            let is_text = has_letter && !begins_with_id(foot, stats);
+            !foot.asks && enough && is_text && key.contains([' ', ':']) && is_unlike()
+        };
+        ((is_label() || counts() || counted() == Some(true)) && alone(Level::Exact))
+            || is_sentence()
+    }
+}
+
+/// Whether a line begins as others do: it names a customer, and something else is wrong with it.
+fn begins_with_id(foot: &Foot, stats: &Stats) -> bool {
+    let first = foot.cells[0].split([' ', ';', ',', '\t', '|', ':']).next();
+    let like = |word: &str| stats.shapes.like(word, Level::Exact).unwrap_or_default();
+    let has_digit = |word: &str| word.bytes().any(|byte| byte.is_ascii_digit());
+    first.is_some_and(|word| has_digit(word) && like(word) > u64::from(foot.is_sound))
+}
+
+/// Whether a text begins with a label. `is_sound`: it may name a customer, as `Ende & Sohn` does.
+fn is_labelled(text: &str, is_sound: bool) -> bool {
+    let end = text.find(|c: char| !c.is_alphabetic());
+    let (word, rest) = text.split_at(end.unwrap_or(text.len()));
+    let small = word.to_lowercase();
+    let figure = |c: char| c.is_ascii_digit() || c == ':';
+    let may_be_one = !is_sound || rest.contains(figure) || !rest.contains(char::is_alphabetic);
+    may_be_one && LABELS.split_whitespace().any(|label| label == small)
+}
+
+/// `2 rows`, `(2 rows affected)`, `[3 Zeilen]`: the number, and whether the text stands in brackets.
+fn counted(text: &str) -> Option<(u64, bool)> {
+    let bare = text.trim_matches(|c: char| !c.is_alphanumeric());
+    let (number, words) = bare.split_once([' ', '\u{A0}'])?;
+    let is_text = |c: char| c.is_alphanumeric() || " .,:;()'".contains(c);
+    let in_words = words.starts_with(char::is_alphabetic) && words.chars().all(is_text);
+    let number = number.replace(['.', ',', '\''], "").parse().ok()?;
+    let brackets = [('(', ')'), ('[', ']'), ('<', '>'), ('\u{FF08}', '\u{FF09}')];
+    let in_brackets = |(open, close)| text.starts_with(open) && text.ends_with(close);
+    in_words.then(|| (number, brackets.into_iter().any(in_brackets)))
+}
+
+/// A number or a date: digits, and what stands between them.
+fn is_figure(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit())
+        && text
+            .bytes()
+            .all(|byte| b"0123456789.,' -/:".contains(&byte))
+}

@@ -1,0 +1,27 @@
+//! New account IDs that many customers would get.
+
+use crate::domain::{AccountId, Change, Line};
+use std::collections::BTreeSet;
+
+/// How many customers must be given an ID for it to be one that stands for none.
+const LEAST: usize = 3;
+
+/// The new IDs that several customers would get, with the lines that ask for each, among lines that have to do with each other.
+pub fn repeated(changes: &[Change]) -> Vec<(&AccountId, Vec<Line>)> {
+    let mut asking: Vec<(&AccountId, &Change)> = changes
+        .iter()
+        .filter_map(|change| Some((change.new_account.id()?, change)))
+        .collect();
+    asking.sort_by_key(|(id, change)| (id.as_str(), change.line));
+    let groups = asking.chunk_by(|(a, _), (b, _)| a == b);
+    let several = groups.filter(|group| {
+        let who = |(_, change): &(_, &Change)| (change.account.clone(), change.customer.clone());
+        group.len() >= LEAST && group.iter().map(who).collect::<BTreeSet<_>>().len() >= LEAST
+    });
+    several
+        .map(|group| {
+            let lines = group.iter().map(|(_, change)| change.line);
+            (group[0].0, lines.collect())
+        })
+        .collect()
+}
