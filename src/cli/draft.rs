@@ -179,22 +179,24 @@ pub(super) fn read(
     };
     wrong.add(findings.tell(&mut problems));
     let mut entangled = entangled(&table, &index, &wrong)?;
-    judge_together(
-        &mut entangled,
-        &findings,
-        &table,
-        (&mut wrong, &mut problems),
-    );
-    let arrangement = arrange(entangled, unique_accounts);
-    for problem in table
-        .near()
-        .into_iter()
-        .chain(passed_over(&table, whole.passed))
-    {
+    let filling = fillers(&entangled, &findings, &table);
+    wrong.add(errors(&filling));
+    if !unique_accounts && !filling.is_empty() {
+        // Elsewhere two customers with one ID are a contradiction as well, which is told too.
+        entangled.retain(|change| !wrong.has(change.line));
+    }
+    for problem in filling {
         problems.push(problem);
     }
+    case_twins(
+        &entangled,
+        table.spelling(Column::NewAccountId),
+        &mut problems,
+    );
+    let arrangement = arrange(entangled, unique_accounts);
     wrong.add(errors(&arrangement.problems));
-    for problem in arrangement.problems {
+    let of_file = passed_over(&table, whole.passed);
+    for problem in [table.near(), of_file, arrangement.problems].concat() {
         problems.push(problem);
     }
     let mut counts = whole.counts;
@@ -207,14 +209,11 @@ pub(super) fn read(
     } else {
         None
     };
+    let units = arrangement.units.into_iter();
     let mut draft = Draft {
         table,
         index,
-        units: arrangement
-            .units
-            .into_iter()
-            .map(|unit| (unit.number, unit))
-            .collect(),
+        units: units.map(|unit| (unit.number, unit)).collect(),
         invalid: unread as u64,
         problems,
         counts,
@@ -235,26 +234,13 @@ fn errors(problems: &[Problem]) -> impl Iterator<Item = Line> {
     errors.map(|problem| problem.line)
 }
 
-/// Judges the new IDs of lines that have to do with each other, and takes out the lines that cannot be carried out.
-fn judge_together(
-    changes: &mut Vec<Change>,
-    findings: &Findings,
-    table: &Table,
-    (wrong, problems): (&mut Wrong, &mut ProblemList),
-) {
+/// New IDs that several of these lines ask for, and that stand for a missing one.
+fn fillers(changes: &[Change], findings: &Findings, table: &Table) -> Vec<Problem> {
     let column = table.spelling(Column::NewAccountId);
-    let filling: Vec<Problem> = repeated(changes)
-        .into_iter()
+    let repeated = repeated(changes).into_iter();
+    repeated
         .flat_map(|(id, lines)| findings.fillers(id.as_str(), &lines, column))
-        .collect();
-    if !filling.is_empty() {
-        wrong.add(errors(&filling));
-        changes.retain(|change| !wrong.has(change.line));
-    }
-    for problem in filling {
-        problems.push(problem);
-    }
-    case_twins(changes, column, problems);
+        .collect()
 }
 
 /// What was passed over, a notice each.

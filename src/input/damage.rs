@@ -206,7 +206,15 @@ fn is_sheet_error(value: &str) -> bool {
         || name.strip_suffix(['!', '?']).is_some_and(is_name)
         || NOT_AVAILABLE
             .iter()
-            .any(|error| value.to_uppercase() == *error)
+            .any(|error| is_or_explains(&value.to_uppercase(), error))
+}
+
+/// Whether a value is an error, or an error and words about it: `#N/A N/A`.
+fn is_or_explains(value: &str, error: &str) -> bool {
+    value.strip_prefix(error).is_some_and(|rest| {
+        rest.is_empty()
+            || (rest.starts_with(' ') && !rest.bytes().any(|byte| byte.is_ascii_digit()))
+    })
 }
 
 #[cfg(test)]
@@ -295,6 +303,15 @@ mod tests {
             }
         }
         assert_eq!(find("'+4930", true), None);
+    }
+
+    #[test]
+    fn an_error_may_have_words_about_it() {
+        for value in ["#N/A N/A", "#N/A Field Not Applicable"] {
+            let error = Some(Finding::Sure(Damage::SheetError));
+            assert_eq!(find(value, false), error, "{value}");
+        }
+        assert_eq!(find("#NV 17", false), None);
     }
 
     #[test]

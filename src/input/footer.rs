@@ -21,7 +21,7 @@ pub(super) const MISTAKEN: [&str; 3] = ["ragged", "placeholder", "no_customer"];
 
 /// The first words of lines that count, add up, or say when and by what a list was made, in the languages of Europe.
 const LABELS: &str = "total totals subtotal sum summe gesamt gesamtsumme gesamtzahl anzahl zwischensumme count rows records lines \
-    end ende fin zeilen datensätze somme nombre lignes suma cantidad filas registros totale totali somma numero righe soma linhas \
+    end eof ende fin zeilen datensätze somme nombre lignes suma cantidad filas registros totale totali somma numero righe soma linhas \
     totaal som aantal antal antall summa yhteensä celkem spolu razem összesen ukupno skupaj toplam итого всего σύνολο \
     exported export exportiert generated created printed date time timestamp report source user page erstellt erzeugt stand datum \
     quelle seite exporté généré créé date page exportado generado creado fecha página esportato generato creato data pagina gerado \

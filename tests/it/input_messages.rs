@@ -162,11 +162,15 @@ fn a_word_that_many_customers_would_get_in_a_numbered_column_is_no_id() {
     let expected = [6, 15, 24, 33].map(|line| (line, "\"placeholder\"".to_owned()));
     assert_eq!(errors(&[]), expected);
     assert_eq!(errors(&["--accept", "placeholder"]), []);
+    // Where account IDs are unique, it is a contradiction as well, which cannot be accepted.
     let (problems, counts) = found(&place, &[]);
-    assert_eq!(
-        problems,
-        expected.map(|(line, _)| (line, "placeholder".to_owned()))
-    );
+    for code in ["placeholder", "duplicate_target"] {
+        let lines = problems.iter().filter(|(_, found)| found == code);
+        let lines: Vec<u64> = lines.map(|(line, _)| *line).collect();
+        assert_eq!(lines, expected.clone().map(|(line, _)| line), "{code}");
+    }
+    let (_, accepted) = found(&place, &["--accept", "placeholder"]);
+    assert_eq!(accepted["invalid"], 4);
     assert_eq!(counts["renames"], 36);
     // An ID of the column's own kind is one, also of another length.
     file("CRM-1234567");

@@ -166,6 +166,13 @@ fn lines_below_the_rows_that_count_or_describe_them_are_footers() {
         (german, ";;Summe: 2\n;Stand 01.01.2026;\n", &[4, 5]),
         (german, "\u{418}\u{442}\u{43e}\u{433}\u{43e}: 2\n", &[4]),
         (german, "Anzahl;-;\n", &[4]),
+        (german, "-- 2 Datens\u{e4}tze exportiert --;;\n", &[4]),
+        (
+            german,
+            "Total;;\nGenerated at 2026-01-01 by admin;;\nPage 1 of 1;;\n",
+            &[4, 5, 6],
+        ),
+        (lines, "EOF\n", &[4]),
     ] {
         let text = of(rows, foot);
         let found = judged(&text, &plume()).into_iter();
