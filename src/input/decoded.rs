@@ -1,12 +1,12 @@
 //! Text that was decoded twice: UTF-8 that a program took for another encoding, so that `ü` became `Ã¼`.
 
-use super::doubt::Kind;
-use super::lookalike::{Found, is_restrictive};
+use super::scripts::is_restrictive;
 use encoding_rs::{Encoding, WINDOWS_1250, WINDOWS_1251, WINDOWS_1252};
 use oem_cp::code_table::{ENCODING_TABLE_CP437, ENCODING_TABLE_CP850};
 
 /// UTF-8 that was read as another encoding: its bytes in that encoding are UTF-8 again.
-pub(super) fn decoded_twice(value: &str) -> Option<Found> {
+/// Returns the encoding and the text that was meant.
+pub(super) fn undo(value: &str) -> Option<(String, String)> {
     let web = |encoding: &'static Encoding| {
         let (bytes, _, lossy) = encoding.encode(value);
         (!lossy).then(|| (encoding.name().to_lowercase(), bytes.into_owned()))
@@ -29,12 +29,7 @@ pub(super) fn decoded_twice(value: &str) -> Option<Found> {
         if !is_plausible(&likely, encoding == "windows-1251") {
             continue;
         }
-        return Some(Found {
-            kind: Kind::DecodedTwice,
-            code: "decoded_twice",
-            message: format!("the text was decoded twice: UTF-8 was read as {encoding}"),
-            likely: Some(likely),
-        });
+        return Some((encoding, likely));
     }
     None
 }

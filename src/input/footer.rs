@@ -3,11 +3,9 @@
 //! Promises: only the lines at the very end of a file can be such lines, and each by what stands in it; parts are appended in
 //! the order of the file. Must not decide about a line that asks for an ID of the column's own shape.
 
-use super::row::shown;
 use super::shape::Level;
-use super::shapes::Usual;
-use super::survey::Stats;
-use crate::domain::{Change, Line, Problem, Severity};
+use super::shapes::{Shapes, Usual};
+use crate::domain::{Change, Line};
 use smol_str::SmolStr;
 
 /// The most lines at the end of a file that are looked at.
@@ -31,11 +29,11 @@ const LABELS: &str = "total totals subtotal sum summe gesamt gesamtsumme gesamtz
 /// A line that may count others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Foot {
-    line: Line,
+    pub(super) line: Line,
     /// Its cells that are not empty.
     cells: Vec<SmolStr>,
     /// Whether it could be read as a customer.
-    is_sound: bool,
+    pub(super) is_sound: bool,
     asks: bool,
 }
 
@@ -71,6 +69,13 @@ impl Foot {
             is_sound: true,
             asks,
         })
+    }
+}
+
+impl Foot {
+    /// Its first cell that is not empty.
+    pub(super) fn text(&self) -> &str {
+        &self.cells[0]
     }
 }
 
@@ -116,40 +121,19 @@ impl Feet {
         self.last.drain(..more);
     }
 
-    /// The lines at the end that are no customers: a problem for each, and whether it could be read as one. `column`: the one
-    /// that names the customers, with what is known of it.
-    pub(super) fn problems(
-        &self,
-        (column, stats): (&str, &Stats),
-        rows: u64,
-    ) -> Vec<(Problem, bool)> {
-        let is_one = |at: usize| self.is_footer(at, stats, rows);
+    /// The lines at the end that are no customers. `shapes`: those of the column that names the customers.
+    pub(super) fn footers(&self, shapes: &Shapes, rows: u64) -> &[Foot] {
+        let is_one = |at: usize| self.is_footer(at, shapes, rows);
         // A line that cannot be read anyway belongs to the footer above it.
         let may_follow = |at: usize| {
-            is_one(at) || (!self.last[at].is_sound && !begins_with_id(&self.last[at], stats))
+            is_one(at) || (!self.last[at].is_sound && !begins_with_id(&self.last[at], shapes))
         };
         let below = (0..self.last.len()).rev().take_while(|at| may_follow(*at));
-        let Some(first) = below.filter(|at| is_one(*at)).last() else {
-            return Vec::new();
-        };
-        let feet = self.last[first..].iter();
-        let told = feet.map(|foot| {
-            let problem = Problem {
-                line: foot.line,
-                column: column.to_owned(),
-                value: shown(&foot.cells[0]),
-                severity: Severity::Error,
-                code: "footer",
-                message: "the line stands at the end, counts or describes the others, and names no customer"
-                    .to_owned(),
-                help: "remove the line".to_owned(),
-            };
-            (problem, foot.is_sound)
-        });
-        told.collect()
+        let first = below.filter(|at| is_one(*at)).last();
+        first.map_or(&[], |first| &self.last[first..])
     }
 
-    fn is_footer(&self, at: usize, stats: &Stats, rows: u64) -> bool {
+    fn is_footer(&self, at: usize, shapes: &Shapes, rows: u64) -> bool {
         let foot = &self.last[at];
         let lines_below = (self.last.len() - at) as u64;
         let Some(above) = rows.checked_sub(lines_below).filter(|above| *above > 0) else {
@@ -158,7 +142,7 @@ impl Feet {
         let key = foot.cells[0].as_str();
         let own = u64::from(foot.is_sound);
         let alone = |level| {
-            let like = stats.shapes.like(key, level);
+            let like = shapes.like(key, level);
             like.is_none_or(|like| like <= own)
         };
         // What it counts may include other lines of the footer, or the header.
@@ -180,11 +164,11 @@ impl Feet {
             };
             let has_letter = key.chars().any(char::is_alphabetic);
             let is_unlike = || {
-                let usual = stats.shapes.usual_besides(key);
+                let usual = shapes.usual_besides(key);
                 let usual = usual.iter().filter(|usual| usual.has_digits);
                 alone(Level::Runs) && usual.into_iter().any(Usual::is_nearly_all)
             };
-            let is_text = has_letter && !begins_with_id(foot, stats);
+            let is_text = has_letter && !begins_with_id(foot, shapes);
             !foot.asks && enough && is_text && key.contains([' ', ':']) && is_unlike()
         };
         ((is_label() || counts() || counted() == Some(true)) && alone(Level::Exact))
@@ -193,9 +177,9 @@ impl Feet {
 }
 
 /// Whether a line begins as others do: it names a customer, and something else is wrong with it.
-fn begins_with_id(foot: &Foot, stats: &Stats) -> bool {
+fn begins_with_id(foot: &Foot, shapes: &Shapes) -> bool {
     let first = foot.cells[0].split([' ', ';', ',', '\t', '|', ':']).next();
-    let like = |word: &str| stats.shapes.like(word, Level::Exact).unwrap_or_default();
+    let like = |word: &str| shapes.like(word, Level::Exact).unwrap_or_default();
     let has_digit = |word: &str| word.bytes().any(|byte| byte.is_ascii_digit());
     first.is_some_and(|word| has_digit(word) && like(word) > u64::from(foot.is_sound))
 }

@@ -4,11 +4,10 @@
 //! beside Latin without any doubt. Must not change a value: the likely one is only named.
 
 use super::compatibility;
-use super::decoded::decoded_twice;
+use super::decoded;
 use super::doubt::Kind;
-use unicode_script::{Script, ScriptExtension};
+use super::scripts::{is_foreign, is_restrictive};
 use unicode_security::confusable_detection::skeleton;
-use unicode_security::mixed_script::AugmentedScriptSet;
 
 /// What was found in a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +57,16 @@ fn entity(value: &str) -> Option<Found> {
         message: "the value contains an HTML entity, which a web page or an export put there"
             .to_owned(),
         likely: Some(likely.into_owned()),
+    })
+}
+
+fn decoded_twice(value: &str) -> Option<Found> {
+    let (encoding, likely) = decoded::undo(value)?;
+    Some(Found {
+        kind: Kind::DecodedTwice,
+        code: "decoded_twice",
+        message: format!("the text was decoded twice: UTF-8 was read as {encoding}"),
+        likely: Some(likely),
     })
 }
 
@@ -176,37 +185,6 @@ fn foreign_digit(value: &str) -> Option<Found> {
 /// The plain letters that a letter looks like, as text.
 fn looks_like(c: char) -> String {
     skeleton(c.encode_utf8(&mut [0; 4])).collect()
-}
-
-/// A letter of another script than Latin, and not of one that is written beside Latin ones.
-fn is_foreign(c: char) -> bool {
-    if c.is_ascii() || !c.is_alphabetic() {
-        return false;
-    }
-    let scripts = ScriptExtension::from(c);
-    let beside = [
-        Script::Latin,
-        Script::Han,
-        Script::Hiragana,
-        Script::Katakana,
-        Script::Hangul,
-        Script::Bopomofo,
-    ];
-    !scripts.is_common()
-        && !scripts.is_inherited()
-        && !beside.iter().any(|script| scripts.contains_script(*script))
-}
-
-/// Whether the letters are of one script, or of Latin and an East Asian one ("highly restrictive").
-pub(super) fn is_restrictive(value: &str) -> bool {
-    let letters: String = value.chars().filter(|c| c.is_alphabetic()).collect();
-    if !AugmentedScriptSet::for_str(&letters).is_empty() {
-        return true;
-    }
-    let latin = |c: &char| ScriptExtension::from(*c).contains_script(Script::Latin);
-    let others: String = letters.chars().filter(|c| !latin(c)).collect();
-    let others = AugmentedScriptSet::for_str(&others);
-    others.jpan || others.hanb || others.kore
 }
 
 fn scripts(value: &str) -> Option<Found> {

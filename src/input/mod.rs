@@ -42,6 +42,7 @@ mod placeholder;
 mod quoted;
 mod record;
 mod row;
+mod scripts;
 mod shape;
 mod shapes;
 mod source;

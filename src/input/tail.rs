@@ -2,8 +2,8 @@
 //!
 //! Promise: parts are appended in the order of the file.
 
-use super::footer::Feet;
-use super::row::Row;
+use super::footer::{Feet, Foot};
+use super::row::{Row, shown};
 use super::survey::Stats;
 use crate::domain::{Change, Line, Problem, Severity};
 
@@ -67,9 +67,13 @@ impl Tail {
     /// What is wrong with the last lines; `key`: the column that names the customers. Of each also whether the line could be
     /// read as a customer.
     pub(super) fn problems(&self, key: (&str, &Stats), rows: u64) -> Vec<(Problem, bool)> {
-        let footers = self.feet.problems(key, rows);
+        let (column, stats) = key;
+        let footers = self.feet.footers(&stats.shapes, rows);
         if !footers.is_empty() {
-            return footers;
+            let told = footers
+                .iter()
+                .map(|foot| (footer(foot, column), foot.is_sound));
+            return told.collect();
         }
         let cut = self.last.as_ref().and_then(|last| self.cut_off(last));
         cut.into_iter().map(|problem| (problem, true)).collect()
@@ -95,5 +99,20 @@ impl Tail {
             ),
             help: "compare the size of the file with its source, and copy it again".to_owned(),
         })
+    }
+}
+
+/// A line at the end that is no customer.
+fn footer(foot: &Foot, column: &str) -> Problem {
+    Problem {
+        line: foot.line,
+        column: column.to_owned(),
+        value: shown(foot.text()),
+        severity: Severity::Error,
+        code: "footer",
+        message:
+            "the line stands at the end, counts or describes the others, and names no customer"
+                .to_owned(),
+        help: "remove the line".to_owned(),
     }
 }
