@@ -1,5 +1,6 @@
 //! The words of a call: what is asked, what came back, and why nothing did.
 
+use super::json;
 use super::path::Path;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -146,18 +147,13 @@ impl Reply {
             return Err(Unreadable::new("the answer is empty"));
         }
         // The parser's own words may quote the body, which holds customers' data; the place is enough.
-        serde_json::from_slice(&self.body).map_err(|error| {
+        json::from_slice(&self.body).map_err(|error| {
             Unreadable(format!(
                 "the answer is not the JSON expected (line {}, column {})",
                 error.line(),
                 error.column()
             ))
         })
-    }
-
-    /// Whether the body is a JSON object. Read as one, a list would do too: its items in place of the fields.
-    pub fn is_object(&self) -> bool {
-        self.body.trim_ascii_start().first() == Some(&b'{')
     }
 
     /// Whether the server says that it is some other text, and it does not look like JSON.

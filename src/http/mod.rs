@@ -18,6 +18,7 @@ mod client;
 mod gate;
 mod health;
 mod hold;
+mod json;
 mod oauth;
 mod pace;
 mod path;

@@ -115,8 +115,7 @@ impl Plume {
             }
             // The document shows one object, the service sends a list.
             let bodies = match body_of(reply, error_of)? {
-                Ok(OneOrMany::Many(bodies)) => bodies,
-                Ok(OneOrMany::One(body)) => vec![*body],
+                Ok(OneOrMany(bodies)) => bodies,
                 Err(trouble) => return Ok(Err(trouble)),
             };
             if !bodies.iter().all(|body| body.may_be_of(customer.as_str())) {

@@ -2,6 +2,8 @@ use crate::support::{Asked, Done, Front, Place, customer, finish, named};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const CUSTOMERS: u32 = 12;
@@ -21,6 +23,47 @@ fn for_ever(stream: &mut TcpStream, what: &[u8], pause: Duration) {
                 return;
             }
         }
+    }
+}
+
+/// Serde would read the items of a list as the fields of a customer.
+#[test]
+fn a_list_of_texts_is_no_customer_and_no_location() {
+    for (list, more) in [
+        (r#"["C-0","A-000000",[["L-0"]],"partner"]"#, "auto"),
+        (r#"[["C-0","A-000000",[["L-0"]],"partner"]]"#, "auto"),
+        (
+            r#"[{"id":"C-0","accountId":"A-000000","locations":[["L-0"]]}]"#,
+            "auto",
+        ),
+        (r#"[["C-0","A-000000"]]"#, "each"),
+        (r#"["x","y"]"#, "each"),
+    ] {
+        let place = Place::plume();
+        place.moves(1);
+        let text = "accountId,newAccountId,serviceId\nA-000000,B-000000,new\n";
+        let file = place.file("both.csv", text);
+        let answer = crate::edges::answer(200, "", list.as_bytes());
+        let writes = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&writes);
+        let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+            counted.fetch_add(usize::from(asked.method == "PATCH"), Ordering::Relaxed);
+            stream.write_all(&answer).is_ok()
+        });
+        let apply = [
+            "apply",
+            &file,
+            "--yes",
+            "--give-up-after=2s",
+            "--retries=1",
+            "--lookup",
+        ];
+        let done = crate::edges::at(&place, &front, &[&apply[..], &[more]].concat());
+        assert_eq!(writes.load(Ordering::Relaxed), 0, "{list}");
+        assert!([1, 4].contains(&done.code), "{list}: {}", done.out);
+        let verdict = &place.verdicts()[0];
+        let is_told = ["failed/bad_answer", "skipped/guard"].contains(&verdict.as_str());
+        assert!(is_told, "{list}: {verdict}");
     }
 }
 

@@ -114,7 +114,7 @@ impl ErrorBody {
 }
 
 pub(super) fn code_of(reply: &Reply) -> Option<String> {
-    let body: ErrorBody = reply.is_object().then(|| reply.json().ok())??;
+    let body: ErrorBody = reply.json().ok()?;
     Some(body.code())
 }
 

@@ -92,7 +92,7 @@ struct ErrorBody {
 
 /// The fields of the API's error body in one sentence; `None`: the body is not one.
 pub(super) fn words_of(reply: &Reply) -> Option<String> {
-    let body: ErrorBody = reply.is_object().then(|| reply.json().ok())??;
+    let body: ErrorBody = reply.json().ok()?;
     let parts = [
         body.kind,
         body.description,
@@ -107,7 +107,7 @@ pub(super) fn words_of(reply: &Reply) -> Option<String> {
 
 /// The same of a success: a customer may have fields with these names, an error says its status.
 pub(super) fn error_in(reply: &Reply) -> Option<String> {
-    let body: ErrorBody = reply.is_object().then(|| reply.json().ok())??;
+    let body: ErrorBody = reply.json().ok()?;
     body.status_code.and_then(|_| words_of(reply))
 }
 

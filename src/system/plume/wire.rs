@@ -4,9 +4,11 @@ use super::super::trouble::senseless;
 use super::super::{Customer, Location, Locations, Stored, Trouble, Written, id_text};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Profile, ServiceId};
 use crate::http::Reply;
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use smol_str::SmolStr;
+use std::fmt;
 
 /// What is set of a customer.
 #[derive(Serialize)]
@@ -40,7 +42,7 @@ pub(super) struct ErrorDetail {
 
 /// The API's own error, if the body is one; the firewall's page is not.
 pub(super) fn error_of(reply: &Reply) -> Option<String> {
-    let body: ErrorBody = reply.is_object().then(|| reply.json().ok())??;
+    let body: ErrorBody = reply.json().ok()?;
     Some(body.error.message.or(body.error.name).unwrap_or_default())
 }
 
@@ -124,11 +126,31 @@ pub(super) fn told(bodies: &[LocationBody]) -> Option<Locations> {
     Some(Locations::Ids(ids.collect::<Result<_, _>>().ok()?))
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-pub(super) enum OneOrMany {
-    Many(Vec<LocationBody>),
-    One(Box<LocationBody>),
+/// A list of locations, or one that is not in a list.
+pub(super) struct OneOrMany(pub(super) Vec<LocationBody>);
+
+impl<'de> Deserialize<'de> for OneOrMany {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(OneOrManyVisitor).map(Self)
+    }
+}
+
+struct OneOrManyVisitor;
+
+impl<'de> Visitor<'de> for OneOrManyVisitor {
+    type Value = Vec<LocationBody>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a location or a list of locations")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Self::Value, A::Error> {
+        LocationBody::deserialize(MapAccessDeserializer::new(fields)).map(|body| vec![body])
+    }
 }
 
 #[derive(Deserialize)]
