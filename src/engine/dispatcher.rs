@@ -53,13 +53,16 @@ struct Dispatcher<N> {
     /// Reads back what the canary has written; nothing else is begun meanwhile.
     canary: JoinSet<Result<Result<(), String>, Halt>>,
     ending: Option<Ending>,
+    /// Ends every wait of a call.
+    stop: CancellationToken,
     /// How many units may be begun before the canary is looked at; `None`: it is no more.
     canary_left: Option<u64>,
     deadline: Option<Instant>,
     fed: bool,
 }
 
-/// Carries out all units that `jobs` brings, until it ends or something stops the run.
+/// Carries out all units that `jobs` brings, until it ends or something stops the run. `stop` is the token that ends the
+/// waits of the system's calls: it is cancelled here too where the run ends because no further call is of use.
 pub async fn run<N: Notes>(
     context: Arc<Context<N>>,
     mut jobs: mpsc::Receiver<Vec<Job>>,
@@ -67,7 +70,7 @@ pub async fn run<N: Notes>(
 ) -> Ending {
     let mut health = context.system.health();
     let mut heard = true;
-    let mut dispatcher = Dispatcher::new(context);
+    let mut dispatcher = Dispatcher::new(context, stop.clone());
     loop {
         // Before anything is begun: a wait that ends because the run is being stopped must not let others go on.
         if stop.is_cancelled() && dispatcher.ending.is_none() && !dispatcher.is_over() {
@@ -122,8 +125,9 @@ async fn reached(deadline: Option<Instant>) {
 }
 
 impl<N: Notes> Dispatcher<N> {
-    fn new(context: Arc<Context<N>>) -> Self {
+    fn new(context: Arc<Context<N>>, stop: CancellationToken) -> Self {
         Self {
+            stop,
             ready: VecDeque::new(),
             lookups: JoinSet::new(),
             units: JoinSet::new(),
@@ -330,6 +334,13 @@ impl<N: Notes> Dispatcher<N> {
             self.lookups.abort_all();
             self.canary.abort_all();
             self.ready.clear();
+        }
+        // Units under way would wait for nothing, each until it fails in the same way.
+        if matches!(
+            ending,
+            Ending::Outage(..) | Ending::Ledger(_) | Ending::Bug(_)
+        ) {
+            self.stop.cancel();
         }
         if first || matches!(ending, Ending::Ledger(_)) {
             self.ending = Some(ending);

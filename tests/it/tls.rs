@@ -2,6 +2,7 @@ use crate::support::{Done, Front, Place, Serving, finish};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
@@ -163,6 +164,33 @@ fn a_certificate_that_goes_bad_in_the_middle_stops_the_run_and_resume_finishes()
         .expect(0);
     place.judge_writes();
     assert_eq!(place.patches(), 300);
+}
+
+#[test]
+fn a_bad_certificate_ends_the_waits_of_all_units() {
+    let (place, authority) = (Place::plume(), authority());
+    place.moves(300);
+    let pem = place.file("company.pem", &authority.pem());
+    let server = Tls::before(&place, shown(Some(&authority), "127.0.0.1", 2090));
+    let mut command = place.command(&["apply", "moves.csv", "--yes", "--rate", "50/s"]);
+    command.args(["--ca-cert", &pem, "--base-url", &server.base_url()]);
+    command.args(["--lookup", "each", "--concurrency", "60"]);
+    let child = command.spawn().unwrap();
+    while place.patches() < 30 {
+        std::thread::yield_now();
+    }
+    // All connections end, so that all units wait for one that tries again.
+    place.sandbox.set_faults(vec!["any:close".parse().unwrap()]);
+    let calls = place.sandbox.log().len();
+    while place.sandbox.log().len() < calls + 12 {
+        std::thread::yield_now();
+    }
+    *server.shows.lock().unwrap() = shown(Some(&authority), "127.0.0.1", 2021);
+    let begun = Instant::now();
+    let done = finish(child);
+    assert_eq!(done.code, 4, "{}{}", done.out, done.err);
+    assert!([done.out, done.err].concat().contains("certificate"));
+    assert!(begun.elapsed() < Duration::from_secs(20));
 }
 
 #[test]
