@@ -57,6 +57,7 @@ fn from_file(options: &ApplyOptions, file: &std::path::Path) -> Result<Exit, Fai
         quiet_if_unchanged: None,
         differences_count: false,
         on_stand_in: stand_in.is_some(),
+        may_ask: !options.guards.no_input,
     };
     session.run()
 }
@@ -126,6 +127,7 @@ fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
         quiet_if_unchanged: None,
         differences_count: false,
         on_stand_in: stand_in.is_some(),
+        may_ask: !options.guards.no_input,
     };
     session.run()
 }

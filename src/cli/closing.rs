@@ -47,7 +47,7 @@ pub(super) fn outage(fatal: Fatal, words: &str, system: Kind) -> String {
     let title = system.facts().title;
     match fatal {
         Fatal::TokenRefused => format!("{title} refuses the credentials ({words})"),
-        Fatal::GaveUp => format!("{title} does not answer ({words})"),
+        Fatal::GaveUp => format!("{title}: {words}"),
         Fatal::TakesNoWrites => format!("{title} takes no writes ({words})"),
         Fatal::BulkRefused => {
             format!("{title} does not allow to look many customers up at once ({words})")
@@ -167,7 +167,7 @@ impl Session<'_> {
                 };
                 (state, exit, String::new())
             }
-            Ending::Guard(why) => (State::Stopped, Exit::Stopped, why),
+            Ending::Guard(why) | Ending::NobodyFound(why) => (State::Stopped, Exit::Stopped, why),
             Ending::Outage(fatal, why) => {
                 let why = outage(fatal, &why, self.resolved.system);
                 let exit = if is_refusal(fatal) && !anything {

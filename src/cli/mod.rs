@@ -34,6 +34,7 @@ mod runs;
 mod sandbox;
 mod session;
 mod settings;
+mod signals;
 mod stand_in;
 mod strays;
 mod undo;

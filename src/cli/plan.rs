@@ -51,6 +51,7 @@ pub(super) fn run(options: &PlanOptions) -> Result<Exit, Failure> {
         quiet_if_unchanged: None,
         differences_count: options.exit_code,
         on_stand_in: stand_in.is_some(),
+        may_ask: true,
     };
     session.run()
 }

@@ -66,6 +66,7 @@ pub(super) fn run(options: &ReconcileOptions) -> Result<Exit, Failure> {
         quiet_if_unchanged: Some(unlooked),
         differences_count: false,
         on_stand_in: stand_in.is_some(),
+        may_ask: !options.guards.no_input,
     };
     session.run()
 }

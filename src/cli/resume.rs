@@ -17,7 +17,7 @@ use super::recall;
 use super::session::{LOOKED, Session, Work};
 use super::undo::SEEDED;
 use crate::domain::{Change, Line};
-use crate::engine::{History, Since};
+use crate::engine::{History, Mode, Since};
 use crate::ledger::{Ledger, LineSet, RunDir, State};
 use crate::report::{Commands, standing};
 use crate::run::RunCatalog;
@@ -73,7 +73,7 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
     let Rest { work, looked } = rest(&known, &claim.catalog, &options.guards, &limits)?;
     known.ledger.index_writes()?;
     known.keep(&limits)?;
-    let done = done(&known.ledger, work)?;
+    let done = done(&known.ledger, mode(work))?;
     let history = history(&known, &claim, work, options.without_history)?;
     let stand_in = known.stand_in;
     let session = Session {
@@ -96,6 +96,7 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
         quiet_if_unchanged: None,
         differences_count: false,
         on_stand_in: stand_in.is_some(),
+        may_ask: !options.guards.no_input,
     };
     session.run()
 }
@@ -139,13 +140,20 @@ fn rest(
 }
 
 /// The lines that need no further work.
-fn done(ledger: &Ledger, work: Work) -> Result<LineSet, Failure> {
+pub(super) fn done(ledger: &Ledger, mode: Mode) -> Result<LineSet, Failure> {
     let done = ledger.done()?;
-    Ok(match work {
+    Ok(match mode {
         // What an interrupted look has already seen stays seen.
-        Work::Plan => done.union(&ledger.planned()?),
-        Work::Apply | Work::PlanThenApply => done,
+        Mode::Plan => done.union(&ledger.planned()?),
+        Mode::Apply => done,
     })
+}
+
+const fn mode(work: Work) -> Mode {
+    match work {
+        Work::Plan => Mode::Plan,
+        Work::Apply | Work::PlanThenApply => Mode::Apply,
+    }
 }
 
 /// Only a person at a terminal is asked. Elsewhere the consent of the run that is resumed holds.
@@ -228,7 +236,7 @@ fn open_changes(known: &KnownRun, rest: &Rest) -> Result<OpenChanges, Failure> {
     let (planned, done) = if rest.looked && rest.work == Work::Apply {
         (Some(ledger.still_planned()?), LineSet::default())
     } else {
-        (None, done(ledger, rest.work)?)
+        (None, done(ledger, mode(rest.work))?)
     };
     let is_open = |line: Line| match &planned {
         Some(planned) => planned.contains(line),

@@ -10,7 +10,7 @@ use super::known_failures;
 use super::limits::{Limits, Parsed};
 use super::options::Speech;
 use super::strays;
-use super::{Exit, clock};
+use super::{Exit, clock, resume, signals};
 use crate::config::{ConfigError, Resolved};
 use crate::domain::{AccountId, CustomerId, Failed};
 use crate::engine::{self, Context, Ending, Event, Mode, Settings, Tally};
@@ -58,6 +58,8 @@ pub(super) struct Session<'a> {
     pub(super) quiet_if_unchanged: Option<u64>,
     pub(super) differences_count: bool,
     pub(super) on_stand_in: bool,
+    /// Whether a person at a terminal is asked whether a doubtful run goes on.
+    pub(super) may_ask: bool,
 }
 
 pub(super) fn base_url(resolved: &Resolved) -> Result<String, Failure> {
@@ -223,9 +225,9 @@ impl Session<'_> {
         parsed: &Parsed,
         journal: &Journal,
     ) -> Result<Ending, Failure> {
-        let mut signals = tokio::task::JoinSet::new();
+        let mut listening = tokio::task::JoinSet::new();
         let resume = Commands::of(self.dir.path(), self.ledger.header()).resume(&[]);
-        signals.spawn(listen(
+        listening.spawn(signals::listen(
             machine.stop.clone(),
             Arc::clone(&machine.signal),
             resume,
@@ -315,13 +317,46 @@ impl Session<'_> {
         self.pass(machine, parsed, journal, Mode::Apply).await
     }
 
-    /// One way through the file.
+    /// One way through the file. Where no customer is found, a person at a terminal says whether it goes on.
     async fn pass(
         &mut self,
         machine: &Machine,
         parsed: &Parsed,
         journal: &Journal,
         mode: Mode,
+    ) -> Result<Ending, Failure> {
+        let ending = self.part(machine, parsed, journal, mode, true).await?;
+        let words = match ending {
+            Ending::NobodyFound(words) if self.may_ask && ui::can_ask() => words,
+            other => return Ok(other),
+        };
+        let question = format!("{}: {}", self.title, ui::visible(&words));
+        let goes_on = tokio::select! {
+            biased;
+            () = machine.stop.cancelled() => {
+                // The prompt's line is not ended.
+                ui::err("");
+                return Ok(Ending::Interrupted);
+            }
+            goes_on = ui::ask(question) => goes_on,
+        };
+        if !goes_on {
+            return Ok(Ending::NobodyFound(words));
+        }
+        // The rest, like a run that is resumed.
+        self.known.done = resume::done(&self.ledger, mode)?;
+        self.known.units_with_writes = self.ledger.units_with_writes()?;
+        self.part(machine, parsed, journal, mode, false).await
+    }
+
+    /// The lines that are not done. `must_find`: it stops where of the first ones no customer is found.
+    async fn part(
+        &mut self,
+        machine: &Machine,
+        parsed: &Parsed,
+        journal: &Journal,
+        mode: Mode,
+        must_find: bool,
     ) -> Result<Ending, Failure> {
         let tally = Arc::new(Tally::default());
         let known = self.known.clone();
@@ -338,7 +373,8 @@ impl Session<'_> {
             heard,
             closing::calls(&self.resolved, &machine.client),
         );
-        let settings = self.engine_settings(parsed, mode, &known)?;
+        let mut settings = self.engine_settings(parsed, mode, &known)?;
+        settings.must_find = must_find;
         let context = Arc::new(Context::new(
             Arc::clone(&machine.system),
             journal.clone(),
@@ -410,6 +446,7 @@ impl Session<'_> {
             max_failures: parsed.max_failures,
             known_failures: known_failures::of(&self.dir, &self.ledger, &self.resolved.runs_dir)?,
             is_of_failures: self.draft.table.is_report(),
+            must_find: true,
             canary: self.limits.canary.filter(|_| mode == Mode::Apply),
             until: parsed.time_left(),
             crossing: self.draft.crossing.clone(),
@@ -454,32 +491,5 @@ impl Session<'_> {
         // A ledger that fails says so to the engine, which ends the run for it.
         let _ = journal.calls(calls).await;
         Ok(())
-    }
-}
-
-/// Hears signals: the first stops the run in order, a second SIGINT ends it at once. The ledger makes both
-/// safe.
-async fn listen(stop: CancellationToken, heard: Arc<AtomicU8>, resume: String) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-        signal(SignalKind::hangup()),
-    ) else {
-        return;
-    };
-    loop {
-        let number = tokio::select! {
-            _ = interrupt.recv() => 2,
-            _ = terminate.recv() => 15,
-            _ = hangup.recv() => 15,
-        };
-        let earlier = heard.swap(number, Ordering::Relaxed);
-        if earlier != 0 && number == 2 {
-            let resume = ui::visible(&resume);
-            ui::err(&format!("ended at once; `{resume}` goes on"));
-            std::process::exit(130);
-        }
-        stop.cancel();
     }
 }

@@ -350,6 +350,7 @@ fn carry_out(
         quiet_if_unchanged: None,
         differences_count: false,
         on_stand_in: stand_in.is_some(),
+        may_ask: !options.guards.no_input,
     };
     session.run()
 }

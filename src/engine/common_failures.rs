@@ -33,18 +33,26 @@ struct Counts {
     sent: u32,
     refused: u32,
     last_refused: String,
-    /// `None`: somebody was found.
+    /// `None`: a customer was found, or need not be.
     missing: Option<u32>,
-    stops: Option<String>,
+    stops: Option<CommonFailure>,
+}
+
+/// Why a run stops for all lines, in words.
+#[derive(Debug, Clone)]
+pub(super) enum CommonFailure {
+    HalfRefused(String),
+    NobodyFound(String),
 }
 
 impl CommonFailures {
-    pub(super) fn new(counts: bool, known: KnownFailures) -> Self {
+    /// `counts`: whether anything stops the run; `must_find`: whether it stops where no customer is found.
+    pub(super) fn new(counts: bool, must_find: bool, known: KnownFailures) -> Self {
         Self {
             is_settled: AtomicBool::new(!counts),
             known,
             counts: Mutex::new(Counts {
-                missing: Some(0),
+                missing: must_find.then_some(0),
                 ..Counts::default()
             }),
         }
@@ -83,7 +91,7 @@ impl CommonFailures {
     }
 
     /// Why the run is to stop, if it is.
-    pub(super) fn stops(&self) -> Option<String> {
+    pub(super) fn stops(&self) -> Option<CommonFailure> {
         if self.is_settled.load(Ordering::Relaxed) {
             return None;
         }
@@ -116,7 +124,7 @@ impl Counts {
             self.last_refused = format!("line {}: {}", outcome.line, outcome.message);
         }
         if self.sent == FIRST_WRITES && self.refused > FIRST_WRITES / 2 {
-            self.stop(&format!(
+            self.stop(CommonFailure::HalfRefused, &format!(
                 "of the first {FIRST_WRITES} lines that sent a write, {} were refused or not answered; the last one, {}",
                 self.refused, self.last_refused
             ));
@@ -132,7 +140,7 @@ impl Counts {
             Status::Failed(Failed::NotFound) => {
                 self.missing = Some(missing + 1);
                 if missing + 1 >= FIRST_LOOKED_FOR {
-                    self.stop(&format!(
+                    self.stop(CommonFailure::NobodyFound, &format!(
                         "of the first {FIRST_LOOKED_FOR} lines, no customer was found: is it the right column, and the right \
                          system? the last one, line {}: {}",
                         outcome.line, outcome.message
@@ -146,8 +154,8 @@ impl Counts {
         }
     }
 
-    fn stop(&mut self, words: &str) {
-        let words = format!("{words}; --max-failures 100% goes on all the same");
-        self.stops.get_or_insert(words);
+    fn stop(&mut self, failure: fn(String) -> CommonFailure, words: &str) {
+        let words = format!("{words}; --max-failures 100% switches this check off");
+        self.stops.get_or_insert(failure(words));
     }
 }

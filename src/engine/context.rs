@@ -73,6 +73,8 @@ pub struct Settings {
     pub known_failures: KnownFailures,
     /// Whether a file says nothing about others by how it fails: it is made of lines that have failed before.
     pub is_of_failures: bool,
+    /// Whether the run stops where of the first lines no customer is found.
+    pub must_find: bool,
     /// How many lines may fail.
     pub max_failures: Option<Share>,
     /// How many units are carried out and read back before the others.
@@ -160,9 +162,10 @@ impl<N: Notes> Context<N> {
             .max_failures
             .is_some_and(|most| most.is_everything());
         let known = Arc::clone(&settings.known_failures);
+        let counts = stops && !settings.is_of_failures;
         Self {
             write_breaker: WriteBreaker::new(stops),
-            common_failures: CommonFailures::new(stops && !settings.is_of_failures, known),
+            common_failures: CommonFailures::new(counts, settings.must_find, known),
             ramp: Ramp::new(),
             given: Mutex::new(std::mem::take(&mut settings.given)),
             bulk: AtomicBool::new(settings.lookup != Lookup::Each),

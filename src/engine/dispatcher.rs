@@ -4,6 +4,7 @@
 //! members, where they can go on later). The second step, ending at once, is the process's own: the ledger
 //! makes it safe.
 
+use super::common_failures::CommonFailure;
 use super::lookup::{Sightings, look_up};
 use super::{Concurrency, Context, Event, Halt, Job, Notes, canary, executor};
 use crate::ledger::LedgerError;
@@ -24,6 +25,8 @@ pub enum Ending {
     Finished,
     /// A guard stopped it, in these words.
     Guard(String),
+    /// Of the first lines no customer was found, in these words.
+    NobodyFound(String),
     /// The system cannot be worked with, for this reason and in these words.
     Outage(Fatal, String),
     /// The operator stopped it.
@@ -293,9 +296,12 @@ impl<N: Notes> Dispatcher<N> {
 
     fn count_failures(&mut self) {
         if self.ending.is_none()
-            && let Some(words) = self.context.common_failures.stops()
+            && let Some(failure) = self.context.common_failures.stops()
         {
-            self.end(Ending::Guard(words));
+            self.end(match failure {
+                CommonFailure::HalfRefused(words) => Ending::Guard(words),
+                CommonFailure::NobodyFound(words) => Ending::NobodyFound(words),
+            });
         }
         let Some(limit) = &self.context.settings.max_failures else {
             return;
@@ -320,27 +326,35 @@ impl<N: Notes> Dispatcher<N> {
     /// From now on no new unit is begun. The first reason counts, but for a ledger that fails.
     fn end(&mut self, ending: Ending) {
         let first = self.ending.is_none();
+        // Units under way would wait for nothing, each until it fails in the same way.
+        let ends_waits = matches!(
+            ending,
+            Ending::Outage(..) | Ending::Ledger(_) | Ending::Bug(_)
+        );
+        if ends_waits {
+            self.stop.cancel();
+        }
         if first {
             let why = match &ending {
                 Ending::Finished => String::new(),
-                Ending::Guard(why) | Ending::Outage(_, why) | Ending::Bug(why) => why.clone(),
+                Ending::Guard(why)
+                | Ending::NobodyFound(why)
+                | Ending::Outage(_, why)
+                | Ending::Bug(why) => why.clone(),
                 Ending::Interrupted => "interrupted".to_owned(),
                 Ending::Ledger(error) => error.to_string(),
             };
             let open = u64::try_from(self.units.len()).unwrap_or(u64::MAX);
-            self.context.say(Event::Stopping { why, open });
+            self.context.say(Event::Stopping {
+                why,
+                open,
+                ends_waits,
+            });
             self.context.stopping.store(true, Ordering::Relaxed);
             self.context.ramp.stop();
             self.lookups.abort_all();
             self.canary.abort_all();
             self.ready.clear();
-        }
-        // Units under way would wait for nothing, each until it fails in the same way.
-        if matches!(
-            ending,
-            Ending::Outage(..) | Ending::Ledger(_) | Ending::Bug(_)
-        ) {
-            self.stop.cancel();
         }
         if first || matches!(ending, Ending::Ledger(_)) {
             self.ending = Some(ending);

@@ -15,6 +15,8 @@ pub enum Event {
         why: String,
         /// How long, in milliseconds from now.
         for_ms: u64,
+        /// Whether it is an outage: then, one call finds out whether calls flow again.
+        outage: bool,
     },
     /// Calls flow again.
     Flowing,
@@ -34,6 +36,8 @@ pub enum Event {
         why: String,
         /// Units under way.
         open: u64,
+        /// Whether they no longer wait for anything.
+        ends_waits: bool,
     },
 }
 
@@ -42,11 +46,12 @@ impl Event {
     pub fn of(health: &Health) -> Self {
         match health {
             Health::Flowing => Self::Flowing,
-            Health::Held { why, until } => {
+            Health::Held { why, until, outage } => {
                 let left = until.saturating_duration_since(Instant::now()).as_millis();
                 Self::Waiting {
                     why: why.clone(),
                     for_ms: u64::try_from(left).unwrap_or(u64::MAX),
+                    outage: *outage,
                 }
             }
         }

@@ -126,6 +126,8 @@ impl Gate {
         let look = inner.look(Instant::now());
         drop(inner);
         if matches!(look, Look::GaveUp(_)) {
+            // Nothing is waited for any more.
+            self.board.free(Holder::Gate);
             self.changed.send_replace(());
         }
         look
@@ -144,9 +146,15 @@ impl Gate {
         self.generation.store(inner.generation, Ordering::Release);
         match &inner.state {
             State::Flowing if was_held => self.board.free(Holder::Gate),
+            State::GaveUp(_) => self.board.free(Holder::Gate),
             State::Held { until, cause, .. } if *verdict != Verdict::Good => {
-                self.board
-                    .hold(Holder::Gate, health_text(*cause, verdict), *until);
+                let why = health_text(*cause, verdict);
+                match cause {
+                    Cause::Refused => self.board.hold(Holder::Gate, why, *until),
+                    Cause::Busy | Cause::Firewall | Cause::Broken => {
+                        self.board.hold_in_outage(Holder::Gate, why, *until);
+                    }
+                }
             }
             _ => {}
         }
@@ -164,9 +172,9 @@ fn health_text(cause: Cause, verdict: &Verdict) -> String {
         (Cause::Refused | Cause::Busy, Verdict::Refused { status, .. }) => {
             format!("{status}: all calls wait")
         }
-        (Cause::Firewall, _) => "403: a firewall blocks all calls; probing".to_owned(),
+        (Cause::Firewall, _) => "403: a firewall blocks all calls".to_owned(),
         (Cause::Broken, Verdict::Failed(why)) => {
-            format!("the system does not answer ({why}); probing")
+            format!("the system does not answer ({why})")
         }
         _ => cause_text(cause).to_owned(),
     }

@@ -24,7 +24,7 @@ async fn all_wait_and_flow_again_after_the_probe() {
     assert!(!early.is_valid(), "a call that has not left yet waits too");
     let start = Instant::now();
     let shown = board.watch();
-    assert!(matches!(&*shown.borrow(), Health::Held { why, until }
+    assert!(matches!(&*shown.borrow(), Health::Held { why, until, .. }
             if why == "429: all calls wait" && *until >= start + Duration::from_secs(7)));
     let worker = || async {
         let pass = gate.enter().await.unwrap();

@@ -19,6 +19,8 @@ pub enum Health {
         why: String,
         /// When they go on, or when the next probe is made.
         until: Instant,
+        /// Whether it is an outage: nothing says that calls go on then.
+        outage: bool,
     },
 }
 
@@ -30,10 +32,17 @@ pub(super) enum Holder {
     Quota,
 }
 
+#[derive(Debug, Clone)]
+struct Held {
+    why: String,
+    until: Instant,
+    outage: bool,
+}
+
 /// Collects who holds calls, and shows the most telling one.
 #[derive(Debug)]
 pub(super) struct Board {
-    held: Mutex<[Option<(String, Instant)>; 3]>,
+    held: Mutex<[Option<Held>; 3]>,
     shown: watch::Sender<Health>,
 }
 
@@ -49,25 +58,34 @@ impl Board {
         self.shown.subscribe()
     }
 
+    /// All calls wait until then, and surely go on.
     pub(super) fn hold(&self, holder: Holder, why: impl Into<String>, until: Instant) {
-        self.set(holder, Some((why.into(), until)));
+        let (why, outage) = (why.into(), false);
+        self.set(holder, Some(Held { why, until, outage }));
+    }
+
+    /// All calls wait until then, when one finds out whether they go on.
+    pub(super) fn hold_in_outage(&self, holder: Holder, why: String, until: Instant) {
+        let outage = true;
+        self.set(holder, Some(Held { why, until, outage }));
     }
 
     pub(super) fn free(&self, holder: Holder) {
         self.set(holder, None);
     }
 
-    fn set(&self, holder: Holder, state: Option<(String, Instant)>) {
+    fn set(&self, holder: Holder, state: Option<Held>) {
+        let now = Instant::now();
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held[holder as usize] = state;
-        let health = held
-            .iter()
-            .flatten()
-            .next()
-            .map_or(Health::Flowing, |(why, until)| Health::Held {
-                why: why.clone(),
-                until: *until,
-            });
+        // A probe that is on its way may have to wait for its token: what is over already tells less.
+        let all = || held.iter().flatten();
+        let telling = all().find(|held| held.until > now).or(all().next());
+        let health = telling.map_or(Health::Flowing, |held| Health::Held {
+            why: held.why.clone(),
+            until: held.until,
+            outage: held.outage,
+        });
         self.shown.send_if_modified(|shown| {
             let differs = *shown != health;
             *shown = health;

@@ -369,7 +369,7 @@ impl Tokens {
                 failures - 1,
             )
             .max(Duration::from_millis(200));
-            self.board.hold(
+            self.board.hold_in_outage(
                 Holder::Token,
                 format!("no token: {text}"),
                 Instant::now() + wait,

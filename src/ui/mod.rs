@@ -17,5 +17,5 @@ pub use escape::visible;
 pub use numbers::{count, counted, duration, lines};
 pub use problems::problems;
 pub use progress::{Calls, Mode, Progress};
-pub use prompt::{NoTerminal, can_ask, confirm};
+pub use prompt::{NoTerminal, ask, can_ask, confirm};
 pub use stream::{err, lost, out, out_bytes, printed, set_colour};

@@ -3,7 +3,7 @@
 //! A thread of its own looks at the counts ten times a second; the engine does not notice.
 
 use super::time_left::TimeLeft;
-use super::{count, duration, err, visible};
+use super::{count, counted, duration, err, visible};
 use crate::engine::{Event, Tally};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
@@ -71,6 +71,9 @@ impl Progress {
             bar: bar.then(new_bar),
             began: Instant::now(),
             waiting: None,
+            said_why: None,
+            stopping: false,
+            waits_are_over: false,
             left: TimeLeft::new(calls.quota),
             calls,
             said_at: Instant::now(),
@@ -98,9 +101,18 @@ impl Progress {
 
 fn new_bar() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
-    let style = ProgressStyle::with_template("{prefix} {bar:24} {msg}");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_style(style(false));
     bar
+}
+
+/// While calls wait, the reason needs the room.
+fn style(waits: bool) -> ProgressStyle {
+    let template = if waits {
+        "{prefix} {msg}"
+    } else {
+        "{prefix} {bar:24} {msg}"
+    };
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 struct Display {
@@ -109,8 +121,13 @@ struct Display {
     events: broadcast::Receiver<Event>,
     bar: Option<ProgressBar>,
     began: Instant,
-    /// Why all calls wait, and until when.
-    waiting: Option<(String, Instant)>,
+    waiting: Option<Waiting>,
+    /// The reason for a wait that was last written above the bar, while that wait lasts.
+    said_why: Option<String>,
+    /// No new unit is begun any more.
+    stopping: bool,
+    /// Nor does anything wait any more.
+    waits_are_over: bool,
     left: TimeLeft,
     calls: Calls,
     said_at: Instant,
@@ -149,29 +166,59 @@ impl Display {
         let words = match event {
             Event::Flowing => {
                 self.waiting = None;
-                return;
-            }
-            Event::Waiting { why, for_ms } => {
-                let new = self.waiting.as_ref().is_none_or(|(old, _)| *old != why);
-                let until = Instant::now() + Duration::from_millis(for_ms);
-                let words = waits(&why, until);
-                self.waiting = Some((why, until));
-                if !new || for_ms < 1000 {
+                if self.said_why.take().is_none() {
                     return;
                 }
+                "calls are made again".to_owned()
+            }
+            Event::Waiting {
+                why,
+                for_ms,
+                outage,
+            } => {
+                if self.waits_are_over {
+                    return;
+                }
+                let is_said = self.said_why.as_ref() == Some(&why);
+                // What is written once stays: it counts nothing down.
+                let words = visible(&why).into_owned();
+                let until = Instant::now() + Duration::from_millis(for_ms);
+                self.waiting = Some(Waiting {
+                    why: why.clone(),
+                    until,
+                    outage,
+                });
+                if is_said || (for_ms < 1000 && !outage) {
+                    return;
+                }
+                self.said_why = Some(why);
                 words
             }
             Event::BulkRefused { why } => {
                 format!("customers are searched one by one ({})", visible(&why))
             }
-            Event::CanaryPassed { units } => format!("canary: {units} units are right"),
-            Event::Stopping { why, open } => {
+            Event::CanaryPassed { units } => {
+                format!("canary: {} verified", counted(units, "unit"))
+            }
+            Event::Stopping {
+                why,
+                open,
+                ends_waits,
+            } => {
+                self.stopping = true;
+                self.waits_are_over = ends_waits;
+                if ends_waits {
+                    (self.waiting, self.said_why) = (None, None);
+                }
                 format!(
-                    "stopping: {}; {open} units under way finish; Ctrl-C again ends at once",
-                    visible(&why)
+                    "stopping: {}; {} under way will finish; Ctrl-C again ends immediately",
+                    visible(&why),
+                    counted(open, "unit"),
                 )
             }
         };
+        // The bar is drawn again below what is written.
+        self.draw();
         match &self.bar {
             Some(bar) => bar.suspend(|| err(&format!("{}: {words}", self.title))),
             None => err(&format!("{}: {words}", self.title)),
@@ -187,6 +234,7 @@ impl Display {
             bar.set_length(lines);
             bar.set_position(done);
             bar.set_prefix(self.title.clone());
+            bar.set_style(style(self.waiting.is_some()));
             bar.set_message(self.words(done, lines));
             return;
         }
@@ -199,39 +247,56 @@ impl Display {
         }
     }
 
+    /// How far the run is; what it waits for stands first, where a narrow terminal still shows it.
     fn words(&self, done: u64, lines: u64) -> String {
-        let pace = self.left.lines_per_second().unwrap_or(0.0);
         let percent = (done * 100).checked_div(lines).unwrap_or(0);
-        let mut words = format!(
-            "{}/{} ({percent} %)  {pace:.1} lines/s",
-            count(done),
-            count(lines)
-        );
+        let mut words = format!("{}/{} ({percent} %)", count(done), count(lines));
+        let waiting = self.waiting.as_ref();
+        if let Some(waiting) = waiting {
+            words.push_str(&format!("  {}", waiting.words()));
+        } else if let Some(pace) = self.left.lines_per_second().filter(|_| !self.stopping) {
+            words.push_str(&format!("  {pace:.1} lines/s"));
+        }
+        // Nothing tells how long an outage lasts, and what is not begun any more is not waited for.
+        let has_end = !self.stopping && waiting.is_none_or(|waiting| !waiting.outage);
+        let held = waiting.map_or(Duration::ZERO, Waiting::left);
+        if has_end
+            && lines > done
+            && let Some(left) = self.left.of(lines - done, held)
+        {
+            words.push_str(&format!("  left {}", duration(left.as_secs())));
+        }
+        if self.stopping {
+            words.push_str("  stopping");
+        }
         for name in crate::domain::Status::NAMES {
             let number = self.tally.of(name);
             if number > 0 {
                 words.push_str(&format!("  {name} {}", count(number)));
             }
         }
-        let held = self.waiting.as_ref().map_or(Duration::ZERO, |(_, until)| {
-            until.saturating_duration_since(Instant::now())
-        });
-        if lines > done
-            && let Some(left) = self.left.of(lines - done, held)
-        {
-            words.push_str(&format!("  left {}", duration(left.as_secs())));
-        }
-        if let Some((why, until)) = &self.waiting {
-            words.push_str(&format!("  [{}]", waits(why, *until)));
-        }
         words
     }
 }
 
-/// Why all calls wait, and how long from now.
-fn waits(why: &str, until: Instant) -> String {
-    let left = until.saturating_duration_since(Instant::now());
-    // Rounded up: it is not over before it is.
-    let seconds = u64::try_from(left.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
-    format!("{} for about {}", visible(why), duration(seconds))
+/// Why all calls wait, and until when.
+struct Waiting {
+    why: String,
+    until: Instant,
+    outage: bool,
+}
+
+impl Waiting {
+    fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+
+    fn words(&self) -> String {
+        let why = visible(&self.why);
+        // Rounded up: it is not over before it is.
+        match u64::try_from(self.left().as_millis().div_ceil(1000)).unwrap_or(u64::MAX) {
+            0 => format!("calling now: {why}"),
+            seconds => format!("next call in {}: {why}", duration(seconds)),
+        }
+    }
 }

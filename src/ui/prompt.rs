@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
-/// There is nobody to ask.
+/// Nobody can be asked.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no terminal to ask at")]
 pub struct NoTerminal;
@@ -26,5 +26,19 @@ pub fn confirm(question: &str) -> Result<bool, NoTerminal> {
         .lock()
         .read_line(&mut answer)
         .map_err(|_| NoTerminal)?;
+    if !answer.ends_with('\n') {
+        // The input has ended: what is said next begins a line of its own.
+        let _ = writeln!(stderr);
+    }
     Ok(answer.trim() == "yes")
+}
+
+/// Asks on a thread of its own, so that the caller can listen for signals meanwhile. Without an answer it is a no.
+pub async fn ask(question: String) -> bool {
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        // Where the caller does not wait any more, the answer is of no use.
+        let _ = answer.send(confirm(&question).unwrap_or(false));
+    });
+    answered.await.unwrap_or(false)
 }

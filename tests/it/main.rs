@@ -71,6 +71,8 @@ mod question;
 mod storm;
 /// Adobe VIP Marketplace and `CloudCockpit`.
 mod systems;
+/// What a person sees and is asked on a terminal while a run is in progress.
+mod terminal;
 /// Certificates and proxies.
 mod tls;
 /// What is too old to be written upon, and what takes effect late.

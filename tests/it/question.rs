@@ -2,7 +2,7 @@ use crate::claims::without_services;
 use crate::support::{Done, Place, begun_by, finish};
 
 /// In Tokyo, on a terminal of its own, on which `answer` is typed.
-fn on_a_terminal(place: &Place, answer: &str, arguments: &[&str]) -> Done {
+pub(crate) fn on_a_terminal(place: &Place, answer: &str, arguments: &[&str]) -> Done {
     let mut idshift = place.command(arguments);
     idshift.env("TZ", "Asia/Tokyo");
     let script = format!("(sleep 1; echo {answer}) | script -qec \"$0 $*\" /dev/null");

@@ -39,6 +39,7 @@ fn settings() -> Settings {
         max_failures: None,
         known_failures: Arc::default(),
         is_of_failures: false,
+        must_find: true,
         canary: None,
         until: None,
         crossing: None,

@@ -217,6 +217,7 @@ impl Simulation {
             max_failures: None,
             known_failures: Arc::default(),
             is_of_failures: false,
+            must_find: true,
             canary: self.canary.filter(|_| mode == Mode::Apply),
             until: None,
             crossing: None,

@@ -1,0 +1,166 @@
+use crate::question::on_a_terminal;
+use crate::support::{Done, Place, begun_by, finish};
+use std::time::{Duration, Instant};
+
+/// Three customers, and a file of which every line names another one.
+fn of_unknown_customers(lines: u32) -> (Place, String) {
+    let place = Place::plume();
+    place.moves(3);
+    let rows = (0..lines).map(|n| format!("X-{n:06},Y-{n:06}\n"));
+    let text = format!("accountId,newAccountId\n{}", rows.collect::<String>());
+    let file = place.file("wrong.csv", &text);
+    (place, file)
+}
+
+fn not_found(place: &Place) -> usize {
+    let verdicts = place.verdicts();
+    let told = verdicts
+        .iter()
+        .filter(|verdict| *verdict == "failed/not_found");
+    told.count()
+}
+
+#[test]
+fn where_no_customer_is_found_a_person_is_asked_and_the_run_goes_on_or_stops() {
+    let (place, file) = of_unknown_customers(450);
+    let slowly = ["--concurrency", "2"];
+    let apply = [&["apply", &file, "--yes"][..], &slowly].concat();
+    let stopped = on_a_terminal(&place, "no", &apply).expect(4).out;
+    for words in ["no customer was found", "right column", "Type yes to go on"] {
+        assert!(stopped.contains(words), "{words}: {stopped}");
+    }
+    assert!((200..450).contains(&not_found(&place)));
+    // A plan is asked for as well; it goes on to its last line, and asks once.
+    let plan = [&["plan", &file][..], &slowly].concat();
+    let (elsewhere, file) = of_unknown_customers(450);
+    let planned = on_a_terminal(&elsewhere, "yes", &plan).expect(1).out;
+    assert_eq!(planned.matches("Type yes").count(), 1, "{planned}");
+    assert_eq!(not_found(&elsewhere), 450);
+    assert!(planned.contains("(first: line 2)"), "{planned}");
+    // The same where a run goes on, and with the consent that was given before.
+    let resume = [&["resume", "--yes"][..], &slowly].concat();
+    let resumed = on_a_terminal(&place, "yes", &resume).expect(1).out;
+    assert_eq!(resumed.matches("Type yes").count(), 1, "{resumed}");
+    assert_eq!(not_found(&place), 450);
+    // Without a terminal, or where nothing may be asked, it stops.
+    let (third, _) = of_unknown_customers(450);
+    third
+        .run(&[&["plan", &file][..], &slowly].concat())
+        .expect(4);
+    let never = [&["apply", &file, "--yes", "--no-input"][..], &slowly].concat();
+    let never = on_a_terminal(&third, "yes", &never).expect(4).out;
+    assert!(!never.contains("Type yes"), "{never}");
+}
+
+#[test]
+fn where_the_input_ends_at_the_question_the_error_begins_a_line() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    let idshift = place.command(&["apply", &file]);
+    let script = "script -qec \"$0 $*\" /dev/null";
+    let mut command = begun_by(&place, &idshift, &["sh"], script);
+    let asked = finish(command.spawn().unwrap()).expect(2).out;
+    let said = asked.replace("^D\u{8}\u{8}", "");
+    let after = said.split("Type yes to go on: ").nth(1).unwrap();
+    assert!(after.starts_with("\r\n"), "{said:?}");
+    assert!(after.trim_start().starts_with("error"), "{said:?}");
+}
+
+/// Every state of the progress line, as a terminal of this width shows it.
+fn states(out: &str) -> Vec<String> {
+    let mut plain = String::new();
+    let mut rest = out.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            // A control sequence ends with a letter.
+            '\u{1b}' => {
+                rest.find(|c| c.is_ascii_alphabetic());
+            }
+            '\r' => plain.push('\n'),
+            _ => plain.push(c),
+        }
+    }
+    let lines = plain.lines().map(|line| line.trim().to_owned());
+    lines.filter(|line| !line.is_empty()).collect()
+}
+
+fn in_an_outage(place: &Place, more: &[&str]) -> Done {
+    let file = place.moves(300);
+    let apply = [
+        "apply",
+        &file,
+        "--yes",
+        "--rate",
+        "100/s",
+        "--give-up-after",
+        "9s",
+    ];
+    let mut idshift = place.command(&[&apply[..], more].concat());
+    idshift.env("TERM", "xterm");
+    let script = "script -qec \"stty cols 80 rows 24; $0 $*\" /dev/null";
+    let mut command = begun_by(place, &idshift, &["sh"], script);
+    let child = command.spawn().unwrap();
+    let begun = Instant::now();
+    while place.patches() < 60 {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        std::thread::yield_now();
+    }
+    place.sandbox.set_faults(vec!["any:close".parse().unwrap()]);
+    finish(child).expect(4)
+}
+
+#[test]
+fn in_an_outage_the_progress_line_shows_the_cause_and_counts_down_to_the_next_call() {
+    let place = Place::plume();
+    let done = in_an_outage(&place, &[]);
+    let states = states(&done.out);
+    let waiting: Vec<&String> = states
+        .iter()
+        .filter(|line| line.contains("next call in "))
+        .collect();
+    let seconds = |line: &str| -> u64 {
+        let (_, after) = line.split_once("next call in ").unwrap();
+        after.split(' ').next().unwrap().parse().unwrap()
+    };
+    let shown: Vec<u64> = waiting.iter().map(|line| seconds(line)).collect();
+    // Holds of 1, 2 and 4 seconds: within each it goes down second by second.
+    let mut steps = shown.clone();
+    steps.dedup();
+    for wanted in [[2, 1].as_slice(), &[4, 3, 2, 1]] {
+        let found = steps.windows(wanted.len()).any(|some| some == wanted);
+        assert!(found, "{wanted:?}: {steps:?}");
+    }
+    for line in &waiting {
+        assert!(line.contains("does not answer ("), "{line}");
+        assert!(
+            !line.contains("left ") && !line.contains("lines/s"),
+            "{line}"
+        );
+    }
+    // What is over is not shown any more.
+    let stopping = states.iter().position(|line| line.contains("stopping: "));
+    for line in &states[stopping.unwrap()..] {
+        assert!(
+            !line.contains("next call") && !line.contains("left "),
+            "{line}"
+        );
+    }
+    let summary = std::fs::read_to_string(place.newest().join("summary.json")).unwrap();
+    let cause = "the last answer: the connection";
+    assert!(
+        summary.contains(cause) && done.out.contains(cause),
+        "{summary}"
+    );
+}
+
+#[test]
+fn without_a_terminal_an_outage_is_said_when_it_begins() {
+    let place = Place::plume();
+    let done = in_an_outage(&place, &["--progress", "plain"]);
+    let said = done
+        .out
+        .matches("apply: the system does not answer (")
+        .count();
+    assert_eq!(said, 1, "{}", done.out);
+    assert!(!done.out.contains("for about"), "{}", done.out);
+}
