@@ -82,9 +82,9 @@ fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
     let base_url = super::session::base_url(&known.resolved)?;
     let limits = known.limits(&options.guards)?;
     let mut counts = format!(
-        "{} of {} lines change",
+        "{} of {} change",
         ui::count(planned.len()),
-        ui::count(known.draft.counts.lines)
+        ui::lines(known.draft.counts.lines)
     );
     counts.push_str(&planned_words(&known.ledger, &known.resolved)?);
     let question = Question {

@@ -218,29 +218,58 @@ fn summary(draft: &Draft) -> String {
         );
     }
     let mut lines = vec![format!(
-        "{}: {} lines",
+        "{}: {}",
         draft.table.name(),
-        ui::count(counts.lines)
+        ui::lines(counts.lines)
     )];
-    let mut row = |number: u64, words: &str| {
+    let mut row = |number: u64, one: &str, many: &str, more: String| {
         if number > 0 {
-            lines.push(format!("  {:>12}  {words}", ui::count(number)));
+            let words = ui::form(number, one, many);
+            lines.push(format!("  {:>12}  {words}{more}", ui::count(number)));
         }
     };
-    row(counts.renames, "new account IDs");
-    row(counts.clears, "account IDs to be removed");
-    row(counts.locations, "service IDs or profiles");
+    let longest = |lines| format!(", the longest of {lines}");
+    let plain = String::new;
+    row(counts.renames, "new account ID", "new account IDs", plain());
+    row(
+        counts.clears,
+        "account ID to be removed",
+        "account IDs to be removed",
+        plain(),
+    );
+    row(
+        counts.locations,
+        "service ID or profile",
+        "service IDs or profiles",
+        plain(),
+    );
     row(
         counts.chains,
-        &format!("chains, the longest of {}", counts.longest_chain),
+        "chain",
+        "chains",
+        longest(counts.longest_chain),
     );
-    row(counts.swaps, "swaps");
+    row(counts.swaps, "swap", "swaps", plain());
     row(
         counts.cycles,
-        &format!("longer cycles, the longest of {}", counts.longest_cycle),
+        "longer cycle",
+        "longer cycles",
+        longest(counts.longest_cycle),
     );
-    row(counts.duplicates, "lines that repeat another");
-    row(counts.nothing, "lines that ask for nothing");
-    row(draft.invalid_lines(), "lines that cannot be carried out");
+    for (number, what_one, what_many) in [
+        (counts.duplicates, "repeats another", "repeat another"),
+        (counts.nothing, "asks for nothing", "ask for nothing"),
+        (
+            draft.invalid_lines(),
+            "cannot be carried out",
+            "cannot be carried out",
+        ),
+    ] {
+        let (one, many) = (
+            format!("line that {what_one}"),
+            format!("lines that {what_many}"),
+        );
+        row(number, &one, &many, plain());
+    }
     lines.join("\n")
 }

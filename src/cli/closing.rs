@@ -147,7 +147,10 @@ impl Session<'_> {
             Ending::Finished if lost > 0 => (
                 State::Stopped,
                 Exit::Stopped,
-                format!("this is a bug of idshift: {lost} lines were not brought to an end"),
+                format!(
+                    "this is a bug of idshift: {} no final outcome",
+                    ui::one_or_many(lost, "line has", "lines have")
+                ),
             ),
             Ending::Finished if of("in_doubt") > 0 => (
                 State::Stopped,
@@ -236,14 +239,14 @@ pub(super) fn say(
             let but = match unlooked {
                 0 => String::new(),
                 some => format!(
-                    "; {} of them were found so before and not looked at again",
-                    ui::count(some)
+                    "; {} found so before and not looked at again",
+                    ui::one_or_many(some, "of them was", "of them were")
                 ),
             };
             ui::out(&format!(
-                "{}: nothing to do, all {} lines are as wished{but}",
+                "{}: nothing to do, all {} as wished{but}",
                 session.title,
-                ui::count(lines)
+                ui::one_or_many(lines, "line is", "lines are")
             ));
         }
         return Ok(());

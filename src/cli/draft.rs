@@ -1,6 +1,6 @@
 //! A file, read and planned offline: what `check` shows and what every run begins with.
 
-use crate::domain::{Change, Line, Problem, ProblemList, Severity};
+use crate::domain::{Change, Line, Problem, ProblemList, Severity, one_or_many};
 use crate::input::{
     Accept, Column, Findings, InputError, Known, Passed, Row, Rules, Settings, Survey, Table,
 };
@@ -259,9 +259,10 @@ fn passed_over(table: &Table, passed: Passed) -> Vec<Problem> {
         notices.push(notice(
             passed.first.unwrap_or_else(|| table.header_line()),
             "blank_rows",
-            format!(
-                "{} rows of nothing but delimiters were passed over",
-                passed.blank_rows
+            one_or_many(
+                passed.blank_rows,
+                "row of nothing but delimiters was passed over",
+                "rows of nothing but delimiters were passed over",
             ),
             "nothing is to be done",
         ));

@@ -174,9 +174,9 @@ impl Forecast {
         let seconds = self.seconds(resolved);
         let quota = resolved.quota;
         let mut words = format!(
-            "{} calls ({} writes) and about {} at {}{}{}",
-            ui::count(self.calls()),
-            ui::count(self.writes()),
+            "{} ({}) and about {} at {}{}{}",
+            ui::counted(self.calls(), "call"),
+            ui::counted(self.writes(), "write"),
             ui::duration(seconds),
             resolved.find_rate,
             quota.map_or_else(String::new, |quota| format!(" and {quota}")),
@@ -187,8 +187,8 @@ impl Forecast {
         );
         if self.emails > 0 {
             words.push_str(&format!(
-                "; {} welcome e-mails would go out",
-                ui::count(self.emails)
+                "; {} would go out",
+                ui::counted(self.emails, "welcome e-mail")
             ));
         }
         words
@@ -268,22 +268,42 @@ pub(super) fn planned_words(ledger: &Ledger, resolved: &Resolved) -> Result<Stri
 pub(super) fn counts(draft: &Draft) -> String {
     let counts = &draft.counts;
     let mut parts = Vec::new();
-    for (number, words) in [
-        (counts.renames, "new account IDs"),
-        (counts.clears, "account IDs to be removed"),
-        (counts.locations, "service IDs or profiles"),
-        (counts.chains, "chains"),
-        (counts.swaps, "swaps"),
-        (counts.cycles, "longer cycles"),
-        (counts.duplicates, "that repeat another"),
-        (counts.nothing, "that ask for nothing"),
-        (draft.invalid_lines(), "left out, for they are invalid"),
+    for (number, one, many) in [
+        (counts.renames, "new account ID", "new account IDs"),
+        (
+            counts.clears,
+            "account ID to be removed",
+            "account IDs to be removed",
+        ),
+        (
+            counts.locations,
+            "service ID or profile",
+            "service IDs or profiles",
+        ),
+        (counts.chains, "chain", "chains"),
+        (counts.swaps, "swap", "swaps"),
+        (counts.cycles, "longer cycle", "longer cycles"),
+        (
+            counts.duplicates,
+            "that repeats another",
+            "that repeat another",
+        ),
+        (
+            counts.nothing,
+            "that asks for nothing",
+            "that ask for nothing",
+        ),
+        (
+            draft.invalid_lines(),
+            "left out as invalid",
+            "left out as invalid",
+        ),
     ] {
         if number > 0 {
-            parts.push(format!("{} {words}", ui::count(number)));
+            parts.push(ui::one_or_many(number, one, many));
         }
     }
-    format!("{} lines: {}", ui::count(counts.lines), parts.join(", "))
+    format!("{}: {}", ui::lines(counts.lines), parts.join(", "))
 }
 
 /// The writes that a plan has noted, by customer and by location.

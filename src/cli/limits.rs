@@ -88,7 +88,10 @@ impl Limits {
         match self.parsed()?.max_changes {
             Some(most) if most.is_exceeded(changes, lines) => Err(Failure::new(
                 Exit::Stopped,
-                format!("--max-changes {most}: {changes} of {lines} lines would change"),
+                format!(
+                    "--max-changes {most}: {changes} of {} would change",
+                    ui::lines(lines)
+                ),
             )
             .with_help("nothing was written")),
             _ => Ok(()),

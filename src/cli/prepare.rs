@@ -342,9 +342,9 @@ pub(super) fn refuse_problems(
     }
     let lines = draft.invalid_lines();
     Err(Failure::usage(format!(
-        "{name}: {} of {} lines cannot be carried out; nothing was sent",
+        "{name}: {} of {} cannot be carried out; nothing was sent",
         ui::count(lines),
-        ui::count(draft.counts.lines)
+        ui::lines(draft.counts.lines)
     ))
     .with_help("correct them (idshift check shows more), or leave them out with --skip-invalid"))
 }
@@ -357,8 +357,8 @@ fn refuse_unfindable(draft: &Draft, resolved: &Resolved) -> Result<(), Failure> 
         return Ok(());
     }
     Err(Failure::usage(format!(
-        "{} lines have no customerId, and Adobe has no search by externalReferenceId",
-        ui::count(draft.without_customer)
+        "{} no customerId, and Adobe has no search by externalReferenceId",
+        ui::one_or_many(draft.without_customer, "line has", "lines have")
     ))
     .with_help("name the reseller whose customers are to be listed: --reseller ID or reseller_id in the profile"))
 }

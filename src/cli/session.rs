@@ -301,8 +301,9 @@ impl Session<'_> {
             && most.is_exceeded(planned.len(), lines)
         {
             let words = format!(
-                "--max-changes {most}: {} of {lines} lines would change; nothing was written",
-                planned.len()
+                "--max-changes {most}: {} of {} would change; nothing was written",
+                planned.len(),
+                ui::lines(lines)
             );
             return Ok(Ending::Guard(words));
         }

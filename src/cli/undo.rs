@@ -101,9 +101,9 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
     limits.refuse_changes(many, known.draft.counts.lines)?;
     let (accounts, locations) = (of(|one| one.new_account.asks()), of(Change::asks_location));
     let mut counts = format!(
-        "restore {} account IDs and {} locations",
-        ui::count(accounts),
-        ui::count(locations)
+        "restore {} and {}",
+        ui::counted(accounts, "account ID"),
+        ui::counted(locations, "location")
     );
     for words in cannot_undo(&back).words() {
         counts.push_str(&format!("\n  {words}"));

@@ -432,25 +432,35 @@ fn say(known: &KnownRun, options: &RunOptions, looked: &Looked) {
     if options.speech.quiet {
         return;
     }
-    let checked = ui::count(looked.checked);
+    let as_left = ui::one_or_many(
+        looked.checked,
+        "line is as the run left it",
+        "lines are as the run left them",
+    );
     let whole = left.in_doubt + left.not_done == 0;
     ui::out(&match (differences.len(), whole) {
-        (0, true) => format!("verify {run}: all {checked} lines are as the run left them"),
-        (0, false) => {
-            format!("verify {run}: {checked} lines are as the run left them, but that is not all")
-        }
-        (n, _) => format!("verify {run}: {n} differences in {checked} lines"),
+        (0, true) => format!("verify {run}: all {as_left}"),
+        (0, false) => format!("verify {run}: {as_left}, but that is not all"),
+        (n, _) => format!(
+            "verify {run}: {} in {}",
+            ui::counted(u64::try_from(n).unwrap_or(u64::MAX), "difference"),
+            ui::lines(looked.checked)
+        ),
     });
     if left.in_doubt > 0 {
         ui::out(&format!(
-            "verify {run}: {} lines are in doubt: what became of their writes is not known",
-            ui::count(left.in_doubt)
+            "verify {run}: {}: the result of a write is not known",
+            ui::one_or_many(left.in_doubt, "line is in doubt", "lines are in doubt")
         ));
     }
     if left.not_done > 0 {
         ui::out(&format!(
-            "verify {run}: {} lines have no final outcome: they were not started or not completed",
-            ui::count(left.not_done)
+            "verify {run}: {} (not started or not completed)",
+            ui::one_or_many(
+                left.not_done,
+                "line has no final outcome",
+                "lines have no final outcome"
+            )
         ));
     }
     if !whole {

@@ -5,6 +5,7 @@
 
 mod change;
 mod id;
+mod numbers;
 mod outcome;
 mod problem;
 mod respelling;
@@ -15,6 +16,7 @@ pub use change::{Change, NewAccount, Profile, Reseller};
 pub use id::{
     AccountId, CustomerId, IdError, LocationId, MAX_ID_CHARS, ResellerId, ServiceId, guid,
 };
+pub use numbers::{count, counted, duration, form, lines, one_or_many};
 pub use outcome::{Failed, Outcome, Skipped, Status, Transition, Unchanged};
 pub use problem::{KEPT_PER_KIND, Problem, ProblemList, Severity};
 pub use respelling::is_respelling;

@@ -7,6 +7,7 @@
 use super::common_failures::CommonFailure;
 use super::lookup::{Sightings, look_up};
 use super::{Concurrency, Context, Event, Halt, Job, Notes, canary, executor};
+use crate::domain::one_or_many;
 use crate::ledger::LedgerError;
 use crate::system::{Fatal, Health};
 use std::collections::VecDeque;
@@ -310,7 +311,8 @@ impl<N: Notes> Dispatcher<N> {
         let failed = tally.of("failed") + tally.of("in_doubt");
         if self.ending.is_none() && limit.is_exceeded_after_sample(failed, tally.done()) {
             self.end(Ending::Guard(format!(
-                "--max-failures {limit}: {failed} lines have failed"
+                "--max-failures {limit}: {}",
+                one_or_many(failed, "line has failed", "lines have failed")
             )));
         }
     }

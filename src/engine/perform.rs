@@ -5,7 +5,7 @@
 use super::doubt::{self, Sight};
 use super::write_breaker::Refusable;
 use super::{Context, Halt, Notes};
-use crate::domain::{AccountId, CustomerId, Failed, Line, Reseller};
+use crate::domain::{AccountId, CustomerId, Failed, Line, Reseller, counted};
 use crate::ledger::{Effect, Intent, NEVER_SENT, Settled, Verdict, Write, WriteId};
 use crate::system::{Fatal, Order, Trouble, What, Written, new_correlation};
 use std::time::Duration;
@@ -359,7 +359,8 @@ fn held_back_too_often<N: Notes>(
     wish: &Wish<'_>,
     times: u32,
 ) -> Result<Trouble, Halt> {
-    let words = format!("refused {times} times while other calls were not; it was never processed");
+    let times = counted(times.into(), "time");
+    let words = format!("refused {times} while other calls were not; it was never processed");
     let trouble = Trouble::new(Failed::Unavailable, words);
     let patience = context.settings.give_up_after;
     context

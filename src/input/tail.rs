@@ -5,7 +5,7 @@
 use super::footer::{Feet, Foot};
 use super::row::{Row, shown};
 use super::survey::Stats;
-use crate::domain::{Change, Line, Problem, Severity};
+use crate::domain::{Change, Line, Problem, Severity, counted};
 
 /// What is known of the last line, and of the last cell of all others.
 #[derive(Debug, Clone, Default)]
@@ -93,9 +93,10 @@ impl Tail {
             severity: Severity::Blocking,
             code: "cut_off",
             message: format!(
-                "the file ends without a line break, and its last value has {} bytes where the {} others have {shortest}: \
-                 the file may have been cut off",
-                last.cell, self.count
+                "the file ends without a line break, and its last value has {} where the {} others have {shortest}: the file \
+                 may have been cut off",
+                counted(u64::try_from(last.cell).unwrap_or(u64::MAX), "byte"),
+                self.count
             ),
             help: "compare the size of the file with its source, and copy it again".to_owned(),
         })

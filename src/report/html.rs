@@ -2,7 +2,7 @@
 
 use super::failures::Tally;
 use super::{ReportError, Summary, file};
-use crate::domain::{AccountId, CustomerId};
+use crate::domain::{AccountId, CustomerId, counted};
 use crate::ledger::RunDir;
 use askama::Template;
 
@@ -10,6 +10,8 @@ use askama::Template;
 #[template(path = "report.html")]
 struct Page<'a> {
     summary: &'a Summary,
+    /// From when to when, in UTC.
+    times: String,
     bars: Vec<Bar>,
     reasons: Vec<Group>,
     failures: Vec<Failure<'a>>,
@@ -28,7 +30,7 @@ struct Bar {
 
 struct Group {
     reason: &'static str,
-    lines: u64,
+    lines: String,
     first_line: u32,
 }
 
@@ -45,6 +47,7 @@ pub(super) fn write(dir: &RunDir, summary: &Summary, tally: &Tally) -> Result<()
     let path = dir.path().join("report.html");
     let page = Page {
         summary,
+        times: times(summary),
         bars: tally
             .statuses()
             .filter(|(_, lines)| *lines > 0)
@@ -64,7 +67,7 @@ pub(super) fn write(dir: &RunDir, summary: &Summary, tally: &Tally) -> Result<()
             .iter()
             .map(|(reason, group)| Group {
                 reason,
-                lines: group.lines,
+                lines: counted(group.lines, "line"),
                 first_line: group.first_line,
             })
             .collect(),
@@ -105,4 +108,15 @@ fn percent(part: u64, whole: u64) -> String {
             part as f64 * 100.0 / whole as f64
         }
     )
+}
+
+/// `2026-11-20 22:30:15 UTC to 2026-11-20 23:01:02 UTC`: the page may be read in any zone.
+fn times(summary: &Summary) -> String {
+    let words = |stamp: &str| match stamp.parse::<jiff::Timestamp>() {
+        Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        Err(_) => stamp.to_owned(),
+    };
+    let end = summary.finished_at.as_deref().map(words);
+    let end = end.map_or_else(String::new, |end| format!(" to {end}"));
+    format!("{}{end}", words(&summary.started_at))
 }

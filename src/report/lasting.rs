@@ -1,6 +1,6 @@
 //! Which changes of a run cannot be undone, because the system has no documented way to restore what was there.
 
-use crate::domain::{Outcome, Status, Transition};
+use crate::domain::{Outcome, Status, Transition, counted};
 use crate::ledger::{Ledger, LedgerError};
 use std::collections::HashSet;
 
@@ -25,8 +25,7 @@ impl CannotUndo {
     /// A sentence for each kind; none where everything can be undone.
     pub fn words(&self) -> Vec<String> {
         let one = |number: u64, noun: &str, why: &str| {
-            let plural = if number == 1 { "" } else { "s" };
-            (number > 0).then(|| format!("{number} {noun}{plural} cannot be undone: {why}"))
+            (number > 0).then(|| format!("{} cannot be undone: {why}", counted(number, noun)))
         };
         let parts = [
             one(self.services, "service ID", "there was none before"),

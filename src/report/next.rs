@@ -2,6 +2,7 @@
 //! that lies elsewhere, through any POSIX shell, and with what the ledger of a new run could not know.
 
 use super::summary::Summary;
+use crate::domain::one_or_many;
 use crate::ledger::{DEFAULT_RUNS_DIR, Header};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -187,7 +188,10 @@ impl Next {
             },
             "stopped" | "interrupted" => match summary.too_many_changes {
                 Some(changes) => Self {
-                    before: format!("if {changes} changes are right: "),
+                    before: format!(
+                        "if {} right: ",
+                        one_or_many(changes, "change is", "changes are")
+                    ),
                     command: commands.resume(&["--max-changes", &changes.to_string()]),
                     after: String::new(),
                 },
@@ -226,8 +230,8 @@ fn not_undone(summary: &Summary) -> String {
     let since = summary.reasons.get("stale").copied().unwrap_or(0);
     let mut parts = summary.cannot_undo.words();
     if since > 0 {
-        let are = if since == 1 { "line was" } else { "lines were" };
-        parts.push(format!("{since} {are} changed since and left unchanged"));
+        let lines = one_or_many(since, "line was", "lines were");
+        parts.push(format!("{lines} changed since and left unchanged"));
     }
     if parts.is_empty() {
         String::new()

@@ -5,16 +5,15 @@
 
 mod closing;
 mod escape;
-mod numbers;
 mod problems;
 mod progress;
 mod prompt;
 mod stream;
 mod time_left;
 
+pub use crate::domain::{count, counted, duration, form, lines, one_or_many};
 pub use closing::{Closing, closing};
 pub use escape::visible;
-pub use numbers::{count, counted, duration, lines};
 pub use problems::problems;
 pub use progress::{Calls, Mode, Progress};
 pub use prompt::{NoTerminal, ask, can_ask, confirm};

@@ -1,4 +1,4 @@
-//! Numbers for people.
+//! Numbers for people: every count that is shown with what it counts is made here, in singular or plural.
 
 /// `12,400`.
 pub fn count(number: u64) -> String {
@@ -22,6 +22,16 @@ pub fn lines(number: u64) -> String {
 pub fn counted(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", count(number))
+}
+
+/// `1 line has failed`, `12,400 lines have failed`.
+pub fn one_or_many(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(number), form(number, one, many))
+}
+
+/// The words that follow this number.
+pub fn form<'a>(number: u64, one: &'a str, many: &'a str) -> &'a str {
+    if number == 1 { one } else { many }
 }
 
 /// `1 h 13 min`, `4 min 10 s`, `9 s`.
@@ -48,6 +58,9 @@ mod tests {
         assert_eq!(count(1_000_000), "1,000,000");
         assert_eq!(lines(1), "1 line");
         assert_eq!(lines(12_400), "12,400 lines");
+        assert_eq!(counted(1, "longer cycle"), "1 longer cycle");
+        assert_eq!(one_or_many(1, "line is", "lines are"), "1 line is");
+        assert_eq!(one_or_many(0, "line is", "lines are"), "0 lines are");
         assert_eq!(duration(9), "9 s");
         assert_eq!(duration(250), "4 min 10 s");
         assert_eq!(duration(4380), "1 h 13 min");
