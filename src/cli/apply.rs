@@ -69,6 +69,7 @@ fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
             command: "apply",
             words: "run",
             fits: &|_| true,
+            is_asked: true,
         },
         Purpose::Write,
         &options.target,

@@ -81,6 +81,8 @@ pub(super) struct Selection<'a> {
     pub(super) words: &'static str,
     /// Whether a run is such.
     pub(super) fits: &'a dyn Fn(&Ledger) -> bool,
+    /// Whether a question that follows says which run it is, so that it is not said before.
+    pub(super) is_asked: bool,
 }
 
 /// Opens a run: the one whose ID begins so, or else the one with the highest epoch on the given target that fits.
@@ -132,8 +134,14 @@ pub(super) fn open(
         facts.unique_accounts,
     )?;
     let stand_in = stand_in::start_as_left(inside, &mut resolved, &draft, &ledger)?;
-    if run.is_none() && !speech.quiet {
+    if run.is_none() && !speech.quiet && !wanted.is_asked {
         announce(wanted.command, &ledger, Some(draft.counts.lines));
+    }
+    if stand_in.is_some() && !speech.quiet {
+        ui::err(&format!(
+            "note: the stand-in is a new one, filled from the record of run {}; no other system is called",
+            dir.run()
+        ));
     }
     Ok(KnownRun {
         dir,
@@ -272,7 +280,7 @@ pub(super) fn announce(command: &str, ledger: &Ledger, lines: Option<u64>) {
     ui::err(&format!(
         "{command}: run {} ({} of {}, {}{lines})",
         header.run,
-        header.command,
+        standing::command(ledger).unwrap_or_else(|_| header.command.clone()),
         ui::visible(&header.input_name),
         ui::visible(&RunTarget::of_run(header).to_string()),
     ));

@@ -403,7 +403,12 @@ fn consent(
     ask(&question.text()?, guards, command)
 }
 
-/// Asks, where there is somebody to ask.
+/// Whether a person at a terminal is asked. `resume` without one goes on with the consent of its run.
+pub(super) fn is_asked(guards: &Guards) -> bool {
+    !guards.yes && !guards.no_input && ui::can_ask()
+}
+
+/// Asks, where there is a terminal.
 pub(super) fn ask(question: &str, guards: &Guards, command: &str) -> Result<(), Failure> {
     if guards.yes {
         return Ok(());

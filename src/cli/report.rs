@@ -24,6 +24,7 @@ pub(super) fn run(options: &ReportOptions) -> Result<Exit, Failure> {
             command: "report",
             words: "run",
             fits: &|_| true,
+            is_asked: false,
         };
         choose(&catalog, &runs_dir, wanted, &given_by(&options.place)?)?
     };

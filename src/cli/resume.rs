@@ -12,7 +12,7 @@ use super::limits::Limits;
 use super::lost_runs;
 use super::newer_writes;
 use super::options::{Guards, ResumeOptions};
-use super::prepare::{ask, catalog, refuse_emails};
+use super::prepare::{ask, catalog, is_asked, refuse_emails};
 use super::recall;
 use super::session::{LOOKED, Session, Work};
 use super::undo::SEEDED;
@@ -54,6 +54,7 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
             command: "resume",
             words: "unfinished run",
             fits: &is_unfinished,
+            is_asked: is_asked(&options.guards),
         },
         Purpose::Write,
         &options.target,
@@ -66,7 +67,11 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
         known.ledger.refuse_if_live()?;
         let (catalog, _) = catalog(&options.target.place)?;
         let rest = rest(&known, &catalog, &options.guards, &limits)?;
-        consent(&known, &rest, &limits, &base_url, &options.guards)?;
+        let asked = consent(&known, &rest, &limits, &base_url, &options.guards)?;
+        if !asked && options.run.is_none() && !options.speech.quiet {
+            let lines = known.draft.counts.lines;
+            known_run::announce("resume", &known.ledger, Some(lines));
+        }
     }
     // First: whoever else works on this target could make untrue whatever is found here.
     let claim = known.claim(&base_url)?;
@@ -156,26 +161,21 @@ const fn mode(work: Work) -> Mode {
     }
 }
 
-/// Only a person at a terminal is asked. Elsewhere the consent of the run that is resumed holds.
-fn is_asked(guards: &Guards) -> bool {
-    !guards.yes && !guards.no_input && ui::can_ask()
-}
-
-/// Shows what is still to be done, where, and asks.
+/// Shows what is still to be done, where, and asks; `false`: nothing is to be asked.
 fn consent(
     known: &KnownRun,
     rest: &Rest,
     limits: &Limits,
     base_url: &str,
     guards: &Guards,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let ledger = &known.ledger;
     if rest.work == Work::Plan {
-        return Ok(());
+        return Ok(false);
     }
     let open = open_changes(known, rest)?;
     if open.lines == 0 && ledger.parkings()?.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let mut counts = format!(
         "{} of {} still to be done",
@@ -211,7 +211,7 @@ fn consent(
     let commits = ledger.commits()?;
     ask(&question.text()?, guards, "resume")?;
     if ledger.commits()? == commits {
-        return Ok(());
+        return Ok(true);
     }
     let words = format!(
         "run {} has been gone on with meanwhile; nothing was written",

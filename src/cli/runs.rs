@@ -8,7 +8,7 @@ use super::prepare::catalog;
 use super::report::try_refresh;
 use crate::domain::Status;
 use crate::ledger::{Ledger, LedgerError, RunDir, StateDb};
-use crate::report::standing;
+use crate::report::{half_done, standing};
 use crate::run::absolute;
 use crate::ui;
 use serde_json::json;
@@ -76,6 +76,8 @@ fn describe(dir: &RunDir) -> Result<serde_json::Value, LedgerError> {
     let ledger = Ledger::glance(dir)?;
     try_refresh(dir, &ledger);
     let (header, progress) = (ledger.header(), ledger.progress()?);
+    let mut counts = standing::counts(&ledger)?;
+    counts.insert("half_done", half_done(dir).unwrap_or(0));
     Ok(json!({
         "run": header.run,
         "command": standing::command(&ledger)?,
@@ -85,7 +87,7 @@ fn describe(dir: &RunDir) -> Result<serde_json::Value, LedgerError> {
         "state": standing::state(&progress, &ledger).as_str(),
         "exit_code": progress.exit_code,
         "undoes": header.parent,
-        "counts": standing::counts(&ledger)?,
+        "counts": counts,
         "run_dir": dir.path().display().to_string(),
     }))
 }
@@ -104,6 +106,7 @@ fn line(dir: &RunDir, document: &Result<serde_json::Value, LedgerError>) -> Stri
     };
     let counts: Vec<String> = Status::NAMES
         .iter()
+        .chain(&["half_done"])
         .filter_map(|name| {
             let lines = document.get("counts")?.get(name)?.as_u64()?;
             (lines > 0).then(|| format!("{name} {}", ui::count(lines)))

@@ -16,7 +16,7 @@ use super::known_run::{self, KnownRun, Purpose, Selection};
 use super::limits::Limits;
 use super::newer_writes;
 use super::options::UndoOptions;
-use super::prepare::{Kept, ask, begin, catalog, refuse_emails};
+use super::prepare::{Kept, ask, begin, catalog, is_asked, refuse_emails};
 use super::recall;
 use super::resume::way_back_of;
 use super::session::{Session, Work, base_url};
@@ -24,7 +24,7 @@ use crate::domain::{Change, Failed, NewAccount, Outcome, Status, Transition};
 use crate::engine::{History, Since};
 use crate::ledger::{self, Header, Ledger, LineSet, RunDir, RunId, State};
 use crate::plan::{self, Inverse};
-use crate::report::{CANNOT_UNDO, CannotUndo, Commands};
+use crate::report::{CANNOT_UNDO, CannotUndo, Commands, standing};
 use crate::run::RunCatalog;
 use crate::ui;
 use std::collections::HashSet;
@@ -68,6 +68,7 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
             words: "run that wrote something and is no undo itself",
             // Typed twice, it must not undo itself.
             fits: &|ledger| known_run::wrote_something(ledger) && ledger.header().command != "undo",
+            is_asked: is_asked(&options.guards),
         },
         Purpose::Write,
         &options.target,
@@ -109,7 +110,12 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
         counts.push_str(&format!("\n  {words}"));
     }
     let question = Question {
-        what: format!("undo run {parent}"),
+        what: format!(
+            "undo run {parent} ({} of {}, {})",
+            standing::command(&known.ledger)?,
+            ui::visible(&known.ledger.header().input_name),
+            ui::lines(known.draft.counts.lines)
+        ),
         counts,
         forecast: Some(Forecast::of_changes(
             accounts,

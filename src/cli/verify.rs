@@ -46,6 +46,7 @@ pub(super) fn run(options: &RunOptions) -> Result<Exit, Failure> {
             command: "verify",
             words: "run that wrote something",
             fits: &known_run::wrote_something,
+            is_asked: false,
         },
         Purpose::Look,
         &options.target,
@@ -437,6 +438,11 @@ fn say(known: &KnownRun, options: &RunOptions, looked: &Looked) {
         "line is as the run left it",
         "lines are as the run left them",
     );
+    let as_left = if known.stand_in.is_some() {
+        format!("{as_left}, on a stand-in that was filled from the record of the run")
+    } else {
+        as_left
+    };
     let whole = left.in_doubt + left.not_done == 0;
     ui::out(&match (differences.len(), whole) {
         (0, true) => format!("verify {run}: all {as_left}"),

@@ -287,7 +287,10 @@ pub(super) async fn settle<N: Notes>(
             // Any response uses the ID up, also one that cannot be read (`BadAnswer` without a status).
             let had_no_response = doubt.http_status.is_none() && doubt.reason != Failed::BadAnswer;
             let same = had_no_response.then(|| correlation.to_owned());
-            Ok(Next::AfterAWhile { correlation: same })
+            Ok(Next::AfterAWhile {
+                correlation: same,
+                why: doubt.message.clone(),
+            })
         }
     }
 }

@@ -62,6 +62,8 @@ pub(super) enum Next {
     AfterAWhile {
         /// The attempt's correlation ID, where the attempt had no response: the next attempt carries the same.
         correlation: Option<String>,
+        /// What the attempt was answered with, or why there was no answer.
+        why: String,
     },
     /// It was not sent, because what it rests on had become too old; its turn took so long.
     LookFirst(Duration),
@@ -140,14 +142,19 @@ pub(super) async fn perform<N: Notes>(
                     slack = (slack * 2).max(JUST_SEEN);
                 }
             }
-            Next::AfterAWhile { correlation: same } => {
+            Next::AfterAWhile {
+                correlation: same,
+                why,
+            } => {
                 tries.unanswered_id = same;
                 sent.unanswered = true;
                 tries.fruitless += 1;
                 if tries.fruitless > context.settings.retries {
                     let words = match sent.attempts {
-                        1 => "it did not take effect".to_owned(),
-                        many => format!("{many} attempts did not take effect"),
+                        1 => format!("it did not take effect ({why})"),
+                        many => {
+                            format!("{many} attempts did not take effect (the last one: {why})")
+                        }
                     };
                     let trouble = Trouble::new(Failed::Unavailable, words);
                     let patience = context.settings.give_up_after;

@@ -136,7 +136,7 @@ impl Client {
                 let busy = said("the system is not available");
                 (Verdict::Refused { status, wait }, Outcome::Unclear(busy))
             }
-            500..=599 => failed(said("the system failed")),
+            500..=599 => failed(said(meaning_of_failure(status))),
             407 => stranger(Stranger::ProxyLogin, PROXY_LOGIN.to_owned()),
             200..=299 | 400..=499 if !alone && self.is_strangers(&reply, kind) => {
                 let what = if reply.is_html() {
@@ -176,6 +176,21 @@ impl Client {
         // A filter that is too long is refused by whatever web server is in front, and a write's 404 is the write's.
         let unknown = reply.status == 404 && kind != Kind::Write;
         unknown || (reply.is_html() && !matches!(reply.status, 401 | 403 | 413 | 414 | 431))
+    }
+}
+
+/// What a status of 5xx says of where it went wrong.
+const fn meaning_of_failure(status: u16) -> &'static str {
+    match status {
+        501 => {
+            "the system does not support this method at this address: check the base URL, and gateways before the system"
+        }
+        502 => "a gateway got no valid answer from the system",
+        504 => "a gateway got no answer from the system in time",
+        505 => "the system does not support this version of HTTP",
+        507 => "the system has no storage left",
+        511 => "a network wants a sign-in first",
+        _ => "the system failed",
     }
 }
 

@@ -20,7 +20,7 @@ mod unfinished;
 pub use digest::{note_plan_digest, plan_digest};
 pub use lasting::CannotUndo;
 pub use next::{Commands, Next, Typed, columns, option, path_word, shell};
-pub use summary::{CANNOT_UNDO, Calls, FORMAT, Pace, Summary, is_current};
+pub use summary::{CANNOT_UNDO, Calls, FORMAT, Pace, Summary, half_done, is_current};
 
 use crate::input::{InputError, Table};
 use crate::ledger::{Ledger, LedgerError, RunDir};

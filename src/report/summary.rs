@@ -188,6 +188,19 @@ struct Age {
     ledger_commits: i64,
 }
 
+#[derive(Deserialize)]
+struct Drawn {
+    counts: BTreeMap<String, u64>,
+}
+
+/// How many lines the reports of a run count as half done; `None`: there are no reports. Only they know what the file asks
+/// for.
+pub fn half_done(dir: &RunDir) -> Option<u64> {
+    let text = std::fs::read(dir.path().join("summary.json")).ok()?;
+    let drawn: Drawn = serde_json::from_slice(&text).ok()?;
+    drawn.counts.get("half_done").copied()
+}
+
 /// Whether the reports of a run say what its ledger says. They do not after a kill, or where some are missing.
 pub fn is_current(dir: &RunDir, ledger: &Ledger) -> Result<bool, LedgerError> {
     let others = ["results.csv", "failures.csv", "report.html"];

@@ -105,6 +105,38 @@ impl From<NoAnswer> for Trouble {
     }
 }
 
+/// What a status means that is no success, where the API gives it no meaning of its own.
+pub(super) const fn meaning_of(status: u16) -> &'static str {
+    match status {
+        400 => "the request is malformed to the system, or the value is not valid there",
+        401 => "the token is refused, or may not see the customer",
+        402 => {
+            "the system asks for a payment: the account with it may have no credit, or be frozen"
+        }
+        403 => "the system forbids it",
+        404 => "the system does not know it",
+        405 => {
+            "the method is not allowed at this address: the base URL is wrong, or a gateway does not let writes through"
+        }
+        406 => "the system does not answer with JSON at this address: check the base URL",
+        409 => "it conflicts with what the system has",
+        410 => "it was removed from the system for good",
+        411 => "a gateway wants a length of the request that it does not see",
+        412 => "a condition of the request does not hold: what the system has is another version",
+        413 => "the request is too large for the system or a gateway before it",
+        414 => "the address is too long for the system or a gateway before it",
+        415 => "JSON is not accepted at this address: check the base URL",
+        422 => "the system refuses the value",
+        423 => "it is locked in the system: try again later",
+        428 => {
+            "the system accepts writes only with a condition (If-Match), which this program does not send"
+        }
+        431 => "the headers are too long for a gateway: the token may be too large",
+        451 => "it is blocked for legal reasons, by the system or by a gateway before it",
+        _ => "the system refuses the request",
+    }
+}
+
 /// An answer that was read, but makes no sense.
 pub(super) fn senseless(reply: &Reply, what: impl std::fmt::Display) -> Trouble {
     Trouble {

@@ -181,6 +181,10 @@ fn a_line_of_which_only_the_account_was_written_is_half_done() {
     assert_eq!(summary["counts"]["failed"], 3);
     let page = std::fs::read_to_string(folder.join("report.html")).unwrap();
     assert!(page.contains("half_done"), "{page}");
+    let listed = place.run(&["runs"]).expect(0);
+    assert!(listed.out.contains("half_done 2"), "{}", listed.out);
+    let listed = place.run(&["runs", "--format", "json"]).expect(0).json();
+    assert_eq!(listed["runs"][0]["counts"]["half_done"], 2, "{listed:#}");
 }
 
 #[test]
@@ -329,4 +333,113 @@ fn a_real_target_needs_its_system_named() {
     place.file("idshift.toml", "[profiles.night]\n");
     unnamed(&["verify"]).expect(0);
     unnamed(&["undo", "--yes"]).expect(0);
+}
+
+/// Where a count of one is followed by a plural.
+fn plural_of_one(text: &str) -> Option<&str> {
+    let mut at = 0;
+    while let Some(found) = text[at..].find("1 ") {
+        let begins = at + found;
+        at = begins + 2;
+        if text[..begins].ends_with(|c: char| c.is_alphanumeric() || ",.-:/".contains(c)) {
+            continue;
+        }
+        let rest = &text[begins..];
+        let end = rest
+            .find(['\n', ',', ';', ':', '(', ')', '?'])
+            .unwrap_or(rest.len());
+        let words = &rest[..end];
+        let plurals = [
+            "lines",
+            "units",
+            "chains",
+            "swaps",
+            "cycles",
+            "IDs",
+            "calls",
+            "writes",
+            "differences",
+            "changes",
+            "rows",
+            "are",
+            "have",
+            "were",
+            "ask",
+            "repeat",
+            "e-mails",
+            "locations",
+        ];
+        let mut own = words.split(' ').skip(1).take(4);
+        if own.any(|word| plurals.contains(&word)) {
+            return Some(words);
+        }
+    }
+    None
+}
+
+#[test]
+fn one_of_something_is_not_told_in_the_plural() {
+    assert_eq!(plural_of_one("x: 1 lines, 2 swaps"), Some("1 lines"));
+    assert_eq!(plural_of_one("x: 11 lines, 1 swap"), None);
+    let place = Place::plume();
+    place.moves(6);
+    let file = place.file("one.csv", "accountId,newAccountId\nA-000000,B-0\n");
+    let swap = "accountId,newAccountId\nA-000001,A-000002\nA-000002,A-000001\nA-000003,A-000004\n\
+                A-000004,B-4\nA-000005,\nA-000001,A-000002\n,,\n";
+    let swap = place.file("swap.csv", swap);
+    let invalid = place.file("invalid.csv", "accountId,newAccountId\nA-000000,NULL\n");
+    for (arguments, code) in [
+        (vec!["check", &file], 0),
+        (vec!["check", &swap], 0),
+        (vec!["check", &invalid], 2),
+        (vec!["plan", &file], 0),
+        (vec!["apply", &file, "--yes", "--max-changes", "0"], 4),
+        (vec!["apply", &file, "--yes"], 0),
+        (vec!["verify"], 0),
+        (vec!["reconcile", &file, "--yes"], 0),
+        (vec!["apply", &invalid, "--yes"], 2),
+        (vec!["undo", "--yes"], 0),
+        (vec!["runs"], 0),
+    ] {
+        let done = place.run(&arguments).expect(code);
+        for text in [&done.out, &done.err] {
+            assert_eq!(plural_of_one(text), None, "{arguments:?}: {text}");
+        }
+    }
+    place.with_world(|mut world| {
+        world.plume.get_mut("C-0").unwrap().account_id = "moved".into();
+    });
+    let differs = place.run(&["verify", "--", &place.newest_id()]).expect(3);
+    assert!(
+        differs.out.contains("1 difference in 1 line"),
+        "{}",
+        differs.out
+    );
+    let asked = crate::question::on_a_terminal(&place, "no", &["apply", &swap]).expect(2);
+    assert_eq!(plural_of_one(&asked.out), None, "{}", asked.out);
+    assert!(asked.out.contains("1 chain, 1 swap"), "{}", asked.out);
+    let page = std::fs::read_to_string(place.newest().join("report.html")).unwrap();
+    // The page says in which zone its times are.
+    assert!(
+        page.contains(" UTC to 20") && page.contains(" UTC, exit"),
+        "{page}"
+    );
+}
+
+#[test]
+fn a_stand_in_that_is_filled_from_the_record_is_said_to_be_one() {
+    let place = Place::plume();
+    let file = place.moves(2);
+    let unnamed = |arguments: &[&str]| {
+        let mut idshift = place.command(arguments);
+        idshift.env_remove("IDSHIFT_BASE_URL");
+        crate::support::finish(idshift.spawn().unwrap())
+    };
+    unnamed(&["apply", &file, "--sandbox", "--yes"]).expect(0);
+    let verified = unnamed(&["verify", "--sandbox"]).expect(0);
+    let run = place.newest_id();
+    let words = format!("the stand-in is a new one, filled from the record of run {run}");
+    assert!(verified.err.contains(&words), "{}", verified.err);
+    let words = "on a stand-in that was filled from the record of the run";
+    assert!(verified.out.contains(words), "{}", verified.out);
 }

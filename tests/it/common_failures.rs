@@ -33,15 +33,15 @@ fn refusing(
 
 #[test]
 fn writes_that_are_all_refused_alike_stop_the_run() {
-    for (status, most) in [
-        (400, 20),
-        (402, 20),
-        (405, 20),
-        (407, 20),
-        (422, 20),
-        (401, 100),
-        (403, 100),
-        (404, 100),
+    for (status, most, meaning) in [
+        (400, 20, "malformed"),
+        (402, 20, "asks for a payment"),
+        (405, 20, "the method is not allowed at this address"),
+        (407, 20, "a proxy"),
+        (422, 20, "the system refuses the value"),
+        (401, 100, "may not see the customer"),
+        (403, 100, "the system forbids it"),
+        (404, 100, "does not know it"),
     ] {
         let place = Place::plume();
         let file = place.moves(140);
@@ -63,6 +63,7 @@ fn writes_that_are_all_refused_alike_stop_the_run() {
             cause.contains(words) && cause.contains("for example line"),
             "{cause}"
         );
+        assert!(cause.contains(meaning), "{cause}");
         // No line is to blame, and the count begins again.
         assert!(
             place
@@ -74,6 +75,42 @@ fn writes_that_are_all_refused_alike_stop_the_run() {
         let all = ["resume", "--max-failures=100%"];
         at(&place, &front, &all).expect(1);
         assert_eq!(count.load(Ordering::Relaxed), most + 140, "{status}");
+    }
+}
+
+#[test]
+fn a_refusal_is_called_what_its_status_means() {
+    let place = Place::plume();
+    let statuses = [409, 411, 413, 415, 428, 451, 501];
+    let mut text = String::from("accountId,newAccountId\n");
+    place.moves(u32::try_from(statuses.len()).unwrap());
+    for n in 0..statuses.len() {
+        text.push_str(&format!("A-{n:06},B-{n:06}\n"));
+    }
+    let file = place.file("statuses.csv", &text);
+    let honest = place.sandbox.base_url();
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let refused = (0..statuses.len()).find(|n| asked.path.ends_with(&format!("C-{n}")));
+        let bytes = match refused.filter(|_| asked.method == "PATCH") {
+            Some(n) => answer(statuses[n], "content-type: application/json\r\n", b"{}"),
+            None => asked.honestly(&honest),
+        };
+        stream.write_all(&bytes).is_ok()
+    });
+    at(&place, &front, &["apply", &file, "--yes", "--retries=0"]).expect(1);
+    let rows = place.rows("results.csv");
+    for (row, meaning) in rows.iter().zip([
+        "another customer has this ID",
+        "a length of the request",
+        "too large",
+        "JSON is not accepted",
+        "only with a condition (If-Match)",
+        "legal reasons",
+        "does not support this method",
+    ]) {
+        let message = &row["idshift_message"];
+        assert!(message.contains(meaning), "{meaning}: {message}");
+        assert!(!message.contains("refuses the value"), "{message}");
     }
 }
 

@@ -82,6 +82,40 @@ fn resume_asks_with_what_a_plan_has_found_and_not_for_a_plan() {
     assert!(asked.contains("plan digest"), "{asked}");
 }
 
+/// The announcement of a run that was not named would say what the question says.
+#[test]
+fn a_run_has_one_header() {
+    let (place, file) = without_services(12);
+    let run = place
+        .run(&["plan", &file, "--format", "json"])
+        .expect(0)
+        .json();
+    let run = run["run"].as_str().unwrap();
+    let slowly = [
+        "--yes",
+        "--rate",
+        "5/s",
+        "--concurrency",
+        "1",
+        "--until",
+        "1s",
+    ];
+    place
+        .run(&[&["apply", "--run", run][..], &slowly].concat())
+        .expect(4);
+    let header = format!("run {run} (apply of services.csv, ");
+    for command in ["resume", "undo"] {
+        let asked = on_a_terminal(&place, "no", &[command]).expect(2).out;
+        assert_eq!(asked.matches(run).count(), 1, "{asked}");
+        assert!(
+            asked.contains(&format!("run {run} (apply of services.csv")),
+            "{asked}"
+        );
+    }
+    let done = place.run(&["resume", "--until", "1s"]).expect(4);
+    assert_eq!(done.err.matches(&header).count(), 1, "{}", done.err);
+}
+
 #[test]
 fn the_question_shows_all_guards_and_the_end_with_its_zone() {
     let (place, file) = without_services(3);

@@ -1,6 +1,6 @@
 //! What goes to Adobe and comes back, and what its error codes mean.
 
-use super::super::trouble::senseless;
+use super::super::trouble::{meaning_of, senseless};
 use super::super::{Customer, Fatal, Locations, Trouble, id_text};
 use crate::domain::{AccountId, CustomerId, Failed};
 use crate::http::Reply;
@@ -118,7 +118,7 @@ pub(super) fn code_of(reply: &Reply) -> Option<String> {
     Some(body.code())
 }
 
-/// What an error code means for the line, and what to do about it.
+/// What an error code means for the line, and what to do about it; empty for a code that is not documented.
 pub(super) fn meaning(code: &str) -> (Option<Failed>, &'static str) {
     match code {
         "1115" => (
@@ -168,13 +168,17 @@ pub(super) fn meaning(code: &str) -> (Option<Failed>, &'static str) {
             Some(Failed::Forbidden),
             "the customer belongs to another distributor",
         ),
-        _ => (None, "Adobe refuses it"),
+        _ => (None, ""),
     }
 }
 
 pub(super) fn refusal(reply: &Reply) -> Trouble {
     let Ok(body) = reply.json::<ErrorBody>() else {
-        let mut trouble = senseless(reply, "not the API's answer: is the base URL right?");
+        let meaning = meaning_of(reply.status);
+        let mut trouble = senseless(
+            reply,
+            format!("{meaning} (not the API's own error: is the base URL right?)"),
+        );
         if reply.status == 401 {
             trouble.reason = Failed::Unauthorized;
         } else if reply.status == 403 {
@@ -193,6 +197,11 @@ pub(super) fn refusal(reply: &Reply) -> Trouble {
         409 => Failed::Conflict,
         _ => Failed::Rejected,
     });
+    let words = if words.is_empty() {
+        meaning_of(reply.status)
+    } else {
+        words
+    };
     let details = body.additional_details.filter(|details| !details.is_null());
     let own = body.message.unwrap_or_default();
     let details = details.map_or_else(String::new, |details| format!(" {details}"));

@@ -1,7 +1,7 @@
 //! What `CloudCockpit` says: customers, lists of them, errors.
 
 use super::super::listing::cut_short;
-use super::super::trouble::senseless;
+use super::super::trouble::{meaning_of, senseless};
 use super::super::{Customer, Locations, Trouble, id_text};
 use crate::domain::{AccountId, CustomerId, Failed, guid};
 use crate::http::Reply;
@@ -127,12 +127,9 @@ pub(super) fn refusal(reply: &Reply) -> Trouble {
         _ => return senseless(reply, "an answer that the API does not document"),
     };
     let meaning = match reply.status {
-        401 => "the token is refused, or may not see the customer",
         403 if words.is_none() => "there is no such relationship, or the token may not use it",
-        403 => "the system forbids it",
-        404 => "the system does not know it",
         409 => "another customer has this identifier",
-        _ => "the system refuses the value",
+        status => meaning_of(status),
     };
     match words.filter(|words| !words.is_empty()) {
         Some(words) => Trouble::refused(reason, reply, &format!("{meaning} ({words})")),

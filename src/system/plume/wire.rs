@@ -1,6 +1,6 @@
 //! What Plume's answers look like, and which of it is believed.
 
-use super::super::trouble::senseless;
+use super::super::trouble::{meaning_of, senseless};
 use super::super::{Customer, Location, Locations, Stored, Trouble, Written, id_text};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Profile, ServiceId};
 use crate::http::Reply;
@@ -64,11 +64,9 @@ pub(super) fn refusal(reply: &Reply) -> Trouble {
     let meaning = match reply.status {
         401 => "this token may not see the customer, or it does not exist",
         403 if words.is_none() => "a gateway refuses this call, and not others",
-        // Another partner's customer, a token without this right, a limit: only the system's words tell.
-        403 => "the system forbids it",
-        404 => "the system does not know it",
         409 => "another customer has this ID",
-        _ => "the system refuses the value",
+        // Of a 403, another partner's customer, a token without this right, a limit: only the system's words tell.
+        status => meaning_of(status),
     };
     match words.filter(|words| !words.is_empty()) {
         Some(words) => Trouble::refused(reason, reply, &format!("{meaning} ({words})")),
