@@ -329,10 +329,11 @@ impl<N: Notes> Dispatcher<N> {
     fn end(&mut self, ending: Ending) {
         let first = self.ending.is_none();
         // Units under way would wait for nothing, each until it fails in the same way.
-        let ends_waits = matches!(
-            ending,
-            Ending::Outage(..) | Ending::Ledger(_) | Ending::Bug(_)
-        );
+        let ends_waits = match &ending {
+            Ending::Outage(fatal, _) => fatal.ends_all_calls(),
+            Ending::Interrupted | Ending::Ledger(_) | Ending::Bug(_) => true,
+            Ending::Finished | Ending::Guard(_) | Ending::NobodyFound(_) => false,
+        };
         if ends_waits {
             self.stop.cancel();
         }

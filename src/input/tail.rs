@@ -95,7 +95,7 @@ impl Tail {
             message: format!(
                 "the file ends without a line break, and its last value has {} where the {} others have {shortest}: the file \
                  may have been cut off",
-                counted(u64::try_from(last.cell).unwrap_or(u64::MAX), "byte"),
+                counted(u64::from(last.cell), "byte"),
                 self.count
             ),
             help: "compare the size of the file with its source, and copy it again".to_owned(),

@@ -29,6 +29,22 @@ pub enum Fatal {
     Cancelled,
 }
 
+impl Fatal {
+    /// Whether no further call can do any good. Otherwise units under way come to their end first: a swap is rolled back.
+    pub const fn ends_all_calls(self) -> bool {
+        match self {
+            Self::GaveUp | Self::TokenRefused | Self::Tls | Self::WrongAddress | Self::Unsafe => {
+                true
+            }
+            Self::TakesNoWrites
+            | Self::BulkRefused
+            | Self::RefusedAlike
+            | Self::Setting
+            | Self::Cancelled => false,
+        }
+    }
+}
+
 /// Why a call failed, said for the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {

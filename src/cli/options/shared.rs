@@ -380,10 +380,10 @@ pub(in crate::cli) struct Guards {
     /// Example: --until 06:00
     #[arg(long, value_name = "TIME")]
     pub(in crate::cli) until: Option<String>,
-    /// Do not ask
+    /// Consent to the writes without being asked
     #[arg(long, short)]
     pub(in crate::cli) yes: bool,
-    /// Never ask: without --yes, fail instead; `resume` goes on
+    /// Never ask: without --yes, fail instead; `resume` goes on; where no customer is found, the run stops
     #[arg(long, hide_short_help = true)]
     pub(in crate::cli) no_input: bool,
 }
