@@ -2,6 +2,8 @@
 //!
 //! Whoever can put an `idshift.toml` where somebody else works could otherwise run programs as that person.
 
+use std::os::unix::fs::MetadataExt;
+
 /// How far a file may be believed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Trust {
@@ -16,21 +18,13 @@ pub(super) enum Trust {
 
 impl Trust {
     /// Judges an open file by its owner and its mode.
-    #[cfg(unix)]
     pub(super) fn of(meta: &std::fs::Metadata) -> Self {
-        use std::os::unix::fs::MetadataExt;
-        Self::judge(meta.uid(), meta.mode(), own_id())
+        // The owner of what this process creates.
+        Self::judge(meta.uid(), meta.mode(), rustix::process::geteuid().as_raw())
     }
 
-    /// Elsewhere there are no such owners.
-    #[cfg(not(unix))]
-    pub(super) fn of(_meta: &std::fs::Metadata) -> Self {
-        Self::Full
-    }
-
-    #[cfg(unix)]
-    fn judge(owner: u32, mode: u32, own: Option<u32>) -> Self {
-        if own != Some(owner) {
+    fn judge(owner: u32, mode: u32, own: u32) -> Self {
+        if own != owner {
             Self::Foreign
         } else if mode & 0o022 != 0 {
             Self::Writable
@@ -40,25 +34,16 @@ impl Trust {
     }
 }
 
-/// The user that this process acts as: the owner of what it creates. There is no call for it in the standard library.
-#[cfg(unix)]
-fn own_id() -> Option<u32> {
-    use std::os::unix::fs::MetadataExt;
-    let meta = tempfile::tempfile().and_then(|file| file.metadata());
-    meta.ok().map(|meta| meta.uid())
-}
-
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn only_ones_own_file_that_nobody_else_may_write_is_believed() {
-        assert_eq!(Trust::judge(7, 0o100_644, Some(7)), Trust::Full);
-        assert_eq!(Trust::judge(7, 0o100_664, Some(7)), Trust::Writable);
-        assert_eq!(Trust::judge(7, 0o100_646, Some(7)), Trust::Writable);
-        assert_eq!(Trust::judge(8, 0o100_600, Some(7)), Trust::Foreign);
-        assert_eq!(Trust::judge(8, 0o100_600, None), Trust::Foreign);
+        assert_eq!(Trust::judge(7, 0o100_644, 7), Trust::Full);
+        assert_eq!(Trust::judge(7, 0o100_664, 7), Trust::Writable);
+        assert_eq!(Trust::judge(7, 0o100_646, 7), Trust::Writable);
+        assert_eq!(Trust::judge(8, 0o100_600, 7), Trust::Foreign);
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl Client {
         let endpoint = |oauth2: super::token_source::OAuth2| {
             let url = check_url(&oauth2.token_url, "the token URL", settings.allow_http)?;
             let http = attempt::http_client(&settings, is_loopback(&url), "the token URL")?;
-            TokenEndpoint::new(oauth2, http, settings.timeout)
+            TokenEndpoint::new(oauth2, url, http, settings.timeout)
         };
         let give_up_after = settings.give_up_after;
         let tokens = Tokens::new(

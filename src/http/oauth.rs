@@ -1,18 +1,12 @@
-//! OAuth 2.0 client credentials: one form, one answer, and its errors explained.
+//! OAuth 2.0 client credentials (RFC 6749, section 4.4): one form, one answer, and its errors explained.
 //!
-//! The protocol is the `oauth2` crate's; the request goes through our own client, so that redirects, sizes, times
-//! and certificates are as everywhere. An answer's text never reaches a message: it may hold the token.
+//! The request goes through our own client, so that redirects, sizes, times and certificates are treated as for every
+//! other call. The text of an answer never becomes part of a message: it may hold the token.
 
-use oauth2::basic::{BasicErrorResponse, BasicErrorResponseType, BasicTokenType};
-use oauth2::{
-    AccessToken, AsyncHttpClient, AuthType, ClientId, ClientSecret, EndpointNotSet, HttpRequest,
-    HttpResponse, RefreshToken, RequestTokenError, Scope, StandardRevocableToken, TokenResponse,
-    TokenUrl,
-};
-use reqwest::header::{ACCEPT_ENCODING, HeaderValue};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
-use std::pin::Pin;
+use serde::Deserialize;
 use std::time::Duration;
 
 use super::attempt;
@@ -21,37 +15,18 @@ use super::settings::SetupError;
 use super::token::{Fetched, Refusal};
 use super::token_source::{Credentials, OAuth2};
 
-/// A lifetime that is missing, not a number, zero or negative says nothing.
+/// The lifetime of a token whose `expires_in` is missing, not a number, zero or negative.
 const UNKNOWN_LIFE: Duration = Duration::from_secs(300);
 const LONGEST_LIFE: f64 = 366.0 * 86_400.0;
 /// A token endpoint's answer is small.
 const LONGEST_ANSWER: usize = 256 * 1024;
 
-type Client = oauth2::Client<
-    BasicErrorResponse,
-    Answer,
-    oauth2::basic::BasicTokenIntrospectionResponse,
-    StandardRevocableToken,
-    oauth2::basic::BasicRevocationErrorResponse,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointNotSet,
-    oauth2::EndpointSet,
->;
-
-/// The answer, read more leniently than the standard: `expires_in` may be anything.
-#[derive(Debug, Serialize, Deserialize)]
+/// The answer, read more leniently than the standard: `expires_in` may be anything, `token_type` may be missing.
+#[derive(Deserialize)]
 struct Answer {
-    access_token: AccessToken,
-    #[serde(default = "bearer")]
-    token_type: BasicTokenType,
+    access_token: String,
     #[serde(default)]
     expires_in: serde_json::Value,
-}
-
-fn bearer() -> BasicTokenType {
-    BasicTokenType::Bearer
 }
 
 impl Answer {
@@ -69,34 +44,25 @@ impl Answer {
     }
 }
 
-impl TokenResponse for Answer {
-    type TokenType = BasicTokenType;
-
-    fn access_token(&self) -> &AccessToken {
-        &self.access_token
-    }
-
-    fn token_type(&self) -> &BasicTokenType {
-        &self.token_type
-    }
-
-    fn expires_in(&self) -> Option<Duration> {
-        Some(self.life())
-    }
-
-    fn refresh_token(&self) -> Option<&RefreshToken> {
-        None
-    }
-
-    fn scopes(&self) -> Option<&Vec<Scope>> {
-        None
-    }
+/// An error answer (RFC 6749, section 5.2). Its description is not read: nothing of it is shown.
+#[derive(Deserialize)]
+struct ErrorAnswer {
+    error: String,
 }
 
-/// A token endpoint and who we are there.
+/// How this client names itself.
+enum Login {
+    Form(String, SecretString),
+    Basic(String, SecretString),
+    Header(HeaderValue),
+}
+
+/// A token endpoint and our credentials there.
 pub(super) struct TokenEndpoint {
-    client: Client,
-    transport: Transport,
+    http: reqwest::Client,
+    url: Url,
+    timeout: Duration,
+    login: Login,
     scope: Option<String>,
     extra: Vec<(String, String)>,
 }
@@ -108,59 +74,122 @@ impl std::fmt::Debug for TokenEndpoint {
 }
 
 impl TokenEndpoint {
+    /// An endpoint at the `url` of these settings, which was checked.
     pub(super) fn new(
         settings: OAuth2,
+        url: Url,
         http: reqwest::Client,
         timeout: Duration,
     ) -> Result<Self, SetupError> {
-        let url = TokenUrl::new(settings.token_url).map_err(|error| SetupError::Url {
-            what: "the token URL",
-            why: error.to_string(),
-        })?;
-        let mut ready_made = None;
-        let (id, secret, auth) = match settings.credentials {
-            Credentials::Form { client_id, secret } => (client_id, secret, AuthType::RequestBody),
-            Credentials::Basic { client_id, secret } => (client_id, secret, AuthType::BasicAuth),
-            Credentials::Header(value) => {
-                ready_made = Some(basic_header(&value)?);
-                // Has the crate send no client ID in the form; its header is replaced by the ready-made one.
-                let none = SecretString::from("replaced");
-                ("replaced".to_owned(), none, AuthType::BasicAuth)
-            }
+        let login = match settings.credentials {
+            Credentials::Form { client_id, secret } => Login::Form(client_id, secret),
+            Credentials::Basic { client_id, secret } => Login::Basic(client_id, secret),
+            Credentials::Header(value) => Login::Header(basic_header(&value)?),
         };
-        let client = oauth2::Client::new(ClientId::new(id))
-            .set_client_secret(ClientSecret::new(secret.expose_secret().to_owned()))
-            .set_auth_type(auth)
-            .set_token_uri(url);
+        let scope = settings.scope.unwrap_or_default();
+        let scope = scope.split_whitespace().collect::<Vec<_>>().join(" ");
         Ok(Self {
-            client,
-            transport: Transport {
-                http,
-                timeout,
-                ready_made,
-            },
-            scope: settings.scope,
+            http,
+            url,
+            timeout,
+            login,
+            scope: (!scope.is_empty()).then_some(scope),
             extra: settings.extra,
         })
     }
 
     /// One request for a token.
     pub(super) async fn fetch(&self) -> Result<Fetched, Refusal> {
-        let mut request = self.client.exchange_client_credentials();
-        for scope in self.scope.iter().flat_map(|scope| scope.split_whitespace()) {
-            request = request.add_scope(Scope::new(scope.to_owned()));
+        let (status, body) = self.ask().await?;
+        if body.is_empty() {
+            return Err(Refusal::Strange(
+                "the token endpoint's answer is empty; is the token URL right?".to_owned(),
+            ));
         }
-        for (name, value) in &self.extra {
-            request = request.add_extra_param(name, value);
+        // The parser's words may quote the answer.
+        let unknown = |_| {
+            Refusal::Strange(
+                "the token endpoint's answer is not what OAuth 2.0 says; is the token URL right?"
+                    .to_owned(),
+            )
+        };
+        if status != StatusCode::OK {
+            let answer: ErrorAnswer = serde_json::from_slice(&body).map_err(unknown)?;
+            return Err(Refusal::Final(explain_code(&answer.error)));
         }
-        let answer = request
-            .request_async(&self.transport)
-            .await
-            .map_err(explain)?;
+        let answer: Answer = serde_json::from_slice(&body).map_err(unknown)?;
         Ok(Fetched {
             life: Some(answer.life()),
-            token: SecretString::from(answer.access_token.secret().clone()),
+            token: SecretString::from(answer.access_token),
         })
+    }
+
+    fn request(&self) -> reqwest::RequestBuilder {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "client_credentials");
+        if let Some(scope) = &self.scope {
+            form.append_pair("scope", scope);
+        }
+        let request = self.http.post(self.url.clone());
+        let request = match &self.login {
+            Login::Form(id, secret) => {
+                form.append_pair("client_id", id);
+                form.append_pair("client_secret", secret.expose_secret());
+                request
+            }
+            // Section 2.3.1: both are encoded as in a form before they are joined and encoded in base64.
+            Login::Basic(id, secret) => {
+                let encoded = |text: &str| {
+                    form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>()
+                };
+                request.basic_auth(encoded(id), Some(encoded(secret.expose_secret())))
+            }
+            Login::Header(value) => request.header(AUTHORIZATION, value.clone()),
+        };
+        form.extend_pairs(&self.extra);
+        request
+            .header(ACCEPT, "application/json")
+            .header(ACCEPT_ENCODING, "identity")
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .timeout(self.timeout)
+            .body(form.finish())
+    }
+
+    /// Status and body of an answer that may say something about us.
+    async fn ask(&self) -> Result<(StatusCode, Vec<u8>), Refusal> {
+        let fault = |fault: attempt::Fault| {
+            let text = format!("the token endpoint: {}", fault.text);
+            match fault.kind {
+                WhyKind::Tls | WhyKind::Unsendable => Refusal::Final(text),
+                WhyKind::UnknownHost | WhyKind::NotTheApi(_) => Refusal::Strange(text),
+                _ => Refusal::Later(text),
+            }
+        };
+        let response = self.request().send().await;
+        let mut response = response.map_err(|error| fault(attempt::classify(error)))?;
+        let status = response.status();
+        let mut body = Vec::new();
+        attempt::read_body(&mut response, &mut body, LONGEST_ANSWER)
+            .await
+            .map_err(fault)?;
+        if status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429) {
+            return Err(Refusal::Later(format!(
+                "the token endpoint answered {}",
+                status.as_u16()
+            )));
+        }
+        if status.is_redirection() {
+            return Err(Refusal::Final(
+                "the token endpoint redirects elsewhere, which is not followed; correct the token URL"
+                    .to_owned(),
+            ));
+        }
+        if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            let text = format!("the token endpoint: {}", attempt::PROXY_LOGIN);
+            return Err(Refusal::Strange(text));
+        }
+        let body = attempt::decoded(response.headers(), body, LONGEST_ANSWER).map_err(fault)?;
+        Ok((status, body))
     }
 }
 
@@ -184,129 +213,19 @@ fn basic_header(value: &SecretString) -> Result<HeaderValue, SetupError> {
     Ok(header)
 }
 
-/// Takes the crate's requests to our HTTP client.
-struct Transport {
-    http: reqwest::Client,
-    timeout: Duration,
-    ready_made: Option<HeaderValue>,
-}
-
-/// Why the token endpoint gave no answer that says anything about us.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct NoAnswer(Refused);
-
-#[derive(Debug, thiserror::Error)]
-enum Refused {
-    #[error("{0}")]
-    Later(String),
-    /// No token endpoint is at this address, or a proxy is in the way.
-    #[error("{0}")]
-    Strange(String),
-    #[error("{0}")]
-    Final(String),
-}
-
-impl<'c> AsyncHttpClient<'c> for Transport {
-    type Error = NoAnswer;
-    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, NoAnswer>> + Send + 'c>>;
-
-    fn call(&'c self, mut request: HttpRequest) -> Self::Future {
-        if let Some(header) = &self.ready_made {
-            request
-                .headers_mut()
-                .insert(reqwest::header::AUTHORIZATION, header.clone());
-        }
-        Box::pin(async move { self.send(request).await.map_err(NoAnswer) })
-    }
-}
-
-impl Transport {
-    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Refused> {
-        let fault = |fault: attempt::Fault| {
-            let text = format!("the token endpoint: {}", fault.text);
-            match fault.kind {
-                WhyKind::Tls => Refused::Final(text),
-                WhyKind::UnknownHost | WhyKind::NotTheApi(_) => Refused::Strange(text),
-                _ => Refused::Later(text),
-            }
-        };
-        let mut request = reqwest::Request::try_from(request)
-            .map_err(|_| Refused::Final("the token URL cannot be called".to_owned()))?;
-        *request.timeout_mut() = Some(self.timeout);
-        let identity = HeaderValue::from_static("identity");
-        request.headers_mut().insert(ACCEPT_ENCODING, identity);
-        let response = self.http.execute(request).await;
-        let mut response = response.map_err(|error| fault(attempt::classify(error)))?;
-        let status = response.status();
-        let mut body = Vec::new();
-        attempt::read_body(&mut response, &mut body, LONGEST_ANSWER)
-            .await
-            .map_err(fault)?;
-        if status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429) {
-            return Err(Refused::Later(format!(
-                "the token endpoint answered {}",
-                status.as_u16()
-            )));
-        }
-        if status.is_redirection() {
-            return Err(Refused::Final(
-                "the token endpoint redirects elsewhere, which is not followed; correct the token URL"
-                    .to_owned(),
-            ));
-        }
-        if status.as_u16() == 407 {
-            let text = format!("the token endpoint: {}", attempt::PROXY_LOGIN);
-            return Err(Refused::Strange(text));
-        }
-        let body = attempt::decoded(response.headers(), body, LONGEST_ANSWER).map_err(fault)?;
-        let mut answer = HttpResponse::new(body);
-        *answer.status_mut() = status;
-        Ok(answer)
-    }
-}
-
-fn explain(error: RequestTokenError<NoAnswer, BasicErrorResponse>) -> Refusal {
-    match error {
-        RequestTokenError::Request(NoAnswer(Refused::Later(text))) => Refusal::Later(text),
-        RequestTokenError::Request(NoAnswer(Refused::Strange(text))) => Refusal::Strange(text),
-        RequestTokenError::Request(NoAnswer(Refused::Final(text))) => Refusal::Final(text),
-        RequestTokenError::ServerResponse(answer) => Refusal::Final(explain_code(answer.error())),
-        // The parser's words may quote the answer.
-        RequestTokenError::Parse(..) => Refusal::Strange(
-            "the token endpoint's answer is not what OAuth 2.0 says; is the token URL right?"
-                .to_owned(),
-        ),
-        RequestTokenError::Other(_) => Refusal::Strange(
-            "the token endpoint's answer is empty or cannot be used; is the token URL right?"
-                .to_owned(),
-        ),
-    }
-}
-
-fn explain_code(code: &BasicErrorResponseType) -> String {
+fn explain_code(code: &str) -> String {
     let help = match code {
-        BasicErrorResponseType::InvalidClient => {
-            "the client ID or its secret is wrong, or no longer valid"
-        }
-        BasicErrorResponseType::InvalidScope => {
-            "the scope is wrong, or this client may not ask for it"
-        }
-        BasicErrorResponseType::InvalidGrant => "the grant was refused; was the client revoked?",
-        BasicErrorResponseType::InvalidRequest => {
-            "a field is missing or wrong; check the scope and the extra fields"
-        }
-        BasicErrorResponseType::UnauthorizedClient => "this client may not use client credentials",
-        BasicErrorResponseType::UnsupportedGrantType => {
-            "this endpoint does not offer client credentials"
-        }
-        BasicErrorResponseType::Extension(_) => "an error that OAuth 2.0 does not name",
+        "invalid_client" => "the client ID or its secret is wrong, or no longer valid",
+        "invalid_scope" => "the scope is wrong, or this client may not ask for it",
+        "invalid_grant" => "the grant was refused; was the client revoked?",
+        "invalid_request" => "a field is missing or wrong; check the scope and the extra fields",
+        "unauthorized_client" => "this client may not use client credentials",
+        "unsupported_grant_type" => "this endpoint does not offer client credentials",
+        _ => "an error that OAuth 2.0 does not name",
     };
-    let code: String = code
-        .as_ref()
-        .chars()
-        .filter(char::is_ascii_graphic)
-        .take(40)
-        .collect();
-    format!("the token endpoint says {code}: {help}")
+    let code = code.chars().filter(char::is_ascii_graphic).take(40);
+    format!(
+        "the token endpoint says {}: {help}",
+        code.collect::<String>()
+    )
 }

@@ -4,7 +4,15 @@
 //! written. So everything but unreserved characters is encoded here, what cannot be sent is refused, and the URL
 //! that comes out is compared with what was meant, in release builds too.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
+
+/// All but RFC 3986's unreserved characters.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Why something cannot be part of a path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,11 +41,7 @@ impl Path {
     /// A path from fixed text such as `/api/Customers`: a slash first, none at the end, unreserved characters only.
     pub fn new(fixed: &'static str) -> Self {
         debug_assert!(fixed.starts_with('/') && !fixed.ends_with('/'));
-        debug_assert!(
-            fixed
-                .bytes()
-                .all(|byte| byte == b'/' || is_unreserved(byte))
-        );
+        debug_assert!(is_plain(fixed));
         // Room for the segments that follow.
         let mut text = String::with_capacity(fixed.len() + 64);
         text.push_str(fixed);
@@ -47,11 +51,7 @@ impl Path {
     /// Adds a segment of fixed text, such as `locations`.
     #[must_use]
     pub fn then(mut self, fixed: &'static str) -> Self {
-        debug_assert!(
-            fixed
-                .bytes()
-                .all(|byte| byte == b'/' || is_unreserved(byte))
-        );
+        debug_assert!(is_plain(fixed));
         self.text.push('/');
         self.text.push_str(fixed);
         self
@@ -68,7 +68,7 @@ impl Path {
             return Err(PathError::Control(control));
         }
         self.text.push('/');
-        encode(id, &mut self.text);
+        self.text.extend(encoded(id));
         Ok(self)
     }
 
@@ -92,9 +92,9 @@ impl Path {
         let path_ends = whole.len();
         for (key, value) in query {
             whole.push(if whole.len() == path_ends { '?' } else { '&' });
-            encode(key, &mut whole);
+            whole.extend(encoded(key));
             whole.push('=');
-            encode(value, &mut whole);
+            whole.extend(encoded(value));
         }
         let (path, query) = whole.split_at(path_ends);
         let query = query.strip_prefix('?');
@@ -112,30 +112,17 @@ impl Path {
 
 /// How many bytes a text takes in an address.
 pub fn encoded_len(text: &str) -> usize {
-    text.bytes()
-        .map(|byte| if is_unreserved(byte) { 1 } else { 3 })
-        .sum()
+    encoded(text).map(str::len).sum()
 }
 
-/// Percent-encodes all but RFC 3986's unreserved characters.
-fn encode(text: &str, into: &mut String) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let digit = |nibble: u8| char::from(HEX[usize::from(nibble)]);
-    if text.bytes().all(is_unreserved) {
-        into.push_str(text);
-        return;
-    }
-    for byte in text.bytes() {
-        if is_unreserved(byte) {
-            into.push(char::from(byte));
-        } else {
-            into.extend(['%', digit(byte >> 4), digit(byte & 15)]);
-        }
-    }
+fn encoded(text: &str) -> impl Iterator<Item = &str> {
+    utf8_percent_encode(text, ENCODED)
 }
 
-const fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+/// Whether text that stands in the program needs no encoding.
+fn is_plain(fixed: &str) -> bool {
+    const FIXED: &AsciiSet = &ENCODED.remove(b'/');
+    utf8_percent_encode(fixed, FIXED).eq([fixed])
 }
 
 #[cfg(test)]
@@ -150,18 +137,8 @@ mod tests {
     }
 
     fn decode(text: &str) -> String {
-        let mut bytes = Vec::new();
-        let mut rest = text.bytes();
-        while let Some(byte) = rest.next() {
-            if byte == b'%' {
-                let hex = [rest.next().unwrap(), rest.next().unwrap()];
-                let hex = std::str::from_utf8(&hex).unwrap().to_owned();
-                bytes.push(u8::from_str_radix(&hex, 16).unwrap());
-            } else {
-                bytes.push(byte);
-            }
-        }
-        String::from_utf8(bytes).unwrap()
+        let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
+        decoded.unwrap().into_owned()
     }
 
     #[test]

@@ -275,15 +275,22 @@ impl Stamp {
 
 fn now() -> Stamp {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH);
-    let boot = fs::read_to_string("/proc/uptime").ok();
-    let boot = boot.as_deref().and_then(|text| text.split(' ').next());
     Stamp {
         wall_ms: wall.map_or(0, millis),
-        boot_ms: boot
-            .and_then(|seconds| seconds.parse().ok())
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-            .map(millis),
+        boot_ms: boot_time().map(millis),
     }
+}
+
+/// The time since boot, suspend included.
+#[cfg(target_os = "linux")]
+fn boot_time() -> Option<Duration> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::try_from(time).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn boot_time() -> Option<Duration> {
+    None
 }
 
 /// By the clock that makes it younger.

@@ -2,7 +2,6 @@
 
 use super::{LedgerError, StateDb, private};
 use sha2::{Digest, Sha256};
-use std::env;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -37,11 +36,9 @@ impl Holder {
 
 /// This machine's name, for the message to whoever comes second.
 pub(super) fn host() -> String {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname")
-        .or_else(|_| fs::read_to_string("/etc/hostname"))
-        .or_else(|_| env::var("HOSTNAME"))
-        .unwrap_or_default();
-    let name: String = name.trim().chars().filter(char::is_ascii_graphic).collect();
+    let system = rustix::system::uname();
+    let name = system.nodename().to_string_lossy();
+    let name: String = name.chars().filter(char::is_ascii_graphic).collect();
     if name.is_empty() {
         "localhost".to_owned()
     } else {
@@ -165,6 +162,7 @@ impl RunLock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::env;
 
     fn acquire(folder: &Path, target: &str, run: &str) -> Result<TargetLock, LedgerError> {
         TargetLock::acquire(&StateDb::open_in(folder)?, &[target], run)

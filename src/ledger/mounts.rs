@@ -1,9 +1,12 @@
 //! Is a folder on a network file system? SQLite's write-ahead log needs memory that all readers share, and
 //! locks across machines cannot be relied upon.
 //!
-//! Linux tells in `/proc/self/mounts`; elsewhere nothing is known, and nothing is refused.
+//! The kind of a file system is looked up in Linux's `/proc/self/mountinfo` by its device number: `statfs` has one
+//! number for all file systems in user space, of which `sshfs` is one. On other systems the kind is not known, and
+//! nothing is refused.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 const NETWORK: [&str; 9] = [
@@ -20,26 +23,24 @@ const NETWORK: [&str; 9] = [
 
 /// The name of the network file system that holds `path`, if it is on one.
 pub(super) fn network_file_system(path: &Path) -> Option<String> {
-    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-    network_in(&mounts, &fs::canonicalize(path).ok()?)
+    file_system(path).filter(|kind| NETWORK.contains(&kind.as_str()))
 }
 
-fn network_in(mounts: &str, path: &Path) -> Option<String> {
-    let mut best: Option<(usize, &str)> = None;
-    for mount in mounts.lines() {
-        let mut fields = mount.split(' ').skip(1);
-        let (Some(point), Some(kind)) = (fields.next(), fields.next()) else {
-            continue;
-        };
-        let point = point.replace("\\040", " ");
-        // A later mount on the same point hides the earlier one, hence `>=`.
-        if path.starts_with(&point) && best.is_none_or(|(length, _)| point.len() >= length) {
-            best = Some((point.len(), kind));
-        }
-    }
-    best.map(|(_, kind)| kind)
-        .filter(|kind| NETWORK.contains(kind))
-        .map(str::to_owned)
+fn file_system(path: &Path) -> Option<String> {
+    let device = fs::metadata(path).ok()?.dev();
+    let device = format!(
+        "{}:{}",
+        rustix::fs::major(device),
+        rustix::fs::minor(device)
+    );
+    kind_of(&device, &fs::read_to_string("/proc/self/mountinfo").ok()?)
+}
+
+/// A line is `ID PARENT DEVICE ROOT POINT OPTIONS [FIELD…] - KIND SOURCE OPTIONS`; blanks within are escaped.
+fn kind_of(device: &str, mounts: &str) -> Option<String> {
+    let mut mounts = mounts.lines().filter_map(|line| line.split_once(" - "));
+    let (_, kind) = mounts.find(|(mount, _)| mount.split(' ').nth(2) == Some(device))?;
+    kind.split(' ').next().map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -47,13 +48,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_mount_decides() {
-        let mounts = "/dev/sda / ext4 rw 0 0\nhost:/x /home nfs4 rw 0 0\n\
-                      /dev/sdb /home/my\\040disk xfs rw 0 0\n";
-        let on = |path: &str| network_in(mounts, Path::new(path));
-        assert_eq!(on("/srv/runs"), None);
-        assert_eq!(on("/home/anna/runs"), Some("nfs4".to_owned()));
-        assert_eq!(on("/home/my disk/runs"), None);
-        assert_eq!(on("/homestead"), None);
+    fn the_device_decides() {
+        let mounts = "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n\
+                      30 22 0:45 / /home rw - nfs4 host:/x rw,vers=4.2\n\
+                      31 22 0:46 / /home/my\\040disk rw master:2 shared:3 - fuse.sshfs anna@host: rw\n";
+        let kind = |device: &str| kind_of(device, mounts);
+        assert_eq!(kind("8:1"), Some("ext4".to_owned()));
+        assert_eq!(kind("0:45"), Some("nfs4".to_owned()));
+        assert_eq!(kind("0:46"), Some("fuse.sshfs".to_owned()));
+        assert_eq!(kind("0:4"), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_kind_of_a_mounted_file_system_is_found() {
+        assert_eq!(file_system(Path::new("/proc")), Some("proc".to_owned()));
+        assert_eq!(network_file_system(Path::new("/proc")), None);
+        assert_eq!(file_system(Path::new("/proc/none")), None);
     }
 }

@@ -8,8 +8,8 @@
 //! are registered again when they are found. In-process sandboxes use no state database.
 
 use super::{Holder, LedgerError, mounts, private};
+use etcetera::base_strategy::{BaseStrategy, Xdg};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
-use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -89,7 +89,8 @@ impl StateDb {
     pub fn open() -> Result<Self, LedgerError> {
         let folder = state_folder().ok_or_else(|| LedgerError::StateUnusable {
             path: PathBuf::from("idshift"),
-            why: "neither XDG_STATE_HOME nor HOME names a folder".to_owned(),
+            why: "the home folder of this user is not known; set HOME to an absolute path"
+                .to_owned(),
         })?;
         Self::open_in(&folder)
     }
@@ -321,15 +322,11 @@ fn set_up(path: &Path) -> rusqlite::Result<Result<Connection, String>> {
     Ok(Ok(connection))
 }
 
+/// `$XDG_STATE_HOME/idshift`, or below `~/.local/state`.
 fn state_folder() -> Option<PathBuf> {
-    let absolute = |name: &str| {
-        env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    absolute("XDG_STATE_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
-        .map(|state| state.join("idshift"))
+    let folder = Xdg::new().ok()?.state_dir()?.join("idshift");
+    // Below a relative `HOME`, a run in another working folder would not find it.
+    folder.is_absolute().then_some(folder)
 }
 
 #[cfg(test)]

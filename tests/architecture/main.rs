@@ -43,7 +43,6 @@ const LOCALISED: &[(&str, &[&str])] = &[
     ("reqwest", &["http"]),
     ("hyper", &["http"]),
     ("governor", &["http"]),
-    ("oauth2", &["http"]),
     ("rusqlite", &["ledger"]),
     ("indicatif", &["ui"]),
     ("csv", &["input", "report"]),

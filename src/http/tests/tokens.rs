@@ -70,6 +70,56 @@ async fn all_workers_share_one_token_and_its_request_is_as_the_standard_says() {
     );
 }
 
+/// RFC 6749, section 2.3.1: for a Basic header, ID and secret are encoded as in a form first.
+#[tokio::test]
+async fn the_credentials_go_into_the_form_or_the_header_and_are_encoded_there() {
+    let (client_id, secret) = ("a:b c".to_owned(), SecretString::from("\u{fc}%+~"));
+    let form = "grant_type=client_credentials&scope=partnerId%3A7+role%3Aadmin";
+    let cases = [
+        (
+            Credentials::Form {
+                client_id: client_id.clone(),
+                secret: secret.clone(),
+            },
+            None,
+            "&client_id=a%3Ab+c&client_secret=%C3%BC%25%2B%7E",
+        ),
+        (
+            Credentials::Basic { client_id, secret },
+            // base64 of `a%3Ab+c:%C3%BC%25%2B%7E`
+            Some("Basic YSUzQWIrYzolQzMlQkMlMjUlMkIlN0U="),
+            "",
+        ),
+        (
+            Credentials::Header(SecretString::from("basic eDp5\n")),
+            Some("basic eDp5"),
+            "",
+        ),
+        (
+            Credentials::Header(SecretString::from("eDp5")),
+            Some("Basic eDp5"),
+            "",
+        ),
+    ];
+    for (credentials, authorization, fields) in cases {
+        let server = issuing(usize::MAX, "").await;
+        let mut settings = with_endpoint(&server);
+        let Token::OAuth2(endpoint) = &mut settings.token else {
+            panic!("a token endpoint")
+        };
+        endpoint.credentials = credentials;
+        assert_eq!(client(settings).read(&get("7"), parse).await, Ok(200));
+        let asked = &requests(&server, "/token")[0];
+        assert_eq!(asked.header("authorization"), authorization);
+        assert_eq!(asked.header("accept"), Some("application/json"));
+        assert_eq!(
+            asked.header("content-type"),
+            Some("application/x-www-form-urlencoded")
+        );
+        assert_eq!(asked.body, format!("{form}{fields}&audience=x"));
+    }
+}
+
 #[tokio::test]
 async fn a_token_that_dies_every_hundred_calls_costs_one_renewal_each_time_and_no_line() {
     let server = issuing(100, ",\"expires_in\":3600").await;
