@@ -22,7 +22,7 @@ use super::resume::way_back_of;
 use super::session::{Session, Work, base_url};
 use crate::domain::{Change, Failed, NewAccount, Outcome, Status, Transition};
 use crate::engine::{History, Since};
-use crate::ledger::{self, Header, Ledger, LineSet, RunDir, RunId, State};
+use crate::ledger::{self, Header, Ledger, LineSet, PrivateFile, RunDir, RunId, State};
 use crate::plan::{self, Inverse};
 use crate::report::{CANNOT_UNDO, CannotUndo, Commands, standing};
 use crate::run::RunCatalog;
@@ -412,8 +412,8 @@ fn write_file(dir: &RunDir, back: &[Back]) -> Result<String, Failure> {
         text.push_str(&cells.join(","));
         text.push('\n');
     }
-    let mut file = ledger::create_private(&path).map_err(failed)?;
+    let mut file = PrivateFile::begin(path.clone()).map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
-    file.sync_all().map_err(failed)?;
+    file.finish().map_err(failed)?;
     crate::input::digest(&path).map_err(failed)
 }

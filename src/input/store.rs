@@ -9,9 +9,10 @@ use super::block::breaks;
 use super::source::Source;
 use crate::domain::Line;
 use sha2::{Digest, Sha256};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
+use tempfile::NamedTempFile;
 
 const CHUNK_BYTES: usize = 1 << 20;
 
@@ -47,15 +48,11 @@ pub fn store(from: &Path, to: &Path) -> Result<Stored, InputError> {
         action,
         source,
     };
-    let file = create(to).map_err(|error| target("create", error))?;
-    let result = copy(source, file, &name, &target);
-    if result.is_err() {
-        // The first error is the one that matters; the half of a copy may stay behind.
-        drop(std::fs::remove_file(to));
-    }
-    let (sha256, bytes) = result?;
+    // With mode 0600; removed where it is not put in its place.
+    let mut file = NamedTempFile::new_in(to.parent().unwrap_or(to))
+        .map_err(|error| target("create", error))?;
+    let (sha256, bytes) = copy(source, file.as_file_mut(), &name, &target)?;
     if stamp(from) != before {
-        drop(std::fs::remove_file(to));
         let source = io::Error::other("it was changed meanwhile; run again once it is complete");
         return Err(InputError::Io {
             name,
@@ -64,9 +61,10 @@ pub fn store(from: &Path, to: &Path) -> Result<Stored, InputError> {
         });
     }
     if bytes == 0 {
-        drop(std::fs::remove_file(to));
         return Err(InputError::Empty { name });
     }
+    file.persist_noclobber(to)
+        .map_err(|failed| target("create", failed.error))?;
     Ok(Stored {
         sha256,
         bytes,
@@ -80,17 +78,9 @@ fn stamp(path: &Path) -> Option<(u64, std::time::SystemTime)> {
     Some((meta.len(), meta.modified().ok()?))
 }
 
-fn create(to: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(to)
-}
-
 fn copy(
     mut source: Source,
-    mut file: File,
+    file: &mut File,
     name: &str,
     target: &impl Fn(&'static str, io::Error) -> InputError,
 ) -> Result<(String, u64), InputError> {

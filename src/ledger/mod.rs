@@ -49,7 +49,7 @@ pub use left::Left;
 pub use lines::LineSet;
 pub use lock::{Holder, TargetLock};
 pub use outcomes::{Counted, Outcomes};
-pub use private::{create_private, sync_folder};
+pub use private::PrivateFile;
 pub use record::{
     Calls, Effect, Intent, NEVER_SENT, Recorded, Settled, Spot, Verdict, Write, WriteId,
 };

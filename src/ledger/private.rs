@@ -4,11 +4,57 @@
 
 use super::LedgerError;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
-use std::path::Path;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// A file with mode 0600 that is whole or absent: it is written beside its place, and put there by
+/// [`PrivateFile::finish`]. Dropped before that, it is removed.
+#[derive(Debug)]
+pub struct PrivateFile {
+    path: PathBuf,
+    file: BufWriter<NamedTempFile>,
+}
+
+impl PrivateFile {
+    /// Begins a file that will be at this path, in place of one that is there.
+    pub fn begin(path: PathBuf) -> io::Result<Self> {
+        let folder = path.parent().ok_or(io::ErrorKind::InvalidFilename)?;
+        let file = tempfile::Builder::new()
+            .prefix(".")
+            .suffix(".tmp")
+            .tempfile_in(folder)?;
+        let file = BufWriter::with_capacity(1 << 16, file);
+        Ok(Self { path, file })
+    }
+
+    /// Where it will be.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Puts it in its place; it is on the disk when this returns.
+    pub fn finish(self) -> io::Result<()> {
+        let file = self.file.into_inner()?;
+        file.as_file().sync_all()?;
+        file.persist(&self.path)?;
+        self.path.parent().map_or(Ok(()), sync_folder)
+    }
+}
+
+impl Write for PrivateFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
 
 /// Creates a new file with mode 0600, open for reading and writing; fails where something is already there.
-pub fn create_private(path: &Path) -> io::Result<File> {
+pub(super) fn create_private(path: &Path) -> io::Result<File> {
     options().create_new(true).open(path)
 }
 
@@ -19,28 +65,21 @@ pub(super) fn open_private(path: &Path) -> io::Result<File> {
 
 fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.read(true).write(true).mode(0o600);
     options
 }
 
 /// Creates a folder with mode 0700; with `parents`, also the missing ones above it.
 pub(super) fn create_folder(path: &Path, parents: bool) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(parents);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+    DirBuilder::new()
+        .recursive(parents)
+        .mode(0o700)
+        .create(path)
 }
 
 /// Makes the names in a folder durable: a renamed file is only there after a power cut if its folder was synced.
-pub fn sync_folder(path: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    File::open(path)?.sync_all()?;
-    #[cfg(not(unix))]
-    let _ = path;
-    Ok(())
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
 }
 
 /// Refuses a folder that is a symbolic link, or into which others may write.
@@ -56,15 +95,12 @@ pub(super) fn check_folder(path: &Path) -> Result<(), LedgerError> {
         let source = io::Error::from(io::ErrorKind::NotADirectory);
         return Err(LedgerError::io(path, "used as a folder", source));
     }
-    #[cfg(unix)]
-    {
-        let mode = std::os::unix::fs::MetadataExt::mode(&meta) & 0o7777;
-        if mode & 0o022 != 0 {
-            return Err(LedgerError::Writable {
-                path: path.to_owned(),
-                mode,
-            });
-        }
+    let mode = meta.mode() & 0o7777;
+    if mode & 0o022 != 0 {
+        return Err(LedgerError::Writable {
+            path: path.to_owned(),
+            mode,
+        });
     }
     Ok(())
 }

@@ -2,12 +2,11 @@
 //! each line. Formulas are defused in every cell, and reading the file again undoes that.
 
 use super::failures::Tally;
-use super::file::Draft;
 use super::unfinished::Unfinished;
 use super::{ReportError, file};
 use crate::domain::{Outcome, Profile, Status, Transition};
 use crate::input::{Column, Table, cell};
-use crate::ledger::{Ledger, RunDir};
+use crate::ledger::{Ledger, PrivateFile, RunDir};
 
 const COLUMNS: [&str; 18] = [
     "idshift_run",
@@ -32,7 +31,7 @@ const COLUMNS: [&str; 18] = [
 
 /// A CSV file in the making.
 struct Sheet {
-    csv: csv::Writer<Draft>,
+    csv: csv::Writer<PrivateFile>,
     row: csv::ByteRecord,
     run: String,
 }
@@ -45,7 +44,7 @@ impl Sheet {
             // All cells quoted: some spreadsheets split at other characters than commas.
             csv: csv::WriterBuilder::new()
                 .quote_style(csv::QuoteStyle::Always)
-                .from_writer(Draft::begin(path)?),
+                .from_writer(file::begin(path)?),
             row: csv::ByteRecord::new(),
         };
         for name in header {
@@ -73,11 +72,11 @@ impl Sheet {
 
     fn finish(self) -> Result<(), ReportError> {
         let path = self.csv.get_ref().path().to_owned();
-        let draft = self
+        let file = self
             .csv
             .into_inner()
             .map_err(|error| file::failed(&path, std::io::Error::other(error.to_string())))?;
-        draft.finish()
+        file::finish(file)
     }
 }
 
