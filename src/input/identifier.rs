@@ -4,7 +4,7 @@
 
 use super::damage::{self, Damage, Finding};
 use super::doubt::{Doubt, Kind};
-use super::row::{CLEAR_MARKER, Check, shown};
+use super::row::{Check, shown};
 use super::shape::{Level, scan, signature};
 use super::{Column, dates, lookalike};
 use crate::domain::{AccountId, IdError, MAX_ID_CHARS, NewAccount, Problem, Severity};
@@ -281,17 +281,8 @@ impl Check<'_> {
                 None => NewAccount::Keep,
             };
         }
-        if shared.rules.allow_clear && (empty || value == CLEAR_MARKER) {
+        if shared.rules.allow_clear && empty {
             return NewAccount::Clear;
-        }
-        if value == CLEAR_MARKER {
-            self.error(
-                "clear_not_allowed",
-                at,
-                "the line asks for the account ID to be removed",
-                "leave the cell empty to keep it; removing must be possible in the system and allowed for the run",
-            );
-            return NewAccount::Keep;
         }
         let Some(id) = self.id_of(Column::NewAccountId, &value, |text| AccountId::new(text)) else {
             return NewAccount::Keep;

@@ -62,7 +62,7 @@ pub use doubt::Doubt;
 pub use error::InputError;
 pub use head::is_report;
 pub use record::{Passed, Record};
-pub use row::{CLEAR_MARKER, Found, Row};
+pub use row::{Found, Row};
 pub use store::{Stored, digest, must_be_stored, store};
 pub use survey::{Findings, Known, Survey};
 pub use table::Table;
@@ -112,7 +112,7 @@ pub struct Rules {
     pub ids_are_guids: bool,
     /// The relationship that is meant where the file has no `resellerId` column.
     pub reseller: Option<Reseller>,
-    /// Whether [`CLEAR_MARKER`] as new account ID removes it; else it is an error.
+    /// Whether an empty cell of `newAccountId` removes the account ID; else it keeps it.
     pub allow_clear: bool,
     /// The codes of problems that were accepted.
     pub accept: Accept,

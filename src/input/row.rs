@@ -21,9 +21,6 @@ use csv::StringRecord;
 use smol_str::SmolStr;
 use std::borrow::Cow;
 
-/// The new account ID that stands for none: the present one is removed, where the rules allow it.
-pub const CLEAR_MARKER: &str = "<clear>";
-
 /// How much of a value a problem shows, in characters.
 const SHOWN_CHARS: usize = 120;
 

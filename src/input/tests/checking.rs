@@ -72,8 +72,8 @@ fn the_limits_are_those_of_the_system() {
     assert_eq!(codes(plume_file, &adobe()), [(3, "no_locations")]);
     let resellers = "accountId,newAccountId,resellerId\nA,B,own\nA,B,R-1\nA,B,\n";
     assert_eq!(codes(resellers, &cockpit()), [(4, "no_reseller")]);
-    let clear = "accountId,newAccountId,resellerId\nA,<clear>,own\n";
-    assert_eq!(codes(clear, &cockpit()), [(2, "clear_not_allowed")]);
+    let clear = "accountId,newAccountId,resellerId\nA,,own\n";
+    assert_eq!(codes(clear, &cockpit()), [(2, "asks_nothing")]);
     let allowing = Rules {
         allow_clear: true,
         ..cockpit()
