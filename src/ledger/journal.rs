@@ -5,7 +5,7 @@
 //! must not be written to the system.
 
 use super::lock::{self, RunLock};
-use super::queue::{self, Message, Noted, Others, Queue};
+use super::queue::{self, Message, Queue};
 use super::seal::Seal;
 use super::{
     Calls, Intent, LedgerError, Settled, WriteId, crash_point, outcome_row, schema, write_row,
@@ -46,9 +46,7 @@ impl Journal {
         let pushed = self.0.0.push(Message::Intend(Box::new(intent), answer));
         async move {
             pushed.await?;
-            let noted = noted.await.unwrap_or_else(|_| Err(self.0.0.why_ended()))?;
-            drop(noted.others);
-            Ok(noted.id)
+            noted.await.unwrap_or_else(|_| Err(self.0.0.why_ended()))
         }
     }
 
@@ -354,13 +352,17 @@ fn note_calls(statement: &mut Statement<'_>, session: i64, calls: &Calls) -> rus
         .map(drop)
 }
 
-/// Tells everybody who waits that it is on the disk: one of the intents' tasks, which tells the others.
+/// Tells all tasks that wait for this group that it is on the disk. A waiter that is gone leaves an intent without a
+/// write, which a read-back settles.
 fn answer(group: Vec<Message>, noted: Vec<WriteId>) {
     let mut noted = noted.into_iter();
-    let mut intents = Others::default();
     for message in group {
         match message {
-            Message::Intend(_, waiter) => intents.0.extend(noted.next().map(|id| (waiter, id))),
+            Message::Intend(_, waiter) => {
+                if let Some(id) = noted.next() {
+                    let _ = waiter.send(Ok(id));
+                }
+            }
             Message::Flush(waiter) => {
                 let _ = waiter.send(Ok(()));
             }
@@ -369,12 +371,5 @@ fn answer(group: Vec<Message>, noted: Vec<WriteId>) {
             | Message::Reopen(..)
             | Message::Calls(_) => {}
         }
-    }
-    if let Some((waiter, id)) = intents.0.pop() {
-        // If nobody waits there any more, what comes back is dropped, and the others hear it from here.
-        let _ = waiter.send(Ok(Noted {
-            id,
-            others: intents,
-        }));
     }
 }

@@ -26,33 +26,8 @@ const MOST_COMPANY: usize = 64;
 
 pub(super) type Answer<T> = oneshot::Sender<Result<T, LedgerError>>;
 
-/// An intent that is on the disk, and the word to all others of its group that theirs are, too.
-///
-/// Waking a task from another thread costs a system call each. So the thread that commits wakes one, which wakes the
-/// others as it drops this; where that one has stopped waiting, the drop happens all the same.
-#[derive(Debug)]
-pub(super) struct Noted {
-    pub(super) id: WriteId,
-    pub(super) others: Others,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Others(pub(super) Vec<(Answer<Noted>, WriteId)>);
-
-impl Drop for Others {
-    fn drop(&mut self) {
-        for (answer, id) in self.0.drain(..) {
-            // A waiter that is gone leaves an intent without a write, which a read-back settles.
-            let _ = answer.send(Ok(Noted {
-                id,
-                others: Self::default(),
-            }));
-        }
-    }
-}
-
 pub(super) enum Message {
-    Intend(Box<Intent>, Answer<Noted>),
+    Intend(Box<Intent>, Answer<WriteId>),
     Settle(WriteId, Settled),
     Outcomes(Vec<Outcome>),
     Reopen(Vec<Line>, Vec<Outcome>),
