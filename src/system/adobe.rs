@@ -22,12 +22,11 @@ use self::wire::{Body, RawBody, Update, Whole, code_of, refusal};
 use super::connect::{Sending, Settings, SetupError};
 use super::trouble::{Read, body_of, senseless};
 use super::{
-    Backend, Bulk, Customer, Key, Location, OneCall, Order, PreparedWrite, Trouble, Wanted, What,
-    Written,
+    Backend, BoxFuture, Bulk, Customer, Key, Location, OneCall, Order, PreparedWrite, Trouble,
+    Wanted, What, Written,
 };
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller, ResellerId};
 use crate::http::{Call, Character, Client, Kind, Path, Reply};
-use futures_util::future::BoxFuture;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use std::sync::{Arc, PoisonError};

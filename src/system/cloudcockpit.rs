@@ -20,12 +20,11 @@ use super::connect::{Settings, SetupError};
 use super::listing::{Listing, SWEEPS, endless};
 use super::trouble::{Read, body_of, holds_an_error, senseless};
 use super::{
-    Backend, Bulk, Customer, Location, OneCall, Order, PreparedWrite, Trouble, Wanted, What,
-    Written,
+    Backend, BoxFuture, Bulk, Customer, Location, OneCall, Order, PreparedWrite, Trouble, Wanted,
+    What, Written,
 };
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller, guid};
 use crate::http::{Call, Character, Client, Kind, Path, Reply};
-use futures_util::future::BoxFuture;
 use serde_json::json;
 use std::collections::HashMap;
 use std::sync::Arc;

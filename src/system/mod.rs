@@ -20,8 +20,8 @@ pub use trouble::{Fatal, Trouble};
 
 use crate::domain::{AccountId, CustomerId, LocationId, Profile, Reseller, ServiceId};
 use crate::http::{PendingWrite, Reply, Sent};
-use futures_util::future::BoxFuture;
 use smol_str::SmolStr;
+use std::pin::Pin;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -29,6 +29,9 @@ use tokio::time::Instant;
 pub use crate::http::Health;
 /// A fresh correlation ID for a write.
 pub use crate::http::new_id as new_correlation;
+
+/// What a method of a system returns: systems are used as trait objects, so their futures are boxed.
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A customer as the system told it.
 #[derive(Debug, Clone, PartialEq, Eq)]

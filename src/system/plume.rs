@@ -20,12 +20,11 @@ use self::wire::{
 use super::listing::endless;
 use super::trouble::{Read, body_of, holds_an_error, senseless};
 use super::{
-    Accepted, Backend, Bulk, Customer, Location, OneCall, Order, PreparedWrite, Trouble, Wanted,
-    What, Written,
+    Accepted, Backend, BoxFuture, Bulk, Customer, Location, OneCall, Order, PreparedWrite, Trouble,
+    Wanted, What, Written,
 };
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Profile, Reseller, ServiceId};
 use crate::http::{Call, Character, Client, Kind, Path, PathError, Reply};
-use futures_util::future::BoxFuture;
 use serde::Serialize;
 use smol_str::SmolStr;
 use std::collections::{HashMap, HashSet};

@@ -2,10 +2,9 @@
 
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller, ServiceId};
 use crate::system::{
-    Backend, Bulk, Customer, Fatal, Key, Location, Locations, Order, PreparedWrite, Stored,
-    Trouble, Wanted, What, Written,
+    Backend, BoxFuture, Bulk, Customer, Fatal, Key, Location, Locations, Order, PreparedWrite,
+    Stored, Trouble, Wanted, What, Written,
 };
-use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
