@@ -294,8 +294,7 @@ impl<N: Notes> Context<N> {
             return Err(Halt::Fatal(fatal, trouble.message));
         }
         if trouble.reason == Failed::Unauthorized {
-            // Rare, and boxed: every call would otherwise carry room for it.
-            Box::pin(self.confirm_token(&trouble)).await?;
+            self.confirm_token(&trouble).await?;
         }
         Ok(trouble)
     }

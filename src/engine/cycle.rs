@@ -138,7 +138,7 @@ async fn bring_home<N: Notes>(
         if !recorded.any(|intent| mine(intent.line) && intent.write.is_temporary()) {
             continue;
         }
-        let located = Box::pin(locate(context, job, case.member, seen)).await?;
+        let located = locate(context, job, case.member, seen).await?;
         let Some(mut standing) = located.ok().filter(|standing| standing.parked.is_some()) else {
             continue;
         };

@@ -160,13 +160,11 @@ impl<N: Notes> Dispatcher<N> {
                 *left -= 1;
             }
             let context = Arc::clone(&self.context);
-            // Boxed: a task is moved several times as it begins and ends, and a unit is kilobytes.
-            let unit = async move {
+            self.units.spawn(async move {
                 executor::carry_out(&context, &job, &seen).await?;
                 context.write_breaker.ended(&job);
                 Ok(())
-            };
-            self.units.spawn(Box::pin(unit));
+            });
         }
         // A file with fewer units than the canary is all canary.
         let is_over = self

@@ -16,20 +16,23 @@ pub(super) async fn carry_out<N: Notes>(
     job: &Job,
     seen: &Sightings,
 ) -> Result<(), Halt> {
+    // Boxed, as is each write (`Case::write`): the state of each is kilobytes, which a task would otherwise hold, and
+    // move, from its beginning to its end.
     match job.unit.shape {
-        Shape::Single => {
-            for member in &job.unit.members {
-                let case = case(context, job, member, seen);
-                if !case.is_done() {
-                    case.alone().await?;
-                }
-            }
-            Ok(())
-        }
-        // Boxed: rare, and larger than what nearly all units need.
+        Shape::Single => Box::pin(singles(context, job, seen)).await,
         Shape::Chain => Box::pin(chain(context, job, seen)).await,
         Shape::Cycle => Box::pin(super::cycle::carry_out(context, job, seen)).await,
     }
+}
+
+async fn singles<N: Notes>(context: &Context<N>, job: &Job, seen: &Sightings) -> Result<(), Halt> {
+    for member in &job.unit.members {
+        let case = case(context, job, member, seen);
+        if !case.is_done() {
+            case.alone().await?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn case<'a, N: Notes>(

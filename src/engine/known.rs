@@ -214,7 +214,7 @@ pub(super) async fn recalled<N: Notes>(
         if hearsay == Some(false)
             && let Some(account) = wishes.account
         {
-            match Box::pin(context.find(account, wishes.reseller)).await? {
+            match context.find(account, wishes.reseller).await? {
                 Ok(found) if found.iter().all(|holder| holder.id == *id) => {}
                 Ok(_) => {
                     let words = format!(
@@ -240,7 +240,7 @@ pub(super) async fn recalled<N: Notes>(
     let Some(account) = wishes.account else {
         return Ok(Some(Err(moved)));
     };
-    let holder = match Box::pin(context.find(account, wishes.reseller)).await? {
+    let holder = match context.find(account, wishes.reseller).await? {
         Ok(found) => found.into_iter().find(|holder| holder.id != *id),
         Err(trouble) => return Ok(Some(Err(trouble))),
     };
@@ -322,14 +322,7 @@ pub(super) async fn present<N: Notes>(
     let told = [wishes.account, wishes.target()].into_iter().flatten();
     let accounts: Vec<&AccountId> = told.chain(given).collect();
     let (system, reseller) = (&context.system, wishes.reseller);
-    // Boxed: most members are searched, and would otherwise carry room for it.
-    let found = Box::pin(reading::customer(
-        system,
-        id,
-        reseller,
-        wishes.locations,
-        accounts,
-    ));
+    let found = reading::customer(system, id, reseller, wishes.locations, accounts);
     let found = context.weigh(found.await).await?;
     Ok(found.map(|customer| (customer, at)))
 }

@@ -23,7 +23,7 @@ pub(super) async fn locate<N: Notes>(
 ) -> Asked<Standing> {
     let wishes = Wishes::of(member);
     let located = if let Some(id) = job.settled_customer(member) {
-        Box::pin(settled(context, job, member, id, &wishes, seen)).await?
+        settled(context, job, member, id, &wishes, seen).await?
     } else if let Some(recalled) = recalled(context, job, member, &wishes, seen).await? {
         recalled
     } else if let Some(account) = wishes.account {
@@ -31,7 +31,7 @@ pub(super) async fn locate<N: Notes>(
         let found = match found {
             // A list does not show everybody, and the line says who is meant.
             Err(why) if !context.system.facts().searches_live && wishes.customer.is_some() => {
-                Box::pin(unsearched(context, account, &wishes, seen, why)).await?
+                unsearched(context, account, &wishes, seen, why).await?
             }
             found => found,
         };
@@ -39,7 +39,7 @@ pub(super) async fn locate<N: Notes>(
         match unmistaken {
             Ok(standing) if context.settings.history.prior_renames.is_some() => {
                 let applied = as_applied_before(context, &wishes, account, standing, seen);
-                Box::pin(applied).await?
+                applied.await?
             }
             unmistaken => unmistaken,
         }
@@ -122,10 +122,7 @@ async fn uncrossed<N: Notes>(
     match account {
         Some(account) => {
             let account = account.clone();
-            Box::pin(not_renamed_before(
-                context, crossing, job, member, &account, standing,
-            ))
-            .await
+            not_renamed_before(context, crossing, job, member, &account, standing).await
         }
         None => Ok(Ok(standing)),
     }
@@ -216,7 +213,7 @@ async fn searched<N: Notes>(
     }
     let at = Instant::now();
     match context.find(account, wishes.reseller).await? {
-        Err(trouble) => return Box::pin(unsearched(context, account, wishes, seen, trouble)).await,
+        Err(trouble) => return unsearched(context, account, wishes, seen, trouble).await,
         Ok(found) => {
             let found = context.before_this_run(account, found);
             if !found.is_empty() {
@@ -234,7 +231,7 @@ async fn searched<N: Notes>(
         Trouble::new(Failed::NotFound, words)
     };
     let Some(target) = wishes.target().filter(|target| *target != account) else {
-        return Box::pin(cleared(context, wishes, nobody())).await;
+        return cleared(context, wishes, nobody()).await;
     };
     if let Some(line) = neighbour {
         let words = format!(
@@ -375,7 +372,7 @@ async fn fenced<N: Notes>(context: &Context<N>, standing: Standing) -> Asked<Sta
     let mut owner = standing.owner.clone();
     if owner.is_none() {
         let read = context.read(&standing.id, standing.reseller.as_ref(), false);
-        match Box::pin(read).await? {
+        match read.await? {
             Ok(Some(customer)) => owner = customer.owner,
             Ok(None) => {}
             Err(trouble) => return Ok(Err(trouble)),

@@ -80,8 +80,6 @@ impl<N: Notes> Case<'_, N> {
     }
 
     /// Takes the member through alone: find, rename, locations.
-    ///
-    /// What few members need is boxed, here and in what follows: every unit would otherwise carry room for it.
     pub(super) async fn alone(&self) -> Result<Renamed, Halt> {
         if self
             .member
@@ -89,7 +87,7 @@ impl<N: Notes> Case<'_, N> {
             .iter()
             .all(|change| !change.asks_anything())
         {
-            Box::pin(self.nothing_asked()).await?;
+            self.nothing_asked().await?;
             return Ok(Renamed::NotAsked);
         }
         // Not in the head of the `match`, where it would be kept until the end, and twice.
@@ -97,7 +95,7 @@ impl<N: Notes> Case<'_, N> {
         match located {
             Ok(mut standing) => self.onward(&mut standing, &[]).await,
             Err(trouble) => {
-                Box::pin(self.fail(&trouble)).await?;
+                self.fail(&trouble).await?;
                 Ok(Renamed::Failed(trouble, Sent::default()))
             }
         }
@@ -141,7 +139,7 @@ impl<N: Notes> Case<'_, N> {
             if let Some(trouble) = self.is_overtaken(standing, None) {
                 return Ok(Renamed::Failed(trouble, Sent::default()));
             }
-            return Ok(match Box::pin(self.count_contacts(standing)).await? {
+            return Ok(match self.count_contacts(standing).await? {
                 Ok(()) => Renamed::Done(Sent::default()),
                 Err(trouble) => Renamed::Failed(trouble, Sent::default()),
             });
@@ -251,7 +249,8 @@ impl<N: Notes> Case<'_, N> {
             write,
         };
         let before = self.sent_before(line).attempts;
-        let mut ended = perform(self.context, &wish).await?;
+        // Boxed: see `executor::carry_out`.
+        let mut ended = Box::pin(perform(self.context, &wish)).await?;
         let (Ended::Applied(sent)
         | Ended::Altered(_, sent)
         | Ended::Failed(_, sent)
@@ -316,7 +315,7 @@ impl<N: Notes> Case<'_, N> {
         let holders = match self.seen.account(target, reseller) {
             Some(found) => found.to_vec(),
             None if self.context.is_plan() || !facts.refuses_duplicates => {
-                match Box::pin(self.context.find(target, reseller)).await? {
+                match self.context.find(target, reseller).await? {
                     Ok(found) => found,
                     Err(trouble) => return Ok(Err(trouble)),
                 }
@@ -368,7 +367,7 @@ impl<N: Notes> Case<'_, N> {
             change.asks_location() && (renamed.is_done() || !change.new_account.asks())
         };
         let learnt = if open().any(|change| wants_location(&change)) {
-            Box::pin(spots::learn(self.context, standing, &self.member.changes)).await?
+            spots::learn(self.context, standing, &self.member.changes).await?
         } else {
             Ok(())
         };
@@ -391,7 +390,7 @@ impl<N: Notes> Case<'_, N> {
                 (Err(trouble), true) => (Placed::Failed(trouble.clone(), Sent::default()), None),
                 (Ok(()), true) => match contradictions.get(&change.line) {
                     Some(trouble) => (Placed::Failed(trouble.clone(), Sent::default()), None),
-                    None => Box::pin(self.set_location(standing, change)).await?,
+                    None => self.set_location(standing, change).await?,
                 },
             };
             given_up.extend(GivenUp::of(change, &placed, touched.as_ref()));

@@ -121,7 +121,7 @@ pub(super) async fn perform<N: Notes>(
         if std::mem::take(&mut is_to_be_looked_at) || Instant::now() > departs_until {
             let looked_at = Instant::now();
             let is_ours = wish.doubted || tries.fruitless > 0;
-            if let Some(ended) = Box::pin(doubt::again(context, wish, is_ours, &sent)).await? {
+            if let Some(ended) = doubt::again(context, wish, is_ours, &sent).await? {
                 return Ok(ended);
             }
             let left = max_age.saturating_sub(looked_at.elapsed());
@@ -251,7 +251,7 @@ async fn without_intent<N: Notes>(
         Written::Stale { now } => wish.moved_on(now.as_ref()),
         Written::Refused(trouble) => {
             sent.http_status = trouble.http_status;
-            match Box::pin(doubt::refused(context, wish, trouble)).await? {
+            match doubt::refused(context, wish, trouble).await? {
                 None => return Ok(Next::End(Ended::Applied(sent.clone()))),
                 Some(trouble) => {
                     wish.was_refused(context, &trouble, sent.number)?;
@@ -278,7 +278,7 @@ async fn unless_landed<N: Notes>(
     tries: &Tries,
 ) -> Result<Next, Halt> {
     if wish.doubted || tries.fruitless > 0 {
-        return Ok(Box::pin(doubt::late(context, wish, trouble, sent)).await?.1);
+        return Ok(doubt::late(context, wish, trouble, sent).await?.1);
     }
     Ok(Next::End(Ended::Failed(trouble, sent.clone())))
 }
@@ -303,7 +303,7 @@ async fn after_sending<N: Notes>(
         && !is_doubt
         && let Ok((_, Next::End(Ended::Failed(trouble, _)))) = concluded
     {
-        concluded = Box::pin(doubt::late(context, wish, trouble, sent)).await;
+        concluded = doubt::late(context, wish, trouble, sent).await;
     }
     let verdict = match &concluded {
         Ok((verdict, _)) => Some(*verdict),
@@ -404,15 +404,13 @@ async fn conclude<N: Notes>(
         Written::Stale { now } => Ok(not_applied(wish.moved_on(now.as_ref()), sent)),
         Written::Refused(trouble) => {
             sent.http_status = trouble.http_status;
-            Ok(
-                match Box::pin(doubt::refused(context, wish, trouble)).await? {
-                    None => (Verdict::Applied, Next::End(Ended::Applied(sent.clone()))),
-                    Some(trouble) => {
-                        wish.was_refused(context, &trouble, sent.number)?;
-                        not_applied(trouble, sent)
-                    }
-                },
-            )
+            Ok(match doubt::refused(context, wish, trouble).await? {
+                None => (Verdict::Applied, Next::End(Ended::Applied(sent.clone()))),
+                Some(trouble) => {
+                    wish.was_refused(context, &trouble, sent.number)?;
+                    not_applied(trouble, sent)
+                }
+            })
         }
         // It took effect, and did more than that: no reading back makes this right, and nothing more may be sent.
         Written::InDoubt(trouble) if trouble.fatal == Some(Fatal::Unsafe) => {
@@ -420,13 +418,13 @@ async fn conclude<N: Notes>(
         }
         Written::Stored { http_status, value } => {
             sent.http_status = Some(http_status);
-            let next = Box::pin(doubt::stored(context, wish, value, correlation, sent)).await?;
+            let next = doubt::stored(context, wish, value, correlation, sent).await?;
             Ok((verdict_of(&next), next))
         }
         Written::InDoubt(trouble) => {
             sent.http_status = trouble.http_status.or(sent.http_status);
             let is_bad = trouble.reason == Failed::BadAnswer;
-            let next = Box::pin(doubt::settle(context, wish, trouble, correlation, sent)).await?;
+            let next = doubt::settle(context, wish, trouble, correlation, sent).await?;
             sent.bad_answer |= is_bad;
             Ok((verdict_of(&next), next))
         }

@@ -137,8 +137,7 @@ impl<N: Notes> Case<'_, N> {
             return Ok(Ok(()));
         }
         if renames().next().is_some()
-            && let Err(trouble) =
-                Box::pin(learn(self.context, standing, &self.member.changes)).await?
+            && let Err(trouble) = learn(self.context, standing, &self.member.changes).await?
         {
             return Ok(Err(trouble));
         }

@@ -166,8 +166,6 @@ impl Client {
 
     /// Asks until there is an answer that `parse` takes, or until it is not worth asking on. `parse` gets every reply
     /// that is final (2xx, 400, 401 after a renewal, 403, 404, 409, 422 …).
-    ///
-    /// What is rare is boxed: every call would otherwise carry room for it.
     pub async fn read<T>(
         &self,
         call: &Call,
@@ -187,9 +185,7 @@ impl Client {
                 }
                 Outcome::Unauthorized(reply) => {
                     let again = course.renewed > 0;
-                    if course.renewed < MOST_RENEWALS
-                        && Box::pin(self.renewed_after(&bearer, again)).await
-                    {
+                    if course.renewed < MOST_RENEWALS && self.renewed_after(&bearer, again).await {
                         course.renewed += 1;
                         continue;
                     }
@@ -217,7 +213,7 @@ impl Client {
             if call.tentative && why.kind != WhyKind::Connect {
                 return Err(why);
             }
-            Box::pin(self.before_retry(why, &mut course)).await?;
+            self.before_retry(why, &mut course).await?;
         }
     }
 

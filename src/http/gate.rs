@@ -63,8 +63,7 @@ impl Gate {
     pub(super) async fn enter(&self) -> Result<Pass<'_>, Why> {
         match self.try_enter() {
             Some(pass) => Ok(pass),
-            // Rare, and boxed: every call would otherwise carry room for it.
-            None => Box::pin(self.wait_and_enter()).await,
+            None => self.wait_and_enter().await,
         }
     }
 

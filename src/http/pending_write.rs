@@ -53,9 +53,8 @@ impl<'a> PendingWrite<'a> {
     ///
     /// An error is the end of this write: nothing more is sent.
     pub async fn turn(&mut self, lead: Duration) -> Result<(), Sent> {
-        // Boxed: rare, and every write would otherwise carry room for it.
         if self.first.is_some() {
-            Box::pin(self.prepare()).await?;
+            self.prepare().await?;
         }
         loop {
             let ready = async {

@@ -78,7 +78,7 @@ impl Client {
     /// Notes whether what looks like a refusal of all calls is about this call alone.
     pub(super) async fn examined<'a>(&'a self, call: &Call, mut shot: Shot<'a>) -> Shot<'a> {
         if self.looks_blocked(&shot) {
-            shot.alone = Box::pin(self.is_refused_alone(call, &shot)).await;
+            shot.alone = self.is_refused_alone(call, &shot).await;
         } else if is_busy(&shot) {
             // It was before, and others have been answered since.
             shot.alone = !shot.pass.is_probe() && self.suspects.is_alone(call);
@@ -91,7 +91,7 @@ impl Client {
         loop {
             let suspect = self.suspects.has(call);
             let pass = if suspect {
-                Box::pin(self.gate.enter_last()).await?
+                self.gate.enter_last().await?
             } else {
                 self.gate.enter().await?
             };
@@ -100,7 +100,7 @@ impl Client {
                 && let Some(known) = self.known_good.get()
             {
                 let mut course = Course::new();
-                if let Some(shot) = Box::pin(self.try_send(pass, known, &mut course, None)).await? {
+                if let Some(shot) = self.try_send(pass, known, &mut course, None).await? {
                     let parse = |reply: Reply| reply.json::<IgnoredAny>().map(|_| ());
                     match self.settle(shot, parse) {
                         // A certificate that cannot be accepted: waiting does not help any call.
@@ -254,8 +254,7 @@ impl Client {
     async fn permit(&self) -> Result<Option<Permit<'_>>, Why> {
         match &self.permits {
             None => Ok(None),
-            // Boxed: where there is no quota, every call would otherwise carry room for it.
-            Some(permits) => Box::pin(self.permit_of(permits)).await.map(Some),
+            Some(permits) => self.permit_of(permits).await.map(Some),
         }
     }
 

@@ -212,8 +212,7 @@ impl Tokens {
         {
             return Ok(bearer);
         }
-        // Rare, and boxed: every call would otherwise carry room for it.
-        Box::pin(self.renewed()).await
+        self.renewed().await
     }
 
     async fn renewed(&self) -> Result<Arc<Bearer>, Why> {
