@@ -135,15 +135,9 @@ pub(super) fn api_key(values: &Values) -> Result<Option<SecretString>, ConfigErr
     Ok(Some(SecretString::from(key)))
 }
 
-#[cfg(unix)]
 fn mode(path: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt;
     std::fs::metadata(path).map_or(0, |meta| meta.permissions().mode())
-}
-
-#[cfg(not(unix))]
-fn mode(_path: &Path) -> u32 {
-    0
 }
 
 fn warn_if_loose(values: &mut Values, path: &Path) {

@@ -128,6 +128,7 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn the_copy_is_unpacked_private_and_digested() {
@@ -147,14 +148,8 @@ mod tests {
         );
         assert_eq!(std::fs::read(&to).unwrap(), b"abc");
         assert_eq!(digest(&to).unwrap(), stored.sha256);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            assert_eq!(
-                std::fs::metadata(&to).unwrap().permissions().mode() & 0o777,
-                0o600
-            );
-        }
+        let mode = std::fs::metadata(&to).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
         assert!(matches!(
             store(&from, &to),
             Err(InputError::Io {

@@ -110,7 +110,6 @@ mod tests {
         dir
     }
 
-    #[cfg(unix)]
     #[test]
     fn folders_are_private_and_strange_ones_are_refused() {
         use std::os::unix::fs::{PermissionsExt, symlink};

@@ -406,7 +406,6 @@ mod tests {
         );
     }
 
-    #[cfg(unix)]
     #[test]
     fn it_is_private() {
         use std::os::unix::fs::PermissionsExt;

@@ -214,7 +214,6 @@ fn child_that_crashes() {
 }
 
 /// `ulimit -f` stands in for a disk without room: the write that would pass it fails.
-#[cfg(unix)]
 #[test]
 fn what_cannot_be_noted_is_refused_and_what_was_is_there() {
     let (base, dir, ledger) = fresh();
@@ -297,7 +296,6 @@ fn what_was_acknowledged_survives_a_crash_at_every_step() {
     }
 }
 
-#[cfg(unix)]
 #[test]
 fn files_are_private_from_their_creation() {
     use std::os::unix::fs::PermissionsExt;

@@ -335,7 +335,6 @@ fn nothing_that_a_server_or_a_file_says_becomes_markup_or_a_formula() {
     assert_eq!(json["calls"]["per_write"], serde_json::Value::Null);
 }
 
-#[cfg(unix)]
 #[test]
 fn reports_are_private_whole_and_leave_no_drafts() {
     use std::os::unix::fs::PermissionsExt;
