@@ -36,6 +36,15 @@ impl Column {
         Self::ResellerId,
     ];
 
+    /// Those that hold IDs, except the reseller's: the first of all.
+    pub(super) const SURVEYED: [Self; 5] = [
+        Self::AccountId,
+        Self::NewAccountId,
+        Self::CustomerId,
+        Self::LocationId,
+        Self::ServiceId,
+    ];
+
     /// The name of the documentation: `accountId`.
     pub const fn name(self) -> &'static str {
         match self {

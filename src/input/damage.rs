@@ -4,86 +4,9 @@
 
 use super::cell;
 use super::dates;
-use super::doubt::Kind;
+use super::finding::{Damage, Finding};
 use super::numbers::number_damage;
 use super::placeholder;
-
-/// What a value is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Damage {
-    /// `1.23457E+11`
-    Scientific,
-    /// `#N/A`, `########`, `Err:502`
-    SheetError,
-    /// `NULL`, `n/a`, `-----`, `(blank)`, `CRM-20...`
-    Placeholder,
-    /// A mark that idshift put in the place of a cell that it could not read.
-    Mark,
-    /// `=A1&B1`
-    Formula,
-    /// `'CRM-2000'`, `„CRM-2000“`
-    Quoted,
-    /// `'+4930123`
-    Escaped,
-}
-
-impl Damage {
-    /// The stable word for scripts.
-    pub(super) fn code(self) -> &'static str {
-        match self {
-            Self::Scientific => "spreadsheet_scientific",
-            Self::SheetError => "spreadsheet_error",
-            Self::Placeholder => "placeholder",
-            Self::Mark => "unmended",
-            Self::Formula => "formula",
-            Self::Quoted => "quoted_value",
-            Self::Escaped => "escaped_value",
-        }
-    }
-
-    /// What is wrong.
-    pub(super) fn message(self) -> &'static str {
-        match self {
-            Self::Scientific => {
-                "a spreadsheet turned a long number into scientific notation, and its last digits are lost"
-            }
-            Self::SheetError => "this is an error of a spreadsheet and not an ID",
-            Self::Placeholder => "this stands for a missing value and is not an ID",
-            Self::Mark => {
-                "the line could not be read exactly when it was first read, and was not corrected since"
-            }
-            Self::Formula => "this is a formula of a spreadsheet and not an ID",
-            Self::Quoted => "the value is wrapped in quotes, which would become part of the ID",
-            Self::Escaped => {
-                "an apostrophe keeps a spreadsheet from running the value as a formula, and would become part of the ID"
-            }
-        }
-    }
-
-    /// What to do.
-    pub(super) fn help(self) -> &'static str {
-        match self {
-            Self::Scientific => {
-                "export the list again with the column as text, without opening it in a spreadsheet"
-            }
-            Self::SheetError => "correct the formula or the width of the column, and export again",
-            Self::Placeholder => "leave the cell empty, or put the real ID there",
-            Self::Mark => "take the line from the original file and correct it",
-            Self::Formula => "export the values of the cells instead of their formulas",
-            Self::Quoted => "remove the quotes",
-            Self::Escaped => "remove the apostrophe",
-        }
-    }
-}
-
-/// What a value is, or may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Finding {
-    /// Whatever else stands in the column.
-    Sure(Damage),
-    /// The column decides.
-    Doubt(Kind),
-}
 
 /// The damage of a value, if any. `ours`: of a file that idshift wrote, where apostrophes were removed already.
 pub(super) fn find(value: &str, ours: bool) -> Option<Finding> {
@@ -219,6 +142,7 @@ fn is_or_explains(value: &str, error: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::doubt::Kind;
     use super::*;
 
     #[test]

@@ -5,8 +5,8 @@
 //! not again for each value.
 
 use super::dates;
+use super::numbers::KEPT_DIGITS;
 use super::shape::{Level, Scan};
-use super::survey::KEPT_DIGITS;
 use super::{Rules, placeholder};
 
 /// Shapes that are remembered; a power of two.

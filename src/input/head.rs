@@ -23,6 +23,14 @@ pub(super) struct Head {
     pub(super) next: Line,
 }
 
+/// An opened file: what every worker needs to know.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) name: String,
+    pub(super) head: Head,
+    pub(super) rules: Rules,
+}
+
 /// The names of the columns, and where they stand.
 struct Top {
     /// The text that was read so far.

@@ -2,10 +2,12 @@
 //!
 //! Must not change a value: one that is doubtful is sent as it is, with a warning, or not at all.
 
-use super::damage::{self, Damage, Finding};
+use super::damage;
 use super::doubt::{Doubt, Kind};
-use super::row::{Check, shown};
+use super::finding::{Damage, Finding};
+use super::row::Check;
 use super::shape::{Level, scan, signature};
+use super::value::shown;
 use super::{Column, dates, lookalike};
 use crate::domain::{AccountId, IdError, MAX_ID_CHARS, NewAccount, Problem, Severity};
 

@@ -7,7 +7,7 @@
 use super::column::normalise;
 use super::error::NearName;
 use super::near::{self, Near};
-use super::row::trim;
+use super::value::{shown, trim};
 use super::{Column, InputError, MAX_COLUMNS, Rules, Settings, cell};
 use crate::domain::Line;
 use std::borrow::Cow;
@@ -205,7 +205,7 @@ impl Layout {
 
     /// The header for a message, cut to what a person reads.
     fn found(&self) -> String {
-        super::row::shown(&self.names.join(", "))
+        shown(&self.names.join(", "))
     }
 
     /// How many cells a record has.

@@ -2,8 +2,10 @@
 //! customer.
 
 use super::doubt::{Doubt, Kind};
-use super::row::{Check, shown};
-use super::{Column, cell, damage, quoted};
+use super::finding::Damage;
+use super::row::Check;
+use super::value::shown;
+use super::{Column, cell, quoted};
 use crate::domain::{Problem, Severity};
 use csv::StringRecord;
 
@@ -156,7 +158,7 @@ impl Check<'_> {
                     "export the list again as plain text",
                 );
             } else if layout.armed() && cell::is_mark(text) {
-                let kind = damage::Damage::Mark;
+                let kind = Damage::Mark;
                 self.error(
                     kind.code(),
                     (layout.name(place), text),

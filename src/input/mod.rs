@@ -19,6 +19,7 @@ mod accept;
 mod block;
 pub mod cell;
 mod column;
+mod column_stats;
 mod compatibility;
 mod damage;
 mod dates;
@@ -27,6 +28,7 @@ mod dialect;
 mod doubt;
 mod encoding;
 mod error;
+mod finding;
 mod footer;
 mod harmless;
 mod head;
@@ -53,6 +55,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 mod text;
+mod value;
 mod verdict;
 
 pub use accept::{ACCEPTABLE, Accept};

@@ -1,9 +1,11 @@
 //! What spreadsheets make of IDs that they take for numbers.
 
-use super::damage::{Damage, Finding};
 use super::dates;
 use super::doubt::Kind;
-use super::survey::KEPT_DIGITS;
+use super::finding::{Damage, Finding};
+
+/// Digits that a spreadsheet keeps.
+pub(super) const KEPT_DIGITS: usize = 15;
 
 /// What begins and ends like a number.
 pub(super) fn number_damage(bytes: &[u8]) -> Option<Finding> {

@@ -1,7 +1,7 @@
 //! Words that stand in the place of an ID.
 
-use super::damage::{Damage, Finding};
 use super::doubt::Kind;
+use super::finding::{Damage, Finding};
 use std::collections::HashSet;
 use std::sync::OnceLock;
 

@@ -8,10 +8,10 @@ use super::block::Block;
 use super::doubt::Doubt;
 use super::footer::Foot;
 use super::harmless::HarmlessShapes;
+use super::head::Shared;
 use super::record::{Passed, Raw, Records};
 use super::shape::Scan;
-use super::survey::SURVEYED;
-use super::table::Shared;
+use super::value::{shown, trim};
 use super::{Column, InputError, cell};
 use crate::domain::{
     AccountId, Change, CustomerId, Line, LocationId, Problem, Profile, Reseller, ResellerId,
@@ -20,9 +20,6 @@ use crate::domain::{
 use csv::StringRecord;
 use smol_str::SmolStr;
 use std::borrow::Cow;
-
-/// How much of a value a problem shows, in characters.
-const SHOWN_CHARS: usize = 120;
 
 /// What one of our reports says of the line that it reports on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,30 +46,13 @@ pub struct Row {
     /// Whether the line is a header again, and if so, whether its columns are in another order than the file's.
     pub header: Option<bool>,
     /// What was seen of the values of the columns that are surveyed.
-    pub(super) scans: [Scan; SURVEYED.len()],
+    pub(super) scans: [Scan; Column::SURVEYED.len()],
     /// What it holds where it could not be read as a customer, and may be none.
     pub(super) foot: Option<Box<Foot>>,
     /// The length of its last cell, in bytes.
     pub(super) last_cell: u32,
     /// The name and the text of its last cell, where the file ends without a line break.
     pub(super) unended: Option<Box<(String, String)>>,
-}
-
-/// A value for a message, cut to what a person reads.
-pub(super) fn shown(value: &str) -> String {
-    match value.char_indices().nth(SHOWN_CHARS) {
-        Some((end, _)) => format!("{}\u{2026}", &value[..end]),
-        None => value.to_owned(),
-    }
-}
-
-/// A value without the white space around it. Most have none, which two bytes show.
-pub(super) fn trim(text: &str) -> &str {
-    match text.as_bytes() {
-        [] => text,
-        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
-        _ => text.trim(),
-    }
 }
 
 /// An ID as it is compared: GUIDs are the same in capitals and in small letters.

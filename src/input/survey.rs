@@ -4,6 +4,7 @@
 //! appended in the order of the file, with the same result however it was cut. Must not need the rows again.
 
 use super::accept::Accept;
+use super::column_stats::ColumnStats;
 use super::doubt::{Doubt, Group, Kind};
 use super::footer::MISTAKEN;
 use super::row::Row;
@@ -16,22 +17,10 @@ use crate::domain::{Change, Line, Problem, ProblemList, Severity};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The columns that hold IDs, except the reseller's: the first of all.
-pub(super) const SURVEYED: [Column; 5] = [
-    Column::AccountId,
-    Column::NewAccountId,
-    Column::CustomerId,
-    Column::LocationId,
-    Column::ServiceId,
-];
-
-/// Digits that a spreadsheet keeps.
-pub(super) const KEPT_DIGITS: usize = 15;
-
 /// Findings about whole columns.
 #[derive(Debug, Clone, Default)]
 pub struct Survey {
-    columns: [Stats; SURVEYED.len()],
+    columns: [ColumnStats; Column::SURVEYED.len()],
     doubts: BTreeMap<(Column, Kind), Group>,
     rows: u64,
     /// Whether some value of the file is plainly damaged by a spreadsheet.
@@ -41,38 +30,7 @@ pub struct Survey {
 
 /// What the surveys of later parts of a file need to know of the earlier ones; it only saves them work.
 #[derive(Debug, Default)]
-pub struct Known([AtomicU64; SURVEYED.len()]);
-
-/// What is counted of one column.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Stats {
-    pub(super) values: u64,
-    /// Values of digits only.
-    pub(super) digits: u64,
-    /// Values of more digits than a spreadsheet keeps.
-    pub(super) long: u64,
-    /// Values without any digit.
-    pub(super) digitless: u64,
-    pub(super) shapes: Shapes,
-}
-
-impl Stats {
-    fn observe(&mut self, line: Line, value: &str, seen: &Scan) {
-        self.values += 1;
-        self.digits += u64::from(seen.only_digits);
-        self.digitless += u64::from(!seen.any_digit);
-        self.long += u64::from(seen.only_digits && value.len() > KEPT_DIGITS);
-        self.shapes.add(line, value, seen);
-    }
-
-    fn append(&mut self, other: Self) {
-        self.values += other.values;
-        self.digits += other.digits;
-        self.long += other.long;
-        self.digitless += other.digitless;
-        self.shapes.append(other.shapes);
-    }
-}
+pub struct Known([AtomicU64; Column::SURVEYED.len()]);
 
 /// What the survey found.
 #[derive(Debug, Default)]
@@ -122,7 +80,7 @@ impl Survey {
         self.damaged |= problem.code.starts_with("spreadsheet_");
     }
 
-    fn values(&mut self, change: &Change, scans: &[Scan; SURVEYED.len()]) {
+    fn values(&mut self, change: &Change, scans: &[Scan; Column::SURVEYED.len()]) {
         let values = [
             change.account.as_ref().map(AsRef::as_ref),
             change.new_account.id().map(AsRef::as_ref),
@@ -162,9 +120,9 @@ impl Survey {
             return findings;
         }
         let accept = table.accept();
-        let none = Stats::default();
+        let none = ColumnStats::default();
         for ((column, kind), group) in &self.doubts {
-            let stats = SURVEYED.iter().position(|other| other == column);
+            let stats = Column::SURVEYED.iter().position(|other| other == column);
             let stats = stats.map_or(&none, |at| &self.columns[at]);
             let verdict = verdict::Case {
                 column: *column,
@@ -180,15 +138,15 @@ impl Survey {
         }
         findings.accept = accept.clone();
         findings.new_ids = self.columns[1].shapes.clone();
-        for (column, stats) in SURVEYED.iter().zip(&self.columns) {
+        for (column, stats) in Column::SURVEYED.iter().zip(&self.columns) {
             verdict::shapes(&mut findings.problems, table.spelling(*column), stats);
         }
         let key = [Column::AccountId, Column::CustomerId]
             .into_iter()
             .find(|column| table.has(*column));
-        let key = key.and_then(|key| SURVEYED.iter().position(|column| *column == key));
+        let key = key.and_then(|key| Column::SURVEYED.iter().position(|column| *column == key));
         if let Some(at) = key {
-            let place = table.spelling(SURVEYED[at]);
+            let place = table.spelling(Column::SURVEYED[at]);
             for (problem, is_read) in self.tail.problems((place, &self.columns[at]), self.rows) {
                 findings.add_last(accept.weigh(problem), is_read);
             }
@@ -220,7 +178,7 @@ impl Findings {
         let problem = |line: &Line| Problem {
             line: *line,
             column: column.to_owned(),
-            value: super::row::shown(id),
+            value: super::value::shown(id),
             severity: Severity::Error,
             code: "placeholder",
             message: format!(

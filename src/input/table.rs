@@ -5,7 +5,7 @@
 
 use super::accept::Accept;
 use super::block::{Block, Blocks};
-use super::head::{self, Head};
+use super::head::{self, Shared};
 use super::pipeline::Pipeline;
 use super::record::{self, Passed, Record};
 use super::row::{self, Row};
@@ -26,14 +26,6 @@ pub struct Table {
     settings: Settings,
     shared: Arc<Shared>,
     block_bytes: usize,
-}
-
-/// What every worker needs to know.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) name: String,
-    pub(super) head: Head,
-    pub(super) rules: Rules,
 }
 
 impl Table {

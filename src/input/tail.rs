@@ -2,9 +2,10 @@
 //!
 //! Promise: parts are appended in the order of the file.
 
+use super::column_stats::ColumnStats;
 use super::footer::{Feet, Foot};
-use super::row::{Row, shown};
-use super::survey::Stats;
+use super::row::Row;
+use super::value::shown;
 use crate::domain::{Change, Line, Problem, Severity, counted};
 
 /// What is known of the last line, and of the last cell of all others.
@@ -66,7 +67,7 @@ impl Tail {
 
     /// What is wrong with the last lines; `key`: the column that names the customers. Of each also whether the line could be
     /// read as a customer.
-    pub(super) fn problems(&self, key: (&str, &Stats), rows: u64) -> Vec<(Problem, bool)> {
+    pub(super) fn problems(&self, key: (&str, &ColumnStats), rows: u64) -> Vec<(Problem, bool)> {
         let (column, stats) = key;
         let footers = self.feet.footers(&stats.shapes, rows);
         if !footers.is_empty() {

@@ -1,10 +1,10 @@
 //! Which doubtful values are damage, decided by what else stands in their column.
 
 use super::column::Column;
+use super::column_stats::ColumnStats;
 use super::doubt::{Group, Kind};
 use super::shape::Level;
 use super::shapes::Shapes;
-use super::survey::Stats;
 use crate::domain::{Line, Problem, ProblemList, Severity};
 use smol_str::SmolStr;
 
@@ -34,7 +34,7 @@ const fn warning() -> Verdict {
 pub(super) struct Case<'a> {
     pub(super) column: Column,
     pub(super) kind: Kind,
-    pub(super) stats: &'a Stats,
+    pub(super) stats: &'a ColumnStats,
     pub(super) group: &'a Group,
     /// Values of the column with letters that can only be of another script than Latin.
     pub(super) other_scripts: u64,
@@ -159,7 +159,7 @@ pub(super) fn is_filler(shapes: &Shapes, value: &str) -> bool {
 }
 
 /// Values that differ from the shape of all others, and numbers that are shorter than most.
-pub(super) fn shapes(problems: &mut ProblemList, column: &str, stats: &Stats) {
+pub(super) fn shapes(problems: &mut ProblemList, column: &str, stats: &ColumnStats) {
     let short = lost_zeros(problems, column, stats);
     let Some(outliers) = stats.shapes.outliers() else {
         return;
@@ -175,7 +175,7 @@ pub(super) fn shapes(problems: &mut ProblemList, column: &str, stats: &Stats) {
         problems.push(Problem {
             line: *line,
             column: column.to_owned(),
-            value: super::row::shown(value),
+            value: super::value::shown(value),
             severity: Severity::Warning,
             code: "outlier",
             message: format!(
@@ -192,7 +192,7 @@ pub(super) fn shapes(problems: &mut ProblemList, column: &str, stats: &Stats) {
 }
 
 /// Most values are digits of one length, and some are shorter. Returns their lines.
-fn lost_zeros(problems: &mut ProblemList, column: &str, stats: &Stats) -> Vec<Line> {
+fn lost_zeros(problems: &mut ProblemList, column: &str, stats: &ColumnStats) -> Vec<Line> {
     let Some(entries) = stats.shapes.exact() else {
         return Vec::new();
     };
