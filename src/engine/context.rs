@@ -1,13 +1,14 @@
 //! What all executors of a run share: the system, the notes, the settings, and what is known of the token.
 
-use super::common_failures::{CommonFailures, KnownFailures};
+use super::common_failures::CommonFailures;
+use super::halt::{Asked, Halt};
 use super::lead::Lead;
 use super::ramp::Ramp;
+use super::settings::{Lookup, Mode, Settings};
 use super::write_breaker::{Refusable, WriteBreaker};
-use super::{Event, History, Notes, Tally};
+use super::{Event, Notes, Tally};
 use crate::domain::{AccountId, CustomerId, Failed, Outcome, Reseller};
-use crate::ledger::{LedgerError, Write};
-use crate::plan::{Crossing, Share};
+use crate::ledger::Write;
 use crate::system::{Customer, Fatal, Location, System, Trouble};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,101 +16,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
-
-/// Whether anything is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Look everything up and say what would change.
-    Plan,
-    /// Carry it out.
-    Apply,
-}
-
-/// How customers are looked up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lookup {
-    /// Many at once where the system allows it, which the first batch finds out.
-    Auto,
-    /// Many at once; refused means that the run stops.
-    Bulk,
-    /// One by one.
-    Each,
-}
-
-/// How many units are under way at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Concurrency {
-    /// As many as rate and latency need (Little's law), up to the cap.
-    Auto {
-        /// Calls per second; `None`: unlimited.
-        rate_per_s: Option<u32>,
-        /// Never more than this.
-        cap: usize,
-    },
-    /// This many.
-    Fixed(usize),
-}
-
-/// How a run is carried out.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The run's ID, which temporary account IDs carry.
-    pub run: String,
-    /// Whether anything is written.
-    pub mode: Mode,
-    /// How customers are looked up.
-    pub lookup: Lookup,
-    /// How many units are under way at once.
-    pub concurrency: Concurrency,
-    /// A look-up older than this is done again before a write.
-    pub max_age: Duration,
-    /// How often one write is attempted, beyond the first, where it did not take effect.
-    pub retries: u32,
-    /// For so long may no write take effect, though many are tried.
-    pub give_up_after: Duration,
-    /// The only partner or reseller whose customers may be written.
-    pub fence: Option<String>,
-    /// Lines of which it is known how they fail, and whether failures of others are counted as common to all.
-    pub known_failures: KnownFailures,
-    /// Whether a file says nothing about others by how it fails: it is made of lines that have failed before.
-    pub is_of_failures: bool,
-    /// Whether the run stops where of the first lines no customer is found.
-    pub must_find: bool,
-    /// How many lines may fail.
-    pub max_failures: Option<Share>,
-    /// How many units are carried out and read back before the others.
-    pub canary: Option<u64>,
-    /// No unit is begun once this has passed.
-    pub until: Option<Duration>,
-    /// Which lines may name one customer in two ways, where a file has such lines.
-    pub crossing: Option<Arc<Crossing>>,
-    /// Where several customers may carry one account ID: whom this run has given which before it was interrupted.
-    pub given: HashMap<AccountId, Vec<CustomerId>>,
-    /// The run that this one puts back.
-    pub undoes: Option<String>,
-    /// What earlier runs of the file did.
-    pub history: Arc<History>,
-}
-
-/// Why an executor stopped before its unit came to an end.
-#[derive(Debug)]
-pub enum Halt {
-    /// The system cannot be worked with any more.
-    Fatal(Fatal, String),
-    /// What happens cannot be noted any more, so nothing more may happen.
-    Ledger(LedgerError),
-    /// The run is stopping, and the unit is at a point where it can go on later.
-    Stopping,
-}
-
-impl From<LedgerError> for Halt {
-    fn from(error: LedgerError) -> Self {
-        Self::Ledger(error)
-    }
-}
-
-/// What a call brought: an answer, a trouble of the line, or the end of the run.
-pub(super) type Asked<T> = Result<Result<T, Trouble>, Halt>;
 
 /// How long one good answer vouches for the token.
 const TOKEN_TRUST: Duration = Duration::from_secs(10);

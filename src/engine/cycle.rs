@@ -4,11 +4,11 @@
 //! Nothing is remembered between steps but what the system says and the ledger holds, so a run that was
 //! killed at any point goes on from here: the customers are read, and whoever can move moves.
 
-use super::executor::{case, same_customer};
+use super::case::Case;
 use super::known::altered_by;
-use super::locate::locate;
+use super::locate::{locate, same_customer};
 use super::lookup::Sightings;
-use super::member::{Case, Renamed};
+use super::member::Renamed;
 use super::perform::Sent;
 use super::standing::{Standing, Wishes};
 use super::table::{Broken, Seat, Stuck, Table};
@@ -76,7 +76,7 @@ pub(super) async fn carry_out<N: Notes>(
         .unit
         .members
         .iter()
-        .map(|member| case(context, job, member, seen))
+        .map(|member| Case::new(context, job, member, seen))
         .collect();
     if cases.iter().all(Case::is_done) {
         return bring_home(context, job, seen, cases).await;

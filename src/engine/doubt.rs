@@ -1,6 +1,6 @@
 //! What became of a write that its answer leaves open: looked up, and judged by what is found.
 
-use super::context::Asked;
+use super::halt::Asked;
 use super::perform::{Ended, Next, Sent, Wish};
 use super::standing::taken;
 use super::{Context, Halt, Notes, reading};

@@ -1,14 +1,13 @@
 //! One unit, from its first call to its last outcome: alone, as a chain, or as a cycle.
 
-use super::context::Asked;
+use super::case::Case;
+use super::halt::Asked;
+use super::locate::same_customer;
 use super::lookup::Sightings;
-use super::member::Case;
 use super::standing::{Standing, Wishes};
 use super::{Context, Halt, Job, Notes};
-use crate::domain::{AccountId, CustomerId, Failed, Reseller};
+use crate::domain::{AccountId, CustomerId, Reseller};
 use crate::plan::{Member, Shape};
-use crate::system::Trouble;
-use tokio::time::Instant;
 
 /// Carries one unit out (or, in a plan, says what would be done).
 pub(super) async fn carry_out<N: Notes>(
@@ -27,27 +26,12 @@ pub(super) async fn carry_out<N: Notes>(
 
 async fn singles<N: Notes>(context: &Context<N>, job: &Job, seen: &Sightings) -> Result<(), Halt> {
     for member in &job.unit.members {
-        let case = case(context, job, member, seen);
+        let case = Case::new(context, job, member, seen);
         if !case.is_done() {
             case.alone().await?;
         }
     }
     Ok(())
-}
-
-pub(super) fn case<'a, N: Notes>(
-    context: &'a Context<N>,
-    job: &'a Job,
-    member: &'a Member,
-    seen: &'a Sightings,
-) -> Case<'a, N> {
-    Case {
-        context,
-        job,
-        member,
-        seen,
-        began: Instant::now(),
-    }
 }
 
 /// From the free end: each rename frees the ID that the next one waits for. Where one fails, those behind it
@@ -59,7 +43,7 @@ async fn chain<N: Notes>(context: &Context<N>, job: &Job, seen: &Sightings) -> R
     let mut freed: Vec<CustomerId> = Vec::new();
     let mut blocked: Option<String> = None;
     for (at, member) in job.unit.members.iter().enumerate() {
-        let case = case(context, job, member, seen);
+        let case = Case::new(context, job, member, seen);
         let asks_rename = member
             .changes
             .iter()
@@ -118,12 +102,6 @@ async fn as_wished<N: Notes>(
     let located = super::locate::locate(context, job, member, seen).await?;
     let fulfilled = |standing: &Standing| Wishes::of(member).is_fulfilled_by(standing.now.as_ref());
     Ok(located.ok().filter(fulfilled))
-}
-
-/// Two lines of a chain or swap have found one customer: one of them has changed hands since.
-pub(super) fn same_customer(id: &CustomerId) -> Trouble {
-    let words = format!("another line of this chain or swap has found the same customer `{id}`");
-    Trouble::new(Failed::Mismatch, words)
 }
 
 fn waiting_for(member: &Member) -> String {

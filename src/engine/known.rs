@@ -2,7 +2,7 @@
 //!
 //! They are read again under their own ID, never searched.
 
-use super::context::Asked;
+use super::halt::Asked;
 use super::lookup::Sightings;
 use super::standing::{Standing, Wishes, has_temporary_id, moved_on};
 use super::{Context, Halt, Job, Notes, reading};

@@ -4,7 +4,7 @@
 //! asked for, because an earlier run may have done the work. What is known already
 //! is in `known`.
 
-use super::context::Asked;
+use super::halt::Asked;
 use super::known::{as_applied_before, present, recalled, settled};
 use super::lookup::Sightings;
 use super::standing::{Standing, Wishes, has_temporary_id};
@@ -395,4 +395,10 @@ async fn fenced<N: Notes>(context: &Context<N>, standing: Standing) -> Asked<Sta
             ),
         )),
     })
+}
+
+/// Two lines of a chain or swap have found one customer: one of them has changed hands since.
+pub(super) fn same_customer(id: &CustomerId) -> Trouble {
+    let words = format!("another line of this chain or swap has found the same customer `{id}`");
+    Trouble::new(Failed::Mismatch, words)
 }

@@ -1,14 +1,13 @@
 //! One customer's lines: the rename they share, their locations, and an outcome for each.
 
-use super::context::Asked;
-use super::lookup::Sightings;
+use super::case::Case;
+use super::halt::Asked;
 use super::perform::{Ended, Sent, Wish, perform};
 use super::spots::{GivenUp, Placed};
 use super::standing::{Standing, Wishes, taken};
-use super::{Context, Halt, Job, Notes, spots};
-use crate::domain::{AccountId, Change, CustomerId, Failed, Line, LocationId, Status, Transition};
+use super::{Halt, Notes, spots};
+use crate::domain::{AccountId, Change, CustomerId, Failed, Line, LocationId, Status};
 use crate::ledger::{Effect, Recorded, Verdict, Write};
-use crate::plan::Member;
 use crate::system::Trouble;
 use std::sync::atomic::Ordering;
 use tokio::time::Instant;
@@ -38,47 +37,7 @@ impl Renamed {
     }
 }
 
-/// Everything that a step of a member needs to know.
-pub(super) struct Case<'a, N> {
-    pub(super) context: &'a Context<N>,
-    pub(super) job: &'a Job,
-    pub(super) member: &'a Member,
-    pub(super) seen: &'a Sightings,
-    pub(super) began: Instant,
-}
-
 impl<N: Notes> Case<'_, N> {
-    /// Whether every line already has its outcome.
-    pub(super) fn is_done(&self) -> bool {
-        self.member
-            .changes
-            .iter()
-            .all(|change| self.job.is_done(change.line))
-    }
-
-    /// Whether a line that is done has left the customer under an account ID that others wait for. It may have failed
-    /// and moved the customer all the same, where something else of it failed later.
-    pub(super) fn is_in_the_way(&self) -> bool {
-        let asks = |line| {
-            let mut changes = self.member.changes.iter();
-            changes.any(|change| change.line == line && change.new_account.asks())
-        };
-        let renames = || self.job.done.iter().filter(|done| asks(done.line));
-        // Lines of one customer ask for the same ID, so one that succeeded speaks for them all.
-        let moved = renames().any(|done| {
-            let Transition { before, after } = &done.account;
-            (after.is_some() && after != before) || !done.status.is_open_or_failed()
-        });
-        !moved && renames().any(|done| done.status.is_open_or_failed())
-    }
-
-    /// The customer that the lines which are done have found.
-    pub(super) fn found_before(&self) -> Option<&CustomerId> {
-        let mine = |line| self.member.changes.iter().any(|change| change.line == line);
-        let mut done = self.job.done.iter().filter(|done| mine(done.line));
-        done.find_map(|done| done.customer.as_ref())
-    }
-
     /// Takes the member through alone: find, rename, locations.
     pub(super) async fn alone(&self) -> Result<Renamed, Halt> {
         if self

@@ -5,6 +5,7 @@
 //! noted goes to a [`Notes`] (the ledger); what is heard goes to [`Event`]s, on which nothing depends.
 
 mod canary;
+mod case;
 mod common_failures;
 mod compare;
 mod context;
@@ -13,6 +14,7 @@ mod dispatcher;
 mod doubt;
 mod events;
 mod executor;
+mod halt;
 mod history;
 mod known;
 mod lead;
@@ -24,6 +26,7 @@ mod outcome;
 mod perform;
 mod ramp;
 mod reading;
+mod settings;
 mod spots;
 mod standing;
 mod table;
@@ -33,11 +36,13 @@ mod write_breaker;
 
 pub use common_failures::KnownFailures;
 pub use compare::{Difference, LastWords, did_not_last, differences};
-pub use context::{Concurrency, Context, Halt, Lookup, Mode, Settings};
+pub use context::Context;
 pub use dispatcher::{Ending, run};
 pub use events::{Event, Tally};
+pub use halt::Halt;
 pub use history::{Carried, Hands, History, Newer, PriorRenames, Since};
 pub use notes::Notes;
+pub use settings::{Concurrency, Lookup, Mode, Settings};
 
 use crate::domain::{CustomerId, Line, Outcome};
 use crate::ledger::Recorded;

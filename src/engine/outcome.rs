@@ -1,7 +1,8 @@
 //! From what became of a customer's rename and of its locations to the outcome of each line.
 
+use super::case::Case;
 use super::doubt::Sight;
-use super::member::{Case, Renamed};
+use super::member::Renamed;
 use super::perform::Sent;
 use super::spots::{Placed, Touched};
 use super::standing::Standing;

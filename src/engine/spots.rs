@@ -1,9 +1,9 @@
 //! Locations: which one a line means, how it stands, and what is written to it.
 
-use super::context::Asked;
+use super::case::Case;
 use super::doubt::Sight;
+use super::halt::Asked;
 use super::known::hear_of;
-use super::member::Case;
 use super::perform::{Ended, Sent};
 use super::standing::{Standing, Wishes};
 use super::{Context, Halt, Job, Notes};

@@ -1,6 +1,7 @@
 //! The customers of a cycle at their table: who stands where, who can move up, and everybody's way back.
 
-use super::member::{Case, Renamed};
+use super::case::Case;
+use super::member::Renamed;
 use super::perform::Sent;
 use super::standing::{Standing, Wishes};
 use super::{Halt, Notes, reading};

@@ -1,45 +1,13 @@
 //! What an attempt's answer means, for its call and for all others: understood, refused, in doubt, or somebody else's.
 
-use reqwest::Url;
-use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
 
-use super::attempt::{self, Fault, PROXY_LOGIN};
+use super::attempt::{Fault, PROXY_LOGIN};
 use super::call::{Call, Kind, Reply, Stranger, Unreadable, Why, WhyKind};
 use super::client::Client;
+use super::departure::{Answer, Outcome, Shot};
 use super::hold::{Effect, Verdict};
-use super::retry;
-use super::send::Shot;
-
-/// An answer as it came.
-pub(super) struct Answer {
-    pub(super) reply: Reply,
-    pub(super) retry_after: Option<Duration>,
-    /// Where a redirect leads, without what may hold IDs.
-    pub(super) elsewhere: Option<String>,
-}
-
-/// What an attempt came to.
-pub(super) enum Outcome<T> {
-    /// Answered, and understood.
-    Final(T),
-    /// 401.
-    Unauthorized(Reply),
-    /// Not processed, and all are held.
-    Refused(Why),
-    /// 425: not processed; this call waits.
-    TooEarly(Why),
-    /// Nothing was sent; worth trying on.
-    NotConnected(Why),
-    /// Sent and certainly not processed, for a reason that says nothing about the system.
-    Unprocessed(Why),
-    /// Perhaps processed.
-    Unclear(Why),
-    /// Nothing was sent, and trying on does not help.
-    Unsendable(Why),
-}
 
 impl Client {
     /// Whether this failure of a read shows that no call can succeed, so that waiting does not help: always where a
@@ -218,29 +186,4 @@ fn from_fault<T>(fault: Fault, attempts: u32) -> (Verdict, Outcome<T>) {
         _ => Outcome::Unclear(why),
     };
     (verdict, outcome)
-}
-
-/// The longest of all waits that the answer asks for.
-pub(super) fn read_retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let date = attempt::text(headers, &DATE);
-    let now = SystemTime::now();
-    let all = headers.get_all(RETRY_AFTER).into_iter();
-    all.filter_map(|value| retry::retry_after(value.to_str().ok()?, date, now))
-        .max()
-}
-
-/// Where a redirect leads, in words that hold no ID: the scheme, host and port, and what else is different.
-pub(super) fn destination(from: &Url, location: &str) -> String {
-    let Ok(to) = from.join(location) else {
-        return "an address that cannot be read".to_owned();
-    };
-    let origin = |url: &Url| url.origin().ascii_serialization();
-    if origin(from) != origin(&to) {
-        return origin(&to);
-    }
-    let bare = |url: &Url| url.path().trim_end_matches('/').to_owned();
-    if bare(from) == bare(&to) {
-        return "the same path with another slash at its end".to_owned();
-    }
-    format!("another path at {}", origin(&to))
 }

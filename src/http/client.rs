@@ -8,14 +8,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::answer::Outcome;
 use super::attempt;
-use super::call::{Call, Character, Kind, NoAnswer, Reply, Unreadable, Why, WhyKind};
+use super::call::{Call, Character, Kind, Reply, Why, WhyKind};
 use super::gate::Gate;
 use super::health::{Board, Counters, Health, Tally};
 use super::oauth::TokenEndpoint;
 use super::pace::Pace;
-use super::pending_write::PendingWrite;
 use super::quota::Permits;
 use super::retry::{self, Budget, Cost};
 
@@ -162,64 +160,6 @@ impl Client {
             suspects: Suspects::default(),
             stop,
         })
-    }
-
-    /// Asks until there is an answer that `parse` takes, or until it is not worth asking on. `parse` gets every reply
-    /// that is final (2xx, 400, 401 after a renewal, 403, 404, 409, 422 …).
-    pub async fn read<T>(
-        &self,
-        call: &Call,
-        parse: impl Fn(&Reply) -> Result<T, Unreadable>,
-    ) -> Result<T, NoAnswer> {
-        let mut course = Course::new();
-        loop {
-            let shot = self.shoot(call, &mut course).await?;
-            let bearer = shot.bearer.clone();
-            let why = match self.settle(shot, |reply| {
-                let success = reply.is_success();
-                parse(&reply).map(|parsed| (parsed, success))
-            }) {
-                Outcome::Final((parsed, success)) => {
-                    self.answered(call, &course, success);
-                    return Ok(parsed);
-                }
-                Outcome::Unauthorized(reply) => {
-                    let again = course.renewed > 0;
-                    if course.renewed < MOST_RENEWALS && self.renewed_after(&bearer, again).await {
-                        course.renewed += 1;
-                        continue;
-                    }
-                    return parse(&reply).map_err(|error| {
-                        Why::new(WhyKind::Unreadable, error.0).after(course.sent)
-                    });
-                }
-                Outcome::Refused(why) => {
-                    // Held with all the others; but not for ever, where only this call is refused.
-                    if course.begun.elapsed() >= self.give_up_after {
-                        return Err(why);
-                    }
-                    continue;
-                }
-                Outcome::Unsendable(why) => return Err(why),
-                Outcome::Unprocessed(_) if course.may_repeat_freely() => continue,
-                Outcome::TooEarly(why)
-                | Outcome::NotConnected(why)
-                | Outcome::Unprocessed(why)
-                | Outcome::Unclear(why) => why,
-            };
-            if self.is_hopeless(&why, call) {
-                return Err(why.hopeless());
-            }
-            if call.tentative && why.kind != WhyKind::Connect {
-                return Err(why);
-            }
-            self.before_retry(why, &mut course).await?;
-        }
-    }
-
-    /// A write that is to be sent; nothing happens until its turn is asked for.
-    pub fn pending_write(&self, call: Call) -> PendingWrite<'_> {
-        PendingWrite::new(self, call)
     }
 
     /// Whether calls flow; changes are worth telling a person.

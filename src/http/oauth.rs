@@ -12,8 +12,7 @@ use std::time::Duration;
 use super::attempt;
 use super::call::WhyKind;
 use super::settings::SetupError;
-use super::token::{Fetched, Refusal};
-use super::token_source::{Credentials, OAuth2};
+use super::token_source::{Credentials, Fetched, OAuth2, Refusal};
 
 /// The lifetime of a token whose `expires_in` is missing, not a number, zero or negative.
 const UNKNOWN_LIFE: Duration = Duration::from_secs(300);

@@ -7,11 +7,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::answer::Outcome;
 use super::call::{Call, Reply, Sent, Why, WhyKind};
 use super::client::{Client, Course, MOST_RENEWALS};
+use super::departure::{Departure, Outcome, Ready};
 use super::retry;
-use super::send::{Departure, Ready};
 use super::token::Bearer;
 
 /// A write that has not come to its end.
@@ -37,8 +36,15 @@ enum Preliminary {
     Reconnect(Why),
 }
 
+impl Client {
+    /// A write that is to be sent; nothing happens until its turn is asked for.
+    pub fn pending_write(&self, call: Call) -> PendingWrite<'_> {
+        PendingWrite::new(self, call)
+    }
+}
+
 impl<'a> PendingWrite<'a> {
-    pub(super) fn new(client: &'a Client, call: Call) -> Self {
+    fn new(client: &'a Client, call: Call) -> Self {
         Self {
             client,
             call,

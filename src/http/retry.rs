@@ -1,5 +1,7 @@
 //! How long to wait before the next attempt, and whether there may be one: back-off, the retry budget, `Retry-After`.
 
+use super::attempt;
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -118,6 +120,15 @@ fn until(text: &str, date: Option<&str>, now: SystemTime) -> Option<Duration> {
         .and_then(|date| httpdate::parse_http_date(date.trim()).ok())
         .unwrap_or(now);
     Some(at.duration_since(now).unwrap_or(Duration::ZERO))
+}
+
+/// The longest of all waits that the answer asks for.
+pub(super) fn read_retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let date = attempt::text(headers, &DATE);
+    let now = SystemTime::now();
+    let all = headers.get_all(RETRY_AFTER).into_iter();
+    all.filter_map(|value| retry_after(value.to_str().ok()?, date, now))
+        .max()
 }
 
 #[cfg(test)]

@@ -10,56 +10,19 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, timeout_at};
 
-use super::answer::{Answer, Outcome, destination, read_retry_after};
 use super::attempt::{self, Fault, LONGEST_BODY};
 use super::call::{Call, Kind, Method, Reply, Why, WhyKind, new_id};
 use super::client::{Client, Course};
+use super::departure::{Answer, Departure, Outcome, Ready, Shot, destination};
 use super::gate::Pass;
 use super::health::Holder;
-use super::pace::Slot;
 use super::quota::{Permit, Permits};
+use super::retry::read_retry_after;
 use super::skew::Skew;
 use super::token::Bearer;
 
 /// A wait for the quota that is worth telling a person.
 const LONG_WAIT: Duration = Duration::from_secs(1);
-
-/// One attempt that went out, or tried to.
-pub(super) struct Shot<'a> {
-    pub(super) pass: Pass<'a>,
-    pub(super) kind: Kind,
-    pub(super) tentative: bool,
-    pub(super) sent: u32,
-    pub(super) departed: Instant,
-    pub(super) result: Result<Answer, Fault>,
-    /// A refusal that looks like a firewall's, and is about this call alone.
-    pub(super) alone: bool,
-    pub(super) bearer: Arc<Bearer>,
-}
-
-/// An attempt that has everything it needs, shortly before its slot.
-#[derive(Debug)]
-pub(super) struct Ready<'a> {
-    pass: Pass<'a>,
-    bearer: Arc<Bearer>,
-    /// Whether another token may be taken where this one has come to its end.
-    renewable: bool,
-    /// Held until the answer has come.
-    permit: Option<Permit<'a>>,
-    slot: Option<Slot>,
-    /// When it began to wait for its slot.
-    begun: Instant,
-}
-
-/// What became of an attempt that was ready.
-pub(super) enum Departure<'a> {
-    /// It was sent, or tried to.
-    Sent(Shot<'a>),
-    /// A hold has begun; nothing was sent.
-    Held,
-    /// Its slot, its token or its permit is gone; nothing was sent.
-    Missed(Pass<'a>),
-}
 
 impl Client {
     /// Waits until it is this call's turn, and makes one attempt.

@@ -1,6 +1,6 @@
 //! What a user may set about calls, and how it is written: `6/s`, `2000/5m`, `15m`.
 
-use super::shared_quota::SharedCalls;
+use super::shared_calls::SharedCalls;
 use super::token_source::Token;
 use std::fmt;
 use std::path::PathBuf;

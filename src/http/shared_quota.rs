@@ -14,43 +14,17 @@
 //! the ledger).
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::fs;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::settings::Quota;
+use super::shared_calls::{Reserved, SharedCalls};
 
 /// A call is at the server within this time after it departed, but where a new connection is slow: its own process
 /// knows when it was answered, and only others count it from here.
 const UNDER_WAY: Duration = Duration::from_secs(1);
-
-/// Calls that one process has reserved, and when they departed at the latest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reserved {
-    /// The process.
-    pub owner: u64,
-    /// Milliseconds since 1970.
-    pub wall_ms: i64,
-    /// Milliseconds since boot, suspend included, where that is known.
-    pub boot_ms: Option<i64>,
-    /// Which boot.
-    pub boot_id: String,
-    /// How many.
-    pub calls: u32,
-}
-
-/// Where all processes on a target reserve calls.
-pub trait SharedCalls: fmt::Debug + Send + Sync {
-    /// Lets `change` see everything that is reserved, and puts what it returns in the place of this owner's part. What it
-    /// leaves out of the others' is removed. No other process sees anything in between.
-    fn change(
-        &self,
-        owner: u64,
-        change: &mut dyn FnMut(Vec<Reserved>) -> Vec<Reserved>,
-    ) -> io::Result<()>;
-}
 
 /// A moment, on each clock that we can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,6 @@
 //! tokens.
 
 use reqwest::header::HeaderValue;
-use secrecy::SecretString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -22,7 +21,7 @@ use super::oauth::TokenEndpoint;
 use super::retry::full_jitter;
 use super::secret_text::{SecretKind, secret_file};
 use super::settings::SetupError;
-use super::token_source::{OAuth2, Token, bearer_header, run};
+use super::token_source::{Fetched, OAuth2, Refusal, Token, bearer_header, run};
 
 /// A token is renewed this long before its end, or after half of its life.
 const MARGIN: Duration = Duration::from_secs(30);
@@ -41,24 +40,6 @@ const SAME_AGAIN: Duration = Duration::from_secs(5);
 const LOCAL_TRIES: u32 = 3;
 /// Whoever asks for a token this soon after a refusal gets the same answer, without anybody being asked again.
 const REFUSAL_HOLDS: Duration = Duration::from_secs(30);
-
-/// A token as it came, with its lifetime where that is known: from the time at which it was asked for.
-pub(super) struct Fetched {
-    pub(super) token: SecretString,
-    pub(super) life: Option<Duration>,
-}
-
-/// Why there is no token.
-#[derive(Debug)]
-pub(super) enum Refusal {
-    /// Asking again may help.
-    Later(String),
-    /// It will not.
-    Final(String),
-    /// No answer of a token endpoint. Before the first token the URL is wrong; after it, something stands in between
-    /// for a while, as a portal or a gateway.
-    Strange(String),
-}
 
 /// A token in use.
 #[derive(Debug)]

@@ -108,3 +108,21 @@ pub(super) async fn run(words: &[String]) -> Result<SecretString, String> {
         }),
     }
 }
+
+/// A token as it came, with its lifetime where that is known: from the time at which it was asked for.
+pub(super) struct Fetched {
+    pub(super) token: SecretString,
+    pub(super) life: Option<Duration>,
+}
+
+/// Why there is no token.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// Asking again may help.
+    Later(String),
+    /// It will not.
+    Final(String),
+    /// No answer of a token endpoint. Before the first token the URL is wrong; after it, something stands in between
+    /// for a while, as a portal or a gateway.
+    Strange(String),
+}

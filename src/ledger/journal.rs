@@ -4,7 +4,8 @@
 //! next group gathers. After a failed commit the journal accepts nothing any more: what is not on record
 //! must not be written to the system.
 
-use super::lock::{self, RunLock};
+use super::holder;
+use super::lock::RunLock;
 use super::queue::{self, Message, Queue};
 use super::seal::Seal;
 use super::{
@@ -157,7 +158,7 @@ pub(super) fn start(
             params![
                 jiff::Timestamp::now().as_millisecond(),
                 std::process::id(),
-                lock::host(),
+                holder::host(),
                 session.epoch.cast_signed(),
                 session.writing
             ],

@@ -1,50 +1,10 @@
 //! Locks that the kernel frees when their holder dies, however it dies: a file that merely exists proves nothing.
 
-use super::{LedgerError, StateDb, private};
+use super::{Holder, LedgerError, StateDb, private};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
-
-/// Who holds a lock, as it wrote into the file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Holder {
-    /// Its run.
-    pub run: String,
-    /// Its process.
-    pub pid: u32,
-    /// Its machine.
-    pub host: String,
-}
-
-impl Holder {
-    fn this_process(run: &str) -> Self {
-        Self {
-            run: run.to_owned(),
-            pid: std::process::id(),
-            host: host(),
-        }
-    }
-
-    fn read(file: &mut File) -> Self {
-        let mut text = String::new();
-        // Whoever holds it may be writing its name at this very moment; that it is held is true all the same.
-        let _ = file.take(1000).read_to_string(&mut text);
-        serde_json::from_str(&text).unwrap_or_default()
-    }
-}
-
-/// This machine's name, for the message to whoever comes second.
-pub(super) fn host() -> String {
-    let system = rustix::system::uname();
-    let name = system.nodename().to_string_lossy();
-    let name: String = name.chars().filter(char::is_ascii_graphic).collect();
-    if name.is_empty() {
-        "localhost".to_owned()
-    } else {
-        name
-    }
-}
 
 /// Opens and locks a file; `None`: another process holds the lock.
 fn try_hold(path: &Path) -> Result<(File, bool), LedgerError> {
@@ -229,7 +189,7 @@ mod tests {
         let run = "20261120-223015-k3f9";
         let _held = acquire(Path::new(&folder), "plume https://x", run).unwrap();
         println!("held");
-        let _ = std::io::stdin().read(&mut [0]);
+        let _ = std::io::Read::read(&mut std::io::stdin(), &mut [0]);
     }
 
     #[test]

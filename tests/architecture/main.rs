@@ -81,28 +81,7 @@ const KNOWN_CIRCLES: &[&[&str]] = &[
         "src/cli/undo.rs",
         "src/cli/verify.rs",
     ],
-    &[
-        "src/engine/context.rs",
-        "src/engine/ramp.rs",
-        "src/engine/write_breaker.rs",
-    ],
-    &["src/engine/cycle.rs", "src/engine/executor.rs"],
     &["src/engine/doubt.rs", "src/engine/perform.rs"],
-    &["src/engine/member.rs", "src/engine/spots.rs"],
-    &[
-        "src/http/answer.rs",
-        "src/http/client.rs",
-        "src/http/pending_write.rs",
-        "src/http/send.rs",
-    ],
-    &["src/http/oauth.rs", "src/http/token.rs"],
-    &["src/http/settings.rs", "src/http/shared_quota.rs"],
-    &[
-        "src/ledger/error.rs",
-        "src/ledger/lock.rs",
-        "src/ledger/private.rs",
-        "src/ledger/state.rs",
-    ],
     &[
         "src/report/file.rs",
         "src/report/html.rs",

@@ -2,7 +2,8 @@
 
 use super::server::{Act, Fault, Server, json, ok, with};
 use super::*;
-use crate::http::shared_quota::{InMemory, SharedCalls};
+use crate::http::SharedCalls;
+use crate::http::shared_quota::InMemory;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::net::TcpListener;

@@ -1,0 +1,65 @@
+//! One customer's lines, and everything that a step with them needs to know.
+
+use super::lookup::Sightings;
+use super::{Context, Job, Notes};
+use crate::domain::{CustomerId, Transition};
+use crate::plan::Member;
+use tokio::time::Instant;
+
+/// Everything that a step of a member needs to know.
+pub(super) struct Case<'a, N> {
+    pub(super) context: &'a Context<N>,
+    pub(super) job: &'a Job,
+    pub(super) member: &'a Member,
+    pub(super) seen: &'a Sightings,
+    pub(super) began: Instant,
+}
+
+impl<'a, N: Notes> Case<'a, N> {
+    /// Begins with a member of the job's unit.
+    pub(super) fn new(
+        context: &'a Context<N>,
+        job: &'a Job,
+        member: &'a Member,
+        seen: &'a Sightings,
+    ) -> Self {
+        Self {
+            context,
+            job,
+            member,
+            seen,
+            began: Instant::now(),
+        }
+    }
+
+    /// Whether every line already has its outcome.
+    pub(super) fn is_done(&self) -> bool {
+        self.member
+            .changes
+            .iter()
+            .all(|change| self.job.is_done(change.line))
+    }
+
+    /// Whether a line that is done has left the customer under an account ID that others wait for. It may have failed
+    /// and moved the customer all the same, where something else of it failed later.
+    pub(super) fn is_in_the_way(&self) -> bool {
+        let asks = |line| {
+            let mut changes = self.member.changes.iter();
+            changes.any(|change| change.line == line && change.new_account.asks())
+        };
+        let renames = || self.job.done.iter().filter(|done| asks(done.line));
+        // Lines of one customer ask for the same ID, so one that succeeded speaks for them all.
+        let moved = renames().any(|done| {
+            let Transition { before, after } = &done.account;
+            (after.is_some() && after != before) || !done.status.is_open_or_failed()
+        });
+        !moved && renames().any(|done| done.status.is_open_or_failed())
+    }
+
+    /// The customer that the lines which are done have found.
+    pub(super) fn found_before(&self) -> Option<&CustomerId> {
+        let mine = |line| self.member.changes.iter().any(|change| change.line == line);
+        let mut done = self.job.done.iter().filter(|done| mine(done.line));
+        done.find_map(|done| done.customer.as_ref())
+    }
+}

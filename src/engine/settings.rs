@@ -1,0 +1,84 @@
+//! How a run is carried out.
+
+use super::History;
+use super::common_failures::KnownFailures;
+use crate::domain::{AccountId, CustomerId};
+use crate::plan::{Crossing, Share};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Whether anything is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Look everything up and say what would change.
+    Plan,
+    /// Carry it out.
+    Apply,
+}
+
+/// How customers are looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lookup {
+    /// Many at once where the system allows it, which the first batch finds out.
+    Auto,
+    /// Many at once; refused means that the run stops.
+    Bulk,
+    /// One by one.
+    Each,
+}
+
+/// How many units are under way at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concurrency {
+    /// As many as rate and latency need (Little's law), up to the cap.
+    Auto {
+        /// Calls per second; `None`: unlimited.
+        rate_per_s: Option<u32>,
+        /// Never more than this.
+        cap: usize,
+    },
+    /// This many.
+    Fixed(usize),
+}
+
+/// How a run is carried out.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The run's ID, which temporary account IDs carry.
+    pub run: String,
+    /// Whether anything is written.
+    pub mode: Mode,
+    /// How customers are looked up.
+    pub lookup: Lookup,
+    /// How many units are under way at once.
+    pub concurrency: Concurrency,
+    /// A look-up older than this is done again before a write.
+    pub max_age: Duration,
+    /// How often one write is attempted, beyond the first, where it did not take effect.
+    pub retries: u32,
+    /// For so long may no write take effect, though many are tried.
+    pub give_up_after: Duration,
+    /// The only partner or reseller whose customers may be written.
+    pub fence: Option<String>,
+    /// Lines of which it is known how they fail, and whether failures of others are counted as common to all.
+    pub known_failures: KnownFailures,
+    /// Whether a file says nothing about others by how it fails: it is made of lines that have failed before.
+    pub is_of_failures: bool,
+    /// Whether the run stops where of the first lines no customer is found.
+    pub must_find: bool,
+    /// How many lines may fail.
+    pub max_failures: Option<Share>,
+    /// How many units are carried out and read back before the others.
+    pub canary: Option<u64>,
+    /// No unit is begun once this has passed.
+    pub until: Option<Duration>,
+    /// Which lines may name one customer in two ways, where a file has such lines.
+    pub crossing: Option<Arc<Crossing>>,
+    /// Where several customers may carry one account ID: whom this run has given which before it was interrupted.
+    pub given: HashMap<AccountId, Vec<CustomerId>>,
+    /// The run that this one puts back.
+    pub undoes: Option<String>,
+    /// What earlier runs of the file did.
+    pub history: Arc<History>,
+}

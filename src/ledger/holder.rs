@@ -1,0 +1,46 @@
+//! Who works on a run or a target: the process that a second one is told of.
+
+use std::fs::File;
+use std::io::Read;
+
+/// Who holds a lock, as it wrote into the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Holder {
+    /// Its run.
+    pub run: String,
+    /// Its process.
+    pub pid: u32,
+    /// Its machine.
+    pub host: String,
+}
+
+impl Holder {
+    /// This process, at work on a run.
+    pub(super) fn this_process(run: &str) -> Self {
+        Self {
+            run: run.to_owned(),
+            pid: std::process::id(),
+            host: host(),
+        }
+    }
+
+    /// What the lock file says.
+    pub(super) fn read(file: &mut File) -> Self {
+        let mut text = String::new();
+        // Whoever holds it may be writing its name at this very moment; that it is held is true all the same.
+        let _ = file.take(1000).read_to_string(&mut text);
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+}
+
+/// This machine's name, for the message to whoever comes second.
+pub(super) fn host() -> String {
+    let system = rustix::system::uname();
+    let name = system.nodename().to_string_lossy();
+    let name: String = name.chars().filter(char::is_ascii_graphic).collect();
+    if name.is_empty() {
+        "localhost".to_owned()
+    } else {
+        name
+    }
+}
