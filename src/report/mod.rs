@@ -4,12 +4,14 @@
 //! temporary name beside its place, synced and renamed, so it is whole or absent. Memory is flat: input and
 //! outcomes are both in the order of lines, and are merged as they come.
 
+mod commands;
 mod digest;
+mod error;
 mod failures;
 mod file;
 mod html;
 mod lasting;
-mod next;
+mod next_command;
 mod results;
 pub mod standing;
 mod summary;
@@ -17,33 +19,15 @@ mod summary;
 mod tests;
 mod unfinished;
 
+pub use commands::{Commands, Typed, columns, option, path_word, shell};
 pub use digest::{note_plan_digest, plan_digest};
+pub use error::ReportError;
 pub use lasting::CannotUndo;
-pub use next::{Commands, Next, Typed, columns, option, path_word, shell};
+pub use next_command::Next;
 pub use summary::{CANNOT_UNDO, Calls, FORMAT, Pace, Summary, half_done, is_current};
 
-use crate::input::{InputError, Table};
-use crate::ledger::{Ledger, LedgerError, RunDir};
-use std::path::PathBuf;
-
-/// Why a report could not be drawn.
-#[derive(Debug, thiserror::Error)]
-pub enum ReportError {
-    /// The record cannot be read.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// The run's copy of the input cannot be read.
-    #[error(transparent)]
-    Input(#[from] InputError),
-    /// The report cannot be written.
-    #[error("the report {} cannot be written: {source}", path.display())]
-    Write {
-        /// The report.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-}
+use crate::input::Table;
+use crate::ledger::{Ledger, RunDir};
 
 /// Draws all reports of a run, and returns what they sum up to. `can_clear`: whether the system can remove an account ID.
 pub fn draw(

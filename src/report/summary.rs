@@ -1,9 +1,10 @@
 //! summary.json: one document about a run, for scripts. The same is printed by `--format json`.
 
+use super::commands::Commands;
+use super::error::ReportError;
 use super::failures::Tally;
-use super::next::{Commands, Next};
 use super::results::stamp;
-use super::{CannotUndo, ReportError, file, standing};
+use super::{CannotUndo, file, standing};
 use crate::ledger::{Ledger, LedgerError, Progress, RunDir, State};
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -159,11 +160,6 @@ impl Summary {
             ledger_commits,
             undoes: header.parent.clone(),
         })
-    }
-
-    /// What a person would most likely want next.
-    pub fn next_step(&self) -> Next {
-        Next::after(self)
     }
 
     pub(super) fn write(&self, dir: &RunDir) -> Result<(), ReportError> {

@@ -83,15 +83,6 @@ const KNOWN_CIRCLES: &[&[&str]] = &[
     ],
     &["src/engine/doubt.rs", "src/engine/perform.rs"],
     &[
-        "src/report/file.rs",
-        "src/report/html.rs",
-        "src/report/mod.rs",
-        "src/report/next.rs",
-        "src/report/results.rs",
-        "src/report/summary.rs",
-        "src/report/unfinished.rs",
-    ],
-    &[
         "src/system/adobe/list.rs",
         "src/system/adobe/trial.rs",
         "src/system/adobe.rs",

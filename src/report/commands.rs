@@ -1,8 +1,6 @@
 //! What a person is told to type next, in one place, so that it works as it is printed: from this folder, for a run
 //! that lies elsewhere, through any POSIX shell, and with what the ledger of a new run could not know.
 
-use super::summary::Summary;
-use crate::domain::one_or_many;
 use crate::ledger::{DEFAULT_RUNS_DIR, Header};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -149,94 +147,6 @@ fn quoted(text: &str) -> String {
         text.to_owned()
     } else {
         format!("'{}'", text.replace('\'', "'\\''"))
-    }
-}
-
-/// What a person would most likely want next: a command, and the words around it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Next {
-    /// What is to be done or known first.
-    pub before: String,
-    /// What to type; empty where there is nothing to type.
-    pub command: String,
-    /// What else there is.
-    pub after: String,
-}
-
-impl std::fmt::Display for Next {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}{}{}", self.before, self.command, self.after)
-    }
-}
-
-impl Next {
-    fn only(command: String) -> Self {
-        Self {
-            command,
-            ..Self::default()
-        }
-    }
-
-    pub(super) fn after(summary: &Summary) -> Self {
-        let of = |name: &str| summary.counts.get(name).copied().unwrap_or(0);
-        let commands = &summary.commands;
-        match summary.state.as_str() {
-            "running" => Self {
-                before: "it is still at work; ".to_owned(),
-                command: commands.report(),
-                after: " draws this again".to_owned(),
-            },
-            "stopped" | "interrupted" => match summary.too_many_changes {
-                Some(changes) => Self {
-                    before: format!(
-                        "if {} right: ",
-                        one_or_many(changes, "change is", "changes are")
-                    ),
-                    command: commands.resume(&["--max-changes", &changes.to_string()]),
-                    after: String::new(),
-                },
-                None => Self::only(commands.resume(&[])),
-            },
-            _ if summary.planned && of("would_change") > 0 => Self::only(commands.carry_out(&[])),
-            _ if summary.planned => Self {
-                before: match of("failed") {
-                    0 => "nothing would change".to_owned(),
-                    _ => format!("nothing would change; look at {}", commands.failures()),
-                },
-                ..Self::default()
-            },
-            _ if of("in_doubt") + of("skipped") > 0 => Self::only(commands.resume(&[])),
-            // Tried again, they would overwrite what was changed since.
-            _ if of("failed") > 0 && summary.undoes.is_some() => Self {
-                before: format!("look at {}{}", commands.failures(), not_undone(summary)),
-                ..Self::default()
-            },
-            _ if of("failed") > 0 => Self {
-                before: format!("look at {}; ", commands.failures()),
-                command: commands.retry(),
-                after: " tries those lines again".to_owned(),
-            },
-            _ => Self {
-                command: commands.verify(),
-                after: format!("; to undo: {}", commands.undo()),
-                ..Self::default()
-            },
-        }
-    }
-}
-
-/// Why lines of an undo were not put back, as far as that is known.
-fn not_undone(summary: &Summary) -> String {
-    let since = summary.reasons.get("stale").copied().unwrap_or(0);
-    let mut parts = summary.cannot_undo.words();
-    if since > 0 {
-        let lines = one_or_many(since, "line was", "lines were");
-        parts.push(format!("{lines} changed since and left unchanged"));
-    }
-    if parts.is_empty() {
-        String::new()
-    } else {
-        format!(": {}", parts.join("; "))
     }
 }
 
