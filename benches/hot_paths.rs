@@ -3,10 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on has failed")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use idshift::domain::{AccountId, Change, NewAccount};
-use idshift::http::Path;
-use idshift::input::{Rules, Settings, Table};
-use idshift::plan::{IndexBuilder, Keys, arrange};
+use idshift::measured::{
+    Accept, AccountId, Change, IndexBuilder, Keys, NewAccount, Path, Rules, Settings, Table,
+    arrange,
+};
 use std::fmt::Write;
 use std::hint::black_box;
 
@@ -43,7 +43,7 @@ fn input(c: &mut Criterion) {
         ids_are_guids: false,
         reseller: None,
         allow_clear: false,
-        accept: idshift::input::Accept::default(),
+        accept: Accept::default(),
         verbatim: false,
     };
     let mut group = c.benchmark_group("input");

@@ -15,19 +15,32 @@
 //! - [`config`]: flags, environment and file → each station's settings
 //! - `run`: the life of a run: its target, its folder, and what other runs have to do with it
 //! - [`cli`]: the commands
+//!
+//! This crate is not a library for other programs: it has no stable interface. What is public serves its own program,
+//! its tests (the stand-in), its benches and its fuzz targets. Within a station, `pub` is what other stations may use and
+//! `pub(super)` what they may not.
 
 pub mod cli;
-pub mod config;
-pub mod domain;
-pub mod engine;
+mod config;
+mod domain;
+mod engine;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
-pub mod http;
-pub mod input;
-pub mod ledger;
-pub mod plan;
-pub mod report;
+mod http;
+mod input;
+mod ledger;
+mod plan;
+mod report;
 mod run;
 pub mod sandbox;
-pub mod system;
-pub mod ui;
+mod system;
+mod ui;
+
+/// What the benches measure.
+#[doc(hidden)]
+pub mod measured {
+    pub use crate::domain::{AccountId, Change, NewAccount};
+    pub use crate::http::Path;
+    pub use crate::input::{Accept, Rules, Settings, Table};
+    pub use crate::plan::{IndexBuilder, Keys, arrange};
+}

@@ -21,7 +21,8 @@ pub struct Key {
     pub name: &'static str,
     /// What a value looks like.
     pub shape: Shape,
-    /// What it means.
+    /// What it means; only the schema says it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the schema is made by a test"))]
     pub help: &'static str,
 }
 
@@ -198,10 +199,5 @@ impl Key {
     /// Its name in the environment.
     pub fn variable(&self) -> String {
         format!("IDSHIFT_{}", self.name.to_uppercase())
-    }
-
-    /// Its name on the command line.
-    pub fn flag(&self) -> String {
-        format!("--{}", self.name.replace('_', "-"))
     }
 }

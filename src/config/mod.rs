@@ -1,6 +1,6 @@
 //! Flags, environment and file → what each station asks for.
 //!
-//! Every setting is a [`Key`] with one name: `--base-url`, `IDSHIFT_BASE_URL`, `base_url` in a profile of
+//! Every setting is a [`keys::Key`] with one name: `--base-url`, `IDSHIFT_BASE_URL`, `base_url` in a profile of
 //! `idshift.toml`. The command line beats the environment, the environment beats the file, the profile beats
 //! the file's top level. Nobody imports this but `cli`.
 //!
@@ -11,6 +11,7 @@ mod credentials;
 mod file;
 mod keys;
 mod resolved;
+#[cfg(test)]
 mod schema;
 mod trust;
 mod values;
@@ -18,9 +19,10 @@ mod zone;
 
 pub use credentials::token_source;
 pub use file::{File, SAMPLE};
-pub use keys::{KEYS, Key, SPEECH, Shape};
+#[cfg(test)]
+pub use keys::Shape;
+pub use keys::{KEYS, SPEECH};
 pub use resolved::Resolved;
-pub use schema::schema;
 pub use values::{Origin, Values};
 pub use zone::{Until, local_words, local_zone};
 

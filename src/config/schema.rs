@@ -4,7 +4,7 @@ use super::keys::{Key, OAUTH2, Shape, settings};
 use serde_json::{Map, Value, json};
 
 /// The schema as it is committed.
-pub fn schema() -> Value {
+pub(super) fn schema() -> Value {
     let mut profile = properties(settings());
     let mut oauth2 = properties(OAUTH2);
     oauth2.insert(

@@ -181,11 +181,6 @@ impl Values {
             .map_or(Origin::BuiltIn, |(_, origin)| origin.clone())
     }
 
-    /// Says a value that was found out.
-    pub fn set(&mut self, name: &'static str, value: String, origin: Origin) {
-        self.said.insert(name, (value, origin));
-    }
-
     /// The setting as something else than text.
     pub(super) fn parsed<T, E: std::fmt::Display>(
         &self,

@@ -289,6 +289,7 @@ impl std::error::Error for Why {}
 
 /// What became of a write.
 #[derive(Debug)]
+#[expect(clippy::enum_variant_names, reason = "a write is sent or it is not")]
 pub enum Sent {
     /// 2xx or a final 4xx, to be interpreted.
     Reply(Reply),

@@ -40,17 +40,14 @@ mod token_source;
 #[cfg(test)]
 mod tests;
 
-pub use call::{
-    Call, Character, Kind, Method, NoAnswer, Reply, Sent, Stranger, Unreadable, Why, WhyKind,
-    new_id,
-};
+pub use call::{Call, Character, Kind, NoAnswer, Reply, Sent, Unreadable, Why, WhyKind, new_id};
 pub use client::{Client, address_key, check_base_url};
 pub use health::{Counters, Health};
 pub use path::{Path, PathError, encoded_len};
 pub use pending_write::PendingWrite;
 pub use secrecy::SecretString;
 pub use secret_text::{SecretKind, secret_file};
-pub use settings::{ParseError, Quota, Rate, Settings, SetupError, Span};
+pub use settings::{Quota, Rate, Settings, SetupError, Span};
 pub use shared_calls::{Reserved, SharedCalls};
 pub use skew::Skew;
 pub use token_source::{Credentials, OAuth2, Token};

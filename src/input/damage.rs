@@ -1,6 +1,6 @@
 //! What spreadsheets and exports do to identifiers, recognised in a single value.
 //!
-//! Must not need other values: what only a column decides is a [`Kind`] of doubt, and decided by its verdict.
+//! Must not need other values: what only a column decides is a `Kind` of doubt, and decided by its verdict.
 
 use super::cell;
 use super::dates;

@@ -6,7 +6,6 @@ use std::io;
 
 /// Why the file as a whole is refused. `name` is the file's name for people.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum InputError {
     /// The operating system refuses to open, read or write the file.
     #[error("cannot {action} {name}")]

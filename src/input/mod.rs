@@ -58,15 +58,14 @@ mod text;
 mod value;
 mod verdict;
 
-pub use accept::{ACCEPTABLE, Accept};
+pub use accept::Accept;
 pub use column::Column;
 pub use damage::is_damaged;
-pub use doubt::Doubt;
 pub use error::InputError;
 pub use head::is_report;
 pub use record::{Passed, Record};
-pub use row::{Found, Row};
-pub use store::{Stored, digest, must_be_stored, store};
+pub use row::Row;
+pub use store::{digest, must_be_stored, store};
 pub use survey::{Findings, Known, Survey};
 pub use table::Table;
 

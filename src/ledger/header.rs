@@ -76,14 +76,6 @@ impl State {
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
-
-    /// Whether `resume` has something to go on with.
-    pub fn is_unfinished(self) -> bool {
-        match self {
-            Self::Running | Self::Stopped | Self::Interrupted => true,
-            Self::Created | Self::Planned | Self::Finished => false,
-        }
-    }
 }
 
 /// How far a run got.

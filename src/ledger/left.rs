@@ -1,6 +1,6 @@
 //! What a run left behind, customer by customer: what `undo` puts back.
 //!
-//! The same fold as for [`super::FinalState`], with one difference: a write of which nobody knows
+//! The same fold as for [`super::final_state::FinalState`], with one difference: a write of which nobody knows
 //! if it took effect counts, because whoever puts things back reads first anyway.
 
 use super::final_state::{Change, FinalState};

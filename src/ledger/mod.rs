@@ -11,7 +11,7 @@
 //! - [`Ledger`]: one run's record: header, state, queries
 //! - [`Journal`]: the way in, for many tasks at once; one thread commits in groups
 //! - [`judge`]: what a read-back says about a write, live and on `resume`
-//! - [`FinalState`], [`Left`]: what a run's writes left behind, for `undo`
+//! - [`final_state::FinalState`], [`Left`]: what a run's writes left behind, for `undo`
 
 mod checksum;
 mod crash;
@@ -43,26 +43,23 @@ mod writes;
 
 pub use crash::crash_point;
 pub use error::LedgerError;
-pub use final_state::{Change, FinalState, FinalStates};
 pub use header::{Header, Progress, State};
 pub use holder::Holder;
 pub use journal::{Journal, JournalThread, Session};
 pub use left::Left;
 pub use lines::LineSet;
 pub use lock::TargetLock;
-pub use outcomes::{Counted, Outcomes};
+pub use outcomes::Counted;
 pub use private::PrivateFile;
 pub use record::{
     Calls, Effect, Intent, NEVER_SENT, Recorded, Settled, Spot, Verdict, Write, WriteId,
 };
-pub use renames::NetRename;
 pub use reserved_calls::ReservedCalls;
 pub use run_dir::{DEFAULT_RUNS_DIR, RunDir};
 pub use run_id::RunId;
 pub use state::{RegisteredRun, Sameness, StateDb};
 pub use store::Ledger;
 pub use transition::{Judgement, Seen, judge};
-pub use writes::Writes;
 
 #[cfg(test)]
 mod tests;

@@ -192,6 +192,7 @@ impl Recorded {
     }
 
     /// The account ID that the customer has after this write, if it took effect; `None`: it is about a location.
+    #[expect(clippy::option_option, reason = "an account ID may be removed")]
     pub fn account_stored(&self) -> Option<Option<AccountId>> {
         match self.stored() {
             Write::Account { after, .. } => Some(after),

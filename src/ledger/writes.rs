@@ -63,12 +63,6 @@ impl Ledger {
         })
     }
 
-    /// When the last of them was noted, in milliseconds since 1970; `None`: there is none.
-    pub fn last_write_at_ms(&self) -> Result<Option<i64>, LedgerError> {
-        let sql = "SELECT noted_at_ms FROM writes ORDER BY write_id DESC LIMIT 1";
-        self.with(|connection| connection.query_row(sql, (), |row| row.get(0)).optional())
-    }
-
     /// Whether any customer was ever about to get a temporary ID.
     pub fn has_parked(&self) -> Result<bool, LedgerError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM writes WHERE kind = 'temporary')";

@@ -17,12 +17,12 @@ mod unit;
 #[cfg(test)]
 mod tests;
 
-pub use arrange::{Arrangement, arrange};
+pub use arrange::arrange;
 pub use case_twins::case_twins;
 pub use crossing::Crossing;
-pub use guard::{Share, ShareError};
+pub use guard::Share;
 pub use index::{Index, IndexBuilder, Keys};
-pub use inverse::{Inverse, Left, Place, invert};
+pub use inverse::{Inverse, Left, invert};
 pub use order::temporary_id;
 pub use repeated::repeated;
 pub use unit::{Counts, Member, Shape, Unit};

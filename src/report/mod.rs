@@ -24,7 +24,7 @@ pub use digest::{note_plan_digest, plan_digest};
 pub use error::ReportError;
 pub use lasting::CannotUndo;
 pub use next_command::Next;
-pub use summary::{CANNOT_UNDO, Calls, FORMAT, Pace, Summary, half_done, is_current};
+pub use summary::{CANNOT_UNDO, FORMAT, Summary, half_done, is_current};
 
 use crate::input::Table;
 use crate::ledger::{Ledger, RunDir};

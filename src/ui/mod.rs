@@ -16,5 +16,5 @@ pub use closing::{Closing, closing};
 pub use escape::visible;
 pub use problems::problems;
 pub use progress::{Calls, Mode, Progress};
-pub use prompt::{NoTerminal, ask, can_ask, confirm};
+pub use prompt::{ask, can_ask, confirm};
 pub use stream::{err, lost, out, out_bytes, printed, set_colour};

@@ -44,7 +44,7 @@ const LOCALISED: &[(&str, &[&str])] = &[
     ("hyper", &["http"]),
     ("governor", &["http"]),
     ("rusqlite", &["ledger"]),
-    ("indicatif", &["ui"]),
+    ("indicatif", &["domain", "ui"]), // counts; bars
     ("csv", &["input", "report"]),
     ("clap", &["cli"]),
 ];

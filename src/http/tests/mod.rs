@@ -5,6 +5,7 @@ mod server;
 mod tokens;
 mod writes;
 
+use super::call::{Method, Stranger};
 use super::*;
 use server::Server;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! What a run left, folded from its writes.
 
 use super::*;
+use crate::ledger::final_state::{Change, FinalState};
 use Verdict::{Applied, NotApplied, Unknown};
 
 /// Notes the writes with their verdicts and gives what they left.
