@@ -1,7 +1,7 @@
 'use strict';
 // LoopBack 3 with the routes that Plume's documents name. Whatever can be the framework's own is the framework's own.
 // PORT; CUSTOMERS: how many; LOG: a file with one line for each call; AUTH: `lb` or `oauth`, with INTROSPECT;
-// GZIP: answers are compressed; READ_ONLY: writes are refused, with 401 or with this status.
+// GZIP: answers are compressed; SLOW: milliseconds that each call takes; READ_ONLY: writes are refused, with 401 or with this status.
 process.env.NODE_ENV = 'production';
 const loopback = require('loopback');
 const fs = require('fs');
@@ -19,7 +19,7 @@ const log = fs.openSync(env.LOG, 'a');
 app.middleware('initial', (req, res, next) => {
   const method = req.method;
   res.on('finish', () => fs.writeSync(log, `${method} ${res.statusCode} ${req.originalUrl}\n`));
-  next();
+  setTimeout(next, req.path.startsWith('/api') ? Number(env.SLOW || 0) : 0);
 });
 
 const store = app.dataSource('store', { connector: 'memory' });
@@ -83,7 +83,7 @@ if (env.AUTH === 'oauth') {
   app.middleware('auth', async (req, res, next) => {
     const refuse = () => next(Object.assign(new Error('Authorization Required'), { statusCode: 401 }));
     const token = /^Bearer (.+)$/.exec(req.headers.authorization || '');
-    if (req.path === '/state') return next();
+    if (['/state', '/reset'].includes(req.path)) return next();
     if (!token) return refuse();
     try {
       const authorization = 'Basic ' + Buffer.from('rs:rs-secret').toString('base64');
@@ -102,6 +102,21 @@ app.middleware('routes:before', (req, res, next) => {
   if (req.method === 'PATCH' && /^\/api\/Customers\/[^/]+\/locations\/[^/]+$/.test(req.path)) req.method = 'PUT';
   next();
 });
+// Straight into the connector: the framework's check of uniqueness is quadratic.
+const call = (method, ...given) => new Promise((resolve, reject) => store.connector[method](...given, {},
+  (error) => (error ? reject(error) : resolve())));
+async function fill() {
+  await call('destroyAll', 'Customer', {});
+  await call('destroyAll', 'Location', {});
+  for (let n = 0; n < Number(env.CUSTOMERS); n++) {
+    await call('create', 'Customer', { id: `c${n}`, accountId: `A-${String(n).padStart(5, '0')}`, partnerId: 'p1',
+      name: 'N', email: 'a@example.com', createdAt: new Date(), _version: '1.0' });
+    await call('create', 'Location', { id: `l${n}`, customerId: `c${n}`, name: 'Home', profile: 'auto',
+      createdAt: new Date() });
+  }
+}
+// As it was in the beginning.
+app.middleware('routes:before', '/reset', (req, res, next) => fill().then(() => res.json([]), next));
 app.middleware('routes:before', '/state', (req, res) => {
   Customer.find({}, (error, all) => res.json(error ? [] : all.map((customer) => [customer.id, customer.accountId])));
 });
@@ -110,14 +125,7 @@ app.middleware('final', loopback.urlNotFound());
 app.middleware('final:after', require('strong-error-handler')({ debug: false, log: false }));
 
 (async () => {
-  // Straight into the connector: the framework's check of uniqueness is quadratic.
-  const create = (model, data) => new Promise((resolve, reject) => store.connector.create(model, data, {},
-    (error) => (error ? reject(error) : resolve())));
-  for (let n = 0; n < Number(env.CUSTOMERS); n++) {
-    await create('Customer', { id: `c${n}`, accountId: `A-${String(n).padStart(5, '0')}`, partnerId: 'p1', name: 'N',
-      email: 'a@example.com', createdAt: new Date(), _version: '1.0' });
-    await create('Location', { id: `l${n}`, customerId: `c${n}`, name: 'Home', profile: 'auto', createdAt: new Date() });
-  }
+  await fill();
   if (guarded) {
     const user = await User.create({ email: 'a@b.cd', password: 'x' });
     await Token.create({ id: 'lb-token-0123456789', userId: user.id, ttl: 86400 });
