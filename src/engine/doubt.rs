@@ -115,8 +115,35 @@ pub(super) async fn refused<N: Notes>(
             http_status: trouble.http_status,
             ..taken(after, &holder)
         }),
-        Ok(None) | Err(_) => Some(trouble),
+        Ok(None) => Some(taken_but_for_case(context, wish, after, trouble)),
+        Err(_) => Some(trouble),
     })
+}
+
+/// A system that ignores case refuses an ID that another customer has in another case.
+fn taken_but_for_case<N: Notes>(
+    context: &Context<N>,
+    wish: &Wish<'_>,
+    after: &AccountId,
+    refusal: Trouble,
+) -> Trouble {
+    let is_own = |other: &str| match &wish.write {
+        Write::Account { before, .. } => before.as_ref().is_some_and(|own| own.as_str() == other),
+        Write::Location { .. } => false,
+    };
+    match context.system.equal_but_for_case(after) {
+        Some(other) if !is_own(&other) => Trouble {
+            http_status: refusal.http_status,
+            ..Trouble::new(
+                Failed::Conflict,
+                format!(
+                    "the new account ID `{after}` is refused: another customer has `{other}`, which differs in case only ({})",
+                    refusal.message
+                ),
+            )
+        },
+        _ => refusal,
+    }
 }
 
 async fn holder<N: Notes>(

@@ -67,6 +67,10 @@ impl Plume {
     }
 
     async fn search_page(&self, account: &AccountId, skip: usize) -> Result<Hits, Trouble> {
+        if skip == 0 {
+            // An earlier answer may be out of date.
+            self.forget_near(account);
+        }
         let path = segments(&["/api/Partners/customers/search"], &[account.as_str()])?;
         let mut call = Call::get(Kind::Find, path)
             .with_query("field", "accountId".to_owned())

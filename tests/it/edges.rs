@@ -354,6 +354,42 @@ fn a_database_that_ignores_case_is_no_reason_to_search_singly_and_is_named() {
 }
 
 #[test]
+fn an_id_that_another_customer_has_in_another_case_is_a_conflict_where_the_system_ignores_case() {
+    let place = Place::plume();
+    place.with_world(|mut world| {
+        for account in ["acc-001", "acc-002", "taken-1"] {
+            world.add_plume(named(&format!("C-{account}"), account, &["L"]));
+        }
+    });
+    // The second one only changes the case of its own ID, and is refused for another reason.
+    let file = place.file(
+        "case.csv",
+        "accountId,newAccountId\nacc-001,TAKEN-1\nacc-002,ACC-002\n",
+    );
+    let honest = place.sandbox.base_url();
+    let refusal = r#"{"error":{"statusCode":422,"message":"Duplicate key"}}"#;
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let bytes = if asked.method == "PATCH" {
+            answer(422, "", refusal.as_bytes())
+        } else {
+            let folded = asked.path.replace("TAKEN-", "taken-");
+            let folded = folded.replace("ACC-", "acc-");
+            asked.with_path(&folded).honestly(&honest)
+        };
+        stream.write_all(&bytes).is_ok()
+    });
+    at(&place, &front, &["apply", &file, "--yes"]).expect(1);
+    let rows = place.rows("results.csv");
+    assert_eq!(rows[0]["idshift_reason"], "conflict", "{:?}", rows[0]);
+    let message = &rows[0]["idshift_message"];
+    assert!(
+        message.contains("`taken-1`") && message.contains("Duplicate key"),
+        "{message}"
+    );
+    assert_eq!(rows[1]["idshift_reason"], "rejected", "{:?}", rows[1]);
+}
+
+#[test]
 fn a_403_is_not_explained_by_what_it_does_not_say() {
     for words in ["rate limit exceeded", "Access Denied"] {
         let place = Place::plume();

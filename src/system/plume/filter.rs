@@ -144,6 +144,13 @@ impl Plume {
         found == Some(wanted)
     }
 
+    pub(super) fn forget_near(&self, wanted: &AccountId) {
+        let mut near = self.near.lock().unwrap_or_else(PoisonError::into_inner);
+        if !near.is_empty() {
+            near.remove(wanted.as_str());
+        }
+    }
+
     /// Whether this differs from what was wanted only in case: a database that ignores case has answered. It is noted.
     fn is_near(&self, wanted: &str, found: &str) -> bool {
         let is_near = wanted != found && wanted.to_lowercase() == found.to_lowercase();
