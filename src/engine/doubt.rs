@@ -1,5 +1,6 @@
 //! What became of a write that its answer leaves open: looked up, and judged by what is found.
 
+use super::events::Event;
 use super::halt::Asked;
 use super::perform::{Ended, Next, Sent, Wish};
 use super::standing::taken;
@@ -314,6 +315,10 @@ pub(super) async fn settle<N: Notes>(
             // Any response uses the ID up, also one that cannot be read (`BadAnswer` without a status).
             let had_no_response = doubt.http_status.is_none() && doubt.reason != Failed::BadAnswer;
             let same = had_no_response.then(|| correlation.to_owned());
+            if let Some(times) = context.write_breaker.without_effect() {
+                let why = doubt.message.clone();
+                context.say(Event::NoEffect { times, why });
+            }
             Ok(Next::AfterAWhile {
                 correlation: same,
                 why: doubt.message.clone(),

@@ -25,6 +25,13 @@ pub enum Event {
         /// What the system said.
         why: String,
     },
+    /// This many attempts to write in a row did not take effect; they are read back and sent again.
+    NoEffect {
+        /// How many.
+        times: u32,
+        /// What was in place of the last answer, in words.
+        why: String,
+    },
     /// The canary units were carried out and read back.
     CanaryPassed {
         /// How many units.

@@ -18,6 +18,8 @@ const MOST_ALIKE: usize = 20;
 const MOST_ALIKE_OF_CUSTOMERS: usize = 100;
 /// This many writes in a row that did not take effect are not about customers any more.
 const MOST_INEFFECTIVE: u32 = 20;
+/// After this many attempts in a row without effect, the user is told why.
+const FIRST_SHOWN: u32 = 3;
 
 /// What is refused in a row, each kind by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +59,8 @@ pub(super) struct WriteBreaker {
 #[derive(Debug, Default)]
 struct Seen {
     in_a_row: [InARow; 3],
+    /// How many attempts in a row did not take effect.
+    without_effect: u32,
     /// Since when writes do not take effect, and how many.
     ineffective: Option<(Instant, u32)>,
     /// The units of these writes, by number.
@@ -111,6 +115,7 @@ impl WriteBreaker {
         let mut seen = self.lock();
         seen.in_a_row[kind as usize].accept(number);
         seen.ineffective = None;
+        seen.without_effect = 0;
         if !seen.suspended.is_empty() {
             seen.suspended.retain(|_, of| *of != kind);
             let Seen {
@@ -167,6 +172,16 @@ impl WriteBreaker {
             example()
         );
         Err(Halt::Fatal(Fatal::RefusedAlike, words))
+    }
+
+    /// An attempt did not take effect and will be repeated. The number of such attempts in a row, where it should be shown:
+    /// the third, and each time the number has doubled.
+    pub(super) fn without_effect(&self) -> Option<u32> {
+        let mut seen = self.lock();
+        seen.without_effect = seen.without_effect.saturating_add(1);
+        let times = seen.without_effect;
+        let is_shown = times.is_multiple_of(FIRST_SHOWN) && (times / FIRST_SHOWN).is_power_of_two();
+        is_shown.then_some(times)
     }
 
     /// A write was tried as often as it may be, and did not take effect. `patience`: for so long may none take effect,

@@ -197,6 +197,12 @@ impl Display {
             Event::BulkRefused { why } => {
                 format!("customers are searched one by one ({})", visible(&why))
             }
+            Event::NoEffect { times, why } => {
+                format!(
+                    "{times} writes in a row did not take effect and are sent again; the last one: {}",
+                    visible(&why)
+                )
+            }
             Event::CanaryPassed { units } => {
                 format!("canary: {} verified", counted(units, "unit"))
             }

@@ -390,6 +390,39 @@ fn an_id_that_another_customer_has_in_another_case_is_a_conflict_where_the_syste
 }
 
 #[test]
+fn why_no_write_takes_effect_is_shown_during_the_run_and_in_the_results() {
+    let place = Place::plume();
+    let file = place.moves(1);
+    let honest = place.sandbox.base_url();
+    // Look-ups are answered; every write takes longer than the time-out, and is not processed.
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        if asked.method == "PATCH" {
+            crate::outage::wait_a(Duration::from_millis(700));
+            return false;
+        }
+        stream.write_all(&asked.honestly(&honest)).is_ok()
+    });
+    let options = [
+        "apply",
+        &file,
+        "--yes",
+        "--timeout",
+        "500ms",
+        "--retries",
+        "2",
+    ];
+    let done = at(&place, &front, &options).expect(1);
+    let shown = "3 writes in a row did not take effect and are sent again; the last one: no whole answer in time";
+    assert!(done.err.contains(shown), "{}", done.err);
+    let message = &place.rows("results.csv")[0]["idshift_message"];
+    assert_eq!(
+        message,
+        "3 attempts did not take effect (the last one: no whole answer in time)"
+    );
+    assert_eq!(place.account_of("C-0"), "A-000000");
+}
+
+#[test]
 fn a_403_is_not_explained_by_what_it_does_not_say() {
     for words in ["rate limit exceeded", "Access Denied"] {
         let place = Place::plume();

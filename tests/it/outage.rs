@@ -73,7 +73,7 @@ fn a_server_that_refuses_connections_is_probed_and_the_run_goes_on_when_it_is_ba
     clippy::disallowed_methods,
     reason = "the test is about time that passes"
 )]
-fn wait_a(time: Duration) {
+pub(crate) fn wait_a(time: Duration) {
     std::thread::sleep(time);
 }
 
