@@ -2,9 +2,10 @@
 
 use super::case::Case;
 use super::halt::Asked;
-use super::perform::{Ended, Sent, Wish, perform};
 use super::spots::{GivenUp, Placed};
 use super::standing::{Standing, Wishes, taken};
+use super::write::carry_out;
+use super::write_result::{Ended, Sent, WriteRequest};
 use super::{Halt, Notes, spots};
 use crate::domain::{AccountId, Change, CustomerId, Failed, Line, LocationId, Status};
 use crate::ledger::{Effect, Recorded, Verdict, Write};
@@ -192,7 +193,7 @@ impl<N: Notes> Case<'_, N> {
         if let Some(trouble) = self.is_overtaken(standing, location) {
             return Ok(Ended::Failed(trouble, self.sent_before(line)));
         }
-        let wish = Wish {
+        let wish = WriteRequest {
             unit: self.job.unit.number,
             line,
             customer: &standing.id,
@@ -209,7 +210,7 @@ impl<N: Notes> Case<'_, N> {
         };
         let before = self.sent_before(line).attempts;
         // Boxed: see `executor::carry_out`.
-        let mut ended = Box::pin(perform(self.context, &wish)).await?;
+        let mut ended = Box::pin(carry_out(self.context, &wish)).await?;
         let (Ended::Applied(sent)
         | Ended::Altered(_, sent)
         | Ended::Failed(_, sent)

@@ -11,7 +11,6 @@ mod compare;
 mod context;
 mod cycle;
 mod dispatcher;
-mod doubt;
 mod events;
 mod executor;
 mod halt;
@@ -23,8 +22,8 @@ mod lookup;
 mod member;
 mod notes;
 mod outcome;
-mod perform;
 mod ramp;
+mod read_back;
 mod reading;
 mod settings;
 mod spots;
@@ -32,7 +31,9 @@ mod standing;
 mod table;
 #[cfg(test)]
 mod tests;
+mod write;
 mod write_breaker;
+mod write_result;
 
 pub use common_failures::KnownFailures;
 pub use compare::{Difference, LastWords, did_not_last, differences};

@@ -1,11 +1,10 @@
 //! From what became of a customer's rename and of its locations to the outcome of each line.
 
 use super::case::Case;
-use super::doubt::Sight;
 use super::member::Renamed;
-use super::perform::Sent;
 use super::spots::{Placed, Touched};
 use super::standing::Standing;
+use super::write_result::{Sent, Sight};
 use super::{Halt, Notes};
 use crate::domain::{Change, Failed, Outcome, Status, Transition, Unchanged};
 use crate::ledger::{Recorded, Verdict, Write};

@@ -1,11 +1,10 @@
 //! Locations: which one a line means, how it stands, and what is written to it.
 
 use super::case::Case;
-use super::doubt::Sight;
 use super::halt::Asked;
 use super::known::hear_of;
-use super::perform::{Ended, Sent};
 use super::standing::{Standing, Wishes};
+use super::write_result::{Ended, Sent, Sight};
 use super::{Context, Halt, Job, Notes};
 use crate::domain::{Change, Failed, Line, LocationId, Profile, ServiceId};
 use crate::ledger::{Effect, Seen, Spot, Write};

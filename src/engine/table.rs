@@ -2,8 +2,8 @@
 
 use super::case::Case;
 use super::member::Renamed;
-use super::perform::Sent;
 use super::standing::{Standing, Wishes};
+use super::write_result::Sent;
 use super::{Halt, Notes, reading};
 use crate::domain::{AccountId, CustomerId, Failed, Line, is_respelling};
 use crate::plan::temporary_id;

@@ -1,67 +1,15 @@
 //! Puts a system together: which API, through which client, with which settings of its own.
 
 use super::adobe::Adobe;
+use super::backend::Backend;
 use super::cloudcockpit::CloudCockpit;
 use super::plume::{self, Plume};
-use super::{Backend, Kind, System, adobe, cloudcockpit};
-use crate::domain::ResellerId;
+use super::settings::{Settings, SetupError};
+use super::{Kind, System, adobe, cloudcockpit};
 use crate::http::{self, Client};
-use secrecy::SecretString;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-
-/// How much of an Adobe customer is sent back with the new reference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Sending {
-    /// The reference and the whole profile, verbatim: what the documents ask for.
-    #[default]
-    Full,
-    /// The reference alone, for installations that take it; guarded by reading the first customer again.
-    Reference,
-}
-
-impl Sending {
-    /// Whether a write carries the customer's contacts, and Adobe sends each of them an e-mail.
-    pub fn carries_contacts(self) -> bool {
-        self == Self::Full
-    }
-}
-
-/// What a system needs to know besides its client.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Adobe: the reseller whose customers are listed.
-    pub reseller: Option<ResellerId>,
-    /// Adobe: the key of the integration.
-    pub api_key: Option<SecretString>,
-    /// `CloudCockpit`: the domain of the portal.
-    pub tenant: Option<String>,
-    /// Adobe: how much is sent.
-    pub sending: Sending,
-    /// How long a listing of all customers may be used.
-    pub max_age: Duration,
-    /// About how many customers will be looked up, to choose between a listing and single searches.
-    pub expected_lookups: u64,
-    /// How many calls the limits allow in three seconds, or fewer where the quota is small; `None`: unlimited.
-    pub calls_meanwhile: Option<usize>,
-}
-
-/// Why a system cannot be put together.
-#[derive(Debug, thiserror::Error)]
-pub enum SetupError {
-    /// A setting that this system needs is missing.
-    #[error("{system} needs {what}")]
-    Missing {
-        /// The system's name.
-        system: &'static str,
-        /// What is missing, and where to say it.
-        what: &'static str,
-    },
-    /// The client cannot be made.
-    #[error(transparent)]
-    Client(#[from] http::SetupError),
-}
 
 impl System {
     /// Connects nothing yet: prepares the client and the API's meaning. The client is returned beside, for

@@ -81,16 +81,7 @@ const KNOWN_CIRCLES: &[&[&str]] = &[
         "src/cli/undo.rs",
         "src/cli/verify.rs",
     ],
-    &["src/engine/doubt.rs", "src/engine/perform.rs"],
-    &[
-        "src/system/adobe/list.rs",
-        "src/system/adobe/trial.rs",
-        "src/system/adobe.rs",
-        "src/system/cloudcockpit/relationship.rs",
-        "src/system/cloudcockpit.rs",
-        "src/system/connect.rs",
-    ],
-    &["src/system/plume/filter.rs", "src/system/plume.rs"],
+    &["src/system/backend.rs", "src/system/write.rs"],
 ];
 
 #[test]

@@ -1,10 +1,10 @@
 //! Customers by their references: Adobe has no search, so all of a reseller's are listed.
 
+use super::super::error::{Read, senseless};
 use super::super::listing::{Listing, SWEEPS, cut_short, endless};
-use super::super::trouble::{Read, senseless};
 use super::super::{Fatal, Trouble};
+use super::api::{Adobe, Kept};
 use super::wire::{Body, ListBody, Page, code_of, refusal};
-use super::{Adobe, no_reseller};
 use crate::domain::{Failed, ResellerId};
 use crate::http::{Call, Kind, Path, Reply};
 use smol_str::SmolStr;
@@ -20,14 +20,6 @@ pub(super) const STATUSES: [&str; 4] = ["1000", "1002", "1004", "1026"];
 
 /// For so long a list that breaks off is not asked for again: it costs a call for every fifty customers.
 const BROKEN_FOR: Duration = Duration::from_secs(60);
-
-/// What came of listing all customers.
-pub(super) enum Kept {
-    Nothing,
-    Listed(Arc<Listing>),
-    /// It broke off at this time, in this way.
-    Broken(Instant, Trouble),
-}
 
 impl Adobe {
     /// The listing of all customers, made once and made anew when it is too old.
@@ -159,4 +151,12 @@ impl Adobe {
         };
         self.client.read(&call, parse).await?
     }
+}
+
+fn no_reseller() -> Trouble {
+    Trouble::new(
+        Failed::Invalid,
+        "Adobe has no search by externalReferenceId: name the reseller whose customers are to be \
+         listed (`reseller_id` in the profile), or give `customerId` in every line",
+    )
 }

@@ -1,6 +1,6 @@
 //! What goes to Adobe and comes back, and what its error codes mean.
 
-use super::super::trouble::{meaning_of, senseless};
+use super::super::error::{meaning_of, senseless};
 use super::super::{Customer, Fatal, Locations, Trouble, id_text};
 use crate::domain::{AccountId, CustomerId, Failed};
 use crate::http::Reply;

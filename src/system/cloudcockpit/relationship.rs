@@ -2,20 +2,8 @@
 
 use super::super::listing::Listing;
 use super::super::{Customer, Trouble};
-use super::CloudCockpit;
+use super::api::{CloudCockpit, Shown};
 use crate::domain::{Failed, Reseller, guid};
-
-/// Whether lists that are narrowed to a reseller show the identifiers of that relationship. The document says that of
-/// single customers only; and to write upon another relationship's identifier would be a wrong write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shown {
-    /// So many customers were compared, and had the same identifier in both relationships.
-    Untold(u32),
-    /// A customer has been seen whose identifiers differ, and the list had this relationship's.
-    Told,
-    /// A customer has been seen with an identifier that is not this relationship's.
-    Otherwise,
-}
 
 /// So many customers are compared; after that each one is read before it is believed.
 const MOST_COMPARED: u32 = 5;

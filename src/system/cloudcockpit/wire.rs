@@ -1,7 +1,7 @@
 //! What `CloudCockpit` says: customers, lists of them, errors.
 
+use super::super::error::{meaning_of, senseless};
 use super::super::listing::cut_short;
-use super::super::trouble::{meaning_of, senseless};
 use super::super::{Customer, Locations, Trouble, id_text};
 use crate::domain::{AccountId, CustomerId, Failed, guid};
 use crate::http::Reply;

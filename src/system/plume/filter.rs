@@ -1,8 +1,9 @@
 //! Looking many customers up with one filter, and what a filter may bring that was not asked for.
 
+use super::super::error::holds_an_error;
 use super::super::{Bulk, Customer, Key, Trouble, Wanted};
+use super::api::{BULK_LIMIT, Plume};
 use super::wire::{CustomerBody, error_of};
-use super::{BULK_LIMIT, Plume, holds_an_error};
 use crate::domain::{AccountId, CustomerId};
 use crate::http::{Call, Kind, Path, Unreadable, encoded_len};
 use serde_json::{Value, json};
@@ -11,8 +12,6 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
-/// A request line of 8 KB passes everywhere; the rest is for path, host and headers.
-pub(super) const FILTER_BYTES: usize = 6_500;
 /// This many account IDs that were found in another case are remembered for the reports.
 const MOST_NEAR: usize = 10_000;
 /// What a filter brought.

@@ -1,6 +1,6 @@
 //! What Plume's answers look like, and which of it is believed.
 
-use super::super::trouble::{meaning_of, senseless};
+use super::super::error::{meaning_of, senseless};
 use super::super::{Customer, Location, Locations, Stored, Trouble, Written, id_text};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Profile, ServiceId};
 use crate::http::Reply;

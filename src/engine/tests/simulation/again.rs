@@ -9,15 +9,15 @@ use crate::ledger::{LedgerError, Recorded, Verdict, Write};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-type Wish = (AccountId, Option<AccountId>);
+type WriteRequest = (AccountId, Option<AccountId>);
 
 /// What the first run has made of each customer's account ID.
 #[derive(Debug)]
-struct Applied(HashMap<Wish, CustomerId>);
+struct Applied(HashMap<WriteRequest, CustomerId>);
 
 impl Applied {
     fn of(writes: &[Recorded]) -> Self {
-        let mut net: BTreeMap<CustomerId, Wish> = BTreeMap::new();
+        let mut net: BTreeMap<CustomerId, WriteRequest> = BTreeMap::new();
         for write in writes {
             let Write::Account {
                 before,
@@ -101,7 +101,7 @@ impl Simulation {
 
     /// Another client moves a renamed customer on, and a new customer gets its old account ID.
     fn recycle(&mut self, applied: &Applied) -> Option<String> {
-        let mut renamed: Vec<(&Wish, &CustomerId)> = applied.0.iter().collect();
+        let mut renamed: Vec<(&WriteRequest, &CustomerId)> = applied.0.iter().collect();
         renamed.sort_by_key(|(_, customer)| customer.as_str());
         if renamed.is_empty() || self.random.bool() {
             return None;

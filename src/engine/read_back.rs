@@ -2,32 +2,16 @@
 
 use super::events::Event;
 use super::halt::Asked;
-use super::perform::{Ended, Next, Sent, Wish};
 use super::standing::taken;
+use super::write_result::{Ended, Next, Sent, Sight, WriteRequest};
 use super::{Context, Halt, Notes, reading};
 use crate::domain::{AccountId, CustomerId, Failed, Profile};
-use crate::ledger::{Effect, Judgement, Seen, Spot, Verdict, Write, judge};
+use crate::ledger::{Effect, Judgement, Spot, Verdict, Write, judge};
 use crate::system::{Location, Stored, Trouble};
 
-/// What a read-back saw.
-#[derive(Debug, Clone)]
-pub(super) enum Sight {
-    Account(Option<AccountId>),
-    Location(Spot),
-}
-
-impl Sight {
-    fn as_seen(&self) -> Seen<'_> {
-        match self {
-            Self::Account(now) => Seen::Account(now.as_ref()),
-            Self::Location(now) => Seen::Location(now),
-        }
-    }
-}
-
 /// The system stored another value than was asked: that is what this write did.
-fn altered(wish: &Wish<'_>, effect: Effect, sent: &Sent) -> Ended {
-    let (asked, stored) = match (&wish.write, &effect) {
+fn altered(request: &WriteRequest<'_>, effect: Effect, sent: &Sent) -> Ended {
+    let (asked, stored) = match (&request.write, &effect) {
         (Write::Account { after, .. }, Effect::Account(stored)) => {
             (text(after.as_ref()), text(stored.as_ref()))
         }
@@ -56,7 +40,7 @@ fn text<T: AsRef<str>>(id: Option<&T>) -> String {
 /// The answer says that another value was stored. Read back: some answers show what is not so.
 pub(super) async fn stored<N: Notes>(
     context: &Context<N>,
-    wish: &Wish<'_>,
+    request: &WriteRequest<'_>,
     value: Stored,
     correlation: &str,
     sent: &Sent,
@@ -70,24 +54,24 @@ pub(super) async fn stored<N: Notes>(
         ..Trouble::new(Failed::BadAnswer, "the answer does not say what was asked")
     };
     // The former value in the answer says nothing: it may have been read before the write took effect.
-    if judge(&wish.write, told.as_seen()) == Judgement::DidNot {
-        return settle(context, wish, doubt(), correlation, sent).await;
+    if judge(&request.write, told.as_seen()) == Judgement::DidNot {
+        return settle(context, request, doubt(), correlation, sent).await;
     }
-    let seen = match look(context, wish).await? {
+    let seen = match look(context, request).await? {
         Ok(seen) => seen,
         // The answer is all that is known, and it is about this write.
         Err(_) => told.clone(),
     };
-    Ok(match judge(&wish.write, seen.as_seen()) {
+    Ok(match judge(&request.write, seen.as_seen()) {
         Judgement::TookEffect => {
-            context.write_accepted(&wish.write, sent.number);
+            context.write_accepted(&request.write, sent.number);
             Next::End(Ended::Applied(sent.clone()))
         }
-        Judgement::DidNot => return settle(context, wish, doubt(), correlation, sent).await,
+        Judgement::DidNot => return settle(context, request, doubt(), correlation, sent).await,
         Judgement::Altered | Judgement::SomebodyElse => {
-            context.write_accepted(&wish.write, sent.number);
+            context.write_accepted(&request.write, sent.number);
             // Another client may have changed it once more since; what this write did is in the answer.
-            Next::End(altered(wish, told.as_seen().as_effect(), sent))
+            Next::End(altered(request, told.as_seen().as_effect(), sent))
         }
     })
 }
@@ -96,13 +80,13 @@ pub(super) async fn stored<N: Notes>(
 /// had taken effect after all.
 pub(super) async fn refused<N: Notes>(
     context: &Context<N>,
-    wish: &Wish<'_>,
+    request: &WriteRequest<'_>,
     trouble: Trouble,
 ) -> Result<Option<Trouble>, Halt> {
     let trouble = context.trouble(trouble).await?;
     let Write::Account {
         after: Some(after), ..
-    } = &wish.write
+    } = &request.write
     else {
         return Ok(Some(trouble));
     };
@@ -110,13 +94,13 @@ pub(super) async fn refused<N: Notes>(
     if !may_be_taken || !context.system.facts().searches_live {
         return Ok(Some(trouble));
     }
-    Ok(match holder(context, wish, after).await? {
-        Ok(Some(holder)) if holder == *wish.customer => None,
+    Ok(match holder(context, request, after).await? {
+        Ok(Some(holder)) if holder == *request.customer => None,
         Ok(Some(holder)) => Some(Trouble {
             http_status: trouble.http_status,
             ..taken(after, &holder)
         }),
-        Ok(None) => Some(taken_but_for_case(context, wish, after, trouble)),
+        Ok(None) => Some(taken_but_for_case(context, request, after, trouble)),
         Err(_) => Some(trouble),
     })
 }
@@ -124,11 +108,11 @@ pub(super) async fn refused<N: Notes>(
 /// A system that ignores case refuses an ID that another customer has in another case.
 fn taken_but_for_case<N: Notes>(
     context: &Context<N>,
-    wish: &Wish<'_>,
+    request: &WriteRequest<'_>,
     after: &AccountId,
     refusal: Trouble,
 ) -> Trouble {
-    let is_own = |other: &str| match &wish.write {
+    let is_own = |other: &str| match &request.write {
         Write::Account { before, .. } => before.as_ref().is_some_and(|own| own.as_str() == other),
         Write::Location { .. } => false,
     };
@@ -149,14 +133,16 @@ fn taken_but_for_case<N: Notes>(
 
 async fn holder<N: Notes>(
     context: &Context<N>,
-    wish: &Wish<'_>,
+    request: &WriteRequest<'_>,
     account: &AccountId,
 ) -> Asked<Option<CustomerId>> {
-    let found = match context.find(account, wish.reseller).await? {
+    let found = match context.find(account, request.reseller).await? {
         Ok(found) => found,
         Err(trouble) => return Ok(Err(trouble)),
     };
-    let own = found.iter().find(|customer| customer.id == *wish.customer);
+    let own = found
+        .iter()
+        .find(|customer| customer.id == *request.customer);
     Ok(Ok(own
         .or(found.first())
         .map(|customer| customer.id.clone())))
@@ -165,22 +151,22 @@ async fn holder<N: Notes>(
 /// An attempt failed, but an earlier one had no answer, and may have landed after it was looked for.
 pub(super) async fn late<N: Notes>(
     context: &Context<N>,
-    wish: &Wish<'_>,
+    request: &WriteRequest<'_>,
     trouble: Trouble,
     sent: &Sent,
 ) -> Result<(Verdict, Next), Halt> {
     let mut sent = sent.clone();
-    let (verdict, ended) = match look(context, wish).await? {
-        Ok(seen) => match judge(&wish.write, seen.as_seen()) {
+    let (verdict, ended) = match look(context, request).await? {
+        Ok(seen) => match judge(&request.write, seen.as_seen()) {
             Judgement::TookEffect => {
-                context.write_accepted(&wish.write, sent.number);
+                context.write_accepted(&request.write, sent.number);
                 (Verdict::Applied, Ended::Applied(sent))
             }
             Judgement::Altered => {
-                context.write_accepted(&wish.write, sent.number);
+                context.write_accepted(&request.write, sent.number);
                 (
                     Verdict::Applied,
-                    altered(wish, seen.as_seen().as_effect(), &sent),
+                    altered(request, seen.as_seen().as_effect(), &sent),
                 )
             }
             Judgement::DidNot => (Verdict::NotApplied, Ended::Failed(trouble, sent)),
@@ -201,25 +187,25 @@ pub(super) async fn late<N: Notes>(
 /// answer, so what is as asked may be so because of it.
 pub(super) async fn again<N: Notes>(
     context: &Context<N>,
-    wish: &Wish<'_>,
+    request: &WriteRequest<'_>,
     is_ours: bool,
     sent: &Sent,
 ) -> Result<Option<Ended>, Halt> {
     let mut sent = sent.clone();
-    let seen = match look(context, wish).await? {
+    let seen = match look(context, request).await? {
         Ok(seen) => seen,
         Err(trouble) if is_ours => return Ok(Some(Ended::InDoubt(trouble, sent))),
         Err(trouble) => return Ok(Some(Ended::Failed(trouble, sent))),
     };
-    Ok(match judge(&wish.write, seen.as_seen()) {
+    Ok(match judge(&request.write, seen.as_seen()) {
         Judgement::DidNot => None,
         Judgement::TookEffect if is_ours => {
-            context.write_accepted(&wish.write, sent.number);
+            context.write_accepted(&request.write, sent.number);
             Some(Ended::Applied(sent))
         }
         Judgement::Altered if is_ours => {
-            context.write_accepted(&wish.write, sent.number);
-            Some(altered(wish, seen.as_seen().as_effect(), &sent))
+            context.write_accepted(&request.write, sent.number);
+            Some(altered(request, seen.as_seen().as_effect(), &sent))
         }
         Judgement::TookEffect | Judgement::Altered | Judgement::SomebodyElse => {
             let now = match &seen {
@@ -227,7 +213,7 @@ pub(super) async fn again<N: Notes>(
                 Sight::Location(_) => None,
             };
             sent.seen = Some(seen);
-            Some(Ended::Failed(wish.moved_on(now.as_ref()), sent))
+            Some(Ended::Failed(request.moved_on(now.as_ref()), sent))
         }
     })
 }
@@ -240,30 +226,29 @@ fn unread(mut doubt: Trouble, why: &Trouble) -> Trouble {
 /// Reads back, and decides by what is read.
 pub(super) async fn settle<N: Notes>(
     context: &Context<N>,
-    wish: &Wish<'_>,
+    request: &WriteRequest<'_>,
     doubt: Trouble,
     correlation: &str,
     sent: &Sent,
 ) -> Result<Next, Halt> {
-    let seen = match look(context, wish).await {
+    let seen = match look(context, request).await {
         Ok(Ok(seen)) => seen,
         Ok(Err(trouble)) => {
-            return Ok(Next::End(Ended::InDoubt(
-                unread(doubt, &trouble),
-                sent.clone(),
-            )));
+            let doubt = unread(doubt, &trouble);
+            return Ok(Next::End(Ended::InDoubt(doubt, sent.clone())));
         }
         // The intent stays open in the ledger, and `resume` reads before it writes.
         Err(halt) => return Err(halt),
     };
-    match judge(&wish.write, seen.as_seen()) {
+    match judge(&request.write, seen.as_seen()) {
         Judgement::TookEffect => {
-            context.write_accepted(&wish.write, sent.number);
+            context.write_accepted(&request.write, sent.number);
             Ok(Next::End(Ended::Applied(sent.clone())))
         }
         Judgement::Altered => {
-            context.write_accepted(&wish.write, sent.number);
-            Ok(Next::End(altered(wish, seen.as_seen().as_effect(), sent)))
+            context.write_accepted(&request.write, sent.number);
+            let effect = seen.as_seen().as_effect();
+            Ok(Next::End(altered(request, effect, sent)))
         }
         Judgement::SomebodyElse => {
             let words = match &seen {
@@ -284,7 +269,7 @@ pub(super) async fn settle<N: Notes>(
             Ok(Next::End(Ended::Failed(trouble, sent)))
         }
         Judgement::DidNot
-            if sent.attempts > context.settings.retries && is_unshown(&wish.write, &seen) =>
+            if sent.attempts > context.settings.retries && is_unshown(&request.write, &seen) =>
         {
             let mut doubt = doubt;
             doubt.message = format!(
@@ -301,10 +286,10 @@ pub(super) async fn settle<N: Notes>(
             // A duplicate may be answered with a raw 500, so the target is looked at before a repetition.
             if let Write::Account {
                 after: Some(after), ..
-            } = &wish.write
+            } = &request.write
                 && context.system.facts().unique_accounts
-                && let Ok(Some(holder)) = holder(context, wish, after).await?
-                && holder != *wish.customer
+                && let Ok(Some(holder)) = holder(context, request, after).await?
+                && holder != *request.customer
             {
                 let trouble = Trouble {
                     http_status: doubt.http_status,
@@ -328,12 +313,15 @@ pub(super) async fn settle<N: Notes>(
 }
 
 /// What the system says now about what a write wanted to set.
-pub(super) async fn look<N: Notes>(context: &Context<N>, wish: &Wish<'_>) -> Asked<Sight> {
-    let (system, id) = (&context.system, wish.customer);
-    match &wish.write {
+pub(super) async fn look<N: Notes>(
+    context: &Context<N>,
+    request: &WriteRequest<'_>,
+) -> Asked<Sight> {
+    let (system, id) = (&context.system, request.customer);
+    match &request.write {
         Write::Account { before, after, .. } => {
             let accounts = [after, before].into_iter().flatten();
-            let found = reading::customer(system, id, wish.reseller, false, accounts).await;
+            let found = reading::customer(system, id, request.reseller, false, accounts).await;
             let found = context.weigh(found).await?;
             Ok(found.map(|customer| Sight::Account(customer.account)))
         }

@@ -1,21 +1,12 @@
 //! The first write of a process is checked: the customer is read again and compared with what it was before.
 
-use super::super::trouble::clean;
+use super::super::error::clean;
 use super::super::{Fatal, Sending, Stored, Trouble, Written};
-use super::Adobe;
+use super::api::{Adobe, Trial};
 use super::wire::Whole;
 use crate::domain::{AccountId, CustomerId, Failed};
 use serde_json::Value;
 use tokio::sync::MutexGuard;
-
-/// What the first write has been seen to do.
-#[derive(Debug)]
-pub(super) enum Trial {
-    Untried,
-    Passed,
-    /// It is refused, or changes what it must not change.
-    Failed(String),
-}
 
 /// What a full write sends back and must therefore leave as it was.
 const SENT_BACK: [&str; 2] = ["companyProfile", "globalSalesEnabled"];

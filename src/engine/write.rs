@@ -2,72 +2,15 @@
 //! only if the answer says what was asked, read back where it is in doubt, and sent again only after a reading that
 //! says it did not happen.
 
-use super::doubt::{self, Sight};
+use super::read_back;
 use super::write_breaker::Refusable;
+use super::write_result::{Ended, Next, Sent, WriteRequest};
 use super::{Context, Halt, Notes};
-use crate::domain::{AccountId, CustomerId, Failed, Line, Reseller, counted};
-use crate::ledger::{Effect, Intent, NEVER_SENT, Settled, Verdict, Write, WriteId};
+use crate::domain::{AccountId, Failed, counted};
+use crate::ledger::{Intent, NEVER_SENT, Settled, Verdict, Write, WriteId};
 use crate::system::{Fatal, Order, Trouble, What, Written, new_correlation};
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// One write that is to be carried out.
-pub(super) struct Wish<'a> {
-    pub(super) unit: Line,
-    pub(super) line: Line,
-    pub(super) customer: &'a CustomerId,
-    pub(super) reseller: Option<&'a Reseller>,
-    pub(super) write: Write,
-    /// When what it rests on was read.
-    pub(super) read_at: Instant,
-    /// Whether an earlier process has made an attempt that was not seen to take effect; it may have landed since.
-    pub(super) doubted: bool,
-}
-
-/// How a write ended.
-#[derive(Debug, Clone)]
-pub(super) enum Ended {
-    /// It took effect.
-    Applied(Sent),
-    /// It took effect, and the system stored another value, which is in [`Sent::effect`].
-    Altered(Trouble, Sent),
-    /// It certainly did not take effect.
-    Failed(Trouble, Sent),
-    /// It is unknown, because the system could not be asked.
-    InDoubt(Trouble, Sent),
-}
-
-/// What is to be reported of the sending.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Sent {
-    pub(super) attempts: u32,
-    /// Whether an attempt was answered with something that is not what the API says.
-    pub(super) bad_answer: bool,
-    /// Which of all calls the last attempt was, in the order of sending.
-    pub(super) number: u64,
-    pub(super) http_status: Option<u16>,
-    pub(super) correlation: Option<String>,
-    /// Whether an attempt was followed by another without ever having had an answer: it may still take effect.
-    pub(super) unanswered: bool,
-    /// What a reading found, where it was neither as before nor as asked.
-    pub(super) seen: Option<Sight>,
-    /// What the system stored, where that is not what was asked.
-    pub(super) effect: Option<Effect>,
-}
-
-/// What follows an attempt.
-pub(super) enum Next {
-    End(Ended),
-    /// It did not take effect, as a reading said.
-    AfterAWhile {
-        /// The attempt's correlation ID, where the attempt had no response: the next attempt carries the same.
-        correlation: Option<String>,
-        /// What the attempt was answered with, or why there was no answer.
-        why: String,
-    },
-    /// It was not sent, because what it rests on had become too old; its turn took so long.
-    LookFirst(Duration),
-}
 
 /// What the attempts of one write have come to so far.
 #[derive(Debug, Default)]
@@ -102,17 +45,17 @@ const SETTLING: Duration = Duration::from_secs(10);
 const JUST_SEEN: Duration = Duration::from_millis(250);
 
 /// Carries one write to its end.
-pub(super) async fn perform<N: Notes>(
+pub(super) async fn carry_out<N: Notes>(
     context: &Context<N>,
-    wish: &Wish<'_>,
+    request: &WriteRequest<'_>,
 ) -> Result<Ended, Halt> {
     let mut sent = Sent {
-        unanswered: wish.doubted,
+        unanswered: request.doubted,
         ..Sent::default()
     };
     let mut tries = Tries::default();
     let max_age = context.settings.max_age;
-    let mut departs_until = wish.read_at + max_age;
+    let mut departs_until = request.read_at + max_age;
     let mut slack = Duration::ZERO;
     let mut is_to_be_looked_at = false;
     loop {
@@ -120,15 +63,15 @@ pub(super) async fn perform<N: Notes>(
         let _turn = context.ramp.turn().await?;
         if std::mem::take(&mut is_to_be_looked_at) || Instant::now() > departs_until {
             let looked_at = Instant::now();
-            let is_ours = wish.doubted || tries.fruitless > 0;
-            if let Some(ended) = doubt::again(context, wish, is_ours, &sent).await? {
+            let is_ours = request.doubted || tries.fruitless > 0;
+            if let Some(ended) = read_back::again(context, request, is_ours, &sent).await? {
                 return Ok(ended);
             }
             let left = max_age.saturating_sub(looked_at.elapsed());
             departs_until = Instant::now() + left.max(JUST_SEEN) + slack;
         }
-        let order = order(wish, departs_until, slack);
-        match attempt(context, wish, order, &mut sent, &mut tries).await? {
+        let order = order(request, departs_until, slack);
+        match attempt(context, request, order, &mut sent, &mut tries).await? {
             Next::End(ended) => return Ok(ended),
             // Where turns take longer than a look may be old, it would be looked at for ever.
             Next::LookFirst(turn) => {
@@ -159,8 +102,8 @@ pub(super) async fn perform<N: Notes>(
                     let trouble = Trouble::new(Failed::Unavailable, words);
                     let patience = context.settings.give_up_after;
                     context.write_breaker.ineffective(
-                        Refusable::of(&wish.write),
-                        wish.unit,
+                        Refusable::of(&request.write),
+                        request.unit,
                         &trouble,
                         patience,
                     )?;
@@ -181,18 +124,18 @@ pub(super) async fn perform<N: Notes>(
 /// Waits for the write's turn and sends it, again and again as long as it certainly was not processed.
 async fn attempt<N: Notes>(
     context: &Context<N>,
-    wish: &Wish<'_>,
+    request: &WriteRequest<'_>,
     order: Order<'_>,
     sent: &mut Sent,
     tries: &mut Tries,
 ) -> Result<Next, Halt> {
     let mut prepared = match context.system.prepare_write(order).await {
         Ok(prepared) => prepared,
-        Err(unsent) => return without_intent(context, wish, unsent, sent, tries).await,
+        Err(unsent) => return without_intent(context, request, unsent, sent, tries).await,
     };
     loop {
         if let Err(unsent) = prepared.turn(context.lead.get()).await {
-            return without_intent(context, wish, unsent, sent, tries).await;
+            return without_intent(context, request, unsent, sent, tries).await;
         }
         // Fresh, never derived from what is written: the same wish after an undo is another intent.
         tries.repeats_the_id = tries.unanswered_id.is_some();
@@ -200,24 +143,24 @@ async fn attempt<N: Notes>(
         sent.attempts += 1;
         sent.correlation = Some(id.clone());
         let intent = Intent {
-            unit: wish.unit,
-            line: wish.line,
+            unit: request.unit,
+            line: request.line,
             attempt: sent.attempts,
-            customer: wish.customer.clone(),
-            reseller: wish.reseller.cloned(),
-            write: wish.write.clone(),
+            customer: request.customer.clone(),
+            reseller: request.reseller.cloned(),
+            write: request.write.clone(),
             correlation: id.clone(),
             at_ms: super::context::wall_clock_ms(),
         };
         let recorded = context.lead.measured(context.notes.intend(intent)).await?;
-        context.common_failures.sends(wish.line);
+        context.common_failures.sends(request.line);
         sent.number = context.write_breaker.number();
         let written = unless_replayed(prepared.send(&id).await, tries.repeats_the_id);
         if tries.repeats_the_id && is_unsent(&written) {
             tries.unanswered_id = Some(id.clone());
         }
         let Written::Again(trouble) = written else {
-            return after_sending(context, wish, recorded, written, &id, sent, tries).await;
+            return after_sending(context, request, recorded, written, &id, sent, tries).await;
         };
         // Recorded before anything is waited for: a process that is killed in the wait leaves nothing in doubt.
         let settled = Settled {
@@ -232,8 +175,8 @@ async fn attempt<N: Notes>(
         }
         tries.held_back += 1;
         if tries.held_back > MOST_HELD_BACK {
-            let why = held_back_too_often(context, wish, tries.held_back)?;
-            return unless_landed(context, wish, why, sent, tries).await;
+            let why = held_back_too_often(context, request, tries.held_back)?;
+            return unless_landed(context, request, why, sent, tries).await;
         }
     }
 }
@@ -241,20 +184,20 @@ async fn attempt<N: Notes>(
 /// What it means that a write was not sent. Nothing is on record of it.
 async fn without_intent<N: Notes>(
     context: &Context<N>,
-    wish: &Wish<'_>,
+    request: &WriteRequest<'_>,
     unsent: Written,
     sent: &mut Sent,
     tries: &Tries,
 ) -> Result<Next, Halt> {
     let trouble = match unsent {
         Written::TooLate(turn) => return Ok(Next::LookFirst(turn)),
-        Written::Stale { now } => wish.moved_on(now.as_ref()),
+        Written::Stale { now } => request.moved_on(now.as_ref()),
         Written::Refused(trouble) => {
             sent.http_status = trouble.http_status;
-            match doubt::refused(context, wish, trouble).await? {
+            match read_back::refused(context, request, trouble).await? {
                 None => return Ok(Next::End(Ended::Applied(sent.clone()))),
                 Some(trouble) => {
-                    wish.was_refused(context, &trouble, sent.number)?;
+                    request.was_refused(context, &trouble, sent.number)?;
                     trouble
                 }
             }
@@ -266,19 +209,19 @@ async fn without_intent<N: Notes>(
             Trouble::new(Failed::BadAnswer, "an answer came to what was not sent")
         }
     };
-    unless_landed(context, wish, trouble, sent, tries).await
+    unless_landed(context, request, trouble, sent, tries).await
 }
 
 /// A failure, unless an earlier attempt without an answer has taken effect meanwhile.
 async fn unless_landed<N: Notes>(
     context: &Context<N>,
-    wish: &Wish<'_>,
+    request: &WriteRequest<'_>,
     trouble: Trouble,
     sent: &Sent,
     tries: &Tries,
 ) -> Result<Next, Halt> {
-    if wish.doubted || tries.fruitless > 0 {
-        return Ok(doubt::late(context, wish, trouble, sent).await?.1);
+    if request.doubted || tries.fruitless > 0 {
+        return Ok(read_back::late(context, request, trouble, sent).await?.1);
     }
     Ok(Next::End(Ended::Failed(trouble, sent.clone())))
 }
@@ -286,24 +229,24 @@ async fn unless_landed<N: Notes>(
 /// Records what became of a write that was sent.
 async fn after_sending<N: Notes>(
     context: &Context<N>,
-    wish: &Wish<'_>,
+    request: &WriteRequest<'_>,
     id: WriteId,
     written: Written,
     correlation: &str,
     sent: &mut Sent,
     tries: &Tries,
 ) -> Result<Next, Halt> {
-    let doubted_before = wish.doubted || tries.fruitless > 0;
+    let doubted_before = request.doubted || tries.fruitless > 0;
     let is_doubt = matches!(written, Written::InDoubt(_) | Written::Stored { .. });
     let is_unsent = is_unsent(&written);
     let nothing_happened = !doubted_before && (is_unsent || matches!(written, Written::Refused(_)));
-    let mut concluded = conclude(context, wish, written, correlation, sent).await;
+    let mut concluded = conclude(context, request, written, correlation, sent).await;
     // What was in doubt itself has just been read.
     if doubted_before
         && !is_doubt
         && let Ok((_, Next::End(Ended::Failed(trouble, _)))) = concluded
     {
-        concluded = doubt::late(context, wish, trouble, sent).await;
+        concluded = read_back::late(context, request, trouble, sent).await;
     }
     let verdict = match &concluded {
         Ok((verdict, _)) => Some(*verdict),
@@ -328,7 +271,7 @@ async fn after_sending<N: Notes>(
         && let Next::End(Ended::Failed(trouble, _)) = &next
         && trouble.reason == Failed::BadAnswer
     {
-        wish.was_refused(context, trouble, sent.number)?;
+        request.was_refused(context, trouble, sent.number)?;
     }
     Ok(next)
 }
@@ -363,16 +306,19 @@ fn unless_replayed(written: Written, repeats_the_id: bool) -> Written {
 
 fn held_back_too_often<N: Notes>(
     context: &Context<N>,
-    wish: &Wish<'_>,
+    request: &WriteRequest<'_>,
     times: u32,
 ) -> Result<Trouble, Halt> {
     let times = counted(times.into(), "time");
     let words = format!("refused {times} while other calls were not; it was never processed");
     let trouble = Trouble::new(Failed::Unavailable, words);
     let patience = context.settings.give_up_after;
-    context
-        .write_breaker
-        .ineffective(Refusable::of(&wish.write), wish.unit, &trouble, patience)?;
+    context.write_breaker.ineffective(
+        Refusable::of(&request.write),
+        request.unit,
+        &trouble,
+        patience,
+    )?;
     Ok(trouble)
 }
 
@@ -382,7 +328,7 @@ fn held_back_too_often<N: Notes>(
 /// What is rare is boxed: every unit would otherwise carry room for it.
 async fn conclude<N: Notes>(
     context: &Context<N>,
-    wish: &Wish<'_>,
+    request: &WriteRequest<'_>,
     written: Written,
     correlation: &str,
     sent: &mut Sent,
@@ -393,7 +339,7 @@ async fn conclude<N: Notes>(
     };
     match written {
         Written::Applied { http_status } => {
-            context.write_accepted(&wish.write, sent.number);
+            context.write_accepted(&request.write, sent.number);
             sent.http_status = Some(http_status);
             Ok((Verdict::Applied, Next::End(Ended::Applied(sent.clone()))))
         }
@@ -401,13 +347,13 @@ async fn conclude<N: Notes>(
         Written::NotSent(trouble) | Written::Again(trouble) => {
             Ok(not_applied(context.trouble(trouble).await?, sent))
         }
-        Written::Stale { now } => Ok(not_applied(wish.moved_on(now.as_ref()), sent)),
+        Written::Stale { now } => Ok(not_applied(request.moved_on(now.as_ref()), sent)),
         Written::Refused(trouble) => {
             sent.http_status = trouble.http_status;
-            Ok(match doubt::refused(context, wish, trouble).await? {
+            Ok(match read_back::refused(context, request, trouble).await? {
                 None => (Verdict::Applied, Next::End(Ended::Applied(sent.clone()))),
                 Some(trouble) => {
-                    wish.was_refused(context, &trouble, sent.number)?;
+                    request.was_refused(context, &trouble, sent.number)?;
                     not_applied(trouble, sent)
                 }
             })
@@ -418,13 +364,13 @@ async fn conclude<N: Notes>(
         }
         Written::Stored { http_status, value } => {
             sent.http_status = Some(http_status);
-            let next = doubt::stored(context, wish, value, correlation, sent).await?;
+            let next = read_back::stored(context, request, value, correlation, sent).await?;
             Ok((verdict_of(&next), next))
         }
         Written::InDoubt(trouble) => {
             sent.http_status = trouble.http_status.or(sent.http_status);
             let is_bad = trouble.reason == Failed::BadAnswer;
-            let next = doubt::settle(context, wish, trouble, correlation, sent).await?;
+            let next = read_back::settle(context, request, trouble, correlation, sent).await?;
             sent.bad_answer |= is_bad;
             Ok((verdict_of(&next), next))
         }
@@ -442,7 +388,7 @@ fn verdict_of(next: &Next) -> Verdict {
     }
 }
 
-impl Wish<'_> {
+impl WriteRequest<'_> {
     /// Refused for a reason that no search explains, which may be common to all writes.
     pub(super) fn was_refused<N: Notes>(
         &self,
@@ -473,8 +419,8 @@ impl Wish<'_> {
     }
 }
 
-fn order<'a>(wish: &'a Wish<'_>, departs_until: Instant, slack: Duration) -> Order<'a> {
-    let what = match &wish.write {
+fn order<'a>(request: &'a WriteRequest<'_>, departs_until: Instant, slack: Duration) -> Order<'a> {
+    let what = match &request.write {
         Write::Account { before, after, .. } => What::Account {
             before: before.as_ref(),
             after: after.as_ref(),
@@ -488,8 +434,8 @@ fn order<'a>(wish: &'a Wish<'_>, departs_until: Instant, slack: Duration) -> Ord
         },
     };
     Order {
-        customer: wish.customer,
-        reseller: wish.reseller,
+        customer: request.customer,
+        reseller: request.reseller,
         what,
         departs_until,
         slack,

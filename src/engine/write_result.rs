@@ -1,0 +1,81 @@
+//! One write as it is asked for, what its attempts were seen to do, and how it ended.
+
+use crate::domain::{AccountId, CustomerId, Line, Reseller};
+use crate::ledger::{Effect, Seen, Spot, Write};
+use crate::system::Trouble;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// One write that is to be carried out.
+pub(super) struct WriteRequest<'a> {
+    pub(super) unit: Line,
+    pub(super) line: Line,
+    pub(super) customer: &'a CustomerId,
+    pub(super) reseller: Option<&'a Reseller>,
+    pub(super) write: Write,
+    /// When what it rests on was read.
+    pub(super) read_at: Instant,
+    /// Whether an earlier process has made an attempt that was not seen to take effect; it may have landed since.
+    pub(super) doubted: bool,
+}
+
+/// How a write ended.
+#[derive(Debug, Clone)]
+pub(super) enum Ended {
+    /// It took effect.
+    Applied(Sent),
+    /// It took effect, and the system stored another value, which is in [`Sent::effect`].
+    Altered(Trouble, Sent),
+    /// It certainly did not take effect.
+    Failed(Trouble, Sent),
+    /// It is unknown, because the system could not be asked.
+    InDoubt(Trouble, Sent),
+}
+
+/// What is to be reported of the sending.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sent {
+    pub(super) attempts: u32,
+    /// Whether an attempt was answered with something that is not what the API says.
+    pub(super) bad_answer: bool,
+    /// Which of all calls the last attempt was, in the order of sending.
+    pub(super) number: u64,
+    pub(super) http_status: Option<u16>,
+    pub(super) correlation: Option<String>,
+    /// Whether an attempt was followed by another without ever having had an answer: it may still take effect.
+    pub(super) unanswered: bool,
+    /// What a reading found, where it was neither as before nor as asked.
+    pub(super) seen: Option<Sight>,
+    /// What the system stored, where that is not what was asked.
+    pub(super) effect: Option<Effect>,
+}
+
+/// What follows an attempt.
+pub(super) enum Next {
+    End(Ended),
+    /// It did not take effect, as a reading said.
+    AfterAWhile {
+        /// The attempt's correlation ID, where the attempt had no response: the next attempt carries the same.
+        correlation: Option<String>,
+        /// What the attempt was answered with, or why there was no answer.
+        why: String,
+    },
+    /// It was not sent, because what it rests on had become too old; its turn took so long.
+    LookFirst(Duration),
+}
+
+/// What a read-back saw.
+#[derive(Debug, Clone)]
+pub(super) enum Sight {
+    Account(Option<AccountId>),
+    Location(Spot),
+}
+
+impl Sight {
+    pub(super) fn as_seen(&self) -> Seen<'_> {
+        match self {
+            Self::Account(now) => Seen::Account(now.as_ref()),
+            Self::Location(now) => Seen::Location(now),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The Adobe API: its client, what it says about every call, and one customer read whole.
+
+use super::super::error::{Read, Trouble, body_of, senseless};
+use super::super::listing::Listing;
+use super::super::settings::{Sending, Settings, SetupError};
+use super::wire::{Body, RawBody, Whole, code_of, refusal};
+use crate::domain::{CustomerId, Failed, ResellerId};
+use crate::http::{Call, Character, Client, Kind, Path, Reply};
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::Instant;
+
+/// So many customers at most are between reading and writing.
+const MOST_BETWEEN: usize = 256;
+
+/// The code of an answer to a token that is missing or no longer known.
+const NO_TOKEN: &str = "4117";
+
+/// What Adobe says about every call.
+pub(in crate::system) fn character(settings: &Settings) -> Result<Character, SetupError> {
+    let key = settings.api_key.as_ref().ok_or(SetupError::Missing {
+        system: "Adobe VIP Marketplace",
+        what: "an API key: set `api_key` or `api_key_env` in the profile, or IDSHIFT_API_KEY",
+    })?;
+    Ok(Character {
+        constant_headers: vec![
+            ("accept", "application/json".to_owned()),
+            ("content-type", "application/json".to_owned()),
+            ("x-api-key", key.expose_secret().to_owned()),
+        ],
+        request_id_header: Some("x-request-id"),
+        correlation_header: Some("x-correlation-id"),
+        is_own_error: |reply| code_of(reply).is_some(),
+        is_firewall: |_| false,
+        is_unauthorized: |reply| reply.status == 403 && code_of(reply).as_deref() == Some(NO_TOKEN),
+    })
+}
+
+/// The Adobe API behind [`System`](crate::system::System).
+pub(in crate::system) struct Adobe {
+    pub(super) client: Arc<Client>,
+    pub(super) reseller: Option<ResellerId>,
+    pub(super) sending: Sending,
+    pub(super) max_age: Duration,
+    pub(super) listing: Mutex<Kept>,
+    /// What the first write has been seen to do.
+    pub(super) trial: Mutex<Trial>,
+    pub(super) warnings: std::sync::Mutex<Vec<String>>,
+    /// Who is between reading a customer and writing it.
+    pub(super) between: Semaphore,
+}
+
+impl Adobe {
+    pub(in crate::system) fn new(client: Arc<Client>, settings: &Settings) -> Self {
+        Self {
+            client,
+            reseller: settings.reseller.clone(),
+            sending: settings.sending,
+            max_age: settings.max_age,
+            listing: Mutex::new(Kept::Nothing),
+            trial: Mutex::new(Trial::Untried),
+            warnings: std::sync::Mutex::default(),
+            between: Semaphore::new(
+                settings
+                    .calls_meanwhile
+                    .map_or(MOST_BETWEEN, |calls| calls.min(MOST_BETWEEN))
+                    .max(1),
+            ),
+        }
+    }
+
+    /// The customer with its profile as it came, byte for byte.
+    pub(super) async fn whole(&self, customer: &CustomerId) -> Result<Option<Whole>, Trouble> {
+        let call = Call::get(Kind::Read, path_of(customer)?);
+        let parse = |reply: &Reply| -> Read<Option<Whole>> {
+            match reply.status {
+                200 => {
+                    let body: Body = match body_of(reply, code_of)? {
+                        Ok(body) => body,
+                        Err(trouble) => return Ok(Err(trouble)),
+                    };
+                    if body.customer_id != customer.as_str() {
+                        return Ok(Err(senseless(reply, "another customer than asked for")));
+                    }
+                    let raw: RawBody = reply.json()?;
+                    let everything: Value = reply.json()?;
+                    Ok(Ok(Some(Whole {
+                        body,
+                        profile: raw.company_profile,
+                        global_sales: raw.global_sales_enabled,
+                        everything,
+                    })))
+                }
+                404 if code_of(reply).is_some() => Ok(Ok(None)),
+                _ => Ok(Err(refusal(reply))),
+            }
+        };
+        self.client.read(&call, parse).await?
+    }
+
+    /// For a person, at the end of the run.
+    pub(super) fn warn(&self, words: String) {
+        let warnings = self.warnings.lock();
+        warnings.unwrap_or_else(PoisonError::into_inner).push(words);
+    }
+}
+
+/// What came of listing all customers.
+pub(super) enum Kept {
+    Nothing,
+    Listed(Arc<Listing>),
+    /// It broke off at this time, in this way.
+    Broken(Instant, Trouble),
+}
+
+/// What the first write has been seen to do.
+#[derive(Debug)]
+pub(super) enum Trial {
+    Untried,
+    Passed,
+    /// It is refused, or changes what it must not change.
+    Failed(String),
+}
+
+pub(super) fn path_of(customer: &CustomerId) -> Result<Path, Trouble> {
+    Path::new("/v3/customers")
+        .segment(customer.as_str())
+        .map_err(|why| Trouble::new(Failed::Invalid, why.to_string()))
+}

@@ -1,0 +1,135 @@
+//! Adobe VIP Marketplace: the `externalReferenceId` of a customer.
+//!
+//! What is peculiar here:
+//! - There is no search by the reference. A reseller's customers are listed, fifty a call, in all statuses,
+//!   oldest first so that new customers do not shift the pages.
+//! - References need not be unique, so order never matters, and one that several carry is ambiguous.
+//! - A PATCH replaces: the profile goes back verbatim, every contact and every unknown key included, and so does
+//!   `globalSalesEnabled`, which would be read as `false` if it were left out. Nothing else is sent. Each contact gets
+//!   a welcome e-mail for it, which cannot be suppressed.
+//! - `X-Correlation-Id` stands for one intent; repeated after an answer, that answer is replayed for ten days.
+//! - The answer to a PATCH may show values that do not persist: only a GET tells.
+//!
+//! Sources: the Commerce Partner API's pages on updating a customer, listing customers, idempotency and errors.
+
+mod api;
+mod first_write_check;
+mod list;
+mod wire;
+mod write;
+
+pub(super) use self::api::{Adobe, character};
+pub(crate) use self::write::TURN;
+
+use self::api::Kept;
+use self::list::STATUSES;
+use self::wire::refusal;
+use super::backend::{Backend, BoxFuture};
+use super::customer::{Bulk, Customer, Key, Wanted};
+use super::error::{Read, Trouble};
+use super::settings::Sending;
+use super::write::{Order, PreparedWrite, Written};
+use crate::domain::{AccountId, CustomerId, Failed, Reseller};
+use crate::http::{Call, Kind, Path, Reply};
+use std::sync::PoisonError;
+use tokio::time::Instant;
+
+impl Backend for Adobe {
+    fn find_many<'a>(
+        &'a self,
+        wanted: &'a [Wanted],
+        _locations: bool,
+    ) -> BoxFuture<'a, Result<Bulk, Trouble>> {
+        Box::pin(async move {
+            let by_account = wanted
+                .iter()
+                .any(|wanted| matches!(wanted.key, Key::Account(_)));
+            if !by_account && self.reseller.is_none() {
+                // Named customers are read one by one.
+                return Ok(Bulk::Found(vec![Vec::new(); wanted.len()], Instant::now()));
+            }
+            let listing = self.listed().await?;
+            let found = wanted.iter().map(|wanted| listing.find(wanted));
+            Ok(Bulk::Found(found.collect(), listing.begun_at()))
+        })
+    }
+
+    fn find<'a>(
+        &'a self,
+        account: &'a AccountId,
+        _reseller: Option<&'a Reseller>,
+    ) -> BoxFuture<'a, Result<Vec<Customer>, Trouble>> {
+        Box::pin(async move { Ok(self.listed().await?.account(account)) })
+    }
+
+    fn read<'a>(
+        &'a self,
+        customer: &'a CustomerId,
+        _reseller: Option<&'a Reseller>,
+        _locations: bool,
+    ) -> BoxFuture<'a, Result<Option<Customer>, Trouble>> {
+        Box::pin(async move {
+            Ok(match self.whole(customer).await? {
+                None => None,
+                Some(whole) => {
+                    let customer = whole.body.usable().ok_or_else(|| {
+                        Trouble::new(Failed::BadAnswer, "a customer without a usable ID")
+                    })?;
+                    // Only a write that carries the contacts sends e-mails to them.
+                    let contacts = customer.contacts.filter(|_| self.sending == Sending::Full);
+                    Some(Customer {
+                        contacts,
+                        ..customer
+                    })
+                }
+            })
+        })
+    }
+
+    fn prepare_write<'a>(
+        &'a self,
+        order: Order<'a>,
+    ) -> BoxFuture<'a, Result<Box<dyn PreparedWrite + 'a>, Written>> {
+        Box::pin(async move {
+            let write = self.prepare(order).await?;
+            Ok(Box::new(write) as Box<dyn PreparedWrite + 'a>)
+        })
+    }
+
+    fn sends_emails(&self) -> bool {
+        self.sending.carries_contacts()
+    }
+
+    fn take_warnings(&self) -> Vec<String> {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *warnings)
+    }
+
+    fn forget(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move { *self.listing.lock().await = Kept::Nothing })
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), Trouble>> {
+        Box::pin(async move {
+            let call = Call::get(Kind::Read, Path::new("/partnerservice/ping"));
+            let parse = |reply: &Reply| -> Read<()> {
+                Ok(match reply.status {
+                    200..=299 | 404 => Ok(()),
+                    _ => Err(refusal(reply)),
+                })
+            };
+            self.client.read(&call, parse).await?
+        })
+    }
+
+    /// A reseller that Adobe does not know shows only when its customers are listed.
+    fn check(&self) -> BoxFuture<'_, Result<(), Trouble>> {
+        Box::pin(async move {
+            self.probe().await?;
+            match &self.reseller {
+                Some(reseller) => self.page(reseller, STATUSES[0], 0).await.map(|_| ()),
+                None => Ok(()),
+            }
+        })
+    }
+}

@@ -1,0 +1,168 @@
+//! The `CloudCockpit` API: its client, what it says about every call, one page and one customer.
+
+use super::super::customer::Customer;
+use super::super::error::{Read, Trouble, body_of, senseless};
+use super::super::listing::Listing;
+use super::super::settings::{Settings, SetupError};
+use super::wire::{Body, ListBody, Page, error_in, refusal, words_of};
+use crate::domain::{AccountId, CustomerId, Failed, Reseller, guid};
+use crate::http::{Call, Character, Client, Kind, Path, Reply};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// The most that a page holds.
+const PAGE: usize = 2000;
+
+/// What `CloudCockpit` says about every call.
+pub(in crate::system) fn character(settings: &Settings) -> Result<Character, SetupError> {
+    let tenant = settings.tenant.as_ref().ok_or(SetupError::Missing {
+        system: "CloudCockpit",
+        what: "the portal's domain, sent as X-Tenant: set `tenant` in the profile or IDSHIFT_TENANT",
+    })?;
+    Ok(Character {
+        constant_headers: vec![
+            ("accept", "application/json".to_owned()),
+            ("x-tenant", tenant.clone()),
+        ],
+        request_id_header: None,
+        correlation_header: Some("x-correlation-id"),
+        is_own_error: |reply| words_of(reply).is_some(),
+        is_firewall: |_| false,
+        is_unauthorized: |_| false,
+    })
+}
+
+type Listings = HashMap<Option<Reseller>, Option<Arc<Listing>>>;
+
+/// The `CloudCockpit` API behind [`System`](crate::system::System).
+pub(in crate::system) struct CloudCockpit {
+    pub(super) client: Arc<Client>,
+    pub(super) max_age: Duration,
+    pub(super) expected_lookups: u64,
+    /// One for each relationship; `None` inside: single searches are cheaper there.
+    pub(super) listings: Mutex<Listings>,
+    pub(super) shown: Mutex<HashMap<Reseller, Shown>>,
+}
+
+impl CloudCockpit {
+    pub(in crate::system) fn new(client: Arc<Client>, settings: &Settings) -> Self {
+        Self {
+            client,
+            max_age: settings.max_age,
+            expected_lookups: settings.expected_lookups,
+            listings: Mutex::new(HashMap::new()),
+            shown: Mutex::new(HashMap::new()),
+        }
+    }
+
+    pub(super) async fn page(
+        &self,
+        reseller: Option<&Reseller>,
+        number: u64,
+        search: Option<&AccountId>,
+    ) -> Result<Page, Trouble> {
+        let mut call = Call::get(Kind::Find, Path::new("/v1/Customers"))
+            .with_query("pageNumber", number.to_string())
+            .with_query("pageSize", PAGE.to_string());
+        if let Some(value) = search {
+            call = call
+                .with_query("searchField", "InternalIdentifier".to_owned())
+                .with_query("searchValue", value.as_str().to_owned());
+        }
+        let call = scoped(call, reseller);
+        let parse = |reply: &Reply| -> Read<Page> {
+            match reply.status {
+                200 => {
+                    let body: ListBody = match body_of(reply, error_in)? {
+                        Ok(body) => body,
+                        Err(trouble) => return Ok(Err(trouble)),
+                    };
+                    Ok(Ok(Page {
+                        rows: body.items.len(),
+                        total: body.total_count,
+                        more: body.has_next_page,
+                        customers: body.items.into_iter().filter_map(Body::usable).collect(),
+                    }))
+                }
+                _ => Ok(Err(of_reseller(refusal(reply), reseller))),
+            }
+        };
+        self.client.read(&call, parse).await?
+    }
+
+    pub(super) async fn one(
+        &self,
+        customer: &CustomerId,
+        reseller: Option<&Reseller>,
+    ) -> Result<Option<Customer>, Trouble> {
+        let call = scoped(Call::get(Kind::Read, path_of(customer)?), reseller);
+        let parse = |reply: &Reply| -> Read<Option<Customer>> {
+            match reply.status {
+                200 => {
+                    let body: Body = match body_of(reply, error_in)? {
+                        Ok(body) => body,
+                        Err(trouble) => return Ok(Err(trouble)),
+                    };
+                    if body.is_deleted == Some(true) && guid(&body.id) == customer.as_str() {
+                        let words = format!("the customer `{customer}` is deleted in CloudCockpit");
+                        return Ok(Err(Trouble {
+                            http_status: Some(reply.status),
+                            ..Trouble::new(Failed::NotFound, words)
+                        }));
+                    }
+                    Ok(body
+                        .usable()
+                        .filter(|found| found.id == *customer)
+                        .map(Some)
+                        .ok_or_else(|| senseless(reply, "another customer than asked for")))
+                }
+                404 if words_of(reply).is_some() => Ok(Ok(None)),
+                _ => Ok(Err(refusal(reply))),
+            }
+        };
+        self.client.read(&call, parse).await?
+    }
+}
+
+/// Whether lists that are narrowed to a reseller show the identifiers of that relationship. The document says that of
+/// single customers only; and to write upon another relationship's identifier would be a wrong write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// So many customers were compared, and had the same identifier in both relationships.
+    Untold(u32),
+    /// A customer has been seen whose identifiers differ, and the list had this relationship's.
+    Told,
+    /// A customer has been seen with an identifier that is not this relationship's.
+    Otherwise,
+}
+
+/// A reseller that the system does not know is no customer that it does not know.
+fn of_reseller(trouble: Trouble, reseller: Option<&Reseller>) -> Trouble {
+    match reseller.and_then(Reseller::id) {
+        Some(id) if trouble.reason == Failed::NotFound => Trouble {
+            reason: Failed::Rejected,
+            message: format!("the reseller `{id}`: {}", trouble.message),
+            ..trouble
+        },
+        Some(id) if trouble.reason == Failed::Forbidden => Trouble {
+            message: format!("the reseller `{id}`: {}", trouble.message),
+            ..trouble
+        },
+        _ => trouble,
+    }
+}
+
+pub(super) fn scoped(call: Call, reseller: Option<&Reseller>) -> Call {
+    match reseller.and_then(Reseller::id) {
+        Some(id) => call.with_query("resellerId", id.as_str().to_owned()),
+        None => call,
+    }
+}
+
+pub(super) fn path_of(customer: &CustomerId) -> Result<Path, Trouble> {
+    Path::new("/v1/Customers")
+        .segment(customer.as_str())
+        .map_err(|why| Trouble::new(Failed::Invalid, why.to_string()))
+}

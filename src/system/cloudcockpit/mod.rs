@@ -1,0 +1,141 @@
+//! `CloudCockpit`: the internal identifier of a customer, which belongs to a relationship.
+//!
+//! What is peculiar here:
+//! - The identifier is one of customer *and* reseller. Everything that concerns a relationship, searching,
+//!   reading and writing, names the same reseller, or another relationship is seen or changed.
+//! - A search may match parts and shows deleted customers: answers are compared here, and all pages are read.
+//! - Customers and resellers are named by GUIDs, which are the same in capitals: in one spelling, here and in the file.
+//! - 204 without a body is the answer to a write.
+//! - Whether identifiers are unique is not stated, so a taken target is looked for before the write.
+//! - `null` is a legal identifier: it removes it, and is sent only where it was asked for.
+//!
+//! Sources: the API's page on updating a customer's internal identifier, and on listing customers.
+
+mod api;
+mod lists;
+mod relationship;
+mod wire;
+
+pub(super) use self::api::{CloudCockpit, character};
+
+use self::api::path_of;
+use self::wire::{error_in, refusal};
+use super::backend::{Backend, BoxFuture, no_locations};
+use super::customer::{Bulk, Customer, Wanted};
+use super::error::{Read, Trouble, holds_an_error, senseless};
+use super::listing::SWEEPS;
+use super::write::{OneCall, Order, PreparedWrite, What, Written};
+use crate::domain::{AccountId, CustomerId, Failed, Reseller};
+use crate::http::{Call, Kind, Path, Reply};
+use serde_json::json;
+use tokio::time::Instant;
+
+impl CloudCockpit {
+    fn one_call<'a>(&'a self, order: &Order<'a>) -> Result<Box<dyn PreparedWrite + 'a>, Written> {
+        let What::Account { after, .. } = order.what else {
+            return Err(Written::Refused(no_locations()));
+        };
+        let path = path_of(order.customer)
+            .map_err(Written::Refused)?
+            .then("internal-identifier");
+        let body = json!({
+            "internalIdentifier": after.map(AccountId::as_str),
+            "resellerId": order.reseller.and_then(Reseller::id).map(AsRef::<str>::as_ref),
+        });
+        let call = Call::patch(path, body.to_string().into_bytes(), order.departs_until);
+        Ok(Box::new(OneCall {
+            write: self.client.pending_write(call),
+            refusal,
+            accepted: Box::new(|reply| match reply.status {
+                204 => Written::Applied { http_status: 204 },
+                _ => Written::InDoubt(error_in(reply).map_or_else(
+                    || senseless(reply, "the document says that a write is answered with 204"),
+                    |words| holds_an_error(reply, &words),
+                )),
+            }),
+        }))
+    }
+}
+
+impl Backend for CloudCockpit {
+    fn find_many<'a>(
+        &'a self,
+        wanted: &'a [Wanted],
+        _locations: bool,
+    ) -> BoxFuture<'a, Result<Bulk, Trouble>> {
+        Box::pin(async move {
+            let mut found = Vec::with_capacity(wanted.len());
+            let mut at = Instant::now();
+            for wanted in wanted {
+                let Some(listing) = self.listed(wanted.reseller.as_ref()).await? else {
+                    let why = "a listing costs more calls than single searches, or does not show the \
+                               identifiers of this relationship";
+                    return Ok(Bulk::Refused(why.to_owned()));
+                };
+                at = at.min(listing.begun_at());
+                found.push(listing.find(wanted));
+            }
+            Ok(Bulk::Found(found, at))
+        })
+    }
+
+    fn find<'a>(
+        &'a self,
+        account: &'a AccountId,
+        reseller: Option<&'a Reseller>,
+    ) -> BoxFuture<'a, Result<Vec<Customer>, Trouble>> {
+        Box::pin(async move {
+            for _ in 0..SWEEPS {
+                let Some(found) = self.search(account, reseller).await? else {
+                    continue;
+                };
+                let mut carriers = Vec::new();
+                for customer in found.account(account) {
+                    let customer = self.in_relationship(reseller, &customer).await?;
+                    carriers.extend(customer.filter(|one| one.account.as_ref() == Some(account)));
+                }
+                return Ok(carriers);
+            }
+            Err(Trouble::new(
+                Failed::BadAnswer,
+                "the customers that were found changed from page to page",
+            ))
+        })
+    }
+
+    fn read<'a>(
+        &'a self,
+        customer: &'a CustomerId,
+        reseller: Option<&'a Reseller>,
+        _locations: bool,
+    ) -> BoxFuture<'a, Result<Option<Customer>, Trouble>> {
+        Box::pin(self.one(customer, reseller))
+    }
+
+    fn prepare_write<'a>(
+        &'a self,
+        order: Order<'a>,
+    ) -> BoxFuture<'a, Result<Box<dyn PreparedWrite + 'a>, Written>> {
+        Box::pin(std::future::ready(self.one_call(&order)))
+    }
+
+    fn forget(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move { self.listings.lock().await.clear() })
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), Trouble>> {
+        Box::pin(async move {
+            let call = Call::get(Kind::Find, Path::new("/v1/Customers"))
+                .with_query("pageNumber", "1".to_owned())
+                .with_query("pageSize", "1".to_owned());
+            let parse = |reply: &Reply| -> Read<()> {
+                Ok(if reply.status == 200 {
+                    Ok(())
+                } else {
+                    Err(refusal(reply))
+                })
+            };
+            self.client.read(&call, parse).await?
+        })
+    }
+}

@@ -1,0 +1,180 @@
+//! The Plume API: its client, what it says about every call, one page of a search and the locations of a customer.
+
+use super::super::customer::{Customer, Location};
+use super::super::error::{Read, Trouble, body_of, senseless};
+use super::wire::{CustomerBody, LocationBody, OneOrMany, error_of, refusal};
+use crate::domain::{AccountId, CustomerId, Failed, LocationId};
+use crate::http::{Call, Character, Client, Kind, Path, PathError, Reply};
+use smol_str::SmolStr;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
+
+/// The API returns this many customers where nothing else is asked.
+pub(super) const BULK_LIMIT: usize = 500;
+/// The search's own page, where nothing else is asked.
+pub(super) const SEARCH_PAGE: usize = 10;
+
+/// A request line of 8 KB passes everywhere; the rest is for path, host and headers.
+const FILTER_BYTES: usize = 6_500;
+
+/// What Plume says about every call.
+pub(in crate::system) fn character() -> Character {
+    Character {
+        constant_headers: vec![("accept", "application/json".to_owned())],
+        request_id_header: None,
+        correlation_header: None,
+        is_unauthorized: |_| false,
+        is_own_error: |reply| error_of(reply).is_some(),
+        is_firewall: |reply| reply.status == 403 && error_of(reply).is_none(),
+    }
+}
+
+/// The Plume API behind [`System`](crate::system::System).
+pub(in crate::system) struct Plume {
+    pub(super) client: Arc<Client>,
+    /// How long the IDs of one filter may be together, encoded.
+    pub(super) filter_bytes: AtomicUsize,
+    /// What was found in place of an account ID from which it differs only in case.
+    pub(super) near: Mutex<HashMap<SmolStr, SmolStr>>,
+}
+
+impl Plume {
+    pub(in crate::system) fn new(client: Arc<Client>) -> Self {
+        Self {
+            client,
+            filter_bytes: AtomicUsize::new(FILTER_BYTES),
+            near: Mutex::default(),
+        }
+    }
+
+    pub(super) async fn search_page(
+        &self,
+        account: &AccountId,
+        skip: usize,
+    ) -> Result<Hits, Trouble> {
+        if skip == 0 {
+            // An earlier answer may be out of date.
+            self.forget_near(account);
+        }
+        let path = segments(&["/api/Partners/customers/search"], &[account.as_str()])?;
+        let mut call = Call::get(Kind::Find, path)
+            .with_query("field", "accountId".to_owned())
+            .with_query("exactMatch", "true".to_owned())
+            .with_query("startsWith", "true".to_owned());
+        if skip > 0 {
+            call = call
+                .with_query("limit", BULK_LIMIT.to_string())
+                .with_query("skip", skip.to_string());
+        }
+        let parse = |reply: &Reply| -> Read<Hits> {
+            match reply.status {
+                200 => {
+                    let bodies: Vec<CustomerBody> = match body_of(reply, error_of)? {
+                        Ok(bodies) => bodies,
+                        Err(trouble) => return Ok(Err(trouble)),
+                    };
+                    let all = bodies.len();
+                    let ids = bodies.iter().map(|body| body.id.clone()).collect();
+                    let exact = bodies
+                        .into_iter()
+                        .filter_map(CustomerBody::usable)
+                        .filter(|customer| self.is_exact(account.as_str(), customer))
+                        .collect();
+                    Ok(Ok(Hits { exact, all, ids }))
+                }
+                // Older text of the API: nothing found is a 404 instead of an empty list.
+                404 if error_of(reply).is_some() => Ok(Ok(Hits {
+                    exact: Vec::new(),
+                    all: 0,
+                    ids: HashSet::new(),
+                })),
+                _ => Ok(Err(refusal(reply))),
+            }
+        };
+        self.client.read(&call, parse).await?
+    }
+
+    pub(super) async fn location_list(
+        &self,
+        customer: &CustomerId,
+    ) -> Result<Vec<Location>, Trouble> {
+        let path = segments(&["/api/Customers", "locations"], &[customer.as_str()])?;
+        let call = Call::get(Kind::Read, path);
+        let parse = |reply: &Reply| -> Read<Vec<Location>> {
+            if reply.status != 200 {
+                return Ok(Err(refusal(reply)));
+            }
+            // The document shows one object, the service sends a list.
+            let bodies = match body_of(reply, error_of)? {
+                Ok(OneOrMany(bodies)) => bodies,
+                Err(trouble) => return Ok(Err(trouble)),
+            };
+            if !bodies.iter().all(|body| body.may_be_of(customer.as_str())) {
+                let words = "a location that is listed is of another customer";
+                return Ok(Err(Trouble::new(Failed::Mismatch, words)));
+            }
+            Ok(bodies
+                .into_iter()
+                .map(|body| body.location())
+                .collect::<Option<Vec<_>>>()
+                .ok_or_else(|| {
+                    senseless(reply, "a location whose ID or service ID cannot be read")
+                }))
+        };
+        self.client.read(&call, parse).await?
+    }
+
+    pub(super) async fn location_by_key(
+        &self,
+        customer: &CustomerId,
+        location: &LocationId,
+    ) -> Result<Location, Trouble> {
+        let path = segments(&["/api/Partners/locations"], &[location.as_str()])?;
+        let parse = |reply: &Reply| -> Read<Location> {
+            if reply.status != 200 {
+                return Ok(Err(refusal(reply)));
+            }
+            let body: LocationBody = match body_of(reply, error_of)? {
+                Ok(body) => body,
+                Err(trouble) => return Ok(Err(trouble)),
+            };
+            if !body.may_be_of(customer.as_str()) {
+                let words = format!("the location `{location}` is of another customer");
+                return Ok(Err(Trouble::new(Failed::Mismatch, words)));
+            }
+            Ok(body
+                .location()
+                .filter(|found| found.id == *location)
+                .ok_or_else(|| senseless(reply, "another location than the one asked for")))
+        };
+        self.client
+            .read(&Call::get(Kind::Read, path), parse)
+            .await?
+    }
+}
+
+/// What one page of a search brought.
+pub(super) struct Hits {
+    pub(super) exact: Vec<Customer>,
+    pub(super) all: usize,
+    pub(super) ids: HashSet<SmolStr>,
+}
+
+/// Joins fixed parts and IDs in turn: `/a`, id, `/b`, id.
+pub(super) fn segments(fixed: &[&'static str], ids: &[&str]) -> Result<Path, Trouble> {
+    let build = || -> Result<Path, PathError> {
+        let mut path = Path::new(fixed[0]);
+        for (at, id) in ids.iter().enumerate() {
+            if at > 0 {
+                path = path.then(fixed[at]);
+            }
+            path = path.segment(id)?;
+        }
+        Ok(match fixed.get(ids.len()) {
+            Some(last) => path.then(last),
+            None => path,
+        })
+    };
+    build().map_err(|why| Trouble::new(Failed::Invalid, why.to_string()))
+}

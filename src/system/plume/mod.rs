@@ -1,0 +1,145 @@
+//! Plume Cloud: account IDs of customers, service IDs and profiles of their locations.
+//!
+//! What is peculiar here:
+//! - 401 is also the answer for a customer that this token may not see, so it is a line's `unauthorized`
+//!   once the token is known to be good.
+//! - 403 without the API's JSON error is taken for the firewall's block of every call, until others get through.
+//! - The search may return prefix hits and is cut at ten: answers are compared here, byte for byte.
+//! - Whether this token may list customers by a filter is found out with the first batch.
+//! - A 500 on a PATCH may be a duplicate account ID; like every 5xx it is in doubt and read back.
+//!
+//! Sources: the partner API's pages on searching by account ID, on updating it and on setting the service ID.
+
+mod api;
+mod filter;
+mod wire;
+mod write;
+
+pub(super) use self::api::{Plume, character};
+
+use self::api::{SEARCH_PAGE, segments};
+use self::wire::{CustomerBody, error_of, refusal};
+use super::backend::{Backend, BoxFuture};
+use super::customer::{Bulk, Customer, Location, Wanted};
+use super::error::{Read, Trouble, body_of, senseless};
+use super::listing::endless;
+use super::write::{Order, PreparedWrite, What, Written};
+use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller};
+use crate::http::{Call, Kind, Reply};
+use smol_str::SmolStr;
+use std::sync::PoisonError;
+
+impl Backend for Plume {
+    fn find_many<'a>(
+        &'a self,
+        wanted: &'a [Wanted],
+        locations: bool,
+    ) -> BoxFuture<'a, Result<Bulk, Trouble>> {
+        Box::pin(self.found_by_filter(wanted, locations))
+    }
+
+    fn find<'a>(
+        &'a self,
+        account: &'a AccountId,
+        _reseller: Option<&'a Reseller>,
+    ) -> BoxFuture<'a, Result<Vec<Customer>, Trouble>> {
+        Box::pin(async move {
+            let first = self.search_page(account, 0).await?;
+            if !first.exact.is_empty() || first.all < SEARCH_PAGE {
+                return Ok(first.exact);
+            }
+            // A full page of prefix hits may hide the exact one. The answer says no total, and how many fit on a
+            // page is the server's to say, so that only an empty page is the end.
+            let mut skip = first.all;
+            let mut seen = first.ids;
+            loop {
+                let page = self.search_page(account, skip).await?;
+                if !page.exact.is_empty() || page.all == 0 {
+                    return Ok(page.exact);
+                }
+                let known = seen.len();
+                seen.extend(page.ids);
+                if seen.len() == known {
+                    return Err(endless());
+                }
+                skip += page.all;
+            }
+        })
+    }
+
+    fn read<'a>(
+        &'a self,
+        customer: &'a CustomerId,
+        _reseller: Option<&'a Reseller>,
+        locations: bool,
+    ) -> BoxFuture<'a, Result<Option<Customer>, Trouble>> {
+        Box::pin(async move {
+            let path = segments(&["/api/Customers"], &[customer.as_str()])?;
+            let mut call = Call::get(Kind::Read, path);
+            if locations {
+                call = call.with_query("filter", r#"{"include":"locations"}"#.to_owned());
+            }
+            let parse = |reply: &Reply| -> Read<Option<Customer>> {
+                match reply.status {
+                    200 => {
+                        let body: CustomerBody = match body_of(reply, error_of)? {
+                            Ok(body) => body,
+                            Err(trouble) => return Ok(Err(trouble)),
+                        };
+                        Ok(body
+                            .usable()
+                            .filter(|found| found.id == *customer)
+                            .map(Some)
+                            .ok_or_else(|| senseless(reply, "another customer than asked for")))
+                    }
+                    404 if error_of(reply).is_some() => Ok(Ok(None)),
+                    _ => Ok(Err(refusal(reply))),
+                }
+            };
+            self.client.read(&call, parse).await?
+        })
+    }
+
+    fn locations<'a>(
+        &'a self,
+        customer: &'a CustomerId,
+    ) -> BoxFuture<'a, Result<Vec<Location>, Trouble>> {
+        Box::pin(self.location_list(customer))
+    }
+
+    fn location<'a>(
+        &'a self,
+        customer: &'a CustomerId,
+        location: &'a LocationId,
+    ) -> BoxFuture<'a, Result<Location, Trouble>> {
+        Box::pin(self.location_by_key(customer, location))
+    }
+
+    fn prepare_write<'a>(
+        &'a self,
+        order: Order<'a>,
+    ) -> BoxFuture<'a, Result<Box<dyn PreparedWrite + 'a>, Written>> {
+        let prepared = match order.what {
+            What::Account { after, .. } => self.write_account(&order, after),
+            What::Location {
+                location,
+                service,
+                profile,
+            } => self.write_location(&order, location, service, profile),
+        };
+        Box::pin(std::future::ready(prepared))
+    }
+
+    fn equal_but_for_case(&self, account: &AccountId) -> Option<SmolStr> {
+        let near = self.near.lock().unwrap_or_else(PoisonError::into_inner);
+        near.get(account.as_str()).cloned()
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), Trouble>> {
+        Box::pin(async move {
+            let nobody = AccountId::new("idshift-probe-of-the-token")
+                .map_err(|why| Trouble::new(Failed::Invalid, why.to_string()))?;
+            self.search_page(&nobody, 0).await.map(|_| ())
+        })
+    }
+}
