@@ -2,13 +2,9 @@
 
 use super::customer::{Bulk, Customer, Location, Wanted};
 use super::error::Trouble;
-use super::write::{Order, PreparedWrite, Written};
+use super::write::{BoxFuture, Order, PreparedWrite, Written};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller};
 use smol_str::SmolStr;
-use std::pin::Pin;
-
-/// What a method of a system returns: systems are used as trait objects, so their futures are boxed.
-pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What every API must be able to do. Each has one file.
 pub(crate) trait Backend: Send + Sync {

@@ -19,12 +19,12 @@ mod write;
 
 pub(crate) use adobe::TURN;
 pub(crate) use backend::Backend;
-#[cfg(test)]
-pub(crate) use backend::BoxFuture;
 pub use capabilities::{Facts, Kind};
 pub use customer::{Bulk, Customer, Key, Location, Locations, Wanted};
 pub use error::{Fatal, Trouble};
 pub use settings::{Sending, Settings, SetupError};
+#[cfg(test)]
+pub(crate) use write::BoxFuture;
 pub(crate) use write::PreparedWrite;
 pub use write::{Order, Stored, What, Written};
 

@@ -1,11 +1,14 @@
 //! One write: what it sets, what becomes of it, and the call that carries it.
 
-use super::backend::BoxFuture;
 use super::error::{Trouble, senseless};
 use crate::domain::{AccountId, CustomerId, LocationId, Profile, Reseller, ServiceId};
 use crate::http::{PendingWrite, Reply, Sent};
+use std::pin::Pin;
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// What a method of a system returns: systems are used as trait objects, so their futures are boxed.
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// One write.
 #[derive(Debug, Clone, Copy)]

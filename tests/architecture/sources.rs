@@ -217,6 +217,12 @@ impl Source {
         while at < tokens.len() {
             match &tokens[at] {
                 _ if is_test_attribute(&tokens[at..]) => at = behind_item(&tokens, at + 2),
+                // `pub(in crate::cli)` says who may use something, and takes nothing.
+                TokenTree::Ident(word) if *word == "pub" => {
+                    let is_limited = matches!(tokens.get(at + 1), Some(TokenTree::Group(group))
+                        if group.delimiter() == Delimiter::Parenthesis);
+                    at += 1 + usize::from(is_limited);
+                }
                 TokenTree::Group(group) => {
                     self.walk(group.stream());
                     at += 1;

@@ -1,9 +1,9 @@
 //! A write to Adobe: the customer is read, and sent back with the new reference.
 
-use super::super::backend::{BoxFuture, no_locations};
+use super::super::backend::no_locations;
 use super::super::error::{Trouble, senseless};
 use super::super::settings::Sending;
-use super::super::write::{OneCall, Order, PreparedWrite, What, Written};
+use super::super::write::{BoxFuture, OneCall, Order, PreparedWrite, What, Written};
 use super::api::{Adobe, path_of};
 use super::first_write_check::First;
 use super::wire::{Body, Update, refusal};

@@ -20,11 +20,11 @@ pub(super) use self::api::{CloudCockpit, character};
 
 use self::api::path_of;
 use self::wire::{error_in, refusal};
-use super::backend::{Backend, BoxFuture, no_locations};
+use super::backend::{Backend, no_locations};
 use super::customer::{Bulk, Customer, Wanted};
 use super::error::{Read, Trouble, holds_an_error, senseless};
 use super::listing::SWEEPS;
-use super::write::{OneCall, Order, PreparedWrite, What, Written};
+use super::write::{BoxFuture, OneCall, Order, PreparedWrite, What, Written};
 use crate::domain::{AccountId, CustomerId, Failed, Reseller};
 use crate::http::{Call, Kind, Path, Reply};
 use serde_json::json;

@@ -19,11 +19,11 @@ pub(super) use self::api::{Plume, character};
 
 use self::api::{SEARCH_PAGE, segments};
 use self::wire::{CustomerBody, error_of, refusal};
-use super::backend::{Backend, BoxFuture};
+use super::backend::Backend;
 use super::customer::{Bulk, Customer, Location, Wanted};
 use super::error::{Read, Trouble, body_of, senseless};
 use super::listing::endless;
-use super::write::{Order, PreparedWrite, What, Written};
+use super::write::{BoxFuture, Order, PreparedWrite, What, Written};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller};
 use crate::http::{Call, Kind, Reply};
 use smol_str::SmolStr;
