@@ -80,7 +80,7 @@ fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
     refuse_unplanned(&known)?;
     refuse_emails(&known.resolved, "apply")?;
     let planned = known.ledger.planned()?;
-    let base_url = super::session::base_url(&known.resolved)?;
+    let base_url = super::connection::base_url(&known.resolved)?;
     let limits = known.limits(&options.guards)?;
     let mut counts = format!(
         "{} of {} change",

@@ -1,7 +1,7 @@
 //! Takes a target for one run: which other addresses are the same system, the locks, the epoch, and the runs before.
 
+use super::connection::{http_settings, system_settings};
 use super::failure::Failure;
-use super::session::{http_settings, system_settings};
 use crate::config::Resolved;
 use crate::domain::Failed;
 use crate::ledger::{Ledger, RunDir, Sameness, Session, StateDb, TargetLock};

@@ -255,7 +255,7 @@ pub(super) fn say(
         each_failure(session)?;
     }
     if session.work == Work::Plan {
-        ui::out(super::plan::diff(session)?.trim_end());
+        ui::out(super::plan_view::diff(session)?.trim_end());
     }
     let next = next_step(session, summary, fatal);
     let counts: Vec<(&str, u64)> = crate::domain::Status::NAMES
@@ -298,7 +298,7 @@ fn document(session: &Session<'_>, summary: &Summary) -> Result<String, Failure>
     }
     let plan = PlanDocument {
         summary,
-        changes: super::plan::changes(session)?,
+        changes: super::plan_view::changes(session)?,
     };
     serde_json::to_string_pretty(&plan).map_err(bug)
 }

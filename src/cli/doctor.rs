@@ -1,11 +1,12 @@
 //! `idshift doctor`: is everything set, reachable, authorised, and is the clock right?
 
 use super::Exit;
+use super::connection::{base_url, check_host, http_settings, system_settings};
 use super::document::document;
 use super::failure::Failure;
 use super::options::DoctorOptions;
-use super::prepare::{resolve, staging, values};
-use super::session::{base_url, check_host, http_settings, system_settings};
+use super::prepare::staging;
+use super::resolve::{resolve, values};
 use super::stand_in;
 use crate::http::Skew;
 use crate::ledger::{RunDir, StateDb};

@@ -3,10 +3,11 @@
 use super::claim::{TargetClaim, target_of};
 use super::draft::{self, Draft};
 use super::failure::Failure;
+use super::kept::Kept;
 use super::limits::Limits;
 use super::options::{Guards, Inside, Place, Speech, Target};
-use super::prepare::{Kept, catalog, gather, resolve, values};
-use super::report::try_refresh;
+use super::redraw::try_refresh;
+use super::resolve::{catalog, gather, resolve, values};
 use super::stand_in::{self, StandIn};
 use crate::config::{Origin, Resolved, Values};
 use crate::ledger::{Header, Ledger, LedgerError, RunDir, StateDb};
@@ -54,7 +55,7 @@ impl KnownRun {
         if self.stand_in.is_some() || self.resolved.quota.is_none() {
             return Ok(None);
         }
-        let base_url = super::session::base_url(&self.resolved)?;
+        let base_url = super::connection::base_url(&self.resolved)?;
         let target = target_of(&self.resolved, &base_url, false);
         let state = Arc::new(StateDb::open()?);
         Ok(Some(Arc::new(StateCalls::of(state, target.key()))))

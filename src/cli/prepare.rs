@@ -1,121 +1,25 @@
 //! From what was typed to a run that is ready: settings, stand-in, the run's own copy of the file, ledger, lock.
 
 use super::claim::{TargetClaim, target_of};
+use super::connection::{base_url, check_host};
 use super::draft::{self, Draft};
 use super::failure::Failure;
 use super::forecast::{self, Forecast, Question};
 use super::input_identity::InputIdentity;
-use super::kept::{as_its_run_did, kept};
+use super::kept::{Kept, as_its_run_did, kept};
 use super::limits::Limits;
 use super::lost_runs;
-use super::options::{Guards, Inside, Place, Reading, Speech, Target};
-use super::report::refresh_report;
-use super::session::{base_url, check_host};
+use super::options::{Guards, Inside, Reading, Speech, Target};
+use super::redraw::refresh_report;
+use super::resolve::{resolve, values_of_file};
 use super::{Exit, clock, recall, reported, stand_in};
-use crate::config::{ConfigError, File, Resolved, Values};
+use crate::config::{Resolved, Values};
 use crate::engine::History;
 use crate::input::{self, Rules};
-use crate::ledger::{DEFAULT_RUNS_DIR, Header, Ledger, RunDir, RunId, StateDb};
+use crate::ledger::{Header, Ledger, RunDir, RunId};
 use crate::report::{Commands, standing};
-use crate::run::{RunCatalog, Scope};
 use crate::ui;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-
-pub(super) use super::kept::Kept;
-
-/// The values that hold: of the command line, the environment, the run, the file.
-pub(super) fn values(target: &Target, run: &BTreeMap<String, String>) -> Result<Values, Failure> {
-    gather(&target.place, &target.given(), run)
-}
-
-/// The same, and what was typed about the file.
-pub(super) fn values_of_file(target: &Target, reading: &Reading) -> Result<Values, Failure> {
-    let given = [target.given(), reading.given()].concat();
-    gather(&target.place, &given, &BTreeMap::new())
-}
-
-pub(super) fn gather(
-    place: &Place,
-    given: &[(&'static str, String)],
-    run: &BTreeMap<String, String>,
-) -> Result<Values, Failure> {
-    let file = File::find(place.config.as_deref())?;
-    Ok(Values::gather(given, run, file, place.profile.as_deref())?)
-}
-
-/// Where runs are kept, and whether only those there are meant; that depends on no run.
-pub(super) fn runs_dir(place: &Place) -> Result<(PathBuf, bool), Failure> {
-    let values = gather(place, &place.given(), &BTreeMap::new())?;
-    let named = values.get("runs_dir");
-    Ok((named.unwrap_or(DEFAULT_RUNS_DIR).into(), named.is_some()))
-}
-
-/// The runs that a command without a RUN chooses from, and that a RUN is looked for among.
-pub(super) fn catalog(place: &Place) -> Result<(RunCatalog, PathBuf), Failure> {
-    let (runs_dir, is_named) = runs_dir(place)?;
-    // Whoever only looks needs no state database: the runs folder tells about itself.
-    let state = StateDb::open();
-    let scope = Scope {
-        runs_dir: &runs_dir,
-        everywhere: !is_named,
-    };
-    let catalog = RunCatalog::load(scope, state.as_ref().ok())?;
-    Ok((catalog, runs_dir))
-}
-
-/// Whether a command needs the credentials.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Secrets {
-    /// It speaks to the system.
-    Needed,
-    /// It speaks to a stand-in, which takes any.
-    Any,
-    /// It works offline.
-    Unneeded,
-}
-
-impl Inside {
-    /// A stand-in takes any token.
-    pub(super) fn secrets(&self) -> Secrets {
-        if self.sandbox {
-            Secrets::Any
-        } else {
-            Secrets::Needed
-        }
-    }
-}
-
-/// What holds, checked; a person is told what they should know.
-pub(super) fn resolve(
-    values: &mut Values,
-    secrets: Secrets,
-    speech: &Speech,
-) -> Result<Resolved, Failure> {
-    let mut resolved = Resolved::of(values)?;
-    let named = values.get("system").is_some();
-    if secrets == Secrets::Any && !named {
-        let title = resolved.system.facts().title;
-        resolved.notes.push(format!(
-            "no system is named, so the stand-in is {title}; --system names another"
-        ));
-    }
-    if secrets == Secrets::Needed {
-        if !named {
-            return Err(ConfigError::NO_SYSTEM.into());
-        }
-        resolved.read_secrets(values)?;
-        if resolved.token.is_none() {
-            return Err(ConfigError::NO_TOKEN.into());
-        }
-    }
-    if !speech.quiet {
-        for note in &resolved.notes {
-            ui::err(&format!("note: {}", ui::visible(note)));
-        }
-    }
-    Ok(resolved)
-}
+use std::path::Path;
 
 /// A new run that is ready to be worked on.
 pub(super) struct Ready {

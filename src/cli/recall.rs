@@ -9,7 +9,7 @@
 use super::draft::Draft;
 use super::failure::Failure;
 use super::input_identity::InputIdentity;
-use super::prepare::Kept;
+use super::kept::Kept;
 use super::wish::{Wish, wish};
 use crate::config::Resolved;
 use crate::domain::{AccountId, Change, CustomerId, Line, Reseller, Status, Transition, Unchanged};

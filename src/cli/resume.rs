@@ -12,13 +12,14 @@ use super::limits::Limits;
 use super::lost_runs;
 use super::newer_writes;
 use super::options::{Guards, ResumeOptions};
-use super::prepare::{ask, catalog, is_asked, refuse_emails};
+use super::prepare::{ask, is_asked, refuse_emails};
 use super::recall;
-use super::session::{LOOKED, Session, Work};
-use super::undo::SEEDED;
+use super::resolve::catalog;
+use super::session::{LOOKED, Session, Work, done};
+use super::undo_runs::{SEEDED, undo_of};
 use crate::domain::{Change, Line};
 use crate::engine::{History, Mode, Since};
-use crate::ledger::{Ledger, LineSet, RunDir, State};
+use crate::ledger::{Ledger, LineSet, State};
 use crate::report::{Commands, standing};
 use crate::run::RunCatalog;
 use crate::ui;
@@ -61,7 +62,7 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
         &options.inside,
         &options.speech,
     )?;
-    let base_url = super::session::base_url(&known.resolved)?;
+    let base_url = super::connection::base_url(&known.resolved)?;
     let limits = known.limits(&options.guards)?;
     if is_asked(&options.guards) {
         known.ledger.refuse_if_live()?;
@@ -142,16 +143,6 @@ fn rest(
         Work::Apply
     };
     Ok(Rest { work, looked })
-}
-
-/// The lines that need no further work.
-pub(super) fn done(ledger: &Ledger, mode: Mode) -> Result<LineSet, Failure> {
-    let done = ledger.done()?;
-    Ok(match mode {
-        // What an interrupted look has already seen stays seen.
-        Mode::Plan => done.union(&ledger.planned()?),
-        Mode::Apply => done,
-    })
 }
 
 const fn mode(work: Work) -> Mode {
@@ -347,7 +338,7 @@ fn warn_of_newer(since: &Since) {
 
 /// What a run wrote may have been put back by another one.
 fn refuse_undone(id: &str, catalog: &RunCatalog) -> Result<(), Failure> {
-    match way_back_of(id, catalog, |_| true)? {
+    match undo_of(id, catalog, |_| true)? {
         None => Ok(()),
         Some((dir, _)) => Err(Failure::usage(format!(
             "run {id} was put back by run {}; going on with it would leave half of it put back",
@@ -355,22 +346,4 @@ fn refuse_undone(id: &str, catalog: &RunCatalog) -> Result<(), Failure> {
         ))
         .with_help("`idshift apply` with the file begins a new run")),
     }
-}
-
-/// The newest run that has put back something of this one, if it is such.
-pub(super) fn way_back_of(
-    id: &str,
-    catalog: &RunCatalog,
-    is_such: impl Fn(&Ledger) -> bool,
-) -> Result<Option<(RunDir, Ledger)>, Failure> {
-    for entry in &catalog.entries {
-        let Ok(other) = Ledger::glance(&entry.dir) else {
-            continue;
-        };
-        let dir = entry.dir.clone();
-        if other.header().parent.as_deref() == Some(id) && other.has_writes()? && is_such(&other) {
-            return Ok(Some((dir, other)));
-        }
-    }
-    Ok(None)
 }

@@ -4,7 +4,7 @@ use super::Exit;
 use super::document::document;
 use super::failure::Failure;
 use super::options::ConfigOptions;
-use super::prepare::values;
+use super::resolve::values;
 use crate::config::{KEYS, Origin, Resolved, SAMPLE, token_source};
 use crate::ui;
 use serde_json::json;

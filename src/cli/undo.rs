@@ -7,19 +7,22 @@
 use super::Exit;
 use super::claim::{TargetClaim, target_of};
 use super::clock;
+use super::connection::base_url;
 use super::document::document;
 use super::draft;
 use super::failure::Failure;
 use super::feed::Known;
 use super::forecast::{Forecast, Question};
+use super::kept::Kept;
 use super::known_run::{self, KnownRun, Purpose, Selection};
 use super::limits::Limits;
 use super::newer_writes;
 use super::options::UndoOptions;
-use super::prepare::{Kept, ask, begin, catalog, is_asked, refuse_emails};
+use super::prepare::{ask, begin, is_asked, refuse_emails};
 use super::recall;
-use super::resume::way_back_of;
-use super::session::{Session, Work, base_url};
+use super::resolve::catalog;
+use super::session::{Session, Work};
+use super::undo_runs::{SEEDED, undo_of};
 use crate::domain::{Change, Failed, NewAccount, Outcome, Status, Transition};
 use crate::engine::{History, Since};
 use crate::ledger::{self, Header, Ledger, LineSet, PrivateFile, RunDir, RunId, State};
@@ -30,9 +33,6 @@ use crate::ui;
 use std::collections::HashSet;
 use std::io::Write;
 use std::sync::Arc;
-
-/// The note of a way back that knows what must still be there.
-pub(super) const SEEDED: &str = "seeded";
 
 /// What of it has a line of its own that only says that it cannot be undone.
 fn cannot_undo(back: &[Back]) -> CannotUndo {
@@ -200,12 +200,12 @@ fn refuse_half_done(catalog: &RunCatalog, parent: &str) -> Result<(), Failure> {
                 State::Created | State::Planned | State::Finished => false,
             })
     };
-    let Some((dir, half)) = way_back_of(parent, catalog, is_half)? else {
+    let Some((dir, half)) = undo_of(parent, catalog, is_half)? else {
         return Ok(());
     };
     let id = dir.run();
     // What has been put back itself is not gone on with.
-    if way_back_of(id.as_str(), catalog, |_| true)?.is_some() {
+    if undo_of(id.as_str(), catalog, |_| true)?.is_some() {
         return Ok(());
     }
     let resume = Commands::of(dir.path(), half.header()).resume(&[]);

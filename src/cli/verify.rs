@@ -2,11 +2,11 @@
 
 use super::Exit;
 use super::closing;
+use super::connection::{check_host, http_settings, system_settings};
 use super::document::document;
 use super::failure::Failure;
 use super::known_run::{self, KnownRun, Purpose, Selection};
 use super::options::RunOptions;
-use super::session::{check_host, http_settings, system_settings};
 use super::strays;
 use crate::domain::{Change, CustomerId, Failed, Outcome, Reseller, Status, Unchanged};
 use crate::engine::{Difference, Event, LastWords, Tally, differences};
@@ -53,7 +53,7 @@ pub(super) fn run(options: &RunOptions) -> Result<Exit, Failure> {
         &options.inside,
         &options.speech,
     )?;
-    check_host(&super::session::base_url(&known.resolved)?)?;
+    check_host(&super::connection::base_url(&known.resolved)?)?;
     // Its calls and those of a run count together. It takes no lock, so that it keeps no run from starting.
     let http = http_settings(&known.resolved, known.shared_calls()?)?;
     let settings = system_settings(&known.resolved, known.draft.counts.lines)?;

@@ -1,0 +1,89 @@
+//! From the settings that hold to what the client and the system need to be told.
+
+use super::failure::Failure;
+use crate::config::{ConfigError, Resolved};
+use crate::http;
+use crate::run::StateCalls;
+use crate::system;
+use std::net::ToSocketAddrs;
+use std::sync::Arc;
+
+/// The address of the system.
+pub(super) fn base_url(resolved: &Resolved) -> Result<String, Failure> {
+    Ok(resolved.base_url.clone().ok_or(ConfigError::Missing {
+        what: "the base URL",
+        help: "give --base-url, set base_url in a profile, or try --sandbox",
+    })?)
+}
+
+/// What the client needs to be told.
+pub(super) fn http_settings(
+    resolved: &Resolved,
+    calls: Option<Arc<StateCalls>>,
+) -> Result<http::Settings, Failure> {
+    let token = resolved.token.clone().ok_or(ConfigError::NO_TOKEN)?;
+    Ok(http::Settings {
+        base_url: base_url(resolved)?,
+        allow_http: resolved.allow_http,
+        ca_cert: resolved.ca_cert.clone(),
+        timeout: resolved.timeout,
+        retries: resolved.retries,
+        give_up_after: resolved.give_up_after,
+        find_rate: resolved.find_rate,
+        write_rate: resolved.write_rate,
+        quota: resolved.quota,
+        shared_calls: calls
+            .filter(|_| resolved.quota.is_some())
+            .map(|calls| calls as Arc<dyn http::SharedCalls>),
+        max_connections: 256,
+        http1_only: resolved.http1_only,
+        token,
+    })
+}
+
+pub(super) fn system_settings(
+    resolved: &Resolved,
+    lookups: u64,
+) -> Result<system::Settings, Failure> {
+    let rates = [Some(resolved.find_rate), resolved.write_rate];
+    let calls = rates
+        .into_iter()
+        .flatten()
+        .filter_map(|rate| rate.calls_in(system::TURN));
+    // A look, a reading and a write for each, so that all of them find room in one window.
+    let within_quota = resolved.quota.map(|quota| quota.calls / 4);
+    let calls = calls.chain(within_quota);
+    Ok(system::Settings {
+        reseller: resolved.reseller_id()?,
+        api_key: resolved.api_key.clone(),
+        tenant: resolved.tenant.clone(),
+        sending: resolved.sending,
+        max_age: resolved.max_age,
+        expected_lookups: lookups,
+        calls_meanwhile: calls.min().and_then(|calls| usize::try_from(calls).ok()),
+    })
+}
+
+/// A host that does not exist is a mistyped address, not an outage to be waited out.
+pub(super) fn check_host(base_url: &str) -> Result<(), Failure> {
+    let proxied = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+    if proxied.iter().any(|name| std::env::var_os(name).is_some()) {
+        return Ok(());
+    }
+    let Some((scheme, rest)) = base_url.split_once("://") else {
+        return Ok(());
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = authority.rsplit('@').next().unwrap_or(authority);
+    let with_port = match host.rsplit_once(':') {
+        Some((_, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host.to_owned(),
+        _ => format!("{host}:{}", if scheme == "http" { 80 } else { 443 }),
+    };
+    match with_port.to_socket_addrs() {
+        Ok(_) => Ok(()),
+        Err(why) => Err(
+            Failure::usage(format!("the host `{host}` cannot be found: {why}"))
+                .with_help("check --base-url, or the network; nothing was sent"),
+        ),
+    }
+}

@@ -1,0 +1,379 @@
+//! A process works on a run: system, engine and signals, pass by pass, up to its end.
+
+use super::closing;
+use super::confirm;
+use super::connection::{base_url, check_host, http_settings, system_settings};
+use super::failure::Failure;
+use super::feed::{Feeder, Known};
+use super::known_failures;
+use super::limits::Parsed;
+use super::session::{LOOKED, Session, Work, done};
+use super::strays;
+use super::{Exit, clock, signals};
+use crate::domain::{AccountId, CustomerId, Failed};
+use crate::engine::{self, Context, Ending, Event, Mode, Settings, Tally};
+use crate::http::Client;
+use crate::ledger::{Calls, Journal, Progress, State, Verdict, Write};
+use crate::report::Commands;
+use crate::system::{Fatal, System};
+use crate::ui;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// The run of the engine, and what it was run with.
+struct Machine {
+    system: Arc<System>,
+    client: Arc<Client>,
+    stop: CancellationToken,
+    signal: Arc<AtomicU8>,
+}
+
+impl Session<'_> {
+    /// Works on the run until it ends, and says how it ended.
+    pub(super) fn run(self) -> Result<Exit, Failure> {
+        let parsed = self.limits.parsed()?;
+        check_host(&base_url(&self.resolved)?)?;
+        let stop = CancellationToken::new();
+        let http = http_settings(&self.resolved, self.claim.shared_calls())?;
+        let settings = system_settings(&self.resolved, self.draft.counts.lines)?;
+        let prepared = System::prepare(self.resolved.system, http, &settings, stop.clone());
+        let (system, client) = prepared.map_err(|why| {
+            self.forget_unbegun();
+            Failure::from(why)
+        })?;
+        let machine = Machine {
+            system: Arc::new(system),
+            client,
+            stop,
+            signal: Arc::new(AtomicU8::new(0)),
+        };
+        let started = clock::now_ms();
+        let before = self.ledger.progress()?;
+        let first = before.state == State::Created || before.state == State::Planned;
+        let begun = Progress {
+            state: State::Running,
+            exit_code: None,
+            why: String::new(),
+            started_at_ms: if first { started } else { before.started_at_ms },
+            finished_at_ms: None,
+        };
+        let commands = Commands::of(self.dir.path(), self.ledger.header());
+        self.under_way(&machine, &parsed, &begun)
+            .map_err(|failure| failure.in_the_middle(&commands))
+    }
+
+    /// A new run that cannot begin was none: `resume` without a name would take it for the newest one.
+    fn forget_unbegun(&self) {
+        let is_new = self
+            .ledger
+            .progress()
+            .is_ok_and(|progress| progress.state == State::Created);
+        let told = self.ledger.counts().is_ok_and(|counts| !counts.is_empty());
+        if is_new && !told && self.ledger.has_writes().is_ok_and(|any| !any) {
+            // Left behind, it does no harm but to be seen.
+            self.claim.forget(&self.dir);
+            let _ = std::fs::remove_dir_all(self.dir.path());
+        }
+    }
+
+    fn under_way(
+        mut self,
+        machine: &Machine,
+        parsed: &Parsed,
+        begun: &Progress,
+    ) -> Result<Exit, Failure> {
+        self.ledger.set_progress(begun)?;
+        let writing = self.work != Work::Plan;
+        let may_rename = writing && self.draft.counts.renames + self.draft.counts.clears > 0;
+        self.claim.register(&self.dir, &self.ledger, may_rename)?;
+        let (journal, thread) = self.ledger.journal(self.claim.session(writing))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|why| Failure::usage(format!("the runtime cannot be started: {why}")))?;
+        let ending = runtime.block_on(self.passes(machine, parsed, &journal));
+        drop(journal);
+        drop(runtime);
+        thread.join();
+        self.close(machine.signal.load(Ordering::Relaxed), ending?)
+    }
+
+    async fn passes(
+        &mut self,
+        machine: &Machine,
+        parsed: &Parsed,
+        journal: &Journal,
+    ) -> Result<Ending, Failure> {
+        let mut listening = tokio::task::JoinSet::new();
+        let resume = Commands::of(self.dir.path(), self.ledger.header()).resume(&[]);
+        listening.spawn(signals::listen(
+            machine.stop.clone(),
+            Arc::clone(&machine.signal),
+            resume,
+        ));
+        let ending = self.look_and_write(machine, parsed, journal).await?;
+        for warning in machine.system.take_warnings() {
+            ui::err(&format!("warning: {}", ui::visible(&warning)));
+        }
+        let done = self.work != Work::Plan && matches!(ending, Ending::Finished);
+        if done && self.resolved.system.facts().answers_may_mislead {
+            confirm::changes(&machine.system, &self.ledger, journal).await?;
+            self.note_calls(machine, journal).await?;
+            journal.flush().await?;
+        }
+        Ok(ending)
+    }
+
+    /// Where the run goes on at another address than before, that has to be a system which knows the credentials before the
+    /// run is of that address: a mistyped one would lose the way back.
+    async fn moves(&mut self, system: &System) -> Result<Option<Ending>, Failure> {
+        let address = base_url(&self.resolved)?;
+        // A stand-in has another one each time.
+        if address == self.ledger.header().base_url || self.on_stand_in {
+            return Ok(None);
+        }
+        if let Err(trouble) = system.check().await {
+            let fatal = trouble.fatal.unwrap_or(match trouble.reason {
+                Failed::Unauthorized => Fatal::TokenRefused,
+                _ => Fatal::GaveUp,
+            });
+            return Ok(Some(Ending::Outage(fatal, trouble.message)));
+        }
+        self.ledger.moved_to(&address, &self.claim.target.key())?;
+        self.claim.register(&self.dir, &self.ledger, true)?;
+        Ok(None)
+    }
+
+    async fn look_and_write(
+        &mut self,
+        machine: &Machine,
+        parsed: &Parsed,
+        journal: &Journal,
+    ) -> Result<Ending, Failure> {
+        if let Some(ending) = self.moves(&machine.system).await? {
+            return Ok(ending);
+        }
+        if self.work != Work::Plan {
+            for stray in strays::find(&self.ledger, &machine.system).await? {
+                let customer = ui::visible(stray.intent.customer.as_str());
+                ui::err(&format!(
+                    "customer {customer} is under a temporary ID of this run, and is brought home"
+                ));
+                self.known.strays.insert(stray.intent.unit);
+            }
+        }
+        if self.work != Work::PlanThenApply {
+            let mode = if self.work == Work::Plan {
+                Mode::Plan
+            } else {
+                Mode::Apply
+            };
+            return self.pass(machine, parsed, journal, mode).await;
+        }
+        let looked = self.pass(machine, parsed, journal, Mode::Plan).await?;
+        if !matches!(looked, Ending::Finished) {
+            return Ok(looked);
+        }
+        let planned = self.ledger.planned()?;
+        let lines = self.draft.counts.lines;
+        if let Some(most) = &parsed.max_changes
+            && most.is_exceeded(planned.len(), lines)
+        {
+            let words = format!(
+                "--max-changes {most}: {} of {} would change; nothing was written",
+                planned.len(),
+                ui::lines(lines)
+            );
+            return Ok(Ending::Guard(words));
+        }
+        if planned.is_empty() {
+            return Ok(Ending::Finished);
+        }
+        machine.system.forget().await;
+        self.ledger.set(LOOKED, "true")?;
+        self.known.done = self.ledger.done()?;
+        self.known.planned = Some(planned);
+        self.known.settled = Arc::default();
+        self.pass(machine, parsed, journal, Mode::Apply).await
+    }
+
+    /// One way through the file. Where no customer is found, a person at a terminal says whether it goes on.
+    async fn pass(
+        &mut self,
+        machine: &Machine,
+        parsed: &Parsed,
+        journal: &Journal,
+        mode: Mode,
+    ) -> Result<Ending, Failure> {
+        let ending = self.part(machine, parsed, journal, mode, true).await?;
+        let words = match ending {
+            Ending::NobodyFound(words) if self.may_ask && ui::can_ask() => words,
+            other => return Ok(other),
+        };
+        let question = format!("{}: {}", self.title, ui::visible(&words));
+        let goes_on = tokio::select! {
+            biased;
+            () = machine.stop.cancelled() => {
+                // The prompt's line is not ended.
+                ui::err("");
+                return Ok(Ending::Interrupted);
+            }
+            goes_on = ui::ask(question) => goes_on,
+        };
+        if !goes_on {
+            return Ok(Ending::NobodyFound(words));
+        }
+        // The rest, like a run that is resumed.
+        self.known.done = done(&self.ledger, mode)?;
+        self.known.units_with_writes = self.ledger.units_with_writes()?;
+        self.part(machine, parsed, journal, mode, false).await
+    }
+
+    /// The lines that are not done. `must_find`: it stops where of the first ones no customer is found.
+    async fn part(
+        &mut self,
+        machine: &Machine,
+        parsed: &Parsed,
+        journal: &Journal,
+        mode: Mode,
+        must_find: bool,
+    ) -> Result<Ending, Failure> {
+        let tally = Arc::new(Tally::default());
+        let known = self.known.clone();
+        Feeder::count_lines(&self.draft, &known, &tally);
+        let (events, heard) = broadcast::channel::<Event>(256);
+        let progress = ui::Progress::start(
+            closing::progress_mode(self.speech),
+            if mode == Mode::Plan {
+                "plan"
+            } else {
+                self.title
+            },
+            Arc::clone(&tally),
+            heard,
+            closing::calls(&self.resolved, &machine.client),
+        );
+        let mut settings = self.engine_settings(parsed, mode, &known)?;
+        settings.must_find = must_find;
+        let context = Arc::new(Context::new(
+            Arc::clone(&machine.system),
+            journal.clone(),
+            settings,
+            Arc::clone(&tally),
+            events,
+        ));
+        let (jobs, inbox) = mpsc::channel(8);
+        let feeder = Feeder {
+            draft: Arc::clone(&self.draft),
+            known,
+            dir: self.dir.clone(),
+            journal: journal.clone(),
+            tally: Arc::clone(&tally),
+            jobs,
+        };
+        let feeding = tokio::task::spawn_blocking(move || feeder.feed());
+        let ending = {
+            let mut counting = tokio::time::interval(Duration::from_secs(1));
+            let running = engine::run(Arc::clone(&context), inbox, machine.stop.clone());
+            tokio::pin!(running);
+            loop {
+                tokio::select! {
+                    ending = &mut running => break ending,
+                    _ = counting.tick() => self.note_calls(machine, journal).await?,
+                }
+            }
+        };
+        let fed = feeding
+            .await
+            .map_err(|why| Failure::usage(format!("a bug: {why}")))?;
+        if matches!(ending, Ending::Ledger(_)) {
+            // Nothing more can be noted, and the feeder failed for the same reason.
+            progress.finish();
+            return Ok(ending);
+        }
+        self.note_calls(machine, journal).await?;
+        journal.flush().await?;
+        progress.finish();
+        // Of a part of the file it would mislead.
+        if mode == Mode::Plan && matches!(ending, Ending::Finished) {
+            closing::keep_forecast(
+                &self.ledger,
+                &self.draft,
+                &tally,
+                &self.resolved,
+                machine.client.counters(),
+            )?;
+        }
+        fed?;
+        Ok(ending)
+    }
+
+    fn engine_settings(
+        &self,
+        parsed: &Parsed,
+        mode: Mode,
+        known: &Known,
+    ) -> Result<Settings, Failure> {
+        Ok(Settings {
+            run: self.dir.run().to_string(),
+            mode,
+            lookup: self.resolved.lookup,
+            concurrency: self.resolved.concurrency,
+            max_age: self.resolved.max_age,
+            give_up_after: self.resolved.give_up_after,
+            retries: self.resolved.retries,
+            fence: self.resolved.fence.clone(),
+            max_failures: parsed.max_failures,
+            known_failures: known_failures::of(&self.dir, &self.ledger, &self.resolved.runs_dir)?,
+            is_of_failures: self.draft.table.is_report(),
+            must_find: true,
+            canary: self.limits.canary.filter(|_| mode == Mode::Apply),
+            until: parsed.time_left(),
+            crossing: self.draft.crossing.clone(),
+            given: self.given()?,
+            undoes: self.ledger.header().parent.clone(),
+            history: Arc::clone(&known.history),
+        })
+    }
+
+    /// Whom this run has given which account ID, where that is not told from the ID alone.
+    fn given(&self) -> Result<HashMap<AccountId, Vec<CustomerId>>, Failure> {
+        let mut given: HashMap<AccountId, Vec<CustomerId>> = HashMap::new();
+        if self.resolved.system.facts().unique_accounts {
+            return Ok(given);
+        }
+        for write in self.ledger.writes() {
+            let write = write?;
+            let took_effect = write.verdict != Some(Verdict::NotApplied);
+            if let Write::Account {
+                after: Some(after), ..
+            } = write.intent.write
+                && took_effect
+            {
+                given.entry(after).or_default().push(write.intent.customer);
+            }
+        }
+        Ok(given)
+    }
+
+    async fn note_calls(&self, machine: &Machine, journal: &Journal) -> Result<(), Failure> {
+        let counters = machine.client.counters();
+        let active = machine.client.active().as_millis();
+        let calls = Calls {
+            find: counters.find,
+            read: counters.read,
+            write: counters.write,
+            retried: counters.retried,
+            throttled: counters.throttled,
+            limit_per_s: self.resolved.find_rate.per_second(),
+            active_ms: u64::try_from(active).unwrap_or(u64::MAX),
+        };
+        // A ledger that fails says so to the engine, which ends the run for it.
+        let _ = journal.calls(calls).await;
+        Ok(())
+    }
+}

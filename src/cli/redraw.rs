@@ -1,0 +1,77 @@
+//! Reports that are older than their ledger are drawn again, so that no command reads them as they are.
+
+use super::draft;
+use super::failure::Failure;
+use super::kept::{Kept, run_of};
+use crate::input::Table;
+use crate::ledger::{Ledger, RunDir};
+use crate::report::{Commands, Summary, is_current};
+use crate::system::Kind;
+use crate::ui;
+use std::path::Path;
+
+/// Draws the reports of a run that was opened.
+pub(super) fn draw(dir: &RunDir, ledger: &Ledger) -> Result<Summary, Failure> {
+    let kept = Kept::of(ledger)?;
+    let system = Kind::parse(&ledger.header().system)
+        .ok_or_else(|| Failure::usage(format!("run {} is of an unknown system", dir.run())))?;
+    let facts = system.facts();
+    let mut rules = draft::rules(facts);
+    // A report only shows the lines; whose relationship they meant was settled when the run began.
+    rules.per_reseller = false;
+    rules.verbatim = kept.verbatim;
+    let table = Table::open(
+        &dir.input(),
+        &ledger.header().input_name,
+        &kept.reading()?,
+        &rules,
+    )?;
+    crate::report::draw(dir, ledger, &table, facts.can_clear).map_err(|error| {
+        let again = Commands::of(dir.path(), ledger.header()).report();
+        Failure::from(error).with_help(format!("remove the cause, then `{again}` draws them"))
+    })
+}
+
+/// Draws the reports of a run again where they are older than its ledger: its process was killed, or ended by a second
+/// Ctrl-C. A run in progress draws its own.
+pub(super) fn refresh(dir: &RunDir, ledger: &Ledger) -> Result<(), Failure> {
+    if ledger.is_live() || is_current(dir, ledger)? {
+        return Ok(());
+    }
+    draw(dir, ledger).map(drop)
+}
+
+/// The same for a command that does not depend on the reports: a failure is only a warning.
+pub(super) fn try_refresh(dir: &RunDir, ledger: &Ledger) {
+    if let Err(failure) = refresh(dir, ledger) {
+        ui::err(&format!(
+            "warning: the reports of run {} are older than its ledger: {}",
+            dir.run(),
+            ui::visible(&failure.message)
+        ));
+    }
+}
+
+/// The same for the run of which a file is a report.
+pub(super) fn refresh_report(file: &Path) -> Result<(), Failure> {
+    let is_report = |name: &std::ffi::OsStr| name == "failures.csv" || name == "results.csv";
+    if !file.file_name().is_some_and(is_report) {
+        return Ok(());
+    }
+    let folder = file.parent().map(|folder| {
+        if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        }
+    });
+    // The run is found by its folder, for a run that was killed may have no failures.csv yet.
+    let Some(dir) = folder.and_then(|folder| run_of(&folder.join("ledger.db"))) else {
+        return Ok(());
+    };
+    match Ledger::glance(&dir) {
+        Ok(ledger) => refresh(&dir, &ledger),
+        // A folder whose ledger is damaged still has the file.
+        Err(_) => Ok(()),
+    }
+}
