@@ -5,7 +5,7 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use idshift::measured::{
     Accept, AccountId, Change, IndexBuilder, Keys, NewAccount, Path, Rules, Settings, Table,
-    arrange,
+    group as group_lines,
 };
 use std::fmt::Write;
 use std::hint::black_box;
@@ -78,7 +78,7 @@ fn plan(c: &mut Criterion) {
         });
     });
     group.bench_function("order a chain of 100,000", |b| {
-        b.iter(|| assert_eq!(arrange(chain.clone(), true).units.len(), 1));
+        b.iter(|| assert_eq!(group_lines(chain.clone(), true).units.len(), 1));
     });
     group.finish();
 }

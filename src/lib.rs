@@ -42,5 +42,5 @@ pub mod measured {
     pub use crate::domain::{AccountId, Change, NewAccount};
     pub use crate::http::Path;
     pub use crate::input::{Accept, Rules, Settings, Table};
-    pub use crate::plan::{IndexBuilder, Keys, arrange};
+    pub use crate::plan::{IndexBuilder, Keys, group};
 }

@@ -1,10 +1,10 @@
 //! `idshift apply`: plans a file and carries it out, or carries out a plan that was looked at before.
 
 use super::Exit;
-use super::failure::Failure;
+use super::command_error::CommandError;
 use super::feed::Known;
 use super::forecast::{Forecast, Question, planned_words};
-use super::known_run::{self, KnownRun, Purpose, Selection};
+use super::open_run::{self, OpenRun, Purpose, Selection};
 use super::options::ApplyOptions;
 use super::prepare::{Wanted, ask, new_run, refuse_emails};
 use super::session::{Session, Work};
@@ -12,17 +12,17 @@ use crate::ledger::{LineSet, State};
 use crate::ui;
 use std::sync::Arc;
 
-pub(super) fn run(options: &ApplyOptions) -> Result<Exit, Failure> {
+pub(super) fn run(options: &ApplyOptions) -> Result<Exit, CommandError> {
     match (&options.file, &options.run) {
         (Some(file), _) => from_file(options, file),
         (None, Some(run)) => from_plan(options, run),
-        (None, None) => Err(Failure::usage(
+        (None, None) => Err(CommandError::usage(
             "give a file, or the plan to carry out with --run ID",
         )),
     }
 }
 
-fn from_file(options: &ApplyOptions, file: &std::path::Path) -> Result<Exit, Failure> {
+fn from_file(options: &ApplyOptions, file: &std::path::Path) -> Result<Exit, CommandError> {
     let ready = new_run(&Wanted {
         command: if options.dry_run { "plan" } else { "apply" },
         file,
@@ -62,8 +62,8 @@ fn from_file(options: &ApplyOptions, file: &std::path::Path) -> Result<Exit, Fai
     session.run()
 }
 
-fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
-    let mut known = known_run::open(
+fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, CommandError> {
+    let mut known = open_run::open(
         Some(run),
         Selection {
             command: "apply",
@@ -134,18 +134,19 @@ fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, Failure> {
 }
 
 /// Only a plan that is whole, and that nobody has begun to carry out, is carried out.
-fn refuse_unplanned(known: &KnownRun) -> Result<(), Failure> {
+fn refuse_unplanned(known: &OpenRun) -> Result<(), CommandError> {
     let id = known.dir.run();
     match known.ledger.progress()?.state {
         State::Planned => Ok(()),
         State::Created | State::Running | State::Stopped | State::Interrupted => {
-            Err(Failure::usage(format!("run {id} is no finished plan"))
+            Err(CommandError::usage(format!("run {id} is no finished plan"))
                 .with_help(format!("{} goes on with it", known.commands().resume(&[]))))
         }
-        State::Finished => Err(Failure::usage(format!("run {id} was carried out already"))
-            .with_help(format!(
+        State::Finished => Err(
+            CommandError::usage(format!("run {id} was carried out already")).with_help(format!(
                 "{} looks whether all is still so",
                 known.commands().verify()
-            ))),
+            )),
+        ),
     }
 }

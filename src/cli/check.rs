@@ -1,15 +1,15 @@
 //! `idshift check`: reads and plans a file offline.
 
 use super::Exit;
+use super::command_error::CommandError;
 use super::document::document;
-use super::draft::{self, Draft};
-use super::failure::Failure;
-use super::kept::{Kept, as_its_run_did, kept};
-use super::limits::Limits;
+use super::guards::Guards;
+use super::input_plan::{self, InputPlan};
 use super::options::CheckOptions;
 use super::redraw::refresh_report;
 use super::reported;
 use super::resolve::{Secrets, resolve, values_of_file};
+use super::saved_settings::{SavedSettings, as_its_run_did, kept};
 use crate::config::Resolved;
 use crate::domain::Problem;
 use crate::input::{self, InputError, Rules};
@@ -19,17 +19,17 @@ use serde_json::json;
 use std::path::Path;
 
 /// What can be read only once (standard input, a pipe, a process substitution) is copied for the time of the check.
-fn local_copy(file: &Path) -> Result<Option<(tempfile::TempDir, String)>, Failure> {
+fn local_copy(file: &Path) -> Result<Option<(tempfile::TempDir, String)>, CommandError> {
     if !input::must_be_stored(file) {
         return Ok(None);
     }
-    let folder =
-        tempfile::tempdir().map_err(|why| Failure::usage(format!("no temporary folder: {why}")))?;
+    let folder = tempfile::tempdir()
+        .map_err(|why| CommandError::usage(format!("no temporary folder: {why}")))?;
     let stored = input::store(file, &folder.path().join("input.csv"))?;
     Ok(Some((folder, stored.name)))
 }
 
-pub(super) fn run(options: &CheckOptions) -> Result<Exit, Failure> {
+pub(super) fn run(options: &CheckOptions) -> Result<Exit, CommandError> {
     let mut values = values_of_file(&options.target, &options.reading)?;
     let resolved = resolve(&mut values, Secrets::Unneeded, &options.speech)?;
     let mut kept = kept(
@@ -37,7 +37,7 @@ pub(super) fn run(options: &CheckOptions) -> Result<Exit, Failure> {
         &options.target,
         false,
         &values,
-        Limits::default(),
+        Guards::default(),
     )?;
     let rules = kept.rules(&resolved)?;
     let draft = match read(options, &mut kept, &rules, &resolved) {
@@ -88,7 +88,7 @@ pub(super) fn run(options: &CheckOptions) -> Result<Exit, Failure> {
 /// Why a file could not be read.
 enum Unread {
     Input(InputError),
-    Other(Failure),
+    Other(CommandError),
 }
 
 impl From<InputError> for Unread {
@@ -97,8 +97,8 @@ impl From<InputError> for Unread {
     }
 }
 
-impl From<Failure> for Unread {
-    fn from(failure: Failure) -> Self {
+impl From<CommandError> for Unread {
+    fn from(failure: CommandError) -> Self {
         Self::Other(failure)
     }
 }
@@ -106,10 +106,10 @@ impl From<Failure> for Unread {
 /// Reads the file as a run would.
 fn read(
     options: &CheckOptions,
-    kept: &mut Kept,
+    kept: &mut SavedSettings,
     rules: &Rules,
     resolved: &Resolved,
-) -> Result<Draft, Unread> {
+) -> Result<InputPlan, Unread> {
     refresh_report(&options.file)?;
     let copy = local_copy(&options.file)?;
     let (path, name) = match &copy {
@@ -121,15 +121,15 @@ fn read(
     }
     let mut rules = rules.clone();
     rules.accept = kept.rules(resolved)?.accept;
-    let unique = resolved.system.facts().unique_accounts;
-    let mut draft = draft::read(&path, &name, &kept.reading()?, &rules, unique)?;
+    let unique = resolved.system.capabilities().unique_accounts;
+    let mut draft = input_plan::read(&path, &name, &kept.reading()?, &rules, unique)?;
     let more = reported::compare(&draft.table, &options.file, &resolved.runs_dir)?;
     draft.add(more)?;
     Ok(draft)
 }
 
 /// The command that plans the same file, read in the same way for the same target.
-fn plan(options: &CheckOptions, kept: &Kept) -> String {
+fn plan(options: &CheckOptions, kept: &SavedSettings) -> String {
     let stdin = input::must_be_stored(&options.file);
     let file = if stdin {
         "FILE".to_owned()
@@ -186,7 +186,7 @@ fn refused(error: &InputError) -> serde_json::Value {
     })
 }
 
-fn found(draft: &Draft) -> serde_json::Value {
+fn found(draft: &InputPlan) -> serde_json::Value {
     let counts = &draft.counts;
     json!({
         "problems": draft.problems.sorted().into_iter().map(problem).collect::<Vec<_>>(),
@@ -209,7 +209,7 @@ fn found(draft: &Draft) -> serde_json::Value {
     })
 }
 
-fn summary(draft: &Draft) -> String {
+fn summary(draft: &InputPlan) -> String {
     let counts = &draft.counts;
     if counts.lines == 0 {
         return format!(

@@ -1,14 +1,14 @@
 //! Takes a target for one run: which other addresses are the same system, the locks, the epoch, and the runs before.
 
+use super::command_error::CommandError;
 use super::connection::{http_settings, system_settings};
-use super::failure::Failure;
 use crate::config::Resolved;
 use crate::domain::Failed;
 use crate::ledger::{Ledger, RunDir, Sameness, Session, StateDb, TargetLock};
 use crate::run::{
     Candidate, RunCatalog, Scope, StateCalls, Target, absolute, candidates, describe,
 };
-use crate::system::{System, Trouble};
+use crate::system::{System, SystemError};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -38,7 +38,11 @@ pub(super) fn target_of(resolved: &Resolved, base_url: &str, in_process: bool) -
 
 impl TargetClaim {
     /// Takes the target for this run, or says which run has it.
-    pub(super) fn take(resolved: &Resolved, target: Target, run: &str) -> Result<Self, Failure> {
+    pub(super) fn take(
+        resolved: &Resolved,
+        target: Target,
+        run: &str,
+    ) -> Result<Self, CommandError> {
         let key = target.key();
         let scope = Scope {
             runs_dir: &resolved.runs_dir,
@@ -92,7 +96,7 @@ impl TargetClaim {
         dir: &RunDir,
         ledger: &Ledger,
         may_rename: bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CommandError> {
         if let Some(state) = &self.state {
             let mut run = describe(dir, ledger)?;
             run.renames |= may_rename;
@@ -125,7 +129,7 @@ fn same_targets(
     state: &Arc<StateDb>,
     resolved: &Resolved,
     target: &Target,
-) -> Result<Vec<String>, Failure> {
+) -> Result<Vec<String>, CommandError> {
     let key = target.key();
     let (mut same, open) = candidates(catalog, state, (&target.system, &key))?;
     if open.is_empty() {
@@ -139,10 +143,10 @@ fn same_targets(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|why| Failure::usage(format!("the runtime cannot be started: {why}")))?;
+        .map_err(|why| CommandError::usage(format!("the runtime cannot be started: {why}")))?;
     for candidate in open {
         let shown = runtime.block_on(shows(&system, &candidate)).map_err(|why| {
-            Failure::usage(format!(
+            CommandError::usage(format!(
                 "an earlier run worked on {}. Whether that is the same system as {target} cannot be told: {}",
                 candidate.target, why.message
             ))
@@ -161,7 +165,7 @@ fn same_targets(
 }
 
 /// Whether the system shows this customer.
-async fn shows(system: &System, candidate: &Candidate) -> Result<bool, Trouble> {
+async fn shows(system: &System, candidate: &Candidate) -> Result<bool, SystemError> {
     let read = system.read(&candidate.customer, candidate.reseller.as_ref(), false);
     let trouble = match read.await {
         Ok(found) => return Ok(found.is_some_and(|found| found.id == candidate.customer)),

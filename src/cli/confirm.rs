@@ -1,7 +1,7 @@
 //! After a run on a system whose answers may show what does not persist: everything that was changed is looked
 //! at once more, many at a time.
 
-use super::failure::Failure;
+use super::command_error::CommandError;
 use crate::domain::{Outcome, Status};
 use crate::engine::did_not_last;
 use crate::ledger::{Journal, Ledger};
@@ -16,7 +16,7 @@ pub(super) async fn changes(
     system: &System,
     ledger: &Ledger,
     journal: &Journal,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     system.forget().await;
     let mut batch: Vec<Outcome> = Vec::new();
     for outcome in ledger.outcomes() {
@@ -31,7 +31,7 @@ pub(super) async fn changes(
     look(system, journal, batch).await
 }
 
-async fn look(system: &System, journal: &Journal, batch: Vec<Outcome>) -> Result<(), Failure> {
+async fn look(system: &System, journal: &Journal, batch: Vec<Outcome>) -> Result<(), CommandError> {
     if batch.is_empty() {
         return Ok(());
     }

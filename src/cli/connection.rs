@@ -1,6 +1,6 @@
 //! From the settings that hold to what the client and the system need to be told.
 
-use super::failure::Failure;
+use super::command_error::CommandError;
 use crate::config::{ConfigError, Resolved};
 use crate::http;
 use crate::run::StateCalls;
@@ -9,7 +9,7 @@ use std::net::ToSocketAddrs;
 use std::sync::Arc;
 
 /// The address of the system.
-pub(super) fn base_url(resolved: &Resolved) -> Result<String, Failure> {
+pub(super) fn base_url(resolved: &Resolved) -> Result<String, CommandError> {
     Ok(resolved.base_url.clone().ok_or(ConfigError::Missing {
         what: "the base URL",
         help: "give --base-url, set base_url in a profile, or try --sandbox",
@@ -20,7 +20,7 @@ pub(super) fn base_url(resolved: &Resolved) -> Result<String, Failure> {
 pub(super) fn http_settings(
     resolved: &Resolved,
     calls: Option<Arc<StateCalls>>,
-) -> Result<http::Settings, Failure> {
+) -> Result<http::Settings, CommandError> {
     let token = resolved.token.clone().ok_or(ConfigError::NO_TOKEN)?;
     Ok(http::Settings {
         base_url: base_url(resolved)?,
@@ -44,7 +44,7 @@ pub(super) fn http_settings(
 pub(super) fn system_settings(
     resolved: &Resolved,
     lookups: u64,
-) -> Result<system::Settings, Failure> {
+) -> Result<system::Settings, CommandError> {
     let rates = [Some(resolved.find_rate), resolved.write_rate];
     let calls = rates
         .into_iter()
@@ -65,7 +65,7 @@ pub(super) fn system_settings(
 }
 
 /// A host that does not exist is a mistyped address, not an outage to be waited out.
-pub(super) fn check_host(base_url: &str) -> Result<(), Failure> {
+pub(super) fn check_host(base_url: &str) -> Result<(), CommandError> {
     let proxied = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
     if proxied.iter().any(|name| std::env::var_os(name).is_some()) {
         return Ok(());
@@ -82,7 +82,7 @@ pub(super) fn check_host(base_url: &str) -> Result<(), Failure> {
     match with_port.to_socket_addrs() {
         Ok(_) => Ok(()),
         Err(why) => Err(
-            Failure::usage(format!("the host `{host}` cannot be found: {why}"))
+            CommandError::usage(format!("the host `{host}` cannot be found: {why}"))
                 .with_help("check --base-url, or the network; nothing was sent"),
         ),
     }

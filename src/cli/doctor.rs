@@ -1,9 +1,9 @@
 //! `idshift doctor`: is everything set, reachable, authorised, and is the clock right?
 
 use super::Exit;
+use super::command_error::CommandError;
 use super::connection::{base_url, check_host, http_settings, system_settings};
 use super::document::document;
-use super::failure::Failure;
 use super::options::DoctorOptions;
 use super::prepare::staging;
 use super::resolve::{resolve, values};
@@ -57,7 +57,7 @@ impl Finding {
     }
 }
 
-pub(super) fn run(options: &DoctorOptions) -> Result<Exit, Failure> {
+pub(super) fn run(options: &DoctorOptions) -> Result<Exit, CommandError> {
     let mut values = values(&options.target, &BTreeMap::new())?;
     let mut resolved = resolve(&mut values, options.inside.secrets(), &options.speech)?;
     // Nobody wants to wait a quarter of an hour for a diagnosis.
@@ -67,8 +67,8 @@ pub(super) fn run(options: &DoctorOptions) -> Result<Exit, Failure> {
     let _stand_in = stand_in::start(&options.inside, &mut resolved, None)?;
     let mut findings = Vec::new();
     let mut find = |what, found: Found| findings.push(Finding { what, found });
-    let facts = resolved.system.facts();
-    find("system", Found::Good(facts.title.to_owned()));
+    let capabilities = resolved.system.capabilities();
+    find("system", Found::Good(capabilities.title.to_owned()));
     if let Some(tenant) = &resolved.tenant {
         find("tenant", Found::Good(tenant.clone()));
     }

@@ -1,7 +1,7 @@
 //! Hands the lines of a run to the engine: one pass over the run's copy of the file, a hundred lines at a time.
 
-use super::draft::Draft;
-use super::failure::Failure;
+use super::command_error::CommandError;
+use super::input_plan::InputPlan;
 use crate::domain::{Change, CustomerId, Failed, Line, Outcome, Status, Transition, Unchanged};
 use crate::engine::{History, Job, Tally};
 use crate::input::Row;
@@ -30,7 +30,7 @@ pub(super) struct Known {
     /// Units of which everything is said, and a customer is under a temporary ID all the same.
     pub(super) strays: LineSet,
     /// Lines that need no look: as in an earlier run.
-    pub(super) settled: Arc<HashMap<Line, Settled>>,
+    pub(super) settled: Arc<HashMap<Line, SettledLine>>,
 }
 
 impl Known {
@@ -49,12 +49,12 @@ impl Known {
 }
 
 /// What an earlier run has found of a line.
-pub(super) struct Settled {
+pub(super) struct SettledLine {
     pub(super) customer: Option<CustomerId>,
     pub(super) why: String,
 }
 
-impl Settled {
+impl SettledLine {
     fn outcome(&self, change: &Change) -> Outcome {
         let mut outcome = Outcome::bare(change.line, Status::Unchanged(Unchanged::Already));
         outcome.message.clone_from(&self.why);
@@ -73,7 +73,7 @@ impl Settled {
 
 /// Everything that the feeding thread needs.
 pub(super) struct Feeder {
-    pub(super) draft: Arc<Draft>,
+    pub(super) draft: Arc<InputPlan>,
     pub(super) known: Known,
     pub(super) dir: RunDir,
     pub(super) journal: Journal,
@@ -84,18 +84,18 @@ pub(super) struct Feeder {
 /// Why feeding ended early without anything being wrong: the engine wants no more.
 struct Enough;
 
-enum Trouble {
+enum FeedError {
     Enough,
-    Failed(Failure),
+    Failed(CommandError),
 }
 
-impl<E: Into<Failure>> From<E> for Trouble {
+impl<E: Into<CommandError>> From<E> for FeedError {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
     }
 }
 
-impl From<Enough> for Trouble {
+impl From<Enough> for FeedError {
     fn from(Enough: Enough) -> Self {
         Self::Enough
     }
@@ -103,15 +103,15 @@ impl From<Enough> for Trouble {
 
 impl Feeder {
     /// Feeds until the file or the engine ends.
-    pub(super) fn feed(self) -> Result<(), Failure> {
+    pub(super) fn feed(self) -> Result<(), CommandError> {
         match self.run() {
-            Ok(()) | Err(Trouble::Enough) => Ok(()),
-            Err(Trouble::Failed(failure)) => Err(failure),
+            Ok(()) | Err(FeedError::Enough) => Ok(()),
+            Err(FeedError::Failed(failure)) => Err(failure),
         }
     }
 
-    fn run(&self) -> Result<(), Trouble> {
-        let ledger = Ledger::glance(&self.dir)?;
+    fn run(&self) -> Result<(), FeedError> {
+        let ledger = Ledger::open_unchecked(&self.dir)?;
         let mut batch: Vec<Job> = Vec::new();
         let mut lines = 0;
         for rows in self.draft.table.batches()? {
@@ -138,7 +138,7 @@ impl Feeder {
     }
 
     /// The unit that begins with this line, where one does and where something of it is open.
-    fn job(&self, row: Row, ledger: &Ledger) -> Result<Option<Job>, Trouble> {
+    fn job(&self, row: Row, ledger: &Ledger) -> Result<Option<Job>, FeedError> {
         let line = row.line;
         if self.draft.is_wrong(line) {
             if !self.known.done.contains(line) {
@@ -181,7 +181,7 @@ impl Feeder {
         planned && !self.known.done.contains(line)
     }
 
-    fn with_knowledge(&self, unit: Unit, ledger: &Ledger) -> Result<Job, Trouble> {
+    fn with_knowledge(&self, unit: Unit, ledger: &Ledger) -> Result<Job, FeedError> {
         let mut job = Job::new(unit);
         let lines: Vec<Line> = job.unit.lines().collect();
         for line in &lines {
@@ -203,14 +203,14 @@ impl Feeder {
         Ok(job)
     }
 
-    fn note(&self, mut outcome: Outcome) -> Result<(), Trouble> {
+    fn note(&self, mut outcome: Outcome) -> Result<(), FeedError> {
         outcome.finished_at_ms = super::clock::now_ms();
         self.tally.count(outcome.status);
         Ok(self.journal.blocking_outcome(outcome)?)
     }
 
     /// How many lines there are to bring to an end.
-    pub(super) fn count_lines(draft: &Draft, known: &Known, tally: &Tally) {
+    pub(super) fn count_lines(draft: &InputPlan, known: &Known, tally: &Tally) {
         let open = match &known.planned {
             Some(planned) => planned.len(),
             None => draft.counts.lines.saturating_sub(known.done.len()),

@@ -1,9 +1,9 @@
 //! What carrying something out would take, and the question that a person is asked before it is done.
 
 use super::clock;
-use super::draft::Draft;
-use super::failure::Failure;
-use super::limits::Limits;
+use super::command_error::CommandError;
+use super::guards::Guards;
+use super::input_plan::InputPlan;
 use crate::config::Resolved;
 use crate::domain::Status;
 use crate::engine::{Lookup, Tally};
@@ -39,11 +39,11 @@ impl Forecast {
     /// What a plan has found out. `counters` are those of the plan.
     pub(super) fn of_plan(
         ledger: &Ledger,
-        draft: &Draft,
+        draft: &InputPlan,
         tally: &Tally,
         resolved: &Resolved,
         counters: Counters,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CommandError> {
         let planned = ledger.planned()?;
         let cycles = draft.units.values().filter(|unit| {
             unit.shape == Shape::Cycle && unit.lines().any(|line| planned.contains(line))
@@ -82,13 +82,13 @@ impl Forecast {
     }
 
     /// What the ledger of a plan keeps of that; `None`: it is no plan.
-    pub(super) fn kept(ledger: &Ledger) -> Result<Option<Self>, Failure> {
+    pub(super) fn kept(ledger: &Ledger) -> Result<Option<Self>, CommandError> {
         let text = ledger.get("forecast")?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
     /// What a file would take at the most, as far as that is known before anybody is looked up.
-    pub(super) fn of_file(draft: &Draft, resolved: &Resolved) -> Self {
+    pub(super) fn of_file(draft: &InputPlan, resolved: &Resolved) -> Self {
         let counts = &draft.counts;
         let mut forecast = Self::of_changes(
             counts.renames + counts.clears,
@@ -207,17 +207,17 @@ pub(super) struct Question<'a> {
     pub(super) resolved: &'a Resolved,
     pub(super) base_url: &'a str,
     pub(super) profile: Option<&'a str>,
-    pub(super) limits: &'a Limits,
+    pub(super) limits: &'a Guards,
     /// Whether service IDs may be set where there are none now.
     pub(super) may_set_services: bool,
 }
 
 impl Question<'_> {
-    pub(super) fn text(&self) -> Result<String, Failure> {
+    pub(super) fn text(&self) -> Result<String, CommandError> {
         let mut text = format!(
             "{}: {} at {}",
             self.what,
-            self.resolved.system.facts().title,
+            self.resolved.system.capabilities().title,
             ui::visible(self.base_url)
         );
         for (name, value) in [
@@ -252,9 +252,9 @@ impl Question<'_> {
 }
 
 /// What cannot be undone of the lines that a plan has found to change, and the plan's digest.
-pub(super) fn planned_words(ledger: &Ledger, resolved: &Resolved) -> Result<String, Failure> {
+pub(super) fn planned_words(ledger: &Ledger, resolved: &Resolved) -> Result<String, CommandError> {
     let mut text = String::new();
-    let can_clear = resolved.system.facts().can_clear;
+    let can_clear = resolved.system.capabilities().can_clear;
     for words in CannotUndo::of_plan(ledger, can_clear)?.words() {
         text.push_str(&format!("\n  {words}"));
     }
@@ -265,7 +265,7 @@ pub(super) fn planned_words(ledger: &Ledger, resolved: &Resolved) -> Result<Stri
 }
 
 /// What a file asks for, in one line.
-pub(super) fn counts(draft: &Draft) -> String {
+pub(super) fn counts(draft: &InputPlan) -> String {
     let counts = &draft.counts;
     let mut parts = Vec::new();
     for (number, one, many) in [
@@ -307,7 +307,7 @@ pub(super) fn counts(draft: &Draft) -> String {
 }
 
 /// The writes that a plan has noted, by customer and by location.
-fn noted_writes(ledger: &Ledger) -> Result<(u64, u64), Failure> {
+fn noted_writes(ledger: &Ledger) -> Result<(u64, u64), CommandError> {
     let (mut customers, mut locations) = (HashSet::new(), HashSet::new());
     for outcome in ledger.outcomes() {
         let outcome = outcome?;
@@ -415,10 +415,10 @@ mod tests {
             resolved: &resolved,
             base_url: "https://api.example.com",
             profile: Some("night"),
-            limits: &Limits {
+            limits: &Guards {
                 max_failures: Some("5%".to_owned()),
                 canary: Some(5),
-                ..Limits::default()
+                ..Guards::default()
             },
             may_set_services: false,
         };

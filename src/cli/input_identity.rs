@@ -1,8 +1,8 @@
 //! Which file a run is about: by its content and by where it lies.
 
-use super::draft::Draft;
-use super::failure::Failure;
-use super::kept::run_of;
+use super::command_error::CommandError;
+use super::input_plan::InputPlan;
+use super::saved_settings::run_of;
 use crate::ledger::{Header, Ledger};
 use std::path::Path;
 
@@ -20,12 +20,16 @@ pub(super) struct InputIdentity {
 
 impl InputIdentity {
     /// Of a file that is about to be carried out.
-    pub(super) fn of_file(file: &Path, draft: &Draft, header: &Header) -> Result<Self, Failure> {
+    pub(super) fn of_file(
+        file: &Path,
+        draft: &InputPlan,
+        header: &Header,
+    ) -> Result<Self, CommandError> {
         let sha256 = header.input_sha256.clone();
         if draft.table.is_report()
             && let Some(run) = run_of(file)
         {
-            let its = Ledger::glance(&run)?;
+            let its = Ledger::open_unchecked(&run)?;
             refuse_of_undo(&its)?;
             let origins = Self::of_run(&its)?.origins;
             return Ok(Self { sha256, origins });
@@ -42,7 +46,7 @@ impl InputIdentity {
     }
 
     /// Of the file of a run.
-    pub(super) fn of_run(ledger: &Ledger) -> Result<Self, Failure> {
+    pub(super) fn of_run(ledger: &Ledger) -> Result<Self, CommandError> {
         let note = ledger.get(ORIGIN)?.unwrap_or_default();
         Ok(Self {
             sha256: ledger.header().input_sha256.clone(),
@@ -51,7 +55,7 @@ impl InputIdentity {
     }
 
     /// Notes what later runs must know to recall this one.
-    pub(super) fn note(&self, ledger: &Ledger) -> Result<(), Failure> {
+    pub(super) fn note(&self, ledger: &Ledger) -> Result<(), CommandError> {
         Ok(ledger.set(ORIGIN, &self.origins.join("\n"))?)
     }
 
@@ -62,12 +66,12 @@ impl InputIdentity {
 }
 
 /// What a way back has left alone was changed by somebody else. Its lines alone do not know that.
-fn refuse_of_undo(its: &Ledger) -> Result<(), Failure> {
+fn refuse_of_undo(its: &Ledger) -> Result<(), CommandError> {
     let header = its.header();
     let Some(parent) = &header.parent else {
         return Ok(());
     };
-    Err(Failure::usage(format!(
+    Err(CommandError::usage(format!(
         "this is a report of run {}, which put back run {parent}: carried out as a file, it would overwrite what was \
          changed since",
         header.run

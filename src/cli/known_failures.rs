@@ -1,6 +1,6 @@
 //! Which lines failed in the last run of the same file: where they fail alike again, that says nothing new.
 
-use super::failure::Failure;
+use super::command_error::CommandError;
 use super::input_identity::InputIdentity;
 use crate::domain::Status;
 use crate::engine::KnownFailures;
@@ -15,7 +15,7 @@ pub(super) fn of(
     mine: &RunDir,
     ledger: &Ledger,
     runs_dir: &Path,
-) -> Result<KnownFailures, Failure> {
+) -> Result<KnownFailures, CommandError> {
     let identity = InputIdentity::of_run(ledger)?;
     let target = &ledger.header().target;
     let scope = Scope {
@@ -28,7 +28,7 @@ pub(super) fn of(
             continue;
         }
         // One that cannot be read says nothing.
-        let Ok(other) = Ledger::glance(&entry.dir) else {
+        let Ok(other) = Ledger::open_unchecked(&entry.dir) else {
             continue;
         };
         let is_undo = other.header().parent.is_some();

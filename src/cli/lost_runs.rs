@@ -1,8 +1,8 @@
 //! Runs that are registered and cannot be read: what they may have done already is not done a second time.
 
 use super::claim::TargetClaim;
-use super::draft::Draft;
-use super::failure::Failure;
+use super::command_error::CommandError;
+use super::input_plan::InputPlan;
 use crate::config::Resolved;
 use crate::engine::History;
 use crate::plan::Shape;
@@ -12,11 +12,11 @@ use crate::ui;
 /// Refuses chains and swaps where a run that may have carried them out already is lost, unless their lines name the
 /// customer.
 pub(super) fn refuse_repeats(
-    draft: &Draft,
+    draft: &InputPlan,
     claim: &TargetClaim,
     history: &History,
     resolved: &Resolved,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let keys = claim.keys();
     let may_have_renamed = |lost: &&Lost| lost.known.as_ref().is_none_or(|run| run.renames);
     let lost: Vec<&Lost> = claim
@@ -27,7 +27,7 @@ pub(super) fn refuse_repeats(
     let Some(first) = lost.first() else {
         return Ok(());
     };
-    let unique = resolved.system.facts().unique_accounts;
+    let unique = resolved.system.capabilities().unique_accounts;
     let mut open = draft
         .units
         .values()
@@ -43,7 +43,7 @@ pub(super) fn refuse_repeats(
         1 => String::new(),
         many => format!(" (and {} more)", many - 1),
     };
-    Err(Failure::usage(format!(
+    Err(CommandError::usage(format!(
         "the run in {path}{more} may have carried out chains or swaps of this file already, and its ledger cannot be read: {}. \
          Line {line} would be carried out a second time",
         first.why

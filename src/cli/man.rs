@@ -1,6 +1,6 @@
 //! `idshift man`: a manual page for the program and one for each command, made from the options.
 
-use super::failure::Failure;
+use super::command_error::CommandError;
 use super::options::{self, ManOptions};
 use super::{Exit, exit};
 use crate::ui;
@@ -8,10 +8,10 @@ use clap_mangen::Man;
 use std::io;
 use std::path::Path;
 
-pub(super) fn run(options: &ManOptions) -> Result<Exit, Failure> {
+pub(super) fn run(options: &ManOptions) -> Result<Exit, CommandError> {
     if let Some(folder) = &options.dir {
         write_all(folder).map_err(|why| {
-            Failure::usage(format!("{}: cannot be written: {why}", folder.display()))
+            CommandError::usage(format!("{}: cannot be written: {why}", folder.display()))
         })?;
         return Ok(Exit::Success);
     }
@@ -20,12 +20,12 @@ pub(super) fn run(options: &ManOptions) -> Result<Exit, Failure> {
         Some(name) => {
             let known = pages().find(|command| command.get_name() == format!("idshift-{name}"));
             page(known.ok_or_else(|| {
-                Failure::usage(format!("`{name}` is no command"))
+                CommandError::usage(format!("`{name}` is no command"))
                     .with_help("idshift -h lists the commands")
             })?)
         }
     };
-    let page = page.map_err(|why| Failure::usage(why.to_string()))?;
+    let page = page.map_err(|why| CommandError::usage(why.to_string()))?;
     ui::out_bytes(&page);
     Ok(Exit::Success)
 }

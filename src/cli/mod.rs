@@ -4,26 +4,26 @@ mod apply;
 mod check;
 mod claim;
 mod clock;
-mod closing;
+mod command_error;
 mod completions;
 mod confirm;
 mod connection;
 mod doctor;
 mod document;
-mod draft;
 mod exit;
-mod failure;
 mod feed;
+mod finish;
 mod forecast;
+mod guards;
 mod input_identity;
-mod kept;
+mod input_plan;
 mod known_failures;
-mod known_run;
-mod limits;
 mod lost_runs;
 mod man;
 mod newer_writes;
+mod open_run;
 mod options;
+mod parked;
 mod passes;
 mod plan;
 mod plan_view;
@@ -37,11 +37,11 @@ mod resolve;
 mod resume;
 mod runs;
 mod sandbox;
+mod saved_settings;
 mod session;
 mod settings;
 mod signals;
 mod stand_in;
-mod strays;
 mod undo;
 mod undo_runs;
 mod verify;
@@ -51,9 +51,9 @@ pub use exit::Exit;
 
 use crate::config::Values;
 use crate::ui;
+use command_error::CommandError;
 use document::document;
-use failure::Failure;
-use options::{Colour, Command, Guards, Options, Place, RunsCommand, Speech};
+use options::{Colour, Command, GuardArgs, Options, OutputArgs, Place, RunsCommand};
 use serde_json::json;
 
 /// Reads the command line, does what it says, and tells how it ended.
@@ -134,7 +134,11 @@ fn mistake(text: &str) -> String {
 }
 
 /// What was not typed about speaking may stand in the environment or in the file.
-fn listen(speech: &mut Speech, guards: Option<&mut Guards>, place: &Place) -> Result<(), Failure> {
+fn listen(
+    speech: &mut OutputArgs,
+    guards: Option<&mut GuardArgs>,
+    place: &Place,
+) -> Result<(), CommandError> {
     let values = Values::of_speech(place.config.as_deref(), place.profile.as_deref());
     speech.complete(&values)?;
     if let Some(guards) = guards {
@@ -143,7 +147,7 @@ fn listen(speech: &mut Speech, guards: Option<&mut Guards>, place: &Place) -> Re
     Ok(())
 }
 
-fn run(command: &Command) -> Result<Exit, Failure> {
+fn run(command: &Command) -> Result<Exit, CommandError> {
     if shows_local_time(command) {
         clock::check_zone()?;
     }
@@ -189,8 +193,8 @@ fn shows_local_time(command: &Command) -> bool {
 
 /// The parts of a command's options that say how it speaks.
 struct Speaking<'a> {
-    speech: &'a mut Speech,
-    guards: Option<&'a mut Guards>,
+    speech: &'a mut OutputArgs,
+    guards: Option<&'a mut GuardArgs>,
     place: &'a Place,
 }
 
@@ -221,7 +225,7 @@ fn speaking(command: &mut Command) -> Option<Speaking<'_>> {
     })
 }
 
-fn say(failure: &Failure, json: bool) {
+fn say(failure: &CommandError, json: bool) {
     ui::err(&format!("error: {}", ui::visible(&failure.message)));
     if let Some(help) = &failure.help {
         ui::err(&format!("help: {}", ui::visible(help)));

@@ -1,6 +1,6 @@
 //! What other runs have written, or found as wished, since a run began.
 
-use super::failure::Failure;
+use super::command_error::CommandError;
 use crate::domain::{CustomerId, LocationId, Status, Transition, Unchanged};
 use crate::engine::{Newer, Since};
 use crate::ledger::{Header, Ledger, Write};
@@ -14,7 +14,7 @@ pub(super) fn since(
     begun_at_ms: i64,
     catalog: &RunCatalog,
     counts: impl Fn(&Header) -> bool,
-) -> Result<Since, Failure> {
+) -> Result<Since, CommandError> {
     let my_epochs = mine.writing_epochs()?;
     let mine = mine.header();
     let my_last = my_epochs.map_or(mine.epoch, |(_, last)| last);
@@ -22,7 +22,7 @@ pub(super) fn since(
     for lost in catalog.lost_of(targets) {
         let is_newer = lost.known.as_ref().is_none_or(|run| run.epoch > mine.epoch);
         if is_newer && !lost.path.ends_with(&mine.run) {
-            return Err(Failure::usage(format!(
+            return Err(CommandError::usage(format!(
                 "{}: {}; whether that run has written something newer cannot be told",
                 lost.path.display(),
                 lost.why
@@ -34,11 +34,11 @@ pub(super) fn since(
     }
     for entry in &catalog.entries {
         let run = &entry.dir;
-        let other = match Ledger::glance(run) {
+        let other = match Ledger::open_unchecked(run) {
             Ok(other) => other,
             Err(_) if run.run().as_str() == mine.run || !run.has_begun() => continue,
             Err(why) => {
-                return Err(Failure::from(why).with_help(
+                return Err(CommandError::from(why).with_help(
                     "whether that run has written something newer cannot be told. Look at its customers, then move its \
                      folder away",
                 ));
@@ -71,7 +71,7 @@ pub(super) fn since(
 }
 
 /// What one run has wanted after this moment; what a newer one has, is known already.
-fn wanted(other: &Ledger, run: &str, after_ms: i64, since: &mut Since) -> Result<(), Failure> {
+fn wanted(other: &Ledger, run: &str, after_ms: i64, since: &mut Since) -> Result<(), CommandError> {
     let run: Arc<str> = run.into();
     let mut add = |customer: &CustomerId, location: Option<&LocationId>, wrote: bool| {
         let what = (customer.clone(), location.cloned());
@@ -105,7 +105,7 @@ fn wanted(other: &Ledger, run: &str, after_ms: i64, since: &mut Since) -> Result
         }
     }
     // Those of a run that was killed have no outcome.
-    for write in other.doubtful()? {
+    for write in other.unresolved_writes()? {
         let intent = write.intent;
         if intent.at_ms > after_ms {
             let location = match &intent.write {

@@ -2,7 +2,9 @@
 
 mod shared;
 
-pub(super) use shared::{Colour, Guards, Inside, Place, ProgressMode, Reading, Speech, Target};
+pub(super) use shared::{
+    Colour, GuardArgs, InputArgs, OutputArgs, Place, ProgressMode, SandboxArgs, Target,
+};
 
 use crate::config::{KEYS, SPEECH};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -158,11 +160,11 @@ pub(super) struct CheckOptions {
     /// The CSV file (.gz and .zst too), or - for standard input
     pub(super) file: PathBuf,
     #[command(flatten)]
-    pub(super) reading: Reading,
+    pub(super) reading: InputArgs,
     #[command(flatten)]
     pub(super) target: Target,
     #[command(flatten)]
-    pub(super) speech: Speech,
+    pub(super) speech: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -181,13 +183,13 @@ pub(super) struct PlanOptions {
     #[arg(long, value_name = "N|%")]
     pub(super) max_failures: Option<String>,
     #[command(flatten)]
-    pub(super) reading: Reading,
+    pub(super) reading: InputArgs,
     #[command(flatten)]
     pub(super) target: Target,
     #[command(flatten)]
-    pub(super) inside: Inside,
+    pub(super) inside: SandboxArgs,
     #[command(flatten)]
-    pub(super) speech: Speech,
+    pub(super) speech: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -207,15 +209,15 @@ pub(super) struct ApplyOptions {
     #[arg(long, hide_short_help = true)]
     pub(super) without_history: bool,
     #[command(flatten)]
-    pub(super) reading: Reading,
+    pub(super) reading: InputArgs,
     #[command(flatten)]
-    pub(super) guards: Guards,
+    pub(super) guards: GuardArgs,
     #[command(flatten)]
     pub(super) target: Target,
     #[command(flatten)]
-    pub(super) inside: Inside,
+    pub(super) inside: SandboxArgs,
     #[command(flatten)]
-    pub(super) speech: Speech,
+    pub(super) speech: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -228,13 +230,13 @@ pub(super) struct ResumeOptions {
     #[arg(long, hide_short_help = true)]
     pub(super) without_history: bool,
     #[command(flatten)]
-    pub(super) guards: Guards,
+    pub(super) guards: GuardArgs,
     #[command(flatten)]
     pub(super) target: Target,
     #[command(flatten)]
-    pub(super) inside: Inside,
+    pub(super) inside: SandboxArgs,
     #[command(flatten)]
-    pub(super) speech: Speech,
+    pub(super) speech: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -244,9 +246,9 @@ pub(super) struct RunOptions {
     #[command(flatten)]
     pub(super) target: Target,
     #[command(flatten)]
-    pub(super) inside: Inside,
+    pub(super) inside: SandboxArgs,
     #[command(flatten)]
-    pub(super) speech: Speech,
+    pub(super) speech: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -254,13 +256,13 @@ pub(super) struct UndoOptions {
     /// The run: its ID or the beginning of it [default: the newest that was carried out and is no undo]
     pub(super) run: Option<String>,
     #[command(flatten)]
-    pub(super) guards: Guards,
+    pub(super) guards: GuardArgs,
     #[command(flatten)]
     pub(super) target: Target,
     #[command(flatten)]
-    pub(super) inside: Inside,
+    pub(super) inside: SandboxArgs,
     #[command(flatten)]
-    pub(super) speech: Speech,
+    pub(super) speech: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -279,15 +281,15 @@ pub(super) struct ReconcileOptions {
     #[arg(long, hide_short_help = true)]
     pub(super) without_history: bool,
     #[command(flatten)]
-    pub(super) reading: Reading,
+    pub(super) reading: InputArgs,
     #[command(flatten)]
-    pub(super) guards: Guards,
+    pub(super) guards: GuardArgs,
     #[command(flatten)]
     pub(super) target: Target,
     #[command(flatten)]
-    pub(super) inside: Inside,
+    pub(super) inside: SandboxArgs,
     #[command(flatten)]
-    pub(super) speech: Speech,
+    pub(super) speech: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -297,7 +299,7 @@ pub(super) struct ReportOptions {
     #[command(flatten)]
     pub(super) place: Place,
     #[command(flatten)]
-    pub(super) speech: Speech,
+    pub(super) speech: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -308,7 +310,7 @@ pub(super) struct RunsOptions {
     #[command(flatten)]
     pub(super) place: Place,
     #[command(flatten)]
-    pub(super) speech: Speech,
+    pub(super) speech: OutputArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -331,7 +333,7 @@ pub(super) struct ForgetOptions {
     #[arg(long, conflicts_with = "path")]
     pub(super) gone: bool,
     #[command(flatten)]
-    pub(super) speech: Speech,
+    pub(super) speech: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -367,9 +369,9 @@ pub(super) struct DoctorOptions {
     #[command(flatten)]
     pub(super) target: Target,
     #[command(flatten)]
-    pub(super) inside: Inside,
+    pub(super) inside: SandboxArgs,
     #[command(flatten)]
-    pub(super) speech: Speech,
+    pub(super) speech: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -377,7 +379,7 @@ pub(super) struct ConfigOptions {
     #[command(flatten)]
     pub(super) target: Target,
     #[command(flatten)]
-    pub(super) speech: Speech,
+    pub(super) speech: OutputArgs,
 }
 
 #[derive(Debug, Args)]

@@ -1,14 +1,14 @@
 //! A process works on a run: system, engine and signals, pass by pass, up to its end.
 
-use super::closing;
+use super::command_error::CommandError;
 use super::confirm;
 use super::connection::{base_url, check_host, http_settings, system_settings};
-use super::failure::Failure;
 use super::feed::{Feeder, Known};
+use super::finish;
+use super::guards::Parsed;
 use super::known_failures;
-use super::limits::Parsed;
+use super::parked;
 use super::session::{LOOKED, Session, Work, done};
-use super::strays;
 use super::{Exit, clock, signals};
 use crate::domain::{AccountId, CustomerId, Failed};
 use crate::engine::{self, Context, Ending, Event, Mode, Settings, Tally};
@@ -34,7 +34,7 @@ struct Machine {
 
 impl Session<'_> {
     /// Works on the run until it ends, and says how it ended.
-    pub(super) fn run(self) -> Result<Exit, Failure> {
+    pub(super) fn run(self) -> Result<Exit, CommandError> {
         let parsed = self.limits.parsed()?;
         check_host(&base_url(&self.resolved)?)?;
         let stop = CancellationToken::new();
@@ -43,7 +43,7 @@ impl Session<'_> {
         let prepared = System::prepare(self.resolved.system, http, &settings, stop.clone());
         let (system, client) = prepared.map_err(|why| {
             self.forget_unbegun();
-            Failure::from(why)
+            CommandError::from(why)
         })?;
         let machine = Machine {
             system: Arc::new(system),
@@ -85,7 +85,7 @@ impl Session<'_> {
         machine: &Machine,
         parsed: &Parsed,
         begun: &Progress,
-    ) -> Result<Exit, Failure> {
+    ) -> Result<Exit, CommandError> {
         self.ledger.set_progress(begun)?;
         let writing = self.work != Work::Plan;
         let may_rename = writing && self.draft.counts.renames + self.draft.counts.clears > 0;
@@ -94,7 +94,7 @@ impl Session<'_> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|why| Failure::usage(format!("the runtime cannot be started: {why}")))?;
+            .map_err(|why| CommandError::usage(format!("the runtime cannot be started: {why}")))?;
         let ending = runtime.block_on(self.passes(machine, parsed, &journal));
         drop(journal);
         drop(runtime);
@@ -107,7 +107,7 @@ impl Session<'_> {
         machine: &Machine,
         parsed: &Parsed,
         journal: &Journal,
-    ) -> Result<Ending, Failure> {
+    ) -> Result<Ending, CommandError> {
         let mut listening = tokio::task::JoinSet::new();
         let resume = Commands::of(self.dir.path(), self.ledger.header()).resume(&[]);
         listening.spawn(signals::listen(
@@ -120,7 +120,7 @@ impl Session<'_> {
             ui::err(&format!("warning: {}", ui::visible(&warning)));
         }
         let done = self.work != Work::Plan && matches!(ending, Ending::Finished);
-        if done && self.resolved.system.facts().answers_may_mislead {
+        if done && self.resolved.system.capabilities().answers_may_mislead {
             confirm::changes(&machine.system, &self.ledger, journal).await?;
             self.note_calls(machine, journal).await?;
             journal.flush().await?;
@@ -130,7 +130,7 @@ impl Session<'_> {
 
     /// Where the run goes on at another address than before, that has to be a system which knows the credentials before the
     /// run is of that address: a mistyped one would lose the way back.
-    async fn moves(&mut self, system: &System) -> Result<Option<Ending>, Failure> {
+    async fn moves(&mut self, system: &System) -> Result<Option<Ending>, CommandError> {
         let address = base_url(&self.resolved)?;
         // A stand-in has another one each time.
         if address == self.ledger.header().base_url || self.on_stand_in {
@@ -153,12 +153,12 @@ impl Session<'_> {
         machine: &Machine,
         parsed: &Parsed,
         journal: &Journal,
-    ) -> Result<Ending, Failure> {
+    ) -> Result<Ending, CommandError> {
         if let Some(ending) = self.moves(&machine.system).await? {
             return Ok(ending);
         }
         if self.work != Work::Plan {
-            for stray in strays::find(&self.ledger, &machine.system).await? {
+            for stray in parked::find(&self.ledger, &machine.system).await? {
                 let customer = ui::visible(stray.intent.customer.as_str());
                 ui::err(&format!(
                     "customer {customer} is under a temporary ID of this run, and is brought home"
@@ -208,7 +208,7 @@ impl Session<'_> {
         parsed: &Parsed,
         journal: &Journal,
         mode: Mode,
-    ) -> Result<Ending, Failure> {
+    ) -> Result<Ending, CommandError> {
         let ending = self.part(machine, parsed, journal, mode, true).await?;
         let words = match ending {
             Ending::NobodyFound(words) if self.may_ask && ui::can_ask() => words,
@@ -241,13 +241,13 @@ impl Session<'_> {
         journal: &Journal,
         mode: Mode,
         must_find: bool,
-    ) -> Result<Ending, Failure> {
+    ) -> Result<Ending, CommandError> {
         let tally = Arc::new(Tally::default());
         let known = self.known.clone();
         Feeder::count_lines(&self.draft, &known, &tally);
         let (events, heard) = broadcast::channel::<Event>(256);
         let progress = ui::Progress::start(
-            closing::progress_mode(self.speech),
+            finish::progress_mode(self.speech),
             if mode == Mode::Plan {
                 "plan"
             } else {
@@ -255,7 +255,7 @@ impl Session<'_> {
             },
             Arc::clone(&tally),
             heard,
-            closing::calls(&self.resolved, &machine.client),
+            finish::calls(&self.resolved, &machine.client),
         );
         let mut settings = self.engine_settings(parsed, mode, &known)?;
         settings.must_find = must_find;
@@ -289,7 +289,7 @@ impl Session<'_> {
         };
         let fed = feeding
             .await
-            .map_err(|why| Failure::usage(format!("a bug: {why}")))?;
+            .map_err(|why| CommandError::usage(format!("a bug: {why}")))?;
         if matches!(ending, Ending::Ledger(_)) {
             // Nothing more can be noted, and the feeder failed for the same reason.
             progress.finish();
@@ -300,7 +300,7 @@ impl Session<'_> {
         progress.finish();
         // Of a part of the file it would mislead.
         if mode == Mode::Plan && matches!(ending, Ending::Finished) {
-            closing::keep_forecast(
+            finish::keep_forecast(
                 &self.ledger,
                 &self.draft,
                 &tally,
@@ -317,7 +317,7 @@ impl Session<'_> {
         parsed: &Parsed,
         mode: Mode,
         known: &Known,
-    ) -> Result<Settings, Failure> {
+    ) -> Result<Settings, CommandError> {
         Ok(Settings {
             run: self.dir.run().to_string(),
             mode,
@@ -341,9 +341,9 @@ impl Session<'_> {
     }
 
     /// Whom this run has given which account ID, where that is not told from the ID alone.
-    fn given(&self) -> Result<HashMap<AccountId, Vec<CustomerId>>, Failure> {
+    fn given(&self) -> Result<HashMap<AccountId, Vec<CustomerId>>, CommandError> {
         let mut given: HashMap<AccountId, Vec<CustomerId>> = HashMap::new();
-        if self.resolved.system.facts().unique_accounts {
+        if self.resolved.system.capabilities().unique_accounts {
             return Ok(given);
         }
         for write in self.ledger.writes() {
@@ -360,7 +360,7 @@ impl Session<'_> {
         Ok(given)
     }
 
-    async fn note_calls(&self, machine: &Machine, journal: &Journal) -> Result<(), Failure> {
+    async fn note_calls(&self, machine: &Machine, journal: &Journal) -> Result<(), CommandError> {
         let counters = machine.client.counters();
         let active = machine.client.active().as_millis();
         let calls = Calls {

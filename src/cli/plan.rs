@@ -1,16 +1,16 @@
 //! `idshift plan`: looks every customer up and says what would change.
 
 use super::Exit;
-use super::failure::Failure;
+use super::command_error::CommandError;
 use super::feed::Known;
-use super::options::{Guards, PlanOptions};
+use super::options::{GuardArgs, PlanOptions};
 use super::prepare::{Wanted, new_run};
 use super::session::{Session, Work};
 use crate::ledger::LineSet;
 use std::sync::Arc;
 
-pub(super) fn run(options: &PlanOptions) -> Result<Exit, Failure> {
-    let guards = Guards {
+pub(super) fn run(options: &PlanOptions) -> Result<Exit, CommandError> {
+    let guards = GuardArgs {
         max_failures: options.max_failures.clone(),
         max_changes: None,
         canary: None,

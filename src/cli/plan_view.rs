@@ -1,6 +1,6 @@
 //! What a plan would change, for a person and for a script.
 
-use super::failure::Failure;
+use super::command_error::CommandError;
 use super::session::Session;
 use crate::domain::{Outcome, Profile, Status};
 use crate::ui;
@@ -11,7 +11,7 @@ use std::fmt::Write;
 const SAMPLE: usize = 20;
 
 /// The plan as a person judges it: a sample of what would change, then what would fail and why.
-pub(super) fn diff(session: &Session<'_>) -> Result<String, Failure> {
+pub(super) fn diff(session: &Session<'_>) -> Result<String, CommandError> {
     let mut text = String::new();
     let (mut shown, mut more) = (0, 0_u64);
     for outcome in session.ledger.outcomes() {
@@ -34,7 +34,7 @@ pub(super) fn diff(session: &Session<'_>) -> Result<String, Failure> {
 }
 
 /// Everything that would change, for a script.
-pub(super) fn changes(session: &Session<'_>) -> Result<Vec<serde_json::Value>, Failure> {
+pub(super) fn changes(session: &Session<'_>) -> Result<Vec<serde_json::Value>, CommandError> {
     let mut changes = Vec::new();
     for outcome in session.ledger.outcomes() {
         let outcome = outcome?;

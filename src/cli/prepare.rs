@@ -1,23 +1,23 @@
 //! From what was typed to a run that is ready: settings, stand-in, the run's own copy of the file, ledger, lock.
 
 use super::claim::{TargetClaim, target_of};
+use super::command_error::CommandError;
 use super::connection::{base_url, check_host};
-use super::draft::{self, Draft};
-use super::failure::Failure;
 use super::forecast::{self, Forecast, Question};
+use super::guards::Guards;
 use super::input_identity::InputIdentity;
-use super::kept::{Kept, as_its_run_did, kept};
-use super::limits::Limits;
+use super::input_plan::{self, InputPlan};
 use super::lost_runs;
-use super::options::{Guards, Inside, Reading, Speech, Target};
+use super::options::{GuardArgs, InputArgs, OutputArgs, SandboxArgs, Target};
 use super::redraw::refresh_report;
 use super::resolve::{resolve, values_of_file};
+use super::saved_settings::{SavedSettings, as_its_run_did, kept};
 use super::{Exit, clock, recall, reported, stand_in};
 use crate::config::{Resolved, Values};
 use crate::engine::History;
 use crate::input::{self, Rules};
 use crate::ledger::{Header, Ledger, RunDir, RunId};
-use crate::report::{Commands, standing};
+use crate::report::{Commands, run_status};
 use crate::ui;
 use std::path::Path;
 
@@ -26,11 +26,11 @@ pub(super) struct Ready {
     pub(super) dir: RunDir,
     pub(super) ledger: Ledger,
     pub(super) claim: TargetClaim,
-    pub(super) draft: Draft,
+    pub(super) draft: InputPlan,
     /// What earlier runs tell of the file's lines.
     pub(super) history: History,
     pub(super) resolved: Resolved,
-    pub(super) limits: Limits,
+    pub(super) limits: Guards,
     /// Lives as long as the run.
     pub(super) stand_in: Option<stand_in::StandIn>,
 }
@@ -39,39 +39,39 @@ pub(super) struct Ready {
 pub(super) struct Wanted<'a> {
     pub(super) command: &'static str,
     pub(super) file: &'a Path,
-    pub(super) reading: &'a Reading,
+    pub(super) reading: &'a InputArgs,
     pub(super) target: &'a Target,
-    pub(super) inside: &'a Inside,
-    pub(super) guards: Option<&'a Guards>,
-    pub(super) speech: &'a Speech,
+    pub(super) inside: &'a SandboxArgs,
+    pub(super) guards: Option<&'a GuardArgs>,
+    pub(super) speech: &'a OutputArgs,
     pub(super) writes: bool,
     /// Whether chains and swaps are carried out although runs that may have done so are lost.
     pub(super) without_history: bool,
 }
 
 impl Wanted<'_> {
-    fn kept(&self, values: &Values, limits: Limits) -> Result<Kept, Failure> {
+    fn kept(&self, values: &Values, limits: Guards) -> Result<SavedSettings, CommandError> {
         let sandbox = self.inside.sandbox;
         kept(self.reading, self.target, sandbox, values, limits)
     }
 }
 
 /// Where the file is kept until there is a run.
-pub(super) fn staging(runs_dir: &Path) -> Result<tempfile::TempDir, Failure> {
+pub(super) fn staging(runs_dir: &Path) -> Result<tempfile::TempDir, CommandError> {
     tempfile::Builder::new()
         .prefix(".staging-")
         .tempdir_in(runs_dir)
         .map_err(|why| {
-            Failure::usage(format!("{}: cannot be written: {why}", runs_dir.display()))
+            CommandError::usage(format!("{}: cannot be written: {why}", runs_dir.display()))
                 .with_help("make it writable, or name another folder with --runs-dir")
         })
 }
 
 /// Reads a file and makes a run for it. Nothing is left behind where the file cannot be used.
-pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
+pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, CommandError> {
     let limits = wanted
         .guards
-        .map(Limits::of)
+        .map(Guards::of)
         .transpose()?
         .unwrap_or_default();
     let mut values = values_of_file(wanted.target, wanted.reading)?;
@@ -84,9 +84,10 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
     refresh_report(wanted.file)?;
     let stored = input::store(wanted.file, &copy)?;
     as_its_run_did(&mut kept, wanted.file, &copy, wanted.speech)?;
-    let unique = resolved.system.facts().unique_accounts;
+    let unique = resolved.system.capabilities().unique_accounts;
     let read = |path: &Path| {
-        draft::read(path, &stored.name, &kept.reading()?, &rules, unique).map_err(Failure::from)
+        input_plan::read(path, &stored.name, &kept.reading()?, &rules, unique)
+            .map_err(CommandError::from)
     };
     let mut checked = read(&copy)?;
     let more = reported::compare(&checked.table, wanted.file, &resolved.runs_dir)?;
@@ -125,12 +126,12 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
     let (dir, ledger) = begin(&resolved.runs_dir, &run, |dir| {
         let ledger = take_in(dir, &copy, &header)?;
         identity.note(&ledger)?;
-        ledger.set(standing::LINES, &checked.counts.lines.to_string())?;
+        ledger.set(run_status::LINES, &checked.counts.lines.to_string())?;
         claim.register(dir, &ledger, false)?;
         Ok(ledger)
     })?;
     // From now on the run's own copy is the file.
-    let draft = Draft {
+    let draft = InputPlan {
         table: reopen(&dir, &stored.name, &kept, &rules)?,
         ..checked
     };
@@ -147,10 +148,10 @@ pub(super) fn new_run(wanted: &Wanted<'_>) -> Result<Ready, Failure> {
 }
 
 /// Takes the copy of the file into the run's folder, and makes the ledger beside it.
-fn take_in(dir: &RunDir, copy: &Path, header: &Header) -> Result<Ledger, Failure> {
+fn take_in(dir: &RunDir, copy: &Path, header: &Header) -> Result<Ledger, CommandError> {
     std::fs::rename(copy, dir.input()).map_err(|why| {
         let path = dir.input();
-        Failure::usage(format!("{}: cannot be written: {why}", path.display()))
+        CommandError::usage(format!("{}: cannot be written: {why}", path.display()))
     })?;
     Ok(Ledger::create(dir, header)?)
 }
@@ -161,9 +162,9 @@ fn history(
     header: &Header,
     claim: &TargetClaim,
     identity: &InputIdentity,
-    draft: &Draft,
+    draft: &InputPlan,
     resolved: &Resolved,
-) -> Result<History, Failure> {
+) -> Result<History, CommandError> {
     warn_of_killed(claim)?;
     let history = recall::of(
         header,
@@ -179,9 +180,9 @@ fn history(
     Ok(history)
 }
 
-fn warn_of_killed(claim: &TargetClaim) -> Result<(), Failure> {
+fn warn_of_killed(claim: &TargetClaim) -> Result<(), CommandError> {
     if let Some(dir) = recall::killed(&claim.catalog, &claim.keys())? {
-        let resume = Commands::of(dir.path(), Ledger::glance(&dir)?.header()).resume(&[]);
+        let resume = Commands::of(dir.path(), Ledger::open_unchecked(&dir)?.header()).resume(&[]);
         // Also with --quiet.
         ui::err(&format!(
             "warning: run {} ended in the middle of a swap, and customers still have temporary IDs from it; no other run \
@@ -197,8 +198,8 @@ fn warn_of_killed(claim: &TargetClaim) -> Result<(), Failure> {
 pub(super) fn begin(
     runs_dir: &Path,
     run: &RunId,
-    make: impl FnOnce(&RunDir) -> Result<Ledger, Failure>,
-) -> Result<(RunDir, Ledger), Failure> {
+    make: impl FnOnce(&RunDir) -> Result<Ledger, CommandError>,
+) -> Result<(RunDir, Ledger), CommandError> {
     let dir = RunDir::create(runs_dir, run)?;
     match make(&dir) {
         Ok(ledger) => Ok((dir, ledger)),
@@ -210,7 +211,12 @@ pub(super) fn begin(
     }
 }
 
-fn reopen(dir: &RunDir, name: &str, kept: &Kept, rules: &Rules) -> Result<input::Table, Failure> {
+fn reopen(
+    dir: &RunDir,
+    name: &str,
+    kept: &SavedSettings,
+    rules: &Rules,
+) -> Result<input::Table, CommandError> {
     Ok(input::Table::open(
         &dir.input(),
         name,
@@ -222,17 +228,17 @@ fn reopen(dir: &RunDir, name: &str, kept: &Kept, rules: &Rules) -> Result<input:
 /// Nothing is sent while any line is invalid, unless the operator leaves such lines out, nor while a blocking warning is
 /// not accepted.
 pub(super) fn refuse_problems(
-    draft: &Draft,
+    draft: &InputPlan,
     skip_invalid: bool,
-    speech: &Speech,
-) -> Result<(), Failure> {
+    speech: &OutputArgs,
+) -> Result<(), CommandError> {
     if !draft.problems.is_empty() && !speech.quiet && !speech.is_json() {
         ui::err(&ui::problems(draft.table.name(), &draft.problems));
     }
     let name = draft.table.name();
     let blocking = draft.blocking();
     if !blocking.is_empty() {
-        return Err(Failure::usage(format!(
+        return Err(CommandError::usage(format!(
             "{name}: something may be wrong with the file as a whole ({}); nothing was sent",
             blocking.join(", ")
         ))
@@ -245,7 +251,7 @@ pub(super) fn refuse_problems(
         return Ok(());
     }
     let lines = draft.invalid_lines();
-    Err(Failure::usage(format!(
+    Err(CommandError::usage(format!(
         "{name}: {} of {} cannot be carried out; nothing was sent",
         ui::count(lines),
         ui::lines(draft.counts.lines)
@@ -254,13 +260,13 @@ pub(super) fn refuse_problems(
 }
 
 /// Adobe has no search: without a listing, only customers that are named by their own ID can be found.
-fn refuse_unfindable(draft: &Draft, resolved: &Resolved) -> Result<(), Failure> {
+fn refuse_unfindable(draft: &InputPlan, resolved: &Resolved) -> Result<(), CommandError> {
     let needs_listing =
         resolved.system == crate::system::Kind::Adobe && resolved.reseller.is_none();
     if !needs_listing || draft.without_customer == 0 {
         return Ok(());
     }
-    Err(Failure::usage(format!(
+    Err(CommandError::usage(format!(
         "{} no customerId, and Adobe has no search by externalReferenceId",
         ui::one_or_many(draft.without_customer, "line has", "lines have")
     ))
@@ -268,14 +274,14 @@ fn refuse_unfindable(draft: &Draft, resolved: &Resolved) -> Result<(), Failure> 
 }
 
 /// A write to Adobe that carries contacts sends them e-mails; the operator must consent to that.
-pub(super) fn refuse_emails(resolved: &Resolved, command: &str) -> Result<(), Failure> {
-    let facts = resolved.system.facts();
+pub(super) fn refuse_emails(resolved: &Resolved, command: &str) -> Result<(), CommandError> {
+    let capabilities = resolved.system.capabilities();
     if !resolved.sends_emails() || resolved.accept_welcome_emails {
         return Ok(());
     }
-    Err(Failure::usage(format!(
+    Err(CommandError::usage(format!(
         "{} sends a welcome e-mail to every contact of each customer that is written; {command} writes nothing without your consent",
-        facts.title
+        capabilities.title
     ))
     .with_help("`idshift plan` says how many would go out; then give --accept-welcome-emails"))
 }
@@ -283,11 +289,11 @@ pub(super) fn refuse_emails(resolved: &Resolved, command: &str) -> Result<(), Fa
 /// Shows what is about to happen, where, and asks.
 fn consent(
     wanted: &Wanted<'_>,
-    draft: &Draft,
+    draft: &InputPlan,
     resolved: &Resolved,
-    kept: &Kept,
+    kept: &SavedSettings,
     base_url: &str,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let Some(guards) = wanted.guards.filter(|_| wanted.writes) else {
         return Ok(());
     };
@@ -308,30 +314,30 @@ fn consent(
 }
 
 /// Whether a person at a terminal is asked. `resume` without one goes on with the consent of its run.
-pub(super) fn is_asked(guards: &Guards) -> bool {
+pub(super) fn is_asked(guards: &GuardArgs) -> bool {
     !guards.yes && !guards.no_input && ui::can_ask()
 }
 
 /// Asks, where there is a terminal.
-pub(super) fn ask(question: &str, guards: &Guards, command: &str) -> Result<(), Failure> {
+pub(super) fn ask(question: &str, guards: &GuardArgs, command: &str) -> Result<(), CommandError> {
     if guards.yes {
         return Ok(());
     }
     let no_terminal = || {
-        Failure::usage(format!(
+        CommandError::usage(format!(
             "{command} needs --yes when there is no terminal to ask at"
         ))
         .with_help("nothing was written")
     };
     if guards.no_input {
-        return Err(Failure::usage(format!(
+        return Err(CommandError::usage(format!(
             "{command} needs --yes, for --no-input keeps it from asking"
         ))
         .with_help("nothing was written"));
     }
     match ui::confirm(question) {
         Ok(true) => Ok(()),
-        Ok(false) => Err(Failure::new(
+        Ok(false) => Err(CommandError::new(
             Exit::NothingDone,
             "not confirmed; nothing was written",
         )),

@@ -6,16 +6,16 @@
 //! content, or in the same place, which is the same one with a line mended. A report is of the file that its run was
 //! about.
 
-use super::draft::Draft;
-use super::failure::Failure;
+use super::command_error::CommandError;
 use super::input_identity::InputIdentity;
-use super::kept::Kept;
+use super::input_plan::InputPlan;
+use super::saved_settings::SavedSettings;
 use super::wish::{Wish, wish};
 use crate::config::Resolved;
 use crate::domain::{AccountId, Change, CustomerId, Line, Reseller, Status, Transition, Unchanged};
 use crate::engine::{Carried, Hands, History};
 use crate::input::Table;
-use crate::ledger::{Header, Ledger, LedgerError, Recorded, RunDir, State, Verdict, Write};
+use crate::ledger::{Header, Ledger, LedgerError, RunDir, State, Verdict, Write, WriteRecord};
 use crate::plan::Shape;
 use crate::run::{LedgerRenames, RunCatalog};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -38,9 +38,9 @@ pub(super) fn of(
     targets: &[&str],
     catalog: &RunCatalog,
     identity: &InputIdentity,
-    draft: &Draft,
+    draft: &InputPlan,
     resolved: &Resolved,
-) -> Result<History, Failure> {
+) -> Result<History, CommandError> {
     let runs = earlier(mine, targets, catalog, identity)?;
     let mut history = History::default();
     if draft.table.is_report() {
@@ -57,13 +57,13 @@ pub(super) fn of(
     let same = runs.iter().filter(|one| one.same_file);
     let same: Vec<&RunDir> = same.map(|one| &one.run).collect();
     history.hands = changed_hands(&same)?;
-    let unique = resolved.system.facts().unique_accounts;
+    let unique = resolved.system.capabilities().unique_accounts;
     let mut open = ordered(draft, unique, &history.hands)?;
     for Earlier { run, .. } in runs {
         if open.is_empty() {
             break;
         }
-        let other = Ledger::glance(&run)?;
+        let other = Ledger::open_unchecked(&run)?;
         let same_lines = other.header().input_sha256 == mine.input_sha256;
         for (wish, customer) in found(&run, &other, &open, resolved, same_lines)? {
             for (line, reseller) in open.remove(&wish).into_iter().flatten() {
@@ -75,7 +75,7 @@ pub(super) fn of(
 }
 
 /// A report tells whom its run has found by each line, also where it lies elsewhere and the account IDs have moved on since.
-fn as_reported(draft: &Draft, history: &mut History) -> Result<(), Failure> {
+fn as_reported(draft: &InputPlan, history: &mut History) -> Result<(), CommandError> {
     for batch in draft.table.batches()? {
         for row in batch? {
             let (Some(change), Some(found)) = (row.change, row.found) else {
@@ -99,14 +99,14 @@ fn earlier(
     targets: &[&str],
     catalog: &RunCatalog,
     identity: &InputIdentity,
-) -> Result<Vec<Earlier>, Failure> {
+) -> Result<Vec<Earlier>, CommandError> {
     let mut runs = Vec::new();
     for entry in &catalog.entries {
         let run = entry.dir.clone();
         if run.run().as_str() == mine.run {
             continue;
         }
-        let other = match Ledger::glance(&run) {
+        let other = match Ledger::open_unchecked(&run) {
             Ok(other) => other,
             Err(_) if !run.has_begun() => continue,
             Err(why) => return Err(why.into()),
@@ -128,11 +128,11 @@ pub(super) fn temporary_ids(
     mine: &Header,
     targets: &[&str],
     catalog: &RunCatalog,
-) -> Result<HashMap<CustomerId, Vec<(Arc<str>, AccountId)>>, Failure> {
+) -> Result<HashMap<CustomerId, Vec<(Arc<str>, AccountId)>>, CommandError> {
     let mut temporary: HashMap<_, Vec<_>> = HashMap::new();
     for entry in &catalog.entries {
         let dir = &entry.dir;
-        let Ok(other) = Ledger::glance(dir) else {
+        let Ok(other) = Ledger::open_unchecked(dir) else {
             continue;
         };
         if dir.run().as_str() == mine.run || !other.has_worked_on(targets) {
@@ -153,8 +153,8 @@ pub(super) fn temporary_ids(
 }
 
 /// Calls `each` for every account ID that the run has written, or may have.
-fn moves(run: &RunDir, mut each: impl FnMut(Recorded)) -> Result<(), Failure> {
-    for write in Ledger::glance(run)?.writes() {
+fn moves(run: &RunDir, mut each: impl FnMut(WriteRecord)) -> Result<(), CommandError> {
+    for write in Ledger::open_unchecked(run)?.writes() {
         let write = write?;
         let renames = matches!(write.intent.write, Write::Account { .. });
         if renames && write.verdict != Some(Verdict::NotApplied) {
@@ -165,7 +165,7 @@ fn moves(run: &RunDir, mut each: impl FnMut(Recorded)) -> Result<(), Failure> {
 }
 
 /// The account IDs that these runs took from customers and gave to customers. Rare; so first only hashes are kept.
-fn changed_hands(runs: &[&RunDir]) -> Result<HashMap<Carried, Hands>, Failure> {
+fn changed_hands(runs: &[&RunDir]) -> Result<HashMap<Carried, Hands>, CommandError> {
     let hasher = RandomState::new();
     let (mut taken, mut given) = (Vec::new(), Vec::new());
     for run in runs {
@@ -208,10 +208,10 @@ fn changed_hands(runs: &[&RunDir]) -> Result<HashMap<Carried, Hands>, Failure> {
 /// The lines of chains and cycles, and those that go by an ID that changed hands, by what they ask for. Where several
 /// customers may carry one ID nothing is ordered, and all lines that share an ID count.
 fn ordered(
-    draft: &Draft,
+    draft: &InputPlan,
     unique_accounts: bool,
     hands: &HashMap<Carried, Hands>,
-) -> Result<Open, Failure> {
+) -> Result<Open, CommandError> {
     let mut lines = Open::new();
     let mut add = |change: &Change| {
         let lines = lines.entry(wish(change)).or_default();
@@ -242,10 +242,10 @@ fn found(
     open: &Open,
     resolved: &Resolved,
     same_lines: bool,
-) -> Result<Vec<(Wish, CustomerId)>, Failure> {
+) -> Result<Vec<(Wish, CustomerId)>, CommandError> {
     // Begun, and without a last word: the run was killed there.
     let begun: HashMap<Line, CustomerId> = ledger
-        .doubtful()?
+        .unresolved_writes()?
         .into_iter()
         .map(|write| (write.intent.line, write.intent.customer))
         .collect();
@@ -271,7 +271,7 @@ fn found(
         }
         return Ok(found);
     }
-    let kept = Kept::of(ledger)?;
+    let kept = SavedSettings::of(ledger)?;
     let (name, rules) = (&ledger.header().input_name, kept.rules(resolved)?);
     let table = Table::open(&dir.input(), name, &kept.reading()?, &rules)?;
     for batch in table.batches()? {
@@ -290,9 +290,12 @@ const LOOKED_AT: usize = 10;
 
 /// A run on the same target that was killed or stopped in the middle of a swap, and that nobody has resumed: it may have
 /// left customers under temporary IDs, where no other run finds them.
-pub(super) fn killed(catalog: &RunCatalog, targets: &[&str]) -> Result<Option<RunDir>, Failure> {
+pub(super) fn killed(
+    catalog: &RunCatalog,
+    targets: &[&str],
+) -> Result<Option<RunDir>, CommandError> {
     for earlier in catalog.entries.iter().take(LOOKED_AT) {
-        let Ok(other) = Ledger::glance(&earlier.dir) else {
+        let Ok(other) = Ledger::open_unchecked(&earlier.dir) else {
             continue;
         };
         if !other.has_worked_on(targets) {

@@ -4,12 +4,12 @@
 //! not looked up again, but for a share that changes from night to night; unless another run has written there since.
 
 use super::Exit;
-use super::failure::Failure;
-use super::feed::{Known, Settled};
+use super::command_error::CommandError;
+use super::feed::{Known, SettledLine};
 use super::input_identity::InputIdentity;
-use super::kept::Kept;
 use super::options::ReconcileOptions;
 use super::prepare::{Ready, Wanted, new_run};
+use super::saved_settings::SavedSettings;
 use super::session::{Session, Work};
 use super::wish::{Wish, wish};
 use crate::domain::{CustomerId, Line, Status, Unchanged};
@@ -19,7 +19,7 @@ use crate::ui;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub(super) fn run(options: &ReconcileOptions) -> Result<Exit, Failure> {
+pub(super) fn run(options: &ReconcileOptions) -> Result<Exit, CommandError> {
     let nights = audit(&options.audit)?;
     let mut ready = new_run(&Wanted {
         command: "reconcile",
@@ -73,12 +73,12 @@ pub(super) fn run(options: &ReconcileOptions) -> Result<Exit, Failure> {
 }
 
 /// `1/7`: each line is looked at every seventh night at least.
-fn audit(text: &str) -> Result<u64, Failure> {
+fn audit(text: &str) -> Result<u64, CommandError> {
     let nights = text
         .strip_prefix("1/")
         .and_then(|n| n.parse().ok())
         .filter(|n| *n >= 1);
-    nights.ok_or_else(|| Failure::usage(format!("--audit `{text}`: write it as 1/7")))
+    nights.ok_or_else(|| CommandError::usage(format!("--audit `{text}`: write it as 1/7")))
 }
 
 struct Last {
@@ -91,7 +91,7 @@ struct Last {
 }
 
 /// The newest finished reconcile of this file on this target.
-fn last_good(ready: &Ready) -> Result<Option<Last>, Failure> {
+fn last_good(ready: &Ready) -> Result<Option<Last>, CommandError> {
     let mine = InputIdentity::of_run(&ready.ledger)?;
     let mut last = None;
     // Of the other runs: the last process that might write. A plan is older than its apply, a run than its resume.
@@ -112,7 +112,7 @@ fn last_good(ready: &Ready) -> Result<Option<Last>, Failure> {
         if dir.run() == ready.dir.run() {
             continue;
         }
-        let ledger = match Ledger::glance(&dir) {
+        let ledger = match Ledger::open_unchecked(&dir) {
             Ok(ledger) => ledger,
             Err(_) if !dir.has_begun() => continue,
             Err(why) => {
@@ -148,8 +148,8 @@ fn read(
     dir: &RunDir,
     ledger: &Ledger,
     nothing_since: bool,
-) -> Result<Last, Failure> {
-    let kept = Kept::of(ledger)?;
+) -> Result<Last, CommandError> {
+    let kept = SavedSettings::of(ledger)?;
     let rules = kept.rules(&ready.resolved)?;
     let table = Table::open(
         &dir.input(),
@@ -192,14 +192,14 @@ fn settled(
     last: &Last,
     nights: u64,
     round: u64,
-) -> Result<HashMap<Line, Settled>, Failure> {
+) -> Result<HashMap<Line, SettledLine>, CommandError> {
     let mut settled = HashMap::new();
     for batch in ready.draft.table.batches()? {
         for change in batch?.into_iter().filter_map(|row| row.change) {
             let wish = wish(&change);
             let tonight = wish.wrapping_add(round).is_multiple_of(nights);
             if !tonight && let Some(customer) = last.seen.get(&wish) {
-                let settled_as = Settled {
+                let settled_as = SettledLine {
                     customer: customer.clone(),
                     why: format!("not looked at tonight: as in run {}", last.run),
                 };

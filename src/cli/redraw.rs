@@ -1,8 +1,8 @@
 //! Reports that are older than their ledger are drawn again, so that no command reads them as they are.
 
-use super::draft;
-use super::failure::Failure;
-use super::kept::{Kept, run_of};
+use super::command_error::CommandError;
+use super::input_plan;
+use super::saved_settings::{SavedSettings, run_of};
 use crate::input::Table;
 use crate::ledger::{Ledger, RunDir};
 use crate::report::{Commands, Summary, is_current};
@@ -11,12 +11,12 @@ use crate::ui;
 use std::path::Path;
 
 /// Draws the reports of a run that was opened.
-pub(super) fn draw(dir: &RunDir, ledger: &Ledger) -> Result<Summary, Failure> {
-    let kept = Kept::of(ledger)?;
+pub(super) fn draw(dir: &RunDir, ledger: &Ledger) -> Result<Summary, CommandError> {
+    let kept = SavedSettings::of(ledger)?;
     let system = Kind::parse(&ledger.header().system)
-        .ok_or_else(|| Failure::usage(format!("run {} is of an unknown system", dir.run())))?;
-    let facts = system.facts();
-    let mut rules = draft::rules(facts);
+        .ok_or_else(|| CommandError::usage(format!("run {} is of an unknown system", dir.run())))?;
+    let capabilities = system.capabilities();
+    let mut rules = input_plan::rules(capabilities);
     // A report only shows the lines; whose relationship they meant was settled when the run began.
     rules.per_reseller = false;
     rules.verbatim = kept.verbatim;
@@ -26,15 +26,15 @@ pub(super) fn draw(dir: &RunDir, ledger: &Ledger) -> Result<Summary, Failure> {
         &kept.reading()?,
         &rules,
     )?;
-    crate::report::draw(dir, ledger, &table, facts.can_clear).map_err(|error| {
+    crate::report::draw(dir, ledger, &table, capabilities.can_clear).map_err(|error| {
         let again = Commands::of(dir.path(), ledger.header()).report();
-        Failure::from(error).with_help(format!("remove the cause, then `{again}` draws them"))
+        CommandError::from(error).with_help(format!("remove the cause, then `{again}` draws them"))
     })
 }
 
 /// Draws the reports of a run again where they are older than its ledger: its process was killed, or ended by a second
 /// Ctrl-C. A run in progress draws its own.
-pub(super) fn refresh(dir: &RunDir, ledger: &Ledger) -> Result<(), Failure> {
+pub(super) fn refresh(dir: &RunDir, ledger: &Ledger) -> Result<(), CommandError> {
     if ledger.is_live() || is_current(dir, ledger)? {
         return Ok(());
     }
@@ -53,7 +53,7 @@ pub(super) fn try_refresh(dir: &RunDir, ledger: &Ledger) {
 }
 
 /// The same for the run of which a file is a report.
-pub(super) fn refresh_report(file: &Path) -> Result<(), Failure> {
+pub(super) fn refresh_report(file: &Path) -> Result<(), CommandError> {
     let is_report = |name: &std::ffi::OsStr| name == "failures.csv" || name == "results.csv";
     if !file.file_name().is_some_and(is_report) {
         return Ok(());
@@ -69,7 +69,7 @@ pub(super) fn refresh_report(file: &Path) -> Result<(), Failure> {
     let Some(dir) = folder.and_then(|folder| run_of(&folder.join("ledger.db"))) else {
         return Ok(());
     };
-    match Ledger::glance(&dir) {
+    match Ledger::open_unchecked(&dir) {
         Ok(ledger) => refresh(&dir, &ledger),
         // A folder whose ledger is damaged still has the file.
         Err(_) => Ok(()),

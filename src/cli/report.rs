@@ -1,15 +1,15 @@
 //! `idshift report`: draws a run's reports again, from its ledger and its copy of the file.
 
 use super::Exit;
-use super::failure::Failure;
-use super::known_run::{Selection, announce, choose, given_by};
+use super::command_error::CommandError;
+use super::open_run::{Selection, announce, choose, given_by};
 use super::options::ReportOptions;
 use super::redraw::draw;
 use super::resolve::catalog;
 use crate::ledger::Ledger;
 use crate::ui;
 
-pub(super) fn run(options: &ReportOptions) -> Result<Exit, Failure> {
+pub(super) fn run(options: &ReportOptions) -> Result<Exit, CommandError> {
     let (catalog, runs_dir) = catalog(&options.place)?;
     let dir = if let Some(run) = &options.run {
         catalog.find(run, &runs_dir)?
@@ -29,7 +29,7 @@ pub(super) fn run(options: &ReportOptions) -> Result<Exit, Failure> {
     let summary = draw(&dir, &ledger)?;
     if options.speech.is_json() {
         let text = serde_json::to_string_pretty(&summary)
-            .map_err(|error| Failure::usage(format!("a bug: {error}")))?;
+            .map_err(|error| CommandError::usage(format!("a bug: {error}")))?;
         ui::out(&text);
     } else if !options.speech.quiet {
         for name in ["results.csv", "failures.csv", "summary.json", "report.html"] {

@@ -4,9 +4,9 @@
 //! is the same number and another text is such a change, and an error; any other difference is the user's own correction,
 //! and is shown. Of a run that is no longer there only the customer that it found guards the line.
 
-use super::draft;
-use super::failure::Failure;
-use super::kept::{Kept, run_of};
+use super::command_error::CommandError;
+use super::input_plan;
+use super::saved_settings::{SavedSettings, run_of};
 use crate::domain::{Line, Problem, Severity};
 use crate::input::{Column, Record, Table, is_damaged};
 use crate::ledger::{Ledger, RunDir};
@@ -29,7 +29,7 @@ pub(super) fn compare(
     table: &Table,
     file: &Path,
     runs_dir: &Path,
-) -> Result<Vec<Problem>, Failure> {
+) -> Result<Vec<Problem>, CommandError> {
     let mut problems = Vec::new();
     if !table.is_report() {
         return Ok(problems);
@@ -93,11 +93,11 @@ fn hashed(table: &Table, record: &Record, hasher: &RandomState) -> Values {
 }
 
 /// The cells of the run's input that are not as the report has them, by the report's lines.
-fn differences(dir: &RunDir, lines: &Lines, hasher: &RandomState) -> Result<Before, Failure> {
-    let ledger = Ledger::glance(dir)?;
-    let kept = Kept::of(&ledger)?;
+fn differences(dir: &RunDir, lines: &Lines, hasher: &RandomState) -> Result<Before, CommandError> {
+    let ledger = Ledger::open_unchecked(dir)?;
+    let kept = SavedSettings::of(&ledger)?;
     let system = Kind::parse(&ledger.header().system).unwrap_or(Kind::Plume);
-    let mut rules = draft::rules(system.facts());
+    let mut rules = input_plan::rules(system.capabilities());
     rules.per_reseller = false;
     rules.verbatim = kept.verbatim;
     let name = &ledger.header().input_name;
@@ -131,7 +131,7 @@ fn tell(
     run: &str,
     before: &Before,
     problems: &mut Vec<Problem>,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     if before.is_empty() {
         return Ok(());
     }

@@ -3,15 +3,15 @@
 
 use super::Exit;
 use super::claim::TargetClaim;
-use super::failure::Failure;
+use super::command_error::CommandError;
 use super::feed::Known;
 use super::forecast::{Forecast, Question, planned_words};
+use super::guards::Guards;
 use super::input_identity::InputIdentity;
-use super::known_run::{self, KnownRun, Purpose, Selection};
-use super::limits::Limits;
 use super::lost_runs;
 use super::newer_writes;
-use super::options::{Guards, ResumeOptions};
+use super::open_run::{self, OpenRun, Purpose, Selection};
+use super::options::{GuardArgs, ResumeOptions};
 use super::prepare::{ask, is_asked, refuse_emails};
 use super::recall;
 use super::resolve::catalog;
@@ -20,7 +20,7 @@ use super::undo_runs::{SEEDED, undo_of};
 use crate::domain::{Change, Line};
 use crate::engine::{History, Mode, Since};
 use crate::ledger::{Ledger, LineSet, State};
-use crate::report::{Commands, standing};
+use crate::report::{Commands, run_status};
 use crate::run::RunCatalog;
 use crate::ui;
 use std::path::Path;
@@ -48,8 +48,8 @@ fn is_stillborn(ledger: &Ledger) -> bool {
     ledger.header().parent.is_some() && !seeded
 }
 
-pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
-    let mut known = known_run::open(
+pub(super) fn run(options: &ResumeOptions) -> Result<Exit, CommandError> {
+    let mut known = open_run::open(
         options.run.as_deref(),
         Selection {
             command: "resume",
@@ -71,7 +71,7 @@ pub(super) fn run(options: &ResumeOptions) -> Result<Exit, Failure> {
         let asked = consent(&known, &rest, &limits, &base_url, &options.guards)?;
         if !asked && options.run.is_none() && !options.speech.quiet {
             let lines = known.draft.counts.lines;
-            known_run::announce("resume", &known.ledger, Some(lines));
+            open_run::announce("resume", &known.ledger, Some(lines));
         }
     }
     // First: whoever else works on this target could make untrue whatever is found here.
@@ -116,11 +116,11 @@ struct Rest {
 
 /// What is to be done, or why the run is not resumed.
 fn rest(
-    known: &KnownRun,
+    known: &OpenRun,
     catalog: &RunCatalog,
-    guards: &Guards,
-    limits: &Limits,
-) -> Result<Rest, Failure> {
+    guards: &GuardArgs,
+    limits: &Guards,
+) -> Result<Rest, CommandError> {
     refuse_what_goes_on_otherwise(known, catalog)?;
     refuse_undone(known.dir.run().as_str(), catalog)?;
     let (ledger, header) = (&known.ledger, known.ledger.header());
@@ -154,12 +154,12 @@ const fn mode(work: Work) -> Mode {
 
 /// Shows what is still to be done, where, and asks; `false`: nothing is to be asked.
 fn consent(
-    known: &KnownRun,
+    known: &OpenRun,
     rest: &Rest,
-    limits: &Limits,
+    limits: &Guards,
     base_url: &str,
-    guards: &Guards,
-) -> Result<bool, Failure> {
+    guards: &GuardArgs,
+) -> Result<bool, CommandError> {
     let ledger = &known.ledger;
     if rest.work == Work::Plan {
         return Ok(false);
@@ -181,7 +181,7 @@ fn consent(
         what: format!(
             "resume run {} ({} of {})",
             header.run,
-            standing::command(ledger)?,
+            run_status::command(ledger)?,
             ui::visible(&header.input_name)
         ),
         counts,
@@ -209,7 +209,7 @@ fn consent(
         header.run
     );
     let resume = known.commands().resume(&[]);
-    Err(Failure::usage(words).with_help(format!("{resume} shows anew what is left")))
+    Err(CommandError::usage(words).with_help(format!("{resume} shows anew what is left")))
 }
 
 /// What the open lines ask for.
@@ -222,7 +222,7 @@ struct OpenChanges {
     locations: u64,
 }
 
-fn open_changes(known: &KnownRun, rest: &Rest) -> Result<OpenChanges, Failure> {
+fn open_changes(known: &OpenRun, rest: &Rest) -> Result<OpenChanges, CommandError> {
     let ledger = &known.ledger;
     let (planned, done) = if rest.looked && rest.work == Work::Apply {
         (Some(ledger.still_planned()?), LineSet::default())
@@ -248,11 +248,11 @@ fn open_changes(known: &KnownRun, rest: &Rest) -> Result<OpenChanges, Failure> {
 
 /// What other runs tell of the lines, and what they have written since.
 fn history(
-    known: &KnownRun,
+    known: &OpenRun,
     claim: &TargetClaim,
     work: Work,
     without_history: bool,
-) -> Result<History, Failure> {
+) -> Result<History, CommandError> {
     let identity = InputIdentity::of_run(&known.ledger)?;
     let header = known.ledger.header();
     // Where it goes on, and where it has been.
@@ -274,10 +274,13 @@ fn history(
 }
 
 /// A plan is carried out, and a way back that was never begun is begun anew.
-fn refuse_what_goes_on_otherwise(known: &KnownRun, catalog: &RunCatalog) -> Result<(), Failure> {
+fn refuse_what_goes_on_otherwise(
+    known: &OpenRun,
+    catalog: &RunCatalog,
+) -> Result<(), CommandError> {
     let id = known.dir.run();
     if known.ledger.progress()?.state == State::Planned {
-        return Err(Failure::usage(format!(
+        return Err(CommandError::usage(format!(
             "run {id} is a plan, and nothing of it was interrupted"
         ))
         .with_help(format!(
@@ -287,7 +290,7 @@ fn refuse_what_goes_on_otherwise(known: &KnownRun, catalog: &RunCatalog) -> Resu
     }
     let parent = known.ledger.header().parent.as_ref();
     if let Some(parent) = parent.filter(|_| is_stillborn(&known.ledger)) {
-        return Err(Failure::usage(format!(
+        return Err(CommandError::usage(format!(
             "run {id} was killed before it had begun; nothing was written"
         ))
         .with_help(format!(
@@ -299,18 +302,18 @@ fn refuse_what_goes_on_otherwise(known: &KnownRun, catalog: &RunCatalog) -> Resu
 }
 
 /// What a person types to go on from another run.
-fn commands_of(catalog: &RunCatalog, run: &str) -> Result<Commands, Failure> {
+fn commands_of(catalog: &RunCatalog, run: &str) -> Result<Commands, CommandError> {
     let dir = catalog.find(run, Path::new(""))?;
-    let ledger = Ledger::glance(&dir)?;
+    let ledger = Ledger::open_unchecked(&dir)?;
     Ok(Commands::of(dir.path(), ledger.header()))
 }
 
 /// How many lines would change can only be counted before the first is written.
-fn refuse_late_count(known: &KnownRun) -> Result<(), Failure> {
+fn refuse_late_count(known: &OpenRun) -> Result<(), CommandError> {
     if !known.ledger.has_writes()? {
         return Ok(());
     }
-    Err(Failure::usage(format!(
+    Err(CommandError::usage(format!(
         "--max-changes: run {} has begun to write without counting first, so it is too late to count",
         known.dir.run()
     ))
@@ -337,10 +340,10 @@ fn warn_of_newer(since: &Since) {
 }
 
 /// What a run wrote may have been put back by another one.
-fn refuse_undone(id: &str, catalog: &RunCatalog) -> Result<(), Failure> {
+fn refuse_undone(id: &str, catalog: &RunCatalog) -> Result<(), CommandError> {
     match undo_of(id, catalog, |_| true)? {
         None => Ok(()),
-        Some((dir, _)) => Err(Failure::usage(format!(
+        Some((dir, _)) => Err(CommandError::usage(format!(
             "run {id} was put back by run {}; going on with it would leave half of it put back",
             dir.run()
         ))

@@ -1,20 +1,20 @@
 //! `idshift runs`: lists the runs, the oldest first.
 
 use super::Exit;
+use super::command_error::CommandError;
 use super::document::document;
-use super::failure::Failure;
 use super::options::{ForgetOptions, RunsCommand, RunsOptions};
 use super::redraw::try_refresh;
 use super::resolve::catalog;
 use crate::domain::Status;
 use crate::ledger::{Ledger, LedgerError, RunDir, StateDb};
-use crate::report::{half_done, standing};
+use crate::report::{half_done, run_status};
 use crate::run::absolute;
 use crate::ui;
 use serde_json::json;
 use std::path::PathBuf;
 
-pub(super) fn run(options: &RunsOptions) -> Result<Exit, Failure> {
+pub(super) fn run(options: &RunsOptions) -> Result<Exit, CommandError> {
     if let Some(RunsCommand::Forget(forget)) = &options.command {
         return self::forget(forget);
     }
@@ -41,7 +41,7 @@ pub(super) fn run(options: &RunsOptions) -> Result<Exit, Failure> {
 }
 
 /// Takes lost run folders out of the register.
-fn forget(options: &ForgetOptions) -> Result<Exit, Failure> {
+fn forget(options: &ForgetOptions) -> Result<Exit, CommandError> {
     let state = StateDb::open()?;
     let paths: Vec<PathBuf> = if let Some(path) = &options.path {
         vec![absolute(path)]
@@ -51,7 +51,7 @@ fn forget(options: &ForgetOptions) -> Result<Exit, Failure> {
     };
     for path in &paths {
         if !state.forget(path)? {
-            return Err(Failure::usage(format!(
+            return Err(CommandError::usage(format!(
                 "{} is not registered",
                 ui::visible(&path.display().to_string())
             ))
@@ -73,18 +73,18 @@ fn forget(options: &ForgetOptions) -> Result<Exit, Failure> {
 }
 
 fn describe(dir: &RunDir) -> Result<serde_json::Value, LedgerError> {
-    let ledger = Ledger::glance(dir)?;
+    let ledger = Ledger::open_unchecked(dir)?;
     try_refresh(dir, &ledger);
     let (header, progress) = (ledger.header(), ledger.progress()?);
-    let mut counts = standing::counts(&ledger)?;
+    let mut counts = run_status::counts(&ledger)?;
     counts.insert("half_done", half_done(dir).unwrap_or(0));
     Ok(json!({
         "run": header.run,
-        "command": standing::command(&ledger)?,
+        "command": run_status::command(&ledger)?,
         "system": header.system,
         "base_url": header.base_url,
         "input": header.input_name,
-        "state": standing::state(&progress, &ledger).as_str(),
+        "state": run_status::state(&progress, &ledger).as_str(),
         "exit_code": progress.exit_code,
         "undoes": header.parent,
         "counts": counts,

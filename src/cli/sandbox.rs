@@ -1,7 +1,7 @@
 //! `idshift sandbox`: a stand-in of a system on this machine, until Ctrl-C.
 
 use super::Exit;
-use super::failure::Failure;
+use super::command_error::CommandError;
 use super::options::SandboxOptions;
 use super::stand_in::{kind, latency};
 use crate::report;
@@ -10,15 +10,15 @@ use crate::system::Kind;
 use crate::ui;
 use std::str::FromStr;
 
-pub(super) fn run(options: &SandboxOptions) -> Result<Exit, Failure> {
+pub(super) fn run(options: &SandboxOptions) -> Result<Exit, CommandError> {
     let system = Kind::parse(&options.system).ok_or_else(|| {
-        Failure::usage(format!(
+        CommandError::usage(format!(
             "`{}` is not plume, adobe or cloudcockpit",
             options.system
         ))
     })?;
     let faults = options.fault.iter().map(|text| {
-        Fault::from_str(text).map_err(|why| Failure::usage(format!("--fault `{text}`: {why}")))
+        Fault::from_str(text).map_err(|why| CommandError::usage(format!("--fault `{text}`: {why}")))
     });
     let sandbox = Sandbox::start(Options {
         kind: kind(system),
@@ -28,7 +28,7 @@ pub(super) fn run(options: &SandboxOptions) -> Result<Exit, Failure> {
         bulk: !options.no_bulk,
         ..Options::default()
     })
-    .map_err(|why| Failure::usage(format!("the sandbox cannot start: {why}")))?;
+    .map_err(|why| CommandError::usage(format!("the sandbox cannot start: {why}")))?;
     {
         let world = sandbox.world();
         let mut world = world
@@ -42,13 +42,13 @@ pub(super) fn run(options: &SandboxOptions) -> Result<Exit, Failure> {
     ui::out(&sandbox.base_url());
     ui::err(&format!(
         "a stand-in of {}; any token is good. Ctrl-C ends it. Try, in another window:\n  {}",
-        system.facts().title,
+        system.capabilities().title,
         try_it(options, system, &sandbox.base_url())
     ));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|why| Failure::usage(why.to_string()))?;
+        .map_err(|why| CommandError::usage(why.to_string()))?;
     runtime.block_on(async {
         use tokio::signal::unix::{SignalKind, signal};
         if let (Ok(mut interrupt), Ok(mut terminate)) = (
@@ -71,7 +71,7 @@ fn try_it(options: &SandboxOptions, system: Kind, base_url: &str) -> String {
     let words = ["idshift", "apply", &file, "--system"].map(str::to_owned);
     let mut words = Vec::from(words);
     let rest = [
-        system.facts().name,
+        system.capabilities().name,
         "--base-url",
         base_url,
         "--rate",

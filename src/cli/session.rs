@@ -1,11 +1,11 @@
 //! A run that is ready to be worked on by this process.
 
 use super::claim::TargetClaim;
-use super::draft::Draft;
-use super::failure::Failure;
+use super::command_error::CommandError;
 use super::feed::Known;
-use super::limits::Limits;
-use super::options::Speech;
+use super::guards::Guards;
+use super::input_plan::InputPlan;
+use super::options::OutputArgs;
 use crate::config::Resolved;
 use crate::engine::Mode;
 use crate::ledger::{Ledger, LineSet, RunDir};
@@ -30,13 +30,13 @@ pub(super) struct Session<'a> {
     pub(super) dir: RunDir,
     pub(super) ledger: Ledger,
     pub(super) claim: TargetClaim,
-    pub(super) draft: Arc<Draft>,
+    pub(super) draft: Arc<InputPlan>,
     pub(super) known: Known,
     pub(super) resolved: Resolved,
-    pub(super) limits: Limits,
+    pub(super) limits: Guards,
     pub(super) work: Work,
     pub(super) title: &'static str,
-    pub(super) speech: &'a Speech,
+    pub(super) speech: &'a OutputArgs,
     /// Where one line is enough when nothing was changed: how many lines were not even looked at.
     pub(super) quiet_if_unchanged: Option<u64>,
     pub(super) differences_count: bool,
@@ -46,7 +46,7 @@ pub(super) struct Session<'a> {
 }
 
 /// The lines that need no further work.
-pub(super) fn done(ledger: &Ledger, mode: Mode) -> Result<LineSet, Failure> {
+pub(super) fn done(ledger: &Ledger, mode: Mode) -> Result<LineSet, CommandError> {
     let done = ledger.done()?;
     Ok(match mode {
         // What an interrupted look has already seen stays seen.

@@ -1,8 +1,8 @@
 //! `idshift init` and `idshift config`: a file to begin with, and what holds.
 
 use super::Exit;
+use super::command_error::CommandError;
 use super::document::document;
-use super::failure::Failure;
 use super::options::ConfigOptions;
 use super::resolve::values;
 use crate::config::{KEYS, Origin, Resolved, SAMPLE, token_source};
@@ -11,7 +11,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Write;
 
-pub(super) fn init() -> Result<Exit, Failure> {
+pub(super) fn init() -> Result<Exit, CommandError> {
     let path = std::path::Path::new("idshift.toml");
     let file = std::fs::File::options()
         .write(true)
@@ -19,17 +19,17 @@ pub(super) fn init() -> Result<Exit, Failure> {
         .open(path);
     let mut file = file.map_err(|why| match why.kind() {
         std::io::ErrorKind::AlreadyExists => {
-            Failure::usage("idshift.toml is there already; it was left as it is")
+            CommandError::usage("idshift.toml is there already; it was left as it is")
         }
-        _ => Failure::usage(format!("idshift.toml cannot be written: {why}")),
+        _ => CommandError::usage(format!("idshift.toml cannot be written: {why}")),
     })?;
     file.write_all(SAMPLE.as_bytes())
-        .map_err(|why| Failure::usage(format!("idshift.toml cannot be written: {why}")))?;
+        .map_err(|why| CommandError::usage(format!("idshift.toml cannot be written: {why}")))?;
     ui::out("idshift.toml written; edit it, then: idshift doctor --profile NAME");
     Ok(Exit::Success)
 }
 
-pub(super) fn show(options: &ConfigOptions) -> Result<Exit, Failure> {
+pub(super) fn show(options: &ConfigOptions) -> Result<Exit, CommandError> {
     let mut values = values(&options.target, &BTreeMap::new())?;
     let mut resolved = Resolved::of(&mut values)?;
     let mut settings = serde_json::Map::new();

@@ -1,8 +1,8 @@
 //! `--sandbox`: a stand-in of the system inside of the process.
 
-use super::draft::Draft;
-use super::failure::Failure;
-use super::options::Inside;
+use super::command_error::CommandError;
+use super::input_plan::InputPlan;
+use super::options::SandboxArgs;
 use crate::config::Resolved;
 use crate::domain::{Change, Status};
 use crate::http::{SecretString, Span, Token};
@@ -20,10 +20,10 @@ pub(super) struct StandIn {
 
 /// Starts a stand-in with the customers that a file speaks of, where one is asked for.
 pub(super) fn start(
-    inside: &Inside,
+    inside: &SandboxArgs,
     resolved: &mut Resolved,
-    draft: Option<&Draft>,
-) -> Result<Option<StandIn>, Failure> {
+    draft: Option<&InputPlan>,
+) -> Result<Option<StandIn>, CommandError> {
     if !inside.sandbox {
         return Ok(None);
     }
@@ -38,11 +38,11 @@ pub(super) fn start(
 
 /// Starts a stand-in as a run has left the system, where one is asked for.
 pub(super) fn start_as_left(
-    inside: &Inside,
+    inside: &SandboxArgs,
     resolved: &mut Resolved,
-    draft: &Draft,
+    draft: &InputPlan,
     ledger: &Ledger,
-) -> Result<Option<StandIn>, Failure> {
+) -> Result<Option<StandIn>, CommandError> {
     if !inside.sandbox {
         return Ok(None);
     }
@@ -66,10 +66,10 @@ fn lock(world: &std::sync::Mutex<World>) -> std::sync::MutexGuard<'_, World> {
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-fn begin(inside: &Inside, resolved: &mut Resolved) -> Result<Sandbox, Failure> {
+fn begin(inside: &SandboxArgs, resolved: &mut Resolved) -> Result<Sandbox, CommandError> {
     let faults = inside.sandbox_fault.iter().map(|text| {
         Fault::from_str(text)
-            .map_err(|why| Failure::usage(format!("--sandbox-fault `{text}`: {why}")))
+            .map_err(|why| CommandError::usage(format!("--sandbox-fault `{text}`: {why}")))
     });
     let options = Options {
         kind: kind(resolved.system),
@@ -78,7 +78,7 @@ fn begin(inside: &Inside, resolved: &mut Resolved) -> Result<Sandbox, Failure> {
         ..Options::default()
     };
     let sandbox = Sandbox::start(options)
-        .map_err(|why| Failure::usage(format!("the sandbox cannot start: {why}")))?;
+        .map_err(|why| CommandError::usage(format!("the sandbox cannot start: {why}")))?;
     resolved.base_url = Some(sandbox.base_url());
     resolved.token = Some(Token::Fixed(SecretString::from("sandbox".to_owned())));
     match resolved.system {
@@ -125,10 +125,10 @@ pub(super) fn kind(system: Kind) -> crate::sandbox::Kind {
     }
 }
 
-pub(super) fn latency(text: Option<&str>) -> Result<Duration, Failure> {
+pub(super) fn latency(text: Option<&str>) -> Result<Duration, CommandError> {
     let span = text.map(Span::from_str).transpose();
     Ok(span
-        .map_err(|why| Failure::usage(why.to_string()))?
+        .map_err(|why| CommandError::usage(why.to_string()))?
         .map_or(Duration::ZERO, |span| span.0))
 }
 
@@ -143,9 +143,9 @@ struct Seen {
 fn populate(
     world: &mut World,
     resolved: &Resolved,
-    draft: &Draft,
+    draft: &InputPlan,
     left: &BTreeMap<u32, crate::domain::Outcome>,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let mut seen = BTreeMap::new();
     for batch in draft.table.batches()? {
         for change in batch?.into_iter().filter_map(|row| row.change) {
@@ -240,8 +240,8 @@ pub(super) fn populate_from(
     world: &mut World,
     system: Kind,
     file: &std::path::Path,
-) -> Result<(), Failure> {
-    let mut rules = super::draft::rules(system.facts());
+) -> Result<(), CommandError> {
+    let mut rules = super::input_plan::rules(system.capabilities());
     rules.reseller = Some(crate::domain::Reseller::Own);
     let table = crate::input::Table::open(
         file,

@@ -7,27 +7,27 @@
 use super::Exit;
 use super::claim::{TargetClaim, target_of};
 use super::clock;
+use super::command_error::CommandError;
 use super::connection::base_url;
 use super::document::document;
-use super::draft;
-use super::failure::Failure;
 use super::feed::Known;
 use super::forecast::{Forecast, Question};
-use super::kept::Kept;
-use super::known_run::{self, KnownRun, Purpose, Selection};
-use super::limits::Limits;
+use super::guards::Guards;
+use super::input_plan;
 use super::newer_writes;
+use super::open_run::{self, OpenRun, Purpose, Selection};
 use super::options::UndoOptions;
 use super::prepare::{ask, begin, is_asked, refuse_emails};
 use super::recall;
 use super::resolve::catalog;
+use super::saved_settings::SavedSettings;
 use super::session::{Session, Work};
 use super::undo_runs::{SEEDED, undo_of};
 use crate::domain::{Change, Failed, NewAccount, Outcome, Status, Transition};
 use crate::engine::{History, Since};
 use crate::ledger::{self, Header, Ledger, LineSet, PrivateFile, RunDir, RunId, State};
 use crate::plan::{self, Inverse};
-use crate::report::{CANNOT_UNDO, CannotUndo, Commands, standing};
+use crate::report::{CANNOT_UNDO, CannotUndo, Commands, run_status};
 use crate::run::RunCatalog;
 use crate::ui;
 use std::collections::HashSet;
@@ -60,14 +60,14 @@ struct Back {
     expected: Outcome,
 }
 
-pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
-    let known = known_run::open(
+pub(super) fn run(options: &UndoOptions) -> Result<Exit, CommandError> {
+    let known = open_run::open(
         options.run.as_deref(),
         Selection {
             command: "undo",
             words: "run that wrote something and is no undo itself",
             // Typed twice, it must not undo itself.
-            fits: &|ledger| known_run::wrote_something(ledger) && ledger.header().command != "undo",
+            fits: &|ledger| open_run::wrote_something(ledger) && ledger.header().command != "undo",
             is_asked: is_asked(&options.guards),
         },
         Purpose::Write,
@@ -80,7 +80,7 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
     let (catalog, _) = catalog(&options.target.place)?;
     let left = what_it_left(&known, &catalog)?;
     refuse_emails(&known.resolved, "undo")?;
-    let back = way_back(&left, known.resolved.system.facts().can_clear);
+    let back = way_back(&left, known.resolved.system.capabilities().can_clear);
     if back.is_empty() {
         if options.speech.is_json() {
             let body = serde_json::json!({
@@ -93,7 +93,7 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
         return Ok(Exit::Success);
     }
     let address = base_url(&known.resolved)?;
-    let limits = Limits::of(&options.guards)?;
+    let limits = Guards::of(&options.guards)?;
     let of = |asks: fn(&Change) -> bool| {
         let asking = back.iter().filter(|back| asks(&back.inverse.change));
         u64::try_from(asking.count()).unwrap_or(u64::MAX)
@@ -112,7 +112,7 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
     let question = Question {
         what: format!(
             "undo run {parent} ({} of {}, {})",
-            standing::command(&known.ledger)?,
+            run_status::command(&known.ledger)?,
             ui::visible(&known.ledger.header().input_name),
             ui::lines(known.draft.counts.lines)
         ),
@@ -138,16 +138,16 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, Failure> {
     if what_it_left(&known, &claim.catalog)? != left {
         let words = format!("run {parent} has been gone on with meanwhile; nothing was written");
         let undo = known.commands().undo();
-        return Err(Failure::usage(words).with_help(format!("{undo} shows anew what it left")));
+        return Err(CommandError::usage(words).with_help(format!("{undo} shows anew what it left")));
     }
     carry_out(options, known, limits, &parent, (&run, claim), &back)
 }
 
 /// What newer runs have written, and is not put back itself: the way back of an older run does not lead there.
-fn written_since(known: &KnownRun, claim: &TargetClaim) -> Result<Since, Failure> {
+fn written_since(known: &OpenRun, claim: &TargetClaim) -> Result<Since, CommandError> {
     let mut put_back = HashSet::new();
     for entry in &claim.catalog.entries {
-        let Ok(other) = Ledger::glance(&entry.dir) else {
+        let Ok(other) = Ledger::open_unchecked(&entry.dir) else {
             continue;
         };
         if let Some(parent) = &other.header().parent
@@ -167,22 +167,23 @@ fn written_since(known: &KnownRun, claim: &TargetClaim) -> Result<Since, Failure
 }
 
 /// What the run left, where that can be put back.
-fn what_it_left(known: &KnownRun, catalog: &RunCatalog) -> Result<Vec<ledger::Left>, Failure> {
+fn what_it_left(known: &OpenRun, catalog: &RunCatalog) -> Result<Vec<ledger::Left>, CommandError> {
     let parent = known.dir.run();
     let left = known.ledger.left()?;
     if left.iter().any(|left| left.parked) {
-        return Err(
-            Failure::usage(format!("run {parent} left a customer under a temporary ID")).with_help(
-                format!(
-                    "{} finishes or rolls back; then undo",
-                    known.commands().resume(&[])
-                ),
-            ),
-        );
+        return Err(CommandError::usage(format!(
+            "run {parent} left a customer under a temporary ID"
+        ))
+        .with_help(format!(
+            "{} finishes or rolls back; then undo",
+            known.commands().resume(&[])
+        )));
     }
-    if known.ledger.progress()?.state == State::Running && !known.ledger.doubtful()?.is_empty() {
+    if known.ledger.progress()?.state == State::Running
+        && !known.ledger.unresolved_writes()?.is_empty()
+    {
         return Err(
-            Failure::usage(format!("run {parent} was killed while it was writing"))
+            CommandError::usage(format!("run {parent} was killed while it was writing"))
                 .with_help(format!("{} first; then undo", known.commands().resume(&[]))),
         );
     }
@@ -191,7 +192,7 @@ fn what_it_left(known: &KnownRun, catalog: &RunCatalog) -> Result<Vec<ledger::Le
 }
 
 /// A way back that was interrupted has put back some of it, and knows which.
-fn refuse_half_done(catalog: &RunCatalog, parent: &str) -> Result<(), Failure> {
+fn refuse_half_done(catalog: &RunCatalog, parent: &str) -> Result<(), CommandError> {
     let is_half = |ledger: &Ledger| {
         ledger
             .progress()
@@ -210,7 +211,7 @@ fn refuse_half_done(catalog: &RunCatalog, parent: &str) -> Result<(), Failure> {
     }
     let resume = Commands::of(dir.path(), half.header()).resume(&[]);
     let words = format!("run {id}, which puts run {parent} back, was not finished");
-    Err(Failure::usage(words).with_help(format!("{resume} goes on with it")))
+    Err(CommandError::usage(words).with_help(format!("{resume} goes on with it")))
 }
 
 fn way_back(left: &[ledger::Left], can_clear: bool) -> Vec<Back> {
@@ -230,7 +231,7 @@ fn way_back(left: &[ledger::Left], can_clear: bool) -> Vec<Back> {
             places.push(None);
         }
         for place in places {
-            let spot = |spot: &ledger::Spot| (spot.service.clone(), spot.profile);
+            let spot = |spot: &ledger::LocationState| (spot.service.clone(), spot.profile);
             let one = plan::Left {
                 customer: left.customer.clone(),
                 reseller: left.reseller.clone(),
@@ -278,23 +279,23 @@ fn expected(left: &ledger::Left, one: &plan::Left, line: u32) -> Outcome {
 
 fn carry_out(
     options: &UndoOptions,
-    known: KnownRun,
-    limits: Limits,
+    known: OpenRun,
+    limits: Guards,
     parent: &str,
     (run, claim): (&RunId, TargetClaim),
     back: &[Back],
-) -> Result<Exit, Failure> {
+) -> Result<Exit, CommandError> {
     let address = base_url(&known.resolved)?;
-    let kept = Kept {
+    let kept = SavedSettings {
         values: known.kept.values.clone(),
-        allow_clear: known.resolved.system.facts().can_clear
+        allow_clear: known.resolved.system.capabilities().can_clear
             && back
                 .iter()
                 .any(|back| back.inverse.change.new_account == NewAccount::Clear),
         verbatim: true,
         limits: limits.clone(),
         typed: known.kept.typed.clone(),
-        ..Kept::default()
+        ..SavedSettings::default()
     };
     let name = format!("undo of {parent}");
     let header = |input_sha256: String| Header {
@@ -328,14 +329,14 @@ fn carry_out(
         temporary: recall::temporary_ids(ledger.header(), &targets, &claim.catalog)?,
         ..History::default()
     };
-    let facts = known.resolved.system.facts();
+    let capabilities = known.resolved.system.capabilities();
     let rules = kept.rules(&known.resolved)?;
-    let draft = draft::read(
+    let draft = input_plan::read(
         &dir.input(),
         &name,
         &kept.reading()?,
         &rules,
-        facts.unique_accounts,
+        capabilities.unique_accounts,
     )?;
     let stand_in = known.stand_in;
     let session = Session {
@@ -378,10 +379,10 @@ fn seed(back: &Back) -> Outcome {
 }
 
 /// Writes the run's file; it is read again like any other.
-fn write_file(dir: &RunDir, back: &[Back]) -> Result<String, Failure> {
+fn write_file(dir: &RunDir, back: &[Back]) -> Result<String, CommandError> {
     let path = dir.input();
     let failed = |why: std::io::Error| {
-        Failure::new(
+        CommandError::new(
             Exit::Stopped,
             format!("{}: cannot be written: {why}", path.display()),
         )

@@ -1,6 +1,6 @@
 //! Runs that put another run back: which there are, and whether one is complete.
 
-use super::failure::Failure;
+use super::command_error::CommandError;
 use crate::ledger::{Ledger, RunDir};
 use crate::run::RunCatalog;
 
@@ -12,9 +12,9 @@ pub(super) fn undo_of(
     id: &str,
     catalog: &RunCatalog,
     is_such: impl Fn(&Ledger) -> bool,
-) -> Result<Option<(RunDir, Ledger)>, Failure> {
+) -> Result<Option<(RunDir, Ledger)>, CommandError> {
     for entry in &catalog.entries {
-        let Ok(other) = Ledger::glance(&entry.dir) else {
+        let Ok(other) = Ledger::open_unchecked(&entry.dir) else {
             continue;
         };
         let dir = entry.dir.clone();

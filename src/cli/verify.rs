@@ -1,18 +1,18 @@
 //! `idshift verify`: reads every customer that a run touched again, and compares with what the run left.
 
 use super::Exit;
-use super::closing;
+use super::command_error::CommandError;
 use super::connection::{check_host, http_settings, system_settings};
 use super::document::document;
-use super::failure::Failure;
-use super::known_run::{self, KnownRun, Purpose, Selection};
+use super::finish;
+use super::open_run::{self, OpenRun, Purpose, Selection};
 use super::options::RunOptions;
-use super::strays;
+use super::parked;
 use crate::domain::{Change, CustomerId, Failed, Outcome, Reseller, Status, Unchanged};
 use crate::engine::{Difference, Event, LastWords, Tally, differences};
 use crate::http::Client;
 use crate::ledger::{Ledger, Write};
-use crate::system::{Bulk, Customer, Fatal, Key, System, Trouble, Wanted};
+use crate::system::{Bulk, Customer, Fatal, Key, System, SystemError, Wanted};
 use crate::ui;
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
@@ -39,13 +39,13 @@ struct Unfinished {
     not_done: u64,
 }
 
-pub(super) fn run(options: &RunOptions) -> Result<Exit, Failure> {
-    let known = known_run::open(
+pub(super) fn run(options: &RunOptions) -> Result<Exit, CommandError> {
+    let known = open_run::open(
         options.run.as_deref(),
         Selection {
             command: "verify",
             words: "run that wrote something",
-            fits: &known_run::wrote_something,
+            fits: &open_run::wrote_something,
             is_asked: false,
         },
         Purpose::Look,
@@ -66,7 +66,7 @@ pub(super) fn run(options: &RunOptions) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|why| Failure::usage(why.to_string()))?;
+        .map_err(|why| CommandError::usage(why.to_string()))?;
     let looked = runtime.block_on(watched(&known, &system, &client, options))?;
     say(&known, options, &looked);
     Ok(exit(&looked))
@@ -84,20 +84,20 @@ fn exit(looked: &Looked) -> Exit {
 
 /// Compares, and shows how far it has come and what it waits for.
 async fn watched(
-    known: &KnownRun,
+    known: &OpenRun,
     system: &System,
     client: &Arc<Client>,
     options: &RunOptions,
-) -> Result<Looked, Failure> {
+) -> Result<Looked, CommandError> {
     let tally = Arc::new(Tally::default());
     let (events, heard) = broadcast::channel::<Event>(256);
-    let mode = closing::progress_mode(&options.speech);
+    let mode = finish::progress_mode(&options.speech);
     let progress = ui::Progress::start(
         mode,
         "verify",
         Arc::clone(&tally),
         heard,
-        closing::calls(&known.resolved, client),
+        finish::calls(&known.resolved, client),
     );
     let mut health = system.health();
     let looked = {
@@ -117,7 +117,7 @@ async fn watched(
     looked
 }
 
-async fn compare(known: &KnownRun, system: &System, tally: &Tally) -> Result<Looked, Failure> {
+async fn compare(known: &OpenRun, system: &System, tally: &Tally) -> Result<Looked, CommandError> {
     let resellers = resellers(known)?;
     let survey = Survey::of(known)?;
     tally.lines.store(survey.settled, Ordering::Relaxed);
@@ -175,7 +175,7 @@ struct Survey {
 }
 
 impl Survey {
-    fn of(known: &KnownRun) -> Result<Self, Failure> {
+    fn of(known: &OpenRun) -> Result<Self, CommandError> {
         let mut survey = Self::default();
         let mut seen = HashSet::new();
         let mut done = 0;
@@ -212,9 +212,9 @@ impl Survey {
     /// What the run left of customers that several lines name.
     fn last_words(
         &self,
-        known: &KnownRun,
+        known: &OpenRun,
         resellers: &HashMap<u32, Reseller>,
-    ) -> Result<LastWords, Failure> {
+    ) -> Result<LastWords, CommandError> {
         let mut words = LastWords::default();
         if self.several.is_empty() {
             return Ok(words);
@@ -232,9 +232,9 @@ impl Survey {
 }
 
 /// Lines that were being written when the run was killed; the reports say `in_doubt` of them, too.
-fn begun_and_never_ended(ledger: &Ledger) -> Result<u64, Failure> {
+fn begun_and_never_ended(ledger: &Ledger) -> Result<u64, CommandError> {
     let mut lines = HashSet::new();
-    for write in ledger.doubtful()? {
+    for write in ledger.unresolved_writes()? {
         let line = write.intent.line;
         let told = ledger.outcome_of(line)?;
         if told.is_none_or(|told| told.status == Status::WouldChange) {
@@ -245,9 +245,9 @@ fn begun_and_never_ended(ledger: &Ledger) -> Result<u64, Failure> {
 }
 
 /// Whose relationship each line means, where the system has such a thing.
-fn resellers(known: &KnownRun) -> Result<HashMap<u32, Reseller>, Failure> {
+fn resellers(known: &OpenRun) -> Result<HashMap<u32, Reseller>, CommandError> {
     let mut resellers = HashMap::new();
-    if !known.resolved.system.facts().per_reseller {
+    if !known.resolved.system.capabilities().per_reseller {
         return Ok(resellers);
     }
     for batch in known.draft.table.batches()? {
@@ -270,7 +270,7 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    async fn at(&mut self, batch: Vec<(Outcome, Option<Reseller>)>) -> Result<(), Failure> {
+    async fn at(&mut self, batch: Vec<(Outcome, Option<Reseller>)>) -> Result<(), CommandError> {
         self.vouched = false;
         let found = self.many(&batch).await?;
         for ((outcome, reseller), found) in batch.into_iter().zip(found) {
@@ -293,8 +293,8 @@ impl Look<'_> {
     }
 
     /// Whoever stands aside though all was said of its lines.
-    async fn at_strays(&mut self, ledger: &Ledger) -> Result<(), Failure> {
-        for stray in strays::find(ledger, self.system).await? {
+    async fn at_strays(&mut self, ledger: &Ledger) -> Result<(), CommandError> {
+        for stray in parked::find(ledger, self.system).await? {
             let intent = stray.intent;
             let (line, customer) = (intent.line, intent.customer.to_string());
             let Write::Account {
@@ -317,7 +317,7 @@ impl Look<'_> {
     }
 
     /// Values that the system stored otherwise than they were written: what is there is not what the line asks for.
-    fn at_altered(&mut self, ledger: &Ledger) -> Result<(), Failure> {
+    fn at_altered(&mut self, ledger: &Ledger) -> Result<(), CommandError> {
         for write in ledger.altered()? {
             let line = write.intent.line;
             if self.differences.iter().any(|one| one.line == line) {
@@ -343,13 +343,13 @@ impl Look<'_> {
     }
 
     /// A 401 is about the customer or about the token. No customer differs because the token is no good.
-    async fn confirm_token(&mut self, trouble: &Trouble) -> Result<(), Failure> {
+    async fn confirm_token(&mut self, trouble: &SystemError) -> Result<(), CommandError> {
         if trouble.reason != Failed::Unauthorized || self.vouched {
             return Ok(());
         }
         match self.system.probe().await {
             Err(probe) if probe.fatal.is_none() && probe.reason == Failed::Unauthorized => {
-                let refused = Trouble {
+                let refused = SystemError {
                     fatal: Some(Fatal::TokenRefused),
                     ..probe
                 };
@@ -367,7 +367,7 @@ impl Look<'_> {
     async fn many(
         &mut self,
         batch: &[(Outcome, Option<Reseller>)],
-    ) -> Result<Vec<Option<Customer>>, Failure> {
+    ) -> Result<Vec<Option<Customer>>, CommandError> {
         let unread = || Ok(batch.iter().map(|_| None).collect());
         if !self.bulk || batch.is_empty() {
             return unread();
@@ -397,21 +397,21 @@ impl Look<'_> {
         }
     }
 
-    fn unreadable(&self, outcome: Option<&Outcome>, trouble: &Trouble) -> Failure {
+    fn unreadable(&self, outcome: Option<&Outcome>, trouble: &SystemError) -> CommandError {
         let words = match trouble.fatal {
-            Some(fatal) => closing::outage(fatal, &trouble.message, self.system.kind()),
+            Some(fatal) => finish::outage(fatal, &trouble.message, self.system.kind()),
             None => format!("the customer cannot be read: {}", trouble.message),
         };
         let words = match outcome {
             Some(outcome) => format!("line {}: {words}", outcome.line),
             None => words,
         };
-        Failure::new(Exit::Stopped, words)
+        CommandError::new(Exit::Stopped, words)
             .with_help("nothing was written; run verify again once the system answers")
     }
 }
 
-fn say(known: &KnownRun, options: &RunOptions, looked: &Looked) {
+fn say(known: &OpenRun, options: &RunOptions, looked: &Looked) {
     let run = known.dir.run().as_str();
     let (differences, left) = (&looked.differences, looked.unfinished);
     if options.speech.is_json() {

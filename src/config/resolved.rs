@@ -69,7 +69,7 @@ pub struct Resolved {
 impl Resolved {
     /// Whether writes make the system send e-mails to people.
     pub fn sends_emails(&self) -> bool {
-        self.system.facts().sends_emails && self.sending.carries_contacts()
+        self.system.capabilities().sends_emails && self.sending.carries_contacts()
     }
 
     /// Checks everything that was said, but reads no secret.
@@ -77,11 +77,11 @@ impl Resolved {
         let system = values
             .parsed("system", parse_system)?
             .unwrap_or(Kind::Plume);
-        let facts = system.facts();
+        let capabilities = system.capabilities();
         let rate = values.parsed("rate", Rate::from_str)?;
         let find_rate = values.parsed("find_rate", Rate::from_str)?;
         let write_rate = values.parsed("write_rate", Rate::from_str)?;
-        let main = rate.unwrap_or(Rate::PerSecond(facts.rate_per_s));
+        let main = rate.unwrap_or(Rate::PerSecond(capabilities.rate_per_s));
         let (quota, note) = quota(values, system, rate.or(find_rate).or(write_rate))?;
         let allow_http = values.truth("allow_http")?;
         let parse_url = |url: &str| check_base_url(url, allow_http);
@@ -146,7 +146,7 @@ impl Resolved {
 
 /// An ID as it is compared: where the system's are GUIDs, in one spelling.
 fn spelled(system: Kind, text: &str) -> SmolStr {
-    if system.facts().ids_are_guids {
+    if system.capabilities().ids_are_guids {
         guid(text)
     } else {
         SmolStr::new(text)
@@ -163,7 +163,7 @@ fn quota(
     if let Some(quota) = values.parsed("quota", Quota::parse_optional)? {
         return Ok((quota, None));
     }
-    let Some((calls, seconds)) = system.facts().quota else {
+    let Some((calls, seconds)) = system.capabilities().quota else {
         return Ok((None, None));
     };
     let own = Quota {
@@ -178,7 +178,7 @@ fn quota(
         None => Ok((Some(own), None)),
         Some(rate) if within(rate) => Ok((Some(own), None)),
         Some(rate) => {
-            let title = system.facts().title;
+            let title = system.capabilities().title;
             let note = format!(
                 "at {rate} no quota is kept; --quota {own} keeps the one that {title} documents"
             );

@@ -2,11 +2,13 @@
 //! failed, also for whoever goes on with the run.
 
 use super::compare::{Difference, LastWords, did_not_last, differences};
-use super::{Context, Halt, Notes};
+use super::{Context, Halt, WriteLog};
 use crate::domain::{Outcome, Status};
 
 /// Whether everything that was carried out so far is right; the words say what is not.
-pub(super) async fn is_right<N: Notes>(context: &Context<N>) -> Result<Result<(), String>, Halt> {
+pub(super) async fn is_right<N: WriteLog>(
+    context: &Context<N>,
+) -> Result<Result<(), String>, Halt> {
     let kept = context.take_kept();
     let mut words = LastWords::default();
     for (outcome, reseller) in &kept {
@@ -26,7 +28,7 @@ pub(super) async fn is_right<N: Notes>(context: &Context<N>) -> Result<Result<()
         }
         let left = words.on(outcome.clone(), reseller.as_ref());
         let found = differences(&context.system, &left, reseller.as_ref(), None).await;
-        match context.weigh(found).await? {
+        match context.classify(found).await? {
             Ok(differences) => {
                 if let Some(first) = differences.first() {
                     context.notes.outcome(lost(outcome, first)).await?;

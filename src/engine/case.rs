@@ -1,7 +1,7 @@
 //! One customer's lines, and everything that a step with them needs to know.
 
-use super::lookup::Sightings;
-use super::{Context, Job, Notes};
+use super::lookup::LookupCache;
+use super::{Context, Job, WriteLog};
 use crate::domain::{CustomerId, Transition};
 use crate::plan::Member;
 use tokio::time::Instant;
@@ -11,17 +11,17 @@ pub(super) struct Case<'a, N> {
     pub(super) context: &'a Context<N>,
     pub(super) job: &'a Job,
     pub(super) member: &'a Member,
-    pub(super) seen: &'a Sightings,
+    pub(super) seen: &'a LookupCache,
     pub(super) began: Instant,
 }
 
-impl<'a, N: Notes> Case<'a, N> {
+impl<'a, N: WriteLog> Case<'a, N> {
     /// Begins with a member of the job's unit.
     pub(super) fn new(
         context: &'a Context<N>,
         job: &'a Job,
         member: &'a Member,
-        seen: &'a Sightings,
+        seen: &'a LookupCache,
     ) -> Self {
         Self {
             context,

@@ -9,7 +9,7 @@ use crate::domain::{
     AccountId, CustomerId, Failed, Line, LocationId, Outcome, Profile, Reseller, ServiceId, Status,
     Transition,
 };
-use crate::system::{Customer, Location, Locations, System, Trouble};
+use crate::system::{Customer, Location, Locations, System, SystemError};
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
@@ -49,7 +49,7 @@ impl Difference {
 
 impl Difference {
     /// Of a customer who cannot be read, nobody knows whether it is as the run left it.
-    pub fn unreadable(outcome: &Outcome, trouble: &Trouble) -> Self {
+    pub fn unreadable(outcome: &Outcome, trouble: &SystemError) -> Self {
         let found = format!("unreadable ({})", trouble.message);
         Self::of(outcome, "customer", Some("there"), Some(&found))
     }
@@ -149,7 +149,7 @@ pub async fn differences(
     outcome: &Outcome,
     reseller: Option<&Reseller>,
     found: Option<Customer>,
-) -> Result<Vec<Difference>, Trouble> {
+) -> Result<Vec<Difference>, SystemError> {
     let Some(id) = &outcome.customer else {
         return Ok(Vec::new());
     };

@@ -1,15 +1,15 @@
 //! What all executors of a run share: the system, the notes, the settings, and what is known of the token.
 
 use super::common_failures::CommonFailures;
-use super::halt::{Asked, Halt};
+use super::halt::{Halt, StepResult};
 use super::lead::Lead;
 use super::ramp::Ramp;
 use super::settings::{Lookup, Mode, Settings};
 use super::write_breaker::{Refusable, WriteBreaker};
-use super::{Event, Notes, Tally};
+use super::{Event, Tally, WriteLog};
 use crate::domain::{AccountId, CustomerId, Failed, Outcome, Reseller};
 use crate::ledger::Write;
-use crate::system::{Customer, Fatal, Location, System, Trouble};
+use crate::system::{Customer, Fatal, Location, System, SystemError};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -55,7 +55,7 @@ pub struct Context<N> {
     given: Mutex<HashMap<AccountId, Vec<CustomerId>>>,
 }
 
-impl<N: Notes> Context<N> {
+impl<N: WriteLog> Context<N> {
     /// Puts together what a run needs.
     pub fn new(
         system: Arc<System>,
@@ -135,11 +135,11 @@ impl<N: Notes> Context<N> {
         &self,
         account: &AccountId,
         reseller: Option<&Reseller>,
-    ) -> Asked<Vec<Customer>> {
+    ) -> StepResult<Vec<Customer>> {
         let number = self.write_breaker.number();
         let answer = self.system.find(account, reseller).await;
         self.note_look_up(number, &answer, || format!("account ID `{account}`"))?;
-        self.weigh(answer).await
+        self.classify(answer).await
     }
 
     pub(super) async fn read(
@@ -147,26 +147,26 @@ impl<N: Notes> Context<N> {
         customer: &CustomerId,
         reseller: Option<&Reseller>,
         locations: bool,
-    ) -> Asked<Option<Customer>> {
+    ) -> StepResult<Option<Customer>> {
         let number = self.write_breaker.number();
         let answer = self.system.read(customer, reseller, locations).await;
         self.note_look_up(number, &answer, || format!("customer `{customer}`"))?;
-        self.weigh(answer).await
+        self.classify(answer).await
     }
 
-    pub(super) async fn locations(&self, customer: &CustomerId) -> Asked<Vec<Location>> {
+    pub(super) async fn locations(&self, customer: &CustomerId) -> StepResult<Vec<Location>> {
         let number = self.write_breaker.number();
         let answer = self.system.locations(customer).await;
         self.note_look_up(number, &answer, || {
             format!("the locations of customer `{customer}`")
         })?;
-        self.weigh(answer).await
+        self.classify(answer).await
     }
 
     fn note_look_up<T>(
         &self,
         number: u64,
-        answer: &Result<T, Trouble>,
+        answer: &Result<T, SystemError>,
         example: impl FnOnce() -> String,
     ) -> Result<(), Halt> {
         match answer {
@@ -184,7 +184,7 @@ impl<N: Notes> Context<N> {
     }
 
     /// Tells a trouble of the line from the end of the run.
-    pub(super) async fn weigh<T>(&self, answer: Result<T, Trouble>) -> Asked<T> {
+    pub(super) async fn classify<T>(&self, answer: Result<T, SystemError>) -> StepResult<T> {
         match answer {
             Ok(answer) => {
                 self.token_is_good();
@@ -195,7 +195,7 @@ impl<N: Notes> Context<N> {
     }
 
     /// Passes a trouble of the line on, unless it is the run's.
-    pub(super) async fn trouble(&self, trouble: Trouble) -> Result<Trouble, Halt> {
+    pub(super) async fn trouble(&self, trouble: SystemError) -> Result<SystemError, Halt> {
         if let Some(fatal) = trouble.fatal {
             return Err(Halt::Fatal(fatal, trouble.message));
         }
@@ -214,7 +214,7 @@ impl<N: Notes> Context<N> {
 
     /// This run gives a customer this account ID, or tries to.
     pub(super) fn gave(&self, account: &AccountId, customer: &CustomerId) {
-        if self.system.facts().unique_accounts {
+        if self.system.capabilities().unique_accounts {
             return;
         }
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
@@ -236,7 +236,7 @@ impl<N: Notes> Context<N> {
         account: &AccountId,
         mut found: Vec<Customer>,
     ) -> Vec<Customer> {
-        if self.system.facts().unique_accounts {
+        if self.system.capabilities().unique_accounts {
             return found;
         }
         let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
@@ -272,7 +272,7 @@ impl<N: Notes> Context<N> {
     /// A 401 may mean this customer or this token. Where no call has succeeded lately, or several in a row were
     /// refused, something that every
     /// good token may ask is asked: refused too means that the run has to end, and no line is to blame.
-    async fn confirm_token(&self, trouble: &Trouble) -> Result<(), Halt> {
+    async fn confirm_token(&self, trouble: &SystemError) -> Result<(), Halt> {
         self.refused_in_a_row.fetch_add(1, Ordering::Relaxed);
         if self.token_was_good_lately() {
             return Ok(());

@@ -5,17 +5,17 @@
 //! killed at any point goes on from here: the customers are read, and whoever can move moves.
 
 use super::case::Case;
-use super::known::altered_by;
+use super::customer_state::{CustomerState, DesiredState};
+use super::cycle_state::{Broken, CycleMember, CycleState, Stuck};
 use super::locate::{locate, same_customer};
-use super::lookup::Sightings;
+use super::lookup::LookupCache;
 use super::member::Renamed;
-use super::standing::{Standing, Wishes};
-use super::table::{Broken, Seat, Stuck, Table};
+use super::remembered::altered_by;
 use super::write_result::Sent;
-use super::{Context, Halt, Job, Notes};
+use super::{Context, Halt, Job, WriteLog};
 use crate::domain::{CustomerId, Failed, Line, Outcome, Status};
 use crate::ledger::{Seen, Write};
-use crate::system::Trouble;
+use crate::system::SystemError;
 use std::collections::{HashMap, HashSet};
 
 /// So often those whom such a write has put aside are seated again.
@@ -67,10 +67,10 @@ impl Told {
     }
 }
 
-pub(super) async fn carry_out<N: Notes>(
+pub(super) async fn carry_out<N: WriteLog>(
     context: &Context<N>,
     job: &Job,
-    seen: &Sightings,
+    seen: &LookupCache,
 ) -> Result<(), Halt> {
     let cases: Vec<Case<'_, N>> = job
         .unit
@@ -81,18 +81,18 @@ pub(super) async fn carry_out<N: Notes>(
     if cases.iter().all(Case::is_done) {
         return bring_home(context, job, seen, cases).await;
     }
-    let Some(mut seats) = take_seats(context, job, seen, cases).await? else {
+    let Some(mut seats) = locate_members(context, job, seen, cases).await? else {
         return Ok(());
     };
     let own: Vec<CustomerId> = seats.iter().map(|seat| seat.standing.id.clone()).collect();
     if context.is_plan() {
         return plan(&mut seats, &own).await;
     }
-    let mut table = Table::of(seats, &context.settings.run);
+    let mut table = CycleState::of(seats, &context.settings.run);
     let told = Told::of(job);
     let mut rounds = 0;
     let moved = loop {
-        let moved = if told == Told::GivenUp && !table.seats.iter().all(Seat::is_seated) {
+        let moved = if told == Told::GivenUp && !table.seats.iter().all(CycleMember::is_seated) {
             Err(Broken::Before)
         } else {
             table.move_up().await?
@@ -125,10 +125,10 @@ pub(super) async fn carry_out<N: Notes>(
 
 /// All is said of the cycle; but a write that puts somebody aside may have landed since. Whoever stands there goes to where
 /// the lines say that it is, and nobody else is moved.
-async fn bring_home<N: Notes>(
+async fn bring_home<N: WriteLog>(
     context: &Context<N>,
     job: &Job,
-    seen: &Sightings,
+    seen: &LookupCache,
     cases: Vec<Case<'_, N>>,
 ) -> Result<(), Halt> {
     let told = Told::of(job);
@@ -142,7 +142,7 @@ async fn bring_home<N: Notes>(
         let Some(mut standing) = located.ok().filter(|standing| standing.parked.is_some()) else {
             continue;
         };
-        let wishes = Wishes::of(case.member);
+        let wishes = DesiredState::of(case.member);
         let home = match told {
             Told::Seated => wishes.target().cloned(),
             Told::Nothing | Told::GivenUp => standing.original.clone(),
@@ -156,15 +156,15 @@ async fn bring_home<N: Notes>(
 }
 
 /// Finds everybody before anybody is moved. `None`: somebody could not be found, and all lines are told so.
-async fn take_seats<'a, N: Notes>(
+async fn locate_members<'a, N: WriteLog>(
     context: &'a Context<N>,
     job: &Job,
-    seen: &Sightings,
+    seen: &LookupCache,
     cases: Vec<Case<'a, N>>,
-) -> Result<Option<Vec<Seat<'a, N>>>, Halt> {
+) -> Result<Option<Vec<CycleMember<'a, N>>>, Halt> {
     let mut seats = Vec::with_capacity(cases.len());
     let mut found = HashSet::with_capacity(cases.len());
-    let mut lost: Vec<(Case<'a, N>, Trouble)> = Vec::new();
+    let mut lost: Vec<(Case<'a, N>, SystemError)> = Vec::new();
     for case in cases {
         match locate(context, job, case.member, seen).await? {
             Ok(standing) if found.contains(&standing.id) => {
@@ -177,8 +177,8 @@ async fn take_seats<'a, N: Notes>(
                 }
                 found.insert(standing.id.clone());
                 let is_back = is_rolled_back(job, &standing);
-                seats.push(Seat {
-                    wishes: Wishes::of(case.member),
+                seats.push(CycleMember {
+                    wishes: DesiredState::of(case.member),
                     standing,
                     sent: Sent::default(),
                     awaited: false,
@@ -194,11 +194,11 @@ async fn take_seats<'a, N: Notes>(
     }
     let why = lost
         .iter()
-        .map(|(case, _)| Wishes::of(case.member).rename_line.to_string())
+        .map(|(case, _)| DesiredState::of(case.member).rename_line.to_string())
         .collect::<Vec<_>>()
         .join(", ");
     // An earlier attempt may have moved some of them already.
-    let mut table = Table::of(seats, &context.settings.run);
+    let mut table = CycleState::of(seats, &context.settings.run);
     let unseen = lost.iter().find(|(case, why)| case.leaves_in_doubt(why));
     let unsettled = if context.is_plan() || Told::of(job) == Told::Seated {
         None
@@ -219,7 +219,7 @@ async fn take_seats<'a, N: Notes>(
             }
             None if seat.is_displaced() && seat.is_seated() => Renamed::Done(seat.sent.clone()),
             _ => Renamed::Failed(
-                Trouble::new(Failed::Blocked, words.clone()),
+                SystemError::new(Failed::Blocked, words.clone()),
                 Sent::default(),
             ),
         };
@@ -230,7 +230,7 @@ async fn take_seats<'a, N: Notes>(
 
 /// Whether an earlier process of this run has rolled the customer back, to the spelling in which the system stores the
 /// former account ID.
-fn is_rolled_back(job: &Job, standing: &Standing) -> bool {
+fn is_rolled_back(job: &Job, standing: &CustomerState) -> bool {
     let seen = Seen::Account(standing.now.as_ref());
     job.recorded.iter().any(|recorded| {
         let intent = &recorded.intent;
@@ -240,7 +240,10 @@ fn is_rolled_back(job: &Job, standing: &Standing) -> bool {
     })
 }
 
-async fn plan<N: Notes>(seats: &mut [Seat<'_, N>], own: &[CustomerId]) -> Result<(), Halt> {
+async fn plan<N: WriteLog>(
+    seats: &mut [CycleMember<'_, N>],
+    own: &[CustomerId],
+) -> Result<(), Halt> {
     for seat in seats {
         let mut standing = seat.standing.clone();
         seat.case.onward(&mut standing, own).await?;
@@ -248,9 +251,9 @@ async fn plan<N: Notes>(seats: &mut [Seat<'_, N>], own: &[CustomerId]) -> Result
     Ok(())
 }
 
-async fn finish<N: Notes>(
-    seats: &mut [Seat<'_, N>],
-    broken: Option<(Broken, Option<Trouble>)>,
+async fn finish<N: WriteLog>(
+    seats: &mut [CycleMember<'_, N>],
+    broken: Option<(Broken, Option<SystemError>)>,
 ) -> Result<(), Halt> {
     for seat in seats {
         let renamed = match &broken {
@@ -263,9 +266,9 @@ async fn finish<N: Notes>(
     Ok(())
 }
 
-impl<N: Notes> Seat<'_, N> {
+impl<N: WriteLog> CycleMember<'_, N> {
     /// What a line of a broken cycle is told.
-    fn after(&self, broken: &Broken, unsettled: Option<&Trouble>) -> Renamed {
+    fn after(&self, broken: &Broken, unsettled: Option<&SystemError>) -> Renamed {
         if let Some(trouble) = unsettled
             && self.is_displaced()
         {
@@ -288,15 +291,15 @@ impl<N: Notes> Seat<'_, N> {
                 // Nothing is decided yet: once that line can be asked about, the swap goes on.
                 let line = stuck.line;
                 let words = format!("waits for line {line} of the swap, whose write is in doubt");
-                Renamed::InDoubt(Trouble::new(Failed::Blocked, words), self.sent.clone())
+                Renamed::InDoubt(SystemError::new(Failed::Blocked, words), self.sent.clone())
             }
             Broken::Now(_) | Broken::Before if self.is_back => {
                 let words = "the swap was rolled back, and the system stored the former account ID in another spelling";
-                Renamed::Failed(Trouble::new(Failed::Altered, words), self.sent.clone())
+                Renamed::Failed(SystemError::new(Failed::Altered, words), self.sent.clone())
             }
             Broken::Now(_) | Broken::Before => {
                 let words = "another line of the swap failed, so it was rolled back";
-                Renamed::Failed(Trouble::new(Failed::Blocked, words), self.sent.clone())
+                Renamed::Failed(SystemError::new(Failed::Blocked, words), self.sent.clone())
             }
         }
     }

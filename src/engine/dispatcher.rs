@@ -5,8 +5,8 @@
 //! makes it safe.
 
 use super::common_failures::CommonFailure;
-use super::lookup::{Sightings, look_up};
-use super::{Concurrency, Context, Event, Halt, Job, Notes, canary, executor};
+use super::lookup::{LookupCache, look_up};
+use super::{Concurrency, Context, Event, Halt, Job, WriteLog, canary, executor};
 use crate::domain::one_or_many;
 use crate::ledger::LedgerError;
 use crate::system::{Fatal, Health};
@@ -51,8 +51,8 @@ const FIRST_UNITS: usize = 4;
 
 struct Dispatcher<N> {
     context: Arc<Context<N>>,
-    ready: VecDeque<(Job, Arc<Sightings>)>,
-    lookups: JoinSet<(Vec<Job>, Result<Sightings, Halt>)>,
+    ready: VecDeque<(Job, Arc<LookupCache>)>,
+    lookups: JoinSet<(Vec<Job>, Result<LookupCache, Halt>)>,
     units: JoinSet<Result<(), Halt>>,
     /// Reads back what the canary has written; nothing else is begun meanwhile.
     canary: JoinSet<Result<Result<(), String>, Halt>>,
@@ -67,7 +67,7 @@ struct Dispatcher<N> {
 
 /// Carries out all units that `jobs` brings, until it ends or something stops the run. `stop` is the token that ends the
 /// waits of the system's calls: it is cancelled here too where the run ends because no further call is of use.
-pub async fn run<N: Notes>(
+pub async fn run<N: WriteLog>(
     context: Arc<Context<N>>,
     mut jobs: mpsc::Receiver<Vec<Job>>,
     stop: CancellationToken,
@@ -128,7 +128,7 @@ async fn reached(deadline: Option<Instant>) {
     }
 }
 
-impl<N: Notes> Dispatcher<N> {
+impl<N: WriteLog> Dispatcher<N> {
     fn new(context: Arc<Context<N>>, stop: CancellationToken) -> Self {
         Self {
             stop,
@@ -244,7 +244,7 @@ impl<N: Notes> Dispatcher<N> {
 
     fn take(&mut self, batch: Vec<Job>) {
         if !self.context.bulk.load(Ordering::Relaxed) {
-            let nothing = Arc::new(Sightings::none());
+            let nothing = Arc::new(LookupCache::none());
             self.ready
                 .extend(batch.into_iter().map(|job| (job, Arc::clone(&nothing))));
             return;
@@ -258,7 +258,7 @@ impl<N: Notes> Dispatcher<N> {
 
     fn looked_up(
         &mut self,
-        found: Result<(Vec<Job>, Result<Sightings, Halt>), tokio::task::JoinError>,
+        found: Result<(Vec<Job>, Result<LookupCache, Halt>), tokio::task::JoinError>,
     ) {
         match found {
             Ok((jobs, Ok(seen))) => {

@@ -1,19 +1,19 @@
 //! One unit, from its first call to its last outcome: alone, as a chain, or as a cycle.
 
 use super::case::Case;
-use super::halt::Asked;
+use super::customer_state::{CustomerState, DesiredState};
+use super::halt::StepResult;
 use super::locate::same_customer;
-use super::lookup::Sightings;
-use super::standing::{Standing, Wishes};
-use super::{Context, Halt, Job, Notes};
+use super::lookup::LookupCache;
+use super::{Context, Halt, Job, WriteLog};
 use crate::domain::{AccountId, CustomerId, Reseller};
 use crate::plan::{Member, Shape};
 
 /// Carries one unit out (or, in a plan, says what would be done).
-pub(super) async fn carry_out<N: Notes>(
+pub(super) async fn carry_out<N: WriteLog>(
     context: &Context<N>,
     job: &Job,
-    seen: &Sightings,
+    seen: &LookupCache,
 ) -> Result<(), Halt> {
     // Boxed, as is each write (`Case::write`): the state of each is kilobytes, which a task would otherwise hold, and
     // move, from its beginning to its end.
@@ -24,7 +24,11 @@ pub(super) async fn carry_out<N: Notes>(
     }
 }
 
-async fn singles<N: Notes>(context: &Context<N>, job: &Job, seen: &Sightings) -> Result<(), Halt> {
+async fn singles<N: WriteLog>(
+    context: &Context<N>,
+    job: &Job,
+    seen: &LookupCache,
+) -> Result<(), Halt> {
     for member in &job.unit.members {
         let case = Case::new(context, job, member, seen);
         if !case.is_done() {
@@ -36,7 +40,11 @@ async fn singles<N: Notes>(context: &Context<N>, job: &Job, seen: &Sightings) ->
 
 /// From the free end: each rename frees the ID that the next one waits for. Where one fails, those behind it
 /// are blocked and stay as they were.
-async fn chain<N: Notes>(context: &Context<N>, job: &Job, seen: &Sightings) -> Result<(), Halt> {
+async fn chain<N: WriteLog>(
+    context: &Context<N>,
+    job: &Job,
+    seen: &LookupCache,
+) -> Result<(), Halt> {
     let already = moved_before(context, job, seen).await?;
     let told = (!already.is_empty()).then(|| with_recalled(job, &already));
     let job = told.as_ref().unwrap_or(job);
@@ -90,22 +98,23 @@ async fn chain<N: Notes>(context: &Context<N>, job: &Job, seen: &Sightings) -> R
 }
 
 /// The customer that an earlier run has meant by these lines, where it is as they wish: it waits for nobody.
-async fn as_wished<N: Notes>(
+async fn as_wished<N: WriteLog>(
     context: &Context<N>,
     job: &Job,
     member: &Member,
-    seen: &Sightings,
-) -> Result<Option<Standing>, Halt> {
+    seen: &LookupCache,
+) -> Result<Option<CustomerState>, Halt> {
     if job.recalled_customer(member).is_none() {
         return Ok(None);
     }
     let located = super::locate::locate(context, job, member, seen).await?;
-    let fulfilled = |standing: &Standing| Wishes::of(member).is_fulfilled_by(standing.now.as_ref());
+    let fulfilled =
+        |standing: &CustomerState| DesiredState::of(member).is_fulfilled_by(standing.now.as_ref());
     Ok(located.ok().filter(fulfilled))
 }
 
 fn waiting_for(member: &Member) -> String {
-    let wishes = Wishes::of(member);
+    let wishes = DesiredState::of(member);
     let id = wishes
         .account
         .map_or_else(String::new, |account| format!(" `{account}`"));
@@ -133,10 +142,10 @@ fn with_recalled(job: &Job, customers: &[CustomerId]) -> Job {
 ///
 /// Returns the customers of the members that are done, in their order. Where a customer is named by the file
 /// or known from this run, nothing has to be guessed and nothing is.
-async fn moved_before<N: Notes>(
+async fn moved_before<N: WriteLog>(
     context: &Context<N>,
     job: &Job,
-    seen: &Sightings,
+    seen: &LookupCache,
 ) -> Result<Vec<CustomerId>, Halt> {
     let known = !(job.recorded.is_empty() && job.expected.is_empty() && job.recalled.is_empty());
     let Some(ids) = ids(job).filter(|_| !known && job.done.is_empty()) else {
@@ -169,7 +178,7 @@ async fn moved_before<N: Notes>(
         .iter()
         .zip(&done)
         .all(|(member, customer)| {
-            Wishes::of(member)
+            DesiredState::of(member)
                 .customer
                 .is_none_or(|named| named == customer)
         });
@@ -179,21 +188,21 @@ async fn moved_before<N: Notes>(
 /// The chain's IDs from the free end; `None` where one is not known from the file.
 fn ids(job: &Job) -> Option<Vec<(&AccountId, Option<&Reseller>)>> {
     let members = &job.unit.members;
-    let first = Wishes::of(members.first()?);
+    let first = DesiredState::of(members.first()?);
     let mut ids = vec![(first.target()?, first.reseller)];
     for member in members {
-        let wishes = Wishes::of(member);
+        let wishes = DesiredState::of(member);
         ids.push((wishes.account?, wishes.reseller));
     }
     Some(ids)
 }
 
-async fn holder<N: Notes>(
+async fn holder<N: WriteLog>(
     context: &Context<N>,
     id: &AccountId,
     reseller: Option<&Reseller>,
-    seen: &Sightings,
-) -> Asked<Option<CustomerId>> {
+    seen: &LookupCache,
+) -> StepResult<Option<CustomerId>> {
     if let Some(found) = seen.account(id, reseller) {
         return Ok(Ok(found.first().map(|customer| customer.id.clone())));
     }

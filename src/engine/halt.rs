@@ -1,7 +1,7 @@
 //! Why a step cannot go on: the end of the run, as against the failure of one line.
 
 use crate::ledger::LedgerError;
-use crate::system::{Fatal, Trouble};
+use crate::system::{Fatal, SystemError};
 
 /// Why an executor stopped before its unit came to an end.
 #[derive(Debug)]
@@ -21,4 +21,4 @@ impl From<LedgerError> for Halt {
 }
 
 /// What a call brought: an answer, a trouble of the line, or the end of the run.
-pub(super) type Asked<T> = Result<Result<T, Trouble>, Halt>;
+pub(super) type StepResult<T> = Result<Result<T, SystemError>, Halt>;

@@ -6,7 +6,7 @@
 
 use crate::domain::{AccountId, CustomerId, Failed, Line, LocationId, Reseller, is_respelling};
 use crate::ledger::LedgerError;
-use crate::system::Trouble;
+use crate::system::SystemError;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
@@ -124,12 +124,12 @@ impl History {
         reseller: Option<&Reseller>,
         mine: impl Fn(Line) -> bool,
         renames: bool,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), SystemError> {
         let mismatch = |words: String| {
             let words = format!(
                 "{words}; nothing was written. Say who is meant in `customerId`, and leave `accountId` empty"
             );
-            Err(Trouble::new(Failed::Mismatch, words))
+            Err(SystemError::new(Failed::Mismatch, words))
         };
         let claims = self.claims.get(&(found.clone(), reseller.cloned()));
         let claims = claims.filter(|_| renames);

@@ -4,24 +4,24 @@
 //! asked for, because an earlier run may have done the work. What is known already
 //! is in `known`.
 
-use super::halt::Asked;
-use super::known::{as_applied_before, present, recalled, settled};
-use super::lookup::Sightings;
-use super::standing::{Standing, Wishes, has_temporary_id};
-use super::{Context, Job, Notes};
+use super::customer_state::{CustomerState, DesiredState, has_temporary_id};
+use super::halt::StepResult;
+use super::lookup::LookupCache;
+use super::remembered::{as_applied_before, present, recalled, settled};
+use super::{Context, Job, WriteLog};
 use crate::domain::{AccountId, CustomerId, Failed, Line, NewAccount};
-use crate::plan::{Crossing, Member};
-use crate::system::{Customer, Trouble};
+use crate::plan::{AliasConflicts, Member};
+use crate::system::{Customer, SystemError};
 use tokio::time::Instant;
 
 /// Finds the customer of a member, or says why it cannot be told.
-pub(super) async fn locate<N: Notes>(
+pub(super) async fn locate<N: WriteLog>(
     context: &Context<N>,
     job: &Job,
     member: &Member,
-    seen: &Sightings,
-) -> Asked<Standing> {
-    let wishes = Wishes::of(member);
+    seen: &LookupCache,
+) -> StepResult<CustomerState> {
+    let wishes = DesiredState::of(member);
     let located = if let Some(id) = job.settled_customer(member) {
         settled(context, job, member, id, &wishes, seen).await?
     } else if let Some(recalled) = recalled(context, job, member, &wishes, seen).await? {
@@ -30,7 +30,9 @@ pub(super) async fn locate<N: Notes>(
         let found = searched(context, account, &wishes, seen, neighbour(job, member)).await?;
         let found = match found {
             // A list does not show everybody, and the line says who is meant.
-            Err(why) if !context.system.facts().searches_live && wishes.customer.is_some() => {
+            Err(why)
+                if !context.system.capabilities().searches_live && wishes.customer.is_some() =>
+            {
                 unsearched(context, account, &wishes, seen, why).await?
             }
             found => found,
@@ -46,7 +48,10 @@ pub(super) async fn locate<N: Notes>(
     } else if let Some(id) = wishes.customer {
         addressed(context, id, &wishes, seen).await?
     } else {
-        Err(Trouble::new(Failed::Invalid, "the line names no customer"))
+        Err(SystemError::new(
+            Failed::Invalid,
+            "the line names no customer",
+        ))
     };
     match located {
         Ok(standing) => {
@@ -62,13 +67,13 @@ pub(super) async fn locate<N: Notes>(
 }
 
 /// Refuses a customer who may have the ID of these lines only since an earlier run of the file.
-fn unmistaken<N: Notes>(
+fn unmistaken<N: WriteLog>(
     context: &Context<N>,
     member: &Member,
-    wishes: &Wishes<'_>,
+    wishes: &DesiredState<'_>,
     account: &AccountId,
-    standing: Standing,
-) -> Result<Standing, Trouble> {
+    standing: CustomerState,
+) -> Result<CustomerState, SystemError> {
     if wishes.customer.is_some() || standing.now.as_ref() != Some(account) {
         return Ok(standing);
     }
@@ -82,11 +87,11 @@ fn unmistaken<N: Notes>(
 
 /// Refuses to rename a customer that has a temporary ID of another run: it would be taken for the former one. A line that
 /// names this ID means it.
-fn at_home<N: Notes>(
+fn at_home<N: WriteLog>(
     context: &Context<N>,
-    wishes: &Wishes<'_>,
-    standing: Standing,
-) -> Result<Standing, Trouble> {
+    wishes: &DesiredState<'_>,
+    standing: CustomerState,
+) -> Result<CustomerState, SystemError> {
     let settings = &context.settings;
     let run = settings
         .history
@@ -95,19 +100,19 @@ fn at_home<N: Notes>(
     match run {
         Some(run) if wishes.new_account.asks() && wishes.account != standing.now.as_ref() => {
             let words = has_temporary_id(&standing.id, run);
-            Err(Trouble::new(Failed::Mismatch, words))
+            Err(SystemError::new(Failed::Mismatch, words))
         }
         _ => Ok(standing),
     }
 }
 
 /// Refuses a customer of whom another line, which names it by its other ID, wants something else.
-async fn uncrossed<N: Notes>(
+async fn uncrossed<N: WriteLog>(
     context: &Context<N>,
     job: &Job,
     member: &Member,
-    standing: Standing,
-) -> Asked<Standing> {
+    standing: CustomerState,
+) -> StepResult<CustomerState> {
     let Some(crossing) = &context.settings.crossing else {
         return Ok(Ok(standing));
     };
@@ -117,7 +122,7 @@ async fn uncrossed<N: Notes>(
         let words = format!(
             "line {line} names this customer too, by its other ID, and wants something else of it; nothing was written"
         );
-        return Ok(Err(Trouble::new(Failed::Invalid, words)));
+        return Ok(Err(SystemError::new(Failed::Invalid, words)));
     }
     match account {
         Some(account) => {
@@ -129,20 +134,20 @@ async fn uncrossed<N: Notes>(
 }
 
 /// Refuses a customer who may have its account ID by another line of the file, which an earlier run has carried out.
-async fn not_renamed_before<N: Notes>(
+async fn not_renamed_before<N: WriteLog>(
     context: &Context<N>,
-    crossing: &Crossing,
+    crossing: &AliasConflicts,
     job: &Job,
     member: &Member,
     account: &AccountId,
-    standing: Standing,
-) -> Asked<Standing> {
+    standing: CustomerState,
+) -> StepResult<CustomerState> {
     let is_known =
         job.settled_customer(member).is_some() || job.recalled_customer(member).is_some();
     if is_known || context.has_given(account) {
         return Ok(Ok(standing));
     }
-    let ordered = context.system.facts().unique_accounts;
+    let ordered = context.system.capabilities().unique_accounts;
     let others: Vec<_> = crossing
         .perhaps_renamed_by(&job.unit, member, (&standing.id, account), ordered)
         .filter(|(line, _)| !context.settings.history.means_another(*line, &standing.id))
@@ -160,7 +165,7 @@ async fn not_renamed_before<N: Notes>(
              line's, renamed before: leave out whichever of both lines is not wanted; nothing was written",
             standing.id
         );
-        return Ok(Err(Trouble::new(Failed::Invalid, words)));
+        return Ok(Err(SystemError::new(Failed::Invalid, words)));
     }
     Ok(Ok(standing))
 }
@@ -168,7 +173,7 @@ async fn not_renamed_before<N: Notes>(
 /// The line of this chain or swap whose customer has the ID that the member wants. Whoever is found under that ID is
 /// then that line's customer and not, as it would be of a line that stands alone, this one's after its rename.
 fn neighbour(job: &Job, member: &Member) -> Option<Line> {
-    let wishes = Wishes::of(member);
+    let wishes = DesiredState::of(member);
     // A line that names its customer can tell them apart.
     let target = wishes.target().filter(|_| wishes.customer.is_none())?;
     let others = job
@@ -176,19 +181,19 @@ fn neighbour(job: &Job, member: &Member) -> Option<Line> {
         .members
         .iter()
         .filter(|other| other.first_line() != member.first_line())
-        .map(Wishes::of);
+        .map(DesiredState::of);
     let mut holders = others.filter(|other| other.account == Some(target));
     holders.next().map(|other| other.rename_line)
 }
 
 /// The customer that carries this account ID, or already the new one.
-async fn searched<N: Notes>(
+async fn searched<N: WriteLog>(
     context: &Context<N>,
     account: &AccountId,
-    wishes: &Wishes<'_>,
-    seen: &Sightings,
+    wishes: &DesiredState<'_>,
+    seen: &LookupCache,
     neighbour: Option<Line>,
-) -> Asked<Standing> {
+) -> StepResult<CustomerState> {
     if let Some(found) = seen.account(account, wishes.reseller) {
         let found = context.before_this_run(account, found.to_vec());
         if !found.is_empty() {
@@ -200,12 +205,12 @@ async fn searched<N: Notes>(
         .is_some_and(<[_]>::is_empty);
     if known_absent
         && neighbour.is_none()
-        && context.system.facts().unique_accounts
+        && context.system.capabilities().unique_accounts
         && let Some(target) = wishes.target()
         && let Some([customer]) = seen.account(target, wishes.reseller)
         && wishes.customer.is_none_or(|id| *id == customer.id)
     {
-        return Ok(Ok(Standing::of(
+        return Ok(Ok(CustomerState::of(
             customer.clone(),
             wishes.reseller,
             seen.at(),
@@ -228,7 +233,7 @@ async fn searched<N: Notes>(
                 "no customer has the account ID `{account}`; the system finds `{other}` in its place, which differs in case"
             ),
         };
-        Trouble::new(Failed::NotFound, words)
+        SystemError::new(Failed::NotFound, words)
     };
     let Some(target) = wishes.target().filter(|target| *target != account) else {
         return cleared(context, wishes, nobody()).await;
@@ -237,16 +242,16 @@ async fn searched<N: Notes>(
         let words = format!(
             "no customer has the account ID `{account}`, and `{target}` is that of line {line}'s"
         );
-        return Ok(Err(Trouble::new(Failed::NotFound, words)));
+        return Ok(Err(SystemError::new(Failed::NotFound, words)));
     }
     match context.find(target, wishes.reseller).await? {
         Err(trouble) => Ok(Err(trouble)),
         Ok(found) => Ok(
             match <[Customer; 1]>::try_from(context.before_this_run(target, found)) {
                 Ok([customer]) if wishes.customer.is_none_or(|id| *id == customer.id) => {
-                    Ok(Standing::of(customer, wishes.reseller, at))
+                    Ok(CustomerState::of(customer, wishes.reseller, at))
                 }
-                Ok([customer]) => Err(Trouble::new(
+                Ok([customer]) => Err(SystemError::new(
                     Failed::NotFound,
                     format!(
                         "no customer has the account ID `{account}`, and `{target}` belongs to customer `{}`",
@@ -261,13 +266,13 @@ async fn searched<N: Notes>(
 }
 
 /// The account ID cannot be searched. Where the line names the customer too, the ID is only to be compared.
-async fn unsearched<N: Notes>(
+async fn unsearched<N: WriteLog>(
     context: &Context<N>,
     account: &AccountId,
-    wishes: &Wishes<'_>,
-    seen: &Sightings,
-    trouble: Trouble,
-) -> Asked<Standing> {
+    wishes: &DesiredState<'_>,
+    seen: &LookupCache,
+    trouble: SystemError,
+) -> StepResult<CustomerState> {
     let Some(id) = wishes.customer else {
         return Ok(Err(trouble));
     };
@@ -278,21 +283,21 @@ async fn unsearched<N: Notes>(
     let now = customer.account.as_ref();
     let renamed = wishes.new_account.asks() && wishes.is_fulfilled_by(now);
     if now == Some(account) || renamed {
-        return Ok(Ok(Standing::of(customer, wishes.reseller, at)));
+        return Ok(Ok(CustomerState::of(customer, wishes.reseller, at)));
     }
     let words = format!(
         "customer `{id}` has the account ID `{}`, not `{account}`",
         now.map_or("", AccountId::as_str)
     );
-    Ok(Err(Trouble::new(Failed::Mismatch, words)))
+    Ok(Err(SystemError::new(Failed::Mismatch, words)))
 }
 
 /// Nobody carries the account ID; where it was to be removed and the customer is named, that may be done.
-async fn cleared<N: Notes>(
+async fn cleared<N: WriteLog>(
     context: &Context<N>,
-    wishes: &Wishes<'_>,
-    nobody: Trouble,
-) -> Asked<Standing> {
+    wishes: &DesiredState<'_>,
+    nobody: SystemError,
+) -> StepResult<CustomerState> {
     let (NewAccount::Clear, Some(id)) = (wishes.new_account, wishes.customer) else {
         return Ok(Err(nobody));
     };
@@ -300,7 +305,7 @@ async fn cleared<N: Notes>(
     Ok(
         match context.read(id, wishes.reseller, wishes.locations).await? {
             Ok(Some(customer)) if customer.account.is_none() => {
-                Ok(Standing::of(customer, wishes.reseller, at))
+                Ok(CustomerState::of(customer, wishes.reseller, at))
             }
             Ok(_) => Err(nobody),
             Err(trouble) => Err(trouble),
@@ -312,15 +317,15 @@ async fn cleared<N: Notes>(
 fn choose(
     account: &AccountId,
     found: Vec<Customer>,
-    wishes: &Wishes<'_>,
+    wishes: &DesiredState<'_>,
     at: Instant,
-) -> Result<Standing, Trouble> {
+) -> Result<CustomerState, SystemError> {
     let named = wishes.customer;
     match <[Customer; 1]>::try_from(found) {
         Ok([only]) if named.is_none_or(|id| *id == only.id) => {
-            Ok(Standing::of(only, wishes.reseller, at))
+            Ok(CustomerState::of(only, wishes.reseller, at))
         }
-        Ok([only]) => Err(Trouble::new(
+        Ok([only]) => Err(SystemError::new(
             Failed::Mismatch,
             format!(
                 "account ID `{account}` belongs to customer `{}`, not to `{}`",
@@ -329,19 +334,19 @@ fn choose(
             ),
         )),
         Err(several) => match several.iter().find(|customer| named == Some(&customer.id)) {
-            Some(customer) => Ok(Standing::of(customer.clone(), wishes.reseller, at)),
+            Some(customer) => Ok(CustomerState::of(customer.clone(), wishes.reseller, at)),
             None => Err(ambiguous(account, &several)),
         },
     }
 }
 
-fn ambiguous(account: &AccountId, several: &[Customer]) -> Trouble {
+fn ambiguous(account: &AccountId, several: &[Customer]) -> SystemError {
     let ids: Vec<_> = several
         .iter()
         .take(5)
         .map(|customer| format!("`{}`", customer.id))
         .collect();
-    Trouble::new(
+    SystemError::new(
         Failed::Ambiguous,
         format!(
             "{} customers have the account ID `{account}` ({}): name one in `customerId`",
@@ -352,20 +357,23 @@ fn ambiguous(account: &AccountId, several: &[Customer]) -> Trouble {
 }
 
 /// The customer that the line names by the system's own ID.
-async fn addressed<N: Notes>(
+async fn addressed<N: WriteLog>(
     context: &Context<N>,
     id: &CustomerId,
-    wishes: &Wishes<'_>,
-    seen: &Sightings,
-) -> Asked<Standing> {
+    wishes: &DesiredState<'_>,
+    seen: &LookupCache,
+) -> StepResult<CustomerState> {
     Ok(present(context, id, wishes, &[], seen)
         .await?
-        .map(|(customer, at)| Standing::of(customer, wishes.reseller, at)))
+        .map(|(customer, at)| CustomerState::of(customer, wishes.reseller, at)))
 }
 
 /// Refuses customers of another tenant. Where the answer does not say whose the customer is, it is read
 /// once more; still unsaid means no.
-async fn fenced<N: Notes>(context: &Context<N>, standing: Standing) -> Asked<Standing> {
+async fn fenced<N: WriteLog>(
+    context: &Context<N>,
+    standing: CustomerState,
+) -> StepResult<CustomerState> {
     let Some(fence) = &context.settings.fence else {
         return Ok(Ok(standing));
     };
@@ -380,14 +388,14 @@ async fn fenced<N: Notes>(context: &Context<N>, standing: Standing) -> Asked<Sta
     }
     Ok(match owner {
         Some(owner) if owner == *fence => Ok(standing),
-        Some(owner) => Err(Trouble::new(
+        Some(owner) => Err(SystemError::new(
             Failed::Forbidden,
             format!(
                 "customer `{}` belongs to `{owner}`, outside of the fence `{fence}`",
                 standing.id
             ),
         )),
-        None => Err(Trouble::new(
+        None => Err(SystemError::new(
             Failed::Forbidden,
             format!(
                 "the system does not say whether customer `{}` belongs to `{fence}`",
@@ -398,7 +406,7 @@ async fn fenced<N: Notes>(context: &Context<N>, standing: Standing) -> Asked<Sta
 }
 
 /// Two lines of a chain or swap have found one customer: one of them has changed hands since.
-pub(super) fn same_customer(id: &CustomerId) -> Trouble {
+pub(super) fn same_customer(id: &CustomerId) -> SystemError {
     let words = format!("another line of this chain or swap has found the same customer `{id}`");
-    Trouble::new(Failed::Mismatch, words)
+    SystemError::new(Failed::Mismatch, words)
 }

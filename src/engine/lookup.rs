@@ -4,10 +4,10 @@
 //! that somebody else holds is known before anything is written. What was seen carries the time at which it
 //! was seen, and is not told any more once that is too long ago to write upon.
 
-use super::{Context, Event, Halt, Job, Lookup, Notes};
+use super::{Context, Event, Halt, Job, Lookup, WriteLog};
 use crate::domain::{AccountId, Change, CustomerId, Reseller};
 use crate::plan::Member;
-use crate::system::{Bulk, Customer, Fatal, Key, Trouble, Wanted};
+use crate::system::{Bulk, Customer, Fatal, Key, SystemError, Wanted};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use tokio::time::Instant;
 
 /// What a bulk look-up saw, and when.
 #[derive(Debug)]
-pub(super) struct Sightings {
+pub(super) struct LookupCache {
     at: Instant,
     max_age: Duration,
     seen: HashMap<Wanted, Vec<Customer>, foldhash::fast::RandomState>,
 }
 
-impl Sightings {
+impl LookupCache {
     /// Nothing was looked up.
     pub(super) fn none() -> Self {
         Self {
@@ -77,16 +77,16 @@ impl Sightings {
 }
 
 /// Looks a batch of jobs up, where the system allows it.
-pub(super) async fn look_up<N: Notes>(
+pub(super) async fn look_up<N: WriteLog>(
     context: &Context<N>,
     jobs: &[Job],
-) -> Result<Sightings, Halt> {
+) -> Result<LookupCache, Halt> {
     if !context.bulk.load(Ordering::Relaxed) {
-        return Ok(Sightings::none());
+        return Ok(LookupCache::none());
     }
-    let wanted = wanted(jobs, context.system.facts().unique_accounts);
+    let wanted = wanted(jobs, context.system.capabilities().unique_accounts);
     if wanted.is_empty() {
-        return Ok(Sightings::none());
+        return Ok(LookupCache::none());
     }
     let locations = jobs
         .iter()
@@ -97,14 +97,14 @@ pub(super) async fn look_up<N: Notes>(
             context.token_is_good();
             context.write_breaker.looked_up(number);
             context.bulk_worked.store(true, Ordering::Relaxed);
-            Ok(Sightings {
+            Ok(LookupCache {
                 at,
                 max_age: context.settings.max_age,
                 seen: wanted.into_iter().zip(found).collect(),
             })
         }
         Ok(Bulk::Refused(why)) => refused(context, why),
-        Err(Trouble {
+        Err(SystemError {
             fatal: Some(fatal),
             message,
             ..
@@ -114,7 +114,7 @@ pub(super) async fn look_up<N: Notes>(
 }
 
 /// The lines of this batch are searched singly. Where looking many up has never worked, it is not tried again.
-fn refused<N: Notes>(context: &Context<N>, why: String) -> Result<Sightings, Halt> {
+fn refused<N: WriteLog>(context: &Context<N>, why: String) -> Result<LookupCache, Halt> {
     if context.settings.lookup == Lookup::Bulk {
         return Err(Halt::Fatal(Fatal::BulkRefused, why));
     }
@@ -122,7 +122,7 @@ fn refused<N: Notes>(context: &Context<N>, why: String) -> Result<Sightings, Hal
     if !worked && context.bulk.swap(false, Ordering::Relaxed) {
         context.say(Event::BulkRefused { why });
     }
-    Ok(Sightings::none())
+    Ok(LookupCache::none())
 }
 
 fn wanted(jobs: &[Job], targets: bool) -> Vec<Wanted> {

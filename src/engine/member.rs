@@ -1,15 +1,15 @@
 //! One customer's lines: the rename they share, their locations, and an outcome for each.
 
 use super::case::Case;
-use super::halt::Asked;
-use super::spots::{GivenUp, Placed};
-use super::standing::{Standing, Wishes, taken};
+use super::customer_state::{CustomerState, DesiredState, taken};
+use super::halt::StepResult;
+use super::location::{GivenUp, Placed};
 use super::write::carry_out;
 use super::write_result::{Ended, Sent, WriteRequest};
-use super::{Halt, Notes, spots};
+use super::{Halt, WriteLog, location};
 use crate::domain::{AccountId, Change, CustomerId, Failed, Line, LocationId, Status};
-use crate::ledger::{Effect, Recorded, Verdict, Write};
-use crate::system::Trouble;
+use crate::ledger::{Effect, Verdict, Write, WriteRecord};
+use crate::system::SystemError;
 use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
@@ -23,9 +23,9 @@ pub(super) enum Renamed {
     /// Written, or in a plan: it would be.
     Done(Sent),
     /// Not done.
-    Failed(Trouble, Sent),
+    Failed(SystemError, Sent),
     /// Unknown.
-    InDoubt(Trouble, Sent),
+    InDoubt(SystemError, Sent),
 }
 
 impl Renamed {
@@ -38,7 +38,7 @@ impl Renamed {
     }
 }
 
-impl<N: Notes> Case<'_, N> {
+impl<N: WriteLog> Case<'_, N> {
     /// Takes the member through alone: find, rename, locations.
     pub(super) async fn alone(&self) -> Result<Renamed, Halt> {
         if self
@@ -64,7 +64,7 @@ impl<N: Notes> Case<'_, N> {
     /// Takes a located member through. `own` are customers whose account IDs are about to be freed.
     pub(super) async fn onward(
         &self,
-        standing: &mut Standing,
+        standing: &mut CustomerState,
         own: &[CustomerId],
     ) -> Result<Renamed, Halt> {
         let hindrance = self.hindrance(standing).await?;
@@ -76,8 +76,12 @@ impl<N: Notes> Case<'_, N> {
         Ok(renamed)
     }
 
-    async fn rename(&self, standing: &mut Standing, own: &[CustomerId]) -> Result<Renamed, Halt> {
-        let wishes = Wishes::of(self.member);
+    async fn rename(
+        &self,
+        standing: &mut CustomerState,
+        own: &[CustomerId],
+    ) -> Result<Renamed, Halt> {
+        let wishes = DesiredState::of(self.member);
         if !wishes.new_account.asks() {
             return Ok(Renamed::NotAsked);
         }
@@ -114,7 +118,7 @@ impl<N: Notes> Case<'_, N> {
     }
 
     /// In a plan: how many people the write would send an e-mail to, where that happens.
-    async fn count_contacts(&self, standing: &mut Standing) -> Asked<()> {
+    async fn count_contacts(&self, standing: &mut CustomerState) -> StepResult<()> {
         if !self.context.system.sends_emails() || standing.contacts.is_some() {
             return Ok(Ok(()));
         }
@@ -130,7 +134,7 @@ impl<N: Notes> Case<'_, N> {
             }
             Ok(None) => {
                 let words = format!("there is no customer `{}`", standing.id);
-                Ok(Err(Trouble::new(Failed::NotFound, words)))
+                Ok(Err(SystemError::new(Failed::NotFound, words)))
             }
             Err(trouble) => Ok(Err(trouble)),
         }
@@ -139,7 +143,7 @@ impl<N: Notes> Case<'_, N> {
     /// Writes one account ID, and remembers where the customer stands now.
     pub(super) async fn move_to(
         &self,
-        standing: &mut Standing,
+        standing: &mut CustomerState,
         line: Line,
         after: Option<AccountId>,
         temporary: bool,
@@ -182,7 +186,7 @@ impl<N: Notes> Case<'_, N> {
 
     pub(super) async fn write(
         &self,
-        standing: &Standing,
+        standing: &CustomerState,
         line: Line,
         write: Write,
     ) -> Result<Ended, Halt> {
@@ -223,12 +227,12 @@ impl<N: Notes> Case<'_, N> {
     /// somebody has stepped aside is this run's to finish: half of it is nobody's wish.
     pub(super) fn is_overtaken(
         &self,
-        standing: &Standing,
+        standing: &CustomerState,
         location: Option<&LocationId>,
-    ) -> Option<Trouble> {
+    ) -> Option<SystemError> {
         let history = &self.context.settings.history;
         let run = history.wanted_since(&standing.id, location)?;
-        let has_parked = |recorded: &Recorded| {
+        let has_parked = |recorded: &WriteRecord| {
             recorded.intent.write.is_temporary() && recorded.verdict != Some(Verdict::NotApplied)
         };
         if standing.parked.is_some() || self.job.recorded.iter().any(has_parked) {
@@ -237,7 +241,7 @@ impl<N: Notes> Case<'_, N> {
         let words = format!(
             "run {run} has carried out something newer for this customer; nothing more was written"
         );
-        Some(Trouble::new(Failed::Stale, words))
+        Some(SystemError::new(Failed::Stale, words))
     }
 
     /// What was sent for a line before this process began.
@@ -263,18 +267,18 @@ impl<N: Notes> Case<'_, N> {
     /// where the system would not refuse a duplicate) can be asked.
     pub(super) async fn target_is_free(
         &self,
-        standing: &Standing,
+        standing: &CustomerState,
         target: Option<&AccountId>,
         own: &[CustomerId],
-    ) -> Asked<()> {
-        let facts = self.context.system.facts();
-        let Some(target) = target.filter(|_| facts.unique_accounts) else {
+    ) -> StepResult<()> {
+        let capabilities = self.context.system.capabilities();
+        let Some(target) = target.filter(|_| capabilities.unique_accounts) else {
             return Ok(Ok(()));
         };
         let reseller = standing.reseller.as_ref();
         let holders = match self.seen.account(target, reseller) {
             Some(found) => found.to_vec(),
-            None if self.context.is_plan() || !facts.refuses_duplicates => {
+            None if self.context.is_plan() || !capabilities.refuses_duplicates => {
                 match self.context.find(target, reseller).await? {
                     Ok(found) => found,
                     Err(trouble) => return Ok(Err(trouble)),
@@ -291,11 +295,12 @@ impl<N: Notes> Case<'_, N> {
     /// Whether nobody else carries this account ID now, where the system would not refuse a second one.
     pub(super) async fn is_free_now(
         &self,
-        standing: &Standing,
+        standing: &CustomerState,
         account: Option<&AccountId>,
-    ) -> Asked<()> {
-        let facts = self.context.system.facts();
-        let Some(account) = account.filter(|_| facts.unique_accounts && !facts.refuses_duplicates)
+    ) -> StepResult<()> {
+        let capabilities = self.context.system.capabilities();
+        let Some(account) =
+            account.filter(|_| capabilities.unique_accounts && !capabilities.refuses_duplicates)
         else {
             return Ok(Ok(()));
         };
@@ -314,7 +319,7 @@ impl<N: Notes> Case<'_, N> {
     /// Brings what the lines ask of locations to its end, and gives each line its outcome.
     pub(super) async fn finish_lines(
         &self,
-        standing: &mut Standing,
+        standing: &mut CustomerState,
         renamed: &Renamed,
     ) -> Result<(), Halt> {
         let open = || {
@@ -327,7 +332,7 @@ impl<N: Notes> Case<'_, N> {
             change.asks_location() && (renamed.is_done() || !change.new_account.asks())
         };
         let learnt = if open().any(|change| wants_location(&change)) {
-            spots::learn(self.context, standing, &self.member.changes).await?
+            location::learn(self.context, standing, &self.member.changes).await?
         } else {
             Ok(())
         };
@@ -370,12 +375,12 @@ impl<N: Notes> Case<'_, N> {
     }
 
     async fn nothing_asked(&self) -> Result<(), Halt> {
-        self.fail(&Trouble::new(Failed::Invalid, "")).await
+        self.fail(&SystemError::new(Failed::Invalid, "")).await
     }
 
     /// The lines that wait for an ID which is not freed. What does not need the ID is still done.
     pub(super) async fn block(&self, why: &str) -> Result<(), Halt> {
-        let trouble = Trouble::new(Failed::Blocked, why);
+        let trouble = SystemError::new(Failed::Blocked, why);
         let independent = |change: &Change| !change.new_account.asks() && change.asks_location();
         if !self.member.changes.iter().any(independent) {
             return self.fail(&trouble).await;

@@ -2,37 +2,37 @@
 //!
 //! The [`run`] dispatcher admits units, counts, and is the only one that hears of signals. An executor takes
 //! one unit through: find → compare → turn → intent on disk → write → read back where in doubt → outcome. What is
-//! noted goes to a [`Notes`] (the ledger); what is heard goes to [`Event`]s, on which nothing depends.
+//! noted goes to a [`WriteLog`] (the ledger); what is heard goes to [`Event`]s, on which nothing depends.
 
 mod canary;
 mod case;
 mod common_failures;
 mod compare;
 mod context;
+mod customer_state;
 mod cycle;
+mod cycle_state;
 mod dispatcher;
 mod events;
 mod executor;
 mod halt;
 mod history;
-mod known;
 mod lead;
 mod locate;
+mod location;
 mod lookup;
 mod member;
-mod notes;
 mod outcome;
 mod ramp;
 mod read_back;
 mod reading;
+mod remembered;
 mod settings;
-mod spots;
-mod standing;
-mod table;
 #[cfg(test)]
 mod tests;
 mod write;
 mod write_breaker;
+mod write_log;
 mod write_result;
 
 pub use common_failures::KnownFailures;
@@ -42,11 +42,11 @@ pub use dispatcher::{Ending, run};
 pub use events::{Event, Tally};
 pub use halt::Halt;
 pub use history::{Carried, Hands, History, Newer, PriorRenames, Since};
-pub use notes::Notes;
 pub use settings::{Concurrency, Lookup, Mode, Settings};
+pub use write_log::WriteLog;
 
 use crate::domain::{CustomerId, Line, Outcome};
-use crate::ledger::Recorded;
+use crate::ledger::WriteRecord;
 use crate::plan::{Member, Unit};
 
 /// A unit, and what earlier runs and earlier attempts know of it.
@@ -59,7 +59,7 @@ pub struct Job {
     /// What a plan found: where it is no longer so, the line is `stale`.
     pub expected: Vec<Outcome>,
     /// Writes of this run that were intended before it was interrupted.
-    pub recorded: Vec<Recorded>,
+    pub recorded: Vec<WriteRecord>,
     /// Which customer a line meant in an earlier run of the same file. Account IDs of chains and swaps mean
     /// other customers once they are carried out, so this is what keeps a second run from moving them on.
     pub recalled: Vec<(Line, CustomerId)>,

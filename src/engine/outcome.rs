@@ -1,19 +1,19 @@
 //! From what became of a customer's rename and of its locations to the outcome of each line.
 
 use super::case::Case;
+use super::customer_state::CustomerState;
+use super::location::{Placed, Touched};
 use super::member::Renamed;
-use super::spots::{Placed, Touched};
-use super::standing::Standing;
 use super::write_result::{Sent, Sight};
-use super::{Halt, Notes};
+use super::{Halt, WriteLog};
 use crate::domain::{Change, Failed, Outcome, Status, Transition, Unchanged};
-use crate::ledger::{Recorded, Verdict, Write};
-use crate::system::Trouble;
+use crate::ledger::{Verdict, Write, WriteRecord};
+use crate::system::SystemError;
 
-impl<N: Notes> Case<'_, N> {
+impl<N: WriteLog> Case<'_, N> {
     pub(super) fn outcome(
         &self,
-        standing: &Standing,
+        standing: &CustomerState,
         change: &Change,
         renamed: &Renamed,
         placed: &Placed,
@@ -116,7 +116,7 @@ impl<N: Notes> Case<'_, N> {
     /// Something was sent for this customer before this process began, and what became of it cannot be asked now.
     ///
     /// That is no failure, which would be final: the customer may even be parked under a temporary ID.
-    pub(super) fn leaves_in_doubt(&self, trouble: &Trouble) -> bool {
+    pub(super) fn leaves_in_doubt(&self, trouble: &SystemError) -> bool {
         let lines = || self.member.changes.iter().map(|change| change.line);
         let mut mine = self
             .job
@@ -137,14 +137,14 @@ impl<N: Notes> Case<'_, N> {
             }
             // Who may not be seen may have been changed all the same.
             Failed::Unauthorized | Failed::Forbidden | Failed::Rejected => {
-                mine.any(Recorded::in_doubt)
+                mine.any(WriteRecord::in_doubt)
             }
             _ => false,
         }
     }
 
     /// Gives every open line the same failure; lines that ask for nothing are told so.
-    pub(super) async fn fail(&self, trouble: &Trouble) -> Result<(), Halt> {
+    pub(super) async fn fail(&self, trouble: &SystemError) -> Result<(), Halt> {
         for change in self
             .member
             .changes

@@ -1,13 +1,13 @@
 //! What became of a write that its answer leaves open: looked up, and judged by what is found.
 
+use super::customer_state::taken;
 use super::events::Event;
-use super::halt::Asked;
-use super::standing::taken;
+use super::halt::StepResult;
 use super::write_result::{Ended, Next, Sent, Sight, WriteRequest};
-use super::{Context, Halt, Notes, reading};
+use super::{Context, Halt, WriteLog, reading};
 use crate::domain::{AccountId, CustomerId, Failed, Profile};
-use crate::ledger::{Effect, Judgement, Spot, Verdict, Write, judge};
-use crate::system::{Location, Stored, Trouble};
+use crate::ledger::{Effect, Judgement, LocationState, Verdict, Write, judge};
+use crate::system::{Location, Stored, SystemError};
 
 /// The system stored another value than was asked: that is what this write did.
 fn altered(request: &WriteRequest<'_>, effect: Effect, sent: &Sent) -> Ended {
@@ -17,7 +17,8 @@ fn altered(request: &WriteRequest<'_>, effect: Effect, sent: &Sent) -> Ended {
         }
         (Write::Location { after, .. }, Effect::Location(stored)) => {
             if after.service == stored.service {
-                let profile = |spot: &Spot| spot.profile.map_or("none", Profile::as_str).to_owned();
+                let profile =
+                    |spot: &LocationState| spot.profile.map_or("none", Profile::as_str).to_owned();
                 (profile(after), profile(stored))
             } else {
                 (text(after.service.as_ref()), text(stored.service.as_ref()))
@@ -30,7 +31,7 @@ fn altered(request: &WriteRequest<'_>, effect: Effect, sent: &Sent) -> Ended {
         effect: Some(effect),
         ..sent.clone()
     };
-    Ended::Altered(Trouble::new(Failed::Altered, words), sent)
+    Ended::Altered(SystemError::new(Failed::Altered, words), sent)
 }
 
 fn text<T: AsRef<str>>(id: Option<&T>) -> String {
@@ -38,7 +39,7 @@ fn text<T: AsRef<str>>(id: Option<&T>) -> String {
 }
 
 /// The answer says that another value was stored. Read back: some answers show what is not so.
-pub(super) async fn stored<N: Notes>(
+pub(super) async fn stored<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
     value: Stored,
@@ -47,11 +48,13 @@ pub(super) async fn stored<N: Notes>(
 ) -> Result<Next, Halt> {
     let told = match value {
         Stored::Account(account) => Sight::Account(Some(account)),
-        Stored::Location { service, profile } => Sight::Location(Spot { service, profile }),
+        Stored::Location { service, profile } => {
+            Sight::Location(LocationState { service, profile })
+        }
     };
-    let doubt = || Trouble {
+    let doubt = || SystemError {
         http_status: sent.http_status,
-        ..Trouble::new(Failed::BadAnswer, "the answer does not say what was asked")
+        ..SystemError::new(Failed::BadAnswer, "the answer does not say what was asked")
     };
     // The former value in the answer says nothing: it may have been read before the write took effect.
     if judge(&request.write, told.as_seen()) == Judgement::DidNot {
@@ -68,7 +71,7 @@ pub(super) async fn stored<N: Notes>(
             Next::End(Ended::Applied(sent.clone()))
         }
         Judgement::DidNot => return settle(context, request, doubt(), correlation, sent).await,
-        Judgement::Altered | Judgement::SomebodyElse => {
+        Judgement::Altered | Judgement::ConcurrentChange => {
             context.write_accepted(&request.write, sent.number);
             // Another client may have changed it once more since; what this write did is in the answer.
             Next::End(altered(request, told.as_seen().as_effect(), sent))
@@ -78,11 +81,11 @@ pub(super) async fn stored<N: Notes>(
 
 /// A refusal is looked into before it is named: whoever carries the wanted ID decides. `None`: the write
 /// had taken effect after all.
-pub(super) async fn refused<N: Notes>(
+pub(super) async fn refused<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
-    trouble: Trouble,
-) -> Result<Option<Trouble>, Halt> {
+    trouble: SystemError,
+) -> Result<Option<SystemError>, Halt> {
     let trouble = context.trouble(trouble).await?;
     let Write::Account {
         after: Some(after), ..
@@ -91,12 +94,12 @@ pub(super) async fn refused<N: Notes>(
         return Ok(Some(trouble));
     };
     let may_be_taken = matches!(trouble.reason, Failed::Conflict | Failed::Rejected);
-    if !may_be_taken || !context.system.facts().searches_live {
+    if !may_be_taken || !context.system.capabilities().searches_live {
         return Ok(Some(trouble));
     }
     Ok(match holder(context, request, after).await? {
         Ok(Some(holder)) if holder == *request.customer => None,
-        Ok(Some(holder)) => Some(Trouble {
+        Ok(Some(holder)) => Some(SystemError {
             http_status: trouble.http_status,
             ..taken(after, &holder)
         }),
@@ -106,20 +109,20 @@ pub(super) async fn refused<N: Notes>(
 }
 
 /// A system that ignores case refuses an ID that another customer has in another case.
-fn taken_but_for_case<N: Notes>(
+fn taken_but_for_case<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
     after: &AccountId,
-    refusal: Trouble,
-) -> Trouble {
+    refusal: SystemError,
+) -> SystemError {
     let is_own = |other: &str| match &request.write {
         Write::Account { before, .. } => before.as_ref().is_some_and(|own| own.as_str() == other),
         Write::Location { .. } => false,
     };
     match context.system.equal_but_for_case(after) {
-        Some(other) if !is_own(&other) => Trouble {
+        Some(other) if !is_own(&other) => SystemError {
             http_status: refusal.http_status,
-            ..Trouble::new(
+            ..SystemError::new(
                 Failed::Conflict,
                 format!(
                     "the new account ID `{after}` is refused: another customer has `{other}`, which differs in case only ({})",
@@ -131,11 +134,11 @@ fn taken_but_for_case<N: Notes>(
     }
 }
 
-async fn holder<N: Notes>(
+async fn holder<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
     account: &AccountId,
-) -> Asked<Option<CustomerId>> {
+) -> StepResult<Option<CustomerId>> {
     let found = match context.find(account, request.reseller).await? {
         Ok(found) => found,
         Err(trouble) => return Ok(Err(trouble)),
@@ -149,10 +152,10 @@ async fn holder<N: Notes>(
 }
 
 /// An attempt failed, but an earlier one had no answer, and may have landed after it was looked for.
-pub(super) async fn late<N: Notes>(
+pub(super) async fn late<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
-    trouble: Trouble,
+    trouble: SystemError,
     sent: &Sent,
 ) -> Result<(Verdict, Next), Halt> {
     let mut sent = sent.clone();
@@ -170,7 +173,7 @@ pub(super) async fn late<N: Notes>(
                 )
             }
             Judgement::DidNot => (Verdict::NotApplied, Ended::Failed(trouble, sent)),
-            Judgement::SomebodyElse => {
+            Judgement::ConcurrentChange => {
                 sent.seen = Some(seen);
                 (Verdict::NotApplied, Ended::Failed(trouble, sent))
             }
@@ -185,7 +188,7 @@ pub(super) async fn late<N: Notes>(
 
 /// What a write rests on is too old, so it is looked at again. `None`: it is still so. `is_ours`: an attempt had no
 /// answer, so what is as asked may be so because of it.
-pub(super) async fn again<N: Notes>(
+pub(super) async fn again<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
     is_ours: bool,
@@ -207,7 +210,7 @@ pub(super) async fn again<N: Notes>(
             context.write_accepted(&request.write, sent.number);
             Some(altered(request, seen.as_seen().as_effect(), &sent))
         }
-        Judgement::TookEffect | Judgement::Altered | Judgement::SomebodyElse => {
+        Judgement::TookEffect | Judgement::Altered | Judgement::ConcurrentChange => {
             let now = match &seen {
                 Sight::Account(now) => now.clone(),
                 Sight::Location(_) => None,
@@ -218,16 +221,16 @@ pub(super) async fn again<N: Notes>(
     })
 }
 
-fn unread(mut doubt: Trouble, why: &Trouble) -> Trouble {
+fn unread(mut doubt: SystemError, why: &SystemError) -> SystemError {
     doubt.message = format!("{}; reading back failed: {}", doubt.message, why.message);
     doubt
 }
 
 /// Reads back, and decides by what is read.
-pub(super) async fn settle<N: Notes>(
+pub(super) async fn settle<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
-    doubt: Trouble,
+    doubt: SystemError,
     correlation: &str,
     sent: &Sent,
 ) -> Result<Next, Halt> {
@@ -250,7 +253,7 @@ pub(super) async fn settle<N: Notes>(
             let effect = seen.as_seen().as_effect();
             Ok(Next::End(altered(request, effect, sent)))
         }
-        Judgement::SomebodyElse => {
+        Judgement::ConcurrentChange => {
             let words = match &seen {
                 Sight::Account(Some(now)) => format!("its account ID is `{now}` now"),
                 Sight::Account(None) => "it has no account ID now".to_owned(),
@@ -259,7 +262,7 @@ pub(super) async fn settle<N: Notes>(
             // Something was sent, so it must not be said that nothing was written.
             let mut sent = sent.clone();
             sent.seen = Some(seen);
-            let trouble = Trouble::new(
+            let trouble = SystemError::new(
                 Failed::Stale,
                 format!(
                     "{words}, neither as it was nor as it was asked for: somebody else changed it, or the system stored \
@@ -287,11 +290,11 @@ pub(super) async fn settle<N: Notes>(
             if let Write::Account {
                 after: Some(after), ..
             } = &request.write
-                && context.system.facts().unique_accounts
+                && context.system.capabilities().unique_accounts
                 && let Ok(Some(holder)) = holder(context, request, after).await?
                 && holder != *request.customer
             {
-                let trouble = Trouble {
+                let trouble = SystemError {
                     http_status: doubt.http_status,
                     ..taken(after, &holder)
                 };
@@ -313,30 +316,30 @@ pub(super) async fn settle<N: Notes>(
 }
 
 /// What the system says now about what a write wanted to set.
-pub(super) async fn look<N: Notes>(
+pub(super) async fn look<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
-) -> Asked<Sight> {
+) -> StepResult<Sight> {
     let (system, id) = (&context.system, request.customer);
     match &request.write {
         Write::Account { before, after, .. } => {
             let accounts = [after, before].into_iter().flatten();
             let found = reading::customer(system, id, request.reseller, false, accounts).await;
-            let found = context.weigh(found).await?;
+            let found = context.classify(found).await?;
             Ok(found.map(|customer| Sight::Account(customer.account)))
         }
         Write::Location { location, .. } => {
             let found = reading::location(system, id, location).await;
-            let found = context.weigh(found).await?;
+            let found = context.classify(found).await?;
             let gone = || {
                 let words = format!("the location `{location}` is gone");
-                Trouble::new(Failed::NotFound, words)
+                SystemError::new(Failed::NotFound, words)
             };
             Ok(found.and_then(|found| {
                 let Location {
                     service, profile, ..
                 } = found.ok_or_else(gone)?;
-                Ok(Sight::Location(Spot { service, profile }))
+                Ok(Sight::Location(LocationState { service, profile }))
             }))
         }
     }
@@ -356,7 +359,7 @@ fn is_unshown(write: &Write, seen: &Sight) -> bool {
 
 /// Whether a write that did not take effect is not worth sending again: it was redirected, a proxy wants a password, or
 /// for the second time an answer came that is not what the API says.
-fn is_hopeless(doubt: &Trouble, sent: &Sent) -> bool {
+fn is_hopeless(doubt: &SystemError, sent: &Sent) -> bool {
     doubt.reason == Failed::BadAnswer
         && (sent.bad_answer || matches!(doubt.http_status, Some(300..=399 | 407)))
 }

@@ -2,7 +2,7 @@
 //! takes who has to know.
 
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller};
-use crate::system::{Customer, Location, System, Trouble};
+use crate::system::{Customer, Location, System, SystemError};
 
 /// The customer with this ID. `NotFound`: the system says so itself; a read that failed never becomes that.
 ///
@@ -14,14 +14,14 @@ pub(super) async fn customer(
     reseller: Option<&Reseller>,
     locations: bool,
     accounts: impl IntoIterator<Item = &AccountId>,
-) -> Result<Customer, Trouble> {
-    let nobody = || Trouble::new(Failed::NotFound, format!("there is no customer `{id}`"));
+) -> Result<Customer, SystemError> {
+    let nobody = || SystemError::new(Failed::NotFound, format!("there is no customer `{id}`"));
     let trouble = match system.read(id, reseller, locations).await {
         Ok(found) => return found.ok_or_else(nobody),
         Err(why) if why.fatal.is_some() || why.reason == Failed::NotFound => return Err(why),
         Err(why) => why,
     };
-    if !system.facts().searches_live {
+    if !system.capabilities().searches_live {
         return Err(trouble);
     }
     for account in accounts {
@@ -45,7 +45,7 @@ pub(super) async fn location(
     system: &System,
     customer: &CustomerId,
     id: &LocationId,
-) -> Result<Option<Location>, Trouble> {
+) -> Result<Option<Location>, SystemError> {
     let trouble = match system.locations(customer).await {
         Ok(all) => return Ok(all.into_iter().find(|location| location.id == *id)),
         Err(why) if why.is_final() => return Err(why),

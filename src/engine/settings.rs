@@ -3,7 +3,7 @@
 use super::History;
 use super::common_failures::KnownFailures;
 use crate::domain::{AccountId, CustomerId};
-use crate::plan::{Crossing, Share};
+use crate::plan::{AliasConflicts, Threshold};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,13 +68,13 @@ pub struct Settings {
     /// Whether the run stops where of the first lines no customer is found.
     pub must_find: bool,
     /// How many lines may fail.
-    pub max_failures: Option<Share>,
+    pub max_failures: Option<Threshold>,
     /// How many units are carried out and read back before the others.
     pub canary: Option<u64>,
     /// No unit is begun once this has passed.
     pub until: Option<Duration>,
     /// Which lines may name one customer in two ways, where a file has such lines.
-    pub crossing: Option<Arc<Crossing>>,
+    pub crossing: Option<Arc<AliasConflicts>>,
     /// Where several customers may carry one account ID: whom this run has given which before it was interrupted.
     pub given: HashMap<AccountId, Vec<CustomerId>>,
     /// The run that this one puts back.

@@ -5,10 +5,10 @@
 use super::read_back;
 use super::write_breaker::Refusable;
 use super::write_result::{Ended, Next, Sent, WriteRequest};
-use super::{Context, Halt, Notes};
+use super::{Context, Halt, WriteLog};
 use crate::domain::{AccountId, Failed, counted};
-use crate::ledger::{Intent, NEVER_SENT, Settled, Verdict, Write, WriteId};
-use crate::system::{Fatal, Order, Trouble, What, Written, new_correlation};
+use crate::ledger::{Intent, NEVER_SENT, Verdict, Write, WriteId, WriteVerdict};
+use crate::system::{Fatal, SystemError, WriteOp, WriteValue, Written, new_correlation};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -45,7 +45,7 @@ const SETTLING: Duration = Duration::from_secs(10);
 const JUST_SEEN: Duration = Duration::from_millis(250);
 
 /// Carries one write to its end.
-pub(super) async fn carry_out<N: Notes>(
+pub(super) async fn carry_out<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
 ) -> Result<Ended, Halt> {
@@ -55,22 +55,22 @@ pub(super) async fn carry_out<N: Notes>(
     };
     let mut tries = Tries::default();
     let max_age = context.settings.max_age;
-    let mut departs_until = request.read_at + max_age;
+    let mut send_deadline = request.read_at + max_age;
     let mut slack = Duration::ZERO;
     let mut is_to_be_looked_at = false;
     loop {
         // Until this attempt is decided; the first writes go one by one.
         let _turn = context.ramp.turn().await?;
-        if std::mem::take(&mut is_to_be_looked_at) || Instant::now() > departs_until {
+        if std::mem::take(&mut is_to_be_looked_at) || Instant::now() > send_deadline {
             let looked_at = Instant::now();
             let is_ours = request.doubted || tries.fruitless > 0;
             if let Some(ended) = read_back::again(context, request, is_ours, &sent).await? {
                 return Ok(ended);
             }
             let left = max_age.saturating_sub(looked_at.elapsed());
-            departs_until = Instant::now() + left.max(JUST_SEEN) + slack;
+            send_deadline = Instant::now() + left.max(JUST_SEEN) + slack;
         }
-        let order = order(request, departs_until, slack);
+        let order = order(request, send_deadline, slack);
         match attempt(context, request, order, &mut sent, &mut tries).await? {
             Next::End(ended) => return Ok(ended),
             // Where turns take longer than a look may be old, it would be looked at for ever.
@@ -99,7 +99,7 @@ pub(super) async fn carry_out<N: Notes>(
                             format!("{many} attempts did not take effect (the last one: {why})")
                         }
                     };
-                    let trouble = Trouble::new(Failed::Unavailable, words);
+                    let trouble = SystemError::new(Failed::Unavailable, words);
                     let patience = context.settings.give_up_after;
                     context.write_breaker.ineffective(
                         Refusable::of(&request.write),
@@ -122,10 +122,10 @@ pub(super) async fn carry_out<N: Notes>(
 }
 
 /// Waits for the write's turn and sends it, again and again as long as it certainly was not processed.
-async fn attempt<N: Notes>(
+async fn attempt<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
-    order: Order<'_>,
+    order: WriteOp<'_>,
     sent: &mut Sent,
     tries: &mut Tries,
 ) -> Result<Next, Halt> {
@@ -163,7 +163,7 @@ async fn attempt<N: Notes>(
             return after_sending(context, request, recorded, written, &id, sent, tries).await;
         };
         // Recorded before anything is waited for: a process that is killed in the wait leaves nothing in doubt.
-        let settled = Settled {
+        let settled = WriteVerdict {
             verdict: Verdict::NotApplied,
             http_status: Some(trouble.http_status.unwrap_or(NEVER_SENT)),
             effect: None,
@@ -182,7 +182,7 @@ async fn attempt<N: Notes>(
 }
 
 /// What it means that a write was not sent. Nothing is on record of it.
-async fn without_intent<N: Notes>(
+async fn without_intent<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
     unsent: Written,
@@ -190,7 +190,7 @@ async fn without_intent<N: Notes>(
     tries: &Tries,
 ) -> Result<Next, Halt> {
     let trouble = match unsent {
-        Written::TooLate(turn) => return Ok(Next::LookFirst(turn)),
+        Written::Expired(turn) => return Ok(Next::LookFirst(turn)),
         Written::Stale { now } => request.moved_on(now.as_ref()),
         Written::Refused(trouble) => {
             sent.http_status = trouble.http_status;
@@ -206,17 +206,17 @@ async fn without_intent<N: Notes>(
             context.trouble(trouble).await?
         }
         Written::Applied { .. } | Written::Stored { .. } => {
-            Trouble::new(Failed::BadAnswer, "an answer came to what was not sent")
+            SystemError::new(Failed::BadAnswer, "an answer came to what was not sent")
         }
     };
     unless_landed(context, request, trouble, sent, tries).await
 }
 
 /// A failure, unless an earlier attempt without an answer has taken effect meanwhile.
-async fn unless_landed<N: Notes>(
+async fn unless_landed<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
-    trouble: Trouble,
+    trouble: SystemError,
     sent: &Sent,
     tries: &Tries,
 ) -> Result<Next, Halt> {
@@ -227,7 +227,7 @@ async fn unless_landed<N: Notes>(
 }
 
 /// Records what became of a write that was sent.
-async fn after_sending<N: Notes>(
+async fn after_sending<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
     id: WriteId,
@@ -259,7 +259,7 @@ async fn after_sending<N: Notes>(
             Ok((_, Next::End(Ended::Altered(_, sent)))) => sent.effect.clone(),
             _ => None,
         };
-        let settled = Settled {
+        let settled = WriteVerdict {
             verdict,
             http_status: never_sent.then_some(NEVER_SENT).or(sent.http_status),
             effect,
@@ -278,10 +278,10 @@ async fn after_sending<N: Notes>(
 
 /// Whether nothing was sent, so that an ID that had no response before still has none.
 fn is_unsent(written: &Written) -> bool {
-    use Written::{Again, NotSent, Stale, TooLate};
+    use Written::{Again, Expired, NotSent, Stale};
     match written {
         Again(trouble) => trouble.http_status.is_none(),
-        other => matches!(other, NotSent(_) | TooLate(_) | Stale { .. }),
+        other => matches!(other, NotSent(_) | Expired(_) | Stale { .. }),
     }
 }
 
@@ -292,9 +292,9 @@ fn unless_replayed(written: Written, repeats_the_id: bool) -> Written {
         Written::Applied { http_status } | Written::Stored { http_status, .. }
             if repeats_the_id =>
         {
-            Written::InDoubt(Trouble {
+            Written::InDoubt(SystemError {
                 http_status: Some(http_status),
-                ..Trouble::new(
+                ..SystemError::new(
                     Failed::BadAnswer,
                     "the answer may be the one to an earlier attempt with the same correlation ID",
                 )
@@ -304,14 +304,14 @@ fn unless_replayed(written: Written, repeats_the_id: bool) -> Written {
     }
 }
 
-fn held_back_too_often<N: Notes>(
+fn held_back_too_often<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
     times: u32,
-) -> Result<Trouble, Halt> {
+) -> Result<SystemError, Halt> {
     let times = counted(times.into(), "time");
     let words = format!("refused {times} while other calls were not; it was never processed");
-    let trouble = Trouble::new(Failed::Unavailable, words);
+    let trouble = SystemError::new(Failed::Unavailable, words);
     let patience = context.settings.give_up_after;
     context.write_breaker.ineffective(
         Refusable::of(&request.write),
@@ -326,7 +326,7 @@ fn held_back_too_often<N: Notes>(
 /// unsettled in the ledger, and `resume` reads before it writes.
 ///
 /// What is rare is boxed: every unit would otherwise carry room for it.
-async fn conclude<N: Notes>(
+async fn conclude<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
     written: Written,
@@ -343,7 +343,7 @@ async fn conclude<N: Notes>(
             sent.http_status = Some(http_status);
             Ok((Verdict::Applied, Next::End(Ended::Applied(sent.clone()))))
         }
-        Written::TooLate(turn) => Ok((Verdict::NotApplied, Next::LookFirst(turn))),
+        Written::Expired(turn) => Ok((Verdict::NotApplied, Next::LookFirst(turn))),
         Written::NotSent(trouble) | Written::Again(trouble) => {
             Ok(not_applied(context.trouble(trouble).await?, sent))
         }
@@ -390,10 +390,10 @@ fn verdict_of(next: &Next) -> Verdict {
 
 impl WriteRequest<'_> {
     /// Refused for a reason that no search explains, which may be common to all writes.
-    pub(super) fn was_refused<N: Notes>(
+    pub(super) fn was_refused<N: WriteLog>(
         &self,
         context: &Context<N>,
-        trouble: &Trouble,
+        trouble: &SystemError,
         number: u64,
     ) -> Result<(), Halt> {
         if trouble.reason == Failed::Conflict {
@@ -408,10 +408,10 @@ impl WriteRequest<'_> {
     }
 
     /// Somebody else changed what was to be written.
-    pub(super) fn moved_on(&self, now: Option<&AccountId>) -> Trouble {
+    pub(super) fn moved_on(&self, now: Option<&AccountId>) -> SystemError {
         match &self.write {
-            Write::Account { before, .. } => super::standing::moved_on(before.as_ref(), now),
-            Write::Location { .. } => Trouble::new(
+            Write::Account { before, .. } => super::customer_state::moved_on(before.as_ref(), now),
+            Write::Location { .. } => SystemError::new(
                 Failed::Stale,
                 "somebody else changed this location meanwhile; nothing was written",
             ),
@@ -419,25 +419,29 @@ impl WriteRequest<'_> {
     }
 }
 
-fn order<'a>(request: &'a WriteRequest<'_>, departs_until: Instant, slack: Duration) -> Order<'a> {
+fn order<'a>(
+    request: &'a WriteRequest<'_>,
+    send_deadline: Instant,
+    slack: Duration,
+) -> WriteOp<'a> {
     let what = match &request.write {
-        Write::Account { before, after, .. } => What::Account {
+        Write::Account { before, after, .. } => WriteValue::Account {
             before: before.as_ref(),
             after: after.as_ref(),
         },
         Write::Location {
             location, after, ..
-        } => What::Location {
+        } => WriteValue::Location {
             location,
             service: after.service.as_ref(),
             profile: after.profile,
         },
     };
-    Order {
+    WriteOp {
         customer: request.customer,
         reseller: request.reseller,
         what,
-        departs_until,
+        send_deadline,
         slack,
     }
 }

@@ -4,8 +4,8 @@
 
 use super::{Halt, Job};
 use crate::domain::Line;
-use crate::ledger::{Recorded, Verdict, Write};
-use crate::system::{Fatal, Trouble};
+use crate::ledger::{Verdict, Write, WriteRecord};
+use crate::system::{Fatal, SystemError};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -131,7 +131,7 @@ impl WriteBreaker {
         kind: Refusable,
         number: u64,
         unit: Option<Line>,
-        trouble: &Trouble,
+        trouble: &SystemError,
         example: impl FnOnce() -> String,
     ) -> Result<(), Halt> {
         let Some(status) = trouble.http_status.filter(|status| counts(*status)) else {
@@ -190,7 +190,7 @@ impl WriteBreaker {
         &self,
         kind: Refusable,
         unit: Line,
-        trouble: &Trouble,
+        trouble: &SystemError,
         patience: Duration,
     ) -> Result<(), Halt> {
         let mut seen = self.lock();
@@ -212,8 +212,9 @@ impl WriteBreaker {
     pub(super) fn ended(&self, job: &Job) {
         let mut seen = self.lock();
         // Of what an earlier process may have written, or has told, nothing is taken back.
-        let landed =
-            |write: &Recorded| write.verdict == Some(Verdict::Applied) || write.may_have_landed();
+        let landed = |write: &WriteRecord| {
+            write.verdict == Some(Verdict::Applied) || write.may_have_landed()
+        };
         let is_new = job.done.is_empty() && !job.recorded.iter().any(landed);
         if seen.suspended.contains_key(&job.unit.number) && is_new {
             seen.ended.push(job.clone());
@@ -237,10 +238,10 @@ mod tests {
     use super::*;
     use crate::domain::Failed;
 
-    fn trouble(status: u16) -> Trouble {
-        Trouble {
+    fn trouble(status: u16) -> SystemError {
+        SystemError {
             http_status: Some(status),
-            ..Trouble::new(Failed::Rejected, format!("{status}: no"))
+            ..SystemError::new(Failed::Rejected, format!("{status}: no"))
         }
     }
 

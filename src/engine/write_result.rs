@@ -1,8 +1,8 @@
 //! One write as it is asked for, what its attempts were seen to do, and how it ended.
 
 use crate::domain::{AccountId, CustomerId, Line, Reseller};
-use crate::ledger::{Effect, Seen, Spot, Write};
-use crate::system::Trouble;
+use crate::ledger::{Effect, LocationState, Seen, Write};
+use crate::system::SystemError;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -25,11 +25,11 @@ pub(super) enum Ended {
     /// It took effect.
     Applied(Sent),
     /// It took effect, and the system stored another value, which is in [`Sent::effect`].
-    Altered(Trouble, Sent),
+    Altered(SystemError, Sent),
     /// It certainly did not take effect.
-    Failed(Trouble, Sent),
+    Failed(SystemError, Sent),
     /// It is unknown, because the system could not be asked.
-    InDoubt(Trouble, Sent),
+    InDoubt(SystemError, Sent),
 }
 
 /// What is to be reported of the sending.
@@ -68,7 +68,7 @@ pub(super) enum Next {
 #[derive(Debug, Clone)]
 pub(super) enum Sight {
     Account(Option<AccountId>),
-    Location(Spot),
+    Location(LocationState),
 }
 
 impl Sight {

@@ -1,7 +1,7 @@
 use crate::domain::{AccountId, CustomerId, LocationId, ServiceId};
 use crate::http::{Rate, Settings as Http, Token};
 use crate::system::{
-    Bulk, Customer, Key, Kind, Order, Sending, Settings, System, Wanted, What, Written,
+    Bulk, Customer, Key, Kind, Sending, Settings, System, Wanted, WriteOp, WriteValue, Written,
 };
 use secrecy::SecretString;
 use serde_json::Value;
@@ -189,7 +189,7 @@ fn say(bench: &Bench, said: Said) {
 }
 
 async fn ask(system: &System, call: u8, status: u16, body: &[u8]) {
-    // What is in a field that nobody reads need not be text.
+    // WriteValue is in a field that nobody reads need not be text.
     let text = String::from_utf8_lossy(body);
     let said = serde_json::from_str(&text)
         .ok()
@@ -261,7 +261,7 @@ async fn rename(
     let Ok(after) = AccountId::new("B-1") else {
         return;
     };
-    let what = What::Account {
+    let what = WriteValue::Account {
         before: Some(before),
         after: Some(&after),
     };
@@ -284,7 +284,7 @@ async fn place(
     let Ok(service) = ServiceId::new("S-1") else {
         return;
     };
-    let what = What::Location {
+    let what = WriteValue::Location {
         location,
         service: Some(&service),
         profile: None,
@@ -298,7 +298,7 @@ async fn place(
 }
 
 /// One write from its preparation to its answer.
-async fn written(system: &System, order: Order<'_>) -> Written {
+async fn written(system: &System, order: WriteOp<'_>) -> Written {
     let mut prepared = match system.prepare_write(order).await {
         Ok(prepared) => prepared,
         Err(unsent) => return unsent,
@@ -309,12 +309,12 @@ async fn written(system: &System, order: Order<'_>) -> Written {
     }
 }
 
-fn order<'a>(customer: &'a CustomerId, what: What<'a>) -> Order<'a> {
-    Order {
+fn order<'a>(customer: &'a CustomerId, what: WriteValue<'a>) -> WriteOp<'a> {
+    WriteOp {
         customer,
         reseller: None,
         what,
-        departs_until: Instant::now() + Duration::from_secs(600),
+        send_deadline: Instant::now() + Duration::from_secs(600),
         slack: Duration::ZERO,
     }
 }

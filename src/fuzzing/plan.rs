@@ -1,5 +1,5 @@
 use crate::domain::{AccountId, Change, CustomerId, Line, NewAccount, ServiceId};
-use crate::plan::{Shape, arrange};
+use crate::plan::{Shape, group};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Three bytes are a line: who, what they become, what else is asked.
@@ -35,7 +35,7 @@ fn changes(bytes: &[u8]) -> Vec<Change> {
 pub fn plan(bytes: &[u8]) {
     let changes = changes(bytes);
     let lines: BTreeSet<Line> = changes.iter().map(|change| change.line).collect();
-    let arrangement = arrange(changes, true);
+    let arrangement = group(changes, true);
     let wrong: BTreeSet<Line> = arrangement
         .problems
         .iter()

@@ -4,22 +4,24 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::attempt::{Fault, PROXY_LOGIN};
-use super::call::{Call, Kind, Reply, Stranger, Unreadable, Why, WhyKind};
+use super::breaker::{Effect, Verdict};
+use super::call::{Call, CallError, CallErrorKind, Kind, Reply, Stranger, Unreadable};
 use super::client::Client;
-use super::departure::{Answer, Outcome, Shot};
-use super::hold::{Effect, Verdict};
+use super::departure::{Answer, Attempt, Outcome};
 
 impl Client {
     /// Whether this failure of a read shows that no call can succeed, so that waiting does not help: always where a
     /// proxy wants a password or the calls are redirected, and other signs of a wrong address until the first success.
-    pub(super) fn is_hopeless(&self, why: &Why, call: &Call) -> bool {
+    pub(super) fn is_hopeless(&self, why: &CallError, call: &Call) -> bool {
         let never_succeeded = self.known_good.get().is_none();
         match why.kind {
-            WhyKind::NotTheApi(Stranger::ProxyLogin) => true,
+            CallErrorKind::NotTheApi(Stranger::ProxyLogin) => true,
             // May be about this call alone.
             _ if call.tentative => false,
-            WhyKind::NotTheApi(Stranger::Redirect) => true,
-            WhyKind::NotTheApi(Stranger::Page) | WhyKind::UnknownHost => never_succeeded,
+            CallErrorKind::NotTheApi(Stranger::Redirect) => true,
+            CallErrorKind::NotTheApi(Stranger::Page) | CallErrorKind::UnknownHost => {
+                never_succeeded
+            }
             _ => false,
         }
     }
@@ -27,7 +29,7 @@ impl Client {
     /// Tells all who should know what the attempt showed, and says what it means for the call.
     pub(super) fn settle<T>(
         &self,
-        shot: Shot<'_>,
+        shot: Attempt<'_>,
         parse: impl FnOnce(Reply) -> Result<T, Unreadable>,
     ) -> Outcome<T> {
         let tentative = shot.tentative;
@@ -48,7 +50,7 @@ impl Client {
         }
         let says_nothing = match &outcome {
             Outcome::Unprocessed(_) => true,
-            Outcome::Unsendable(why) => why.kind == WhyKind::Unsendable,
+            Outcome::Unsendable(why) => why.kind == CallErrorKind::Unsendable,
             _ => false,
         };
         // Of a call that is tentative, a failure may be about this call alone.
@@ -78,15 +80,16 @@ impl Client {
         } = answer;
         let status = reply.status;
         let attempts = reply.attempts;
-        let why = |kind, text: String| Why {
+        let why = |kind, text: String| CallError {
             kind,
             text,
             status: Some(status),
             attempts,
         };
-        let said = |text: &str| why(WhyKind::Status(status), format!("{status}: {text}"));
-        let failed = |why: Why| (Verdict::Failed(why.text.clone()), Outcome::Unclear(why));
-        let stranger = |stranger, text: String| failed(why(WhyKind::NotTheApi(stranger), text));
+        let said = |text: &str| why(CallErrorKind::Status(status), format!("{status}: {text}"));
+        let failed = |why: CallError| (Verdict::Failed(why.text.clone()), Outcome::Unclear(why));
+        let stranger =
+            |stranger, text: String| failed(why(CallErrorKind::NotTheApi(stranger), text));
         match status {
             429 => {
                 let refused = said("too many calls");
@@ -122,7 +125,7 @@ impl Client {
                     // A write's answers are not parsed here.
                     Err(error) => {
                         debug_assert!(kind != Kind::Write);
-                        failed(why(WhyKind::Unreadable, error.0))
+                        failed(why(CallErrorKind::Unreadable, error.0))
                     }
                 }
             }
@@ -170,7 +173,7 @@ fn instead(status: u16, what: &str) -> String {
 
 fn from_fault<T>(fault: Fault, attempts: u32) -> (Verdict, Outcome<T>) {
     let verdict = Verdict::Failed(fault.text.clone());
-    let why = Why {
+    let why = CallError {
         kind: fault.kind,
         text: fault.text,
         status: fault.status,
@@ -178,11 +181,11 @@ fn from_fault<T>(fault: Fault, attempts: u32) -> (Verdict, Outcome<T>) {
     };
     let outcome = match why.kind {
         // Somebody else: a proxy, before anything was sent.
-        WhyKind::Connect | WhyKind::UnknownHost | WhyKind::NotTheApi(_) => {
+        CallErrorKind::Connect | CallErrorKind::UnknownHost | CallErrorKind::NotTheApi(_) => {
             Outcome::NotConnected(why)
         }
-        WhyKind::Unprocessed => Outcome::Unprocessed(why),
-        WhyKind::Tls | WhyKind::Unsendable => Outcome::Unsendable(why),
+        CallErrorKind::Unprocessed => Outcome::Unprocessed(why),
+        CallErrorKind::Tls | CallErrorKind::Unsendable => Outcome::Unsendable(why),
         _ => Outcome::Unclear(why),
     };
     (verdict, outcome)

@@ -10,7 +10,7 @@ use std::error::Error;
 use std::io::{self, Read};
 use std::time::Duration;
 
-use super::call::{Stranger, WhyKind};
+use super::call::{CallErrorKind, Stranger};
 use super::settings::{Settings, SetupError};
 
 /// The longest answer that is read.
@@ -22,7 +22,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// A request that got no whole answer.
 #[derive(Debug)]
 pub(super) struct Fault {
-    pub(super) kind: WhyKind,
+    pub(super) kind: CallErrorKind,
     /// Without the URL, which holds IDs.
     pub(super) text: String,
     /// Where the status came and the rest did not.
@@ -30,7 +30,7 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    pub(super) fn new(kind: WhyKind, text: impl Into<String>) -> Self {
+    pub(super) fn new(kind: CallErrorKind, text: impl Into<String>) -> Self {
         Self {
             kind,
             text: text.into(),
@@ -148,7 +148,7 @@ pub(super) fn decoded(headers: &HeaderMap, body: Vec<u8>, limit: usize) -> Resul
 }
 
 fn decompressed(name: &str, body: &[u8], limit: usize) -> Result<Vec<u8>, Fault> {
-    let unreadable = |text: String| Fault::new(WhyKind::Unreadable, text);
+    let unreadable = |text: String| Fault::new(CallErrorKind::Unreadable, text);
     let mut plain = Vec::new();
     // One byte more than is allowed shows that there is more.
     let most = limit as u64 + 1;
@@ -174,12 +174,12 @@ fn decompressed(name: &str, body: &[u8], limit: usize) -> Result<Vec<u8>, Fault>
 
 fn too_long(limit: usize) -> Fault {
     let text = format!("the answer is longer than {} KiB", limit / 1024);
-    Fault::new(WhyKind::Unreadable, text)
+    Fault::new(CallErrorKind::Unreadable, text)
 }
 
 /// No whole answer came in time.
 pub(super) fn late() -> Fault {
-    Fault::new(WhyKind::Timeout, "no whole answer in time")
+    Fault::new(CallErrorKind::Timeout, "no whole answer in time")
 }
 
 /// What reqwest's error means.
@@ -188,40 +188,40 @@ pub(super) fn classify(error: reqwest::Error) -> Fault {
     // First: where `connect_timeout` fires, both are true, and nothing was sent.
     if error.is_connect() {
         if let Some(text) = tls_text(&error) {
-            return Fault::new(WhyKind::Tls, text);
+            return Fault::new(CallErrorKind::Tls, text);
         }
         let cause = innermost(&error);
         if error.is_timeout() {
-            return Fault::new(WhyKind::Connect, "no connection in time");
+            return Fault::new(CallErrorKind::Connect, "no connection in time");
         }
         if error.is_dns() {
             let text = format!("the host's name is not found: {cause}");
-            return Fault::new(WhyKind::UnknownHost, text);
+            return Fault::new(CallErrorKind::UnknownHost, text);
         }
         // The type of this error is private to the HTTP client.
         if cause.contains("proxy authorization required") {
-            let kind = WhyKind::NotTheApi(Stranger::ProxyLogin);
+            let kind = CallErrorKind::NotTheApi(Stranger::ProxyLogin);
             return Fault::new(kind, PROXY_LOGIN);
         }
-        return Fault::new(WhyKind::Connect, format!("no connection: {cause}"));
+        return Fault::new(CallErrorKind::Connect, format!("no connection: {cause}"));
     }
     if error.is_timeout() {
         return late();
     }
     if error.is_builder() {
         let text = format!("the call cannot be made: {}", innermost(&error));
-        return Fault::new(WhyKind::Unsendable, text);
+        return Fault::new(CallErrorKind::Unsendable, text);
     }
     if is_malformed(&error) {
         let text = format!("the answer is no HTTP: {}", innermost(&error));
-        return Fault::new(WhyKind::Unreadable, text);
+        return Fault::new(CallErrorKind::Unreadable, text);
     }
     if is_unprocessed(&error) {
         let text = "the server closed the connection before it processed the call";
-        return Fault::new(WhyKind::Unprocessed, text);
+        return Fault::new(CallErrorKind::Unprocessed, text);
     }
     let text = format!("the connection was lost: {}", innermost(&error));
-    Fault::new(WhyKind::Reset, text)
+    Fault::new(CallErrorKind::Reset, text)
 }
 
 /// All causes of an error, the outermost first. The `source` of an I/O error skips the error that it wraps, so that

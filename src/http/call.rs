@@ -43,7 +43,7 @@ pub struct Call {
     /// Of a write: the correlation ID under which its intent was recorded. Reads get a new one for each attempt.
     pub correlation: Option<String>,
     /// Of a write: what it rests on is too old after this, so it is not to depart any more.
-    pub departs_until: Option<Instant>,
+    pub send_deadline: Option<Instant>,
     /// Of a read: nobody knows whether this call is to be had here at all. A failure is an answer to that, is
     /// not repeated, and says nothing about the system's health.
     pub tentative: bool,
@@ -66,13 +66,13 @@ impl Call {
             body: None,
             kind,
             correlation: None,
-            departs_until: None,
+            send_deadline: None,
             tentative: false,
         }
     }
 
     /// Changes something, unless it is too late for that.
-    pub fn patch(path: Path, body: Vec<u8>, departs_until: Instant) -> Self {
+    pub fn patch(path: Path, body: Vec<u8>, send_deadline: Instant) -> Self {
         Self {
             method: Method::Patch,
             path,
@@ -80,7 +80,7 @@ impl Call {
             body: Some(body),
             kind: Kind::Write,
             correlation: None,
-            departs_until: Some(departs_until),
+            send_deadline: Some(send_deadline),
             tentative: false,
         }
     }
@@ -105,7 +105,7 @@ pub fn new_id() -> String {
 
 /// What a system says about its calls.
 #[derive(Debug, Clone)]
-pub struct Character {
+pub struct ApiTraits {
     /// Sent with every call.
     pub constant_headers: Vec<(&'static str, String)>,
     /// The header that takes a new UUID for each attempt.
@@ -189,9 +189,9 @@ impl Unreadable {
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Why {
+pub struct CallError {
     /// What to do about it depends on this.
-    pub kind: WhyKind,
+    pub kind: CallErrorKind,
     /// For a person; without URL and secret.
     pub text: String,
     /// The last status, if there was one.
@@ -201,11 +201,11 @@ pub struct Why {
 }
 
 /// The same thing, for reads.
-pub type NoAnswer = Why;
+pub type NoAnswer = CallError;
 
 /// The kinds of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum WhyKind {
+pub enum CallErrorKind {
     /// No connection could be made; nothing was sent.
     Connect,
     /// The host's name is not found; nothing was sent.
@@ -235,7 +235,7 @@ pub enum WhyKind {
     /// The address or a header cannot be sent as it was meant; nothing was sent.
     Unsendable,
     /// The turn came when what the call rests on was too old; nothing was sent. The turn alone took so long.
-    TooLate(Duration),
+    Expired(Duration),
     /// The turn passed before the call was sent; nothing was sent.
     Postponed,
 }
@@ -251,8 +251,8 @@ pub enum Stranger {
     Page,
 }
 
-impl Why {
-    pub(super) fn new(kind: WhyKind, text: impl Into<String>) -> Self {
+impl CallError {
+    pub(super) fn new(kind: CallErrorKind, text: impl Into<String>) -> Self {
         Self {
             kind,
             text: text.into(),
@@ -262,13 +262,13 @@ impl Why {
     }
 
     pub(super) fn cancelled() -> Self {
-        Self::new(WhyKind::Cancelled, "the run is being stopped")
+        Self::new(CallErrorKind::Cancelled, "the run is being stopped")
     }
 
     /// The same, where waiting does not help.
     #[must_use]
     pub(super) fn hopeless(mut self) -> Self {
-        self.kind = WhyKind::WrongAddress;
+        self.kind = CallErrorKind::WrongAddress;
         self
     }
 
@@ -279,13 +279,13 @@ impl Why {
     }
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl std::error::Error for Why {}
+impl std::error::Error for CallError {}
 
 /// What became of a write.
 #[derive(Debug)]
@@ -296,12 +296,12 @@ pub enum Sent {
     /// Certainly not processed, and worth another attempt: 429, 425, 401, a firewall's block, no connection, a turn that
     /// has passed. Nothing has been waited for yet: the caller records first that the write was not applied. Without a
     /// status nothing was sent.
-    Again(Why),
+    Again(CallError),
     /// Nothing was sent, and it is not worth trying on.
-    NotSent(Why),
+    NotSent(CallError),
     /// Nothing was sent: by the time of its turn, what it rests on was too old. Its turn alone took so long: holds
     /// and the quota do not count.
-    TooLate(Duration),
+    Expired(Duration),
     /// It may or may not have been processed.
-    InDoubt(Why),
+    InDoubt(CallError),
 }

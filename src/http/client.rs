@@ -9,18 +9,18 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::attempt;
-use super::call::{Call, Character, Kind, Reply, Why, WhyKind};
+use super::call::{ApiTraits, Call, CallError, CallErrorKind, Kind, Reply};
 use super::gate::Gate;
-use super::health::{Board, Counters, Health, Tally};
+use super::health::{Counters, Health, HealthBoard, Tally};
 use super::oauth::TokenEndpoint;
-use super::pace::Pace;
 use super::quota::Permits;
+use super::rate_limiter::Pace;
 use super::retry::{self, Budget, Cost};
 
+use super::blocked_calls::BlockedCalls;
 use super::settings::{Settings, SetupError};
 use super::shared_quota::Record;
 use super::skew::Skew;
-use super::suspects::Suspects;
 use super::token::{AfterRefusal, Bearer, Tokens};
 
 /// A call is sent again after a 401 this often at most: with many calls in flight, a token that is good for few of them
@@ -53,20 +53,20 @@ pub struct Client {
     pub(super) read_pace: Arc<Pace>,
     pub(super) write_pace: Arc<Pace>,
     pub(super) budget: Budget,
-    pub(super) board: Arc<Board>,
+    pub(super) board: Arc<HealthBoard>,
     pub(super) tally: Tally,
     /// The first read that succeeded: asked again, it tells an outage from a customer's own trouble.
     pub(super) known_good: OnceLock<Call>,
     /// What the first answer that names the time showed of the clocks.
     pub(super) skew: OnceLock<Skew>,
     /// Calls that met what looks like a firewall.
-    pub(super) suspects: Suspects,
+    pub(super) suspects: BlockedCalls,
     pub(super) stop: CancellationToken,
 }
 
 /// What a call has behind it.
 #[derive(Debug)]
-pub(super) struct Course {
+pub(super) struct CallState {
     pub(super) begun: Instant,
     pub(super) sent: u32,
     /// Failures that count against the retries.
@@ -78,7 +78,7 @@ pub(super) struct Course {
     unprocessed: u32,
 }
 
-impl Course {
+impl CallState {
     pub(super) fn new() -> Self {
         Self {
             begun: Instant::now(),
@@ -105,7 +105,7 @@ impl Client {
     )]
     pub fn new(
         settings: Settings,
-        character: Character,
+        character: ApiTraits,
         stop: CancellationToken,
     ) -> Result<Self, SetupError> {
         let url = check_url(&settings.base_url, "the base URL", settings.allow_http)?;
@@ -119,7 +119,7 @@ impl Client {
         let write_pace = settings
             .write_rate
             .map_or_else(|| read_pace.clone(), |rate| Arc::new(Pace::new(rate)));
-        let board = Arc::new(Board::new());
+        let board = Arc::new(HealthBoard::new());
         let permits = permits(&settings)?;
         let endpoint = |oauth2: super::token_source::OAuth2| {
             let url = check_url(&oauth2.token_url, "the token URL", settings.allow_http)?;
@@ -157,7 +157,7 @@ impl Client {
             tally: Tally::new(),
             known_good: OnceLock::new(),
             skew: OnceLock::new(),
-            suspects: Suspects::default(),
+            suspects: BlockedCalls::default(),
             stop,
         })
     }
@@ -195,7 +195,7 @@ impl Client {
     }
 
     /// A final answer came.
-    pub(super) fn answered(&self, call: &Call, course: &Course, success: bool) {
+    pub(super) fn answered(&self, call: &Call, course: &CallState, success: bool) {
         self.budget.deposit(course.cost);
         if success {
             self.suspects.succeeded(call);
@@ -219,7 +219,11 @@ impl Client {
     }
 
     /// Waits before the next attempt, or says that there is none.
-    pub(super) async fn before_retry(&self, why: Why, course: &mut Course) -> Result<(), Why> {
+    pub(super) async fn before_retry(
+        &self,
+        why: CallError,
+        course: &mut CallState,
+    ) -> Result<(), CallError> {
         if self.gate.is_held() {
             // An outage of all is not this call's failure; the gate waits, and gives up in time.
             return Ok(());
@@ -228,22 +232,22 @@ impl Client {
         if course.failures > self.retries {
             return Err(why);
         }
-        let paid = self.budget.withdraw(why.kind == WhyKind::Timeout);
+        let paid = self.budget.withdraw(why.kind == CallErrorKind::Timeout);
         course.cost = paid.unwrap_or(Cost::NONE);
         let wait = match paid {
             Some(_) => retry::back_off(course.failures - 1),
             None => retry::WITHOUT_BUDGET,
         };
-        self.wait(wait).await.map_err(|cancelled| Why {
+        self.wait(wait).await.map_err(|cancelled| CallError {
             status: why.status,
             ..cancelled.after(course.sent)
         })
     }
 
-    pub(super) async fn wait(&self, time: Duration) -> Result<(), Why> {
+    pub(super) async fn wait(&self, time: Duration) -> Result<(), CallError> {
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => Err(Why::cancelled()),
+            () = self.stop.cancelled() => Err(CallError::cancelled()),
             () = sleep(time) => Ok(()),
         }
     }
@@ -260,7 +264,7 @@ fn permits(settings: &Settings) -> Result<Option<Permits>, SetupError> {
     Ok(Some(Permits::new(quota, Some(record), earlier)))
 }
 
-fn constant_headers(character: &Character) -> Result<HeaderMap, SetupError> {
+fn constant_headers(character: &ApiTraits) -> Result<HeaderMap, SetupError> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));

@@ -1,10 +1,10 @@
 //! One attempt of a call, in its states: ready, departed, answered.
 
 use super::attempt::Fault;
-use super::call::{Kind, Reply, Why};
+use super::call::{CallError, Kind, Reply};
 use super::gate::Pass;
-use super::pace::Slot;
 use super::quota::Permit;
+use super::rate_limiter::Slot;
 use super::token::Bearer;
 use reqwest::Url;
 use std::sync::Arc;
@@ -26,21 +26,21 @@ pub(super) enum Outcome<T> {
     /// 401.
     Unauthorized(Reply),
     /// Not processed, and all are held.
-    Refused(Why),
+    Refused(CallError),
     /// 425: not processed; this call waits.
-    TooEarly(Why),
+    TooEarly(CallError),
     /// Nothing was sent; worth trying on.
-    NotConnected(Why),
+    NotConnected(CallError),
     /// Sent and certainly not processed, for a reason that says nothing about the system.
-    Unprocessed(Why),
+    Unprocessed(CallError),
     /// Perhaps processed.
-    Unclear(Why),
+    Unclear(CallError),
     /// Nothing was sent, and trying on does not help.
-    Unsendable(Why),
+    Unsendable(CallError),
 }
 
 /// One attempt that went out, or tried to.
-pub(super) struct Shot<'a> {
+pub(super) struct Attempt<'a> {
     pub(super) pass: Pass<'a>,
     pub(super) kind: Kind,
     pub(super) tentative: bool,
@@ -69,7 +69,7 @@ pub(super) struct Ready<'a> {
 /// What became of an attempt that was ready.
 pub(super) enum Departure<'a> {
     /// It was sent, or tried to.
-    Sent(Shot<'a>),
+    Sent(Attempt<'a>),
     /// A hold has begun; nothing was sent.
     Held,
     /// Its slot, its token or its permit is gone; nothing was sent.

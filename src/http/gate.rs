@@ -5,7 +5,7 @@
 //! If it is answered, calls flow again; if not, the wait grows. After `give_up_after` without a success the gate gives
 //! up for good. A success of a call that had left before the hold opens nothing.
 //!
-//! Decisions are made in [`Decisions`]; here is the waiting.
+//! Decisions are made in [`BreakerState`]; here is the waiting.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,9 +14,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::call::Why;
-use super::health::{Board, Holder};
-use super::hold::{Cause, Decisions, Effect, Look, State, Verdict, cause_text};
+use super::breaker::{BreakerState, Cause, Effect, Look, State, Verdict, cause_text};
+use super::call::CallError;
+use super::health::{HealthBoard, WaitCause};
 
 /// So much later than all others does a call look that is better not the probe.
 const OTHERS_FIRST: Duration = Duration::from_millis(100);
@@ -24,17 +24,21 @@ const OTHERS_FIRST: Duration = Duration::from_millis(100);
 /// The gate of one target, shared by all workers.
 #[derive(Debug)]
 pub(super) struct Gate {
-    inner: Mutex<Decisions>,
+    inner: Mutex<BreakerState>,
     generation: AtomicU64,
     changed: watch::Sender<()>,
-    board: Arc<Board>,
+    board: Arc<HealthBoard>,
     stop: CancellationToken,
 }
 
 impl Gate {
-    pub(super) fn new(give_up_after: Duration, board: Arc<Board>, stop: CancellationToken) -> Self {
+    pub(super) fn new(
+        give_up_after: Duration,
+        board: Arc<HealthBoard>,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
-            inner: Mutex::new(Decisions::new(give_up_after)),
+            inner: Mutex::new(BreakerState::new(give_up_after)),
             generation: AtomicU64::new(0),
             changed: watch::Sender::new(()),
             board,
@@ -44,7 +48,7 @@ impl Gate {
 
     /// Waits until this call may go on, and lets others find out if a hold is over: the first through the gate would
     /// otherwise be refused again, and close it before anybody else has left.
-    pub(super) async fn enter_last(&self) -> Result<Pass<'_>, Why> {
+    pub(super) async fn enter_last(&self) -> Result<Pass<'_>, CallError> {
         let until = match &self.inner().state {
             State::Held { until, .. } => Some(*until + OTHERS_FIRST),
             State::Flowing | State::GaveUp(_) => None,
@@ -52,7 +56,7 @@ impl Gate {
         if let Some(until) = until {
             tokio::select! {
                 biased;
-                () = self.stop.cancelled() => return Err(Why::cancelled()),
+                () = self.stop.cancelled() => return Err(CallError::cancelled()),
                 () = sleep_until(until) => {}
             }
         }
@@ -60,14 +64,14 @@ impl Gate {
     }
 
     /// Waits until this call may go on.
-    pub(super) async fn enter(&self) -> Result<Pass<'_>, Why> {
+    pub(super) async fn enter(&self) -> Result<Pass<'_>, CallError> {
         match self.try_enter() {
             Some(pass) => Ok(pass),
             None => self.wait_and_enter().await,
         }
     }
 
-    async fn wait_and_enter(&self) -> Result<Pass<'_>, Why> {
+    async fn wait_and_enter(&self) -> Result<Pass<'_>, CallError> {
         let mut changed = None;
         loop {
             let look = self.look();
@@ -94,7 +98,7 @@ impl Gate {
                     };
                     tokio::select! {
                         biased;
-                        () = self.stop.cancelled() => return Err(Why::cancelled()),
+                        () = self.stop.cancelled() => return Err(CallError::cancelled()),
                         _ = changed.changed() => {}
                         () = until => {}
                     }
@@ -126,13 +130,13 @@ impl Gate {
         drop(inner);
         if matches!(look, Look::GaveUp(_)) {
             // Nothing is waited for any more.
-            self.board.free(Holder::Gate);
+            self.board.free(WaitCause::Gate);
             self.changed.send_replace(());
         }
         look
     }
 
-    fn inner(&self) -> MutexGuard<'_, Decisions> {
+    fn inner(&self) -> MutexGuard<'_, BreakerState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -144,14 +148,14 @@ impl Gate {
         let effect = inner.hear(verdict, probe, fresh, Instant::now());
         self.generation.store(inner.generation, Ordering::Release);
         match &inner.state {
-            State::Flowing if was_held => self.board.free(Holder::Gate),
-            State::GaveUp(_) => self.board.free(Holder::Gate),
+            State::Flowing if was_held => self.board.free(WaitCause::Gate),
+            State::GaveUp(_) => self.board.free(WaitCause::Gate),
             State::Held { until, cause, .. } if *verdict != Verdict::Good => {
                 let why = health_text(*cause, verdict);
                 match cause {
-                    Cause::Refused => self.board.hold(Holder::Gate, why, *until),
+                    Cause::Refused => self.board.hold(WaitCause::Gate, why, *until),
                     Cause::Busy | Cause::Firewall | Cause::Broken => {
-                        self.board.hold_in_outage(Holder::Gate, why, *until);
+                        self.board.hold_in_outage(WaitCause::Gate, why, *until);
                     }
                 }
             }

@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::http::Health;
-use crate::http::call::WhyKind;
+use crate::http::call::CallErrorKind;
 use tokio::time::timeout;
 
-fn gate(stop: &CancellationToken) -> (Gate, Arc<Board>) {
-    let board = Arc::new(Board::new());
+fn gate(stop: &CancellationToken) -> (Gate, Arc<HealthBoard>) {
+    let board = Arc::new(HealthBoard::new());
     let gate = Gate::new(Duration::from_secs(900), board.clone(), stop.clone());
     (gate, board)
 }
@@ -59,7 +59,7 @@ async fn stopping_ends_the_wait_but_stops_no_call_that_need_not_wait() {
     gate.enter().await.unwrap().report(&REFUSED);
     let start = Instant::now();
     let why = gate.enter().await.unwrap_err();
-    assert_eq!(why.kind, WhyKind::Cancelled);
+    assert_eq!(why.kind, CallErrorKind::Cancelled);
     assert_eq!(start.elapsed(), Duration::ZERO);
 }
 
@@ -72,7 +72,7 @@ async fn all_hear_that_the_gate_gave_up() {
     let start = Instant::now();
     let (one, two) = tokio::join!(gate.enter(), gate.enter());
     for pass in [one, two] {
-        assert_eq!(pass.unwrap_err().kind, WhyKind::GaveUp);
+        assert_eq!(pass.unwrap_err().kind, CallErrorKind::GaveUp);
     }
     let waited = start.elapsed().as_secs();
     assert!((892..=893).contains(&waited), "{waited}");

@@ -26,7 +26,7 @@ pub enum Health {
 
 /// Who may hold calls, the most telling first.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Holder {
+pub(super) enum WaitCause {
     Gate,
     Token,
     Quota,
@@ -41,12 +41,12 @@ struct Held {
 
 /// Collects who holds calls, and shows the most telling one.
 #[derive(Debug)]
-pub(super) struct Board {
+pub(super) struct HealthBoard {
     held: Mutex<[Option<Held>; 3]>,
     shown: watch::Sender<Health>,
 }
 
-impl Board {
+impl HealthBoard {
     pub(super) fn new() -> Self {
         Self {
             held: Mutex::default(),
@@ -59,22 +59,22 @@ impl Board {
     }
 
     /// All calls wait until then, and surely go on.
-    pub(super) fn hold(&self, holder: Holder, why: impl Into<String>, until: Instant) {
+    pub(super) fn hold(&self, holder: WaitCause, why: impl Into<String>, until: Instant) {
         let (why, outage) = (why.into(), false);
         self.set(holder, Some(Held { why, until, outage }));
     }
 
     /// All calls wait until then, when one finds out whether they go on.
-    pub(super) fn hold_in_outage(&self, holder: Holder, why: String, until: Instant) {
+    pub(super) fn hold_in_outage(&self, holder: WaitCause, why: String, until: Instant) {
         let outage = true;
         self.set(holder, Some(Held { why, until, outage }));
     }
 
-    pub(super) fn free(&self, holder: Holder) {
+    pub(super) fn free(&self, holder: WaitCause) {
         self.set(holder, None);
     }
 
-    fn set(&self, holder: Holder, state: Option<Held>) {
+    fn set(&self, holder: WaitCause, state: Option<Held>) {
         let now = Instant::now();
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held[holder as usize] = state;

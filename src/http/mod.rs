@@ -13,18 +13,19 @@
 
 mod answer;
 mod attempt;
+mod blocked_calls;
+mod breaker;
 mod call;
 mod client;
 mod departure;
 mod gate;
 mod health;
-mod hold;
 mod json;
 mod oauth;
-mod pace;
 mod path;
 mod pending_write;
 mod quota;
+mod rate_limiter;
 mod read;
 mod retry;
 mod secret_text;
@@ -33,14 +34,15 @@ mod settings;
 mod shared_calls;
 mod shared_quota;
 mod skew;
-mod suspects;
 mod token;
 mod token_source;
 
 #[cfg(test)]
 mod tests;
 
-pub use call::{Call, Character, Kind, NoAnswer, Reply, Sent, Unreadable, Why, WhyKind, new_id};
+pub use call::{
+    ApiTraits, Call, CallError, CallErrorKind, Kind, NoAnswer, Reply, Sent, Unreadable, new_id,
+};
 pub use client::{Client, address_key, check_base_url};
 pub use health::{Counters, Health};
 pub use path::{Path, PathError, encoded_len};

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use std::time::Duration;
 
 use super::attempt;
-use super::call::WhyKind;
+use super::call::CallErrorKind;
 use super::settings::SetupError;
 use super::token_source::{Credentials, Fetched, OAuth2, Refusal};
 
@@ -159,8 +159,8 @@ impl TokenEndpoint {
         let fault = |fault: attempt::Fault| {
             let text = format!("the token endpoint: {}", fault.text);
             match fault.kind {
-                WhyKind::Tls | WhyKind::Unsendable => Refusal::Final(text),
-                WhyKind::UnknownHost | WhyKind::NotTheApi(_) => Refusal::Strange(text),
+                CallErrorKind::Tls | CallErrorKind::Unsendable => Refusal::Final(text),
+                CallErrorKind::UnknownHost | CallErrorKind::NotTheApi(_) => Refusal::Strange(text),
                 _ => Refusal::Later(text),
             }
         };

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::call::{Call, Reply, Sent, Why, WhyKind};
-use super::client::{Client, Course, MOST_RENEWALS};
+use super::call::{Call, CallError, CallErrorKind, Reply, Sent};
+use super::client::{CallState, Client, MOST_RENEWALS};
 use super::departure::{Departure, Outcome, Ready};
 use super::retry;
 use super::token::Bearer;
@@ -18,7 +18,7 @@ use super::token::Bearer;
 pub struct PendingWrite<'a> {
     client: &'a Client,
     call: Call,
-    course: Course,
+    course: CallState,
     ready: Option<Ready<'a>>,
     first: Option<Preliminary>,
     /// How often a 401 was followed by a new token.
@@ -33,7 +33,7 @@ enum Preliminary {
     /// 425.
     TooEarly,
     /// No connection could be made.
-    Reconnect(Why),
+    Reconnect(CallError),
 }
 
 impl Client {
@@ -48,7 +48,7 @@ impl<'a> PendingWrite<'a> {
         Self {
             client,
             call,
-            course: Course::new(),
+            course: CallState::new(),
             ready: None,
             first: None,
             renewed: 0,
@@ -106,14 +106,20 @@ impl<'a> PendingWrite<'a> {
     /// the server. After [`Sent::Again`] the next [`PendingWrite::turn`] waits for whatever has to be waited for.
     pub async fn send(&mut self, correlation: &str) -> Sent {
         let Some(ready) = self.ready.take() else {
-            return Sent::Again(Why::new(WhyKind::Postponed, "its turn has not come yet"));
+            return Sent::Again(CallError::new(
+                CallErrorKind::Postponed,
+                "its turn has not come yet",
+            ));
         };
         correlation.clone_into(self.call.correlation.get_or_insert_default());
         let client = self.client;
         let shot = match client.depart(ready, &self.call, &mut self.course).await {
             Ok(Departure::Sent(shot)) => shot,
             Ok(Departure::Held | Departure::Missed(_)) => {
-                return Sent::Again(Why::new(WhyKind::Postponed, "its turn has passed"));
+                return Sent::Again(CallError::new(
+                    CallErrorKind::Postponed,
+                    "its turn has passed",
+                ));
             }
             Err(why) => return unsent(why, self.course.sent),
         };
@@ -125,7 +131,10 @@ impl<'a> PendingWrite<'a> {
                 Sent::Reply(reply)
             }
             Outcome::Unauthorized(reply) => {
-                let mut why = Why::new(WhyKind::Status(401), "401: the token may have expired");
+                let mut why = CallError::new(
+                    CallErrorKind::Status(401),
+                    "401: the token may have expired",
+                );
                 why.status = Some(reply.status);
                 self.first = Some(Preliminary::Renew(bearer, reply));
                 Sent::Again(why)
@@ -149,9 +158,9 @@ impl<'a> PendingWrite<'a> {
     }
 }
 
-fn unsent(why: Why, sent: u32) -> Sent {
+fn unsent(why: CallError, sent: u32) -> Sent {
     match why.kind {
-        WhyKind::TooLate(turn) => Sent::TooLate(turn),
+        CallErrorKind::Expired(turn) => Sent::Expired(turn),
         _ => Sent::NotSent(why.after(sent)),
     }
 }

@@ -1,7 +1,7 @@
 //! A read: asked again until there is an answer, or until it is not worth asking on.
 
-use super::call::{Call, NoAnswer, Reply, Unreadable, Why, WhyKind};
-use super::client::{Client, Course, MOST_RENEWALS};
+use super::call::{Call, CallError, CallErrorKind, NoAnswer, Reply, Unreadable};
+use super::client::{CallState, Client, MOST_RENEWALS};
 use super::departure::Outcome;
 
 impl Client {
@@ -12,9 +12,9 @@ impl Client {
         call: &Call,
         parse: impl Fn(&Reply) -> Result<T, Unreadable>,
     ) -> Result<T, NoAnswer> {
-        let mut course = Course::new();
+        let mut course = CallState::new();
         loop {
-            let shot = self.shoot(call, &mut course).await?;
+            let shot = self.attempt(call, &mut course).await?;
             let bearer = shot.bearer.clone();
             let why = match self.settle(shot, |reply| {
                 let success = reply.is_success();
@@ -31,7 +31,7 @@ impl Client {
                         continue;
                     }
                     return parse(&reply).map_err(|error| {
-                        Why::new(WhyKind::Unreadable, error.0).after(course.sent)
+                        CallError::new(CallErrorKind::Unreadable, error.0).after(course.sent)
                     });
                 }
                 Outcome::Refused(why) => {
@@ -51,7 +51,7 @@ impl Client {
             if self.is_hopeless(&why, call) {
                 return Err(why.hopeless());
             }
-            if call.tentative && why.kind != WhyKind::Connect {
+            if call.tentative && why.kind != CallErrorKind::Connect {
                 return Err(why);
             }
             self.before_retry(why, &mut course).await?;

@@ -11,11 +11,11 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, timeout_at};
 
 use super::attempt::{self, Fault, LONGEST_BODY};
-use super::call::{Call, Kind, Method, Reply, Why, WhyKind, new_id};
-use super::client::{Client, Course};
-use super::departure::{Answer, Departure, Outcome, Ready, Shot, destination};
+use super::call::{Call, CallError, CallErrorKind, Kind, Method, Reply, new_id};
+use super::client::{CallState, Client};
+use super::departure::{Answer, Attempt, Departure, Outcome, Ready, destination};
 use super::gate::Pass;
-use super::health::Holder;
+use super::health::WaitCause;
 use super::quota::{Permit, Permits};
 use super::retry::read_retry_after;
 use super::skew::Skew;
@@ -26,7 +26,11 @@ const LONG_WAIT: Duration = Duration::from_secs(1);
 
 impl Client {
     /// Waits until it is this call's turn, and makes one attempt.
-    pub(super) async fn shoot(&self, call: &Call, course: &mut Course) -> Result<Shot<'_>, Why> {
+    pub(super) async fn attempt(
+        &self,
+        call: &Call,
+        course: &mut CallState,
+    ) -> Result<Attempt<'_>, CallError> {
         let shot = async {
             loop {
                 let pass = self.pass(call).await?;
@@ -35,11 +39,11 @@ impl Client {
                 }
             }
         };
-        shot.await.map_err(|why: Why| why.after(course.sent))
+        shot.await.map_err(|why: CallError| why.after(course.sent))
     }
 
     /// Notes whether what looks like a refusal of all calls is about this call alone.
-    pub(super) async fn examined<'a>(&'a self, call: &Call, mut shot: Shot<'a>) -> Shot<'a> {
+    pub(super) async fn examined<'a>(&'a self, call: &Call, mut shot: Attempt<'a>) -> Attempt<'a> {
         if self.looks_blocked(&shot) {
             shot.alone = self.is_refused_alone(call, &shot).await;
         } else if is_busy(&shot) {
@@ -50,7 +54,7 @@ impl Client {
     }
 
     /// Waits until calls flow, or until this one is the probe that finds out whether they do.
-    pub(super) async fn pass(&self, call: &Call) -> Result<Pass<'_>, Why> {
+    pub(super) async fn pass(&self, call: &Call) -> Result<Pass<'_>, CallError> {
         loop {
             let suspect = self.suspects.has(call);
             let pass = if suspect {
@@ -62,7 +66,7 @@ impl Client {
             if (pass.probes_outage() || (suspect && pass.is_probe()))
                 && let Some(known) = self.known_good.get()
             {
-                let mut course = Course::new();
+                let mut course = CallState::new();
                 if let Some(shot) = self.try_send(pass, known, &mut course, None).await? {
                     let parse = |reply: Reply| reply.json::<IgnoredAny>().map(|_| ());
                     match self.settle(shot, parse) {
@@ -85,14 +89,14 @@ impl Client {
         reply.status == 401 || (self.is_unauthorized)(reply)
     }
 
-    fn looks_blocked(&self, shot: &Shot<'_>) -> bool {
+    fn looks_blocked(&self, shot: &Attempt<'_>) -> bool {
         let answer = shot.result.as_ref();
         answer.is_ok_and(|answer| answer.reply.status == 403 && (self.is_firewall)(&answer.reply))
     }
 
     /// Whether what looks like a firewall's block of all calls is about this call alone: it was refused before, calls of
     /// its kind have succeeded since, and one that was accepted before still is.
-    async fn is_refused_alone(&self, call: &Call, shot: &Shot<'_>) -> bool {
+    async fn is_refused_alone(&self, call: &Call, shot: &Attempt<'_>) -> bool {
         !shot.pass.is_probe()
             && self.suspects.is_alone(call)
             && self.is_still_good(Arc::clone(&shot.bearer)).await == Some(true)
@@ -105,7 +109,7 @@ impl Client {
         let Some(pass) = self.gate.try_enter() else {
             return Some(false);
         };
-        let mut course = Course::new();
+        let mut course = CallState::new();
         let sent = self.try_send(pass, known, &mut course, Some(bearer)).await;
         let Some(shot) = sent.ok()? else {
             return Some(false);
@@ -122,9 +126,9 @@ impl Client {
         &'a self,
         mut pass: Pass<'a>,
         call: &Call,
-        course: &mut Course,
+        course: &mut CallState,
         bearer: Option<Arc<Bearer>>,
-    ) -> Result<Option<Shot<'a>>, Why> {
+    ) -> Result<Option<Attempt<'a>>, CallError> {
         loop {
             let ready = self.line_up(pass, call, bearer.clone(), Duration::ZERO);
             let Some(ready) = ready.await? else {
@@ -146,7 +150,7 @@ impl Client {
         call: &Call,
         bearer: Option<Arc<Bearer>>,
         lead: Duration,
-    ) -> Result<Option<Ready<'a>>, Why> {
+    ) -> Result<Option<Ready<'a>>, CallError> {
         let (bearer, renewable) = match bearer {
             Some(bearer) => (bearer, false),
             None => (self.tokens.current().await?, true),
@@ -176,8 +180,8 @@ impl Client {
         &'a self,
         ready: Ready<'a>,
         call: &Call,
-        course: &mut Course,
-    ) -> Result<Departure<'a>, Why> {
+        course: &mut CallState,
+    ) -> Result<Departure<'a>, CallError> {
         let Ready {
             pass,
             bearer,
@@ -202,7 +206,7 @@ impl Client {
         if result.is_ok() {
             flight.answered();
         }
-        Ok(Departure::Sent(Shot {
+        Ok(Departure::Sent(Attempt {
             pass,
             kind: call.kind,
             tentative: call.tentative,
@@ -214,28 +218,28 @@ impl Client {
         }))
     }
 
-    async fn permit(&self) -> Result<Option<Permit<'_>>, Why> {
+    async fn permit(&self) -> Result<Option<Permit<'_>>, CallError> {
         match &self.permits {
             None => Ok(None),
             Some(permits) => self.permit_of(permits).await.map(Some),
         }
     }
 
-    async fn permit_of<'a>(&'a self, permits: &'a Permits) -> Result<Permit<'a>, Why> {
+    async fn permit_of<'a>(&'a self, permits: &'a Permits) -> Result<Permit<'a>, CallError> {
         let waiting = |until: Option<Instant>| match until {
             Some(until) if until > Instant::now() + LONG_WAIT => {
                 self.board
-                    .hold(Holder::Quota, "the quota is used up", until);
+                    .hold(WaitCause::Quota, "the quota is used up", until);
             }
             Some(_) => {}
-            None => self.board.free(Holder::Quota),
+            None => self.board.free(WaitCause::Quota),
         };
         tokio::select! {
             biased;
             permit = permits.take(waiting) => Ok(permit),
             () = self.stop.cancelled() => {
-                self.board.free(Holder::Quota);
-                Err(Why::cancelled())
+                self.board.free(WaitCause::Quota);
+                Err(CallError::cancelled())
             }
         }
     }
@@ -308,7 +312,7 @@ impl Client {
     }
 
     fn request(&self, call: &Call, bearer: &Bearer) -> Result<(Request, Option<String>), Fault> {
-        let unsendable = |text: String| Fault::new(WhyKind::Unsendable, text);
+        let unsendable = |text: String| Fault::new(CallErrorKind::Unsendable, text);
         let url = call
             .path
             .url(&self.base, &self.base_path, &call.query)
@@ -341,23 +345,23 @@ impl Client {
     }
 }
 
-fn is_busy(shot: &Shot<'_>) -> bool {
+fn is_busy(shot: &Attempt<'_>) -> bool {
     let answer = shot.result.as_ref();
     answer.is_ok_and(|answer| answer.reply.status == 503)
 }
 
-fn refuse_late(call: &Call, turn: Duration) -> Result<(), Why> {
-    if call.departs_until.is_none_or(|last| Instant::now() <= last) {
+fn refuse_late(call: &Call, turn: Duration) -> Result<(), CallError> {
+    if call.send_deadline.is_none_or(|last| Instant::now() <= last) {
         return Ok(());
     }
     let text = "what was to be written upon was looked at too long ago";
-    Err(Why::new(WhyKind::TooLate(turn), text))
+    Err(CallError::new(CallErrorKind::Expired(turn), text))
 }
 
 fn put_id(headers: &mut HeaderMap, name: &HeaderName, id: &str) -> Result<(), Fault> {
     let value = HeaderValue::from_str(id).map_err(|_| {
         Fault::new(
-            WhyKind::Unsendable,
+            CallErrorKind::Unsendable,
             format!("the value for {name} cannot be a header"),
         )
     })?;

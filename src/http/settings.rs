@@ -21,7 +21,7 @@ pub struct Settings {
     pub timeout: Duration,
     /// How often a call is repeated that failed for a reason that passes.
     pub retries: u32,
-    /// After so long without a success, calls end with [`super::WhyKind::GaveUp`].
+    /// After so long without a success, calls end with [`super::CallErrorKind::GaveUp`].
     pub give_up_after: Duration,
     /// The limit of all calls, or of those that do not write where `write_rate` is set.
     pub find_rate: Rate,

@@ -15,8 +15,8 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::call::{Why, WhyKind};
-use super::health::{Board, Holder};
+use super::call::{CallError, CallErrorKind};
+use super::health::{HealthBoard, WaitCause};
 use super::oauth::TokenEndpoint;
 use super::retry::full_jitter;
 use super::secret_text::{SecretKind, secret_file};
@@ -127,13 +127,13 @@ pub(super) struct Tokens {
     foreign_customers: AtomicBool,
     renewals: AtomicU64,
     give_up_after: Duration,
-    board: Arc<Board>,
+    board: Arc<HealthBoard>,
     stop: CancellationToken,
 }
 
 #[derive(Debug, Default)]
 struct Renewing {
-    refused: Option<(Why, Instant)>,
+    refused: Option<(CallError, Instant)>,
     not_before: Option<Instant>,
     /// When a token that lives shortly may be followed by the next.
     next_at: Option<Instant>,
@@ -146,7 +146,7 @@ impl Tokens {
         token: Token,
         endpoint: impl FnOnce(OAuth2) -> Result<TokenEndpoint, SetupError>,
         give_up_after: Duration,
-        board: Arc<Board>,
+        board: Arc<HealthBoard>,
         stop: CancellationToken,
     ) -> Result<Self, SetupError> {
         let (source, first) = match token {
@@ -186,7 +186,7 @@ impl Tokens {
     }
 
     /// The token to send; gets or renews it where that is due.
-    pub(super) async fn current(&self) -> Result<Arc<Bearer>, Why> {
+    pub(super) async fn current(&self) -> Result<Arc<Bearer>, CallError> {
         if let Some(bearer) = self.cached()
             && !bearer.is_due()
             && !bearer.is_dead()
@@ -196,7 +196,7 @@ impl Tokens {
         self.renewed().await
     }
 
-    async fn renewed(&self) -> Result<Arc<Bearer>, Why> {
+    async fn renewed(&self) -> Result<Arc<Bearer>, CallError> {
         let mut renewing = self.renewing.lock().await;
         let Some(old) = self.cached() else {
             return self.renew(&mut renewing, true).await;
@@ -302,7 +302,11 @@ impl Tokens {
     }
 
     /// Gets a token. `patiently`: waits out what passes, until giving up.
-    async fn renew(&self, renewing: &mut Renewing, patiently: bool) -> Result<Arc<Bearer>, Why> {
+    async fn renew(
+        &self,
+        renewing: &mut Renewing,
+        patiently: bool,
+    ) -> Result<Arc<Bearer>, CallError> {
         if let Some((why, at)) = &renewing.refused
             && at.elapsed() < REFUSAL_HOLDS
         {
@@ -327,21 +331,23 @@ impl Tokens {
                 Err(refusal) => refusal,
             };
             let text = match refusal {
-                Refusal::Final(text) => break Err(Why::new(WhyKind::TokenRefused, text)),
+                Refusal::Final(text) => {
+                    break Err(CallError::new(CallErrorKind::TokenRefused, text));
+                }
                 Refusal::Strange(text) if self.cached().is_none() => {
-                    break Err(Why::new(WhyKind::TokenRefused, text));
+                    break Err(CallError::new(CallErrorKind::TokenRefused, text));
                 }
                 Refusal::Later(text) | Refusal::Strange(text) => text,
             };
             failures += 1;
             if !matches!(self.source, Source::Endpoint(_)) && failures >= LOCAL_TRIES {
-                break Err(Why::new(WhyKind::TokenRefused, text));
+                break Err(CallError::new(CallErrorKind::TokenRefused, text));
             }
             if begun.elapsed() >= self.give_up_after {
-                break Err(Why::new(WhyKind::GaveUp, text));
+                break Err(CallError::new(CallErrorKind::GaveUp, text));
             }
             if !patiently {
-                return Err(Why::new(WhyKind::TokenRefused, text));
+                return Err(CallError::new(CallErrorKind::TokenRefused, text));
             }
             let wait = full_jitter(
                 Duration::from_secs(1),
@@ -350,7 +356,7 @@ impl Tokens {
             )
             .max(Duration::from_millis(200));
             self.board.hold_in_outage(
-                Holder::Token,
+                WaitCause::Token,
                 format!("no token: {text}"),
                 Instant::now() + wait,
             );
@@ -358,7 +364,7 @@ impl Tokens {
                 break Err(cancelled);
             }
         };
-        self.board.free(Holder::Token);
+        self.board.free(WaitCause::Token);
         match &result {
             Ok(_) => {
                 renewing.barren += 1;
@@ -370,10 +376,10 @@ impl Tokens {
         result
     }
 
-    async fn wait_until(&self, at: Instant) -> Result<(), Why> {
+    async fn wait_until(&self, at: Instant) -> Result<(), CallError> {
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => Err(Why::cancelled()),
+            () = self.stop.cancelled() => Err(CallError::cancelled()),
             () = sleep_until(at) => Ok(()),
         }
     }

@@ -4,7 +4,7 @@
 //! editor shows (LF, CRLF and lone CR each end a line); a quote that is never closed is named by its line. Must
 //! agree with the csv crate about where a record ends; the tests hold the two against each other.
 
-use super::source::Trouble;
+use super::source::ReadError;
 use super::text::Text;
 use super::{InputError, MAX_RECORD_BYTES};
 use crate::domain::Line;
@@ -225,7 +225,7 @@ impl Blocks {
     }
 
     /// The trouble of reading, as an error that names the line that could not be read.
-    fn trouble(&self, text: &[u8], trouble: Trouble) -> InputError {
+    fn trouble(&self, text: &[u8], trouble: ReadError) -> InputError {
         trouble.at(&self.name, self.line_at(text))
     }
 

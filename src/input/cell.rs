@@ -1,7 +1,7 @@
 //! Cells that a spreadsheet would run as a formula: both halves of defusing them.
 //!
-//! Promise: `arm(defuse(x)) == x` for every text, also for one that was defused already or begins with an
-//! apostrophe of its own. [`arm`] is for files that idshift wrote: in any other file a leading apostrophe is data.
+//! Promise: `unescape(defuse(x)) == x` for every text, also for one that was defused already or begins with an
+//! apostrophe of its own. [`unescape`] is for files that idshift wrote: in any other file a leading apostrophe is data.
 
 use std::borrow::Cow;
 
@@ -22,7 +22,7 @@ pub fn defuse(text: &str) -> Cow<'_, str> {
 }
 
 /// Takes the apostrophe of [`defuse`] away again, and no other.
-pub fn arm(text: &str) -> Cow<'_, str> {
+pub fn unescape(text: &str) -> Cow<'_, str> {
     match text.strip_prefix('\'') {
         Some(rest) if is_dangerous(rest) => Cow::Borrowed(rest),
         _ => Cow::Borrowed(text),
@@ -87,7 +87,7 @@ mod tests {
         }
         for text in ["", "A-1", "'A-1", "'", "1=1", "O'Neil"] {
             assert_eq!(defuse(text), text);
-            assert_eq!(arm(text), text);
+            assert_eq!(unescape(text), text);
         }
     }
 
@@ -105,9 +105,9 @@ mod tests {
         #[test]
         fn arming_is_the_exact_inverse_of_defusing(text in "['=+@\\- \t\r\na\u{A0}]{0,8}") {
             let once = defuse(&text).into_owned();
-            prop_assert_eq!(arm(&once), text.as_str());
+            prop_assert_eq!(unescape(&once), text.as_str());
             let twice = defuse(&once).into_owned();
-            prop_assert_eq!(arm(&twice), once.as_str());
+            prop_assert_eq!(unescape(&twice), once.as_str());
         }
     }
 }

@@ -83,7 +83,7 @@ fn harmless_level(value: &str, seen: &Scan, rules: &Rules) -> Option<Level> {
 #[cfg(test)]
 mod tests {
     use super::super::shape::scan;
-    use super::super::{Accept, damage, lookalike};
+    use super::super::{Accept, lookalike, spreadsheet_damage};
     use super::*;
     use proptest::prelude::*;
 
@@ -182,7 +182,7 @@ mod tests {
             let value = value.trim();
             if let Some(level) = harmless_level(value, &scan(value), &rules) {
                 for value in [value.to_owned(), sibling(value, level, &numbers)] {
-                    prop_assert_eq!(damage::find(&value, false), None, "{}", &value);
+                    prop_assert_eq!(spreadsheet_damage::find(&value, false), None, "{}", &value);
                     prop_assert_eq!(lookalike::find(&value), None);
                     prop_assert!(!value.starts_with('+') && !value.contains(['<', '>']));
                     prop_assert!(!rules.forbidden_accounts.contains(&value.as_str()));

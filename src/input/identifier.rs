@@ -2,11 +2,11 @@
 //!
 //! Must not change a value: one that is doubtful is sent as it is, with a warning, or not at all.
 
-use super::damage;
 use super::doubt::{Doubt, Kind};
 use super::finding::{Damage, Finding};
 use super::row::Check;
 use super::shape::{Level, scan, signature};
+use super::spreadsheet_damage;
 use super::value::shown;
 use super::{Column, dates, lookalike};
 use crate::domain::{AccountId, IdError, MAX_ID_CHARS, NewAccount, Problem, Severity};
@@ -104,7 +104,7 @@ impl Check<'_> {
             );
             return false;
         }
-        match damage::find(value, shared.head.layout.armed()) {
+        match spreadsheet_damage::find(value, shared.head.layout.escaped()) {
             Some(Finding::Sure(kind)) => self.damaged(column, kind, at),
             Some(Finding::Doubt(kind)) => self.doubt(column, kind, value),
             None => {}

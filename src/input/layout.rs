@@ -26,7 +26,7 @@ pub(super) struct Layout {
     /// The places of all columns but idshift's own.
     kept: Vec<usize>,
     header: Vec<String>,
-    armed: bool,
+    escaped: bool,
     /// Columns whose names are nearly those of columns that are missing.
     near: Vec<Near>,
 }
@@ -66,8 +66,8 @@ impl Layout {
                 columns,
             });
         }
-        let armed = header.iter().any(is_own);
-        let came: Vec<String> = header.iter().map(|name| named(name, armed)).collect();
+        let escaped = header.iter().any(is_own);
+        let came: Vec<String> = header.iter().map(|name| named(name, escaped)).collect();
         let kept: Vec<usize> = (0..came.len())
             .filter(|place| !is_own(&came[*place]))
             .collect();
@@ -77,7 +77,7 @@ impl Layout {
             header: kept.iter().map(|place| came[*place].clone()).collect(),
             names: came.iter().map(|name| name.trim().to_owned()).collect(),
             kept,
-            armed,
+            escaped,
             near: Vec::new(),
         };
         layout.place_mapped(file, settings)?;
@@ -310,13 +310,13 @@ impl Layout {
 
     /// The place of a column that our reports add.
     pub(super) fn own(&self, name: &str) -> Option<usize> {
-        self.armed
+        self.escaped
             .then(|| self.names.iter().position(|known| known == name))?
     }
 
     /// Whether it has the columns of our reports.
     pub(super) fn is_report(&self) -> bool {
-        self.armed
+        self.escaped
     }
 
     /// The names of the columns that are carried through, as they came.
@@ -325,14 +325,14 @@ impl Layout {
     }
 
     /// Whether idshift wrote the file, so that its cells are to be armed again.
-    pub(super) fn armed(&self) -> bool {
-        self.armed
+    pub(super) fn escaped(&self) -> bool {
+        self.escaped
     }
 
     /// The text of a cell as it is meant: without what keeps a spreadsheet from running or changing it, and trimmed.
     pub(super) fn meant<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let bare = if self.armed {
-            cell::arm(text)
+        let bare = if self.escaped {
+            cell::unescape(text)
         } else {
             text.into()
         };
@@ -405,8 +405,12 @@ impl Layout {
 }
 
 /// The name of a column as it is meant.
-fn named(name: &str, armed: bool) -> String {
-    let name = if armed { cell::arm(name) } else { name.into() };
+fn named(name: &str, escaped: bool) -> String {
+    let name = if escaped {
+        cell::unescape(name)
+    } else {
+        name.into()
+    };
     match cell::constant(name.trim()) {
         Some(constant) => constant.into_owned(),
         None => name.into_owned(),

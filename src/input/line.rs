@@ -47,7 +47,7 @@ impl Check<'_> {
             );
             return false;
         }
-        if self.any_nul || layout.armed() {
+        if self.any_nul || layout.escaped() {
             self.whole_line();
         }
         if self.raw.quotes && !self.shared.rules.verbatim {
@@ -157,7 +157,7 @@ impl Check<'_> {
                     "the value contains a NUL byte",
                     "export the list again as plain text",
                 );
-            } else if layout.armed() && cell::is_mark(text) {
+            } else if layout.escaped() && cell::is_mark(text) {
                 let kind = Damage::Mark;
                 self.error(
                     kind.code(),

@@ -237,7 +237,7 @@ pub(super) fn parse(
 }
 
 fn origin(record: &StringRecord, layout: &Layout) -> Option<(String, Line)> {
-    let own = |name: &str| Some(cell::arm(record.get(layout.own(name)?)?));
+    let own = |name: &str| Some(cell::unescape(record.get(layout.own(name)?)?));
     let line = own("idshift_line")?.trim().parse().ok()?;
     Some((own("idshift_run")?.trim().to_owned(), line))
 }
@@ -249,7 +249,7 @@ fn keep(record: &StringRecord, raw: Raw<'_>, layout: &Layout) -> Vec<String> {
         let text = match record.get(place) {
             None => cell::MISSING.into(),
             Some(_) if Some(place) == stray => mark_stray(raw, place).into(),
-            Some(text) if layout.armed() => cell::arm(text),
+            Some(text) if layout.escaped() => cell::unescape(text),
             Some(text) => text.into(),
         };
         if Some(&place) == layout.kept().last() && record.len() > layout.width() {

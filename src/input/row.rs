@@ -8,7 +8,7 @@ use super::block::Block;
 use super::doubt::Doubt;
 use super::footer::Foot;
 use super::harmless::HarmlessShapes;
-use super::head::Shared;
+use super::preamble::Shared;
 use super::record::{Passed, Raw, Records};
 use super::shape::Scan;
 use super::value::{shown, trim};
@@ -143,7 +143,7 @@ impl<'a> Check<'a> {
 
     fn found(&self) -> Option<Box<Found>> {
         let layout = &self.shared.head.layout;
-        let own = |name: &str| Some(cell::arm(self.record.get(layout.own(name)?)?));
+        let own = |name: &str| Some(cell::unescape(self.record.get(layout.own(name)?)?));
         let customer = CustomerId::new(&*own("idshift_customer_id")?).ok()?;
         let account = own("idshift_account_id_before");
         Some(Box::new(Found {
@@ -219,7 +219,7 @@ impl<'a> Check<'a> {
         // Nearly every cell is told by its first character.
         let first = text.as_bytes().first();
         first.is_some_and(|first| !first.is_ascii_alphanumeric())
-            && cell::constant(trim(&cell::arm(text))).is_some()
+            && cell::constant(trim(&cell::unescape(text))).is_some()
     }
 
     fn change(&mut self) -> Option<Change> {

@@ -21,7 +21,7 @@ const MAX_GIB: u64 = 64;
 
 /// What can go wrong with bytes, before anybody knows in which line.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum ReadError {
     Io(io::Error),
     Truncated(io::Error),
     Corrupt(io::Error),
@@ -33,7 +33,7 @@ pub(super) enum Trouble {
     },
 }
 
-impl Trouble {
+impl ReadError {
     /// The error for people, now that file and line are known.
     pub(super) fn at(self, name: &str, line: Line) -> InputError {
         let name = name.to_owned();
@@ -149,28 +149,28 @@ impl Source {
     }
 
     /// Appends up to `want` bytes; fewer only at the end of the file. What was read before an error stays.
-    pub(super) fn fill(&mut self, buf: &mut Vec<u8>, want: usize) -> Result<usize, Trouble> {
+    pub(super) fn fill(&mut self, buf: &mut Vec<u8>, want: usize) -> Result<usize, ReadError> {
         let before = buf.len();
         let result = self.bytes.by_ref().take(want as u64).read_to_end(buf);
         let read = buf.len() - before;
         self.unpacked += read as u64;
         let Some(packed) = &self.packed else {
-            return result.map_err(Trouble::Io);
+            return result.map_err(ReadError::Io);
         };
         let limit = packed
             .load(Ordering::Relaxed)
             .saturating_mul(MAX_RATIO)
             .max(RATIO_FROM);
         if self.unpacked > limit.min(MAX_GIB << 30) {
-            return Err(Trouble::Bomb);
+            return Err(ReadError::Bomb);
         }
         result.map_err(|error| {
             if error.raw_os_error().is_some() && error.kind() != io::ErrorKind::UnexpectedEof {
-                Trouble::Io(error)
+                ReadError::Io(error)
             } else if error.kind() == io::ErrorKind::UnexpectedEof {
-                Trouble::Truncated(error)
+                ReadError::Truncated(error)
             } else {
-                Trouble::Corrupt(error)
+                ReadError::Corrupt(error)
             }
         })
     }
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
     use std::io::Write;
 
-    fn read(bytes: Vec<u8>) -> Result<Vec<u8>, Trouble> {
+    fn read(bytes: Vec<u8>) -> Result<Vec<u8>, ReadError> {
         let mut source = Source::unpack(Box::new(io::Cursor::new(bytes))).unwrap();
         let mut all = Vec::new();
         while source.fill(&mut all, 1 << 16)? > 0 {}
@@ -214,7 +214,7 @@ mod tests {
             for cut in [5, 30, packed.len() / 2, packed.len() - 1] {
                 let found = read(packed[..cut].to_vec());
                 assert!(
-                    matches!(found, Err(Trouble::Truncated(_))),
+                    matches!(found, Err(ReadError::Truncated(_))),
                     "{cut}: {found:?}"
                 );
             }
@@ -228,6 +228,6 @@ mod tests {
             packer.write_all(&vec![b'a'; 1 << 20]).unwrap();
         }
         let found = read(packer.finish().unwrap());
-        assert!(matches!(found, Err(Trouble::Bomb)));
+        assert!(matches!(found, Err(ReadError::Bomb)));
     }
 }

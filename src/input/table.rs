@@ -5,8 +5,8 @@
 
 use super::accept::Accept;
 use super::block::{Block, Blocks};
-use super::head::{self, Shared};
 use super::pipeline::Pipeline;
+use super::preamble::{self, Shared};
 use super::record::{self, Passed, Record};
 use super::row::{self, Row};
 use super::text::Text;
@@ -49,7 +49,7 @@ impl Table {
                 });
             }
         }
-        let head = head::read(path, display_name, settings, rules)?;
+        let head = preamble::read(path, display_name, settings, rules)?;
         Ok(Self {
             path: path.to_owned(),
             settings: settings.clone(),

@@ -4,7 +4,7 @@
 //! UTF-8 is passed on unchecked, because the workers check it in parallel. Must not look at lines or cells.
 
 use super::encoding::{CodePage, Decoding, Encoding};
-use super::source::{Source, Trouble};
+use super::source::{ReadError, Source};
 use super::{InputError, Settings};
 use encoding_rs::{DecoderResult, UTF_8, UTF_16BE, UTF_16LE};
 use std::path::Path;
@@ -24,7 +24,7 @@ pub(super) struct Text {
     offset: u64,
     at_end: bool,
     /// Trouble met while reading ahead, to be told when all before it has been passed on.
-    failed: Option<Trouble>,
+    failed: Option<ReadError>,
 }
 
 impl Text {
@@ -82,7 +82,7 @@ impl Text {
 
     /// Appends at least `want` bytes of text; fewer only at the end of the file. True at the end.
     /// What could be read before an error stays in `buf`.
-    pub(super) fn fill(&mut self, buf: &mut Vec<u8>, want: usize) -> Result<bool, Trouble> {
+    pub(super) fn fill(&mut self, buf: &mut Vec<u8>, want: usize) -> Result<bool, ReadError> {
         let goal = buf.len() + want;
         if self.decoder.is_some() {
             while buf.len() < goal && self.decode(buf)? {}
@@ -102,7 +102,7 @@ impl Text {
     }
 
     /// Reads on in the source, unless it has failed before.
-    fn read(&mut self, buf: &mut Vec<u8>, want: usize) -> Result<(), Trouble> {
+    fn read(&mut self, buf: &mut Vec<u8>, want: usize) -> Result<(), ReadError> {
         if let Some(trouble) = self.failed.take() {
             return Err(trouble);
         }
@@ -111,7 +111,7 @@ impl Text {
     }
 
     /// Decodes one chunk; false when there is none left.
-    fn decode(&mut self, buf: &mut Vec<u8>) -> Result<bool, Trouble> {
+    fn decode(&mut self, buf: &mut Vec<u8>) -> Result<bool, ReadError> {
         let mut chunk = std::mem::take(&mut self.head);
         if chunk.is_empty() {
             if self.at_end {
@@ -149,7 +149,7 @@ impl Text {
                     let back = u64::from(length) + u64::from(after);
                     let seen = chunk.len() - rest.len();
                     let from = seen.saturating_sub(usize::from(length) + usize::from(after));
-                    let trouble = Trouble::BadByte {
+                    let trouble = ReadError::BadByte {
                         offset: self.offset.saturating_sub(back),
                         byte: hex(&chunk[from..seen.min(from + usize::from(length))]),
                         encoding: decoder.encoding().name().to_owned(),
@@ -173,13 +173,13 @@ impl Text {
         page: CodePage,
         chunk: &[u8],
         buf: &mut Vec<u8>,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<bool, ReadError> {
         let before = buf.len();
         let Err(at) = page.decode(chunk, buf) else {
             self.offset += chunk.len() as u64;
             return Ok(!self.at_end);
         };
-        let trouble = Trouble::BadByte {
+        let trouble = ReadError::BadByte {
             offset: self.offset + at as u64,
             byte: hex(&chunk[at..=at]),
             encoding: page.name(),

@@ -5,7 +5,9 @@
 //! repeated): what counts is the first value before and the last value after. A write that nobody ever heard
 //! of is judged by what the next write of the same thing found there.
 
-use super::{Judgement, Ledger, LedgerError, Recorded, Seen, Spot, Verdict, Write, judge};
+use super::{
+    Judgement, Ledger, LedgerError, LocationState, Seen, Verdict, Write, WriteRecord, judge,
+};
 use crate::domain::{AccountId, CustomerId, Line, LocationId, Reseller};
 use std::collections::HashMap;
 use std::iter::Peekable;
@@ -28,9 +30,9 @@ pub enum Change {
         /// Which location.
         location: LocationId,
         /// Before the first write.
-        before: Spot,
+        before: LocationState,
         /// After the last write.
-        after: Spot,
+        after: LocationState,
     },
 }
 
@@ -124,9 +126,9 @@ struct Thing {
 }
 
 /// The states that one unit's writes left, in the order of their first writes.
-fn fold(writes: Vec<Recorded>) -> Vec<FinalState> {
+fn fold(writes: Vec<WriteRecord>) -> Vec<FinalState> {
     let mut places: HashMap<Thing, usize> = HashMap::new();
-    let mut things: Vec<Vec<Recorded>> = Vec::new();
+    let mut things: Vec<Vec<WriteRecord>> = Vec::new();
     for write in writes {
         let thing = Thing {
             customer: write.intent.customer.clone(),
@@ -149,9 +151,9 @@ fn fold(writes: Vec<Recorded>) -> Vec<FinalState> {
 }
 
 /// Folds the writes of one thing; `None` if none of them took effect or may have.
-fn fold_one(writes: &[Recorded]) -> Option<FinalState> {
-    let mut counting: Vec<&Recorded> = Vec::new();
-    let mut open: Option<&Recorded> = None;
+fn fold_one(writes: &[WriteRecord]) -> Option<FinalState> {
+    let mut counting: Vec<&WriteRecord> = Vec::new();
+    let mut open: Option<&WriteRecord> = None;
     for write in writes {
         if let Some(open) = open.take()
             && took_effect(open, write)
@@ -186,7 +188,7 @@ fn fold_one(writes: &[Recorded]) -> Option<FinalState> {
 }
 
 /// Before a write the thing is read: what the next one found tells what the one before it did.
-fn took_effect(open: &Recorded, next: &Recorded) -> bool {
+fn took_effect(open: &WriteRecord, next: &WriteRecord) -> bool {
     let seen = match &next.intent.write {
         Write::Account { before, .. } => Seen::Account(before.as_ref()),
         Write::Location { before, .. } => Seen::Location(before),
@@ -210,7 +212,7 @@ fn untouched(write: &Write) -> Change {
             before,
             after,
         } => {
-            let found = Spot {
+            let found = LocationState {
                 service: after.service.as_ref().and(before.service.clone()),
                 profile: after.profile.and(before.profile),
             };
@@ -223,7 +225,7 @@ fn untouched(write: &Write) -> Change {
     }
 }
 
-fn folded(counting: &[&Recorded], last: &Recorded) -> Change {
+fn folded(counting: &[&WriteRecord], last: &WriteRecord) -> Change {
     match last.stored() {
         Write::Account {
             after, temporary, ..
@@ -233,7 +235,7 @@ fn folded(counting: &[&Recorded], last: &Recorded) -> Change {
             temporary,
         },
         Write::Location { location, .. } => {
-            let (mut first, mut now) = (Spot::default(), Spot::default());
+            let (mut first, mut now) = (LocationState::default(), LocationState::default());
             for write in counting {
                 if let Write::Location { before, after, .. } = &write.stored() {
                     overlay(&mut first, &mut now, before, after);
@@ -248,7 +250,7 @@ fn folded(counting: &[&Recorded], last: &Recorded) -> Change {
     }
 }
 
-fn account_before(write: &Recorded) -> Option<AccountId> {
+fn account_before(write: &WriteRecord) -> Option<AccountId> {
     match &write.intent.write {
         Write::Account { before, .. } => before.clone(),
         Write::Location { .. } => None,
@@ -256,7 +258,12 @@ fn account_before(write: &Recorded) -> Option<AccountId> {
 }
 
 /// Each half on its own: the first write of it says what was there, the last one what is.
-pub(super) fn overlay(first: &mut Spot, now: &mut Spot, before: &Spot, after: &Spot) {
+pub(super) fn overlay(
+    first: &mut LocationState,
+    now: &mut LocationState,
+    before: &LocationState,
+    after: &LocationState,
+) {
     if after.service.is_some() {
         if now.service.is_none() {
             first.service.clone_from(&before.service);

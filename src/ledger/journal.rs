@@ -4,12 +4,12 @@
 //! next group gathers. After a failed commit the journal accepts nothing any more: what is not on record
 //! must not be written to the system.
 
+use super::commit_counter::Seal;
 use super::holder;
 use super::lock::RunLock;
 use super::queue::{self, Message, Queue};
-use super::seal::Seal;
 use super::{
-    Calls, Intent, LedgerError, Settled, WriteId, crash_point, outcome_row, schema, write_row,
+    Calls, Intent, LedgerError, WriteId, WriteVerdict, crash_point, outcome_row, schema, write_row,
 };
 use crate::domain::{Line, Outcome};
 use rusqlite::{Connection, Statement, params};
@@ -52,7 +52,7 @@ impl Journal {
     }
 
     /// Notes what became of a write. Queued: it is on the disk a moment later, or after [`Journal::flush`].
-    pub async fn settle(&self, write: WriteId, settled: Settled) -> Result<(), LedgerError> {
+    pub async fn settle(&self, write: WriteId, settled: WriteVerdict) -> Result<(), LedgerError> {
         self.0.0.push(Message::Settle(write, settled)).await
     }
 

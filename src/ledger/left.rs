@@ -4,7 +4,7 @@
 //! if it took effect counts, because whoever puts things back reads first anyway.
 
 use super::final_state::{Change, FinalState};
-use super::{Ledger, LedgerError, Spot, Write};
+use super::{Ledger, LedgerError, LocationState, Write};
 use crate::domain::{AccountId, CustomerId, Line, LocationId, Reseller};
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ pub struct Left {
     /// Whether the customer carries a parking ID.
     pub parked: bool,
     /// Locations, before and after, where they were written; a half that was not is `None` in both.
-    pub locations: Vec<(LocationId, Spot, Spot)>,
+    pub locations: Vec<(LocationId, LocationState, LocationState)>,
 }
 
 impl Ledger {

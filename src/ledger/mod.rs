@@ -14,6 +14,7 @@
 //! - [`final_state::FinalState`], [`Left`]: what a run's writes left behind, for `undo`
 
 mod checksum;
+mod commit_counter;
 mod crash;
 mod error;
 mod final_state;
@@ -28,16 +29,15 @@ mod outcome_row;
 mod outcomes;
 mod private;
 mod queue;
+mod read_back_verdict;
 mod record;
 mod renames;
 mod reserved_calls;
 mod run_dir;
 mod run_id;
 mod schema;
-mod seal;
 mod state;
 mod store;
-mod transition;
 mod write_row;
 mod writes;
 
@@ -51,15 +51,16 @@ pub use lines::LineSet;
 pub use lock::TargetLock;
 pub use outcomes::Counted;
 pub use private::PrivateFile;
+pub use read_back_verdict::{Judgement, Seen, judge};
 pub use record::{
-    Calls, Effect, Intent, NEVER_SENT, Recorded, Settled, Spot, Verdict, Write, WriteId,
+    Calls, Effect, Intent, LocationState, NEVER_SENT, Verdict, Write, WriteId, WriteRecord,
+    WriteVerdict,
 };
 pub use reserved_calls::ReservedCalls;
 pub use run_dir::{DEFAULT_RUNS_DIR, RunDir};
 pub use run_id::RunId;
 pub use state::{RegisteredRun, Sameness, StateDb};
 pub use store::Ledger;
-pub use transition::{Judgement, Seen, judge};
 
 #[cfg(test)]
 mod tests;

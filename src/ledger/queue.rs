@@ -5,7 +5,7 @@
 //! many come, each commit waits for as many as came lately, or for [`COMPANY_WAIT`]: at ten thousand a second a commit
 //! for every five of them would cost more than all the calls.
 
-use super::{Calls, Intent, LedgerError, Settled, WriteId};
+use super::{Calls, Intent, LedgerError, WriteId, WriteVerdict};
 use crate::domain::{Line, Outcome};
 use std::fmt;
 use std::mem;
@@ -28,7 +28,7 @@ pub(super) type Answer<T> = oneshot::Sender<Result<T, LedgerError>>;
 
 pub(super) enum Message {
     Intend(Box<Intent>, Answer<WriteId>),
-    Settle(WriteId, Settled),
+    Settle(WriteId, WriteVerdict),
     Outcomes(Vec<Outcome>),
     Reopen(Vec<Line>, Vec<Outcome>),
     Calls(Box<Calls>),

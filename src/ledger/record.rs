@@ -16,7 +16,7 @@ impl WriteId {
 
 /// A location's service ID and profile.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Spot {
+pub struct LocationState {
     /// The service ID; as `after` of a write, `None` means: not sent, stays as it is.
     pub service: Option<ServiceId>,
     /// The profile; as `after` of a write, `None` means: not sent, stays as it is.
@@ -40,9 +40,9 @@ pub enum Write {
         /// Which location.
         location: LocationId,
         /// What the system said before.
-        before: Spot,
+        before: LocationState,
         /// What is written.
-        after: Spot,
+        after: LocationState,
     },
 }
 
@@ -105,12 +105,12 @@ pub enum Effect {
     /// The account ID that is stored.
     Account(Option<AccountId>),
     /// Service ID and profile that are stored; `None`: not told.
-    Location(Spot),
+    Location(LocationState),
 }
 
 /// The answer to a write; recorded again when a read-back settles what was unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settled {
+pub struct WriteVerdict {
     /// What is known now.
     pub verdict: Verdict,
     /// Of an applied write: what the system stored, where that is not what was asked.
@@ -124,7 +124,7 @@ pub const NEVER_SENT: u16 = 0;
 
 /// A noted write with what is known about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
+pub struct WriteRecord {
     /// Its number.
     pub id: WriteId,
     /// What was about to be written.
@@ -169,7 +169,7 @@ impl Write {
     }
 }
 
-impl Recorded {
+impl WriteRecord {
     /// The write as it took effect, if it did: with what is stored in the place of what was asked.
     pub fn stored(&self) -> Write {
         let mut write = self.intent.write.clone();

@@ -2,9 +2,9 @@
 //! `writes` and `final_state`; the way in while a run is under way is the journal.
 
 use super::checksum::Checksum;
+use super::commit_counter::Seal;
 use super::lock::RunLock;
 use super::outcome_row::{self, damaged};
-use super::seal::Seal;
 use super::{Calls, Header, Journal, JournalThread, LedgerError, Progress, RunDir, Session, State};
 use super::{journal, private, schema};
 use crate::domain::Outcome;
@@ -59,7 +59,7 @@ impl Ledger {
     }
 
     /// Opens a ledger for a short look at its header, state and counts, without checking every page.
-    pub fn glance(dir: &RunDir) -> Result<Self, LedgerError> {
+    pub fn open_unchecked(dir: &RunDir) -> Result<Self, LedgerError> {
         Self::open_with(dir, false)
     }
 

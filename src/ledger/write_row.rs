@@ -2,7 +2,9 @@
 
 use super::checksum::Checksum;
 use super::outcome_row::{Fault, damaged, id, profile};
-use super::{Effect, Intent, LedgerError, Recorded, Settled, Spot, Verdict, Write, WriteId};
+use super::{
+    Effect, Intent, LedgerError, LocationState, Verdict, Write, WriteId, WriteRecord, WriteVerdict,
+};
 use crate::domain::{
     AccountId, CustomerId, Line, LocationId, Profile, Reseller, ResellerId, ServiceId,
 };
@@ -115,7 +117,7 @@ pub(super) fn insert(statement: &mut Statement<'_>, intent: &Intent) -> rusqlite
 pub(super) fn settle(
     statement: &mut Statement<'_>,
     WriteId(number): WriteId,
-    settled: &Settled,
+    settled: &WriteVerdict,
 ) -> rusqlite::Result<()> {
     let (account, spot) = match &settled.effect {
         None => (None, None),
@@ -137,7 +139,7 @@ pub(super) fn settle(
 }
 
 /// Reads the columns of [`COLUMNS`]; what does not fit its checksum is refused.
-pub(super) fn read(path: &Path, row: &Row<'_>) -> Result<Recorded, LedgerError> {
+pub(super) fn read(path: &Path, row: &Row<'_>) -> Result<WriteRecord, LedgerError> {
     let (recorded, stored) = fields(row).map_err(|fault| fault.name(path))?;
     let intent = &recorded.intent;
     if checksum(intent, &Columns::of(&intent.write)) == stored {
@@ -149,7 +151,7 @@ pub(super) fn read(path: &Path, row: &Row<'_>) -> Result<Recorded, LedgerError> 
     ))
 }
 
-fn fields(row: &Row<'_>) -> Result<(Recorded, i64), Fault> {
+fn fields(row: &Row<'_>) -> Result<(WriteRecord, i64), Fault> {
     let verdict: Option<String> = row.get(4)?;
     let intent = Intent {
         unit: row.get::<_, Line>(1)?,
@@ -167,12 +169,12 @@ fn fields(row: &Row<'_>) -> Result<(Recorded, i64), Fault> {
     let effect = match (row.get::<_, bool>(19)?, &intent.write) {
         (false, _) => None,
         (true, Write::Account { .. }) => Some(Effect::Account(id(row, 20, AccountId::new)?)),
-        (true, Write::Location { .. }) => Some(Effect::Location(Spot {
+        (true, Write::Location { .. }) => Some(Effect::Location(LocationState {
             service: id(row, 21, ServiceId::new)?,
             profile: profile(row, 22)?,
         })),
     };
-    let recorded = Recorded {
+    let recorded = WriteRecord {
         id: WriteId(row.get(0)?),
         intent,
         effect,
@@ -199,11 +201,11 @@ fn write(row: &Row<'_>) -> Result<Write, Fault> {
         "location" => Ok(Write::Location {
             location: id(row, 9, LocationId::new)?
                 .ok_or(Fault::Word("a location ID is missing"))?,
-            before: Spot {
+            before: LocationState {
                 service: id(row, 12, ServiceId::new)?,
                 profile: profile(row, 14)?,
             },
-            after: Spot {
+            after: LocationState {
                 service: id(row, 13, ServiceId::new)?,
                 profile: profile(row, 15)?,
             },

@@ -1,6 +1,6 @@
 //! The noted writes: in the order of noting, or those that `resume` and the reports must look at.
 
-use super::{Ledger, LedgerError, LineSet, Recorded, Verdict, WriteId, write_row};
+use super::{Ledger, LedgerError, LineSet, Verdict, WriteId, WriteRecord, write_row};
 use crate::domain::Line;
 use rusqlite::OptionalExtension;
 use std::vec;
@@ -25,7 +25,7 @@ impl Ledger {
 
     /// Everything that was about to be written for one unit, in the order of noting. Without
     /// [`Ledger::index_writes`] every write is looked at.
-    pub fn writes_of(&self, unit: Line) -> Result<Vec<Recorded>, LedgerError> {
+    pub fn writes_of(&self, unit: Line) -> Result<Vec<WriteRecord>, LedgerError> {
         let sql = format!(
             "SELECT {} FROM writes WHERE unit = ?1 ORDER BY write_id",
             write_row::COLUMNS
@@ -70,7 +70,7 @@ impl Ledger {
     }
 
     /// Those that were to give a customer a temporary ID, in the order of noting: one for each swap, or a few.
-    pub fn parkings(&self) -> Result<Vec<Recorded>, LedgerError> {
+    pub fn parkings(&self) -> Result<Vec<WriteRecord>, LedgerError> {
         let sql = format!(
             "SELECT {} FROM writes WHERE write_id > ?1 AND kind = 'temporary' ORDER BY write_id",
             write_row::COLUMNS
@@ -79,7 +79,7 @@ impl Ledger {
     }
 
     /// Those of which the system stored another value than was written, temporary IDs left out, in the order of noting.
-    pub fn altered(&self) -> Result<Vec<Recorded>, LedgerError> {
+    pub fn altered(&self) -> Result<Vec<WriteRecord>, LedgerError> {
         let sql = format!(
             "SELECT {} FROM writes WHERE write_id > ?1 AND altered AND kind <> 'temporary' \
              ORDER BY write_id",
@@ -90,7 +90,7 @@ impl Ledger {
 
     /// The writes of lines without a final outcome, that took effect or of which nobody knows: by line, and
     /// for each line in the order of noting.
-    pub fn doubtful(&self) -> Result<Vec<Recorded>, LedgerError> {
+    pub fn unresolved_writes(&self) -> Result<Vec<WriteRecord>, LedgerError> {
         let done = self.done()?;
         let mut found = Vec::new();
         for (_, write) in self.places(|_, line| !done.contains(line))? {
@@ -124,7 +124,7 @@ impl Ledger {
     }
 
     /// The write of this number.
-    pub(super) fn write(&self, write: u32) -> Result<Recorded, LedgerError> {
+    pub(super) fn write(&self, write: u32) -> Result<WriteRecord, LedgerError> {
         let sql = format!(
             "SELECT {} FROM writes WHERE write_id = ?1",
             write_row::COLUMNS
@@ -134,7 +134,7 @@ impl Ledger {
             .ok_or_else(|| LedgerError::sqlite(self.path(), rusqlite::Error::QueryReturnedNoRows))
     }
 
-    fn page(&self, sql: &str, from: i64) -> Result<Vec<Recorded>, LedgerError> {
+    fn page(&self, sql: &str, from: i64) -> Result<Vec<WriteRecord>, LedgerError> {
         let failed = |source| LedgerError::sqlite(self.path(), source);
         let connection = self.lock();
         let mut statement = connection.prepare_cached(sql).map_err(failed)?;
@@ -152,7 +152,7 @@ impl Ledger {
 pub struct Writes<'a> {
     ledger: &'a Ledger,
     after: Option<i64>,
-    page: vec::IntoIter<Recorded>,
+    page: vec::IntoIter<WriteRecord>,
 }
 
 impl Writes<'_> {
@@ -162,7 +162,7 @@ impl Writes<'_> {
             write_row::COLUMNS
         );
         let page = self.ledger.page(&sql, after)?;
-        self.after = page.last().map(|last: &Recorded| {
+        self.after = page.last().map(|last: &WriteRecord| {
             let WriteId(number) = last.id;
             number
         });
@@ -172,7 +172,7 @@ impl Writes<'_> {
 }
 
 impl Iterator for Writes<'_> {
-    type Item = Result<Recorded, LedgerError>;
+    type Item = Result<WriteRecord, LedgerError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(write) = self.page.next() {

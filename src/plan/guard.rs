@@ -8,7 +8,7 @@ const SAMPLE: u64 = 100;
 
 /// A number, or a part of the whole.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Share {
+pub enum Threshold {
     /// At most so many.
     Count(u64),
     /// At most so many of a hundred.
@@ -20,7 +20,7 @@ pub enum Share {
 #[error("`{0}` is neither a number such as 20 nor a percentage such as 5%")]
 pub struct ShareError(String);
 
-impl Share {
+impl Threshold {
     /// Whether nothing is too much.
     pub fn is_everything(&self) -> bool {
         matches!(self, Self::Percent(most) if *most >= 100.0)
@@ -45,7 +45,7 @@ impl Share {
     }
 }
 
-impl FromStr for Share {
+impl FromStr for Threshold {
     type Err = ShareError;
 
     fn from_str(text: &str) -> Result<Self, ShareError> {
@@ -65,7 +65,7 @@ impl FromStr for Share {
     }
 }
 
-impl fmt::Display for Share {
+impl fmt::Display for Threshold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Count(most) => write!(f, "{most}"),

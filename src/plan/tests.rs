@@ -1,7 +1,7 @@
 //! Random permutations, chains, rings and failures, carried out on a model that never lets two customers have
 //! one ID.
 
-use super::{Counts, Index, IndexBuilder, Keys, Member, Shape, Unit, arrange, temporary_id};
+use super::{Counts, Index, IndexBuilder, Keys, Member, Shape, Unit, group, temporary_id};
 use crate::domain::{AccountId, Change, CustomerId, NewAccount, Severity};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -37,7 +37,7 @@ fn plan(changes: Vec<Change>) -> (Vec<Unit>, usize) {
     let (entangled, apart): (Vec<_>, Vec<_>) = changes
         .into_iter()
         .partition(|change| index.is_entangled(change.line));
-    let arrangement = arrange(entangled, true);
+    let arrangement = group(entangled, true);
     let errors = arrangement
         .problems
         .iter()
@@ -208,7 +208,7 @@ fn contradictions_are_told_to_every_line_that_takes_part() {
         guarded,
         other,
     ];
-    let arrangement = arrange(changes, true);
+    let arrangement = group(changes, true);
     let found: BTreeSet<(u32, &str)> = arrangement
         .problems
         .iter()
@@ -231,7 +231,7 @@ fn contradictions_are_told_to_every_line_that_takes_part() {
 #[test]
 fn a_line_that_needs_the_id_of_an_erroneous_line_is_refused_too() {
     let changes = vec![rename(2, 1, 2), rename(3, 2, 3), rename(4, 2, 4)];
-    let arrangement = arrange(changes, true);
+    let arrangement = group(changes, true);
     assert!(arrangement.units.is_empty());
     assert!(
         arrangement
@@ -246,7 +246,7 @@ fn a_chain_of_two_hundred_thousand_is_one_unit_from_its_free_end() {
     let changes: Vec<Change> = (0..200_000)
         .map(|n| rename(2 + u32::try_from(n).unwrap(), n, n + 1))
         .collect();
-    let arrangement = arrange(changes, true);
+    let arrangement = group(changes, true);
     assert_eq!(arrangement.units.len(), 1);
     assert_eq!(
         arrangement.units[0].members[0].first_line(),
@@ -265,7 +265,7 @@ fn a_chain_of_two_hundred_thousand_is_one_unit_from_its_free_end() {
 
 #[test]
 fn where_ids_need_not_be_unique_nothing_waits() {
-    let arrangement = arrange(vec![rename(2, 1, 2), rename(3, 2, 1)], false);
+    let arrangement = group(vec![rename(2, 1, 2), rename(3, 2, 1)], false);
     assert!(
         arrangement
             .units

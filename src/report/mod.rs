@@ -10,14 +10,14 @@ mod error;
 mod failures;
 mod file;
 mod html;
+mod incomplete_lines;
 mod lasting;
 mod next_command;
 mod results;
-pub mod standing;
+pub mod run_status;
 mod summary;
 #[cfg(test)]
 mod tests;
-mod unfinished;
 
 pub use commands::{Commands, Typed, columns, option, path_word, shell};
 pub use digest::{note_plan_digest, plan_digest};

@@ -2,7 +2,7 @@
 //! each line. Formulas are defused in every cell, and reading the file again undoes that.
 
 use super::failures::Tally;
-use super::unfinished::Unfinished;
+use super::incomplete_lines::IncompleteLines;
 use super::{ReportError, file};
 use crate::domain::{Outcome, Profile, Status, Transition};
 use crate::input::{Column, Table, cell};
@@ -114,7 +114,7 @@ impl Asked {
         };
         // The cells are as they stand in the file, which may be a report of this program.
         let is = |asked: &str, now: Option<&str>| {
-            now.is_some_and(|now| asked == now || cell::arm(asked) == now)
+            now.is_some_and(|now| asked == now || cell::unescape(asked) == now)
         };
         let is_otherwise =
             |place, now: Option<&str>| asked(place).is_some_and(|asked| !is(asked, now));
@@ -137,7 +137,7 @@ pub(super) fn write(
 ) -> Result<Tally, ReportError> {
     let mut results = Sheet::begin(dir, "results.csv", table.header())?;
     let mut failures = Sheet::begin(dir, "failures.csv", table.header())?;
-    let mut unfinished = Unfinished::of(ledger)?;
+    let mut unfinished = IncompleteLines::of(ledger)?;
     let width = table.header().len();
     let mut tally = Tally::new(ledger.header(), can_clear);
     let asked = Asked::of(table);

@@ -4,7 +4,7 @@ use super::commands::Commands;
 use super::error::ReportError;
 use super::failures::Tally;
 use super::results::stamp;
-use super::{CannotUndo, file, standing};
+use super::{CannotUndo, file, run_status};
 use crate::ledger::{Ledger, LedgerError, Progress, RunDir, State};
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -129,10 +129,10 @@ impl Summary {
             version: env!("CARGO_PKG_VERSION"),
             run: header.run.clone(),
             run_dir: dir.path().display().to_string(),
-            command: standing::command(ledger)?,
+            command: run_status::command(ledger)?,
             system: header.system.clone(),
             base_url: header.base_url.clone(),
-            state: standing::state(&progress, ledger).as_str().to_owned(),
+            state: run_status::state(&progress, ledger).as_str().to_owned(),
             planned: progress.state == State::Planned,
             too_many_changes: too_many_changes(&progress, ledger)?,
             commands: Commands::of(dir.path(), header),
@@ -209,7 +209,7 @@ pub fn is_current(dir: &RunDir, ledger: &Ledger) -> Result<bool, LedgerError> {
     };
     let progress = ledger.progress()?;
     Ok(drawn.ledger_commits == ledger.commits()?
-        && drawn.state == standing::state(&progress, ledger).as_str()
+        && drawn.state == run_status::state(&progress, ledger).as_str()
         && drawn.exit_code == progress.exit_code
         && drawn.finished_at == progress.finished_at_ms.map(stamp))
 }

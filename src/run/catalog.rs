@@ -80,7 +80,7 @@ impl RunCatalog {
         known: Option<RegisteredRun>,
         state: Option<&StateDb>,
     ) -> Result<(), LedgerError> {
-        let found = match Ledger::glance(&dir) {
+        let found = match Ledger::open_unchecked(&dir) {
             Ok(ledger) => {
                 let mut found = describe(&dir, &ledger)?;
                 // A run that may rename has not come to it yet.

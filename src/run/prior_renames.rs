@@ -27,7 +27,7 @@ impl LedgerRenames {
         let hasher = RandomState::new();
         let mut applied = Vec::new();
         for (number, run) in (0_u32..).zip(&runs) {
-            Ledger::glance(run)?.net_renames(|net| {
+            Ledger::open_unchecked(run)?.net_renames(|net| {
                 if let Some(before) = &net.before {
                     let wish = (before, net.after.as_ref(), net.reseller.as_ref());
                     applied.push((hasher.hash_one(wish), number, net.write));
@@ -67,7 +67,7 @@ impl PriorRenames for LedgerRenames {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let ledger = match open.take() {
             Some((same, ledger)) if same == number => ledger,
-            _ => Ledger::glance(&self.runs[number as usize])?,
+            _ => Ledger::open_unchecked(&self.runs[number as usize])?,
         };
         let customer = ledger.customer_of(write)?;
         *open = Some((number, ledger));

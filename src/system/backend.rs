@@ -1,8 +1,8 @@
 //! What every API must be able to do, and what most of them do alike.
 
 use super::customer::{Bulk, Customer, Location, Wanted};
-use super::error::Trouble;
-use super::write::{BoxFuture, Order, PreparedWrite, Written};
+use super::error::SystemError;
+use super::write::{BoxFuture, PreparedWrite, WriteOp, Written};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller};
 use smol_str::SmolStr;
 
@@ -12,26 +12,26 @@ pub(crate) trait Backend: Send + Sync {
         &'a self,
         wanted: &'a [Wanted],
         locations: bool,
-    ) -> BoxFuture<'a, Result<Bulk, Trouble>>;
+    ) -> BoxFuture<'a, Result<Bulk, SystemError>>;
 
     fn find<'a>(
         &'a self,
         account: &'a AccountId,
         reseller: Option<&'a Reseller>,
-    ) -> BoxFuture<'a, Result<Vec<Customer>, Trouble>>;
+    ) -> BoxFuture<'a, Result<Vec<Customer>, SystemError>>;
 
     fn read<'a>(
         &'a self,
         customer: &'a CustomerId,
         reseller: Option<&'a Reseller>,
         locations: bool,
-    ) -> BoxFuture<'a, Result<Option<Customer>, Trouble>>;
+    ) -> BoxFuture<'a, Result<Option<Customer>, SystemError>>;
 
     /// The locations of a customer, in systems that have locations.
     fn locations<'a>(
         &'a self,
         _customer: &'a CustomerId,
-    ) -> BoxFuture<'a, Result<Vec<Location>, Trouble>> {
+    ) -> BoxFuture<'a, Result<Vec<Location>, SystemError>> {
         Box::pin(async { Err(no_locations()) })
     }
 
@@ -40,20 +40,20 @@ pub(crate) trait Backend: Send + Sync {
         &'a self,
         _customer: &'a CustomerId,
         _location: &'a LocationId,
-    ) -> BoxFuture<'a, Result<Location, Trouble>> {
+    ) -> BoxFuture<'a, Result<Location, SystemError>> {
         Box::pin(async { Err(no_locations()) })
     }
 
     /// Does what comes before a write's turn; an error is the end of the write, and nothing was sent.
     fn prepare_write<'a>(
         &'a self,
-        order: Order<'a>,
+        order: WriteOp<'a>,
     ) -> BoxFuture<'a, Result<Box<dyn PreparedWrite + 'a>, Written>>;
 
-    fn probe(&self) -> BoxFuture<'_, Result<(), Trouble>>;
+    fn probe(&self) -> BoxFuture<'_, Result<(), SystemError>>;
 
     /// Whether what is set for this system makes sense to it, beyond the credentials.
-    fn check(&self) -> BoxFuture<'_, Result<(), Trouble>> {
+    fn check(&self) -> BoxFuture<'_, Result<(), SystemError>> {
         self.probe()
     }
 
@@ -79,6 +79,6 @@ pub(crate) trait Backend: Send + Sync {
 }
 
 /// The refusal of whatever concerns locations, in systems that have none.
-pub(super) fn no_locations() -> Trouble {
-    Trouble::new(Failed::Invalid, "the system's customers have no locations")
+pub(super) fn no_locations() -> SystemError {
+    SystemError::new(Failed::Invalid, "the system's customers have no locations")
 }

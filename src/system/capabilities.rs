@@ -19,7 +19,7 @@ pub enum Kind {
     clippy::struct_excessive_bools,
     reason = "independent facts, each read alone"
 )]
-pub struct Facts {
+pub struct Capabilities {
     /// The name of options, files and reports.
     pub name: &'static str,
     /// The name for people.
@@ -63,13 +63,15 @@ impl Kind {
 
     /// The system of this name.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.facts().name == name)
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.capabilities().name == name)
     }
 
     /// What is fixed about the system. The sources are the API documents of each.
-    pub const fn facts(self) -> &'static Facts {
+    pub const fn capabilities(self) -> &'static Capabilities {
         match self {
-            Self::Plume => &Facts {
+            Self::Plume => &Capabilities {
                 name: "plume",
                 title: "Plume",
                 rate_per_s: 6.0,
@@ -88,7 +90,7 @@ impl Kind {
                 answers_may_mislead: false,
                 sends_emails: false,
             },
-            Self::Adobe => &Facts {
+            Self::Adobe => &Capabilities {
                 name: "adobe",
                 title: "Adobe VIP Marketplace",
                 rate_per_s: 5.0,
@@ -107,7 +109,7 @@ impl Kind {
                 answers_may_mislead: true,
                 sends_emails: true,
             },
-            Self::CloudCockpit => &Facts {
+            Self::CloudCockpit => &Capabilities {
                 name: "cloudcockpit",
                 title: "CloudCockpit",
                 rate_per_s: 5.0,
@@ -132,6 +134,6 @@ impl Kind {
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.facts().name)
+        f.write_str(self.capabilities().name)
     }
 }

@@ -21,9 +21,9 @@ impl System {
         stop: CancellationToken,
     ) -> Result<(Self, Arc<Client>), SetupError> {
         let character = match kind {
-            Kind::Plume => plume::character(),
-            Kind::Adobe => adobe::character(settings)?,
-            Kind::CloudCockpit => cloudcockpit::character(settings)?,
+            Kind::Plume => plume::api_traits(),
+            Kind::Adobe => adobe::api_traits(settings)?,
+            Kind::CloudCockpit => cloudcockpit::api_traits(settings)?,
         };
         let client = Arc::new(Client::new(http, character, stop)?);
         let backend: Box<dyn Backend> = match kind {

@@ -1,7 +1,7 @@
 //! A call that did not bring what it should: why, in the words of the reports.
 
 use crate::domain::Failed;
-use crate::http::{NoAnswer, Reply, Unreadable, Why, WhyKind};
+use crate::http::{CallError, CallErrorKind, NoAnswer, Reply, Unreadable};
 use serde::de::DeserializeOwned;
 
 /// A trouble that concerns the run and not the line.
@@ -47,7 +47,7 @@ impl Fatal {
 
 /// Why a call failed, said for the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
+pub struct SystemError {
     /// The reason of the line's outcome.
     pub reason: Failed,
     /// One sentence for a person.
@@ -61,7 +61,7 @@ pub struct Trouble {
 /// How much of a server's own words is kept.
 const MESSAGE_CHARS: usize = 500;
 
-impl Trouble {
+impl SystemError {
     /// A trouble with a reason and nothing else known.
     pub fn new(reason: Failed, message: impl Into<String>) -> Self {
         Self {
@@ -88,23 +88,23 @@ impl Trouble {
     }
 
     /// What a call without an answer means.
-    pub(super) fn unanswered(why: &Why) -> Self {
+    pub(super) fn unanswered(why: &CallError) -> Self {
         let (reason, fatal) = match why.kind {
-            WhyKind::GaveUp => (Failed::Unavailable, Some(Fatal::GaveUp)),
-            WhyKind::TokenRefused => (Failed::Unauthorized, Some(Fatal::TokenRefused)),
-            WhyKind::Cancelled => (Failed::Unavailable, Some(Fatal::Cancelled)),
-            WhyKind::Tls => (Failed::Unavailable, Some(Fatal::Tls)),
-            WhyKind::WrongAddress => (Failed::Unavailable, Some(Fatal::WrongAddress)),
-            WhyKind::Unreadable | WhyKind::NotTheApi(_) => (Failed::BadAnswer, None),
-            WhyKind::Unsendable => (Failed::Invalid, None),
-            WhyKind::TooLate(_) => (Failed::Stale, None),
-            WhyKind::Connect
-            | WhyKind::UnknownHost
-            | WhyKind::Unprocessed
-            | WhyKind::Timeout
-            | WhyKind::Reset
-            | WhyKind::Postponed
-            | WhyKind::Status(_) => (Failed::Unavailable, None),
+            CallErrorKind::GaveUp => (Failed::Unavailable, Some(Fatal::GaveUp)),
+            CallErrorKind::TokenRefused => (Failed::Unauthorized, Some(Fatal::TokenRefused)),
+            CallErrorKind::Cancelled => (Failed::Unavailable, Some(Fatal::Cancelled)),
+            CallErrorKind::Tls => (Failed::Unavailable, Some(Fatal::Tls)),
+            CallErrorKind::WrongAddress => (Failed::Unavailable, Some(Fatal::WrongAddress)),
+            CallErrorKind::Unreadable | CallErrorKind::NotTheApi(_) => (Failed::BadAnswer, None),
+            CallErrorKind::Unsendable => (Failed::Invalid, None),
+            CallErrorKind::Expired(_) => (Failed::Stale, None),
+            CallErrorKind::Connect
+            | CallErrorKind::UnknownHost
+            | CallErrorKind::Unprocessed
+            | CallErrorKind::Timeout
+            | CallErrorKind::Reset
+            | CallErrorKind::Postponed
+            | CallErrorKind::Status(_) => (Failed::Unavailable, None),
         };
         Self {
             reason,
@@ -115,7 +115,7 @@ impl Trouble {
     }
 }
 
-impl From<NoAnswer> for Trouble {
+impl From<NoAnswer> for SystemError {
     fn from(none: NoAnswer) -> Self {
         Self::unanswered(&none)
     }
@@ -154,8 +154,8 @@ pub(super) const fn meaning_of(status: u16) -> &'static str {
 }
 
 /// An answer that was read, but makes no sense.
-pub(super) fn senseless(reply: &Reply, what: impl std::fmt::Display) -> Trouble {
-    Trouble {
+pub(super) fn senseless(reply: &Reply, what: impl std::fmt::Display) -> SystemError {
+    SystemError {
         reason: Failed::BadAnswer,
         message: format!("{}: {what}", reply.status),
         http_status: Some(reply.status),
@@ -175,7 +175,7 @@ pub(super) fn body_of<T: DeserializeOwned>(
 }
 
 /// A success whose body is an error.
-pub(super) fn holds_an_error(reply: &Reply, words: &str) -> Trouble {
+pub(super) fn holds_an_error(reply: &Reply, words: &str) -> SystemError {
     senseless(
         reply,
         clean(&format!("the answer holds an error ({words})")),
@@ -183,7 +183,7 @@ pub(super) fn holds_an_error(reply: &Reply, words: &str) -> Trouble {
 }
 
 /// A read's final answer: what was asked for, or the system's refusal.
-pub(super) type Read<T> = Result<Result<T, Trouble>, Unreadable>;
+pub(super) type Read<T> = Result<Result<T, SystemError>, Unreadable>;
 
 /// Makes a server's words safe to store and short enough to read: without what moves a cursor, and without what turns
 /// the order of letters around.

@@ -1,7 +1,7 @@
 //! All customers of a listing, found by account ID or by customer ID; for systems that list cheaply and
 //! search dearly or not at all.
 
-use super::{Customer, Key, Trouble, Wanted};
+use super::{Customer, Key, SystemError, Wanted};
 use crate::domain::{AccountId, CustomerId, Failed};
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
@@ -12,17 +12,17 @@ use tokio::time::Instant;
 pub(super) const SWEEPS: usize = 3;
 
 /// A page that brings nobody new, with more said to follow.
-pub(super) fn endless() -> Trouble {
-    Trouble::new(
+pub(super) fn endless() -> SystemError {
+    SystemError::new(
         Failed::BadAnswer,
         "the list of customers does not come to an end: a page brought nobody new",
     )
 }
 
 /// A page without customers, though the list is said to go on: who is missing there is not absent.
-pub(super) fn cut_short(read: usize, total: Option<usize>) -> Trouble {
+pub(super) fn cut_short(read: usize, total: Option<usize>) -> SystemError {
     let total = total.map_or_else(|| "more".to_owned(), |total| total.to_string());
-    Trouble::new(
+    SystemError::new(
         Failed::BadAnswer,
         format!(
             "the list of customers breaks off: {read} were told of {total}, so who is missing may be there all the same"

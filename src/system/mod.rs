@@ -19,14 +19,14 @@ mod write;
 
 pub(crate) use adobe::TURN;
 pub(crate) use backend::Backend;
-pub use capabilities::{Facts, Kind};
+pub use capabilities::{Capabilities, Kind};
 pub use customer::{Bulk, Customer, Key, Location, Locations, Wanted};
-pub use error::{Fatal, Trouble};
+pub use error::{Fatal, SystemError};
 pub use settings::{Sending, Settings, SetupError};
 #[cfg(test)]
 pub(crate) use write::BoxFuture;
 pub(crate) use write::PreparedWrite;
-pub use write::{Order, Stored, What, Written};
+pub use write::{Stored, WriteOp, WriteValue, Written};
 
 use crate::domain::{AccountId, CustomerId, LocationId, Reseller};
 use smol_str::SmolStr;
@@ -38,7 +38,7 @@ pub use crate::http::Health;
 pub use crate::http::new_id as new_correlation;
 
 /// Whoever is shown twice, and the same both times, is one.
-fn once<T: PartialEq>(found: &mut Vec<T>) {
+fn dedup<T: PartialEq>(found: &mut Vec<T>) {
     let mut at = 1;
     while at < found.len() {
         if found[..at].contains(&found[at]) {
@@ -64,8 +64,8 @@ impl System {
     }
 
     /// What is fixed about it.
-    pub fn facts(&self) -> &'static Facts {
-        self.kind.facts()
+    pub fn capabilities(&self) -> &'static Capabilities {
+        self.kind.capabilities()
     }
 
     /// Whether a write makes the system send e-mails to people, as it is set up.
@@ -92,12 +92,12 @@ impl System {
     ///
     /// The answers are exact: compared on this side, never folded. Whoever is not who was asked for is left out,
     /// so that nobody is written to for standing in another's place.
-    pub async fn find_many(&self, wanted: &[Wanted], locations: bool) -> Result<Bulk, Trouble> {
+    pub async fn find_many(&self, wanted: &[Wanted], locations: bool) -> Result<Bulk, SystemError> {
         let mut answer = self.backend.find_many(wanted, locations).await?;
         if let Bulk::Found(found, _) = &mut answer {
             for (wanted, found) in wanted.iter().zip(found) {
                 found.retain(|customer| wanted.key.fits(customer));
-                once(found);
+                dedup(found);
             }
         }
         Ok(answer)
@@ -108,9 +108,9 @@ impl System {
         &self,
         account: &AccountId,
         reseller: Option<&Reseller>,
-    ) -> Result<Vec<Customer>, Trouble> {
+    ) -> Result<Vec<Customer>, SystemError> {
         let mut found = self.backend.find(account, reseller).await?;
-        once(&mut found);
+        dedup(&mut found);
         Ok(found)
     }
 
@@ -120,14 +120,14 @@ impl System {
         customer: &CustomerId,
         reseller: Option<&Reseller>,
         locations: bool,
-    ) -> Result<Option<Customer>, Trouble> {
+    ) -> Result<Option<Customer>, SystemError> {
         self.backend.read(customer, reseller, locations).await
     }
 
     /// Reads a customer's locations with service IDs and profiles.
-    pub async fn locations(&self, customer: &CustomerId) -> Result<Vec<Location>, Trouble> {
+    pub async fn locations(&self, customer: &CustomerId) -> Result<Vec<Location>, SystemError> {
         let mut found = self.backend.locations(customer).await?;
-        once(&mut found);
+        dedup(&mut found);
         Ok(found)
     }
 
@@ -136,7 +136,7 @@ impl System {
         &self,
         customer: &CustomerId,
         location: &LocationId,
-    ) -> Result<Location, Trouble> {
+    ) -> Result<Location, SystemError> {
         self.backend.location(customer, location).await
     }
 
@@ -144,7 +144,7 @@ impl System {
     /// write, and nothing was sent.
     pub(crate) async fn prepare_write<'a>(
         &'a self,
-        order: Order<'a>,
+        order: WriteOp<'a>,
     ) -> Result<Box<dyn PreparedWrite + 'a>, Written> {
         self.backend.prepare_write(order).await
     }
@@ -160,12 +160,12 @@ impl System {
     }
 
     /// Asks something that every valid token may ask, to tell a bad token from a hidden customer.
-    pub async fn probe(&self) -> Result<(), Trouble> {
+    pub async fn probe(&self) -> Result<(), SystemError> {
         self.backend.probe().await
     }
 
     /// Asks whether the credentials and whatever else is set for this system are good.
-    pub async fn check(&self) -> Result<(), Trouble> {
+    pub async fn check(&self) -> Result<(), SystemError> {
         self.backend.check().await
     }
 }

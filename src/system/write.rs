@@ -1,6 +1,6 @@
 //! One write: what it sets, what becomes of it, and the call that carries it.
 
-use super::error::{Trouble, senseless};
+use super::error::{SystemError, senseless};
 use crate::domain::{AccountId, CustomerId, LocationId, Profile, Reseller, ServiceId};
 use crate::http::{PendingWrite, Reply, Sent};
 use std::pin::Pin;
@@ -12,22 +12,22 @@ pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// One write.
 #[derive(Debug, Clone, Copy)]
-pub struct Order<'a> {
+pub struct WriteOp<'a> {
     /// To whom.
     pub customer: &'a CustomerId,
     /// In whose relationship.
     pub reseller: Option<&'a Reseller>,
     /// What.
-    pub what: What<'a>,
+    pub what: WriteValue<'a>,
     /// What it rests on was looked at so lately that it may depart until then.
-    pub departs_until: Instant,
+    pub send_deadline: Instant,
     /// What a turn takes beyond that, where it has been seen to take longer.
     pub slack: Duration,
 }
 
 /// What a write sets.
 #[derive(Debug, Clone, Copy)]
-pub enum What<'a> {
+pub enum WriteValue<'a> {
     /// The account ID.
     Account {
         /// What it is believed to be now.
@@ -77,20 +77,20 @@ pub enum Written {
     },
     /// Certainly not processed, and worth another attempt with a new intent; nothing has been waited for yet. Without a
     /// status nothing was sent.
-    Again(Trouble),
+    Again(SystemError),
     /// Certainly not processed, and never sent.
-    NotSent(Trouble),
+    NotSent(SystemError),
     /// Certainly not processed: the system refuses it.
-    Refused(Trouble),
+    Refused(SystemError),
     /// Never sent: by the time of its turn, what it rests on was too old. The turn alone took so long.
-    TooLate(Duration),
+    Expired(Duration),
     /// The customer is not as believed; nothing was written.
     Stale {
         /// What the account ID is now.
         now: Option<AccountId>,
     },
     /// It may or may not have taken effect: read back.
-    InDoubt(Trouble),
+    InDoubt(SystemError),
 }
 
 impl Written {
@@ -115,16 +115,16 @@ impl Written {
     /// whether an answer of 2xx says what was asked.
     pub(super) fn of(
         sent: Sent,
-        refusal: impl FnOnce(&Reply) -> Trouble,
+        refusal: impl FnOnce(&Reply) -> SystemError,
         accepted: impl FnOnce(&Reply) -> Self,
     ) -> Self {
         match sent {
             Sent::Reply(reply) if reply.is_success() => accepted(&reply),
             Sent::Reply(reply) => Self::Refused(refusal(&reply)),
-            Sent::Again(why) => Self::Again(Trouble::unanswered(&why)),
-            Sent::NotSent(why) => Self::NotSent(Trouble::unanswered(&why)),
-            Sent::TooLate(turn) => Self::TooLate(turn),
-            Sent::InDoubt(why) => Self::InDoubt(Trouble::unanswered(&why)),
+            Sent::Again(why) => Self::Again(SystemError::unanswered(&why)),
+            Sent::NotSent(why) => Self::NotSent(SystemError::unanswered(&why)),
+            Sent::Expired(turn) => Self::Expired(turn),
+            Sent::InDoubt(why) => Self::InDoubt(SystemError::unanswered(&why)),
         }
     }
 }
@@ -145,7 +145,7 @@ pub(super) type Accepted<'a> = Box<dyn Fn(&Reply) -> Written + Send + Sync + 'a>
 /// A write that is one call.
 pub(super) struct OneCall<'a> {
     pub(super) write: PendingWrite<'a>,
-    pub(super) refusal: fn(&Reply) -> Trouble,
+    pub(super) refusal: fn(&Reply) -> SystemError,
     pub(super) accepted: Accepted<'a>,
 }
 

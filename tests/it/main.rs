@@ -25,20 +25,18 @@ mod crash;
 mod disk;
 /// The form of every JSON document.
 mod documents;
-/// Writes whose answer never came, answers that are about somebody else, and what is learnt of them later.
-mod doubts;
 /// What stands between the program and the API: portals, redirects, proxies, gateways.
 mod edges;
 /// Every fault at every call.
 mod faults;
-/// Runs that were stopped, and what can go wrong with going on.
-mod going_on;
 /// A server that is no honest one.
 mod hostile;
 /// Streams that are refused, reset, and thrown out.
 mod http2;
 /// One system under several names, recycled IDs, clocks and folders: a change is made once.
 mod identity;
+/// Writes whose answer never came, answers that are about somebody else, and what is learnt of them later.
+mod in_doubt;
 /// Damaged files, and what is accepted of them.
 mod input;
 /// What `check` says of a damaged file, and in which order.
@@ -47,12 +45,12 @@ mod input_messages;
 mod limits;
 /// Lists of customers whose pages overlap, break off, or belong to nobody.
 mod listings;
-/// What earlier runs have done, and what a plan has seen.
-mod memory;
+/// Whom a line means, where the system, another line or an earlier run leave that open.
+mod meant_customer;
 /// What is printed as the next step, typed into a shell.
 mod next_steps;
-/// What somebody meets who is called at night.
-mod night;
+/// What an operator meets in scheduled runs and after failures.
+mod operations;
 /// Options that no other test is about.
 mod options;
 /// Whatever goes away for a while: servers, names, tokens, time.
@@ -65,8 +63,16 @@ mod pace;
 mod plans;
 /// A migration from file to report.
 mod plume;
+/// What earlier runs have done, and what a plan has seen.
+mod prior_runs;
 /// What a person is asked on a terminal before something is written.
 mod question;
+/// What others fell into, one test each.
+mod regressions;
+/// Runs that were stopped, and what can go wrong with going on.
+mod resume;
+/// What is too old to be written upon, and what takes effect late.
+mod stale_writes;
 /// Random wishes, faults and kills, against a model of the end.
 mod storm;
 /// Adobe VIP Marketplace and `CloudCockpit`.
@@ -75,9 +81,3 @@ mod systems;
 mod terminal;
 /// Certificates and proxies.
 mod tls;
-/// What is too old to be written upon, and what takes effect late.
-mod too_late;
-/// What others fell into, one test each.
-mod traps;
-/// Whom a line means, where the system, another line or an earlier run leave that open.
-mod whose;

@@ -30,7 +30,7 @@ pub(in crate::cli) enum ProgressMode {
 /// What all commands share: how to speak.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
-pub(in crate::cli) struct Speech {
+pub(in crate::cli) struct OutputArgs {
     /// How results are printed: human or json
     ///
     /// Standard output then carries JSON and nothing else. Example: --format json
@@ -57,7 +57,7 @@ pub(in crate::cli) struct Speech {
     pub(in crate::cli) progress: Option<ProgressMode>,
 }
 
-impl Speech {
+impl OutputArgs {
     pub(in crate::cli) fn is_json(&self) -> bool {
         self.json || self.format == Some(Format::Json)
     }
@@ -270,7 +270,7 @@ impl Target {
 /// A stand-in inside of the process.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sandbox")]
-pub(in crate::cli) struct Inside {
+pub(in crate::cli) struct SandboxArgs {
     /// Start a stand-in of the system and work on that; no credentials are needed
     #[arg(long)]
     pub(in crate::cli) sandbox: bool,
@@ -304,7 +304,7 @@ pub(in crate::cli) struct Inside {
 /// How the file is to be read.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Input")]
-pub(in crate::cli) struct Reading {
+pub(in crate::cli) struct InputArgs {
     /// A column that is called otherwise; may be given several times
     ///
     /// Example: --map newAccountId=CrmKey
@@ -343,7 +343,7 @@ pub(in crate::cli) struct Reading {
     skip_rows: Option<u32>,
 }
 
-impl Reading {
+impl InputArgs {
     /// What was typed, by the key that it means.
     pub(in crate::cli) fn given(&self) -> Vec<(&'static str, String)> {
         let accept = self.accept.iter().map(|codes| ("accept", codes.clone()));
@@ -356,7 +356,7 @@ impl Reading {
 /// What stops a run.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Guards")]
-pub(in crate::cli) struct Guards {
+pub(in crate::cli) struct GuardArgs {
     /// Stop when more lines than this have failed: 20 or 5% (of at least 100)
     ///
     /// 100% also goes on where writes are all refused alike, half of the first are refused, or no customer is found.

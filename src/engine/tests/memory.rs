@@ -1,22 +1,22 @@
 //! The ledger as a list: an intent is kept from the moment it is answered, all else from the next commit on.
 
-use super::super::Notes;
+use super::super::WriteLog;
 use crate::domain::{Line, Outcome, Status};
-use crate::ledger::{Intent, LedgerError, Recorded, Settled, WriteId};
+use crate::ledger::{Intent, LedgerError, WriteId, WriteRecord, WriteVerdict};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 enum Waiting {
-    Settled(WriteId, Settled),
+    WriteVerdict(WriteId, WriteVerdict),
     Outcome(Box<Outcome>),
     Reopened(Vec<Line>),
 }
 
 #[derive(Default)]
 pub(super) struct Kept {
-    pub(super) writes: Vec<Recorded>,
+    pub(super) writes: Vec<WriteRecord>,
     pub(super) outcomes: BTreeMap<Line, Outcome>,
     waiting: Vec<Waiting>,
     /// The disk is full after so many more intents.
@@ -32,7 +32,7 @@ impl Kept {
     fn commit(&mut self) {
         for waiting in std::mem::take(&mut self.waiting) {
             match waiting {
-                Waiting::Settled(id, settled) => {
+                Waiting::WriteVerdict(id, settled) => {
                     let write = self.writes.iter_mut().find(|write| write.id == id).unwrap();
                     write.verdict = Some(settled.verdict);
                     write.http_status = settled.http_status;
@@ -51,7 +51,7 @@ impl Kept {
     fn keep(&mut self, intent: Intent) -> WriteId {
         self.commit();
         let id = WriteId::numbered(i64::try_from(self.writes.len()).unwrap() + 1);
-        self.writes.push(Recorded {
+        self.writes.push(WriteRecord {
             id,
             intent,
             verdict: None,
@@ -101,7 +101,7 @@ impl Memory {
     }
 }
 
-impl Notes for Memory {
+impl WriteLog for Memory {
     async fn intend(&self, intent: Intent) -> Result<WriteId, LedgerError> {
         // Killed in between, the intent may be on the disk or not.
         let (early, ms) = {
@@ -119,10 +119,10 @@ impl Notes for Memory {
         Ok(self.lock().keep(intent))
     }
 
-    async fn settle(&self, write: WriteId, settled: Settled) -> Result<(), LedgerError> {
+    async fn settle(&self, write: WriteId, settled: WriteVerdict) -> Result<(), LedgerError> {
         let mut kept = self.lock();
         kept.is_writable()?;
-        kept.waiting.push(Waiting::Settled(write, settled));
+        kept.waiting.push(Waiting::WriteVerdict(write, settled));
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use crate::engine::context::CLOCK_IS_OFF_BY;
 use crate::engine::{
     self, Concurrency, Context, Ending, History, Job, Lookup, Mode, Settings, Tally,
 };
-use crate::plan::{Unit, arrange};
+use crate::plan::{Unit, group};
 use crate::system::{Kind, System};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -143,7 +143,7 @@ impl Simulation {
             history: Arc::default(),
             notes: Memory::new(random.fork()),
             before,
-            units: arrange(changes.clone(), true).units,
+            units: group(changes.clone(), true).units,
             changes,
             meddled,
             looked: false,

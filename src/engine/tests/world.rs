@@ -2,8 +2,8 @@
 
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller, ServiceId};
 use crate::system::{
-    Backend, BoxFuture, Bulk, Customer, Fatal, Key, Location, Locations, Order, PreparedWrite,
-    Stored, Trouble, Wanted, What, Written,
+    Backend, BoxFuture, Bulk, Customer, Fatal, Key, Location, Locations, PreparedWrite, Stored,
+    SystemError, Wanted, WriteOp, WriteValue, Written,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -161,8 +161,8 @@ fn location(id: &str, record: &Record) -> Location {
     }
 }
 
-fn unavailable(state: &mut State) -> Trouble {
-    let mut trouble = Trouble::new(Failed::Unavailable, "the model was asked in vain");
+fn unavailable(state: &mut State) -> SystemError {
+    let mut trouble = SystemError::new(Failed::Unavailable, "the model was asked in vain");
     if state.random.u8(0..8) == 0 {
         trouble.fatal = Some(Fatal::GaveUp);
     }
@@ -188,7 +188,11 @@ impl World {
         tokio::time::sleep(Duration::from_millis(ms)).await;
     }
 
-    async fn ask<T>(&self, call: Call, answer: impl FnOnce(&mut State) -> T) -> Result<T, Trouble> {
+    async fn ask<T>(
+        &self,
+        call: Call,
+        answer: impl FnOnce(&mut State) -> T,
+    ) -> Result<T, SystemError> {
         self.takes_a_while().await;
         let mut state = self.lock();
         state.log.push(call);
@@ -210,14 +214,14 @@ impl World {
         };
         if let Some(holder) = state.conflict(&effect) {
             state.note(&effect, false, true);
-            let mut trouble = Trouble::new(Failed::Conflict, format!("{holder} has it"));
+            let mut trouble = SystemError::new(Failed::Conflict, format!("{holder} has it"));
             trouble.http_status = Some(409);
             return Written::Refused(trouble);
         }
         let (Effect::Account(id, _) | Effect::Service(id, _)) = &effect;
         if state.refuses.as_ref() == Some(id) {
             state.note(&effect, false, true);
-            let mut trouble = Trouble::new(Failed::Unavailable, "a firewall blocks all calls");
+            let mut trouble = SystemError::new(Failed::Unavailable, "a firewall blocks all calls");
             trouble.http_status = Some(403);
             return Written::Again(trouble);
         }
@@ -228,7 +232,7 @@ impl World {
         if applied {
             state.apply(&effect);
         }
-        let doubt = || Trouble::new(Failed::Unavailable, "no answer came");
+        let doubt = || SystemError::new(Failed::Unavailable, "no answer came");
         if let Effect::Account(_, asked) = &effect
             && fate == 0
             && state.as_stored(asked) != *asked
@@ -241,7 +245,7 @@ impl World {
         match fate {
             0 => Written::Applied { http_status: 200 },
             1 | 3 => Written::InDoubt(doubt()),
-            2 => Written::InDoubt(Trouble {
+            2 => Written::InDoubt(SystemError {
                 http_status: Some(502),
                 ..doubt()
             }),
@@ -255,7 +259,7 @@ impl World {
 struct InLine<'a> {
     world: &'a World,
     effect: Effect,
-    departs_until: Instant,
+    send_deadline: Instant,
 }
 
 impl PreparedWrite for InLine<'_> {
@@ -271,8 +275,8 @@ impl PreparedWrite for InLine<'_> {
                 }
             };
             tokio::time::sleep(Duration::from_millis(ms)).await;
-            if Instant::now() > self.departs_until {
-                return Err(Written::TooLate(Duration::ZERO));
+            if Instant::now() > self.send_deadline {
+                return Err(Written::Expired(Duration::ZERO));
             }
             Ok(())
         })
@@ -288,7 +292,7 @@ impl Backend for World {
         &'a self,
         wanted: &'a [Wanted],
         _locations: bool,
-    ) -> BoxFuture<'a, Result<Bulk, Trouble>> {
+    ) -> BoxFuture<'a, Result<Bulk, SystemError>> {
         Box::pin(self.ask(Call::Search, |state| {
             let found = wanted.iter().map(|wanted| {
                 let id = match &wanted.key {
@@ -307,7 +311,7 @@ impl Backend for World {
         &'a self,
         account: &'a AccountId,
         _reseller: Option<&'a Reseller>,
-    ) -> BoxFuture<'a, Result<Vec<Customer>, Trouble>> {
+    ) -> BoxFuture<'a, Result<Vec<Customer>, SystemError>> {
         Box::pin(self.ask(Call::Search, |state| {
             let id = state.holder(account.as_str()).map(|(id, _)| id.clone());
             id.and_then(|id| state.customer(&id)).into_iter().collect()
@@ -319,7 +323,7 @@ impl Backend for World {
         customer: &'a CustomerId,
         _reseller: Option<&'a Reseller>,
         _locations: bool,
-    ) -> BoxFuture<'a, Result<Option<Customer>, Trouble>> {
+    ) -> BoxFuture<'a, Result<Option<Customer>, SystemError>> {
         let id = customer.as_str();
         Box::pin(self.ask(Call::Read(id.to_owned()), move |state| state.customer(id)))
     }
@@ -327,7 +331,7 @@ impl Backend for World {
     fn locations<'a>(
         &'a self,
         customer: &'a CustomerId,
-    ) -> BoxFuture<'a, Result<Vec<Location>, Trouble>> {
+    ) -> BoxFuture<'a, Result<Vec<Location>, SystemError>> {
         let id = customer.as_str();
         Box::pin(self.ask(Call::Read(id.to_owned()), move |state| {
             state
@@ -343,7 +347,7 @@ impl Backend for World {
         &'a self,
         _customer: &'a CustomerId,
         location_id: &'a LocationId,
-    ) -> BoxFuture<'a, Result<Location, Trouble>> {
+    ) -> BoxFuture<'a, Result<Location, SystemError>> {
         let id = &location_id.as_str()[1..];
         Box::pin(self.ask(Call::Read(id.to_owned()), move |state| {
             location(id, &state.customers[id])
@@ -352,26 +356,28 @@ impl Backend for World {
 
     fn prepare_write<'a>(
         &'a self,
-        order: Order<'a>,
+        order: WriteOp<'a>,
     ) -> BoxFuture<'a, Result<Box<dyn PreparedWrite + 'a>, Written>> {
         let customer = order.customer.as_str().to_owned();
         let effect = match order.what {
-            What::Account { after, .. } => Effect::Account(customer, after.unwrap().to_string()),
-            What::Location { service, .. } => {
+            WriteValue::Account { after, .. } => {
+                Effect::Account(customer, after.unwrap().to_string())
+            }
+            WriteValue::Location { service, .. } => {
                 Effect::Service(customer, service.unwrap().to_string())
             }
         };
-        let departs_until = order.departs_until;
+        let send_deadline = order.send_deadline;
         Box::pin(async move {
             Ok(Box::new(InLine {
                 world: self,
                 effect,
-                departs_until,
+                send_deadline,
             }) as Box<dyn PreparedWrite + 'a>)
         })
     }
 
-    fn probe(&self) -> BoxFuture<'_, Result<(), Trouble>> {
+    fn probe(&self) -> BoxFuture<'_, Result<(), SystemError>> {
         Box::pin(self.ask(Call::Search, |_| ()))
     }
 }

@@ -31,8 +31,8 @@ fn settings(server: &Server) -> Settings {
     }
 }
 
-fn character() -> Character {
-    Character {
+fn character() -> ApiTraits {
+    ApiTraits {
         constant_headers: vec![("X-Api-Key", "key".to_owned())],
         request_id_header: Some("X-Request-Id"),
         correlation_header: Some("X-Correlation-Id"),
@@ -54,7 +54,7 @@ fn get(id: &str) -> Call {
         body: None,
         kind: Kind::Read,
         correlation: None,
-        departs_until: None,
+        send_deadline: None,
         tentative: false,
     }
 }
@@ -80,7 +80,7 @@ fn patch(id: &str) -> Call {
         body: Some(b"{\"accountId\":\"B\"}".to_vec()),
         kind: Kind::Write,
         correlation: None,
-        departs_until: None,
+        send_deadline: None,
         tentative: false,
     }
 }

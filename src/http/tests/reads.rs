@@ -55,7 +55,7 @@ async fn retries_run_out_and_the_reason_is_told() {
     let mut settings = settings(&server);
     settings.retries = 2;
     let why = client(settings).read(&get("7"), parse).await.unwrap_err();
-    assert_eq!(why.kind, WhyKind::Status(500));
+    assert_eq!(why.kind, CallErrorKind::Status(500));
     assert_eq!((why.status, why.attempts), (Some(500), 3));
     assert_eq!(server.count(), 3);
 }
@@ -106,10 +106,10 @@ async fn a_wait_beyond_give_up_after_ends_all_calls() {
     let client = client(settings(&server));
     for _ in 0..2 {
         let why = client.read(&get("7"), parse).await.unwrap_err();
-        assert_eq!(why.kind, WhyKind::GaveUp);
+        assert_eq!(why.kind, CallErrorKind::GaveUp);
     }
     assert!(
-        matches!(write(&client, &patch("7")).await, Sent::NotSent(why) if why.kind == WhyKind::GaveUp)
+        matches!(write(&client, &patch("7")).await, Sent::NotSent(why) if why.kind == CallErrorKind::GaveUp)
     );
     assert_eq!(server.count(), 1);
 }
@@ -141,7 +141,7 @@ async fn redirects_are_not_followed_and_only_the_host_is_named() {
         let mut settings = settings(&server);
         settings.retries = 0;
         let why = client(settings).read(&get("7"), parse).await.unwrap_err();
-        assert_eq!(why.kind, WhyKind::WrongAddress);
+        assert_eq!(why.kind, CallErrorKind::WrongAddress);
         assert_eq!(server.count(), 1, "{why}");
         assert!(
             why.text.contains("127.0.0.1") && !why.text.contains("secret-id"),
@@ -154,9 +154,9 @@ async fn redirects_are_not_followed_and_only_the_host_is_named() {
 #[tokio::test]
 async fn hanging_dripping_and_endless_answers_end() {
     for (act, kind) in [
-        ((|| Act::Hang) as Fault, WhyKind::Timeout),
-        (|| Act::Drip, WhyKind::Timeout),
-        (|| Act::Endless, WhyKind::Unreadable),
+        ((|| Act::Hang) as Fault, CallErrorKind::Timeout),
+        (|| Act::Drip, CallErrorKind::Timeout),
+        (|| Act::Endless, CallErrorKind::Unreadable),
     ] {
         let server = Server::start(move |_| act()).await;
         let mut settings = settings(&server);
@@ -232,7 +232,7 @@ async fn the_customer_for_whom_the_system_always_fails_fails_alone() {
     let call = get("bad");
     let all = futures_util::future::join_all((0..12).map(|_| client.read(&call, parse))).await;
     for result in all {
-        assert_eq!(result.unwrap_err().kind, WhyKind::Status(500));
+        assert_eq!(result.unwrap_err().kind, CallErrorKind::Status(500));
     }
     assert_eq!(client.read(&get("good"), parse).await, Ok(200));
 }
@@ -244,7 +244,7 @@ async fn stopping_ends_back_offs() {
     let client = Client::new(settings(&server), character(), stop.clone()).unwrap();
     stop.cancel();
     let why = client.read(&get("7"), parse).await.unwrap_err();
-    assert_eq!((why.kind, why.attempts), (WhyKind::Cancelled, 1));
+    assert_eq!((why.kind, why.attempts), (CallErrorKind::Cancelled, 1));
 }
 
 #[tokio::test]

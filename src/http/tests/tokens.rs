@@ -230,7 +230,7 @@ async fn a_refusing_token_endpoint_is_explained_and_asked_once() {
         let client = client(with_endpoint(&server));
         for _ in 0..3 {
             let why = client.read(&get("7"), parse).await.unwrap_err();
-            assert_eq!(why.kind, WhyKind::TokenRefused);
+            assert_eq!(why.kind, CallErrorKind::TokenRefused);
             assert!(
                 why.text.contains(word) && !why.text.contains(SECRET),
                 "{why}"
@@ -338,7 +338,7 @@ async fn a_token_command_that_fails_says_so_without_its_words() {
     let script = format!("echo {SECRET}; echo {SECRET} >&2; exit 3");
     settings.token = Token::Command(vec!["sh".to_owned(), "-c".to_owned(), script]);
     let why = client(settings).read(&get("7"), parse).await.unwrap_err();
-    assert_eq!(why.kind, WhyKind::TokenRefused);
+    assert_eq!(why.kind, CallErrorKind::TokenRefused);
     assert!(why.text.contains("`sh`") && why.text.contains('3'), "{why}");
     assert!(!why.text.contains(SECRET));
     assert_eq!(server.count(), 0);

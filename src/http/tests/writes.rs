@@ -6,44 +6,48 @@ use tokio::net::TcpListener;
 
 #[tokio::test]
 async fn what_may_have_been_processed_is_in_doubt_and_not_sent_again() {
-    let faults: [(&str, Fault, WhyKind); 14] = [
-        ("408", || json(408, ""), WhyKind::Status(408)),
-        ("500", || json(500, ""), WhyKind::Status(500)),
-        ("502", || json(502, ""), WhyKind::Status(502)),
-        ("503", || json(503, ""), WhyKind::Status(503)),
+    let faults: [(&str, Fault, CallErrorKind); 14] = [
+        ("408", || json(408, ""), CallErrorKind::Status(408)),
+        ("500", || json(500, ""), CallErrorKind::Status(500)),
+        ("502", || json(502, ""), CallErrorKind::Status(502)),
+        ("503", || json(503, ""), CallErrorKind::Status(503)),
         (
             "503 with a wait",
             || with(503, "Retry-After: 1\r\n", ""),
-            WhyKind::Status(503),
+            CallErrorKind::Status(503),
         ),
-        ("504", || json(504, ""), WhyKind::Status(504)),
+        ("504", || json(504, ""), CallErrorKind::Status(504)),
         (
             "302",
             || with(302, "Location: http://h/x\r\n", ""),
-            WhyKind::NotTheApi(Stranger::Redirect),
+            CallErrorKind::NotTheApi(Stranger::Redirect),
         ),
-        ("reset", || Act::RawThenReset(String::new()), WhyKind::Reset),
+        (
+            "reset",
+            || Act::RawThenReset(String::new()),
+            CallErrorKind::Reset,
+        ),
         (
             "closed",
             || Act::RawThenClose(String::new()),
-            WhyKind::Reset,
+            CallErrorKind::Reset,
         ),
         (
             "half a head",
             || Act::RawThenReset("HTTP/1.1 20".to_owned()),
-            WhyKind::Reset,
+            CallErrorKind::Reset,
         ),
         (
             "half a body",
             || Act::RawThenClose("HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n{".to_owned()),
-            WhyKind::Reset,
+            CallErrorKind::Reset,
         ),
-        ("hang", || Act::Hang, WhyKind::Timeout),
-        ("drip", || Act::Drip, WhyKind::Timeout),
+        ("hang", || Act::Hang, CallErrorKind::Timeout),
+        ("drip", || Act::Drip, CallErrorKind::Timeout),
         (
             "page",
             || with(200, "Content-Type: text/html\r\n", "<p>"),
-            WhyKind::NotTheApi(Stranger::Page),
+            CallErrorKind::NotTheApi(Stranger::Page),
         ),
     ];
     for (name, fault, kind) in faults {
@@ -119,7 +123,7 @@ async fn a_hold_that_begins_between_turn_and_sending_postpones_the_write() {
     assert!(matches!(attempt(&mut first).await, Sent::Again(why) if why.status == Some(429)));
     let sent = second.send("intent-2").await;
     assert!(
-        matches!(&sent, Sent::Again(why) if why.kind == WhyKind::Postponed),
+        matches!(&sent, Sent::Again(why) if why.kind == CallErrorKind::Postponed),
         "{sent:?}"
     );
     assert_eq!(server.count(), 1);
@@ -183,7 +187,7 @@ async fn a_connection_that_cannot_be_made_is_tried_again_and_then_not_sent() {
     }
     match attempt(&mut pending).await {
         Sent::NotSent(why) => {
-            assert_eq!((why.kind, why.attempts), (WhyKind::Connect, 3));
+            assert_eq!((why.kind, why.attempts), (CallErrorKind::Connect, 3));
             assert!(why.text.contains("refused"), "{why}");
         }
         other => panic!("{other:?}"),
@@ -210,7 +214,7 @@ async fn what_is_not_tls_is_not_waited_for() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     });
     assert!(
-        matches!(&sent, Sent::NotSent(why) if why.kind == WhyKind::Tls),
+        matches!(&sent, Sent::NotSent(why) if why.kind == CallErrorKind::Tls),
         "{sent:?}"
     );
 }

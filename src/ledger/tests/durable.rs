@@ -14,7 +14,7 @@ fn what_is_noted_is_read_back() {
             writing: true,
         })
         .unwrap();
-    let settled = Settled {
+    let settled = WriteVerdict {
         effect: None,
         verdict: Verdict::Unknown,
         http_status: Some(504),
@@ -52,13 +52,13 @@ fn what_is_noted_is_read_back() {
     thread.join();
     let again = Ledger::open(&dir).unwrap();
     assert_eq!(again.header(), &header());
-    let writes: Vec<Recorded> = again.writes().map(Result::unwrap).collect();
+    let writes: Vec<WriteRecord> = again.writes().map(Result::unwrap).collect();
     assert_eq!(writes[0].intent, intent(2, 2, "c1", rename("a", "b")));
     assert_eq!(writes[0].verdict, Some(Verdict::Unknown));
     assert_eq!(writes[0].http_status, Some(504));
     assert_eq!(writes[1].intent.write, place);
     assert_eq!(writes[1].verdict, None);
-    assert!(writes.iter().all(Recorded::in_doubt));
+    assert!(writes.iter().all(WriteRecord::in_doubt));
     let outcomes: Vec<Outcome> = again.outcomes().map(Result::unwrap).collect();
     assert_eq!(outcomes, [full_outcome(2)]);
 }

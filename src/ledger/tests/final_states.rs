@@ -17,7 +17,7 @@ fn folded(writes: Vec<(Intent, Option<Verdict>)>) -> Vec<FinalState> {
         for (intent, verdict) in writes {
             let write = journal.intend(intent).await.unwrap();
             if let Some(verdict) = verdict {
-                let settled = Settled {
+                let settled = WriteVerdict {
                     effect: None,
                     verdict,
                     http_status: None,
@@ -47,7 +47,7 @@ fn park(before: &str, after: &str) -> Write {
     }
 }
 
-fn place(before: Spot, after: Spot) -> Write {
+fn place(before: LocationState, after: LocationState) -> Write {
     Write::Location {
         location: LocationId::new("l1").unwrap(),
         before,
@@ -208,7 +208,7 @@ fn undo_counts_what_is_in_doubt_and_leaves_out_what_was_put_back() {
         ] {
             let write = journal.intend(one).await.unwrap();
             if let Some(verdict) = verdict {
-                let settled = Settled {
+                let settled = WriteVerdict {
                     effect: None,
                     verdict,
                     http_status: None,

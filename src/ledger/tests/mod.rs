@@ -51,8 +51,8 @@ fn account(text: &str) -> Option<AccountId> {
     (!text.is_empty()).then(|| AccountId::new(text).unwrap())
 }
 
-fn spot(service: &str, profile: Option<Profile>) -> Spot {
-    Spot {
+fn spot(service: &str, profile: Option<Profile>) -> LocationState {
+    LocationState {
         service: (!service.is_empty()).then(|| ServiceId::new(service).unwrap()),
         profile,
     }

@@ -60,7 +60,7 @@ fn resume_gets_the_writes_of_a_unit_and_the_reports_those_in_doubt() {
             ids.push(noted.unwrap());
         }
         for (id, verdict) in [(ids[0], Verdict::Applied), (ids[4], Verdict::NotApplied)] {
-            let settled = Settled {
+            let settled = WriteVerdict {
                 effect: None,
                 verdict,
                 http_status: None,
@@ -77,7 +77,7 @@ fn resume_gets_the_writes_of_a_unit_and_the_reports_those_in_doubt() {
     drop(journal);
     thread.join();
     let lines =
-        |writes: Vec<Recorded>| writes.iter().map(|one| one.intent.line).collect::<Vec<_>>();
+        |writes: Vec<WriteRecord>| writes.iter().map(|one| one.intent.line).collect::<Vec<_>>();
     for indexed in [false, true] {
         assert_eq!(
             lines(ledger.writes_of(2).unwrap()),
@@ -92,7 +92,7 @@ fn resume_gets_the_writes_of_a_unit_and_the_reports_those_in_doubt() {
         [2, 5, 6, 7].into_iter().collect()
     );
     assert!(ledger.has_writes().unwrap());
-    assert_eq!(lines(ledger.doubtful().unwrap()), [2, 6]);
+    assert_eq!(lines(ledger.unresolved_writes().unwrap()), [2, 6]);
 }
 
 #[test]
@@ -206,7 +206,7 @@ proptest! {
 #[test]
 fn only_what_was_refused_or_never_sent_has_certainly_not_landed() {
     let refused = |verdict, http_status| {
-        let recorded = Recorded {
+        let recorded = WriteRecord {
             effect: None,
             id: WriteId(1),
             intent: intent(2, 2, "c1", rename("a", "b")),

@@ -6,7 +6,8 @@ use crate::domain::{
 };
 use crate::input::{Rules, Settings};
 use crate::ledger::{
-    Header, Intent, Journal, Progress, RunId, Session, Settled, State, Verdict, Write as Written,
+    Header, Intent, Journal, Progress, RunId, Session, State, Verdict, Write as Written,
+    WriteVerdict,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -211,7 +212,7 @@ fn a_killed_run_says_what_is_known_of_each_line() {
             ids.push(journal.intend(intent(line)).await.unwrap());
         }
         for (id, verdict) in [(ids[1], Verdict::Applied), (ids[2], Verdict::NotApplied)] {
-            let settled = Settled {
+            let settled = WriteVerdict {
                 effect: None,
                 verdict,
                 http_status: Some(200),

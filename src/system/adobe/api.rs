@@ -1,11 +1,11 @@
 //! The Adobe API: its client, what it says about every call, and one customer read whole.
 
-use super::super::error::{Read, Trouble, body_of, senseless};
+use super::super::error::{Read, SystemError, body_of, senseless};
 use super::super::listing::Listing;
 use super::super::settings::{Sending, Settings, SetupError};
 use super::wire::{Body, RawBody, Whole, code_of, refusal};
 use crate::domain::{CustomerId, Failed, ResellerId};
-use crate::http::{Call, Character, Client, Kind, Path, Reply};
+use crate::http::{ApiTraits, Call, Client, Kind, Path, Reply};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use std::sync::{Arc, PoisonError};
@@ -20,12 +20,12 @@ const MOST_BETWEEN: usize = 256;
 const NO_TOKEN: &str = "4117";
 
 /// What Adobe says about every call.
-pub(in crate::system) fn character(settings: &Settings) -> Result<Character, SetupError> {
+pub(in crate::system) fn api_traits(settings: &Settings) -> Result<ApiTraits, SetupError> {
     let key = settings.api_key.as_ref().ok_or(SetupError::Missing {
         system: "Adobe VIP Marketplace",
         what: "an API key: set `api_key` or `api_key_env` in the profile, or IDSHIFT_API_KEY",
     })?;
-    Ok(Character {
+    Ok(ApiTraits {
         constant_headers: vec![
             ("accept", "application/json".to_owned()),
             ("content-type", "application/json".to_owned()),
@@ -73,7 +73,7 @@ impl Adobe {
     }
 
     /// The customer with its profile as it came, byte for byte.
-    pub(super) async fn whole(&self, customer: &CustomerId) -> Result<Option<Whole>, Trouble> {
+    pub(super) async fn whole(&self, customer: &CustomerId) -> Result<Option<Whole>, SystemError> {
         let call = Call::get(Kind::Read, path_of(customer)?);
         let parse = |reply: &Reply| -> Read<Option<Whole>> {
             match reply.status {
@@ -113,7 +113,7 @@ pub(super) enum Kept {
     Nothing,
     Listed(Arc<Listing>),
     /// It broke off at this time, in this way.
-    Broken(Instant, Trouble),
+    Broken(Instant, SystemError),
 }
 
 /// What the first write has been seen to do.
@@ -125,8 +125,8 @@ pub(super) enum Trial {
     Failed(String),
 }
 
-pub(super) fn path_of(customer: &CustomerId) -> Result<Path, Trouble> {
+pub(super) fn path_of(customer: &CustomerId) -> Result<Path, SystemError> {
     Path::new("/v3/customers")
         .segment(customer.as_str())
-        .map_err(|why| Trouble::new(Failed::Invalid, why.to_string()))
+        .map_err(|why| SystemError::new(Failed::Invalid, why.to_string()))
 }

@@ -1,7 +1,7 @@
 //! The first write of a process is checked: the customer is read again and compared with what it was before.
 
 use super::super::error::clean;
-use super::super::{Fatal, Sending, Stored, Trouble, Written};
+use super::super::{Fatal, Sending, Stored, SystemError, Written};
 use super::api::{Adobe, Trial};
 use super::wire::Whole;
 use crate::domain::{AccountId, CustomerId, Failed};
@@ -24,7 +24,7 @@ pub(super) struct First<'a> {
 
 impl Adobe {
     /// The trial, to be held until the first write is checked; `None`: it has passed.
-    pub(super) async fn trial(&self) -> Result<Option<MutexGuard<'_, Trial>>, Trouble> {
+    pub(super) async fn trial(&self) -> Result<Option<MutexGuard<'_, Trial>>, SystemError> {
         let trial = self.trial.lock().await;
         match &*trial {
             Trial::Untried => Ok(Some(trial)),
@@ -55,7 +55,7 @@ impl First<'_> {
             Written::Again(_)
             | Written::NotSent(_)
             | Written::Refused(_)
-            | Written::TooLate(_)
+            | Written::Expired(_)
             | Written::Stale { .. } => return written,
         };
         let now = match adobe.whole(self.customer).await {
@@ -99,10 +99,10 @@ impl First<'_> {
 }
 
 /// A write after which the customer could not be read.
-fn unchecked(written: Written, trouble: Trouble) -> Written {
+fn unchecked(written: Written, trouble: SystemError) -> Written {
     match written {
         Written::Applied { http_status } | Written::Stored { http_status, .. } => {
-            Written::InDoubt(Trouble {
+            Written::InDoubt(SystemError {
                 http_status: Some(http_status),
                 ..trouble
             })
@@ -125,10 +125,10 @@ fn harm(sending: Sending, customer: &CustomerId, harmful: &[String]) -> String {
     }
 }
 
-fn stop(words: &str) -> Trouble {
-    Trouble {
+fn stop(words: &str) -> SystemError {
+    SystemError {
         fatal: Some(Fatal::Unsafe),
-        ..Trouble::new(Failed::Rejected, words)
+        ..SystemError::new(Failed::Rejected, words)
     }
 }
 

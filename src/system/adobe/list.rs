@@ -2,7 +2,7 @@
 
 use super::super::error::{Read, senseless};
 use super::super::listing::{Listing, SWEEPS, cut_short, endless};
-use super::super::{Fatal, Trouble};
+use super::super::{Fatal, SystemError};
 use super::api::{Adobe, Kept};
 use super::wire::{Body, ListBody, Page, code_of, refusal};
 use crate::domain::{Failed, ResellerId};
@@ -23,7 +23,7 @@ const BROKEN_FOR: Duration = Duration::from_secs(60);
 
 impl Adobe {
     /// The listing of all customers, made once and made anew when it is too old.
-    pub(super) async fn listed(&self) -> Result<Arc<Listing>, Trouble> {
+    pub(super) async fn listed(&self) -> Result<Arc<Listing>, SystemError> {
         let Some(reseller) = &self.reseller else {
             return Err(no_reseller());
         };
@@ -56,7 +56,7 @@ impl Adobe {
         reseller: &ResellerId,
         status: &str,
         listing: &mut Listing,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), SystemError> {
         let mut last = Ok(());
         for _ in 0..SWEEPS {
             last = match self.sweep(reseller, status, listing).await {
@@ -75,7 +75,7 @@ impl Adobe {
         reseller: &ResellerId,
         status: &str,
         listing: &mut Listing,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<bool, SystemError> {
         let (mut offset, mut most) = (0, 0);
         let mut seen = HashSet::new();
         let mut last: Option<SmolStr> = None;
@@ -114,10 +114,10 @@ impl Adobe {
         reseller: &ResellerId,
         status: &str,
         offset: usize,
-    ) -> Result<Page, Trouble> {
+    ) -> Result<Page, SystemError> {
         let path = Path::new("/v3/resellers")
             .segment(reseller.as_str())
-            .map_err(|why| Trouble::new(Failed::Invalid, why.to_string()))?
+            .map_err(|why| SystemError::new(Failed::Invalid, why.to_string()))?
             .then("customers");
         let call = Call::get(Kind::Find, path)
             .with_query("status", status.to_owned())
@@ -138,7 +138,7 @@ impl Adobe {
                     })
                 }
                 // The document knows no 404 for a reseller without customers: it does not exist, for any line.
-                404 if code_of(reply).is_some() => Ok(Err(Trouble {
+                404 if code_of(reply).is_some() => Ok(Err(SystemError {
                     message: format!(
                         "Adobe does not know the reseller `{reseller}`: check `reseller_id` ({})",
                         refusal(reply).message
@@ -153,8 +153,8 @@ impl Adobe {
     }
 }
 
-fn no_reseller() -> Trouble {
-    Trouble::new(
+fn no_reseller() -> SystemError {
+    SystemError::new(
         Failed::Invalid,
         "Adobe has no search by externalReferenceId: name the reseller whose customers are to be \
          listed (`reseller_id` in the profile), or give `customerId` in every line",

@@ -18,7 +18,7 @@ mod list;
 mod wire;
 mod write;
 
-pub(super) use self::api::{Adobe, character};
+pub(super) use self::api::{Adobe, api_traits};
 pub(crate) use self::write::TURN;
 
 use self::api::Kept;
@@ -26,9 +26,9 @@ use self::list::STATUSES;
 use self::wire::refusal;
 use super::backend::Backend;
 use super::customer::{Bulk, Customer, Key, Wanted};
-use super::error::{Read, Trouble};
+use super::error::{Read, SystemError};
 use super::settings::Sending;
-use super::write::{BoxFuture, Order, PreparedWrite, Written};
+use super::write::{BoxFuture, PreparedWrite, WriteOp, Written};
 use crate::domain::{AccountId, CustomerId, Failed, Reseller};
 use crate::http::{Call, Kind, Path, Reply};
 use std::sync::PoisonError;
@@ -39,7 +39,7 @@ impl Backend for Adobe {
         &'a self,
         wanted: &'a [Wanted],
         _locations: bool,
-    ) -> BoxFuture<'a, Result<Bulk, Trouble>> {
+    ) -> BoxFuture<'a, Result<Bulk, SystemError>> {
         Box::pin(async move {
             let by_account = wanted
                 .iter()
@@ -58,7 +58,7 @@ impl Backend for Adobe {
         &'a self,
         account: &'a AccountId,
         _reseller: Option<&'a Reseller>,
-    ) -> BoxFuture<'a, Result<Vec<Customer>, Trouble>> {
+    ) -> BoxFuture<'a, Result<Vec<Customer>, SystemError>> {
         Box::pin(async move { Ok(self.listed().await?.account(account)) })
     }
 
@@ -67,13 +67,13 @@ impl Backend for Adobe {
         customer: &'a CustomerId,
         _reseller: Option<&'a Reseller>,
         _locations: bool,
-    ) -> BoxFuture<'a, Result<Option<Customer>, Trouble>> {
+    ) -> BoxFuture<'a, Result<Option<Customer>, SystemError>> {
         Box::pin(async move {
             Ok(match self.whole(customer).await? {
                 None => None,
                 Some(whole) => {
                     let customer = whole.body.usable().ok_or_else(|| {
-                        Trouble::new(Failed::BadAnswer, "a customer without a usable ID")
+                        SystemError::new(Failed::BadAnswer, "a customer without a usable ID")
                     })?;
                     // Only a write that carries the contacts sends e-mails to them.
                     let contacts = customer.contacts.filter(|_| self.sending == Sending::Full);
@@ -88,7 +88,7 @@ impl Backend for Adobe {
 
     fn prepare_write<'a>(
         &'a self,
-        order: Order<'a>,
+        order: WriteOp<'a>,
     ) -> BoxFuture<'a, Result<Box<dyn PreparedWrite + 'a>, Written>> {
         Box::pin(async move {
             let write = self.prepare(order).await?;
@@ -109,7 +109,7 @@ impl Backend for Adobe {
         Box::pin(async move { *self.listing.lock().await = Kept::Nothing })
     }
 
-    fn probe(&self) -> BoxFuture<'_, Result<(), Trouble>> {
+    fn probe(&self) -> BoxFuture<'_, Result<(), SystemError>> {
         Box::pin(async move {
             let call = Call::get(Kind::Read, Path::new("/partnerservice/ping"));
             let parse = |reply: &Reply| -> Read<()> {
@@ -123,7 +123,7 @@ impl Backend for Adobe {
     }
 
     /// A reseller that Adobe does not know shows only when its customers are listed.
-    fn check(&self) -> BoxFuture<'_, Result<(), Trouble>> {
+    fn check(&self) -> BoxFuture<'_, Result<(), SystemError>> {
         Box::pin(async move {
             self.probe().await?;
             match &self.reseller {

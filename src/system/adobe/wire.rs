@@ -1,7 +1,7 @@
 //! What goes to Adobe and comes back, and what its error codes mean.
 
 use super::super::error::{meaning_of, senseless};
-use super::super::{Customer, Fatal, Locations, Trouble, id_text};
+use super::super::{Customer, Fatal, Locations, SystemError, id_text};
 use crate::domain::{AccountId, CustomerId, Failed};
 use crate::http::Reply;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -172,7 +172,7 @@ pub(super) fn meaning(code: &str) -> (Option<Failed>, &'static str) {
     }
 }
 
-pub(super) fn refusal(reply: &Reply) -> Trouble {
+pub(super) fn refusal(reply: &Reply) -> SystemError {
     let Ok(body) = reply.json::<ErrorBody>() else {
         let meaning = meaning_of(reply.status);
         let mut trouble = senseless(
@@ -205,7 +205,7 @@ pub(super) fn refusal(reply: &Reply) -> Trouble {
     let details = body.additional_details.filter(|details| !details.is_null());
     let own = body.message.unwrap_or_default();
     let details = details.map_or_else(String::new, |details| format!(" {details}"));
-    let mut trouble = Trouble::refused(
+    let mut trouble = SystemError::refused(
         reason,
         reply,
         &format!("code {code}: {words} ({own}{details})"),

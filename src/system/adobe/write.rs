@@ -1,9 +1,9 @@
 //! A write to Adobe: the customer is read, and sent back with the new reference.
 
 use super::super::backend::no_locations;
-use super::super::error::{Trouble, senseless};
+use super::super::error::{SystemError, senseless};
 use super::super::settings::Sending;
-use super::super::write::{BoxFuture, OneCall, Order, PreparedWrite, What, Written};
+use super::super::write::{BoxFuture, OneCall, PreparedWrite, WriteOp, WriteValue, Written};
 use super::api::{Adobe, path_of};
 use super::first_write_check::First;
 use super::wire::{Body, Update, refusal};
@@ -20,14 +20,14 @@ pub(crate) const TURN: Duration = Duration::from_secs(3);
 impl Adobe {
     fn one_call<'a>(
         &'a self,
-        order: &Order<'a>,
+        order: &WriteOp<'a>,
         after: &'a AccountId,
         body: &Update<'_>,
     ) -> Result<OneCall<'a>, Written> {
         let customer = order.customer;
         let path = path_of(customer).map_err(Written::Refused)?;
         let body = serde_json::to_vec(body)
-            .map_err(|why| Written::Refused(Trouble::new(Failed::Invalid, why.to_string())))?;
+            .map_err(|why| Written::Refused(SystemError::new(Failed::Invalid, why.to_string())))?;
         let accepted = move |reply: &Reply| match reply.json::<Body>() {
             Ok(body) if body.customer_id == customer.as_str() => {
                 Written::account_told(reply, body.external_reference_id.as_deref(), after)
@@ -38,15 +38,18 @@ impl Adobe {
         Ok(OneCall {
             write: self
                 .client
-                .pending_write(Call::patch(path, body, order.departs_until)),
+                .pending_write(Call::patch(path, body, order.send_deadline)),
             refusal,
             accepted: Box::new(accepted),
         })
     }
 
     /// Reads the customer, and makes the write that sends it back with the new reference.
-    pub(super) async fn prepare<'a>(&'a self, order: Order<'a>) -> Result<AdobeWrite<'a>, Written> {
-        let What::Account { before, after } = order.what else {
+    pub(super) async fn prepare<'a>(
+        &'a self,
+        order: WriteOp<'a>,
+    ) -> Result<AdobeWrite<'a>, Written> {
+        let WriteValue::Account { before, after } = order.what else {
             return Err(Written::Refused(no_locations()));
         };
         let Some(after) = after else {
@@ -56,7 +59,10 @@ impl Adobe {
         // between reading and writing, so that no write waits there for the turns of all others.
         let Ok(between) = self.between.acquire().await else {
             let words = "the run is being stopped";
-            return Err(Written::NotSent(Trouble::new(Failed::Unavailable, words)));
+            return Err(Written::NotSent(SystemError::new(
+                Failed::Unavailable,
+                words,
+            )));
         };
         // Held until the first write is checked: all others wait for what it shows.
         let trial = self.trial().await.map_err(Written::NotSent)?;
@@ -64,12 +70,12 @@ impl Adobe {
             Ok(Some(whole)) => whole,
             Ok(None) => {
                 let words = format!("there is no customer `{}`", order.customer);
-                return Err(Written::Refused(Trouble::new(Failed::NotFound, words)));
+                return Err(Written::Refused(SystemError::new(Failed::NotFound, words)));
             }
             Err(trouble) => return Err(Written::NotSent(trouble)),
         };
-        let order = Order {
-            departs_until: Instant::now() + GAP + order.slack,
+        let order = WriteOp {
+            send_deadline: Instant::now() + GAP + order.slack,
             ..order
         };
         let now = whole
@@ -84,7 +90,7 @@ impl Adobe {
         }
         let full = self.sending == Sending::Full;
         if full && whole.profile.is_none() {
-            return Err(Written::Refused(Trouble::new(
+            return Err(Written::Refused(SystemError::new(
                 Failed::BadAnswer,
                 "the customer has no `companyProfile`, which the update must send back",
             )));
@@ -137,8 +143,8 @@ impl PreparedWrite for AdobeWrite<'_> {
     }
 }
 
-fn cannot_clear() -> Trouble {
-    Trouble::new(
+fn cannot_clear() -> SystemError {
+    SystemError::new(
         Failed::Invalid,
         "how to remove an externalReferenceId is not documented",
     )

@@ -1,12 +1,12 @@
 //! The `CloudCockpit` API: its client, what it says about every call, one page and one customer.
 
 use super::super::customer::Customer;
-use super::super::error::{Read, Trouble, body_of, senseless};
+use super::super::error::{Read, SystemError, body_of, senseless};
 use super::super::listing::Listing;
 use super::super::settings::{Settings, SetupError};
 use super::wire::{Body, ListBody, Page, error_in, refusal, words_of};
 use crate::domain::{AccountId, CustomerId, Failed, Reseller, guid};
-use crate::http::{Call, Character, Client, Kind, Path, Reply};
+use crate::http::{ApiTraits, Call, Client, Kind, Path, Reply};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +16,12 @@ use tokio::sync::Mutex;
 const PAGE: usize = 2000;
 
 /// What `CloudCockpit` says about every call.
-pub(in crate::system) fn character(settings: &Settings) -> Result<Character, SetupError> {
+pub(in crate::system) fn api_traits(settings: &Settings) -> Result<ApiTraits, SetupError> {
     let tenant = settings.tenant.as_ref().ok_or(SetupError::Missing {
         system: "CloudCockpit",
         what: "the portal's domain, sent as X-Tenant: set `tenant` in the profile or IDSHIFT_TENANT",
     })?;
-    Ok(Character {
+    Ok(ApiTraits {
         constant_headers: vec![
             ("accept", "application/json".to_owned()),
             ("x-tenant", tenant.clone()),
@@ -62,7 +62,7 @@ impl CloudCockpit {
         reseller: Option<&Reseller>,
         number: u64,
         search: Option<&AccountId>,
-    ) -> Result<Page, Trouble> {
+    ) -> Result<Page, SystemError> {
         let mut call = Call::get(Kind::Find, Path::new("/v1/Customers"))
             .with_query("pageNumber", number.to_string())
             .with_query("pageSize", PAGE.to_string());
@@ -96,7 +96,7 @@ impl CloudCockpit {
         &self,
         customer: &CustomerId,
         reseller: Option<&Reseller>,
-    ) -> Result<Option<Customer>, Trouble> {
+    ) -> Result<Option<Customer>, SystemError> {
         let call = scoped(Call::get(Kind::Read, path_of(customer)?), reseller);
         let parse = |reply: &Reply| -> Read<Option<Customer>> {
             match reply.status {
@@ -107,9 +107,9 @@ impl CloudCockpit {
                     };
                     if body.is_deleted == Some(true) && guid(&body.id) == customer.as_str() {
                         let words = format!("the customer `{customer}` is deleted in CloudCockpit");
-                        return Ok(Err(Trouble {
+                        return Ok(Err(SystemError {
                             http_status: Some(reply.status),
-                            ..Trouble::new(Failed::NotFound, words)
+                            ..SystemError::new(Failed::NotFound, words)
                         }));
                     }
                     Ok(body
@@ -139,14 +139,14 @@ pub(super) enum Shown {
 }
 
 /// A reseller that the system does not know is no customer that it does not know.
-fn of_reseller(trouble: Trouble, reseller: Option<&Reseller>) -> Trouble {
+fn of_reseller(trouble: SystemError, reseller: Option<&Reseller>) -> SystemError {
     match reseller.and_then(Reseller::id) {
-        Some(id) if trouble.reason == Failed::NotFound => Trouble {
+        Some(id) if trouble.reason == Failed::NotFound => SystemError {
             reason: Failed::Rejected,
             message: format!("the reseller `{id}`: {}", trouble.message),
             ..trouble
         },
-        Some(id) if trouble.reason == Failed::Forbidden => Trouble {
+        Some(id) if trouble.reason == Failed::Forbidden => SystemError {
             message: format!("the reseller `{id}`: {}", trouble.message),
             ..trouble
         },
@@ -161,8 +161,8 @@ pub(super) fn scoped(call: Call, reseller: Option<&Reseller>) -> Call {
     }
 }
 
-pub(super) fn path_of(customer: &CustomerId) -> Result<Path, Trouble> {
+pub(super) fn path_of(customer: &CustomerId) -> Result<Path, SystemError> {
     Path::new("/v1/Customers")
         .segment(customer.as_str())
-        .map_err(|why| Trouble::new(Failed::Invalid, why.to_string()))
+        .map_err(|why| SystemError::new(Failed::Invalid, why.to_string()))
 }

@@ -1,6 +1,6 @@
 //! Customers in lists: of a whole relationship, and of what a search finds.
 
-use super::super::error::Trouble;
+use super::super::error::SystemError;
 use super::super::listing::{Listing, SWEEPS, endless};
 use super::api::CloudCockpit;
 use crate::domain::{AccountId, Failed, Reseller};
@@ -11,7 +11,7 @@ impl CloudCockpit {
     pub(super) async fn listed(
         &self,
         reseller: Option<&Reseller>,
-    ) -> Result<Option<Arc<Listing>>, Trouble> {
+    ) -> Result<Option<Arc<Listing>>, SystemError> {
         let mut kept = self.listings.lock().await;
         match kept.get(&reseller.cloned()) {
             Some(None) => return Ok(None),
@@ -26,7 +26,7 @@ impl CloudCockpit {
     }
 
     /// Lists, again where the list did not hold still: pages that shift leave somebody out.
-    async fn list(&self, reseller: Option<&Reseller>) -> Result<Option<Listing>, Trouble> {
+    async fn list(&self, reseller: Option<&Reseller>) -> Result<Option<Listing>, SystemError> {
         for _ in 0..SWEEPS {
             match self.sweep(reseller).await? {
                 Sweep::Whole(listing) => {
@@ -39,7 +39,7 @@ impl CloudCockpit {
         Ok(None)
     }
 
-    async fn sweep(&self, reseller: Option<&Reseller>) -> Result<Sweep, Trouble> {
+    async fn sweep(&self, reseller: Option<&Reseller>) -> Result<Sweep, SystemError> {
         let mut listing = Listing::begun_now();
         let (mut number, mut read, mut total) = (1, 0, None);
         loop {
@@ -71,7 +71,7 @@ impl CloudCockpit {
         &self,
         account: &AccountId,
         reseller: Option<&Reseller>,
-    ) -> Result<Option<Listing>, Trouble> {
+    ) -> Result<Option<Listing>, SystemError> {
         let mut found = Listing::begun_now();
         let (mut number, mut read, mut total) = (1, 0, None);
         loop {
@@ -86,7 +86,7 @@ impl CloudCockpit {
                 found.add(customer);
             }
             if found.is_mixed() {
-                return Err(Trouble::new(
+                return Err(SystemError::new(
                     Failed::BadAnswer,
                     "one customer was found in two relationships: which identifier is meant is not told",
                 ));

@@ -16,23 +16,23 @@ mod lists;
 mod relationship;
 mod wire;
 
-pub(super) use self::api::{CloudCockpit, character};
+pub(super) use self::api::{CloudCockpit, api_traits};
 
 use self::api::path_of;
 use self::wire::{error_in, refusal};
 use super::backend::{Backend, no_locations};
 use super::customer::{Bulk, Customer, Wanted};
-use super::error::{Read, Trouble, holds_an_error, senseless};
+use super::error::{Read, SystemError, holds_an_error, senseless};
 use super::listing::SWEEPS;
-use super::write::{BoxFuture, OneCall, Order, PreparedWrite, What, Written};
+use super::write::{BoxFuture, OneCall, PreparedWrite, WriteOp, WriteValue, Written};
 use crate::domain::{AccountId, CustomerId, Failed, Reseller};
 use crate::http::{Call, Kind, Path, Reply};
 use serde_json::json;
 use tokio::time::Instant;
 
 impl CloudCockpit {
-    fn one_call<'a>(&'a self, order: &Order<'a>) -> Result<Box<dyn PreparedWrite + 'a>, Written> {
-        let What::Account { after, .. } = order.what else {
+    fn one_call<'a>(&'a self, order: &WriteOp<'a>) -> Result<Box<dyn PreparedWrite + 'a>, Written> {
+        let WriteValue::Account { after, .. } = order.what else {
             return Err(Written::Refused(no_locations()));
         };
         let path = path_of(order.customer)
@@ -42,7 +42,7 @@ impl CloudCockpit {
             "internalIdentifier": after.map(AccountId::as_str),
             "resellerId": order.reseller.and_then(Reseller::id).map(AsRef::<str>::as_ref),
         });
-        let call = Call::patch(path, body.to_string().into_bytes(), order.departs_until);
+        let call = Call::patch(path, body.to_string().into_bytes(), order.send_deadline);
         Ok(Box::new(OneCall {
             write: self.client.pending_write(call),
             refusal,
@@ -62,7 +62,7 @@ impl Backend for CloudCockpit {
         &'a self,
         wanted: &'a [Wanted],
         _locations: bool,
-    ) -> BoxFuture<'a, Result<Bulk, Trouble>> {
+    ) -> BoxFuture<'a, Result<Bulk, SystemError>> {
         Box::pin(async move {
             let mut found = Vec::with_capacity(wanted.len());
             let mut at = Instant::now();
@@ -83,7 +83,7 @@ impl Backend for CloudCockpit {
         &'a self,
         account: &'a AccountId,
         reseller: Option<&'a Reseller>,
-    ) -> BoxFuture<'a, Result<Vec<Customer>, Trouble>> {
+    ) -> BoxFuture<'a, Result<Vec<Customer>, SystemError>> {
         Box::pin(async move {
             for _ in 0..SWEEPS {
                 let Some(found) = self.search(account, reseller).await? else {
@@ -96,7 +96,7 @@ impl Backend for CloudCockpit {
                 }
                 return Ok(carriers);
             }
-            Err(Trouble::new(
+            Err(SystemError::new(
                 Failed::BadAnswer,
                 "the customers that were found changed from page to page",
             ))
@@ -108,13 +108,13 @@ impl Backend for CloudCockpit {
         customer: &'a CustomerId,
         reseller: Option<&'a Reseller>,
         _locations: bool,
-    ) -> BoxFuture<'a, Result<Option<Customer>, Trouble>> {
+    ) -> BoxFuture<'a, Result<Option<Customer>, SystemError>> {
         Box::pin(self.one(customer, reseller))
     }
 
     fn prepare_write<'a>(
         &'a self,
-        order: Order<'a>,
+        order: WriteOp<'a>,
     ) -> BoxFuture<'a, Result<Box<dyn PreparedWrite + 'a>, Written>> {
         Box::pin(std::future::ready(self.one_call(&order)))
     }
@@ -123,7 +123,7 @@ impl Backend for CloudCockpit {
         Box::pin(async move { self.listings.lock().await.clear() })
     }
 
-    fn probe(&self) -> BoxFuture<'_, Result<(), Trouble>> {
+    fn probe(&self) -> BoxFuture<'_, Result<(), SystemError>> {
         Box::pin(async move {
             let call = Call::get(Kind::Find, Path::new("/v1/Customers"))
                 .with_query("pageNumber", "1".to_owned())

@@ -1,7 +1,7 @@
 //! Whose identifiers a list shows that is narrowed to a reseller.
 
 use super::super::listing::Listing;
-use super::super::{Customer, Trouble};
+use super::super::{Customer, SystemError};
 use super::api::{CloudCockpit, Shown};
 use crate::domain::{Failed, Reseller, guid};
 
@@ -15,7 +15,7 @@ impl CloudCockpit {
         &self,
         reseller: Option<&Reseller>,
         listed: &Customer,
-    ) -> Result<Option<Customer>, Trouble> {
+    ) -> Result<Option<Customer>, SystemError> {
         let Some(reseller) = reseller.filter(|reseller| reseller.id().is_some()) else {
             return Ok(Some(listed.clone()));
         };
@@ -72,7 +72,7 @@ impl CloudCockpit {
         &self,
         reseller: Option<&Reseller>,
         listing: &Listing,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<bool, SystemError> {
         let Some(reseller) = reseller.filter(|reseller| reseller.id().is_some()) else {
             return Ok(true);
         };

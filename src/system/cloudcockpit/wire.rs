@@ -2,7 +2,7 @@
 
 use super::super::error::{meaning_of, senseless};
 use super::super::listing::cut_short;
-use super::super::{Customer, Locations, Trouble, id_text};
+use super::super::{Customer, Locations, SystemError, id_text};
 use crate::domain::{AccountId, CustomerId, Failed, guid};
 use crate::http::Reply;
 use serde::Deserialize;
@@ -20,7 +20,7 @@ pub(super) struct Page {
 impl Page {
     /// Whether another page follows, after so many rows were read. A list that says that it goes on, and brings
     /// nobody, or that says that it ends before its own total, is cut short.
-    pub(super) fn goes_on(&self, read: usize) -> Result<bool, Trouble> {
+    pub(super) fn goes_on(&self, read: usize) -> Result<bool, SystemError> {
         let missing = self.total.is_some_and(|total| read < total);
         // Where nothing tells, only an empty page is the end: a server may hold fewer on a page than it was asked for.
         let told = self.more.or(self.total.map(|_| missing));
@@ -111,7 +111,7 @@ pub(super) fn error_in(reply: &Reply) -> Option<String> {
     body.status_code.and_then(|_| words_of(reply))
 }
 
-pub(super) fn refusal(reply: &Reply) -> Trouble {
+pub(super) fn refusal(reply: &Reply) -> SystemError {
     let words = words_of(reply);
     let reason = match reply.status {
         401 => Failed::Unauthorized,
@@ -132,7 +132,7 @@ pub(super) fn refusal(reply: &Reply) -> Trouble {
         status => meaning_of(status),
     };
     match words.filter(|words| !words.is_empty()) {
-        Some(words) => Trouble::refused(reason, reply, &format!("{meaning} ({words})")),
-        None => Trouble::refused(reason, reply, meaning),
+        Some(words) => SystemError::refused(reason, reply, &format!("{meaning} ({words})")),
+        None => SystemError::refused(reason, reply, meaning),
     }
 }

@@ -1,10 +1,10 @@
 //! The Plume API: its client, what it says about every call, one page of a search and the locations of a customer.
 
 use super::super::customer::{Customer, Location};
-use super::super::error::{Read, Trouble, body_of, senseless};
+use super::super::error::{Read, SystemError, body_of, senseless};
 use super::wire::{CustomerBody, LocationBody, OneOrMany, error_of, refusal};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId};
-use crate::http::{Call, Character, Client, Kind, Path, PathError, Reply};
+use crate::http::{ApiTraits, Call, Client, Kind, Path, PathError, Reply};
 use smol_str::SmolStr;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicUsize;
@@ -19,8 +19,8 @@ pub(super) const SEARCH_PAGE: usize = 10;
 const FILTER_BYTES: usize = 6_500;
 
 /// What Plume says about every call.
-pub(in crate::system) fn character() -> Character {
-    Character {
+pub(in crate::system) fn api_traits() -> ApiTraits {
+    ApiTraits {
         constant_headers: vec![("accept", "application/json".to_owned())],
         request_id_header: None,
         correlation_header: None,
@@ -52,7 +52,7 @@ impl Plume {
         &self,
         account: &AccountId,
         skip: usize,
-    ) -> Result<Hits, Trouble> {
+    ) -> Result<Hits, SystemError> {
         if skip == 0 {
             // An earlier answer may be out of date.
             self.forget_near(account);
@@ -98,7 +98,7 @@ impl Plume {
     pub(super) async fn location_list(
         &self,
         customer: &CustomerId,
-    ) -> Result<Vec<Location>, Trouble> {
+    ) -> Result<Vec<Location>, SystemError> {
         let path = segments(&["/api/Customers", "locations"], &[customer.as_str()])?;
         let call = Call::get(Kind::Read, path);
         let parse = |reply: &Reply| -> Read<Vec<Location>> {
@@ -112,7 +112,7 @@ impl Plume {
             };
             if !bodies.iter().all(|body| body.may_be_of(customer.as_str())) {
                 let words = "a location that is listed is of another customer";
-                return Ok(Err(Trouble::new(Failed::Mismatch, words)));
+                return Ok(Err(SystemError::new(Failed::Mismatch, words)));
             }
             Ok(bodies
                 .into_iter()
@@ -129,7 +129,7 @@ impl Plume {
         &self,
         customer: &CustomerId,
         location: &LocationId,
-    ) -> Result<Location, Trouble> {
+    ) -> Result<Location, SystemError> {
         let path = segments(&["/api/Partners/locations"], &[location.as_str()])?;
         let parse = |reply: &Reply| -> Read<Location> {
             if reply.status != 200 {
@@ -141,7 +141,7 @@ impl Plume {
             };
             if !body.may_be_of(customer.as_str()) {
                 let words = format!("the location `{location}` is of another customer");
-                return Ok(Err(Trouble::new(Failed::Mismatch, words)));
+                return Ok(Err(SystemError::new(Failed::Mismatch, words)));
             }
             Ok(body
                 .location()
@@ -162,7 +162,7 @@ pub(super) struct Hits {
 }
 
 /// Joins fixed parts and IDs in turn: `/a`, id, `/b`, id.
-pub(super) fn segments(fixed: &[&'static str], ids: &[&str]) -> Result<Path, Trouble> {
+pub(super) fn segments(fixed: &[&'static str], ids: &[&str]) -> Result<Path, SystemError> {
     let build = || -> Result<Path, PathError> {
         let mut path = Path::new(fixed[0]);
         for (at, id) in ids.iter().enumerate() {
@@ -176,5 +176,5 @@ pub(super) fn segments(fixed: &[&'static str], ids: &[&str]) -> Result<Path, Tro
             None => path,
         })
     };
-    build().map_err(|why| Trouble::new(Failed::Invalid, why.to_string()))
+    build().map_err(|why| SystemError::new(Failed::Invalid, why.to_string()))
 }

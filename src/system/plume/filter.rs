@@ -1,7 +1,7 @@
 //! Looking many customers up with one filter, and what a filter may bring that was not asked for.
 
 use super::super::error::holds_an_error;
-use super::super::{Bulk, Customer, Key, Trouble, Wanted};
+use super::super::{Bulk, Customer, Key, SystemError, Wanted};
 use super::api::{BULK_LIMIT, Plume};
 use super::wire::{CustomerBody, error_of};
 use crate::domain::{AccountId, CustomerId};
@@ -28,7 +28,7 @@ impl Plume {
         &self,
         wanted: &[Wanted],
         locations: bool,
-    ) -> Result<Bulk, Trouble> {
+    ) -> Result<Bulk, SystemError> {
         let at = Instant::now();
         let mut by_account: HashMap<AccountId, Vec<Customer>> = HashMap::new();
         let mut by_id: HashMap<CustomerId, Vec<Customer>> = HashMap::new();
@@ -61,7 +61,7 @@ impl Plume {
         field: &'static str,
         ids: &[&str],
         locations: bool,
-    ) -> Result<Filtered, Trouble> {
+    ) -> Result<Filtered, SystemError> {
         let mut filter = json!({"where": {field: {"inq": ids}}, "limit": BULK_LIMIT});
         if locations {
             filter["include"] = Value::from("locations");
@@ -103,7 +103,7 @@ impl Plume {
         field: &'static str,
         ids: &[&str],
         locations: bool,
-    ) -> Result<Result<Vec<Customer>, String>, Trouble> {
+    ) -> Result<Result<Vec<Customer>, String>, SystemError> {
         let mut found = Vec::new();
         let mut open = batches(ids, self.filter_bytes.load(Ordering::Relaxed));
         open.reverse();

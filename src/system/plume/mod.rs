@@ -15,15 +15,15 @@ mod filter;
 mod wire;
 mod write;
 
-pub(super) use self::api::{Plume, character};
+pub(super) use self::api::{Plume, api_traits};
 
 use self::api::{SEARCH_PAGE, segments};
 use self::wire::{CustomerBody, error_of, refusal};
 use super::backend::Backend;
 use super::customer::{Bulk, Customer, Location, Wanted};
-use super::error::{Read, Trouble, body_of, senseless};
+use super::error::{Read, SystemError, body_of, senseless};
 use super::listing::endless;
-use super::write::{BoxFuture, Order, PreparedWrite, What, Written};
+use super::write::{BoxFuture, PreparedWrite, WriteOp, WriteValue, Written};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller};
 use crate::http::{Call, Kind, Reply};
 use smol_str::SmolStr;
@@ -34,7 +34,7 @@ impl Backend for Plume {
         &'a self,
         wanted: &'a [Wanted],
         locations: bool,
-    ) -> BoxFuture<'a, Result<Bulk, Trouble>> {
+    ) -> BoxFuture<'a, Result<Bulk, SystemError>> {
         Box::pin(self.found_by_filter(wanted, locations))
     }
 
@@ -42,7 +42,7 @@ impl Backend for Plume {
         &'a self,
         account: &'a AccountId,
         _reseller: Option<&'a Reseller>,
-    ) -> BoxFuture<'a, Result<Vec<Customer>, Trouble>> {
+    ) -> BoxFuture<'a, Result<Vec<Customer>, SystemError>> {
         Box::pin(async move {
             let first = self.search_page(account, 0).await?;
             if !first.exact.is_empty() || first.all < SEARCH_PAGE {
@@ -72,7 +72,7 @@ impl Backend for Plume {
         customer: &'a CustomerId,
         _reseller: Option<&'a Reseller>,
         locations: bool,
-    ) -> BoxFuture<'a, Result<Option<Customer>, Trouble>> {
+    ) -> BoxFuture<'a, Result<Option<Customer>, SystemError>> {
         Box::pin(async move {
             let path = segments(&["/api/Customers"], &[customer.as_str()])?;
             let mut call = Call::get(Kind::Read, path);
@@ -103,7 +103,7 @@ impl Backend for Plume {
     fn locations<'a>(
         &'a self,
         customer: &'a CustomerId,
-    ) -> BoxFuture<'a, Result<Vec<Location>, Trouble>> {
+    ) -> BoxFuture<'a, Result<Vec<Location>, SystemError>> {
         Box::pin(self.location_list(customer))
     }
 
@@ -111,17 +111,17 @@ impl Backend for Plume {
         &'a self,
         customer: &'a CustomerId,
         location: &'a LocationId,
-    ) -> BoxFuture<'a, Result<Location, Trouble>> {
+    ) -> BoxFuture<'a, Result<Location, SystemError>> {
         Box::pin(self.location_by_key(customer, location))
     }
 
     fn prepare_write<'a>(
         &'a self,
-        order: Order<'a>,
+        order: WriteOp<'a>,
     ) -> BoxFuture<'a, Result<Box<dyn PreparedWrite + 'a>, Written>> {
         let prepared = match order.what {
-            What::Account { after, .. } => self.write_account(&order, after),
-            What::Location {
+            WriteValue::Account { after, .. } => self.write_account(&order, after),
+            WriteValue::Location {
                 location,
                 service,
                 profile,
@@ -135,10 +135,10 @@ impl Backend for Plume {
         near.get(account.as_str()).cloned()
     }
 
-    fn probe(&self) -> BoxFuture<'_, Result<(), Trouble>> {
+    fn probe(&self) -> BoxFuture<'_, Result<(), SystemError>> {
         Box::pin(async move {
             let nobody = AccountId::new("idshift-probe-of-the-token")
-                .map_err(|why| Trouble::new(Failed::Invalid, why.to_string()))?;
+                .map_err(|why| SystemError::new(Failed::Invalid, why.to_string()))?;
             self.search_page(&nobody, 0).await.map(|_| ())
         })
     }

@@ -1,7 +1,7 @@
 //! What Plume's answers look like, and which of it is believed.
 
 use super::super::error::{meaning_of, senseless};
-use super::super::{Customer, Location, Locations, Stored, Trouble, Written, id_text};
+use super::super::{Customer, Location, Locations, Stored, SystemError, Written, id_text};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Profile, ServiceId};
 use crate::http::Reply;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
@@ -46,7 +46,7 @@ pub(super) fn error_of(reply: &Reply) -> Option<String> {
     Some(body.error.message.or(body.error.name).unwrap_or_default())
 }
 
-pub(super) fn refusal(reply: &Reply) -> Trouble {
+pub(super) fn refusal(reply: &Reply) -> SystemError {
     let words = error_of(reply);
     let reason = match reply.status {
         401 => Failed::Unauthorized,
@@ -69,8 +69,8 @@ pub(super) fn refusal(reply: &Reply) -> Trouble {
         status => meaning_of(status),
     };
     match words.filter(|words| !words.is_empty()) {
-        Some(words) => Trouble::refused(reason, reply, &format!("{meaning} ({words})")),
-        None => Trouble::refused(reason, reply, meaning),
+        Some(words) => SystemError::refused(reason, reply, &format!("{meaning} ({words})")),
+        None => SystemError::refused(reason, reply, meaning),
     }
 }
 

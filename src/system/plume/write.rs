@@ -1,7 +1,7 @@
 //! A write to Plume: the account ID of a customer, or service ID and profile of a location.
 
-use super::super::error::{Trouble, holds_an_error, senseless};
-use super::super::write::{Accepted, OneCall, Order, PreparedWrite, Written};
+use super::super::error::{SystemError, holds_an_error, senseless};
+use super::super::write::{Accepted, OneCall, PreparedWrite, WriteOp, Written};
 use super::api::{Plume, segments};
 use super::wire::{CustomerBody, CustomerChange, LocationBody, LocationChange, error_of, refusal};
 use crate::domain::{AccountId, Failed, LocationId, Profile, ServiceId};
@@ -13,15 +13,15 @@ impl Plume {
         &'a self,
         path: Path,
         body: &T,
-        order: &Order<'a>,
+        order: &WriteOp<'a>,
         accepted: Accepted<'a>,
     ) -> Result<Box<dyn PreparedWrite + 'a>, Written> {
         let body = serde_json::to_vec(body)
-            .map_err(|why| Written::Refused(Trouble::new(Failed::Invalid, why.to_string())))?;
+            .map_err(|why| Written::Refused(SystemError::new(Failed::Invalid, why.to_string())))?;
         Ok(Box::new(OneCall {
             write: self
                 .client
-                .pending_write(Call::patch(path, body, order.departs_until)),
+                .pending_write(Call::patch(path, body, order.send_deadline)),
             refusal,
             accepted,
         }))
@@ -29,11 +29,11 @@ impl Plume {
 
     pub(super) fn write_account<'a>(
         &'a self,
-        order: &Order<'a>,
+        order: &WriteOp<'a>,
         after: Option<&'a AccountId>,
     ) -> Result<Box<dyn PreparedWrite + 'a>, Written> {
         let Some(after) = after else {
-            return Err(Written::Refused(Trouble::new(
+            return Err(Written::Refused(SystemError::new(
                 Failed::Invalid,
                 "Plume customers always have an account ID: it cannot be removed",
             )));
@@ -58,7 +58,7 @@ impl Plume {
 
     pub(super) fn write_location<'a>(
         &'a self,
-        order: &Order<'a>,
+        order: &WriteOp<'a>,
         location: &'a LocationId,
         service: Option<&'a ServiceId>,
         profile: Option<Profile>,

@@ -5,7 +5,7 @@ use super::super::world::Record;
 use super::Simulation;
 use crate::domain::{AccountId, CustomerId, Reseller, Status};
 use crate::engine::{Ending, History, Mode, PriorRenames};
-use crate::ledger::{LedgerError, Recorded, Verdict, Write};
+use crate::ledger::{LedgerError, Verdict, Write, WriteRecord};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ type WriteRequest = (AccountId, Option<AccountId>);
 struct Applied(HashMap<WriteRequest, CustomerId>);
 
 impl Applied {
-    fn of(writes: &[Recorded]) -> Self {
+    fn of(writes: &[WriteRecord]) -> Self {
         let mut net: BTreeMap<CustomerId, WriteRequest> = BTreeMap::new();
         for write in writes {
             let Write::Account {

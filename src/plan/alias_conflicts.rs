@@ -16,7 +16,7 @@ use crate::domain::{AccountId, Change, CustomerId, Line};
 
 /// What lines want of the customers that they name by one ID alone.
 #[derive(Debug, Default)]
-pub struct Crossing {
+pub struct AliasConflicts {
     by_account: Vec<Wish>,
     by_customer: Vec<Wish>,
     /// The IDs that are to come about, each with the one that it is to take the place of.
@@ -68,7 +68,7 @@ fn with_hash(wishes: &[Wish], hash: u64) -> &[Wish] {
     &wishes[from..until]
 }
 
-impl FromIterator<Change> for Crossing {
+impl FromIterator<Change> for AliasConflicts {
     /// Takes the lines in, but for those that name their customer by both IDs.
     fn from_iter<T: IntoIterator<Item = Change>>(changes: T) -> Self {
         let mut crossing = Self::default();
@@ -104,7 +104,7 @@ impl FromIterator<Change> for Crossing {
     }
 }
 
-impl Crossing {
+impl AliasConflicts {
     /// The first line outside of the unit that names this member's customer by its other ID, and whose wish does not
     /// go with what the member's lines want; of those that `counts`.
     pub fn against(

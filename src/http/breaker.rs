@@ -6,7 +6,7 @@
 use std::time::Duration;
 use tokio::time::Instant;
 
-use super::call::{Why, WhyKind};
+use super::call::{CallError, CallErrorKind};
 use super::settings::Span;
 
 /// So many failures in a row, over all workers, and the breaker opens.
@@ -71,7 +71,7 @@ pub(super) enum State {
         until: Instant,
         probing: bool,
     },
-    GaveUp(Why),
+    GaveUp(CallError),
 }
 
 /// What the caller has to do after a verdict.
@@ -84,7 +84,7 @@ pub(super) enum Effect {
 
 /// The state of the gate and what it remembers.
 #[derive(Debug)]
-pub(super) struct Decisions {
+pub(super) struct BreakerState {
     pub(super) state: State,
     /// Counts holds; a pass of an older generation knows nothing of the present one.
     pub(super) generation: u64,
@@ -109,10 +109,10 @@ pub(super) enum Look {
     },
     /// Until then, or until something changes.
     Wait(Option<Instant>),
-    GaveUp(Why),
+    GaveUp(CallError),
 }
 
-impl Decisions {
+impl BreakerState {
     pub(super) fn new(give_up_after: Duration) -> Self {
         Self {
             state: State::Flowing,
@@ -142,7 +142,7 @@ impl Decisions {
                     Span(self.give_up_after),
                     self.last_words
                 );
-                let why = Why::new(WhyKind::GaveUp, text);
+                let why = CallError::new(CallErrorKind::GaveUp, text);
                 self.state = State::GaveUp(why.clone());
                 Look::GaveUp(why)
             }
@@ -310,7 +310,7 @@ impl Decisions {
             "the system asks to wait {asked} s, longer than the run may wait ({})",
             Span(self.give_up_after)
         );
-        self.state = State::GaveUp(Why::new(WhyKind::GaveUp, text));
+        self.state = State::GaveUp(CallError::new(CallErrorKind::GaveUp, text));
     }
 }
 
@@ -329,5 +329,5 @@ pub(super) const fn cause_text(cause: Cause) -> &'static str {
 }
 
 #[cfg(test)]
-#[path = "hold_tests.rs"]
+#[path = "breaker_tests.rs"]
 mod tests;

@@ -20,7 +20,7 @@ fn failed() -> Verdict {
     Verdict::Failed("reset".to_owned())
 }
 
-fn held_for(decisions: &Decisions, now: Instant) -> Option<Duration> {
+fn held_for(decisions: &BreakerState, now: Instant) -> Option<Duration> {
     match decisions.state {
         State::Held { until, .. } => Some(until - now),
         _ => None,
@@ -28,7 +28,7 @@ fn held_for(decisions: &Decisions, now: Instant) -> Option<Duration> {
 }
 
 /// Lets the hold pass, sends the probe, and tells what it heard.
-fn probe(decisions: &mut Decisions, now: &mut Instant, verdict: &Verdict) {
+fn probe(decisions: &mut BreakerState, now: &mut Instant, verdict: &Verdict) {
     *now += held_for(decisions, *now).expect("it is held");
     assert!(matches!(
         decisions.look(*now),
@@ -41,7 +41,7 @@ fn probe(decisions: &mut Decisions, now: &mut Instant, verdict: &Verdict) {
 #[tokio::test(start_paused = true)]
 async fn a_refusal_holds_all_and_one_probe_ends_it() {
     let mut now = Instant::now();
-    let mut gate = Decisions::new(GIVE_UP);
+    let mut gate = BreakerState::new(GIVE_UP);
     assert_eq!(
         gate.hear(&refused(Some(2)), false, true, now),
         Effect::SlowDown
@@ -56,7 +56,7 @@ async fn a_refusal_holds_all_and_one_probe_ends_it() {
 #[tokio::test(start_paused = true)]
 async fn more_refusals_of_one_kind_are_one_hold_and_the_longest_wait_counts() {
     let now = Instant::now();
-    let mut gate = Decisions::new(GIVE_UP);
+    let mut gate = BreakerState::new(GIVE_UP);
     gate.hear(&refused(Some(2)), false, true, now);
     for wait in [None, Some(1), Some(5), Some(3)] {
         let effect = gate.hear(&refused(wait), false, false, now);
@@ -69,7 +69,7 @@ async fn more_refusals_of_one_kind_are_one_hold_and_the_longest_wait_counts() {
 #[tokio::test(start_paused = true)]
 async fn a_hold_doubles_while_probes_are_refused_and_one_success_ends_that() {
     let mut now = Instant::now();
-    let mut gate = Decisions::new(seconds(10_000));
+    let mut gate = BreakerState::new(seconds(10_000));
     let effect = gate.hear(&refused(None), false, true, now);
     assert_eq!(effect, Effect::SlowDown);
     for expected in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
@@ -86,7 +86,7 @@ async fn a_hold_doubles_while_probes_are_refused_and_one_success_ends_that() {
 #[tokio::test(start_paused = true)]
 async fn an_endless_refusal_of_no_time_at_all_is_still_backed_off() {
     let mut now = Instant::now();
-    let mut gate = Decisions::new(GIVE_UP);
+    let mut gate = BreakerState::new(GIVE_UP);
     gate.hear(&refused(Some(0)), false, true, now);
     let start = now;
     for _ in 0..9 {
@@ -98,12 +98,12 @@ async fn an_endless_refusal_of_no_time_at_all_is_still_backed_off() {
 #[tokio::test(start_paused = true)]
 async fn a_wait_longer_than_the_run_may_wait_gives_up_at_once() {
     let now = Instant::now();
-    let mut gate = Decisions::new(GIVE_UP);
+    let mut gate = BreakerState::new(GIVE_UP);
     gate.hear(&refused(Some(901)), false, true, now);
     let Look::GaveUp(why) = gate.look(now) else {
         panic!("it did not give up")
     };
-    assert_eq!(why.kind, WhyKind::GaveUp);
+    assert_eq!(why.kind, CallErrorKind::GaveUp);
     assert!(
         why.text.contains("901 s") && why.text.contains("15m"),
         "{why}"
@@ -114,7 +114,7 @@ async fn a_wait_longer_than_the_run_may_wait_gives_up_at_once() {
 async fn a_firewall_is_probed_a_handful_of_times_in_five_minutes() {
     let mut now = Instant::now();
     let start = now;
-    let mut gate = Decisions::new(GIVE_UP);
+    let mut gate = BreakerState::new(GIVE_UP);
     gate.hear(&Verdict::Firewall, false, true, now);
     let mut waits = Vec::new();
     while now - start < seconds(300) {
@@ -129,7 +129,7 @@ async fn a_firewall_is_probed_a_handful_of_times_in_five_minutes() {
 #[tokio::test(start_paused = true)]
 async fn the_breaker_opens_after_ten_failures_in_a_row_and_not_before() {
     let now = Instant::now();
-    let mut gate = Decisions::new(GIVE_UP);
+    let mut gate = BreakerState::new(GIVE_UP);
     for _ in 0..100 {
         // A customer for whom the system always fails, while others succeed.
         for _ in 0..9 {
@@ -148,7 +148,7 @@ async fn the_breaker_opens_after_ten_failures_in_a_row_and_not_before() {
 async fn a_dead_system_gets_probes_ever_more_seldom_and_then_is_given_up() {
     let mut now = Instant::now();
     let start = now;
-    let mut gate = Decisions::new(GIVE_UP);
+    let mut gate = BreakerState::new(GIVE_UP);
     for _ in 0..10 {
         gate.hear(&failed(), false, true, now);
     }
@@ -176,7 +176,7 @@ async fn a_dead_system_gets_probes_ever_more_seldom_and_then_is_given_up() {
 #[tokio::test(start_paused = true)]
 async fn a_late_success_of_a_call_from_before_opens_nothing_but_counts_as_life() {
     let now = Instant::now();
-    let mut gate = Decisions::new(GIVE_UP);
+    let mut gate = BreakerState::new(GIVE_UP);
     gate.hear(&Verdict::Firewall, false, true, now);
     gate.hear(&GOOD, false, false, now + seconds(3));
     assert!(matches!(gate.state, State::Held { .. }));

@@ -1,9 +1,9 @@
 //! The last words of a run: what happened, where the reports lie, what to do next.
 
-use super::draft::Draft;
-use super::failure::Failure;
+use super::command_error::CommandError;
 use super::forecast::Forecast;
-use super::options::{ProgressMode, Speech};
+use super::input_plan::InputPlan;
+use super::options::{OutputArgs, ProgressMode};
 use super::session::{Session, Work};
 use super::{Exit, clock};
 use crate::config::Resolved;
@@ -16,7 +16,7 @@ use crate::system::{Fatal, Kind};
 use crate::ui;
 use std::sync::Arc;
 
-pub(super) fn progress_mode(speech: &Speech) -> ui::Mode {
+pub(super) fn progress_mode(speech: &OutputArgs) -> ui::Mode {
     if speech.quiet {
         return ui::Mode::None;
     }
@@ -44,7 +44,7 @@ pub(super) fn calls(resolved: &Resolved, client: &Arc<Client>) -> ui::Calls {
 
 /// What an outage means for a person.
 pub(super) fn outage(fatal: Fatal, words: &str, system: Kind) -> String {
-    let title = system.facts().title;
+    let title = system.capabilities().title;
     match fatal {
         Fatal::TokenRefused => format!("{title} refuses the credentials ({words})"),
         Fatal::GaveUp => format!("{title}: {words}"),
@@ -90,11 +90,11 @@ const fn is_refusal(fatal: Fatal) -> bool {
 /// Notes what carrying the plan out would take.
 pub(super) fn keep_forecast(
     ledger: &Ledger,
-    draft: &Draft,
+    draft: &InputPlan,
     tally: &Tally,
     resolved: &Resolved,
     counters: Counters,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let forecast = Forecast::of_plan(ledger, draft, tally, resolved, counters)?;
     ledger.set("forecast", &forecast.document(resolved).to_string())?;
     Ok(note_plan_digest(ledger)?)
@@ -102,11 +102,11 @@ pub(super) fn keep_forecast(
 
 impl Session<'_> {
     /// Draws the reports; where that fails, why the run ended is told too.
-    fn draw(&self, state: State, why: &str) -> Result<Summary, Failure> {
-        let can_clear = self.resolved.system.facts().can_clear;
+    fn draw(&self, state: State, why: &str) -> Result<Summary, CommandError> {
+        let can_clear = self.resolved.system.capabilities().can_clear;
         let drawn = crate::report::draw(&self.dir, &self.ledger, &self.draft.table, can_clear);
         drawn.map_err(|error| {
-            let failure = Failure::from(error).because(why);
+            let failure = CommandError::from(error).because(why);
             let commands = Commands::of(self.dir.path(), self.ledger.header());
             match state {
                 State::Stopped | State::Interrupted => failure.resumable(&commands),
@@ -134,7 +134,7 @@ impl Session<'_> {
     }
 
     /// Notes how it ended, draws the reports, and says what to do next.
-    pub(super) fn close(self, signal: u8, ending: Ending) -> Result<Exit, Failure> {
+    pub(super) fn close(self, signal: u8, ending: Ending) -> Result<Exit, CommandError> {
         let counts = self.ledger.counts()?;
         let of = |name| Counted::lines_named(&counts, name);
         let anything = self.ledger.has_writes()?;
@@ -204,7 +204,7 @@ impl Session<'_> {
                 started_at_ms: before.started_at_ms,
                 finished_at_ms: Some(clock::now_ms()),
             })
-            .map_err(|error| Failure::from(error).because(&why))?;
+            .map_err(|error| CommandError::from(error).because(&why))?;
         // What it has changed is known now. The register is only a help for later runs: its failure changes no result.
         if let Err(failure) = self.claim.register(&self.dir, &self.ledger, false) {
             ui::err(&format!("warning: {}", ui::visible(&failure.message)));
@@ -222,7 +222,7 @@ pub(super) fn say(
     exit: Exit,
     why: &str,
     fatal: Option<Fatal>,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     if session.speech.is_json() {
         ui::out(&document(session, summary)?);
         if !why.is_empty() {
@@ -278,7 +278,7 @@ pub(super) fn say(
         title: format!("{} {}: {}", session.title, summary.run, summary.state),
         target: format!(
             "{} at {}",
-            session.resolved.system.facts().title,
+            session.resolved.system.capabilities().title,
             ui::visible(&summary.base_url)
         ),
         stopped: why.to_owned(),
@@ -291,8 +291,8 @@ pub(super) fn say(
 }
 
 /// The summary, with what a plan would change.
-fn document(session: &Session<'_>, summary: &Summary) -> Result<String, Failure> {
-    let bug = |error| Failure::usage(format!("a bug: {error}"));
+fn document(session: &Session<'_>, summary: &Summary) -> Result<String, CommandError> {
+    let bug = |error| CommandError::usage(format!("a bug: {error}"));
     if session.work != Work::Plan {
         return serde_json::to_string_pretty(summary).map_err(bug);
     }
@@ -333,7 +333,7 @@ fn next_step(session: &Session<'_>, summary: &Summary, fatal: Option<Fatal>) -> 
 }
 
 /// Every line that failed, and why; on standard error, for it is no result.
-fn each_failure(session: &Session<'_>) -> Result<(), Failure> {
+fn each_failure(session: &Session<'_>) -> Result<(), CommandError> {
     for outcome in session.ledger.outcomes() {
         let outcome = outcome?;
         if outcome.status.is_open_or_failed() {
@@ -349,7 +349,7 @@ fn each_failure(session: &Session<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn notes(session: &Session<'_>, summary: &Summary) -> Result<Vec<String>, Failure> {
+fn notes(session: &Session<'_>, summary: &Summary) -> Result<Vec<String>, CommandError> {
     let calls = summary.calls;
     let mut notes = vec![format!(
         "calls   {} to find, {} to read, {} to write{}{}; {:.1} a second{}",

@@ -1,9 +1,9 @@
 //! How a run was begun: kept in its ledger for whoever goes on with it.
 
-use super::draft;
-use super::failure::Failure;
-use super::limits::Limits;
-use super::options::{Reading, Speech, Target};
+use super::command_error::CommandError;
+use super::guards::Guards;
+use super::input_plan;
+use super::options::{InputArgs, OutputArgs, Target};
 use crate::config::{Resolved, Values};
 use crate::domain::Reseller;
 use crate::input::{self, Accept, Column, Rules};
@@ -20,7 +20,7 @@ use std::str::FromStr;
 /// A field that an older version did not know takes nothing from the others.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Kept {
+pub(super) struct SavedSettings {
     pub(super) values: BTreeMap<String, String>,
     pub(super) map: Vec<(String, String)>,
     pub(super) encoding: Option<String>,
@@ -29,7 +29,7 @@ pub(super) struct Kept {
     pub(super) allow_clear: bool,
     /// Of a way back: what stands in its file came from the system.
     pub(super) verbatim: bool,
-    pub(super) limits: Limits,
+    pub(super) limits: Guards,
     /// What is to be typed again where a person goes on from the run.
     pub(super) typed: Typed,
 }
@@ -37,29 +37,29 @@ pub(super) struct Kept {
 /// The note of a run that was gone on with other settings than it was begun with.
 const SETTINGS: &str = "settings";
 
-impl Kept {
+impl SavedSettings {
     /// What the run was begun with, or what was given anew since.
-    pub(super) fn of(ledger: &Ledger) -> Result<Self, Failure> {
+    pub(super) fn of(ledger: &Ledger) -> Result<Self, CommandError> {
         let anew = ledger.get(SETTINGS)?;
         let text = anew.as_ref().unwrap_or(&ledger.header().settings);
         serde_json::from_str(text).map_err(|why| {
             let path = ledger.path().display();
-            Failure::usage(format!("{path}: its settings cannot be read: {why}"))
+            CommandError::usage(format!("{path}: its settings cannot be read: {why}"))
         })
     }
 
     /// Keeps it for whoever goes on with the run.
-    pub(super) fn keep(&self, ledger: &Ledger) -> Result<(), Failure> {
+    pub(super) fn keep(&self, ledger: &Ledger) -> Result<(), CommandError> {
         let text = serde_json::to_string(self).unwrap_or_default();
         Ok(ledger.set(SETTINGS, &text)?)
     }
 
     /// How the run's file is to be read.
-    pub(super) fn reading(&self) -> Result<input::Settings, Failure> {
+    pub(super) fn reading(&self) -> Result<input::Settings, CommandError> {
         let map = self.map.iter().map(|(column, name)| {
             Column::from_str(column)
                 .map(|column| (column, name.clone()))
-                .map_err(Failure::usage)
+                .map_err(CommandError::usage)
         });
         Ok(input::Settings {
             encoding: self.encoding.clone(),
@@ -78,25 +78,25 @@ impl Kept {
         names.map(str::to_owned).collect()
     }
 
-    fn skip_rows(&self) -> Result<u32, Failure> {
+    fn skip_rows(&self) -> Result<u32, CommandError> {
         let Some(text) = self.values.get("skip_rows") else {
             return Ok(0);
         };
         text.trim().parse().map_err(|_| {
-            Failure::usage(format!("skip_rows: `{text}` is no whole number such as 2"))
+            CommandError::usage(format!("skip_rows: `{text}` is no whole number such as 2"))
         })
     }
 
-    pub(super) fn rules(&self, resolved: &Resolved) -> Result<Rules, Failure> {
-        let mut rules = draft::rules(resolved.system.facts());
+    pub(super) fn rules(&self, resolved: &Resolved) -> Result<Rules, CommandError> {
+        let mut rules = input_plan::rules(resolved.system.capabilities());
         rules.allow_clear = self.allow_clear;
         rules.verbatim = self.verbatim;
         let codes = self.values.get("accept").map_or("", String::as_str);
         rules.accept =
-            Accept::parse(codes).map_err(|why| Failure::usage(format!("accept: {why}")))?;
-        if rules.allow_clear && !resolved.system.facts().can_clear {
-            let title = resolved.system.facts().title;
-            return Err(Failure::usage(format!(
+            Accept::parse(codes).map_err(|why| CommandError::usage(format!("accept: {why}")))?;
+        if rules.allow_clear && !resolved.system.capabilities().can_clear {
+            let title = resolved.system.capabilities().title;
+            return Err(CommandError::usage(format!(
                 "--allow-clear: {title} has no way to remove an account ID"
             )));
         }
@@ -113,23 +113,23 @@ impl Kept {
 
 /// What was typed about the file, and what of all that was typed is to be typed again.
 pub(super) fn kept(
-    reading: &Reading,
+    reading: &InputArgs,
     target: &Target,
     sandbox: bool,
     values: &Values,
-    limits: Limits,
-) -> Result<Kept, Failure> {
+    limits: Guards,
+) -> Result<SavedSettings, CommandError> {
     let map = reading.map.iter().map(|text| {
         let (column, name) = text.split_once('=').ok_or_else(|| {
-            Failure::usage(format!("--map `{text}`: write it as newAccountId=CRM_KEY"))
+            CommandError::usage(format!("--map `{text}`: write it as newAccountId=CRM_KEY"))
         })?;
         let column = Column::from_str(column.trim())
-            .map_err(|why| Failure::usage(format!("--map: {why}")))?;
+            .map_err(|why| CommandError::usage(format!("--map: {why}")))?;
         Ok((column.name().to_owned(), name.trim().to_owned()))
     });
-    Ok(Kept {
+    Ok(SavedSettings {
         values: values.to_keep(),
-        map: map.collect::<Result<_, Failure>>()?,
+        map: map.collect::<Result<_, CommandError>>()?,
         encoding: reading.encoding.clone(),
         delimiter: reading.delimiter.as_deref().map(delimiter).transpose()?,
         skip_invalid: reading.skip_invalid,
@@ -140,7 +140,7 @@ pub(super) fn kept(
     })
 }
 
-fn typed(target: &Target, reading: &Reading, sandbox: bool) -> Typed {
+fn typed(target: &Target, reading: &InputArgs, sandbox: bool) -> Typed {
     let mut always = Vec::new();
     if let Some(config) = &target.place.config {
         always.extend(report::option("--config", &config.display().to_string()));
@@ -180,11 +180,11 @@ fn flag(key: &str) -> String {
 /// How the columns of a report of ours are to be read, where nobody says so: as the run did whose folder it lies in.
 /// Read by the names of its columns alone, a column that the run did not mean would be taken for the one it meant.
 pub(super) fn as_its_run_did(
-    kept: &mut Kept,
+    kept: &mut SavedSettings,
     file: &Path,
     content: &Path,
-    speech: &Speech,
-) -> Result<(), Failure> {
+    speech: &OutputArgs,
+) -> Result<(), CommandError> {
     let Some(dir) = run_of(file) else {
         return Ok(());
     };
@@ -205,8 +205,9 @@ pub(super) fn as_its_run_did(
             "how the columns of {name} are to be read cannot be told: give --map COLUMN=NAME for each that counts"
         )
     };
-    let ledger = Ledger::glance(&dir).map_err(|why| Failure::from(why).with_help(how()))?;
-    let its = Kept::of(&ledger).map_err(|why| why.with_help(how()))?;
+    let ledger =
+        Ledger::open_unchecked(&dir).map_err(|why| CommandError::from(why).with_help(how()))?;
+    let its = SavedSettings::of(&ledger).map_err(|why| why.with_help(how()))?;
     let map = its.map;
     // What was accepted of the file holds for the lines that are left of it.
     for key in ["accept", "carry"] {
@@ -237,7 +238,7 @@ pub(super) fn run_of(file: &Path) -> Option<RunDir> {
     all.into_iter().find(|one| one.path() == dir)
 }
 
-fn delimiter(text: &str) -> Result<u8, Failure> {
+fn delimiter(text: &str) -> Result<u8, CommandError> {
     match text {
         "comma" => Ok(b','),
         "semicolon" => Ok(b';'),
@@ -245,7 +246,7 @@ fn delimiter(text: &str) -> Result<u8, Failure> {
         "pipe" => Ok(b'|'),
         other => match other.as_bytes() {
             [byte] if byte.is_ascii() && *byte != b'"' => Ok(*byte),
-            _ => Err(Failure::usage(format!(
+            _ => Err(CommandError::usage(format!(
                 "--delimiter `{text}`: give comma, semicolon, tab, pipe or one character"
             ))),
         },

@@ -1,16 +1,16 @@
 //! How a customer stands, and what its lines wish of it.
 
 use crate::domain::{AccountId, Change, CustomerId, Failed, LocationId, NewAccount, Reseller};
-use crate::ledger::Spot;
+use crate::ledger::LocationState;
 use crate::plan::Member;
-use crate::system::{Customer, Locations, Trouble};
+use crate::system::{Customer, Locations, SystemError};
 use smol_str::SmolStr;
 use std::collections::HashMap;
 use tokio::time::Instant;
 
 /// How a member's customer stands.
 #[derive(Debug, Clone)]
-pub(super) struct Standing {
+pub(super) struct CustomerState {
     pub(super) id: CustomerId,
     pub(super) reseller: Option<Reseller>,
     /// The account ID now.
@@ -19,7 +19,7 @@ pub(super) struct Standing {
     pub(super) original: Option<AccountId>,
     pub(super) locations: Locations,
     /// Locations as they were before the first write of this run, where there was one.
-    pub(super) original_spots: HashMap<LocationId, Spot>,
+    pub(super) original_spots: HashMap<LocationId, LocationState>,
     pub(super) read_at: Instant,
     /// When the locations were read.
     pub(super) spots_read_at: Instant,
@@ -28,11 +28,11 @@ pub(super) struct Standing {
     /// The parking ID that the customer carries now, if it does.
     pub(super) parked: Option<AccountId>,
     /// Why the rename has failed, where this run has written it and the system stored another value.
-    pub(super) altered: Option<Trouble>,
+    pub(super) altered: Option<SystemError>,
 }
 
 /// What the lines of one customer have in common.
-pub(super) struct Wishes<'a> {
+pub(super) struct DesiredState<'a> {
     pub(super) account: Option<&'a AccountId>,
     pub(super) customer: Option<&'a CustomerId>,
     pub(super) reseller: Option<&'a Reseller>,
@@ -42,7 +42,7 @@ pub(super) struct Wishes<'a> {
     pub(super) locations: bool,
 }
 
-impl<'a> Wishes<'a> {
+impl<'a> DesiredState<'a> {
     pub(super) fn of(member: &'a Member) -> Self {
         let changes = &member.changes;
         let rename = changes.iter().find(|change| change.new_account.asks());
@@ -71,7 +71,7 @@ impl<'a> Wishes<'a> {
     }
 }
 
-impl Standing {
+impl CustomerState {
     /// As it was found.
     pub(super) fn of(customer: Customer, reseller: Option<&Reseller>, at: Instant) -> Self {
         Self {
@@ -92,7 +92,7 @@ impl Standing {
 
     /// After an interruption the customer must stand where one of this run's writes put it; anything else
     /// is somebody else's doing.
-    pub(super) fn left_by_this_run(self, wishes: &Wishes<'_>) -> Result<Self, Trouble> {
+    pub(super) fn left_by_this_run(self, wishes: &DesiredState<'_>) -> Result<Self, SystemError> {
         let ours = self.parked.is_some()
             || self.altered.is_some()
             || self.now == self.original
@@ -106,9 +106,9 @@ impl Standing {
 }
 
 /// The sentence for a customer that somebody else changed.
-pub(super) fn moved_on(expected: Option<&AccountId>, now: Option<&AccountId>) -> Trouble {
+pub(super) fn moved_on(expected: Option<&AccountId>, now: Option<&AccountId>) -> SystemError {
     let say = |id: Option<&AccountId>| id.map_or("none".to_owned(), |id| format!("`{id}`"));
-    Trouble::new(
+    SystemError::new(
         Failed::Stale,
         format!(
             "somebody else changed this customer: its account ID was {}, now it is {}; nothing was written",
@@ -127,8 +127,8 @@ pub(super) fn has_temporary_id(customer: &CustomerId, run: &str) -> String {
 }
 
 /// The sentence for a target that somebody else carries.
-pub(super) fn taken(target: &AccountId, holder: &CustomerId) -> Trouble {
-    Trouble::new(
+pub(super) fn taken(target: &AccountId, holder: &CustomerId) -> SystemError {
+    SystemError::new(
         Failed::Conflict,
         format!("the new account ID `{target}` belongs to customer `{holder}`"),
     )

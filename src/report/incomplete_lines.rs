@@ -5,24 +5,24 @@
 
 use super::ReportError;
 use crate::domain::{Line, Outcome, Skipped, Status};
-use crate::ledger::{Ledger, Recorded, State, Write};
+use crate::ledger::{Ledger, State, Write, WriteRecord};
 use std::collections::BTreeMap;
 
 /// What is said of lines without a last word.
-pub(super) struct Unfinished {
-    writes: BTreeMap<Line, Vec<Recorded>>,
+pub(super) struct IncompleteLines {
+    writes: BTreeMap<Line, Vec<WriteRecord>>,
     skipped: Skipped,
     message: String,
     only_looks: bool,
 }
 
-impl Unfinished {
+impl IncompleteLines {
     pub(super) fn of(ledger: &Ledger) -> Result<Self, ReportError> {
         let progress = ledger.progress()?;
-        let mut writes: BTreeMap<Line, Vec<Recorded>> = BTreeMap::new();
+        let mut writes: BTreeMap<Line, Vec<WriteRecord>> = BTreeMap::new();
         // A run is finished only once each of its lines has its last word.
         if progress.state != State::Finished {
-            for write in ledger.doubtful()? {
+            for write in ledger.unresolved_writes()? {
                 writes.entry(write.intent.line).or_default().push(write);
             }
         }
@@ -74,9 +74,9 @@ impl Unfinished {
 }
 
 /// A line that was begun and never ended.
-fn in_doubt(line: Line, writes: &[Recorded]) -> Outcome {
+fn in_doubt(line: Line, writes: &[WriteRecord]) -> Outcome {
     let mut outcome = Outcome::bare(line, Status::InDoubt);
-    let unknown = writes.iter().any(Recorded::in_doubt);
+    let unknown = writes.iter().any(WriteRecord::in_doubt);
     let message = if unknown {
         "it was being written when the run ended: `idshift resume` finds out what became of it"
     } else {

@@ -12,14 +12,14 @@ const MOST: usize = 1000;
 
 /// The calls that were refused, and the successes that speak against a block of all.
 #[derive(Debug, Default)]
-pub(super) struct Suspects {
+pub(super) struct BlockedCalls {
     /// By path and whether it is a write: how many calls of the same kind had succeeded when it was refused first.
     refused: Mutex<HashMap<(String, bool), u64>>,
     reads: AtomicU64,
     writes: AtomicU64,
 }
 
-impl Suspects {
+impl BlockedCalls {
     /// A call was answered well, so it is not refused for its own sake.
     pub(super) fn succeeded(&self, call: &Call) {
         self.successes(call).fetch_add(1, Ordering::Relaxed);

@@ -5,7 +5,7 @@
 
 use super::block::{breaks, record_end};
 use super::layout::{Layout, is_own, known};
-use super::source::Trouble;
+use super::source::ReadError;
 use super::text::{Text, hex};
 use super::{InputError, MAX_RECORD_BYTES, Rules, Settings, dialect};
 use crate::domain::Line;
@@ -14,7 +14,7 @@ use std::path::Path;
 
 /// What the beginning of the file says about the rest.
 #[derive(Debug)]
-pub(super) struct Head {
+pub(super) struct Preamble {
     pub(super) delimiter: u8,
     pub(super) layout: Layout,
     /// The text up to the first line below the header, to know the file again.
@@ -27,7 +27,7 @@ pub(super) struct Head {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) name: String,
-    pub(super) head: Head,
+    pub(super) head: Preamble,
     pub(super) rules: Rules,
 }
 
@@ -49,7 +49,7 @@ pub(super) fn read(
     name: &str,
     settings: &Settings,
     rules: &Rules,
-) -> Result<Head, InputError> {
+) -> Result<Preamble, InputError> {
     let Top {
         mut head,
         at_end,
@@ -69,7 +69,7 @@ pub(super) fn read(
     }
     let next = line_after(&head[..end]);
     head.truncate(end);
-    Ok(Head {
+    Ok(Preamble {
         delimiter,
         layout,
         text: head,
@@ -92,7 +92,7 @@ fn top(path: &Path, name: &str, settings: &Settings) -> Result<Top, InputError> 
         Err(trouble) if record_end(&head, b',', false).is_none() => {
             return Err(trouble.at(name, line_after(&head)));
         }
-        Err(Trouble::Bomb) => return Err(Trouble::Bomb.at(name, 1)),
+        Err(ReadError::Bomb) => return Err(ReadError::Bomb.at(name, 1)),
         Err(_) => false,
     };
     let mut at = rows_end(&head, settings.skip_rows);

@@ -22,9 +22,9 @@ pub struct Arrangement {
 ///
 /// Lines with an error become no unit, and neither do lines that would need an account ID which such a line
 /// was to free.
-pub fn arrange(changes: Vec<Change>, unique_accounts: bool) -> Arrangement {
+pub fn group(changes: Vec<Change>, unique_accounts: bool) -> Arrangement {
     let mut problems = Problems::default();
-    let mut members = group(changes);
+    let mut members = by_customer(changes);
     if !unique_accounts {
         members = members.into_iter().flat_map(apart).collect();
     }
@@ -107,7 +107,7 @@ impl Problems {
 type Scope = Option<Reseller>;
 
 /// Lines with the same account ID or the same customer ID are one customer's, and so on transitively.
-fn group(changes: Vec<Change>) -> Vec<Member> {
+fn by_customer(changes: Vec<Change>) -> Vec<Member> {
     let mut by_account: HashMap<(AccountId, Scope), usize> = HashMap::new();
     let mut by_customer: HashMap<(CustomerId, Scope), usize> = HashMap::new();
     let mut parent: Vec<usize> = (0..changes.len()).collect();

@@ -1,13 +1,13 @@
 //! The customers of a cycle at their table: who stands where, who can move up, and everybody's way back.
 
 use super::case::Case;
+use super::customer_state::{CustomerState, DesiredState};
 use super::member::Renamed;
-use super::standing::{Standing, Wishes};
 use super::write_result::Sent;
-use super::{Halt, Notes, reading};
+use super::{Halt, WriteLog, reading};
 use crate::domain::{AccountId, CustomerId, Failed, Line, is_respelling};
 use crate::plan::temporary_id;
-use crate::system::Trouble;
+use crate::system::SystemError;
 use std::collections::HashSet;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -15,10 +15,10 @@ use tokio::time::Instant;
 /// For so long a write that had no answer is waited for.
 const LATE: Duration = Duration::from_secs(3);
 /// A customer of a cycle, and where it stands.
-pub(super) struct Seat<'a, N> {
+pub(super) struct CycleMember<'a, N> {
     pub(super) case: Case<'a, N>,
-    pub(super) wishes: Wishes<'a>,
-    pub(super) standing: Standing,
+    pub(super) wishes: DesiredState<'a>,
+    pub(super) standing: CustomerState,
     /// The last write that moved this customer.
     pub(super) sent: Sent,
     /// A write before that may still take effect.
@@ -31,7 +31,7 @@ pub(super) struct Seat<'a, N> {
 pub(super) struct Stuck {
     /// The line of whoever was to move.
     pub(super) line: Line,
-    pub(super) trouble: Trouble,
+    pub(super) trouble: SystemError,
     pub(super) sent: Sent,
     /// Nobody knows whether it took effect.
     pub(super) in_doubt: bool,
@@ -45,7 +45,7 @@ pub(super) enum Broken {
     Before,
 }
 
-impl<N: Notes> Seat<'_, N> {
+impl<N: WriteLog> CycleMember<'_, N> {
     pub(super) fn is_seated(&self) -> bool {
         self.wishes.is_fulfilled_by(self.standing.now.as_ref())
     }
@@ -61,15 +61,15 @@ impl<N: Notes> Seat<'_, N> {
 }
 
 /// The customers of a cycle, and which account IDs they occupy among themselves.
-pub(super) struct Table<'a, N> {
-    pub(super) seats: Vec<Seat<'a, N>>,
+pub(super) struct CycleState<'a, N> {
+    pub(super) seats: Vec<CycleMember<'a, N>>,
     pub(super) occupied: HashSet<AccountId>,
     pub(super) own: Vec<CustomerId>,
     pub(super) run: &'a str,
 }
 
-impl<'a, N: Notes> Table<'a, N> {
-    pub(super) fn of(seats: Vec<Seat<'a, N>>, run: &'a str) -> Self {
+impl<'a, N: WriteLog> CycleState<'a, N> {
+    pub(super) fn of(seats: Vec<CycleMember<'a, N>>, run: &'a str) -> Self {
         let occupied = seats
             .iter()
             .filter_map(|seat| seat.standing.now.clone())
@@ -89,8 +89,9 @@ impl<'a, N: Notes> Table<'a, N> {
 
     /// Whether another customer of the cycle has this account ID in the spelling of a system that stores IDs otherwise.
     fn is_taken_otherwise(&self, at: usize, account: Option<&AccountId>) -> bool {
-        let alters =
-            |seat: &Seat<'_, N>| seat.standing.altered.is_some() || seat.sent.effect.is_some();
+        let alters = |seat: &CycleMember<'_, N>| {
+            seat.standing.altered.is_some() || seat.sent.effect.is_some()
+        };
         let Some(account) = account.filter(|_| self.seats.iter().any(alters)) else {
             return false;
         };
@@ -148,7 +149,8 @@ impl<'a, N: Notes> Table<'a, N> {
             }
             let aside = temporary_id(self.run, u64::from(self.seats[at].wishes.rename_line));
             let Ok(aside) = AccountId::new(&aside) else {
-                let trouble = Trouble::new(Failed::Invalid, format!("`{aside}` is no account ID"));
+                let trouble =
+                    SystemError::new(Failed::Invalid, format!("`{aside}` is no account ID"));
                 return Ok(Err(Broken::Now(Stuck {
                     line: self.seats[at].wishes.rename_line,
                     trouble,
@@ -163,7 +165,7 @@ impl<'a, N: Notes> Table<'a, N> {
     }
 
     /// Puts everybody back to where this run found them. Returns the trouble, where somebody could not be.
-    pub(super) async fn go_back(&mut self) -> Result<Option<Trouble>, Halt> {
+    pub(super) async fn go_back(&mut self) -> Result<Option<SystemError>, Halt> {
         loop {
             let mut moved = false;
             for at in (0..self.seats.len()).rev() {
@@ -190,7 +192,7 @@ impl<'a, N: Notes> Table<'a, N> {
                     Err(Stuck { trouble, .. }) => return Ok(Some(trouble)),
                 }
             }
-            if !self.seats.iter().any(Seat::is_away) {
+            if !self.seats.iter().any(CycleMember::is_away) {
                 return Ok(None);
             }
             if !moved {
@@ -199,7 +201,7 @@ impl<'a, N: Notes> Table<'a, N> {
                 } else {
                     "the former account IDs are taken, so the swap could not be rolled back"
                 };
-                return Ok(Some(Trouble::new(Failed::Conflict, words)));
+                return Ok(Some(SystemError::new(Failed::Conflict, words)));
             }
         }
     }
@@ -229,7 +231,7 @@ impl<'a, N: Notes> Table<'a, N> {
                 accounts,
             );
             // Who cannot be read now was where it belongs when it was last written.
-            let Ok(found) = seat.case.context.weigh(found.await).await? else {
+            let Ok(found) = seat.case.context.classify(found.await).await? else {
                 continue;
             };
             let is_temporary = |account: &AccountId| {

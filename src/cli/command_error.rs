@@ -9,13 +9,13 @@ use crate::system::SetupError;
 
 /// A command's failure.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct CommandError {
     pub(super) exit: Exit,
     pub(super) message: String,
     pub(super) help: Option<String>,
 }
 
-impl Failure {
+impl CommandError {
     pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self {
             exit,
@@ -63,20 +63,20 @@ impl Failure {
     }
 }
 
-impl From<ConfigError> for Failure {
+impl From<ConfigError> for CommandError {
     fn from(error: ConfigError) -> Self {
         Self::usage(error.to_string())
     }
 }
 
-impl From<InputError> for Failure {
+impl From<InputError> for CommandError {
     fn from(error: InputError) -> Self {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
         Self::usage(format!("{error}{}", cause.unwrap_or_default())).with_help(error.help())
     }
 }
 
-impl From<LedgerError> for Failure {
+impl From<LedgerError> for CommandError {
     fn from(error: LedgerError) -> Self {
         let exit = match error.root() {
             LedgerError::Held { .. } => Exit::Busy,
@@ -86,7 +86,7 @@ impl From<LedgerError> for Failure {
     }
 }
 
-impl From<ReportError> for Failure {
+impl From<ReportError> for CommandError {
     fn from(error: ReportError) -> Self {
         match error {
             ReportError::Ledger(error) => error.into(),
@@ -96,7 +96,7 @@ impl From<ReportError> for Failure {
     }
 }
 
-impl From<SetupError> for Failure {
+impl From<SetupError> for CommandError {
     fn from(error: SetupError) -> Self {
         Self::usage(error.to_string())
     }

@@ -1,17 +1,17 @@
 //! A run that exists: found, opened, its file read again, and the settings that it was begun with.
 
 use super::claim::{TargetClaim, target_of};
-use super::draft::{self, Draft};
-use super::failure::Failure;
-use super::kept::Kept;
-use super::limits::Limits;
-use super::options::{Guards, Inside, Place, Speech, Target};
+use super::command_error::CommandError;
+use super::guards::Guards;
+use super::input_plan::{self, InputPlan};
+use super::options::{GuardArgs, OutputArgs, Place, SandboxArgs, Target};
 use super::redraw::try_refresh;
 use super::resolve::{catalog, gather, resolve, values};
+use super::saved_settings::SavedSettings;
 use super::stand_in::{self, StandIn};
 use crate::config::{Origin, Resolved, Values};
 use crate::ledger::{Header, Ledger, LedgerError, RunDir, StateDb};
-use crate::report::{Commands, standing};
+use crate::report::{Commands, run_status};
 use crate::run::{Entry, RunCatalog, StateCalls, Target as RunTarget, is_in_process};
 use crate::system::Kind;
 use crate::ui;
@@ -28,30 +28,30 @@ pub(super) enum Purpose {
 }
 
 /// A run, opened.
-pub(super) struct KnownRun {
+pub(super) struct OpenRun {
     pub(super) dir: RunDir,
     pub(super) ledger: Ledger,
     /// With what was given anew.
-    pub(super) kept: Kept,
+    pub(super) kept: SavedSettings,
     pub(super) resolved: Resolved,
-    pub(super) draft: Draft,
+    pub(super) draft: InputPlan,
     pub(super) stand_in: Option<StandIn>,
 }
 
-impl KnownRun {
+impl OpenRun {
     /// What stops it: as given anew, else as it was begun with.
-    pub(super) fn limits(&self, anew: &Guards) -> Result<Limits, Failure> {
-        Limits::of(anew)?.over(self.kept.limits.clone()).settled()
+    pub(super) fn limits(&self, anew: &GuardArgs) -> Result<Guards, CommandError> {
+        Guards::of(anew)?.over(self.kept.limits.clone()).settled()
     }
 
     /// Takes the run's target, so that no other run works on it meanwhile.
-    pub(super) fn claim(&self, base_url: &str) -> Result<TargetClaim, Failure> {
+    pub(super) fn claim(&self, base_url: &str) -> Result<TargetClaim, CommandError> {
         let target = target_of(&self.resolved, base_url, self.stand_in.is_some());
         TargetClaim::take(&self.resolved, target, self.dir.run().as_str())
     }
 
     /// Where calls on the run's target are counted together with those of other processes.
-    pub(super) fn shared_calls(&self) -> Result<Option<Arc<StateCalls>>, Failure> {
+    pub(super) fn shared_calls(&self) -> Result<Option<Arc<StateCalls>>, CommandError> {
         if self.stand_in.is_some() || self.resolved.quota.is_none() {
             return Ok(None);
         }
@@ -67,7 +67,7 @@ impl KnownRun {
     }
 
     /// Keeps what was given anew for whoever goes on with the run after this.
-    pub(super) fn keep(&mut self, limits: &Limits) -> Result<(), Failure> {
+    pub(super) fn keep(&mut self, limits: &Guards) -> Result<(), CommandError> {
         self.kept.limits = limits.clone();
         self.kept.keep(&self.ledger)
     }
@@ -92,9 +92,9 @@ pub(super) fn open(
     wanted: Selection<'_>,
     purpose: Purpose,
     target: &Target,
-    inside: &Inside,
-    speech: &Speech,
-) -> Result<KnownRun, Failure> {
+    inside: &SandboxArgs,
+    speech: &OutputArgs,
+) -> Result<OpenRun, CommandError> {
     let (catalog, runs_dir) = catalog(&target.place)?;
     let dir = if let Some(run) = run {
         catalog.find(run, &runs_dir)?
@@ -104,7 +104,7 @@ pub(super) fn open(
     };
     let ledger = Ledger::open(&dir)?;
     try_refresh(&dir, &ledger);
-    let kept = Kept::of(&ledger)?;
+    let kept = SavedSettings::of(&ledger)?;
     let mut run_values = kept.values.clone();
     run_values.insert("system".to_owned(), ledger.header().system.clone());
     run_values.insert("base_url".to_owned(), ledger.header().base_url.clone());
@@ -121,18 +121,18 @@ pub(super) fn open(
     if inside.sandbox && !kept.typed.always.iter().any(|word| word == "--sandbox") {
         let (run, address) = (&ledger.header().run, ui::visible(&ledger.header().base_url));
         let words = format!("run {run} works on `{address}`, and not on a stand-in");
-        return Err(Failure::usage(words).with_help("leave --sandbox out"));
+        return Err(CommandError::usage(words).with_help("leave --sandbox out"));
     }
     same_input(&dir, &ledger)?;
     let rules = kept.rules(&resolved)?;
-    let facts = resolved.system.facts();
+    let capabilities = resolved.system.capabilities();
     let name = &ledger.header().input_name;
-    let draft = draft::read(
+    let draft = input_plan::read(
         &dir.input(),
         name,
         &kept.reading()?,
         &rules,
-        facts.unique_accounts,
+        capabilities.unique_accounts,
     )?;
     let stand_in = stand_in::start_as_left(inside, &mut resolved, &draft, &ledger)?;
     if run.is_none() && !speech.quiet && !wanted.is_asked {
@@ -144,10 +144,10 @@ pub(super) fn open(
             dir.run()
         ));
     }
-    Ok(KnownRun {
+    Ok(OpenRun {
         dir,
         ledger,
-        kept: Kept {
+        kept: SavedSettings {
             values: values.to_keep(),
             ..kept
         },
@@ -167,7 +167,7 @@ pub(super) struct Given {
 }
 
 /// What the settings say of the target.
-fn given(values: &Values, inside: &Inside) -> Given {
+fn given(values: &Values, inside: &SandboxArgs) -> Given {
     // A sandbox without a system is Plume's.
     let system = values.get("system").map(str::to_owned);
     let system = system.or_else(|| inside.sandbox.then(|| Kind::Plume.to_string()));
@@ -187,7 +187,7 @@ fn of_values(values: &Values, system: Option<String>, in_process: Option<bool>) 
 }
 
 /// The same where a command has no options for a target.
-pub(super) fn given_by(place: &Place) -> Result<Given, Failure> {
+pub(super) fn given_by(place: &Place) -> Result<Given, CommandError> {
     let values = gather(place, &place.given(), &BTreeMap::new())?;
     let system = values.get("system").map(str::to_owned);
     Ok(of_values(&values, system, None))
@@ -213,10 +213,10 @@ pub(super) fn choose(
     runs_dir: &Path,
     wanted: Selection<'_>,
     given: &Given,
-) -> Result<RunDir, Failure> {
+) -> Result<RunDir, CommandError> {
     let newest = catalog.newest_by_target(|entry| {
         given.fits(&entry.system, &entry.target)
-            && match Ledger::glance(&entry.dir) {
+            && match Ledger::open_unchecked(&entry.dir) {
                 Ok(ledger) => (wanted.fits)(&ledger),
                 // It may be the one that is meant. An older one in its place would be a guess.
                 Err(_) => entry.dir.has_begun(),
@@ -239,18 +239,18 @@ pub(super) fn choose(
                 wanted: wanted.words.to_owned(),
             };
             let elsewhere = catalog.newest_by_target(|entry| {
-                Ledger::glance(&entry.dir).is_ok_and(|ledger| (wanted.fits)(&ledger))
+                Ledger::open_unchecked(&entry.dir).is_ok_and(|ledger| (wanted.fits)(&ledger))
             });
             Err(match elsewhere.first() {
                 None => none.into(),
-                Some(_) => Failure::from(none).with_help(format!(
+                Some(_) => CommandError::from(none).with_help(format!(
                     "on other targets there are: {}. Name the run that is meant",
                     list(&elsewhere)
                 )),
             })
         }
         [one] => Ok(one.dir.clone().checked()?),
-        several => Err(Failure::usage(format!(
+        several => Err(CommandError::usage(format!(
             "{}: there are runs on several targets: {}",
             wanted.command,
             list(several)
@@ -263,7 +263,7 @@ fn list(runs: &[&Entry]) -> String {
     let runs = runs.iter();
     let words: Vec<String> = runs
         .map(|one| {
-            let target = Ledger::glance(&one.dir).map_or_else(
+            let target = Ledger::open_unchecked(&one.dir).map_or_else(
                 |_| one.target.clone(),
                 |ledger| RunTarget::of_run(ledger.header()).to_string(),
             );
@@ -276,12 +276,12 @@ fn list(runs: &[&Entry]) -> String {
 /// Says which run a command is about that was given without one.
 pub(super) fn announce(command: &str, ledger: &Ledger, lines: Option<u64>) {
     let header = ledger.header();
-    let lines = lines.or_else(|| standing::lines(ledger));
+    let lines = lines.or_else(|| run_status::lines(ledger));
     let lines = lines.map_or_else(String::new, |lines| format!(", {}", ui::lines(lines)));
     ui::err(&format!(
         "{command}: run {} ({} of {}, {}{lines})",
         header.run,
-        standing::command(ledger).unwrap_or_else(|_| header.command.clone()),
+        run_status::command(ledger).unwrap_or_else(|_| header.command.clone()),
         ui::visible(&header.input_name),
         ui::visible(&RunTarget::of_run(header).to_string()),
     ));
@@ -293,13 +293,13 @@ pub(super) fn wrote_something(ledger: &Ledger) -> bool {
 }
 
 /// A stand-in inside of a process has ended with it: nothing answers at its address, or something else does.
-fn refuse_ended_stand_in(header: &Header, inside: &Inside) -> Result<(), Failure> {
+fn refuse_ended_stand_in(header: &Header, inside: &SandboxArgs) -> Result<(), CommandError> {
     if inside.sandbox || !RunTarget::of_run(header).in_process {
         return Ok(());
     }
     let run = &header.run;
     let words = format!("run {run} worked on a stand-in that ended with its process");
-    Err(Failure::usage(words)
+    Err(CommandError::usage(words)
         .with_help("name another run; or add --sandbox, which starts a new one, filled as the run's record says"))
 }
 
@@ -308,9 +308,9 @@ fn same_target(
     values: &Values,
     resolved: &Resolved,
     header: &Header,
-    inside: &Inside,
+    inside: &SandboxArgs,
     purpose: Purpose,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     if inside.sandbox {
         return Ok(());
     }
@@ -337,7 +337,7 @@ fn same_target(
                 ui::err(&format!("warning: {words}"));
                 continue;
             }
-            return Err(Failure::usage(words).with_help(format!(
+            return Err(CommandError::usage(words).with_help(format!(
                 "unset {variable}, or say `{flag} {said}` where you mean it"
             )));
         }
@@ -346,7 +346,7 @@ fn same_target(
 }
 
 /// A run keeps to its own target. Whoever names a profile with another one means that.
-fn same_as_profile(values: &Values, header: &Header) -> Result<(), Failure> {
+fn same_as_profile(values: &Values, header: &Header) -> Result<(), CommandError> {
     for (name, begun) in [("base_url", &header.base_url), ("tenant", &header.tenant)] {
         let Some(said) = values.of_profile(name) else {
             continue;
@@ -369,7 +369,7 @@ fn same_as_profile(values: &Values, header: &Header) -> Result<(), Failure> {
             "run {} works on `{begun}`, but the profile `{profile}` says `{said}`",
             header.run
         );
-        return Err(Failure::usage(words).with_help(
+        return Err(CommandError::usage(words).with_help(
             "leave --profile out to go on where the run works; another target wants a run of its own",
         ));
     }
@@ -381,14 +381,14 @@ fn said(value: Option<&String>) -> &str {
 }
 
 /// The run's copy must be what the ledger speaks of.
-fn same_input(dir: &RunDir, ledger: &Ledger) -> Result<(), Failure> {
+fn same_input(dir: &RunDir, ledger: &Ledger) -> Result<(), CommandError> {
     let path = dir.input();
     let found = crate::input::digest(&path)
-        .map_err(|why| Failure::usage(format!("{}: cannot be read: {why}", path.display())))?;
+        .map_err(|why| CommandError::usage(format!("{}: cannot be read: {why}", path.display())))?;
     if found == ledger.header().input_sha256 {
         return Ok(());
     }
-    Err(Failure::usage(format!(
+    Err(CommandError::usage(format!(
         "{} was altered: it is not the file that the run was begun with",
         path.display()
     ))

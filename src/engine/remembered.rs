@@ -2,31 +2,31 @@
 //!
 //! They are read again under their own ID, never searched.
 
-use super::halt::Asked;
-use super::lookup::Sightings;
-use super::standing::{Standing, Wishes, has_temporary_id, moved_on};
-use super::{Context, Halt, Job, Notes, reading};
+use super::customer_state::{CustomerState, DesiredState, has_temporary_id, moved_on};
+use super::halt::StepResult;
+use super::lookup::LookupCache;
+use super::{Context, Halt, Job, WriteLog, reading};
 use crate::domain::{AccountId, CustomerId, Failed};
-use crate::ledger::{Effect, Judgement, Recorded, Seen, Settled, Verdict, Write, judge};
+use crate::ledger::{Effect, Judgement, Seen, Verdict, Write, WriteRecord, WriteVerdict, judge};
 use crate::plan::{Member, Shape};
-use crate::system::{Customer, Trouble};
+use crate::system::{Customer, SystemError};
 use tokio::time::Instant;
 
 /// The customer that this run or its plan has settled on, as it is now.
-pub(super) async fn settled<N: Notes>(
+pub(super) async fn settled<N: WriteLog>(
     context: &Context<N>,
     job: &Job,
     member: &Member,
     id: &CustomerId,
-    wishes: &Wishes<'_>,
-    seen: &Sightings,
-) -> Asked<Standing> {
+    wishes: &DesiredState<'_>,
+    seen: &LookupCache,
+) -> StepResult<CustomerState> {
     let given = given(job, member);
     let (customer, at) = match present(context, id, wishes, &given, seen).await? {
         Ok(found) => found,
         Err(trouble) => return Ok(Err(trouble)),
     };
-    let mut standing = Standing::of(customer, wishes.reseller, at);
+    let mut standing = CustomerState::of(customer, wishes.reseller, at);
     let lines: Vec<_> = member.changes.iter().map(|change| change.line).collect();
     let mine = job
         .recorded
@@ -39,7 +39,7 @@ pub(super) async fn settled<N: Notes>(
     hear_of(context, ids, Seen::Account(standing.now.as_ref()), newer).await?;
     let mut written = false;
     // What was never processed says nothing of how the customer was before this run.
-    let counts = |write: &Recorded| {
+    let counts = |write: &WriteRecord| {
         write.verdict == Some(Verdict::Applied) || (write.may_have_landed() && !newer)
     };
     for write in mine.filter(|write| counts(write)) {
@@ -95,7 +95,7 @@ pub(super) async fn settled<N: Notes>(
             return Ok(Ok(standing));
         }
         let words = has_temporary_id(&standing.id, run);
-        return Ok(Err(Trouble::new(Failed::Stale, words)));
+        return Ok(Err(SystemError::new(Failed::Stale, words)));
     }
     if let Some(believed) = believed.filter(|believed| *believed != now && !renamed) {
         return Ok(Err(moved_on(believed, now)));
@@ -104,7 +104,7 @@ pub(super) async fn settled<N: Notes>(
 }
 
 /// Why the line of this write has failed, where what is there now is what the system made of the write.
-pub(super) fn altered_by(write: &Recorded, seen: Seen<'_>) -> Option<Trouble> {
+pub(super) fn altered_by(write: &WriteRecord, seen: Seen<'_>) -> Option<SystemError> {
     let is_there = match (&write.effect, seen) {
         (Some(Effect::Account(stored)), Seen::Account(now)) => stored.as_ref() == now,
         (Some(Effect::Location(stored)), Seen::Location(now)) => stored.service == now.service,
@@ -112,7 +112,7 @@ pub(super) fn altered_by(write: &Recorded, seen: Seen<'_>) -> Option<Trouble> {
         (None, seen) => judge(&write.intent.write, seen) == Judgement::Altered,
     };
     let words = "the system stored another value than was written";
-    is_there.then(|| Trouble::new(Failed::Altered, words))
+    is_there.then(|| SystemError::new(Failed::Altered, words))
 }
 
 /// The account IDs that this run has given the customer of these lines, temporary ones too: it may carry any of them.
@@ -131,9 +131,9 @@ fn given(job: &Job, member: &Member) -> Vec<AccountId> {
 /// What the system says now settles what this run has written to one thing: the last write that asked for just that has
 /// taken effect, also where it was looked for in vain and has landed since. Whatever becomes of the line, nothing is left
 /// open that was never done. `newer`: another run has written the same thing since, so that what is there is its doing.
-pub(super) async fn hear_of<'a, N: Notes>(
+pub(super) async fn hear_of<'a, N: WriteLog>(
     context: &Context<N>,
-    writes: impl DoubleEndedIterator<Item = &'a Recorded>,
+    writes: impl DoubleEndedIterator<Item = &'a WriteRecord>,
     seen: Seen<'_>,
     newer: bool,
 ) -> Result<(), Halt> {
@@ -153,18 +153,18 @@ pub(super) async fn hear_of<'a, N: Notes>(
             }
             Judgement::DidNot if open && !later => Some(Verdict::NotApplied),
             // Whoever was to step aside has not, or has been given another ID since.
-            Judgement::SomebodyElse if open && write.intent.write.is_temporary() => {
+            Judgement::ConcurrentChange if open && write.intent.write.is_temporary() => {
                 Some(Verdict::NotApplied)
             }
             Judgement::TookEffect
             | Judgement::Altered
             | Judgement::DidNot
-            | Judgement::SomebodyElse => None,
+            | Judgement::ConcurrentChange => None,
         };
         let is_altered = judge(&write.intent.write, seen) == Judgement::Altered;
         later = true;
         if let Some(verdict) = verdict {
-            let settled = Settled {
+            let settled = WriteVerdict {
                 verdict,
                 http_status: write.http_status,
                 effect: (is_altered && verdict == Verdict::Applied).then(|| seen.as_effect()),
@@ -182,20 +182,20 @@ pub(super) async fn hear_of<'a, N: Notes>(
 ///
 /// Where it carries neither, or cannot be read, a line that stands alone is looked for anew. One of a chain or a swap is
 /// not: whoever is found under its ID now may well be another line's customer.
-pub(super) async fn recalled<N: Notes>(
+pub(super) async fn recalled<N: WriteLog>(
     context: &Context<N>,
     job: &Job,
     member: &Member,
-    wishes: &Wishes<'_>,
-    seen: &Sightings,
-) -> Result<Option<Result<Standing, Trouble>>, Halt> {
+    wishes: &DesiredState<'_>,
+    seen: &LookupCache,
+) -> Result<Option<Result<CustomerState, SystemError>>, Halt> {
     let Some(id) = job.recalled_customer(member) else {
         return Ok(None);
     };
     if wishes.customer.is_some_and(|given| given != id) {
         return Ok(None);
     }
-    let alone = job.unit.shape == Shape::Single && context.system.facts().unique_accounts;
+    let alone = job.unit.shape == Shape::Single && context.system.capabilities().unique_accounts;
     // A report may be of another system, where others have these IDs.
     let reported = &context.settings.history.reported;
     let hearsay = reported.get(&wishes.rename_line).copied();
@@ -204,7 +204,7 @@ pub(super) async fn recalled<N: Notes>(
         Ok(found) => found,
         Err(trouble) => return Ok((!alone).then_some(Err(trouble))),
     };
-    let standing = Standing::of(customer, wishes.reseller, at);
+    let standing = CustomerState::of(customer, wishes.reseller, at);
     let now = standing.now.as_ref();
     if now == wishes.account {
         return Ok(Some(Ok(standing)));
@@ -221,7 +221,7 @@ pub(super) async fn recalled<N: Notes>(
                         "the report says customer `{id}`, and `{account}` is another's: say who is meant in `customerId`, \
                          and leave `accountId` empty"
                     );
-                    return Ok(Some(Err(Trouble::new(Failed::Mismatch, words))));
+                    return Ok(Some(Err(SystemError::new(Failed::Mismatch, words))));
                 }
                 Err(trouble) => return Ok(Some(Err(trouble))),
             }
@@ -230,7 +230,7 @@ pub(super) async fn recalled<N: Notes>(
     }
     if let Some(run) = context.settings.history.temporary_of(&standing.id, now) {
         let words = has_temporary_id(&standing.id, run);
-        return Ok(Some(Err(Trouble::new(Failed::Stale, words))));
+        return Ok(Some(Err(SystemError::new(Failed::Stale, words))));
     }
     // The customer that a report names is a guard: a spreadsheet that saved it may have made another ID of this one.
     if alone && hearsay.is_none() {
@@ -252,7 +252,7 @@ pub(super) async fn recalled<N: Notes>(
                  belongs to customer `{}` now. Name the customer in `customerId`, and leave `accountId` empty",
                 holder.id
             );
-            Trouble::new(Failed::Mismatch, words)
+            SystemError::new(Failed::Mismatch, words)
         }
     })))
 }
@@ -261,13 +261,13 @@ pub(super) async fn recalled<N: Notes>(
 /// customer, the line still refers to that one: the account ID was given away since.
 ///
 /// A line that names its customer, or that asks for no new account ID, refers to whatever it finds.
-pub(super) async fn as_applied_before<N: Notes>(
+pub(super) async fn as_applied_before<N: WriteLog>(
     context: &Context<N>,
-    wishes: &Wishes<'_>,
+    wishes: &DesiredState<'_>,
     account: &AccountId,
-    standing: Standing,
-    seen: &Sightings,
-) -> Asked<Standing> {
+    standing: CustomerState,
+    seen: &LookupCache,
+) -> StepResult<CustomerState> {
     let Some(prior) = &context.settings.history.prior_renames else {
         return Ok(Ok(standing));
     };
@@ -286,7 +286,7 @@ pub(super) async fn as_applied_before<N: Notes>(
             let is_meant = wishes.is_fulfilled_by(customer.account.as_ref())
                 || customer.account.as_ref() == Some(account);
             if is_meant {
-                return Ok(Ok(Standing::of(customer, wishes.reseller, at)));
+                return Ok(Ok(CustomerState::of(customer, wishes.reseller, at)));
             }
             let now = customer.account.as_ref().map_or("none", AccountId::as_str);
             format!("has the account ID `{now}` now")
@@ -301,18 +301,18 @@ pub(super) async fn as_applied_before<N: Notes>(
          the customer in `customerId`, and leave `accountId` empty; nothing was written",
         standing.id
     );
-    Ok(Err(Trouble::new(Failed::Mismatch, words)))
+    Ok(Err(SystemError::new(Failed::Mismatch, words)))
 }
 
 /// The customer with this ID as it is now, from the look-up where that is recent. `given`: account IDs that it may have
 /// besides those of its lines.
-pub(super) async fn present<N: Notes>(
+pub(super) async fn present<N: WriteLog>(
     context: &Context<N>,
     id: &CustomerId,
-    wishes: &Wishes<'_>,
+    wishes: &DesiredState<'_>,
     given: &[AccountId],
-    seen: &Sightings,
-) -> Asked<(Customer, Instant)> {
+    seen: &LookupCache,
+) -> StepResult<(Customer, Instant)> {
     if let Some([customer]) = seen.customer(id, wishes.reseller)
         && customer.id == *id
     {
@@ -323,6 +323,6 @@ pub(super) async fn present<N: Notes>(
     let accounts: Vec<&AccountId> = told.chain(given).collect();
     let (system, reseller) = (&context.system, wishes.reseller);
     let found = reading::customer(system, id, reseller, wishes.locations, accounts);
-    let found = context.weigh(found.await).await?;
+    let found = context.classify(found.await).await?;
     Ok(found.map(|customer| (customer, at)))
 }

@@ -410,5 +410,5 @@ impl Timeline {
 }
 
 #[cfg(test)]
-#[path = "pace_tests.rs"]
+#[path = "rate_limiter_tests.rs"]
 mod tests;

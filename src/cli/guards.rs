@@ -1,10 +1,10 @@
 //! The guards of a run: as they are typed, as the ledger keeps them for `resume`, and understood.
 
-use super::failure::Failure;
-use super::options::Guards;
+use super::command_error::CommandError;
+use super::options::GuardArgs;
 use super::{Exit, clock};
 use crate::config::Until;
-use crate::plan::Share;
+use crate::plan::Threshold;
 use crate::ui;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// What stops a run, as it is kept for `resume`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct Limits {
+pub(super) struct Guards {
     pub(super) max_failures: Option<String>,
     pub(super) max_changes: Option<String>,
     pub(super) canary: Option<u64>,
@@ -23,8 +23,8 @@ pub(super) struct Limits {
     pub(super) ends_at: Option<Timestamp>,
 }
 
-impl Limits {
-    pub(super) fn of(guards: &Guards) -> Result<Self, Failure> {
+impl Guards {
+    pub(super) fn of(guards: &GuardArgs) -> Result<Self, CommandError> {
         let limits = Self {
             max_failures: guards.max_failures.clone(),
             max_changes: guards.max_changes.clone(),
@@ -36,7 +36,7 @@ impl Limits {
     }
 
     /// With the time that `until` means.
-    pub(super) fn settled(mut self) -> Result<Self, Failure> {
+    pub(super) fn settled(mut self) -> Result<Self, CommandError> {
         self.ends_at = self.parsed()?.ends_at;
         Ok(self)
     }
@@ -56,7 +56,7 @@ impl Limits {
     }
 
     /// All guards that were given, for the question before a write; each with the number or time that it means.
-    pub(super) fn words(&self) -> Result<String, Failure> {
+    pub(super) fn words(&self) -> Result<String, CommandError> {
         let parsed = self.parsed()?;
         let mut parts = Vec::new();
         if let Some(most) = &self.max_failures {
@@ -84,9 +84,9 @@ impl Limits {
     }
 
     /// Refuses to begin where more would change than is allowed.
-    pub(super) fn refuse_changes(&self, changes: u64, lines: u64) -> Result<(), Failure> {
+    pub(super) fn refuse_changes(&self, changes: u64, lines: u64) -> Result<(), CommandError> {
         match self.parsed()?.max_changes {
-            Some(most) if most.is_exceeded(changes, lines) => Err(Failure::new(
+            Some(most) if most.is_exceeded(changes, lines) => Err(CommandError::new(
                 Exit::Stopped,
                 format!(
                     "--max-changes {most}: {changes} of {} would change",
@@ -98,18 +98,18 @@ impl Limits {
         }
     }
 
-    pub(super) fn parsed(&self) -> Result<Parsed, Failure> {
+    pub(super) fn parsed(&self) -> Result<Parsed, CommandError> {
         let share = |flag: &str, text: &Option<String>| {
             text.as_deref()
-                .map(Share::from_str)
+                .map(Threshold::from_str)
                 .transpose()
-                .map_err(|why| Failure::usage(format!("{flag}: {why}")))
+                .map_err(|why| CommandError::usage(format!("{flag}: {why}")))
         };
         let until = self.until.as_deref().map(Until::from_str).transpose();
-        let until = until.map_err(|why| Failure::usage(format!("--until: {why}")))?;
+        let until = until.map_err(|why| CommandError::usage(format!("--until: {why}")))?;
         let ends_at = match (self.ends_at, until) {
             (None, Some(until)) => Some(until.after(&clock::now()).ok_or_else(|| {
-                Failure::usage("--until: that is later than any date".to_owned())
+                CommandError::usage("--until: that is later than any date".to_owned())
             })?),
             (known, _) => known,
         };
@@ -123,8 +123,8 @@ impl Limits {
 
 /// The same, understood.
 pub(super) struct Parsed {
-    pub(super) max_failures: Option<Share>,
-    pub(super) max_changes: Option<Share>,
+    pub(super) max_failures: Option<Threshold>,
+    pub(super) max_changes: Option<Threshold>,
     /// When no unit is begun any more.
     pub(super) ends_at: Option<Timestamp>,
 }
@@ -145,11 +145,11 @@ mod tests {
     #[test]
     fn the_end_is_settled_once_and_shown_with_its_zone() {
         let end: Timestamp = "2027-01-09T05:00:00Z".parse().unwrap();
-        let limits = Limits {
+        let limits = Guards {
             until: Some("06:00".to_owned()),
             ends_at: Some(end),
             max_changes: Some("5%".to_owned()),
-            ..Limits::default()
+            ..Guards::default()
         };
         assert_eq!(limits.parsed().unwrap().ends_at, Some(end));
         let words = limits.words().unwrap();
@@ -160,12 +160,12 @@ mod tests {
         );
         assert!(words.ends_with(&shown), "{words}");
         // A span that was given to an earlier process has passed; a time of day comes again.
-        let span = Limits {
+        let span = Guards {
             until: Some("4h".to_owned()),
-            ..Limits::default()
+            ..Guards::default()
         };
-        assert_eq!(Limits::default().over(span).until, None);
-        let again = Limits::default().over(limits);
+        assert_eq!(Guards::default().over(span).until, None);
+        let again = Guards::default().over(limits);
         assert_eq!(again.until.as_deref(), Some("06:00"));
         assert_eq!(again.ends_at, None);
     }

@@ -39,7 +39,7 @@ pub fn counts(ledger: &Ledger) -> Result<BTreeMap<&'static str, u64>, LedgerErro
     let mut in_doubt = 0;
     if !matches!(ledger.progress()?.state, State::Finished | State::Planned) {
         let begun: BTreeSet<Line> = ledger
-            .doubtful()?
+            .unresolved_writes()?
             .iter()
             .map(|write| write.intent.line)
             .collect();

@@ -3,7 +3,7 @@
 //! It must stay free of clock, disk and network. A value that is neither the old one nor the new one (in whatever
 //! spelling the system gives it) was set by another client, and is never written over.
 
-use super::{Effect, Spot, Write};
+use super::{Effect, LocationState, Write};
 use crate::domain::{AccountId, Profile, is_respelling};
 
 /// What the system says now.
@@ -12,7 +12,7 @@ pub enum Seen<'a> {
     /// The customer's account ID; `None`: it has none.
     Account(Option<&'a AccountId>),
     /// The location's service ID and profile.
-    Location(&'a Spot),
+    Location(&'a LocationState),
 }
 
 impl Seen<'_> {
@@ -35,7 +35,7 @@ pub enum Judgement {
     /// Nothing that the write did not find or wish is there: it may be written again.
     DidNot,
     /// Somebody else has been there: `stale`, write nothing.
-    SomebodyElse,
+    ConcurrentChange,
 }
 
 /// Compares what is there with what was there and what was wished.
@@ -69,7 +69,7 @@ pub fn judge(write: &Write, seen: Seen<'_>) -> Judgement {
             }
         }
         (Write::Account { .. }, Seen::Location(_)) | (Write::Location { .. }, Seen::Account(_)) => {
-            Judgement::SomebodyElse
+            Judgement::ConcurrentChange
         }
     }
 }
@@ -89,7 +89,7 @@ fn part<T: PartialEq + AsRef<str> + ?Sized>(
         (Some(after), Some(now)) if is_respelling(after.as_ref(), now.as_ref()) => {
             Judgement::Altered
         }
-        _ => Judgement::SomebodyElse,
+        _ => Judgement::ConcurrentChange,
     }
 }
 
@@ -97,7 +97,9 @@ fn whole(service: Option<Judgement>, profile: Option<Judgement>) -> Judgement {
     let mut all = Judgement::TookEffect;
     for one in service.into_iter().chain(profile) {
         all = match (all, one) {
-            (Judgement::SomebodyElse, _) | (_, Judgement::SomebodyElse) => Judgement::SomebodyElse,
+            (Judgement::ConcurrentChange, _) | (_, Judgement::ConcurrentChange) => {
+                Judgement::ConcurrentChange
+            }
             (Judgement::Altered, _) | (_, Judgement::Altered) => Judgement::Altered,
             (Judgement::DidNot, _) | (_, Judgement::DidNot) => Judgement::DidNot,
             (Judgement::TookEffect, Judgement::TookEffect) => Judgement::TookEffect,
@@ -116,18 +118,18 @@ mod tests {
         proptest::option::of("[ab]".prop_map(|text| AccountId::new(text).unwrap()))
     }
 
-    fn spot() -> impl Strategy<Value = Spot> {
+    fn spot() -> impl Strategy<Value = LocationState> {
         let service = proptest::option::of("[ab]".prop_map(|text| ServiceId::new(text).unwrap()));
         let profile = proptest::option::of(prop_oneof![
             Just(Profile::Auto),
             Just(Profile::SmallBusiness)
         ]);
-        (service, profile).prop_map(|(service, profile)| Spot { service, profile })
+        (service, profile).prop_map(|(service, profile)| LocationState { service, profile })
     }
 
     /// The world after the write: what was not sent stays.
-    fn carried_out(before: &Spot, after: &Spot) -> Spot {
-        Spot {
+    fn carried_out(before: &LocationState, after: &LocationState) -> LocationState {
+        LocationState {
             service: after.service.clone().or_else(|| before.service.clone()),
             profile: after.profile.or(before.profile),
         }
@@ -144,10 +146,10 @@ mod tests {
             } else if now == before {
                 Judgement::DidNot
             } else {
-                Judgement::SomebodyElse
+                Judgement::ConcurrentChange
             };
             prop_assert_eq!(judge(&write, Seen::Account(now.as_ref())), expected);
-            prop_assert_eq!(judge(&write, Seen::Location(&Spot::default())), Judgement::SomebodyElse);
+            prop_assert_eq!(judge(&write, Seen::Location(&LocationState::default())), Judgement::ConcurrentChange);
         }
 
         #[test]
@@ -168,9 +170,9 @@ mod tests {
             let write = Write::Location {
                 location: LocationId::new("l").unwrap(),
                 before,
-                after: Spot { profile: None, ..after.clone() },
+                after: LocationState { profile: None, ..after.clone() },
             };
-            let other = Spot { service: now.service.clone(), profile: None };
+            let other = LocationState { service: now.service.clone(), profile: None };
             prop_assert_eq!(
                 judge(&write, Seen::Location(&now)),
                 judge(&write, Seen::Location(&other))
@@ -179,14 +181,14 @@ mod tests {
 
         #[test]
         fn a_foreign_value_is_never_written_over(before in spot(), after in spot()) {
-            let foreign = Spot { service: Some(ServiceId::new("foreign").unwrap()), profile: before.profile };
+            let foreign = LocationState { service: Some(ServiceId::new("foreign").unwrap()), profile: before.profile };
             let write = Write::Location {
                 location: LocationId::new("l").unwrap(),
                 before,
                 after: after.clone(),
             };
             if after.service.is_some() {
-                prop_assert_eq!(judge(&write, Seen::Location(&foreign)), Judgement::SomebodyElse);
+                prop_assert_eq!(judge(&write, Seen::Location(&foreign)), Judgement::ConcurrentChange);
             }
         }
     }

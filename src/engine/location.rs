@@ -1,14 +1,14 @@
 //! Locations: which one a line means, how it stands, and what is written to it.
 
 use super::case::Case;
-use super::halt::Asked;
-use super::known::hear_of;
-use super::standing::{Standing, Wishes};
+use super::customer_state::{CustomerState, DesiredState};
+use super::halt::StepResult;
+use super::remembered::hear_of;
 use super::write_result::{Ended, Sent, Sight};
-use super::{Context, Halt, Job, Notes};
+use super::{Context, Halt, Job, WriteLog};
 use crate::domain::{Change, Failed, Line, LocationId, Profile, ServiceId};
-use crate::ledger::{Effect, Seen, Spot, Write};
-use crate::system::{Location, Locations, Trouble};
+use crate::ledger::{Effect, LocationState, Seen, Write};
+use crate::system::{Location, Locations, SystemError};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use tokio::time::Instant;
@@ -18,22 +18,22 @@ pub(super) enum Placed {
     NotAsked,
     Already,
     Done(Sent),
-    Failed(Trouble, Sent),
-    InDoubt(Trouble, Sent),
+    Failed(SystemError, Sent),
+    InDoubt(SystemError, Sent),
 }
 
 /// The location that a line means, as it is and as this run found it.
-struct Spotted {
+struct ResolvedLocation {
     id: LocationId,
-    now: Spot,
-    original: Spot,
+    now: LocationState,
+    original: LocationState,
 }
 
 /// A location that a line touched.
 pub(super) struct Touched {
     pub(super) id: LocationId,
-    pub(super) before: Spot,
-    pub(super) after: Spot,
+    pub(super) before: LocationState,
+    pub(super) after: LocationState,
 }
 
 /// A location that could not be written, or nobody knows: several lines may ask the same of it, and one operation has
@@ -42,9 +42,9 @@ pub(super) struct GivenUp {
     location: LocationId,
     asked: (Option<ServiceId>, Option<Profile>),
     in_doubt: bool,
-    trouble: Trouble,
+    trouble: SystemError,
     sent: Sent,
-    spots: (Spot, Spot),
+    spots: (LocationState, LocationState),
 }
 
 impl GivenUp {
@@ -66,7 +66,7 @@ impl GivenUp {
     }
 
     /// Whether this line must not be tried after it: it asks the same, or nobody knows how the location is.
-    pub(super) fn is_asked_by(&self, standing: &Standing, change: &Change) -> bool {
+    pub(super) fn is_asked_by(&self, standing: &CustomerState, change: &Change) -> bool {
         let same = self.asked.0 == change.service && self.asked.1 == change.profile;
         (self.in_doubt || same)
             && meant(standing, change).is_ok_and(|place| place.id == self.location)
@@ -89,9 +89,9 @@ impl GivenUp {
     }
 }
 
-impl<N: Notes> Case<'_, N> {
+impl<N: WriteLog> Case<'_, N> {
     /// Lines of one customer that turn out to want different things of one location.
-    pub(super) fn contradictions(&self, standing: &Standing) -> HashMap<Line, Trouble> {
+    pub(super) fn contradictions(&self, standing: &CustomerState) -> HashMap<Line, SystemError> {
         let mut wishes: HashMap<&LocationId, Vec<&Change>> = HashMap::new();
         for change in self
             .member
@@ -115,7 +115,7 @@ impl<N: Notes> Case<'_, N> {
                 if let Some(other) = changes.iter().find(differs) {
                     let words =
                         format!("line {} wants something else of this location", other.line);
-                    wrong.insert(change.line, Trouble::new(Failed::Invalid, words));
+                    wrong.insert(change.line, SystemError::new(Failed::Invalid, words));
                 }
             }
         }
@@ -124,13 +124,13 @@ impl<N: Notes> Case<'_, N> {
 
     /// Looks at the locations of lines that want an ID and a location, before anything is written: where none of them
     /// can be carried out, the customer is probably not the one that is meant.
-    pub(super) async fn hindrance(&self, standing: &mut Standing) -> Asked<()> {
+    pub(super) async fn hindrance(&self, standing: &mut CustomerState) -> StepResult<()> {
         let renames = || {
             let open = |change: &&Change| !self.job.is_done(change.line);
             let changes = self.member.changes.iter().filter(open);
             changes.filter(|change| change.new_account.asks())
         };
-        let nothing_to_write = Wishes::of(self.member).is_fulfilled_by(standing.now.as_ref())
+        let nothing_to_write = DesiredState::of(self.member).is_fulfilled_by(standing.now.as_ref())
             || standing.now != standing.original;
         if nothing_to_write || renames().any(|change| !change.asks_location()) {
             return Ok(Ok(()));
@@ -158,7 +158,11 @@ impl<N: Notes> Case<'_, N> {
     }
 
     /// The location that a line means; it must be the one that its plan, or this run, has meant by it before.
-    fn spotted(&self, standing: &Standing, change: &Change) -> Result<Spotted, Trouble> {
+    fn spotted(
+        &self,
+        standing: &CustomerState,
+        change: &Change,
+    ) -> Result<ResolvedLocation, SystemError> {
         let place = meant(standing, change)?;
         let mut planned = self.job.expected.iter();
         let planned = planned.find(|planned| planned.line == change.line);
@@ -175,9 +179,9 @@ impl<N: Notes> Case<'_, N> {
                 "the location was `{before}`, and now the only one is `{}`; nothing was written to it",
                 place.id
             );
-            return Err(Trouble::new(Failed::Stale, words));
+            return Err(SystemError::new(Failed::Stale, words));
         }
-        let now = Spot {
+        let now = LocationState {
             service: place.service.clone(),
             // Where the system does not show it, it is what the run that is put back has left.
             profile: place
@@ -185,14 +189,14 @@ impl<N: Notes> Case<'_, N> {
                 .or(planned.and_then(|planned| planned.profile.before)),
         };
         let known = standing.original_spots.get(&place.id);
-        Ok(Spotted {
+        Ok(ResolvedLocation {
             id: place.id.clone(),
             original: known.unwrap_or(&now).clone(),
             now,
         })
     }
 
-    fn may_be_written(&self, change: &Change, place: &Spotted) -> Result<(), Trouble> {
+    fn may_be_written(&self, change: &Change, place: &ResolvedLocation) -> Result<(), SystemError> {
         if is_fulfilled(&place.now, change) {
             return Ok(());
         }
@@ -201,14 +205,14 @@ impl<N: Notes> Case<'_, N> {
 
     pub(super) async fn set_location(
         &self,
-        standing: &mut Standing,
+        standing: &mut CustomerState,
         change: &Change,
     ) -> Result<(Placed, Option<Touched>), Halt> {
         let place = match self.spotted(standing, change) {
             Ok(place) => place,
             Err(trouble) => return Ok((Placed::Failed(trouble, Sent::default()), None)),
         };
-        let Spotted { id, now, original } = place;
+        let ResolvedLocation { id, now, original } = place;
         let mut touched = Touched {
             id: id.clone(),
             before: original.clone(),
@@ -238,7 +242,7 @@ impl<N: Notes> Case<'_, N> {
             return Ok((Placed::Failed(trouble, Sent::default()), Some(touched)));
         }
         let wish = wish(change);
-        let after = Spot {
+        let after = LocationState {
             service: wish.service.clone().or(now.service.clone()),
             profile: wish.profile.or(now.profile),
         };
@@ -264,7 +268,7 @@ impl<N: Notes> Case<'_, N> {
             Ended::Altered(trouble, sent) => {
                 self.context.altered.fetch_add(1, Ordering::Relaxed);
                 if let Some(Effect::Location(stored)) = &sent.effect {
-                    let stored = Spot {
+                    let stored = LocationState {
                         service: stored.service.clone().or(after.service),
                         profile: stored.profile.or(after.profile),
                     };
@@ -288,11 +292,11 @@ impl<N: Notes> Case<'_, N> {
 /// Makes the locations of a customer known, with their service IDs, unless they are.
 ///
 /// Where the list is not to be had, the one location that the lines can mean is read by its own ID.
-pub(super) async fn learn<N: Notes>(
+pub(super) async fn learn<N: WriteLog>(
     context: &Context<N>,
-    standing: &mut Standing,
+    standing: &mut CustomerState,
     changes: &[Change],
-) -> Asked<()> {
+) -> StepResult<()> {
     if matches!(standing.locations, Locations::Known(_)) {
         return Ok(Ok(()));
     }
@@ -321,7 +325,7 @@ pub(super) async fn learn<N: Notes>(
     let mut known = Vec::new();
     for id in candidates {
         let answer = context.system.location(&standing.id, &id).await;
-        match context.weigh(answer).await? {
+        match context.classify(answer).await? {
             Ok(location) => known.push(location),
             Err(other) if other.is_final() => return Ok(Err(other)),
             Err(_) => return Ok(Err(trouble)),
@@ -332,26 +336,29 @@ pub(super) async fn learn<N: Notes>(
 }
 
 /// The location that a line means.
-pub(super) fn meant<'a>(standing: &'a Standing, change: &Change) -> Result<&'a Location, Trouble> {
+pub(super) fn meant<'a>(
+    standing: &'a CustomerState,
+    change: &Change,
+) -> Result<&'a Location, SystemError> {
     let Locations::Known(all) = &standing.locations else {
-        return Err(Trouble::new(
+        return Err(SystemError::new(
             Failed::Unavailable,
             "the customer's locations are not known",
         ));
     };
     match (&change.location, all.as_slice()) {
         (Some(id), _) => all.iter().find(|place| place.id == *id).ok_or_else(|| {
-            Trouble::new(
+            SystemError::new(
                 Failed::NotFound,
                 format!("customer `{}` has no location `{id}`", standing.id),
             )
         }),
         (None, [only]) => Ok(only),
-        (None, []) => Err(Trouble::new(
+        (None, []) => Err(SystemError::new(
             Failed::NotFound,
             format!("customer `{}` has no location", standing.id),
         )),
-        (None, several) => Err(Trouble::new(
+        (None, several) => Err(SystemError::new(
             Failed::Ambiguous,
             format!(
                 "customer `{}` has {} locations: name one in `locationId`",
@@ -363,7 +370,7 @@ pub(super) fn meant<'a>(standing: &'a Standing, change: &Change) -> Result<&'a L
 }
 
 /// Whether a location is as the line wishes. An untold profile is the system's default, `auto`.
-pub(super) fn is_fulfilled(place: &Spot, change: &Change) -> bool {
+pub(super) fn is_fulfilled(place: &LocationState, change: &Change) -> bool {
     change
         .service
         .as_ref()
@@ -374,8 +381,8 @@ pub(super) fn is_fulfilled(place: &Spot, change: &Change) -> bool {
 }
 
 /// What is wished of a location.
-pub(super) fn wish(change: &Change) -> Spot {
-    Spot {
+pub(super) fn wish(change: &Change) -> LocationState {
+    LocationState {
         service: change.service.clone(),
         profile: change.profile,
     }
@@ -385,16 +392,16 @@ pub(super) fn wish(change: &Change) -> Spot {
 pub(super) fn is_untouched(
     job: &Job,
     change: &Change,
-    now: &Spot,
-    original: &Spot,
-) -> Result<(), Trouble> {
+    now: &LocationState,
+    original: &LocationState,
+) -> Result<(), SystemError> {
     let planned = job
         .expected
         .iter()
         .find(|planned| planned.line == change.line);
     let found = planned.map_or_else(
         || original.clone(),
-        |planned| Spot {
+        |planned| LocationState {
             service: planned.service.before.clone(),
             profile: planned.profile.before,
         },
@@ -407,12 +414,12 @@ pub(super) fn is_untouched(
     if same_service && same_profile {
         return Ok(());
     }
-    let say = |spot: &Spot| {
+    let say = |spot: &LocationState| {
         let service = spot.service.as_ref().map_or("none", |id| id.as_str());
         let profile = spot.profile.map_or("not told", Profile::as_str);
         format!("service ID {service}, profile {profile}")
     };
-    Err(Trouble::new(
+    Err(SystemError::new(
         Failed::Stale,
         format!(
             "somebody else changed this location: it had {}, now it has {}; nothing was written",
@@ -423,7 +430,12 @@ pub(super) fn is_untouched(
 }
 
 /// Remembers what was written to a location.
-pub(super) fn set(standing: &mut Standing, id: &LocationId, original: &Spot, after: &Spot) {
+pub(super) fn set(
+    standing: &mut CustomerState,
+    id: &LocationId,
+    original: &LocationState,
+    after: &LocationState,
+) {
     let originals = &mut standing.original_spots;
     originals
         .entry(id.clone())

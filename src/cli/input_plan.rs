@@ -5,15 +5,15 @@ use crate::input::{
     Accept, Column, Findings, InputError, Known, Passed, Row, Rules, Settings, Survey, Table,
 };
 use crate::plan::{
-    Counts, Crossing, Index, IndexBuilder, Keys, Unit, arrange, case_twins, repeated,
+    AliasConflicts, Counts, Index, IndexBuilder, Keys, Unit, case_twins, group, repeated,
 };
-use crate::system::Facts;
+use crate::system::Capabilities;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 /// A planned file.
-pub(super) struct Draft {
+pub(super) struct InputPlan {
     pub(super) table: Table,
     pub(super) index: Index,
     /// Units of lines that have to do with each other, by their number. All other lines are units of their own.
@@ -31,7 +31,7 @@ pub(super) struct Draft {
     pub(super) without_customer: u64,
     /// Where some lines name their customer by account ID alone, and others by the system's own ID alone; and where one
     /// brings about the ID that another goes by, and nothing is ordered.
-    pub(super) crossing: Option<Arc<Crossing>>,
+    pub(super) crossing: Option<Arc<AliasConflicts>>,
 }
 
 /// Lines that cannot be carried out: four bytes for each.
@@ -126,15 +126,15 @@ impl Part {
 }
 
 /// The rules of a system for the lines of a file.
-pub(super) fn rules(facts: &Facts) -> Rules {
+pub(super) fn rules(capabilities: &Capabilities) -> Rules {
     Rules {
-        max_account_chars: facts.max_account_chars,
-        min_account_chars: facts.min_account_chars,
-        forbidden_in_account: facts.forbidden_in_account,
-        forbidden_accounts: facts.forbidden_accounts,
-        has_locations: facts.has_locations,
-        per_reseller: facts.per_reseller,
-        ids_are_guids: facts.ids_are_guids,
+        max_account_chars: capabilities.max_account_chars,
+        min_account_chars: capabilities.min_account_chars,
+        forbidden_in_account: capabilities.forbidden_in_account,
+        forbidden_accounts: capabilities.forbidden_accounts,
+        has_locations: capabilities.has_locations,
+        per_reseller: capabilities.per_reseller,
+        ids_are_guids: capabilities.ids_are_guids,
         reseller: None,
         allow_clear: false,
         accept: Accept::default(),
@@ -149,7 +149,7 @@ pub(super) fn read(
     settings: &Settings,
     rules: &Rules,
     unique_accounts: bool,
-) -> Result<Draft, InputError> {
+) -> Result<InputPlan, InputError> {
     let table = Table::open(path, name, settings, rules)?;
     let mut whole = Part::default();
     let known = Arc::new(Known::default());
@@ -193,7 +193,7 @@ pub(super) fn read(
         table.spelling(Column::NewAccountId),
         &mut problems,
     );
-    let arrangement = arrange(entangled, unique_accounts);
+    let arrangement = group(entangled, unique_accounts);
     wrong.add(errors(&arrangement.problems));
     let of_file = passed_over(&table, whole.passed);
     for problem in [table.near(), of_file, arrangement.problems].concat() {
@@ -210,7 +210,7 @@ pub(super) fn read(
         None
     };
     let units = arrangement.units.into_iter();
-    let mut draft = Draft {
+    let mut draft = InputPlan {
         table,
         index,
         units: units.map(|unit| (unit.number, unit)).collect(),
@@ -278,7 +278,7 @@ fn passed_over(table: &Table, passed: Passed) -> Vec<Problem> {
     notices
 }
 
-fn crossing(table: &Table) -> Result<Crossing, InputError> {
+fn crossing(table: &Table) -> Result<AliasConflicts, InputError> {
     let batches = table.batches()?;
     let changes = batches.flat_map(|batch| match batch {
         Ok(rows) => rows
@@ -305,7 +305,7 @@ fn entangled(table: &Table, index: &Index, wrong: &Wrong) -> Result<Vec<Change>,
     Ok(changes)
 }
 
-impl Draft {
+impl InputPlan {
     /// Whether a line cannot be carried out.
     pub(super) fn is_wrong(&self, line: Line) -> bool {
         self.wrong.has(line)

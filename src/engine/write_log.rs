@@ -2,18 +2,18 @@
 //! ledger, and a list in memory where a simulation runs thousands of times.
 
 use crate::domain::{Line, Outcome};
-use crate::ledger::{Intent, Journal, LedgerError, Settled, WriteId};
+use crate::ledger::{Intent, Journal, LedgerError, WriteId, WriteVerdict};
 use std::future::Future;
 
 /// A durable place for intents and outcomes.
-pub trait Notes: Send + Sync + 'static {
+pub trait WriteLog: Send + Sync + 'static {
     /// Notes a write that is about to be sent; returns once it would survive a power cut.
     fn intend(&self, intent: Intent) -> impl Future<Output = Result<WriteId, LedgerError>> + Send;
     /// Notes what became of a write. Losing this is harmless: the write is in doubt then, and read back.
     fn settle(
         &self,
         write: WriteId,
-        settled: Settled,
+        settled: WriteVerdict,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
     /// Notes the outcome of a line.
     fn outcome(&self, outcome: Outcome) -> impl Future<Output = Result<(), LedgerError>> + Send;
@@ -27,7 +27,7 @@ pub trait Notes: Send + Sync + 'static {
     fn flush(&self) -> impl Future<Output = Result<(), LedgerError>> + Send;
 }
 
-impl Notes for Journal {
+impl WriteLog for Journal {
     fn intend(&self, intent: Intent) -> impl Future<Output = Result<WriteId, LedgerError>> + Send {
         Journal::intend(self, intent)
     }
@@ -35,7 +35,7 @@ impl Notes for Journal {
     fn settle(
         &self,
         write: WriteId,
-        settled: Settled,
+        settled: WriteVerdict,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send {
         Journal::settle(self, write, settled)
     }
