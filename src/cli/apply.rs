@@ -102,7 +102,7 @@ fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, CommandError> {
     limits.refuse_changes(planned.len(), known.draft.counts.lines)?;
     ask(&question.text()?, &options.guards, "apply")?;
     let claim = known.claim(&base_url)?;
-    // Somebody may have carried it out while the question stood.
+    // Another process may have applied the plan while the question waited for its answer.
     refuse_unplanned(&known)?;
     known.ledger.index_writes()?;
     // From now on `resume` carries the plan out instead of going on with looking.
@@ -113,7 +113,7 @@ fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, CommandError> {
         known: Known {
             done: known.ledger.done()?,
             planned: Some(planned),
-            // The plan has settled who is meant, and whoever is otherwise now is stale.
+            // The plan has determined the customers; a customer that has other values now is stale.
             ..Known::new(Arc::default(), known.ledger.units_with_writes()?)
         },
         dir: known.dir,
@@ -133,7 +133,7 @@ fn from_plan(options: &ApplyOptions, run: &str) -> Result<Exit, CommandError> {
     session.run()
 }
 
-/// Only a plan that is whole, and that nobody has begun to carry out, is carried out.
+/// Refuses a plan that is incomplete, or that a run has already begun to apply.
 fn refuse_unplanned(known: &OpenRun) -> Result<(), CommandError> {
     let id = known.dir.run();
     match known.ledger.progress()?.state {

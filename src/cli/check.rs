@@ -157,12 +157,14 @@ fn plan(options: &CheckOptions, kept: &SavedSettings) -> String {
     words.extend(kept.typed.target.iter().cloned());
     words.extend(kept.typed.always.iter().cloned());
     words.extend(options.target.place.typed_runs_dir());
-    let command = report::shell(words);
+    let mut text = report::shell(words);
     if stdin {
-        format!("{command}, where FILE is what came over standard input")
-    } else {
-        command
+        text.push_str(", where FILE is what came over standard input");
     }
+    if !kept.values.contains_key("system") {
+        text.push_str(", with --profile NAME, or with --system and --base-url");
+    }
+    text
 }
 
 fn problem(problem: &Problem) -> serde_json::Value {

@@ -1,5 +1,5 @@
-//! After a run on a system whose answers may show what does not persist: everything that was changed is looked
-//! at once more, many at a time.
+//! After a run on a system with answers that may show values that do not persist: every changed customer is read
+//! again, many with one call.
 
 use super::command_error::CommandError;
 use crate::domain::{Outcome, Status};
@@ -8,7 +8,7 @@ use crate::ledger::{Journal, Ledger};
 use crate::system::{Bulk, Key, System, Wanted};
 use crate::ui;
 
-/// So many customers are looked at together.
+/// The number of customers that are read together.
 const BATCH: usize = 500;
 
 /// Looks at every changed customer, and takes back what did not last: such a line has failed.

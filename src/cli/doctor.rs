@@ -60,7 +60,7 @@ impl Finding {
 pub(super) fn run(options: &DoctorOptions) -> Result<Exit, CommandError> {
     let mut values = values(&options.target, &BTreeMap::new())?;
     let mut resolved = resolve(&mut values, options.inside.secrets(), &options.speech)?;
-    // Nobody wants to wait a quarter of an hour for a diagnosis.
+    // A diagnosis must not take a quarter of an hour.
     resolved.give_up_after = resolved
         .give_up_after
         .min(std::time::Duration::from_secs(20));

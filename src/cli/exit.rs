@@ -6,7 +6,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Everything asked for is so.
+    /// Everything has the requested value.
     Success = 0,
     /// Finished, but some lines failed: see failures.csv.
     SomeFailed = 1,

@@ -1,4 +1,4 @@
-//! The last words of a run: what happened, where the reports lie, what to do next.
+//! The closing message of a run: what happened, where the reports are, what to do next.
 
 use super::command_error::CommandError;
 use super::forecast::Forecast;
@@ -121,7 +121,7 @@ impl Session<'_> {
         })
     }
 
-    /// Lines without a last word.
+    /// The number of lines without a final outcome.
     fn lost(&self, counts: &[Counted]) -> u64 {
         let open =
             |counted: &&Counted| counted.status != Status::WouldChange || self.work == Work::Plan;

@@ -18,8 +18,8 @@ use serde_json::json;
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
-/// So many lines are looked up with one call, where that is possible: half of a batch, for the new IDs are asked for
-/// as well.
+/// The number of lines that are looked up with one call, if the system can do that: half of a batch, because the new
+/// IDs are looked up as well.
 const LINES_A_CALL: u64 = 50;
 
 /// Calls by what they are for.
@@ -27,7 +27,7 @@ const LINES_A_CALL: u64 = 50;
 #[serde(default)]
 pub(super) struct Forecast {
     pub(super) account_writes: u64,
-    /// Of swaps and longer cycles: one customer steps aside.
+    /// Of swaps and longer cycles: one customer is parked.
     pub(super) temporary_writes: u64,
     pub(super) location_writes: u64,
     pub(super) find: u64,
@@ -60,7 +60,7 @@ impl Forecast {
         };
         let looked = counters.find + counters.read;
         let singly = looked >= draft.counts.lines || resolved.lookup == Lookup::Each;
-        // Whom the plan has found is looked for by the system's own ID.
+        // A customer that the plan has found is looked up by the system's own ID.
         let (find, read) = match resolved.system {
             // The list is read once more after the run, to see whether everything lasts.
             Kind::Adobe => (2 * counters.find, adobe_reads(accounts)),
@@ -112,7 +112,7 @@ impl Forecast {
         let (find, read) = match resolved.system {
             // How long the list is shows only when it is read, before and after.
             Kind::Adobe => (2 * batches, adobe_reads(accounts)),
-            // A search says nothing of locations; a customer who is read by ID comes with them.
+            // A search returns no locations; reading a customer by ID returns them.
             Kind::Plume if singly => (searched, lines - searched + locations.min(searched)),
             Kind::CloudCockpit if singly => (lines, 0),
             Kind::Plume | Kind::CloudCockpit => (batches, 0),
@@ -139,7 +139,7 @@ impl Forecast {
         let main = resolved.find_rate.per_second();
         let by_rate = match resolved.write_rate {
             None => time(self.calls(), main),
-            // Each has a pace of its own, and they go on at once.
+            // Reads and writes have separate rate limits and run at the same time.
             Some(writes) => {
                 time(self.find + self.read, main).max(time(self.writes(), writes.per_second()))
             }
@@ -246,7 +246,7 @@ impl Question<'_> {
             );
         }
         text.push_str(&format!("\n  {}", self.limits.words()?));
-        text.push_str("\n  to restore what was there before: idshift undo");
+        text.push_str("\n  to restore what was there before: the `idshift undo` command that is printed at the end");
         Ok(text)
     }
 }
@@ -427,7 +427,7 @@ mod tests {
              12 lines: 12 new account IDs\n  about 13 calls (12 writes) and about 3 s at 6/s and 2000/5m: done at ";
         assert!(text.starts_with(begins), "{text}");
         let end = "\n  guards: stops when more than 5% of the lines fail; verifies the first 5 units before it continues\n  \
-             to restore what was there before: idshift undo";
+             to restore what was there before: the `idshift undo` command that is printed at the end";
         let when = text[begins.len()..].strip_suffix(end).unwrap();
         assert!(when.len() >= "03:14".len() && when.contains(':'), "{text}");
     }

@@ -6,8 +6,8 @@ use super::saved_settings::run_of;
 use crate::ledger::{Header, Ledger};
 use std::path::Path;
 
-/// The note of a run that names the file whose lines it carries out, as it was named and without symbolic links, a line
-/// each; of a report, the file that the report is of. Empty: it has no name.
+/// The note of a run with the paths of its input file, one per line: as given, and with symbolic links resolved.
+/// If the input is a report: the paths of the file that the report is about. Empty: the input has no name.
 const ORIGIN: &str = "origin";
 
 /// What tells whether two inputs are the same file.
@@ -65,7 +65,7 @@ impl InputIdentity {
     }
 }
 
-/// What a way back has left alone was changed by somebody else. Its lines alone do not know that.
+/// An undo skips what another user or program changed since; the lines of its report alone do not show that.
 fn refuse_of_undo(its: &Ledger) -> Result<(), CommandError> {
     let header = its.header();
     let Some(parent) = &header.parent else {

@@ -86,7 +86,7 @@ pub(super) struct Selection<'a> {
     pub(super) is_asked: bool,
 }
 
-/// Opens a run: the one whose ID begins so, or else the one with the highest epoch on the given target that fits.
+/// Opens the run with this prefix of its ID, or else the matching run with the highest epoch on the given target.
 pub(super) fn open(
     run: Option<&str>,
     wanted: Selection<'_>,
@@ -273,16 +273,26 @@ fn list(runs: &[&Entry]) -> String {
     words.join(", ")
 }
 
+/// What a run is, in words: `apply of moves.csv`. The name of an undo's input is such words already.
+pub(super) fn described(ledger: &Ledger) -> String {
+    let header = ledger.header();
+    let name = ui::visible(&header.input_name);
+    if header.command == "undo" {
+        return name.into_owned();
+    }
+    let command = run_status::command(ledger).unwrap_or_else(|_| header.command.clone());
+    format!("{command} of {name}")
+}
+
 /// Says which run a command is about that was given without one.
 pub(super) fn announce(command: &str, ledger: &Ledger, lines: Option<u64>) {
     let header = ledger.header();
     let lines = lines.or_else(|| run_status::lines(ledger));
     let lines = lines.map_or_else(String::new, |lines| format!(", {}", ui::lines(lines)));
     ui::err(&format!(
-        "{command}: run {} ({} of {}, {}{lines})",
+        "{command}: run {} ({}, {}{lines})",
         header.run,
-        run_status::command(ledger).unwrap_or_else(|_| header.command.clone()),
-        ui::visible(&header.input_name),
+        described(ledger),
         ui::visible(&RunTarget::of_run(header).to_string()),
     ));
 }

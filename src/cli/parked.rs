@@ -1,16 +1,16 @@
-//! Customers under a temporary ID of a run of whose lines all has been said.
+//! Customers parked by a run that already has a final outcome for all their lines.
 //!
-//! A write that puts somebody aside may land after it was looked for in vain. No other run can tell where its customer
-//! belongs, so `resume` brings it home, and `verify` tells of it.
+//! A write that parks a customer may take effect after the run read the customer and did not see it. No other run
+//! knows the customer's own account ID, so `resume` restores it, and `verify` reports it.
 
 use super::command_error::CommandError;
 use crate::ledger::{Ledger, Write, WriteRecord};
 use crate::system::System;
 use std::collections::HashSet;
 
-/// The writes by which customers stand aside now, one for each of these.
+/// The writes that parked the customers that are still parked, one for each customer.
 ///
-/// Who cannot be read is left out: it is looked for again with the next command.
+/// A customer that cannot be read is left out: the next command reads it again.
 pub(super) async fn find(
     ledger: &Ledger,
     system: &System,

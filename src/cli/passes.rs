@@ -128,8 +128,8 @@ impl Session<'_> {
         Ok(ending)
     }
 
-    /// Where the run goes on at another address than before, that has to be a system which knows the credentials before the
-    /// run is of that address: a mistyped one would lose the way back.
+    /// If the run continues at another address, checks that the system there accepts the credentials before the ledger
+    /// records the address: with a mistyped address, the run could not be undone.
     async fn moves(&mut self, system: &System) -> Result<Option<Ending>, CommandError> {
         let address = base_url(&self.resolved)?;
         // A stand-in has another one each time.
@@ -340,7 +340,7 @@ impl Session<'_> {
         })
     }
 
-    /// Whom this run has given which account ID, where that is not told from the ID alone.
+    /// The customers to which this run gave each account ID, if account IDs are not unique in the system.
     fn given(&self) -> Result<HashMap<AccountId, Vec<CustomerId>>, CommandError> {
         let mut given: HashMap<AccountId, Vec<CustomerId>> = HashMap::new();
         if self.resolved.system.capabilities().unique_accounts {

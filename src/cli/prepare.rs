@@ -204,7 +204,7 @@ pub(super) fn begin(
     match make(&dir) {
         Ok(ledger) => Ok((dir, ledger)),
         Err(failure) => {
-            // Half a run can neither be resumed nor read, and nobody was told its name.
+            // An incomplete run folder can neither be resumed nor read, and its run ID was not shown to the user.
             let _ = std::fs::remove_dir_all(dir.path());
             Err(failure.before_anything())
         }

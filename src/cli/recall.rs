@@ -1,10 +1,10 @@
 //! Which customers a line meant when it was carried out before.
 //!
-//! The IDs of chains and swaps mean other customers once they are carried out, so a second run of the same lines
-//! would move everybody on. The ledgers of earlier runs on this target know better: whom a line meant, by what it asks
-//! for, whatever file it came in; and which IDs went from one customer to another, in runs of the same file: of the same
-//! content, or in the same place, which is the same one with a line mended. A report is of the file that its run was
-//! about.
+//! After a chain or swap is carried out, its IDs belong to other customers, so a second run of the same lines would
+//! change the wrong customers. The ledgers of earlier runs on this target have recorded which customer a line meant,
+//! found by what the line asks for, in any file; and, in runs of the same file, which IDs went from one customer to
+//! another. The same file has the same content, or the same path (the same file with a line fixed). A report counts as
+//! the input file of its run.
 
 use super::command_error::CommandError;
 use super::input_identity::InputIdentity;
@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-/// Lines of which it is not known yet whom they mean, by what they ask for, each with its relationship.
+/// Lines of which the customer is not known yet, by what they ask for, each with its reseller.
 type Open = HashMap<Wish, BTreeMap<Line, Option<Reseller>>>;
 
 /// An earlier run that wrote to this target. Lines of a chain or swap that ask for the same are taken for the same
@@ -74,7 +74,7 @@ pub(super) fn of(
     Ok(history)
 }
 
-/// A report tells whom its run has found by each line, also where it lies elsewhere and the account IDs have moved on since.
+/// Takes from a report the customer found for each line, even if the report was moved or account IDs changed since.
 fn as_reported(draft: &InputPlan, history: &mut History) -> Result<(), CommandError> {
     for batch in draft.table.batches()? {
         for row in batch? {
@@ -243,7 +243,7 @@ fn found(
     resolved: &Resolved,
     same_lines: bool,
 ) -> Result<Vec<(Wish, CustomerId)>, CommandError> {
-    // Begun, and without a last word: the run was killed there.
+    // Begun, and without a final outcome: the run was killed there.
     let begun: HashMap<Line, CustomerId> = ledger
         .unresolved_writes()?
         .into_iter()
@@ -285,11 +285,11 @@ fn found(
     Ok(found)
 }
 
-/// So many runs are looked at for one that was killed: the newest, for an old one has long been noticed.
+/// The maximum number of runs that are searched for a killed one: only the newest, as older ones were reported before.
 const LOOKED_AT: usize = 10;
 
-/// A run on the same target that was killed or stopped in the middle of a swap, and that nobody has resumed: it may have
-/// left customers under temporary IDs, where no other run finds them.
+/// A run on the same target that was killed or stopped in the middle of a swap and was not resumed: it may have
+/// left customers parked, and no other run finds them under their temporary IDs.
 pub(super) fn killed(
     catalog: &RunCatalog,
     targets: &[&str],

@@ -17,7 +17,7 @@ pub(super) fn draw(dir: &RunDir, ledger: &Ledger) -> Result<Summary, CommandErro
         .ok_or_else(|| CommandError::usage(format!("run {} is of an unknown system", dir.run())))?;
     let capabilities = system.capabilities();
     let mut rules = input_plan::rules(capabilities);
-    // A report only shows the lines; whose relationship they meant was settled when the run began.
+    // A report only shows the lines; the reseller of each was determined when the run began.
     rules.per_reseller = false;
     rules.verbatim = kept.verbatim;
     let table = Table::open(
@@ -71,7 +71,7 @@ pub(super) fn refresh_report(file: &Path) -> Result<(), CommandError> {
     };
     match Ledger::open_unchecked(&dir) {
         Ok(ledger) => refresh(&dir, &ledger),
-        // A folder whose ledger is damaged still has the file.
+        // If the ledger is damaged, the folder still has the file.
         Err(_) => Ok(()),
     }
 }

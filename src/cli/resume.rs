@@ -20,7 +20,7 @@ use super::undo_runs::{SEEDED, undo_of};
 use crate::domain::{Change, Line};
 use crate::engine::{History, Mode, Since};
 use crate::ledger::{Ledger, LineSet, State};
-use crate::report::{Commands, run_status};
+use crate::report::Commands;
 use crate::run::RunCatalog;
 use crate::ui;
 use std::path::Path;
@@ -31,7 +31,7 @@ fn is_unfinished(ledger: &Ledger) -> bool {
         .progress()
         .is_ok_and(|progress| match progress.state {
             State::Created | State::Running | State::Stopped | State::Interrupted => true,
-            // Killed before its reports were drawn: nobody has heard of its failures.
+            // Killed before its reports were written: its failures have not been reported.
             State::Finished => !is_reported(ledger),
             State::Planned => false,
         });
@@ -42,7 +42,7 @@ fn is_reported(ledger: &Ledger) -> bool {
     ledger.path().with_file_name("summary.json").exists()
 }
 
-/// A way back that was killed before it knew what must still be there. Nothing was written.
+/// Whether it is an undo that was killed before it recorded the expected values. Nothing was written.
 fn is_stillborn(ledger: &Ledger) -> bool {
     let seeded = ledger.get(SEEDED).is_ok_and(|note| note.is_some());
     ledger.header().parent.is_some() && !seeded
@@ -179,10 +179,9 @@ fn consent(
     let header = ledger.header();
     let question = Question {
         what: format!(
-            "resume run {} ({} of {})",
+            "resume run {} ({})",
             header.run,
-            run_status::command(ledger)?,
-            ui::visible(&header.input_name)
+            open_run::described(ledger)
         ),
         counts,
         forecast: Some(Forecast::of_changes(
@@ -273,7 +272,7 @@ fn history(
     Ok(history)
 }
 
-/// A plan is carried out, and a way back that was never begun is begun anew.
+/// Refuses a plan, which is to be applied, and an undo that did not begin, which is to be started again.
 fn refuse_what_goes_on_otherwise(
     known: &OpenRun,
     catalog: &RunCatalog,

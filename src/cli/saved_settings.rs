@@ -27,7 +27,7 @@ pub(super) struct SavedSettings {
     pub(super) delimiter: Option<u8>,
     pub(super) skip_invalid: bool,
     pub(super) allow_clear: bool,
-    /// Of a way back: what stands in its file came from the system.
+    /// True for an undo: the values in its file came from the system.
     pub(super) verbatim: bool,
     pub(super) limits: Guards,
     /// What is to be typed again where a person goes on from the run.
@@ -177,8 +177,8 @@ fn flag(key: &str) -> String {
     format!("--{}", key.replace('_', "-"))
 }
 
-/// How the columns of a report of ours are to be read, where nobody says so: as the run did whose folder it lies in.
-/// Read by the names of its columns alone, a column that the run did not mean would be taken for the one it meant.
+/// If the input is a report of idshift and no mapping is given, maps its columns as the run of its folder did.
+/// By the column names alone, a column that the run did not use could be taken for the one that it used.
 pub(super) fn as_its_run_did(
     kept: &mut SavedSettings,
     file: &Path,
@@ -230,7 +230,7 @@ pub(super) fn as_its_run_did(
     Ok(())
 }
 
-/// The run in whose folder a file lies.
+/// The run that has the file in its folder.
 pub(super) fn run_of(file: &Path) -> Option<RunDir> {
     let file = file.canonicalize().ok()?;
     let dir = file.parent()?;

@@ -100,7 +100,7 @@ fn begin(inside: &SandboxArgs, resolved: &mut Resolved) -> Result<Sandbox, Comma
     Ok(sandbox)
 }
 
-/// Customers of whom the file says nothing; their names are none that a file would have by chance.
+/// Adds customers that are not in the file; a file is unlikely to contain their IDs by chance.
 fn add_bystanders(world: &mut World, resolved: &Resolved, customers: u32) {
     let reseller = resolved.reseller.as_deref();
     let reseller = reseller.filter(|_| resolved.system == Kind::Adobe);

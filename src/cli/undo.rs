@@ -1,8 +1,8 @@
-//! `idshift undo`: puts back what a run changed, where nobody changed it since.
+//! `idshift undo`: restores what a run changed, except what was changed again since.
 //!
-//! The way back is a run like any other: a file of the inverse changes, planned with its chains and swaps,
-//! carried out by the same engine, and undone in the same way. What the run left is noted as what is expected,
-//! so whoever was changed since is `stale` and left alone.
+//! The undo is a run like any other: a file of the inverse changes, planned with its chains and swaps,
+//! carried out by the same engine, and undone in the same way. The values that the run left are recorded as the
+//! expected ones, so a customer that was changed since is `stale` and skipped.
 
 use super::Exit;
 use super::claim::{TargetClaim, target_of};
@@ -27,7 +27,7 @@ use crate::domain::{Change, Failed, NewAccount, Outcome, Status, Transition};
 use crate::engine::{History, Since};
 use crate::ledger::{self, Header, Ledger, LineSet, PrivateFile, RunDir, RunId, State};
 use crate::plan::{self, Inverse};
-use crate::report::{CANNOT_UNDO, CannotUndo, Commands, run_status};
+use crate::report::{CANNOT_UNDO, CannotUndo, Commands};
 use crate::run::RunCatalog;
 use crate::ui;
 use std::collections::HashSet;
@@ -54,7 +54,7 @@ fn cannot_undo(back: &[Back]) -> CannotUndo {
     counts
 }
 
-/// One line of the way back, with what must still be there.
+/// One line of the undo, with the values that the system must still have.
 struct Back {
     inverse: Inverse,
     expected: Outcome,
@@ -111,9 +111,8 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, CommandError> {
     }
     let question = Question {
         what: format!(
-            "undo run {parent} ({} of {}, {})",
-            run_status::command(&known.ledger)?,
-            ui::visible(&known.ledger.header().input_name),
+            "undo run {parent} ({}, {})",
+            open_run::described(&known.ledger),
             ui::lines(known.draft.counts.lines)
         ),
         counts,
@@ -143,7 +142,7 @@ pub(super) fn run(options: &UndoOptions) -> Result<Exit, CommandError> {
     carry_out(options, known, limits, &parent, (&run, claim), &back)
 }
 
-/// What newer runs have written, and is not put back itself: the way back of an older run does not lead there.
+/// What newer runs have written and no undo has restored: the undo of an older run must not overwrite that.
 fn written_since(known: &OpenRun, claim: &TargetClaim) -> Result<Since, CommandError> {
     let mut put_back = HashSet::new();
     for entry in &claim.catalog.entries {
@@ -191,7 +190,7 @@ fn what_it_left(known: &OpenRun, catalog: &RunCatalog) -> Result<Vec<ledger::Lef
     Ok(left)
 }
 
-/// A way back that was interrupted has put back some of it, and knows which.
+/// An undo that was interrupted has restored a part, and its ledger has recorded which.
 fn refuse_half_done(catalog: &RunCatalog, parent: &str) -> Result<(), CommandError> {
     let is_half = |ledger: &Ledger| {
         ledger

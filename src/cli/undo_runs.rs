@@ -4,7 +4,7 @@ use super::command_error::CommandError;
 use crate::ledger::{Ledger, RunDir};
 use crate::run::RunCatalog;
 
-/// The note of a way back that knows what must still be there.
+/// The note of an undo that has recorded the expected values.
 pub(super) const SEEDED: &str = "seeded";
 
 /// The newest run that has put back something of this one, if it is such.

@@ -22,7 +22,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-/// So many customers are read at once.
+/// The number of customers that are read at the same time.
 const BATCH: usize = 100;
 
 /// What a look at a run's customers brought.
@@ -107,7 +107,7 @@ async fn watched(
             tokio::select! {
                 looked = &mut comparing => break looked,
                 Ok(()) = health.changed() => {
-                    // Nobody listens where nothing is shown.
+                    // If no progress is shown, the channel has no receiver and sending fails.
                     let _ = events.send(Event::of(&health.borrow_and_update()));
                 }
             }
@@ -244,7 +244,7 @@ fn begun_and_never_ended(ledger: &Ledger) -> Result<u64, CommandError> {
     Ok(u64::try_from(lines.len()).unwrap_or(u64::MAX))
 }
 
-/// Whose relationship each line means, where the system has such a thing.
+/// The reseller that each line belongs to, if the system has relationships per reseller.
 fn resellers(known: &OpenRun) -> Result<HashMap<u32, Reseller>, CommandError> {
     let mut resellers = HashMap::new();
     if !known.resolved.system.capabilities().per_reseller {
@@ -262,7 +262,7 @@ fn resellers(known: &OpenRun) -> Result<HashMap<u32, Reseller>, CommandError> {
 struct Look<'a> {
     system: &'a System,
     tally: &'a Tally,
-    /// Whether many customers can be read at once.
+    /// Whether many customers can be read with one call.
     bulk: bool,
     /// Whether the token has been seen to be good since this batch was begun.
     vouched: bool,
@@ -282,7 +282,7 @@ impl Look<'_> {
                 }
                 Err(trouble) => {
                     self.confirm_token(&trouble).await?;
-                    // One who may not be seen any more hides none of the others.
+                    // A customer that may no longer be read does not prevent reading the others.
                     let unreadable = Difference::unreadable(&outcome, &trouble);
                     self.differences.push(unreadable);
                 }
@@ -292,7 +292,7 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// Whoever stands aside though all was said of its lines.
+    /// Adds customers that are still parked although their lines have a final outcome.
     async fn at_strays(&mut self, ledger: &Ledger) -> Result<(), CommandError> {
         for stray in parked::find(ledger, self.system).await? {
             let intent = stray.intent;

@@ -1,11 +1,11 @@
-//! Flags, environment and file → what each station asks for.
+//! Flags, environment and file → the settings that each module needs.
 //!
 //! Every setting is a [`keys::Key`] with one name: `--base-url`, `IDSHIFT_BASE_URL`, `base_url` in a profile of
-//! `idshift.toml`. The command line beats the environment, the environment beats the file, the profile beats
-//! the file's top level. Nobody imports this but `cli`.
+//! `idshift.toml`. The command line overrides the environment, the environment overrides the file, the profile
+//! overrides the file's top level. Only `cli` imports this module.
 //!
-//! Secrets are read last and only where they are needed ([`Resolved::read_secrets`]): what works offline or on a
-//! stand-in does not ask for them.
+//! Secrets are read last and only if they are needed ([`Resolved::read_secrets`]): commands that work offline or on a
+//! stand-in do not read them.
 
 mod credentials;
 mod file;
@@ -49,7 +49,7 @@ pub enum ConfigError {
         /// The parser's words, with line and column.
         what: String,
     },
-    /// A key that nobody knows, or whose value is of another kind.
+    /// An unknown key, or a key with a value of another type.
     #[error("{}:{line}:{column}: {what}\n{}", path.display(), drawn.trim_end())]
     Key {
         /// The file.

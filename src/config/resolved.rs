@@ -20,7 +20,7 @@ const MOST_AT_ONCE: usize = 256;
 pub struct Resolved {
     /// Which system.
     pub system: Kind,
-    /// Where it is, in its one normal form; `None`: nobody said.
+    /// Its address in normal form; `None`: not given.
     pub base_url: Option<String>,
     /// Where runs are kept.
     pub runs_dir: PathBuf,
@@ -30,7 +30,7 @@ pub struct Resolved {
     pub write_rate: Option<Rate>,
     /// The most calls in a window.
     pub quota: Option<Quota>,
-    /// Units under way at once.
+    /// Units in progress at the same time.
     pub concurrency: Concurrency,
     /// The longest that one call may take.
     pub timeout: Duration,
@@ -42,13 +42,13 @@ pub struct Resolved {
     pub lookup: Lookup,
     /// How old a look-up may be when a write is based on it.
     pub max_age: Duration,
-    /// Whose customers, or whose relationship (`own`).
+    /// Adobe: the reseller that has the customers; `CloudCockpit`: the reseller of the relationship, or `own`.
     pub reseller: Option<String>,
     /// Adobe: the integration's key; `None` until secrets are read.
     pub api_key: Option<SecretString>,
     /// `CloudCockpit`: the portal's domain.
     pub tenant: Option<String>,
-    /// The only partner or reseller whose customers may be written.
+    /// Only customers of this partner or reseller may be written.
     pub fence: Option<String>,
     /// Adobe: how much is sent.
     pub sending: Sending,

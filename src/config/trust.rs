@@ -1,6 +1,6 @@
 //! Whether a file that merely lies in the working folder may make this program run another.
 //!
-//! Whoever can put an `idshift.toml` where somebody else works could otherwise run programs as that person.
+//! Otherwise a user that can put an `idshift.toml` into another user's working folder could run programs as that user.
 
 use std::os::unix::fs::MetadataExt;
 
@@ -10,7 +10,7 @@ pub(super) enum Trust {
     /// It was named, or lies where only its owner puts files.
     #[default]
     Full,
-    /// It belongs to somebody else.
+    /// It belongs to another user.
     Foreign,
     /// It is the user's, but others may write to it.
     Writable,

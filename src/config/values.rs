@@ -207,7 +207,7 @@ impl Values {
         })
     }
 
-    /// A setting that is so or not.
+    /// A setting that is true or false.
     pub fn truth(&self, name: &'static str) -> Result<bool, ConfigError> {
         let parse = |text: &str| match text {
             "true" | "1" | "yes" => Ok(true),

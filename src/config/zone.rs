@@ -64,7 +64,7 @@ pub fn local_words(time: &Zoned, now: &Zoned) -> String {
 pub enum Until {
     /// The next time that local clocks show this.
     At(civil::Time),
-    /// So long after the run was begun.
+    /// This time after the run began.
     In(Duration),
 }
 

@@ -20,7 +20,7 @@ pub enum Profile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Unknown(&'static str);
 
-/// So many different names are told apart, and so much of each is kept, in characters: a system has a handful.
+/// The maximum number of different names that are told apart, and the maximum length kept of each, in characters.
 const UNKNOWN: (usize, usize) = (100, 64);
 
 impl Unknown {
@@ -84,7 +84,7 @@ impl fmt::Display for Profile {
     }
 }
 
-/// Whose relationship to the customer carries the identifier (`CloudCockpit`).
+/// The relationship to the customer that carries the identifier (`CloudCockpit`), named by its reseller.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reseller {
     /// The caller's own relationship; `own` in the file.
@@ -146,7 +146,7 @@ pub struct Change {
     pub account: Option<AccountId>,
     /// The system's own ID: alone an address, beside `account` a guard.
     pub customer: Option<CustomerId>,
-    /// Whose relationship is meant; `None` where the system has no such thing.
+    /// The reseller of the relationship; `None` where the system has no such relationships.
     pub reseller: Option<Reseller>,
     /// What the account ID becomes.
     pub new_account: NewAccount,

@@ -123,7 +123,7 @@ id! {
     ServiceId
 }
 id! {
-    /// The key of a reseller whose relationship to a customer carries an identifier.
+    /// The key of a reseller; the reseller's relationship to a customer carries an identifier.
     ResellerId
 }
 

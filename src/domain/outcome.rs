@@ -64,7 +64,7 @@ pub enum Status {
     Failed(Failed),
     /// Not begun.
     Skipped(Skipped),
-    /// A write whose effect is unknown, because the system could not be asked since: `no_answer`.
+    /// A write with an unknown effect, because the system could not be asked since: `no_answer`.
     InDoubt,
 }
 

@@ -1,4 +1,4 @@
-//! What may be meant by a name that nobody knows.
+//! Which known name may be meant by an unknown one.
 
 /// The known name that is nearest to a mistyped one, where it is near enough to be meant.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

@@ -13,7 +13,7 @@ const FIRST_WRITES: u32 = 100;
 /// The run stops when no customer was found for this many lines.
 const FIRST_LOOKED_FOR: u32 = 200;
 
-/// Lines whose failure says nothing about the others, since they failed alike before.
+/// Lines that failed in the same way before, so that their failure says nothing about the others.
 pub type KnownFailures = Arc<HashMap<Line, Failed>>;
 
 /// Counts how the first lines end.

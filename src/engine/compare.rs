@@ -1,8 +1,8 @@
-//! What a run left, compared with what the system says now: the canary and `verify` ask the same, and so find the
-//! same.
+//! Compares what a run left with the present state in the system. The canary and `verify` use the same comparison, so
+//! they find the same differences.
 //!
-//! What a run left is its last word on a customer, not on a line: where several lines name one customer, each knows
-//! only how it stood when its own turn was over.
+//! What a run left is the final outcome for a customer, not for a line: where several lines name one customer, each
+//! line has recorded only the state after its own change.
 
 use super::reading;
 use crate::domain::{
@@ -19,7 +19,7 @@ use std::hash::Hash;
 pub struct Difference {
     /// The line that touched it.
     pub line: Line,
-    /// Whose it is, by the system's own ID.
+    /// The customer that differs, by the system's own ID.
     pub customer: String,
     /// What differs: `account ID`, `service ID`, `profile`, or the `customer` or `location` as a whole.
     pub what: &'static str,
@@ -48,7 +48,7 @@ impl Difference {
 }
 
 impl Difference {
-    /// Of a customer who cannot be read, nobody knows whether it is as the run left it.
+    /// For a customer that cannot be read, it is unknown whether it is as the run left it.
     pub fn unreadable(outcome: &Outcome, trouble: &SystemError) -> Self {
         let found = format!("unreadable ({})", trouble.message);
         Self::of(outcome, "customer", Some("there"), Some(&found))
@@ -71,7 +71,7 @@ type When = (i64, Line);
 /// What was written last, and when.
 type Last<K, V> = HashMap<K, (When, V)>;
 
-/// The last word on the customers that several lines name.
+/// The final outcome for the customers that several lines name.
 #[derive(Debug, Default)]
 pub struct LastWords {
     accounts: Last<(CustomerId, Option<Reseller>), Option<AccountId>>,
@@ -86,8 +86,8 @@ impl LastWords {
             return;
         };
         let when = (outcome.finished_at_ms, outcome.line);
-        let whose = || (customer.clone(), reseller.cloned());
-        note(&mut self.accounts, whose, when, &outcome.account);
+        let of_customer = || (customer.clone(), reseller.cloned());
+        note(&mut self.accounts, of_customer, when, &outcome.account);
         if let Some(location) = &outcome.location {
             let place = || (customer.clone(), location.clone());
             note(&mut self.services, place, when, &outcome.service);
@@ -100,8 +100,8 @@ impl LastWords {
         let Some(customer) = outcome.customer.clone() else {
             return outcome;
         };
-        let whose = (customer.clone(), reseller.cloned());
-        if let Some((_, account)) = self.accounts.get(&whose) {
+        let of_customer = (customer.clone(), reseller.cloned());
+        if let Some((_, account)) = self.accounts.get(&of_customer) {
             outcome.account.after.clone_from(account);
         }
         if let Some(location) = outcome.location.clone() {
@@ -134,7 +134,7 @@ fn note<K: Eq + Hash, V: Clone + PartialEq>(
     }
 }
 
-/// The outcome of a line whose new value was answered for, and is not there.
+/// The outcome of a line for which the system confirmed the new value, but does not have it.
 pub fn did_not_last(outcome: Outcome) -> Outcome {
     Outcome {
         status: Status::Failed(Failed::BadAnswer),

@@ -19,8 +19,8 @@ use tokio::time::Instant;
 
 /// How long one good answer vouches for the token.
 const TOKEN_TRUST: Duration = Duration::from_secs(10);
-/// For so many refusals in a row a good answer vouches, not for more: otherwise a token that dies in the middle
-/// of a run would be taken for as many forbidden customers as there are calls in that time.
+/// The maximum number of refusals in a row after a good answer for which the token still counts as valid. Without it,
+/// each call after a token became invalid in the middle of a run would count as a forbidden customer during that time.
 const TRUSTED_REFUSALS: u64 = 3;
 
 /// What all executors of a run share.
@@ -101,11 +101,11 @@ impl<N: WriteLog> Context<N> {
     }
 
     pub(super) fn say(&self, event: Event) {
-        // Nobody may be listening; that is no error.
+        // There may be no receiver; that is no error.
         let _ = self.events.send(event);
     }
 
-    /// Counts a line's outcome at once; the future notes it.
+    /// Counts a line's outcome immediately; the future records it.
     pub(super) fn finish(
         &self,
         mut outcome: Outcome,
@@ -230,7 +230,7 @@ impl<N: WriteLog> Context<N> {
         given.contains_key(account)
     }
 
-    /// Leaves out whom this run itself has given this account ID: a line means whoever had it before.
+    /// Removes the customers to which this run gave this account ID: a line means the customer that had it before.
     pub(super) fn before_this_run(
         &self,
         account: &AccountId,

@@ -90,8 +90,8 @@ impl CustomerState {
         }
     }
 
-    /// After an interruption the customer must stand where one of this run's writes put it; anything else
-    /// is somebody else's doing.
+    /// After an interruption the customer must have an account ID that one of this run's writes gave it; any other
+    /// was written by another user or program.
     pub(super) fn left_by_this_run(self, wishes: &DesiredState<'_>) -> Result<Self, SystemError> {
         let ours = self.parked.is_some()
             || self.altered.is_some()
@@ -105,7 +105,7 @@ impl CustomerState {
     }
 }
 
-/// The sentence for a customer that somebody else changed.
+/// The message for a customer that another user or program changed.
 pub(super) fn moved_on(expected: Option<&AccountId>, now: Option<&AccountId>) -> SystemError {
     let say = |id: Option<&AccountId>| id.map_or("none".to_owned(), |id| format!("`{id}`"));
     SystemError::new(
@@ -126,7 +126,7 @@ pub(super) fn has_temporary_id(customer: &CustomerId, run: &str) -> String {
     )
 }
 
-/// The sentence for a target that somebody else carries.
+/// The message for a target account ID that another customer has.
 pub(super) fn taken(target: &AccountId, holder: &CustomerId) -> SystemError {
     SystemError::new(
         Failed::Conflict,

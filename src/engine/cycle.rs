@@ -1,8 +1,8 @@
-//! Account IDs that change hands in a circle: one customer steps aside under a temporary ID, the others move
-//! up, the first takes its place. Where that cannot be completed, everybody goes back.
+//! Account IDs that are exchanged in a cycle: one customer is parked under a temporary ID, the others get their new
+//! IDs, then the parked one gets its own. Where that cannot be completed, all customers are rolled back.
 //!
-//! Nothing is remembered between steps but what the system says and the ledger holds, so a run that was
-//! killed at any point goes on from here: the customers are read, and whoever can move moves.
+//! The only state between steps is that of the system and of the ledger, so a run that was killed at any point
+//! continues from here: the customers are read, and each one that can get its new ID gets it.
 
 use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState};
@@ -18,17 +18,17 @@ use crate::ledger::{Seen, Write};
 use crate::system::SystemError;
 use std::collections::{HashMap, HashSet};
 
-/// So often those whom such a write has put aside are seated again.
+/// The maximum number of times that customers that a late write has parked are given their final account IDs again.
 const MOST_ROUNDS: u32 = 3;
 
-/// What an earlier process of this run has told lines of the cycle, which nothing may make untrue. Lines get their
-/// outcomes once everybody is seated, or once everybody went back.
+/// The outcomes that an earlier process of this run gave to lines of the cycle; they must stay true. Lines get their
+/// outcomes when all customers have their new IDs, or when all are rolled back.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Told {
     Nothing,
-    /// Everybody was seated: nobody goes back any more.
+    /// All customers had their new IDs: no customer is rolled back any more.
     Seated,
-    /// Everybody was to go back: nobody moves up any more.
+    /// All customers were to be rolled back: no customer gets its new ID any more.
     GivenUp,
 }
 
@@ -41,7 +41,7 @@ impl Told {
             let renames = member.changes.iter().filter(|one| one.new_account.asks());
             is_over.extend(renames.map(|change| (change.line, over)));
         }
-        // A line that failed in a plan is no word on its customer, whose other lines are still to be carried out.
+        // A line that failed in a plan decides nothing for its customer: its other lines are still to be carried out.
         let says = |done: &&Outcome| {
             let over = is_over.get(&done.line);
             over.is_some_and(|over| *over || done.attempts > 0)
@@ -103,7 +103,7 @@ pub(super) async fn carry_out<N: WriteLog>(
         }
     };
     match moved {
-        // Nobody goes back before it is known who stands where: that would put two under one ID, or only cost calls.
+        // No rollback before all present IDs are known: it would give two customers one ID, or only cost calls.
         Err(broken @ Broken::Now(Stuck { in_doubt: true, .. })) => {
             finish(&mut table.seats, Some((broken, None))).await
         }
@@ -123,8 +123,8 @@ pub(super) async fn carry_out<N: WriteLog>(
     }
 }
 
-/// All is said of the cycle; but a write that puts somebody aside may have landed since. Whoever stands there goes to where
-/// the lines say that it is, and nobody else is moved.
+/// All lines of the cycle have their outcomes, but a write that parks a customer may have taken effect since. A parked
+/// customer gets the ID that its lines report, and no other customer is changed.
 async fn bring_home<N: WriteLog>(
     context: &Context<N>,
     job: &Job,
@@ -155,7 +155,7 @@ async fn bring_home<N: WriteLog>(
     Ok(())
 }
 
-/// Finds everybody before anybody is moved. `None`: somebody could not be found, and all lines are told so.
+/// Finds all customers before any is changed. `None`: one was not found, and all lines have got that outcome.
 async fn locate_members<'a, N: WriteLog>(
     context: &'a Context<N>,
     job: &Job,
@@ -203,7 +203,7 @@ async fn locate_members<'a, N: WriteLog>(
     let unsettled = if context.is_plan() || Told::of(job) == Told::Seated {
         None
     } else if let Some((_, trouble)) = unseen {
-        // Nobody goes back before it is known who stands where.
+        // No customer is rolled back before all present IDs are known.
         Some(trouble.clone())
     } else {
         table.go_back().await?

@@ -1,4 +1,4 @@
-//! The customers of a cycle at their table: who stands where, who can move up, and everybody's way back.
+//! The customers of a cycle: which account ID each has, which can get their new ID, and how to undo the changes.
 
 use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState};
@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// For so long a write that had no answer is waited for.
+/// How long to wait for a write that had no answer.
 const LATE: Duration = Duration::from_secs(3);
 /// A customer of a cycle, and where it stands.
 pub(super) struct CycleMember<'a, N> {
@@ -33,13 +33,13 @@ pub(super) struct Stuck {
     pub(super) line: Line,
     pub(super) trouble: SystemError,
     pub(super) sent: Sent,
-    /// Nobody knows whether it took effect.
+    /// It is unknown whether it took effect.
     pub(super) in_doubt: bool,
 }
 
 /// Why a cycle was not completed.
 pub(super) enum Broken {
-    /// Somebody could not move.
+    /// A customer could not be given an ID.
     Now(Stuck),
     /// An earlier process of this run gave up, and has told some of the lines so.
     Before,
@@ -105,9 +105,9 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
             .any(|occupied| is_respelling(account.as_str(), occupied.as_str()))
     }
 
-    /// Moves everybody to the wished ID, parking one where nobody can move.
+    /// Gives all customers their new IDs, and parks one where no customer can get its ID.
     pub(super) async fn move_up(&mut self) -> Result<Result<(), Broken>, Halt> {
-        // Before anybody steps aside: whose place an outsider has cannot be seated.
+        // Before any customer is parked: one cannot get its ID if a customer outside of the cycle has it.
         for seat in self.seats.iter().filter(|seat| !seat.is_seated()) {
             if let Some(trouble) = &seat.standing.altered {
                 return Ok(Err(Broken::Now(Stuck {
@@ -147,10 +147,10 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
             if moved {
                 continue;
             }
-            let aside = temporary_id(self.run, u64::from(self.seats[at].wishes.rename_line));
-            let Ok(aside) = AccountId::new(&aside) else {
+            let temp_id = temporary_id(self.run, u64::from(self.seats[at].wishes.rename_line));
+            let Ok(temp_id) = AccountId::new(&temp_id) else {
                 let trouble =
-                    SystemError::new(Failed::Invalid, format!("`{aside}` is no account ID"));
+                    SystemError::new(Failed::Invalid, format!("`{temp_id}` is no account ID"));
                 return Ok(Err(Broken::Now(Stuck {
                     line: self.seats[at].wishes.rename_line,
                     trouble,
@@ -158,19 +158,19 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
                     in_doubt: false,
                 })));
             };
-            if let Err(stuck) = self.step(at, Some(aside), true).await? {
+            if let Err(stuck) = self.step(at, Some(temp_id), true).await? {
                 return Ok(Err(Broken::Now(stuck)));
             }
         }
     }
 
-    /// Puts everybody back to where this run found them. Returns the trouble, where somebody could not be.
+    /// Rolls all customers back to the IDs that this run found. Returns the error, where that is not possible for one.
     pub(super) async fn go_back(&mut self) -> Result<Option<SystemError>, Halt> {
         loop {
             let mut moved = false;
             for at in (0..self.seats.len()).rev() {
                 let original = self.seats[at].standing.original.clone();
-                // Whom somebody else has given an ID meanwhile is left with it.
+                // A customer that got an ID from another user or program meanwhile keeps it.
                 let is_others = self.seats[at].sent.seen.is_some();
                 let is_taken = self.is_taken(original.as_ref())
                     || self.is_taken_otherwise(at, original.as_ref());
@@ -206,8 +206,8 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
         }
     }
 
-    /// Whether a write that never had an answer has landed after those that came after it. One that puts somebody aside
-    /// and lands late would leave them there.
+    /// Whether a write that never had an answer took effect after the writes that were sent after it. One that parks a
+    /// customer and takes effect late would leave it parked.
     pub(super) async fn is_unseated_late(&mut self) -> Result<bool, Halt> {
         if !self.seats.iter().any(|seat| seat.awaited) {
             return Ok(false);
@@ -215,12 +215,12 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
         tokio::time::sleep(LATE).await;
         let mut unseated = false;
         for seat in self.seats.iter_mut().filter(|seat| seat.awaited) {
-            let aside = temporary_id(self.run, u64::from(seat.wishes.rename_line));
+            let temp_id = temporary_id(self.run, u64::from(seat.wishes.rename_line));
             let standing = &mut seat.standing;
-            let Ok(aside) = AccountId::new(&aside) else {
+            let Ok(temp_id) = AccountId::new(&temp_id) else {
                 continue;
             };
-            let accounts: Vec<&AccountId> = standing.now.iter().chain([&aside]).collect();
+            let accounts: Vec<&AccountId> = standing.now.iter().chain([&temp_id]).collect();
             let system = &seat.case.context.system;
             let at = Instant::now();
             let found = reading::customer(
@@ -230,12 +230,12 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
                 false,
                 accounts,
             );
-            // Who cannot be read now was where it belongs when it was last written.
+            // A customer that cannot be read now had the right ID after its last write.
             let Ok(found) = seat.case.context.classify(found.await).await? else {
                 continue;
             };
             let is_temporary = |account: &AccountId| {
-                *account == aside || is_respelling(aside.as_str(), account.as_str())
+                *account == temp_id || is_respelling(temp_id.as_str(), account.as_str())
             };
             let temporary = found.account.filter(is_temporary);
             if temporary.is_some() && standing.now != temporary {

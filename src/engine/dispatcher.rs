@@ -1,8 +1,8 @@
 //! Admits units, counts, and stops: the only one that hears signals, guards and the system's health.
 //!
 //! Shutdown has two steps. First no new unit is begun, and units under way finish (chains stop between two
-//! members, where they can go on later). The second step, ending at once, is the process's own: the ledger
-//! makes it safe.
+//! members, where they can continue later). In the second step the process ends immediately: the ledger makes
+//! that safe.
 
 use super::common_failures::CommonFailure;
 use super::lookup::{LookupCache, look_up};
@@ -38,7 +38,7 @@ pub enum Ending {
     Bug(String),
 }
 
-/// So many batches are looked up at once, so that writes never wait for a look-up.
+/// The number of batches that are looked up at the same time, so that writes never wait for a look-up.
 const LOOKUPS_AHEAD: usize = 4;
 /// A system that answers this quickly is kept busy by [`UNITS_NEAR`]; more would only wait in line, and cost memory.
 const NEAR: Duration = Duration::from_millis(10);
@@ -46,7 +46,7 @@ const UNITS_NEAR: usize = 128;
 /// This many altered values stop the run.
 const MOST_ALTERED: u64 = 5;
 const UNTIL: &str = "--until was reached";
-/// So many units feel the way.
+/// The maximum number of units under way before the first good answer.
 const FIRST_UNITS: usize = 4;
 
 struct Dispatcher<N> {
@@ -144,7 +144,7 @@ impl<N: WriteLog> Dispatcher<N> {
         }
     }
 
-    /// Begins units, as many as may be under way at once.
+    /// Begins units, as many as may be under way at the same time.
     fn admit(&mut self) {
         if self.deadline.is_some_and(|until| Instant::now() >= until) && !self.has_begun_all() {
             self.end(Ending::Guard(UNTIL.to_owned()));

@@ -97,7 +97,7 @@ async fn chain<N: WriteLog>(
     Ok(())
 }
 
-/// The customer that an earlier run has meant by these lines, where it is as they wish: it waits for nobody.
+/// The customer that an earlier run meant by these lines, where it is already as requested: it waits for no other.
 async fn as_wished<N: WriteLog>(
     context: &Context<N>,
     job: &Job,

@@ -1,8 +1,8 @@
-//! What earlier runs of a file did to the IDs that its lines go by.
+//! What earlier runs of a file did to the IDs by which its lines name customers.
 //!
-//! Where a run took an ID from one customer and gave it to another, the ID of a line means the one who had it when the
-//! line was written down, or the one who has it now: nobody can tell. An unaltered line is known by what it asks
-//! for; any other that comes upon such a customer is refused, and `customerId` says who is meant.
+//! Where a run took an ID from one customer and gave it to another, the ID in a line means the customer that had it
+//! when the line was written, or the one that has it now: this cannot be decided. An unaltered line is recognised by
+//! what it asks for; any other that finds such a customer is refused, and `customerId` can say which customer is meant.
 
 use crate::domain::{AccountId, CustomerId, Failed, Line, LocationId, Reseller, is_respelling};
 use crate::ledger::LedgerError;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// An account ID, and the relationship in which it is carried, where the system has such a thing.
 pub type Carried = (AccountId, Option<Reseller>);
 
-/// Of whom which run has wanted something: an account ID, or something of a location.
+/// For which customer which run requested a change: of the account ID, or of a location.
 pub type Since = HashMap<(CustomerId, Option<LocationId>), Newer>;
 
 /// What another run has wanted, and is newer.
@@ -38,12 +38,12 @@ pub trait PriorRenames: fmt::Debug + Send + Sync {
     ) -> Result<Option<CustomerId>, LedgerError>;
 }
 
-/// Who had an account ID before earlier runs, and who was given it by them.
+/// The customers that had an account ID before earlier runs, and those to which these runs gave it.
 #[derive(Debug, Clone, Default)]
 pub struct Hands {
-    /// From whom it was taken.
+    /// The customers from which it was taken.
     pub had: HashSet<CustomerId>,
-    /// To whom it was given.
+    /// The customers to which it was given.
     pub got: HashSet<CustomerId>,
 }
 
@@ -54,12 +54,12 @@ pub struct History {
     pub hands: HashMap<Carried, Hands>,
     /// The lines by which earlier runs have meant a customer, in a relationship.
     pub claims: HashMap<(CustomerId, Option<Reseller>), Vec<Line>>,
-    /// Whom the newest earlier run that came as far has meant by a line.
+    /// The customer that a line meant in the newest earlier run that reached the line.
     pub meant: HashMap<Line, CustomerId>,
-    /// Lines of a report, which names whom its run has found by them, and whether the account ID in the line is still the
-    /// one that this customer had then: if so, nobody else is meant.
+    /// Lines of a report, which names the customers that its run found by them, and whether the account ID in the line
+    /// is still the one that this customer had then: if yes, no other customer is meant.
     pub reported: HashMap<Line, bool>,
-    /// Of whom which other run has wanted something since this one was begun.
+    /// For which customer which other run requested a change since this one was begun.
     pub since: Since,
     /// Which customers earlier runs have renamed; `None`: none.
     pub prior_renames: Option<Arc<dyn PriorRenames>>,
@@ -68,7 +68,7 @@ pub struct History {
 }
 
 impl History {
-    /// Remembers whom an earlier run has meant by a line, unless a newer one has told.
+    /// Remembers the customer that an earlier run meant by a line, unless a newer run has told it.
     pub fn remember(&mut self, line: Line, reseller: Option<&Reseller>, customer: &CustomerId) {
         if self.meant.contains_key(&line) {
             return;
@@ -78,8 +78,8 @@ impl History {
         self.claims.entry(claim).or_default().push(line);
     }
 
-    /// The other run whose temporary account ID this customer has now. Recognised by the customer: the system may have
-    /// stored the ID in a spelling of its own.
+    /// The other run that gave this customer its present, temporary account ID. Recognised by the customer: the system
+    /// may have stored the ID in a spelling of its own.
     pub(super) fn temporary_of(
         &self,
         customer: &CustomerId,
@@ -117,7 +117,7 @@ impl History {
         self.since.get(&what).is_some_and(|newer| newer.wrote)
     }
 
-    /// Why a customer who was found under this account ID may not be the one that these lines mean.
+    /// Why a customer that was found under this account ID may not be the one that these lines mean.
     pub(super) fn against(
         &self,
         (account, found): (&AccountId, &CustomerId),
@@ -153,7 +153,7 @@ impl History {
         Ok(())
     }
 
-    /// Whether an earlier run has meant somebody else by this line.
+    /// Whether an earlier run meant another customer by this line.
     pub(super) fn means_another(&self, line: Line, customer: &CustomerId) -> bool {
         self.meant.get(&line).is_some_and(|meant| meant != customer)
     }

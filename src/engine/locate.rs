@@ -29,7 +29,7 @@ pub(super) async fn locate<N: WriteLog>(
     } else if let Some(account) = wishes.account {
         let found = searched(context, account, &wishes, seen, neighbour(job, member)).await?;
         let found = match found {
-            // A list does not show everybody, and the line says who is meant.
+            // A list does not show all customers, and the line says which customer is meant.
             Err(why)
                 if !context.system.capabilities().searches_live && wishes.customer.is_some() =>
             {
@@ -66,7 +66,7 @@ pub(super) async fn locate<N: WriteLog>(
     }
 }
 
-/// Refuses a customer who may have the ID of these lines only since an earlier run of the file.
+/// Refuses a customer that may have the ID of these lines only since an earlier run of the file.
 fn unmistaken<N: WriteLog>(
     context: &Context<N>,
     member: &Member,
@@ -80,8 +80,8 @@ fn unmistaken<N: WriteLog>(
     let mine = |line| member.changes.iter().any(|change| change.line == line);
     let renames = wishes.new_account.asks();
     let history = &context.settings.history;
-    let who = (account, &standing.id);
-    history.against(who, wishes.reseller, mine, renames)?;
+    let named = (account, &standing.id);
+    history.against(named, wishes.reseller, mine, renames)?;
     Ok(standing)
 }
 
@@ -106,7 +106,7 @@ fn at_home<N: WriteLog>(
     }
 }
 
-/// Refuses a customer of whom another line, which names it by its other ID, wants something else.
+/// Refuses a customer for which another line, which names it by its other ID, requests something else.
 async fn uncrossed<N: WriteLog>(
     context: &Context<N>,
     job: &Job,
@@ -133,7 +133,7 @@ async fn uncrossed<N: WriteLog>(
     }
 }
 
-/// Refuses a customer who may have its account ID by another line of the file, which an earlier run has carried out.
+/// Refuses a customer that may have its account ID by another line of the file, which an earlier run has carried out.
 async fn not_renamed_before<N: WriteLog>(
     context: &Context<N>,
     crossing: &AliasConflicts,
@@ -156,7 +156,7 @@ async fn not_renamed_before<N: WriteLog>(
         match context.find(source, standing.reseller.as_ref()).await? {
             Ok(found) if found.is_empty() => {}
             Ok(_) => continue,
-            // Where nobody can be searched, the line is as it says.
+            // Where customers cannot be searched, the line is taken as it is.
             Err(trouble) if trouble.reason == Failed::Invalid => continue,
             Err(trouble) => return Ok(Err(trouble)),
         }
@@ -170,8 +170,8 @@ async fn not_renamed_before<N: WriteLog>(
     Ok(Ok(standing))
 }
 
-/// The line of this chain or swap whose customer has the ID that the member wants. Whoever is found under that ID is
-/// then that line's customer and not, as it would be of a line that stands alone, this one's after its rename.
+/// The line of this chain or swap that names the customer with the ID that the member requests. A customer found under
+/// that ID is then that line's, and not this line's after its rename, as it would be for a line that stands alone.
 fn neighbour(job: &Job, member: &Member) -> Option<Line> {
     let wishes = DesiredState::of(member);
     // A line that names its customer can tell them apart.
@@ -226,7 +226,7 @@ async fn searched<N: WriteLog>(
             }
         }
     }
-    let nobody = || {
+    let not_found = || {
         let words = match context.system.equal_but_for_case(account) {
             None => format!("no customer has the account ID `{account}`"),
             Some(other) => format!(
@@ -236,7 +236,7 @@ async fn searched<N: WriteLog>(
         SystemError::new(Failed::NotFound, words)
     };
     let Some(target) = wishes.target().filter(|target| *target != account) else {
-        return cleared(context, wishes, nobody()).await;
+        return cleared(context, wishes, not_found()).await;
     };
     if let Some(line) = neighbour {
         let words = format!(
@@ -258,7 +258,7 @@ async fn searched<N: WriteLog>(
                         customer.id
                     ),
                 )),
-                Err(none) if none.is_empty() => Err(nobody()),
+                Err(none) if none.is_empty() => Err(not_found()),
                 Err(several) => Err(ambiguous(target, &several)),
             },
         ),
@@ -292,14 +292,14 @@ async fn unsearched<N: WriteLog>(
     Ok(Err(SystemError::new(Failed::Mismatch, words)))
 }
 
-/// Nobody carries the account ID; where it was to be removed and the customer is named, that may be done.
+/// No customer has the account ID; where it was to be removed and the customer is named, that may already be done.
 async fn cleared<N: WriteLog>(
     context: &Context<N>,
     wishes: &DesiredState<'_>,
-    nobody: SystemError,
+    not_found: SystemError,
 ) -> StepResult<CustomerState> {
     let (NewAccount::Clear, Some(id)) = (wishes.new_account, wishes.customer) else {
-        return Ok(Err(nobody));
+        return Ok(Err(not_found));
     };
     let at = Instant::now();
     Ok(
@@ -307,13 +307,13 @@ async fn cleared<N: WriteLog>(
             Ok(Some(customer)) if customer.account.is_none() => {
                 Ok(CustomerState::of(customer, wishes.reseller, at))
             }
-            Ok(_) => Err(nobody),
+            Ok(_) => Err(not_found),
             Err(trouble) => Err(trouble),
         },
     )
 }
 
-/// One of those who carry the account ID: the only one, or the one that the line names.
+/// One of the customers that have the account ID: the only one, or the one that the line names.
 fn choose(
     account: &AccountId,
     found: Vec<Customer>,
@@ -368,8 +368,8 @@ async fn addressed<N: WriteLog>(
         .map(|(customer, at)| CustomerState::of(customer, wishes.reseller, at)))
 }
 
-/// Refuses customers of another tenant. Where the answer does not say whose the customer is, it is read
-/// once more; still unsaid means no.
+/// Refuses customers of another tenant. Where the answer does not contain the customer's tenant, the customer is read
+/// once more; if the tenant is still missing, the customer is refused.
 async fn fenced<N: WriteLog>(
     context: &Context<N>,
     standing: CustomerState,

@@ -36,8 +36,8 @@ pub(super) struct Touched {
     pub(super) after: LocationState,
 }
 
-/// A location that could not be written, or nobody knows: several lines may ask the same of it, and one operation has
-/// one outcome.
+/// A location that could not be written, or where that is unknown: several lines may request the same for it, and one
+/// operation has one outcome.
 pub(super) struct GivenUp {
     location: LocationId,
     asked: (Option<ServiceId>, Option<Profile>),
@@ -65,7 +65,7 @@ impl GivenUp {
         })
     }
 
-    /// Whether this line must not be tried after it: it asks the same, or nobody knows how the location is.
+    /// Whether this line must not be tried after it: it requests the same, or the state of the location is unknown.
     pub(super) fn is_asked_by(&self, standing: &CustomerState, change: &Change) -> bool {
         let same = self.asked.0 == change.service && self.asked.1 == change.profile;
         (self.in_doubt || same)
@@ -406,7 +406,7 @@ pub(super) fn is_untouched(
             profile: planned.profile.before,
         },
     );
-    // What is as wished already, another line has brought about, or nobody has to.
+    // What already has the requested value was written by another line, or needs no write.
     let same_service =
         change.service.is_none() || found.service == now.service || change.service == now.service;
     let same_profile =

@@ -1,8 +1,8 @@
-//! Finding many customers in few calls: calls are the scarce thing, and writes are the floor.
+//! Finds many customers in few calls: the number of calls is limited, and the writes are the least that is needed.
 //!
-//! A batch of jobs is looked up together, the current account IDs and the new ones at once, so that a target
-//! that somebody else holds is known before anything is written. What was seen carries the time at which it
-//! was seen, and is not told any more once that is too long ago to write upon.
+//! A batch of jobs is looked up together, the current account IDs and the new ones at the same time, so that a target
+//! that another customer has is known before anything is written. Each result has the time at which it was read,
+//! and is not returned any more when it is too old to base a write on.
 
 use super::{Context, Event, Halt, Job, Lookup, WriteLog};
 use crate::domain::{AccountId, Change, CustomerId, Reseller};
@@ -36,7 +36,7 @@ impl LookupCache {
         self.at
     }
 
-    /// Who carries this account ID; `None`: it was not looked up, or too long ago.
+    /// The customers that have this account ID; `None`: it was not looked up, or too long ago.
     pub(super) fn account(
         &self,
         account: &AccountId,

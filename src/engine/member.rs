@@ -61,7 +61,7 @@ impl<N: WriteLog> Case<'_, N> {
         }
     }
 
-    /// Takes a located member through. `own` are customers whose account IDs are about to be freed.
+    /// Carries out a located member. `own` are customers that are about to release their account IDs.
     pub(super) async fn onward(
         &self,
         standing: &mut CustomerState,
@@ -223,8 +223,8 @@ impl<N: WriteLog> Case<'_, N> {
         Ok(ended)
     }
 
-    /// Another run has wanted something of this customer since this run was begun, and that is newer. A swap in which
-    /// somebody has stepped aside is this run's to finish: half of it is nobody's wish.
+    /// Another run has requested something for this customer since this run was begun, and that is newer. A swap in
+    /// which a customer is parked must be finished by this run: no run requested half of a swap.
     pub(super) fn is_overtaken(
         &self,
         standing: &CustomerState,
@@ -263,7 +263,7 @@ impl<N: WriteLog> Case<'_, N> {
         })
     }
 
-    /// Whether somebody outside of this unit carries the wanted ID, as far as it is known or (in a plan, and
+    /// Whether no customer outside of this unit has the requested ID, as far as it is known or (in a plan, and
     /// where the system would not refuse a duplicate) can be asked.
     pub(super) async fn target_is_free(
         &self,
@@ -292,7 +292,7 @@ impl<N: WriteLog> Case<'_, N> {
         Ok(other.map_or(Ok(()), |holder| Err(taken(target, &holder.id))))
     }
 
-    /// Whether nobody else carries this account ID now, where the system would not refuse a second one.
+    /// Whether no other customer has this account ID now, where the system would not refuse a second one.
     pub(super) async fn is_free_now(
         &self,
         standing: &CustomerState,

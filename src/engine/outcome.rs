@@ -123,7 +123,7 @@ impl<N: WriteLog> Case<'_, N> {
             .recorded
             .iter()
             .filter(|write| lines().any(|line| line == write.intent.line));
-        // Whoever was put aside is to be brought home, whatever is in the way.
+        // A parked customer must get its final account ID, whatever the error is.
         let last = mine.clone().rfind(|write| {
             let is_account = matches!(write.intent.write, Write::Account { .. });
             is_account && write.verdict != Some(Verdict::NotApplied)
@@ -135,7 +135,7 @@ impl<N: WriteLog> Case<'_, N> {
             Failed::Unavailable | Failed::BadAnswer => {
                 mine.any(|write| write.verdict != Some(Verdict::NotApplied))
             }
-            // Who may not be seen may have been changed all the same.
+            // A customer that may not be read may have been changed nevertheless.
             Failed::Unauthorized | Failed::Forbidden | Failed::Rejected => {
                 mine.any(WriteRecord::in_doubt)
             }

@@ -1,13 +1,13 @@
-//! How a customer or a location is now, also where the plain way to ask is closed: one way round each, which everybody
-//! takes who has to know.
+//! Reads the present state of a customer or a location, also where the direct read is refused: there is one alternative
+//! for each, which all callers use.
 
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller};
 use crate::system::{Customer, Location, System, SystemError};
 
 /// The customer with this ID. `NotFound`: the system says so itself; a read that failed never becomes that.
 ///
-/// Where single customers cannot be read, the search still tells who carries which account ID: `accounts` are those
-/// that the customer may have. Not from a list of before: whoever asks wants to know what is so now.
+/// Where single customers cannot be read, the search still tells which customer has which account ID: `accounts` are
+/// those that the customer may have. An earlier list is not used: the caller needs the present state.
 pub(super) async fn customer(
     system: &System,
     id: &CustomerId,
@@ -15,9 +15,9 @@ pub(super) async fn customer(
     locations: bool,
     accounts: impl IntoIterator<Item = &AccountId>,
 ) -> Result<Customer, SystemError> {
-    let nobody = || SystemError::new(Failed::NotFound, format!("there is no customer `{id}`"));
+    let not_found = || SystemError::new(Failed::NotFound, format!("there is no customer `{id}`"));
     let trouble = match system.read(id, reseller, locations).await {
-        Ok(found) => return found.ok_or_else(nobody),
+        Ok(found) => return found.ok_or_else(not_found),
         Err(why) if why.fatal.is_some() || why.reason == Failed::NotFound => return Err(why),
         Err(why) => why,
     };

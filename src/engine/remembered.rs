@@ -80,7 +80,7 @@ pub(super) async fn settled<N: WriteLog>(
         .expected
         .iter()
         .find(|outcome| lines.contains(&outcome.line));
-    // Known by its own ID, it would be written to under whatever account ID somebody else has given it meanwhile.
+    // Known by its own ID, it would be written even if another user or program has changed its account ID meanwhile.
     let believed = match planned.map(|planned| planned.account.before.as_ref()) {
         // What is undone at a location says nothing of the account ID.
         Some(None) if !wishes.new_account.asks() => None,
@@ -152,7 +152,7 @@ pub(super) async fn hear_of<'a, N: WriteLog>(
                 Some(Verdict::NotApplied)
             }
             Judgement::DidNot if open && !later => Some(Verdict::NotApplied),
-            // Whoever was to step aside has not, or has been given another ID since.
+            // The customer that was to be parked is not, or has got another ID since.
             Judgement::ConcurrentChange if open && write.intent.write.is_temporary() => {
                 Some(Verdict::NotApplied)
             }
@@ -210,7 +210,7 @@ pub(super) async fn recalled<N: WriteLog>(
         return Ok(Some(Ok(standing)));
     }
     if wishes.is_fulfilled_by(now) {
-        // The cell was altered since, or the ID was: where somebody else has it, they may be meant.
+        // The cell was altered since, or the ID was: where another customer has it, that one may be meant.
         if hearsay == Some(false)
             && let Some(account) = wishes.account
         {

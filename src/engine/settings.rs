@@ -20,15 +20,15 @@ pub enum Mode {
 /// How customers are looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lookup {
-    /// Many at once where the system allows it, which the first batch finds out.
+    /// Many at the same time where the system allows it, which the first batch finds out.
     Auto,
-    /// Many at once; refused means that the run stops.
+    /// Many at the same time; if that is refused, the run stops.
     Bulk,
     /// One by one.
     Each,
 }
 
-/// How many units are under way at once.
+/// How many units are under way at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Concurrency {
     /// As many as rate and latency need (Little's law), up to the cap.
@@ -51,15 +51,15 @@ pub struct Settings {
     pub mode: Mode,
     /// How customers are looked up.
     pub lookup: Lookup,
-    /// How many units are under way at once.
+    /// How many units are under way at the same time.
     pub concurrency: Concurrency,
     /// A look-up older than this is done again before a write.
     pub max_age: Duration,
     /// How often one write is attempted, beyond the first, where it did not take effect.
     pub retries: u32,
-    /// For so long may no write take effect, though many are tried.
+    /// The maximum time during which no write takes effect, though many are tried.
     pub give_up_after: Duration,
-    /// The only partner or reseller whose customers may be written.
+    /// The only partner or reseller of which the customers may be written.
     pub fence: Option<String>,
     /// Lines of which it is known how they fail, and whether failures of others are counted as common to all.
     pub known_failures: KnownFailures,
@@ -75,7 +75,7 @@ pub struct Settings {
     pub until: Option<Duration>,
     /// Which lines may name one customer in two ways, where a file has such lines.
     pub crossing: Option<Arc<AliasConflicts>>,
-    /// Where several customers may carry one account ID: whom this run has given which before it was interrupted.
+    /// Where several customers may have one account ID: the customers to which this run gave it before an interruption.
     pub given: HashMap<AccountId, Vec<CustomerId>>,
     /// The run that this one puts back.
     pub undoes: Option<String>,

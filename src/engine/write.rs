@@ -29,16 +29,16 @@ struct Tries {
     late: u32,
 }
 
-/// After so many times more is allowed each time, whatever the reason: a disk may be that slow.
+/// After this many attempts that were too late, each further one gets more time, whatever the reason (a slow disk).
 const MOST_LATE: u32 = 10;
 /// The same where the run is being stopped.
 const MOST_LATE_AT_THE_END: u32 = 2;
 
-/// A write that is held back so often is refused for what it is: a firewall may dislike its very text. All calls are
-/// held each time, so it must not go on for ever.
+/// A write that is held back more often than this counts as refused because of its content: a firewall may block it.
+/// All calls are held each time, so this must not continue without end.
 const MOST_HELD_BACK: u32 = 30;
 
-/// For so long a write without an answer is waited for, where each that lands sends e-mails.
+/// How long to wait for a write without an answer, where each write that takes effect sends e-mails.
 const SETTLING: Duration = Duration::from_secs(10);
 
 /// What was seen so lately may be written upon, however short a look may be old: the intent has to reach the disk.
@@ -322,10 +322,10 @@ fn held_back_too_often<N: WriteLog>(
     Ok(trouble)
 }
 
-/// What an answer means for the write, and what follows. Where the run ends here and nobody knows, the write stays
-/// unsettled in the ledger, and `resume` reads before it writes.
+/// What an answer means for the write, and what follows. Where the run ends here and the effect is unknown, the write
+/// stays unsettled in the ledger, and `resume` reads before it writes.
 ///
-/// What is rare is boxed: every unit would otherwise carry room for it.
+/// Rare cases are boxed: otherwise every unit would need memory for them.
 async fn conclude<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
@@ -407,7 +407,7 @@ impl WriteRequest<'_> {
         refused.inspect_err(|_| context.ramp.stop())
     }
 
-    /// Somebody else changed what was to be written.
+    /// Another user or program changed what was to be written.
     pub(super) fn moved_on(&self, now: Option<&AccountId>) -> SystemError {
         match &self.write {
             Write::Account { before, .. } => super::customer_state::moved_on(before.as_ref(), now),

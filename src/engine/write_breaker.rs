@@ -184,8 +184,8 @@ impl WriteBreaker {
         is_shown.then_some(times)
     }
 
-    /// A write was tried as often as it may be, and did not take effect. `patience`: for so long may none take effect,
-    /// though the system may answer everything else.
+    /// A write was tried the maximum number of times, and did not take effect. `patience`: the maximum time during
+    /// which no write takes effect, though the system may answer everything else.
     pub(super) fn ineffective(
         &self,
         kind: Refusable,
@@ -221,7 +221,7 @@ impl WriteBreaker {
         }
     }
 
-    /// Units that have ended, and whose writes may have failed for the reason for which the run ends.
+    /// Units that have ended, with writes that may have failed for the reason for which the run ends.
     pub(super) fn take(&self) -> Vec<Job> {
         std::mem::take(&mut self.lock().ended)
     }

@@ -60,7 +60,7 @@ pub(super) enum Next {
         /// What the attempt was answered with, or why there was no answer.
         why: String,
     },
-    /// It was not sent, because what it rests on had become too old; its turn took so long.
+    /// It was not sent, because the reading it is based on had become too old; the value is how long its turn took.
     LookFirst(Duration),
 }
 

@@ -189,7 +189,7 @@ fn say(bench: &Bench, said: Said) {
 }
 
 async fn ask(system: &System, call: u8, status: u16, body: &[u8]) {
-    // WriteValue is in a field that nobody reads need not be text.
+    // The content of a field that is not read need not be text.
     let text = String::from_utf8_lossy(body);
     let said = serde_json::from_str(&text)
         .ok()
@@ -319,7 +319,7 @@ fn order<'a>(customer: &'a CustomerId, what: WriteValue<'a>) -> WriteOp<'a> {
     }
 }
 
-/// What stands in quotes. A number that is too large for this judge may stand in a field that nobody else reads.
+/// What stands in quotes. A number too large for this check may stand in a field that no other code reads.
 fn words(text: &str) -> Value {
     let words = text.split('"').enumerate();
     Value::Object(

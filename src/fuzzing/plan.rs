@@ -2,7 +2,7 @@ use crate::domain::{AccountId, Change, CustomerId, Line, NewAccount, ServiceId};
 use crate::plan::{Shape, group};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Three bytes are a line: who, what they become, what else is asked.
+/// Three bytes are a line: the customer, its new account ID, what else is asked.
 fn changes(bytes: &[u8]) -> Vec<Change> {
     let id = |n: u8| AccountId::new(format!("A-{n}")).ok();
     let lines = (2..).zip(bytes.chunks_exact(3)).take(200);
@@ -46,10 +46,10 @@ pub fn plan(bytes: &[u8]) {
         assert!(planned.insert(line), "line {line} is planned twice");
     }
     assert!(planned.union(&wrong).eq(lines.iter()), "a line was lost");
-    // Everybody who is named exists, and nobody else does.
+    // Every customer that is named exists, and no other customer does.
     let mut holders: BTreeMap<String, u8> = (0..24).map(|n| (format!("A-{n}"), n)).collect();
     for unit in &arrangement.units {
-        let mut aside = None;
+        let mut parked = None;
         for (at, member) in unit.members.iter().enumerate() {
             let Some(from) = member
                 .changes
@@ -62,29 +62,29 @@ pub fn plan(bytes: &[u8]) {
                 continue;
             };
             let parks = unit.shape == Shape::Cycle && at == 0;
-            let Some(who) = holders.remove(from.as_str()) else {
-                // The far end of a chain whose holder is not in the file has been refused.
+            let Some(customer) = holders.remove(from.as_str()) else {
+                // The far end of a chain has been refused, because its holder is not in the file.
                 continue;
             };
             if parks {
-                aside = Some((to.clone(), who));
+                parked = Some((to.clone(), customer));
                 continue;
             }
             let outsider = holders.get(to.as_str()).copied();
             if outsider.is_some() {
-                // Only somebody whom no line moves may stand there, and the system refuses it.
+                // Only a customer that no line moves may have this ID, and the system refuses the move.
                 assert!(
                     at == 0 && unit.shape != Shape::Cycle,
                     "`{to}` is not free when it is needed"
                 );
-                holders.insert(from.to_string(), who);
+                holders.insert(from.to_string(), customer);
                 break;
             }
-            holders.insert(to.to_string(), who);
+            holders.insert(to.to_string(), customer);
         }
-        if let Some((to, who)) = aside {
+        if let Some((to, customer)) = parked {
             assert!(
-                holders.insert(to.to_string(), who).is_none(),
+                holders.insert(to.to_string(), customer).is_none(),
                 "`{to}` is not free"
             );
         }

@@ -38,7 +38,7 @@ fn mutate(bytes: &mut Vec<u8>, words: &[&str], random: &mut fastrand::Rng) {
     }
 }
 
-/// `IDSHIFT_FUZZ=1000000` throws so many.
+/// `IDSHIFT_FUZZ=1000000` runs this number of random inputs.
 fn throw(target: &str, times: u64, words: &[&str], at: impl Fn(&[u8]) + std::panic::RefUnwindSafe) {
     let kept = kept(target);
     assert!(kept.len() >= 3, "the corpus of {target} is missing");

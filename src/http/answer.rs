@@ -1,4 +1,4 @@
-//! What an attempt's answer means, for its call and for all others: understood, refused, in doubt, or somebody else's.
+//! What an attempt's answer means, for its call and for all others: understood, refused, in doubt, or not the API's.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -26,7 +26,7 @@ impl Client {
         }
     }
 
-    /// Tells all who should know what the attempt showed, and says what it means for the call.
+    /// Reports what the attempt showed to all parts that depend on it, and returns what it means for the call.
     pub(super) fn settle<T>(
         &self,
         shot: Attempt<'_>,
@@ -139,7 +139,7 @@ impl Client {
         }
     }
 
-    /// Whether somebody else than the API has answered: with a web page, or with a 404 that is not the API's own.
+    /// Whether the answer is not from the API: a web page, or a 404 that is not the API's own.
     fn is_strangers(&self, reply: &Reply, kind: Kind) -> bool {
         if (self.is_own_error)(reply) {
             return false;
@@ -180,7 +180,7 @@ fn from_fault<T>(fault: Fault, attempts: u32) -> (Verdict, Outcome<T>) {
         attempts,
     };
     let outcome = match why.kind {
-        // Somebody else: a proxy, before anything was sent.
+        // Not the API: a proxy, before anything was sent.
         CallErrorKind::Connect | CallErrorKind::UnknownHost | CallErrorKind::NotTheApi(_) => {
             Outcome::NotConnected(why)
         }

@@ -83,7 +83,7 @@ pub(super) fn http_client(
         .map_err(|error| SetupError::Tls(format!("{what}: {}", innermost(&error.without_url()))))
 }
 
-/// A header whose name is known at compile time.
+/// A header with a name that is known at compile time.
 pub(super) fn header(
     name: &'static str,
     value: &str,

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::call::{Call, Kind};
 
-/// So many are remembered at once; the others wait like everybody.
+/// The maximum number of calls that are remembered at the same time; the others wait like all calls.
 const MOST: usize = 1000;
 
 /// The calls that were refused, and the successes that speak against a block of all.

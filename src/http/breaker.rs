@@ -1,7 +1,7 @@
 //! The gate's decisions: when a hold begins, how long it lasts, when it ends. No I/O; the time is told.
 //!
-//! Includes the breaker: ten failures in a row, over all workers, and calls are held like after a refusal. One
-//! success in between starts the count anew, so a customer for whom the system always fails does not open it.
+//! Includes the breaker: after ten failures in a row, over all workers, calls are held as after a refusal. One success
+//! in between restarts the count, so a customer for which the system always fails does not open it.
 
 use std::time::Duration;
 use tokio::time::Instant;
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::call::{CallError, CallErrorKind};
 use super::settings::Span;
 
-/// So many failures in a row, over all workers, and the breaker opens.
+/// The number of failures in a row, over all workers, after which the breaker opens.
 const FAILURES_TO_OPEN: u32 = 10;
 const BREAKER_WAITS: [u64; 6] = [1, 2, 4, 8, 16, 30];
 const FIREWALL_WAITS: [u64; 5] = [5, 10, 20, 40, 60];

@@ -131,7 +131,7 @@ async fn the_breaker_opens_after_ten_failures_in_a_row_and_not_before() {
     let now = Instant::now();
     let mut gate = BreakerState::new(GIVE_UP);
     for _ in 0..100 {
-        // A customer for whom the system always fails, while others succeed.
+        // A customer for which the system always fails, while others succeed.
         for _ in 0..9 {
             gate.hear(&failed(), false, true, now);
         }

@@ -44,8 +44,8 @@ pub struct Call {
     pub correlation: Option<String>,
     /// Of a write: what it rests on is too old after this, so it is not to depart any more.
     pub send_deadline: Option<Instant>,
-    /// Of a read: nobody knows whether this call is to be had here at all. A failure is an answer to that, is
-    /// not repeated, and says nothing about the system's health.
+    /// Of a read: it is unknown whether this call is available here. A failure answers that question, is not repeated,
+    /// and says nothing about the system's health.
     pub tentative: bool,
 }
 
@@ -212,7 +212,7 @@ pub enum CallErrorKind {
     UnknownHost,
     /// It was sent, and the protocol says that it was not processed.
     Unprocessed,
-    /// Somebody else than the API answers.
+    /// Another server than the API answers.
     NotTheApi(Stranger),
     /// No call can succeed at this address; waiting does not help.
     WrongAddress,
@@ -224,9 +224,9 @@ pub enum CallErrorKind {
     Status(u16),
     /// An answer that cannot be understood.
     Unreadable,
-    /// The credentials are refused by whoever gives out the token.
+    /// The credentials are refused by the issuer of the token.
     TokenRefused,
-    /// Nothing has succeeded for so long that the run should stop.
+    /// No call has succeeded within the time after which the run should stop.
     GaveUp,
     /// The run is being stopped, and the call would have had to wait.
     Cancelled,
@@ -234,13 +234,13 @@ pub enum CallErrorKind {
     Tls,
     /// The address or a header cannot be sent as it was meant; nothing was sent.
     Unsendable,
-    /// The turn came when what the call rests on was too old; nothing was sent. The turn alone took so long.
+    /// At the call's turn, what it rests on was too old; nothing was sent. The duration is that of the turn alone.
     Expired(Duration),
     /// The turn passed before the call was sent; nothing was sent.
     Postponed,
 }
 
-/// Who answers in place of the API.
+/// What answers in place of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stranger {
     /// A server that sends the client elsewhere.
@@ -299,8 +299,8 @@ pub enum Sent {
     Again(CallError),
     /// Nothing was sent, and it is not worth trying on.
     NotSent(CallError),
-    /// Nothing was sent: by the time of its turn, what it rests on was too old. Its turn alone took so long: holds
-    /// and the quota do not count.
+    /// Nothing was sent: by the time of its turn, what it rests on was too old. The duration is that of its turn alone,
+    /// without holds and the quota.
     Expired(Duration),
     /// It may or may not have been processed.
     InDoubt(CallError),

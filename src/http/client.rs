@@ -277,8 +277,8 @@ fn constant_headers(character: &ApiTraits) -> Result<HeaderMap, SetupError> {
     Ok(headers)
 }
 
-/// Checks an API's address as [`Client::new`] does, and gives it in its one normal form: host in lower case, no
-/// default port, no slash at the end. For whoever wants to know before anything is written down.
+/// Checks an API's address as [`Client::new`] does, and returns it in its one normal form: host in lower case, no
+/// default port, no slash at the end. For callers that check the address before anything is written down.
 pub fn check_base_url(text: &str, allow_http: bool) -> Result<String, SetupError> {
     let url = check_url(text, "the address", allow_http)?;
     Ok(url.as_str().trim_end_matches('/').to_owned())

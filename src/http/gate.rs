@@ -18,7 +18,7 @@ use super::breaker::{BreakerState, Cause, Effect, Look, State, Verdict, cause_te
 use super::call::CallError;
 use super::health::{HealthBoard, WaitCause};
 
-/// So much later than all others does a call look that is better not the probe.
+/// How much later than all others a call looks at the gate if it is better not the probe.
 const OTHERS_FIRST: Duration = Duration::from_millis(100);
 
 /// The gate of one target, shared by all workers.
@@ -47,7 +47,7 @@ impl Gate {
     }
 
     /// Waits until this call may go on, and lets others find out if a hold is over: the first through the gate would
-    /// otherwise be refused again, and close it before anybody else has left.
+    /// otherwise be refused again, and close it before any other call has left.
     pub(super) async fn enter_last(&self) -> Result<Pass<'_>, CallError> {
         let until = match &self.inner().state {
             State::Held { until, .. } => Some(*until + OTHERS_FIRST),

@@ -1,4 +1,4 @@
-//! What can be heard of the calls without knowing who listens: whether they flow, and how many there were.
+//! What the calls report, independent of the receiver: whether they flow, and how many there were.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -24,7 +24,7 @@ pub enum Health {
     },
 }
 
-/// Who may hold calls, the most telling first.
+/// What may hold calls, the most informative first.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum WaitCause {
     Gate,
@@ -39,7 +39,7 @@ struct Held {
     outage: bool,
 }
 
-/// Collects who holds calls, and shows the most telling one.
+/// Collects what holds calls, and shows the most informative cause.
 #[derive(Debug)]
 pub(super) struct HealthBoard {
     held: Mutex<[Option<Held>; 3]>,
@@ -207,7 +207,7 @@ impl Flight<'_> {
         } else {
             (before * 15 + took) / 16
         };
-        // Two at once may lose one sample, which does not matter.
+        // Two updates at the same time may lose one sample, which does not matter.
         self.tally.latency.store(after, Ordering::Relaxed);
     }
 }

@@ -5,9 +5,9 @@
 //! processed, or *in doubt*. Reading back what is in doubt is the engine's protocol, and a generic retry layer would
 //! break it silently.
 //!
-//! A call passes, in this order: the gate (holds after 429, 503 and firewall blocks, and the breaker), the token,
-//! the quota, the pace, and the gate again, for a hold may have begun meanwhile. Nothing here prints; whoever wants
-//! to know listens to [`Client::health`] and [`Client::counters`].
+//! A call passes, in this order: the gate (holds after 429, 503 and firewall blocks, and the breaker), the token, the
+//! quota, the pace, and the gate again, for a hold may have begun meanwhile. Nothing here prints; the state can be
+//! watched with [`Client::health`] and [`Client::counters`].
 //!
 //! No URL (it holds IDs) and no secret is ever part of an error text.
 

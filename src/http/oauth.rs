@@ -14,7 +14,7 @@ use super::call::CallErrorKind;
 use super::settings::SetupError;
 use super::token_source::{Credentials, Fetched, OAuth2, Refusal};
 
-/// The lifetime of a token whose `expires_in` is missing, not a number, zero or negative.
+/// The lifetime of a token if its `expires_in` is missing, not a number, zero or negative.
 const UNKNOWN_LIFE: Duration = Duration::from_secs(300);
 const LONGEST_LIFE: f64 = 366.0 * 86_400.0;
 /// A token endpoint's answer is small.

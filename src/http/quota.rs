@@ -1,5 +1,5 @@
-//! So many calls in any rolling window, beside the rate; calls of others on the same target included, of earlier runs
-//! and of those at work now.
+//! Limits the number of calls in any rolling window, beside the rate; calls of other processes on the same target
+//! included, of earlier runs and of those at work now.
 //!
 //! A permit is free again one window after its call was *completed*. The server counted the call before that, so its
 //! own view can never exceed the quota, however slow the call was. Permits are given in the order of asking.
@@ -28,7 +28,7 @@ struct State {
     flying: u32,
     /// When calls were completed, in order.
     done: VecDeque<Instant>,
-    /// Of others: when so many permits become free, in order.
+    /// Of other processes: when permits become free, and how many, in order.
     earlier: VecDeque<(Instant, u32)>,
     earlier_sum: u32,
 }
@@ -133,7 +133,7 @@ pub(super) struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// The call goes out now: from here on it counts, for others too. `false`: it may not, because somebody else on
+    /// The call goes out now: from here on it counts, for others too. `false`: it may not, because another process on
     /// the same target has taken what was left meanwhile; another permit has to be waited for.
     #[must_use]
     pub(super) fn depart(&mut self) -> bool {

@@ -66,7 +66,7 @@ async fn a_process_that_was_held_up_does_not_catch_up() {
     let (calls, ()) = tokio::join!(run(pace, 16, 10), async {
         for _ in 0..20 {
             sleep(Duration::from_millis(301)).await;
-            // Jumps past many slots at once, as a process does that had no CPU or was suspended.
+            // Jumps past many slots in one step, as a process does that had no CPU or was suspended.
             advance(Duration::from_millis(120)).await;
         }
     });
@@ -127,7 +127,7 @@ async fn slots_given_out_before_a_refusal_are_void() {
     let pace = Arc::new(Pace::new(Rate::PerSecond(1.0)));
     let (calls, ()) = tokio::join!(run(pace.clone(), 10, 22), async {
         sleep(Duration::from_millis(3100)).await;
-        // Nothing was accepted within the last second, as far as anybody knows.
+        // Nothing was accepted within the last second, as far as is known.
         pace.line().accepted = LastSecond::default();
         pace.slow();
     });

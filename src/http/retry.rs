@@ -25,8 +25,8 @@ pub(super) fn full_jitter(first: Duration, longest: Duration, step: u32) -> Dura
         .mul_f64(fastrand::f64())
 }
 
-/// A token bucket of retries, as in the AWS SDKs: a retry costs 5, after a time-out 10; a call that succeeds at once
-/// gives back 1, one that succeeds at a later attempt what that attempt cost. An outage empties it.
+/// A token bucket of retries, as in the AWS SDKs: a retry costs 5, after a time-out 10; a success at the first attempt
+/// gives back 1, one at a later attempt what that attempt cost. An outage empties it.
 #[derive(Debug)]
 pub(super) struct Budget {
     left: AtomicI64,
@@ -66,7 +66,7 @@ impl Budget {
             .map(|_| Cost(cost))
     }
 
-    /// A call succeeded whose last attempt cost this.
+    /// A call succeeded; its last attempt cost this.
     pub(super) fn deposit(&self, last: Cost) {
         let back = last.0.max(1);
         // Full nearly always: one load, no write.

@@ -103,7 +103,7 @@ impl Client {
     }
 
     /// Whether a call that was accepted before still is, with this token; `None`: cannot be said. Where calls are held
-    /// it says no, rather than wait: whoever has to end the hold may be waiting for the token.
+    /// it says no and does not wait: the call that has to end the hold may be waiting for the token.
     pub(super) async fn is_still_good(&self, bearer: Arc<Bearer>) -> Option<bool> {
         let known = self.known_good.get()?;
         let Some(pass) = self.gate.try_enter() else {

@@ -21,13 +21,13 @@ pub struct Settings {
     pub timeout: Duration,
     /// How often a call is repeated that failed for a reason that passes.
     pub retries: u32,
-    /// After so long without a success, calls end with [`super::CallErrorKind::GaveUp`].
+    /// After this time without a success, calls end with [`super::CallErrorKind::GaveUp`].
     pub give_up_after: Duration,
     /// The limit of all calls, or of those that do not write where `write_rate` is set.
     pub find_rate: Rate,
     /// A limit of their own for writes.
     pub write_rate: Option<Rate>,
-    /// So many calls in any window of so long, beside the rate.
+    /// The maximum number of calls in any window, beside the rate.
     pub quota: Option<Quota>,
     /// Where all processes on the same target reserve calls, so that the quota holds for all together.
     pub shared_calls: Option<Arc<dyn SharedCalls>>,
@@ -102,7 +102,7 @@ impl ParseError {
 pub enum Rate {
     /// As fast as answers come.
     Unlimited,
-    /// So many a second; more than 0, at most a million.
+    /// Calls per second; more than 0, at most a million.
     PerSecond(f64),
 }
 
@@ -177,7 +177,7 @@ impl fmt::Display for Rate {
     }
 }
 
-/// So many calls in any window of so long.
+/// The maximum number of calls in any window of this length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
     /// At least 1.
@@ -267,7 +267,7 @@ impl FromStr for Span {
             total = total.checked_add(ms).ok_or_else(wrong)?;
             rest = tail;
         }
-        // Timers cannot be set centuries ahead, and nobody means to.
+        // Timers cannot be set centuries ahead, and no user intends that.
         if total > 366 * 86_400_000 {
             return Err(wrong());
         }

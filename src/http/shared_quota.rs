@@ -43,7 +43,7 @@ struct Chunk {
     owner: u64,
 }
 
-/// How long from now so many permits are still taken by others.
+/// For how long from now permits are still taken by other processes, and how many.
 pub(super) type Taken = Vec<(Duration, u32)>;
 
 /// Whether a call may depart.
@@ -103,8 +103,8 @@ impl Record {
         Ok((record, taken))
     }
 
-    /// One call departs now, this process having used so many permits with it; where it may, it is on record when
-    /// this returns.
+    /// One call departs now; `used` is the number of permits used by this process, this call included. Where it may
+    /// depart, it is on record when this returns.
     pub(super) fn depart(&mut self, used: u32) -> Departure {
         let now = now();
         if let Some(open) = &mut self.open {

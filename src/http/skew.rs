@@ -1,6 +1,6 @@
 //! How far this machine's clock is from the server's, as the `Date` of an answer shows it.
 //!
-//! Two things blur it: `Date` has whole seconds, and nobody knows when on its way the answer was stamped.
+//! Two things limit the precision: `Date` has whole seconds, and it is unknown when on its way the answer was stamped.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,8 +14,8 @@ pub struct Skew {
 }
 
 impl Skew {
-    /// From the `Date` of an answer that came at `now`, after so long a way there and back. `None` where there is no
-    /// date that can be understood.
+    /// From the `Date` of an answer that came at `now`, with this round-trip time. `None` where there is no date that
+    /// can be understood.
     pub(super) fn of(date: Option<&str>, now: SystemTime, round_trip: Duration) -> Option<Self> {
         let stamped = httpdate::parse_http_date(date?.trim()).ok()?;
         // On the average it was stamped in the middle of its second, and half-way.

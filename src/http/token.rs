@@ -38,7 +38,7 @@ const NEXT_EARLY_TRY: Duration = Duration::from_secs(5);
 const SAME_AGAIN: Duration = Duration::from_secs(5);
 /// A file or a command that fails may be in the middle of being renewed.
 const LOCAL_TRIES: u32 = 3;
-/// Whoever asks for a token this soon after a refusal gets the same answer, without anybody being asked again.
+/// A caller that asks for a token this soon after a refusal gets the same answer; no new request is made.
 const REFUSAL_HOLDS: Duration = Duration::from_secs(30);
 
 /// A token in use.
@@ -47,7 +47,7 @@ pub(super) struct Bearer {
     pub(super) header: HeaderValue,
     generation: u64,
     life: Option<Life>,
-    /// It was refused and is being renewed: nobody sends it any more.
+    /// It was refused and is being renewed: no call sends it any more.
     is_dead: AtomicBool,
     /// A call with it was accepted.
     accepted: AtomicBool,

@@ -33,7 +33,7 @@ pub enum Token {
 pub struct OAuth2 {
     /// The token endpoint.
     pub token_url: String,
-    /// Who we are.
+    /// The credentials of the client.
     pub credentials: Credentials,
     /// Scopes with spaces between, as the endpoint wants them.
     pub scope: Option<String>,

@@ -1,6 +1,6 @@
 //! The codes that `--accept` names: errors about what a value looks like, and blocking warnings.
 //!
-//! Must not name a code about what a line asks for: a contradiction stays one, whoever accepts it.
+//! Must not name a code about what a line asks for: a contradiction cannot be accepted.
 
 use crate::domain::{Problem, Severity, nearest};
 

@@ -20,7 +20,7 @@ pub enum Column {
     ServiceId,
     /// The new profile.
     Profile,
-    /// Whose relationship carries the account ID.
+    /// The reseller of the relationship that carries the account ID.
     ResellerId,
 }
 

@@ -29,7 +29,7 @@ pub enum InputError {
     /// Every other byte is zero, and no byte order mark says why.
     #[error("{name} looks like {guess} without a byte order mark")]
     Utf16WithoutMark { name: String, guess: &'static str },
-    /// An encoding that nobody knows.
+    /// An unknown encoding.
     #[error("`{label}` is not the name of an encoding")]
     UnknownEncoding { label: String },
     /// A byte that the encoding does not allow.
@@ -101,7 +101,7 @@ pub enum InputError {
         /// A line further down that looks like the header.
         below: Option<Line>,
     },
-    /// Columns whose names are nearly those of missing ones.
+    /// Columns with names that are nearly those of missing ones.
     #[error("{name}:{line}: {}", each(columns, NearName::message, "; "))]
     NearColumns {
         name: String,
@@ -151,7 +151,7 @@ pub enum InputError {
     /// A header and nothing below it.
     #[error("{name} has a header and no lines below it")]
     NoRows { name: String, line: Line },
-    /// Nobody says whose relationship is meant.
+    /// It is not said which reseller's relationship is meant.
     #[error("{name}:{line}: the file has no column resellerId, and no reseller is named")]
     NoReseller { name: String, line: Line },
     /// The file is no longer the one that was opened.
@@ -159,7 +159,7 @@ pub enum InputError {
     Changed { name: String },
 }
 
-/// A column whose name is nearly that of a missing one.
+/// A column with a name that is nearly that of a missing one.
 #[derive(Debug)]
 pub struct NearName {
     /// The name, as the file spells it.

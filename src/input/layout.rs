@@ -1,7 +1,7 @@
 //! Which cell of a record means what, found from the header.
 //!
-//! Promises: two columns that could be one are refused, never chosen between; so is a column whose name is nearly a known
-//! one that is missing, until it is said what it is. Columns that idshift's own reports
+//! Promises: where two columns could be the same one, both are refused and none is chosen; a column with a name that is
+//! nearly a known one that is missing is refused too, until it is said what it is. Columns that idshift's own reports
 //! add (`idshift_…`) are left out, and say that cells were defused.
 
 use super::column::normalise;
@@ -27,7 +27,7 @@ pub(super) struct Layout {
     kept: Vec<usize>,
     header: Vec<String>,
     escaped: bool,
-    /// Columns whose names are nearly those of columns that are missing.
+    /// Columns with names that are nearly those of missing columns.
     near: Vec<Near>,
 }
 
@@ -274,7 +274,7 @@ impl Layout {
         Ok(())
     }
 
-    /// Names that are all but known ones are refused, all of them together; whoever wrote them meant them.
+    /// Names that are almost known ones are refused, all of them together: the known ones were probably meant.
     fn refuse_near(&self, file: &str) -> Result<(), InputError> {
         let certain = self.near.iter().filter(|near| near.is_certain);
         let columns: Vec<NearName> = certain

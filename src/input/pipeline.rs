@@ -44,7 +44,7 @@ impl<T: Send + 'static> Pipeline<T> {
             };
             let (answer, result) = sync_channel(1);
             let work = Arc::clone(&self.work);
-            // Nobody may wait for the answer any more; then it is dropped.
+            // The receiver of the answer may be gone; then the answer is dropped.
             match next {
                 Ok(block) => rayon::spawn(move || drop(answer.send(work(block)))),
                 Err(error) => drop(answer.send(Err(error))),

@@ -35,7 +35,7 @@ const PERHAPS: &str = "x xx xxx na nd nv ka tbd tba tbc todo pending unknown emp
     неизвестен няма липсва непознато άγνωστο άγνωστος κενό κανένα δεν_υπάρχει nezināms nav nežinoma nėra teadmata puudub \
     不明 なし 無し 未定 未設定 未登録 該当なし 空白 未知 无 無 空 暂无 未填 미정 없음 미상 불명";
 
-/// Words that stand for something else, of which some are IDs in a file whose IDs are words.
+/// Words that stand for something else; some of them are IDs in a file in which IDs are words.
 pub(super) fn word(value: &str) -> Option<Finding> {
     let most = if value.is_ascii() { LONGEST } else { 48 };
     if value.len() > most {

@@ -1,7 +1,7 @@
 //! The beginning of a file: what stands above the header, the delimiter, the header.
 //!
-//! Promises: the delimiter is found from the header alone, whose names are known; a guess from the data that is
-//! wrong once would be a wrong write.
+//! Promises: the delimiter is found from the header alone, because its names are known; one wrong guess from the data
+//! would be a wrong write.
 
 use super::block::{breaks, record_end};
 use super::layout::{Layout, is_own, known};

@@ -69,7 +69,7 @@ fn in_range(word: u64, first: u8, last: u8) -> u64 {
     from & !beyond & HIGH
 }
 
-/// All bits of each byte whose high bit is set in the mask.
+/// All bits of each byte that has its high bit set in the mask.
 fn whole(mask: u64) -> u64 {
     (mask >> 7).wrapping_mul(0xFF)
 }

@@ -19,7 +19,7 @@ const RATIO_FROM: u64 = 64 << 20;
 /// The most that a packed file may hold, in GiB.
 const MAX_GIB: u64 = 64;
 
-/// What can go wrong with bytes, before anybody knows in which line.
+/// What can go wrong with bytes, before it is known in which line.
 #[derive(Debug)]
 pub(super) enum ReadError {
     Io(io::Error),

@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// Large enough to keep the workers busy, small enough that a few of them under way are only a few MiB.
 const BLOCK_BYTES: usize = 1 << 19;
 
-/// An input file whose header has been read and understood.
+/// An input file with a header that has been read and understood.
 #[derive(Debug)]
 pub struct Table {
     path: PathBuf,

@@ -1,5 +1,5 @@
 //! A checksum over the fields of one row, so that a changed letter in an ID is noticed before it is written
-//! back to somebody's account. It guards against decay, not against people.
+//! back to a customer's account. It detects damaged data, not changes on purpose.
 //!
 //! FNV-1a over eight bytes at a time: each step is a bijection of the state, so one changed byte always shows.
 

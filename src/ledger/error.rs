@@ -161,7 +161,7 @@ pub enum LedgerError {
         path: PathBuf,
     },
     /// No run fits.
-    #[error("no {wanted} in {}. `idshift runs` lists them", runs_dir.display())]
+    #[error("no {wanted} in {}; `idshift runs` lists all runs there", runs_dir.display())]
     NoRun {
         /// Where it was looked for.
         runs_dir: PathBuf,
@@ -185,7 +185,7 @@ pub enum LedgerError {
         holder.run, holder.pid, holder.host, path.display()
     )]
     Held {
-        /// Who holds it.
+        /// The process that holds it.
         holder: super::Holder,
         /// The lock file.
         path: PathBuf,

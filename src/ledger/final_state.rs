@@ -2,8 +2,8 @@
 //! themselves have noted, which covers those that needed no write.)
 //!
 //! One customer's account ID may have been written several times (parked and placed in a swap, rolled back,
-//! repeated): what counts is the first value before and the last value after. A write that nobody ever heard
-//! of is judged by what the next write of the same thing found there.
+//! repeated): what counts is the first value before and the last value after. A write without any known result
+//! is judged by what the next write of the same thing found there.
 
 use super::{
     Judgement, Ledger, LedgerError, LocationState, Seen, Verdict, Write, WriteRecord, judge,
@@ -53,15 +53,15 @@ pub struct FinalState {
     pub unit: Line,
     /// The line of the last write that counts.
     pub line: Line,
-    /// The lowest line whose write counts.
+    /// The lowest line with a write that counts.
     pub first_line: Line,
     /// The customer.
     pub customer: CustomerId,
-    /// Whose relationship is meant, where the system has such a thing.
+    /// The reseller of the relationship that is meant, where the system has such a thing.
     pub reseller: Option<Reseller>,
     /// From what to what.
     pub change: Change,
-    /// A last write on top of that of which nobody knows if it took effect.
+    /// A last write after that, of which it is unknown if it took effect.
     pub in_doubt: Option<Write>,
 }
 

@@ -11,7 +11,7 @@ pub struct Header {
     pub system: String,
     /// Where the system is; without credentials.
     pub base_url: String,
-    /// The tenant, partner or account on whose behalf the calls are made; may be empty.
+    /// The tenant, partner or account for which the calls are made; may be empty.
     pub tenant: String,
     /// The key of the target: system, base URL in its normal form, and tenant in one text.
     pub target: String,

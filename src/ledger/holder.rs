@@ -1,9 +1,9 @@
-//! Who works on a run or a target: the process that a second one is told of.
+//! The process that works on a run or a target; a second process gets this in its error.
 
 use std::fs::File;
 use std::io::Read;
 
-/// Who holds a lock, as it wrote into the file.
+/// The process that holds a lock, as it wrote into the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Holder {
     /// Its run.

@@ -1,4 +1,4 @@
-//! The way into the ledger, for many tasks at once: one thread commits in groups.
+//! Writes to the ledger, for many tasks at the same time: one thread commits in groups.
 //!
 //! A commit costs milliseconds, whether it holds one row or five hundred; so while one is under way, the
 //! next group gathers. After a failed commit the journal accepts nothing any more: what is not on record
@@ -108,7 +108,7 @@ pub struct JournalThread {
 impl JournalThread {
     /// Waits for the end of the thread; all journals must be gone.
     pub fn join(self) {
-        // A failed commit was told to everybody who waited and to every later sender.
+        // Every task that waited and every later sender got the error of a failed commit.
         if let Err(panic) = self.thread.join() {
             std::panic::resume_unwind(panic);
         }
@@ -234,7 +234,7 @@ impl<'c> Statements<'c> {
     }
 }
 
-/// However the thread ends, also by a bug: nobody waits for it any more.
+/// However the thread ends, also by a bug: no task waits for it any more.
 struct Ended<'q>(&'q Queue);
 
 impl Drop for Ended<'_> {
@@ -251,7 +251,7 @@ impl Writer {
         }
     }
 
-    /// A file that was removed can be written to for ever, and nobody will find it: no write may rest on that.
+    /// A removed file can still be written, but no process can open it later: no write may depend on such a record.
     fn is_in_its_place(&self) -> Result<(), LedgerError> {
         if identity(&self.path) == self.file {
             return Ok(());
@@ -278,7 +278,7 @@ impl Writer {
                 Err(error) => {
                     let error = Arc::new(error);
                     queue.fail(&error);
-                    // No retry: after a failed fsync nobody knows what the disk holds.
+                    // No retry: after a failed fsync it is unknown what the disk holds.
                     let _ = self.connection.execute_batch("ROLLBACK");
                     queue::refuse(group, &error);
                     break;

@@ -1,7 +1,7 @@
 //! What a run left behind, customer by customer: what `undo` puts back.
 //!
-//! The same fold as for [`super::final_state::FinalState`], with one difference: a write of which nobody knows
-//! if it took effect counts, because whoever puts things back reads first anyway.
+//! The same fold as for [`super::final_state::FinalState`], with one difference: a write of which it is unknown
+//! if it took effect counts, because `undo` reads before it writes anyway.
 
 use super::final_state::{Change, FinalState};
 use super::{Ledger, LedgerError, LocationState, Write};
@@ -13,9 +13,9 @@ use std::collections::HashMap;
 pub struct Left {
     /// The first line that wrote.
     pub line: Line,
-    /// Whose.
+    /// The customer.
     pub customer: CustomerId,
-    /// In whose relationship.
+    /// The reseller of the relationship.
     pub reseller: Option<Reseller>,
     /// The account ID before and after, where it was written.
     pub account: Option<(Option<AccountId>, Option<AccountId>)>,

@@ -31,7 +31,7 @@ pub struct TargetLock {
 }
 
 impl TargetLock {
-    /// Takes the locks of these targets, which are one system, or says who has one ([`LedgerError::Held`]).
+    /// Takes the locks of these targets, which are one system, or says which process has one ([`LedgerError::Held`]).
     ///
     /// A lock that cannot be looked at is refused ([`LedgerError::Unlockable`]): a lock in another place would let two
     /// runs work on one target.

@@ -9,7 +9,7 @@
 //! - [`StateDb`]: what the runs of one user share: epochs, calls, the register of run folders
 //! - [`RunDir`], [`RunId`], [`TargetLock`]: where a run lives, and that it is alone
 //! - [`Ledger`]: one run's record: header, state, queries
-//! - [`Journal`]: the way in, for many tasks at once; one thread commits in groups
+//! - [`Journal`]: writes to the ledger, for many tasks at the same time; one thread commits in groups
 //! - [`judge`]: what a read-back says about a write, live and on `resume`
 //! - [`final_state::FinalState`], [`Left`]: what a run's writes left behind, for `undo`
 

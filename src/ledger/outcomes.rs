@@ -51,7 +51,7 @@ impl Ledger {
     }
 
     /// The lines of a plan that was begun to be carried out which still need work: those that were not reached, and
-    /// those whose write is in doubt.
+    /// those with a write in doubt.
     pub fn still_planned(&self) -> Result<LineSet, LedgerError> {
         self.line_set("SELECT line FROM outcomes WHERE status IN ('would_change', 'in_doubt')")
     }

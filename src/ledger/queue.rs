@@ -1,9 +1,9 @@
 //! The bounded queue between many tasks and the one thread that commits.
 //!
-//! Some messages are waited for (intents), others are not (outcomes). The latter may linger a moment, so that they
-//! share a commit instead of costing one each. The former are committed at once where they come one at a time; where
-//! many come, each commit waits for as many as came lately, or for [`COMPANY_WAIT`]: at ten thousand a second a commit
-//! for every five of them would cost more than all the calls.
+//! Some messages are waited for (intents), others are not (outcomes). The latter may wait a moment, so that they share
+//! a commit instead of costing one each. The former are committed immediately where they come one at a time; where many
+//! come, each commit waits for as many as came lately, or for [`COMPANY_WAIT`]: at ten thousand a second a commit for
+//! every five of them would cost more than all the calls.
 
 use super::{Calls, Intent, LedgerError, WriteId, WriteVerdict};
 use crate::domain::{Line, Outcome};
@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 /// Messages that may be waiting; senders beyond that wait for room.
 const ROOM: usize = 1024;
-/// So many unhurried messages make a commit worth its while.
+/// The number of messages at which a commit is made, though none of them is urgent.
 const GROUP: usize = 512;
 /// How long an unhurried message may wait for company.
 const LINGER: Duration = Duration::from_millis(20);
@@ -56,7 +56,7 @@ struct Waiting {
     /// When the group is to be committed, if nothing makes it due before.
     until: Option<Instant>,
     urgent: usize,
-    /// So many urgent messages are expected to come together.
+    /// The number of urgent messages that are expected to come together.
     company: usize,
     at_once: bool,
     /// Whether the thread that commits waits; telling it otherwise is a system call for nothing.
@@ -232,9 +232,9 @@ impl Queue {
     }
 }
 
-/// Tells everybody who waits for one of these messages that it is not on the disk.
+/// Tells all tasks that wait for one of these messages that it is not on the disk.
 pub(super) fn refuse(messages: Vec<Message>, error: &Arc<LedgerError>) {
-    // A receiver that is gone has stopped waiting: nobody is left to be told.
+    // A receiver that is gone has stopped waiting: there is no task to tell.
     for message in messages {
         match message {
             Message::Intend(_, answer) => {

@@ -25,7 +25,7 @@ impl Seen<'_> {
     }
 }
 
-/// What became of a write whose answer is missing.
+/// The result of a write without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Judgement {
     /// The system is as the write wished: do not write again.
@@ -34,15 +34,15 @@ pub enum Judgement {
     Altered,
     /// Nothing that the write did not find or wish is there: it may be written again.
     DidNot,
-    /// Somebody else has been there: `stale`, write nothing.
+    /// Another user or program has changed the value: `stale`, write nothing.
     ConcurrentChange,
 }
 
 /// Compares what is there with what was there and what was wished.
 ///
-/// At a location only what was sent is compared, and of that what is shown. If one half of it is as wished and the other as before, the
-/// write has not (wholly) taken effect, and repeating it destroys nothing.
-/// A sight of the wrong kind proves nothing and counts as somebody else's doing.
+/// At a location only what was sent is compared, and of that what is shown. If one half of it is as requested and the
+/// other as before, the write has not (wholly) taken effect, and repeating it destroys nothing.
+/// A reading of the wrong kind proves nothing and counts as a change by another user or program.
 pub fn judge(write: &Write, seen: Seen<'_>) -> Judgement {
     match (write, seen) {
         (Write::Account { before, after, .. }, Seen::Account(now)) => {

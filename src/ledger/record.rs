@@ -57,7 +57,7 @@ pub struct Intent {
     pub attempt: u32,
     /// The customer that is written to.
     pub customer: CustomerId,
-    /// Whose relationship is meant, where the system has such a thing.
+    /// The reseller of the relationship that is meant, where the system has such a thing.
     pub reseller: Option<Reseller>,
     /// From what to what.
     pub write: Write,
@@ -74,7 +74,7 @@ pub enum Verdict {
     Applied,
     /// It certainly did not.
     NotApplied,
-    /// Nobody knows yet: read before writing again.
+    /// Not known yet: read before writing again.
     Unknown,
 }
 
@@ -200,9 +200,9 @@ impl WriteRecord {
         }
     }
 
-    /// Whether it may have taken effect, or may do so still, though nobody has seen it. What was never sent cannot, nor
-    /// what was refused for sure. What was answered otherwise (408 says only that the server waited too long), or not at
-    /// all, was looked for in vain, and may have landed since.
+    /// Whether it may have taken effect, or may still do it, though no reading has shown it. What was never sent
+    /// cannot, nor what was certainly refused. What was answered otherwise (408 says only that the server waited too
+    /// long), or not at all, was not found by a reading, and may have taken effect since.
     pub fn may_have_landed(&self) -> bool {
         match self.verdict {
             Some(Verdict::Applied) => false,
@@ -213,7 +213,7 @@ impl WriteRecord {
         }
     }
 
-    /// Whether nobody knows if it took effect.
+    /// Whether it is unknown if it took effect.
     pub fn in_doubt(&self) -> bool {
         match self.verdict {
             None | Some(Verdict::Unknown) => true,

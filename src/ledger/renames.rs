@@ -16,7 +16,7 @@ pub struct NetRename {
     pub before: Option<AccountId>,
     /// After the last write.
     pub after: Option<AccountId>,
-    /// In whose relationship.
+    /// The reseller of the relationship.
     pub reseller: Option<Reseller>,
 }
 

@@ -5,7 +5,7 @@ use super::private::{check_folder, create_folder, sync_folder};
 use super::{LedgerError, RunId, mounts};
 use std::path::{Path, PathBuf};
 
-/// Where runs are kept, unless somebody says otherwise.
+/// The default folder for runs.
 pub const DEFAULT_RUNS_DIR: &str = "idshift-runs";
 
 /// The folder of one run.

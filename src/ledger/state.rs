@@ -1,8 +1,8 @@
 //! The state database: what the runs of one user on one machine share, whatever folder they are kept in.
 //!
-//! It holds, in one SQLite file in the user's state folder: who works on a target, the epoch (a counter that every
-//! process of a run raises, so that "newer" never depends on a clock), the calls that count against quotas, a register
-//! of run folders, and which targets are one system under several addresses.
+//! It holds, in one SQLite file in the user's state folder: which process works on a target, the epoch (a counter that
+//! every process of a run raises, so that "newer" never depends on a clock), the calls that count against quotas, a
+//! register of run folders, and which targets are one system under several addresses.
 //!
 //! A lost state database loses nothing that the run folders still have: each ledger stores its epoch, and run folders
 //! are registered again when they are found. In-process sandboxes use no state database.
@@ -213,7 +213,7 @@ impl StateDb {
         })
     }
 
-    /// Keeps whether two targets are one system. What is the same is so seen from either.
+    /// Stores whether two targets are one system. If they are, this is stored for both.
     pub fn set_sameness(
         &self,
         target: &str,
@@ -232,14 +232,14 @@ impl StateDb {
         })
     }
 
-    /// Keeps who has the lock of a target.
+    /// Stores the process that has the lock of a target.
     pub(super) fn set_holder(&self, target: &str, holder: &Holder) -> Result<(), LedgerError> {
         let sql = "INSERT OR REPLACE INTO holders (target, run, pid, host) VALUES (?1, ?2, ?3, ?4)";
         let values = params![target, holder.run, holder.pid, holder.host];
         self.with(|db| db.execute(sql, values)).map(drop)
     }
 
-    /// Who took the lock of a target last.
+    /// The process that took the lock of a target last.
     pub(super) fn holder(&self, target: &str) -> Result<Holder, LedgerError> {
         let sql = "SELECT run, pid, host FROM holders WHERE target = ?1";
         let read = |row: &Row<'_>| {

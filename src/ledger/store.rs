@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The notes of a run whose system is at another address than when it was begun.
+/// The notes of a run for which the system's address has changed since it was begun.
 const BASE_URL: &str = "base_url";
 const TARGET: &str = "target";
 /// The targets before that, a line each.
@@ -39,7 +39,7 @@ impl Ledger {
         drop(file);
         let connection = schema::create(&path)?;
         insert_header(&connection, header)
-            // Out of the log: a run whose log is lost shall still be known as what it is.
+            // Moved out of the log: a run must be recognised even if its log is lost.
             .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(())))
             .map_err(|source| LedgerError::sqlite(&path, source))?;
         Seal::open(&path)?.note(0);
@@ -115,7 +115,7 @@ impl Ledger {
         &self.header
     }
 
-    /// Notes that the system is at another address from now on: there the run goes on, and there its way back leads.
+    /// Notes that the system is at another address from now on: the run continues there, and `undo` writes there.
     pub fn moved_to(&mut self, base_url: &str, target: &str) -> Result<(), LedgerError> {
         self.former.push(self.header.target.clone());
         self.set(FORMER, &self.former.join("\n"))?;
@@ -215,8 +215,8 @@ impl Ledger {
         .map(drop)
     }
 
-    /// Whether `would_change` is this run's last word on a line: it was only to look, and has not gone on
-    /// to write since. In a run that writes, such a line is one that was not begun.
+    /// Whether `would_change` is this run's final outcome for a line: it was only a plan, and has not been carried out
+    /// since. In a run that writes, such a line is one that was not begun.
     pub fn only_looks(&self) -> Result<bool, LedgerError> {
         let planned: bool = self.with(|connection| {
             connection.query_row("SELECT planned FROM progress", (), |row| row.get(0))

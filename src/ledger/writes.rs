@@ -88,8 +88,8 @@ impl Ledger {
         self.page(&sql, 0)
     }
 
-    /// The writes of lines without a final outcome, that took effect or of which nobody knows: by line, and
-    /// for each line in the order of noting.
+    /// The writes of lines without a final outcome, that took effect or of which this is unknown: by line, and
+    /// for each line in the order of recording.
     pub fn unresolved_writes(&self) -> Result<Vec<WriteRecord>, LedgerError> {
         let done = self.done()?;
         let mut found = Vec::new();

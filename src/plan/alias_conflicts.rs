@@ -1,14 +1,14 @@
 //! Lines of one file that may name one customer in two ways: some by its account ID, others by the system's own ID.
 //!
-//! That they mean the same customer is not to be seen from the file. But as soon as the system has told the customer's
-//! other ID, it is; and two lines that want different things of one customer are both refused, as they would be where
-//! they named it alike.
+//! The file does not show that they mean the same customer. It is known as soon as the system has told the customer's
+//! other ID; two lines that want different things of one customer are then both refused, as they would be if they named
+//! it in the same way.
 //!
-//! A customer may also be named by the ID that an earlier run has given it: whoever has the ID that a line is to bring
-//! about is that line's customer, unless its old ID is still carried by somebody.
+//! A customer may also be named by the ID that an earlier run has given it: the customer that has the new ID of a line
+//! is that line's customer, unless a customer still has the line's old ID.
 //!
-//! Kept are hashes, sixteen bytes a line. Two IDs with one hash would refuse a line for nothing; in a file of a million
-//! lines that is less likely than one in a million.
+//! Only hashes are kept, sixteen bytes a line. Two IDs with one hash would refuse a line without need; in a file of a
+//! million lines that is less likely than one in a million.
 
 use super::index::{account_hash, customer_hash};
 use super::{Member, Unit};
@@ -29,7 +29,7 @@ struct Target {
     wish: Wish,
     /// The ID that it is to take the place of.
     source: AccountId,
-    /// Whom the line names.
+    /// The customer that the line names.
     customer: Option<CustomerId>,
 }
 
@@ -105,8 +105,8 @@ impl FromIterator<Change> for AliasConflicts {
 }
 
 impl AliasConflicts {
-    /// The first line outside of the unit that names this member's customer by its other ID, and whose wish does not
-    /// go with what the member's lines want; of those that `counts`.
+    /// The first line outside of the unit that names this member's customer by its other ID and asks for something that
+    /// conflicts with what the member's lines want; of those that `counts`.
     pub fn against(
         &self,
         unit: &Unit,
@@ -136,9 +136,9 @@ impl AliasConflicts {
             .min()
     }
 
-    /// Lines outside of the unit whose rename may have brought about the account ID that this member's customer has now,
-    /// each with the ID that it renames: where nobody has that one any more, this is that line's customer. `ordered`:
-    /// lines that name their customer by account ID are in an order which says who is meant.
+    /// Lines outside of the unit that may have renamed this member's customer to the account ID that it has now, each
+    /// with the ID that it renames: if no customer has that one any more, this is that line's customer. `ordered`: the
+    /// order of lines that name their customer by account ID determines which customer is meant.
     pub fn perhaps_renamed_by<'a>(
         &'a self,
         unit: &'a Unit,
@@ -146,7 +146,7 @@ impl AliasConflicts {
         (customer, account): (&'a CustomerId, &'a AccountId),
         ordered: bool,
     ) -> impl Iterator<Item = (Line, &'a AccountId)> {
-        // Whoever names both IDs has said that this customer has this one before the line.
+        // A line that names both IDs says that this customer has this one before the line.
         let renames = member.changes.iter().filter(move |change| {
             let by_both = change.account.is_some() && change.customer.is_some();
             let by_account = change.account.is_some() && ordered;

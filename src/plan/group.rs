@@ -171,7 +171,7 @@ fn root(parent: &mut [usize], mut at: usize) -> usize {
     at
 }
 
-/// Lines of one customer must agree on who it is and on what its account ID becomes.
+/// Lines of one customer must agree on which customer it is and on what its account ID becomes.
 fn agree(member: &Member, problems: &mut Problems) {
     let accounts: BTreeSet<&AccountId> = member
         .changes
@@ -307,7 +307,7 @@ fn locations(members: &[Member], problems: &mut Problems) {
     }
 }
 
-/// Who ends with an account ID.
+/// A member that ends with an account ID.
 struct End<'a> {
     member: &'a Member,
     /// Not there yet.
@@ -338,7 +338,7 @@ fn targets(members: &[Member], unique_accounts: bool, problems: &mut Problems) {
             .find(|end| !end.moving)
             .map(|end| end.member.first_line());
         let stays = keeper.is_some();
-        // The line that stays is right in itself; who wants its ID is told, in each line that does.
+        // The line that stays is correct; the error is reported in each line that wants its ID.
         let lines: Vec<(Line, String)> = all
             .iter()
             .filter(|end| end.moving)

@@ -3,15 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// So many lines must have come to their end before a percentage means anything.
+/// The number of lines that must have come to their end before a percentage means anything.
 const SAMPLE: u64 = 100;
 
 /// A number, or a part of the whole.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Threshold {
-    /// At most so many.
+    /// At most this number.
     Count(u64),
-    /// At most so many of a hundred.
+    /// At most this percentage.
     Percent(f64),
 }
 

@@ -54,7 +54,7 @@ pub(super) fn units(members: Vec<Member>, unique_accounts: bool) -> Vec<Unit> {
             .map(|member| unit(Shape::Single, vec![member]))
             .collect();
     }
-    // Who moves away from an ID, and who waits for it.
+    // Which member moves away from an ID, and which one waits for it.
     let leaves: HashMap<Scoped, usize> = members
         .iter()
         .enumerate()
@@ -76,7 +76,7 @@ pub(super) fn units(members: Vec<Member>, unique_accounts: bool) -> Vec<Unit> {
     }
     let mut slots: Vec<Option<Member>> = members.into_iter().map(Some).collect();
     let mut units = Vec::new();
-    // From each free end along those who wait.
+    // From each free end along the members that wait.
     for (at, holder) in waits_for.iter().enumerate() {
         if holder.is_none() {
             let chain = walk(at, &waited_by, &mut slots);
@@ -88,7 +88,7 @@ pub(super) fn units(members: Vec<Member>, unique_accounts: bool) -> Vec<Unit> {
             units.push(unit(shape, chain));
         }
     }
-    // What is left goes round in circles. The first is parked; then whoever waits for its ID, and so on.
+    // The remaining members form cycles. The first is parked; then follows the member that waits for its ID, and on.
     for at in 0..slots.len() {
         if slots[at].is_some() {
             let cycle = walk(at, &waited_by, &mut slots);

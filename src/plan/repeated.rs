@@ -15,8 +15,10 @@ pub fn repeated(changes: &[Change]) -> Vec<(&AccountId, Vec<Line>)> {
     asking.sort_by_key(|(id, change)| (id.as_str(), change.line));
     let groups = asking.chunk_by(|(a, _), (b, _)| a == b);
     let several = groups.filter(|group| {
-        let who = |(_, change): &(_, &Change)| (change.account.clone(), change.customer.clone());
-        group.len() >= LEAST && group.iter().map(who).collect::<BTreeSet<_>>().len() >= LEAST
+        let customer_of =
+            |(_, change): &(_, &Change)| (change.account.clone(), change.customer.clone());
+        group.len() >= LEAST
+            && group.iter().map(customer_of).collect::<BTreeSet<_>>().len() >= LEAST
     });
     several
         .map(|group| {

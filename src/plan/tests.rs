@@ -49,7 +49,7 @@ fn plan(changes: Vec<Change>) -> (Vec<Unit>, usize) {
     (units, errors)
 }
 
-/// Who carries which ID; a move to a taken ID is refused, as the system would.
+/// Which customer has which ID; a move to a taken ID is refused, as the system would.
 struct Model {
     holder: BTreeMap<String, usize>,
     refuses: BTreeSet<usize>,
@@ -142,7 +142,7 @@ proptest! {
             (0..40).filter(|n| asked[*n]).map(|n| rename(lines[n] + 2, n, wish(n))).collect();
         let whole = {
             let moving: BTreeSet<usize> = (0..40).filter(|n| asked[*n]).collect();
-            // A target whose owner stays out of the file is the system's to refuse, not the plan's.
+            // If the owner of a target is not in the file, the system has to refuse it, not the plan.
             moving.iter().all(|n| wish(*n) >= 40 || moving.contains(&wish(*n)))
         };
         changes.sort_by_key(|change| change.line);

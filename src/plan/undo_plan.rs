@@ -1,5 +1,5 @@
-//! The way back: from what a run wrote to the changes that undo it. They are planned like any other change,
-//! chains and swaps included.
+//! The undo: from what a run wrote to the changes that undo it. They are planned like any other change, chains and
+//! swaps included.
 
 use crate::domain::{
     AccountId, Change, CustomerId, Line, LocationId, NewAccount, Profile, Reseller, ServiceId,
@@ -8,9 +8,9 @@ use crate::domain::{
 /// What a run left behind at one customer, or at one location of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Left {
-    /// Whose.
+    /// The customer.
     pub customer: CustomerId,
-    /// In whose relationship.
+    /// The reseller of the relationship.
     pub reseller: Option<Reseller>,
     /// The account ID from the first write's before to the last write's after, where one was written.
     pub account: Option<(Option<AccountId>, Option<AccountId>)>,
@@ -87,7 +87,7 @@ fn is_unknown(profile: Option<Profile>) -> bool {
 /// Service ID and profile.
 pub type Place = (Option<ServiceId>, Option<Profile>);
 
-/// One line of the way back.
+/// One line of the undo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inverse {
     /// What is to be done.

@@ -29,11 +29,11 @@ impl Member {
 /// How the members of a unit depend on each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Shape {
-    /// One customer that waits for nobody.
+    /// One customer that waits for no other customer.
     Single,
     /// Each member frees the account ID that the next one takes.
     Chain,
-    /// A chain whose last member frees what the first one takes: the first is parked.
+    /// A chain in which the last member frees what the first one takes: the first is parked.
     Cycle,
 }
 

@@ -5,7 +5,7 @@ use crate::ledger::{Header, Ledger, LedgerError};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write;
 
-/// The note of a run whose lines were all looked up before the first write.
+/// The note of a run that looked up all its lines before the first write.
 const PLAN_DIGEST: &str = "plan_digest";
 
 /// Collects what is done, line by line.

@@ -6,7 +6,7 @@ use crate::domain::{Line, Outcome, Status};
 use crate::ledger::Header;
 use std::collections::BTreeMap;
 
-/// So many failures are shown on the page; all of them are in failures.csv.
+/// The maximum number of failures on the page; failures.csv has all of them.
 const SHOWN: usize = 200;
 
 /// How often a reason occurred, and where first.

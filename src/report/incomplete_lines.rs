@@ -1,14 +1,14 @@
-//! The lines that have no last word in the ledger: not begun, or begun and never ended.
+//! The lines that have no final outcome in the ledger: not begun, or begun and never ended.
 //!
-//! A run may have been killed at any moment, or is under way; the reports say what is known of each line then,
-//! and never that a line is as wished when nobody looked.
+//! A run may have been killed at any moment, or is still running; the reports then show what is known of each line,
+//! and never that a line has the requested value if the run did not check it.
 
 use super::ReportError;
 use crate::domain::{Line, Outcome, Skipped, Status};
 use crate::ledger::{Ledger, State, Write, WriteRecord};
 use std::collections::BTreeMap;
 
-/// What is said of lines without a last word.
+/// What the reports show for lines without a final outcome.
 pub(super) struct IncompleteLines {
     writes: BTreeMap<Line, Vec<WriteRecord>>,
     skipped: Skipped,
@@ -20,7 +20,7 @@ impl IncompleteLines {
     pub(super) fn of(ledger: &Ledger) -> Result<Self, ReportError> {
         let progress = ledger.progress()?;
         let mut writes: BTreeMap<Line, Vec<WriteRecord>> = BTreeMap::new();
-        // A run is finished only once each of its lines has its last word.
+        // A run is finished only when each of its lines has its final outcome.
         if progress.state != State::Finished {
             for write in ledger.unresolved_writes()? {
                 writes.entry(write.intent.line).or_default().push(write);

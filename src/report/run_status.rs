@@ -28,7 +28,7 @@ pub fn state(progress: &Progress, ledger: &Ledger) -> State {
     }
 }
 
-/// How many lines have each status. What only a plan has said of a line is no last word in a run that writes.
+/// How many lines have each status. In a run that writes, the outcome that a plan noted is not the final one.
 pub fn counts(ledger: &Ledger) -> Result<BTreeMap<&'static str, u64>, LedgerError> {
     let mut counts: BTreeMap<&'static str, u64> =
         Status::NAMES.into_iter().map(|name| (name, 0)).collect();

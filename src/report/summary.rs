@@ -62,7 +62,7 @@ pub struct Summary {
     /// Whether it is a plan that waits to be carried out.
     #[serde(skip)]
     pub planned: bool,
-    /// Where more lines would change than it was allowed: so many would.
+    /// The number of lines that would change, if it is above the limit.
     #[serde(skip)]
     pub too_many_changes: Option<u64>,
     /// What may be typed next.
@@ -76,7 +76,7 @@ pub struct Summary {
 /// Calls by kind.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Calls {
-    /// Searches and look-ups of many at once.
+    /// Searches, and look-ups of many customers with one call.
     pub find: u64,
     /// Other reads.
     pub read: u64,

@@ -117,7 +117,7 @@ impl RunCatalog {
         self.entries.first().map_or(0, |entry| entry.epoch)
     }
 
-    /// The run whose ID begins with this, or that lies at this path.
+    /// The run with this prefix of its ID, or with its folder at this path.
     pub(crate) fn find(&self, run: &str, runs_dir: &Path) -> Result<RunDir, LedgerError> {
         let by_path = Path::new(run);
         if run.contains('/')

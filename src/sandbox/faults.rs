@@ -15,7 +15,7 @@ use std::str::FromStr;
 pub enum Class {
     /// A search by account ID, or a listing.
     Search,
-    /// Many at once by a filter.
+    /// Many customers in one call, by a filter.
     Bulk,
     /// One customer, its locations, or one location.
     Read,

@@ -152,7 +152,7 @@ impl Connection {
                     return Some(request);
                 }
                 Ok(None) => self.more().await?,
-                // TLS, perhaps: who waited for more of it would wait for ever.
+                // TLS, perhaps: waiting for more of it would never end.
                 Err(_) => {
                     self.send(&Response::empty(400).bytes()).await?;
                     return None;

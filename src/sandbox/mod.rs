@@ -42,17 +42,17 @@ pub struct Options {
     pub latency: Duration,
     /// What goes wrong.
     pub faults: Vec<Fault>,
-    /// Plume: whether many customers may be looked up at once.
+    /// Plume: whether many customers may be looked up in one call.
     pub bulk: bool,
     /// Plume: the answer to a duplicate account ID.
     pub duplicate_status: u16,
     /// The tokens that are good; `None`: any.
     pub tokens: Option<Vec<String>>,
-    /// Tokens of the token endpoint die after so many calls.
+    /// Tokens of the token endpoint expire after this number of calls.
     pub token_calls: Option<u64>,
     /// How long tokens of the token endpoint are said to live, in seconds.
     pub token_seconds: u64,
-    /// So many calls in so long, then 403 from a firewall until the next such window.
+    /// This number of calls in this time, then 403 from a firewall until the next such window.
     pub firewall: Option<(u32, Duration)>,
     /// Whether every request is kept in the log.
     pub log: bool,

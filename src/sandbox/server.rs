@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-/// So many requests are kept in the log.
+/// The maximum number of requests that are kept in the log.
 const LOGGED: usize = 1_000_000;
 
 /// Why a stand-in cannot start.
@@ -236,7 +236,7 @@ impl Shared {
         }
     }
 
-    /// The firewall: so many calls in a window, then none until the next window begins.
+    /// The firewall: a number of calls in a window, then none until the next window begins.
     fn is_blocked(&self) -> bool {
         let Some((calls, window)) = self.options.firewall else {
             return false;

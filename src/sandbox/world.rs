@@ -13,7 +13,7 @@ pub struct PlumeCustomer {
     pub account_id: Box<str>,
     /// Whether the token may not see it.
     pub hidden: bool,
-    /// Whose it is.
+    /// The partner that owns the customer.
     pub partner: Box<str>,
     /// Its locations.
     pub locations: Vec<PlumeLocation>,

@@ -26,7 +26,7 @@ pub struct Capabilities {
     pub title: &'static str,
     /// The default limit: calls per second.
     pub rate_per_s: f64,
-    /// The default quota: so many calls in so many seconds.
+    /// The default quota: the number of calls, and the window in seconds.
     pub quota: Option<(u32, u64)>,
     /// Whether two customers may never have one account ID, so that order matters.
     pub unique_accounts: bool,
@@ -51,7 +51,7 @@ pub struct Capabilities {
     pub ids_are_guids: bool,
     /// Whether an account ID can be removed.
     pub can_clear: bool,
-    /// Whether the answer to a write may show what does not persist, so that it is looked at once more.
+    /// Whether the answer to a write may show what does not persist, so that it is checked again.
     pub answers_may_mislead: bool,
     /// Whether a write that carries contacts makes the system send e-mails to them.
     pub sends_emails: bool,

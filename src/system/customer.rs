@@ -65,7 +65,7 @@ impl Key {
 pub struct Wanted {
     /// By what.
     pub key: Key,
-    /// In whose relationship, where the system has such a thing.
+    /// The reseller of the relationship, where the system has such a thing.
     pub reseller: Option<Reseller>,
 }
 

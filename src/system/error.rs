@@ -13,7 +13,7 @@ pub enum Fatal {
     TakesNoWrites,
     /// The credentials are refused.
     TokenRefused,
-    /// Looking many customers up at once is refused, and the operator insists on it.
+    /// A bulk look-up of customers is refused, and the operator insists on it.
     BulkRefused,
     /// The system does something else than its documents say, so going on could do harm.
     Unsafe,
@@ -21,7 +21,7 @@ pub enum Fatal {
     Tls,
     /// All calls are refused in the same way.
     RefusedAlike,
-    /// At this address, somebody else than the API answers, or nobody.
+    /// At this address, another server than the API answers, or none.
     WrongAddress,
     /// Something that is set for the whole run does not exist there.
     Setting,
@@ -72,7 +72,7 @@ impl SystemError {
         }
     }
 
-    /// Whether asking in another way is no use: the run ends, or the system has answered for somebody else.
+    /// Whether asking in another way is no use: the run ends, or the system has answered for another customer.
     pub fn is_final(&self) -> bool {
         self.fatal.is_some() || self.reason == Failed::Mismatch
     }
@@ -174,7 +174,7 @@ pub(super) fn body_of<T: DeserializeOwned>(
     })
 }
 
-/// A success whose body is an error.
+/// A success with an error as its body.
 pub(super) fn holds_an_error(reply: &Reply, words: &str) -> SystemError {
     senseless(
         reply,

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 /// How often customers of one status are listed at most, where others come and go meanwhile.
 pub(super) const SWEEPS: usize = 3;
 
-/// A page that brings nobody new, with more said to follow.
+/// A page that brings no new customers, with more said to follow.
 pub(super) fn endless() -> SystemError {
     SystemError::new(
         Failed::BadAnswer,
@@ -19,7 +19,7 @@ pub(super) fn endless() -> SystemError {
     )
 }
 
-/// A page without customers, though the list is said to go on: who is missing there is not absent.
+/// A page without customers, though the list is said to go on: a customer that is missing there may still exist.
 pub(super) fn cut_short(read: usize, total: Option<usize>) -> SystemError {
     let total = total.map_or_else(|| "more".to_owned(), |total| total.to_string());
     SystemError::new(

@@ -37,7 +37,7 @@ pub use crate::http::Health;
 /// A fresh correlation ID for a write.
 pub use crate::http::new_id as new_correlation;
 
-/// Whoever is shown twice, and the same both times, is one.
+/// A customer that is shown twice, and the same both times, is one.
 fn dedup<T: PartialEq>(found: &mut Vec<T>) {
     let mut at = 1;
     while at < found.len() {
@@ -90,8 +90,8 @@ impl System {
 
     /// Looks many customers up in as few calls as the system allows; with `locations`, their locations too.
     ///
-    /// The answers are exact: compared on this side, never folded. Whoever is not who was asked for is left out,
-    /// so that nobody is written to for standing in another's place.
+    /// The answers are exact: compared on this side, never folded. A customer that is not the requested one is left
+    /// out, so that no customer is written to in place of another.
     pub async fn find_many(&self, wanted: &[Wanted], locations: bool) -> Result<Bulk, SystemError> {
         let mut answer = self.backend.find_many(wanted, locations).await?;
         if let Bulk::Found(found, _) = &mut answer {

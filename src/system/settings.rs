@@ -25,7 +25,7 @@ impl Sending {
 /// What a system needs to know besides its client.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Adobe: the reseller whose customers are listed.
+    /// Adobe: the reseller of the customers that are listed.
     pub reseller: Option<ResellerId>,
     /// Adobe: the key of the integration.
     pub api_key: Option<SecretString>,

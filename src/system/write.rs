@@ -13,9 +13,9 @@ pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// One write.
 #[derive(Debug, Clone, Copy)]
 pub struct WriteOp<'a> {
-    /// To whom.
+    /// The customer.
     pub customer: &'a CustomerId,
-    /// In whose relationship.
+    /// The reseller of the relationship.
     pub reseller: Option<&'a Reseller>,
     /// What.
     pub what: WriteValue<'a>,
@@ -82,7 +82,7 @@ pub enum Written {
     NotSent(SystemError),
     /// Certainly not processed: the system refuses it.
     Refused(SystemError),
-    /// Never sent: by the time of its turn, what it rests on was too old. The turn alone took so long.
+    /// Never sent: by the time of its turn, what it rests on was too old. The duration is that of the turn alone.
     Expired(Duration),
     /// The customer is not as believed; nothing was written.
     Stale {

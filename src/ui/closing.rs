@@ -1,4 +1,4 @@
-//! The last words of a run.
+//! The closing message of a run.
 
 use super::{count, visible};
 use std::fmt::Write;

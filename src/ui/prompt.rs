@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
-/// Nobody can be asked.
+/// There is no user to ask.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no terminal to ask at")]
 pub struct NoTerminal;

@@ -1,4 +1,4 @@
-//! Standard output and standard error, without ever failing because nobody listens.
+//! Standard output and standard error; a closed pipe is never an error.
 
 use std::io::Write;
 use std::sync::OnceLock;

@@ -19,7 +19,7 @@ pub(super) struct Kept {
     pub(super) writes: Vec<WriteRecord>,
     pub(super) outcomes: BTreeMap<Line, Outcome>,
     waiting: Vec<Waiting>,
-    /// The disk is full after so many more intents.
+    /// The number of further intents after which the disk is full.
     pub(super) room: Option<u32>,
     full: bool,
     random: fastrand::Rng,

@@ -1,5 +1,5 @@
-//! The engine against a modelled system, in virtual time: thousands of runs with faults, crashes, stops and somebody
-//! else's hands, each drawn from one number.
+//! The engine against a modelled system, in virtual time: thousands of runs with faults, crashes, stops and changes by
+//! another user or program, each generated from one number.
 
 mod memory;
 mod refused;

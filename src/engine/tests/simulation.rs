@@ -1,6 +1,6 @@
 //! One number, one run: customers, wishes, troubles, crashes and what must hold at the end are drawn from it.
 //!
-//! `IDSHIFT_SEED=4711` runs one again; `IDSHIFT_SEEDS=100000` runs so many.
+//! `IDSHIFT_SEED=4711` runs one again; `IDSHIFT_SEEDS=100000` runs that number.
 
 mod again;
 mod judge;
@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
-/// After so many sessions nothing goes wrong any more, and the run must come to its end.
+/// The number of sessions after which no faults occur any more, and the run must come to its end.
 const TROUBLED_SESSIONS: u32 = 6;
 
 /// A run that is drawn from a number.
@@ -35,7 +35,7 @@ struct Simulation {
     calm: bool,
     /// A plan was made, and is carried out.
     looked: bool,
-    /// Somebody else changes customers, too.
+    /// Another user or program changes customers, too.
     meddled: bool,
     lookup: Lookup,
     concurrency: usize,
@@ -58,8 +58,8 @@ fn cut(text: &str) -> String {
     text.chars().take(10).collect()
 }
 
-/// Whole permutations, so that chains, swaps and rings of every length come about; some wishes for what an outsider
-/// has, for nobody, twice, or with a guard.
+/// Whole permutations, so that chains, swaps and rings of every length come about; some requests for the ID of an
+/// outsider, for no customer, twice, or with a guard.
 fn wishes(random: &mut fastrand::Rng, customers: usize, outsider: bool) -> Vec<Change> {
     let mut target: Vec<usize> = (0..customers).collect();
     let moving = random.usize(0..=customers);
@@ -129,7 +129,7 @@ impl Simulation {
                 state.customers.insert(id, Record { account, service });
             }
         }
-        // Both at once may look exactly like a chain that an earlier run carried out, which is then taken for one.
+        // Both at the same time may look exactly like a chain of an earlier run, and are then treated as one.
         let meddled = random.bool();
         let changes = wishes(&mut random, customers, !meddled);
         let before = world.lock().customers.clone();
@@ -261,7 +261,7 @@ impl Simulation {
         ending
     }
 
-    /// Somebody else changes a customer while no process of ours is at work.
+    /// Another user or program changes a customer while no process of ours is at work.
     fn meddle(&mut self) {
         let mut state = self.world.lock();
         let ids: Vec<String> = state.customers.keys().cloned().collect();
@@ -304,7 +304,7 @@ impl Simulation {
                 troubled || self.canary.is_some() || session >= TROUBLED_SESSIONS || stops > 0,
                 "{ending:?}, {open} open"
             );
-            // A canary that failed has stopped the run; who goes on has looked, and wants no other.
+            // A canary that failed has stopped the run; a user that continues has looked, and wants no other canary.
             self.canary = None;
             if troubled && self.meddled && self.random.bool() {
                 self.meddle();

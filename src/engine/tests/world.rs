@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A customer with one location, whose ID is the customer's own with `L` before it.
+/// A customer with one location; the location's ID is the customer's with `L` before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) account: String,
@@ -36,11 +36,11 @@ pub(super) enum Call {
 pub(super) struct State {
     pub(super) customers: BTreeMap<String, Record>,
     pub(super) log: Vec<Call>,
-    /// Customers that somebody else has changed, and may not be changed back.
+    /// Customers that another user or program has changed, and may not be changed back.
     pub(super) touched: BTreeSet<String>,
     /// What no run may do; a panic in a task of a run that is killed would be lost.
     pub(super) broken: Option<String>,
-    /// Of a hundred calls so many go wrong.
+    /// The percentage of calls that fail.
     pub(super) trouble: u32,
     /// What is stored of an account ID that is written; `None`: the ID as it came.
     pub(super) stores: Option<fn(&str) -> String>,

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
-/// So many customers at most are between reading and writing.
+/// The maximum number of customers that are between reading and writing.
 const MOST_BETWEEN: usize = 256;
 
 /// The code of an answer to a token that is missing or no longer known.
@@ -49,7 +49,7 @@ pub(in crate::system) struct Adobe {
     /// What the first write has been seen to do.
     pub(super) trial: Mutex<Trial>,
     pub(super) warnings: std::sync::Mutex<Vec<String>>,
-    /// Who is between reading a customer and writing it.
+    /// Limits how many writes are between reading a customer and writing it.
     pub(super) between: Semaphore,
 }
 

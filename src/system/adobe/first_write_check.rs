@@ -10,7 +10,7 @@ use tokio::sync::MutexGuard;
 
 /// What a full write sends back and must therefore leave as it was.
 const SENT_BACK: [&str; 2] = ["companyProfile", "globalSalesEnabled"];
-/// At most so many fields are named.
+/// The maximum number of fields that are named.
 const MOST_NAMED: usize = 8;
 
 /// The first write, until it is checked.

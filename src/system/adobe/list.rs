@@ -18,7 +18,7 @@ const PAGE: usize = 50;
 /// Active, pending, inactive, and scheduled for removal: a listing shows one status at a time.
 pub(super) const STATUSES: [&str; 4] = ["1000", "1002", "1004", "1026"];
 
-/// For so long a list that breaks off is not asked for again: it costs a call for every fifty customers.
+/// How long a list that breaks off is not asked for again: it costs a call for every fifty customers.
 const BROKEN_FOR: Duration = Duration::from_secs(60);
 
 impl Adobe {
@@ -83,10 +83,10 @@ impl Adobe {
         loop {
             let page = self.page(reseller, status, offset).await?;
             let (count, known) = (page.items.len(), seen.len());
-            // Whoever ended a page begins the next, unless somebody before them has gone.
+            // The last customer of a page is the first of the next, unless a customer before it has gone.
             let is_new = |body: &Body| !seen.contains(&body.customer_id);
             let first = page.items.first().map(|body| &body.customer_id);
-            // Read on all the same: of several lists that shift, each tells of somebody.
+            // Reading goes on all the same: each of several lists that shift shows some customers.
             steady &= known == 0 || first == last.as_ref() || !page.items.iter().any(is_new);
             last = page.items.last().map(|body| body.customer_id.clone());
             let overlap = usize::from(known > 0);

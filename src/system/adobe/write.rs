@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
-/// So old may a profile be that is written back.
+/// The maximum age of a profile that is written back.
 const GAP: Duration = Duration::from_secs(5);
 /// A turn should not take longer than this between reading and writing; well below [`GAP`].
 pub(crate) const TURN: Duration = Duration::from_secs(3);

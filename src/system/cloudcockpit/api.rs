@@ -130,9 +130,9 @@ impl CloudCockpit {
 /// single customers only; and to write upon another relationship's identifier would be a wrong write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shown {
-    /// So many customers were compared, and had the same identifier in both relationships.
+    /// This number of customers was compared; each had the same identifier in both relationships.
     Untold(u32),
-    /// A customer has been seen whose identifiers differ, and the list had this relationship's.
+    /// A customer with different identifiers has been seen, and the list had this relationship's.
     Told,
     /// A customer has been seen with an identifier that is not this relationship's.
     Otherwise,

@@ -25,7 +25,7 @@ impl CloudCockpit {
         Ok(listing)
     }
 
-    /// Lists, again where the list did not hold still: pages that shift leave somebody out.
+    /// Lists, again where the list did not hold still: pages that shift leave customers out.
     async fn list(&self, reseller: Option<&Reseller>) -> Result<Option<Listing>, SystemError> {
         for _ in 0..SWEEPS {
             match self.sweep(reseller).await? {
@@ -66,7 +66,7 @@ impl CloudCockpit {
         }
     }
 
-    /// Whoever the search finds, which may match parts; `None`: it did not hold still.
+    /// The customers that the search finds, which may match parts; `None`: the list did not hold still.
     pub(super) async fn search(
         &self,
         account: &AccountId,

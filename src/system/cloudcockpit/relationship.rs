@@ -1,11 +1,11 @@
-//! Whose identifiers a list shows that is narrowed to a reseller.
+//! Which relationship's identifiers a list shows that is narrowed to a reseller.
 
 use super::super::listing::Listing;
 use super::super::{Customer, SystemError};
 use super::api::{CloudCockpit, Shown};
 use crate::domain::{Failed, Reseller, guid};
 
-/// So many customers are compared; after that each one is read before it is believed.
+/// The number of customers that are compared; after that each one is read before it is believed.
 const MOST_COMPARED: u32 = 5;
 
 impl CloudCockpit {
@@ -31,7 +31,7 @@ impl CloudCockpit {
         }
         let read = match self.one(&listed.id, Some(reseller)).await {
             Ok(read) => read,
-            // Nobody of this relationship, whatever the list says.
+            // Not a customer of this relationship, whatever the list says.
             Err(why) if matches!(why.reason, Failed::Forbidden | Failed::NotFound) => {
                 return Ok(None);
             }

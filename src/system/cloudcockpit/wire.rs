@@ -18,8 +18,8 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// Whether another page follows, after so many rows were read. A list that says that it goes on, and brings
-    /// nobody, or that says that it ends before its own total, is cut short.
+    /// Whether another page follows, after `read` rows were read. A list that says that it goes on, and brings no rows,
+    /// or that says that it ends before its own total, is cut short.
     pub(super) fn goes_on(&self, read: usize) -> Result<bool, SystemError> {
         let missing = self.total.is_some_and(|total| read < total);
         // Where nothing tells, only an empty page is the end: a server may hold fewer on a page than it was asked for.

@@ -97,7 +97,7 @@ impl Plume {
         Ok(answer)
     }
 
-    /// Everybody whose field has one of these values, in as many calls as are needed; or why that is not to be had.
+    /// All customers with one of these values in the field, in as many calls as needed; or why that is not possible.
     async fn all_filtered(
         &self,
         field: &'static str,

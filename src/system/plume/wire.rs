@@ -169,7 +169,7 @@ pub(super) struct LocationBody {
     pub(super) customer: Option<OwnerBody>,
 }
 
-/// Whose a location is.
+/// The owner of a location.
 #[derive(Deserialize)]
 pub(super) struct OwnerBody {
     #[serde(default, deserialize_with = "id_text::optional")]
