@@ -50,7 +50,12 @@ pub(super) fn start_as_left(
     let mut left = BTreeMap::new();
     for outcome in ledger.outcomes() {
         let outcome = outcome?;
-        if matches!(outcome.status, Status::Changed | Status::Unchanged(_)) {
+        // A line that failed may have been carried out in part.
+        let differs = outcome.account.before != outcome.account.after
+            || outcome.service.before != outcome.service.after
+            || outcome.profile.before != outcome.profile.after;
+        let is_partly_written = differs && outcome.status.is_open_or_failed();
+        if is_partly_written || matches!(outcome.status, Status::Changed | Status::Unchanged(_)) {
             left.insert(outcome.line, outcome);
         }
     }

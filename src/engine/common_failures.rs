@@ -141,8 +141,8 @@ impl Counts {
                 self.missing = Some(missing + 1);
                 if missing + 1 >= FIRST_LOOKED_FOR {
                     self.stop(CommonFailure::NobodyFound, &format!(
-                        "of the first {FIRST_LOOKED_FOR} lines, no customer was found: is it the right column, and the right \
-                         system? the last one, line {}: {}",
+                        "{FIRST_LOOKED_FOR} lines were looked up, and no customer was found: is it the right column, and the \
+                         right system? one of them, line {}: {}",
                         outcome.line, outcome.message
                     ));
                 }

@@ -3,6 +3,7 @@
 //! Promises: only the lines at the very end of a file can be such lines, and each by what stands in it; parts are appended in
 //! the order of the file. Must not decide about a line that asks for an ID of the column's own shape.
 
+use super::column_stats::ColumnStats;
 use super::shape::Level;
 use super::shapes::{Shapes, Usual};
 use crate::domain::{Change, Line};
@@ -52,7 +53,7 @@ impl Foot {
         })
     }
 
-    /// A line that asks for nothing, or has a word for its customer and a figure for the new ID.
+    /// A line that asks for nothing, has a word for its customer and a figure for the new ID, or begins with a label.
     fn of_change(change: &Change) -> Option<Self> {
         let account = change.account.as_ref().map(AsRef::as_ref);
         let key: &str = account.or(change.customer.as_ref().map(AsRef::as_ref))?;
@@ -60,7 +61,10 @@ impl Foot {
         let asks = change.asks_anything();
         let has_digit = || key.bytes().any(|byte| byte.is_ascii_digit());
         let may_count = match new {
-            Some(new) => is_figure(new) && !has_digit() && change.service.is_none(),
+            Some(new) => {
+                let is_count = is_figure(new) && !has_digit();
+                (is_count || begins_with_label(key)) && change.service.is_none()
+            }
             None => !asks,
         };
         may_count.then(|| Self {
@@ -121,9 +125,10 @@ impl Feet {
         self.last.drain(..more);
     }
 
-    /// The lines at the end that are no customers. `shapes`: those of the column that names the customers.
-    pub(super) fn footers(&self, shapes: &Shapes, rows: u64) -> &[Foot] {
-        let is_one = |at: usize| self.is_footer(at, shapes, rows);
+    /// The lines at the end that are no customers. `shapes`: those of the column that names the customers; `new_ids`: the
+    /// column of the new IDs.
+    pub(super) fn footers(&self, shapes: &Shapes, new_ids: &ColumnStats, rows: u64) -> &[Foot] {
+        let is_one = |at: usize| self.is_footer(at, shapes, new_ids, rows);
         // A line that cannot be read anyway belongs to the footer above it.
         let may_follow = |at: usize| {
             is_one(at) || (!self.last[at].is_sound && !begins_with_id(&self.last[at], shapes))
@@ -133,25 +138,54 @@ impl Feet {
         first.map_or(&[], |first| &self.last[first..])
     }
 
-    fn is_footer(&self, at: usize, shapes: &Shapes, rows: u64) -> bool {
+    fn is_footer(&self, at: usize, shapes: &Shapes, new_ids: &ColumnStats, rows: u64) -> bool {
         let foot = &self.last[at];
         let lines_below = (self.last.len() - at) as u64;
         let Some(above) = rows.checked_sub(lines_below).filter(|above| *above > 0) else {
             return false;
         };
         let key = foot.cells[0].as_str();
-        let own = u64::from(foot.is_sound);
+        // How many of these lines have, in this cell, a value of the same shape.
+        let like_feet = |shapes: &Shapes, cell: usize, text: &str, level| {
+            let is_like = |other: &&Foot| {
+                let cell = other.cells.get(cell).filter(|_| other.is_sound);
+                cell.is_some_and(|other| shapes.are_alike(other, text, level))
+            };
+            self.last.iter().filter(is_like).count() as u64
+        };
         let alone = |level| {
             let like = shapes.like(key, level);
-            like.is_none_or(|like| like <= own)
+            like.is_none_or(|like| like <= like_feet(shapes, 0, key, level))
         };
+        let text = foot
+            .cells
+            .get(1)
+            .filter(|new| foot.is_sound && foot.asks && !is_figure(new));
+        // A text without a digit in the place of a new ID, of a shape that none of the lines above has.
+        let feet = self.last.iter().filter(|foot| foot.is_sound).count() as u64;
+        let asks_for_text = text.is_some_and(|text| {
+            let like = new_ids.shapes.like(text, Level::Runs);
+            let own = like_feet(&new_ids.shapes, 1, text, Level::Runs);
+            let has_digit = text.bytes().any(|byte| byte.is_ascii_digit());
+            !has_digit && new_ids.values > feet && like.is_some_and(|like| like <= own)
+        });
+        let asks_for_id = text.is_some() && !asks_for_text;
+        if asks_for_id {
+            return false;
+        }
         // What it counts may include other lines of the footer, or the header.
         let fits = |number: u64| (above.saturating_sub(MOST as u64)..=above + 1).contains(&number);
         let counts = || {
             let of_others = |cell: &SmolStr| cell.parse() == Ok(above);
             foot.cells.iter().any(of_others)
         };
-        let is_label = || is_labelled(key, foot.is_sound);
+        let is_label = || {
+            if asks_for_text {
+                begins_with_label(key)
+            } else {
+                is_labelled(key, foot.is_sound)
+            }
+        };
         let counted = || {
             let (number, in_brackets) = counted(key)?;
             Some(!foot.asks && (in_brackets || fits(number)))
@@ -184,14 +218,20 @@ fn begins_with_id(foot: &Foot, shapes: &Shapes) -> bool {
     first.is_some_and(|word| has_digit(word) && like(word) > u64::from(foot.is_sound))
 }
 
+/// Whether the first word of a text is a label.
+fn begins_with_label(text: &str) -> bool {
+    let end = text.find(|c: char| !c.is_alphabetic());
+    let small = text[..end.unwrap_or(text.len())].to_lowercase();
+    LABELS.split_whitespace().any(|label| label == small)
+}
+
 /// Whether a text begins with a label. `is_sound`: it may name a customer, as `Ende & Sohn` does.
 fn is_labelled(text: &str, is_sound: bool) -> bool {
     let end = text.find(|c: char| !c.is_alphabetic());
-    let (word, rest) = text.split_at(end.unwrap_or(text.len()));
-    let small = word.to_lowercase();
+    let rest = &text[end.unwrap_or(text.len())..];
     let figure = |c: char| c.is_ascii_digit() || c == ':';
     let may_be_one = !is_sound || rest.contains(figure) || !rest.contains(char::is_alphabetic);
-    may_be_one && LABELS.split_whitespace().any(|label| label == small)
+    may_be_one && begins_with_label(text)
 }
 
 /// `2 rows`, `(2 rows affected)`, `[3 Zeilen]`: the number, and whether the text stands in brackets.

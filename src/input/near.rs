@@ -70,7 +70,18 @@ pub(super) fn of(name: &str, place: usize, missing: &[Column]) -> Option<Near> {
         (strsim::osa_distance(&bare, &known), *column)
     });
     let (distance, column) = distances.min_by_key(|(distance, _)| *distance)?;
-    (distance <= 2).then(|| near(column, distance <= 1, None))?
+    let is_certain = distance <= 1 || has_letters_of(&bare, &normalise(column.name()));
+    (distance <= 2).then(|| near(column, is_certain, None))?
+}
+
+/// Whether two names have the same letters in another order: no other word is that near.
+fn has_letters_of(name: &str, known: &str) -> bool {
+    let sorted = |text: &str| {
+        let mut letters: Vec<char> = text.chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    sorted(name) == sorted(known)
 }
 
 #[cfg(test)]
@@ -82,6 +93,7 @@ mod tests {
         for (name, column, is_certain) in [
             ("newAcountId", Column::NewAccountId, true),
             ("new_accuont_id", Column::NewAccountId, true),
+            ("costumerId", Column::CustomerId, true),
             ("accountIds", Column::AccountId, true),
             ("accountId2", Column::AccountId, true),
             ("newAccountId\u{200b}", Column::NewAccountId, true),

@@ -209,6 +209,12 @@ impl Shapes {
         same.next().map_or(0, |entry| entry.count)
     }
 
+    /// Whether two values have one shape at the given level, or at the coarser one that is counted.
+    pub(super) fn are_alike(&self, one: &str, other: &str, level: Level) -> bool {
+        let level = level.max(self.level());
+        signature(one, level) == signature(other, level)
+    }
+
     /// How many values have the shape of this one at the given level, or at the coarser one that is counted; `None`
     /// where the values are too varied.
     pub(super) fn like(&self, value: &str, level: Level) -> Option<u64> {

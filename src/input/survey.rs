@@ -147,7 +147,9 @@ impl Survey {
         let key = key.and_then(|key| Column::SURVEYED.iter().position(|column| *column == key));
         if let Some(at) = key {
             let place = table.spelling(Column::SURVEYED[at]);
-            for (problem, is_read) in self.tail.problems((place, &self.columns[at]), self.rows) {
+            let new_ids = &self.columns[Column::NewAccountId.index()];
+            let key = (place, &self.columns[at]);
+            for (problem, is_read) in self.tail.problems(key, new_ids, self.rows) {
                 findings.add_last(accept.weigh(problem), is_read);
             }
         }

@@ -42,8 +42,14 @@ impl Tail {
             cell: row.last_cell,
             unended: row.unended.take(),
         });
-        // Nearly every line names its customer by an ID with a digit in it, and asks for something.
-        let is_plain = |change: &Change| row.scans[0].any_digit && change.new_account.asks();
+        // Nearly every line names its customer by an ID with a digit and without a blank in it, and asks for something.
+        let is_plain = |change: &Change| {
+            let is_id = |id: &str| !id.as_bytes().contains(&b' ');
+            let account = change.account.as_ref();
+            row.scans[0].any_digit
+                && change.new_account.asks()
+                && account.is_none_or(|id| is_id(id.as_str()))
+        };
         if row.change.as_ref().is_some_and(is_plain) {
             self.feet.pass();
         } else {
@@ -65,11 +71,16 @@ impl Tail {
         self.feet.append(other.feet);
     }
 
-    /// What is wrong with the last lines; `key`: the column that names the customers. Of each also whether the line could be
+    /// What is wrong with the last lines; `key`: the column that names the customers, `new_ids`: that of the new IDs. Of each also whether the line could be
     /// read as a customer.
-    pub(super) fn problems(&self, key: (&str, &ColumnStats), rows: u64) -> Vec<(Problem, bool)> {
+    pub(super) fn problems(
+        &self,
+        key: (&str, &ColumnStats),
+        new_ids: &ColumnStats,
+        rows: u64,
+    ) -> Vec<(Problem, bool)> {
         let (column, stats) = key;
-        let footers = self.feet.footers(&stats.shapes, rows);
+        let footers = self.feet.footers(&stats.shapes, new_ids, rows);
         if !footers.is_empty() {
             let told = footers
                 .iter()

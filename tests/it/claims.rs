@@ -188,6 +188,25 @@ fn a_line_of_which_only_the_account_was_written_is_half_done() {
 }
 
 #[test]
+fn a_stand_in_that_is_filled_from_the_record_has_what_was_carried_out_of_failed_lines() {
+    let place = Place::plume();
+    let file = place.file(
+        "moves.csv",
+        "accountId,newAccountId,serviceId\nA-1,B-1,S-1\nA-2,B-2,S-2\n",
+    );
+    let unnamed = |arguments: &[&str]| {
+        let mut idshift = place.command(arguments);
+        idshift.env_remove("IDSHIFT_BASE_URL");
+        crate::support::finish(idshift.spawn().unwrap())
+    };
+    let fault = "location-patch:422:every=2";
+    let of = ["--sandbox", "--sandbox-fault", fault, "--yes"];
+    let done = unnamed(&[&["apply", &file][..], &of].concat()).expect(1);
+    assert!(done.out.contains("1  half_done"), "{}", done.out);
+    unnamed(&["verify", &place.newest_id(), "--sandbox"]).expect(0);
+}
+
+#[test]
 fn a_value_that_is_stored_otherwise_is_not_written_as_asked() {
     let (place, _) = without_services(2);
     let file = place.file(

@@ -135,6 +135,22 @@ fn headers_rulers_footers_and_preambles() {
 }
 
 #[test]
+fn footers_may_repeat_and_may_have_text_in_the_place_of_a_new_id() {
+    for (foot, expected) in [
+        ("Total,60\nTotal,60\n", &[4, 5][..]),
+        ("Total,60\nPrinted by,Anne Smith\n", &[4, 5]),
+        ("Exported 2026-01-01,by Anne\n", &[4]),
+        ("Summe,60\nErstellt am 27.11.2026,M\u{fc}ller\n", &[4, 5]),
+    ] {
+        let text = format!("accountId,newAccountId\nA-1001,B-200001\nA-1002,B-200002\n{foot}");
+        let found = judged(&text, &plume());
+        for line in expected {
+            assert!(found.contains(&(*line, Error, "footer")), "{text}{found:?}");
+        }
+    }
+}
+
+#[test]
 fn lines_below_the_rows_that_count_or_describe_them_are_footers() {
     let lines = "A-1001,B-200001\nA-1002,B-200002\n";
     let german = "A-1001;B-200001;x\nA-1002;B-200002;y\n";
@@ -194,6 +210,8 @@ fn lines_below_the_rows_that_count_or_describe_them_are_footers() {
             vec![(4, Error, "ragged")],
         ),
         (lines, "A-1003\n", vec![(4, Error, "ragged")]),
+        (lines, "Total 5,B-200003\n", vec![]),
+        (lines, "Ende & Sohn,B-200003\n", vec![]),
         (lines, "A-1003 B-200003\n", vec![(4, Error, "ragged")]),
         (lines, "A-1003,\nA-1004,\n", vec![]),
         (lines, "A-1003,(blank)\n", vec![(4, Error, "placeholder")]),
