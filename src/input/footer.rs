@@ -53,18 +53,20 @@ impl Foot {
         })
     }
 
-    /// A line that asks for nothing, has a word for its customer and a figure for the new ID, or begins with a label.
+    /// A line that asks for nothing, has a word for its customer and a figure for the new ID, or has a label for its customer
+    /// and a text without a digit for the new ID.
     fn of_change(change: &Change) -> Option<Self> {
         let account = change.account.as_ref().map(AsRef::as_ref);
         let key: &str = account.or(change.customer.as_ref().map(AsRef::as_ref))?;
         let new: Option<&str> = change.new_account.id().map(AsRef::as_ref);
         let asks = change.asks_anything();
-        let has_digit = || key.bytes().any(|byte| byte.is_ascii_digit());
+        let has_digit = |text: &str| text.bytes().any(|byte| byte.is_ascii_digit());
         let may_count = match new {
-            Some(new) => {
-                let is_count = is_figure(new) && !has_digit();
-                (is_count || begins_with_label(key)) && change.service.is_none()
+            // Nearly every new ID has a digit and is no figure, which is told without looking for a label.
+            Some(new) if has_digit(new) => {
+                is_figure(new) && !has_digit(key) && change.service.is_none()
             }
+            Some(_) => begins_with_label(key) && change.service.is_none(),
             None => !asks,
         };
         may_count.then(|| Self {
@@ -157,34 +159,25 @@ impl Feet {
             let like = shapes.like(key, level);
             like.is_none_or(|like| like <= like_feet(shapes, 0, key, level))
         };
-        let text = foot
-            .cells
-            .get(1)
-            .filter(|new| foot.is_sound && foot.asks && !is_figure(new));
-        // A text without a digit in the place of a new ID, of a shape that none of the lines above has.
-        let feet = self.last.iter().filter(|foot| foot.is_sound).count() as u64;
-        let asks_for_text = text.is_some_and(|text| {
+        // A text in the place of a new ID, which must have a shape that none of the lines above has.
+        let text = foot.cells.get(1);
+        let text = text.filter(|new| foot.is_sound && foot.asks && !is_figure(new));
+        let is_unlike_new_ids = |text: &SmolStr| {
+            let candidates = self.last.iter().filter(|foot| foot.is_sound).count() as u64;
             let like = new_ids.shapes.like(text, Level::Runs);
             let own = like_feet(&new_ids.shapes, 1, text, Level::Runs);
-            let has_digit = text.bytes().any(|byte| byte.is_ascii_digit());
-            !has_digit && new_ids.values > feet && like.is_some_and(|like| like <= own)
-        });
-        let asks_for_id = text.is_some() && !asks_for_text;
-        if asks_for_id {
-            return false;
-        }
+            new_ids.values > candidates && like.is_some_and(|like| like <= own)
+        };
         // What it counts may include other lines of the footer, or the header.
         let fits = |number: u64| (above.saturating_sub(MOST as u64)..=above + 1).contains(&number);
         let counts = || {
             let of_others = |cell: &SmolStr| cell.parse() == Ok(above);
             foot.cells.iter().any(of_others)
         };
-        let is_label = || {
-            if asks_for_text {
-                begins_with_label(key)
-            } else {
-                is_labelled(key, foot.is_sound)
-            }
+        let is_label = || match text {
+            // That it begins with a label was seen when it was read.
+            Some(text) => is_unlike_new_ids(text),
+            None => is_labelled(key, foot.is_sound),
         };
         let counted = || {
             let (number, in_brackets) = counted(key)?;

@@ -2,6 +2,7 @@
 //!
 //! Promise: parts are appended in the order of the file.
 
+use super::Column;
 use super::column_stats::ColumnStats;
 use super::footer::{Feet, Foot};
 use super::row::Row;
@@ -44,11 +45,13 @@ impl Tail {
         });
         // Nearly every line names its customer by an ID with a digit and without a blank in it, and asks for something.
         let is_plain = |change: &Change| {
-            let is_id = |id: &str| !id.as_bytes().contains(&b' ');
-            let account = change.account.as_ref();
-            row.scans[0].any_digit
-                && change.new_account.asks()
-                && account.is_none_or(|id| is_id(id.as_str()))
+            let (column, id) = match (&change.account, &change.customer) {
+                (Some(id), _) => (Column::AccountId, id.as_str()),
+                (None, Some(id)) => (Column::CustomerId, id.as_str()),
+                (None, None) => return false,
+            };
+            let has_digit = row.scans[column.index()].any_digit;
+            has_digit && change.new_account.asks() && !id.as_bytes().contains(&b' ')
         };
         if row.change.as_ref().is_some_and(is_plain) {
             self.feet.pass();
