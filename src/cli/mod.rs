@@ -29,6 +29,7 @@ mod plan;
 mod plan_view;
 mod prepare;
 mod recall;
+mod recheck;
 mod reconcile;
 mod redraw;
 mod report;

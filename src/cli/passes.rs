@@ -158,12 +158,12 @@ impl Session<'_> {
             return Ok(ending);
         }
         if self.work != Work::Plan {
-            for stray in parked::find(&self.ledger, &machine.system).await? {
-                let customer = ui::visible(stray.intent.customer.as_str());
+            for write in parked::find(&self.ledger, &machine.system).await? {
+                let customer = ui::visible(write.intent.customer.as_str());
                 ui::err(&format!(
-                    "customer {customer} is under a temporary ID of this run, and is brought home"
+                    "customer {customer} still has a temporary ID from this run; restoring it"
                 ));
-                self.known.strays.insert(stray.intent.unit);
+                self.known.strays.insert(write.intent.unit);
             }
         }
         if self.work != Work::PlanThenApply {

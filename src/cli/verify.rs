@@ -7,12 +7,12 @@ use super::document::document;
 use super::finish;
 use super::open_run::{self, OpenRun, Purpose, Selection};
 use super::options::RunOptions;
-use super::parked;
-use crate::domain::{Change, CustomerId, Failed, Outcome, Reseller, Status, Unchanged};
-use crate::engine::{Difference, Event, LastWords, Tally, differences};
+use super::recheck::{BATCH, Recheck};
+use crate::domain::{Change, CustomerId, Outcome, Reseller, Status, Unchanged};
+use crate::engine::{Difference, Event, LastWords, Tally};
 use crate::http::Client;
-use crate::ledger::{Ledger, Write};
-use crate::system::{Bulk, Customer, Fatal, Key, System, SystemError, Wanted};
+use crate::ledger::Ledger;
+use crate::system::System;
 use crate::ui;
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
@@ -21,9 +21,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
-
-/// The number of customers that are read at the same time.
-const BATCH: usize = 100;
 
 /// What a look at a run's customers brought.
 struct Looked {
@@ -122,13 +119,7 @@ async fn compare(known: &OpenRun, system: &System, tally: &Tally) -> Result<Look
     let survey = Survey::of(known)?;
     tally.lines.store(survey.settled, Ordering::Relaxed);
     let words = survey.last_words(known, &resellers)?;
-    let mut look = Look {
-        system,
-        tally,
-        bulk: true,
-        vouched: false,
-        differences: Vec::new(),
-    };
+    let mut recheck = Recheck::new(system, tally);
     let mut batch: Vec<(Outcome, Option<Reseller>)> = Vec::new();
     for outcome in known.ledger.outcomes() {
         let outcome = outcome?;
@@ -138,16 +129,16 @@ async fn compare(known: &OpenRun, system: &System, tally: &Tally) -> Result<Look
         let reseller = resellers.get(&outcome.line).cloned();
         batch.push((words.on(outcome, reseller.as_ref()), reseller));
         if batch.len() >= BATCH {
-            look.at(std::mem::take(&mut batch)).await?;
+            recheck.outcomes(std::mem::take(&mut batch)).await?;
         }
     }
-    look.at(batch).await?;
-    look.at_strays(&known.ledger).await?;
-    look.at_altered(&known.ledger)?;
+    recheck.outcomes(batch).await?;
+    recheck.parked(&known.ledger).await?;
+    recheck.altered(&known.ledger)?;
     Ok(Looked {
         checked: survey.settled,
         unfinished: survey.unfinished,
-        differences: look.differences,
+        differences: recheck.differences(),
     })
 }
 
@@ -256,159 +247,6 @@ fn resellers(known: &OpenRun) -> Result<HashMap<u32, Reseller>, CommandError> {
             .extend(changes.filter_map(|change: Change| Some((change.line, change.reseller?))));
     }
     Ok(resellers)
-}
-
-/// The look at the system.
-struct Look<'a> {
-    system: &'a System,
-    tally: &'a Tally,
-    /// Whether many customers can be read with one call.
-    bulk: bool,
-    /// Whether the token has been seen to be good since this batch was begun.
-    vouched: bool,
-    differences: Vec<Difference>,
-}
-
-impl Look<'_> {
-    async fn at(&mut self, batch: Vec<(Outcome, Option<Reseller>)>) -> Result<(), CommandError> {
-        self.vouched = false;
-        let found = self.many(&batch).await?;
-        for ((outcome, reseller), found) in batch.into_iter().zip(found) {
-            let one = differences(self.system, &outcome, reseller.as_ref(), found).await;
-            match one {
-                Ok(differences) => self.differences.extend(differences),
-                Err(trouble) if trouble.fatal.is_some() => {
-                    return Err(self.unreadable(Some(&outcome), &trouble));
-                }
-                Err(trouble) => {
-                    self.confirm_token(&trouble).await?;
-                    // A customer that may no longer be read does not prevent reading the others.
-                    let unreadable = Difference::unreadable(&outcome, &trouble);
-                    self.differences.push(unreadable);
-                }
-            }
-            self.tally.count(outcome.status);
-        }
-        Ok(())
-    }
-
-    /// Adds customers that are still parked although their lines have a final outcome.
-    async fn at_strays(&mut self, ledger: &Ledger) -> Result<(), CommandError> {
-        for stray in parked::find(ledger, self.system).await? {
-            let intent = stray.intent;
-            let (line, customer) = (intent.line, intent.customer.to_string());
-            let Write::Account {
-                after: Some(aside), ..
-            } = intent.write
-            else {
-                continue;
-            };
-            if !self.differences.iter().any(|one| one.line == line) {
-                self.differences.push(Difference {
-                    line,
-                    customer,
-                    what: "account ID",
-                    expected: "its own, which `idshift resume` gives back".to_owned(),
-                    found: aside.to_string(),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Values that the system stored otherwise than they were written: what is there is not what the line asks for.
-    fn at_altered(&mut self, ledger: &Ledger) -> Result<(), CommandError> {
-        for write in ledger.altered()? {
-            let line = write.intent.line;
-            if self.differences.iter().any(|one| one.line == line) {
-                continue;
-            }
-            let text = |write: &Write| match write {
-                Write::Account { after, .. } => after.as_ref().map(ToString::to_string),
-                Write::Location { after, .. } => after.service.as_ref().map(ToString::to_string),
-            };
-            let (asked, stored) = (text(&write.intent.write), text(&write.stored()));
-            self.differences.push(Difference {
-                line,
-                customer: write.intent.customer.to_string(),
-                what: match write.intent.write {
-                    Write::Account { .. } => "account ID",
-                    Write::Location { .. } => "service ID",
-                },
-                expected: asked.unwrap_or_else(|| "none".to_owned()),
-                found: stored.unwrap_or_else(|| "none".to_owned()),
-            });
-        }
-        Ok(())
-    }
-
-    /// A 401 is about the customer or about the token. No customer differs because the token is no good.
-    async fn confirm_token(&mut self, trouble: &SystemError) -> Result<(), CommandError> {
-        if trouble.reason != Failed::Unauthorized || self.vouched {
-            return Ok(());
-        }
-        match self.system.probe().await {
-            Err(probe) if probe.fatal.is_none() && probe.reason == Failed::Unauthorized => {
-                let refused = SystemError {
-                    fatal: Some(Fatal::TokenRefused),
-                    ..probe
-                };
-                Err(self.unreadable(None, &refused))
-            }
-            Err(probe) if probe.fatal.is_some() => Err(self.unreadable(None, &probe)),
-            Ok(()) | Err(_) => {
-                self.vouched = true;
-                Ok(())
-            }
-        }
-    }
-
-    /// The customers of a batch, as far as they can be read together.
-    async fn many(
-        &mut self,
-        batch: &[(Outcome, Option<Reseller>)],
-    ) -> Result<Vec<Option<Customer>>, CommandError> {
-        let unread = || Ok(batch.iter().map(|_| None).collect());
-        if !self.bulk || batch.is_empty() {
-            return unread();
-        }
-        let locations = batch.iter().any(|(outcome, _)| outcome.location.is_some());
-        let wanted: Vec<Wanted> = batch
-            .iter()
-            .filter_map(|(outcome, reseller)| {
-                Some(Wanted {
-                    key: Key::Customer(outcome.customer.clone()?),
-                    reseller: reseller.clone(),
-                })
-            })
-            .collect();
-        match self.system.find_many(&wanted, locations).await {
-            Ok(Bulk::Found(found, _)) if found.len() == batch.len() => Ok(found
-                .into_iter()
-                .map(|found| <[Customer; 1]>::try_from(found).ok())
-                .map(|found| found.map(|[customer]| customer))
-                .collect()),
-            Ok(Bulk::Refused(_)) => {
-                self.bulk = false;
-                unread()
-            }
-            Err(trouble) if trouble.fatal.is_some() => Err(self.unreadable(None, &trouble)),
-            Ok(Bulk::Found(..)) | Err(_) => unread(),
-        }
-    }
-
-    fn unreadable(&self, outcome: Option<&Outcome>, trouble: &SystemError) -> CommandError {
-        let words = match trouble.fatal {
-            Some(fatal) => finish::outage(fatal, &trouble.message, self.system.kind()),
-            None => format!("the customer cannot be read: {}", trouble.message),
-        };
-        let words = match outcome {
-            Some(outcome) => format!("line {}: {words}", outcome.line),
-            None => words,
-        };
-        CommandError::new(Exit::Stopped, words)
-            .with_help("nothing was written; run verify again once the system answers")
-    }
 }
 
 fn say(known: &OpenRun, options: &RunOptions, looked: &Looked) {

@@ -8,7 +8,7 @@ use super::write_result::{Ended, Next, Sent, WriteRequest};
 use super::{Context, Halt, WriteLog};
 use crate::domain::{AccountId, Failed, counted};
 use crate::ledger::{Intent, NEVER_SENT, Verdict, Write, WriteId, WriteVerdict};
-use crate::system::{Fatal, SystemError, WriteOp, WriteValue, Written, new_correlation};
+use crate::system::{Fatal, SystemError, WriteOp, Written, new_correlation};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -70,7 +70,7 @@ pub(super) async fn carry_out<N: WriteLog>(
             let left = max_age.saturating_sub(looked_at.elapsed());
             send_deadline = Instant::now() + left.max(JUST_SEEN) + slack;
         }
-        let order = order(request, send_deadline, slack);
+        let order = request.operation(send_deadline, slack);
         match attempt(context, request, order, &mut sent, &mut tries).await? {
             Next::End(ended) => return Ok(ended),
             // Where turns take longer than a look may be old, it would be looked at for ever.
@@ -365,25 +365,14 @@ async fn conclude<N: WriteLog>(
         Written::Stored { http_status, value } => {
             sent.http_status = Some(http_status);
             let next = read_back::stored(context, request, value, correlation, sent).await?;
-            Ok((verdict_of(&next), next))
+            Ok((next.verdict(), next))
         }
         Written::InDoubt(trouble) => {
             sent.http_status = trouble.http_status.or(sent.http_status);
             let is_bad = trouble.reason == Failed::BadAnswer;
             let next = read_back::settle(context, request, trouble, correlation, sent).await?;
             sent.bad_answer |= is_bad;
-            Ok((verdict_of(&next), next))
-        }
-    }
-}
-
-/// What is recorded of a write after which this follows.
-fn verdict_of(next: &Next) -> Verdict {
-    match next {
-        Next::End(Ended::Applied(_) | Ended::Altered(..)) => Verdict::Applied,
-        Next::End(Ended::InDoubt(..)) => Verdict::Unknown,
-        Next::End(Ended::Failed(..)) | Next::AfterAWhile { .. } | Next::LookFirst(_) => {
-            Verdict::NotApplied
+            Ok((next.verdict(), next))
         }
     }
 }
@@ -416,33 +405,6 @@ impl WriteRequest<'_> {
                 "somebody else changed this location meanwhile; nothing was written",
             ),
         }
-    }
-}
-
-fn order<'a>(
-    request: &'a WriteRequest<'_>,
-    send_deadline: Instant,
-    slack: Duration,
-) -> WriteOp<'a> {
-    let what = match &request.write {
-        Write::Account { before, after, .. } => WriteValue::Account {
-            before: before.as_ref(),
-            after: after.as_ref(),
-        },
-        Write::Location {
-            location, after, ..
-        } => WriteValue::Location {
-            location,
-            service: after.service.as_ref(),
-            profile: after.profile,
-        },
-    };
-    WriteOp {
-        customer: request.customer,
-        reseller: request.reseller,
-        what,
-        send_deadline,
-        slack,
     }
 }
 

@@ -1,8 +1,8 @@
 //! One write as it is asked for, what its attempts were seen to do, and how it ended.
 
 use crate::domain::{AccountId, CustomerId, Line, Reseller};
-use crate::ledger::{Effect, LocationState, Seen, Write};
-use crate::system::SystemError;
+use crate::ledger::{Effect, LocationState, Seen, Verdict, Write};
+use crate::system::{SystemError, WriteOp, WriteValue};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -62,6 +62,45 @@ pub(super) enum Next {
     },
     /// It was not sent, because the reading it is based on had become too old; the value is how long its turn took.
     LookFirst(Duration),
+}
+
+impl Next {
+    /// What is recorded of a write after which this follows.
+    pub(super) fn verdict(&self) -> Verdict {
+        match self {
+            Self::End(Ended::Applied(_) | Ended::Altered(..)) => Verdict::Applied,
+            Self::End(Ended::InDoubt(..)) => Verdict::Unknown,
+            Self::End(Ended::Failed(..)) | Self::AfterAWhile { .. } | Self::LookFirst(_) => {
+                Verdict::NotApplied
+            }
+        }
+    }
+}
+
+impl WriteRequest<'_> {
+    /// The write as the system is asked for it. `send_deadline`: it may not be sent later.
+    pub(super) fn operation(&self, send_deadline: Instant, slack: Duration) -> WriteOp<'_> {
+        let what = match &self.write {
+            Write::Account { before, after, .. } => WriteValue::Account {
+                before: before.as_ref(),
+                after: after.as_ref(),
+            },
+            Write::Location {
+                location, after, ..
+            } => WriteValue::Location {
+                location,
+                service: after.service.as_ref(),
+                profile: after.profile,
+            },
+        };
+        WriteOp {
+            customer: self.customer,
+            reseller: self.reseller,
+            what,
+            send_deadline,
+            slack,
+        }
+    }
 }
 
 /// What a read-back saw.

@@ -3,8 +3,9 @@
 //!
 //! A person reads the ordinary character and types it; a system takes them for two, or silently changes one into the other.
 
+use super::scripts::EAST_ASIAN;
 use unicode_normalization::UnicodeNormalization;
-use unicode_script::{Script, ScriptExtension};
+use unicode_script::ScriptExtension;
 
 /// The ordinary characters that one stands for; `None`: it is an ordinary one. `east_asian`: it stands among Japanese, Chinese
 /// or Korean letters, where full-width punctuation is the usual one.
@@ -41,18 +42,11 @@ fn is_twin(c: char) -> bool {
 
 /// Whether a value has letters of Japanese, Chinese or Korean.
 pub(super) fn is_east_asian(value: &str) -> bool {
-    let scripts = [
-        Script::Han,
-        Script::Hiragana,
-        Script::Katakana,
-        Script::Hangul,
-        Script::Bopomofo,
-    ];
     value
         .chars()
         .filter(|c| c.is_alphabetic())
         .map(ScriptExtension::from)
-        .any(|of| !of.is_common() && scripts.iter().any(|one| of.contains_script(*one)))
+        .any(|of| !of.is_common() && EAST_ASIAN.iter().any(|one| of.contains_script(*one)))
 }
 
 #[cfg(test)]

@@ -3,23 +3,25 @@
 use unicode_script::{Script, ScriptExtension};
 use unicode_security::mixed_script::AugmentedScriptSet;
 
+/// The scripts of Japanese, Chinese and Korean, which are written beside Latin letters.
+pub(super) const EAST_ASIAN: [Script; 5] = [
+    Script::Han,
+    Script::Hiragana,
+    Script::Katakana,
+    Script::Hangul,
+    Script::Bopomofo,
+];
+
 /// A letter of another script than Latin, and not of one that is written beside Latin ones.
 pub(super) fn is_foreign(c: char) -> bool {
     if c.is_ascii() || !c.is_alphabetic() {
         return false;
     }
     let scripts = ScriptExtension::from(c);
-    let beside = [
-        Script::Latin,
-        Script::Han,
-        Script::Hiragana,
-        Script::Katakana,
-        Script::Hangul,
-        Script::Bopomofo,
-    ];
+    let mut beside = [Script::Latin].into_iter().chain(EAST_ASIAN);
     !scripts.is_common()
         && !scripts.is_inherited()
-        && !beside.iter().any(|script| scripts.contains_script(*script))
+        && !beside.any(|script| scripts.contains_script(script))
 }
 
 /// Whether the letters are of one script, or of Latin and an East Asian one ("highly restrictive").

@@ -162,7 +162,7 @@ fn location(id: &str, record: &Record) -> Location {
 }
 
 fn unavailable(state: &mut State) -> SystemError {
-    let mut trouble = SystemError::new(Failed::Unavailable, "the model was asked in vain");
+    let mut trouble = SystemError::new(Failed::Unavailable, "the model does not answer");
     if state.random.u8(0..8) == 0 {
         trouble.fatal = Some(Fatal::GaveUp);
     }

@@ -137,9 +137,9 @@ impl Backend for Plume {
 
     fn probe(&self) -> BoxFuture<'_, Result<(), SystemError>> {
         Box::pin(async move {
-            let nobody = AccountId::new("idshift-probe-of-the-token")
+            let unused = AccountId::new("idshift-probe-of-the-token")
                 .map_err(|why| SystemError::new(Failed::Invalid, why.to_string()))?;
-            self.search_page(&nobody, 0).await.map(|_| ())
+            self.search_page(&unused, 0).await.map(|_| ())
         })
     }
 }
