@@ -142,8 +142,13 @@ fn watched(mut command: std::process::Command) -> (Done, u64) {
         let mut most = 0;
         // Ends with the process: a zombie has no memory to tell of.
         while let Some(peak) = std::fs::read_to_string(&status).ok().and_then(|text| {
-            let line = text.lines().find(|line| line.starts_with("VmHWM"))?;
-            line.split_whitespace().nth(1)?.parse().ok()
+            let value = |name: &str| {
+                let line = text.lines().find(|line| line.starts_with(name))?;
+                line.split_whitespace().nth(1)
+            };
+            let peak: u64 = value("VmHWM")?.parse().ok()?;
+            // Until it has its own name, the child still has the memory of the process that starts it: all tests.
+            Some(if value("Name")? == "idshift" { peak } else { 0 })
         }) {
             most = most.max(peak);
             std::thread::park_timeout(Duration::from_millis(2));
