@@ -13,8 +13,8 @@
 //! - [`ui`]: what a person sees meanwhile
 //! - [`sandbox`]: stand-ins of the systems, with their faults
 //! - [`config`]: flags, environment and file → each station's settings
-//! - `run`: the life of a run: its target, its folder, and what other runs have to do with it
-//! - [`cli`]: the commands
+//! - `run`: the life of a run, from its file and its target to its end, and what other runs have to do with it
+//! - [`cli`]: the command line: parse, dispatch, print
 //!
 //! This crate is not a library for other programs: it has no stable interface. What is public serves its own program,
 //! its tests (the stand-in), its benches and its fuzz targets. Within a station, `pub` is what other stations may use and

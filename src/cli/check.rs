@@ -1,48 +1,17 @@
 //! `idshift check`: reads and plans a file offline.
 
-use super::Exit;
-use super::command_error::CommandError;
-use super::document::document;
-use super::guards::Guards;
-use super::input_plan::{self, InputPlan};
 use super::options::CheckOptions;
-use super::redraw::refresh_report;
-use super::reported;
-use super::resolve::{Secrets, resolve, values_of_file};
-use super::saved_settings::{SavedSettings, as_its_run_did, kept};
-use crate::config::Resolved;
 use crate::domain::Problem;
-use crate::input::{self, InputError, Rules};
+use crate::input::{self, InputError};
 use crate::report;
+use crate::run::{Checked, CommandError, Exit, InputPlan, SavedSettings, Unread, check, document};
 use crate::ui;
 use serde_json::json;
-use std::path::Path;
-
-/// What can be read only once (standard input, a pipe, a process substitution) is copied for the time of the check.
-fn local_copy(file: &Path) -> Result<Option<(tempfile::TempDir, String)>, CommandError> {
-    if !input::must_be_stored(file) {
-        return Ok(None);
-    }
-    let folder = tempfile::tempdir()
-        .map_err(|why| CommandError::usage(format!("no temporary folder: {why}")))?;
-    let stored = input::store(file, &folder.path().join("input.csv"))?;
-    Ok(Some((folder, stored.name)))
-}
 
 pub(super) fn run(options: &CheckOptions) -> Result<Exit, CommandError> {
-    let mut values = values_of_file(&options.target, &options.reading)?;
-    let resolved = resolve(&mut values, Secrets::Unneeded, &options.speech)?;
-    let mut kept = kept(
-        &options.reading,
-        &options.target,
-        false,
-        &values,
-        Guards::default(),
-    )?;
-    let rules = kept.rules(&resolved)?;
-    let draft = match read(options, &mut kept, &rules, &resolved) {
-        Ok(draft) => draft,
-        Err(Unread::Input(error)) if options.speech.is_json() => {
+    let Checked { draft, settings } = match check(&options.file, &options.request()) {
+        Ok(checked) => checked,
+        Err(Unread::Input(error)) if options.output.is_json() => {
             ui::out(&document(Exit::NothingDone, refused(&error)));
             return Ok(Exit::NothingDone);
         }
@@ -50,26 +19,26 @@ pub(super) fn run(options: &CheckOptions) -> Result<Exit, CommandError> {
         Err(Unread::Other(failure)) => return Err(failure),
     };
     // What is left out is no reason to stop, as long as something is left.
-    let left_out = kept.skip_invalid && draft.invalid_lines() < draft.counts.lines;
+    let left_out = settings.skip_invalid && draft.invalid_lines() < draft.counts.lines;
     let blocking = draft.blocking();
     let exit = if (draft.has_errors() && !left_out) || !blocking.is_empty() {
         Exit::NothingDone
     } else {
         Exit::Success
     };
-    if options.speech.is_json() {
+    if options.output.is_json() {
         ui::out(&document(exit, found(&draft)));
         return Ok(exit);
     }
     if !draft.problems.is_empty() {
         ui::err(&ui::problems(draft.table.name(), &draft.problems));
     }
-    if !options.speech.quiet {
+    if !options.output.quiet {
         ui::out(&summary(&draft));
         let next = if exit == Exit::Success {
-            plan(options, &kept)
+            plan(options, &settings)
         } else if draft.has_errors() && !left_out {
-            if kept.skip_invalid {
+            if settings.skip_invalid {
                 "correct the lines above: nothing is left where they are left out".to_owned()
             } else {
                 "correct the lines above, or leave them out with --skip-invalid".to_owned()
@@ -83,49 +52,6 @@ pub(super) fn run(options: &CheckOptions) -> Result<Exit, CommandError> {
         ui::out(&format!("next: {}", ui::visible(&next)));
     }
     Ok(exit)
-}
-
-/// Why a file could not be read.
-enum Unread {
-    Input(InputError),
-    Other(CommandError),
-}
-
-impl From<InputError> for Unread {
-    fn from(error: InputError) -> Self {
-        Self::Input(error)
-    }
-}
-
-impl From<CommandError> for Unread {
-    fn from(failure: CommandError) -> Self {
-        Self::Other(failure)
-    }
-}
-
-/// Reads the file as a run would.
-fn read(
-    options: &CheckOptions,
-    kept: &mut SavedSettings,
-    rules: &Rules,
-    resolved: &Resolved,
-) -> Result<InputPlan, Unread> {
-    refresh_report(&options.file)?;
-    let copy = local_copy(&options.file)?;
-    let (path, name) = match &copy {
-        Some((folder, name)) => (folder.path().join("input.csv"), name.clone()),
-        None => (options.file.clone(), options.file.display().to_string()),
-    };
-    if copy.is_none() {
-        as_its_run_did(kept, &options.file, &options.file, &options.speech)?;
-    }
-    let mut rules = rules.clone();
-    rules.accept = kept.rules(resolved)?.accept;
-    let unique = resolved.system.capabilities().unique_accounts;
-    let mut draft = input_plan::read(&path, &name, &kept.reading()?, &rules, unique)?;
-    let more = reported::compare(&draft.table, &options.file, &resolved.runs_dir)?;
-    draft.add(more)?;
-    Ok(draft)
 }
 
 /// The command that plans the same file, read in the same way for the same target.
@@ -142,7 +68,7 @@ fn plan(options: &CheckOptions, kept: &SavedSettings) -> String {
         kept.skip_invalid,
         kept.allow_clear,
     ));
-    let reading = &options.reading;
+    let reading = options.reading.reading();
     for (flag, value) in [
         ("--encoding", &reading.encoding),
         ("--delimiter", &reading.delimiter),
@@ -156,7 +82,7 @@ fn plan(options: &CheckOptions, kept: &SavedSettings) -> String {
     }
     words.extend(kept.typed.target.iter().cloned());
     words.extend(kept.typed.always.iter().cloned());
-    words.extend(options.target.place.typed_runs_dir());
+    words.extend(options.target.typed().runs_dir());
     let mut text = report::shell(words);
     if stdin {
         text.push_str(", where FILE is what came over standard input");

@@ -1,6 +1,7 @@
 //! `idshift completions SHELL`: what a shell should know of the options.
 
-use super::{Exit, options};
+use super::options;
+use crate::run::Exit;
 use crate::ui;
 
 pub(super) fn run(shell: clap_complete::Shell) -> Exit {

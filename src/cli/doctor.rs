@@ -1,16 +1,12 @@
 //! `idshift doctor`: is everything set, reachable, authorised, and is the clock right?
 
-use super::Exit;
-use super::command_error::CommandError;
-use super::connection::{base_url, check_host, http_settings, system_settings};
-use super::document::document;
 use super::options::DoctorOptions;
-use super::prepare::staging;
-use super::resolve::{resolve, values};
-use super::stand_in;
 use crate::http::Skew;
 use crate::ledger::{RunDir, StateDb};
-use crate::system::System;
+use crate::run::{
+    CommandError, Exit, base_url, check_host, connect, document, resolve, runtime, staging,
+    start_stand_in, values,
+};
 use crate::ui;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -58,13 +54,14 @@ impl Finding {
 }
 
 pub(super) fn run(options: &DoctorOptions) -> Result<Exit, CommandError> {
-    let mut values = values(&options.target, &BTreeMap::new())?;
-    let mut resolved = resolve(&mut values, options.inside.secrets(), &options.speech)?;
+    let mut values = values(&options.target.typed(), &BTreeMap::new())?;
+    let sandbox = options.sandbox.request();
+    let mut resolved = resolve(&mut values, sandbox.secrets(), options.output.output())?;
     // A diagnosis must not take a quarter of an hour.
     resolved.give_up_after = resolved
         .give_up_after
         .min(std::time::Duration::from_secs(20));
-    let _stand_in = stand_in::start(&options.inside, &mut resolved, None)?;
+    let _stand_in = start_stand_in(&sandbox, &mut resolved, None)?;
     let mut findings = Vec::new();
     let mut find = |what, found: Found| findings.push(Finding { what, found });
     let capabilities = resolved.system.capabilities();
@@ -79,7 +76,7 @@ pub(super) fn run(options: &DoctorOptions) -> Result<Exit, CommandError> {
         "runs",
         runs.map(|_| resolved.runs_dir.display().to_string()).into(),
     );
-    if !options.inside.sandbox {
+    if !sandbox.sandbox {
         let state = StateDb::open()
             .map(|state| state.path().display().to_string())
             .map_err(|why| why.to_string());
@@ -129,15 +126,9 @@ pub(super) fn run(options: &DoctorOptions) -> Result<Exit, CommandError> {
 fn ask(
     resolved: &mut crate::config::Resolved,
 ) -> Result<(Result<String, String>, Option<Skew>), String> {
-    let http = http_settings(resolved, None).map_err(|failure| failure.message)?;
-    let settings = system_settings(resolved, 1).map_err(|failure| failure.message)?;
-    let (system, client) =
-        System::prepare(resolved.system, http, &settings, CancellationToken::new())
-            .map_err(|why| why.to_string())?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|why| why.to_string())?;
+    let connected = connect(resolved, None, 1, CancellationToken::new());
+    let (system, client) = connected.map_err(|failure| failure.message)?;
+    let runtime = runtime().map_err(|failure| failure.message)?;
     let access = match runtime.block_on(system.check()) {
         Ok(()) => Ok(format!(
             "the credentials are accepted; an answer takes {} ms",
@@ -184,7 +175,7 @@ fn compare(skew: Skew) -> Found {
 }
 
 fn say(options: &DoctorOptions, findings: &[Finding], exit: Exit) {
-    if options.speech.is_json() {
+    if options.output.is_json() {
         let list: Vec<_> = findings
             .iter()
             .map(|f| {

@@ -1,8 +1,7 @@
 //! `idshift man`: a manual page for the program and one for each command, made from the options.
 
-use super::command_error::CommandError;
 use super::options::{self, ManOptions};
-use super::{Exit, exit};
+use crate::run::{CommandError, Exit, exit_codes};
 use crate::ui;
 use clap_mangen::Man;
 use std::io;
@@ -41,7 +40,7 @@ fn pages() -> impl Iterator<Item = clap::Command> {
             .name(name)
             .bin_name(typed)
             .version(env!("CARGO_PKG_VERSION"))
-            .after_long_help(format!("Exit codes:\n{}", exit::table()))
+            .after_long_help(format!("Exit codes:\n{}", exit_codes()))
     })
 }
 

@@ -1,60 +1,27 @@
-//! The commands. Each has a file, which is its story, readable from top to bottom.
+//! The command line: parses it, calls what `run` offers, and prints the result. Each command has a file.
 
 mod apply;
 mod check;
-mod claim;
-mod clock;
-mod command_error;
 mod completions;
-mod confirm;
-mod connection;
 mod doctor;
-mod document;
-mod exit;
-mod feed;
-mod finish;
-mod forecast;
-mod guards;
-mod input_identity;
-mod input_plan;
-mod known_failures;
-mod lost_runs;
 mod man;
-mod newer_writes;
-mod open_run;
 mod options;
-mod parked;
-mod passes;
 mod plan;
-mod plan_view;
-mod prepare;
-mod recall;
-mod recheck;
 mod reconcile;
-mod redraw;
 mod report;
-mod reported;
-mod resolve;
 mod resume;
 mod runs;
 mod sandbox;
-mod saved_settings;
-mod session;
 mod settings;
-mod signals;
-mod stand_in;
 mod undo;
-mod undo_runs;
 mod verify;
-mod wish;
 
-pub use exit::Exit;
+pub use crate::run::Exit;
 
 use crate::config::Values;
+use crate::run::{CommandError, check_zone, document};
 use crate::ui;
-use command_error::CommandError;
-use document::document;
-use options::{Colour, Command, GuardArgs, Options, OutputArgs, Place, RunsCommand};
+use options::{Colour, Command, GuardArgs, Options, OutputArgs, PlaceArgs, RunsCommand};
 use serde_json::json;
 
 /// Reads the command line, does what it says, and tells how it ended.
@@ -77,9 +44,9 @@ pub fn main() -> Exit {
     let heard = match speaking(&mut options.command) {
         None => Ok(()),
         Some(speaking) => {
-            let heard = listen(speaking.speech, speaking.guards, speaking.place);
-            json = speaking.speech.is_json();
-            ui::set_colour(match speaking.speech.color {
+            let heard = listen(speaking.output, speaking.guards, speaking.place);
+            json = speaking.output.is_json();
+            ui::set_colour(match speaking.output.color {
                 None | Some(Colour::Auto) => None,
                 Some(Colour::Always) => Some(true),
                 Some(Colour::Never) => Some(false),
@@ -136,12 +103,13 @@ fn mistake(text: &str) -> String {
 
 /// What was not typed about speaking may stand in the environment or in the file.
 fn listen(
-    speech: &mut OutputArgs,
+    output: &mut OutputArgs,
     guards: Option<&mut GuardArgs>,
-    place: &Place,
+    place: &PlaceArgs,
 ) -> Result<(), CommandError> {
-    let values = Values::of_speech(place.config.as_deref(), place.profile.as_deref());
-    speech.complete(&values)?;
+    let typed = place.typed();
+    let values = Values::of_speech(typed.config.as_deref(), typed.profile.as_deref());
+    output.complete(&values)?;
     if let Some(guards) = guards {
         guards.yes |= values.truth("yes")?;
     }
@@ -150,7 +118,7 @@ fn listen(
 
 fn run(command: &Command) -> Result<Exit, CommandError> {
     if shows_local_time(command) {
-        clock::check_zone()?;
+        check_zone()?;
     }
     match command {
         Command::Check(options) => check::run(options),
@@ -194,33 +162,33 @@ fn shows_local_time(command: &Command) -> bool {
 
 /// The parts of a command's options that say how it speaks.
 struct Speaking<'a> {
-    speech: &'a mut OutputArgs,
+    output: &'a mut OutputArgs,
     guards: Option<&'a mut GuardArgs>,
-    place: &'a Place,
+    place: &'a PlaceArgs,
 }
 
 fn speaking(command: &mut Command) -> Option<Speaking<'_>> {
-    let (speech, guards, place) = match command {
-        Command::Check(o) => (&mut o.speech, None, &o.target.place),
-        Command::Plan(o) => (&mut o.speech, None, &o.target.place),
-        Command::Apply(o) => (&mut o.speech, Some(&mut o.guards), &o.target.place),
-        Command::Resume(o) => (&mut o.speech, Some(&mut o.guards), &o.target.place),
-        Command::Verify(o) => (&mut o.speech, None, &o.target.place),
-        Command::Undo(o) => (&mut o.speech, Some(&mut o.guards), &o.target.place),
-        Command::Reconcile(o) => (&mut o.speech, Some(&mut o.guards), &o.target.place),
-        Command::Report(o) => (&mut o.speech, None, &o.place),
+    let (output, guards, place) = match command {
+        Command::Check(o) => (&mut o.output, None, &o.target.place),
+        Command::Plan(o) => (&mut o.output, None, &o.target.place),
+        Command::Apply(o) => (&mut o.output, Some(&mut o.guards), &o.target.place),
+        Command::Resume(o) => (&mut o.output, Some(&mut o.guards), &o.target.place),
+        Command::Verify(o) => (&mut o.output, None, &o.target.place),
+        Command::Undo(o) => (&mut o.output, Some(&mut o.guards), &o.target.place),
+        Command::Reconcile(o) => (&mut o.output, Some(&mut o.guards), &o.target.place),
+        Command::Report(o) => (&mut o.output, None, &o.place),
         Command::Runs(o) => match &mut o.command {
-            Some(RunsCommand::Forget(forget)) => (&mut forget.speech, None, &o.place),
-            None => (&mut o.speech, None, &o.place),
+            Some(RunsCommand::Forget(forget)) => (&mut forget.output, None, &o.place),
+            None => (&mut o.output, None, &o.place),
         },
-        Command::Doctor(o) => (&mut o.speech, None, &o.target.place),
-        Command::Config(o) => (&mut o.speech, None, &o.target.place),
+        Command::Doctor(o) => (&mut o.output, None, &o.target.place),
+        Command::Config(o) => (&mut o.output, None, &o.target.place),
         Command::Sandbox(_) | Command::Init | Command::Completions { .. } | Command::Man(_) => {
             return None;
         }
     };
     Some(Speaking {
-        speech,
+        output,
         guards,
         place,
     })

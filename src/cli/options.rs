@@ -3,10 +3,11 @@
 mod shared;
 
 pub(super) use shared::{
-    Colour, GuardArgs, InputArgs, OutputArgs, Place, ProgressMode, SandboxArgs, Target,
+    Colour, GuardArgs, InputArgs, OutputArgs, PlaceArgs, SandboxArgs, TargetArgs,
 };
 
 use crate::config::{KEYS, SPEECH};
+use crate::run::{Guards, Request};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -29,7 +30,7 @@ The token is never an option: IDSHIFT_TOKEN, or token_file, token_command or oau
     version,
     before_help = EXAMPLES,
     after_help = MORE,
-    after_long_help = format!("{MORE}\n\nExit codes:\n{}", super::exit::table()),
+    after_long_help = format!("{MORE}\n\nExit codes:\n{}", crate::run::exit_codes()),
     arg_required_else_help = true,
     disable_help_subcommand = true,
     max_term_width = 110
@@ -162,9 +163,9 @@ pub(super) struct CheckOptions {
     #[command(flatten)]
     pub(super) reading: InputArgs,
     #[command(flatten)]
-    pub(super) target: Target,
+    pub(super) target: TargetArgs,
     #[command(flatten)]
-    pub(super) speech: OutputArgs,
+    pub(super) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -185,11 +186,11 @@ pub(super) struct PlanOptions {
     #[command(flatten)]
     pub(super) reading: InputArgs,
     #[command(flatten)]
-    pub(super) target: Target,
+    pub(super) target: TargetArgs,
     #[command(flatten)]
-    pub(super) inside: SandboxArgs,
+    pub(super) sandbox: SandboxArgs,
     #[command(flatten)]
-    pub(super) speech: OutputArgs,
+    pub(super) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -213,11 +214,11 @@ pub(super) struct ApplyOptions {
     #[command(flatten)]
     pub(super) guards: GuardArgs,
     #[command(flatten)]
-    pub(super) target: Target,
+    pub(super) target: TargetArgs,
     #[command(flatten)]
-    pub(super) inside: SandboxArgs,
+    pub(super) sandbox: SandboxArgs,
     #[command(flatten)]
-    pub(super) speech: OutputArgs,
+    pub(super) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -232,11 +233,11 @@ pub(super) struct ResumeOptions {
     #[command(flatten)]
     pub(super) guards: GuardArgs,
     #[command(flatten)]
-    pub(super) target: Target,
+    pub(super) target: TargetArgs,
     #[command(flatten)]
-    pub(super) inside: SandboxArgs,
+    pub(super) sandbox: SandboxArgs,
     #[command(flatten)]
-    pub(super) speech: OutputArgs,
+    pub(super) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -244,11 +245,11 @@ pub(super) struct RunOptions {
     /// The run: its ID or the beginning of it [default: the newest]
     pub(super) run: Option<String>,
     #[command(flatten)]
-    pub(super) target: Target,
+    pub(super) target: TargetArgs,
     #[command(flatten)]
-    pub(super) inside: SandboxArgs,
+    pub(super) sandbox: SandboxArgs,
     #[command(flatten)]
-    pub(super) speech: OutputArgs,
+    pub(super) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -258,11 +259,11 @@ pub(super) struct UndoOptions {
     #[command(flatten)]
     pub(super) guards: GuardArgs,
     #[command(flatten)]
-    pub(super) target: Target,
+    pub(super) target: TargetArgs,
     #[command(flatten)]
-    pub(super) inside: SandboxArgs,
+    pub(super) sandbox: SandboxArgs,
     #[command(flatten)]
-    pub(super) speech: OutputArgs,
+    pub(super) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -285,11 +286,11 @@ pub(super) struct ReconcileOptions {
     #[command(flatten)]
     pub(super) guards: GuardArgs,
     #[command(flatten)]
-    pub(super) target: Target,
+    pub(super) target: TargetArgs,
     #[command(flatten)]
-    pub(super) inside: SandboxArgs,
+    pub(super) sandbox: SandboxArgs,
     #[command(flatten)]
-    pub(super) speech: OutputArgs,
+    pub(super) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -297,9 +298,9 @@ pub(super) struct ReportOptions {
     /// The run: its ID or the beginning of it [default: the newest]
     pub(super) run: Option<String>,
     #[command(flatten)]
-    pub(super) place: Place,
+    pub(super) place: PlaceArgs,
     #[command(flatten)]
-    pub(super) speech: OutputArgs,
+    pub(super) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -308,9 +309,9 @@ pub(super) struct RunsOptions {
     #[command(subcommand)]
     pub(super) command: Option<RunsCommand>,
     #[command(flatten)]
-    pub(super) place: Place,
+    pub(super) place: PlaceArgs,
     #[command(flatten)]
-    pub(super) speech: OutputArgs,
+    pub(super) output: OutputArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -333,7 +334,7 @@ pub(super) struct ForgetOptions {
     #[arg(long, conflicts_with = "path")]
     pub(super) gone: bool,
     #[command(flatten)]
-    pub(super) speech: OutputArgs,
+    pub(super) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -367,19 +368,19 @@ pub(super) struct SandboxOptions {
 #[derive(Debug, Args)]
 pub(super) struct DoctorOptions {
     #[command(flatten)]
-    pub(super) target: Target,
+    pub(super) target: TargetArgs,
     #[command(flatten)]
-    pub(super) inside: SandboxArgs,
+    pub(super) sandbox: SandboxArgs,
     #[command(flatten)]
-    pub(super) speech: OutputArgs,
+    pub(super) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ConfigOptions {
     #[command(flatten)]
-    pub(super) target: Target,
+    pub(super) target: TargetArgs,
     #[command(flatten)]
-    pub(super) speech: OutputArgs,
+    pub(super) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -391,4 +392,98 @@ pub(super) struct ManOptions {
     /// Example: --dir target/man
     #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
     pub(super) dir: Option<PathBuf>,
+}
+
+impl CheckOptions {
+    pub(super) fn request(&self) -> Request {
+        Request {
+            typed: self.target.typed(),
+            reading: self.reading.reading(),
+            output: self.output.output(),
+            ..Request::default()
+        }
+    }
+}
+
+impl PlanOptions {
+    pub(super) fn request(&self) -> Request {
+        Request {
+            typed: self.target.typed(),
+            reading: self.reading.reading(),
+            sandbox: self.sandbox.request(),
+            guards: Guards {
+                max_failures: self.max_failures.clone(),
+                ..Guards::default()
+            },
+            without_history: self.without_history,
+            output: self.output.output(),
+            ..Request::default()
+        }
+    }
+}
+
+impl ApplyOptions {
+    pub(super) fn request(&self) -> Request {
+        Request {
+            typed: self.target.typed(),
+            reading: self.reading.reading(),
+            sandbox: self.sandbox.request(),
+            guards: self.guards.guards(),
+            consent: self.guards.consent(),
+            without_history: self.without_history,
+            output: self.output.output(),
+        }
+    }
+}
+
+impl ReconcileOptions {
+    pub(super) fn request(&self) -> Request {
+        Request {
+            typed: self.target.typed(),
+            reading: self.reading.reading(),
+            sandbox: self.sandbox.request(),
+            guards: self.guards.guards(),
+            consent: self.guards.consent(),
+            without_history: self.without_history,
+            output: self.output.output(),
+        }
+    }
+}
+
+impl ResumeOptions {
+    pub(super) fn request(&self) -> Request {
+        Request {
+            typed: self.target.typed(),
+            sandbox: self.sandbox.request(),
+            guards: self.guards.guards(),
+            consent: self.guards.consent(),
+            without_history: self.without_history,
+            output: self.output.output(),
+            ..Request::default()
+        }
+    }
+}
+
+impl UndoOptions {
+    pub(super) fn request(&self) -> Request {
+        Request {
+            typed: self.target.typed(),
+            sandbox: self.sandbox.request(),
+            guards: self.guards.guards(),
+            consent: self.guards.consent(),
+            output: self.output.output(),
+            ..Request::default()
+        }
+    }
+}
+
+impl RunOptions {
+    pub(super) fn request(&self) -> Request {
+        Request {
+            typed: self.target.typed(),
+            sandbox: self.sandbox.request(),
+            output: self.output.output(),
+            ..Request::default()
+        }
+    }
 }

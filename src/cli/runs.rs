@@ -1,15 +1,10 @@
 //! `idshift runs`: lists the runs, the oldest first.
 
-use super::Exit;
-use super::command_error::CommandError;
-use super::document::document;
 use super::options::{ForgetOptions, RunsCommand, RunsOptions};
-use super::redraw::try_refresh;
-use super::resolve::catalog;
 use crate::domain::Status;
 use crate::ledger::{Ledger, LedgerError, RunDir, StateDb};
 use crate::report::{half_done, run_status};
-use crate::run::absolute;
+use crate::run::{CommandError, Exit, absolute, catalog, document, try_refresh};
 use crate::ui;
 use serde_json::json;
 use std::path::PathBuf;
@@ -18,23 +13,23 @@ pub(super) fn run(options: &RunsOptions) -> Result<Exit, CommandError> {
     if let Some(RunsCommand::Forget(forget)) = &options.command {
         return self::forget(forget);
     }
-    let (catalog, runs_dir) = catalog(&options.place)?;
+    let (catalog, runs_dir) = catalog(&options.place.typed())?;
     // The oldest first, so that the newest stands above the prompt.
     let entries = catalog.entries.iter().rev();
     let runs: Vec<RunDir> = entries.map(|entry| entry.dir.clone()).collect();
     let mut documents = Vec::new();
     for dir in &runs {
         let described = describe(dir);
-        if !options.speech.is_json() {
+        if !options.output.is_json() {
             ui::out(&line(dir, &described));
         }
         documents.push(described.unwrap_or_else(
             |error| json!({"run": dir.run().as_str(), "error": error.to_string()}),
         ));
     }
-    if options.speech.is_json() {
+    if options.output.is_json() {
         ui::out(&document(Exit::Success, json!({"runs": documents})));
-    } else if runs.is_empty() && !options.speech.quiet {
+    } else if runs.is_empty() && !options.output.quiet {
         ui::out(&format!("no runs in {}", runs_dir.display()));
     }
     Ok(Exit::Success)
@@ -57,16 +52,16 @@ fn forget(options: &ForgetOptions) -> Result<Exit, CommandError> {
             ))
             .with_help("`idshift runs forget --gone` removes all that are gone"));
         }
-        if !options.speech.is_json() {
+        if !options.output.is_json() {
             let path = path.display().to_string();
             ui::out(&format!("forgotten: {}", ui::visible(&path)));
         }
     }
-    if options.speech.is_json() {
+    if options.output.is_json() {
         let paths = paths.iter().map(|path| path.display().to_string());
         let body = json!({"forgotten": paths.collect::<Vec<_>>()});
         ui::out(&document(Exit::Success, body));
-    } else if paths.is_empty() && !options.speech.quiet {
+    } else if paths.is_empty() && !options.output.quiet {
         ui::out("no registered folder is gone");
     }
     Ok(Exit::Success)

@@ -1,10 +1,8 @@
 //! `idshift sandbox`: a stand-in of a system on this machine, until Ctrl-C.
 
-use super::Exit;
-use super::command_error::CommandError;
 use super::options::SandboxOptions;
-use super::stand_in::{kind, latency};
 use crate::report;
+use crate::run::{CommandError, Exit, kind, latency, populate_from, runtime};
 use crate::sandbox::{Fault, Options, Sandbox};
 use crate::system::Kind;
 use crate::ui;
@@ -35,7 +33,7 @@ pub(super) fn run(options: &SandboxOptions) -> Result<Exit, CommandError> {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         match &options.from {
-            Some(file) => super::stand_in::populate_from(&mut world, system, file)?,
+            Some(file) => populate_from(&mut world, system, file)?,
             None => world.seed(options.customers, options.seed),
         }
     }
@@ -45,11 +43,7 @@ pub(super) fn run(options: &SandboxOptions) -> Result<Exit, CommandError> {
         system.capabilities().title,
         try_it(options, system, &sandbox.base_url())
     ));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|why| CommandError::usage(why.to_string()))?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         use tokio::signal::unix::{SignalKind, signal};
         if let (Ok(mut interrupt), Ok(mut terminate)) = (
             signal(SignalKind::interrupt()),

@@ -1,11 +1,8 @@
 //! `idshift init` and `idshift config`: a file to begin with, and what holds.
 
-use super::Exit;
-use super::command_error::CommandError;
-use super::document::document;
 use super::options::ConfigOptions;
-use super::resolve::values;
 use crate::config::{KEYS, Origin, Resolved, SAMPLE, token_source};
+use crate::run::{CommandError, Exit, document, values};
 use crate::ui;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -30,7 +27,7 @@ pub(super) fn init() -> Result<Exit, CommandError> {
 }
 
 pub(super) fn show(options: &ConfigOptions) -> Result<Exit, CommandError> {
-    let mut values = values(&options.target, &BTreeMap::new())?;
+    let mut values = values(&options.target.typed(), &BTreeMap::new())?;
     let mut resolved = Resolved::of(&mut values)?;
     let mut settings = serde_json::Map::new();
     for key in KEYS {
@@ -42,7 +39,7 @@ pub(super) fn show(options: &ConfigOptions) -> Result<Exit, CommandError> {
             (_, Some(value)) => value.replace('\n', " "),
             (_, None) => built_in(key.name, &resolved),
         };
-        if options.speech.is_json() {
+        if options.output.is_json() {
             settings.insert(
                 key.name.to_owned(),
                 json!({"value": value, "origin": origin.to_string()}),
@@ -65,7 +62,7 @@ pub(super) fn show(options: &ConfigOptions) -> Result<Exit, CommandError> {
     for note in &resolved.notes {
         ui::err(&format!("note: {}", ui::visible(note)));
     }
-    if options.speech.is_json() {
+    if options.output.is_json() {
         settings.insert("token".to_owned(), json!({"value": token, "origin": ""}));
         ui::out(&document(Exit::Success, settings.into()));
     } else {

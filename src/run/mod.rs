@@ -1,15 +1,73 @@
-//! The life of a run: on which target, in which folder, and what other runs have to do with it.
+//! The life of a run: on which target, in which folder, from which file, through which passes, up to its end; and what
+//! other runs have to do with it.
 //!
-//! It knows no command line and prints nothing.
+//! It knows no command line: what was asked for comes as a [`Request`]. What a person sees goes through `ui`.
 
+mod apply;
 mod catalog;
+mod check;
+mod claim;
+mod clock;
+mod confirm;
+mod connect;
+mod consent;
+mod create;
+mod document;
+mod error;
+mod estimate;
+mod exit_code;
+mod feeder;
+mod finish;
+mod guards;
+mod input_identity;
+mod input_plan;
+mod known_failures;
+mod line_digest;
+mod lost_runs;
+mod newer_runs;
+mod open;
+mod parked;
+mod passes;
+mod plan_view;
 mod prior_renames;
+mod prior_runs;
 mod quota;
+mod recheck;
+mod reconcile;
+mod redraw;
+mod report_edits;
+mod request;
+mod resume;
 mod same_system;
+mod saved_settings;
+mod session;
+mod settings;
+mod signals;
+mod stand_in;
 mod target;
+mod undo;
+mod undo_runs;
+mod verify;
 
-pub(crate) use catalog::{Entry, Lost, RunCatalog, Scope, absolute, describe};
-pub(crate) use prior_renames::LedgerRenames;
-pub(crate) use quota::StateCalls;
-pub(crate) use same_system::{Candidate, candidates};
-pub(crate) use target::{Target, is_in_process};
+pub(crate) use apply::{apply, apply_plan, plan};
+pub(crate) use catalog::absolute;
+pub(crate) use check::{Checked, Unread, check};
+pub(crate) use clock::check_zone;
+pub(crate) use connect::{base_url, check_host, connect, runtime};
+pub(crate) use create::staging;
+pub(crate) use document::document;
+pub(crate) use error::CommandError;
+pub use exit_code::Exit;
+pub(crate) use exit_code::table as exit_codes;
+pub(crate) use guards::Guards;
+pub(crate) use input_plan::InputPlan;
+pub(crate) use open::{Selection, announce, choose, given_by};
+pub(crate) use reconcile::{Incremental, reconcile};
+pub(crate) use redraw::{draw, try_refresh};
+pub(crate) use request::{Consent, Output, Reading, Request, SandboxRequest, TypedSettings};
+pub(crate) use resume::resume;
+pub(crate) use saved_settings::SavedSettings;
+pub(crate) use settings::{catalog, resolve, values};
+pub(crate) use stand_in::{kind, latency, populate_from, start as start_stand_in};
+pub(crate) use undo::undo;
+pub(crate) use verify::{Verified, verify};

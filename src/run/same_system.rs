@@ -4,7 +4,7 @@
 //! as soon as a read of one of its customers shows that customer here. One read decides for the address, and what it
 //! shows is kept; a staging system with customers of its own says nothing about production.
 
-use super::RunCatalog;
+use super::catalog::RunCatalog;
 use crate::domain::{CustomerId, Reseller, ResellerId};
 use crate::ledger::{Ledger, LedgerError, StateDb};
 

@@ -1,5 +1,6 @@
 //! A target: a system at an address, for a tenant or partner.
 
+use crate::config::Resolved;
 use crate::http::address_key;
 use crate::ledger::Header;
 use std::fmt;
@@ -21,6 +22,16 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    /// The target that the settings name.
+    pub(super) fn of(resolved: &Resolved, base_url: &str, in_process: bool) -> Self {
+        Self {
+            system: resolved.system.to_string(),
+            base_url: base_url.to_owned(),
+            tenant: resolved.tenant.clone().unwrap_or_default(),
+            in_process,
+        }
+    }
+
     /// The target of a run.
     pub(crate) fn of_run(header: &Header) -> Self {
         Self {

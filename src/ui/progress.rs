@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 
 /// How progress is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Mode {
     /// A bar on a terminal, else plain lines.
+    #[default]
     Auto,
     /// A bar.
     Bar,

@@ -28,12 +28,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("ui", &["domain", "engine"]),
     ("sandbox", &[]),
     ("config", &["domain", "http", "system", "ledger", "engine"]),
-    ("run", &["domain", "http", "ledger", "engine"]),
+    (
+        "run",
+        &[
+            "domain", "input", "plan", "http", "system", "ledger", "engine", "report", "ui",
+            "sandbox", "config",
+        ],
+    ),
     (
         "cli",
         &[
-            "domain", "input", "plan", "http", "system", "ledger", "engine", "report", "ui",
-            "sandbox", "config", "run",
+            "domain", "input", "http", "system", "ledger", "report", "ui", "sandbox", "config",
+            "run",
         ],
     ),
 ];

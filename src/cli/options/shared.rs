@@ -3,6 +3,8 @@
 //! `-h` is to fit a screen: what is seldom needed is shown by `--help` only.
 
 use crate::config::{ConfigError, Values};
+use crate::run::{Consent, Guards, Output, Reading, SandboxRequest, TypedSettings};
+use crate::ui;
 use clap::{ArgAction, Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -62,6 +64,23 @@ impl OutputArgs {
         self.json || self.format == Some(Format::Json)
     }
 
+    /// What is printed, and how.
+    pub(in crate::cli) fn output(&self) -> Output {
+        let progress = match self.progress {
+            _ if self.quiet => ui::Mode::None,
+            None | Some(ProgressMode::Auto) => ui::Mode::Auto,
+            Some(ProgressMode::Bar) => ui::Mode::Bar,
+            Some(ProgressMode::Plain) => ui::Mode::Plain,
+            Some(ProgressMode::None) => ui::Mode::None,
+        };
+        Output {
+            json: self.is_json(),
+            quiet: self.quiet,
+            verbose: self.verbose > 0,
+            progress,
+        }
+    }
+
     /// Takes what was not typed from what else was said.
     pub(in crate::cli) fn complete(&mut self, values: &Values) -> Result<(), ConfigError> {
         fn of<T: ValueEnum>(values: &Values, name: &'static str) -> Result<Option<T>, ConfigError> {
@@ -85,17 +104,17 @@ impl OutputArgs {
 /// Where settings and runs are.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "System")]
-pub(in crate::cli) struct Place {
+pub(in crate::cli) struct PlaceArgs {
     /// The profile of idshift.toml
     ///
     /// Example: --profile plume
     #[arg(long, value_name = "NAME")]
-    pub(in crate::cli) profile: Option<String>,
+    profile: Option<String>,
     /// The configuration file [default: ./idshift.toml, then the user's, then /etc/idshift's]
     ///
     /// The first that exists counts; files are not merged. Example: --config night.toml
     #[arg(long, value_name = "FILE")]
-    pub(in crate::cli) config: Option<PathBuf>,
+    config: Option<PathBuf>,
     /// Where runs are kept [default: idshift-runs]
     ///
     /// Example: --runs-dir /var/lib/idshift/runs
@@ -103,28 +122,24 @@ pub(in crate::cli) struct Place {
     runs_dir: Option<String>,
 }
 
-impl Place {
-    /// Where runs are to be kept, as it was typed.
-    pub(in crate::cli) fn typed_runs_dir(&self) -> Vec<String> {
+impl PlaceArgs {
+    /// What was typed.
+    pub(in crate::cli) fn typed(&self) -> TypedSettings {
         let runs_dir = self.runs_dir.iter();
-        runs_dir
-            .flat_map(|folder| crate::report::option("--runs-dir", folder))
-            .collect()
-    }
-
-    /// What was typed, by the key that it means.
-    pub(in crate::cli) fn given(&self) -> Vec<(&'static str, String)> {
-        let runs_dir = self.runs_dir.iter();
-        runs_dir.map(|value| ("runs_dir", value.clone())).collect()
+        TypedSettings {
+            given: runs_dir.map(|value| ("runs_dir", value.clone())).collect(),
+            profile: self.profile.clone(),
+            config: self.config.clone(),
+        }
     }
 }
 
 /// Which system, and how it is spoken to.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "System")]
-pub(in crate::cli) struct Target {
+pub(in crate::cli) struct TargetArgs {
     #[command(flatten)]
-    pub(in crate::cli) place: Place,
+    pub(in crate::cli) place: PlaceArgs,
     /// Which system: plume, adobe or cloudcockpit
     ///
     /// A real target needs it, here, in the environment or in a profile. With --sandbox alone the stand-in is Plume.
@@ -230,9 +245,9 @@ pub(in crate::cli) struct Target {
     allow_http: bool,
 }
 
-impl Target {
-    /// What was typed, by the key that it means.
-    pub(in crate::cli) fn given(&self) -> Vec<(&'static str, String)> {
+impl TargetArgs {
+    /// What was typed.
+    pub(in crate::cli) fn typed(&self) -> TypedSettings {
         let texts = [
             ("system", &self.system),
             ("base_url", &self.base_url),
@@ -263,7 +278,11 @@ impl Target {
             .into_iter()
             .filter(|(_, set)| *set)
             .map(|(key, _)| (key, "true".to_owned()));
-        texts.chain(flags).chain(self.place.given()).collect()
+        let place = self.place.typed();
+        TypedSettings {
+            given: texts.chain(flags).chain(place.given).collect(),
+            ..place
+        }
     }
 }
 
@@ -273,7 +292,7 @@ impl Target {
 pub(in crate::cli) struct SandboxArgs {
     /// Start a stand-in of the system and work on that; no credentials are needed
     #[arg(long)]
-    pub(in crate::cli) sandbox: bool,
+    sandbox: bool,
     /// A fault of the stand-in; may be given several times
     ///
     /// Example: --sandbox-fault patch:500-after:every=3
@@ -283,7 +302,7 @@ pub(in crate::cli) struct SandboxArgs {
         value_name = "FAULT",
         hide_short_help = true
     )]
-    pub(in crate::cli) sandbox_fault: Vec<String>,
+    sandbox_fault: Vec<String>,
     /// How long the stand-in takes to answer [default: 0s]
     ///
     /// Example: --sandbox-latency 80ms
@@ -293,12 +312,24 @@ pub(in crate::cli) struct SandboxArgs {
         value_name = "DURATION",
         hide_short_help = true
     )]
-    pub(in crate::cli) sandbox_latency: Option<String>,
+    sandbox_latency: Option<String>,
     /// How many customers the stand-in has besides those of the file [default: 0]
     ///
     /// Example: --sandbox-customers 1000
     #[arg(long, requires = "sandbox", value_name = "N", hide_short_help = true)]
-    pub(in crate::cli) sandbox_customers: Option<u32>,
+    sandbox_customers: Option<u32>,
+}
+
+impl SandboxArgs {
+    /// What was typed.
+    pub(in crate::cli) fn request(&self) -> SandboxRequest {
+        SandboxRequest {
+            sandbox: self.sandbox,
+            faults: self.sandbox_fault.clone(),
+            latency: self.sandbox_latency.clone(),
+            customers: self.sandbox_customers.unwrap_or(0),
+        }
+    }
 }
 
 /// How the file is to be read.
@@ -309,23 +340,23 @@ pub(in crate::cli) struct InputArgs {
     ///
     /// Example: --map newAccountId=CrmKey
     #[arg(long, value_name = "COLUMN=NAME")]
-    pub(in crate::cli) map: Vec<String>,
+    map: Vec<String>,
     /// The file's encoding [default: UTF-8, or what its mark says]
     ///
     /// Example: --encoding windows-1252
     #[arg(long, value_name = "NAME", hide_short_help = true)]
-    pub(in crate::cli) encoding: Option<String>,
+    encoding: Option<String>,
     /// The delimiter [default: found from the header]
     ///
     /// comma, semicolon, tab, pipe or one character. Example: --delimiter semicolon
     #[arg(long, value_name = "CHARACTER", hide_short_help = true)]
-    pub(in crate::cli) delimiter: Option<String>,
+    delimiter: Option<String>,
     /// Leave invalid lines out instead of refusing the file; they are reported as failed
     #[arg(long)]
-    pub(in crate::cli) skip_invalid: bool,
+    skip_invalid: bool,
     /// An empty new account ID removes the ID (CloudCockpit)
     #[arg(long, hide_short_help = true)]
-    pub(in crate::cli) allow_clear: bool,
+    allow_clear: bool,
     /// Accept these problems of values, and blocking warnings, by their codes
     ///
     /// Messages name the codes. Example: --accept formula
@@ -344,8 +375,20 @@ pub(in crate::cli) struct InputArgs {
 }
 
 impl InputArgs {
+    /// How the file is to be read.
+    pub(in crate::cli) fn reading(&self) -> Reading {
+        Reading {
+            map: self.map.clone(),
+            encoding: self.encoding.clone(),
+            delimiter: self.delimiter.clone(),
+            skip_invalid: self.skip_invalid,
+            allow_clear: self.allow_clear,
+            given: self.given(),
+        }
+    }
+
     /// What was typed, by the key that it means.
-    pub(in crate::cli) fn given(&self) -> Vec<(&'static str, String)> {
+    fn given(&self) -> Vec<(&'static str, String)> {
         let accept = self.accept.iter().map(|codes| ("accept", codes.clone()));
         let carry = (!self.carry.is_empty()).then(|| ("carry", self.carry.join("\n")));
         let skip = self.skip_rows.map(|rows| ("skip_rows", rows.to_string()));
@@ -362,30 +405,51 @@ pub(in crate::cli) struct GuardArgs {
     /// 100% also goes on where writes are all refused alike, half of the first are refused, or no customer is found.
     /// Example: --max-failures 2%
     #[arg(long, value_name = "N|%")]
-    pub(in crate::cli) max_failures: Option<String>,
+    max_failures: Option<String>,
     /// Write nothing if more lines than this would change: 20 or 5%
     ///
     /// Example: --max-changes 500
     #[arg(long, value_name = "N|%")]
-    pub(in crate::cli) max_changes: Option<String>,
+    max_changes: Option<String>,
     /// Carry out so many units, read them back, and go on only if all are right
     ///
     /// Example: --canary 5
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(in crate::cli) canary: Option<u64>,
+    canary: Option<u64>,
     /// Begin nothing after this: a time of day (06:00) or a duration (4h)
     ///
     /// The run then ends with exit code 4, and `resume` continues it. A time of day is local time, in the zone of TZ or
     /// of /etc/localtime; one that has passed today means tomorrow's.
     /// Example: --until 06:00
     #[arg(long, value_name = "TIME")]
-    pub(in crate::cli) until: Option<String>,
+    until: Option<String>,
     /// Consent to the writes without being asked
     #[arg(long, short)]
     pub(in crate::cli) yes: bool,
     /// Never ask: without --yes, fail instead; `resume` goes on; where no customer is found, the run stops
     #[arg(long, hide_short_help = true)]
     pub(in crate::cli) no_input: bool,
+}
+
+impl GuardArgs {
+    /// What stops the run.
+    pub(in crate::cli) fn guards(&self) -> Guards {
+        Guards {
+            max_failures: self.max_failures.clone(),
+            max_changes: self.max_changes.clone(),
+            canary: self.canary,
+            until: self.until.clone(),
+            ends_at: None,
+        }
+    }
+
+    /// How consent to the writes is obtained.
+    pub(in crate::cli) fn consent(&self) -> Consent {
+        Consent {
+            yes: self.yes,
+            no_input: self.no_input,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,129 @@
+//! A file is planned and carried out, or only looked at; or a plan that was looked at before is carried out.
+
+use super::connect::base_url;
+use super::consent::{Question, ask, planned_words, refuse_emails};
+use super::create::{Specification, new_run};
+use super::error::CommandError;
+use super::estimate::Forecast;
+use super::exit_code::Exit;
+use super::feeder::Known;
+use super::open::{self, OpenRun, Purpose, Selection};
+use super::request::Request;
+use super::session::{Session, Task, Work};
+use crate::ledger::{LineSet, State};
+use crate::ui;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Looks every customer up, and writes nothing. `differences_count`: lines that would change are exit code 3.
+pub(crate) fn plan(
+    file: &Path,
+    differences_count: bool,
+    request: &Request,
+) -> Result<Exit, CommandError> {
+    let task = Task {
+        differences_count,
+        ..Task::of(request, "plan", Work::Plan)
+    };
+    carry_out(file, request, task)
+}
+
+/// Plans the file and carries it out.
+pub(crate) fn apply(file: &Path, request: &Request) -> Result<Exit, CommandError> {
+    let work = if request.guards.max_changes.is_some() {
+        Work::PlanThenApply
+    } else {
+        Work::Apply
+    };
+    carry_out(file, request, Task::of(request, "apply", work))
+}
+
+fn carry_out(file: &Path, request: &Request, task: Task) -> Result<Exit, CommandError> {
+    let mut new = new_run(&Specification {
+        command: task.title,
+        file,
+        request,
+        writes: task.work != Work::Plan,
+    })?;
+    let history = Arc::new(std::mem::take(&mut new.history));
+    let known = Known::new(history, LineSet::default());
+    new.session(known, task).execute()
+}
+
+/// Carries out this plan, and only that.
+pub(crate) fn apply_plan(run: &str, request: &Request) -> Result<Exit, CommandError> {
+    let mut known = open::open(
+        Some(run),
+        Selection {
+            command: "apply",
+            words: "run",
+            fits: &|_| true,
+            is_asked: true,
+        },
+        Purpose::Write,
+        request,
+    )?;
+    let id = known.dir.run().to_string();
+    refuse_unplanned(&known)?;
+    refuse_emails(&known.resolved, "apply")?;
+    let planned = known.ledger.planned()?;
+    let base_url = base_url(&known.resolved)?;
+    let limits = known.limits(&request.guards)?;
+    let mut counts = format!(
+        "{} of {} change",
+        ui::count(planned.len()),
+        ui::lines(known.draft.counts.lines)
+    );
+    counts.push_str(&planned_words(&known.ledger, &known.resolved)?);
+    let question = Question {
+        what: format!("carry out plan {id}"),
+        counts,
+        forecast: Forecast::kept(&known.ledger)?,
+        resolved: &known.resolved,
+        base_url: &base_url,
+        profile: known.kept.values.get("profile").map(String::as_str),
+        looked: true,
+        limits: &limits,
+        may_set_services: false,
+    };
+    limits.refuse_changes(planned.len(), known.draft.counts.lines)?;
+    ask(&question.text()?, request.consent, "apply")?;
+    let claim = known.claim()?;
+    // Another process may have applied the plan while the question waited for its answer.
+    refuse_unplanned(&known)?;
+    known.ledger.index_writes()?;
+    // From now on `resume` carries the plan out instead of going on with looking.
+    known.ledger.set("applying", "true")?;
+    known.keep(&limits)?;
+    let session = Session {
+        known: Known {
+            done: known.ledger.done()?,
+            planned: Some(planned),
+            // The plan has determined the customers; a customer that has other values now is stale.
+            ..Known::new(Arc::default(), known.ledger.units_with_writes()?)
+        },
+        run: known,
+        claim,
+        limits,
+        task: Task::of(request, "apply", Work::Apply),
+    };
+    session.execute()
+}
+
+/// Refuses a plan that is incomplete, or that a run has already begun to apply.
+fn refuse_unplanned(known: &OpenRun) -> Result<(), CommandError> {
+    let id = known.dir.run();
+    match known.ledger.progress()?.state {
+        State::Planned => Ok(()),
+        State::Created | State::Running | State::Stopped | State::Interrupted => {
+            Err(CommandError::usage(format!("run {id} is no finished plan"))
+                .with_help(format!("{} goes on with it", known.commands().resume(&[]))))
+        }
+        State::Finished => Err(
+            CommandError::usage(format!("run {id} was carried out already")).with_help(format!(
+                "{} looks whether all is still so",
+                known.commands().verify()
+            )),
+        ),
+    }
+}

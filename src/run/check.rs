@@ -1,0 +1,77 @@
+//! A file is read and planned offline, as a run would read it.
+
+use super::error::CommandError;
+use super::guards::Guards;
+use super::input_plan::{self, InputPlan};
+use super::redraw::refresh_report;
+use super::report_edits;
+use super::request::{Request, Secrets};
+use super::saved_settings::{SavedSettings, as_its_run_did, kept};
+use super::settings::{resolve, values_of_file};
+use crate::input::{self, InputError};
+use std::path::Path;
+
+/// A file as a run would read it.
+pub(crate) struct Checked {
+    pub(crate) draft: InputPlan,
+    /// How it was read.
+    pub(crate) settings: SavedSettings,
+}
+
+/// Why a file could not be read.
+pub(crate) enum Unread {
+    Input(InputError),
+    Other(CommandError),
+}
+
+impl From<InputError> for Unread {
+    fn from(error: InputError) -> Self {
+        Self::Input(error)
+    }
+}
+
+impl From<CommandError> for Unread {
+    fn from(failure: CommandError) -> Self {
+        Self::Other(failure)
+    }
+}
+
+/// Reads the file; what can be read only once is copied for that time.
+pub(crate) fn check(file: &Path, request: &Request) -> Result<Checked, Unread> {
+    let Request {
+        typed,
+        reading,
+        output,
+        ..
+    } = request;
+    let mut values = values_of_file(typed, reading)?;
+    let resolved = resolve(&mut values, Secrets::Unneeded, *output)?;
+    let mut settings = kept(reading, typed, false, &values, Guards::default())?;
+    let mut rules = settings.rules(&resolved)?;
+    refresh_report(file)?;
+    let copy = local_copy(file)?;
+    let (path, name) = match &copy {
+        Some((folder, name)) => (folder.path().join("input.csv"), name.clone()),
+        None => (file.to_owned(), file.display().to_string()),
+    };
+    if copy.is_none() {
+        as_its_run_did(&mut settings, file, file, *output)?;
+    }
+    rules.accept = settings.rules(&resolved)?.accept;
+    let unique = resolved.system.capabilities().unique_accounts;
+    let mut draft = input_plan::read(&path, &name, &settings.reading()?, &rules, unique)?;
+    let more = report_edits::compare(&draft.table, file, &resolved.runs_dir)?;
+    draft.add(more)?;
+    Ok(Checked { draft, settings })
+}
+
+/// What can be read only once (standard input, a pipe, a process substitution) is copied for the time of the check.
+fn local_copy(file: &Path) -> Result<Option<(tempfile::TempDir, String)>, CommandError> {
+    if !input::must_be_stored(file) {
+        return Ok(None);
+    }
+    let folder = tempfile::tempdir()
+        .map_err(|why| CommandError::usage(format!("no temporary folder: {why}")))?;
+    let stored = input::store(file, &folder.path().join("input.csv"))?;
+    Ok(Some((folder, stored.name)))
+}

@@ -1,0 +1,187 @@
+//! Takes a target for one run: which other addresses are the same system, the locks, the epoch, and the runs before.
+
+use super::catalog::{RunCatalog, Scope, absolute, describe};
+use super::clock;
+use super::connect::{connect, runtime};
+use super::error::CommandError;
+use super::quota::StateCalls;
+use super::same_system::{Candidate, candidates};
+use super::saved_settings::SavedSettings;
+use super::target::Target;
+use crate::config::Resolved;
+use crate::domain::Failed;
+use crate::ledger::{Header, Ledger, RunDir, RunId, Sameness, Session, StateDb, TargetLock};
+use crate::system::{System, SystemError};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// A target that this process works on, alone.
+pub(crate) struct TargetClaim {
+    pub(super) target: Target,
+    /// The keys of all targets that are this system, its own first.
+    pub(super) keys: Vec<String>,
+    /// The runs that there are, seen after the locks were taken.
+    pub(super) catalog: RunCatalog,
+    /// The epoch of this process.
+    pub(super) epoch: u64,
+    /// `None`: a sandbox in this process, of which no other process knows.
+    pub(super) state: Option<Arc<StateDb>>,
+    _lock: Option<TargetLock>,
+}
+
+impl TargetClaim {
+    /// Takes the target for this run, or says which run has it.
+    pub(super) fn take(
+        resolved: &Resolved,
+        target: Target,
+        run: &str,
+    ) -> Result<Self, CommandError> {
+        let key = target.key();
+        let scope = Scope {
+            runs_dir: &resolved.runs_dir,
+            everywhere: !target.in_process,
+        };
+        if target.in_process {
+            let catalog = RunCatalog::load(scope, None)?;
+            return Ok(Self {
+                epoch: catalog.highest_epoch() + 1,
+                keys: vec![key],
+                catalog,
+                state: None,
+                _lock: None,
+                target,
+            });
+        }
+        let state = Arc::new(StateDb::open()?);
+        let catalog = RunCatalog::load(scope, Some(&state))?;
+        let mut keys = vec![key.clone()];
+        keys.extend(same_targets(&catalog, &state, resolved, &target)?);
+        let all: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let lock = TargetLock::acquire(&state, &all, run)?;
+        // Another run may have ended while the locks were waited for.
+        let catalog = RunCatalog::load(scope, Some(&state))?;
+        Ok(Self {
+            epoch: state.next_epoch(catalog.highest_epoch())?,
+            keys,
+            catalog,
+            state: Some(state),
+            _lock: Some(lock),
+            target,
+        })
+    }
+
+    /// All keys, for comparing.
+    pub(super) fn keys(&self) -> Vec<&str> {
+        self.keys.iter().map(String::as_str).collect()
+    }
+
+    /// The header of a new run on this target; its input and the run that it undoes are still missing.
+    pub(super) fn header(&self, run: &RunId, command: &str, kept: &SavedSettings) -> Header {
+        Header {
+            run: run.to_string(),
+            command: command.to_owned(),
+            system: self.target.system.clone(),
+            base_url: self.target.base_url.clone(),
+            tenant: self.target.tenant.clone(),
+            target: self.target.key(),
+            input_name: String::new(),
+            input_sha256: String::new(),
+            settings: serde_json::to_string(kept).unwrap_or_default(),
+            parent: None,
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            created_at_ms: clock::now_ms(),
+            epoch: self.epoch,
+        }
+    }
+
+    /// This process, as the ledger of its run records it.
+    pub(super) fn session(&self, writing: bool) -> Session {
+        Session {
+            epoch: self.epoch,
+            writing,
+        }
+    }
+
+    /// Puts the run into the register; `may_rename`: it may change account IDs from now on.
+    pub(super) fn register(
+        &self,
+        dir: &RunDir,
+        ledger: &Ledger,
+        may_rename: bool,
+    ) -> Result<(), CommandError> {
+        if let Some(state) = &self.state {
+            let mut run = describe(dir, ledger)?;
+            run.renames |= may_rename;
+            state.register(&run)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a run out of the register that has never begun.
+    pub(super) fn forget(&self, dir: &RunDir) {
+        if let Some(state) = &self.state {
+            // It would be named as gone, which does no harm but to be seen.
+            let _ = state.forget(&absolute(dir.path()));
+        }
+    }
+
+    /// Where calls count against the quota of the target together with those of all other processes.
+    pub(super) fn shared_calls(&self) -> Option<Arc<StateCalls>> {
+        let state = self.state.as_ref()?;
+        Some(Arc::new(StateCalls::of(
+            Arc::clone(state),
+            self.target.key(),
+        )))
+    }
+}
+
+/// The keys of the other targets that are the same system.
+fn same_targets(
+    catalog: &RunCatalog,
+    state: &Arc<StateDb>,
+    resolved: &Resolved,
+    target: &Target,
+) -> Result<Vec<String>, CommandError> {
+    let key = target.key();
+    let (mut same, open) = candidates(catalog, state, (&target.system, &key))?;
+    if open.is_empty() {
+        return Ok(same);
+    }
+    let calls = Arc::new(StateCalls::of(Arc::clone(state), key.clone()));
+    let (system, _client) = connect(resolved, Some(calls), 1, CancellationToken::new())?;
+    let runtime = runtime()?;
+    for candidate in open {
+        let shown = runtime.block_on(shows(&system, &candidate)).map_err(|why| {
+            CommandError::usage(format!(
+                "an earlier run worked on {}. Whether that is the same system as {target} cannot be told: {}",
+                candidate.target, why.message
+            ))
+            .with_help("nothing was written; give the command again once the system answers")
+        })?;
+        let found = Sameness {
+            same: shown,
+            epoch: candidate.epoch,
+        };
+        state.set_sameness(&key, &candidate.target, found)?;
+        if shown {
+            same.push(candidate.target);
+        }
+    }
+    Ok(same)
+}
+
+/// Whether the system shows this customer.
+async fn shows(system: &System, candidate: &Candidate) -> Result<bool, SystemError> {
+    let read = system.read(&candidate.customer, candidate.reseller.as_ref(), false);
+    let trouble = match read.await {
+        Ok(found) => return Ok(found.is_some_and(|found| found.id == candidate.customer)),
+        Err(trouble) => trouble,
+    };
+    match trouble.reason {
+        _ if trouble.fatal.is_some() => Err(trouble),
+        // It may be about the token.
+        Failed::Unauthorized => system.probe().await.map(|()| false),
+        Failed::NotFound | Failed::Forbidden | Failed::Rejected | Failed::Invalid => Ok(false),
+        _ => Err(trouble),
+    }
+}

@@ -1,0 +1,26 @@
+//! The wall clock, for stamps and for what a person reads.
+
+use crate::config::{self, ConfigError};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+
+/// Milliseconds since 1970, UTC.
+pub(super) fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+/// Refuses where the zone in which times are shown and given is not known.
+pub(crate) fn check_zone() -> Result<(), ConfigError> {
+    config::local_zone().map(drop)
+}
+
+/// The present in the local zone. A command that shows local times has called [`check_zone`] before.
+pub(super) fn now() -> Zoned {
+    Timestamp::now().to_zoned(config::local_zone().unwrap_or(TimeZone::UTC))
+}
+
+/// A time in the local zone, with that zone.
+pub(super) fn words(time: Timestamp) -> String {
+    let now = now();
+    config::local_words(&time.to_zoned(now.time_zone().clone()), &now)
+}

@@ -1,0 +1,108 @@
+//! From the settings that hold to what the client and the system need to be told.
+
+use super::error::CommandError;
+use super::quota::StateCalls;
+use crate::config::{ConfigError, Resolved};
+use crate::http::{self, Client};
+use crate::system::{self, System};
+use std::net::ToSocketAddrs;
+use std::sync::Arc;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+/// The address of the system.
+pub(crate) fn base_url(resolved: &Resolved) -> Result<String, CommandError> {
+    Ok(resolved.base_url.clone().ok_or(ConfigError::Missing {
+        what: "the base URL",
+        help: "give --base-url, set base_url in a profile, or try --sandbox",
+    })?)
+}
+
+/// The system that the settings name. `lookups`: how many customers are to be looked up.
+pub(crate) fn connect(
+    resolved: &Resolved,
+    calls: Option<Arc<StateCalls>>,
+    lookups: u64,
+    stop: CancellationToken,
+) -> Result<(System, Arc<Client>), CommandError> {
+    let http = http_settings(resolved, calls)?;
+    let settings = system_settings(resolved, lookups)?;
+    Ok(System::prepare(resolved.system, http, &settings, stop)?)
+}
+
+/// Where the calls of a command run: one thread is enough for waiting.
+pub(crate) fn runtime() -> Result<Runtime, CommandError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|why| CommandError::usage(format!("the runtime cannot be started: {why}")))
+}
+
+/// What the client needs to be told.
+fn http_settings(
+    resolved: &Resolved,
+    calls: Option<Arc<StateCalls>>,
+) -> Result<http::Settings, CommandError> {
+    let token = resolved.token.clone().ok_or(ConfigError::NO_TOKEN)?;
+    Ok(http::Settings {
+        base_url: base_url(resolved)?,
+        allow_http: resolved.allow_http,
+        ca_cert: resolved.ca_cert.clone(),
+        timeout: resolved.timeout,
+        retries: resolved.retries,
+        give_up_after: resolved.give_up_after,
+        find_rate: resolved.find_rate,
+        write_rate: resolved.write_rate,
+        quota: resolved.quota,
+        shared_calls: calls
+            .filter(|_| resolved.quota.is_some())
+            .map(|calls| calls as Arc<dyn http::SharedCalls>),
+        max_connections: 256,
+        http1_only: resolved.http1_only,
+        token,
+    })
+}
+
+fn system_settings(resolved: &Resolved, lookups: u64) -> Result<system::Settings, CommandError> {
+    let rates = [Some(resolved.find_rate), resolved.write_rate];
+    let calls = rates
+        .into_iter()
+        .flatten()
+        .filter_map(|rate| rate.calls_in(system::TURN));
+    // A look, a reading and a write for each, so that all of them find room in one window.
+    let within_quota = resolved.quota.map(|quota| quota.calls / 4);
+    let calls = calls.chain(within_quota);
+    Ok(system::Settings {
+        reseller: resolved.reseller_id()?,
+        api_key: resolved.api_key.clone(),
+        tenant: resolved.tenant.clone(),
+        sending: resolved.sending,
+        max_age: resolved.max_age,
+        expected_lookups: lookups,
+        calls_meanwhile: calls.min().and_then(|calls| usize::try_from(calls).ok()),
+    })
+}
+
+/// A host that does not exist is a mistyped address, not an outage to be waited out.
+pub(crate) fn check_host(base_url: &str) -> Result<(), CommandError> {
+    let proxied = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+    if proxied.iter().any(|name| std::env::var_os(name).is_some()) {
+        return Ok(());
+    }
+    let Some((scheme, rest)) = base_url.split_once("://") else {
+        return Ok(());
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = authority.rsplit('@').next().unwrap_or(authority);
+    let with_port = match host.rsplit_once(':') {
+        Some((_, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host.to_owned(),
+        _ => format!("{host}:{}", if scheme == "http" { 80 } else { 443 }),
+    };
+    match with_port.to_socket_addrs() {
+        Ok(_) => Ok(()),
+        Err(why) => Err(
+            CommandError::usage(format!("the host `{host}` cannot be found: {why}"))
+                .with_help("check --base-url, or the network; nothing was sent"),
+        ),
+    }
+}

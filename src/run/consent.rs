@@ -1,0 +1,212 @@
+//! What a person is asked before something is written, and what needs consent of its own.
+
+use super::error::CommandError;
+use super::estimate::Forecast;
+use super::exit_code::Exit;
+use super::guards::Guards;
+use super::input_plan::InputPlan;
+use super::request::Consent;
+use crate::config::Resolved;
+use crate::ledger::Ledger;
+use crate::report::{CannotUndo, plan_digest};
+use crate::ui;
+
+/// The question before something is written.
+pub(crate) struct Question<'a> {
+    /// `apply moves.csv`.
+    pub(super) what: String,
+    /// What of it, in numbers.
+    pub(super) counts: String,
+    pub(super) forecast: Option<Forecast>,
+    /// Whether it is known what would change, and not only what is asked for.
+    pub(super) looked: bool,
+    pub(super) resolved: &'a Resolved,
+    pub(super) base_url: &'a str,
+    pub(super) profile: Option<&'a str>,
+    pub(super) limits: &'a Guards,
+    /// Whether service IDs may be set where there are none now.
+    pub(super) may_set_services: bool,
+}
+
+impl Question<'_> {
+    pub(super) fn text(&self) -> Result<String, CommandError> {
+        let mut text = format!(
+            "{}: {} at {}",
+            self.what,
+            self.resolved.system.capabilities().title,
+            ui::visible(self.base_url)
+        );
+        for (name, value) in [
+            ("tenant", self.resolved.tenant.as_deref()),
+            ("profile", self.profile),
+        ] {
+            if let Some(value) = value {
+                text.push_str(&format!(", {name} {}", ui::visible(value)));
+            }
+        }
+        text.push_str(&format!("\n  {}", self.counts));
+        if let Some(forecast) = &self.forecast {
+            // What needs no write, or cannot be found in bulk, shows only when it is looked up.
+            let most = if self.looked { "" } else { "about " };
+            text.push_str(&format!("\n  {most}{}", forecast.words(self.resolved)));
+        }
+        let counted = self.forecast.is_some_and(|forecast| forecast.emails > 0);
+        if self.resolved.sends_emails() && !counted {
+            text.push_str(
+                "\n  every contact of each customer that is written may get a welcome e-mail",
+            );
+        }
+        if !self.looked && self.may_set_services {
+            text.push_str(
+                "\n  a service ID that is set where there was none cannot be undone; `idshift plan` says how many",
+            );
+        }
+        text.push_str(&format!("\n  {}", self.limits.words()?));
+        text.push_str("\n  to restore what was there before: the `idshift undo` command that is printed at the end");
+        Ok(text)
+    }
+}
+
+/// What cannot be undone of the lines that a plan has found to change, and the plan's digest.
+pub(super) fn planned_words(ledger: &Ledger, resolved: &Resolved) -> Result<String, CommandError> {
+    let mut text = String::new();
+    let can_clear = resolved.system.capabilities().can_clear;
+    for words in CannotUndo::of_plan(ledger, can_clear)?.words() {
+        text.push_str(&format!("\n  {words}"));
+    }
+    if let Some(digest) = plan_digest(ledger)? {
+        text.push_str(&format!("\n  plan digest {digest}"));
+    }
+    Ok(text)
+}
+
+/// What a file asks for, in one line.
+pub(super) fn counts(draft: &InputPlan) -> String {
+    let counts = &draft.counts;
+    let mut parts = Vec::new();
+    for (number, one, many) in [
+        (counts.renames, "new account ID", "new account IDs"),
+        (
+            counts.clears,
+            "account ID to be removed",
+            "account IDs to be removed",
+        ),
+        (
+            counts.locations,
+            "service ID or profile",
+            "service IDs or profiles",
+        ),
+        (counts.chains, "chain", "chains"),
+        (counts.swaps, "swap", "swaps"),
+        (counts.cycles, "longer cycle", "longer cycles"),
+        (
+            counts.duplicates,
+            "that repeats another",
+            "that repeat another",
+        ),
+        (
+            counts.nothing,
+            "that asks for nothing",
+            "that ask for nothing",
+        ),
+        (
+            draft.invalid_lines(),
+            "left out as invalid",
+            "left out as invalid",
+        ),
+    ] {
+        if number > 0 {
+            parts.push(ui::one_or_many(number, one, many));
+        }
+    }
+    format!("{}: {}", ui::lines(counts.lines), parts.join(", "))
+}
+
+/// A write to Adobe that carries contacts sends them e-mails; the operator must consent to that.
+pub(super) fn refuse_emails(resolved: &Resolved, command: &str) -> Result<(), CommandError> {
+    let capabilities = resolved.system.capabilities();
+    if !resolved.sends_emails() || resolved.accept_welcome_emails {
+        return Ok(());
+    }
+    Err(CommandError::usage(format!(
+        "{} sends a welcome e-mail to every contact of each customer that is written; {command} writes nothing without your consent",
+        capabilities.title
+    ))
+    .with_help("`idshift plan` says how many would go out; then give --accept-welcome-emails"))
+}
+
+/// Asks, where there is a terminal.
+pub(super) fn ask(question: &str, consent: Consent, command: &str) -> Result<(), CommandError> {
+    if consent.yes {
+        return Ok(());
+    }
+    let no_terminal = || {
+        CommandError::usage(format!(
+            "{command} needs --yes when there is no terminal to ask at"
+        ))
+        .with_help("nothing was written")
+    };
+    if consent.no_input {
+        return Err(CommandError::usage(format!(
+            "{command} needs --yes, for --no-input keeps it from asking"
+        ))
+        .with_help("nothing was written"));
+    }
+    match ui::confirm(question) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(CommandError::new(
+            Exit::NothingDone,
+            "not confirmed; nothing was written",
+        )),
+        Err(_) => Err(no_terminal()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{File, Values};
+    use std::collections::BTreeMap;
+
+    fn resolved(given: &[(&'static str, &str)]) -> Resolved {
+        let given: Vec<_> = given
+            .iter()
+            .map(|(key, value)| (*key, (*value).to_owned()))
+            .collect();
+        let mut values = Values::gather(&given, &BTreeMap::new(), File::default(), None).unwrap();
+        Resolved::of(&mut values).unwrap()
+    }
+
+    #[test]
+    fn the_question_names_whatever_a_person_must_know() {
+        let resolved = resolved(&[
+            ("system", "cloudcockpit"),
+            ("tenant", "portal.example"),
+            ("rate", "6/s"),
+            ("quota", "2000/5m"),
+        ]);
+        let question = Question {
+            what: "apply moves.csv".to_owned(),
+            counts: "12 lines: 12 new account IDs".to_owned(),
+            forecast: Some(Forecast::of_changes(12, 0, (12, 12), &resolved)),
+            looked: false,
+            resolved: &resolved,
+            base_url: "https://api.example.com",
+            profile: Some("night"),
+            limits: &Guards {
+                max_failures: Some("5%".to_owned()),
+                canary: Some(5),
+                ..Guards::default()
+            },
+            may_set_services: false,
+        };
+        let text = question.text().unwrap();
+        let begins = "apply moves.csv: CloudCockpit at https://api.example.com, tenant portal.example, profile night\n  \
+             12 lines: 12 new account IDs\n  about 13 calls (12 writes) and about 3 s at 6/s and 2000/5m: done at ";
+        assert!(text.starts_with(begins), "{text}");
+        let end = "\n  guards: stops when more than 5% of the lines fail; verifies the first 5 units before it continues\n  \
+             to restore what was there before: the `idshift undo` command that is printed at the end";
+        let when = text[begins.len()..].strip_suffix(end).unwrap();
+        assert!(when.len() >= "03:14".len() && when.contains(':'), "{text}");
+    }
+}

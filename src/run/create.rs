@@ -1,0 +1,295 @@
+//! From a request and a file to a run that is ready: settings, stand-in, the run's own copy of the file, target, ledger.
+
+use super::claim::TargetClaim;
+use super::clock;
+use super::connect::{base_url, check_host};
+use super::consent::{self, Question, ask};
+use super::error::CommandError;
+use super::estimate::Forecast;
+use super::feeder::Known;
+use super::guards::Guards;
+use super::input_identity::InputIdentity;
+use super::input_plan::{self, InputPlan};
+use super::lost_runs;
+use super::open::OpenRun;
+use super::prior_runs;
+use super::redraw::refresh_report;
+use super::report_edits;
+use super::request::{Output, Request};
+use super::saved_settings::{SavedSettings, as_its_run_did, kept};
+use super::session::{Session, Task};
+use super::settings::{resolve, values_of_file};
+use super::stand_in;
+use super::target::Target;
+use crate::config::Resolved;
+use crate::engine::History;
+use crate::input::{self, Rules, Table};
+use crate::ledger::{Header, Ledger, RunDir, RunId};
+use crate::report::{Commands, run_status};
+use crate::ui;
+use std::path::Path;
+
+/// A new run that is ready to be worked on.
+pub(crate) struct NewRun {
+    pub(super) run: OpenRun,
+    pub(super) claim: TargetClaim,
+    /// What earlier runs tell of the file's lines.
+    pub(super) history: History,
+    pub(super) limits: Guards,
+}
+
+impl NewRun {
+    /// The run, ready to be worked on.
+    pub(super) fn session(self, known: Known, task: Task) -> Session {
+        Session {
+            run: self.run,
+            claim: self.claim,
+            known,
+            limits: self.limits,
+            task,
+        }
+    }
+}
+
+/// What a new run is made from.
+pub(crate) struct Specification<'a> {
+    pub(super) command: &'static str,
+    pub(super) file: &'a Path,
+    pub(super) request: &'a Request,
+    pub(super) writes: bool,
+}
+
+/// Where the file is kept until there is a run.
+pub(crate) fn staging(runs_dir: &Path) -> Result<tempfile::TempDir, CommandError> {
+    tempfile::Builder::new()
+        .prefix(".staging-")
+        .tempdir_in(runs_dir)
+        .map_err(|why| {
+            CommandError::usage(format!("{}: cannot be written: {why}", runs_dir.display()))
+                .with_help("make it writable, or name another folder with --runs-dir")
+        })
+}
+
+/// Reads a file and makes a run for it. Nothing is left behind where the file cannot be used.
+pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> {
+    let Request {
+        typed,
+        reading,
+        sandbox,
+        output,
+        ..
+    } = spec.request;
+    let limits = spec.request.guards.clone().resolved()?;
+    let mut values = values_of_file(typed, reading)?;
+    let mut resolved = resolve(&mut values, sandbox.secrets(), *output)?;
+    let mut kept = kept(reading, typed, sandbox.sandbox, &values, limits.clone())?;
+    let rules = kept.rules(&resolved)?;
+    RunDir::prepare(&resolved.runs_dir)?;
+    let staging = staging(&resolved.runs_dir)?;
+    let copy = staging.path().join("input.csv");
+    refresh_report(spec.file)?;
+    let stored = input::store(spec.file, &copy)?;
+    as_its_run_did(&mut kept, spec.file, &copy, *output)?;
+    let unique = resolved.system.capabilities().unique_accounts;
+    let mut draft = input_plan::read(&copy, &stored.name, &kept.reading()?, &rules, unique)?;
+    let more = report_edits::compare(&draft.table, spec.file, &resolved.runs_dir)?;
+    draft.add(more)?;
+    refuse_problems(&draft, kept.skip_invalid, *output)?;
+    if !sandbox.sandbox {
+        refuse_unfindable(&draft, &resolved)?;
+    }
+    if spec.writes {
+        consent::refuse_emails(&resolved, spec.command)?;
+    }
+    let stand_in = stand_in::start(sandbox, &mut resolved, Some(&draft))?;
+    let base_url = base_url(&resolved)?;
+    check_host(&base_url)?;
+    if spec.writes {
+        ask_for_consent(spec, &draft, &resolved, &kept, &base_url)?;
+    }
+    let run = RunId::new(clock::now_ms());
+    let target = Target::of(&resolved, &base_url, sandbox.sandbox);
+    let claim = TargetClaim::take(&resolved, target, run.as_str())?;
+    let header = Header {
+        input_name: stored.name.clone(),
+        input_sha256: stored.sha256.clone(),
+        ..claim.header(&run, spec.command, &kept)
+    };
+    let identity = InputIdentity::of_file(spec.file, &draft, &header)?;
+    let history = history(
+        spec.request.without_history,
+        &header,
+        &claim,
+        &identity,
+        &draft,
+        &resolved,
+    )?;
+    let (dir, ledger) = begin(&resolved.runs_dir, &run, |dir| {
+        let ledger = take_in(dir, &copy, &header)?;
+        identity.note(&ledger)?;
+        ledger.set(run_status::LINES, &draft.counts.lines.to_string())?;
+        claim.register(dir, &ledger, false)?;
+        Ok(ledger)
+    })?;
+    // From now on the run's own copy is the file.
+    draft.table = reopen(&dir, &stored.name, &kept, &rules)?;
+    let run = OpenRun {
+        dir,
+        ledger,
+        kept,
+        resolved,
+        draft: draft.into(),
+        stand_in,
+    };
+    Ok(NewRun {
+        run,
+        claim,
+        history,
+        limits,
+    })
+}
+
+/// Takes the copy of the file into the run's folder, and makes the ledger beside it.
+fn take_in(dir: &RunDir, copy: &Path, header: &Header) -> Result<Ledger, CommandError> {
+    std::fs::rename(copy, dir.input()).map_err(|why| {
+        let path = dir.input();
+        CommandError::usage(format!("{}: cannot be written: {why}", path.display()))
+    })?;
+    Ok(Ledger::create(dir, header)?)
+}
+
+/// What earlier runs tell of the file's lines.
+fn history(
+    without_history: bool,
+    header: &Header,
+    claim: &TargetClaim,
+    identity: &InputIdentity,
+    draft: &InputPlan,
+    resolved: &Resolved,
+) -> Result<History, CommandError> {
+    warn_of_killed(claim)?;
+    let history = prior_runs::of(
+        header,
+        &claim.keys(),
+        &claim.catalog,
+        identity,
+        draft,
+        resolved,
+    )?;
+    if !without_history {
+        lost_runs::refuse_repeats(draft, claim, &history, resolved)?;
+    }
+    Ok(history)
+}
+
+fn warn_of_killed(claim: &TargetClaim) -> Result<(), CommandError> {
+    if let Some(dir) = prior_runs::killed(&claim.catalog, &claim.keys())? {
+        let resume = Commands::of(dir.path(), Ledger::open_unchecked(&dir)?.header()).resume(&[]);
+        // Also with --quiet.
+        ui::err(&format!(
+            "warning: run {} ended in the middle of a swap, and customers still have temporary IDs from it; no other run \
+             finds them. `{}` restores them",
+            dir.run(),
+            ui::visible(&resume)
+        ));
+    }
+    Ok(())
+}
+
+/// Makes a run's folder and its ledger; where that fails, nothing is left behind.
+pub(super) fn begin(
+    runs_dir: &Path,
+    run: &RunId,
+    make: impl FnOnce(&RunDir) -> Result<Ledger, CommandError>,
+) -> Result<(RunDir, Ledger), CommandError> {
+    let dir = RunDir::create(runs_dir, run)?;
+    match make(&dir) {
+        Ok(ledger) => Ok((dir, ledger)),
+        Err(failure) => {
+            // An incomplete run folder can neither be resumed nor read, and its run ID was not shown to the user.
+            let _ = std::fs::remove_dir_all(dir.path());
+            Err(failure.before_anything())
+        }
+    }
+}
+
+fn reopen(
+    dir: &RunDir,
+    name: &str,
+    kept: &SavedSettings,
+    rules: &Rules,
+) -> Result<Table, CommandError> {
+    Ok(Table::open(&dir.input(), name, &kept.reading()?, rules)?)
+}
+
+/// Nothing is sent while any line is invalid, unless the operator leaves such lines out, nor while a blocking warning is
+/// not accepted.
+fn refuse_problems(
+    draft: &InputPlan,
+    skip_invalid: bool,
+    output: Output,
+) -> Result<(), CommandError> {
+    if !draft.problems.is_empty() && !output.quiet && !output.json {
+        ui::err(&ui::problems(draft.table.name(), &draft.problems));
+    }
+    let name = draft.table.name();
+    let blocking = draft.blocking();
+    if !blocking.is_empty() {
+        return Err(CommandError::usage(format!(
+            "{name}: something may be wrong with the file as a whole ({}); nothing was sent",
+            blocking.join(", ")
+        ))
+        .with_help(format!(
+            "look at the lines that are named; if they are right as they are: --accept {}",
+            blocking.join(",")
+        )));
+    }
+    if !draft.has_errors() || skip_invalid {
+        return Ok(());
+    }
+    let lines = draft.invalid_lines();
+    Err(CommandError::usage(format!(
+        "{name}: {} of {} cannot be carried out; nothing was sent",
+        ui::count(lines),
+        ui::lines(draft.counts.lines)
+    ))
+    .with_help("correct them (idshift check shows more), or leave them out with --skip-invalid"))
+}
+
+/// Adobe has no search: without a listing, only customers that are named by their own ID can be found.
+fn refuse_unfindable(draft: &InputPlan, resolved: &Resolved) -> Result<(), CommandError> {
+    let needs_listing =
+        resolved.system == crate::system::Kind::Adobe && resolved.reseller.is_none();
+    if !needs_listing || draft.without_customer == 0 {
+        return Ok(());
+    }
+    Err(CommandError::usage(format!(
+        "{} no customerId, and Adobe has no search by externalReferenceId",
+        ui::one_or_many(draft.without_customer, "line has", "lines have")
+    ))
+    .with_help("name the reseller whose customers are to be listed: --reseller ID or reseller_id in the profile"))
+}
+
+/// Shows what is about to happen, where, and asks.
+fn ask_for_consent(
+    spec: &Specification<'_>,
+    draft: &InputPlan,
+    resolved: &Resolved,
+    kept: &SavedSettings,
+    base_url: &str,
+) -> Result<(), CommandError> {
+    let command = spec.command;
+    let name = ui::visible(draft.table.name());
+    let question = Question {
+        what: format!("{command} {name}"),
+        counts: consent::counts(draft),
+        forecast: Some(Forecast::of_file(draft, resolved)),
+        looked: false,
+        resolved,
+        base_url,
+        profile: kept.values.get("profile").map(String::as_str),
+        limits: &kept.limits,
+        may_set_services: draft.counts.locations > 0,
+    };
+    ask(&question.text()?, spec.request.consent, command)
+}

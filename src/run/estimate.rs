@@ -1,0 +1,288 @@
+//! What carrying something out would take, and the question that a person is asked before it is done.
+
+use super::clock;
+use super::error::CommandError;
+use super::input_plan::InputPlan;
+use crate::config::Resolved;
+use crate::domain::Status;
+use crate::engine::{Lookup, Tally};
+use crate::http::Counters;
+use crate::ledger::Ledger;
+use crate::plan::Shape;
+use crate::system::Kind;
+use crate::ui;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
+
+/// The number of lines that are looked up with one call, if the system can do that: half of a batch, because the new
+/// IDs are looked up as well.
+const LINES_A_CALL: u64 = 50;
+
+/// Calls by what they are for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Forecast {
+    pub(super) account_writes: u64,
+    /// Of swaps and longer cycles: one customer is parked.
+    pub(super) temporary_writes: u64,
+    pub(super) location_writes: u64,
+    pub(super) find: u64,
+    pub(super) read: u64,
+    pub(super) emails: u64,
+}
+
+impl Forecast {
+    /// What a plan has found out. `counters` are those of the plan.
+    pub(super) fn of_plan(
+        ledger: &Ledger,
+        draft: &InputPlan,
+        tally: &Tally,
+        resolved: &Resolved,
+        counters: Counters,
+    ) -> Result<Self, CommandError> {
+        let planned = ledger.planned()?;
+        let cycles = draft.units.values().filter(|unit| {
+            unit.shape == Shape::Cycle && unit.lines().any(|line| planned.contains(line))
+        });
+        let lines = planned.len();
+        let (accounts, locations) = if lines > tally.of("would_change") {
+            // The plan was gone on with, and what was seen before is not counted again.
+            noted_writes(ledger)?
+        } else {
+            (
+                tally.planned_account_writes.load(Ordering::Relaxed),
+                tally.planned_location_writes.load(Ordering::Relaxed),
+            )
+        };
+        let looked = counters.find + counters.read;
+        let singly = looked >= draft.counts.lines || resolved.lookup == Lookup::Each;
+        // A customer that the plan has found is looked up by the system's own ID.
+        let (find, read) = match resolved.system {
+            // The list is read once more after the run, to see whether everything lasts.
+            Kind::Adobe => (2 * counters.find, adobe_reads(accounts)),
+            Kind::CloudCockpit if singly => (lines, lines),
+            Kind::CloudCockpit => (counters.find, 0),
+            Kind::Plume if resolved.lookup == Lookup::Each => (0, lines),
+            // The filter is tried once more before customers are read one by one.
+            Kind::Plume if looked > draft.counts.lines => (1, lines),
+            Kind::Plume => (lines.div_ceil(LINES_A_CALL), 0),
+        };
+        Ok(Self {
+            account_writes: accounts,
+            temporary_writes: count(cycles.count()),
+            location_writes: locations,
+            find,
+            read,
+            emails: tally.planned_emails.load(Ordering::Relaxed),
+        })
+    }
+
+    /// What the ledger of a plan keeps of that; `None`: it is no plan.
+    pub(super) fn kept(ledger: &Ledger) -> Result<Option<Self>, CommandError> {
+        let text = ledger.get("forecast")?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// What a file would take at the most, as far as that is known before anybody is looked up.
+    pub(super) fn of_file(draft: &InputPlan, resolved: &Resolved) -> Self {
+        let counts = &draft.counts;
+        let mut forecast = Self::of_changes(
+            counts.renames + counts.clears,
+            counts.locations,
+            (counts.lines, draft.without_customer),
+            resolved,
+        );
+        forecast.temporary_writes = counts.swaps + counts.cycles;
+        forecast
+    }
+
+    /// What these writes take, and the look-ups before them: of all lines, `searched` name no customer by the system's ID.
+    pub(super) fn of_changes(
+        accounts: u64,
+        locations: u64,
+        (lines, searched): (u64, u64),
+        resolved: &Resolved,
+    ) -> Self {
+        let batches = lines.div_ceil(LINES_A_CALL);
+        let singly = resolved.lookup == Lookup::Each;
+        let (find, read) = match resolved.system {
+            // How long the list is shows only when it is read, before and after.
+            Kind::Adobe => (2 * batches, adobe_reads(accounts)),
+            // A search returns no locations; reading a customer by ID returns them.
+            Kind::Plume if singly => (searched, lines - searched + locations.min(searched)),
+            Kind::CloudCockpit if singly => (lines, 0),
+            Kind::Plume | Kind::CloudCockpit => (batches, 0),
+        };
+        Self {
+            account_writes: accounts,
+            location_writes: locations,
+            find,
+            read,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn writes(&self) -> u64 {
+        self.account_writes + self.temporary_writes + self.location_writes
+    }
+
+    pub(super) fn calls(&self) -> u64 {
+        self.writes() + self.find + self.read
+    }
+
+    /// How long it takes at the present rate and quota.
+    pub(super) fn seconds(&self, resolved: &Resolved) -> u64 {
+        let main = resolved.find_rate.per_second();
+        let by_rate = match resolved.write_rate {
+            None => time(self.calls(), main),
+            // Reads and writes have separate rate limits and run at the same time.
+            Some(writes) => {
+                time(self.find + self.read, main).max(time(self.writes(), writes.per_second()))
+            }
+        };
+        let by_quota = resolved.quota.map_or(0, |quota| {
+            let windows = self.calls().saturating_sub(1) / u64::from(quota.calls.max(1));
+            windows * quota.window.as_secs()
+        });
+        by_rate.max(by_quota)
+    }
+
+    /// For summary.json.
+    pub(super) fn document(&self, resolved: &Resolved) -> serde_json::Value {
+        let seconds = self.seconds(resolved);
+        let ends = ends_at(seconds).map(|end| format!("{end:.3}"));
+        json!({
+            "writes": self.writes(),
+            "account_writes": self.account_writes,
+            "temporary_writes": self.temporary_writes,
+            "location_writes": self.location_writes,
+            "find": self.find,
+            "read": self.read,
+            "calls": self.calls(),
+            "seconds": seconds,
+            "ends_at": ends,
+            "emails": self.emails,
+        })
+    }
+
+    /// For a person: calls, how long, until when.
+    pub(super) fn words(&self, resolved: &Resolved) -> String {
+        let seconds = self.seconds(resolved);
+        let quota = resolved.quota;
+        let mut words = format!(
+            "{} ({}) and about {} at {}{}{}",
+            ui::counted(self.calls(), "call"),
+            ui::counted(self.writes(), "write"),
+            ui::duration(seconds),
+            resolved.find_rate,
+            quota.map_or_else(String::new, |quota| format!(" and {quota}")),
+            ends_at(seconds).map_or_else(String::new, |end| format!(
+                ": done at {}",
+                clock::words(end)
+            )),
+        );
+        if self.emails > 0 {
+            words.push_str(&format!(
+                "; {} would go out",
+                ui::counted(self.emails, "welcome e-mail")
+            ));
+        }
+        words
+    }
+}
+
+/// The writes that a plan has noted, by customer and by location.
+fn noted_writes(ledger: &Ledger) -> Result<(u64, u64), CommandError> {
+    let (mut customers, mut locations) = (HashSet::new(), HashSet::new());
+    for outcome in ledger.outcomes() {
+        let outcome = outcome?;
+        if outcome.status != Status::WouldChange {
+            continue;
+        }
+        if outcome.service.before != outcome.service.after
+            || outcome.profile.before != outcome.profile.after
+        {
+            locations.extend(outcome.location);
+        }
+        if outcome.account.before != outcome.account.after {
+            customers.extend(outcome.customer);
+        }
+    }
+    Ok((count(customers.len()), count(locations.len())))
+}
+
+/// Each write reads its customer first. After the first write the customer is read again.
+fn adobe_reads(accounts: u64) -> u64 {
+    accounts + accounts.min(1)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a forecast in seconds"
+)]
+fn time(calls: u64, per_second: Option<f64>) -> u64 {
+    per_second.map_or(0, |rate| (calls as f64 / rate).ceil() as u64)
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+/// When something is done that is begun now; `None`: after all time.
+fn ends_at(seconds: u64) -> Option<jiff::Timestamp> {
+    let span = jiff::SignedDuration::from_secs(i64::try_from(seconds).ok()?);
+    jiff::Timestamp::now().checked_add(span).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{File, Values};
+    use std::collections::BTreeMap;
+
+    fn resolved(given: &[(&'static str, &str)]) -> Resolved {
+        let given: Vec<_> = given
+            .iter()
+            .map(|(key, value)| (*key, (*value).to_owned()))
+            .collect();
+        let mut values = Values::gather(&given, &BTreeMap::new(), File::default(), None).unwrap();
+        Resolved::of(&mut values).unwrap()
+    }
+
+    #[test]
+    fn rate_and_quota_both_count() {
+        let forecast = Forecast {
+            account_writes: 4000,
+            temporary_writes: 1,
+            find: 80,
+            ..Forecast::default()
+        };
+        let seconds = |given| forecast.seconds(&resolved(given));
+        assert_eq!((forecast.writes(), forecast.calls()), (4001, 4081));
+        assert_eq!(seconds(&[("rate", "10/s")]), 409);
+        assert_eq!(seconds(&[]), 681);
+        assert_eq!(seconds(&[("quota", "1000/1h")]), 4 * 3600);
+        assert_eq!(
+            seconds(&[("find_rate", "10/s"), ("write_rate", "1/s")]),
+            4001
+        );
+        assert_eq!(seconds(&[("rate", "unlimited")]), 0);
+    }
+
+    #[test]
+    fn every_write_to_adobe_reads_first() {
+        let adobe = Forecast::of_changes(100, 0, (100, 100), &resolved(&[("system", "adobe")]));
+        assert_eq!((adobe.read, adobe.find, adobe.calls()), (101, 4, 205));
+        let plume = Forecast::of_changes(100, 20, (120, 120), &resolved(&[]));
+        assert_eq!((plume.read, plume.find, plume.calls()), (0, 3, 123));
+        // One by one, the locations of a customer are asked for as well.
+        let each = Forecast::of_changes(100, 20, (120, 120), &resolved(&[("lookup", "each")]));
+        assert_eq!((each.read, each.find, each.calls()), (20, 120, 260));
+        let named = Forecast::of_changes(100, 20, (120, 0), &resolved(&[("lookup", "each")]));
+        assert_eq!((named.read, named.find, named.calls()), (120, 0, 240));
+    }
+}

@@ -1,0 +1,80 @@
+//! Which file a run is about: by its content and by where it lies.
+
+use super::error::CommandError;
+use super::input_plan::InputPlan;
+use super::saved_settings::run_of;
+use crate::ledger::{Header, Ledger};
+use std::path::Path;
+
+/// The note of a run with the paths of its input file, one per line: as given, and with symbolic links resolved.
+/// If the input is a report: the paths of the file that the report is about. Empty: the input has no name.
+const ORIGIN: &str = "origin";
+
+/// What tells whether two inputs are the same file.
+#[derive(Debug)]
+pub(crate) struct InputIdentity {
+    sha256: String,
+    /// The ways to the file.
+    origins: Vec<String>,
+}
+
+impl InputIdentity {
+    /// Of a file that is about to be carried out.
+    pub(super) fn of_file(
+        file: &Path,
+        draft: &InputPlan,
+        header: &Header,
+    ) -> Result<Self, CommandError> {
+        let sha256 = header.input_sha256.clone();
+        if draft.table.is_report()
+            && let Some(run) = run_of(file)
+        {
+            let its = Ledger::open_unchecked(&run)?;
+            refuse_of_undo(&its)?;
+            let origins = Self::of_run(&its)?.origins;
+            return Ok(Self { sha256, origins });
+        }
+        let ways = [std::path::absolute(file), file.canonicalize()];
+        let mut origins: Vec<String> = ways
+            .into_iter()
+            .flatten()
+            .filter(|_| file.as_os_str() != "-" && !draft.table.is_report())
+            .map(|path| path.display().to_string())
+            .collect();
+        origins.dedup();
+        Ok(Self { sha256, origins })
+    }
+
+    /// Of the file of a run.
+    pub(super) fn of_run(ledger: &Ledger) -> Result<Self, CommandError> {
+        let note = ledger.get(ORIGIN)?.unwrap_or_default();
+        Ok(Self {
+            sha256: ledger.header().input_sha256.clone(),
+            origins: note.lines().map(str::to_owned).collect(),
+        })
+    }
+
+    /// Notes what later runs must know to recall this one.
+    pub(super) fn note(&self, ledger: &Ledger) -> Result<(), CommandError> {
+        Ok(ledger.set(ORIGIN, &self.origins.join("\n"))?)
+    }
+
+    /// Whether both are one file, perhaps with lines altered: of the same content, or in the same place.
+    pub(super) fn is_same_file(&self, other: &Self) -> bool {
+        self.sha256 == other.sha256 || self.origins.iter().any(|way| other.origins.contains(way))
+    }
+}
+
+/// An undo skips what another user or program changed since; the lines of its report alone do not show that.
+fn refuse_of_undo(its: &Ledger) -> Result<(), CommandError> {
+    let header = its.header();
+    let Some(parent) = &header.parent else {
+        return Ok(());
+    };
+    Err(CommandError::usage(format!(
+        "this is a report of run {}, which put back run {parent}: carried out as a file, it would overwrite what was \
+         changed since",
+        header.run
+    ))
+    .with_help("`idshift undo` with that run tries again what can be put back"))
+}

@@ -1,0 +1,396 @@
+//! A file, read and planned offline: what `check` shows and what every run begins with.
+
+use crate::domain::{Change, Line, Problem, ProblemList, Severity, one_or_many};
+use crate::input::{
+    Accept, Column, Findings, InputError, Known, Passed, Row, Rules, Settings, Survey, Table,
+};
+use crate::plan::{
+    AliasConflicts, Counts, Index, IndexBuilder, Keys, Unit, case_twins, group, repeated,
+};
+use crate::system::Capabilities;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A planned file.
+pub(crate) struct InputPlan {
+    pub(crate) table: Table,
+    pub(crate) index: Index,
+    /// Units of lines that have to do with each other, by their number. All other lines are units of their own.
+    pub(crate) units: HashMap<Line, Unit>,
+    pub(crate) problems: ProblemList,
+    /// The lines that cannot be carried out.
+    pub(crate) wrong: Arc<Wrong>,
+    /// How many they are.
+    pub(crate) invalid: u64,
+    /// What the other lines ask for; its number of lines is that of the whole file.
+    pub(crate) counts: Counts,
+    /// Rows of nothing but delimiters, which are no lines.
+    pub(crate) blank_rows: u64,
+    /// Lines that name no customer by the system's own ID.
+    pub(crate) without_customer: u64,
+    /// Where some lines name their customer by account ID alone, and others by the system's own ID alone; and where one
+    /// brings about the ID that another goes by, and nothing is ordered.
+    pub(crate) crossing: Option<Arc<AliasConflicts>>,
+}
+
+/// Lines that cannot be carried out: four bytes for each.
+#[derive(Debug, Default)]
+pub(crate) struct Wrong {
+    lines: Vec<Line>,
+    /// From a header with its columns in another order up to the next header: the first line and the one behind the last.
+    below: Vec<(Line, Line)>,
+}
+
+impl Wrong {
+    fn add(&mut self, lines: impl IntoIterator<Item = Line>) {
+        self.lines.extend(lines);
+        self.lines.sort_unstable();
+        self.lines.dedup();
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    fn has(&self, line: Line) -> bool {
+        self.lines.binary_search(&line).is_ok() || self.header_above(line).is_some()
+    }
+
+    /// The header above this line, where it makes the line unreadable.
+    fn header_above(&self, line: Line) -> Option<Line> {
+        let range = self
+            .below
+            .iter()
+            .find(|(from, to)| line > *from && line < *to);
+        range.map(|(from, _)| *from)
+    }
+}
+
+#[derive(Default)]
+struct Part {
+    index: IndexBuilder,
+    survey: Survey,
+    counts: Counts,
+    without_customer: u64,
+    without_account: u64,
+    problems: ProblemList,
+    wrong: Vec<Line>,
+    /// Headers in the middle, and whether their columns are in another order.
+    headers: Vec<(Line, bool)>,
+    passed: Passed,
+}
+
+impl Part {
+    fn add(&mut self, row: &mut Row) {
+        for problem in std::mem::take(&mut row.problems) {
+            self.survey.hear(&problem);
+            self.problems.push(problem);
+        }
+        if let Some(turned) = row.header {
+            self.headers.push((row.line, turned));
+        }
+        if let Some(change) = &row.change {
+            self.counts.add_line(change);
+            self.without_customer += u64::from(change.customer.is_none());
+            self.without_account += u64::from(change.account.is_none());
+            self.index.push(change.line, &Keys::of(change));
+        } else {
+            self.counts.lines += 1;
+            self.wrong.push(row.line);
+        }
+        self.survey.observe(row);
+    }
+
+    fn append(&mut self, other: Self, passed: Passed) {
+        self.index.append(other.index);
+        self.survey.append(other.survey);
+        self.counts.merge(&other.counts);
+        self.without_customer += other.without_customer;
+        self.without_account += other.without_account;
+        self.problems.append(other.problems);
+        self.wrong.extend(other.wrong);
+        self.headers.extend(other.headers);
+        self.passed.append(passed);
+    }
+
+    /// What lies below headers with their columns in another order.
+    fn below(&self) -> Vec<(Line, Line)> {
+        let next = self.headers.iter().skip(1).map(|(next, _)| *next);
+        let headers = self.headers.iter().zip(next.chain([Line::MAX]));
+        headers
+            .filter(|((_, turned), _)| *turned)
+            .map(|((line, _), next)| (*line, next))
+            .collect()
+    }
+}
+
+/// The rules of a system for the lines of a file.
+pub(super) fn rules(capabilities: &Capabilities) -> Rules {
+    Rules {
+        max_account_chars: capabilities.max_account_chars,
+        min_account_chars: capabilities.min_account_chars,
+        forbidden_in_account: capabilities.forbidden_in_account,
+        forbidden_accounts: capabilities.forbidden_accounts,
+        has_locations: capabilities.has_locations,
+        per_reseller: capabilities.per_reseller,
+        ids_are_guids: capabilities.ids_are_guids,
+        reseller: None,
+        allow_clear: false,
+        accept: Accept::default(),
+        verbatim: false,
+    }
+}
+
+/// Reads and plans a file.
+pub(super) fn read(
+    path: &Path,
+    name: &str,
+    settings: &Settings,
+    rules: &Rules,
+    unique_accounts: bool,
+) -> Result<InputPlan, InputError> {
+    let table = Table::open(path, name, settings, rules)?;
+    let mut whole = Part::default();
+    let known = Arc::new(Known::default());
+    let of_earlier = Arc::clone(&known);
+    let begin = move || Part {
+        survey: Survey::below(&of_earlier),
+        ..Part::default()
+    };
+    table.fold(begin, Part::add, |part, passed| {
+        whole.append(part, passed);
+        whole.survey.tell(&known);
+    })?;
+    if whole.counts.lines == 0 && whole.passed.blank_rows == 0 {
+        return Err(InputError::NoRows {
+            name: name.to_owned(),
+            line: table.header_line(),
+        });
+    }
+    let below = whole.below();
+    let index = whole.index.finish();
+    let mut problems = whole.problems;
+    let mut findings = whole.survey.finish(&table);
+    let unread = whole.wrong.len();
+    let mut wrong = Wrong {
+        lines: whole.wrong,
+        below,
+    };
+    wrong.add(findings.tell(&mut problems));
+    let mut entangled = entangled(&table, &index, &wrong)?;
+    let filling = fillers(&entangled, &findings, &table);
+    wrong.add(errors(&filling));
+    if !unique_accounts && !filling.is_empty() {
+        // Elsewhere two customers with one ID are a contradiction as well, which is told too.
+        entangled.retain(|change| !wrong.has(change.line));
+    }
+    for problem in filling {
+        problems.push(problem);
+    }
+    case_twins(
+        &entangled,
+        table.spelling(Column::NewAccountId),
+        &mut problems,
+    );
+    let arrangement = group(entangled, unique_accounts);
+    wrong.add(errors(&arrangement.problems));
+    let of_file = passed_over(&table, whole.passed);
+    for problem in [table.near(), of_file, arrangement.problems].concat() {
+        problems.push(problem);
+    }
+    let mut counts = whole.counts;
+    counts.merge(&arrangement.counts);
+    let crossing = if whole.without_customer > 0 && whole.without_account > 0 {
+        Some(Arc::new(crossing(&table)?))
+    } else if !unique_accounts && !arrangement.units.is_empty() {
+        let changes = arrangement.units.iter().flat_map(Unit::changes);
+        Some(Arc::new(changes.cloned().collect()))
+    } else {
+        None
+    };
+    let units = arrangement.units.into_iter();
+    let mut draft = InputPlan {
+        table,
+        index,
+        units: units.map(|unit| (unit.number, unit)).collect(),
+        invalid: unread as u64,
+        problems,
+        counts,
+        blank_rows: whole.passed.blank_rows,
+        without_customer: whole.without_customer,
+        crossing,
+        wrong: Arc::default(),
+    };
+    draft.leave_out(wrong)?;
+    Ok(draft)
+}
+
+/// The lines of the errors among problems.
+fn errors(problems: &[Problem]) -> impl Iterator<Item = Line> {
+    let errors = problems
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error);
+    errors.map(|problem| problem.line)
+}
+
+/// New IDs that several of these lines ask for, and that stand for a missing one.
+fn fillers(changes: &[Change], findings: &Findings, table: &Table) -> Vec<Problem> {
+    let column = table.spelling(Column::NewAccountId);
+    let repeated = repeated(changes).into_iter();
+    repeated
+        .flat_map(|(id, lines)| findings.fillers(id.as_str(), &lines, column))
+        .collect()
+}
+
+/// What was passed over, a notice each.
+fn passed_over(table: &Table, passed: Passed) -> Vec<Problem> {
+    let notice = |line: Line, code, message: String, help: &str| Problem {
+        line,
+        column: String::new(),
+        value: String::new(),
+        severity: Severity::Warning,
+        code,
+        message,
+        help: help.to_owned(),
+    };
+    let mut notices = Vec::new();
+    if passed.blank_rows > 0 {
+        notices.push(notice(
+            passed.first.unwrap_or_else(|| table.header_line()),
+            "blank_rows",
+            one_or_many(
+                passed.blank_rows,
+                "row of nothing but delimiters was passed over",
+                "rows of nothing but delimiters were passed over",
+            ),
+            "nothing is to be done",
+        ));
+    }
+    if passed.end_mark {
+        notices.push(notice(
+            table.header_line(),
+            "end_mark",
+            "the end mark of DOS (^Z) at the end of the file was passed over".to_owned(),
+            "nothing is to be done",
+        ));
+    }
+    notices
+}
+
+fn crossing(table: &Table) -> Result<AliasConflicts, InputError> {
+    let batches = table.batches()?;
+    let changes = batches.flat_map(|batch| match batch {
+        Ok(rows) => rows
+            .into_iter()
+            .filter_map(|row| row.change.map(Ok))
+            .collect(),
+        Err(error) => vec![Err(error)],
+    });
+    changes.collect()
+}
+
+/// The lines that have to do with each other, as changes.
+fn entangled(table: &Table, index: &Index, wrong: &Wrong) -> Result<Vec<Change>, InputError> {
+    if index.entangled().is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut changes = Vec::with_capacity(index.entangled().len());
+    for batch in table.batches()? {
+        let rows = batch?
+            .into_iter()
+            .filter(|row| index.is_entangled(row.line) && !wrong.has(row.line));
+        changes.extend(rows.filter_map(|row| row.change));
+    }
+    Ok(changes)
+}
+
+impl InputPlan {
+    /// Whether a line cannot be carried out.
+    pub(crate) fn is_wrong(&self, line: Line) -> bool {
+        self.wrong.has(line)
+    }
+
+    /// What keeps a line from being carried out, in words.
+    pub(crate) fn why_wrong(&self, row: &Row) -> String {
+        let words = |problem: &Problem| {
+            format!("{}: {}; {}", problem.column, problem.message, problem.help)
+        };
+        let is_error = |problem: &&Problem| problem.severity == Severity::Error;
+        if let Some(problem) = row.problems.iter().find(is_error) {
+            return words(problem);
+        }
+        if let Some(header) = self.wrong.header_above(row.line) {
+            return format!(
+                "the line stands below the header of line {header}, whose columns are in another order"
+            );
+        }
+        let kept = self.problems.kinds().flat_map(|(kept, _)| kept);
+        let mut of_line = kept.filter(|problem| problem.line == row.line);
+        of_line.find(is_error).map_or_else(
+            || "a value of the line is damaged as many others of its column are; `idshift check` shows some".to_owned(),
+            words,
+        )
+    }
+
+    /// How many lines cannot be carried out.
+    pub(crate) fn invalid_lines(&self) -> u64 {
+        self.invalid
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        !self.wrong.is_empty()
+    }
+
+    /// Leaves out lines, among them all that could not be read. Where there are others, what they ask for was counted, so the
+    /// file is counted once more without them.
+    fn leave_out(&mut self, wrong: Wrong) -> Result<(), InputError> {
+        let (unread, all) = (self.invalid, wrong.lines.len() as u64);
+        self.wrong = Arc::new(wrong);
+        if all == unread && self.wrong.below.is_empty() {
+            return Ok(());
+        }
+        let wrong = Arc::clone(&self.wrong);
+        let mut counts = Counts::default();
+        self.invalid = 0;
+        let add = move |(counts, invalid): &mut (Counts, u64), row: &mut Row| {
+            let change = row.change.as_ref();
+            match change.filter(|change| !wrong.has(change.line)) {
+                Some(change) => counts.add_line(change),
+                None => *invalid += 1,
+            }
+        };
+        self.table
+            .fold(Default::default, add, |(part, invalid), _| {
+                counts.merge(&part);
+                self.invalid += invalid;
+            })?;
+        self.counts.renames = counts.renames;
+        self.counts.clears = counts.clears;
+        self.counts.locations = counts.locations;
+        self.counts.nothing = counts.nothing;
+        Ok(())
+    }
+
+    /// The codes that must be accepted before anything of the file is carried out.
+    pub(crate) fn blocking(&self) -> Vec<&'static str> {
+        self.problems.codes(Severity::Blocking)
+    }
+
+    /// Adds problems that were found by comparing the file with others.
+    pub(crate) fn add(&mut self, more: Vec<Problem>) -> Result<(), InputError> {
+        let lines: Vec<Line> = errors(&more).collect();
+        if !lines.is_empty() {
+            let mut wrong = Wrong {
+                lines: self.wrong.lines.clone(),
+                below: self.wrong.below.clone(),
+            };
+            wrong.add(lines);
+            self.leave_out(wrong)?;
+        }
+        for problem in more {
+            self.problems.push(problem);
+        }
+        Ok(())
+    }
+}

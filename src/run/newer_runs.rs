@@ -1,0 +1,119 @@
+//! What other runs have written, or found as wished, since a run began.
+
+use super::catalog::RunCatalog;
+use super::error::CommandError;
+use crate::domain::{CustomerId, LocationId, Status, Transition, Unchanged};
+use crate::engine::{Newer, Since};
+use crate::ledger::{Header, Ledger, Write};
+use std::sync::Arc;
+
+/// What other runs on these targets have asked for since this one began, whether they wrote it or found it so: a run that
+/// is resumed must not overwrite that.
+pub(super) fn since(
+    (mine, targets): (&Ledger, &[&str]),
+    begun_at_ms: i64,
+    catalog: &RunCatalog,
+    counts: impl Fn(&Header) -> bool,
+) -> Result<Since, CommandError> {
+    let my_epochs = mine.writing_epochs()?;
+    let mine = mine.header();
+    let my_last = my_epochs.map_or(mine.epoch, |(_, last)| last);
+    let mut since = Since::new();
+    for lost in catalog.lost_of(targets) {
+        let is_newer = lost.known.as_ref().is_none_or(|run| run.epoch > mine.epoch);
+        if is_newer && !lost.path.ends_with(&mine.run) {
+            return Err(CommandError::usage(format!(
+                "{}: {}; whether that run has written something newer cannot be told",
+                lost.path.display(),
+                lost.why
+            ))
+            .with_help(
+                "restore the folder; or look at the customers of that run, then `idshift runs forget PATH`",
+            ));
+        }
+    }
+    for entry in &catalog.entries {
+        let run = &entry.dir;
+        let other = match Ledger::open_unchecked(run) {
+            Ok(other) => other,
+            Err(_) if run.run().as_str() == mine.run || !run.has_begun() => continue,
+            Err(why) => {
+                return Err(CommandError::from(why).with_help(
+                    "whether that run has written something newer cannot be told. Look at its customers, then move its \
+                     folder away",
+                ));
+            }
+        };
+        let header = other.header();
+        let is_other = header.run != mine.run && other.has_worked_on(targets);
+        // A plan that was not carried out asks for nothing.
+        if !is_other || !counts(header) || (header.command == "plan" && !other.has_writes()?) {
+            continue;
+        }
+        let Some((first, last)) = other.writing_epochs()? else {
+            continue;
+        };
+        if first > my_last {
+            wanted(&other, run.run().as_str(), i64::MIN, &mut since)?;
+        } else if last > my_epochs.map_or(mine.epoch, |(first, _)| first) {
+            // Begun before this run and resumed after it. Of what it wrote, only the clock tells the order; where the
+            // clock contradicts the epochs, all of it counts as newer.
+            let resumed_at_ms = other.last_session_at_ms()?.unwrap_or(i64::MAX);
+            let after_ms = if resumed_at_ms < begun_at_ms {
+                i64::MIN
+            } else {
+                begun_at_ms
+            };
+            wanted(&other, run.run().as_str(), after_ms, &mut since)?;
+        }
+    }
+    Ok(since)
+}
+
+/// What one run has wanted after this moment; what a newer one has, is known already.
+fn wanted(other: &Ledger, run: &str, after_ms: i64, since: &mut Since) -> Result<(), CommandError> {
+    let run: Arc<str> = run.into();
+    let mut add = |customer: &CustomerId, location: Option<&LocationId>, wrote: bool| {
+        let what = (customer.clone(), location.cloned());
+        let newer = since.entry(what).or_insert_with(|| Newer {
+            run: Arc::clone(&run),
+            wrote,
+        });
+        newer.wrote |= wrote;
+    };
+    for outcome in other.outcomes() {
+        let outcome = outcome?;
+        let Transition { before, after } = &outcome.account;
+        let holds = match outcome.status {
+            Status::Changed | Status::Unchanged(Unchanged::Already) | Status::InDoubt => true,
+            Status::Failed(_) => before != after,
+            Status::WouldChange | Status::Unchanged(_) | Status::Skipped(_) => false,
+        };
+        let Some(customer) = outcome.customer.filter(|_| holds) else {
+            continue;
+        };
+        if outcome.finished_at_ms <= after_ms {
+            continue;
+        }
+        let wrote = outcome.status != Status::Unchanged(Unchanged::Already);
+        // A line that has moved a location alone has wanted nothing of the account ID.
+        if outcome.location.is_none() || before != after {
+            add(&customer, None, wrote);
+        }
+        if let Some(location) = &outcome.location {
+            add(&customer, Some(location), wrote);
+        }
+    }
+    // Those of a run that was killed have no outcome.
+    for write in other.unresolved_writes()? {
+        let intent = write.intent;
+        if intent.at_ms > after_ms {
+            let location = match &intent.write {
+                Write::Account { .. } => None,
+                Write::Location { location, .. } => Some(location),
+            };
+            add(&intent.customer, location, true);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,386 @@
+//! A process works on a run: system, engine and signals, pass by pass, up to its end.
+
+use super::confirm;
+use super::connect::{base_url, check_host, connect, runtime};
+use super::error::CommandError;
+use super::exit_code::Exit;
+use super::feeder::{Feeder, Known};
+use super::finish;
+use super::guards::Parsed;
+use super::known_failures;
+use super::parked;
+use super::session::{LOOKED, Session, Work, done};
+use super::{clock, signals};
+use crate::domain::{AccountId, CustomerId, Failed};
+use crate::engine::{self, Context, Ending, Event, Mode, Settings, Tally};
+use crate::http::Client;
+use crate::ledger::{Calls, Journal, Progress, State, Verdict, Write};
+use crate::report::Commands;
+use crate::system::{Fatal, System};
+use crate::ui;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// The run of the engine, and what it was run with.
+struct Machine {
+    system: Arc<System>,
+    client: Arc<Client>,
+    stop: CancellationToken,
+    signal: Arc<AtomicU8>,
+}
+
+impl Session {
+    /// Works on the run until it ends, and says how it ended.
+    pub(super) fn execute(self) -> Result<Exit, CommandError> {
+        let parsed = self.limits.parsed()?;
+        check_host(&base_url(&self.run.resolved)?)?;
+        let stop = CancellationToken::new();
+        let (calls, lines) = (self.claim.shared_calls(), self.run.draft.counts.lines);
+        let connected = connect(&self.run.resolved, calls, lines, stop.clone());
+        let (system, client) = connected.inspect_err(|_| self.forget_unbegun())?;
+        let machine = Machine {
+            system: Arc::new(system),
+            client,
+            stop,
+            signal: Arc::new(AtomicU8::new(0)),
+        };
+        let started = clock::now_ms();
+        let before = self.run.ledger.progress()?;
+        let first = before.state == State::Created || before.state == State::Planned;
+        let begun = Progress {
+            state: State::Running,
+            exit_code: None,
+            why: String::new(),
+            started_at_ms: if first { started } else { before.started_at_ms },
+            finished_at_ms: None,
+        };
+        let commands = Commands::of(self.run.dir.path(), self.run.ledger.header());
+        self.under_way(&machine, &parsed, &begun)
+            .map_err(|failure| failure.in_the_middle(&commands))
+    }
+
+    /// A new run that cannot begin was none: `resume` without a name would take it for the newest one.
+    fn forget_unbegun(&self) {
+        let is_new = self
+            .run
+            .ledger
+            .progress()
+            .is_ok_and(|progress| progress.state == State::Created);
+        let told = self
+            .run
+            .ledger
+            .counts()
+            .is_ok_and(|counts| !counts.is_empty());
+        if is_new && !told && self.run.ledger.has_writes().is_ok_and(|any| !any) {
+            // Left behind, it does no harm but to be seen.
+            self.claim.forget(&self.run.dir);
+            let _ = std::fs::remove_dir_all(self.run.dir.path());
+        }
+    }
+
+    fn under_way(
+        mut self,
+        machine: &Machine,
+        parsed: &Parsed,
+        begun: &Progress,
+    ) -> Result<Exit, CommandError> {
+        self.run.ledger.set_progress(begun)?;
+        let writing = self.task.work != Work::Plan;
+        let may_rename =
+            writing && self.run.draft.counts.renames + self.run.draft.counts.clears > 0;
+        self.claim
+            .register(&self.run.dir, &self.run.ledger, may_rename)?;
+        let (journal, thread) = self.run.ledger.journal(self.claim.session(writing))?;
+        let runtime = runtime()?;
+        let ending = runtime.block_on(self.passes(machine, parsed, &journal));
+        drop(journal);
+        drop(runtime);
+        thread.join();
+        self.close(machine.signal.load(Ordering::Relaxed), ending?)
+    }
+
+    async fn passes(
+        &mut self,
+        machine: &Machine,
+        parsed: &Parsed,
+        journal: &Journal,
+    ) -> Result<Ending, CommandError> {
+        let mut listening = tokio::task::JoinSet::new();
+        let resume = Commands::of(self.run.dir.path(), self.run.ledger.header()).resume(&[]);
+        listening.spawn(signals::listen(
+            machine.stop.clone(),
+            Arc::clone(&machine.signal),
+            resume,
+        ));
+        let ending = self.look_and_write(machine, parsed, journal).await?;
+        for warning in machine.system.take_warnings() {
+            ui::err(&format!("warning: {}", ui::visible(&warning)));
+        }
+        let done = self.task.work != Work::Plan && matches!(ending, Ending::Finished);
+        if done && self.run.resolved.system.capabilities().answers_may_mislead {
+            confirm::changes(&machine.system, &self.run.ledger, journal).await?;
+            self.note_calls(machine, journal).await?;
+            journal.flush().await?;
+        }
+        Ok(ending)
+    }
+
+    /// If the run continues at another address, checks that the system there accepts the credentials before the ledger
+    /// records the address: with a mistyped address, the run could not be undone.
+    async fn moves(&mut self, system: &System) -> Result<Option<Ending>, CommandError> {
+        let address = base_url(&self.run.resolved)?;
+        // A stand-in has another one each time.
+        if address == self.run.ledger.header().base_url || self.run.stand_in.is_some() {
+            return Ok(None);
+        }
+        if let Err(trouble) = system.check().await {
+            let fatal = trouble.fatal.unwrap_or(match trouble.reason {
+                Failed::Unauthorized => Fatal::TokenRefused,
+                _ => Fatal::GaveUp,
+            });
+            return Ok(Some(Ending::Outage(fatal, trouble.message)));
+        }
+        self.run
+            .ledger
+            .moved_to(&address, &self.claim.target.key())?;
+        self.claim.register(&self.run.dir, &self.run.ledger, true)?;
+        Ok(None)
+    }
+
+    async fn look_and_write(
+        &mut self,
+        machine: &Machine,
+        parsed: &Parsed,
+        journal: &Journal,
+    ) -> Result<Ending, CommandError> {
+        if let Some(ending) = self.moves(&machine.system).await? {
+            return Ok(ending);
+        }
+        if self.task.work != Work::Plan {
+            for write in parked::find(&self.run.ledger, &machine.system).await? {
+                let customer = ui::visible(write.intent.customer.as_str());
+                ui::err(&format!(
+                    "customer {customer} still has a temporary ID from this run; restoring it"
+                ));
+                self.known.strays.insert(write.intent.unit);
+            }
+        }
+        if self.task.work != Work::PlanThenApply {
+            let mode = if self.task.work == Work::Plan {
+                Mode::Plan
+            } else {
+                Mode::Apply
+            };
+            return self.pass(machine, parsed, journal, mode).await;
+        }
+        let looked = self.pass(machine, parsed, journal, Mode::Plan).await?;
+        if !matches!(looked, Ending::Finished) {
+            return Ok(looked);
+        }
+        let planned = self.run.ledger.planned()?;
+        let lines = self.run.draft.counts.lines;
+        if let Some(most) = &parsed.max_changes
+            && most.is_exceeded(planned.len(), lines)
+        {
+            let words = format!(
+                "--max-changes {most}: {} of {} would change; nothing was written",
+                planned.len(),
+                ui::lines(lines)
+            );
+            return Ok(Ending::Guard(words));
+        }
+        if planned.is_empty() {
+            return Ok(Ending::Finished);
+        }
+        machine.system.forget().await;
+        self.run.ledger.set(LOOKED, "true")?;
+        self.known.done = self.run.ledger.done()?;
+        self.known.planned = Some(planned);
+        self.known.settled = Arc::default();
+        self.pass(machine, parsed, journal, Mode::Apply).await
+    }
+
+    /// One way through the file. Where no customer is found, a person at a terminal says whether it goes on.
+    async fn pass(
+        &mut self,
+        machine: &Machine,
+        parsed: &Parsed,
+        journal: &Journal,
+        mode: Mode,
+    ) -> Result<Ending, CommandError> {
+        let ending = self.part(machine, parsed, journal, mode, true).await?;
+        let words = match ending {
+            Ending::NobodyFound(words) if self.task.may_ask && ui::can_ask() => words,
+            other => return Ok(other),
+        };
+        let question = format!("{}: {}", self.task.title, ui::visible(&words));
+        let goes_on = tokio::select! {
+            biased;
+            () = machine.stop.cancelled() => {
+                // The prompt's line is not ended.
+                ui::err("");
+                return Ok(Ending::Interrupted);
+            }
+            goes_on = ui::ask(question) => goes_on,
+        };
+        if !goes_on {
+            return Ok(Ending::NobodyFound(words));
+        }
+        // The rest, like a run that is resumed.
+        self.known.done = done(&self.run.ledger, mode)?;
+        self.known.units_with_writes = self.run.ledger.units_with_writes()?;
+        self.part(machine, parsed, journal, mode, false).await
+    }
+
+    /// The lines that are not done. `must_find`: it stops where of the first ones no customer is found.
+    async fn part(
+        &mut self,
+        machine: &Machine,
+        parsed: &Parsed,
+        journal: &Journal,
+        mode: Mode,
+        must_find: bool,
+    ) -> Result<Ending, CommandError> {
+        let tally = Arc::new(Tally::default());
+        let known = self.known.clone();
+        Feeder::count_lines(&self.run.draft, &known, &tally);
+        let (events, heard) = broadcast::channel::<Event>(256);
+        let progress = ui::Progress::start(
+            self.task.output.progress,
+            if mode == Mode::Plan {
+                "plan"
+            } else {
+                self.task.title
+            },
+            Arc::clone(&tally),
+            heard,
+            finish::calls(&self.run.resolved, &machine.client),
+        );
+        let mut settings = self.engine_settings(parsed, mode, &known)?;
+        settings.must_find = must_find;
+        let context = Arc::new(Context::new(
+            Arc::clone(&machine.system),
+            journal.clone(),
+            settings,
+            Arc::clone(&tally),
+            events,
+        ));
+        let (jobs, inbox) = mpsc::channel(8);
+        let feeder = Feeder {
+            draft: Arc::clone(&self.run.draft),
+            known,
+            dir: self.run.dir.clone(),
+            journal: journal.clone(),
+            tally: Arc::clone(&tally),
+            jobs,
+        };
+        let feeding = tokio::task::spawn_blocking(move || feeder.feed());
+        let ending = {
+            let mut counting = tokio::time::interval(Duration::from_secs(1));
+            let running = engine::run(Arc::clone(&context), inbox, machine.stop.clone());
+            tokio::pin!(running);
+            loop {
+                tokio::select! {
+                    ending = &mut running => break ending,
+                    _ = counting.tick() => self.note_calls(machine, journal).await?,
+                }
+            }
+        };
+        let fed = feeding
+            .await
+            .map_err(|why| CommandError::usage(format!("a bug: {why}")))?;
+        if matches!(ending, Ending::Ledger(_)) {
+            // Nothing more can be noted, and the feeder failed for the same reason.
+            progress.finish();
+            return Ok(ending);
+        }
+        self.note_calls(machine, journal).await?;
+        journal.flush().await?;
+        progress.finish();
+        // Of a part of the file it would mislead.
+        if mode == Mode::Plan && matches!(ending, Ending::Finished) {
+            finish::keep_forecast(
+                &self.run.ledger,
+                &self.run.draft,
+                &tally,
+                &self.run.resolved,
+                machine.client.counters(),
+            )?;
+        }
+        fed?;
+        Ok(ending)
+    }
+
+    fn engine_settings(
+        &self,
+        parsed: &Parsed,
+        mode: Mode,
+        known: &Known,
+    ) -> Result<Settings, CommandError> {
+        Ok(Settings {
+            run: self.run.dir.run().to_string(),
+            mode,
+            lookup: self.run.resolved.lookup,
+            concurrency: self.run.resolved.concurrency,
+            max_age: self.run.resolved.max_age,
+            give_up_after: self.run.resolved.give_up_after,
+            retries: self.run.resolved.retries,
+            fence: self.run.resolved.fence.clone(),
+            max_failures: parsed.max_failures,
+            known_failures: known_failures::of(
+                &self.run.dir,
+                &self.run.ledger,
+                &self.run.resolved.runs_dir,
+            )?,
+            is_of_failures: self.run.draft.table.is_report(),
+            must_find: true,
+            canary: self.limits.canary.filter(|_| mode == Mode::Apply),
+            until: parsed.time_left(),
+            crossing: self.run.draft.crossing.clone(),
+            given: self.given()?,
+            undoes: self.run.ledger.header().parent.clone(),
+            history: Arc::clone(&known.history),
+        })
+    }
+
+    /// The customers to which this run gave each account ID, if account IDs are not unique in the system.
+    fn given(&self) -> Result<HashMap<AccountId, Vec<CustomerId>>, CommandError> {
+        let mut given: HashMap<AccountId, Vec<CustomerId>> = HashMap::new();
+        if self.run.resolved.system.capabilities().unique_accounts {
+            return Ok(given);
+        }
+        for write in self.run.ledger.writes() {
+            let write = write?;
+            let took_effect = write.verdict != Some(Verdict::NotApplied);
+            if let Write::Account {
+                after: Some(after), ..
+            } = write.intent.write
+                && took_effect
+            {
+                given.entry(after).or_default().push(write.intent.customer);
+            }
+        }
+        Ok(given)
+    }
+
+    async fn note_calls(&self, machine: &Machine, journal: &Journal) -> Result<(), CommandError> {
+        let counters = machine.client.counters();
+        let active = machine.client.active().as_millis();
+        let calls = Calls {
+            find: counters.find,
+            read: counters.read,
+            write: counters.write,
+            retried: counters.retried,
+            throttled: counters.throttled,
+            limit_per_s: self.run.resolved.find_rate.per_second(),
+            active_ms: u64::try_from(active).unwrap_or(u64::MAX),
+        };
+        // A ledger that fails says so to the engine, which ends the run for it.
+        let _ = journal.calls(calls).await;
+        Ok(())
+    }
+}

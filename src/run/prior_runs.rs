@@ -1,0 +1,317 @@
+//! Which customers a line meant when it was carried out before.
+//!
+//! After a chain or swap is carried out, its IDs belong to other customers, so a second run of the same lines would
+//! change the wrong customers. The ledgers of earlier runs on this target have recorded which customer a line meant,
+//! found by what the line asks for, in any file; and, in runs of the same file, which IDs went from one customer to
+//! another. The same file has the same content, or the same path (the same file with a line fixed). A report counts as
+//! the input file of its run.
+
+use super::catalog::RunCatalog;
+use super::error::CommandError;
+use super::input_identity::InputIdentity;
+use super::input_plan::InputPlan;
+use super::line_digest::{Wish, wish};
+use super::prior_renames::LedgerRenames;
+use super::saved_settings::SavedSettings;
+use crate::config::Resolved;
+use crate::domain::{AccountId, Change, CustomerId, Line, Reseller, Status, Transition, Unchanged};
+use crate::engine::{Carried, Hands, History};
+use crate::input::Table;
+use crate::ledger::{Header, Ledger, LedgerError, RunDir, State, Verdict, Write, WriteRecord};
+use crate::plan::Shape;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+/// Lines of which the customer is not known yet, by what they ask for, each with its reseller.
+type Open = HashMap<Wish, BTreeMap<Line, Option<Reseller>>>;
+
+/// An earlier run that wrote to this target. Lines of a chain or swap that ask for the same are taken for the same
+/// lines, whatever file they came in.
+struct Earlier {
+    run: RunDir,
+    same_file: bool,
+}
+
+/// Asks the earlier runs on these targets, which are one system.
+pub(super) fn of(
+    mine: &Header,
+    targets: &[&str],
+    catalog: &RunCatalog,
+    identity: &InputIdentity,
+    draft: &InputPlan,
+    resolved: &Resolved,
+) -> Result<History, CommandError> {
+    let runs = earlier(mine, targets, catalog, identity)?;
+    let mut history = History::default();
+    if draft.table.is_report() {
+        as_reported(draft, &mut history)?;
+    }
+    if runs.is_empty() {
+        return Ok(history);
+    }
+    history.temporary = temporary_ids(mine, targets, catalog)?;
+    let renames = LedgerRenames::of(runs.iter().map(|one| one.run.clone()).collect())?;
+    if !renames.is_empty() {
+        history.prior_renames = Some(Arc::new(renames));
+    }
+    let same = runs.iter().filter(|one| one.same_file);
+    let same: Vec<&RunDir> = same.map(|one| &one.run).collect();
+    history.hands = changed_hands(&same)?;
+    let unique = resolved.system.capabilities().unique_accounts;
+    let mut open = ordered(draft, unique, &history.hands)?;
+    for Earlier { run, .. } in runs {
+        if open.is_empty() {
+            break;
+        }
+        let other = Ledger::open_unchecked(&run)?;
+        let same_lines = other.header().input_sha256 == mine.input_sha256;
+        for (wish, customer) in found(&run, &other, &open, resolved, same_lines)? {
+            for (line, reseller) in open.remove(&wish).into_iter().flatten() {
+                history.remember(line, reseller.as_ref(), &customer);
+            }
+        }
+    }
+    Ok(history)
+}
+
+/// Takes from a report the customer found for each line, even if the report was moved or account IDs changed since.
+fn as_reported(draft: &InputPlan, history: &mut History) -> Result<(), CommandError> {
+    for batch in draft.table.batches()? {
+        for row in batch? {
+            let (Some(change), Some(found)) = (row.change, row.found) else {
+                continue;
+            };
+            let named = change.customer.as_ref();
+            if named.is_none_or(|named| *named == found.customer) {
+                history.remember(change.line, change.reseller.as_ref(), &found.customer);
+                let unaltered = change.account.is_none() || change.account == found.account_before;
+                history.reported.insert(change.line, unaltered);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The earlier runs that wrote to these targets, the newest first. Those that cannot be read are lost, which is looked at
+/// elsewhere.
+fn earlier(
+    mine: &Header,
+    targets: &[&str],
+    catalog: &RunCatalog,
+    identity: &InputIdentity,
+) -> Result<Vec<Earlier>, CommandError> {
+    let mut runs = Vec::new();
+    for entry in &catalog.entries {
+        let run = entry.dir.clone();
+        if run.run().as_str() == mine.run {
+            continue;
+        }
+        let other = match Ledger::open_unchecked(&run) {
+            Ok(other) => other,
+            Err(_) if !run.has_begun() => continue,
+            Err(why) => return Err(why.into()),
+        };
+        // What is undone is no file that a person applies.
+        if !other.has_worked_on(targets) || other.header().parent.is_some() {
+            continue;
+        }
+        if other.has_writes()? {
+            let same_file = identity.is_same_file(&InputIdentity::of_run(&other)?);
+            runs.push(Earlier { run, same_file });
+        }
+    }
+    Ok(runs)
+}
+
+/// The temporary account IDs that other runs on these targets have given customers, or may have.
+pub(super) fn temporary_ids(
+    mine: &Header,
+    targets: &[&str],
+    catalog: &RunCatalog,
+) -> Result<HashMap<CustomerId, Vec<(Arc<str>, AccountId)>>, CommandError> {
+    let mut temporary: HashMap<_, Vec<_>> = HashMap::new();
+    for entry in &catalog.entries {
+        let dir = &entry.dir;
+        let Ok(other) = Ledger::open_unchecked(dir) else {
+            continue;
+        };
+        if dir.run().as_str() == mine.run || !other.has_worked_on(targets) {
+            continue;
+        }
+        let run: Arc<str> = dir.run().as_str().into();
+        for write in other.parkings()? {
+            if let Some(Some(account)) = write.account_stored() {
+                let given = (Arc::clone(&run), account);
+                temporary
+                    .entry(write.intent.customer)
+                    .or_default()
+                    .push(given);
+            }
+        }
+    }
+    Ok(temporary)
+}
+
+/// Calls `each` for every account ID that the run has written, or may have.
+fn moves(run: &RunDir, mut each: impl FnMut(WriteRecord)) -> Result<(), CommandError> {
+    for write in Ledger::open_unchecked(run)?.writes() {
+        let write = write?;
+        let renames = matches!(write.intent.write, Write::Account { .. });
+        if renames && write.verdict != Some(Verdict::NotApplied) {
+            each(write);
+        }
+    }
+    Ok(())
+}
+
+/// The account IDs that these runs took from customers and gave to customers. Rare; so first only hashes are kept.
+fn changed_hands(runs: &[&RunDir]) -> Result<HashMap<Carried, Hands>, CommandError> {
+    let hasher = RandomState::new();
+    let (mut taken, mut given) = (Vec::new(), Vec::new());
+    for run in runs {
+        moves(run, |write| {
+            let reseller = write.intent.reseller;
+            if let Write::Account { before, after, .. } = write.intent.write {
+                taken.extend(before.map(|id| hasher.hash_one((&id, &reseller))));
+                given.extend(after.map(|id| hasher.hash_one((&id, &reseller))));
+            }
+        })?;
+    }
+    given.sort_unstable();
+    let both: HashSet<u64> = taken
+        .into_iter()
+        .filter(|id| given.binary_search(id).is_ok())
+        .collect();
+    let mut hands: HashMap<Carried, Hands> = HashMap::new();
+    if both.is_empty() {
+        return Ok(hands);
+    }
+    for run in runs {
+        moves(run, |write| {
+            let (customer, reseller) = (write.intent.customer, write.intent.reseller);
+            if let Write::Account { before, after, .. } = write.intent.write {
+                let wanted = |id: &AccountId| both.contains(&hasher.hash_one((id, &reseller)));
+                if let Some(before) = before.filter(wanted) {
+                    let hands = hands.entry((before, reseller.clone())).or_default();
+                    hands.had.insert(customer.clone());
+                }
+                if let Some(after) = after.filter(wanted) {
+                    let hands = hands.entry((after, reseller.clone())).or_default();
+                    hands.got.insert(customer);
+                }
+            }
+        })?;
+    }
+    Ok(hands)
+}
+
+/// The lines of chains and cycles, and those that go by an ID that changed hands, by what they ask for. Where several
+/// customers may carry one ID nothing is ordered, and all lines that share an ID count.
+fn ordered(
+    draft: &InputPlan,
+    unique_accounts: bool,
+    hands: &HashMap<Carried, Hands>,
+) -> Result<Open, CommandError> {
+    let mut lines = Open::new();
+    let mut add = |change: &Change| {
+        let lines = lines.entry(wish(change)).or_default();
+        lines.insert(change.line, change.reseller.clone());
+    };
+    for unit in draft.units.values() {
+        if unit.shape != Shape::Single || !unique_accounts {
+            unit.changes().for_each(&mut add);
+        }
+    }
+    if !hands.is_empty() {
+        let goes_by = |change: &Change| {
+            let account = change.account.clone();
+            account.is_some_and(|account| hands.contains_key(&(account, change.reseller.clone())))
+        };
+        for batch in draft.table.batches()? {
+            let changes = batch?.into_iter().filter_map(|row| row.change);
+            changes.filter(goes_by).for_each(|change| add(&change));
+        }
+    }
+    Ok(lines)
+}
+
+/// What an earlier run found for wishes that are still open.
+fn found(
+    dir: &RunDir,
+    ledger: &Ledger,
+    open: &Open,
+    resolved: &Resolved,
+    same_lines: bool,
+) -> Result<Vec<(Wish, CustomerId)>, CommandError> {
+    // Begun, and without a final outcome: the run was killed there.
+    let begun: HashMap<Line, CustomerId> = ledger
+        .unresolved_writes()?
+        .into_iter()
+        .map(|write| (write.intent.line, write.intent.customer))
+        .collect();
+    let customer = |line: Line| -> Result<Option<CustomerId>, LedgerError> {
+        // A line that failed may have been renamed all the same, before something else of it failed.
+        let outcome = ledger.outcome_of(line)?.filter(|outcome| {
+            let Transition { before, after } = &outcome.account;
+            match outcome.status {
+                Status::Changed | Status::Unchanged(Unchanged::Already) | Status::InDoubt => true,
+                Status::Failed(_) => after.is_some() && after != before,
+                Status::WouldChange | Status::Unchanged(_) | Status::Skipped(_) => false,
+            }
+        });
+        let told = outcome.and_then(|outcome| outcome.customer);
+        Ok(told.or_else(|| begun.get(&line).cloned()))
+    };
+    let mut found = Vec::new();
+    if same_lines {
+        for (wish, lines) in open {
+            for line in lines.keys() {
+                found.extend(customer(*line)?.map(|customer| (*wish, customer)));
+            }
+        }
+        return Ok(found);
+    }
+    let kept = SavedSettings::of(ledger)?;
+    let (name, rules) = (&ledger.header().input_name, kept.rules(resolved)?);
+    let table = Table::open(&dir.input(), name, &kept.reading()?, &rules)?;
+    for batch in table.batches()? {
+        for change in batch?.into_iter().filter_map(|row| row.change) {
+            let wish = wish(&change);
+            if open.contains_key(&wish) {
+                found.extend(customer(change.line)?.map(|customer| (wish, customer)));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The maximum number of runs that are searched for a killed one: only the newest, as older ones were reported before.
+const LOOKED_AT: usize = 10;
+
+/// A run on the same target that was killed or stopped in the middle of a swap and was not resumed: it may have
+/// left customers parked, and no other run finds them under their temporary IDs.
+pub(super) fn killed(
+    catalog: &RunCatalog,
+    targets: &[&str],
+) -> Result<Option<RunDir>, CommandError> {
+    for earlier in catalog.entries.iter().take(LOOKED_AT) {
+        let Ok(other) = Ledger::open_unchecked(&earlier.dir) else {
+            continue;
+        };
+        if !other.has_worked_on(targets) {
+            continue;
+        }
+        let left_behind = match other.progress()?.state {
+            // This run holds the target, so one that still says it is running was killed.
+            State::Running | State::Stopped | State::Interrupted => {
+                other.has_parked()? && other.left()?.iter().any(|left| left.parked)
+            }
+            State::Created | State::Planned | State::Finished => false,
+        };
+        if left_behind {
+            return Ok(Some(earlier.dir.clone()));
+        }
+    }
+    Ok(None)
+}

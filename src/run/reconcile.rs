@@ -1,0 +1,214 @@
+//! `idshift reconcile`: for every night. Reads everything, checks the guards, and writes only what has drifted.
+//!
+//! With `--incremental`, lines that are the same as in the last successful reconcile of this file and target are
+//! not looked up again, but for a share that changes from night to night; unless another run has written there since.
+
+use super::create::{NewRun, Specification, new_run};
+use super::error::CommandError;
+use super::exit_code::Exit;
+use super::feeder::{Known, SettledLine};
+use super::input_identity::InputIdentity;
+use super::line_digest::{Wish, wish};
+use super::request::Request;
+use super::saved_settings::SavedSettings;
+use super::session::{Task, Work};
+use crate::domain::{CustomerId, Line, Status, Unchanged};
+use crate::input::Table;
+use crate::ledger::{Ledger, LineSet, RunDir, State};
+use crate::ui;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// How lines that need no look are found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Incremental<'a> {
+    /// Whether lines that are the same as in the last successful reconcile are left out.
+    pub(crate) incremental: bool,
+    /// The share of those that is looked at all the same: `1/7`.
+    pub(crate) audit: &'a str,
+}
+
+/// Writes what differs from the file.
+pub(crate) fn reconcile(
+    file: &Path,
+    incremental: Incremental<'_>,
+    request: &Request,
+) -> Result<Exit, CommandError> {
+    let nights = audit(incremental.audit)?;
+    let mut new = new_run(&Specification {
+        command: "reconcile",
+        file,
+        request,
+        writes: true,
+    })?;
+    let last = last_good(&new)?;
+    let round = last.as_ref().map_or(0, |last| last.round + 1);
+    new.run.ledger.set("audit_round", &round.to_string())?;
+    let (mut history, mut looked_before) = (std::mem::take(&mut new.history), HashMap::new());
+    if let Some(last) = last {
+        // Chains and swaps mean the customers that the last run found; see `prior_runs`.
+        for change in new.run.draft.units.values().flat_map(|unit| unit.changes()) {
+            if let Some(customer) = last.seen.get(&wish(change)).and_then(Option::as_ref) {
+                history.remember(change.line, change.reseller.as_ref(), customer);
+            }
+        }
+        if incremental.incremental && last.nothing_since {
+            looked_before = settled(&new, &last, nights, round)?;
+        }
+    }
+    let known = Known {
+        settled: Arc::new(looked_before),
+        ..Known::new(Arc::new(history), LineSet::default())
+    };
+    let unlooked = u64::try_from(known.settled.len()).unwrap_or(u64::MAX);
+    let task = Task {
+        quiet_if_unchanged: Some(unlooked),
+        ..Task::of(request, "reconcile", Work::PlanThenApply)
+    };
+    new.session(known, task).execute()
+}
+
+/// `1/7`: each line is looked at every seventh night at least.
+fn audit(text: &str) -> Result<u64, CommandError> {
+    let nights = text
+        .strip_prefix("1/")
+        .and_then(|n| n.parse().ok())
+        .filter(|n| *n >= 1);
+    nights.ok_or_else(|| CommandError::usage(format!("--audit `{text}`: write it as 1/7")))
+}
+
+struct Last {
+    run: String,
+    round: u64,
+    /// Wishes that were fulfilled, with the customer they concern.
+    seen: HashMap<Wish, Option<CustomerId>>,
+    /// Whether no other run has written to this target since.
+    nothing_since: bool,
+}
+
+/// The newest finished reconcile of this file on this target.
+fn last_good(new: &NewRun) -> Result<Option<Last>, CommandError> {
+    let mine = InputIdentity::of_run(&new.run.ledger)?;
+    let mut last = None;
+    // Of the other runs: the last process that might write. A plan is older than its apply, a run than its resume.
+    let (mut last_epoch, mut unreadable) = (0, false);
+    let keys = new.claim.keys();
+    let mut cannot_be_read = |why: &str| {
+        ui::err(&format!(
+            "warning: {}; what that run has written cannot be told, so all lines are looked up",
+            ui::visible(why)
+        ));
+        unreadable = true;
+    };
+    for lost in new.claim.catalog.lost_of(&keys) {
+        cannot_be_read(&format!("{}: {}", lost.path.display(), lost.why));
+    }
+    for entry in &new.claim.catalog.entries {
+        let dir = entry.dir.clone();
+        if dir.run() == new.run.dir.run() {
+            continue;
+        }
+        let ledger = match Ledger::open_unchecked(&dir) {
+            Ok(ledger) => ledger,
+            Err(_) if !dir.has_begun() => continue,
+            Err(why) => {
+                cannot_be_read(&why.to_string());
+                continue;
+            }
+        };
+        let its = ledger.header();
+        if !ledger.has_worked_on(&keys) {
+            continue;
+        }
+        let same =
+            its.command == "reconcile" && mine.is_same_file(&InputIdentity::of_run(&ledger)?);
+        if same && last.is_none() && ledger.progress()?.state == State::Finished {
+            last = Some((dir, ledger));
+        } else if ledger.has_writes()? {
+            let epochs = ledger.writing_epochs()?;
+            last_epoch = last_epoch.max(epochs.map_or(its.epoch, |(_, last)| last));
+        }
+    }
+    let Some((dir, ledger)) = last else {
+        return Ok(None);
+    };
+    let began = ledger
+        .writing_epochs()?
+        .map_or(ledger.header().epoch, |(first, _)| first);
+    let nothing_since = !unreadable && last_epoch < began;
+    read(new, &dir, &ledger, nothing_since).map(Some)
+}
+
+fn read(
+    new: &NewRun,
+    dir: &RunDir,
+    ledger: &Ledger,
+    nothing_since: bool,
+) -> Result<Last, CommandError> {
+    let kept = SavedSettings::of(ledger)?;
+    let rules = kept.rules(&new.run.resolved)?;
+    let table = Table::open(
+        &dir.input(),
+        &ledger.header().input_name,
+        &kept.reading()?,
+        &rules,
+    )?;
+    let mut outcomes = ledger.outcomes().peekable();
+    let mut seen = HashMap::new();
+    for batch in table.batches()? {
+        for change in batch?.into_iter().filter_map(|row| row.change) {
+            while let Some(Ok(outcome)) =
+                outcomes.next_if(|next| next.as_ref().is_ok_and(|o| o.line <= change.line))
+            {
+                let good = matches!(
+                    outcome.status,
+                    Status::Changed | Status::Unchanged(Unchanged::Already)
+                );
+                if outcome.line == change.line && good {
+                    seen.insert(wish(&change), outcome.customer);
+                }
+            }
+        }
+    }
+    let round = ledger
+        .get("audit_round")?
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0);
+    Ok(Last {
+        run: dir.run().to_string(),
+        round,
+        seen,
+        nothing_since,
+    })
+}
+
+/// Lines that need no look tonight.
+fn settled(
+    new: &NewRun,
+    last: &Last,
+    nights: u64,
+    round: u64,
+) -> Result<HashMap<Line, SettledLine>, CommandError> {
+    let mut settled = HashMap::new();
+    for batch in new.run.draft.table.batches()? {
+        for change in batch?.into_iter().filter_map(|row| row.change) {
+            let wish = wish(&change);
+            let tonight = wish.wrapping_add(round).is_multiple_of(nights);
+            if !tonight && let Some(customer) = last.seen.get(&wish) {
+                let settled_as = SettledLine {
+                    customer: customer.clone(),
+                    why: format!("not looked at tonight: as in run {}", last.run),
+                };
+                settled.insert(change.line, settled_as);
+            }
+        }
+    }
+    // A unit is looked at as a whole.
+    for unit in new.run.draft.units.values() {
+        if !unit.lines().all(|line| settled.contains_key(&line)) {
+            unit.lines().for_each(|line| drop(settled.remove(&line)));
+        }
+    }
+    Ok(settled)
+}

@@ -1,0 +1,77 @@
+//! Reports that are older than their ledger are drawn again, so that no command reads them as they are.
+
+use super::error::CommandError;
+use super::input_plan;
+use super::saved_settings::{SavedSettings, run_of};
+use crate::input::Table;
+use crate::ledger::{Ledger, RunDir};
+use crate::report::{Commands, Summary, is_current};
+use crate::system::Kind;
+use crate::ui;
+use std::path::Path;
+
+/// Draws the reports of a run that was opened.
+pub(crate) fn draw(dir: &RunDir, ledger: &Ledger) -> Result<Summary, CommandError> {
+    let kept = SavedSettings::of(ledger)?;
+    let system = Kind::parse(&ledger.header().system)
+        .ok_or_else(|| CommandError::usage(format!("run {} is of an unknown system", dir.run())))?;
+    let capabilities = system.capabilities();
+    let mut rules = input_plan::rules(capabilities);
+    // A report only shows the lines; the reseller of each was determined when the run began.
+    rules.per_reseller = false;
+    rules.verbatim = kept.verbatim;
+    let table = Table::open(
+        &dir.input(),
+        &ledger.header().input_name,
+        &kept.reading()?,
+        &rules,
+    )?;
+    crate::report::draw(dir, ledger, &table, capabilities.can_clear).map_err(|error| {
+        let again = Commands::of(dir.path(), ledger.header()).report();
+        CommandError::from(error).with_help(format!("remove the cause, then `{again}` draws them"))
+    })
+}
+
+/// Draws the reports of a run again where they are older than its ledger: its process was killed, or ended by a second
+/// Ctrl-C. A run in progress draws its own.
+pub(super) fn refresh(dir: &RunDir, ledger: &Ledger) -> Result<(), CommandError> {
+    if ledger.is_live() || is_current(dir, ledger)? {
+        return Ok(());
+    }
+    draw(dir, ledger).map(drop)
+}
+
+/// The same for a command that does not depend on the reports: a failure is only a warning.
+pub(crate) fn try_refresh(dir: &RunDir, ledger: &Ledger) {
+    if let Err(failure) = refresh(dir, ledger) {
+        ui::err(&format!(
+            "warning: the reports of run {} are older than its ledger: {}",
+            dir.run(),
+            ui::visible(&failure.message)
+        ));
+    }
+}
+
+/// The same for the run of which a file is a report.
+pub(super) fn refresh_report(file: &Path) -> Result<(), CommandError> {
+    let is_report = |name: &std::ffi::OsStr| name == "failures.csv" || name == "results.csv";
+    if !file.file_name().is_some_and(is_report) {
+        return Ok(());
+    }
+    let folder = file.parent().map(|folder| {
+        if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        }
+    });
+    // The run is found by its folder, for a run that was killed may have no failures.csv yet.
+    let Some(dir) = folder.and_then(|folder| run_of(&folder.join("ledger.db"))) else {
+        return Ok(());
+    };
+    match Ledger::open_unchecked(&dir) {
+        Ok(ledger) => refresh(&dir, &ledger),
+        // If the ledger is damaged, the folder still has the file.
+        Err(_) => Ok(()),
+    }
+}

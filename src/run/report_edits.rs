@@ -1,0 +1,283 @@
+//! A report of ours that is fed back, compared with the input of the run that wrote it.
+//!
+//! A spreadsheet that saves `failures.csv` drops leading zeros and rounds long numbers although the cells are quoted. What
+//! is the same number and another text is such a change, and an error; any other difference is the user's own correction,
+//! and is shown. Of a run that is no longer there only the customer that it found guards the line.
+
+use super::error::CommandError;
+use super::input_plan;
+use super::saved_settings::{SavedSettings, run_of};
+use crate::domain::{Line, Problem, Severity};
+use crate::input::{Column, Record, Table, is_damaged};
+use crate::ledger::{Ledger, RunDir};
+use crate::system::Kind;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+
+/// A short hash of the value of each column; 0: the table does not have the column.
+type Values = [u32; Column::ALL.len()];
+
+/// Lines of one run: its line, the report's line, the values in the report.
+type Lines = HashMap<Line, (Line, Values)>;
+
+/// What the run's own input has in a cell that differs.
+type Before = HashMap<Line, Vec<(Column, String)>>;
+
+/// Compares a report with the inputs of its runs. Nothing is found in any other file.
+pub(super) fn compare(
+    table: &Table,
+    file: &Path,
+    runs_dir: &Path,
+) -> Result<Vec<Problem>, CommandError> {
+    let mut problems = Vec::new();
+    if !table.is_report() {
+        return Ok(problems);
+    }
+    let hasher = RandomState::new();
+    let mut runs: BTreeMap<String, Lines> = BTreeMap::new();
+    for record in table.records()? {
+        let record = record?;
+        if let Some((run, line)) = &record.origin {
+            let values = hashed(table, &record, &hasher);
+            let lines = match runs.get_mut(run) {
+                Some(lines) => lines,
+                None => runs.entry(run.clone()).or_default(),
+            };
+            lines.insert(*line, (record.line, values));
+        }
+    }
+    for (run, lines) in runs {
+        match of_run(&run, file, runs_dir) {
+            Some(dir) => {
+                let before = differences(&dir, &lines, &hasher)?;
+                tell(table, &run, &before, &mut problems)?;
+            }
+            None => problems.push(not_found(table, &run)),
+        }
+    }
+    problems.sort_by_key(|problem| problem.line);
+    Ok(problems)
+}
+
+fn of_run(run: &str, file: &Path, runs_dir: &Path) -> Option<RunDir> {
+    let is_it = |dir: &RunDir| dir.run().as_str() == run && dir.input().is_file();
+    let beside = run_of(file).filter(is_it);
+    beside.or_else(|| RunDir::list(runs_dir).ok()?.into_iter().find(is_it))
+}
+
+fn not_found(table: &Table, run: &str) -> Problem {
+    Problem {
+        line: table.header_line(),
+        column: "idshift_run".to_owned(),
+        value: run.to_owned(),
+        severity: Severity::Warning,
+        code: "run_not_found",
+        message: format!(
+            "the run {run} is not here, so that changes by a spreadsheet cannot be seen"
+        ),
+        help: "name the folder of its runs with --runs-dir, or compare the IDs yourself".to_owned(),
+    }
+}
+
+fn hashed(table: &Table, record: &Record, hasher: &RandomState) -> Values {
+    let mut values = Values::default();
+    for (column, value) in table.known(record) {
+        let hash = hasher.hash_one(&*value);
+        let place = Column::ALL.iter().position(|other| *other == column);
+        if let Some(place) = place {
+            values[place] = u32::try_from(hash >> 32).unwrap_or(u32::MAX).max(1);
+        }
+    }
+    values
+}
+
+/// The cells of the run's input that are not as the report has them, by the report's lines.
+fn differences(dir: &RunDir, lines: &Lines, hasher: &RandomState) -> Result<Before, CommandError> {
+    let ledger = Ledger::open_unchecked(dir)?;
+    let kept = SavedSettings::of(&ledger)?;
+    let system = Kind::parse(&ledger.header().system).unwrap_or(Kind::Plume);
+    let mut rules = input_plan::rules(system.capabilities());
+    rules.per_reseller = false;
+    rules.verbatim = kept.verbatim;
+    let name = &ledger.header().input_name;
+    let input = Table::open(&dir.input(), name, &kept.reading()?, &rules)?;
+    let mut before = Before::new();
+    for record in input.records()? {
+        let record = record?;
+        let Some((line, now)) = lines.get(&record.line) else {
+            continue;
+        };
+        let was = hashed(&input, &record, hasher);
+        let differs = |place: usize| now[place] != 0 && was[place] != 0 && now[place] != was[place];
+        if !(0..was.len()).any(differs) {
+            continue;
+        }
+        let cells = input.known(&record).filter(|(column, _)| {
+            Column::ALL
+                .iter()
+                .position(|other| other == column)
+                .is_some_and(differs)
+        });
+        let cells = cells.map(|(column, value)| (column, value.into_owned()));
+        before.insert(*line, cells.collect());
+    }
+    Ok(before)
+}
+
+/// Says what became of each cell that differs.
+fn tell(
+    table: &Table,
+    run: &str,
+    before: &Before,
+    problems: &mut Vec<Problem>,
+) -> Result<(), CommandError> {
+    if before.is_empty() {
+        return Ok(());
+    }
+    for record in table.records()? {
+        let record = record?;
+        let Some(cells) = before.get(&record.line) else {
+            continue;
+        };
+        for (column, now) in table.known(&record) {
+            let Some((_, was)) = cells.iter().find(|(other, _)| *other == column) else {
+                continue;
+            };
+            let problem = |severity, code, what: &str, help: &str| Problem {
+                line: record.line,
+                column: table.spelling(column).to_owned(),
+                value: now.to_string(),
+                severity,
+                code,
+                message: format!(
+                    "the input of run {run} has `{was}`, and this file has `{now}`: {what}"
+                ),
+                help: help.to_owned(),
+            };
+            problems.push(if is_by_spreadsheet(was, &now) {
+                problem(
+                    Severity::Error,
+                    "spreadsheet_changed",
+                    "a spreadsheet changed it",
+                    "take the line from the run's own report, and edit it with a text editor, or import its columns as text",
+                )
+            } else {
+                problem(
+                    Severity::Warning,
+                    "corrected",
+                    "it was corrected since",
+                    "nothing is to be done where that is meant",
+                )
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a spreadsheet made the one text of the other: the same number, or something that only spreadsheets write.
+fn is_by_spreadsheet(was: &str, now: &str) -> bool {
+    if is_damaged(now) && !is_damaged(was) && !now.is_empty() {
+        return true;
+    }
+    let (Some(before), Some(after)) = (Number::parse(was), Number::parse(now)) else {
+        return false;
+    };
+    // No spreadsheet adds zeros: whoever does puts lost ones back.
+    let digits = |text: &str| text.trim_start_matches(['+', '-']).to_owned();
+    let adds = digits(now).starts_with('0') && digits(now).trim_start_matches('0') == digits(was);
+    !adds && before.becomes(&after)
+}
+
+/// A number as it stands in a cell.
+#[derive(Debug, PartialEq, Eq)]
+struct Number {
+    negative: bool,
+    /// Without zeros at either end.
+    digits: String,
+    /// How many digits stand before the decimal sign.
+    point: i64,
+}
+
+impl Number {
+    fn parse(text: &str) -> Option<Self> {
+        let bare = text.strip_prefix(['+', '-']).unwrap_or(text);
+        let (mantissa, exponent) = match bare.split_once(['E', 'e']) {
+            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+            None => (bare, 0),
+        };
+        let (whole, fraction) = mantissa.split_once(['.', ',']).unwrap_or((mantissa, ""));
+        let all = format!("{whole}{fraction}");
+        if whole.is_empty() || !all.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let trimmed = all.trim_start_matches('0');
+        let zeros = i64::try_from(all.len() - trimmed.len()).ok()?;
+        let digits = trimmed.trim_end_matches('0').to_owned();
+        let point = i64::try_from(whole.len()).ok()? - zeros + i64::from(exponent);
+        Some(Self {
+            negative: text.starts_with('-'),
+            point: if digits.is_empty() { 0 } else { point },
+            digits,
+        })
+    }
+
+    /// Whether the other one is the same number, or what is left of it after the digits that a spreadsheet keeps or shows.
+    fn becomes(&self, other: &Self) -> bool {
+        if self.negative != other.negative {
+            return false;
+        }
+        if self.digits == other.digits {
+            return self.point == other.point;
+        }
+        let kept = other.digits.len();
+        if !(2..30).contains(&kept) || kept >= self.digits.len() || self.digits.len() <= 5 {
+            return false;
+        }
+        let (head, tail) = self.digits.split_at(kept);
+        let (Ok(head), Ok(after)) = (head.parse::<u128>(), other.digits.parse::<u128>()) else {
+            return false;
+        };
+        let rounded = head + u128::from(tail.as_bytes()[0] >= b'5');
+        self.point == other.point && (after == head || after == rounded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_spreadsheet_did_is_told_from_what_a_user_did() {
+        for (was, now) in [
+            ("00123456", "123456"),
+            ("+4930123456", "4930123456"),
+            ("123456789012", "1.23457E+11"),
+            ("123456789012", "1,23457E+11"),
+            ("1234567890123456789", "1234567890123460000"),
+            ("1234567890123456789", "1234567890123450000"),
+            ("12E5", "1200000"),
+            ("0012.50", "12.5"),
+            ("3-4", "2026-04-03"),
+            ("1-2", "02. Jan"),
+            ("1E10", "10000000000"),
+            ("000", "0"),
+            ("20011", "20011.0"),
+        ] {
+            assert!(is_by_spreadsheet(was, now), "{was} {now}");
+        }
+        for (was, now) in [
+            ("123456", "00123456"),
+            ("A-1", "A-2"),
+            ("123456", "123457"),
+            ("123456", "1234567"),
+            ("123456", "-123456"),
+            ("CRM-001", "CRM-1"),
+            ("123456", ""),
+            ("", "123456"),
+            ("12345", "12"),
+        ] {
+            assert!(!is_by_spreadsheet(was, now), "{was} {now}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What a command was asked for, without the words of the command line: whoever parses those makes a [`Request`].
+
+use super::guards::Guards;
+use crate::report;
+use crate::ui;
+use std::path::PathBuf;
+
+/// What a command was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Request {
+    pub(crate) typed: TypedSettings,
+    pub(crate) reading: Reading,
+    pub(crate) sandbox: SandboxRequest,
+    /// What stops the run.
+    pub(crate) guards: Guards,
+    pub(crate) consent: Consent,
+    /// Whether chains and swaps are carried out although runs that may have done so are lost.
+    pub(crate) without_history: bool,
+    pub(crate) output: Output,
+}
+
+/// The settings that were typed, and where the others are looked for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TypedSettings {
+    /// By the key of the setting.
+    pub(crate) given: Vec<(&'static str, String)>,
+    /// The profile of the configuration file.
+    pub(crate) profile: Option<String>,
+    /// The configuration file, if not the usual one.
+    pub(crate) config: Option<PathBuf>,
+}
+
+impl TypedSettings {
+    /// Where runs are to be kept, as words to be typed again.
+    pub(crate) fn runs_dir(&self) -> Vec<String> {
+        let given = self.given.iter().filter(|(key, _)| *key == "runs_dir");
+        given
+            .flat_map(|(_, folder)| report::option("--runs-dir", folder))
+            .collect()
+    }
+}
+
+/// How the file is read.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Reading {
+    /// `COLUMN=NAME` for each column that has another name.
+    pub(crate) map: Vec<String>,
+    /// The name of its encoding.
+    pub(crate) encoding: Option<String>,
+    /// The delimiter, by its name or as a character.
+    pub(crate) delimiter: Option<String>,
+    /// Whether invalid lines are left out.
+    pub(crate) skip_invalid: bool,
+    /// Whether an empty new account ID removes the ID.
+    pub(crate) allow_clear: bool,
+    /// Settings about the file, by their key.
+    pub(crate) given: Vec<(&'static str, String)>,
+}
+
+/// A stand-in in this process, in place of the system.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SandboxRequest {
+    /// Whether one is started.
+    pub(crate) sandbox: bool,
+    /// Its faults, as `idshift sandbox` takes them.
+    pub(crate) faults: Vec<String>,
+    /// How long an answer takes.
+    pub(crate) latency: Option<String>,
+    /// How many customers it has besides those of the file.
+    pub(crate) customers: u32,
+}
+
+/// Whether a command needs the credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Secrets {
+    /// It speaks to the system.
+    Needed,
+    /// It speaks to a stand-in, which takes any.
+    Any,
+    /// It works offline.
+    Unneeded,
+}
+
+impl SandboxRequest {
+    /// A stand-in takes any token.
+    pub(crate) fn secrets(&self) -> Secrets {
+        if self.sandbox {
+            Secrets::Any
+        } else {
+            Secrets::Needed
+        }
+    }
+}
+
+/// How consent to the writes is obtained.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Consent {
+    /// It is given.
+    pub(crate) yes: bool,
+    /// Nobody is asked.
+    pub(crate) no_input: bool,
+}
+
+impl Consent {
+    /// Whether a person at a terminal is asked. `resume` without one goes on with the consent of its run.
+    pub(crate) fn is_asked(self) -> bool {
+        !self.yes && !self.no_input && ui::can_ask()
+    }
+}
+
+/// What is printed, and how.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Output {
+    /// One JSON document on standard output, and nothing else.
+    pub(crate) json: bool,
+    /// Errors only.
+    pub(crate) quiet: bool,
+    /// Each line that failed as well.
+    pub(crate) verbose: bool,
+    /// How progress is shown.
+    pub(crate) progress: ui::Mode,
+}

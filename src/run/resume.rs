@@ -1,0 +1,331 @@
+//! `idshift resume`: goes on with an interrupted or stopped run. Lines with a final outcome are left alone;
+//! what was being written is read before it is written again.
+
+use super::catalog::RunCatalog;
+use super::claim::TargetClaim;
+use super::connect::base_url;
+use super::consent::{Question, ask, planned_words, refuse_emails};
+use super::error::CommandError;
+use super::estimate::Forecast;
+use super::exit_code::Exit;
+use super::feeder::Known;
+use super::guards::Guards;
+use super::input_identity::InputIdentity;
+use super::lost_runs;
+use super::newer_runs;
+use super::open::{self, OpenRun, Purpose, Selection};
+use super::prior_runs;
+use super::request::{Consent, Request};
+use super::session::{LOOKED, Session, Task, Work, done};
+use super::settings::catalog;
+use super::undo_runs::{SEEDED, undo_of};
+use crate::domain::{Change, Line};
+use crate::engine::{History, Since};
+use crate::ledger::{Ledger, LineSet, State};
+use crate::report::Commands;
+use crate::ui;
+use std::path::Path;
+use std::sync::Arc;
+
+fn is_unfinished(ledger: &Ledger) -> bool {
+    let begun = ledger
+        .progress()
+        .is_ok_and(|progress| match progress.state {
+            State::Created | State::Running | State::Stopped | State::Interrupted => true,
+            // Killed before its reports were written: its failures have not been reported.
+            State::Finished => !is_reported(ledger),
+            State::Planned => false,
+        });
+    begun && !is_stillborn(ledger)
+}
+
+fn is_reported(ledger: &Ledger) -> bool {
+    ledger.path().with_file_name("summary.json").exists()
+}
+
+/// Whether it is an undo that was killed before it recorded the expected values. Nothing was written.
+fn is_stillborn(ledger: &Ledger) -> bool {
+    let seeded = ledger.get(SEEDED).is_ok_and(|note| note.is_some());
+    ledger.header().parent.is_some() && !seeded
+}
+
+/// Goes on with this run, or with the newest that is not finished.
+pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, CommandError> {
+    let is_asked = request.consent.is_asked();
+    let mut known = open::open(
+        run,
+        Selection {
+            command: "resume",
+            words: "unfinished run",
+            fits: &is_unfinished,
+            is_asked,
+        },
+        Purpose::Write,
+        request,
+    )?;
+    let anew = &request.guards;
+    let limits = known.limits(anew)?;
+    if is_asked {
+        known.ledger.refuse_if_live()?;
+        let (catalog, _) = catalog(&request.typed)?;
+        let rest = rest(&known, &catalog, anew, &limits)?;
+        let asked = consent(&known, &rest, &limits, request.consent)?;
+        if !asked && run.is_none() && !request.output.quiet {
+            let lines = known.draft.counts.lines;
+            open::announce("resume", &known.ledger, Some(lines));
+        }
+    }
+    // First: whoever else works on this target could make untrue whatever is found here.
+    let claim = known.claim()?;
+    let Rest { work, looked } = rest(&known, &claim.catalog, anew, &limits)?;
+    known.ledger.index_writes()?;
+    known.keep(&limits)?;
+    let done = done(&known.ledger, work.mode())?;
+    let history = history(&known, &claim, work, request.without_history)?;
+    let session = Session {
+        known: Known {
+            done,
+            planned: (looked && work == Work::Apply)
+                .then(|| known.ledger.still_planned())
+                .transpose()?,
+            ..Known::new(Arc::new(history), known.ledger.units_with_writes()?)
+        },
+        run: known,
+        claim,
+        limits,
+        task: Task::of(request, "resume", work),
+    };
+    session.execute()
+}
+
+/// How the rest of a run is done.
+struct Rest {
+    work: Work,
+    /// Whether all lines were looked at before the first was written, so that only what is to change is still open.
+    looked: bool,
+}
+
+/// What is to be done, or why the run is not resumed.
+fn rest(
+    known: &OpenRun,
+    catalog: &RunCatalog,
+    anew: &Guards,
+    limits: &Guards,
+) -> Result<Rest, CommandError> {
+    refuse_what_goes_on_otherwise(known, catalog)?;
+    refuse_undone(known.dir.run().as_str(), catalog)?;
+    let (ledger, header) = (&known.ledger, known.ledger.header());
+    let applying = ledger.get("applying")?.is_some();
+    let has_writes = ledger.has_writes()?;
+    let planning = header.command == "plan" && !has_writes && !applying;
+    if !planning {
+        refuse_emails(&known.resolved, "resume")?;
+    }
+    let looked = header.parent.is_some() || applying || ledger.get(LOOKED)?.is_some();
+    if !looked && anew.max_changes.is_some() {
+        refuse_late_count(known)?;
+    }
+    let two_steps = limits.max_changes.is_some() || header.command == "reconcile";
+    let work = if planning {
+        Work::Plan
+    } else if two_steps && !looked && !has_writes {
+        Work::PlanThenApply
+    } else {
+        Work::Apply
+    };
+    Ok(Rest { work, looked })
+}
+
+/// Shows what is still to be done, where, and asks; `false`: nothing is to be asked.
+fn consent(
+    known: &OpenRun,
+    rest: &Rest,
+    limits: &Guards,
+    consent: Consent,
+) -> Result<bool, CommandError> {
+    let ledger = &known.ledger;
+    if rest.work == Work::Plan {
+        return Ok(false);
+    }
+    let open = open_changes(known, rest)?;
+    if open.lines == 0 && ledger.parkings()?.is_empty() {
+        return Ok(false);
+    }
+    let mut counts = format!(
+        "{} of {} still to be done",
+        ui::count(open.lines),
+        ui::lines(known.draft.counts.lines)
+    );
+    if rest.looked {
+        counts.push_str(&planned_words(ledger, &known.resolved)?);
+    }
+    let header = ledger.header();
+    let base_url = base_url(&known.resolved)?;
+    let question = Question {
+        what: format!("resume run {} ({})", header.run, open::described(ledger)),
+        counts,
+        forecast: Some(Forecast::of_changes(
+            open.accounts,
+            open.locations,
+            (open.lines, if rest.looked { 0 } else { open.searched }),
+            &known.resolved,
+        )),
+        // How much is looked up again is not known.
+        looked: false,
+        resolved: &known.resolved,
+        base_url: &base_url,
+        profile: known.kept.values.get("profile").map(String::as_str),
+        limits,
+        may_set_services: !rest.looked && open.locations > 0,
+    };
+    let commits = ledger.commits()?;
+    ask(&question.text()?, consent, "resume")?;
+    if ledger.commits()? == commits {
+        return Ok(true);
+    }
+    let words = format!(
+        "run {} has been gone on with meanwhile; nothing was written",
+        header.run
+    );
+    let resume = known.commands().resume(&[]);
+    Err(CommandError::usage(words).with_help(format!("{resume} shows anew what is left")))
+}
+
+/// What the open lines ask for.
+#[derive(Default)]
+struct OpenChanges {
+    lines: u64,
+    /// Those of them that do not name their customer by the system's ID.
+    searched: u64,
+    accounts: u64,
+    locations: u64,
+}
+
+fn open_changes(known: &OpenRun, rest: &Rest) -> Result<OpenChanges, CommandError> {
+    let ledger = &known.ledger;
+    let (planned, done) = if rest.looked && rest.work == Work::Apply {
+        (Some(ledger.still_planned()?), LineSet::default())
+    } else {
+        (None, done(ledger, rest.work.mode())?)
+    };
+    let is_open = |line: Line| match &planned {
+        Some(planned) => planned.contains(line),
+        None => !done.contains(line),
+    };
+    let mut open = OpenChanges::default();
+    for batch in known.draft.table.batches()? {
+        let changes = batch?.into_iter().filter_map(|row| row.change);
+        for change in changes.filter(|change: &Change| is_open(change.line)) {
+            open.lines += 1;
+            open.searched += u64::from(change.customer.is_none());
+            open.accounts += u64::from(change.new_account.asks());
+            open.locations += u64::from(change.asks_location());
+        }
+    }
+    Ok(open)
+}
+
+/// What other runs tell of the lines, and what they have written since.
+fn history(
+    known: &OpenRun,
+    claim: &TargetClaim,
+    work: Work,
+    without_history: bool,
+) -> Result<History, CommandError> {
+    let identity = InputIdentity::of_run(&known.ledger)?;
+    let header = known.ledger.header();
+    // Where it goes on, and where it has been.
+    let keys = claim.keys();
+    let targets: Vec<&str> = known.ledger.targets().chain(keys.iter().copied()).collect();
+    let (draft, resolved) = (&known.draft, &known.resolved);
+    let catalog = &claim.catalog;
+    let mut history = prior_runs::of(header, &targets, catalog, &identity, draft, resolved)?;
+    if !without_history {
+        lost_runs::refuse_repeats(draft, claim, &history, resolved)?;
+    }
+    if work != Work::Plan {
+        // Of a plan: when it was begun to be carried out.
+        let begun = known.ledger.progress()?.started_at_ms;
+        history.since = newer_runs::since((&known.ledger, &targets), begun, catalog, |_| true)?;
+        warn_of_newer(&history.since);
+    }
+    Ok(history)
+}
+
+/// Refuses a plan, which is to be applied, and an undo that did not begin, which is to be started again.
+fn refuse_what_goes_on_otherwise(
+    known: &OpenRun,
+    catalog: &RunCatalog,
+) -> Result<(), CommandError> {
+    let id = known.dir.run();
+    if known.ledger.progress()?.state == State::Planned {
+        return Err(CommandError::usage(format!(
+            "run {id} is a plan, and nothing of it was interrupted"
+        ))
+        .with_help(format!(
+            "{} carries it out",
+            known.commands().carry_out(&[])
+        )));
+    }
+    let parent = known.ledger.header().parent.as_ref();
+    if let Some(parent) = parent.filter(|_| is_stillborn(&known.ledger)) {
+        return Err(CommandError::usage(format!(
+            "run {id} was killed before it had begun; nothing was written"
+        ))
+        .with_help(format!(
+            "{} starts the undo again",
+            commands_of(catalog, parent)?.undo()
+        )));
+    }
+    Ok(())
+}
+
+/// What a person types to go on from another run.
+fn commands_of(catalog: &RunCatalog, run: &str) -> Result<Commands, CommandError> {
+    let dir = catalog.find(run, Path::new(""))?;
+    let ledger = Ledger::open_unchecked(&dir)?;
+    Ok(Commands::of(dir.path(), ledger.header()))
+}
+
+/// How many lines would change can only be counted before the first is written.
+fn refuse_late_count(known: &OpenRun) -> Result<(), CommandError> {
+    if !known.ledger.has_writes()? {
+        return Ok(());
+    }
+    Err(CommandError::usage(format!(
+        "--max-changes: run {} has begun to write without counting first, so it is too late to count",
+        known.dir.run()
+    ))
+    .with_help(format!(
+        "{} goes on without it; --max-failures and --until can be given",
+        known.commands().resume(&[])
+    )))
+}
+
+/// What other runs have changed meanwhile stays as it is; whoever resumes should know before.
+fn warn_of_newer(since: &Since) {
+    // Their names begin with the time.
+    if let Some(newest) = since.values().map(|newer| &newer.run).max() {
+        ui::err(&format!(
+            "warning: other runs, the newest is {newest}, have carried out something for {} since this one was begun; what is \
+             still to be done about these is left undone (stale)",
+            ui::one_or_many(
+                u64::try_from(since.len()).unwrap_or(u64::MAX),
+                "customer or location",
+                "customers or locations"
+            ),
+        ));
+    }
+}
+
+/// What a run wrote may have been put back by another one.
+fn refuse_undone(id: &str, catalog: &RunCatalog) -> Result<(), CommandError> {
+    match undo_of(id, catalog, |_| true)? {
+        None => Ok(()),
+        Some((dir, _)) => Err(CommandError::usage(format!(
+            "run {id} was put back by run {}; going on with it would leave half of it put back",
+            dir.run()
+        ))
+        .with_help("`idshift apply` with the file begins a new run")),
+    }
+}

@@ -1,0 +1,82 @@
+//! A run that is ready to be worked on by this process.
+
+use super::claim::TargetClaim;
+use super::error::CommandError;
+use super::feeder::Known;
+use super::guards::Guards;
+use super::open::OpenRun;
+use super::request::{Output, Request};
+use crate::engine::Mode;
+use crate::ledger::{Ledger, LineSet};
+
+/// The note of a run that has looked at all its lines, and now writes what is to change.
+pub(super) const LOOKED: &str = "looked";
+
+/// What a process does with its run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Look only.
+    Plan,
+    /// Look and write as it goes.
+    Apply,
+    /// Look at everything, check the guards, then write.
+    PlanThenApply,
+}
+
+impl Work {
+    /// What the engine does in the pass that ends it.
+    pub(super) const fn mode(self) -> Mode {
+        match self {
+            Self::Plan => Mode::Plan,
+            Self::Apply | Self::PlanThenApply => Mode::Apply,
+        }
+    }
+}
+
+/// What a process does with its run, and how it tells about that.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Task {
+    pub(super) work: Work,
+    /// The command, for messages.
+    pub(super) title: &'static str,
+    pub(super) output: Output,
+    /// Where one line is enough when nothing was changed: how many lines were not even looked at.
+    pub(super) quiet_if_unchanged: Option<u64>,
+    /// Whether lines that would change are exit code 3.
+    pub(super) differences_count: bool,
+    /// Whether a person at a terminal is asked whether a doubtful run goes on.
+    pub(super) may_ask: bool,
+}
+
+impl Task {
+    /// What this command does.
+    pub(super) fn of(request: &Request, title: &'static str, work: Work) -> Self {
+        Self {
+            work,
+            title,
+            output: request.output,
+            quiet_if_unchanged: None,
+            differences_count: false,
+            may_ask: !request.consent.no_input,
+        }
+    }
+}
+
+/// A run that is ready to be worked on.
+pub(crate) struct Session {
+    pub(super) run: OpenRun,
+    pub(super) claim: TargetClaim,
+    pub(super) known: Known,
+    pub(super) limits: Guards,
+    pub(super) task: Task,
+}
+
+/// The lines that need no further work.
+pub(super) fn done(ledger: &Ledger, mode: Mode) -> Result<LineSet, CommandError> {
+    let done = ledger.done()?;
+    Ok(match mode {
+        // What an interrupted look has already seen stays seen.
+        Mode::Plan => done.union(&ledger.planned()?),
+        Mode::Apply => done,
+    })
+}

@@ -1,0 +1,403 @@
+//! `idshift undo`: restores what a run changed, except what was changed again since.
+//!
+//! The undo is a run like any other: a file of the inverse changes, planned with its chains and swaps,
+//! carried out by the same engine, and undone in the same way. The values that the run left are recorded as the
+//! expected ones, so a customer that was changed since is `stale` and skipped.
+
+use super::catalog::RunCatalog;
+use super::claim::TargetClaim;
+use super::clock;
+use super::connect::base_url;
+use super::consent::{Question, ask, refuse_emails};
+use super::create::begin;
+use super::document::document;
+use super::error::CommandError;
+use super::estimate::Forecast;
+use super::exit_code::Exit;
+use super::feeder::Known;
+use super::guards::Guards;
+use super::input_plan;
+use super::newer_runs;
+use super::open::{self, OpenRun, Purpose, Selection};
+use super::prior_runs;
+use super::request::Request;
+use super::saved_settings::SavedSettings;
+use super::session::{Session, Task, Work};
+use super::settings::catalog;
+use super::undo_runs::{SEEDED, undo_of};
+use crate::domain::{Change, Failed, NewAccount, Outcome, Status, Transition};
+use crate::engine::{History, Since};
+use crate::ledger::{self, Header, Ledger, LineSet, PrivateFile, RunDir, RunId, State};
+use crate::plan::{self, Inverse};
+use crate::report::{CANNOT_UNDO, CannotUndo, Commands};
+use crate::ui;
+use std::collections::HashSet;
+use std::io::Write;
+use std::sync::Arc;
+
+/// What of it has a line of its own that only says that it cannot be undone.
+fn cannot_undo(back: &[Back]) -> CannotUndo {
+    let mut counts = CannotUndo::default();
+    for back in back {
+        let expected = &back.expected;
+        if back.inverse.impossible.is_none() {
+            continue;
+        }
+        // From what is there to what was there before the run.
+        if expected.location.is_none() {
+            counts.accounts += 1;
+        } else if expected.service.before != expected.service.after {
+            counts.services += 1;
+        } else {
+            counts.profiles += 1;
+        }
+    }
+    counts
+}
+
+/// One line of the undo, with the values that the system must still have.
+struct Back {
+    inverse: Inverse,
+    expected: Outcome,
+}
+
+/// Undoes this run, or the newest that wrote something.
+pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, CommandError> {
+    let known = open::open(
+        run,
+        Selection {
+            command: "undo",
+            words: "run that wrote something and is no undo itself",
+            // Typed twice, it must not undo itself.
+            fits: &|ledger| open::wrote_something(ledger) && ledger.header().command != "undo",
+            is_asked: request.consent.is_asked(),
+        },
+        Purpose::Write,
+        request,
+    )?;
+    known.ledger.refuse_if_live()?;
+    let parent = known.dir.run().to_string();
+    let (catalog, _) = catalog(&request.typed)?;
+    let left = what_it_left(&known, &catalog)?;
+    refuse_emails(&known.resolved, "undo")?;
+    let back = way_back(&left, known.resolved.system.capabilities().can_clear);
+    if back.is_empty() {
+        if request.output.json {
+            let body = serde_json::json!({
+                "undoes": parent, "counts": {"lines": 0}, "cannot_undo": 0,
+            });
+            ui::out(&document(Exit::Success, body));
+        } else if !request.output.quiet {
+            ui::err(&format!("undo {parent}: the run left nothing to put back"));
+        }
+        return Ok(Exit::Success);
+    }
+    let address = base_url(&known.resolved)?;
+    let limits = request.guards.clone().resolved()?;
+    let of = |asks: fn(&Change) -> bool| {
+        let asking = back.iter().filter(|back| asks(&back.inverse.change));
+        u64::try_from(asking.count()).unwrap_or(u64::MAX)
+    };
+    let many = of(|_| true);
+    limits.refuse_changes(many, known.draft.counts.lines)?;
+    let (accounts, locations) = (of(|one| one.new_account.asks()), of(Change::asks_location));
+    let mut counts = format!(
+        "restore {} and {}",
+        ui::counted(accounts, "account ID"),
+        ui::counted(locations, "location")
+    );
+    for words in cannot_undo(&back).words() {
+        counts.push_str(&format!("\n  {words}"));
+    }
+    let question = Question {
+        what: format!(
+            "undo run {parent} ({}, {})",
+            open::described(&known.ledger),
+            ui::lines(known.draft.counts.lines)
+        ),
+        counts,
+        forecast: Some(Forecast::of_changes(
+            accounts,
+            locations,
+            (many, 0),
+            &known.resolved,
+        )),
+        resolved: &known.resolved,
+        base_url: &address,
+        profile: known.kept.values.get("profile").map(String::as_str),
+        limits: &limits,
+        may_set_services: false,
+        looked: false,
+    };
+    ask(&question.text()?, request.consent, "undo")?;
+    let run = RunId::new(clock::now_ms());
+    let claim = TargetClaim::take(&known.resolved, known.target()?, run.as_str())?;
+    // Another process may have resumed the run while the question stood.
+    if what_it_left(&known, &claim.catalog)? != left {
+        let words = format!("run {parent} has been gone on with meanwhile; nothing was written");
+        let undo = known.commands().undo();
+        return Err(CommandError::usage(words).with_help(format!("{undo} shows anew what it left")));
+    }
+    carry_out(request, known, limits, &parent, (&run, claim), &back)
+}
+
+/// What newer runs have written and no undo has restored: the undo of an older run must not overwrite that.
+fn written_since(known: &OpenRun, claim: &TargetClaim) -> Result<Since, CommandError> {
+    let mut put_back = HashSet::new();
+    for entry in &claim.catalog.entries {
+        let Ok(other) = Ledger::open_unchecked(&entry.dir) else {
+            continue;
+        };
+        if let Some(parent) = &other.header().parent
+            && other.has_writes()?
+        {
+            put_back.insert(parent.clone());
+        }
+    }
+    let counts = |header: &Header| header.parent.is_none() && !put_back.contains(&header.run);
+    let keys = claim.keys();
+    let targets: Vec<&str> = known.ledger.targets().chain(keys.iter().copied()).collect();
+    let begun = known.ledger.progress()?.started_at_ms;
+    let catalog = &claim.catalog;
+    let mut since = newer_runs::since((&known.ledger, &targets), begun, catalog, counts)?;
+    since.retain(|_, newer| newer.wrote);
+    Ok(since)
+}
+
+/// What the run left, where that can be put back.
+fn what_it_left(known: &OpenRun, catalog: &RunCatalog) -> Result<Vec<ledger::Left>, CommandError> {
+    let parent = known.dir.run();
+    let left = known.ledger.left()?;
+    if left.iter().any(|left| left.parked) {
+        return Err(CommandError::usage(format!(
+            "run {parent} left a customer under a temporary ID"
+        ))
+        .with_help(format!(
+            "{} finishes or rolls back; then undo",
+            known.commands().resume(&[])
+        )));
+    }
+    if known.ledger.progress()?.state == State::Running
+        && !known.ledger.unresolved_writes()?.is_empty()
+    {
+        return Err(
+            CommandError::usage(format!("run {parent} was killed while it was writing"))
+                .with_help(format!("{} first; then undo", known.commands().resume(&[]))),
+        );
+    }
+    refuse_half_done(catalog, parent.as_str())?;
+    Ok(left)
+}
+
+/// An undo that was interrupted has restored a part, and its ledger has recorded which.
+fn refuse_half_done(catalog: &RunCatalog, parent: &str) -> Result<(), CommandError> {
+    let is_half = |ledger: &Ledger| {
+        ledger
+            .progress()
+            .is_ok_and(|progress| match progress.state {
+                State::Running | State::Stopped | State::Interrupted => true,
+                State::Created | State::Planned | State::Finished => false,
+            })
+    };
+    let Some((dir, half)) = undo_of(parent, catalog, is_half)? else {
+        return Ok(());
+    };
+    let id = dir.run();
+    // What has been put back itself is not gone on with.
+    if undo_of(id.as_str(), catalog, |_| true)?.is_some() {
+        return Ok(());
+    }
+    let resume = Commands::of(dir.path(), half.header()).resume(&[]);
+    let words = format!("run {id}, which puts run {parent} back, was not finished");
+    Err(CommandError::usage(words).with_help(format!("{resume} goes on with it")))
+}
+
+fn way_back(left: &[ledger::Left], can_clear: bool) -> Vec<Back> {
+    let mut back = Vec::new();
+    let mut line = 2;
+    for left in left {
+        let mut account = left
+            .account
+            .clone()
+            .filter(|(before, after)| before != after);
+        let changed = left
+            .locations
+            .iter()
+            .filter(|(_, before, after)| before != after);
+        let mut places: Vec<_> = changed.map(Some).collect();
+        if places.is_empty() {
+            places.push(None);
+        }
+        for place in places {
+            let spot = |spot: &ledger::LocationState| (spot.service.clone(), spot.profile);
+            let one = plan::Left {
+                customer: left.customer.clone(),
+                reseller: left.reseller.clone(),
+                account: account.take(),
+                location: place.map(|(id, before, after)| (id.clone(), spot(before), spot(after))),
+            };
+            if one.account.is_none() && one.location.is_none() {
+                continue;
+            }
+            for one in one.apart() {
+                back.push(Back {
+                    expected: expected(left, &one, line),
+                    inverse: plan::invert(&one, line, can_clear),
+                });
+                line += 1;
+            }
+        }
+    }
+    back
+}
+
+/// What must still be there, or the line is stale.
+fn expected(left: &ledger::Left, one: &plan::Left, line: u32) -> Outcome {
+    let mut outcome = Outcome::bare(line, Status::WouldChange);
+    outcome.customer = Some(left.customer.clone());
+    if let Some((before, after)) = &left.account {
+        outcome.account = Transition {
+            before: after.clone(),
+            after: before.clone(),
+        };
+    }
+    if let Some((id, before, after)) = &one.location {
+        outcome.location = Some(id.clone());
+        outcome.service = Transition {
+            before: after.0.clone(),
+            after: before.0.clone(),
+        };
+        outcome.profile = Transition {
+            before: after.1,
+            after: before.1,
+        };
+    }
+    outcome
+}
+
+fn carry_out(
+    request: &Request,
+    known: OpenRun,
+    limits: Guards,
+    parent: &str,
+    (run, claim): (&RunId, TargetClaim),
+    back: &[Back],
+) -> Result<Exit, CommandError> {
+    let kept = SavedSettings {
+        values: known.kept.values.clone(),
+        allow_clear: known.resolved.system.capabilities().can_clear
+            && back
+                .iter()
+                .any(|back| back.inverse.change.new_account == NewAccount::Clear),
+        verbatim: true,
+        limits: limits.clone(),
+        typed: known.kept.typed.clone(),
+        ..SavedSettings::default()
+    };
+    let name = format!("undo of {parent}");
+    let (dir, ledger) = begin(&known.resolved.runs_dir, run, |dir| {
+        let header = Header {
+            input_name: name.clone(),
+            input_sha256: write_file(dir, back)?,
+            parent: Some(parent.to_owned()),
+            ..claim.header(run, "undo", &kept)
+        };
+        let mut ledger = Ledger::create(dir, &header)?;
+        ledger.seed(back.iter().map(seed))?;
+        let cannot = serde_json::to_string(&cannot_undo(back)).unwrap_or_default();
+        ledger.set(CANNOT_UNDO, &cannot)?;
+        ledger.set(SEEDED, "true")?;
+        Ok(ledger)
+    })?;
+    let keys = claim.keys();
+    let targets: Vec<&str> = known.ledger.targets().chain(keys.iter().copied()).collect();
+    let history = History {
+        since: written_since(&known, &claim)?,
+        temporary: prior_runs::temporary_ids(ledger.header(), &targets, &claim.catalog)?,
+        ..History::default()
+    };
+    let capabilities = known.resolved.system.capabilities();
+    let rules = kept.rules(&known.resolved)?;
+    let draft = input_plan::read(
+        &dir.input(),
+        &name,
+        &kept.reading()?,
+        &rules,
+        capabilities.unique_accounts,
+    )?;
+    let session = Session {
+        known: Known {
+            done: ledger.done()?,
+            planned: Some(ledger.planned()?),
+            ..Known::new(Arc::new(history), LineSet::default())
+        },
+        run: OpenRun {
+            dir,
+            ledger,
+            kept,
+            draft: draft.into(),
+            ..known
+        },
+        claim,
+        limits,
+        task: Task::of(request, "undo", Work::Apply),
+    };
+    session.execute()
+}
+
+/// A line of which nothing can be put back has failed before it begins.
+fn seed(back: &Back) -> Outcome {
+    let mut outcome = back.expected.clone();
+    if let Some(why) = &back.inverse.impossible
+        && !back.inverse.change.asks_anything()
+    {
+        outcome.status = Status::Failed(Failed::Rejected);
+        outcome.message.clone_from(why);
+        outcome.account.after.clone_from(&outcome.account.before);
+        outcome.service.after.clone_from(&outcome.service.before);
+        outcome.profile.after = outcome.profile.before;
+        outcome.finished_at_ms = clock::now_ms();
+    }
+    outcome
+}
+
+/// Writes the run's file; it is read again like any other.
+fn write_file(dir: &RunDir, back: &[Back]) -> Result<String, CommandError> {
+    let path = dir.input();
+    let failed = |why: std::io::Error| {
+        CommandError::new(
+            Exit::Stopped,
+            format!("{}: cannot be written: {why}", path.display()),
+        )
+    };
+    let quote = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let mut text =
+        String::from("accountId,newAccountId,customerId,locationId,serviceId,profile,resellerId\n");
+    for back in back {
+        let change = &back.inverse.change;
+        let cells = [
+            change.account.as_ref().map(|id| id.as_str().to_owned()),
+            change.new_account.id().map(|id| id.as_str().to_owned()),
+            change.customer.as_ref().map(|id| id.as_str().to_owned()),
+            // A location of which nothing can be asked would be no valid line.
+            change
+                .location
+                .as_ref()
+                .filter(|_| change.asks_location())
+                .map(|id| id.as_str().to_owned()),
+            change.service.as_ref().map(|id| id.as_str().to_owned()),
+            change.profile.map(|profile| profile.to_string()),
+            change.reseller.as_ref().map(ToString::to_string),
+        ];
+        let cells: Vec<String> = cells
+            .into_iter()
+            .map(|cell| quote(&cell.unwrap_or_default()))
+            .collect();
+        text.push_str(&cells.join(","));
+        text.push('\n');
+    }
+    let mut file = PrivateFile::begin(path.clone()).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.finish().map_err(failed)?;
+    crate::input::digest(&path).map_err(failed)
+}
