@@ -25,7 +25,7 @@ pub(super) fn run(options: &ReportOptions) -> Result<Exit, CommandError> {
     };
     let ledger = Ledger::open(&dir)?;
     if options.run.is_none() && !options.output.quiet {
-        announce("report", &ledger, None);
+        announce("report", &ledger);
     }
     let summary = draw(&dir, &ledger)?;
     if options.output.is_json() {

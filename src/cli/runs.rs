@@ -75,7 +75,7 @@ fn describe(dir: &RunDir) -> Result<serde_json::Value, LedgerError> {
     counts.insert("half_done", half_done(dir).unwrap_or(0));
     Ok(json!({
         "run": header.run,
-        "command": run_status::command(&ledger)?,
+        "command": ledger.kind()?.as_str(),
         "system": header.system,
         "base_url": header.base_url,
         "input": header.input_name,

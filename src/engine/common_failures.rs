@@ -4,6 +4,7 @@
 //! Writes in a row that are refused with one status are counted in [`super::write_breaker`].
 
 use crate::domain::{Failed, Line, Outcome, Status};
+use crate::ledger::StopReason;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,14 +36,8 @@ struct Counts {
     last_refused: String,
     /// `None`: a customer was found, or need not be.
     missing: Option<u32>,
-    stops: Option<CommonFailure>,
-}
-
-/// Why a run stops for all lines, in words.
-#[derive(Debug, Clone)]
-pub(super) enum CommonFailure {
-    HalfRefused(String),
-    NobodyFound(String),
+    /// Why the run stops, in words too.
+    stops: Option<(StopReason, String)>,
 }
 
 impl CommonFailures {
@@ -91,7 +86,7 @@ impl CommonFailures {
     }
 
     /// Why the run is to stop, if it is.
-    pub(super) fn stops(&self) -> Option<CommonFailure> {
+    pub(super) fn stops(&self) -> Option<(StopReason, String)> {
         if self.is_settled.load(Ordering::Relaxed) {
             return None;
         }
@@ -124,7 +119,7 @@ impl Counts {
             self.last_refused = format!("line {}: {}", outcome.line, outcome.message);
         }
         if self.sent == FIRST_WRITES && self.refused > FIRST_WRITES / 2 {
-            self.stop(CommonFailure::HalfRefused, &format!(
+            self.stop(StopReason::HalfRefused, &format!(
                 "of the first {FIRST_WRITES} lines that sent a write, {} were refused or not answered; the last one, {}",
                 self.refused, self.last_refused
             ));
@@ -140,7 +135,7 @@ impl Counts {
             Status::Failed(Failed::NotFound) => {
                 self.missing = Some(missing + 1);
                 if missing + 1 >= FIRST_LOOKED_FOR {
-                    self.stop(CommonFailure::NobodyFound, &format!(
+                    self.stop(StopReason::NotFound, &format!(
                         "{FIRST_LOOKED_FOR} lines were looked up, and no customer was found: is it the right column, and the \
                          right system? one of them, line {}: {}",
                         outcome.line, outcome.message
@@ -154,8 +149,8 @@ impl Counts {
         }
     }
 
-    fn stop(&mut self, failure: fn(String) -> CommonFailure, words: &str) {
+    fn stop(&mut self, reason: StopReason, words: &str) {
         let words = format!("{words}; --max-failures 100% switches this check off");
-        self.stops.get_or_insert(failure(words));
+        self.stops.get_or_insert((reason, words));
     }
 }

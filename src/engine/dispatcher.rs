@@ -4,11 +4,10 @@
 //! members, where they can continue later). In the second step the process ends immediately: the ledger makes
 //! that safe.
 
-use super::common_failures::CommonFailure;
 use super::lookup::{LookupCache, look_up};
 use super::{Concurrency, Context, Event, Halt, Job, WriteLog, canary, executor};
 use crate::domain::one_or_many;
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, StopReason};
 use crate::system::{Fatal, Health};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,10 +23,8 @@ use tokio_util::sync::CancellationToken;
 pub enum Ending {
     /// Every unit came to its end.
     Finished,
-    /// A guard stopped it, in these words.
-    Guard(String),
-    /// Of the first lines no customer was found, in these words.
-    NobodyFound(String),
+    /// A guard stopped it, for this reason and in these words.
+    Stopped(StopReason, String),
     /// The system cannot be worked with, for this reason and in these words.
     Outage(Fatal, String),
     /// The operator stopped it.
@@ -115,7 +112,7 @@ pub async fn run<N: WriteLog>(
                 Err(_) => heard = false,
             },
             () = reached(until), if until.is_some() => {
-                dispatcher.end(Ending::Guard(UNTIL.to_owned()));
+                dispatcher.end(Ending::Stopped(StopReason::Until, UNTIL.to_owned()));
             }
         }
     }
@@ -147,7 +144,7 @@ impl<N: WriteLog> Dispatcher<N> {
     /// Begins units, as many as may be under way at the same time.
     fn admit(&mut self) {
         if self.deadline.is_some_and(|until| Instant::now() >= until) && !self.has_begun_all() {
-            self.end(Ending::Guard(UNTIL.to_owned()));
+            self.end(Ending::Stopped(StopReason::Until, UNTIL.to_owned()));
         }
         while self.ending.is_none() && self.units.len() < self.concurrency() {
             if self.canary_left == Some(0) {
@@ -187,7 +184,12 @@ impl<N: WriteLog> Dispatcher<N> {
                 let units = self.context.settings.canary.unwrap_or(0);
                 self.context.say(Event::CanaryPassed { units });
             }
-            Ok(Ok(Err(words))) => self.end(Ending::Guard(format!("canary: {words}"))),
+            Ok(Ok(Err(words))) => {
+                self.end(Ending::Stopped(
+                    StopReason::Canary,
+                    format!("canary: {words}"),
+                ));
+            }
             Ok(Err(halt)) => self.halted(halt),
             Err(bug) => self.end(Ending::Bug(bug.to_string())),
         }
@@ -286,21 +288,19 @@ impl<N: WriteLog> Dispatcher<N> {
     fn count_altered(&mut self) {
         let altered = self.context.altered.load(Ordering::Relaxed);
         if self.ending.is_none() && altered >= MOST_ALTERED {
-            self.end(Ending::Guard(format!(
+            let words = format!(
                 "the system stored another value than was written for {altered} lines (reason altered); `idshift undo` \
                  restores the former values"
-            )));
+            );
+            self.end(Ending::Stopped(StopReason::Altered, words));
         }
     }
 
     fn count_failures(&mut self) {
         if self.ending.is_none()
-            && let Some(failure) = self.context.common_failures.stops()
+            && let Some((reason, words)) = self.context.common_failures.stops()
         {
-            self.end(match failure {
-                CommonFailure::HalfRefused(words) => Ending::Guard(words),
-                CommonFailure::NobodyFound(words) => Ending::NobodyFound(words),
-            });
+            self.end(Ending::Stopped(reason, words));
         }
         let Some(limit) = &self.context.settings.max_failures else {
             return;
@@ -308,10 +308,11 @@ impl<N: WriteLog> Dispatcher<N> {
         let tally = &self.context.tally;
         let failed = tally.of("failed") + tally.of("in_doubt");
         if self.ending.is_none() && limit.is_exceeded_after_sample(failed, tally.done()) {
-            self.end(Ending::Guard(format!(
+            let words = format!(
                 "--max-failures {limit}: {}",
                 one_or_many(failed, "line has failed", "lines have failed")
-            )));
+            );
+            self.end(Ending::Stopped(StopReason::MaxFailures, words));
         }
     }
 
@@ -330,7 +331,7 @@ impl<N: WriteLog> Dispatcher<N> {
         let ends_waits = match &ending {
             Ending::Outage(fatal, _) => fatal.ends_all_calls(),
             Ending::Interrupted | Ending::Ledger(_) | Ending::Bug(_) => true,
-            Ending::Finished | Ending::Guard(_) | Ending::NobodyFound(_) => false,
+            Ending::Finished | Ending::Stopped(..) => false,
         };
         if ends_waits {
             self.stop.cancel();
@@ -338,10 +339,7 @@ impl<N: WriteLog> Dispatcher<N> {
         if first {
             let why = match &ending {
                 Ending::Finished => String::new(),
-                Ending::Guard(why)
-                | Ending::NobodyFound(why)
-                | Ending::Outage(_, why)
-                | Ending::Bug(why) => why.clone(),
+                Ending::Stopped(_, why) | Ending::Outage(_, why) | Ending::Bug(why) => why.clone(),
                 Ending::Interrupted => "interrupted".to_owned(),
                 Ending::Ledger(error) => error.to_string(),
             };

@@ -1,12 +1,14 @@
-//! What a run was asked to do, and how far it is.
+//! What a run was asked to do.
+
+use super::RunKind;
 
 /// What a run was asked to do; never changed after the ledger was made.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     /// The run's ID, which is its folder's name too.
     pub run: String,
-    /// The command that made it: `apply`, `plan`, `undo`, `reconcile`.
-    pub command: String,
+    /// The command that made it.
+    pub kind: RunKind,
     /// The system's name: `plume`, `adobe`, `cloudcockpit`.
     pub system: String,
     /// Where the system is; without credentials.
@@ -19,10 +21,18 @@ pub struct Header {
     pub input_name: String,
     /// SHA-256 of the stored input, in hex.
     pub input_sha256: String,
+    /// How many lines the input has.
+    pub lines: u64,
+    /// Where the input was found, a path each; none: it has no name.
+    pub origins: Vec<String>,
     /// Everything else that `resume` needs, as JSON; never a secret.
     pub settings: String,
     /// The run that this one undoes or repeats.
     pub parent: Option<String>,
+    /// The user of this machine who began it.
+    pub user: String,
+    /// The machine on which it was begun.
+    pub host: String,
     /// The version of idshift that made it.
     pub tool_version: String,
     /// Milliseconds since 1970, UTC.
@@ -31,64 +41,28 @@ pub struct Header {
     pub epoch: u64,
 }
 
-/// How far a run is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// Made; nothing was looked up yet.
-    Created,
-    /// Looked up and waiting for `apply --run`.
-    Planned,
-    /// At work; found without a living process, it was killed.
-    Running,
-    /// Every line has come to its end.
-    Finished,
-    /// A guard or an outage ended it early; `resume` goes on.
-    Stopped,
-    /// A person or the operating system ended it early; `resume` goes on.
-    Interrupted,
-}
-
-impl State {
-    /// Every state there is.
-    pub const ALL: [Self; 6] = [
-        Self::Created,
-        Self::Planned,
-        Self::Running,
-        Self::Finished,
-        Self::Stopped,
-        Self::Interrupted,
-    ];
-
-    /// The word of the ledger.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Planned => "planned",
-            Self::Running => "running",
-            Self::Finished => "finished",
-            Self::Stopped => "stopped",
-            Self::Interrupted => "interrupted",
+#[cfg(test)]
+impl Header {
+    /// A header for tests.
+    pub fn example() -> Self {
+        Self {
+            run: "20261120-223015-k3f9".to_owned(),
+            kind: RunKind::Apply,
+            system: "plume".to_owned(),
+            base_url: "https://example.net".to_owned(),
+            tenant: String::new(),
+            target: "plume https://example.net".to_owned(),
+            input_name: "moves.csv".to_owned(),
+            input_sha256: "00".repeat(32),
+            lines: 0,
+            origins: Vec::new(),
+            settings: "{}".to_owned(),
+            parent: None,
+            user: "operator".to_owned(),
+            host: "crm-host".to_owned(),
+            tool_version: "0.1.0".to_owned(),
+            created_at_ms: 1_795_213_815_000,
+            epoch: 1,
         }
     }
-
-    /// Reads the word of the ledger.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == text)
-    }
-}
-
-/// How far a run got.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Progress {
-    /// Where it stands.
-    pub state: State,
-    /// The exit code of the last process that worked on it, once that has ended in order.
-    pub exit_code: Option<u8>,
-    /// Why it stopped, in words; empty where it did not.
-    pub why: String,
-    /// Milliseconds since 1970, UTC.
-    pub started_at_ms: i64,
-    /// Milliseconds since 1970, UTC; `None` while it is under way.
-    pub finished_at_ms: Option<i64>,
 }

@@ -34,7 +34,7 @@ impl Holder {
 }
 
 /// This machine's name, for the message to whoever comes second.
-pub(super) fn host() -> String {
+pub fn host() -> String {
     let system = rustix::system::uname();
     let name = system.nodename().to_string_lossy();
     let name: String = name.chars().filter(char::is_ascii_graphic).collect();
@@ -43,4 +43,13 @@ pub(super) fn host() -> String {
     } else {
         name
     }
+}
+
+/// The name of the user who runs this process, or the number where no name is known.
+pub fn user() -> String {
+    let named = ["USER", "LOGNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok());
+    let named = named.filter(|name| !name.is_empty() && !name.chars().any(char::is_control));
+    named.unwrap_or_else(|| rustix::process::geteuid().as_raw().to_string())
 }

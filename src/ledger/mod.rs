@@ -28,6 +28,8 @@ mod mounts;
 mod outcome_row;
 mod outcomes;
 mod private;
+mod progress;
+mod progress_row;
 mod queue;
 mod read_back_verdict;
 mod record;
@@ -43,14 +45,15 @@ mod writes;
 
 pub use crash::crash_point;
 pub use error::LedgerError;
-pub use header::{Header, Progress, State};
-pub use holder::Holder;
+pub use header::Header;
+pub use holder::{Holder, host, user};
 pub use journal::{Journal, JournalThread, Session};
 pub use left::Left;
 pub use lines::LineSet;
 pub use lock::TargetLock;
 pub use outcomes::Counted;
 pub use private::PrivateFile;
+pub use progress::{Phase, Progress, RunKind, State, StopReason};
 pub use read_back_verdict::{Judgement, Seen, judge};
 pub use record::{
     Calls, Effect, Intent, LocationState, NEVER_SENT, Verdict, Write, WriteId, WriteRecord,

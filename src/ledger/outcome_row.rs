@@ -88,6 +88,11 @@ pub(super) fn damaged(path: &Path, what: String) -> LedgerError {
     }
 }
 
+/// A status that this program does not know.
+pub(super) fn unknown_status(path: &Path) -> LedgerError {
+    damaged(path, "the status of a line in it is unknown".to_owned())
+}
+
 /// Why a row could not be read.
 pub(super) enum Fault {
     Sqlite(rusqlite::Error),

@@ -12,25 +12,37 @@ use std::time::Duration;
 /// `idsh`: marks the file as ours, for `file` and for [`open`].
 const APPLICATION_ID: i64 = 0x6964_7368;
 /// The format that this program writes and reads.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 const DDL: &str = "
 CREATE TABLE run (
     id INTEGER PRIMARY KEY CHECK (id = 1),
-    run TEXT NOT NULL, command TEXT NOT NULL, system TEXT NOT NULL, base_url TEXT NOT NULL,
+    run TEXT NOT NULL, kind TEXT NOT NULL, system TEXT NOT NULL, base_url TEXT NOT NULL,
     tenant TEXT NOT NULL, target TEXT NOT NULL, input_name TEXT NOT NULL, input_sha256 TEXT NOT NULL,
-    settings TEXT NOT NULL, parent TEXT, tool_version TEXT NOT NULL, created_at_ms INTEGER NOT NULL, epoch INTEGER NOT NULL,
-    checksum INTEGER NOT NULL
+    lines INTEGER NOT NULL, origins TEXT NOT NULL, settings TEXT NOT NULL, parent TEXT,
+    user TEXT NOT NULL, host TEXT NOT NULL, tool_version TEXT NOT NULL,
+    created_at_ms INTEGER NOT NULL, epoch INTEGER NOT NULL, checksum INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE progress (
     id INTEGER PRIMARY KEY CHECK (id = 1),
-    state TEXT NOT NULL
-        CHECK (state IN ('created', 'planned', 'running', 'finished', 'stopped', 'interrupted')),
-    exit_code INTEGER, why TEXT NOT NULL DEFAULT '',
-    planned INTEGER NOT NULL DEFAULT 0, started_at_ms INTEGER NOT NULL, finished_at_ms INTEGER
+    state TEXT NOT NULL, phase TEXT NOT NULL, exit_code INTEGER, stopped_by TEXT, why TEXT NOT NULL DEFAULT '',
+    started_at_ms INTEGER NOT NULL, finished_at_ms INTEGER,
+    -- Where the system is since it moved, and the targets before that, a line each.
+    base_url TEXT, target TEXT, former_targets TEXT NOT NULL DEFAULT '',
+    -- Settings that were given anew, as JSON.
+    settings TEXT,
+    -- Of a run that looked all its lines up before the first write: the digest of what was to change, and what that takes.
+    plan_digest TEXT, forecast TEXT,
+    -- Of an undo: what cannot be undone, as JSON.
+    cannot_undo TEXT,
+    -- Of a reconcile: which share of the unchanged lines it looked at.
+    audit_round INTEGER
 ) STRICT;
--- Small notes beside the header.
-CREATE TABLE notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+-- How many lines ended in each way when the last process closed the run, and at which commit that was.
+CREATE TABLE closed (
+    status TEXT NOT NULL, reason TEXT NOT NULL, lines INTEGER NOT NULL, first_line INTEGER NOT NULL, commits INTEGER NOT NULL,
+    PRIMARY KEY (status, reason)
+) STRICT, WITHOUT ROWID;
 -- One row for each process that worked on the run.
 CREATE TABLE sessions (
     session INTEGER PRIMARY KEY,

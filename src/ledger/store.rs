@@ -5,18 +5,12 @@ use super::checksum::Checksum;
 use super::commit_counter::Seal;
 use super::lock::RunLock;
 use super::outcome_row::{self, damaged};
-use super::{Calls, Header, Journal, JournalThread, LedgerError, Progress, RunDir, Session, State};
+use super::{Calls, Header, Journal, JournalThread, LedgerError, RunDir, RunKind, Session};
 use super::{journal, private, schema};
 use crate::domain::Outcome;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// The notes of a run for which the system's address has changed since it was begun.
-const BASE_URL: &str = "base_url";
-const TARGET: &str = "target";
-/// The targets before that, a line each.
-const FORMER: &str = "former_targets";
 
 /// The record of one run. Readers may open it while a run is under way.
 #[derive(Debug)]
@@ -101,13 +95,21 @@ impl Ledger {
             header,
             former: Vec::new(),
         };
-        if let Some(former) = ledger.get(FORMER)? {
-            ledger.former = former.lines().map(str::to_owned).collect();
-        }
-        if let (Some(base_url), Some(target)) = (ledger.get(BASE_URL)?, ledger.get(TARGET)?) {
-            (ledger.header.base_url, ledger.header.target) = (base_url, target);
-        }
+        ledger.read_address()?;
         Ok(ledger)
+    }
+
+    /// Where the system is now, if it has moved since the run began.
+    fn read_address(&mut self) -> Result<(), LedgerError> {
+        let sql = "SELECT base_url, target, former_targets FROM progress";
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let (base_url, target, former): (Option<String>, Option<String>, String) =
+            self.with(|connection| connection.query_row(sql, (), read))?;
+        if let (Some(base_url), Some(target)) = (base_url, target) {
+            (self.header.base_url, self.header.target) = (base_url, target);
+            self.former = former.lines().map(str::to_owned).collect();
+        }
+        Ok(())
     }
 
     /// What the run was asked to do.
@@ -118,9 +120,9 @@ impl Ledger {
     /// Notes that the system is at another address from now on: the run continues there, and `undo` writes there.
     pub fn moved_to(&mut self, base_url: &str, target: &str) -> Result<(), LedgerError> {
         self.former.push(self.header.target.clone());
-        self.set(FORMER, &self.former.join("\n"))?;
-        self.set(BASE_URL, base_url)?;
-        self.set(TARGET, target)?;
+        let sql = "UPDATE progress SET base_url = ?1, target = ?2, former_targets = ?3";
+        let former = self.former.join("\n");
+        self.with(|connection| connection.execute(sql, [base_url, target, &former]))?;
         base_url.clone_into(&mut self.header.base_url);
         target.clone_into(&mut self.header.target);
         Ok(())
@@ -173,77 +175,6 @@ impl Ledger {
     pub fn last_session_at_ms(&self) -> Result<Option<i64>, LedgerError> {
         let sql = "SELECT started_at_ms FROM sessions WHERE writing ORDER BY session DESC LIMIT 1";
         self.with(|connection| connection.query_row(sql, (), |row| row.get(0)).optional())
-    }
-
-    /// How far the run got.
-    pub fn progress(&self) -> Result<Progress, LedgerError> {
-        let sql = "SELECT state, exit_code, why, started_at_ms, finished_at_ms FROM progress";
-        let (word, progress) = self.with(|connection| {
-            connection.query_row(sql, (), |row| {
-                let progress = Progress {
-                    state: State::Created,
-                    exit_code: row.get(1)?,
-                    why: row.get(2)?,
-                    started_at_ms: row.get(3)?,
-                    finished_at_ms: row.get(4)?,
-                };
-                Ok((row.get::<_, String>(0)?, progress))
-            })
-        })?;
-        let state = State::parse(&word)
-            .ok_or_else(|| damaged(&self.path, "the state of the run is unknown".to_owned()))?;
-        Ok(Progress { state, ..progress })
-    }
-
-    /// Notes how far the run got.
-    pub fn set_progress(&self, progress: &Progress) -> Result<(), LedgerError> {
-        let sql = "UPDATE progress SET state = ?1, exit_code = ?2, why = ?3, started_at_ms = ?4, \
-                   finished_at_ms = ?5, planned = planned OR ?6";
-        self.with(|connection| {
-            connection.execute(
-                sql,
-                params![
-                    progress.state.as_str(),
-                    progress.exit_code,
-                    progress.why,
-                    progress.started_at_ms,
-                    progress.finished_at_ms,
-                    progress.state == State::Planned,
-                ],
-            )
-        })
-        .map(drop)
-    }
-
-    /// Whether `would_change` is this run's final outcome for a line: it was only a plan, and has not been carried out
-    /// since. In a run that writes, such a line is one that was not begun.
-    pub fn only_looks(&self) -> Result<bool, LedgerError> {
-        let planned: bool = self.with(|connection| {
-            connection.query_row("SELECT planned FROM progress", (), |row| row.get(0))
-        })?;
-        Ok(match self.progress()?.state {
-            State::Created | State::Planned => true,
-            State::Running | State::Finished | State::Stopped | State::Interrupted => {
-                self.header.command == "plan" && !planned
-            }
-        })
-    }
-
-    /// A note of the run that is not part of its header.
-    pub fn get(&self, key: &str) -> Result<Option<String>, LedgerError> {
-        let sql = "SELECT value FROM notes WHERE key = ?1";
-        self.with(|connection| {
-            connection
-                .query_row(sql, [key], |row| row.get(0))
-                .optional()
-        })
-    }
-
-    /// Keeps a note; never a secret.
-    pub fn set(&self, key: &str, value: &str) -> Result<(), LedgerError> {
-        let sql = "INSERT OR REPLACE INTO notes (key, value) VALUES (?1, ?2)";
-        self.with(|connection| connection.execute(sql, [key, value]))
-            .map(drop)
     }
 
     /// Puts outcomes in before the run begins, all or none: what a plan found, or what must still be there
@@ -313,26 +244,31 @@ impl Ledger {
     }
 }
 
-fn texts(header: &Header) -> [&str; 9] {
-    [
+/// The columns of the table `run`, with the checksum last.
+const HEADER: &str = "run, kind, system, base_url, tenant, target, input_name, input_sha256, origins, settings, user, \
+                      host, tool_version, parent, lines, created_at_ms, epoch, checksum";
+
+fn checksum(header: &Header) -> i64 {
+    let texts = [
         &header.run,
-        &header.command,
+        header.kind.as_str(),
         &header.system,
         &header.base_url,
         &header.tenant,
         &header.target,
         &header.input_name,
         &header.input_sha256,
+        &header.origins.join("\n"),
         &header.settings,
-    ]
-}
-
-fn checksum(header: &Header) -> i64 {
-    texts(header)
+        &header.user,
+        &header.host,
+        &header.tool_version,
+    ];
+    texts
         .into_iter()
         .fold(Checksum::new(), |sum, text| sum.text(Some(text)))
         .text(header.parent.as_deref())
-        .text(Some(&header.tool_version))
+        .number(header.lines.cast_signed())
         .number(header.created_at_ms)
         .number(header.epoch.cast_signed())
         .finish()
@@ -341,62 +277,81 @@ fn checksum(header: &Header) -> i64 {
 fn insert_header(connection: &Connection, header: &Header) -> rusqlite::Result<()> {
     // Together: whoever finds a header asks how far the run got.
     let transaction = connection.unchecked_transaction()?;
-    let mut insert = transaction.prepare(
-        "INSERT INTO run (id, run, command, system, base_url, tenant, target, input_name, input_sha256, \
-         settings, parent, tool_version, created_at_ms, epoch, checksum) \
-         VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-    )?;
-    for (at, text) in texts(header).into_iter().enumerate() {
-        insert.raw_bind_parameter(at + 1, text)?;
-    }
-    insert.raw_bind_parameter(10, header.parent.as_deref())?;
-    insert.raw_bind_parameter(11, &header.tool_version)?;
-    insert.raw_bind_parameter(12, header.created_at_ms)?;
-    insert.raw_bind_parameter(13, header.epoch.cast_signed())?;
-    insert.raw_bind_parameter(14, checksum(header))?;
-    insert.raw_execute()?;
-    let progress = "INSERT INTO progress (id, state, started_at_ms) VALUES (1, 'created', ?1)";
+    let sql = format!(
+        "INSERT INTO run (id, {HEADER}) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, \
+         ?16, ?17, ?18)"
+    );
+    let values = params![
+        header.run,
+        header.kind.as_str(),
+        header.system,
+        header.base_url,
+        header.tenant,
+        header.target,
+        header.input_name,
+        header.input_sha256,
+        header.origins.join("\n"),
+        header.settings,
+        header.user,
+        header.host,
+        header.tool_version,
+        header.parent,
+        header.lines.cast_signed(),
+        header.created_at_ms,
+        header.epoch.cast_signed(),
+        checksum(header),
+    ];
+    transaction.execute(&sql, values)?;
+    let progress = "INSERT INTO progress (id, state, phase, started_at_ms) VALUES (1, 'created', 'created', ?1)";
     transaction.execute(progress, [header.created_at_ms])?;
-    drop(insert);
     transaction.commit()
 }
 
 fn read_header(connection: &Connection, path: &Path) -> Result<Header, LedgerError> {
     let read = |row: &Row<'_>| {
+        let kind: String = row.get(1)?;
+        let origins: String = row.get(8)?;
         let header = Header {
             run: row.get(0)?,
-            command: row.get(1)?,
+            kind: RunKind::Plan,
             system: row.get(2)?,
             base_url: row.get(3)?,
             tenant: row.get(4)?,
             target: row.get(5)?,
             input_name: row.get(6)?,
             input_sha256: row.get(7)?,
-            settings: row.get(8)?,
-            parent: row.get(9)?,
-            tool_version: row.get(10)?,
-            created_at_ms: row.get(11)?,
-            epoch: row.get::<_, i64>(12)?.cast_unsigned(),
+            origins: origins.lines().map(str::to_owned).collect(),
+            settings: row.get(9)?,
+            user: row.get(10)?,
+            host: row.get(11)?,
+            tool_version: row.get(12)?,
+            parent: row.get(13)?,
+            lines: row.get::<_, i64>(14)?.cast_unsigned(),
+            created_at_ms: row.get(15)?,
+            epoch: row.get::<_, i64>(16)?.cast_unsigned(),
         };
-        Ok((header, row.get::<_, i64>(13)?))
+        let kind = RunKind::parse(&kind);
+        Ok((
+            kind.map(|kind| Header { kind, ..header }),
+            row.get::<_, i64>(17)?,
+        ))
     };
-    let sql = "SELECT run, command, system, base_url, tenant, target, input_name, input_sha256, settings, \
-               parent, tool_version, created_at_ms, epoch, checksum FROM run";
-    let (header, stored) = match connection.query_row(sql, (), read) {
-        Ok(row) => row,
-        Err(rusqlite::Error::QueryReturnedNoRows) => {
-            return Err(damaged(
-                path,
-                "it has no header: the run was never begun".to_owned(),
-            ));
-        }
-        Err(source) => return Err(LedgerError::sqlite(path, source)),
-    };
-    if checksum(&header) == stored {
-        return Ok(header);
+    let (header, stored) =
+        match connection.query_row(&format!("SELECT {HEADER} FROM run"), (), read) {
+            Ok(row) => row,
+            Err(rusqlite::Error::QueryReturnedNoRows) => {
+                return Err(damaged(
+                    path,
+                    "it has no header: the run was never begun".to_owned(),
+                ));
+            }
+            Err(source) => return Err(LedgerError::sqlite(path, source)),
+        };
+    match header {
+        Some(header) if checksum(&header) == stored => Ok(header),
+        _ => Err(damaged(
+            path,
+            "the header of the run was altered".to_owned(),
+        )),
     }
-    Err(damaged(
-        path,
-        "the header of the run was altered".to_owned(),
-    ))
 }

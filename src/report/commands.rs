@@ -156,19 +156,10 @@ mod tests {
 
     fn commands(dir: &str, settings: &str) -> Commands {
         let header = Header {
-            run: "20261120-223015-k3f9".to_owned(),
-            command: "apply".to_owned(),
-            system: "plume".to_owned(),
             base_url: String::new(),
-            tenant: String::new(),
-            target: String::new(),
             input_name: String::new(),
-            input_sha256: String::new(),
             settings: settings.to_owned(),
-            parent: None,
-            tool_version: String::new(),
-            created_at_ms: 0,
-            epoch: 1,
+            ..Header::example()
         };
         Commands::of(Path::new(dir), &header)
     }

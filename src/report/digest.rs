@@ -5,9 +5,6 @@ use crate::ledger::{Header, Ledger, LedgerError};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write;
 
-/// The note of a run that looked up all its lines before the first write.
-const PLAN_DIGEST: &str = "plan_digest";
-
 /// Collects what is done, line by line.
 #[derive(Debug)]
 pub(super) struct Digest(Sha256);
@@ -70,10 +67,5 @@ pub fn note_plan_digest(ledger: &Ledger) -> Result<(), LedgerError> {
             digest.add(&outcome);
         }
     }
-    ledger.set(PLAN_DIGEST, &digest.finish())
-}
-
-/// The digest of what the run was to do; `None`: it wrote as it looked.
-pub fn plan_digest(ledger: &Ledger) -> Result<Option<String>, LedgerError> {
-    ledger.get(PLAN_DIGEST)
+    ledger.set_plan_digest(&digest.finish())
 }

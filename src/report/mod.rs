@@ -20,11 +20,11 @@ mod summary;
 mod tests;
 
 pub use commands::{Commands, Typed, columns, option, path_word, shell};
-pub use digest::{note_plan_digest, plan_digest};
+pub use digest::note_plan_digest;
 pub use error::ReportError;
 pub use lasting::CannotUndo;
 pub use next_command::Next;
-pub use summary::{CANNOT_UNDO, FORMAT, Summary, half_done, is_current};
+pub use summary::{FORMAT, Summary, half_done, is_current};
 
 use crate::input::Table;
 use crate::ledger::{Ledger, RunDir};
@@ -41,7 +41,7 @@ pub fn draw(
     let tally = results::write(dir, ledger, table, can_clear)?;
     let mut summary = Summary::of(dir, ledger, &tally, commits)?;
     html::write(dir, &summary, &tally)?;
-    summary.plan_digest = match plan_digest(ledger)? {
+    summary.plan_digest = match ledger.plan_digest()? {
         Some(planned) => planned,
         None => tally.digest.finish(),
     };

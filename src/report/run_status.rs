@@ -4,22 +4,6 @@ use crate::domain::{Line, Status};
 use crate::ledger::{Ledger, LedgerError, Progress, State};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The note of a run that says how many lines its file has.
-pub const LINES: &str = "lines";
-
-/// The command that a person would say this run is: a plan that is carried out is an `apply`.
-pub fn command(ledger: &Ledger) -> Result<String, LedgerError> {
-    Ok(match ledger.get("applying")? {
-        Some(_) => "apply".to_owned(),
-        None => ledger.header().command.clone(),
-    })
-}
-
-/// How many lines the run's file has, where that is kept.
-pub fn lines(ledger: &Ledger) -> Option<u64> {
-    ledger.get(LINES).ok()??.parse().ok()
-}
-
 /// A run that says it is at work, and has no living process, was killed.
 pub fn state(progress: &Progress, ledger: &Ledger) -> State {
     match progress.state {
@@ -58,11 +42,7 @@ pub fn counts(ledger: &Ledger) -> Result<BTreeMap<&'static str, u64>, LedgerErro
     *counts.entry("in_doubt").or_default() += in_doubt;
     *counts.entry("skipped").or_default() += skipped;
     // Lines of which nothing is noted were not begun.
-    let lines: u64 = ledger
-        .get(LINES)?
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0);
     let told: u64 = counts.values().sum();
-    *counts.entry("skipped").or_default() += lines.saturating_sub(told);
+    *counts.entry("skipped").or_default() += ledger.header().lines.saturating_sub(told);
     Ok(counts)
 }

@@ -5,12 +5,9 @@ use super::error::ReportError;
 use super::failures::Tally;
 use super::results::stamp;
 use super::{CannotUndo, file, run_status};
-use crate::ledger::{Ledger, LedgerError, Progress, RunDir, State};
+use crate::ledger::{Ledger, LedgerError, Progress, RunDir, State, StopReason};
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
-
-/// The note of an undo: what it cannot undo, as a [`CannotUndo`].
-pub const CANNOT_UNDO: &str = "cannot_undo";
 
 /// The form of every JSON document that this program prints or writes.
 pub const FORMAT: u8 = 1;
@@ -116,11 +113,8 @@ impl Summary {
             .iter()
             .map(|(name, reason)| (*name, reason.lines))
             .collect();
-        let note = |key: &str| {
-            let text = ledger.get(key)?;
-            Ok::<_, ReportError>(text.and_then(|text| serde_json::from_str(&text).ok()))
-        };
-        let cannot_undo = match ledger.get(CANNOT_UNDO)? {
+        let forecast = ledger.forecast()?;
+        let cannot_undo = match ledger.cannot_undo()? {
             Some(text) => serde_json::from_str(&text).unwrap_or_default(),
             None => tally.cannot_undo.counts,
         };
@@ -129,7 +123,7 @@ impl Summary {
             version: env!("CARGO_PKG_VERSION"),
             run: header.run.clone(),
             run_dir: dir.path().display().to_string(),
-            command: run_status::command(ledger)?,
+            command: ledger.kind()?.as_str().to_owned(),
             system: header.system.clone(),
             base_url: header.base_url.clone(),
             state: run_status::state(&progress, ledger).as_str().to_owned(),
@@ -156,7 +150,7 @@ impl Summary {
             },
             cannot_undo,
             plan_digest: String::new(),
-            forecast: note("forecast")?,
+            forecast: forecast.and_then(|text| serde_json::from_str(&text).ok()),
             ledger_commits,
             undoes: header.parent.clone(),
         })
@@ -216,7 +210,7 @@ pub fn is_current(dir: &RunDir, ledger: &Ledger) -> Result<bool, LedgerError> {
 
 /// How many lines would change, where that is why it stopped: going on in the same way would stop it again.
 fn too_many_changes(progress: &Progress, ledger: &Ledger) -> Result<Option<u64>, ReportError> {
-    if progress.state == State::Stopped && progress.why.starts_with("--max-changes ") {
+    if progress.stopped_by == Some(StopReason::MaxChanges) {
         Ok(Some(ledger.planned()?.len()))
     } else {
         Ok(None)

@@ -10,7 +10,7 @@ use super::feeder::Known;
 use super::open::{self, OpenRun, Purpose, Selection};
 use super::request::Request;
 use super::session::{Session, Task, Work};
-use crate::ledger::{LineSet, State};
+use crate::ledger::{LineSet, Phase, RunKind, State};
 use crate::ui;
 use std::path::Path;
 use std::sync::Arc;
@@ -40,7 +40,11 @@ pub(crate) fn apply(file: &Path, request: &Request) -> Result<Exit, CommandError
 
 fn carry_out(file: &Path, request: &Request, task: Task) -> Result<Exit, CommandError> {
     let mut new = new_run(&Specification {
-        command: task.title,
+        kind: if task.work == Work::Plan {
+            RunKind::Plan
+        } else {
+            RunKind::Apply
+        },
         file,
         request,
         writes: task.work != Work::Plan,
@@ -93,7 +97,7 @@ pub(crate) fn apply_plan(run: &str, request: &Request) -> Result<Exit, CommandEr
     refuse_unplanned(&known)?;
     known.ledger.index_writes()?;
     // From now on `resume` carries the plan out instead of going on with looking.
-    known.ledger.set("applying", "true")?;
+    known.ledger.set_phase(Phase::Write)?;
     known.keep(&limits)?;
     let session = Session {
         known: Known {

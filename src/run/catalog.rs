@@ -222,18 +222,10 @@ mod tests {
         let dir = RunDir::create(runs, &RunId::parse(id).unwrap()).unwrap();
         let header = Header {
             run: id.to_owned(),
-            command: "apply".to_owned(),
-            system: "plume".to_owned(),
             base_url: target.to_owned(),
-            tenant: String::new(),
             target: format!("plume {target} "),
-            input_name: "a.csv".to_owned(),
-            input_sha256: String::new(),
-            settings: "{}".to_owned(),
-            parent: None,
-            tool_version: "0".to_owned(),
-            created_at_ms: 0,
             epoch,
+            ..Header::example()
         };
         Ledger::create(&dir, &header).unwrap();
         dir

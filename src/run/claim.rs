@@ -10,7 +10,9 @@ use super::saved_settings::SavedSettings;
 use super::target::Target;
 use crate::config::Resolved;
 use crate::domain::Failed;
-use crate::ledger::{Header, Ledger, RunDir, RunId, Sameness, Session, StateDb, TargetLock};
+use crate::ledger::{
+    Header, Ledger, RunDir, RunId, RunKind, Sameness, Session, StateDb, TargetLock, host, user,
+};
 use crate::system::{System, SystemError};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -76,18 +78,22 @@ impl TargetClaim {
     }
 
     /// The header of a new run on this target; its input and the run that it undoes are still missing.
-    pub(super) fn header(&self, run: &RunId, command: &str, kept: &SavedSettings) -> Header {
+    pub(super) fn header(&self, run: &RunId, kind: RunKind, kept: &SavedSettings) -> Header {
         Header {
             run: run.to_string(),
-            command: command.to_owned(),
+            kind,
             system: self.target.system.clone(),
             base_url: self.target.base_url.clone(),
             tenant: self.target.tenant.clone(),
             target: self.target.key(),
             input_name: String::new(),
             input_sha256: String::new(),
+            lines: 0,
+            origins: Vec::new(),
             settings: serde_json::to_string(kept).unwrap_or_default(),
             parent: None,
+            user: user(),
+            host: host(),
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             created_at_ms: clock::now_ms(),
             epoch: self.epoch,

@@ -8,7 +8,7 @@ use super::input_plan::InputPlan;
 use super::request::Consent;
 use crate::config::Resolved;
 use crate::ledger::Ledger;
-use crate::report::{CannotUndo, plan_digest};
+use crate::report::CannotUndo;
 use crate::ui;
 
 /// The question before something is written.
@@ -74,7 +74,7 @@ pub(super) fn planned_words(ledger: &Ledger, resolved: &Resolved) -> Result<Stri
     for words in CannotUndo::of_plan(ledger, can_clear)?.words() {
         text.push_str(&format!("\n  {words}"));
     }
-    if let Some(digest) = plan_digest(ledger)? {
+    if let Some(digest) = ledger.plan_digest()? {
         text.push_str(&format!("\n  plan digest {digest}"));
     }
     Ok(text)

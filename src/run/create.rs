@@ -24,8 +24,8 @@ use super::target::Target;
 use crate::config::Resolved;
 use crate::engine::History;
 use crate::input::{self, Rules, Table};
-use crate::ledger::{Header, Ledger, RunDir, RunId};
-use crate::report::{Commands, run_status};
+use crate::ledger::{Header, Ledger, RunDir, RunId, RunKind};
+use crate::report::Commands;
 use crate::ui;
 use std::path::Path;
 
@@ -53,7 +53,7 @@ impl NewRun {
 
 /// What a new run is made from.
 pub(crate) struct Specification<'a> {
-    pub(super) command: &'static str,
+    pub(super) kind: RunKind,
     pub(super) file: &'a Path,
     pub(super) request: &'a Request,
     pub(super) writes: bool,
@@ -99,7 +99,7 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
         refuse_unfindable(&draft, &resolved)?;
     }
     if spec.writes {
-        consent::refuse_emails(&resolved, spec.command)?;
+        consent::refuse_emails(&resolved, spec.kind.as_str())?;
     }
     let stand_in = stand_in::start(sandbox, &mut resolved, Some(&draft))?;
     let base_url = base_url(&resolved)?;
@@ -110,12 +110,14 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
     let run = RunId::new(clock::now_ms());
     let target = Target::of(&resolved, &base_url, sandbox.sandbox);
     let claim = TargetClaim::take(&resolved, target, run.as_str())?;
+    let identity = InputIdentity::of_file(spec.file, &draft, &stored.sha256)?;
     let header = Header {
         input_name: stored.name.clone(),
         input_sha256: stored.sha256.clone(),
-        ..claim.header(&run, spec.command, &kept)
+        lines: draft.counts.lines,
+        origins: identity.origins().to_vec(),
+        ..claim.header(&run, spec.kind, &kept)
     };
-    let identity = InputIdentity::of_file(spec.file, &draft, &header)?;
     let history = history(
         spec.request.without_history,
         &header,
@@ -126,8 +128,6 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
     )?;
     let (dir, ledger) = begin(&resolved.runs_dir, &run, |dir| {
         let ledger = take_in(dir, &copy, &header)?;
-        identity.note(&ledger)?;
-        ledger.set(run_status::LINES, &draft.counts.lines.to_string())?;
         claim.register(dir, &ledger, false)?;
         Ok(ledger)
     })?;
@@ -278,7 +278,7 @@ fn ask_for_consent(
     kept: &SavedSettings,
     base_url: &str,
 ) -> Result<(), CommandError> {
-    let command = spec.command;
+    let command = spec.kind.as_str();
     let name = ui::visible(draft.table.name());
     let question = Question {
         what: format!("{command} {name}"),

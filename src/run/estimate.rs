@@ -81,7 +81,7 @@ impl Forecast {
 
     /// What the ledger of a plan keeps of that; `None`: it is no plan.
     pub(super) fn kept(ledger: &Ledger) -> Result<Option<Self>, CommandError> {
-        let text = ledger.get("forecast")?;
+        let text = ledger.forecast()?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 

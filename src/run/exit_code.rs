@@ -1,6 +1,12 @@
-//! Exit codes: what a script, a timer or a tired operator goes by.
+//! Exit codes: what they mean, and how the exit code of a run is decided.
 //!
 //! 101 is not among them: it is Rust's own for a panic, and a bug must not look like an answer.
+
+use super::outage::outage;
+use crate::domain::one_or_many;
+use crate::engine::Ending;
+use crate::ledger::{State, StopReason};
+use crate::system::{Fatal, Kind};
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +69,121 @@ impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
     }
+}
+
+/// How a process leaves its run.
+#[derive(Debug)]
+pub(super) struct Conclusion {
+    pub(super) state: State,
+    pub(super) exit: Exit,
+    /// Why the run stopped early; `None`: it did not.
+    pub(super) stopped_by: Option<StopReason>,
+    /// The same in words.
+    pub(super) why: String,
+    /// Why the system cannot be worked with, where that is what stopped it.
+    pub(super) fatal: Option<Fatal>,
+}
+
+/// What decides beside the engine's ending.
+#[derive(Debug)]
+pub(super) struct Facts {
+    /// Lines without a final outcome.
+    pub(super) lost: u64,
+    pub(super) in_doubt: u64,
+    pub(super) failed: u64,
+    /// Lines that would change, where the exit code tells that.
+    pub(super) differences: u64,
+    /// Whether the run has sent a write.
+    pub(super) wrote: bool,
+    /// Whether it looks only.
+    pub(super) only_looks: bool,
+    /// The signal that interrupted it.
+    pub(super) signal: u8,
+    pub(super) system: Kind,
+}
+
+impl Conclusion {
+    pub(super) fn of(ending: Ending, facts: &Facts) -> Self {
+        match ending {
+            Ending::Finished if facts.lost > 0 => Self::bug(&format!(
+                "{} no final outcome",
+                one_or_many(facts.lost, "line has", "lines have")
+            )),
+            Ending::Finished if facts.in_doubt > 0 => Self::stopped(
+                StopReason::InDoubt,
+                "some writes are in doubt, because the system could not be asked".to_owned(),
+            ),
+            Ending::Finished => Self::finished(facts),
+            Ending::Stopped(reason, why) => Self::stopped(reason, why),
+            Ending::Outage(fatal, why) => Self {
+                exit: if is_refusal(fatal) && !facts.wrote {
+                    Exit::NothingDone
+                } else {
+                    Exit::Stopped
+                },
+                fatal: Some(fatal),
+                ..Self::stopped(StopReason::System, outage(fatal, &why, facts.system))
+            },
+            Ending::Interrupted => Self {
+                state: State::Interrupted,
+                exit: if facts.signal == 15 {
+                    Exit::Terminated
+                } else {
+                    Exit::Interrupted
+                },
+                stopped_by: None,
+                why: String::new(),
+                fatal: None,
+            },
+            Ending::Ledger(error) => Self::stopped(StopReason::Ledger, error.to_string()),
+            Ending::Bug(why) => Self::bug(&why),
+        }
+    }
+
+    fn finished(facts: &Facts) -> Self {
+        Self {
+            state: if facts.only_looks {
+                State::Planned
+            } else {
+                State::Finished
+            },
+            exit: match (facts.failed, facts.differences) {
+                (0, 0) => Exit::Success,
+                (0, _) => Exit::Differences,
+                _ => Exit::SomeFailed,
+            },
+            stopped_by: None,
+            why: String::new(),
+            fatal: None,
+        }
+    }
+
+    fn stopped(reason: StopReason, why: String) -> Self {
+        Self {
+            state: State::Stopped,
+            exit: Exit::Stopped,
+            stopped_by: Some(reason),
+            why,
+            fatal: None,
+        }
+    }
+
+    fn bug(why: &str) -> Self {
+        Self::stopped(StopReason::Bug, format!("this is a bug of idshift: {why}"))
+    }
+}
+
+/// Whether the system will have nothing to do with a run like this, so that one which wrote nothing has done nothing.
+const fn is_refusal(fatal: Fatal) -> bool {
+    matches!(
+        fatal,
+        Fatal::TokenRefused
+            | Fatal::BulkRefused
+            | Fatal::Tls
+            | Fatal::WrongAddress
+            | Fatal::RefusedAlike
+            | Fatal::Setting
+    )
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use super::clock;
 use super::error::CommandError;
 use super::estimate::Forecast;
-use super::exit_code::Exit;
+use super::exit_code::{Conclusion, Exit, Facts};
 use super::input_plan::InputPlan;
+use super::outage::remedy;
 use super::session::{Session, Work};
 use crate::config::Resolved;
 use crate::domain::Status;
@@ -12,7 +13,7 @@ use crate::engine::{Ending, Tally};
 use crate::http::{Client, Counters};
 use crate::ledger::{Counted, Ledger, Progress, State};
 use crate::report::{Commands, Next, Summary, note_plan_digest};
-use crate::system::{Fatal, Kind};
+use crate::system::Fatal;
 use crate::ui;
 use std::sync::Arc;
 
@@ -30,51 +31,6 @@ pub(super) fn calls(resolved: &Resolved, client: &Arc<Client>) -> ui::Calls {
     }
 }
 
-/// What an outage means for a person.
-pub(super) fn outage(fatal: Fatal, words: &str, system: Kind) -> String {
-    let title = system.capabilities().title;
-    match fatal {
-        Fatal::TokenRefused => format!("{title} refuses the credentials ({words})"),
-        Fatal::GaveUp => format!("{title}: {words}"),
-        Fatal::TakesNoWrites => format!("{title} takes no writes ({words})"),
-        Fatal::BulkRefused => {
-            format!("{title} does not allow to look many customers up at once ({words})")
-        }
-        Fatal::Tls
-        | Fatal::WrongAddress
-        | Fatal::RefusedAlike
-        | Fatal::Setting
-        | Fatal::Unsafe
-        | Fatal::Cancelled => words.to_owned(),
-    }
-}
-
-/// What a person does about it before the run can go on, and the words with which it then does; empty: nothing but
-/// wait.
-fn remedy(fatal: Fatal) -> (&'static str, &'static [&'static str]) {
-    match fatal {
-        Fatal::TokenRefused => ("correct the credentials, then ", &[]),
-        Fatal::Tls | Fatal::WrongAddress | Fatal::RefusedAlike => ("correct that, then ", &[]),
-        // The run would keep to what it was begun with.
-        Fatal::BulkRefused => ("look customers up singly: ", &["--lookup", "auto"]),
-        Fatal::Setting => ("correct the setting, then ", &[]),
-        Fatal::GaveUp | Fatal::TakesNoWrites | Fatal::Unsafe | Fatal::Cancelled => ("", &[]),
-    }
-}
-
-/// Whether the system will have nothing to do with a run like this, so that one which wrote nothing has done nothing.
-const fn is_refusal(fatal: Fatal) -> bool {
-    matches!(
-        fatal,
-        Fatal::TokenRefused
-            | Fatal::BulkRefused
-            | Fatal::Tls
-            | Fatal::WrongAddress
-            | Fatal::RefusedAlike
-            | Fatal::Setting
-    )
-}
-
 /// Notes what carrying the plan out would take.
 pub(super) fn keep_forecast(
     ledger: &Ledger,
@@ -84,7 +40,7 @@ pub(super) fn keep_forecast(
     counters: Counters,
 ) -> Result<(), CommandError> {
     let forecast = Forecast::of_plan(ledger, draft, tally, resolved, counters)?;
-    ledger.set("forecast", &forecast.document(resolved).to_string())?;
+    ledger.set_forecast(&forecast.document(resolved).to_string())?;
     Ok(note_plan_digest(ledger)?)
 }
 
@@ -129,95 +85,48 @@ impl Session {
 
     /// Notes how it ended, draws the reports, and says what to do next.
     pub(super) fn close(self, signal: u8, ending: Ending) -> Result<Exit, CommandError> {
-        let counts = self.run.ledger.counts()?;
+        let ledger = &self.run.ledger;
+        let counts = ledger.counts()?;
         let of = |name| Counted::lines_named(&counts, name);
-        let anything = self.run.ledger.has_writes()?;
-        let fatal = match &ending {
-            Ending::Outage(fatal, _) => Some(*fatal),
-            _ => None,
+        let facts = Facts {
+            lost: self.lost(&counts),
+            in_doubt: of("in_doubt"),
+            failed: of("failed"),
+            differences: if self.task.differences_count {
+                of("would_change")
+            } else {
+                0
+            },
+            wrote: ledger.has_writes()?,
+            only_looks: self.task.work == Work::Plan,
+            signal,
+            system: self.run.resolved.system,
         };
-        let lost = self.lost(&counts);
-        let (state, exit, why) = match ending {
-            Ending::Finished if lost > 0 => (
-                State::Stopped,
-                Exit::Stopped,
-                format!(
-                    "this is a bug of idshift: {} no final outcome",
-                    ui::one_or_many(lost, "line has", "lines have")
-                ),
-            ),
-            Ending::Finished if of("in_doubt") > 0 => (
-                State::Stopped,
-                Exit::Stopped,
-                "some writes are in doubt, because the system could not be asked".to_owned(),
-            ),
-            Ending::Finished => {
-                let differ = self.task.differences_count && of("would_change") > 0;
-                let exit = match of("failed") {
-                    0 if differ => Exit::Differences,
-                    0 => Exit::Success,
-                    _ => Exit::SomeFailed,
-                };
-                let state = match self.task.work {
-                    Work::Plan => State::Planned,
-                    Work::Apply | Work::PlanThenApply => State::Finished,
-                };
-                (state, exit, String::new())
-            }
-            Ending::Guard(why) | Ending::NobodyFound(why) => (State::Stopped, Exit::Stopped, why),
-            Ending::Outage(fatal, why) => {
-                let why = outage(fatal, &why, self.run.resolved.system);
-                let exit = if is_refusal(fatal) && !anything {
-                    Exit::NothingDone
-                } else {
-                    Exit::Stopped
-                };
-                (State::Stopped, exit, why)
-            }
-            Ending::Interrupted => {
-                let exit = if signal == 15 {
-                    Exit::Terminated
-                } else {
-                    Exit::Interrupted
-                };
-                (State::Interrupted, exit, String::new())
-            }
-            Ending::Ledger(error) => (State::Stopped, Exit::Stopped, error.to_string()),
-            Ending::Bug(why) => (
-                State::Stopped,
-                Exit::Stopped,
-                format!("this is a bug of idshift: {why}"),
-            ),
+        let end = Conclusion::of(ending, &facts);
+        let progress = Progress {
+            state: end.state,
+            exit_code: Some(end.exit as u8),
+            stopped_by: end.stopped_by,
+            why: end.why.clone(),
+            finished_at_ms: Some(clock::now_ms()),
+            ..ledger.progress()?
         };
-        let before = self.run.ledger.progress()?;
-        self.run
-            .ledger
-            .set_progress(&Progress {
-                state,
-                exit_code: Some(exit as u8),
-                why: why.clone(),
-                started_at_ms: before.started_at_ms,
-                finished_at_ms: Some(clock::now_ms()),
-            })
-            .map_err(|error| CommandError::from(error).because(&why))?;
+        ledger
+            .close(&progress, &counts)
+            .map_err(|error| CommandError::from(error).because(&end.why))?;
         // What it has changed is known now. The register is only a help for later runs: its failure changes no result.
         if let Err(failure) = self.claim.register(&self.run.dir, &self.run.ledger, false) {
             ui::err(&format!("warning: {}", ui::visible(&failure.message)));
         }
-        let summary = self.draw(state, &why)?;
-        say(&self, &summary, exit, &why, fatal)?;
-        Ok(exit)
+        let summary = self.draw(end.state, &end.why)?;
+        print(&self, &summary, &end)?;
+        Ok(end.exit)
     }
 }
 
 /// Says how a run ended: for a script on standard output, for a person with the next step as the last line.
-pub(super) fn say(
-    session: &Session,
-    summary: &Summary,
-    exit: Exit,
-    why: &str,
-    fatal: Option<Fatal>,
-) -> Result<(), CommandError> {
+fn print(session: &Session, summary: &Summary, end: &Conclusion) -> Result<(), CommandError> {
+    let (exit, why) = (end.exit, end.why.as_str());
     if session.task.output.json {
         ui::out(&document(session, summary)?);
         if !why.is_empty() {
@@ -252,7 +161,7 @@ pub(super) fn say(
     if session.task.work == Work::Plan {
         ui::out(super::plan_view::diff(session)?.trim_end());
     }
-    let next = next_step(session, summary, fatal);
+    let next = next_step(session, summary, end.fatal);
     let counts: Vec<(&str, u64)> = crate::domain::Status::NAMES
         .iter()
         .chain(&["half_done"])

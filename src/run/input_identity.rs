@@ -6,15 +6,12 @@ use super::saved_settings::run_of;
 use crate::ledger::{Header, Ledger};
 use std::path::Path;
 
-/// The note of a run with the paths of its input file, one per line: as given, and with symbolic links resolved.
-/// If the input is a report: the paths of the file that the report is about. Empty: the input has no name.
-const ORIGIN: &str = "origin";
-
 /// What tells whether two inputs are the same file.
 #[derive(Debug)]
 pub(crate) struct InputIdentity {
     sha256: String,
-    /// The ways to the file.
+    /// The paths of the file: as given, and with symbolic links resolved. If it is a report: those of the file that the
+    /// report is about. Empty: the input has no name.
     origins: Vec<String>,
 }
 
@@ -23,15 +20,15 @@ impl InputIdentity {
     pub(super) fn of_file(
         file: &Path,
         draft: &InputPlan,
-        header: &Header,
+        sha256: &str,
     ) -> Result<Self, CommandError> {
-        let sha256 = header.input_sha256.clone();
+        let sha256 = sha256.to_owned();
         if draft.table.is_report()
             && let Some(run) = run_of(file)
         {
             let its = Ledger::open_unchecked(&run)?;
             refuse_of_undo(&its)?;
-            let origins = Self::of_run(&its)?.origins;
+            let origins = its.header().origins.clone();
             return Ok(Self { sha256, origins });
         }
         let ways = [std::path::absolute(file), file.canonicalize()];
@@ -46,17 +43,16 @@ impl InputIdentity {
     }
 
     /// Of the file of a run.
-    pub(super) fn of_run(ledger: &Ledger) -> Result<Self, CommandError> {
-        let note = ledger.get(ORIGIN)?.unwrap_or_default();
-        Ok(Self {
-            sha256: ledger.header().input_sha256.clone(),
-            origins: note.lines().map(str::to_owned).collect(),
-        })
+    pub(super) fn of_run(header: &Header) -> Self {
+        Self {
+            sha256: header.input_sha256.clone(),
+            origins: header.origins.clone(),
+        }
     }
 
-    /// Notes what later runs must know to recall this one.
-    pub(super) fn note(&self, ledger: &Ledger) -> Result<(), CommandError> {
-        Ok(ledger.set(ORIGIN, &self.origins.join("\n"))?)
+    /// Where the file was found.
+    pub(super) fn origins(&self) -> &[String] {
+        &self.origins
     }
 
     /// Whether both are one file, perhaps with lines altered: of the same content, or in the same place.

@@ -16,7 +16,7 @@ pub(super) fn of(
     ledger: &Ledger,
     runs_dir: &Path,
 ) -> Result<KnownFailures, CommandError> {
-    let identity = InputIdentity::of_run(ledger)?;
+    let identity = InputIdentity::of_run(ledger.header());
     let target = &ledger.header().target;
     let scope = Scope {
         runs_dir,
@@ -32,7 +32,7 @@ pub(super) fn of(
             continue;
         };
         let is_undo = other.header().parent.is_some();
-        if is_undo || !identity.is_same_file(&InputIdentity::of_run(&other)?) {
+        if is_undo || !identity.is_same_file(&InputIdentity::of_run(other.header())) {
             continue;
         }
         let mut failures = HashMap::new();

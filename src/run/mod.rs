@@ -26,6 +26,7 @@ mod line_digest;
 mod lost_runs;
 mod newer_runs;
 mod open;
+mod outage;
 mod parked;
 mod passes;
 mod plan_view;

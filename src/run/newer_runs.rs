@@ -4,7 +4,7 @@ use super::catalog::RunCatalog;
 use super::error::CommandError;
 use crate::domain::{CustomerId, LocationId, Status, Transition, Unchanged};
 use crate::engine::{Newer, Since};
-use crate::ledger::{Header, Ledger, Write};
+use crate::ledger::{Header, Ledger, RunKind, Write};
 use std::sync::Arc;
 
 /// What other runs on these targets have asked for since this one began, whether they wrote it or found it so: a run that
@@ -47,7 +47,7 @@ pub(super) fn since(
         let header = other.header();
         let is_other = header.run != mine.run && other.has_worked_on(targets);
         // A plan that was not carried out asks for nothing.
-        if !is_other || !counts(header) || (header.command == "plan" && !other.has_writes()?) {
+        if !is_other || !counts(header) || (header.kind == RunKind::Plan && !other.has_writes()?) {
             continue;
         }
         let Some((first, last)) = other.writing_epochs()? else {

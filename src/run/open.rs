@@ -14,8 +14,8 @@ use super::settings::{catalog, resolve, values};
 use super::stand_in::{self, StandIn};
 use super::target::{Target, is_in_process};
 use crate::config::{Origin, Resolved, Values};
-use crate::ledger::{Header, Ledger, LedgerError, RunDir, StateDb};
-use crate::report::{Commands, run_status};
+use crate::ledger::{Header, Ledger, LedgerError, RunDir, RunKind, StateDb};
+use crate::report::Commands;
 use crate::system::Kind;
 use crate::ui;
 use std::collections::BTreeMap;
@@ -153,7 +153,7 @@ pub(super) fn open(
     )?;
     let stand_in = stand_in::start_as_left(sandbox, &mut resolved, &draft, &ledger)?;
     if run.is_none() && !output.quiet && !wanted.is_asked {
-        announce(wanted.command, &ledger, Some(draft.counts.lines));
+        announce(wanted.command, &ledger);
     }
     if stand_in.is_some() && !output.quiet {
         ui::err(&format!(
@@ -294,23 +294,22 @@ fn list(runs: &[&Entry]) -> String {
 pub(super) fn described(ledger: &Ledger) -> String {
     let header = ledger.header();
     let name = ui::visible(&header.input_name);
-    if header.command == "undo" {
+    if header.kind == RunKind::Undo {
         return name.into_owned();
     }
-    let command = run_status::command(ledger).unwrap_or_else(|_| header.command.clone());
-    format!("{command} of {name}")
+    let kind = ledger.kind().unwrap_or(header.kind);
+    format!("{} of {name}", kind.as_str())
 }
 
 /// Says which run a command is about that was given without one.
-pub(crate) fn announce(command: &str, ledger: &Ledger, lines: Option<u64>) {
+pub(crate) fn announce(command: &str, ledger: &Ledger) {
     let header = ledger.header();
-    let lines = lines.or_else(|| run_status::lines(ledger));
-    let lines = lines.map_or_else(String::new, |lines| format!(", {}", ui::lines(lines)));
     ui::err(&format!(
-        "{command}: run {} ({}, {}{lines})",
+        "{command}: run {} ({}, {}, {})",
         header.run,
         described(ledger),
         ui::visible(&Target::of_run(header).to_string()),
+        ui::lines(header.lines),
     ));
 }
 

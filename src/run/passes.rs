@@ -9,12 +9,12 @@ use super::finish;
 use super::guards::Parsed;
 use super::known_failures;
 use super::parked;
-use super::session::{LOOKED, Session, Work, done};
+use super::session::{Session, Work, done};
 use super::{clock, signals};
 use crate::domain::{AccountId, CustomerId, Failed};
 use crate::engine::{self, Context, Ending, Event, Mode, Settings, Tally};
 use crate::http::Client;
-use crate::ledger::{Calls, Journal, Progress, State, Verdict, Write};
+use crate::ledger::{Calls, Journal, Phase, Progress, State, StopReason, Verdict, Write};
 use crate::report::Commands;
 use crate::system::{Fatal, System};
 use crate::ui;
@@ -53,7 +53,9 @@ impl Session {
         let first = before.state == State::Created || before.state == State::Planned;
         let begun = Progress {
             state: State::Running,
+            phase: self.task.work.phase(before.phase),
             exit_code: None,
+            stopped_by: None,
             why: String::new(),
             started_at_ms: if first { started } else { before.started_at_ms },
             finished_at_ms: None,
@@ -170,11 +172,7 @@ impl Session {
             }
         }
         if self.task.work != Work::PlanThenApply {
-            let mode = if self.task.work == Work::Plan {
-                Mode::Plan
-            } else {
-                Mode::Apply
-            };
+            let mode = self.task.work.mode();
             return self.pass(machine, parsed, journal, mode).await;
         }
         let looked = self.pass(machine, parsed, journal, Mode::Plan).await?;
@@ -191,13 +189,13 @@ impl Session {
                 planned.len(),
                 ui::lines(lines)
             );
-            return Ok(Ending::Guard(words));
+            return Ok(Ending::Stopped(StopReason::MaxChanges, words));
         }
         if planned.is_empty() {
             return Ok(Ending::Finished);
         }
         machine.system.forget().await;
-        self.run.ledger.set(LOOKED, "true")?;
+        self.run.ledger.set_phase(Phase::Write)?;
         self.known.done = self.run.ledger.done()?;
         self.known.planned = Some(planned);
         self.known.settled = Arc::default();
@@ -214,7 +212,9 @@ impl Session {
     ) -> Result<Ending, CommandError> {
         let ending = self.part(machine, parsed, journal, mode, true).await?;
         let words = match ending {
-            Ending::NobodyFound(words) if self.task.may_ask && ui::can_ask() => words,
+            Ending::Stopped(StopReason::NotFound, words) if self.task.may_ask && ui::can_ask() => {
+                words
+            }
             other => return Ok(other),
         };
         let question = format!("{}: {}", self.task.title, ui::visible(&words));
@@ -228,7 +228,7 @@ impl Session {
             goes_on = ui::ask(question) => goes_on,
         };
         if !goes_on {
-            return Ok(Ending::NobodyFound(words));
+            return Ok(Ending::Stopped(StopReason::NotFound, words));
         }
         // The rest, like a run that is resumed.
         self.known.done = done(&self.run.ledger, mode)?;

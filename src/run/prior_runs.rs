@@ -117,7 +117,7 @@ fn earlier(
             continue;
         }
         if other.has_writes()? {
-            let same_file = identity.is_same_file(&InputIdentity::of_run(&other)?);
+            let same_file = identity.is_same_file(&InputIdentity::of_run(other.header()));
             runs.push(Earlier { run, same_file });
         }
     }

@@ -2,7 +2,7 @@
 
 use super::error::CommandError;
 use super::exit_code::Exit;
-use super::finish;
+use super::outage::outage;
 use super::parked;
 use crate::domain::{Failed, Outcome, Reseller};
 use crate::engine::{Difference, Tally, differences};
@@ -173,7 +173,7 @@ impl<'a> Recheck<'a> {
 
     fn unreadable(&self, outcome: Option<&Outcome>, trouble: &SystemError) -> CommandError {
         let words = match trouble.fatal {
-            Some(fatal) => finish::outage(fatal, &trouble.message, self.system.kind()),
+            Some(fatal) => outage(fatal, &trouble.message, self.system.kind()),
             None => format!("the customer cannot be read: {}", trouble.message),
         };
         let words = match outcome {

@@ -14,7 +14,7 @@ use super::saved_settings::SavedSettings;
 use super::session::{Task, Work};
 use crate::domain::{CustomerId, Line, Status, Unchanged};
 use crate::input::Table;
-use crate::ledger::{Ledger, LineSet, RunDir, State};
+use crate::ledger::{Ledger, LineSet, RunDir, RunKind, State};
 use crate::ui;
 use std::collections::HashMap;
 use std::path::Path;
@@ -37,14 +37,14 @@ pub(crate) fn reconcile(
 ) -> Result<Exit, CommandError> {
     let nights = audit(incremental.audit)?;
     let mut new = new_run(&Specification {
-        command: "reconcile",
+        kind: RunKind::Reconcile,
         file,
         request,
         writes: true,
     })?;
     let last = last_good(&new)?;
     let round = last.as_ref().map_or(0, |last| last.round + 1);
-    new.run.ledger.set("audit_round", &round.to_string())?;
+    new.run.ledger.set_audit_round(round)?;
     let (mut history, mut looked_before) = (std::mem::take(&mut new.history), HashMap::new());
     if let Some(last) = last {
         // Chains and swaps mean the customers that the last run found; see `prior_runs`.
@@ -89,7 +89,7 @@ struct Last {
 
 /// The newest finished reconcile of this file on this target.
 fn last_good(new: &NewRun) -> Result<Option<Last>, CommandError> {
-    let mine = InputIdentity::of_run(&new.run.ledger)?;
+    let mine = InputIdentity::of_run(new.run.ledger.header());
     let mut last = None;
     // Of the other runs: the last process that might write. A plan is older than its apply, a run than its resume.
     let (mut last_epoch, mut unreadable) = (0, false);
@@ -121,8 +121,7 @@ fn last_good(new: &NewRun) -> Result<Option<Last>, CommandError> {
         if !ledger.has_worked_on(&keys) {
             continue;
         }
-        let same =
-            its.command == "reconcile" && mine.is_same_file(&InputIdentity::of_run(&ledger)?);
+        let same = its.kind == RunKind::Reconcile && mine.is_same_file(&InputIdentity::of_run(its));
         if same && last.is_none() && ledger.progress()?.state == State::Finished {
             last = Some((dir, ledger));
         } else if ledger.has_writes()? {
@@ -171,10 +170,7 @@ fn read(
             }
         }
     }
-    let round = ledger
-        .get("audit_round")?
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0);
+    let round = ledger.audit_round()?;
     Ok(Last {
         run: dir.run().to_string(),
         round,

@@ -16,12 +16,12 @@ use super::newer_runs;
 use super::open::{self, OpenRun, Purpose, Selection};
 use super::prior_runs;
 use super::request::{Consent, Request};
-use super::session::{LOOKED, Session, Task, Work, done};
+use super::session::{Session, Task, Work, done};
 use super::settings::catalog;
-use super::undo_runs::{SEEDED, undo_of};
+use super::undo_runs::undo_of;
 use crate::domain::{Change, Line};
 use crate::engine::{History, Since};
-use crate::ledger::{Ledger, LineSet, State};
+use crate::ledger::{Ledger, LineSet, Phase, Progress, RunKind, State};
 use crate::report::Commands;
 use crate::ui;
 use std::path::Path;
@@ -45,8 +45,8 @@ fn is_reported(ledger: &Ledger) -> bool {
 
 /// Whether it is an undo that was killed before it recorded the expected values. Nothing was written.
 fn is_stillborn(ledger: &Ledger) -> bool {
-    let seeded = ledger.get(SEEDED).is_ok_and(|note| note.is_some());
-    ledger.header().parent.is_some() && !seeded
+    let is_created = |progress: Progress| progress.phase == Phase::Created;
+    ledger.header().kind == RunKind::Undo && ledger.progress().is_ok_and(is_created)
 }
 
 /// Goes on with this run, or with the newest that is not finished.
@@ -71,8 +71,7 @@ pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, Comma
         let rest = rest(&known, &catalog, anew, &limits)?;
         let asked = consent(&known, &rest, &limits, request.consent)?;
         if !asked && run.is_none() && !request.output.quiet {
-            let lines = known.draft.counts.lines;
-            open::announce("resume", &known.ledger, Some(lines));
+            open::announce("resume", &known.ledger);
         }
     }
     // First: whoever else works on this target could make untrue whatever is found here.
@@ -114,18 +113,16 @@ fn rest(
 ) -> Result<Rest, CommandError> {
     refuse_what_goes_on_otherwise(known, catalog)?;
     refuse_undone(known.dir.run().as_str(), catalog)?;
-    let (ledger, header) = (&known.ledger, known.ledger.header());
-    let applying = ledger.get("applying")?.is_some();
-    let has_writes = ledger.has_writes()?;
-    let planning = header.command == "plan" && !has_writes && !applying;
+    let (kind, has_writes) = (known.ledger.header().kind, known.ledger.has_writes()?);
+    let looked = known.ledger.progress()?.phase == Phase::Write;
+    let planning = kind == RunKind::Plan && !looked;
     if !planning {
         refuse_emails(&known.resolved, "resume")?;
     }
-    let looked = header.parent.is_some() || applying || ledger.get(LOOKED)?.is_some();
     if !looked && anew.max_changes.is_some() {
         refuse_late_count(known)?;
     }
-    let two_steps = limits.max_changes.is_some() || header.command == "reconcile";
+    let two_steps = limits.max_changes.is_some() || kind == RunKind::Reconcile;
     let work = if planning {
         Work::Plan
     } else if two_steps && !looked && !has_writes {
@@ -232,7 +229,7 @@ fn history(
     work: Work,
     without_history: bool,
 ) -> Result<History, CommandError> {
-    let identity = InputIdentity::of_run(&known.ledger)?;
+    let identity = InputIdentity::of_run(known.ledger.header());
     let header = known.ledger.header();
     // Where it goes on, and where it has been.
     let keys = claim.keys();

@@ -34,15 +34,10 @@ pub(crate) struct SavedSettings {
     pub(crate) typed: Typed,
 }
 
-/// The note of a run that was gone on with other settings than it was begun with.
-const SETTINGS: &str = "settings";
-
 impl SavedSettings {
     /// What the run was begun with, or what was given anew since.
     pub(crate) fn of(ledger: &Ledger) -> Result<Self, CommandError> {
-        let anew = ledger.get(SETTINGS)?;
-        let text = anew.as_ref().unwrap_or(&ledger.header().settings);
-        serde_json::from_str(text).map_err(|why| {
+        serde_json::from_str(&ledger.settings()?).map_err(|why| {
             let path = ledger.path().display();
             CommandError::usage(format!("{path}: its settings cannot be read: {why}"))
         })
@@ -51,7 +46,7 @@ impl SavedSettings {
     /// Keeps it for whoever goes on with the run.
     pub(crate) fn keep(&self, ledger: &Ledger) -> Result<(), CommandError> {
         let text = serde_json::to_string(self).unwrap_or_default();
-        Ok(ledger.set(SETTINGS, &text)?)
+        Ok(ledger.set_settings(&text)?)
     }
 
     /// How the run's file is to be read.

@@ -7,10 +7,7 @@ use super::guards::Guards;
 use super::open::OpenRun;
 use super::request::{Output, Request};
 use crate::engine::Mode;
-use crate::ledger::{Ledger, LineSet};
-
-/// The note of a run that has looked at all its lines, and now writes what is to change.
-pub(super) const LOOKED: &str = "looked";
+use crate::ledger::{Ledger, LineSet, Phase};
 
 /// What a process does with its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +26,17 @@ impl Work {
         match self {
             Self::Plan => Mode::Plan,
             Self::Apply | Self::PlanThenApply => Mode::Apply,
+        }
+    }
+
+    /// The phase with which it begins.
+    pub(super) const fn phase(self, before: Phase) -> Phase {
+        match (self, before) {
+            (Self::Plan | Self::PlanThenApply, _) => Phase::Look,
+            (Self::Apply, Phase::Write) => Phase::Write,
+            (Self::Apply, Phase::Created | Phase::Look | Phase::LookAndWrite) => {
+                Phase::LookAndWrite
+            }
         }
     }
 }

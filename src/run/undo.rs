@@ -24,12 +24,14 @@ use super::request::Request;
 use super::saved_settings::SavedSettings;
 use super::session::{Session, Task, Work};
 use super::settings::catalog;
-use super::undo_runs::{SEEDED, undo_of};
+use super::undo_runs::undo_of;
 use crate::domain::{Change, Failed, NewAccount, Outcome, Status, Transition};
 use crate::engine::{History, Since};
-use crate::ledger::{self, Header, Ledger, LineSet, PrivateFile, RunDir, RunId, State};
+use crate::ledger::{
+    self, Header, Ledger, LineSet, Phase, PrivateFile, RunDir, RunId, RunKind, State,
+};
 use crate::plan::{self, Inverse};
-use crate::report::{CANNOT_UNDO, CannotUndo, Commands};
+use crate::report::{CannotUndo, Commands};
 use crate::ui;
 use std::collections::HashSet;
 use std::io::Write;
@@ -69,7 +71,7 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
             command: "undo",
             words: "run that wrote something and is no undo itself",
             // Typed twice, it must not undo itself.
-            fits: &|ledger| open::wrote_something(ledger) && ledger.header().command != "undo",
+            fits: &|ledger| open::wrote_something(ledger) && ledger.header().kind != RunKind::Undo,
             is_asked: request.consent.is_asked(),
         },
         Purpose::Write,
@@ -300,13 +302,14 @@ fn carry_out(
             input_name: name.clone(),
             input_sha256: write_file(dir, back)?,
             parent: Some(parent.to_owned()),
-            ..claim.header(run, "undo", &kept)
+            lines: u64::try_from(back.len()).unwrap_or(u64::MAX),
+            ..claim.header(run, RunKind::Undo, &kept)
         };
         let mut ledger = Ledger::create(dir, &header)?;
         ledger.seed(back.iter().map(seed))?;
         let cannot = serde_json::to_string(&cannot_undo(back)).unwrap_or_default();
-        ledger.set(CANNOT_UNDO, &cannot)?;
-        ledger.set(SEEDED, "true")?;
+        ledger.set_cannot_undo(&cannot)?;
+        ledger.set_phase(Phase::Write)?;
         Ok(ledger)
     })?;
     let keys = claim.keys();

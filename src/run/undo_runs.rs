@@ -4,9 +4,6 @@ use super::catalog::RunCatalog;
 use super::error::CommandError;
 use crate::ledger::{Ledger, RunDir};
 
-/// The note of an undo that has recorded the expected values.
-pub(super) const SEEDED: &str = "seeded";
-
 /// The newest run that has put back something of this one, if it is such.
 pub(super) fn undo_of(
     id: &str,

@@ -16,19 +16,8 @@ const RUN: &str = "20261120-223015-k3f9";
 
 fn header() -> Header {
     Header {
-        run: RUN.to_owned(),
-        command: "apply".to_owned(),
-        system: "plume".to_owned(),
-        base_url: "https://example.net".to_owned(),
-        tenant: String::new(),
-        target: "plume https://example.net".to_owned(),
-        input_name: "moves.csv".to_owned(),
-        input_sha256: "00".repeat(32),
         settings: "{\"rate\":\"6/s\"}".to_owned(),
-        parent: None,
-        tool_version: "0.1.0".to_owned(),
-        created_at_ms: 1_795_213_815_000,
-        epoch: 1,
+        ..Header::example()
     }
 }
 

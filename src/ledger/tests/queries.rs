@@ -103,10 +103,16 @@ fn the_state_is_read_back_as_it_was_noted() {
         (made.state, made.started_at_ms),
         (State::Created, header().created_at_ms)
     );
-    for state in State::ALL {
+    let reasons = [None]
+        .into_iter()
+        .chain(StopReason::ALL.iter().copied().map(Some));
+    let all = State::ALL.iter().cycle().zip(Phase::ALL.iter().cycle());
+    for ((state, phase), stopped_by) in all.zip(reasons) {
         let progress = Progress {
-            state,
+            state: *state,
+            phase: *phase,
             exit_code: Some(4),
+            stopped_by,
             why: "outage".to_owned(),
             started_at_ms: 10,
             finished_at_ms: Some(20),
@@ -114,46 +120,65 @@ fn the_state_is_read_back_as_it_was_noted() {
         ledger.set_progress(&progress).unwrap();
         assert_eq!(Ledger::open(&dir).unwrap().progress().unwrap(), progress);
     }
-    assert_eq!(ledger.get("forecast").unwrap(), None);
-    ledger.set("forecast", "1").unwrap();
-    ledger.set("forecast", "{}").unwrap();
-    assert_eq!(ledger.get("forecast").unwrap().as_deref(), Some("{}"));
+    assert_eq!(ledger.forecast().unwrap(), None);
+    ledger.set_forecast("1").unwrap();
+    ledger.set_forecast("{}").unwrap();
+    assert_eq!(ledger.forecast().unwrap().as_deref(), Some("{}"));
+    assert_eq!(ledger.audit_round().unwrap(), 0);
+    ledger.set_audit_round(7).unwrap();
+    assert_eq!(ledger.audit_round().unwrap(), 7);
 }
 
 #[test]
 fn a_plan_that_is_carried_out_no_longer_only_looks() {
-    for (command, states, only_looks) in [
-        ("plan", &[State::Running][..], true),
-        ("plan", &[State::Interrupted], true),
-        ("plan", &[State::Running, State::Planned], true),
-        (
-            "plan",
-            &[State::Planned, State::Running, State::Stopped],
-            false,
-        ),
-        ("apply", &[State::Running], false),
-        ("undo", &[State::Planned, State::Running], false),
+    use Phase::{Look, LookAndWrite, Write};
+    for (kind, phase, only_looks) in [
+        (RunKind::Plan, Look, true),
+        (RunKind::Plan, Write, false),
+        (RunKind::Apply, Look, false),
+        (RunKind::Apply, LookAndWrite, false),
+        (RunKind::Reconcile, Look, false),
+        (RunKind::Undo, Write, false),
     ] {
         let base = tempfile::tempdir().unwrap();
         let dir = RunDir::create(&base.path().join("runs"), &RunId::parse(RUN).unwrap()).unwrap();
-        let header = Header {
-            command: command.to_owned(),
-            ..header()
-        };
-        let ledger = Ledger::create(&dir, &header).unwrap();
-        for state in states {
+        let ledger = Ledger::create(&dir, &Header { kind, ..header() }).unwrap();
+        for state in [State::Running, State::Interrupted] {
             let progress = Progress {
-                state: *state,
+                state,
+                phase,
                 ..ledger.progress().unwrap()
             };
             ledger.set_progress(&progress).unwrap();
+            let found = (ledger.only_looks().unwrap(), ledger.kind().unwrap());
+            let kind = if kind == RunKind::Plan && !only_looks {
+                RunKind::Apply
+            } else {
+                kind
+            };
+            assert_eq!(found, (only_looks, kind), "{phase:?} {state:?}");
         }
-        assert_eq!(
-            ledger.only_looks().unwrap(),
-            only_looks,
-            "{command} {states:?}"
-        );
     }
+}
+
+/// A list of runs must not read every outcome of each.
+#[test]
+fn the_counts_of_a_closed_run_are_kept_until_something_else_is_recorded() {
+    let (_base, _dir, mut ledger) = fresh();
+    let line = |line, status| Outcome::bare(line, status);
+    ledger
+        .seed([line(2, Status::Changed), line(3, Status::InDoubt)])
+        .unwrap();
+    let counts = ledger.counts().unwrap();
+    ledger.close(&ledger.progress().unwrap(), &counts).unwrap();
+    ledger
+        .with(|db| db.execute("DELETE FROM outcomes", ()))
+        .unwrap();
+    assert_eq!(ledger.counts().unwrap(), counts, "as they were kept");
+    ledger
+        .with(|db| db.execute("UPDATE seal SET commits = commits + 1", ()))
+        .unwrap();
+    assert_eq!(ledger.counts().unwrap(), [], "counted anew");
 }
 
 #[test]

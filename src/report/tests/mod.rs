@@ -6,8 +6,8 @@ use crate::domain::{
 };
 use crate::input::{Rules, Settings};
 use crate::ledger::{
-    Header, Intent, Journal, Progress, RunId, Session, State, Verdict, Write as Written,
-    WriteVerdict,
+    Header, Intent, Journal, Phase, Progress, RunId, RunKind, Session, State, StopReason, Verdict,
+    Write as Written, WriteVerdict,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -21,24 +21,13 @@ struct Run {
     ledger: Ledger,
 }
 
-fn run(command: &str, input: &str) -> Run {
+fn run(kind: RunKind, input: &str) -> Run {
     let base = tempfile::tempdir().unwrap();
     let dir = RunDir::create(&base.path().join("my runs"), &RunId::parse(RUN).unwrap()).unwrap();
     fs::write(dir.input(), input).unwrap();
     let header = Header {
-        run: RUN.to_owned(),
-        command: command.to_owned(),
-        system: "plume".to_owned(),
-        base_url: "https://example.net".to_owned(),
-        tenant: String::new(),
-        target: "plume https://example.net".to_owned(),
-        input_name: "moves.csv".to_owned(),
-        input_sha256: String::new(),
-        settings: "{}".to_owned(),
-        parent: None,
-        tool_version: "0.1.0".to_owned(),
-        created_at_ms: 1_795_213_815_000,
-        epoch: 1,
+        kind,
+        ..Header::example()
     };
     let ledger = Ledger::create(&dir, &header).unwrap();
     Run {
@@ -82,7 +71,13 @@ impl Run {
     fn end(&self, state: State, exit_code: Option<u8>, why: &str) {
         let progress = Progress {
             state,
+            phase: match state {
+                State::Created => Phase::Created,
+                State::Planned => Phase::Look,
+                _ => Phase::LookAndWrite,
+            },
             exit_code,
+            stopped_by: (state == State::Stopped).then_some(StopReason::MaxFailures),
             why: why.to_owned(),
             started_at_ms: 1_795_213_815_000,
             finished_at_ms: Some(1_795_213_816_000),
@@ -150,7 +145,7 @@ const EIGHT: &str =
 
 #[test]
 fn every_line_has_one_row_and_the_open_and_failed_ones_another() {
-    let mut run = run("apply", EIGHT);
+    let mut run = run(RunKind::Apply, EIGHT);
     let statuses = [
         Status::Changed,
         Status::Unchanged(Unchanged::Already),
@@ -204,7 +199,7 @@ fn every_line_has_one_row_and_the_open_and_failed_ones_another() {
 
 #[test]
 fn a_killed_run_says_what_is_known_of_each_line() {
-    let run = run("apply", EIGHT);
+    let run = run(RunKind::Apply, EIGHT);
     run.end(State::Running, None, "");
     run.note(async |journal| {
         let mut ids = Vec::new();
@@ -253,7 +248,7 @@ fn a_killed_run_says_what_is_known_of_each_line() {
 
 #[test]
 fn what_a_plan_found_is_a_finding_only_until_the_plan_is_carried_out() {
-    let mut run = run("plan", EIGHT);
+    let mut run = run(RunKind::Plan, EIGHT);
     let found = |line| Outcome {
         account: Transition {
             before: AccountId::new("a").ok(),
@@ -299,7 +294,10 @@ fn what_a_plan_found_is_a_finding_only_until_the_plan_is_carried_out() {
 
 #[test]
 fn nothing_that_a_server_or_a_file_says_becomes_markup_or_a_formula() {
-    let mut run = run("apply", "accountId,newAccountId,=evil()\na2,b2,@SUM(A1)\n");
+    let mut run = run(
+        RunKind::Apply,
+        "accountId,newAccountId,=evil()\na2,b2,@SUM(A1)\n",
+    );
     let mut outcome = Outcome::bare(2, Status::Failed(Failed::Rejected));
     outcome.message = "=cmd()\"><script>alert(1)</script>' onx=".to_owned();
     outcome.customer = CustomerId::new("<b>").ok();
@@ -339,7 +337,7 @@ fn nothing_that_a_server_or_a_file_says_becomes_markup_or_a_formula() {
 #[test]
 fn reports_are_private_whole_and_leave_no_drafts() {
     use std::os::unix::fs::PermissionsExt;
-    let run = run("apply", EIGHT);
+    let run = run(RunKind::Apply, EIGHT);
     run.draw();
     run.draw();
     let mut names = Vec::new();
@@ -391,7 +389,7 @@ proptest! {
         }
         let mut input = String::from_utf8(writer.into_inner().unwrap()).unwrap();
         for _ in 0..2 {
-            let run = run("apply", &input);
+            let run = run(RunKind::Apply, &input);
             let table = run.table();
             let seen: Vec<String> = table.records().unwrap().map(|one| one.unwrap().cells[2].clone()).collect();
             prop_assert_eq!(&seen, &cells);

@@ -1,0 +1,35 @@
+//! Why a system cannot be worked with, for a person: what happened, and what to do about it.
+
+use crate::system::{Fatal, Kind};
+
+/// What an outage means for a person.
+pub(super) fn outage(fatal: Fatal, words: &str, system: Kind) -> String {
+    let title = system.capabilities().title;
+    match fatal {
+        Fatal::TokenRefused => format!("{title} refuses the credentials ({words})"),
+        Fatal::GaveUp => format!("{title}: {words}"),
+        Fatal::TakesNoWrites => format!("{title} takes no writes ({words})"),
+        Fatal::BulkRefused => {
+            format!("{title} does not allow to look many customers up at once ({words})")
+        }
+        Fatal::Tls
+        | Fatal::WrongAddress
+        | Fatal::RefusedAlike
+        | Fatal::Setting
+        | Fatal::Unsafe
+        | Fatal::Cancelled => words.to_owned(),
+    }
+}
+
+/// What a person does about it before the run can go on, and the words with which it then does; empty: nothing but
+/// wait.
+pub(super) fn remedy(fatal: Fatal) -> (&'static str, &'static [&'static str]) {
+    match fatal {
+        Fatal::TokenRefused => ("correct the credentials, then ", &[]),
+        Fatal::Tls | Fatal::WrongAddress | Fatal::RefusedAlike => ("correct that, then ", &[]),
+        // The run would keep to what it was begun with.
+        Fatal::BulkRefused => ("look customers up singly: ", &["--lookup", "auto"]),
+        Fatal::Setting => ("correct the setting, then ", &[]),
+        Fatal::GaveUp | Fatal::TakesNoWrites | Fatal::Unsafe | Fatal::Cancelled => ("", &[]),
+    }
+}
