@@ -134,11 +134,6 @@ impl Ledger {
         former.chain([self.header.target.as_str()])
     }
 
-    /// Whether the run has worked on one of these targets.
-    pub fn has_worked_on(&self, targets: &[&str]) -> bool {
-        self.targets().any(|mine| targets.contains(&mine))
-    }
-
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path

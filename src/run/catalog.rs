@@ -1,7 +1,8 @@
 //! The runs that there are: those in the runs folder and those in the register, the highest epoch first.
 
 use super::target::is_in_process;
-use crate::ledger::{Ledger, LedgerError, RegisteredRun, RunDir, RunId, StateDb};
+use crate::ledger::{Header, Ledger, LedgerError, RegisteredRun, RunDir, RunId, StateDb};
+use crate::report::Commands;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -18,11 +19,23 @@ pub(crate) struct Scope<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) dir: RunDir,
-    pub(crate) epoch: u64,
-    /// The system's name.
-    pub(crate) system: String,
-    /// The key of its target.
-    pub(crate) target: String,
+    pub(crate) header: Header,
+    /// The keys of its target, and of those before its system moved.
+    targets: Vec<String>,
+    /// Whether it wrote something, or was about to.
+    pub(crate) has_writes: bool,
+}
+
+impl Entry {
+    /// Its ledger, without checking every page.
+    pub(crate) fn ledger(&self) -> Result<Ledger, LedgerError> {
+        Ledger::open_unchecked(&self.dir)
+    }
+
+    /// What a person types to go on from it.
+    pub(super) fn commands(&self) -> Commands {
+        Commands::of(self.dir.path(), &self.header)
+    }
 }
 
 /// A run of which the folder is gone, or the ledger cannot be read.
@@ -69,7 +82,7 @@ impl RunCatalog {
         }
         catalog
             .entries
-            .sort_by(|a, b| (b.epoch, b.dir.run()).cmp(&(a.epoch, a.dir.run())));
+            .sort_by(|a, b| (b.header.epoch, b.dir.run()).cmp(&(a.header.epoch, a.dir.run())));
         catalog.lost.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(catalog)
     }
@@ -80,13 +93,8 @@ impl RunCatalog {
         known: Option<RegisteredRun>,
         state: Option<&StateDb>,
     ) -> Result<(), LedgerError> {
-        let found = match Ledger::open_unchecked(&dir) {
-            Ok(ledger) => {
-                let mut found = describe(&dir, &ledger)?;
-                // A run that may rename has not come to it yet.
-                found.renames |= known.as_ref().is_some_and(|known| known.renames);
-                found
-            }
+        let ledger = match Ledger::open_unchecked(&dir) {
+            Ok(ledger) => ledger,
             // Killed before it had begun.
             Err(_) if !dir.has_begun() && known.is_none() => return Ok(()),
             Err(why) => {
@@ -98,23 +106,26 @@ impl RunCatalog {
                 return Ok(());
             }
         };
+        let mut found = describe(&dir, &ledger)?;
+        // A run that may rename has not come to it yet.
+        found.renames |= known.as_ref().is_some_and(|known| known.renames);
         if let Some(state) = state.filter(|_| !is_in_process(&found.target))
             && known.as_ref() != Some(&found)
         {
             state.register(&found)?;
         }
         self.entries.push(Entry {
+            header: ledger.header().clone(),
+            targets: ledger.targets().map(str::to_owned).collect(),
+            has_writes: ledger.has_writes()?,
             dir,
-            epoch: found.epoch,
-            system: found.system,
-            target: found.target,
         });
         Ok(())
     }
 
     /// The highest epoch of all runs.
     pub(crate) fn highest_epoch(&self) -> u64 {
-        self.entries.first().map_or(0, |entry| entry.epoch)
+        self.entries.first().map_or(0, |entry| entry.header.epoch)
     }
 
     /// The run with this prefix of its ID, or with its folder at this path.
@@ -158,6 +169,24 @@ impl RunCatalog {
         }
     }
 
+    /// The other runs that have worked on one of these targets, the highest epoch first.
+    pub(super) fn others<'a>(
+        &'a self,
+        mine: &'a str,
+        targets: &'a [&'a str],
+    ) -> impl Iterator<Item = &'a Entry> {
+        self.entries.iter().filter(move |entry| {
+            let has_worked_on = |key: &String| targets.contains(&key.as_str());
+            entry.header.run != mine && entry.targets.iter().any(has_worked_on)
+        })
+    }
+
+    /// The undos of a run that have restored something of it, the highest epoch first.
+    pub(super) fn undos_of<'a>(&'a self, run: &'a str) -> impl Iterator<Item = &'a Entry> {
+        let entries = self.entries.iter();
+        entries.filter(move |entry| entry.has_writes && entry.header.parent.as_deref() == Some(run))
+    }
+
     /// The lost runs that may have worked on one of these targets.
     pub(crate) fn lost_of<'a>(&'a self, keys: &'a [&str]) -> impl Iterator<Item = &'a Lost> {
         self.lost.iter().filter(|lost| {
@@ -171,7 +200,7 @@ impl RunCatalog {
         let mut seen = HashSet::new();
         let fitting = self.entries.iter().filter(|entry| fits(entry));
         fitting
-            .filter(|entry| seen.insert(entry.target.as_str()))
+            .filter(|entry| seen.insert(entry.header.target.as_str()))
             .collect()
     }
 
@@ -181,7 +210,8 @@ impl RunCatalog {
         let known = self.lost.iter().filter_map(|lost| lost.known.as_ref());
         let known = known.map(|run| (&run.system, &run.target, run.epoch));
         let entries = self.entries.iter();
-        let entries = entries.map(|entry| (&entry.system, &entry.target, entry.epoch));
+        let entries = entries.map(|entry| &entry.header);
+        let entries = entries.map(|header| (&header.system, &header.target, header.epoch));
         for (its, target, epoch) in entries.chain(known) {
             if its == system && !is_in_process(target) {
                 let highest: &mut u64 = targets.entry(target.as_str()).or_default();
@@ -216,7 +246,6 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::Header;
 
     fn made(runs: &Path, id: &str, epoch: u64, target: &str) -> RunDir {
         let dir = RunDir::create(runs, &RunId::parse(id).unwrap()).unwrap();

@@ -25,7 +25,6 @@ use crate::config::Resolved;
 use crate::engine::History;
 use crate::input::{self, Rules, Table};
 use crate::ledger::{Header, Ledger, RunDir, RunId, RunKind};
-use crate::report::Commands;
 use crate::ui;
 use std::path::Path;
 
@@ -183,13 +182,12 @@ fn history(
 }
 
 fn warn_of_killed(claim: &TargetClaim) -> Result<(), CommandError> {
-    if let Some(dir) = prior_runs::killed(&claim.catalog, &claim.keys())? {
-        let resume = Commands::of(dir.path(), Ledger::open_unchecked(&dir)?.header()).resume(&[]);
+    if let Some(killed) = prior_runs::killed(&claim.catalog, &claim.keys())? {
+        let (run, resume) = (&killed.header.run, killed.commands().resume(&[]));
         // Also with --quiet.
         ui::err(&format!(
-            "warning: run {} ended in the middle of a swap, and customers still have temporary IDs from it; no other run \
-             finds them. `{}` restores them",
-            dir.run(),
+            "warning: run {run} ended in the middle of a swap, and customers still have temporary IDs from it; no other \
+             run finds them. `{}` restores them",
             ui::visible(&resume)
         ));
     }

@@ -47,7 +47,6 @@ mod signals;
 mod stand_in;
 mod target;
 mod undo;
-mod undo_runs;
 mod verify;
 
 pub(crate) use apply::{apply, apply_plan, plan};

@@ -32,29 +32,18 @@ pub(super) fn since(
             ));
         }
     }
-    for entry in &catalog.entries {
-        let run = &entry.dir;
-        let other = match Ledger::open_unchecked(run) {
-            Ok(other) => other,
-            Err(_) if run.run().as_str() == mine.run || !run.has_begun() => continue,
-            Err(why) => {
-                return Err(CommandError::from(why).with_help(
-                    "whether that run has written something newer cannot be told. Look at its customers, then move its \
-                     folder away",
-                ));
-            }
-        };
-        let header = other.header();
-        let is_other = header.run != mine.run && other.has_worked_on(targets);
+    for entry in catalog.others(&mine.run, targets) {
         // A plan that was not carried out asks for nothing.
-        if !is_other || !counts(header) || (header.kind == RunKind::Plan && !other.has_writes()?) {
+        let is_plan = entry.header.kind == RunKind::Plan && !entry.has_writes;
+        if is_plan || !counts(&entry.header) {
             continue;
         }
+        let other = entry.ledger()?;
         let Some((first, last)) = other.writing_epochs()? else {
             continue;
         };
         if first > my_last {
-            wanted(&other, run.run().as_str(), i64::MIN, &mut since)?;
+            wanted(&other, &entry.header.run, i64::MIN, &mut since)?;
         } else if last > my_epochs.map_or(mine.epoch, |(first, _)| first) {
             // Begun before this run and resumed after it. Of what it wrote, only the clock tells the order; where the
             // clock contradicts the epochs, all of it counts as newer.
@@ -64,7 +53,7 @@ pub(super) fn since(
             } else {
                 begun_at_ms
             };
-            wanted(&other, run.run().as_str(), after_ms, &mut since)?;
+            wanted(&other, &entry.header.run, after_ms, &mut since)?;
         }
     }
     Ok(since)

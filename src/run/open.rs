@@ -232,15 +232,15 @@ pub(crate) fn choose(
     given: &Given,
 ) -> Result<RunDir, CommandError> {
     let newest = catalog.newest_by_target(|entry| {
-        given.fits(&entry.system, &entry.target)
-            && match Ledger::open_unchecked(&entry.dir) {
+        given.fits(&entry.header.system, &entry.header.target)
+            && match entry.ledger() {
                 Ok(ledger) => (wanted.fits)(&ledger),
                 // It may be the one that is meant. An older one in its place would be a guess.
-                Err(_) => entry.dir.has_begun(),
+                Err(_) => true,
             }
     });
     // A newer run that cannot be read may be the one that is meant: opening it says why it cannot.
-    let highest = newest.first().map_or(0, |one| one.epoch);
+    let highest = newest.first().map_or(0, |one| one.header.epoch);
     let lost = catalog.lost.iter().find(|lost| {
         let known = lost.known.as_ref();
         lost.path.is_dir()
@@ -256,7 +256,7 @@ pub(crate) fn choose(
                 wanted: wanted.words.to_owned(),
             };
             let elsewhere = catalog.newest_by_target(|entry| {
-                Ledger::open_unchecked(&entry.dir).is_ok_and(|ledger| (wanted.fits)(&ledger))
+                entry.ledger().is_ok_and(|ledger| (wanted.fits)(&ledger))
             });
             Err(match elsewhere.first() {
                 None => none.into(),
@@ -280,10 +280,7 @@ fn list(runs: &[&Entry]) -> String {
     let runs = runs.iter();
     let words: Vec<String> = runs
         .map(|one| {
-            let target = Ledger::open_unchecked(&one.dir).map_or_else(
-                |_| one.target.clone(),
-                |ledger| Target::of_run(ledger.header()).to_string(),
-            );
+            let target = Target::of_run(&one.header).to_string();
             format!("{} ({})", one.dir.run(), ui::visible(target.trim_end()))
         })
         .collect();

@@ -331,11 +331,7 @@ impl Session {
             retries: self.run.resolved.retries,
             fence: self.run.resolved.fence.clone(),
             max_failures: parsed.max_failures,
-            known_failures: known_failures::of(
-                &self.run.dir,
-                &self.run.ledger,
-                &self.run.resolved.runs_dir,
-            )?,
+            known_failures: known_failures::of(self.run.ledger.header(), &self.claim.catalog)?,
             is_of_failures: self.run.draft.table.is_report(),
             must_find: true,
             canary: self.limits.canary.filter(|_| mode == Mode::Apply),

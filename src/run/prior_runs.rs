@@ -6,7 +6,7 @@
 //! another. The same file has the same content, or the same path (the same file with a line fixed). A report counts as
 //! the input file of its run.
 
-use super::catalog::RunCatalog;
+use super::catalog::{Entry, RunCatalog};
 use super::error::CommandError;
 use super::input_identity::InputIdentity;
 use super::input_plan::InputPlan;
@@ -17,7 +17,9 @@ use crate::config::Resolved;
 use crate::domain::{AccountId, Change, CustomerId, Line, Reseller, Status, Transition, Unchanged};
 use crate::engine::{Carried, Hands, History};
 use crate::input::Table;
-use crate::ledger::{Header, Ledger, LedgerError, RunDir, State, Verdict, Write, WriteRecord};
+use crate::ledger::{
+    Header, Ledger, LedgerError, RunDir, RunKind, State, Verdict, Write, WriteRecord,
+};
 use crate::plan::Shape;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -42,7 +44,7 @@ pub(super) fn of(
     draft: &InputPlan,
     resolved: &Resolved,
 ) -> Result<History, CommandError> {
-    let runs = earlier(mine, targets, catalog, identity)?;
+    let runs = earlier(mine, targets, catalog, identity);
     let mut history = History::default();
     if draft.table.is_report() {
         as_reported(draft, &mut history)?;
@@ -100,28 +102,16 @@ fn earlier(
     targets: &[&str],
     catalog: &RunCatalog,
     identity: &InputIdentity,
-) -> Result<Vec<Earlier>, CommandError> {
-    let mut runs = Vec::new();
-    for entry in &catalog.entries {
-        let run = entry.dir.clone();
-        if run.run().as_str() == mine.run {
-            continue;
-        }
-        let other = match Ledger::open_unchecked(&run) {
-            Ok(other) => other,
-            Err(_) if !run.has_begun() => continue,
-            Err(why) => return Err(why.into()),
-        };
-        // What is undone is no file that a person applies.
-        if !other.has_worked_on(targets) || other.header().parent.is_some() {
-            continue;
-        }
-        if other.has_writes()? {
-            let same_file = identity.is_same_file(&InputIdentity::of_run(other.header()));
-            runs.push(Earlier { run, same_file });
-        }
-    }
-    Ok(runs)
+) -> Vec<Earlier> {
+    let others = catalog.others(&mine.run, targets);
+    // What is undone is no file that a person applies.
+    let wrote = others.filter(|entry| entry.has_writes && entry.header.kind != RunKind::Undo);
+    wrote
+        .map(|entry| Earlier {
+            run: entry.dir.clone(),
+            same_file: identity.is_same_file(&InputIdentity::of_run(&entry.header)),
+        })
+        .collect()
 }
 
 /// The temporary account IDs that other runs on these targets have given customers, or may have.
@@ -131,16 +121,9 @@ pub(super) fn temporary_ids(
     catalog: &RunCatalog,
 ) -> Result<HashMap<CustomerId, Vec<(Arc<str>, AccountId)>>, CommandError> {
     let mut temporary: HashMap<_, Vec<_>> = HashMap::new();
-    for entry in &catalog.entries {
-        let dir = &entry.dir;
-        let Ok(other) = Ledger::open_unchecked(dir) else {
-            continue;
-        };
-        if dir.run().as_str() == mine.run || !other.has_worked_on(targets) {
-            continue;
-        }
-        let run: Arc<str> = dir.run().as_str().into();
-        for write in other.parkings()? {
+    for entry in catalog.others(&mine.run, targets) {
+        let run: Arc<str> = entry.header.run.as_str().into();
+        for write in entry.ledger()?.parkings()? {
             if let Some(Some(account)) = write.account_stored() {
                 let given = (Arc::clone(&run), account);
                 temporary
@@ -291,17 +274,12 @@ const LOOKED_AT: usize = 10;
 
 /// A run on the same target that was killed or stopped in the middle of a swap and was not resumed: it may have
 /// left customers parked, and no other run finds them under their temporary IDs.
-pub(super) fn killed(
-    catalog: &RunCatalog,
-    targets: &[&str],
-) -> Result<Option<RunDir>, CommandError> {
-    for earlier in catalog.entries.iter().take(LOOKED_AT) {
-        let Ok(other) = Ledger::open_unchecked(&earlier.dir) else {
-            continue;
-        };
-        if !other.has_worked_on(targets) {
-            continue;
-        }
+pub(super) fn killed<'a>(
+    catalog: &'a RunCatalog,
+    targets: &'a [&str],
+) -> Result<Option<&'a Entry>, CommandError> {
+    for earlier in catalog.others("", targets).take(LOOKED_AT) {
+        let other = earlier.ledger()?;
         let left_behind = match other.progress()?.state {
             // This run holds the target, so one that still says it is running was killed.
             State::Running | State::Stopped | State::Interrupted => {
@@ -310,7 +288,7 @@ pub(super) fn killed(
             State::Created | State::Planned | State::Finished => false,
         };
         if left_behind {
-            return Ok(Some(earlier.dir.clone()));
+            return Ok(Some(earlier));
         }
     }
     Ok(None)

@@ -104,23 +104,16 @@ fn last_good(new: &NewRun) -> Result<Option<Last>, CommandError> {
     for lost in new.claim.catalog.lost_of(&keys) {
         cannot_be_read(&format!("{}: {}", lost.path.display(), lost.why));
     }
-    for entry in &new.claim.catalog.entries {
-        let dir = entry.dir.clone();
-        if dir.run() == new.run.dir.run() {
-            continue;
-        }
-        let ledger = match Ledger::open_unchecked(&dir) {
+    let catalog = &new.claim.catalog;
+    for entry in catalog.others(new.run.dir.run().as_str(), &keys) {
+        let (dir, its) = (entry.dir.clone(), &entry.header);
+        let ledger = match entry.ledger() {
             Ok(ledger) => ledger,
-            Err(_) if !dir.has_begun() => continue,
             Err(why) => {
                 cannot_be_read(&why.to_string());
                 continue;
             }
         };
-        let its = ledger.header();
-        if !ledger.has_worked_on(&keys) {
-            continue;
-        }
         let same = its.kind == RunKind::Reconcile && mine.is_same_file(&InputIdentity::of_run(its));
         if same && last.is_none() && ledger.progress()?.state == State::Finished {
             last = Some((dir, ledger));

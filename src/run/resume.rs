@@ -18,13 +18,10 @@ use super::prior_runs;
 use super::request::{Consent, Request};
 use super::session::{Session, Task, Work, done};
 use super::settings::catalog;
-use super::undo_runs::undo_of;
 use crate::domain::{Change, Line};
 use crate::engine::{History, Since};
 use crate::ledger::{Ledger, LineSet, Phase, Progress, RunKind, State};
-use crate::report::Commands;
 use crate::ui;
-use std::path::Path;
 use std::sync::Arc;
 
 fn is_unfinished(ledger: &Ledger) -> bool {
@@ -266,22 +263,19 @@ fn refuse_what_goes_on_otherwise(
     }
     let parent = known.ledger.header().parent.as_ref();
     if let Some(parent) = parent.filter(|_| is_stillborn(&known.ledger)) {
+        let undone = catalog.entries.iter().find(|one| one.header.run == *parent);
         return Err(CommandError::usage(format!(
             "run {id} was killed before it had begun; nothing was written"
         ))
         .with_help(format!(
             "{} starts the undo again",
-            commands_of(catalog, parent)?.undo()
+            undone.map_or_else(
+                || format!("idshift undo {parent}"),
+                |run| run.commands().undo()
+            )
         )));
     }
     Ok(())
-}
-
-/// What a person types to go on from another run.
-fn commands_of(catalog: &RunCatalog, run: &str) -> Result<Commands, CommandError> {
-    let dir = catalog.find(run, Path::new(""))?;
-    let ledger = Ledger::open_unchecked(&dir)?;
-    Ok(Commands::of(dir.path(), ledger.header()))
 }
 
 /// How many lines would change can only be counted before the first is written.
@@ -317,11 +311,11 @@ fn warn_of_newer(since: &Since) {
 
 /// What a run wrote may have been put back by another one.
 fn refuse_undone(id: &str, catalog: &RunCatalog) -> Result<(), CommandError> {
-    match undo_of(id, catalog, |_| true)? {
+    match catalog.undos_of(id).next() {
         None => Ok(()),
-        Some((dir, _)) => Err(CommandError::usage(format!(
+        Some(undo) => Err(CommandError::usage(format!(
             "run {id} was put back by run {}; going on with it would leave half of it put back",
-            dir.run()
+            undo.header.run
         ))
         .with_help("`idshift apply` with the file begins a new run")),
     }

@@ -6,7 +6,7 @@
 
 use super::catalog::RunCatalog;
 use crate::domain::{CustomerId, Reseller, ResellerId};
-use crate::ledger::{Ledger, LedgerError, StateDb};
+use crate::ledger::{LedgerError, StateDb};
 
 /// Another target of which it is not known whether it is the same system.
 #[derive(Debug)]
@@ -55,9 +55,9 @@ fn sample(
     target: &str,
 ) -> Result<Option<(CustomerId, Option<Reseller>)>, LedgerError> {
     let entries = catalog.entries.iter();
-    for entry in entries.filter(|entry| entry.target == target) {
+    for entry in entries.filter(|entry| entry.header.target == target) {
         // What cannot be read is looked at with the history.
-        let Ok(ledger) = Ledger::open_unchecked(&entry.dir) else {
+        let Ok(ledger) = entry.ledger() else {
             continue;
         };
         if let Some(found) = parsed(ledger.any_customer()?) {

@@ -24,16 +24,14 @@ use super::request::Request;
 use super::saved_settings::SavedSettings;
 use super::session::{Session, Task, Work};
 use super::settings::catalog;
-use super::undo_runs::undo_of;
 use crate::domain::{Change, Failed, NewAccount, Outcome, Status, Transition};
 use crate::engine::{History, Since};
 use crate::ledger::{
     self, Header, Ledger, LineSet, Phase, PrivateFile, RunDir, RunId, RunKind, State,
 };
 use crate::plan::{self, Inverse};
-use crate::report::{CannotUndo, Commands};
+use crate::report::CannotUndo;
 use crate::ui;
-use std::collections::HashSet;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -145,22 +143,13 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
 
 /// What newer runs have written and no undo has restored: the undo of an older run must not overwrite that.
 fn written_since(known: &OpenRun, claim: &TargetClaim) -> Result<Since, CommandError> {
-    let mut put_back = HashSet::new();
-    for entry in &claim.catalog.entries {
-        let Ok(other) = Ledger::open_unchecked(&entry.dir) else {
-            continue;
-        };
-        if let Some(parent) = &other.header().parent
-            && other.has_writes()?
-        {
-            put_back.insert(parent.clone());
-        }
-    }
-    let counts = |header: &Header| header.parent.is_none() && !put_back.contains(&header.run);
+    let catalog = &claim.catalog;
+    let counts = |header: &Header| {
+        header.kind != RunKind::Undo && catalog.undos_of(&header.run).next().is_none()
+    };
     let keys = claim.keys();
     let targets: Vec<&str> = known.ledger.targets().chain(keys.iter().copied()).collect();
     let begun = known.ledger.progress()?.started_at_ms;
-    let catalog = &claim.catalog;
     let mut since = newer_runs::since((&known.ledger, &targets), begun, catalog, counts)?;
     since.retain(|_, newer| newer.wrote);
     Ok(since)
@@ -193,25 +182,21 @@ fn what_it_left(known: &OpenRun, catalog: &RunCatalog) -> Result<Vec<ledger::Lef
 
 /// An undo that was interrupted has restored a part, and its ledger has recorded which.
 fn refuse_half_done(catalog: &RunCatalog, parent: &str) -> Result<(), CommandError> {
-    let is_half = |ledger: &Ledger| {
-        ledger
-            .progress()
-            .is_ok_and(|progress| match progress.state {
-                State::Running | State::Stopped | State::Interrupted => true,
-                State::Created | State::Planned | State::Finished => false,
-            })
-    };
-    let Some((dir, half)) = undo_of(parent, catalog, is_half)? else {
-        return Ok(());
-    };
-    let id = dir.run();
-    // What has been put back itself is not gone on with.
-    if undo_of(id.as_str(), catalog, |_| true)?.is_some() {
-        return Ok(());
+    for undo in catalog.undos_of(parent) {
+        match undo.ledger()?.progress()?.state {
+            State::Running | State::Stopped | State::Interrupted => {}
+            State::Created | State::Planned | State::Finished => continue,
+        }
+        let id = &undo.header.run;
+        // What has been put back itself is not gone on with.
+        if catalog.undos_of(id).next().is_some() {
+            return Ok(());
+        }
+        let resume = undo.commands().resume(&[]);
+        let words = format!("run {id}, which puts run {parent} back, was not finished");
+        return Err(CommandError::usage(words).with_help(format!("{resume} goes on with it")));
     }
-    let resume = Commands::of(dir.path(), half.header()).resume(&[]);
-    let words = format!("run {id}, which puts run {parent} back, was not finished");
-    Err(CommandError::usage(words).with_help(format!("{resume} goes on with it")))
+    Ok(())
 }
 
 fn way_back(left: &[ledger::Left], can_clear: bool) -> Vec<Back> {
