@@ -178,6 +178,7 @@ fn speaking(command: &mut Command) -> Option<Speaking<'_>> {
         Command::Reconcile(o) => (&mut o.output, Some(&mut o.guards), &o.target.place),
         Command::Report(o) => (&mut o.output, None, &o.place),
         Command::Runs(o) => match &mut o.command {
+            Some(RunsCommand::Show(show)) => (&mut show.output, None, &show.place),
             Some(RunsCommand::Forget(forget)) => (&mut forget.output, None, &o.place),
             None => (&mut o.output, None, &o.place),
         },

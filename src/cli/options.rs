@@ -201,6 +201,11 @@ pub(super) struct ApplyOptions {
     /// Carry out this plan, which was looked at before
     #[arg(long, value_name = "ID")]
     pub(super) run: Option<String>,
+    /// Look every customer up and show what would change before the first write
+    ///
+    /// On a terminal this is the default. Where the look-ups take two minutes or more, they are made while writing.
+    #[arg(long, conflicts_with_all = ["run", "dry_run"])]
+    pub(super) plan_first: bool,
     /// Only look, the same as `plan`
     #[arg(long, short = 'n')]
     pub(super) dry_run: bool,
@@ -314,8 +319,22 @@ pub(super) struct RunsOptions {
     pub(super) output: OutputArgs,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct ShowOptions {
+    /// The run: its ID or the beginning of it
+    pub(super) run: String,
+    #[command(flatten)]
+    pub(super) place: PlaceArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum RunsCommand {
+    /// Show what is on record about one run
+    ///
+    /// Example: idshift runs show 20261120-2230
+    Show(ShowOptions),
     /// Remove a run folder that is lost from the register
     ///
     /// Runs are registered so that a change is never made twice, whatever folder they are kept in. A registered folder
@@ -430,6 +449,7 @@ impl ApplyOptions {
             sandbox: self.sandbox.request(),
             guards: self.guards.guards(),
             consent: self.guards.consent(),
+            plan_first: self.plan_first,
             without_history: self.without_history,
             output: self.output.output(),
         }
@@ -444,6 +464,7 @@ impl ReconcileOptions {
             sandbox: self.sandbox.request(),
             guards: self.guards.guards(),
             consent: self.guards.consent(),
+            plan_first: false,
             without_history: self.without_history,
             output: self.output.output(),
         }

@@ -47,9 +47,13 @@ pub fn host() -> String {
 
 /// The name of the user who runs this process, or the number where no name is known.
 pub fn user() -> String {
-    let named = ["USER", "LOGNAME"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok());
-    let named = named.filter(|name| !name.is_empty() && !name.chars().any(char::is_control));
-    named.unwrap_or_else(|| rustix::process::geteuid().as_raw().to_string())
+    let number = rustix::process::geteuid().as_raw().to_string();
+    // A person's name may also come from a directory service, which is not asked.
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == number).then(|| name.to_owned())
+    });
+    named.unwrap_or(number)
 }

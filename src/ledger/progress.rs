@@ -89,6 +89,8 @@ words! {
         Canary = "canary",
         /// The time of `--until` has come.
         Until = "until",
+        /// The person who saw what would change did not consent.
+        NotConfirmed = "not_confirmed",
         /// No customer was found.
         NotFound = "not_found",
         /// Of the first writes, more than half were refused.

@@ -101,7 +101,7 @@ impl Ledger {
     pub fn only_looks(&self) -> Result<bool, LedgerError> {
         let progress = self.progress()?;
         let is_plan = self.header().kind == RunKind::Plan && progress.phase != Phase::Write;
-        Ok(is_plan || progress.state == State::Created)
+        Ok(is_plan || matches!(progress.state, State::Created | State::Planned))
     }
 
     /// The kind of the run as it is now: a plan that is carried out is an `apply`.

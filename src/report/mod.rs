@@ -24,6 +24,7 @@ pub use digest::note_plan_digest;
 pub use error::ReportError;
 pub use lasting::CannotUndo;
 pub use next_command::Next;
+pub use results::stamp;
 pub use summary::{FORMAT, Summary, half_done, is_current};
 
 use crate::input::Table;

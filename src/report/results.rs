@@ -210,7 +210,7 @@ fn pair<T: AsRef<str>>(sheet: &mut Sheet, values: &Transition<T>) {
 }
 
 /// RFC 3339, UTC, with milliseconds; nothing for a line that was not begun.
-pub(super) fn stamp(ms: i64) -> String {
+pub fn stamp(ms: i64) -> String {
     match jiff::Timestamp::from_millisecond(ms) {
         Ok(time) if ms != 0 => format!("{time:.3}"),
         Ok(_) | Err(_) => String::new(),

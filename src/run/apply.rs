@@ -1,17 +1,14 @@
 //! A file is planned and carried out, or only looked at; or a plan that was looked at before is carried out.
 
-use super::connect::base_url;
-use super::consent::{Question, ask, planned_words, refuse_emails};
+use super::consent::{ask, question_of_plan, refuse_emails};
 use super::create::{Specification, new_run};
 use super::error::CommandError;
-use super::estimate::Forecast;
 use super::exit_code::Exit;
 use super::feeder::Known;
 use super::open::{self, OpenRun, Purpose, Selection};
 use super::request::Request;
 use super::session::{Session, Task, Work};
 use crate::ledger::{LineSet, Phase, RunKind, State};
-use crate::ui;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -51,6 +48,11 @@ fn carry_out(file: &Path, request: &Request, task: Task) -> Result<Exit, Command
     })?;
     let history = Arc::new(std::mem::take(&mut new.history));
     let known = Known::new(history, LineSet::default());
+    let task = if new.run.kept.asks_after_look {
+        task.look_first(request.consent)
+    } else {
+        task
+    };
     new.session(known, task).execute()
 }
 
@@ -71,27 +73,10 @@ pub(crate) fn apply_plan(run: &str, request: &Request) -> Result<Exit, CommandEr
     refuse_unplanned(&known)?;
     refuse_emails(&known.resolved, "apply")?;
     let planned = known.ledger.planned()?;
-    let base_url = base_url(&known.resolved)?;
     let limits = known.limits(&request.guards)?;
-    let mut counts = format!(
-        "{} of {} change",
-        ui::count(planned.len()),
-        ui::lines(known.draft.counts.lines)
-    );
-    counts.push_str(&planned_words(&known.ledger, &known.resolved)?);
-    let question = Question {
-        what: format!("carry out plan {id}"),
-        counts,
-        forecast: Forecast::kept(&known.ledger)?,
-        resolved: &known.resolved,
-        base_url: &base_url,
-        profile: known.kept.values.get("profile").map(String::as_str),
-        looked: true,
-        limits: &limits,
-        may_set_services: false,
-    };
     limits.refuse_changes(planned.len(), known.draft.counts.lines)?;
-    ask(&question.text()?, request.consent, "apply")?;
+    let question = question_of_plan(format!("carry out plan {id}"), &known, &limits)?;
+    ask(&question, request.consent, "apply")?;
     let claim = known.claim()?;
     // Another process may have applied the plan while the question waited for its answer.
     refuse_unplanned(&known)?;

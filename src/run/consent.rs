@@ -1,10 +1,12 @@
 //! What a person is asked before something is written, and what needs consent of its own.
 
+use super::connect::base_url;
 use super::error::CommandError;
 use super::estimate::Forecast;
 use super::exit_code::Exit;
 use super::guards::Guards;
 use super::input_plan::InputPlan;
+use super::open::OpenRun;
 use super::request::Consent;
 use crate::config::Resolved;
 use crate::ledger::Ledger;
@@ -65,6 +67,33 @@ impl Question<'_> {
         text.push_str("\n  to restore what was there before: the `idshift undo` command that is printed at the end");
         Ok(text)
     }
+}
+
+/// The question about a run of which all lines were looked up.
+pub(super) fn question_of_plan(
+    what: String,
+    run: &OpenRun,
+    limits: &Guards,
+) -> Result<String, CommandError> {
+    let planned = run.ledger.planned()?.len();
+    let mut counts = format!(
+        "{} of {} change",
+        ui::count(planned),
+        ui::lines(run.draft.counts.lines)
+    );
+    counts.push_str(&planned_words(&run.ledger, &run.resolved)?);
+    let question = Question {
+        what,
+        counts,
+        forecast: Forecast::kept(&run.ledger)?,
+        resolved: &run.resolved,
+        base_url: &base_url(&run.resolved)?,
+        profile: run.kept.values.get("profile").map(String::as_str),
+        looked: true,
+        limits,
+        may_set_services: false,
+    };
+    question.text()
 }
 
 /// What cannot be undone of the lines that a plan has found to change, and the plan's digest.
@@ -135,31 +164,29 @@ pub(super) fn refuse_emails(resolved: &Resolved, command: &str) -> Result<(), Co
     .with_help("`idshift plan` says how many would go out; then give --accept-welcome-emails"))
 }
 
-/// Asks, where there is a terminal.
-pub(super) fn ask(question: &str, consent: Consent, command: &str) -> Result<(), CommandError> {
-    if consent.yes {
+/// What is said where a person did not answer `yes`.
+pub(super) const NOT_CONFIRMED: &str = "not confirmed; nothing was written";
+
+/// Refuses where consent is neither given nor can be asked for.
+pub(super) fn must_be_possible(consent: Consent, command: &str) -> Result<(), CommandError> {
+    if consent.yes || consent.is_asked() {
         return Ok(());
     }
-    let no_terminal = || {
-        CommandError::usage(format!(
-            "{command} needs --yes when there is no terminal to ask at"
-        ))
-        .with_help("nothing was written")
+    let why = if consent.no_input {
+        ", for --no-input keeps it from asking"
+    } else {
+        " when there is no terminal to ask at"
     };
-    if consent.no_input {
-        return Err(CommandError::usage(format!(
-            "{command} needs --yes, for --no-input keeps it from asking"
-        ))
-        .with_help("nothing was written"));
+    Err(CommandError::usage(format!("{command} needs --yes{why}")).with_help("nothing was written"))
+}
+
+/// Asks, where there is a terminal.
+pub(super) fn ask(question: &str, consent: Consent, command: &str) -> Result<(), CommandError> {
+    must_be_possible(consent, command)?;
+    if consent.yes || ui::confirm(question).unwrap_or(false) {
+        return Ok(());
     }
-    match ui::confirm(question) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(CommandError::new(
-            Exit::NothingDone,
-            "not confirmed; nothing was written",
-        )),
-        Err(_) => Err(no_terminal()),
-    }
+    Err(CommandError::new(Exit::NothingDone, NOT_CONFIRMED))
 }
 
 #[cfg(test)]

@@ -103,7 +103,8 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
     let stand_in = stand_in::start(sandbox, &mut resolved, Some(&draft))?;
     let base_url = base_url(&resolved)?;
     check_host(&base_url)?;
-    if spec.writes {
+    kept.asks_after_look = asks_after_look(spec, &draft, &resolved)?;
+    if spec.writes && !kept.asks_after_look {
         ask_for_consent(spec, &draft, &resolved, &kept, &base_url)?;
     }
     let run = RunId::new(clock::now_ms());
@@ -266,6 +267,35 @@ fn refuse_unfindable(draft: &InputPlan, resolved: &Resolved) -> Result<(), Comma
         ui::one_or_many(draft.without_customer, "line has", "lines have")
     ))
     .with_help("name the reseller whose customers are to be listed: --reseller ID or reseller_id in the profile"))
+}
+
+/// The longest time, in seconds, that the look-ups before a question may take.
+const LOOK_FIRST_SECONDS: u64 = 120;
+
+/// Whether everything is looked up first, so that a person decides about what would change and not about what the file
+/// asks for.
+fn asks_after_look(
+    spec: &Specification<'_>,
+    draft: &InputPlan,
+    resolved: &Resolved,
+) -> Result<bool, CommandError> {
+    let (consent, plan_first) = (spec.request.consent, spec.request.plan_first);
+    if spec.kind != RunKind::Apply || !(plan_first || consent.is_asked()) {
+        return Ok(false);
+    }
+    let seconds = Forecast::of_file(draft, resolved)
+        .lookups()
+        .seconds(resolved);
+    if seconds < LOOK_FIRST_SECONDS {
+        consent::must_be_possible(consent, spec.kind.as_str())?;
+        return Ok(true);
+    }
+    ui::err(&format!(
+        "note: looking all customers up would take about {}, so they are looked up and written in one pass; `idshift plan` \
+         shows what would change first",
+        ui::duration(seconds)
+    ));
+    Ok(false)
 }
 
 /// Shows what is about to happen, where, and asks.

@@ -124,6 +124,15 @@ impl Forecast {
         }
     }
 
+    /// The calls of it that write nothing.
+    pub(super) fn lookups(self) -> Self {
+        Self {
+            find: self.find,
+            read: self.read,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn writes(&self) -> u64 {
         self.account_writes + self.temporary_writes + self.location_writes
     }

@@ -114,6 +114,12 @@ impl Conclusion {
                 "some writes are in doubt, because the system could not be asked".to_owned(),
             ),
             Ending::Finished => Self::finished(facts),
+            // It is a plan now, which `apply --run` carries out.
+            Ending::Stopped(StopReason::NotConfirmed, why) => Self {
+                state: State::Planned,
+                exit: Exit::NothingDone,
+                ..Self::stopped(StopReason::NotConfirmed, why)
+            },
             Ending::Stopped(reason, why) => Self::stopped(reason, why),
             Ending::Outage(fatal, why) => Self {
                 exit: if is_refusal(fatal) && !facts.wrote {

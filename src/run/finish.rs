@@ -6,6 +6,7 @@ use super::estimate::Forecast;
 use super::exit_code::{Conclusion, Exit, Facts};
 use super::input_plan::InputPlan;
 use super::outage::remedy;
+use super::plan_view;
 use super::session::{Session, Work};
 use crate::config::Resolved;
 use crate::domain::Status;
@@ -159,7 +160,7 @@ fn print(session: &Session, summary: &Summary, end: &Conclusion) -> Result<(), C
         each_failure(session)?;
     }
     if session.task.work == Work::Plan {
-        ui::out(super::plan_view::diff(session)?.trim_end());
+        ui::out(plan_view::sample(&session.run.ledger, plan_view::SAMPLE)?.trim_end());
     }
     let next = next_step(session, summary, end.fatal);
     let counts: Vec<(&str, u64)> = crate::domain::Status::NAMES
@@ -203,7 +204,7 @@ fn document(session: &Session, summary: &Summary) -> Result<String, CommandError
     }
     let plan = PlanDocument {
         summary,
-        changes: super::plan_view::changes(session)?,
+        changes: plan_view::changes(&session.run.ledger)?,
     };
     serde_json::to_string_pretty(&plan).map_err(bug)
 }

@@ -2,6 +2,7 @@
 
 use super::confirm;
 use super::connect::{base_url, check_host, connect, runtime};
+use super::consent::{NOT_CONFIRMED, counts, question_of_plan};
 use super::error::CommandError;
 use super::exit_code::Exit;
 use super::feeder::{Feeder, Known};
@@ -9,6 +10,8 @@ use super::finish;
 use super::guards::Parsed;
 use super::known_failures;
 use super::parked;
+use super::plan_view;
+use super::request::Consent;
 use super::session::{Session, Work, done};
 use super::{clock, signals};
 use crate::domain::{AccountId, CustomerId, Failed};
@@ -194,12 +197,51 @@ impl Session {
         if planned.is_empty() {
             return Ok(Ending::Finished);
         }
+        if let Some(consent) = self.task.asks_after_look
+            && let Some(ending) = self.show_and_ask(machine, consent).await?
+        {
+            return Ok(ending);
+        }
         machine.system.forget().await;
         self.run.ledger.set_phase(Phase::Write)?;
         self.known.done = self.run.ledger.done()?;
         self.known.planned = Some(planned);
         self.known.settled = Arc::default();
         self.pass(machine, parsed, journal, Mode::Apply).await
+    }
+
+    /// Shows what would change and, if consent was not given with the command, asks for it. What is changed by others from
+    /// now on is `stale`.
+    async fn show_and_ask(
+        &self,
+        machine: &Machine,
+        consent: Consent,
+    ) -> Result<Option<Ending>, CommandError> {
+        let what = format!(
+            "{} {}",
+            self.task.title,
+            ui::visible(self.run.draft.table.name())
+        );
+        let file = counts(&self.run.draft);
+        let shown = format!("  {file}\n{}", plan_view::shown(&self.run.ledger)?);
+        let question = question_of_plan(what, &self.run, &self.limits)?;
+        if consent.yes {
+            if !self.task.output.quiet {
+                ui::err(&format!("{shown}{question}"));
+            }
+            return Ok(None);
+        }
+        ui::err(shown.trim_end());
+        tokio::select! {
+            biased;
+            () = machine.stop.cancelled() => {
+                // The prompt's line is not ended.
+                ui::err("");
+                Ok(Some(Ending::Interrupted))
+            }
+            goes_on = ui::ask(question) => Ok((!goes_on)
+                .then(|| Ending::Stopped(StopReason::NotConfirmed, NOT_CONFIRMED.to_owned()))),
+        }
     }
 
     /// One way through the file. Where no customer is found, a person at a terminal says whether it goes on.

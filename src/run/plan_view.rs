@@ -1,32 +1,49 @@
 //! What a plan would change, for a person and for a script.
 
 use super::error::CommandError;
-use super::session::Session;
 use crate::domain::{Outcome, Profile, Status};
+use crate::ledger::Ledger;
 use crate::ui;
 use serde_json::json;
 use std::fmt::Write;
 
-/// The most lines of a plan that are shown; all of them are in results.csv.
-const SAMPLE: usize = 20;
+/// The most lines of a plan that are shown at its end; all of them are in results.csv.
+pub(super) const SAMPLE: usize = 20;
 
-/// The plan as a person judges it: a sample of what would change, then what would fail and why.
-pub(super) fn diff(session: &Session) -> Result<String, CommandError> {
+/// The plan before a question: how many lines end in which way, why some will fail, and a sample of what would change.
+pub(super) fn shown(ledger: &Ledger) -> Result<String, CommandError> {
     let mut text = String::new();
-    let (mut shown, mut more) = (0, 0_u64);
-    for outcome in session.run.ledger.outcomes() {
+    for counted in ledger.counts()? {
+        let (status, first) = (counted.status, counted.first_line);
+        let what = match status.reason() {
+            "" => status.name().to_owned(),
+            reason => format!("{}/{reason} (first: line {first})", status.name()),
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {:>12}  {what}", ui::count(counted.lines));
+    }
+    text.push_str(&sample(ledger, 10)?);
+    Ok(text)
+}
+
+/// What would change in the first lines that change.
+pub(super) fn sample(ledger: &Ledger, most: usize) -> Result<String, CommandError> {
+    let mut text = String::new();
+    let all = ledger.planned()?.len();
+    let mut shown = 0;
+    for outcome in ledger.outcomes() {
         let outcome = outcome?;
         if outcome.status != Status::WouldChange {
             continue;
         }
-        if shown < SAMPLE {
-            shown += 1;
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "{}", line(&outcome));
-        } else {
-            more += 1;
+        if shown == most {
+            break;
         }
+        shown += 1;
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}", line(&outcome));
     }
+    let more = all.saturating_sub(u64::try_from(shown).unwrap_or(u64::MAX));
     if more > 0 {
         let _ = writeln!(text, "  … and {} more, all in results.csv", ui::count(more));
     }
@@ -34,9 +51,9 @@ pub(super) fn diff(session: &Session) -> Result<String, CommandError> {
 }
 
 /// Everything that would change, for a script.
-pub(super) fn changes(session: &Session) -> Result<Vec<serde_json::Value>, CommandError> {
+pub(super) fn changes(ledger: &Ledger) -> Result<Vec<serde_json::Value>, CommandError> {
     let mut changes = Vec::new();
-    for outcome in session.run.ledger.outcomes() {
+    for outcome in ledger.outcomes() {
         let outcome = outcome?;
         if outcome.status != Status::WouldChange {
             continue;
@@ -64,7 +81,7 @@ fn line(outcome: &Outcome) -> String {
     let account = &outcome.account;
     if account.before != account.after {
         parts.push(format!(
-            "account ID {} → {}",
+            "{} → {}",
             show(account.before.as_ref().map(|id| id.as_str())),
             show(account.after.as_ref().map(|id| id.as_str()))
         ));

@@ -14,6 +14,8 @@ pub(crate) struct Request {
     /// What stops the run.
     pub(crate) guards: Guards,
     pub(crate) consent: Consent,
+    /// Whether everything is looked up and shown before the first write, also where no person is asked.
+    pub(crate) plan_first: bool,
     /// Whether chains and swaps are carried out although runs that may have done so are lost.
     pub(crate) without_history: bool,
     pub(crate) output: Output,

@@ -4,7 +4,7 @@
 use super::catalog::RunCatalog;
 use super::claim::TargetClaim;
 use super::connect::base_url;
-use super::consent::{Question, ask, planned_words, refuse_emails};
+use super::consent::{Question, ask, must_be_possible, planned_words, refuse_emails};
 use super::error::CommandError;
 use super::estimate::Forecast;
 use super::exit_code::Exit;
@@ -62,7 +62,11 @@ pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, Comma
     )?;
     let anew = &request.guards;
     let limits = known.limits(anew)?;
-    if is_asked {
+    let is_unconfirmed =
+        known.kept.asks_after_look && known.ledger.progress()?.phase == Phase::Look;
+    if is_unconfirmed {
+        must_be_possible(request.consent, "resume")?;
+    } else if is_asked {
         known.ledger.refuse_if_live()?;
         let (catalog, _) = catalog(&request.typed)?;
         let rest = rest(&known, &catalog, anew, &limits)?;
@@ -89,7 +93,11 @@ pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, Comma
         run: known,
         claim,
         limits,
-        task: Task::of(request, "resume", work),
+        task: if is_unconfirmed {
+            Task::of(request, "resume", work).look_first(request.consent)
+        } else {
+            Task::of(request, "resume", work)
+        },
     };
     session.execute()
 }
@@ -119,7 +127,8 @@ fn rest(
     if !looked && anew.max_changes.is_some() {
         refuse_late_count(known)?;
     }
-    let two_steps = limits.max_changes.is_some() || kind == RunKind::Reconcile;
+    let two_steps =
+        limits.max_changes.is_some() || known.kept.asks_after_look || kind == RunKind::Reconcile;
     let work = if planning {
         Work::Plan
     } else if two_steps && !looked && !has_writes {

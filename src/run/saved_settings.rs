@@ -20,6 +20,10 @@ use std::str::FromStr;
 /// A field that an older version did not know takes nothing from the others.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own"
+)]
 pub(crate) struct SavedSettings {
     pub(crate) values: BTreeMap<String, String>,
     pub(crate) map: Vec<(String, String)>,
@@ -30,6 +34,8 @@ pub(crate) struct SavedSettings {
     /// True for an undo: the values in its file came from the system.
     pub(crate) verbatim: bool,
     pub(crate) limits: Guards,
+    /// Whether the consent to the writes is given once everything was looked up.
+    pub(crate) asks_after_look: bool,
     /// What is to be typed again where a person goes on from the run.
     pub(crate) typed: Typed,
 }
@@ -131,6 +137,7 @@ pub(super) fn kept(
         allow_clear: reading.allow_clear,
         verbatim: false,
         limits,
+        asks_after_look: false,
         typed: typed(typed_settings, reading, sandbox),
     })
 }

@@ -5,7 +5,7 @@ use super::error::CommandError;
 use super::feeder::Known;
 use super::guards::Guards;
 use super::open::OpenRun;
-use super::request::{Output, Request};
+use super::request::{Consent, Output, Request};
 use crate::engine::Mode;
 use crate::ledger::{Ledger, LineSet, Phase};
 
@@ -54,6 +54,8 @@ pub(crate) struct Task {
     pub(super) differences_count: bool,
     /// Whether a person at a terminal is asked whether a doubtful run goes on.
     pub(super) may_ask: bool,
+    /// How consent is obtained once everything was looked up; `None`: it was given before.
+    pub(super) asks_after_look: Option<Consent>,
 }
 
 impl Task {
@@ -66,6 +68,16 @@ impl Task {
             quiet_if_unchanged: None,
             differences_count: false,
             may_ask: !request.consent.no_input,
+            asks_after_look: None,
+        }
+    }
+
+    /// Everything is looked up and shown before the consent to the writes is obtained.
+    pub(super) fn look_first(self, consent: Consent) -> Self {
+        Self {
+            work: Work::PlanThenApply,
+            asks_after_look: Some(consent),
+            ..self
         }
     }
 }

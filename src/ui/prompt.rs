@@ -18,7 +18,7 @@ pub fn confirm(question: &str) -> Result<bool, NoTerminal> {
         return Err(NoTerminal);
     }
     let mut stderr = std::io::stderr().lock();
-    write!(stderr, "{question}\nType yes to go on: ")
+    write!(stderr, "{question}\nType yes to continue: ")
         .and_then(|()| stderr.flush())
         .map_err(|_| NoTerminal)?;
     let mut answer = String::new();

@@ -30,6 +30,51 @@ fn every_document_has_one_form() {
 }
 
 #[test]
+fn one_run_is_shown_with_everything_that_is_on_record_about_it() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    let guards = ["--max-failures", "5%", "--canary", "1"];
+    place
+        .run(&[&["apply", &file, "--yes"][..], &guards].concat())
+        .expect(0);
+    let run = place.newest_id();
+    let listed = place.run(&["runs", "--format", "json"]).expect(0).json();
+    let shown = place
+        .run(&["runs", "show", &run, "--format", "json"])
+        .expect(0)
+        .json();
+    for (key, value) in listed["runs"][0].as_object().unwrap() {
+        assert_eq!(&shown[key], value, "{key}: {shown:#}");
+    }
+    assert_eq!(shown["phase"], "look_and_write");
+    assert_eq!(shown["guards"]["max_failures"], "5%");
+    assert_eq!(shown["lines"], 3);
+    assert_eq!(shown["calls"]["write"], 3);
+    assert!(shown["duration_s"].is_u64(), "{shown:#}");
+    let text = place.run(&["runs", "show", &run[..13]]).expect(0).out;
+    for words in [
+        "changed 3",
+        "moves.csv, 3 lines",
+        "guard        canary = 1",
+        " on ",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let line = place.run(&["runs"]).expect(0).out;
+    for words in [
+        &run[..],
+        "apply",
+        "finished",
+        "s ago",
+        "plume at http://127",
+        "changed 3",
+    ] {
+        assert!(line.contains(words), "{words}: {line}");
+    }
+    place.run(&["runs", "show", "19990101"]).expect(2);
+}
+
+#[test]
 fn a_summary_has_every_key_and_a_plan_its_changes() {
     let (place, file) = without_services(2);
     let plan = place

@@ -45,6 +45,8 @@ mod input_messages;
 mod limits;
 /// Lists of customers whose pages overlap, break off, or belong to nobody.
 mod listings;
+/// `apply` at a terminal: everything is looked up and shown before the question.
+mod look_first;
 /// Whom a line means, where the system, another line or an earlier run leave that open.
 mod meant_customer;
 /// What is printed as the next step, typed into a shell.

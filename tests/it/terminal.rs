@@ -26,7 +26,11 @@ fn where_no_customer_is_found_a_person_is_asked_and_the_run_goes_on_or_stops() {
     let slowly = ["--concurrency", "2"];
     let apply = [&["apply", &file, "--yes"][..], &slowly].concat();
     let stopped = on_a_terminal(&place, "no", &apply).expect(4).out;
-    for words in ["no customer was found", "right column", "Type yes to go on"] {
+    for words in [
+        "no customer was found",
+        "right column",
+        "Type yes to continue",
+    ] {
         assert!(stopped.contains(words), "{words}: {stopped}");
     }
     assert!((200..450).contains(&not_found(&place)));
@@ -53,7 +57,7 @@ fn where_no_customer_is_found_a_person_is_asked_and_the_run_goes_on_or_stops() {
 }
 
 #[test]
-fn where_the_input_ends_at_the_question_the_error_begins_a_line() {
+fn where_the_input_ends_at_the_question_what_follows_begins_a_line() {
     let place = Place::plume();
     let file = place.moves(3);
     let idshift = place.command(&["apply", &file]);
@@ -61,9 +65,9 @@ fn where_the_input_ends_at_the_question_the_error_begins_a_line() {
     let mut command = begun_by(&place, &idshift, &["sh"], script);
     let asked = finish(command.spawn().unwrap()).expect(2).out;
     let said = asked.replace("^D\u{8}\u{8}", "");
-    let after = said.split("Type yes to go on: ").nth(1).unwrap();
+    let after = said.split("Type yes to continue: ").nth(1).unwrap();
     assert!(after.starts_with("\r\n"), "{said:?}");
-    assert!(after.trim_start().starts_with("error"), "{said:?}");
+    assert!(after.trim_start().starts_with("apply "), "{said:?}");
 }
 
 /// Every state of the progress line, as a terminal of this width shows it.

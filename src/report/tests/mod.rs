@@ -74,7 +74,7 @@ impl Run {
             phase: match state {
                 State::Created => Phase::Created,
                 State::Planned => Phase::Look,
-                _ => Phase::LookAndWrite,
+                _ => Phase::Write,
             },
             exit_code,
             stopped_by: (state == State::Stopped).then_some(StopReason::MaxFailures),

@@ -1,0 +1,40 @@
+//! `idshift runs forget`: takes lost run folders out of the register.
+
+use super::super::options::ForgetOptions;
+use crate::ledger::StateDb;
+use crate::run::{CommandError, Exit, absolute, document};
+use crate::ui;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Takes lost run folders out of the register.
+pub(super) fn run(options: &ForgetOptions) -> Result<Exit, CommandError> {
+    let state = StateDb::open()?;
+    let paths: Vec<PathBuf> = if let Some(path) = &options.path {
+        vec![absolute(path)]
+    } else {
+        let registered = state.runs()?.into_iter().map(|run| run.path);
+        registered.filter(|path| !path.exists()).collect()
+    };
+    for path in &paths {
+        if !state.forget(path)? {
+            return Err(CommandError::usage(format!(
+                "{} is not registered",
+                ui::visible(&path.display().to_string())
+            ))
+            .with_help("`idshift runs forget --gone` removes all that are gone"));
+        }
+        if !options.output.is_json() {
+            let path = path.display().to_string();
+            ui::out(&format!("forgotten: {}", ui::visible(&path)));
+        }
+    }
+    if options.output.is_json() {
+        let paths = paths.iter().map(|path| path.display().to_string());
+        let body = json!({"forgotten": paths.collect::<Vec<_>>()});
+        ui::out(&document(Exit::Success, body));
+    } else if paths.is_empty() && !options.output.quiet {
+        ui::out("no registered folder is gone");
+    }
+    Ok(Exit::Success)
+}

@@ -1,0 +1,54 @@
+//! `idshift runs`: lists the runs in the order of their epochs, so that the newest stands above the prompt.
+
+use super::super::options::RunsOptions;
+use super::overview::Overview;
+use crate::run::{CommandError, Exit, catalog, document, now_ms};
+use crate::ui;
+use serde_json::json;
+
+pub(super) fn run(options: &RunsOptions) -> Result<Exit, CommandError> {
+    let (catalog, runs_dir) = catalog(&options.place.typed())?;
+    let entries = catalog.entries.iter().rev();
+    let runs: Vec<_> = entries
+        .map(|entry| (entry.dir.run(), Overview::of(&entry.dir)))
+        .collect();
+    let now_ms = now_ms();
+    if options.output.is_json() {
+        let documents = runs.iter().map(|(run, overview)| match overview {
+            Ok(overview) => overview.document(now_ms),
+            Err(error) => json!({"run": run.as_str(), "error": error.to_string()}),
+        });
+        let body = json!({"runs": documents.collect::<Vec<_>>()});
+        ui::out(&document(Exit::Success, body));
+        return Ok(Exit::Success);
+    }
+    let rows: Vec<Result<[String; 7], String>> = runs
+        .iter()
+        .map(|(run, overview)| match overview {
+            Ok(overview) => Ok(overview.columns(now_ms)),
+            Err(error) => Err(format!("{run}  {}", ui::visible(&error.to_string()))),
+        })
+        .collect();
+    let width = |at: usize| {
+        let cells = rows.iter().flatten();
+        cells.map(|row| row[at].chars().count()).max().unwrap_or(0)
+    };
+    let widths = [0, 1, 2, 3, 4, 5].map(width);
+    for row in &rows {
+        match row {
+            Ok(row) => {
+                let mut line = String::new();
+                for (cell, width) in row.iter().zip(widths) {
+                    line.push_str(&format!("{cell:<width$}  "));
+                }
+                line.push_str(&row[6]);
+                ui::out(line.trim_end());
+            }
+            Err(words) => ui::out(words),
+        }
+    }
+    if runs.is_empty() && !options.output.quiet {
+        ui::out(&format!("no runs in {}", runs_dir.display()));
+    }
+    Ok(Exit::Success)
+}

@@ -1,0 +1,17 @@
+//! `idshift runs`: what runs there are, what one of them is, and which are lost.
+
+mod forget;
+mod list;
+mod overview;
+mod show;
+
+use super::options::{RunsCommand, RunsOptions};
+use crate::run::{CommandError, Exit};
+
+pub(super) fn run(options: &RunsOptions) -> Result<Exit, CommandError> {
+    match &options.command {
+        None => list::run(options),
+        Some(RunsCommand::Show(show)) => show::run(show),
+        Some(RunsCommand::Forget(forget)) => forget::run(forget),
+    }
+}

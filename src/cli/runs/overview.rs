@@ -1,0 +1,123 @@
+//! What a list of runs tells of one run.
+
+use crate::domain::Status;
+use crate::ledger::{Ledger, LedgerError, RunDir, State};
+use crate::report::{half_done, run_status, stamp};
+use crate::run::{Target, try_refresh};
+use crate::ui;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// One run in a list.
+pub(super) struct Overview {
+    pub(super) ledger: Ledger,
+    dir: RunDir,
+    kind: &'static str,
+    pub(super) state: State,
+    exit_code: Option<u8>,
+    started_at_ms: i64,
+    finished_at_ms: Option<i64>,
+    pub(super) target: Target,
+    /// By the name of the status, and `half_done`.
+    pub(super) counts: BTreeMap<&'static str, u64>,
+}
+
+impl Overview {
+    pub(super) fn of(dir: &RunDir) -> Result<Self, LedgerError> {
+        let ledger = Ledger::open_unchecked(dir)?;
+        try_refresh(dir, &ledger);
+        let progress = ledger.progress()?;
+        let mut counts = run_status::counts(&ledger)?;
+        counts.insert("half_done", half_done(dir).unwrap_or(0));
+        Ok(Self {
+            dir: dir.clone(),
+            kind: ledger.kind()?.as_str(),
+            state: run_status::state(&progress, &ledger),
+            exit_code: progress.exit_code,
+            started_at_ms: progress.started_at_ms,
+            finished_at_ms: progress.finished_at_ms,
+            target: Target::of_run(ledger.header()),
+            counts,
+            ledger,
+        })
+    }
+
+    /// How long it took, or takes so far, in seconds; `None`: it was killed, and nothing tells when.
+    pub(super) fn duration_s(&self, now_ms: i64) -> Option<u64> {
+        let end = match (self.finished_at_ms, self.state) {
+            (Some(end), _) => end,
+            (None, State::Running) => now_ms,
+            (None, _) => return None,
+        };
+        u64::try_from((end - self.started_at_ms) / 1000).ok()
+    }
+
+    /// How long ago it began, in seconds.
+    fn age_s(&self, now_ms: i64) -> u64 {
+        u64::try_from((now_ms - self.started_at_ms) / 1000).unwrap_or(0)
+    }
+
+    pub(super) fn document(&self, now_ms: i64) -> Value {
+        let header = self.ledger.header();
+        json!({
+            "run": header.run,
+            "epoch": header.epoch,
+            "command": self.kind,
+            "system": header.system,
+            "base_url": header.base_url,
+            "tenant": header.tenant,
+            "in_process": self.target.in_process,
+            "input": header.input_name,
+            "state": self.state.as_str(),
+            "exit_code": self.exit_code,
+            "undoes": header.parent,
+            "started_at": stamp(self.started_at_ms),
+            "finished_at": self.finished_at_ms.map(stamp),
+            "duration_s": self.duration_s(now_ms),
+            "counts": self.counts,
+            "run_dir": self.dir.path().display().to_string(),
+        })
+    }
+
+    /// The columns of a line for a person.
+    pub(super) fn columns(&self, now_ms: i64) -> [String; 7] {
+        let header = self.ledger.header();
+        let duration = self
+            .duration_s(now_ms)
+            .map_or_else(String::new, ui::duration);
+        let undone = header.parent.as_ref();
+        let input = match undone {
+            Some(run) => format!("of {run}"),
+            None => ui::visible(&header.input_name).into_owned(),
+        };
+        [
+            header.run.clone(),
+            self.kind.to_owned(),
+            self.state.as_str().to_owned(),
+            format!("{} ago", age(self.age_s(now_ms))),
+            duration,
+            ui::visible(&self.target.to_string()).into_owned(),
+            format!("{}  {input}", self.counted()),
+        ]
+    }
+
+    /// `changed 37, failed 2`.
+    pub(super) fn counted(&self) -> String {
+        let names = Status::NAMES.iter().chain(&["half_done"]);
+        let counted = names.filter_map(|name| {
+            let lines = *self.counts.get(name)?;
+            (lines > 0).then(|| format!("{name} {}", ui::count(lines)))
+        });
+        counted.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// As exact as a person wants it: `3 min`, `5 h`, `12 days`.
+fn age(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}

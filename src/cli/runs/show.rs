@@ -1,0 +1,115 @@
+//! `idshift runs show RUN`: everything that is on record about one run as a whole.
+
+use super::super::options::ShowOptions;
+use super::overview::Overview;
+use crate::report::stamp;
+use crate::run::{CommandError, Exit, catalog, document, now_ms};
+use crate::ui;
+use serde_json::{Value, json};
+
+pub(super) fn run(options: &ShowOptions) -> Result<Exit, CommandError> {
+    let (catalog, runs_dir) = catalog(&options.place.typed())?;
+    let dir = catalog.find(&options.run, &runs_dir)?;
+    let overview = Overview::of(&dir)?;
+    let body = body(&overview)?;
+    if options.output.is_json() {
+        ui::out(&document(Exit::Success, body));
+    } else {
+        print(&overview, &body);
+    }
+    Ok(Exit::Success)
+}
+
+/// All of it, for a script.
+fn body(overview: &Overview) -> Result<Value, CommandError> {
+    let (ledger, header) = (&overview.ledger, overview.ledger.header());
+    let (progress, calls) = (ledger.progress()?, ledger.calls()?);
+    let settings: Value = serde_json::from_str(&ledger.settings()?).unwrap_or_default();
+    let json_of =
+        |text: Option<String>| text.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+    let mut body = overview.document(now_ms());
+    let more = json!({
+        "phase": progress.phase.as_str(),
+        "stopped_by": progress.stopped_by.map(|reason| reason.as_str()),
+        "cause": Some(&progress.why).filter(|why| !why.is_empty()),
+        "lines": header.lines,
+        "input_sha256": header.input_sha256,
+        "input_paths": header.origins,
+        "user": header.user,
+        "host": header.host,
+        "program_version": header.tool_version,
+        "created_at": stamp(header.created_at_ms),
+        "plan_digest": ledger.plan_digest()?,
+        "forecast": json_of(ledger.forecast()?),
+        "guards": settings.get("limits"),
+        "settings": settings.get("values"),
+        "calls": {"find": calls.find, "read": calls.read, "write": calls.write,
+                  "retried": calls.retried, "throttled": calls.throttled},
+    });
+    if let (Value::Object(body), Value::Object(more)) = (&mut body, more) {
+        body.extend(more);
+    }
+    Ok(body)
+}
+
+/// The same for a person.
+fn print(overview: &Overview, body: &Value) {
+    let header = overview.ledger.header();
+    let row = |name: &str, value: String| {
+        if !value.is_empty() {
+            ui::out(&format!("{name:<12} {}", ui::visible(&value)));
+        }
+    };
+    let text = |name: &str| body[name].as_str().unwrap_or("").to_owned();
+    row("run", format!("{} ({})", header.run, text("command")));
+    row("target", overview.target.to_string());
+    row(
+        "input",
+        format!("{}, {}", header.input_name, ui::lines(header.lines)),
+    );
+    for path in &header.origins {
+        row("", path.clone());
+    }
+    row("undoes", text("undoes"));
+    row("begun by", format!("{} on {}", header.user, header.host));
+    row("begun at", text("started_at"));
+    row("ended at", text("finished_at"));
+    row(
+        "duration",
+        overview
+            .duration_s(now_ms())
+            .map_or_else(String::new, ui::duration),
+    );
+    row(
+        "state",
+        format!("{} (phase {})", overview.state.as_str(), text("phase")),
+    );
+    row("stopped by", text("stopped_by"));
+    row("cause", text("cause"));
+    row("lines", overview.counted());
+    let calls = |name: &str| {
+        body["calls"][name]
+            .as_u64()
+            .map_or_else(String::new, ui::count)
+    };
+    let names = ["find", "read", "write", "retried", "throttled"];
+    let calls = names.map(|name| format!("{name} {}", calls(name)));
+    row("calls", calls.join(", "));
+    row("plan digest", text("plan_digest"));
+    row("folder", text("run_dir"));
+    row("version", header.tool_version.clone());
+    for (name, value) in body["settings"].as_object().into_iter().flatten() {
+        row(
+            "setting",
+            format!("{name} = {}", value.as_str().unwrap_or_default()),
+        );
+    }
+    for (name, value) in body["guards"].as_object().into_iter().flatten() {
+        if !value.is_null() {
+            let value = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            row("guard", format!("{name} = {value}"));
+        }
+    }
+}
