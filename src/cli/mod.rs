@@ -3,6 +3,7 @@
 mod apply;
 mod check;
 mod completions;
+mod control;
 mod doctor;
 mod man;
 mod options;
@@ -13,6 +14,7 @@ mod resume;
 mod runs;
 mod sandbox;
 mod settings;
+mod status;
 mod undo;
 mod verify;
 
@@ -130,6 +132,11 @@ fn run(command: &Command) -> Result<Exit, CommandError> {
         Command::Reconcile(options) => reconcile::run(options),
         Command::Report(options) => report::run(options),
         Command::Runs(options) => runs::run(options),
+        Command::Status(options) => status::run(options),
+        Command::Pause(options) => control::pause(options),
+        Command::Unpause(options) => control::unpause(options),
+        Command::Rate(options) => control::rate(options),
+        Command::Drain(options) => control::drain(options),
         Command::Sandbox(options) => sandbox::run(options),
         Command::Doctor(options) => doctor::run(options),
         Command::Init => settings::init(),
@@ -151,6 +158,11 @@ fn shows_local_time(command: &Command) -> bool {
         | Command::Verify(_)
         | Command::Report(_)
         | Command::Runs(_)
+        | Command::Status(_)
+        | Command::Pause(_)
+        | Command::Unpause(_)
+        | Command::Rate(_)
+        | Command::Drain(_)
         | Command::Sandbox(_)
         | Command::Doctor(_)
         | Command::Init
@@ -182,6 +194,11 @@ fn speaking(command: &mut Command) -> Option<Speaking<'_>> {
             Some(RunsCommand::Forget(forget)) => (&mut forget.output, None, &o.place),
             None => (&mut o.output, None, &o.place),
         },
+        Command::Status(o) => (&mut o.output, None, &o.place),
+        Command::Pause(o) | Command::Unpause(o) | Command::Drain(o) => {
+            (&mut o.output, None, &o.place)
+        }
+        Command::Rate(o) => (&mut o.output, None, &o.place),
         Command::Doctor(o) => (&mut o.output, None, &o.target.place),
         Command::Config(o) => (&mut o.output, None, &o.target.place),
         Command::Sandbox(_) | Command::Init | Command::Completions { .. } | Command::Man(_) => {

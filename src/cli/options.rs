@@ -122,6 +122,28 @@ pub(super) enum Command {
     ///
     /// Example: idshift runs --format json
     Runs(RunsOptions),
+    /// Show how a run in progress stands, or how one ended
+    ///
+    /// Example: idshift status --watch
+    Status(StatusOptions),
+    /// Hold all calls of a run in progress
+    ///
+    /// Example: idshift pause
+    Pause(ControlOptions),
+    /// Let a paused run go on
+    ///
+    /// Example: idshift unpause
+    Unpause(ControlOptions),
+    /// Change the rate of a run in progress
+    ///
+    /// Example: idshift rate 20261120-2230 10/s
+    Rate(RateOptions),
+    /// Let a run in progress finish what is under way, and stop
+    ///
+    /// It ends with exit code 4, and `resume` continues it.
+    ///
+    /// Example: idshift drain
+    Drain(ControlOptions),
     /// A local stand-in of the systems, with faults on request
     ///
     /// Example: idshift sandbox --customers 1000 --fault 'patch:500-after:every=3'
@@ -352,6 +374,40 @@ pub(super) struct ForgetOptions {
     /// All registered folders that are gone
     #[arg(long, conflicts_with = "path")]
     pub(super) gone: bool,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatusOptions {
+    /// The run: its ID or the beginning of it [default: the newest that is in progress]
+    pub(super) run: Option<String>,
+    /// Show it again each second until it ends
+    #[arg(long)]
+    pub(super) watch: bool,
+    #[command(flatten)]
+    pub(super) place: PlaceArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ControlOptions {
+    /// The run: its ID or the beginning of it [default: the newest that is in progress]
+    pub(super) run: Option<String>,
+    #[command(flatten)]
+    pub(super) place: PlaceArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RateOptions {
+    /// The run [default: the newest that is in progress], and its new rate
+    #[arg(required = true, num_args = 1..=2, value_name = "[RUN] CALLS/TIME")]
+    pub(super) words: Vec<String>,
+    #[command(flatten)]
+    pub(super) place: PlaceArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
 }

@@ -42,6 +42,7 @@ const NEAR: Duration = Duration::from_millis(10);
 const UNITS_NEAR: usize = 128;
 /// This many altered values stop the run.
 const MOST_ALTERED: u64 = 5;
+const DRAINED: &str = "drained: what was under way has finished";
 const UNTIL: &str = "--until was reached";
 /// The maximum number of units under way before the first good answer.
 const FIRST_UNITS: usize = 4;
@@ -70,6 +71,7 @@ pub async fn run<N: WriteLog>(
     stop: CancellationToken,
 ) -> Ending {
     let mut health = context.system.health();
+    let drain = context.settings.drain.clone();
     let mut heard = true;
     let mut dispatcher = Dispatcher::new(context, stop.clone());
     loop {
@@ -111,6 +113,9 @@ pub async fn run<N: WriteLog>(
                 Ok(()) => dispatcher.hear(&health.borrow_and_update()),
                 Err(_) => heard = false,
             },
+            () = drain.cancelled(), if stops => {
+                dispatcher.end(Ending::Stopped(StopReason::Drained, DRAINED.to_owned()));
+            }
             () = reached(until), if until.is_some() => {
                 dispatcher.end(Ending::Stopped(StopReason::Until, UNTIL.to_owned()));
             }

@@ -4,6 +4,7 @@
 use crate::domain::Status;
 use crate::system::Health;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// A rare thing that a person would want to hear of.
@@ -13,8 +14,8 @@ pub enum Event {
     Waiting {
         /// In words: `429: all calls wait`.
         why: String,
-        /// How long, in milliseconds from now.
-        for_ms: u64,
+        /// How long, in milliseconds from now; `None`: until a person says so.
+        for_ms: Option<u64>,
         /// Whether it is an outage: then, one call finds out whether calls flow again.
         outage: bool,
     },
@@ -54,10 +55,11 @@ impl Event {
         match health {
             Health::Flowing => Self::Flowing,
             Health::Held { why, until, outage } => {
-                let left = until.saturating_duration_since(Instant::now()).as_millis();
+                let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+                let in_ms = |left: Duration| u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
                 Self::Waiting {
                     why: why.clone(),
-                    for_ms: u64::try_from(left).unwrap_or(u64::MAX),
+                    for_ms: left.map(in_ms),
                     outage: *outage,
                 }
             }

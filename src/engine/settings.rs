@@ -7,6 +7,7 @@ use crate::plan::{AliasConflicts, Threshold};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Whether anything is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +74,8 @@ pub struct Settings {
     pub canary: Option<u64>,
     /// No unit is begun once this has passed.
     pub until: Option<Duration>,
+    /// No unit is begun once this is cancelled.
+    pub drain: CancellationToken,
     /// Which lines may name one customer in two ways, where a file has such lines.
     pub crossing: Option<Arc<AliasConflicts>>,
     /// Where several customers may have one account ID: the customers to which this run gave it before an interruption.

@@ -94,6 +94,8 @@ pub(super) struct BreakerState {
     failures: u32,
     last_block: Option<(Instant, Duration)>,
     trouble_since: Option<Instant>,
+    /// Since a person paused all calls.
+    paused_at: Option<Instant>,
     /// The last thing that was wrong, in words.
     last_words: String,
     give_up_after: Duration,
@@ -122,12 +124,38 @@ impl BreakerState {
             failures: 0,
             last_block: None,
             trouble_since: None,
+            paused_at: None,
             last_words: String::new(),
             give_up_after,
         }
     }
 
+    /// Whether a person has paused all calls.
+    pub(super) const fn is_paused(&self) -> bool {
+        self.paused_at.is_some()
+    }
+
+    /// Holds all calls until they are allowed again; passes that were given out are void. The time in between is no
+    /// outage.
+    pub(super) fn pause(&mut self, now: Instant) {
+        if self.paused_at.is_none() {
+            self.paused_at = Some(now);
+            self.generation += 1;
+        }
+    }
+
+    pub(super) fn unpause(&mut self, now: Instant) {
+        if let Some(since) = self.paused_at.take()
+            && let Some(trouble) = &mut self.trouble_since
+        {
+            *trouble += now.saturating_duration_since(since.max(*trouble));
+        }
+    }
+
     pub(super) fn look(&mut self, now: Instant) -> Look {
+        if self.is_paused() && !matches!(self.state, State::GaveUp(_)) {
+            return Look::Wait(None);
+        }
         let give_up_at = self.trouble_since.map(|since| since + self.give_up_after);
         match &mut self.state {
             State::Flowing => Look::Go {

@@ -194,6 +194,24 @@ impl Client {
         }
     }
 
+    /// Holds all calls until they are allowed again, or allows them again.
+    pub fn set_paused(&self, paused: bool) {
+        self.gate.set_paused(paused);
+    }
+
+    /// From now on all calls together, or those that look and those that write, are made at this rate.
+    pub fn set_rate(&self, per_second: f64) {
+        self.read_pace.set_rate(per_second);
+        if !Arc::ptr_eq(&self.read_pace, &self.write_pace) {
+            self.write_pace.set_rate(per_second);
+        }
+    }
+
+    /// The most calls a second, or the most that look; `None`: there is no limit.
+    pub fn rate(&self) -> Option<f64> {
+        self.read_pace.rate()
+    }
+
     /// A final answer came.
     pub(super) fn answered(&self, call: &Call, course: &CallState, success: bool) {
         self.budget.deposit(course.cost);

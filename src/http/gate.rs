@@ -119,9 +119,28 @@ impl Gate {
         }
     }
 
+    /// Holds all calls until they are allowed again, or allows them again.
+    pub(super) fn set_paused(&self, paused: bool) {
+        let mut inner = self.inner();
+        if inner.is_paused() == paused {
+            return;
+        }
+        if paused {
+            inner.pause(Instant::now());
+            self.board.pause();
+        } else {
+            inner.unpause(Instant::now());
+            self.board.free(WaitCause::Person);
+        }
+        self.generation.store(inner.generation, Ordering::Release);
+        drop(inner);
+        self.changed.send_replace(());
+    }
+
     /// Whether calls are held, or given up.
     pub(super) fn is_held(&self) -> bool {
-        !matches!(self.inner().state, State::Flowing)
+        let inner = self.inner();
+        inner.is_paused() || !matches!(inner.state, State::Flowing)
     }
 
     fn look(&self) -> Look {

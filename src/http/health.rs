@@ -17,8 +17,8 @@ pub enum Health {
     Held {
         /// For a person: `429: all calls wait`.
         why: String,
-        /// When they go on, or when the next probe is made.
-        until: Instant,
+        /// When they go on, or when the next probe is made; `None`: when a person says so.
+        until: Option<Instant>,
         /// Whether it is an outage: nothing says that calls go on then.
         outage: bool,
     },
@@ -27,6 +27,7 @@ pub enum Health {
 /// What may hold calls, the most informative first.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum WaitCause {
+    Person,
     Gate,
     Token,
     Quota,
@@ -35,14 +36,14 @@ pub(super) enum WaitCause {
 #[derive(Debug, Clone)]
 struct Held {
     why: String,
-    until: Instant,
+    until: Option<Instant>,
     outage: bool,
 }
 
 /// Collects what holds calls, and shows the most informative cause.
 #[derive(Debug)]
 pub(super) struct HealthBoard {
-    held: Mutex<[Option<Held>; 3]>,
+    held: Mutex<[Option<Held>; 4]>,
     shown: watch::Sender<Health>,
 }
 
@@ -60,14 +61,24 @@ impl HealthBoard {
 
     /// All calls wait until then, and surely go on.
     pub(super) fn hold(&self, holder: WaitCause, why: impl Into<String>, until: Instant) {
-        let (why, outage) = (why.into(), false);
+        let (why, until, outage) = (why.into(), Some(until), false);
         self.set(holder, Some(Held { why, until, outage }));
     }
 
     /// All calls wait until then, when one finds out whether they go on.
     pub(super) fn hold_in_outage(&self, holder: WaitCause, why: String, until: Instant) {
-        let outage = true;
+        let (until, outage) = (Some(until), true);
         self.set(holder, Some(Held { why, until, outage }));
+    }
+
+    /// A person has paused all calls.
+    pub(super) fn pause(&self) {
+        let held = Held {
+            why: "paused".to_owned(),
+            until: None,
+            outage: true,
+        };
+        self.set(WaitCause::Person, Some(held));
     }
 
     pub(super) fn free(&self, holder: WaitCause) {
@@ -80,7 +91,9 @@ impl HealthBoard {
         held[holder as usize] = state;
         // A probe that is on its way may have to wait for its token: what is over already tells less.
         let all = || held.iter().flatten();
-        let telling = all().find(|held| held.until > now).or(all().next());
+        let telling = all()
+            .find(|held| held.until.is_none_or(|until| until > now))
+            .or(all().next());
         let health = telling.map_or(Health::Flowing, |held| Health::Held {
             why: held.why.clone(),
             until: held.until,

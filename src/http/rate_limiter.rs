@@ -260,6 +260,19 @@ impl Pace {
         }
     }
 
+    /// From now on calls are made at this rate; slots that were given out at another one are void.
+    pub(super) fn set_rate(&self, per_second: f64) {
+        let mut line = self.line();
+        line.set_rate(per_second);
+        self.one_by_one.store(line.is_climbing(), Ordering::Relaxed);
+    }
+
+    /// Calls a second at full pace; `None`: there is no limit.
+    pub(super) fn rate(&self) -> Option<f64> {
+        let line = self.line();
+        line.limited.then_some(line.full)
+    }
+
     /// Waits until the caller may send one call immediately.
     #[cfg(test)]
     pub(super) async fn turn(&self) {
@@ -356,6 +369,22 @@ impl Timeline {
         }
         self.last = self.last.max(slot.at);
         Step::Go
+    }
+
+    fn set_rate(&mut self, per_second: f64) {
+        self.generation += 1;
+        self.full = per_second;
+        self.limited = true;
+        // A pace that was refused stays below what the server took.
+        self.refused = self
+            .refused
+            .take()
+            .filter(|refused| refused.now < per_second);
+        let now = self
+            .refused
+            .as_ref()
+            .map_or(per_second, |refused| refused.now);
+        self.slots = Some(Slots::new(gap(now), self.last + gap(now)));
     }
 
     fn slow(&mut self, now: Duration) {

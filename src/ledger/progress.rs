@@ -89,6 +89,8 @@ words! {
         Canary = "canary",
         /// The time of `--until` has come.
         Until = "until",
+        /// A person let the units under way finish and begin no others.
+        Drained = "drained",
         /// The person who saw what would change did not consent.
         NotConfirmed = "not_confirmed",
         /// No customer was found.

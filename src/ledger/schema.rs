@@ -43,6 +43,13 @@ CREATE TABLE closed (
     status TEXT NOT NULL, reason TEXT NOT NULL, lines INTEGER NOT NULL, first_line INTEGER NOT NULL, commits INTEGER NOT NULL,
     PRIMARY KEY (status, reason)
 ) STRICT, WITHOUT ROWID;
+-- What a person asks of the process that is at work; `seen` is the number of the last order that it has followed.
+CREATE TABLE orders (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    number INTEGER NOT NULL DEFAULT 0, seen INTEGER NOT NULL DEFAULT 0,
+    paused INTEGER NOT NULL DEFAULT 0, draining INTEGER NOT NULL DEFAULT 0, rate_per_s REAL
+) STRICT;
+INSERT INTO orders (id) VALUES (1);
 -- One row for each process that worked on the run.
 CREATE TABLE sessions (
     session INTEGER PRIMARY KEY,

@@ -174,6 +174,21 @@ pub(super) fn open(
     })
 }
 
+/// The run with this prefix of its ID, or else the newest run in progress on the given target.
+pub(crate) fn open_live(run: Option<&str>, typed: &TypedSettings) -> Result<RunDir, CommandError> {
+    let (catalog, runs_dir) = catalog(typed)?;
+    if let Some(run) = run {
+        return Ok(catalog.find(run, &runs_dir)?);
+    }
+    let wanted = Selection {
+        command: "status",
+        words: "run in progress",
+        fits: &Ledger::is_live,
+        is_asked: false,
+    };
+    choose(&catalog, &runs_dir, wanted, &given_by(typed)?)
+}
+
 /// What is given of a target where no run is named; `None`: anything.
 pub(crate) struct Given {
     system: Option<String>,

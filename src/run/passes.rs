@@ -3,6 +3,7 @@
 use super::confirm;
 use super::connect::{base_url, check_host, connect, runtime};
 use super::consent::{NOT_CONFIRMED, counts, question_of_plan};
+use super::control::{self, Control};
 use super::error::CommandError;
 use super::exit_code::Exit;
 use super::feeder::{Feeder, Known};
@@ -32,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 struct Machine {
     system: Arc<System>,
     client: Arc<Client>,
+    control: Control,
     stop: CancellationToken,
     signal: Arc<AtomicU8>,
 }
@@ -45,8 +47,9 @@ impl Session {
         let (calls, lines) = (self.claim.shared_calls(), self.run.draft.counts.lines);
         let connected = connect(&self.run.resolved, calls, lines, stop.clone());
         let (system, client) = connected.inspect_err(|_| self.forget_unbegun())?;
-        let machine = Machine {
+        let mut machine = Machine {
             system: Arc::new(system),
+            control: Control::new(&self.run.ledger, Arc::clone(&client))?,
             client,
             stop,
             signal: Arc::new(AtomicU8::new(0)),
@@ -64,7 +67,7 @@ impl Session {
             finished_at_ms: None,
         };
         let commands = Commands::of(self.run.dir.path(), self.run.ledger.header());
-        self.under_way(&machine, &parsed, &begun)
+        self.under_way(&mut machine, &parsed, &begun)
             .map_err(|failure| failure.in_the_middle(&commands))
     }
 
@@ -89,7 +92,7 @@ impl Session {
 
     fn under_way(
         mut self,
-        machine: &Machine,
+        machine: &mut Machine,
         parsed: &Parsed,
         begun: &Progress,
     ) -> Result<Exit, CommandError> {
@@ -110,7 +113,7 @@ impl Session {
 
     async fn passes(
         &mut self,
-        machine: &Machine,
+        machine: &mut Machine,
         parsed: &Parsed,
         journal: &Journal,
     ) -> Result<Ending, CommandError> {
@@ -158,7 +161,7 @@ impl Session {
 
     async fn look_and_write(
         &mut self,
-        machine: &Machine,
+        machine: &mut Machine,
         parsed: &Parsed,
         journal: &Journal,
     ) -> Result<Ending, CommandError> {
@@ -247,7 +250,7 @@ impl Session {
     /// One way through the file. Where no customer is found, a person at a terminal says whether it goes on.
     async fn pass(
         &mut self,
-        machine: &Machine,
+        machine: &mut Machine,
         parsed: &Parsed,
         journal: &Journal,
         mode: Mode,
@@ -281,7 +284,7 @@ impl Session {
     /// The lines that are not done. `must_find`: it stops where of the first ones no customer is found.
     async fn part(
         &mut self,
-        machine: &Machine,
+        machine: &mut Machine,
         parsed: &Parsed,
         journal: &Journal,
         mode: Mode,
@@ -302,7 +305,7 @@ impl Session {
             heard,
             finish::calls(&self.run.resolved, &machine.client),
         );
-        let mut settings = self.engine_settings(parsed, mode, &known)?;
+        let mut settings = self.engine_settings(parsed, mode, &known, &machine.control.drain)?;
         settings.must_find = must_find;
         let context = Arc::new(Context::new(
             Arc::clone(&machine.system),
@@ -323,11 +326,13 @@ impl Session {
         let feeding = tokio::task::spawn_blocking(move || feeder.feed());
         let ending = {
             let mut counting = tokio::time::interval(Duration::from_secs(1));
+            let mut asking = tokio::time::interval(control::EVERY);
             let running = engine::run(Arc::clone(&context), inbox, machine.stop.clone());
             tokio::pin!(running);
             loop {
                 tokio::select! {
                     ending = &mut running => break ending,
+                    _ = asking.tick() => machine.control.follow(&self.run.ledger)?,
                     _ = counting.tick() => self.note_calls(machine, journal).await?,
                 }
             }
@@ -362,6 +367,7 @@ impl Session {
         parsed: &Parsed,
         mode: Mode,
         known: &Known,
+        drain: &CancellationToken,
     ) -> Result<Settings, CommandError> {
         Ok(Settings {
             run: self.run.dir.run().to_string(),
@@ -378,6 +384,7 @@ impl Session {
             must_find: true,
             canary: self.limits.canary.filter(|_| mode == Mode::Apply),
             until: parsed.time_left(),
+            drain: drain.clone(),
             crossing: self.run.draft.crossing.clone(),
             given: self.given()?,
             undoes: self.run.ledger.header().parent.clone(),
@@ -414,7 +421,7 @@ impl Session {
             write: counters.write,
             retried: counters.retried,
             throttled: counters.throttled,
-            limit_per_s: self.run.resolved.find_rate.per_second(),
+            limit_per_s: machine.client.rate(),
             active_ms: u64::try_from(active).unwrap_or(u64::MAX),
         };
         // A ledger that fails says so to the engine, which ends the run for it.

@@ -183,13 +183,13 @@ impl Display {
                 let is_said = self.said_why.as_ref() == Some(&why);
                 // What is written once stays: it counts nothing down.
                 let words = visible(&why).into_owned();
-                let until = Instant::now() + Duration::from_millis(for_ms);
+                let until = for_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
                 self.waiting = Some(Waiting {
                     why: why.clone(),
                     until,
                     outage,
                 });
-                if is_said || (for_ms < 1000 && !outage) {
+                if is_said || (for_ms.is_some_and(|ms| ms < 1000) && !outage) {
                     return;
                 }
                 self.said_why = Some(why);
@@ -289,17 +289,22 @@ impl Display {
 /// Why all calls wait, and until when.
 struct Waiting {
     why: String,
-    until: Instant,
+    /// `None`: until a person says so.
+    until: Option<Instant>,
     outage: bool,
 }
 
 impl Waiting {
     fn left(&self) -> Duration {
-        self.until.saturating_duration_since(Instant::now())
+        let left = |until: Instant| until.saturating_duration_since(Instant::now());
+        self.until.map_or(Duration::ZERO, left)
     }
 
     fn words(&self) -> String {
         let why = visible(&self.why);
+        if self.until.is_none() {
+            return why.into_owned();
+        }
         // Rounded up: it is not over before it is.
         match u64::try_from(self.left().as_millis().div_ceil(1000)).unwrap_or(u64::MAX) {
             0 => format!("calling now: {why}"),

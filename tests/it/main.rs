@@ -17,6 +17,8 @@ mod claims;
 mod cli;
 /// Failures common to all lines.
 mod common_failures;
+/// Orders to a run in progress: pause, another rate, drain.
+mod control;
 /// The IDs by which a system recognises a repetition.
 mod correlation;
 /// Kills at every step and at random; signals; two at once.

@@ -5,6 +5,8 @@ mod list;
 mod overview;
 mod show;
 
+pub(super) use overview::Overview;
+
 use super::options::{RunsCommand, RunsOptions};
 use crate::run::{CommandError, Exit};
 

@@ -9,21 +9,21 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// One run in a list.
-pub(super) struct Overview {
-    pub(super) ledger: Ledger,
+pub(in crate::cli) struct Overview {
+    pub(in crate::cli) ledger: Ledger,
     dir: RunDir,
     kind: &'static str,
-    pub(super) state: State,
+    pub(in crate::cli) state: State,
     exit_code: Option<u8>,
     started_at_ms: i64,
     finished_at_ms: Option<i64>,
-    pub(super) target: Target,
+    pub(in crate::cli) target: Target,
     /// By the name of the status, and `half_done`.
-    pub(super) counts: BTreeMap<&'static str, u64>,
+    pub(in crate::cli) counts: BTreeMap<&'static str, u64>,
 }
 
 impl Overview {
-    pub(super) fn of(dir: &RunDir) -> Result<Self, LedgerError> {
+    pub(in crate::cli) fn of(dir: &RunDir) -> Result<Self, LedgerError> {
         let ledger = Ledger::open_unchecked(dir)?;
         try_refresh(dir, &ledger);
         let progress = ledger.progress()?;
@@ -43,7 +43,7 @@ impl Overview {
     }
 
     /// How long it took, or takes so far, in seconds; `None`: it was killed, and nothing tells when.
-    pub(super) fn duration_s(&self, now_ms: i64) -> Option<u64> {
+    pub(in crate::cli) fn duration_s(&self, now_ms: i64) -> Option<u64> {
         let end = match (self.finished_at_ms, self.state) {
             (Some(end), _) => end,
             (None, State::Running) => now_ms,
@@ -57,7 +57,7 @@ impl Overview {
         u64::try_from((now_ms - self.started_at_ms) / 1000).unwrap_or(0)
     }
 
-    pub(super) fn document(&self, now_ms: i64) -> Value {
+    pub(in crate::cli) fn document(&self, now_ms: i64) -> Value {
         let header = self.ledger.header();
         json!({
             "run": header.run,
@@ -80,7 +80,7 @@ impl Overview {
     }
 
     /// The columns of a line for a person.
-    pub(super) fn columns(&self, now_ms: i64) -> [String; 7] {
+    pub(in crate::cli) fn columns(&self, now_ms: i64) -> [String; 7] {
         let header = self.ledger.header();
         let duration = self
             .duration_s(now_ms)
@@ -102,7 +102,7 @@ impl Overview {
     }
 
     /// `changed 37, failed 2`.
-    pub(super) fn counted(&self) -> String {
+    pub(in crate::cli) fn counted(&self) -> String {
         let names = Status::NAMES.iter().chain(&["half_done"]);
         let counted = names.filter_map(|name| {
             let lines = *self.counts.get(name)?;

@@ -28,6 +28,7 @@ fn rename(n: u32) -> Job {
 
 fn settings() -> Settings {
     Settings {
+        drain: CancellationToken::new(),
         run: "20261121-223015-k3f9".to_owned(),
         mode: Mode::Apply,
         lookup: Lookup::Each,

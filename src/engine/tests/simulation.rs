@@ -206,6 +206,7 @@ impl Simulation {
         self.notes.reopen(room);
         let system = System::simulated(Kind::Plume, Box::new(self.world.clone()));
         let settings = Settings {
+            drain: CancellationToken::new(),
             run: "20261120-223015-k3f9".to_owned(),
             mode,
             lookup: self.lookup,

@@ -1,0 +1,116 @@
+//! `idshift pause`, `unpause`, `rate` and `drain`: what a person asks of a run in progress, from any terminal.
+
+use super::options::{ControlOptions, OutputArgs, PlaceArgs, RateOptions};
+use crate::http::Rate;
+use crate::ledger::{Ledger, Order};
+use crate::run::{CommandError, Exit, TypedSettings, document, open_live};
+use crate::ui;
+use serde_json::json;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+/// A run follows within a second; a machine that is busy may take longer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) fn pause(options: &ControlOptions) -> Result<Exit, CommandError> {
+    give(
+        options.run.as_deref(),
+        (&options.place, &options.output),
+        Order::Pause,
+        "paused: no call is made",
+    )
+}
+
+pub(super) fn unpause(options: &ControlOptions) -> Result<Exit, CommandError> {
+    give(
+        options.run.as_deref(),
+        (&options.place, &options.output),
+        Order::Unpause,
+        "calls are made again",
+    )
+}
+
+pub(super) fn drain(options: &ControlOptions) -> Result<Exit, CommandError> {
+    let words = "draining: what is under way finishes, then it stops";
+    give(
+        options.run.as_deref(),
+        (&options.place, &options.output),
+        Order::Drain,
+        words,
+    )
+}
+
+pub(super) fn rate(options: &RateOptions) -> Result<Exit, CommandError> {
+    let (run, text) = match options.words.as_slice() {
+        [run, rate] => (Some(run.as_str()), rate),
+        [rate] => (None, rate),
+        _ => {
+            return Err(CommandError::usage(
+                "give the run and the rate, such as 10/s",
+            ));
+        }
+    };
+    let rate = Rate::from_str(text).map_err(|why| CommandError::usage(format!("rate: {why}")))?;
+    let per_second = rate.per_second().ok_or_else(|| {
+        CommandError::usage("rate: give a number of calls, such as 10/s or 300/m")
+            .with_help("a run in progress cannot be made unlimited")
+    })?;
+    let words = format!("at most {rate} from now on");
+    give(
+        run,
+        (&options.place, &options.output),
+        Order::Rate(per_second),
+        &words,
+    )
+}
+
+/// Gives the order and waits until the run follows it.
+fn give(
+    run: Option<&str>,
+    (place, output): (&PlaceArgs, &OutputArgs),
+    order: Order,
+    words: &str,
+) -> Result<Exit, CommandError> {
+    let ledger = live(run, &place.typed())?;
+    let number = ledger.order(order)?;
+    let given = Instant::now();
+    while ledger.orders()?.seen < number {
+        if !ledger.is_live() || given.elapsed() > PATIENCE {
+            return Err(not_followed(&ledger));
+        }
+        // Another process is waited for, and nothing tells when it has read its ledger.
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    let run = &ledger.header().run;
+    if output.is_json() {
+        let orders = ledger.orders()?;
+        let body = json!({"run": run, "paused": orders.paused, "draining": orders.draining,
+                          "rate_per_s": orders.rate_per_s});
+        ui::out(&document(Exit::Success, body));
+    } else if !output.quiet {
+        ui::out(&format!("run {run} {words}"));
+    }
+    Ok(Exit::Success)
+}
+
+fn live(run: Option<&str>, typed: &TypedSettings) -> Result<Ledger, CommandError> {
+    let ledger = Ledger::open_unchecked(&open_live(run, typed)?)?;
+    if ledger.is_live() {
+        return Ok(ledger);
+    }
+    Err(CommandError::usage(format!(
+        "run {} is not in progress",
+        ledger.header().run
+    ))
+    .with_help("`idshift status` shows the runs in progress; `idshift resume` goes on with one that was stopped"))
+}
+
+fn not_followed(ledger: &Ledger) -> CommandError {
+    let run = &ledger.header().run;
+    let words = if ledger.is_live() {
+        format!("run {run} has not followed within {} s", PATIENCE.as_secs())
+    } else {
+        format!("run {run} ended meanwhile")
+    };
+    CommandError::usage(words).with_help(format!("`idshift status {run}` shows how it stands"))
+}

@@ -1,0 +1,123 @@
+use crate::support::{Place, finish};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+/// A run of 300 lines at this rate, in progress.
+fn in_progress(place: &Place, rate: &str) -> Child {
+    let file = place.moves(300);
+    let apply = ["apply", &file, "--yes", "--rate", rate, "--lookup", "each"];
+    let child = place.command(&apply).spawn().unwrap();
+    wait_for(|| place.patches() > 2);
+    child
+}
+
+fn wait_for(is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never came");
+        std::thread::yield_now();
+    }
+}
+
+/// How many calls came in this time.
+fn calls_in(place: &Place, time: Duration) -> usize {
+    let before = place.sandbox.log().len();
+    let begun = Instant::now();
+    while begun.elapsed() < time {
+        std::thread::yield_now();
+    }
+    place.sandbox.log().len() - before
+}
+
+#[test]
+fn a_paused_run_makes_no_call_until_it_is_let_go_on() {
+    let place = Place::plume();
+    let child = in_progress(&place, "40/s");
+    let run = place.newest_id();
+    let paused = place.run(&["pause", &run]).expect(0);
+    assert!(paused.out.contains("no call is made"), "{}", paused.out);
+    // What was on its way when the order was followed has arrived.
+    calls_in(&place, Duration::from_millis(300));
+    assert_eq!(calls_in(&place, Duration::from_secs(2)), 0);
+    let status = place.run(&["status", "--format", "json"]).expect(0).json();
+    assert_eq!(
+        (&status["paused"], &status["live"]),
+        (&true.into(), &true.into()),
+        "{status:#}"
+    );
+    let line = place.run(&["status", &run]).expect(0).out;
+    assert!(line.contains(": paused, 300 lines, changed "), "{line}");
+    place.run(&["unpause"]).expect(0);
+    finish(child).expect(0);
+    assert_eq!(place.account_of("C-299"), "B-000299");
+    place.judge_writes();
+    let ended = place.run(&["status", &run, "--watch"]).expect(0).out;
+    assert!(
+        ended.contains(": finished, 300 lines, changed 300"),
+        "{ended}"
+    );
+}
+
+#[test]
+fn the_rate_of_a_run_in_progress_is_changed_in_both_directions() {
+    let place = Place::plume();
+    let child = in_progress(&place, "30/s");
+    place.run(&["rate", &place.newest_id(), "2/s"]).expect(0);
+    let few = calls_in(&place, Duration::from_secs(3));
+    assert!((4..=8).contains(&few), "{few} calls in 3 s at 2/s");
+    place.run(&["rate", "200/s"]).expect(0);
+    let many = calls_in(&place, Duration::from_secs(1));
+    assert!(many > 40, "{many} calls in a second at 200/s");
+    finish(child).expect(0);
+    assert_eq!(place.account_of("C-299"), "B-000299");
+}
+
+#[test]
+fn a_drained_run_finishes_what_is_under_way_and_can_be_resumed() {
+    let place = Place::plume();
+    let child = in_progress(&place, "30/s");
+    // Also where it is paused.
+    place.run(&["pause"]).expect(0);
+    place.run(&["drain"]).expect(0);
+    let drained = finish(child).expect(4);
+    assert!(drained.out.contains("stopped: drained"), "{}", drained.out);
+    let shown = place.run(&["runs", "show", &place.newest_id(), "--json"]);
+    let shown = shown.expect(0).json();
+    assert_eq!(
+        (&shown["state"], &shown["stopped_by"]),
+        (&"stopped".into(), &"drained".into())
+    );
+    let left = place.rows("failures.csv").len();
+    assert!((1..300).contains(&left), "{left}");
+    place.run(&["resume", "--rate", "500/s"]).expect(0);
+    assert_eq!(place.account_of("C-299"), "B-000299");
+    place.judge_writes();
+}
+
+#[test]
+fn only_a_run_in_progress_takes_orders_and_an_order_does_not_outlive_its_process() {
+    let place = Place::plume();
+    let mut child = in_progress(&place, "30/s");
+    let run = place.newest_id();
+    for (arguments, words) in [
+        (&["rate", &run[..], "fast"][..], "rate: "),
+        (&["rate", "unlimited"], "number of calls"),
+        (&["pause", "19990101"], "19990101"),
+    ] {
+        let refused = place.run(arguments).expect(2);
+        assert!(refused.err.contains(words), "{words}: {}", refused.err);
+    }
+    place.run(&["pause"]).expect(0);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let refused = place.run(&["unpause", &run]).expect(2);
+    assert!(
+        refused.err.contains("is not in progress"),
+        "{}",
+        refused.err
+    );
+    let none = place.run(&["drain"]).expect(2);
+    assert!(none.err.contains("no run in progress"), "{}", none.err);
+    place.run(&["resume", "--rate", "500/s"]).expect(0);
+    assert_eq!(place.account_of("C-299"), "B-000299");
+}
