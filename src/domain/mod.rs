@@ -10,6 +10,7 @@ mod outcome;
 mod problem;
 mod respelling;
 mod spelling;
+mod visible;
 mod words;
 
 pub use change::{Change, NewAccount, Profile, Reseller};
@@ -21,6 +22,7 @@ pub use outcome::{Failed, Outcome, Skipped, Status, Transition, Unchanged};
 pub use problem::{KEPT_PER_KIND, Problem, ProblemList, Severity};
 pub use respelling::is_respelling;
 pub use spelling::nearest;
+pub use visible::visible;
 pub use words::words;
 
 /// A line of the input file, counted as an editor counts it: the header is line 1.

@@ -33,6 +33,8 @@ pub struct Header {
     pub user: String,
     /// The machine on which it was begun.
     pub host: String,
+    /// The time zone of the process that began it, in which its report shows times: `Europe/Berlin`, or `+01:00`.
+    pub zone: String,
     /// The version of idshift that made it.
     pub tool_version: String,
     /// Milliseconds since 1970, UTC.
@@ -60,6 +62,7 @@ impl Header {
             parent: None,
             user: "operator".to_owned(),
             host: "crm-host".to_owned(),
+            zone: "UTC".to_owned(),
             tool_version: "0.1.0".to_owned(),
             created_at_ms: 1_795_213_815_000,
             epoch: 1,

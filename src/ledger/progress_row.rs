@@ -144,6 +144,16 @@ impl Ledger {
         self.set_column("forecast", forecast)
     }
 
+    /// What the run was expected to take before anything was looked up, as JSON; `None`: it does not write.
+    pub fn estimate(&self) -> Result<Option<String>, LedgerError> {
+        self.column("estimate")
+    }
+
+    /// Records what the run is expected to take before anything is looked up, as JSON.
+    pub fn set_estimate(&self, estimate: &str) -> Result<(), LedgerError> {
+        self.set_column("estimate", estimate)
+    }
+
     /// What an undo cannot undo, as JSON; `None`: it is no undo.
     pub fn cannot_undo(&self) -> Result<Option<String>, LedgerError> {
         self.column("cannot_undo")

@@ -20,7 +20,7 @@ CREATE TABLE run (
     run TEXT NOT NULL, kind TEXT NOT NULL, system TEXT NOT NULL, base_url TEXT NOT NULL,
     tenant TEXT NOT NULL, target TEXT NOT NULL, input_name TEXT NOT NULL, input_sha256 TEXT NOT NULL,
     lines INTEGER NOT NULL, origins TEXT NOT NULL, settings TEXT NOT NULL, parent TEXT,
-    user TEXT NOT NULL, host TEXT NOT NULL, tool_version TEXT NOT NULL,
+    user TEXT NOT NULL, host TEXT NOT NULL, zone TEXT NOT NULL, tool_version TEXT NOT NULL,
     created_at_ms INTEGER NOT NULL, epoch INTEGER NOT NULL, checksum INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE progress (
@@ -33,6 +33,8 @@ CREATE TABLE progress (
     settings TEXT,
     -- Of a run that looked all its lines up before the first write: the digest of what was to change, and what that takes.
     plan_digest TEXT, forecast TEXT,
+    -- Of a run that writes: what it was expected to take before anything was looked up, as JSON.
+    estimate TEXT,
     -- Of an undo: what cannot be undone, as JSON.
     cannot_undo TEXT,
     -- Of a reconcile: which share of the unchanged lines it looked at.

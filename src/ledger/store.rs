@@ -186,12 +186,29 @@ impl Ledger {
         })
     }
 
+    /// When the first session that might write began, in milliseconds since 1970; `None`: there was none.
+    pub fn first_writer_at_ms(&self) -> Result<Option<i64>, LedgerError> {
+        let sql = "SELECT min(started_at_ms) FROM sessions WHERE writing";
+        self.with(|connection| connection.query_row(sql, (), |row| row.get(0)))
+    }
+
     /// The calls of all sessions together; the limit is the last session's.
     pub fn calls(&self) -> Result<Calls, LedgerError> {
-        let sql = "SELECT find, read, write, retried, throttled, limit_per_s, active_ms \
-                   FROM sessions ORDER BY session";
+        self.calls_of("TRUE")
+    }
+
+    /// The calls of the sessions that might write: those of a plan are not among them.
+    pub fn writers_calls(&self) -> Result<Calls, LedgerError> {
+        self.calls_of("writing")
+    }
+
+    fn calls_of(&self, which: &str) -> Result<Calls, LedgerError> {
+        let sql = format!(
+            "SELECT find, read, write, retried, throttled, limit_per_s, active_ms \
+             FROM sessions WHERE {which} ORDER BY session"
+        );
         self.with(|connection| {
-            let mut statement = connection.prepare_cached(sql)?;
+            let mut statement = connection.prepare_cached(&sql)?;
             let mut rows = statement.query(())?;
             let mut all = Calls::default();
             while let Some(row) = rows.next()? {
@@ -241,7 +258,7 @@ impl Ledger {
 
 /// The columns of the table `run`, with the checksum last.
 const HEADER: &str = "run, kind, system, base_url, tenant, target, input_name, input_sha256, origins, settings, user, \
-                      host, tool_version, parent, lines, created_at_ms, epoch, checksum";
+                      host, zone, tool_version, parent, lines, created_at_ms, epoch, checksum";
 
 fn checksum(header: &Header) -> i64 {
     let texts = [
@@ -257,6 +274,7 @@ fn checksum(header: &Header) -> i64 {
         &header.settings,
         &header.user,
         &header.host,
+        &header.zone,
         &header.tool_version,
     ];
     texts
@@ -274,7 +292,7 @@ fn insert_header(connection: &Connection, header: &Header) -> rusqlite::Result<(
     let transaction = connection.unchecked_transaction()?;
     let sql = format!(
         "INSERT INTO run (id, {HEADER}) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, \
-         ?16, ?17, ?18)"
+         ?16, ?17, ?18, ?19)"
     );
     let values = params![
         header.run,
@@ -289,6 +307,7 @@ fn insert_header(connection: &Connection, header: &Header) -> rusqlite::Result<(
         header.settings,
         header.user,
         header.host,
+        header.zone,
         header.tool_version,
         header.parent,
         header.lines.cast_signed(),
@@ -319,16 +338,17 @@ fn read_header(connection: &Connection, path: &Path) -> Result<Header, LedgerErr
             settings: row.get(9)?,
             user: row.get(10)?,
             host: row.get(11)?,
-            tool_version: row.get(12)?,
-            parent: row.get(13)?,
-            lines: row.get::<_, i64>(14)?.cast_unsigned(),
-            created_at_ms: row.get(15)?,
-            epoch: row.get::<_, i64>(16)?.cast_unsigned(),
+            zone: row.get(12)?,
+            tool_version: row.get(13)?,
+            parent: row.get(14)?,
+            lines: row.get::<_, i64>(15)?.cast_unsigned(),
+            created_at_ms: row.get(16)?,
+            epoch: row.get::<_, i64>(17)?.cast_unsigned(),
         };
         let kind = RunKind::parse(&kind);
         Ok((
             kind.map(|kind| Header { kind, ..header }),
-            row.get::<_, i64>(17)?,
+            row.get::<_, i64>(18)?,
         ))
     };
     let (header, stored) =

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use std::fmt::Write;
 
 /// Collects what is done, line by line.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Digest(Sha256);
 
 impl Digest {

@@ -7,7 +7,6 @@
 mod commands;
 mod digest;
 mod error;
-mod failures;
 mod file;
 mod html;
 mod incomplete_lines;
@@ -16,6 +15,7 @@ mod next_command;
 mod results;
 pub mod run_status;
 mod summary;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -39,13 +39,16 @@ pub fn draw(
 ) -> Result<Summary, ReportError> {
     // Asked first: what a run under way records meanwhile makes the reports old.
     let commits = ledger.commits()?;
-    let tally = results::write(dir, ledger, table, can_clear)?;
+    let mut lines = html::Lines::of(ledger, table)?;
+    let tally = results::write(dir, ledger, table, can_clear, |record, outcome| {
+        lines.add(table, record, outcome);
+    })?;
     let mut summary = Summary::of(dir, ledger, &tally, commits)?;
-    html::write(dir, &summary, &tally)?;
     summary.plan_digest = match ledger.plan_digest()? {
         Some(planned) => planned,
-        None => tally.digest.finish(),
+        None => tally.digest.clone().finish(),
     };
+    html::write(dir, ledger, &summary, &tally, lines)?;
     // Last: it says how old all of them are.
     summary.write(dir)?;
     Ok(summary)

@@ -1,11 +1,11 @@
 //! results.csv and failures.csv: the input's columns as they came, in the input's order, then what became of
 //! each line. Formulas are defused in every cell, and reading the file again undoes that.
 
-use super::failures::Tally;
 use super::incomplete_lines::IncompleteLines;
+use super::tally::Tally;
 use super::{ReportError, file};
 use crate::domain::{Outcome, Profile, Status, Transition};
-use crate::input::{Column, Table, cell};
+use crate::input::{Column, Record, Table, cell};
 use crate::ledger::{Ledger, PrivateFile, RunDir};
 
 const COLUMNS: [&str; 18] = [
@@ -128,12 +128,13 @@ impl Asked {
     }
 }
 
-/// Writes both files, and adds up what they say.
+/// Writes both files, adds up what they say, and passes each line on.
 pub(super) fn write(
     dir: &RunDir,
     ledger: &Ledger,
     table: &Table,
     can_clear: bool,
+    mut each: impl FnMut(&Record, &Outcome),
 ) -> Result<Tally, ReportError> {
     let mut results = Sheet::begin(dir, "results.csv", table.header())?;
     let mut failures = Sheet::begin(dir, "failures.csv", table.header())?;
@@ -155,6 +156,7 @@ pub(super) fn write(
             .transpose()?;
         let outcome = unfinished.complete(record.line, noted);
         tally.add(&outcome, asked.is_half_done(&record.cells, &outcome));
+        each(&record, &outcome);
         row(&mut results, &record.cells, width, &outcome)?;
         if outcome.status.is_open_or_failed() {
             row(&mut failures, &record.cells, width, &outcome)?;

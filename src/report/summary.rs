@@ -2,8 +2,8 @@
 
 use super::commands::Commands;
 use super::error::ReportError;
-use super::failures::Tally;
 use super::results::stamp;
+use super::tally::Tally;
 use super::{CannotUndo, file, run_status};
 use crate::ledger::{Ledger, LedgerError, Progress, RunDir, State, StopReason};
 use serde::{Deserialize, Serialize, Serializer};
@@ -108,11 +108,7 @@ impl Summary {
         let mut counts: BTreeMap<&'static str, u64> = tally.statuses().collect();
         counts.insert("lines", tally.lines);
         counts.insert("half_done", tally.half_done);
-        let reasons = tally
-            .reasons
-            .iter()
-            .map(|(name, reason)| (*name, reason.lines))
-            .collect();
+        let reasons = tally.reasons.clone();
         let forecast = ledger.forecast()?;
         let cannot_undo = match ledger.cannot_undo()? {
             Some(text) => serde_json::from_str(&text).unwrap_or_default(),

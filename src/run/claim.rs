@@ -94,6 +94,7 @@ impl TargetClaim {
             parent: None,
             user: user(),
             host: host(),
+            zone: clock::zone(),
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             created_at_ms: clock::now_ms(),
             epoch: self.epoch,

@@ -19,6 +19,13 @@ pub(super) fn now() -> Zoned {
     Timestamp::now().to_zoned(config::local_zone().unwrap_or(TimeZone::UTC))
 }
 
+/// The local zone: `Europe/Berlin`, or an offset where it has no name.
+pub(super) fn zone() -> String {
+    let now = now();
+    let name = now.time_zone().iana_name().map(str::to_owned);
+    name.unwrap_or_else(|| now.strftime("%:z").to_string())
+}
+
 /// A time in the local zone, with that zone.
 pub(super) fn words(time: Timestamp) -> String {
     let now = now();

@@ -128,6 +128,10 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
     )?;
     let (dir, ledger) = begin(&resolved.runs_dir, &run, |dir| {
         let ledger = take_in(dir, &copy, &header)?;
+        if spec.writes {
+            let estimate = Forecast::of_file(&draft, &resolved).document(&resolved);
+            ledger.set_estimate(&estimate.to_string())?;
+        }
         claim.register(dir, &ledger, false)?;
         Ok(ledger)
     })?;

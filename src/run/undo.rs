@@ -109,6 +109,7 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
     for words in cannot_undo(&back).words() {
         counts.push_str(&format!("\n  {words}"));
     }
+    let estimate = Forecast::of_changes(accounts, locations, (many, 0), &known.resolved);
     let question = Question {
         what: format!(
             "undo run {parent} ({}, {})",
@@ -116,12 +117,7 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
             ui::lines(known.draft.counts.lines)
         ),
         counts,
-        forecast: Some(Forecast::of_changes(
-            accounts,
-            locations,
-            (many, 0),
-            &known.resolved,
-        )),
+        forecast: Some(estimate),
         resolved: &known.resolved,
         base_url: &address,
         profile: known.kept.values.get("profile").map(String::as_str),
@@ -138,7 +134,14 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
         let undo = known.commands().undo();
         return Err(CommandError::usage(words).with_help(format!("{undo} shows anew what it left")));
     }
-    carry_out(request, known, limits, &parent, (&run, claim), &back)
+    carry_out(
+        request,
+        known,
+        limits,
+        &parent,
+        (&run, claim),
+        (&back, estimate),
+    )
 }
 
 /// What newer runs have written and no undo has restored: the undo of an older run must not overwrite that.
@@ -268,7 +271,7 @@ fn carry_out(
     limits: Guards,
     parent: &str,
     (run, claim): (&RunId, TargetClaim),
-    back: &[Back],
+    (back, estimate): (&[Back], Forecast),
 ) -> Result<Exit, CommandError> {
     let kept = SavedSettings {
         values: known.kept.values.clone(),
@@ -294,6 +297,8 @@ fn carry_out(
         ledger.seed(back.iter().map(seed))?;
         let cannot = serde_json::to_string(&cannot_undo(back)).unwrap_or_default();
         ledger.set_cannot_undo(&cannot)?;
+        let estimate = estimate.document(&known.resolved);
+        ledger.set_estimate(&estimate.to_string())?;
         ledger.set_phase(Phase::Write)?;
         Ok(ledger)
     })?;

@@ -4,16 +4,14 @@
 //! comes from a file or a server is shown with [`visible`], so that nothing in it can drive the terminal.
 
 mod closing;
-mod escape;
 mod problems;
 mod progress;
 mod prompt;
 mod stream;
 mod time_left;
 
-pub use crate::domain::{count, counted, duration, form, lines, one_or_many};
+pub use crate::domain::{count, counted, duration, form, lines, one_or_many, visible};
 pub use closing::{Closing, closing};
-pub use escape::visible;
 pub use problems::problems;
 pub use progress::{Calls, Mode, Progress};
 pub use prompt::{ask, can_ask, confirm};

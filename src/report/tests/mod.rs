@@ -21,14 +21,21 @@ struct Run {
     ledger: Ledger,
 }
 
+mod page;
+
 fn run(kind: RunKind, input: &str) -> Run {
+    run_with(kind, input, |_| {})
+}
+
+fn run_with(kind: RunKind, input: &str, change: impl FnOnce(&mut Header)) -> Run {
     let base = tempfile::tempdir().unwrap();
     let dir = RunDir::create(&base.path().join("my runs"), &RunId::parse(RUN).unwrap()).unwrap();
     fs::write(dir.input(), input).unwrap();
-    let header = Header {
+    let mut header = Header {
         kind,
         ..Header::example()
     };
+    change(&mut header);
     let ledger = Ledger::create(&dir, &header).unwrap();
     Run {
         _base: base,
@@ -66,6 +73,10 @@ impl Run {
 
     fn draw(&self) -> Summary {
         draw(&self.dir, &self.ledger, &self.table(), false).unwrap()
+    }
+
+    fn page(&self) -> String {
+        fs::read_to_string(self.dir.path().join("report.html")).unwrap()
     }
 
     fn end(&self, state: State, exit_code: Option<u8>, why: &str) {
@@ -189,9 +200,9 @@ fn every_line_has_one_row_and_the_open_and_failed_ones_another() {
         (2, 0)
     );
     assert_eq!(summary.reasons["not_found"], 2);
-    let page = fs::read_to_string(run.dir.path().join("report.html")).unwrap();
+    let page = run.page();
     assert!(
-        page.contains("2 lines: <code>not_found</code> (first: line 4)"),
+        page.contains("2 lines: <code>not_found</code>") && page.contains("The first is line 4."),
         "{page}"
     );
     assert!(page.contains(&format!("idshift resume {RUN}")), "{page}");
@@ -304,9 +315,9 @@ fn nothing_that_a_server_or_a_file_says_becomes_markup_or_a_formula() {
     run.ledger.seed([outcome]).unwrap();
     run.end(State::Finished, Some(1), "<img src=x>");
     let summary = run.draw();
-    let page = fs::read_to_string(run.dir.path().join("report.html")).unwrap();
+    let page = run.page();
     for evil in [
-        "<script",
+        "<script>alert",
         "<img",
         "<b>",
         "http-equiv=\"refresh",

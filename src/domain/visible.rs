@@ -1,4 +1,4 @@
-//! Text from elsewhere, made harmless.
+//! Text from a file or a server, made harmless for a terminal and for the eye.
 
 use std::borrow::Cow;
 use std::fmt::Write;
