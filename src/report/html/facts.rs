@@ -168,7 +168,6 @@ fn target(ledger: &Ledger) -> String {
 pub(super) fn facts(
     ledger: &Ledger,
     summary: &Summary,
-    ,
     clock: &Clock,
 ) -> Result<Vec<Fact>, LedgerError> {
     let header = ledger.header();

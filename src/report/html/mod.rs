@@ -115,7 +115,7 @@ pub(super) fn write(
     let clock = Clock::of(ledger)?;
     let (failed, others) = lines.groups.sorted();
     let verdicts = failed.iter().chain(&others);
-    let pace = lines.pace.chart();
+    let speed = lines.pace.chart();
     let drawn = lines.rows.drawn();
     let style = style(drawn.as_ref());
     let times_of = |ms, chart: &PaceChart| {
@@ -144,16 +144,16 @@ pub(super) fn write(
         failed,
         others,
         comparison: facts::comparison(ledger)?,
-        pace_ends: pace.as_ref().map_or_else(Default::default, |chart| {
+        pace_ends: speed.as_ref().map_or_else(Default::default, |chart| {
             (times_of(chart.from_ms, chart), times_of(chart.to_ms, chart))
         }),
-        steps: pace.as_ref().map_or_else(Vec::new, |chart| {
+        steps: speed.as_ref().map_or_else(Vec::new, |chart| {
             let steps = chart.steps.iter();
             steps
                 .map(|step| (times_of(step.from_ms, chart), step.lines.clone()))
                 .collect()
         }),
-        pace,
+        pace: speed,
         times: lines.times.chart(),
         drawn,
         lines: counted(tally.lines, "line"),
