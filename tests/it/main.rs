@@ -73,6 +73,8 @@ mod prior_runs;
 mod question;
 /// What others fell into, one test each.
 mod regressions;
+/// The page of a run: who and when, forecasts, lines.
+mod reports;
 /// Runs that were stopped, and what can go wrong with going on.
 mod resume;
 /// What is too old to be written upon, and what takes effect late.
