@@ -43,7 +43,7 @@ impl Lines {
         let clock = Clock::of(ledger)?;
         Ok(Self {
             groups: Groups::default(),
-            rows: Rows::of(table),
+            rows: Rows::of(table, ledger.header().lines),
             pace: Pace::since(clock.began_ms),
             times: Times::default(),
         })

@@ -45,13 +45,13 @@ struct Form {
 }
 
 impl Form {
-    fn new(cells: &[Cell], has_locations: bool) -> Self {
+    fn new(cells: &[Cell], has_locations: bool, has_room: bool) -> Self {
         let cells = cells.iter().copied();
         Self {
             cells: cells
                 .filter(|cell| *cell != Cell::Others || has_locations)
                 .collect(),
-            markup: Some(String::new()),
+            markup: has_room.then(String::new),
         }
     }
 
@@ -111,7 +111,8 @@ pub(super) struct Drawn {
 }
 
 impl Rows {
-    pub(super) fn of(table: &Table) -> Self {
+    /// `lines`: how many there will be, as far as that is known.
+    pub(super) fn of(table: &Table, lines: u64) -> Self {
         let locations = [Column::ServiceId, Column::Profile];
         let has_locations = locations.iter().any(|column| table.has(*column));
         let all = [
@@ -123,10 +124,11 @@ impl Rows {
             Cell::Message,
             Cell::Customer,
         ];
+        let form = |cells| Form::new(cells, has_locations, lines <= MOST);
         Self {
             lines: 0,
-            full: Form::new(&all, has_locations),
-            lean: Form::new(&all[..5], has_locations),
+            full: form(&all),
+            lean: form(&all[..5]),
         }
     }
 
