@@ -32,7 +32,6 @@ The token is never an option: IDSHIFT_TOKEN, or token_file, token_command or oau
     after_help = MORE,
     after_long_help = format!("{MORE}\n\nExit codes:\n{}", crate::run::exit_codes()),
     arg_required_else_help = true,
-    disable_help_subcommand = true,
     max_term_width = 110
 )]
 pub(crate) struct Options {

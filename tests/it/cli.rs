@@ -190,6 +190,11 @@ fn help_completions_manual_and_configuration_print() {
         "reconcile",
         "report",
         "runs",
+        "status",
+        "pause",
+        "unpause",
+        "rate",
+        "drain",
         "sandbox",
         "doctor",
         "init",
@@ -207,7 +212,7 @@ fn help_completions_manual_and_configuration_print() {
             .out
             .contains("idshift")
     );
-    assert!(place.run(&["man"]).expect(0).out.contains(".TH idshift"));
+    assert!(place.run(&["man"]).expect(0).out.contains(".TH IDSHIFT 1"));
     place.run(&["doctor"]).expect(0);
     place.run(&["init"]).expect(0);
     place.run(&["init"]).expect(2);

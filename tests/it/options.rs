@@ -306,3 +306,27 @@ fn the_doctor_compares_the_clocks_and_names_the_tenant() {
     );
     assert!(done.out.contains("ok    clock "), "{}", done.out);
 }
+
+/// Where `mandoc` is not installed there is nothing to check with; the script that runs all tests installs it.
+#[test]
+fn the_manual_pages_are_clean_for_whoever_checks_manual_pages() {
+    let place = Place::plume();
+    place.run(&["man", "--dir", "pages"]).expect(0);
+    for page in std::fs::read_dir(place.path().join("pages")).unwrap() {
+        let page = page.unwrap().path();
+        let Ok(checked) = std::process::Command::new("mandoc")
+            .arg("-Tlint")
+            .arg(&page)
+            .output()
+        else {
+            eprintln!("NOT RUN: mandoc is not installed");
+            return;
+        };
+        let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+        assert_eq!(said, "", "{}", page.display());
+    }
+    let refused = place.run(&["man", "aply"]).expect(2);
+    assert!(refused.err.contains("is `apply` meant?"), "{}", refused.err);
+    let help = place.run(&["help", "apply"]).expect(0);
+    assert!(help.out.contains("--plan-first"), "{}", help.out);
+}
