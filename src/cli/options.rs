@@ -412,6 +412,7 @@ pub(super) struct RateOptions {
 }
 
 #[derive(Debug, Args)]
+#[command(after_long_help = crate::sandbox::SYNTAX)]
 pub(super) struct SandboxOptions {
     /// Which system it stands in for: plume, adobe or cloudcockpit
     #[arg(long, default_value = "plume", value_parser = ["plume", "adobe", "cloudcockpit"])]

@@ -108,6 +108,9 @@ impl Session {
         drop(journal);
         drop(runtime);
         thread.join();
+        if let Some(stand_in) = &self.run.stand_in {
+            stand_in.tell_idle_faults();
+        }
         self.close(machine.signal.load(Ordering::Relaxed), ending?)
     }
 

@@ -9,13 +9,26 @@ use crate::http::{SecretString, Span, Token};
 use crate::ledger::Ledger;
 use crate::sandbox::{Fault, Options, Sandbox, World};
 use crate::system::Kind;
+use crate::ui;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
 /// A running stand-in; it ends when this is dropped.
 pub(crate) struct StandIn {
-    _sandbox: Sandbox,
+    sandbox: Sandbox,
+}
+
+impl StandIn {
+    /// Says which faults were asked for and have met no call: the person supposes that they were tried.
+    pub(super) fn tell_idle_faults(&self) {
+        for fault in self.sandbox.idle_faults() {
+            ui::err(&format!(
+                "warning: the fault `{}` never occurred: no call met it",
+                ui::visible(&fault)
+            ));
+        }
+    }
 }
 
 /// Starts a stand-in with the customers that a file speaks of, where one is asked for.
@@ -33,7 +46,7 @@ pub(crate) fn start(
         let mut world = lock(&world);
         populate(&mut world, resolved, draft, &BTreeMap::new())?;
     }
-    Ok(Some(StandIn { _sandbox: sandbox }))
+    Ok(Some(StandIn { sandbox }))
 }
 
 /// Starts a stand-in as a run has left the system, where one is asked for.
@@ -62,7 +75,7 @@ pub(super) fn start_as_left(
     let world = sandbox.world();
     populate(&mut lock(&world), resolved, draft, &left)?;
     drop(world);
-    Ok(Some(StandIn { _sandbox: sandbox }))
+    Ok(Some(StandIn { sandbox }))
 }
 
 fn lock(world: &std::sync::Mutex<World>) -> std::sync::MutexGuard<'_, World> {

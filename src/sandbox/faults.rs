@@ -1,14 +1,23 @@
-//! What goes wrong, when, and for which calls; also as text: `patch:500-after:every=3`.
-//!
-//! `CALLS:WHAT[:WHEN]` with
-//! - CALLS: `search`, `bulk`, `read`, `customer-patch`, `location-patch`, `patch`, `token`, `any`
-//! - WHAT: `429[=SECONDS]`, `429-date`, `408`, `500`, `502`, `503`, `504`, `reset`, `close`, `hang=MS`; of a
-//!   PATCH each also as `…-after`, where it takes effect first; `truncated`, `html`, `empty`, `braces`,
-//!   `wrong-id`, `old-value`, `drip`, `huge`, `deep`, `redirect`, `401`, `403`, `422`, `firewall`
-//! - WHEN: `always` (the default), `nth=N`, `every=N`, `first=N`, `about=TEXT` (path, query or body hold it)
+//! What goes wrong, when, and for which calls; also as text, as [`SYNTAX`] says.
 
 use super::http::{Request, Response};
 use std::str::FromStr;
+
+/// How a fault is written, for the help of the commands that take some.
+pub const SYNTAX: &str = "\
+A fault is CALLS:WHAT[:WHEN], for example
+  patch:500-after:every=3    every third write is carried out and answered 500
+  search:429=2:first=1       the first search is refused for two seconds
+  location-patch:reset:nth=5 the connection of the fifth write to a location breaks
+  any:hang=3000:about=C7     calls that name C7 wait three seconds
+
+CALLS  search, bulk, read, customer-patch, location-patch, patch, token, any
+WHAT   429[=SECONDS], 429-date, 400 to 599, reset, close, hang=MS, redirect,
+       firewall; of a write each also as …-after: carried out, then that.
+       Answers that are spoilt: truncated, html, empty, braces, wrong-id,
+       old-value, drip, huge, deep
+WHEN   always (the default), nth=N, every=N, first=N,
+       about=TEXT (path, query or body hold it)";
 
 /// A kind of call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +78,10 @@ pub struct Fault {
     pub(super) after: bool,
     when: When,
     seen: u64,
+    /// How often it struck.
+    struck: u64,
+    /// As it was written.
+    text: String,
 }
 
 /// A text that is no fault.
@@ -77,8 +90,24 @@ pub struct Fault {
 pub struct FaultError(String);
 
 impl Fault {
+    /// As it was written.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether no call has met it.
+    pub(super) const fn is_idle(&self) -> bool {
+        self.struck == 0
+    }
+
     /// Counts this call, and says whether the fault strikes.
     pub(super) fn strikes(&mut self, class: Class, request: &Request) -> bool {
+        let strikes = self.meets(class, request);
+        self.struck += u64::from(strikes);
+        strikes
+    }
+
+    fn meets(&mut self, class: Class, request: &Request) -> bool {
         if !self.classes.contains(&class) {
             return false;
         }
@@ -124,6 +153,8 @@ impl FromStr for Fault {
             after,
             when,
             seen: 0,
+            struck: 0,
+            text: text.to_owned(),
         })
     }
 }

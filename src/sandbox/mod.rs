@@ -13,7 +13,7 @@ mod server;
 mod token;
 mod world;
 
-pub use faults::{Class, Fault, FaultError};
+pub use faults::{Class, Fault, FaultError, SYNTAX};
 pub use server::{Sandbox, SandboxError, Seen};
 pub use token::Tokens;
 pub use world::{AdobeCustomer, CockpitCustomer, PlumeCustomer, PlumeLocation, World};

@@ -125,6 +125,13 @@ impl Sandbox {
         lock(&self.shared.log).clear();
     }
 
+    /// The faults that no call has met, as they were written.
+    pub fn idle_faults(&self) -> Vec<String> {
+        let faults = lock(&self.shared.faults);
+        let idle = faults.iter().filter(|fault| fault.is_idle());
+        idle.map(|fault| fault.text().to_owned()).collect()
+    }
+
     /// From now on other things go wrong.
     pub fn set_faults(&self, faults: Vec<Fault>) {
         *lock(&self.shared.faults) = faults;

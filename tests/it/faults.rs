@@ -195,3 +195,33 @@ fn an_outage_stops_the_run_and_resume_finishes_it() {
     assert!(place.verdicts().iter().all(|verdict| verdict == "changed/"));
     place.judge_writes();
 }
+
+#[test]
+fn a_fault_that_no_call_has_met_is_said() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    let faults = ["patch:500-after:nth=2", "location-patch:reset"];
+    let faults = faults.map(|fault| ["--sandbox-fault", fault]).concat();
+    let apply = [&["apply", &file, "--yes", "--sandbox"][..], &faults].concat();
+    let done = place.run(&apply).expect(0);
+    assert_eq!(
+        done.err.matches("never occurred").count(),
+        1,
+        "{}",
+        done.err
+    );
+    assert!(
+        done.err.contains("`location-patch:reset` never occurred"),
+        "{}",
+        done.err
+    );
+    let help = place.run(&["sandbox", "--help"]).expect(0).out;
+    for words in [
+        "location-patch:reset:nth=5",
+        "first=N",
+        "every=3",
+        "firewall",
+    ] {
+        assert!(help.contains(words), "{words}: {help}");
+    }
+}
