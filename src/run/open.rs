@@ -120,6 +120,8 @@ pub(super) fn open(
         choose(&catalog, &runs_dir, wanted, &given)?
     };
     let ledger = Ledger::open(&dir)?;
+    // Before the credentials are asked for, which a stand-in needs none of.
+    refuse_ended_stand_in(ledger.header(), sandbox)?;
     try_refresh(&dir, &ledger);
     let kept = SavedSettings::of(&ledger)?;
     let mut run_values = kept.values.clone();
@@ -130,7 +132,6 @@ pub(super) fn open(
     let mut resolved = resolve(&mut values, sandbox.secrets(), *output)?;
     // Where the run lies, other runs of its file lie too.
     resolved.runs_dir = dir.path().parent().map_or(runs_dir, Path::to_owned);
-    refuse_ended_stand_in(ledger.header(), sandbox)?;
     same_target(&values, &resolved, ledger.header(), sandbox, purpose)?;
     if typed.profile.is_some() && purpose == Purpose::Write {
         same_as_profile(&values, ledger.header())?;

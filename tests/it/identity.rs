@@ -424,3 +424,21 @@ fn a_plan_of_a_file_with_line_breaks_in_cells_is_resumed_to_its_last_line() {
     }
     assert!(was_killed);
 }
+
+/// Not that a token is missing, which a stand-in does not need.
+#[test]
+fn a_run_on_a_stand_in_that_has_ended_says_what_to_add() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    place.run(&["apply", &file, "--yes", "--sandbox"]).expect(0);
+    let run = place.newest_id();
+    for command in ["verify", "undo", "resume"] {
+        let without = [("IDSHIFT_TOKEN", ""), ("IDSHIFT_BASE_URL", "")];
+        let refused = place.run_with(&without, &[command, &run]).expect(2);
+        assert!(
+            refused.err.contains("add --sandbox"),
+            "{command}: {}",
+            refused.err
+        );
+    }
+}
