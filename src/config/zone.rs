@@ -3,7 +3,7 @@
 use super::ConfigError;
 use crate::http::Span;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
-use jiff::{Timestamp, Zoned, civil};
+use jiff::{Timestamp, ZonedDateTime, civil};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ fn unknown(what: &str, why: &jiff::Error) -> ConfigError {
 }
 
 /// A time as it is shown to a person: `06:00 CET (+01:00)`, with the date where that is not today.
-pub fn local_words(time: &Zoned, now: &Zoned) -> String {
+pub fn local_words(time: &ZonedDateTime, now: &ZonedDateTime) -> String {
     let abbreviation = time.strftime("%Z").to_string();
     let offset = time.strftime("%:z").to_string();
     let zone = match abbreviation.as_str() {
@@ -70,13 +70,15 @@ pub enum Until {
 
 impl Until {
     /// The time that is meant, seen from `now`; `None`: it is later than any date.
-    pub fn after(self, now: &Zoned) -> Option<Timestamp> {
+    pub fn after(self, now: &ZonedDateTime) -> Option<Timestamp> {
         match self {
             Self::In(span) => now.timestamp().checked_add(span).ok(),
             Self::At(time) => {
                 // In the hour that a change to summer time leaves out: as much later as clocks are put forward.
                 let on = |date: civil::Date| {
-                    let zoned = date.to_datetime(time).to_zoned(now.time_zone().clone());
+                    let zoned = date
+                        .to_datetime(time)
+                        .to_zoned_datetime(now.time_zone().clone());
                     zoned.ok().map(|zoned| zoned.timestamp())
                 };
                 let today = on(now.date())?;
@@ -117,7 +119,7 @@ impl FromStr for Until {
 mod tests {
     use super::*;
 
-    fn zoned(text: &str) -> Zoned {
+    fn zoned(text: &str) -> ZonedDateTime {
         text.parse().unwrap()
     }
 
@@ -127,7 +129,10 @@ mod tests {
         let after = |now: &str| {
             let now = zoned(now);
             local_words(
-                &until.after(&now).unwrap().to_zoned(now.time_zone().clone()),
+                &until
+                    .after(&now)
+                    .unwrap()
+                    .to_zoned_datetime(now.time_zone().clone()),
                 &now,
             )
         };

@@ -2,7 +2,7 @@
 
 use crate::config::{self, ConfigError};
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
+use jiff::{Timestamp, ZonedDateTime};
 
 /// Milliseconds since 1970, UTC.
 pub(crate) fn now_ms() -> i64 {
@@ -15,8 +15,8 @@ pub(crate) fn check_zone() -> Result<(), ConfigError> {
 }
 
 /// The present in the local zone. A command that shows local times has called [`check_zone`] before.
-pub(super) fn now() -> Zoned {
-    Timestamp::now().to_zoned(config::local_zone().unwrap_or(TimeZone::UTC))
+pub(super) fn now() -> ZonedDateTime {
+    Timestamp::now().to_zoned_datetime(config::local_zone().unwrap_or(TimeZone::UTC))
 }
 
 /// The local zone: `Europe/Berlin`, or an offset where it has no name.
@@ -29,5 +29,5 @@ pub(super) fn zone() -> String {
 /// A time in the local zone, with that zone.
 pub(super) fn words(time: Timestamp) -> String {
     let now = now();
-    config::local_words(&time.to_zoned(now.time_zone().clone()), &now)
+    config::local_words(&time.to_zoned_datetime(now.time_zone().clone()), &now)
 }

@@ -62,7 +62,7 @@ impl Clock {
         let Ok(time) = Timestamp::from_millisecond(ms) else {
             return String::new();
         };
-        let time = time.to_zoned(self.zone.clone());
+        let time = time.to_zoned_datetime(self.zone.clone());
         let (name, offset) = (
             time.strftime("%Z").to_string(),
             time.strftime("%:z").to_string(),
@@ -86,7 +86,7 @@ impl Clock {
         Timestamp::from_millisecond(ms).map_or_else(
             |_| String::new(),
             |time| {
-                time.to_zoned(self.zone.clone())
+                time.to_zoned_datetime(self.zone.clone())
                     .strftime(format)
                     .to_string()
             },
