@@ -20,6 +20,9 @@
 //! its tests (the stand-in), its benches and its fuzz targets. Within a station, `pub` is what other stations may use and
 //! `pub(super)` what they may not.
 
+// src/main.rs says on other systems that the program is not built for them.
+#![cfg(any(target_os = "linux", target_os = "macos"))]
+
 pub mod cli;
 mod config;
 mod domain;
