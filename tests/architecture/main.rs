@@ -179,6 +179,25 @@ fn circles(needs: &BTreeMap<PathBuf, BTreeSet<PathBuf>>) -> BTreeSet<Vec<String>
     together.collect()
 }
 
+/// The oldest Rust version is written for people and for cargo.
+#[test]
+fn the_readme_names_the_oldest_rust_version() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap();
+    let manifest = read("Cargo.toml");
+    let oldest = manifest
+        .split("rust-version = \"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next())
+        .unwrap();
+    let wanted = format!("\nRust {oldest} or newer.");
+    assert!(
+        read("README.md").contains(&wanted),
+        "README.md does not say `{}`",
+        wanted.trim()
+    );
+}
+
 /// A promise without a test is none; so the page that pairs them names tests that exist.
 #[test]
 fn every_test_that_the_promises_name_exists() {
