@@ -54,8 +54,8 @@ steps() {
   [ "${#failures[@]}" = 0 ]
 }
 
-# install PACKAGE…: installs Debian packages; fails where that is not possible.
-install() {
+# install_debian PACKAGE…: installs Debian packages; fails where that is not possible.
+install_debian() {
   local root=()
   command -v apt-get >/dev/null || return 1
   if [ "$(id -u)" != 0 ]; then
@@ -66,7 +66,7 @@ install() {
 }
 
 # program NAME [PACKAGE]: is there, or is installed.
-program() { command -v "$1" >/dev/null || { install "${2:-$1}" && command -v "$1" >/dev/null; }; }
+program() { command -v "$1" >/dev/null || { install_debian "${2:-$1}" && command -v "$1" >/dev/null; }; }
 
 # cargo_tool NAME VERSION: has this version of a Cargo command on the path. One of another version that is installed
 # already is left as it is. Without optimisation and debug information, a build takes a third of the time.
@@ -117,15 +117,15 @@ advisories() {
     work=$(mktemp -d)
     # Beside, and not over, the database that is fetched on other days.
     sed "s#^\[advisories\]#&\ndb-path = \"$work/fetched\"#" "$config" >"$work/deny.toml"
-    from_folder "$IDSHIFT_ADVISORY_DB" "$work" cargo deny --manifest-path "$manifest" --config "$work/deny.toml" fetch db \
-      && cargo deny --manifest-path "$manifest" --locked --offline --config "$work/deny.toml" check advisories \
+    from_folder "$IDSHIFT_ADVISORY_DB" "$work" cargo-deny --manifest-path "$manifest" --config "$work/deny.toml" fetch db \
+      && cargo-deny --manifest-path "$manifest" --locked --offline --config "$work/deny.toml" check advisories \
       || code=$?
     rm -rf "$work"
     return "$code"
   fi
-  if ! cargo deny --manifest-path "$manifest" --config "$config" fetch db; then
+  if ! cargo-deny --manifest-path "$manifest" --config "$config" fetch db; then
     not_run "advisories: the advisory database could not be fetched; IDSHIFT_ADVISORY_DB names a copy of it"
     return 0
   fi
-  cargo deny --manifest-path "$manifest" --locked --config "$config" check advisories
+  cargo-deny --manifest-path "$manifest" --locked --config "$config" check advisories
 }
