@@ -18,7 +18,7 @@ fn print(verified: &Verified, options: &RunOptions) {
         let list: Vec<_> = differences
             .iter()
             .map(|d| {
-                json!({"line": d.line, "customer_id": d.customer, "what": d.what,
+                json!({"line": d.line, "customer_id": d.customer, "what": d.what.name(),
                        "expected": d.expected, "found": d.found})
             })
             .collect();

@@ -14,6 +14,40 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
 
+/// What of a customer differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aspect {
+    /// The customer as a whole: it is gone, or cannot be read.
+    Customer,
+    /// The account ID.
+    Account,
+    /// A location as a whole: it is gone.
+    Location,
+    /// The service ID of a location.
+    Service,
+    /// The profile of a location.
+    Profile,
+}
+
+impl Aspect {
+    /// As messages and JSON documents name it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Customer => "customer",
+            Self::Account => "account ID",
+            Self::Location => "location",
+            Self::Service => "service ID",
+            Self::Profile => "profile",
+        }
+    }
+}
+
+impl fmt::Display for Aspect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// Something that is not as the run left it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
@@ -21,8 +55,8 @@ pub struct Difference {
     pub line: Line,
     /// The customer that differs, by the system's own ID.
     pub customer: String,
-    /// What differs: `account ID`, `service ID`, `profile`, or the `customer` or `location` as a whole.
-    pub what: &'static str,
+    /// What differs.
+    pub what: Aspect,
     /// As the run left it.
     pub expected: String,
     /// As it is.
@@ -30,12 +64,7 @@ pub struct Difference {
 }
 
 impl Difference {
-    fn of(
-        outcome: &Outcome,
-        what: &'static str,
-        expected: Option<&str>,
-        found: Option<&str>,
-    ) -> Self {
+    fn of(outcome: &Outcome, what: Aspect, expected: Option<&str>, found: Option<&str>) -> Self {
         let customer = outcome.customer.as_ref();
         Self {
             line: outcome.line,
@@ -51,7 +80,7 @@ impl Difference {
     /// For a customer that cannot be read, it is unknown whether it is as the run left it.
     pub fn unreadable(outcome: &Outcome, trouble: &SystemError) -> Self {
         let found = format!("unreadable ({})", trouble.message);
-        Self::of(outcome, "customer", Some("there"), Some(&found))
+        Self::of(outcome, Aspect::Customer, Some("there"), Some(&found))
     }
 }
 
@@ -162,7 +191,7 @@ pub async fn differences(
         match reading::customer(system, id, reseller, locations, accounts).await {
             Ok(customer) => customer,
             Err(trouble) if trouble.reason == Failed::NotFound => {
-                let gone = Difference::of(outcome, "customer", Some("there"), None);
+                let gone = Difference::of(outcome, Aspect::Customer, Some("there"), None);
                 return Ok(vec![gone]);
             }
             Err(trouble) => return Err(trouble),
@@ -172,7 +201,7 @@ pub async fn differences(
     if customer.account != outcome.account.after {
         let expected = outcome.account.after.as_ref().map(AccountId::as_str);
         let found = customer.account.as_ref().map(AccountId::as_str);
-        differences.push(Difference::of(outcome, "account ID", expected, found));
+        differences.push(Difference::of(outcome, Aspect::Account, expected, found));
     }
     if let Some(location) = &outcome.location {
         let place = match customer.locations {
@@ -185,7 +214,7 @@ pub async fn differences(
             place_differs(outcome, &place, &mut differences);
         } else {
             let expected = Some(location.as_str());
-            differences.push(Difference::of(outcome, "location", expected, None));
+            differences.push(Difference::of(outcome, Aspect::Location, expected, None));
         }
     }
     Ok(differences)
@@ -196,14 +225,14 @@ fn place_differs(outcome: &Outcome, place: &Location, differences: &mut Vec<Diff
     if left.0.is_some() && place.service != *left.0 {
         let expected = left.0.as_ref().map(ServiceId::as_str);
         let found = place.service.as_ref().map(ServiceId::as_str);
-        differences.push(Difference::of(outcome, "service ID", expected, found));
+        differences.push(Difference::of(outcome, Aspect::Service, expected, found));
     }
     // Not every answer shows a profile.
     if let (Some(expected), Some(found)) = (left.1, place.profile)
         && expected != found
     {
         let (expected, found) = (Some(expected.as_str()), Some(found.as_str()));
-        differences.push(Difference::of(outcome, "profile", expected, found));
+        differences.push(Difference::of(outcome, Aspect::Profile, expected, found));
     }
 }
 

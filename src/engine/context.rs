@@ -1,7 +1,7 @@
 //! What all executors of a run share: the system, the notes, the settings, and what is known of the token.
 
 use super::common_failures::CommonFailures;
-use super::halt::{Halt, StepResult};
+use super::halt::{Halt, StepError, StepResult};
 use super::lead::Lead;
 use super::ramp::Ramp;
 use super::settings::{Lookup, Mode, Settings};
@@ -188,9 +188,9 @@ impl<N: WriteLog> Context<N> {
         match answer {
             Ok(answer) => {
                 self.token_is_good();
-                Ok(Ok(answer))
+                Ok(answer)
             }
-            Err(trouble) => self.trouble(trouble).await.map(Err),
+            Err(trouble) => Err(StepError::Line(self.trouble(trouble).await?)),
         }
     }
 

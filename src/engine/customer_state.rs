@@ -92,13 +92,16 @@ impl CustomerState {
 
     /// After an interruption the customer must have an account ID that one of this run's writes gave it; any other
     /// was written by another user or program.
-    pub(super) fn left_by_this_run(self, wishes: &DesiredState<'_>) -> Result<Self, SystemError> {
+    pub(super) fn check_left_by_this_run(
+        &self,
+        wishes: &DesiredState<'_>,
+    ) -> Result<(), SystemError> {
         let ours = self.parked.is_some()
             || self.altered.is_some()
             || self.now == self.original
             || wishes.is_fulfilled_by(self.now.as_ref());
         if ours {
-            Ok(self)
+            Ok(())
         } else {
             Err(moved_on(self.original.as_ref(), self.now.as_ref()))
         }

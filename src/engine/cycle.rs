@@ -7,6 +7,7 @@
 use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState};
 use super::cycle_state::{Broken, CycleMember, CycleState, Stuck};
+use super::halt::OrHalt;
 use super::locate::{locate, same_customer};
 use super::lookup::LookupCache;
 use super::member::Renamed;
@@ -91,25 +92,27 @@ pub(super) async fn carry_out<N: WriteLog>(
     let mut table = CycleState::of(seats, &context.settings.run);
     let told = Told::of(job);
     let mut rounds = 0;
-    let moved = loop {
-        let moved = if told == Told::GivenUp && !table.seats.iter().all(CycleMember::is_seated) {
-            Err(Broken::Before)
+    let broken = loop {
+        let broken = if told == Told::GivenUp && !table.seats.iter().all(CycleMember::is_seated) {
+            Some(Broken::Before)
         } else {
-            table.move_up().await?
+            table.move_up().await?.map(Broken::Now)
         };
         rounds += 1;
-        if moved.is_err() || rounds > MOST_ROUNDS || !table.is_unseated_late().await? {
-            break moved;
+        if broken.is_some() || rounds > MOST_ROUNDS || !table.is_unseated_late().await? {
+            break broken;
         }
     };
-    match moved {
+    match broken {
+        None => finish(&mut table.seats, None).await,
         // No rollback before all present IDs are known: it would give two customers one ID, or only cost calls.
-        Err(broken @ Broken::Now(Stuck { in_doubt: true, .. })) => {
+        Some(broken @ Broken::Now(Stuck { in_doubt: true, .. })) => {
             finish(&mut table.seats, Some((broken, None))).await
         }
-        Err(broken) if told == Told::Seated => finish(&mut table.seats, Some((broken, None))).await,
-        Ok(()) => finish(&mut table.seats, None).await,
-        Err(broken) => {
+        Some(broken) if told == Told::Seated => {
+            finish(&mut table.seats, Some((broken, None))).await
+        }
+        Some(broken) => {
             let mut rounds = 0;
             let unsettled = loop {
                 let unsettled = table.go_back().await?;
@@ -138,16 +141,19 @@ async fn bring_home<N: WriteLog>(
         if !recorded.any(|intent| mine(intent.line) && intent.write.is_temporary()) {
             continue;
         }
-        let located = locate(context, job, case.member, seen).await?;
-        let Some(mut standing) = located.ok().filter(|standing| standing.parked.is_some()) else {
+        let Ok(mut standing) = locate(context, job, case.member, seen).await.or_halt()? else {
             continue;
         };
+        if standing.parked.is_none() {
+            continue;
+        }
         let wishes = DesiredState::of(case.member);
         let home = match told {
             Told::Seated => wishes.target().cloned(),
             Told::Nothing | Told::GivenUp => standing.original.clone(),
         };
-        if case.is_free_now(&standing, home.as_ref()).await?.is_ok() {
+        let free = case.check_free_now(&standing, home.as_ref()).await;
+        if free.or_halt()?.is_ok() {
             case.move_to(&mut standing, wishes.rename_line, home, false)
                 .await?;
         }
@@ -166,12 +172,12 @@ async fn locate_members<'a, N: WriteLog>(
     let mut found = HashSet::with_capacity(cases.len());
     let mut lost: Vec<(Case<'a, N>, SystemError)> = Vec::new();
     for case in cases {
-        match locate(context, job, case.member, seen).await? {
+        match locate(context, job, case.member, seen).await.or_halt()? {
             Ok(standing) if found.contains(&standing.id) => {
                 lost.push((case, same_customer(&standing.id)));
             }
             Ok(mut standing) => {
-                if let Err(trouble) = case.hindrance(&mut standing).await? {
+                if let Err(trouble) = case.hindrance(&mut standing).await.or_halt()? {
                     lost.push((case, trouble));
                     continue;
                 }

@@ -2,6 +2,7 @@
 
 use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState};
+use super::halt::OrHalt;
 use super::member::Renamed;
 use super::write_result::Sent;
 use super::{Halt, WriteLog, reading};
@@ -35,6 +36,18 @@ pub(super) struct Stuck {
     pub(super) sent: Sent,
     /// It is unknown whether it took effect.
     pub(super) in_doubt: bool,
+}
+
+impl Stuck {
+    /// Nothing was sent.
+    fn unsent(line: Line, trouble: SystemError) -> Self {
+        Self {
+            line,
+            trouble,
+            sent: Sent::default(),
+            in_doubt: false,
+        }
+    }
 }
 
 /// Why a cycle was not completed.
@@ -105,27 +118,21 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
             .any(|occupied| is_respelling(account.as_str(), occupied.as_str()))
     }
 
-    /// Gives all customers their new IDs, and parks one where no customer can get its ID.
-    pub(super) async fn move_up(&mut self) -> Result<Result<(), Broken>, Halt> {
+    /// Gives all customers their new IDs, and parks one where no customer can get its ID. Returns what cannot be done.
+    pub(super) async fn move_up(&mut self) -> Result<Option<Stuck>, Halt> {
         // Before any customer is parked: one cannot get its ID if a customer outside of the cycle has it.
         for seat in self.seats.iter().filter(|seat| !seat.is_seated()) {
+            let line = seat.wishes.rename_line;
             if let Some(trouble) = &seat.standing.altered {
-                return Ok(Err(Broken::Now(Stuck {
-                    line: seat.wishes.rename_line,
-                    trouble: trouble.clone(),
-                    sent: seat.case.sent_before(seat.wishes.rename_line),
-                    in_doubt: false,
-                })));
+                return Ok(Some(Stuck {
+                    sent: seat.case.sent_before(line),
+                    ..Stuck::unsent(line, trouble.clone())
+                }));
             }
             let target = seat.wishes.target();
-            let free = seat.case.target_is_free(&seat.standing, target, &self.own);
-            if let Err(trouble) = free.await? {
-                return Ok(Err(Broken::Now(Stuck {
-                    line: seat.wishes.rename_line,
-                    trouble,
-                    sent: Sent::default(),
-                    in_doubt: false,
-                })));
+            let free = seat.case.check_target(&seat.standing, target, &self.own);
+            if let Err(error) = free.await.or_halt()? {
+                return Ok(Some(Stuck::unsent(line, error)));
             }
         }
         loop {
@@ -136,30 +143,26 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
                 if self.seats[at].is_seated() || self.is_taken(target) {
                     continue;
                 }
-                if let Err(stuck) = self.step(at, target.cloned(), false).await? {
-                    return Ok(Err(Broken::Now(stuck)));
+                if let Some(stuck) = self.step(at, target.cloned(), false).await? {
+                    return Ok(Some(stuck));
                 }
                 moved = true;
             }
             let Some(at) = self.seats.iter().position(|seat| !seat.is_seated()) else {
-                return Ok(Ok(()));
+                return Ok(None);
             };
             if moved {
                 continue;
             }
-            let temp_id = temporary_id(self.run, u64::from(self.seats[at].wishes.rename_line));
+            let line = self.seats[at].wishes.rename_line;
+            let temp_id = temporary_id(self.run, u64::from(line));
             let Ok(temp_id) = AccountId::new(&temp_id) else {
-                let trouble =
-                    SystemError::new(Failed::Invalid, format!("`{temp_id}` is no account ID"));
-                return Ok(Err(Broken::Now(Stuck {
-                    line: self.seats[at].wishes.rename_line,
-                    trouble,
-                    sent: Sent::default(),
-                    in_doubt: false,
-                })));
+                let words = format!("`{temp_id}` is no account ID");
+                let error = SystemError::new(Failed::Invalid, words);
+                return Ok(Some(Stuck::unsent(line, error)));
             };
-            if let Err(stuck) = self.step(at, Some(temp_id), true).await? {
-                return Ok(Err(Broken::Now(stuck)));
+            if let Some(stuck) = self.step(at, Some(temp_id), true).await? {
+                return Ok(Some(stuck));
             }
         }
     }
@@ -178,18 +181,18 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
                     continue;
                 }
                 let seat = &self.seats[at];
-                let free = seat.case.is_free_now(&seat.standing, original.as_ref());
-                if let Err(trouble) = free.await? {
-                    return Ok(Some(trouble));
+                let free = seat.case.check_free_now(&seat.standing, original.as_ref());
+                if let Err(error) = free.await.or_halt()? {
+                    return Ok(Some(error));
                 }
                 match self.step(at, original, false).await? {
-                    Ok(()) => moved = true,
+                    None => moved = true,
                     // As near to where it was as the system allows.
-                    Err(Stuck { sent, .. }) if sent.effect.is_some() => {
+                    Some(Stuck { sent, .. }) if sent.effect.is_some() => {
                         moved = true;
                         self.seats[at].is_back = true;
                     }
-                    Err(Stuck { trouble, .. }) => return Ok(Some(trouble)),
+                    Some(Stuck { trouble, .. }) => return Ok(Some(trouble)),
                 }
             }
             if !self.seats.iter().any(CycleMember::is_away) {
@@ -231,7 +234,7 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
                 accounts,
             );
             // A customer that cannot be read now had the right ID after its last write.
-            let Ok(found) = seat.case.context.classify(found.await).await? else {
+            let Ok(found) = seat.case.context.classify(found.await).await.or_halt()? else {
                 continue;
             };
             let is_temporary = |account: &AccountId| {
@@ -252,52 +255,53 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
         Ok(unseated)
     }
 
+    /// Gives one customer an account ID. Returns what did not succeed.
     async fn step(
         &mut self,
         at: usize,
         to: Option<AccountId>,
         temporary: bool,
-    ) -> Result<Result<(), Stuck>, Halt> {
-        let line = self.seats[at].wishes.rename_line;
-        let stuck = |trouble, sent, in_doubt| Stuck {
-            line,
-            trouble,
-            sent,
-            in_doubt,
-        };
-        let mover = &mut self.seats[at];
-        let from = mover.standing.now.clone();
-        match mover
+    ) -> Result<Option<Stuck>, Halt> {
+        let member = &mut self.seats[at];
+        let line = member.wishes.rename_line;
+        let from = member.standing.now.clone();
+        let write = member
             .case
-            .move_to(&mut mover.standing, line, to, temporary)
-            .await?
-        {
-            Renamed::Failed(trouble, sent) if sent.effect.is_some() => {
-                // It has moved, to a place that the system chose.
-                let now = mover.standing.now.clone();
-                mover.sent = sent.clone();
-                self.occupied
-                    .retain(|account| Some(account) != from.as_ref());
-                self.occupied.extend(now);
-                Ok(Err(stuck(trouble, sent, false)))
-            }
-            Renamed::Failed(trouble, sent) => {
-                mover.sent.seen.clone_from(&sent.seen);
-                mover.awaited |= temporary && sent.unanswered;
-                Ok(Err(stuck(trouble, sent, false)))
-            }
-            Renamed::InDoubt(trouble, sent) => Ok(Err(stuck(trouble, sent, true))),
+            .move_to(&mut member.standing, line, to, temporary);
+        let renamed = write.await?;
+        let has_moved = match &renamed {
             Renamed::Done(sent) => {
-                mover.awaited |= mover.sent.unanswered;
-                mover.sent = sent;
-                let now = mover.standing.now.clone();
-                if let Some(from) = from {
-                    self.occupied.remove(&from);
-                }
-                self.occupied.extend(now);
-                Ok(Ok(()))
+                member.awaited |= member.sent.unanswered;
+                member.sent = sent.clone();
+                true
             }
-            Renamed::NotAsked | Renamed::Already => Ok(Ok(())),
+            // It has moved, to a place that the system chose.
+            Renamed::Failed(_, sent) if sent.effect.is_some() => {
+                member.sent = sent.clone();
+                true
+            }
+            Renamed::Failed(_, sent) => {
+                member.sent.seen.clone_from(&sent.seen);
+                member.awaited |= temporary && sent.unanswered;
+                false
+            }
+            Renamed::InDoubt(..) | Renamed::NotAsked | Renamed::Already => false,
+        };
+        if has_moved {
+            if let Some(from) = from {
+                self.occupied.remove(&from);
+            }
+            self.occupied.extend(member.standing.now.clone());
         }
+        let in_doubt = matches!(renamed, Renamed::InDoubt(..));
+        Ok(match renamed {
+            Renamed::Failed(trouble, sent) | Renamed::InDoubt(trouble, sent) => Some(Stuck {
+                line,
+                trouble,
+                sent,
+                in_doubt,
+            }),
+            Renamed::Done(_) | Renamed::NotAsked | Renamed::Already => None,
+        })
     }
 }

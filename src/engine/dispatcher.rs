@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -50,10 +50,10 @@ const FIRST_UNITS: usize = 4;
 struct Dispatcher<N> {
     context: Arc<Context<N>>,
     ready: VecDeque<(Job, Arc<LookupCache>)>,
-    lookups: JoinSet<(Vec<Job>, Result<LookupCache, Halt>)>,
+    lookups: JoinSet<Result<(Vec<Job>, LookupCache), Halt>>,
     units: JoinSet<Result<(), Halt>>,
     /// Reads back what the canary has written; nothing else is begun meanwhile.
-    canary: JoinSet<Result<Result<(), String>, Halt>>,
+    canary: JoinSet<Result<Option<String>, Halt>>,
     ending: Option<Ending>,
     /// Ends every wait of a call.
     stop: CancellationToken,
@@ -92,18 +92,18 @@ pub async fn run<N: WriteLog>(
             () = stop.cancelled(), if dispatcher.ending.is_none() => {
                 dispatcher.end(Ending::Interrupted);
             }
-            Some(looked) = dispatcher.canary.join_next(), if !dispatcher.canary.is_empty() => {
-                dispatcher.canary_was(looked);
+            Some(fault) = dispatcher.canary.join_next(), if !dispatcher.canary.is_empty() => {
+                dispatcher.canary_was(result_of(fault));
             }
             Some(done) = dispatcher.units.join_next(), if !dispatcher.units.is_empty() => {
-                dispatcher.ended(done);
+                dispatcher.ended(result_of(done));
                 // Those that ended meanwhile, without asking everything else in between.
                 while let Some(done) = dispatcher.units.try_join_next() {
-                    dispatcher.ended(done);
+                    dispatcher.ended(result_of(done));
                 }
             }
             Some(found) = dispatcher.lookups.join_next(), if !dispatcher.lookups.is_empty() => {
-                dispatcher.looked_up(found);
+                dispatcher.looked_up(result_of(found));
             }
             batch = jobs.recv(), if wants_more => match batch {
                 Some(batch) => dispatcher.take(batch),
@@ -122,6 +122,11 @@ pub async fn run<N: WriteLog>(
         }
     }
     dispatcher.close().await
+}
+
+/// What a task has returned. A task that panicked is our bug.
+fn result_of<T>(task: Result<Result<T, Halt>, JoinError>) -> Result<T, Halt> {
+    task.unwrap_or_else(|bug| Err(Halt::Bug(bug.to_string())))
 }
 
 async fn reached(deadline: Option<Instant>) {
@@ -175,28 +180,24 @@ impl<N: WriteLog> Dispatcher<N> {
         if is_over && self.ending.is_none() && self.units.is_empty() && self.canary.is_empty() {
             let context = Arc::clone(&self.context);
             self.canary
-                .spawn(async move { canary::is_right(&context).await });
+                .spawn(async move { canary::fault(&context).await });
         }
     }
 
-    fn canary_was(
-        &mut self,
-        looked: Result<Result<Result<(), String>, Halt>, tokio::task::JoinError>,
-    ) {
-        match looked {
-            Ok(Ok(Ok(()))) => {
+    fn canary_was(&mut self, fault: Result<Option<String>, Halt>) {
+        match fault {
+            Ok(None) => {
                 self.canary_left = None;
                 let units = self.context.settings.canary.unwrap_or(0);
                 self.context.say(Event::CanaryPassed { units });
             }
-            Ok(Ok(Err(words))) => {
+            Ok(Some(words)) => {
                 self.end(Ending::Stopped(
                     StopReason::Canary,
                     format!("canary: {words}"),
                 ));
             }
-            Ok(Err(halt)) => self.halted(halt),
-            Err(bug) => self.end(Ending::Bug(bug.to_string())),
+            Err(halt) => self.halted(halt),
         }
     }
 
@@ -258,34 +259,29 @@ impl<N: WriteLog> Dispatcher<N> {
         }
         let context = Arc::clone(&self.context);
         self.lookups.spawn(async move {
-            let seen = look_up(&context, &batch).await;
-            (batch, seen)
+            let seen = look_up(&context, &batch).await?;
+            Ok((batch, seen))
         });
     }
 
-    fn looked_up(
-        &mut self,
-        found: Result<(Vec<Job>, Result<LookupCache, Halt>), tokio::task::JoinError>,
-    ) {
+    fn looked_up(&mut self, found: Result<(Vec<Job>, LookupCache), Halt>) {
         match found {
-            Ok((jobs, Ok(seen))) => {
+            Ok((jobs, seen)) => {
                 let seen = Arc::new(seen);
                 self.ready
                     .extend(jobs.into_iter().map(|job| (job, Arc::clone(&seen))));
             }
-            Ok((_, Err(halt))) => self.halted(halt),
-            Err(bug) => self.end(Ending::Bug(bug.to_string())),
+            Err(halt) => self.halted(halt),
         }
     }
 
-    fn ended(&mut self, done: Result<Result<(), Halt>, tokio::task::JoinError>) {
+    fn ended(&mut self, done: Result<(), Halt>) {
         match done {
-            Ok(Ok(())) => {
+            Ok(()) => {
                 self.count_altered();
                 self.count_failures();
             }
-            Ok(Err(halt)) => self.halted(halt),
-            Err(bug) => self.end(Ending::Bug(bug.to_string())),
+            Err(halt) => self.halted(halt),
         }
     }
 
@@ -326,6 +322,7 @@ impl<N: WriteLog> Dispatcher<N> {
             Halt::Fatal(Fatal::Cancelled, _) | Halt::Stopping => {}
             Halt::Fatal(fatal, words) => self.end(Ending::Outage(fatal, words)),
             Halt::Ledger(error) => self.end(Ending::Ledger(error)),
+            Halt::Bug(words) => self.end(Ending::Bug(words)),
         }
     }
 

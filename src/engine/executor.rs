@@ -2,7 +2,7 @@
 
 use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState};
-use super::halt::StepResult;
+use super::halt::OrHalt;
 use super::locate::same_customer;
 use super::lookup::LookupCache;
 use super::{Context, Halt, Job, WriteLog};
@@ -75,8 +75,8 @@ async fn chain<N: WriteLog>(
             }
             continue;
         }
-        let located = super::locate::locate(context, job, member, seen).await?;
-        let renamed_well = match located {
+        let located = super::locate::locate(context, job, member, seen).await;
+        let renamed_well = match located.or_halt()? {
             Err(trouble) => {
                 case.fail(&trouble).await?;
                 !asks_rename
@@ -107,10 +107,10 @@ async fn as_wished<N: WriteLog>(
     if job.recalled_customer(member).is_none() {
         return Ok(None);
     }
-    let located = super::locate::locate(context, job, member, seen).await?;
+    let located = super::locate::locate(context, job, member, seen).await;
     let fulfilled =
         |standing: &CustomerState| DesiredState::of(member).is_fulfilled_by(standing.now.as_ref());
-    Ok(located.ok().filter(fulfilled))
+    Ok(located.or_halt()?.ok().filter(fulfilled))
 }
 
 fn waiting_for(member: &Member) -> String {
@@ -153,10 +153,14 @@ async fn moved_before<N: WriteLog>(
     };
     let mut holders = Vec::with_capacity(ids.len());
     for (at, (id, reseller)) in ids.iter().enumerate() {
-        match holder(context, id, *reseller, seen).await? {
-            Ok(holder) => holders.push(holder),
-            Err(_) => return Ok(Vec::new()),
-        }
+        let found = match seen.account(id, *reseller) {
+            Some(found) => found.to_vec(),
+            None => match context.find(id, *reseller).await.or_halt()? {
+                Ok(found) => found,
+                Err(_) => return Ok(Vec::new()),
+            },
+        };
+        holders.push(found.into_iter().next().map(|customer| customer.id));
         // The far end is free: a chain that was never begun, and nothing more to ask.
         if at == 0 && holders[0].is_none() {
             return Ok(Vec::new());
@@ -195,19 +199,4 @@ fn ids(job: &Job) -> Option<Vec<(&AccountId, Option<&Reseller>)>> {
         ids.push((wishes.account?, wishes.reseller));
     }
     Some(ids)
-}
-
-async fn holder<N: WriteLog>(
-    context: &Context<N>,
-    id: &AccountId,
-    reseller: Option<&Reseller>,
-    seen: &LookupCache,
-) -> StepResult<Option<CustomerId>> {
-    if let Some(found) = seen.account(id, reseller) {
-        return Ok(Ok(found.first().map(|customer| customer.id.clone())));
-    }
-    Ok(context
-        .find(id, reseller)
-        .await?
-        .map(|found| found.first().map(|c| c.id.clone())))
 }

@@ -5,7 +5,7 @@
 //! is in `known`.
 
 use super::customer_state::{CustomerState, DesiredState, has_temporary_id};
-use super::halt::StepResult;
+use super::halt::{OrHalt, StepError, StepResult};
 use super::lookup::LookupCache;
 use super::remembered::{as_applied_before, present, recalled, settled};
 use super::{Context, Job, WriteLog};
@@ -22,76 +22,61 @@ pub(super) async fn locate<N: WriteLog>(
     seen: &LookupCache,
 ) -> StepResult<CustomerState> {
     let wishes = DesiredState::of(member);
-    let located = if let Some(id) = job.settled_customer(member) {
+    let standing = if let Some(id) = job.settled_customer(member) {
         settled(context, job, member, id, &wishes, seen).await?
     } else if let Some(recalled) = recalled(context, job, member, &wishes, seen).await? {
         recalled
     } else if let Some(account) = wishes.account {
-        let found = searched(context, account, &wishes, seen, neighbour(job, member)).await?;
+        let found = searched(context, account, &wishes, seen, neighbour(job, member)).await;
         let found = match found {
             // A list does not show all customers, and the line says which customer is meant.
-            Err(why)
+            Err(StepError::Line(why))
                 if !context.system.capabilities().searches_live && wishes.customer.is_some() =>
             {
                 unsearched(context, account, &wishes, seen, why).await?
             }
-            found => found,
+            found => found?,
         };
-        let unmistaken = found.and_then(|one| unmistaken(context, member, &wishes, account, one));
-        match unmistaken {
-            Ok(standing) if context.settings.history.prior_renames.is_some() => {
-                let applied = as_applied_before(context, &wishes, account, standing, seen);
-                applied.await?
-            }
-            unmistaken => unmistaken,
-        }
+        check_prior_runs(context, member, &wishes, account, &found)?;
+        as_applied_before(context, &wishes, account, found, seen).await?
     } else if let Some(id) = wishes.customer {
-        addressed(context, id, &wishes, seen).await?
+        let (customer, at) = present(context, id, &wishes, &[], seen).await?;
+        CustomerState::of(customer, wishes.reseller, at)
     } else {
-        Err(SystemError::new(
-            Failed::Invalid,
-            "the line names no customer",
-        ))
+        let words = "the line names no customer";
+        return Err(StepError::line(Failed::Invalid, words));
     };
-    match located {
-        Ok(standing) => {
-            let fenced = fenced(context, standing).await?;
-            let standing = fenced.and_then(|standing| at_home(context, &wishes, standing));
-            match standing {
-                Ok(standing) => uncrossed(context, job, member, standing).await,
-                Err(trouble) => Ok(Err(trouble)),
-            }
-        }
-        Err(trouble) => Ok(Err(trouble)),
-    }
+    check_fence(context, &standing).await?;
+    check_temporary_id(context, &wishes, &standing)?;
+    check_aliases(context, job, member, &standing).await?;
+    Ok(standing)
 }
 
 /// Refuses a customer that may have the ID of these lines only since an earlier run of the file.
-fn unmistaken<N: WriteLog>(
+fn check_prior_runs<N: WriteLog>(
     context: &Context<N>,
     member: &Member,
     wishes: &DesiredState<'_>,
     account: &AccountId,
-    standing: CustomerState,
-) -> Result<CustomerState, SystemError> {
+    standing: &CustomerState,
+) -> Result<(), SystemError> {
     if wishes.customer.is_some() || standing.now.as_ref() != Some(account) {
-        return Ok(standing);
+        return Ok(());
     }
     let mine = |line| member.changes.iter().any(|change| change.line == line);
     let renames = wishes.new_account.asks();
     let history = &context.settings.history;
     let named = (account, &standing.id);
-    history.against(named, wishes.reseller, mine, renames)?;
-    Ok(standing)
+    history.against(named, wishes.reseller, mine, renames)
 }
 
 /// Refuses to rename a customer that has a temporary ID of another run: it would be taken for the former one. A line that
 /// names this ID means it.
-fn at_home<N: WriteLog>(
+fn check_temporary_id<N: WriteLog>(
     context: &Context<N>,
     wishes: &DesiredState<'_>,
-    standing: CustomerState,
-) -> Result<CustomerState, SystemError> {
+    standing: &CustomerState,
+) -> Result<(), SystemError> {
     let settings = &context.settings;
     let run = settings
         .history
@@ -102,19 +87,19 @@ fn at_home<N: WriteLog>(
             let words = has_temporary_id(&standing.id, run);
             Err(SystemError::new(Failed::Mismatch, words))
         }
-        _ => Ok(standing),
+        _ => Ok(()),
     }
 }
 
 /// Refuses a customer for which another line, which names it by its other ID, requests something else.
-async fn uncrossed<N: WriteLog>(
+async fn check_aliases<N: WriteLog>(
     context: &Context<N>,
     job: &Job,
     member: &Member,
-    standing: CustomerState,
-) -> StepResult<CustomerState> {
+    standing: &CustomerState,
+) -> StepResult<()> {
     let Some(crossing) = &context.settings.crossing else {
-        return Ok(Ok(standing));
+        return Ok(());
     };
     let account = standing.original.as_ref();
     let counts = |line| !context.settings.history.means_another(line, &standing.id);
@@ -122,30 +107,27 @@ async fn uncrossed<N: WriteLog>(
         let words = format!(
             "line {line} names this customer too, by its other ID, and wants something else of it; nothing was written"
         );
-        return Ok(Err(SystemError::new(Failed::Invalid, words)));
+        return Err(StepError::line(Failed::Invalid, words));
     }
     match account {
         Some(account) => {
-            let account = account.clone();
-            not_renamed_before(context, crossing, job, member, &account, standing).await
+            check_renamed_before(context, crossing, job, member, account, standing).await
         }
-        None => Ok(Ok(standing)),
+        None => Ok(()),
     }
 }
 
 /// Refuses a customer that may have its account ID by another line of the file, which an earlier run has carried out.
-async fn not_renamed_before<N: WriteLog>(
+async fn check_renamed_before<N: WriteLog>(
     context: &Context<N>,
     crossing: &AliasConflicts,
     job: &Job,
     member: &Member,
     account: &AccountId,
-    standing: CustomerState,
-) -> StepResult<CustomerState> {
-    let is_known =
-        job.settled_customer(member).is_some() || job.recalled_customer(member).is_some();
-    if is_known || context.has_given(account) {
-        return Ok(Ok(standing));
+    standing: &CustomerState,
+) -> StepResult<()> {
+    if job.known_customer(member).is_some() || context.has_given(account) {
+        return Ok(());
     }
     let ordered = context.system.capabilities().unique_accounts;
     let others: Vec<_> = crossing
@@ -153,21 +135,21 @@ async fn not_renamed_before<N: WriteLog>(
         .filter(|(line, _)| !context.settings.history.means_another(*line, &standing.id))
         .collect();
     for (line, source) in others {
-        match context.find(source, standing.reseller.as_ref()).await? {
+        match context.find(source, standing.reseller.as_ref()).await {
             Ok(found) if found.is_empty() => {}
             Ok(_) => continue,
             // Where customers cannot be searched, the line is taken as it is.
-            Err(trouble) if trouble.reason == Failed::Invalid => continue,
-            Err(trouble) => return Ok(Err(trouble)),
+            Err(StepError::Line(error)) if error.reason == Failed::Invalid => continue,
+            Err(error) => return Err(error),
         }
         let words = format!(
             "nobody has the account ID `{source}` that line {line} renames to `{account}`, so customer `{}` may be that \
              line's, renamed before: leave out whichever of both lines is not wanted; nothing was written",
             standing.id
         );
-        return Ok(Err(SystemError::new(Failed::Invalid, words)));
+        return Err(StepError::line(Failed::Invalid, words));
     }
-    Ok(Ok(standing))
+    Ok(())
 }
 
 /// The line of this chain or swap that names the customer with the ID that the member requests. A customer found under
@@ -197,7 +179,7 @@ async fn searched<N: WriteLog>(
     if let Some(found) = seen.account(account, wishes.reseller) {
         let found = context.before_this_run(account, found.to_vec());
         if !found.is_empty() {
-            return Ok(choose(account, found, wishes, seen.at()));
+            return Ok(choose(account, found, wishes, seen.at())?);
         }
     }
     let known_absent = seen
@@ -210,21 +192,16 @@ async fn searched<N: WriteLog>(
         && let Some([customer]) = seen.account(target, wishes.reseller)
         && wishes.customer.is_none_or(|id| *id == customer.id)
     {
-        return Ok(Ok(CustomerState::of(
-            customer.clone(),
-            wishes.reseller,
-            seen.at(),
-        )));
+        let customer = customer.clone();
+        return Ok(CustomerState::of(customer, wishes.reseller, seen.at()));
     }
     let at = Instant::now();
-    match context.find(account, wishes.reseller).await? {
-        Err(trouble) => return unsearched(context, account, wishes, seen, trouble).await,
-        Ok(found) => {
-            let found = context.before_this_run(account, found);
-            if !found.is_empty() {
-                return Ok(choose(account, found, wishes, at));
-            }
-        }
+    let found = match context.find(account, wishes.reseller).await.or_halt()? {
+        Ok(found) => context.before_this_run(account, found),
+        Err(error) => return unsearched(context, account, wishes, seen, error).await,
+    };
+    if !found.is_empty() {
+        return Ok(choose(account, found, wishes, at)?);
     }
     let not_found = || {
         let words = match context.system.equal_but_for_case(account) {
@@ -242,26 +219,22 @@ async fn searched<N: WriteLog>(
         let words = format!(
             "no customer has the account ID `{account}`, and `{target}` is that of line {line}'s"
         );
-        return Ok(Err(SystemError::new(Failed::NotFound, words)));
+        return Err(StepError::line(Failed::NotFound, words));
     }
-    match context.find(target, wishes.reseller).await? {
-        Err(trouble) => Ok(Err(trouble)),
-        Ok(found) => Ok(
-            match <[Customer; 1]>::try_from(context.before_this_run(target, found)) {
-                Ok([customer]) if wishes.customer.is_none_or(|id| *id == customer.id) => {
-                    Ok(CustomerState::of(customer, wishes.reseller, at))
-                }
-                Ok([customer]) => Err(SystemError::new(
-                    Failed::NotFound,
-                    format!(
-                        "no customer has the account ID `{account}`, and `{target}` belongs to customer `{}`",
-                        customer.id
-                    ),
-                )),
-                Err(none) if none.is_empty() => Err(not_found()),
-                Err(several) => Err(ambiguous(target, &several)),
-            },
-        ),
+    let found = context.find(target, wishes.reseller).await?;
+    match <[Customer; 1]>::try_from(context.before_this_run(target, found)) {
+        Ok([customer]) if wishes.customer.is_none_or(|id| *id == customer.id) => {
+            Ok(CustomerState::of(customer, wishes.reseller, at))
+        }
+        Ok([customer]) => {
+            let words = format!(
+                "no customer has the account ID `{account}`, and `{target}` belongs to customer `{}`",
+                customer.id
+            );
+            Err(StepError::line(Failed::NotFound, words))
+        }
+        Err(none) if none.is_empty() => Err(not_found().into()),
+        Err(several) => Err(ambiguous(target, &several).into()),
     }
 }
 
@@ -274,22 +247,19 @@ async fn unsearched<N: WriteLog>(
     trouble: SystemError,
 ) -> StepResult<CustomerState> {
     let Some(id) = wishes.customer else {
-        return Ok(Err(trouble));
+        return Err(trouble.into());
     };
-    let (customer, at) = match present(context, id, wishes, &[], seen).await? {
-        Ok(found) => found,
-        Err(other) => return Ok(Err(other)),
-    };
+    let (customer, at) = present(context, id, wishes, &[], seen).await?;
     let now = customer.account.as_ref();
     let renamed = wishes.new_account.asks() && wishes.is_fulfilled_by(now);
     if now == Some(account) || renamed {
-        return Ok(Ok(CustomerState::of(customer, wishes.reseller, at)));
+        return Ok(CustomerState::of(customer, wishes.reseller, at));
     }
     let words = format!(
         "customer `{id}` has the account ID `{}`, not `{account}`",
         now.map_or("", AccountId::as_str)
     );
-    Ok(Err(SystemError::new(Failed::Mismatch, words)))
+    Err(StepError::line(Failed::Mismatch, words))
 }
 
 /// No customer has the account ID; where it was to be removed and the customer is named, that may already be done.
@@ -299,18 +269,15 @@ async fn cleared<N: WriteLog>(
     not_found: SystemError,
 ) -> StepResult<CustomerState> {
     let (NewAccount::Clear, Some(id)) = (wishes.new_account, wishes.customer) else {
-        return Ok(Err(not_found));
+        return Err(not_found.into());
     };
     let at = Instant::now();
-    Ok(
-        match context.read(id, wishes.reseller, wishes.locations).await? {
-            Ok(Some(customer)) if customer.account.is_none() => {
-                Ok(CustomerState::of(customer, wishes.reseller, at))
-            }
-            Ok(_) => Err(not_found),
-            Err(trouble) => Err(trouble),
-        },
-    )
+    match context.read(id, wishes.reseller, wishes.locations).await? {
+        Some(customer) if customer.account.is_none() => {
+            Ok(CustomerState::of(customer, wishes.reseller, at))
+        }
+        _ => Err(not_found.into()),
+    }
 }
 
 /// One of the customers that have the account ID: the only one, or the one that the line names.
@@ -356,53 +323,29 @@ fn ambiguous(account: &AccountId, several: &[Customer]) -> SystemError {
     )
 }
 
-/// The customer that the line names by the system's own ID.
-async fn addressed<N: WriteLog>(
-    context: &Context<N>,
-    id: &CustomerId,
-    wishes: &DesiredState<'_>,
-    seen: &LookupCache,
-) -> StepResult<CustomerState> {
-    Ok(present(context, id, wishes, &[], seen)
-        .await?
-        .map(|(customer, at)| CustomerState::of(customer, wishes.reseller, at)))
-}
-
 /// Refuses customers of another tenant. Where the answer does not contain the customer's tenant, the customer is read
 /// once more; if the tenant is still missing, the customer is refused.
-async fn fenced<N: WriteLog>(
+async fn check_fence<N: WriteLog>(
     context: &Context<N>,
-    standing: CustomerState,
-) -> StepResult<CustomerState> {
+    standing: &CustomerState,
+) -> StepResult<()> {
     let Some(fence) = &context.settings.fence else {
-        return Ok(Ok(standing));
+        return Ok(());
     };
+    let id = &standing.id;
     let mut owner = standing.owner.clone();
     if owner.is_none() {
-        let read = context.read(&standing.id, standing.reseller.as_ref(), false);
-        match read.await? {
-            Ok(Some(customer)) => owner = customer.owner,
-            Ok(None) => {}
-            Err(trouble) => return Ok(Err(trouble)),
-        }
+        let read = context.read(id, standing.reseller.as_ref(), false);
+        owner = read.await?.and_then(|customer| customer.owner);
     }
-    Ok(match owner {
-        Some(owner) if owner == *fence => Ok(standing),
-        Some(owner) => Err(SystemError::new(
-            Failed::Forbidden,
-            format!(
-                "customer `{}` belongs to `{owner}`, outside of the fence `{fence}`",
-                standing.id
-            ),
-        )),
-        None => Err(SystemError::new(
-            Failed::Forbidden,
-            format!(
-                "the system does not say whether customer `{}` belongs to `{fence}`",
-                standing.id
-            ),
-        )),
-    })
+    let words = match owner {
+        Some(owner) if owner == *fence => return Ok(()),
+        Some(owner) => {
+            format!("customer `{id}` belongs to `{owner}`, outside of the fence `{fence}`")
+        }
+        None => format!("the system does not say whether customer `{id}` belongs to `{fence}`"),
+    };
+    Err(StepError::line(Failed::Forbidden, words))
 }
 
 /// Two lines of a chain or swap have found one customer: one of them has changed hands since.

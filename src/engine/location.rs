@@ -2,7 +2,7 @@
 
 use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState};
-use super::halt::StepResult;
+use super::halt::{OrHalt, StepError, StepResult};
 use super::remembered::hear_of;
 use super::write_result::{Ended, Sent, Sight};
 use super::{Context, Halt, Job, WriteLog};
@@ -133,12 +133,10 @@ impl<N: WriteLog> Case<'_, N> {
         let nothing_to_write = DesiredState::of(self.member).is_fulfilled_by(standing.now.as_ref())
             || standing.now != standing.original;
         if nothing_to_write || renames().any(|change| !change.asks_location()) {
-            return Ok(Ok(()));
+            return Ok(());
         }
-        if renames().next().is_some()
-            && let Err(trouble) = learn(self.context, standing, &self.member.changes).await?
-        {
-            return Ok(Err(trouble));
+        if renames().next().is_some() {
+            learn(self.context, standing, &self.member.changes).await?;
         }
         let contradictions = self.contradictions(standing);
         let mut first = None;
@@ -150,11 +148,11 @@ impl<N: WriteLog> Case<'_, N> {
                     .and_then(|place| self.may_be_written(change, &place)),
             };
             match hindered {
-                Ok(()) => return Ok(Ok(())),
-                Err(trouble) => first = first.or(Some(trouble)),
+                Ok(()) => return Ok(()),
+                Err(error) => first = first.or(Some(StepError::Line(error))),
             }
         }
-        Ok(first.map_or(Ok(()), Err))
+        first.map_or(Ok(()), Err)
     }
 
     /// The location that a line means; it must be the one that its plan, or this run, has meant by it before.
@@ -237,9 +235,9 @@ impl<N: WriteLog> Case<'_, N> {
             return Ok((Placed::Failed(trouble, Sent::default()), Some(touched)));
         }
         if self.context.is_plan()
-            && let Some(trouble) = self.is_overtaken(standing, Some(&id))
+            && let Err(error) = self.check_newer_runs(standing, Some(&id))
         {
-            return Ok((Placed::Failed(trouble, Sent::default()), Some(touched)));
+            return Ok((Placed::Failed(error, Sent::default()), Some(touched)));
         }
         let wish = wish(change);
         let after = LocationState {
@@ -298,16 +296,16 @@ pub(super) async fn learn<N: WriteLog>(
     changes: &[Change],
 ) -> StepResult<()> {
     if matches!(standing.locations, Locations::Known(_)) {
-        return Ok(Ok(()));
+        return Ok(());
     }
     standing.spots_read_at = Instant::now();
-    let trouble = match context.locations(&standing.id).await? {
+    let refusal = match context.locations(&standing.id).await.or_halt()? {
         Ok(locations) => {
             standing.locations = Locations::Known(locations);
-            return Ok(Ok(()));
+            return Ok(());
         }
-        Err(other) if other.is_final() => return Ok(Err(other)),
-        Err(trouble) => trouble,
+        Err(error) if error.is_final() => return Err(error.into()),
+        Err(error) => error,
     };
     let named: Vec<&LocationId> = changes
         .iter()
@@ -320,19 +318,19 @@ pub(super) async fn learn<N: WriteLog>(
             .filter(|id| named.contains(id))
             .cloned()
             .collect(),
-        Locations::Untold | Locations::Known(_) => return Ok(Err(trouble)),
+        Locations::Untold | Locations::Known(_) => return Err(refusal.into()),
     };
     let mut known = Vec::new();
     for id in candidates {
         let answer = context.system.location(&standing.id, &id).await;
-        match context.classify(answer).await? {
+        match context.classify(answer).await.or_halt()? {
             Ok(location) => known.push(location),
-            Err(other) if other.is_final() => return Ok(Err(other)),
-            Err(_) => return Ok(Err(trouble)),
+            Err(error) if error.is_final() => return Err(error.into()),
+            Err(_) => return Err(refusal.into()),
         }
     }
     standing.locations = Locations::Known(known);
-    Ok(Ok(()))
+    Ok(())
 }
 
 /// The location that a line means.

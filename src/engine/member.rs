@@ -2,7 +2,7 @@
 
 use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState, taken};
-use super::halt::StepResult;
+use super::halt::{OrHalt, StepError, StepResult};
 use super::location::{GivenUp, Placed};
 use super::write::carry_out;
 use super::write_result::{Ended, Sent, WriteRequest};
@@ -51,8 +51,8 @@ impl<N: WriteLog> Case<'_, N> {
             return Ok(Renamed::NotAsked);
         }
         // Not in the head of the `match`, where it would be kept until the end, and twice.
-        let located = super::locate::locate(self.context, self.job, self.member, self.seen).await?;
-        match located {
+        let located = super::locate::locate(self.context, self.job, self.member, self.seen).await;
+        match located.or_halt()? {
             Ok(mut standing) => self.onward(&mut standing, &[]).await,
             Err(trouble) => {
                 self.fail(&trouble).await?;
@@ -67,10 +67,9 @@ impl<N: WriteLog> Case<'_, N> {
         standing: &mut CustomerState,
         own: &[CustomerId],
     ) -> Result<Renamed, Halt> {
-        let hindrance = self.hindrance(standing).await?;
-        let renamed = match hindrance {
-            Ok(()) => self.rename(standing, own).await?,
-            Err(trouble) => Renamed::Failed(trouble, Sent::default()),
+        let renamed = match self.rename(standing, own).await.or_halt()? {
+            Ok(renamed) => renamed,
+            Err(error) => Renamed::Failed(error, Sent::default()),
         };
         self.finish_lines(standing, &renamed).await?;
         Ok(renamed)
@@ -80,7 +79,8 @@ impl<N: WriteLog> Case<'_, N> {
         &self,
         standing: &mut CustomerState,
         own: &[CustomerId],
-    ) -> Result<Renamed, Halt> {
+    ) -> StepResult<Renamed> {
+        self.hindrance(standing).await?;
         let wishes = DesiredState::of(self.member);
         if !wishes.new_account.asks() {
             return Ok(Renamed::NotAsked);
@@ -96,48 +96,31 @@ impl<N: WriteLog> Case<'_, N> {
                 Renamed::Done(self.sent_before(wishes.rename_line))
             });
         }
-        if let Err(trouble) = self.target_is_free(standing, wishes.target(), own).await? {
-            return Ok(Renamed::Failed(trouble, Sent::default()));
-        }
+        self.check_target(standing, wishes.target(), own).await?;
         if self.context.is_plan() {
-            if let Some(trouble) = self.is_overtaken(standing, None) {
-                return Ok(Renamed::Failed(trouble, Sent::default()));
-            }
-            return Ok(match self.count_contacts(standing).await? {
-                Ok(()) => Renamed::Done(Sent::default()),
-                Err(trouble) => Renamed::Failed(trouble, Sent::default()),
-            });
+            self.check_newer_runs(standing, None)?;
+            self.count_contacts(standing).await?;
+            return Ok(Renamed::Done(Sent::default()));
         }
-        self.move_to(
-            standing,
-            wishes.rename_line,
-            wishes.target().cloned(),
-            false,
-        )
-        .await
+        let target = wishes.target().cloned();
+        let moved = self.move_to(standing, wishes.rename_line, target, false);
+        Ok(moved.await?)
     }
 
     /// In a plan: how many people the write would send an e-mail to, where that happens.
     async fn count_contacts(&self, standing: &mut CustomerState) -> StepResult<()> {
         if !self.context.system.sends_emails() || standing.contacts.is_some() {
-            return Ok(Ok(()));
+            return Ok(());
         }
-        let reseller = standing.reseller.clone();
-        match self
+        let read = self
             .context
-            .read(&standing.id, reseller.as_ref(), false)
-            .await?
-        {
-            Ok(Some(customer)) => {
-                standing.contacts = customer.contacts;
-                Ok(Ok(()))
-            }
-            Ok(None) => {
-                let words = format!("there is no customer `{}`", standing.id);
-                Ok(Err(SystemError::new(Failed::NotFound, words)))
-            }
-            Err(trouble) => Ok(Err(trouble)),
-        }
+            .read(&standing.id, standing.reseller.as_ref(), false);
+        let Some(customer) = read.await? else {
+            let words = format!("there is no customer `{}`", standing.id);
+            return Err(StepError::line(Failed::NotFound, words));
+        };
+        standing.contacts = customer.contacts;
+        Ok(())
     }
 
     /// Writes one account ID, and remembers where the customer stands now.
@@ -194,8 +177,8 @@ impl<N: WriteLog> Case<'_, N> {
             Write::Account { .. } => None,
             Write::Location { location, .. } => Some(location),
         };
-        if let Some(trouble) = self.is_overtaken(standing, location) {
-            return Ok(Ended::Failed(trouble, self.sent_before(line)));
+        if let Err(error) = self.check_newer_runs(standing, location) {
+            return Ok(Ended::Failed(error, self.sent_before(line)));
         }
         let wish = WriteRequest {
             unit: self.job.unit.number,
@@ -225,23 +208,25 @@ impl<N: WriteLog> Case<'_, N> {
 
     /// Another run has requested something for this customer since this run was begun, and that is newer. A swap in
     /// which a customer is parked must be finished by this run: no run requested half of a swap.
-    pub(super) fn is_overtaken(
+    pub(super) fn check_newer_runs(
         &self,
         standing: &CustomerState,
         location: Option<&LocationId>,
-    ) -> Option<SystemError> {
+    ) -> Result<(), SystemError> {
         let history = &self.context.settings.history;
-        let run = history.wanted_since(&standing.id, location)?;
+        let Some(run) = history.wanted_since(&standing.id, location) else {
+            return Ok(());
+        };
         let has_parked = |recorded: &WriteRecord| {
             recorded.intent.write.is_temporary() && recorded.verdict != Some(Verdict::NotApplied)
         };
         if standing.parked.is_some() || self.job.recorded.iter().any(has_parked) {
-            return None;
+            return Ok(());
         }
         let words = format!(
             "run {run} has carried out something newer for this customer; nothing more was written"
         );
-        Some(SystemError::new(Failed::Stale, words))
+        Err(SystemError::new(Failed::Stale, words))
     }
 
     /// What was sent for a line before this process began.
@@ -265,7 +250,7 @@ impl<N: WriteLog> Case<'_, N> {
 
     /// Whether no customer outside of this unit has the requested ID, as far as it is known or (in a plan, and
     /// where the system would not refuse a duplicate) can be asked.
-    pub(super) async fn target_is_free(
+    pub(super) async fn check_target(
         &self,
         standing: &CustomerState,
         target: Option<&AccountId>,
@@ -273,27 +258,24 @@ impl<N: WriteLog> Case<'_, N> {
     ) -> StepResult<()> {
         let capabilities = self.context.system.capabilities();
         let Some(target) = target.filter(|_| capabilities.unique_accounts) else {
-            return Ok(Ok(()));
+            return Ok(());
         };
         let reseller = standing.reseller.as_ref();
         let holders = match self.seen.account(target, reseller) {
             Some(found) => found.to_vec(),
             None if self.context.is_plan() || !capabilities.refuses_duplicates => {
-                match self.context.find(target, reseller).await? {
-                    Ok(found) => found,
-                    Err(trouble) => return Ok(Err(trouble)),
-                }
+                self.context.find(target, reseller).await?
             }
-            None => return Ok(Ok(())),
+            None => return Ok(()),
         };
         let other = holders
             .iter()
             .find(|holder| holder.id != standing.id && !own.contains(&holder.id));
-        Ok(other.map_or(Ok(()), |holder| Err(taken(target, &holder.id))))
+        other.map_or(Ok(()), |holder| Err(taken(target, &holder.id).into()))
     }
 
     /// Whether no other customer has this account ID now, where the system would not refuse a second one.
-    pub(super) async fn is_free_now(
+    pub(super) async fn check_free_now(
         &self,
         standing: &CustomerState,
         account: Option<&AccountId>,
@@ -302,18 +284,12 @@ impl<N: WriteLog> Case<'_, N> {
         let Some(account) =
             account.filter(|_| capabilities.unique_accounts && !capabilities.refuses_duplicates)
         else {
-            return Ok(Ok(()));
+            return Ok(());
         };
-        let holders = match self
-            .context
-            .find(account, standing.reseller.as_ref())
-            .await?
-        {
-            Ok(found) => found,
-            Err(trouble) => return Ok(Err(trouble)),
-        };
+        let holders = self.context.find(account, standing.reseller.as_ref());
+        let holders = holders.await?;
         let other = holders.iter().find(|holder| holder.id != standing.id);
-        Ok(other.map_or(Ok(()), |holder| Err(taken(account, &holder.id))))
+        other.map_or(Ok(()), |holder| Err(taken(account, &holder.id).into()))
     }
 
     /// Brings what the lines ask of locations to its end, and gives each line its outcome.
@@ -332,7 +308,8 @@ impl<N: WriteLog> Case<'_, N> {
             change.asks_location() && (renamed.is_done() || !change.new_account.asks())
         };
         let learnt = if open().any(|change| wants_location(&change)) {
-            location::learn(self.context, standing, &self.member.changes).await?
+            let learnt = location::learn(self.context, standing, &self.member.changes);
+            learnt.await.or_halt()?
         } else {
             Ok(())
         };
@@ -385,7 +362,8 @@ impl<N: WriteLog> Case<'_, N> {
         if !self.member.changes.iter().any(independent) {
             return self.fail(&trouble).await;
         }
-        match super::locate::locate(self.context, self.job, self.member, self.seen).await? {
+        let located = super::locate::locate(self.context, self.job, self.member, self.seen).await;
+        match located.or_halt()? {
             Ok(mut standing) => {
                 let blocked = Renamed::Failed(trouble, Sent::default());
                 self.finish_lines(&mut standing, &blocked).await

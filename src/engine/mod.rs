@@ -36,7 +36,7 @@ mod write_log;
 mod write_result;
 
 pub use common_failures::KnownFailures;
-pub use compare::{Difference, LastWords, did_not_last, differences};
+pub use compare::{Aspect, Difference, LastWords, did_not_last, differences};
 pub use context::Context;
 pub use dispatcher::{Ending, run};
 pub use events::{Event, Tally};

@@ -2,7 +2,7 @@
 
 use super::customer_state::taken;
 use super::events::Event;
-use super::halt::StepResult;
+use super::halt::{OrHalt, StepError, StepResult};
 use super::write_result::{Ended, Next, Sent, Sight, WriteRequest};
 use super::{Context, Halt, WriteLog, reading};
 use crate::domain::{AccountId, CustomerId, Failed, Profile};
@@ -60,7 +60,7 @@ pub(super) async fn stored<N: WriteLog>(
     if judge(&request.write, told.as_seen()) == Judgement::DidNot {
         return settle(context, request, doubt(), correlation, sent).await;
     }
-    let seen = match look(context, request).await? {
+    let seen = match look(context, request).await.or_halt()? {
         Ok(seen) => seen,
         // The answer is all that is known, and it is about this write.
         Err(_) => told.clone(),
@@ -97,7 +97,7 @@ pub(super) async fn refused<N: WriteLog>(
     if !may_be_taken || !context.system.capabilities().searches_live {
         return Ok(Some(trouble));
     }
-    Ok(match holder(context, request, after).await? {
+    Ok(match holder(context, request, after).await.or_halt()? {
         Ok(Some(holder)) if holder == *request.customer => None,
         Ok(Some(holder)) => Some(SystemError {
             http_status: trouble.http_status,
@@ -139,16 +139,11 @@ async fn holder<N: WriteLog>(
     request: &WriteRequest<'_>,
     account: &AccountId,
 ) -> StepResult<Option<CustomerId>> {
-    let found = match context.find(account, request.reseller).await? {
-        Ok(found) => found,
-        Err(trouble) => return Ok(Err(trouble)),
-    };
+    let found = context.find(account, request.reseller).await?;
     let own = found
         .iter()
         .find(|customer| customer.id == *request.customer);
-    Ok(Ok(own
-        .or(found.first())
-        .map(|customer| customer.id.clone())))
+    Ok(own.or(found.first()).map(|customer| customer.id.clone()))
 }
 
 /// An attempt failed, but an earlier one had no answer, and may have landed after it was looked for.
@@ -159,7 +154,7 @@ pub(super) async fn late<N: WriteLog>(
     sent: &Sent,
 ) -> Result<(Verdict, Next), Halt> {
     let mut sent = sent.clone();
-    let (verdict, ended) = match look(context, request).await? {
+    let (verdict, ended) = match look(context, request).await.or_halt()? {
         Ok(seen) => match judge(&request.write, seen.as_seen()) {
             Judgement::TookEffect => {
                 context.write_accepted(&request.write, sent.number);
@@ -195,7 +190,7 @@ pub(super) async fn again<N: WriteLog>(
     sent: &Sent,
 ) -> Result<Option<Ended>, Halt> {
     let mut sent = sent.clone();
-    let seen = match look(context, request).await? {
+    let seen = match look(context, request).await.or_halt()? {
         Ok(seen) => seen,
         Err(trouble) if is_ours => return Ok(Some(Ended::InDoubt(trouble, sent))),
         Err(trouble) => return Ok(Some(Ended::Failed(trouble, sent))),
@@ -234,14 +229,13 @@ pub(super) async fn settle<N: WriteLog>(
     correlation: &str,
     sent: &Sent,
 ) -> Result<Next, Halt> {
-    let seen = match look(context, request).await {
-        Ok(Ok(seen)) => seen,
-        Ok(Err(trouble)) => {
+    // Where the run ends here, the intent stays open in the ledger, and `resume` reads before it writes.
+    let seen = match look(context, request).await.or_halt()? {
+        Ok(seen) => seen,
+        Err(trouble) => {
             let doubt = unread(doubt, &trouble);
             return Ok(Next::End(Ended::InDoubt(doubt, sent.clone())));
         }
-        // The intent stays open in the ledger, and `resume` reads before it writes.
-        Err(halt) => return Err(halt),
     };
     match judge(&request.write, seen.as_seen()) {
         Judgement::TookEffect => {
@@ -291,7 +285,7 @@ pub(super) async fn settle<N: WriteLog>(
                 after: Some(after), ..
             } = &request.write
                 && context.system.capabilities().unique_accounts
-                && let Ok(Some(holder)) = holder(context, request, after).await?
+                && let Ok(Some(holder)) = holder(context, request, after).await.or_halt()?
                 && holder != *request.customer
             {
                 let trouble = SystemError {
@@ -325,22 +319,18 @@ pub(super) async fn look<N: WriteLog>(
         Write::Account { before, after, .. } => {
             let accounts = [after, before].into_iter().flatten();
             let found = reading::customer(system, id, request.reseller, false, accounts).await;
-            let found = context.classify(found).await?;
-            Ok(found.map(|customer| Sight::Account(customer.account)))
+            Ok(Sight::Account(context.classify(found).await?.account))
         }
         Write::Location { location, .. } => {
             let found = reading::location(system, id, location).await;
-            let found = context.classify(found).await?;
-            let gone = || {
+            let Some(found) = context.classify(found).await? else {
                 let words = format!("the location `{location}` is gone");
-                SystemError::new(Failed::NotFound, words)
+                return Err(StepError::line(Failed::NotFound, words));
             };
-            Ok(found.and_then(|found| {
-                let Location {
-                    service, profile, ..
-                } = found.ok_or_else(gone)?;
-                Ok(Sight::Location(LocationState { service, profile }))
-            }))
+            let Location {
+                service, profile, ..
+            } = found;
+            Ok(Sight::Location(LocationState { service, profile }))
         }
     }
 }

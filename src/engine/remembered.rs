@@ -3,7 +3,7 @@
 //! They are read again under their own ID, never searched.
 
 use super::customer_state::{CustomerState, DesiredState, has_temporary_id, moved_on};
-use super::halt::StepResult;
+use super::halt::{OrHalt, StepError, StepResult};
 use super::lookup::LookupCache;
 use super::{Context, Halt, Job, WriteLog, reading};
 use crate::domain::{AccountId, CustomerId, Failed};
@@ -22,10 +22,7 @@ pub(super) async fn settled<N: WriteLog>(
     seen: &LookupCache,
 ) -> StepResult<CustomerState> {
     let given = given(job, member);
-    let (customer, at) = match present(context, id, wishes, &given, seen).await? {
-        Ok(found) => found,
-        Err(trouble) => return Ok(Err(trouble)),
-    };
+    let (customer, at) = present(context, id, wishes, &given, seen).await?;
     let mut standing = CustomerState::of(customer, wishes.reseller, at);
     let lines: Vec<_> = member.changes.iter().map(|change| change.line).collect();
     let mine = job
@@ -74,7 +71,8 @@ pub(super) async fn settled<N: WriteLog>(
         }
     }
     if written {
-        return Ok(standing.left_by_this_run(wishes));
+        standing.check_left_by_this_run(wishes)?;
+        return Ok(standing);
     }
     let planned = job
         .expected
@@ -92,15 +90,15 @@ pub(super) async fn settled<N: WriteLog>(
     if let Some(run) = context.settings.history.temporary_of(&standing.id, now) {
         // A write of the run that is undone may have taken effect late.
         if context.settings.undoes.as_deref() == Some(run) {
-            return Ok(Ok(standing));
+            return Ok(standing);
         }
         let words = has_temporary_id(&standing.id, run);
-        return Ok(Err(SystemError::new(Failed::Stale, words)));
+        return Err(StepError::line(Failed::Stale, words));
     }
     if let Some(believed) = believed.filter(|believed| *believed != now && !renamed) {
-        return Ok(Err(moved_on(believed, now)));
+        return Err(moved_on(believed, now).into());
     }
-    Ok(Ok(standing))
+    Ok(standing)
 }
 
 /// Why the line of this write has failed, where what is there now is what the system made of the write.
@@ -188,7 +186,7 @@ pub(super) async fn recalled<N: WriteLog>(
     member: &Member,
     wishes: &DesiredState<'_>,
     seen: &LookupCache,
-) -> Result<Option<Result<CustomerState, SystemError>>, Halt> {
+) -> StepResult<Option<CustomerState>> {
     let Some(id) = job.recalled_customer(member) else {
         return Ok(None);
     };
@@ -200,37 +198,35 @@ pub(super) async fn recalled<N: WriteLog>(
     let reported = &context.settings.history.reported;
     let hearsay = reported.get(&wishes.rename_line).copied();
     let alone = alone || hearsay.is_some();
-    let (customer, at) = match present(context, id, wishes, &[], seen).await? {
+    let (customer, at) = match present(context, id, wishes, &[], seen).await.or_halt()? {
         Ok(found) => found,
-        Err(trouble) => return Ok((!alone).then_some(Err(trouble))),
+        Err(_) if alone => return Ok(None),
+        Err(error) => return Err(error.into()),
     };
     let standing = CustomerState::of(customer, wishes.reseller, at);
     let now = standing.now.as_ref();
     if now == wishes.account {
-        return Ok(Some(Ok(standing)));
+        return Ok(Some(standing));
     }
     if wishes.is_fulfilled_by(now) {
         // The cell was altered since, or the ID was: where another customer has it, that one may be meant.
         if hearsay == Some(false)
             && let Some(account) = wishes.account
         {
-            match context.find(account, wishes.reseller).await? {
-                Ok(found) if found.iter().all(|holder| holder.id == *id) => {}
-                Ok(_) => {
-                    let words = format!(
-                        "the report says customer `{id}`, and `{account}` is another's: say who is meant in `customerId`, \
-                         and leave `accountId` empty"
-                    );
-                    return Ok(Some(Err(SystemError::new(Failed::Mismatch, words))));
-                }
-                Err(trouble) => return Ok(Some(Err(trouble))),
+            let found = context.find(account, wishes.reseller).await?;
+            if found.iter().any(|holder| holder.id != *id) {
+                let words = format!(
+                    "the report says customer `{id}`, and `{account}` belongs to another one: name the customer in \
+                     `customerId`, and leave `accountId` empty"
+                );
+                return Err(StepError::line(Failed::Mismatch, words));
             }
         }
-        return Ok(Some(Ok(standing)));
+        return Ok(Some(standing));
     }
     if let Some(run) = context.settings.history.temporary_of(&standing.id, now) {
         let words = has_temporary_id(&standing.id, run);
-        return Ok(Some(Err(SystemError::new(Failed::Stale, words))));
+        return Err(StepError::line(Failed::Stale, words));
     }
     // The customer that a report names is a guard: a spreadsheet that saved it may have made another ID of this one.
     if alone && hearsay.is_none() {
@@ -238,23 +234,18 @@ pub(super) async fn recalled<N: WriteLog>(
     }
     let moved = moved_on(wishes.account, now);
     let Some(account) = wishes.account else {
-        return Ok(Some(Err(moved)));
+        return Err(moved.into());
     };
-    let holder = match context.find(account, wishes.reseller).await? {
-        Ok(found) => found.into_iter().find(|holder| holder.id != *id),
-        Err(trouble) => return Ok(Some(Err(trouble))),
+    let found = context.find(account, wishes.reseller).await?;
+    let Some(holder) = found.into_iter().find(|holder| holder.id != *id) else {
+        return Err(moved.into());
     };
-    Ok(Some(Err(match holder {
-        None => moved,
-        Some(holder) => {
-            let words = format!(
-                "an earlier run meant customer `{id}` by this line, which has neither account ID any more; `{account}` \
-                 belongs to customer `{}` now. Name the customer in `customerId`, and leave `accountId` empty",
-                holder.id
-            );
-            SystemError::new(Failed::Mismatch, words)
-        }
-    })))
+    let words = format!(
+        "an earlier run meant customer `{id}` by this line, which has neither account ID any more; `{account}` belongs \
+         to customer `{}` now. Name the customer in `customerId`, and leave `accountId` empty",
+        holder.id
+    );
+    Err(StepError::line(Failed::Mismatch, words))
 }
 
 /// The line has found the customer that has its account ID now. Where an earlier run has applied its wish to another
@@ -269,31 +260,31 @@ pub(super) async fn as_applied_before<N: WriteLog>(
     seen: &LookupCache,
 ) -> StepResult<CustomerState> {
     let Some(prior) = &context.settings.history.prior_renames else {
-        return Ok(Ok(standing));
+        return Ok(standing);
     };
     let is_plain = wishes.customer.is_none()
         && wishes.new_account.asks()
         && standing.now.as_ref() == Some(account);
     if !is_plain {
-        return Ok(Ok(standing));
+        return Ok(standing);
     }
     let id = match prior.customer_of(account, wishes.target(), wishes.reseller)? {
         Some(id) if id != standing.id => id,
-        _ => return Ok(Ok(standing)),
+        _ => return Ok(standing),
     };
-    let now = match present(context, &id, wishes, &[], seen).await? {
+    let now = match present(context, &id, wishes, &[], seen).await.or_halt()? {
         Ok((customer, at)) => {
             let is_meant = wishes.is_fulfilled_by(customer.account.as_ref())
                 || customer.account.as_ref() == Some(account);
             if is_meant {
-                return Ok(Ok(CustomerState::of(customer, wishes.reseller, at)));
+                return Ok(CustomerState::of(customer, wishes.reseller, at));
             }
             let now = customer.account.as_ref().map_or("none", AccountId::as_str);
             format!("has the account ID `{now}` now")
         }
         Err(trouble) => match trouble.reason {
             Failed::NotFound | Failed::Unauthorized | Failed::Forbidden => "is gone".to_owned(),
-            _ => return Ok(Err(trouble)),
+            _ => return Err(trouble.into()),
         },
     };
     let words = format!(
@@ -301,7 +292,7 @@ pub(super) async fn as_applied_before<N: WriteLog>(
          the customer in `customerId`, and leave `accountId` empty; nothing was written",
         standing.id
     );
-    Ok(Err(SystemError::new(Failed::Mismatch, words)))
+    Err(StepError::line(Failed::Mismatch, words))
 }
 
 /// The customer with this ID as it is now, from the look-up where that is recent. `given`: account IDs that it may have
@@ -316,13 +307,13 @@ pub(super) async fn present<N: WriteLog>(
     if let Some([customer]) = seen.customer(id, wishes.reseller)
         && customer.id == *id
     {
-        return Ok(Ok((customer.clone(), seen.at())));
+        return Ok((customer.clone(), seen.at()));
     }
     let at = Instant::now();
     let told = [wishes.account, wishes.target()].into_iter().flatten();
     let accounts: Vec<&AccountId> = told.chain(given).collect();
     let (system, reseller) = (&context.system, wishes.reseller);
     let found = reading::customer(system, id, reseller, wishes.locations, accounts);
-    let found = context.classify(found.await).await?;
-    Ok(found.map(|customer| (customer, at)))
+    let customer = context.classify(found.await).await?;
+    Ok((customer, at))
 }

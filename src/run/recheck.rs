@@ -5,7 +5,7 @@ use super::exit_code::Exit;
 use super::outage::outage;
 use super::parked;
 use crate::domain::{Failed, Outcome, Reseller};
-use crate::engine::{Difference, Tally, differences};
+use crate::engine::{Aspect, Difference, Tally, differences};
 use crate::ledger::{Ledger, Write};
 use crate::system::{Bulk, Customer, Fatal, Key, System, SystemError, Wanted};
 
@@ -81,7 +81,7 @@ impl<'a> Recheck<'a> {
                 self.differences.push(Difference {
                     line,
                     customer,
-                    what: "account ID",
+                    what: Aspect::Account,
                     expected: "its own, which `idshift resume` gives back".to_owned(),
                     found: temporary.to_string(),
                 });
@@ -106,8 +106,8 @@ impl<'a> Recheck<'a> {
                 line,
                 customer: write.intent.customer.to_string(),
                 what: match write.intent.write {
-                    Write::Account { .. } => "account ID",
-                    Write::Location { .. } => "service ID",
+                    Write::Account { .. } => Aspect::Account,
+                    Write::Location { .. } => Aspect::Service,
                 },
                 expected: asked.unwrap_or_else(|| "none".to_owned()),
                 found: stored.unwrap_or_else(|| "none".to_owned()),
