@@ -5,6 +5,7 @@
 
 mod change;
 mod id;
+mod net_change;
 mod numbers;
 mod outcome;
 mod problem;
@@ -17,6 +18,7 @@ pub use change::{Change, NewAccount, Profile, Reseller};
 pub use id::{
     AccountId, CustomerId, IdError, LocationId, MAX_ID_CHARS, ResellerId, ServiceId, guid,
 };
+pub use net_change::{NetChange, NetValue};
 pub use numbers::{count, counted, duration, form, lines, one_or_many};
 pub use outcome::{Failed, Outcome, Skipped, Status, Transition, Unchanged};
 pub use problem::{KEPT_PER_KIND, Problem, ProblemList, Severity};

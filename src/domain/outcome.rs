@@ -176,6 +176,23 @@ impl<T> Default for Transition<T> {
     }
 }
 
+impl<T: PartialEq> Transition<T> {
+    /// Whether the value after differs from the one before.
+    pub fn differs(&self) -> bool {
+        self.before != self.after
+    }
+}
+
+impl<T> Transition<T> {
+    /// From the value after to the one before.
+    pub fn reversed(self) -> Self {
+        Self {
+            before: self.after,
+            after: self.before,
+        }
+    }
+}
+
 /// What became of one line, complete: a row of the results is this and the input line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {

@@ -11,20 +11,19 @@
 //! - [`Ledger`]: one run's record: header, state, queries
 //! - [`Journal`]: writes to the ledger, for many tasks at the same time; one thread commits in groups
 //! - [`judge`]: what a read-back says about a write, live and on `resume`
-//! - [`final_state::FinalState`], [`Left`]: what a run's writes left behind, for `undo`
+//! - [`Ledger::net_changes`]: what a run's writes changed in total, for `undo`
 
 mod checksum;
 mod commit_counter;
 mod crash;
 mod error;
-mod final_state;
 mod header;
 mod holder;
 mod journal;
-mod left;
 mod lines;
 mod lock;
 mod mounts;
+mod net_changes;
 mod orders;
 mod outcome_row;
 mod outcomes;
@@ -49,7 +48,6 @@ pub use error::LedgerError;
 pub use header::Header;
 pub use holder::{Holder, host, user};
 pub use journal::{Journal, JournalThread, Session};
-pub use left::Left;
 pub use lines::LineSet;
 pub use lock::TargetLock;
 pub use orders::{Order, Orders};

@@ -1,5 +1,5 @@
 //! One run's ledger: made, opened, and asked for its header and state. The queries are in `outcomes`,
-//! `writes` and `final_state`; the way in while a run is under way is the journal.
+//! `writes` and `net_changes`; while a run is under way, the journal writes.
 
 use super::checksum::Checksum;
 use super::commit_counter::Seal;

@@ -24,5 +24,5 @@ pub use guard::Threshold;
 pub use index::{Index, IndexBuilder, Keys};
 pub use order::temporary_id;
 pub use repeated::repeated;
-pub use undo_plan::{Inverse, Left, invert};
+pub use undo_plan::{Impossible, Inverse, undo_plan};
 pub use unit::{Counts, Member, Shape, Unit};

@@ -1,147 +1,164 @@
-//! The undo: from what a run wrote to the changes that undo it. They are planned like any other change, chains and
+//! The undo: from what a run changed to the lines that undo it. They are planned like any other change, chains and
 //! swaps included.
 
 use crate::domain::{
-    AccountId, Change, CustomerId, Line, LocationId, NewAccount, Profile, Reseller, ServiceId,
+    AccountId, Change, LocationId, NetChange, NetValue, NewAccount, Outcome, Profile, ServiceId,
+    Status, Transition,
 };
-
-/// What a run left behind at one customer, or at one location of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Left {
-    /// The customer.
-    pub customer: CustomerId,
-    /// The reseller of the relationship.
-    pub reseller: Option<Reseller>,
-    /// The account ID from the first write's before to the last write's after, where one was written.
-    pub account: Option<(Option<AccountId>, Option<AccountId>)>,
-    /// The location, with service ID and profile before and after, where one was written.
-    pub location: Option<(LocationId, Place, Place)>,
-}
-
-impl Left {
-    /// Whether there was no account ID before, and there is no way to remove the one that was given.
-    fn account_stays(&self, can_clear: bool) -> bool {
-        matches!(&self.account, Some((None, Some(_)))) && !can_clear
-    }
-
-    /// What can be put back and what cannot, each on its own, so that each has a line that says what became of it; and
-    /// the account ID apart from the location, so that neither waits for the other.
-    pub fn apart(self) -> Vec<Self> {
-        let Some((location, before, after)) = self.location.clone() else {
-            return vec![self];
-        };
-        if self.account.is_some() {
-            let account_alone = Self {
-                location: None,
-                ..self.clone()
-            };
-            let rest = Self {
-                account: None,
-                ..self
-            };
-            let mut parts = vec![account_alone];
-            parts.extend(rest.apart());
-            return parts;
-        }
-        let service_goes = before.0 != after.0;
-        let profile_goes = before.1 != after.1;
-        let service_stays = service_goes && before.0.is_none();
-        let profile_stays = profile_goes && is_unknown(before.1);
-        let service_back = service_goes && !service_stays;
-        let profile_back = profile_goes && !profile_stays;
-        let back = self.account.is_some() || service_back || profile_back;
-        if usize::from(back) + usize::from(service_stays) + usize::from(profile_stays) < 2 {
-            return vec![self];
-        }
-        // A half that a part is not about stands there as it is.
-        let part = |account: &Option<_>, service: bool, profile: bool| {
-            let before = (
-                if service { &before.0 } else { &after.0 }.clone(),
-                if profile { before.1 } else { after.1 },
-            );
-            Self {
-                account: account.clone(),
-                location: (service || profile).then(|| (location.clone(), before, after.clone())),
-                ..self.clone()
-            }
-        };
-        let mut parts = Vec::new();
-        if back {
-            parts.push(part(&self.account, service_back, profile_back));
-        }
-        if service_stays {
-            parts.push(part(&None, true, false));
-        }
-        if profile_stays {
-            parts.push(part(&None, false, true));
-        }
-        parts
-    }
-}
-
-/// Whether a profile was one that can be told and not asked for.
-fn is_unknown(profile: Option<Profile>) -> bool {
-    profile.is_some_and(|profile| !profile.can_be_set())
-}
-
-/// Service ID and profile.
-pub type Place = (Option<ServiceId>, Option<Profile>);
+use std::fmt;
 
 /// One line of the undo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inverse {
-    /// What is to be done.
+    /// What is to be done; nothing, where it is impossible.
     pub change: Change,
-    /// What cannot be put back, in words; [`Left::apart`] has given it a line of its own.
-    pub impossible: Option<String>,
+    /// The values that the system must still have, and those that it is to have.
+    pub expected: Outcome,
+    /// What the line says instead, where the former value cannot be restored.
+    pub impossible: Option<Impossible>,
 }
 
-/// The change that puts one thing back, as line `line` of a new file.
-pub fn invert(left: &Left, line: Line, can_clear: bool) -> Inverse {
-    let mut impossible = None;
-    if left.account_stays(can_clear) {
-        let words = "there was no account ID before, and no way to remove one is documented";
-        impossible = Some(words.to_owned());
-    }
-    let (account, new_account) = match &left.account {
-        None => (None, NewAccount::Keep),
-        Some((Some(before), after)) => (after.clone(), NewAccount::Set(before.clone())),
-        Some((None, after)) if impossible.is_some() => (after.clone(), NewAccount::Keep),
-        Some((None, after)) => (after.clone(), NewAccount::Clear),
-    };
-    let mut change = Change {
-        line,
-        account,
-        customer: Some(left.customer.clone()),
-        reseller: left.reseller.clone(),
-        new_account,
-        location: None,
-        service: None,
-        profile: None,
-    };
-    if let Some((location, before, after)) = &left.location {
-        change.location = Some(location.clone());
-        if before.0 != after.0 {
-            change.service.clone_from(&before.0);
-            if before.0.is_none() {
-                impossible = Some(
-                    "there was no service ID before, and no way to remove one is documented"
-                        .to_owned(),
-                );
-            }
-        }
-        if before.1 != after.1 && after.1.is_some() {
-            // A profile that was never shown is the system's default.
-            let wanted = before.1.unwrap_or(Profile::Auto);
-            if wanted.can_be_set() {
-                change.profile = Some(wanted);
-            } else {
-                impossible = Some(format!(
-                    "the profile was `{wanted}` before, which this program does not know how to set: set it in the \
-                     system itself"
-                ));
-            }
+/// A former value that cannot be restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Impossible {
+    /// There was no account ID.
+    Account,
+    /// There was no service ID.
+    Service,
+    /// The profile was one that this program does not know.
+    Profile(Profile),
+}
+
+impl fmt::Display for Impossible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Account => f.write_str(
+                "there was no account ID before, and no way to remove one is documented",
+            ),
+            Self::Service => f.write_str(
+                "there was no service ID before, and no way to remove one is documented",
+            ),
+            Self::Profile(profile) => write!(
+                f,
+                "the profile was `{profile}` before, which this program does not know how to set: set it in the system \
+                 itself"
+            ),
         }
     }
-    Inverse { change, impossible }
+}
+
+/// The lines of the undo, from line 2 of a new file on. `changes`: those of one customer follow one another. `can_clear`:
+/// whether the system can remove an account ID.
+///
+/// Account ID and location have a line each, so that neither waits for the other; a value that cannot be restored has
+/// one that says so.
+pub fn undo_plan(changes: &[NetChange], can_clear: bool) -> Vec<Inverse> {
+    let mut plan = Vec::new();
+    for of_customer in changes.chunk_by(NetChange::is_of_same_customer) {
+        let account = of_customer.iter().find_map(|net| match &net.value {
+            NetValue::Account { change, .. } => Some(change.clone().reversed()),
+            NetValue::Location { .. } => None,
+        });
+        let account = account.unwrap_or_default();
+        for net in of_customer {
+            let blank = blank(net, account.clone());
+            match &net.value {
+                NetValue::Account { change, .. } => plan.push(rename(blank, change, can_clear)),
+                NetValue::Location {
+                    location,
+                    service,
+                    profile,
+                } => plan.extend(restore_location(&blank, location, service, profile)),
+            }
+        }
+    }
+    for (line, inverse) in (2..).zip(&mut plan) {
+        (inverse.change.line, inverse.expected.line) = (line, line);
+    }
+    plan
+}
+
+/// A line that asks for nothing yet. `account`: from the account ID that the customer must still have to its former one.
+fn blank(net: &NetChange, account: Transition<AccountId>) -> Inverse {
+    Inverse {
+        change: Change {
+            line: 0,
+            account: None,
+            customer: Some(net.customer.clone()),
+            reseller: net.reseller.clone(),
+            new_account: NewAccount::Keep,
+            location: None,
+            service: None,
+            profile: None,
+        },
+        expected: Outcome {
+            customer: Some(net.customer.clone()),
+            account,
+            ..Outcome::bare(0, Status::WouldChange)
+        },
+        impossible: None,
+    }
+}
+
+fn rename(mut line: Inverse, change: &Transition<AccountId>, can_clear: bool) -> Inverse {
+    line.change.account.clone_from(&change.after);
+    match &change.before {
+        Some(before) => line.change.new_account = NewAccount::Set(before.clone()),
+        None if can_clear => line.change.new_account = NewAccount::Clear,
+        None => line.impossible = Some(Impossible::Account),
+    }
+    line
+}
+
+/// The values of one location that can be restored, and each that cannot.
+fn restore_location(
+    blank: &Inverse,
+    location: &LocationId,
+    service: &Transition<ServiceId>,
+    profile: &Transition<Profile>,
+) -> Vec<Inverse> {
+    let part = |with_service: bool, with_profile: bool| {
+        let mut part = blank.clone();
+        part.change.location = Some(location.clone());
+        part.expected.location = Some(location.clone());
+        part.expected.service = expected(service, with_service);
+        part.expected.profile = expected(profile, with_profile);
+        part
+    };
+    // A profile that was never shown is the system's default.
+    let former = profile.before.unwrap_or(Profile::Auto);
+    let has_service = service.differs() && service.before.is_some();
+    let has_profile = profile.differs() && former.can_be_set();
+    let mut parts = Vec::new();
+    if has_service || has_profile {
+        let mut restored = part(has_service, has_profile);
+        restored.change.service = service.before.clone().filter(|_| has_service);
+        restored.change.profile = Some(former).filter(|_| has_profile);
+        parts.push(restored);
+    }
+    if service.differs() && !has_service {
+        parts.push(Inverse {
+            impossible: Some(Impossible::Service),
+            ..part(true, false)
+        });
+    }
+    if profile.differs() && !has_profile {
+        parts.push(Inverse {
+            impossible: Some(Impossible::Profile(former)),
+            ..part(false, true)
+        });
+    }
+    parts
+}
+
+/// What a line expects of one value; one that it is not about stays as it is.
+fn expected<T: Clone>(change: &Transition<T>, is_asked: bool) -> Transition<T> {
+    Transition {
+        before: change.after.clone(),
+        after: if is_asked {
+            change.before.clone()
+        } else {
+            change.after.clone()
+        },
+    }
 }

@@ -14,7 +14,9 @@ use super::line_digest::{Wish, wish};
 use super::prior_renames::LedgerRenames;
 use super::saved_settings::SavedSettings;
 use crate::config::Resolved;
-use crate::domain::{AccountId, Change, CustomerId, Line, Reseller, Status, Transition, Unchanged};
+use crate::domain::{
+    AccountId, Change, CustomerId, Line, NetChange, Reseller, Status, Transition, Unchanged,
+};
 use crate::engine::{Carried, Hands, History};
 use crate::input::Table;
 use crate::ledger::{
@@ -283,7 +285,7 @@ pub(super) fn killed<'a>(
         let left_behind = match other.progress()?.state {
             // This run holds the target, so one that still says it is running was killed.
             State::Running | State::Stopped | State::Interrupted => {
-                other.has_parked()? && other.left()?.iter().any(|left| left.parked)
+                other.has_parked()? && other.net_changes()?.iter().any(NetChange::is_temporary)
             }
             State::Created | State::Planned | State::Finished => false,
         };

@@ -24,41 +24,26 @@ use super::request::Request;
 use super::saved_settings::SavedSettings;
 use super::session::{Session, Task, Work};
 use super::settings::catalog;
-use crate::domain::{Change, Failed, NewAccount, Outcome, Status, Transition};
+use crate::domain::{Change, Failed, NetChange, NewAccount, Outcome, Status};
 use crate::engine::{History, Since};
-use crate::ledger::{
-    self, Header, Ledger, LineSet, Phase, PrivateFile, RunDir, RunId, RunKind, State,
-};
-use crate::plan::{self, Inverse};
+use crate::ledger::{Header, Ledger, LineSet, Phase, PrivateFile, RunDir, RunId, RunKind, State};
+use crate::plan::{self, Impossible, Inverse};
 use crate::report::CannotUndo;
 use crate::ui;
 use std::io::Write;
 use std::sync::Arc;
 
-/// What of it has a line of its own that only says that it cannot be undone.
-fn cannot_undo(back: &[Back]) -> CannotUndo {
+/// What cannot be undone; each has a line of its own that only says so.
+fn cannot_undo(plan: &[Inverse]) -> CannotUndo {
     let mut counts = CannotUndo::default();
-    for back in back {
-        let expected = &back.expected;
-        if back.inverse.impossible.is_none() {
-            continue;
-        }
-        // From what is there to what was there before the run.
-        if expected.location.is_none() {
-            counts.accounts += 1;
-        } else if expected.service.before != expected.service.after {
-            counts.services += 1;
-        } else {
-            counts.profiles += 1;
+    for impossible in plan.iter().filter_map(|line| line.impossible) {
+        match impossible {
+            Impossible::Account => counts.accounts += 1,
+            Impossible::Service => counts.services += 1,
+            Impossible::Profile(_) => counts.profiles += 1,
         }
     }
     counts
-}
-
-/// One line of the undo, with the values that the system must still have.
-struct Back {
-    inverse: Inverse,
-    expected: Outcome,
 }
 
 /// Undoes this run, or the newest that wrote something.
@@ -80,7 +65,7 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
     let (catalog, _) = catalog(&request.typed)?;
     let left = what_it_left(&known, &catalog)?;
     refuse_emails(&known.resolved, "undo")?;
-    let back = way_back(&left, known.resolved.system.capabilities().can_clear);
+    let back = plan::undo_plan(&left, known.resolved.system.capabilities().can_clear);
     if back.is_empty() {
         if request.output.json {
             let body = serde_json::json!({
@@ -95,7 +80,7 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
     let address = base_url(&known.resolved)?;
     let limits = request.guards.clone().resolved()?;
     let of = |asks: fn(&Change) -> bool| {
-        let asking = back.iter().filter(|back| asks(&back.inverse.change));
+        let asking = back.iter().filter(|back| asks(&back.change));
         u64::try_from(asking.count()).unwrap_or(u64::MAX)
     };
     let many = of(|_| true);
@@ -159,10 +144,10 @@ fn written_since(known: &OpenRun, claim: &TargetClaim) -> Result<Since, CommandE
 }
 
 /// What the run left, where that can be put back.
-fn what_it_left(known: &OpenRun, catalog: &RunCatalog) -> Result<Vec<ledger::Left>, CommandError> {
+fn what_it_left(known: &OpenRun, catalog: &RunCatalog) -> Result<Vec<NetChange>, CommandError> {
     let parent = known.dir.run();
-    let left = known.ledger.left()?;
-    if left.iter().any(|left| left.parked) {
+    let left = known.ledger.net_changes()?;
+    if left.iter().any(NetChange::is_temporary) {
         return Err(CommandError::usage(format!(
             "run {parent} left a customer under a temporary ID"
         ))
@@ -202,83 +187,20 @@ fn refuse_half_done(catalog: &RunCatalog, parent: &str) -> Result<(), CommandErr
     Ok(())
 }
 
-fn way_back(left: &[ledger::Left], can_clear: bool) -> Vec<Back> {
-    let mut back = Vec::new();
-    let mut line = 2;
-    for left in left {
-        let mut account = left
-            .account
-            .clone()
-            .filter(|(before, after)| before != after);
-        let changed = left
-            .locations
-            .iter()
-            .filter(|(_, before, after)| before != after);
-        let mut places: Vec<_> = changed.map(Some).collect();
-        if places.is_empty() {
-            places.push(None);
-        }
-        for place in places {
-            let spot = |spot: &ledger::LocationState| (spot.service.clone(), spot.profile);
-            let one = plan::Left {
-                customer: left.customer.clone(),
-                reseller: left.reseller.clone(),
-                account: account.take(),
-                location: place.map(|(id, before, after)| (id.clone(), spot(before), spot(after))),
-            };
-            if one.account.is_none() && one.location.is_none() {
-                continue;
-            }
-            for one in one.apart() {
-                back.push(Back {
-                    expected: expected(left, &one, line),
-                    inverse: plan::invert(&one, line, can_clear),
-                });
-                line += 1;
-            }
-        }
-    }
-    back
-}
-
-/// What must still be there, or the line is stale.
-fn expected(left: &ledger::Left, one: &plan::Left, line: u32) -> Outcome {
-    let mut outcome = Outcome::bare(line, Status::WouldChange);
-    outcome.customer = Some(left.customer.clone());
-    if let Some((before, after)) = &left.account {
-        outcome.account = Transition {
-            before: after.clone(),
-            after: before.clone(),
-        };
-    }
-    if let Some((id, before, after)) = &one.location {
-        outcome.location = Some(id.clone());
-        outcome.service = Transition {
-            before: after.0.clone(),
-            after: before.0.clone(),
-        };
-        outcome.profile = Transition {
-            before: after.1,
-            after: before.1,
-        };
-    }
-    outcome
-}
-
 fn carry_out(
     request: &Request,
     known: OpenRun,
     limits: Guards,
     parent: &str,
     (run, claim): (&RunId, TargetClaim),
-    (back, estimate): (&[Back], Forecast),
+    (back, estimate): (&[Inverse], Forecast),
 ) -> Result<Exit, CommandError> {
     let kept = SavedSettings {
         values: known.kept.values.clone(),
         allow_clear: known.resolved.system.capabilities().can_clear
             && back
                 .iter()
-                .any(|back| back.inverse.change.new_account == NewAccount::Clear),
+                .any(|back| back.change.new_account == NewAccount::Clear),
         verbatim: true,
         limits: limits.clone(),
         typed: known.kept.typed.clone(),
@@ -338,14 +260,12 @@ fn carry_out(
     session.execute()
 }
 
-/// A line of which nothing can be put back has failed before it begins.
-fn seed(back: &Back) -> Outcome {
-    let mut outcome = back.expected.clone();
-    if let Some(why) = &back.inverse.impossible
-        && !back.inverse.change.asks_anything()
-    {
+/// A line of which nothing can be restored has failed before it begins.
+fn seed(line: &Inverse) -> Outcome {
+    let mut outcome = line.expected.clone();
+    if let Some(impossible) = &line.impossible {
         outcome.status = Status::Failed(Failed::Rejected);
-        outcome.message.clone_from(why);
+        outcome.message = impossible.to_string();
         outcome.account.after.clone_from(&outcome.account.before);
         outcome.service.after.clone_from(&outcome.service.before);
         outcome.profile.after = outcome.profile.before;
@@ -355,7 +275,7 @@ fn seed(back: &Back) -> Outcome {
 }
 
 /// Writes the run's file; it is read again like any other.
-fn write_file(dir: &RunDir, back: &[Back]) -> Result<String, CommandError> {
+fn write_file(dir: &RunDir, back: &[Inverse]) -> Result<String, CommandError> {
     let path = dir.input();
     let failed = |why: std::io::Error| {
         CommandError::new(
@@ -367,7 +287,7 @@ fn write_file(dir: &RunDir, back: &[Back]) -> Result<String, CommandError> {
     let mut text =
         String::from("accountId,newAccountId,customerId,locationId,serviceId,profile,resellerId\n");
     for back in back {
-        let change = &back.inverse.change;
+        let change = &back.change;
         let cells = [
             change.account.as_ref().map(|id| id.as_str().to_owned()),
             change.new_account.id().map(|id| id.as_str().to_owned()),

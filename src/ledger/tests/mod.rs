@@ -2,7 +2,7 @@
 
 mod damage;
 mod durable;
-mod final_states;
+mod net_changes;
 mod queries;
 
 use super::*;

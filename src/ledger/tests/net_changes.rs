@@ -1,11 +1,11 @@
-//! What a run left, folded from its writes.
+//! What a run changed, folded from its writes.
 
 use super::*;
-use crate::ledger::final_state::{Change, FinalState};
+use crate::domain::{NetChange, NetValue, Transition};
 use Verdict::{Applied, NotApplied, Unknown};
 
-/// Notes the writes with their verdicts and gives what they left.
-fn folded(writes: Vec<(Intent, Option<Verdict>)>) -> Vec<FinalState> {
+/// Records the writes with their verdicts and returns what they changed.
+fn folded(writes: Vec<(Intent, Option<Verdict>)>) -> Vec<NetChange> {
     let (_base, _dir, ledger) = fresh();
     let (journal, thread) = ledger
         .journal(Session {
@@ -28,14 +28,25 @@ fn folded(writes: Vec<(Intent, Option<Verdict>)>) -> Vec<FinalState> {
     });
     drop(journal);
     thread.join();
-    ledger.final_states().unwrap().map(Result::unwrap).collect()
+    ledger.net_changes().unwrap()
 }
 
-fn to(before: &str, after: &str) -> Change {
-    Change::Account {
-        before: account(before),
-        after: account(after),
+fn transition<T>(before: Option<T>, after: Option<T>) -> Transition<T> {
+    Transition { before, after }
+}
+
+fn to(before: &str, after: &str) -> NetValue {
+    NetValue::Account {
+        change: transition(account(before), account(after)),
         temporary: false,
+    }
+}
+
+fn at_location(before: LocationState, after: LocationState) -> NetValue {
+    NetValue::Location {
+        location: LocationId::new("l1").unwrap(),
+        service: transition(before.service, after.service),
+        profile: transition(before.profile, after.profile),
     }
 }
 
@@ -65,7 +76,7 @@ fn a_swap_is_two_renames_and_units_come_in_order() {
     ]);
     let seen: Vec<_> = states
         .iter()
-        .map(|state| (state.line, &state.change))
+        .map(|state| (state.line, &state.value))
         .collect();
     assert_eq!(
         seen,
@@ -76,18 +87,16 @@ fn a_swap_is_two_renames_and_units_come_in_order() {
 #[test]
 fn a_parked_customer_is_seen_to_be_parked() {
     let states = folded(vec![(intent(2, 2, "a", park("1", "tmp")), Some(Applied))]);
-    let expected = Change::Account {
-        before: account("1"),
-        after: account("tmp"),
+    let expected = NetValue::Account {
+        change: transition(account("1"), account("tmp")),
         temporary: true,
     };
-    assert_eq!(states[0].change, expected);
+    assert_eq!(states[0].value, expected);
     let back = folded(vec![
         (intent(2, 2, "a", park("1", "tmp")), Some(Applied)),
         (intent(2, 2, "a", rename("tmp", "1")), Some(Applied)),
     ]);
-    assert_eq!(back[0].change, to("1", "1"));
-    assert!(!back[0].change.is_change());
+    assert_eq!(back, []);
 }
 
 #[test]
@@ -108,25 +117,23 @@ fn a_write_nobody_heard_of_is_judged_by_what_the_next_one_found() {
         (intent(2, 2, "a", park("1", "tmp")), None),
         (intent(2, 2, "a", rename("tmp", "2")), Some(Applied)),
     ]);
-    assert_eq!(states[0].change, to("1", "2"));
-    assert_eq!(states[0].in_doubt, None);
-    // The next one found the old value: it had not.
+    assert_eq!(states[0].value, to("1", "2"));
+    // The next one found the old value, so the first had not; the last one counts as if it had.
     let states = folded(vec![
         (intent(2, 2, "a", rename("1", "2")), Some(Unknown)),
         (intent(2, 2, "a", rename("1", "2")), Some(Unknown)),
     ]);
-    assert_eq!(states[0].change, to("1", "1"));
-    assert_eq!(states[0].in_doubt, Some(rename("1", "2")));
-    // Settled again after a read-back: the later word counts.
+    assert_eq!(states[0].value, to("1", "2"));
+    let states = folded(vec![
+        (intent(2, 2, "a", rename("1", "2")), Some(Unknown)),
+        (intent(2, 2, "a", rename("1", "3")), Some(NotApplied)),
+    ]);
+    assert_eq!(states, []);
     let states = folded(vec![
         (intent(2, 2, "a", rename("1", "2")), Some(Applied)),
         (intent(2, 3, "a", rename("2", "3")), None),
     ]);
-    assert_eq!(states[0].change, to("1", "2"));
-    assert_eq!(
-        (states[0].line, &states[0].in_doubt),
-        (3, &Some(rename("2", "3")))
-    );
+    assert_eq!((states[0].line, &states[0].value), (2, &to("1", "3")));
 }
 
 #[test]
@@ -149,22 +156,14 @@ fn each_half_of_a_location_is_folded_on_its_own() {
         ),
     ]);
     assert_eq!(states.len(), 2);
-    let expected = Change::Location {
-        location: LocationId::new("l1").unwrap(),
-        before: spot("s0", auto),
-        after: spot("s2", work),
-    };
-    assert_eq!((states[1].line, &states[1].change), (3, &expected));
+    let expected = at_location(spot("s0", auto), spot("s2", work));
+    assert_eq!((states[1].line, &states[1].value), (2, &expected));
     let only_service = folded(vec![(
         intent(2, 2, "a", place(spot("s0", auto), spot("s1", None))),
         Some(Applied),
     )]);
-    let expected = Change::Location {
-        location: LocationId::new("l1").unwrap(),
-        before: spot("s0", None),
-        after: spot("s1", None),
-    };
-    assert_eq!(only_service[0].change, expected);
+    let expected = at_location(spot("s0", None), spot("s1", None));
+    assert_eq!(only_service[0].value, expected);
 }
 
 #[test]
@@ -180,57 +179,32 @@ fn relationships_of_one_customer_are_kept_apart() {
         (of(other.clone(), "2"), Some(Applied)),
     ]);
     assert_eq!(states[0].reseller, Some(Reseller::Own));
-    assert_eq!(states[0].change, to("1", "x"));
+    assert_eq!(states[0].value, to("1", "x"));
     assert_eq!(states[1].reseller, Some(other));
-    assert_eq!(states[1].change, to("2", "x"));
+    assert_eq!(states[1].value, to("2", "x"));
 }
 
 #[test]
-fn undo_counts_what_is_in_doubt_and_leaves_out_what_was_put_back() {
-    let (_base, _dir, ledger) = fresh();
-    let (journal, thread) = ledger
-        .journal(Session {
-            epoch: 1,
-            writing: true,
-        })
-        .unwrap();
-    runtime().block_on(async {
-        for (one, verdict) in [
-            (intent(2, 3, "a", rename("1", "2")), Some(Applied)),
-            (
-                intent(2, 2, "a", place(spot("s0", None), spot("s1", None))),
-                None,
-            ),
-            (intent(5, 5, "b", park("3", "tmp")), Some(Applied)),
-            (intent(5, 5, "b", rename("tmp", "3")), Some(Applied)),
-            (intent(6, 6, "c", rename("", "x")), Some(Unknown)),
-            (intent(7, 7, "d", park("4", "tmp")), None),
-        ] {
-            let write = journal.intend(one).await.unwrap();
-            if let Some(verdict) = verdict {
-                let settled = WriteVerdict {
-                    effect: None,
-                    verdict,
-                    http_status: None,
-                };
-                journal.settle(write, settled).await.unwrap();
-            }
-        }
-    });
-    drop(journal);
-    thread.join();
-    let left = ledger.left().unwrap();
-    let customers: Vec<_> = left
+fn undo_counts_what_is_in_doubt_and_leaves_out_what_was_rolled_back() {
+    let changes = folded(vec![
+        (intent(2, 3, "a", rename("1", "2")), Some(Applied)),
+        (
+            intent(2, 2, "a", place(spot("s0", None), spot("s1", None))),
+            None,
+        ),
+        (intent(5, 5, "b", park("3", "tmp")), Some(Applied)),
+        (intent(5, 5, "b", rename("tmp", "3")), Some(Applied)),
+        (intent(6, 6, "c", rename("", "x")), Some(Unknown)),
+        (intent(7, 7, "d", park("4", "tmp")), None),
+    ]);
+    let customers: Vec<_> = changes
         .iter()
         .map(|one| (one.line, one.customer.as_str()))
         .collect();
-    assert_eq!(customers, [(2, "a"), (6, "c"), (7, "d")]);
-    assert_eq!(left[0].account, Some((account("1"), account("2"))));
-    let at = LocationId::new("l1").unwrap();
-    assert_eq!(
-        left[0].locations,
-        [(at, spot("s0", None), spot("s1", None))]
-    );
-    assert_eq!(left[1].account, Some((None, account("x"))));
-    assert!(left[2].parked && !left[1].parked);
+    assert_eq!(customers, [(2, "a"), (2, "a"), (6, "c"), (7, "d")]);
+    assert_eq!(changes[0].value, to("1", "2"));
+    let expected = at_location(spot("s0", None), spot("s1", None));
+    assert_eq!(changes[1].value, expected);
+    assert_eq!(changes[2].value, to("", "x"));
+    assert!(changes[3].is_temporary() && !changes[2].is_temporary());
 }
