@@ -1,8 +1,7 @@
 //! A call that did not bring what it should: why, in the words of the reports.
 
 use crate::domain::Failed;
-use crate::http::{CallError, CallErrorKind, NoAnswer, Reply, Unreadable};
-use serde::de::DeserializeOwned;
+use crate::http::{CallError, CallErrorKind, NoAnswer, Reply};
 
 /// A trouble that concerns the run and not the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +53,8 @@ pub struct SystemError {
     pub message: String,
     /// The status of the answer, where there was one.
     pub http_status: Option<u16>,
+    /// The API's own code of the error, where it has such codes.
+    pub code: Option<u16>,
     /// Whether it ends the run instead of the line.
     pub fatal: Option<Fatal>,
 }
@@ -68,6 +69,7 @@ impl SystemError {
             reason,
             message: message.into(),
             http_status: None,
+            code: None,
             fatal: None,
         }
     }
@@ -80,10 +82,8 @@ impl SystemError {
     /// A refusal by the API: status, its own words, what it means for the line.
     pub(super) fn refused(reason: Failed, reply: &Reply, words: &str) -> Self {
         Self {
-            reason,
-            message: format!("{}: {}", reply.status, clean(words)),
             http_status: Some(reply.status),
-            fatal: None,
+            ..Self::new(reason, format!("{}: {}", reply.status, clean(words)))
         }
     }
 
@@ -107,10 +107,9 @@ impl SystemError {
             | CallErrorKind::Status(_) => (Failed::Unavailable, None),
         };
         Self {
-            reason,
-            message: clean(&why.text),
             http_status: why.status,
             fatal,
+            ..Self::new(reason, clean(&why.text))
         }
     }
 }
@@ -153,25 +152,40 @@ pub(super) const fn meaning_of(status: u16) -> &'static str {
     }
 }
 
-/// An answer that was read, but makes no sense.
-pub(super) fn senseless(reply: &Reply, what: impl std::fmt::Display) -> SystemError {
-    SystemError {
-        reason: Failed::BadAnswer,
-        message: format!("{}: {what}", reply.status),
-        http_status: Some(reply.status),
-        fatal: None,
+/// A refusal of an API that has no codes for its errors. `words`: those of its error; `None`: the body is no error of the
+/// API. `special`: what this API means by a status, where that differs from what others mean by it.
+pub(super) fn refusal(
+    reply: &Reply,
+    words: Option<String>,
+    special: Option<&'static str>,
+) -> SystemError {
+    let reason = match reply.status {
+        401 => Failed::Unauthorized,
+        403 => Failed::Forbidden,
+        404 if words.is_some() => Failed::NotFound,
+        404 => {
+            return SystemError {
+                reason: Failed::Unavailable,
+                ..senseless(reply, "not the API's answer: is the base URL right?")
+            };
+        }
+        409 => Failed::Conflict,
+        400..=499 => Failed::Rejected,
+        _ => return senseless(reply, "an answer that the API does not document"),
+    };
+    let meaning = special.unwrap_or(meaning_of(reply.status));
+    match words.filter(|words| !words.is_empty()) {
+        Some(words) => SystemError::refused(reason, reply, &format!("{meaning} ({words})")),
+        None => SystemError::refused(reason, reply, meaning),
     }
 }
 
-/// The body of a success. Where it is an error of the API's own, that is final: asking again would bring it again.
-pub(super) fn body_of<T: DeserializeOwned>(
-    reply: &Reply,
-    error_of: fn(&Reply) -> Option<String>,
-) -> Read<T> {
-    reply.json().map(Ok).or_else(|unreadable| {
-        let words = error_of(reply).ok_or(unreadable)?;
-        Ok(Err(holds_an_error(reply, &words)))
-    })
+/// An answer that was read, but makes no sense.
+pub(super) fn senseless(reply: &Reply, what: impl std::fmt::Display) -> SystemError {
+    SystemError {
+        http_status: Some(reply.status),
+        ..SystemError::new(Failed::BadAnswer, format!("{}: {what}", reply.status))
+    }
 }
 
 /// A success with an error as its body.
@@ -181,9 +195,6 @@ pub(super) fn holds_an_error(reply: &Reply, words: &str) -> SystemError {
         clean(&format!("the answer holds an error ({words})")),
     )
 }
-
-/// A read's final answer: what was asked for, or the system's refusal.
-pub(super) type Read<T> = Result<Result<T, SystemError>, Unreadable>;
 
 /// Makes a server's words safe to store and short enough to read: without what moves a cursor, and without what turns
 /// the order of letters around.

@@ -14,6 +14,7 @@ mod error;
 mod id_text;
 mod listing;
 mod plume;
+mod read;
 mod settings;
 mod write;
 

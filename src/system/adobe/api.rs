@@ -1,7 +1,8 @@
 //! The Adobe API: its client, what it says about every call, and one customer read whole.
 
-use super::super::error::{Read, SystemError, body_of, senseless};
+use super::super::error::{SystemError, senseless};
 use super::super::listing::Listing;
+use super::super::read::{Answer, body_of, read};
 use super::super::settings::{Sending, Settings, SetupError};
 use super::wire::{Body, RawBody, Whole, code_of, refusal};
 use crate::domain::{CustomerId, Failed, ResellerId};
@@ -75,30 +76,27 @@ impl Adobe {
     /// The customer with its profile as it came, byte for byte.
     pub(super) async fn whole(&self, customer: &CustomerId) -> Result<Option<Whole>, SystemError> {
         let call = Call::get(Kind::Read, path_of(customer)?);
-        let parse = |reply: &Reply| -> Read<Option<Whole>> {
+        let parse = |reply: &Reply| -> Answer<Option<Whole>> {
             match reply.status {
                 200 => {
-                    let body: Body = match body_of(reply, code_of)? {
-                        Ok(body) => body,
-                        Err(trouble) => return Ok(Err(trouble)),
-                    };
+                    let body: Body = body_of(reply, code_of)?;
                     if body.customer_id != customer.as_str() {
-                        return Ok(Err(senseless(reply, "another customer than asked for")));
+                        return Err(senseless(reply, "another customer than asked for").into());
                     }
                     let raw: RawBody = reply.json()?;
                     let everything: Value = reply.json()?;
-                    Ok(Ok(Some(Whole {
+                    Ok(Some(Whole {
                         body,
                         profile: raw.company_profile,
                         global_sales: raw.global_sales_enabled,
                         everything,
-                    })))
+                    }))
                 }
-                404 if code_of(reply).is_some() => Ok(Ok(None)),
-                _ => Ok(Err(refusal(reply))),
+                404 if code_of(reply).is_some() => Ok(None),
+                _ => Err(refusal(reply).into()),
             }
         };
-        self.client.read(&call, parse).await?
+        read(&self.client, &call, parse).await
     }
 
     /// For a person, at the end of the run.

@@ -3,7 +3,7 @@
 use super::super::error::clean;
 use super::super::{Fatal, Sending, Stored, SystemError, Written};
 use super::api::{Adobe, Trial};
-use super::wire::Whole;
+use super::wire::{FIELDS_MISSING, Whole};
 use crate::domain::{AccountId, CustomerId, Failed};
 use serde_json::Value;
 use tokio::sync::MutexGuard;
@@ -46,7 +46,7 @@ impl First<'_> {
             // In doubt, it may have taken effect, and then it may have done more than that.
             Written::Applied { .. } | Written::Stored { .. } | Written::InDoubt(_) => self.after,
             Written::Refused(trouble)
-                if adobe.sending == Sending::Reference && trouble.message.contains("1122") =>
+                if adobe.sending == Sending::Reference && trouble.code == Some(FIELDS_MISSING) =>
             {
                 let words = "this installation wants the whole profile: set `send = \"full\"`";
                 *self.trial = Trial::Failed(words.to_owned());

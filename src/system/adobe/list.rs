@@ -1,7 +1,8 @@
 //! Customers by their references: Adobe has no search, so all of a reseller's are listed.
 
-use super::super::error::{Read, senseless};
+use super::super::error::senseless;
 use super::super::listing::{Listing, SWEEPS, cut_short, endless};
+use super::super::read::{Answer, ReadError, read};
 use super::super::{Fatal, SystemError};
 use super::api::{Adobe, Kept};
 use super::wire::{Body, ListBody, Page, code_of, refusal};
@@ -125,20 +126,20 @@ impl Adobe {
             .with_query("offset", offset.to_string())
             .with_query("sort-by", "creationDate".to_owned())
             .with_query("order-by", "asc".to_owned());
-        let parse = |reply: &Reply| -> Read<Page> {
+        let parse = |reply: &Reply| -> Answer<Page> {
             match reply.status {
                 200 => {
                     let body: ListBody = reply.json()?;
-                    Ok(match body.accounts.or(body.customers) {
+                    match body.accounts.or(body.customers) {
                         Some(items) => Ok(Page {
                             items,
                             total: body.total_count,
                         }),
-                        None => Err(senseless(reply, "a listing without customers")),
-                    })
+                        None => Err(senseless(reply, "a listing without customers").into()),
+                    }
                 }
                 // The document knows no 404 for a reseller without customers: it does not exist, for any line.
-                404 if code_of(reply).is_some() => Ok(Err(SystemError {
+                404 if code_of(reply).is_some() => Err(ReadError::Final(SystemError {
                     message: format!(
                         "Adobe does not know the reseller `{reseller}`: check `reseller_id` ({})",
                         refusal(reply).message
@@ -146,10 +147,10 @@ impl Adobe {
                     fatal: Some(Fatal::Setting),
                     ..refusal(reply)
                 })),
-                _ => Ok(Err(refusal(reply))),
+                _ => Err(refusal(reply).into()),
             }
         };
-        self.client.read(&call, parse).await?
+        read(&self.client, &call, parse).await
     }
 }
 

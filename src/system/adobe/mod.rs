@@ -26,7 +26,8 @@ use self::list::STATUSES;
 use self::wire::refusal;
 use super::backend::Backend;
 use super::customer::{Bulk, Customer, Key, Wanted};
-use super::error::{Read, SystemError};
+use super::error::SystemError;
+use super::read::{Answer, read};
 use super::settings::Sending;
 use super::write::{BoxFuture, PreparedWrite, WriteOp, Written};
 use crate::domain::{AccountId, CustomerId, Failed, Reseller};
@@ -112,13 +113,13 @@ impl Backend for Adobe {
     fn probe(&self) -> BoxFuture<'_, Result<(), SystemError>> {
         Box::pin(async move {
             let call = Call::get(Kind::Read, Path::new("/partnerservice/ping"));
-            let parse = |reply: &Reply| -> Read<()> {
-                Ok(match reply.status {
+            let parse = |reply: &Reply| -> Answer<()> {
+                match reply.status {
                     200..=299 | 404 => Ok(()),
-                    _ => Err(refusal(reply)),
-                })
+                    _ => Err(refusal(reply).into()),
+                }
             };
-            self.client.read(&call, parse).await?
+            read(&self.client, &call, parse).await
         })
     }
 

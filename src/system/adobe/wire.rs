@@ -113,6 +113,9 @@ impl ErrorBody {
     }
 }
 
+/// The code of an update that lacks required fields.
+pub(super) const FIELDS_MISSING: u16 = 1122;
+
 pub(super) fn code_of(reply: &Reply) -> Option<String> {
     let body: ErrorBody = reply.json().ok()?;
     Some(body.code())
@@ -213,5 +216,6 @@ pub(super) fn refusal(reply: &Reply) -> SystemError {
     if code == "4115" {
         trouble.fatal = Some(Fatal::TokenRefused);
     }
+    trouble.code = code.parse().ok();
     trouble
 }

@@ -1,8 +1,9 @@
 //! The `CloudCockpit` API: its client, what it says about every call, one page and one customer.
 
 use super::super::customer::Customer;
-use super::super::error::{Read, SystemError, body_of, senseless};
+use super::super::error::{SystemError, senseless};
 use super::super::listing::Listing;
+use super::super::read::{Answer, ReadError, body_of, read};
 use super::super::settings::{Settings, SetupError};
 use super::wire::{Body, ListBody, Page, error_in, refusal, words_of};
 use crate::domain::{AccountId, CustomerId, Failed, Reseller, guid};
@@ -72,24 +73,21 @@ impl CloudCockpit {
                 .with_query("searchValue", value.as_str().to_owned());
         }
         let call = scoped(call, reseller);
-        let parse = |reply: &Reply| -> Read<Page> {
+        let parse = |reply: &Reply| -> Answer<Page> {
             match reply.status {
                 200 => {
-                    let body: ListBody = match body_of(reply, error_in)? {
-                        Ok(body) => body,
-                        Err(trouble) => return Ok(Err(trouble)),
-                    };
-                    Ok(Ok(Page {
+                    let body: ListBody = body_of(reply, error_in)?;
+                    Ok(Page {
                         rows: body.items.len(),
                         total: body.total_count,
                         more: body.has_next_page,
                         customers: body.items.into_iter().filter_map(Body::usable).collect(),
-                    }))
+                    })
                 }
-                _ => Ok(Err(of_reseller(refusal(reply), reseller))),
+                _ => Err(of_reseller(refusal(reply), reseller).into()),
             }
         };
-        self.client.read(&call, parse).await?
+        read(&self.client, &call, parse).await
     }
 
     pub(super) async fn one(
@@ -98,31 +96,27 @@ impl CloudCockpit {
         reseller: Option<&Reseller>,
     ) -> Result<Option<Customer>, SystemError> {
         let call = scoped(Call::get(Kind::Read, path_of(customer)?), reseller);
-        let parse = |reply: &Reply| -> Read<Option<Customer>> {
+        let parse = |reply: &Reply| -> Answer<Option<Customer>> {
             match reply.status {
                 200 => {
-                    let body: Body = match body_of(reply, error_in)? {
-                        Ok(body) => body,
-                        Err(trouble) => return Ok(Err(trouble)),
-                    };
+                    let body: Body = body_of(reply, error_in)?;
                     if body.is_deleted == Some(true) && guid(&body.id) == customer.as_str() {
                         let words = format!("the customer `{customer}` is deleted in CloudCockpit");
-                        return Ok(Err(SystemError {
+                        return Err(ReadError::Final(SystemError {
                             http_status: Some(reply.status),
                             ..SystemError::new(Failed::NotFound, words)
                         }));
                     }
-                    Ok(body
-                        .usable()
-                        .filter(|found| found.id == *customer)
-                        .map(Some)
-                        .ok_or_else(|| senseless(reply, "another customer than asked for")))
+                    match body.usable().filter(|found| found.id == *customer) {
+                        Some(found) => Ok(Some(found)),
+                        None => Err(senseless(reply, "another customer than asked for").into()),
+                    }
                 }
-                404 if words_of(reply).is_some() => Ok(Ok(None)),
-                _ => Ok(Err(refusal(reply))),
+                404 if words_of(reply).is_some() => Ok(None),
+                _ => Err(refusal(reply).into()),
             }
         };
-        self.client.read(&call, parse).await?
+        read(&self.client, &call, parse).await
     }
 }
 

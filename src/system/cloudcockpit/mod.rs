@@ -22,8 +22,9 @@ use self::api::path_of;
 use self::wire::{error_in, refusal};
 use super::backend::{Backend, no_locations};
 use super::customer::{Bulk, Customer, Wanted};
-use super::error::{Read, SystemError, holds_an_error, senseless};
+use super::error::{SystemError, holds_an_error, senseless};
 use super::listing::SWEEPS;
+use super::read::{Answer, read};
 use super::write::{BoxFuture, OneCall, PreparedWrite, WriteOp, WriteValue, Written};
 use crate::domain::{AccountId, CustomerId, Failed, Reseller};
 use crate::http::{Call, Kind, Path, Reply};
@@ -128,14 +129,13 @@ impl Backend for CloudCockpit {
             let call = Call::get(Kind::Find, Path::new("/v1/Customers"))
                 .with_query("pageNumber", "1".to_owned())
                 .with_query("pageSize", "1".to_owned());
-            let parse = |reply: &Reply| -> Read<()> {
-                Ok(if reply.status == 200 {
-                    Ok(())
-                } else {
-                    Err(refusal(reply))
-                })
+            let parse = |reply: &Reply| -> Answer<()> {
+                match reply.status {
+                    200 => Ok(()),
+                    _ => Err(refusal(reply).into()),
+                }
             };
-            self.client.read(&call, parse).await?
+            read(&self.client, &call, parse).await
         })
     }
 }

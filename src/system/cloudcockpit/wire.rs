@@ -1,9 +1,9 @@
 //! What `CloudCockpit` says: customers, lists of them, errors.
 
-use super::super::error::{meaning_of, senseless};
+use super::super::error;
 use super::super::listing::cut_short;
 use super::super::{Customer, Locations, SystemError, id_text};
-use crate::domain::{AccountId, CustomerId, Failed, guid};
+use crate::domain::{AccountId, CustomerId, guid};
 use crate::http::Reply;
 use serde::Deserialize;
 use serde_json::Value;
@@ -113,26 +113,12 @@ pub(super) fn error_in(reply: &Reply) -> Option<String> {
 
 pub(super) fn refusal(reply: &Reply) -> SystemError {
     let words = words_of(reply);
-    let reason = match reply.status {
-        401 => Failed::Unauthorized,
-        403 => Failed::Forbidden,
-        404 if words.is_some() => Failed::NotFound,
-        409 => Failed::Conflict,
-        404 => {
-            let mut trouble = senseless(reply, "not the API's answer: is the base URL right?");
-            trouble.reason = Failed::Unavailable;
-            return trouble;
+    let special = match reply.status {
+        403 if words.is_none() => {
+            Some("there is no such relationship, or the token may not use it")
         }
-        400..=499 => Failed::Rejected,
-        _ => return senseless(reply, "an answer that the API does not document"),
+        409 => Some("another customer has this identifier"),
+        _ => None,
     };
-    let meaning = match reply.status {
-        403 if words.is_none() => "there is no such relationship, or the token may not use it",
-        409 => "another customer has this identifier",
-        status => meaning_of(status),
-    };
-    match words.filter(|words| !words.is_empty()) {
-        Some(words) => SystemError::refused(reason, reply, &format!("{meaning} ({words})")),
-        None => SystemError::refused(reason, reply, meaning),
-    }
+    error::refusal(reply, words, special)
 }

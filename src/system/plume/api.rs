@@ -1,7 +1,8 @@
 //! The Plume API: its client, what it says about every call, one page of a search and the locations of a customer.
 
 use super::super::customer::{Customer, Location};
-use super::super::error::{Read, SystemError, body_of, senseless};
+use super::super::error::{SystemError, senseless};
+use super::super::read::{Answer, body_of, read};
 use super::wire::{CustomerBody, LocationBody, OneOrMany, error_of, refusal};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId};
 use crate::http::{ApiTraits, Call, Client, Kind, Path, PathError, Reply};
@@ -67,13 +68,10 @@ impl Plume {
                 .with_query("limit", BULK_LIMIT.to_string())
                 .with_query("skip", skip.to_string());
         }
-        let parse = |reply: &Reply| -> Read<Hits> {
+        let parse = |reply: &Reply| -> Answer<Hits> {
             match reply.status {
                 200 => {
-                    let bodies: Vec<CustomerBody> = match body_of(reply, error_of)? {
-                        Ok(bodies) => bodies,
-                        Err(trouble) => return Ok(Err(trouble)),
-                    };
+                    let bodies: Vec<CustomerBody> = body_of(reply, error_of)?;
                     let all = bodies.len();
                     let ids = bodies.iter().map(|body| body.id.clone()).collect();
                     let exact = bodies
@@ -81,18 +79,18 @@ impl Plume {
                         .filter_map(CustomerBody::usable)
                         .filter(|customer| self.is_exact(account.as_str(), customer))
                         .collect();
-                    Ok(Ok(Hits { exact, all, ids }))
+                    Ok(Hits { exact, all, ids })
                 }
                 // Older text of the API: nothing found is a 404 instead of an empty list.
-                404 if error_of(reply).is_some() => Ok(Ok(Hits {
+                404 if error_of(reply).is_some() => Ok(Hits {
                     exact: Vec::new(),
                     all: 0,
                     ids: HashSet::new(),
-                })),
-                _ => Ok(Err(refusal(reply))),
+                }),
+                _ => Err(refusal(reply).into()),
             }
         };
-        self.client.read(&call, parse).await?
+        read(&self.client, &call, parse).await
     }
 
     pub(super) async fn location_list(
@@ -101,28 +99,22 @@ impl Plume {
     ) -> Result<Vec<Location>, SystemError> {
         let path = segments(&["/api/Customers", "locations"], &[customer.as_str()])?;
         let call = Call::get(Kind::Read, path);
-        let parse = |reply: &Reply| -> Read<Vec<Location>> {
+        let parse = |reply: &Reply| -> Answer<Vec<Location>> {
             if reply.status != 200 {
-                return Ok(Err(refusal(reply)));
+                return Err(refusal(reply).into());
             }
             // The document shows one object, the service sends a list.
-            let bodies = match body_of(reply, error_of)? {
-                Ok(OneOrMany(bodies)) => bodies,
-                Err(trouble) => return Ok(Err(trouble)),
-            };
+            let OneOrMany(bodies) = body_of(reply, error_of)?;
             if !bodies.iter().all(|body| body.may_be_of(customer.as_str())) {
                 let words = "a location that is listed is of another customer";
-                return Ok(Err(SystemError::new(Failed::Mismatch, words)));
+                return Err(SystemError::new(Failed::Mismatch, words).into());
             }
-            Ok(bodies
-                .into_iter()
-                .map(|body| body.location())
-                .collect::<Option<Vec<_>>>()
-                .ok_or_else(|| {
-                    senseless(reply, "a location whose ID or service ID cannot be read")
-                }))
+            let locations = bodies.iter().map(LocationBody::location);
+            locations.collect::<Option<_>>().ok_or_else(|| {
+                senseless(reply, "a location whose ID or service ID cannot be read").into()
+            })
         };
-        self.client.read(&call, parse).await?
+        read(&self.client, &call, parse).await
     }
 
     pub(super) async fn location_by_key(
@@ -131,26 +123,19 @@ impl Plume {
         location: &LocationId,
     ) -> Result<Location, SystemError> {
         let path = segments(&["/api/Partners/locations"], &[location.as_str()])?;
-        let parse = |reply: &Reply| -> Read<Location> {
+        let parse = |reply: &Reply| -> Answer<Location> {
             if reply.status != 200 {
-                return Ok(Err(refusal(reply)));
+                return Err(refusal(reply).into());
             }
-            let body: LocationBody = match body_of(reply, error_of)? {
-                Ok(body) => body,
-                Err(trouble) => return Ok(Err(trouble)),
-            };
+            let body: LocationBody = body_of(reply, error_of)?;
             if !body.may_be_of(customer.as_str()) {
                 let words = format!("the location `{location}` is of another customer");
-                return Ok(Err(SystemError::new(Failed::Mismatch, words)));
+                return Err(SystemError::new(Failed::Mismatch, words).into());
             }
-            Ok(body
-                .location()
-                .filter(|found| found.id == *location)
-                .ok_or_else(|| senseless(reply, "another location than the one asked for")))
+            let found = body.location().filter(|found| found.id == *location);
+            found.ok_or_else(|| senseless(reply, "another location than the one asked for").into())
         };
-        self.client
-            .read(&Call::get(Kind::Read, path), parse)
-            .await?
+        read(&self.client, &Call::get(Kind::Read, path), parse).await
     }
 }
 

@@ -21,8 +21,9 @@ use self::api::{SEARCH_PAGE, segments};
 use self::wire::{CustomerBody, error_of, refusal};
 use super::backend::Backend;
 use super::customer::{Bulk, Customer, Location, Wanted};
-use super::error::{Read, SystemError, body_of, senseless};
+use super::error::{SystemError, senseless};
 use super::listing::endless;
+use super::read::{Answer, body_of, read};
 use super::write::{BoxFuture, PreparedWrite, WriteOp, WriteValue, Written};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller};
 use crate::http::{Call, Kind, Reply};
@@ -79,24 +80,20 @@ impl Backend for Plume {
             if locations {
                 call = call.with_query("filter", r#"{"include":"locations"}"#.to_owned());
             }
-            let parse = |reply: &Reply| -> Read<Option<Customer>> {
+            let parse = |reply: &Reply| -> Answer<Option<Customer>> {
                 match reply.status {
                     200 => {
-                        let body: CustomerBody = match body_of(reply, error_of)? {
-                            Ok(body) => body,
-                            Err(trouble) => return Ok(Err(trouble)),
-                        };
-                        Ok(body
-                            .usable()
-                            .filter(|found| found.id == *customer)
-                            .map(Some)
-                            .ok_or_else(|| senseless(reply, "another customer than asked for")))
+                        let body: CustomerBody = body_of(reply, error_of)?;
+                        match body.usable().filter(|found| found.id == *customer) {
+                            Some(found) => Ok(Some(found)),
+                            None => Err(senseless(reply, "another customer than asked for").into()),
+                        }
                     }
-                    404 if error_of(reply).is_some() => Ok(Ok(None)),
-                    _ => Ok(Err(refusal(reply))),
+                    404 if error_of(reply).is_some() => Ok(None),
+                    _ => Err(refusal(reply).into()),
                 }
             };
-            self.client.read(&call, parse).await?
+            read(&self.client, &call, parse).await
         })
     }
 

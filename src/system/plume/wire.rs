@@ -1,8 +1,8 @@
 //! What Plume's answers look like, and which of it is believed.
 
-use super::super::error::{meaning_of, senseless};
+use super::super::error::{self, senseless};
 use super::super::{Customer, Location, Locations, Stored, SystemError, Written, id_text};
-use crate::domain::{AccountId, CustomerId, Failed, LocationId, Profile, ServiceId};
+use crate::domain::{AccountId, CustomerId, LocationId, Profile, ServiceId};
 use crate::http::Reply;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -48,30 +48,14 @@ pub(super) fn error_of(reply: &Reply) -> Option<String> {
 
 pub(super) fn refusal(reply: &Reply) -> SystemError {
     let words = error_of(reply);
-    let reason = match reply.status {
-        401 => Failed::Unauthorized,
-        403 => Failed::Forbidden,
-        404 if words.is_some() => Failed::NotFound,
-        409 => Failed::Conflict,
-        404 => {
-            let mut trouble = senseless(reply, "not the API's answer: is the base URL right?");
-            trouble.reason = Failed::Unavailable;
-            return trouble;
-        }
-        400..=499 => Failed::Rejected,
-        _ => return senseless(reply, "an answer that the API does not document"),
+    let special = match reply.status {
+        401 => Some("this token may not see the customer, or it does not exist"),
+        // With words, only they tell: another partner's customer, a token without this right, a limit.
+        403 if words.is_none() => Some("a gateway refuses this call, and not others"),
+        409 => Some("another customer has this ID"),
+        _ => None,
     };
-    let meaning = match reply.status {
-        401 => "this token may not see the customer, or it does not exist",
-        403 if words.is_none() => "a gateway refuses this call, and not others",
-        409 => "another customer has this ID",
-        // Of a 403, another partner's customer, a token without this right, a limit: only the system's words tell.
-        status => meaning_of(status),
-    };
-    match words.filter(|words| !words.is_empty()) {
-        Some(words) => SystemError::refused(reason, reply, &format!("{meaning} ({words})")),
-        None => SystemError::refused(reason, reply, meaning),
-    }
+    error::refusal(reply, words, special)
 }
 
 #[derive(Deserialize)]
