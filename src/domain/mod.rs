@@ -11,6 +11,7 @@ mod outcome;
 mod problem;
 mod respelling;
 mod spelling;
+mod stored_value;
 mod visible;
 mod words;
 
@@ -24,6 +25,7 @@ pub use outcome::{Failed, Outcome, Skipped, Status, Transition, Unchanged};
 pub use problem::{KEPT_PER_KIND, Problem, ProblemList, Severity};
 pub use respelling::is_respelling;
 pub use spelling::nearest;
+pub use stored_value::{LocationState, StoredValue};
 pub use visible::visible;
 pub use words::words;
 

@@ -1,7 +1,8 @@
 //! How a customer stands, and what its lines wish of it.
 
-use crate::domain::{AccountId, Change, CustomerId, Failed, LocationId, NewAccount, Reseller};
-use crate::ledger::LocationState;
+use crate::domain::{
+    AccountId, Change, CustomerId, Failed, LocationId, LocationState, NewAccount, Reseller,
+};
 use crate::plan::Member;
 use crate::system::{Customer, Locations, SystemError};
 use smol_str::SmolStr;

@@ -10,12 +10,11 @@ use super::cycle_state::{Broken, CycleMember, CycleState, Stuck};
 use super::halt::OrHalt;
 use super::locate::{locate, same_customer};
 use super::lookup::LookupCache;
-use super::member::Renamed;
 use super::remembered::altered_by;
-use super::write_result::Sent;
+use super::write_result::{Sent, StepOutcome};
 use super::{Context, Halt, Job, WriteLog};
-use crate::domain::{CustomerId, Failed, Line, Outcome, Status};
-use crate::ledger::{Seen, Write};
+use crate::domain::{CustomerId, Failed, Line, Outcome, Status, StoredValue};
+use crate::ledger::Write;
 use crate::system::SystemError;
 use std::collections::{HashMap, HashSet};
 
@@ -221,10 +220,10 @@ async fn locate_members<'a, N: WriteLog>(
     for seat in &mut table.seats {
         let renamed = match &unsettled {
             Some(trouble) if seat.is_displaced() => {
-                Renamed::InDoubt(trouble.clone(), seat.sent.clone())
+                StepOutcome::InDoubt(trouble.clone(), seat.sent.clone())
             }
-            None if seat.is_displaced() && seat.is_seated() => Renamed::Done(seat.sent.clone()),
-            _ => Renamed::Failed(
+            None if seat.is_displaced() && seat.is_seated() => StepOutcome::Done(seat.sent.clone()),
+            _ => StepOutcome::Failed(
                 SystemError::new(Failed::Blocked, words.clone()),
                 Sent::default(),
             ),
@@ -237,12 +236,12 @@ async fn locate_members<'a, N: WriteLog>(
 /// Whether an earlier process of this run has rolled the customer back, to the spelling in which the system stores the
 /// former account ID.
 fn is_rolled_back(job: &Job, standing: &CustomerState) -> bool {
-    let seen = Seen::Account(standing.now.as_ref());
+    let seen = StoredValue::Account(standing.now.clone());
     job.recorded.iter().any(|recorded| {
         let intent = &recorded.intent;
         let restores =
             matches!(&intent.write, Write::Account { after, .. } if *after == standing.original);
-        intent.customer == standing.id && restores && altered_by(recorded, seen).is_some()
+        intent.customer == standing.id && restores && altered_by(recorded, &seen).is_some()
     })
 }
 
@@ -263,8 +262,8 @@ async fn finish<N: WriteLog>(
 ) -> Result<(), Halt> {
     for seat in seats {
         let renamed = match &broken {
-            None if seat.is_displaced() => Renamed::Done(seat.sent.clone()),
-            None => Renamed::Already,
+            None if seat.is_displaced() => StepOutcome::Done(seat.sent.clone()),
+            None => StepOutcome::Already,
             Some((broken, unsettled)) => seat.after(broken, unsettled.as_ref()),
         };
         seat.case.finish_lines(&mut seat.standing, &renamed).await?;
@@ -274,38 +273,38 @@ async fn finish<N: WriteLog>(
 
 impl<N: WriteLog> CycleMember<'_, N> {
     /// What a line of a broken cycle is told.
-    fn after(&self, broken: &Broken, unsettled: Option<&SystemError>) -> Renamed {
+    fn after(&self, broken: &Broken, unsettled: Option<&SystemError>) -> StepOutcome {
         if let Some(trouble) = unsettled
             && self.is_displaced()
         {
-            return Renamed::InDoubt(trouble.clone(), self.sent.clone());
+            return StepOutcome::InDoubt(trouble.clone(), self.sent.clone());
         }
         let undecided = matches!(broken, Broken::Now(stuck) if stuck.in_doubt);
         if unsettled.is_none() && self.is_displaced() && self.is_seated() && !undecided {
-            return Renamed::Done(self.sent.clone());
+            return StepOutcome::Done(self.sent.clone());
         }
         match broken {
             Broken::Now(stuck) if stuck.line == self.wishes.rename_line => {
                 let (trouble, sent) = (stuck.trouble.clone(), stuck.sent.clone());
                 if stuck.in_doubt {
-                    Renamed::InDoubt(trouble, sent)
+                    StepOutcome::InDoubt(trouble, sent)
                 } else {
-                    Renamed::Failed(trouble, sent)
+                    StepOutcome::Failed(trouble, sent)
                 }
             }
             Broken::Now(stuck) if stuck.in_doubt => {
                 // Nothing is decided yet: once that line can be asked about, the swap goes on.
                 let line = stuck.line;
                 let words = format!("waits for line {line} of the swap, whose write is in doubt");
-                Renamed::InDoubt(SystemError::new(Failed::Blocked, words), self.sent.clone())
+                StepOutcome::InDoubt(SystemError::new(Failed::Blocked, words), self.sent.clone())
             }
             Broken::Now(_) | Broken::Before if self.is_back => {
                 let words = "the swap was rolled back, and the system stored the former account ID in another spelling";
-                Renamed::Failed(SystemError::new(Failed::Altered, words), self.sent.clone())
+                StepOutcome::Failed(SystemError::new(Failed::Altered, words), self.sent.clone())
             }
             Broken::Now(_) | Broken::Before => {
                 let words = "another line of the swap failed, so it was rolled back";
-                Renamed::Failed(SystemError::new(Failed::Blocked, words), self.sent.clone())
+                StepOutcome::Failed(SystemError::new(Failed::Blocked, words), self.sent.clone())
             }
         }
     }

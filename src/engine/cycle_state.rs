@@ -3,8 +3,7 @@
 use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState};
 use super::halt::OrHalt;
-use super::member::Renamed;
-use super::write_result::Sent;
+use super::write_result::{Sent, StepOutcome};
 use super::{Halt, WriteLog, reading};
 use crate::domain::{AccountId, CustomerId, Failed, Line, is_respelling};
 use crate::plan::temporary_id;
@@ -270,22 +269,22 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
             .move_to(&mut member.standing, line, to, temporary);
         let renamed = write.await?;
         let has_moved = match &renamed {
-            Renamed::Done(sent) => {
+            StepOutcome::Done(sent) => {
                 member.awaited |= member.sent.unanswered;
                 member.sent = sent.clone();
                 true
             }
             // It has moved, to a place that the system chose.
-            Renamed::Failed(_, sent) if sent.effect.is_some() => {
+            StepOutcome::Failed(_, sent) if sent.effect.is_some() => {
                 member.sent = sent.clone();
                 true
             }
-            Renamed::Failed(_, sent) => {
+            StepOutcome::Failed(_, sent) => {
                 member.sent.seen.clone_from(&sent.seen);
                 member.awaited |= temporary && sent.unanswered;
                 false
             }
-            Renamed::InDoubt(..) | Renamed::NotAsked | Renamed::Already => false,
+            StepOutcome::InDoubt(..) | StepOutcome::NotAsked | StepOutcome::Already => false,
         };
         if has_moved {
             if let Some(from) = from {
@@ -293,15 +292,17 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
             }
             self.occupied.extend(member.standing.now.clone());
         }
-        let in_doubt = matches!(renamed, Renamed::InDoubt(..));
+        let in_doubt = matches!(renamed, StepOutcome::InDoubt(..));
         Ok(match renamed {
-            Renamed::Failed(trouble, sent) | Renamed::InDoubt(trouble, sent) => Some(Stuck {
-                line,
-                trouble,
-                sent,
-                in_doubt,
-            }),
-            Renamed::Done(_) | Renamed::NotAsked | Renamed::Already => None,
+            StepOutcome::Failed(trouble, sent) | StepOutcome::InDoubt(trouble, sent) => {
+                Some(Stuck {
+                    line,
+                    trouble,
+                    sent,
+                    in_doubt,
+                })
+            }
+            StepOutcome::Done(_) | StepOutcome::NotAsked | StepOutcome::Already => None,
         })
     }
 }

@@ -3,89 +3,53 @@
 use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState};
 use super::halt::{OrHalt, StepError, StepResult};
-use super::remembered::hear_of;
-use super::write_result::{Ended, Sent, Sight};
+use super::remembered::resolve_open_writes;
+use super::write_result::{Sent, StepOutcome};
 use super::{Context, Halt, Job, WriteLog};
-use crate::domain::{Change, Failed, Line, LocationId, Profile, ServiceId};
-use crate::ledger::{Effect, LocationState, Seen, Write};
+use crate::domain::{Change, Failed, Line, LocationId, LocationState, Profile, StoredValue};
+use crate::ledger::Write;
 use crate::system::{Location, Locations, SystemError};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
-/// What became of what a line asks of a location.
-pub(super) enum Placed {
-    NotAsked,
-    Already,
-    Done(Sent),
-    Failed(SystemError, Sent),
-    InDoubt(SystemError, Sent),
-}
-
-/// The location that a line means, as it is and as this run found it.
-struct ResolvedLocation {
-    id: LocationId,
-    now: LocationState,
-    original: LocationState,
-}
-
-/// A location that a line touched.
-pub(super) struct Touched {
+/// The location that a line means.
+#[derive(Debug, Clone)]
+pub(super) struct ResolvedLocation {
     pub(super) id: LocationId,
+    /// As this run found it.
     pub(super) before: LocationState,
-    pub(super) after: LocationState,
+    /// As it is now.
+    pub(super) now: LocationState,
 }
 
 /// A location that could not be written, or where that is unknown: several lines may request the same for it, and one
 /// operation has one outcome.
-pub(super) struct GivenUp {
-    location: LocationId,
-    asked: (Option<ServiceId>, Option<Profile>),
-    in_doubt: bool,
-    trouble: SystemError,
-    sent: Sent,
-    spots: (LocationState, LocationState),
+pub(super) struct Attempted<'a> {
+    change: &'a Change,
+    pub(super) outcome: StepOutcome,
+    pub(super) location: ResolvedLocation,
 }
 
-impl GivenUp {
-    pub(super) fn of(change: &Change, placed: &Placed, touched: Option<&Touched>) -> Option<Self> {
-        let (trouble, sent, in_doubt) = match placed {
-            Placed::Failed(trouble, sent) => (trouble, sent, false),
-            Placed::InDoubt(trouble, sent) => (trouble, sent, true),
-            Placed::NotAsked | Placed::Already | Placed::Done(_) => return None,
-        };
-        let touched = touched?;
+impl<'a> Attempted<'a> {
+    pub(super) fn of(
+        change: &'a Change,
+        outcome: &StepOutcome,
+        location: Option<&ResolvedLocation>,
+    ) -> Option<Self> {
+        let location = location.filter(|_| !outcome.is_done())?;
         Some(Self {
-            location: touched.id.clone(),
-            asked: (change.service.clone(), change.profile),
-            in_doubt,
-            trouble: trouble.clone(),
-            sent: sent.clone(),
-            spots: (touched.before.clone(), touched.after.clone()),
+            change,
+            outcome: outcome.clone(),
+            location: location.clone(),
         })
     }
 
     /// Whether this line must not be tried after it: it requests the same, or the state of the location is unknown.
-    pub(super) fn is_asked_by(&self, standing: &CustomerState, change: &Change) -> bool {
-        let same = self.asked.0 == change.service && self.asked.1 == change.profile;
-        (self.in_doubt || same)
-            && meant(standing, change).is_ok_and(|place| place.id == self.location)
-    }
-
-    /// What such a line is told.
-    pub(super) fn told(&self) -> (Placed, Option<Touched>) {
-        let (trouble, sent) = (self.trouble.clone(), self.sent.clone());
-        let placed = if self.in_doubt {
-            Placed::InDoubt(trouble, sent)
-        } else {
-            Placed::Failed(trouble, sent)
-        };
-        let touched = Touched {
-            id: self.location.clone(),
-            before: self.spots.0.clone(),
-            after: self.spots.1.clone(),
-        };
-        (placed, Some(touched))
+    pub(super) fn decides(&self, standing: &CustomerState, change: &Change) -> bool {
+        let same = self.change.service == change.service && self.change.profile == change.profile;
+        (same || matches!(self.outcome, StepOutcome::InDoubt(..)))
+            && meant(standing, change).is_ok_and(|place| place.id == self.location.id)
     }
 }
 
@@ -189,7 +153,7 @@ impl<N: WriteLog> Case<'_, N> {
         let known = standing.original_spots.get(&place.id);
         Ok(ResolvedLocation {
             id: place.id.clone(),
-            original: known.unwrap_or(&now).clone(),
+            before: known.unwrap_or(&now).clone(),
             now,
         })
     }
@@ -198,92 +162,87 @@ impl<N: WriteLog> Case<'_, N> {
         if is_fulfilled(&place.now, change) {
             return Ok(());
         }
-        is_untouched(self.job, change, &place.now, &place.original)
+        is_untouched(self.job, change, &place.now, &place.before)
     }
 
     pub(super) async fn set_location(
         &self,
         standing: &mut CustomerState,
         change: &Change,
-    ) -> Result<(Placed, Option<Touched>), Halt> {
-        let place = match self.spotted(standing, change) {
+    ) -> Result<(StepOutcome, Option<ResolvedLocation>), Halt> {
+        let mut place = match self.spotted(standing, change) {
             Ok(place) => place,
-            Err(trouble) => return Ok((Placed::Failed(trouble, Sent::default()), None)),
+            Err(error) => return Ok((StepOutcome::unsent(error), None)),
         };
-        let ResolvedLocation { id, now, original } = place;
-        let mut touched = Touched {
-            id: id.clone(),
-            before: original.clone(),
-            after: now.clone(),
-        };
+        let outcome = self.set_resolved(standing, change, &mut place).await?;
+        Ok((outcome, Some(place)))
+    }
+
+    async fn set_resolved(
+        &self,
+        standing: &mut CustomerState,
+        change: &Change,
+        place: &mut ResolvedLocation,
+    ) -> Result<StepOutcome, Halt> {
+        let id = place.id.clone();
         let mine = self.job.recorded.iter().filter(|recorded| {
             let write = &recorded.intent.write;
             matches!(write, Write::Location { location, .. } if *location == id)
         });
         let history = &self.context.settings.history;
         let newer = history.written_since(&standing.id, Some(&id));
-        hear_of(self.context, mine, Seen::Location(&now), newer).await?;
-        if is_fulfilled(&now, change) {
-            let placed = if is_fulfilled(&original, change) {
-                Placed::Already
+        let seen = StoredValue::Location(place.now.clone());
+        resolve_open_writes(self.context, mine, &seen, newer).await?;
+        if is_fulfilled(&place.now, change) {
+            return Ok(if is_fulfilled(&place.before, change) {
+                StepOutcome::Already
             } else {
-                Placed::Done(self.sent_before(change.line))
-            };
-            return Ok((placed, Some(touched)));
+                StepOutcome::Done(self.sent_before(change.line))
+            });
         }
-        if let Err(trouble) = is_untouched(self.job, change, &now, &original) {
-            return Ok((Placed::Failed(trouble, Sent::default()), Some(touched)));
-        }
-        if self.context.is_plan()
-            && let Err(error) = self.check_newer_runs(standing, Some(&id))
-        {
-            return Ok((Placed::Failed(error, Sent::default()), Some(touched)));
+        if let Err(error) = is_untouched(self.job, change, &place.now, &place.before) {
+            return Ok(StepOutcome::unsent(error));
         }
         let wish = wish(change);
         let after = LocationState {
-            service: wish.service.clone().or(now.service.clone()),
-            profile: wish.profile.or(now.profile),
+            service: wish.service.clone().or(place.now.service.clone()),
+            profile: wish.profile.or(place.now.profile),
         };
         if self.context.is_plan() {
-            self.context
-                .tally
-                .planned_location_writes
-                .fetch_add(1, Ordering::Relaxed);
-            touched.after = after;
-            return Ok((Placed::Done(Sent::default()), Some(touched)));
+            if let Err(error) = self.check_newer_runs(standing, Some(&id)) {
+                return Ok(StepOutcome::unsent(error));
+            }
+            let writes = &self.context.tally.planned_location_writes;
+            writes.fetch_add(1, Ordering::Relaxed);
+            place.now = after;
+            return Ok(StepOutcome::Done(Sent::default()));
         }
         let write = Write::Location {
-            location: id.clone(),
-            before: now,
+            location: id,
+            before: place.now.clone(),
             after: wish,
         };
-        let placed = match self.write(standing, change.line, write).await? {
-            Ended::Applied(sent) => {
-                set(standing, &id, &original, &after);
-                touched.after = after;
-                Placed::Done(sent)
+        let outcome = self.write(standing, change.line, write).await?;
+        match &outcome {
+            StepOutcome::Done(_) => {
+                place.now = after;
+                set(standing, place);
             }
-            Ended::Altered(trouble, sent) => {
-                self.context.altered.fetch_add(1, Ordering::Relaxed);
-                if let Some(Effect::Location(stored)) = &sent.effect {
-                    let stored = LocationState {
+            StepOutcome::Failed(_, sent) => {
+                if let Some(StoredValue::Location(stored)) = &sent.effect {
+                    self.context.altered.fetch_add(1, Ordering::Relaxed);
+                    place.now = LocationState {
                         service: stored.service.clone().or(after.service),
                         profile: stored.profile.or(after.profile),
                     };
-                    set(standing, &id, &original, &stored);
-                    touched.after = stored;
+                    set(standing, place);
+                } else if let Some(StoredValue::Location(seen)) = &sent.seen {
+                    place.now.clone_from(seen);
                 }
-                Placed::Failed(trouble, sent)
             }
-            Ended::Failed(trouble, sent) => {
-                if let Some(Sight::Location(seen)) = &sent.seen {
-                    touched.after.clone_from(seen);
-                }
-                Placed::Failed(trouble, sent)
-            }
-            Ended::InDoubt(trouble, sent) => Placed::InDoubt(trouble, sent),
-        };
-        Ok((placed, Some(touched)))
+            StepOutcome::NotAsked | StepOutcome::Already | StepOutcome::InDoubt(..) => {}
+        }
+        Ok(outcome)
     }
 }
 
@@ -428,20 +387,15 @@ pub(super) fn is_untouched(
 }
 
 /// Remembers what was written to a location.
-pub(super) fn set(
-    standing: &mut CustomerState,
-    id: &LocationId,
-    original: &LocationState,
-    after: &LocationState,
-) {
+fn set(standing: &mut CustomerState, written: &ResolvedLocation) {
     let originals = &mut standing.original_spots;
     originals
-        .entry(id.clone())
-        .or_insert_with(|| original.clone());
+        .entry(written.id.clone())
+        .or_insert_with(|| written.before.clone());
     if let Locations::Known(all) = &mut standing.locations
-        && let Some(place) = all.iter_mut().find(|place| place.id == *id)
+        && let Some(place) = all.iter_mut().find(|place| place.id == written.id)
     {
-        place.service.clone_from(&after.service);
-        place.profile = after.profile;
+        place.service.clone_from(&written.now.service);
+        place.profile = written.now.profile;
     }
 }

@@ -3,44 +3,20 @@
 use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState, taken};
 use super::halt::{OrHalt, StepError, StepResult};
-use super::location::{GivenUp, Placed};
+use super::location::{Attempted, ResolvedLocation};
 use super::write::carry_out;
-use super::write_result::{Ended, Sent, WriteRequest};
+use super::write_result::{Sent, StepOutcome, WriteRequest};
 use super::{Halt, WriteLog, location};
-use crate::domain::{AccountId, Change, CustomerId, Failed, Line, LocationId, Status};
-use crate::ledger::{Effect, Verdict, Write, WriteRecord};
+use crate::domain::{AccountId, Change, CustomerId, Failed, Line, LocationId, Status, StoredValue};
+use crate::ledger::{Verdict, Write, WriteRecord};
 use crate::system::SystemError;
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
-/// What became of the rename that a customer's lines ask for.
-#[derive(Debug, Clone)]
-pub(super) enum Renamed {
-    /// None of the lines asks for one.
-    NotAsked,
-    /// As wished before this run.
-    Already,
-    /// Written, or in a plan: it would be.
-    Done(Sent),
-    /// Not done.
-    Failed(SystemError, Sent),
-    /// Unknown.
-    InDoubt(SystemError, Sent),
-}
-
-impl Renamed {
-    /// Whether the customer carries what was asked for, so that its old account ID is free.
-    pub(super) fn is_done(&self) -> bool {
-        match self {
-            Self::NotAsked | Self::Already | Self::Done(_) => true,
-            Self::Failed(..) | Self::InDoubt(..) => false,
-        }
-    }
-}
-
 impl<N: WriteLog> Case<'_, N> {
     /// Takes the member through alone: find, rename, locations.
-    pub(super) async fn alone(&self) -> Result<Renamed, Halt> {
+    pub(super) async fn alone(&self) -> Result<StepOutcome, Halt> {
         if self
             .member
             .changes
@@ -48,7 +24,7 @@ impl<N: WriteLog> Case<'_, N> {
             .all(|change| !change.asks_anything())
         {
             self.nothing_asked().await?;
-            return Ok(Renamed::NotAsked);
+            return Ok(StepOutcome::NotAsked);
         }
         // Not in the head of the `match`, where it would be kept until the end, and twice.
         let located = super::locate::locate(self.context, self.job, self.member, self.seen).await;
@@ -56,7 +32,7 @@ impl<N: WriteLog> Case<'_, N> {
             Ok(mut standing) => self.onward(&mut standing, &[]).await,
             Err(trouble) => {
                 self.fail(&trouble).await?;
-                Ok(Renamed::Failed(trouble, Sent::default()))
+                Ok(StepOutcome::unsent(trouble))
             }
         }
     }
@@ -66,10 +42,10 @@ impl<N: WriteLog> Case<'_, N> {
         &self,
         standing: &mut CustomerState,
         own: &[CustomerId],
-    ) -> Result<Renamed, Halt> {
+    ) -> Result<StepOutcome, Halt> {
         let renamed = match self.rename(standing, own).await.or_halt()? {
             Ok(renamed) => renamed,
-            Err(error) => Renamed::Failed(error, Sent::default()),
+            Err(error) => StepOutcome::unsent(error),
         };
         self.finish_lines(standing, &renamed).await?;
         Ok(renamed)
@@ -79,28 +55,28 @@ impl<N: WriteLog> Case<'_, N> {
         &self,
         standing: &mut CustomerState,
         own: &[CustomerId],
-    ) -> StepResult<Renamed> {
+    ) -> StepResult<StepOutcome> {
         self.hindrance(standing).await?;
         let wishes = DesiredState::of(self.member);
         if !wishes.new_account.asks() {
-            return Ok(Renamed::NotAsked);
+            return Ok(StepOutcome::NotAsked);
         }
         if let Some(trouble) = &standing.altered {
             let sent = self.sent_before(wishes.rename_line);
-            return Ok(Renamed::Failed(trouble.clone(), sent));
+            return Ok(StepOutcome::Failed(trouble.clone(), sent));
         }
         if wishes.is_fulfilled_by(standing.now.as_ref()) {
             return Ok(if standing.original == standing.now {
-                Renamed::Already
+                StepOutcome::Already
             } else {
-                Renamed::Done(self.sent_before(wishes.rename_line))
+                StepOutcome::Done(self.sent_before(wishes.rename_line))
             });
         }
         self.check_target(standing, wishes.target(), own).await?;
         if self.context.is_plan() {
             self.check_newer_runs(standing, None)?;
             self.count_contacts(standing).await?;
-            return Ok(Renamed::Done(Sent::default()));
+            return Ok(StepOutcome::Done(Sent::default()));
         }
         let target = wishes.target().cloned();
         let moved = self.move_to(standing, wishes.rename_line, target, false);
@@ -130,7 +106,7 @@ impl<N: WriteLog> Case<'_, N> {
         line: Line,
         after: Option<AccountId>,
         temporary: bool,
-    ) -> Result<Renamed, Halt> {
+    ) -> Result<StepOutcome, Halt> {
         let write = Write::Account {
             before: standing.now.clone(),
             after: after.clone(),
@@ -142,12 +118,12 @@ impl<N: WriteLog> Case<'_, N> {
         }
         let ended = self.write(standing, line, write).await?;
         let now = match &ended {
-            Ended::Applied(_) => Some(after),
-            Ended::Altered(_, sent) => match &sent.effect {
-                Some(Effect::Account(stored)) => Some(stored.clone()),
+            StepOutcome::Done(_) => Some(after),
+            StepOutcome::Failed(_, sent) => match &sent.effect {
+                Some(StoredValue::Account(stored)) => Some(stored.clone()),
                 _ => None,
             },
-            Ended::Failed(..) | Ended::InDoubt(..) => None,
+            _ => None,
         };
         if let Some(now) = now {
             standing.parked = now.clone().filter(|_| temporary);
@@ -155,15 +131,16 @@ impl<N: WriteLog> Case<'_, N> {
             standing.read_at = Instant::now();
         }
         Ok(match ended {
-            Ended::Applied(sent) => Renamed::Done(sent),
+            StepOutcome::Done(sent) => StepOutcome::Done(sent),
             // A temporary ID need not be stored as it was sent.
-            Ended::Altered(_, sent) if temporary => Renamed::Done(sent),
-            Ended::Altered(trouble, sent) => {
-                self.context.altered.fetch_add(1, Ordering::Relaxed);
-                Renamed::Failed(trouble, sent)
+            StepOutcome::Failed(_, sent) if temporary && sent.effect.is_some() => {
+                StepOutcome::Done(sent)
             }
-            Ended::Failed(trouble, sent) => Renamed::Failed(trouble, sent),
-            Ended::InDoubt(trouble, sent) => Renamed::InDoubt(trouble, sent),
+            StepOutcome::Failed(error, sent) if sent.effect.is_some() => {
+                self.context.altered.fetch_add(1, Ordering::Relaxed);
+                StepOutcome::Failed(error, sent)
+            }
+            other => other,
         })
     }
 
@@ -172,13 +149,13 @@ impl<N: WriteLog> Case<'_, N> {
         standing: &CustomerState,
         line: Line,
         write: Write,
-    ) -> Result<Ended, Halt> {
+    ) -> Result<StepOutcome, Halt> {
         let location = match &write {
             Write::Account { .. } => None,
             Write::Location { location, .. } => Some(location),
         };
         if let Err(error) = self.check_newer_runs(standing, location) {
-            return Ok(Ended::Failed(error, self.sent_before(line)));
+            return Ok(StepOutcome::Failed(error, self.sent_before(line)));
         }
         let wish = WriteRequest {
             unit: self.job.unit.number,
@@ -198,11 +175,9 @@ impl<N: WriteLog> Case<'_, N> {
         let before = self.sent_before(line).attempts;
         // Boxed: see `executor::carry_out`.
         let mut ended = Box::pin(carry_out(self.context, &wish)).await?;
-        let (Ended::Applied(sent)
-        | Ended::Altered(_, sent)
-        | Ended::Failed(_, sent)
-        | Ended::InDoubt(_, sent)) = &mut ended;
-        sent.attempts += before;
+        if let Some(sent) = ended.sent_mut() {
+            sent.attempts += before;
+        }
         Ok(ended)
     }
 
@@ -296,7 +271,7 @@ impl<N: WriteLog> Case<'_, N> {
     pub(super) async fn finish_lines(
         &self,
         standing: &mut CustomerState,
-        renamed: &Renamed,
+        renamed: &StepOutcome,
     ) -> Result<(), Halt> {
         let open = || {
             self.member
@@ -315,40 +290,55 @@ impl<N: WriteLog> Case<'_, N> {
         };
         let contradictions = self.contradictions(standing);
         let mut would_rename = false;
-        let mut given_up: Vec<GivenUp> = Vec::new();
+        let mut attempted: Vec<Attempted<'_>> = Vec::new();
         for change in open() {
-            let before = given_up
-                .iter()
-                .find(|one| one.is_asked_by(standing, change));
-            let (placed, touched) = match (&learnt, wants_location(&change)) {
-                (_, false) => (Placed::NotAsked, None),
-                (Ok(()), true) if before.is_some() => {
-                    before.map_or((Placed::NotAsked, None), GivenUp::told)
-                }
-                (Err(trouble), true) if self.leaves_in_doubt(trouble) => {
-                    let sent = self.sent_before(change.line);
-                    (Placed::InDoubt(trouble.clone(), sent), None)
-                }
-                (Err(trouble), true) => (Placed::Failed(trouble.clone(), Sent::default()), None),
-                (Ok(()), true) => match contradictions.get(&change.line) {
-                    Some(trouble) => (Placed::Failed(trouble.clone(), Sent::default()), None),
-                    None => self.set_location(standing, change).await?,
-                },
+            let (placed, touched) = if wants_location(&change) {
+                self.location_outcome(standing, change, &learnt, &contradictions, &attempted)
+                    .await?
+            } else {
+                (StepOutcome::NotAsked, None)
             };
-            given_up.extend(GivenUp::of(change, &placed, touched.as_ref()));
+            attempted.extend(Attempted::of(change, &placed, touched.as_ref()));
             let outcome = self.outcome(standing, change, renamed, &placed, touched);
             would_rename |= outcome.status == Status::WouldChange && change.new_account.asks();
             self.context
                 .finish(outcome, change.reseller.as_ref(), self.began)
                 .await?;
         }
-        if would_rename && matches!(renamed, Renamed::Done(_)) {
+        if would_rename && matches!(renamed, StepOutcome::Done(_)) {
             let tally = &self.context.tally;
             tally.planned_account_writes.fetch_add(1, Ordering::Relaxed);
             let contacts = u64::from(standing.contacts.unwrap_or(0));
             tally.planned_emails.fetch_add(contacts, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// What becomes of what one line asks of a location. `learnt`: whether the customer's locations are known.
+    async fn location_outcome(
+        &self,
+        standing: &mut CustomerState,
+        change: &Change,
+        learnt: &Result<(), SystemError>,
+        contradictions: &HashMap<Line, SystemError>,
+        attempted: &[Attempted<'_>],
+    ) -> Result<(StepOutcome, Option<ResolvedLocation>), Halt> {
+        if let Err(error) = learnt {
+            let outcome = if self.leaves_in_doubt(error) {
+                StepOutcome::InDoubt(error.clone(), self.sent_before(change.line))
+            } else {
+                StepOutcome::unsent(error.clone())
+            };
+            return Ok((outcome, None));
+        }
+        let mut attempted = attempted.iter();
+        if let Some(same) = attempted.find(|one| one.decides(standing, change)) {
+            return Ok((same.outcome.clone(), Some(same.location.clone())));
+        }
+        match contradictions.get(&change.line) {
+            Some(error) => Ok((StepOutcome::unsent(error.clone()), None)),
+            None => self.set_location(standing, change).await,
+        }
     }
 
     async fn nothing_asked(&self) -> Result<(), Halt> {
@@ -365,7 +355,7 @@ impl<N: WriteLog> Case<'_, N> {
         let located = super::locate::locate(self.context, self.job, self.member, self.seen).await;
         match located.or_halt()? {
             Ok(mut standing) => {
-                let blocked = Renamed::Failed(trouble, Sent::default());
+                let blocked = StepOutcome::unsent(trouble);
                 self.finish_lines(&mut standing, &blocked).await
             }
             Err(other) => self.fail(&other).await,

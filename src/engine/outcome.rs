@@ -2,11 +2,10 @@
 
 use super::case::Case;
 use super::customer_state::CustomerState;
-use super::location::{Placed, Touched};
-use super::member::Renamed;
-use super::write_result::{Sent, Sight};
+use super::location::ResolvedLocation;
+use super::write_result::{Sent, StepOutcome};
 use super::{Halt, WriteLog};
-use crate::domain::{Change, Failed, Outcome, Status, Transition, Unchanged};
+use crate::domain::{Change, Failed, Outcome, Status, StoredValue, Transition, Unchanged};
 use crate::ledger::{Verdict, Write, WriteRecord};
 use crate::system::SystemError;
 
@@ -15,14 +14,14 @@ impl<N: WriteLog> Case<'_, N> {
         &self,
         standing: &CustomerState,
         change: &Change,
-        renamed: &Renamed,
-        placed: &Placed,
-        touched: Option<Touched>,
+        renamed: &StepOutcome,
+        placed: &StepOutcome,
+        touched: Option<ResolvedLocation>,
     ) -> Outcome {
         let renamed = if change.new_account.asks() {
             renamed
         } else {
-            &Renamed::NotAsked
+            &StepOutcome::NotAsked
         };
         let (status, message, sent) = self.verdict(change, renamed, placed);
         let seen = sent.seen.clone();
@@ -36,21 +35,21 @@ impl<N: WriteLog> Case<'_, N> {
             before: standing.original.clone(),
             after: standing.now.clone(),
         };
-        if outcome.status == Status::WouldChange && matches!(renamed, Renamed::Done(_)) {
+        if outcome.status == Status::WouldChange && matches!(renamed, StepOutcome::Done(_)) {
             outcome.account.after = change.new_account.id().cloned();
         }
-        if let Some(Sight::Account(now)) = seen {
+        if let Some(StoredValue::Account(now)) = seen {
             outcome.account.after = now;
         }
         if let Some(touched) = touched {
             outcome.location = Some(touched.id);
             outcome.service = Transition {
                 before: touched.before.service,
-                after: touched.after.service,
+                after: touched.now.service,
             };
             outcome.profile = Transition {
                 before: touched.before.profile,
-                after: touched.after.profile,
+                after: touched.now.profile,
             };
         }
         outcome
@@ -59,8 +58,8 @@ impl<N: WriteLog> Case<'_, N> {
     fn verdict(
         &self,
         change: &Change,
-        renamed: &Renamed,
-        placed: &Placed,
+        renamed: &StepOutcome,
+        placed: &StepOutcome,
     ) -> (Status, String, Sent) {
         if !change.asks_anything() {
             return (
@@ -70,20 +69,20 @@ impl<N: WriteLog> Case<'_, N> {
             );
         }
         match renamed {
-            Renamed::Failed(trouble, sent) => {
+            StepOutcome::Failed(trouble, sent) => {
                 return (
                     Status::Failed(trouble.reason),
                     trouble.message.clone(),
                     sent.clone(),
                 );
             }
-            Renamed::InDoubt(trouble, sent) => {
+            StepOutcome::InDoubt(trouble, sent) => {
                 return (Status::InDoubt, trouble.message.clone(), sent.clone());
             }
-            Renamed::NotAsked | Renamed::Already | Renamed::Done(_) => {}
+            StepOutcome::NotAsked | StepOutcome::Already | StepOutcome::Done(_) => {}
         }
         let half = |words: &str| match renamed {
-            Renamed::Done(_) if !self.context.is_plan() => {
+            StepOutcome::Done(_) if !self.context.is_plan() => {
                 format!("the account ID was changed, the location was not: {words}")
             }
             _ => words.to_owned(),
@@ -95,21 +94,23 @@ impl<N: WriteLog> Case<'_, N> {
         };
         let already = Status::Unchanged(Unchanged::Already);
         match (renamed, placed) {
-            (_, Placed::Failed(trouble, sent)) => (
+            (_, StepOutcome::Failed(trouble, sent)) => (
                 Status::Failed(trouble.reason),
                 half(&trouble.message),
                 sent.clone(),
             ),
-            (_, Placed::InDoubt(trouble, sent)) => {
+            (_, StepOutcome::InDoubt(trouble, sent)) => {
                 (Status::InDoubt, trouble.message.clone(), sent.clone())
             }
-            (Renamed::Done(first), Placed::Done(second)) => {
+            (StepOutcome::Done(first), StepOutcome::Done(second)) => {
                 (done, String::new(), joined(first, second))
             }
-            (Renamed::Done(sent), _) | (_, Placed::Done(sent)) => {
+            (StepOutcome::Done(sent), _) | (_, StepOutcome::Done(sent)) => {
                 (done, String::new(), sent.clone())
             }
-            (_, Placed::NotAsked | Placed::Already) => (already, String::new(), Sent::default()),
+            (_, StepOutcome::NotAsked | StepOutcome::Already) => {
+                (already, String::new(), Sent::default())
+            }
         }
     }
 

@@ -3,19 +3,19 @@
 use super::customer_state::taken;
 use super::events::Event;
 use super::halt::{OrHalt, StepError, StepResult};
-use super::write_result::{Ended, Next, Sent, Sight, WriteRequest};
+use super::write_result::{Next, Sent, StepOutcome, WriteRequest};
 use super::{Context, Halt, WriteLog, reading};
-use crate::domain::{AccountId, CustomerId, Failed, Profile};
-use crate::ledger::{Effect, Judgement, LocationState, Verdict, Write, judge};
-use crate::system::{Location, Stored, SystemError};
+use crate::domain::{AccountId, CustomerId, Failed, LocationState, Profile, StoredValue};
+use crate::ledger::{Judgement, Verdict, Write, judge};
+use crate::system::{Location, SystemError};
 
 /// The system stored another value than was asked: that is what this write did.
-fn altered(request: &WriteRequest<'_>, effect: Effect, sent: &Sent) -> Ended {
+fn altered(request: &WriteRequest<'_>, effect: StoredValue, sent: &Sent) -> StepOutcome {
     let (asked, stored) = match (&request.write, &effect) {
-        (Write::Account { after, .. }, Effect::Account(stored)) => {
+        (Write::Account { after, .. }, StoredValue::Account(stored)) => {
             (text(after.as_ref()), text(stored.as_ref()))
         }
-        (Write::Location { after, .. }, Effect::Location(stored)) => {
+        (Write::Location { after, .. }, StoredValue::Location(stored)) => {
             if after.service == stored.service {
                 let profile =
                     |spot: &LocationState| spot.profile.map_or("none", Profile::as_str).to_owned();
@@ -31,7 +31,7 @@ fn altered(request: &WriteRequest<'_>, effect: Effect, sent: &Sent) -> Ended {
         effect: Some(effect),
         ..sent.clone()
     };
-    Ended::Altered(SystemError::new(Failed::Altered, words), sent)
+    StepOutcome::Failed(SystemError::new(Failed::Altered, words), sent)
 }
 
 fn text<T: AsRef<str>>(id: Option<&T>) -> String {
@@ -42,22 +42,16 @@ fn text<T: AsRef<str>>(id: Option<&T>) -> String {
 pub(super) async fn stored<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
-    value: Stored,
+    told: StoredValue,
     correlation: &str,
     sent: &Sent,
 ) -> Result<Next, Halt> {
-    let told = match value {
-        Stored::Account(account) => Sight::Account(Some(account)),
-        Stored::Location { service, profile } => {
-            Sight::Location(LocationState { service, profile })
-        }
-    };
     let doubt = || SystemError {
         http_status: sent.http_status,
         ..SystemError::new(Failed::BadAnswer, "the answer does not say what was asked")
     };
     // The former value in the answer says nothing: it may have been read before the write took effect.
-    if judge(&request.write, told.as_seen()) == Judgement::DidNot {
+    if judge(&request.write, &told) == Judgement::DidNot {
         return settle(context, request, doubt(), correlation, sent).await;
     }
     let seen = match look(context, request).await.or_halt()? {
@@ -65,16 +59,16 @@ pub(super) async fn stored<N: WriteLog>(
         // The answer is all that is known, and it is about this write.
         Err(_) => told.clone(),
     };
-    Ok(match judge(&request.write, seen.as_seen()) {
+    Ok(match judge(&request.write, &seen) {
         Judgement::TookEffect => {
             context.write_accepted(&request.write, sent.number);
-            Next::End(Ended::Applied(sent.clone()))
+            Next::End(StepOutcome::Done(sent.clone()))
         }
         Judgement::DidNot => return settle(context, request, doubt(), correlation, sent).await,
         Judgement::Altered | Judgement::ConcurrentChange => {
             context.write_accepted(&request.write, sent.number);
             // Another client may have changed it once more since; what this write did is in the answer.
-            Next::End(altered(request, told.as_seen().as_effect(), sent))
+            Next::End(altered(request, told, sent))
         }
     })
 }
@@ -155,27 +149,24 @@ pub(super) async fn late<N: WriteLog>(
 ) -> Result<(Verdict, Next), Halt> {
     let mut sent = sent.clone();
     let (verdict, ended) = match look(context, request).await.or_halt()? {
-        Ok(seen) => match judge(&request.write, seen.as_seen()) {
+        Ok(seen) => match judge(&request.write, &seen) {
             Judgement::TookEffect => {
                 context.write_accepted(&request.write, sent.number);
-                (Verdict::Applied, Ended::Applied(sent))
+                (Verdict::Applied, StepOutcome::Done(sent))
             }
             Judgement::Altered => {
                 context.write_accepted(&request.write, sent.number);
-                (
-                    Verdict::Applied,
-                    altered(request, seen.as_seen().as_effect(), &sent),
-                )
+                (Verdict::Applied, altered(request, seen, &sent))
             }
-            Judgement::DidNot => (Verdict::NotApplied, Ended::Failed(trouble, sent)),
+            Judgement::DidNot => (Verdict::NotApplied, StepOutcome::Failed(trouble, sent)),
             Judgement::ConcurrentChange => {
                 sent.seen = Some(seen);
-                (Verdict::NotApplied, Ended::Failed(trouble, sent))
+                (Verdict::NotApplied, StepOutcome::Failed(trouble, sent))
             }
         },
         Err(unseen) => (
             Verdict::Unknown,
-            Ended::InDoubt(unread(trouble, &unseen), sent),
+            StepOutcome::InDoubt(unread(trouble, &unseen), sent),
         ),
     };
     Ok((verdict, Next::End(ended)))
@@ -188,30 +179,30 @@ pub(super) async fn again<N: WriteLog>(
     request: &WriteRequest<'_>,
     is_ours: bool,
     sent: &Sent,
-) -> Result<Option<Ended>, Halt> {
+) -> Result<Option<StepOutcome>, Halt> {
     let mut sent = sent.clone();
     let seen = match look(context, request).await.or_halt()? {
         Ok(seen) => seen,
-        Err(trouble) if is_ours => return Ok(Some(Ended::InDoubt(trouble, sent))),
-        Err(trouble) => return Ok(Some(Ended::Failed(trouble, sent))),
+        Err(trouble) if is_ours => return Ok(Some(StepOutcome::InDoubt(trouble, sent))),
+        Err(trouble) => return Ok(Some(StepOutcome::Failed(trouble, sent))),
     };
-    Ok(match judge(&request.write, seen.as_seen()) {
+    Ok(match judge(&request.write, &seen) {
         Judgement::DidNot => None,
         Judgement::TookEffect if is_ours => {
             context.write_accepted(&request.write, sent.number);
-            Some(Ended::Applied(sent))
+            Some(StepOutcome::Done(sent))
         }
         Judgement::Altered if is_ours => {
             context.write_accepted(&request.write, sent.number);
-            Some(altered(request, seen.as_seen().as_effect(), &sent))
+            Some(altered(request, seen, &sent))
         }
         Judgement::TookEffect | Judgement::Altered | Judgement::ConcurrentChange => {
             let now = match &seen {
-                Sight::Account(now) => now.clone(),
-                Sight::Location(_) => None,
+                StoredValue::Account(now) => now.clone(),
+                StoredValue::Location(_) => None,
             };
             sent.seen = Some(seen);
-            Some(Ended::Failed(request.moved_on(now.as_ref()), sent))
+            Some(StepOutcome::Failed(request.moved_on(now.as_ref()), sent))
         }
     })
 }
@@ -234,24 +225,24 @@ pub(super) async fn settle<N: WriteLog>(
         Ok(seen) => seen,
         Err(trouble) => {
             let doubt = unread(doubt, &trouble);
-            return Ok(Next::End(Ended::InDoubt(doubt, sent.clone())));
+            return Ok(Next::End(StepOutcome::InDoubt(doubt, sent.clone())));
         }
     };
-    match judge(&request.write, seen.as_seen()) {
+    match judge(&request.write, &seen) {
         Judgement::TookEffect => {
             context.write_accepted(&request.write, sent.number);
-            Ok(Next::End(Ended::Applied(sent.clone())))
+            Ok(Next::End(StepOutcome::Done(sent.clone())))
         }
         Judgement::Altered => {
             context.write_accepted(&request.write, sent.number);
-            let effect = seen.as_seen().as_effect();
+            let effect = seen;
             Ok(Next::End(altered(request, effect, sent)))
         }
         Judgement::ConcurrentChange => {
             let words = match &seen {
-                Sight::Account(Some(now)) => format!("its account ID is `{now}` now"),
-                Sight::Account(None) => "it has no account ID now".to_owned(),
-                Sight::Location(_) => "the location is otherwise now".to_owned(),
+                StoredValue::Account(Some(now)) => format!("its account ID is `{now}` now"),
+                StoredValue::Account(None) => "it has no account ID now".to_owned(),
+                StoredValue::Location(_) => "the location is otherwise now".to_owned(),
             };
             // Something was sent, so it must not be said that nothing was written.
             let mut sent = sent.clone();
@@ -263,7 +254,7 @@ pub(super) async fn settle<N: WriteLog>(
                      something else; look at this customer"
                 ),
             );
-            Ok(Next::End(Ended::Failed(trouble, sent)))
+            Ok(Next::End(StepOutcome::Failed(trouble, sent)))
         }
         Judgement::DidNot
             if sent.attempts > context.settings.retries && is_unshown(&request.write, &seen) =>
@@ -273,11 +264,11 @@ pub(super) async fn settle<N: WriteLog>(
                 "{}; the system does not show profiles, so whether it took effect cannot be told",
                 doubt.message
             );
-            Ok(Next::End(Ended::InDoubt(doubt, sent.clone())))
+            Ok(Next::End(StepOutcome::InDoubt(doubt, sent.clone())))
         }
         // It would be answered in the same way again.
         Judgement::DidNot if is_hopeless(&doubt, sent) => {
-            Ok(Next::End(Ended::Failed(doubt, sent.clone())))
+            Ok(Next::End(StepOutcome::Failed(doubt, sent.clone())))
         }
         Judgement::DidNot => {
             // A duplicate may be answered with a raw 500, so the target is looked at before a repetition.
@@ -292,7 +283,7 @@ pub(super) async fn settle<N: WriteLog>(
                     http_status: doubt.http_status,
                     ..taken(after, &holder)
                 };
-                return Ok(Next::End(Ended::Failed(trouble, sent.clone())));
+                return Ok(Next::End(StepOutcome::Failed(trouble, sent.clone())));
             }
             // Any response uses the ID up, also one that cannot be read (`BadAnswer` without a status).
             let had_no_response = doubt.http_status.is_none() && doubt.reason != Failed::BadAnswer;
@@ -313,13 +304,13 @@ pub(super) async fn settle<N: WriteLog>(
 pub(super) async fn look<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
-) -> StepResult<Sight> {
+) -> StepResult<StoredValue> {
     let (system, id) = (&context.system, request.customer);
     match &request.write {
         Write::Account { before, after, .. } => {
             let accounts = [after, before].into_iter().flatten();
             let found = reading::customer(system, id, request.reseller, false, accounts).await;
-            Ok(Sight::Account(context.classify(found).await?.account))
+            Ok(StoredValue::Account(context.classify(found).await?.account))
         }
         Write::Location { location, .. } => {
             let found = reading::location(system, id, location).await;
@@ -330,17 +321,17 @@ pub(super) async fn look<N: WriteLog>(
             let Location {
                 service, profile, ..
             } = found;
-            Ok(Sight::Location(LocationState { service, profile }))
+            Ok(StoredValue::Location(LocationState { service, profile }))
         }
     }
 }
 
 /// Whether nothing of what was to be set can be seen.
-fn is_unshown(write: &Write, seen: &Sight) -> bool {
+fn is_unshown(write: &Write, seen: &StoredValue) -> bool {
     let Write::Location { before, after, .. } = write else {
         return false;
     };
-    let Sight::Location(now) = seen else {
+    let StoredValue::Location(now) = seen else {
         return false;
     };
     let same_service = after.service.is_none() || after.service == before.service;

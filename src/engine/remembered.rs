@@ -6,8 +6,8 @@ use super::customer_state::{CustomerState, DesiredState, has_temporary_id, moved
 use super::halt::{OrHalt, StepError, StepResult};
 use super::lookup::LookupCache;
 use super::{Context, Halt, Job, WriteLog, reading};
-use crate::domain::{AccountId, CustomerId, Failed};
-use crate::ledger::{Effect, Judgement, Seen, Verdict, Write, WriteRecord, WriteVerdict, judge};
+use crate::domain::{AccountId, CustomerId, Failed, StoredValue};
+use crate::ledger::{Judgement, Verdict, Write, WriteRecord, WriteVerdict, judge};
 use crate::plan::{Member, Shape};
 use crate::system::{Customer, SystemError};
 use tokio::time::Instant;
@@ -33,7 +33,8 @@ pub(super) async fn settled<N: WriteLog>(
         .clone()
         .filter(|write| matches!(write.intent.write, Write::Account { .. }));
     let newer = context.settings.history.written_since(&standing.id, None);
-    hear_of(context, ids, Seen::Account(standing.now.as_ref()), newer).await?;
+    let seen_now = StoredValue::Account(standing.now.clone());
+    resolve_open_writes(context, ids, &seen_now, newer).await?;
     let mut written = false;
     // What was never processed says nothing of how the customer was before this run.
     let counts = |write: &WriteRecord| {
@@ -48,11 +49,10 @@ pub(super) async fn settled<N: WriteLog>(
                     standing.original.clone_from(before);
                     written = true;
                 }
-                let seen = Seen::Account(standing.now.as_ref());
-                let altered = altered_by(write, seen);
+                let altered = altered_by(write, &seen_now);
                 // Recognised by the customer, and not by the text, which the system may have stored in its own way.
-                let is_there =
-                    altered.is_some() || judge(&write.intent.write, seen) == Judgement::TookEffect;
+                let is_there = altered.is_some()
+                    || judge(&write.intent.write, &seen_now) == Judgement::TookEffect;
                 if *temporary && is_there {
                     standing.parked.clone_from(&standing.now);
                 }
@@ -102,10 +102,12 @@ pub(super) async fn settled<N: WriteLog>(
 }
 
 /// Why the line of this write has failed, where what is there now is what the system made of the write.
-pub(super) fn altered_by(write: &WriteRecord, seen: Seen<'_>) -> Option<SystemError> {
+pub(super) fn altered_by(write: &WriteRecord, seen: &StoredValue) -> Option<SystemError> {
     let is_there = match (&write.effect, seen) {
-        (Some(Effect::Account(stored)), Seen::Account(now)) => stored.as_ref() == now,
-        (Some(Effect::Location(stored)), Seen::Location(now)) => stored.service == now.service,
+        (Some(StoredValue::Account(stored)), StoredValue::Account(now)) => stored == now,
+        (Some(StoredValue::Location(stored)), StoredValue::Location(now)) => {
+            stored.service == now.service
+        }
         (Some(_), _) => false,
         (None, seen) => judge(&write.intent.write, seen) == Judgement::Altered,
     };
@@ -129,10 +131,10 @@ fn given(job: &Job, member: &Member) -> Vec<AccountId> {
 /// What the system says now settles what this run has written to one thing: the last write that asked for just that has
 /// taken effect, also where it was looked for in vain and has landed since. Whatever becomes of the line, nothing is left
 /// open that was never done. `newer`: another run has written the same thing since, so that what is there is its doing.
-pub(super) async fn hear_of<'a, N: WriteLog>(
+pub(super) async fn resolve_open_writes<'a, N: WriteLog>(
     context: &Context<N>,
     writes: impl DoubleEndedIterator<Item = &'a WriteRecord>,
-    seen: Seen<'_>,
+    seen: &StoredValue,
     newer: bool,
 ) -> Result<(), Halt> {
     let mut later = false;
@@ -165,7 +167,7 @@ pub(super) async fn hear_of<'a, N: WriteLog>(
             let settled = WriteVerdict {
                 verdict,
                 http_status: write.http_status,
-                effect: (is_altered && verdict == Verdict::Applied).then(|| seen.as_effect()),
+                effect: (is_altered && verdict == Verdict::Applied).then(|| seen.clone()),
             };
             context.notes.settle(write.id, settled).await?;
         }

@@ -4,7 +4,7 @@
 
 use super::read_back;
 use super::write_breaker::Refusable;
-use super::write_result::{Ended, Next, Sent, WriteRequest};
+use super::write_result::{Next, Sent, StepOutcome, WriteRequest};
 use super::{Context, Halt, WriteLog};
 use crate::domain::{AccountId, Failed, counted};
 use crate::ledger::{Intent, NEVER_SENT, Verdict, Write, WriteId, WriteVerdict};
@@ -48,7 +48,7 @@ const JUST_SEEN: Duration = Duration::from_millis(250);
 pub(super) async fn carry_out<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
-) -> Result<Ended, Halt> {
+) -> Result<StepOutcome, Halt> {
     let mut sent = Sent {
         unanswered: request.doubted,
         ..Sent::default()
@@ -107,7 +107,7 @@ pub(super) async fn carry_out<N: WriteLog>(
                         &trouble,
                         patience,
                     )?;
-                    return Ok(Ended::Failed(trouble, sent));
+                    return Ok(StepOutcome::Failed(trouble, sent));
                 }
                 if context.system.sends_emails() {
                     // People hear of each write that lands, so it is looked for once more, and late.
@@ -195,7 +195,7 @@ async fn without_intent<N: WriteLog>(
         Written::Refused(trouble) => {
             sent.http_status = trouble.http_status;
             match read_back::refused(context, request, trouble).await? {
-                None => return Ok(Next::End(Ended::Applied(sent.clone()))),
+                None => return Ok(Next::End(StepOutcome::Done(sent.clone()))),
                 Some(trouble) => {
                     request.was_refused(context, &trouble, sent.number)?;
                     trouble
@@ -223,7 +223,7 @@ async fn unless_landed<N: WriteLog>(
     if request.doubted || tries.fruitless > 0 {
         return Ok(read_back::late(context, request, trouble, sent).await?.1);
     }
-    Ok(Next::End(Ended::Failed(trouble, sent.clone())))
+    Ok(Next::End(StepOutcome::Failed(trouble, sent.clone())))
 }
 
 /// Records what became of a write that was sent.
@@ -244,7 +244,7 @@ async fn after_sending<N: WriteLog>(
     // What was in doubt itself has just been read.
     if doubted_before
         && !is_doubt
-        && let Ok((_, Next::End(Ended::Failed(trouble, _)))) = concluded
+        && let Ok((_, Next::End(StepOutcome::Failed(trouble, _)))) = concluded
     {
         concluded = read_back::late(context, request, trouble, sent).await;
     }
@@ -256,7 +256,7 @@ async fn after_sending<N: WriteLog>(
     if let Some(verdict) = verdict {
         let never_sent = is_unsent && verdict == Verdict::NotApplied;
         let effect = match &concluded {
-            Ok((_, Next::End(Ended::Altered(_, sent)))) => sent.effect.clone(),
+            Ok((_, Next::End(StepOutcome::Failed(_, sent)))) => sent.effect.clone(),
             _ => None,
         };
         let settled = WriteVerdict {
@@ -268,7 +268,7 @@ async fn after_sending<N: WriteLog>(
     }
     let (_, next) = concluded?;
     if is_doubt
-        && let Next::End(Ended::Failed(trouble, _)) = &next
+        && let Next::End(StepOutcome::Failed(trouble, _)) = &next
         && trouble.reason == Failed::BadAnswer
     {
         request.was_refused(context, trouble, sent.number)?;
@@ -334,14 +334,14 @@ async fn conclude<N: WriteLog>(
     sent: &mut Sent,
 ) -> Result<(Verdict, Next), Halt> {
     let not_applied = |trouble, sent: &Sent| {
-        let end = Next::End(Ended::Failed(trouble, sent.clone()));
+        let end = Next::End(StepOutcome::Failed(trouble, sent.clone()));
         (Verdict::NotApplied, end)
     };
     match written {
         Written::Applied { http_status } => {
             context.write_accepted(&request.write, sent.number);
             sent.http_status = Some(http_status);
-            Ok((Verdict::Applied, Next::End(Ended::Applied(sent.clone()))))
+            Ok((Verdict::Applied, Next::End(StepOutcome::Done(sent.clone()))))
         }
         Written::Expired(turn) => Ok((Verdict::NotApplied, Next::LookFirst(turn))),
         Written::NotSent(trouble) | Written::Again(trouble) => {
@@ -351,7 +351,7 @@ async fn conclude<N: WriteLog>(
         Written::Refused(trouble) => {
             sent.http_status = trouble.http_status;
             Ok(match read_back::refused(context, request, trouble).await? {
-                None => (Verdict::Applied, Next::End(Ended::Applied(sent.clone()))),
+                None => (Verdict::Applied, Next::End(StepOutcome::Done(sent.clone()))),
                 Some(trouble) => {
                     request.was_refused(context, &trouble, sent.number)?;
                     not_applied(trouble, sent)

@@ -1,7 +1,7 @@
 //! One write as it is asked for, what its attempts were seen to do, and how it ended.
 
-use crate::domain::{AccountId, CustomerId, Line, Reseller};
-use crate::ledger::{Effect, LocationState, Seen, Verdict, Write};
+use crate::domain::{CustomerId, Line, Reseller, StoredValue};
+use crate::ledger::{Verdict, Write};
 use crate::system::{SystemError, WriteOp, WriteValue};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -19,17 +19,42 @@ pub(super) struct WriteRequest<'a> {
     pub(super) doubted: bool,
 }
 
-/// How a write ended.
+/// How a change that a line asks for ended: the rename of its customer, or what it sets at a location.
 #[derive(Debug, Clone)]
-pub(super) enum Ended {
-    /// It took effect.
-    Applied(Sent),
-    /// It took effect, and the system stored another value, which is in [`Sent::effect`].
-    Altered(SystemError, Sent),
-    /// It certainly did not take effect.
+pub(super) enum StepOutcome {
+    /// The line asks for none.
+    NotAsked,
+    /// It was so before this run.
+    Already,
+    /// Written; in a plan: it would be.
+    Done(Sent),
+    /// Not done. Where the system has stored another value instead, that is in [`Sent::effect`].
     Failed(SystemError, Sent),
     /// It is unknown, because the system could not be asked.
     InDoubt(SystemError, Sent),
+}
+
+impl StepOutcome {
+    /// Failed before anything was sent.
+    pub(super) fn unsent(error: SystemError) -> Self {
+        Self::Failed(error, Sent::default())
+    }
+
+    /// Whether what was asked for is in place.
+    pub(super) fn is_done(&self) -> bool {
+        match self {
+            Self::NotAsked | Self::Already | Self::Done(_) => true,
+            Self::Failed(..) | Self::InDoubt(..) => false,
+        }
+    }
+
+    /// What was sent for it.
+    pub(super) fn sent_mut(&mut self) -> Option<&mut Sent> {
+        match self {
+            Self::NotAsked | Self::Already => None,
+            Self::Done(sent) | Self::Failed(_, sent) | Self::InDoubt(_, sent) => Some(sent),
+        }
+    }
 }
 
 /// What is to be reported of the sending.
@@ -45,14 +70,14 @@ pub(super) struct Sent {
     /// Whether an attempt was followed by another without ever having had an answer: it may still take effect.
     pub(super) unanswered: bool,
     /// What a reading found, where it was neither as before nor as asked.
-    pub(super) seen: Option<Sight>,
+    pub(super) seen: Option<StoredValue>,
     /// What the system stored, where that is not what was asked.
-    pub(super) effect: Option<Effect>,
+    pub(super) effect: Option<StoredValue>,
 }
 
 /// What follows an attempt.
 pub(super) enum Next {
-    End(Ended),
+    End(StepOutcome),
     /// It did not take effect, as a reading said.
     AfterAWhile {
         /// The attempt's correlation ID, where the attempt had no response: the next attempt carries the same.
@@ -68,11 +93,11 @@ impl Next {
     /// What is recorded of a write after which this follows.
     pub(super) fn verdict(&self) -> Verdict {
         match self {
-            Self::End(Ended::Applied(_) | Ended::Altered(..)) => Verdict::Applied,
-            Self::End(Ended::InDoubt(..)) => Verdict::Unknown,
-            Self::End(Ended::Failed(..)) | Self::AfterAWhile { .. } | Self::LookFirst(_) => {
-                Verdict::NotApplied
-            }
+            Self::End(StepOutcome::Done(_)) => Verdict::Applied,
+            // Another value was stored.
+            Self::End(StepOutcome::Failed(_, sent)) if sent.effect.is_some() => Verdict::Applied,
+            Self::End(StepOutcome::InDoubt(..)) => Verdict::Unknown,
+            Self::End(_) | Self::AfterAWhile { .. } | Self::LookFirst(_) => Verdict::NotApplied,
         }
     }
 }
@@ -99,22 +124,6 @@ impl WriteRequest<'_> {
             what,
             send_deadline,
             slack,
-        }
-    }
-}
-
-/// What a read-back saw.
-#[derive(Debug, Clone)]
-pub(super) enum Sight {
-    Account(Option<AccountId>),
-    Location(LocationState),
-}
-
-impl Sight {
-    pub(super) fn as_seen(&self) -> Seen<'_> {
-        match self {
-            Self::Account(now) => Seen::Account(now.as_ref()),
-            Self::Location(now) => Seen::Location(now),
         }
     }
 }

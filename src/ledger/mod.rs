@@ -54,11 +54,8 @@ pub use orders::{Order, Orders};
 pub use outcomes::Counted;
 pub use private::PrivateFile;
 pub use progress::{Phase, Progress, RunKind, State, StopReason};
-pub use read_back_verdict::{Judgement, Seen, judge};
-pub use record::{
-    Calls, Effect, Intent, LocationState, NEVER_SENT, Verdict, Write, WriteId, WriteRecord,
-    WriteVerdict,
-};
+pub use read_back_verdict::{Judgement, judge};
+pub use record::{Calls, Intent, NEVER_SENT, Verdict, Write, WriteId, WriteRecord, WriteVerdict};
 pub use reserved_calls::ReservedCalls;
 pub use run_dir::{DEFAULT_RUNS_DIR, RunDir};
 pub use run_id::RunId;

@@ -6,8 +6,10 @@
 //! took effect is told by what the next write of the same thing found there. The last one counts as if it had: `undo`
 //! reads before it writes anyway.
 
-use super::{Intent, Judgement, Ledger, LedgerError, Seen, Verdict, Write, WriteRecord, judge};
-use crate::domain::{CustomerId, LocationId, NetChange, NetValue, Reseller, Transition};
+use super::{Intent, Judgement, Ledger, LedgerError, Verdict, Write, WriteRecord, judge};
+use crate::domain::{
+    CustomerId, LocationId, NetChange, NetValue, Reseller, StoredValue, Transition,
+};
 use std::collections::HashMap;
 
 impl Ledger {
@@ -159,11 +161,11 @@ fn advance<T>(change: &mut Transition<T>, before: Option<T>, after: Option<T>) {
 /// Before a write the thing is read: what the next one found tells what the one before it did.
 fn took_effect(open: &WriteRecord, next: &WriteRecord) -> bool {
     let seen = match &next.intent.write {
-        Write::Account { before, .. } => Seen::Account(before.as_ref()),
-        Write::Location { before, .. } => Seen::Location(before),
+        Write::Account { before, .. } => StoredValue::Account(before.clone()),
+        Write::Location { before, .. } => StoredValue::Location(before.clone()),
     };
     matches!(
-        judge(&open.intent.write, seen),
+        judge(&open.intent.write, &seen),
         Judgement::TookEffect | Judgement::Altered
     )
 }

@@ -3,27 +3,8 @@
 //! It must stay free of clock, disk and network. A value that is neither the old one nor the new one (in whatever
 //! spelling the system gives it) was set by another client, and is never written over.
 
-use super::{Effect, LocationState, Write};
-use crate::domain::{AccountId, Profile, is_respelling};
-
-/// What the system says now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen<'a> {
-    /// The customer's account ID; `None`: it has none.
-    Account(Option<&'a AccountId>),
-    /// The location's service ID and profile.
-    Location(&'a LocationState),
-}
-
-impl Seen<'_> {
-    /// The same, to be recorded as what a write left.
-    pub fn as_effect(self) -> Effect {
-        match self {
-            Self::Account(now) => Effect::Account(now.cloned()),
-            Self::Location(now) => Effect::Location(now.clone()),
-        }
-    }
-}
+use super::Write;
+use crate::domain::{Profile, StoredValue, is_respelling};
 
 /// The result of a write without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,12 +24,12 @@ pub enum Judgement {
 /// At a location only what was sent is compared, and of that what is shown. If one half of it is as requested and the
 /// other as before, the write has not (wholly) taken effect, and repeating it destroys nothing.
 /// A reading of the wrong kind proves nothing and counts as a change by another user or program.
-pub fn judge(write: &Write, seen: Seen<'_>) -> Judgement {
+pub fn judge(write: &Write, seen: &StoredValue) -> Judgement {
     match (write, seen) {
-        (Write::Account { before, after, .. }, Seen::Account(now)) => {
-            part(before.as_ref(), after.as_ref(), now)
+        (Write::Account { before, after, .. }, StoredValue::Account(now)) => {
+            part(before.as_ref(), after.as_ref(), now.as_ref())
         }
-        (Write::Location { before, after, .. }, Seen::Location(now)) => {
+        (Write::Location { before, after, .. }, StoredValue::Location(now)) => {
             let service = after
                 .service
                 .as_ref()
@@ -68,9 +49,8 @@ pub fn judge(write: &Write, seen: Seen<'_>) -> Judgement {
                 _ => whole(service, profile),
             }
         }
-        (Write::Account { .. }, Seen::Location(_)) | (Write::Location { .. }, Seen::Account(_)) => {
-            Judgement::ConcurrentChange
-        }
+        (Write::Account { .. }, StoredValue::Location(_))
+        | (Write::Location { .. }, StoredValue::Account(_)) => Judgement::ConcurrentChange,
     }
 }
 
@@ -111,7 +91,7 @@ fn whole(service: Option<Judgement>, profile: Option<Judgement>) -> Judgement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{LocationId, Profile, ServiceId};
+    use crate::domain::{AccountId, LocationId, LocationState, Profile, ServiceId};
     use proptest::prelude::*;
 
     fn account() -> impl Strategy<Value = Option<AccountId>> {
@@ -148,8 +128,8 @@ mod tests {
             } else {
                 Judgement::ConcurrentChange
             };
-            prop_assert_eq!(judge(&write, Seen::Account(now.as_ref())), expected);
-            prop_assert_eq!(judge(&write, Seen::Location(&LocationState::default())), Judgement::ConcurrentChange);
+            prop_assert_eq!(judge(&write, &StoredValue::Account(now.clone())), expected);
+            prop_assert_eq!(judge(&write, &StoredValue::Location(LocationState::default())), Judgement::ConcurrentChange);
         }
 
         #[test]
@@ -160,9 +140,9 @@ mod tests {
                 after: after.clone(),
             };
             let done = carried_out(&before, &after);
-            prop_assert_eq!(judge(&write, Seen::Location(&done)), Judgement::TookEffect);
+            prop_assert_eq!(judge(&write, &StoredValue::Location(done.clone())), Judgement::TookEffect);
             let expected = if done == before { Judgement::TookEffect } else { Judgement::DidNot };
-            prop_assert_eq!(judge(&write, Seen::Location(&before)), expected);
+            prop_assert_eq!(judge(&write, &StoredValue::Location(before.clone())), expected);
         }
 
         #[test]
@@ -174,8 +154,8 @@ mod tests {
             };
             let other = LocationState { service: now.service.clone(), profile: None };
             prop_assert_eq!(
-                judge(&write, Seen::Location(&now)),
-                judge(&write, Seen::Location(&other))
+                judge(&write, &StoredValue::Location(now.clone())),
+                judge(&write, &StoredValue::Location(other.clone()))
             );
         }
 
@@ -188,7 +168,7 @@ mod tests {
                 after: after.clone(),
             };
             if after.service.is_some() {
-                prop_assert_eq!(judge(&write, Seen::Location(&foreign)), Judgement::ConcurrentChange);
+                prop_assert_eq!(judge(&write, &StoredValue::Location(foreign.clone())), Judgement::ConcurrentChange);
             }
         }
     }

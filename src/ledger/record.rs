@@ -1,6 +1,8 @@
 //! What is noted about a write: the intent before it, the verdict after it.
 
-use crate::domain::{AccountId, CustomerId, Line, LocationId, Profile, Reseller, ServiceId};
+use crate::domain::{
+    AccountId, CustomerId, Line, LocationId, LocationState, Reseller, StoredValue,
+};
 
 /// The number of a noted write, in the order of noting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -12,15 +14,6 @@ impl WriteId {
     pub(crate) fn numbered(number: i64) -> Self {
         Self(number)
     }
-}
-
-/// A location's service ID and profile.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LocationState {
-    /// The service ID; as `after` of a write, `None` means: not sent, stays as it is.
-    pub service: Option<ServiceId>,
-    /// The profile; as `after` of a write, `None` means: not sent, stays as it is.
-    pub profile: Option<Profile>,
 }
 
 /// One write: from what to what.
@@ -99,22 +92,13 @@ impl Verdict {
     }
 }
 
-/// What a write left in the system, where that is not what was asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// The account ID that is stored.
-    Account(Option<AccountId>),
-    /// Service ID and profile that are stored; `None`: not told.
-    Location(LocationState),
-}
-
 /// The answer to a write; recorded again when a read-back settles what was unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WriteVerdict {
     /// What is known now.
     pub verdict: Verdict,
     /// Of an applied write: what the system stored, where that is not what was asked.
-    pub effect: Option<Effect>,
+    pub effect: Option<StoredValue>,
     /// The status of the answer, where there was one; [`NEVER_SENT`]: nothing left this machine.
     pub http_status: Option<u16>,
 }
@@ -132,7 +116,7 @@ pub struct WriteRecord {
     /// `None`: the process died before the answer was noted, so it is in doubt.
     pub verdict: Option<Verdict>,
     /// What the system stored, where that is not what was asked.
-    pub effect: Option<Effect>,
+    pub effect: Option<StoredValue>,
     /// The status of the answer, where there was one.
     pub http_status: Option<u16>,
 }
@@ -174,10 +158,10 @@ impl WriteRecord {
     pub fn stored(&self) -> Write {
         let mut write = self.intent.write.clone();
         match (&mut write, &self.effect) {
-            (Write::Account { after, .. }, Some(Effect::Account(stored))) => {
+            (Write::Account { after, .. }, Some(StoredValue::Account(stored))) => {
                 after.clone_from(stored);
             }
-            (Write::Location { after, .. }, Some(Effect::Location(stored))) => {
+            (Write::Location { after, .. }, Some(StoredValue::Location(stored))) => {
                 // A half that was not sent stays as it was, and one that is not shown is as it was sent.
                 if after.service.is_some() && stored.service.is_some() {
                     after.service.clone_from(&stored.service);

@@ -2,11 +2,10 @@
 
 use super::checksum::Checksum;
 use super::outcome_row::{Fault, damaged, id, profile};
-use super::{
-    Effect, Intent, LedgerError, LocationState, Verdict, Write, WriteId, WriteRecord, WriteVerdict,
-};
+use super::{Intent, LedgerError, Verdict, Write, WriteId, WriteRecord, WriteVerdict};
 use crate::domain::{
-    AccountId, CustomerId, Line, LocationId, Profile, Reseller, ResellerId, ServiceId,
+    AccountId, CustomerId, Line, LocationId, LocationState, Profile, Reseller, ResellerId,
+    ServiceId, StoredValue,
 };
 use rusqlite::{Row, Statement, ToSql, params};
 use std::path::Path;
@@ -121,8 +120,8 @@ pub(super) fn settle(
 ) -> rusqlite::Result<()> {
     let (account, spot) = match &settled.effect {
         None => (None, None),
-        Some(Effect::Account(account)) => (account.as_ref(), None),
-        Some(Effect::Location(spot)) => (None, Some(spot)),
+        Some(StoredValue::Account(account)) => (account.as_ref(), None),
+        Some(StoredValue::Location(spot)) => (None, Some(spot)),
     };
     let service = spot.and_then(|spot| spot.service.as_ref());
     let profile = spot.and_then(|spot| spot.profile);
@@ -168,8 +167,8 @@ fn fields(row: &Row<'_>) -> Result<(WriteRecord, i64), Fault> {
     };
     let effect = match (row.get::<_, bool>(19)?, &intent.write) {
         (false, _) => None,
-        (true, Write::Account { .. }) => Some(Effect::Account(id(row, 20, AccountId::new)?)),
-        (true, Write::Location { .. }) => Some(Effect::Location(LocationState {
+        (true, Write::Account { .. }) => Some(StoredValue::Account(id(row, 20, AccountId::new)?)),
+        (true, Write::Location { .. }) => Some(StoredValue::Location(LocationState {
             service: id(row, 21, ServiceId::new)?,
             profile: profile(row, 22)?,
         })),

@@ -27,7 +27,7 @@ pub use settings::{Sending, Settings, SetupError};
 #[cfg(test)]
 pub(crate) use write::BoxFuture;
 pub(crate) use write::PreparedWrite;
-pub use write::{Stored, WriteOp, WriteValue, Written};
+pub use write::{WriteOp, WriteValue, Written};
 
 use crate::domain::{AccountId, CustomerId, LocationId, Reseller};
 use smol_str::SmolStr;

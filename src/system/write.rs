@@ -1,7 +1,7 @@
 //! One write: what it sets, what becomes of it, and the call that carries it.
 
 use super::error::{SystemError, senseless};
-use crate::domain::{AccountId, CustomerId, LocationId, Profile, Reseller, ServiceId};
+use crate::domain::{AccountId, CustomerId, LocationId, Profile, Reseller, ServiceId, StoredValue};
 use crate::http::{PendingWrite, Reply, Sent};
 use std::pin::Pin;
 use std::time::Duration;
@@ -46,20 +46,6 @@ pub enum WriteValue<'a> {
     },
 }
 
-/// What the answer to a write says that is stored now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stored {
-    /// The account ID.
-    Account(AccountId),
-    /// Service ID and profile of a location; `None`: not told.
-    Location {
-        /// The service ID.
-        service: Option<ServiceId>,
-        /// The profile.
-        profile: Option<Profile>,
-    },
-}
-
 /// What became of one write.
 #[derive(Debug)]
 pub enum Written {
@@ -73,7 +59,7 @@ pub enum Written {
         /// The answer's status.
         http_status: u16,
         /// What it says that it stored.
-        value: Stored,
+        value: StoredValue,
     },
     /// Certainly not processed, and worth another attempt with a new intent; nothing has been waited for yet. Without a
     /// status nothing was sent.
@@ -102,7 +88,7 @@ impl Written {
             told => match told.map(AccountId::new) {
                 Some(Ok(stored)) => Self::Stored {
                     http_status,
-                    value: Stored::Account(stored),
+                    value: StoredValue::Account(Some(stored)),
                 },
                 Some(Err(_)) | None => {
                     Self::InDoubt(senseless(reply, "the answer does not say what was asked"))

@@ -1,8 +1,8 @@
 //! A system as a model: customers in a map, answers after a while, and whatever can go wrong with a call.
 
-use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller, ServiceId};
+use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller, ServiceId, StoredValue};
 use crate::system::{
-    Backend, BoxFuture, Bulk, Customer, Fatal, Key, Location, Locations, PreparedWrite, Stored,
+    Backend, BoxFuture, Bulk, Customer, Fatal, Key, Location, Locations, PreparedWrite,
     SystemError, Wanted, WriteOp, WriteValue, Written,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -239,7 +239,7 @@ impl World {
         {
             return Written::Stored {
                 http_status: 200,
-                value: Stored::Account(AccountId::new(state.as_stored(asked)).unwrap()),
+                value: StoredValue::Account(AccountId::new(state.as_stored(asked)).ok()),
             };
         }
         match fate {

@@ -7,7 +7,8 @@ mod queries;
 
 use super::*;
 use crate::domain::{
-    AccountId, CustomerId, Line, LocationId, Outcome, Profile, ServiceId, Status, Transition,
+    AccountId, CustomerId, Line, LocationId, LocationState, Outcome, Profile, ServiceId, Status,
+    Transition,
 };
 use tempfile::TempDir;
 

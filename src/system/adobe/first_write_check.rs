@@ -1,10 +1,10 @@
 //! The first write of a process is checked: the customer is read again and compared with what it was before.
 
 use super::super::error::clean;
-use super::super::{Fatal, Sending, Stored, SystemError, Written};
+use super::super::{Fatal, Sending, SystemError, Written};
 use super::api::{Adobe, Trial};
 use super::wire::{FIELDS_MISSING, Whole};
-use crate::domain::{AccountId, CustomerId, Failed};
+use crate::domain::{AccountId, CustomerId, Failed, StoredValue};
 use serde_json::Value;
 use tokio::sync::MutexGuard;
 
@@ -40,7 +40,7 @@ impl First<'_> {
     pub(super) async fn checked(mut self, adobe: &Adobe, written: Written) -> Written {
         let stored = match &written {
             Written::Stored {
-                value: Stored::Account(stored),
+                value: StoredValue::Account(Some(stored)),
                 ..
             } => stored,
             // In doubt, it may have taken effect, and then it may have done more than that.

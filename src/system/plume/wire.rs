@@ -1,8 +1,10 @@
 //! What Plume's answers look like, and which of it is believed.
 
 use super::super::error::{self, senseless};
-use super::super::{Customer, Location, Locations, Stored, SystemError, Written, id_text};
-use crate::domain::{AccountId, CustomerId, LocationId, Profile, ServiceId};
+use super::super::{Customer, Location, Locations, SystemError, Written, id_text};
+use crate::domain::{
+    AccountId, CustomerId, LocationId, LocationState, Profile, ServiceId, StoredValue,
+};
 use crate::http::Reply;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -219,10 +221,10 @@ impl LocationBody {
         }
         Written::Stored {
             http_status: reply.status,
-            value: Stored::Location {
+            value: StoredValue::Location(LocationState {
                 service: stored,
                 profile: shown.and_then(Profile::told),
-            },
+            }),
         }
     }
 }
