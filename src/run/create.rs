@@ -262,7 +262,7 @@ fn refuse_problems(
 /// Adobe has no search: without a listing, only customers that are named by their own ID can be found.
 fn refuse_unfindable(draft: &InputPlan, resolved: &Resolved) -> Result<(), CommandError> {
     let needs_listing =
-        resolved.system == crate::system::Kind::Adobe && resolved.reseller.is_none();
+        !resolved.system.capabilities().searches_live && resolved.reseller.is_none();
     if !needs_listing || draft.without_customer == 0 {
         return Ok(());
     }

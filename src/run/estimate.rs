@@ -9,16 +9,12 @@ use crate::engine::{Lookup, Tally};
 use crate::http::Counters;
 use crate::ledger::Ledger;
 use crate::plan::Shape;
-use crate::system::Kind;
+use crate::system::{Changes, Lookups, PlannedChanges};
 use crate::ui;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
-
-/// The number of lines that are looked up with one call, if the system can do that: half of a batch, because the new
-/// IDs are looked up as well.
-const LINES_A_CALL: u64 = 50;
 
 /// Calls by what they are for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,25 +52,22 @@ impl Forecast {
                 tally.planned_location_writes.load(Ordering::Relaxed),
             )
         };
-        let looked = counters.find + counters.read;
-        let singly = looked >= draft.counts.lines || resolved.lookup == Lookup::Each;
-        // A customer that the plan has found is looked up by the system's own ID.
-        let (find, read) = match resolved.system {
-            // The list is read once more after the run, to see whether everything lasts.
-            Kind::Adobe => (2 * counters.find, adobe_reads(accounts)),
-            Kind::CloudCockpit if singly => (lines, lines),
-            Kind::CloudCockpit => (counters.find, 0),
-            Kind::Plume if resolved.lookup == Lookup::Each => (0, lines),
-            // The filter is tried once more before customers are read one by one.
-            Kind::Plume if looked > draft.counts.lines => (1, lines),
-            Kind::Plume => (lines.div_ceil(LINES_A_CALL), 0),
-        };
+        let lookups = resolved.system.estimate_planned(&PlannedChanges {
+            lines,
+            all_lines: draft.counts.lines,
+            account_writes: accounts,
+            plan: Lookups {
+                find: counters.find,
+                read: counters.read,
+            },
+            singly: resolved.lookup == Lookup::Each,
+        });
         Ok(Self {
             account_writes: accounts,
             temporary_writes: count(cycles.count()),
             location_writes: locations,
-            find,
-            read,
+            find: lookups.find,
+            read: lookups.read,
             emails: tally.planned_emails.load(Ordering::Relaxed),
         })
     }
@@ -105,21 +98,18 @@ impl Forecast {
         (lines, searched): (u64, u64),
         resolved: &Resolved,
     ) -> Self {
-        let batches = lines.div_ceil(LINES_A_CALL);
-        let singly = resolved.lookup == Lookup::Each;
-        let (find, read) = match resolved.system {
-            // How long the list is shows only when it is read, before and after.
-            Kind::Adobe => (2 * batches, adobe_reads(accounts)),
-            // A search returns no locations; reading a customer by ID returns them.
-            Kind::Plume if singly => (searched, lines - searched + locations.min(searched)),
-            Kind::CloudCockpit if singly => (lines, 0),
-            Kind::Plume | Kind::CloudCockpit => (batches, 0),
-        };
+        let lookups = resolved.system.estimate(&Changes {
+            lines,
+            searched,
+            account_writes: accounts,
+            location_writes: locations,
+            singly: resolved.lookup == Lookup::Each,
+        });
         Self {
             account_writes: accounts,
             location_writes: locations,
-            find,
-            read,
+            find: lookups.find,
+            read: lookups.read,
             ..Self::default()
         }
     }
@@ -220,11 +210,6 @@ fn noted_writes(ledger: &Ledger) -> Result<(u64, u64), CommandError> {
         }
     }
     Ok((count(customers.len()), count(locations.len())))
-}
-
-/// Each write reads its customer first. After the first write the customer is read again.
-fn adobe_reads(accounts: u64) -> u64 {
-    accounts + accounts.min(1)
 }
 
 #[expect(

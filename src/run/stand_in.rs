@@ -129,7 +129,7 @@ fn add_bystanders(world: &mut World, resolved: &Resolved, customers: u32) {
             Kind::Plume => format!("sandbox-{n}"),
         };
         world.add_customer(&id, &format!("SANDBOX-{n:06}"), reseller);
-        if resolved.system == Kind::Plume {
+        if resolved.system.capabilities().has_locations {
             world.add_location(&id, &format!("sandbox-location-{n}"), None, None);
         }
     }
@@ -246,7 +246,7 @@ fn add(
         let reseller =
             reseller.or_else(|| listed.map(str::to_owned).filter(|_| system == Kind::Adobe));
         world.add_customer(&id, &account, reseller.as_deref());
-        if system == Kind::Plume {
+        if system.capabilities().has_locations {
             world.add_location(&id, &location, service.as_deref(), profile.as_deref());
         }
         seen.insert(key, Seen { id, location });

@@ -3,6 +3,7 @@
 use super::adobe::Adobe;
 use super::backend::Backend;
 use super::cloudcockpit::CloudCockpit;
+use super::estimate::{Changes, Lookups, PlannedChanges};
 use super::plume::{self, Plume};
 use super::settings::{Settings, SetupError};
 use super::{Kind, System, adobe, cloudcockpit};
@@ -49,6 +50,26 @@ impl System {
             health: tokio::sync::watch::channel(http::Health::Flowing).1,
             latency: Box::new(|| Duration::ZERO),
             backend,
+        }
+    }
+}
+
+impl Kind {
+    /// How many look-ups these changes take.
+    pub fn estimate(self, changes: &Changes) -> Lookups {
+        match self {
+            Self::Plume => plume::estimate(changes),
+            Self::Adobe => adobe::estimate(changes),
+            Self::CloudCockpit => cloudcockpit::estimate(changes),
+        }
+    }
+
+    /// How many look-ups it takes to carry out what a plan has found: each customer is looked up by the system's own ID.
+    pub fn estimate_planned(self, changes: &PlannedChanges) -> Lookups {
+        match self {
+            Self::Plume => plume::estimate_planned(changes),
+            Self::Adobe => adobe::estimate_planned(changes),
+            Self::CloudCockpit => cloudcockpit::estimate_planned(changes),
         }
     }
 }

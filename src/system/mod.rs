@@ -11,6 +11,7 @@ mod cloudcockpit;
 mod connect;
 mod customer;
 mod error;
+mod estimate;
 mod id_text;
 mod listing;
 mod plume;
@@ -23,6 +24,7 @@ pub(crate) use backend::Backend;
 pub use capabilities::{Capabilities, Kind};
 pub use customer::{Bulk, Customer, Key, Location, Locations, Wanted};
 pub use error::{Fatal, SystemError};
+pub use estimate::{Changes, Lookups, PlannedChanges};
 pub use settings::{Sending, Settings, SetupError};
 #[cfg(test)]
 pub(crate) use write::BoxFuture;

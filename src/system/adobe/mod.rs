@@ -27,6 +27,7 @@ use self::wire::refusal;
 use super::backend::Backend;
 use super::customer::{Bulk, Customer, Key, Wanted};
 use super::error::SystemError;
+use super::estimate::{Changes, Lookups, PlannedChanges, batches};
 use super::read::{Answer, read};
 use super::settings::Sending;
 use super::write::{BoxFuture, PreparedWrite, WriteOp, Written};
@@ -133,4 +134,25 @@ impl Backend for Adobe {
             }
         })
     }
+}
+
+/// How long the list is shows only when it is read, before the writes and after.
+pub(super) fn estimate(changes: &Changes) -> Lookups {
+    Lookups {
+        find: 2 * batches(changes.lines),
+        read: reads(changes.account_writes),
+    }
+}
+
+/// The list is read once more after the run, to see whether everything lasts.
+pub(super) fn estimate_planned(changes: &PlannedChanges) -> Lookups {
+    Lookups {
+        find: 2 * changes.plan.find,
+        read: reads(changes.account_writes),
+    }
+}
+
+/// Each write reads its customer first. After the first write the customer is read again.
+fn reads(account_writes: u64) -> u64 {
+    account_writes + account_writes.min(1)
 }

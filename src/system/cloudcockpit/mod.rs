@@ -23,6 +23,7 @@ use self::wire::{error_in, refusal};
 use super::backend::{Backend, no_locations};
 use super::customer::{Bulk, Customer, Wanted};
 use super::error::{SystemError, holds_an_error, senseless};
+use super::estimate::{Changes, Lookups, PlannedChanges, batches};
 use super::listing::SWEEPS;
 use super::read::{Answer, read};
 use super::write::{BoxFuture, OneCall, PreparedWrite, WriteOp, WriteValue, Written};
@@ -137,5 +138,28 @@ impl Backend for CloudCockpit {
             };
             read(&self.client, &call, parse).await
         })
+    }
+}
+
+pub(super) fn estimate(changes: &Changes) -> Lookups {
+    let find = if changes.singly {
+        changes.lines
+    } else {
+        batches(changes.lines)
+    };
+    Lookups { find, read: 0 }
+}
+
+pub(super) fn estimate_planned(changes: &PlannedChanges) -> Lookups {
+    let plan = changes.plan;
+    if changes.singly || plan.find + plan.read >= changes.all_lines {
+        return Lookups {
+            find: changes.lines,
+            read: changes.lines,
+        };
+    }
+    Lookups {
+        find: plan.find,
+        read: 0,
     }
 }

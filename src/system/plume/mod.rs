@@ -22,6 +22,7 @@ use self::wire::{CustomerBody, error_of, refusal};
 use super::backend::Backend;
 use super::customer::{Bulk, Customer, Location, Wanted};
 use super::error::{SystemError, senseless};
+use super::estimate::{Changes, Lookups, PlannedChanges, batches};
 use super::listing::endless;
 use super::read::{Answer, body_of, read};
 use super::write::{BoxFuture, PreparedWrite, WriteOp, WriteValue, Written};
@@ -139,4 +140,31 @@ impl Backend for Plume {
             self.search_page(&unused, 0).await.map(|_| ())
         })
     }
+}
+
+pub(super) fn estimate(changes: &Changes) -> Lookups {
+    if !changes.singly {
+        return Lookups {
+            find: batches(changes.lines),
+            read: 0,
+        };
+    }
+    // A search returns no locations; reading a customer by ID returns them.
+    let with_locations = changes.location_writes.min(changes.searched);
+    Lookups {
+        find: changes.searched,
+        read: changes.lines - changes.searched + with_locations,
+    }
+}
+
+pub(super) fn estimate_planned(changes: &PlannedChanges) -> Lookups {
+    let (find, read) = if changes.singly {
+        (0, changes.lines)
+    } else if changes.plan.find + changes.plan.read > changes.all_lines {
+        // The filter is tried once more before customers are read one by one.
+        (1, changes.lines)
+    } else {
+        (batches(changes.lines), 0)
+    };
+    Lookups { find, read }
 }
