@@ -56,7 +56,7 @@ impl Profile {
     }
 
     /// What a system told, known or not; `None`: nothing.
-    pub fn told(text: &str) -> Option<Self> {
+    pub fn shown(text: &str) -> Option<Self> {
         Self::parse(text).or_else(|| Unknown::named(text).map(Self::Other))
     }
 

@@ -1,7 +1,7 @@
 //! Reads back what the first units did, before the others are begun. What is not as the system had answered has
 //! failed, also for whoever goes on with the run.
 
-use super::compare::{Aspect, Difference, LastWords, did_not_last, differences};
+use super::compare::{Aspect, Difference, FinalValues, did_not_last, differences};
 use super::halt::OrHalt;
 use super::{Context, Halt, WriteLog};
 use crate::domain::{Outcome, Status};
@@ -9,9 +9,9 @@ use crate::domain::{Outcome, Status};
 /// What is wrong with the lines that were carried out so far; `None`: nothing.
 pub(super) async fn fault<N: WriteLog>(context: &Context<N>) -> Result<Option<String>, Halt> {
     let kept = context.take_kept();
-    let mut words = LastWords::default();
+    let mut values = FinalValues::default();
     for (outcome, reseller) in &kept {
-        words.hear(outcome, reseller.as_ref());
+        values.record(outcome, reseller.as_ref());
     }
     let mut fault = None;
     for (outcome, reseller) in kept {
@@ -23,12 +23,12 @@ pub(super) async fn fault<N: WriteLog>(context: &Context<N>) -> Result<Option<St
                 return Ok(Some(words));
             }
         }
-        let left = words.on(outcome.clone(), reseller.as_ref());
+        let left = values.apply_to(outcome.clone(), reseller.as_ref());
         let found = differences(&context.system, &left, reseller.as_ref(), None).await;
         match context.classify(found).await.or_halt()? {
             Ok(differences) => {
                 if let Some(first) = differences.first() {
-                    context.notes.outcome(lost(outcome, first)).await?;
+                    context.log.outcome(lost(outcome, first)).await?;
                     fault.get_or_insert_with(|| first.to_string());
                 }
             }

@@ -102,15 +102,15 @@ type Last<K, V> = HashMap<K, (When, V)>;
 
 /// The final outcome for the customers that several lines name.
 #[derive(Debug, Default)]
-pub struct LastWords {
+pub struct FinalValues {
     accounts: Last<(CustomerId, Option<Reseller>), Option<AccountId>>,
     services: Last<(CustomerId, LocationId), Option<ServiceId>>,
     profiles: Last<(CustomerId, LocationId), Option<Profile>>,
 }
 
-impl LastWords {
+impl FinalValues {
     /// Notes what a line changed.
-    pub fn hear(&mut self, outcome: &Outcome, reseller: Option<&Reseller>) {
+    pub fn record(&mut self, outcome: &Outcome, reseller: Option<&Reseller>) {
         let Some(customer) = &outcome.customer else {
             return;
         };
@@ -125,7 +125,7 @@ impl LastWords {
     }
 
     /// The outcome of a line, with what the run has left in the end.
-    pub fn on(&self, mut outcome: Outcome, reseller: Option<&Reseller>) -> Outcome {
+    pub fn apply_to(&self, mut outcome: Outcome, reseller: Option<&Reseller>) -> Outcome {
         let Some(customer) = outcome.customer.clone() else {
             return outcome;
         };
@@ -257,10 +257,10 @@ mod tests {
         // Whether the line that only moves a location ends before the rename or after it.
         for at in [1, 9] {
             let (rename, other) = (outcome(2, 5, "A", "B"), outcome(5, at, "A", "A"));
-            let mut words = LastWords::default();
-            words.hear(&rename, None);
-            words.hear(&other, None);
-            let left = words.on(other, None).account.after;
+            let mut values = FinalValues::default();
+            values.record(&rename, None);
+            values.record(&other, None);
+            let left = values.apply_to(other, None).account.after;
             assert_eq!(left, AccountId::new("B").ok());
         }
     }
@@ -278,11 +278,11 @@ mod tests {
         };
         let first = place(2, ["old", "S"], [Auto, Auto]);
         let second = place(3, ["S", "S"], [Auto, SmallBusiness]);
-        let mut words = LastWords::default();
-        words.hear(&second, None);
-        words.hear(&first, None);
+        let mut values = FinalValues::default();
+        values.record(&second, None);
+        values.record(&first, None);
         for outcome in [first, second] {
-            let left = words.on(outcome, None);
+            let left = values.apply_to(outcome, None);
             assert_eq!(left.service.after, ServiceId::new("S").ok());
             assert_eq!(left.profile.after, Some(SmallBusiness));
         }

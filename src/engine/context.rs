@@ -28,7 +28,7 @@ pub struct Context<N> {
     /// The remote system.
     pub system: Arc<System>,
     /// Where intents and outcomes go.
-    pub notes: N,
+    pub log: N,
     /// How the run is carried out.
     pub settings: Settings,
     /// Counts for whoever looks.
@@ -59,7 +59,7 @@ impl<N: WriteLog> Context<N> {
     /// Puts together what a run needs.
     pub fn new(
         system: Arc<System>,
-        notes: N,
+        log: N,
         mut settings: Settings,
         tally: Arc<Tally>,
         events: broadcast::Sender<Event>,
@@ -78,7 +78,7 @@ impl<N: WriteLog> Context<N> {
             bulk_worked: AtomicBool::new(false),
             kept: Mutex::new(settings.canary.map(|_| Vec::new())),
             system,
-            notes,
+            log,
             settings,
             tally,
             events,
@@ -100,7 +100,7 @@ impl<N: WriteLog> Context<N> {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    pub(super) fn say(&self, event: Event) {
+    pub(super) fn emit(&self, event: Event) {
         // There may be no receiver; that is no error.
         let _ = self.events.send(event);
     }
@@ -121,7 +121,7 @@ impl<N: WriteLog> Context<N> {
         {
             kept.push((outcome.clone(), reseller.cloned()));
         }
-        let noted = self.notes.outcome(outcome);
+        let noted = self.log.outcome(outcome);
         async move { Ok(noted.await?) }
     }
 

@@ -20,10 +20,10 @@ pub(super) struct CustomerState {
     pub(super) original: Option<AccountId>,
     pub(super) locations: Locations,
     /// Locations as they were before the first write of this run, where there was one.
-    pub(super) original_spots: HashMap<LocationId, LocationState>,
+    pub(super) original_locations: HashMap<LocationId, LocationState>,
     pub(super) read_at: Instant,
     /// When the locations were read.
-    pub(super) spots_read_at: Instant,
+    pub(super) locations_read_at: Instant,
     pub(super) contacts: Option<u32>,
     pub(super) owner: Option<SmolStr>,
     /// The parking ID that the customer carries now, if it does.
@@ -81,9 +81,9 @@ impl CustomerState {
             original: customer.account.clone(),
             now: customer.account,
             locations: customer.locations,
-            original_spots: HashMap::new(),
+            original_locations: HashMap::new(),
             read_at: at,
-            spots_read_at: at,
+            locations_read_at: at,
             contacts: customer.contacts,
             parked: None,
             altered: None,
@@ -95,12 +95,12 @@ impl CustomerState {
     /// was written by another user or program.
     pub(super) fn check_left_by_this_run(
         &self,
-        wishes: &DesiredState<'_>,
+        desired: &DesiredState<'_>,
     ) -> Result<(), SystemError> {
         let ours = self.parked.is_some()
             || self.altered.is_some()
             || self.now == self.original
-            || wishes.is_fulfilled_by(self.now.as_ref());
+            || desired.is_fulfilled_by(self.now.as_ref());
         if ours {
             Ok(())
         } else {

@@ -24,15 +24,15 @@ const MOST_ROUNDS: u32 = 3;
 /// The outcomes that an earlier process of this run gave to lines of the cycle; they must stay true. Lines get their
 /// outcomes when all customers have their new IDs, or when all are rolled back.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Told {
+enum PriorOutcomes {
     Nothing,
     /// All customers had their new IDs: no customer is rolled back any more.
-    Seated,
+    Completed,
     /// All customers were to be rolled back: no customer gets its new ID any more.
-    GivenUp,
+    RolledBack,
 }
 
-impl Told {
+impl PriorOutcomes {
     fn of(job: &Job) -> Self {
         let done: HashSet<Line> = job.done.iter().map(|done| done.line).collect();
         let mut is_over: HashMap<Line, bool> = HashMap::new();
@@ -46,9 +46,9 @@ impl Told {
             let over = is_over.get(&done.line);
             over.is_some_and(|over| *over || done.attempts > 0)
         };
-        let told = || job.done.iter().filter(says);
-        // It may be seated and have failed, where something of its location has.
-        let seated = |done: &Outcome| match done.status {
+        let recorded = || job.done.iter().filter(says);
+        // It may have its new ID and have failed, where something of its location has failed.
+        let renamed_before = |done: &Outcome| match done.status {
             Status::Changed => true,
             Status::Failed(_) => {
                 let moved = done.account.after != done.account.before;
@@ -57,10 +57,10 @@ impl Told {
             }
             _ => false,
         };
-        if told().any(seated) {
-            Self::Seated
-        } else if told().any(|done| matches!(done.status, Status::Failed(_))) {
-            Self::GivenUp
+        if recorded().any(renamed_before) {
+            Self::Completed
+        } else if recorded().any(|done| matches!(done.status, Status::Failed(_))) {
+            Self::RolledBack
         } else {
             Self::Nothing
         }
@@ -79,81 +79,83 @@ pub(super) async fn carry_out<N: WriteLog>(
         .map(|member| Case::new(context, job, member, seen))
         .collect();
     if cases.iter().all(Case::is_done) {
-        return bring_home(context, job, seen, cases).await;
+        return restore_parked(context, job, seen, cases).await;
     }
-    let Some(mut seats) = locate_members(context, job, seen, cases).await? else {
+    let Some(mut members) = locate_members(context, job, seen, cases).await? else {
         return Ok(());
     };
-    let own: Vec<CustomerId> = seats.iter().map(|seat| seat.standing.id.clone()).collect();
+    let own: Vec<CustomerId> = members.iter().map(|one| one.state.id.clone()).collect();
     if context.is_plan() {
-        return plan(&mut seats, &own).await;
+        return plan(&mut members, &own).await;
     }
-    let mut table = CycleState::of(seats, &context.settings.run);
-    let told = Told::of(job);
+    let mut cycle = CycleState::of(members, &context.settings.run);
+    let earlier = PriorOutcomes::of(job);
     let mut rounds = 0;
     let broken = loop {
-        let broken = if told == Told::GivenUp && !table.seats.iter().all(CycleMember::is_seated) {
+        let broken = if earlier == PriorOutcomes::RolledBack
+            && !cycle.members.iter().all(CycleMember::is_renamed)
+        {
             Some(Broken::Before)
         } else {
-            table.move_up().await?.map(Broken::Now)
+            cycle.assign().await?.map(Broken::Now)
         };
         rounds += 1;
-        if broken.is_some() || rounds > MOST_ROUNDS || !table.is_unseated_late().await? {
+        if broken.is_some() || rounds > MOST_ROUNDS || !cycle.is_parked_late().await? {
             break broken;
         }
     };
     match broken {
-        None => finish(&mut table.seats, None).await,
+        None => finish(&mut cycle.members, None).await,
         // No rollback before all present IDs are known: it would give two customers one ID, or only cost calls.
         Some(broken @ Broken::Now(Stuck { in_doubt: true, .. })) => {
-            finish(&mut table.seats, Some((broken, None))).await
+            finish(&mut cycle.members, Some((broken, None))).await
         }
-        Some(broken) if told == Told::Seated => {
-            finish(&mut table.seats, Some((broken, None))).await
+        Some(broken) if earlier == PriorOutcomes::Completed => {
+            finish(&mut cycle.members, Some((broken, None))).await
         }
         Some(broken) => {
             let mut rounds = 0;
             let unsettled = loop {
-                let unsettled = table.go_back().await?;
+                let unsettled = cycle.roll_back().await?;
                 rounds += 1;
-                if unsettled.is_some() || rounds > MOST_ROUNDS || !table.is_unseated_late().await? {
+                if unsettled.is_some() || rounds > MOST_ROUNDS || !cycle.is_parked_late().await? {
                     break unsettled;
                 }
             };
-            finish(&mut table.seats, Some((broken, unsettled))).await
+            finish(&mut cycle.members, Some((broken, unsettled))).await
         }
     }
 }
 
 /// All lines of the cycle have their outcomes, but a write that parks a customer may have taken effect since. A parked
 /// customer gets the ID that its lines report, and no other customer is changed.
-async fn bring_home<N: WriteLog>(
+async fn restore_parked<N: WriteLog>(
     context: &Context<N>,
     job: &Job,
     seen: &LookupCache,
     cases: Vec<Case<'_, N>>,
 ) -> Result<(), Halt> {
-    let told = Told::of(job);
+    let earlier = PriorOutcomes::of(job);
     for case in cases {
         let mine = |line| case.member.changes.iter().any(|change| change.line == line);
         let mut recorded = job.recorded.iter().map(|recorded| &recorded.intent);
         if !recorded.any(|intent| mine(intent.line) && intent.write.is_temporary()) {
             continue;
         }
-        let Ok(mut standing) = locate(context, job, case.member, seen).await.or_halt()? else {
+        let Ok(mut state) = locate(context, job, case.member, seen).await.or_halt()? else {
             continue;
         };
-        if standing.parked.is_none() {
+        if state.parked.is_none() {
             continue;
         }
-        let wishes = DesiredState::of(case.member);
-        let home = match told {
-            Told::Seated => wishes.target().cloned(),
-            Told::Nothing | Told::GivenUp => standing.original.clone(),
+        let desired = DesiredState::of(case.member);
+        let final_id = match earlier {
+            PriorOutcomes::Completed => desired.target().cloned(),
+            PriorOutcomes::Nothing | PriorOutcomes::RolledBack => state.original.clone(),
         };
-        let free = case.check_free_now(&standing, home.as_ref()).await;
+        let free = case.check_free_now(&state, final_id.as_ref()).await;
         if free.or_halt()?.is_ok() {
-            case.move_to(&mut standing, wishes.rename_line, home, false)
+            case.move_to(&mut state, desired.rename_line, final_id, false)
                 .await?;
         }
     }
@@ -167,27 +169,27 @@ async fn locate_members<'a, N: WriteLog>(
     seen: &LookupCache,
     cases: Vec<Case<'a, N>>,
 ) -> Result<Option<Vec<CycleMember<'a, N>>>, Halt> {
-    let mut seats = Vec::with_capacity(cases.len());
+    let mut members = Vec::with_capacity(cases.len());
     let mut found = HashSet::with_capacity(cases.len());
     let mut lost: Vec<(Case<'a, N>, SystemError)> = Vec::new();
     for case in cases {
         match locate(context, job, case.member, seen).await.or_halt()? {
-            Ok(standing) if found.contains(&standing.id) => {
-                lost.push((case, same_customer(&standing.id)));
+            Ok(state) if found.contains(&state.id) => {
+                lost.push((case, same_customer(&state.id)));
             }
-            Ok(mut standing) => {
-                if let Err(trouble) = case.hindrance(&mut standing).await.or_halt()? {
+            Ok(mut state) => {
+                if let Err(trouble) = case.check_locations(&mut state).await.or_halt()? {
                     lost.push((case, trouble));
                     continue;
                 }
-                found.insert(standing.id.clone());
-                let is_back = is_rolled_back(job, &standing);
-                seats.push(CycleMember {
-                    wishes: DesiredState::of(case.member),
-                    standing,
+                found.insert(state.id.clone());
+                let is_rolled_back = is_rolled_back(job, &state);
+                members.push(CycleMember {
+                    desired: DesiredState::of(case.member),
+                    state,
                     sent: Sent::default(),
-                    awaited: false,
-                    is_back,
+                    may_land_late: false,
+                    is_rolled_back,
                     case,
                 });
             }
@@ -195,7 +197,7 @@ async fn locate_members<'a, N: WriteLog>(
         }
     }
     if lost.is_empty() {
-        return Ok(Some(seats));
+        return Ok(Some(members));
     }
     let why = lost
         .iter()
@@ -203,76 +205,76 @@ async fn locate_members<'a, N: WriteLog>(
         .collect::<Vec<_>>()
         .join(", ");
     // An earlier attempt may have moved some of them already.
-    let mut table = CycleState::of(seats, &context.settings.run);
+    let mut cycle = CycleState::of(members, &context.settings.run);
     let unseen = lost.iter().find(|(case, why)| case.leaves_in_doubt(why));
-    let unsettled = if context.is_plan() || Told::of(job) == Told::Seated {
+    let unsettled = if context.is_plan() || PriorOutcomes::of(job) == PriorOutcomes::Completed {
         None
     } else if let Some((_, trouble)) = unseen {
         // No customer is rolled back before all present IDs are known.
         Some(trouble.clone())
     } else {
-        table.go_back().await?
+        cycle.roll_back().await?
     };
     for (case, trouble) in lost {
         case.fail(&trouble).await?;
     }
     let words = format!("the swap cannot be completed: see line {why}");
-    for seat in &mut table.seats {
+    for one in &mut cycle.members {
         let renamed = match &unsettled {
-            Some(trouble) if seat.is_displaced() => {
-                StepOutcome::InDoubt(trouble.clone(), seat.sent.clone())
+            Some(trouble) if one.is_displaced() => {
+                StepOutcome::InDoubt(trouble.clone(), one.sent.clone())
             }
-            None if seat.is_displaced() && seat.is_seated() => StepOutcome::Done(seat.sent.clone()),
+            None if one.is_displaced() && one.is_renamed() => StepOutcome::Done(one.sent.clone()),
             _ => StepOutcome::Failed(
                 SystemError::new(Failed::Blocked, words.clone()),
                 Sent::default(),
             ),
         };
-        seat.case.finish_lines(&mut seat.standing, &renamed).await?;
+        one.case.finish_lines(&mut one.state, &renamed).await?;
     }
     Ok(None)
 }
 
 /// Whether an earlier process of this run has rolled the customer back, to the spelling in which the system stores the
 /// former account ID.
-fn is_rolled_back(job: &Job, standing: &CustomerState) -> bool {
-    let seen = StoredValue::Account(standing.now.clone());
+fn is_rolled_back(job: &Job, state: &CustomerState) -> bool {
+    let seen = StoredValue::Account(state.now.clone());
     job.recorded.iter().any(|recorded| {
         let intent = &recorded.intent;
         let restores =
-            matches!(&intent.write, Write::Account { after, .. } if *after == standing.original);
-        intent.customer == standing.id && restores && altered_by(recorded, &seen).is_some()
+            matches!(&intent.write, Write::Account { after, .. } if *after == state.original);
+        intent.customer == state.id && restores && altered_by(recorded, &seen).is_some()
     })
 }
 
 async fn plan<N: WriteLog>(
-    seats: &mut [CycleMember<'_, N>],
+    members: &mut [CycleMember<'_, N>],
     own: &[CustomerId],
 ) -> Result<(), Halt> {
-    for seat in seats {
-        let mut standing = seat.standing.clone();
-        seat.case.onward(&mut standing, own).await?;
+    for one in members {
+        let mut state = one.state.clone();
+        one.case.onward(&mut state, own).await?;
     }
     Ok(())
 }
 
 async fn finish<N: WriteLog>(
-    seats: &mut [CycleMember<'_, N>],
+    members: &mut [CycleMember<'_, N>],
     broken: Option<(Broken, Option<SystemError>)>,
 ) -> Result<(), Halt> {
-    for seat in seats {
+    for one in members {
         let renamed = match &broken {
-            None if seat.is_displaced() => StepOutcome::Done(seat.sent.clone()),
+            None if one.is_displaced() => StepOutcome::Done(one.sent.clone()),
             None => StepOutcome::Already,
-            Some((broken, unsettled)) => seat.after(broken, unsettled.as_ref()),
+            Some((broken, unsettled)) => one.after(broken, unsettled.as_ref()),
         };
-        seat.case.finish_lines(&mut seat.standing, &renamed).await?;
+        one.case.finish_lines(&mut one.state, &renamed).await?;
     }
     Ok(())
 }
 
 impl<N: WriteLog> CycleMember<'_, N> {
-    /// What a line of a broken cycle is told.
+    /// The outcome of the rename for a line of a cycle that was not completed.
     fn after(&self, broken: &Broken, unsettled: Option<&SystemError>) -> StepOutcome {
         if let Some(trouble) = unsettled
             && self.is_displaced()
@@ -280,11 +282,11 @@ impl<N: WriteLog> CycleMember<'_, N> {
             return StepOutcome::InDoubt(trouble.clone(), self.sent.clone());
         }
         let undecided = matches!(broken, Broken::Now(stuck) if stuck.in_doubt);
-        if unsettled.is_none() && self.is_displaced() && self.is_seated() && !undecided {
+        if unsettled.is_none() && self.is_displaced() && self.is_renamed() && !undecided {
             return StepOutcome::Done(self.sent.clone());
         }
         match broken {
-            Broken::Now(stuck) if stuck.line == self.wishes.rename_line => {
+            Broken::Now(stuck) if stuck.line == self.desired.rename_line => {
                 let (trouble, sent) = (stuck.trouble.clone(), stuck.sent.clone());
                 if stuck.in_doubt {
                     StepOutcome::InDoubt(trouble, sent)
@@ -298,7 +300,7 @@ impl<N: WriteLog> CycleMember<'_, N> {
                 let words = format!("waits for line {line} of the swap, whose write is in doubt");
                 StepOutcome::InDoubt(SystemError::new(Failed::Blocked, words), self.sent.clone())
             }
-            Broken::Now(_) | Broken::Before if self.is_back => {
+            Broken::Now(_) | Broken::Before if self.is_rolled_back => {
                 let words = "the swap was rolled back, and the system stored the former account ID in another spelling";
                 StepOutcome::Failed(SystemError::new(Failed::Altered, words), self.sent.clone())
             }

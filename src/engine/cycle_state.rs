@@ -17,14 +17,14 @@ const LATE: Duration = Duration::from_secs(3);
 /// A customer of a cycle, and where it stands.
 pub(super) struct CycleMember<'a, N> {
     pub(super) case: Case<'a, N>,
-    pub(super) wishes: DesiredState<'a>,
-    pub(super) standing: CustomerState,
+    pub(super) desired: DesiredState<'a>,
+    pub(super) state: CustomerState,
     /// The last write that moved this customer.
     pub(super) sent: Sent,
     /// A write before that may still take effect.
-    pub(super) awaited: bool,
+    pub(super) may_land_late: bool,
     /// Rolled back, to the spelling in which the system stores the former account ID.
-    pub(super) is_back: bool,
+    pub(super) is_rolled_back: bool,
 }
 
 /// A move that was not made.
@@ -58,37 +58,37 @@ pub(super) enum Broken {
 }
 
 impl<N: WriteLog> CycleMember<'_, N> {
-    pub(super) fn is_seated(&self) -> bool {
-        self.wishes.is_fulfilled_by(self.standing.now.as_ref())
+    pub(super) fn is_renamed(&self) -> bool {
+        self.desired.is_fulfilled_by(self.state.now.as_ref())
     }
 
     pub(super) fn is_displaced(&self) -> bool {
-        self.standing.now != self.standing.original
+        self.state.now != self.state.original
     }
 
     /// Whether it has to be rolled back still.
-    fn is_away(&self) -> bool {
-        self.is_displaced() && !self.is_back
+    fn is_to_restore(&self) -> bool {
+        self.is_displaced() && !self.is_rolled_back
     }
 }
 
 /// The customers of a cycle, and which account IDs they occupy among themselves.
 pub(super) struct CycleState<'a, N> {
-    pub(super) seats: Vec<CycleMember<'a, N>>,
+    pub(super) members: Vec<CycleMember<'a, N>>,
     pub(super) occupied: HashSet<AccountId>,
     pub(super) own: Vec<CustomerId>,
     pub(super) run: &'a str,
 }
 
 impl<'a, N: WriteLog> CycleState<'a, N> {
-    pub(super) fn of(seats: Vec<CycleMember<'a, N>>, run: &'a str) -> Self {
-        let occupied = seats
+    pub(super) fn of(members: Vec<CycleMember<'a, N>>, run: &'a str) -> Self {
+        let occupied = members
             .iter()
-            .filter_map(|seat| seat.standing.now.clone())
+            .filter_map(|one| one.state.now.clone())
             .collect();
-        let own = seats.iter().map(|seat| seat.standing.id.clone()).collect();
+        let own = members.iter().map(|one| one.state.id.clone()).collect();
         Self {
-            seats,
+            members,
             occupied,
             own,
             run,
@@ -101,13 +101,12 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
 
     /// Whether another customer of the cycle has this account ID in the spelling of a system that stores IDs otherwise.
     fn is_taken_otherwise(&self, at: usize, account: Option<&AccountId>) -> bool {
-        let alters = |seat: &CycleMember<'_, N>| {
-            seat.standing.altered.is_some() || seat.sent.effect.is_some()
-        };
-        let Some(account) = account.filter(|_| self.seats.iter().any(alters)) else {
+        let alters =
+            |one: &CycleMember<'_, N>| one.state.altered.is_some() || one.sent.effect.is_some();
+        let Some(account) = account.filter(|_| self.members.iter().any(alters)) else {
             return false;
         };
-        let own = self.seats[at].standing.now.as_ref();
+        let own = self.members[at].state.now.as_ref();
         let others = self
             .occupied
             .iter()
@@ -118,18 +117,18 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
     }
 
     /// Gives all customers their new IDs, and parks one where no customer can get its ID. Returns what cannot be done.
-    pub(super) async fn move_up(&mut self) -> Result<Option<Stuck>, Halt> {
+    pub(super) async fn assign(&mut self) -> Result<Option<Stuck>, Halt> {
         // Before any customer is parked: one cannot get its ID if a customer outside of the cycle has it.
-        for seat in self.seats.iter().filter(|seat| !seat.is_seated()) {
-            let line = seat.wishes.rename_line;
-            if let Some(trouble) = &seat.standing.altered {
+        for one in self.members.iter().filter(|one| !one.is_renamed()) {
+            let line = one.desired.rename_line;
+            if let Some(trouble) = &one.state.altered {
                 return Ok(Some(Stuck {
-                    sent: seat.case.sent_before(line),
+                    sent: one.case.sent_before(line),
                     ..Stuck::unsent(line, trouble.clone())
                 }));
             }
-            let target = seat.wishes.target();
-            let free = seat.case.check_target(&seat.standing, target, &self.own);
+            let target = one.desired.target();
+            let free = one.case.check_target(&one.state, target, &self.own);
             if let Err(error) = free.await.or_halt()? {
                 return Ok(Some(Stuck::unsent(line, error)));
             }
@@ -137,9 +136,9 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
         loop {
             let mut moved = false;
             // The plan's order: the first is parked, so it comes last.
-            for at in (1..self.seats.len()).chain([0]) {
-                let target = self.seats[at].wishes.target();
-                if self.seats[at].is_seated() || self.is_taken(target) {
+            for at in (1..self.members.len()).chain([0]) {
+                let target = self.members[at].desired.target();
+                if self.members[at].is_renamed() || self.is_taken(target) {
                     continue;
                 }
                 if let Some(stuck) = self.step(at, target.cloned(), false).await? {
@@ -147,13 +146,13 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
                 }
                 moved = true;
             }
-            let Some(at) = self.seats.iter().position(|seat| !seat.is_seated()) else {
+            let Some(at) = self.members.iter().position(|one| !one.is_renamed()) else {
                 return Ok(None);
             };
             if moved {
                 continue;
             }
-            let line = self.seats[at].wishes.rename_line;
+            let line = self.members[at].desired.rename_line;
             let temp_id = temporary_id(self.run, u64::from(line));
             let Ok(temp_id) = AccountId::new(&temp_id) else {
                 let words = format!("`{temp_id}` is no account ID");
@@ -167,20 +166,20 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
     }
 
     /// Rolls all customers back to the IDs that this run found. Returns the error, where that is not possible for one.
-    pub(super) async fn go_back(&mut self) -> Result<Option<SystemError>, Halt> {
+    pub(super) async fn roll_back(&mut self) -> Result<Option<SystemError>, Halt> {
         loop {
             let mut moved = false;
-            for at in (0..self.seats.len()).rev() {
-                let original = self.seats[at].standing.original.clone();
+            for at in (0..self.members.len()).rev() {
+                let original = self.members[at].state.original.clone();
                 // A customer that got an ID from another user or program meanwhile keeps it.
-                let is_others = self.seats[at].sent.seen.is_some();
+                let is_others = self.members[at].sent.seen.is_some();
                 let is_taken = self.is_taken(original.as_ref())
                     || self.is_taken_otherwise(at, original.as_ref());
-                if is_others || !self.seats[at].is_away() || is_taken {
+                if is_others || !self.members[at].is_to_restore() || is_taken {
                     continue;
                 }
-                let seat = &self.seats[at];
-                let free = seat.case.check_free_now(&seat.standing, original.as_ref());
+                let one = &self.members[at];
+                let free = one.case.check_free_now(&one.state, original.as_ref());
                 if let Err(error) = free.await.or_halt()? {
                     return Ok(Some(error));
                 }
@@ -189,16 +188,16 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
                     // As near to where it was as the system allows.
                     Some(Stuck { sent, .. }) if sent.effect.is_some() => {
                         moved = true;
-                        self.seats[at].is_back = true;
+                        self.members[at].is_rolled_back = true;
                     }
                     Some(Stuck { trouble, .. }) => return Ok(Some(trouble)),
                 }
             }
-            if !self.seats.iter().any(CycleMember::is_away) {
+            if !self.members.iter().any(CycleMember::is_to_restore) {
                 return Ok(None);
             }
             if !moved {
-                let words = if self.seats.iter().any(|seat| seat.sent.seen.is_some()) {
+                let words = if self.members.iter().any(|one| one.sent.seen.is_some()) {
                     "somebody else has changed one of them, so the swap could not be rolled back"
                 } else {
                     "the former account IDs are taken, so the swap could not be rolled back"
@@ -210,48 +209,43 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
 
     /// Whether a write that never had an answer took effect after the writes that were sent after it. One that parks a
     /// customer and takes effect late would leave it parked.
-    pub(super) async fn is_unseated_late(&mut self) -> Result<bool, Halt> {
-        if !self.seats.iter().any(|seat| seat.awaited) {
+    pub(super) async fn is_parked_late(&mut self) -> Result<bool, Halt> {
+        if !self.members.iter().any(|one| one.may_land_late) {
             return Ok(false);
         }
         tokio::time::sleep(LATE).await;
-        let mut unseated = false;
-        for seat in self.seats.iter_mut().filter(|seat| seat.awaited) {
-            let temp_id = temporary_id(self.run, u64::from(seat.wishes.rename_line));
-            let standing = &mut seat.standing;
+        let mut parked_late = false;
+        for one in self.members.iter_mut().filter(|one| one.may_land_late) {
+            let temp_id = temporary_id(self.run, u64::from(one.desired.rename_line));
+            let state = &mut one.state;
             let Ok(temp_id) = AccountId::new(&temp_id) else {
                 continue;
             };
-            let accounts: Vec<&AccountId> = standing.now.iter().chain([&temp_id]).collect();
-            let system = &seat.case.context.system;
+            let accounts: Vec<&AccountId> = state.now.iter().chain([&temp_id]).collect();
+            let system = &one.case.context.system;
             let at = Instant::now();
-            let found = reading::customer(
-                system,
-                &standing.id,
-                standing.reseller.as_ref(),
-                false,
-                accounts,
-            );
+            let found =
+                reading::customer(system, &state.id, state.reseller.as_ref(), false, accounts);
             // A customer that cannot be read now had the right ID after its last write.
-            let Ok(found) = seat.case.context.classify(found.await).await.or_halt()? else {
+            let Ok(found) = one.case.context.classify(found.await).await.or_halt()? else {
                 continue;
             };
             let is_temporary = |account: &AccountId| {
                 *account == temp_id || is_respelling(temp_id.as_str(), account.as_str())
             };
             let temporary = found.account.filter(is_temporary);
-            if temporary.is_some() && standing.now != temporary {
-                if let Some(before) = standing.now.take() {
+            if temporary.is_some() && state.now != temporary {
+                if let Some(before) = state.now.take() {
                     self.occupied.remove(&before);
                 }
                 self.occupied.extend(temporary.clone());
-                standing.now.clone_from(&temporary);
-                standing.parked = temporary;
-                standing.read_at = at;
-                unseated = true;
+                state.now.clone_from(&temporary);
+                state.parked = temporary;
+                state.read_at = at;
+                parked_late = true;
             }
         }
-        Ok(unseated)
+        Ok(parked_late)
     }
 
     /// Gives one customer an account ID. Returns what did not succeed.
@@ -261,16 +255,14 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
         to: Option<AccountId>,
         temporary: bool,
     ) -> Result<Option<Stuck>, Halt> {
-        let member = &mut self.seats[at];
-        let line = member.wishes.rename_line;
-        let from = member.standing.now.clone();
-        let write = member
-            .case
-            .move_to(&mut member.standing, line, to, temporary);
+        let member = &mut self.members[at];
+        let line = member.desired.rename_line;
+        let from = member.state.now.clone();
+        let write = member.case.move_to(&mut member.state, line, to, temporary);
         let renamed = write.await?;
         let has_moved = match &renamed {
             StepOutcome::Done(sent) => {
-                member.awaited |= member.sent.unanswered;
+                member.may_land_late |= member.sent.unanswered;
                 member.sent = sent.clone();
                 true
             }
@@ -281,7 +273,7 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
             }
             StepOutcome::Failed(_, sent) => {
                 member.sent.seen.clone_from(&sent.seen);
-                member.awaited |= temporary && sent.unanswered;
+                member.may_land_late |= temporary && sent.unanswered;
                 false
             }
             StepOutcome::InDoubt(..) | StepOutcome::NotAsked | StepOutcome::Already => false,
@@ -290,7 +282,7 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
             if let Some(from) = from {
                 self.occupied.remove(&from);
             }
-            self.occupied.extend(member.standing.now.clone());
+            self.occupied.extend(member.state.now.clone());
         }
         let in_doubt = matches!(renamed, StepOutcome::InDoubt(..));
         Ok(match renamed {

@@ -110,7 +110,7 @@ pub async fn run<N: WriteLog>(
                 None => dispatcher.fed = true,
             },
             changed = health.changed(), if heard => match changed {
-                Ok(()) => dispatcher.hear(&health.borrow_and_update()),
+                Ok(()) => dispatcher.on_health(&health.borrow_and_update()),
                 Err(_) => heard = false,
             },
             () = drain.cancelled(), if stops => {
@@ -189,7 +189,7 @@ impl<N: WriteLog> Dispatcher<N> {
             Ok(None) => {
                 self.canary_left = None;
                 let units = self.context.settings.canary.unwrap_or(0);
-                self.context.say(Event::CanaryPassed { units });
+                self.context.emit(Event::CanaryPassed { units });
             }
             Ok(Some(words)) => {
                 self.end(Ending::Stopped(
@@ -346,7 +346,7 @@ impl<N: WriteLog> Dispatcher<N> {
                 Ending::Ledger(error) => error.to_string(),
             };
             let open = u64::try_from(self.units.len()).unwrap_or(u64::MAX);
-            self.context.say(Event::Stopping {
+            self.context.emit(Event::Stopping {
                 why,
                 open,
                 ends_waits,
@@ -362,15 +362,15 @@ impl<N: WriteLog> Dispatcher<N> {
         }
     }
 
-    fn hear(&self, health: &Health) {
-        self.context.say(Event::of(health));
+    fn on_health(&self, health: &Health) {
+        self.context.emit(Event::of(health));
     }
 
     /// Lines that have failed for the reason for which the run ends are as if they had not been begun.
     async fn reopen(&self) -> Result<(), LedgerError> {
         for job in self.context.write_breaker.take() {
             let lines = job.unit.lines().collect();
-            self.context.notes.reopen(lines, job.expected).await?;
+            self.context.log.reopen(lines, job.expected).await?;
         }
         Ok(())
     }
@@ -382,7 +382,7 @@ impl<N: WriteLog> Dispatcher<N> {
             _ => Ok(()),
         };
         let flushed = match reopened {
-            Ok(()) => self.context.notes.flush().await,
+            Ok(()) => self.context.log.flush().await,
             Err(error) => Err(error),
         };
         match (self.ending, flushed) {

@@ -46,7 +46,7 @@ async fn chain<N: WriteLog>(
     seen: &LookupCache,
 ) -> Result<(), Halt> {
     let already = moved_before(context, job, seen).await?;
-    let told = (!already.is_empty()).then(|| with_recalled(job, &already));
+    let told = (!already.is_empty()).then(|| with_customers(job, &already));
     let job = told.as_ref().unwrap_or(job);
     let mut freed: Vec<CustomerId> = Vec::new();
     let mut blocked: Option<String> = None;
@@ -69,8 +69,8 @@ async fn chain<N: WriteLog>(
             return Err(Halt::Stopping);
         }
         if let Some(why) = &blocked {
-            match as_wished(context, job, member, seen).await? {
-                Some(mut standing) => drop(case.onward(&mut standing, &freed).await?),
+            match already_renamed(context, job, member, seen).await? {
+                Some(mut state) => drop(case.onward(&mut state, &freed).await?),
                 None => case.block(why).await?,
             }
             continue;
@@ -81,13 +81,13 @@ async fn chain<N: WriteLog>(
                 case.fail(&trouble).await?;
                 !asks_rename
             }
-            Ok(standing) if freed.contains(&standing.id) => {
-                case.fail(&same_customer(&standing.id)).await?;
+            Ok(state) if freed.contains(&state.id) => {
+                case.fail(&same_customer(&state.id)).await?;
                 !asks_rename
             }
-            Ok(mut standing) => {
-                freed.push(standing.id.clone());
-                case.onward(&mut standing, &freed).await?.is_done()
+            Ok(mut state) => {
+                freed.push(state.id.clone());
+                case.onward(&mut state, &freed).await?.is_done()
             }
         };
         if !renamed_well {
@@ -98,41 +98,41 @@ async fn chain<N: WriteLog>(
 }
 
 /// The customer that an earlier run meant by these lines, where it is already as requested: it waits for no other.
-async fn as_wished<N: WriteLog>(
+async fn already_renamed<N: WriteLog>(
     context: &Context<N>,
     job: &Job,
     member: &Member,
     seen: &LookupCache,
 ) -> Result<Option<CustomerState>, Halt> {
-    if job.recalled_customer(member).is_none() {
+    if job.customer_by_prior_run(member).is_none() {
         return Ok(None);
     }
     let located = super::locate::locate(context, job, member, seen).await;
     let fulfilled =
-        |standing: &CustomerState| DesiredState::of(member).is_fulfilled_by(standing.now.as_ref());
+        |state: &CustomerState| DesiredState::of(member).is_fulfilled_by(state.now.as_ref());
     Ok(located.or_halt()?.ok().filter(fulfilled))
 }
 
 fn waiting_for(member: &Member) -> String {
-    let wishes = DesiredState::of(member);
-    let id = wishes
+    let desired = DesiredState::of(member);
+    let id = desired
         .account
         .map_or_else(String::new, |account| format!(" `{account}`"));
     format!(
         "waits for the account ID{id} of line {}, which was not freed",
-        wishes.rename_line
+        desired.rename_line
     )
 }
 
 /// The job, with the customers of its first members told instead of searched.
-fn with_recalled(job: &Job, customers: &[CustomerId]) -> Job {
+fn with_customers(job: &Job, customers: &[CustomerId]) -> Job {
     let mut job = job.clone();
     for (member, customer) in job.unit.members.iter().zip(customers) {
         let lines = member
             .changes
             .iter()
             .map(|change| (change.line, customer.clone()));
-        job.recalled.extend(lines);
+        job.by_prior_run.extend(lines);
     }
     job
 }
@@ -147,7 +147,8 @@ async fn moved_before<N: WriteLog>(
     job: &Job,
     seen: &LookupCache,
 ) -> Result<Vec<CustomerId>, Halt> {
-    let known = !(job.recorded.is_empty() && job.expected.is_empty() && job.recalled.is_empty());
+    let known =
+        !(job.recorded.is_empty() && job.expected.is_empty() && job.by_prior_run.is_empty());
     let Some(ids) = ids(job).filter(|_| !known && job.done.is_empty()) else {
         return Ok(Vec::new());
     };
@@ -195,8 +196,8 @@ fn ids(job: &Job) -> Option<Vec<(&AccountId, Option<&Reseller>)>> {
     let first = DesiredState::of(members.first()?);
     let mut ids = vec![(first.target()?, first.reseller)];
     for member in members {
-        let wishes = DesiredState::of(member);
-        ids.push((wishes.account?, wishes.reseller));
+        let desired = DesiredState::of(member);
+        ids.push((desired.account?, desired.reseller));
     }
     Some(ids)
 }

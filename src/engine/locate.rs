@@ -7,7 +7,7 @@
 use super::customer_state::{CustomerState, DesiredState, has_temporary_id};
 use super::halt::{OrHalt, StepError, StepResult};
 use super::lookup::LookupCache;
-use super::remembered::{as_applied_before, present, recalled, settled};
+use super::remembered::{as_applied_before, by_prior_run, by_this_run, present};
 use super::{Context, Job, WriteLog};
 use crate::domain::{AccountId, CustomerId, Failed, Line, NewAccount};
 use crate::plan::{AliasConflicts, Member};
@@ -21,70 +21,70 @@ pub(super) async fn locate<N: WriteLog>(
     member: &Member,
     seen: &LookupCache,
 ) -> StepResult<CustomerState> {
-    let wishes = DesiredState::of(member);
-    let standing = if let Some(id) = job.settled_customer(member) {
-        settled(context, job, member, id, &wishes, seen).await?
-    } else if let Some(recalled) = recalled(context, job, member, &wishes, seen).await? {
-        recalled
-    } else if let Some(account) = wishes.account {
-        let found = searched(context, account, &wishes, seen, neighbour(job, member)).await;
+    let desired = DesiredState::of(member);
+    let state = if let Some(id) = job.customer_by_this_run(member) {
+        by_this_run(context, job, member, id, &desired, seen).await?
+    } else if let Some(remembered) = by_prior_run(context, job, member, &desired, seen).await? {
+        remembered
+    } else if let Some(account) = desired.account {
+        let found = searched(context, account, &desired, seen, neighbour(job, member)).await;
         let found = match found {
             // A list does not show all customers, and the line says which customer is meant.
             Err(StepError::Line(why))
-                if !context.system.capabilities().searches_live && wishes.customer.is_some() =>
+                if !context.system.capabilities().searches_live && desired.customer.is_some() =>
             {
-                unsearched(context, account, &wishes, seen, why).await?
+                unsearched(context, account, &desired, seen, why).await?
             }
             found => found?,
         };
-        check_prior_runs(context, member, &wishes, account, &found)?;
-        as_applied_before(context, &wishes, account, found, seen).await?
-    } else if let Some(id) = wishes.customer {
-        let (customer, at) = present(context, id, &wishes, &[], seen).await?;
-        CustomerState::of(customer, wishes.reseller, at)
+        check_prior_runs(context, member, &desired, account, &found)?;
+        as_applied_before(context, &desired, account, found, seen).await?
+    } else if let Some(id) = desired.customer {
+        let (customer, at) = present(context, id, &desired, &[], seen).await?;
+        CustomerState::of(customer, desired.reseller, at)
     } else {
         let words = "the line names no customer";
         return Err(StepError::line(Failed::Invalid, words));
     };
-    check_fence(context, &standing).await?;
-    check_temporary_id(context, &wishes, &standing)?;
-    check_aliases(context, job, member, &standing).await?;
-    Ok(standing)
+    check_fence(context, &state).await?;
+    check_temporary_id(context, &desired, &state)?;
+    check_aliases(context, job, member, &state).await?;
+    Ok(state)
 }
 
 /// Refuses a customer that may have the ID of these lines only since an earlier run of the file.
 fn check_prior_runs<N: WriteLog>(
     context: &Context<N>,
     member: &Member,
-    wishes: &DesiredState<'_>,
+    desired: &DesiredState<'_>,
     account: &AccountId,
-    standing: &CustomerState,
+    state: &CustomerState,
 ) -> Result<(), SystemError> {
-    if wishes.customer.is_some() || standing.now.as_ref() != Some(account) {
+    if desired.customer.is_some() || state.now.as_ref() != Some(account) {
         return Ok(());
     }
     let mine = |line| member.changes.iter().any(|change| change.line == line);
-    let renames = wishes.new_account.asks();
+    let renames = desired.new_account.asks();
     let history = &context.settings.history;
-    let named = (account, &standing.id);
-    history.against(named, wishes.reseller, mine, renames)
+    let named = (account, &state.id);
+    history.against(named, desired.reseller, mine, renames)
 }
 
 /// Refuses to rename a customer that has a temporary ID of another run: it would be taken for the former one. A line that
 /// names this ID means it.
 fn check_temporary_id<N: WriteLog>(
     context: &Context<N>,
-    wishes: &DesiredState<'_>,
-    standing: &CustomerState,
+    desired: &DesiredState<'_>,
+    state: &CustomerState,
 ) -> Result<(), SystemError> {
     let settings = &context.settings;
     let run = settings
         .history
-        .temporary_of(&standing.id, standing.now.as_ref())
+        .temporary_of(&state.id, state.now.as_ref())
         .filter(|run| settings.undoes.as_deref() != Some(*run));
     match run {
-        Some(run) if wishes.new_account.asks() && wishes.account != standing.now.as_ref() => {
-            let words = has_temporary_id(&standing.id, run);
+        Some(run) if desired.new_account.asks() && desired.account != state.now.as_ref() => {
+            let words = has_temporary_id(&state.id, run);
             Err(SystemError::new(Failed::Mismatch, words))
         }
         _ => Ok(()),
@@ -96,14 +96,14 @@ async fn check_aliases<N: WriteLog>(
     context: &Context<N>,
     job: &Job,
     member: &Member,
-    standing: &CustomerState,
+    state: &CustomerState,
 ) -> StepResult<()> {
-    let Some(crossing) = &context.settings.crossing else {
+    let Some(alias_conflicts) = &context.settings.alias_conflicts else {
         return Ok(());
     };
-    let account = standing.original.as_ref();
-    let counts = |line| !context.settings.history.means_another(line, &standing.id);
-    if let Some(line) = crossing.against(&job.unit, member, (&standing.id, account), counts) {
+    let account = state.original.as_ref();
+    let counts = |line| !context.settings.history.means_another(line, &state.id);
+    if let Some(line) = alias_conflicts.against(&job.unit, member, (&state.id, account), counts) {
         let words = format!(
             "line {line} names this customer too, by its other ID, and wants something else of it; nothing was written"
         );
@@ -111,7 +111,7 @@ async fn check_aliases<N: WriteLog>(
     }
     match account {
         Some(account) => {
-            check_renamed_before(context, crossing, job, member, account, standing).await
+            check_renamed_before(context, alias_conflicts, job, member, account, state).await
         }
         None => Ok(()),
     }
@@ -120,22 +120,22 @@ async fn check_aliases<N: WriteLog>(
 /// Refuses a customer that may have its account ID by another line of the file, which an earlier run has carried out.
 async fn check_renamed_before<N: WriteLog>(
     context: &Context<N>,
-    crossing: &AliasConflicts,
+    alias_conflicts: &AliasConflicts,
     job: &Job,
     member: &Member,
     account: &AccountId,
-    standing: &CustomerState,
+    state: &CustomerState,
 ) -> StepResult<()> {
-    if job.known_customer(member).is_some() || context.has_given(account) {
+    if job.remembered_customer(member).is_some() || context.has_given(account) {
         return Ok(());
     }
     let ordered = context.system.capabilities().unique_accounts;
-    let others: Vec<_> = crossing
-        .perhaps_renamed_by(&job.unit, member, (&standing.id, account), ordered)
-        .filter(|(line, _)| !context.settings.history.means_another(*line, &standing.id))
+    let others: Vec<_> = alias_conflicts
+        .perhaps_renamed_by(&job.unit, member, (&state.id, account), ordered)
+        .filter(|(line, _)| !context.settings.history.means_another(*line, &state.id))
         .collect();
     for (line, source) in others {
-        match context.find(source, standing.reseller.as_ref()).await {
+        match context.find(source, state.reseller.as_ref()).await {
             Ok(found) if found.is_empty() => {}
             Ok(_) => continue,
             // Where customers cannot be searched, the line is taken as it is.
@@ -145,7 +145,7 @@ async fn check_renamed_before<N: WriteLog>(
         let words = format!(
             "nobody has the account ID `{source}` that line {line} renames to `{account}`, so customer `{}` may be that \
              line's, renamed before: leave out whichever of both lines is not wanted; nothing was written",
-            standing.id
+            state.id
         );
         return Err(StepError::line(Failed::Invalid, words));
     }
@@ -155,9 +155,9 @@ async fn check_renamed_before<N: WriteLog>(
 /// The line of this chain or swap that names the customer with the ID that the member requests. A customer found under
 /// that ID is then that line's, and not this line's after its rename, as it would be for a line that stands alone.
 fn neighbour(job: &Job, member: &Member) -> Option<Line> {
-    let wishes = DesiredState::of(member);
+    let desired = DesiredState::of(member);
     // A line that names its customer can tell them apart.
-    let target = wishes.target().filter(|_| wishes.customer.is_none())?;
+    let target = desired.target().filter(|_| desired.customer.is_none())?;
     let others = job
         .unit
         .members
@@ -172,36 +172,36 @@ fn neighbour(job: &Job, member: &Member) -> Option<Line> {
 async fn searched<N: WriteLog>(
     context: &Context<N>,
     account: &AccountId,
-    wishes: &DesiredState<'_>,
+    desired: &DesiredState<'_>,
     seen: &LookupCache,
     neighbour: Option<Line>,
 ) -> StepResult<CustomerState> {
-    if let Some(found) = seen.account(account, wishes.reseller) {
+    if let Some(found) = seen.account(account, desired.reseller) {
         let found = context.before_this_run(account, found.to_vec());
         if !found.is_empty() {
-            return Ok(choose(account, found, wishes, seen.at())?);
+            return Ok(choose(account, found, desired, seen.at())?);
         }
     }
     let known_absent = seen
-        .account(account, wishes.reseller)
+        .account(account, desired.reseller)
         .is_some_and(<[_]>::is_empty);
     if known_absent
         && neighbour.is_none()
         && context.system.capabilities().unique_accounts
-        && let Some(target) = wishes.target()
-        && let Some([customer]) = seen.account(target, wishes.reseller)
-        && wishes.customer.is_none_or(|id| *id == customer.id)
+        && let Some(target) = desired.target()
+        && let Some([customer]) = seen.account(target, desired.reseller)
+        && desired.customer.is_none_or(|id| *id == customer.id)
     {
         let customer = customer.clone();
-        return Ok(CustomerState::of(customer, wishes.reseller, seen.at()));
+        return Ok(CustomerState::of(customer, desired.reseller, seen.at()));
     }
     let at = Instant::now();
-    let found = match context.find(account, wishes.reseller).await.or_halt()? {
+    let found = match context.find(account, desired.reseller).await.or_halt()? {
         Ok(found) => context.before_this_run(account, found),
-        Err(error) => return unsearched(context, account, wishes, seen, error).await,
+        Err(error) => return unsearched(context, account, desired, seen, error).await,
     };
     if !found.is_empty() {
-        return Ok(choose(account, found, wishes, at)?);
+        return Ok(choose(account, found, desired, at)?);
     }
     let not_found = || {
         let words = match context.system.equal_but_for_case(account) {
@@ -212,8 +212,8 @@ async fn searched<N: WriteLog>(
         };
         SystemError::new(Failed::NotFound, words)
     };
-    let Some(target) = wishes.target().filter(|target| *target != account) else {
-        return cleared(context, wishes, not_found()).await;
+    let Some(target) = desired.target().filter(|target| *target != account) else {
+        return cleared(context, desired, not_found()).await;
     };
     if let Some(line) = neighbour {
         let words = format!(
@@ -221,10 +221,10 @@ async fn searched<N: WriteLog>(
         );
         return Err(StepError::line(Failed::NotFound, words));
     }
-    let found = context.find(target, wishes.reseller).await?;
+    let found = context.find(target, desired.reseller).await?;
     match <[Customer; 1]>::try_from(context.before_this_run(target, found)) {
-        Ok([customer]) if wishes.customer.is_none_or(|id| *id == customer.id) => {
-            Ok(CustomerState::of(customer, wishes.reseller, at))
+        Ok([customer]) if desired.customer.is_none_or(|id| *id == customer.id) => {
+            Ok(CustomerState::of(customer, desired.reseller, at))
         }
         Ok([customer]) => {
             let words = format!(
@@ -242,18 +242,18 @@ async fn searched<N: WriteLog>(
 async fn unsearched<N: WriteLog>(
     context: &Context<N>,
     account: &AccountId,
-    wishes: &DesiredState<'_>,
+    desired: &DesiredState<'_>,
     seen: &LookupCache,
     trouble: SystemError,
 ) -> StepResult<CustomerState> {
-    let Some(id) = wishes.customer else {
+    let Some(id) = desired.customer else {
         return Err(trouble.into());
     };
-    let (customer, at) = present(context, id, wishes, &[], seen).await?;
+    let (customer, at) = present(context, id, desired, &[], seen).await?;
     let now = customer.account.as_ref();
-    let renamed = wishes.new_account.asks() && wishes.is_fulfilled_by(now);
+    let renamed = desired.new_account.asks() && desired.is_fulfilled_by(now);
     if now == Some(account) || renamed {
-        return Ok(CustomerState::of(customer, wishes.reseller, at));
+        return Ok(CustomerState::of(customer, desired.reseller, at));
     }
     let words = format!(
         "customer `{id}` has the account ID `{}`, not `{account}`",
@@ -265,16 +265,19 @@ async fn unsearched<N: WriteLog>(
 /// No customer has the account ID; where it was to be removed and the customer is named, that may already be done.
 async fn cleared<N: WriteLog>(
     context: &Context<N>,
-    wishes: &DesiredState<'_>,
+    desired: &DesiredState<'_>,
     not_found: SystemError,
 ) -> StepResult<CustomerState> {
-    let (NewAccount::Clear, Some(id)) = (wishes.new_account, wishes.customer) else {
+    let (NewAccount::Clear, Some(id)) = (desired.new_account, desired.customer) else {
         return Err(not_found.into());
     };
     let at = Instant::now();
-    match context.read(id, wishes.reseller, wishes.locations).await? {
+    match context
+        .read(id, desired.reseller, desired.locations)
+        .await?
+    {
         Some(customer) if customer.account.is_none() => {
-            Ok(CustomerState::of(customer, wishes.reseller, at))
+            Ok(CustomerState::of(customer, desired.reseller, at))
         }
         _ => Err(not_found.into()),
     }
@@ -284,13 +287,13 @@ async fn cleared<N: WriteLog>(
 fn choose(
     account: &AccountId,
     found: Vec<Customer>,
-    wishes: &DesiredState<'_>,
+    desired: &DesiredState<'_>,
     at: Instant,
 ) -> Result<CustomerState, SystemError> {
-    let named = wishes.customer;
+    let named = desired.customer;
     match <[Customer; 1]>::try_from(found) {
         Ok([only]) if named.is_none_or(|id| *id == only.id) => {
-            Ok(CustomerState::of(only, wishes.reseller, at))
+            Ok(CustomerState::of(only, desired.reseller, at))
         }
         Ok([only]) => Err(SystemError::new(
             Failed::Mismatch,
@@ -301,7 +304,7 @@ fn choose(
             ),
         )),
         Err(several) => match several.iter().find(|customer| named == Some(&customer.id)) {
-            Some(customer) => Ok(CustomerState::of(customer.clone(), wishes.reseller, at)),
+            Some(customer) => Ok(CustomerState::of(customer.clone(), desired.reseller, at)),
             None => Err(ambiguous(account, &several)),
         },
     }
@@ -325,17 +328,14 @@ fn ambiguous(account: &AccountId, several: &[Customer]) -> SystemError {
 
 /// Refuses customers of another tenant. Where the answer does not contain the customer's tenant, the customer is read
 /// once more; if the tenant is still missing, the customer is refused.
-async fn check_fence<N: WriteLog>(
-    context: &Context<N>,
-    standing: &CustomerState,
-) -> StepResult<()> {
+async fn check_fence<N: WriteLog>(context: &Context<N>, state: &CustomerState) -> StepResult<()> {
     let Some(fence) = &context.settings.fence else {
         return Ok(());
     };
-    let id = &standing.id;
-    let mut owner = standing.owner.clone();
+    let id = &state.id;
+    let mut owner = state.owner.clone();
     if owner.is_none() {
-        let read = context.read(id, standing.reseller.as_ref(), false);
+        let read = context.read(id, state.reseller.as_ref(), false);
         owner = read.await?.and_then(|customer| customer.owner);
     }
     let words = match owner {

@@ -46,29 +46,29 @@ impl<'a> Attempted<'a> {
     }
 
     /// Whether this line must not be tried after it: it requests the same, or the state of the location is unknown.
-    pub(super) fn decides(&self, standing: &CustomerState, change: &Change) -> bool {
+    pub(super) fn decides(&self, state: &CustomerState, change: &Change) -> bool {
         let same = self.change.service == change.service && self.change.profile == change.profile;
         (same || matches!(self.outcome, StepOutcome::InDoubt(..)))
-            && meant(standing, change).is_ok_and(|place| place.id == self.location.id)
+            && meant(state, change).is_ok_and(|place| place.id == self.location.id)
     }
 }
 
 impl<N: WriteLog> Case<'_, N> {
     /// Lines of one customer that turn out to want different things of one location.
-    pub(super) fn contradictions(&self, standing: &CustomerState) -> HashMap<Line, SystemError> {
-        let mut wishes: HashMap<&LocationId, Vec<&Change>> = HashMap::new();
+    pub(super) fn contradictions(&self, state: &CustomerState) -> HashMap<Line, SystemError> {
+        let mut desired: HashMap<&LocationId, Vec<&Change>> = HashMap::new();
         for change in self
             .member
             .changes
             .iter()
             .filter(|change| change.asks_location())
         {
-            if let Ok(place) = meant(standing, change) {
-                wishes.entry(&place.id).or_default().push(change);
+            if let Ok(place) = meant(state, change) {
+                desired.entry(&place.id).or_default().push(change);
             }
         }
         let mut wrong = HashMap::new();
-        for changes in wishes.values() {
+        for changes in desired.values() {
             for change in changes {
                 let differs = |other: &&&Change| {
                     let services = (&change.service, &other.service);
@@ -88,30 +88,30 @@ impl<N: WriteLog> Case<'_, N> {
 
     /// Looks at the locations of lines that want an ID and a location, before anything is written: where none of them
     /// can be carried out, the customer is probably not the one that is meant.
-    pub(super) async fn hindrance(&self, standing: &mut CustomerState) -> StepResult<()> {
+    pub(super) async fn check_locations(&self, state: &mut CustomerState) -> StepResult<()> {
         let renames = || {
             let open = |change: &&Change| !self.job.is_done(change.line);
             let changes = self.member.changes.iter().filter(open);
             changes.filter(|change| change.new_account.asks())
         };
-        let nothing_to_write = DesiredState::of(self.member).is_fulfilled_by(standing.now.as_ref())
-            || standing.now != standing.original;
+        let nothing_to_write = DesiredState::of(self.member).is_fulfilled_by(state.now.as_ref())
+            || state.now != state.original;
         if nothing_to_write || renames().any(|change| !change.asks_location()) {
             return Ok(());
         }
         if renames().next().is_some() {
-            learn(self.context, standing, &self.member.changes).await?;
+            learn(self.context, state, &self.member.changes).await?;
         }
-        let contradictions = self.contradictions(standing);
+        let contradictions = self.contradictions(state);
         let mut first = None;
         for change in renames() {
-            let hindered = match contradictions.get(&change.line) {
+            let checked = match contradictions.get(&change.line) {
                 Some(trouble) => Err(trouble.clone()),
                 None => self
-                    .spotted(standing, change)
+                    .resolve_location(state, change)
                     .and_then(|place| self.may_be_written(change, &place)),
             };
-            match hindered {
+            match checked {
                 Ok(()) => return Ok(()),
                 Err(error) => first = first.or(Some(StepError::Line(error))),
             }
@@ -120,12 +120,12 @@ impl<N: WriteLog> Case<'_, N> {
     }
 
     /// The location that a line means; it must be the one that its plan, or this run, has meant by it before.
-    fn spotted(
+    fn resolve_location(
         &self,
-        standing: &CustomerState,
+        state: &CustomerState,
         change: &Change,
     ) -> Result<ResolvedLocation, SystemError> {
-        let place = meant(standing, change)?;
+        let place = meant(state, change)?;
         let mut planned = self.job.expected.iter();
         let planned = planned.find(|planned| planned.line == change.line);
         let written = self.job.recorded.iter().find_map(|recorded| {
@@ -150,7 +150,7 @@ impl<N: WriteLog> Case<'_, N> {
                 .profile
                 .or(planned.and_then(|planned| planned.profile.before)),
         };
-        let known = standing.original_spots.get(&place.id);
+        let known = state.original_locations.get(&place.id);
         Ok(ResolvedLocation {
             id: place.id.clone(),
             before: known.unwrap_or(&now).clone(),
@@ -167,20 +167,20 @@ impl<N: WriteLog> Case<'_, N> {
 
     pub(super) async fn set_location(
         &self,
-        standing: &mut CustomerState,
+        state: &mut CustomerState,
         change: &Change,
     ) -> Result<(StepOutcome, Option<ResolvedLocation>), Halt> {
-        let mut place = match self.spotted(standing, change) {
+        let mut place = match self.resolve_location(state, change) {
             Ok(place) => place,
             Err(error) => return Ok((StepOutcome::unsent(error), None)),
         };
-        let outcome = self.set_resolved(standing, change, &mut place).await?;
+        let outcome = self.set_resolved(state, change, &mut place).await?;
         Ok((outcome, Some(place)))
     }
 
     async fn set_resolved(
         &self,
-        standing: &mut CustomerState,
+        state: &mut CustomerState,
         change: &Change,
         place: &mut ResolvedLocation,
     ) -> Result<StepOutcome, Halt> {
@@ -190,7 +190,7 @@ impl<N: WriteLog> Case<'_, N> {
             matches!(write, Write::Location { location, .. } if *location == id)
         });
         let history = &self.context.settings.history;
-        let newer = history.written_since(&standing.id, Some(&id));
+        let newer = history.written_since(&state.id, Some(&id));
         let seen = StoredValue::Location(place.now.clone());
         resolve_open_writes(self.context, mine, &seen, newer).await?;
         if is_fulfilled(&place.now, change) {
@@ -203,13 +203,13 @@ impl<N: WriteLog> Case<'_, N> {
         if let Err(error) = is_untouched(self.job, change, &place.now, &place.before) {
             return Ok(StepOutcome::unsent(error));
         }
-        let wish = wish(change);
+        let wish = desired_location(change);
         let after = LocationState {
             service: wish.service.clone().or(place.now.service.clone()),
             profile: wish.profile.or(place.now.profile),
         };
         if self.context.is_plan() {
-            if let Err(error) = self.check_newer_runs(standing, Some(&id)) {
+            if let Err(error) = self.check_newer_runs(state, Some(&id)) {
                 return Ok(StepOutcome::unsent(error));
             }
             let writes = &self.context.tally.planned_location_writes;
@@ -222,11 +222,11 @@ impl<N: WriteLog> Case<'_, N> {
             before: place.now.clone(),
             after: wish,
         };
-        let outcome = self.write(standing, change.line, write).await?;
+        let outcome = self.write(state, change.line, write).await?;
         match &outcome {
             StepOutcome::Done(_) => {
                 place.now = after;
-                set(standing, place);
+                set(state, place);
             }
             StepOutcome::Failed(_, sent) => {
                 if let Some(StoredValue::Location(stored)) = &sent.effect {
@@ -235,7 +235,7 @@ impl<N: WriteLog> Case<'_, N> {
                         service: stored.service.clone().or(after.service),
                         profile: stored.profile.or(after.profile),
                     };
-                    set(standing, place);
+                    set(state, place);
                 } else if let Some(StoredValue::Location(seen)) = &sent.seen {
                     place.now.clone_from(seen);
                 }
@@ -251,16 +251,16 @@ impl<N: WriteLog> Case<'_, N> {
 /// Where the list is not to be had, the one location that the lines can mean is read by its own ID.
 pub(super) async fn learn<N: WriteLog>(
     context: &Context<N>,
-    standing: &mut CustomerState,
+    state: &mut CustomerState,
     changes: &[Change],
 ) -> StepResult<()> {
-    if matches!(standing.locations, Locations::Known(_)) {
+    if matches!(state.locations, Locations::Known(_)) {
         return Ok(());
     }
-    standing.spots_read_at = Instant::now();
-    let refusal = match context.locations(&standing.id).await.or_halt()? {
+    state.locations_read_at = Instant::now();
+    let refusal = match context.locations(&state.id).await.or_halt()? {
         Ok(locations) => {
-            standing.locations = Locations::Known(locations);
+            state.locations = Locations::Known(locations);
             return Ok(());
         }
         Err(error) if error.is_final() => return Err(error.into()),
@@ -270,7 +270,7 @@ pub(super) async fn learn<N: WriteLog>(
         .iter()
         .filter_map(|change| change.location.as_ref())
         .collect();
-    let candidates: Vec<LocationId> = match &standing.locations {
+    let candidates: Vec<LocationId> = match &state.locations {
         Locations::Ids(ids) if named.is_empty() || ids.len() == 1 => ids.clone(),
         Locations::Ids(ids) => ids
             .iter()
@@ -281,23 +281,23 @@ pub(super) async fn learn<N: WriteLog>(
     };
     let mut known = Vec::new();
     for id in candidates {
-        let answer = context.system.location(&standing.id, &id).await;
+        let answer = context.system.location(&state.id, &id).await;
         match context.classify(answer).await.or_halt()? {
             Ok(location) => known.push(location),
             Err(error) if error.is_final() => return Err(error.into()),
             Err(_) => return Err(refusal.into()),
         }
     }
-    standing.locations = Locations::Known(known);
+    state.locations = Locations::Known(known);
     Ok(())
 }
 
 /// The location that a line means.
 pub(super) fn meant<'a>(
-    standing: &'a CustomerState,
+    state: &'a CustomerState,
     change: &Change,
 ) -> Result<&'a Location, SystemError> {
-    let Locations::Known(all) = &standing.locations else {
+    let Locations::Known(all) = &state.locations else {
         return Err(SystemError::new(
             Failed::Unavailable,
             "the customer's locations are not known",
@@ -307,26 +307,26 @@ pub(super) fn meant<'a>(
         (Some(id), _) => all.iter().find(|place| place.id == *id).ok_or_else(|| {
             SystemError::new(
                 Failed::NotFound,
-                format!("customer `{}` has no location `{id}`", standing.id),
+                format!("customer `{}` has no location `{id}`", state.id),
             )
         }),
         (None, [only]) => Ok(only),
         (None, []) => Err(SystemError::new(
             Failed::NotFound,
-            format!("customer `{}` has no location", standing.id),
+            format!("customer `{}` has no location", state.id),
         )),
         (None, several) => Err(SystemError::new(
             Failed::Ambiguous,
             format!(
                 "customer `{}` has {} locations: name one in `locationId`",
-                standing.id,
+                state.id,
                 several.len()
             ),
         )),
     }
 }
 
-/// Whether a location is as the line wishes. An untold profile is the system's default, `auto`.
+/// Whether a location is as the line requests. A profile that is not shown is the system's default, `auto`.
 pub(super) fn is_fulfilled(place: &LocationState, change: &Change) -> bool {
     change
         .service
@@ -338,14 +338,14 @@ pub(super) fn is_fulfilled(place: &LocationState, change: &Change) -> bool {
 }
 
 /// What is wished of a location.
-pub(super) fn wish(change: &Change) -> LocationState {
+pub(super) fn desired_location(change: &Change) -> LocationState {
     LocationState {
         service: change.service.clone(),
         profile: change.profile,
     }
 }
 
-/// Whether what the line wishes to change still is as this run or its plan found it.
+/// Whether what the line requests to change still is as this run or its plan found it.
 pub(super) fn is_untouched(
     job: &Job,
     change: &Change,
@@ -387,12 +387,12 @@ pub(super) fn is_untouched(
 }
 
 /// Remembers what was written to a location.
-fn set(standing: &mut CustomerState, written: &ResolvedLocation) {
-    let originals = &mut standing.original_spots;
+fn set(state: &mut CustomerState, written: &ResolvedLocation) {
+    let originals = &mut state.original_locations;
     originals
         .entry(written.id.clone())
         .or_insert_with(|| written.before.clone());
-    if let Locations::Known(all) = &mut standing.locations
+    if let Locations::Known(all) = &mut state.locations
         && let Some(place) = all.iter_mut().find(|place| place.id == written.id)
     {
         place.service.clone_from(&written.now.service);

@@ -120,7 +120,7 @@ fn refused<N: WriteLog>(context: &Context<N>, why: String) -> Result<LookupCache
     }
     let worked = context.bulk_worked.load(Ordering::Relaxed);
     if !worked && context.bulk.swap(false, Ordering::Relaxed) {
-        context.say(Event::BulkRefused { why });
+        context.emit(Event::BulkRefused { why });
     }
     Ok(LookupCache::none())
 }
@@ -151,7 +151,7 @@ fn want(job: &Job, member: &Member, targets: bool, wanted: &mut Vec<Wanted>) {
             reseller: reseller.clone(),
         });
     };
-    if let Some(id) = job.known_customer(member) {
+    if let Some(id) = job.remembered_customer(member) {
         add(Key::Customer(id.clone()));
     }
     let moving = member
@@ -163,7 +163,7 @@ fn want(job: &Job, member: &Member, targets: bool, wanted: &mut Vec<Wanted>) {
         .iter()
         .find_map(|change| change.account.as_ref())
     {
-        if job.settled_customer(member).is_none() {
+        if job.customer_by_this_run(member).is_none() {
             add(Key::Account(account.clone()));
         }
     } else if let Some(id) = member

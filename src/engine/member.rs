@@ -29,7 +29,7 @@ impl<N: WriteLog> Case<'_, N> {
         // Not in the head of the `match`, where it would be kept until the end, and twice.
         let located = super::locate::locate(self.context, self.job, self.member, self.seen).await;
         match located.or_halt()? {
-            Ok(mut standing) => self.onward(&mut standing, &[]).await,
+            Ok(mut state) => self.onward(&mut state, &[]).await,
             Err(trouble) => {
                 self.fail(&trouble).await?;
                 Ok(StepOutcome::unsent(trouble))
@@ -40,83 +40,81 @@ impl<N: WriteLog> Case<'_, N> {
     /// Carries out a located member. `own` are customers that are about to release their account IDs.
     pub(super) async fn onward(
         &self,
-        standing: &mut CustomerState,
+        state: &mut CustomerState,
         own: &[CustomerId],
     ) -> Result<StepOutcome, Halt> {
-        let renamed = match self.rename(standing, own).await.or_halt()? {
+        let renamed = match self.rename(state, own).await.or_halt()? {
             Ok(renamed) => renamed,
             Err(error) => StepOutcome::unsent(error),
         };
-        self.finish_lines(standing, &renamed).await?;
+        self.finish_lines(state, &renamed).await?;
         Ok(renamed)
     }
 
     async fn rename(
         &self,
-        standing: &mut CustomerState,
+        state: &mut CustomerState,
         own: &[CustomerId],
     ) -> StepResult<StepOutcome> {
-        self.hindrance(standing).await?;
-        let wishes = DesiredState::of(self.member);
-        if !wishes.new_account.asks() {
+        self.check_locations(state).await?;
+        let desired = DesiredState::of(self.member);
+        if !desired.new_account.asks() {
             return Ok(StepOutcome::NotAsked);
         }
-        if let Some(trouble) = &standing.altered {
-            let sent = self.sent_before(wishes.rename_line);
+        if let Some(trouble) = &state.altered {
+            let sent = self.sent_before(desired.rename_line);
             return Ok(StepOutcome::Failed(trouble.clone(), sent));
         }
-        if wishes.is_fulfilled_by(standing.now.as_ref()) {
-            return Ok(if standing.original == standing.now {
+        if desired.is_fulfilled_by(state.now.as_ref()) {
+            return Ok(if state.original == state.now {
                 StepOutcome::Already
             } else {
-                StepOutcome::Done(self.sent_before(wishes.rename_line))
+                StepOutcome::Done(self.sent_before(desired.rename_line))
             });
         }
-        self.check_target(standing, wishes.target(), own).await?;
+        self.check_target(state, desired.target(), own).await?;
         if self.context.is_plan() {
-            self.check_newer_runs(standing, None)?;
-            self.count_contacts(standing).await?;
+            self.check_newer_runs(state, None)?;
+            self.count_contacts(state).await?;
             return Ok(StepOutcome::Done(Sent::default()));
         }
-        let target = wishes.target().cloned();
-        let moved = self.move_to(standing, wishes.rename_line, target, false);
+        let target = desired.target().cloned();
+        let moved = self.move_to(state, desired.rename_line, target, false);
         Ok(moved.await?)
     }
 
     /// In a plan: how many people the write would send an e-mail to, where that happens.
-    async fn count_contacts(&self, standing: &mut CustomerState) -> StepResult<()> {
-        if !self.context.system.sends_emails() || standing.contacts.is_some() {
+    async fn count_contacts(&self, state: &mut CustomerState) -> StepResult<()> {
+        if !self.context.system.sends_emails() || state.contacts.is_some() {
             return Ok(());
         }
-        let read = self
-            .context
-            .read(&standing.id, standing.reseller.as_ref(), false);
+        let read = self.context.read(&state.id, state.reseller.as_ref(), false);
         let Some(customer) = read.await? else {
-            let words = format!("there is no customer `{}`", standing.id);
+            let words = format!("there is no customer `{}`", state.id);
             return Err(StepError::line(Failed::NotFound, words));
         };
-        standing.contacts = customer.contacts;
+        state.contacts = customer.contacts;
         Ok(())
     }
 
     /// Writes one account ID, and remembers where the customer stands now.
     pub(super) async fn move_to(
         &self,
-        standing: &mut CustomerState,
+        state: &mut CustomerState,
         line: Line,
         after: Option<AccountId>,
         temporary: bool,
     ) -> Result<StepOutcome, Halt> {
         let write = Write::Account {
-            before: standing.now.clone(),
+            before: state.now.clone(),
             after: after.clone(),
             temporary,
         };
         // Before it is sent: whoever lists customers meanwhile may see it already, or see what is in doubt.
         if let Some(after) = &after {
-            self.context.gave(after, &standing.id);
+            self.context.gave(after, &state.id);
         }
-        let ended = self.write(standing, line, write).await?;
+        let ended = self.write(state, line, write).await?;
         let now = match &ended {
             StepOutcome::Done(_) => Some(after),
             StepOutcome::Failed(_, sent) => match &sent.effect {
@@ -126,9 +124,9 @@ impl<N: WriteLog> Case<'_, N> {
             _ => None,
         };
         if let Some(now) = now {
-            standing.parked = now.clone().filter(|_| temporary);
-            standing.now = now;
-            standing.read_at = Instant::now();
+            state.parked = now.clone().filter(|_| temporary);
+            state.now = now;
+            state.read_at = Instant::now();
         }
         Ok(match ended {
             StepOutcome::Done(sent) => StepOutcome::Done(sent),
@@ -146,7 +144,7 @@ impl<N: WriteLog> Case<'_, N> {
 
     pub(super) async fn write(
         &self,
-        standing: &CustomerState,
+        state: &CustomerState,
         line: Line,
         write: Write,
     ) -> Result<StepOutcome, Halt> {
@@ -154,21 +152,21 @@ impl<N: WriteLog> Case<'_, N> {
             Write::Account { .. } => None,
             Write::Location { location, .. } => Some(location),
         };
-        if let Err(error) = self.check_newer_runs(standing, location) {
+        if let Err(error) = self.check_newer_runs(state, location) {
             return Ok(StepOutcome::Failed(error, self.sent_before(line)));
         }
         let wish = WriteRequest {
             unit: self.job.unit.number,
             line,
-            customer: &standing.id,
-            reseller: standing.reseller.as_ref(),
+            customer: &state.id,
+            reseller: state.reseller.as_ref(),
             doubted: self.job.recorded.iter().any(|one| {
                 let same = one.intent.line == line && one.intent.write.wants_the_same(&write);
                 same && one.may_have_landed()
             }),
             read_at: match write {
-                Write::Account { .. } => standing.read_at,
-                Write::Location { .. } => standing.spots_read_at,
+                Write::Account { .. } => state.read_at,
+                Write::Location { .. } => state.locations_read_at,
             },
             write,
         };
@@ -185,17 +183,17 @@ impl<N: WriteLog> Case<'_, N> {
     /// which a customer is parked must be finished by this run: no run requested half of a swap.
     pub(super) fn check_newer_runs(
         &self,
-        standing: &CustomerState,
+        state: &CustomerState,
         location: Option<&LocationId>,
     ) -> Result<(), SystemError> {
         let history = &self.context.settings.history;
-        let Some(run) = history.wanted_since(&standing.id, location) else {
+        let Some(run) = history.wanted_since(&state.id, location) else {
             return Ok(());
         };
         let has_parked = |recorded: &WriteRecord| {
             recorded.intent.write.is_temporary() && recorded.verdict != Some(Verdict::NotApplied)
         };
-        if standing.parked.is_some() || self.job.recorded.iter().any(has_parked) {
+        if state.parked.is_some() || self.job.recorded.iter().any(has_parked) {
             return Ok(());
         }
         let words = format!(
@@ -227,7 +225,7 @@ impl<N: WriteLog> Case<'_, N> {
     /// where the system would not refuse a duplicate) can be asked.
     pub(super) async fn check_target(
         &self,
-        standing: &CustomerState,
+        state: &CustomerState,
         target: Option<&AccountId>,
         own: &[CustomerId],
     ) -> StepResult<()> {
@@ -235,7 +233,7 @@ impl<N: WriteLog> Case<'_, N> {
         let Some(target) = target.filter(|_| capabilities.unique_accounts) else {
             return Ok(());
         };
-        let reseller = standing.reseller.as_ref();
+        let reseller = state.reseller.as_ref();
         let holders = match self.seen.account(target, reseller) {
             Some(found) => found.to_vec(),
             None if self.context.is_plan() || !capabilities.refuses_duplicates => {
@@ -245,14 +243,14 @@ impl<N: WriteLog> Case<'_, N> {
         };
         let other = holders
             .iter()
-            .find(|holder| holder.id != standing.id && !own.contains(&holder.id));
+            .find(|holder| holder.id != state.id && !own.contains(&holder.id));
         other.map_or(Ok(()), |holder| Err(taken(target, &holder.id).into()))
     }
 
     /// Whether no other customer has this account ID now, where the system would not refuse a second one.
     pub(super) async fn check_free_now(
         &self,
-        standing: &CustomerState,
+        state: &CustomerState,
         account: Option<&AccountId>,
     ) -> StepResult<()> {
         let capabilities = self.context.system.capabilities();
@@ -261,16 +259,16 @@ impl<N: WriteLog> Case<'_, N> {
         else {
             return Ok(());
         };
-        let holders = self.context.find(account, standing.reseller.as_ref());
+        let holders = self.context.find(account, state.reseller.as_ref());
         let holders = holders.await?;
-        let other = holders.iter().find(|holder| holder.id != standing.id);
+        let other = holders.iter().find(|holder| holder.id != state.id);
         other.map_or(Ok(()), |holder| Err(taken(account, &holder.id).into()))
     }
 
     /// Brings what the lines ask of locations to its end, and gives each line its outcome.
     pub(super) async fn finish_lines(
         &self,
-        standing: &mut CustomerState,
+        state: &mut CustomerState,
         renamed: &StepOutcome,
     ) -> Result<(), Halt> {
         let open = || {
@@ -283,23 +281,23 @@ impl<N: WriteLog> Case<'_, N> {
             change.asks_location() && (renamed.is_done() || !change.new_account.asks())
         };
         let learnt = if open().any(|change| wants_location(&change)) {
-            let learnt = location::learn(self.context, standing, &self.member.changes);
+            let learnt = location::learn(self.context, state, &self.member.changes);
             learnt.await.or_halt()?
         } else {
             Ok(())
         };
-        let contradictions = self.contradictions(standing);
+        let contradictions = self.contradictions(state);
         let mut would_rename = false;
         let mut attempted: Vec<Attempted<'_>> = Vec::new();
         for change in open() {
             let (placed, touched) = if wants_location(&change) {
-                self.location_outcome(standing, change, &learnt, &contradictions, &attempted)
+                self.location_outcome(state, change, &learnt, &contradictions, &attempted)
                     .await?
             } else {
                 (StepOutcome::NotAsked, None)
             };
             attempted.extend(Attempted::of(change, &placed, touched.as_ref()));
-            let outcome = self.outcome(standing, change, renamed, &placed, touched);
+            let outcome = self.outcome(state, change, renamed, &placed, touched);
             would_rename |= outcome.status == Status::WouldChange && change.new_account.asks();
             self.context
                 .finish(outcome, change.reseller.as_ref(), self.began)
@@ -308,7 +306,7 @@ impl<N: WriteLog> Case<'_, N> {
         if would_rename && matches!(renamed, StepOutcome::Done(_)) {
             let tally = &self.context.tally;
             tally.planned_account_writes.fetch_add(1, Ordering::Relaxed);
-            let contacts = u64::from(standing.contacts.unwrap_or(0));
+            let contacts = u64::from(state.contacts.unwrap_or(0));
             tally.planned_emails.fetch_add(contacts, Ordering::Relaxed);
         }
         Ok(())
@@ -317,7 +315,7 @@ impl<N: WriteLog> Case<'_, N> {
     /// What becomes of what one line asks of a location. `learnt`: whether the customer's locations are known.
     async fn location_outcome(
         &self,
-        standing: &mut CustomerState,
+        state: &mut CustomerState,
         change: &Change,
         learnt: &Result<(), SystemError>,
         contradictions: &HashMap<Line, SystemError>,
@@ -332,12 +330,12 @@ impl<N: WriteLog> Case<'_, N> {
             return Ok((outcome, None));
         }
         let mut attempted = attempted.iter();
-        if let Some(same) = attempted.find(|one| one.decides(standing, change)) {
+        if let Some(same) = attempted.find(|one| one.decides(state, change)) {
             return Ok((same.outcome.clone(), Some(same.location.clone())));
         }
         match contradictions.get(&change.line) {
             Some(error) => Ok((StepOutcome::unsent(error.clone()), None)),
-            None => self.set_location(standing, change).await,
+            None => self.set_location(state, change).await,
         }
     }
 
@@ -354,9 +352,9 @@ impl<N: WriteLog> Case<'_, N> {
         }
         let located = super::locate::locate(self.context, self.job, self.member, self.seen).await;
         match located.or_halt()? {
-            Ok(mut standing) => {
+            Ok(mut state) => {
                 let blocked = StepOutcome::unsent(trouble);
-                self.finish_lines(&mut standing, &blocked).await
+                self.finish_lines(&mut state, &blocked).await
             }
             Err(other) => self.fail(&other).await,
         }

@@ -36,7 +36,7 @@ mod write_log;
 mod write_result;
 
 pub use common_failures::KnownFailures;
-pub use compare::{Aspect, Difference, LastWords, did_not_last, differences};
+pub use compare::{Aspect, Difference, FinalValues, did_not_last, differences};
 pub use context::Context;
 pub use dispatcher::{Ending, run};
 pub use events::{Event, Tally};
@@ -62,7 +62,7 @@ pub struct Job {
     pub recorded: Vec<WriteRecord>,
     /// Which customer a line meant in an earlier run of the same file. Account IDs of chains and swaps mean
     /// other customers once they are carried out, so this is what keeps a second run from moving them on.
-    pub recalled: Vec<(Line, CustomerId)>,
+    pub by_prior_run: Vec<(Line, CustomerId)>,
 }
 
 impl Job {
@@ -73,7 +73,7 @@ impl Job {
             done: Vec::new(),
             expected: Vec::new(),
             recorded: Vec::new(),
-            recalled: Vec::new(),
+            by_prior_run: Vec::new(),
         }
     }
 
@@ -82,7 +82,7 @@ impl Job {
     }
 
     /// The customer that this run or its plan has settled on for the member; it is not searched any more.
-    pub(crate) fn settled_customer(&self, member: &Member) -> Option<&CustomerId> {
+    pub(crate) fn customer_by_this_run(&self, member: &Member) -> Option<&CustomerId> {
         let lines = || member.changes.iter().map(|change| change.line);
         lines()
             .find_map(|line| self.recorded.iter().find(|write| write.intent.line == line))
@@ -95,9 +95,9 @@ impl Job {
     }
 
     /// The customer that an earlier run of the same file meant.
-    pub(crate) fn recalled_customer(&self, member: &Member) -> Option<&CustomerId> {
+    pub(crate) fn customer_by_prior_run(&self, member: &Member) -> Option<&CustomerId> {
         member.changes.iter().find_map(|change| {
-            self.recalled
+            self.by_prior_run
                 .iter()
                 .find(|(line, _)| *line == change.line)
                 .map(|(_, id)| id)
@@ -105,8 +105,8 @@ impl Job {
     }
 
     /// Whichever customer is known without a search.
-    pub(crate) fn known_customer(&self, member: &Member) -> Option<&CustomerId> {
-        self.settled_customer(member)
-            .or_else(|| self.recalled_customer(member))
+    pub(crate) fn remembered_customer(&self, member: &Member) -> Option<&CustomerId> {
+        self.customer_by_this_run(member)
+            .or_else(|| self.customer_by_prior_run(member))
     }
 }

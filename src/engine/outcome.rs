@@ -12,7 +12,7 @@ use crate::system::SystemError;
 impl<N: WriteLog> Case<'_, N> {
     pub(super) fn outcome(
         &self,
-        standing: &CustomerState,
+        state: &CustomerState,
         change: &Change,
         renamed: &StepOutcome,
         placed: &StepOutcome,
@@ -27,13 +27,13 @@ impl<N: WriteLog> Case<'_, N> {
         let seen = sent.seen.clone();
         let mut outcome = Outcome::bare(change.line, status);
         outcome.message = message;
-        outcome.customer = Some(standing.id.clone());
+        outcome.customer = Some(state.id.clone());
         outcome.http_status = sent.http_status;
         outcome.attempts = sent.attempts;
         outcome.correlation = sent.correlation;
         outcome.account = Transition {
-            before: standing.original.clone(),
-            after: standing.now.clone(),
+            before: state.original.clone(),
+            after: state.now.clone(),
         };
         if outcome.status == Status::WouldChange && matches!(renamed, StepOutcome::Done(_)) {
             outcome.account.after = change.new_account.id().cloned();

@@ -27,7 +27,7 @@ impl Ramp {
 
     /// Waits for the right to send one write, which lasts until what is returned is dropped. Where the run is being
     /// stopped meanwhile, nothing is sent.
-    pub(super) async fn turn(&self) -> Result<Option<SemaphorePermit<'_>>, Halt> {
+    pub(super) async fn permit(&self) -> Result<Option<SemaphorePermit<'_>>, Halt> {
         if self.is_over.load(Ordering::Relaxed) {
             return Ok(None);
         }
@@ -67,7 +67,7 @@ mod tests {
     fn each_write_that_took_effect_doubles_what_may_be_in_flight() {
         let ramp = Ramp::new();
         let most = || {
-            let turns: Vec<_> = std::iter::from_fn(|| ramp.turn().now_or_never())
+            let turns: Vec<_> = std::iter::from_fn(|| ramp.permit().now_or_never())
                 .take(2 * ENOUGH)
                 .collect();
             turns.len()
@@ -78,18 +78,18 @@ mod tests {
         }
         assert_eq!(most(), 2 * ENOUGH);
         ramp.stop();
-        assert!(ramp.turn().now_or_never().unwrap().is_ok());
+        assert!(ramp.permit().now_or_never().unwrap().is_ok());
     }
 
     #[test]
     fn a_run_that_is_being_stopped_begins_no_write() {
         let ramp = Ramp::new();
-        let first = ramp.turn().now_or_never().unwrap().unwrap();
-        assert!(ramp.turn().now_or_never().is_none());
+        let first = ramp.permit().now_or_never().unwrap().unwrap();
+        assert!(ramp.permit().now_or_never().is_none());
         ramp.stop();
         drop(first);
         assert!(matches!(
-            ramp.turn().now_or_never(),
+            ramp.permit().now_or_never(),
             Some(Err(Halt::Stopping))
         ));
     }

@@ -290,7 +290,7 @@ pub(super) async fn settle<N: WriteLog>(
             let same = had_no_response.then(|| correlation.to_owned());
             if let Some(times) = context.write_breaker.without_effect() {
                 let why = doubt.message.clone();
-                context.say(Event::NoEffect { times, why });
+                context.emit(Event::NoEffect { times, why });
             }
             Ok(Next::AfterAWhile {
                 correlation: same,

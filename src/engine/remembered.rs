@@ -13,17 +13,17 @@ use crate::system::{Customer, SystemError};
 use tokio::time::Instant;
 
 /// The customer that this run or its plan has settled on, as it is now.
-pub(super) async fn settled<N: WriteLog>(
+pub(super) async fn by_this_run<N: WriteLog>(
     context: &Context<N>,
     job: &Job,
     member: &Member,
     id: &CustomerId,
-    wishes: &DesiredState<'_>,
+    desired: &DesiredState<'_>,
     seen: &LookupCache,
 ) -> StepResult<CustomerState> {
     let given = given(job, member);
-    let (customer, at) = present(context, id, wishes, &given, seen).await?;
-    let mut standing = CustomerState::of(customer, wishes.reseller, at);
+    let (customer, at) = present(context, id, desired, &given, seen).await?;
+    let mut state = CustomerState::of(customer, desired.reseller, at);
     let lines: Vec<_> = member.changes.iter().map(|change| change.line).collect();
     let mine = job
         .recorded
@@ -32,8 +32,8 @@ pub(super) async fn settled<N: WriteLog>(
     let ids = mine
         .clone()
         .filter(|write| matches!(write.intent.write, Write::Account { .. }));
-    let newer = context.settings.history.written_since(&standing.id, None);
-    let seen_now = StoredValue::Account(standing.now.clone());
+    let newer = context.settings.history.written_since(&state.id, None);
+    let seen_now = StoredValue::Account(state.now.clone());
     resolve_open_writes(context, ids, &seen_now, newer).await?;
     let mut written = false;
     // What was never processed says nothing of how the customer was before this run.
@@ -46,7 +46,7 @@ pub(super) async fn settled<N: WriteLog>(
                 before, temporary, ..
             } => {
                 if !written {
-                    standing.original.clone_from(before);
+                    state.original.clone_from(before);
                     written = true;
                 }
                 let altered = altered_by(write, &seen_now);
@@ -54,25 +54,25 @@ pub(super) async fn settled<N: WriteLog>(
                 let is_there = altered.is_some()
                     || judge(&write.intent.write, &seen_now) == Judgement::TookEffect;
                 if *temporary && is_there {
-                    standing.parked.clone_from(&standing.now);
+                    state.parked.clone_from(&state.now);
                 }
                 if !temporary && altered.is_some() {
-                    standing.altered = altered;
+                    state.altered = altered;
                 }
             }
             Write::Location {
                 location, before, ..
             } => {
-                standing
-                    .original_spots
+                state
+                    .original_locations
                     .entry(location.clone())
                     .or_insert_with(|| before.clone());
             }
         }
     }
     if written {
-        standing.check_left_by_this_run(wishes)?;
-        return Ok(standing);
+        state.check_left_by_this_run(desired)?;
+        return Ok(state);
     }
     let planned = job
         .expected
@@ -81,24 +81,24 @@ pub(super) async fn settled<N: WriteLog>(
     // Known by its own ID, it would be written even if another user or program has changed its account ID meanwhile.
     let believed = match planned.map(|planned| planned.account.before.as_ref()) {
         // What is undone at a location says nothing of the account ID.
-        Some(None) if !wishes.new_account.asks() => None,
+        Some(None) if !desired.new_account.asks() => None,
         Some(before) => Some(before),
-        None => wishes.account.map(Some),
+        None => desired.account.map(Some),
     };
-    let now = standing.now.as_ref();
-    let renamed = wishes.new_account.asks() && wishes.is_fulfilled_by(now);
-    if let Some(run) = context.settings.history.temporary_of(&standing.id, now) {
+    let now = state.now.as_ref();
+    let renamed = desired.new_account.asks() && desired.is_fulfilled_by(now);
+    if let Some(run) = context.settings.history.temporary_of(&state.id, now) {
         // A write of the run that is undone may have taken effect late.
         if context.settings.undoes.as_deref() == Some(run) {
-            return Ok(standing);
+            return Ok(state);
         }
-        let words = has_temporary_id(&standing.id, run);
+        let words = has_temporary_id(&state.id, run);
         return Err(StepError::line(Failed::Stale, words));
     }
     if let Some(believed) = believed.filter(|believed| *believed != now && !renamed) {
         return Err(moved_on(believed, now).into());
     }
-    Ok(standing)
+    Ok(state)
 }
 
 /// Why the line of this write has failed, where what is there now is what the system made of the write.
@@ -169,7 +169,7 @@ pub(super) async fn resolve_open_writes<'a, N: WriteLog>(
                 http_status: write.http_status,
                 effect: (is_altered && verdict == Verdict::Applied).then(|| seen.clone()),
             };
-            context.notes.settle(write.id, settled).await?;
+            context.log.settle(write.id, settled).await?;
         }
         if verdict == Some(Verdict::Applied) {
             return Ok(());
@@ -182,40 +182,40 @@ pub(super) async fn resolve_open_writes<'a, N: WriteLog>(
 ///
 /// Where it carries neither, or cannot be read, a line that stands alone is looked for anew. One of a chain or a swap is
 /// not: whoever is found under its ID now may well be another line's customer.
-pub(super) async fn recalled<N: WriteLog>(
+pub(super) async fn by_prior_run<N: WriteLog>(
     context: &Context<N>,
     job: &Job,
     member: &Member,
-    wishes: &DesiredState<'_>,
+    desired: &DesiredState<'_>,
     seen: &LookupCache,
 ) -> StepResult<Option<CustomerState>> {
-    let Some(id) = job.recalled_customer(member) else {
+    let Some(id) = job.customer_by_prior_run(member) else {
         return Ok(None);
     };
-    if wishes.customer.is_some_and(|given| given != id) {
+    if desired.customer.is_some_and(|given| given != id) {
         return Ok(None);
     }
     let alone = job.unit.shape == Shape::Single && context.system.capabilities().unique_accounts;
     // A report may be of another system, where others have these IDs.
     let reported = &context.settings.history.reported;
-    let hearsay = reported.get(&wishes.rename_line).copied();
+    let hearsay = reported.get(&desired.rename_line).copied();
     let alone = alone || hearsay.is_some();
-    let (customer, at) = match present(context, id, wishes, &[], seen).await.or_halt()? {
+    let (customer, at) = match present(context, id, desired, &[], seen).await.or_halt()? {
         Ok(found) => found,
         Err(_) if alone => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let standing = CustomerState::of(customer, wishes.reseller, at);
-    let now = standing.now.as_ref();
-    if now == wishes.account {
-        return Ok(Some(standing));
+    let state = CustomerState::of(customer, desired.reseller, at);
+    let now = state.now.as_ref();
+    if now == desired.account {
+        return Ok(Some(state));
     }
-    if wishes.is_fulfilled_by(now) {
+    if desired.is_fulfilled_by(now) {
         // The cell was altered since, or the ID was: where another customer has it, that one may be meant.
         if hearsay == Some(false)
-            && let Some(account) = wishes.account
+            && let Some(account) = desired.account
         {
-            let found = context.find(account, wishes.reseller).await?;
+            let found = context.find(account, desired.reseller).await?;
             if found.iter().any(|holder| holder.id != *id) {
                 let words = format!(
                     "the report says customer `{id}`, and `{account}` belongs to another one: name the customer in \
@@ -224,21 +224,21 @@ pub(super) async fn recalled<N: WriteLog>(
                 return Err(StepError::line(Failed::Mismatch, words));
             }
         }
-        return Ok(Some(standing));
+        return Ok(Some(state));
     }
-    if let Some(run) = context.settings.history.temporary_of(&standing.id, now) {
-        let words = has_temporary_id(&standing.id, run);
+    if let Some(run) = context.settings.history.temporary_of(&state.id, now) {
+        let words = has_temporary_id(&state.id, run);
         return Err(StepError::line(Failed::Stale, words));
     }
     // The customer that a report names is a guard: a spreadsheet that saved it may have made another ID of this one.
     if alone && hearsay.is_none() {
         return Ok(None);
     }
-    let moved = moved_on(wishes.account, now);
-    let Some(account) = wishes.account else {
+    let moved = moved_on(desired.account, now);
+    let Some(account) = desired.account else {
         return Err(moved.into());
     };
-    let found = context.find(account, wishes.reseller).await?;
+    let found = context.find(account, desired.reseller).await?;
     let Some(holder) = found.into_iter().find(|holder| holder.id != *id) else {
         return Err(moved.into());
     };
@@ -256,30 +256,30 @@ pub(super) async fn recalled<N: WriteLog>(
 /// A line that names its customer, or that asks for no new account ID, refers to whatever it finds.
 pub(super) async fn as_applied_before<N: WriteLog>(
     context: &Context<N>,
-    wishes: &DesiredState<'_>,
+    desired: &DesiredState<'_>,
     account: &AccountId,
-    standing: CustomerState,
+    state: CustomerState,
     seen: &LookupCache,
 ) -> StepResult<CustomerState> {
     let Some(prior) = &context.settings.history.prior_renames else {
-        return Ok(standing);
+        return Ok(state);
     };
-    let is_plain = wishes.customer.is_none()
-        && wishes.new_account.asks()
-        && standing.now.as_ref() == Some(account);
+    let is_plain = desired.customer.is_none()
+        && desired.new_account.asks()
+        && state.now.as_ref() == Some(account);
     if !is_plain {
-        return Ok(standing);
+        return Ok(state);
     }
-    let id = match prior.customer_of(account, wishes.target(), wishes.reseller)? {
-        Some(id) if id != standing.id => id,
-        _ => return Ok(standing),
+    let id = match prior.customer_of(account, desired.target(), desired.reseller)? {
+        Some(id) if id != state.id => id,
+        _ => return Ok(state),
     };
-    let now = match present(context, &id, wishes, &[], seen).await.or_halt()? {
+    let now = match present(context, &id, desired, &[], seen).await.or_halt()? {
         Ok((customer, at)) => {
-            let is_meant = wishes.is_fulfilled_by(customer.account.as_ref())
+            let is_meant = desired.is_fulfilled_by(customer.account.as_ref())
                 || customer.account.as_ref() == Some(account);
             if is_meant {
-                return Ok(CustomerState::of(customer, wishes.reseller, at));
+                return Ok(CustomerState::of(customer, desired.reseller, at));
             }
             let now = customer.account.as_ref().map_or("none", AccountId::as_str);
             format!("has the account ID `{now}` now")
@@ -292,7 +292,7 @@ pub(super) async fn as_applied_before<N: WriteLog>(
     let words = format!(
         "an earlier run applied this line to customer `{id}`, which {now}; `{account}` belongs to customer `{}` now. Name \
          the customer in `customerId`, and leave `accountId` empty; nothing was written",
-        standing.id
+        state.id
     );
     Err(StepError::line(Failed::Mismatch, words))
 }
@@ -302,20 +302,20 @@ pub(super) async fn as_applied_before<N: WriteLog>(
 pub(super) async fn present<N: WriteLog>(
     context: &Context<N>,
     id: &CustomerId,
-    wishes: &DesiredState<'_>,
+    desired: &DesiredState<'_>,
     given: &[AccountId],
     seen: &LookupCache,
 ) -> StepResult<(Customer, Instant)> {
-    if let Some([customer]) = seen.customer(id, wishes.reseller)
+    if let Some([customer]) = seen.customer(id, desired.reseller)
         && customer.id == *id
     {
         return Ok((customer.clone(), seen.at()));
     }
     let at = Instant::now();
-    let told = [wishes.account, wishes.target()].into_iter().flatten();
+    let told = [desired.account, desired.target()].into_iter().flatten();
     let accounts: Vec<&AccountId> = told.chain(given).collect();
-    let (system, reseller) = (&context.system, wishes.reseller);
-    let found = reading::customer(system, id, reseller, wishes.locations, accounts);
+    let (system, reseller) = (&context.system, desired.reseller);
+    let found = reading::customer(system, id, reseller, desired.locations, accounts);
     let customer = context.classify(found.await).await?;
     Ok((customer, at))
 }

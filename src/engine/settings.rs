@@ -77,7 +77,7 @@ pub struct Settings {
     /// No unit is begun once this is cancelled.
     pub drain: CancellationToken,
     /// Which lines may name one customer in two ways, where a file has such lines.
-    pub crossing: Option<Arc<AliasConflicts>>,
+    pub alias_conflicts: Option<Arc<AliasConflicts>>,
     /// Where several customers may have one account ID: the customers to which this run gave it before an interruption.
     pub given: HashMap<AccountId, Vec<CustomerId>>,
     /// The run that this one puts back.

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 #[derive(Debug, Default)]
 struct Tries {
     /// After which a reading said that nothing happened; being held back does not count.
-    fruitless: u32,
+    ineffective: u32,
     held_back: u32,
     /// The correlation ID of the last attempt, where it had no response: the next attempt carries the same.
     ///
@@ -60,10 +60,10 @@ pub(super) async fn carry_out<N: WriteLog>(
     let mut is_to_be_looked_at = false;
     loop {
         // Until this attempt is decided; the first writes go one by one.
-        let _turn = context.ramp.turn().await?;
+        let _permit = context.ramp.permit().await?;
         if std::mem::take(&mut is_to_be_looked_at) || Instant::now() > send_deadline {
             let looked_at = Instant::now();
-            let is_ours = request.doubted || tries.fruitless > 0;
+            let is_ours = request.doubted || tries.ineffective > 0;
             if let Some(ended) = read_back::again(context, request, is_ours, &sent).await? {
                 return Ok(ended);
             }
@@ -74,7 +74,7 @@ pub(super) async fn carry_out<N: WriteLog>(
         match attempt(context, request, order, &mut sent, &mut tries).await? {
             Next::End(ended) => return Ok(ended),
             // Where turns take longer than a look may be old, it would be looked at for ever.
-            Next::LookFirst(turn) => {
+            Next::ReadFirst(turn) => {
                 tries.late += 1;
                 // What is under way is brought to its end, but not at any price: nothing was sent, and it can go on from here.
                 if context.is_stopping() && tries.late > MOST_LATE_AT_THE_END {
@@ -91,8 +91,8 @@ pub(super) async fn carry_out<N: WriteLog>(
             } => {
                 tries.unanswered_id = same;
                 sent.unanswered = true;
-                tries.fruitless += 1;
-                if tries.fruitless > context.settings.retries {
+                tries.ineffective += 1;
+                if tries.ineffective > context.settings.retries {
                     let words = match sent.attempts {
                         1 => format!("it did not take effect ({why})"),
                         many => {
@@ -114,7 +114,7 @@ pub(super) async fn carry_out<N: WriteLog>(
                     tokio::time::sleep(SETTLING).await;
                     is_to_be_looked_at = true;
                 } else {
-                    back_off(tries.fruitless).await;
+                    back_off(tries.ineffective).await;
                 }
             }
         }
@@ -152,7 +152,7 @@ async fn attempt<N: WriteLog>(
             correlation: id.clone(),
             at_ms: super::context::wall_clock_ms(),
         };
-        let recorded = context.lead.measured(context.notes.intend(intent)).await?;
+        let recorded = context.lead.measured(context.log.intend(intent)).await?;
         context.common_failures.sends(request.line);
         sent.number = context.write_breaker.number();
         let written = unless_replayed(prepared.send(&id).await, tries.repeats_the_id);
@@ -168,7 +168,7 @@ async fn attempt<N: WriteLog>(
             http_status: Some(trouble.http_status.unwrap_or(NEVER_SENT)),
             effect: None,
         };
-        context.notes.settle(recorded, settled).await?;
+        context.log.settle(recorded, settled).await?;
         if trouble.http_status.is_none() {
             sent.attempts -= 1;
             continue;
@@ -190,7 +190,7 @@ async fn without_intent<N: WriteLog>(
     tries: &Tries,
 ) -> Result<Next, Halt> {
     let trouble = match unsent {
-        Written::Expired(turn) => return Ok(Next::LookFirst(turn)),
+        Written::Expired(turn) => return Ok(Next::ReadFirst(turn)),
         Written::Stale { now } => request.moved_on(now.as_ref()),
         Written::Refused(trouble) => {
             sent.http_status = trouble.http_status;
@@ -220,7 +220,7 @@ async fn unless_landed<N: WriteLog>(
     sent: &Sent,
     tries: &Tries,
 ) -> Result<Next, Halt> {
-    if request.doubted || tries.fruitless > 0 {
+    if request.doubted || tries.ineffective > 0 {
         return Ok(read_back::late(context, request, trouble, sent).await?.1);
     }
     Ok(Next::End(StepOutcome::Failed(trouble, sent.clone())))
@@ -236,7 +236,7 @@ async fn after_sending<N: WriteLog>(
     sent: &mut Sent,
     tries: &Tries,
 ) -> Result<Next, Halt> {
-    let doubted_before = request.doubted || tries.fruitless > 0;
+    let doubted_before = request.doubted || tries.ineffective > 0;
     let is_doubt = matches!(written, Written::InDoubt(_) | Written::Stored { .. });
     let is_unsent = is_unsent(&written);
     let nothing_happened = !doubted_before && (is_unsent || matches!(written, Written::Refused(_)));
@@ -264,7 +264,7 @@ async fn after_sending<N: WriteLog>(
             http_status: never_sent.then_some(NEVER_SENT).or(sent.http_status),
             effect,
         };
-        context.notes.settle(id, settled).await?;
+        context.log.settle(id, settled).await?;
     }
     let (_, next) = concluded?;
     if is_doubt
@@ -343,7 +343,7 @@ async fn conclude<N: WriteLog>(
             sent.http_status = Some(http_status);
             Ok((Verdict::Applied, Next::End(StepOutcome::Done(sent.clone()))))
         }
-        Written::Expired(turn) => Ok((Verdict::NotApplied, Next::LookFirst(turn))),
+        Written::Expired(turn) => Ok((Verdict::NotApplied, Next::ReadFirst(turn))),
         Written::NotSent(trouble) | Written::Again(trouble) => {
             Ok(not_applied(context.trouble(trouble).await?, sent))
         }
@@ -409,7 +409,7 @@ impl WriteRequest<'_> {
 }
 
 /// Full jitter: between nothing and a doubling bound of at most eight seconds.
-async fn back_off(fruitless: u32) {
-    let bound = Duration::from_millis(250).saturating_mul(1 << fruitless.min(5));
+async fn back_off(ineffective: u32) {
+    let bound = Duration::from_millis(250).saturating_mul(1 << ineffective.min(5));
     tokio::time::sleep_until(Instant::now() + bound.mul_f64(fastrand::f64())).await;
 }

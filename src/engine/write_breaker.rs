@@ -37,7 +37,7 @@ impl Refusable {
         }
     }
 
-    const fn words(self) -> &'static str {
+    const fn name(self) -> &'static str {
         match self {
             Self::LookUp => "look-ups",
             Self::Account => "writes of account IDs",
@@ -167,7 +167,7 @@ impl WriteBreaker {
             "{} {} in a row were refused alike and none was accepted: {}; for example {}; {check}, or go on all the same \
              with --max-failures 100%",
             row.refused.len(),
-            kind.words(),
+            kind.name(),
             trouble.message,
             example()
         );

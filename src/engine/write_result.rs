@@ -86,7 +86,7 @@ pub(super) enum Next {
         why: String,
     },
     /// It was not sent, because the reading it is based on had become too old; the value is how long its turn took.
-    LookFirst(Duration),
+    ReadFirst(Duration),
 }
 
 impl Next {
@@ -97,7 +97,7 @@ impl Next {
             // Another value was stored.
             Self::End(StepOutcome::Failed(_, sent)) if sent.effect.is_some() => Verdict::Applied,
             Self::End(StepOutcome::InDoubt(..)) => Verdict::Unknown,
-            Self::End(_) | Self::AfterAWhile { .. } | Self::LookFirst(_) => Verdict::NotApplied,
+            Self::End(_) | Self::AfterAWhile { .. } | Self::ReadFirst(_) => Verdict::NotApplied,
         }
     }
 }

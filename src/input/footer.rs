@@ -29,7 +29,7 @@ const LABELS: &str = "total totals subtotal sum summe gesamt gesamtsumme gesamtz
 
 /// A line that may count others.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Foot {
+pub(super) struct FooterCandidate {
     pub(super) line: Line,
     /// Its cells that are not empty.
     cells: Vec<SmolStr>,
@@ -38,7 +38,7 @@ pub(super) struct Foot {
     asks: bool,
 }
 
-impl Foot {
+impl FooterCandidate {
     /// A line that could not be read as a customer; `None`: it has too much in it.
     pub(super) fn of_record(line: Line, record: &csv::StringRecord) -> Option<Box<Self>> {
         let cells = record.iter().map(str::trim).filter(|cell| !cell.is_empty());
@@ -78,7 +78,7 @@ impl Foot {
     }
 }
 
-impl Foot {
+impl FooterCandidate {
     /// Its first cell that is not empty.
     pub(super) fn text(&self) -> &str {
         &self.cells[0]
@@ -87,20 +87,20 @@ impl Foot {
 
 /// The lines at the end of a part of the file that may count others.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Feet {
-    last: Vec<Foot>,
+pub(super) struct FooterCandidates {
+    last: Vec<FooterCandidate>,
     /// Whether another line stands above them in this part.
     any_other: bool,
 }
 
-impl Feet {
-    pub(super) fn add(&mut self, change: Option<&Change>, unread: Option<Box<Foot>>) {
-        let foot = match change {
-            Some(change) => Foot::of_change(change),
-            None => unread.map(|foot| *foot),
+impl FooterCandidates {
+    pub(super) fn add(&mut self, change: Option<&Change>, unread: Option<Box<FooterCandidate>>) {
+        let footer = match change {
+            Some(change) => FooterCandidate::of_change(change),
+            None => unread.map(|footer| *footer),
         };
-        if let Some(foot) = foot {
-            self.last.push(foot);
+        if let Some(footer) = footer {
+            self.last.push(footer);
             if self.last.len() > MOST {
                 self.last.remove(0);
                 self.any_other = true;
@@ -129,7 +129,12 @@ impl Feet {
 
     /// The lines at the end that are no customers. `shapes`: those of the column that names the customers; `new_ids`: the
     /// column of the new IDs.
-    pub(super) fn footers(&self, shapes: &Shapes, new_ids: &ColumnStats, rows: u64) -> &[Foot] {
+    pub(super) fn footers(
+        &self,
+        shapes: &Shapes,
+        new_ids: &ColumnStats,
+        rows: u64,
+    ) -> &[FooterCandidate] {
         let is_one = |at: usize| self.is_footer(at, shapes, new_ids, rows);
         // A line that cannot be read anyway belongs to the footer above it.
         let may_follow = |at: usize| {
@@ -141,15 +146,15 @@ impl Feet {
     }
 
     fn is_footer(&self, at: usize, shapes: &Shapes, new_ids: &ColumnStats, rows: u64) -> bool {
-        let foot = &self.last[at];
+        let footer = &self.last[at];
         let lines_below = (self.last.len() - at) as u64;
         let Some(above) = rows.checked_sub(lines_below).filter(|above| *above > 0) else {
             return false;
         };
-        let key = foot.cells[0].as_str();
+        let key = footer.cells[0].as_str();
         // How many of these lines have, in this cell, a value of the same shape.
         let like_feet = |shapes: &Shapes, cell: usize, text: &str, level| {
-            let is_like = |other: &&Foot| {
+            let is_like = |other: &&FooterCandidate| {
                 let cell = other.cells.get(cell).filter(|_| other.is_sound);
                 cell.is_some_and(|other| shapes.are_alike(other, text, level))
             };
@@ -160,10 +165,10 @@ impl Feet {
             like.is_none_or(|like| like <= like_feet(shapes, 0, key, level))
         };
         // A text in the place of a new ID, which must have a shape that none of the lines above has.
-        let text = foot.cells.get(1);
-        let text = text.filter(|new| foot.is_sound && foot.asks && !is_figure(new));
+        let text = footer.cells.get(1);
+        let text = text.filter(|new| footer.is_sound && footer.asks && !is_figure(new));
         let is_unlike_new_ids = |text: &SmolStr| {
-            let candidates = self.last.iter().filter(|foot| foot.is_sound).count() as u64;
+            let candidates = self.last.iter().filter(|footer| footer.is_sound).count() as u64;
             let like = new_ids.shapes.like(text, Level::Runs);
             let own = like_feet(&new_ids.shapes, 1, text, Level::Runs);
             new_ids.values > candidates && like.is_some_and(|like| like <= own)
@@ -172,19 +177,19 @@ impl Feet {
         let fits = |number: u64| (above.saturating_sub(MOST as u64)..=above + 1).contains(&number);
         let counts = || {
             let of_others = |cell: &SmolStr| cell.parse() == Ok(above);
-            foot.cells.iter().any(of_others)
+            footer.cells.iter().any(of_others)
         };
         let is_label = || match text {
             // That it begins with a label was seen when it was read.
             Some(text) => is_unlike_new_ids(text),
-            None => is_labelled(key, foot.is_sound),
+            None => is_labelled(key, footer.is_sound),
         };
         let counted = || {
             let (number, in_brackets) = counted(key)?;
-            Some(!foot.asks && (in_brackets || fits(number)))
+            Some(!footer.asks && (in_brackets || fits(number)))
         };
         let is_sentence = || {
-            let enough = if foot.is_sound {
+            let enough = if footer.is_sound {
                 above >= 3
             } else {
                 above >= 1
@@ -195,8 +200,8 @@ impl Feet {
                 let usual = usual.iter().filter(|usual| usual.has_digits);
                 alone(Level::Runs) && usual.into_iter().any(Usual::is_nearly_all)
             };
-            let is_text = has_letter && !begins_with_id(foot, shapes);
-            !foot.asks && enough && is_text && key.contains([' ', ':']) && is_unlike()
+            let is_text = has_letter && !begins_with_id(footer, shapes);
+            !footer.asks && enough && is_text && key.contains([' ', ':']) && is_unlike()
         };
         ((is_label() || counts() || counted() == Some(true)) && alone(Level::Exact))
             || is_sentence()
@@ -204,11 +209,13 @@ impl Feet {
 }
 
 /// Whether a line begins as others do: it names a customer, and something else is wrong with it.
-fn begins_with_id(foot: &Foot, shapes: &Shapes) -> bool {
-    let first = foot.cells[0].split([' ', ';', ',', '\t', '|', ':']).next();
+fn begins_with_id(footer: &FooterCandidate, shapes: &Shapes) -> bool {
+    let first = footer.cells[0]
+        .split([' ', ';', ',', '\t', '|', ':'])
+        .next();
     let like = |word: &str| shapes.like(word, Level::Exact).unwrap_or_default();
     let has_digit = |word: &str| word.bytes().any(|byte| byte.is_ascii_digit());
-    first.is_some_and(|word| has_digit(word) && like(word) > u64::from(foot.is_sound))
+    first.is_some_and(|word| has_digit(word) && like(word) > u64::from(footer.is_sound))
 }
 
 /// Whether the first word of a text is a label.

@@ -6,7 +6,7 @@
 
 use super::block::Block;
 use super::doubt::Doubt;
-use super::footer::Foot;
+use super::footer::FooterCandidate;
 use super::harmless::HarmlessShapes;
 use super::preamble::Shared;
 use super::record::{Passed, Raw, Records};
@@ -48,7 +48,7 @@ pub struct Row {
     /// What was seen of the values of the columns that are surveyed.
     pub(super) scans: [Scan; Column::SURVEYED.len()],
     /// What it holds where it could not be read as a customer, and may be none.
-    pub(super) foot: Option<Box<Foot>>,
+    pub(super) footer: Option<Box<FooterCandidate>>,
     /// The length of its last cell, in bytes.
     pub(super) last_cell: u32,
     /// The name and the text of its last cell, where the file ends without a line break.
@@ -134,7 +134,7 @@ impl<'a> Check<'a> {
         if self.bad {
             self.row.change = None;
             if self.row.header.is_none() {
-                self.row.foot = Foot::of_record(self.raw.line, self.record);
+                self.row.footer = FooterCandidate::of_record(self.raw.line, self.record);
             }
         } else if self.row.change.is_some() {
             self.row.found = self.found();

@@ -4,7 +4,7 @@
 
 use super::Column;
 use super::column_stats::ColumnStats;
-use super::footer::{Feet, Foot};
+use super::footer::{FooterCandidate, FooterCandidates};
 use super::row::Row;
 use super::value::shown;
 use crate::domain::{Change, Line, Problem, Severity, counted};
@@ -16,7 +16,7 @@ pub(super) struct Tail {
     /// The shortest and the longest last cell of the lines before it, in bytes, and how many they are.
     others: Option<(u32, u32)>,
     count: u64,
-    feet: Feet,
+    candidates: FooterCandidates,
 }
 
 #[derive(Debug, Clone)]
@@ -54,9 +54,9 @@ impl Tail {
             has_digit && change.new_account.asks() && !id.as_bytes().contains(&b' ')
         };
         if row.change.as_ref().is_some_and(is_plain) {
-            self.feet.pass();
+            self.candidates.pass();
         } else {
-            self.feet.add(row.change.as_ref(), row.foot.take());
+            self.candidates.add(row.change.as_ref(), row.footer.take());
         }
     }
 
@@ -71,7 +71,7 @@ impl Tail {
         }
         self.count += other.count;
         self.last = other.last;
-        self.feet.append(other.feet);
+        self.candidates.append(other.candidates);
     }
 
     /// What is wrong with the last lines; `key`: the column that names the customers, `new_ids`: that of the new IDs. Of each also whether the line could be
@@ -83,11 +83,11 @@ impl Tail {
         rows: u64,
     ) -> Vec<(Problem, bool)> {
         let (column, stats) = key;
-        let footers = self.feet.footers(&stats.shapes, new_ids, rows);
+        let footers = self.candidates.footers(&stats.shapes, new_ids, rows);
         if !footers.is_empty() {
             let told = footers
                 .iter()
-                .map(|foot| (footer(foot, column), foot.is_sound));
+                .map(|footer| (problem_of(footer, column), footer.is_sound));
             return told.collect();
         }
         let cut = self.last.as_ref().and_then(|last| self.cut_off(last));
@@ -119,11 +119,11 @@ impl Tail {
 }
 
 /// A line at the end that is no customer.
-fn footer(foot: &Foot, column: &str) -> Problem {
+fn problem_of(footer: &FooterCandidate, column: &str) -> Problem {
     Problem {
-        line: foot.line,
+        line: footer.line,
         column: column.to_owned(),
-        value: shown(foot.text()),
+        value: shown(footer.text()),
         severity: Severity::Error,
         code: "footer",
         message:

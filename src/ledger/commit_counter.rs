@@ -9,9 +9,9 @@ use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-pub(super) struct Seal(File);
+pub(super) struct CommitCounter(File);
 
-impl Seal {
+impl CommitCounter {
     fn path(ledger: &Path) -> PathBuf {
         ledger.with_extension("seal")
     }

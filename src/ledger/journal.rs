@@ -4,7 +4,7 @@
 //! next group gathers. After a failed commit the journal accepts nothing any more: what is not on record
 //! must not be written to the system.
 
-use super::commit_counter::Seal;
+use super::commit_counter::CommitCounter;
 use super::holder;
 use super::lock::RunLock;
 use super::queue::{self, Message, Queue};
@@ -172,7 +172,7 @@ pub(super) fn start(
         connection,
         path: ledger.to_owned(),
         file: identity(ledger),
-        seal: Seal::open(ledger)?,
+        seal: CommitCounter::open(ledger)?,
         session,
         commits,
         _lock: lock,
@@ -190,7 +190,7 @@ struct Writer {
     connection: Connection,
     path: PathBuf,
     file: Option<Identity>,
-    seal: Seal,
+    seal: CommitCounter,
     session: i64,
     commits: i64,
     _lock: RunLock,

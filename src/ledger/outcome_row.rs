@@ -147,7 +147,7 @@ pub(super) fn profile(row: &Row<'_>, at: usize) -> Result<Option<Profile>, Fault
         .get_ref(at)?
         .as_str_or_null()
         .map_err(rusqlite::Error::from)?;
-    text.map(|text| Profile::told(text).ok_or(Fault::Word("a profile in it is empty")))
+    text.map(|text| Profile::shown(text).ok_or(Fault::Word("a profile in it is empty")))
         .transpose()
 }
 

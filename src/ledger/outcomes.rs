@@ -142,7 +142,7 @@ pub struct Outcomes<'a> {
 }
 
 impl Outcomes<'_> {
-    fn turn(&mut self, from: Line) -> Result<(), LedgerError> {
+    fn load_page(&mut self, from: Line) -> Result<(), LedgerError> {
         let sql = format!(
             "SELECT {} FROM outcomes WHERE line BETWEEN ?1 AND ?2 ORDER BY line LIMIT {PAGE}",
             outcome_row::COLUMNS,
@@ -173,7 +173,7 @@ impl Iterator for Outcomes<'_> {
         }
         // Nothing after an error: a damaged ledger is not read on.
         let from = self.next.take()?;
-        if let Err(error) = self.turn(from) {
+        if let Err(error) = self.load_page(from) {
             return Some(Err(error));
         }
         self.page.next().map(Ok)

@@ -1,6 +1,6 @@
 //! Where a run lives: a folder that only its owner may enter.
 
-use super::commit_counter::Seal;
+use super::commit_counter::CommitCounter;
 use super::private::{check_folder, create_folder, sync_folder};
 use super::{LedgerError, RunId, mounts};
 use std::path::{Path, PathBuf};
@@ -85,7 +85,7 @@ impl RunDir {
 
     /// Whether its ledger was whole once: one that was cut short before that cannot have been acted upon.
     pub fn has_begun(&self) -> bool {
-        Seal::read(&self.ledger()).is_some()
+        CommitCounter::read(&self.ledger()).is_some()
     }
 
     /// The run's own copy of the input.

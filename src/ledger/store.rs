@@ -2,7 +2,7 @@
 //! `writes` and `net_changes`; while a run is under way, the journal writes.
 
 use super::checksum::Checksum;
-use super::commit_counter::Seal;
+use super::commit_counter::CommitCounter;
 use super::lock::RunLock;
 use super::outcome_row::{self, damaged};
 use super::{Calls, Header, Journal, JournalThread, LedgerError, RunDir, RunKind, Session};
@@ -36,7 +36,7 @@ impl Ledger {
             // Moved out of the log: a run must be recognised even if its log is lost.
             .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(())))
             .map_err(|source| LedgerError::sqlite(&path, source))?;
-        Seal::open(&path)?.note(0);
+        CommitCounter::open(&path)?.note(0);
         private::sync_folder(dir.path())
             .map_err(|source| LedgerError::io(dir.path(), "synced", source))?;
         Ok(Self {
@@ -60,7 +60,7 @@ impl Ledger {
     fn open_with(dir: &RunDir, thorough: bool) -> Result<Self, LedgerError> {
         let path = dir.ledger();
         // Read before the ledger: a run under way goes on counting meanwhile.
-        let witness = Seal::read(&path);
+        let witness = CommitCounter::read(&path);
         let opened = schema::open(&path, thorough)
             .and_then(|connection| Ok((read_header(&connection, &path)?, connection)));
         let (header, connection) = match opened {

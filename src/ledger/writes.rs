@@ -156,7 +156,7 @@ pub struct Writes<'a> {
 }
 
 impl Writes<'_> {
-    fn turn(&mut self, after: i64) -> Result<(), LedgerError> {
+    fn load_page(&mut self, after: i64) -> Result<(), LedgerError> {
         let sql = format!(
             "SELECT {} FROM writes WHERE write_id > ?1 ORDER BY write_id LIMIT {PAGE}",
             write_row::COLUMNS
@@ -179,7 +179,7 @@ impl Iterator for Writes<'_> {
             return Some(Ok(write));
         }
         let after = self.after.take()?;
-        if let Err(error) = self.turn(after) {
+        if let Err(error) = self.load_page(after) {
             return Some(Err(error));
         }
         self.page.next().map(Ok)

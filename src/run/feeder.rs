@@ -28,7 +28,7 @@ pub(crate) struct Known {
     /// What earlier runs tell of the lines.
     pub(super) history: Arc<History>,
     /// Units of which everything is said, and a customer is under a temporary ID all the same.
-    pub(super) strays: LineSet,
+    pub(super) parked: LineSet,
     /// Lines that need no look: as in an earlier run.
     pub(super) settled: Arc<HashMap<Line, SettledLine>>,
 }
@@ -42,7 +42,7 @@ impl Known {
             planned: None,
             units_with_writes,
             history,
-            strays: LineSet::default(),
+            parked: LineSet::default(),
             settled: Arc::default(),
         }
     }
@@ -156,8 +156,8 @@ impl Feeder {
                 None => return Ok(None),
             },
         };
-        let is_stray = self.known.strays.contains(unit.number);
-        if unit.lines().all(|line| !self.is_open(line)) && !is_stray {
+        let is_parked = self.known.parked.contains(unit.number);
+        if unit.lines().all(|line| !self.is_open(line)) && !is_parked {
             return Ok(None);
         }
         let settled = unit
@@ -194,7 +194,7 @@ impl Feeder {
                 job.expected.extend(planned);
             }
             if let Some(customer) = self.known.history.meant.get(line) {
-                job.recalled.push((*line, customer.clone()));
+                job.by_prior_run.push((*line, customer.clone()));
             }
         }
         if self.known.units_with_writes.contains(job.unit.number) {

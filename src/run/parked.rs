@@ -16,7 +16,7 @@ pub(super) async fn find(
     system: &System,
 ) -> Result<Vec<WriteRecord>, CommandError> {
     let mut asked = HashSet::new();
-    let mut strays = Vec::new();
+    let mut parked = Vec::new();
     for write in ledger.parkings()? {
         let intent = &write.intent;
         let Write::Account { after, .. } = &intent.write else {
@@ -29,8 +29,8 @@ pub(super) async fn find(
         if let Ok(Some(customer)) = read.await
             && customer.account == *after
         {
-            strays.push(write);
+            parked.push(write);
         }
     }
-    Ok(strays)
+    Ok(parked)
 }

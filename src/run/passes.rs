@@ -177,7 +177,7 @@ impl Session {
                 ui::err(&format!(
                     "customer {customer} still has a temporary ID from this run; restoring it"
                 ));
-                self.known.strays.insert(write.intent.unit);
+                self.known.parked.insert(write.intent.unit);
             }
         }
         if self.task.work != Work::PlanThenApply {
@@ -388,7 +388,7 @@ impl Session {
             canary: self.limits.canary.filter(|_| mode == Mode::Apply),
             until: parsed.time_left(),
             drain: drain.clone(),
-            crossing: self.run.draft.crossing.clone(),
+            alias_conflicts: self.run.draft.crossing.clone(),
             given: self.given()?,
             undoes: self.run.ledger.header().parent.clone(),
             history: Arc::clone(&known.history),

@@ -8,7 +8,7 @@ use super::open::{self, OpenRun, Purpose, Selection};
 use super::recheck::{BATCH, Recheck};
 use super::request::Request;
 use crate::domain::{Change, CustomerId, Outcome, Reseller, Status, Unchanged};
-use crate::engine::{Difference, Event, LastWords, Tally};
+use crate::engine::{Difference, Event, FinalValues, Tally};
 use crate::http::Client;
 use crate::ledger::Ledger;
 use crate::system::System;
@@ -124,7 +124,7 @@ async fn compare(
     let resellers = resellers(known)?;
     let survey = Survey::of(known)?;
     tally.lines.store(survey.settled, Ordering::Relaxed);
-    let words = survey.last_words(known, &resellers)?;
+    let values = survey.final_values(known, &resellers)?;
     let mut recheck = Recheck::new(system, tally);
     let mut batch: Vec<(Outcome, Option<Reseller>)> = Vec::new();
     for outcome in known.ledger.outcomes() {
@@ -133,7 +133,7 @@ async fn compare(
             continue;
         }
         let reseller = resellers.get(&outcome.line).cloned();
-        batch.push((words.on(outcome, reseller.as_ref()), reseller));
+        batch.push((values.apply_to(outcome, reseller.as_ref()), reseller));
         if batch.len() >= BATCH {
             recheck.outcomes(std::mem::take(&mut batch)).await?;
         }
@@ -210,24 +210,24 @@ impl Survey {
     }
 
     /// What the run left of customers that several lines name.
-    fn last_words(
+    fn final_values(
         &self,
         known: &OpenRun,
         resellers: &HashMap<u32, Reseller>,
-    ) -> Result<LastWords, CommandError> {
-        let mut words = LastWords::default();
+    ) -> Result<FinalValues, CommandError> {
+        let mut values = FinalValues::default();
         if self.several.is_empty() {
-            return Ok(words);
+            return Ok(values);
         }
         for outcome in known.ledger.outcomes() {
             let outcome = outcome?;
             let customer = outcome.customer.as_ref();
             let named_again = customer.is_some_and(|id| self.several.contains(&self.hash(id)));
             if named_again && outcome.status != Status::WouldChange {
-                words.hear(&outcome, resellers.get(&outcome.line));
+                values.record(&outcome, resellers.get(&outcome.line));
             }
         }
-        Ok(words)
+        Ok(values)
     }
 }
 

@@ -43,7 +43,7 @@ fn settings() -> Settings {
         must_find: true,
         canary: None,
         until: None,
-        crossing: None,
+        alias_conflicts: None,
         given: HashMap::new(),
         undoes: None,
         history: Arc::default(),

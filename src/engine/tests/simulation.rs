@@ -221,7 +221,7 @@ impl Simulation {
             must_find: true,
             canary: self.canary.filter(|_| mode == Mode::Apply),
             until: None,
-            crossing: None,
+            alias_conflicts: None,
             given: HashMap::new(),
             undoes: None,
             history: Arc::clone(&self.history),

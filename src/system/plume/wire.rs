@@ -83,7 +83,9 @@ impl CustomerBody {
         };
         let locations = match self.locations {
             // What is of another customer too says nothing of this one's.
-            Some(bodies) if bodies.iter().all(|body| body.may_be_of(id.as_str())) => told(&bodies)?,
+            Some(bodies) if bodies.iter().all(|body| body.may_be_of(id.as_str())) => {
+                locations_of(&bodies)?
+            }
             Some(_) | None => Locations::Untold,
         };
         Some(Customer {
@@ -99,7 +101,7 @@ impl CustomerBody {
 /// A list of bare IDs says which locations there are; anything more is the whole location, and a service ID
 /// that it does not show is not set. One that has something which cannot be written down hides none of the others: then it
 /// is known which there are, and each can be read by itself.
-pub(super) fn told(bodies: &[LocationBody]) -> Option<Locations> {
+pub(super) fn locations_of(bodies: &[LocationBody]) -> Option<Locations> {
     if !bodies.iter().any(LocationBody::is_bare) {
         let locations = bodies.iter().map(LocationBody::location);
         if let Some(known) = locations.collect::<Option<_>>() {
@@ -186,7 +188,7 @@ impl LocationBody {
         Some(Location {
             id: LocationId::new(self.id.clone()).ok()?,
             service,
-            profile: self.profile.as_deref().and_then(Profile::told),
+            profile: self.profile.as_deref().and_then(Profile::shown),
         })
     }
 
@@ -197,7 +199,7 @@ impl LocationBody {
 
     /// What the answer says of a write. The document does not list `profile` in the answer, so only a profile that is
     /// shown and differs speaks against it.
-    pub(super) fn told(
+    pub(super) fn written(
         &self,
         reply: &Reply,
         service: Option<&ServiceId>,
@@ -223,7 +225,7 @@ impl LocationBody {
             http_status: reply.status,
             value: StoredValue::Location(LocationState {
                 service: stored,
-                profile: shown.and_then(Profile::told),
+                profile: shown.and_then(Profile::shown),
             }),
         }
     }

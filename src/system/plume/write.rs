@@ -71,7 +71,7 @@ impl Plume {
             profile: profile.map(Profile::as_str),
         };
         let accepted = move |reply: &Reply| match reply.json::<LocationBody>() {
-            Ok(body) if body.is_of(customer, location) => body.told(reply, service, profile),
+            Ok(body) if body.is_of(customer, location) => body.written(reply, service, profile),
             Ok(_) => Written::InDoubt(senseless(reply, "the answer is about another location")),
             Err(why) => Written::InDoubt(error_of(reply).map_or_else(
                 || senseless(reply, why),
