@@ -2,7 +2,8 @@
 
 use super::lookup::LookupCache;
 use super::{Context, Job, WriteLog};
-use crate::domain::{CustomerId, Transition};
+use crate::domain::{CustomerId, Line, Transition};
+use crate::ledger::WriteRecord;
 use crate::plan::Member;
 use tokio::time::Instant;
 
@@ -56,10 +57,20 @@ impl<'a, N: WriteLog> Case<'a, N> {
         !moved && renames().any(|done| done.status.is_open_or_failed())
     }
 
+    /// Whether a line is one of this customer's.
+    pub(super) fn is_mine(&self, line: Line) -> bool {
+        self.member.changes.iter().any(|change| change.line == line)
+    }
+
+    /// The writes that this run has recorded for the lines of this customer.
+    pub(super) fn recorded(&self) -> impl DoubleEndedIterator<Item = &WriteRecord> + Clone {
+        let recorded = self.job.recorded.iter();
+        recorded.filter(|write| self.is_mine(write.intent.line))
+    }
+
     /// The customer that the lines which are done have found.
     pub(super) fn found_before(&self) -> Option<&CustomerId> {
-        let mine = |line| self.member.changes.iter().any(|change| change.line == line);
-        let mut done = self.job.done.iter().filter(|done| mine(done.line));
+        let mut done = self.job.done.iter().filter(|done| self.is_mine(done.line));
         done.find_map(|done| done.customer.as_ref())
     }
 }

@@ -8,7 +8,7 @@ use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState};
 use super::cycle_state::{Broken, CycleMember, CycleState, Stuck};
 use super::halt::OrHalt;
-use super::locate::{locate, same_customer};
+use super::locate::same_customer;
 use super::lookup::LookupCache;
 use super::remembered::altered_by;
 use super::write_result::{Sent, StepOutcome};
@@ -79,9 +79,9 @@ pub(super) async fn carry_out<N: WriteLog>(
         .map(|member| Case::new(context, job, member, seen))
         .collect();
     if cases.iter().all(Case::is_done) {
-        return restore_parked(context, job, seen, cases).await;
+        return restore_parked(job, cases).await;
     }
-    let Some(mut members) = locate_members(context, job, seen, cases).await? else {
+    let Some(mut members) = locate_members(context, job, cases).await? else {
         return Ok(());
     };
     let own: Vec<CustomerId> = members.iter().map(|one| one.state.id.clone()).collect();
@@ -129,20 +129,13 @@ pub(super) async fn carry_out<N: WriteLog>(
 
 /// All lines of the cycle have their outcomes, but a write that parks a customer may have taken effect since. A parked
 /// customer gets the ID that its lines report, and no other customer is changed.
-async fn restore_parked<N: WriteLog>(
-    context: &Context<N>,
-    job: &Job,
-    seen: &LookupCache,
-    cases: Vec<Case<'_, N>>,
-) -> Result<(), Halt> {
+async fn restore_parked<N: WriteLog>(job: &Job, cases: Vec<Case<'_, N>>) -> Result<(), Halt> {
     let earlier = PriorOutcomes::of(job);
     for case in cases {
-        let mine = |line| case.member.changes.iter().any(|change| change.line == line);
-        let mut recorded = job.recorded.iter().map(|recorded| &recorded.intent);
-        if !recorded.any(|intent| mine(intent.line) && intent.write.is_temporary()) {
+        if !case.recorded().any(|one| one.intent.write.is_temporary()) {
             continue;
         }
-        let Ok(mut state) = locate(context, job, case.member, seen).await.or_halt()? else {
+        let Ok(mut state) = case.locate().await.or_halt()? else {
             continue;
         };
         if state.parked.is_none() {
@@ -166,14 +159,13 @@ async fn restore_parked<N: WriteLog>(
 async fn locate_members<'a, N: WriteLog>(
     context: &'a Context<N>,
     job: &Job,
-    seen: &LookupCache,
     cases: Vec<Case<'a, N>>,
 ) -> Result<Option<Vec<CycleMember<'a, N>>>, Halt> {
     let mut members = Vec::with_capacity(cases.len());
     let mut found = HashSet::with_capacity(cases.len());
     let mut lost: Vec<(Case<'a, N>, SystemError)> = Vec::new();
     for case in cases {
-        match locate(context, job, case.member, seen).await.or_halt()? {
+        match case.locate().await.or_halt()? {
             Ok(state) if found.contains(&state.id) => {
                 lost.push((case, same_customer(&state.id)));
             }

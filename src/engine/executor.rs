@@ -69,13 +69,13 @@ async fn chain<N: WriteLog>(
             return Err(Halt::Stopping);
         }
         if let Some(why) = &blocked {
-            match already_renamed(context, job, member, seen).await? {
+            match already_renamed(&case).await? {
                 Some(mut state) => drop(case.onward(&mut state, &freed).await?),
                 None => case.block(why).await?,
             }
             continue;
         }
-        let located = super::locate::locate(context, job, member, seen).await;
+        let located = case.locate().await;
         let renamed_well = match located.or_halt()? {
             Err(trouble) => {
                 case.fail(&trouble).await?;
@@ -98,19 +98,13 @@ async fn chain<N: WriteLog>(
 }
 
 /// The customer that an earlier run meant by these lines, where it is already as requested: it waits for no other.
-async fn already_renamed<N: WriteLog>(
-    context: &Context<N>,
-    job: &Job,
-    member: &Member,
-    seen: &LookupCache,
-) -> Result<Option<CustomerState>, Halt> {
-    if job.customer_by_prior_run(member).is_none() {
+async fn already_renamed<N: WriteLog>(case: &Case<'_, N>) -> Result<Option<CustomerState>, Halt> {
+    if case.job.customer_by_prior_run(case.member).is_none() {
         return Ok(None);
     }
-    let located = super::locate::locate(context, job, member, seen).await;
-    let fulfilled =
-        |state: &CustomerState| DesiredState::of(member).is_fulfilled_by(state.now.as_ref());
-    Ok(located.or_halt()?.ok().filter(fulfilled))
+    let located = case.locate().await.or_halt()?.ok();
+    let desired = DesiredState::of(case.member);
+    Ok(located.filter(|state| desired.is_fulfilled_by(state.now.as_ref())))
 }
 
 fn waiting_for(member: &Member) -> String {

@@ -1,155 +1,300 @@
-//! Which customer a line means, and how that customer stands now.
+//! Which customer a line means, and the present state of that customer.
 //!
-//! The rule of the house: an exact match or nothing. None found under the current account ID, the new one is
-//! asked for, because an earlier run may have done the work. What is known already
-//! is in `known`.
+//! Only an exact match counts. Where no customer has the current account ID, the new one is searched, because an earlier
+//! run may have done the work. Customers that are known without a search are in `remembered`.
 
+use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState, has_temporary_id};
 use super::halt::{OrHalt, StepError, StepResult};
-use super::lookup::LookupCache;
-use super::remembered::{as_applied_before, by_prior_run, by_this_run, present};
-use super::{Context, Job, WriteLog};
+use super::{Job, WriteLog};
 use crate::domain::{AccountId, CustomerId, Failed, Line, NewAccount};
 use crate::plan::{AliasConflicts, Member};
 use crate::system::{Customer, SystemError};
 use tokio::time::Instant;
 
-/// Finds the customer of a member, or says why it cannot be told.
-pub(super) async fn locate<N: WriteLog>(
-    context: &Context<N>,
-    job: &Job,
-    member: &Member,
-    seen: &LookupCache,
-) -> StepResult<CustomerState> {
-    let desired = DesiredState::of(member);
-    let state = if let Some(id) = job.customer_by_this_run(member) {
-        by_this_run(context, job, member, id, &desired, seen).await?
-    } else if let Some(remembered) = by_prior_run(context, job, member, &desired, seen).await? {
-        remembered
-    } else if let Some(account) = desired.account {
-        let found = searched(context, account, &desired, seen, neighbour(job, member)).await;
-        let found = match found {
-            // A list does not show all customers, and the line says which customer is meant.
-            Err(StepError::Line(why))
-                if !context.system.capabilities().searches_live && desired.customer.is_some() =>
-            {
-                unsearched(context, account, &desired, seen, why).await?
-            }
-            found => found?,
+impl<N: WriteLog> Case<'_, N> {
+    /// Finds the customer of a member, or says why it cannot be told.
+    pub(super) async fn locate(&self) -> StepResult<CustomerState> {
+        let desired = DesiredState::of(self.member);
+        let state = if let Some(id) = self.job.customer_by_this_run(self.member) {
+            self.by_this_run(id, &desired).await?
+        } else if let Some(remembered) = self.by_prior_run(&desired).await? {
+            remembered
+        } else if let Some(account) = desired.account {
+            let found = self
+                .searched(account, &desired, neighbour(self.job, self.member))
+                .await;
+            let found = match found {
+                // A list does not show all customers, and the line says which customer is meant.
+                Err(StepError::Line(why))
+                    if !self.context.system.capabilities().searches_live
+                        && desired.customer.is_some() =>
+                {
+                    self.unsearched(account, &desired, why).await?
+                }
+                found => found?,
+            };
+            self.check_prior_runs(&desired, account, &found)?;
+            self.as_applied_before(&desired, account, found).await?
+        } else if let Some(id) = desired.customer {
+            let (customer, at) = self.present(id, &desired, &[]).await?;
+            CustomerState::of(customer, desired.reseller, at)
+        } else {
+            let words = "the line names no customer";
+            return Err(StepError::line(Failed::Invalid, words));
         };
-        check_prior_runs(context, member, &desired, account, &found)?;
-        as_applied_before(context, &desired, account, found, seen).await?
-    } else if let Some(id) = desired.customer {
-        let (customer, at) = present(context, id, &desired, &[], seen).await?;
-        CustomerState::of(customer, desired.reseller, at)
-    } else {
-        let words = "the line names no customer";
-        return Err(StepError::line(Failed::Invalid, words));
-    };
-    check_fence(context, &state).await?;
-    check_temporary_id(context, &desired, &state)?;
-    check_aliases(context, job, member, &state).await?;
-    Ok(state)
-}
-
-/// Refuses a customer that may have the ID of these lines only since an earlier run of the file.
-fn check_prior_runs<N: WriteLog>(
-    context: &Context<N>,
-    member: &Member,
-    desired: &DesiredState<'_>,
-    account: &AccountId,
-    state: &CustomerState,
-) -> Result<(), SystemError> {
-    if desired.customer.is_some() || state.now.as_ref() != Some(account) {
-        return Ok(());
+        self.check_fence(&state).await?;
+        self.check_temporary_id(&desired, &state)?;
+        self.check_aliases(&state).await?;
+        Ok(state)
     }
-    let mine = |line| member.changes.iter().any(|change| change.line == line);
-    let renames = desired.new_account.asks();
-    let history = &context.settings.history;
-    let named = (account, &state.id);
-    history.against(named, desired.reseller, mine, renames)
-}
 
-/// Refuses to rename a customer that has a temporary ID of another run: it would be taken for the former one. A line that
-/// names this ID means it.
-fn check_temporary_id<N: WriteLog>(
-    context: &Context<N>,
-    desired: &DesiredState<'_>,
-    state: &CustomerState,
-) -> Result<(), SystemError> {
-    let settings = &context.settings;
-    let run = settings
-        .history
-        .temporary_of(&state.id, state.now.as_ref())
-        .filter(|run| settings.undoes.as_deref() != Some(*run));
-    match run {
-        Some(run) if desired.new_account.asks() && desired.account != state.now.as_ref() => {
-            let words = has_temporary_id(&state.id, run);
-            Err(SystemError::new(Failed::Mismatch, words))
+    /// Refuses a customer that may have the ID of these lines only since an earlier run of the file.
+    fn check_prior_runs(
+        &self,
+        desired: &DesiredState<'_>,
+        account: &AccountId,
+        state: &CustomerState,
+    ) -> Result<(), SystemError> {
+        if desired.customer.is_some() || state.now.as_ref() != Some(account) {
+            return Ok(());
         }
-        _ => Ok(()),
+        let mine = |line| self.is_mine(line);
+        let renames = desired.new_account.asks();
+        let history = &self.context.settings.history;
+        let named = (account, &state.id);
+        history.against(named, desired.reseller, mine, renames)
     }
-}
 
-/// Refuses a customer for which another line, which names it by its other ID, requests something else.
-async fn check_aliases<N: WriteLog>(
-    context: &Context<N>,
-    job: &Job,
-    member: &Member,
-    state: &CustomerState,
-) -> StepResult<()> {
-    let Some(alias_conflicts) = &context.settings.alias_conflicts else {
-        return Ok(());
-    };
-    let account = state.original.as_ref();
-    let counts = |line| !context.settings.history.means_another(line, &state.id);
-    if let Some(line) = alias_conflicts.against(&job.unit, member, (&state.id, account), counts) {
-        let words = format!(
-            "line {line} names this customer too, by its other ID, and wants something else of it; nothing was written"
-        );
-        return Err(StepError::line(Failed::Invalid, words));
-    }
-    match account {
-        Some(account) => {
-            check_renamed_before(context, alias_conflicts, job, member, account, state).await
+    /// Refuses to rename a customer that has a temporary ID of another run: it would be taken for the former one. A line that
+    /// names this ID means it.
+    fn check_temporary_id(
+        &self,
+        desired: &DesiredState<'_>,
+        state: &CustomerState,
+    ) -> Result<(), SystemError> {
+        let settings = &self.context.settings;
+        let run = settings
+            .history
+            .temporary_of(&state.id, state.now.as_ref())
+            .filter(|run| settings.undoes.as_deref() != Some(*run));
+        match run {
+            Some(run) if desired.new_account.asks() && desired.account != state.now.as_ref() => {
+                let words = has_temporary_id(&state.id, run);
+                Err(SystemError::new(Failed::Mismatch, words))
+            }
+            _ => Ok(()),
         }
-        None => Ok(()),
     }
-}
 
-/// Refuses a customer that may have its account ID by another line of the file, which an earlier run has carried out.
-async fn check_renamed_before<N: WriteLog>(
-    context: &Context<N>,
-    alias_conflicts: &AliasConflicts,
-    job: &Job,
-    member: &Member,
-    account: &AccountId,
-    state: &CustomerState,
-) -> StepResult<()> {
-    if job.remembered_customer(member).is_some() || context.has_given(account) {
-        return Ok(());
-    }
-    let ordered = context.system.capabilities().unique_accounts;
-    let others: Vec<_> = alias_conflicts
-        .perhaps_renamed_by(&job.unit, member, (&state.id, account), ordered)
-        .filter(|(line, _)| !context.settings.history.means_another(*line, &state.id))
-        .collect();
-    for (line, source) in others {
-        match context.find(source, state.reseller.as_ref()).await {
-            Ok(found) if found.is_empty() => {}
-            Ok(_) => continue,
-            // Where customers cannot be searched, the line is taken as it is.
-            Err(StepError::Line(error)) if error.reason == Failed::Invalid => continue,
-            Err(error) => return Err(error),
+    /// Refuses a customer for which another line, which names it by its other ID, requests something else.
+    async fn check_aliases(&self, state: &CustomerState) -> StepResult<()> {
+        let Some(alias_conflicts) = &self.context.settings.alias_conflicts else {
+            return Ok(());
+        };
+        let account = state.original.as_ref();
+        let counts = |line| !self.context.settings.history.means_another(line, &state.id);
+        if let Some(line) =
+            alias_conflicts.against(&self.job.unit, self.member, (&state.id, account), counts)
+        {
+            let words = format!(
+                "line {line} names this customer too, by its other ID, and wants something else of it; nothing was written"
+            );
+            return Err(StepError::line(Failed::Invalid, words));
         }
-        let words = format!(
-            "nobody has the account ID `{source}` that line {line} renames to `{account}`, so customer `{}` may be that \
+        match account {
+            Some(account) => {
+                self.check_renamed_before(alias_conflicts, account, state)
+                    .await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a customer that may have its account ID by another line of the file, which an earlier run has carried out.
+    async fn check_renamed_before(
+        &self,
+        alias_conflicts: &AliasConflicts,
+        account: &AccountId,
+        state: &CustomerState,
+    ) -> StepResult<()> {
+        if self.job.remembered_customer(self.member).is_some() || self.context.has_given(account) {
+            return Ok(());
+        }
+        let ordered = self.context.system.capabilities().unique_accounts;
+        let others: Vec<_> = alias_conflicts
+            .perhaps_renamed_by(&self.job.unit, self.member, (&state.id, account), ordered)
+            .filter(|(line, _)| {
+                !self
+                    .context
+                    .settings
+                    .history
+                    .means_another(*line, &state.id)
+            })
+            .collect();
+        for (line, source) in others {
+            match self.context.find(source, state.reseller.as_ref()).await {
+                Ok(found) if found.is_empty() => {}
+                Ok(_) => continue,
+                // Where customers cannot be searched, the line is taken as it is.
+                Err(StepError::Line(error)) if error.reason == Failed::Invalid => continue,
+                Err(error) => return Err(error),
+            }
+            let words = format!(
+                "nobody has the account ID `{source}` that line {line} renames to `{account}`, so customer `{}` may be that \
              line's, renamed before: leave out whichever of both lines is not wanted; nothing was written",
-            state.id
-        );
-        return Err(StepError::line(Failed::Invalid, words));
+                state.id
+            );
+            return Err(StepError::line(Failed::Invalid, words));
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// The customer that carries this account ID, or already the new one.
+    async fn searched(
+        &self,
+        account: &AccountId,
+        desired: &DesiredState<'_>,
+        neighbour: Option<Line>,
+    ) -> StepResult<CustomerState> {
+        if let Some(found) = self.seen.account(account, desired.reseller) {
+            let found = self.context.before_this_run(account, found.to_vec());
+            if !found.is_empty() {
+                return Ok(choose(account, found, desired, self.seen.at())?);
+            }
+        }
+        let known_absent = self
+            .seen
+            .account(account, desired.reseller)
+            .is_some_and(<[_]>::is_empty);
+        if known_absent
+            && neighbour.is_none()
+            && self.context.system.capabilities().unique_accounts
+            && let Some(target) = desired.target()
+            && let Some([customer]) = self.seen.account(target, desired.reseller)
+            && desired.customer.is_none_or(|id| *id == customer.id)
+        {
+            let customer = customer.clone();
+            return Ok(CustomerState::of(
+                customer,
+                desired.reseller,
+                self.seen.at(),
+            ));
+        }
+        let at = Instant::now();
+        let found = match self
+            .context
+            .find(account, desired.reseller)
+            .await
+            .or_halt()?
+        {
+            Ok(found) => self.context.before_this_run(account, found),
+            Err(error) => return self.unsearched(account, desired, error).await,
+        };
+        if !found.is_empty() {
+            return Ok(choose(account, found, desired, at)?);
+        }
+        let not_found = || {
+            let words = match self.context.system.equal_but_for_case(account) {
+                None => format!("no customer has the account ID `{account}`"),
+                Some(other) => format!(
+                    "no customer has the account ID `{account}`; the system finds `{other}` in its place, which differs in case"
+                ),
+            };
+            SystemError::new(Failed::NotFound, words)
+        };
+        let Some(target) = desired.target().filter(|target| *target != account) else {
+            return self.cleared(desired, not_found()).await;
+        };
+        if let Some(line) = neighbour {
+            let words = format!(
+                "no customer has the account ID `{account}`, and `{target}` is that of line {line}'s"
+            );
+            return Err(StepError::line(Failed::NotFound, words));
+        }
+        let found = self.context.find(target, desired.reseller).await?;
+        match <[Customer; 1]>::try_from(self.context.before_this_run(target, found)) {
+            Ok([customer]) if desired.customer.is_none_or(|id| *id == customer.id) => {
+                Ok(CustomerState::of(customer, desired.reseller, at))
+            }
+            Ok([customer]) => {
+                let words = format!(
+                    "no customer has the account ID `{account}`, and `{target}` belongs to customer `{}`",
+                    customer.id
+                );
+                Err(StepError::line(Failed::NotFound, words))
+            }
+            Err(none) if none.is_empty() => Err(not_found().into()),
+            Err(several) => Err(ambiguous(target, &several).into()),
+        }
+    }
+
+    /// The account ID cannot be searched. Where the line names the customer too, the ID is only to be compared.
+    async fn unsearched(
+        &self,
+        account: &AccountId,
+        desired: &DesiredState<'_>,
+        trouble: SystemError,
+    ) -> StepResult<CustomerState> {
+        let Some(id) = desired.customer else {
+            return Err(trouble.into());
+        };
+        let (customer, at) = self.present(id, desired, &[]).await?;
+        let now = customer.account.as_ref();
+        let renamed = desired.new_account.asks() && desired.is_fulfilled_by(now);
+        if now == Some(account) || renamed {
+            return Ok(CustomerState::of(customer, desired.reseller, at));
+        }
+        let words = format!(
+            "customer `{id}` has the account ID `{}`, not `{account}`",
+            now.map_or("", AccountId::as_str)
+        );
+        Err(StepError::line(Failed::Mismatch, words))
+    }
+
+    /// No customer has the account ID; where it was to be removed and the customer is named, that may already be done.
+    async fn cleared(
+        &self,
+        desired: &DesiredState<'_>,
+        not_found: SystemError,
+    ) -> StepResult<CustomerState> {
+        let (NewAccount::Clear, Some(id)) = (desired.new_account, desired.customer) else {
+            return Err(not_found.into());
+        };
+        let at = Instant::now();
+        match self
+            .context
+            .read(id, desired.reseller, desired.locations)
+            .await?
+        {
+            Some(customer) if customer.account.is_none() => {
+                Ok(CustomerState::of(customer, desired.reseller, at))
+            }
+            _ => Err(not_found.into()),
+        }
+    }
+
+    /// Refuses customers of another tenant. Where the answer does not contain the customer's tenant, the customer is read
+    /// once more; if the tenant is still missing, the customer is refused.
+    async fn check_fence(&self, state: &CustomerState) -> StepResult<()> {
+        let Some(fence) = &self.context.settings.fence else {
+            return Ok(());
+        };
+        let id = &state.id;
+        let mut owner = state.owner.clone();
+        if owner.is_none() {
+            let read = self.context.read(id, state.reseller.as_ref(), false);
+            owner = read.await?.and_then(|customer| customer.owner);
+        }
+        let words = match owner {
+            Some(owner) if owner == *fence => return Ok(()),
+            Some(owner) => {
+                format!("customer `{id}` belongs to `{owner}`, outside of the fence `{fence}`")
+            }
+            None => format!("the system does not say whether customer `{id}` belongs to `{fence}`"),
+        };
+        Err(StepError::line(Failed::Forbidden, words))
+    }
 }
 
 /// The line of this chain or swap that names the customer with the ID that the member requests. A customer found under
@@ -166,121 +311,6 @@ fn neighbour(job: &Job, member: &Member) -> Option<Line> {
         .map(DesiredState::of);
     let mut holders = others.filter(|other| other.account == Some(target));
     holders.next().map(|other| other.rename_line)
-}
-
-/// The customer that carries this account ID, or already the new one.
-async fn searched<N: WriteLog>(
-    context: &Context<N>,
-    account: &AccountId,
-    desired: &DesiredState<'_>,
-    seen: &LookupCache,
-    neighbour: Option<Line>,
-) -> StepResult<CustomerState> {
-    if let Some(found) = seen.account(account, desired.reseller) {
-        let found = context.before_this_run(account, found.to_vec());
-        if !found.is_empty() {
-            return Ok(choose(account, found, desired, seen.at())?);
-        }
-    }
-    let known_absent = seen
-        .account(account, desired.reseller)
-        .is_some_and(<[_]>::is_empty);
-    if known_absent
-        && neighbour.is_none()
-        && context.system.capabilities().unique_accounts
-        && let Some(target) = desired.target()
-        && let Some([customer]) = seen.account(target, desired.reseller)
-        && desired.customer.is_none_or(|id| *id == customer.id)
-    {
-        let customer = customer.clone();
-        return Ok(CustomerState::of(customer, desired.reseller, seen.at()));
-    }
-    let at = Instant::now();
-    let found = match context.find(account, desired.reseller).await.or_halt()? {
-        Ok(found) => context.before_this_run(account, found),
-        Err(error) => return unsearched(context, account, desired, seen, error).await,
-    };
-    if !found.is_empty() {
-        return Ok(choose(account, found, desired, at)?);
-    }
-    let not_found = || {
-        let words = match context.system.equal_but_for_case(account) {
-            None => format!("no customer has the account ID `{account}`"),
-            Some(other) => format!(
-                "no customer has the account ID `{account}`; the system finds `{other}` in its place, which differs in case"
-            ),
-        };
-        SystemError::new(Failed::NotFound, words)
-    };
-    let Some(target) = desired.target().filter(|target| *target != account) else {
-        return cleared(context, desired, not_found()).await;
-    };
-    if let Some(line) = neighbour {
-        let words = format!(
-            "no customer has the account ID `{account}`, and `{target}` is that of line {line}'s"
-        );
-        return Err(StepError::line(Failed::NotFound, words));
-    }
-    let found = context.find(target, desired.reseller).await?;
-    match <[Customer; 1]>::try_from(context.before_this_run(target, found)) {
-        Ok([customer]) if desired.customer.is_none_or(|id| *id == customer.id) => {
-            Ok(CustomerState::of(customer, desired.reseller, at))
-        }
-        Ok([customer]) => {
-            let words = format!(
-                "no customer has the account ID `{account}`, and `{target}` belongs to customer `{}`",
-                customer.id
-            );
-            Err(StepError::line(Failed::NotFound, words))
-        }
-        Err(none) if none.is_empty() => Err(not_found().into()),
-        Err(several) => Err(ambiguous(target, &several).into()),
-    }
-}
-
-/// The account ID cannot be searched. Where the line names the customer too, the ID is only to be compared.
-async fn unsearched<N: WriteLog>(
-    context: &Context<N>,
-    account: &AccountId,
-    desired: &DesiredState<'_>,
-    seen: &LookupCache,
-    trouble: SystemError,
-) -> StepResult<CustomerState> {
-    let Some(id) = desired.customer else {
-        return Err(trouble.into());
-    };
-    let (customer, at) = present(context, id, desired, &[], seen).await?;
-    let now = customer.account.as_ref();
-    let renamed = desired.new_account.asks() && desired.is_fulfilled_by(now);
-    if now == Some(account) || renamed {
-        return Ok(CustomerState::of(customer, desired.reseller, at));
-    }
-    let words = format!(
-        "customer `{id}` has the account ID `{}`, not `{account}`",
-        now.map_or("", AccountId::as_str)
-    );
-    Err(StepError::line(Failed::Mismatch, words))
-}
-
-/// No customer has the account ID; where it was to be removed and the customer is named, that may already be done.
-async fn cleared<N: WriteLog>(
-    context: &Context<N>,
-    desired: &DesiredState<'_>,
-    not_found: SystemError,
-) -> StepResult<CustomerState> {
-    let (NewAccount::Clear, Some(id)) = (desired.new_account, desired.customer) else {
-        return Err(not_found.into());
-    };
-    let at = Instant::now();
-    match context
-        .read(id, desired.reseller, desired.locations)
-        .await?
-    {
-        Some(customer) if customer.account.is_none() => {
-            Ok(CustomerState::of(customer, desired.reseller, at))
-        }
-        _ => Err(not_found.into()),
-    }
 }
 
 /// One of the customers that have the account ID: the only one, or the one that the line names.
@@ -324,28 +354,6 @@ fn ambiguous(account: &AccountId, several: &[Customer]) -> SystemError {
             ids.join(", ")
         ),
     )
-}
-
-/// Refuses customers of another tenant. Where the answer does not contain the customer's tenant, the customer is read
-/// once more; if the tenant is still missing, the customer is refused.
-async fn check_fence<N: WriteLog>(context: &Context<N>, state: &CustomerState) -> StepResult<()> {
-    let Some(fence) = &context.settings.fence else {
-        return Ok(());
-    };
-    let id = &state.id;
-    let mut owner = state.owner.clone();
-    if owner.is_none() {
-        let read = context.read(id, state.reseller.as_ref(), false);
-        owner = read.await?.and_then(|customer| customer.owner);
-    }
-    let words = match owner {
-        Some(owner) if owner == *fence => return Ok(()),
-        Some(owner) => {
-            format!("customer `{id}` belongs to `{owner}`, outside of the fence `{fence}`")
-        }
-        None => format!("the system does not say whether customer `{id}` belongs to `{fence}`"),
-    };
-    Err(StepError::line(Failed::Forbidden, words))
 }
 
 /// Two lines of a chain or swap have found one customer: one of them has changed hands since.

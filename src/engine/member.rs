@@ -27,7 +27,7 @@ impl<N: WriteLog> Case<'_, N> {
             return Ok(StepOutcome::NotAsked);
         }
         // Not in the head of the `match`, where it would be kept until the end, and twice.
-        let located = super::locate::locate(self.context, self.job, self.member, self.seen).await;
+        let located = self.locate().await;
         match located.or_halt()? {
             Ok(mut state) => self.onward(&mut state, &[]).await,
             Err(trouble) => {
@@ -350,7 +350,7 @@ impl<N: WriteLog> Case<'_, N> {
         if !self.member.changes.iter().any(independent) {
             return self.fail(&trouble).await;
         }
-        let located = super::locate::locate(self.context, self.job, self.member, self.seen).await;
+        let located = self.locate().await;
         match located.or_halt()? {
             Ok(mut state) => {
                 let blocked = StepOutcome::unsent(trouble);

@@ -118,12 +118,7 @@ impl<N: WriteLog> Case<'_, N> {
     ///
     /// That is no failure, which would be final: the customer may even be parked under a temporary ID.
     pub(super) fn leaves_in_doubt(&self, trouble: &SystemError) -> bool {
-        let lines = || self.member.changes.iter().map(|change| change.line);
-        let mut mine = self
-            .job
-            .recorded
-            .iter()
-            .filter(|write| lines().any(|line| line == write.intent.line));
+        let mut mine = self.recorded();
         // A parked customer must get its final account ID, whatever the error is.
         let last = mine.clone().rfind(|write| {
             let is_account = matches!(write.intent.write, Write::Account { .. });

@@ -2,103 +2,242 @@
 //!
 //! They are read again under their own ID, never searched.
 
+use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState, has_temporary_id, moved_on};
 use super::halt::{OrHalt, StepError, StepResult};
-use super::lookup::LookupCache;
-use super::{Context, Halt, Job, WriteLog, reading};
+use super::{Context, Halt, WriteLog, reading};
 use crate::domain::{AccountId, CustomerId, Failed, StoredValue};
 use crate::ledger::{Judgement, Verdict, Write, WriteRecord, WriteVerdict, judge};
-use crate::plan::{Member, Shape};
+use crate::plan::Shape;
 use crate::system::{Customer, SystemError};
 use tokio::time::Instant;
 
-/// The customer that this run or its plan has settled on, as it is now.
-pub(super) async fn by_this_run<N: WriteLog>(
-    context: &Context<N>,
-    job: &Job,
-    member: &Member,
-    id: &CustomerId,
-    desired: &DesiredState<'_>,
-    seen: &LookupCache,
-) -> StepResult<CustomerState> {
-    let given = given(job, member);
-    let (customer, at) = present(context, id, desired, &given, seen).await?;
-    let mut state = CustomerState::of(customer, desired.reseller, at);
-    let lines: Vec<_> = member.changes.iter().map(|change| change.line).collect();
-    let mine = job
-        .recorded
-        .iter()
-        .filter(|write| lines.contains(&write.intent.line));
-    let ids = mine
-        .clone()
-        .filter(|write| matches!(write.intent.write, Write::Account { .. }));
-    let newer = context.settings.history.written_since(&state.id, None);
-    let seen_now = StoredValue::Account(state.now.clone());
-    resolve_open_writes(context, ids, &seen_now, newer).await?;
-    let mut written = false;
-    // What was never processed says nothing of how the customer was before this run.
-    let counts = |write: &WriteRecord| {
-        write.verdict == Some(Verdict::Applied) || (write.may_have_landed() && !newer)
-    };
-    for write in mine.filter(|write| counts(write)) {
-        match &write.intent.write {
-            Write::Account {
-                before, temporary, ..
-            } => {
-                if !written {
-                    state.original.clone_from(before);
-                    written = true;
+impl<N: WriteLog> Case<'_, N> {
+    /// The customer that this run or its plan has settled on, as it is now.
+    pub(super) async fn by_this_run(
+        &self,
+        id: &CustomerId,
+        desired: &DesiredState<'_>,
+    ) -> StepResult<CustomerState> {
+        // The customer may have any account ID that this run has given it, temporary ones too.
+        let given = self
+            .recorded()
+            .filter_map(|write| write.account_stored().flatten());
+        let mut given: Vec<AccountId> = given.collect();
+        given.dedup();
+        let (customer, at) = self.present(id, desired, &given).await?;
+        let mut state = CustomerState::of(customer, desired.reseller, at);
+        let mine = self.recorded();
+        let ids = mine
+            .clone()
+            .filter(|write| matches!(write.intent.write, Write::Account { .. }));
+        let newer = self.context.settings.history.written_since(&state.id, None);
+        let seen_now = StoredValue::Account(state.now.clone());
+        resolve_open_writes(self.context, ids, &seen_now, newer).await?;
+        let mut written = false;
+        // What was never processed says nothing of how the customer was before this run.
+        let counts = |write: &WriteRecord| {
+            write.verdict == Some(Verdict::Applied) || (write.may_have_landed() && !newer)
+        };
+        for write in mine.filter(|write| counts(write)) {
+            match &write.intent.write {
+                Write::Account {
+                    before, temporary, ..
+                } => {
+                    if !written {
+                        state.original.clone_from(before);
+                        written = true;
+                    }
+                    let altered = altered_by(write, &seen_now);
+                    // Recognised by the customer, and not by the text, which the system may have stored in its own way.
+                    let is_there = altered.is_some()
+                        || judge(&write.intent.write, &seen_now) == Judgement::TookEffect;
+                    if *temporary && is_there {
+                        state.parked.clone_from(&state.now);
+                    }
+                    if !temporary && altered.is_some() {
+                        state.altered = altered;
+                    }
                 }
-                let altered = altered_by(write, &seen_now);
-                // Recognised by the customer, and not by the text, which the system may have stored in its own way.
-                let is_there = altered.is_some()
-                    || judge(&write.intent.write, &seen_now) == Judgement::TookEffect;
-                if *temporary && is_there {
-                    state.parked.clone_from(&state.now);
+                Write::Location {
+                    location, before, ..
+                } => {
+                    state
+                        .original_locations
+                        .entry(location.clone())
+                        .or_insert_with(|| before.clone());
                 }
-                if !temporary && altered.is_some() {
-                    state.altered = altered;
-                }
-            }
-            Write::Location {
-                location, before, ..
-            } => {
-                state
-                    .original_locations
-                    .entry(location.clone())
-                    .or_insert_with(|| before.clone());
             }
         }
-    }
-    if written {
-        state.check_left_by_this_run(desired)?;
-        return Ok(state);
-    }
-    let planned = job
-        .expected
-        .iter()
-        .find(|outcome| lines.contains(&outcome.line));
-    // Known by its own ID, it would be written even if another user or program has changed its account ID meanwhile.
-    let believed = match planned.map(|planned| planned.account.before.as_ref()) {
-        // What is undone at a location says nothing of the account ID.
-        Some(None) if !desired.new_account.asks() => None,
-        Some(before) => Some(before),
-        None => desired.account.map(Some),
-    };
-    let now = state.now.as_ref();
-    let renamed = desired.new_account.asks() && desired.is_fulfilled_by(now);
-    if let Some(run) = context.settings.history.temporary_of(&state.id, now) {
-        // A write of the run that is undone may have taken effect late.
-        if context.settings.undoes.as_deref() == Some(run) {
+        if written {
+            state.check_left_by_this_run(desired)?;
             return Ok(state);
         }
-        let words = has_temporary_id(&state.id, run);
-        return Err(StepError::line(Failed::Stale, words));
+        let planned = self
+            .job
+            .expected
+            .iter()
+            .find(|outcome| self.is_mine(outcome.line));
+        // Known by its own ID, it would be written even if another user or program has changed its account ID meanwhile.
+        let believed = match planned.map(|planned| planned.account.before.as_ref()) {
+            // What is undone at a location says nothing of the account ID.
+            Some(None) if !desired.new_account.asks() => None,
+            Some(before) => Some(before),
+            None => desired.account.map(Some),
+        };
+        let now = state.now.as_ref();
+        let renamed = desired.new_account.asks() && desired.is_fulfilled_by(now);
+        if let Some(run) = self.context.settings.history.temporary_of(&state.id, now) {
+            // A write of the run that is undone may have taken effect late.
+            if self.context.settings.undoes.as_deref() == Some(run) {
+                return Ok(state);
+            }
+            let words = has_temporary_id(&state.id, run);
+            return Err(StepError::line(Failed::Stale, words));
+        }
+        if let Some(believed) = believed.filter(|believed| *believed != now && !renamed) {
+            return Err(moved_on(believed, now).into());
+        }
+        Ok(state)
     }
-    if let Some(believed) = believed.filter(|believed| *believed != now && !renamed) {
-        return Err(moved_on(believed, now).into());
+
+    /// The customer that an earlier run meant by the same line: it carries the old account ID or already the new one.
+    ///
+    /// Where it carries neither, or cannot be read, a line that stands alone is looked for anew. One of a chain or a swap is
+    /// not: whoever is found under its ID now may well be another line's customer.
+    pub(super) async fn by_prior_run(
+        &self,
+        desired: &DesiredState<'_>,
+    ) -> StepResult<Option<CustomerState>> {
+        let Some(id) = self.job.customer_by_prior_run(self.member) else {
+            return Ok(None);
+        };
+        if desired.customer.is_some_and(|given| given != id) {
+            return Ok(None);
+        }
+        let alone = self.job.unit.shape == Shape::Single
+            && self.context.system.capabilities().unique_accounts;
+        // A report may be of another system, where others have these IDs.
+        let reported = &self.context.settings.history.reported;
+        let hearsay = reported.get(&desired.rename_line).copied();
+        let alone = alone || hearsay.is_some();
+        let (customer, at) = match self.present(id, desired, &[]).await.or_halt()? {
+            Ok(found) => found,
+            Err(_) if alone => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let state = CustomerState::of(customer, desired.reseller, at);
+        let now = state.now.as_ref();
+        if now == desired.account {
+            return Ok(Some(state));
+        }
+        if desired.is_fulfilled_by(now) {
+            // The cell was altered since, or the ID was: where another customer has it, that one may be meant.
+            if hearsay == Some(false)
+                && let Some(account) = desired.account
+            {
+                let found = self.context.find(account, desired.reseller).await?;
+                if found.iter().any(|holder| holder.id != *id) {
+                    let words = format!(
+                        "the report says customer `{id}`, and `{account}` belongs to another one: name the customer in \
+                     `customerId`, and leave `accountId` empty"
+                    );
+                    return Err(StepError::line(Failed::Mismatch, words));
+                }
+            }
+            return Ok(Some(state));
+        }
+        if let Some(run) = self.context.settings.history.temporary_of(&state.id, now) {
+            let words = has_temporary_id(&state.id, run);
+            return Err(StepError::line(Failed::Stale, words));
+        }
+        // The customer that a report names is a guard: a spreadsheet that saved it may have made another ID of this one.
+        if alone && hearsay.is_none() {
+            return Ok(None);
+        }
+        let moved = moved_on(desired.account, now);
+        let Some(account) = desired.account else {
+            return Err(moved.into());
+        };
+        let found = self.context.find(account, desired.reseller).await?;
+        let Some(holder) = found.into_iter().find(|holder| holder.id != *id) else {
+            return Err(moved.into());
+        };
+        let words = format!(
+            "an earlier run meant customer `{id}` by this line, which has neither account ID any more; `{account}` belongs \
+         to customer `{}` now. Name the customer in `customerId`, and leave `accountId` empty",
+            holder.id
+        );
+        Err(StepError::line(Failed::Mismatch, words))
     }
-    Ok(state)
+
+    /// The line has found the customer that has its account ID now. Where an earlier run has applied its wish to another
+    /// customer, the line still refers to that one: the account ID was given away since.
+    ///
+    /// A line that names its customer, or that asks for no new account ID, refers to whatever it finds.
+    pub(super) async fn as_applied_before(
+        &self,
+        desired: &DesiredState<'_>,
+        account: &AccountId,
+        state: CustomerState,
+    ) -> StepResult<CustomerState> {
+        let Some(prior) = &self.context.settings.history.prior_renames else {
+            return Ok(state);
+        };
+        let is_plain = desired.customer.is_none()
+            && desired.new_account.asks()
+            && state.now.as_ref() == Some(account);
+        if !is_plain {
+            return Ok(state);
+        }
+        let id = match prior.customer_of(account, desired.target(), desired.reseller)? {
+            Some(id) if id != state.id => id,
+            _ => return Ok(state),
+        };
+        let now = match self.present(&id, desired, &[]).await.or_halt()? {
+            Ok((customer, at)) => {
+                let is_meant = desired.is_fulfilled_by(customer.account.as_ref())
+                    || customer.account.as_ref() == Some(account);
+                if is_meant {
+                    return Ok(CustomerState::of(customer, desired.reseller, at));
+                }
+                let now = customer.account.as_ref().map_or("none", AccountId::as_str);
+                format!("has the account ID `{now}` now")
+            }
+            Err(trouble) => match trouble.reason {
+                Failed::NotFound | Failed::Unauthorized | Failed::Forbidden => "is gone".to_owned(),
+                _ => return Err(trouble.into()),
+            },
+        };
+        let words = format!(
+            "an earlier run applied this line to customer `{id}`, which {now}; `{account}` belongs to customer `{}` now. Name \
+         the customer in `customerId`, and leave `accountId` empty; nothing was written",
+            state.id
+        );
+        Err(StepError::line(Failed::Mismatch, words))
+    }
+
+    /// The customer with this ID as it is now, from the look-up where that is recent. `given`: account IDs that it may have
+    /// besides those of its lines.
+    pub(super) async fn present(
+        &self,
+        id: &CustomerId,
+        desired: &DesiredState<'_>,
+        given: &[AccountId],
+    ) -> StepResult<(Customer, Instant)> {
+        if let Some([customer]) = self.seen.customer(id, desired.reseller)
+            && customer.id == *id
+        {
+            return Ok((customer.clone(), self.seen.at()));
+        }
+        let at = Instant::now();
+        let told = [desired.account, desired.target()].into_iter().flatten();
+        let accounts: Vec<&AccountId> = told.chain(given).collect();
+        let (system, reseller) = (&self.context.system, desired.reseller);
+        let found = reading::customer(system, id, reseller, desired.locations, accounts);
+        let customer = self.context.classify(found.await).await?;
+        Ok((customer, at))
+    }
 }
 
 /// Why the line of this write has failed, where what is there now is what the system made of the write.
@@ -113,19 +252,6 @@ pub(super) fn altered_by(write: &WriteRecord, seen: &StoredValue) -> Option<Syst
     };
     let words = "the system stored another value than was written";
     is_there.then(|| SystemError::new(Failed::Altered, words))
-}
-
-/// The account IDs that this run has given the customer of these lines, temporary ones too: it may carry any of them.
-fn given(job: &Job, member: &Member) -> Vec<AccountId> {
-    let mine = |line| member.changes.iter().any(|change| change.line == line);
-    let mut given: Vec<AccountId> = job
-        .recorded
-        .iter()
-        .filter(|recorded| mine(recorded.intent.line))
-        .filter_map(|recorded| recorded.account_stored().flatten())
-        .collect();
-    given.dedup();
-    given
 }
 
 /// What the system says now settles what this run has written to one thing: the last write that asked for just that has
@@ -176,146 +302,4 @@ pub(super) async fn resolve_open_writes<'a, N: WriteLog>(
         }
     }
     Ok(())
-}
-
-/// The customer that an earlier run meant by the same line: it carries the old account ID or already the new one.
-///
-/// Where it carries neither, or cannot be read, a line that stands alone is looked for anew. One of a chain or a swap is
-/// not: whoever is found under its ID now may well be another line's customer.
-pub(super) async fn by_prior_run<N: WriteLog>(
-    context: &Context<N>,
-    job: &Job,
-    member: &Member,
-    desired: &DesiredState<'_>,
-    seen: &LookupCache,
-) -> StepResult<Option<CustomerState>> {
-    let Some(id) = job.customer_by_prior_run(member) else {
-        return Ok(None);
-    };
-    if desired.customer.is_some_and(|given| given != id) {
-        return Ok(None);
-    }
-    let alone = job.unit.shape == Shape::Single && context.system.capabilities().unique_accounts;
-    // A report may be of another system, where others have these IDs.
-    let reported = &context.settings.history.reported;
-    let hearsay = reported.get(&desired.rename_line).copied();
-    let alone = alone || hearsay.is_some();
-    let (customer, at) = match present(context, id, desired, &[], seen).await.or_halt()? {
-        Ok(found) => found,
-        Err(_) if alone => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let state = CustomerState::of(customer, desired.reseller, at);
-    let now = state.now.as_ref();
-    if now == desired.account {
-        return Ok(Some(state));
-    }
-    if desired.is_fulfilled_by(now) {
-        // The cell was altered since, or the ID was: where another customer has it, that one may be meant.
-        if hearsay == Some(false)
-            && let Some(account) = desired.account
-        {
-            let found = context.find(account, desired.reseller).await?;
-            if found.iter().any(|holder| holder.id != *id) {
-                let words = format!(
-                    "the report says customer `{id}`, and `{account}` belongs to another one: name the customer in \
-                     `customerId`, and leave `accountId` empty"
-                );
-                return Err(StepError::line(Failed::Mismatch, words));
-            }
-        }
-        return Ok(Some(state));
-    }
-    if let Some(run) = context.settings.history.temporary_of(&state.id, now) {
-        let words = has_temporary_id(&state.id, run);
-        return Err(StepError::line(Failed::Stale, words));
-    }
-    // The customer that a report names is a guard: a spreadsheet that saved it may have made another ID of this one.
-    if alone && hearsay.is_none() {
-        return Ok(None);
-    }
-    let moved = moved_on(desired.account, now);
-    let Some(account) = desired.account else {
-        return Err(moved.into());
-    };
-    let found = context.find(account, desired.reseller).await?;
-    let Some(holder) = found.into_iter().find(|holder| holder.id != *id) else {
-        return Err(moved.into());
-    };
-    let words = format!(
-        "an earlier run meant customer `{id}` by this line, which has neither account ID any more; `{account}` belongs \
-         to customer `{}` now. Name the customer in `customerId`, and leave `accountId` empty",
-        holder.id
-    );
-    Err(StepError::line(Failed::Mismatch, words))
-}
-
-/// The line has found the customer that has its account ID now. Where an earlier run has applied its wish to another
-/// customer, the line still refers to that one: the account ID was given away since.
-///
-/// A line that names its customer, or that asks for no new account ID, refers to whatever it finds.
-pub(super) async fn as_applied_before<N: WriteLog>(
-    context: &Context<N>,
-    desired: &DesiredState<'_>,
-    account: &AccountId,
-    state: CustomerState,
-    seen: &LookupCache,
-) -> StepResult<CustomerState> {
-    let Some(prior) = &context.settings.history.prior_renames else {
-        return Ok(state);
-    };
-    let is_plain = desired.customer.is_none()
-        && desired.new_account.asks()
-        && state.now.as_ref() == Some(account);
-    if !is_plain {
-        return Ok(state);
-    }
-    let id = match prior.customer_of(account, desired.target(), desired.reseller)? {
-        Some(id) if id != state.id => id,
-        _ => return Ok(state),
-    };
-    let now = match present(context, &id, desired, &[], seen).await.or_halt()? {
-        Ok((customer, at)) => {
-            let is_meant = desired.is_fulfilled_by(customer.account.as_ref())
-                || customer.account.as_ref() == Some(account);
-            if is_meant {
-                return Ok(CustomerState::of(customer, desired.reseller, at));
-            }
-            let now = customer.account.as_ref().map_or("none", AccountId::as_str);
-            format!("has the account ID `{now}` now")
-        }
-        Err(trouble) => match trouble.reason {
-            Failed::NotFound | Failed::Unauthorized | Failed::Forbidden => "is gone".to_owned(),
-            _ => return Err(trouble.into()),
-        },
-    };
-    let words = format!(
-        "an earlier run applied this line to customer `{id}`, which {now}; `{account}` belongs to customer `{}` now. Name \
-         the customer in `customerId`, and leave `accountId` empty; nothing was written",
-        state.id
-    );
-    Err(StepError::line(Failed::Mismatch, words))
-}
-
-/// The customer with this ID as it is now, from the look-up where that is recent. `given`: account IDs that it may have
-/// besides those of its lines.
-pub(super) async fn present<N: WriteLog>(
-    context: &Context<N>,
-    id: &CustomerId,
-    desired: &DesiredState<'_>,
-    given: &[AccountId],
-    seen: &LookupCache,
-) -> StepResult<(Customer, Instant)> {
-    if let Some([customer]) = seen.customer(id, desired.reseller)
-        && customer.id == *id
-    {
-        return Ok((customer.clone(), seen.at()));
-    }
-    let at = Instant::now();
-    let told = [desired.account, desired.target()].into_iter().flatten();
-    let accounts: Vec<&AccountId> = told.chain(given).collect();
-    let (system, reseller) = (&context.system, desired.reseller);
-    let found = reading::customer(system, id, reseller, desired.locations, accounts);
-    let customer = context.classify(found.await).await?;
-    Ok((customer, at))
 }

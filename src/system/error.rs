@@ -1,7 +1,7 @@
 //! A call that did not bring what it should: why, in the words of the reports.
 
 use crate::domain::Failed;
-use crate::http::{CallError, CallErrorKind, NoAnswer, Reply};
+use crate::http::{CallError, CallErrorKind, NoAnswer, PathError, Reply};
 
 /// A trouble that concerns the run and not the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +114,12 @@ impl SystemError {
     }
 }
 
+impl From<PathError> for SystemError {
+    fn from(why: PathError) -> Self {
+        Self::new(Failed::Invalid, why.to_string())
+    }
+}
+
 impl From<NoAnswer> for SystemError {
     fn from(none: NoAnswer) -> Self {
         Self::unanswered(&none)
@@ -185,6 +191,18 @@ pub(super) fn senseless(reply: &Reply, what: impl std::fmt::Display) -> SystemEr
     SystemError {
         http_status: Some(reply.status),
         ..SystemError::new(Failed::BadAnswer, format!("{}: {what}", reply.status))
+    }
+}
+
+/// A success with a body that is not what the API documents: an error of the API, or something that `why` says.
+pub(super) fn unexpected(
+    reply: &Reply,
+    error: Option<String>,
+    why: impl std::fmt::Display,
+) -> SystemError {
+    match error {
+        Some(words) => holds_an_error(reply, &words),
+        None => senseless(reply, why),
     }
 }
 

@@ -5,7 +5,7 @@ use super::super::listing::Listing;
 use super::super::read::{Answer, body_of, read};
 use super::super::settings::{Sending, Settings, SetupError};
 use super::wire::{Body, RawBody, Whole, code_of, refusal};
-use crate::domain::{CustomerId, Failed, ResellerId};
+use crate::domain::{CustomerId, ResellerId};
 use crate::http::{ApiTraits, Call, Client, Kind, Path, Reply};
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -124,7 +124,5 @@ pub(super) enum Trial {
 }
 
 pub(super) fn path_of(customer: &CustomerId) -> Result<Path, SystemError> {
-    Path::new("/v3/customers")
-        .segment(customer.as_str())
-        .map_err(|why| SystemError::new(Failed::Invalid, why.to_string()))
+    Ok(Path::new("/v3/customers").segment(customer.as_str())?)
 }

@@ -117,8 +117,7 @@ impl Adobe {
         offset: usize,
     ) -> Result<Page, SystemError> {
         let path = Path::new("/v3/resellers")
-            .segment(reseller.as_str())
-            .map_err(|why| SystemError::new(Failed::Invalid, why.to_string()))?
+            .segment(reseller.as_str())?
             .then("customers");
         let call = Call::get(Kind::Find, path)
             .with_query("status", status.to_owned())

@@ -83,10 +83,7 @@ impl Body {
         let contacts = self.company_profile.and_then(|profile| profile.contacts);
         Some(Customer {
             id: CustomerId::new(self.customer_id).ok()?,
-            account: match account {
-                None => None,
-                Some(account) => Some(AccountId::new(account).ok()?),
-            },
+            account: account.map(AccountId::new).transpose().ok()?,
             locations: Locations::Untold,
             owner: self.reseller_id,
             contacts: contacts.and_then(|contacts| u32::try_from(contacts.len()).ok()),

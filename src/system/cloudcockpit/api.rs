@@ -156,7 +156,5 @@ pub(super) fn scoped(call: Call, reseller: Option<&Reseller>) -> Call {
 }
 
 pub(super) fn path_of(customer: &CustomerId) -> Result<Path, SystemError> {
-    Path::new("/v1/Customers")
-        .segment(customer.as_str())
-        .map_err(|why| SystemError::new(Failed::Invalid, why.to_string()))
+    Ok(Path::new("/v1/Customers").segment(customer.as_str())?)
 }

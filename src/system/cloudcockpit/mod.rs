@@ -22,7 +22,7 @@ use self::api::path_of;
 use self::wire::{error_in, refusal};
 use super::backend::{Backend, no_locations};
 use super::customer::{Bulk, Customer, Wanted};
-use super::error::{SystemError, holds_an_error, senseless};
+use super::error::{SystemError, unexpected};
 use super::estimate::{Changes, Lookups, PlannedChanges, batches};
 use super::listing::SWEEPS;
 use super::read::{Answer, read};
@@ -48,12 +48,12 @@ impl CloudCockpit {
         Ok(Box::new(OneCall {
             write: self.client.pending_write(call),
             refusal,
-            accepted: Box::new(|reply| match reply.status {
-                204 => Written::Applied { http_status: 204 },
-                _ => Written::InDoubt(error_in(reply).map_or_else(
-                    || senseless(reply, "the document says that a write is answered with 204"),
-                    |words| holds_an_error(reply, &words),
-                )),
+            accepted: Box::new(|reply| {
+                if reply.status == 204 {
+                    return Written::Applied { http_status: 204 };
+                }
+                let why = "the document says that a write is answered with 204";
+                Written::InDoubt(unexpected(reply, error_in(reply), why))
             }),
         }))
     }

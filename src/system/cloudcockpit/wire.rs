@@ -64,10 +64,7 @@ impl Body {
         let account = self.internal_identifier.filter(|text| !text.is_empty());
         Some(Customer {
             id: CustomerId::new(guid(&self.id)).ok()?,
-            account: match account {
-                None => None,
-                Some(account) => Some(AccountId::new(account).ok()?),
-            },
+            account: account.map(AccountId::new).transpose().ok()?,
             locations: Locations::Untold,
             owner: self.reseller_id.map(|id| guid(&id)),
             contacts: None,

@@ -5,7 +5,7 @@ use super::super::error::{SystemError, senseless};
 use super::super::read::{Answer, body_of, read};
 use super::wire::{CustomerBody, LocationBody, OneOrMany, error_of, refusal};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId};
-use crate::http::{ApiTraits, Call, Client, Kind, Path, PathError, Reply};
+use crate::http::{ApiTraits, Call, Client, Kind, Path, Reply};
 use smol_str::SmolStr;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicUsize;
@@ -148,18 +148,15 @@ pub(super) struct Hits {
 
 /// Joins fixed parts and IDs in turn: `/a`, id, `/b`, id.
 pub(super) fn segments(fixed: &[&'static str], ids: &[&str]) -> Result<Path, SystemError> {
-    let build = || -> Result<Path, PathError> {
-        let mut path = Path::new(fixed[0]);
-        for (at, id) in ids.iter().enumerate() {
-            if at > 0 {
-                path = path.then(fixed[at]);
-            }
-            path = path.segment(id)?;
+    let mut path = Path::new(fixed[0]);
+    for (at, id) in ids.iter().enumerate() {
+        if at > 0 {
+            path = path.then(fixed[at]);
         }
-        Ok(match fixed.get(ids.len()) {
-            Some(last) => path.then(last),
-            None => path,
-        })
-    };
-    build().map_err(|why| SystemError::new(Failed::Invalid, why.to_string()))
+        path = path.segment(id)?;
+    }
+    Ok(match fixed.get(ids.len()) {
+        Some(last) => path.then(last),
+        None => path,
+    })
 }

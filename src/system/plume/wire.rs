@@ -77,10 +77,7 @@ impl CustomerBody {
     /// The customer, unless its IDs are such that no line of ours can mean it.
     pub(super) fn usable(self) -> Option<Customer> {
         let id = CustomerId::new(self.id).ok()?;
-        let account = match self.account_id {
-            None => None,
-            Some(account) => Some(AccountId::new(account).ok()?),
-        };
+        let account = self.account_id.map(AccountId::new).transpose().ok()?;
         let locations = match self.locations {
             // What is of another customer too says nothing of this one's.
             Some(bodies) if bodies.iter().all(|body| body.may_be_of(id.as_str())) => {
@@ -181,13 +178,9 @@ impl LocationBody {
 
     pub(super) fn location(&self) -> Option<Location> {
         let service = self.service_id.as_deref().filter(|text| !text.is_empty());
-        let service = match service {
-            None => None,
-            Some(text) => Some(ServiceId::new(text).ok()?),
-        };
         Some(Location {
             id: LocationId::new(self.id.clone()).ok()?,
-            service,
+            service: service.map(ServiceId::new).transpose().ok()?,
             profile: self.profile.as_deref().and_then(Profile::shown),
         })
     }

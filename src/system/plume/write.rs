@@ -1,6 +1,6 @@
 //! A write to Plume: the account ID of a customer, or service ID and profile of a location.
 
-use super::super::error::{SystemError, holds_an_error, senseless};
+use super::super::error::{SystemError, senseless, unexpected};
 use super::super::write::{Accepted, OneCall, PreparedWrite, WriteOp, Written};
 use super::api::{Plume, segments};
 use super::wire::{CustomerBody, CustomerChange, LocationBody, LocationChange, error_of, refusal};
@@ -48,10 +48,7 @@ impl Plume {
                 Written::account_told(reply, body.account_id.as_deref(), after)
             }
             Ok(_) => Written::InDoubt(senseless(reply, "the answer is about another customer")),
-            Err(why) => Written::InDoubt(error_of(reply).map_or_else(
-                || senseless(reply, why),
-                |words| holds_an_error(reply, &words),
-            )),
+            Err(why) => Written::InDoubt(unexpected(reply, error_of(reply), why)),
         };
         self.one_call(path, &body, order, Box::new(accepted))
     }
@@ -73,10 +70,7 @@ impl Plume {
         let accepted = move |reply: &Reply| match reply.json::<LocationBody>() {
             Ok(body) if body.is_of(customer, location) => body.written(reply, service, profile),
             Ok(_) => Written::InDoubt(senseless(reply, "the answer is about another location")),
-            Err(why) => Written::InDoubt(error_of(reply).map_or_else(
-                || senseless(reply, why),
-                |words| holds_an_error(reply, &words),
-            )),
+            Err(why) => Written::InDoubt(unexpected(reply, error_of(reply), why)),
         };
         self.one_call(path, &body, order, Box::new(accepted))
     }
