@@ -1,26 +1,47 @@
-//! Reads back what the first units did, before the others are begun. What is not as the system had answered has
-//! failed, also for whoever goes on with the run.
+//! Reads back what a wave of units did, before the next is begun. What is not as the system had answered has failed,
+//! also for whoever goes on with the run.
 
 use super::compare::{Aspect, Difference, FinalValues, did_not_last, differences};
 use super::halt::OrHalt;
 use super::{Context, Halt, WriteLog};
 use crate::domain::{Outcome, Status};
 
-/// What is wrong with the lines that were carried out so far; `None`: nothing.
-pub(super) async fn fault<N: WriteLog>(context: &Context<N>) -> Result<Option<String>, Halt> {
-    let kept = context.take_kept();
+/// What reading a wave back has shown.
+#[derive(Debug, Default)]
+pub(super) struct Wave {
+    /// Its lines.
+    pub(super) lines: u64,
+    /// Lines that failed, or are not as the system had answered.
+    pub(super) wrong: u64,
+    /// The first of them, in words.
+    pub(super) first: Option<String>,
+}
+
+impl Wave {
+    fn fault(&mut self, words: String) {
+        self.wrong += 1;
+        self.first.get_or_insert(words);
+    }
+}
+
+/// Reads back what the present wave did. `more`: another one follows.
+pub(super) async fn read_back<N: WriteLog>(context: &Context<N>, more: bool) -> Result<Wave, Halt> {
+    let kept = context.take_kept(more);
     let mut values = FinalValues::default();
     for (outcome, reseller) in &kept {
         values.record(outcome, reseller.as_ref());
     }
-    let mut fault = None;
+    let mut wave = Wave {
+        lines: u64::try_from(kept.len()).unwrap_or(u64::MAX),
+        ..Wave::default()
+    };
     for (outcome, reseller) in kept {
         match outcome.status {
             Status::Changed => {}
             Status::Unchanged(_) | Status::WouldChange => continue,
             Status::Failed(_) | Status::Skipped(_) | Status::InDoubt => {
-                let words = format!("line {} failed: {}", outcome.line, outcome.message);
-                return Ok(Some(words));
+                wave.fault(format!("line {} failed: {}", outcome.line, outcome.message));
+                continue;
             }
         }
         let left = values.apply_to(outcome.clone(), reseller.as_ref());
@@ -29,15 +50,15 @@ pub(super) async fn fault<N: WriteLog>(context: &Context<N>) -> Result<Option<St
             Ok(differences) => {
                 if let Some(first) = differences.first() {
                     context.log.outcome(lost(outcome, first)).await?;
-                    fault.get_or_insert_with(|| first.to_string());
+                    wave.fault(first.to_string());
                 }
             }
             Err(error) => {
-                fault.get_or_insert(format!("line {}: {}", outcome.line, error.message));
+                wave.fault(format!("line {}: {}", outcome.line, error.message));
             }
         }
     }
-    Ok(fault)
+    Ok(wave)
 }
 
 fn lost(outcome: Outcome, difference: &Difference) -> Outcome {

@@ -38,7 +38,7 @@ pub struct Context<N> {
     pub(super) stopping: AtomicBool,
     pub(super) bulk: AtomicBool,
     pub(super) bulk_worked: AtomicBool,
-    /// What the canary looks at; `None` once it has.
+    /// What is read back of the present wave; `None` after the last one.
     pub(super) kept: Mutex<Option<Vec<(Outcome, Option<Reseller>)>>>,
     started: Instant,
     token_good_at_ms: AtomicU64,
@@ -76,7 +76,7 @@ impl<N: WriteLog> Context<N> {
             given: Mutex::new(std::mem::take(&mut settings.given)),
             bulk: AtomicBool::new(settings.lookup != Lookup::Each),
             bulk_worked: AtomicBool::new(false),
-            kept: Mutex::new(settings.canary.map(|_| Vec::new())),
+            kept: Mutex::new((!settings.waves.is_empty()).then(Vec::new)),
             system,
             log,
             settings,
@@ -125,10 +125,14 @@ impl<N: WriteLog> Context<N> {
         async move { Ok(noted.await?) }
     }
 
-    /// Forgets what was kept for the canary and stops keeping it.
-    pub(super) fn take_kept(&self) -> Vec<(Outcome, Option<Reseller>)> {
-        let kept = self.kept.lock().ok().and_then(|mut kept| kept.take());
-        kept.unwrap_or_default()
+    /// What the wave has come to, and nothing of it any more. `more`: another wave follows.
+    pub(super) fn take_kept(&self, more: bool) -> Vec<(Outcome, Option<Reseller>)> {
+        let Ok(mut kept) = self.kept.lock() else {
+            return Vec::new();
+        };
+        let wave = kept.take().unwrap_or_default();
+        *kept = more.then(Vec::new);
+        wave
     }
 
     pub(super) async fn find(

@@ -52,13 +52,15 @@ struct Dispatcher<N> {
     ready: VecDeque<(Job, Arc<LookupCache>)>,
     lookups: JoinSet<Result<(Vec<Job>, LookupCache), Halt>>,
     units: JoinSet<Result<(), Halt>>,
-    /// Reads back what the canary has written; nothing else is begun meanwhile.
-    canary: JoinSet<Result<Option<String>, Halt>>,
+    /// Reads back what a wave has written; nothing else is begun meanwhile.
+    canary: JoinSet<Result<canary::Wave, Halt>>,
     ending: Option<Ending>,
     /// Ends every wait of a call.
     stop: CancellationToken,
-    /// How many units may be begun before the canary is looked at; `None`: it is no more.
-    canary_left: Option<u64>,
+    /// How many units of the present wave may still be begun; `None`: the waves are over.
+    wave_left: Option<u64>,
+    /// The number of the present wave, from 0.
+    wave: usize,
     deadline: Option<Instant>,
     fed: bool,
 }
@@ -93,7 +95,7 @@ pub async fn run<N: WriteLog>(
                 dispatcher.end(Ending::Interrupted);
             }
             Some(fault) = dispatcher.canary.join_next(), if !dispatcher.canary.is_empty() => {
-                dispatcher.canary_was(result_of(fault));
+                dispatcher.wave_was(result_of(fault));
             }
             Some(done) = dispatcher.units.join_next(), if !dispatcher.units.is_empty() => {
                 dispatcher.ended(result_of(done));
@@ -144,7 +146,8 @@ impl<N: WriteLog> Dispatcher<N> {
             units: JoinSet::new(),
             canary: JoinSet::new(),
             ending: None,
-            canary_left: context.settings.canary,
+            wave_left: context.settings.waves.first().copied(),
+            wave: 0,
             deadline: context.settings.until.map(|until| Instant::now() + until),
             fed: false,
             context,
@@ -157,13 +160,13 @@ impl<N: WriteLog> Dispatcher<N> {
             self.end(Ending::Stopped(StopReason::Until, UNTIL.to_owned()));
         }
         while self.ending.is_none() && self.units.len() < self.concurrency() {
-            if self.canary_left == Some(0) {
+            if self.wave_left == Some(0) {
                 break;
             }
             let Some((job, seen)) = self.ready.pop_front() else {
                 break;
             };
-            if let Some(left) = &mut self.canary_left {
+            if let Some(left) = &mut self.wave_left {
                 *left -= 1;
             }
             let context = Arc::clone(&self.context);
@@ -173,32 +176,50 @@ impl<N: WriteLog> Dispatcher<N> {
                 Ok(())
             });
         }
-        // A file with fewer units than the canary is all canary.
+        // A file with fewer units than the wave is all in it.
         let is_over = self
-            .canary_left
+            .wave_left
             .is_some_and(|left| left == 0 || self.has_begun_all());
         if is_over && self.ending.is_none() && self.units.is_empty() && self.canary.is_empty() {
             let context = Arc::clone(&self.context);
+            let more = self.wave + 1 < context.settings.waves.len();
             self.canary
-                .spawn(async move { canary::fault(&context).await });
+                .spawn(async move { canary::read_back(&context, more).await });
         }
     }
 
-    fn canary_was(&mut self, fault: Result<Option<String>, Halt>) {
-        match fault {
-            Ok(None) => {
-                self.canary_left = None;
-                let units = self.context.settings.canary.unwrap_or(0);
-                self.context.emit(Event::CanaryPassed { units });
-            }
-            Ok(Some(words)) => {
-                self.end(Ending::Stopped(
-                    StopReason::Canary,
-                    format!("canary: {words}"),
-                ));
-            }
-            Err(halt) => self.halted(halt),
+    fn wave_was(&mut self, wave: Result<canary::Wave, Halt>) {
+        let wave = match wave {
+            Ok(wave) => wave,
+            Err(halt) => return self.halted(halt),
+        };
+        let settings = &self.context.settings;
+        let is_too_much = match &settings.wave_failures {
+            Some(budget) => budget.is_exceeded(wave.wrong, wave.lines),
+            None => wave.wrong > 0,
+        };
+        if is_too_much && let Some(first) = wave.first {
+            let (number, of) = (self.wave + 1, settings.waves.len());
+            let which = match of {
+                1 => "canary".to_owned(),
+                _ => format!(
+                    "wave {number} of {of}, {} wrong",
+                    one_or_many(wave.wrong, "line is", "lines are")
+                ),
+            };
+            return self.end(Ending::Stopped(
+                StopReason::Canary,
+                format!("{which}: {first}"),
+            ));
         }
+        self.wave += 1;
+        self.wave_left = settings.waves.get(self.wave).copied();
+        let (number, of) = (self.wave, settings.waves.len());
+        self.context.emit(Event::WaveVerified {
+            wave: number,
+            of,
+            lines: wave.lines,
+        });
     }
 
     fn concurrency(&self) -> usize {
@@ -245,7 +266,7 @@ impl<N: WriteLog> Dispatcher<N> {
     }
 
     fn is_over(&self) -> bool {
-        let unseen = self.canary_left.is_some() || !self.canary.is_empty();
+        let unseen = self.wave_left.is_some() || !self.canary.is_empty();
         let all_done = self.has_begun_all() && !unseen;
         self.units.is_empty() && (self.ending.is_some() || all_done)
     }

@@ -33,10 +33,14 @@ pub enum Event {
         /// What was in place of the last answer, in words.
         why: String,
     },
-    /// The canary units were carried out and read back.
-    CanaryPassed {
-        /// How many units.
-        units: u64,
+    /// A wave of units was carried out and read back.
+    WaveVerified {
+        /// Its number, from 1.
+        wave: usize,
+        /// How many waves there are.
+        of: usize,
+        /// How many lines it had.
+        lines: u64,
     },
     /// No new unit is begun; units under way finish.
     Stopping {

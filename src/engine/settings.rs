@@ -70,8 +70,10 @@ pub struct Settings {
     pub must_find: bool,
     /// How many lines may fail.
     pub max_failures: Option<Threshold>,
-    /// How many units are carried out and read back before the others.
-    pub canary: Option<u64>,
+    /// How many units each of the first waves has, which is read back before the next begins.
+    pub waves: Vec<u64>,
+    /// How many lines of a wave may have failed or be wrong; `None`: none.
+    pub wave_failures: Option<Threshold>,
     /// No unit is begun once this has passed.
     pub until: Option<Duration>,
     /// No unit is begun once this is cancelled.

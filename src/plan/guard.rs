@@ -38,6 +38,20 @@ impl Threshold {
         }
     }
 
+    /// What it comes to of a whole, rounded up.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "counts of lines are far below 2^52, and a percentage is at most 100"
+    )]
+    pub fn of(&self, whole: u64) -> u64 {
+        match self {
+            Self::Count(number) => *number,
+            Self::Percent(percent) => (whole as f64 * percent / 100.0).ceil() as u64,
+        }
+    }
+
     /// The same, where a percentage counts only from a hundred on.
     pub fn is_exceeded_after_sample(&self, part: u64, whole: u64) -> bool {
         let counts = matches!(self, Self::Count(_)) || whole >= SAMPLE;

@@ -17,6 +17,9 @@ pub(crate) struct Guards {
     pub(crate) max_failures: Option<String>,
     pub(crate) max_changes: Option<String>,
     pub(crate) canary: Option<u64>,
+    /// `5,1%,10%`.
+    pub(crate) waves: Option<String>,
+    pub(crate) wave_failures: Option<String>,
     pub(crate) until: Option<String>,
     /// The time that `until` means. It is settled once, so that the run keeps to the time that was shown.
     #[serde(skip)]
@@ -37,6 +40,8 @@ impl Guards {
             max_failures: self.max_failures.or(earlier.max_failures),
             max_changes: self.max_changes.or(earlier.max_changes),
             canary: self.canary.or(earlier.canary),
+            waves: self.waves.or(earlier.waves),
+            wave_failures: self.wave_failures.or(earlier.wave_failures),
             until: self
                 .until
                 .or(earlier.until.filter(|until| until.contains(':'))),
@@ -60,6 +65,17 @@ impl Guards {
             parts.push(format!(
                 "verifies the first {} before it continues",
                 ui::counted(units, "unit")
+            ));
+        }
+        if let Some(waves) = &self.waves {
+            let budget = self.wave_failures.as_ref();
+            let but = budget.map_or_else(
+                || "all are right".to_owned(),
+                |most| format!("no more than {most} are wrong"),
+            );
+            parts.push(format!(
+                "verifies waves of {} lines, and continues only if {but}",
+                waves.replace(',', ", ")
             ));
         }
         if let Some(end) = parsed.ends_at {
@@ -87,6 +103,31 @@ impl Guards {
         }
     }
 
+    /// The waves; a canary is one wave in which nothing may be wrong.
+    fn parsed_waves(&self) -> Result<Vec<Threshold>, CommandError> {
+        let refused = |why: &str| Err(CommandError::usage(why.to_owned()));
+        let text = match (&self.waves, self.canary) {
+            (Some(_), Some(_)) => {
+                return refused("give --canary or --waves, not both: a canary is one wave");
+            }
+            (None, None) if self.wave_failures.is_some() => {
+                return refused(
+                    "--wave-failures says how many lines of a wave may be wrong: give --waves too",
+                );
+            }
+            (None, None) => return Ok(Vec::new()),
+            (Some(waves), None) => waves.clone(),
+            (None, Some(units)) => units.to_string(),
+        };
+        text.split(',')
+            .map(|size| {
+                Threshold::from_str(size.trim()).map_err(|why| {
+                    CommandError::usage(format!("--waves `{text}`: {why}; write it as 5,1%,10%"))
+                })
+            })
+            .collect()
+    }
+
     pub(crate) fn parsed(&self) -> Result<Parsed, CommandError> {
         let share = |flag: &str, text: &Option<String>| {
             text.as_deref()
@@ -105,6 +146,8 @@ impl Guards {
         Ok(Parsed {
             max_failures: share("--max-failures", &self.max_failures)?,
             max_changes: share("--max-changes", &self.max_changes)?,
+            waves: self.parsed_waves()?,
+            wave_failures: share("--wave-failures", &self.wave_failures)?,
             ends_at,
         })
     }
@@ -114,11 +157,21 @@ impl Guards {
 pub(crate) struct Parsed {
     pub(crate) max_failures: Option<Threshold>,
     pub(crate) max_changes: Option<Threshold>,
+    /// How large each wave is.
+    waves: Vec<Threshold>,
+    /// How many lines of a wave may be wrong.
+    pub(crate) wave_failures: Option<Threshold>,
     /// When no unit is begun any more.
     pub(crate) ends_at: Option<Timestamp>,
 }
 
 impl Parsed {
+    /// How many units each wave has, in a run of this many lines.
+    pub(crate) fn wave_units(&self, lines: u64) -> Vec<u64> {
+        let units = self.waves.iter().map(|size| size.of(lines).max(1));
+        units.collect()
+    }
+
     /// How long units may still be begun.
     pub(crate) fn time_left(&self) -> Option<Duration> {
         let left = |end: Timestamp| end.duration_since(Timestamp::now());

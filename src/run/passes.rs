@@ -385,7 +385,11 @@ impl Session {
             known_failures: known_failures::of(self.run.ledger.header(), &self.claim.catalog)?,
             is_of_failures: self.run.draft.table.is_report(),
             must_find: true,
-            canary: self.limits.canary.filter(|_| mode == Mode::Apply),
+            waves: match mode {
+                Mode::Plan => Vec::new(),
+                Mode::Apply => parsed.wave_units(self.run.draft.counts.lines),
+            },
+            wave_failures: parsed.wave_failures,
             until: parsed.time_left(),
             drain: drain.clone(),
             alias_conflicts: self.run.draft.crossing.clone(),

@@ -204,8 +204,8 @@ impl Display {
                     visible(&why)
                 )
             }
-            Event::CanaryPassed { units } => {
-                format!("canary: {} verified", counted(units, "unit"))
+            Event::WaveVerified { wave, of, lines } => {
+                format!("wave {wave} of {of}: {} verified", counted(lines, "line"))
             }
             Event::Stopping {
                 why,

@@ -87,3 +87,5 @@ mod systems;
 mod terminal;
 /// Certificates and proxies.
 mod tls;
+/// `--waves`: growing parts of a run, each read back before the next.
+mod waves;

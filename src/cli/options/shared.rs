@@ -416,6 +416,21 @@ pub(in crate::cli) struct GuardArgs {
     /// Example: --canary 5
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     canary: Option<u64>,
+    /// Carry out growing waves of lines, and verify each before the next begins
+    ///
+    /// Numbers of lines or shares of the file; the rest follows after the last wave. Example: --waves 5,1%,10%
+    #[arg(
+        long,
+        value_name = "N|%,…",
+        hide_short_help = true,
+        conflicts_with = "canary"
+    )]
+    waves: Option<String>,
+    /// With --waves: how many lines of a wave may have failed or be wrong [default: 0]
+    ///
+    /// Example: --wave-failures 1%
+    #[arg(long, value_name = "N|%", hide_short_help = true)]
+    wave_failures: Option<String>,
     /// Begin nothing after this: a time of day (06:00) or a duration (4h)
     ///
     /// The run then ends with exit code 4, and `resume` continues it. A time of day is local time, in the zone of TZ or
@@ -438,6 +453,8 @@ impl GuardArgs {
             max_failures: self.max_failures.clone(),
             max_changes: self.max_changes.clone(),
             canary: self.canary,
+            waves: self.waves.clone(),
+            wave_failures: self.wave_failures.clone(),
             until: self.until.clone(),
             ends_at: None,
         }

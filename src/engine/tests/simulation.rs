@@ -219,7 +219,12 @@ impl Simulation {
             known_failures: Arc::default(),
             is_of_failures: false,
             must_find: true,
-            canary: self.canary.filter(|_| mode == Mode::Apply),
+            waves: self
+                .canary
+                .filter(|_| mode == Mode::Apply)
+                .into_iter()
+                .collect(),
+            wave_failures: None,
             until: None,
             alias_conflicts: None,
             given: HashMap::new(),
