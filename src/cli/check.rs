@@ -49,7 +49,11 @@ pub(super) fn run(options: &CheckOptions) -> Result<Exit, CommandError> {
                 blocking.join(",")
             )
         };
-        ui::out(&format!("next: {}", ui::visible(&next)));
+        ui::out(&format!(
+            "{} {}",
+            ui::Tone::Help.paint("next:"),
+            ui::visible(&next)
+        ));
     }
     Ok(exit)
 }
@@ -145,11 +149,9 @@ fn summary(draft: &InputPlan) -> String {
             draft.table.name()
         );
     }
-    let mut lines = vec![format!(
-        "{}: {}",
-        draft.table.name(),
-        ui::lines(counts.lines)
-    )];
+    let name = ui::visible(draft.table.name());
+    let heading = ui::Tone::Heading.paint(&format!("{name}:"));
+    let mut lines = vec![format!("{heading} {}", ui::lines(counts.lines))];
     let mut row = |number: u64, one: &str, many: &str, more: String| {
         if number > 0 {
             let words = ui::form(number, one, many);

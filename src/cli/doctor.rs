@@ -186,13 +186,14 @@ fn say(options: &DoctorOptions, findings: &[Finding], exit: Exit) {
         return;
     }
     for finding in findings {
-        let sign = match finding.found {
-            Found::Good(_) => "ok",
-            Found::Odd(_) => "warn",
-            Found::Bad(_) => "BAD",
+        let (tone, sign) = match finding.found {
+            Found::Good(_) => (ui::Tone::Good, "ok"),
+            Found::Odd(_) => (ui::Tone::Warning, "warn"),
+            Found::Bad(_) => (ui::Tone::Bad, "BAD"),
         };
         ui::out(&format!(
-            "{sign:<4}  {:<8} {}",
+            "{}  {:<8} {}",
+            tone.paint(&format!("{sign:<4}")),
             finding.what,
             ui::visible(finding.words())
         ));

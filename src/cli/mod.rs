@@ -70,11 +70,11 @@ fn delivered(exit: Exit) -> Exit {
     let Some(why) = ui::lost() else {
         return exit;
     };
-    ui::err(&format!("error: standard output cannot be written: {why}"));
+    ui::error(&format!("standard output cannot be written: {why}"));
     match exit {
         Exit::Success | Exit::SomeFailed | Exit::Differences | Exit::Stopped => {
-            ui::err(
-                "help: what a run did is on record: `idshift runs` shows how it ended, `idshift report` draws its reports",
+            ui::help(
+                "what a run did is on record: `idshift runs` shows how it ended, `idshift report` draws its reports",
             );
             Exit::Stopped
         }
@@ -213,9 +213,9 @@ fn speaking(command: &mut Command) -> Option<Speaking<'_>> {
 }
 
 fn say(failure: &CommandError, json: bool) {
-    ui::err(&format!("error: {}", ui::visible(&failure.message)));
+    ui::error(&failure.message);
     if let Some(help) = &failure.help {
-        ui::err(&format!("help: {}", ui::visible(help)));
+        ui::help(help);
     }
     if json {
         let body = json!({

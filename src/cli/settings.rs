@@ -60,7 +60,7 @@ pub(super) fn show(options: &ConfigOptions) -> Result<Exit, CommandError> {
         },
     };
     for note in &resolved.notes {
-        ui::err(&format!("note: {}", ui::visible(note)));
+        ui::note(note);
     }
     if options.output.is_json() {
         settings.insert("token".to_owned(), json!({"value": token, "origin": ""}));

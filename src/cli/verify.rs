@@ -44,15 +44,21 @@ fn print(verified: &Verified, options: &RunOptions) {
         as_left
     };
     let whole = left.lines() == 0;
-    ui::out(&match (differences.len(), whole) {
-        (0, true) => format!("verify {run}: all {as_left}"),
-        (0, false) => format!("verify {run}: {as_left}, but that is not all"),
+    let tone = match (differences.is_empty(), whole) {
+        (true, true) => ui::Tone::Good,
+        (true, false) => ui::Tone::Warning,
+        (false, _) => ui::Tone::Bad,
+    };
+    let result = match (differences.len(), whole) {
+        (0, true) => format!("all {as_left}"),
+        (0, false) => format!("{as_left}, but that is not all"),
         (n, _) => format!(
-            "verify {run}: {} in {}",
+            "{} in {}",
             ui::counted(u64::try_from(n).unwrap_or(u64::MAX), "difference"),
             ui::lines(verified.checked)
         ),
-    });
+    };
+    ui::out(&format!("verify {run}: {}", tone.paint(&result)));
     if left.in_doubt > 0 {
         ui::out(&format!(
             "verify {run}: {}: the result of a write is not known",

@@ -160,8 +160,8 @@ pub const SPEECH: &[Key] = &[
     ),
     choice(
         "progress",
-        &["auto", "bar", "plain", "none"],
-        "How progress is shown: auto, bar, plain or none",
+        &["auto", "plain", "json", "none"],
+        "How progress is shown: auto, plain, json or none",
     ),
 ];
 

@@ -1,6 +1,6 @@
 //! Settings as the stations want them, each checked once.
 
-use super::values::Values;
+use super::values::{Origin, Values};
 use super::{ConfigError, credentials};
 use crate::domain::{ResellerId, guid};
 use crate::engine::{Concurrency, Lookup};
@@ -182,7 +182,11 @@ fn quota(
             let note = format!(
                 "at {rate} no quota is kept; --quota {own} keeps the one that {title} documents"
             );
-            Ok((None, Some(note)))
+            // A rate that was given to an earlier command of the same run was noted there.
+            let is_given = ["rate", "find_rate", "write_rate"]
+                .into_iter()
+                .any(|name| !matches!(values.origin(name), Origin::Run | Origin::BuiltIn));
+            Ok((None, is_given.then_some(note)))
         }
     }
 }

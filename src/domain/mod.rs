@@ -20,7 +20,7 @@ pub use id::{
     AccountId, CustomerId, IdError, LocationId, MAX_ID_CHARS, ResellerId, ServiceId, guid,
 };
 pub use net_change::{NetChange, NetValue};
-pub use numbers::{count, counted, duration, form, lines, one_or_many};
+pub use numbers::{count, counted, duration, form, lines, one_or_many, per_second};
 pub use outcome::{Failed, Outcome, Skipped, Status, Transition, Unchanged};
 pub use problem::{KEPT_PER_KIND, Problem, ProblemList, Severity};
 pub use respelling::is_respelling;

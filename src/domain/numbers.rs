@@ -1,10 +1,31 @@
 //! Numbers for people: every count that is shown with what it counts is made here, in singular or plural.
 
-use indicatif::HumanCount;
-
 /// `12,400`.
 pub fn count(number: u64) -> String {
-    HumanCount(number).to_string()
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3 + 1);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// How much of something there is in a second: `0.4`, `19.8`, `20`, `1,250`. One decimal, where it says anything.
+pub fn per_second(rate: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rate for a person; what is too large is shown as the largest number"
+    )]
+    let tenths = (rate * 10.0).round() as u64;
+    if tenths >= 1000 || tenths.is_multiple_of(10) {
+        count((tenths + 5) / 10)
+    } else {
+        format!("{}.{}", tenths / 10, tenths % 10)
+    }
 }
 
 /// `1 line`, `12,400 lines`.
@@ -50,6 +71,18 @@ mod tests {
         assert_eq!(count(999), "999");
         assert_eq!(count(12_400), "12,400");
         assert_eq!(count(1_000_000), "1,000,000");
+        assert_eq!(count(123_456), "123,456");
+        assert_eq!(count(u64::MAX), "18,446,744,073,709,551,615");
+        for (rate, words) in [
+            (0.0, "0"),
+            (0.44, "0.4"),
+            (19.83, "19.8"),
+            (19.97, "20"),
+            (100.4, "100"),
+            (1250.0, "1,250"),
+        ] {
+            assert_eq!(per_second(rate), words);
+        }
         assert_eq!(lines(1), "1 line");
         assert_eq!(lines(12_400), "12,400 lines");
         assert_eq!(counted(1, "longer cycle"), "1 longer cycle");

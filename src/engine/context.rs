@@ -114,7 +114,7 @@ impl<N: WriteLog> Context<N> {
     ) -> impl Future<Output = Result<(), Halt>> + Send + use<'_, N> {
         outcome.finished_at_ms = wall_clock_ms();
         outcome.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.tally.count(outcome.status);
+        self.tally.count(&outcome);
         self.common_failures.ended(&outcome);
         if let Ok(mut kept) = self.kept.lock()
             && let Some(kept) = kept.as_mut()

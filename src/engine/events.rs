@@ -1,8 +1,9 @@
 //! What the engine tells whoever listens. Nothing depends on a listener: events may be dropped, and counts
 //! that must be right are in [`Tally`], not in the stream.
 
-use crate::domain::Status;
+use crate::domain::{Line, Outcome, Status};
 use crate::system::Health;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -71,7 +72,7 @@ impl Event {
     }
 }
 
-/// Counts of a run, kept with atomics so that a display can read them ten times a second for nothing.
+/// Counts of a run, kept with atomics so that a display can read them ten times a second at no cost.
 #[derive(Debug, Default)]
 pub struct Tally {
     /// Lines that the run has to bring to an end.
@@ -82,30 +83,124 @@ pub struct Tally {
     pub planned_location_writes: AtomicU64,
     /// In a plan: e-mails that the system would send because of the writes.
     pub planned_emails: AtomicU64,
-    by_status: [AtomicU64; Status::NAMES.len()],
+    by_status: [StatusCount; Status::ALL.len()],
+}
+
+/// The lines of one status and reason.
+#[derive(Debug, Default)]
+struct StatusCount {
+    lines: AtomicU64,
+    /// The first of them that did not succeed, and its message; only asked for where a line did not succeed.
+    first: Mutex<Option<(Line, String)>>,
+}
+
+/// Why lines did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// Status and reason.
+    pub status: Status,
+    /// How many lines.
+    pub lines: u64,
+    /// The first of them in the file, of those that have ended.
+    pub first_line: Line,
+    /// The message of that line.
+    pub message: String,
 }
 
 impl Tally {
     /// Counts one line that came to its end.
-    pub fn count(&self, status: Status) {
-        if let Some(at) = Status::NAMES.iter().position(|name| *name == status.name()) {
-            self.by_status[at].fetch_add(1, Ordering::Relaxed);
+    pub fn count(&self, outcome: &Outcome) {
+        let Some(at) = Status::ALL
+            .iter()
+            .position(|status| *status == outcome.status)
+        else {
+            return;
+        };
+        let count = &self.by_status[at];
+        count.lines.fetch_add(1, Ordering::Relaxed);
+        if outcome.status.is_open_or_failed()
+            && let Ok(mut first) = count.first.lock()
+            && first.as_ref().is_none_or(|(line, _)| outcome.line < *line)
+        {
+            *first = Some((outcome.line, outcome.message.clone()));
         }
     }
 
     /// Lines that ended with the status of this name, as in [`Status::NAMES`].
     pub fn of(&self, name: &str) -> u64 {
-        Status::NAMES
-            .iter()
-            .position(|known| *known == name)
-            .map_or(0, |at| self.by_status[at].load(Ordering::Relaxed))
+        let counts = Status::ALL.iter().zip(&self.by_status);
+        counts
+            .filter(|(status, _)| status.name() == name)
+            .map(|(_, count)| count.lines.load(Ordering::Relaxed))
+            .sum()
+    }
+
+    /// Why lines did not succeed, the most frequent reason first.
+    pub fn reasons(&self) -> Vec<Reason> {
+        let counts = Status::ALL.into_iter().zip(&self.by_status);
+        let mut reasons: Vec<Reason> = counts
+            .filter_map(|(status, count)| {
+                let (first_line, message) = count.first.lock().ok()?.clone()?;
+                Some(Reason {
+                    status,
+                    lines: count.lines.load(Ordering::Relaxed),
+                    first_line,
+                    message,
+                })
+            })
+            .collect();
+        reasons.sort_by_key(|reason| std::cmp::Reverse(reason.lines));
+        reasons
     }
 
     /// Lines that came to an end.
     pub fn done(&self) -> u64 {
         self.by_status
             .iter()
-            .map(|n| n.load(Ordering::Relaxed))
+            .map(|count| count.lines.load(Ordering::Relaxed))
             .sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Failed;
+
+    #[test]
+    fn reasons_have_their_first_line_and_its_message_and_the_most_frequent_is_first() {
+        let tally = Tally::default();
+        let end = |line, status, message: &str| {
+            let mut outcome = Outcome::bare(line, status);
+            message.clone_into(&mut outcome.message);
+            tally.count(&outcome);
+        };
+        end(9, Status::Changed, "");
+        end(8, Status::Failed(Failed::NotFound), "the second");
+        end(7, Status::Failed(Failed::Ambiguous), "other");
+        end(3, Status::Failed(Failed::NotFound), "the first");
+        let reasons = tally.reasons();
+        let told: Vec<_> = reasons
+            .iter()
+            .map(|one| {
+                (
+                    one.status.reason(),
+                    one.lines,
+                    one.first_line,
+                    &one.message[..],
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("not_found", 2, 3, "the first"),
+                ("ambiguous", 1, 7, "other")
+            ]
+        );
+        assert_eq!(
+            (tally.done(), tally.of("failed"), tally.of("changed")),
+            (4, 3, 1)
+        );
     }
 }

@@ -39,7 +39,7 @@ pub use common_failures::KnownFailures;
 pub use compare::{Aspect, Difference, FinalValues, did_not_last, differences};
 pub use context::Context;
 pub use dispatcher::{Ending, run};
-pub use events::{Event, Tally};
+pub use events::{Event, Reason, Tally};
 pub use halt::Halt;
 pub use history::{Carried, Hands, History, Newer, PriorRenames, Since};
 pub use settings::{Concurrency, Lookup, Mode, Settings};

@@ -26,6 +26,7 @@ pub use lasting::CannotUndo;
 pub use next_command::Next;
 pub use results::stamp;
 pub use summary::{FORMAT, Summary, half_done, is_current};
+pub use tally::ValuesChanged;
 
 use crate::input::Table;
 use crate::ledger::{Ledger, RunDir};

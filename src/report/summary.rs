@@ -3,7 +3,7 @@
 use super::commands::Commands;
 use super::error::ReportError;
 use super::results::stamp;
-use super::tally::Tally;
+use super::tally::{Reason, Tally, ValuesChanged};
 use super::{CannotUndo, file, run_status};
 use crate::ledger::{Ledger, LedgerError, Progress, RunDir, State, StopReason};
 use serde::{Deserialize, Serialize, Serializer};
@@ -56,6 +56,12 @@ pub struct Summary {
     pub forecast: Option<serde_json::Value>,
     /// How far the ledger was when this was drawn.
     pub ledger_commits: i64,
+    /// Values that were changed, or would be; for a person.
+    #[serde(skip)]
+    pub changed: ValuesChanged,
+    /// Why lines did not succeed, the most frequent reason first; for a person.
+    #[serde(skip)]
+    pub failures: Vec<Reason>,
     /// Whether it is a plan that waits to be carried out.
     #[serde(skip)]
     pub planned: bool,
@@ -145,6 +151,8 @@ impl Summary {
                 achieved_per_s: ratio(gaps, gaps_ms, 1000.0),
             },
             cannot_undo,
+            changed: tally.changed,
+            failures: tally.failures(),
             plan_digest: String::new(),
             forecast: forecast.and_then(|text| serde_json::from_str(&text).ok()),
             ledger_commits,

@@ -2,9 +2,44 @@
 
 use super::digest::Digest;
 use super::lasting::Counting;
-use crate::domain::{Outcome, Status};
+use crate::domain::{Line, Outcome, Status};
 use crate::ledger::Header;
 use std::collections::BTreeMap;
+
+/// How often a reason occurred, and where first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// Status and reason.
+    pub status: Status,
+    /// How many lines have it.
+    pub lines: u64,
+    /// The first of them.
+    pub first_line: Line,
+    /// The message of the first one.
+    pub message: String,
+}
+
+/// How many values were changed, or would be, by what they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ValuesChanged {
+    /// Account IDs.
+    pub accounts: u64,
+    /// Service IDs.
+    pub services: u64,
+    /// Profiles.
+    pub profiles: u64,
+}
+
+impl ValuesChanged {
+    fn add(&mut self, outcome: &Outcome, is_half_done: bool) {
+        let has_location = !is_half_done;
+        let (account, service) = (&outcome.account, &outcome.service);
+        let profile = &outcome.profile;
+        self.accounts += u64::from(account.before != account.after);
+        self.services += u64::from(has_location && service.before != service.after);
+        self.profiles += u64::from(has_location && profile.before != profile.after);
+    }
+}
 
 /// What all lines add up to.
 #[derive(Debug)]
@@ -12,8 +47,10 @@ pub(super) struct Tally {
     pub(super) lines: u64,
     pub(super) by_status: BTreeMap<&'static str, u64>,
     pub(super) reasons: BTreeMap<&'static str, u64>,
+    failures: BTreeMap<&'static str, Reason>,
     /// Failed lines of which the account ID was changed and the location was not.
     pub(super) half_done: u64,
+    pub(super) changed: ValuesChanged,
     pub(super) cannot_undo: Counting,
     /// Of what was done, or would be.
     pub(super) digest: Digest,
@@ -25,7 +62,9 @@ impl Tally {
             lines: 0,
             by_status: BTreeMap::new(),
             reasons: BTreeMap::new(),
+            failures: BTreeMap::new(),
             half_done: 0,
+            changed: ValuesChanged::default(),
             cannot_undo: Counting::new(can_clear),
             digest: Digest::new(header),
         }
@@ -39,12 +78,29 @@ impl Tally {
         }
         if is_half_done || matches!(outcome.status, Status::Changed | Status::WouldChange) {
             self.cannot_undo.add(outcome);
+            self.changed.add(outcome, is_half_done);
         }
         *self.by_status.entry(outcome.status.name()).or_default() += 1;
         let reason = outcome.status.reason();
         if !reason.is_empty() {
             *self.reasons.entry(reason).or_default() += 1;
         }
+        if outcome.status.is_open_or_failed() {
+            let failure = self.failures.entry(reason).or_insert_with(|| Reason {
+                status: outcome.status,
+                lines: 0,
+                first_line: outcome.line,
+                message: outcome.message.clone(),
+            });
+            failure.lines += 1;
+        }
+    }
+
+    /// Why lines did not succeed, the most frequent reason first.
+    pub(super) fn failures(&self) -> Vec<Reason> {
+        let mut failures: Vec<Reason> = self.failures.values().cloned().collect();
+        failures.sort_by_key(|reason| std::cmp::Reverse(reason.lines));
+        failures
     }
 
     pub(super) fn of(&self, name: &str) -> u64 {

@@ -1,8 +1,10 @@
 //! The wall clock, for stamps and for what a person reads.
 
 use crate::config::{self, ConfigError};
+use crate::ui;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
+use std::time::Duration;
 
 /// Milliseconds since 1970, UTC.
 pub(crate) fn now_ms() -> i64 {
@@ -30,4 +32,76 @@ pub(super) fn zone() -> String {
 pub(super) fn words(time: Timestamp) -> String {
     let now = now();
     config::local_words(&time.to_zoned_datetime(now.time_zone().clone()), &now)
+}
+
+/// The local time after so much more time, as short as a display needs it: `23:08 CET`, with the date where that is
+/// not today.
+pub(super) fn brief_in(left: Duration) -> String {
+    let now = now();
+    now.checked_add(left).map_or_else(
+        |_| "later than can be told".to_owned(),
+        |then| brief(&then, &now),
+    )
+}
+
+/// `16 min 40 s (22:30 CET to 22:47 CET)`, from milliseconds since 1970.
+pub(super) fn from_to(started_ms: i64, finished_ms: i64) -> String {
+    let took = match finished_ms.saturating_sub(started_ms) / 1000 {
+        ..1 => "less than 1 s".to_owned(),
+        seconds => ui::duration(seconds.unsigned_abs()),
+    };
+    let now = now();
+    let local = |ms| {
+        let time = Timestamp::from_millisecond(ms).ok()?;
+        Some(brief(
+            &time.to_zoned_datetime(now.time_zone().clone()),
+            &now,
+        ))
+    };
+    match (local(started_ms), local(finished_ms)) {
+        (Some(from), Some(to)) if from == to => format!("{took} (at {to})"),
+        (Some(from), Some(to)) => format!("{took} ({from} to {to})"),
+        _ => took,
+    }
+}
+
+fn brief(time: &ZonedDateTime, now: &ZonedDateTime) -> String {
+    // Some zones have no abbreviation of letters: jiff then shows the offset.
+    let day = if time.date() == now.date() {
+        ""
+    } else {
+        " on %Y-%m-%d"
+    };
+    time.strftime(&format!("%H:%M %Z{day}")).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_took_no_time_is_not_told_as_0_s() {
+        assert!(from_to(1000, 1900).starts_with("less than 1 s (at "));
+        let later = from_to(0, 1_000_000);
+        assert!(
+            later.starts_with("16 min (") && later.contains(" to "),
+            "{later}"
+        );
+    }
+
+    #[test]
+    fn a_brief_time_has_its_zone_and_the_date_of_another_day() {
+        let zoned = |text: &str| text.parse::<ZonedDateTime>().unwrap();
+        let now = zoned("2026-11-20T22:30[Europe/Berlin]");
+        assert_eq!(
+            brief(&zoned("2026-11-20T23:08[Europe/Berlin]"), &now),
+            "23:08 CET"
+        );
+        assert_eq!(
+            brief(&zoned("2026-11-21T01:08[Europe/Berlin]"), &now),
+            "01:08 CET on 2026-11-21"
+        );
+        let dubai = zoned("2026-11-20T23:08[Asia/Dubai]");
+        assert_eq!(brief(&dubai, &dubai), "23:08 +04");
+    }
 }

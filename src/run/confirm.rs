@@ -81,8 +81,8 @@ async fn look(system: &System, journal: &Journal, batch: Vec<Outcome>) -> Result
 
 /// A look that fails proves nothing, and is told.
 fn unseen(lines: usize, why: &str) {
-    ui::err(&format!(
-        "warning: {} could not be looked at once more ({}); `idshift verify` does that later",
+    ui::warning(&format!(
+        "{} could not be looked at once more ({}); `idshift verify` does that later",
         ui::counted(u64::try_from(lines).unwrap_or(u64::MAX), "changed line"),
         ui::visible(why)
     ));

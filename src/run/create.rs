@@ -190,8 +190,8 @@ fn warn_of_killed(claim: &TargetClaim) -> Result<(), CommandError> {
     if let Some(killed) = prior_runs::killed(&claim.catalog, &claim.keys())? {
         let (run, resume) = (&killed.header.run, killed.commands().resume(&[]));
         // Also with --quiet.
-        ui::err(&format!(
-            "warning: run {run} ended in the middle of a swap, and customers still have temporary IDs from it; no other \
+        ui::warning(&format!(
+            "run {run} ended in the middle of a swap, and customers still have temporary IDs from it; no other \
              run finds them. `{}` restores them",
             ui::visible(&resume)
         ));
@@ -294,8 +294,8 @@ fn asks_after_look(
         consent::must_be_possible(consent, spec.kind.as_str())?;
         return Ok(true);
     }
-    ui::err(&format!(
-        "note: looking all customers up would take about {}, so they are looked up and written in one pass; `idshift plan` \
+    ui::note(&format!(
+        "looking all customers up would take about {}, so they are looked up and written in one pass; `idshift plan` \
          shows what would change first",
         ui::duration(seconds)
     ));

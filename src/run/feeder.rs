@@ -205,7 +205,7 @@ impl Feeder {
 
     fn note(&self, mut outcome: Outcome) -> Result<(), FeedError> {
         outcome.finished_at_ms = super::clock::now_ms();
-        self.tally.count(outcome.status);
+        self.tally.count(&outcome);
         Ok(self.journal.blocking_outcome(outcome)?)
     }
 

@@ -5,6 +5,7 @@ use super::error::CommandError;
 use super::estimate::Forecast;
 use super::exit_code::{Conclusion, Exit, Facts};
 use super::input_plan::InputPlan;
+use super::open::OpenRun;
 use super::outage::remedy;
 use super::plan_view;
 use super::session::{Session, Work};
@@ -13,15 +14,19 @@ use crate::domain::Status;
 use crate::engine::{Ending, Tally};
 use crate::http::{Client, Counters};
 use crate::ledger::{Counted, Ledger, Progress, State};
-use crate::report::{Commands, Next, Summary, note_plan_digest};
+use crate::report::{Commands, Next, Summary, ValuesChanged, note_plan_digest};
 use crate::system::Fatal;
 use crate::ui;
 use std::sync::Arc;
 
-/// What the display of a run is told of its calls.
-pub(super) fn calls(resolved: &Resolved, client: &Arc<Client>) -> ui::Calls {
-    let client = Arc::clone(client);
-    ui::Calls {
+/// What the progress display of a run shows.
+pub(super) fn progress_of(run: &OpenRun, title: &str, client: &Arc<Client>) -> ui::Source {
+    let (limiting, client) = (Arc::clone(client), Arc::clone(client));
+    let resolved = &run.resolved;
+    ui::Source {
+        title: title.to_owned(),
+        run: run.dir.run().to_string(),
+        limit_per_s: Box::new(move || limiting.rate()),
         quota: resolved
             .quota
             .map(|quota| (u64::from(quota.calls), quota.window)),
@@ -29,6 +34,7 @@ pub(super) fn calls(resolved: &Resolved, client: &Arc<Client>) -> ui::Calls {
             let made = client.counters();
             made.find + made.read + made.write
         }),
+        time_in: Box::new(clock::brief_in),
     }
 }
 
@@ -117,7 +123,7 @@ impl Session {
             .map_err(|error| CommandError::from(error).because(&end.why))?;
         // What it has changed is known now. The register is only a help for later runs: its failure changes no result.
         if let Err(failure) = self.claim.register(&self.run.dir, &self.run.ledger, false) {
-            ui::err(&format!("warning: {}", ui::visible(&failure.message)));
+            ui::warning(&failure.message);
         }
         let summary = self.draw(end.state, &end.why)?;
         print(&self, &summary, &end)?;
@@ -135,25 +141,24 @@ fn print(session: &Session, summary: &Summary, end: &Conclusion) -> Result<(), C
         }
         return Ok(());
     }
-    let changed = summary.counts.get("changed").copied().unwrap_or(0);
-    let lines = summary.counts.get("lines").copied().unwrap_or(0);
-    let quiet = session.task.output.quiet || session.task.quiet_if_unchanged.is_some();
-    if exit == Exit::Success && quiet && (changed == 0 || session.task.output.quiet) {
-        if !session.task.output.quiet {
-            let unlooked = session.task.quiet_if_unchanged.unwrap_or(0);
-            let but = match unlooked {
-                0 => String::new(),
-                some => format!(
-                    "; {} found so before and not looked at again",
-                    ui::one_or_many(some, "of them was", "of them were")
-                ),
-            };
-            ui::out(&format!(
-                "{}: nothing to do, all {} as wished{but}",
-                session.task.title,
-                ui::one_or_many(lines, "line is", "lines are")
-            ));
+    let quiet = session.task.output.quiet;
+    if quiet && session.task.work == Work::Plan {
+        // A script needs the run to carry the plan out; everything else is for a person.
+        ui::out(&summary.run);
+        if exit != Exit::Success {
+            ui::err(&ui::closing(&closing(session, summary, end)?));
         }
+        return Ok(());
+    }
+    if quiet && exit == Exit::Success {
+        return Ok(());
+    }
+    let of = |name| summary.counts.get(name).copied().unwrap_or(0);
+    if exit == Exit::Success
+        && of("changed") == 0
+        && let Some(unlooked) = session.task.quiet_if_unchanged
+    {
+        ui::out(&nothing_to_do(session.task.title, of("lines"), unlooked));
         return Ok(());
     }
     if session.task.output.verbose {
@@ -162,38 +167,90 @@ fn print(session: &Session, summary: &Summary, end: &Conclusion) -> Result<(), C
     if session.task.work == Work::Plan {
         ui::out(plan_view::sample(&session.run.ledger, plan_view::SAMPLE)?.trim_end());
     }
-    let next = next_step(session, summary, end.fatal);
-    let counts: Vec<(&str, u64)> = crate::domain::Status::NAMES
-        .iter()
-        .chain(&["half_done"])
-        .map(|name| (*name, summary.counts.get(name).copied().unwrap_or(0)))
-        .filter(|(_, lines)| *lines > 0)
-        .collect();
-    let reasons: Vec<(String, u64, Option<u32>)> = session
-        .run
-        .ledger
-        .counts()?
-        .into_iter()
-        .filter(|counted| counted.status.is_open_or_failed())
-        .map(|counted| {
-            let name = format!("{}/{}", counted.status.name(), counted.status.reason());
-            (name, counted.lines, Some(counted.first_line))
-        })
-        .collect();
-    ui::out(&ui::closing(&ui::Closing {
-        title: format!("{} {}: {}", session.task.title, summary.run, summary.state),
+    ui::out(&ui::closing(&closing(session, summary, end)?));
+    Ok(())
+}
+
+/// One line for a run that found everything as requested. `unlooked`: lines that were not looked at again.
+fn nothing_to_do(title: &str, lines: u64, unlooked: u64) -> String {
+    let but = match unlooked {
+        0 => String::new(),
+        some => format!(
+            "; {} found so before and not looked at again",
+            ui::one_or_many(some, "of them was", "of them were")
+        ),
+    };
+    let all = ui::one_or_many(lines, "line is", "lines are");
+    format!("{title}: nothing to do, all {all} as wished{but}")
+}
+
+/// What the closing table shows.
+fn closing(
+    session: &Session,
+    summary: &Summary,
+    end: &Conclusion,
+) -> Result<ui::Closing, CommandError> {
+    Ok(ui::Closing {
+        title: format!("{} {}", session.task.title, summary.run),
+        state: summary.state.clone(),
         target: format!(
             "{} at {}",
             session.run.resolved.system.capabilities().title,
-            ui::visible(&summary.base_url)
+            summary.base_url
         ),
-        stopped: why.to_owned(),
-        counts,
-        reasons,
+        stopped: end.why.clone(),
+        counts: counts(summary),
         notes: notes(session, summary)?,
-        next: ui::visible(&next.to_string()).into_owned(),
-    }));
-    Ok(())
+        remarks: summary.cannot_undo.words(),
+        next: next_step(session, summary, end.fatal).to_string(),
+    })
+}
+
+/// The lines by status, with what was changed and why lines did not succeed.
+fn counts(summary: &Summary) -> Vec<ui::Count> {
+    let of = |name| summary.counts.get(name).copied().unwrap_or(0);
+    let statuses = crate::domain::Status::NAMES.into_iter().map(|name| {
+        let failures = summary.failures.iter();
+        let reasons = failures.filter(|reason| reason.status.name() == name);
+        ui::Count {
+            name,
+            lines: of(name),
+            more: match name {
+                "changed" | "would_change" => changed(summary.changed),
+                _ => String::new(),
+            },
+            reasons: reasons
+                .map(|reason| ui::Reason {
+                    name: reason.status.reason(),
+                    lines: reason.lines,
+                    first_line: reason.first_line,
+                    message: reason.message.clone(),
+                })
+                .collect(),
+        }
+    });
+    let half_done = ui::Count {
+        name: "half_done",
+        lines: of("half_done"),
+        more: "the account ID was changed, and the location was not".to_owned(),
+        reasons: Vec::new(),
+    };
+    let all = statuses.chain([half_done]);
+    all.filter(|count| count.lines > 0).collect()
+}
+
+/// `12,000 account IDs, 390 service IDs, 1 profile`.
+fn changed(values: ValuesChanged) -> String {
+    let kinds = [
+        (values.accounts, "account ID"),
+        (values.services, "service ID"),
+        (values.profiles, "profile"),
+    ];
+    let kinds = kinds.into_iter().filter(|(number, _)| *number > 0);
+    let kinds: Vec<String> = kinds
+        .map(|(number, noun)| ui::counted(number, noun))
+        .collect();
+    kinds.join(", ")
 }
 
 /// The summary, with what a plan would change.
@@ -255,41 +312,59 @@ fn each_failure(session: &Session) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn notes(session: &Session, summary: &Summary) -> Result<Vec<String>, CommandError> {
-    let calls = summary.calls;
-    let mut notes = vec![format!(
-        "calls   {} to find, {} to read, {} to write{}{}; {:.1} a second{}",
-        ui::count(calls.find),
-        ui::count(calls.read),
-        ui::count(calls.write),
-        if calls.retried > 0 {
-            format!(", {} of them repeated", calls.retried)
-        } else {
-            String::new()
-        },
-        if calls.throttled > 0 {
-            format!(", {} held back", calls.throttled)
-        } else {
-            String::new()
-        },
-        summary.pace.achieved_per_s,
-        summary
-            .pace
-            .limit_per_s
-            .map_or_else(String::new, |limit| format!(" of {limit}")),
-    )];
+/// Time, calls, forecast, reports.
+fn notes(
+    session: &Session,
+    summary: &Summary,
+) -> Result<Vec<(&'static str, String)>, CommandError> {
+    let mut notes = Vec::new();
+    let progress = session.run.ledger.progress()?;
+    if let Some(finished) = progress.finished_at_ms {
+        notes.push(("time", clock::from_to(progress.started_at_ms, finished)));
+    }
+    notes.push(("calls", calls(summary)));
     if session.task.work == Work::Plan
         && let Some(forecast) = Forecast::kept(&session.run.ledger)?
     {
-        notes.push(format!(
-            "apply   would take {}",
-            forecast.words(&session.run.resolved)
+        let words = forecast.words(&session.run.resolved);
+        notes.push(("apply", format!("would take {words}")));
+    }
+    let failures = if summary.failures.is_empty() {
+        ""
+    } else {
+        ", failures.csv"
+    };
+    let reports = format!("{}/report.html, results.csv{failures}", summary.run_dir);
+    notes.push(("report", reports));
+    Ok(notes)
+}
+
+/// `12 to find, 3 to read, 4 to write, 2 of them repeated; 19.8 of 20 calls/s`.
+fn calls(summary: &Summary) -> String {
+    let calls = summary.calls;
+    let mut words = format!(
+        "{} to find, {} to read, {} to write",
+        ui::count(calls.find),
+        ui::count(calls.read),
+        ui::count(calls.write)
+    );
+    if calls.retried > 0 {
+        words.push_str(&format!(", {} of them repeated", ui::count(calls.retried)));
+    }
+    if calls.throttled > 0 {
+        words.push_str(&format!(", {} held back", ui::count(calls.throttled)));
+    }
+    let pace = summary.pace;
+    // With a handful of calls there is no rate.
+    if pace.achieved_per_s > 0.0 {
+        let limit = pace
+            .limit_per_s
+            .map(|limit| format!(" of {}", ui::per_second(limit)));
+        words.push_str(&format!(
+            "; {}{} calls/s",
+            ui::per_second(pace.achieved_per_s),
+            limit.unwrap_or_default()
         ));
     }
-    notes.extend(summary.cannot_undo.words());
-    notes.push(format!(
-        "report  {}/report.html, results.csv, failures.csv",
-        summary.run_dir
-    ));
-    Ok(notes)
+    words
 }

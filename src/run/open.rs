@@ -157,8 +157,8 @@ pub(super) fn open(
         announce(wanted.command, &ledger);
     }
     if stand_in.is_some() && !output.quiet {
-        ui::err(&format!(
-            "note: the stand-in is a new one, filled from the record of run {}; no other system is called",
+        ui::note(&format!(
+            "the stand-in is a new one, filled from the record of run {}; no other system is called",
             dir.run()
         ));
     }
@@ -373,7 +373,7 @@ fn same_target(
                 header.run
             );
             if purpose == Purpose::Look {
-                ui::err(&format!("warning: {words}"));
+                ui::warning(&words);
                 continue;
             }
             return Err(CommandError::usage(words).with_help(format!(

@@ -129,7 +129,7 @@ impl Session {
         ));
         let ending = self.look_and_write(machine, parsed, journal).await?;
         for warning in machine.system.take_warnings() {
-            ui::err(&format!("warning: {}", ui::visible(&warning)));
+            ui::warning(&warning);
         }
         let done = self.task.work != Work::Plan && matches!(ending, Ending::Finished);
         if done && self.run.resolved.system.capabilities().answers_may_mislead {
@@ -297,16 +297,16 @@ impl Session {
         let known = self.known.clone();
         Feeder::count_lines(&self.run.draft, &known, &tally);
         let (events, heard) = broadcast::channel::<Event>(256);
+        let title = if mode == Mode::Plan {
+            "plan"
+        } else {
+            self.task.title
+        };
         let progress = ui::Progress::start(
             self.task.output.progress,
-            if mode == Mode::Plan {
-                "plan"
-            } else {
-                self.task.title
-            },
+            finish::progress_of(&self.run, title, &machine.client),
             Arc::clone(&tally),
             heard,
-            finish::calls(&self.run.resolved, &machine.client),
         );
         let mut settings = self.engine_settings(parsed, mode, &known, &machine.control.drain)?;
         settings.must_find = must_find;

@@ -19,6 +19,7 @@ pub(super) fn shown(ledger: &Ledger) -> Result<String, CommandError> {
             "" => status.name().to_owned(),
             reason => format!("{}/{reason} (first: line {first})", status.name()),
         };
+        let what = ui::Tone::of_status(status.name()).paint(&what);
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  {:>12}  {what}", ui::count(counted.lines));
     }
@@ -75,34 +76,45 @@ pub(super) fn changes(ledger: &Ledger) -> Result<Vec<serde_json::Value>, Command
 }
 
 fn line(outcome: &Outcome) -> String {
-    let show =
-        |text: Option<&str>| text.map_or("none".to_owned(), |text| ui::visible(text).into_owned());
     let mut parts = Vec::new();
     let account = &outcome.account;
     if account.before != account.after {
-        parts.push(format!(
-            "{} → {}",
-            show(account.before.as_ref().map(|id| id.as_str())),
-            show(account.after.as_ref().map(|id| id.as_str()))
+        parts.push(arrow(
+            account.before.as_ref().map(|id| id.as_str()),
+            account.after.as_ref().map(|id| id.as_str()),
+            "none",
         ));
     }
     let service = &outcome.service;
     if service.before != service.after {
-        parts.push(format!(
-            "service ID {} → {}",
-            show(service.before.as_ref().map(|id| id.as_str())),
-            show(service.after.as_ref().map(|id| id.as_str()))
-        ));
+        let change = arrow(
+            service.before.as_ref().map(|id| id.as_str()),
+            service.after.as_ref().map(|id| id.as_str()),
+            "none",
+        );
+        parts.push(format!("service ID {change}"));
     }
     let profile = &outcome.profile;
     if profile.before != profile.after {
-        parts.push(format!(
-            "profile {} → {}",
-            profile
-                .before
-                .map_or("not told", |profile| profile.as_str()),
-            profile.after.map_or("not told", |profile| profile.as_str())
-        ));
+        let change = arrow(
+            profile.before.map(Profile::as_str),
+            profile.after.map(Profile::as_str),
+            "not told",
+        );
+        parts.push(format!("profile {change}"));
     }
     format!("  line {:<8} {}", outcome.line, parts.join(", "))
+}
+
+/// `CRM-0001 → NEW-0001`, the old value in red and the new one in green.
+fn arrow(before: Option<&str>, after: Option<&str>, none: &str) -> String {
+    let show = |tone: ui::Tone, value: Option<&str>| match value {
+        None => none.to_owned(),
+        Some(text) => tone.paint(&ui::visible(text)),
+    };
+    format!(
+        "{} → {}",
+        show(ui::Tone::Bad, before),
+        show(ui::Tone::Good, after)
+    )
 }

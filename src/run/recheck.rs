@@ -60,7 +60,7 @@ impl<'a> Recheck<'a> {
                     self.differences.push(unreadable);
                 }
             }
-            self.tally.count(outcome.status);
+            self.tally.count(&outcome);
         }
         Ok(())
     }

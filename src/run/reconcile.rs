@@ -95,8 +95,8 @@ fn last_good(new: &NewRun) -> Result<Option<Last>, CommandError> {
     let (mut last_epoch, mut unreadable) = (0, false);
     let keys = new.claim.keys();
     let mut cannot_be_read = |why: &str| {
-        ui::err(&format!(
-            "warning: {}; what that run has written cannot be told, so all lines are looked up",
+        ui::warning(&format!(
+            "{}; what that run has written cannot be told, so all lines are looked up",
             ui::visible(why)
         ));
         unreadable = true;

@@ -44,8 +44,8 @@ pub(super) fn refresh(dir: &RunDir, ledger: &Ledger) -> Result<(), CommandError>
 /// The same for a command that does not depend on the reports: a failure is only a warning.
 pub(crate) fn try_refresh(dir: &RunDir, ledger: &Ledger) {
     if let Err(failure) = refresh(dir, ledger) {
-        ui::err(&format!(
-            "warning: the reports of run {} are older than its ledger: {}",
+        ui::warning(&format!(
+            "the reports of run {} are older than its ledger: {}",
             dir.run(),
             ui::visible(&failure.message)
         ));

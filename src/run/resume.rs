@@ -306,8 +306,8 @@ fn refuse_late_count(known: &OpenRun) -> Result<(), CommandError> {
 fn warn_of_newer(since: &Since) {
     // Their names begin with the time.
     if let Some(newest) = since.values().map(|newer| &newer.run).max() {
-        ui::err(&format!(
-            "warning: other runs, the newest is {newest}, have carried out something for {} since this one was begun; what is \
+        ui::warning(&format!(
+            "other runs, the newest is {newest}, have carried out something for {} since this one was begun; what is \
              still to be done about these is left undone (stale)",
             ui::one_or_many(
                 u64::try_from(since.len()).unwrap_or(u64::MAX),

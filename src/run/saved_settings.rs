@@ -221,8 +221,8 @@ pub(super) fn as_its_run_did(
     }
     if !map.is_empty() && !output.quiet {
         let words = report::columns(&map, false, false);
-        ui::err(&format!(
-            "note: {} is read as run {} read its file: {}",
+        ui::note(&format!(
+            "{} is read as run {} read its file: {}",
             ui::visible(&name),
             dir.run(),
             ui::visible(&report::shell(words))

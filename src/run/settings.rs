@@ -80,7 +80,7 @@ pub(crate) fn resolve(
     }
     if !output.quiet {
         for note in &resolved.notes {
-            ui::err(&format!("note: {}", ui::visible(note)));
+            ui::note(note);
         }
     }
     Ok(resolved)

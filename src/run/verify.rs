@@ -93,10 +93,9 @@ async fn watched(
     let (events, heard) = broadcast::channel::<Event>(256);
     let progress = ui::Progress::start(
         request.output.progress,
-        "verify",
+        finish::progress_of(known, "verify", client),
         Arc::clone(&tally),
         heard,
-        finish::calls(&known.resolved, client),
     );
     let mut health = system.health();
     let looked = {

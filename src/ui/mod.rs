@@ -4,15 +4,22 @@
 //! comes from a file or a server is shown with [`visible`], so that nothing in it can drive the terminal.
 
 mod closing;
+mod palette;
 mod problems;
 mod progress;
+mod progress_json;
+mod progress_text;
+#[cfg(test)]
+mod progress_text_tests;
 mod prompt;
+mod snapshot;
 mod stream;
 mod time_left;
 
-pub use crate::domain::{count, counted, duration, form, lines, one_or_many, visible};
-pub use closing::{Closing, closing};
+pub use crate::domain::{count, counted, duration, form, lines, one_or_many, per_second, visible};
+pub use closing::{Closing, Count, Reason, closing};
+pub use palette::Tone;
 pub use problems::problems;
-pub use progress::{Calls, Mode, Progress};
+pub use progress::{Mode, Progress, Source};
 pub use prompt::{ask, can_ask, confirm};
-pub use stream::{err, lost, out, out_bytes, printed, set_colour};
+pub use stream::{err, error, help, lost, note, out, out_bytes, printed, set_colour, warning};

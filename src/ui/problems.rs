@@ -1,7 +1,7 @@
 //! Problems of a file, drawn so that a person can correct them: one notice for each kind.
 
-use super::{count, visible};
-use crate::domain::{Problem, ProblemList};
+use super::{Tone, count, visible};
+use crate::domain::{Problem, ProblemList, Severity};
 use std::fmt::Write;
 
 /// The most examples of each kind.
@@ -37,11 +37,15 @@ fn draw(text: &mut String, file: &str, first: &Problem, kept: &[Problem], all: u
     } else {
         format!(" ({})", first.code)
     };
+    let tone = match first.severity {
+        Severity::Error | Severity::Blocking => Tone::Bad,
+        Severity::Warning => Tone::Warning,
+    };
     // Writing to a string cannot fail.
     let _ = writeln!(
         text,
-        "{}: {}{times}",
-        first.severity.as_str(),
+        "{} {}{times}",
+        tone.paint(&format!("{}:", first.severity.as_str())),
         visible(&first.message)
     );
     for problem in kept.iter().take(EXAMPLES) {
@@ -60,13 +64,13 @@ fn draw(text: &mut String, file: &str, first: &Problem, kept: &[Problem], all: u
         }
         text.push('\n');
     }
-    let _ = writeln!(text, "   = help: {}", visible(&first.help));
+    let help = Tone::Help.paint("help:");
+    let _ = writeln!(text, "   = {help} {}", visible(&first.help));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Severity;
 
     fn problem(line: u32, value: &str) -> Problem {
         Problem {
@@ -97,7 +101,9 @@ mod tests {
             code: "cut_off",
             ..problem(1499, "12")
         });
-        insta::assert_snapshot!(problems("moves.csv", &list), @r"
+        let drawn = problems("moves.csv", &list);
+        assert!(drawn.contains(&Tone::Bad.paint("error:")), "{drawn}");
+        insta::assert_snapshot!(anstream::adapter::strip_str(&drawn).to_string(), @r"
         error: digits are lost (spreadsheet_scientific, 1,498 times)
           --> moves.csv:2, column newAccountId: `1.2E+11`
           --> moves.csv:3, column newAccountId: `1.2E+11`

@@ -1,98 +1,125 @@
-//! What a person sees while a run is under way: a bar on a terminal, else a plain line now and then.
+//! What a person or a program sees while a run is in progress: two lines on a terminal, else a plain line now and then,
+//! or JSON objects. On SIGUSR1 the state is printed, however progress is shown.
 //!
 //! A thread of its own looks at the counts ten times a second; the engine does not notice.
 
+use super::snapshot::{End, Snapshot, Wait};
 use super::time_left::TimeLeft;
-use super::{count, counted, duration, err, visible};
+use super::{counted, err, progress_json, progress_text, stream, visible};
+use crate::domain::Status;
 use crate::engine::{Event, Tally};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::Timestamp;
 use std::io::IsTerminal;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast;
+use tokio::task::JoinSet;
+
+/// How often counts are looked at and lines are drawn.
+const FRAME: Duration = Duration::from_millis(100);
+/// The distance of two JSON objects about progress.
+const OBJECT: Duration = Duration::from_secs(1);
+/// The longest distance of two plain lines.
+const PLAIN_LINE: Duration = Duration::from_secs(30);
+/// A run that is over sooner has no plain lines but those of events.
+const TOO_SHORT_FOR_PLAIN_LINES: Duration = Duration::from_secs(2);
+/// The width of a terminal that does not tell its own.
+const USUAL_COLUMNS: u16 = 80;
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// A bar on a terminal, else plain lines.
+    /// Two lines on a terminal, else plain lines.
     #[default]
     Auto,
-    /// A bar.
-    Bar,
     /// Plain lines.
     Plain,
-    /// Nothing.
+    /// A JSON object a second and one for each event, on standard error.
+    Json,
+    /// Not at all.
     None,
 }
 
-/// What a display is told of the calls, for the time that is left.
-pub struct Calls {
+/// What is shown.
+pub struct Source {
+    /// What is done: `plan`, `apply`, `verify` …
+    pub title: String,
+    /// The run's ID.
+    pub run: String,
+    /// The most calls a second at present.
+    pub limit_per_s: Box<dyn Fn() -> Option<f64> + Send>,
     /// The most calls, and the window in which they count.
     pub quota: Option<(u64, Duration)>,
     /// How many calls were made so far.
     pub made: Box<dyn Fn() -> u64 + Send>,
+    /// The local time after this much more time, with its zone.
+    pub time_in: Box<dyn Fn(Duration) -> String + Send>,
 }
 
-/// A display that runs until it is finished.
+/// What the display's thread is told.
+enum Order {
+    PrintState,
+    End,
+}
+
+/// A display that runs until it is finished or dropped.
 #[derive(Debug)]
 pub struct Progress {
-    stop: Option<mpsc::Sender<()>>,
+    orders: mpsc::Sender<Order>,
     thread: Option<JoinHandle<()>>,
+    /// Listens for SIGUSR1; dropped, it ends.
+    _listening: JoinSet<()>,
 }
 
 impl Progress {
-    /// Begins to show what happens.
+    /// Begins to show what happens. Must be called in an asynchronous context.
     pub fn start(
         mode: Mode,
-        title: &str,
+        source: Source,
         tally: Arc<Tally>,
         events: broadcast::Receiver<Event>,
-        calls: Calls,
     ) -> Self {
-        let terminal = std::io::stderr().is_terminal()
+        let is_terminal = std::io::stderr().is_terminal()
             && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        let bar = match mode {
-            Mode::None => {
-                return Self {
-                    stop: None,
-                    thread: None,
-                };
-            }
-            Mode::Bar => true,
-            Mode::Plain => false,
-            Mode::Auto => terminal,
-        };
-        let (stop, stopped) = mpsc::channel();
+        let (orders, inbox) = mpsc::channel();
+        let mut listening = JoinSet::new();
+        listening.spawn(listen(orders.clone()));
         let display = Display {
-            title: title.to_owned(),
             tally,
             events,
-            bar: bar.then(new_bar),
+            output: Output::of(mode, is_terminal),
             began: Instant::now(),
             waiting: None,
             said_why: None,
-            stopping: false,
+            is_stopping: false,
             waits_are_over: false,
-            left: TimeLeft::new(calls.quota),
-            calls,
-            said_at: Instant::now(),
-            said_tenth: 0,
+            left: TimeLeft::new(source.quota),
+            source,
         };
         let thread = std::thread::Builder::new()
             .name("progress".to_owned())
-            .spawn(move || display.show(&stopped))
+            .spawn(move || display.show(&inbox))
             .ok();
         Self {
-            stop: Some(stop),
+            orders,
             thread,
+            _listening: listening,
         }
     }
 
-    /// Clears the bar.
-    pub fn finish(mut self) {
-        drop(self.stop.take());
+    /// Ends the display and erases what it has drawn.
+    pub fn finish(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        // Without a receiver the thread has ended already.
+        let _ = self.orders.send(Order::End);
         if let Some(thread) = self.thread.take() {
             // A display that broke has nothing to tell.
             let _ = thread.join();
@@ -100,190 +127,57 @@ impl Progress {
     }
 }
 
-fn new_bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
-    bar.set_style(style(false));
-    bar
+/// Asks for the state at each SIGUSR1.
+async fn listen(display: mpsc::Sender<Order>) {
+    let Ok(mut asked) = signal(SignalKind::user_defined1()) else {
+        return;
+    };
+    while asked.recv().await.is_some() {
+        if display.send(Order::PrintState).is_err() {
+            return;
+        }
+    }
 }
 
-/// While calls wait, the reason needs the room.
-fn style(waits: bool) -> ProgressStyle {
-    let template = if waits {
-        "{prefix} {msg}"
-    } else {
-        "{prefix} {bar:24} {msg}"
-    };
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+/// Where progress goes, and what was shown there last.
+enum Output {
+    Terminal { drawn: Vec<String>, columns: usize },
+    Plain { at: Duration, tenth: u64 },
+    Json { at: Option<Duration> },
+    None,
+}
+
+impl Output {
+    const fn of(mode: Mode, is_terminal: bool) -> Self {
+        match mode {
+            Mode::Auto if is_terminal => Self::Terminal {
+                drawn: Vec::new(),
+                columns: 0,
+            },
+            Mode::Auto | Mode::Plain => Self::Plain {
+                at: Duration::ZERO,
+                tenth: 0,
+            },
+            Mode::Json => Self::Json { at: None },
+            Mode::None => Self::None,
+        }
+    }
 }
 
 struct Display {
-    title: String,
+    source: Source,
     tally: Arc<Tally>,
     events: broadcast::Receiver<Event>,
-    bar: Option<ProgressBar>,
+    output: Output,
     began: Instant,
     waiting: Option<Waiting>,
-    /// The reason for a wait that was last written above the bar, while that wait lasts.
+    /// The reason for a wait that was last written above the display, while that wait lasts.
     said_why: Option<String>,
     /// No new unit is begun any more.
-    stopping: bool,
+    is_stopping: bool,
     /// Nor does anything wait any more.
     waits_are_over: bool,
     left: TimeLeft,
-    calls: Calls,
-    said_at: Instant,
-    said_tenth: u64,
-}
-
-impl Display {
-    fn show(mut self, stopped: &mpsc::Receiver<()>) {
-        loop {
-            let over = !matches!(
-                stopped.recv_timeout(Duration::from_millis(100)),
-                Err(mpsc::RecvTimeoutError::Timeout)
-            );
-            self.hear();
-            self.draw();
-            if over {
-                break;
-            }
-        }
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
-
-    fn hear(&mut self) {
-        loop {
-            match self.events.try_recv() {
-                Ok(event) => self.event(event),
-                Err(broadcast::error::TryRecvError::Lagged(_)) => {}
-                Err(_) => return,
-            }
-        }
-    }
-
-    fn event(&mut self, event: Event) {
-        let words = match event {
-            Event::Flowing => {
-                self.waiting = None;
-                if self.said_why.take().is_none() {
-                    return;
-                }
-                "calls are made again".to_owned()
-            }
-            Event::Waiting {
-                why,
-                for_ms,
-                outage,
-            } => {
-                if self.waits_are_over {
-                    return;
-                }
-                let is_said = self.said_why.as_ref() == Some(&why);
-                // What is written once stays: it counts nothing down.
-                let words = visible(&why).into_owned();
-                let until = for_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
-                self.waiting = Some(Waiting {
-                    why: why.clone(),
-                    until,
-                    outage,
-                });
-                if is_said || (for_ms.is_some_and(|ms| ms < 1000) && !outage) {
-                    return;
-                }
-                self.said_why = Some(why);
-                words
-            }
-            Event::BulkRefused { why } => {
-                format!("customers are searched one by one ({})", visible(&why))
-            }
-            Event::NoEffect { times, why } => {
-                format!(
-                    "{times} writes in a row did not take effect and are sent again; the last one: {}",
-                    visible(&why)
-                )
-            }
-            Event::WaveVerified { wave, of, lines } => {
-                format!("wave {wave} of {of}: {} verified", counted(lines, "line"))
-            }
-            Event::Stopping {
-                why,
-                open,
-                ends_waits,
-            } => {
-                self.stopping = true;
-                self.waits_are_over = ends_waits;
-                if ends_waits {
-                    (self.waiting, self.said_why) = (None, None);
-                }
-                format!(
-                    "stopping: {}; {} under way will finish; Ctrl-C again ends immediately",
-                    visible(&why),
-                    counted(open, "unit"),
-                )
-            }
-        };
-        // The bar is drawn again below what is written.
-        self.draw();
-        match &self.bar {
-            Some(bar) => bar.suspend(|| err(&format!("{}: {words}", self.title))),
-            None => err(&format!("{}: {words}", self.title)),
-        }
-    }
-
-    fn draw(&mut self) {
-        let (done, lines) = (self.tally.done(), self.tally.lines.load(Ordering::Relaxed));
-        let at = self.began.elapsed();
-        self.left
-            .see(at, self.waiting.is_some(), done, (self.calls.made)());
-        if let Some(bar) = &self.bar {
-            bar.set_length(lines);
-            bar.set_position(done);
-            bar.set_prefix(self.title.clone());
-            bar.set_style(style(self.waiting.is_some()));
-            bar.set_message(self.words(done, lines));
-            return;
-        }
-        let tenth = (done * 10).checked_div(lines).unwrap_or(0);
-        let late = self.said_at.elapsed() >= Duration::from_secs(30);
-        if late || (tenth > self.said_tenth && self.began.elapsed() > Duration::from_secs(2)) {
-            self.said_at = Instant::now();
-            self.said_tenth = tenth;
-            err(&format!("{}  {}", self.title, self.words(done, lines)));
-        }
-    }
-
-    /// How far the run is; what it waits for stands first, where a narrow terminal still shows it.
-    fn words(&self, done: u64, lines: u64) -> String {
-        let percent = (done * 100).checked_div(lines).unwrap_or(0);
-        let mut words = format!("{}/{} ({percent} %)", count(done), count(lines));
-        let waiting = self.waiting.as_ref();
-        if let Some(waiting) = waiting {
-            words.push_str(&format!("  {}", waiting.words()));
-        } else if let Some(pace) = self.left.lines_per_second().filter(|_| !self.stopping) {
-            words.push_str(&format!("  {pace:.1} lines/s"));
-        }
-        // Nothing tells how long an outage lasts, and what is not begun any more is not waited for.
-        let has_end = !self.stopping && waiting.is_none_or(|waiting| !waiting.outage);
-        let held = waiting.map_or(Duration::ZERO, Waiting::left);
-        if has_end
-            && lines > done
-            && let Some(left) = self.left.of(lines - done, held)
-        {
-            words.push_str(&format!("  left {}", duration(left.as_secs())));
-        }
-        if self.stopping {
-            words.push_str("  stopping");
-        }
-        for name in crate::domain::Status::NAMES {
-            let number = self.tally.of(name);
-            if number > 0 {
-                words.push_str(&format!("  {name} {}", count(number)));
-            }
-        }
-        words
-    }
 }
 
 /// Why all calls wait, and until when.
@@ -291,24 +185,197 @@ struct Waiting {
     why: String,
     /// `None`: until a person says so.
     until: Option<Instant>,
-    outage: bool,
+    is_outage: bool,
 }
 
-impl Waiting {
-    fn left(&self) -> Duration {
-        let left = |until: Instant| until.saturating_duration_since(Instant::now());
-        self.until.map_or(Duration::ZERO, left)
+impl Display {
+    fn show(mut self, inbox: &mpsc::Receiver<Order>) {
+        loop {
+            let order = inbox.recv_timeout(FRAME);
+            self.hear();
+            match order {
+                Err(mpsc::RecvTimeoutError::Timeout) => self.draw(false),
+                Ok(Order::PrintState) => {
+                    let state = progress_text::state(&self.now());
+                    err(&state);
+                }
+                Ok(Order::End) | Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.draw(true);
+        stream::erase();
     }
 
-    fn words(&self) -> String {
-        let why = visible(&self.why);
-        if self.until.is_none() {
-            return why.into_owned();
-        }
-        // Rounded up: it is not over before it is.
-        match u64::try_from(self.left().as_millis().div_ceil(1000)).unwrap_or(u64::MAX) {
-            0 => format!("calling now: {why}"),
-            seconds => format!("next call in {}: {why}", duration(seconds)),
+    fn hear(&mut self) {
+        loop {
+            match self.events.try_recv() {
+                Ok(event) => self.event(&event),
+                Err(broadcast::error::TryRecvError::Lagged(_)) => {}
+                Err(_) => return,
+            }
         }
     }
+
+    fn event(&mut self, event: &Event) {
+        let words = self.take(event);
+        match self.output {
+            Output::None => {}
+            Output::Json { .. } => {
+                err(&progress_json::event(&self.now(), event, Timestamp::now()));
+            }
+            Output::Terminal { .. } | Output::Plain { .. } => {
+                if let Some(words) = words {
+                    err(&format!("{}: {words}", self.source.title));
+                }
+            }
+        }
+    }
+
+    /// Takes in what happened; what of it is worth a line that stays.
+    fn take(&mut self, event: &Event) -> Option<String> {
+        match event {
+            Event::Flowing => {
+                self.waiting = None;
+                self.said_why.take()?;
+                Some("calls are made again".to_owned())
+            }
+            Event::Waiting {
+                why,
+                for_ms,
+                outage,
+            } => self.waits(why, for_ms.map(Duration::from_millis), *outage),
+            Event::BulkRefused { why } => Some(format!(
+                "customers are searched one by one ({})",
+                visible(why)
+            )),
+            Event::NoEffect { times, why } => Some(format!(
+                "{times} writes in a row did not take effect and are sent again; the last one: {}",
+                visible(why)
+            )),
+            Event::WaveVerified { wave, of, lines } => Some(format!(
+                "wave {wave} of {of}: {} verified",
+                counted(*lines, "line")
+            )),
+            Event::Stopping {
+                why,
+                open,
+                ends_waits,
+            } => {
+                self.is_stopping = true;
+                self.waits_are_over = *ends_waits;
+                if *ends_waits {
+                    (self.waiting, self.said_why) = (None, None);
+                }
+                Some(format!(
+                    "stopping: {}; {} in progress will finish; Ctrl-C again ends immediately",
+                    visible(why),
+                    counted(*open, "unit"),
+                ))
+            }
+        }
+    }
+
+    fn waits(&mut self, why: &str, left: Option<Duration>, is_outage: bool) -> Option<String> {
+        if self.waits_are_over {
+            return None;
+        }
+        self.waiting = Some(Waiting {
+            why: why.to_owned(),
+            until: left.map(|left| Instant::now() + left),
+            is_outage,
+        });
+        let is_said = self.said_why.as_deref() == Some(why);
+        let is_short = left.is_some_and(|left| left < Duration::from_secs(1));
+        if is_said || (is_short && !is_outage) {
+            return None;
+        }
+        self.said_why = Some(why.to_owned());
+        // What is written once stays: it counts nothing down.
+        Some(visible(why).into_owned())
+    }
+
+    fn now(&mut self) -> Snapshot {
+        let (done, lines) = (self.tally.done(), self.tally.lines.load(Ordering::Relaxed));
+        let (elapsed, calls) = (self.began.elapsed(), (self.source.made)());
+        self.left.see(elapsed, self.waiting.is_some(), done, calls);
+        let wait = self.waiting.as_ref().map(|waiting| Wait {
+            why: waiting.why.clone(),
+            left: waiting
+                .until
+                .map(|until| until.saturating_duration_since(Instant::now())),
+            is_outage: waiting.is_outage,
+        });
+        // How long an outage or a pause lasts is not known, and what is not begun any more is not waited for.
+        let is_endless = |wait: &Wait| wait.is_outage || wait.left.is_none();
+        let has_end = !self.is_stopping && !wait.as_ref().is_some_and(is_endless);
+        let held = wait.as_ref().and_then(|wait| wait.left);
+        let held = held.unwrap_or(Duration::ZERO);
+        let end = Some(lines.saturating_sub(done))
+            .filter(|open| has_end && *open > 0)
+            .and_then(|open| self.left.of(open, held))
+            .map(|left| End {
+                left,
+                words: (self.source.time_in)(left),
+            });
+        let counts = Status::NAMES
+            .into_iter()
+            .map(|name| (name, self.tally.of(name)));
+        Snapshot {
+            title: self.source.title.clone(),
+            run: self.source.run.clone(),
+            done,
+            lines,
+            counts: counts.filter(|(_, lines)| *lines > 0).collect(),
+            reasons: self.tally.reasons(),
+            calls,
+            calls_per_s: self.left.calls_per_second(),
+            limit_per_s: (self.source.limit_per_s)(),
+            wait,
+            is_stopping: self.is_stopping,
+            end,
+            elapsed,
+        }
+    }
+
+    fn draw(&mut self, is_last: bool) {
+        let now = self.now();
+        match &mut self.output {
+            Output::None => {}
+            // What is drawn last is erased immediately.
+            Output::Terminal { .. } if is_last => {}
+            Output::Terminal { drawn, columns } => {
+                let width = terminal_columns();
+                let mut lines = progress_text::two_lines(&now, width);
+                if !stream::err_has_colour() {
+                    lines = lines.map(|line| anstream::adapter::strip_str(&line).to_string());
+                }
+                if *columns != width || *drawn != lines || !stream::is_drawn() {
+                    stream::draw(&lines);
+                    (*drawn, *columns) = (lines.to_vec(), width);
+                }
+            }
+            Output::Json { at } => {
+                if is_last || at.is_none_or(|at| now.elapsed.saturating_sub(at) >= OBJECT) {
+                    *at = Some(now.elapsed);
+                    err(&progress_json::progress(&now, Timestamp::now()));
+                }
+            }
+            Output::Plain { at, tenth } => {
+                let reached = now.percent() / 10;
+                let is_late = now.elapsed.saturating_sub(*at) >= PLAIN_LINE;
+                let goes_on = reached > *tenth && now.elapsed > TOO_SHORT_FOR_PLAIN_LINES;
+                if is_late || goes_on {
+                    (*at, *tenth) = (now.elapsed, reached);
+                    err(&progress_text::plain(&now));
+                }
+            }
+        }
+    }
+}
+
+/// How wide the terminal is now.
+fn terminal_columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr());
+    let told = size.map_or(0, |size| size.ws_col);
+    usize::from(if told == 0 { USUAL_COLUMNS } else { told })
 }

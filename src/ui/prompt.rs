@@ -1,5 +1,6 @@
 //! The question before a write.
 
+use super::err;
 use std::io::{BufRead, IsTerminal, Write};
 
 /// There is no user to ask.
@@ -17,8 +18,9 @@ pub fn confirm(question: &str) -> Result<bool, NoTerminal> {
     if !can_ask() {
         return Err(NoTerminal);
     }
+    err(question);
     let mut stderr = std::io::stderr().lock();
-    write!(stderr, "{question}\nType yes to continue: ")
+    write!(stderr, "Type yes to continue: ")
         .and_then(|()| stderr.flush())
         .map_err(|_| NoTerminal)?;
     let mut answer = String::new();

@@ -1,8 +1,18 @@
 //! Standard output and standard error; a closed pipe is never an error.
+//!
+//! A progress display ([`draw`]) stands below everything else that is written: whatever is written erases it first, and
+//! the display draws itself again.
 
-use std::io::Write;
+use super::{Tone, visible};
+use std::io::{IsTerminal, StderrLock, Write};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+/// To the first column, and everything from there to the end of the screen is erased.
+const ERASE: &str = "\r\u{1b}[J";
+
+/// Whether a progress display is on the screen, with the cursor at its beginning.
+static IS_DRAWN: AtomicBool = AtomicBool::new(false);
 
 /// 0: as the terminal has it; 1: never; 2: always.
 static COLOUR: AtomicU8 = AtomicU8::new(0);
@@ -51,6 +61,9 @@ pub fn printed(written: std::io::Result<()>) {
 
 /// A line of the result.
 pub fn out(text: &str) {
+    if std::io::stdout().is_terminal() {
+        erase();
+    }
     let mut stream =
         anstream::AutoStream::new(std::io::stdout().lock(), resolved(&std::io::stdout()));
     remember(writeln!(stream, "{text}"));
@@ -62,12 +75,78 @@ pub fn out_bytes(bytes: &[u8]) {
     remember(stream.write_all(bytes).and_then(|()| stream.flush()));
 }
 
-/// A line for whoever watches.
+/// A line for the user, on standard error.
 pub fn err(text: &str) {
-    let mut stream =
-        anstream::AutoStream::new(std::io::stderr().lock(), resolved(&std::io::stderr()));
+    let mut stderr = std::io::stderr().lock();
+    erase_from(&mut stderr);
+    let choice = resolved(&std::io::stderr());
     // There is nowhere left to say that this failed.
-    let _ = writeln!(stream, "{text}");
+    let _ = writeln!(anstream::AutoStream::new(stderr, choice), "{text}");
+}
+
+/// What ends a command.
+pub fn error(text: &str) {
+    labelled(Tone::Bad, "error", text);
+}
+
+/// What may be wrong.
+pub fn warning(text: &str) {
+    labelled(Tone::Warning, "warning", text);
+}
+
+/// What is worth knowing.
+pub fn note(text: &str) {
+    labelled(Tone::Note, "note", text);
+}
+
+/// What to do about an error.
+pub fn help(text: &str) {
+    labelled(Tone::Help, "help", text);
+}
+
+fn labelled(tone: Tone, label: &str, text: &str) {
+    let label = tone.paint(&format!("{label}:"));
+    err(&format!("{label} {}", visible(text)));
+}
+
+/// Draws these lines below everything else, in place of what was drawn before. They must fit the terminal.
+///
+/// The cursor stays at the beginning of the first line. So what is erased begins there, wherever the terminal has moved
+/// the lines to and however it has broken them since, as terminals do when their width changes.
+pub(super) fn draw(lines: &[String]) {
+    let mut frame = format!("{ERASE}\u{1b}[?7l");
+    frame.push_str(&lines.join("\r\n"));
+    // Lines are never broken by the terminal: one that has become narrower this moment cuts them.
+    frame.push_str("\r\u{1b}[?7h");
+    if lines.len() > 1 {
+        frame.push_str(&format!("\u{1b}[{}A", lines.len() - 1));
+    }
+    let mut stderr = std::io::stderr().lock();
+    // In one piece, so that no half of it is seen. There is nowhere left to say that this failed.
+    let _ = stderr.write_all(frame.as_bytes());
+    let _ = stderr.flush();
+    IS_DRAWN.store(true, Ordering::Relaxed);
+}
+
+/// Whether what was drawn last is still on the screen.
+pub(super) fn is_drawn() -> bool {
+    IS_DRAWN.load(Ordering::Relaxed)
+}
+
+/// Erases what was drawn, if anything is.
+pub(super) fn erase() {
+    erase_from(&mut std::io::stderr().lock());
+}
+
+fn erase_from(stderr: &mut StderrLock<'_>) {
+    if IS_DRAWN.swap(false, Ordering::Relaxed) {
+        let _ = stderr.write_all(ERASE.as_bytes());
+    }
+}
+
+/// Whether standard error shows colours.
+pub(super) fn err_has_colour() -> bool {
+    resolved(&std::io::stderr()) != anstream::ColorChoice::Never
 }
 
 fn resolved(stream: &impl anstream::stream::RawStream) -> anstream::ColorChoice {

@@ -71,14 +71,16 @@ impl TimeLeft {
         }
     }
 
-    /// Lines in a second of the last minute in which calls were made.
-    pub(super) fn lines_per_second(&self) -> Option<f64> {
-        self.rate().map(|rate| rate.lines)
+    /// Calls in a second of the last minute in which calls were made.
+    pub(super) fn calls_per_second(&self) -> Option<f64> {
+        self.rate()
+            .map(|rate| rate.calls)
+            .filter(|calls| *calls > 0.0)
     }
 
     /// How long `lines` more take, where all calls still wait for `held`.
     pub(super) fn of(&self, lines: u64, held: Duration) -> Option<Duration> {
-        let rate = self.rate()?;
+        let rate = self.rate().filter(|rate| rate.lines > 0.0)?;
         let work = float(lines) / rate.lines;
         let after_hold = held.as_secs_f64() + work;
         let seconds = match self.quota {
@@ -96,7 +98,7 @@ impl TimeLeft {
         let from = self.samples.iter().find(is_recent)?;
         let seconds = self.now.worked.saturating_sub(from.worked).as_secs_f64();
         let lines = self.now.done.saturating_sub(from.done);
-        if seconds < TOO_SHORT || lines == 0 {
+        if seconds < TOO_SHORT {
             return None;
         }
         Some(Rate {

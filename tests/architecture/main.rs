@@ -50,7 +50,8 @@ const LOCALISED: &[(&str, &[&str])] = &[
     ("hyper", &["http"]),
     ("governor", &["http"]),
     ("rusqlite", &["ledger"]),
-    ("indicatif", &["domain", "ui"]), // counts; bars
+    ("anstream", &["ui"]),
+    ("anstyle", &["ui"]),
     ("csv", &["input", "report"]),
     ("clap", &["cli"]),
 ];

@@ -24,8 +24,8 @@ pub(in crate::cli) enum Colour {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum ProgressMode {
     Auto,
-    Bar,
     Plain,
+    Json,
     None,
 }
 
@@ -52,9 +52,10 @@ pub(in crate::cli) struct OutputArgs {
     /// By default as the terminal has it, and as `NO_COLOR` and `CLICOLOR_FORCE` say. Example: --color never
     #[arg(long, value_enum, hide_possible_values = true, hide_short_help = true)]
     pub(in crate::cli) color: Option<Colour>,
-    /// How progress is shown: auto, bar, plain or none
+    /// How progress is shown: auto, plain, json or none
     ///
-    /// By default a bar on a terminal, else a plain line now and then. Example: --progress plain
+    /// By default two lines on a terminal, else a plain line now and then. `json` writes one object a second and one
+    /// for each event to standard error (docs/json.md). Example: --progress json
     #[arg(long, value_enum, hide_possible_values = true, hide_short_help = true)]
     pub(in crate::cli) progress: Option<ProgressMode>,
 }
@@ -69,8 +70,8 @@ impl OutputArgs {
         let progress = match self.progress {
             _ if self.quiet => ui::Mode::None,
             None | Some(ProgressMode::Auto) => ui::Mode::Auto,
-            Some(ProgressMode::Bar) => ui::Mode::Bar,
             Some(ProgressMode::Plain) => ui::Mode::Plain,
+            Some(ProgressMode::Json) => ui::Mode::Json,
             Some(ProgressMode::None) => ui::Mode::None,
         };
         Output {

@@ -6,6 +6,9 @@ use crate::run::{CommandError, Exit, catalog, document, now_ms};
 use crate::ui;
 use serde_json::json;
 
+/// The column that has a colour.
+const STATE: usize = 2;
+
 pub(super) fn run(options: &RunsOptions) -> Result<Exit, CommandError> {
     let (catalog, runs_dir) = catalog(&options.place.typed())?;
     let entries = catalog.entries.iter().rev();
@@ -38,8 +41,14 @@ pub(super) fn run(options: &RunsOptions) -> Result<Exit, CommandError> {
         match row {
             Ok(row) => {
                 let mut line = String::new();
-                for (cell, width) in row.iter().zip(widths) {
-                    line.push_str(&format!("{cell:<width$}  "));
+                for (at, (cell, width)) in row.iter().zip(widths).enumerate() {
+                    let tone = if at == STATE {
+                        ui::Tone::of_state(cell)
+                    } else {
+                        ui::Tone::Plain
+                    };
+                    line.push_str(&tone.paint(&format!("{cell:<width$}")));
+                    line.push_str("  ");
                 }
                 line.push_str(&row[6]);
                 ui::out(line.trim_end());

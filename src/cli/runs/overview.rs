@@ -97,16 +97,25 @@ impl Overview {
             format!("{} ago", age(self.age_s(now_ms))),
             duration,
             ui::visible(&self.target.to_string()).into_owned(),
-            format!("{}  {input}", self.counted()),
+            format!("{}  {input}", self.counted_in_colour()),
         ]
     }
 
     /// `changed 37, failed 2`.
     pub(in crate::cli) fn counted(&self) -> String {
+        self.counted_with(|_, words| words)
+    }
+
+    /// The same in colour.
+    pub(super) fn counted_in_colour(&self) -> String {
+        self.counted_with(|name, words| ui::Tone::of_status(name).paint(&words))
+    }
+
+    fn counted_with(&self, paint: impl Fn(&str, String) -> String) -> String {
         let names = Status::NAMES.iter().chain(&["half_done"]);
         let counted = names.filter_map(|name| {
             let lines = *self.counts.get(name)?;
-            (lines > 0).then(|| format!("{name} {}", ui::count(lines)))
+            (lines > 0).then(|| paint(name, format!("{name} {}", ui::count(lines))))
         });
         counted.collect::<Vec<_>>().join(", ")
     }

@@ -86,7 +86,10 @@ fn print(overview: &Overview, body: &Value) {
     );
     row("stopped by", text("stopped_by"));
     row("cause", text("cause"));
-    row("lines", overview.counted());
+    let counted = overview.counted_in_colour();
+    if !counted.is_empty() {
+        ui::out(&format!("{:<12} {counted}", "lines"));
+    }
     let calls = |name: &str| {
         body["calls"][name]
             .as_u64()

@@ -1,0 +1,61 @@
+//! What a progress display knows of a run at one moment. It is drawn by [`super::progress_text`] and
+//! [`super::progress_json`].
+
+use crate::engine::Reason;
+use std::time::Duration;
+
+/// How far a run is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Snapshot {
+    /// What is done: `plan`, `apply`, `verify` …
+    pub(super) title: String,
+    /// The run's ID.
+    pub(super) run: String,
+    /// Lines that ended.
+    pub(super) done: u64,
+    /// Lines that this pass over the file has to bring to an end.
+    pub(super) lines: u64,
+    /// Lines by status; those of none are left out.
+    pub(super) counts: Vec<(&'static str, u64)>,
+    /// Why lines did not succeed, the most frequent reason first.
+    pub(super) reasons: Vec<Reason>,
+    /// Calls that were made.
+    pub(super) calls: u64,
+    /// Calls a second over the last minute in which calls were made.
+    pub(super) calls_per_s: Option<f64>,
+    /// The most calls a second; `None`: unlimited.
+    pub(super) limit_per_s: Option<f64>,
+    /// What all calls wait for.
+    pub(super) wait: Option<Wait>,
+    /// No new unit is begun any more.
+    pub(super) is_stopping: bool,
+    /// When it will end, if that can be told.
+    pub(super) end: Option<End>,
+    /// Since this pass began.
+    pub(super) elapsed: Duration,
+}
+
+/// What all calls wait for.
+#[derive(Debug, Clone)]
+pub(super) struct Wait {
+    pub(super) why: String,
+    /// Until the next call; `None`: until a person says so.
+    pub(super) left: Option<Duration>,
+    /// Whether the system does not answer, so that it is not known when calls flow again.
+    pub(super) is_outage: bool,
+}
+
+/// When the run will end at the present rate.
+#[derive(Debug, Clone)]
+pub(super) struct End {
+    pub(super) left: Duration,
+    /// As a local time with its zone.
+    pub(super) words: String,
+}
+
+impl Snapshot {
+    /// How many of a hundred lines ended.
+    pub(super) fn percent(&self) -> u64 {
+        (self.done * 100).checked_div(self.lines).unwrap_or(0)
+    }
+}
