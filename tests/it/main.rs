@@ -69,6 +69,8 @@ mod plans;
 mod plume;
 /// What earlier runs have done, and what a plan has seen.
 mod prior_runs;
+/// What is shown of a run in progress, on terminals of any width, as JSON and by a signal; colours; the closing table.
+mod progress;
 /// What a person is asked on a terminal before something is written.
 mod question;
 /// What others fell into, one test each.

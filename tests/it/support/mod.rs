@@ -1,7 +1,9 @@
 mod front;
+mod screen;
 mod serving;
 
 pub(crate) use front::{Asked, Front, good_answer};
+pub(crate) use screen::{OnResize, Screen};
 pub(crate) use serving::Serving;
 
 use idshift::sandbox::{Class, Kind, Options, PlumeCustomer, PlumeLocation, Sandbox, Seen, World};

@@ -1,0 +1,354 @@
+use crate::support::{Done, OnResize, Place, Screen, begun_by, finish};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// What the display begins and ends a frame with.
+const ERASE: &str = "\r\u{1b}[J";
+
+/// Runs on a terminal that changes its width each second, and marks where in the output it does so; then the run is
+/// interrupted. A terminal that becomes wider is told late, and one that becomes narrower early, so that no frame is
+/// wider than the terminal.
+const RESIZING: &str = r#"
+stty cols 60 rows 24
+{
+    was=60
+    for now in 40 100 33 60 20 80; do
+        sleep 1
+        [ $now -gt $was ] || stty cols $now
+        printf '\033]2;%s\007' $now
+        [ $now -lt $was ] || stty cols $now
+        was=$now
+    done
+    sleep 1
+    kill -INT $$
+} </dev/tty >/dev/tty 2>/dev/null &
+exec "$@"
+"#;
+
+/// The output of a run of this many lines on a terminal that is resized again and again.
+fn resized(lines: u32) -> String {
+    let place = Place::plume();
+    let file = place.moves(lines);
+    let script = place.file("resizing.sh", RESIZING);
+    // Slow enough to go on until it is interrupted.
+    let apply = ["apply", &file, "--yes", "--rate", "500/s"];
+    let mut idshift = place.command(&apply);
+    idshift.env("TERM", "xterm").env("TZ", "Europe/Berlin");
+    let script = format!("script -qec \"sh {script} $0 $*\" /dev/null");
+    let mut command = begun_by(&place, &idshift, &["sh"], &script);
+    finish(command.spawn().unwrap()).expect(130).out
+}
+
+/// No row but those of the display shows any of it, nor does anything that stays.
+fn is_fragment(row: &str) -> bool {
+    let parts = ["█", "░", " %", "calls/s", "ends ", "changed ", "ended yet"];
+    parts.iter().any(|part| row.contains(part))
+}
+
+/// Plays the output to a terminal, and looks at it after each frame; says how many there were at each width.
+fn play(output: &str, on_resize: OnResize) -> Vec<(u16, usize)> {
+    let mut screen = Screen::new(on_resize, 60);
+    let mut frames = vec![(60, 0)];
+    let (display, closing) = output.rsplit_once(ERASE).unwrap();
+    for piece in display.split_inclusive(ERASE) {
+        // What is written between two frames: the frame, and now and then the mark of a resize.
+        let mut rest = piece;
+        while let Some((before, mark)) = rest.split_once("\u{1b}]2;") {
+            let (columns, after) = mark.split_once('\u{7}').unwrap();
+            let columns = columns.parse().unwrap();
+            screen.write(before);
+            screen.resize(columns);
+            frames.push((columns, 0));
+            rest = after;
+        }
+        let (frame, erase) = rest
+            .split_once(ERASE)
+            .map_or((rest, ""), |(f, _)| (f, ERASE));
+        screen.write(frame);
+        let is_whole = frame.ends_with("\u{1b}[1A") && piece == rest;
+        if is_whole && frame.contains("\u{1b}[?7l") {
+            let rows = screen.rows();
+            let used = rows.iter().rposition(|row| !row.is_empty()).unwrap();
+            for row in &rows[..used - 1] {
+                assert!(
+                    !is_fragment(row),
+                    "{on_resize:?}: {row}\n{}",
+                    rows.join("\n")
+                );
+            }
+            assert!(rows[used - 1].starts_with("apply "), "{}", rows.join("\n"));
+            frames.last_mut().unwrap().1 += 1;
+        }
+        screen.write(erase);
+    }
+    screen.write(ERASE);
+    for row in screen.rows() {
+        assert!(!is_fragment(&row), "{on_resize:?}: {row}");
+    }
+    screen.write(closing);
+    let rows = screen.rows();
+    let title = rows.iter().position(|row| row.contains(": interrupted"));
+    for row in &rows[..title.unwrap()] {
+        assert!(!is_fragment(row), "{on_resize:?}: {row}");
+    }
+    frames
+}
+
+#[test]
+fn a_long_run_leaves_no_wrapped_line_and_no_fragment_on_a_terminal_that_is_resized() {
+    let output = resized(20_000);
+    for on_resize in [OnResize::Cut, OnResize::Reflow] {
+        let frames = play(&output, on_resize);
+        // Each width was drawn at, and for a while; before the first one ends, the run may not have begun.
+        assert_eq!(frames.len(), 7, "{frames:?}");
+        let (_, drawn): (Vec<u16>, Vec<usize>) = frames.iter().copied().unzip();
+        assert!(drawn[1..].iter().all(|drawn| *drawn >= 2), "{frames:?}");
+    }
+}
+
+fn objects(text: &str) -> Vec<serde_json::Value> {
+    let lines = text.lines().filter(|line| line.starts_with('{'));
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn progress_as_json_is_an_object_a_second_and_one_for_each_event() {
+    let place = Place::plume();
+    let file = place.moves(40);
+    let rest = "A-999999,B-999999\n";
+    let text = std::fs::read_to_string(place.path().join(&file)).unwrap();
+    place.file(&file, &format!("{text}{rest}"));
+    place
+        .sandbox
+        .set_faults(vec!["patch:429=2:nth=5".parse().unwrap()]);
+    let apply = [
+        "apply",
+        &file,
+        "--yes",
+        "--progress",
+        "json",
+        "--rate",
+        "20/s",
+    ];
+    let done = place.run(&apply).expect(1);
+    let (objects, run) = (objects(&done.err), place.newest_id());
+    for object in &objects {
+        assert_eq!(object["format"], 1);
+        assert_eq!(object["run"], run);
+        assert_eq!(object["pass"], "apply");
+    }
+    let of = |kind: &str| -> Vec<&serde_json::Value> {
+        let of_kind = objects.iter().filter(|object| object["type"] == kind);
+        of_kind.collect()
+    };
+    let events: Vec<_> = of("event").iter().map(|one| one["event"].clone()).collect();
+    assert!(events.contains(&"waiting".into()), "{events:?}");
+    assert!(events.contains(&"flowing".into()), "{events:?}");
+    let progress = of("progress");
+    assert!(progress.len() >= 4, "{}", done.err);
+    let times: Vec<f64> = progress
+        .iter()
+        .map(|one| one["elapsed_s"].as_f64().unwrap())
+        .collect();
+    // The last one comes with the end.
+    for two in times[..times.len() - 1].windows(2) {
+        assert!(two[1] - two[0] >= 0.9, "{times:?}");
+    }
+    assert!(
+        progress.iter().any(|one| one["waits"]["why"].is_string()),
+        "{}",
+        done.err
+    );
+    let last = progress.last().unwrap();
+    assert_eq!((&last["done"], &last["lines"]), (&41.into(), &41.into()));
+    assert_eq!(
+        last["counts"],
+        serde_json::json!({"changed": 40, "failed": 1})
+    );
+    assert_eq!(last["reasons"][0]["reason"], "not_found");
+    assert_eq!(last["reasons"][0]["first_line"], 42);
+    assert!(last["calls"].as_u64().unwrap() >= 41, "{last}");
+    assert_eq!(last["limit_per_s"], 20.0);
+    // What is for a person only is not said as well.
+    assert!(!done.err.contains("apply: "), "{}", done.err);
+}
+
+/// Sends SIGUSR1 to a run once it has written something, and lets it come to its end.
+fn asked_for_its_state(more: &[&str]) -> (Done, String) {
+    let place = Place::plume();
+    let file = place.moves(60);
+    let apply = ["apply", &file, "--yes", "--rate", "20/s"];
+    let child = place.command(&[&apply[..], more].concat()).spawn().unwrap();
+    let begun = Instant::now();
+    while place.patches() < 10 {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        std::thread::yield_now();
+    }
+    let pid = child.id().to_string();
+    let asked = Command::new("kill").args(["-USR1", &pid]).status();
+    assert!(asked.unwrap().success());
+    (finish(child).expect(0), place.newest_id())
+}
+
+#[test]
+fn sigusr1_prints_the_state_and_the_run_goes_on() {
+    for more in [&[][..], &["--quiet"], &["--progress", "none"]] {
+        let (done, run) = asked_for_its_state(more);
+        let state: Vec<&str> = done
+            .err
+            .lines()
+            .skip_while(|line| !line.contains(&run))
+            .collect();
+        assert_eq!(state[0], format!("apply {run}"), "{}", done.err);
+        assert!(state[1].contains(" of 60 lines ("), "{state:?}");
+        assert!(state[2].contains("changed "), "{state:?}");
+        assert!(state[3].contains(" calls"), "{state:?}");
+        assert!(state[4].contains("waits for nothing"), "{state:?}");
+        assert!(state[5].contains("ends "), "{state:?}");
+    }
+}
+
+fn with(place: &Place, variables: &[(&str, &str)], arguments: &[&str]) -> Done {
+    let mut command = place.command(arguments);
+    command.envs(variables.iter().copied());
+    finish(command.spawn().unwrap())
+}
+
+#[test]
+fn colours_are_shown_where_they_are_asked_for_and_nowhere_else() {
+    let place = Place::plume();
+    place.moves(3);
+    let file = place.file(
+        "two.csv",
+        "accountId,newAccountId\nA-000001,B-1\nA-9,B-000009\n",
+    );
+    let bad = place.file("bad.csv", "accountId,newAccountId\nA-000001,NULL\n");
+    place.run(&["plan", &file]).expect(1);
+    let commands: [&[&str]; 8] = [
+        &["check", &bad],
+        &["plan", &file],
+        &["plan", &bad],
+        &["runs"],
+        &["doctor"],
+        &["verify", "no-such-run"],
+        &["report", "no-such-run"],
+        &["no-such-command"],
+    ];
+    let force = [("CLICOLOR_FORCE", "1")];
+    let never = [("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")];
+    let has_colour = |done: &Done| done.out.contains('\u{1b}') || done.err.contains('\u{1b}');
+    for command in commands {
+        assert!(!has_colour(&with(&place, &[], command)), "{command:?}");
+        let forced = with(&place, &force, command);
+        assert!(
+            has_colour(&forced),
+            "{command:?}: {}{}",
+            forced.out,
+            forced.err
+        );
+        assert!(!has_colour(&with(&place, &never, command)), "{command:?}");
+        if command[0] != "no-such-command" {
+            let always = [command, &["--color", "always"]].concat();
+            assert!(
+                has_colour(&with(&place, &[("NO_COLOR", "1")], &always)),
+                "{command:?}"
+            );
+            let plain = [command, &["--color", "never"]].concat();
+            assert!(!has_colour(&with(&place, &force, &plain)), "{command:?}");
+            let json = [command, &["--format", "json", "--color", "always"]].concat();
+            let json = with(&place, &[], &json);
+            assert!(!json.out.contains('\u{1b}'), "{command:?}: {}", json.out);
+        }
+        // The words are the same.
+        let words = |done: &Done| anstream::adapter::strip_str(&done.err).to_string();
+        let without = with(&place, &[], command);
+        let first = |text: String| text.lines().next().map(str::to_owned);
+        assert_eq!(first(words(&forced)), first(without.err), "{command:?}");
+    }
+}
+
+#[test]
+fn a_quiet_plan_names_its_run_and_nothing_else() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    let planned = place.run(&["plan", &file, "--quiet"]).expect(0);
+    assert_eq!(planned.out, format!("{}\n", place.newest_id()));
+    let run = planned.out.trim().to_owned();
+    place
+        .run(&["apply", "--run", &run, "--yes", "-q"])
+        .expect(0);
+    assert_eq!(place.patches(), 3);
+    // A plan of which some lines fail is one, too; why they fail is for a person.
+    let file = place.file(
+        "two.csv",
+        "accountId,newAccountId\nB-000001,C-000001\nX-000002,C-000002\n",
+    );
+    let planned = place.run(&["plan", &file, "-q"]).expect(1);
+    assert_eq!(planned.out, format!("{}\n", place.newest_id()));
+    assert!(
+        planned.err.contains("not_found (first: line 3)"),
+        "{}",
+        planned.err
+    );
+}
+
+#[test]
+fn a_rate_of_the_run_is_noted_when_it_is_given_and_not_by_each_later_command() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    let run = |arguments: &[&str]| {
+        let mut command = place.command(arguments);
+        command.env_remove("IDSHIFT_RATE");
+        finish(command.spawn().unwrap()).expect(0).err
+    };
+    let apply = run(&["apply", &file, "--yes", "--rate", "100/s"]);
+    assert!(apply.contains("no quota is kept"), "{apply}");
+    for command in [&["verify"][..], &["undo", "--yes"]] {
+        let later = run(command);
+        assert!(!later.contains("no quota is kept"), "{later}");
+    }
+    let again = run(&["verify", "--rate", "200/s"]);
+    assert!(again.contains("no quota is kept"), "{again}");
+}
+
+#[test]
+fn the_closing_table_tells_kinds_reasons_time_and_only_files_that_have_lines() {
+    let place = Place::plume();
+    place.moves(4);
+    let text = "accountId,newAccountId,serviceId,profile\n\
+        A-000000,B-000000,,\n\
+        A-000001,B-000001,new-1,\n\
+        A-000002,,new-2,smallbusiness\n\
+        X-000001,Y-000001,,\n\
+        X-000002,Y-000002,,\n";
+    let file = place.file("kinds.csv", text);
+    let done = place
+        .run(&["apply", &file, "--yes", "--rate", "20/s"])
+        .expect(1);
+    for words in [
+        "3  changed: 2 account IDs, 2 service IDs, 1 profile\n",
+        "2  failed\n",
+        "2    not_found (first: line 5): no customer has the account ID",
+        "  time    ",
+        " of 20 calls/s\n",
+        "report.html, results.csv, failures.csv\n",
+    ] {
+        assert!(done.out.contains(words), "{words}: {}", done.out);
+    }
+    let file = place.file("rest.csv", "accountId,newAccountId\nA-000003,B-000003\n");
+    let done = place.run(&["apply", &file, "--yes"]).expect(0);
+    assert!(
+        done.out.contains("1  changed: 1 account ID\n"),
+        "{}",
+        done.out
+    );
+    assert!(
+        done.out.contains("report.html, results.csv\n"),
+        "{}",
+        done.out
+    );
+    assert!(!done.out.contains("failures.csv"), "{}", done.out);
+    assert!(!done.out.contains(" 0.0 "), "{}", done.out);
+}
