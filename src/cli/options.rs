@@ -82,7 +82,8 @@ pub(super) enum Command {
     Check(CheckOptions),
     /// Look every customer up and say line by line what would change
     ///
-    /// Nothing is written. What was looked at can be carried out afterwards with `apply --run`.
+    /// Nothing is written. What was looked at can be carried out afterwards with `apply --run`. Where account IDs are not
+    /// found, other spellings that exist are named, such as one with leading zeros.
     ///
     /// Example: idshift plan moves.csv --profile plume
     Plan(PlanOptions),

@@ -154,6 +154,16 @@ impl Ledger {
         self.set_column("estimate", estimate)
     }
 
+    /// Lines that would be found with another spelling, as JSON; `None`: none were looked for.
+    pub fn near_misses(&self) -> Result<Option<String>, LedgerError> {
+        self.column("near_misses")
+    }
+
+    /// Records lines that would be found with another spelling, as JSON.
+    pub fn set_near_misses(&self, groups: &str) -> Result<(), LedgerError> {
+        self.set_column("near_misses", groups)
+    }
+
     /// What an undo cannot undo, as JSON; `None`: it is no undo.
     pub fn cannot_undo(&self) -> Result<Option<String>, LedgerError> {
         self.column("cannot_undo")

@@ -33,6 +33,8 @@ CREATE TABLE progress (
     settings TEXT,
     -- Of a run that looked all its lines up before the first write: the digest of what was to change, and what that takes.
     plan_digest TEXT, forecast TEXT,
+    -- Lines that were not found, and would be with another spelling of their account ID, as JSON.
+    near_misses TEXT,
     -- Of a run that writes: what it was expected to take before anything was looked up, as JSON.
     estimate TEXT,
     -- Of an undo: what cannot be undone, as JSON.

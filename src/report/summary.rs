@@ -4,7 +4,7 @@ use super::commands::Commands;
 use super::error::ReportError;
 use super::results::stamp;
 use super::tally::{Reason, Tally, ValuesChanged};
-use super::{CannotUndo, file, run_status};
+use super::{CannotUndo, NearMisses, file, run_status};
 use crate::ledger::{Ledger, LedgerError, Progress, RunDir, State, StopReason};
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -54,6 +54,8 @@ pub struct Summary {
     pub plan_digest: String,
     /// After a plan: what carrying it out would take.
     pub forecast: Option<serde_json::Value>,
+    /// Lines that were not found, and would be with another spelling of their account ID, by what differs.
+    pub near_misses: NearMisses,
     /// How far the ledger was when this was drawn.
     pub ledger_commits: i64,
     /// Values that were changed, or would be; for a person.
@@ -155,6 +157,7 @@ impl Summary {
             failures: tally.failures(),
             plan_digest: String::new(),
             forecast: forecast.and_then(|text| serde_json::from_str(&text).ok()),
+            near_misses: NearMisses::of(ledger)?,
             ledger_commits,
             undoes: header.parent.clone(),
         })

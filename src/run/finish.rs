@@ -5,6 +5,7 @@ use super::error::CommandError;
 use super::estimate::Forecast;
 use super::exit_code::{Conclusion, Exit, Facts};
 use super::input_plan::InputPlan;
+use super::near_misses;
 use super::open::OpenRun;
 use super::outage::remedy;
 use super::plan_view;
@@ -317,7 +318,9 @@ fn notes(
     session: &Session,
     summary: &Summary,
 ) -> Result<Vec<(&'static str, String)>, CommandError> {
-    let mut notes = Vec::new();
+    let near = near_misses::words(&session.run.ledger)?;
+    let mut notes: Vec<(&'static str, String)> =
+        near.map(|words| ("spelling", words)).into_iter().collect();
     let progress = session.run.ledger.progress()?;
     if let Some(finished) = progress.finished_at_ms {
         notes.push(("time", clock::from_to(progress.started_at_ms, finished)));

@@ -6,26 +6,25 @@ use super::consent::{NOT_CONFIRMED, counts, question_of_plan};
 use super::control::{self, Control};
 use super::error::CommandError;
 use super::exit_code::Exit;
-use super::feeder::{Feeder, Known};
+use super::feeder::Feeder;
 use super::finish;
 use super::guards::Parsed;
-use super::known_failures;
+use super::near_misses::{self, Look};
 use super::parked;
 use super::plan_view;
 use super::request::Consent;
 use super::session::{Session, Work, done};
 use super::{clock, signals};
-use crate::domain::{AccountId, CustomerId, Failed};
-use crate::engine::{self, Context, Ending, Event, Mode, Settings, Tally};
+use crate::domain::Failed;
+use crate::engine::{self, Context, Ending, Event, Mode, Tally};
 use crate::http::Client;
-use crate::ledger::{Calls, Journal, Phase, Progress, State, StopReason, Verdict, Write};
+use crate::ledger::{Calls, Journal, Phase, Progress, State, StopReason};
 use crate::report::Commands;
 use crate::system::{Fatal, System};
 use crate::ui;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -258,14 +257,18 @@ impl Session {
         journal: &Journal,
         mode: Mode,
     ) -> Result<Ending, CommandError> {
-        let ending = self.part(machine, parsed, journal, mode, true).await?;
+        let ending = self
+            .searched_part(machine, parsed, journal, mode, true)
+            .await?;
         let words = match ending {
             Ending::Stopped(StopReason::NotFound, words) if self.task.may_ask && ui::can_ask() => {
                 words
             }
             other => return Ok(other),
         };
-        let question = format!("{}: {}", self.task.title, ui::visible(&words));
+        let near = near_misses::words(&self.run.ledger)?;
+        let near = near.map_or_else(String::new, |near| format!("\n  {}", ui::visible(&near)));
+        let question = format!("{}: {}{near}", self.task.title, ui::visible(&words));
         let goes_on = tokio::select! {
             biased;
             () = machine.stop.cancelled() => {
@@ -281,7 +284,39 @@ impl Session {
         // The rest, like a run that is resumed.
         self.known.done = done(&self.run.ledger, mode)?;
         self.known.units_with_writes = self.run.ledger.units_with_writes()?;
-        self.part(machine, parsed, journal, mode, false).await
+        self.searched_part(machine, parsed, journal, mode, false)
+            .await
+    }
+
+    /// The lines that are not done; and for those that a plan did not find, other spellings of their account IDs.
+    async fn searched_part(
+        &mut self,
+        machine: &mut Machine,
+        parsed: &Parsed,
+        journal: &Journal,
+        mode: Mode,
+        must_find: bool,
+    ) -> Result<Ending, CommandError> {
+        let begun = Instant::now();
+        let ending = self.part(machine, parsed, journal, mode, must_find).await?;
+        let looked = matches!(
+            ending,
+            Ending::Finished | Ending::Stopped(StopReason::NotFound, _)
+        );
+        let is_shown = self.task.work == Work::Plan || self.task.asks_after_look.is_some();
+        if mode == Mode::Plan && looked && is_shown {
+            let look = Look {
+                system: &machine.system,
+                client: &machine.client,
+                resolved: &self.run.resolved,
+                age: begun.elapsed(),
+                stops: [&machine.stop, &machine.control.drain],
+            };
+            near_misses::look_up(look, &self.run.draft, &self.run.ledger, journal).await?;
+            self.note_calls(machine, journal).await?;
+            journal.flush().await?;
+        }
+        Ok(ending)
     }
 
     /// The lines that are not done. `must_find`: it stops where of the first ones no customer is found.
@@ -363,60 +398,6 @@ impl Session {
         }
         fed?;
         Ok(ending)
-    }
-
-    fn engine_settings(
-        &self,
-        parsed: &Parsed,
-        mode: Mode,
-        known: &Known,
-        drain: &CancellationToken,
-    ) -> Result<Settings, CommandError> {
-        Ok(Settings {
-            run: self.run.dir.run().to_string(),
-            mode,
-            lookup: self.run.resolved.lookup,
-            concurrency: self.run.resolved.concurrency,
-            max_age: self.run.resolved.max_age,
-            give_up_after: self.run.resolved.give_up_after,
-            retries: self.run.resolved.retries,
-            fence: self.run.resolved.fence.clone(),
-            max_failures: parsed.max_failures,
-            known_failures: known_failures::of(self.run.ledger.header(), &self.claim.catalog)?,
-            is_of_failures: self.run.draft.table.is_report(),
-            must_find: true,
-            waves: match mode {
-                Mode::Plan => Vec::new(),
-                Mode::Apply => parsed.wave_units(self.run.draft.counts.lines),
-            },
-            wave_failures: parsed.wave_failures,
-            until: parsed.time_left(),
-            drain: drain.clone(),
-            alias_conflicts: self.run.draft.crossing.clone(),
-            given: self.given()?,
-            undoes: self.run.ledger.header().parent.clone(),
-            history: Arc::clone(&known.history),
-        })
-    }
-
-    /// The customers to which this run gave each account ID, if account IDs are not unique in the system.
-    fn given(&self) -> Result<HashMap<AccountId, Vec<CustomerId>>, CommandError> {
-        let mut given: HashMap<AccountId, Vec<CustomerId>> = HashMap::new();
-        if self.run.resolved.system.capabilities().unique_accounts {
-            return Ok(given);
-        }
-        for write in self.run.ledger.writes() {
-            let write = write?;
-            let took_effect = write.verdict != Some(Verdict::NotApplied);
-            if let Write::Account {
-                after: Some(after), ..
-            } = write.intent.write
-                && took_effect
-            {
-                given.entry(after).or_default().push(write.intent.customer);
-            }
-        }
-        Ok(given)
     }
 
     async fn note_calls(&self, machine: &Machine, journal: &Journal) -> Result<(), CommandError> {

@@ -1,6 +1,7 @@
 //! What a plan would change, for a person and for a script.
 
 use super::error::CommandError;
+use super::near_misses;
 use crate::domain::{Outcome, Profile, Status};
 use crate::ledger::Ledger;
 use crate::ui;
@@ -22,6 +23,9 @@ pub(super) fn shown(ledger: &Ledger) -> Result<String, CommandError> {
         let what = ui::Tone::of_status(status.name()).paint(&what);
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  {:>12}  {what}", ui::count(counted.lines));
+    }
+    if let Some(words) = near_misses::words(ledger)? {
+        let _ = writeln!(text, "  {}", ui::visible(&words));
     }
     text.push_str(&sample(ledger, 10)?);
     Ok(text)

@@ -51,6 +51,8 @@ mod listings;
 mod look_first;
 /// Whom a line means, where the system, another line or an earlier run leave that open.
 mod meant_customer;
+/// Other spellings of account IDs that a plan did not find.
+mod near_misses;
 /// What is printed as the next step, typed into a shell.
 mod next_steps;
 /// What an operator meets in scheduled runs and after failures.

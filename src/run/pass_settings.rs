@@ -1,0 +1,69 @@
+//! What the engine is told for one pass of a session.
+
+use super::error::CommandError;
+use super::feeder::Known;
+use super::guards::Parsed;
+use super::known_failures;
+use super::session::Session;
+use crate::domain::{AccountId, CustomerId};
+use crate::engine::{Mode, Settings};
+use crate::ledger::{Verdict, Write};
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+impl Session {
+    pub(super) fn engine_settings(
+        &self,
+        parsed: &Parsed,
+        mode: Mode,
+        known: &Known,
+        drain: &CancellationToken,
+    ) -> Result<Settings, CommandError> {
+        Ok(Settings {
+            run: self.run.dir.run().to_string(),
+            mode,
+            lookup: self.run.resolved.lookup,
+            concurrency: self.run.resolved.concurrency,
+            max_age: self.run.resolved.max_age,
+            give_up_after: self.run.resolved.give_up_after,
+            retries: self.run.resolved.retries,
+            fence: self.run.resolved.fence.clone(),
+            max_failures: parsed.max_failures,
+            known_failures: known_failures::of(self.run.ledger.header(), &self.claim.catalog)?,
+            is_of_failures: self.run.draft.table.is_report(),
+            must_find: true,
+            waves: match mode {
+                Mode::Plan => Vec::new(),
+                Mode::Apply => parsed.wave_units(self.run.draft.counts.lines),
+            },
+            wave_failures: parsed.wave_failures,
+            until: parsed.time_left(),
+            drain: drain.clone(),
+            alias_conflicts: self.run.draft.crossing.clone(),
+            given: self.given()?,
+            undoes: self.run.ledger.header().parent.clone(),
+            history: Arc::clone(&known.history),
+        })
+    }
+
+    /// The customers to which this run gave each account ID, if account IDs are not unique in the system.
+    fn given(&self) -> Result<HashMap<AccountId, Vec<CustomerId>>, CommandError> {
+        let mut given: HashMap<AccountId, Vec<CustomerId>> = HashMap::new();
+        if self.run.resolved.system.capabilities().unique_accounts {
+            return Ok(given);
+        }
+        for write in self.run.ledger.writes() {
+            let write = write?;
+            let took_effect = write.verdict != Some(Verdict::NotApplied);
+            if let Write::Account {
+                after: Some(after), ..
+            } = write.intent.write
+                && took_effect
+            {
+                given.entry(after).or_default().push(write.intent.customer);
+            }
+        }
+        Ok(given)
+    }
+}
