@@ -6,6 +6,7 @@ mod completions;
 mod control;
 mod doctor;
 mod man;
+mod map;
 mod options;
 mod plan;
 mod reconcile;
@@ -131,6 +132,7 @@ fn run(command: &Command) -> Result<Exit, CommandError> {
         Command::Undo(options) => undo::run(options),
         Command::Reconcile(options) => reconcile::run(options),
         Command::Report(options) => report::run(options),
+        Command::Map(options) => map::run(options),
         Command::Runs(options) => runs::run(options),
         Command::Status(options) => status::run(options),
         Command::Pause(options) => control::pause(options),
@@ -157,6 +159,7 @@ fn shows_local_time(command: &Command) -> bool {
         Command::Check(_)
         | Command::Verify(_)
         | Command::Report(_)
+        | Command::Map(_)
         | Command::Runs(_)
         | Command::Status(_)
         | Command::Pause(_)
@@ -189,6 +192,7 @@ fn speaking(command: &mut Command) -> Option<Speaking<'_>> {
         Command::Undo(o) => (&mut o.output, Some(&mut o.guards), &o.target.place),
         Command::Reconcile(o) => (&mut o.output, Some(&mut o.guards), &o.target.place),
         Command::Report(o) => (&mut o.output, None, &o.place),
+        Command::Map(o) => (&mut o.output, None, &o.place),
         Command::Runs(o) => match &mut o.command {
             Some(RunsCommand::Show(show)) => (&mut show.output, None, &show.place),
             Some(RunsCommand::Forget(forget)) => (&mut forget.output, None, &o.place),

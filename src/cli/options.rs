@@ -1,7 +1,9 @@
 //! What may be typed. What it means is another type: [`crate::config::Resolved`].
 
+mod map;
 mod shared;
 
+pub(super) use map::MapOptions;
 pub(super) use shared::{
     Colour, GuardArgs, InputArgs, OutputArgs, PlaceArgs, SandboxArgs, TargetArgs,
 };
@@ -49,7 +51,9 @@ impl Options {
 
 /// All that may be typed; the long help of each setting tells its other names too.
 pub(super) fn command() -> clap::Command {
-    Options::command().mut_subcommands(|command| command.mut_args(with_other_names))
+    Options::command()
+        .mut_subcommands(|command| command.mut_args(with_other_names))
+        .mut_subcommand("map", map::hide_unused)
 }
 
 fn with_other_names(arg: clap::Arg) -> clap::Arg {
@@ -80,6 +84,13 @@ pub(super) enum Command {
     ///
     /// Example: idshift check moves.csv --format json | jq .counts
     Check(CheckOptions),
+    /// Show what each column of a file probably means, with three values; save it for a profile
+    ///
+    /// A guess by the words of a name and by the values, which no run uses: what counts is what is saved with --save, or
+    /// given with --map. Columns that may mean the same are shown, and not saved until --map decides.
+    ///
+    /// Example: idshift map export.csv --save plume
+    Map(MapOptions),
     /// Look every customer up and say line by line what would change
     ///
     /// Nothing is written. What was looked at can be carried out afterwards with `apply --run`. Where account IDs are not

@@ -52,6 +52,15 @@ pub(super) fn show(options: &ConfigOptions) -> Result<Exit, CommandError> {
             ));
         }
     }
+    for (column, name, origin) in values.map() {
+        let key = format!("map.{column}");
+        if options.output.is_json() {
+            let value = json!({"value": name, "origin": origin.to_string()});
+            settings.insert(key, value);
+        } else {
+            ui::out(&format!("{key:<22} {:<32} {origin}", ui::visible(name)));
+        }
+    }
     let token = match token_source(&values) {
         None => "not set".to_owned(),
         Some(source) => match resolved.read_secrets(&mut values) {

@@ -4,7 +4,7 @@
 //! stands under a mistyped key may be a secret.
 
 use super::ConfigError;
-use super::keys::{Key, OAUTH2, Shape, settings};
+use super::keys::{Key, MAP, OAUTH2, Shape, settings};
 use super::trust::Trust;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -22,6 +22,8 @@ pub struct File {
     pub path: Option<PathBuf>,
     /// What holds for all profiles.
     pub top: BTreeMap<String, String>,
+    /// What columns are called in files, for all profiles: the column that counts, then its name in a file.
+    pub map: BTreeMap<&'static str, String>,
     /// The profiles.
     pub profiles: BTreeMap<String, Profile>,
     /// Whether its programs may be run.
@@ -33,36 +35,63 @@ pub struct File {
 pub struct Profile {
     /// Its settings; a list of words has one word a line.
     pub values: BTreeMap<String, String>,
+    /// What columns are called in files: the column that counts, then its name in a file.
+    pub map: BTreeMap<&'static str, String>,
     /// How tokens are fetched.
     pub oauth2: Option<BTreeMap<String, String>>,
     /// Further form fields of the token's request.
     pub oauth2_extra: BTreeMap<String, String>,
 }
 
+/// The file of the folder in which a command is started.
+const HERE: &str = "idshift.toml";
+
+/// The file that the environment names.
+fn from_environment() -> Option<PathBuf> {
+    let path = std::env::var_os("IDSHIFT_CONFIG").filter(|path| !path.is_empty());
+    path.map(PathBuf::from)
+}
+
+/// The first file that exists.
+fn usual() -> Option<PathBuf> {
+    let mut places = vec![PathBuf::from(HERE)];
+    if let Ok(strategy) = etcetera::choose_base_strategy() {
+        let folder = etcetera::BaseStrategy::config_dir(&strategy);
+        places.push(folder.join("idshift").join("idshift.toml"));
+    }
+    places.push(PathBuf::from("/etc/idshift/idshift.toml"));
+    places.into_iter().find(|path| path.exists())
+}
+
 impl File {
     /// Finds and reads the file: the one that is named, else the first that exists.
     pub fn find(named: Option<&Path>) -> Result<Self, ConfigError> {
-        let from_environment =
-            || std::env::var_os("IDSHIFT_CONFIG").filter(|path| !path.is_empty());
-        let named = named
-            .map(Path::to_path_buf)
-            .or_else(|| from_environment().map(PathBuf::from));
+        let named = named.map(Path::to_path_buf).or_else(from_environment);
         if let Some(path) = named {
             return Self::read(path, true);
         }
-        let mut places = vec![PathBuf::from("idshift.toml")];
-        if let Ok(strategy) = etcetera::choose_base_strategy() {
-            let folder = etcetera::BaseStrategy::config_dir(&strategy);
-            places.push(folder.join("idshift").join("idshift.toml"));
-        }
-        places.push(PathBuf::from("/etc/idshift/idshift.toml"));
-        match places.into_iter().find(|path| path.exists()) {
+        match usual() {
             Some(path) => {
-                let beyond_doubt = path != Path::new("idshift.toml");
+                let beyond_doubt = path != Path::new(HERE);
                 Self::read(path, beyond_doubt)
             }
             None => Ok(Self::default()),
         }
+    }
+
+    /// The same for a file that is to be changed, and that need not exist.
+    pub fn find_or_new(named: Option<&Path>) -> Result<Self, ConfigError> {
+        if Self::to_change(named).exists() {
+            Self::find(named)
+        } else {
+            Ok(Self::default())
+        }
+    }
+
+    /// The file that is to be changed: the one that is named, else the first that exists, else the one of this folder.
+    pub(super) fn to_change(named: Option<&Path>) -> PathBuf {
+        let named = named.map(Path::to_path_buf).or_else(from_environment);
+        named.or_else(usual).unwrap_or_else(|| HERE.into())
     }
 
     fn read(path: PathBuf, beyond_doubt: bool) -> Result<Self, ConfigError> {
@@ -85,7 +114,7 @@ impl File {
         Self::understand(path, &text, trust)
     }
 
-    fn understand(path: PathBuf, text: &str, trust: Trust) -> Result<Self, ConfigError> {
+    pub(super) fn understand(path: PathBuf, text: &str, trust: Trust) -> Result<Self, ConfigError> {
         let document = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
             path: path.clone(),
             what: error.to_string().trim_end().to_owned(),
@@ -102,6 +131,8 @@ impl File {
                     let known = reader.profile(name, profile)?;
                     file.profiles.insert(name.get_ref().to_string(), known);
                 }
+            } else if name.get_ref() == "map" {
+                file.map = reader.map(name, value)?;
             } else {
                 let text = reader.setting(name, value, settings())?;
                 file.top.insert(name.get_ref().to_string(), text);
@@ -156,6 +187,10 @@ impl Reader<'_> {
     fn profile(&self, name: &Name<'_>, value: &Item<'_>) -> Result<Profile, ConfigError> {
         let mut profile = Profile::default();
         for (name, value) in self.table(name, value, "must be a table")? {
+            if name.get_ref() == "map" {
+                profile.map = self.map(name, value)?;
+                continue;
+            }
             if name.get_ref() != "oauth2" {
                 let text = self.setting(name, value, settings())?;
                 profile.values.insert(name.get_ref().to_string(), text);
@@ -213,6 +248,25 @@ impl Reader<'_> {
         }
     }
 
+    /// `accountId = "Account Number"`: what the columns that count are called in files.
+    fn map(
+        &self,
+        name: &Name<'_>,
+        value: &Item<'_>,
+    ) -> Result<BTreeMap<&'static str, String>, ConfigError> {
+        let wanted = "must be a table such as [map] with accountId = \"Account Number\"";
+        let mut map = BTreeMap::new();
+        for (name, value) in self.table(name, value, wanted)? {
+            let text = self.setting(name, value, MAP.iter())?;
+            let key = MAP.iter().find(|key| key.name == name.get_ref());
+            if text.trim().is_empty() {
+                return Err(self.wrong(name, "must be the name of a column", "no name"));
+            }
+            map.extend(key.map(|key| (key.name, text.trim().to_owned())));
+        }
+        Ok(map)
+    }
+
     fn extra(
         &self,
         name: &Name<'_>,
@@ -267,6 +321,10 @@ mod tests {
             ("token_command = []", "the program first"),
             ("token_command = [\"a\\nb\"]", "without line breaks"),
             ("profiles = 3", "must be tables"),
+            ("map = 3", "`map` must be a table such as [map]"),
+            ("[map]\naccountId = true", "`accountId` must be a text"),
+            ("[map]\naccountId = \" \"", "must be the name of a column"),
+            ("[map]\nacountId = \"X\"", "is `accountId` meant?"),
             ("[profiles]\na = 1", "idshift.toml:2:1: `a` must be a table"),
             ("[profiles.a]\noauth2 = 1", "`oauth2` must be a table"),
             ("[profiles.a.oauth2.extra]\nx = 1", "`x` must be a text"),

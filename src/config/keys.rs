@@ -190,6 +190,17 @@ pub(super) const OAUTH2: &[Key] = &[
     text("audience", "Whom the token is for"),
 ];
 
+/// The keys of `[map]` and `[profiles.NAME.map]`: the columns that count.
+pub(super) const MAP: &[Key] = &[
+    text("accountId", "The column that holds the current account ID"),
+    text("newAccountId", "The column that holds the new account ID"),
+    text("customerId", "The column that holds the system's own ID"),
+    text("locationId", "The column that holds the location's ID"),
+    text("serviceId", "The column that holds the new service ID"),
+    text("profile", "The column that holds the profile"),
+    text("resellerId", "The column that holds the reseller's ID"),
+];
+
 /// The key of this name.
 pub(super) fn key(name: &str) -> Option<&'static Key> {
     settings().find(|key| key.name == name)

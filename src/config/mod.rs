@@ -8,6 +8,7 @@
 //! stand-in do not read them.
 
 mod credentials;
+mod edit;
 mod file;
 mod keys;
 mod resolved;
@@ -18,6 +19,7 @@ mod values;
 mod zone;
 
 pub use credentials::token_source;
+pub use edit::{SavedMap, save_map};
 pub use file::{File, SAMPLE};
 #[cfg(test)]
 pub use keys::Shape;
@@ -40,6 +42,26 @@ pub enum ConfigError {
         source: std::io::Error,
         /// What to do about it.
         help: &'static str,
+    },
+    /// A file that cannot be changed.
+    #[error("{}: cannot be written ({source}); {help}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+        /// What to do about it.
+        help: &'static str,
+    },
+    /// A file in which something stands where a table would have to be added.
+    #[error("{}: `{key}` is no table, so the columns of profile `{profile}` cannot be saved there; correct the file, or name another with --config", path.display())]
+    NoTable {
+        /// The file.
+        path: PathBuf,
+        /// What is no table.
+        key: &'static str,
+        /// The profile.
+        profile: String,
     },
     /// A file that is no TOML.
     #[error("{}: {what}", path.display())]

@@ -1,6 +1,6 @@
 //! The JSON schema of `idshift.toml`, for editors; made from the table of keys, so it cannot differ from it.
 
-use super::keys::{Key, OAUTH2, Shape, settings};
+use super::keys::{Key, MAP, OAUTH2, Shape, settings};
 use serde_json::{Map, Value, json};
 
 /// The schema as it is committed.
@@ -17,7 +17,11 @@ pub(super) fn schema() -> Value {
         json!({"type": "object", "additionalProperties": false, "properties": oauth2,
                "description": "Client credentials"}),
     );
+    let map = json!({"type": "object", "additionalProperties": false, "properties": properties(MAP),
+               "description": "What columns are called in files"});
+    profile.insert("map".to_owned(), map.clone());
     let mut top = properties(settings());
+    top.insert("map".to_owned(), map);
     top.insert(
         "profiles".to_owned(),
         json!({"type": "object", "additionalProperties":

@@ -42,6 +42,8 @@ impl std::fmt::Display for Origin {
 #[derive(Debug, Clone, Default)]
 pub struct Values {
     said: BTreeMap<&'static str, (String, Origin)>,
+    /// What columns are called in files, and where that was said.
+    map: BTreeMap<&'static str, (String, Origin)>,
     /// The profile that was chosen.
     pub profile_name: Option<String>,
     /// Its credentials, which are never copied anywhere.
@@ -135,8 +137,17 @@ impl Values {
                 .or_else(|| from(&file.top, Origin::File));
             said.extend(found.map(|found| (name, found)));
         }
+        let mut map = BTreeMap::new();
+        let origin = Origin::Profile(chosen.clone().unwrap_or_default());
+        for (names, origin) in [(&file.map, Origin::File), (&profile.map, origin)] {
+            let said = |(column, name): (&&'static str, &String)| {
+                (*column, (name.clone(), origin.clone()))
+            };
+            map.extend(names.iter().map(said));
+        }
         Self {
             said,
+            map,
             profile_name: chosen,
             profile,
             file,
@@ -172,6 +183,12 @@ impl Values {
     pub fn get(&self, name: &'static str) -> Option<&str> {
         debug_assert!(key(name).is_some(), "{name} is in the table of keys");
         self.said.get(name).map(|(value, _)| value.as_str())
+    }
+
+    /// What columns are called in files, by the file of settings: the column that counts, its name, and where that was said.
+    pub fn map(&self) -> impl Iterator<Item = (&'static str, &str, &Origin)> {
+        let map = self.map.iter();
+        map.map(|(column, (name, origin))| (*column, name.as_str(), origin))
     }
 
     /// Where the value was said.

@@ -1,7 +1,7 @@
 //! Why a file cannot be read at all. Each says what, where, and what to do; the cause is in `source()`.
 
 use super::{MAX_COLUMNS, MAX_RECORD_BYTES};
-use crate::domain::{Line, Problem, Severity};
+use crate::domain::{Line, Problem, Severity, counted};
 use std::io;
 
 /// Why the file as a whole is refused. `name` is the file's name for people.
@@ -90,6 +90,14 @@ pub enum InputError {
         found: String,
         /// A line further down that looks like the header.
         below: Option<Line>,
+    },
+    /// The first line holds values.
+    #[error("{name}:{line}: no header: `{found}` are values, not names of columns")]
+    ValuesForHeader {
+        name: String,
+        line: Line,
+        found: String,
+        columns: usize,
     },
     /// Columns without which nothing can be done.
     #[error("{name}:{line}: the column {missing} is missing; the header has `{found}`{}", hint(*below))]
@@ -225,7 +233,7 @@ impl InputError {
             Self::RecordTooLong { .. } => "record_too_long",
             Self::TooManyColumns { .. } => "too_many_columns",
             Self::TooManyLines { .. } => "too_many_lines",
-            Self::NoHeader { .. } => "no_header",
+            Self::NoHeader { .. } | Self::ValuesForHeader { .. } => "no_header",
             Self::MissingColumn { .. } => "missing_column",
             Self::NearColumns { .. } => "near_column",
             Self::CarriedColumnMissing { .. } => "carried_column_missing",
@@ -281,12 +289,21 @@ impl InputError {
             Self::NoHeader { .. } => {
                 "begin the file with a header such as `accountId,newAccountId`, or name the columns with --map newAccountId=NAME".into()
             }
+            Self::ValuesForHeader { columns, .. } => {
+                format!(
+                    "put a line above it that names {}, such as `accountId,newAccountId` for the account IDs of now and later",
+                    counted(*columns as u64, "column")
+                )
+            }
             Self::MissingColumn { missing, .. } => {
                 let column = missing.split(' ').next().unwrap_or(missing);
                 format!("add it, or say which column it is with --map {column}=NAME")
             }
             Self::DuplicateColumn { .. } => "rename or remove one of them".into(),
-            Self::MappedColumnMissing { .. } | Self::CarriedColumnMissing { .. } => "spell it as the header does".into(),
+            Self::MappedColumnMissing { wanted, .. } => {
+                format!("spell it as the header does, with --map '{wanted}=NAME' or in [map] of idshift.toml; `idshift map FILE` shows the columns")
+            }
+            Self::CarriedColumnMissing { .. } => "spell it as the header does".into(),
             Self::MappedTwice { .. } => "keep one of the two".into(),
             Self::BadDelimiter { .. } => "use one of `,` `;` `|` or a tab".into(),
             Self::NoRows { .. } => "check the export: it holds no customers".into(),
@@ -307,6 +324,7 @@ impl InputError {
             | Self::RecordTooLong { line, .. }
             | Self::TooManyColumns { line, .. }
             | Self::NoHeader { line, .. }
+            | Self::ValuesForHeader { line, .. }
             | Self::MissingColumn { line, .. }
             | Self::NearColumns { line, .. }
             | Self::CarriedColumnMissing { line, .. }
@@ -363,7 +381,9 @@ impl InputError {
                 ((*wanted).to_owned(), column.clone())
             }
             Self::CarriedColumnMissing { column, .. } => (column.clone(), column.clone()),
-            Self::NoHeader { found, .. } => (String::new(), found.clone()),
+            Self::NoHeader { found, .. } | Self::ValuesForHeader { found, .. } => {
+                (String::new(), found.clone())
+            }
             Self::BadByte { byte, .. } => (String::new(), byte.clone()),
             Self::UnknownEncoding { label } => (String::new(), label.clone()),
             _ => (String::new(), String::new()),

@@ -32,15 +32,15 @@ pub(super) struct Shared {
 }
 
 /// The names of the columns, and where they stand.
-struct Top {
+pub(super) struct Top {
     /// The text that was read so far.
-    head: Vec<u8>,
-    at_end: bool,
-    line: Line,
-    delimiter: u8,
-    names: StringRecord,
+    pub(super) head: Vec<u8>,
+    pub(super) at_end: bool,
+    pub(super) line: Line,
+    pub(super) delimiter: u8,
+    pub(super) names: StringRecord,
     /// Where the header ends.
-    end: usize,
+    pub(super) end: usize,
 }
 
 /// Reads the beginning of a file.
@@ -82,7 +82,8 @@ pub fn is_report(path: &Path, name: &str, settings: &Settings) -> Result<bool, I
     Ok(top(path, name, settings)?.names.iter().any(is_own))
 }
 
-fn top(path: &Path, name: &str, settings: &Settings) -> Result<Top, InputError> {
+/// Reads the header, whatever its columns are.
+pub(super) fn top(path: &Path, name: &str, settings: &Settings) -> Result<Top, InputError> {
     let mut text = Text::open(path, name, settings)?;
     let mut head = Vec::new();
     let result = text.fill(&mut head, MAX_RECORD_BYTES + 1);
@@ -187,7 +188,7 @@ fn parse(text: &[u8], delimiter: u8, name: &str, line: Line) -> Result<StringRec
 }
 
 /// The most lines that are looked at for a header.
-const LOOKED_AT: usize = 200;
+pub(super) const LOOKED_AT: usize = 200;
 
 /// Names the line that looks like the header, where the first one is none.
 fn with_header_below(
@@ -246,7 +247,7 @@ fn with_header_below(
 }
 
 /// Where the first lines of a text end.
-fn rows_end(text: &[u8], rows: u32) -> usize {
+pub(super) fn rows_end(text: &[u8], rows: u32) -> usize {
     let mut at = 0;
     for _ in 0..rows {
         let Some(length) = text[at..]
@@ -263,7 +264,7 @@ fn rows_end(text: &[u8], rows: u32) -> usize {
     at
 }
 
-fn unquote(name: &str) -> &str {
+pub(super) fn unquote(name: &str) -> &str {
     name.trim().trim_matches('"')
 }
 
@@ -280,6 +281,6 @@ fn skip_blank(text: &[u8]) -> usize {
 }
 
 /// The number of the line that begins after this text.
-fn line_after(text: &[u8]) -> Line {
+pub(super) fn line_after(text: &[u8]) -> Line {
     Line::try_from(breaks(text) + 1).unwrap_or(Line::MAX)
 }

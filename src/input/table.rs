@@ -236,7 +236,7 @@ impl Table {
 }
 
 /// A cell of a record, from which the apostrophes of our reports were removed already.
-fn cell_meant(text: &str) -> Cow<'_, str> {
+pub(super) fn cell_meant(text: &str) -> Cow<'_, str> {
     match cell::constant(text.trim()) {
         Some(constant) => Cow::Owned(constant.trim().to_owned()),
         None => Cow::Borrowed(text.trim()),

@@ -55,7 +55,7 @@ pub(crate) fn check(file: &Path, request: &Request) -> Result<Checked, Unread> {
         None => (file.to_owned(), file.display().to_string()),
     };
     if copy.is_none() {
-        as_its_run_did(&mut settings, file, file, *output)?;
+        as_its_run_did(&mut settings, reading, (file, file), *output)?;
     }
     rules.accept = settings.rules(&resolved)?.accept;
     let unique = resolved.system.capabilities().unique_accounts;
@@ -66,7 +66,7 @@ pub(crate) fn check(file: &Path, request: &Request) -> Result<Checked, Unread> {
 }
 
 /// What can be read only once (standard input, a pipe, a process substitution) is copied for the time of the check.
-fn local_copy(file: &Path) -> Result<Option<(tempfile::TempDir, String)>, CommandError> {
+pub(super) fn local_copy(file: &Path) -> Result<Option<(tempfile::TempDir, String)>, CommandError> {
     if !input::must_be_stored(file) {
         return Ok(None);
     }

@@ -88,7 +88,7 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
     let copy = staging.path().join("input.csv");
     refresh_report(spec.file)?;
     let stored = input::store(spec.file, &copy)?;
-    as_its_run_did(&mut kept, spec.file, &copy, *output)?;
+    as_its_run_did(&mut kept, reading, (spec.file, &copy), *output)?;
     let unique = resolved.system.capabilities().unique_accounts;
     let mut draft = input_plan::read(&copy, &stored.name, &kept.reading()?, &rules, unique)?;
     let more = report_edits::compare(&draft.table, spec.file, &resolved.runs_dir)?;

@@ -112,14 +112,8 @@ impl SavedSettings {
     }
 }
 
-/// What was typed about the file, and what of all that was typed is to be typed again.
-pub(super) fn kept(
-    reading: &Reading,
-    typed_settings: &TypedSettings,
-    sandbox: bool,
-    values: &Values,
-    limits: Guards,
-) -> Result<SavedSettings, CommandError> {
+/// What `--map` says: the column that counts, and its name in the file.
+pub(super) fn typed_map(reading: &Reading) -> Result<Vec<(String, String)>, CommandError> {
     let map = reading.map.iter().map(|text| {
         let (column, name) = text.split_once('=').ok_or_else(|| {
             CommandError::usage(format!("--map `{text}`: write it as newAccountId=CRM_KEY"))
@@ -128,9 +122,26 @@ pub(super) fn kept(
             .map_err(|why| CommandError::usage(format!("--map: {why}")))?;
         Ok((column.name().to_owned(), name.trim().to_owned()))
     });
+    map.collect()
+}
+
+/// What was typed about the file, and what of all that was typed is to be typed again.
+pub(super) fn kept(
+    reading: &Reading,
+    typed_settings: &TypedSettings,
+    sandbox: bool,
+    values: &Values,
+    limits: Guards,
+) -> Result<SavedSettings, CommandError> {
+    let mut map = typed_map(reading)?;
+    for (column, name, _) in values.map() {
+        if map.iter().all(|(typed, _)| typed != column) {
+            map.push((column.to_owned(), name.to_owned()));
+        }
+    }
     Ok(SavedSettings {
         values: values.to_keep(),
-        map: map.collect::<Result<_, CommandError>>()?,
+        map,
         encoding: reading.encoding.clone(),
         delimiter: reading.delimiter.as_deref().map(delimiter).transpose()?,
         skip_invalid: reading.skip_invalid,
@@ -179,27 +190,27 @@ fn flag(key: &str) -> String {
     format!("--{}", key.replace('_', "-"))
 }
 
-/// If the input is a report of idshift and no mapping is given, maps its columns as the run of its folder did.
+/// If the input is a report of idshift and no mapping is typed, maps its columns as the run of its folder did.
 /// By the column names alone, a column that the run did not use could be taken for the one that it used.
 pub(super) fn as_its_run_did(
     kept: &mut SavedSettings,
-    file: &Path,
-    content: &Path,
+    reading: &Reading,
+    (file, content): (&Path, &Path),
     output: Output,
 ) -> Result<(), CommandError> {
     let Some(dir) = run_of(file) else {
         return Ok(());
     };
     let name = file.display().to_string();
-    let reading = input::Settings {
+    let settings = input::Settings {
         skip_rows: 0,
         ..kept.reading()?
     };
-    if !input::is_report(content, &name, &reading)? {
+    if !input::is_report(content, &name, &settings)? {
         return Ok(());
     }
     kept.values.remove("skip_rows");
-    if !kept.map.is_empty() {
+    if !reading.map.is_empty() {
         return Ok(());
     }
     let how = || {

@@ -49,6 +49,8 @@ mod limits;
 mod listings;
 /// `apply` at a terminal: everything is looked up and shown before the question.
 mod look_first;
+/// What the columns of a file mean: guesses that are shown, and what is saved.
+mod mapping;
 /// Whom a line means, where the system, another line or an earlier run leave that open.
 mod meant_customer;
 /// Other spellings of account IDs that a plan did not find.

@@ -339,7 +339,7 @@ impl SandboxArgs {
 pub(in crate::cli) struct InputArgs {
     /// A column that is called otherwise; may be given several times
     ///
-    /// Example: --map newAccountId=CrmKey
+    /// In idshift.toml: a table `map` in a profile, which `idshift map FILE --save PROFILE` writes. Example: --map newAccountId=CrmKey
     #[arg(long, value_name = "COLUMN=NAME")]
     map: Vec<String>,
     /// The file's encoding [default: UTF-8, or what its mark says]

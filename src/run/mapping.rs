@@ -1,0 +1,230 @@
+//! What the columns of a file probably mean, and how that is said for the runs to come.
+//!
+//! A guess is used by no run: only what a person has saved or typed counts.
+
+use super::check::local_copy;
+use super::error::CommandError;
+use super::request::Request;
+use super::saved_settings::{kept, typed_map};
+use super::{Guards, Unread};
+use crate::config::{File, SavedMap, Values, save_map};
+use crate::input::{self, Column, Guess, InputError, Sample, Strength, guesses};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::str::FromStr;
+
+/// A file's columns, and what they probably mean.
+pub(crate) struct Mapping {
+    /// The file, for people.
+    pub(crate) name: String,
+    pub(crate) sample: Sample,
+    /// For each column of the sample.
+    pub(crate) meanings: Vec<Meaning>,
+    /// Meanings that several columns may have: which ones, by their places in the sample.
+    pub(crate) undecided: Vec<(Column, Vec<usize>)>,
+    /// What was saved.
+    pub(crate) saved: Option<SavedMap>,
+    /// Columns that the configuration names and that this file does not have.
+    pub(crate) missing: Vec<(&'static str, String)>,
+}
+
+/// What a column probably means.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Meaning {
+    /// What is decided.
+    pub(crate) decided: Option<(Column, Basis)>,
+    /// What it may be.
+    pub(crate) candidates: Vec<Column>,
+}
+
+/// Why a meaning is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Basis {
+    /// `--map` says it.
+    CommandLine,
+    /// The file of settings says it.
+    Configuration,
+    /// It is the column's own name.
+    Name,
+    /// Name and values are like it: a guess.
+    Guess,
+}
+
+impl Mapping {
+    /// What is decided, with the names of the columns.
+    pub(crate) fn decided(&self) -> impl Iterator<Item = (Column, &str, Basis)> {
+        let columns = self.sample.columns.iter().zip(&self.meanings);
+        columns.filter_map(|(column, meaning)| {
+            let (what, basis) = meaning.decided?;
+            Some((what, column.name.as_str(), basis))
+        })
+    }
+}
+
+/// Reads the beginning of a file and says what its columns mean; with `profile`, saves that.
+pub(crate) fn map(
+    file: &Path,
+    request: &Request,
+    profile: Option<&str>,
+) -> Result<Mapping, Unread> {
+    let values = values(request, profile)?;
+    let settings = kept(
+        &request.reading,
+        &request.typed,
+        false,
+        &values,
+        Guards::default(),
+    )?;
+    let copy = local_copy(file)?;
+    let (path, name) = match &copy {
+        Some((folder, name)) => (folder.path().join("input.csv"), name.clone()),
+        None => (file.to_owned(), file.display().to_string()),
+    };
+    let sample = input::sample(&path, &name, &settings.reading()?)?;
+    let (fixed, missing) = fixed(&sample, &name, request, &values)?;
+    let (meanings, undecided) = meanings(&sample, &fixed);
+    let mut mapping = Mapping {
+        name,
+        sample,
+        meanings,
+        undecided,
+        saved: None,
+        missing,
+    };
+    if let Some(profile) = profile {
+        let config = request.typed.config.as_deref();
+        mapping.saved = save(&mapping, config, profile, &values)?;
+    }
+    Ok(mapping)
+}
+
+/// The settings that hold. Where a profile is saved and none is named, what it says already counts.
+fn values(request: &Request, saved: Option<&str>) -> Result<Values, CommandError> {
+    let typed = &request.typed;
+    let config = typed.config.as_deref();
+    let file = match saved {
+        Some(_) => File::find_or_new(config)?,
+        None => File::find(config)?,
+    };
+    let saved = saved.filter(|name| file.profiles.contains_key(*name));
+    let profile = typed.profile.as_deref().or(saved);
+    let given = [typed.given.clone(), request.reading.given.clone()].concat();
+    Ok(Values::gather(&given, &BTreeMap::new(), file, profile)?)
+}
+
+/// What is said already: the place of each column, what it means, and who says so; and what the
+/// configuration names that is not there.
+fn fixed(
+    sample: &Sample,
+    name: &str,
+    request: &Request,
+    values: &Values,
+) -> Result<(Vec<(usize, Column, Basis)>, Vec<(&'static str, String)>), Unread> {
+    let place = |name: &str| sample.columns.iter().position(|column| column.name == name);
+    let (mut fixed, mut missing) = (Vec::new(), Vec::new());
+    for (column, wanted) in typed_map(&request.reading)? {
+        let column = Column::from_str(&column).map_err(CommandError::usage)?;
+        let Some(place) = place(&wanted) else {
+            let names = sample.columns.iter().map(|column| column.name.as_str());
+            return Err(Unread::Input(InputError::MappedColumnMissing {
+                name: name.to_owned(),
+                line: sample.line,
+                column: wanted,
+                wanted: column.name(),
+                found: names.collect::<Vec<_>>().join(", "),
+            }));
+        };
+        fixed.push((place, column, Basis::CommandLine));
+    }
+    for (column, wanted, _) in values.map() {
+        let Ok(meant) = Column::from_str(column) else {
+            continue;
+        };
+        if fixed.iter().any(|(_, fixed, _)| *fixed == meant) {
+            continue;
+        }
+        match place(wanted) {
+            Some(place) => fixed.push((place, meant, Basis::Configuration)),
+            None => missing.push((column, wanted.to_owned())),
+        }
+    }
+    Ok((fixed, missing))
+}
+
+/// What each column means or may mean, and which meanings several columns may have.
+fn meanings(
+    sample: &Sample,
+    fixed: &[(usize, Column, Basis)],
+) -> (Vec<Meaning>, Vec<(Column, Vec<usize>)>) {
+    let is_fixed = |column: Column| fixed.iter().any(|(_, fixed, _)| *fixed == column);
+    let all = sample.columns.iter().enumerate().map(|(place, column)| {
+        // What has no name cannot be named.
+        if column.name.is_empty() || fixed.iter().any(|(known, ..)| *known == place) {
+            return Vec::new();
+        }
+        let mut found = guesses(&column.name, &column.values);
+        found.retain(|guess| !is_fixed(guess.column));
+        found
+    });
+    let all: Vec<Vec<Guess>> = all.collect();
+    let mut meanings = vec![Meaning::default(); sample.columns.len()];
+    for (place, column, basis) in fixed {
+        meanings[*place].decided = Some((*column, *basis));
+    }
+    let mut undecided = Vec::new();
+    for meaning in Column::ALL {
+        let holders = all.iter().enumerate().filter_map(|(place, guesses)| {
+            let guess = guesses.iter().find(|guess| guess.column == meaning)?;
+            Some((place, guess.strength))
+        });
+        let holders: Vec<(usize, Strength)> = holders.collect();
+        let best = holders.iter().map(|(_, strength)| *strength).max();
+        let Some(best) = best else { continue };
+        let likeliest = holders.iter().filter(|(_, strength)| *strength == best);
+        let likeliest: Vec<usize> = likeliest.map(|(place, _)| *place).collect();
+        let basis = if best == Strength::Name {
+            Basis::Name
+        } else {
+            Basis::Guess
+        };
+        match likeliest[..] {
+            [only] if best >= Strength::Likely => {
+                meanings[only].decided = Some((meaning, basis));
+            }
+            _ => undecided.push((meaning, holders.iter().map(|(place, _)| *place).collect())),
+        }
+    }
+    for (meaning, guesses) in meanings.iter_mut().zip(&all) {
+        if meaning.decided.is_none() {
+            meaning.candidates = guesses.iter().map(|guess| guess.column).collect();
+        }
+    }
+    (meanings, undecided)
+}
+
+/// Saves what is decided, as far as it is not found by its name anyway.
+fn save(
+    mapping: &Mapping,
+    config: Option<&Path>,
+    profile: &str,
+    values: &Values,
+) -> Result<Option<SavedMap>, CommandError> {
+    let named_otherwise = |column: Column| values.map().any(|(name, ..)| name == column.name());
+    let columns: Vec<(&'static str, String)> = mapping
+        .decided()
+        .filter(|(column, _, basis)| *basis != Basis::Name || named_otherwise(*column))
+        .map(|(column, name, _)| (column.name(), name.to_owned()))
+        .collect();
+    if columns.is_empty() {
+        return Ok(None);
+    }
+    let has = |name: &str| {
+        mapping
+            .sample
+            .columns
+            .iter()
+            .any(|column| column.name == name)
+    };
+    let stale = |_: &str, name: &str| !has(name);
+    Ok(Some(save_map(config, profile, &columns, stale)?))
+}
