@@ -195,6 +195,7 @@ fn speaking(command: &mut Command) -> Option<Speaking<'_>> {
         Command::Map(o) => (&mut o.output, None, &o.place),
         Command::Runs(o) => match &mut o.command {
             Some(RunsCommand::Show(show)) => (&mut show.output, None, &show.place),
+            Some(RunsCommand::Prune(prune)) => (&mut prune.output, None, &prune.place),
             Some(RunsCommand::Forget(forget)) => (&mut forget.output, None, &o.place),
             None => (&mut o.output, None, &o.place),
         },

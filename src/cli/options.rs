@@ -9,9 +9,10 @@ pub(super) use shared::{
 };
 
 use crate::config::{KEYS, SPEECH};
-use crate::run::{Guards, Request};
+use crate::run::{Guards, Request, Retention};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::PathBuf;
+use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -368,6 +369,13 @@ pub(super) enum RunsCommand {
     ///
     /// Example: idshift runs show 20261120-2230
     Show(ShowOptions),
+    /// Reduce old runs to a compact record
+    ///
+    /// Input, results and reports are removed; which customers were renamed from what to what stays on record, so that no
+    /// later run does a change twice. Unfinished runs, plans that wait, and what a kept run refers to are never pruned.
+    ///
+    /// Example: idshift runs prune --older-than 90d --dry-run
+    Prune(PruneOptions),
     /// Remove a run folder that is lost from the register
     ///
     /// Runs are registered so that a change is never made twice, whatever folder they are kept in. A registered folder
@@ -375,6 +383,30 @@ pub(super) enum RunsCommand {
     ///
     /// Example: idshift runs forget /srv/old/idshift-runs/20261120-223015-k3f9
     Forget(ForgetOptions),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PruneOptions {
+    /// Prune runs that ended longer ago than this
+    ///
+    /// Example: --older-than 90d
+    #[arg(long, value_name = "AGE", value_parser = Retention::parse_age)]
+    pub(super) older_than: Duration,
+    /// Keep this many of the newest runs of each target, whatever their age [default: 0]
+    ///
+    /// Example: --keep-last 10
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub(super) keep_last: usize,
+    /// Only show what would be pruned
+    #[arg(long, short = 'n')]
+    pub(super) dry_run: bool,
+    /// Consent to the removal without being asked
+    #[arg(long, short)]
+    pub(super) yes: bool,
+    #[command(flatten)]
+    pub(super) place: PlaceArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]

@@ -53,16 +53,7 @@ impl Ledger {
         self.with(|connection| {
             let transaction = connection.unchecked_transaction()?;
             set_progress(&transaction, progress)?;
-            transaction.execute("DELETE FROM closed", ())?;
-            let sql = "INSERT INTO closed (status, reason, lines, first_line, commits) \
-                       SELECT ?1, ?2, ?3, ?4, commits FROM seal";
-            for counted in counts {
-                let (status, lines) = (counted.status, counted.lines.cast_signed());
-                transaction.execute(
-                    sql,
-                    params![status.name(), status.reason(), lines, counted.first_line],
-                )?;
-            }
+            store_counts(&transaction, counts)?;
             transaction.commit()
         })
     }
@@ -195,6 +186,19 @@ impl Ledger {
         self.with(|connection| connection.execute(&sql, [value]))
             .map(drop)
     }
+}
+
+/// Counting the outcomes may give less afterwards, where the run is pruned.
+pub(super) fn store_counts(connection: &Connection, counts: &[Counted]) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM closed", ())?;
+    let sql = "INSERT INTO closed (status, reason, lines, first_line, commits) \
+               SELECT ?1, ?2, ?3, ?4, commits FROM seal";
+    for counted in counts {
+        let (status, lines) = (counted.status, counted.lines.cast_signed());
+        let values = params![status.name(), status.reason(), lines, counted.first_line];
+        connection.execute(sql, values)?;
+    }
+    Ok(())
 }
 
 fn set_progress(connection: &Connection, progress: &Progress) -> rusqlite::Result<()> {

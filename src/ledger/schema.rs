@@ -40,8 +40,19 @@ CREATE TABLE progress (
     -- Of an undo: what cannot be undone, as JSON.
     cannot_undo TEXT,
     -- Of a reconcile: which share of the unchanged lines it looked at.
-    audit_round INTEGER
+    audit_round INTEGER,
+    -- Since when only the compact record is left, and how many lines its reports counted as half done.
+    pruned_at_ms INTEGER, half_done INTEGER
 ) STRICT;
+-- Of a pruned run: which customer a line meant, by what the line asked for.
+CREATE TABLE wishes (
+    wish INTEGER NOT NULL, customer_id TEXT NOT NULL, checksum INTEGER NOT NULL,
+    PRIMARY KEY (wish, customer_id)
+) STRICT, WITHOUT ROWID;
+-- Of a pruned run: the files that were removed.
+CREATE TABLE removed (
+    name TEXT PRIMARY KEY, sha256 TEXT NOT NULL, bytes INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 -- How many lines ended in each way when the last process closed the run, and at which commit that was.
 CREATE TABLE closed (
     status TEXT NOT NULL, reason TEXT NOT NULL, lines INTEGER NOT NULL, first_line INTEGER NOT NULL, commits INTEGER NOT NULL,

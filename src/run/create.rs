@@ -1,5 +1,6 @@
 //! From a request and a file to a run that is ready: settings, stand-in, the run's own copy of the file, target, ledger.
 
+use super::catalog::RunCatalog;
 use super::claim::TargetClaim;
 use super::clock;
 use super::connect::{base_url, check_host};
@@ -127,7 +128,7 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
         &resolved,
     )?;
     let (dir, ledger) = begin(&resolved.runs_dir, &run, |dir| {
-        let ledger = take_in(dir, &copy, &header)?;
+        let ledger = take_in(dir, &copy, &header, &claim.catalog)?;
         if spec.writes {
             let estimate = Forecast::of_file(&draft, &resolved).document(&resolved);
             ledger.set_estimate(&estimate.to_string())?;
@@ -154,12 +155,32 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
 }
 
 /// Takes the copy of the file into the run's folder, and makes the ledger beside it.
-fn take_in(dir: &RunDir, copy: &Path, header: &Header) -> Result<Ledger, CommandError> {
-    std::fs::rename(copy, dir.input()).map_err(|why| {
-        let path = dir.input();
-        CommandError::usage(format!("{}: cannot be written: {why}", path.display()))
-    })?;
+fn take_in(
+    dir: &RunDir,
+    copy: &Path,
+    header: &Header,
+    catalog: &RunCatalog,
+) -> Result<Ledger, CommandError> {
+    if !is_shared(dir, header, catalog) {
+        std::fs::rename(copy, dir.input()).map_err(|why| {
+            let path = dir.input();
+            CommandError::usage(format!("{}: cannot be written: {why}", path.display()))
+        })?;
+    }
     Ok(Ledger::create(dir, header)?)
+}
+
+/// The same bytes are kept once: the input of another run in the same folder, if it still is what its digest says, gets a
+/// second name. Where that is not possible, the run gets a copy.
+fn is_shared(dir: &RunDir, header: &Header, catalog: &RunCatalog) -> bool {
+    let folder = dir.path().parent();
+    let same = catalog.entries.iter().find(|entry| {
+        entry.header.input_sha256 == header.input_sha256
+            && entry.dir.path().parent() == folder
+            && crate::input::digest(&entry.dir.input())
+                .is_ok_and(|digest| digest == header.input_sha256)
+    });
+    same.is_some_and(|entry| std::fs::hard_link(entry.dir.input(), dir.input()).is_ok())
 }
 
 /// What earlier runs tell of the file's lines.

@@ -9,12 +9,13 @@ use super::near_misses;
 use super::open::OpenRun;
 use super::outage::remedy;
 use super::plan_view;
+use super::prune;
 use super::session::{Session, Work};
 use crate::config::Resolved;
 use crate::domain::Status;
 use crate::engine::{Ending, Tally};
 use crate::http::{Client, Counters};
-use crate::ledger::{Counted, Ledger, Progress, State};
+use crate::ledger::{Counted, Ledger, Progress, RunKind, State};
 use crate::report::{Commands, Next, Summary, ValuesChanged, note_plan_digest};
 use crate::system::Fatal;
 use crate::ui;
@@ -91,6 +92,18 @@ impl Session {
         self.run.draft.counts.lines.saturating_sub(told)
     }
 
+    /// Reduces older runs. The result of this one stands: a failure is only a warning.
+    fn retain(&self, end: &Conclusion) {
+        let (mine, catalog) = (self.run.ledger.header(), &self.claim.catalog);
+        let is_good = mine.kind == RunKind::Reconcile && end.state == State::Finished;
+        if is_good && let Err(failure) = prune::reduce_idle(mine, catalog, clock::now_ms()) {
+            let why = ui::visible(&failure.message).into_owned();
+            ui::err(&format!(
+                "warning: earlier reconciles could not be reduced: {why}"
+            ));
+        }
+    }
+
     /// Notes how it ended, draws the reports, and says what to do next.
     pub(super) fn close(self, signal: u8, ending: Ending) -> Result<Exit, CommandError> {
         let ledger = &self.run.ledger;
@@ -128,6 +141,7 @@ impl Session {
         }
         let summary = self.draw(end.state, &end.why)?;
         print(&self, &summary, &end)?;
+        self.retain(&end);
         Ok(end.exit)
     }
 }

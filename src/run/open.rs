@@ -6,6 +6,7 @@ use super::connect::base_url;
 use super::error::CommandError;
 use super::guards::Guards;
 use super::input_plan::{self, InputPlan};
+use super::prune::refuse_pruned;
 use super::quota::StateCalls;
 use super::redraw::try_refresh;
 use super::request::{Request, SandboxRequest, TypedSettings};
@@ -122,6 +123,7 @@ pub(super) fn open(
     let ledger = Ledger::open(&dir)?;
     // Before the credentials are asked for, which a stand-in needs none of.
     refuse_ended_stand_in(ledger.header(), sandbox)?;
+    refuse_pruned(&ledger)?;
     try_refresh(&dir, &ledger);
     let kept = SavedSettings::of(&ledger)?;
     let mut run_values = kept.values.clone();

@@ -115,7 +115,11 @@ fn last_good(new: &NewRun) -> Result<Option<Last>, CommandError> {
             }
         };
         let same = its.kind == RunKind::Reconcile && mine.is_same_file(&InputIdentity::of_run(its));
-        if same && last.is_none() && ledger.progress()?.state == State::Finished {
+        if same
+            && last.is_none()
+            && ledger.progress()?.state == State::Finished
+            && ledger.pruned()?.is_none()
+        {
             last = Some((dir, ledger));
         } else if ledger.has_writes()? {
             let epochs = ledger.writing_epochs()?;

@@ -2,6 +2,7 @@
 
 use super::error::CommandError;
 use super::input_plan;
+use super::prune::refuse_pruned;
 use super::saved_settings::{SavedSettings, run_of};
 use crate::input::Table;
 use crate::ledger::{Ledger, RunDir};
@@ -12,6 +13,7 @@ use std::path::Path;
 
 /// Draws the reports of a run that was opened.
 pub(crate) fn draw(dir: &RunDir, ledger: &Ledger) -> Result<Summary, CommandError> {
+    refuse_pruned(ledger)?;
     let kept = SavedSettings::of(ledger)?;
     let system = Kind::parse(&ledger.header().system)
         .ok_or_else(|| CommandError::usage(format!("run {} is of an unknown system", dir.run())))?;
@@ -35,7 +37,7 @@ pub(crate) fn draw(dir: &RunDir, ledger: &Ledger) -> Result<Summary, CommandErro
 /// Draws the reports of a run again where they are older than its ledger: its process was killed, or ended by a second
 /// Ctrl-C. A run in progress draws its own.
 pub(super) fn refresh(dir: &RunDir, ledger: &Ledger) -> Result<(), CommandError> {
-    if ledger.is_live() || is_current(dir, ledger)? {
+    if ledger.is_live() || ledger.pruned()?.is_some() || is_current(dir, ledger)? {
         return Ok(());
     }
     draw(dir, ledger).map(drop)

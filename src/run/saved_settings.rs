@@ -5,10 +5,11 @@ use super::guards::Guards;
 use super::input_plan;
 use super::request::{Output, Reading, TypedSettings};
 use crate::config::{Resolved, Values};
-use crate::domain::Reseller;
+use crate::domain::{Reseller, ResellerId, guid};
 use crate::input::{self, Accept, Column, Rules};
 use crate::ledger::{Ledger, RunDir};
 use crate::report::{self, Typed};
+use crate::system::Kind;
 use crate::ui;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -89,25 +90,42 @@ impl SavedSettings {
     }
 
     pub(crate) fn rules(&self, resolved: &Resolved) -> Result<Rules, CommandError> {
-        let mut rules = input_plan::rules(resolved.system.capabilities());
+        let reseller = match resolved.reseller.as_deref() {
+            Some(text) if text.eq_ignore_ascii_case("own") => Some(Reseller::Own),
+            Some(_) => resolved.reseller_id()?.map(Reseller::Id),
+            None => None,
+        };
+        self.rules_for(resolved.system, reseller)
+    }
+
+    /// The same from what the run itself was begun with, without today's settings.
+    pub(super) fn rules_as_begun(&self, system: Kind) -> Result<Rules, CommandError> {
+        let reseller = match self.values.get("reseller_id") {
+            Some(text) if text.eq_ignore_ascii_case("own") => Some(Reseller::Own),
+            Some(text) if system.capabilities().ids_are_guids => {
+                ResellerId::new(guid(text)).ok().map(Reseller::Id)
+            }
+            Some(text) => ResellerId::new(text).ok().map(Reseller::Id),
+            None => None,
+        };
+        self.rules_for(system, reseller)
+    }
+
+    fn rules_for(&self, system: Kind, reseller: Option<Reseller>) -> Result<Rules, CommandError> {
+        let capabilities = system.capabilities();
+        let mut rules = input_plan::rules(capabilities);
         rules.allow_clear = self.allow_clear;
         rules.verbatim = self.verbatim;
         let codes = self.values.get("accept").map_or("", String::as_str);
         rules.accept =
             Accept::parse(codes).map_err(|why| CommandError::usage(format!("accept: {why}")))?;
-        if rules.allow_clear && !resolved.system.capabilities().can_clear {
-            let title = resolved.system.capabilities().title;
+        if rules.allow_clear && !capabilities.can_clear {
+            let title = capabilities.title;
             return Err(CommandError::usage(format!(
                 "--allow-clear: {title} has no way to remove an account ID"
             )));
         }
-        if rules.per_reseller {
-            rules.reseller = match resolved.reseller.as_deref() {
-                None => None,
-                Some(text) if text.eq_ignore_ascii_case("own") => Some(Reseller::Own),
-                Some(_) => resolved.reseller_id()?.map(Reseller::Id),
-            };
-        }
+        rules.reseller = reseller.filter(|_| rules.per_reseller);
         Ok(rules)
     }
 }

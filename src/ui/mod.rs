@@ -12,6 +12,7 @@ mod progress_text;
 #[cfg(test)]
 mod progress_text_tests;
 mod prompt;
+mod size;
 mod snapshot;
 mod stream;
 mod time_left;
@@ -22,4 +23,5 @@ pub use palette::Tone;
 pub use problems::problems;
 pub use progress::{Mode, Progress, Source};
 pub use prompt::{ask, can_ask, confirm};
+pub use size::bytes;
 pub use stream::{err, error, help, lost, note, out, out_bytes, printed, set_colour, warning};

@@ -83,6 +83,8 @@ mod regressions;
 mod reports;
 /// Runs that were stopped, and what can go wrong with going on.
 mod resume;
+/// What is kept of old runs.
+mod retention;
 /// What is too old to be written upon, and what takes effect late.
 mod stale_writes;
 /// Random wishes, faults and kills, against a model of the end.

@@ -1,8 +1,9 @@
-//! `idshift runs`: what runs there are, what one of them is, and which are lost.
+//! `idshift runs`: what runs there are, what one of them is, which are lost, and how long they are kept.
 
 mod forget;
 mod list;
 mod overview;
+mod prune;
 mod show;
 
 pub(super) use overview::Overview;
@@ -14,6 +15,7 @@ pub(super) fn run(options: &RunsOptions) -> Result<Exit, CommandError> {
     match &options.command {
         None => list::run(options),
         Some(RunsCommand::Show(show)) => show::run(show),
+        Some(RunsCommand::Prune(prune)) => prune::run(prune),
         Some(RunsCommand::Forget(forget)) => forget::run(forget),
     }
 }

@@ -17,6 +17,8 @@ pub(in crate::cli) struct Overview {
     exit_code: Option<u8>,
     started_at_ms: i64,
     finished_at_ms: Option<i64>,
+    /// Since when only the compact record is left.
+    pub(in crate::cli) pruned_at_ms: Option<i64>,
     pub(in crate::cli) target: Target,
     /// By the name of the status, and `half_done`.
     pub(in crate::cli) counts: BTreeMap<&'static str, u64>,
@@ -28,7 +30,9 @@ impl Overview {
         try_refresh(dir, &ledger);
         let progress = ledger.progress()?;
         let mut counts = run_status::counts(&ledger)?;
-        counts.insert("half_done", half_done(dir).unwrap_or(0));
+        let pruned = ledger.pruned()?;
+        let half = pruned.map_or_else(|| half_done(dir).unwrap_or(0), |pruned| pruned.half_done);
+        counts.insert("half_done", half);
         Ok(Self {
             dir: dir.clone(),
             kind: ledger.kind()?.as_str(),
@@ -36,6 +40,7 @@ impl Overview {
             exit_code: progress.exit_code,
             started_at_ms: progress.started_at_ms,
             finished_at_ms: progress.finished_at_ms,
+            pruned_at_ms: pruned.map(|pruned| pruned.at_ms),
             target: Target::of_run(ledger.header()),
             counts,
             ledger,
@@ -74,6 +79,7 @@ impl Overview {
             "started_at": stamp(self.started_at_ms),
             "finished_at": self.finished_at_ms.map(stamp),
             "duration_s": self.duration_s(now_ms),
+            "pruned_at": self.pruned_at_ms.map(stamp),
             "counts": self.counts,
             "run_dir": self.dir.path().display().to_string(),
         })
@@ -93,12 +99,17 @@ impl Overview {
         [
             header.run.clone(),
             self.kind.to_owned(),
-            self.state.as_str().to_owned(),
+            self.state_words(),
             format!("{} ago", age(self.age_s(now_ms))),
             duration,
             ui::visible(&self.target.to_string()).into_owned(),
             format!("{}  {input}", self.counted_in_colour()),
         ]
+    }
+
+    fn state_words(&self) -> String {
+        let pruned = self.pruned_at_ms.map_or("", |_| ", pruned");
+        format!("{}{pruned}", self.state.as_str())
     }
 
     /// `changed 37, failed 2`.

@@ -27,6 +27,9 @@ fn body(overview: &Overview) -> Result<Value, CommandError> {
     let settings: Value = serde_json::from_str(&ledger.settings()?).unwrap_or_default();
     let json_of =
         |text: Option<String>| text.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+    let removed = ledger.removed_files()?.into_iter();
+    let removed =
+        removed.map(|file| json!({"name": file.name, "sha256": file.sha256, "bytes": file.bytes}));
     let mut body = overview.document(now_ms());
     let more = json!({
         "phase": progress.phase.as_str(),
@@ -39,6 +42,7 @@ fn body(overview: &Overview) -> Result<Value, CommandError> {
         "host": header.host,
         "program_version": header.tool_version,
         "created_at": stamp(header.created_at_ms),
+        "removed_files": removed.collect::<Vec<_>>(),
         "plan_digest": ledger.plan_digest()?,
         "forecast": json_of(ledger.forecast()?),
         "guards": settings.get("limits"),
@@ -84,6 +88,7 @@ fn print(overview: &Overview, body: &Value) {
         "state",
         format!("{} (phase {})", overview.state.as_str(), text("phase")),
     );
+    row("pruned at", text("pruned_at"));
     row("stopped by", text("stopped_by"));
     row("cause", text("cause"));
     let counted = overview.counted_in_colour();

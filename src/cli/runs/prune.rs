@@ -1,0 +1,111 @@
+//! `idshift runs prune`: shows which runs are old enough, asks, and reduces them to their compact records.
+
+use super::super::options::PruneOptions;
+use crate::run::{
+    Candidate, CommandError, Exit, Retention, candidates, catalog, document, now_ms, reduce,
+};
+use crate::ui;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+pub(super) fn run(options: &PruneOptions) -> Result<Exit, CommandError> {
+    // References between runs count wherever these lie, so all registered runs are looked at.
+    let (catalog, runs_dir) = catalog(&options.place.typed())?;
+    let retention = Retention {
+        older_than: options.older_than,
+        keep_last: options.keep_last,
+    };
+    let now_ms = now_ms();
+    let found = candidates(&catalog, &runs_dir, retention, now_ms)?;
+    for lost in &catalog.lost {
+        let path = lost.path.display().to_string();
+        ui::err(&format!(
+            "warning: {} is left as it is: {}",
+            ui::visible(&path),
+            ui::visible(&lost.why)
+        ));
+    }
+    let pruned: Vec<&Candidate<'_>> = found.iter().filter(|one| one.kept.is_none()).collect();
+    if !options.output.is_json() && !options.output.quiet {
+        show(&found);
+    }
+    if !pruned.is_empty() && !options.dry_run {
+        consent(options, &pruned)?;
+        for one in &pruned {
+            reduce(one.entry, &catalog, false, now_ms)?;
+        }
+    }
+    if options.output.is_json() {
+        let body = body(options, &found);
+        ui::out(&document(Exit::Success, body));
+    } else {
+        ui::out(&closing(options, &runs_dir, &pruned));
+    }
+    Ok(Exit::Success)
+}
+
+fn show(found: &[Candidate<'_>]) {
+    for one in found {
+        let header = &one.entry.header;
+        let name = ui::visible(&header.input_name);
+        let what = match &one.kept {
+            Some(why) => format!("kept: {why}"),
+            None => format!("{} removed", ui::bytes(one.bytes)),
+        };
+        ui::err(&format!(
+            "{}  {} of {name}  {what}",
+            header.run,
+            header.kind.as_str()
+        ));
+    }
+}
+
+fn consent(options: &PruneOptions, pruned: &[&Candidate<'_>]) -> Result<(), CommandError> {
+    if options.yes {
+        return Ok(());
+    }
+    let question = format!(
+        "prune {}: their input and reports are removed, and they can no longer be undone or verified",
+        runs(pruned.len())
+    );
+    match ui::confirm(&question) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(CommandError::usage("not confirmed; nothing was removed")),
+        Err(why) => Err(CommandError::usage(format!("{why}; nothing was removed"))
+            .with_help("give the consent with --yes, or look first with --dry-run")),
+    }
+}
+
+fn runs(number: usize) -> String {
+    ui::counted(u64::try_from(number).unwrap_or(u64::MAX), "run")
+}
+
+fn closing(options: &PruneOptions, runs_dir: &PathBuf, pruned: &[&Candidate<'_>]) -> String {
+    let bytes: u64 = pruned.iter().map(|one| one.bytes).sum();
+    let folder = runs_dir.display().to_string();
+    match pruned.len() {
+        0 => format!("nothing to prune in {}", ui::visible(&folder)),
+        number if options.dry_run => format!(
+            "would prune {}, {}; nothing was removed",
+            runs(number),
+            ui::bytes(bytes)
+        ),
+        number => format!("pruned {}, {}", runs(number), ui::bytes(bytes)),
+    }
+}
+
+fn body(options: &PruneOptions, found: &[Candidate<'_>]) -> Value {
+    let (pruned, kept): (Vec<_>, Vec<_>) = found.iter().partition(|one| one.kept.is_none());
+    let pruned = pruned
+        .iter()
+        .map(|one| json!({"run": one.entry.header.run, "bytes": one.bytes}));
+    let kept = kept
+        .iter()
+        .map(|one| json!({"run": one.entry.header.run, "why": one.kept}));
+    json!({
+        "dry_run": options.dry_run,
+        "pruned": pruned.collect::<Vec<_>>(),
+        "kept": kept.collect::<Vec<_>>(),
+        "bytes": found.iter().filter(|one| one.kept.is_none()).map(|one| one.bytes).sum::<u64>(),
+    })
+}

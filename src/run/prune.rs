@@ -1,0 +1,399 @@
+//! Retention: reduces old runs to a compact record. Input and reports are removed; what later runs need of the ledger
+//! stays, so that a pruned run does not count as gone.
+
+use super::catalog::{Entry, RunCatalog};
+use super::error::CommandError;
+use super::input_identity::InputIdentity;
+use super::input_plan;
+use super::line_digest::{Wish, wish};
+use super::saved_settings::SavedSettings;
+use crate::domain::{Change, CustomerId, LocationId, NetChange, Outcome, Status, Transition, Unchanged};
+use crate::http::Span;
+use crate::ledger::{
+    Header, Ledger, Pruned, Remains, RemovedFile, RunDir, RunHold, RunKind, State,
+};
+use crate::plan::Shape;
+use crate::report::{half_done, run_status, stamp};
+use crate::system::Kind;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// What a run's folder has beside its ledger. The input is the last: while it is there, the work is not complete.
+const FILES: [&str; 5] = [
+    "results.csv",
+    "failures.csv",
+    "report.html",
+    "summary.json",
+    "input.csv",
+];
+
+/// Which runs are pruned.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Retention {
+    /// Those that ended longer ago than this.
+    pub(crate) older_than: Duration,
+    /// But never this many of the newest runs of each target.
+    pub(crate) keep_last: usize,
+}
+
+impl Retention {
+    /// How long runs are kept: `90d`, or any duration such as `12h`.
+    pub(crate) fn parse_age(text: &str) -> Result<Duration, String> {
+        let days = text.strip_suffix('d').and_then(|n| n.parse::<u32>().ok());
+        match days {
+            // Retention is counted in years, which other durations are not.
+            Some(days) => Ok(Duration::from_secs(u64::from(days) * 86_400)),
+            None => Span::from_str(text)
+                .map(|span| span.0)
+                .map_err(|why| why.to_string()),
+        }
+    }
+}
+
+/// A run that is old enough, and what becomes of it.
+pub(crate) struct Candidate<'a> {
+    pub(crate) entry: &'a Entry,
+    /// Why it stays as it is; `None`: it is pruned.
+    pub(crate) kept: Option<String>,
+    /// The size of the files that would be removed.
+    pub(crate) bytes: u64,
+}
+
+/// The runs that are old enough, the oldest first. `within`: only runs in this folder are pruned; all runs of the catalog
+/// count for what refers to what.
+pub(crate) fn candidates<'a>(
+    catalog: &'a RunCatalog,
+    within: &Path,
+    retention: Retention,
+    now_ms: i64,
+) -> Result<Vec<Candidate<'a>>, CommandError> {
+    let mut rules = Rules::default();
+    let mut found = Vec::new();
+    for entry in &catalog.entries {
+        let ledger = entry.ledger()?;
+        let is_complete = ledger.pruned()?.is_some() && !entry.dir.input().exists();
+        let progress = ledger.progress()?;
+        let ended_ms = progress.finished_at_ms.unwrap_or(progress.started_at_ms);
+        let age_ms = u128::from(u64::try_from(now_ms - ended_ms).unwrap_or(0));
+        let is_young = age_ms < retention.older_than.as_millis();
+        let kept = if ledger.pruned()?.is_some() {
+            None
+        } else {
+            rules.why_kept(entry, &ledger, retention.keep_last)?
+        };
+        let stays = is_young || kept.is_some();
+        if stays && !is_complete {
+            rules.keeps(entry, &ledger)?;
+        }
+        let is_here = entry.dir.path().parent() == Some(within);
+        if is_young || !is_here || is_complete {
+            continue;
+        }
+        found.push(Candidate {
+            entry,
+            kept,
+            bytes: bytes(&entry.dir),
+        });
+    }
+    found.reverse();
+    Ok(found)
+}
+
+/// What the runs that were looked at so far, the newest first, say about older ones.
+#[derive(Default)]
+struct Rules {
+    seen: HashMap<String, usize>,
+    /// The newest good reconciles: the file and the target of each.
+    good: Vec<(InputIdentity, String)>,
+    /// Runs that a kept run restores, and the first of those.
+    referred: HashMap<String, String>,
+}
+
+impl Rules {
+    /// Why a run stays whatever its age.
+    fn why_kept(
+        &mut self,
+        entry: &Entry,
+        ledger: &Ledger,
+        keep_last: usize,
+    ) -> Result<Option<String>, CommandError> {
+        let header = &entry.header;
+        let seen = self.seen.entry(header.target.clone()).or_default();
+        *seen += 1;
+        let is_of_newest = *seen <= keep_last;
+        let state = run_status::state(&ledger.progress()?, ledger);
+        let is_good = header.kind == RunKind::Reconcile && state == State::Finished;
+        let is_newest_good = is_good && self.is_newest_good(header);
+        if ledger.is_live() {
+            return Ok(Some("it is in progress".to_owned()));
+        }
+        match state {
+            State::Created | State::Running | State::Stopped | State::Interrupted => {
+                return Ok(Some(
+                    "it is unfinished: `idshift resume` continues it".to_owned(),
+                ));
+            }
+            State::Planned => return Ok(Some("it is a plan that was not carried out".to_owned())),
+            State::Finished => {}
+        }
+        if ledger.has_parked()? && ledger.net_changes()?.iter().any(NetChange::is_temporary) {
+            return Ok(Some("a customer may still have a temporary ID".to_owned()));
+        }
+        if let Some(by) = self.referred.get(&header.run) {
+            return Ok(Some(format!("run {by}, which undoes it, is kept")));
+        }
+        if is_newest_good {
+            return Ok(Some(
+                "it is the newest good reconcile of its file".to_owned(),
+            ));
+        }
+        if is_of_newest {
+            return Ok(Some(format!(
+                "it is one of the newest {keep_last} of its target"
+            )));
+        }
+        Ok(None)
+    }
+
+    /// Whether no newer good reconcile of the same file and target was seen; from now on there is one.
+    fn is_newest_good(&mut self, header: &Header) -> bool {
+        let identity = InputIdentity::of_run(header);
+        let is_known = self
+            .good
+            .iter()
+            .any(|(other, target)| *target == header.target && other.is_same_file(&identity));
+        if !is_known {
+            self.good.push((identity, header.target.clone()));
+        }
+        !is_known
+    }
+
+    /// A run that stays keeps the run that it restores.
+    fn keeps(&mut self, entry: &Entry, ledger: &Ledger) -> Result<(), CommandError> {
+        if ledger.pruned()?.is_none()
+            && let Some(parent) = &entry.header.parent
+        {
+            let by = entry.header.run.clone();
+            self.referred.entry(parent.clone()).or_insert(by);
+        }
+        Ok(())
+    }
+}
+
+fn bytes(dir: &RunDir) -> u64 {
+    let size = |name: &&str| std::fs::metadata(dir.path().join(name)).map_or(0, |meta| meta.len());
+    FILES.iter().map(|name| size(&name)).sum()
+}
+
+/// Reduces a run to its compact record. `keeps_summary`: summary.json stays, so that a night in which nothing was changed
+/// can still be told about.
+pub(crate) fn reduce(
+    entry: &Entry,
+    catalog: &RunCatalog,
+    keeps_summary: bool,
+    now_ms: i64,
+) -> Result<(), CommandError> {
+    let ledger = entry.ledger()?;
+    let hold = ledger.hold()?;
+    if ledger.pruned()?.is_none() {
+        let remains = remains(&entry.dir, &ledger, now_ms)?;
+        ledger.mark_pruned(&hold, &remains)?;
+    }
+    strip(entry, &ledger, &hold, catalog)?;
+    for name in FILES {
+        if name == "summary.json" && keeps_summary {
+            continue;
+        }
+        remove(&entry.dir.path().join(name))?;
+    }
+    // What a process that was killed has left of a report.
+    for left in std::fs::read_dir(entry.dir.path()).into_iter().flatten() {
+        let path = left.map(|left| left.path()).unwrap_or_default();
+        let name = path.file_name().and_then(|name| name.to_str());
+        if name.is_some_and(|name| name.starts_with('.') && name.ends_with(".tmp")) {
+            remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> Result<(), CommandError> {
+    match std::fs::remove_file(path) {
+        Err(why) if why.kind() != std::io::ErrorKind::NotFound => Err(CommandError::usage(
+            format!("{}: cannot be removed: {why}", path.display()),
+        )),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn remains(dir: &RunDir, ledger: &Ledger, now_ms: i64) -> Result<Remains, CommandError> {
+    let mut removed = Vec::new();
+    for name in FILES {
+        let path = dir.path().join(name);
+        if let Ok(meta) = std::fs::metadata(&path) {
+            let sha256 = crate::input::digest(&path).map_err(|why| {
+                CommandError::usage(format!("{}: cannot be read: {why}", path.display()))
+            })?;
+            removed.push(RemovedFile {
+                name: name.to_owned(),
+                sha256,
+                bytes: meta.len(),
+            });
+        }
+    }
+    Ok(Remains {
+        pruned: Pruned {
+            at_ms: now_ms,
+            half_done: half_done(dir).unwrap_or(0),
+        },
+        wishes: wishes(dir, ledger)?,
+        removed,
+    })
+}
+
+/// The customers that lines meant which a later file may repeat: those that renamed one, and those of chains and swaps.
+fn wishes(dir: &RunDir, ledger: &Ledger) -> Result<Vec<(Wish, CustomerId)>, CommandError> {
+    let header = ledger.header();
+    if header.kind == RunKind::Undo {
+        // What is undone is no file that a person applies.
+        return Ok(Vec::new());
+    }
+    let Some(system) = Kind::parse(&header.system) else {
+        return Ok(Vec::new());
+    };
+    let kept = SavedSettings::of(ledger)?;
+    let rules = kept.rules_as_begun(system)?;
+    let unique = system.capabilities().unique_accounts;
+    let name = &header.input_name;
+    let draft = input_plan::read(&dir.input(), name, &kept.reading()?, &rules, unique)?;
+    let mut linked = HashSet::new();
+    for unit in draft.units.values() {
+        if unit.shape != Shape::Single || !unique {
+            linked.extend(unit.lines());
+        }
+    }
+    let mut wishes = Vec::new();
+    let mut outcomes = ledger.outcomes().peekable();
+    for batch in draft.table.batches()? {
+        for change in batch?.into_iter().filter_map(|row| row.change) {
+            let is_before = |next: &Result<Outcome, _>| match next {
+                Ok(outcome) => outcome.line <= change.line,
+                Err(_) => true,
+            };
+            while let Some(outcome) = outcomes.next_if(is_before) {
+                let outcome = outcome?;
+                let counts = outcome.line == change.line
+                    && (linked.contains(&change.line) || renames(&change, &outcome));
+                let customer = outcome.customer.clone();
+                if let Some(customer) = customer.filter(|_| counts && holds(&outcome)) {
+                    wishes.push((wish(&change), customer));
+                }
+            }
+        }
+    }
+    Ok(wishes)
+}
+
+fn renames(change: &Change, outcome: &Outcome) -> bool {
+    change.new_account.asks() && outcome.account.before != outcome.account.after
+}
+
+/// Whether the outcome says which customer the line meant.
+fn holds(outcome: &Outcome) -> bool {
+    let Transition { before, after } = &outcome.account;
+    match outcome.status {
+        Status::Changed | Status::Unchanged(Unchanged::Already) | Status::InDoubt => true,
+        Status::Failed(_) => after.is_some() && after != before,
+        Status::WouldChange | Status::Unchanged(_) | Status::Skipped(_) => false,
+    }
+}
+
+/// What a run found as wished, an older run that is resumed must not overwrite; unless the newest good reconcile of the
+/// target has found the same.
+fn strip(
+    entry: &Entry,
+    ledger: &Ledger,
+    hold: &RunHold,
+    catalog: &RunCatalog,
+) -> Result<(), CommandError> {
+    let target = &entry.header.target;
+    let mut may_resume = false;
+    let mut newest_good = None;
+    for other in &catalog.entries {
+        if other.header.target != *target || other.header.run == entry.header.run {
+            continue;
+        }
+        let its = other.ledger()?;
+        let state = its.progress()?.state;
+        if other.header.epoch < entry.header.epoch {
+            may_resume |= !matches!(state, State::Finished) && its.pruned()?.is_none();
+        } else if newest_good.is_none()
+            && other.header.kind == RunKind::Reconcile
+            && state == State::Finished
+            && its.pruned()?.is_none()
+        {
+            newest_good = Some(its);
+        }
+    }
+    if !may_resume {
+        return Ok(ledger.strip(hold, |_| false)?);
+    }
+    let mut found: HashSet<(CustomerId, Option<LocationId>)> = HashSet::new();
+    for outcome in newest_good.iter().flat_map(Ledger::outcomes) {
+        let outcome = outcome?;
+        if holds(&outcome)
+            && let Some(customer) = outcome.customer
+        {
+            found.insert((customer, outcome.location));
+        }
+    }
+    Ok(ledger.strip(hold, |outcome| {
+        let customer = outcome.customer.clone();
+        customer.is_some_and(|id| !found.contains(&(id, outcome.location.clone())))
+    })?)
+}
+
+/// Earlier reconciles of the same file and target in which nothing was changed and nothing failed, once a newer good one
+/// is there: a summary and the digests of their files are left.
+pub(super) fn reduce_idle(
+    mine: &Header,
+    catalog: &RunCatalog,
+    now_ms: i64,
+) -> Result<(), CommandError> {
+    let identity = InputIdentity::of_run(mine);
+    let target = [mine.target.as_str()];
+    for entry in catalog.others(&mine.run, &target) {
+        let is_older = entry.header.kind == RunKind::Reconcile
+            && entry.header.epoch < mine.epoch
+            && !entry.has_writes
+            && identity.is_same_file(&InputIdentity::of_run(&entry.header));
+        if !is_older {
+            continue;
+        }
+        let ledger = entry.ledger()?;
+        let progress = ledger.progress()?;
+        let is_idle = progress.state == State::Finished && progress.exit_code == Some(0);
+        if is_idle && (ledger.pruned()?.is_none() || entry.dir.input().exists()) {
+            drop(ledger);
+            reduce(entry, catalog, true, now_ms)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to go on with a run of which only the compact record is left.
+pub(crate) fn refuse_pruned(ledger: &Ledger) -> Result<(), CommandError> {
+    let Some(pruned) = ledger.pruned()? else {
+        return Ok(());
+    };
+    let run = &ledger.header().run;
+    Err(CommandError::usage(format!(
+        "run {run} was pruned at {}: its input and its reports were removed",
+        stamp(pruned.at_ms)
+    ))
+    .with_help(format!(
+        "`idshift runs show {run}` tells what is left: counts, and in its ledger which customers were renamed"
+    )))
+}

@@ -1,0 +1,179 @@
+//! What is kept of old runs, and how much of the disk a night takes.
+
+use crate::support::{Place, named};
+use std::path::Path;
+
+/// The files of a run's folder, by name.
+fn files(run: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(run).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// A file that swaps the IDs of two customers, and carries personal data.
+fn swap(place: &Place) -> String {
+    place.with_world(|mut world| {
+        world.add_plume(named("C-1", "ONE-01", &["L-1"]));
+        world.add_plume(named("C-2", "TWO-02", &["L-2"]));
+    });
+    place.file(
+        "swap.csv",
+        "accountId,newAccountId,name\nONE-01,TWO-02,Erika Mustermann\nTWO-02,ONE-01,Max Mustermann\n\
+         NONE-9,ELSE-9,Otto Normal\n",
+    )
+}
+
+#[test]
+fn a_pruned_run_leaves_its_renames_and_nothing_personal() {
+    let place = Place::plume();
+    let file = swap(&place);
+    place.run(&["apply", &file, "--yes"]).expect(1);
+    let (run, id) = (place.newest(), place.newest_id());
+    std::fs::copy(run.join("failures.csv"), place.path().join("failures.csv")).unwrap();
+    let before = place.patches();
+    let look = place.run(&["runs", "prune", "--older-than", "0s", "--dry-run"]);
+    assert!(look.expect(0).out.contains("would prune 1 run"));
+    place
+        .run(&["runs", "prune", "--older-than", "1d", "--yes"])
+        .expect(0);
+    let refused = place
+        .run(&["runs", "prune", "--older-than", "0s"])
+        .expect(2);
+    assert!(refused.err.contains("--yes"), "{}", refused.err);
+    assert!(run.join("input.csv").exists());
+    let prune = ["runs", "prune", "--older-than", "0s", "--yes", "--json"];
+    let done = place.run(&prune).expect(0).json();
+    assert_eq!(done["pruned"][0]["run"], id.as_str());
+    assert_eq!(files(&run), ["ledger.db", "ledger.seal", "run.lock"]);
+    let ledger = std::fs::read(run.join("ledger.db")).unwrap();
+    let has = |text: &str| ledger.windows(text.len()).any(|one| one == text.as_bytes());
+    assert!(has("TWO-02") && !has("Mustermann") && !has("no customer"));
+
+    // The swap is known: the same file, and another one that asks for the same, change nothing.
+    place.run(&["apply", &file, "--yes"]).expect(1);
+    assert_eq!(place.verdicts()[..2], ["unchanged/already"; 2]);
+    let other = place.file(
+        "other.csv",
+        "accountId,newAccountId\nTWO-02,ONE-01\nONE-01,TWO-02\n",
+    );
+    place.run(&["apply", &other, "--yes"]).expect(0);
+    assert_eq!(place.patches(), before);
+    assert_eq!(place.account_of("C-1"), "TWO-02");
+    // Its failures can be fed back.
+    place.run(&["apply", "failures.csv", "--yes"]).expect(1);
+}
+
+#[test]
+fn what_cannot_be_done_with_a_pruned_run_is_said() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let id = place.newest_id();
+    place
+        .run(&["runs", "prune", "--older-than", "0s", "--yes"])
+        .expect(0);
+    for command in ["undo", "verify", "report", "resume"] {
+        let mut words = vec![command, &id];
+        words.extend((command == "undo").then_some("--yes"));
+        let done = place.run(&words).expect(2);
+        assert!(
+            done.err.contains("was pruned at"),
+            "{command}: {}",
+            done.err
+        );
+    }
+    let shown = place.run(&["runs", "show", &id, "--json"]).expect(0).json();
+    assert!(shown["pruned_at"].is_string());
+    assert_eq!(shown["counts"]["changed"], 3);
+    let removed = shown["removed_files"].as_array().unwrap();
+    assert!(removed.iter().any(|file| file["name"] == "results.csv"));
+    let listed = place.run(&["runs"]).expect(0);
+    assert!(listed.out.contains("finished, pruned"), "{}", listed.out);
+    assert!(listed.err.is_empty(), "{}", listed.err);
+}
+
+#[test]
+fn prune_keeps_what_is_still_needed() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    let second = place.file("second.csv", "accountId,newAccountId\nB-000000,D-000000\n");
+    let plan = place.file("plan.csv", "accountId,newAccountId\nB-000001,E-000001\n");
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let applied = place.newest_id();
+    place.run(&["apply", &second, "--yes"]).expect(0);
+    place.run(&["undo", "--yes"]).expect(0);
+    place.run(&["reconcile", &file, "--yes"]).expect(0);
+    place.run(&["plan", &plan]).expect(0);
+    place.sandbox.set_faults(vec!["any:401".parse().unwrap()]);
+    place.run(&["reconcile", &file, "--yes"]);
+    let prune = ["runs", "prune", "--older-than", "0s", "--json", "--yes"];
+    let done = place.run(&[&prune[..], &["--keep-last", "4"]].concat());
+    let done = done.expect(0).json();
+    let pruned: Vec<&str> = done["pruned"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["run"].as_str().unwrap())
+        .collect();
+    assert_eq!(pruned, [applied]);
+    let why = done["kept"].to_string();
+    for reason in [
+        "which undoes it",
+        "newest good reconcile",
+        "not carried out",
+    ] {
+        assert!(why.contains(reason), "{reason}: {why}");
+    }
+}
+
+fn size(folder: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let mut seen = std::collections::HashSet::new();
+    let mut all = 0;
+    for run in std::fs::read_dir(folder).unwrap() {
+        for file in std::fs::read_dir(run.unwrap().path()).unwrap() {
+            let meta = file.unwrap().metadata().unwrap();
+            // One file with two names is one file.
+            if seen.insert(meta.ino()) {
+                all += meta.len();
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn nights_without_a_change_take_no_room() {
+    let place = Place::plume();
+    let file = place.moves(400);
+    let night = ["reconcile", &file, "--incremental", "--yes"];
+    place.run(&night).expect(0);
+    let runs = place.path().join("idshift-runs");
+    let first = size(&runs);
+    let changed = place.newest_id();
+    for _ in 0..8 {
+        place.run(&night).expect(0);
+    }
+    let now = size(&runs);
+    assert!(
+        now < 3 * first,
+        "{now} after eight nights, {first} after the first"
+    );
+    assert_eq!(place.rows("results.csv").len(), 400);
+    // An earlier one has its summary, and the digests of its files.
+    let listed = place.run(&["runs", "--json"]).expect(0).json();
+    let idle = &listed["runs"][1];
+    assert!(idle["pruned_at"].is_string(), "{listed:#}");
+    let folder = Path::new(idle["run_dir"].as_str().unwrap());
+    let folder = place.path().join(folder);
+    assert_eq!(
+        files(&folder),
+        ["ledger.db", "ledger.seal", "run.lock", "summary.json"]
+    );
+    // What was changed can still be undone.
+    place.run(&["undo", &changed, "--yes"]).expect(0);
+    assert_eq!(place.account_of("C-7"), "A-000007");
+}
