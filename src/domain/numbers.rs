@@ -1,16 +1,10 @@
 //! Numbers for people: every count that is shown with what it counts is made here, in singular or plural.
 
+use indicatif::HumanCount;
+
 /// `12,400`.
 pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3 + 1);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    HumanCount(number).to_string()
 }
 
 /// How much of something there is in a second: `0.4`, `19.8`, `20`, `1,250`. One decimal, where it says anything.

@@ -7,7 +7,9 @@ use super::input_identity::InputIdentity;
 use super::input_plan;
 use super::line_digest::{Wish, wish};
 use super::saved_settings::SavedSettings;
-use crate::domain::{Change, CustomerId, LocationId, NetChange, Outcome, Status, Transition, Unchanged};
+use crate::domain::{
+    Change, CustomerId, LocationId, NetChange, Outcome, Status, Transition, Unchanged,
+};
 use crate::http::Span;
 use crate::ledger::{
     Header, Ledger, Pruned, Remains, RemovedFile, RunDir, RunHold, RunKind, State,

@@ -185,7 +185,7 @@ mod tests {
         {"event":"waiting","format":1,"outage":true,"pass":"apply","run":"20261120-223015-k3f9","seconds":1.5,"time":"2026-11-20T22:30:15.123Z","type":"event","why":"429: all calls wait"}
         {"event":"bulk_refused","format":1,"pass":"apply","run":"20261120-223015-k3f9","time":"2026-11-20T22:30:15.123Z","type":"event","why":"400"}
         {"event":"no_effect","format":1,"pass":"apply","run":"20261120-223015-k3f9","time":"2026-11-20T22:30:15.123Z","times":3,"type":"event","why":"500"}
-        {"event":"wave_verified","format":1,"pass":"apply","run":"20261120-223015-k3f9","time":"2026-11-20T22:30:15.123Z","type":"event","lines":5,"of":3,"wave":1}
+        {"event":"wave_verified","format":1,"lines":5,"of":3,"pass":"apply","run":"20261120-223015-k3f9","time":"2026-11-20T22:30:15.123Z","type":"event","wave":1}
         {"event":"stopping","format":1,"pass":"apply","run":"20261120-223015-k3f9","time":"2026-11-20T22:30:15.123Z","type":"event","units_in_progress":2,"why":"interrupted"}
         "#);
     }

@@ -50,6 +50,7 @@ const LOCALISED: &[(&str, &[&str])] = &[
     ("hyper", &["http"]),
     ("governor", &["http"]),
     ("rusqlite", &["ledger"]),
+    ("indicatif", &["domain", "ui"]), // counts; sizes
     ("anstream", &["ui"]),
     ("anstyle", &["ui"]),
     ("csv", &["input", "report"]),
