@@ -186,7 +186,7 @@ impl Rules {
 
 fn bytes(dir: &RunDir) -> u64 {
     let size = |name: &&str| std::fs::metadata(dir.path().join(name)).map_or(0, |meta| meta.len());
-    FILES.iter().map(|name| size(&name)).sum()
+    FILES.iter().map(size).sum()
 }
 
 /// Reduces a run to its compact record. `keeps_summary`: summary.json stays, so that a night in which nothing was changed
@@ -213,8 +213,10 @@ pub(crate) fn reduce(
     // What a process that was killed has left of a report.
     for left in std::fs::read_dir(entry.dir.path()).into_iter().flatten() {
         let path = left.map(|left| left.path()).unwrap_or_default();
-        let name = path.file_name().and_then(|name| name.to_str());
-        if name.is_some_and(|name| name.starts_with('.') && name.ends_with(".tmp")) {
+        let is_hidden = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if is_hidden && path.extension().is_some_and(|end| end == "tmp") {
             remove(&path)?;
         }
     }

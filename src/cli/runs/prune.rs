@@ -6,7 +6,7 @@ use crate::run::{
 };
 use crate::ui;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::Path;
 
 pub(super) fn run(options: &PruneOptions) -> Result<Exit, CommandError> {
     // References between runs count wherever these lie, so all registered runs are looked at.
@@ -80,7 +80,7 @@ fn runs(number: usize) -> String {
     ui::counted(u64::try_from(number).unwrap_or(u64::MAX), "run")
 }
 
-fn closing(options: &PruneOptions, runs_dir: &PathBuf, pruned: &[&Candidate<'_>]) -> String {
+fn closing(options: &PruneOptions, runs_dir: &Path, pruned: &[&Candidate<'_>]) -> String {
     let bytes: u64 = pruned.iter().map(|one| one.bytes).sum();
     let folder = runs_dir.display().to_string();
     match pruned.len() {
