@@ -36,11 +36,13 @@ impl Guards {
     /// What was given anew beats what the run was begun with. A time of day comes again; a span from the beginning of
     /// the run has passed.
     pub(crate) fn over(self, earlier: Self) -> Self {
+        // A canary is one wave: whichever is given anew replaces both.
+        let keeps_waves = self.canary.is_none() && self.waves.is_none();
         Self {
             max_failures: self.max_failures.or(earlier.max_failures),
             max_changes: self.max_changes.or(earlier.max_changes),
-            canary: self.canary.or(earlier.canary),
-            waves: self.waves.or(earlier.waves),
+            canary: self.canary.or(earlier.canary.filter(|_| keeps_waves)),
+            waves: self.waves.or(earlier.waves.filter(|_| keeps_waves)),
             wave_failures: self.wave_failures.or(earlier.wave_failures),
             until: self
                 .until

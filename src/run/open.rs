@@ -46,8 +46,7 @@ pub(crate) struct OpenRun {
 impl OpenRun {
     /// What stops it: as given anew, else as it was begun with.
     pub(super) fn limits(&self, anew: &Guards) -> Result<Guards, CommandError> {
-        let anew = anew.clone().resolved()?;
-        anew.over(self.kept.limits.clone()).resolved()
+        anew.clone().over(self.kept.limits.clone()).resolved()
     }
 
     /// Its target, which is not the one that it was begun on where another address was given anew.

@@ -36,7 +36,7 @@ fn each_wave_is_read_back_before_the_next_begins() {
                 "write {written}: {}",
                 read_back.len()
             );
-        } else if written > 0 && call.path.contains("/customers/C-") {
+        } else if written > 0 && call.path.starts_with("/api/Customers/C-") {
             read_back.insert(call.path.clone());
         }
     }
