@@ -1,18 +1,21 @@
 //! What may be typed. What it means is another type: [`crate::config::Resolved`].
 
+mod control;
+mod guards;
 mod map;
+mod requests;
+mod runs;
 mod shared;
 
+pub(super) use control::{ControlOptions, RateOptions, StatusOptions};
+pub(super) use guards::GuardArgs;
 pub(super) use map::MapOptions;
-pub(super) use shared::{
-    Colour, GuardArgs, InputArgs, OutputArgs, PlaceArgs, SandboxArgs, TargetArgs,
-};
+pub(super) use runs::{ForgetOptions, PruneOptions, RunsCommand, RunsOptions, ShowOptions};
+pub(super) use shared::{Colour, InputArgs, OutputArgs, PlaceArgs, SandboxArgs, TargetArgs};
 
 use crate::config::{KEYS, SPEECH};
-use crate::run::{Guards, Request, Retention};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::PathBuf;
-use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -343,119 +346,6 @@ pub(super) struct ReportOptions {
 }
 
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(super) struct RunsOptions {
-    #[command(subcommand)]
-    pub(super) command: Option<RunsCommand>,
-    #[command(flatten)]
-    pub(super) place: PlaceArgs,
-    #[command(flatten)]
-    pub(super) output: OutputArgs,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ShowOptions {
-    /// The run: its ID or the beginning of it
-    pub(super) run: String,
-    #[command(flatten)]
-    pub(super) place: PlaceArgs,
-    #[command(flatten)]
-    pub(super) output: OutputArgs,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum RunsCommand {
-    /// Show what is on record about one run
-    ///
-    /// Example: idshift runs show 20261120-2230
-    Show(ShowOptions),
-    /// Reduce old runs to a compact record
-    ///
-    /// Input, results and reports are removed; which customers were renamed from what to what stays on record, so that no
-    /// later run does a change twice. Unfinished runs, plans that wait, and what a kept run refers to are never pruned.
-    ///
-    /// Example: idshift runs prune --older-than 90d --dry-run
-    Prune(PruneOptions),
-    /// Remove a run folder that is lost from the register
-    ///
-    /// Runs are registered so that a change is never made twice, whatever folder they are kept in. A registered folder
-    /// that is gone keeps chains and swaps from being carried out.
-    ///
-    /// Example: idshift runs forget /srv/old/idshift-runs/20261120-223015-k3f9
-    Forget(ForgetOptions),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct PruneOptions {
-    /// Prune runs that ended longer ago than this
-    ///
-    /// Example: --older-than 90d
-    #[arg(long, value_name = "AGE", value_parser = Retention::parse_age)]
-    pub(super) older_than: Duration,
-    /// Keep this many of the newest runs of each target, whatever their age [default: 0]
-    ///
-    /// Example: --keep-last 10
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    pub(super) keep_last: usize,
-    /// Only show what would be pruned
-    #[arg(long, short = 'n')]
-    pub(super) dry_run: bool,
-    /// Consent to the removal without being asked
-    #[arg(long, short)]
-    pub(super) yes: bool,
-    #[command(flatten)]
-    pub(super) place: PlaceArgs,
-    #[command(flatten)]
-    pub(super) output: OutputArgs,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ForgetOptions {
-    /// The folder, as the message names it
-    #[arg(required_unless_present = "gone")]
-    pub(super) path: Option<PathBuf>,
-    /// All registered folders that are gone
-    #[arg(long, conflicts_with = "path")]
-    pub(super) gone: bool,
-    #[command(flatten)]
-    pub(super) output: OutputArgs,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct StatusOptions {
-    /// The run: its ID or the beginning of it [default: the newest that is in progress]
-    pub(super) run: Option<String>,
-    /// Show it again each second until it ends
-    #[arg(long)]
-    pub(super) watch: bool,
-    #[command(flatten)]
-    pub(super) place: PlaceArgs,
-    #[command(flatten)]
-    pub(super) output: OutputArgs,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ControlOptions {
-    /// The run: its ID or the beginning of it [default: the newest that is in progress]
-    pub(super) run: Option<String>,
-    #[command(flatten)]
-    pub(super) place: PlaceArgs,
-    #[command(flatten)]
-    pub(super) output: OutputArgs,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct RateOptions {
-    /// The run [default: the newest that is in progress], and its new rate
-    #[arg(required = true, num_args = 1..=2, value_name = "[RUN] CALLS/TIME")]
-    pub(super) words: Vec<String>,
-    #[command(flatten)]
-    pub(super) place: PlaceArgs,
-    #[command(flatten)]
-    pub(super) output: OutputArgs,
-}
-
-#[derive(Debug, Args)]
 #[command(after_long_help = crate::sandbox::SYNTAX)]
 pub(super) struct SandboxOptions {
     /// Which system it stands in for: plume, adobe or cloudcockpit
@@ -511,100 +401,4 @@ pub(super) struct ManOptions {
     /// Example: --dir target/man
     #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
     pub(super) dir: Option<PathBuf>,
-}
-
-impl CheckOptions {
-    pub(super) fn request(&self) -> Request {
-        Request {
-            typed: self.target.typed(),
-            reading: self.reading.reading(),
-            output: self.output.output(),
-            ..Request::default()
-        }
-    }
-}
-
-impl PlanOptions {
-    pub(super) fn request(&self) -> Request {
-        Request {
-            typed: self.target.typed(),
-            reading: self.reading.reading(),
-            sandbox: self.sandbox.request(),
-            guards: Guards {
-                max_failures: self.max_failures.clone(),
-                ..Guards::default()
-            },
-            without_history: self.without_history,
-            output: self.output.output(),
-            ..Request::default()
-        }
-    }
-}
-
-impl ApplyOptions {
-    pub(super) fn request(&self) -> Request {
-        Request {
-            typed: self.target.typed(),
-            reading: self.reading.reading(),
-            sandbox: self.sandbox.request(),
-            guards: self.guards.guards(),
-            consent: self.guards.consent(),
-            plan_first: self.plan_first,
-            without_history: self.without_history,
-            output: self.output.output(),
-        }
-    }
-}
-
-impl ReconcileOptions {
-    pub(super) fn request(&self) -> Request {
-        Request {
-            typed: self.target.typed(),
-            reading: self.reading.reading(),
-            sandbox: self.sandbox.request(),
-            guards: self.guards.guards(),
-            consent: self.guards.consent(),
-            plan_first: false,
-            without_history: self.without_history,
-            output: self.output.output(),
-        }
-    }
-}
-
-impl ResumeOptions {
-    pub(super) fn request(&self) -> Request {
-        Request {
-            typed: self.target.typed(),
-            sandbox: self.sandbox.request(),
-            guards: self.guards.guards(),
-            consent: self.guards.consent(),
-            without_history: self.without_history,
-            output: self.output.output(),
-            ..Request::default()
-        }
-    }
-}
-
-impl UndoOptions {
-    pub(super) fn request(&self) -> Request {
-        Request {
-            typed: self.target.typed(),
-            sandbox: self.sandbox.request(),
-            guards: self.guards.guards(),
-            consent: self.guards.consent(),
-            output: self.output.output(),
-            ..Request::default()
-        }
-    }
-}
-
-impl RunOptions {
-    pub(super) fn request(&self) -> Request {
-        Request {
-            typed: self.target.typed(),
-            sandbox: self.sandbox.request(),
-            output: self.output.output(),
-            ..Request::default()
-        }
-    }
 }

@@ -1,0 +1,86 @@
+//! What may be typed after `idshift runs`.
+
+use super::{OutputArgs, PlaceArgs};
+use crate::run::Retention;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(in crate::cli) struct RunsOptions {
+    #[command(subcommand)]
+    pub(in crate::cli) command: Option<RunsCommand>,
+    #[command(flatten)]
+    pub(in crate::cli) place: PlaceArgs,
+    #[command(flatten)]
+    pub(in crate::cli) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ShowOptions {
+    /// The run: its ID or the beginning of it
+    pub(in crate::cli) run: String,
+    #[command(flatten)]
+    pub(in crate::cli) place: PlaceArgs,
+    #[command(flatten)]
+    pub(in crate::cli) output: OutputArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum RunsCommand {
+    /// Show what is on record about one run
+    ///
+    /// Example: idshift runs show 20261120-2230
+    Show(ShowOptions),
+    /// Reduce old runs to a compact record
+    ///
+    /// Input, results and reports are removed; which customers were renamed from what to what stays on record, so that no
+    /// later run does a change twice. Unfinished runs, plans that wait, and what a kept run refers to are never pruned.
+    ///
+    /// Example: idshift runs prune --older-than 90d --dry-run
+    Prune(PruneOptions),
+    /// Remove a run folder that is lost from the register
+    ///
+    /// Runs are registered so that a change is never made twice, whatever folder they are kept in. A registered folder
+    /// that is gone keeps chains and swaps from being carried out.
+    ///
+    /// Example: idshift runs forget /srv/old/idshift-runs/20261120-223015-k3f9
+    Forget(ForgetOptions),
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct PruneOptions {
+    /// Prune runs that ended longer ago than this
+    ///
+    /// Example: --older-than 90d
+    #[arg(long, value_name = "AGE", value_parser = Retention::parse_age)]
+    pub(in crate::cli) older_than: Duration,
+    /// Keep this many of the newest runs of each target, whatever their age [default: 0]
+    ///
+    /// Example: --keep-last 10
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub(in crate::cli) keep_last: usize,
+    /// Only show what would be pruned
+    #[arg(long, short = 'n')]
+    pub(in crate::cli) dry_run: bool,
+    /// Consent to the removal without being asked
+    #[arg(long, short)]
+    pub(in crate::cli) yes: bool,
+    #[command(flatten)]
+    pub(in crate::cli) place: PlaceArgs,
+    #[command(flatten)]
+    pub(in crate::cli) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ForgetOptions {
+    /// The folder, as the message names it
+    #[arg(required_unless_present = "gone")]
+    pub(in crate::cli) path: Option<PathBuf>,
+    /// All registered folders that are gone
+    #[arg(long, conflicts_with = "path")]
+    pub(in crate::cli) gone: bool,
+    #[command(flatten)]
+    pub(in crate::cli) output: OutputArgs,
+}
