@@ -1,10 +1,13 @@
 //! `idshift apply`: plans a file and carries it out, or carries out a plan that was looked at before.
 
-use super::options::ApplyOptions;
-use crate::run::{CommandError, Exit, apply, apply_plan, plan};
+use super::options::{ApplyOptions, Console};
+use crate::run::{CommandError, Exit, Request, apply, apply_plan, plan};
 
-pub(super) fn run(options: &ApplyOptions) -> Result<Exit, CommandError> {
-    let request = options.request();
+pub(super) fn run(options: &ApplyOptions, console: Console) -> Result<Exit, CommandError> {
+    let request = Request {
+        plan_first: options.plan_first,
+        ..options.settings.request(Some(&options.sandbox), console)
+    };
     match (&options.file, &options.run) {
         (Some(file), _) if options.dry_run => plan(file, false, &request),
         (Some(file), _) => apply(file, &request),

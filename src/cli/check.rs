@@ -1,6 +1,6 @@
 //! `idshift check`: reads and plans a file offline.
 
-use super::options::CheckOptions;
+use super::options::{CheckOptions, Console};
 use crate::domain::Problem;
 use crate::input::{self, InputError};
 use crate::report;
@@ -8,10 +8,11 @@ use crate::run::{Checked, CommandError, Exit, InputPlan, SavedSettings, Unread, 
 use crate::ui;
 use serde_json::json;
 
-pub(super) fn run(options: &CheckOptions) -> Result<Exit, CommandError> {
-    let Checked { draft, settings } = match check(&options.file, &options.request()) {
+pub(super) fn run(options: &CheckOptions, console: Console) -> Result<Exit, CommandError> {
+    let request = options.settings.request(None, console);
+    let Checked { draft, settings } = match check(&options.file, &request) {
         Ok(checked) => checked,
-        Err(Unread::Input(error)) if options.output.is_json() => {
+        Err(Unread::Input(error)) if console.output.json => {
             ui::out(&document(Exit::NothingDone, refused(&error)));
             return Ok(Exit::NothingDone);
         }
@@ -19,26 +20,27 @@ pub(super) fn run(options: &CheckOptions) -> Result<Exit, CommandError> {
         Err(Unread::Other(failure)) => return Err(failure),
     };
     // What is left out is no reason to stop, as long as something is left.
-    let left_out = settings.skip_invalid && draft.invalid_lines() < draft.counts.lines;
+    let skips_invalid = settings.skips_invalid()?;
+    let left_out = skips_invalid && draft.invalid_lines() < draft.counts.lines;
     let blocking = draft.blocking();
     let exit = if (draft.has_errors() && !left_out) || !blocking.is_empty() {
         Exit::NothingDone
     } else {
         Exit::Success
     };
-    if options.output.is_json() {
+    if console.output.json {
         ui::out(&document(exit, found(&draft)));
         return Ok(exit);
     }
     if !draft.problems.is_empty() {
         ui::err(&ui::problems(draft.table.name(), &draft.problems));
     }
-    if !options.output.quiet {
+    if !console.output.quiet {
         ui::out(&summary(&draft));
         let next = if exit == Exit::Success {
             plan(options, &settings)
         } else if draft.has_errors() && !left_out {
-            if settings.skip_invalid {
+            if skips_invalid {
                 "correct the lines above: nothing is left where they are left out".to_owned()
             } else {
                 "correct the lines above, or leave them out with --skip-invalid".to_owned()
@@ -67,26 +69,15 @@ fn plan(options: &CheckOptions, kept: &SavedSettings) -> String {
         report::path_word(&options.file)
     };
     let mut words = vec!["idshift".to_owned(), "plan".to_owned(), file];
-    words.extend(report::columns(
-        &kept.map,
-        kept.skip_invalid,
-        kept.allow_clear,
-    ));
-    let reading = options.reading.reading();
-    for (flag, value) in [
-        ("--encoding", &reading.encoding),
-        ("--delimiter", &reading.delimiter),
-    ] {
-        if let Some(value) = value {
-            words.extend(report::option(flag, value));
-        }
-    }
-    if let Some(rows) = kept.values.get("skip_rows") {
-        words.extend(report::option("--skip-rows", rows));
+    words.extend(report::columns(&kept.values));
+    for name in ["encoding", "delimiter", "skip_rows"] {
+        words.extend(kept.option(name));
     }
     words.extend(kept.typed.target.iter().cloned());
     words.extend(kept.typed.always.iter().cloned());
-    words.extend(options.target.typed().runs_dir());
+    if let Some(folder) = options.settings.typed.get("runs_dir") {
+        words.extend(report::option("--runs-dir", folder));
+    }
     let mut text = report::shell(words);
     if stdin {
         text.push_str(", where FILE is what came over standard input");

@@ -1,9 +1,10 @@
 //! `idshift pause`, `unpause`, `rate` and `drain`: what a person asks of a run in progress, from any terminal.
 
-use super::options::{ControlOptions, OutputArgs, PlaceArgs, RateOptions};
+use super::options::{Console, ControlOptions, RateOptions};
+use crate::config::TypedSettings;
 use crate::http::Rate;
 use crate::ledger::{Ledger, Order};
-use crate::run::{CommandError, Exit, TypedSettings, document, open_live};
+use crate::run::{CommandError, Exit, Output, document, open_live};
 use crate::ui;
 use serde_json::json;
 use std::str::FromStr;
@@ -12,35 +13,35 @@ use std::time::{Duration, Instant};
 /// A run follows within a second; a machine that is busy may take longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) fn pause(options: &ControlOptions) -> Result<Exit, CommandError> {
+pub(super) fn pause(options: &ControlOptions, console: Console) -> Result<Exit, CommandError> {
     give(
         options.run.as_deref(),
-        (&options.place, &options.output),
+        (&options.settings.typed, console.output),
         Order::Pause,
         "paused: no call is made",
     )
 }
 
-pub(super) fn unpause(options: &ControlOptions) -> Result<Exit, CommandError> {
+pub(super) fn unpause(options: &ControlOptions, console: Console) -> Result<Exit, CommandError> {
     give(
         options.run.as_deref(),
-        (&options.place, &options.output),
+        (&options.settings.typed, console.output),
         Order::Unpause,
         "calls are made again",
     )
 }
 
-pub(super) fn drain(options: &ControlOptions) -> Result<Exit, CommandError> {
+pub(super) fn drain(options: &ControlOptions, console: Console) -> Result<Exit, CommandError> {
     let words = "draining: what is under way finishes, then it stops";
     give(
         options.run.as_deref(),
-        (&options.place, &options.output),
+        (&options.settings.typed, console.output),
         Order::Drain,
         words,
     )
 }
 
-pub(super) fn rate(options: &RateOptions) -> Result<Exit, CommandError> {
+pub(super) fn rate(options: &RateOptions, console: Console) -> Result<Exit, CommandError> {
     let (run, text) = match options.words.as_slice() {
         [run, rate] => (Some(run.as_str()), rate),
         [rate] => (None, rate),
@@ -58,7 +59,7 @@ pub(super) fn rate(options: &RateOptions) -> Result<Exit, CommandError> {
     let words = format!("at most {rate} from now on");
     give(
         run,
-        (&options.place, &options.output),
+        (&options.settings.typed, console.output),
         Order::Rate(per_second),
         &words,
     )
@@ -67,11 +68,11 @@ pub(super) fn rate(options: &RateOptions) -> Result<Exit, CommandError> {
 /// Gives the order and waits until the run follows it.
 fn give(
     run: Option<&str>,
-    (place, output): (&PlaceArgs, &OutputArgs),
+    (typed, output): (&TypedSettings, Output),
     order: Order,
     words: &str,
 ) -> Result<Exit, CommandError> {
-    let ledger = live(run, &place.typed())?;
+    let ledger = live(run, typed)?;
     let number = ledger.order(order)?;
     let given = Instant::now();
     while ledger.orders()?.seen < number {
@@ -82,7 +83,7 @@ fn give(
         std::thread::park_timeout(Duration::from_millis(50));
     }
     let run = &ledger.header().run;
-    if output.is_json() {
+    if output.json {
         let orders = ledger.orders()?;
         let body = json!({"run": run, "paused": orders.paused, "draining": orders.draining,
                           "rate_per_s": orders.rate_per_s});

@@ -1,6 +1,6 @@
 //! `idshift doctor`: is everything set, reachable, authorised, and is the clock right?
 
-use super::options::DoctorOptions;
+use super::options::{Console, DoctorOptions};
 use crate::http::Skew;
 use crate::ledger::{RunDir, StateDb};
 use crate::run::{
@@ -53,10 +53,10 @@ impl Finding {
     }
 }
 
-pub(super) fn run(options: &DoctorOptions) -> Result<Exit, CommandError> {
-    let mut values = values(&options.target.typed(), &BTreeMap::new())?;
+pub(super) fn run(options: &DoctorOptions, console: Console) -> Result<Exit, CommandError> {
+    let mut values = values(&options.settings.typed, &BTreeMap::new())?;
     let sandbox = options.sandbox.request();
-    let mut resolved = resolve(&mut values, sandbox.secrets(), options.output.output())?;
+    let mut resolved = resolve(&mut values, sandbox.secrets(), console.output)?;
     // A diagnosis must not take a quarter of an hour.
     resolved.give_up_after = resolved
         .give_up_after
@@ -118,7 +118,7 @@ pub(super) fn run(options: &DoctorOptions) -> Result<Exit, CommandError> {
     } else {
         Exit::NothingDone
     };
-    say(options, &findings, exit);
+    say(console, &findings, exit);
     Ok(exit)
 }
 
@@ -174,8 +174,8 @@ fn compare(skew: Skew) -> Found {
     ))
 }
 
-fn say(options: &DoctorOptions, findings: &[Finding], exit: Exit) {
-    if options.output.is_json() {
+fn say(console: Console, findings: &[Finding], exit: Exit) {
+    if console.output.json {
         let list: Vec<_> = findings
             .iter()
             .map(|f| {

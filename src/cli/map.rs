@@ -1,10 +1,10 @@
 //! `idshift map`: what the columns of a file probably mean.
 
-use super::options::MapOptions;
+use super::options::{Console, MapOptions};
 use crate::config::SavedMap;
 use crate::input::{self, Column};
 use crate::report;
-use crate::run::{Basis, CommandError, Exit, Mapping, Meaning, Unread, document, map};
+use crate::run::{self, Basis, CommandError, Exit, Mapping, Meaning, Unread, document, map};
 use crate::ui;
 use serde_json::{Value, json};
 
@@ -15,9 +15,13 @@ const VALUE_CHARS: usize = 32;
 /// Where the values begin, at the most.
 const MOST_INDENT: usize = 60;
 
-pub(super) fn run(options: &MapOptions) -> Result<Exit, CommandError> {
+pub(super) fn run(options: &MapOptions, console: Console) -> Result<Exit, CommandError> {
     let save = options.save.as_deref();
-    let mapping = match map(&options.file, &options.request(), save) {
+    let mapping = match map(
+        &options.file,
+        &options.settings.request(None, console),
+        save,
+    ) {
         Ok(mapping) => mapping,
         Err(Unread::Input(error)) => return Err(error.into()),
         Err(Unread::Other(failure)) => return Err(failure),
@@ -29,7 +33,7 @@ pub(super) fn run(options: &MapOptions) -> Result<Exit, CommandError> {
             ui::visible(name)
         ));
     }
-    if options.output.is_json() {
+    if console.output.json {
         ui::out(&document(Exit::Success, body(&mapping, save)));
         return Ok(Exit::Success);
     }
@@ -40,7 +44,7 @@ pub(super) fn run(options: &MapOptions) -> Result<Exit, CommandError> {
     if let (Some(saved), Some(profile)) = (&mapping.saved, save) {
         ui::out(&told(&mapping, saved, profile));
     }
-    if !options.output.quiet {
+    if !console.output.quiet {
         ui::out(&format!("next: {}", ui::visible(&next(options, &mapping))));
     }
     Ok(Exit::Success)
@@ -192,27 +196,17 @@ fn next(options: &MapOptions, mapping: &Mapping) -> String {
 
 /// How the file is read, to be typed again. What `--map` says is kept once it is saved.
 fn reading(options: &MapOptions) -> Vec<String> {
-    let reading = options.reading.reading();
-    let mut words = Vec::new();
-    if options.save.is_none() {
-        let map = reading.map.iter();
-        words.extend(map.flat_map(|map| report::option("--map", map)));
-    }
-    for (flag, value) in [
-        ("--encoding", &reading.encoding),
-        ("--delimiter", &reading.delimiter),
-    ] {
-        words.extend(value.iter().flat_map(|value| report::option(flag, value)));
-    }
-    let rows = reading.given.iter().filter(|(key, _)| *key == "skip_rows");
-    words.extend(rows.flat_map(|(_, rows)| report::option("--skip-rows", rows)));
-    let config = options.place.typed().config;
-    words.extend(
-        config
-            .iter()
-            .flat_map(|config| report::option("--config", &config.display().to_string())),
-    );
-    words
+    let is_saved = options.save.is_some();
+    let again = options.settings.typed.iter().filter(|(setting, _)| {
+        let is_form = matches!(
+            setting.name,
+            "encoding" | "delimiter" | "skip_rows" | "config"
+        );
+        is_form || (setting.name == "map" && !is_saved)
+    });
+    again
+        .flat_map(|(setting, value)| run::words(setting, value))
+        .collect()
 }
 
 fn body(mapping: &Mapping, save: Option<&str>) -> Value {
@@ -254,6 +248,7 @@ fn body(mapping: &Mapping, save: Option<&str>) -> Value {
 fn basis_word(basis: Basis) -> &'static str {
     match basis {
         Basis::CommandLine => "command line",
+        Basis::Environment => "environment",
         Basis::Configuration => "idshift.toml",
         Basis::Name => "name",
         Basis::Guess => "guess",

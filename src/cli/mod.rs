@@ -3,8 +3,10 @@
 mod apply;
 mod check;
 mod completions;
+mod config;
 mod control;
 mod doctor;
+mod init;
 mod man;
 mod map;
 mod options;
@@ -14,22 +16,21 @@ mod report;
 mod resume;
 mod runs;
 mod sandbox;
-mod settings;
 mod status;
 mod undo;
 mod verify;
 
 pub use crate::run::Exit;
 
-use crate::config::Values;
-use crate::run::{CommandError, check_zone, document};
+use crate::config::{ConfigError, TypedSettings, Values};
+use crate::run::{CommandError, Output, check_zone, document};
 use crate::ui;
-use options::{Colour, Command, GuardArgs, Options, OutputArgs, PlaceArgs, RunsCommand};
+use options::{Command, Console, Options, RunsCommand, SettingsArgs};
 use serde_json::json;
 
 /// Reads the command line, does what it says, and tells how it ended.
 pub fn main() -> Exit {
-    let mut options = match Options::read() {
+    let options = match Options::read() {
         Ok(options) => options,
         Err(error) => {
             // Help and version are asked for; everything else is a mistake.
@@ -43,21 +44,15 @@ pub fn main() -> Exit {
             return Exit::NothingDone;
         }
     };
-    let mut json = false;
-    let heard = match speaking(&mut options.command) {
-        None => Ok(()),
-        Some(speaking) => {
-            let heard = listen(speaking.output, speaking.guards, speaking.place);
-            json = speaking.output.is_json();
-            ui::set_colour(match speaking.output.color {
-                None | Some(Colour::Auto) => None,
-                Some(Colour::Always) => Some(true),
-                Some(Colour::Never) => Some(false),
-            });
-            heard
-        }
-    };
-    match heard.and_then(|()| run(&options.command)) {
+    let values = settings(&options.command).map(|settings| Values::of_output(&settings.typed));
+    // Before anything else, so that whatever is wrong is printed as asked for.
+    let json = values.as_ref().is_some_and(|values| {
+        let format = values.choice("format");
+        format.is_ok_and(|format| format == Some("json"))
+    });
+    let console = values.map_or(Ok(Console::default()), |values| console(&values, json));
+    let ended = console.map_err(CommandError::from);
+    match ended.and_then(|console| run(&options.command, console)) {
         Ok(exit) => delivered(exit),
         Err(failure) => {
             say(&failure, json);
@@ -91,7 +86,7 @@ fn json_is_asked_for() -> bool {
         .take_while(|word| *word != "--")
         .any(|word| word == "--json" || word == "--format=json")
         || words.windows(2).any(|two| two == ["--format", "json"]);
-    typed || Values::of_speech(None, None).get("format") == Some("json")
+    typed || Values::of_output(&TypedSettings::default()).get("format") == Some("json")
 }
 
 /// A mistake in the command line: what is wrong, and what would be right.
@@ -104,45 +99,57 @@ fn mistake(text: &str) -> String {
     document(Exit::NothingDone, body)
 }
 
-/// What was not typed about speaking may stand in the environment or in the file.
-fn listen(
-    output: &mut OutputArgs,
-    guards: Option<&mut GuardArgs>,
-    place: &PlaceArgs,
-) -> Result<(), CommandError> {
-    let typed = place.typed();
-    let values = Values::of_speech(typed.config.as_deref(), typed.profile.as_deref());
-    output.complete(&values)?;
-    if let Some(guards) = guards {
-        guards.yes |= values.truth("yes")?;
-    }
-    Ok(())
+/// What holds about printing and asking.
+fn console(values: &Values, json: bool) -> Result<Console, ConfigError> {
+    values.choice("format")?;
+    ui::set_colour(match values.choice("color")? {
+        Some("always") => Some(true),
+        Some("never") => Some(false),
+        _ => None,
+    });
+    let quiet = values.truth("quiet")?;
+    let progress = match values.choice("progress")? {
+        _ if quiet => ui::Mode::None,
+        Some("plain") => ui::Mode::Plain,
+        Some("json") => ui::Mode::Json,
+        Some("none") => ui::Mode::None,
+        _ => ui::Mode::Auto,
+    };
+    Ok(Console {
+        output: Output {
+            json,
+            quiet,
+            verbose: values.number::<u32>("verbose")?.unwrap_or_default() > 0,
+            progress,
+        },
+        yes: values.truth("yes")?,
+    })
 }
 
-fn run(command: &Command) -> Result<Exit, CommandError> {
+fn run(command: &Command, console: Console) -> Result<Exit, CommandError> {
     if shows_local_time(command) {
         check_zone()?;
     }
     match command {
-        Command::Check(options) => check::run(options),
-        Command::Plan(options) => plan::run(options),
-        Command::Apply(options) => apply::run(options),
-        Command::Resume(options) => resume::run(options),
-        Command::Verify(options) => verify::run(options),
-        Command::Undo(options) => undo::run(options),
-        Command::Reconcile(options) => reconcile::run(options),
-        Command::Report(options) => report::run(options),
-        Command::Map(options) => map::run(options),
-        Command::Runs(options) => runs::run(options),
-        Command::Status(options) => status::run(options),
-        Command::Pause(options) => control::pause(options),
-        Command::Unpause(options) => control::unpause(options),
-        Command::Rate(options) => control::rate(options),
-        Command::Drain(options) => control::drain(options),
+        Command::Check(options) => check::run(options, console),
+        Command::Plan(options) => plan::run(options, console),
+        Command::Apply(options) => apply::run(options, console),
+        Command::Resume(options) => resume::run(options, console),
+        Command::Verify(options) => verify::run(options, console),
+        Command::Undo(options) => undo::run(options, console),
+        Command::Reconcile(options) => reconcile::run(options, console),
+        Command::Report(options) => report::run(options, console),
+        Command::Map(options) => map::run(options, console),
+        Command::Runs(options) => runs::run(options, console),
+        Command::Status(options) => status::run(options, console),
+        Command::Pause(options) => control::pause(options, console),
+        Command::Unpause(options) => control::unpause(options, console),
+        Command::Rate(options) => control::rate(options, console),
+        Command::Drain(options) => control::drain(options, console),
         Command::Sandbox(options) => sandbox::run(options),
-        Command::Doctor(options) => doctor::run(options),
-        Command::Init => settings::init(),
-        Command::Config(options) => settings::show(options),
+        Command::Doctor(options) => doctor::run(options, console),
+        Command::Init => init::run(),
+        Command::Config(options) => config::run(options, console),
         Command::Completions { shell } => Ok(completions::run(*shell)),
         Command::Man(options) => man::run(options),
     }
@@ -175,45 +182,34 @@ fn shows_local_time(command: &Command) -> bool {
     }
 }
 
-/// The parts of a command's options that say how it speaks.
-struct Speaking<'a> {
-    output: &'a mut OutputArgs,
-    guards: Option<&'a mut GuardArgs>,
-    place: &'a PlaceArgs,
-}
-
-fn speaking(command: &mut Command) -> Option<Speaking<'_>> {
-    let (output, guards, place) = match command {
-        Command::Check(o) => (&mut o.output, None, &o.target.place),
-        Command::Plan(o) => (&mut o.output, None, &o.target.place),
-        Command::Apply(o) => (&mut o.output, Some(&mut o.guards), &o.target.place),
-        Command::Resume(o) => (&mut o.output, Some(&mut o.guards), &o.target.place),
-        Command::Verify(o) => (&mut o.output, None, &o.target.place),
-        Command::Undo(o) => (&mut o.output, Some(&mut o.guards), &o.target.place),
-        Command::Reconcile(o) => (&mut o.output, Some(&mut o.guards), &o.target.place),
-        Command::Report(o) => (&mut o.output, None, &o.place),
-        Command::Map(o) => (&mut o.output, None, &o.place),
-        Command::Runs(o) => match &mut o.command {
-            Some(RunsCommand::Show(show)) => (&mut show.output, None, &show.place),
-            Some(RunsCommand::Prune(prune)) => (&mut prune.output, None, &prune.place),
-            Some(RunsCommand::Forget(forget)) => (&mut forget.output, None, &o.place),
-            None => (&mut o.output, None, &o.place),
-        },
-        Command::Status(o) => (&mut o.output, None, &o.place),
-        Command::Pause(o) | Command::Unpause(o) | Command::Drain(o) => {
-            (&mut o.output, None, &o.place)
+/// The settings that were typed; `None`: the command has none.
+fn settings(command: &Command) -> Option<&SettingsArgs> {
+    Some(match command {
+        Command::Check(options) => &options.settings,
+        Command::Plan(options) => &options.settings,
+        Command::Apply(options) => &options.settings,
+        Command::Resume(options) | Command::Verify(options) | Command::Undo(options) => {
+            &options.settings
         }
-        Command::Rate(o) => (&mut o.output, None, &o.place),
-        Command::Doctor(o) => (&mut o.output, None, &o.target.place),
-        Command::Config(o) => (&mut o.output, None, &o.target.place),
+        Command::Reconcile(options) => &options.settings,
+        Command::Report(options) => &options.settings,
+        Command::Map(options) => &options.settings,
+        Command::Runs(options) => match &options.command {
+            Some(RunsCommand::Show(show)) => &show.settings,
+            Some(RunsCommand::Prune(prune)) => &prune.settings,
+            Some(RunsCommand::Forget(forget)) => &forget.settings,
+            None => &options.settings,
+        },
+        Command::Status(options) => &options.settings,
+        Command::Pause(options) | Command::Unpause(options) | Command::Drain(options) => {
+            &options.settings
+        }
+        Command::Rate(options) => &options.settings,
+        Command::Doctor(options) => &options.settings,
+        Command::Config(options) => &options.settings,
         Command::Sandbox(_) | Command::Init | Command::Completions { .. } | Command::Man(_) => {
             return None;
         }
-    };
-    Some(Speaking {
-        output,
-        guards,
-        place,
     })
 }
 

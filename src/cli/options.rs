@@ -1,33 +1,29 @@
 //! What may be typed. What it means is another type: [`crate::config::Resolved`].
 
 mod control;
-mod guards;
-mod map;
-mod requests;
 mod runs;
-mod shared;
+mod sandbox_args;
+mod settings_args;
 
 pub(super) use control::{ControlOptions, RateOptions, StatusOptions};
-pub(super) use guards::GuardArgs;
-pub(super) use map::MapOptions;
 pub(super) use runs::{ForgetOptions, PruneOptions, RunsCommand, RunsOptions, ShowOptions};
-pub(super) use shared::{Colour, InputArgs, OutputArgs, PlaceArgs, SandboxArgs, TargetArgs};
+pub(super) use sandbox_args::SandboxArgs;
+pub(super) use settings_args::{Console, SettingsArgs};
 
-use crate::config::{KEYS, SPEECH};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
-  idshift apply samples/plume/moves.csv --sandbox --yes   try it on a local stand-in
-  idshift plan moves.csv --profile plume                  what would change; nothing is written
-  idshift apply --run 20261120-223015-k3f9                carry out that plan, and only that
+  idshift apply samples/plume/moves.csv --sandbox --yes   on a local stand-in
+  idshift plan moves.csv --profile plume                  what would change
+  idshift apply --run 20261120-223015-k3f9                carry out that plan
 ";
 
 const MORE: &str = "\
-Settings: --base-url is also IDSHIFT_BASE_URL, and base_url in idshift.toml. The command line beats the
-environment, the environment the profile, the profile the top of the file; `idshift config` shows what holds.
-The token is never an option: IDSHIFT_TOKEN, or token_file, token_command or oauth2 in a profile.";
+Settings: --base-url is also IDSHIFT_BASE_URL, and base_url in idshift.toml. The command line overrides the \
+environment, the environment the profile, the profile the top of the file; `idshift config` shows the values \
+in force. The token is never an option: IDSHIFT_TOKEN, or token_file, token_command or oauth2 in a profile.";
 
 /// Changes customer identifiers in bulk, safely, one call at a time.
 #[derive(Debug, Parser)]
@@ -38,7 +34,7 @@ The token is never an option: IDSHIFT_TOKEN, or token_file, token_command or oau
     after_help = MORE,
     after_long_help = format!("{MORE}\n\nExit codes:\n{}", crate::run::exit_codes()),
     arg_required_else_help = true,
-    max_term_width = 110
+    max_term_width = 80
 )]
 pub(crate) struct Options {
     #[command(subcommand)]
@@ -53,36 +49,26 @@ impl Options {
     }
 }
 
-/// All that may be typed; the long help of each setting tells its other names too.
+/// All that may be typed.
 pub(super) fn command() -> clap::Command {
-    Options::command()
-        .mut_subcommands(|command| command.mut_args(with_other_names))
-        .mut_subcommand("map", map::hide_unused)
+    Options::command().mut_subcommands(|command| command.mut_args(with_example))
 }
 
-fn with_other_names(arg: clap::Arg) -> clap::Arg {
-    let Some(help) = arg.get_long_help().or(arg.get_help()) else {
-        return arg;
-    };
-    // An example stands alone, so that it is not broken where a line ends.
-    let help = help.to_string().replace(". Example: ", ".\n\nExample: ");
-    let name = arg.get_id().as_str();
-    let key = KEYS.iter().chain(SPEECH).find(|key| key.name == name);
-    let names = match (name, key) {
-        (_, Some(key)) => format!("\n\n[env: {}] [idshift.toml: {}]", key.variable(), key.name),
-        ("profile" | "config", None) => format!("\n\n[env: IDSHIFT_{}]", name.to_uppercase()),
-        (_, None) => String::new(),
-    };
-    if names.is_empty() && arg.get_long_help().is_none() {
-        return arg;
+/// An example stands alone, so that it is not broken where a line ends.
+fn with_example(arg: clap::Arg) -> clap::Arg {
+    match arg.get_long_help() {
+        Some(help) => {
+            let help = help.to_string().replace(". Example: ", ".\n\nExample: ");
+            arg.long_help(help)
+        }
+        None => arg,
     }
-    arg.long_help(help + &names)
 }
 
 #[expect(clippy::doc_markdown, reason = "examples are shown as they are typed")]
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Read and plan a file offline: bad lines, duplicates, contradictions, chains, swaps
+    /// Read and plan a file offline: invalid lines, contradictions, chains, swaps
     ///
     /// Nothing is sent anywhere, and no credentials are needed.
     ///
@@ -112,22 +98,22 @@ pub(super) enum Command {
     /// consent to the run that it continues holds.
     ///
     /// Example: idshift resume 20261120-2230
-    Resume(ResumeOptions),
+    Resume(RunOptions),
     /// Read every customer that a run touched again, and compare
     ///
     /// Exit code 3 where something differs.
     ///
     /// Example: idshift verify 20261120-2230
     Verify(RunOptions),
-    /// Put back what a run changed, where nobody changed it since
+    /// Restore what a run changed, except what was changed again since
     ///
     /// The undo is itself a run, with reports, and can be undone.
     ///
     /// Example: idshift undo 20261120-2230 --yes
-    Undo(UndoOptions),
+    Undo(RunOptions),
     /// Write only what differs from the file, and stop if too much differs; meant for a schedule
     ///
-    /// Example: idshift reconcile customers.csv --profile plume --max-changes 5% --incremental --yes
+    /// Example: idshift reconcile all.csv --profile plume --max-changes 5% --yes
     Reconcile(ReconcileOptions),
     /// Draw a run's reports again
     ///
@@ -198,11 +184,7 @@ pub(super) struct CheckOptions {
     /// The CSV file (.gz and .zst too), or - for standard input
     pub(super) file: PathBuf,
     #[command(flatten)]
-    pub(super) reading: InputArgs,
-    #[command(flatten)]
-    pub(super) target: TargetArgs,
-    #[command(flatten)]
-    pub(super) output: OutputArgs,
+    pub(super) settings: SettingsArgs,
 }
 
 #[derive(Debug, Args)]
@@ -212,22 +194,10 @@ pub(super) struct PlanOptions {
     /// Exit with 3 where something would change
     #[arg(long)]
     pub(super) exit_code: bool,
-    /// Carry out chains and swaps although runs that may have done so already are lost
-    ///
-    /// Without it, lines of chains and swaps need `customerId` then.
-    #[arg(long, hide_short_help = true)]
-    pub(super) without_history: bool,
-    /// Stop when more lines than this have failed: 20 or 5% (of at least 100)
-    #[arg(long, value_name = "N|%")]
-    pub(super) max_failures: Option<String>,
     #[command(flatten)]
-    pub(super) reading: InputArgs,
-    #[command(flatten)]
-    pub(super) target: TargetArgs,
+    pub(super) settings: SettingsArgs,
     #[command(flatten)]
     pub(super) sandbox: SandboxArgs,
-    #[command(flatten)]
-    pub(super) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -246,93 +216,37 @@ pub(super) struct ApplyOptions {
     /// Only look, the same as `plan`
     #[arg(long, short = 'n')]
     pub(super) dry_run: bool,
-    /// Carry out chains and swaps although runs that may have done so already are lost
-    ///
-    /// Without it, lines of chains and swaps need `customerId` then.
-    #[arg(long, hide_short_help = true)]
-    pub(super) without_history: bool,
     #[command(flatten)]
-    pub(super) reading: InputArgs,
-    #[command(flatten)]
-    pub(super) guards: GuardArgs,
-    #[command(flatten)]
-    pub(super) target: TargetArgs,
+    pub(super) settings: SettingsArgs,
     #[command(flatten)]
     pub(super) sandbox: SandboxArgs,
-    #[command(flatten)]
-    pub(super) output: OutputArgs,
 }
 
-#[derive(Debug, Args)]
-pub(super) struct ResumeOptions {
-    /// The run: its ID or the beginning of it [default: the newest that is unfinished]
-    pub(super) run: Option<String>,
-    /// Carry out chains and swaps although runs that may have done so already are lost
-    ///
-    /// Without it, lines of chains and swaps need `customerId` then.
-    #[arg(long, hide_short_help = true)]
-    pub(super) without_history: bool,
-    #[command(flatten)]
-    pub(super) guards: GuardArgs,
-    #[command(flatten)]
-    pub(super) target: TargetArgs,
-    #[command(flatten)]
-    pub(super) sandbox: SandboxArgs,
-    #[command(flatten)]
-    pub(super) output: OutputArgs,
-}
-
+/// What `resume`, `verify` and `undo` have.
 #[derive(Debug, Args)]
 pub(super) struct RunOptions {
-    /// The run: its ID or the beginning of it [default: the newest]
+    /// The run: its ID or the beginning of it [default: the newest that the command can act on]
     pub(super) run: Option<String>,
     #[command(flatten)]
-    pub(super) target: TargetArgs,
+    pub(super) settings: SettingsArgs,
     #[command(flatten)]
     pub(super) sandbox: SandboxArgs,
-    #[command(flatten)]
-    pub(super) output: OutputArgs,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct UndoOptions {
-    /// The run: its ID or the beginning of it [default: the newest that was carried out and is no undo]
-    pub(super) run: Option<String>,
-    #[command(flatten)]
-    pub(super) guards: GuardArgs,
-    #[command(flatten)]
-    pub(super) target: TargetArgs,
-    #[command(flatten)]
-    pub(super) sandbox: SandboxArgs,
-    #[command(flatten)]
-    pub(super) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ReconcileOptions {
     /// The CSV file (.gz and .zst too), or - for standard input
     pub(super) file: PathBuf,
-    /// Leave out lines that are the same as in the last successful reconcile, but for a rotating share
+    /// Leave out lines that are unchanged since the last successful reconcile, except a rotating share
     #[arg(long)]
     pub(super) incremental: bool,
     /// With --incremental: the share of unchanged lines that is looked at all the same
     #[arg(long, default_value = "1/7", value_name = "1/N")]
     pub(super) audit: String,
-    /// Carry out chains and swaps although runs that may have done so already are lost
-    ///
-    /// Without it, lines of chains and swaps need `customerId` then.
-    #[arg(long, hide_short_help = true)]
-    pub(super) without_history: bool,
     #[command(flatten)]
-    pub(super) reading: InputArgs,
-    #[command(flatten)]
-    pub(super) guards: GuardArgs,
-    #[command(flatten)]
-    pub(super) target: TargetArgs,
+    pub(super) settings: SettingsArgs,
     #[command(flatten)]
     pub(super) sandbox: SandboxArgs,
-    #[command(flatten)]
-    pub(super) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -340,9 +254,20 @@ pub(super) struct ReportOptions {
     /// The run: its ID or the beginning of it [default: the newest]
     pub(super) run: Option<String>,
     #[command(flatten)]
-    pub(super) place: PlaceArgs,
+    pub(super) settings: SettingsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MapOptions {
+    /// The CSV file (.gz and .zst too), or - for standard input
+    pub(super) file: PathBuf,
+    /// Write what the columns mean into this profile of idshift.toml
+    ///
+    /// The profile is made where it is missing. What else is in the file stays as it is. Example: --save plume
+    #[arg(long, value_name = "PROFILE")]
+    pub(super) save: Option<String>,
     #[command(flatten)]
-    pub(super) output: OutputArgs,
+    pub(super) settings: SettingsArgs,
 }
 
 #[derive(Debug, Args)]
@@ -377,19 +302,15 @@ pub(super) struct SandboxOptions {
 #[derive(Debug, Args)]
 pub(super) struct DoctorOptions {
     #[command(flatten)]
-    pub(super) target: TargetArgs,
+    pub(super) settings: SettingsArgs,
     #[command(flatten)]
     pub(super) sandbox: SandboxArgs,
-    #[command(flatten)]
-    pub(super) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ConfigOptions {
     #[command(flatten)]
-    pub(super) target: TargetArgs,
-    #[command(flatten)]
-    pub(super) output: OutputArgs,
+    pub(super) settings: SettingsArgs,
 }
 
 #[derive(Debug, Args)]

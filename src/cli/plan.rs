@@ -1,8 +1,9 @@
 //! `idshift plan`: looks every customer up and says what would change.
 
-use super::options::PlanOptions;
+use super::options::{Console, PlanOptions};
 use crate::run::{CommandError, Exit, plan};
 
-pub(super) fn run(options: &PlanOptions) -> Result<Exit, CommandError> {
-    plan(&options.file, options.exit_code, &options.request())
+pub(super) fn run(options: &PlanOptions, console: Console) -> Result<Exit, CommandError> {
+    let request = options.settings.request(Some(&options.sandbox), console);
+    plan(&options.file, options.exit_code, &request)
 }

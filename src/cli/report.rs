@@ -1,12 +1,12 @@
 //! `idshift report`: draws a run's reports again, from its ledger and its copy of the file.
 
-use super::options::ReportOptions;
+use super::options::{Console, ReportOptions};
 use crate::ledger::Ledger;
 use crate::run::{CommandError, Exit, Selection, announce, catalog, choose, draw, given_by};
 use crate::ui;
 
-pub(super) fn run(options: &ReportOptions) -> Result<Exit, CommandError> {
-    let (catalog, runs_dir) = catalog(&options.place.typed())?;
+pub(super) fn run(options: &ReportOptions, console: Console) -> Result<Exit, CommandError> {
+    let (catalog, runs_dir) = catalog(&options.settings.typed)?;
     let dir = if let Some(run) = &options.run {
         catalog.find(run, &runs_dir)?
     } else {
@@ -20,19 +20,19 @@ pub(super) fn run(options: &ReportOptions) -> Result<Exit, CommandError> {
             &catalog,
             &runs_dir,
             wanted,
-            &given_by(&options.place.typed())?,
+            &given_by(&options.settings.typed)?,
         )?
     };
     let ledger = Ledger::open(&dir)?;
-    if options.run.is_none() && !options.output.quiet {
+    if options.run.is_none() && !console.output.quiet {
         announce("report", &ledger);
     }
     let summary = draw(&dir, &ledger)?;
-    if options.output.is_json() {
+    if console.output.json {
         let text = serde_json::to_string_pretty(&summary)
             .map_err(|error| CommandError::usage(format!("a bug: {error}")))?;
         ui::out(&text);
-    } else if !options.output.quiet {
+    } else if !console.output.quiet {
         for name in ["results.csv", "failures.csv", "summary.json", "report.html"] {
             ui::out(&dir.path().join(name).display().to_string());
         }

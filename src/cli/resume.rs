@@ -1,8 +1,9 @@
 //! `idshift resume`: goes on with an interrupted or stopped run.
 
-use super::options::ResumeOptions;
+use super::options::{Console, RunOptions};
 use crate::run::{CommandError, Exit, resume};
 
-pub(super) fn run(options: &ResumeOptions) -> Result<Exit, CommandError> {
-    resume(options.run.as_deref(), &options.request())
+pub(super) fn run(options: &RunOptions, console: Console) -> Result<Exit, CommandError> {
+    let request = options.settings.request(Some(&options.sandbox), console);
+    resume(options.run.as_deref(), &request)
 }

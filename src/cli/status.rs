@@ -1,6 +1,6 @@
 //! `idshift status`: how a run stands, at any time and from any terminal.
 
-use super::options::StatusOptions;
+use super::options::{Console, StatusOptions};
 use super::runs::Overview;
 use crate::ledger::State;
 use crate::run::{CommandError, Exit, document, now_ms, open_live};
@@ -11,12 +11,12 @@ use std::time::Duration;
 /// How often `--watch` looks again.
 const EVERY: Duration = Duration::from_secs(1);
 
-pub(super) fn run(options: &StatusOptions) -> Result<Exit, CommandError> {
-    let dir = open_live(options.run.as_deref(), &options.place.typed())?;
+pub(super) fn run(options: &StatusOptions, console: Console) -> Result<Exit, CommandError> {
+    let dir = open_live(options.run.as_deref(), &options.settings.typed)?;
     loop {
         let overview = Overview::of(&dir)?;
         let body = body(&overview)?;
-        if options.output.is_json() {
+        if console.output.json {
             ui::out(&document(Exit::Success, body));
         } else {
             ui::out(&line(&overview, &body));

@@ -1,8 +1,9 @@
 //! `idshift undo`: restores what a run changed, except what was changed again since.
 
-use super::options::UndoOptions;
+use super::options::{Console, RunOptions};
 use crate::run::{CommandError, Exit, undo};
 
-pub(super) fn run(options: &UndoOptions) -> Result<Exit, CommandError> {
-    undo(options.run.as_deref(), &options.request())
+pub(super) fn run(options: &RunOptions, console: Console) -> Result<Exit, CommandError> {
+    let request = options.settings.request(Some(&options.sandbox), console);
+    undo(options.run.as_deref(), &request)
 }

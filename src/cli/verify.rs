@@ -1,20 +1,21 @@
 //! `idshift verify`: reads every customer that a run touched again, and compares with what the run left.
 
-use super::options::RunOptions;
-use crate::run::{CommandError, Exit, Verified, document, verify};
+use super::options::{Console, RunOptions};
+use crate::run::{CommandError, Exit, Output, Verified, document, verify};
 use crate::ui;
 use serde_json::json;
 
-pub(super) fn run(options: &RunOptions) -> Result<Exit, CommandError> {
-    let verified = verify(options.run.as_deref(), &options.request())?;
-    print(&verified, options);
+pub(super) fn run(options: &RunOptions, console: Console) -> Result<Exit, CommandError> {
+    let request = options.settings.request(Some(&options.sandbox), console);
+    let verified = verify(options.run.as_deref(), &request)?;
+    print(&verified, console.output);
     Ok(verified.exit())
 }
 
-fn print(verified: &Verified, options: &RunOptions) {
+fn print(verified: &Verified, output: Output) {
     let run = &verified.run;
     let (differences, left) = (&verified.differences, verified.unfinished);
-    if options.output.is_json() {
+    if output.json {
         let list: Vec<_> = differences
             .iter()
             .map(|d| {
@@ -30,7 +31,7 @@ fn print(verified: &Verified, options: &RunOptions) {
     for difference in differences {
         ui::out(&ui::visible(&difference.to_string()));
     }
-    if options.output.quiet {
+    if output.quiet {
         return;
     }
     let as_left = ui::one_or_many(

@@ -1,7 +1,8 @@
 //! Where the token comes from. A secret is never an argument, never in the ledger, and never printed.
 
+use super::setting::variable;
 use super::trust::Trust;
-use super::values::{Values, variable};
+use super::values::Values;
 use super::{ConfigError, Origin};
 use crate::http::{Credentials, OAuth2, SecretKind, SecretString, Token, secret_file};
 use std::path::{Path, PathBuf};

@@ -21,7 +21,7 @@ pub struct SavedMap {
 /// Names the columns of a profile: each column that counts by its name in files. Of what the profile named before, `stale`
 /// says what goes.
 pub fn save_map(
-    config: Option<&Path>,
+    config: Option<PathBuf>,
     profile: &str,
     columns: &[(&'static str, String)],
     stale: impl Fn(&str, &str) -> bool,

@@ -4,7 +4,8 @@
 //! stands under a mistyped key may be a secret.
 
 use super::ConfigError;
-use super::keys::{Key, MAP, OAUTH2, Shape, settings};
+use super::setting::{Setting, Shape};
+use super::settings::{COLUMNS, OAUTH2, SETTINGS};
 use super::trust::Trust;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -22,8 +23,6 @@ pub struct File {
     pub path: Option<PathBuf>,
     /// What holds for all profiles.
     pub top: BTreeMap<String, String>,
-    /// What columns are called in files, for all profiles: the column that counts, then its name in a file.
-    pub map: BTreeMap<&'static str, String>,
     /// The profiles.
     pub profiles: BTreeMap<String, Profile>,
     /// Whether its programs may be run.
@@ -33,10 +32,8 @@ pub struct File {
 /// One profile.
 #[derive(Debug, Clone, Default)]
 pub struct Profile {
-    /// Its settings; a list of words has one word a line.
+    /// Its settings; of several texts, each has a line.
     pub values: BTreeMap<String, String>,
-    /// What columns are called in files: the column that counts, then its name in a file.
-    pub map: BTreeMap<&'static str, String>,
     /// How tokens are fetched.
     pub oauth2: Option<BTreeMap<String, String>>,
     /// Further form fields of the token's request.
@@ -45,12 +42,6 @@ pub struct Profile {
 
 /// The file of the folder in which a command is started.
 const HERE: &str = "idshift.toml";
-
-/// The file that the environment names.
-fn from_environment() -> Option<PathBuf> {
-    let path = std::env::var_os("IDSHIFT_CONFIG").filter(|path| !path.is_empty());
-    path.map(PathBuf::from)
-}
 
 /// The first file that exists.
 fn usual() -> Option<PathBuf> {
@@ -65,8 +56,7 @@ fn usual() -> Option<PathBuf> {
 
 impl File {
     /// Finds and reads the file: the one that is named, else the first that exists.
-    pub fn find(named: Option<&Path>) -> Result<Self, ConfigError> {
-        let named = named.map(Path::to_path_buf).or_else(from_environment);
+    pub fn find(named: Option<PathBuf>) -> Result<Self, ConfigError> {
         if let Some(path) = named {
             return Self::read(path, true);
         }
@@ -80,8 +70,8 @@ impl File {
     }
 
     /// The same for a file that is to be changed, and that need not exist.
-    pub fn find_or_new(named: Option<&Path>) -> Result<Self, ConfigError> {
-        if Self::to_change(named).exists() {
+    pub fn find_or_new(named: Option<PathBuf>) -> Result<Self, ConfigError> {
+        if Self::to_change(named.clone()).exists() {
             Self::find(named)
         } else {
             Ok(Self::default())
@@ -89,8 +79,7 @@ impl File {
     }
 
     /// The file that is to be changed: the one that is named, else the first that exists, else the one of this folder.
-    pub(super) fn to_change(named: Option<&Path>) -> PathBuf {
-        let named = named.map(Path::to_path_buf).or_else(from_environment);
+    pub(super) fn to_change(named: Option<PathBuf>) -> PathBuf {
         named.or_else(usual).unwrap_or_else(|| HERE.into())
     }
 
@@ -131,10 +120,8 @@ impl File {
                     let known = reader.profile(name, profile)?;
                     file.profiles.insert(name.get_ref().to_string(), known);
                 }
-            } else if name.get_ref() == "map" {
-                file.map = reader.map(name, value)?;
             } else {
-                let text = reader.setting(name, value, settings())?;
+                let text = reader.setting(name, value, SETTINGS)?;
                 file.top.insert(name.get_ref().to_string(), text);
             }
         }
@@ -187,21 +174,17 @@ impl Reader<'_> {
     fn profile(&self, name: &Name<'_>, value: &Item<'_>) -> Result<Profile, ConfigError> {
         let mut profile = Profile::default();
         for (name, value) in self.table(name, value, "must be a table")? {
-            if name.get_ref() == "map" {
-                profile.map = self.map(name, value)?;
-                continue;
-            }
             if name.get_ref() != "oauth2" {
-                let text = self.setting(name, value, settings())?;
+                let text = self.setting(name, value, SETTINGS)?;
                 profile.values.insert(name.get_ref().to_string(), text);
                 continue;
             }
             let oauth2 = profile.oauth2.get_or_insert_default();
             for (name, value) in self.table(name, value, "must be a table")? {
                 if name.get_ref() == "extra" {
-                    profile.oauth2_extra = self.extra(name, value)?;
+                    profile.oauth2_extra = self.texts(name, value)?;
                 } else {
-                    let text = self.setting(name, value, OAUTH2.iter())?;
+                    let text = self.setting(name, value, OAUTH2)?;
                     oauth2.insert(name.get_ref().to_string(), text);
                 }
             }
@@ -213,61 +196,59 @@ impl Reader<'_> {
         &self,
         name: &Name<'_>,
         value: &Item<'_>,
-        mut known: impl Iterator<Item = &'static Key> + Clone,
+        table: &'static [Setting],
     ) -> Result<String, ConfigError> {
-        let Some(key) = known.clone().find(|key| key.name == name.get_ref()) else {
-            let meant = crate::domain::nearest(name.get_ref(), known.by_ref().map(|key| key.name));
+        let mut known = table.iter().filter(|setting| setting.is_in_file());
+        let Some(setting) = known.clone().find(|known| known.name == name.get_ref()) else {
+            let meant = crate::domain::nearest(name.get_ref(), known.by_ref().map(|one| one.name));
             let hint = meant.map_or_else(String::new, |meant| format!("is `{meant}` meant?"));
             return Err(self.wrong(name, "is no setting", &hint));
         };
         let wrong = |wanted: &str| self.wrong(name, wanted, "not this");
-        match (key.shape, value.get_ref()) {
-            (Shape::Text | Shape::Choice(_), DeValue::String(text)) => Ok(text.to_string()),
-            (Shape::Text | Shape::Choice(_), DeValue::Integer(number)) => Ok(number.to_string()),
-            (Shape::Text, DeValue::Float(number)) => Ok(number.to_string()),
+        match (setting.shape, value.get_ref()) {
+            (Shape::Columns, _) => self.columns(name, value),
             (Shape::Truth, DeValue::Boolean(truth)) => Ok(truth.to_string()),
-            (Shape::Words, DeValue::Array(words)) => {
-                let words: Option<Vec<&str>> =
-                    words.iter().map(|word| word.get_ref().as_str()).collect();
-                // Words are kept as lines.
-                words
-                    .filter(|words| !words.is_empty() && words.iter().all(|w| !w.contains('\n')))
-                    .map(|words| words.join("\n"))
-                    .ok_or_else(|| {
-                        wrong("must be a list of texts without line breaks, the program first")
-                    })
-            }
-            (Shape::Text, _) => Err(wrong("must be a text")),
-            (Shape::Choice(choices), _) => {
-                Err(wrong(&format!("must be one of {}", choices.join(", "))))
-            }
             (Shape::Truth, _) => Err(wrong("must be true or false")),
+            (Shape::Words | Shape::List, DeValue::Array(words)) => lines(words).ok_or_else(|| {
+                wrong(if setting.shape == Shape::List {
+                    "must be a list of texts without line breaks"
+                } else {
+                    "must be a list of texts without line breaks, the program first"
+                })
+            }),
             (Shape::Words, _) => Err(wrong(
                 "must be a list: the program, then its arguments, each a text",
             )),
-        }
-    }
-
-    /// `accountId = "Account Number"`: what the columns that count are called in files.
-    fn map(
-        &self,
-        name: &Name<'_>,
-        value: &Item<'_>,
-    ) -> Result<BTreeMap<&'static str, String>, ConfigError> {
-        let wanted = "must be a table such as [map] with accountId = \"Account Number\"";
-        let mut map = BTreeMap::new();
-        for (name, value) in self.table(name, value, wanted)? {
-            let text = self.setting(name, value, MAP.iter())?;
-            let key = MAP.iter().find(|key| key.name == name.get_ref());
-            if text.trim().is_empty() {
-                return Err(self.wrong(name, "must be the name of a column", "no name"));
+            // As in the environment.
+            (_, DeValue::String(text)) => Ok(setting.of_variable(text.to_string())),
+            (Shape::List, _) => Err(wrong("must be a list of texts")),
+            (_, DeValue::Integer(number)) => Ok(number.to_string()),
+            (Shape::Text, DeValue::Float(number)) => Ok(number.to_string()),
+            (Shape::Text, _) => Err(wrong("must be a text")),
+            (Shape::Number(_) | Shape::Count, _) => Err(wrong("must be a whole number")),
+            (Shape::Choice(choices), _) => {
+                Err(wrong(&format!("must be one of {}", choices.join(", "))))
             }
-            map.extend(key.map(|key| (key.name, text.trim().to_owned())));
         }
-        Ok(map)
     }
 
-    fn extra(
+    /// `accountId = "Account Number"`: what the columns that count are called in files. As a value: `COLUMN=NAME`, one a line.
+    fn columns(&self, name: &Name<'_>, value: &Item<'_>) -> Result<String, ConfigError> {
+        let wanted = "must be a table such as [map] with accountId = \"Account Number\"";
+        let mut lines = Vec::new();
+        for (column, value) in self.table(name, value, wanted)? {
+            let text = self.setting(column, value, COLUMNS)?;
+            let text = text.trim();
+            if text.is_empty() || text.contains('\n') {
+                let wanted = "must be the name of a column, in one line";
+                return Err(self.wrong(column, wanted, "no name"));
+            }
+            lines.push(format!("{}={text}", column.get_ref()));
+        }
+        Ok(lines.join("\n"))
+    }
+
+    fn texts(
         &self,
         name: &Name<'_>,
         value: &Item<'_>,
@@ -282,9 +263,19 @@ impl Reader<'_> {
     }
 }
 
+/// Texts as they are kept: one a line.
+fn lines(words: &[Item<'_>]) -> Option<String> {
+    let words: Option<Vec<&str>> = words.iter().map(|word| word.get_ref().as_str()).collect();
+    let words = words?;
+    let good = !words.is_empty() && words.iter().all(|word| !word.contains('\n'));
+    good.then(|| words.join("\n"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::setting::Default;
+    use crate::config::settings::setting;
 
     fn read(text: &str) -> Result<File, ConfigError> {
         File::understand(PathBuf::from("idshift.toml"), text, Trust::Full)
@@ -321,10 +312,13 @@ mod tests {
             ("token_command = []", "the program first"),
             ("token_command = [\"a\\nb\"]", "without line breaks"),
             ("profiles = 3", "must be tables"),
+            ("canary = true", "`canary` must be a whole number"),
+            ("carry = 3", "`carry` must be a list of texts"),
             ("map = 3", "`map` must be a table such as [map]"),
             ("[map]\naccountId = true", "`accountId` must be a text"),
             ("[map]\naccountId = \" \"", "must be the name of a column"),
             ("[map]\nacountId = \"X\"", "is `accountId` meant?"),
+            ("no_input = true", "`no_input` is no setting"),
             ("[profiles]\na = 1", "idshift.toml:2:1: `a` must be a table"),
             ("[profiles.a]\noauth2 = 1", "`oauth2` must be a table"),
             ("[profiles.a.oauth2.extra]\nx = 1", "`x` must be a text"),
@@ -352,8 +346,26 @@ mod tests {
     }
 
     #[test]
+    fn what_the_sample_shows_as_comments_is_understood_too_and_names_the_defaults() {
+        let is_setting = |rest: &str| rest.starts_with('[') || rest.contains(" = ");
+        let lines = SAMPLE.lines().map(|line| match line.strip_prefix("# ") {
+            Some(rest) if is_setting(rest) => rest,
+            _ => line,
+        });
+        let file = read(&lines.collect::<Vec<_>>().join("\n")).unwrap();
+        assert!(file.profiles["plume"].values.contains_key("map"));
+        assert_eq!(file.top.len(), 3);
+        for (name, value) in file.top {
+            let Default::Value(default) = setting(&name).unwrap().default else {
+                panic!("{name} has a default");
+            };
+            assert_eq!(value, default, "{name}");
+        }
+    }
+
+    #[test]
     fn a_file_that_is_named_and_missing_is_an_error() {
-        let missing = File::find(Some(Path::new("/nowhere/idshift.toml")));
+        let missing = File::find(Some("/nowhere/idshift.toml".into()));
         assert!(matches!(missing, Err(ConfigError::Read { .. })));
     }
 }

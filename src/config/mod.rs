@@ -1,8 +1,8 @@
 //! Flags, environment and file → the settings that each module needs.
 //!
-//! Every setting is a [`keys::Key`] with one name: `--base-url`, `IDSHIFT_BASE_URL`, `base_url` in a profile of
+//! Every setting is a row of [`SETTINGS`], with one name: `--base-url`, `IDSHIFT_BASE_URL`, `base_url` in a profile of
 //! `idshift.toml`. The command line overrides the environment, the environment overrides the file, the profile
-//! overrides the file's top level. Only `cli` imports this module.
+//! overrides the file's top level.
 //!
 //! Secrets are read last and only if they are needed ([`Resolved::read_secrets`]): commands that work offline or on a
 //! stand-in do not read them.
@@ -10,21 +10,23 @@
 mod credentials;
 mod edit;
 mod file;
-mod keys;
 mod resolved;
 #[cfg(test)]
 mod schema;
+mod setting;
+mod settings;
 mod trust;
+mod typed;
 mod values;
 mod zone;
 
 pub use credentials::token_source;
 pub use edit::{SavedMap, save_map};
 pub use file::{File, SAMPLE};
-#[cfg(test)]
-pub use keys::Shape;
-pub use keys::{KEYS, SPEECH};
 pub use resolved::Resolved;
+pub use setting::{Group, Kept, Setting, Shape, Sources};
+pub use settings::{SETTINGS, setting};
+pub use typed::TypedSettings;
 pub use values::{Origin, Values};
 pub use zone::{Until, local_words, local_zone};
 
@@ -98,12 +100,12 @@ pub enum ConfigError {
         file: Option<PathBuf>,
     },
     /// A value that does not mean anything.
-    #[error("{key} ({origin}): {why}")]
+    #[error("{}: {why}", place(key, origin))]
     Value {
         /// The setting.
         key: &'static str,
         /// Where it was said.
-        origin: String,
+        origin: Origin,
         /// What is wrong, and what it should be like.
         why: String,
     },
@@ -142,6 +144,14 @@ impl ConfigError {
         what: "the token",
         help: "set IDSHIFT_TOKEN, or token_file, token_command or oauth2 in a profile",
     };
+}
+
+/// A setting as its user gave it: an option by its name, everything else by its key and where it stands.
+fn place(key: &str, origin: &Origin) -> String {
+    match (origin, setting(key)) {
+        (Origin::CommandLine, Some(setting)) => format!("--{}", setting.long()),
+        _ => format!("{key} ({origin})"),
+    }
 }
 
 fn hint(suggestion: Option<&str>) -> String {

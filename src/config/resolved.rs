@@ -2,10 +2,9 @@
 
 use super::values::{Origin, Values};
 use super::{ConfigError, credentials};
-use crate::domain::{ResellerId, guid};
+use crate::domain::{IdError, ResellerId, guid};
 use crate::engine::{Concurrency, Lookup};
 use crate::http::{Quota, Rate, SecretString, Span, Token, check_base_url};
-use crate::ledger::DEFAULT_RUNS_DIR;
 use crate::system::{Kind, Sending};
 use smol_str::SmolStr;
 use std::path::PathBuf;
@@ -74,9 +73,8 @@ impl Resolved {
 
     /// Checks everything that was said, but reads no secret.
     pub fn of(values: &mut Values) -> Result<Self, ConfigError> {
-        let system = values
-            .parsed("system", parse_system)?
-            .unwrap_or(Kind::Plume);
+        let system = values.choice("system")?.and_then(Kind::parse);
+        let system = system.unwrap_or(Kind::Plume);
         let capabilities = system.capabilities();
         let rate = values.parsed("rate", Rate::from_str)?;
         let find_rate = values.parsed("find_rate", Rate::from_str)?;
@@ -91,33 +89,44 @@ impl Resolved {
             system,
             base_url: values.parsed("base_url", parse_url)?,
             runs_dir: values
-                .get("runs_dir")
-                .map_or_else(|| PathBuf::from(DEFAULT_RUNS_DIR), PathBuf::from),
+                .effective("runs_dir")
+                .map(PathBuf::from)
+                .unwrap_or_default(),
             find_rate: find_rate.unwrap_or(main),
             write_rate: write_rate.or(find_rate.map(|_| main)),
             quota,
             concurrency: concurrency(values, main)?,
             timeout: timeout(values)?,
-            retries: values.number("retries")?.unwrap_or(5),
-            give_up_after: span(values, "give_up_after", 15 * 60)?,
-            lookup: values
-                .parsed("lookup", parse_lookup)?
-                .unwrap_or(Lookup::Auto),
-            max_age: span(values, "max_age", 10 * 60)?,
-            reseller: values.get("reseller_id").map(str::to_owned),
+            retries: values.number("retries")?.unwrap_or_default(),
+            give_up_after: span(values, "give_up_after")?,
+            lookup: match values.choice("lookup")? {
+                Some("bulk") => Lookup::Bulk,
+                Some("each") => Lookup::Each,
+                _ => Lookup::Auto,
+            },
+            max_age: span(values, "max_age")?,
+            reseller: reseller(values, system)?,
             api_key: None,
             tenant: values.get("tenant").map(str::to_owned),
             fence: values
                 .get("tenant_fence")
                 .map(|text| spelled(system, text).to_string()),
-            sending: values.parsed("send", parse_sending)?.unwrap_or_default(),
+            sending: match values.choice("send")? {
+                Some("reference") => Sending::Reference,
+                _ => Sending::Full,
+            },
             accept_welcome_emails: values.truth("accept_welcome_emails")?,
             ca_cert: values.get("ca_cert").map(PathBuf::from),
             allow_http,
-            http1_only: values.choice("http")?.as_deref() == Some("1"),
+            http1_only: values.choice("http")? == Some("1"),
             token: None,
             notes,
         })
+    }
+
+    /// The reseller as an ID; `own` is none.
+    pub fn reseller_id(&self) -> Option<ResellerId> {
+        reseller_of(self.system, self.reseller.as_deref()?)?.ok()
     }
 
     /// Reads what is secret, or finds out where it will come from.
@@ -127,21 +136,20 @@ impl Resolved {
         self.notes.append(&mut values.warnings);
         Ok(())
     }
+}
 
-    /// The reseller as an ID; `own` is none.
-    pub fn reseller_id(&self) -> Result<Option<ResellerId>, ConfigError> {
-        let named = |text: &&str| !text.eq_ignore_ascii_case("own");
-        let Some(text) = self.reseller.as_deref().filter(named) else {
-            return Ok(None);
-        };
-        ResellerId::new(spelled(self.system, text))
-            .map(Some)
-            .map_err(|why| ConfigError::Value {
-                key: "reseller_id",
-                origin: "setting".to_owned(),
-                why: format!("`{text}` is no ID: {why}"),
-            })
-    }
+/// A reseller that is an ID, or `own`.
+fn reseller(values: &Values, system: Kind) -> Result<Option<String>, ConfigError> {
+    values.parsed("reseller_id", |text| match reseller_of(system, text) {
+        Some(Err(why)) => Err(format!("`{text}` is no ID: {why}")),
+        Some(Ok(_)) | None => Ok(text.to_owned()),
+    })
+}
+
+/// The reseller as an ID; `None`: it is `own`.
+fn reseller_of(system: Kind, text: &str) -> Option<Result<ResellerId, IdError>> {
+    let is_own = text.eq_ignore_ascii_case("own");
+    (!is_own).then(|| ResellerId::new(spelled(system, text)))
 }
 
 /// An ID as it is compared: where the system's are GUIDs, in one spelling.
@@ -210,39 +218,18 @@ fn concurrency(values: &Values, rate: Rate) -> Result<Concurrency, ConfigError> 
     })
 }
 
-fn span(values: &Values, name: &'static str, default_s: u64) -> Result<Duration, ConfigError> {
-    let said = values.parsed(name, Span::from_str)?;
-    Ok(said.map_or(Duration::from_secs(default_s), |span| span.0))
+fn span(values: &Values, name: &'static str) -> Result<Duration, ConfigError> {
+    let span = values.parsed(name, Span::from_str)?;
+    Ok(span.map_or(Duration::ZERO, |span| span.0))
 }
 
 fn timeout(values: &Values) -> Result<Duration, ConfigError> {
-    let timeout = values.parsed("timeout", |text| match Span::from_str(text) {
-        Ok(Span(Duration::ZERO)) => {
-            Err("no call is answered in no time; the default is 30s".to_owned())
-        }
-        Ok(span) => Ok(span.0),
-        Err(why) => Err(why.to_string()),
-    })?;
-    Ok(timeout.unwrap_or(Duration::from_secs(30)))
-}
-
-fn parse_system(text: &str) -> Result<Kind, String> {
-    Kind::parse(text).ok_or_else(|| format!("`{text}` is not plume, adobe or cloudcockpit"))
-}
-
-fn parse_lookup(text: &str) -> Result<Lookup, String> {
-    match text {
-        "auto" => Ok(Lookup::Auto),
-        "bulk" => Ok(Lookup::Bulk),
-        "each" => Ok(Lookup::Each),
-        _ => Err(format!("`{text}` is not auto, bulk or each")),
-    }
-}
-
-fn parse_sending(text: &str) -> Result<Sending, String> {
-    match text {
-        "full" => Ok(Sending::Full),
-        "reference" => Ok(Sending::Reference),
-        _ => Err(format!("`{text}` is not full or reference")),
+    match span(values, "timeout")? {
+        Duration::ZERO => Err(ConfigError::Value {
+            key: "timeout",
+            origin: values.origin("timeout"),
+            why: "no call is answered in no time; the default is 30s".to_owned(),
+        }),
+        timeout => Ok(timeout),
     }
 }

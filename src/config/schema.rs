@@ -1,11 +1,12 @@
-//! The JSON schema of `idshift.toml`, for editors; made from the table of keys, so it cannot differ from it.
+//! The JSON schema of `idshift.toml`, for editors; made from the table of settings, so it cannot differ from it.
 
-use super::keys::{Key, MAP, OAUTH2, Shape, settings};
+use super::setting::{Setting, Shape};
+use super::settings::{COLUMNS, OAUTH2, SETTINGS};
 use serde_json::{Map, Value, json};
 
 /// The schema as it is committed.
 pub(super) fn schema() -> Value {
-    let mut profile = properties(settings());
+    let mut profile = properties(SETTINGS);
     let mut oauth2 = properties(OAUTH2);
     oauth2.insert(
         "extra".to_owned(),
@@ -17,11 +18,7 @@ pub(super) fn schema() -> Value {
         json!({"type": "object", "additionalProperties": false, "properties": oauth2,
                "description": "Client credentials"}),
     );
-    let map = json!({"type": "object", "additionalProperties": false, "properties": properties(MAP),
-               "description": "What columns are called in files"});
-    profile.insert("map".to_owned(), map.clone());
-    let mut top = properties(settings());
-    top.insert("map".to_owned(), map);
+    let mut top = properties(SETTINGS);
     top.insert(
         "profiles".to_owned(),
         json!({"type": "object", "additionalProperties":
@@ -36,17 +33,22 @@ pub(super) fn schema() -> Value {
     })
 }
 
-fn properties(keys: impl IntoIterator<Item = &'static Key>) -> Map<String, Value> {
-    keys.into_iter()
-        .map(|key| {
-            let mut property = match key.shape {
+fn properties(settings: &[Setting]) -> Map<String, Value> {
+    let in_file = settings.iter().filter(|setting| setting.is_in_file());
+    in_file
+        .map(|setting| {
+            let mut property = match setting.shape {
                 Shape::Text => json!({"type": ["string", "number"]}),
+                Shape::Number(_) | Shape::Count => json!({"type": ["string", "integer"]}),
+                Shape::List => json!({"type": ["string", "array"], "items": {"type": "string"}}),
+                Shape::Columns => json!({"type": "object", "additionalProperties": false,
+                                         "properties": properties(COLUMNS)}),
                 Shape::Choice(choices) => json!({"enum": choices}),
                 Shape::Truth => json!({"type": "boolean"}),
                 Shape::Words => json!({"type": "array", "items": {"type": "string"}}),
             };
-            property["description"] = Value::from(key.help);
-            (key.name.to_owned(), property)
+            property["description"] = Value::from(setting.line());
+            (setting.name.to_owned(), property)
         })
         .collect()
 }
@@ -54,7 +56,7 @@ fn properties(keys: impl IntoIterator<Item = &'static Key>) -> Map<String, Value
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_committed_schema_is_the_one_that_the_keys_make() {
+    fn the_committed_schema_is_the_one_that_the_table_makes() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/idshift.schema.json");
         let made = format!("{:#}\n", super::schema());
         if std::env::var_os("UPDATE_SCHEMA").is_some() {

@@ -2,11 +2,13 @@
 
 use super::ConfigError;
 use super::file::{File, Profile};
-use super::keys::{KEYS, Key, Shape, key, settings};
+use super::setting::{Default as BuiltIn, Kept, Setting, Shape, variable};
+use super::settings::{SETTINGS, setting};
 use super::trust::Trust;
+use super::typed::TypedSettings;
 use crate::domain::nearest;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::str::FromStr;
 
 /// Where a value was said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,8 +44,8 @@ impl std::fmt::Display for Origin {
 #[derive(Debug, Clone, Default)]
 pub struct Values {
     said: BTreeMap<&'static str, (String, Origin)>,
-    /// What columns are called in files, and where that was said.
-    map: BTreeMap<&'static str, (String, Origin)>,
+    /// `COLUMN=NAME`: what columns are called in files, and where that was said.
+    columns: Vec<(String, Origin)>,
     /// The profile that was chosen.
     pub profile_name: Option<String>,
     /// Its credentials, which are never copied anywhere.
@@ -55,14 +57,13 @@ pub struct Values {
 }
 
 impl Values {
-    /// Gathers what was said: `given` on the command line, `run` by the run that is gone on with.
+    /// Gathers what was said: on the command line, and by the run that is gone on with.
     pub fn gather(
-        given: &[(&'static str, String)],
+        typed: &TypedSettings,
         run: &BTreeMap<String, String>,
         file: File,
-        profile: Option<&str>,
     ) -> Result<Self, ConfigError> {
-        let chosen = chosen(profile).or_else(|| run.get("profile").cloned());
+        let chosen = typed.profile().or_else(|| run.get("profile").cloned());
         if let Some(name) = chosen
             .as_ref()
             .filter(|name| !file.profiles.contains_key(*name))
@@ -75,7 +76,7 @@ impl Values {
                 file: file.path.clone(),
             });
         }
-        let mut values = Self::merge(given, run, file, chosen);
+        let mut values = Self::merge(typed, run, file, chosen);
         values.unknown_variables();
         if values.file.trust == Trust::Foreign {
             values.warnings.push(
@@ -86,21 +87,34 @@ impl Values {
         Ok(values)
     }
 
+    /// What a run has kept, alone.
+    pub fn of_run(run: &BTreeMap<String, String>) -> Self {
+        let of_run = |setting: &'static Setting| {
+            let value = run.get(setting.name)?.clone();
+            Some((setting.name, (value, Origin::Run)))
+        };
+        Self {
+            said: SETTINGS.iter().filter_map(of_run).collect(),
+            ..Self::default()
+        }
+    }
+
     /// What the chosen profile says, whether or not it counts.
     pub fn of_profile(&self, name: &str) -> Option<&str> {
         self.profile.values.get(name).map(String::as_str)
     }
 
-    /// How to speak. This never fails: where the file is wrong, the command itself will say so, and should say it
+    /// How to print. This never fails: where the file is wrong, the command itself will say so, and should say it
     /// as the environment asks for.
-    pub fn of_speech(config: Option<&Path>, profile: Option<&str>) -> Self {
-        let file = File::find(config).unwrap_or_default();
-        let chosen = chosen(profile).filter(|name| file.profiles.contains_key(name));
-        Self::merge(&[], &BTreeMap::new(), file, chosen)
+    pub fn of_output(typed: &TypedSettings) -> Self {
+        let file = File::find(typed.config()).unwrap_or_default();
+        let chosen = typed.profile();
+        let chosen = chosen.filter(|name| file.profiles.contains_key(name));
+        Self::merge(typed, &BTreeMap::new(), file, chosen)
     }
 
     fn merge(
-        given: &[(&'static str, String)],
+        typed: &TypedSettings,
         run: &BTreeMap<String, String>,
         file: File,
         chosen: Option<String>,
@@ -109,45 +123,59 @@ impl Values {
             .as_ref()
             .and_then(|name| file.profiles.get(name).cloned())
             .unwrap_or_default();
-        let mut said = BTreeMap::new();
-        for key in settings() {
-            let name = key.name;
-            let flag = given
-                .iter()
-                .find(|(given, _)| *given == name)
-                .map(|(_, value)| (value.clone(), Origin::CommandLine));
-            let variable = || {
-                let value = variable(&key.variable())?;
-                Some((value, Origin::Environment(key.variable())))
-            };
+        let (mut said, mut ranks, mut columns) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        for setting in SETTINGS {
+            let name = setting.name;
             let from = |values: &BTreeMap<String, String>, origin: Origin| {
                 values.get(name).map(|value| (value.clone(), origin))
             };
+            let variable = setting.variable().and_then(|name| {
+                let value = variable(&name)?;
+                Some((setting.of_variable(value), Origin::Environment(name)))
+            });
             // A variable was there when the run was begun, too. Where it would lead the run elsewhere, that is refused.
             let names_the_target = matches!(name, "system" | "base_url" | "tenant");
-            let of_run = || from(run, Origin::Run).filter(|_| !names_the_target);
-            let found = flag
-                .or_else(of_run)
-                .or_else(variable)
-                .or_else(|| from(run, Origin::Run))
-                .or_else(|| {
-                    let origin = Origin::Profile(chosen.clone().unwrap_or_default());
-                    from(&profile.values, origin)
-                })
-                .or_else(|| from(&file.top, Origin::File));
-            said.extend(found.map(|found| (name, found)));
-        }
-        let mut map = BTreeMap::new();
-        let origin = Origin::Profile(chosen.clone().unwrap_or_default());
-        for (names, origin) in [(&file.map, Origin::File), (&profile.map, origin)] {
-            let said = |(column, name): (&&'static str, &String)| {
-                (*column, (name.clone(), origin.clone()))
+            let of_run = from(run, Origin::Run);
+            let [second, third] = if names_the_target {
+                [variable, of_run]
+            } else {
+                [of_run, variable]
             };
-            map.extend(names.iter().map(said));
+            let typed = typed.get(name).map(str::to_owned);
+            let of_profile = Origin::Profile(chosen.clone().unwrap_or_default());
+            let nearest_first = [
+                typed.map(|value| (value, Origin::CommandLine)),
+                second,
+                third,
+                from(&profile.values, of_profile),
+                from(&file.top, Origin::File),
+            ];
+            if let Some(rank) = nearest_first.iter().position(Option::is_some) {
+                ranks.insert(name, rank);
+            }
+            let mut found: Vec<_> = nearest_first.into_iter().flatten().collect();
+            if setting.shape == Shape::Columns {
+                columns = by_column(&found);
+                let lines: Vec<&str> = columns.iter().map(|(line, _)| line.as_str()).collect();
+                if let Some((value, _)) = found.first_mut() {
+                    *value = lines.join("\n");
+                }
+            }
+            said.extend(found.into_iter().next().map(|found| (name, found)));
+        }
+        for setting in SETTINGS {
+            let ranks = setting
+                .excludes
+                .and_then(|other| Some((ranks.get(setting.name)?, ranks.get(other)?, other)));
+            match ranks {
+                Some((this, that, other)) if this < that => said.remove(other),
+                Some((this, that, _)) if this > that => said.remove(setting.name),
+                _ => None,
+            };
         }
         Self {
             said,
-            map,
+            columns,
             profile_name: chosen,
             profile,
             file,
@@ -157,14 +185,9 @@ impl Values {
 
     /// A variable that looks like ours and means nothing is probably mistyped.
     fn unknown_variables(&mut self) {
-        let others = [
-            "IDSHIFT_TOKEN",
-            "IDSHIFT_CONFIG",
-            "IDSHIFT_PROFILE",
-            "IDSHIFT_CRASH_AT",
-        ]
-        .map(str::to_owned);
-        let known: Vec<String> = settings().map(Key::variable).chain(others).collect();
+        let others = ["IDSHIFT_TOKEN", "IDSHIFT_CRASH_AT"].map(str::to_owned);
+        let variables = SETTINGS.iter().filter_map(Setting::variable);
+        let known: Vec<String> = variables.chain(others).collect();
         for (name, _) in std::env::vars_os() {
             let Some(name) = name.to_str().filter(|name| name.starts_with("IDSHIFT_")) else {
                 continue;
@@ -179,16 +202,18 @@ impl Values {
         }
     }
 
-    /// The value of a setting.
+    /// The value of a setting as it was said; `None`: it was not.
     pub fn get(&self, name: &'static str) -> Option<&str> {
-        debug_assert!(key(name).is_some(), "{name} is in the table of keys");
+        debug_assert!(setting(name).is_some(), "{name} is in the table");
         self.said.get(name).map(|(value, _)| value.as_str())
     }
 
-    /// What columns are called in files, by the file of settings: the column that counts, its name, and where that was said.
-    pub fn map(&self) -> impl Iterator<Item = (&'static str, &str, &Origin)> {
-        let map = self.map.iter();
-        map.map(|(column, (name, origin))| (*column, name.as_str(), origin))
+    /// The value of a setting: as it was said, else its default.
+    pub fn effective(&self, name: &'static str) -> Option<&str> {
+        self.get(name).or(match setting(name)?.default {
+            BuiltIn::Value(value) => Some(value),
+            BuiltIn::None | BuiltIn::Described(_) => None,
+        })
     }
 
     /// Where the value was said.
@@ -198,57 +223,80 @@ impl Values {
             .map_or(Origin::BuiltIn, |(_, origin)| origin.clone())
     }
 
-    /// The setting as something else than text.
-    pub(super) fn parsed<T, E: std::fmt::Display>(
+    /// The setting, or its default, as something else than text.
+    pub fn parsed<T, E: std::fmt::Display>(
         &self,
         name: &'static str,
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Result<Option<T>, ConfigError> {
-        let Some((value, origin)) = self.said.get(name) else {
-            return Ok(None);
-        };
-        parse(value).map(Some).map_err(|why| ConfigError::Value {
+        let value = self.effective(name).map(parse).transpose();
+        value.map_err(|why| ConfigError::Value {
             key: name,
-            origin: origin.to_string(),
+            origin: self.origin(name),
             why: why.to_string(),
         })
     }
 
     /// A setting that is one of a few texts.
-    pub fn choice(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
-        self.parsed(name, |text| match key(name).map(|key| key.shape) {
+    pub fn choice(&self, name: &'static str) -> Result<Option<&str>, ConfigError> {
+        self.parsed(name, |text| match setting(name).map(|one| one.shape) {
             Some(Shape::Choice(choices)) if !choices.contains(&text) => {
-                Err(format!("`{text}` is not one of {}", choices.join(", ")))
+                let near = nearest(text, choices.iter().copied());
+                let meant = near.filter(|_| text.len() > 2);
+                let meant =
+                    meant.map_or_else(String::new, |meant| format!(" (is `{meant}` meant?)"));
+                Err(format!(
+                    "`{text}` is not one of {}{meant}",
+                    choices.join(", ")
+                ))
             }
-            _ => Ok(text.to_owned()),
-        })
+            _ => Ok(()),
+        })?;
+        Ok(self.effective(name))
     }
 
     /// A setting that is true or false.
     pub fn truth(&self, name: &'static str) -> Result<bool, ConfigError> {
         let parse = |text: &str| match text {
-            "true" | "1" | "yes" => Ok(true),
-            "false" | "0" | "no" => Ok(false),
+            "true" => Ok(true),
+            "false" => Ok(false),
             _ => Err(format!("`{text}` is neither true nor false")),
         };
         Ok(self.parsed(name, parse)?.unwrap_or(false))
     }
 
     /// A setting that is a whole number.
-    pub fn number(&self, name: &'static str) -> Result<Option<u32>, ConfigError> {
-        self.parsed(name, |text| {
-            text.parse()
-                .map_err(|_| format!("`{text}` is no whole number such as 5"))
+    pub fn number<T: FromStr + Into<u64> + Copy>(
+        &self,
+        name: &'static str,
+    ) -> Result<Option<T>, ConfigError> {
+        let least = match setting(name).map(|one| one.shape) {
+            Some(Shape::Number(least)) => least,
+            _ => 0,
+        };
+        self.parsed(name, |text| match text.trim().parse::<T>() {
+            Ok(number) if number.into() >= least => Ok(number),
+            Ok(_) => Err(format!("`{text}` is too small; the least is {least}")),
+            Err(_) => Err(format!("`{text}` is no whole number such as 5")),
         })
     }
 
-    /// Everything that was said and is no secret, for the run's ledger.
+    /// What columns are called in files: `COLUMN=NAME`, and where that was said.
+    pub fn columns(&self) -> impl Iterator<Item = (&str, &Origin)> {
+        let columns = self.columns.iter();
+        columns.map(|(line, origin)| (line.as_str(), origin))
+    }
+
+    /// Each text of a setting that has several.
+    pub fn each(&self, name: &'static str) -> impl Iterator<Item = &str> {
+        self.get(name).unwrap_or_default().lines()
+    }
+
+    /// What the run keeps.
     pub fn to_keep(&self) -> BTreeMap<String, String> {
-        let secret = |name: &str| matches!(name, "api_key" | "token_command" | "token_file");
-        let mut kept: BTreeMap<String, String> = KEYS
-            .iter()
-            .filter(|key| !secret(key.name))
-            .filter_map(|key| Some((key.name.to_owned(), self.get(key.name)?.to_owned())))
+        let kept = SETTINGS.iter().filter(|setting| setting.kept != Kept::No);
+        let mut kept: BTreeMap<String, String> = kept
+            .filter_map(|one| Some((one.name.to_owned(), self.get(one.name)?.to_owned())))
             .collect();
         if let Some(profile) = &self.profile_name {
             kept.insert("profile".to_owned(), profile.clone());
@@ -257,15 +305,21 @@ impl Values {
     }
 }
 
-/// The profile that the command line or the environment names.
-fn chosen(profile: Option<&str>) -> Option<String> {
-    profile
-        .map(str::to_owned)
-        .or_else(|| variable("IDSHIFT_PROFILE"))
-}
-
-pub(super) fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+/// `COLUMN=NAME` of several places, the nearest first: of each column only what was said nearest.
+fn by_column(nearest_first: &[(String, Origin)]) -> Vec<(String, Origin)> {
+    // Names of columns are the same without regard to case, `_`, `-` and spaces.
+    let column = |line: &str| {
+        let name = line.split_once('=').map_or(line, |(column, _)| column);
+        let letters = name.chars().filter(|c| c.is_alphanumeric());
+        letters.flat_map(char::to_lowercase).collect::<String>()
+    };
+    let mut found: Vec<(String, Origin)> = Vec::new();
+    for (lines, origin) in nearest_first {
+        let nearer: Vec<String> = found.iter().map(|(line, _)| column(line)).collect();
+        let lines = lines.lines().filter(|line| !nearer.contains(&column(line)));
+        found.extend(lines.map(|line| (line.to_owned(), origin.clone())));
+    }
+    found
 }
 
 #[cfg(test)]
@@ -296,9 +350,11 @@ mod tests {
             &[("rate", "1/s"), ("timeout", "1s"), ("retries", "1")],
             &[("rate", "2/s"), ("timeout", "2s")],
         );
-        let given = [("rate", "3/s".to_owned())];
+        let typed = [("rate", "3/s"), ("profile", "night")];
+        let typed = typed.map(|(name, value)| (name, value.to_owned()));
+        let typed = TypedSettings::from_iter(typed);
         let run = BTreeMap::from([("lookup".to_owned(), "each".to_owned())]);
-        let values = Values::gather(&given, &run, file, Some("night")).unwrap();
+        let values = Values::gather(&typed, &run, file).unwrap();
         let said = |name| {
             (
                 values.get(name).unwrap_or(""),
@@ -316,7 +372,8 @@ mod tests {
     fn a_profile_that_is_not_there_is_named_with_its_neighbour() {
         let mut file = file(&[], &[]);
         file.path = Some("idshift.toml".into());
-        let error = Values::gather(&[], &BTreeMap::new(), file, Some("nigth"));
+        let typed = TypedSettings::from_iter([("profile", "nigth".to_owned())]);
+        let error = Values::gather(&typed, &BTreeMap::new(), file);
         let words = error.expect_err("there is no such profile").to_string();
         assert_eq!(
             words,
@@ -335,7 +392,7 @@ mod tests {
             ],
             &[],
         );
-        let values = Values::gather(&[], &BTreeMap::new(), file, None).unwrap();
+        let values = Values::gather(&TypedSettings::default(), &BTreeMap::new(), file).unwrap();
         let kept = values.to_keep();
         assert_eq!(
             kept.into_iter().collect::<Vec<_>>(),

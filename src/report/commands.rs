@@ -3,6 +3,7 @@
 
 use crate::ledger::{DEFAULT_RUNS_DIR, Header};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The words that a run was begun with and that no ledger gives back; kept in [`Header::settings`] under `typed`.
@@ -20,9 +21,8 @@ pub struct Typed {
 #[serde(default)]
 struct Begun {
     typed: Typed,
-    map: Vec<(String, String)>,
-    skip_invalid: bool,
-    allow_clear: bool,
+    /// The settings, by their names.
+    values: BTreeMap<String, String>,
 }
 
 /// The commands that go on from a run.
@@ -75,7 +75,7 @@ impl Commands {
         let words = ["idshift", "apply"].map(str::to_owned);
         let words = words.into_iter().chain([path_word(&failures)]);
         let words = words
-            .chain(columns(&begun.map, begun.skip_invalid, begun.allow_clear))
+            .chain(columns(&begun.values))
             .chain(begun.typed.target.iter().cloned())
             .chain(begun.typed.always.iter().cloned());
         shell(words.chain(self.place()))
@@ -105,13 +105,16 @@ impl Commands {
 }
 
 /// How the columns of a file are to be read, as it is typed.
-pub fn columns(map: &[(String, String)], skip_invalid: bool, allow_clear: bool) -> Vec<String> {
-    let mut words: Vec<String> = map
-        .iter()
-        .flat_map(|(column, name)| option("--map", &format!("{column}={name}")))
-        .collect();
-    words.extend(skip_invalid.then(|| "--skip-invalid".to_owned()));
-    words.extend(allow_clear.then(|| "--allow-clear".to_owned()));
+pub fn columns(settings: &BTreeMap<String, String>) -> Vec<String> {
+    let map = settings.get("map").map_or("", String::as_str).lines();
+    let mut words: Vec<String> = map.flat_map(|one| option("--map", one)).collect();
+    for (name, flag) in [
+        ("skip_invalid", "--skip-invalid"),
+        ("allow_clear", "--allow-clear"),
+    ] {
+        let is_set = settings.get(name).is_some_and(|value| value == "true");
+        words.extend(is_set.then(|| flag.to_owned()));
+    }
     words
 }
 
@@ -183,8 +186,8 @@ mod tests {
         let there = commands(
             "/srv/night runs/20261120-223015-k3f9",
             r#"{"typed": {"always": ["--config", "it's.toml"], "target": ["--profile", "night", "--reseller", "own"]},
-                "map": [["newAccountId", "CRM KEY"], ["accountId", "-old"]], "allow_clear": true, "encoding": "utf-16le",
-                "delimiter": 59, "something_newer": 1}"#,
+                "values": {"map": "newAccountId=CRM KEY\naccountId=-old", "allow_clear": "true",
+                           "encoding": "utf-16le", "delimiter": ";"}, "something_newer": 1}"#,
         );
         let end = r"--config 'it'\''s.toml' --runs-dir '/srv/night runs'";
         assert_eq!(

@@ -27,15 +27,10 @@ pub(crate) fn plan(
 
 /// Plans the file and carries it out.
 pub(crate) fn apply(file: &Path, request: &Request) -> Result<Exit, CommandError> {
-    let work = if request.guards.max_changes.is_some() {
-        Work::PlanThenApply
-    } else {
-        Work::Apply
-    };
-    carry_out(file, request, Task::of(request, "apply", work))
+    carry_out(file, request, Task::of(request, "apply", Work::Apply))
 }
 
-fn carry_out(file: &Path, request: &Request, task: Task) -> Result<Exit, CommandError> {
+fn carry_out(file: &Path, request: &Request, mut task: Task) -> Result<Exit, CommandError> {
     let mut new = new_run(&Specification {
         kind: if task.work == Work::Plan {
             RunKind::Plan
@@ -46,6 +41,9 @@ fn carry_out(file: &Path, request: &Request, task: Task) -> Result<Exit, Command
         request,
         writes: task.work != Work::Plan,
     })?;
+    if task.work == Work::Apply && new.run.limits.max_changes.is_some() {
+        task.work = Work::PlanThenApply;
+    }
     let history = Arc::new(std::mem::take(&mut new.history));
     let known = Known::new(history, LineSet::default());
     let task = if new.run.kept.asks_after_look {
@@ -58,7 +56,7 @@ fn carry_out(file: &Path, request: &Request, task: Task) -> Result<Exit, Command
 
 /// Carries out this plan, and only that.
 pub(crate) fn apply_plan(run: &str, request: &Request) -> Result<Exit, CommandError> {
-    let mut known = open::open(
+    let known = open::open(
         Some(run),
         Selection {
             command: "apply",
@@ -73,9 +71,9 @@ pub(crate) fn apply_plan(run: &str, request: &Request) -> Result<Exit, CommandEr
     refuse_unplanned(&known)?;
     refuse_emails(&known.resolved, "apply")?;
     let planned = known.ledger.planned()?;
-    let limits = known.limits(&request.guards)?;
-    limits.refuse_changes(planned.len(), known.draft.counts.lines)?;
-    let question = question_of_plan(format!("carry out plan {id}"), &known, &limits)?;
+    let lines = known.draft.counts.lines;
+    known.limits.refuse_changes(planned.len(), lines)?;
+    let question = question_of_plan(format!("carry out plan {id}"), &known)?;
     ask(&question, request.consent, "apply")?;
     let claim = known.claim()?;
     // Another process may have applied the plan while the question waited for its answer.
@@ -83,7 +81,7 @@ pub(crate) fn apply_plan(run: &str, request: &Request) -> Result<Exit, CommandEr
     known.ledger.index_writes()?;
     // From now on `resume` carries the plan out instead of going on with looking.
     known.ledger.set_phase(Phase::Write)?;
-    known.keep(&limits)?;
+    known.keep()?;
     let session = Session {
         known: Known {
             done: known.ledger.done()?,
@@ -93,7 +91,6 @@ pub(crate) fn apply_plan(run: &str, request: &Request) -> Result<Exit, CommandEr
         },
         run: known,
         claim,
-        limits,
         task: Task::of(request, "apply", Work::Apply),
     };
     session.execute()

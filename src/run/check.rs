@@ -1,14 +1,14 @@
 //! A file is read and planned offline, as a run would read it.
 
 use super::error::CommandError;
-use super::guards::Guards;
 use super::input_plan::{self, InputPlan};
 use super::redraw::refresh_report;
 use super::report_edits;
 use super::request::{Request, Secrets};
 use super::saved_settings::{SavedSettings, as_its_run_did, kept};
-use super::settings::{resolve, values_of_file};
+use super::settings::{resolve, values};
 use crate::input::{self, InputError};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A file as a run would read it.
@@ -38,15 +38,10 @@ impl From<CommandError> for Unread {
 
 /// Reads the file; what can be read only once is copied for that time.
 pub(crate) fn check(file: &Path, request: &Request) -> Result<Checked, Unread> {
-    let Request {
-        typed,
-        reading,
-        output,
-        ..
-    } = request;
-    let mut values = values_of_file(typed, reading)?;
+    let Request { typed, output, .. } = request;
+    let mut values = values(typed, &BTreeMap::new())?;
     let resolved = resolve(&mut values, Secrets::Unneeded, *output)?;
-    let mut settings = kept(reading, typed, false, &values, Guards::default())?;
+    let mut settings = kept(typed, false, &values)?;
     let mut rules = settings.rules(&resolved)?;
     refresh_report(file)?;
     let copy = local_copy(file)?;
@@ -54,9 +49,7 @@ pub(crate) fn check(file: &Path, request: &Request) -> Result<Checked, Unread> {
         Some((folder, name)) => (folder.path().join("input.csv"), name.clone()),
         None => (file.to_owned(), file.display().to_string()),
     };
-    if copy.is_none() {
-        as_its_run_did(&mut settings, reading, (file, file), *output)?;
-    }
+    as_its_run_did(&mut settings, typed, (file, &path), *output)?;
     rules.accept = settings.rules(&resolved)?.accept;
     let unique = resolved.system.capabilities().unique_accounts;
     let mut draft = input_plan::read(&path, &name, &settings.reading()?, &rules, unique)?;

@@ -26,7 +26,7 @@ pub(crate) fn connect(
     stop: CancellationToken,
 ) -> Result<(System, Arc<Client>), CommandError> {
     let http = http_settings(resolved, calls)?;
-    let settings = system_settings(resolved, lookups)?;
+    let settings = system_settings(resolved, lookups);
     Ok(System::prepare(resolved.system, http, &settings, stop)?)
 }
 
@@ -63,7 +63,7 @@ fn http_settings(
     })
 }
 
-fn system_settings(resolved: &Resolved, lookups: u64) -> Result<system::Settings, CommandError> {
+fn system_settings(resolved: &Resolved, lookups: u64) -> system::Settings {
     let rates = [Some(resolved.find_rate), resolved.write_rate];
     let calls = rates
         .into_iter()
@@ -72,15 +72,15 @@ fn system_settings(resolved: &Resolved, lookups: u64) -> Result<system::Settings
     // A look, a reading and a write for each, so that all of them find room in one window.
     let within_quota = resolved.quota.map(|quota| quota.calls / 4);
     let calls = calls.chain(within_quota);
-    Ok(system::Settings {
-        reseller: resolved.reseller_id()?,
+    system::Settings {
+        reseller: resolved.reseller_id(),
         api_key: resolved.api_key.clone(),
         tenant: resolved.tenant.clone(),
         sending: resolved.sending,
         max_age: resolved.max_age,
         expected_lookups: lookups,
         calls_meanwhile: calls.min().and_then(|calls| usize::try_from(calls).ok()),
-    })
+    }
 }
 
 /// A host that does not exist is a mistyped address, not an outage to be waited out.

@@ -31,7 +31,7 @@ pub(crate) struct Question<'a> {
 }
 
 impl Question<'_> {
-    pub(super) fn text(&self) -> Result<String, CommandError> {
+    pub(super) fn text(&self) -> String {
         let mut text = format!(
             "{}: {} at {}",
             self.what,
@@ -63,18 +63,14 @@ impl Question<'_> {
                 "\n  a service ID that is set where there was none cannot be undone; `idshift plan` says how many",
             );
         }
-        text.push_str(&format!("\n  {}", self.limits.words()?));
+        text.push_str(&format!("\n  {}", self.limits.words()));
         text.push_str("\n  to restore what was there before: the `idshift undo` command that is printed at the end");
-        Ok(text)
+        text
     }
 }
 
 /// The question about a run of which all lines were looked up.
-pub(super) fn question_of_plan(
-    what: String,
-    run: &OpenRun,
-    limits: &Guards,
-) -> Result<String, CommandError> {
+pub(super) fn question_of_plan(what: String, run: &OpenRun) -> Result<String, CommandError> {
     let planned = run.ledger.planned()?.len();
     let mut counts = format!(
         "{} of {} change",
@@ -90,10 +86,10 @@ pub(super) fn question_of_plan(
         base_url: &base_url(&run.resolved)?,
         profile: run.kept.values.get("profile").map(String::as_str),
         looked: true,
-        limits,
+        limits: &run.limits,
         may_set_services: false,
     };
-    question.text()
+    Ok(question.text())
 }
 
 /// What cannot be undone of the lines that a plan has found to change, and the plan's digest.
@@ -192,15 +188,13 @@ pub(super) fn ask(question: &str, consent: Consent, command: &str) -> Result<(),
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{File, Values};
-    use std::collections::BTreeMap;
+    use crate::config::Values;
 
     fn resolved(given: &[(&'static str, &str)]) -> Resolved {
-        let given: Vec<_> = given
+        let given = given
             .iter()
-            .map(|(key, value)| (*key, (*value).to_owned()))
-            .collect();
-        let mut values = Values::gather(&given, &BTreeMap::new(), File::default(), None).unwrap();
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let mut values = Values::of_run(&given.collect());
         Resolved::of(&mut values).unwrap()
     }
 
@@ -221,13 +215,13 @@ mod tests {
             base_url: "https://api.example.com",
             profile: Some("night"),
             limits: &Guards {
-                max_failures: Some("5%".to_owned()),
+                max_failures: Some(crate::plan::Threshold::Percent(5.0)),
                 canary: Some(5),
                 ..Guards::default()
             },
             may_set_services: false,
         };
-        let text = question.text().unwrap();
+        let text = question.text();
         let begins = "apply moves.csv: CloudCockpit at https://api.example.com, tenant portal.example, profile night\n  \
              12 lines: 12 new account IDs\n  about 13 calls (12 writes) and about 3 s at 6/s and 2000/5m: done at ";
         assert!(text.starts_with(begins), "{text}");

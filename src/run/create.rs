@@ -19,7 +19,7 @@ use super::report_edits;
 use super::request::{Output, Request};
 use super::saved_settings::{SavedSettings, as_its_run_did, kept};
 use super::session::{Session, Task};
-use super::settings::{resolve, values_of_file};
+use super::settings::{resolve, values};
 use super::stand_in;
 use super::target::Target;
 use crate::config::Resolved;
@@ -27,6 +27,7 @@ use crate::engine::History;
 use crate::input::{self, Rules, Table};
 use crate::ledger::{Header, Ledger, RunDir, RunId, RunKind};
 use crate::ui;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A new run that is ready to be worked on.
@@ -35,7 +36,6 @@ pub(crate) struct NewRun {
     pub(super) claim: TargetClaim,
     /// What earlier runs tell of the file's lines.
     pub(super) history: History,
-    pub(super) limits: Guards,
 }
 
 impl NewRun {
@@ -45,7 +45,6 @@ impl NewRun {
             run: self.run,
             claim: self.claim,
             known,
-            limits: self.limits,
             task,
         }
     }
@@ -74,27 +73,27 @@ pub(crate) fn staging(runs_dir: &Path) -> Result<tempfile::TempDir, CommandError
 pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> {
     let Request {
         typed,
-        reading,
         sandbox,
         output,
         ..
     } = spec.request;
-    let limits = spec.request.guards.clone().resolved()?;
-    let mut values = values_of_file(typed, reading)?;
+    let mut values = values(typed, &BTreeMap::new())?;
+    let limits = Guards::of(&values)?;
     let mut resolved = resolve(&mut values, sandbox.secrets(), *output)?;
-    let mut kept = kept(reading, typed, sandbox.sandbox, &values, limits.clone())?;
-    let rules = kept.rules(&resolved)?;
+    let mut kept = kept(typed, sandbox.sandbox, &values)?;
+    kept.rules(&resolved)?;
     RunDir::prepare(&resolved.runs_dir)?;
     let staging = staging(&resolved.runs_dir)?;
     let copy = staging.path().join("input.csv");
     refresh_report(spec.file)?;
     let stored = input::store(spec.file, &copy)?;
-    as_its_run_did(&mut kept, reading, (spec.file, &copy), *output)?;
+    as_its_run_did(&mut kept, typed, (spec.file, &copy), *output)?;
+    let rules = kept.rules(&resolved)?;
     let unique = resolved.system.capabilities().unique_accounts;
     let mut draft = input_plan::read(&copy, &stored.name, &kept.reading()?, &rules, unique)?;
     let more = report_edits::compare(&draft.table, spec.file, &resolved.runs_dir)?;
     draft.add(more)?;
-    refuse_problems(&draft, kept.skip_invalid, *output)?;
+    refuse_problems(&draft, kept.skips_invalid()?, *output)?;
     if !sandbox.sandbox {
         refuse_unfindable(&draft, &resolved)?;
     }
@@ -106,7 +105,7 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
     check_host(&base_url)?;
     kept.asks_after_look = asks_after_look(spec, &draft, &resolved)?;
     if spec.writes && !kept.asks_after_look {
-        ask_for_consent(spec, &draft, &resolved, &kept, &base_url)?;
+        ask_for_consent(spec, &draft, &resolved, (&kept, &limits), &base_url)?;
     }
     let run = RunId::new(clock::now_ms());
     let target = Target::of(&resolved, &base_url, sandbox.sandbox);
@@ -142,6 +141,7 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
         dir,
         ledger,
         kept,
+        limits,
         resolved,
         draft: draft.into(),
         stand_in,
@@ -150,7 +150,6 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
         run,
         claim,
         history,
-        limits,
     })
 }
 
@@ -328,7 +327,7 @@ fn ask_for_consent(
     spec: &Specification<'_>,
     draft: &InputPlan,
     resolved: &Resolved,
-    kept: &SavedSettings,
+    (kept, limits): (&SavedSettings, &Guards),
     base_url: &str,
 ) -> Result<(), CommandError> {
     let command = spec.kind.as_str();
@@ -341,8 +340,8 @@ fn ask_for_consent(
         resolved,
         base_url,
         profile: kept.values.get("profile").map(String::as_str),
-        limits: &kept.limits,
+        limits,
         may_set_services: draft.counts.locations > 0,
     };
-    ask(&question.text()?, spec.request.consent, command)
+    ask(&question.text(), spec.request.consent, command)
 }

@@ -235,15 +235,13 @@ fn ends_at(seconds: u64) -> Option<jiff::Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{File, Values};
-    use std::collections::BTreeMap;
+    use crate::config::Values;
 
     fn resolved(given: &[(&'static str, &str)]) -> Resolved {
-        let given: Vec<_> = given
+        let given = given
             .iter()
-            .map(|(key, value)| (*key, (*value).to_owned()))
-            .collect();
-        let mut values = Values::gather(&given, &BTreeMap::new(), File::default(), None).unwrap();
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let mut values = Values::of_run(&given.collect());
         Resolved::of(&mut values).unwrap()
     }
 

@@ -1,59 +1,74 @@
-//! The guards of a run: as they are typed, as the ledger keeps them for `resume`, and understood.
+//! The guards of a run: what stops it, as its settings say.
 
 use super::clock;
 use super::error::CommandError;
 use super::exit_code::Exit;
-use crate::config::Until;
+use crate::config::{Origin, Until, Values};
 use crate::plan::Threshold;
 use crate::ui;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// What stops a run, as it is kept for `resume`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+/// What stops a run.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Guards {
-    pub(crate) max_failures: Option<String>,
-    pub(crate) max_changes: Option<String>,
+    pub(crate) max_failures: Option<Threshold>,
+    pub(crate) max_changes: Option<Threshold>,
     pub(crate) canary: Option<u64>,
-    /// `5,1%,10%`.
-    pub(crate) waves: Option<String>,
-    pub(crate) wave_failures: Option<String>,
-    pub(crate) until: Option<String>,
-    /// The time that `until` means. It is settled once, so that the run keeps to the time that was shown.
-    #[serde(skip)]
+    /// How large each wave is.
+    pub(crate) waves: Vec<Threshold>,
+    /// How many lines of a wave may be wrong; with a canary none may.
+    pub(crate) wave_failures: Option<Threshold>,
+    /// When no unit is begun any more. It is computed once, so that the run keeps to the time that was shown.
     pub(crate) ends_at: Option<Timestamp>,
 }
 
 impl Guards {
-    /// With the time that `until` means.
-    pub(crate) fn resolved(mut self) -> Result<Self, CommandError> {
-        self.ends_at = self.parsed()?.ends_at;
-        Ok(self)
+    /// As the settings say.
+    pub(crate) fn of(values: &Values) -> Result<Self, CommandError> {
+        let end = |text: &str| {
+            let end = Until::from_str(text)?.after(&clock::now());
+            end.ok_or_else(|| "that is later than any date".to_owned())
+        };
+        let waves = |text: &str| {
+            let sizes = text.split(',').map(|size| Threshold::from_str(size.trim()));
+            let sizes: Result<Vec<_>, _> = sizes.collect();
+            sizes.map_err(|why| format!("`{text}`: {why}; write it as 5,1%,10%"))
+        };
+        let guards = Self {
+            max_failures: values.parsed("max_failures", Threshold::from_str)?,
+            max_changes: values.parsed("max_changes", Threshold::from_str)?,
+            canary: values.number("canary")?,
+            waves: values.parsed("waves", waves)?.unwrap_or_default(),
+            wave_failures: values.parsed("wave_failures", Threshold::from_str)?,
+            ends_at: values.parsed("until", end)?,
+        };
+        if guards.canary.is_some() && !guards.waves.is_empty() {
+            let words = "give --canary or --waves, not both: a canary is one wave";
+            return Err(CommandError::usage(words));
+        }
+        let is_budget_typed = values.origin("wave_failures") == Origin::CommandLine;
+        if guards.waves.is_empty() && is_budget_typed {
+            let words =
+                "--wave-failures says how many lines of a wave may be wrong: give --waves too";
+            return Err(CommandError::usage(words));
+        }
+        Ok(Self {
+            wave_failures: guards.wave_failures.filter(|_| !guards.waves.is_empty()),
+            ..guards
+        })
     }
 
-    /// What was given anew beats what the run was begun with. A time of day comes again; a span from the beginning of
-    /// the run has passed.
-    pub(crate) fn over(self, earlier: Self) -> Self {
-        // A canary is one wave: whichever is given anew replaces both.
-        let keeps_waves = self.canary.is_none() && self.waves.is_none();
-        Self {
-            max_failures: self.max_failures.or(earlier.max_failures),
-            max_changes: self.max_changes.or(earlier.max_changes),
-            canary: self.canary.or(earlier.canary.filter(|_| keeps_waves)),
-            waves: self.waves.or(earlier.waves.filter(|_| keeps_waves)),
-            wave_failures: self.wave_failures.or(earlier.wave_failures),
-            until: self
-                .until
-                .or(earlier.until.filter(|until| until.contains(':'))),
-            ends_at: self.ends_at,
-        }
+    /// What an earlier process of the run leaves out for the next: a time of day comes again, but a duration from the
+    /// beginning of that process has passed.
+    pub(crate) fn forget_duration(kept: &mut BTreeMap<String, String>) {
+        kept.retain(|name, value| name != "until" || value.contains(':'));
     }
 
     /// All guards that were given, for the question before a write; each with the number or time that it means.
-    pub(crate) fn words(&self) -> Result<String, CommandError> {
-        let parsed = self.parsed()?;
+    pub(crate) fn words(&self) -> String {
         let mut parts = Vec::new();
         if let Some(most) = &self.max_failures {
             parts.push(format!("stops when more than {most} of the lines fail"));
@@ -69,30 +84,30 @@ impl Guards {
                 ui::counted(units, "unit")
             ));
         }
-        if let Some(waves) = &self.waves {
-            let budget = self.wave_failures.as_ref();
-            let but = budget.map_or_else(
+        if !self.waves.is_empty() {
+            let sizes: Vec<String> = self.waves.iter().map(Threshold::to_string).collect();
+            let but = self.wave_failures.map_or_else(
                 || "all are right".to_owned(),
                 |most| format!("no more than {most} are wrong"),
             );
             parts.push(format!(
                 "verifies waves of {} lines, and continues only if {but}",
-                waves.replace(',', ", ")
+                sizes.join(", ")
             ));
         }
-        if let Some(end) = parsed.ends_at {
+        if let Some(end) = self.ends_at {
             parts.push(format!("begins nothing after {}", clock::words(end)));
         }
-        Ok(if parts.is_empty() {
+        if parts.is_empty() {
             "guards: none given; the built-in stops for repeated failures are on".to_owned()
         } else {
             format!("guards: {}", parts.join("; "))
-        })
+        }
     }
 
     /// Refuses to begin where more would change than is allowed.
     pub(crate) fn refuse_changes(&self, changes: u64, lines: u64) -> Result<(), CommandError> {
-        match self.parsed()?.max_changes {
+        match self.max_changes {
             Some(most) if most.is_exceeded(changes, lines) => Err(CommandError::new(
                 Exit::Stopped,
                 format!(
@@ -105,73 +120,10 @@ impl Guards {
         }
     }
 
-    /// The waves; a canary is one wave in which nothing may be wrong.
-    fn parsed_waves(&self) -> Result<Vec<Threshold>, CommandError> {
-        let refused = |why: &str| Err(CommandError::usage(why.to_owned()));
-        let text = match (&self.waves, self.canary) {
-            (Some(_), Some(_)) => {
-                return refused("give --canary or --waves, not both: a canary is one wave");
-            }
-            (None, None) if self.wave_failures.is_some() => {
-                return refused(
-                    "--wave-failures says how many lines of a wave may be wrong: give --waves too",
-                );
-            }
-            (None, None) => return Ok(Vec::new()),
-            (Some(waves), None) => waves.clone(),
-            (None, Some(units)) => units.to_string(),
-        };
-        text.split(',')
-            .map(|size| {
-                Threshold::from_str(size.trim()).map_err(|why| {
-                    CommandError::usage(format!("--waves `{text}`: {why}; write it as 5,1%,10%"))
-                })
-            })
-            .collect()
-    }
-
-    pub(crate) fn parsed(&self) -> Result<Parsed, CommandError> {
-        let share = |flag: &str, text: &Option<String>| {
-            text.as_deref()
-                .map(Threshold::from_str)
-                .transpose()
-                .map_err(|why| CommandError::usage(format!("{flag}: {why}")))
-        };
-        let until = self.until.as_deref().map(Until::from_str).transpose();
-        let until = until.map_err(|why| CommandError::usage(format!("--until: {why}")))?;
-        let ends_at = match (self.ends_at, until) {
-            (None, Some(until)) => Some(until.after(&clock::now()).ok_or_else(|| {
-                CommandError::usage("--until: that is later than any date".to_owned())
-            })?),
-            (known, _) => known,
-        };
-        Ok(Parsed {
-            max_failures: share("--max-failures", &self.max_failures)?,
-            max_changes: share("--max-changes", &self.max_changes)?,
-            waves: self.parsed_waves()?,
-            wave_failures: share("--wave-failures", &self.wave_failures)?,
-            ends_at,
-        })
-    }
-}
-
-/// The same, understood.
-pub(crate) struct Parsed {
-    pub(crate) max_failures: Option<Threshold>,
-    pub(crate) max_changes: Option<Threshold>,
-    /// How large each wave is.
-    waves: Vec<Threshold>,
-    /// How many lines of a wave may be wrong.
-    pub(crate) wave_failures: Option<Threshold>,
-    /// When no unit is begun any more.
-    pub(crate) ends_at: Option<Timestamp>,
-}
-
-impl Parsed {
-    /// How many units each wave has, in a run of this many lines.
+    /// How many units each wave has, in a run of this many lines. A canary is one wave.
     pub(crate) fn wave_units(&self, lines: u64) -> Vec<u64> {
         let units = self.waves.iter().map(|size| size.of(lines).max(1));
-        units.collect()
+        self.canary.into_iter().chain(units).collect()
     }
 
     /// How long units may still be begun.
@@ -186,31 +138,32 @@ impl Parsed {
 mod tests {
     use super::*;
 
+    fn guards(run: &[(&str, &str)]) -> Guards {
+        let kept = run.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        Guards::of(&Values::of_run(&kept.collect())).unwrap()
+    }
+
     #[test]
-    fn the_end_is_settled_once_and_shown_with_its_zone() {
-        let end: Timestamp = "2027-01-09T05:00:00Z".parse().unwrap();
-        let limits = Guards {
-            until: Some("06:00".to_owned()),
-            ends_at: Some(end),
-            max_changes: Some("5%".to_owned()),
-            ..Guards::default()
-        };
-        assert_eq!(limits.parsed().unwrap().ends_at, Some(end));
-        let words = limits.words().unwrap();
-        let shown = format!("begins nothing after {}", clock::words(end));
+    fn the_end_is_computed_once_and_shown_with_its_zone() {
+        let guards = guards(&[("until", "06:00"), ("max_changes", "5%")]);
+        let words = guards.words();
+        let shown = format!(
+            "begins nothing after {}",
+            clock::words(guards.ends_at.unwrap())
+        );
         assert!(
             words.contains("more than 5% of the lines change"),
             "{words}"
         );
         assert!(words.ends_with(&shown), "{words}");
-        // A span that was given to an earlier process has passed; a time of day comes again.
-        let span = Guards {
-            until: Some("4h".to_owned()),
-            ..Guards::default()
-        };
-        assert_eq!(Guards::default().over(span).until, None);
-        let again = Guards::default().over(limits);
-        assert_eq!(again.until.as_deref(), Some("06:00"));
-        assert_eq!(again.ends_at, None);
+    }
+
+    #[test]
+    fn a_time_of_day_holds_for_the_next_process_and_a_duration_does_not() {
+        for (until, is_kept) in [("06:00", true), ("4h", false)] {
+            let mut kept = BTreeMap::from([("until".to_owned(), until.to_owned())]);
+            Guards::forget_duration(&mut kept);
+            assert_eq!(kept.contains_key("until"), is_kept, "{until}");
+        }
     }
 }

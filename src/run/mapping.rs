@@ -2,16 +2,15 @@
 //!
 //! A guess is used by no run: only what a person has saved or typed counts.
 
+use super::Unread;
 use super::check::local_copy;
 use super::error::CommandError;
 use super::request::Request;
-use super::saved_settings::{kept, typed_map};
-use super::{Guards, Unread};
-use crate::config::{File, SavedMap, Values, save_map};
+use super::saved_settings::{column, kept};
+use crate::config::{File, Origin, SavedMap, Values, save_map};
 use crate::input::{self, Column, Guess, InputError, Sample, Strength, guesses};
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::str::FromStr;
+use std::path::{Path, PathBuf};
 
 /// A file's columns, and what they probably mean.
 pub(crate) struct Mapping {
@@ -42,6 +41,8 @@ pub(crate) struct Meaning {
 pub(crate) enum Basis {
     /// `--map` says it.
     CommandLine,
+    /// `IDSHIFT_MAP` says it.
+    Environment,
     /// The file of settings says it.
     Configuration,
     /// It is the column's own name.
@@ -68,20 +69,14 @@ pub(crate) fn map(
     profile: Option<&str>,
 ) -> Result<Mapping, Unread> {
     let values = values(request, profile)?;
-    let settings = kept(
-        &request.reading,
-        &request.typed,
-        false,
-        &values,
-        Guards::default(),
-    )?;
+    let settings = kept(&request.typed, false, &values)?;
     let copy = local_copy(file)?;
     let (path, name) = match &copy {
         Some((folder, name)) => (folder.path().join("input.csv"), name.clone()),
         None => (file.to_owned(), file.display().to_string()),
     };
     let sample = input::sample(&path, &name, &settings.reading()?)?;
-    let (fixed, missing) = fixed(&sample, &name, request, &values)?;
+    let (fixed, missing) = fixed(&sample, &name, &values)?;
     let (meanings, undecided) = meanings(&sample, &fixed);
     let mut mapping = Mapping {
         name,
@@ -92,24 +87,22 @@ pub(crate) fn map(
         missing,
     };
     if let Some(profile) = profile {
-        let config = request.typed.config.as_deref();
-        mapping.saved = save(&mapping, config, profile, &values)?;
+        mapping.saved = save(&mapping, request.typed.config(), profile, &values)?;
     }
     Ok(mapping)
 }
 
 /// The settings that hold. Where a profile is saved and none is named, what it says already counts.
 fn values(request: &Request, saved: Option<&str>) -> Result<Values, CommandError> {
-    let typed = &request.typed;
-    let config = typed.config.as_deref();
+    let config = request.typed.config();
     let file = match saved {
         Some(_) => File::find_or_new(config)?,
         None => File::find(config)?,
     };
     let saved = saved.filter(|name| file.profiles.contains_key(*name));
-    let profile = typed.profile.as_deref().or(saved);
-    let given = [typed.given.clone(), request.reading.given.clone()].concat();
-    Ok(Values::gather(&given, &BTreeMap::new(), file, profile)?)
+    let typed = request.typed.clone();
+    let typed = saved.map_or(typed.clone(), |saved| typed.or("profile", saved));
+    Ok(Values::gather(&typed, &BTreeMap::new(), file)?)
 }
 
 /// What is said already: the place of each column, what it means, and who says so; and what the
@@ -117,35 +110,32 @@ fn values(request: &Request, saved: Option<&str>) -> Result<Values, CommandError
 fn fixed(
     sample: &Sample,
     name: &str,
-    request: &Request,
     values: &Values,
 ) -> Result<(Vec<(usize, Column, Basis)>, Vec<(&'static str, String)>), Unread> {
     let place = |name: &str| sample.columns.iter().position(|column| column.name == name);
     let (mut fixed, mut missing) = (Vec::new(), Vec::new());
-    for (column, wanted) in typed_map(&request.reading)? {
-        let column = Column::from_str(&column).map_err(CommandError::usage)?;
-        let Some(place) = place(&wanted) else {
-            let names = sample.columns.iter().map(|column| column.name.as_str());
-            return Err(Unread::Input(InputError::MappedColumnMissing {
-                name: name.to_owned(),
-                line: sample.line,
-                column: wanted,
-                wanted: column.name(),
-                found: names.collect::<Vec<_>>().join(", "),
-            }));
+    for (line, origin) in values.columns() {
+        let (meant, wanted) = column(line).map_err(CommandError::usage)?;
+        let basis = match origin {
+            Origin::CommandLine => Basis::CommandLine,
+            Origin::Environment(_) => Basis::Environment,
+            Origin::Run | Origin::Profile(_) | Origin::File | Origin::BuiltIn => {
+                Basis::Configuration
+            }
         };
-        fixed.push((place, column, Basis::CommandLine));
-    }
-    for (column, wanted, _) in values.map() {
-        let Ok(meant) = Column::from_str(column) else {
-            continue;
-        };
-        if fixed.iter().any(|(_, fixed, _)| *fixed == meant) {
-            continue;
-        }
-        match place(wanted) {
-            Some(place) => fixed.push((place, meant, Basis::Configuration)),
-            None => missing.push((column, wanted.to_owned())),
+        match place(&wanted) {
+            Some(place) => fixed.push((place, meant, basis)),
+            None if basis == Basis::Configuration => missing.push((meant.name(), wanted)),
+            None => {
+                let names = sample.columns.iter().map(|column| column.name.as_str());
+                return Err(Unread::Input(InputError::MappedColumnMissing {
+                    name: name.to_owned(),
+                    line: sample.line,
+                    column: wanted,
+                    wanted: meant.name(),
+                    found: names.collect::<Vec<_>>().join(", "),
+                }));
+            }
         }
     }
     Ok((fixed, missing))
@@ -205,11 +195,17 @@ fn meanings(
 /// Saves what is decided, as far as it is not found by its name anyway.
 fn save(
     mapping: &Mapping,
-    config: Option<&Path>,
+    config: Option<PathBuf>,
     profile: &str,
     values: &Values,
 ) -> Result<Option<SavedMap>, CommandError> {
-    let named_otherwise = |column: Column| values.map().any(|(name, ..)| name == column.name());
+    let configured = values
+        .columns()
+        .filter(|(_, origin)| **origin != Origin::CommandLine);
+    let configured: Vec<Column> = configured
+        .filter_map(|(line, _)| Some(column(line).ok()?.0))
+        .collect();
+    let named_otherwise = |column: Column| configured.contains(&column);
     let columns: Vec<(&'static str, String)> = mapping
         .decided()
         .filter(|(column, _, basis)| *basis != Basis::Name || named_otherwise(*column))

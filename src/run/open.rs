@@ -9,12 +9,12 @@ use super::input_plan::{self, InputPlan};
 use super::prune::refuse_pruned;
 use super::quota::StateCalls;
 use super::redraw::try_refresh;
-use super::request::{Request, SandboxRequest, TypedSettings};
+use super::request::{Request, SandboxRequest};
 use super::saved_settings::SavedSettings;
 use super::settings::{catalog, resolve, values};
 use super::stand_in::{self, StandIn};
 use super::target::{Target, is_in_process};
-use crate::config::{Origin, Resolved, Values};
+use crate::config::{Origin, Resolved, TypedSettings, Values};
 use crate::ledger::{Header, Ledger, LedgerError, RunDir, RunKind, StateDb};
 use crate::report::Commands;
 use crate::system::Kind;
@@ -37,6 +37,8 @@ pub(crate) struct OpenRun {
     pub(super) ledger: Ledger,
     /// With what was given anew.
     pub(super) kept: SavedSettings,
+    /// What stops it: as given anew, else as it was begun with. Nothing where it is only looked at.
+    pub(super) limits: Guards,
     pub(super) resolved: Resolved,
     pub(super) draft: Arc<InputPlan>,
     /// Lives as long as the run.
@@ -44,11 +46,6 @@ pub(crate) struct OpenRun {
 }
 
 impl OpenRun {
-    /// What stops it: as given anew, else as it was begun with.
-    pub(super) fn limits(&self, anew: &Guards) -> Result<Guards, CommandError> {
-        anew.clone().over(self.kept.limits.clone()).resolved()
-    }
-
     /// Its target, which is not the one that it was begun on where another address was given anew.
     pub(super) fn target(&self) -> Result<Target, CommandError> {
         let base_url = base_url(&self.resolved)?;
@@ -80,8 +77,7 @@ impl OpenRun {
     }
 
     /// Keeps what was given anew for whoever goes on with the run after this.
-    pub(super) fn keep(&mut self, limits: &Guards) -> Result<(), CommandError> {
-        self.kept.limits = limits.clone();
+    pub(super) fn keep(&self) -> Result<(), CommandError> {
         self.kept.keep(&self.ledger)
     }
 }
@@ -128,13 +124,13 @@ pub(super) fn open(
     let mut run_values = kept.values.clone();
     run_values.insert("system".to_owned(), ledger.header().system.clone());
     run_values.insert("base_url".to_owned(), ledger.header().base_url.clone());
-    run_values.remove("runs_dir");
+    Guards::forget_duration(&mut run_values);
     let mut values = values(typed, &run_values)?;
     let mut resolved = resolve(&mut values, sandbox.secrets(), *output)?;
     // Where the run lies, other runs of its file lie too.
     resolved.runs_dir = dir.path().parent().map_or(runs_dir, Path::to_owned);
     same_target(&values, &resolved, ledger.header(), sandbox, purpose)?;
-    if typed.profile.is_some() && purpose == Purpose::Write {
+    if typed.get("profile").is_some() && purpose == Purpose::Write {
         same_as_profile(&values, ledger.header())?;
     }
     if sandbox.sandbox && !kept.typed.always.iter().any(|word| word == "--sandbox") {
@@ -166,9 +162,10 @@ pub(super) fn open(
     Ok(OpenRun {
         dir,
         ledger,
-        kept: SavedSettings {
-            values: values.to_keep(),
-            ..kept
+        kept: kept.with(&values),
+        limits: match purpose {
+            Purpose::Look => Guards::default(),
+            Purpose::Write => Guards::of(&values)?,
         },
         resolved,
         draft: draft.into(),

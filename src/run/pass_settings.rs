@@ -2,7 +2,6 @@
 
 use super::error::CommandError;
 use super::feeder::Known;
-use super::guards::Parsed;
 use super::known_failures;
 use super::session::Session;
 use crate::domain::{AccountId, CustomerId};
@@ -15,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 impl Session {
     pub(super) fn engine_settings(
         &self,
-        parsed: &Parsed,
         mode: Mode,
         known: &Known,
         drain: &CancellationToken,
@@ -29,16 +27,16 @@ impl Session {
             give_up_after: self.run.resolved.give_up_after,
             retries: self.run.resolved.retries,
             fence: self.run.resolved.fence.clone(),
-            max_failures: parsed.max_failures,
+            max_failures: self.run.limits.max_failures,
             known_failures: known_failures::of(self.run.ledger.header(), &self.claim.catalog)?,
             is_of_failures: self.run.draft.table.is_report(),
             must_find: true,
             waves: match mode {
                 Mode::Plan => Vec::new(),
-                Mode::Apply => parsed.wave_units(self.run.draft.counts.lines),
+                Mode::Apply => self.run.limits.wave_units(self.run.draft.counts.lines),
             },
-            wave_failures: parsed.wave_failures,
-            until: parsed.time_left(),
+            wave_failures: self.run.limits.wave_failures,
+            until: self.run.limits.time_left(),
             drain: drain.clone(),
             alias_conflicts: self.run.draft.crossing.clone(),
             given: self.given()?,

@@ -8,7 +8,6 @@ use super::error::CommandError;
 use super::exit_code::Exit;
 use super::feeder::Feeder;
 use super::finish;
-use super::guards::Parsed;
 use super::near_misses::{self, Look};
 use super::parked;
 use super::plan_view;
@@ -40,7 +39,6 @@ struct Machine {
 impl Session {
     /// Works on the run until it ends, and says how it ended.
     pub(super) fn execute(self) -> Result<Exit, CommandError> {
-        let parsed = self.limits.parsed()?;
         check_host(&base_url(&self.run.resolved)?)?;
         let stop = CancellationToken::new();
         let (calls, lines) = (self.claim.shared_calls(), self.run.draft.counts.lines);
@@ -66,7 +64,7 @@ impl Session {
             finished_at_ms: None,
         };
         let commands = Commands::of(self.run.dir.path(), self.run.ledger.header());
-        self.under_way(&mut machine, &parsed, &begun)
+        self.under_way(&mut machine, &begun)
             .map_err(|failure| failure.in_the_middle(&commands))
     }
 
@@ -89,12 +87,7 @@ impl Session {
         }
     }
 
-    fn under_way(
-        mut self,
-        machine: &mut Machine,
-        parsed: &Parsed,
-        begun: &Progress,
-    ) -> Result<Exit, CommandError> {
+    fn under_way(mut self, machine: &mut Machine, begun: &Progress) -> Result<Exit, CommandError> {
         self.run.ledger.set_progress(begun)?;
         let writing = self.task.work != Work::Plan;
         let may_rename =
@@ -103,7 +96,7 @@ impl Session {
             .register(&self.run.dir, &self.run.ledger, may_rename)?;
         let (journal, thread) = self.run.ledger.journal(self.claim.session(writing))?;
         let runtime = runtime()?;
-        let ending = runtime.block_on(self.passes(machine, parsed, &journal));
+        let ending = runtime.block_on(self.passes(machine, &journal));
         drop(journal);
         drop(runtime);
         thread.join();
@@ -116,7 +109,6 @@ impl Session {
     async fn passes(
         &mut self,
         machine: &mut Machine,
-        parsed: &Parsed,
         journal: &Journal,
     ) -> Result<Ending, CommandError> {
         let mut listening = tokio::task::JoinSet::new();
@@ -126,7 +118,7 @@ impl Session {
             Arc::clone(&machine.signal),
             resume,
         ));
-        let ending = self.look_and_write(machine, parsed, journal).await?;
+        let ending = self.look_and_write(machine, journal).await?;
         for warning in machine.system.take_warnings() {
             ui::warning(&warning);
         }
@@ -164,7 +156,6 @@ impl Session {
     async fn look_and_write(
         &mut self,
         machine: &mut Machine,
-        parsed: &Parsed,
         journal: &Journal,
     ) -> Result<Ending, CommandError> {
         if let Some(ending) = self.moves(&machine.system).await? {
@@ -181,15 +172,15 @@ impl Session {
         }
         if self.task.work != Work::PlanThenApply {
             let mode = self.task.work.mode();
-            return self.pass(machine, parsed, journal, mode).await;
+            return self.pass(machine, journal, mode).await;
         }
-        let looked = self.pass(machine, parsed, journal, Mode::Plan).await?;
+        let looked = self.pass(machine, journal, Mode::Plan).await?;
         if !matches!(looked, Ending::Finished) {
             return Ok(looked);
         }
         let planned = self.run.ledger.planned()?;
         let lines = self.run.draft.counts.lines;
-        if let Some(most) = &parsed.max_changes
+        if let Some(most) = self.run.limits.max_changes
             && most.is_exceeded(planned.len(), lines)
         {
             let words = format!(
@@ -212,7 +203,7 @@ impl Session {
         self.known.done = self.run.ledger.done()?;
         self.known.planned = Some(planned);
         self.known.settled = Arc::default();
-        self.pass(machine, parsed, journal, Mode::Apply).await
+        self.pass(machine, journal, Mode::Apply).await
     }
 
     /// Shows what would change and, if consent was not given with the command, asks for it. What is changed by others from
@@ -229,7 +220,7 @@ impl Session {
         );
         let file = counts(&self.run.draft);
         let shown = format!("  {file}\n{}", plan_view::shown(&self.run.ledger)?);
-        let question = question_of_plan(what, &self.run, &self.limits)?;
+        let question = question_of_plan(what, &self.run)?;
         if consent.yes {
             if !self.task.output.quiet {
                 ui::err(&format!("{shown}{question}"));
@@ -253,13 +244,10 @@ impl Session {
     async fn pass(
         &mut self,
         machine: &mut Machine,
-        parsed: &Parsed,
         journal: &Journal,
         mode: Mode,
     ) -> Result<Ending, CommandError> {
-        let ending = self
-            .searched_part(machine, parsed, journal, mode, true)
-            .await?;
+        let ending = self.searched_part(machine, journal, mode, true).await?;
         let words = match ending {
             Ending::Stopped(StopReason::NotFound, words) if self.task.may_ask && ui::can_ask() => {
                 words
@@ -284,21 +272,19 @@ impl Session {
         // The rest, like a run that is resumed.
         self.known.done = done(&self.run.ledger, mode)?;
         self.known.units_with_writes = self.run.ledger.units_with_writes()?;
-        self.searched_part(machine, parsed, journal, mode, false)
-            .await
+        self.searched_part(machine, journal, mode, false).await
     }
 
     /// The lines that are not done; and for those that a plan did not find, other spellings of their account IDs.
     async fn searched_part(
         &mut self,
         machine: &mut Machine,
-        parsed: &Parsed,
         journal: &Journal,
         mode: Mode,
         must_find: bool,
     ) -> Result<Ending, CommandError> {
         let begun = Instant::now();
-        let ending = self.part(machine, parsed, journal, mode, must_find).await?;
+        let ending = self.part(machine, journal, mode, must_find).await?;
         let looked = matches!(
             ending,
             Ending::Finished | Ending::Stopped(StopReason::NotFound, _)
@@ -323,7 +309,6 @@ impl Session {
     async fn part(
         &mut self,
         machine: &mut Machine,
-        parsed: &Parsed,
         journal: &Journal,
         mode: Mode,
         must_find: bool,
@@ -343,7 +328,7 @@ impl Session {
             Arc::clone(&tally),
             heard,
         );
-        let mut settings = self.engine_settings(parsed, mode, &known, &machine.control.drain)?;
+        let mut settings = self.engine_settings(mode, &known, &machine.control.drain)?;
         settings.must_find = must_find;
         let context = Arc::new(Context::new(
             Arc::clone(&machine.system),

@@ -1,62 +1,20 @@
 //! What a command was asked for, without the words of the command line: whoever parses those makes a [`Request`].
 
-use super::guards::Guards;
-use crate::report;
+use crate::config::TypedSettings;
 use crate::ui;
-use std::path::PathBuf;
 
 /// What a command was asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Request {
+    /// The settings on the command line.
     pub(crate) typed: TypedSettings,
-    pub(crate) reading: Reading,
     pub(crate) sandbox: SandboxRequest,
-    /// What stops the run.
-    pub(crate) guards: Guards,
     pub(crate) consent: Consent,
     /// Whether everything is looked up and shown before the first write, also where no person is asked.
     pub(crate) plan_first: bool,
     /// Whether chains and swaps are carried out although runs that may have done so are lost.
     pub(crate) without_history: bool,
     pub(crate) output: Output,
-}
-
-/// The settings that were typed, and where the others are looked for.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct TypedSettings {
-    /// By the key of the setting.
-    pub(crate) given: Vec<(&'static str, String)>,
-    /// The profile of the configuration file.
-    pub(crate) profile: Option<String>,
-    /// The configuration file, if not the usual one.
-    pub(crate) config: Option<PathBuf>,
-}
-
-impl TypedSettings {
-    /// Where runs are to be kept, as words to be typed again.
-    pub(crate) fn runs_dir(&self) -> Vec<String> {
-        let given = self.given.iter().filter(|(key, _)| *key == "runs_dir");
-        given
-            .flat_map(|(_, folder)| report::option("--runs-dir", folder))
-            .collect()
-    }
-}
-
-/// How the file is read.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Reading {
-    /// `COLUMN=NAME` for each column that has another name.
-    pub(crate) map: Vec<String>,
-    /// The name of its encoding.
-    pub(crate) encoding: Option<String>,
-    /// The delimiter, by its name or as a character.
-    pub(crate) delimiter: Option<String>,
-    /// Whether invalid lines are left out.
-    pub(crate) skip_invalid: bool,
-    /// Whether an empty new account ID removes the ID.
-    pub(crate) allow_clear: bool,
-    /// Settings about the file, by their key.
-    pub(crate) given: Vec<(&'static str, String)>,
 }
 
 /// A stand-in in this process, in place of the system.
@@ -99,7 +57,7 @@ impl SandboxRequest {
 pub(crate) struct Consent {
     /// It is given.
     pub(crate) yes: bool,
-    /// Nobody is asked.
+    /// No question is asked.
     pub(crate) no_input: bool,
 }
 

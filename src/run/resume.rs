@@ -49,7 +49,7 @@ fn is_stillborn(ledger: &Ledger) -> bool {
 /// Goes on with this run, or with the newest that is not finished.
 pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, CommandError> {
     let is_asked = request.consent.is_asked();
-    let mut known = open::open(
+    let known = open::open(
         run,
         Selection {
             command: "resume",
@@ -60,8 +60,8 @@ pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, Comma
         Purpose::Write,
         request,
     )?;
-    let anew = &request.guards;
-    let limits = known.limits(anew)?;
+    let limits = known.limits.clone();
+    let counts_anew = request.typed.get("max_changes").is_some();
     let is_unconfirmed =
         known.kept.asks_after_look && known.ledger.progress()?.phase == Phase::Look;
     if is_unconfirmed {
@@ -69,7 +69,7 @@ pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, Comma
     } else if is_asked {
         known.ledger.refuse_if_live()?;
         let (catalog, _) = catalog(&request.typed)?;
-        let rest = rest(&known, &catalog, anew, &limits)?;
+        let rest = rest(&known, &catalog, counts_anew, &limits)?;
         let asked = consent(&known, &rest, &limits, request.consent)?;
         if !asked && run.is_none() && !request.output.quiet {
             open::announce("resume", &known.ledger);
@@ -77,9 +77,12 @@ pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, Comma
     }
     // First: whoever else works on this target could make untrue whatever is found here.
     let claim = known.claim()?;
-    let Rest { work, looked } = rest(&known, &claim.catalog, anew, &limits)?;
+    let Rest { work, looked } = rest(&known, &claim.catalog, counts_anew, &limits)?;
     known.ledger.index_writes()?;
-    known.keep(&limits)?;
+    known.keep()?;
+    if work == Work::Apply && !looked && limits.max_changes.is_some() {
+        warn_of_late_count(&known);
+    }
     let done = done(&known.ledger, work.mode())?;
     let history = history(&known, &claim, work, request.without_history)?;
     let session = Session {
@@ -92,7 +95,6 @@ pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, Comma
         },
         run: known,
         claim,
-        limits,
         task: if is_unconfirmed {
             Task::of(request, "resume", work).look_first(request.consent)
         } else {
@@ -113,7 +115,7 @@ struct Rest {
 fn rest(
     known: &OpenRun,
     catalog: &RunCatalog,
-    anew: &Guards,
+    counts_anew: bool,
     limits: &Guards,
 ) -> Result<Rest, CommandError> {
     refuse_what_goes_on_otherwise(known, catalog)?;
@@ -124,7 +126,7 @@ fn rest(
     if !planning {
         refuse_emails(&known.resolved, "resume")?;
     }
-    if !looked && anew.max_changes.is_some() {
+    if !looked && counts_anew {
         refuse_late_count(known)?;
     }
     let two_steps =
@@ -182,7 +184,7 @@ fn consent(
         may_set_services: !rest.looked && open.locations > 0,
     };
     let commits = ledger.commits()?;
-    ask(&question.text()?, consent, "resume")?;
+    ask(&question.text(), consent, "resume")?;
     if ledger.commits()? == commits {
         return Ok(true);
     }
@@ -300,6 +302,14 @@ fn refuse_late_count(known: &OpenRun) -> Result<(), CommandError> {
         "{} goes on without it; --max-failures and --until can be given",
         known.commands().resume(&[])
     )))
+}
+
+/// A guard of a profile or the environment that the run was not begun with does not keep it from being resumed.
+fn warn_of_late_count(known: &OpenRun) {
+    ui::warning(&format!(
+        "max_changes is not checked: run {} began to write without counting its changes",
+        known.dir.run()
+    ));
 }
 
 /// What other runs have changed meanwhile stays as it is; whoever resumes should know before.

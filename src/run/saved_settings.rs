@@ -1,10 +1,9 @@
 //! How a run was begun: kept in its ledger for whoever goes on with it.
 
 use super::error::CommandError;
-use super::guards::Guards;
 use super::input_plan;
-use super::request::{Output, Reading, TypedSettings};
-use crate::config::{Resolved, Values};
+use super::request::Output;
+use crate::config::{Group, Kept, Resolved, Setting, Shape, TypedSettings, Values, setting};
 use crate::domain::{Reseller, ResellerId, guid};
 use crate::input::{self, Accept, Column, Rules};
 use crate::ledger::{Ledger, RunDir};
@@ -21,20 +20,11 @@ use std::str::FromStr;
 /// A field that an older version did not know takes nothing from the others.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a setting of its own"
-)]
 pub(crate) struct SavedSettings {
+    /// By the name of the setting.
     pub(crate) values: BTreeMap<String, String>,
-    pub(crate) map: Vec<(String, String)>,
-    pub(crate) encoding: Option<String>,
-    pub(crate) delimiter: Option<u8>,
-    pub(crate) skip_invalid: bool,
-    pub(crate) allow_clear: bool,
     /// True for an undo: the values in its file came from the system.
     pub(crate) verbatim: bool,
-    pub(crate) limits: Guards,
     /// Whether the consent to the writes is given once everything was looked up.
     pub(crate) asks_after_look: bool,
     /// What is to be typed again where a person goes on from the run.
@@ -56,43 +46,60 @@ impl SavedSettings {
         Ok(ledger.set_settings(&text)?)
     }
 
+    /// What was said, but for how the file is read: a run reads its own copy in the same way for ever.
+    pub(super) fn with(self, values: &Values) -> Self {
+        let (mut new, old) = (values.to_keep(), self.values);
+        new.retain(|name, _| !is_about_file(name));
+        new.extend(old.into_iter().filter(|(name, _)| is_about_file(name)));
+        Self {
+            values: new,
+            ..self
+        }
+    }
+
+    /// What an undo of the run takes from it. Its file is another one, and it has guards of its own.
+    pub(super) fn inherited_by_undo(&self) -> BTreeMap<String, String> {
+        let mut values = self.values.clone();
+        values.retain(|name, _| {
+            let kept = setting(name).map(|setting| setting.kept);
+            kept != Some(Kept::WithFile) && kept != Some(Kept::AsGuard)
+        });
+        values
+    }
+
+    /// What an undo of the run keeps. Its file is written by the program, and read as it was written.
+    pub(super) fn of_undo(&self, values: &Values) -> Self {
+        let mut values = values.to_keep();
+        values.retain(|name, _| !is_about_file(name));
+        Self {
+            values,
+            verbatim: true,
+            asks_after_look: false,
+            typed: self.typed.clone(),
+        }
+    }
+
+    /// Whether invalid lines are left out.
+    pub(crate) fn skips_invalid(&self) -> Result<bool, CommandError> {
+        Ok(Values::of_run(&self.values).truth("skip_invalid")?)
+    }
+
+    /// The setting as it is typed again: an option and its value, for each value that it has.
+    pub(crate) fn option(&self, name: &str) -> Vec<String> {
+        let value = self.values.get(name);
+        let typed = setting(name).zip(value);
+        typed.map_or_else(Vec::new, |(setting, value)| words(setting, value))
+    }
+
     /// How the run's file is to be read.
     pub(crate) fn reading(&self) -> Result<input::Settings, CommandError> {
-        let map = self.map.iter().map(|(column, name)| {
-            Column::from_str(column)
-                .map(|column| (column, name.clone()))
-                .map_err(CommandError::usage)
-        });
-        Ok(input::Settings {
-            encoding: self.encoding.clone(),
-            map: map.collect::<Result<_, _>>()?,
-            delimiter: self.delimiter,
-            carry: self.carry(),
-            skip_rows: self.skip_rows()?,
-        })
-    }
-
-    /// Columns that are carried through. The command line gives each by itself, other places with commas between.
-    fn carry(&self) -> Vec<String> {
-        let text = self.values.get("carry").map_or("", String::as_str);
-        let names = text.split(if text.contains('\n') { '\n' } else { ',' });
-        let names = names.map(str::trim).filter(|name| !name.is_empty());
-        names.map(str::to_owned).collect()
-    }
-
-    fn skip_rows(&self) -> Result<u32, CommandError> {
-        let Some(text) = self.values.get("skip_rows") else {
-            return Ok(0);
-        };
-        text.trim().parse().map_err(|_| {
-            CommandError::usage(format!("skip_rows: `{text}` is no whole number such as 2"))
-        })
+        reading(&Values::of_run(&self.values))
     }
 
     pub(crate) fn rules(&self, resolved: &Resolved) -> Result<Rules, CommandError> {
         let reseller = match resolved.reseller.as_deref() {
             Some(text) if text.eq_ignore_ascii_case("own") => Some(Reseller::Own),
-            Some(_) => resolved.reseller_id()?.map(Reseller::Id),
+            Some(_) => resolved.reseller_id().map(Reseller::Id),
             None => None,
         };
         self.rules_for(resolved.system, reseller)
@@ -114,11 +121,10 @@ impl SavedSettings {
     fn rules_for(&self, system: Kind, reseller: Option<Reseller>) -> Result<Rules, CommandError> {
         let capabilities = system.capabilities();
         let mut rules = input_plan::rules(capabilities);
-        rules.allow_clear = self.allow_clear;
+        let values = Values::of_run(&self.values);
+        rules.allow_clear = values.truth("allow_clear")?;
         rules.verbatim = self.verbatim;
-        let codes = self.values.get("accept").map_or("", String::as_str);
-        rules.accept =
-            Accept::parse(codes).map_err(|why| CommandError::usage(format!("accept: {why}")))?;
+        rules.accept = accept(&values)?;
         if rules.allow_clear && !capabilities.can_clear {
             let title = capabilities.title;
             return Err(CommandError::usage(format!(
@@ -130,107 +136,109 @@ impl SavedSettings {
     }
 }
 
-/// What `--map` says: the column that counts, and its name in the file.
-pub(super) fn typed_map(reading: &Reading) -> Result<Vec<(String, String)>, CommandError> {
-    let map = reading.map.iter().map(|text| {
-        let (column, name) = text.split_once('=').ok_or_else(|| {
-            CommandError::usage(format!("--map `{text}`: write it as newAccountId=CRM_KEY"))
-        })?;
-        let column = Column::from_str(column.trim())
-            .map_err(|why| CommandError::usage(format!("--map: {why}")))?;
-        Ok((column.name().to_owned(), name.trim().to_owned()))
-    });
-    map.collect()
+fn is_about_file(name: &str) -> bool {
+    setting(name).is_some_and(|setting| setting.kept == Kept::WithFile)
 }
 
-/// What was typed about the file, and what of all that was typed is to be typed again.
-pub(super) fn kept(
-    reading: &Reading,
-    typed_settings: &TypedSettings,
-    sandbox: bool,
-    values: &Values,
-    limits: Guards,
-) -> Result<SavedSettings, CommandError> {
-    let mut map = typed_map(reading)?;
-    for (column, name, _) in values.map() {
-        if map.iter().all(|(typed, _)| typed != column) {
-            map.push((column.to_owned(), name.to_owned()));
-        }
-    }
-    Ok(SavedSettings {
-        values: values.to_keep(),
-        map,
-        encoding: reading.encoding.clone(),
-        delimiter: reading.delimiter.as_deref().map(delimiter).transpose()?,
-        skip_invalid: reading.skip_invalid,
-        allow_clear: reading.allow_clear,
-        verbatim: false,
-        limits,
-        asks_after_look: false,
-        typed: typed(typed_settings, reading, sandbox),
+fn accept(values: &Values) -> Result<Accept, CommandError> {
+    Ok(values.parsed("accept", Accept::parse)?.unwrap_or_default())
+}
+
+/// How the file is to be read.
+fn reading(values: &Values) -> Result<input::Settings, CommandError> {
+    let map = |text: &str| text.lines().map(column).collect::<Result<Vec<_>, String>>();
+    Ok(input::Settings {
+        encoding: values.get("encoding").map(str::to_owned),
+        map: values.parsed("map", map)?.unwrap_or_default(),
+        delimiter: values.parsed("delimiter", delimiter)?,
+        carry: values.each("carry").map(str::to_owned).collect(),
+        skip_rows: values.number("skip_rows")?.unwrap_or_default(),
     })
 }
 
-fn typed(settings: &TypedSettings, reading: &Reading, sandbox: bool) -> Typed {
-    let mut always = Vec::new();
-    if let Some(config) = &settings.config {
-        always.extend(report::option("--config", &config.display().to_string()));
-    }
-    if sandbox {
-        always.push("--sandbox".to_owned());
-    }
-    let mut words = Vec::new();
-    if let Some(profile) = &settings.profile {
-        words.extend(report::option("--profile", profile));
-    }
-    for (key, value) in &settings.given {
-        match *key {
+/// `COLUMN=NAME`: a column of ours, and its name in the file.
+pub(super) fn column(text: &str) -> Result<(Column, String), String> {
+    let (column, name) = text
+        .split_once('=')
+        .ok_or_else(|| format!("`{text}`: write it as newAccountId=CRM_KEY"))?;
+    let column = Column::from_str(column.trim())?;
+    Ok((column, name.trim().to_owned()))
+}
+
+/// What a new run keeps: everything that was said, checked, and what of it is to be typed again.
+pub(super) fn kept(
+    typed_settings: &TypedSettings,
+    sandbox: bool,
+    values: &Values,
+) -> Result<SavedSettings, CommandError> {
+    reading(values)?;
+    accept(values)?;
+    values.truth("allow_clear")?;
+    values.truth("skip_invalid")?;
+    Ok(SavedSettings {
+        values: values.to_keep(),
+        verbatim: false,
+        asks_after_look: false,
+        typed: typed(typed_settings, sandbox),
+    })
+}
+
+fn typed(settings: &TypedSettings, sandbox: bool) -> Typed {
+    let (mut always, mut target) = (Vec::new(), Vec::new());
+    for (setting, value) in settings.iter() {
+        match (setting.name, setting.group) {
             // Where the runs are kept is told by the run itself.
-            "runs_dir" => {}
-            "accept_welcome_emails" | "allow_http" => words.push(flag(key)),
-            "reseller_id" => words.extend(report::option("--reseller", value)),
-            _ => words.extend(report::option(&flag(key), value)),
+            ("runs_dir", _) => {}
+            ("config", _) => always.extend(words(setting, value)),
+            // Of the file, this holds for its reports as well.
+            (_, Group::System) | ("accept" | "carry", _) => target.extend(words(setting, value)),
+            (_, Group::Input | Group::Guards | Group::Output) => {}
         }
     }
-    // What stands above the header of a file does not stand above that of its reports.
-    for (key, value) in &reading.given {
-        for value in value.split('\n').filter(|_| *key != "skip_rows") {
-            words.extend(report::option(&flag(key), value));
+    always.extend(sandbox.then(|| "--sandbox".to_owned()));
+    Typed { always, target }
+}
+
+/// A setting as it is typed.
+pub(crate) fn words(setting: &Setting, value: &str) -> Vec<String> {
+    let option = format!("--{}", setting.long());
+    match setting.shape {
+        Shape::Truth => (value == "true").then_some(option).into_iter().collect(),
+        Shape::List | Shape::Columns => {
+            let each = value.lines().map(|value| report::option(&option, value));
+            each.flatten().collect()
         }
-    }
-    Typed {
-        always,
-        target: words,
+        Shape::Text | Shape::Number(_) | Shape::Count | Shape::Choice(_) | Shape::Words => {
+            report::option(&option, value)
+        }
     }
 }
 
-fn flag(key: &str) -> String {
-    format!("--{}", key.replace('_', "-"))
-}
-
-/// If the input is a report of idshift and no mapping is typed, maps its columns as the run of its folder did.
-/// By the column names alone, a column that the run did not use could be taken for the one that it used.
+/// A report of idshift is read as idshift writes it, whatever the environment or a profile says of the files of others.
+/// If no mapping is typed, its columns are mapped as the run of its folder did: by the column names alone, a column that
+/// the run did not use could be taken for the one that it used.
 pub(super) fn as_its_run_did(
     kept: &mut SavedSettings,
-    reading: &Reading,
+    typed: &TypedSettings,
     (file, content): (&Path, &Path),
     output: Output,
 ) -> Result<(), CommandError> {
-    let Some(dir) = run_of(file) else {
-        return Ok(());
-    };
     let name = file.display().to_string();
-    let settings = input::Settings {
-        skip_rows: 0,
-        ..kept.reading()?
+    let mut own = kept.clone();
+    own.values.remove("skip_rows");
+    for form in ["encoding", "delimiter"] {
+        if typed.get(form).is_none() {
+            own.values.remove(form);
+        }
+    }
+    // What cannot be read is reported by whoever reads all of it.
+    if !input::is_report(content, &name, &own.reading()?).unwrap_or(false) {
+        return Ok(());
+    }
+    *kept = own;
+    let Some(dir) = run_of(file).filter(|_| typed.get("map").is_none()) else {
+        return Ok(());
     };
-    if !input::is_report(content, &name, &settings)? {
-        return Ok(());
-    }
-    kept.values.remove("skip_rows");
-    if !reading.map.is_empty() {
-        return Ok(());
-    }
     let how = || {
         format!(
             "how the columns of {name} are to be read cannot be told: give --map COLUMN=NAME for each that counts"
@@ -239,7 +247,6 @@ pub(super) fn as_its_run_did(
     let ledger =
         Ledger::open_unchecked(&dir).map_err(|why| CommandError::from(why).with_help(how()))?;
     let its = SavedSettings::of(&ledger).map_err(|why| why.with_help(how()))?;
-    let map = its.map;
     // What was accepted of the file holds for the lines that are left of it.
     for key in ["accept", "carry"] {
         if let Some(value) = its.values.get(key) {
@@ -248,16 +255,19 @@ pub(super) fn as_its_run_did(
                 .or_insert_with(|| value.clone());
         }
     }
-    if !map.is_empty() && !output.quiet {
-        let words = report::columns(&map, false, false);
+    kept.values.remove("map");
+    let Some(map) = its.values.get("map") else {
+        return Ok(());
+    };
+    kept.values.insert("map".to_owned(), map.clone());
+    if !output.quiet {
         ui::note(&format!(
             "{} is read as run {} read its file: {}",
             ui::visible(&name),
             dir.run(),
-            ui::visible(&report::shell(words))
+            ui::visible(&report::shell(its.option("map")))
         ));
     }
-    kept.map = map;
     Ok(())
 }
 
@@ -269,7 +279,7 @@ pub(super) fn run_of(file: &Path) -> Option<RunDir> {
     all.into_iter().find(|one| one.path() == dir)
 }
 
-fn delimiter(text: &str) -> Result<u8, CommandError> {
+fn delimiter(text: &str) -> Result<u8, String> {
     match text {
         "comma" => Ok(b','),
         "semicolon" => Ok(b';'),
@@ -277,9 +287,9 @@ fn delimiter(text: &str) -> Result<u8, CommandError> {
         "pipe" => Ok(b'|'),
         other => match other.as_bytes() {
             [byte] if byte.is_ascii() && *byte != b'"' => Ok(*byte),
-            _ => Err(CommandError::usage(format!(
-                "--delimiter `{text}`: give comma, semicolon, tab, pipe or one character"
-            ))),
+            _ => Err(format!(
+                "`{text}`: give comma, semicolon, tab, pipe or one character"
+            )),
         },
     }
 }

@@ -3,7 +3,6 @@
 use super::claim::TargetClaim;
 use super::error::CommandError;
 use super::feeder::Known;
-use super::guards::Guards;
 use super::open::OpenRun;
 use super::request::{Consent, Output, Request};
 use crate::engine::Mode;
@@ -87,7 +86,6 @@ pub(crate) struct Session {
     pub(super) run: OpenRun,
     pub(super) claim: TargetClaim,
     pub(super) known: Known,
-    pub(super) limits: Guards,
     pub(super) task: Task,
 }
 

@@ -2,9 +2,9 @@
 
 use super::catalog::{RunCatalog, Scope};
 use super::error::CommandError;
-use super::request::{Output, Reading, Secrets, TypedSettings};
-use crate::config::{ConfigError, File, Resolved, Values};
-use crate::ledger::{DEFAULT_RUNS_DIR, StateDb};
+use super::request::{Output, Secrets};
+use crate::config::{ConfigError, File, Resolved, TypedSettings, Values};
+use crate::ledger::StateDb;
 use crate::ui;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,32 +14,15 @@ pub(crate) fn values(
     typed: &TypedSettings,
     run: &BTreeMap<String, String>,
 ) -> Result<Values, CommandError> {
-    gather(typed, &typed.given, run)
-}
-
-/// The same, and what was typed about the file.
-pub(crate) fn values_of_file(
-    typed: &TypedSettings,
-    reading: &Reading,
-) -> Result<Values, CommandError> {
-    let given = [typed.given.clone(), reading.given.clone()].concat();
-    gather(typed, &given, &BTreeMap::new())
-}
-
-fn gather(
-    typed: &TypedSettings,
-    given: &[(&'static str, String)],
-    run: &BTreeMap<String, String>,
-) -> Result<Values, CommandError> {
-    let file = File::find(typed.config.as_deref())?;
-    Ok(Values::gather(given, run, file, typed.profile.as_deref())?)
+    let file = File::find(typed.config())?;
+    Ok(Values::gather(typed, run, file)?)
 }
 
 /// Where runs are kept, and whether only those there are meant; that depends on no run.
 fn runs_dir(typed: &TypedSettings) -> Result<(PathBuf, bool), CommandError> {
     let values = values(typed, &BTreeMap::new())?;
-    let named = values.get("runs_dir");
-    Ok((named.unwrap_or(DEFAULT_RUNS_DIR).into(), named.is_some()))
+    let folder = values.effective("runs_dir").unwrap_or_default();
+    Ok((folder.into(), values.get("runs_dir").is_some()))
 }
 
 /// The runs that a command without a RUN chooses from, and that a RUN is looked for among.

@@ -21,9 +21,8 @@ use super::newer_runs;
 use super::open::{self, OpenRun, Purpose, Selection};
 use super::prior_runs;
 use super::request::Request;
-use super::saved_settings::SavedSettings;
 use super::session::{Session, Task, Work};
-use super::settings::catalog;
+use super::settings::{catalog, values};
 use crate::domain::{Change, Failed, NetChange, NewAccount, Outcome, Status};
 use crate::engine::{History, Since};
 use crate::ledger::{Header, Ledger, LineSet, Phase, PrivateFile, RunDir, RunId, RunKind, State};
@@ -48,7 +47,7 @@ fn cannot_undo(plan: &[Inverse]) -> CannotUndo {
 
 /// Undoes this run, or the newest that wrote something.
 pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, CommandError> {
-    let known = open::open(
+    let mut known = open::open(
         run,
         Selection {
             command: "undo",
@@ -78,7 +77,9 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
         return Ok(Exit::Success);
     }
     let address = base_url(&known.resolved)?;
-    let limits = request.guards.clone().resolved()?;
+    let values = values(&request.typed, &known.kept.inherited_by_undo())?;
+    let limits = Guards::of(&values)?;
+    known.kept = known.kept.of_undo(&values);
     let of = |asks: fn(&Change) -> bool| {
         let asking = back.iter().filter(|back| asks(&back.change));
         u64::try_from(asking.count()).unwrap_or(u64::MAX)
@@ -110,7 +111,7 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
         may_set_services: false,
         looked: false,
     };
-    ask(&question.text()?, request.consent, "undo")?;
+    ask(&question.text(), request.consent, "undo")?;
     let run = RunId::new(clock::now_ms());
     let claim = TargetClaim::take(&known.resolved, known.target()?, run.as_str())?;
     // Another process may have resumed the run while the question stood.
@@ -195,17 +196,12 @@ fn carry_out(
     (run, claim): (&RunId, TargetClaim),
     (back, estimate): (&[Inverse], Forecast),
 ) -> Result<Exit, CommandError> {
-    let kept = SavedSettings {
-        values: known.kept.values.clone(),
-        allow_clear: known.resolved.system.capabilities().can_clear
-            && back
-                .iter()
-                .any(|back| back.change.new_account == NewAccount::Clear),
-        verbatim: true,
-        limits: limits.clone(),
-        typed: known.kept.typed.clone(),
-        ..SavedSettings::default()
-    };
+    let mut kept = known.kept.clone();
+    let clears = |back: &Inverse| back.change.new_account == NewAccount::Clear;
+    if known.resolved.system.capabilities().can_clear && back.iter().any(clears) {
+        kept.values
+            .insert("allow_clear".to_owned(), "true".to_owned());
+    }
     let name = format!("undo of {parent}");
     let (dir, ledger) = begin(&known.resolved.runs_dir, run, |dir| {
         let header = Header {
@@ -250,11 +246,11 @@ fn carry_out(
             dir,
             ledger,
             kept,
+            limits,
             draft: draft.into(),
             ..known
         },
         claim,
-        limits,
         task: Task::of(request, "undo", Work::Apply),
     };
     session.execute()

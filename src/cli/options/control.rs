@@ -1,6 +1,6 @@
 //! What may be typed to look at a run in progress and to control it.
 
-use super::{OutputArgs, PlaceArgs};
+use super::SettingsArgs;
 use clap::Args;
 
 #[derive(Debug, Args)]
@@ -11,9 +11,7 @@ pub(in crate::cli) struct StatusOptions {
     #[arg(long)]
     pub(in crate::cli) watch: bool,
     #[command(flatten)]
-    pub(in crate::cli) place: PlaceArgs,
-    #[command(flatten)]
-    pub(in crate::cli) output: OutputArgs,
+    pub(in crate::cli) settings: SettingsArgs,
 }
 
 #[derive(Debug, Args)]
@@ -21,9 +19,7 @@ pub(in crate::cli) struct ControlOptions {
     /// The run: its ID or the beginning of it [default: the newest that is in progress]
     pub(in crate::cli) run: Option<String>,
     #[command(flatten)]
-    pub(in crate::cli) place: PlaceArgs,
-    #[command(flatten)]
-    pub(in crate::cli) output: OutputArgs,
+    pub(in crate::cli) settings: SettingsArgs,
 }
 
 #[derive(Debug, Args)]
@@ -32,7 +28,5 @@ pub(in crate::cli) struct RateOptions {
     #[arg(required = true, num_args = 1..=2, value_name = "[RUN] CALLS/TIME")]
     pub(in crate::cli) words: Vec<String>,
     #[command(flatten)]
-    pub(in crate::cli) place: PlaceArgs,
-    #[command(flatten)]
-    pub(in crate::cli) output: OutputArgs,
+    pub(in crate::cli) settings: SettingsArgs,
 }

@@ -1,6 +1,6 @@
 //! What may be typed after `idshift runs`.
 
-use super::{OutputArgs, PlaceArgs};
+use super::SettingsArgs;
 use crate::run::Retention;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -12,9 +12,7 @@ pub(in crate::cli) struct RunsOptions {
     #[command(subcommand)]
     pub(in crate::cli) command: Option<RunsCommand>,
     #[command(flatten)]
-    pub(in crate::cli) place: PlaceArgs,
-    #[command(flatten)]
-    pub(in crate::cli) output: OutputArgs,
+    pub(in crate::cli) settings: SettingsArgs,
 }
 
 #[derive(Debug, Args)]
@@ -22,9 +20,7 @@ pub(in crate::cli) struct ShowOptions {
     /// The run: its ID or the beginning of it
     pub(in crate::cli) run: String,
     #[command(flatten)]
-    pub(in crate::cli) place: PlaceArgs,
-    #[command(flatten)]
-    pub(in crate::cli) output: OutputArgs,
+    pub(in crate::cli) settings: SettingsArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -64,13 +60,8 @@ pub(in crate::cli) struct PruneOptions {
     /// Only show what would be pruned
     #[arg(long, short = 'n')]
     pub(in crate::cli) dry_run: bool,
-    /// Consent to the removal without being asked
-    #[arg(long, short)]
-    pub(in crate::cli) yes: bool,
     #[command(flatten)]
-    pub(in crate::cli) place: PlaceArgs,
-    #[command(flatten)]
-    pub(in crate::cli) output: OutputArgs,
+    pub(in crate::cli) settings: SettingsArgs,
 }
 
 #[derive(Debug, Args)]
@@ -82,5 +73,5 @@ pub(in crate::cli) struct ForgetOptions {
     #[arg(long, conflicts_with = "path")]
     pub(in crate::cli) gone: bool,
     #[command(flatten)]
-    pub(in crate::cli) output: OutputArgs,
+    pub(in crate::cli) settings: SettingsArgs,
 }

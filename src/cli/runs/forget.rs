@@ -1,6 +1,6 @@
 //! `idshift runs forget`: takes lost run folders out of the register.
 
-use super::super::options::ForgetOptions;
+use super::super::options::{Console, ForgetOptions};
 use crate::ledger::StateDb;
 use crate::run::{CommandError, Exit, absolute, document};
 use crate::ui;
@@ -8,7 +8,7 @@ use serde_json::json;
 use std::path::PathBuf;
 
 /// Takes lost run folders out of the register.
-pub(super) fn run(options: &ForgetOptions) -> Result<Exit, CommandError> {
+pub(super) fn run(options: &ForgetOptions, console: Console) -> Result<Exit, CommandError> {
     let state = StateDb::open()?;
     let paths: Vec<PathBuf> = if let Some(path) = &options.path {
         vec![absolute(path)]
@@ -24,16 +24,16 @@ pub(super) fn run(options: &ForgetOptions) -> Result<Exit, CommandError> {
             ))
             .with_help("`idshift runs forget --gone` removes all that are gone"));
         }
-        if !options.output.is_json() {
+        if !console.output.json {
             let path = path.display().to_string();
             ui::out(&format!("forgotten: {}", ui::visible(&path)));
         }
     }
-    if options.output.is_json() {
+    if console.output.json {
         let paths = paths.iter().map(|path| path.display().to_string());
         let body = json!({"forgotten": paths.collect::<Vec<_>>()});
         ui::out(&document(Exit::Success, body));
-    } else if paths.is_empty() && !options.output.quiet {
+    } else if paths.is_empty() && !console.output.quiet {
         ui::out("no registered folder is gone");
     }
     Ok(Exit::Success)

@@ -1,6 +1,6 @@
 //! `idshift runs`: lists the runs in the order of their epochs, so that the newest stands above the prompt.
 
-use super::super::options::RunsOptions;
+use super::super::options::{Console, RunsOptions};
 use super::overview::Overview;
 use crate::run::{CommandError, Exit, catalog, document, now_ms};
 use crate::ui;
@@ -9,14 +9,14 @@ use serde_json::json;
 /// The column that has a colour.
 const STATE: usize = 2;
 
-pub(super) fn run(options: &RunsOptions) -> Result<Exit, CommandError> {
-    let (catalog, runs_dir) = catalog(&options.place.typed())?;
+pub(super) fn run(options: &RunsOptions, console: Console) -> Result<Exit, CommandError> {
+    let (catalog, runs_dir) = catalog(&options.settings.typed)?;
     let entries = catalog.entries.iter().rev();
     let runs: Vec<_> = entries
         .map(|entry| (entry.dir.run(), Overview::of(&entry.dir)))
         .collect();
     let now_ms = now_ms();
-    if options.output.is_json() {
+    if console.output.json {
         let documents = runs.iter().map(|(run, overview)| match overview {
             Ok(overview) => overview.document(now_ms),
             Err(error) => json!({"run": run.as_str(), "error": error.to_string()}),
@@ -56,7 +56,7 @@ pub(super) fn run(options: &RunsOptions) -> Result<Exit, CommandError> {
             Err(words) => ui::out(words),
         }
     }
-    if runs.is_empty() && !options.output.quiet {
+    if runs.is_empty() && !console.output.quiet {
         ui::out(&format!("no runs in {}", runs_dir.display()));
     }
     Ok(Exit::Success)

@@ -8,14 +8,14 @@ mod show;
 
 pub(super) use overview::Overview;
 
-use super::options::{RunsCommand, RunsOptions};
+use super::options::{Console, RunsCommand, RunsOptions};
 use crate::run::{CommandError, Exit};
 
-pub(super) fn run(options: &RunsOptions) -> Result<Exit, CommandError> {
+pub(super) fn run(options: &RunsOptions, console: Console) -> Result<Exit, CommandError> {
     match &options.command {
-        None => list::run(options),
-        Some(RunsCommand::Show(show)) => show::run(show),
-        Some(RunsCommand::Prune(prune)) => prune::run(prune),
-        Some(RunsCommand::Forget(forget)) => forget::run(forget),
+        None => list::run(options, console),
+        Some(RunsCommand::Show(show)) => show::run(show, console),
+        Some(RunsCommand::Prune(prune)) => prune::run(prune, console),
+        Some(RunsCommand::Forget(forget)) => forget::run(forget, console),
     }
 }

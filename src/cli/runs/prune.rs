@@ -1,6 +1,6 @@
 //! `idshift runs prune`: shows which runs are old enough, asks, and reduces them to their compact records.
 
-use super::super::options::PruneOptions;
+use super::super::options::{Console, PruneOptions};
 use crate::run::{
     Candidate, CommandError, Exit, Retention, candidates, catalog, document, now_ms, reduce,
 };
@@ -8,9 +8,9 @@ use crate::ui;
 use serde_json::{Value, json};
 use std::path::Path;
 
-pub(super) fn run(options: &PruneOptions) -> Result<Exit, CommandError> {
+pub(super) fn run(options: &PruneOptions, console: Console) -> Result<Exit, CommandError> {
     // References between runs count wherever these lie, so all registered runs are looked at.
-    let (catalog, runs_dir) = catalog(&options.place.typed())?;
+    let (catalog, runs_dir) = catalog(&options.settings.typed)?;
     let retention = Retention {
         older_than: options.older_than,
         keep_last: options.keep_last,
@@ -26,16 +26,16 @@ pub(super) fn run(options: &PruneOptions) -> Result<Exit, CommandError> {
         ));
     }
     let pruned: Vec<&Candidate<'_>> = found.iter().filter(|one| one.kept.is_none()).collect();
-    if !options.output.is_json() && !options.output.quiet {
+    if !console.output.json && !console.output.quiet {
         show(&found);
     }
     if !pruned.is_empty() && !options.dry_run {
-        consent(options, &pruned)?;
+        consent(console, &pruned)?;
         for one in &pruned {
             reduce(one.entry, &catalog, false, now_ms)?;
         }
     }
-    if options.output.is_json() {
+    if console.output.json {
         let body = body(options, &found);
         ui::out(&document(Exit::Success, body));
     } else {
@@ -60,8 +60,8 @@ fn show(found: &[Candidate<'_>]) {
     }
 }
 
-fn consent(options: &PruneOptions, pruned: &[&Candidate<'_>]) -> Result<(), CommandError> {
-    if options.yes {
+fn consent(console: Console, pruned: &[&Candidate<'_>]) -> Result<(), CommandError> {
+    if console.yes {
         return Ok(());
     }
     let question = format!(

@@ -1,18 +1,20 @@
 //! `idshift runs show RUN`: everything that is on record about one run as a whole.
 
-use super::super::options::ShowOptions;
+use super::super::options::{Console, ShowOptions};
 use super::overview::Overview;
+use crate::config::{Kept, setting};
 use crate::report::stamp;
-use crate::run::{CommandError, Exit, catalog, document, now_ms};
+use crate::run::{CommandError, Exit, SavedSettings, catalog, document, now_ms};
 use crate::ui;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
-pub(super) fn run(options: &ShowOptions) -> Result<Exit, CommandError> {
-    let (catalog, runs_dir) = catalog(&options.place.typed())?;
+pub(super) fn run(options: &ShowOptions, console: Console) -> Result<Exit, CommandError> {
+    let (catalog, runs_dir) = catalog(&options.settings.typed)?;
     let dir = catalog.find(&options.run, &runs_dir)?;
     let overview = Overview::of(&dir)?;
     let body = body(&overview)?;
-    if options.output.is_json() {
+    if console.output.json {
         ui::out(&document(Exit::Success, body));
     } else {
         print(&overview, &body);
@@ -24,7 +26,10 @@ pub(super) fn run(options: &ShowOptions) -> Result<Exit, CommandError> {
 fn body(overview: &Overview) -> Result<Value, CommandError> {
     let (ledger, header) = (&overview.ledger, overview.ledger.header());
     let (progress, calls) = (ledger.progress()?, ledger.calls()?);
-    let settings: Value = serde_json::from_str(&ledger.settings()?).unwrap_or_default();
+    let (guards, settings): (BTreeMap<_, _>, BTreeMap<_, _>) = SavedSettings::of(ledger)?
+        .values
+        .into_iter()
+        .partition(|(name, _)| setting(name).is_some_and(|one| one.kept == Kept::AsGuard));
     let json_of =
         |text: Option<String>| text.and_then(|text| serde_json::from_str::<Value>(&text).ok());
     let removed = ledger.removed_files()?.into_iter();
@@ -45,8 +50,8 @@ fn body(overview: &Overview) -> Result<Value, CommandError> {
         "removed_files": removed.collect::<Vec<_>>(),
         "plan_digest": ledger.plan_digest()?,
         "forecast": json_of(ledger.forecast()?),
-        "guards": settings.get("limits"),
-        "settings": settings.get("values"),
+        "guards": guards,
+        "settings": settings,
         "calls": {"find": calls.find, "read": calls.read, "write": calls.write,
                   "retried": calls.retried, "throttled": calls.throttled},
     });

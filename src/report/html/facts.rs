@@ -218,18 +218,13 @@ pub(super) fn facts(
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Settings {
-    limits: BTreeMap<String, serde_json::Value>,
+    values: BTreeMap<String, String>,
 }
 
 fn guards(ledger: &Ledger) -> Result<String, LedgerError> {
     let settings: Settings = serde_json::from_str(&ledger.settings()?).unwrap_or_default();
     let mut parts = Vec::new();
-    for (name, value) in &settings.limits {
-        let value = match value {
-            serde_json::Value::Null => continue,
-            serde_json::Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
+    for (name, value) in &settings.values {
         parts.push(match name.as_str() {
             "max_failures" if value == "100%" => "does not stop because many lines fail".to_owned(),
             "max_failures" => format!("stops when more than {value} of the lines fail"),
@@ -240,7 +235,9 @@ fn guards(ledger: &Ledger) -> Result<String, LedgerError> {
             ),
             "until" if value.contains(':') => format!("begins nothing after {value}"),
             "until" => format!("begins nothing later than {value} after its beginning"),
-            other => format!("--{} {value}", other.replace('_', "-")),
+            "waves" => format!("verifies waves of {value} lines"),
+            "wave_failures" => format!("lets {value} of the lines of a wave be wrong"),
+            _ => continue,
         });
     }
     Ok(if parts.is_empty() {

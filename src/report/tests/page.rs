@@ -40,7 +40,7 @@ fn file_of(lines: u32) -> String {
 
 #[test]
 fn it_says_who_what_where_when_under_which_guards_and_what_was_foreseen() {
-    let limits = r#"{"limits":{"max_failures":"5%","canary":5,"until":"06:00","waves":"5,10%"}}"#;
+    let limits = r#"{"values":{"max_failures":"5%","canary":"5","until":"06:00","waves":"5,10%","rate":"6/s"}}"#;
     let mut run = run_with(RunKind::Apply, EIGHT, |header| {
         limits.clone_into(&mut header.settings);
         "portal 7".clone_into(&mut header.tenant);
@@ -71,7 +71,7 @@ fn it_says_who_what_where_when_under_which_guards_and_what_was_foreseen() {
         "plume at https://example.net, tenant portal 7",
         "2026-11-20 23:30:15 CET (+01:00)",
         "verifies the first 5 units before it continues; stops when more than 5% of the lines fail; \
-         begins nothing after 06:00; --waves 5,10%",
+         begins nothing after 06:00; verifies waves of 5,10% lines",
         "<th scope=\"row\">All calls</th><td>9</td>",
         "1 h 13 min",
         "<dt>Duration</dt><dd>1 s</dd>",
@@ -182,7 +182,7 @@ fn no_value_in_any_place_becomes_markup_or_turns_the_writing_around() {
             [cell.as_str(); 6].join(",")
         );
         let settings =
-            serde_json::json!({ "limits": { "max_failures": hostile, hostile: hostile } });
+            serde_json::json!({ "values": { "max_failures": hostile, hostile: hostile } });
         let mut run = run_with(RunKind::Apply, &input, |header| {
             header.settings = settings.to_string();
             for field in [

@@ -1,0 +1,330 @@
+//! The table of all settings: **where a new setting is added**.
+//!
+//! The options of the command line with their help, the environment variables, the keys of `idshift.toml`, its schema,
+//! the manual pages, `idshift config` and what a run keeps are made from it. A new setting is a row here, and
+//! `values.get("its_name")` (or `number`, `truth`, `choice`, `parsed`) in `resolved.rs` or where it is used.
+//!
+//! `-h` is to fit a screen: what is seldom needed is `seldom`, and only `--help` shows it. Where the help of a command is
+//! to leave it out, `used_by` leaves that command out.
+
+use super::setting::Default::{Described, Value};
+use super::setting::Shape::{Choice, Columns, Count, List, Number, Text, Truth, Words};
+use super::setting::{Common, Group, Kept, Setting, Sources};
+use crate::ledger::DEFAULT_RUNS_DIR;
+
+/// Names of commands, with a space between.
+type Commands = &'static str;
+
+/// Commands that read a file of changes.
+const READING: Commands = "check plan apply reconcile";
+/// Those, and commands that look at its columns.
+const MAPPING: Commands = "check plan apply reconcile map";
+/// Commands that may change something.
+const WRITING: Commands = "apply resume undo reconcile";
+/// Those, and commands that look at what they would change.
+const GUARDED: Commands = "plan apply resume undo reconcile";
+/// Those, and commands that look at what was changed.
+const RUNNING: Commands = "plan apply resume verify undo reconcile";
+/// Commands that call the system, or show what would be called.
+const CALLING: Commands = "plan apply resume verify undo reconcile doctor config";
+/// Those, and commands that choose among the runs of a target.
+const ADDRESSED: Commands = "plan apply resume verify undo reconcile doctor config report";
+/// Those, and commands that need to know the kind of the system.
+const TARGETING: Commands = "check plan apply resume verify undo reconcile doctor config report";
+/// Commands with settings.
+pub(super) const ALL: Commands = "check plan apply resume verify undo reconcile doctor config report map runs show prune forget status \
+     pause unpause rate drain";
+
+const SYSTEM: Common = Common {
+    group: Group::System,
+    kept: Kept::Yes,
+    shared: true,
+    used_by: CALLING,
+};
+const INPUT: Common = Common {
+    group: Group::Input,
+    kept: Kept::WithFile,
+    shared: false,
+    used_by: READING,
+};
+const GUARDS: Common = Common {
+    group: Group::Guards,
+    kept: Kept::AsGuard,
+    shared: false,
+    used_by: WRITING,
+};
+const OUTPUT: Common = Common {
+    group: Group::Output,
+    kept: Kept::No,
+    shared: true,
+    used_by: ALL,
+};
+
+/// All settings, in the order in which `idshift config` and each group of the help show them.
+#[rustfmt::skip]
+pub const SETTINGS: &[Setting] = &[
+    SYSTEM.setting("profile", Text, "NAME", "The profile of idshift.toml")
+        .example("plume")
+        .sources(Sources::NotInFile)
+        .kept(Kept::No)
+        .used_by(ALL),
+    SYSTEM.setting("config", Text, "FILE", "The configuration file")
+        .more("By default the first that exists of ./idshift.toml, the user's and /etc/idshift's; files \
+             are not merged.")
+        .example("night.toml")
+        .sources(Sources::NotInFile)
+        .kept(Kept::No)
+        .used_by(ALL),
+    SYSTEM.setting("runs_dir", Text, "FOLDER", "The folder of the runs")
+        .default(Value(DEFAULT_RUNS_DIR))
+        .example("/var/lib/idshift/runs")
+        .kept(Kept::No)
+        .used_by(ALL),
+    SYSTEM.setting("system", Choice(&["plume", "adobe", "cloudcockpit"]), "NAME",
+        "The system: plume, adobe or cloudcockpit")
+        .more("A real target needs it. With --sandbox alone the stand-in is Plume.")
+        .example("adobe")
+        .used_by(TARGETING),
+    SYSTEM.setting("base_url", Text, "URL", "The address of its API")
+        .more("https only, except for this machine.")
+        .example("https://api.example.com")
+        .used_by(ADDRESSED),
+    SYSTEM.setting("rate", Text, "CALLS/TIME", "Maximum rate of calls: 6/s, 300/m, unlimited")
+        .default(Described("the system's"))
+        .more("A rate above the system's documented quota replaces that quota, with a warning.")
+        .example("300/m"),
+    SYSTEM.setting("quota", Text, "CALLS/TIME",
+        "Maximum number of calls in any window: 2000/5m or unlimited")
+        .default(Described("the system's"))
+        .more("Calls of earlier runs on the same target count.")
+        .example("2000/5m"),
+    SYSTEM.setting("find_rate", Text, "CALLS/TIME",
+        "Maximum rate of look-ups, if they have a limit of their own")
+        .example("20/s")
+        .seldom(true),
+    SYSTEM.setting("write_rate", Text, "CALLS/TIME",
+        "Maximum rate of writes, if they have a limit of their own")
+        .example("5/s")
+        .seldom(true),
+    SYSTEM.setting("concurrency", Text, "N",
+        "Number of units in progress at the same time, or auto")
+        .default(Value("auto"))
+        .more("`auto` takes as many as rate and latency need.")
+        .example("8")
+        .seldom(true),
+    SYSTEM.setting("timeout", Text, "DURATION", "Maximum duration of one call")
+        .default(Value("30s"))
+        .more("Durations are written as 30s, 1m30s or 4h.")
+        .example("30s")
+        .seldom(true),
+    SYSTEM.setting("retries", Number(0), "N",
+        "Maximum number of times that a failed call is repeated")
+        .default(Value("5"))
+        .more("A write is repeated only if it certainly had no effect.")
+        .example("3")
+        .seldom(true),
+    SYSTEM.setting("give_up_after", Text, "DURATION",
+        "How long an outage may last before the run stops")
+        .default(Value("15m"))
+        .more("The run then ends with exit code 4, and `resume` continues it.")
+        .example("1h")
+        .seldom(true),
+    SYSTEM.setting("lookup", Choice(&["auto", "bulk", "each"]), "HOW",
+        "How customers are looked up: auto, bulk or each")
+        .default(Value("auto"))
+        .more("`bulk` asks for many in one call, `each` for one.")
+        .example("each")
+        .seldom(true),
+    SYSTEM.setting("max_age", Text, "DURATION",
+        "Maximum age of a look-up when a write is based on it")
+        .default(Value("10m"))
+        .more("If it is older, the customer is read again before its write.")
+        .example("2m")
+        .seldom(true),
+    SYSTEM.setting("reseller_id", Text, "ID",
+        "Adobe: list this reseller's customers; CloudCockpit: its relationship, or own")
+        .example("5556667778")
+        .option("reseller")
+        .alias("reseller-id")
+        .used_by("check plan apply resume verify undo reconcile doctor config"),
+    SYSTEM.setting("tenant", Text, "DOMAIN", "CloudCockpit: the portal's domain")
+        .example("portal.example.com")
+        .used_by(ADDRESSED)
+        .seldom(true),
+    SYSTEM.setting("tenant_fence", Text, "ID",
+        "Only customers of this partner or reseller may be written")
+        .more("Any other customer is `forbidden`.")
+        .example("5c0ffee")
+        .seldom(true),
+    SYSTEM.setting("send", Choice(&["full", "reference"]), "HOW",
+        "Adobe: what a write contains: full or reference")
+        .default(Value("full"))
+        .more("`full` is the documented way; `reference` sends the reference alone, so no contact \
+             gets an e-mail.")
+        .example("reference")
+        .seldom(true),
+    SYSTEM.setting("accept_welcome_emails", Truth, "",
+        "Adobe: every contact of a written customer may get a welcome e-mail")
+        .more("Not needed with --send reference, which sends no contacts."),
+    SYSTEM.setting("ca_cert", Text, "FILE",
+        "Certificates (PEM) to trust, besides the operating system's")
+        .example("/etc/ssl/company.pem")
+        .alias("ca-file")
+        .seldom(true),
+    SYSTEM.setting("allow_http", Truth, "", "Allow unencrypted calls to other machines")
+        .seldom(true),
+    SYSTEM.setting("http", Choice(&["auto", "1"]), "", "auto, or 1 for HTTP/1.1 only")
+        .default(Value("auto"))
+        .sources(Sources::NotTyped),
+    SYSTEM.setting("api_key", Text, "", "Adobe: the integration's key")
+        .sources(Sources::NotTyped)
+        .kept(Kept::No),
+    SYSTEM.setting("api_key_env", Text, "", "The environment variable that holds the key")
+        .sources(Sources::NotTyped),
+    SYSTEM.setting("token_file", Text, "",
+        "A file that holds the token; read again when the token is refused")
+        .sources(Sources::NotTyped)
+        .kept(Kept::No),
+    SYSTEM.setting("token_command", Words, "",
+        "A program that prints the token; run again when the token is refused")
+        .sources(Sources::NotTyped)
+        .kept(Kept::No),
+    INPUT.setting("map", Columns, "COLUMN=NAME",
+        "The name of a column in the file (repeatable)")
+        .more("In idshift.toml: a table, which `idshift map FILE --save` writes.")
+        .example("newAccountId=CrmKey")
+        .used_by(MAPPING),
+    INPUT.setting("encoding", Text, "NAME", "The file's encoding")
+        .default(Described("UTF-8, or by its byte order mark"))
+        .example("windows-1252")
+        .used_by(MAPPING)
+        .seldom(true),
+    INPUT.setting("delimiter", Text, "CHARACTER",
+        "Delimiter: a character, comma, semicolon, tab, pipe")
+        .default(Described("found"))
+        .example("semicolon")
+        .used_by(MAPPING)
+        .seldom(true),
+    INPUT.setting("skip_invalid", Truth, "",
+        "Leave out invalid lines, and report them as failed"),
+    INPUT.setting("allow_clear", Truth, "",
+        "An empty new account ID removes the ID (CloudCockpit)")
+        .seldom(true),
+    INPUT.setting("accept", Text, "CODE,…",
+        "Accept the problems with these codes")
+        .more("Problems of values, and blocking warnings. Messages name the codes.")
+        .example("formula")
+        .shared(true),
+    INPUT.setting("carry", List, "COLUMN",
+        "Carry this column through, though nearly a known name (repeatable)")
+        .example("accountIds")
+        .seldom(true),
+    INPUT.setting("skip_rows", Number(0), "N", "Number of lines above the header")
+        .default(Value("0"))
+        .example("2")
+        .used_by(MAPPING)
+        .seldom(true),
+    GUARDS.setting("max_failures", Text, "N|%",
+        "Stop if more lines than this fail: 20 or 5%")
+        .more("A percentage counts from 100 lines on. 100% also switches off the built-in stops: writes that are all refused alike, half \
+             of the first lines refused, no customer found.")
+        .example("2%")
+        .used_by(GUARDED),
+    GUARDS.setting("max_changes", Text, "N|%",
+        "Write nothing if more would change: 20 or 5%")
+        .example("500"),
+    GUARDS.setting("canary", Number(1), "N",
+        "Apply this many units, verify them, then continue")
+        .more("The run stops unless all of them are right.")
+        .example("5"),
+    GUARDS.setting("waves", Text, "N|%,…",
+        "Apply growing waves of lines, and verify each before the next")
+        .more("Numbers of lines or shares of the file; the rest follows after the last wave.")
+        .example("5,1%,10%")
+        .excludes("canary")
+        .seldom(true),
+    GUARDS.setting("wave_failures", Text, "N|%",
+        "With --waves: stop if more lines of a wave than this are wrong")
+        .default(Described("0"))
+        .example("1%")
+        .seldom(true),
+    GUARDS.setting("until", Text, "TIME",
+        "Begin nothing after this time or duration: 06:00, 4h")
+        .more("The run then ends with exit code 4, and `resume` continues it. A time of day is \
+             local time, in the zone of TZ or of /etc/localtime; one that has passed today is \
+             tomorrow's.")
+        .example("06:00")
+        .used_by(GUARDED),
+    GUARDS.setting("yes", Truth, "", "Consent to the writes without being asked")
+        .short('y')
+        .kept(Kept::No)
+        .shared(true)
+        .used_by("apply resume undo reconcile prune"),
+    GUARDS.setting("no_input", Truth, "", "Never ask; without --yes, fail")
+        .more("`resume` continues without --yes. Where no customer is found, the run stops.")
+        .sources(Sources::TypedOnly)
+        .kept(Kept::No)
+        .seldom(true),
+    GUARDS.setting("without_history", Truth, "",
+        "Carry out chains and swaps although runs that may have done so are lost")
+        .more("Without it, lines of chains and swaps need `customerId` in that case.")
+        .sources(Sources::TypedOnly)
+        .kept(Kept::No)
+        .used_by("plan apply resume reconcile")
+        .seldom(true),
+    OUTPUT.setting("format", Choice(&["human", "json"]), "FORMAT",
+        "How results are printed: human or json")
+        .default(Value("human"))
+        .more("Standard output then carries JSON and nothing else.")
+        .example("json"),
+    OUTPUT.setting("quiet", Truth, "", "No progress and no hints; errors are still printed")
+        .short('q'),
+    OUTPUT.setting("verbose", Count, "", "Print more: each line that failed, and why")
+        .short('v')
+        .used_by(RUNNING),
+    OUTPUT.setting("color", Choice(&["auto", "always", "never"]), "WHEN",
+        "Colours: auto, always or never")
+        .default(Value("auto"))
+        .more("`auto` follows the terminal, NO_COLOR and CLICOLOR_FORCE.")
+        .example("never")
+        .seldom(true),
+    OUTPUT.setting("progress", Choice(&["auto", "plain", "json", "none"]), "HOW",
+        "How progress is shown: auto, plain, json or none")
+        .default(Value("auto"))
+        .more("`auto` is two lines on a terminal, else a plain line now and then. `json` writes one \
+             object a second and one for each event to standard error (docs/json.md).")
+        .example("json")
+        .used_by(RUNNING)
+        .seldom(true),
+];
+
+/// The keys of `[profiles.NAME.oauth2]`.
+#[rustfmt::skip]
+pub(super) const OAUTH2: &[Setting] = &[
+    SYSTEM.setting("token_url", Text, "", "The address of the token endpoint"),
+    SYSTEM.setting("client_id", Text, "", "The client's ID"),
+    SYSTEM.setting("client_secret_env", Text, "",
+        "The environment variable that holds the client's secret"),
+    SYSTEM.setting("client_secret_file", Text, "", "The file that holds the client's secret"),
+    SYSTEM.setting("basic_header_env", Text, "",
+        "The environment variable that holds the whole Authorization header"),
+    SYSTEM.setting("scope", Text, "", "The scope that is asked for"),
+    SYSTEM.setting("audience", Text, "", "The audience of the token"),
+];
+
+/// The keys of `[map]` and `[profiles.NAME.map]`: the columns that count.
+#[rustfmt::skip]
+pub(super) const COLUMNS: &[Setting] = &[
+    INPUT.setting("accountId", Text, "", "The column that holds the current account ID"),
+    INPUT.setting("newAccountId", Text, "", "The column that holds the new account ID"),
+    INPUT.setting("customerId", Text, "", "The column that holds the system's own ID"),
+    INPUT.setting("locationId", Text, "", "The column that holds the location's ID"),
+    INPUT.setting("serviceId", Text, "", "The column that holds the new service ID"),
+    INPUT.setting("profile", Text, "", "The column that holds the profile"),
+    INPUT.setting("resellerId", Text, "", "The column that holds the reseller's ID"),
+];
+
+/// The setting of this name.
+pub fn setting(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}
