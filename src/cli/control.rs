@@ -15,6 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn pause(options: &ControlOptions, console: Console) -> Result<Exit, CommandError> {
     give(
+        "pause",
         options.run.as_deref(),
         (&options.settings.typed, console.output),
         Order::Pause,
@@ -24,6 +25,7 @@ pub(super) fn pause(options: &ControlOptions, console: Console) -> Result<Exit, 
 
 pub(super) fn unpause(options: &ControlOptions, console: Console) -> Result<Exit, CommandError> {
     give(
+        "unpause",
         options.run.as_deref(),
         (&options.settings.typed, console.output),
         Order::Unpause,
@@ -34,6 +36,7 @@ pub(super) fn unpause(options: &ControlOptions, console: Console) -> Result<Exit
 pub(super) fn drain(options: &ControlOptions, console: Console) -> Result<Exit, CommandError> {
     let words = "draining: what is under way finishes, then it stops";
     give(
+        "drain",
         options.run.as_deref(),
         (&options.settings.typed, console.output),
         Order::Drain,
@@ -58,6 +61,7 @@ pub(super) fn rate(options: &RateOptions, console: Console) -> Result<Exit, Comm
     })?;
     let words = format!("at most {rate} from now on");
     give(
+        "rate",
         run,
         (&options.settings.typed, console.output),
         Order::Rate(per_second),
@@ -67,12 +71,13 @@ pub(super) fn rate(options: &RateOptions, console: Console) -> Result<Exit, Comm
 
 /// Gives the order and waits until the run follows it.
 fn give(
+    command: &'static str,
     run: Option<&str>,
     (typed, output): (&TypedSettings, Output),
     order: Order,
     words: &str,
 ) -> Result<Exit, CommandError> {
-    let ledger = live(run, typed)?;
+    let ledger = live(command, run, typed)?;
     let number = ledger.order(order)?;
     let given = Instant::now();
     while ledger.orders()?.seen < number {
@@ -94,8 +99,12 @@ fn give(
     Ok(Exit::Success)
 }
 
-fn live(run: Option<&str>, typed: &TypedSettings) -> Result<Ledger, CommandError> {
-    let ledger = Ledger::open_unchecked(&open_live(run, typed)?)?;
+fn live(
+    command: &'static str,
+    run: Option<&str>,
+    typed: &TypedSettings,
+) -> Result<Ledger, CommandError> {
+    let ledger = Ledger::open_unchecked(&open_live(command, run, typed)?)?;
     if ledger.is_live() {
         return Ok(ledger);
     }

@@ -27,8 +27,8 @@ pub(super) fn run(options: &MapOptions, console: Console) -> Result<Exit, Comman
         Err(Unread::Other(failure)) => return Err(failure),
     };
     for (column, name) in &mapping.missing {
-        ui::err(&format!(
-            "warning: idshift.toml says that {column} is `{}`, and the file has no such column; --map {column}=NAME says \
+        ui::warning(&format!(
+            "idshift.toml says that {column} is `{}`, and the file has no such column; --map {column}=NAME says \
              which one it is here",
             ui::visible(name)
         ));

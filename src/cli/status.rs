@@ -12,7 +12,7 @@ use std::time::Duration;
 const EVERY: Duration = Duration::from_secs(1);
 
 pub(super) fn run(options: &StatusOptions, console: Console) -> Result<Exit, CommandError> {
-    let dir = open_live(options.run.as_deref(), &options.settings.typed)?;
+    let dir = open_live("status", options.run.as_deref(), &options.settings.typed)?;
     loop {
         let overview = Overview::of(&dir)?;
         let body = body(&overview)?;
@@ -29,25 +29,15 @@ pub(super) fn run(options: &StatusOptions, console: Console) -> Result<Exit, Com
 }
 
 fn body(overview: &Overview) -> Result<Value, CommandError> {
-    let ledger = &overview.ledger;
-    let (progress, calls, orders) = (ledger.progress()?, ledger.calls()?, ledger.orders()?);
-    let mut body = overview.document(now_ms());
+    let orders = overview.ledger.orders()?;
+    let limit_per_s = overview.calls.limit_per_s;
     let more = json!({
-        "phase": progress.phase.as_str(),
-        "stopped_by": progress.stopped_by.map(|reason| reason.as_str()),
-        "cause": Some(&progress.why).filter(|why| !why.is_empty()),
-        "lines": ledger.header().lines,
-        "live": ledger.is_live(),
+        "live": overview.ledger.is_live(),
         "paused": orders.paused,
         "draining": orders.draining,
-        "rate_per_s": orders.rate_per_s.or(calls.limit_per_s),
-        "calls": {"find": calls.find, "read": calls.read, "write": calls.write,
-                  "retried": calls.retried, "throttled": calls.throttled},
+        "rate_per_s": orders.rate_per_s.or(limit_per_s),
     });
-    if let (Value::Object(body), Value::Object(more)) = (&mut body, more) {
-        body.extend(more);
-    }
-    Ok(body)
+    Ok(overview.document_with(now_ms(), more))
 }
 
 fn line(overview: &Overview, body: &Value) -> String {

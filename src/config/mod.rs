@@ -23,7 +23,7 @@ mod zone;
 pub use credentials::token_source;
 pub use edit::{SavedMap, save_map};
 pub use file::{File, SAMPLE};
-pub use resolved::Resolved;
+pub use resolved::{Resolved, reseller_of};
 pub use setting::{Group, Kept, Setting, Shape, Sources};
 pub use settings::{SETTINGS, setting};
 pub use typed::TypedSettings;

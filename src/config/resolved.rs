@@ -147,9 +147,19 @@ fn reseller(values: &Values, system: Kind) -> Result<Option<String>, ConfigError
 }
 
 /// The reseller as an ID; `None`: it is `own`.
-fn reseller_of(system: Kind, text: &str) -> Option<Result<ResellerId, IdError>> {
+pub fn reseller_of(system: Kind, text: &str) -> Option<Result<ResellerId, IdError>> {
     let is_own = text.eq_ignore_ascii_case("own");
     (!is_own).then(|| ResellerId::new(spelled(system, text)))
+}
+
+#[cfg(test)]
+impl Resolved {
+    /// What these settings come to, for tests.
+    pub fn example(given: &[(&str, &str)]) -> Self {
+        let given = given.iter();
+        let given = given.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        Self::of(&mut Values::of_run(&given.collect())).unwrap()
+    }
 }
 
 /// An ID as it is compared: where the system's are GUIDs, in one spelling.

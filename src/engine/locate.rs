@@ -141,7 +141,7 @@ impl<N: WriteLog> Case<'_, N> {
                 Err(error) => return Err(error),
             }
             let words = format!(
-                "nobody has the account ID `{source}` that line {line} renames to `{account}`, so customer `{}` may be that \
+                "no customer has the account ID `{source}` that line {line} renames to `{account}`, so customer `{}` may be that \
              line's, renamed before: leave out whichever of both lines is not wanted; nothing was written",
                 state.id
             );

@@ -6,7 +6,7 @@ use super::redraw::refresh_report;
 use super::report_edits;
 use super::request::{Request, Secrets};
 use super::saved_settings::{SavedSettings, as_its_run_did, kept};
-use super::settings::{resolve, values};
+use super::values::{resolve, values};
 use crate::input::{self, InputError};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -42,7 +42,6 @@ pub(crate) fn check(file: &Path, request: &Request) -> Result<Checked, Unread> {
     let mut values = values(typed, &BTreeMap::new())?;
     let resolved = resolve(&mut values, Secrets::Unneeded, *output)?;
     let mut settings = kept(typed, false, &values)?;
-    let mut rules = settings.rules(&resolved)?;
     refresh_report(file)?;
     let copy = local_copy(file)?;
     let (path, name) = match &copy {
@@ -50,7 +49,7 @@ pub(crate) fn check(file: &Path, request: &Request) -> Result<Checked, Unread> {
         None => (file.to_owned(), file.display().to_string()),
     };
     as_its_run_did(&mut settings, typed, (file, &path), *output)?;
-    rules.accept = settings.rules(&resolved)?.accept;
+    let rules = settings.rules(&resolved)?;
     let unique = resolved.system.capabilities().unique_accounts;
     let mut draft = input_plan::read(&path, &name, &settings.reading()?, &rules, unique)?;
     let more = report_edits::compare(&draft.table, file, &resolved.runs_dir)?;

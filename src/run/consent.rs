@@ -188,19 +188,9 @@ pub(super) fn ask(question: &str, consent: Consent, command: &str) -> Result<(),
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Values;
-
-    fn resolved(given: &[(&'static str, &str)]) -> Resolved {
-        let given = given
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        let mut values = Values::of_run(&given.collect());
-        Resolved::of(&mut values).unwrap()
-    }
-
     #[test]
     fn the_question_names_whatever_a_person_must_know() {
-        let resolved = resolved(&[
+        let resolved = Resolved::example(&[
             ("system", "cloudcockpit"),
             ("tenant", "portal.example"),
             ("rate", "6/s"),

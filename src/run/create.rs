@@ -19,12 +19,12 @@ use super::report_edits;
 use super::request::{Output, Request};
 use super::saved_settings::{SavedSettings, as_its_run_did, kept};
 use super::session::{Session, Task};
-use super::settings::{resolve, values};
 use super::stand_in;
 use super::target::Target;
+use super::values::{resolve, values};
 use crate::config::Resolved;
 use crate::engine::History;
-use crate::input::{self, Rules, Table};
+use crate::input;
 use crate::ledger::{Header, Ledger, RunDir, RunId, RunKind};
 use crate::ui;
 use std::collections::BTreeMap;
@@ -136,7 +136,7 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
         Ok(ledger)
     })?;
     // From now on the run's own copy is the file.
-    draft.table = reopen(&dir, &stored.name, &kept, &rules)?;
+    draft.table = kept.table(&dir, &stored.name, &rules)?;
     let run = OpenRun {
         dir,
         ledger,
@@ -234,15 +234,6 @@ pub(super) fn begin(
             Err(failure.before_anything())
         }
     }
-}
-
-fn reopen(
-    dir: &RunDir,
-    name: &str,
-    kept: &SavedSettings,
-    rules: &Rules,
-) -> Result<Table, CommandError> {
-    Ok(Table::open(&dir.input(), name, &kept.reading()?, rules)?)
 }
 
 /// Nothing is sent while any line is invalid, unless the operator leaves such lines out, nor while a blocking warning is

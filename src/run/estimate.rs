@@ -235,16 +235,6 @@ fn ends_at(seconds: u64) -> Option<jiff::Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Values;
-
-    fn resolved(given: &[(&'static str, &str)]) -> Resolved {
-        let given = given
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        let mut values = Values::of_run(&given.collect());
-        Resolved::of(&mut values).unwrap()
-    }
-
     #[test]
     fn rate_and_quota_both_count() {
         let forecast = Forecast {
@@ -253,7 +243,7 @@ mod tests {
             find: 80,
             ..Forecast::default()
         };
-        let seconds = |given| forecast.seconds(&resolved(given));
+        let seconds = |given| forecast.seconds(&Resolved::example(given));
         assert_eq!((forecast.writes(), forecast.calls()), (4001, 4081));
         assert_eq!(seconds(&[("rate", "10/s")]), 409);
         assert_eq!(seconds(&[]), 681);
@@ -267,14 +257,25 @@ mod tests {
 
     #[test]
     fn every_write_to_adobe_reads_first() {
-        let adobe = Forecast::of_changes(100, 0, (100, 100), &resolved(&[("system", "adobe")]));
+        let adobe = Forecast::of_changes(
+            100,
+            0,
+            (100, 100),
+            &Resolved::example(&[("system", "adobe")]),
+        );
         assert_eq!((adobe.read, adobe.find, adobe.calls()), (101, 4, 205));
-        let plume = Forecast::of_changes(100, 20, (120, 120), &resolved(&[]));
+        let plume = Forecast::of_changes(100, 20, (120, 120), &Resolved::example(&[]));
         assert_eq!((plume.read, plume.find, plume.calls()), (0, 3, 123));
         // One by one, the locations of a customer are asked for as well.
-        let each = Forecast::of_changes(100, 20, (120, 120), &resolved(&[("lookup", "each")]));
+        let each = Forecast::of_changes(
+            100,
+            20,
+            (120, 120),
+            &Resolved::example(&[("lookup", "each")]),
+        );
         assert_eq!((each.read, each.find, each.calls()), (20, 120, 260));
-        let named = Forecast::of_changes(100, 20, (120, 0), &resolved(&[("lookup", "each")]));
+        let named =
+            Forecast::of_changes(100, 20, (120, 0), &Resolved::example(&[("lookup", "each")]));
         assert_eq!((named.read, named.find, named.calls()), (120, 0, 240));
     }
 }

@@ -97,10 +97,8 @@ impl Session {
         let (mine, catalog) = (self.run.ledger.header(), &self.claim.catalog);
         let is_good = mine.kind == RunKind::Reconcile && end.state == State::Finished;
         if is_good && let Err(failure) = prune::reduce_idle(mine, catalog, clock::now_ms()) {
-            let why = ui::visible(&failure.message).into_owned();
-            ui::err(&format!(
-                "warning: earlier reconciles could not be reduced: {why}"
-            ));
+            let why = failure.message;
+            ui::warning(&format!("earlier reconciles could not be reduced: {why}"));
         }
     }
 

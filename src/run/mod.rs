@@ -48,11 +48,12 @@ mod resume;
 mod same_system;
 mod saved_settings;
 mod session;
-mod settings;
+
 mod signals;
 mod stand_in;
 mod target;
 mod undo;
+mod values;
 mod verify;
 
 pub(crate) use apply::{apply, apply_plan, plan};
@@ -74,8 +75,8 @@ pub(crate) use redraw::{draw, try_refresh};
 pub(crate) use request::{Consent, Output, Request, SandboxRequest};
 pub(crate) use resume::resume;
 pub(crate) use saved_settings::{SavedSettings, words};
-pub(crate) use settings::{catalog, resolve, values};
 pub(crate) use stand_in::{kind, latency, populate_from, start as start_stand_in};
 pub(crate) use target::Target;
 pub(crate) use undo::undo;
+pub(crate) use values::{catalog, resolve, values};
 pub(crate) use verify::{Verified, verify};

@@ -11,9 +11,9 @@ use super::quota::StateCalls;
 use super::redraw::try_refresh;
 use super::request::{Request, SandboxRequest};
 use super::saved_settings::SavedSettings;
-use super::settings::{catalog, resolve, values};
 use super::stand_in::{self, StandIn};
 use super::target::{Target, is_in_process};
+use super::values::{catalog, resolve, values};
 use crate::config::{Origin, Resolved, TypedSettings, Values};
 use crate::ledger::{Header, Ledger, LedgerError, RunDir, RunKind, StateDb};
 use crate::report::Commands;
@@ -174,13 +174,17 @@ pub(super) fn open(
 }
 
 /// The run with this prefix of its ID, or else the newest run in progress on the given target.
-pub(crate) fn open_live(run: Option<&str>, typed: &TypedSettings) -> Result<RunDir, CommandError> {
+pub(crate) fn open_live(
+    command: &'static str,
+    run: Option<&str>,
+    typed: &TypedSettings,
+) -> Result<RunDir, CommandError> {
     let (catalog, runs_dir) = catalog(typed)?;
     if let Some(run) = run {
         return Ok(catalog.find(run, &runs_dir)?);
     }
     let wanted = Selection {
-        command: "status",
+        command,
         words: "run in progress",
         fits: &Ledger::is_live,
         is_asked: false,

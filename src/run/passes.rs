@@ -228,16 +228,8 @@ impl Session {
             return Ok(None);
         }
         ui::err(shown.trim_end());
-        tokio::select! {
-            biased;
-            () = machine.stop.cancelled() => {
-                // The prompt's line is not ended.
-                ui::err("");
-                Ok(Some(Ending::Interrupted))
-            }
-            goes_on = ui::ask(question) => Ok((!goes_on)
-                .then(|| Ending::Stopped(StopReason::NotConfirmed, NOT_CONFIRMED.to_owned()))),
-        }
+        let stopped_by = StopReason::NotConfirmed;
+        Ok(asked(machine, question, stopped_by, NOT_CONFIRMED).await)
     }
 
     /// One way through the file. Where no customer is found, a person at a terminal says whether it goes on.
@@ -257,17 +249,8 @@ impl Session {
         let near = near_misses::words(&self.run.ledger)?;
         let near = near.map_or_else(String::new, |near| format!("\n  {}", ui::visible(&near)));
         let question = format!("{}: {}{near}", self.task.title, ui::visible(&words));
-        let goes_on = tokio::select! {
-            biased;
-            () = machine.stop.cancelled() => {
-                // The prompt's line is not ended.
-                ui::err("");
-                return Ok(Ending::Interrupted);
-            }
-            goes_on = ui::ask(question) => goes_on,
-        };
-        if !goes_on {
-            return Ok(Ending::Stopped(StopReason::NotFound, words));
+        if let Some(ending) = asked(machine, question, StopReason::NotFound, &words).await {
+            return Ok(ending);
         }
         // The rest, like a run that is resumed.
         self.known.done = done(&self.run.ledger, mode)?;
@@ -400,5 +383,25 @@ impl Session {
         // A ledger that fails says so to the engine, which ends the run for it.
         let _ = journal.calls(calls).await;
         Ok(())
+    }
+}
+
+/// Asks a person whether the run goes on; where it does not, how it ends.
+async fn asked(
+    machine: &Machine,
+    question: String,
+    stopped_by: StopReason,
+    why: &str,
+) -> Option<Ending> {
+    tokio::select! {
+        biased;
+        () = machine.stop.cancelled() => {
+            // The prompt's line is not ended.
+            ui::err("");
+            Some(Ending::Interrupted)
+        }
+        goes_on = ui::ask(question) => {
+            (!goes_on).then(|| Ending::Stopped(stopped_by, why.to_owned()))
+        }
     }
 }

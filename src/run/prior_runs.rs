@@ -18,7 +18,6 @@ use crate::domain::{
     AccountId, Change, CustomerId, Line, NetChange, Reseller, Status, Transition, Unchanged,
 };
 use crate::engine::{Carried, Hands, History};
-use crate::input::Table;
 use crate::ledger::{
     Header, Ledger, LedgerError, RunDir, RunKind, State, Verdict, Write, WriteRecord,
 };
@@ -266,7 +265,7 @@ fn found(
     }
     let kept = SavedSettings::of(ledger)?;
     let (name, rules) = (&ledger.header().input_name, kept.rules(resolved)?);
-    let table = Table::open(&dir.input(), name, &kept.reading()?, &rules)?;
+    let table = kept.table(dir, name, &rules)?;
     for batch in table.batches()? {
         for change in batch?.into_iter().filter_map(|row| row.change) {
             let wish = wish(&change);

@@ -13,7 +13,6 @@ use super::request::Request;
 use super::saved_settings::SavedSettings;
 use super::session::{Task, Work};
 use crate::domain::{CustomerId, Line, Status, Unchanged};
-use crate::input::Table;
 use crate::ledger::{Ledger, LineSet, RunDir, RunKind, State};
 use crate::ui;
 use std::collections::HashMap;
@@ -144,12 +143,7 @@ fn read(
 ) -> Result<Last, CommandError> {
     let kept = SavedSettings::of(ledger)?;
     let rules = kept.rules(&new.run.resolved)?;
-    let table = Table::open(
-        &dir.input(),
-        &ledger.header().input_name,
-        &kept.reading()?,
-        &rules,
-    )?;
+    let table = kept.table(dir, &ledger.header().input_name, &rules)?;
     let mut outcomes = ledger.outcomes().peekable();
     let mut seen = HashMap::new();
     for batch in table.batches()? {

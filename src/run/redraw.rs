@@ -1,10 +1,8 @@
 //! Reports that are older than their ledger are drawn again, so that no command reads them as they are.
 
 use super::error::CommandError;
-use super::input_plan;
 use super::prune::refuse_pruned;
 use super::saved_settings::{SavedSettings, run_of};
-use crate::input::Table;
 use crate::ledger::{Ledger, RunDir};
 use crate::report::{Commands, Summary, is_current};
 use crate::system::Kind;
@@ -17,18 +15,9 @@ pub(crate) fn draw(dir: &RunDir, ledger: &Ledger) -> Result<Summary, CommandErro
     let kept = SavedSettings::of(ledger)?;
     let system = Kind::parse(&ledger.header().system)
         .ok_or_else(|| CommandError::usage(format!("run {} is of an unknown system", dir.run())))?;
-    let capabilities = system.capabilities();
-    let mut rules = input_plan::rules(capabilities);
-    // A report only shows the lines; the reseller of each was determined when the run began.
-    rules.per_reseller = false;
-    rules.verbatim = kept.verbatim;
-    let table = Table::open(
-        &dir.input(),
-        &ledger.header().input_name,
-        &kept.reading()?,
-        &rules,
-    )?;
-    crate::report::draw(dir, ledger, &table, capabilities.can_clear).map_err(|error| {
+    let table = kept.shown_table(dir, ledger.header(), system)?;
+    let can_clear = system.capabilities().can_clear;
+    crate::report::draw(dir, ledger, &table, can_clear).map_err(|error| {
         let again = Commands::of(dir.path(), ledger.header()).report();
         CommandError::from(error).with_help(format!("remove the cause, then `{again}` draws them"))
     })

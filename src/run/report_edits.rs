@@ -5,7 +5,6 @@
 //! and is shown. Of a run that is no longer there only the customer that it found guards the line.
 
 use super::error::CommandError;
-use super::input_plan;
 use super::saved_settings::{SavedSettings, run_of};
 use crate::domain::{Line, Problem, Severity};
 use crate::input::{Column, Record, Table, is_damaged};
@@ -108,11 +107,7 @@ fn differences(dir: &RunDir, lines: &Lines, hasher: &RandomState) -> Result<Befo
     let ledger = Ledger::open_unchecked(dir)?;
     let kept = SavedSettings::of(&ledger)?;
     let system = Kind::parse(&ledger.header().system).unwrap_or(Kind::Plume);
-    let mut rules = input_plan::rules(system.capabilities());
-    rules.per_reseller = false;
-    rules.verbatim = kept.verbatim;
-    let name = &ledger.header().input_name;
-    let input = Table::open(&dir.input(), name, &kept.reading()?, &rules)?;
+    let input = kept.shown_table(dir, ledger.header(), system)?;
     let mut before = Before::new();
     for record in input.records()? {
         let record = record?;

@@ -17,7 +17,7 @@ use super::open::{self, OpenRun, Purpose, Selection};
 use super::prior_runs;
 use super::request::{Consent, Request};
 use super::session::{Session, Task, Work, done};
-use super::settings::catalog;
+use super::values::catalog;
 use crate::domain::{Change, Line};
 use crate::engine::{History, Since};
 use crate::ledger::{Ledger, LineSet, Phase, Progress, RunKind, State};

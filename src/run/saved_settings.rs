@@ -3,10 +3,12 @@
 use super::error::CommandError;
 use super::input_plan;
 use super::request::Output;
-use crate::config::{Group, Kept, Resolved, Setting, Shape, TypedSettings, Values, setting};
-use crate::domain::{Reseller, ResellerId, guid};
-use crate::input::{self, Accept, Column, Rules};
-use crate::ledger::{Ledger, RunDir};
+use crate::config::{
+    Group, Kept, Resolved, Setting, Shape, TypedSettings, Values, reseller_of, setting,
+};
+use crate::domain::Reseller;
+use crate::input::{self, Accept, Column, Rules, Table};
+use crate::ledger::{Header, Ledger, RunDir};
 use crate::report::{self, Typed};
 use crate::system::Kind;
 use crate::ui;
@@ -91,34 +93,48 @@ impl SavedSettings {
         typed.map_or_else(Vec::new, |(setting, value)| words(setting, value))
     }
 
+    /// The run's own copy of its file.
+    pub(super) fn table(
+        &self,
+        dir: &RunDir,
+        name: &str,
+        rules: &Rules,
+    ) -> Result<Table, CommandError> {
+        Ok(Table::open(&dir.input(), name, &self.reading()?, rules)?)
+    }
+
+    /// The same for whoever only shows its lines: the reseller of each was determined when the run began.
+    pub(super) fn shown_table(
+        &self,
+        dir: &RunDir,
+        header: &Header,
+        system: Kind,
+    ) -> Result<Table, CommandError> {
+        let rules = Rules {
+            per_reseller: false,
+            verbatim: self.verbatim,
+            ..input_plan::rules(system.capabilities())
+        };
+        self.table(dir, &header.input_name, &rules)
+    }
+
     /// How the run's file is to be read.
     pub(crate) fn reading(&self) -> Result<input::Settings, CommandError> {
         reading(&Values::of_run(&self.values))
     }
 
+    /// The rules for the lines of its file.
     pub(crate) fn rules(&self, resolved: &Resolved) -> Result<Rules, CommandError> {
-        let reseller = match resolved.reseller.as_deref() {
-            Some(text) if text.eq_ignore_ascii_case("own") => Some(Reseller::Own),
-            Some(_) => resolved.reseller_id().map(Reseller::Id),
-            None => None,
-        };
-        self.rules_for(resolved.system, reseller)
+        self.rules_for(resolved.system, resolved.reseller.as_deref())
     }
 
     /// The same from what the run itself was begun with, without today's settings.
     pub(super) fn rules_as_begun(&self, system: Kind) -> Result<Rules, CommandError> {
-        let reseller = match self.values.get("reseller_id") {
-            Some(text) if text.eq_ignore_ascii_case("own") => Some(Reseller::Own),
-            Some(text) if system.capabilities().ids_are_guids => {
-                ResellerId::new(guid(text)).ok().map(Reseller::Id)
-            }
-            Some(text) => ResellerId::new(text).ok().map(Reseller::Id),
-            None => None,
-        };
-        self.rules_for(system, reseller)
+        let reseller = self.values.get("reseller_id");
+        self.rules_for(system, reseller.map(String::as_str))
     }
 
-    fn rules_for(&self, system: Kind, reseller: Option<Reseller>) -> Result<Rules, CommandError> {
+    fn rules_for(&self, system: Kind, reseller: Option<&str>) -> Result<Rules, CommandError> {
         let capabilities = system.capabilities();
         let mut rules = input_plan::rules(capabilities);
         let values = Values::of_run(&self.values);
@@ -131,7 +147,13 @@ impl SavedSettings {
                 "--allow-clear: {title} has no way to remove an account ID"
             )));
         }
-        rules.reseller = reseller.filter(|_| rules.per_reseller);
+        rules.reseller =
+            reseller.filter(|_| rules.per_reseller).and_then(|text| {
+                match reseller_of(system, text) {
+                    None => Some(Reseller::Own),
+                    Some(id) => id.ok().map(Reseller::Id),
+                }
+            });
         Ok(rules)
     }
 }

@@ -23,9 +23,8 @@ impl StandIn {
     /// Says which faults were asked for and have met no call: the person supposes that they were tried.
     pub(super) fn tell_idle_faults(&self) {
         for fault in self.sandbox.idle_faults() {
-            ui::err(&format!(
-                "warning: the fault `{}` never occurred: no call met it",
-                ui::visible(&fault)
+            ui::warning(&format!(
+                "the fault `{fault}` never occurred: no call met it"
             ));
         }
     }

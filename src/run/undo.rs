@@ -22,7 +22,7 @@ use super::open::{self, OpenRun, Purpose, Selection};
 use super::prior_runs;
 use super::request::Request;
 use super::session::{Session, Task, Work};
-use super::settings::{catalog, values};
+use super::values::{catalog, values};
 use crate::domain::{Change, Failed, NetChange, NewAccount, Outcome, Status};
 use crate::engine::{History, Since};
 use crate::ledger::{Header, Ledger, LineSet, Phase, PrivateFile, RunDir, RunId, RunKind, State};

@@ -8,8 +8,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// The bar has at most and at least this many cells; with less room there is none.
 const WIDEST_BAR: usize = 24;
 const NARROWEST_BAR: usize = 4;
-/// At most and at least so many columns of the message of the first failed line are shown; with less room only the
-/// line's number is.
+/// The number of columns for the message of the first failed line; with less room only the line's number is shown.
 const LONGEST_DETAIL: usize = 48;
 const SHORTEST_DETAIL: usize = 12;
 /// Between two pieces of information.
@@ -86,7 +85,7 @@ fn cut(text: &str, width: usize) -> String {
     short
 }
 
-/// The display of a terminal that has so many columns: how far the run is, and what became of its lines or what it
+/// The display of a terminal of this width: how far the run is, and what became of its lines or what it
 /// waits for. The last column stays free, since some terminals go to the next line when it is written.
 pub(super) fn two_lines(now: &Snapshot, columns: usize) -> [String; 2] {
     let width = columns.saturating_sub(1);

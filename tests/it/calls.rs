@@ -23,7 +23,9 @@ const PLUME: [Line; 10] = [
     ("renamed by an earlier run", |n| {
         format!("old-{n:06},A-{n:06},,,\n")
     }),
-    ("nobody has this ID", |n| format!("N-{n:06},B-{n:06},,,\n")),
+    ("no customer has this ID", |n| {
+        format!("N-{n:06},B-{n:06},,,\n")
+    }),
     ("the new ID is taken", |n| {
         format!("A-{n:06},A-{:06},,,\n", n + 1000)
     }),
@@ -42,7 +44,9 @@ const OTHERS: [Line; 4] = [
     ("renamed by an earlier run", |n| {
         format!("old-{n:06},A-{n:06},,,\n")
     }),
-    ("nobody has this ID", |n| format!("N-{n:06},B-{n:06},,,\n")),
+    ("no customer has this ID", |n| {
+        format!("N-{n:06},B-{n:06},,,\n")
+    }),
 ];
 
 fn run(place: &Place, kind: Kind, arguments: &[&str]) -> Done {

@@ -1,7 +1,7 @@
 //! What a list of runs tells of one run.
 
 use crate::domain::Status;
-use crate::ledger::{Ledger, LedgerError, RunDir, State};
+use crate::ledger::{Calls, Ledger, LedgerError, Progress, RunDir, State, StopReason};
 use crate::report::{half_done, run_status, stamp};
 use crate::run::{Target, try_refresh};
 use crate::ui;
@@ -14,9 +14,8 @@ pub(in crate::cli) struct Overview {
     dir: RunDir,
     kind: &'static str,
     pub(in crate::cli) state: State,
-    exit_code: Option<u8>,
-    started_at_ms: i64,
-    finished_at_ms: Option<i64>,
+    progress: Progress,
+    pub(in crate::cli) calls: Calls,
     /// Since when only the compact record is left.
     pub(in crate::cli) pruned_at_ms: Option<i64>,
     pub(in crate::cli) target: Target,
@@ -37,9 +36,8 @@ impl Overview {
             dir: dir.clone(),
             kind: ledger.kind()?.as_str(),
             state: run_status::state(&progress, &ledger),
-            exit_code: progress.exit_code,
-            started_at_ms: progress.started_at_ms,
-            finished_at_ms: progress.finished_at_ms,
+            calls: ledger.calls()?,
+            progress,
             pruned_at_ms: pruned.map(|pruned| pruned.at_ms),
             target: Target::of_run(ledger.header()),
             counts,
@@ -49,21 +47,31 @@ impl Overview {
 
     /// How long it took, or takes so far, in seconds; `None`: it was killed, and nothing tells when.
     pub(in crate::cli) fn duration_s(&self, now_ms: i64) -> Option<u64> {
-        let end = match (self.finished_at_ms, self.state) {
+        let end = match (self.progress.finished_at_ms, self.state) {
             (Some(end), _) => end,
             (None, State::Running) => now_ms,
             (None, _) => return None,
         };
-        u64::try_from((end - self.started_at_ms) / 1000).ok()
+        u64::try_from((end - self.progress.started_at_ms) / 1000).ok()
     }
 
     /// How long ago it began, in seconds.
     fn age_s(&self, now_ms: i64) -> u64 {
-        u64::try_from((now_ms - self.started_at_ms) / 1000).unwrap_or(0)
+        u64::try_from((now_ms - self.progress.started_at_ms) / 1000).unwrap_or(0)
     }
 
+    /// What a script is told of it, and `more`.
+    pub(in crate::cli) fn document_with(&self, now_ms: i64, more: Value) -> Value {
+        let mut document = self.document(now_ms);
+        if let (Value::Object(document), Value::Object(more)) = (&mut document, more) {
+            document.extend(more);
+        }
+        document
+    }
+
+    /// What a script is told of it.
     pub(in crate::cli) fn document(&self, now_ms: i64) -> Value {
-        let header = self.ledger.header();
+        let (header, progress, calls) = (self.ledger.header(), &self.progress, self.calls);
         json!({
             "run": header.run,
             "epoch": header.epoch,
@@ -73,14 +81,20 @@ impl Overview {
             "tenant": header.tenant,
             "in_process": self.target.in_process,
             "input": header.input_name,
+            "lines": header.lines,
             "state": self.state.as_str(),
-            "exit_code": self.exit_code,
+            "phase": progress.phase.as_str(),
+            "stopped_by": progress.stopped_by.map(StopReason::as_str),
+            "cause": Some(&progress.why).filter(|why| !why.is_empty()),
+            "exit_code": progress.exit_code,
             "undoes": header.parent,
-            "started_at": stamp(self.started_at_ms),
-            "finished_at": self.finished_at_ms.map(stamp),
+            "started_at": stamp(self.progress.started_at_ms),
+            "finished_at": self.progress.finished_at_ms.map(stamp),
             "duration_s": self.duration_s(now_ms),
             "pruned_at": self.pruned_at_ms.map(stamp),
             "counts": self.counts,
+            "calls": {"find": calls.find, "read": calls.read, "write": calls.write,
+                      "retried": calls.retried, "throttled": calls.throttled},
             "run_dir": self.dir.path().display().to_string(),
         })
     }

@@ -19,11 +19,7 @@ pub(super) fn run(options: &PruneOptions, console: Console) -> Result<Exit, Comm
     let found = candidates(&catalog, &runs_dir, retention, now_ms)?;
     for lost in &catalog.lost {
         let path = lost.path.display().to_string();
-        ui::err(&format!(
-            "warning: {} is left as it is: {}",
-            ui::visible(&path),
-            ui::visible(&lost.why)
-        ));
+        ui::warning(&format!("{path} is left as it is: {}", lost.why));
     }
     let pruned: Vec<&Candidate<'_>> = found.iter().filter(|one| one.kept.is_none()).collect();
     if !console.output.json && !console.output.quiet {

@@ -25,7 +25,6 @@ pub(super) fn run(options: &ShowOptions, console: Console) -> Result<Exit, Comma
 /// All of it, for a script.
 fn body(overview: &Overview) -> Result<Value, CommandError> {
     let (ledger, header) = (&overview.ledger, overview.ledger.header());
-    let (progress, calls) = (ledger.progress()?, ledger.calls()?);
     let (guards, settings): (BTreeMap<_, _>, BTreeMap<_, _>) = SavedSettings::of(ledger)?
         .values
         .into_iter()
@@ -35,12 +34,7 @@ fn body(overview: &Overview) -> Result<Value, CommandError> {
     let removed = ledger.removed_files()?.into_iter();
     let removed =
         removed.map(|file| json!({"name": file.name, "sha256": file.sha256, "bytes": file.bytes}));
-    let mut body = overview.document(now_ms());
     let more = json!({
-        "phase": progress.phase.as_str(),
-        "stopped_by": progress.stopped_by.map(|reason| reason.as_str()),
-        "cause": Some(&progress.why).filter(|why| !why.is_empty()),
-        "lines": header.lines,
         "input_sha256": header.input_sha256,
         "input_paths": header.origins,
         "user": header.user,
@@ -52,13 +46,8 @@ fn body(overview: &Overview) -> Result<Value, CommandError> {
         "forecast": json_of(ledger.forecast()?),
         "guards": guards,
         "settings": settings,
-        "calls": {"find": calls.find, "read": calls.read, "write": calls.write,
-                  "retried": calls.retried, "throttled": calls.throttled},
     });
-    if let (Value::Object(body), Value::Object(more)) = (&mut body, more) {
-        body.extend(more);
-    }
-    Ok(body)
+    Ok(overview.document_with(now_ms(), more))
 }
 
 /// The same for a person.
