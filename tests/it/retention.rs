@@ -2,6 +2,7 @@
 
 use crate::support::{Place, named};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// The files of a run's folder, by name.
 fn files(run: &Path) -> Vec<String> {
@@ -176,4 +177,71 @@ fn nights_without_a_change_take_no_room() {
     // What was changed can still be undone.
     place.run(&["undo", &changed, "--yes"]).expect(0);
     assert_eq!(place.account_of("C-7"), "A-000007");
+}
+
+#[test]
+fn a_prune_that_is_killed_at_any_moment_is_completed_by_the_next() {
+    let place = Place::plume();
+    let moves = std::fs::read_to_string(place.path().join(place.moves(2000))).unwrap();
+    place.with_world(|mut world| {
+        world.add_plume(named("S-1", "ONE-01", &["L-1"]));
+        world.add_plume(named("S-2", "TWO-02", &["L-2"]));
+    });
+    let file = place.file("all.csv", &format!("{moves}ONE-01,TWO-02\nTWO-02,ONE-01\n"));
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let (run, id, written) = (place.newest(), place.newest_id(), place.patches());
+    let prune = ["runs", "prune", "--older-than", "0s", "--yes"];
+    let mut killed = 0;
+    for wait in (0..).map(|step| Duration::from_millis(4 * step)) {
+        let mut child = place.command(&prune).spawn().unwrap();
+        let begun = Instant::now();
+        while begun.elapsed() < wait && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success(), "{status}");
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        killed += 1;
+        // Whatever was done of it, the run can be read and tells its counts.
+        let shown = place.run(&["runs", "show", &id, "--json"]).expect(0).json();
+        assert_eq!(
+            shown["counts"]["changed"], 2002,
+            "after {wait:?}: {shown:#}"
+        );
+    }
+    assert!(killed > 2, "{killed}");
+    assert_eq!(files(&run), ["ledger.db", "ledger.seal", "run.lock"]);
+    // The swap is known, and is not made again.
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    assert_eq!(place.patches(), written);
+    assert_eq!(place.account_of("S-1"), "TWO-02");
+}
+
+/// What a newer run has found as wished, an older one must not overwrite when it is resumed, pruned or not.
+#[test]
+fn what_a_pruned_run_has_found_is_still_protected_from_an_older_run_that_is_resumed() {
+    let place = Place::plume();
+    place.moves(30);
+    let rows: String = (0..30).map(|n| format!("C-{n},B-{n:06}\n")).collect();
+    let file = place.file("older.csv", &format!("customerId,newAccountId\n{rows}"));
+    let slowly = ["--rate", "5/s", "--concurrency", "1", "--until", "1s"];
+    place
+        .run(&[&["apply", &file, "--yes"][..], &slowly].concat())
+        .expect(4);
+    let older = place.newest_id();
+    place.with_world(|mut world| {
+        world.plume.get_mut("C-29").unwrap().account_id = "X-000029".into();
+    });
+    let newer = place.file("newer.csv", "customerId,newAccountId\nC-29,X-000029\n");
+    place.run(&["apply", &newer, "--yes"]).expect(0);
+    assert_eq!(place.verdicts(), ["unchanged/already"]);
+    let prune = ["runs", "prune", "--older-than", "0s", "--yes", "--json"];
+    let pruned = place.run(&prune).expect(0).json();
+    assert_eq!(pruned["pruned"].as_array().unwrap().len(), 1, "{pruned:#}");
+    let resumed = place.run(&["resume", &older, "--rate", "500/s"]).expect(1);
+    assert_eq!(place.account_of("C-29"), "X-000029", "{}", resumed.out);
+    assert_eq!(place.account_of("C-28"), "B-000028");
 }
