@@ -225,7 +225,7 @@ fn a_prune_that_is_killed_at_any_moment_is_completed_by_the_next() {
 fn what_a_pruned_run_has_found_is_still_protected_from_an_older_run_that_is_resumed() {
     let place = Place::plume();
     place.moves(30);
-    let rows: String = (0..30).map(|n| format!("C-{n},B-{n:06}\n")).collect();
+    let rows = (0..30).fold(String::new(), |rows, n| format!("{rows}C-{n},B-{n:06}\n"));
     let file = place.file("older.csv", &format!("customerId,newAccountId\n{rows}"));
     let slowly = ["--rate", "5/s", "--concurrency", "1", "--until", "1s"];
     place
