@@ -10,55 +10,70 @@ use std::collections::BTreeMap;
 pub(super) fn run(options: &ConfigOptions, console: Console) -> Result<Exit, CommandError> {
     let mut values = values(&options.settings.typed, &BTreeMap::new())?;
     let mut resolved = Resolved::of(&mut values)?;
-    let mut settings = serde_json::Map::new();
-    for setting in SETTINGS {
-        // In a document, `format` is the version of its form. Columns follow, each by itself.
-        let is_shown = setting.sources != Sources::TypedOnly && setting.shape != Shape::Columns;
-        if !is_shown || (console.output.json && setting.name == "format") {
-            continue;
-        }
-        let origin = values.origin(setting.name);
-        let value = shown(setting.name, &values, &resolved);
-        if console.output.json {
-            settings.insert(
-                setting.name.to_owned(),
-                json!({"value": value, "origin": origin.to_string()}),
-            );
-        } else if origin != Origin::BuiltIn || !value.is_empty() {
-            ui::out(&format!(
-                "{:<22} {:<32} {origin}",
-                setting.name,
-                ui::visible(&value)
-            ));
-        }
-    }
-    for (line, origin) in values.columns() {
-        let (column, name) = line.split_once('=').unwrap_or((line, ""));
-        let key = format!("map.{column}");
-        if console.output.json {
-            let value = json!({"value": name, "origin": origin.to_string()});
-            settings.insert(key, value);
-        } else {
-            ui::out(&format!("{key:<22} {:<32} {origin}", ui::visible(name)));
-        }
-    }
-    let token = match token_source(&values) {
-        None => "not set".to_owned(),
-        Some(source) => match resolved.read_secrets(&mut values) {
-            Ok(()) => format!("set (from {source})"),
-            Err(why) => format!("not usable: {why}"),
-        },
-    };
+    let rows = rows(&mut values, &mut resolved);
     for note in &resolved.notes {
         ui::note(note);
     }
     if console.output.json {
-        settings.insert("token".to_owned(), json!({"value": token, "origin": ""}));
+        // In a document, `format` is the version of its form.
+        let rows = rows.into_iter().filter(|row| row.key != "format");
+        let settings: serde_json::Map<_, _> = rows
+            .map(|row| (row.key, json!({"value": row.value, "origin": row.origin})))
+            .collect();
         ui::out(&document(Exit::Success, settings.into()));
-    } else {
-        ui::out(&format!("{:<22} {}", "token", ui::visible(&token)));
+        return Ok(Exit::Success);
+    }
+    let built_in = Origin::BuiltIn.to_string();
+    for Row { key, value, origin } in rows {
+        if value.is_empty() && origin == built_in {
+            continue;
+        }
+        let line = format!("{key:<22} {:<32} {origin}", ui::visible(&value));
+        ui::out(line.trim_end());
     }
     Ok(Exit::Success)
+}
+
+/// A setting, its value as text, and where it comes from.
+struct Row {
+    key: String,
+    value: String,
+    origin: String,
+}
+
+/// The file, every setting, the columns, and whether there is a token.
+fn rows(values: &mut Values, resolved: &mut Resolved) -> Vec<Row> {
+    let row = |key: &str, value: String, origin: String| Row {
+        key: key.to_owned(),
+        value,
+        origin,
+    };
+    let path = values.file_path().map(|path| path.display().to_string());
+    let mut rows = vec![row("config", path.unwrap_or_default(), values.file_words())];
+    for setting in SETTINGS {
+        // The file stands above; columns follow, each by itself.
+        let is_above = setting.name == "config";
+        if is_above || setting.sources == Sources::TypedOnly || setting.shape == Shape::Columns {
+            continue;
+        }
+        let value = shown(setting.name, values, resolved);
+        let origin = values.origin(setting.name).to_string();
+        rows.push(row(setting.name, value, origin));
+    }
+    for (line, origin) in values.columns() {
+        let (column, name) = line.split_once('=').unwrap_or((line, ""));
+        let key = format!("map.{column}");
+        rows.push(row(&key, name.to_owned(), origin.to_string()));
+    }
+    let token = match token_source(values) {
+        None => "not set".to_owned(),
+        Some(source) => match resolved.read_secrets(values) {
+            Ok(()) => format!("set (from {source})"),
+            Err(why) => format!("not usable: {why}"),
+        },
+    };
+    rows.push(row("token", token, String::new()));
+    rows
 }
 
 /// A setting as it is shown: no secret, and the system's own limits where no others are given.

@@ -56,14 +56,24 @@ impl Finding {
 pub(super) fn run(options: &DoctorOptions, console: Console) -> Result<Exit, CommandError> {
     let mut values = values(&options.settings.typed, &BTreeMap::new())?;
     let sandbox = options.sandbox.request();
-    let mut resolved = resolve(&mut values, sandbox.secrets(), console.output)?;
+    let mut findings = Vec::new();
+    let mut find = |what, found: Found| findings.push(Finding { what, found });
+    let in_use = values.profile_name.as_deref();
+    let in_use = in_use.map_or_else(String::new, |name| format!("; profile {name} is in use"));
+    find("config", Found::Good(values.file_words() + &in_use));
+    let mut resolved = match resolve(&mut values, sandbox.secrets(), console.output) {
+        Ok(resolved) => resolved,
+        Err(failure) => {
+            find("settings", Found::Bad(failure.message));
+            say(console, &findings, failure.exit);
+            return Ok(failure.exit);
+        }
+    };
     // A diagnosis must not take a quarter of an hour.
     resolved.give_up_after = resolved
         .give_up_after
         .min(std::time::Duration::from_secs(20));
     let _stand_in = start_stand_in(&sandbox, &mut resolved, None)?;
-    let mut findings = Vec::new();
-    let mut find = |what, found: Found| findings.push(Finding { what, found });
     let capabilities = resolved.system.capabilities();
     find("system", Found::Good(capabilities.title.to_owned()));
     if let Some(tenant) = &resolved.tenant {

@@ -42,24 +42,25 @@ fn body(overview: &Overview) -> Result<Value, CommandError> {
 
 fn line(overview: &Overview, body: &Value) -> String {
     let header = overview.ledger.header();
-    let said = |name: &str| body[name].as_bool() == Some(true);
+    let is = |name: &str| body[name].as_bool() == Some(true);
     let state = match overview.state {
-        State::Running if said("paused") => "paused",
-        State::Running if said("draining") => "draining",
-        state => state.as_str(),
+        State::Running if is("paused") => ui::Tone::Warning.paint("paused"),
+        State::Running if is("draining") => ui::Tone::Warning.paint("draining"),
+        state => ui::Tone::of_state(state.as_str()).paint(state.as_str()),
     };
-    let rate = body["rate_per_s"].as_f64().filter(|_| said("live"));
+    let rate = body["rate_per_s"].as_f64().filter(|_| is("live"));
     let rate = rate.map_or_else(String::new, |rate| format!(", at most {rate} calls/s"));
     let cause = body["cause"]
         .as_str()
-        .map_or_else(String::new, |why| format!(": {why}"));
-    ui::visible(&format!(
-        "run {} ({} of {}): {state}{cause}, {}, {}{rate}",
+        .map_or_else(String::new, |why| format!(": {}", ui::visible(why)));
+    let what = match &header.parent {
+        Some(run) => format!("undo of {run}"),
+        None => format!("{} of {}", overview.kind, ui::visible(&header.input_name)),
+    };
+    format!(
+        "run {} ({what}): {state}{cause}, {}, {}{rate}",
         header.run,
-        body["command"].as_str().unwrap_or_default(),
-        header.input_name,
         ui::lines(header.lines),
-        overview.counted(),
-    ))
-    .into_owned()
+        overview.counted_in_colour(),
+    )
 }

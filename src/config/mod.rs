@@ -163,7 +163,7 @@ fn profiles(names: &[String], file: Option<&Path>) -> String {
         None => "there is no idshift.toml here, in the user's configuration folder or in /etc/idshift; `idshift init` \
                  writes one, and --config names another"
             .to_owned(),
-        Some(file) if names.is_empty() => format!("{} has none", file.display()),
-        Some(file) => format!("{} has {}", file.display(), names.join(", ")),
+        Some(file) if names.is_empty() => format!("{} has no profiles", file.display()),
+        Some(file) => format!("{} has the profiles {}", file.display(), names.join(", ")),
     }
 }

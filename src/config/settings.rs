@@ -279,7 +279,7 @@ pub const SETTINGS: &[Setting] = &[
         .example("json"),
     OUTPUT.setting("quiet", Truth, "", "No progress and no hints; errors are still printed")
         .short('q'),
-    OUTPUT.setting("verbose", Count, "", "Print more: each line that failed, and why")
+    OUTPUT.setting("verbose", Count, "", "Print more: each line that failed, and why; every change of a plan")
         .short('v')
         .used_by(RUNNING),
     OUTPUT.setting("color", Choice(&["auto", "always", "never"]), "WHEN",

@@ -8,6 +8,7 @@ use super::trust::Trust;
 use super::typed::TypedSettings;
 use crate::domain::nearest;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::str::FromStr;
 
 /// Where a value was said.
@@ -97,6 +98,17 @@ impl Values {
             said: SETTINGS.iter().filter_map(of_run).collect(),
             ..Self::default()
         }
+    }
+
+    /// The configuration file that was read, and the profiles in it; or where none was looked for and found.
+    pub fn file_words(&self) -> String {
+        let names: Vec<String> = self.file.profiles.keys().cloned().collect();
+        super::profiles(&names, self.file.path.as_deref())
+    }
+
+    /// The configuration file that was read; `None`: there is none.
+    pub fn file_path(&self) -> Option<&Path> {
+        self.file.path.as_deref()
     }
 
     /// What the chosen profile says, whether or not it counts.

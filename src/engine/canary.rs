@@ -65,14 +65,12 @@ fn lost(outcome: Outcome, difference: &Difference) -> Outcome {
     let mut lost = did_not_last(outcome);
     lost.message = format!(
         "{}: {} is {}",
-        lost.message, difference.what, difference.found
+        lost.message,
+        difference.what,
+        difference.found.as_deref().unwrap_or("none")
     );
-    let before = lost
-        .account
-        .before
-        .as_ref()
-        .map_or("none", |id| id.as_str());
-    if difference.what == Aspect::Account && difference.found == before {
+    let before = lost.account.before.as_ref().map(|id| id.as_str());
+    if difference.what == Aspect::Account && difference.found.as_deref() == before {
         lost.account.after.clone_from(&lost.account.before);
     }
     lost

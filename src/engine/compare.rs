@@ -57,10 +57,10 @@ pub struct Difference {
     pub customer: String,
     /// What differs.
     pub what: Aspect,
-    /// As the run left it.
-    pub expected: String,
-    /// As it is.
-    pub found: String,
+    /// As the run left it; `None`: without a value.
+    pub expected: Option<String>,
+    /// As it is; `None`: without a value.
+    pub found: Option<String>,
 }
 
 impl Difference {
@@ -70,8 +70,8 @@ impl Difference {
             line: outcome.line,
             customer: customer.map_or_else(String::new, ToString::to_string),
             what,
-            expected: expected.unwrap_or("none").to_owned(),
-            found: found.unwrap_or("none").to_owned(),
+            expected: expected.map(str::to_owned),
+            found: found.map(str::to_owned),
         }
     }
 }
@@ -89,7 +89,11 @@ impl fmt::Display for Difference {
         write!(
             f,
             "line {}: customer {}: {} is {}, the run left {}",
-            self.line, self.customer, self.what, self.found, self.expected
+            self.line,
+            self.customer,
+            self.what,
+            self.found.as_deref().unwrap_or("none"),
+            self.expected.as_deref().unwrap_or("none")
         )
     }
 }

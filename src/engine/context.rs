@@ -228,7 +228,7 @@ impl<N: WriteLog> Context<N> {
             .push(customer.clone());
     }
 
-    /// Whether this run has given anybody this account ID, where that is not told from the ID alone.
+    /// Whether this run has given this account ID to a customer, where that is not told from the ID alone.
     pub(super) fn has_given(&self, account: &AccountId) -> bool {
         let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         given.contains_key(account)

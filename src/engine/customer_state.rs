@@ -115,7 +115,7 @@ pub(super) fn moved_on(expected: Option<&AccountId>, now: Option<&AccountId>) ->
     SystemError::new(
         Failed::Stale,
         format!(
-            "somebody else changed this customer: its account ID was {}, now it is {}; nothing was written",
+            "another client changed this customer: its account ID was {}, now it is {}; nothing was written",
             say(expected),
             say(now)
         ),

@@ -198,7 +198,7 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
             }
             if !moved {
                 let words = if self.members.iter().any(|one| one.sent.seen.is_some()) {
-                    "somebody else has changed one of them, so the swap could not be rolled back"
+                    "another client has changed one of them, so the swap could not be rolled back"
                 } else {
                     "the former account IDs are taken, so the swap could not be rolled back"
                 };

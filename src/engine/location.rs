@@ -379,7 +379,7 @@ pub(super) fn is_untouched(
     Err(SystemError::new(
         Failed::Stale,
         format!(
-            "somebody else changed this location: it had {}, now it has {}; nothing was written",
+            "another client changed this location: it had {}, now it has {}; nothing was written",
             say(&found),
             say(now)
         ),

@@ -250,7 +250,7 @@ pub(super) async fn settle<N: WriteLog>(
             let trouble = SystemError::new(
                 Failed::Stale,
                 format!(
-                    "{words}, neither as it was nor as it was asked for: somebody else changed it, or the system stored \
+                    "{words}, neither as it was nor as it was asked for: another client changed it, or the system stored \
                      something else; look at this customer"
                 ),
             );

@@ -402,7 +402,7 @@ impl WriteRequest<'_> {
             Write::Account { before, .. } => super::customer_state::moved_on(before.as_ref(), now),
             Write::Location { .. } => SystemError::new(
                 Failed::Stale,
-                "somebody else changed this location meanwhile; nothing was written",
+                "another client changed this location meanwhile; nothing was written",
             ),
         }
     }

@@ -310,7 +310,7 @@ impl InputError {
             Self::NoReseller { .. } => {
                 "add the column (a reseller's ID or `own` in each line), or pass --reseller own".into()
             }
-            Self::Changed { .. } => "start again when nobody writes to it any more".into(),
+            Self::Changed { .. } => "start again when no program writes to it any more".into(),
         }
     }
 

@@ -110,7 +110,7 @@ pub enum LedgerError {
     },
     /// The file was moved or removed while it was written to.
     #[error(
-        "the ledger {} is not there any more: somebody moved or removed it during the run. Put the run's folder back",
+        "the ledger {} was moved or removed during the run. Put the run's folder back",
         path.display()
     )]
     Gone {
@@ -125,7 +125,7 @@ pub enum LedgerError {
     },
     /// The folder is a symbolic link.
     #[error(
-        "{} is a symbolic link: somebody could turn people's data elsewhere. Name the folder itself",
+        "{} is a symbolic link: another user could redirect personal data. Name the folder itself",
         path.display()
     )]
     Symlink {

@@ -430,7 +430,7 @@ fn needs(members: &[Member], problems: &mut Problems) {
                         message: &format!(
                             "this ID is to be freed by line {blocker}, which cannot be carried out"
                         ),
-                        help: "mend that line first",
+                        help: "correct that line first",
                     },
                 );
             }

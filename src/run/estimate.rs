@@ -78,7 +78,7 @@ impl Forecast {
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    /// What a file would take at the most, as far as that is known before anybody is looked up.
+    /// What a file would take at the most, as far as that is known before any customer is looked up.
     pub(super) fn of_file(draft: &InputPlan, resolved: &Resolved) -> Self {
         let counts = &draft.counts;
         let mut forecast = Self::of_changes(

@@ -19,6 +19,8 @@ use crate::ledger::{Counted, Ledger, Progress, RunKind, State};
 use crate::report::{Commands, Next, Summary, ValuesChanged, note_plan_digest};
 use crate::system::Fatal;
 use crate::ui;
+use serde::Serialize;
+use std::io::Write;
 use std::sync::Arc;
 
 /// What the progress display of a run shows.
@@ -148,7 +150,7 @@ impl Session {
 fn print(session: &Session, summary: &Summary, end: &Conclusion) -> Result<(), CommandError> {
     let (exit, why) = (end.exit, end.why.as_str());
     if session.task.output.json {
-        ui::out(&document(session, summary)?);
+        print_document(session, summary)?;
         if !why.is_empty() {
             ui::err(&format!("{}: {}", session.task.title, ui::visible(why)));
         }
@@ -174,11 +176,16 @@ fn print(session: &Session, summary: &Summary, end: &Conclusion) -> Result<(), C
         ui::out(&nothing_to_do(session.task.title, of("lines"), unlooked));
         return Ok(());
     }
-    if session.task.output.verbose {
+    let verbose = session.task.output.verbose;
+    if verbose {
         each_failure(session)?;
     }
-    if session.task.work == Work::Plan {
-        ui::out(plan_view::sample(&session.run.ledger, plan_view::SAMPLE)?.trim_end());
+    match session.task.work {
+        Work::Plan if verbose => plan_view::show_all(&session.run.ledger)?,
+        Work::Plan => {
+            ui::out(plan_view::sample(&session.run.ledger, plan_view::SAMPLE)?.trim_end());
+        }
+        _ => {}
     }
     ui::out(&ui::closing(&closing(session, summary, end)?));
     Ok(())
@@ -267,23 +274,26 @@ fn changed(values: ValuesChanged) -> String {
 }
 
 /// The summary, with what a plan would change.
-fn document(session: &Session, summary: &Summary) -> Result<String, CommandError> {
-    let bug = |error| CommandError::usage(format!("a bug: {error}"));
-    if session.task.work != Work::Plan {
-        return serde_json::to_string_pretty(summary).map_err(bug);
-    }
-    let plan = PlanDocument {
+fn print_document(session: &Session, summary: &Summary) -> Result<(), CommandError> {
+    let is_plan = session.task.work == Work::Plan;
+    let document = Document {
         summary,
-        changes: plan_view::changes(&session.run.ledger)?,
+        changes: is_plan.then_some(plan_view::Changes(&session.run.ledger)),
     };
-    serde_json::to_string_pretty(&plan).map_err(bug)
+    let mut out = ui::OutWriter::open();
+    serde_json::to_writer_pretty(&mut out, &document)
+        .map_err(|error| CommandError::usage(format!("the result cannot be printed: {error}")))?;
+    // What cannot be written is remembered.
+    let _ = out.write_all(b"\n").and_then(|()| out.flush());
+    Ok(())
 }
 
-#[derive(serde::Serialize)]
-struct PlanDocument<'a> {
+#[derive(Serialize)]
+struct Document<'a> {
     #[serde(flatten)]
     summary: &'a Summary,
-    changes: Vec<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<plan_view::Changes<'a>>,
 }
 
 /// What a person does next.

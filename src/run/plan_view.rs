@@ -3,8 +3,9 @@
 use super::error::CommandError;
 use super::near_misses;
 use crate::domain::{Outcome, Profile, Status};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError};
 use crate::ui;
+use serde::ser::{Serialize, SerializeSeq, Serializer};
 use serde_json::json;
 use std::fmt::Write;
 
@@ -34,49 +35,67 @@ pub(super) fn shown(ledger: &Ledger) -> Result<String, CommandError> {
 /// What would change in the first lines that change.
 pub(super) fn sample(ledger: &Ledger, most: usize) -> Result<String, CommandError> {
     let mut text = String::new();
-    let all = ledger.planned()?.len();
-    let mut shown = 0;
-    for outcome in ledger.outcomes() {
-        let outcome = outcome?;
-        if outcome.status != Status::WouldChange {
-            continue;
-        }
-        if shown == most {
-            break;
-        }
+    let mut shown: u64 = 0;
+    for outcome in changing(ledger).take(most) {
         shown += 1;
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{}", line(&outcome));
+        let _ = writeln!(text, "{}", line(&outcome?));
     }
-    let more = all.saturating_sub(u64::try_from(shown).unwrap_or(u64::MAX));
+    let more = ledger.planned()?.len().saturating_sub(shown);
     if more > 0 {
         let _ = writeln!(text, "  … and {} more, all in results.csv", ui::count(more));
     }
     Ok(text)
 }
 
-/// Everything that would change, for a script.
-pub(super) fn changes(ledger: &Ledger) -> Result<Vec<serde_json::Value>, CommandError> {
-    let mut changes = Vec::new();
-    for outcome in ledger.outcomes() {
-        let outcome = outcome?;
-        if outcome.status != Status::WouldChange {
-            continue;
+/// Everything that would change, through a pager on a terminal.
+pub(super) fn show_all(ledger: &Ledger) -> Result<(), CommandError> {
+    let mut page = ui::Page::open();
+    for outcome in changing(ledger) {
+        if page.is_closed() {
+            break;
         }
-        let (account, service) = (&outcome.account, &outcome.service);
-        changes.push(json!({
-            "line": outcome.line,
-            "customer_id": outcome.customer.as_ref().map(|id| id.as_str()),
-            "account_id_before": account.before.as_ref().map(|id| id.as_str()),
-            "account_id_after": account.after.as_ref().map(|id| id.as_str()),
-            "location_id": outcome.location.as_ref().map(|id| id.as_str()),
-            "service_id_before": service.before.as_ref().map(|id| id.as_str()),
-            "service_id_after": service.after.as_ref().map(|id| id.as_str()),
-            "profile_before": outcome.profile.before.map(Profile::as_str),
-            "profile_after": outcome.profile.after.map(Profile::as_str),
-        }));
+        page.line(&line(&outcome?));
     }
-    Ok(changes)
+    Ok(())
+}
+
+/// The outcomes of the lines that would change, in the order of the file.
+fn changing(ledger: &Ledger) -> impl Iterator<Item = Result<Outcome, LedgerError>> {
+    ledger.outcomes().filter(|outcome| {
+        let outcome = outcome.as_ref();
+        outcome.map_or(true, |outcome| outcome.status == Status::WouldChange)
+    })
+}
+
+/// Everything that would change, for a script; read from the ledger while it is written.
+#[derive(Debug)]
+pub(super) struct Changes<'a>(pub(super) &'a Ledger);
+
+impl Serialize for Changes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        for outcome in changing(self.0) {
+            let outcome = outcome.map_err(serde::ser::Error::custom)?;
+            list.serialize_element(&change(&outcome))?;
+        }
+        list.end()
+    }
+}
+
+fn change(outcome: &Outcome) -> serde_json::Value {
+    let (account, service) = (&outcome.account, &outcome.service);
+    json!({
+        "line": outcome.line,
+        "customer_id": outcome.customer.as_ref().map(|id| id.as_str()),
+        "account_id_before": account.before.as_ref().map(|id| id.as_str()),
+        "account_id_after": account.after.as_ref().map(|id| id.as_str()),
+        "location_id": outcome.location.as_ref().map(|id| id.as_str()),
+        "service_id_before": service.before.as_ref().map(|id| id.as_str()),
+        "service_id_after": service.after.as_ref().map(|id| id.as_str()),
+        "profile_before": outcome.profile.before.map(Profile::as_str),
+        "profile_after": outcome.profile.after.map(Profile::as_str),
+    })
 }
 
 fn line(outcome: &Outcome) -> String {

@@ -82,8 +82,8 @@ impl<'a> Recheck<'a> {
                     line,
                     customer,
                     what: Aspect::Account,
-                    expected: "its own, which `idshift resume` gives back".to_owned(),
-                    found: temporary.to_string(),
+                    expected: Some("its own, which `idshift resume` restores".to_owned()),
+                    found: Some(temporary.to_string()),
                 });
             }
         }
@@ -109,8 +109,8 @@ impl<'a> Recheck<'a> {
                     Write::Account { .. } => Aspect::Account,
                     Write::Location { .. } => Aspect::Service,
                 },
-                expected: asked.unwrap_or_else(|| "none".to_owned()),
-                found: stored.unwrap_or_else(|| "none".to_owned()),
+                expected: asked,
+                found: stored,
             });
         }
         Ok(())

@@ -15,7 +15,7 @@ pub(super) const SWEEPS: usize = 3;
 pub(super) fn endless() -> SystemError {
     SystemError::new(
         Failed::BadAnswer,
-        "the list of customers does not come to an end: a page brought nobody new",
+        "the list of customers does not end: a page had no new customer",
     )
 }
 

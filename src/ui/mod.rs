@@ -4,6 +4,7 @@
 //! comes from a file or a server is shown with [`visible`], so that nothing in it can drive the terminal.
 
 mod closing;
+mod page;
 mod palette;
 mod problems;
 mod progress;
@@ -19,9 +20,12 @@ mod time_left;
 
 pub use crate::domain::{count, counted, duration, form, lines, one_or_many, per_second, visible};
 pub use closing::{Closing, Count, Reason, closing};
+pub use page::Page;
 pub use palette::Tone;
 pub use problems::problems;
 pub use progress::{Mode, Progress, Source};
 pub use prompt::{ask, can_ask, confirm};
 pub use size::bytes;
-pub use stream::{err, error, help, lost, note, out, out_bytes, printed, set_colour, warning};
+pub use stream::{
+    OutWriter, err, error, help, lost, note, out, out_bytes, printed, set_colour, warning,
+};

@@ -39,7 +39,7 @@ fn choice() -> anstream::ColorChoice {
 static LOST: OnceLock<std::io::Error> = OnceLock::new();
 
 /// A closed pipe is no error: whoever read has read enough. A full disk is.
-fn remember(written: std::io::Result<()>) {
+pub(super) fn remember(written: std::io::Result<()>) {
     if let Err(why) = written
         && why.kind() != std::io::ErrorKind::BrokenPipe
     {
@@ -67,6 +67,37 @@ pub fn out(text: &str) {
     let mut stream =
         anstream::AutoStream::new(std::io::stdout().lock(), resolved(&std::io::stdout()));
     remember(writeln!(stream, "{text}"));
+}
+
+/// The text as it is to be sent to standard output by something else: without colours where none are wanted.
+pub(super) fn for_out(text: &str) -> String {
+    match resolved(&std::io::stdout()) {
+        anstream::ColorChoice::Never => anstream::adapter::strip_str(text).to_string(),
+        _ => text.to_owned(),
+    }
+}
+
+/// Standard output for a result that is too long for one text. What cannot be written is remembered, and ends nothing.
+#[derive(Debug)]
+pub struct OutWriter(std::io::BufWriter<std::io::Stdout>);
+
+impl OutWriter {
+    /// Standard output.
+    pub fn open() -> Self {
+        Self(std::io::BufWriter::new(std::io::stdout()))
+    }
+}
+
+impl Write for OutWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        remember(self.0.write_all(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        remember(self.0.flush());
+        Ok(())
+    }
 }
 
 /// Bytes of the result, as they are.

@@ -1,21 +1,60 @@
 use crate::claims::without_services;
-use crate::support::Place;
+use crate::support::{Place, schemas, validate, validate_document};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
+/// The documents in the order of `docs/json.md`.
+const ORDER: [&str; 18] = [
+    "summary",
+    "plan",
+    "nothing-to-undo",
+    "check",
+    "map",
+    "verify",
+    "runs",
+    "run",
+    "status",
+    "order",
+    "prune",
+    "forget",
+    "doctor",
+    "config",
+    "error",
+    "progress",
+    "event",
+    "common",
+];
+
+/// Where the tables of `docs/json.md` begin and end.
+const MARKS: [&str; 2] = ["<!-- made from schemas/ -->\n", "<!-- end -->\n"];
+
+/// Each is validated by `Done::json`.
 #[test]
-fn every_document_has_one_form() {
+fn every_command_prints_one_object_as_its_schema_describes_it() {
     let place = Place::plume();
     let file = place.moves(3);
+    let wrong = place.file("wrong.csv", "accountId,newAccountId\nA-1,B-1\nA-1,B-2\n");
+    let unreadable = place.file("unreadable.csv", "");
     for (arguments, code) in [
         (&["check", &file][..], 0),
+        (&["check", &wrong], 2),
+        (&["check", &unreadable], 2),
+        (&["map", &file], 0),
         (&["plan", &file], 0),
         (&["apply", &file, "--yes"], 0),
         (&["verify"], 0),
         (&["report"], 0),
+        (&["reconcile", &file, "--yes"], 0),
+        (&["resume", "--yes"], 2),
+        (&["status"], 2),
+        (&["pause"], 2),
         (&["runs"], 0),
         (&["runs", "forget", "--gone"], 0),
         (&["runs", "forget", "/no/such/run"], 2),
         (&["undo", "--yes"], 0),
         (&["undo", "--yes"], 0),
+        (&["runs", "prune", "--older-than", "1d", "--dry-run"], 0),
         (&["doctor"], 0),
         (&["config"], 0),
         (&["plan", "missing.csv"], 2),
@@ -27,6 +66,13 @@ fn every_document_has_one_form() {
         assert_eq!(document["version"], env!("CARGO_PKG_VERSION"));
         assert_eq!(document["exit_code"], code, "{arguments:?}: {document}");
     }
+    let summary = std::fs::read(place.newest().join("summary.json")).unwrap();
+    validate("summary", &serde_json::from_slice(&summary).unwrap());
+    place.with_world(|mut world| {
+        world.plume.get_mut("C-1").unwrap().account_id = "ELSEWHERE".into();
+    });
+    let verified = place.run(&["verify", "--format", "json"]).expect(3).json();
+    assert_eq!(verified["differences"][0]["found"], "ELSEWHERE");
 }
 
 #[test]
@@ -136,4 +182,188 @@ fn a_summary_has_every_key_and_a_plan_its_changes() {
         .expect(0)
         .json();
     assert_ne!(plan["plan_digest"], other["plan_digest"]);
+}
+
+#[test]
+fn the_documentation_says_what_the_schemas_say() {
+    let all = schemas();
+    let mut named: Vec<&str> = ORDER.to_vec();
+    named.sort_unstable();
+    assert!(all.keys().eq(named), "schemas that are not documented");
+    let mut made = String::new();
+    for name in ORDER.iter().filter(|name| **name != "common") {
+        let schema = &all[*name];
+        let text = |key: &str| schema[key].as_str().unwrap();
+        let (title, description) = (text("title"), text("description"));
+        let file = format!("{name}.schema.json");
+        write!(
+            made,
+            "\n## {title}\n\n{description}\nSchema: [`{file}`](../schemas/{file}).{}\n\n\
+             | key | type | meaning |\n| --- | --- | --- |\n",
+            begins_with(schema)
+        )
+        .unwrap();
+        rows(&all, "", schema, &mut made);
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/json.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let (before, rest) = page.split_once(MARKS[0]).unwrap();
+    let (_, after) = rest.split_once(MARKS[1]).unwrap();
+    let wanted = format!("{before}{}{made}\n{}{after}", MARKS[0], MARKS[1]);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, &wanted).unwrap();
+    }
+    assert!(
+        page == wanted || std::env::var_os("UPDATE_DOCS").is_some(),
+        "docs/json.md is older than schemas/: run this test with UPDATE_DOCS=1"
+    );
+}
+
+/// Which other keys a document has.
+fn begins_with(schema: &Value) -> &'static str {
+    match schema["allOf"][0]["$ref"].as_str() {
+        None => "",
+        Some("summary.schema.json") => {
+            "\nIt has every key of [the end of a run](#the-end-of-a-run), and:"
+        }
+        Some("common.schema.json#/$defs/overview") => {
+            "\nIt has every key of an entry of [the list of runs](#the-list-of-runs), and:"
+        }
+        Some(other) => panic!("{other} has no place in docs/json.md"),
+    }
+}
+
+/// The schema that is meant, with the description that stands beside the reference.
+fn resolved<'a>(all: &'a BTreeMap<String, Value>, schema: &'a Value) -> (&'a Value, &'a str) {
+    let said = schema["description"].as_str();
+    let Some(reference) = schema["$ref"].as_str() else {
+        return (schema, said.unwrap_or(""));
+    };
+    let (file, place) = reference.split_once('#').unwrap_or((reference, ""));
+    let name = file.strip_suffix(".schema.json").unwrap();
+    let target = all[name].pointer(place).unwrap();
+    (
+        target,
+        said.or(target["description"].as_str()).unwrap_or(""),
+    )
+}
+
+fn rows(all: &BTreeMap<String, Value>, before: &str, schema: &Value, made: &mut String) {
+    let required = schema["required"].as_array();
+    for (key, value) in schema["properties"].as_object().into_iter().flatten() {
+        let (value, meaning) = resolved(all, value);
+        let may_be_absent = required.is_some_and(|names| !names.contains(&json!(key)));
+        let name = format!("{before}{key}");
+        let kind = kind(all, value);
+        let mut meaning = meaning.to_owned();
+        if may_be_absent && !meaning.contains("absent") {
+            meaning.push_str(if meaning.is_empty() {
+                "may be absent"
+            } else {
+                "; may be absent"
+            });
+        }
+        writeln!(made, "| `{name}` | {kind} | {meaning} |").unwrap();
+        let inner = value["oneOf"]
+            .as_array()
+            .map_or(value, |choices| &choices[0]);
+        let (inner, _) = resolved(all, inner);
+        rows(all, &format!("{name}."), inner, made);
+        let (items, _) = resolved(all, &value["items"]);
+        let items = items["anyOf"].as_array().map_or(vec![items], |choices| {
+            choices.iter().map(|one| resolved(all, one).0).collect()
+        });
+        for item in items {
+            rows(all, &format!("{name}[]."), item, made);
+        }
+    }
+}
+
+/// `text`, `integer or null`, one of several words.
+fn kind(all: &BTreeMap<String, Value>, schema: &Value) -> String {
+    if let Some(words) = schema["enum"].as_array() {
+        let words = words.iter().map(|word| match word {
+            Value::String(word) => format!("`{word}`"),
+            other => other.to_string(),
+        });
+        return words.collect::<Vec<_>>().join(", ");
+    }
+    if let Some(word) = schema.get("const") {
+        return format!("`{}`", word.to_string().trim_matches('"'));
+    }
+    if let Some(choices) = schema["oneOf"].as_array() {
+        let kinds = choices.iter().map(|one| kind(all, resolved(all, one).0));
+        return kinds.collect::<Vec<_>>().join(" or ");
+    }
+    let name = |word: &Value| match word.as_str().unwrap_or_default() {
+        "string" => "text".to_owned(),
+        "array" => "list".to_owned(),
+        other => other.to_owned(),
+    };
+    let kinds = match &schema["type"] {
+        Value::Array(kinds) => kinds.iter().map(name).collect::<Vec<_>>().join(" or "),
+        one => name(one),
+    };
+    let is_time = schema["format"] == "date-time";
+    if is_time {
+        kinds.replace("text", "time")
+    } else {
+        kinds
+    }
+}
+
+#[test]
+fn a_document_with_a_key_too_many_or_too_few_is_refused() {
+    let right =
+        json!({"format": 1, "version": "0.1.0", "exit_code": 2, "error": "no", "help": null});
+    validate("error", &right);
+    let refused = |change: fn(&mut Value)| {
+        let mut wrong = right.clone();
+        change(&mut wrong);
+        std::panic::catch_unwind(|| validate("error", &wrong)).is_err()
+    };
+    assert!(refused(|wrong| wrong["more"] = json!(1)));
+    assert!(refused(|wrong| drop(
+        wrong.as_object_mut().unwrap().remove("help")
+    )));
+    assert!(refused(|wrong| wrong["exit_code"] = json!(7)));
+    let nested = json!({"format": 1, "version": "0.1.0", "exit_code": 0, "dry_run": false, "kept": [],
+                        "bytes": 0, "pruned": [{"run": "r", "bytes": 1, "more": 2}]});
+    assert!(std::panic::catch_unwind(|| validate("prune", &nested)).is_err());
+}
+
+#[test]
+fn every_line_of_progress_is_an_object_as_its_schema_describes_it() {
+    let place = Place::plume();
+    let file = place.moves(30);
+    let words = [
+        "--rate",
+        "20/s",
+        "--canary",
+        "5",
+        "--progress",
+        "json",
+        "--yes",
+    ];
+    let done = place
+        .run(&[&["apply", &file][..], &words].concat())
+        .expect(0);
+    let objects = done.err.lines().filter(|line| line.starts_with('{'));
+    let mut seen = BTreeSet::new();
+    for line in objects {
+        let object: Value = serde_json::from_str(line).unwrap();
+        let kind = object["type"].as_str().unwrap().to_owned();
+        validate(&kind, &object);
+        seen.insert(kind);
+    }
+    assert!(
+        seen.contains("progress") && seen.contains("event"),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn a_document_that_is_not_described_is_recognised_as_none() {
+    let unknown = json!({"format": 1, "version": "0.1.0", "exit_code": 0, "surprise": [1]});
+    assert!(std::panic::catch_unwind(|| validate_document(&unknown)).is_err());
 }

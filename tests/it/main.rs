@@ -85,6 +85,8 @@ mod reports;
 mod resume;
 /// What is kept of old runs.
 mod retention;
+/// What each command shows a person.
+mod screens;
 /// Settings from the command line, the environment and profiles; what a run keeps of them; their help.
 mod settings;
 /// What is too old to be written upon, and what takes effect late.

@@ -573,7 +573,8 @@ fn no_pace_is_told_that_was_never_reached() {
     run(&["plan", &file]);
     let id = place.newest_id();
     let done = run(&["apply", "--run", &id, "--yes"]);
-    assert!((50.0..=101.0).contains(&told(&done)), "{done}");
+    // A busy machine makes fewer calls; it never makes more.
+    assert!((5.0..=101.0).contains(&told(&done)), "{done}");
     // Under another limit, what was made under the first tells nothing.
     let slow = ["undo", &id, "--yes", "--rate", "20/s", "--json"];
     let done = place.run(&slow).expect(0).json();

@@ -3,8 +3,19 @@ use crate::support::{Done, Place, begun_by, finish};
 
 /// In Tokyo, on a terminal of its own, on which `answer` is typed.
 pub(crate) fn on_a_terminal(place: &Place, answer: &str, arguments: &[&str]) -> Done {
+    on_a_terminal_with(place, &[], answer, arguments)
+}
+
+/// The same, with more variables in the environment.
+pub(crate) fn on_a_terminal_with(
+    place: &Place,
+    variables: &[(&str, &str)],
+    answer: &str,
+    arguments: &[&str],
+) -> Done {
     let mut idshift = place.command(arguments);
     idshift.env("TZ", "Asia/Tokyo");
+    idshift.envs(variables.iter().copied());
     let script = format!("(sleep 1; echo {answer}) | script -qec \"$0 $*\" /dev/null");
     let mut command = begun_by(place, &idshift, &["sh"], &script);
     finish(command.spawn().unwrap())
@@ -13,7 +24,7 @@ pub(crate) fn on_a_terminal(place: &Place, answer: &str, arguments: &[&str]) -> 
 #[test]
 fn resume_asks_on_a_terminal_and_elsewhere_the_first_consent_holds() {
     let (place, file) = without_services(30);
-    let apply = ["apply", &file, "--yes", "--rate", "5/s", "--until", "1s"];
+    let apply = ["apply", &file, "--yes", "--rate", "5/s", "--until", "3s"];
     let more = ["--concurrency", "1", "--max-failures", "90%"];
     place.run(&[&apply[..], &more].concat()).expect(4);
     let (run, written) = (place.newest_id(), place.patches());
@@ -62,11 +73,11 @@ fn resume_asks_with_what_a_plan_has_found_and_not_for_a_plan() {
         &run,
         "--yes",
         "--rate",
-        "5/s",
+        "3/s",
         "--concurrency",
         "1",
         "--until",
-        "1s",
+        "2s",
     ];
     place.run(&apply).expect(4);
     let left = place.with_world(|world| {

@@ -1,4 +1,4 @@
-use crate::support::{Place, customer, named};
+use crate::support::{Place, customer, finish, named};
 
 /// Three customers, in a file that calls its columns otherwise and has a title above the header.
 fn renamed_columns(place: &Place) -> String {
@@ -388,4 +388,36 @@ fn config_shows_guards_and_columns_with_their_origin() {
         let refused = place.run(&["config"]).expect(2);
         assert!(refused.err.contains("is no setting"), "{}", refused.err);
     }
+}
+
+#[test]
+fn doctor_and_config_name_the_file_and_its_profiles() {
+    let place = Place::plume();
+    let none = place.run(&["config"]).expect(0).out;
+    assert!(none.contains("there is no idshift.toml here"), "{none}");
+    place.file(
+        "idshift.toml",
+        "[profiles.fiber]\nrate = \"5/s\"\n[profiles.staging]\nrate = \"2/s\"\n",
+    );
+    let words = "idshift.toml has the profiles fiber, staging";
+    let config = place.run(&["config"]).expect(0).out;
+    assert!(
+        config.starts_with("config") && config.contains(words),
+        "{config}"
+    );
+    let document = place.run(&["config", "--format", "json"]).expect(0).json();
+    assert_eq!(document["config"]["value"], "idshift.toml");
+    assert_eq!(document["config"]["origin"], words);
+    let doctor = place.run(&["doctor", "--profile", "fiber"]).expect(0).out;
+    let in_use = format!("{words}; profile fiber is in use");
+    assert!(doctor.contains(&in_use), "{doctor}");
+    // Also where it can go no further.
+    let mut command = place.command(&["doctor"]);
+    command.env_remove("IDSHIFT_SYSTEM");
+    let missing = finish(command.spawn().unwrap()).expect(2).out;
+    assert!(missing.contains(words), "{missing}");
+    assert!(
+        missing.contains("BAD   settings the system is missing"),
+        "{missing}"
+    );
 }

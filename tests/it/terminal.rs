@@ -1,5 +1,6 @@
-use crate::question::on_a_terminal;
+use crate::question::{on_a_terminal, on_a_terminal_with};
 use crate::support::{Done, Place, begun_by, finish};
+use anstream::adapter::strip_str;
 use std::time::{Duration, Instant};
 
 /// Three customers, and a file of which every line names another one.
@@ -167,4 +168,40 @@ fn without_a_terminal_an_outage_is_said_when_it_begins() {
         .count();
     assert_eq!(said, 1, "{}", done.out);
     assert!(!done.out.contains("for about"), "{}", done.out);
+}
+
+#[test]
+fn every_change_of_a_plan_is_shown_through_the_pager_where_there_is_a_terminal() {
+    let place = Place::plume();
+    let file = place.moves(30);
+    let plan = ["plan", "-v", &file];
+    let shown = |pager: &str| {
+        let variables = [("PAGER", pager)];
+        on_a_terminal_with(&place, &variables, "", &plan)
+            .expect(0)
+            .out
+    };
+    let changes = |text: &str, mark: &str| {
+        let lines = text
+            .lines()
+            .map(|line| strip_str(line.trim_end()).to_string());
+        lines
+            .filter(|line| line.starts_with(mark) && line.contains("→"))
+            .count()
+    };
+    let paged = shown("sed s/^/paged/");
+    assert_eq!(changes(&paged, "paged  line "), 30, "{paged}");
+    assert!(paged.contains("A-000029"), "{paged}");
+    assert!(paged.find("A-000029") < paged.find("would_change 30").or(paged.find("would_change")));
+    // Where there is no such program, everything is shown without it.
+    assert_eq!(changes(&shown("no-such-pager"), "  line "), 30);
+    assert_eq!(changes(&shown(""), "  line "), 30);
+    // A reader who leaves early ends nothing.
+    let left = shown("head -n 2");
+    assert_eq!(changes(&left, "  line "), 2, "{left}");
+    // A secret is not handed to the pager.
+    let seen = shown("env; cat");
+    assert!(!seen.contains("canary-token"), "{seen}");
+    let elsewhere = place.run_with(&[], &plan).expect(0).out;
+    assert_eq!(changes(&elsewhere, "  line "), 30, "{elsewhere}");
 }

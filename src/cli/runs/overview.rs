@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 pub(in crate::cli) struct Overview {
     pub(in crate::cli) ledger: Ledger,
     dir: RunDir,
-    kind: &'static str,
+    pub(in crate::cli) kind: &'static str,
     pub(in crate::cli) state: State,
     progress: Progress,
     pub(in crate::cli) calls: Calls,
@@ -126,21 +126,13 @@ impl Overview {
         format!("{}{pruned}", self.state.as_str())
     }
 
-    /// `changed 37, failed 2`.
-    pub(in crate::cli) fn counted(&self) -> String {
-        self.counted_with(|_, words| words)
-    }
-
-    /// The same in colour.
-    pub(super) fn counted_in_colour(&self) -> String {
-        self.counted_with(|name, words| ui::Tone::of_status(name).paint(&words))
-    }
-
-    fn counted_with(&self, paint: impl Fn(&str, String) -> String) -> String {
+    /// `changed 37, failed 2`, in colour.
+    pub(in crate::cli) fn counted_in_colour(&self) -> String {
         let names = Status::NAMES.iter().chain(&["half_done"]);
         let counted = names.filter_map(|name| {
             let lines = *self.counts.get(name)?;
-            (lines > 0).then(|| paint(name, format!("{name} {}", ui::count(lines))))
+            let words = format!("{name} {}", ui::count(lines));
+            (lines > 0).then(|| ui::Tone::of_status(name).paint(&words))
         });
         counted.collect::<Vec<_>>().join(", ")
     }

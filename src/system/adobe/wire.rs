@@ -129,11 +129,11 @@ pub(super) fn meaning(code: &str) -> (Option<Failed>, &'static str) {
         "1117" => (Some(Failed::Rejected), "some fields are invalid"),
         "1118" => (
             Some(Failed::Rejected),
-            "the stored address no longer passes Adobe's checks: mend it first",
+            "the stored address no longer passes Adobe's checks: correct it first",
         ),
         "1119" => (
             Some(Failed::Rejected),
-            "some fields are not editable: somebody changed the customer meanwhile; try again",
+            "some fields are not editable: another client changed the customer meanwhile; try again",
         ),
         "1121" => (Some(Failed::Rejected), "fields that Adobe does not expect"),
         "1122" => (

@@ -1,8 +1,10 @@
 mod front;
+mod schemas;
 mod screen;
 mod serving;
 
 pub(crate) use front::{Asked, Front, good_answer};
+pub(crate) use schemas::{schemas, validate, validate_document};
 pub(crate) use screen::{OnResize, Screen};
 pub(crate) use serving::Serving;
 
@@ -26,9 +28,12 @@ pub(crate) struct Done {
 }
 
 impl Done {
+    /// The document on standard output, which is as its schema describes it.
     pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.out)
-            .unwrap_or_else(|why| panic!("{why}: {}\n{}", self.out, self.err))
+        let document = serde_json::from_str(&self.out)
+            .unwrap_or_else(|why| panic!("{why}: {}\n{}", self.out, self.err));
+        validate_document(&document);
+        document
     }
 
     pub(crate) fn expect(self, code: i32) -> Self {
