@@ -63,10 +63,14 @@ pub(super) fn run(options: &DoctorOptions, console: Console) -> Result<Exit, Com
     find("config", Found::Good(values.file_words() + &in_use));
     let mut resolved = match resolve(&mut values, sandbox.secrets(), console.output) {
         Ok(resolved) => resolved,
-        Err(failure) => {
+        Err(failure) if console.output.json => {
             find("settings", Found::Bad(failure.message));
             say(console, &findings, failure.exit);
             return Ok(failure.exit);
+        }
+        Err(failure) => {
+            say(console, &findings, failure.exit);
+            return Err(failure);
         }
     };
     // A diagnosis must not take a quarter of an hour.

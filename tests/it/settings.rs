@@ -414,10 +414,15 @@ fn doctor_and_config_name_the_file_and_its_profiles() {
     // Also where it can go no further.
     let mut command = place.command(&["doctor"]);
     command.env_remove("IDSHIFT_SYSTEM");
-    let missing = finish(command.spawn().unwrap()).expect(2).out;
-    assert!(missing.contains(words), "{missing}");
+    let missing = finish(command.spawn().unwrap()).expect(2);
+    assert!(missing.out.contains(words), "{}", missing.out);
     assert!(
-        missing.contains("BAD   settings the system is missing"),
-        "{missing}"
+        missing.err.contains("the system is missing"),
+        "{}",
+        missing.err
     );
+    command.args(["--format", "json"]);
+    let missing = finish(command.spawn().unwrap()).expect(2).json();
+    assert_eq!(missing["findings"][1]["what"], "settings");
+    assert_eq!(missing["findings"][1]["good"], false);
 }
