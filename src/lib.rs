@@ -6,6 +6,7 @@
 //! - [`input`]: bytes → rows → changes or problems
 //! - [`plan`]: changes → units, in an order that never gives two customers one ID
 //! - [`http`]: one call, done properly
+//! - `call_log`: what the calls and the events of a run tell, as JSON lines
 //! - [`system`]: what one remote API means
 //! - [`ledger`]: the durable record
 //! - [`engine`]: units → outcomes
@@ -23,6 +24,7 @@
 // src/main.rs says on other systems that the program is not built for them.
 #![cfg(any(target_os = "linux", target_os = "macos"))]
 
+mod call_log;
 pub mod cli;
 mod config;
 mod domain;

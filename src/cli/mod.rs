@@ -7,6 +7,7 @@ mod config;
 mod control;
 mod doctor;
 mod init;
+mod log;
 mod man;
 mod map;
 mod options;
@@ -141,6 +142,7 @@ fn run(command: &Command, console: Console) -> Result<Exit, CommandError> {
         Command::Report(options) => report::run(options, console),
         Command::Map(options) => map::run(options, console),
         Command::Runs(options) => runs::run(options, console),
+        Command::Log(options) => log::run(options, console),
         Command::Status(options) => status::run(options, console),
         Command::Pause(options) => control::pause(options, console),
         Command::Unpause(options) => control::unpause(options, console),
@@ -168,6 +170,7 @@ fn shows_local_time(command: &Command) -> bool {
         | Command::Report(_)
         | Command::Map(_)
         | Command::Runs(_)
+        | Command::Log(_)
         | Command::Status(_)
         | Command::Pause(_)
         | Command::Unpause(_)
@@ -200,6 +203,7 @@ fn settings(command: &Command) -> Option<&SettingsArgs> {
             Some(RunsCommand::Forget(forget)) => &forget.settings,
             None => &options.settings,
         },
+        Command::Log(options) => &options.settings,
         Command::Status(options) => &options.settings,
         Command::Pause(options) | Command::Unpause(options) | Command::Drain(options) => {
             &options.settings

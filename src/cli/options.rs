@@ -1,11 +1,13 @@
 //! What may be typed. What it means is another type: [`crate::config::Resolved`].
 
 mod control;
+mod log;
 mod runs;
 mod sandbox_args;
 mod settings_args;
 
 pub(super) use control::{ControlOptions, RateOptions, StatusOptions};
+pub(super) use log::LogOptions;
 pub(super) use runs::{ForgetOptions, PruneOptions, RunsCommand, RunsOptions, ShowOptions};
 pub(super) use sandbox_args::SandboxArgs;
 pub(super) use settings_args::{Console, SettingsArgs};
@@ -123,6 +125,12 @@ pub(super) enum Command {
     ///
     /// Example: idshift runs --format json
     Runs(RunsOptions),
+    /// Show what is on record about one line of a run, or about the run itself
+    ///
+    /// It is read from the run's ledger, and from the log of its calls where the run kept one.
+    ///
+    /// Example: idshift log 20261120-2230 --line 51
+    Log(LogOptions),
     /// Show how a run in progress stands, or how one ended
     ///
     /// Example: idshift status --watch

@@ -10,6 +10,7 @@
 mod credentials;
 mod edit;
 mod file;
+mod log;
 mod resolved;
 #[cfg(test)]
 mod schema;
@@ -23,6 +24,7 @@ mod zone;
 pub use credentials::token_source;
 pub use edit::{SavedMap, save_map};
 pub use file::{File, SAMPLE};
+pub use log::Log;
 pub use resolved::{Resolved, reseller_of};
 pub use setting::{Group, Kept, Setting, Shape, Sources};
 pub use settings::{SETTINGS, setting};

@@ -1,7 +1,7 @@
 //! Settings as the stations want them, each checked once.
 
 use super::values::{Origin, Values};
-use super::{ConfigError, credentials};
+use super::{ConfigError, Log, credentials};
 use crate::domain::{IdError, ResellerId, guid};
 use crate::engine::{Concurrency, Lookup};
 use crate::http::{Quota, Rate, SecretString, Span, Token, check_base_url};
@@ -61,6 +61,8 @@ pub struct Resolved {
     pub http1_only: bool,
     /// Where the token comes from; `None`: nowhere, or secrets were not read.
     pub token: Option<Token>,
+    /// Where calls are logged.
+    pub log: Log,
     /// What a person should know.
     pub notes: Vec<String>,
 }
@@ -120,6 +122,7 @@ impl Resolved {
             allow_http,
             http1_only: values.choice("http")? == Some("1"),
             token: None,
+            log: Log::of(values)?,
             notes,
         })
     }

@@ -27,13 +27,15 @@ const GUARDED: Commands = "plan apply resume undo reconcile";
 const RUNNING: Commands = "plan apply resume verify undo reconcile";
 /// Commands that call the system, or show what would be called.
 const CALLING: Commands = "plan apply resume verify undo reconcile doctor config";
+/// Those that do call it, and the command that reads the log of their calls.
+const LOGGING: Commands = "plan apply resume verify undo reconcile doctor log";
 /// Those, and commands that choose among the runs of a target.
 const ADDRESSED: Commands = "plan apply resume verify undo reconcile doctor config report";
 /// Those, and commands that need to know the kind of the system.
 const TARGETING: Commands = "check plan apply resume verify undo reconcile doctor config report";
 /// Commands with settings.
-pub(super) const ALL: Commands = "check plan apply resume verify undo reconcile doctor config report map runs show prune forget status \
-     pause unpause rate drain";
+pub(super) const ALL: Commands = "check plan apply resume verify undo reconcile doctor config report map runs show prune forget log \
+     status pause unpause rate drain";
 
 const SYSTEM: Common = Common {
     group: Group::System,
@@ -279,9 +281,15 @@ pub const SETTINGS: &[Setting] = &[
         .example("json"),
     OUTPUT.setting("quiet", Truth, "", "No progress and no hints; errors are still printed")
         .short('q'),
-    OUTPUT.setting("verbose", Count, "", "Print more: each line that failed, and why; every change of a plan")
+    OUTPUT.setting("verbose", Count, "", "Print more: failed lines, changes of a plan; -vv: each call")
         .short('v')
         .used_by(RUNNING),
+    OUTPUT.setting("log", Text, "FILE", "The log of all calls, one line of JSON for each")
+        .more("No header, body or token is logged; docs/log.md explains the fields. The name of a level (off, warn, \
+             info, debug) logs to standard error instead. A run does not keep this setting; `idshift log` finds \
+             what a run has logged.")
+        .example("calls.log")
+        .used_by(LOGGING),
     OUTPUT.setting("color", Choice(&["auto", "always", "never"]), "WHEN",
         "Colours: auto, always or never")
         .default(Value("auto"))

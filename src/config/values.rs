@@ -389,7 +389,7 @@ mod tests {
         let words = error.expect_err("there is no such profile").to_string();
         assert_eq!(
             words,
-            "there is no profile `nigth` (is `night` meant?); idshift.toml has night"
+            "there is no profile `nigth` (is `night` meant?); idshift.toml has the profiles night"
         );
     }
 
@@ -398,6 +398,7 @@ mod tests {
         let file = file(
             &[
                 ("yes", "true"),
+                ("log", "calls.log"),
                 ("api_key", "k"),
                 ("token_file", "t"),
                 ("rate", "1/s"),

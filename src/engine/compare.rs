@@ -4,7 +4,7 @@
 //! What a run left is the final outcome for a customer, not for a line: where several lines name one customer, each
 //! line has recorded only the state after its own change.
 
-use super::reading;
+use super::{reading, spans};
 use crate::domain::{
     AccountId, CustomerId, Failed, Line, LocationId, Outcome, Profile, Reseller, ServiceId, Status,
     Transition,
@@ -13,6 +13,7 @@ use crate::system::{Customer, Location, Locations, System, SystemError};
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
+use tracing::Instrument;
 
 /// What of a customer differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,7 +193,8 @@ pub async fn differences(
         let locations = outcome.location.is_some();
         let Transition { before, after } = &outcome.account;
         let accounts = [after, before].into_iter().flatten();
-        match reading::customer(system, id, reseller, locations, accounts).await {
+        let reading = reading::customer(system, id, reseller, locations, accounts);
+        match reading.instrument(spans::of_line(outcome.line, id)).await {
             Ok(customer) => customer,
             Err(trouble) if trouble.reason == Failed::NotFound => {
                 let gone = Difference::of(outcome, Aspect::Customer, Some("there"), None);
@@ -211,7 +213,8 @@ pub async fn differences(
         let place = match customer.locations {
             Locations::Known(all) => all.into_iter().find(|place| place.id == *location),
             Locations::Ids(_) | Locations::Untold => {
-                reading::location(system, &customer.id, location).await?
+                let reading = reading::location(system, &customer.id, location);
+                reading.instrument(spans::of_line(outcome.line, id)).await?
             }
         };
         if let Some(place) = place {

@@ -6,7 +6,7 @@ use super::lead::Lead;
 use super::ramp::Ramp;
 use super::settings::{Lookup, Mode, Settings};
 use super::write_breaker::{Refusable, WriteBreaker};
-use super::{Event, Tally, WriteLog};
+use super::{Event, Tally, WriteLog, spans};
 use crate::domain::{AccountId, CustomerId, Failed, Outcome, Reseller};
 use crate::ledger::Write;
 use crate::system::{Customer, Fatal, Location, System, SystemError};
@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 /// How long one good answer vouches for the token.
 const TOKEN_TRUST: Duration = Duration::from_secs(10);
@@ -141,7 +142,8 @@ impl<N: WriteLog> Context<N> {
         reseller: Option<&Reseller>,
     ) -> StepResult<Vec<Customer>> {
         let number = self.write_breaker.number();
-        let answer = self.system.find(account, reseller).await;
+        let asking = self.system.find(account, reseller);
+        let answer = asking.instrument(spans::of_account(account)).await;
         self.note_look_up(number, &answer, || format!("account ID `{account}`"))?;
         self.classify(answer).await
     }
@@ -153,14 +155,16 @@ impl<N: WriteLog> Context<N> {
         locations: bool,
     ) -> StepResult<Option<Customer>> {
         let number = self.write_breaker.number();
-        let answer = self.system.read(customer, reseller, locations).await;
+        let asking = self.system.read(customer, reseller, locations);
+        let answer = asking.instrument(spans::of_customer(customer)).await;
         self.note_look_up(number, &answer, || format!("customer `{customer}`"))?;
         self.classify(answer).await
     }
 
     pub(super) async fn locations(&self, customer: &CustomerId) -> StepResult<Vec<Location>> {
         let number = self.write_breaker.number();
-        let answer = self.system.locations(customer).await;
+        let asking = self.system.locations(customer);
+        let answer = asking.instrument(spans::of_customer(customer)).await;
         self.note_look_up(number, &answer, || {
             format!("the locations of customer `{customer}`")
         })?;

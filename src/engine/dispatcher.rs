@@ -5,7 +5,7 @@
 //! that safe.
 
 use super::lookup::{LookupCache, look_up};
-use super::{Concurrency, Context, Event, Halt, Job, WriteLog, canary, executor};
+use super::{Concurrency, Context, Event, Halt, Job, WriteLog, canary, executor, spans};
 use crate::domain::one_or_many;
 use crate::ledger::{LedgerError, StopReason};
 use crate::system::{Fatal, Health};
@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// How a run ended.
 #[derive(Debug)]
@@ -170,11 +171,13 @@ impl<N: WriteLog> Dispatcher<N> {
                 *left -= 1;
             }
             let context = Arc::clone(&self.context);
-            self.units.spawn(async move {
+            let span = spans::of_lines(job.unit.changes().map(|change| change.line));
+            let unit = async move {
                 executor::carry_out(&context, &job, &seen).await?;
                 context.write_breaker.ended(&job);
                 Ok(())
-            });
+            };
+            self.units.spawn(unit.instrument(span));
         }
         // A file with fewer units than the wave is all in it.
         let is_over = self
@@ -279,10 +282,13 @@ impl<N: WriteLog> Dispatcher<N> {
             return;
         }
         let context = Arc::clone(&self.context);
-        self.lookups.spawn(async move {
+        let changes = batch.iter().flat_map(|job| job.unit.changes());
+        let span = spans::of_lines(changes.map(|change| change.line));
+        let looking = async move {
             let seen = look_up(&context, &batch).await?;
             Ok((batch, seen))
-        });
+        };
+        self.lookups.spawn(looking.instrument(span));
     }
 
     fn looked_up(&mut self, found: Result<(Vec<Job>, LookupCache), Halt>) {

@@ -6,15 +6,21 @@
 use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState, has_temporary_id};
 use super::halt::{OrHalt, StepError, StepResult};
-use super::{Job, WriteLog};
+use super::{Job, WriteLog, spans};
 use crate::domain::{AccountId, CustomerId, Failed, Line, NewAccount};
 use crate::plan::{AliasConflicts, Member};
 use crate::system::{Customer, SystemError};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 impl<N: WriteLog> Case<'_, N> {
     /// Finds the customer of a member, or says why it cannot be told.
     pub(super) async fn locate(&self) -> StepResult<CustomerState> {
+        let span = spans::of_member(self.member);
+        self.located().instrument(span).await
+    }
+
+    async fn located(&self) -> StepResult<CustomerState> {
         let desired = DesiredState::of(self.member);
         let state = if let Some(id) = self.job.customer_by_this_run(self.member) {
             self.by_this_run(id, &desired).await?

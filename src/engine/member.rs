@@ -6,13 +6,14 @@ use super::halt::{OrHalt, StepError, StepResult};
 use super::location::{Attempted, ResolvedLocation};
 use super::write::carry_out;
 use super::write_result::{Sent, StepOutcome, WriteRequest};
-use super::{Halt, WriteLog, location};
+use super::{Halt, WriteLog, location, spans};
 use crate::domain::{AccountId, Change, CustomerId, Failed, Line, LocationId, Status, StoredValue};
 use crate::ledger::{Verdict, Write, WriteRecord};
 use crate::system::SystemError;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 impl<N: WriteLog> Case<'_, N> {
     /// Takes the member through alone: find, rename, locations.
@@ -172,7 +173,9 @@ impl<N: WriteLog> Case<'_, N> {
         };
         let before = self.sent_before(line).attempts;
         // Boxed: see `executor::carry_out`.
-        let mut ended = Box::pin(carry_out(self.context, &wish)).await?;
+        let span = spans::of_line(wish.line, wish.customer);
+        let writing = carry_out(self.context, &wish).instrument(span);
+        let mut ended = Box::pin(writing).await?;
         if let Some(sent) = ended.sent_mut() {
             sent.attempts += before;
         }

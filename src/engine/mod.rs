@@ -28,6 +28,7 @@ mod read_back;
 mod reading;
 mod remembered;
 mod settings;
+mod spans;
 #[cfg(test)]
 mod tests;
 mod write;

@@ -5,12 +5,13 @@
 use super::read_back;
 use super::write_breaker::Refusable;
 use super::write_result::{Next, Sent, StepOutcome, WriteRequest};
-use super::{Context, Halt, WriteLog};
+use super::{Context, Halt, WriteLog, spans};
 use crate::domain::{AccountId, Failed, counted};
 use crate::ledger::{Intent, NEVER_SENT, Verdict, Write, WriteId, WriteVerdict};
 use crate::system::{Fatal, SystemError, WriteOp, Written, new_correlation};
 use std::time::Duration;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 /// What the attempts of one write have come to so far.
 #[derive(Debug, Default)]
@@ -155,7 +156,10 @@ async fn attempt<N: WriteLog>(
         let recorded = context.lead.measured(context.log.intend(intent)).await?;
         context.common_failures.sends(request.line);
         sent.number = context.write_breaker.number();
-        let written = unless_replayed(prepared.send(&id).await, tries.repeats_the_id);
+        let sending = prepared
+            .send(&id)
+            .instrument(spans::of_attempt(sent.attempts, &id));
+        let written = unless_replayed(sending.await, tries.repeats_the_id);
         if tries.repeats_the_id && is_unsent(&written) {
             tries.unanswered_id = Some(id.clone());
         }

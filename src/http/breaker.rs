@@ -62,6 +62,18 @@ pub(super) enum Cause {
     Broken,
 }
 
+impl Cause {
+    /// For the log of calls.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "too_many_calls",
+            Self::Busy => "not_available",
+            Self::Firewall => "firewall",
+            Self::Broken => "no_answer",
+        }
+    }
+}
+
 /// Where the gate stands.
 #[derive(Debug)]
 pub(super) enum State {

@@ -22,6 +22,7 @@ use super::settings::{Settings, SetupError};
 use super::shared_quota::Record;
 use super::skew::Skew;
 use super::token::{AfterRefusal, Bearer, Tokens};
+use super::trace::{Waited, timed};
 
 /// A call is sent again after a 401 this often at most: with many calls in flight, a token that is good for few of them
 /// is used up by others each time.
@@ -76,6 +77,10 @@ pub(super) struct CallState {
     pub(super) renewed: u32,
     /// Attempts that a server which says goodbye has not processed.
     unprocessed: u32,
+    /// Whether it only finds out whether calls are answered, in place of another call.
+    pub(super) is_probe: bool,
+    /// What the next attempt has waited for so far.
+    pub(super) waited: Waited,
 }
 
 impl CallState {
@@ -87,6 +92,16 @@ impl CallState {
             cost: Cost::NONE,
             renewed: 0,
             unprocessed: 0,
+            is_probe: false,
+            waited: Waited::default(),
+        }
+    }
+
+    /// Of a call that only finds out whether calls are answered.
+    pub(super) fn probe() -> Self {
+        Self {
+            is_probe: true,
+            ..Self::new()
         }
     }
 
@@ -256,7 +271,8 @@ impl Client {
             Some(_) => retry::back_off(course.failures - 1),
             None => retry::WITHOUT_BUDGET,
         };
-        self.wait(wait).await.map_err(|cancelled| CallError {
+        let waited = timed(&mut course.waited.back_off, self.wait(wait)).await;
+        waited.map_err(|cancelled| CallError {
             status: why.status,
             ..cancelled.after(course.sent)
         })

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::breaker::{BreakerState, Cause, Effect, Look, State, Verdict, cause_text};
 use super::call::CallError;
 use super::health::{HealthBoard, WaitCause};
+use super::trace::{event, millis};
 
 /// How much later than all others a call looks at the gate if it is better not the probe.
 const OTHERS_FIRST: Duration = Duration::from_millis(100);
@@ -145,8 +146,14 @@ impl Gate {
 
     fn look(&self) -> Look {
         let mut inner = self.inner();
+        let had_given_up = matches!(inner.state, State::GaveUp(_));
         let look = inner.look(Instant::now());
         drop(inner);
+        if let Look::GaveUp(why) = &look
+            && !had_given_up
+        {
+            event!(WARN, event = "gave_up", why = why.text.as_str());
+        }
         if matches!(look, Look::GaveUp(_)) {
             // Nothing is waited for any more.
             self.board.free(WaitCause::Gate);
@@ -164,7 +171,9 @@ impl Gate {
         let fresh = pass.generation == inner.generation;
         let probe = fresh && pass.probe.is_some();
         let was_held = !matches!(inner.state, State::Flowing);
+        let before = Before::of(&inner);
         let effect = inner.hear(verdict, probe, fresh, Instant::now());
+        before.tell(&inner, verdict);
         self.generation.store(inner.generation, Ordering::Release);
         match &inner.state {
             State::Flowing if was_held => self.board.free(WaitCause::Gate),
@@ -186,6 +195,60 @@ impl Gate {
             self.changed.send_replace(());
         }
         effect
+    }
+}
+
+/// How the gate stood before an answer was heard.
+struct Before {
+    generation: u64,
+    held: Option<Cause>,
+    had_given_up: bool,
+}
+
+impl Before {
+    fn of(inner: &BreakerState) -> Self {
+        Self {
+            generation: inner.generation,
+            held: match inner.state {
+                State::Held { cause, .. } => Some(cause),
+                State::Flowing | State::GaveUp(_) => None,
+            },
+            had_given_up: matches!(inner.state, State::GaveUp(_)),
+        }
+    }
+
+    /// Tells what has changed since.
+    fn tell(&self, inner: &BreakerState, verdict: &Verdict) {
+        match (&inner.state, self.held) {
+            (State::Held { cause, until, .. }, held) if inner.generation != self.generation => {
+                event!(
+                    INFO,
+                    event = match (cause, held) {
+                        (Cause::Broken, before) if before != Some(Cause::Broken) =>
+                            "breaker_opened",
+                        (_, Some(_)) => "hold_extended",
+                        (_, None) => "hold_began",
+                    },
+                    cause = cause.name(),
+                    why = health_text(*cause, verdict),
+                    for_ms = millis(until.saturating_duration_since(Instant::now()))
+                );
+            }
+            (State::Flowing, Some(cause)) => {
+                event!(
+                    INFO,
+                    event = match cause {
+                        Cause::Broken => "breaker_closed",
+                        Cause::Refused | Cause::Busy | Cause::Firewall => "hold_ended",
+                    },
+                    cause = cause.name()
+                );
+            }
+            (State::GaveUp(why), _) if !self.had_given_up => {
+                event!(WARN, event = "gave_up", why = why.text.as_str());
+            }
+            _ => {}
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::call::Kind;
+use super::trace::{event, millis};
 
 /// Whether calls flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,30 @@ pub(super) enum WaitCause {
     Gate,
     Token,
     Quota,
+}
+
+impl WaitCause {
+    /// Tells where a wait begins or ends. The gate tells of its own.
+    fn tell(self, before: bool, held: Option<&Held>, now: Instant) {
+        let cause = match self {
+            Self::Gate => return,
+            Self::Person => "pause",
+            Self::Token => "token",
+            Self::Quota => "quota",
+        };
+        match held {
+            Some(held) if !before => event!(
+                INFO,
+                event = "hold_began",
+                cause,
+                for_ms = held
+                    .until
+                    .map(|until| millis(until.saturating_duration_since(now)))
+            ),
+            None if before => event!(INFO, event = "hold_ended", cause),
+            Some(_) | None => {}
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -88,7 +113,8 @@ impl HealthBoard {
     fn set(&self, holder: WaitCause, state: Option<Held>) {
         let now = Instant::now();
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held[holder as usize] = state;
+        let before = std::mem::replace(&mut held[holder as usize], state);
+        holder.tell(before.is_some(), held[holder as usize].as_ref(), now);
         // A probe that is on its way may have to wait for its token: what is over already tells less.
         let all = || held.iter().flatten();
         let telling = all()

@@ -20,6 +20,7 @@ mod client;
 mod departure;
 mod gate;
 mod health;
+mod in_flight;
 mod json;
 mod oauth;
 mod path;
@@ -36,6 +37,7 @@ mod shared_quota;
 mod skew;
 mod token;
 mod token_source;
+mod trace;
 
 #[cfg(test)]
 mod tests;

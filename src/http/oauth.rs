@@ -8,11 +8,13 @@ use reqwest::{StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::time::Duration;
+use tokio::time::Instant;
 
 use super::attempt;
 use super::call::CallErrorKind;
 use super::settings::SetupError;
 use super::token_source::{Credentials, Fetched, OAuth2, Refusal};
+use super::trace;
 
 /// The lifetime of a token if its `expires_in` is missing, not a number, zero or negative.
 const UNKNOWN_LIFE: Duration = Duration::from_secs(300);
@@ -156,7 +158,10 @@ impl TokenEndpoint {
 
     /// Status and body of an answer that may say something about us.
     async fn ask(&self) -> Result<(StatusCode, Vec<u8>), Refusal> {
+        let begun = Instant::now();
+        let tell = |status, error: Option<&str>| trace::token_call(&self.url, begun, status, error);
         let fault = |fault: attempt::Fault| {
+            tell(None, Some(&fault.text));
             let text = format!("the token endpoint: {}", fault.text);
             match fault.kind {
                 CallErrorKind::Tls | CallErrorKind::Unsendable => Refusal::Final(text),
@@ -171,6 +176,7 @@ impl TokenEndpoint {
         attempt::read_body(&mut response, &mut body, LONGEST_ANSWER)
             .await
             .map_err(fault)?;
+        tell(Some(status.as_u16()), None);
         if status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429) {
             return Err(Refusal::Later(format!(
                 "the token endpoint answered {}",

@@ -12,6 +12,7 @@ use super::client::{CallState, Client, MOST_RENEWALS};
 use super::departure::{Departure, Outcome, Ready};
 use super::retry;
 use super::token::Bearer;
+use super::trace::timed;
 
 /// A write that has not come to its end.
 #[derive(Debug)]
@@ -63,9 +64,11 @@ impl<'a> PendingWrite<'a> {
             self.prepare().await?;
         }
         loop {
+            let (client, call) = (self.client, &self.call);
+            let waited = &mut self.course.waited;
             let ready = async {
-                let pass = self.client.pass(&self.call).await?;
-                self.client.line_up(pass, &self.call, None, lead).await
+                let pass = timed(&mut waited.hold, client.pass(call)).await?;
+                client.line_up(pass, call, None, lead, waited).await
             };
             match ready.await {
                 Ok(Some(ready)) => {
@@ -84,7 +87,10 @@ impl<'a> PendingWrite<'a> {
             None => Ok(()),
             Some(Preliminary::Renew(bearer, reply)) => {
                 let again = self.renewed > 0;
-                if self.renewed < MOST_RENEWALS && client.renewed_after(&bearer, again).await {
+                let renewing = client.renewed_after(&bearer, again);
+                if self.renewed < MOST_RENEWALS
+                    && timed(&mut self.course.waited.token, renewing).await
+                {
                     self.renewed += 1;
                     Ok(())
                 } else {
@@ -92,7 +98,8 @@ impl<'a> PendingWrite<'a> {
                 }
             }
             Some(Preliminary::TooEarly) => {
-                let waited = client.wait(retry::back_off(2)).await;
+                let wait = client.wait(retry::back_off(2));
+                let waited = timed(&mut self.course.waited.back_off, wait).await;
                 waited.map_err(|why| unsent(why, self.course.sent))
             }
             Some(Preliminary::Reconnect(why)) => {

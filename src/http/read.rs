@@ -3,6 +3,7 @@
 use super::call::{Call, CallError, CallErrorKind, NoAnswer, Reply, Unreadable};
 use super::client::{CallState, Client, MOST_RENEWALS};
 use super::departure::Outcome;
+use super::trace::timed;
 
 impl Client {
     /// Asks until there is an answer that `parse` takes, or until it is not worth asking on. `parse` gets every reply
@@ -26,7 +27,10 @@ impl Client {
                 }
                 Outcome::Unauthorized(reply) => {
                     let again = course.renewed > 0;
-                    if course.renewed < MOST_RENEWALS && self.renewed_after(&bearer, again).await {
+                    let renewing = self.renewed_after(&bearer, again);
+                    if course.renewed < MOST_RENEWALS
+                        && timed(&mut course.waited.token, renewing).await
+                    {
                         course.renewed += 1;
                         continue;
                     }

@@ -16,10 +16,12 @@ use super::client::{CallState, Client};
 use super::departure::{Answer, Attempt, Departure, Outcome, Ready, destination};
 use super::gate::Pass;
 use super::health::WaitCause;
+use super::in_flight::InFlight;
 use super::quota::{Permit, Permits};
 use super::retry::read_retry_after;
 use super::skew::Skew;
 use super::token::Bearer;
+use super::trace::{Waited, timed};
 
 /// A wait for the quota that is worth telling a person.
 const LONG_WAIT: Duration = Duration::from_secs(1);
@@ -33,7 +35,7 @@ impl Client {
     ) -> Result<Attempt<'_>, CallError> {
         let shot = async {
             loop {
-                let pass = self.pass(call).await?;
+                let pass = timed(&mut course.waited.hold, self.pass(call)).await?;
                 if let Some(shot) = self.try_send(pass, call, course, None).await? {
                     return Ok(self.examined(call, shot).await);
                 }
@@ -66,7 +68,7 @@ impl Client {
             if (pass.probes_outage() || (suspect && pass.is_probe()))
                 && let Some(known) = self.known_good.get()
             {
-                let mut course = CallState::new();
+                let mut course = CallState::probe();
                 if let Some(shot) = self.try_send(pass, known, &mut course, None).await? {
                     let parse = |reply: Reply| reply.json::<IgnoredAny>().map(|_| ());
                     match self.settle(shot, parse) {
@@ -109,7 +111,7 @@ impl Client {
         let Some(pass) = self.gate.try_enter() else {
             return Some(false);
         };
-        let mut course = CallState::new();
+        let mut course = CallState::probe();
         let sent = self.try_send(pass, known, &mut course, Some(bearer)).await;
         let Some(shot) = sent.ok()? else {
             return Some(false);
@@ -130,7 +132,8 @@ impl Client {
         bearer: Option<Arc<Bearer>>,
     ) -> Result<Option<Attempt<'a>>, CallError> {
         loop {
-            let ready = self.line_up(pass, call, bearer.clone(), Duration::ZERO);
+            let waited = &mut course.waited;
+            let ready = self.line_up(pass, call, bearer.clone(), Duration::ZERO, waited);
             let Some(ready) = ready.await? else {
                 return Ok(None);
             };
@@ -150,16 +153,18 @@ impl Client {
         call: &Call,
         bearer: Option<Arc<Bearer>>,
         lead: Duration,
+        waited: &mut Waited,
     ) -> Result<Option<Ready<'a>>, CallError> {
         let (bearer, renewable) = match bearer {
             Some(bearer) => (bearer, false),
-            None => (self.tokens.current().await?, true),
+            None => (timed(&mut waited.token, self.tokens.current()).await?, true),
         };
-        let permit = self.permit().await?;
+        let permit = timed(&mut waited.quota, self.permit()).await?;
         // A call that is too late takes no turn from others.
         refuse_late(call, Duration::ZERO)?;
         let begun = Instant::now();
-        let slot = self.pace_of(call.kind).approach(lead).await;
+        let approach = self.pace_of(call.kind).approach(lead);
+        let slot = timed(&mut waited.rate, approach).await;
         if !pass.is_valid() {
             return Ok(None);
         }
@@ -190,7 +195,8 @@ impl Client {
             slot,
             begun,
         } = ready;
-        let in_time = self.pace_of(call.kind).depart(slot).await;
+        let turn = self.pace_of(call.kind).depart(slot);
+        let in_time = timed(&mut course.waited.rate, turn).await;
         if !pass.is_valid() {
             return Ok(Departure::Held);
         }
@@ -202,7 +208,12 @@ impl Client {
         let departed = Instant::now();
         let flight = self.tally.departs(call.kind, course.sent > 0, departed);
         course.sent += 1;
-        let result = self.send(call, &bearer, course.sent, departed).await;
+        let mut told = InFlight::departs(call, course, departed);
+        let sending = self.send(call, &bearer, course.sent, departed, told.as_mut());
+        let result = sending.await;
+        if let Some(told) = told {
+            told.ends(&result);
+        }
         if result.is_ok() {
             flight.answered();
         }
@@ -250,8 +261,15 @@ impl Client {
         bearer: &Bearer,
         attempt: u32,
         departed: Instant,
+        told: Option<&mut InFlight<'_>>,
     ) -> Result<Answer, Fault> {
         let (request, correlation) = self.request(call, bearer)?;
+        if let Some(told) = told {
+            told.sends(
+                &request,
+                [&self.request_id, &self.correlation].map(Option::as_ref),
+            );
+        }
         let url = request.url().clone();
         let deadline = departed + self.timeout;
         let answered = timeout_at(deadline, self.http.execute(request)).await;

@@ -22,6 +22,7 @@ use super::retry::full_jitter;
 use super::secret_text::{SecretKind, secret_file};
 use super::settings::SetupError;
 use super::token_source::{Fetched, OAuth2, Refusal, Token, bearer_header, run};
+use super::trace;
 
 /// A token is renewed this long before its end, or after half of its life.
 const MARGIN: Duration = Duration::from_secs(30);
@@ -114,6 +115,18 @@ enum Source {
     File(PathBuf),
     Command(Vec<String>),
     Endpoint(Box<TokenEndpoint>),
+}
+
+impl Source {
+    /// For the log of calls.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Fixed => "given",
+            Self::File(_) => "file",
+            Self::Command(_) => "command",
+            Self::Endpoint(_) => "endpoint",
+        }
+    }
 }
 
 /// The token of one target, shared by all workers.
@@ -324,12 +337,19 @@ impl Tokens {
                     Ok(bearer) => {
                         let is_short = fetched.life.is_some_and(|life| life < BETWEEN * 4);
                         renewing.next_at = is_short.then(|| asked_at + BETWEEN);
+                        trace::token_renewed(
+                            self.source.name(),
+                            bearer.generation,
+                            asked_at,
+                            fetched.life,
+                        );
                         break Ok(bearer);
                     }
                     Err(text) => Refusal::Final(text),
                 },
                 Err(refusal) => refusal,
             };
+            trace::token_failed(self.source.name(), asked_at, refusal.name());
             let text = match refusal {
                 Refusal::Final(text) => {
                     break Err(CallError::new(CallErrorKind::TokenRefused, text));

@@ -127,3 +127,14 @@ pub(super) enum Refusal {
     /// for a while, as a portal or a gateway.
     Strange(String),
 }
+
+impl Refusal {
+    /// For the log of calls. The words may hold what the token endpoint said, which is never logged.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Later(_) => "not_available",
+            Self::Final(_) => "refused",
+            Self::Strange(_) => "not_an_endpoint",
+        }
+    }
+}

@@ -39,6 +39,7 @@ mod reserved_calls;
 mod run_dir;
 mod run_id;
 mod schema;
+mod sessions;
 mod state;
 mod store;
 mod write_row;
@@ -61,6 +62,7 @@ pub use record::{Calls, Intent, NEVER_SENT, Verdict, Write, WriteId, WriteRecord
 pub use reserved_calls::ReservedCalls;
 pub use run_dir::{DEFAULT_RUNS_DIR, RunDir};
 pub use run_id::RunId;
+pub use sessions::PastSession;
 pub use state::{RegisteredRun, Sameness, StateDb};
 pub use store::Ledger;
 

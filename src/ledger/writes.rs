@@ -33,6 +33,15 @@ impl Ledger {
         self.page(&sql, i64::from(unit))
     }
 
+    /// All that was about to be written for a line, in its order.
+    pub fn writes_of_line(&self, line: Line) -> Result<Vec<WriteRecord>, LedgerError> {
+        let sql = format!(
+            "SELECT {} FROM writes WHERE line = ?1 ORDER BY write_id",
+            write_row::COLUMNS
+        );
+        self.page(&sql, i64::from(line))
+    }
+
     /// Makes looking writes up by their unit fast; worth it once a run is resumed. While a run is under
     /// way for the first time it would only cost.
     pub fn index_writes(&self) -> Result<(), LedgerError> {

@@ -1,5 +1,6 @@
 //! From the settings that hold to what the client and the system need to be told.
 
+use super::call_log;
 use super::error::CommandError;
 use super::quota::StateCalls;
 use crate::config::{ConfigError, Resolved};
@@ -25,6 +26,7 @@ pub(crate) fn connect(
     lookups: u64,
     stop: CancellationToken,
 ) -> Result<(System, Arc<Client>), CommandError> {
+    call_log::start(&resolved.log)?;
     let http = http_settings(resolved, calls)?;
     let settings = system_settings(resolved, lookups);
     Ok(System::prepare(resolved.system, http, &settings, stop)?)

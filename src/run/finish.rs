@@ -124,6 +124,13 @@ impl Session {
             system: self.run.resolved.system,
         };
         let end = Conclusion::of(ending, &facts);
+        // Without its words, which may quote an answer of the system; the ledger has them.
+        tracing::info!(
+            event = "session_ended",
+            state = end.state.as_str(),
+            exit_code = end.exit as u8,
+            stopped_by = end.stopped_by.map(|reason| reason.as_str())
+        );
         let progress = Progress {
             state: end.state,
             exit_code: Some(end.exit as u8),

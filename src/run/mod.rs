@@ -4,6 +4,7 @@
 //! It knows no command line: what was asked for comes as a [`Request`]. What a person sees goes through `ui`.
 
 mod apply;
+mod call_log;
 mod catalog;
 mod check;
 mod claim;
@@ -51,12 +52,14 @@ mod session;
 
 mod signals;
 mod stand_in;
+mod story;
 mod target;
 mod undo;
 mod values;
 mod verify;
 
 pub(crate) use apply::{apply, apply_plan, plan};
+pub(crate) use call_log::words as log_words;
 pub(crate) use catalog::absolute;
 pub(crate) use check::{Checked, Unread, check};
 pub(crate) use clock::{check_zone, now_ms};
@@ -76,6 +79,7 @@ pub(crate) use request::{Consent, Output, Request, SandboxRequest};
 pub(crate) use resume::resume;
 pub(crate) use saved_settings::{SavedSettings, words};
 pub(crate) use stand_in::{kind, latency, populate_from, start as start_stand_in};
+pub(crate) use story::{LineStory, Logged, RunStory};
 pub(crate) use target::Target;
 pub(crate) use undo::undo;
 pub(crate) use values::{catalog, resolve, values};

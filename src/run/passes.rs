@@ -14,6 +14,7 @@ use super::plan_view;
 use super::request::Consent;
 use super::session::{Session, Work, done};
 use super::{clock, signals};
+use crate::call_log;
 use crate::domain::Failed;
 use crate::engine::{self, Context, Ending, Event, Mode, Tally};
 use crate::http::Client;
@@ -38,12 +39,13 @@ struct Machine {
 
 impl Session {
     /// Works on the run until it ends, and says how it ended.
-    pub(super) fn execute(self) -> Result<Exit, CommandError> {
+    pub(super) fn execute(mut self) -> Result<Exit, CommandError> {
         check_host(&base_url(&self.run.resolved)?)?;
         let stop = CancellationToken::new();
         let (calls, lines) = (self.claim.shared_calls(), self.run.draft.counts.lines);
         let connected = connect(&self.run.resolved, calls, lines, stop.clone());
         let (system, client) = connected.inspect_err(|_| self.forget_unbegun())?;
+        self.note_log()?;
         let mut machine = Machine {
             system: Arc::new(system),
             control: Control::new(&self.run.ledger, Arc::clone(&client))?,
@@ -68,6 +70,22 @@ impl Session {
             .map_err(|failure| failure.in_the_middle(&commands))
     }
 
+    /// Names the run in the log of calls, and notes where that log is.
+    fn note_log(&mut self) -> Result<(), CommandError> {
+        call_log::of_run(self.run.dir.run().as_str());
+        let file = self.run.resolved.log.file.as_ref();
+        let file = file.and_then(|file| std::path::absolute(file).ok());
+        let logs = &mut self.run.kept.logs;
+        let noted = file.and_then(|file| file.to_str().map(str::to_owned));
+        match noted.filter(|file| !logs.contains(file)) {
+            None => Ok(()),
+            Some(file) => {
+                logs.push(file);
+                self.run.keep()
+            }
+        }
+    }
+
     /// A new run that cannot begin was none: `resume` without a name would take it for the newest one.
     fn forget_unbegun(&self) {
         let is_new = self
@@ -89,6 +107,13 @@ impl Session {
 
     fn under_way(mut self, machine: &mut Machine, begun: &Progress) -> Result<Exit, CommandError> {
         self.run.ledger.set_progress(begun)?;
+        tracing::info!(
+            event = "session_began",
+            command = self.task.title,
+            phase = begun.phase.as_str(),
+            version = env!("CARGO_PKG_VERSION"),
+            pid = std::process::id()
+        );
         let writing = self.task.work != Work::Plan;
         let may_rename =
             writing && self.run.draft.counts.renames + self.run.draft.counts.clears > 0;
@@ -200,6 +225,7 @@ impl Session {
         }
         machine.system.forget().await;
         self.run.ledger.set_phase(Phase::Write)?;
+        tracing::info!(event = "phase", phase = Phase::Write.as_str());
         self.known.done = self.run.ledger.done()?;
         self.known.planned = Some(planned);
         self.known.settled = Arc::default();

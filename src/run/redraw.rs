@@ -3,6 +3,7 @@
 use super::error::CommandError;
 use super::prune::refuse_pruned;
 use super::saved_settings::{SavedSettings, run_of};
+use crate::input::Table;
 use crate::ledger::{Ledger, RunDir};
 use crate::report::{Commands, Summary, is_current};
 use crate::system::Kind;
@@ -11,16 +12,24 @@ use std::path::Path;
 
 /// Draws the reports of a run that was opened.
 pub(crate) fn draw(dir: &RunDir, ledger: &Ledger) -> Result<Summary, CommandError> {
-    refuse_pruned(ledger)?;
-    let kept = SavedSettings::of(ledger)?;
-    let system = Kind::parse(&ledger.header().system)
-        .ok_or_else(|| CommandError::usage(format!("run {} is of an unknown system", dir.run())))?;
-    let table = kept.shown_table(dir, ledger.header(), system)?;
+    let (table, system) = table(dir, ledger, &SavedSettings::of(ledger)?)?;
     let can_clear = system.capabilities().can_clear;
     crate::report::draw(dir, ledger, &table, can_clear).map_err(|error| {
         let again = Commands::of(dir.path(), ledger.header()).report();
         CommandError::from(error).with_help(format!("remove the cause, then `{again}` draws them"))
     })
+}
+
+/// The run's copy of its file, to be shown, and the system that it is for.
+pub(super) fn table(
+    dir: &RunDir,
+    ledger: &Ledger,
+    kept: &SavedSettings,
+) -> Result<(Table, Kind), CommandError> {
+    refuse_pruned(ledger)?;
+    let system = Kind::parse(&ledger.header().system)
+        .ok_or_else(|| CommandError::usage(format!("run {} is of an unknown system", dir.run())))?;
+    Ok((kept.shown_table(dir, ledger.header(), system)?, system))
 }
 
 /// Draws the reports of a run again where they are older than its ledger: its process was killed, or ended by a second

@@ -31,6 +31,9 @@ pub(crate) struct SavedSettings {
     pub(crate) asks_after_look: bool,
     /// What is to be typed again where a person goes on from the run.
     pub(crate) typed: Typed,
+    /// Where the run's calls were logged, for `idshift log` to read. No process that goes on with the run writes there
+    /// because of it.
+    pub(crate) logs: Vec<String>,
 }
 
 impl SavedSettings {
@@ -78,6 +81,7 @@ impl SavedSettings {
             verbatim: true,
             asks_after_look: false,
             typed: self.typed.clone(),
+            logs: Vec::new(),
         }
     }
 
@@ -202,6 +206,7 @@ pub(super) fn kept(
         verbatim: false,
         asks_after_look: false,
         typed: typed(typed_settings, sandbox),
+        logs: Vec::new(),
     })
 }
 

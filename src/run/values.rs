@@ -1,5 +1,6 @@
 //! From what was typed to the settings that hold, and to the runs that are meant.
 
+use super::call_log;
 use super::catalog::{RunCatalog, Scope};
 use super::error::CommandError;
 use super::request::{Output, Secrets};
@@ -51,6 +52,9 @@ pub(crate) fn resolve(
         resolved.notes.push(format!(
             "no system is named, so the stand-in is {title}; --system names another"
         ));
+    }
+    if secrets != Secrets::Unneeded {
+        call_log::check(&resolved.log)?;
     }
     if secrets == Secrets::Needed {
         if !named {

@@ -7,6 +7,7 @@ use super::finish;
 use super::open::{self, OpenRun, Purpose, Selection};
 use super::recheck::{BATCH, Recheck};
 use super::request::Request;
+use crate::call_log;
 use crate::domain::{Change, CustomerId, Outcome, Reseller, Status, Unchanged};
 use crate::engine::{Difference, Event, FinalValues, Tally};
 use crate::http::Client;
@@ -79,7 +80,16 @@ pub(crate) fn verify(run: Option<&str>, request: &Request) -> Result<Verified, C
     let calls = known.shared_calls()?;
     let lines = known.draft.counts.lines;
     let (system, client) = connect(&known.resolved, calls, lines, CancellationToken::new())?;
-    runtime()?.block_on(watched(&known, &system, &client, request))
+    call_log::of_run(known.dir.run().as_str());
+    tracing::info!(
+        event = "session_began",
+        command = "verify",
+        version = env!("CARGO_PKG_VERSION"),
+        pid = std::process::id()
+    );
+    let verified = runtime()?.block_on(watched(&known, &system, &client, request))?;
+    tracing::info!(event = "session_ended", exit_code = verified.exit() as u8);
+    Ok(verified)
 }
 
 /// Compares, and shows how far it has come and what it waits for.

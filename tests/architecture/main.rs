@@ -19,6 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("input", &["domain"]),
     ("plan", &["domain"]),
     ("http", &[]),
+    ("call_log", &[]),
     ("system", &["domain", "http"]),
     ("ledger", &["domain"]),
     ("engine", &["domain", "plan", "system", "ledger"]),
@@ -31,8 +32,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "run",
         &[
-            "domain", "input", "plan", "http", "system", "ledger", "engine", "report", "ui",
-            "sandbox", "config",
+            "domain", "input", "plan", "http", "call_log", "system", "ledger", "engine", "report",
+            "ui", "sandbox", "config",
         ],
     ),
     (
@@ -55,6 +56,7 @@ const LOCALISED: &[(&str, &[&str])] = &[
     ("anstyle", &["ui"]),
     ("csv", &["input", "report"]),
     ("clap", &["cli"]),
+    ("tracing_subscriber", &["call_log"]),
 ];
 
 #[test]

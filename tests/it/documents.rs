@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// The documents in the order of `docs/json.md`.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 21] = [
     "summary",
     "plan",
     "nothing-to-undo",
@@ -18,11 +18,14 @@ const ORDER: [&str; 18] = [
     "order",
     "prune",
     "forget",
+    "log-line",
+    "log-run",
     "doctor",
     "config",
     "error",
     "progress",
     "event",
+    "log-record",
     "common",
 ];
 
@@ -45,6 +48,9 @@ fn every_command_prints_one_object_as_its_schema_describes_it() {
         (&["apply", &file, "--yes"], 0),
         (&["verify"], 0),
         (&["report"], 0),
+        (&["log"], 0),
+        (&["log", "--line", "2"], 0),
+        (&["log", "--line", "1"], 2),
         (&["reconcile", &file, "--yes"], 0),
         (&["resume", "--yes"], 2),
         (&["status"], 2),

@@ -9,6 +9,10 @@ mod support;
 mod adobe;
 /// Systems that store an ID otherwise than it was written.
 mod altered;
+/// The log of calls: what is in it, and what never is.
+mod call_log;
+/// The file of the log of calls: private, rotated, never in the way of a run.
+mod call_log_file;
 /// Calls per kind of line, as the documents say.
 mod calls;
 /// What is printed is true: times and zones, counts, forecasts, documents.
@@ -45,6 +49,8 @@ mod input;
 mod input_messages;
 /// Limits that nobody announces, tokens that live shortly, and the first writes.
 mod limits;
+/// `idshift log`: the story of one line, and of a run.
+mod line_story;
 /// Lists of customers whose pages overlap, break off, or belong to nobody.
 mod listings;
 /// `apply` at a terminal: everything is looked up and shown before the question.

@@ -65,6 +65,8 @@ fn kind_of(document: &Value) -> &'static str {
         ("differences", "verify"),
         ("findings", "doctor"),
         ("columns", "map"),
+        ("found_by", "log-line"),
+        ("sessions", "log-run"),
         ("undoes", "nothing-to-undo"),
     ];
     let kind = kinds.iter().find(|(key, _)| document.get(key).is_some());

@@ -1,0 +1,156 @@
+//! One attempt on its way, as it is told through `tracing` once it has ended.
+
+use reqwest::Request;
+use reqwest::header::HeaderName;
+use std::time::Duration;
+use tokio::time::Instant;
+use tracing::Level;
+
+use super::attempt::{self, Fault};
+use super::call::{Call, Kind, Method};
+use super::client::CallState;
+use super::departure::Answer;
+use super::trace::{Waited, event, is_heard, millis};
+
+/// An attempt on its way. Dropped without an answer, it tells that none was waited for.
+pub(super) struct InFlight<'a> {
+    call: &'a Call,
+    is_probe: bool,
+    attempt: u32,
+    waited: Waited,
+    departed: Instant,
+    path: Option<String>,
+    request_id: Option<String>,
+    correlation: Option<String>,
+    over: bool,
+}
+
+impl<'a> InFlight<'a> {
+    /// An attempt that is sent now; `None`: nothing is told.
+    pub(super) fn departs(call: &'a Call, course: &mut CallState, now: Instant) -> Option<Self> {
+        let waited = std::mem::take(&mut course.waited);
+        is_heard().then(|| Self {
+            call,
+            is_probe: course.is_probe,
+            attempt: course.sent,
+            waited,
+            departed: now,
+            path: None,
+            request_id: None,
+            correlation: None,
+            over: false,
+        })
+    }
+
+    /// The request that is sent, as it was built.
+    pub(super) fn sends(&mut self, request: &Request, ids: [Option<&HeaderName>; 2]) {
+        self.path = Some(request.url().path().to_owned());
+        let value =
+            |name: Option<&HeaderName>| attempt::text(request.headers(), name?).map(str::to_owned);
+        let [request_id, correlation] = ids;
+        self.request_id = value(request_id);
+        self.correlation = value(correlation);
+    }
+
+    /// What came back.
+    pub(super) fn ends(mut self, result: &Result<Answer, Fault>) {
+        self.over = true;
+        match result {
+            Ok(answer) => {
+                self.tell(Some(answer.reply.status), answer.retry_after, None);
+                if let Some(to) = &answer.elsewhere
+                    && matches!(answer.reply.status, 300..=399)
+                {
+                    event!(
+                        WARN,
+                        event = "redirect_refused",
+                        status = answer.reply.status,
+                        to
+                    );
+                }
+            }
+            Err(fault) => self.tell(fault.status, None, Some(&fault.text)),
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self.call.kind {
+            _ if self.is_probe => "probe",
+            Kind::Find => "find",
+            Kind::Read => "read",
+            Kind::Write => "write",
+        }
+    }
+
+    fn tell(&self, status: Option<u16>, retry_after: Option<Duration>, error: Option<&str>) {
+        let (waited, call) = (&self.waited, self.call);
+        let path = self.path.as_deref().unwrap_or(call.path.as_str());
+        let method = match call.method {
+            Method::Get => "GET",
+            Method::Patch => "PATCH",
+        };
+        macro_rules! call {
+            ($($parent:tt)*) => {
+                tracing::event!(
+                    $($parent)* Level::DEBUG,
+                    event = "call",
+                    kind = self.kind(),
+                    method,
+                    path,
+                    attempt = self.attempt,
+                    status,
+                    ms = millis(self.departed.elapsed()),
+                    error,
+                    retry_after_ms = retry_after.map(millis),
+                    waited_ms.hold = some(waited.hold),
+                    waited_ms.token = some(waited.token),
+                    waited_ms.quota = some(waited.quota),
+                    waited_ms.rate = some(waited.rate),
+                    waited_ms.back_off = some(waited.back_off),
+                    request_id = self.request_id.as_deref(),
+                    correlation_id = self.correlation.as_deref(),
+                )
+            };
+        }
+        if self.is_probe {
+            // It asks for a customer of another line than the one that waits for it.
+            call!(parent: None::<tracing::span::Id>,);
+        } else {
+            call!();
+        }
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        if !self.over {
+            self.tell(
+                None,
+                None,
+                Some("given up by this process before an answer came"),
+            );
+        }
+    }
+}
+
+/// A wait that can be measured.
+fn some(time: Duration) -> Option<u64> {
+    let millis = millis(time);
+    (millis > 0).then_some(millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Path;
+    use super::super::trace::timed;
+    use super::*;
+
+    #[tokio::test]
+    async fn without_a_subscriber_nothing_is_kept_and_no_clock_is_read() {
+        let (call, mut course) = (Call::get(Kind::Read, Path::new("/x")), CallState::new());
+        let wait = tokio::time::sleep(Duration::from_millis(5));
+        timed(&mut course.waited.rate, wait).await;
+        assert_eq!(course.waited.rate, Duration::ZERO);
+        assert!(InFlight::departs(&call, &mut course, Instant::now()).is_none());
+    }
+}
