@@ -275,7 +275,13 @@ fn rows(all: &BTreeMap<String, Value>, before: &str, schema: &Value, made: &mut 
             .map_or(value, |choices| &choices[0]);
         let (inner, _) = resolved(all, inner);
         rows(all, &format!("{name}."), inner, made);
-        let (items, _) = resolved(all, &value["items"]);
+        // What has a schema of its own has a section of its own.
+        let items = &value["items"];
+        let is_elsewhere = |reference: &str| reference.ends_with(".schema.json");
+        if items["$ref"].as_str().is_some_and(is_elsewhere) {
+            continue;
+        }
+        let (items, _) = resolved(all, items);
         let items = items["anyOf"].as_array().map_or(vec![items], |choices| {
             choices.iter().map(|one| resolved(all, one).0).collect()
         });
