@@ -1,5 +1,9 @@
 //! `idshift doctor`: is everything set, reachable, authorised, and is the clock right?
 
+mod finding;
+mod network;
+
+use self::finding::{Finding, Found};
 use super::options::{Console, DoctorOptions};
 use crate::http::Skew;
 use crate::ledger::{RunDir, StateDb};
@@ -14,44 +18,6 @@ use tokio_util::sync::CancellationToken;
 
 /// A clock that is further off than this is worth a warning, in milliseconds.
 const CLOCK_OFF_MS: i64 = 30_000;
-
-/// What was found.
-enum Found {
-    Good(String),
-    /// It works, and something will surprise.
-    Odd(String),
-    Bad(String),
-}
-
-impl From<Result<String, String>> for Found {
-    fn from(result: Result<String, String>) -> Self {
-        match result {
-            Ok(words) => Self::Good(words),
-            Err(why) => Self::Bad(why),
-        }
-    }
-}
-
-struct Finding {
-    what: &'static str,
-    found: Found,
-}
-
-impl Finding {
-    fn is_good(&self) -> bool {
-        !matches!(self.found, Found::Bad(_))
-    }
-
-    fn is_warning(&self) -> bool {
-        matches!(self.found, Found::Odd(_))
-    }
-
-    fn words(&self) -> &str {
-        match &self.found {
-            Found::Good(words) | Found::Odd(words) | Found::Bad(words) => words,
-        }
-    }
-}
 
 pub(super) fn run(options: &DoctorOptions, console: Console) -> Result<Exit, CommandError> {
     let mut values = values(&options.settings.typed, &BTreeMap::new())?;
@@ -104,11 +70,11 @@ pub(super) fn run(options: &DoctorOptions, console: Console) -> Result<Exit, Com
             .map_or_else(String::new, |quota| format!(", {quota}"))
     );
     find("limits", Found::Good(limits));
-    for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
-        if std::env::var_os(name).is_some() {
-            let words = format!("calls go through the proxy of {name}");
-            find("proxy", Found::Good(words));
-        }
+    for found in network::proxies(&resolved) {
+        find("proxy", found);
+    }
+    if let Some(found) = network::client_certificate(&resolved) {
+        find("client", found);
     }
     let address = base_url(&resolved).map_err(|failure| failure.message);
     let reachable = address.and_then(|url| {

@@ -1,35 +1,116 @@
-//! Where the token comes from. A secret is never an argument, never in the ledger, and never printed.
+//! Where secrets come from: the token, and what a token endpoint asks for. A secret is never an argument, never in the
+//! ledger, and never printed.
+//!
+//! Each secret may be kept in the environment, in a file or with a program. [`Names`] says which settings name these, and
+//! [`Names::source`] is the only place where they are read.
 
+use super::secret_files::{not_a_credential, secret_path, warning};
 use super::setting::variable;
 use super::trust::Trust;
 use super::values::Values;
 use super::{ConfigError, Origin};
-use crate::http::{Credentials, OAuth2, SecretKind, SecretString, Token, secret_file};
-use std::path::{Path, PathBuf};
+use crate::http::{
+    ClientAuth, ClientCertificate, OAuth2, SecretKind, SecretSource, SecretString, Token,
+};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The settings that say where one secret is kept.
+struct Names {
+    /// What the secret is.
+    kind: SecretKind,
+    /// Names the environment variable that holds it; empty: none does.
+    variable: &'static str,
+    /// Names the file that holds it.
+    file: &'static str,
+    /// Names the program that prints it.
+    command: &'static str,
+}
+
+const CLIENT_SECRET: Names = Names {
+    kind: SecretKind::ClientSecret,
+    variable: "client_secret_env",
+    file: "client_secret_file",
+    command: "client_secret_command",
+};
+const BASIC_HEADER: Names = Names {
+    kind: SecretKind::BasicHeader,
+    variable: "basic_header_env",
+    file: "basic_header_file",
+    command: "basic_header_command",
+};
+const TOKEN: Names = Names {
+    kind: SecretKind::Token,
+    variable: "",
+    file: "token_file",
+    command: "token_command",
+};
+
+impl Names {
+    /// Where the secret is kept by these settings; `None`: none of them is set. `get`: the value of a setting.
+    fn source<'a>(
+        &self,
+        values: &Values,
+        get: impl Fn(&'static str) -> Option<&'a str>,
+    ) -> Result<Option<(SecretSource, Vec<String>)>, ConfigError> {
+        if let Some(name) = get(self.variable) {
+            let secret = SecretString::from(of_variable(name)?);
+            return Ok(Some((SecretSource::Given(secret), Vec::new())));
+        }
+        if let Some(name) = get(self.file) {
+            let path = secret_path(name);
+            let warnings = warning(&path).into_iter().collect();
+            let missing = if path.exists() {
+                ""
+            } else {
+                not_a_credential(&path)
+            };
+            let file = SecretSource::File(path);
+            file.first(self.kind).map_err(|why| {
+                ConfigError::Credentials(format!("{why}{missing}; {} names it", self.file))
+            })?;
+            return Ok(Some((file, warnings)));
+        }
+        let Some(words) = get(self.command) else {
+            return Ok(None);
+        };
+        trusted_command(values, self.command)?;
+        let words = words.split('\n').map(str::to_owned).collect();
+        Ok(Some((SecretSource::Command(words), Vec::new())))
+    }
+
+    /// Those of the settings that are set.
+    fn set<'a>(
+        &'a self,
+        is_set: impl Fn(&str) -> bool + 'a,
+    ) -> impl Iterator<Item = &'static str> + 'a {
+        let names = [self.variable, self.file, self.command].into_iter();
+        names.filter(move |name| is_set(name))
+    }
+}
 
 /// The token's source: the environment, a file, a program or a token endpoint, in this order.
 pub(super) fn token(values: &mut Values) -> Result<Option<Token>, ConfigError> {
     if let Some(token) = variable("IDSHIFT_TOKEN") {
-        return Ok(Some(Token::Fixed(SecretString::from(token))));
+        return Ok(Some(Token::given(token)));
     }
-    if let Some(path) = values.get("token_file").map(PathBuf::from) {
-        warn_if_loose(values, &path);
-        return Ok(Some(Token::File(path)));
+    let get = |name: &'static str| match name {
+        "" => None,
+        name => values.get(name),
+    };
+    match TOKEN.source(values, get)? {
+        Some((kept, warnings)) => {
+            values.warnings.extend(warnings);
+            Ok(Some(Token::Kept(kept)))
+        }
+        None => oauth2(values),
     }
-    if let Some(words) = values.get("token_command") {
-        let words: Vec<String> = words.split('\n').map(str::to_owned).collect();
-        trusted_command(values)?;
-        return Ok(Some(Token::Command(words)));
-    }
-    oauth2(values)
 }
 
 /// A program named by a file that lies around in the working folder runs only if the file is the user's own.
-fn trusted_command(values: &Values) -> Result<(), ConfigError> {
-    let from_file = matches!(
-        values.origin("token_command"),
-        Origin::Profile(_) | Origin::File
-    );
+fn trusted_command(values: &Values, setting: &'static str) -> Result<(), ConfigError> {
+    // What is no setting of its own stands in the profile's oauth2 table.
+    let from_file = super::setting(setting).is_none()
+        || matches!(values.origin(setting), Origin::Profile(_) | Origin::File);
     let Some(path) = values.file.path.as_ref().filter(|_| from_file) else {
         return Ok(());
     };
@@ -43,7 +124,7 @@ fn trusted_command(values: &Values) -> Result<(), ConfigError> {
         ),
     };
     Err(ConfigError::Credentials(format!(
-        "{path} names a token_command but {why}, so the program is not run; {help}name the file with --config {path}"
+        "{path} names a {setting} but {why}, so the program is not run; {help}name the file with --config {path}"
     )))
 }
 
@@ -52,72 +133,113 @@ pub fn token_source(values: &Values) -> Option<String> {
     if variable("IDSHIFT_TOKEN").is_some() {
         return Some("IDSHIFT_TOKEN".to_owned());
     }
-    for name in ["token_file", "token_command"] {
+    for name in [TOKEN.file, TOKEN.command] {
         if values.get(name).is_some() {
             return Some(format!("{name}, {}", values.origin(name)));
         }
     }
-    values.profile.oauth2.as_ref()?;
+    let table = values.profile.oauth2.as_ref()?;
     let profile = values.profile_name.as_deref().unwrap_or_default();
-    Some(format!("oauth2, profile {profile}"))
+    let is_set = |name: &str| table.contains_key(name);
+    let secret = BASIC_HEADER.set(is_set).chain(CLIENT_SECRET.set(is_set));
+    let secret: Vec<_> = secret.collect();
+    let secret = if secret.is_empty() {
+        String::new()
+    } else {
+        format!(" with {}", secret.join(" and "))
+    };
+    Some(format!("oauth2{secret}, profile {profile}"))
 }
 
 fn oauth2(values: &mut Values) -> Result<Option<Token>, ConfigError> {
     let Some(table) = values.profile.oauth2.clone() else {
         return Ok(None);
     };
-    let get = |name: &str| table.get(name).cloned();
+    let get = |name: &str| table.get(name).map(String::as_str);
     let need = |name: &'static str| {
-        get(name).ok_or(ConfigError::Missing {
+        let value = get(name).ok_or(ConfigError::Missing {
             what: name,
             help: "add it to the profile's oauth2 table",
-        })
+        });
+        value.map(str::to_owned)
     };
-    let from_variable = |name: String| {
-        variable(&name).map(SecretString::from).ok_or_else(|| {
-            ConfigError::Credentials(format!(
-                "the environment variable {name}, which the profile names, is not set"
-            ))
-        })
-    };
-    let credentials = if let Some(name) = get("basic_header_env") {
-        Credentials::Header(from_variable(name)?)
-    } else {
-        let secret = match (get("client_secret_env"), get("client_secret_file")) {
-            (Some(name), _) => from_variable(name)?,
-            (None, Some(path)) => {
-                warn_if_loose(values, Path::new(&path));
-                secret_file(Path::new(&path), SecretKind::ClientSecret).map_err(|why| {
-                    ConfigError::Credentials(format!(
-                        "{why}; client_secret_file in the profile's oauth2 table names it"
-                    ))
-                })?
-            }
-            (None, None) => {
-                return Err(ConfigError::Missing {
-                    what: "the client's secret",
-                    help: "set client_secret_env, client_secret_file or basic_header_env in the profile's oauth2 table",
-                });
-            }
-        };
-        Credentials::Form {
-            client_id: need("client_id")?,
-            secret,
+    one_secret(&|name| get(name).is_some())?;
+    let basic_header = BASIC_HEADER.source(values, get)?;
+    let client_auth = client_auth(values, get("client_auth"))?;
+    let (client_auth, found) = match (basic_header, client_auth) {
+        (Some(_), Some(Auth::Form)) => {
+            return Err(ConfigError::Credentials(
+                "client_auth = \"form\" sends the client's ID and secret as fields, but the oauth2 table names a Basic \
+                 header, which holds both already; remove client_auth, or set client_id and client_secret_file"
+                    .to_owned(),
+            ));
+        }
+        (Some(found), _) => (ClientAuth::Header, Some(found)),
+        (None, auth) => {
+            let found = CLIENT_SECRET.source(values, get)?;
+            let client_id = || need("client_id");
+            let auth = match auth {
+                Some(Auth::Basic) => ClientAuth::Basic {
+                    client_id: client_id()?,
+                },
+                Some(Auth::Form) | None => ClientAuth::Form {
+                    client_id: client_id()?,
+                },
+            };
+            (auth, found)
         }
     };
-    let mut extra: Vec<(String, String)> = values
-        .profile
-        .oauth2_extra
-        .iter()
+    let (secret, warnings) = found.ok_or(ConfigError::Missing {
+        what: "the client's secret",
+        help: "set client_secret_file, client_secret_command or client_secret_env in the profile's oauth2 table, or \
+               one of basic_header_file, basic_header_command and basic_header_env",
+    })?;
+    values.warnings.extend(warnings);
+    let extra = values.profile.oauth2_extra.iter();
+    let mut extra: Vec<(String, String)> = extra
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    extra.extend(get("audience").map(|audience| ("audience".to_owned(), audience)));
+    extra.extend(get("audience").map(|audience| ("audience".to_owned(), audience.to_owned())));
     Ok(Some(Token::OAuth2(OAuth2 {
         token_url: need("token_url")?,
-        credentials,
-        scope: get("scope"),
+        client_auth,
+        secret,
+        scope: get("scope").map(str::to_owned),
         extra,
     })))
+}
+
+/// What `client_auth` may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Auth {
+    Basic,
+    Form,
+}
+
+fn client_auth(values: &Values, text: Option<&str>) -> Result<Option<Auth>, ConfigError> {
+    match text {
+        None => Ok(None),
+        Some("basic") => Ok(Some(Auth::Basic)),
+        Some("form") => Ok(Some(Auth::Form)),
+        Some(text) => Err(ConfigError::Value {
+            key: "client_auth",
+            origin: Origin::Profile(values.profile_name.clone().unwrap_or_default()),
+            why: format!("`{text}` is not one of basic, form"),
+        }),
+    }
+}
+
+/// Two settings for one secret contradict each other: which one is meant cannot be told.
+fn one_secret(is_set: &impl Fn(&str) -> bool) -> Result<(), ConfigError> {
+    let set = BASIC_HEADER.set(is_set).chain(CLIENT_SECRET.set(is_set));
+    let set: Vec<_> = set.collect();
+    if set.len() < 2 {
+        return Ok(());
+    }
+    Err(ConfigError::Credentials(format!(
+        "the profile's oauth2 table sets {}, each of which names the client's secret; keep the one that is meant",
+        set.join(" and ")
+    )))
 }
 
 /// The integration's key: said, or in the variable that is named.
@@ -125,27 +247,47 @@ pub(super) fn api_key(values: &Values) -> Result<Option<SecretString>, ConfigErr
     if let Some(key) = values.get("api_key") {
         return Ok(Some(SecretString::from(key.to_owned())));
     }
-    let Some(name) = values.get("api_key_env") else {
-        return Ok(None);
+    let name = values.get("api_key_env");
+    Ok(name.map(of_variable).transpose()?.map(SecretString::from))
+}
+
+/// The certificate by which servers know this client. The files are read when the client is made.
+pub(super) fn client_certificate(
+    values: &mut Values,
+) -> Result<Option<ClientCertificate>, ConfigError> {
+    let (certificate, key) = match (values.get("client_cert"), values.get("client_key")) {
+        (None, None) => return Ok(None),
+        (Some(certificate), Some(key)) => (secret_path(certificate), secret_path(key)),
+        (Some(_), None) => {
+            return Err(ConfigError::Missing {
+                what: "client_key",
+                help: "client_cert is set, and its private key is needed too; the same file may hold both",
+            });
+        }
+        (None, Some(_)) => {
+            return Err(ConfigError::Missing {
+                what: "client_cert",
+                help: "client_key is set, and its certificate is needed too; the same file may hold both",
+            });
+        }
     };
-    let key = variable(name).ok_or_else(|| {
-        ConfigError::Credentials(format!(
-            "the environment variable {name}, which should hold the API key, is not set"
-        ))
-    })?;
-    Ok(Some(SecretString::from(key)))
-}
-
-fn mode(path: &Path) -> u32 {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(path).map_or(0, |meta| meta.permissions().mode())
-}
-
-fn warn_if_loose(values: &mut Values, path: &Path) {
-    if mode(path) & 0o077 != 0 {
-        let path = path.display();
+    values.warnings.extend(warning(&key));
+    let certificate = ClientCertificate { certificate, key };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let until = certificate.validity().map(|validity| validity.until);
+    if until.is_ok_and(|until| now.is_ok_and(|now| until < now.as_secs())) {
         values.warnings.push(format!(
-            "others may read the secret in {path}: chmod 600 {path}"
+            "the client certificate in {} has expired, so servers refuse it; `idshift doctor` says since when",
+            certificate.certificate.display()
         ));
     }
+    Ok(Some(certificate))
+}
+
+fn of_variable(name: &str) -> Result<String, ConfigError> {
+    variable(name).ok_or_else(|| {
+        ConfigError::Credentials(format!(
+            "the environment variable {name}, which the profile names, is not set"
+        ))
+    })
 }

@@ -14,6 +14,7 @@ mod log;
 mod resolved;
 #[cfg(test)]
 mod schema;
+mod secret_files;
 mod setting;
 mod settings;
 mod trust;

@@ -4,7 +4,7 @@ use super::values::{Origin, Values};
 use super::{ConfigError, Log, credentials};
 use crate::domain::{IdError, ResellerId, guid};
 use crate::engine::{Concurrency, Lookup};
-use crate::http::{Quota, Rate, SecretString, Span, Token, check_base_url};
+use crate::http::{ClientCertificate, Quota, Rate, SecretString, Span, Token, check_base_url};
 use crate::system::{Kind, Sending};
 use smol_str::SmolStr;
 use std::path::PathBuf;
@@ -55,6 +55,8 @@ pub struct Resolved {
     pub accept_welcome_emails: bool,
     /// Certificates to trust.
     pub ca_cert: Option<PathBuf>,
+    /// The certificate by which servers know this client; `None`: there is none, or secrets were not read.
+    pub client_certificate: Option<ClientCertificate>,
     /// Unencrypted calls to other machines.
     pub allow_http: bool,
     /// HTTP/1.1 only.
@@ -119,6 +121,7 @@ impl Resolved {
             },
             accept_welcome_emails: values.truth("accept_welcome_emails")?,
             ca_cert: values.get("ca_cert").map(PathBuf::from),
+            client_certificate: None,
             allow_http,
             http1_only: values.choice("http")? == Some("1"),
             token: None,
@@ -136,6 +139,7 @@ impl Resolved {
     pub fn read_secrets(&mut self, values: &mut Values) -> Result<(), ConfigError> {
         self.token = credentials::token(values)?;
         self.api_key = credentials::api_key(values)?;
+        self.client_certificate = credentials::client_certificate(values)?;
         self.notes.append(&mut values.warnings);
         Ok(())
     }

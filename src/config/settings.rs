@@ -82,6 +82,11 @@ pub const SETTINGS: &[Setting] = &[
         .example("/var/lib/idshift/runs")
         .kept(Kept::No)
         .used_by(ALL),
+    SYSTEM.setting("allow_group_write", Truth, "",
+        "Allow folders of runs and state that others in their group may write to")
+        .more("Not needed where nobody else is in the group, as in a Kubernetes pod with fsGroup.")
+        .kept(Kept::No)
+        .seldom(true),
     SYSTEM.setting("system", Choice(&["plume", "adobe", "cloudcockpit"]), "NAME",
         "The system: plume, adobe or cloudcockpit")
         .more("A real target needs it. With --sandbox alone the stand-in is Plume.")
@@ -172,6 +177,14 @@ pub const SETTINGS: &[Setting] = &[
         "Certificates (PEM) to trust, besides the operating system's")
         .example("/etc/ssl/company.pem")
         .alias("ca-file")
+        .seldom(true),
+    SYSTEM.setting("client_cert", Text, "FILE",
+        "Certificate (PEM) by which this client is known to the server (mTLS)")
+        .more("With its chain, if there is one. The token endpoint is shown it as well. Needs --client-key.")
+        .example("/etc/idshift/client.pem")
+        .seldom(true),
+    SYSTEM.setting("client_key", Text, "FILE", "The private key (PEM) of --client-cert")
+        .example("/etc/idshift/client-key.pem")
         .seldom(true),
     SYSTEM.setting("allow_http", Truth, "", "Allow unencrypted calls to other machines")
         .seldom(true),
@@ -313,9 +326,18 @@ pub(super) const OAUTH2: &[Setting] = &[
     SYSTEM.setting("client_id", Text, "", "The client's ID"),
     SYSTEM.setting("client_secret_env", Text, "",
         "The environment variable that holds the client's secret"),
-    SYSTEM.setting("client_secret_file", Text, "", "The file that holds the client's secret"),
+    SYSTEM.setting("client_secret_file", Text, "",
+        "The file that holds the client's secret; read again for each token"),
+    SYSTEM.setting("client_secret_command", Words, "",
+        "A program that prints the client's secret; run again for each token"),
+    SYSTEM.setting("client_auth", Choice(&["form", "basic"]), "",
+        "How ID and secret are sent: form (as fields, the default) or basic (in a header)"),
     SYSTEM.setting("basic_header_env", Text, "",
         "The environment variable that holds the whole Authorization header"),
+    SYSTEM.setting("basic_header_file", Text, "",
+        "The file that holds the whole Authorization header; read again for each token"),
+    SYSTEM.setting("basic_header_command", Words, "",
+        "A program that prints the whole Authorization header; run again for each token"),
     SYSTEM.setting("scope", Text, "", "The scope that is asked for"),
     SYSTEM.setting("audience", Text, "", "The audience of the token"),
 ];

@@ -106,6 +106,7 @@ fn make() -> Option<Bench> {
             base_url: base_url.clone(),
             allow_http: false,
             ca_cert: None,
+            client_certificate: None,
             timeout: Duration::from_secs(20),
             retries: 0,
             give_up_after: Duration::from_secs(60),
@@ -115,7 +116,7 @@ fn make() -> Option<Bench> {
             shared_calls: None,
             max_connections: 4,
             http1_only: true,
-            token: Token::Fixed(SecretString::from("t")),
+            token: Token::given("t"),
         };
         let settings = Settings {
             reseller: None,

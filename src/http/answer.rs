@@ -15,7 +15,9 @@ impl Client {
     pub(super) fn is_hopeless(&self, why: &CallError, call: &Call) -> bool {
         let never_succeeded = self.known_good.get().is_none();
         match why.kind {
-            CallErrorKind::NotTheApi(Stranger::ProxyLogin) => true,
+            CallErrorKind::NotTheApi(Stranger::ProxyLogin) | CallErrorKind::CertificateRefused => {
+                true
+            }
             // May be about this call alone.
             _ if call.tentative => false,
             CallErrorKind::NotTheApi(Stranger::Redirect) => true,

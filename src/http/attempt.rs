@@ -78,6 +78,9 @@ pub(super) fn http_client(
         }
         builder = builder.tls_certs_merge(certificates);
     }
+    if let Some(certificate) = &settings.client_certificate {
+        builder = builder.identity(certificate.identity()?);
+    }
     builder
         .build()
         .map_err(|error| SetupError::Tls(format!("{what}: {}", innermost(&error.without_url()))))
@@ -185,6 +188,15 @@ pub(super) fn late() -> Fault {
 /// What reqwest's error means.
 pub(super) fn classify(error: reqwest::Error) -> Fault {
     let error = error.without_url();
+    // By TLS 1.3 the server's word about this client's certificate comes after the handshake.
+    if let Some(text) = refused_certificate(&error) {
+        let kind = if error.is_connect() {
+            CallErrorKind::Tls
+        } else {
+            CallErrorKind::CertificateRefused
+        };
+        return Fault::new(kind, text);
+    }
     // First: where `connect_timeout` fires, both are true, and nothing was sent.
     if error.is_connect() {
         if let Some(text) = tls_text(&error) {
@@ -198,7 +210,10 @@ pub(super) fn classify(error: reqwest::Error) -> Fault {
             let text = format!("the host's name is not found: {cause}");
             return Fault::new(CallErrorKind::UnknownHost, text);
         }
-        // The type of this error is private to the HTTP client.
+        // The types of these errors are private to the HTTP client.
+        if let Some(why) = cause.strip_prefix("SOCKS error: ") {
+            return socks_fault(why);
+        }
         if cause.contains("proxy authorization required") {
             let kind = CallErrorKind::NotTheApi(Stranger::ProxyLogin);
             return Fault::new(kind, PROXY_LOGIN);
@@ -257,6 +272,56 @@ fn is_unprocessed(error: &reqwest::Error) -> bool {
     })
 }
 
+/// What a SOCKS proxy has refused; nothing was sent.
+fn socks_fault(why: &str) -> Fault {
+    let is_login = ["credentials", "authentication", "acceptable method"]
+        .iter()
+        .any(|word| why.contains(word));
+    if is_login {
+        let kind = CallErrorKind::NotTheApi(Stranger::ProxyLogin);
+        let text = format!(
+            "the SOCKS proxy does not accept the user and the password ({why}): put them into its address \
+             (socks5h://user:password@proxy:port)"
+        );
+        return Fault::new(kind, text);
+    }
+    let text = format!("no connection through the SOCKS proxy: {why}");
+    Fault::new(CallErrorKind::Connect, text)
+}
+
+/// What the server says about this client's certificate, or about its having none.
+fn refused_certificate(error: &reqwest::Error) -> Option<String> {
+    use rustls::AlertDescription as Alert;
+    let tls = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>())?;
+    let rustls::Error::AlertReceived(alert) = tls else {
+        return None;
+    };
+    let text = match alert {
+        Alert::CertificateRequired | Alert::NoCertificate => {
+            "the server asks for a client certificate: name one with client_cert and client_key"
+        }
+        Alert::CertificateExpired => {
+            "the server says that the client certificate has expired: have it renewed"
+        }
+        Alert::CertificateRevoked => {
+            "the server says that the client certificate was revoked: have a new one made"
+        }
+        Alert::UnknownCA => {
+            "the server does not know the authority that signed the client certificate: check client_cert, and add \
+             the certificates of its chain to that file"
+        }
+        Alert::BadCertificate
+        | Alert::UnsupportedCertificate
+        | Alert::CertificateUnknown
+        | Alert::DecryptError
+        | Alert::AccessDenied => {
+            "the server does not accept the client certificate, or that there is none: check client_cert"
+        }
+        _ => return None,
+    };
+    Some(format!("{text} ({tls})"))
+}
+
 /// Why TLS cannot be spoken with this server, and what to do about it; `None`: that is not the reason. A handshake
 /// that was merely cut off is an ordinary failure to connect.
 fn tls_text(error: &reqwest::Error) -> Option<String> {
@@ -278,6 +343,10 @@ fn tls_text(error: &reqwest::Error) -> Option<String> {
             )
         }
         rustls::Error::InvalidCertificate(_) => format!("the certificate is not accepted ({tls})"),
+        rustls::Error::AlertReceived(rustls::AlertDescription::HandshakeFailure) => format!(
+            "the server refuses the handshake ({tls}): it may ask for a client certificate, to be named with client_cert and \
+             client_key, or take neither TLS 1.2 nor 1.3"
+        ),
         rustls::Error::InvalidMessage(_) => {
             format!(
                 "this is no HTTPS server ({tls}): correct the port or the scheme of the address"

@@ -232,6 +232,8 @@ pub enum CallErrorKind {
     Cancelled,
     /// The server's certificate or its TLS cannot be accepted; waiting does not help.
     Tls,
+    /// The server does not accept this client's certificate, and said so when the call may have been sent already.
+    CertificateRefused,
     /// The address or a header cannot be sent as it was meant; nothing was sent.
     Unsendable,
     /// At the call's turn, what it rests on was too old; nothing was sent. The duration is that of the turn alone.

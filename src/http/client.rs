@@ -361,7 +361,7 @@ fn check_url(text: &str, what: &'static str, allow_http: bool) -> Result<Url, Se
     Ok(url)
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host.trim_end_matches('.').eq_ignore_ascii_case("localhost")

@@ -12,8 +12,10 @@ use tokio::time::Instant;
 
 use super::attempt;
 use super::call::CallErrorKind;
+use super::secret_source::SecretSource;
+use super::secret_text::{SecretKind, unwrapped};
 use super::settings::SetupError;
-use super::token_source::{Credentials, Fetched, OAuth2, Refusal};
+use super::token_source::{ClientAuth, Fetched, OAuth2, Refusal};
 use super::trace;
 
 /// The lifetime of a token if its `expires_in` is missing, not a number, zero or negative.
@@ -51,19 +53,13 @@ struct ErrorAnswer {
     error: String,
 }
 
-/// How this client names itself.
-enum Login {
-    Form(String, SecretString),
-    Basic(String, SecretString),
-    Header(HeaderValue),
-}
-
 /// A token endpoint and our credentials there.
 pub(super) struct TokenEndpoint {
     http: reqwest::Client,
     url: Url,
     timeout: Duration,
-    login: Login,
+    client_auth: ClientAuth,
+    secret: SecretSource,
     scope: Option<String>,
     extra: Vec<(String, String)>,
 }
@@ -82,26 +78,29 @@ impl TokenEndpoint {
         http: reqwest::Client,
         timeout: Duration,
     ) -> Result<Self, SetupError> {
-        let login = match settings.credentials {
-            Credentials::Form { client_id, secret } => Login::Form(client_id, secret),
-            Credentials::Basic { client_id, secret } => Login::Basic(client_id, secret),
-            Credentials::Header(value) => Login::Header(basic_header(&value)?),
-        };
+        let kind = settings.client_auth.secret_kind();
+        let secret = settings.secret.first(kind).map_err(SetupError::Token)?;
+        if let Some(header) = secret.filter(|_| kind == SecretKind::BasicHeader) {
+            basic_header(&header).map_err(SetupError::Token)?;
+        }
         let scope = settings.scope.unwrap_or_default();
         let scope = scope.split_whitespace().collect::<Vec<_>>().join(" ");
         Ok(Self {
             http,
             url,
             timeout,
-            login,
+            client_auth: settings.client_auth,
+            secret: settings.secret,
             scope: (!scope.is_empty()).then_some(scope),
             extra: settings.extra,
         })
     }
 
-    /// One request for a token.
+    /// One request for a token, with the client's secret as it is now.
     pub(super) async fn fetch(&self) -> Result<Fetched, Refusal> {
-        let (status, body) = self.ask().await?;
+        let kind = self.client_auth.secret_kind();
+        let secret = self.secret.read(kind).await.map_err(Refusal::Local)?;
+        let (status, body) = self.ask(&secret).await?;
         if body.is_empty() {
             return Err(Refusal::Strange(
                 "the token endpoint's answer is empty; is the token URL right?".to_owned(),
@@ -116,7 +115,12 @@ impl TokenEndpoint {
         };
         if status != StatusCode::OK {
             let answer: ErrorAnswer = serde_json::from_slice(&body).map_err(unknown)?;
-            return Err(Refusal::Final(explain_code(&answer.error)));
+            let text = explain_code(&answer.error);
+            return Err(if self.was_rotated(&secret).await {
+                Refusal::Local(format!("{text}; the secret has been changed meanwhile"))
+            } else {
+                Refusal::Final(text)
+            });
         }
         let answer: Answer = serde_json::from_slice(&body).map_err(unknown)?;
         Ok(Fetched {
@@ -125,51 +129,65 @@ impl TokenEndpoint {
         })
     }
 
-    fn request(&self) -> reqwest::RequestBuilder {
+    /// Whether the secret is not the one that was sent any more: it was replaced between reading and sending it.
+    async fn was_rotated(&self, sent: &SecretString) -> bool {
+        if !self.secret.may_change() {
+            return false;
+        }
+        let now = self.secret.read(self.client_auth.secret_kind()).await;
+        now.is_ok_and(|now| now.expose_secret() != sent.expose_secret())
+    }
+
+    fn request(&self, secret: &SecretString) -> Result<reqwest::RequestBuilder, Refusal> {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials");
         if let Some(scope) = &self.scope {
             form.append_pair("scope", scope);
         }
         let request = self.http.post(self.url.clone());
-        let request = match &self.login {
-            Login::Form(id, secret) => {
-                form.append_pair("client_id", id);
+        let request = match &self.client_auth {
+            ClientAuth::Form { client_id } => {
+                form.append_pair("client_id", client_id);
                 form.append_pair("client_secret", secret.expose_secret());
                 request
             }
             // Section 2.3.1: both are encoded as in a form before they are joined and encoded in base64.
-            Login::Basic(id, secret) => {
+            ClientAuth::Basic { client_id } => {
                 let encoded = |text: &str| {
                     form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>()
                 };
-                request.basic_auth(encoded(id), Some(encoded(secret.expose_secret())))
+                request.basic_auth(encoded(client_id), Some(encoded(secret.expose_secret())))
             }
-            Login::Header(value) => request.header(AUTHORIZATION, value.clone()),
+            ClientAuth::Header => {
+                let header = basic_header(secret).map_err(Refusal::Final)?;
+                request.header(AUTHORIZATION, header)
+            }
         };
         form.extend_pairs(&self.extra);
-        request
+        Ok(request
             .header(ACCEPT, "application/json")
             .header(ACCEPT_ENCODING, "identity")
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .timeout(self.timeout)
-            .body(form.finish())
+            .body(form.finish()))
     }
 
     /// Status and body of an answer that may say something about us.
-    async fn ask(&self) -> Result<(StatusCode, Vec<u8>), Refusal> {
+    async fn ask(&self, secret: &SecretString) -> Result<(StatusCode, Vec<u8>), Refusal> {
         let begun = Instant::now();
         let tell = |status, error: Option<&str>| trace::token_call(&self.url, begun, status, error);
         let fault = |fault: attempt::Fault| {
             tell(None, Some(&fault.text));
             let text = format!("the token endpoint: {}", fault.text);
             match fault.kind {
-                CallErrorKind::Tls | CallErrorKind::Unsendable => Refusal::Final(text),
+                CallErrorKind::Tls
+                | CallErrorKind::CertificateRefused
+                | CallErrorKind::Unsendable => Refusal::Final(text),
                 CallErrorKind::UnknownHost | CallErrorKind::NotTheApi(_) => Refusal::Strange(text),
                 _ => Refusal::Later(text),
             }
         };
-        let response = self.request().send().await;
+        let response = self.request(secret)?.send().await;
         let mut response = response.map_err(|error| fault(attempt::classify(error)))?;
         let status = response.status();
         let mut body = Vec::new();
@@ -198,22 +216,11 @@ impl TokenEndpoint {
     }
 }
 
-fn basic_header(value: &SecretString) -> Result<HeaderValue, SetupError> {
-    let value = value.expose_secret().trim();
-    let has_scheme = value
-        .get(..6)
-        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic "));
-    let whole = if has_scheme {
-        value.to_owned()
-    } else {
-        format!("Basic {value}")
-    };
-    let mut header = HeaderValue::try_from(whole).map_err(|_| {
-        SetupError::Token(
-            "the ready-made Basic header holds a line break or another character that a header cannot hold"
-                .to_owned(),
-        )
-    })?;
+fn basic_header(value: &SecretString) -> Result<HeaderValue, String> {
+    let wrong = |why: &str| format!("the Basic header cannot be sent: {why}");
+    let value = unwrapped(value, SecretKind::BasicHeader).map_err(|why| wrong(&why))?;
+    let mut header = HeaderValue::try_from(format!("Basic {}", value.expose_secret()))
+        .map_err(|_| wrong("it holds a character that a header cannot hold"))?;
     header.set_sensitive(true);
     Ok(header)
 }

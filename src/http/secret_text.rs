@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 /// A token or a secret is never longer.
-const LONGEST: u64 = 64 * 1024;
+pub(super) const LONGEST: u64 = 64 * 1024;
 
 /// What is kept, and so under which names JSON may hold it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum SecretKind {
     Token,
     /// The secret of an OAuth 2.0 client.
     ClientSecret,
+    /// The value of a header `Authorization: Basic …`, which holds a client's ID and its secret.
+    BasicHeader,
 }
 
 impl SecretKind {
@@ -23,19 +25,21 @@ impl SecretKind {
         match self {
             Self::Token => &["access_token", "accessToken", "token", "id_token"],
             Self::ClientSecret => &["client_secret", "clientSecret", "secret"],
+            Self::BasicHeader => &["authorization", "Authorization", "basic_header"],
         }
     }
 
-    const fn words(self) -> &'static str {
+    pub(super) const fn words(self) -> &'static str {
         match self {
             Self::Token => "token",
             Self::ClientSecret => "client's secret",
+            Self::BasicHeader => "Basic header",
         }
     }
 }
 
 /// The secret in a file.
-pub fn secret_file(path: &Path, kind: SecretKind) -> Result<SecretString, String> {
+pub(super) fn secret_file(path: &Path, kind: SecretKind) -> Result<SecretString, String> {
     let what = kind.words();
     let read = || {
         let mut bytes = Vec::new();
@@ -89,21 +93,24 @@ fn plain(text: &str, kind: SecretKind) -> Result<String, String> {
     let text = unquoted(text);
     let text = after_word(text, "authorization:").map_or(text, unquoted);
     match (kind, after_word(text, "bearer"), after_word(text, "basic")) {
-        (SecretKind::Token, Some(token), _) => Ok(unquoted(token).to_owned()),
-        (SecretKind::Token, None, Some(_)) => Err(
-            "it is `Basic …`, which is for the token endpoint: name it with basic_header_env"
-                .to_owned(),
-        ),
-        (SecretKind::ClientSecret, Some(_), _) => {
+        (SecretKind::Token, Some(secret), _) | (SecretKind::BasicHeader, None, Some(secret)) => {
+            Ok(unquoted(secret).to_owned())
+        }
+        (SecretKind::Token, None, Some(_)) => Err(format!(
+            "it is `Basic …`, which is for the token endpoint: {NAME_THE_HEADER}"
+        )),
+        (SecretKind::ClientSecret, None, Some(_)) => Err(format!(
+            "it is `Basic …`, which holds the client's ID too: {NAME_THE_HEADER}"
+        )),
+        (SecretKind::ClientSecret | SecretKind::BasicHeader, Some(_), _) => {
             Err("it is `Bearer …`, which is a token".to_owned())
         }
-        (SecretKind::ClientSecret, None, Some(_)) => Err(
-            "it is `Basic …`, which holds the client's ID too: name it with basic_header_env"
-                .to_owned(),
-        ),
         (_, None, None) => Ok(text.to_owned()),
     }
 }
+
+const NAME_THE_HEADER: &str =
+    "name it with basic_header_file, basic_header_command or basic_header_env";
 
 fn in_json(text: &str, kind: SecretKind) -> Result<String, String> {
     let names = kind.names();

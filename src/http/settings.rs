@@ -17,6 +17,8 @@ pub struct Settings {
     pub allow_http: bool,
     /// Certificates to be trusted beside the operating system's (PEM).
     pub ca_cert: Option<PathBuf>,
+    /// By what servers know this client, where they ask for a certificate.
+    pub client_certificate: Option<ClientCertificate>,
     /// The longest that one call may take, connecting and the body included.
     pub timeout: Duration,
     /// How often a call is repeated that failed for a reason that passes.
@@ -39,6 +41,15 @@ pub struct Settings {
     pub token: Token,
 }
 
+/// A client certificate and its key, each in a PEM file. One file may hold both.
+#[derive(Debug, Clone)]
+pub struct ClientCertificate {
+    /// The certificate, then its chain.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
 /// Why no client can be made: the settings, or the files they name.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
@@ -59,6 +70,16 @@ pub enum SetupError {
     /// The file of certificates.
     #[error("the certificates in {} cannot be used: {why}", path.display())]
     Certificates {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The client certificate, or its key.
+    #[error("the {what} in {} cannot be used: {why}", path.display())]
+    ClientCertificate {
+        /// Which of the two.
+        what: &'static str,
         /// The file.
         path: PathBuf,
         /// What is wrong.

@@ -8,7 +8,6 @@
 //! tokens.
 
 use reqwest::header::HeaderValue;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
@@ -19,9 +18,10 @@ use super::call::{CallError, CallErrorKind};
 use super::health::{HealthBoard, WaitCause};
 use super::oauth::TokenEndpoint;
 use super::retry::full_jitter;
-use super::secret_text::{SecretKind, secret_file};
+use super::secret_source::SecretSource;
+use super::secret_text::SecretKind;
 use super::settings::SetupError;
-use super::token_source::{Fetched, OAuth2, Refusal, Token, bearer_header, run};
+use super::token_source::{Fetched, OAuth2, Refusal, Token, bearer_header};
 use super::trace;
 
 /// A token is renewed this long before its end, or after half of its life.
@@ -111,9 +111,7 @@ pub(super) enum AfterRefusal {
 
 #[derive(Debug)]
 enum Source {
-    Fixed,
-    File(PathBuf),
-    Command(Vec<String>),
+    Kept(SecretSource),
     Endpoint(Box<TokenEndpoint>),
 }
 
@@ -163,15 +161,10 @@ impl Tokens {
         stop: CancellationToken,
     ) -> Result<Self, SetupError> {
         let (source, first) = match token {
-            Token::Fixed(token) => (Source::Fixed, Some(token)),
-            Token::File(path) => {
-                let token = secret_file(&path, SecretKind::Token).map_err(SetupError::Token)?;
-                (Source::File(path), Some(token))
+            Token::Kept(kept) => {
+                let first = kept.first(SecretKind::Token).map_err(SetupError::Token)?;
+                (Source::Kept(kept), first)
             }
-            Token::Command(words) if words.is_empty() => {
-                return Err(SetupError::Token("the token command is empty".to_owned()));
-            }
-            Token::Command(words) => (Source::Command(words), None),
             Token::OAuth2(settings) => (Source::Endpoint(Box::new(endpoint(settings)?)), None),
         };
         let tokens = Self {
@@ -249,7 +242,7 @@ impl Tokens {
         F: Future<Output = Option<bool>>,
     {
         let arrived = super::health::micros(self.epoch.elapsed());
-        if matches!(self.source, Source::Fixed) {
+        if matches!(self.source, Source::Kept(SecretSource::Given(_))) {
             return AfterRefusal::Final;
         }
         let mut renewing = self.renewing.lock().await;
@@ -268,7 +261,9 @@ impl Tokens {
             match still_good(bearer.clone()).await {
                 Some(false) => {}
                 // Reading a file costs nothing.
-                None if !is_fresh && !again && matches!(self.source, Source::File(_)) => {}
+                None if !is_fresh
+                    && !again
+                    && matches!(self.source, Source::Kept(SecretSource::File(_))) => {}
                 Some(true) | None => {
                     self.foreign_customers.store(true, Ordering::Relaxed);
                     return AfterRefusal::Final;
@@ -297,7 +292,7 @@ impl Tokens {
             Ok(_) => {
                 // Whoever keeps it thinks it is good; from here on, 401s are looked into first.
                 self.foreign_customers.store(true, Ordering::Relaxed);
-                if matches!(self.source, Source::Command(_)) {
+                if matches!(self.source, Source::Kept(SecretSource::Command(_))) {
                     renewing.not_before = Some(Instant::now() + SAME_AGAIN);
                 }
                 AfterRefusal::Final
@@ -329,7 +324,7 @@ impl Tokens {
         if let Some(at) = renewing.next_at {
             self.wait_until(at).await?;
         }
-        let mut failures = 0;
+        let (mut failures, mut local_failures) = (0, 0);
         let result = loop {
             let asked_at = Instant::now();
             let refusal = match self.fetch().await {
@@ -357,10 +352,14 @@ impl Tokens {
                 Refusal::Strange(text) if self.cached().is_none() => {
                     break Err(CallError::new(CallErrorKind::TokenRefused, text));
                 }
+                Refusal::Local(text) => {
+                    local_failures += 1;
+                    text
+                }
                 Refusal::Later(text) | Refusal::Strange(text) => text,
             };
             failures += 1;
-            if !matches!(self.source, Source::Endpoint(_)) && failures >= LOCAL_TRIES {
+            if local_failures >= LOCAL_TRIES {
                 break Err(CallError::new(CallErrorKind::TokenRefused, text));
             }
             if begun.elapsed() >= self.give_up_after {
@@ -407,11 +406,13 @@ impl Tokens {
     async fn fetch(&self) -> Result<Fetched, Refusal> {
         let without_life = |token| Fetched { token, life: None };
         match &self.source {
-            Source::Fixed => Err(Refusal::Final("the token given is refused".to_owned())),
-            Source::File(path) => secret_file(path, SecretKind::Token)
-                .map(without_life)
-                .map_err(Refusal::Later),
-            Source::Command(words) => run(words).await.map(without_life).map_err(Refusal::Later),
+            Source::Kept(SecretSource::Given(_)) => {
+                Err(Refusal::Final("the token given is refused".to_owned()))
+            }
+            Source::Kept(kept) => {
+                let token = kept.read(SecretKind::Token).await;
+                token.map(without_life).map_err(Refusal::Local)
+            }
             Source::Endpoint(endpoint) => endpoint.fetch().await,
         }
     }

@@ -1,31 +1,28 @@
-//! Where a token comes from: given, a file, a command, a token endpoint.
+//! Where a token comes from: kept somewhere, or given by a token endpoint.
 //!
-//! The token is never part of a text. A token command runs without a shell, and what it prints is never shown.
+//! The token is never part of a text.
 
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
-use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
-use tokio::time::timeout;
 
-use super::secret_text::{SecretKind, secret_of, unwrapped};
-
-const COMMAND_TIME: Duration = Duration::from_secs(30);
-const LONGEST_TOKEN: u64 = 64 * 1024;
+use super::secret_source::SecretSource;
+use super::secret_text::{SecretKind, unwrapped};
 
 /// Where the token comes from.
 #[derive(Debug, Clone)]
 pub enum Token {
-    /// Given; cannot be renewed.
-    Fixed(SecretString),
-    /// A file with the token, read again after a 401.
-    File(PathBuf),
-    /// A program and its arguments, run again after a 401; prints the token.
-    Command(Vec<String>),
+    /// It is kept somewhere; what can change is read again after a 401.
+    Kept(SecretSource),
     /// OAuth 2.0 client credentials.
     OAuth2(OAuth2),
+}
+
+impl Token {
+    /// A token that is given and cannot be renewed.
+    pub fn given(token: impl Into<String>) -> Self {
+        Self::Kept(SecretSource::Given(SecretString::from(token.into())))
+    }
 }
 
 /// How to get a token from a token endpoint.
@@ -33,34 +30,41 @@ pub enum Token {
 pub struct OAuth2 {
     /// The token endpoint.
     pub token_url: String,
-    /// The credentials of the client.
-    pub credentials: Credentials,
+    /// How the client authenticates.
+    pub client_auth: ClientAuth,
+    /// The client's secret, or with [`ClientAuth::Header`] the whole header; read again for each token.
+    pub secret: SecretSource,
     /// Scopes with spaces between, as the endpoint wants them.
     pub scope: Option<String>,
     /// Further form fields.
     pub extra: Vec<(String, String)>,
 }
 
-/// How the client is named to the token endpoint.
+/// How a client authenticates to the token endpoint.
 #[derive(Debug, Clone)]
-pub enum Credentials {
-    /// As form fields.
+pub enum ClientAuth {
+    /// ID and secret as form fields.
     Form {
-        /// The client ID.
+        /// The client's ID.
         client_id: String,
-        /// The secret.
-        secret: SecretString,
     },
-    /// As HTTP Basic, made from both.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no setting asks for it yet"))]
+    /// ID and secret as HTTP Basic.
     Basic {
-        /// The client ID.
+        /// The client's ID.
         client_id: String,
-        /// The secret.
-        secret: SecretString,
     },
-    /// The ready-made value for the header `Authorization`, with or without `Basic` in front.
-    Header(SecretString),
+    /// The secret is the value of the header `Authorization`, with or without `Basic` in front.
+    Header,
+}
+
+impl ClientAuth {
+    /// What the secret is.
+    pub(super) const fn secret_kind(&self) -> SecretKind {
+        match self {
+            Self::Form { .. } | Self::Basic { .. } => SecretKind::ClientSecret,
+            Self::Header => SecretKind::BasicHeader,
+        }
+    }
 }
 
 /// The value of the header, if that is a token at all.
@@ -77,39 +81,6 @@ pub(super) fn bearer_header(token: &SecretString) -> Result<HeaderValue, String>
     Ok(header)
 }
 
-/// Runs the token command. Its own words are never shown: they may hold the secret.
-pub(super) async fn run(words: &[String]) -> Result<SecretString, String> {
-    let (program, arguments) = words.split_first().expect("checked when it was set");
-    let mut child = tokio::process::Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| format!("the token command `{program}` cannot be run: {error}"))?;
-    let stdout = child.stdout.take().expect("it is piped");
-    let mut bytes = Vec::new();
-    let finished = timeout(COMMAND_TIME, async {
-        stdout.take(LONGEST_TOKEN).read_to_end(&mut bytes).await?;
-        child.wait().await
-    });
-    let outcome = finished.await;
-    match outcome {
-        Err(_) => Err(format!(
-            "the token command `{program}` did not end within {} s",
-            COMMAND_TIME.as_secs()
-        )),
-        Ok(Err(error)) => Err(format!("the token command `{program}` failed: {error}")),
-        Ok(Ok(status)) if !status.success() => {
-            Err(format!("the token command `{program}` failed: {status}"))
-        }
-        Ok(Ok(_)) => secret_of(&bytes, SecretKind::Token).map_err(|why| {
-            format!("what the token command `{program}` printed is no token: {why}")
-        }),
-    }
-}
-
 /// A token as it came, with its lifetime where that is known: from the time at which it was asked for.
 pub(super) struct Fetched {
     pub(super) token: SecretString,
@@ -119,8 +90,10 @@ pub(super) struct Fetched {
 /// Why there is no token.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// Asking again may help.
+    /// The token endpoint cannot answer at present; asking again may help.
     Later(String),
+    /// A file or a program on this machine gave nothing usable; it may be in the middle of being renewed.
+    Local(String),
     /// It will not.
     Final(String),
     /// No answer of a token endpoint. Before the first token the URL is wrong; after it, something stands in between

@@ -1,5 +1,6 @@
 //! What can go wrong with the record of a run, each with the path and what to do about it.
 
+use super::group::Writers;
 use rusqlite::ErrorCode;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -132,16 +133,21 @@ pub enum LedgerError {
         /// The folder.
         path: PathBuf,
     },
-    /// Others may write into the folder.
+    /// Other users may write into the folder.
     #[error(
-        "others may write into {} (mode {mode:04o}). Take that away with `chmod go-w`, or choose another `--runs-dir`",
-        path.display()
+        "{writers} may write into {} (mode {mode:04o}{}). {}, or choose another folder (`--runs-dir`; XDG_STATE_HOME for the \
+         state)",
+        path.display(),
+        if mode & 0o2000 == 0 { "" } else { "; Kubernetes sets it so for `fsGroup`" },
+        writers.remedy(path)
     )]
     Writable {
         /// The folder.
         path: PathBuf,
         /// Its permissions.
         mode: u32,
+        /// Who may write.
+        writers: Writers,
     },
     /// A network file system, on which SQLite cannot share memory and locks are not reliable.
     #[error(

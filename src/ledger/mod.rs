@@ -17,6 +17,7 @@ mod checksum;
 mod commit_counter;
 mod crash;
 mod error;
+mod group;
 mod header;
 mod holder;
 mod journal;
@@ -47,6 +48,7 @@ mod writes;
 
 pub use crash::crash_point;
 pub use error::LedgerError;
+pub use group::allow_group_write;
 pub use header::Header;
 pub use holder::{Holder, host, user};
 pub use journal::{Journal, JournalThread, Session};

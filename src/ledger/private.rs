@@ -3,6 +3,7 @@
 //! A mode that is set afterwards leaves a moment in which anybody could have opened the file.
 
 use super::LedgerError;
+use super::group::other_writers;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -82,7 +83,7 @@ pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Refuses a folder that is a symbolic link, or into which others may write.
+/// Refuses a folder that is a symbolic link, or into which other users may write.
 pub(super) fn check_folder(path: &Path) -> Result<(), LedgerError> {
     let meta =
         fs::symlink_metadata(path).map_err(|source| LedgerError::io(path, "read", source))?;
@@ -96,11 +97,12 @@ pub(super) fn check_folder(path: &Path) -> Result<(), LedgerError> {
         return Err(LedgerError::io(path, "used as a folder", source));
     }
     let mode = meta.mode() & 0o7777;
-    if mode & 0o022 != 0 {
-        return Err(LedgerError::Writable {
+    match other_writers(mode, meta.gid()) {
+        None => Ok(()),
+        Some(writers) => Err(LedgerError::Writable {
             path: path.to_owned(),
             mode,
-        });
+            writers,
+        }),
     }
-    Ok(())
 }

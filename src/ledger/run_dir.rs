@@ -134,7 +134,7 @@ mod tests {
         ));
         let open = base.path().join("open");
         fs::create_dir(&open).unwrap();
-        fs::set_permissions(&open, fs::Permissions::from_mode(0o770)).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
         assert!(matches!(
             RunDir::create(&open, &other),
             Err(LedgerError::Writable { .. })

@@ -4,7 +4,7 @@ use super::call_log;
 use super::error::CommandError;
 use super::quota::StateCalls;
 use crate::config::{ConfigError, Resolved};
-use crate::http::{self, Client};
+use crate::http::{self, Client, Proxies, Route};
 use crate::system::{self, System};
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
@@ -50,6 +50,7 @@ fn http_settings(
         base_url: base_url(resolved)?,
         allow_http: resolved.allow_http,
         ca_cert: resolved.ca_cert.clone(),
+        client_certificate: resolved.client_certificate.clone(),
         timeout: resolved.timeout,
         retries: resolved.retries,
         give_up_after: resolved.give_up_after,
@@ -87,8 +88,7 @@ fn system_settings(resolved: &Resolved, lookups: u64) -> system::Settings {
 
 /// A host that does not exist is a mistyped address, not an outage to be waited out.
 pub(crate) fn check_host(base_url: &str) -> Result<(), CommandError> {
-    let proxied = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-    if proxied.iter().any(|name| std::env::var_os(name).is_some()) {
+    if let Route::Proxy { resolves: true, .. } = Proxies::from_environment().route(base_url) {
         return Ok(());
     }
     let Some((scheme, rest)) = base_url.split_once("://") else {

@@ -97,7 +97,7 @@ fn begin(request: &SandboxRequest, resolved: &mut Resolved) -> Result<Sandbox, C
     let sandbox = Sandbox::start(options)
         .map_err(|why| CommandError::usage(format!("the sandbox cannot start: {why}")))?;
     resolved.base_url = Some(sandbox.base_url());
-    resolved.token = Some(Token::Fixed(SecretString::from("sandbox".to_owned())));
+    resolved.token = Some(Token::given("sandbox".to_owned()));
     match resolved.system {
         Kind::Plume => {}
         Kind::Adobe => {

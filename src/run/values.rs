@@ -5,7 +5,7 @@ use super::catalog::{RunCatalog, Scope};
 use super::error::CommandError;
 use super::request::{Output, Secrets};
 use crate::config::{ConfigError, File, Resolved, TypedSettings, Values};
-use crate::ledger::StateDb;
+use crate::ledger::{StateDb, allow_group_write};
 use crate::ui;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,7 +16,11 @@ pub(crate) fn values(
     run: &BTreeMap<String, String>,
 ) -> Result<Values, CommandError> {
     let file = File::find(typed.config())?;
-    Ok(Values::gather(typed, run, file)?)
+    let values = Values::gather(typed, run, file)?;
+    if values.truth("allow_group_write")? {
+        allow_group_write();
+    }
+    Ok(values)
 }
 
 /// Where runs are kept, and whether only those there are meant; that depends on no run.

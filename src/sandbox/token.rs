@@ -2,6 +2,8 @@
 
 use super::Options;
 use super::http::{Request, Response, pairs};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -43,12 +45,18 @@ pub(super) fn answer(tokens: &mut Tokens, request: &Request, options: &Options) 
     if field("grant_type") != Some("client_credentials") {
         return refuse("unsupported_grant_type");
     }
-    let basic = request
+    let in_form = field("client_id").zip(field("client_secret"));
+    let in_header = request
         .header("authorization")
-        .is_some_and(|header| header.starts_with("Basic "));
-    if !basic
-        && (field("client_id").is_none() || field("client_secret").is_none_or(|s| s == "wrong"))
-    {
+        .and_then(|header| header.strip_prefix("Basic "));
+    let secret = match (in_header, in_form) {
+        // RFC 6749, section 2.3: one way in each request.
+        (Some(_), Some(_)) => return refuse("invalid_request"),
+        // A ready-made header need not be one of this stand-in.
+        (Some(header), None) => Some(secret_in(header).unwrap_or_default()),
+        (None, form) => form.map(|(_, secret)| secret.to_owned()),
+    };
+    if secret.is_none_or(|secret| secret == "wrong") {
         return Response {
             status: 401,
             ..refuse("invalid_client")
@@ -70,6 +78,14 @@ pub(super) fn answer(tokens: &mut Tokens, request: &Request, options: &Options) 
         200,
         &json!({"access_token": token, "token_type": "Bearer", "expires_in": options.token_seconds}),
     )
+}
+
+/// The secret in the value of a Basic header; ID and secret were each encoded as in a form before they were joined.
+fn secret_in(value: &str) -> Option<String> {
+    let text = String::from_utf8(BASE64_STANDARD.decode(value.trim()).ok()?).ok()?;
+    let (_, secret) = text.split_once(':')?;
+    let mut fields = form_urlencoded::parse(secret.as_bytes());
+    fields.next().map(|(name, _)| name.into_owned())
 }
 
 /// Whether a call's token is good; each call uses one up, where tokens are given out.

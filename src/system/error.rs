@@ -93,7 +93,9 @@ impl SystemError {
             CallErrorKind::GaveUp => (Failed::Unavailable, Some(Fatal::GaveUp)),
             CallErrorKind::TokenRefused => (Failed::Unauthorized, Some(Fatal::TokenRefused)),
             CallErrorKind::Cancelled => (Failed::Unavailable, Some(Fatal::Cancelled)),
-            CallErrorKind::Tls => (Failed::Unavailable, Some(Fatal::Tls)),
+            CallErrorKind::Tls | CallErrorKind::CertificateRefused => {
+                (Failed::Unavailable, Some(Fatal::Tls))
+            }
             CallErrorKind::WrongAddress => (Failed::Unavailable, Some(Fatal::WrongAddress)),
             CallErrorKind::Unreadable | CallErrorKind::NotTheApi(_) => (Failed::BadAnswer, None),
             CallErrorKind::Unsendable => (Failed::Invalid, None),

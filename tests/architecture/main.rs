@@ -49,6 +49,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const LOCALISED: &[(&str, &[&str])] = &[
     ("reqwest", &["http"]),
     ("hyper", &["http"]),
+    ("hyper_util", &["http"]),
+    ("rustls", &["http"]),
     ("governor", &["http"]),
     ("rusqlite", &["ledger"]),
     ("indicatif", &["domain", "ui"]), // counts; sizes

@@ -19,6 +19,8 @@ mod calls;
 mod claims;
 /// Exit codes, messages, secrets, permissions.
 mod cli;
+/// Certificates of this client.
+mod client_certificates;
 /// Failures common to all lines.
 mod common_failures;
 /// Orders to a run in progress: pause, another rate, drain.
@@ -27,6 +29,8 @@ mod control;
 mod correlation;
 /// Kills at every step and at random; signals; two at once.
 mod crash;
+/// Secrets in files and from programs, how they are sent, and what happens when they change.
+mod credentials;
 /// Full disks, lost folders, damaged ledgers, closed pipes.
 mod disk;
 /// The form of every JSON document.
@@ -81,6 +85,8 @@ mod plume;
 mod prior_runs;
 /// What is shown of a run in progress, on terminals of any width, as JSON and by a signal; colours; the closing table.
 mod progress;
+/// Proxies: SOCKS, and which host takes which.
+mod proxies;
 /// What a person is asked on a terminal before something is written.
 mod question;
 /// What others fell into, one test each.

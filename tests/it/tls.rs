@@ -33,13 +33,13 @@ pub(crate) fn shown(authority: Option<&Authority>, name: &str, until: i32) -> Ar
 }
 
 /// A stand-in's stand-in: takes TLS and passes what is inside on.
-struct Tls {
+pub(crate) struct Tls {
     serving: Serving,
-    shows: Arc<Mutex<Arc<ServerConfig>>>,
+    pub(crate) shows: Arc<Mutex<Arc<ServerConfig>>>,
 }
 
 impl Tls {
-    fn before(place: &Place, shows: Arc<ServerConfig>) -> Self {
+    pub(crate) fn before(place: &Place, shows: Arc<ServerConfig>) -> Self {
         let to = place.sandbox.base_url().replace("http://", "");
         let shows = Arc::new(Mutex::new(shows));
         let showing = Arc::clone(&shows);
@@ -59,7 +59,7 @@ impl Tls {
         Self { serving, shows }
     }
 
-    fn base_url(&self) -> String {
+    pub(crate) fn base_url(&self) -> String {
         self.serving.https()
     }
 }

@@ -18,6 +18,7 @@ fn settings(server: &Server) -> Settings {
         base_url: server.url(),
         allow_http: false,
         ca_cert: None,
+        client_certificate: None,
         timeout: Duration::from_secs(2),
         retries: 5,
         give_up_after: Duration::from_secs(900),
@@ -27,7 +28,7 @@ fn settings(server: &Server) -> Settings {
         shared_calls: None,
         max_connections: 64,
         http1_only: true,
-        token: Token::Fixed(SecretString::from(SECRET)),
+        token: Token::given(SECRET),
     }
 }
 

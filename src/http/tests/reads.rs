@@ -317,14 +317,14 @@ async fn unusable_settings_are_refused_before_any_call() {
         let error = Client::new(settings, character(), CancellationToken::new()).unwrap_err();
         assert!(!error.to_string().contains("hidden"), "{error}");
     }
-    let text = refused(|s| s.token = Token::Fixed(SecretString::from("canary\nHost: x")));
+    let text = refused(|s| s.token = Token::given("canary\nHost: x"));
     assert!(
         text.contains("line break") && !text.contains("canary"),
         "{text}"
     );
     let text = refused(|s| s.ca_cert = Some("/nonexistent.pem".into()));
     assert!(text.contains("/nonexistent.pem"), "{text}");
-    let text = refused(|s| s.token = Token::File("/nonexistent".into()));
+    let text = refused(|s| s.token = Token::Kept(SecretSource::File("/nonexistent".into())));
     assert!(text.contains("/nonexistent"), "{text}");
     assert_eq!(server.count(), 0);
 }

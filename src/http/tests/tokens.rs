@@ -33,10 +33,10 @@ fn with_endpoint(server: &Server) -> Settings {
     let mut settings = settings(server);
     settings.token = Token::OAuth2(OAuth2 {
         token_url: format!("{}token", server.url()),
-        credentials: Credentials::Basic {
+        client_auth: ClientAuth::Basic {
             client_id: "id".to_owned(),
-            secret: SecretString::from(SECRET),
         },
+        secret: SecretSource::Given(SecretString::from(SECRET)),
         scope: Some("partnerId:7 role:admin".to_owned()),
         extra: vec![("audience".to_owned(), "x".to_owned())],
     });
@@ -73,41 +73,36 @@ async fn all_workers_share_one_token_and_its_request_is_as_the_standard_says() {
 /// RFC 6749, section 2.3.1: for a Basic header, ID and secret are encoded as in a form first.
 #[tokio::test]
 async fn the_credentials_go_into_the_form_or_the_header_and_are_encoded_there() {
-    let (client_id, secret) = ("a:b c".to_owned(), SecretString::from("\u{fc}%+~"));
+    let client_id = "a:b c".to_owned();
     let form = "grant_type=client_credentials&scope=partnerId%3A7+role%3Aadmin";
+    let secret = "\u{fc}%+~";
     let cases = [
         (
-            Credentials::Form {
+            ClientAuth::Form {
                 client_id: client_id.clone(),
-                secret: secret.clone(),
             },
+            secret,
             None,
             "&client_id=a%3Ab+c&client_secret=%C3%BC%25%2B%7E",
         ),
         (
-            Credentials::Basic { client_id, secret },
+            ClientAuth::Basic { client_id },
+            secret,
             // base64 of `a%3Ab+c:%C3%BC%25%2B%7E`
             Some("Basic YSUzQWIrYzolQzMlQkMlMjUlMkIlN0U="),
             "",
         ),
-        (
-            Credentials::Header(SecretString::from("basic eDp5\n")),
-            Some("basic eDp5"),
-            "",
-        ),
-        (
-            Credentials::Header(SecretString::from("eDp5")),
-            Some("Basic eDp5"),
-            "",
-        ),
+        (ClientAuth::Header, "basic eDp5\n", Some("Basic eDp5"), ""),
+        (ClientAuth::Header, "eDp5", Some("Basic eDp5"), ""),
     ];
-    for (credentials, authorization, fields) in cases {
+    for (client_auth, secret, authorization, fields) in cases {
         let server = issuing(usize::MAX, "").await;
         let mut settings = with_endpoint(&server);
         let Token::OAuth2(endpoint) = &mut settings.token else {
             panic!("a token endpoint")
         };
-        endpoint.credentials = credentials;
+        endpoint.client_auth = client_auth;
+        endpoint.secret = SecretSource::Given(SecretString::from(secret));
         assert_eq!(client(settings).read(&get("7"), parse).await, Ok(200));
         let asked = &requests(&server, "/token")[0];
         assert_eq!(asked.header("authorization"), authorization);
@@ -270,7 +265,7 @@ async fn a_token_file_is_read_again_after_a_401() {
     })
     .await;
     let mut settings = settings(&server);
-    settings.token = Token::File(path.clone());
+    settings.token = Token::Kept(SecretSource::File(path.clone()));
     let client = client(settings);
     assert_eq!(
         client.read(&get("7"), parse).await,
@@ -295,7 +290,11 @@ async fn a_token_command_runs_once_for_all_and_without_a_shell() {
     let log = folder.path().join("log");
     let script = format!("echo x >> {}; printf token", log.display());
     let mut settings = settings(&server);
-    settings.token = Token::Command(vec!["sh".to_owned(), "-c".to_owned(), script]);
+    settings.token = Token::Kept(SecretSource::Command(vec![
+        "sh".to_owned(),
+        "-c".to_owned(),
+        script,
+    ]));
     let client = Arc::new(client(settings));
     let call = get("7");
     let all = futures_util::future::join_all((0..10).map(|_| client.read(&call, parse))).await;
@@ -321,7 +320,11 @@ async fn a_token_command_that_gives_the_same_token_is_not_run_for_each_401() {
     let log = folder.path().join("log");
     let script = format!("echo x >> {}; printf token", log.display());
     let mut settings = settings(&server);
-    settings.token = Token::Command(vec!["sh".to_owned(), "-c".to_owned(), script]);
+    settings.token = Token::Kept(SecretSource::Command(vec![
+        "sh".to_owned(),
+        "-c".to_owned(),
+        script,
+    ]));
     let client = client(settings);
     assert_eq!(client.read(&get("7"), parse).await, Ok(200));
     for n in 0..50 {
@@ -336,7 +339,11 @@ async fn a_token_command_that_fails_says_so_without_its_words() {
     let server = Server::start(|_| ok()).await;
     let mut settings = settings(&server);
     let script = format!("echo {SECRET}; echo {SECRET} >&2; exit 3");
-    settings.token = Token::Command(vec!["sh".to_owned(), "-c".to_owned(), script]);
+    settings.token = Token::Kept(SecretSource::Command(vec![
+        "sh".to_owned(),
+        "-c".to_owned(),
+        script,
+    ]));
     let why = client(settings).read(&get("7"), parse).await.unwrap_err();
     assert_eq!(why.kind, CallErrorKind::TokenRefused);
     assert!(why.text.contains("`sh`") && why.text.contains('3'), "{why}");

@@ -1,0 +1,149 @@
+//! Where a secret is kept: in memory, in a file, or with a program that prints it.
+//!
+//! Tokens, client secrets and Basic headers are all read in this way. A file or a program is read again whenever the
+//! secret is needed, so a secret that is rotated during a run is picked up. The secret is never part of a text. A
+//! program runs without a shell, and what it prints is never shown.
+
+use secrecy::SecretString;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::time::timeout;
+
+use super::secret_text::{LONGEST, SecretKind, secret_file, secret_of};
+
+const COMMAND_TIME: Duration = Duration::from_secs(30);
+
+/// Where a secret is kept.
+#[derive(Debug, Clone)]
+pub enum SecretSource {
+    /// Given; it cannot change.
+    Given(SecretString),
+    /// A file that holds it.
+    File(PathBuf),
+    /// A program and its arguments, which prints it.
+    Command(Vec<String>),
+}
+
+impl SecretSource {
+    /// Whether reading it again may give another secret.
+    pub(super) fn may_change(&self) -> bool {
+        !matches!(self, Self::Given(_))
+    }
+
+    /// The secret, or why there is none, where that can be found out without running a program.
+    pub fn first(&self, kind: SecretKind) -> Result<Option<SecretString>, String> {
+        match self {
+            Self::Given(secret) => Ok(Some(secret.clone())),
+            Self::File(path) => secret_file(path, kind).map(Some),
+            Self::Command(words) if words.is_empty() => {
+                Err(format!("the {} command is empty", kind.words()))
+            }
+            Self::Command(_) => Ok(None),
+        }
+    }
+
+    /// The secret as it is now.
+    pub(super) async fn read(&self, kind: SecretKind) -> Result<SecretString, String> {
+        match self {
+            Self::Given(secret) => Ok(secret.clone()),
+            Self::File(path) => secret_file(path, kind),
+            Self::Command(words) => run(words, kind).await,
+        }
+    }
+}
+
+/// Runs a program that prints a secret.
+async fn run(words: &[String], kind: SecretKind) -> Result<SecretString, String> {
+    let what = kind.words();
+    let (program, arguments) = words.split_first().expect("checked when it was set");
+    let mut child = tokio::process::Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| format!("the {what} command `{program}` cannot be run: {error}"))?;
+    let stdout = child.stdout.take().expect("it is piped");
+    let mut bytes = Vec::new();
+    let finished = timeout(COMMAND_TIME, async {
+        stdout.take(LONGEST + 1).read_to_end(&mut bytes).await?;
+        child.wait().await
+    });
+    let outcome = finished.await;
+    match outcome {
+        Err(_) => Err(format!(
+            "the {what} command `{program}` did not end within {} s",
+            COMMAND_TIME.as_secs()
+        )),
+        Ok(Err(error)) => Err(format!("the {what} command `{program}` failed: {error}")),
+        Ok(Ok(status)) if !status.success() => {
+            Err(format!("the {what} command `{program}` failed: {status}"))
+        }
+        Ok(Ok(_)) => secret_of(&bytes, kind).map_err(|why| {
+            format!("what the {what} command `{program}` printed is no {what}: {why}")
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret;
+
+    fn shell(script: &str) -> SecretSource {
+        SecretSource::Command(["sh", "-c", script].map(str::to_owned).to_vec())
+    }
+
+    #[tokio::test]
+    async fn a_command_that_gives_no_secret_is_named_and_its_output_is_not_shown() {
+        for (script, words) in [
+            ("echo hunter2; exit 3", "failed: exit status: 3"),
+            ("kill -9 $$", "failed: signal: 9"),
+            ("true", "it is empty"),
+            ("printf 'hunter2\\nhunter3\\n'", "it must be a single line"),
+            ("head -c 70000 /dev/zero | tr '\\0' x", "longer than 64 KiB"),
+        ] {
+            for kind in [
+                SecretKind::Token,
+                SecretKind::ClientSecret,
+                SecretKind::BasicHeader,
+            ] {
+                let why = shell(script).read(kind).await.expect_err(script);
+                let what = format!("the {} command `sh`", kind.words());
+                assert!(why.contains(words) && why.contains(&what), "{why}");
+                assert!(!why.contains("hunter"), "{why}");
+            }
+        }
+        let missing = SecretSource::Command(vec!["/nowhere/vault".to_owned()]);
+        let why = missing.read(SecretKind::ClientSecret).await.unwrap_err();
+        assert!(why.contains("`/nowhere/vault` cannot be run"), "{why}");
+        let empty = SecretSource::Command(Vec::new());
+        let why = empty.first(SecretKind::BasicHeader).unwrap_err();
+        assert!(why.contains("command is empty"), "{why}");
+    }
+
+    /// The clock of the test jumps to the time-out while the program still runs.
+    #[tokio::test(start_paused = true)]
+    async fn a_command_that_does_not_end_is_given_up_after_half_a_minute() {
+        let why = shell("exec sleep 600").read(SecretKind::ClientSecret).await;
+        let why = why.unwrap_err();
+        assert!(why.contains("did not end within 30 s"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn what_is_rotated_is_read_as_it_is_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let command = shell(&format!("cat {}", path.display()));
+        for text in ["one", "two"] {
+            std::fs::write(&path, text).unwrap();
+            for source in [&SecretSource::File(path.clone()), &command] {
+                let secret = source.read(SecretKind::ClientSecret).await.unwrap();
+                assert_eq!(secret.expose_secret(), text);
+            }
+        }
+    }
+}
