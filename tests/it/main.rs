@@ -97,6 +97,8 @@ mod reports;
 mod resume;
 /// What is kept of old runs.
 mod retention;
+/// The units and the `CronJob` in `samples/`.
+mod samples;
 /// What each command shows a person.
 mod screens;
 /// Settings from the command line, the environment and profiles; what a run keeps of them; their help.
