@@ -291,35 +291,39 @@ fn socks_fault(why: &str) -> Fault {
 
 /// What the server says about this client's certificate, or about its having none.
 fn refused_certificate(error: &reqwest::Error) -> Option<String> {
-    use rustls::AlertDescription as Alert;
-    let tls = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>())?;
-    let rustls::Error::AlertReceived(alert) = tls else {
-        return None;
-    };
-    let text = match alert {
-        Alert::CertificateRequired | Alert::NoCertificate => {
+    let alert = alert(error)?;
+    let text = match alert.as_str() {
+        "CertificateRequired" | "NoCertificate" => {
             "the server asks for a client certificate: name one with client_cert and client_key"
         }
-        Alert::CertificateExpired => {
+        "CertificateExpired" => {
             "the server says that the client certificate has expired: have it renewed"
         }
-        Alert::CertificateRevoked => {
+        "CertificateRevoked" => {
             "the server says that the client certificate was revoked: have a new one made"
         }
-        Alert::UnknownCA => {
+        "UnknownCA" => {
             "the server does not know the authority that signed the client certificate: check client_cert, and add \
              the certificates of its chain to that file"
         }
-        Alert::BadCertificate
-        | Alert::UnsupportedCertificate
-        | Alert::CertificateUnknown
-        | Alert::DecryptError
-        | Alert::AccessDenied => {
+        "BadCertificate"
+        | "UnsupportedCertificate"
+        | "CertificateUnknown"
+        | "DecryptError"
+        | "AccessDenied" => {
             "the server does not accept the client certificate, or that there is none: check client_cert"
         }
         _ => return None,
     };
-    Some(format!("{text} ({tls})"))
+    Some(format!("{text} (alert {alert})"))
+}
+
+/// The alert with which the server ended TLS, by its name. Over HTTP/2, only the text of the error is left of it.
+fn alert(error: &reqwest::Error) -> Option<String> {
+    let tls = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>());
+    let text = tls.map_or_else(|| innermost(error), ToString::to_string);
+    let name = text.strip_prefix("received fatal alert: ")?;
+    Some(name.to_owned())
 }
 
 /// Why TLS cannot be spoken with this server, and what to do about it; `None`: that is not the reason. A handshake

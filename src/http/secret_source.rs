@@ -70,7 +70,11 @@ async fn run(words: &[String], kind: SecretKind) -> Result<SecretString, String>
     let mut bytes = Vec::new();
     let finished = timeout(COMMAND_TIME, async {
         stdout.take(LONGEST + 1).read_to_end(&mut bytes).await?;
-        child.wait().await
+        // More than that is not read, and the program may fail because of it.
+        if bytes.len() as u64 > LONGEST {
+            return Ok(None);
+        }
+        child.wait().await.map(Some)
     });
     let outcome = finished.await;
     match outcome {
@@ -79,7 +83,7 @@ async fn run(words: &[String], kind: SecretKind) -> Result<SecretString, String>
             COMMAND_TIME.as_secs()
         )),
         Ok(Err(error)) => Err(format!("the {what} command `{program}` failed: {error}")),
-        Ok(Ok(status)) if !status.success() => {
+        Ok(Ok(Some(status))) if !status.success() => {
             Err(format!("the {what} command `{program}` failed: {status}"))
         }
         Ok(Ok(_)) => secret_of(&bytes, kind).map_err(|why| {
