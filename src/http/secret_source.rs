@@ -27,6 +27,15 @@ pub enum SecretSource {
 }
 
 impl SecretSource {
+    /// For the log of calls.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Given(_) => "given",
+            Self::File(_) => "file",
+            Self::Command(_) => "command",
+        }
+    }
+
     /// Whether reading it again may give another secret.
     pub(super) fn may_change(&self) -> bool {
         !matches!(self, Self::Given(_))

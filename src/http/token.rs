@@ -119,9 +119,7 @@ impl Source {
     /// For the log of calls.
     const fn name(&self) -> &'static str {
         match self {
-            Self::Fixed => "given",
-            Self::File(_) => "file",
-            Self::Command(_) => "command",
+            Self::Kept(kept) => kept.name(),
             Self::Endpoint(_) => "endpoint",
         }
     }

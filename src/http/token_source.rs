@@ -106,6 +106,7 @@ impl Refusal {
     pub(super) const fn name(&self) -> &'static str {
         match self {
             Self::Later(_) => "not_available",
+            Self::Local(_) => "not_readable",
             Self::Final(_) => "refused",
             Self::Strange(_) => "not_an_endpoint",
         }
