@@ -31,6 +31,9 @@ use serde_json::json;
 
 /// Reads the command line, does what it says, and tells how it ended.
 pub fn main() -> Exit {
+    if let Some(exit) = completions::answer() {
+        return exit;
+    }
     let options = match Options::read() {
         Ok(options) => options,
         Err(error) => {
@@ -152,7 +155,7 @@ fn run(command: &Command, console: Console) -> Result<Exit, CommandError> {
         Command::Doctor(options) => doctor::run(options, console),
         Command::Init => init::run(),
         Command::Config(options) => config::run(options, console),
-        Command::Completions { shell } => Ok(completions::run(*shell)),
+        Command::Completions { shell } => completions::run(*shell),
         Command::Man(options) => man::run(options),
     }
 }

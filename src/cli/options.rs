@@ -1,5 +1,6 @@
 //! What may be typed. What it means is another type: [`crate::config::Resolved`].
 
+mod candidates;
 mod control;
 mod log;
 mod runs;
@@ -12,7 +13,9 @@ pub(super) use runs::{ForgetOptions, PruneOptions, RunsCommand, RunsOptions, Sho
 pub(super) use sandbox_args::SandboxArgs;
 pub(super) use settings_args::{Console, SettingsArgs};
 
+use candidates::{plans, profiles, runs};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -53,7 +56,15 @@ impl Options {
 
 /// All that may be typed.
 pub(super) fn command() -> clap::Command {
-    Options::command().mut_subcommands(|command| command.mut_args(with_example))
+    let whole = Options::command().mut_subcommands(|command| command.mut_args(with_example));
+    let names: Vec<String> = whole
+        .get_subcommands()
+        .map(|one| one.get_name().to_owned())
+        .collect();
+    let names = move || names.iter().map(CompletionCandidate::new).collect();
+    whole.mut_subcommand("man", |man| {
+        man.mut_arg("command", |arg| arg.add(ArgValueCandidates::new(names)))
+    })
 }
 
 /// An example stands alone, so that it is not broken where a line ends.
@@ -173,7 +184,9 @@ pub(super) enum Command {
     ///
     /// Example: idshift config --profile plume
     Config(ConfigOptions),
-    /// Print the completions of a shell
+    /// Print the completions of a shell: commands, options, values, profiles and runs
+    ///
+    /// The shell then asks idshift on the PATH what can follow. Nothing is changed by that, and no secret is read.
     ///
     /// Example: idshift completions bash > /etc/bash_completion.d/idshift
     #[command(verbatim_doc_comment)]
@@ -214,7 +227,7 @@ pub(super) struct ApplyOptions {
     #[arg(required_unless_present = "run", conflicts_with = "run")]
     pub(super) file: Option<PathBuf>,
     /// Carry out this plan, which was looked at before
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = plans())]
     pub(super) run: Option<String>,
     /// Look every customer up and show what would change before the first write
     ///
@@ -234,6 +247,7 @@ pub(super) struct ApplyOptions {
 #[derive(Debug, Args)]
 pub(super) struct RunOptions {
     /// The run: its ID or the beginning of it [default: the newest that the command can act on]
+    #[arg(add = runs())]
     pub(super) run: Option<String>,
     #[command(flatten)]
     pub(super) settings: SettingsArgs,
@@ -260,6 +274,7 @@ pub(super) struct ReconcileOptions {
 #[derive(Debug, Args)]
 pub(super) struct ReportOptions {
     /// The run: its ID or the beginning of it [default: the newest]
+    #[arg(add = runs())]
     pub(super) run: Option<String>,
     #[command(flatten)]
     pub(super) settings: SettingsArgs,
@@ -272,7 +287,7 @@ pub(super) struct MapOptions {
     /// Write what the columns mean into this profile of idshift.toml
     ///
     /// The profile is made where it is missing. What else is in the file stays as it is. Example: --save plume
-    #[arg(long, value_name = "PROFILE")]
+    #[arg(long, value_name = "PROFILE", add = profiles())]
     pub(super) save: Option<String>,
     #[command(flatten)]
     pub(super) settings: SettingsArgs,

@@ -69,6 +69,25 @@ impl File {
         }
     }
 
+    /// The names of the profiles, each with its system and address, of a file that may have mistakes; secrets are not
+    /// looked at.
+    pub fn profile_names(named: Option<PathBuf>) -> Vec<(String, String)> {
+        let text = named.or_else(usual).map(std::fs::read_to_string);
+        let Some(Ok(text)) = text else {
+            return Vec::new();
+        };
+        let (document, _) = DeTable::parse_recoverable(&text);
+        let profiles = document.get_ref().get("profiles");
+        let profiles = profiles.and_then(|profiles| profiles.get_ref().as_table());
+        let described = |(name, profile): (&Name<'_>, &Item<'_>)| {
+            let text = |key| Some(profile.get_ref().get(key)?.get_ref().as_str()?.to_owned());
+            let words = [text("system"), text("base_url")];
+            let words: Vec<String> = words.into_iter().flatten().collect();
+            (name.get_ref().to_string(), words.join(" at "))
+        };
+        profiles.into_iter().flatten().map(described).collect()
+    }
+
     /// The same for a file that is to be changed, and that need not exist.
     pub fn find_or_new(named: Option<PathBuf>) -> Result<Self, ConfigError> {
         if Self::to_change(named.clone()).exists() {

@@ -28,7 +28,7 @@ pub use file::{File, SAMPLE};
 pub use log::Log;
 pub use resolved::{Resolved, reseller_of};
 pub use setting::{Group, Kept, Setting, Shape, Sources};
-pub use settings::{SETTINGS, setting};
+pub use settings::{COLUMNS, SETTINGS, setting};
 pub use typed::TypedSettings;
 pub use values::{Origin, Values};
 pub use zone::{Until, local_words, local_zone};

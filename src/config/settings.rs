@@ -344,7 +344,7 @@ pub(super) const OAUTH2: &[Setting] = &[
 
 /// The keys of `[map]` and `[profiles.NAME.map]`: the columns that count.
 #[rustfmt::skip]
-pub(super) const COLUMNS: &[Setting] = &[
+pub const COLUMNS: &[Setting] = &[
     INPUT.setting("accountId", Text, "", "The column that holds the current account ID"),
     INPUT.setting("newAccountId", Text, "", "The column that holds the new account ID"),
     INPUT.setting("customerId", Text, "", "The column that holds the system's own ID"),

@@ -61,7 +61,7 @@ mod value;
 mod verdict;
 mod vocabulary;
 
-pub use accept::Accept;
+pub use accept::{ACCEPTABLE, Accept};
 pub use column::Column;
 pub use error::InputError;
 pub use meaning::{Guess, Strength, guesses};

@@ -4,8 +4,10 @@
 //! Every row carries a checksum, because SQLite notices damaged structure but not a changed letter.
 
 use super::LedgerError;
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -141,6 +143,44 @@ pub(super) fn open(path: &Path, thorough: bool) -> Result<Connection, LedgerErro
         });
     }
     let connection = connect(path)?;
+    recognise(&connection, path)?;
+    if thorough {
+        check(&connection, path)?;
+    }
+    Ok(connection)
+}
+
+/// Opens a ledger for reading only. No file is made, and neither the ledger nor its log is changed: a log that exists is
+/// read beside the process that writes it; without one the file is complete by itself.
+pub(super) fn open_read_only(path: &Path) -> Result<Connection, LedgerError> {
+    let log_exists = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        Path::new(&name).exists()
+    };
+    if log_exists("-wal") && !log_exists("-shm") {
+        // SQLite would have to make the index of the log.
+        return Err(LedgerError::Missing {
+            path: path.to_owned(),
+        });
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let name = percent_encode(path.as_os_str().as_bytes(), NON_ALPHANUMERIC);
+    let option = if log_exists("-wal") {
+        ""
+    } else {
+        "?immutable=1"
+    };
+    let connection = Connection::open_with_flags(format!("file:{name}{option}"), flags)
+        .map_err(|source| LedgerError::sqlite(path, source))?;
+    recognise(&connection, path)?;
+    Ok(connection)
+}
+
+/// Makes sure that it is a ledger, in the format of this program.
+fn recognise(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
     let number = |name: &str| {
         connection
             .pragma_query_value(None, name, |row| row.get::<_, i64>(0))
@@ -167,10 +207,7 @@ pub(super) fn open(path: &Path, thorough: bool) -> Result<Connection, LedgerErro
             known: VERSION,
         });
     }
-    if thorough {
-        check(&connection, path)?;
-    }
-    Ok(connection)
+    Ok(())
 }
 
 fn check(connection: &Connection, path: &Path) -> Result<(), LedgerError> {

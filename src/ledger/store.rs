@@ -57,6 +57,19 @@ impl Ledger {
         Self::open_with(dir, false)
     }
 
+    /// Opens a ledger for a look at its header and state that makes and changes no file in its folder.
+    pub fn open_read_only(dir: &RunDir) -> Result<Self, LedgerError> {
+        let path = dir.ledger();
+        let connection = schema::open_read_only(&path)?;
+        let header = read_header(&connection, &path)?;
+        Ok(Self {
+            connection: Mutex::new(connection),
+            path,
+            header,
+            former: Vec::new(),
+        })
+    }
+
     fn open_with(dir: &RunDir, thorough: bool) -> Result<Self, LedgerError> {
         let path = dir.ledger();
         // Read before the ledger: a run under way goes on counting meanwhile.

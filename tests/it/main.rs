@@ -23,6 +23,8 @@ mod cli;
 mod client_certificates;
 /// Failures common to all lines.
 mod common_failures;
+/// What bash, zsh and fish offer when Tab is pressed.
+mod completion;
 /// Orders to a run in progress: pause, another rate, drain.
 mod control;
 /// The IDs by which a system recognises a repetition.
@@ -113,5 +115,7 @@ mod systems;
 mod terminal;
 /// Certificates and proxies.
 mod tls;
+/// The pages with screens: `docs/tour.md` and the picture of the README.
+mod tour;
 /// `--waves`: growing parts of a run, each read back before the next.
 mod waves;

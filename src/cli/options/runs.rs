@@ -1,6 +1,7 @@
 //! What may be typed after `idshift runs`.
 
 use super::SettingsArgs;
+use super::candidates::runs;
 use crate::run::Retention;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub(in crate::cli) struct RunsOptions {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ShowOptions {
     /// The run: its ID or the beginning of it
+    #[arg(add = runs())]
     pub(in crate::cli) run: String,
     #[command(flatten)]
     pub(in crate::cli) settings: SettingsArgs,

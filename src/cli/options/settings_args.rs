@@ -1,5 +1,6 @@
 //! The settings as options: what the table in `config/settings.rs` says, in the words of clap.
 
+use super::candidates;
 use crate::cli::options::SandboxArgs;
 use crate::config::{Group, SETTINGS, Setting, Shape, Sources, TypedSettings};
 use crate::run::{Consent, Output, Request, SandboxRequest};
@@ -120,6 +121,10 @@ fn option(setting: &Setting) -> Arg {
     };
     let arg = match setting.excludes {
         Some(other) => arg.conflicts_with(other),
+        None => arg,
+    };
+    let arg = match candidates::of_setting(setting.name) {
+        Some(completer) => arg.add(completer),
         None => arg,
     };
     let arg = match setting.short {

@@ -1,0 +1,171 @@
+//! What can follow on the command line: profiles, runs, values. A shell asks for it with each press of the Tab key.
+//!
+//! Reads `idshift.toml` and the runs folder; makes and changes nothing, reads no secret, and says nothing of what is
+//! wrong there.
+
+use crate::config::{COLUMNS, File, TypedSettings, Values};
+use crate::input::ACCEPTABLE;
+use crate::ledger::{Ledger, RunDir, State};
+use crate::report::run_status;
+use crate::ui;
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use std::ffi::OsStr;
+use std::path::Path;
+
+/// Ledgers that are opened for one answer; older runs are shown without their state.
+const DESCRIBED_RUNS: usize = 50;
+
+/// Encodings by their usual names; others are accepted too.
+const ENCODINGS: [&str; 10] = [
+    "utf-8",
+    "utf-16le",
+    "utf-16be",
+    "windows-1252",
+    "windows-1250",
+    "iso-8859-1",
+    "iso-8859-15",
+    "shift_jis",
+    "cp850",
+    "cp437",
+];
+const DELIMITERS: [&str; 4] = ["comma", "semicolon", "tab", "pipe"];
+
+/// What can follow a setting; `None`: the shape of the setting says it.
+pub(super) fn of_setting(name: &str) -> Option<ArgValueCompleter> {
+    Some(match name {
+        "profile" => profiles(),
+        "map" => ArgValueCompleter::new(columns),
+        "accept" => ArgValueCompleter::new(codes),
+        "encoding" => ArgValueCompleter::new(|current: &OsStr| texts(&ENCODINGS, current)),
+        "delimiter" => ArgValueCompleter::new(|current: &OsStr| texts(&DELIMITERS, current)),
+        _ => return None,
+    })
+}
+
+/// The profiles of the file in use.
+pub(super) fn profiles() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let profiles = File::profile_names(typed().config()).into_iter();
+        let described = profiles.map(|(name, words)| candidate(&name, &words));
+        beginning_with(current, described)
+    })
+}
+
+/// All runs.
+pub(super) fn runs() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| runs_in(&[], current))
+}
+
+/// Runs on which a process is at work.
+pub(super) fn runs_in_progress() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| runs_in(&[State::Created, State::Running], current))
+}
+
+/// Plans that were not carried out.
+pub(super) fn plans() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| runs_in(&[State::Planned], current))
+}
+
+/// The runs in one of these states (none: in any), the newest first.
+fn runs_in(states: &[State], current: &OsStr) -> Vec<CompletionCandidate> {
+    let values = Values::of_output(&typed());
+    let folder = values.effective("runs_dir").unwrap_or_default();
+    let mut runs = RunDir::list(Path::new(folder)).unwrap_or_default();
+    runs.retain(|dir| begins(current, dir.run().as_str()));
+    runs.sort_by(|a, b| b.run().cmp(a.run()));
+    let shown = runs.iter().enumerate().filter_map(|(at, dir)| {
+        let described = (at < DESCRIBED_RUNS).then(|| described(dir)).flatten();
+        let (state, words) = described.unzip();
+        let fits = states.is_empty() || state.is_some_and(|state| states.contains(&state));
+        fits.then(|| candidate(dir.run().as_str(), &words.unwrap_or_default()))
+    });
+    shown.collect()
+}
+
+/// The state of a run, and `apply, finished, moves.csv`.
+fn described(dir: &RunDir) -> Option<(State, String)> {
+    let ledger = Ledger::open_read_only(dir).ok()?;
+    let state = run_status::state(&ledger.progress().ok()?, &ledger);
+    let kind = ledger.kind().ok()?;
+    let header = ledger.header();
+    let subject = header.parent.as_ref().unwrap_or(&header.input_name);
+    let words = format!("{}, {}, {subject}", kind.as_str(), state.as_str());
+    Some((state, words))
+}
+
+/// `accountId=` and so on; the name in the file follows.
+fn columns(current: &OsStr) -> Vec<CompletionCandidate> {
+    let columns = COLUMNS.iter();
+    let columns = columns.map(|column| candidate(&format!("{}=", column.name), column.help));
+    beginning_with(current, columns)
+}
+
+/// Codes with commas between.
+fn codes(current: &OsStr) -> Vec<CompletionCandidate> {
+    let current = current.to_string_lossy();
+    let before = current.rfind(',').map_or("", |at| &current[..=at]);
+    let codes = ACCEPTABLE
+        .iter()
+        .map(|code| candidate(&format!("{before}{code}"), ""));
+    beginning_with(OsStr::new(current.as_ref()), codes)
+}
+
+fn texts(texts: &[&str], current: &OsStr) -> Vec<CompletionCandidate> {
+    beginning_with(current, texts.iter().map(|text| candidate(text, "")))
+}
+
+fn candidate(value: &str, words: &str) -> CompletionCandidate {
+    let words = (!words.is_empty()).then(|| ui::visible(words).into_owned().into());
+    CompletionCandidate::new(value).help(words)
+}
+
+fn begins(current: &OsStr, value: &str) -> bool {
+    value.starts_with(&*current.to_string_lossy())
+}
+
+/// Those that begin as what was typed; a name with a control character cannot be typed.
+fn beginning_with(
+    current: &OsStr,
+    all: impl Iterator<Item = CompletionCandidate>,
+) -> Vec<CompletionCandidate> {
+    let fits = |one: &CompletionCandidate| {
+        let value = one.get_value().to_string_lossy();
+        begins(current, &value) && !value.chars().any(char::is_control)
+    };
+    all.filter(fits).collect()
+}
+
+/// The settings of the line that is typed which say where profiles and runs are.
+fn typed() -> TypedSettings {
+    let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
+    let words: Vec<String> = words
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let value = |name: &'static str| {
+        let option = format!("--{}", name.replace('_', "-"));
+        let (at, rest) = words.iter().enumerate().find_map(|(at, word)| {
+            let rest = word.strip_prefix(&option)?;
+            (rest.is_empty() || rest.starts_with('=')).then_some((at, rest))
+        })?;
+        // Bash makes three words of `--config=FILE`.
+        let mut behind = words[at + 1..].iter().skip_while(|word| *word == "=");
+        let value = match rest.strip_prefix('=') {
+            Some(value) => value,
+            None => behind.next()?,
+        };
+        Some((name, unquoted(value)))
+    };
+    ["config", "profile", "runs_dir"]
+        .into_iter()
+        .filter_map(value)
+        .collect()
+}
+
+/// The text without quotes around it, and with the home folder in place of `~`, which a shell has not replaced yet.
+fn unquoted(word: &str) -> String {
+    let word = word.trim_matches(['"', '\'']);
+    match (word.strip_prefix("~/"), std::env::var("HOME")) {
+        (Some(rest), Ok(home)) => format!("{home}/{rest}"),
+        _ => word.to_owned(),
+    }
+}

@@ -1,0 +1,272 @@
+use crate::support::{Done, Place, finish};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::time::SystemTime;
+
+/// A configuration in which secrets would be read by a file and by a program.
+const CONFIG: &str = "runs_dir = \"idshift-runs\"\n\
+    [profiles.night]\nsystem = \"plume\"\nbase_url = \"https://plume.example.com\"\ntoken_file = \"secret\"\n\
+    [profiles.nightly]\nsystem = \"adobe\"\ntoken_command = [\"touch\", \"was-run\"]\n";
+
+/// A finished run, and a newer plan that waits.
+fn with_runs() -> (Place, String, String) {
+    let place = Place::plume();
+    let file = place.moves(2);
+    place.run(&["plan", &file]).expect(0);
+    let applied = place.newest_id();
+    place.run(&["apply", "--run", &applied, "--yes"]).expect(0);
+    // The next run has another second in its name.
+    let planned = loop {
+        place.run(&["plan", &file]).expect(0);
+        let newest = place.newest_id();
+        if newest[..15] > applied[..15] {
+            break newest;
+        }
+        std::fs::remove_dir_all(place.newest()).unwrap();
+    };
+    place.file("idshift.toml", CONFIG);
+    (place, applied, planned)
+}
+
+/// A shell with the program on its path and none of its variables but those of the runner.
+fn shell(place: &Place, words: &[&str]) -> Command {
+    let idshift = place.command(&[]);
+    let folder = Path::new(idshift.get_program()).parent().unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let mut command = place.command(&[]);
+    let mut shell = Command::new(words[0]);
+    shell
+        .args(&words[1..])
+        .current_dir(place.path())
+        .env_clear()
+        .envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .env("PATH", format!("{}:{path}", folder.display()))
+        .env("TERM", "dumb")
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    command.env_clear();
+    shell
+}
+
+#[expect(clippy::print_stdout, reason = "says that a check was not run")]
+fn is_missing(shell: &str) -> bool {
+    let is_there = Command::new(shell).args(["-c", "exit"]).status().is_ok();
+    if !is_there {
+        println!("NOT RUN: {shell} is not installed");
+    }
+    !is_there
+}
+
+/// What fish offers, with descriptions.
+fn fish(place: &Place, line: &str) -> Vec<String> {
+    let script = format!("idshift completions fish | source; complete --do-complete '{line}'");
+    let done = finish(
+        shell(place, &["fish", "--no-config", "-c", &script])
+            .spawn()
+            .unwrap(),
+    );
+    lines(&done)
+}
+
+/// What bash offers.
+fn bash(place: &Place, line: &str) -> Vec<String> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+    let (last, before) = (words.len() - 1, words[words.len() - 2]);
+    let script = format!(
+        "source <(idshift completions bash); COMP_WORDS=({}); COMP_CWORD={last}; \
+         _clap_complete_idshift idshift '{}' '{before}'; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        quoted.join(" "),
+        words[last],
+    );
+    let done = finish(
+        shell(place, &["bash", "--norc", "-c", &script])
+            .spawn()
+            .unwrap(),
+    );
+    lines(&done)
+}
+
+fn lines(done: &Done) -> Vec<String> {
+    assert_eq!((done.code, done.err.as_str()), (0, ""), "{}", done.out);
+    done.out.lines().map(str::to_owned).collect()
+}
+
+/// What an interactive zsh shows when the line is typed and Tab pressed, up to these words. The completions are in a
+/// folder of `$fpath`, as a package installs them.
+fn zsh(place: &Place, line: &str, until: &str) -> String {
+    let script = format!(
+        "mkdir -p .zsh && idshift completions zsh >.zsh/_idshift\n\
+         zmodload zsh/zpty && zpty z 'zsh -f -i'\n\
+         zpty -w z 'fpath=(.zsh $fpath); autoload -Uz compinit; compinit -u -D; LISTMAX=1000; setopt no_list_ambiguous; PS1=REA; PS1+=DY'\n\
+         zpty -r z out '*READY*' || exit 1\n\
+         zpty -w -n z $'{line}\\t'\n\
+         zpty -r z out '*{until}*' || exit 1\n\
+         print -r -- $out; zpty -d z"
+    );
+    let words = ["timeout", "30", "zsh", "-f", "-c", &script];
+    finish(shell(place, &words).spawn().unwrap()).expect(0).out
+}
+
+#[test]
+fn bash_offers_runs_profiles_systems_and_values() {
+    let (place, applied, planned) = with_runs();
+    let cases: &[(&str, &[&str])] = &[
+        ("idshift recon", &["reconcile"]),
+        ("idshift resume ", &[&planned, &applied]),
+        ("idshift apply --run ", &[&planned]),
+        ("idshift plan moves.csv --profile ", &["night", "nightly"]),
+        (
+            "idshift plan moves.csv --system ",
+            &["plume", "adobe", "cloudcockpit"],
+        ),
+        ("idshift runs show ", &[&planned, &applied]),
+        (
+            "idshift check moves.csv --accept formula,dec",
+            &["formula,decimal_zero", "formula,decoded_twice"],
+        ),
+        ("idshift check moves.csv --map new", &["newAccountId="]),
+        ("idshift map moves.csv --save night", &["night", "nightly"]),
+        ("idshift man un", &["undo", "unpause"]),
+        ("idshift check mov", &["moves.csv"]),
+        ("idshift apply moves.csv --max-f", &["--max-failures"]),
+        (
+            "idshift plan moves.csv --config other.toml --profile ",
+            &["other"],
+        ),
+        ("idshift report --runs-dir nowhere 2", &[]),
+    ];
+    place.file("other.toml", "[profiles.other]\nsystem = \"adobe\"\n");
+    for (line, expected) in cases {
+        let found = bash(&place, line);
+        let found: Vec<&str> = found
+            .iter()
+            .map(String::as_str)
+            .filter(|one| !one.is_empty())
+            .collect();
+        assert_eq!(found, *expected, "{line}");
+    }
+}
+
+#[test]
+fn fish_offers_them_with_their_state() {
+    if is_missing("fish") {
+        return;
+    }
+    let (place, applied, planned) = with_runs();
+    assert_eq!(
+        fish(&place, "idshift undo "),
+        [
+            format!("{planned}\tplan, planned, moves.csv"),
+            format!("{applied}\tapply, finished, moves.csv")
+        ]
+    );
+    assert_eq!(
+        fish(&place, "idshift plan moves.csv --profile nightl"),
+        ["nightly\tadobe"]
+    );
+    assert_eq!(
+        fish(&place, "idshift plan moves.csv --lookup "),
+        ["auto", "bulk", "each"]
+    );
+}
+
+#[test]
+fn zsh_offers_them_with_their_state() {
+    if is_missing("zsh") {
+        return;
+    }
+    let (place, applied, planned) = with_runs();
+    let shown = zsh(&place, "idshift undo ", "finished, moves.csv");
+    let at = |words: &str| {
+        shown
+            .find(words)
+            .unwrap_or_else(|| panic!("{words}: {shown}"))
+    };
+    assert!(at(&planned) < at(&applied), "{shown}");
+    assert!(shown.contains("-- plan, planned, moves.csv"), "{shown}");
+    let shown = zsh(&place, "idshift plan moves.csv --system pl", "plume");
+    assert!(shown.contains("--system plume"), "{shown}");
+}
+
+/// Every file below the folder, with its length and the time of its last change; of the index that SQLite shares between
+/// the readers of a log, only that it is there.
+fn files(folder: &Path, found: &mut BTreeMap<String, (u64, SystemTime)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let meta = path.symlink_metadata().unwrap();
+        let is_shared = path.to_str().unwrap().ends_with("-shm");
+        let changed = if is_shared {
+            SystemTime::UNIX_EPOCH
+        } else {
+            meta.modified().unwrap()
+        };
+        found.insert(path.display().to_string(), (meta.len(), changed));
+        if meta.is_dir() {
+            files(&path, found);
+        }
+    }
+}
+
+/// What the program answers a shell, that it says nothing else, and that it changes no file.
+fn answered(place: &Place, line: &[&str]) -> Vec<String> {
+    let found = || {
+        let mut found = BTreeMap::new();
+        files(place.path(), &mut found);
+        found
+    };
+    let before = found();
+    let mut command = place.command(&[&["--", "idshift"][..], line].concat());
+    command.env("_IDSHIFT_COMPLETE", "fish");
+    let done = finish(command.spawn().unwrap());
+    assert_eq!(before, found(), "{line:?}");
+    assert_eq!(done.err, "", "{line:?}");
+    done.out.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn an_answer_changes_nothing_reads_no_secret_and_is_silent_about_mistakes() {
+    let place = Place::plume();
+    // Nothing is there yet, and nothing is made.
+    assert!(answered(&place, &["pause", "2"]).is_empty());
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+    // A run that was killed has its log beside its ledger.
+    let file = place.moves(3);
+    let mut killed = place.command(&["apply", &file, "--yes"]);
+    killed.env("IDSHIFT_CRASH_AT", "2");
+    finish(killed.spawn().unwrap());
+    let run = place.newest_id();
+    assert!(place.newest().join("ledger.db-wal").exists());
+    // Nothing ends the reading of a pipe to which nothing is written.
+    let made = Command::new("mkfifo")
+        .arg(place.path().join("secret"))
+        .status();
+    assert!(made.unwrap().success());
+    place.file("idshift.toml", CONFIG);
+    assert_eq!(
+        answered(&place, &["resume", "2"]),
+        [format!("{run}\tapply, interrupted, moves.csv")]
+    );
+    assert_eq!(answered(&place, &["plan", &file, "--profile", ""]).len(), 2);
+    for line in [
+        &["resume", "--profile", "nightly", "2"][..],
+        &["resume", "--profile", "night", "2"],
+    ] {
+        assert_eq!(answered(&place, line).len(), 1, "{line:?}");
+    }
+    // A key that is no setting, a table that is not closed, a ledger that is none.
+    let mistaken = format!("{CONFIG}\nno_such_key = 1\n[profiles.third]\n[broken");
+    place.file("idshift.toml", &mistaken);
+    assert_eq!(answered(&place, &["plan", &file, "--profile", ""]).len(), 3);
+    std::fs::write(place.newest().join("ledger.db"), "no ledger").unwrap();
+    assert_eq!(answered(&place, &["resume", "2"]), [run]);
+    assert!(answered(&place, &["pause", "2"]).is_empty());
+    place.file("idshift.toml", "\u{0}");
+    assert!(answered(&place, &["plan", &file, "--profile", ""]).is_empty());
+}
