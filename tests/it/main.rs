@@ -79,6 +79,8 @@ mod outage;
 mod overtaken;
 /// The rate, the quota and `Retry-After`, by the stand-in's clock.
 mod pace;
+/// README and `docs/`: the command of the README, and links.
+mod pages;
 /// Plans, order, guards, undo, verify, reconcile.
 mod plans;
 /// A migration from file to report.
