@@ -1,7 +1,7 @@
 //! `idshift apply`: plans a file and carries it out, or carries out a plan that was looked at before.
 
 use super::options::{ApplyOptions, Console};
-use crate::run::{CommandError, Exit, Request, apply, apply_plan, plan};
+use crate::run::{CommandError, Exit, Job, Request, apply, apply_plan, plan, with_notifications};
 
 pub(super) fn run(options: &ApplyOptions, console: Console) -> Result<Exit, CommandError> {
     let request = Request {
@@ -9,9 +9,17 @@ pub(super) fn run(options: &ApplyOptions, console: Console) -> Result<Exit, Comm
         ..options.settings.request(Some(&options.sandbox), console)
     };
     match (&options.file, &options.run) {
-        (Some(file), _) if options.dry_run => plan(file, false, &request),
-        (Some(file), _) => apply(file, &request),
-        (None, Some(run)) => apply_plan(run, &request),
+        (Some(file), _) if options.dry_run => {
+            with_notifications(("plan", Job::Looks), &request, || {
+                plan(file, false, &request)
+            })
+        }
+        (Some(file), _) => {
+            with_notifications(("apply", Job::Writes), &request, || apply(file, &request))
+        }
+        (None, Some(run)) => with_notifications(("apply", Job::Writes), &request, || {
+            apply_plan(run, options.digest.as_deref(), &request)
+        }),
         (None, None) => Err(CommandError::usage(
             "give a file, or the plan to carry out with --run ID",
         )),

@@ -79,7 +79,8 @@ fn rows(values: &mut Values, resolved: &mut Resolved) -> Vec<Row> {
 /// A setting as it is shown: no secret, and the system's own limits where no others are given.
 fn shown(name: &'static str, values: &Values, resolved: &Resolved) -> String {
     match (name, values.effective(name)) {
-        ("api_key", Some(_)) => "set".to_owned(),
+        // Whoever knows such an address can report.
+        ("api_key" | "healthcheck_url" | "webhook_url", Some(_)) => "set".to_owned(),
         // In its normal form, and known to hold no password.
         ("base_url", Some(_)) => resolved.base_url.clone().unwrap_or_default(),
         ("rate", None) => resolved.find_rate.to_string(),

@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod control;
 mod doctor;
+mod evidence;
 mod init;
 mod log;
 mod man;
@@ -146,6 +147,7 @@ fn run(command: &Command, console: Console) -> Result<Exit, CommandError> {
         Command::Map(options) => map::run(options, console),
         Command::Runs(options) => runs::run(options, console),
         Command::Log(options) => log::run(options, console),
+        Command::Evidence(options) => evidence::run(options, console),
         Command::Status(options) => status::run(options, console),
         Command::Pause(options) => control::pause(options, console),
         Command::Unpause(options) => control::unpause(options, console),
@@ -174,6 +176,7 @@ fn shows_local_time(command: &Command) -> bool {
         | Command::Map(_)
         | Command::Runs(_)
         | Command::Log(_)
+        | Command::Evidence(_)
         | Command::Status(_)
         | Command::Pause(_)
         | Command::Unpause(_)
@@ -207,6 +210,7 @@ fn settings(command: &Command) -> Option<&SettingsArgs> {
             None => &options.settings,
         },
         Command::Log(options) => &options.settings,
+        Command::Evidence(options) => &options.settings,
         Command::Status(options) => &options.settings,
         Command::Pause(options) | Command::Unpause(options) | Command::Drain(options) => {
             &options.settings

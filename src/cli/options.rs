@@ -2,12 +2,14 @@
 
 mod candidates;
 mod control;
+mod evidence;
 mod log;
 mod runs;
 mod sandbox_args;
 mod settings_args;
 
 pub(super) use control::{ControlOptions, RateOptions, StatusOptions};
+pub(super) use evidence::EvidenceOptions;
 pub(super) use log::LogOptions;
 pub(super) use runs::{ForgetOptions, PruneOptions, RunsCommand, RunsOptions, ShowOptions};
 pub(super) use sandbox_args::SandboxArgs;
@@ -136,6 +138,13 @@ pub(super) enum Command {
     ///
     /// Example: idshift runs --format json
     Runs(RunsOptions),
+    /// Write everything that is on record about a run into one archive, or verify such an archive
+    ///
+    /// The archive (tar, zstd) holds input, plan, ledger, reports, configuration without secrets, versions, operator and host,
+    /// and a manifest with the SHA-256 of each, chained. Its last digest stands for all of it: hand that over separately.
+    ///
+    /// Example: idshift evidence 20261120-2230 -o run.tar.zst
+    Evidence(EvidenceOptions),
     /// Show what is on record about one line of a run, or about the run itself
     ///
     /// It is read from the run's ledger, and from the log of its calls where the run kept one.
@@ -229,6 +238,11 @@ pub(super) struct ApplyOptions {
     /// Carry out this plan, which was looked at before
     #[arg(long, value_name = "ID", add = plans())]
     pub(super) run: Option<String>,
+    /// Only if this is the plan's digest (`plan_digest`), by which a second person has approved it
+    ///
+    /// Example: --run 20261120-2230 --digest 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    #[arg(long, value_name = "HEX", requires = "run", conflicts_with = "file", value_parser = digest)]
+    pub(super) digest: Option<String>,
     /// Look every customer up and show what would change before the first write
     ///
     /// On a terminal this is the default. Where the look-ups take two minutes or more, they are made while writing.
@@ -241,6 +255,15 @@ pub(super) struct ApplyOptions {
     pub(super) settings: SettingsArgs,
     #[command(flatten)]
     pub(super) sandbox: SandboxArgs,
+}
+
+/// A SHA-256 in hexadecimal digits.
+fn digest(text: &str) -> Result<String, String> {
+    if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("a digest has 64 hexadecimal digits; `plan` and `runs show` print it".to_owned())
+    }
 }
 
 /// What `resume`, `verify` and `undo` have.

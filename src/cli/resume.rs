@@ -1,9 +1,11 @@
 //! `idshift resume`: goes on with an interrupted or stopped run.
 
 use super::options::{Console, RunOptions};
-use crate::run::{CommandError, Exit, resume};
+use crate::run::{CommandError, Exit, Job, resume, with_notifications};
 
 pub(super) fn run(options: &RunOptions, console: Console) -> Result<Exit, CommandError> {
     let request = options.settings.request(Some(&options.sandbox), console);
-    resume(options.run.as_deref(), &request)
+    with_notifications(("resume", Job::Writes), &request, || {
+        resume(options.run.as_deref(), &request)
+    })
 }

@@ -1,9 +1,11 @@
 //! `idshift undo`: restores what a run changed, except what was changed again since.
 
 use super::options::{Console, RunOptions};
-use crate::run::{CommandError, Exit, undo};
+use crate::run::{CommandError, Exit, Job, undo, with_notifications};
 
 pub(super) fn run(options: &RunOptions, console: Console) -> Result<Exit, CommandError> {
     let request = options.settings.request(Some(&options.sandbox), console);
-    undo(options.run.as_deref(), &request)
+    with_notifications(("undo", Job::Writes), &request, || {
+        undo(options.run.as_deref(), &request)
+    })
 }

@@ -73,7 +73,7 @@ impl Names {
         let Some(words) = get(self.command) else {
             return Ok(None);
         };
-        trusted_command(values, self.command)?;
+        trusted(values, self.command)?;
         let words = words.split('\n').map(str::to_owned).collect();
         Ok(Some((SecretSource::Command(words), Vec::new())))
     }
@@ -106,11 +106,12 @@ pub(super) fn token(values: &mut Values) -> Result<Option<Token>, ConfigError> {
     }
 }
 
-/// A program named by a file that lies around in the working folder runs only if the file is the user's own.
-fn trusted_command(values: &Values, setting: &'static str) -> Result<(), ConfigError> {
+/// A setting that runs a program, or writes or removes files, counts in a file that merely lies in the working folder only
+/// if the file is the user's own.
+pub(super) fn trusted(values: &Values, name: &'static str) -> Result<(), ConfigError> {
     // What is no setting of its own stands in the profile's oauth2 table.
-    let from_file = super::setting(setting).is_none()
-        || matches!(values.origin(setting), Origin::Profile(_) | Origin::File);
+    let from_file = super::setting(name).is_none()
+        || matches!(values.origin(name), Origin::Profile(_) | Origin::File);
     let Some(path) = values.file.path.as_ref().filter(|_| from_file) else {
         return Ok(());
     };
@@ -124,7 +125,7 @@ fn trusted_command(values: &Values, setting: &'static str) -> Result<(), ConfigE
         ),
     };
     Err(ConfigError::Credentials(format!(
-        "{path} names a {setting} but {why}, so the program is not run; {help}name the file with --config {path}"
+        "{path} has {name} but {why}, so it is not followed; {help}name the file with --config {path}"
     )))
 }
 

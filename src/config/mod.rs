@@ -7,6 +7,8 @@
 //! Secrets are read last and only if they are needed ([`Resolved::read_secrets`]): commands that work offline or on a
 //! stand-in do not read them.
 
+mod after_run;
+mod age;
 mod credentials;
 mod edit;
 mod file;
@@ -22,6 +24,8 @@ mod typed;
 mod values;
 mod zone;
 
+pub use after_run::AfterRun;
+pub use age::parse_age;
 pub use credentials::token_source;
 pub use edit::{SavedMap, save_map};
 pub use file::{File, SAMPLE};

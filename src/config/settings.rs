@@ -25,6 +25,8 @@ const WRITING: Commands = "apply resume undo reconcile";
 const GUARDED: Commands = "plan apply resume undo reconcile";
 /// Those, and commands that look at what was changed.
 const RUNNING: Commands = "plan apply resume verify undo reconcile";
+/// Commands of which the end is reported.
+const REPORTED: Commands = "plan apply resume undo reconcile";
 /// Commands that call the system, or show what would be called.
 const CALLING: Commands = "plan apply resume verify undo reconcile doctor config";
 /// Those that do call it, and the command that reads the log of their calls.
@@ -34,7 +36,7 @@ const ADDRESSED: Commands = "plan apply resume verify undo reconcile doctor conf
 /// Those, and commands that need to know the kind of the system.
 const TARGETING: Commands = "check plan apply resume verify undo reconcile doctor config report";
 /// Commands with settings.
-pub(super) const ALL: Commands = "check plan apply resume verify undo reconcile doctor config report map runs show prune forget log \
+pub(super) const ALL: Commands = "check plan apply resume verify undo reconcile doctor config report map runs show prune forget log evidence \
      status pause unpause rate drain";
 
 const SYSTEM: Common = Common {
@@ -287,6 +289,34 @@ pub const SETTINGS: &[Setting] = &[
         .kept(Kept::No)
         .used_by("plan apply resume reconcile")
         .seldom(true),
+    GUARDS.setting("suppress", Text, "FILE",
+        "Leave known drift alone until a date: a CSV file (accountId,until,reason)")
+        .more("Lines of these customers are `skipped/suppressed` up to and including that day.")
+        .example("known.csv")
+        .kept(Kept::No)
+        .used_by("reconcile"),
+    OUTPUT.setting("metrics_file", Text, "FILE",
+        "Write metrics for the Prometheus node exporter at the end of a run")
+        .more("In the text format of its textfile collector; also of a run that fails or cannot begin.")
+        .example("idshift.prom")
+        .used_by(REPORTED)
+        .seldom(true),
+    OUTPUT.setting("on_finish", Words, "",
+        "A program that is run at the end of each run, with the summary on its standard input")
+        .sources(Sources::NotTyped)
+        .used_by(REPORTED),
+    OUTPUT.setting("healthcheck_url", Text, "",
+        "An address that is called at the beginning (with /start) and at the end (with /fail after a failure) of a run")
+        .sources(Sources::NotTyped)
+        .used_by(REPORTED),
+    OUTPUT.setting("webhook_url", Text, "",
+        "An address to which the summary is posted at the end of a run, without the customers' IDs")
+        .sources(Sources::NotTyped)
+        .used_by(REPORTED),
+    OUTPUT.setting("keep", Text, "",
+        "How long runs are kept whole, such as 90d; older ones are pruned at the end of each run")
+        .sources(Sources::NotTyped)
+        .used_by(WRITING),
     OUTPUT.setting("format", Choice(&["human", "json"]), "FORMAT",
         "How results are printed: human or json")
         .default(Value("human"))

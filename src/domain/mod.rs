@@ -4,6 +4,7 @@
 //! in messages and in the documents.
 
 mod change;
+mod drift;
 mod id;
 mod net_change;
 mod numbers;
@@ -16,6 +17,7 @@ mod visible;
 mod words;
 
 pub use change::{Change, NewAccount, Profile, Reseller};
+pub use drift::Drift;
 pub use id::{
     AccountId, CustomerId, IdError, LocationId, MAX_ID_CHARS, ResellerId, ServiceId, guid,
 };

@@ -49,6 +49,8 @@ pub enum Skipped {
     Cancelled,
     /// A guard or an outage stopped the run.
     Guard,
+    /// A known drift that is left alone until a date.
+    Suppressed,
 }
 
 /// What became of a line.
@@ -70,7 +72,7 @@ pub enum Status {
 
 impl Status {
     /// Every status there is, for tables of counts and for tests.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Changed,
         Self::Unchanged(Unchanged::Already),
         Self::Unchanged(Unchanged::NothingAsked),
@@ -90,6 +92,7 @@ impl Status {
         Self::Failed(Failed::Blocked),
         Self::Skipped(Skipped::Cancelled),
         Self::Skipped(Skipped::Guard),
+        Self::Skipped(Skipped::Suppressed),
         Self::InDoubt,
     ];
 
@@ -138,6 +141,7 @@ impl Status {
             },
             Self::Skipped(Skipped::Cancelled) => "cancelled",
             Self::Skipped(Skipped::Guard) => "guard",
+            Self::Skipped(Skipped::Suppressed) => "suppressed",
             Self::InDoubt => "no_answer",
         }
     }
@@ -152,8 +156,14 @@ impl Status {
     /// Whether the line belongs into `failures.csv`: failed or unfinished.
     pub fn is_open_or_failed(self) -> bool {
         match self {
-            Self::Failed(_) | Self::Skipped(_) | Self::InDoubt => true,
-            Self::Changed | Self::Unchanged(_) | Self::WouldChange => false,
+            Self::Failed(_)
+            | Self::Skipped(Skipped::Cancelled | Skipped::Guard)
+            | Self::InDoubt => true,
+            // What is left alone on purpose is no failure.
+            Self::Skipped(Skipped::Suppressed)
+            | Self::Changed
+            | Self::Unchanged(_)
+            | Self::WouldChange => false,
         }
     }
 }

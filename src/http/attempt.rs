@@ -66,17 +66,7 @@ pub(super) fn http_client(
         builder = builder.http1_only();
     }
     if let Some(path) = &settings.ca_cert {
-        let wrong = |why: String| SetupError::Certificates {
-            path: path.clone(),
-            why,
-        };
-        let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-        let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-            .map_err(|_| wrong("not PEM certificates".to_owned()))?;
-        if certificates.is_empty() {
-            return Err(wrong("no certificate in it".to_owned()));
-        }
-        builder = builder.tls_certs_merge(certificates);
+        builder = builder.tls_certs_merge(certificates(path)?);
     }
     if let Some(certificate) = &settings.client_certificate {
         builder = builder.identity(certificate.identity()?);
@@ -84,6 +74,23 @@ pub(super) fn http_client(
     builder
         .build()
         .map_err(|error| SetupError::Tls(format!("{what}: {}", innermost(&error.without_url()))))
+}
+
+/// The certificates of a PEM file.
+pub(super) fn certificates(
+    path: &std::path::Path,
+) -> Result<Vec<reqwest::Certificate>, SetupError> {
+    let wrong = |why: String| SetupError::Certificates {
+        path: path.to_owned(),
+        why,
+    };
+    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+        .map_err(|_| wrong("not PEM certificates".to_owned()))?;
+    if certificates.is_empty() {
+        return Err(wrong("no certificate in it".to_owned()));
+    }
+    Ok(certificates)
 }
 
 /// A header with a name that is known at compile time.
@@ -366,7 +373,7 @@ pub(super) const PROXY_LOGIN: &str = "407: a proxy on the way asks for a user an
      address in HTTPS_PROXY (http://user:password@proxy:port)";
 
 /// The last cause, which is the one that says something.
-fn innermost(error: &dyn Error) -> String {
+pub(super) fn innermost(error: &dyn Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;

@@ -23,6 +23,7 @@ mod gate;
 mod health;
 mod in_flight;
 mod json;
+mod notice;
 mod oauth;
 mod path;
 mod pending_write;
@@ -51,6 +52,7 @@ pub use call::{
 pub use client::{Client, address_key, check_base_url};
 pub use client_certificate::Validity;
 pub use health::{Counters, Health};
+pub use notice::Notice;
 pub use path::{Path, PathError, encoded_len};
 pub use pending_write::PendingWrite;
 pub use proxy::{Proxies, Route};

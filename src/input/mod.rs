@@ -51,6 +51,7 @@ mod shapes;
 mod source;
 mod spreadsheet_damage;
 mod store;
+mod suppressions;
 mod survey;
 mod table;
 mod tail;
@@ -71,6 +72,7 @@ pub use row::Row;
 pub use sample::{Sample, sample};
 pub use spreadsheet_damage::is_damaged;
 pub use store::{digest, must_be_stored, store};
+pub use suppressions::{Suppression, suppressions};
 pub use survey::{Findings, Known, Survey};
 pub use table::Table;
 

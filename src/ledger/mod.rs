@@ -16,6 +16,7 @@
 mod checksum;
 mod commit_counter;
 mod crash;
+mod drift;
 mod error;
 mod group;
 mod header;
@@ -47,6 +48,7 @@ mod write_row;
 mod writes;
 
 pub use crash::crash_point;
+pub use drift::DriftedLine;
 pub use error::LedgerError;
 pub use group::allow_group_write;
 pub use header::Header;

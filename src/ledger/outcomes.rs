@@ -37,11 +37,11 @@ impl Ledger {
         self.with(|connection| connection.query_row(sql, (), |row| row.get(0)))
     }
 
-    /// The lines that need no further work: changed, unchanged or failed for good.
+    /// The lines that need no further work: changed, unchanged, failed for good or suppressed.
     /// A line that would be changed, was skipped or is in doubt is not done.
     pub fn done(&self) -> Result<LineSet, LedgerError> {
         self.line_set(
-            "SELECT line FROM outcomes WHERE status IN ('changed', 'unchanged', 'failed')",
+            "SELECT line FROM outcomes WHERE status IN ('changed', 'unchanged', 'failed') OR reason = 'suppressed'",
         )
     }
 

@@ -10,6 +10,7 @@ use super::progress_row::store_counts;
 use super::{Ledger, LedgerError};
 use crate::domain::{CustomerId, Outcome, Status, Unchanged};
 use rusqlite::{Connection, OptionalExtension, params};
+use std::path::Path;
 
 /// Keeps every other process from writing to a run, while this value lives.
 pub struct RunHold {
@@ -43,6 +44,8 @@ pub struct Remains {
     pub pruned: Pruned,
     /// Which customers its lines meant, by what the lines asked for.
     pub wishes: Vec<(u64, CustomerId)>,
+    /// Digests of the values that it has replaced at locations, each with its customer and location.
+    pub replaced: Vec<u64>,
     /// The files that will be removed.
     pub removed: Vec<RemovedFile>,
 }
@@ -81,6 +84,12 @@ impl Ledger {
             for (wish, customer) in &remains.wishes {
                 let sum = checksum(wish.cast_signed(), customer.as_str());
                 statement.execute(params![wish.cast_signed(), customer.as_str(), sum])?;
+            }
+            drop(statement);
+            let mut statement =
+                transaction.prepare("INSERT OR IGNORE INTO replaced VALUES (?1)")?;
+            for digest in &remains.replaced {
+                statement.execute([digest.cast_signed()])?;
             }
             drop(statement);
             for file in &remains.removed {
@@ -146,6 +155,21 @@ impl Ledger {
                 CustomerId::new(&customer).map_err(|_| altered())
             })
             .collect()
+    }
+
+    /// Of a pruned run: digests of the values that it has replaced at locations.
+    pub fn replaced(&self) -> Result<Vec<u64>, LedgerError> {
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached("SELECT digest FROM replaced")?;
+            let rows = statement.query_map((), |row| row.get(0).map(i64::cast_unsigned))?;
+            rows.collect()
+        })
+    }
+
+    /// A copy of the whole record as it is now, in one file.
+    pub fn snapshot(&self, to: &Path) -> Result<(), LedgerError> {
+        let to = to.to_string_lossy();
+        self.with(|connection| connection.execute("VACUUM INTO ?1", [to]).map(drop))
     }
 
     /// The files that a prune has removed.

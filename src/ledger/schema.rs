@@ -14,7 +14,7 @@ use std::time::Duration;
 /// `idsh`: marks the file as ours, for `file` and for [`open`].
 const APPLICATION_ID: i64 = 0x6964_7368;
 /// The format that this program writes and reads.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 const DDL: &str = "
 CREATE TABLE run (
@@ -46,11 +46,17 @@ CREATE TABLE progress (
     -- Since when only the compact record is left, and how many lines its reports counted as half done.
     pruned_at_ms INTEGER, half_done INTEGER
 ) STRICT;
+-- Of a reconcile: why lines were not as the file has them, and for how many nights in a row.
+CREATE TABLE drift (
+    line INTEGER PRIMARY KEY, cause TEXT NOT NULL, nights INTEGER NOT NULL, key INTEGER NOT NULL, checksum INTEGER NOT NULL
+) STRICT;
 -- Of a pruned run: which customer a line meant, by what the line asked for.
 CREATE TABLE wishes (
     wish INTEGER NOT NULL, customer_id TEXT NOT NULL, checksum INTEGER NOT NULL,
     PRIMARY KEY (wish, customer_id)
 ) STRICT, WITHOUT ROWID;
+-- Of a pruned run: digests of the values that it has replaced at locations, each with its customer and location.
+CREATE TABLE replaced (digest INTEGER PRIMARY KEY) STRICT;
 -- Of a pruned run: the files that were removed.
 CREATE TABLE removed (
     name TEXT PRIMARY KEY, sha256 TEXT NOT NULL, bytes INTEGER NOT NULL
@@ -111,7 +117,7 @@ CREATE VIEW results AS
         correlation_id, datetime(finished_at_ms / 1000, 'unixepoch') AS finished_at, duration_ms
     FROM outcomes;
 CREATE VIEW failures AS
-    SELECT * FROM results WHERE status IN ('failed', 'skipped', 'in_doubt');
+    SELECT * FROM results WHERE status IN ('failed', 'skipped', 'in_doubt') AND reason <> 'suppressed';
 CREATE VIEW totals AS
     SELECT status, reason, count(*) AS lines, min(line) AS first_line
     FROM outcomes GROUP BY status, reason;

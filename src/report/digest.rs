@@ -60,6 +60,11 @@ impl Digest {
 
 /// Notes the digest of what a run will do, once all its lines have been looked up.
 pub fn note_plan_digest(ledger: &Ledger) -> Result<(), LedgerError> {
+    ledger.set_plan_digest(&plan_digest(ledger)?)
+}
+
+/// The digest of what a run will do, from its lines.
+pub fn plan_digest(ledger: &Ledger) -> Result<String, LedgerError> {
     let mut digest = Digest::new(ledger.header());
     for outcome in ledger.outcomes() {
         let outcome = outcome?;
@@ -67,5 +72,5 @@ pub fn note_plan_digest(ledger: &Ledger) -> Result<(), LedgerError> {
             digest.add(&outcome);
         }
     }
-    ledger.set_plan_digest(&digest.finish())
+    Ok(digest.finish())
 }

@@ -38,6 +38,7 @@ impl Next {
     fn after(summary: &Summary) -> Self {
         let of = |name: &str| summary.counts.get(name).copied().unwrap_or(0);
         let commands = &summary.commands;
+        let suppressed = summary.reasons.get("suppressed").copied().unwrap_or(0);
         match summary.state.as_str() {
             "running" => Self {
                 before: "it is still at work; ".to_owned(),
@@ -63,7 +64,7 @@ impl Next {
                 },
                 ..Self::default()
             },
-            _ if of("in_doubt") + of("skipped") > 0 => Self::only(commands.resume(&[])),
+            _ if of("in_doubt") + of("skipped") > suppressed => Self::only(commands.resume(&[])),
             // Tried again, they would overwrite what was changed since.
             _ if of("failed") > 0 && summary.undoes.is_some() => Self {
                 before: format!("look at {}{}", commands.failures(), not_undone(summary)),

@@ -4,9 +4,10 @@
 use super::incomplete_lines::IncompleteLines;
 use super::tally::Tally;
 use super::{ReportError, file};
-use crate::domain::{Outcome, Profile, Status, Transition};
+use crate::domain::{Line, Outcome, Profile, Status, Transition};
 use crate::input::{Column, Record, Table, cell};
-use crate::ledger::{Ledger, PrivateFile, RunDir};
+use crate::ledger::{DriftedLine, Ledger, PrivateFile, RunDir, RunKind};
+use std::collections::HashMap;
 
 const COLUMNS: [&str; 18] = [
     "idshift_run",
@@ -29,6 +30,20 @@ const COLUMNS: [&str; 18] = [
     "idshift_duration_ms",
 ];
 
+/// For a reconcile: why a line was not as the file has it, and for how many nights in a row.
+const DRIFT_COLUMNS: [&str; 2] = ["idshift_drift", "idshift_drift_nights"];
+
+/// The drift of the lines; `None`: the run is no reconcile.
+type DriftByLine = Option<HashMap<Line, DriftedLine>>;
+
+fn drift_by_line(ledger: &Ledger) -> Result<DriftByLine, ReportError> {
+    if ledger.header().kind != RunKind::Reconcile {
+        return Ok(None);
+    }
+    let lines = ledger.drift()?.into_iter();
+    Ok(Some(lines.map(|one| (one.line, one)).collect()))
+}
+
 /// A CSV file in the making.
 struct Sheet {
     csv: csv::Writer<PrivateFile>,
@@ -37,7 +52,12 @@ struct Sheet {
 }
 
 impl Sheet {
-    fn begin(dir: &RunDir, name: &str, header: &[String]) -> Result<Self, ReportError> {
+    fn begin(
+        dir: &RunDir,
+        name: &str,
+        header: &[String],
+        drift: &DriftByLine,
+    ) -> Result<Self, ReportError> {
         let path = dir.path().join(name);
         let mut sheet = Self {
             run: dir.run().to_string(),
@@ -50,7 +70,8 @@ impl Sheet {
         for name in header {
             sheet.cell(name);
         }
-        for name in COLUMNS {
+        let of_drift = DRIFT_COLUMNS.iter().filter(|_| drift.is_some());
+        for name in COLUMNS.iter().chain(of_drift) {
             sheet.cell(name);
         }
         sheet.end_row()?;
@@ -136,8 +157,9 @@ pub(super) fn write(
     can_clear: bool,
     mut each: impl FnMut(&Record, &Outcome),
 ) -> Result<Tally, ReportError> {
-    let mut results = Sheet::begin(dir, "results.csv", table.header())?;
-    let mut failures = Sheet::begin(dir, "failures.csv", table.header())?;
+    let drift = drift_by_line(ledger)?;
+    let mut results = Sheet::begin(dir, "results.csv", table.header(), &drift)?;
+    let mut failures = Sheet::begin(dir, "failures.csv", table.header(), &drift)?;
     let mut unfinished = IncompleteLines::of(ledger)?;
     let width = table.header().len();
     let mut tally = Tally::new(ledger.header(), can_clear);
@@ -157,9 +179,9 @@ pub(super) fn write(
         let outcome = unfinished.complete(record.line, noted);
         tally.add(&outcome, asked.is_half_done(&record.cells, &outcome));
         each(&record, &outcome);
-        row(&mut results, &record.cells, width, &outcome)?;
+        row(&mut results, &record.cells, width, &outcome, &drift)?;
         if outcome.status.is_open_or_failed() {
-            row(&mut failures, &record.cells, width, &outcome)?;
+            row(&mut failures, &record.cells, width, &outcome, &drift)?;
         }
     }
     results.finish()?;
@@ -172,6 +194,7 @@ fn row(
     cells: &[String],
     width: usize,
     outcome: &Outcome,
+    drift: &DriftByLine,
 ) -> Result<(), ReportError> {
     // Ragged lines get as many cells as the header has; what is too much has no column to stand in.
     for at in 0..width {
@@ -199,6 +222,11 @@ fn row(
     sheet.cell(outcome.correlation.as_deref().unwrap_or(""));
     sheet.cell(&stamp(outcome.finished_at_ms));
     sheet.cell(&outcome.duration_ms.to_string());
+    if let Some(drift) = drift {
+        let one = drift.get(&outcome.line);
+        sheet.cell(one.map_or("", |one| one.cause.as_str()));
+        sheet.cell(&one.map_or_else(String::new, |one| one.nights.to_string()));
+    }
     sheet.end_row()
 }
 

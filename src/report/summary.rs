@@ -5,7 +5,8 @@ use super::error::ReportError;
 use super::results::stamp;
 use super::tally::{Reason, Tally, ValuesChanged};
 use super::{CannotUndo, NearMisses, file, run_status};
-use crate::ledger::{Ledger, LedgerError, Progress, RunDir, State, StopReason};
+use crate::domain::Drift;
+use crate::ledger::{Ledger, LedgerError, Progress, RunDir, RunKind, State, StopReason};
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 
@@ -56,6 +57,9 @@ pub struct Summary {
     pub forecast: Option<serde_json::Value>,
     /// Lines that were not found, and would be with another spelling of their account ID, by what differs.
     pub near_misses: NearMisses,
+    /// Of a reconcile: how many lines were not as the file has them, by cause.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift: Option<BTreeMap<&'static str, u64>>,
     /// How far the ledger was when this was drawn.
     pub ledger_commits: i64,
     /// Values that were changed, or would be; for a person.
@@ -158,6 +162,7 @@ impl Summary {
             plan_digest: String::new(),
             forecast: forecast.and_then(|text| serde_json::from_str(&text).ok()),
             near_misses: NearMisses::of(ledger)?,
+            drift: drift(ledger)?,
             ledger_commits,
             undoes: header.parent.clone(),
         })
@@ -170,6 +175,20 @@ impl Summary {
         text.push(b'\n');
         file::write(path, &text)
     }
+}
+
+fn drift(ledger: &Ledger) -> Result<Option<BTreeMap<&'static str, u64>>, ReportError> {
+    if ledger.header().kind != RunKind::Reconcile {
+        return Ok(None);
+    }
+    let mut counts: BTreeMap<&'static str, u64> = Drift::ALL
+        .into_iter()
+        .map(|cause| (cause.as_str(), 0))
+        .collect();
+    for one in ledger.drift()? {
+        *counts.entry(one.cause.as_str()).or_default() += 1;
+    }
+    Ok(Some(counts))
 }
 
 fn total<S: Serializer>(counts: &CannotUndo, serializer: S) -> Result<S::Ok, S::Error> {

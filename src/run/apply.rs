@@ -9,6 +9,7 @@ use super::open::{self, OpenRun, Purpose, Selection};
 use super::request::Request;
 use super::session::{Session, Task, Work};
 use crate::ledger::{LineSet, Phase, RunKind, State};
+use crate::report::plan_digest;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -55,7 +56,11 @@ fn carry_out(file: &Path, request: &Request, mut task: Task) -> Result<Exit, Com
 }
 
 /// Carries out this plan, and only that.
-pub(crate) fn apply_plan(run: &str, request: &Request) -> Result<Exit, CommandError> {
+pub(crate) fn apply_plan(
+    run: &str,
+    digest: Option<&str>,
+    request: &Request,
+) -> Result<Exit, CommandError> {
     let known = open::open(
         Some(run),
         Selection {
@@ -67,8 +72,10 @@ pub(crate) fn apply_plan(run: &str, request: &Request) -> Result<Exit, CommandEr
         Purpose::Write,
         request,
     )?;
+    request.set_run(&known.dir);
     let id = known.dir.run().to_string();
     refuse_unplanned(&known)?;
+    refuse_another(&known, digest)?;
     refuse_emails(&known.resolved, "apply")?;
     let planned = known.ledger.planned()?;
     let lines = known.draft.counts.lines;
@@ -112,4 +119,22 @@ fn refuse_unplanned(known: &OpenRun) -> Result<(), CommandError> {
             )),
         ),
     }
+}
+
+/// Refuses a plan that is not the one that was approved by its digest. The digest is computed anew.
+fn refuse_another(known: &OpenRun, approved: Option<&str>) -> Result<(), CommandError> {
+    let Some(approved) = approved else {
+        return Ok(());
+    };
+    let id = known.dir.run();
+    let digest = plan_digest(&known.ledger)?;
+    if digest == approved {
+        return Ok(());
+    }
+    Err(CommandError::usage(format!(
+        "--digest: run {id} is another plan than the one that was approved: its digest is {digest}"
+    ))
+    .with_help(format!(
+        "nothing was written; look at the plan again: `idshift runs show {id}`"
+    )))
 }

@@ -135,6 +135,7 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
         claim.register(dir, &ledger, false)?;
         Ok(ledger)
     })?;
+    spec.request.set_run(&dir);
     // From now on the run's own copy is the file.
     draft.table = kept.table(&dir, &stored.name, &rules)?;
     let run = OpenRun {

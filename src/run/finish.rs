@@ -1,6 +1,7 @@
 //! The closing message of a run: what happened, where the reports are, what to do next.
 
 use super::clock;
+use super::drift;
 use super::error::CommandError;
 use super::estimate::Forecast;
 use super::exit_code::{Conclusion, Exit, Facts};
@@ -146,6 +147,12 @@ impl Session {
         if let Err(failure) = self.claim.register(&self.run.dir, &self.run.ledger, false) {
             ui::warning(&failure.message);
         }
+        if let Err(failure) = drift::record(&self.run, &self.claim.catalog) {
+            let why = failure.message;
+            ui::warning(&format!(
+                "why lines had drifted could not be found out: {why}"
+            ));
+        }
         let summary = self.draw(end.state, &end.why)?;
         print(&self, &summary, &end)?;
         self.retain(&end);
@@ -177,7 +184,7 @@ fn print(session: &Session, summary: &Summary, end: &Conclusion) -> Result<(), C
     }
     let of = |name| summary.counts.get(name).copied().unwrap_or(0);
     if exit == Exit::Success
-        && of("changed") == 0
+        && of("changed") + of("skipped") == 0
         && let Some(unlooked) = session.task.quiet_if_unchanged
     {
         ui::out(&nothing_to_do(session.task.title, of("lines"), unlooked));

@@ -18,6 +18,19 @@ pub(super) fn wish(change: &Change) -> Wish {
         change.service,
         change.profile
     );
+    number(&text)
+}
+
+/// The number of the customer and the location that the line names, whatever it asks for.
+pub(super) fn key(change: &Change) -> u64 {
+    number(&format!(
+        "{:?}\n{:?}\n{:?}\n{:?}",
+        change.account, change.customer, change.reseller, change.location
+    ))
+}
+
+/// The number of a text.
+pub(super) fn number(text: &str) -> u64 {
     let digest = Sha256::digest(text.as_bytes());
     digest
         .iter()

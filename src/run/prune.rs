@@ -2,15 +2,16 @@
 //! stays, so that a pruned run does not count as gone.
 
 use super::catalog::{Entry, RunCatalog};
+use super::clock::now_ms;
 use super::error::CommandError;
 use super::input_identity::InputIdentity;
 use super::input_plan;
 use super::line_digest::{Wish, wish};
+use super::replaced::replaced_at_locations;
 use super::saved_settings::SavedSettings;
 use crate::domain::{
     Change, CustomerId, LocationId, NetChange, Outcome, Status, Transition, Unchanged,
 };
-use crate::http::Span;
 use crate::ledger::{
     Header, Ledger, Pruned, Remains, RemovedFile, RunDir, RunHold, RunKind, State,
 };
@@ -19,7 +20,6 @@ use crate::report::{half_done, run_status, stamp};
 use crate::system::Kind;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::str::FromStr;
 use std::time::Duration;
 
 /// What a run's folder has beside its ledger. The input is the last: while it is there, the work is not complete.
@@ -38,20 +38,6 @@ pub(crate) struct Retention {
     pub(crate) older_than: Duration,
     /// But never this many of the newest runs of each target.
     pub(crate) keep_last: usize,
-}
-
-impl Retention {
-    /// How long runs are kept: `90d`, or any duration such as `12h`.
-    pub(crate) fn parse_age(text: &str) -> Result<Duration, String> {
-        let days = text.strip_suffix('d').and_then(|n| n.parse::<u32>().ok());
-        match days {
-            // Retention is counted in years, which other durations are not.
-            Some(days) => Ok(Duration::from_secs(u64::from(days) * 86_400)),
-            None => Span::from_str(text)
-                .map(|span| span.0)
-                .map_err(|why| why.to_string()),
-        }
-    }
 }
 
 /// A run that is old enough, and what becomes of it.
@@ -253,6 +239,7 @@ fn remains(dir: &RunDir, ledger: &Ledger, now_ms: i64) -> Result<Remains, Comman
             half_done: half_done(dir).unwrap_or(0),
         },
         wishes: wishes(dir, ledger)?,
+        replaced: replaced_at_locations(ledger)?,
         removed,
     })
 }
@@ -382,6 +369,29 @@ pub(super) fn reduce_idle(
         if is_idle && (ledger.pruned()?.is_none() || entry.dir.input().exists()) {
             drop(ledger);
             reduce(entry, catalog, true, now_ms)?;
+        }
+    }
+    Ok(())
+}
+
+/// Prunes the other runs of the target of this run that ended longer ago than this.
+pub(super) fn keep(
+    dir: &RunDir,
+    catalog: &RunCatalog,
+    older_than: Duration,
+) -> Result<(), CommandError> {
+    let mine = Ledger::open_unchecked(dir)?;
+    let target = &mine.header().target;
+    let within = dir.path().parent().unwrap_or(Path::new("."));
+    let retention = Retention {
+        older_than,
+        keep_last: 0,
+    };
+    let now_ms = now_ms();
+    for one in candidates(catalog, within, retention, now_ms)? {
+        let is_other = one.entry.header.run != mine.header().run;
+        if is_other && one.kept.is_none() && one.entry.header.target == *target {
+            reduce(one.entry, catalog, false, now_ms)?;
         }
     }
     Ok(())

@@ -12,10 +12,12 @@ use super::line_digest::{Wish, wish};
 use super::request::Request;
 use super::saved_settings::SavedSettings;
 use super::session::{Task, Work};
+use super::suppress;
+use super::values::values;
 use crate::domain::{CustomerId, Line, Status, Unchanged};
 use crate::ledger::{Ledger, LineSet, RunDir, RunKind, State};
 use crate::ui;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,7 +25,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Incremental<'a> {
     /// Whether lines that are the same as in the last successful reconcile are left out.
-    pub(crate) incremental: bool,
+    pub(crate) is_on: bool,
     /// The share of those that is looked at all the same: `1/7`.
     pub(crate) audit: &'a str,
 }
@@ -35,6 +37,7 @@ pub(crate) fn reconcile(
     request: &Request,
 ) -> Result<Exit, CommandError> {
     let nights = audit(incremental.audit)?;
+    let suppressed = suppress::read(&values(&request.typed, &BTreeMap::new())?)?;
     let mut new = new_run(&Specification {
         kind: RunKind::Reconcile,
         file,
@@ -52,12 +55,13 @@ pub(crate) fn reconcile(
                 history.remember(change.line, change.reseller.as_ref(), customer);
             }
         }
-        if incremental.incremental && last.nothing_since {
+        if incremental.is_on && last.nothing_since {
             looked_before = settled(&new, &last, nights, round)?;
         }
     }
     let known = Known {
         settled: Arc::new(looked_before),
+        done: suppress::leave_alone(&mut new, &suppressed)?,
         ..Known::new(Arc::new(history), LineSet::default())
     };
     let unlooked = u64::try_from(known.settled.len()).unwrap_or(u64::MAX);

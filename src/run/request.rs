@@ -1,7 +1,9 @@
 //! What a command was asked for, without the words of the command line: whoever parses those makes a [`Request`].
 
 use crate::config::TypedSettings;
+use crate::ledger::RunDir;
 use crate::ui;
+use std::sync::OnceLock;
 
 /// What a command was asked for.
 #[derive(Debug, Default)]
@@ -15,6 +17,16 @@ pub(crate) struct Request {
     /// Whether chains and swaps are carried out although runs that may have done so are lost.
     pub(crate) without_history: bool,
     pub(crate) output: Output,
+    /// The run, once it has a folder.
+    pub(crate) run: OnceLock<RunDir>,
+}
+
+impl Request {
+    /// The run has a folder from now on.
+    pub(super) fn set_run(&self, dir: &RunDir) {
+        // A command works on one run; the first that it names stays.
+        let _ = self.run.set(dir.clone());
+    }
 }
 
 /// A stand-in in this process, in place of the system.

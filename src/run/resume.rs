@@ -37,7 +37,9 @@ fn is_unfinished(ledger: &Ledger) -> bool {
 }
 
 fn is_reported(ledger: &Ledger) -> bool {
-    ledger.path().with_file_name("summary.json").exists()
+    // Prune removes the reports.
+    let is_pruned = ledger.pruned().is_ok_and(|pruned| pruned.is_some());
+    is_pruned || ledger.path().with_file_name("summary.json").exists()
 }
 
 /// Whether it is an undo that was killed before it recorded the expected values. Nothing was written.
@@ -60,6 +62,7 @@ pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, Comma
         Purpose::Write,
         request,
     )?;
+    request.set_run(&known.dir);
     let limits = known.limits.clone();
     let counts_anew = request.typed.get("max_changes").is_some();
     let is_unconfirmed =

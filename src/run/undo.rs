@@ -220,6 +220,7 @@ fn carry_out(
         ledger.set_phase(Phase::Write)?;
         Ok(ledger)
     })?;
+    request.set_run(&dir);
     let keys = claim.keys();
     let targets: Vec<&str> = known.ledger.targets().chain(keys.iter().copied()).collect();
     let history = History {

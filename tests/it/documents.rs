@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// The documents in the order of `docs/json.md`.
-const ORDER: [&str; 21] = [
+const ORDER: [&str; 22] = [
     "summary",
     "plan",
     "nothing-to-undo",
@@ -20,6 +20,7 @@ const ORDER: [&str; 21] = [
     "forget",
     "log-line",
     "log-run",
+    "evidence",
     "doctor",
     "config",
     "error",

@@ -37,8 +37,12 @@ mod credentials;
 mod disk;
 /// The form of every JSON document.
 mod documents;
+/// Why a line of a scheduled run was not as the file has it.
+mod drift;
 /// What stands between the program and the API: portals, redirects, proxies, gateways.
 mod edges;
+/// A run in one archive; plans approved by their digests.
+mod evidence;
 /// Every fault at every call.
 mod faults;
 /// A server that is no honest one.
@@ -69,6 +73,10 @@ mod meant_customer;
 mod near_misses;
 /// What is printed as the next step, typed into a shell.
 mod next_steps;
+/// Thirty scheduled runs in a row, and what happens to such runs.
+mod nights;
+/// Where the end of a run is reported.
+mod notifications;
 /// What an operator meets in scheduled runs and after failures.
 mod operations;
 /// Options that no other test is about.

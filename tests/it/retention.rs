@@ -245,3 +245,20 @@ fn what_a_pruned_run_has_found_is_still_protected_from_an_older_run_that_is_resu
     assert_eq!(place.account_of("C-29"), "X-000029", "{}", resumed.out);
     assert_eq!(place.account_of("C-28"), "B-000028");
 }
+
+#[test]
+fn a_profile_prunes_at_the_end_of_each_of_its_runs() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    place.file("idshift.toml", "[profiles.night]\nkeep = \"0s\"\n");
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let (first, id) = (place.newest(), place.newest_id());
+    place
+        .run(&["reconcile", &file, "--yes", "--profile", "night"])
+        .expect(0);
+    assert_eq!(files(&first), ["ledger.db", "ledger.seal", "run.lock"]);
+    // The newest good reconcile is kept whole.
+    assert!(place.newest().join("results.csv").exists());
+    place.run(&["resume"]).expect(2);
+    assert_eq!(place.run(&["runs", "show", &id]).expect(0).err, "");
+}

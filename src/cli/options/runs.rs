@@ -2,7 +2,7 @@
 
 use super::SettingsArgs;
 use super::candidates::runs;
-use crate::run::Retention;
+use crate::config::parse_age;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -52,7 +52,7 @@ pub(in crate::cli) struct PruneOptions {
     /// Prune runs that ended longer ago than this
     ///
     /// Example: --older-than 90d
-    #[arg(long, value_name = "AGE", value_parser = Retention::parse_age)]
+    #[arg(long, value_name = "AGE", value_parser = parse_age)]
     pub(in crate::cli) older_than: Duration,
     /// Keep this many of the newest runs of each target, whatever their age [default: 0]
     ///

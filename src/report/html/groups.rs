@@ -114,6 +114,7 @@ fn meaning(status: Status) -> &'static str {
         Status::Unchanged(Unchanged::NothingAsked) => "The line asks for no change.",
         Status::Failed(reason) => failure(reason),
         Status::Skipped(Skipped::Cancelled) => "Not begun when the run was interrupted.",
+        Status::Skipped(Skipped::Suppressed) => "Left alone because --suppress names it.",
         Status::Skipped(Skipped::Guard) => "Not begun because the run was stopped before.",
         Status::InDoubt => {
             "A write was sent and the system could not be asked what became of it. Resuming the run finds out."

@@ -77,6 +77,8 @@ struct Page<'a> {
     facts: Vec<Fact>,
     next: super::Next,
     cannot_undo: Vec<String>,
+    /// `reverted 3 lines, new in the file 1 line`; empty where nothing had drifted.
+    drift: String,
     failed: Vec<Group>,
     others: Vec<Group>,
     /// Each status and reason that occurs, with the number of its lines.
@@ -138,6 +140,7 @@ pub(super) fn write(
         facts: facts::facts(ledger, summary, &clock)?,
         next: summary.next_step(),
         cannot_undo: summary.cannot_undo.words(),
+        drift: drift_words(summary),
         verdicts: verdicts
             .map(|group| (group.verdict(), count(group.lines)))
             .collect(),
@@ -262,4 +265,14 @@ fn shares(tally: &Tally) -> Vec<Share> {
 fn percent(part: u64, whole: u64) -> String {
     let tenths = (part * 1000 + whole / 2).checked_div(whole).unwrap_or(0);
     format!("{}.{}", tenths / 10, tenths % 10)
+}
+
+/// `reverted 3 lines, new in the file 1 line`.
+fn drift_words(summary: &Summary) -> String {
+    let causes = summary.drift.iter().flatten();
+    let causes = causes.filter(|(_, lines)| **lines > 0);
+    let words: Vec<String> = causes
+        .map(|(cause, lines)| format!("{cause} {}", counted(*lines, "line")))
+        .collect();
+    words.join(", ")
 }

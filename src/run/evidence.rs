@@ -1,0 +1,158 @@
+//! `idshift evidence`: everything that is on record about one run in one archive, and its verification.
+
+use super::archive::{self, Archive};
+use super::clock;
+use super::error::CommandError;
+use super::exit_code::Exit;
+use super::plan_view;
+use super::redraw::try_refresh;
+use super::saved_settings::SavedSettings;
+use crate::ledger::{Ledger, PrivateFile, RunDir, host, user};
+use crate::report::{FORMAT, run_status, stamp};
+use serde_json::{Value, json};
+use std::io;
+use std::path::Path;
+
+/// The files of a run that go in as they are, in this order.
+const FILES: [&str; 5] = [
+    "input.csv",
+    "results.csv",
+    "failures.csv",
+    "summary.json",
+    "report.html",
+];
+
+/// What an archive holds.
+pub(crate) struct Evidence {
+    pub(crate) run: String,
+    /// Names and sizes of the entries.
+    pub(crate) entries: Vec<(String, u64)>,
+    /// The digest that stands for all of it.
+    pub(crate) digest: String,
+}
+
+/// Writes the archive of a run. A file that is there already is left as it is.
+pub(crate) fn collect(dir: &RunDir, out: &Path) -> Result<Evidence, CommandError> {
+    let ledger = Ledger::open(dir)?;
+    ledger.refuse_if_live()?;
+    try_refresh(dir, &ledger);
+    let shown = out.display();
+    if out.exists() {
+        return Err(CommandError::usage(format!("{shown} is there already"))
+            .with_help("name another file with -o"));
+    }
+    let failed = |why: io::Error| {
+        CommandError::usage(format!("{shown}: the archive cannot be written: {why}"))
+    };
+    let folder = tempfile::tempdir_in(dir.path()).map_err(failed)?;
+    let snapshot = folder.path().join("ledger.db");
+    ledger.snapshot(&snapshot)?;
+    let run = dir.run().as_str();
+    let path = std::path::absolute(out).map_err(failed)?;
+    let file = PrivateFile::begin(path).map_err(failed)?;
+    let now_ms = clock::now_ms();
+    let mut archive = Archive::begin(file, run, now_ms).map_err(failed)?;
+    let text = |value: &Value| format!("{value:#}\n");
+    let texts = [
+        ("about.json", text(&about(&ledger, now_ms)?)),
+        ("configuration.json", text(&configuration(&ledger)?)),
+        ("plan.json", text(&plan(&ledger)?)),
+    ];
+    let mut entries = Vec::new();
+    for (name, text) in &texts {
+        archive.text(name, text).map_err(failed)?;
+        entries.push(((*name).to_owned(), text.len() as u64));
+    }
+    archive.file("ledger.db", &snapshot).map_err(failed)?;
+    entries.push(("ledger.db".to_owned(), size(&snapshot)));
+    for name in FILES {
+        let path = dir.path().join(name);
+        // Of a pruned run there is no more than its record.
+        if path.exists() {
+            archive.file(name, &path).map_err(failed)?;
+            entries.push((name.to_owned(), size(&path)));
+        }
+    }
+    let (file, digest) = archive.finish().map_err(failed)?;
+    file.finish().map_err(failed)?;
+    Ok(Evidence {
+        run: run.to_owned(),
+        entries,
+        digest,
+    })
+}
+
+fn size(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |meta| meta.len())
+}
+
+/// Which run, who began it where and with which version, and the same of this archive.
+fn about(ledger: &Ledger, now_ms: i64) -> Result<Value, CommandError> {
+    let (header, progress) = (ledger.header(), ledger.progress()?);
+    Ok(json!({
+        "format": FORMAT,
+        "run": header.run,
+        "command": ledger.kind()?.as_str(),
+        "undoes": header.parent,
+        "system": header.system,
+        "base_url": header.base_url,
+        "tenant": header.tenant,
+        "input": header.input_name,
+        "input_paths": header.origins,
+        "input_sha256": header.input_sha256,
+        "lines": header.lines,
+        "epoch": header.epoch,
+        "operator": header.user,
+        "host": header.host,
+        "program_version": header.tool_version,
+        "created_at": stamp(header.created_at_ms),
+        "started_at": stamp(progress.started_at_ms),
+        "finished_at": progress.finished_at_ms.map(stamp),
+        "state": run_status::state(&progress, ledger).as_str(),
+        "exit_code": progress.exit_code,
+        "counts": run_status::counts(ledger)?,
+        "pruned_at": ledger.pruned()?.map(|pruned| stamp(pruned.at_ms)),
+        "archive": {
+            "written_at": stamp(now_ms),
+            "operator": user(),
+            "host": host(),
+            "program_version": env!("CARGO_PKG_VERSION"),
+        },
+    }))
+}
+
+/// The settings of the run. Secrets are never kept, so there are none.
+fn configuration(ledger: &Ledger) -> Result<Value, CommandError> {
+    let kept = SavedSettings::of(ledger)?;
+    Ok(serde_json::to_value(kept).unwrap_or_default())
+}
+
+/// What was to be done, as far as it is on record apart from what was done.
+fn plan(ledger: &Ledger) -> Result<Value, CommandError> {
+    let forecast = ledger.forecast()?;
+    let changes = serde_json::to_value(plan_view::Changes(ledger))
+        .map_err(|why| CommandError::usage(format!("the plan cannot be read: {why}")))?;
+    Ok(json!({
+        "plan_digest": ledger.plan_digest()?,
+        "forecast": forecast.and_then(|text| serde_json::from_str::<Value>(&text).ok()),
+        "changes": changes,
+    }))
+}
+
+/// Verifies an archive. An archive that is not as it was written is exit code 3.
+pub(crate) fn check_evidence(path: &Path) -> Result<Evidence, CommandError> {
+    let found = archive::check(path);
+    let manifest = found.map_err(|flaw| {
+        let exit = match flaw {
+            archive::Flaw::Unreadable(_) => Exit::NothingDone,
+            _ => Exit::Differences,
+        };
+        CommandError::new(exit, format!("{}: {flaw}", path.display()))
+    })?;
+    let entries = manifest.entries.into_iter();
+    Ok(Evidence {
+        run: manifest.run,
+        entries: entries.map(|entry| (entry.name, entry.bytes)).collect(),
+        digest: manifest.digest,
+    })
+}

@@ -1,0 +1,275 @@
+//! After a run: older runs are pruned, and its end is reported to a program of the operator's, a health check, a webhook and
+//! a file of metrics. The result of the run never depends on them: a failure is a warning.
+
+use super::clock;
+use super::connect::runtime;
+use super::error::CommandError;
+use super::exit_code::Exit;
+use super::prune;
+use super::request::Request;
+use super::saved_settings::SavedSettings;
+use super::values::{catalog, values};
+use crate::config::AfterRun;
+use crate::http::Notice;
+use crate::ledger::{Ledger, RunDir};
+use crate::report::{FORMAT, Measured, run_status, write_metrics};
+use crate::ui;
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
+
+/// How long the program may take.
+const PROGRAM: Duration = Duration::from_secs(30);
+
+/// Of the environment only this reaches the program: nothing that may hold a secret.
+const PASSED_ON: [&str; 9] = [
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "LANG", "LC_ALL", "TZ",
+];
+
+/// Of the summary only this reaches a webhook: no text may hold a customer's ID.
+const WITHOUT_IDS: [&str; 16] = [
+    "format",
+    "version",
+    "exit_code",
+    "run",
+    "command",
+    "system",
+    "state",
+    "started_at",
+    "finished_at",
+    "counts",
+    "reasons",
+    "calls",
+    "pace",
+    "cannot_undo",
+    "plan_digest",
+    "drift",
+];
+
+/// Whether a command is a job that monitoring waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Job {
+    /// It may write: all are told.
+    Writes,
+    /// It only looks: only metrics are written.
+    Looks,
+}
+
+/// Carries out a command, and tells of its beginning and its end.
+pub(crate) fn with_notifications(
+    (command, job): (&'static str, Job),
+    request: &Request,
+    work: impl FnOnce() -> Result<Exit, CommandError>,
+) -> Result<Exit, CommandError> {
+    let asked = notifications(request, None)?;
+    // An address that cannot be called is an error before anything is done.
+    if let Some(url) = &asked.webhook_url {
+        notice("webhook_url", url, &asked)?;
+    }
+    if let Some(url) = &asked.healthcheck_url {
+        let check = notice("healthcheck_url", url, &asked)?;
+        if job == Job::Writes {
+            report("healthcheck_url", wait(check.get(Some("start"))));
+        }
+    }
+    let began_ms = clock::now_ms();
+    let result = work();
+    let run = request.run.get();
+    let asked = match run {
+        // A run that is continued has its profile on record.
+        Some(dir) => notifications(request, Some(dir)).unwrap_or(asked),
+        None => asked,
+    };
+    let end = End::of((command, job), &result, run, began_ms);
+    if let (Some(older_than), Some(dir), Job::Writes) = (asked.keep, run, job) {
+        let pruned = catalog(&request.typed)
+            .and_then(|(catalog, _)| prune::keep(dir, &catalog, older_than))
+            .map_err(|failure| failure.message);
+        report("keep: older runs could not be pruned", pruned);
+    }
+    end.tell(&asked);
+    result
+}
+
+fn notifications(request: &Request, run: Option<&RunDir>) -> Result<AfterRun, CommandError> {
+    let mut of_run = BTreeMap::new();
+    if let Some(dir) = run {
+        let kept = SavedSettings::of(&Ledger::open_unchecked(dir)?)?;
+        of_run.extend(kept.values.into_iter().filter(|(key, _)| key == "profile"));
+    }
+    Ok(AfterRun::of(&values(&request.typed, &of_run)?)?)
+}
+
+fn notice(what: &'static str, url: &str, asked: &AfterRun) -> Result<Notice, CommandError> {
+    let ca_cert = asked.ca_cert.as_deref();
+    Notice::new(what, url, ca_cert, asked.allow_http)
+        .map_err(|why| CommandError::usage(why.to_string()))
+}
+
+fn wait(told: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    let runtime = runtime().map_err(|failure| failure.message)?;
+    runtime.block_on(told)
+}
+
+fn report(what: &str, told: Result<(), String>) {
+    if let Err(why) = told {
+        ui::warning(&format!("{what}: {why}"));
+    }
+}
+
+/// State and counts of a run without a summary, from its ledger.
+fn on_record(dir: &RunDir) -> Result<(&'static str, BTreeMap<&'static str, u64>), CommandError> {
+    let ledger = Ledger::open_unchecked(dir)?;
+    let state = run_status::state(&ledger.progress()?, &ledger);
+    Ok((state.as_str(), run_status::counts(&ledger)?))
+}
+
+/// How a command ended.
+struct End {
+    command: &'static str,
+    job: Job,
+    exit: Exit,
+    run: String,
+    document: Value,
+    began_ms: i64,
+}
+
+impl End {
+    fn of(
+        (command, job): (&'static str, Job),
+        result: &Result<Exit, CommandError>,
+        dir: Option<&RunDir>,
+        began_ms: i64,
+    ) -> Self {
+        let exit = match result {
+            Ok(exit) => *exit,
+            Err(failure) => failure.exit,
+        };
+        let run = dir.map_or_else(String::new, |dir| dir.run().to_string());
+        let failure = result.as_ref().err();
+        // After a failure, the summary is of another process, if there is one.
+        let summary = dir.filter(|_| failure.is_none()).and_then(|dir| {
+            let text = std::fs::read(dir.path().join("summary.json")).ok()?;
+            serde_json::from_slice::<Value>(&text).ok()
+        });
+        let mut document = summary.unwrap_or_else(|| {
+            let record = dir.and_then(|dir| on_record(dir).ok());
+            let (state, counts) = record.unwrap_or(("failed", BTreeMap::new()));
+            json!({
+                "format": FORMAT,
+                "version": env!("CARGO_PKG_VERSION"),
+                "command": command,
+                "run": run,
+                "state": state,
+                "counts": counts,
+                "error": failure.map(|failure| &failure.message),
+                "help": failure.and_then(|failure| failure.help.as_ref()),
+            })
+        });
+        document["exit_code"] = (exit as u8).into();
+        Self {
+            command,
+            job,
+            exit,
+            run,
+            document,
+            began_ms,
+        }
+    }
+
+    fn tell(&self, asked: &AfterRun) {
+        if let Some(path) = &asked.metrics_file {
+            let ended_at_ms = clock::now_ms();
+            let measured = Measured {
+                document: &self.document,
+                command: self.command,
+                exit_code: self.exit as u8,
+                duration_ms: ended_at_ms - self.began_ms,
+                ended_at_ms,
+                may_succeed: self.job == Job::Writes,
+            };
+            let written = write_metrics(path, &measured);
+            let what = format!("metrics_file {}", path.display());
+            report(&what, written.map_err(|why| why.to_string()));
+        }
+        if self.job == Job::Looks {
+            return;
+        }
+        if let Some(words) = &asked.on_finish {
+            report("on_finish", wait(self.run_program(words)));
+        }
+        if let Some(url) = &asked.webhook_url {
+            report("webhook_url", self.post(url, asked));
+        }
+        if let Some(url) = &asked.healthcheck_url {
+            let failed = self.exit != Exit::Success;
+            let check = notice("healthcheck_url", url, asked).map_err(|failure| failure.message);
+            let told = check.and_then(|check| wait(check.get(failed.then_some("fail"))));
+            report("healthcheck_url", told);
+        }
+    }
+
+    fn post(&self, url: &str, asked: &AfterRun) -> Result<(), String> {
+        let mut body = serde_json::Map::new();
+        for name in WITHOUT_IDS {
+            if let Some(value) = self.document.get(name) {
+                body.insert(name.to_owned(), value.clone());
+            }
+        }
+        let hook = notice("webhook_url", url, asked).map_err(|failure| failure.message)?;
+        wait(hook.post(Value::Object(body).to_string()))
+    }
+
+    /// Runs the program with the summary on its standard input. What it prints goes to standard error.
+    async fn run_program(&self, words: &[String]) -> Result<(), String> {
+        let (program, arguments) = words.split_first().ok_or("it names no program")?;
+        let passed_on = PASSED_ON
+            .iter()
+            .filter_map(|name| Some((name, std::env::var_os(name)?)));
+        let stderr = std::io::stderr().as_fd().try_clone_to_owned();
+        let mut child = tokio::process::Command::new(program)
+            .args(arguments)
+            .env_clear()
+            .envs(passed_on)
+            .env("IDSHIFT_RUN", &self.run)
+            .env("IDSHIFT_EXIT_CODE", (self.exit as u8).to_string())
+            .env(
+                "IDSHIFT_STATE",
+                self.document["state"].as_str().unwrap_or_default(),
+            )
+            .stdin(Stdio::piped())
+            .stdout(stderr.map_or_else(|_| Stdio::null(), Stdio::from))
+            // Programs that it starts end with it.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|why| format!("`{program}` cannot be run: {why}"))?;
+        let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let stdin = child.stdin.take();
+        let text = format!("{:#}\n", self.document);
+        let ended = timeout(PROGRAM, async {
+            if let Some(mut stdin) = stdin {
+                // A program that does not read it closes it.
+                let _ = stdin.write_all(text.as_bytes()).await;
+            }
+            child.wait().await
+        });
+        let ended = ended.await;
+        // What it has started in the background ends with it. Where nothing is left, there is no such group.
+        let _ = group.map(|group| kill_process_group(group, Signal::KILL));
+        match ended {
+            Ok(Ok(status)) if status.success() => Ok(()),
+            Ok(Ok(status)) => Err(format!("`{program}` failed: {status}")),
+            Ok(Err(why)) => Err(format!("`{program}` failed: {why}")),
+            Err(_) => Err(format!(
+                "`{program}` did not end within {} s and was killed",
+                PROGRAM.as_secs()
+            )),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! `--suppress`: lines of customers whose drift is known are left alone until a date.
+
+use super::clock;
+use super::create::NewRun;
+use super::error::CommandError;
+use crate::config::Values;
+use crate::domain::{AccountId, Line, Outcome, Skipped, Status};
+use crate::input::{Suppression, suppressions};
+use crate::ledger::LineSet;
+use crate::ui;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+/// The entries that hold today, by account ID. Those that have expired are named.
+pub(super) fn read(values: &Values) -> Result<HashMap<AccountId, Suppression>, CommandError> {
+    let Some(path) = values.get("suppress").map(Path::new) else {
+        return Ok(HashMap::new());
+    };
+    let entries = suppressions(path).map_err(|why| {
+        CommandError::usage(why.to_string()).with_help("nothing was sent; correct the file")
+    })?;
+    let today = clock::now().date();
+    let mut active = HashMap::new();
+    for entry in entries {
+        if entry.until < today {
+            ui::warning(&format!(
+                "{}:{}: the suppression of {} ended on {}, so its lines are carried out again ({})",
+                path.display(),
+                entry.line,
+                entry.account,
+                entry.until,
+                entry.reason
+            ));
+        } else {
+            active.insert(entry.account.clone(), entry);
+        }
+    }
+    Ok(active)
+}
+
+/// Records the lines of these customers as left alone, and returns them. A chain or swap with one of them is left alone as a
+/// whole: its other lines depend on that one.
+pub(super) fn leave_alone(
+    new: &mut NewRun,
+    active: &HashMap<AccountId, Suppression>,
+) -> Result<LineSet, CommandError> {
+    if active.is_empty() {
+        return Ok(LineSet::default());
+    }
+    let draft = &new.run.draft;
+    let mut unknown: BTreeMap<u64, &AccountId> = active
+        .iter()
+        .map(|(account, entry)| (entry.line, account))
+        .collect();
+    let mut lines: BTreeMap<Line, String> = BTreeMap::new();
+    for batch in draft.table.batches()? {
+        for change in batch?.into_iter().filter_map(|row| row.change) {
+            if let Some(entry) = change.account.as_ref().and_then(|id| active.get(id))
+                && !draft.is_wrong(change.line)
+            {
+                unknown.remove(&entry.line);
+                let words = format!("until {}: {}", entry.until, entry.reason);
+                lines.insert(change.line, words);
+            }
+        }
+    }
+    if let Some((line, account)) = unknown.first_key_value() {
+        let more = match unknown.len() - 1 {
+            0 => String::new(),
+            more => format!(", and {more} more like it"),
+        };
+        ui::warning(&format!(
+            "--suppress: line {line}: the file has no line for {account}{more}"
+        ));
+    }
+    for unit in draft.units.values() {
+        let named = unit.lines().find(|line| lines.contains_key(line));
+        for line in unit.lines().filter(|_| named.is_some()) {
+            let first = named.unwrap_or_default();
+            let why = format!("it depends on line {first}, which is suppressed");
+            lines.entry(line).or_insert(why);
+        }
+    }
+    let outcomes = lines.iter().map(|(line, why)| {
+        let mut outcome = Outcome::bare(*line, Status::Skipped(Skipped::Suppressed));
+        outcome.message.clone_from(why);
+        outcome.finished_at_ms = clock::now_ms();
+        outcome
+    });
+    new.run.ledger.seed(outcomes)?;
+    Ok(lines.into_keys().collect())
+}
