@@ -234,7 +234,7 @@ fn programs_are_run_only_for_a_file_that_nobody_else_may_write() {
         std::fs::set_permissions(&config, mode(0o666)).unwrap();
         let done = run(&place, &["apply", &file, "--yes"]).expect(2);
         assert!(
-            done.err.contains(&format!("names a {setting} but")),
+            done.err.contains(&format!("has {setting} but")),
             "{}",
             done.err
         );
