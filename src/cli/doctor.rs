@@ -66,10 +66,13 @@ pub(super) fn run(options: &DoctorOptions, console: Console) -> Result<Exit, Com
         "{}{}",
         resolved.find_rate,
         resolved
-            .quota
+            .quota_words()
             .map_or_else(String::new, |quota| format!(", {quota}"))
     );
     find("limits", Found::Good(limits));
+    for found in network::local_addresses(&resolved) {
+        find("egress", found);
+    }
     for found in network::proxies(&resolved) {
         find("proxy", found);
     }

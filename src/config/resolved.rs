@@ -4,9 +4,12 @@ use super::values::{Origin, Values};
 use super::{ConfigError, Log, credentials};
 use crate::domain::{IdError, ResellerId, guid};
 use crate::engine::{Concurrency, Lookup};
-use crate::http::{ClientCertificate, Quota, Rate, SecretString, Span, Token, check_base_url};
+use crate::http::{
+    ClientCertificate, Quota, Rate, SecretString, Span, Token, check_base_url, parse_addresses,
+};
 use crate::system::{Kind, Sending};
 use smol_str::SmolStr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -27,8 +30,10 @@ pub struct Resolved {
     pub find_rate: Rate,
     /// The limit of calls that write, where they have their own.
     pub write_rate: Option<Rate>,
-    /// The most calls in a window.
+    /// The most calls in a window, for each local address.
     pub quota: Option<Quota>,
+    /// The local addresses that calls are sent from; none: one that the operating system chooses.
+    pub egress: Vec<IpAddr>,
     /// Units in progress at the same time.
     pub concurrency: Concurrency,
     /// The longest that one call may take.
@@ -84,7 +89,10 @@ impl Resolved {
         let find_rate = values.parsed("find_rate", Rate::from_str)?;
         let write_rate = values.parsed("write_rate", Rate::from_str)?;
         let main = rate.unwrap_or(Rate::PerSecond(capabilities.rate_per_s));
-        let (quota, note) = quota(values, system, rate.or(find_rate).or(write_rate))?;
+        let egress = values.parsed("egress", parse_addresses)?;
+        let egress = egress.unwrap_or_default();
+        let said_rate = rate.or(find_rate).or(write_rate);
+        let (quota, note) = quota(values, system, said_rate, addresses(&egress))?;
         let allow_http = values.truth("allow_http")?;
         let parse_url = |url: &str| check_base_url(url, allow_http);
         let mut notes = std::mem::take(&mut values.warnings);
@@ -99,6 +107,7 @@ impl Resolved {
             find_rate: find_rate.unwrap_or(main),
             write_rate: write_rate.or(find_rate.map(|_| main)),
             quota,
+            egress,
             concurrency: concurrency(values, main)?,
             timeout: timeout(values)?,
             retries: values.number("retries")?.unwrap_or_default(),
@@ -127,6 +136,23 @@ impl Resolved {
             token: None,
             log: Log::of(values)?,
             notes,
+        })
+    }
+
+    /// The most calls in a window from all local addresses together.
+    pub fn whole_quota(&self) -> Option<Quota> {
+        self.quota.map(|quota| Quota {
+            calls: quota.calls.saturating_mul(addresses(&self.egress)),
+            ..quota
+        })
+    }
+
+    /// The quota in words.
+    pub fn quota_words(&self) -> Option<String> {
+        let quota = self.quota?;
+        Some(match self.egress.len() {
+            0 | 1 => quota.to_string(),
+            many => format!("{quota} from each of {many} addresses"),
         })
     }
 
@@ -178,12 +204,18 @@ fn spelled(system: Kind, text: &str) -> SmolStr {
     }
 }
 
+/// How many local addresses calls are sent from.
+fn addresses(egress: &[IpAddr]) -> u32 {
+    u32::try_from(egress.len()).unwrap_or(u32::MAX).max(1)
+}
+
 /// The quota. A rate that was said replaces the system's own pair of limits; the quota stays where the rate
 /// keeps within it anyway.
 fn quota(
     values: &Values,
     system: Kind,
     said_rate: Option<Rate>,
+    addresses: u32,
 ) -> Result<(Option<Quota>, Option<String>), ConfigError> {
     if let Some(quota) = values.parsed("quota", Quota::parse_optional)? {
         return Ok((quota, None));
@@ -196,7 +228,7 @@ fn quota(
         window: Duration::from_secs(seconds),
     };
     let within = |rate: Rate| {
-        let most = f64::from(calls) / own.window.as_secs_f64();
+        let most = f64::from(calls) * f64::from(addresses) / own.window.as_secs_f64();
         rate.per_second().is_some_and(|rate| rate <= most)
     };
     match said_rate {
@@ -248,5 +280,25 @@ fn timeout(values: &Values) -> Result<Duration, ConfigError> {
             why: "no call is answered in no time; the default is 30s".to_owned(),
         }),
         timeout => Ok(timeout),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_quota_holds_for_each_address_and_a_rate_within_all_of_them_keeps_it() {
+        let quota = |egress: &str, rate: &str| {
+            let resolved = Resolved::example(&[("egress", egress), ("rate", rate)]);
+            (resolved.quota_words(), resolved.whole_quota())
+        };
+        let two = "10.0.0.1\n10.0.0.2";
+        let (words, whole) = quota(two, "13/s");
+        assert_eq!(words.unwrap(), "2000/5m from each of 2 addresses");
+        assert_eq!(whole.unwrap().calls, 4000);
+        assert_eq!(quota(two, "14/s"), (None, None));
+        assert_eq!(quota("10.0.0.1", "13/s"), (None, None));
+        assert_eq!(quota("10.0.0.1", "6/s").0.unwrap(), "2000/5m");
     }
 }

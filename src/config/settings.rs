@@ -107,6 +107,13 @@ pub const SETTINGS: &[Setting] = &[
         .default(Described("the system's"))
         .more("Calls of earlier runs on the same target count.")
         .example("2000/5m"),
+    SYSTEM.setting("egress", List, "ADDRESS",
+        "A local address that calls are sent from (repeatable)")
+        .more("Each has a quota of its own; the rate is for all together. Whether several addresses are \
+             allowed is decided by the owner of the API. A run does not keep them.")
+        .example("10.0.0.1")
+        .kept(Kept::No)
+        .seldom(true),
     SYSTEM.setting("find_rate", Text, "CALLS/TIME",
         "Maximum rate of look-ups, if they have a limit of their own")
         .example("20/s")

@@ -113,6 +113,7 @@ fn make() -> Option<Bench> {
             find_rate: Rate::Unlimited,
             write_rate: None,
             quota: None,
+            egress: Vec::new(),
             shared_calls: None,
             max_connections: 4,
             http1_only: true,

@@ -59,6 +59,14 @@ impl Client {
         if says_nothing || (tentative && matches!(verdict, Verdict::Failed(_))) {
             return outcome;
         }
+        match verdict {
+            Verdict::Good => shot.address.answered(shot.departed),
+            // The other addresses go on.
+            Verdict::Firewall if !self.egress.refused(shot.address, shot.departed) => {
+                return outcome;
+            }
+            Verdict::Firewall | Verdict::Refused { .. } | Verdict::Failed(_) => {}
+        }
         if shot.pass.report(&verdict) == Effect::SlowDown {
             self.read_pace.slow();
             if !Arc::ptr_eq(&self.read_pace, &self.write_pace) {

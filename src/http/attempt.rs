@@ -8,6 +8,7 @@ use reqwest::{Response, redirect, retry};
 use rustls::CertificateError;
 use std::error::Error;
 use std::io::{self, Read};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::call::{CallErrorKind, Stranger};
@@ -39,11 +40,13 @@ impl Fault {
     }
 }
 
-/// An HTTP client with everything off that acts by itself, also without a time-out for the whole of a call.
+/// An HTTP client with everything off that acts by itself, also without a time-out for the whole of a call. `from`: the
+/// local address of its connections.
 pub(super) fn http_client(
     settings: &Settings,
     loopback: bool,
     what: &'static str,
+    from: Option<IpAddr>,
 ) -> Result<reqwest::Client, SetupError> {
     let mut builder = reqwest::Client::builder()
         // hyper still sends a request again that a closing connection handed back unsent; no copy was processed.
@@ -61,6 +64,10 @@ pub(super) fn http_client(
     if loopback {
         // `http_proxy` would otherwise hold for 127.0.0.1 too.
         builder = builder.no_proxy();
+    }
+    if let Some(address) = from {
+        // Behind a proxy the system would see the proxy's address.
+        builder = builder.local_address(address).no_proxy();
     }
     if settings.http1_only {
         builder = builder.http1_only();

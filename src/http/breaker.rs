@@ -18,7 +18,7 @@ const REFUSED_LONGEST: Duration = Duration::from_secs(300);
 /// A hold is longer than it must be by a random share of this.
 const SPREAD: f64 = 0.1;
 /// Blocks of a firewall closer together than this (or twice the last wait) belong together.
-const QUIET: Duration = Duration::from_secs(10);
+pub(super) const QUIET: Duration = Duration::from_secs(10);
 
 /// What a call's answer says about the system.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -249,7 +249,7 @@ impl BreakerState {
             Verdict::Firewall if !fresh => Effect::Nothing,
             Verdict::Firewall => {
                 self.raise_level(now);
-                let wait = step(&FIREWALL_WAITS, self.level);
+                let wait = firewall_wait(self.level);
                 self.hold(wait, now);
                 self.last_block = Some((now, wait));
                 Effect::SlowDown
@@ -352,6 +352,11 @@ impl BreakerState {
         );
         self.state = State::GaveUp(CallError::new(CallErrorKind::GaveUp, text));
     }
+}
+
+/// How long a block of a firewall is waited out, after this many shortly before.
+pub(super) fn firewall_wait(level: u32) -> Duration {
+    step(&FIREWALL_WAITS, level)
 }
 
 fn step(waits: &[u64], level: u32) -> Duration {

@@ -2,6 +2,7 @@
 
 use reqwest::Url;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -10,15 +11,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempt;
 use super::call::{ApiTraits, Call, CallError, CallErrorKind, Kind, Reply};
+use super::egress::{Address, Egress, check_addresses};
 use super::gate::Gate;
 use super::health::{Counters, Health, HealthBoard, Tally};
 use super::oauth::TokenEndpoint;
-use super::quota::Permits;
+use super::quota::{Permits, Waiting};
 use super::rate_limiter::Pace;
 use super::retry::{self, Budget, Cost};
 
 use super::blocked_calls::BlockedCalls;
-use super::settings::{Settings, SetupError};
+use super::settings::{Quota, Settings, SetupError};
 use super::shared_quota::Record;
 use super::skew::Skew;
 use super::token::{AfterRefusal, Bearer, Tokens};
@@ -34,7 +36,7 @@ const MOST_UNPROCESSED: u32 = 10;
 /// Makes the calls of one target. Shared by all workers.
 #[derive(Debug)]
 pub struct Client {
-    pub(super) http: reqwest::Client,
+    pub(super) egress: Egress,
     pub(super) base: Url,
     /// The path of `base`, without a slash at its end.
     pub(super) base_path: String,
@@ -50,7 +52,6 @@ pub struct Client {
     pub(super) give_up_after: Duration,
     pub(super) gate: Gate,
     pub(super) tokens: Tokens,
-    pub(super) permits: Option<Permits>,
     pub(super) read_pace: Arc<Pace>,
     pub(super) write_pace: Arc<Pace>,
     pub(super) budget: Budget,
@@ -124,7 +125,8 @@ impl Client {
         stop: CancellationToken,
     ) -> Result<Self, SetupError> {
         let url = check_url(&settings.base_url, "the base URL", settings.allow_http)?;
-        let http = attempt::http_client(&settings, is_loopback(&url), "the base URL")?;
+        check_addresses(&settings.egress, url.as_str())?;
+        let egress = egress(&settings, is_loopback(&url))?;
         let base_path = url.path().trim_end_matches('/').to_owned();
         let name = |name: Option<&'static str>| {
             name.map(|name| attempt::header(name, "").map(|(name, _)| name))
@@ -135,10 +137,9 @@ impl Client {
             .write_rate
             .map_or_else(|| read_pace.clone(), |rate| Arc::new(Pace::new(rate)));
         let board = Arc::new(HealthBoard::new());
-        let permits = permits(&settings)?;
         let endpoint = |oauth2: super::token_source::OAuth2| {
             let url = check_url(&oauth2.token_url, "the token URL", settings.allow_http)?;
-            let http = attempt::http_client(&settings, is_loopback(&url), "the token URL")?;
+            let http = attempt::http_client(&settings, is_loopback(&url), "the token URL", None)?;
             TokenEndpoint::new(oauth2, url, http, settings.timeout)
         };
         let give_up_after = settings.give_up_after;
@@ -150,7 +151,7 @@ impl Client {
             stop.clone(),
         )?;
         Ok(Self {
-            http,
+            egress,
             base: url,
             base_path,
             headers: constant_headers(&character)?,
@@ -164,7 +165,6 @@ impl Client {
             give_up_after,
             gate: Gate::new(give_up_after, board.clone(), stop.clone()),
             tokens,
-            permits,
             read_pace,
             write_pace,
             budget: Budget::new(settings.find_rate),
@@ -247,7 +247,7 @@ impl Client {
     pub(super) async fn renewed_after(&self, bearer: &Arc<Bearer>, again: bool) -> bool {
         let after = self
             .tokens
-            .refused(bearer, again, |bearer| self.is_still_good(bearer));
+            .refused(bearer, again, |bearer| self.is_still_good(bearer, None));
         after.await == AfterRefusal::SendAgain
     }
 
@@ -287,15 +287,36 @@ impl Client {
     }
 }
 
-fn permits(settings: &Settings) -> Result<Option<Permits>, SetupError> {
-    let Some(quota) = settings.quota else {
-        return Ok(None);
+/// The addresses that calls are sent from: those that are listed, or the one that the operating system chooses.
+fn egress(settings: &Settings, loopback: bool) -> Result<Egress, SetupError> {
+    let waiting = Arc::default();
+    let one = |ip: Option<IpAddr>| {
+        let http = attempt::http_client(settings, loopback, "the base URL", ip)?;
+        let quota = settings.quota;
+        let permits = quota.map(|quota| permits(settings, quota, ip, &waiting));
+        Ok(Address::new(http, permits.transpose()?))
     };
+    let addresses: Result<Vec<Address>, SetupError> = if settings.egress.is_empty() {
+        one(None).map(|address| vec![address])
+    } else {
+        settings.egress.iter().copied().map(Some).map(one).collect()
+    };
+    Ok(Egress::new(addresses?, Arc::clone(&waiting)))
+}
+
+/// The permits of a quota, for calls from this local address.
+fn permits(
+    settings: &Settings,
+    quota: Quota,
+    ip: Option<IpAddr>,
+    waiting: &Arc<Waiting>,
+) -> Result<Permits, SetupError> {
+    let waiting = Arc::clone(waiting);
     let Some(shared) = settings.shared_calls.clone() else {
-        return Ok(Some(Permits::new(quota, None, Vec::new())));
+        return Ok(Permits::new(quota, None, Vec::new(), waiting));
     };
-    let (record, earlier) = Record::open(shared, quota).map_err(SetupError::SharedCalls)?;
-    Ok(Some(Permits::new(quota, Some(record), earlier)))
+    let (record, earlier) = Record::open(shared, quota, ip).map_err(SetupError::SharedCalls)?;
+    Ok(Permits::new(quota, Some(record), earlier, waiting))
 }
 
 fn constant_headers(character: &ApiTraits) -> Result<HeaderMap, SetupError> {

@@ -2,8 +2,8 @@
 
 use super::attempt::Fault;
 use super::call::{CallError, Kind, Reply};
+use super::egress::{Address, Way};
 use super::gate::Pass;
-use super::quota::Permit;
 use super::rate_limiter::Slot;
 use super::token::Bearer;
 use reqwest::Url;
@@ -50,6 +50,8 @@ pub(super) struct Attempt<'a> {
     /// A refusal that looks like a firewall's, and is about this call alone.
     pub(super) alone: bool,
     pub(super) bearer: Arc<Bearer>,
+    /// The address that it went by.
+    pub(super) address: &'a Address,
 }
 
 /// An attempt that has everything it needs, shortly before its slot.
@@ -59,8 +61,8 @@ pub(super) struct Ready<'a> {
     pub(super) bearer: Arc<Bearer>,
     /// Whether another token may be taken where this one has come to its end.
     pub(super) renewable: bool,
-    /// Held until the answer has come.
-    pub(super) permit: Option<Permit<'a>>,
+    /// The address that it goes by, with its permit, which is held until the answer has come.
+    pub(super) way: Way<'a>,
     pub(super) slot: Option<Slot>,
     /// When it began to wait for its slot.
     pub(super) begun: Instant,

@@ -6,7 +6,7 @@
 //! break it silently.
 //!
 //! A call passes, in this order: the gate (holds after 429, 503 and firewall blocks, and the breaker), the token, the
-//! quota, the pace, and the gate again, for a hold may have begun meanwhile. Nothing here prints; the state can be
+//! quota of the local address that it goes by, the pace, and the gate again, for a hold may have begun meanwhile. Nothing here prints; the state can be
 //! watched with [`Client::health`] and [`Client::counters`].
 //!
 //! No URL (it holds IDs) and no secret is ever part of an error text.
@@ -19,6 +19,7 @@ mod call;
 mod client;
 mod client_certificate;
 mod departure;
+mod egress;
 mod gate;
 mod health;
 mod in_flight;
@@ -51,6 +52,7 @@ pub use call::{
 };
 pub use client::{Client, address_key, check_base_url};
 pub use client_certificate::Validity;
+pub use egress::{check_addresses, parse_addresses};
 pub use health::{Counters, Health};
 pub use notice::Notice;
 pub use path::{Path, PathError, encoded_len};

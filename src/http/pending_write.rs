@@ -68,7 +68,7 @@ impl<'a> PendingWrite<'a> {
             let waited = &mut self.course.waited;
             let ready = async {
                 let pass = timed(&mut waited.hold, client.pass(call)).await?;
-                client.line_up(pass, call, None, lead, waited).await
+                client.line_up(pass, call, (None, None), lead, waited).await
             };
             match ready.await {
                 Ok(Some(ready)) => {

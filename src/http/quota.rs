@@ -5,19 +5,25 @@
 //! own view can never exceed the quota, however slow the call was. Permits are given in the order of asking.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::settings::Quota;
 use super::shared_quota::{Record, Taken};
 
-/// The permits of one target.
+/// The permits of one quota.
 #[derive(Debug)]
 pub(super) struct Permits {
     quota: Quota,
     state: Mutex<State>,
     record: Option<Mutex<Record>>,
+    waiting: Arc<Waiting>,
+}
+
+/// The calls that wait for a permit, of whichever quota, in the order of asking.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
     queue: tokio::sync::Mutex<()>,
     freed: Notify,
 }
@@ -75,32 +81,59 @@ impl State {
 
 impl Permits {
     /// With what others have taken, as the record says.
-    pub(super) fn new(quota: Quota, record: Option<Record>, others: Taken) -> Self {
+    pub(super) fn new(
+        quota: Quota,
+        record: Option<Record>,
+        others: Taken,
+        waiting: Arc<Waiting>,
+    ) -> Self {
         let mut state = State::default();
         state.learn(others, Instant::now());
         Self {
             quota,
             state: Mutex::new(state),
             record: record.map(Mutex::new),
-            queue: tokio::sync::Mutex::new(()),
-            freed: Notify::new(),
+            waiting,
         }
     }
 
-    /// Waits for a permit. `waiting` is told until when at least, and `None` when the wait is over.
-    pub(super) async fn take(&self, waiting: impl Fn(Option<Instant>)) -> Permit<'_> {
+    /// A permit, or when to ask again; `None` there: when a call is completed.
+    pub(super) fn try_take(&self, now: Instant) -> Result<Permit<'_>, Option<Instant>> {
+        self.state().take(self.quota, now).map(|()| Permit {
+            permits: self,
+            departed: false,
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    /// Waits until `ask` is answered, which says otherwise when to ask again; `None` there: when a permit is free.
+    /// `told` hears until when at least, and `None` when the wait is over.
+    pub(super) async fn first<T>(
+        &self,
+        ask: impl Fn(Instant) -> Result<T, Option<Instant>>,
+        told: impl Fn(Option<Instant>),
+    ) -> T {
         let _first_in_line = self.queue.lock().await;
-        let mut told = None;
+        let mut last = None;
         loop {
             // Registered before asking, so that a completion in between is not missed.
             let freed = self.freed.notified();
-            let taken = self.state().take(self.quota, Instant::now());
-            match taken {
-                Ok(()) => break,
+            match ask(Instant::now()) {
+                Ok(found) => {
+                    if last.is_some() {
+                        told(None);
+                    }
+                    return found;
+                }
                 Err(Some(until)) => {
-                    if told != Some(until) {
-                        told = Some(until);
-                        waiting(told);
+                    if last != Some(until) {
+                        last = Some(until);
+                        told(last);
                     }
                     // A permit that comes back unused is there sooner.
                     tokio::select! {
@@ -111,17 +144,6 @@ impl Permits {
                 Err(None) => freed.await,
             }
         }
-        if told.is_some() {
-            waiting(None);
-        }
-        Permit {
-            permits: self,
-            departed: false,
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -166,14 +188,13 @@ impl Drop for Permit<'_> {
         }
         drop(state);
         // At most the first in line waits for this.
-        self.permits.freed.notify_one();
+        self.permits.waiting.freed.notify_one();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
     use std::time::Duration;
     use tokio::task::JoinSet;
     use tokio::time::sleep;
@@ -182,6 +203,16 @@ mod tests {
         calls: 100,
         window: Duration::from_secs(10),
     };
+
+    fn permits(quota: Quota, earlier: Taken) -> Permits {
+        Permits::new(quota, None, earlier, Arc::default())
+    }
+
+    impl Permits {
+        async fn take(&self, told: impl Fn(Option<Instant>)) -> Permit<'_> {
+            self.waiting.first(|now| self.try_take(now), told).await
+        }
+    }
 
     /// When the server saw each call: somewhere between departure and completion.
     async fn run(permits: Arc<Permits>, seconds: u64, latency_ms: u64) -> Vec<u64> {
@@ -211,7 +242,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_window_holds_more_calls_and_99_percent_are_used() {
-        let calls = run(Arc::new(Permits::new(QUOTA, None, Vec::new())), 100, 50).await;
+        let calls = run(Arc::new(permits(QUOTA, Vec::new())), 100, 50).await;
         for (index, at) in calls.iter().enumerate() {
             let within = calls[index..]
                 .iter()
@@ -225,7 +256,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn calls_of_an_earlier_run_count() {
         let earlier = vec![(Duration::from_secs(7), 60), (Duration::from_secs(3), 30)];
-        let calls = run(Arc::new(Permits::new(QUOTA, None, earlier)), 9, 10).await;
+        let calls = run(Arc::new(permits(QUOTA, earlier)), 9, 10).await;
         let until = |second: u64| calls.iter().filter(|at| **at < second * 1000).count();
         assert_eq!(until(2), 10);
         assert_eq!(until(6), 40);
@@ -234,7 +265,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_unused_permit_is_free_at_once() {
-        let permits = Permits::new(QUOTA, None, Vec::new());
+        let permits = permits(QUOTA, Vec::new());
         for _ in 0..1000 {
             drop(permits.take(|_| ()).await);
         }
@@ -243,7 +274,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn whoever_listens_hears_of_a_long_wait() {
         let quota = Quota { calls: 1, ..QUOTA };
-        let permits = Permits::new(quota, None, Vec::new());
+        let permits = permits(quota, Vec::new());
         assert!(permits.take(|_| ()).await.depart());
         let told = Mutex::new(Vec::new());
         drop(permits.take(|until| told.lock().unwrap().push(until)).await);

@@ -14,10 +14,10 @@ use super::attempt::{self, Fault, LONGEST_BODY};
 use super::call::{Call, CallError, CallErrorKind, Kind, Method, Reply, new_id};
 use super::client::{CallState, Client};
 use super::departure::{Answer, Attempt, Departure, Outcome, Ready, destination};
+use super::egress::{Address, Way};
 use super::gate::Pass;
 use super::health::WaitCause;
 use super::in_flight::InFlight;
-use super::quota::{Permit, Permits};
 use super::retry::read_retry_after;
 use super::skew::Skew;
 use super::token::Bearer;
@@ -36,7 +36,7 @@ impl Client {
         let shot = async {
             loop {
                 let pass = timed(&mut course.waited.hold, self.pass(call)).await?;
-                if let Some(shot) = self.try_send(pass, call, course, None).await? {
+                if let Some(shot) = self.try_send(pass, call, course, None, None).await? {
                     return Ok(self.examined(call, shot).await);
                 }
             }
@@ -69,7 +69,7 @@ impl Client {
                 && let Some(known) = self.known_good.get()
             {
                 let mut course = CallState::probe();
-                if let Some(shot) = self.try_send(pass, known, &mut course, None).await? {
+                if let Some(shot) = self.try_send(pass, known, &mut course, None, None).await? {
                     let parse = |reply: Reply| reply.json::<IgnoredAny>().map(|_| ());
                     match self.settle(shot, parse) {
                         // A certificate that cannot be accepted: waiting does not help any call.
@@ -101,19 +101,27 @@ impl Client {
     async fn is_refused_alone(&self, call: &Call, shot: &Attempt<'_>) -> bool {
         !shot.pass.is_probe()
             && self.suspects.is_alone(call)
-            && self.is_still_good(Arc::clone(&shot.bearer)).await == Some(true)
+            && self
+                .is_still_good(Arc::clone(&shot.bearer), Some(shot.address))
+                .await
+                == Some(true)
     }
 
     /// Whether a call that was accepted before still is, with this token; `None`: cannot be said. Where calls are held
-    /// it says no and does not wait: the call that has to end the hold may be waiting for the token.
-    pub(super) async fn is_still_good(&self, bearer: Arc<Bearer>) -> Option<bool> {
+    /// it says no and does not wait: the call that has to end the hold may be waiting for the token. `by`: it goes by
+    /// this address.
+    pub(super) async fn is_still_good(
+        &self,
+        bearer: Arc<Bearer>,
+        by: Option<&Address>,
+    ) -> Option<bool> {
         let known = self.known_good.get()?;
         let Some(pass) = self.gate.try_enter() else {
             return Some(false);
         };
         let mut course = CallState::probe();
-        let sent = self.try_send(pass, known, &mut course, Some(bearer)).await;
-        let Some(shot) = sent.ok()? else {
+        let sent = self.try_send(pass, known, &mut course, Some(bearer), by);
+        let Some(shot) = sent.await.ok()? else {
             return Some(false);
         };
         match self.settle(shot, |_| Ok(())) {
@@ -130,10 +138,11 @@ impl Client {
         call: &Call,
         course: &mut CallState,
         bearer: Option<Arc<Bearer>>,
+        by: Option<&'a Address>,
     ) -> Result<Option<Attempt<'a>>, CallError> {
         loop {
             let waited = &mut course.waited;
-            let ready = self.line_up(pass, call, bearer.clone(), Duration::ZERO, waited);
+            let ready = self.line_up(pass, call, (bearer.clone(), by), Duration::ZERO, waited);
             let Some(ready) = ready.await? else {
                 return Ok(None);
             };
@@ -146,12 +155,12 @@ impl Client {
     }
 
     /// Waits for token, quota and pace; `lead` before its slot the attempt is ready to be sent. `None`: a hold began
-    /// meanwhile.
+    /// meanwhile. The token and the local address may be given.
     pub(super) async fn line_up<'a>(
         &'a self,
         pass: Pass<'a>,
         call: &Call,
-        bearer: Option<Arc<Bearer>>,
+        (bearer, by): (Option<Arc<Bearer>>, Option<&'a Address>),
         lead: Duration,
         waited: &mut Waited,
     ) -> Result<Option<Ready<'a>>, CallError> {
@@ -159,13 +168,13 @@ impl Client {
             Some(bearer) => (bearer, false),
             None => (timed(&mut waited.token, self.tokens.current()).await?, true),
         };
-        let permit = timed(&mut waited.quota, self.permit()).await?;
+        let way = timed(&mut waited.quota, self.way(by)).await?;
         // A call that is too late takes no turn from others.
         refuse_late(call, Duration::ZERO)?;
         let begun = Instant::now();
         let approach = self.pace_of(call.kind).approach(lead);
         let slot = timed(&mut waited.rate, approach).await;
-        if !pass.is_valid() {
+        if !pass.is_valid() || !way.is_open() {
             return Ok(None);
         }
         // The waits may have outlived what the call rests on.
@@ -174,7 +183,7 @@ impl Client {
             pass,
             bearer,
             renewable,
-            permit,
+            way,
             slot,
             begun,
         }))
@@ -191,25 +200,26 @@ impl Client {
             pass,
             bearer,
             renewable,
-            mut permit,
+            mut way,
             slot,
             begun,
         } = ready;
         let turn = self.pace_of(call.kind).depart(slot);
         let in_time = timed(&mut course.waited.rate, turn).await;
-        if !pass.is_valid() {
+        if !pass.is_valid() || !way.is_open() {
             return Ok(Departure::Held);
         }
         refuse_late(call, begun.elapsed())?;
         let token_is_over = renewable && bearer.is_over();
-        if !in_time || token_is_over || !permit.as_mut().is_none_or(Permit::depart) {
+        if !in_time || token_is_over || !way.depart() {
             return Ok(Departure::Missed(pass));
         }
         let departed = Instant::now();
         let flight = self.tally.departs(call.kind, course.sent > 0, departed);
         course.sent += 1;
         let mut told = InFlight::departs(call, course, departed);
-        let sending = self.send(call, &bearer, course.sent, departed, told.as_mut());
+        let http = &way.address.http;
+        let sending = self.send(http, call, &bearer, course.sent, departed, told.as_mut());
         let result = sending.await;
         if let Some(told) = told {
             told.ends(&result);
@@ -226,17 +236,11 @@ impl Client {
             result,
             alone: false,
             bearer,
+            address: way.address,
         }))
     }
 
-    async fn permit(&self) -> Result<Option<Permit<'_>>, CallError> {
-        match &self.permits {
-            None => Ok(None),
-            Some(permits) => self.permit_of(permits).await.map(Some),
-        }
-    }
-
-    async fn permit_of<'a>(&'a self, permits: &'a Permits) -> Result<Permit<'a>, CallError> {
+    async fn way<'a>(&'a self, only: Option<&'a Address>) -> Result<Way<'a>, CallError> {
         let waiting = |until: Option<Instant>| match until {
             Some(until) if until > Instant::now() + LONG_WAIT => {
                 self.board
@@ -247,7 +251,7 @@ impl Client {
         };
         tokio::select! {
             biased;
-            permit = permits.take(waiting) => Ok(permit),
+            way = self.egress.way(only, waiting) => Ok(way),
             () = self.stop.cancelled() => {
                 self.board.free(WaitCause::Quota);
                 Err(CallError::cancelled())
@@ -257,6 +261,7 @@ impl Client {
 
     async fn send(
         &self,
+        http: &reqwest::Client,
         call: &Call,
         bearer: &Bearer,
         attempt: u32,
@@ -272,7 +277,7 @@ impl Client {
         }
         let url = request.url().clone();
         let deadline = departed + self.timeout;
-        let answered = timeout_at(deadline, self.http.execute(request)).await;
+        let answered = timeout_at(deadline, http.execute(request)).await;
         let mut response = answered
             .map_err(|_| attempt::late())?
             .map_err(attempt::classify)?;

@@ -3,6 +3,7 @@
 use super::shared_calls::SharedCalls;
 use super::token_source::Token;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -29,8 +30,10 @@ pub struct Settings {
     pub find_rate: Rate,
     /// A limit of their own for writes.
     pub write_rate: Option<Rate>,
-    /// The maximum number of calls in any window, beside the rate.
+    /// The maximum number of calls in any window, beside the rate; for each local address.
     pub quota: Option<Quota>,
+    /// The local addresses that calls are sent from; none: one that the operating system chooses.
+    pub egress: Vec<IpAddr>,
     /// Where all processes on the same target reserve calls, so that the quota holds for all together.
     pub shared_calls: Option<Arc<dyn SharedCalls>>,
     /// Idle connections kept; as many as calls in flight.
@@ -96,6 +99,14 @@ pub enum SetupError {
     /// A header that cannot be sent.
     #[error("the value for the header {0} has characters that a header cannot hold")]
     Header(&'static str),
+    /// Calls cannot be sent from a local address.
+    #[error("egress: calls cannot be sent from {address}: {why}; nothing was sent")]
+    LocalAddress {
+        /// Which.
+        address: IpAddr,
+        /// What is wrong, and what to do.
+        why: String,
+    },
     /// The record of calls cannot be written.
     #[error("the record of calls that count against the quota cannot be written: {0}")]
     SharedCalls(std::io::Error),

@@ -16,6 +16,7 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -66,6 +67,8 @@ struct Open {
 #[derive(Debug)]
 pub(super) struct Record {
     shared: Arc<dyn SharedCalls>,
+    /// The local address of its calls.
+    from: Option<IpAddr>,
     boot_id: String,
     owner: u64,
     quota: u32,
@@ -81,11 +84,16 @@ pub(super) struct Record {
 
 impl Record {
     /// Begins the part of this process, and says which permits are taken by others: `(free in, calls)`.
-    pub(super) fn open(shared: Arc<dyn SharedCalls>, quota: Quota) -> io::Result<(Self, Taken)> {
+    pub(super) fn open(
+        shared: Arc<dyn SharedCalls>,
+        quota: Quota,
+        from: Option<IpAddr>,
+    ) -> io::Result<(Self, Taken)> {
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let window_ms = millis(quota.window);
         let mut record = Self {
             shared,
+            from,
             boot_id: boot_id.trim().to_owned(),
             owner: fastrand::u64(1..),
             quota: quota.calls,
@@ -155,7 +163,7 @@ impl Record {
     /// Learns what the others have reserved, lets `work` change this process's part, and records that.
     fn exchange(&mut self, now: Stamp, mut work: impl FnMut(&mut Self)) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
-        shared.change(self.owner, &mut |all| {
+        shared.change(self.from, self.owner, &mut |all| {
             let others = all.iter().filter(|one| one.owner != self.owner);
             self.others = others.map(|one| self.chunk_of(one)).collect();
             self.forget_old(now);
@@ -289,6 +297,7 @@ pub(super) struct InMemory(std::sync::Mutex<Vec<Reserved>>);
 impl SharedCalls for InMemory {
     fn change(
         &self,
+        _from: Option<IpAddr>,
         _owner: u64,
         change: &mut dyn FnMut(Vec<Reserved>) -> Vec<Reserved>,
     ) -> io::Result<()> {
@@ -313,7 +322,7 @@ mod tests {
     }
 
     fn taken_of(shared: &Arc<dyn SharedCalls>) -> u32 {
-        let (record, earlier) = Record::open(Arc::clone(shared), QUOTA).unwrap();
+        let (record, earlier) = Record::open(Arc::clone(shared), QUOTA, None).unwrap();
         std::mem::forget(record);
         assert!(
             earlier
@@ -330,8 +339,8 @@ mod tests {
     #[test]
     fn two_at_a_time_keep_the_quota_together_and_lose_no_call_of_each_other() {
         let shared = shared();
-        let (mut one, _) = Record::open(Arc::clone(&shared), QUOTA).unwrap();
-        let (mut two, taken) = Record::open(Arc::clone(&shared), QUOTA).unwrap();
+        let (mut one, _) = Record::open(Arc::clone(&shared), QUOTA, None).unwrap();
+        let (mut two, taken) = Record::open(Arc::clone(&shared), QUOTA, None).unwrap();
         assert!(taken.is_empty());
         let (mut used, mut granted) = ([0, 0], [0, 0]);
         for n in 0..2000 {
@@ -358,7 +367,7 @@ mod tests {
     #[test]
     fn a_run_that_ended_left_exactly_its_calls() {
         let shared = shared();
-        let (mut record, earlier) = Record::open(Arc::clone(&shared), QUOTA).unwrap();
+        let (mut record, earlier) = Record::open(Arc::clone(&shared), QUOTA, None).unwrap();
         assert!(earlier.is_empty());
         (0..123).for_each(|_| depart(&mut record));
         drop(record);
@@ -368,7 +377,7 @@ mod tests {
     #[test]
     fn a_run_that_was_killed_is_never_counted_short_and_at_most_one_chunk_too_high() {
         let shared = shared();
-        let (mut record, _) = Record::open(Arc::clone(&shared), QUOTA).unwrap();
+        let (mut record, _) = Record::open(Arc::clone(&shared), QUOTA, None).unwrap();
         for used in 1..=200 {
             depart(&mut record);
             let counted = taken_of(&shared);
@@ -383,7 +392,7 @@ mod tests {
     fn three_runs_in_a_row_add_up() {
         let shared = shared();
         for _ in 0..3 {
-            let (mut record, _) = Record::open(Arc::clone(&shared), QUOTA).unwrap();
+            let (mut record, _) = Record::open(Arc::clone(&shared), QUOTA, None).unwrap();
             (0..50).for_each(|_| depart(&mut record));
         }
         assert_eq!(taken_of(&shared), 150);
@@ -392,7 +401,7 @@ mod tests {
     #[test]
     fn a_chunk_that_lay_too_long_is_not_used_further() {
         let shared = shared();
-        let (mut record, _) = Record::open(Arc::clone(&shared), QUOTA).unwrap();
+        let (mut record, _) = Record::open(Arc::clone(&shared), QUOTA, None).unwrap();
         depart(&mut record);
         record.open.as_mut().unwrap().since = now().plus(-4000);
         record.chunks[0].until = now().plus(-1000);
@@ -405,7 +414,7 @@ mod tests {
     #[test]
     fn a_clock_that_jumped_frees_nothing_early() {
         let shared = shared();
-        let (record, _) = Record::open(shared, QUOTA).unwrap();
+        let (record, _) = Record::open(shared, QUOTA, None).unwrap();
         let then = Stamp {
             wall_ms: 1_000_000,
             boot_ms: Some(5000),

@@ -20,17 +20,20 @@ pub struct ReservedCalls {
 
 impl StateDb {
     /// Lets `change` see all calls that count against the quota of a target, and puts what it returns in the place of
-    /// those of this owner; those for which `counts` is false are removed. No other process sees anything in between.
+    /// those of this owner; what it leaves out of the others' is removed. No other process sees anything in between.
+    ///
+    /// Calls from a local address count together with those from the same address, and with those of processes that
+    /// leave it to the operating system (an empty text), for which all calls count.
     pub fn change_calls(
         &self,
-        target: &str,
+        (target, address): (&str, &str),
         owner: u64,
         change: &mut dyn FnMut(Vec<ReservedCalls>) -> Vec<ReservedCalls>,
     ) -> Result<(), LedgerError> {
         self.with(|db| {
             // A power cut takes longer than most windows, so these rows need no sync of their own.
             db.pragma_update(None, "synchronous", "normal")?;
-            let changed = change_calls(db, target, owner, change);
+            let changed = change_calls(db, (target, address), owner, change);
             db.pragma_update(None, "synchronous", "full")?;
             changed
         })
@@ -39,16 +42,17 @@ impl StateDb {
 
 fn change_calls(
     db: &mut Connection,
-    target: &str,
+    (target, address): (&str, &str),
     owner: u64,
     change: &mut dyn FnMut(Vec<ReservedCalls>) -> Vec<ReservedCalls>,
 ) -> rusqlite::Result<()> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let before: Vec<ReservedCalls> = transaction
         .prepare_cached(
-            "SELECT owner, wall_ms, boot_ms, boot_id, calls FROM calls WHERE target = ?1",
+            "SELECT owner, wall_ms, boot_ms, boot_id, calls FROM calls \
+             WHERE target = ?1 AND (?2 = '' OR address = ?2 OR address = '')",
         )?
-        .query_map([target], reserved)?
+        .query_map([target, address], reserved)?
         .collect::<Result<_, _>>()?;
     let known = before.clone();
     let after = change(before);
@@ -68,11 +72,12 @@ fn change_calls(
     for own in after.iter().filter(|one| one.owner == owner) {
         transaction
             .prepare_cached(
-                "INSERT INTO calls (target, owner, wall_ms, boot_ms, boot_id, calls) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO calls (target, address, owner, wall_ms, boot_ms, boot_id, calls) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
             .execute(params![
                 target,
+                address,
                 owner.cast_signed(),
                 own.wall_ms,
                 own.boot_ms,
@@ -91,4 +96,47 @@ fn reserved(row: &Row<'_>) -> rusqlite::Result<ReservedCalls> {
         boot_id: row.get(3)?,
         calls: row.get(4)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn calls(owner: u64) -> ReservedCalls {
+        ReservedCalls {
+            owner,
+            wall_ms: 1000,
+            boot_ms: None,
+            boot_id: String::new(),
+            calls: 7,
+        }
+    }
+
+    fn reserve(state: &StateDb, target: &str, address: &str, owner: u64) -> Vec<u64> {
+        let mut seen = Vec::new();
+        let mut change = |mut all: Vec<ReservedCalls>| {
+            seen = all.iter().map(|one| one.owner).collect();
+            all.push(calls(owner));
+            all
+        };
+        state
+            .change_calls((target, address), owner, &mut change)
+            .unwrap();
+        seen.sort_unstable();
+        seen
+    }
+
+    #[test]
+    fn calls_count_for_their_own_address_and_where_the_address_is_not_known_for_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDb::open_in(folder.path()).unwrap();
+        assert_eq!(reserve(&state, "t", "10.0.0.1", 1), [0_u64; 0]);
+        assert_eq!(reserve(&state, "t", "10.0.0.2", 2), [0_u64; 0]);
+        assert_eq!(reserve(&state, "u", "10.0.0.1", 3), [0_u64; 0]);
+        // From whichever address these are sent, they may be over its quota.
+        assert_eq!(reserve(&state, "t", "", 4), [1, 2]);
+        assert_eq!(reserve(&state, "t", "10.0.0.1", 5), [1, 4]);
+        assert_eq!(reserve(&state, "t", "10.0.0.2", 6), [2, 4]);
+        assert_eq!(reserve(&state, "t", "", 7), [1, 2, 4, 5, 6]);
+    }
 }

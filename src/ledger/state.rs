@@ -19,7 +19,9 @@ const FILE: &str = "state.db";
 /// `idst`: marks the file as ours.
 const APPLICATION_ID: i64 = 0x6964_7374;
 /// The format that this program reads and writes.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+/// From the format before it: calls did not say from which local address they were sent.
+const UPGRADE: &str = "ALTER TABLE calls ADD COLUMN address TEXT NOT NULL DEFAULT '';";
 
 const DDL: &str = "
 CREATE TABLE counter (id INTEGER PRIMARY KEY CHECK (id = 1), epoch INTEGER NOT NULL) STRICT;
@@ -41,10 +43,11 @@ CREATE TABLE same_system (
 CREATE TABLE holders (
     target TEXT PRIMARY KEY, run TEXT NOT NULL, pid INTEGER NOT NULL, host TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
--- Calls that count against the quota of a target, by the process that reserved them.
+-- Calls that count against the quota of a target, by the process that reserved them, and by the local address that they
+-- are sent from; none: the operating system chose it.
 CREATE TABLE calls (
     target TEXT NOT NULL, owner INTEGER NOT NULL, wall_ms INTEGER NOT NULL, boot_ms INTEGER, boot_id TEXT NOT NULL,
-    calls INTEGER NOT NULL
+    calls INTEGER NOT NULL, address TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE INDEX calls_by_target ON calls (target);
 ";
@@ -315,6 +318,9 @@ fn set_up(path: &Path) -> rusqlite::Result<Result<Connection, String>> {
         transaction.execute_batch(DDL)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", VERSION)?;
+    } else if (application, version) == (APPLICATION_ID, VERSION - 1) {
+        transaction.execute_batch(UPGRADE)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
     } else if (application, version) != (APPLICATION_ID, VERSION) {
         return Ok(Err(format!("its format is {application:#x}, {version}")));
     }
@@ -404,6 +410,24 @@ mod tests {
                 .unwrap()
                 .starts_with("no database")
         );
+    }
+
+    #[test]
+    fn the_format_before_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(StateDb::open_in(folder.path()).unwrap());
+        let old = Connection::open(folder.path().join("state.db")).unwrap();
+        old.execute_batch("ALTER TABLE calls DROP COLUMN address; PRAGMA user_version = 1;")
+            .unwrap();
+        drop(old);
+        let state = StateDb::open_in(folder.path()).unwrap();
+        let from = ("t", "10.0.0.1");
+        state
+            .change_calls(from, 1, &mut |before| {
+                assert_eq!(before, []);
+                before
+            })
+            .unwrap();
     }
 
     #[test]

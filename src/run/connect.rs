@@ -57,6 +57,7 @@ fn http_settings(
         find_rate: resolved.find_rate,
         write_rate: resolved.write_rate,
         quota: resolved.quota,
+        egress: resolved.egress.clone(),
         shared_calls: calls
             .filter(|_| resolved.quota.is_some())
             .map(|calls| calls as Arc<dyn http::SharedCalls>),
@@ -73,7 +74,7 @@ fn system_settings(resolved: &Resolved, lookups: u64) -> system::Settings {
         .flatten()
         .filter_map(|rate| rate.calls_in(system::TURN));
     // A look, a reading and a write for each, so that all of them find room in one window.
-    let within_quota = resolved.quota.map(|quota| quota.calls / 4);
+    let within_quota = resolved.whole_quota().map(|quota| quota.calls / 4);
     let calls = calls.chain(within_quota);
     system::Settings {
         reseller: resolved.reseller_id(),
@@ -84,6 +85,12 @@ fn system_settings(resolved: &Resolved, lookups: u64) -> system::Settings {
         expected_lookups: lookups,
         calls_meanwhile: calls.min().and_then(|calls| usize::try_from(calls).ok()),
     }
+}
+
+/// Local addresses that calls cannot be sent from are refused before there is a run.
+pub(crate) fn check_egress(resolved: &Resolved, base_url: &str) -> Result<(), CommandError> {
+    http::check_addresses(&resolved.egress, base_url)
+        .map_err(|why| CommandError::usage(why.to_string()))
 }
 
 /// A host that does not exist is a mistyped address, not an outage to be waited out.

@@ -3,7 +3,7 @@
 use super::catalog::RunCatalog;
 use super::claim::TargetClaim;
 use super::clock;
-use super::connect::{base_url, check_host};
+use super::connect::{base_url, check_egress, check_host};
 use super::consent::{self, Question, ask};
 use super::error::CommandError;
 use super::estimate::Forecast;
@@ -101,8 +101,7 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
         consent::refuse_emails(&resolved, spec.kind.as_str())?;
     }
     let stand_in = stand_in::start(sandbox, &mut resolved, Some(&draft))?;
-    let base_url = base_url(&resolved)?;
-    check_host(&base_url)?;
+    let base_url = checked_address(&resolved)?;
     kept.asks_after_look = asks_after_look(spec, &draft, &resolved)?;
     if spec.writes && !kept.asks_after_look {
         ask_for_consent(spec, &draft, &resolved, (&kept, &limits), &base_url)?;
@@ -152,6 +151,14 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
         claim,
         history,
     })
+}
+
+/// The address of the system, which this machine can call.
+fn checked_address(resolved: &Resolved) -> Result<String, CommandError> {
+    let base_url = base_url(resolved)?;
+    check_host(&base_url)?;
+    check_egress(resolved, &base_url)?;
+    Ok(base_url)
 }
 
 /// Takes the copy of the file into the run's folder, and makes the ledger beside it.

@@ -141,7 +141,7 @@ impl Forecast {
                 time(self.find + self.read, main).max(time(self.writes(), writes.per_second()))
             }
         };
-        let by_quota = resolved.quota.map_or(0, |quota| {
+        let by_quota = resolved.whole_quota().map_or(0, |quota| {
             let windows = self.calls().saturating_sub(1) / u64::from(quota.calls.max(1));
             windows * quota.window.as_secs()
         });
@@ -169,7 +169,7 @@ impl Forecast {
     /// For a person: calls, how long, until when.
     pub(super) fn words(&self, resolved: &Resolved) -> String {
         let seconds = self.seconds(resolved);
-        let quota = resolved.quota;
+        let quota = resolved.quota_words();
         let mut words = format!(
             "{} ({}) and about {} at {}{}{}",
             ui::counted(self.calls(), "call"),

@@ -3,6 +3,7 @@
 use crate::http::{Reserved, SharedCalls};
 use crate::ledger::{ReservedCalls, StateDb};
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The calls of one target in the state database.
@@ -22,6 +23,7 @@ impl StateCalls {
 impl SharedCalls for StateCalls {
     fn change(
         &self,
+        from: Option<IpAddr>,
         owner: u64,
         change: &mut dyn FnMut(Vec<Reserved>) -> Vec<Reserved>,
     ) -> io::Result<()> {
@@ -44,8 +46,9 @@ impl SharedCalls for StateCalls {
                 })
                 .collect()
         };
+        let address = from.map_or_else(String::new, |address| address.to_string());
         self.state
-            .change_calls(&self.target, owner, &mut exchange)
+            .change_calls((&self.target, &address), owner, &mut exchange)
             .map_err(io::Error::other)
     }
 }

@@ -97,6 +97,8 @@ fn begin(request: &SandboxRequest, resolved: &mut Resolved) -> Result<Sandbox, C
     let sandbox = Sandbox::start(options)
         .map_err(|why| CommandError::usage(format!("the sandbox cannot start: {why}")))?;
     resolved.base_url = Some(sandbox.base_url());
+    // They may be those of another machine.
+    resolved.egress.clear();
     resolved.token = Some(Token::given("sandbox".to_owned()));
     match resolved.system {
         Kind::Plume => {}

@@ -1,6 +1,7 @@
 //! What goes wrong, when, and for which calls; also as text, as [`SYNTAX`] says.
 
 use super::http::{Request, Response};
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// How a fault is written, for the help of the commands that take some.
@@ -17,7 +18,7 @@ WHAT   429[=SECONDS], 429-date, 400 to 599, reset, close, hang=MS, redirect,
        Answers that are spoilt: truncated, html, empty, braces, wrong-id,
        old-value, drip, huge, deep
 WHEN   always (the default), nth=N, every=N, first=N,
-       about=TEXT (path, query or body hold it)";
+       about=TEXT (path, query or body hold it), from=ADDRESS (the client's)";
 
 /// A kind of call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +68,7 @@ enum When {
     Every(u64),
     First(u64),
     About(String),
+    From(IpAddr),
 }
 
 /// A rule: which calls, what, when.
@@ -124,13 +126,16 @@ impl Fault {
                     .iter()
                     .any(|(_, value)| value.contains(text.as_str()));
         }
+        if let When::From(peer) = self.when {
+            return request.peer == Some(peer);
+        }
         self.seen += 1;
         match self.when {
             When::Always => true,
             When::Nth(n) => self.seen == n,
             When::Every(n) => self.seen.is_multiple_of(n.max(1)),
             When::First(n) => self.seen <= n,
-            When::About(_) => false,
+            When::About(_) | When::From(_) => false,
         }
     }
 }
@@ -221,6 +226,9 @@ fn parse_when(text: &str) -> Option<When> {
     if name == "about" || name == "customer" {
         return Some(When::About(value.to_owned()));
     }
+    if name == "from" {
+        return value.parse().ok().map(When::From);
+    }
     let number = value.parse().ok().filter(|number| *number > 0)?;
     match name {
         "nth" => Some(When::Nth(number)),
@@ -304,6 +312,7 @@ mod tests {
             "location-patch:reset:nth=5",
             "any:hang-after=3000:about=C7",
             "any:firewall",
+            "any:firewall:from=127.0.0.2",
             "read:429-date",
         ] {
             assert!(text.parse::<Fault>().is_ok(), "{text}");
@@ -315,6 +324,7 @@ mod tests {
             "patch:500:sometimes",
             "nobody:500",
             "patch:500:nth=0",
+            "patch:500:from=there",
         ] {
             assert!(text.parse::<Fault>().is_err(), "{text}");
         }

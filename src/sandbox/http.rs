@@ -1,6 +1,7 @@
 //! As much HTTP/1.1 as the stand-ins need.
 
 use percent_encoding::percent_decode_str;
+use std::net::IpAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -15,6 +16,8 @@ pub(super) struct Request {
     pub(super) query: Vec<(String, String)>,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
+    /// The client's address.
+    pub(super) peer: Option<IpAddr>,
 }
 
 impl Request {
@@ -128,12 +131,14 @@ fn reason(status: u16) -> &'static str {
 /// A connection, with what was read and not used yet.
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
+    peer: Option<IpAddr>,
     buffer: Vec<u8>,
 }
 
 impl Connection {
     pub(super) fn new(stream: TcpStream) -> Self {
         Self {
+            peer: stream.peer_addr().ok().map(|peer| peer.ip()),
             stream,
             buffer: Vec::with_capacity(4096),
         }
@@ -147,6 +152,7 @@ impl Connection {
                     while self.buffer.len() < head + length {
                         self.more().await?;
                     }
+                    request.peer = self.peer;
                     request.body = self.buffer[head..head + length].to_vec();
                     self.buffer.drain(..head + length);
                     return Some(request);
@@ -206,6 +212,7 @@ fn parse(bytes: &[u8]) -> Result<Option<(Request, usize, usize)>, httparse::Erro
         query: pairs(query),
         headers,
         body: Vec::new(),
+        peer: None,
     };
     Ok(Some((request, head, length)))
 }

@@ -52,7 +52,7 @@ pub struct Options {
     pub token_calls: Option<u64>,
     /// How long tokens of the token endpoint are said to live, in seconds.
     pub token_seconds: u64,
-    /// This number of calls in this time, then 403 from a firewall until the next such window.
+    /// This number of calls from one address in this time, then 403 from a firewall until the next such window.
     pub firewall: Option<(u32, Duration)>,
     /// Whether every request is kept in the log.
     pub log: bool,

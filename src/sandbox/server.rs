@@ -5,6 +5,8 @@ use super::http::{Connection, Request, Response};
 use super::world::World;
 use super::{Kind, Options, adobe, cloudcockpit, plume, token};
 use serde_json::json;
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -29,6 +31,8 @@ pub struct Seen {
     pub at: Duration,
     /// What kind of call.
     pub class: Class,
+    /// The client's address.
+    pub peer: Option<IpAddr>,
     /// GET or PATCH.
     pub method: String,
     /// As it was sent.
@@ -51,7 +55,8 @@ struct Shared {
     faults: Mutex<Vec<Fault>>,
     log: Mutex<Vec<Seen>>,
     began: Instant,
-    window: Mutex<(Instant, u32)>,
+    /// Of the firewall, by the client's address.
+    windows: Mutex<HashMap<Option<IpAddr>, (Instant, u32)>>,
 }
 
 /// A running stand-in; it ends when this is dropped.
@@ -88,7 +93,7 @@ impl Sandbox {
             world: Arc::new(Mutex::new(world)),
             log: Mutex::default(),
             began: Instant::now(),
-            window: Mutex::new((Instant::now(), 0)),
+            windows: Mutex::default(),
         });
         let stop = CancellationToken::new();
         let (serving, until) = (Arc::clone(&shared), stop.clone());
@@ -227,7 +232,7 @@ impl Shared {
         if class == Class::Token {
             return token::answer(&mut world.tokens, request, &self.options);
         }
-        if self.is_blocked() {
+        if self.is_blocked(request.peer) {
             return page(403);
         }
         let good = token::is_good(&mut world.tokens, request, &self.options);
@@ -243,12 +248,13 @@ impl Shared {
         }
     }
 
-    /// The firewall: a number of calls in a window, then none until the next window begins.
-    fn is_blocked(&self) -> bool {
+    /// The firewall: a number of calls from one address in a window, then none until the next window begins.
+    fn is_blocked(&self, peer: Option<IpAddr>) -> bool {
         let Some((calls, window)) = self.options.firewall else {
             return false;
         };
-        let mut counted = lock(&self.window);
+        let mut windows = lock(&self.windows);
+        let counted = windows.entry(peer).or_insert_with(|| (Instant::now(), 0));
         if counted.0.elapsed() >= window {
             *counted = (Instant::now(), 0);
         }
@@ -265,6 +271,7 @@ impl Shared {
             log.push(Seen {
                 at,
                 class,
+                peer: request.peer,
                 method: request.method.clone(),
                 path: request.raw_path.clone(),
                 body: String::from_utf8_lossy(&request.body).into_owned(),

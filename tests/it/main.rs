@@ -41,6 +41,8 @@ mod documents;
 mod drift;
 /// What stands between the program and the API: portals, redirects, proxies, gateways.
 mod edges;
+/// Several local addresses: a quota for each, one rate for all.
+mod egress;
 /// A run in one archive; plans approved by their digests.
 mod evidence;
 /// Every fault at every call.

@@ -1,9 +1,21 @@
-//! What is between this machine and the system: proxies, and the certificate that is shown to servers.
+//! What is between this machine and the system: local addresses, proxies, and the certificate that is shown to servers.
 
 use super::finding::Found;
 use crate::config::Resolved;
-use crate::http::{Proxies, Route, Token, Validity};
+use crate::http::{Proxies, Route, Token, Validity, check_addresses};
 use jiff::Timestamp;
+
+/// Whether calls can be sent from each of the listed local addresses.
+pub(super) fn local_addresses(resolved: &Resolved) -> Vec<Found> {
+    let url = resolved.base_url.as_deref().unwrap_or_default();
+    let addresses = resolved.egress.iter();
+    let found = addresses.map(|address| {
+        let checked = check_addresses(&[*address], url);
+        let words = |()| format!("calls can be sent from {address}");
+        checked.map(words).map_err(|why| why.to_string()).into()
+    });
+    found.collect()
+}
 
 /// For the API's host and the token endpoint's: which proxy their calls take, or why none.
 pub(super) fn proxies(resolved: &Resolved) -> Vec<Found> {
@@ -21,7 +33,13 @@ pub(super) fn proxies(resolved: &Resolved) -> Vec<Found> {
     let addresses = [resolved.base_url.as_deref(), token_url];
     let routes = addresses.into_iter().flatten().filter_map(|address| {
         let host = host(address);
+        let is_bypassed = Some(address) == addresses[0] && !resolved.egress.is_empty();
         let words = match proxies.route(address) {
+            Route::Proxy { named_by, .. } if is_bypassed => {
+                return Some(Found::Odd(format!(
+                    "calls go to the API directly: `egress` is set, so {named_by} is not used"
+                )));
+            }
             Route::Proxy {
                 address, named_by, ..
             } => format!("calls to {host} go through {address} ({named_by})"),

@@ -25,6 +25,7 @@ fn settings(server: &Server) -> Settings {
         find_rate: Rate::Unlimited,
         write_rate: None,
         quota: None,
+        egress: Vec::new(),
         shared_calls: None,
         max_connections: 64,
         http1_only: true,

@@ -243,6 +243,7 @@ fn the_judge_condemns_what_it_should() {
         } else {
             Class::Read
         },
+        peer: None,
         method: method.to_owned(),
         path: path.to_owned(),
         body: String::new(),

@@ -1,0 +1,279 @@
+//! The local addresses that calls are sent from. Each has its own connections, its own quota and its own blocks by a
+//! firewall; rate, holds, token and breaker are the target's.
+//!
+//! Calls go by the addresses in turn. One whose quota is used up, or that a firewall blocks, is passed over. After a
+//! block *one* call finds out whether it is over. Only where all addresses are blocked are all calls held, by the gate.
+//! Without a list there is one address, which the operating system chooses.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use reqwest::Url;
+use tokio::time::Instant;
+
+use super::breaker::{QUIET, firewall_wait};
+use super::quota::{Permit, Permits, Waiting};
+use super::settings::SetupError;
+
+/// For this long a call may find out whether a block is over before another one does.
+const PROBE: Duration = Duration::from_secs(10);
+
+/// A block by a firewall, present or past.
+#[derive(Debug, Clone, Copy)]
+struct Block {
+    since: Instant,
+    wait: Duration,
+    until: Instant,
+    /// How many blocks came shortly before.
+    level: u32,
+    is_over: bool,
+}
+
+/// A local address, and what is known of it.
+#[derive(Debug)]
+pub(super) struct Address {
+    /// Its connections.
+    pub(super) http: reqwest::Client,
+    permits: Option<Permits>,
+    block: Mutex<Option<Block>>,
+    /// Counts its blocks.
+    blocks: AtomicU64,
+}
+
+impl Address {
+    pub(super) fn new(http: reqwest::Client, permits: Option<Permits>) -> Self {
+        Self {
+            http,
+            permits,
+            block: Mutex::default(),
+            blocks: AtomicU64::default(),
+        }
+    }
+
+    /// A call by this address, or when to ask again; `None` there: when a call is completed.
+    fn depart(&self, now: Instant) -> Result<Way<'_>, Option<Instant>> {
+        let blocks = self.blocks.load(Ordering::Acquire);
+        let permits = self.permits.as_ref();
+        let permit = permits.map(|permits| permits.try_take(now)).transpose()?;
+        Ok(Way {
+            address: self,
+            blocks,
+            permit,
+        })
+    }
+
+    /// A call that departed then was answered by the system itself.
+    pub(super) fn answered(&self, departed: Instant) {
+        if self.blocks.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        if let Some(block) = &mut *self.block()
+            && departed >= block.since
+        {
+            block.is_over = true;
+        }
+    }
+
+    /// A firewall refused a call that departed then.
+    fn refused(&self, departed: Instant, now: Instant) {
+        let mut block = self.block();
+        let level = match *block {
+            // Part of a block that is known.
+            Some(last) if departed < last.since => return,
+            Some(last) if now < last.until + QUIET.max(last.wait) => last.level + 1,
+            _ => 0,
+        };
+        let wait = firewall_wait(level);
+        *block = Some(Block {
+            since: now,
+            wait,
+            until: now + wait,
+            level,
+            is_over: false,
+        });
+        self.blocks.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Until when it is blocked.
+    fn blocked_until(&self, now: Instant) -> Option<Instant> {
+        if self.blocks.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let block = (*self.block())?;
+        (!block.is_over && now < block.until).then_some(block.until)
+    }
+
+    /// A call departs. Where a block may be over, it finds out, and the others wait for that.
+    fn probe(&self, now: Instant) {
+        if self.blocks.load(Ordering::Acquire) > 0
+            && let Some(block) = &mut *self.block()
+            && !block.is_over
+        {
+            block.until = block.until.max(now + PROBE);
+        }
+    }
+
+    fn block(&self) -> MutexGuard<'_, Option<Block>> {
+        self.block.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to one call by an address.
+#[derive(Debug)]
+pub(super) struct Way<'a> {
+    pub(super) address: &'a Address,
+    blocks: u64,
+    permit: Option<Permit<'a>>,
+}
+
+impl Way<'_> {
+    /// No block of the address has begun since.
+    pub(super) fn is_open(&self) -> bool {
+        self.blocks == self.address.blocks.load(Ordering::Acquire)
+    }
+
+    /// The call goes out now. `false`: it may not; see [`Permit::depart`].
+    #[must_use]
+    pub(super) fn depart(&mut self) -> bool {
+        self.permit.as_mut().is_none_or(Permit::depart)
+    }
+}
+
+/// All local addresses.
+#[derive(Debug)]
+pub(super) struct Egress {
+    addresses: Vec<Address>,
+    waiting: Arc<Waiting>,
+    /// The address whose turn it is.
+    next: AtomicUsize,
+}
+
+impl Egress {
+    /// At least one address; `waiting` is what their permits tell when they are free again.
+    pub(super) fn new(addresses: Vec<Address>, waiting: Arc<Waiting>) -> Self {
+        Self {
+            addresses,
+            waiting,
+            next: AtomicUsize::default(),
+        }
+    }
+
+    /// Waits for an address by which a call may go, or for this one. `told` hears until when at least, and `None` when
+    /// the wait is over.
+    pub(super) async fn way<'a>(
+        &'a self,
+        only: Option<&'a Address>,
+        told: impl Fn(Option<Instant>),
+    ) -> Way<'a> {
+        let ask = |now| match only {
+            Some(address) => address.depart(now),
+            None => self.choose(now),
+        };
+        self.waiting.first(ask, told).await
+    }
+
+    fn choose(&self, now: Instant) -> Result<Way<'_>, Option<Instant>> {
+        let count = self.addresses.len();
+        let first = self.next.fetch_add(1, Ordering::Relaxed) % count;
+        let in_turn = (first..first + count).map(|at| &self.addresses[at % count]);
+        let (mut soonest, mut blocked) = (None, Vec::new());
+        for address in in_turn {
+            if let Some(until) = address.blocked_until(now) {
+                blocked.push((until, address));
+                continue;
+            }
+            match address.depart(now) {
+                Ok(way) => {
+                    address.probe(now);
+                    return Ok(way);
+                }
+                Err(until) => soonest = soonest.into_iter().chain(until).min(),
+            }
+        }
+        let ends = blocked.iter().map(|(until, _)| *until).min();
+        if blocked.len() < count {
+            return Err(soonest.into_iter().chain(ends).min());
+        }
+        // The gate holds all calls, and this is its probe.
+        let least = blocked.into_iter().min_by_key(|(until, _)| *until);
+        least.map_or(Err(None), |(_, address)| address.depart(now))
+    }
+
+    /// A firewall refused a call by this address that departed then; says whether that is true of all addresses, so that
+    /// all calls are to be held.
+    pub(super) fn refused(&self, address: &Address, departed: Instant) -> bool {
+        if self.addresses.len() == 1 {
+            return true;
+        }
+        let now = Instant::now();
+        address.refused(departed, now);
+        let mut all = self.addresses.iter();
+        all.all(|address| address.blocked_until(now).is_some())
+    }
+}
+
+/// The local addresses of a list, one a line or with commas between: each once, and one that a machine can have.
+pub fn parse_addresses(text: &str) -> Result<Vec<IpAddr>, String> {
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for word in text.split([',', '\n']).map(str::trim) {
+        let address: IpAddr = word.parse().map_err(|_| {
+            format!("`{word}` is no IP address; write local addresses like 10.0.0.1 or 2001:db8::1")
+        })?;
+        let address = address.to_canonical();
+        if address.is_unspecified() || address.is_multicast() {
+            return Err(format!(
+                "`{word}` is no address of one machine; `ip address` shows those of this one"
+            ));
+        }
+        if addresses.contains(&address) {
+            return Err(format!("`{word}` is listed twice; leave one of them out"));
+        }
+        addresses.push(address);
+    }
+    Ok(addresses)
+}
+
+/// Makes sure that calls to this URL can be sent from these addresses of this machine; sends nothing.
+pub fn check_addresses(addresses: &[IpAddr], base_url: &str) -> Result<(), SetupError> {
+    let Some(url) = Url::parse(base_url).ok().filter(|_| !addresses.is_empty()) else {
+        return Ok(());
+    };
+    // A name that is not found is reported by the calls.
+    let system = url.socket_addrs(|| None).unwrap_or_default();
+    for &address in addresses {
+        check_address(address, &system).map_err(|why| SetupError::LocalAddress { address, why })?;
+    }
+    Ok(())
+}
+
+fn check_address(address: IpAddr, system: &[SocketAddr]) -> Result<(), String> {
+    let socket = UdpSocket::bind((address, 0)).map_err(|why| {
+        format!("this machine has no such address ({why}); `ip address` shows those that it has")
+    })?;
+    if system.is_empty() {
+        return Ok(());
+    }
+    let same_family = |other: &&SocketAddr| other.is_ipv4() == address.is_ipv4();
+    let mut reachable = system.iter().filter(same_family).peekable();
+    let Some(first) = reachable.peek() else {
+        let (its, own) = if address.is_ipv4() {
+            ("IPv6", "IPv4")
+        } else {
+            ("IPv4", "IPv6")
+        };
+        return Err(format!(
+            "it is an {own} address, and the API has {its} addresses only; list {its} addresses of this machine"
+        ));
+    };
+    let first = first.ip();
+    // A datagram socket that is connected asks for the route, and sends nothing.
+    let found = reachable.map(|there| socket.connect(there));
+    match found.reduce(Result::or) {
+        Some(Err(why)) => Err(format!(
+            "{first} cannot be reached from it ({why}); list an address that has a route to the API"
+        )),
+        Some(Ok(())) | None => Ok(()),
+    }
+}

@@ -1,0 +1,213 @@
+//! Calls from several local addresses: a quota for each, one rate for all, and a block of one is not a block of all.
+
+use crate::support::{Done, Place, finish};
+use idshift::sandbox::{Options, Seen};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+const BOTH: &str = "127.0.0.1,127.0.0.2";
+
+fn apply(place: &Place, egress: &str, arguments: &[&str]) -> Done {
+    let all = [&["apply", "moves.csv", "--yes"], arguments].concat();
+    place.run_with(&[("EGRESS", egress)], &all)
+}
+
+/// When the calls of each address came, in order.
+fn by_address(log: &[Seen]) -> BTreeMap<IpAddr, Vec<Duration>> {
+    let mut calls: BTreeMap<IpAddr, Vec<Duration>> = BTreeMap::new();
+    for seen in log {
+        calls.entry(seen.peer.unwrap()).or_default().push(seen.at);
+    }
+    for times in calls.values_mut() {
+        times.sort_unstable();
+    }
+    calls
+}
+
+/// The most calls in any time of this length.
+fn most_within(times: &[Duration], window: Duration) -> usize {
+    let within = |(at, first): (usize, &Duration)| {
+        let later = times[at..].iter();
+        later.take_while(|time| **time < *first + window).count()
+    };
+    times.iter().enumerate().map(within).max().unwrap_or(0)
+}
+
+#[test]
+fn each_address_has_a_quota_of_its_own_and_uses_it() {
+    let (quota, window) = (60, Duration::from_secs(3));
+    let place = Place::new(Options {
+        firewall: Some((quota, window)),
+        ..Options::default()
+    });
+    place.moves(500);
+    apply(&place, BOTH, &["--quota=60/3s"]).expect(0);
+    place.judge_writes();
+    let log = place.sandbox.log();
+    assert!(log.iter().all(|seen| seen.status != 403), "blocked");
+    let calls = by_address(&log);
+    assert_eq!(calls.len(), 2);
+    let begun = log.iter().map(|seen| seen.at).min().unwrap();
+    for (address, times) in calls {
+        let most = most_within(&times, window);
+        assert!(most <= quota as usize, "{address}: {most}");
+        // The fourth share of the quota is free three windows after the first.
+        let until = begun + window * 3 + window * 9 / 10;
+        let used = times.iter().filter(|time| **time < until).count();
+        assert!(used * 100 >= 4 * quota as usize * 98, "{address}: {used}");
+    }
+}
+
+#[test]
+fn the_rate_is_for_all_addresses_together() {
+    let place = Place::plume();
+    place.moves(150);
+    apply(&place, BOTH, &["--rate=40/s", "--quota=1000/1m"]).expect(0);
+    let log = place.sandbox.log();
+    let calls = by_address(&log);
+    let mut all: Vec<Duration> = calls.values().flatten().copied().collect();
+    all.sort_unstable();
+    let most = most_within(&all, Duration::from_secs(1));
+    assert!(most <= 41, "{most}");
+    let shares: Vec<usize> = calls.values().map(Vec::len).collect();
+    assert!(shares.len() == 2 && shares.iter().all(|calls| calls * 3 > all.len()));
+}
+
+#[test]
+fn an_address_that_a_firewall_blocks_does_not_hold_the_other() {
+    let place = Place::plume();
+    place.moves(200);
+    let faults = ["any:firewall:from=127.0.0.2".parse().unwrap()];
+    place.sandbox.set_faults(faults.to_vec());
+    apply(&place, BOTH, &["--rate=50/s"]).expect(0);
+    place.judge_writes();
+    assert_eq!(place.verdicts(), vec!["changed/"; 200]);
+    let mut calls = by_address(&place.sandbox.log()).into_values();
+    let (good, blocked) = (calls.next().unwrap(), calls.next().unwrap());
+    // One after the block began at most for each that was under way, and then one for each time that it is tried.
+    assert!((1..10).contains(&blocked.len()), "{blocked:?}");
+    let pause = good.windows(2).map(|pair| pair[1].abs_diff(pair[0])).max();
+    assert!(pause < Some(Duration::from_secs(3)), "{pause:?}");
+}
+
+#[test]
+fn an_address_is_used_again_once_its_block_is_over() {
+    let place = Place::new(Options {
+        // Each address may make 30 calls in eight seconds, and nothing of that is known here.
+        firewall: Some((30, Duration::from_secs(8))),
+        ..Options::default()
+    });
+    place.moves(110);
+    apply(&place, BOTH, &["--rate=20/s"]).expect(0);
+    place.judge_writes();
+    assert_eq!(place.verdicts(), vec!["changed/"; 110]);
+    let log = place.sandbox.log();
+    for address in ["127.0.0.1", "127.0.0.2"] {
+        let address: Option<IpAddr> = address.parse().ok();
+        let good = log.iter();
+        let good = good.filter(|seen| seen.peer == address && seen.status != 403);
+        assert!(good.count() > 30, "{address:?}");
+    }
+    let refused = log.iter().filter(|seen| seen.status == 403).count();
+    assert!(refused < 30, "{refused}");
+}
+
+#[test]
+fn a_wait_that_the_system_asks_for_holds_all_addresses() {
+    let place = Place::plume();
+    place.moves(60);
+    let faults = ["patch:429=2:nth=20".parse().unwrap()];
+    place.sandbox.set_faults(faults.to_vec());
+    apply(&place, BOTH, &["--rate=100/s"]).expect(0);
+    place.judge_writes();
+    let log = place.sandbox.log();
+    let held = log.iter().find(|seen| seen.status == 429).unwrap().at;
+    // What was under way already is answered within that time.
+    let (from, until) = (
+        held + Duration::from_millis(300),
+        held + Duration::from_millis(1900),
+    );
+    let meanwhile = log.iter().filter(|seen| seen.at > from && seen.at < until);
+    assert_eq!(meanwhile.count(), 0);
+}
+
+#[test]
+fn killed_and_resumed_the_quota_of_each_address_is_kept() {
+    let window = Duration::from_secs(5);
+    let place = Place::plume();
+    place.moves(260);
+    place.file(
+        "idshift.toml",
+        "[profiles.p]\negress = [\"127.0.0.1\", \"127.0.0.2\"]\nquota = \"100/5s\"\n",
+    );
+    let begin = |arguments: &[&str]| {
+        let mut command = place.command(arguments);
+        command.env("IDSHIFT_PROFILE", "p").spawn().unwrap()
+    };
+    let mut child = begin(&["apply", "moves.csv", "--yes", "--rate=60/s"]);
+    while place.patches() < 90 {
+        assert!(child.try_wait().unwrap().is_none(), "it has ended");
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    finish(child);
+    let done = finish(begin(&["resume", "--yes", "--rate=unlimited"])).expect(0);
+    place.judge_writes();
+    assert_eq!(place.verdicts(), vec!["changed/"; 260], "{}", done.err);
+    for (address, times) in by_address(&place.sandbox.log()) {
+        let most = most_within(&times, window);
+        assert!(most <= 100, "{address}: {most}");
+    }
+}
+
+#[test]
+fn addresses_that_calls_cannot_be_sent_from_are_refused_before_the_first_call() {
+    let place = Place::plume();
+    place.moves(3);
+    for (egress, words) in [
+        ("10.0.0", "`10.0.0` is no IP address"),
+        ("localhost", "`localhost` is no IP address"),
+        (
+            "127.0.0.1,127.0.0.2,127.0.0.1",
+            "`127.0.0.1` is listed twice",
+        ),
+        (
+            "127.0.0.1,::ffff:127.0.0.1",
+            "`::ffff:127.0.0.1` is listed twice",
+        ),
+        ("0.0.0.0", "`0.0.0.0` is no address of one machine"),
+        (
+            "127.0.0.1,192.0.2.77",
+            "192.0.2.77: this machine has no such address",
+        ),
+        ("2001:db8::77", "2001:db8::77: "),
+    ] {
+        let done = apply(&place, egress, &[]).expect(2);
+        assert!(done.err.contains(words), "{egress}: {}", done.err);
+        assert!(done.err.contains("egress"), "{egress}: {}", done.err);
+    }
+    if std::net::UdpSocket::bind(("::1", 0)).is_ok() {
+        let done = apply(&place, "::1", &[]).expect(2);
+        assert!(done.err.contains("IPv4 addresses only"), "{}", done.err);
+    }
+    assert_eq!(place.sandbox.log().len(), 0);
+    let runs = std::fs::read_dir(place.path().join("idshift-runs")).unwrap();
+    assert_eq!(runs.count(), 0, "a run was made");
+}
+
+#[test]
+fn doctor_shows_each_address() {
+    let place = Place::plume();
+    let both = [("EGRESS", BOTH), ("QUOTA", "100/5m")];
+    let done = place.run_with(&both, &["doctor"]).expect(0);
+    assert!(done.out.contains("calls can be sent from 127.0.0.1"));
+    assert!(done.out.contains("calls can be sent from 127.0.0.2"));
+    assert!(done.out.contains("100/5m from each of 2 addresses"));
+    let bad = [("EGRESS", "127.0.0.1,192.0.2.77")];
+    let done = place.run_with(&bad, &["doctor"]).expect(2);
+    assert!(
+        done.out
+            .contains("192.0.2.77: this machine has no such address")
+    );
+}
