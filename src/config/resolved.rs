@@ -2,7 +2,7 @@
 
 use super::values::{Origin, Values};
 use super::{ConfigError, Log, credentials};
-use crate::domain::{IdError, ResellerId, guid};
+use crate::domain::{IdError, ResellerId, Shard, guid};
 use crate::engine::{Concurrency, Lookup};
 use crate::http::{
     ClientCertificate, Quota, Rate, SecretString, Span, Token, check_base_url, parse_addresses,
@@ -34,6 +34,8 @@ pub struct Resolved {
     pub quota: Option<Quota>,
     /// The local addresses that calls are sent from; none: one that the operating system chooses.
     pub egress: Vec<IpAddr>,
+    /// The share of the file that this machine carries out; rates and quota are its share of what was said.
+    pub shard: Option<Shard>,
     /// Units in progress at the same time.
     pub concurrency: Concurrency,
     /// The longest that one call may take.
@@ -93,6 +95,13 @@ impl Resolved {
         let egress = egress.unwrap_or_default();
         let said_rate = rate.or(find_rate).or(write_rate);
         let (quota, note) = quota(values, system, said_rate, addresses(&egress))?;
+        let shard = values.parsed("shard", Shard::from_str)?;
+        let shards = shard.map_or(1, Shard::of);
+        let quota = quota.map(|quota| divided(values, quota, shards));
+        let quota = quota.transpose()?;
+        let main = main.divided_by(shards);
+        let [find_rate, write_rate] =
+            [find_rate, write_rate].map(|rate| Some(rate?.divided_by(shards)));
         let allow_http = values.truth("allow_http")?;
         let parse_url = |url: &str| check_base_url(url, allow_http);
         let mut notes = std::mem::take(&mut values.warnings);
@@ -108,6 +117,7 @@ impl Resolved {
             write_rate: write_rate.or(find_rate.map(|_| main)),
             quota,
             egress,
+            shard,
             concurrency: concurrency(values, main)?,
             timeout: timeout(values)?,
             retries: values.number("retries")?.unwrap_or_default(),
@@ -201,6 +211,18 @@ fn spelled(system: Kind, text: &str) -> SmolStr {
         guid(text)
     } else {
         SmolStr::new(text)
+    }
+}
+
+/// The share of a quota that one of so many machines has.
+fn divided(values: &Values, quota: Quota, shards: u32) -> Result<Quota, ConfigError> {
+    match quota.calls / shards {
+        0 => Err(ConfigError::Value {
+            key: "shard",
+            origin: values.origin("shard"),
+            why: format!("{shards} shards cannot share the quota of {quota}; take fewer"),
+        }),
+        calls => Ok(Quota { calls, ..quota }),
     }
 }
 
@@ -300,5 +322,35 @@ mod tests {
         assert_eq!(quota(two, "14/s"), (None, None));
         assert_eq!(quota("10.0.0.1", "13/s"), (None, None));
         assert_eq!(quota("10.0.0.1", "6/s").0.unwrap(), "2000/5m");
+    }
+
+    #[test]
+    fn shards_share_rates_and_quota() {
+        let given = [("rate", "20/s"), ("quota", "2000/5m"), ("shard", "2/3")];
+        let resolved = Resolved::example(&given);
+        let rate = resolved.find_rate.per_second().unwrap();
+        assert!(rate * 3.0 <= 20.0 && rate > 6.666, "{rate}");
+        assert_eq!(resolved.quota.unwrap().calls, 666);
+        let own = Resolved::example(&[("shard", "1/4")]);
+        assert_eq!(own.find_rate.per_second(), Some(1.5));
+        assert_eq!(own.quota.unwrap().calls, 500);
+        let given = [
+            ("find_rate", "9/s"),
+            ("write_rate", "6/s"),
+            ("shard", "1/3"),
+        ];
+        let separate = Resolved::example(&given);
+        assert_eq!(separate.find_rate.per_second(), Some(3.0));
+        assert_eq!(separate.write_rate.unwrap().per_second(), Some(2.0));
+        let free = Resolved::example(&[("rate", "unlimited"), ("shard", "1/3")]);
+        assert_eq!((free.find_rate, free.quota), (Rate::Unlimited, None));
+        let few = [("quota", "2/5m"), ("shard", "1/3")];
+        let few = few.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let refused = Resolved::of(&mut Values::of_run(&few.into()));
+        let why = refused.unwrap_err().to_string();
+        assert!(
+            why.contains("3 shards cannot share the quota of 2/5m"),
+            "{why}"
+        );
     }
 }

@@ -55,6 +55,8 @@ pub enum Kept {
     Yes,
     /// Yes, and it never changes: it says how the run's own copy of the file is read.
     WithFile,
+    /// Yes, and it never changes. An undo of the run has it as well.
+    AsBegun,
     /// Yes; it can be given anew. An undo of the run has its own.
     AsGuard,
 }

@@ -248,6 +248,14 @@ pub const SETTINGS: &[Setting] = &[
         .example("2")
         .used_by(MAPPING)
         .seldom(true),
+    INPUT.setting("shard", Text, "I/N",
+        "Carry out only the share I of N of the file, as 1/3")
+        .more("For N machines that each carry out one share of the same file. Rate and quota are divided \
+             by N. Chains and swaps are never split.")
+        .example("1/3")
+        .kept(Kept::AsBegun)
+        .used_by("plan apply resume reconcile")
+        .seldom(true),
     GUARDS.setting("max_failures", Text, "N|%",
         "Stop if more lines than this fail: 20 or 5%")
         .more("A percentage counts from 100 lines on. 100% also switches off the built-in stops: writes that are all refused alike, half \

@@ -11,6 +11,7 @@ mod numbers;
 mod outcome;
 mod problem;
 mod respelling;
+mod shard;
 mod spelling;
 mod stored_value;
 mod visible;
@@ -26,6 +27,7 @@ pub use numbers::{count, counted, duration, form, lines, one_or_many, per_second
 pub use outcome::{Failed, Outcome, Skipped, Status, Transition, Unchanged};
 pub use problem::{KEPT_PER_KIND, Problem, ProblemList, Severity};
 pub use respelling::is_respelling;
+pub use shard::Shard;
 pub use spelling::nearest;
 pub use stored_value::{LocationState, StoredValue};
 pub use visible::visible;

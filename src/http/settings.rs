@@ -151,6 +151,15 @@ impl Rate {
         Some(calls)
     }
 
+    /// What one of so many programs may do that keep this rate together.
+    #[must_use]
+    pub fn divided_by(self, programs: u32) -> Self {
+        match self {
+            Self::Unlimited => Self::Unlimited,
+            Self::PerSecond(calls) => Self::PerSecond(calls / f64::from(programs.max(1))),
+        }
+    }
+
     /// Calls a second, if there is a limit.
     pub const fn per_second(self) -> Option<f64> {
         match self {

@@ -13,6 +13,7 @@ use super::text::Text;
 use super::{Column, InputError, Rules, Settings, cell};
 use crate::domain::{Line, Problem, Severity};
 use std::borrow::Cow;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,7 +26,24 @@ pub struct Table {
     path: PathBuf,
     settings: Settings,
     shared: Arc<Shared>,
+    only: Only,
     block_bytes: usize,
+}
+
+/// Which lines of a file are read.
+#[derive(Clone, Default)]
+struct Only(Option<Arc<dyn Fn(Line) -> bool + Send + Sync>>);
+
+impl Only {
+    fn has(&self, line: Line) -> bool {
+        self.0.as_ref().is_none_or(|has| has(line))
+    }
+}
+
+impl fmt::Debug for Only {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "some" } else { "all" })
+    }
 }
 
 impl Table {
@@ -58,6 +76,7 @@ impl Table {
                 head,
                 rules: rules.clone(),
             }),
+            only: Only::default(),
             block_bytes: BLOCK_BYTES,
         })
     }
@@ -67,6 +86,11 @@ impl Table {
     pub fn with_block_bytes(mut self, block_bytes: usize) -> Self {
         self.block_bytes = block_bytes.max(1);
         self
+    }
+
+    /// From now on only these lines are read, under their own numbers.
+    pub fn restrict(&mut self, has: impl Fn(Line) -> bool + Send + Sync + 'static) {
+        self.only = Only(Some(Arc::new(has)));
     }
 
     /// What messages call the file.
@@ -160,9 +184,14 @@ impl Table {
     pub fn batches(
         &self,
     ) -> Result<impl Iterator<Item = Result<Vec<Row>, InputError>> + Send + use<>, InputError> {
-        self.pipeline(|shared, block| {
+        let only = self.only.clone();
+        self.pipeline(move |shared, block| {
             let mut rows = Vec::with_capacity(block.bytes.len() / 48);
-            row::parse(block, shared, |row| rows.push(std::mem::take(row)))?;
+            row::parse(block, shared, |row| {
+                if only.has(row.line) {
+                    rows.push(std::mem::take(row));
+                }
+            })?;
             Ok(rows)
         })
     }
@@ -176,9 +205,14 @@ impl Table {
         mut part: impl FnMut(T, Passed),
     ) -> Result<(), InputError> {
         // Row by row: a batch of them would be megabytes, taken from the system and given back for each block.
+        let only = self.only.clone();
         let folded = self.pipeline(move |shared, block| {
             let mut part = begin();
-            let passed = row::parse(block, shared, |row| add(&mut part, row))?;
+            let passed = row::parse(block, shared, |row| {
+                if only.has(row.line) {
+                    add(&mut part, row);
+                }
+            })?;
             Ok((part, passed))
         })?;
         for one in folded {
@@ -192,13 +226,16 @@ impl Table {
     pub fn records(
         &self,
     ) -> Result<impl Iterator<Item = Result<Record, InputError>> + Send + use<>, InputError> {
-        let batches = self.pipeline(|shared, block| {
-            record::parse(
+        let only = self.only.clone();
+        let batches = self.pipeline(move |shared, block| {
+            let mut records = record::parse(
                 block,
                 &shared.name,
                 shared.head.delimiter,
                 &shared.head.layout,
-            )
+            )?;
+            records.retain(|record| only.has(record.line));
+            Ok(records)
         })?;
         Ok(flatten(batches))
     }

@@ -36,6 +36,20 @@ impl LineSet {
         self
     }
 
+    /// One bit for each line, the lowest line first.
+    pub(super) fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// The set of these bits.
+    pub(super) fn of_words(words: Vec<u64>) -> Self {
+        let ones = words.iter().map(|word| u64::from(word.count_ones()));
+        Self {
+            len: ones.sum(),
+            words,
+        }
+    }
+
     /// Whether the line is in the set.
     pub fn contains(&self, line: Line) -> bool {
         let (word, bit) = place(line);

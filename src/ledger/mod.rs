@@ -42,6 +42,8 @@ mod run_dir;
 mod run_id;
 mod schema;
 mod sessions;
+mod shard;
+mod shard_row;
 mod state;
 mod store;
 mod write_row;

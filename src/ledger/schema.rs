@@ -50,6 +50,10 @@ CREATE TABLE progress (
 CREATE TABLE drift (
     line INTEGER PRIMARY KEY, cause TEXT NOT NULL, nights INTEGER NOT NULL, key INTEGER NOT NULL, checksum INTEGER NOT NULL
 ) STRICT;
+-- Of a run that carries out a share of its file: which share, and one bit for each of its lines, in words of eight bytes.
+CREATE TABLE shard (
+    id INTEGER PRIMARY KEY CHECK (id = 1), shard TEXT NOT NULL, lines BLOB NOT NULL, checksum INTEGER NOT NULL
+) STRICT;
 -- Of a pruned run: which customer a line meant, by what the line asked for.
 CREATE TABLE wishes (
     wish INTEGER NOT NULL, customer_id TEXT NOT NULL, checksum INTEGER NOT NULL,

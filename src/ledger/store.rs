@@ -5,9 +5,11 @@ use super::checksum::Checksum;
 use super::commit_counter::CommitCounter;
 use super::lock::RunLock;
 use super::outcome_row::{self, damaged};
-use super::{Calls, Header, Journal, JournalThread, LedgerError, RunDir, RunKind, Session};
-use super::{journal, private, schema};
-use crate::domain::Outcome;
+use super::{
+    Calls, Header, Journal, JournalThread, LedgerError, LineSet, RunDir, RunKind, Session,
+};
+use super::{journal, private, schema, shard_row};
+use crate::domain::{Outcome, Shard};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,6 +26,15 @@ pub struct Ledger {
 impl Ledger {
     /// Makes the ledger of a new run; the file has mode 0600 from its creation.
     pub fn create(dir: &RunDir, header: &Header) -> Result<Self, LedgerError> {
+        Self::create_shard(dir, header, None)
+    }
+
+    /// The same for a run that carries out only these lines of its file.
+    pub fn create_shard(
+        dir: &RunDir,
+        header: &Header,
+        shard: Option<&(Shard, LineSet)>,
+    ) -> Result<Self, LedgerError> {
         let path = dir.ledger();
         let file = private::create_private(&path).map_err(|source| match source.kind() {
             std::io::ErrorKind::AlreadyExists => LedgerError::Exists { path: path.clone() },
@@ -32,7 +43,7 @@ impl Ledger {
         // Closed before SQLite opens it: closing it later would free SQLite's own locks.
         drop(file);
         let connection = schema::create(&path)?;
-        insert_header(&connection, header)
+        insert_header(&connection, header, shard)
             // Moved out of the log: a run must be recognised even if its log is lost.
             .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(())))
             .map_err(|source| LedgerError::sqlite(&path, source))?;
@@ -300,7 +311,11 @@ fn checksum(header: &Header) -> i64 {
         .finish()
 }
 
-fn insert_header(connection: &Connection, header: &Header) -> rusqlite::Result<()> {
+fn insert_header(
+    connection: &Connection,
+    header: &Header,
+    shard: Option<&(Shard, LineSet)>,
+) -> rusqlite::Result<()> {
     // Together: whoever finds a header asks how far the run got.
     let transaction = connection.unchecked_transaction()?;
     let sql = format!(
@@ -331,6 +346,9 @@ fn insert_header(connection: &Connection, header: &Header) -> rusqlite::Result<(
     transaction.execute(&sql, values)?;
     let progress = "INSERT INTO progress (id, state, phase, started_at_ms) VALUES (1, 'created', 'created', ?1)";
     transaction.execute(progress, [header.created_at_ms])?;
+    if let Some(shard) = shard {
+        shard_row::insert(&transaction, shard)?;
+    }
     transaction.commit()
 }
 

@@ -32,6 +32,9 @@ pub struct Summary {
     pub system: String,
     /// Where the system is.
     pub base_url: String,
+    /// Which share of its file it carries out, as `1/3`; only where one was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shard: Option<String>,
     /// As in the ledger; a run that was killed is `interrupted`.
     pub state: String,
     /// What stopped it; `null` where nothing did.
@@ -134,6 +137,7 @@ impl Summary {
             command: ledger.kind()?.as_str().to_owned(),
             system: header.system.clone(),
             base_url: header.base_url.clone(),
+            shard: ledger.shard_name()?,
             state: run_status::state(&progress, ledger).as_str().to_owned(),
             planned: progress.state == State::Planned,
             too_many_changes: too_many_changes(&progress, ledger)?,

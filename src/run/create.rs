@@ -19,13 +19,15 @@ use super::report_edits;
 use super::request::{Output, Request};
 use super::saved_settings::{SavedSettings, as_its_run_did, kept};
 use super::session::{Session, Task};
+use super::shard;
 use super::stand_in;
 use super::target::Target;
 use super::values::{resolve, values};
 use crate::config::Resolved;
+use crate::domain::Shard;
 use crate::engine::History;
 use crate::input;
-use crate::ledger::{Header, Ledger, RunDir, RunId, RunKind};
+use crate::ledger::{Header, Ledger, LineSet, RunDir, RunId, RunKind};
 use crate::ui;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -102,6 +104,8 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
     }
     let stand_in = stand_in::start(sandbox, &mut resolved, Some(&draft))?;
     let base_url = checked_address(&resolved)?;
+    // After the stand-in, which has the customers of the whole file.
+    let shard = shard::take(&mut draft, spec.file, &resolved, output.quiet)?;
     kept.asks_after_look = asks_after_look(spec, &draft, &resolved)?;
     if spec.writes && !kept.asks_after_look {
         ask_for_consent(spec, &draft, &resolved, (&kept, &limits), &base_url)?;
@@ -126,7 +130,7 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
         &resolved,
     )?;
     let (dir, ledger) = begin(&resolved.runs_dir, &run, |dir| {
-        let ledger = take_in(dir, &copy, &header, &claim.catalog)?;
+        let ledger = take_in(dir, &copy, (&header, shard.as_ref()), &claim.catalog)?;
         if spec.writes {
             let estimate = Forecast::of_file(&draft, &resolved).document(&resolved);
             ledger.set_estimate(&estimate.to_string())?;
@@ -137,6 +141,7 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
     spec.request.set_run(&dir);
     // From now on the run's own copy is the file.
     draft.table = kept.table(&dir, &stored.name, &rules)?;
+    shard::restrict(&mut draft.table, shard);
     let run = OpenRun {
         dir,
         ledger,
@@ -165,7 +170,7 @@ fn checked_address(resolved: &Resolved) -> Result<String, CommandError> {
 fn take_in(
     dir: &RunDir,
     copy: &Path,
-    header: &Header,
+    (header, shard): (&Header, Option<&(Shard, LineSet)>),
     catalog: &RunCatalog,
 ) -> Result<Ledger, CommandError> {
     if !is_shared(dir, header, catalog) {
@@ -174,7 +179,7 @@ fn take_in(
             CommandError::usage(format!("{}: cannot be written: {why}", path.display()))
         })?;
     }
-    Ok(Ledger::create(dir, header)?)
+    Ok(Ledger::create_shard(dir, header, shard)?)
 }
 
 /// The same bytes are kept once: the input of another run in the same folder, if it still is what its digest says, gets a
@@ -210,6 +215,8 @@ fn history(
     )?;
     if !without_history {
         lost_runs::refuse_repeats(draft, claim, &history, resolved)?;
+        let run = (claim, header.run.as_str());
+        shard::refuse_repeats(draft, run, identity, &history, resolved)?;
     }
     Ok(history)
 }
@@ -331,8 +338,10 @@ fn ask_for_consent(
 ) -> Result<(), CommandError> {
     let command = spec.kind.as_str();
     let name = ui::visible(draft.table.name());
+    let shard = resolved.shard.filter(|shard| shard.is_part());
+    let shard = shard.map_or_else(String::new, |shard| format!(", shard {shard}"));
     let question = Question {
-        what: format!("{command} {name}"),
+        what: format!("{command} {name}{shard}"),
         counts: consent::counts(draft),
         forecast: Some(Forecast::of_file(draft, resolved)),
         looked: false,

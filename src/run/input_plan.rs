@@ -53,7 +53,7 @@ impl Wrong {
         self.lines.is_empty()
     }
 
-    fn has(&self, line: Line) -> bool {
+    pub(super) fn has(&self, line: Line) -> bool {
         self.lines.binary_search(&line).is_ok() || self.header_above(line).is_some()
     }
 

@@ -5,6 +5,7 @@ use super::claim::TargetClaim;
 use super::error::CommandError;
 use super::input_plan::InputPlan;
 use crate::config::Resolved;
+use crate::domain::Line;
 use crate::engine::History;
 use crate::plan::Shape;
 use crate::ui;
@@ -27,15 +28,7 @@ pub(super) fn refuse_repeats(
     let Some(first) = lost.first() else {
         return Ok(());
     };
-    let unique = resolved.system.capabilities().unique_accounts;
-    let mut open = draft
-        .units
-        .values()
-        .filter(|unit| unit.shape != Shape::Single || !unique)
-        .flat_map(|unit| unit.changes())
-        .filter(|change| change.new_account.asks() && change.customer.is_none())
-        .filter(|change| !history.meant.contains_key(&change.line));
-    let Some(line) = open.next().map(|change| change.line) else {
+    let Some(line) = unnamed(draft, history, resolved) else {
         return Ok(());
     };
     let path = ui::visible(&first.path.display().to_string()).into_owned();
@@ -52,4 +45,17 @@ pub(super) fn refuse_repeats(
         "restore that folder; or name the customer of each such line in customerId; or give --without-history if that run \
          has nothing to do with this file. `idshift runs forget {path}` removes a folder that is gone for good"
     )))
+}
+
+/// The first line of a chain or swap of which the customer is named neither by the file nor by earlier runs.
+pub(super) fn unnamed(draft: &InputPlan, history: &History, resolved: &Resolved) -> Option<Line> {
+    let unique = resolved.system.capabilities().unique_accounts;
+    let units = draft.units.values();
+    units
+        .filter(|unit| unit.shape != Shape::Single || !unique)
+        .flat_map(|unit| unit.changes())
+        .filter(|change| change.new_account.asks() && change.customer.is_none())
+        .map(|change| change.line)
+        .filter(|line| !history.meant.contains_key(line))
+        .min()
 }

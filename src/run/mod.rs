@@ -54,6 +54,7 @@ mod resume;
 mod same_system;
 mod saved_settings;
 mod session;
+mod shard;
 
 mod signals;
 mod stand_in;

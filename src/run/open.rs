@@ -11,6 +11,7 @@ use super::quota::StateCalls;
 use super::redraw::try_refresh;
 use super::request::{Request, SandboxRequest};
 use super::saved_settings::SavedSettings;
+use super::shard;
 use super::stand_in::{self, StandIn};
 use super::target::{Target, is_in_process};
 use super::values::{catalog, resolve, values};
@@ -119,6 +120,7 @@ pub(super) fn open(
     // Before the credentials are asked for, which a stand-in needs none of.
     refuse_ended_stand_in(ledger.header(), sandbox)?;
     refuse_pruned(&ledger)?;
+    shard::refuse_other(typed, &ledger)?;
     try_refresh(&dir, &ledger);
     let kept = SavedSettings::of(&ledger)?;
     let mut run_values = kept.values.clone();
@@ -142,7 +144,7 @@ pub(super) fn open(
     let rules = kept.rules(&resolved)?;
     let capabilities = resolved.system.capabilities();
     let name = &ledger.header().input_name;
-    let draft = input_plan::read(
+    let mut draft = input_plan::read(
         &dir.input(),
         name,
         &kept.reading()?,
@@ -150,6 +152,7 @@ pub(super) fn open(
         capabilities.unique_accounts,
     )?;
     let stand_in = stand_in::start_as_left(sandbox, &mut resolved, &draft, &ledger)?;
+    shard::restore(&mut draft, &ledger)?;
     if run.is_none() && !output.quiet && !wanted.is_asked {
         announce(wanted.command, &ledger);
     }

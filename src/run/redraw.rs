@@ -3,6 +3,7 @@
 use super::error::CommandError;
 use super::prune::refuse_pruned;
 use super::saved_settings::{SavedSettings, run_of};
+use super::shard;
 use crate::input::Table;
 use crate::ledger::{Ledger, RunDir};
 use crate::report::{Commands, Summary, is_current};
@@ -29,7 +30,9 @@ pub(super) fn table(
     refuse_pruned(ledger)?;
     let system = Kind::parse(&ledger.header().system)
         .ok_or_else(|| CommandError::usage(format!("run {} is of an unknown system", dir.run())))?;
-    Ok((kept.shown_table(dir, ledger.header(), system)?, system))
+    let mut table = kept.shown_table(dir, ledger.header(), system)?;
+    shard::restrict(&mut table, ledger.shard()?);
+    Ok((table, system))
 }
 
 /// Draws the reports of a run again where they are older than its ledger: its process was killed, or ended by a second

@@ -51,11 +51,11 @@ impl SavedSettings {
         Ok(ledger.set_settings(&text)?)
     }
 
-    /// What was said, but for how the file is read: a run reads its own copy in the same way for ever.
+    /// What was said, but for what never changes: a run reads the same lines of its own copy in the same way.
     pub(super) fn with(self, values: &Values) -> Self {
         let (mut new, old) = (values.to_keep(), self.values);
-        new.retain(|name, _| !is_about_file(name));
-        new.extend(old.into_iter().filter(|(name, _)| is_about_file(name)));
+        new.retain(|name, _| !is_for_ever(name));
+        new.extend(old.into_iter().filter(|(name, _)| is_for_ever(name)));
         Self {
             values: new,
             ..self
@@ -160,6 +160,11 @@ impl SavedSettings {
             });
         Ok(rules)
     }
+}
+
+fn is_for_ever(name: &str) -> bool {
+    let kept = setting(name).map(|setting| setting.kept);
+    matches!(kept, Some(Kept::WithFile | Kept::AsBegun))
 }
 
 fn is_about_file(name: &str) -> bool {

@@ -117,6 +117,10 @@ mod samples;
 mod screens;
 /// Settings from the command line, the environment and profiles; what a run keeps of them; their help.
 mod settings;
+/// A share of a file after other shares, other machines and other runs.
+mod shard_history;
+/// Several machines, each with a share of one file.
+mod shards;
 /// What is too old to be written upon, and what takes effect late.
 mod stale_writes;
 /// Random wishes, faults and kills, against a model of the end.
