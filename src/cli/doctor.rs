@@ -44,41 +44,8 @@ pub(super) fn run(options: &DoctorOptions, console: Console) -> Result<Exit, Com
         .give_up_after
         .min(std::time::Duration::from_secs(20));
     let _stand_in = start_stand_in(&sandbox, &mut resolved, None)?;
-    let capabilities = resolved.system.capabilities();
-    find("system", Found::Good(capabilities.title.to_owned()));
-    if let Some(tenant) = &resolved.tenant {
-        find("tenant", Found::Good(tenant.clone()));
-    }
-    let runs = RunDir::prepare(&resolved.runs_dir)
-        .map_err(|why| why.to_string())
-        .and_then(|()| staging(&resolved.runs_dir).map_err(|failure| failure.message));
-    find(
-        "runs",
-        runs.map(|_| resolved.runs_dir.display().to_string()).into(),
-    );
-    if !sandbox.sandbox {
-        let state = StateDb::open()
-            .map(|state| state.path().display().to_string())
-            .map_err(|why| why.to_string());
-        find("state", state.into());
-    }
-    let limits = format!(
-        "{}{}",
-        resolved.find_rate,
-        resolved
-            .quota_words()
-            .map_or_else(String::new, |quota| format!(", {quota}"))
-    );
-    find("limits", Found::Good(limits));
-    for found in network::local_addresses(&resolved) {
-        find("egress", found);
-    }
-    for found in network::proxies(&resolved) {
-        find("proxy", found);
-    }
-    if let Some(found) = network::client_certificate(&resolved) {
-        find("client", found);
-    }
+    findings.extend(of_this_machine(&resolved, sandbox.sandbox));
+    let mut find = |what, found: Found| findings.push(Finding { what, found });
     let address = base_url(&resolved).map_err(|failure| failure.message);
     let reachable = address.and_then(|url| {
         check_host(&url)
@@ -103,6 +70,48 @@ pub(super) fn run(options: &DoctorOptions, console: Console) -> Result<Exit, Com
     };
     say(console, &findings, exit);
     Ok(exit)
+}
+
+/// What is set, and whether this machine has what it takes.
+fn of_this_machine(resolved: &crate::config::Resolved, is_sandbox: bool) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut find = |what, found: Found| findings.push(Finding { what, found });
+    let capabilities = resolved.system.capabilities();
+    find("system", Found::Good(capabilities.title.to_owned()));
+    if let Some(tenant) = &resolved.tenant {
+        find("tenant", Found::Good(tenant.clone()));
+    }
+    let runs = RunDir::prepare(&resolved.runs_dir)
+        .map_err(|why| why.to_string())
+        .and_then(|()| staging(&resolved.runs_dir).map_err(|failure| failure.message));
+    find(
+        "runs",
+        runs.map(|_| resolved.runs_dir.display().to_string()).into(),
+    );
+    if !is_sandbox {
+        let state = StateDb::open()
+            .map(|state| state.path().display().to_string())
+            .map_err(|why| why.to_string());
+        find("state", state.into());
+    }
+    let limits = format!(
+        "{}{}",
+        resolved.find_rate,
+        resolved
+            .quota_words()
+            .map_or_else(String::new, |quota| format!(", {quota}"))
+    );
+    find("limits", Found::Good(limits));
+    for found in network::local_addresses(resolved) {
+        find("egress", found);
+    }
+    for found in network::proxies(resolved) {
+        find("proxy", found);
+    }
+    if let Some(found) = network::client_certificate(resolved) {
+        find("client", found);
+    }
+    findings
 }
 
 /// Asks something that every good token may ask. Whatever is answered, it tells the time.

@@ -95,13 +95,7 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
     let mut draft = input_plan::read(&copy, &stored.name, &kept.reading()?, &rules, unique)?;
     let more = report_edits::compare(&draft.table, spec.file, &resolved.runs_dir)?;
     draft.add(more)?;
-    refuse_problems(&draft, kept.skips_invalid()?, *output)?;
-    if !sandbox.sandbox {
-        refuse_unfindable(&draft, &resolved)?;
-    }
-    if spec.writes {
-        consent::refuse_emails(&resolved, spec.kind.as_str())?;
-    }
+    refuse(spec, &draft, &kept, &resolved)?;
     let stand_in = stand_in::start(sandbox, &mut resolved, Some(&draft))?;
     let base_url = checked_address(&resolved)?;
     // After the stand-in, which has the customers of the whole file.
@@ -156,6 +150,23 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
         claim,
         history,
     })
+}
+
+/// Refuses what cannot be carried out.
+fn refuse(
+    spec: &Specification<'_>,
+    draft: &InputPlan,
+    kept: &SavedSettings,
+    resolved: &Resolved,
+) -> Result<(), CommandError> {
+    refuse_problems(draft, kept.skips_invalid()?, spec.request.output)?;
+    if !spec.request.sandbox.sandbox {
+        refuse_unfindable(draft, resolved)?;
+    }
+    if spec.writes {
+        consent::refuse_emails(resolved, spec.kind.as_str())?;
+    }
+    Ok(())
 }
 
 /// The address of the system, which this machine can call.
