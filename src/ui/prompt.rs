@@ -19,7 +19,8 @@ pub fn confirm(question: &str) -> Result<bool, NoTerminal> {
         return Err(NoTerminal);
     }
     err(question);
-    let mut stderr = std::io::stderr().lock();
+    // Standard error is not kept locked while the answer is waited for: a signal meanwhile prints how the run ends.
+    let mut stderr = std::io::stderr();
     write!(stderr, "Type yes to continue: ")
         .and_then(|()| stderr.flush())
         .map_err(|_| NoTerminal)?;

@@ -107,6 +107,34 @@ fn where_looking_first_takes_long_it_is_said_and_the_question_comes_before() {
     assert!(place.sandbox.log().is_empty());
 }
 
+/// On a terminal on which Ctrl-C is typed as soon as the question stands.
+fn interrupted_at_the_question(place: &Place, arguments: &[&str]) -> Done {
+    let asked = place.path().join("asked");
+    let idshift = place.command(arguments);
+    // What is typed before Ctrl-C is no answer: the line is not ended.
+    let script = format!(
+        "(while ! grep -q 'Type yes' {asked} 2>/dev/null; do sleep 0.1; done; printf '\\003'; sleep 5) \
+         | script -qefc \"$0 $*\" /dev/null > {asked}; code=$?; cat {asked}; exit $code",
+        asked = asked.display(),
+    );
+    let mut command = begun_by(place, &idshift, &["bash"], &script);
+    finish(command.spawn().unwrap())
+}
+
+#[test]
+fn ctrl_c_at_the_question_ends_the_command_without_a_write() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    let begun = Instant::now();
+    let ended = interrupted_at_the_question(&place, &["apply", &file]).expect(130);
+    assert!(begun.elapsed() < Duration::from_secs(30), "{}", ended.out);
+    assert!(ended.out.contains("next: idshift resume"), "{}", ended.out);
+    assert_eq!(place.patches(), 0);
+    place.run(&["resume"]).expect(2);
+    place.run(&["resume", "--yes"]).expect(0);
+    assert_eq!(place.account_of("C-2"), "B-000002");
+}
+
 /// The question was never answered: what `resume` does is not what somebody has consented to.
 #[test]
 fn a_run_that_was_killed_before_the_consent_asks_for_it_again() {
