@@ -213,10 +213,16 @@ impl<N: WriteLog> Context<N> {
         Ok(trouble)
     }
 
-    /// A write took effect, which was sent with this number.
+    /// A write took effect as it was asked, which was sent with this number.
     pub(super) fn write_accepted(&self, write: &Write, number: u64) {
-        self.write_breaker.accepted(Refusable::of(write), number);
         self.ramp.took_effect();
+        self.write_stored_otherwise(write, number);
+    }
+
+    /// A write took effect, and the system stored another value than was asked. It was accepted, but is no reason to send
+    /// more writes together: the next one may be altered, too.
+    pub(super) fn write_stored_otherwise(&self, write: &Write, number: u64) {
+        self.write_breaker.accepted(Refusable::of(write), number);
         self.token_is_good();
     }
 

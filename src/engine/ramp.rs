@@ -1,5 +1,5 @@
-//! The first write of a process goes alone, and each write that took effect doubles the number that may be in flight. So
-//! what would fail for all is seen after a few writes.
+//! The first write of a process goes alone, and each write that took effect as it was asked doubles the number that may be
+//! in flight. So what would fail for all, or be stored otherwise for all, is seen after a few writes.
 
 use super::Halt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -66,7 +66,7 @@ pub(super) async fn stored<N: WriteLog>(
         }
         Judgement::DidNot => return settle(context, request, doubt(), correlation, sent).await,
         Judgement::Altered | Judgement::ConcurrentChange => {
-            context.write_accepted(&request.write, sent.number);
+            context.write_stored_otherwise(&request.write, sent.number);
             // Another client may have changed it once more since; what this write did is in the answer.
             Next::End(altered(request, told, sent))
         }
@@ -155,7 +155,7 @@ pub(super) async fn late<N: WriteLog>(
                 (Verdict::Applied, StepOutcome::Done(sent))
             }
             Judgement::Altered => {
-                context.write_accepted(&request.write, sent.number);
+                context.write_stored_otherwise(&request.write, sent.number);
                 (Verdict::Applied, altered(request, seen, &sent))
             }
             Judgement::DidNot => (Verdict::NotApplied, StepOutcome::Failed(trouble, sent)),
@@ -193,7 +193,7 @@ pub(super) async fn again<N: WriteLog>(
             Some(StepOutcome::Done(sent))
         }
         Judgement::Altered if is_ours => {
-            context.write_accepted(&request.write, sent.number);
+            context.write_stored_otherwise(&request.write, sent.number);
             Some(altered(request, seen, &sent))
         }
         Judgement::TookEffect | Judgement::Altered | Judgement::ConcurrentChange => {
@@ -234,7 +234,7 @@ pub(super) async fn settle<N: WriteLog>(
             Ok(Next::End(StepOutcome::Done(sent.clone())))
         }
         Judgement::Altered => {
-            context.write_accepted(&request.write, sent.number);
+            context.write_stored_otherwise(&request.write, sent.number);
             let effect = seen;
             Ok(Next::End(altered(request, effect, sent)))
         }

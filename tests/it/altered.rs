@@ -78,6 +78,18 @@ fn a_system_that_stores_ids_otherwise_stops_the_run_and_everything_can_be_undone
 }
 
 #[test]
+fn altered_values_are_no_reason_to_send_more_writes_together() {
+    let place = Place::plume();
+    let file = renames(&place, 60);
+    place.with_world(|mut world| world.stores = Some(upper));
+    place
+        .run(&["apply", &file, "--yes", "--concurrency", "32"])
+        .expect(4);
+    // One more may be sent before the fifth is counted.
+    assert!((5..=7).contains(&place.patches()), "{}", place.patches());
+}
+
+#[test]
 fn a_service_id_that_is_stored_otherwise_is_altered_and_can_be_undone() {
     let place = Place::plume();
     place.moves(1);
