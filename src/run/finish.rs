@@ -168,6 +168,11 @@ fn print(session: &Session, summary: &Summary, end: &Conclusion) -> Result<(), C
         if !why.is_empty() {
             ui::err(&format!("{}: {}", session.task.title, ui::visible(why)));
         }
+        // The document has no commands: what continues the run is for the person who reads standard error.
+        if matches!(exit, Exit::Stopped | Exit::Interrupted | Exit::Terminated) {
+            let next = next_step(session, summary, end.fatal).to_string();
+            ui::err(&format!("next: {}", ui::visible(&next)));
+        }
         return Ok(());
     }
     let quiet = session.task.output.quiet;

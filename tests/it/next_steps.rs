@@ -198,6 +198,27 @@ fn too_many_changes_are_let_pass_by_what_is_printed() {
 }
 
 #[test]
+fn a_script_that_reads_the_document_sees_on_standard_error_how_the_run_goes_on() {
+    let place = Place::plume();
+    let file = place.moves(39);
+    let stopped = place
+        .run(&["apply", &file, "--yes", "--max-changes", "10%", "--json"])
+        .expect(4);
+    assert_eq!(stopped.json()["state"], "stopped");
+    let resume = format!("idshift resume {}", place.newest_id());
+    let next = stopped.err.lines().find(|line| line.starts_with("next: "));
+    assert!(
+        next.is_some_and(|next| next.contains(&resume)),
+        "{}",
+        stopped.err
+    );
+    let done = place
+        .run(&["resume", "--max-changes", "100%", "--json"])
+        .expect(0);
+    assert!(!done.err.contains("next: "), "{}", done.err);
+}
+
+#[test]
 fn what_was_tried_on_a_stand_in_goes_on_there() {
     let place = Place::plume();
     let file = place.file(
