@@ -33,7 +33,7 @@ impl Guards {
             end.ok_or_else(|| "that is later than any date".to_owned())
         };
         let waves = |text: &str| {
-            let sizes = text.split(',').map(|size| Threshold::from_str(size.trim()));
+            let sizes = text.split(',').map(|size| wave(size.trim()));
             let sizes: Result<Vec<_>, _> = sizes.collect();
             sizes.map_err(|why| format!("`{text}`: {why}; write it as 5,1%,10%"))
         };
@@ -131,6 +131,15 @@ impl Guards {
         let left = |end: Timestamp| end.duration_since(Timestamp::now());
         self.ends_at
             .map(|end| Duration::try_from(left(end)).unwrap_or(Duration::ZERO))
+    }
+}
+
+/// The size of one wave.
+fn wave(text: &str) -> Result<Threshold, String> {
+    match Threshold::from_str(text) {
+        Ok(size) if size.of(100) == 0 => Err(format!("`{text}` is no wave: it has no line")),
+        Ok(size) => Ok(size),
+        Err(why) => Err(why.to_string()),
     }
 }
 
