@@ -1,11 +1,13 @@
 //! `idshift init`: writes a commented `idshift.toml` to begin with.
 
+use super::options::Console;
 use crate::config::SAMPLE;
-use crate::run::{CommandError, Exit};
+use crate::run::{CommandError, Exit, document};
 use crate::ui;
+use serde_json::json;
 use std::io::Write;
 
-pub(super) fn run() -> Result<Exit, CommandError> {
+pub(super) fn run(console: Console) -> Result<Exit, CommandError> {
     let path = std::path::Path::new("idshift.toml");
     let file = std::fs::File::options()
         .write(true)
@@ -19,6 +21,11 @@ pub(super) fn run() -> Result<Exit, CommandError> {
     })?;
     file.write_all(SAMPLE.as_bytes())
         .map_err(|why| CommandError::usage(format!("idshift.toml cannot be written: {why}")))?;
-    ui::out("idshift.toml written; edit it, then: idshift doctor --profile NAME");
+    if console.output.json {
+        let body = json!({ "written": path });
+        ui::out(&document(Exit::Success, body));
+    } else if !console.output.quiet {
+        ui::out("idshift.toml written; edit it, then: idshift doctor --profile NAME");
+    }
     Ok(Exit::Success)
 }

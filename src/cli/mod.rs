@@ -155,9 +155,9 @@ fn run(command: &Command, console: Console) -> Result<Exit, CommandError> {
         Command::Drain(options) => control::drain(options, console),
         Command::Sandbox(options) => sandbox::run(options),
         Command::Doctor(options) => doctor::run(options, console),
-        Command::Init => init::run(),
+        Command::Init(_) => init::run(console),
         Command::Config(options) => config::run(options, console),
-        Command::Completions { shell } => completions::run(*shell),
+        Command::Completions(options) => completions::run(options.shell),
         Command::Man(options) => man::run(options),
     }
 }
@@ -184,9 +184,9 @@ fn shows_local_time(command: &Command) -> bool {
         | Command::Drain(_)
         | Command::Sandbox(_)
         | Command::Doctor(_)
-        | Command::Init
+        | Command::Init(_)
         | Command::Config(_)
-        | Command::Completions { .. }
+        | Command::Completions(_)
         | Command::Man(_) => false,
     }
 }
@@ -218,9 +218,10 @@ fn settings(command: &Command) -> Option<&SettingsArgs> {
         Command::Rate(options) => &options.settings,
         Command::Doctor(options) => &options.settings,
         Command::Config(options) => &options.settings,
-        Command::Sandbox(_) | Command::Init | Command::Completions { .. } | Command::Man(_) => {
-            return None;
-        }
+        Command::Init(options) => &options.settings,
+        Command::Completions(options) => &options.settings,
+        Command::Man(options) => &options.settings,
+        Command::Sandbox(_) => return None,
     })
 }
 

@@ -186,7 +186,7 @@ pub(super) enum Command {
     /// A file that is there already is left as it is.
     ///
     /// Example: idshift init
-    Init,
+    Init(InitOptions),
     /// Show every setting, and where it comes from
     ///
     /// Secrets are shown as `set`, with the place that they come from.
@@ -199,10 +199,7 @@ pub(super) enum Command {
     ///
     /// Example: idshift completions bash > /etc/bash_completion.d/idshift
     #[command(verbatim_doc_comment)]
-    Completions {
-        /// Which shell
-        shell: clap_complete::Shell,
-    },
+    Completions(CompletionsOptions),
     /// Print a manual page
     ///
     /// Example: idshift man apply | man -l -
@@ -360,6 +357,20 @@ pub(super) struct ConfigOptions {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct InitOptions {
+    #[command(flatten)]
+    pub(super) settings: SettingsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompletionsOptions {
+    /// Which shell
+    pub(super) shell: clap_complete::Shell,
+    #[command(flatten)]
+    pub(super) settings: SettingsArgs,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct ManOptions {
     /// The page of this command [default: the page of idshift itself]
     pub(super) command: Option<String>,
@@ -368,4 +379,6 @@ pub(super) struct ManOptions {
     /// Example: --dir target/man
     #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
     pub(super) dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) settings: SettingsArgs,
 }

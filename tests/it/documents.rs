@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// The documents in the order of `docs/json.md`.
-const ORDER: [&str; 22] = [
+const ORDER: [&str; 23] = [
     "summary",
     "plan",
     "nothing-to-undo",
@@ -23,6 +23,7 @@ const ORDER: [&str; 22] = [
     "evidence",
     "doctor",
     "config",
+    "init",
     "error",
     "progress",
     "event",
@@ -64,6 +65,8 @@ fn every_command_prints_one_object_as_its_schema_describes_it() {
         (&["runs", "prune", "--older-than", "1d", "--dry-run"], 0),
         (&["doctor"], 0),
         (&["config"], 0),
+        (&["init"], 0),
+        (&["init"], 2),
         (&["plan", "missing.csv"], 2),
         (&["plan", "--no-such-option"], 2),
     ] {

@@ -355,6 +355,17 @@ fn the_help_of_a_command_shows_what_it_uses_and_accepts_what_is_shared() {
     place
         .run(&["runs", "--system", "plume", "--accept", "x", "-v"])
         .expect(0);
+    for other in [
+        &["init"][..],
+        &["completions", "bash"],
+        &["man"],
+        &["man", "apply"],
+    ] {
+        let shared = [
+            "--system", "plume", "--rate", "5/s", "--color", "never", "-v",
+        ];
+        place.run(&[other, &shared].concat()).expect(0);
+    }
     // A guard that a command does not keep is no option of it.
     place.run(&["check", &file, "--canary", "5"]).expect(2);
     place.run(&["verify", "--until", "06:00"]).expect(2);
