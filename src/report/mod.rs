@@ -29,7 +29,7 @@ pub use metrics::{Measured, write as write_metrics};
 pub use near_misses::{Difference, NearMissGroup, NearMisses};
 pub use next_command::Next;
 pub use results::stamp;
-pub use summary::{FORMAT, Summary, half_done, is_current};
+pub use summary::{FORMAT, Summary, half_done, is_current, tells_the_end};
 pub use tally::ValuesChanged;
 
 use crate::input::Table;

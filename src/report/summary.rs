@@ -9,6 +9,7 @@ use crate::domain::Drift;
 use crate::ledger::{Ledger, LedgerError, Progress, RunDir, RunKind, State, StopReason};
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// The form of every JSON document that this program prints or writes.
 pub const FORMAT: u8 = 1;
@@ -227,15 +228,30 @@ pub fn is_current(dir: &RunDir, ledger: &Ledger) -> Result<bool, LedgerError> {
     if !others.iter().all(|name| dir.path().join(name).exists()) {
         return Ok(false);
     }
-    let text = std::fs::read(dir.path().join("summary.json")).unwrap_or_default();
-    let Ok(drawn) = serde_json::from_slice::<Age>(&text) else {
+    let Some(drawn) = age(dir.path()) else {
         return Ok(false);
     };
-    let progress = ledger.progress()?;
-    Ok(drawn.ledger_commits == ledger.commits()?
-        && drawn.state == run_status::state(&progress, ledger).as_str()
-        && drawn.exit_code == progress.exit_code
-        && drawn.finished_at == progress.finished_at_ms.map(stamp))
+    Ok(drawn.ledger_commits == ledger.commits()? && drawn.is_of_the_end(ledger)?)
+}
+
+/// Whether the summary in the folder of a run tells of its end. It does not where the process was killed between the end
+/// and the reports; then it is missing, or that of an earlier process.
+pub fn tells_the_end(folder: &Path, ledger: &Ledger) -> Result<bool, LedgerError> {
+    age(folder).map_or(Ok(false), |drawn| drawn.is_of_the_end(ledger))
+}
+
+fn age(folder: &Path) -> Option<Age> {
+    let text = std::fs::read(folder.join("summary.json")).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+impl Age {
+    fn is_of_the_end(&self, ledger: &Ledger) -> Result<bool, LedgerError> {
+        let progress = ledger.progress()?;
+        Ok(self.state == run_status::state(&progress, ledger).as_str()
+            && self.exit_code == progress.exit_code
+            && self.finished_at == progress.finished_at_ms.map(stamp))
+    }
 }
 
 /// How many lines would change, where that is why it stopped: going on in the same way would stop it again.

@@ -21,6 +21,7 @@ use super::values::catalog;
 use crate::domain::{Change, Line};
 use crate::engine::{History, Since};
 use crate::ledger::{Ledger, LineSet, Phase, Progress, RunKind, State};
+use crate::report::tells_the_end;
 use crate::ui;
 use std::sync::Arc;
 
@@ -39,7 +40,8 @@ fn is_unfinished(ledger: &Ledger) -> bool {
 fn is_reported(ledger: &Ledger) -> bool {
     // Prune removes the reports.
     let is_pruned = ledger.pruned().is_ok_and(|pruned| pruned.is_some());
-    is_pruned || ledger.path().with_file_name("summary.json").exists()
+    let folder = ledger.path().parent();
+    is_pruned || folder.is_some_and(|folder| tells_the_end(folder, ledger).unwrap_or(true))
 }
 
 /// Whether it is an undo that was killed before it recorded the expected values. Nothing was written.

@@ -92,6 +92,31 @@ fn a_run_that_was_killed_before_its_reports_is_told_of_by_resume() {
     assert_eq!(place.patches(), before);
 }
 
+/// Killed twice: the reports of the first process are there, and the second one has carried the rest out.
+#[test]
+fn reports_of_an_earlier_process_are_no_reports_of_the_end() {
+    let place = Place::plume();
+    let file = place.moves(9);
+    let slowly = ["apply", &file, "--yes", "--concurrency", "1"];
+    let mut command = place.command(&slowly);
+    command.env("IDSHIFT_CRASH_AT", "8");
+    finish(command.spawn().unwrap());
+    place.run(&["report"]).expect(0);
+    let reports = ["results.csv", "failures.csv", "summary.json", "report.html"];
+    let run = place.newest();
+    let earlier = reports.map(|name| std::fs::read(run.join(name)).unwrap());
+    assert!(!place.rows("failures.csv").is_empty());
+    place.run(&["resume"]).expect(0);
+    for (name, bytes) in reports.iter().zip(earlier) {
+        std::fs::write(run.join(name), bytes).unwrap();
+    }
+    let before = place.patches();
+    place.run(&["resume"]).expect(0);
+    assert_eq!(place.verdicts(), ["changed/"; 9]);
+    assert_eq!(place.patches(), before);
+    place.run(&["resume"]).expect(2);
+}
+
 #[test]
 fn a_column_that_is_nearly_one_that_counts_is_told() {
     let place = Place::plume();
