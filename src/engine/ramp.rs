@@ -2,7 +2,10 @@
 //! in flight. So what would fail for all, or be stored otherwise for all, is seen after a few writes.
 
 use super::Halt;
+use crate::domain::Line;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// From this many in flight on, other limits hold.
@@ -14,6 +17,9 @@ pub(super) struct Ramp {
     turns: Semaphore,
     allowed: AtomicUsize,
     is_over: AtomicBool,
+    /// The units that had a turn, by their first lines. They are completed even where the run is being stopped: half of
+    /// a swap would leave a customer with a temporary ID.
+    begun: Mutex<HashSet<Line>>,
 }
 
 impl Ramp {
@@ -22,17 +28,24 @@ impl Ramp {
             turns: Semaphore::new(1),
             allowed: AtomicUsize::new(1),
             is_over: AtomicBool::new(false),
+            begun: Mutex::default(),
         }
     }
 
-    /// Waits for the right to send one write, which lasts until what is returned is dropped. Where the run is being
-    /// stopped meanwhile, nothing is sent.
-    pub(super) async fn permit(&self) -> Result<Option<SemaphorePermit<'_>>, Halt> {
+    /// Waits for the right to send one write of this unit, which lasts until what is returned is dropped. Where the run
+    /// is being stopped meanwhile, a unit that has not begun to write gets none.
+    pub(super) async fn permit(&self, unit: Line) -> Result<Option<SemaphorePermit<'_>>, Halt> {
         if self.is_over.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        match self.turns.acquire().await {
-            Ok(turn) => Ok(Some(turn)),
+        let turn = self.turns.acquire().await;
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        match turn {
+            Ok(turn) => {
+                begun.insert(unit);
+                Ok(Some(turn))
+            }
+            Err(_) if begun.contains(&unit) => Ok(None),
             Err(_) => Err(Halt::Stopping),
         }
     }
@@ -50,7 +63,7 @@ impl Ramp {
         }
     }
 
-    /// The run is being stopped: writes that wait for their first turns are not begun.
+    /// The run is being stopped: units that wait for their first turns do not begin to write.
     pub(super) fn stop(&self) {
         if !self.is_over.load(Ordering::Relaxed) {
             self.turns.close();
@@ -67,7 +80,7 @@ mod tests {
     fn each_write_that_took_effect_doubles_what_may_be_in_flight() {
         let ramp = Ramp::new();
         let most = || {
-            let turns: Vec<_> = std::iter::from_fn(|| ramp.permit().now_or_never())
+            let turns: Vec<_> = std::iter::from_fn(|| ramp.permit(2).now_or_never())
                 .take(2 * ENOUGH)
                 .collect();
             turns.len()
@@ -78,19 +91,18 @@ mod tests {
         }
         assert_eq!(most(), 2 * ENOUGH);
         ramp.stop();
-        assert!(ramp.permit().now_or_never().unwrap().is_ok());
+        assert!(ramp.permit(2).now_or_never().unwrap().is_ok());
     }
 
     #[test]
-    fn a_run_that_is_being_stopped_begins_no_write() {
+    fn a_run_that_is_being_stopped_completes_units_and_begins_no_other() {
         let ramp = Ramp::new();
-        let first = ramp.permit().now_or_never().unwrap().unwrap();
-        assert!(ramp.permit().now_or_never().is_none());
+        let first = ramp.permit(2).now_or_never().unwrap().unwrap();
+        assert!(ramp.permit(3).now_or_never().is_none());
         ramp.stop();
         drop(first);
-        assert!(matches!(
-            ramp.permit().now_or_never(),
-            Some(Err(Halt::Stopping))
-        ));
+        let other = ramp.permit(3).now_or_never();
+        assert!(matches!(other, Some(Err(Halt::Stopping))));
+        assert!(ramp.permit(2).now_or_never().unwrap().is_ok());
     }
 }

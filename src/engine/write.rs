@@ -61,7 +61,7 @@ pub(super) async fn carry_out<N: WriteLog>(
     let mut is_to_be_looked_at = false;
     loop {
         // Until this attempt is decided; the first writes go one by one.
-        let _permit = context.ramp.permit().await?;
+        let _permit = context.ramp.permit(request.unit).await?;
         if std::mem::take(&mut is_to_be_looked_at) || Instant::now() > send_deadline {
             let looked_at = Instant::now();
             let is_ours = request.doubted || tries.ineffective > 0;

@@ -266,10 +266,13 @@ impl Display {
                 if *ends_waits {
                     (self.waiting, self.said_why) = (None, None);
                 }
+                let finishes = match open {
+                    0 => String::new(),
+                    _ => format!("{} in progress will finish; ", counted(*open, "unit")),
+                };
+                let why = visible(why);
                 Some(format!(
-                    "stopping: {}; {} in progress will finish; Ctrl-C again ends immediately",
-                    visible(why),
-                    counted(*open, "unit"),
+                    "stopping: {why}; {finishes}Ctrl-C again ends immediately"
                 ))
             }
         }

@@ -294,6 +294,42 @@ fn the_first_signal_stops_in_order_and_resume_finishes() {
     }
 }
 
+/// Also among the first writes of a run, of which few may be in flight.
+#[test]
+fn a_swap_in_progress_is_completed_after_a_signal() {
+    for first_writes in [1, 2] {
+        let place = Place::plume();
+        world(&place, 3);
+        let text =
+            "accountId,newAccountId\nA-000000,A-000001\nA-000001,A-000000\nA-000002,B-000002\n";
+        let file = place.file("moves.csv", text);
+        let apply = [
+            "apply",
+            &file,
+            "--yes",
+            "--concurrency",
+            "1",
+            "--rate",
+            "3/s",
+        ];
+        let child = place.command(&apply).spawn().unwrap();
+        while place.patches() < first_writes {
+            std::thread::yield_now();
+        }
+        let id = child.id().to_string();
+        let sent = std::process::Command::new("kill")
+            .args(["-INT", &id])
+            .status();
+        assert!(sent.unwrap().success());
+        let done = finish(child);
+        assert_eq!(done.code, 130, "{}", done.err);
+        assert_eq!(place.patches(), 3, "{}", done.out);
+        let verdicts = place.verdicts();
+        assert_eq!(verdicts, ["changed/", "changed/", "skipped/cancelled"]);
+        assert_eq!(place.account_of("C-0"), "A-000001");
+    }
+}
+
 #[test]
 fn a_second_run_on_the_same_target_is_refused() {
     let place = Place::new(Options {
