@@ -49,7 +49,7 @@ fn line(overview: &Overview, body: &Value) -> String {
         state => ui::Tone::of_state(state.as_str()).paint(state.as_str()),
     };
     let rate = body["rate_per_s"].as_f64().filter(|_| is("live"));
-    let rate = rate.map_or_else(String::new, |rate| format!(", at most {rate} calls/s"));
+    let rate = rate.map_or_else(String::new, |rate| format!(", at most {rate}/s"));
     let cause = body["cause"]
         .as_str()
         .map_or_else(String::new, |why| format!(": {}", ui::visible(why)));

@@ -101,10 +101,10 @@ fn print(overview: &Overview, body: &Value) {
     row("folder", text("run_dir"));
     row("version", header.tool_version.clone());
     for (name, value) in body["settings"].as_object().into_iter().flatten() {
-        row(
-            "setting",
-            format!("{name} = {}", value.as_str().unwrap_or_default()),
-        );
+        // A list has a line for each value.
+        for value in value.as_str().unwrap_or_default().lines() {
+            row("setting", format!("{name} = {value}"));
+        }
     }
     for (name, value) in body["guards"].as_object().into_iter().flatten() {
         if !value.is_null() {
