@@ -4,7 +4,9 @@ use super::options::{CheckOptions, Console};
 use crate::domain::Problem;
 use crate::input::{self, InputError};
 use crate::report;
-use crate::run::{Checked, CommandError, Exit, InputPlan, SavedSettings, Unread, check, document};
+use crate::run::{
+    Checked, CommandError, Exit, InputPlan, SavedSettings, Unread, check, document, retyped,
+};
 use crate::ui;
 use serde_json::json;
 
@@ -68,16 +70,8 @@ fn plan(options: &CheckOptions, kept: &SavedSettings) -> String {
     } else {
         report::path_word(&options.file)
     };
-    let mut words = vec!["idshift".to_owned(), "plan".to_owned(), file];
-    words.extend(report::columns(&kept.values));
-    for name in ["encoding", "delimiter", "skip_rows"] {
-        words.extend(kept.option(name));
-    }
-    words.extend(kept.typed.target.iter().cloned());
-    words.extend(kept.typed.always.iter().cloned());
-    if let Some(folder) = options.settings.typed.get("runs_dir") {
-        words.extend(report::option("--runs-dir", folder));
-    }
+    let words = ["idshift", "plan", &file].map(str::to_owned).into_iter();
+    let words = words.chain(retyped(&options.settings.typed, &[]));
     let mut text = report::shell(words);
     if stdin {
         text.push_str(", where FILE is what came over standard input");

@@ -162,10 +162,18 @@ fn next(options: &MapOptions, mapping: &Mapping) -> String {
     } else {
         report::path_word(&options.file)
     };
+    let typed = &options.settings.typed;
+    // What `--map` says is kept once it is saved.
+    let but = match options.save {
+        Some(_) => &["profile", "map"][..],
+        None => &["profile"],
+    };
     let command = |name: &str, more: Vec<String>| {
         let words = ["idshift", name, &file].map(str::to_owned).into_iter();
-        report::shell(words.chain(more).chain(reading(options)))
+        report::shell(words.chain(more).chain(run::retyped(typed, but)))
     };
+    let profile = options.save.as_deref().or(typed.get("profile"));
+    let option = |name| profile.map_or_else(Vec::new, |value| report::option(name, value));
     let may_be = |column: Column| {
         let decided = mapping.decided().any(|(other, ..)| other == column);
         let undecided = mapping.undecided.iter().any(|(other, _)| *other == column);
@@ -176,37 +184,24 @@ fn next(options: &MapOptions, mapping: &Mapping) -> String {
     }
     let is_open = |(column, _): &(Column, _)| *column == Column::AccountId;
     if mapping.undecided.iter().any(is_open) {
-        let profile = options.save.as_deref().unwrap_or("PROFILE");
+        let profile = profile.unwrap_or("PROFILE");
         let name = report::option("--map", "accountId=NAME");
         let save = [name, report::option("--save", profile)].concat();
         let decide = command("map", save);
         return format!("{decide}, where NAME is the column of the account IDs");
     }
     if mapping.saved.is_some() {
-        let profile = options.save.clone().unwrap_or_default();
-        return command("plan", report::option("--profile", &profile));
+        return command("plan", option("--profile"));
     }
     let is_guess = |(.., basis): (Column, &str, Basis)| basis == Basis::Guess;
     if mapping.decided().any(is_guess) {
-        let saved = command("map", report::option("--save", "PROFILE"));
+        let saved = command(
+            "map",
+            report::option("--save", profile.unwrap_or("PROFILE")),
+        );
         return format!("{saved}, or the same columns with --map");
     }
-    command("check", Vec::new())
-}
-
-/// How the file is read, to be typed again. What `--map` says is kept once it is saved.
-fn reading(options: &MapOptions) -> Vec<String> {
-    let is_saved = options.save.is_some();
-    let again = options.settings.typed.iter().filter(|(setting, _)| {
-        let is_form = matches!(
-            setting.name,
-            "encoding" | "delimiter" | "skip_rows" | "config"
-        );
-        is_form || (setting.name == "map" && !is_saved)
-    });
-    again
-        .flat_map(|(setting, value)| run::words(setting, value))
-        .collect()
+    command("check", option("--profile"))
 }
 
 fn body(mapping: &Mapping, save: Option<&str>) -> Value {

@@ -105,7 +105,7 @@ impl Commands {
 }
 
 /// How the columns of a file are to be read, as it is typed.
-pub fn columns(settings: &BTreeMap<String, String>) -> Vec<String> {
+fn columns(settings: &BTreeMap<String, String>) -> Vec<String> {
     let map = settings.get("map").map_or("", String::as_str).lines();
     let mut words: Vec<String> = map.flat_map(|one| option("--map", one)).collect();
     for (name, flag) in [

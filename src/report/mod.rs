@@ -21,7 +21,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-pub use commands::{Commands, Typed, columns, option, path_word, shell};
+pub use commands::{Commands, Typed, option, path_word, shell};
 pub use digest::{note_plan_digest, plan_digest};
 pub use error::ReportError;
 pub use lasting::CannotUndo;

@@ -86,7 +86,7 @@ pub(crate) use reconcile::{Incremental, reconcile};
 pub(crate) use redraw::{draw, try_refresh};
 pub(crate) use request::{Consent, Output, Request, SandboxRequest};
 pub(crate) use resume::resume;
-pub(crate) use saved_settings::{SavedSettings, words};
+pub(crate) use saved_settings::{SavedSettings, retyped};
 pub(crate) use stand_in::{kind, latency, populate_from, start as start_stand_in};
 pub(crate) use story::{LineStory, Logged, RunStory};
 pub(crate) use target::Target;

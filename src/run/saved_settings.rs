@@ -231,8 +231,19 @@ fn typed(settings: &TypedSettings, sandbox: bool) -> Typed {
     Typed { always, target }
 }
 
+/// What was typed that the next command on the same file needs as well: how the file is read, which system, where the
+/// runs are. `but`: settings that are left out.
+pub(crate) fn retyped(typed: &TypedSettings, but: &[&str]) -> Vec<String> {
+    let needed = typed.iter().filter(|(setting, _)| {
+        matches!(setting.group, Group::Input | Group::System) && !but.contains(&setting.name)
+    });
+    needed
+        .flat_map(|(setting, value)| words(setting, value))
+        .collect()
+}
+
 /// A setting as it is typed.
-pub(crate) fn words(setting: &Setting, value: &str) -> Vec<String> {
+fn words(setting: &Setting, value: &str) -> Vec<String> {
     let option = format!("--{}", setting.long());
     match setting.shape {
         Shape::Truth => (value == "true").then_some(option).into_iter().collect(),

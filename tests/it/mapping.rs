@@ -67,6 +67,12 @@ fn what_is_saved_is_used_by_every_command_that_reads_a_file() {
         "{}",
         done.out
     );
+    // Each command names the next one with the profile, and without the columns that it has saved.
+    for (command, next) in [("map", "check"), ("check", "plan")] {
+        let done = place.run(&[command, &file, "--profile", "night"]).expect(0);
+        let next = format!("next: idshift {next} export.csv --profile night\n");
+        assert!(done.out.contains(&next), "{}", done.out);
+    }
     let text = std::fs::read_to_string(place.path().join("idshift.toml")).unwrap();
     assert!(text.starts_with(before), "{text}");
     let map = "[profiles.night.map]\naccountId = \"Account Number\"\nnewAccountId = \"New_Account_ID__c\"\nprofile = \"Wifi\"\n";
