@@ -171,6 +171,9 @@ fn profiles(names: &[String], file: Option<&Path>) -> String {
                  writes one, and --config names another"
             .to_owned(),
         Some(file) if names.is_empty() => format!("{} has no profiles", file.display()),
-        Some(file) => format!("{} has the profiles {}", file.display(), names.join(", ")),
+        Some(file) => {
+            let word = if names.len() == 1 { "profile" } else { "profiles" };
+            format!("{} has the {word} {}", file.display(), names.join(", "))
+        }
     }
 }

@@ -389,7 +389,7 @@ mod tests {
         let words = error.expect_err("there is no such profile").to_string();
         assert_eq!(
             words,
-            "there is no profile `nigth` (is `night` meant?); idshift.toml has the profiles night"
+            "there is no profile `nigth` (is `night` meant?); idshift.toml has the profile night"
         );
     }
 

@@ -7,7 +7,7 @@ use super::error::CommandError;
 use super::quota::StateCalls;
 use super::same_system::{Candidate, candidates};
 use super::saved_settings::SavedSettings;
-use super::target::Target;
+use super::target::{Target, shown_key};
 use crate::config::Resolved;
 use crate::domain::Failed;
 use crate::ledger::{
@@ -159,11 +159,12 @@ fn same_targets(
     let runtime = runtime()?;
     for candidate in open {
         let shown = runtime.block_on(shows(&system, &candidate)).map_err(|why| {
+            let earlier = shown_key(&candidate.target);
             CommandError::usage(format!(
-                "an earlier run worked on {}. Whether that is the same system as {target} cannot be told: {}",
-                candidate.target, why.message
+                "{target}: {}; an earlier run worked on {earlier}, and whether that is the same system cannot be told",
+                why.message
             ))
-            .with_help("nothing was written; give the command again once the system answers")
+            .with_help("nothing was written; check --base-url, and give the command again once the system answers")
         })?;
         let found = Sameness {
             same: shown,

@@ -13,7 +13,7 @@ use super::request::{Request, SandboxRequest};
 use super::saved_settings::SavedSettings;
 use super::shard;
 use super::stand_in::{self, StandIn};
-use super::target::{Target, is_in_process};
+use super::target::{Target, is_in_process, parts};
 use super::values::{catalog, resolve, values};
 use crate::config::{Origin, Resolved, TypedSettings, Values};
 use crate::ledger::{Header, Ledger, LedgerError, RunDir, RunKind, StateDb};
@@ -233,12 +233,9 @@ pub(crate) fn given_by(typed: &TypedSettings) -> Result<Given, CommandError> {
 
 impl Given {
     fn fits(&self, system: &str, target: &str) -> bool {
-        // As in the key of a target.
-        let mut words = target.splitn(3, ' ').skip(1);
-        let (address, tenant) = (words.next(), words.next());
-        let is =
-            |given: &Option<String>, its: Option<&str>| given.is_none() || given.as_deref() == its;
-        is(&self.system, Some(system))
+        let [_, address, tenant] = parts(target);
+        let is = |given: &Option<String>, its| given.as_deref().is_none_or(|given| given == its);
+        is(&self.system, system)
             && is(&self.address, address)
             && is(&self.tenant, tenant)
             && self.in_process.is_none_or(|it| it == is_in_process(target))

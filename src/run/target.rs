@@ -58,11 +58,27 @@ impl Target {
 
 /// Whether this is the key of a stand-in in some process.
 pub(crate) fn is_in_process(key: &str) -> bool {
-    key.split(' ').nth(1) == Some(IN_PROCESS)
+    parts(key)[1] == IN_PROCESS
 }
 
 fn key_in_process(system: &str, tenant: &str) -> String {
     format!("{system} {IN_PROCESS} {tenant}")
+}
+
+/// The system, the address and the tenant in a key.
+pub(super) fn parts(key: &str) -> [&str; 3] {
+    let mut parts = key.splitn(3, ' ');
+    [(); 3].map(|()| parts.next().unwrap_or_default())
+}
+
+/// A key as a person reads it.
+pub(super) fn shown_key(key: &str) -> String {
+    let [system, address, tenant] = parts(key);
+    let tenant = match tenant {
+        "" => String::new(),
+        tenant => format!(", tenant {tenant}"),
+    };
+    format!("{system} at {address}{tenant}")
 }
 
 impl fmt::Display for Target {

@@ -62,7 +62,8 @@ pub(crate) fn resolve(
     }
     if secrets == Secrets::Needed {
         if !named {
-            return Err(ConfigError::NO_SYSTEM.into());
+            let help = format!("--profile NAME chooses a profile; {}", values.file_words());
+            return Err(CommandError::from(ConfigError::NO_SYSTEM).with_help(help));
         }
         resolved.read_secrets(values)?;
         if resolved.token.is_none() {

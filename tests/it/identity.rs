@@ -68,6 +68,19 @@ fn a_swap_is_made_once_under_two_names_of_one_system() {
 }
 
 #[test]
+fn an_address_where_nothing_answers_is_named_before_the_run_of_another_one() {
+    let place = two();
+    let file = place.file("swap.csv", SWAP);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let done = at(&place, "http://127.0.0.1:9", &["plan", &file]).expect(2);
+    let words = "error: plume at http://127.0.0.1:9: no connection";
+    assert!(done.err.contains(words), "{}", done.err);
+    let earlier = "an earlier run worked on plume at http://localhost:";
+    assert!(done.err.contains(earlier), "{}", done.err);
+    assert!(done.err.contains("check --base-url"), "{}", done.err);
+}
+
+#[test]
 fn two_runs_on_one_system_exclude_each_other_under_two_names() {
     let place = Place::new(idshift::sandbox::Options {
         latency: Duration::from_millis(30),

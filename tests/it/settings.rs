@@ -432,6 +432,8 @@ fn doctor_and_config_name_the_file_and_its_profiles() {
         "{}",
         missing.err
     );
+    let help = format!("help: --profile NAME chooses a profile; {words}");
+    assert!(missing.err.contains(&help), "{}", missing.err);
     command.args(["--format", "json"]);
     let missing = finish(command.spawn().unwrap()).expect(2).json();
     assert_eq!(missing["findings"][1]["what"], "settings");
