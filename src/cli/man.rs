@@ -208,9 +208,11 @@ fn exit_status() -> String {
     section.to_roff()
 }
 
-/// No line that is too long or ends in blanks, and the strings that each part of a page defines only once.
+/// No line that is too long or ends in blanks, and the strings that each part of a page defines only once. A blank line
+/// within the text of an option begins a paragraph, and its other names stand on a line of their own.
 fn clean(text: &str) -> String {
     let mut page = String::with_capacity(text.len());
+    let (mut follows_text, mut follows_blank) = (false, false);
     for (number, line) in text.lines().enumerate() {
         let line = line.trim_end();
         let is_preamble = line == ".ie \\n(.g .ds Aq \\(aq" || line == ".el .ds Aq '";
@@ -218,12 +220,25 @@ fn clean(text: &str) -> String {
             continue;
         }
         if line.is_empty() || (line == ".br" && page.ends_with(".br\n")) {
+            follows_blank |= line.is_empty();
             continue;
         }
+        let is_text = !line.starts_with('.');
+        if is_text && follows_text && follows_blank {
+            page.push_str(".IP\n");
+        } else if is_text && follows_text && is_other_names(line) {
+            page.push_str(".br\n");
+        }
+        (follows_text, follows_blank) = (is_text, false);
         page.push_str(&wrapped(line));
         page.push('\n');
     }
     page
+}
+
+/// The environment variable and the key of a setting.
+fn is_other_names(line: &str) -> bool {
+    line.starts_with("[env:") || line.starts_with("[idshift.toml:")
 }
 
 /// Text is filled by whoever shows it, so that it may be broken at any blank. Requests are one line each.
@@ -274,7 +289,8 @@ mod tests {
         }
         assert!(whole.contains("idshift\\-apply(1)"));
         let apply = read("idshift-apply.1");
-        assert!(apply.contains("IDSHIFT_RATE"), "other names of settings");
+        let rate = ".IP\nExample: \\-\\-rate 300/m\n.br\n[env: IDSHIFT_RATE]";
+        assert!(apply.contains(rate), "{apply}");
         assert!(apply.contains("130"), "exit codes");
         let files = std::fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(files, options::command().get_subcommands().count() + 1);
