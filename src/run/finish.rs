@@ -369,6 +369,7 @@ fn notes(
     notes.push(("calls", calls(summary)));
     if session.task.work == Work::Plan
         && let Some(forecast) = Forecast::kept(&session.run.ledger)?
+        && forecast.writes() > 0
     {
         let words = forecast.words(&session.run.resolved);
         notes.push(("apply", format!("would take {words}")));
