@@ -2,7 +2,7 @@
 //! each line. Formulas are defused in every cell, and reading the file again undoes that.
 
 use super::incomplete_lines::IncompleteLines;
-use super::tally::Tally;
+use super::tally::{AskedValues, Tally};
 use super::{ReportError, file};
 use crate::domain::{Line, Outcome, Profile, Status, Transition};
 use crate::input::{Column, Record, Table, cell};
@@ -123,16 +123,22 @@ impl Asked {
         }
     }
 
+    fn values(&self, cells: &[String]) -> AskedValues {
+        let is_asked = |place| asked(cells, place).is_some();
+        AskedValues {
+            account: is_asked(self.new_account),
+            service: is_asked(self.service),
+            profile: is_asked(self.profile),
+        }
+    }
+
     /// Whether the line failed, and its account ID was written as asked, but its location was not.
     fn is_half_done(&self, cells: &[String], outcome: &Outcome) -> bool {
         let account = &outcome.account;
         if !matches!(outcome.status, Status::Failed(_)) || account.before == account.after {
             return false;
         }
-        let asked = |place: Option<usize>| {
-            let cell = cells.get(place?).map(|cell| cell.trim());
-            cell.filter(|cell| !cell.is_empty())
-        };
+        let asked = |place| asked(cells, place);
         // The cells are as they stand in the file, which may be a report of this program.
         let is = |asked: &str, now: Option<&str>| {
             now.is_some_and(|now| asked == now || cell::unescape(asked) == now)
@@ -147,6 +153,11 @@ impl Asked {
             ) || asked(self.profile)
                 .is_some_and(|asked| Profile::parse(asked) != outcome.profile.after))
     }
+}
+
+fn asked(cells: &[String], place: Option<usize>) -> Option<&str> {
+    let cell = cells.get(place?).map(|cell| cell.trim());
+    cell.filter(|cell| !cell.is_empty())
 }
 
 /// Writes both files, adds up what they say, and passes each line on.
@@ -177,7 +188,9 @@ pub(super) fn write(
             .next_if(|next| matches!(next, Ok(one) if one.line == record.line))
             .transpose()?;
         let outcome = unfinished.complete(record.line, noted);
-        tally.add(&outcome, asked.is_half_done(&record.cells, &outcome));
+        let cells = &record.cells;
+        let is_half_done = asked.is_half_done(cells, &outcome);
+        tally.add(&outcome, asked.values(cells), is_half_done);
         each(&record, &outcome);
         row(&mut results, &record.cells, width, &outcome, &drift)?;
         if outcome.status.is_open_or_failed() {

@@ -30,14 +30,26 @@ pub struct ValuesChanged {
     pub profiles: u64,
 }
 
+/// Which values a line asks for. Its outcome may show what other lines have changed of the same customer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AskedValues {
+    pub(super) account: bool,
+    pub(super) service: bool,
+    pub(super) profile: bool,
+}
+
 impl ValuesChanged {
-    fn add(&mut self, outcome: &Outcome, is_half_done: bool) {
+    fn add(&mut self, outcome: &Outcome, asked: AskedValues, is_half_done: bool) {
         let has_location = !is_half_done;
         let (account, service) = (&outcome.account, &outcome.service);
         let profile = &outcome.profile;
-        self.accounts += u64::from(account.before != account.after);
-        self.services += u64::from(has_location && service.before != service.after);
-        self.profiles += u64::from(has_location && profile.before != profile.after);
+        // An ID may be removed by an empty cell.
+        let account_is_asked = asked.account || account.after.is_none();
+        let service_is_asked = has_location && asked.service;
+        let profile_is_asked = has_location && asked.profile;
+        self.accounts += u64::from(account_is_asked && account.before != account.after);
+        self.services += u64::from(service_is_asked && service.before != service.after);
+        self.profiles += u64::from(profile_is_asked && profile.before != profile.after);
     }
 }
 
@@ -70,7 +82,7 @@ impl Tally {
         }
     }
 
-    pub(super) fn add(&mut self, outcome: &Outcome, is_half_done: bool) {
+    pub(super) fn add(&mut self, outcome: &Outcome, asked: AskedValues, is_half_done: bool) {
         self.lines += 1;
         self.half_done += u64::from(is_half_done);
         if matches!(outcome.status, Status::Changed | Status::WouldChange) {
@@ -78,7 +90,7 @@ impl Tally {
         }
         if is_half_done || matches!(outcome.status, Status::Changed | Status::WouldChange) {
             self.cannot_undo.add(outcome);
-            self.changed.add(outcome, is_half_done);
+            self.changed.add(outcome, asked, is_half_done);
         }
         *self.by_status.entry(outcome.status.name()).or_default() += 1;
         let reason = outcome.status.reason();

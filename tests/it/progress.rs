@@ -319,7 +319,8 @@ fn the_closing_table_tells_kinds_reasons_time_and_only_files_that_have_lines() {
     place.moves(4);
     let text = "accountId,newAccountId,serviceId,profile\n\
         A-000000,B-000000,,\n\
-        A-000001,B-000001,new-1,\n\
+        A-000001,B-000001,,\n\
+        A-000001,,new-1,\n\
         A-000002,,new-2,smallbusiness\n\
         X-000001,Y-000001,,\n\
         X-000002,Y-000002,,\n";
@@ -328,9 +329,9 @@ fn the_closing_table_tells_kinds_reasons_time_and_only_files_that_have_lines() {
         .run(&["apply", &file, "--yes", "--rate", "20/s"])
         .expect(1);
     for words in [
-        "3  changed: 2 account IDs, 2 service IDs, 1 profile\n",
+        "4  changed: 2 account IDs, 2 service IDs, 1 profile\n",
         "2  failed\n",
-        "2    not_found (first: line 5): no customer has the account ID",
+        "2    not_found (first: line 6): no customer has the account ID",
         "  time    ",
         " of 20 calls/s\n",
         "report.html, results.csv, failures.csv\n",
