@@ -47,6 +47,10 @@ fn a_paused_run_makes_no_call_until_it_is_let_go_on() {
     );
     let line = place.run(&["status", &run]).expect(0).out;
     assert!(line.contains(": paused, 300 lines, changed "), "{line}");
+    assert!(
+        line.contains(", to do ") && !line.contains("skipped"),
+        "{line}"
+    );
     place.run(&["unpause"]).expect(0);
     finish(child).expect(0);
     assert_eq!(place.account_of("C-299"), "B-000299");

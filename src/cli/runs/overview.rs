@@ -126,13 +126,18 @@ impl Overview {
         format!("{}{pruned}", self.state.as_str())
     }
 
-    /// `changed 37, failed 2`, in colour.
+    /// `changed 37, failed 2`, in colour. What a run in progress has not done yet is no result.
     pub(in crate::cli) fn counted_in_colour(&self) -> String {
         let names = Status::NAMES.iter().chain(&["half_done"]);
         let counted = names.filter_map(|name| {
             let lines = *self.counts.get(name)?;
+            let (name, tone) = match (self.state, *name) {
+                (State::Running, "skipped") => ("to do", ui::Tone::Plain),
+                (State::Running, "in_doubt") => ("in progress", ui::Tone::Plain),
+                (_, name) => (name, ui::Tone::of_status(name)),
+            };
             let words = format!("{name} {}", ui::count(lines));
-            (lines > 0).then(|| ui::Tone::of_status(name).paint(&words))
+            (lines > 0).then(|| tone.paint(&words))
         });
         counted.collect::<Vec<_>>().join(", ")
     }
