@@ -1,20 +1,17 @@
-//! The `CloudCockpit` API: its client, what it says about every call, one page and one customer.
+//! The `CloudCockpit` API: its client, what it says about every call, and one customer.
 
 use super::super::customer::Customer;
 use super::super::error::{SystemError, senseless};
 use super::super::listing::Listing;
 use super::super::read::{Answer, ReadError, body_of, read};
 use super::super::settings::{Settings, SetupError};
-use super::wire::{Body, ListBody, Page, error_in, refusal, words_of};
-use crate::domain::{AccountId, CustomerId, Failed, Reseller, guid};
+use super::wire::{Body, error_in, refusal, words_of};
+use crate::domain::{CustomerId, Failed, Reseller, guid};
 use crate::http::{ApiTraits, Call, Client, Kind, Path, Reply};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
-
-/// The most that a page holds.
-const PAGE: usize = 2000;
 
 /// What `CloudCockpit` says about every call.
 pub(in crate::system) fn api_traits(settings: &Settings) -> Result<ApiTraits, SetupError> {
@@ -58,38 +55,6 @@ impl CloudCockpit {
         }
     }
 
-    pub(super) async fn page(
-        &self,
-        reseller: Option<&Reseller>,
-        number: u64,
-        search: Option<&AccountId>,
-    ) -> Result<Page, SystemError> {
-        let mut call = Call::get(Kind::Find, Path::new("/v1/Customers"))
-            .with_query("pageNumber", number.to_string())
-            .with_query("pageSize", PAGE.to_string());
-        if let Some(value) = search {
-            call = call
-                .with_query("searchField", "InternalIdentifier".to_owned())
-                .with_query("searchValue", value.as_str().to_owned());
-        }
-        let call = scoped(call, reseller);
-        let parse = |reply: &Reply| -> Answer<Page> {
-            match reply.status {
-                200 => {
-                    let body: ListBody = body_of(reply, error_in)?;
-                    Ok(Page {
-                        rows: body.items.len(),
-                        total: body.total_count,
-                        more: body.has_next_page,
-                        customers: body.items.into_iter().filter_map(Body::usable).collect(),
-                    })
-                }
-                _ => Err(of_reseller(refusal(reply), reseller).into()),
-            }
-        };
-        read(&self.client, &call, parse).await
-    }
-
     pub(super) async fn one(
         &self,
         customer: &CustomerId,
@@ -130,22 +95,6 @@ pub(super) enum Shown {
     Told,
     /// A customer has been seen with an identifier that is not this relationship's.
     Otherwise,
-}
-
-/// A reseller that the system does not know is no customer that it does not know.
-fn of_reseller(trouble: SystemError, reseller: Option<&Reseller>) -> SystemError {
-    match reseller.and_then(Reseller::id) {
-        Some(id) if trouble.reason == Failed::NotFound => SystemError {
-            reason: Failed::Rejected,
-            message: format!("the reseller `{id}`: {}", trouble.message),
-            ..trouble
-        },
-        Some(id) if trouble.reason == Failed::Forbidden => SystemError {
-            message: format!("the reseller `{id}`: {}", trouble.message),
-            ..trouble
-        },
-        _ => trouble,
-    }
 }
 
 pub(super) fn scoped(call: Call, reseller: Option<&Reseller>) -> Call {

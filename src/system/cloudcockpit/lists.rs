@@ -1,10 +1,16 @@
-//! Customers in lists: of a whole relationship, and of what a search finds.
+//! Customers in lists, read page by page: of a whole relationship, and of what a search finds.
 
 use super::super::error::SystemError;
 use super::super::listing::{Listing, SWEEPS, endless};
-use super::api::CloudCockpit;
+use super::super::read::{Answer, body_of, read};
+use super::api::{CloudCockpit, scoped};
+use super::wire::{Body, ListBody, Page, error_in, refusal};
 use crate::domain::{AccountId, Failed, Reseller};
+use crate::http::{Call, Kind, Path, Reply};
 use std::sync::Arc;
+
+/// The most that a page holds.
+const PAGE: usize = 2000;
 
 impl CloudCockpit {
     /// The listing of a relationship's customers; `None`: searching singly costs fewer calls.
@@ -100,6 +106,39 @@ impl CloudCockpit {
             number += 1;
         }
     }
+
+    /// One page of all customers, or of what a search finds.
+    async fn page(
+        &self,
+        reseller: Option<&Reseller>,
+        number: u64,
+        search: Option<&AccountId>,
+    ) -> Result<Page, SystemError> {
+        let mut call = Call::get(Kind::Find, Path::new("/v1/Customers"))
+            .with_query("pageNumber", number.to_string())
+            .with_query("pageSize", PAGE.to_string());
+        if let Some(value) = search {
+            call = call
+                .with_query("searchField", "InternalIdentifier".to_owned())
+                .with_query("searchValue", value.as_str().to_owned());
+        }
+        let call = scoped(call, reseller);
+        let parse = |reply: &Reply| -> Answer<Page> {
+            match reply.status {
+                200 => {
+                    let body: ListBody = body_of(reply, error_in)?;
+                    Ok(Page {
+                        rows: body.items.len(),
+                        total: body.total_count,
+                        more: body.has_next_page,
+                        customers: body.items.into_iter().filter_map(Body::usable).collect(),
+                    })
+                }
+                _ => Err(of_reseller(refusal(reply), reseller).into()),
+            }
+        };
+        read(&self.client, &call, parse).await
+    }
 }
 
 /// What reading a list from its first page to its last has brought.
@@ -109,4 +148,20 @@ enum Sweep {
     Shifted,
     /// Searching singly costs less, or tells more.
     Unfit,
+}
+
+/// A reseller that the system does not know is no customer that it does not know.
+fn of_reseller(trouble: SystemError, reseller: Option<&Reseller>) -> SystemError {
+    match reseller.and_then(Reseller::id) {
+        Some(id) if trouble.reason == Failed::NotFound => SystemError {
+            reason: Failed::Rejected,
+            message: format!("the reseller `{id}`: {}", trouble.message),
+            ..trouble
+        },
+        Some(id) if trouble.reason == Failed::Forbidden => SystemError {
+            message: format!("the reseller `{id}`: {}", trouble.message),
+            ..trouble
+        },
+        _ => trouble,
+    }
 }
