@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, Permi
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// The size at which a file is set aside for the next one.
+/// The size at which a file is renamed and a new one begins.
 const LIMIT: u64 = 64 * 1024 * 1024;
 /// How many files are kept: FILE, FILE.1 … FILE.4.
 const FILES: u32 = 5;
@@ -30,7 +30,7 @@ struct Open {
     file: File,
     /// The last line was written in part.
     is_cut: bool,
-    /// The file can be set aside, as far as is known.
+    /// The file can be renamed, as far as is known.
     rotates: bool,
     warned: bool,
 }

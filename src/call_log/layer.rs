@@ -1,4 +1,4 @@
-//! Takes what this program tells through `tracing` to the file and to a person.
+//! Passes what this program reports through `tracing` to the file and to a person.
 
 use super::file::LogFile;
 use super::record::{Fields, Record};
@@ -9,7 +9,7 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
-/// All targets of this program begin like this. Libraries below it tell headers and bodies.
+/// All targets of this program begin like this. Libraries below it report headers and bodies.
 const OWN: &str = "idshift::";
 
 /// The run that this process works on.
@@ -74,8 +74,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> tracing_subscriber::Layer<S> for La
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut told = Fields::default();
-        event.record(&mut told);
+        let mut reported = Fields::default();
+        event.record(&mut reported);
         let mut fields = Fields::default();
         let scope = context.event_scope(event).into_iter();
         for span in scope.flat_map(tracing_subscriber::registry::Scope::from_root) {
@@ -83,7 +83,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> tracing_subscriber::Layer<S> for La
                 fields.extend(around);
             }
         }
-        fields.close(told);
+        fields.close(reported);
         let record = Record::new(fields);
         if let Some(file) = &self.0.file {
             let line = {

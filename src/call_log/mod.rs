@@ -1,8 +1,9 @@
-//! The log of calls: what other modules tell through `tracing`, as JSON lines in a private file and as records for a
-//! person.
+//! The log of calls: what other modules report through `tracing`, as JSON lines in a private file and as records for a
+//! person. Calls are reported by `http::logged_attempt`, other events by `http::trace`, `http::health` and `http::gate`,
+//! sessions and phases by `run`.
 //!
-//! It takes only what this program tells, never what the libraries below it tell: those show headers and bodies. Where no
-//! log was asked for, nothing is installed, and telling costs one comparison.
+//! It takes only what this program reports, never what the libraries below it report: those show headers and bodies. Where
+//! no log was asked for, nothing is installed, and reporting costs one comparison.
 
 mod file;
 mod layer;

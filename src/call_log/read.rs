@@ -45,7 +45,7 @@ fn among(lines: &str, line: u64) -> bool {
     })
 }
 
-/// The records of a run that are wanted, in their order, from the log at this path and the files set aside before it.
+/// The records of a run that are wanted, in their order, from the log at this path and the renamed files before it.
 /// What is no record, such as a line that was cut, is passed over.
 pub fn records(path: &Path, run: &str, wanted: impl Fn(&Found) -> bool) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();

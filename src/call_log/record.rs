@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use std::fmt::Debug;
 use tracing::field::{Field, Visit};
 
-/// The values of a span or of an event, in the order in which they were told.
+/// The values of a span or of an event, in the order in which they were reported.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fields(Vec<(&'static str, Value)>);
 

@@ -232,7 +232,7 @@ pub enum CallErrorKind {
     Cancelled,
     /// The server's certificate or its TLS cannot be accepted; waiting does not help.
     Tls,
-    /// The server does not accept this client's certificate, and said so when the call may have been sent already.
+    /// The server refused this client's certificate when the call may have been sent already.
     CertificateRefused,
     /// The address or a header cannot be sent as it was meant; nothing was sent.
     Unsendable,

@@ -151,7 +151,7 @@ pub(super) struct Egress {
 }
 
 impl Egress {
-    /// At least one address; `waiting` is what their permits tell when they are free again.
+    /// At least one address; `waiting` is notified by their permits when they are free again.
     pub(super) fn new(addresses: Vec<Address>, waiting: Arc<Waiting>) -> Self {
         Self {
             addresses,
@@ -160,18 +160,18 @@ impl Egress {
         }
     }
 
-    /// Waits for an address by which a call may go, or for this one. `told` hears until when at least, and `None` when
-    /// the wait is over.
+    /// Waits for an address by which a call may go, or for this one. `waits` is called with the time until when at least,
+    /// and with `None` when the wait is over.
     pub(super) async fn way<'a>(
         &'a self,
         only: Option<&'a Address>,
-        told: impl Fn(Option<Instant>),
+        waits: impl Fn(Option<Instant>),
     ) -> Way<'a> {
         let ask = |now| match only {
             Some(address) => address.depart(now),
             None => self.choose(now),
         };
-        self.waiting.first(ask, told).await
+        self.waiting.first(ask, waits).await
     }
 
     fn choose(&self, now: Instant) -> Result<Way<'_>, Option<Instant>> {

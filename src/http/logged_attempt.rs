@@ -1,4 +1,4 @@
-//! One attempt on its way, as it is told through `tracing` once it has ended.
+//! Logs each attempt of a call through `tracing` once it has ended: the records `call` of docs/log.md.
 
 use reqwest::Request;
 use reqwest::header::HeaderName;
@@ -12,8 +12,8 @@ use super::client::CallState;
 use super::departure::Answer;
 use super::trace::{Waited, event, is_heard, millis};
 
-/// An attempt on its way. Dropped without an answer, it tells that none was waited for.
-pub(super) struct InFlight<'a> {
+/// An attempt that will be logged. Dropped without an answer, it is logged as given up.
+pub(super) struct LoggedAttempt<'a> {
     call: &'a Call,
     is_probe: bool,
     attempt: u32,
@@ -25,8 +25,8 @@ pub(super) struct InFlight<'a> {
     over: bool,
 }
 
-impl<'a> InFlight<'a> {
-    /// An attempt that is sent now; `None`: nothing is told.
+impl<'a> LoggedAttempt<'a> {
+    /// An attempt that is sent now; `None`: there is no log.
     pub(super) fn departs(call: &'a Call, course: &mut CallState, now: Instant) -> Option<Self> {
         let waited = std::mem::take(&mut course.waited);
         is_heard().then(|| Self {
@@ -57,7 +57,7 @@ impl<'a> InFlight<'a> {
         self.over = true;
         match result {
             Ok(answer) => {
-                self.tell(Some(answer.reply.status), answer.retry_after, None);
+                self.log(Some(answer.reply.status), answer.retry_after, None);
                 if let Some(to) = &answer.elsewhere
                     && matches!(answer.reply.status, 300..=399)
                 {
@@ -69,7 +69,7 @@ impl<'a> InFlight<'a> {
                     );
                 }
             }
-            Err(fault) => self.tell(fault.status, None, Some(&fault.text)),
+            Err(fault) => self.log(fault.status, None, Some(&fault.text)),
         }
     }
 
@@ -82,7 +82,7 @@ impl<'a> InFlight<'a> {
         }
     }
 
-    fn tell(&self, status: Option<u16>, retry_after: Option<Duration>, error: Option<&str>) {
+    fn log(&self, status: Option<u16>, retry_after: Option<Duration>, error: Option<&str>) {
         let (waited, call) = (&self.waited, self.call);
         let path = self.path.as_deref().unwrap_or(call.path.as_str());
         let method = match call.method {
@@ -121,10 +121,10 @@ impl<'a> InFlight<'a> {
     }
 }
 
-impl Drop for InFlight<'_> {
+impl Drop for LoggedAttempt<'_> {
     fn drop(&mut self) {
         if !self.over {
-            self.tell(
+            self.log(
                 None,
                 None,
                 Some("given up by this process before an answer came"),
@@ -151,6 +151,6 @@ mod tests {
         let wait = tokio::time::sleep(Duration::from_millis(5));
         timed(&mut course.waited.rate, wait).await;
         assert_eq!(course.waited.rate, Duration::ZERO);
-        assert!(InFlight::departs(&call, &mut course, Instant::now()).is_none());
+        assert!(LoggedAttempt::departs(&call, &mut course, Instant::now()).is_none());
     }
 }

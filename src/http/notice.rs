@@ -1,5 +1,5 @@
 //! Small calls to monitoring services: a GET to a health check, a POST to a webhook. They have nothing to do with the
-//! system: no token is sent, no rate or quota counts, and a failure is only told.
+//! system: no token is sent, no rate or quota counts, and a failure is only a warning.
 //!
 //! The addresses hold secrets (whoever knows one can report), so no error text has them.
 

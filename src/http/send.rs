@@ -17,7 +17,7 @@ use super::departure::{Answer, Attempt, Departure, Outcome, Ready, destination};
 use super::egress::{Address, Way};
 use super::gate::Pass;
 use super::health::WaitCause;
-use super::in_flight::InFlight;
+use super::logged_attempt::LoggedAttempt;
 use super::retry::read_retry_after;
 use super::skew::Skew;
 use super::token::Bearer;
@@ -217,12 +217,12 @@ impl Client {
         let departed = Instant::now();
         let flight = self.tally.departs(call.kind, course.sent > 0, departed);
         course.sent += 1;
-        let mut told = InFlight::departs(call, course, departed);
+        let mut logged = LoggedAttempt::departs(call, course, departed);
         let http = &way.address.http;
-        let sending = self.send(http, call, &bearer, course.sent, departed, told.as_mut());
+        let sending = self.send(http, call, &bearer, course.sent, departed, logged.as_mut());
         let result = sending.await;
-        if let Some(told) = told {
-            told.ends(&result);
+        if let Some(logged) = logged {
+            logged.ends(&result);
         }
         if result.is_ok() {
             flight.answered();
@@ -266,11 +266,11 @@ impl Client {
         bearer: &Bearer,
         attempt: u32,
         departed: Instant,
-        told: Option<&mut InFlight<'_>>,
+        logged: Option<&mut LoggedAttempt<'_>>,
     ) -> Result<Answer, Fault> {
         let (request, correlation) = self.request(call, bearer)?;
-        if let Some(told) = told {
-            told.sends(
+        if let Some(logged) = logged {
+            logged.sends(
                 &request,
                 [&self.request_id, &self.correlation].map(Option::as_ref),
             );

@@ -151,7 +151,7 @@ impl Rate {
         Some(calls)
     }
 
-    /// What one of so many programs may do that keep this rate together.
+    /// The part of this rate that one program gets, where this number of programs share it.
     #[must_use]
     pub fn divided_by(self, programs: u32) -> Self {
         match self {

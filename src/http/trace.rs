@@ -1,6 +1,7 @@
-//! What is told of calls and of what holds them, through `tracing`; each attempt is in [`super::in_flight`].
+//! The events of the log of calls: tokens, and what helps to log. Each attempt is logged by [`super::logged_attempt`], what
+//! holds calls by [`super::health`] and [`super::gate`].
 //!
-//! Where there is no subscriber this costs one comparison: nothing is allocated, and no clock is read. Never told: headers
+//! Where there is no subscriber this costs one comparison: nothing is allocated, and no clock is read. Never logged: headers
 //! but for the two that are IDs of the request, bodies, and what a server says in words.
 
 use reqwest::Url;
@@ -13,7 +14,7 @@ pub(super) fn is_heard() -> bool {
     tracing::enabled!(Level::DEBUG)
 }
 
-/// Tells of something that concerns all calls, not the line for which the present call is made.
+/// Logs something that concerns all calls, not the line for which the present call is made.
 macro_rules! event {
     ($level:ident, $($fields:tt)*) => {
         tracing::event!(parent: None::<tracing::span::Id>, tracing::Level::$level, $($fields)*)
@@ -31,7 +32,7 @@ pub(super) struct Waited {
     pub(super) back_off: Duration,
 }
 
-/// Adds the time that the future takes, where that is told to a subscriber.
+/// Adds the time that the future takes, where it is logged.
 pub(super) async fn timed<T>(time: &mut Duration, wait: impl Future<Output = T>) -> T {
     if !is_heard() {
         return wait.await;
