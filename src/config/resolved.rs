@@ -214,7 +214,7 @@ fn spelled(system: Kind, text: &str) -> SmolStr {
     }
 }
 
-/// The share of a quota that one of so many machines has.
+/// The share of a quota that one machine has, where this number of machines share it.
 fn divided(values: &Values, quota: Quota, shards: u32) -> Result<Quota, ConfigError> {
     match quota.calls / shards {
         0 => Err(ConfigError::Value {

@@ -60,7 +60,7 @@ fn is_handed_over(path: &Path, credentials: Option<&Path>) -> bool {
     folder.is_some_and(|folder| real(path).is_some_and(|path| path.starts_with(folder)))
 }
 
-/// Whether it is root's, and a group of this process may read it, and nobody else may do anything.
+/// Whether it is root's, and a group of this process may read it, and no other user may do anything.
 fn is_mounted(owner: u32, mode: u32, group: u32, own_groups: &[u32]) -> bool {
     owner == 0 && mode & BUT_READING_BY_GROUP == 0 && own_groups.contains(&group)
 }

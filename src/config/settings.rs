@@ -86,7 +86,7 @@ pub const SETTINGS: &[Setting] = &[
         .used_by(ALL),
     SYSTEM.setting("allow_group_write", Truth, "",
         "Allow folders of runs and state that others in their group may write to")
-        .more("Not needed where nobody else is in the group, as in a Kubernetes pod with fsGroup.")
+        .more("Not needed where the group has no other member, as in a Kubernetes pod with fsGroup.")
         .kept(Kept::No)
         .seldom(true),
     SYSTEM.setting("system", Choice(&["plume", "adobe", "cloudcockpit"]), "NAME",

@@ -18,7 +18,7 @@ pub enum Origin {
     CommandLine,
     /// In this environment variable.
     Environment(String),
-    /// By the run that is gone on with.
+    /// By the run that is resumed, verified or undone.
     Run,
     /// In this profile of the file.
     Profile(String),
@@ -58,7 +58,7 @@ pub struct Values {
 }
 
 impl Values {
-    /// Gathers what was said: on the command line, and by the run that is gone on with.
+    /// Gathers what was said: on the command line, and by the run that is resumed, verified or undone.
     pub fn gather(
         typed: &TypedSettings,
         run: &BTreeMap<String, String>,

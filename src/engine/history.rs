@@ -136,7 +136,7 @@ impl History {
         if let Some(lines) = claims.filter(|lines| !lines.iter().any(|line| mine(*line))) {
             let line = lines.iter().min().copied().unwrap_or_default();
             return mismatch(format!(
-                "`{account}` is now the ID of customer `{found}`, whom an earlier run has meant by line {line}"
+                "`{account}` is now the ID of customer `{found}`, which an earlier run has meant by line {line}"
             ));
         }
         if let Some(hands) = self.hands.get(&(account.clone(), reseller.cloned()))

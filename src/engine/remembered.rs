@@ -255,7 +255,7 @@ pub(super) fn altered_by(write: &WriteRecord, seen: &StoredValue) -> Option<Syst
 }
 
 /// What the system says now settles what this run has written to one thing: the last write that asked for just that has
-/// taken effect, also where it was looked for in vain and has landed since. Whatever becomes of the line, nothing is left
+/// taken effect, also where it was not found at first and has taken effect since. Whatever becomes of the line, nothing is left
 /// open that was never done. `newer`: another run has written the same thing since, so that what is there is its doing.
 pub(super) async fn resolve_open_writes<'a, N: WriteLog>(
     context: &Context<N>,

@@ -229,7 +229,7 @@ impl<'a> Check<'a> {
             CustomerId::new(spelled(guids, text))
         });
         if account.is_none() && customer.is_none() && !self.bad {
-            self.nobody();
+            self.names_no_customer();
             return None;
         }
         let new_account = self.new_account();
@@ -250,7 +250,7 @@ impl<'a> Check<'a> {
         Some(change)
     }
 
-    fn nobody(&mut self) {
+    fn names_no_customer(&mut self) {
         let layout = &self.shared.head.layout;
         let empty = self.record.iter().all(|cell| cell.trim().is_empty());
         let names: Vec<_> = [Column::AccountId, Column::CustomerId]

@@ -1,8 +1,8 @@
 //! Whether a folder that its group may write to is still this user's alone.
 //!
 //! Kubernetes makes a volume writable for the group of `fsGroup` at each mount, and many systems give each user a group
-//! of their own and new folders mode 0775. Such a folder is as private as one with mode 0700 where nobody else is in the
-//! group. That is looked up in the local files; where users come from elsewhere (LDAP, a domain), it cannot be told, and
+//! of their own and new folders mode 0775. Such a folder is as private as one with mode 0700 where the group has no other
+//! member. That is looked up in the local files; where users come from elsewhere (LDAP, a domain), it cannot be told, and
 //! `--allow-group-write` says it.
 
 use std::fmt;
@@ -71,7 +71,7 @@ impl fmt::Display for Writers {
     }
 }
 
-/// Who may write into a folder of this mode and group, besides its owner and root; `None`: nobody, or it was allowed.
+/// Who may write into a folder of this mode and group, besides its owner and root; `None`: no other user, or it was allowed.
 pub(super) fn other_writers(mode: u32, group: u32) -> Option<Writers> {
     if mode & 0o002 != 0 {
         return Some(Writers::Everyone);
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(files.others(1001, 1000), ["ben"]);
         assert_eq!(files.others(100, 1000), ["ben", "crm"]);
         assert!(files.others(7, 1000).is_empty());
-        // A member of whom nothing is known is somebody else.
+        // A member of which nothing is known is another user.
         assert_eq!(files.others(8, 1000), ["gone"]);
         // In a container, user and group have no entry.
         assert!(files.others(2000, 2000).is_empty());

@@ -41,7 +41,7 @@ impl CommandError {
         self.with_help("nothing was sent; then run the same command again")
     }
 
-    /// Once a run is under way, something may have been written already, and it can be gone on with.
+    /// Once a run is under way, something may have been written already, and it can be resumed.
     pub(crate) fn in_the_middle(mut self, run: &Commands) -> Self {
         if self.exit == Exit::NothingDone {
             self.exit = Exit::Stopped;

@@ -44,7 +44,7 @@ impl Forecast {
         });
         let lines = planned.len();
         let (accounts, locations) = if lines > tally.of("would_change") {
-            // The plan was gone on with, and what was seen before is not counted again.
+            // The plan was resumed, and what was seen before is not counted again.
             noted_writes(ledger)?
         } else {
             (

@@ -68,9 +68,9 @@ fn refuse_of_undo(its: &Ledger) -> Result<(), CommandError> {
         return Ok(());
     };
     Err(CommandError::usage(format!(
-        "this is a report of run {}, which put back run {parent}: carried out as a file, it would overwrite what was \
+        "this is a report of run {}, which undid run {parent}: carried out as a file, it would overwrite what was \
          changed since",
         header.run
     ))
-    .with_help("`idshift undo` with that run tries again what can be put back"))
+    .with_help("`idshift undo` with that run tries again what can be restored"))
 }

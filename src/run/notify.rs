@@ -54,13 +54,13 @@ const WITHOUT_IDS: [&str; 16] = [
 /// Whether a command is a job that monitoring waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Job {
-    /// It may write: all are told.
+    /// It may write: its beginning and end are reported everywhere.
     Writes,
     /// It only looks: only metrics are written.
     Looks,
 }
 
-/// Carries out a command, and tells of its beginning and its end.
+/// Carries out a command, and reports its beginning and its end.
 pub(crate) fn with_notifications(
     (command, job): (&'static str, Job),
     request: &Request,
@@ -74,7 +74,7 @@ pub(crate) fn with_notifications(
     if let Some(url) = &asked.healthcheck_url {
         let check = notice("healthcheck_url", url, &asked)?;
         if job == Job::Writes {
-            report("healthcheck_url", wait(check.get(Some("start"))));
+            warn_of("healthcheck_url", wait(check.get(Some("start"))));
         }
     }
     let began_ms = clock::now_ms();
@@ -90,9 +90,9 @@ pub(crate) fn with_notifications(
         let pruned = catalog(&request.typed)
             .and_then(|(catalog, _)| prune::keep(dir, &catalog, older_than))
             .map_err(|failure| failure.message);
-        report("keep: older runs could not be pruned", pruned);
+        warn_of("keep: older runs could not be pruned", pruned);
     }
-    end.tell(&asked);
+    end.report_to(&asked);
     result
 }
 
@@ -111,13 +111,13 @@ fn notice(what: &'static str, url: &str, asked: &AfterRun) -> Result<Notice, Com
         .map_err(|why| CommandError::usage(why.to_string()))
 }
 
-fn wait(told: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+fn wait(sent: impl Future<Output = Result<(), String>>) -> Result<(), String> {
     let runtime = runtime().map_err(|failure| failure.message)?;
-    runtime.block_on(told)
+    runtime.block_on(sent)
 }
 
-fn report(what: &str, told: Result<(), String>) {
-    if let Err(why) = told {
+fn warn_of(what: &str, result: Result<(), String>) {
+    if let Err(why) = result {
         ui::warning(&format!("{what}: {why}"));
     }
 }
@@ -182,7 +182,7 @@ impl End {
         }
     }
 
-    fn tell(&self, asked: &AfterRun) {
+    fn report_to(&self, asked: &AfterRun) {
         if let Some(path) = &asked.metrics_file {
             let ended_at_ms = clock::now_ms();
             let measured = Measured {
@@ -195,22 +195,22 @@ impl End {
             };
             let written = write_metrics(path, &measured);
             let what = format!("metrics_file {}", path.display());
-            report(&what, written.map_err(|why| why.to_string()));
+            warn_of(&what, written.map_err(|why| why.to_string()));
         }
         if self.job == Job::Looks {
             return;
         }
         if let Some(words) = &asked.on_finish {
-            report("on_finish", wait(self.run_program(words)));
+            warn_of("on_finish", wait(self.run_program(words)));
         }
         if let Some(url) = &asked.webhook_url {
-            report("webhook_url", self.post(url, asked));
+            warn_of("webhook_url", self.post(url, asked));
         }
         if let Some(url) = &asked.healthcheck_url {
             let failed = self.exit != Exit::Success;
             let check = notice("healthcheck_url", url, asked).map_err(|failure| failure.message);
-            let told = check.and_then(|check| wait(check.get(failed.then_some("fail"))));
-            report("healthcheck_url", told);
+            let sent = check.and_then(|check| wait(check.get(failed.then_some("fail"))));
+            warn_of("healthcheck_url", sent);
         }
     }
 

@@ -194,11 +194,11 @@ fn consent(
         return Ok(true);
     }
     let words = format!(
-        "run {} has been gone on with meanwhile; nothing was written",
+        "run {} was resumed by another process meanwhile; nothing was written",
         header.run
     );
     let resume = known.commands().resume(&[]);
-    Err(CommandError::usage(words).with_help(format!("{resume} shows anew what is left")))
+    Err(CommandError::usage(words).with_help(format!("{resume} shows what is left now")))
 }
 
 /// What the open lines ask for.
@@ -333,12 +333,12 @@ fn warn_of_newer(since: &Since) {
     }
 }
 
-/// What a run wrote may have been put back by another one.
+/// A run that was undone is not resumed.
 fn refuse_undone(id: &str, catalog: &RunCatalog) -> Result<(), CommandError> {
     match catalog.undos_of(id).next() {
         None => Ok(()),
         Some(undo) => Err(CommandError::usage(format!(
-            "run {id} was put back by run {}; going on with it would leave half of it put back",
+            "run {id} was undone by run {}; resuming it would leave half of it undone",
             undo.header.run
         ))
         .with_help("`idshift apply` with the file begins a new run")),

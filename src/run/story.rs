@@ -58,7 +58,7 @@ impl Logged {
         })
     }
 
-    /// The part of a document that tells of the log.
+    /// The part of a document that is about the log.
     fn document(&self, name: &str) -> Value {
         let records: Vec<&Map<String, Value>> = self.records.iter().map(|Found(it)| it).collect();
         let files = self.files.iter().map(|file| file.display().to_string());

@@ -72,7 +72,9 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
             });
             ui::out(&document(Exit::Success, body));
         } else if !request.output.quiet {
-            ui::err(&format!("undo {parent}: the run left nothing to put back"));
+            ui::err(&format!(
+                "undo {parent}: nothing to restore; no change of the run is still in place"
+            ));
         }
         return Ok(Exit::Success);
     }
@@ -116,9 +118,11 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
     let claim = TargetClaim::take(&known.resolved, known.target()?, run.as_str())?;
     // Another process may have resumed the run while the question stood.
     if what_it_left(&known, &claim.catalog)? != left {
-        let words = format!("run {parent} has been gone on with meanwhile; nothing was written");
+        let words = format!("run {parent} was resumed meanwhile; nothing was written");
         let undo = known.commands().undo();
-        return Err(CommandError::usage(words).with_help(format!("{undo} shows anew what it left")));
+        return Err(
+            CommandError::usage(words).with_help(format!("{undo} shows what it has left now"))
+        );
     }
     carry_out(
         request,
@@ -177,13 +181,13 @@ fn refuse_half_done(catalog: &RunCatalog, parent: &str) -> Result<(), CommandErr
             State::Created | State::Planned | State::Finished => continue,
         }
         let id = &undo.header.run;
-        // What has been put back itself is not gone on with.
+        // An undo that was itself undone is not resumed.
         if catalog.undos_of(id).next().is_some() {
             return Ok(());
         }
         let resume = undo.commands().resume(&[]);
-        let words = format!("run {id}, which puts run {parent} back, was not finished");
-        return Err(CommandError::usage(words).with_help(format!("{resume} goes on with it")));
+        let words = format!("run {id}, which undoes run {parent}, was not finished");
+        return Err(CommandError::usage(words).with_help(format!("{resume} continues it")));
     }
     Ok(())
 }
