@@ -46,13 +46,12 @@ fn show(found: &[Candidate<'_>]) {
         let name = ui::visible(&header.input_name);
         let what = match &one.kept {
             Some(why) => format!("kept: {why}"),
-            None => format!("{} removed", ui::bytes(one.bytes)),
+            None => format!("{} to be removed", ui::bytes(one.bytes)),
         };
-        ui::err(&format!(
-            "{}  {} of {name}  {what}",
-            header.run,
-            header.kind.as_str()
-        ));
+        // A plan that was carried out is an `apply`.
+        let kind = one.entry.ledger().and_then(|ledger| ledger.kind());
+        let kind = kind.unwrap_or(header.kind).as_str();
+        ui::err(&format!("{}  {kind} of {name}  {what}", header.run));
     }
 }
 
