@@ -36,7 +36,9 @@ fn a_pruned_run_leaves_its_renames_and_nothing_personal() {
     std::fs::copy(run.join("failures.csv"), place.path().join("failures.csv")).unwrap();
     let before = place.patches();
     let look = place.run(&["runs", "prune", "--older-than", "0s", "--dry-run"]);
-    assert!(look.expect(0).out.contains("would prune 1 run"));
+    let look = look.expect(0);
+    assert!(look.out.contains("would prune 1 run"), "{}", look.out);
+    assert!(look.err.contains(" to be removed"), "{}", look.err);
     place
         .run(&["runs", "prune", "--older-than", "1d", "--yes"])
         .expect(0);
