@@ -8,6 +8,7 @@ use super::exit_code::Exit;
 use super::prune;
 use super::request::Request;
 use super::saved_settings::SavedSettings;
+use super::signals::Listening;
 use super::values::{catalog, values};
 use crate::config::AfterRun;
 use crate::http::Notice;
@@ -22,6 +23,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 /// How long the program may take.
 const PROGRAM: Duration = Duration::from_secs(30);
@@ -86,13 +88,16 @@ pub(crate) fn with_notifications(
         None => asked,
     };
     let end = End::of((command, job), &result, run, began_ms);
+    let cut = CancellationToken::new();
+    // Where no thread can be started, the result of the run stands.
+    let _listening = Listening::after_run(cut.clone(), end.exit as u8).ok();
     if let (Some(older_than), Some(dir), Job::Writes) = (asked.keep, run, job) {
         let pruned = catalog(&request.typed)
             .and_then(|(catalog, _)| prune::keep(dir, &catalog, older_than))
             .map_err(|failure| failure.message);
         warn_of("keep: older runs could not be pruned", pruned);
     }
-    end.report_to(&asked);
+    end.report_to(&asked, &cut);
     result
 }
 
@@ -111,9 +116,18 @@ fn notice(what: &'static str, url: &str, asked: &AfterRun) -> Result<Notice, Com
         .map_err(|why| CommandError::usage(why.to_string()))
 }
 
-fn wait(sent: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+fn wait<T>(sent: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     let runtime = runtime().map_err(|failure| failure.message)?;
     runtime.block_on(sent)
+}
+
+/// Ends at a signal: the process then ends soon.
+fn wait_unless(
+    cut: &CancellationToken,
+    sent: impl Future<Output = Result<(), String>>,
+) -> Result<(), String> {
+    let ended = wait(async { Ok(cut.run_until_cancelled(sent).await) })?;
+    ended.unwrap_or_else(|| Err("not reported: a signal ended the command".to_owned()))
 }
 
 fn warn_of(what: &str, result: Result<(), String>) {
@@ -127,6 +141,16 @@ fn on_record(dir: &RunDir) -> Result<(&'static str, BTreeMap<&'static str, u64>)
     let ledger = Ledger::open_unchecked(dir)?;
     let state = run_status::state(&ledger.progress()?, &ledger);
     Ok((state.as_str(), run_status::counts(&ledger)?))
+}
+
+/// A program's group of processes, which is killed when this value is dropped.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Where nothing is left, there is no such group.
+        let _ = self.0.map(|group| kill_process_group(group, Signal::KILL));
+    }
 }
 
 /// How a command ended.
@@ -182,7 +206,8 @@ impl End {
         }
     }
 
-    fn report_to(&self, asked: &AfterRun) {
+    /// What is still to be reported when a signal comes is not reported, so that nothing keeps the process from ending.
+    fn report_to(&self, asked: &AfterRun, cut: &CancellationToken) {
         if let Some(path) = &asked.metrics_file {
             let ended_at_ms = clock::now_ms();
             let measured = Measured {
@@ -201,20 +226,21 @@ impl End {
             return;
         }
         if let Some(words) = &asked.on_finish {
-            warn_of("on_finish", wait(self.run_program(words)));
+            warn_of("on_finish", wait_unless(cut, self.run_program(words)));
         }
         if let Some(url) = &asked.webhook_url {
-            warn_of("webhook_url", self.post(url, asked));
+            warn_of("webhook_url", self.post(url, asked, cut));
         }
         if let Some(url) = &asked.healthcheck_url {
             let failed = self.exit != Exit::Success;
             let check = notice("healthcheck_url", url, asked).map_err(|failure| failure.message);
-            let sent = check.and_then(|check| wait(check.get(failed.then_some("fail"))));
+            let sent =
+                check.and_then(|check| wait_unless(cut, check.get(failed.then_some("fail"))));
             warn_of("healthcheck_url", sent);
         }
     }
 
-    fn post(&self, url: &str, asked: &AfterRun) -> Result<(), String> {
+    fn post(&self, url: &str, asked: &AfterRun, cut: &CancellationToken) -> Result<(), String> {
         let mut body = serde_json::Map::new();
         for name in WITHOUT_IDS {
             if let Some(value) = self.document.get(name) {
@@ -222,7 +248,7 @@ impl End {
             }
         }
         let hook = notice("webhook_url", url, asked).map_err(|failure| failure.message)?;
-        wait(hook.post(Value::Object(body).to_string()))
+        wait_unless(cut, hook.post(Value::Object(body).to_string()))
     }
 
     /// Runs the program with the summary on its standard input. What it prints goes to standard error.
@@ -249,7 +275,8 @@ impl End {
             .kill_on_drop(true)
             .spawn()
             .map_err(|why| format!("`{program}` cannot be run: {why}"))?;
-        let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        // What it has started in the background ends with it, also where it is not waited for any longer.
+        let group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
         let stdin = child.stdin.take();
         let text = format!("{:#}\n", self.document);
         let ended = timeout(PROGRAM, async {
@@ -260,8 +287,7 @@ impl End {
             child.wait().await
         });
         let ended = ended.await;
-        // What it has started in the background ends with it. Where nothing is left, there is no such group.
-        let _ = group.map(|group| kill_process_group(group, Signal::KILL));
+        drop(group);
         match ended {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => Err(format!("`{program}` failed: {status}")),

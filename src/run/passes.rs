@@ -1,5 +1,6 @@
 //! A process works on a run: system, engine and signals, pass by pass, up to its end.
 
+use super::clock;
 use super::confirm;
 use super::connect::{base_url, check_host, connect, runtime};
 use super::consent::{NOT_CONFIRMED, counts, question_of_plan};
@@ -13,7 +14,7 @@ use super::parked;
 use super::plan_view;
 use super::request::Consent;
 use super::session::{Session, Work, done};
-use super::{clock, signals};
+use super::signals::Listening;
 use crate::call_log;
 use crate::domain::Failed;
 use crate::engine::{self, Context, Ending, Event, Mode, Tally};
@@ -121,6 +122,10 @@ impl Session {
             .register(&self.run.dir, &self.run.ledger, may_rename)?;
         let (journal, thread) = self.run.ledger.journal(self.claim.session(writing))?;
         let runtime = runtime()?;
+        let resume = Commands::of(self.run.dir.path(), self.run.ledger.header()).resume(&[]);
+        let (stop, signal) = (machine.stop.clone(), Arc::clone(&machine.signal));
+        // Until the reports are drawn.
+        let _listening = Listening::to_run(stop, signal, resume)?;
         let ending = runtime.block_on(self.passes(machine, &journal));
         drop(journal);
         drop(runtime);
@@ -136,13 +141,6 @@ impl Session {
         machine: &mut Machine,
         journal: &Journal,
     ) -> Result<Ending, CommandError> {
-        let mut listening = tokio::task::JoinSet::new();
-        let resume = Commands::of(self.run.dir.path(), self.run.ledger.header()).resume(&[]);
-        listening.spawn(signals::listen(
-            machine.stop.clone(),
-            Arc::clone(&machine.signal),
-            resume,
-        ));
         let ending = self.look_and_write(machine, journal).await?;
         for warning in machine.system.take_warnings() {
             ui::warning(&warning);

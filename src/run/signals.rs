@@ -1,12 +1,75 @@
-//! SIGINT, SIGTERM and SIGHUP while a run is in progress. The ledger makes every way to end safe.
+//! SIGINT, SIGTERM and SIGHUP while a run is in progress and while its end is reported. The ledger makes every way to end
+//! safe.
 
+use super::connect::runtime;
+use super::error::CommandError;
 use crate::ui;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Listens for signals: the first stops the run in order, a second SIGINT ends it immediately.
-pub(super) async fn listen(stop: CancellationToken, heard: Arc<AtomicU8>, resume: String) {
+/// Listens for signals as long as it lives, in a thread of its own: also while the program draws reports or removes files.
+#[derive(Debug)]
+pub(super) struct Listening {
+    over: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Listening {
+    /// Begins to listen. `heard` gets the number of each signal, 2 or 15.
+    fn begin(heard: impl FnMut(u8) + Send + 'static) -> Result<Self, CommandError> {
+        let over = CancellationToken::new();
+        let until = over.clone();
+        let runtime = runtime()?;
+        let thread = std::thread::spawn(move || {
+            runtime.block_on(until.run_until_cancelled(listen(heard)));
+        });
+        Ok(Self {
+            over,
+            thread: Some(thread),
+        })
+    }
+
+    /// During a run: the first signal stops it in order, a second SIGINT ends it immediately.
+    pub(super) fn to_run(
+        stop: CancellationToken,
+        heard: Arc<AtomicU8>,
+        resume: String,
+    ) -> Result<Self, CommandError> {
+        Self::begin(move |number| {
+            let earlier = heard.swap(number, Ordering::Relaxed);
+            if earlier != 0 && number == 2 {
+                let resume = ui::visible(&resume);
+                ui::err(&format!("ended immediately; `{resume}` continues"));
+                std::process::exit(130);
+            }
+            stop.cancel();
+        })
+    }
+
+    /// After a run, whose exit code is known: the first signal ends what is still reported, a second one the process.
+    pub(super) fn after_run(stop: CancellationToken, exit_code: u8) -> Result<Self, CommandError> {
+        Self::begin(move |_| {
+            if stop.is_cancelled() {
+                std::process::exit(exit_code.into());
+            }
+            stop.cancel();
+        })
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.over.cancel();
+        if let Some(thread) = self.thread.take() {
+            // A panic was printed already.
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn listen(mut heard: impl FnMut(u8)) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = (
         signal(SignalKind::interrupt()),
@@ -16,17 +79,10 @@ pub(super) async fn listen(stop: CancellationToken, heard: Arc<AtomicU8>, resume
         return;
     };
     loop {
-        let number = tokio::select! {
+        heard(tokio::select! {
             _ = interrupt.recv() => 2,
             _ = terminate.recv() => 15,
             _ = hangup.recv() => 15,
-        };
-        let earlier = heard.swap(number, Ordering::Relaxed);
-        if earlier != 0 && number == 2 {
-            let resume = ui::visible(&resume);
-            ui::err(&format!("ended immediately; `{resume}` continues"));
-            std::process::exit(130);
-        }
-        stop.cancel();
+        });
     }
 }

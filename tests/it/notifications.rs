@@ -164,6 +164,14 @@ fn a_health_check_and_a_webhook_are_told_without_ids() {
     assert!(next().0.contains("/fail"));
 }
 
+/// Whether the process whose ID is in this file is still at work.
+fn lives(place: &Place, name: &str) -> bool {
+    let pid = std::fs::read_to_string(place.path().join(name)).unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+    // A zombie waits for nothing but its parent.
+    stat.is_ok_and(|stat| !stat.contains(") Z "))
+}
+
 /// Name, labels and value of each sample, as a parser of the format reads them.
 fn samples(text: &str) -> Vec<(String, String, f64)> {
     let lines = text.lines().map(|line| Ok(line.to_owned()));
@@ -319,19 +327,13 @@ fn a_program_and_what_it_has_started_end_after_thirty_seconds() {
     };
     let place = Place::plume();
     let file = place.moves(2);
-    let lives = |name: &str| {
-        let pid = std::fs::read_to_string(place.path().join(name)).unwrap();
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
-        // A zombie waits for nothing but its parent.
-        stat.is_ok_and(|stat| !stat.contains(") Z "))
-    };
     let night = ["reconcile", &file, "--yes", "--profile", "night"];
     // It ends, and leaves something behind.
     let ends = script(&place, "sleep 300 & echo $! >behind");
     profile(&place, &format!("on_finish = [\"{ends}\"]"));
     let done = place.run(&night).expect(0);
     assert!(!done.err.contains("on_finish"), "{}", done.err);
-    assert!(!lives("behind"));
+    assert!(!lives(&place, "behind"));
     // It does not end. The clock of the command runs thirty times as fast.
     let waits = script(&place, "sleep 300 & echo $! >child\necho $$ >program\nwait");
     profile(&place, &format!("on_finish = [\"{waits}\"]"));
@@ -341,7 +343,71 @@ fn a_program_and_what_it_has_started_end_after_thirty_seconds() {
     let done = finish(command.spawn().unwrap()).expect(0);
     assert!(done.err.contains("did not end within 30 s"), "{}", done.err);
     assert!(begun.elapsed().as_secs() < 60);
-    assert!(!lives("child") && !lives("program"));
+    assert!(!lives(&place, "child") && !lives(&place, "program"));
+}
+
+#[test]
+fn a_signal_ends_what_is_still_reported_and_leaves_the_result_of_the_run() {
+    use rustix::process::Signal;
+    let place = Place::plume();
+    let file = place.moves(60);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/secret", silent.local_addr().unwrap());
+    let waits = script(&place, "sleep 300 & echo $! >child\necho $$ >program\nwait");
+    let night = ["reconcile", &file, "--yes", "--profile", "night"];
+    let slowly = [&night[..], &["--rate", "20/s", "--concurrency", "1"]].concat();
+    // With a signal during the run or without one; then one while a program or a server is waited for.
+    for (during, then, code, reporter) in [
+        (Some(Signal::INT), Signal::INT, 130, "on_finish"),
+        (Some(Signal::TERM), Signal::INT, 143, "on_finish"),
+        (None, Signal::TERM, 0, "on_finish"),
+        (None, Signal::INT, 0, "webhook_url"),
+        (None, Signal::HUP, 0, "webhook_url"),
+    ] {
+        let program = (reporter == "on_finish").then(|| format!("on_finish = [\"{waits}\"]\n"));
+        let program = program.unwrap_or_default();
+        profile(&place, &format!("{program}webhook_url = \"{url}\""));
+        for name in ["program", "child"] {
+            let _ = std::fs::remove_file(place.path().join(name));
+        }
+        silent.set_nonblocking(reporter == "on_finish").unwrap();
+        let begun = std::time::Instant::now();
+        let written = place.patches();
+        let arguments = if during.is_some() {
+            &slowly[..]
+        } else {
+            &night
+        };
+        let child = place.command(arguments).spawn().unwrap();
+        let pid = rustix::process::Pid::from_child(&child);
+        if let Some(signal) = during {
+            while place.patches() < written + 3 {
+                std::thread::yield_now();
+            }
+            rustix::process::kill_process(pid, signal).unwrap();
+        }
+        // The report has begun.
+        let connection = match reporter {
+            "on_finish" => {
+                while !place.path().join("program").exists() {
+                    std::thread::yield_now();
+                }
+                None
+            }
+            _ => Some(silent.accept().unwrap()),
+        };
+        rustix::process::kill_process(pid, then).unwrap();
+        let done = finish(child).expect(code);
+        let words = format!("warning: {reporter}: not reported: a signal");
+        assert!(done.err.contains(&words), "{}", done.err);
+        assert!(done.err.contains("warning: webhook_url"), "{}", done.err);
+        assert!(begun.elapsed().as_secs() < 9, "{:?}", begun.elapsed());
+        drop(connection);
+        if reporter == "on_finish" {
+            assert!(!lives(&place, "child") && !lives(&place, "program"));
+        }
+    }
+    place.judge_writes();
 }
 
 #[test]
