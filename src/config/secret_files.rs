@@ -24,7 +24,11 @@ pub(super) fn secret_path(name: &str) -> PathBuf {
 }
 
 fn found(name: &str, credentials: Option<&Path>) -> PathBuf {
-    let credential = credentials.map(|folder| folder.join(name));
+    // What names a folder is no credential's name: `../token` is meant from the working folder.
+    let is_bare = Path::new(name).file_name() == Some(name.as_ref());
+    let credential = credentials
+        .filter(|_| is_bare)
+        .map(|folder| folder.join(name));
     credential
         .filter(|path| path.exists())
         .unwrap_or_else(|| PathBuf::from(name))
@@ -86,7 +90,23 @@ mod tests {
         std::fs::write(&credential, "t").unwrap();
         assert_eq!(found("token", credentials), credential);
         assert_eq!(found("token", None), Path::new("token"));
-        assert_eq!(found("/etc/token", credentials), Path::new("/etc/token"));
+        let inner = folder.path().join("inner");
+        std::fs::create_dir(&inner).unwrap();
+        std::fs::write(inner.join("token"), "t").unwrap();
+        // None of these is a bare name, though each leads to a file from the folder of credentials.
+        for name in [
+            "/etc/token",
+            "../token",
+            "inner/token",
+            "./token",
+            "",
+            ".",
+            "..",
+        ] {
+            for credentials in [credentials, Some(inner.as_path())] {
+                assert_eq!(found(name, credentials), Path::new(name), "{name}");
+            }
+        }
     }
 
     #[test]

@@ -50,6 +50,16 @@ impl Client {
         } else {
             pace.accepted();
         }
+        let outcome = match outcome {
+            // A local address that the machine has lost, or that has no route any more. The others go on.
+            Outcome::NotConnected(why)
+                if why.kind == CallErrorKind::Connect
+                    && !self.egress.refused(shot.address, shot.departed) =>
+            {
+                return Outcome::Refused(why);
+            }
+            outcome => outcome,
+        };
         let says_nothing = match &outcome {
             Outcome::Unprocessed(_) => true,
             Outcome::Unsendable(why) => why.kind == CallErrorKind::Unsendable,

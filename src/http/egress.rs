@@ -1,8 +1,8 @@
 //! The local addresses that calls are sent from. Each has its own connections, its own quota and its own blocks by a
 //! firewall; rate, holds, token and breaker are the target's.
 //!
-//! Calls go by the addresses in turn. One whose quota is used up, or that a firewall blocks, is passed over. After a
-//! block *one* call finds out whether it is over. Only where all addresses are blocked are all calls held, by the gate.
+//! Calls go by the addresses in turn. One whose quota is used up, that a firewall blocks, or from which no connection can
+//! be made, is passed over. After a block *one* call finds out whether it is over. Only where all addresses are blocked are all calls held, by the gate.
 //! Without a list there is one address, which the operating system chooses.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -20,7 +20,7 @@ use super::settings::SetupError;
 /// For this long a call may find out whether a block is over before another one does.
 const PROBE: Duration = Duration::from_secs(10);
 
-/// A block by a firewall, present or past.
+/// A time in which an address is of no use, present or past: a firewall blocks it, or no connection can be made from it.
 #[derive(Debug, Clone, Copy)]
 struct Block {
     since: Instant,
@@ -76,7 +76,7 @@ impl Address {
         }
     }
 
-    /// A firewall refused a call that departed then.
+    /// A call that departed then was refused by a firewall, or found no connection.
     fn refused(&self, departed: Instant, now: Instant) {
         let mut block = self.block();
         let level = match *block {
@@ -201,8 +201,8 @@ impl Egress {
         least.map_or(Err(None), |(_, address)| address.depart(now))
     }
 
-    /// A firewall refused a call by this address that departed then; says whether that is true of all addresses, so that
-    /// all calls are to be held.
+    /// A call by this address that departed then was refused by a firewall, or found no connection; says whether that is
+    /// true of all addresses, so that it concerns all calls.
     pub(super) fn refused(&self, address: &Address, departed: Instant) -> bool {
         if self.addresses.len() == 1 {
             return true;

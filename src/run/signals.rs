@@ -79,10 +79,14 @@ async fn listen(mut heard: impl FnMut(u8)) {
         return;
     };
     loop {
-        heard(tokio::select! {
+        let number = tokio::select! {
             _ = interrupt.recv() => 2,
             _ = terminate.recv() => 15,
             _ = hangup.recv() => 15,
-        });
+        };
+        // Ctrl-C goes to the pager, too, where it ends a search or a wait for more text.
+        if number != 2 || !ui::is_paged() {
+            heard(number);
+        }
     }
 }

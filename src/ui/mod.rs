@@ -20,7 +20,7 @@ mod time_left;
 
 pub use crate::domain::{count, counted, duration, form, lines, one_or_many, per_second, visible};
 pub use closing::{Closing, Count, Reason, closing};
-pub use page::Page;
+pub use page::{Page, is_paged};
 pub use palette::Tone;
 pub use problems::problems;
 pub use progress::{Mode, Progress, Source};

@@ -3,10 +3,19 @@
 use super::stream::{erase, for_out, remember};
 use std::io::{IsTerminal, Write};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What `less` does unless the environment says otherwise: it ends by itself if everything fits on the screen, keeps
 /// colours, and leaves what it showed.
 const LESS: &str = "FRX";
+
+/// Whether a pager is on the screen.
+static IS_OPEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether a pager is on the screen: Ctrl-C is for it then.
+pub fn is_paged() -> bool {
+    IS_OPEN.load(Ordering::Relaxed)
+}
 
 /// Takes the result, and waits for the pager when it is dropped. What cannot be written ends nothing.
 #[derive(Debug)]
@@ -21,7 +30,9 @@ impl Page {
     pub fn open() -> Self {
         let pager = if std::io::stdout().is_terminal() {
             erase();
-            start()
+            let pager = start();
+            IS_OPEN.store(pager.is_some(), Ordering::Relaxed);
+            pager
         } else {
             None
         };
@@ -54,6 +65,7 @@ impl Drop for Page {
         if let Some(mut pager) = self.pager.take() {
             drop(pager.stdin.take());
             remember(pager.wait().map(drop));
+            IS_OPEN.store(false, Ordering::Relaxed);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Calls from several local addresses: a quota for each, one rate for all, and a block of one is not a block of all.
 
-use crate::support::{Done, Place, finish};
+use crate::support::{Done, Place, begun_by, finish};
 use idshift::sandbox::{Options, Seen};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -111,6 +111,36 @@ fn an_address_is_used_again_once_its_block_is_over() {
     }
     let refused = log.iter().filter(|seen| seen.status == 403).count();
     assert!(refused < 30, "{refused}");
+}
+
+/// In a network of its own, whose addresses can be taken away.
+#[test]
+fn an_address_that_the_machine_loses_in_the_middle_is_passed_over() {
+    let place = Place::plume();
+    place.moves(240);
+    let arguments =
+        "apply moves.csv --yes --json --sandbox --rate 60/s --egress 10.9.9.1 --egress 10.9.9.2";
+    let arguments: Vec<&str> = arguments.split(' ').collect();
+    let mut idshift = place.command(&arguments);
+    idshift.env_remove("IDSHIFT_BASE_URL");
+    let addresses =
+        "ip link set lo up && ip addr add 10.9.9.1/32 dev lo && ip addr add 10.9.9.2/32 dev lo";
+    let shell = ["unshare", "-rn", "sh"];
+    let may = begun_by(&place, &idshift, &shell, addresses).output();
+    if !may.is_ok_and(|output| output.status.success()) {
+        println!("NOT RUN: no name spaces, or no `ip`");
+        return;
+    }
+    let script = format!(
+        "{addresses} && (sleep 1.5; ip addr del 10.9.9.2/32 dev lo) & wait_for=$!; sleep 0.3; \"$0\" \"$@\"; code=$?; wait $wait_for; exit $code"
+    );
+    let mut shell = begun_by(&place, &idshift, &shell, &script);
+    let done = finish(shell.spawn().unwrap()).expect(0);
+    let summary = done.json();
+    assert_eq!(summary["counts"]["changed"], 240);
+    // Calls under way were repeated, and one each time that the address was tried.
+    let repeated = summary["calls"]["retried"].as_u64().unwrap();
+    assert!(repeated < 20, "{repeated}");
 }
 
 #[test]
