@@ -16,6 +16,25 @@ const VARIABLE: &str = "_IDSHIFT_COMPLETE";
 /// What a file of zsh's `$fpath` needs besides: its first call is made for an answer.
 const AUTOLOADED: &str = "[ \"$funcstack[1]\" = _idshift ] && _clap_dynamic_completer_idshift\n";
 
+/// Bash puts an answer into the line as it is: a profile or a file that is named `$(…)` would be a command there. So what
+/// is more than a plain word is quoted, and not taken for a pattern of file names.
+const QUOTED: &str = r#"
+_idshift_quoted() {
+    local options=$- at
+    set -f
+    _clap_complete_idshift "$@"
+    [[ $options == *f* ]] || set +f
+    for at in "${!COMPREPLY[@]}"; do
+        if [[ ${COMPREPLY[at]} == *[^[:alnum:]._+=,/:@%^~-]* ]]; then
+            printf -v "COMPREPLY[at]" %q "${COMPREPLY[at]}"
+        fi
+    done
+}
+_idshift_registered=$(complete -p idshift)
+eval "${_idshift_registered/_clap_complete_idshift/_idshift_quoted}"
+unset _idshift_registered
+"#;
+
 pub(super) fn run(shell: clap_complete::Shell) -> Result<Exit, CommandError> {
     let mut script = Vec::new();
     if let Some(shell) = Shells::builtins().completer(&shell.to_string()) {
@@ -23,9 +42,12 @@ pub(super) fn run(shell: clap_complete::Shell) -> Result<Exit, CommandError> {
             shell.write_registration(VARIABLE, "idshift", "idshift", "idshift", &mut script);
         written.map_err(|why| CommandError::new(Exit::NothingDone, why.to_string()))?;
     }
-    if shell == clap_complete::Shell::Zsh {
-        script.extend_from_slice(AUTOLOADED.as_bytes());
-    }
+    let more = match shell {
+        clap_complete::Shell::Zsh => AUTOLOADED,
+        clap_complete::Shell::Bash => QUOTED,
+        _ => "",
+    };
+    script.extend_from_slice(more.as_bytes());
     ui::out_bytes(&script);
     Ok(Exit::Success)
 }

@@ -3,7 +3,11 @@
 use crate::domain::AccountId;
 use jiff::civil::Date;
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::Path;
+
+/// Half a million entries.
+const LONGEST: u64 = 64 * 1024 * 1024;
 
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +64,13 @@ pub fn suppressions(path: &Path) -> Result<Vec<Suppression>, SuppressionError> {
         name: name.clone(),
         why,
     };
-    let bytes = std::fs::read(path).map_err(|why| unreadable(why.to_string()))?;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes))
+        .map_err(|why| unreadable(why.to_string()))?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(unreadable("it is longer than 64 MiB".to_owned()));
+    }
     let text = std::str::from_utf8(&bytes).map_err(|why| unreadable(why.to_string()))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = csv::ReaderBuilder::new()

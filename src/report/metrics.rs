@@ -1,12 +1,18 @@
 //! Metrics of a run in the text format of Prometheus, for the textfile collector of the node exporter.
 
 use serde_json::Value;
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// When the last run of this file ended with exit code 0; kept when a later one fails.
 const LAST_SUCCESS: &str = "idshift_last_success_timestamp_seconds";
+
+/// How each file begins.
+const BEGINNING: &str = "# HELP idshift_";
+/// Far more than any of them has.
+const LONGEST: u64 = 1024 * 1024;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy)]
@@ -26,9 +32,8 @@ pub struct Measured<'a> {
 }
 
 /// Writes the file: whole or not at all, and readable for the exporter, which is another user.
-pub fn write(path: &Path, run: &Measured<'_>) -> std::io::Result<()> {
-    let before = std::fs::read_to_string(path).unwrap_or_default();
-    let text = text(run, &before);
+pub fn write(path: &Path, run: &Measured<'_>) -> io::Result<()> {
+    let text = text(run, &before(path)?);
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -43,6 +48,25 @@ pub fn write(path: &Path, run: &Measured<'_>) -> std::io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
+}
+
+/// The metrics of the run before. Something else at this path is left as it is: it would be replaced.
+fn before(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    match std::fs::metadata(path) {
+        Err(why) if why.kind() == ErrorKind::NotFound => return Ok(text),
+        Err(why) => return Err(why),
+        // Before it is opened: a pipe is waited for, and a device may have no end.
+        Ok(meta) if !meta.is_file() => return Err(io::Error::other("it is no file")),
+        Ok(_) => {}
+    }
+    let other = || io::Error::other("it is a file, and not one with metrics of idshift");
+    let read = File::open(path)?.take(LONGEST).read_to_string(&mut text);
+    match read {
+        Ok(_) if text.is_empty() || text.starts_with(BEGINNING) => Ok(text),
+        Err(why) if why.kind() != ErrorKind::InvalidData => Err(why),
+        Ok(_) | Err(_) => Err(other()),
+    }
 }
 
 /// A metric: name, what it means, and a value for each set of labels.
@@ -208,7 +232,7 @@ mod tests {
         let document = json!({"counts": {"changed": 7}, "run": "a\"b"});
         let good = text(&measured(&document, 0), "");
         assert!(
-            good.contains("\nidshift_lines{status=\"changed\"} 7\n"),
+            good.starts_with(BEGINNING) && good.contains("\nidshift_lines{status=\"changed\"} 7\n"),
             "{good}"
         );
         assert!(good.contains("run=\"a\\\"b\""), "{good}");

@@ -81,7 +81,7 @@ fn bash(place: &Place, line: &str) -> Vec<String> {
     let (last, before) = (words.len() - 1, words[words.len() - 2]);
     let script = format!(
         "source <(idshift completions bash); COMP_WORDS=({}); COMP_CWORD={last}; \
-         _clap_complete_idshift idshift '{}' '{before}'; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+         _idshift_quoted idshift '{}' '{before}'; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
         quoted.join(" "),
         words[last],
     );
@@ -112,6 +112,49 @@ fn zsh(place: &Place, line: &str, until: &str) -> String {
     );
     let words = ["timeout", "30", "zsh", "-f", "-c", &script];
     finish(shell(place, &words).spawn().unwrap()).expect(0).out
+}
+
+/// Whoever writes a configuration or a file that is looked at must not be able to run a command at the next Tab and Enter.
+#[test]
+fn what_bash_inserts_is_one_word_and_no_command() {
+    if is_missing("bash") {
+        return;
+    }
+    let place = Place::plume();
+    let names = [
+        "$(touch pwned)",
+        "`touch pwned`",
+        "a b",
+        "x;touch pwned",
+        "q'u\"o",
+        "*",
+        "a\\b",
+        "x&y",
+        "$HOME",
+    ];
+    let profiles: Vec<String> = names
+        .iter()
+        .map(|name| format!("[profiles.{}]\n", serde_json::Value::from(*name)))
+        .collect();
+    place.file("idshift.toml", &profiles.concat());
+    place.file("$(touch pwned).csv", "");
+    let offered = |line: &str| {
+        let offered = bash(&place, line);
+        let typed: Vec<String> = offered
+            .iter()
+            .map(|word| format!("printf '%s\\n' {word}"))
+            .collect();
+        let typed = typed.join("\n");
+        let shell = shell(&place, &["bash", "--norc", "-c", &typed]).spawn();
+        lines(&finish(shell.unwrap()))
+    };
+    let mut found = offered("idshift plan moves.csv --profile ");
+    found.sort();
+    let mut expected = names.map(str::to_owned);
+    expected.sort();
+    assert_eq!(found, expected);
+    assert!(offered("idshift check ").contains(&"$(touch pwned).csv".to_owned()));
+    assert!(!place.path().join("pwned").exists());
 }
 
 #[test]

@@ -251,6 +251,46 @@ fn metrics_are_written_for_good_and_for_failed_runs() {
     assert!(done.expect(0).err.contains("warning: metrics_file"));
 }
 
+/// They are written by renaming, which would replace whatever is there.
+#[test]
+fn metrics_replace_nothing_but_metrics_and_never_end_a_run() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    let binary: &[u8] = b"\xff\x00";
+    std::fs::write(place.path().join("binary"), binary).unwrap();
+    place.file("empty.prom", "");
+    std::os::unix::fs::symlink("moves.csv", place.path().join("link.prom")).unwrap();
+    let pipe = std::process::Command::new("mkfifo")
+        .arg(place.path().join("pipe"))
+        .status();
+    assert!(pipe.unwrap().success());
+    let before = std::fs::read(place.path().join(&file)).unwrap();
+    // A device without an end, one that takes anything, a pipe without a reader, a folder, and files of other kinds.
+    for (path, words) in [
+        ("/dev/full", "it is no file"),
+        ("/dev/null", "it is no file"),
+        ("pipe", "it is no file"),
+        (".", "it is no file"),
+        ("moves.csv", "not one with metrics of idshift"),
+        ("link.prom", "not one with metrics of idshift"),
+        ("binary", "not one with metrics of idshift"),
+    ] {
+        let night = ["reconcile", &file, "--yes", "--metrics-file", path];
+        let done = place.run(&night).expect(0);
+        let warning = format!("warning: metrics_file {path}: ");
+        assert!(done.err.contains(&warning), "{path}: {}", done.err);
+        assert!(done.err.contains(words), "{path}: {}", done.err);
+    }
+    assert_eq!(std::fs::read(place.path().join(&file)).unwrap(), before);
+    assert_eq!(std::fs::read(place.path().join("binary")).unwrap(), binary);
+    let night = ["reconcile", &file, "--yes", "--metrics-file", "empty.prom"];
+    let done = place.run(&night).expect(0);
+    assert!(!done.err.contains("metrics_file"), "{}", done.err);
+    let suppress = ["reconcile", &file, "--yes", "--suppress", "/dev/zero"];
+    let done = place.run(&suppress).expect(2);
+    assert!(done.err.contains("longer than 64 MiB"), "{}", done.err);
+}
+
 /// An exporter may read the file at any moment.
 #[test]
 fn metrics_can_be_read_whole_while_a_run_writes_them() {
