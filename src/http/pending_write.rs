@@ -93,6 +93,9 @@ impl<'a> PendingWrite<'a> {
                 {
                     self.renewed += 1;
                     Ok(())
+                } else if client.stop.is_cancelled() {
+                    // Perhaps there is a new token, and nothing waits for it any more.
+                    Err(unsent(CallError::cancelled(), self.course.sent))
                 } else {
                     Err(Sent::Reply(reply))
                 }

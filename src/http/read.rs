@@ -34,6 +34,10 @@ impl Client {
                         course.renewed += 1;
                         continue;
                     }
+                    if self.stop.is_cancelled() {
+                        // Perhaps there is a new token, and nothing waits for it any more.
+                        return Err(CallError::cancelled().after(course.sent));
+                    }
                     return parse(&reply).map_err(|error| {
                         CallError::new(CallErrorKind::Unreadable, error.0).after(course.sent)
                     });

@@ -9,11 +9,13 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::secret_text::{LONGEST, SecretKind, secret_file, secret_of};
 
 const COMMAND_TIME: Duration = Duration::from_secs(30);
+const READING_TIME: Duration = Duration::from_secs(10);
 
 /// Where a secret is kept.
 #[derive(Debug, Clone)]
@@ -57,9 +59,29 @@ impl SecretSource {
     pub(super) async fn read(&self, kind: SecretKind) -> Result<SecretString, String> {
         match self {
             Self::Given(secret) => Ok(secret.clone()),
-            Self::File(path) => secret_file(path, kind),
+            Self::File(path) => read_file(path.clone(), kind).await,
             Self::Command(words) => run(words, kind).await,
         }
+    }
+}
+
+/// Reads a file in a thread of its own: a pipe without a writer, or a file system that does not answer, holds neither
+/// the calls that are under way nor a signal. A thread that waits for ever ends with the process.
+async fn read_file(path: PathBuf, kind: SecretKind) -> Result<SecretString, String> {
+    let what = format!("the {} file {}", kind.words(), path.display());
+    let (tell, told) = oneshot::channel();
+    let reading = std::thread::Builder::new().spawn(move || {
+        // Where it took too long, nothing waits for it any more.
+        let _ = tell.send(secret_file(&path, kind));
+    });
+    reading.map_err(|error| format!("{what} cannot be read: {error}"))?;
+    match timeout(READING_TIME, told).await {
+        Ok(Ok(read)) => read,
+        Ok(Err(_)) => Err(format!("{what} cannot be read")),
+        Err(_) => Err(format!(
+            "{what} could not be read within {} s",
+            READING_TIME.as_secs()
+        )),
     }
 }
 
