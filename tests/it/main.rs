@@ -71,6 +71,7 @@ mod look_first;
 mod mapping;
 /// Whom a line means, where the system, another line or an earlier run leave that open.
 mod meant_customer;
+mod metrics;
 /// Other spellings of account IDs that a plan did not find.
 mod near_misses;
 /// What is printed as the next step, typed into a shell.
