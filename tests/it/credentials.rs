@@ -328,42 +328,6 @@ fn a_token_file_that_is_renewed_during_a_run_costs_no_line() {
     assert_eq!(place.patches(), 20);
 }
 
-/// As a pipe whose writer is gone, or a file system of another machine that does not answer.
-#[test]
-fn a_token_file_that_cannot_be_read_to_its_end_holds_no_signal() {
-    let place = Place::plume();
-    let file = place.moves(100);
-    let faults = ["patch:401:nth=30".parse().unwrap()];
-    place.sandbox.set_faults(faults.to_vec());
-    private(&place, "token", "canary-token-1");
-    place.file("idshift.toml", "[profiles.p]\ntoken_file = \"token\"\n");
-    let child = command(&place, &["apply", &file, "--yes", "--rate=40/s"]).spawn();
-    let child = child.unwrap();
-    while place.patches() < 10 {
-        std::thread::yield_now();
-    }
-    std::fs::remove_file(place.path().join("token")).unwrap();
-    let pipe = std::process::Command::new("mkfifo")
-        .arg(place.path().join("token"))
-        .status();
-    assert!(pipe.unwrap().success());
-    while place.patches() < 30 {
-        std::thread::yield_now();
-    }
-    // The token is being read.
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    let begun = std::time::Instant::now();
-    let done = finish(child).expect(130);
-    assert!(begun.elapsed().as_secs() < 15, "{}", done.err);
-    std::fs::remove_file(place.path().join("token")).unwrap();
-    private(&place, "token", "canary-token-1");
-    run(&place, &["resume", "--yes", "--rate=unlimited"]).expect(0);
-    place.judge_writes();
-    assert_eq!(place.verdicts(), vec!["changed/"; 100]);
-}
-
 /// What a run says about who may read this file.
 fn warnings(place: &Place, name: &str, credentials: Option<&Path>) -> String {
     profile(

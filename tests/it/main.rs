@@ -133,6 +133,7 @@ mod terminal;
 /// Certificates and proxies.
 mod tls;
 /// The pages with screens: `docs/tour.md` and the picture of the README.
+mod token_files;
 mod tour;
 /// `--waves`: growing parts of a run, each read back before the next.
 mod waves;
