@@ -19,6 +19,8 @@ use std::sync::Arc;
 
 /// Large enough to keep the workers busy, small enough that a few of them under way are only a few MiB.
 const BLOCK_BYTES: usize = 1 << 19;
+/// The same where all rows of a block are kept: a row takes some ten times the room of its text.
+const KEPT_BLOCK_BYTES: usize = 1 << 17;
 
 /// An input file with a header that has been read and understood.
 #[derive(Debug)]
@@ -185,7 +187,7 @@ impl Table {
         &self,
     ) -> Result<impl Iterator<Item = Result<Vec<Row>, InputError>> + Send + use<>, InputError> {
         let only = self.only.clone();
-        self.pipeline(move |shared, block| {
+        self.pipeline(KEPT_BLOCK_BYTES, move |shared, block| {
             let mut rows = Vec::with_capacity(block.bytes.len() / 48);
             row::parse(block, shared, |row| {
                 if only.has(row.line) {
@@ -206,7 +208,7 @@ impl Table {
     ) -> Result<(), InputError> {
         // Row by row: a batch of them would be megabytes, taken from the system and given back for each block.
         let only = self.only.clone();
-        let folded = self.pipeline(move |shared, block| {
+        let folded = self.pipeline(BLOCK_BYTES, move |shared, block| {
             let mut part = begin();
             let passed = row::parse(block, shared, |row| {
                 if only.has(row.line) {
@@ -227,7 +229,7 @@ impl Table {
         &self,
     ) -> Result<impl Iterator<Item = Result<Record, InputError>> + Send + use<>, InputError> {
         let only = self.only.clone();
-        let batches = self.pipeline(move |shared, block| {
+        let batches = self.pipeline(KEPT_BLOCK_BYTES, move |shared, block| {
             let mut records = record::parse(
                 block,
                 &shared.name,
@@ -240,7 +242,7 @@ impl Table {
         Ok(flatten(batches))
     }
 
-    fn pipeline<T, F>(&self, work: F) -> Result<Pipeline<T>, InputError>
+    fn pipeline<T, F>(&self, most_bytes: usize, work: F) -> Result<Pipeline<T>, InputError>
     where
         T: Send + 'static,
         F: Fn(&Shared, &Block) -> Result<T, InputError> + Send + Sync + 'static,
@@ -260,7 +262,7 @@ impl Table {
             text,
             name,
             head.delimiter,
-            self.block_bytes,
+            self.block_bytes.min(most_bytes),
             (rest, at_end),
             head.next,
         );
