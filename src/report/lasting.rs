@@ -1,8 +1,9 @@
 //! Which changes of a run cannot be undone, because the system has no documented way to restore what was there.
 
-use crate::domain::{Outcome, Status, Transition, counted};
+use crate::domain::{LocationId, Outcome, Status, Transition, counted};
 use crate::ledger::{Ledger, LedgerError};
 use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 
 /// How many changes cannot be undone, by what is changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -57,7 +58,9 @@ impl CannotUndo {
 pub(super) struct Counting {
     can_clear: bool,
     pub(super) counts: CannotUndo,
-    seen: HashSet<(char, String)>,
+    /// Eight bytes for each change that was counted, however long its IDs are.
+    seen: HashSet<u64>,
+    hasher: RandomState,
 }
 
 impl Counting {
@@ -66,6 +69,7 @@ impl Counting {
             can_clear,
             counts: CannotUndo::default(),
             seen: HashSet::new(),
+            hasher: RandomState::new(),
         }
     }
 
@@ -79,14 +83,14 @@ impl Counting {
         if !(account || service || profile) {
             return;
         }
-        let customer = outcome.customer.as_ref().map_or("", |id| id.as_str());
-        let location = outcome.location.as_ref().map_or("", |id| id.as_str());
-        let place = || format!("{customer}\n{location}");
-        let mut count =
-            |is: bool, kind: char, key: String| u64::from(is && self.seen.insert((kind, key)));
-        self.counts.accounts += count(account, 'a', customer.to_owned());
-        self.counts.services += count(service, 's', place());
-        self.counts.profiles += count(profile, 'p', place());
+        let (customer, location) = (outcome.customer.as_ref(), outcome.location.as_ref());
+        let mut count = |is: bool, kind: char, location: Option<&LocationId>| {
+            let key = (kind, customer, location);
+            u64::from(is && self.seen.insert(self.hasher.hash_one(key)))
+        };
+        self.counts.accounts += count(account, 'a', None);
+        self.counts.services += count(service, 's', location);
+        self.counts.profiles += count(profile, 'p', location);
     }
 }
 
@@ -97,7 +101,7 @@ fn appears<T>(value: &Transition<T>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{CustomerId, LocationId, Profile, ServiceId};
+    use crate::domain::{CustomerId, Profile, ServiceId};
 
     #[test]
     fn a_change_that_two_lines_ask_for_is_counted_once() {
