@@ -129,7 +129,8 @@ impl Ledger {
                 None => break,
             }
         }
-        self.with(shrink)
+        let folder = self.path().parent().unwrap_or(Path::new("."));
+        self.with(|connection| shrink(connection, folder))
     }
 
     /// Of a pruned run: the customers that lines with this wish meant.
@@ -230,8 +231,13 @@ fn stripped(outcome: &Outcome, keeps_found: &impl Fn(&Outcome) -> bool) -> Optio
     Some(left)
 }
 
-/// Pages of one kilobyte: a compact record has many tables and few rows.
-fn shrink(connection: &Connection) -> rusqlite::Result<()> {
+/// Pages of one kilobyte: a compact record has many tables and few rows. What SQLite builds anew meanwhile is as large as the
+/// record; it is kept in a file of the run's private folder, which has no name.
+fn shrink(connection: &Connection, folder: &Path) -> rusqlite::Result<()> {
+    if let Some(folder) = folder.to_str() {
+        connection.pragma_update(None, "temp_store_directory", folder)?;
+        connection.pragma_update(None, "temp_store", "file")?;
+    }
     let mode = |mode: &str| {
         connection.query_row(&format!("PRAGMA journal_mode = {mode}"), (), |row| {
             row.get::<_, String>(0)
@@ -246,6 +252,8 @@ fn shrink(connection: &Connection) -> rusqlite::Result<()> {
     if is_alone {
         mode("wal")?;
     }
+    connection.pragma_update(None, "temp_store", "memory")?;
+    connection.pragma_update(None, "temp_store_directory", "")?;
     vacuumed?;
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))
 }
