@@ -9,8 +9,10 @@ use super::redraw::try_refresh;
 use super::saved_settings::SavedSettings;
 use crate::ledger::{Ledger, PrivateFile, RunDir, host, user};
 use crate::report::{FORMAT, run_status, stamp};
+use serde::Serialize;
 use serde_json::{Value, json};
-use std::io;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 /// The files of a run that go in as they are, in this order.
@@ -56,15 +58,19 @@ pub(crate) fn collect(dir: &RunDir, out: &Path) -> Result<Evidence, CommandError
     let texts = [
         ("about.json", text(&about(&ledger, now_ms)?)),
         ("configuration.json", text(&configuration(&ledger)?)),
-        ("plan.json", text(&plan(&ledger)?)),
     ];
     let mut entries = Vec::new();
     for (name, text) in &texts {
         archive.text(name, text).map_err(failed)?;
         entries.push(((*name).to_owned(), text.len() as u64));
     }
-    archive.file("ledger.db", &snapshot).map_err(failed)?;
-    entries.push(("ledger.db".to_owned(), size(&snapshot)));
+    // As long as the run: it is never held in memory.
+    let planned = folder.path().join("plan.json");
+    write_plan(&ledger, File::create_new(&planned).map_err(failed)?).map_err(failed)?;
+    for (name, path) in [("plan.json", &planned), ("ledger.db", &snapshot)] {
+        archive.file(name, path).map_err(failed)?;
+        entries.push((name.to_owned(), size(path)));
+    }
     for name in FILES {
         let path = dir.path().join(name);
         // Of a pruned run there is no more than its record.
@@ -128,15 +134,24 @@ fn configuration(ledger: &Ledger) -> Result<Value, CommandError> {
 }
 
 /// What was to be done, as far as it is on record apart from what was done.
-fn plan(ledger: &Ledger) -> Result<Value, CommandError> {
-    let forecast = ledger.forecast()?;
-    let changes = serde_json::to_value(plan_view::Changes(ledger))
-        .map_err(|why| CommandError::usage(format!("the plan cannot be read: {why}")))?;
-    Ok(json!({
-        "plan_digest": ledger.plan_digest()?,
-        "forecast": forecast.and_then(|text| serde_json::from_str::<Value>(&text).ok()),
-        "changes": changes,
-    }))
+fn write_plan(ledger: &Ledger, file: File) -> io::Result<()> {
+    let forecast = ledger.forecast().map_err(io::Error::other)?;
+    let plan = Planned {
+        changes: plan_view::Changes(ledger),
+        forecast: forecast.and_then(|text| serde_json::from_str(&text).ok()),
+        plan_digest: ledger.plan_digest().map_err(io::Error::other)?,
+    };
+    let mut file = BufWriter::new(file);
+    serde_json::to_writer_pretty(&mut file, &plan)?;
+    file.write_all(b"\n")?;
+    file.flush()
+}
+
+#[derive(Serialize)]
+struct Planned<'a> {
+    changes: plan_view::Changes<'a>,
+    forecast: Option<Value>,
+    plan_digest: Option<String>,
 }
 
 /// Verifies an archive. An archive that is not as it was written is exit code 3.
