@@ -30,7 +30,7 @@ pub(crate) struct Known {
     /// Units of which everything is said, and a customer is under a temporary ID all the same.
     pub(super) parked: LineSet,
     /// Lines that need no look: as in an earlier run.
-    pub(super) settled: Arc<HashMap<Line, SettledLine>>,
+    pub(super) settled: Arc<Settled>,
 }
 
 impl Known {
@@ -48,26 +48,29 @@ impl Known {
     }
 }
 
-/// What an earlier run has found of a line.
-pub(crate) struct SettledLine {
-    pub(super) customer: Option<CustomerId>,
+/// Lines that need no look, each with the customer that an earlier run has found.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    pub(super) customers: HashMap<Line, Option<CustomerId>>,
+    /// Why they need none.
     pub(super) why: String,
 }
 
-impl SettledLine {
-    fn outcome(&self, change: &Change) -> Outcome {
+impl Settled {
+    fn outcome(&self, change: &Change) -> Option<Outcome> {
+        let customer = self.customers.get(&change.line)?;
         let mut outcome = Outcome::bare(change.line, Status::Unchanged(Unchanged::Already));
         outcome.message.clone_from(&self.why);
         // Later runs and `verify` go by it, where it is known which ID the customer has.
         if change.new_account.asks() {
-            outcome.customer.clone_from(&self.customer);
+            outcome.customer.clone_from(customer);
             let account = change.new_account.id().cloned();
             outcome.account = Transition {
                 before: account.clone(),
                 after: account,
             };
         }
-        outcome
+        Some(outcome)
     }
 }
 
@@ -162,7 +165,7 @@ impl Feeder {
         }
         let settled = unit
             .changes()
-            .map(|change| Some(self.known.settled.get(&change.line)?.outcome(change)));
+            .map(|change| self.known.settled.outcome(change));
         if let Some(outcomes) = settled.collect::<Option<Vec<_>>>() {
             for outcome in outcomes {
                 self.note(outcome)?;

@@ -6,7 +6,7 @@
 use super::create::{NewRun, Specification, new_run};
 use super::error::CommandError;
 use super::exit_code::Exit;
-use super::feeder::{Known, SettledLine};
+use super::feeder::{Known, Settled};
 use super::input_identity::InputIdentity;
 use super::line_digest::{Wish, wish};
 use super::request::Request;
@@ -14,7 +14,7 @@ use super::saved_settings::SavedSettings;
 use super::session::{Task, Work};
 use super::suppress;
 use super::values::values;
-use crate::domain::{CustomerId, Line, Status, Unchanged};
+use crate::domain::{CustomerId, Status, Unchanged};
 use crate::ledger::{Ledger, LineSet, RunDir, RunKind, State};
 use crate::ui;
 use std::collections::{BTreeMap, HashMap};
@@ -47,7 +47,7 @@ pub(crate) fn reconcile(
     let last = last_good(&new)?;
     let round = last.as_ref().map_or(0, |last| last.round + 1);
     new.run.ledger.set_audit_round(round)?;
-    let (mut history, mut looked_before) = (std::mem::take(&mut new.history), HashMap::new());
+    let (mut history, mut looked_before) = (std::mem::take(&mut new.history), Settled::default());
     if let Some(last) = last {
         // Chains and swaps mean the customers that the last run found; see `prior_runs`.
         for change in new.run.draft.units.values().flat_map(|unit| unit.changes()) {
@@ -64,7 +64,7 @@ pub(crate) fn reconcile(
         done: suppress::leave_alone(&mut new, &suppressed)?,
         ..Known::new(Arc::new(history), LineSet::default())
     };
-    let unlooked = u64::try_from(known.settled.len()).unwrap_or(u64::MAX);
+    let unlooked = u64::try_from(known.settled.customers.len()).unwrap_or(u64::MAX);
     let task = Task {
         quiet_if_unchanged: Some(unlooked),
         ..Task::of(request, "reconcile", Work::PlanThenApply)
@@ -175,23 +175,14 @@ fn read(
 }
 
 /// Lines that need no look tonight.
-fn settled(
-    new: &NewRun,
-    last: &Last,
-    nights: u64,
-    round: u64,
-) -> Result<HashMap<Line, SettledLine>, CommandError> {
+fn settled(new: &NewRun, last: &Last, nights: u64, round: u64) -> Result<Settled, CommandError> {
     let mut settled = HashMap::new();
     for batch in new.run.draft.table.batches()? {
         for change in batch?.into_iter().filter_map(|row| row.change) {
             let wish = wish(&change);
             let tonight = wish.wrapping_add(round).is_multiple_of(nights);
             if !tonight && let Some(customer) = last.seen.get(&wish) {
-                let settled_as = SettledLine {
-                    customer: customer.clone(),
-                    why: format!("not looked at tonight: as in run {}", last.run),
-                };
-                settled.insert(change.line, settled_as);
+                settled.insert(change.line, customer.clone());
             }
         }
     }
@@ -201,5 +192,8 @@ fn settled(
             unit.lines().for_each(|line| drop(settled.remove(&line)));
         }
     }
-    Ok(settled)
+    Ok(Settled {
+        customers: settled,
+        why: format!("not looked at tonight: as in run {}", last.run),
+    })
 }
