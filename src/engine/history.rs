@@ -4,6 +4,7 @@
 //! when the line was written, or the one that has it now: this cannot be decided. An unaltered line is recognised by
 //! what it asks for; any other that finds such a customer is refused, and `customerId` can say which customer is meant.
 
+use super::since::Since;
 use crate::domain::{AccountId, CustomerId, Failed, Line, LocationId, Reseller, is_respelling};
 use crate::ledger::LedgerError;
 use crate::system::SystemError;
@@ -13,18 +14,6 @@ use std::sync::Arc;
 
 /// An account ID, and the relationship in which it is carried, where the system has such a thing.
 pub type Carried = (AccountId, Option<Reseller>);
-
-/// For which customer which run requested a change: of the account ID, or of a location.
-pub type Since = HashMap<(CustomerId, Option<LocationId>), Newer>;
-
-/// What another run has wanted, and is newer.
-#[derive(Debug, Clone)]
-pub struct Newer {
-    /// The newest that has.
-    pub run: Arc<str>,
-    /// Whether it, or another newer one, has written, or may have: else it was found so.
-    pub wrote: bool,
-}
 
 /// Which customer an earlier run has renamed for the wish of a line.
 pub trait PriorRenames: fmt::Debug + Send + Sync {
@@ -97,11 +86,7 @@ impl History {
         customer: &CustomerId,
         location: Option<&LocationId>,
     ) -> Option<&str> {
-        if self.since.is_empty() {
-            return None;
-        }
-        let what = (customer.clone(), location.cloned());
-        self.since.get(&what).map(|newer| &*newer.run)
+        self.since.wanted_by(customer, location)
     }
 
     /// Whether another run has written the same thing of this customer since: then it is not this one's doing.
@@ -110,11 +95,7 @@ impl History {
         customer: &CustomerId,
         location: Option<&LocationId>,
     ) -> bool {
-        if self.since.is_empty() {
-            return false;
-        }
-        let what = (customer.clone(), location.cloned());
-        self.since.get(&what).is_some_and(|newer| newer.wrote)
+        self.since.is_written(customer, location)
     }
 
     /// Why a customer that was found under this account ID may not be the one that these lines mean.

@@ -28,6 +28,7 @@ mod read_back;
 mod reading;
 mod remembered;
 mod settings;
+mod since;
 mod spans;
 #[cfg(test)]
 mod tests;
@@ -42,8 +43,9 @@ pub use context::Context;
 pub use dispatcher::{Ending, run};
 pub use events::{Event, Reason, Tally};
 pub use halt::Halt;
-pub use history::{Carried, Hands, History, Newer, PriorRenames, Since};
+pub use history::{Carried, Hands, History, PriorRenames};
 pub use settings::{Concurrency, Lookup, Mode, Settings};
+pub use since::Since;
 pub use write_log::WriteLog;
 
 use crate::domain::{CustomerId, Line, Outcome};

@@ -46,6 +46,7 @@ mod shard;
 mod shard_row;
 mod state;
 mod store;
+mod write_fold;
 mod write_row;
 mod writes;
 
@@ -58,6 +59,7 @@ pub use holder::{Holder, host, user};
 pub use journal::{Journal, JournalThread, Session};
 pub use lines::LineSet;
 pub use lock::TargetLock;
+pub use net_changes::WriteOrder;
 pub use orders::{Order, Orders};
 pub use outcomes::Counted;
 pub use private::PrivateFile;

@@ -1,171 +1,195 @@
-//! What a run changed in total, folded from its writes: what `undo` restores. (`verify` compares what the lines
-//! themselves have recorded, which covers those that needed no write.)
+//! What a run changed in total, customer by customer: what `undo` restores. (`verify` compares what the lines themselves
+//! have recorded, which covers those that needed no write.)
 //!
-//! One customer's account ID may have been written several times (parked and restored in a swap, rolled back,
-//! repeated): what counts is the first value before and the last value after. Whether a write without a known result
-//! took effect is told by what the next write of the same thing found there. The last one counts as if it had: `undo`
-//! reads before it writes anyway.
+//! Memory: 16 bytes for each write, and the text of some hundred writes at a time.
 
-use super::{Intent, Judgement, Ledger, LedgerError, Verdict, Write, WriteRecord, judge};
-use crate::domain::{
-    CustomerId, LocationId, NetChange, NetValue, Reseller, StoredValue, Transition,
-};
-use std::collections::HashMap;
+use super::outcome_row::{Fault, word};
+use super::write_fold::fold;
+use super::{Ledger, LedgerError, LineSet, Verdict, WriteRecord};
+use crate::domain::{Line, NetChange};
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::vec;
+
+/// How many writes are folded together, at least: all writes of some customers.
+const BATCH: usize = if cfg!(test) { 4 } else { 500 };
+
+/// One write of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    /// First a hash of the customer and the relationship. In a finished order: the lowest line with a write that counts
+    /// for this customer.
+    group: u64,
+    /// The number of the write.
+    write: u32,
+    /// Its line; [`Line::MAX`]: it did not take effect.
+    line: Line,
+}
+
+/// The writes of a run, those of one customer next to each other, by the lowest line of each customer.
+#[derive(Debug)]
+pub struct WriteOrder(Vec<Place>);
 
 impl Ledger {
-    /// Everything that this run's writes changed or may have changed: by the lowest line of each customer, the account
-    /// ID before the locations. A swap that was rolled back changed nothing.
-    pub fn net_changes(&self) -> Result<Vec<NetChange>, LedgerError> {
-        let mut places: HashMap<Thing, usize> = HashMap::new();
-        let mut folds: Vec<Fold> = Vec::new();
-        for write in self.writes() {
-            let write = write?;
-            let place = *places.entry(thing(&write.intent)).or_insert(folds.len());
-            if place == folds.len() {
-                folds.push(Fold::new(&write.intent));
+    /// Everything that this run's writes changed or may have changed.
+    pub fn net_changes(&self) -> Result<NetChanges<'_>, LedgerError> {
+        let WriteOrder(places) = self.write_order(|_| true)?;
+        Ok(NetChanges::new(self, Cow::Owned(places)))
+    }
+
+    /// The same, of writes that were brought into order before.
+    pub fn net_changes_in<'a>(&'a self, order: &'a WriteOrder) -> NetChanges<'a> {
+        NetChanges::new(self, Cow::Borrowed(&order.0))
+    }
+
+    /// Brings the writes of the wanted customers into order, for [`Ledger::net_changes_in`].
+    pub fn write_order(&self, wanted: impl Fn(&str) -> bool) -> Result<WriteOrder, LedgerError> {
+        let found = self.places_by_customer(wanted);
+        let (mut places, open) = found.map_err(|fault| fault.name(self.path()))?;
+        places.sort_unstable();
+        for of_customer in places.chunk_by_mut(|a, b| a.group == b.group) {
+            let mut lowest = of_customer.iter().map(|place| place.line).min();
+            if of_customer.len() > 1 && of_customer.iter().any(|place| open.contains(place.write)) {
+                // Which of them took effect is told by the values.
+                let changes = fold(self.writes_at(of_customer)?);
+                lowest = changes.iter().map(|net| net.line).min().or(lowest);
             }
-            folds[place].add(write);
-        }
-        drop(places);
-        let mut changes: Vec<NetChange> = folds.into_iter().filter_map(Fold::finish).collect();
-        let key = |net: &NetChange| {
-            let is_location = matches!(net.value, NetValue::Location { .. });
-            (net.customer.clone(), net.reseller.clone(), is_location)
-        };
-        changes.sort_by_key(key);
-        for of_customer in changes.chunk_by_mut(NetChange::is_of_same_customer) {
-            let lowest = of_customer.iter().map(|net| net.line).min();
-            for net in of_customer {
-                net.line = lowest.unwrap_or(net.line);
+            for place in of_customer {
+                place.group = u64::from(lowest.unwrap_or(place.line));
             }
         }
-        changes.retain(NetChange::differs);
-        changes.sort_by_key(|net| net.line);
-        Ok(changes)
+        places.sort_unstable();
+        Ok(WriteOrder(places))
+    }
+
+    /// Whether the run left a customer with a temporary ID, or may have.
+    pub fn leaves_temporary_id(&self) -> Result<bool, LedgerError> {
+        let hasher = RandomState::new();
+        let sql = "SELECT customer_id FROM writes WHERE kind = 'temporary'";
+        let parked: HashSet<u64> = self.with(|connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            let hash = |row: &rusqlite::Row<'_>| Ok(hasher.hash_one(row.get_ref(0)?.as_str()?));
+            statement.query_map((), hash)?.collect()
+        })?;
+        if parked.is_empty() {
+            return Ok(false);
+        }
+        let order = self.write_order(|customer| parked.contains(&hasher.hash_one(customer)))?;
+        for changes in self.net_changes_in(&order) {
+            if changes?.iter().any(NetChange::is_temporary) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The writes of the wanted customers, and the numbers of those without a known result.
+    fn places_by_customer(
+        &self,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<(Vec<Place>, LineSet), Fault> {
+        let hasher = RandomState::new();
+        let sql = "SELECT write_id, line, customer_id, reseller, verdict FROM writes";
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut rows = statement.query(())?;
+        let (mut places, mut open) = (Vec::new(), LineSet::default());
+        while let Some(row) = rows.next()? {
+            let customer = word(row, 2)?;
+            if !wanted(customer) {
+                continue;
+            }
+            let text = |at| -> rusqlite::Result<_> { Ok(row.get_ref(at)?.as_str_or_null()?) };
+            let (reseller, verdict) = (text(3)?, text(4)?);
+            let verdict = verdict.and_then(Verdict::parse);
+            let (write, line) = (row.get(0)?, row.get(1)?);
+            if matches!(verdict, None | Some(Verdict::Unknown)) {
+                open.insert(write);
+            }
+            places.push(Place {
+                group: hasher.hash_one((customer, reseller)),
+                write,
+                line: match verdict {
+                    Some(Verdict::NotApplied) => Line::MAX,
+                    None | Some(Verdict::Applied | Verdict::Unknown) => line,
+                },
+            });
+        }
+        Ok((places, open))
+    }
+
+    /// These writes, in the order of noting.
+    fn writes_at(&self, places: &[Place]) -> Result<Vec<WriteRecord>, LedgerError> {
+        let mut numbers: Vec<u32> = places.iter().map(|place| place.write).collect();
+        numbers.sort_unstable();
+        self.writes_numbered(&numbers)
     }
 }
 
-/// What is written: a customer's account ID (in a relationship), or a location.
-type Thing = (CustomerId, Option<Reseller>, Option<LocationId>);
-
-fn thing(intent: &Intent) -> Thing {
-    let location = match &intent.write {
-        Write::Account { .. } => None,
-        Write::Location { location, .. } => Some(location.clone()),
-    };
-    (intent.customer.clone(), intent.reseller.clone(), location)
+/// What a run changed, customer by customer: by the lowest line of each, the account ID before the locations. A swap that
+/// was rolled back changed nothing.
+#[derive(Debug)]
+pub struct NetChanges<'a> {
+    ledger: &'a Ledger,
+    places: Cow<'a, [Place]>,
+    /// How many of the places were read.
+    read: usize,
+    /// The changes of the last batch, by customer.
+    batch: vec::IntoIter<Vec<NetChange>>,
 }
 
-/// The writes of one thing so far.
-struct Fold {
-    net: NetChange,
-    /// Whether one of them took effect.
-    is_changed: bool,
-    /// The last one, where its result is unknown.
-    open: Option<Box<WriteRecord>>,
-}
-
-impl Fold {
-    fn new(intent: &Intent) -> Self {
-        let value = match &intent.write {
-            Write::Account { .. } => NetValue::Account {
-                change: Transition::default(),
-                temporary: false,
-            },
-            Write::Location { location, .. } => NetValue::Location {
-                location: location.clone(),
-                service: Transition::default(),
-                profile: Transition::default(),
-            },
-        };
+impl<'a> NetChanges<'a> {
+    fn new(ledger: &'a Ledger, places: Cow<'a, [Place]>) -> Self {
         Self {
-            net: NetChange {
-                line: intent.line,
-                customer: intent.customer.clone(),
-                reseller: intent.reseller.clone(),
-                value,
-            },
-            is_changed: false,
-            open: None,
+            ledger,
+            places,
+            read: 0,
+            batch: Vec::new().into_iter(),
         }
     }
 
-    fn add(&mut self, write: WriteRecord) {
-        if let Some(open) = self.open.take()
-            && took_effect(&open, &write)
-        {
-            self.apply(&open);
+    /// Folds the next batch; `false`: there is none.
+    fn load(&mut self) -> Result<bool, LedgerError> {
+        let rest = &self.places[self.read..];
+        let mut taken = 0;
+        for of_line in rest.chunk_by(|a, b| a.group == b.group) {
+            taken += of_line.len();
+            if taken >= BATCH {
+                break;
+            }
         }
-        match write.verdict {
-            Some(Verdict::Applied) => self.apply(&write),
-            Some(Verdict::NotApplied) => {}
-            None | Some(Verdict::Unknown) => self.open = Some(Box::new(write)),
-        }
-    }
-
-    fn apply(&mut self, record: &WriteRecord) {
-        let line = record.intent.line;
-        self.net.line = if self.is_changed {
-            self.net.line.min(line)
-        } else {
-            line
+        let writes = self.ledger.writes_at(&rest[..taken]);
+        // Nothing after an error: a damaged ledger is not read on.
+        self.read = match &writes {
+            Ok(_) => self.read + taken,
+            Err(_) => self.places.len(),
         };
-        match (&mut self.net.value, record.stored()) {
-            (
-                NetValue::Account { change, temporary },
-                Write::Account {
-                    before,
-                    after,
-                    temporary: is_temporary,
-                },
-            ) => {
-                if !self.is_changed {
-                    change.before = before;
-                }
-                (change.after, *temporary) = (after, is_temporary);
-            }
-            (
-                NetValue::Location {
-                    service, profile, ..
-                },
-                Write::Location { before, after, .. },
-            ) => {
-                advance(service, before.service, after.service);
-                advance(profile, before.profile, after.profile);
-            }
-            // One thing has one kind of write.
-            (NetValue::Account { .. } | NetValue::Location { .. }, _) => {}
-        }
-        self.is_changed = true;
-    }
-
-    /// `None`: none of the writes took effect or may have.
-    fn finish(mut self) -> Option<NetChange> {
-        if let Some(open) = self.open.take() {
-            self.apply(&open);
-        }
-        self.is_changed.then_some(self.net)
+        let changes = fold(writes?);
+        let by_customer = changes.chunk_by(NetChange::is_of_same_customer);
+        let differing = by_customer.map(|of_customer| {
+            let differing = of_customer.iter().filter(|net| net.differs());
+            differing.cloned().collect::<Vec<_>>()
+        });
+        let batch: Vec<_> = differing.filter(|changes| !changes.is_empty()).collect();
+        self.batch = batch.into_iter();
+        Ok(taken > 0)
     }
 }
 
-/// Service ID and profile each on its own: the first write of it says what was there, the last one what is.
-fn advance<T>(change: &mut Transition<T>, before: Option<T>, after: Option<T>) {
-    if after.is_some() {
-        if change.after.is_none() {
-            change.before = before;
-        }
-        change.after = after;
-    }
-}
+impl Iterator for NetChanges<'_> {
+    type Item = Result<Vec<NetChange>, LedgerError>;
 
-/// Before a write the thing is read: what the next one found tells what the one before it did.
-fn took_effect(open: &WriteRecord, next: &WriteRecord) -> bool {
-    let seen = match &next.intent.write {
-        Write::Account { before, .. } => StoredValue::Account(before.clone()),
-        Write::Location { before, .. } => StoredValue::Location(before.clone()),
-    };
-    matches!(
-        judge(&open.intent.write, &seen),
-        Judgement::TookEffect | Judgement::Altered
-    )
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(changes) = self.batch.next() {
+                return Some(Ok(changes));
+            }
+            match self.load() {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
 }

@@ -24,17 +24,48 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Makes the ledger of a new run; the file has mode 0600 from its creation.
+    /// Makes the ledger of a new run that carries out all lines of its file.
+    #[cfg(test)]
     pub fn create(dir: &RunDir, header: &Header) -> Result<Self, LedgerError> {
         Self::create_shard(dir, header, None)
     }
 
-    /// The same for a run that carries out only these lines of its file.
+    /// Makes the ledger of a new run; the file has mode 0600 from its creation. `shard`: the lines that the run carries out, if
+    /// not all.
     pub fn create_shard(
         dir: &RunDir,
         header: &Header,
         shard: Option<&(Shard, LineSet)>,
     ) -> Result<Self, LedgerError> {
+        Self::create_with(dir, |connection| {
+            insert_header(connection, header, shard)
+                .map_err(|source| LedgerError::sqlite(&dir.ledger(), source))?;
+            Ok(header.clone())
+        })
+    }
+
+    /// The same for a run of which something is known of each line: an undo. `fill` is handed what puts an outcome in, and
+    /// returns the header; all of it is recorded, or nothing.
+    pub fn create_seeded<E: From<LedgerError>>(
+        dir: &RunDir,
+        fill: impl FnOnce(&mut dyn FnMut(&Outcome) -> Result<(), LedgerError>) -> Result<Header, E>,
+    ) -> Result<Self, E> {
+        let path = dir.ledger();
+        let failed = |source| LedgerError::sqlite(&path, source);
+        Self::create_with(dir, |connection| {
+            let mut statement = connection.prepare(outcome_row::INSERT).map_err(failed)?;
+            let header =
+                fill(&mut |outcome| outcome_row::insert(&mut statement, outcome).map_err(failed))?;
+            insert_header(connection, &header, None).map_err(failed)?;
+            Ok(header)
+        })
+    }
+
+    /// `record` works within one transaction: whoever finds a header asks how far the run got.
+    fn create_with<E: From<LedgerError>>(
+        dir: &RunDir,
+        record: impl FnOnce(&Connection) -> Result<Header, E>,
+    ) -> Result<Self, E> {
         let path = dir.ledger();
         let file = private::create_private(&path).map_err(|source| match source.kind() {
             std::io::ErrorKind::AlreadyExists => LedgerError::Exists { path: path.clone() },
@@ -42,18 +73,22 @@ impl Ledger {
         })?;
         // Closed before SQLite opens it: closing it later would free SQLite's own locks.
         drop(file);
+        let failed = |source| LedgerError::sqlite(&path, source);
         let connection = schema::create(&path)?;
-        insert_header(&connection, header, shard)
-            // Moved out of the log: a run must be recognised even if its log is lost.
-            .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(())))
-            .map_err(|source| LedgerError::sqlite(&path, source))?;
+        let transaction = connection.unchecked_transaction().map_err(failed)?;
+        let header = record(&transaction)?;
+        transaction.commit().map_err(failed)?;
+        // Moved out of the log: a run must be recognised even if its log is lost.
+        connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))
+            .map_err(failed)?;
         CommitCounter::open(&path)?.note(0);
         private::sync_folder(dir.path())
             .map_err(|source| LedgerError::io(dir.path(), "synced", source))?;
         Ok(Self {
             connection: Mutex::new(connection),
             path,
-            header: header.clone(),
+            header,
             former: Vec::new(),
         })
     }
@@ -316,8 +351,6 @@ fn insert_header(
     header: &Header,
     shard: Option<&(Shard, LineSet)>,
 ) -> rusqlite::Result<()> {
-    // Together: whoever finds a header asks how far the run got.
-    let transaction = connection.unchecked_transaction()?;
     let sql = format!(
         "INSERT INTO run (id, {HEADER}) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, \
          ?16, ?17, ?18, ?19)"
@@ -343,13 +376,13 @@ fn insert_header(
         header.epoch.cast_signed(),
         checksum(header),
     ];
-    transaction.execute(&sql, values)?;
+    connection.execute(&sql, values)?;
     let progress = "INSERT INTO progress (id, state, phase, started_at_ms) VALUES (1, 'created', 'created', ?1)";
-    transaction.execute(progress, [header.created_at_ms])?;
+    connection.execute(progress, [header.created_at_ms])?;
     if let Some(shard) = shard {
-        shard_row::insert(&transaction, shard)?;
+        shard_row::insert(connection, shard)?;
     }
-    transaction.commit()
+    Ok(())
 }
 
 fn read_header(connection: &Connection, path: &Path) -> Result<Header, LedgerError> {

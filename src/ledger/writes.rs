@@ -72,12 +72,6 @@ impl Ledger {
         })
     }
 
-    /// Whether any customer was ever about to get a temporary ID.
-    pub fn has_parked(&self) -> Result<bool, LedgerError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM writes WHERE kind = 'temporary')";
-        self.with(|connection| connection.query_row(sql, (), |row| row.get(0)))
-    }
-
     /// Those that were to give a customer a temporary ID, in the order of noting: one for each swap, or a few.
     pub fn parkings(&self) -> Result<Vec<WriteRecord>, LedgerError> {
         let sql = format!(
@@ -134,13 +128,30 @@ impl Ledger {
 
     /// The write of this number.
     pub(super) fn write(&self, write: u32) -> Result<WriteRecord, LedgerError> {
+        self.writes_numbered(&[write])?
+            .pop()
+            .ok_or_else(|| LedgerError::sqlite(self.path(), rusqlite::Error::QueryReturnedNoRows))
+    }
+
+    /// The writes of these numbers.
+    pub(super) fn writes_numbered(&self, numbers: &[u32]) -> Result<Vec<WriteRecord>, LedgerError> {
         let sql = format!(
             "SELECT {} FROM writes WHERE write_id = ?1",
             write_row::COLUMNS
         );
-        let mut page = self.page(&sql, i64::from(write))?;
-        page.pop()
-            .ok_or_else(|| LedgerError::sqlite(self.path(), rusqlite::Error::QueryReturnedNoRows))
+        let failed = |source| LedgerError::sqlite(self.path(), source);
+        let connection = self.lock();
+        // One for all of them: else SQLite locks and unlocks the file for each.
+        let reading = connection.unchecked_transaction().map_err(failed)?;
+        let mut statement = reading.prepare_cached(&sql).map_err(failed)?;
+        let mut writes = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            let mut rows = statement.query([number]).map_err(failed)?;
+            let row = rows.next().map_err(failed)?;
+            let row = row.ok_or_else(|| failed(rusqlite::Error::QueryReturnedNoRows))?;
+            writes.push(write_row::read(self.path(), row)?);
+        }
+        Ok(writes)
     }
 
     fn page(&self, sql: &str, from: i64) -> Result<Vec<WriteRecord>, LedgerError> {

@@ -2,8 +2,8 @@
 //! swaps included.
 
 use crate::domain::{
-    AccountId, Change, LocationId, NetChange, NetValue, NewAccount, Outcome, Profile, ServiceId,
-    Status, Transition,
+    AccountId, Change, Line, LocationId, NetChange, NetValue, NewAccount, Outcome, Profile,
+    ServiceId, Status, Transition,
 };
 use std::fmt;
 
@@ -47,32 +47,30 @@ impl fmt::Display for Impossible {
     }
 }
 
-/// The lines of the undo, from line 2 of a new file on. `changes`: those of one customer follow one another. `can_clear`:
-/// whether the system can remove an account ID.
+/// The lines of the undo for one customer, the first of which has this number. `can_clear`: whether the system can
+/// remove an account ID.
 ///
 /// Account ID and location have a line each, so that neither waits for the other; a value that cannot be restored has
 /// one that says so.
-pub fn undo_plan(changes: &[NetChange], can_clear: bool) -> Vec<Inverse> {
-    let mut plan = Vec::new();
-    for of_customer in changes.chunk_by(NetChange::is_of_same_customer) {
-        let account = of_customer.iter().find_map(|net| match &net.value {
-            NetValue::Account { change, .. } => Some(change.clone().reversed()),
-            NetValue::Location { .. } => None,
-        });
-        let account = account.unwrap_or_default();
-        for net in of_customer {
-            let blank = blank(net, account.clone());
-            match &net.value {
-                NetValue::Account { change, .. } => plan.push(rename(blank, change, can_clear)),
-                NetValue::Location {
-                    location,
-                    service,
-                    profile,
-                } => plan.extend(restore_location(&blank, location, service, profile)),
-            }
+pub fn undo_plan(of_customer: &[NetChange], can_clear: bool, first: Line) -> Vec<Inverse> {
+    let account = of_customer.iter().find_map(|net| match &net.value {
+        NetValue::Account { change, .. } => Some(change.clone().reversed()),
+        NetValue::Location { .. } => None,
+    });
+    let account = account.unwrap_or_default();
+    let mut plan = Vec::with_capacity(of_customer.len());
+    for net in of_customer {
+        let blank = blank(net, account.clone());
+        match &net.value {
+            NetValue::Account { change, .. } => plan.push(rename(blank, change, can_clear)),
+            NetValue::Location {
+                location,
+                service,
+                profile,
+            } => plan.extend(restore_location(&blank, location, service, profile)),
         }
     }
-    for (line, inverse) in (2..).zip(&mut plan) {
+    for (line, inverse) in (first..).zip(&mut plan) {
         (inverse.change.line, inverse.expected.line) = (line, line);
     }
     plan

@@ -191,9 +191,10 @@ fn replaced(
     catalog: &RunCatalog,
     drifted: &HashMap<Line, Outcome>,
 ) -> Result<HashSet<u64>, CommandError> {
-    let customers: HashSet<&CustomerId> = drifted
+    let customers: HashSet<&str> = drifted
         .values()
         .filter_map(|outcome| outcome.customer.as_ref())
+        .map(CustomerId::as_str)
         .collect();
     let mut replaced = HashSet::new();
     let target = [mine.target.as_str()];
@@ -202,9 +203,10 @@ fn replaced(
             continue;
         }
         let ledger = entry.ledger()?;
-        let changes = ledger.net_changes()?.into_iter();
-        let changes = changes.filter(|change| customers.contains(&change.customer));
-        replaced.extend(changes.flat_map(|change| digests(&change)));
+        let order = ledger.write_order(|customer| customers.contains(customer))?;
+        for changes in ledger.net_changes_in(&order) {
+            replaced.extend(changes?.iter().flat_map(digests));
+        }
         replaced.extend(ledger.replaced()?);
     }
     Ok(replaced)

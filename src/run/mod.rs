@@ -62,6 +62,7 @@ mod story;
 mod suppress;
 mod target;
 mod undo;
+mod undo_lines;
 mod values;
 mod verify;
 

@@ -2,10 +2,9 @@
 
 use super::catalog::RunCatalog;
 use super::error::CommandError;
-use crate::domain::{CustomerId, LocationId, Status, Transition, Unchanged};
-use crate::engine::{Newer, Since};
+use crate::domain::{Status, Transition, Unchanged};
+use crate::engine::Since;
 use crate::ledger::{Header, Ledger, RunKind, Write};
-use std::sync::Arc;
 
 /// What other runs on these targets have asked for since this one began, whether they wrote it or found it so: a run that
 /// is resumed must not overwrite that.
@@ -18,7 +17,7 @@ pub(super) fn since(
     let my_epochs = mine.writing_epochs()?;
     let mine = mine.header();
     let my_last = my_epochs.map_or(mine.epoch, |(_, last)| last);
-    let mut since = Since::new();
+    let mut since = Since::default();
     for lost in catalog.lost_of(targets) {
         let is_newer = lost.known.as_ref().is_none_or(|run| run.epoch > mine.epoch);
         if is_newer && !lost.path.ends_with(&mine.run) {
@@ -61,15 +60,7 @@ pub(super) fn since(
 
 /// What one run has wanted after this moment; what a newer one has, is known already.
 fn wanted(other: &Ledger, run: &str, after_ms: i64, since: &mut Since) -> Result<(), CommandError> {
-    let run: Arc<str> = run.into();
-    let mut add = |customer: &CustomerId, location: Option<&LocationId>, wrote: bool| {
-        let what = (customer.clone(), location.cloned());
-        let newer = since.entry(what).or_insert_with(|| Newer {
-            run: Arc::clone(&run),
-            wrote,
-        });
-        newer.wrote |= wrote;
-    };
+    let mut wanted = since.add_run(run);
     for outcome in other.outcomes() {
         let outcome = outcome?;
         let Transition { before, after } = &outcome.account;
@@ -87,10 +78,10 @@ fn wanted(other: &Ledger, run: &str, after_ms: i64, since: &mut Since) -> Result
         let wrote = outcome.status != Status::Unchanged(Unchanged::Already);
         // A line that has moved a location alone has wanted nothing of the account ID.
         if outcome.location.is_none() || before != after {
-            add(&customer, None, wrote);
+            wanted.add(&customer, None, wrote);
         }
         if let Some(location) = &outcome.location {
-            add(&customer, Some(location), wrote);
+            wanted.add(&customer, Some(location), wrote);
         }
     }
     // Those of a run that was killed have no outcome.
@@ -101,8 +92,9 @@ fn wanted(other: &Ledger, run: &str, after_ms: i64, since: &mut Since) -> Result
                 Write::Account { .. } => None,
                 Write::Location { location, .. } => Some(location),
             };
-            add(&intent.customer, location, true);
+            wanted.add(&intent.customer, location, true);
         }
     }
+    wanted.finish();
     Ok(())
 }

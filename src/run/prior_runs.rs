@@ -14,9 +14,7 @@ use super::line_digest::{Wish, wish};
 use super::prior_renames::LedgerRenames;
 use super::saved_settings::SavedSettings;
 use crate::config::Resolved;
-use crate::domain::{
-    AccountId, Change, CustomerId, Line, NetChange, Reseller, Status, Transition, Unchanged,
-};
+use crate::domain::{AccountId, Change, CustomerId, Line, Reseller, Status, Transition, Unchanged};
 use crate::engine::{Carried, Hands, History};
 use crate::ledger::{
     Header, Ledger, LedgerError, RunDir, RunKind, State, Verdict, Write, WriteRecord,
@@ -290,9 +288,7 @@ pub(super) fn killed<'a>(
         let other = earlier.ledger()?;
         let left_behind = match other.progress()?.state {
             // This run holds the target, so one that still says it is running was killed.
-            State::Running | State::Stopped | State::Interrupted => {
-                other.has_parked()? && other.net_changes()?.iter().any(NetChange::is_temporary)
-            }
+            State::Running | State::Stopped | State::Interrupted => other.leaves_temporary_id()?,
             State::Created | State::Planned | State::Finished => false,
         };
         if left_behind {

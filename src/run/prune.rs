@@ -9,9 +9,7 @@ use super::input_plan;
 use super::line_digest::{Wish, wish};
 use super::replaced::replaced_at_locations;
 use super::saved_settings::SavedSettings;
-use crate::domain::{
-    Change, CustomerId, LocationId, NetChange, Outcome, Status, Transition, Unchanged,
-};
+use crate::domain::{Change, CustomerId, LocationId, Outcome, Status, Transition, Unchanged};
 use crate::ledger::{
     Header, Ledger, Pruned, Remains, RemovedFile, RunDir, RunHold, RunKind, State,
 };
@@ -126,7 +124,7 @@ impl Rules {
             State::Planned => return Ok(Some("it is a plan that was not carried out".to_owned())),
             State::Finished => {}
         }
-        if ledger.has_parked()? && ledger.net_changes()?.iter().any(NetChange::is_temporary) {
+        if ledger.leaves_temporary_id()? {
             return Ok(Some("a customer may still have a temporary ID".to_owned()));
         }
         if let Some(by) = self.referred.get(&header.run) {

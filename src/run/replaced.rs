@@ -9,9 +9,14 @@ use crate::ledger::Ledger;
 /// Of a run that is about to be pruned: digests of the values that it has replaced at locations. What it has replaced of
 /// account IDs stays on record.
 pub(super) fn replaced_at_locations(ledger: &Ledger) -> Result<Vec<u64>, CommandError> {
-    let changes = ledger.net_changes()?.into_iter();
-    let of_locations = changes.filter(|change| matches!(change.value, NetValue::Location { .. }));
-    Ok(of_locations.flat_map(|change| digests(&change)).collect())
+    let mut replaced = Vec::new();
+    for changes in ledger.net_changes()? {
+        let changes = changes?.into_iter();
+        let of_locations =
+            changes.filter(|change| matches!(change.value, NetValue::Location { .. }));
+        replaced.extend(of_locations.flat_map(|change| digests(&change)));
+    }
+    Ok(replaced)
 }
 
 /// The digests of the values that were replaced.

@@ -319,8 +319,7 @@ fn warn_of_late_count(known: &OpenRun) {
 
 /// What other runs have changed meanwhile stays as it is; whoever resumes should know before.
 fn warn_of_newer(since: &Since) {
-    // Their names begin with the time.
-    if let Some(newest) = since.values().map(|newer| &newer.run).max() {
+    if let Some(newest) = since.last_begun() {
         ui::warning(&format!(
             "other runs, the newest is {newest}, have carried out something for {} since this one was begun; what is \
              still to be done about these is left undone (stale)",

@@ -20,30 +20,14 @@ use super::input_plan;
 use super::newer_runs;
 use super::open::{self, OpenRun, Purpose, Selection};
 use super::prior_runs;
-use super::request::Request;
+use super::request::{Output, Request};
 use super::session::{Session, Task, Work};
+use super::undo_lines::{UndoCounts, UndoLines};
 use super::values::{catalog, values};
-use crate::domain::{Change, Failed, NetChange, NewAccount, Outcome, Status};
 use crate::engine::{History, Since};
-use crate::ledger::{Header, Ledger, LineSet, Phase, PrivateFile, RunDir, RunId, RunKind, State};
-use crate::plan::{self, Impossible, Inverse};
-use crate::report::CannotUndo;
+use crate::ledger::{Header, Ledger, LineSet, Phase, RunId, RunKind, State};
 use crate::ui;
-use std::io::Write;
 use std::sync::Arc;
-
-/// What cannot be undone; each has a line of its own that only says so.
-fn cannot_undo(plan: &[Inverse]) -> CannotUndo {
-    let mut counts = CannotUndo::default();
-    for impossible in plan.iter().filter_map(|line| line.impossible) {
-        match impossible {
-            Impossible::Account => counts.accounts += 1,
-            Impossible::Service => counts.services += 1,
-            Impossible::Profile(_) => counts.profiles += 1,
-        }
-    }
-    counts
-}
 
 /// Undoes this run, or the newest that wrote something.
 pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, CommandError> {
@@ -62,42 +46,36 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
     known.ledger.refuse_if_live()?;
     let parent = known.dir.run().to_string();
     let (catalog, _) = catalog(&request.typed)?;
-    let left = what_it_left(&known, &catalog)?;
+    let commits = known.ledger.commits()?;
+    refuse_unfinished(&known, &catalog)?;
     refuse_emails(&known.resolved, "undo")?;
-    let back = plan::undo_plan(&left, known.resolved.system.capabilities().can_clear);
-    if back.is_empty() {
-        if request.output.json {
-            let body = serde_json::json!({
-                "undoes": parent, "counts": {"lines": 0}, "cannot_undo": 0,
-            });
-            ui::out(&document(Exit::Success, body));
-        } else if !request.output.quiet {
-            ui::err(&format!(
-                "undo {parent}: nothing to restore; no change of the run is still in place"
-            ));
-        }
+    let can_clear = known.resolved.system.capabilities().can_clear;
+    let back = UndoLines::of(&known.ledger, can_clear)?;
+    let UndoCounts {
+        lines,
+        accounts,
+        locations,
+        cannot_undo,
+        ..
+    } = back.counts;
+    if lines == 0 {
+        print_nothing_to_restore(&parent, request.output);
         return Ok(Exit::Success);
     }
     let address = base_url(&known.resolved)?;
     let values = values(&request.typed, &known.kept.inherited_by_undo())?;
     let limits = Guards::of(&values)?;
     known.kept = known.kept.of_undo(&values);
-    let of = |asks: fn(&Change) -> bool| {
-        let asking = back.iter().filter(|back| asks(&back.change));
-        u64::try_from(asking.count()).unwrap_or(u64::MAX)
-    };
-    let many = of(|_| true);
-    limits.refuse_changes(many, known.draft.counts.lines)?;
-    let (accounts, locations) = (of(|one| one.new_account.asks()), of(Change::asks_location));
+    limits.refuse_changes(lines, known.draft.counts.lines)?;
     let mut counts = format!(
         "restore {} and {}",
         ui::counted(accounts, "account ID"),
         ui::counted(locations, "location")
     );
-    for words in cannot_undo(&back).words() {
+    for words in cannot_undo.words() {
         counts.push_str(&format!("\n  {words}"));
     }
-    let estimate = Forecast::of_changes(accounts, locations, (many, 0), &known.resolved);
+    let estimate = Forecast::of_changes(accounts, locations, (lines, 0), &known.resolved);
     let question = Question {
         what: format!(
             "undo run {parent} ({}, {})",
@@ -117,7 +95,8 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
     let run = RunId::new(clock::now_ms());
     let claim = TargetClaim::take(&known.resolved, known.target()?, run.as_str())?;
     // Another process may have resumed the run while the question stood.
-    if what_it_left(&known, &claim.catalog)? != left {
+    refuse_unfinished(&known, &claim.catalog)?;
+    if known.ledger.commits()? != commits {
         let words = format!("run {parent} was resumed meanwhile; nothing was written");
         let undo = known.commands().undo();
         return Err(
@@ -130,29 +109,41 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
         limits,
         &parent,
         (&run, claim),
-        (&back, estimate),
+        (back, estimate),
     )
 }
 
+fn print_nothing_to_restore(parent: &str, output: Output) {
+    if output.json {
+        let body = serde_json::json!({
+            "undoes": parent, "counts": {"lines": 0}, "cannot_undo": 0,
+        });
+        ui::out(&document(Exit::Success, body));
+    } else if !output.quiet {
+        ui::err(&format!(
+            "undo {parent}: nothing to restore; no change of the run is still in place"
+        ));
+    }
+}
+
 /// What newer runs have written and no undo has restored: the undo of an older run must not overwrite that.
-fn written_since(known: &OpenRun, claim: &TargetClaim) -> Result<Since, CommandError> {
+fn written_since(undone: &Ledger, claim: &TargetClaim) -> Result<Since, CommandError> {
     let catalog = &claim.catalog;
     let counts = |header: &Header| {
         header.kind != RunKind::Undo && catalog.undos_of(&header.run).next().is_none()
     };
     let keys = claim.keys();
-    let targets: Vec<&str> = known.ledger.targets().chain(keys.iter().copied()).collect();
-    let begun = known.ledger.progress()?.started_at_ms;
-    let mut since = newer_runs::since((&known.ledger, &targets), begun, catalog, counts)?;
-    since.retain(|_, newer| newer.wrote);
+    let targets: Vec<&str> = undone.targets().chain(keys.iter().copied()).collect();
+    let begun = undone.progress()?.started_at_ms;
+    let mut since = newer_runs::since((undone, &targets), begun, catalog, counts)?;
+    since.retain_written();
     Ok(since)
 }
 
-/// What the run left, where that can be put back.
-fn what_it_left(known: &OpenRun, catalog: &RunCatalog) -> Result<Vec<NetChange>, CommandError> {
+/// Refuses where the run, or an earlier undo of it, has to be finished first.
+fn refuse_unfinished(known: &OpenRun, catalog: &RunCatalog) -> Result<(), CommandError> {
     let parent = known.dir.run();
-    let left = known.ledger.net_changes()?;
-    if left.iter().any(NetChange::is_temporary) {
+    if known.ledger.leaves_temporary_id()? {
         return Err(CommandError::usage(format!(
             "run {parent} left a customer under a temporary ID"
         ))
@@ -169,8 +160,7 @@ fn what_it_left(known: &OpenRun, catalog: &RunCatalog) -> Result<Vec<NetChange>,
                 .with_help(format!("{} first; then undo", known.commands().resume(&[]))),
         );
     }
-    refuse_half_done(catalog, parent.as_str())?;
-    Ok(left)
+    refuse_half_done(catalog, parent.as_str())
 }
 
 /// An undo that was interrupted has restored a part, and its ledger has recorded which.
@@ -198,37 +188,39 @@ fn carry_out(
     limits: Guards,
     parent: &str,
     (run, claim): (&RunId, TargetClaim),
-    (back, estimate): (&[Inverse], Forecast),
+    (back, estimate): (UndoLines, Forecast),
 ) -> Result<Exit, CommandError> {
+    // Its file is not needed any more.
+    drop(known.draft);
     let mut kept = known.kept.clone();
-    let clears = |back: &Inverse| back.change.new_account == NewAccount::Clear;
-    if known.resolved.system.capabilities().can_clear && back.iter().any(clears) {
+    if back.counts.clears > 0 {
         kept.values
             .insert("allow_clear".to_owned(), "true".to_owned());
     }
     let name = format!("undo of {parent}");
     let (dir, ledger) = begin(&known.resolved.runs_dir, run, |dir| {
-        let header = Header {
-            input_name: name.clone(),
-            input_sha256: write_file(dir, back)?,
-            parent: Some(parent.to_owned()),
-            lines: u64::try_from(back.len()).unwrap_or(u64::MAX),
-            ..claim.header(run, RunKind::Undo, &kept)
-        };
-        let mut ledger = Ledger::create(dir, &header)?;
-        ledger.seed(back.iter().map(seed))?;
-        let cannot = serde_json::to_string(&cannot_undo(back)).unwrap_or_default();
+        let ledger = Ledger::create_seeded(dir, |put| {
+            Ok::<_, CommandError>(Header {
+                input_name: name.clone(),
+                input_sha256: back.write(&known.ledger, dir, put)?,
+                parent: Some(parent.to_owned()),
+                lines: back.counts.lines,
+                ..claim.header(run, RunKind::Undo, &kept)
+            })
+        })?;
+        let cannot = serde_json::to_string(&back.counts.cannot_undo).unwrap_or_default();
         ledger.set_cannot_undo(&cannot)?;
         let estimate = estimate.document(&known.resolved);
         ledger.set_estimate(&estimate.to_string())?;
         ledger.set_phase(Phase::Write)?;
         Ok(ledger)
     })?;
+    drop(back);
     request.set_run(&dir);
     let keys = claim.keys();
     let targets: Vec<&str> = known.ledger.targets().chain(keys.iter().copied()).collect();
     let history = History {
-        since: written_since(&known, &claim)?,
+        since: written_since(&known.ledger, &claim)?,
         temporary: prior_runs::temporary_ids(ledger.header(), &targets, &claim.catalog)?,
         ..History::default()
     };
@@ -259,59 +251,4 @@ fn carry_out(
         task: Task::of(request, "undo", Work::Apply),
     };
     session.execute()
-}
-
-/// A line of which nothing can be restored has failed before it begins.
-fn seed(line: &Inverse) -> Outcome {
-    let mut outcome = line.expected.clone();
-    if let Some(impossible) = &line.impossible {
-        outcome.status = Status::Failed(Failed::Rejected);
-        outcome.message = impossible.to_string();
-        outcome.account.after.clone_from(&outcome.account.before);
-        outcome.service.after.clone_from(&outcome.service.before);
-        outcome.profile.after = outcome.profile.before;
-        outcome.finished_at_ms = clock::now_ms();
-    }
-    outcome
-}
-
-/// Writes the run's file; it is read again like any other.
-fn write_file(dir: &RunDir, back: &[Inverse]) -> Result<String, CommandError> {
-    let path = dir.input();
-    let failed = |why: std::io::Error| {
-        CommandError::new(
-            Exit::Stopped,
-            format!("{}: cannot be written: {why}", path.display()),
-        )
-    };
-    let quote = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
-    let mut text =
-        String::from("accountId,newAccountId,customerId,locationId,serviceId,profile,resellerId\n");
-    for back in back {
-        let change = &back.change;
-        let cells = [
-            change.account.as_ref().map(|id| id.as_str().to_owned()),
-            change.new_account.id().map(|id| id.as_str().to_owned()),
-            change.customer.as_ref().map(|id| id.as_str().to_owned()),
-            // A location of which nothing can be asked would be no valid line.
-            change
-                .location
-                .as_ref()
-                .filter(|_| change.asks_location())
-                .map(|id| id.as_str().to_owned()),
-            change.service.as_ref().map(|id| id.as_str().to_owned()),
-            change.profile.map(|profile| profile.to_string()),
-            change.reseller.as_ref().map(ToString::to_string),
-        ];
-        let cells: Vec<String> = cells
-            .into_iter()
-            .map(|cell| quote(&cell.unwrap_or_default()))
-            .collect();
-        text.push_str(&cells.join(","));
-        text.push('\n');
-    }
-    let mut file = PrivateFile::begin(path.clone()).map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
-    file.finish().map_err(failed)?;
-    crate::input::digest(&path).map_err(failed)
 }

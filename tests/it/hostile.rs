@@ -1,4 +1,4 @@
-use crate::support::{Asked, Done, Front, Place, customer, finish, named};
+use crate::support::{Asked, Done, Front, Place, customer, finish, named, watched};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -132,30 +132,6 @@ fn be_hostile(deed: &str, stream: &mut TcpStream) {
         "silence" => for_ever(stream, b"", Duration::from_millis(200)),
         _ => panic!("{deed}"),
     }
-}
-
-/// Runs to the end and says how much memory it took at most, in KiB.
-fn watched(mut command: std::process::Command) -> (Done, u64) {
-    let child = command.spawn().unwrap();
-    let status = format!("/proc/{}/status", child.id());
-    let watch = std::thread::spawn(move || {
-        let mut most = 0;
-        // Ends with the process: a zombie has no memory to tell of.
-        while let Some(peak) = std::fs::read_to_string(&status).ok().and_then(|text| {
-            let value = |name: &str| {
-                let line = text.lines().find(|line| line.starts_with(name))?;
-                line.split_whitespace().nth(1)
-            };
-            let peak: u64 = value("VmHWM")?.parse().ok()?;
-            // Until it has its own name, the child still has the memory of the process that starts it: all tests.
-            Some(if value("Name")? == "idshift" { peak } else { 0 })
-        }) {
-            most = most.max(peak);
-            std::thread::park_timeout(Duration::from_millis(2));
-        }
-        most
-    });
-    (finish(child), watch.join().unwrap())
 }
 
 fn judge(deed: &str, done: &Done, memory: u64, took: Duration) {

@@ -47,6 +47,8 @@ mod egress;
 mod evidence;
 /// Every fault at every call.
 mod faults;
+/// Memory that does not grow with the lines.
+mod flat_memory;
 /// A server that is no honest one.
 mod hostile;
 /// Streams that are refused, reset, and thrown out.

@@ -3,6 +3,7 @@
 mod damage;
 mod durable;
 mod net_changes;
+mod net_changes_model;
 mod queries;
 
 use super::*;

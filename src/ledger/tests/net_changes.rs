@@ -28,7 +28,8 @@ fn folded(writes: Vec<(Intent, Option<Verdict>)>) -> Vec<NetChange> {
     });
     drop(journal);
     thread.join();
-    ledger.net_changes().unwrap()
+    let changes = ledger.net_changes().unwrap();
+    changes.flat_map(Result::unwrap).collect()
 }
 
 fn transition<T>(before: Option<T>, after: Option<T>) -> Transition<T> {

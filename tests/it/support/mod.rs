@@ -279,6 +279,30 @@ fn the_judge_condemns_what_it_should() {
     assert!(condemned(vec![write(200, true), right(), write(200, true)]));
 }
 
+/// Runs to the end and says how much memory it took at most, in KiB.
+pub(crate) fn watched(mut command: Command) -> (Done, u64) {
+    let child = command.spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let watch = std::thread::spawn(move || {
+        let mut most = 0;
+        // Ends with the process: a zombie has no memory to tell of.
+        while let Some(peak) = std::fs::read_to_string(&status).ok().and_then(|text| {
+            let value = |name: &str| {
+                let line = text.lines().find(|line| line.starts_with(name))?;
+                line.split_whitespace().nth(1)
+            };
+            let peak: u64 = value("VmHWM")?.parse().ok()?;
+            // Until it has its own name, the child still has the memory of the process that starts it: all tests.
+            Some(if value("Name")? == "idshift" { peak } else { 0 })
+        }) {
+            most = most.max(peak);
+            std::thread::park_timeout(std::time::Duration::from_millis(2));
+        }
+        most
+    });
+    (finish(child), watch.join().unwrap())
+}
+
 /// Waits for a command, but not for ever.
 pub(crate) fn finish(mut child: Child) -> Done {
     let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());

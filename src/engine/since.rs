@@ -1,0 +1,157 @@
+//! What other runs have wanted of customers since a run was begun: 16 bytes for each customer or location.
+//!
+//! Customers and locations are known by 64-bit hashes alone. Where two have the same one, a line is `stale` for no reason,
+//! and nothing is written.
+
+use crate::domain::{CustomerId, LocationId};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+/// For which customer which run requested a change: of the account ID, or of a location.
+#[derive(Debug, Clone, Default)]
+pub struct Since {
+    hasher: RandomState,
+    /// The newest first.
+    runs: Vec<Arc<str>>,
+    /// Sorted, one for each customer or location.
+    wanted: Vec<Wanted>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Wanted {
+    /// The hash of the customer and the location.
+    what: u64,
+    /// The newest run that has wanted it.
+    run: u32,
+    /// Whether this run, or another one, has written it, or may have: else it was found so.
+    wrote: bool,
+}
+
+impl Since {
+    /// Begins with what a run has wanted, which is older than those before.
+    pub fn add_run(&mut self, run: &str) -> AddRun<'_> {
+        let number = u32::try_from(self.runs.len()).unwrap_or(u32::MAX);
+        self.runs.push(run.into());
+        AddRun {
+            since: self,
+            run: number,
+        }
+    }
+
+    /// Forgets what was only found as wanted, and not written.
+    pub fn retain_written(&mut self) {
+        self.wanted.retain(|wanted| wanted.wrote);
+    }
+
+    /// For how many customers and locations something was wanted.
+    pub fn len(&self) -> usize {
+        self.wanted.len()
+    }
+
+    /// The run that began last of those that have wanted something: their names begin with the time.
+    pub fn last_begun(&self) -> Option<&str> {
+        let runs = self.wanted.iter().map(|wanted| self.run_of(*wanted));
+        runs.max()
+    }
+
+    /// Which run has wanted something of this customer or location.
+    pub(super) fn wanted_by(
+        &self,
+        customer: &CustomerId,
+        location: Option<&LocationId>,
+    ) -> Option<&str> {
+        let wanted = self.find(customer, location)?;
+        Some(self.run_of(wanted))
+    }
+
+    /// Whether another run has written to this customer or location.
+    pub(super) fn is_written(&self, customer: &CustomerId, location: Option<&LocationId>) -> bool {
+        self.find(customer, location)
+            .is_some_and(|wanted| wanted.wrote)
+    }
+
+    fn run_of(&self, wanted: Wanted) -> &str {
+        let run = self.runs.get(wanted.run as usize);
+        run.map_or("", |run| &**run)
+    }
+
+    fn find(&self, customer: &CustomerId, location: Option<&LocationId>) -> Option<Wanted> {
+        if self.wanted.is_empty() {
+            return None;
+        }
+        let what = self.hasher.hash_one((customer, location));
+        let found = self.wanted.binary_search_by_key(&what, |one| one.what);
+        found.ok().map(|at| self.wanted[at])
+    }
+}
+
+/// Takes what one run has wanted.
+#[derive(Debug)]
+pub struct AddRun<'a> {
+    since: &'a mut Since,
+    run: u32,
+}
+
+impl AddRun<'_> {
+    /// The run has wanted something of this customer or location.
+    pub fn add(&mut self, customer: &CustomerId, location: Option<&LocationId>, wrote: bool) {
+        self.since.wanted.push(Wanted {
+            what: self.since.hasher.hash_one((customer, location)),
+            run: self.run,
+            wrote,
+        });
+    }
+
+    /// The run has wanted nothing else.
+    pub fn finish(self) {
+        let wanted = &mut self.since.wanted;
+        wanted.sort_unstable();
+        wanted.dedup_by(|next, kept| {
+            let is_same = next.what == kept.what;
+            kept.wrote |= is_same && next.wrote;
+            is_same
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    proptest! {
+        #[test]
+        fn the_newest_run_is_named_and_every_write_counts(
+            runs in proptest::collection::vec(
+                proptest::collection::vec((0_u8..9, 0_u8..3, any::<bool>()), 0..20), 0..6),
+        ) {
+            let customer = |n: u8| CustomerId::new(format!("C-{n}")).unwrap();
+            let location = |n: u8| (n > 0).then(|| LocationId::new(format!("L-{n}")).unwrap());
+            let (mut since, mut model) = (Since::default(), HashMap::new());
+            for (number, run) in runs.iter().enumerate() {
+                let name = format!("run-{number}");
+                let mut adding = since.add_run(&name);
+                for (id, place, wrote) in run {
+                    adding.add(&customer(*id), location(*place).as_ref(), *wrote);
+                    let known = model.entry((*id, *place)).or_insert((name.clone(), false));
+                    known.1 |= wrote;
+                }
+                adding.finish();
+            }
+            let newest = model.values().map(|(run, _)| run.as_str()).max();
+            prop_assert_eq!(since.last_begun(), newest);
+            prop_assert_eq!(since.len(), model.len());
+            for (id, place) in (0..9).flat_map(|id| (0..3).map(move |place| (id, place))) {
+                let (customer, location) = (customer(id), location(place));
+                let known = model.get(&(id, place));
+                let by = since.wanted_by(&customer, location.as_ref());
+                prop_assert_eq!(by, known.map(|(run, _)| run.as_str()));
+                let is_written = since.is_written(&customer, location.as_ref());
+                prop_assert_eq!(is_written, known.is_some_and(|(_, wrote)| *wrote));
+            }
+            since.retain_written();
+            prop_assert_eq!(since.len(), model.values().filter(|(_, wrote)| *wrote).count());
+        }
+    }
+}

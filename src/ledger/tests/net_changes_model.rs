@@ -1,0 +1,229 @@
+//! What a run changed, beside a simple model that holds all of its writes in memory.
+
+use super::*;
+use crate::domain::{NetChange, NetValue, Reseller, ResellerId, StoredValue};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+type Recorded = (Intent, Option<WriteVerdict>);
+
+fn any_write() -> impl Strategy<Value = Write> {
+    let id = || (0..4_usize).prop_map(|n| account(["", "1", "2", "tmp"][n]));
+    let profile = || {
+        proptest::option::of(
+            Just(Profile::Auto)
+                .boxed()
+                .prop_union(Just(Profile::SmallBusiness).boxed()),
+        )
+    };
+    let state = move || {
+        let service = (0..3_usize).prop_map(|n| ["", "s0", "s1"][n]);
+        (service, profile()).prop_map(|(service, profile)| spot(service, profile))
+    };
+    let of_account =
+        (id(), id(), any::<bool>()).prop_map(|(before, after, temporary)| Write::Account {
+            before,
+            after,
+            temporary,
+        });
+    let of_location = (0..2_u8, state(), state()).prop_map(|(n, before, after)| Write::Location {
+        location: LocationId::new(format!("l{n}")).unwrap(),
+        before,
+        after,
+    });
+    prop_oneof![of_account, of_location]
+}
+
+fn any_recorded() -> impl Strategy<Value = Recorded> {
+    let who = (0..5_u8, 0..3_u8, 2..12_u32);
+    (who, any_write(), 0..5_u8).prop_map(|((customer, reseller, line), write, verdict)| {
+        let intent = Intent {
+            reseller: match reseller {
+                0 => None,
+                1 => Some(Reseller::Own),
+                _ => Some(Reseller::Id(ResellerId::new("r-1").unwrap())),
+            },
+            ..intent(line, line, &format!("c{customer}"), write)
+        };
+        let effect = match &intent.write {
+            Write::Account { .. } => StoredValue::Account(account("X")),
+            Write::Location { .. } => StoredValue::Location(spot("S", None)),
+        };
+        let known = |verdict, effect| WriteVerdict {
+            verdict,
+            effect,
+            http_status: Some(200),
+        };
+        let verdict = match verdict {
+            0 => None,
+            1 => Some(known(Verdict::Unknown, None)),
+            2 => Some(known(Verdict::NotApplied, None)),
+            3 => Some(known(Verdict::Applied, Some(effect))),
+            _ => Some(known(Verdict::Applied, None)),
+        };
+        (intent, verdict)
+    })
+}
+
+fn location_of(write: &WriteRecord) -> Option<LocationId> {
+    match &write.intent.write {
+        Write::Account { .. } => None,
+        Write::Location { location, .. } => Some(location.clone()),
+    }
+}
+
+/// Whether a write took effect, where `next` is the next one of the same thing.
+fn counts(write: &WriteRecord, next: Option<&WriteRecord>) -> bool {
+    match (write.verdict, next.map(|next| &next.intent.write)) {
+        (Some(Verdict::NotApplied), _) => false,
+        (Some(Verdict::Applied), _) | (None | Some(Verdict::Unknown), None) => true,
+        (None | Some(Verdict::Unknown), Some(next)) => {
+            let seen = match next {
+                Write::Account { before, .. } => StoredValue::Account(before.clone()),
+                Write::Location { before, .. } => StoredValue::Location(before.clone()),
+            };
+            let judged = judge(&write.intent.write, &seen);
+            judged == Judgement::TookEffect || judged == Judgement::Altered
+        }
+    }
+}
+
+fn value(effective: &[&WriteRecord]) -> NetValue {
+    let stored: Vec<Write> = effective.iter().map(|write| write.stored()).collect();
+    let (first, last) = (&stored[0], &stored[stored.len() - 1]);
+    if let (
+        Write::Account { before, .. },
+        Write::Account {
+            after, temporary, ..
+        },
+    ) = (first, last)
+    {
+        let change = Transition {
+            before: before.clone(),
+            after: after.clone(),
+        };
+        return NetValue::Account {
+            change,
+            temporary: *temporary,
+        };
+    }
+    let states: Vec<(LocationState, LocationState)> = stored
+        .iter()
+        .filter_map(|write| match write {
+            Write::Location { before, after, .. } => Some((before.clone(), after.clone())),
+            Write::Account { .. } => None,
+        })
+        .collect();
+    let services = || states.iter().filter(|(_, after)| after.service.is_some());
+    let profiles = || states.iter().filter(|(_, after)| after.profile.is_some());
+    NetValue::Location {
+        location: location_of(effective[0]).unwrap(),
+        service: Transition {
+            before: services()
+                .next()
+                .and_then(|(before, _)| before.service.clone()),
+            after: services()
+                .next_back()
+                .and_then(|(_, after)| after.service.clone()),
+        },
+        profile: Transition {
+            before: profiles().next().and_then(|(before, _)| before.profile),
+            after: profiles().next_back().and_then(|(_, after)| after.profile),
+        },
+    }
+}
+
+/// All writes in memory: first by customer and thing, then by the lowest line of each customer.
+fn model(writes: &[WriteRecord]) -> Vec<NetChange> {
+    let whose =
+        |write: &WriteRecord| (write.intent.customer.clone(), write.intent.reseller.clone());
+    let customers: BTreeSet<_> = writes.iter().map(whose).collect();
+    let mut changes = Vec::new();
+    for (customer, reseller) in customers {
+        let mine: Vec<&WriteRecord> = writes
+            .iter()
+            .filter(|write| whose(write) == (customer.clone(), reseller.clone()))
+            .collect();
+        let mut things: Vec<Option<LocationId>> = Vec::new();
+        for write in &mine {
+            if !things.contains(&location_of(write)) {
+                things.push(location_of(write));
+            }
+        }
+        // The account ID first, the locations as they were written first.
+        things.sort_by_key(Option::is_some);
+        let mut lowest = Line::MAX;
+        let mut values = Vec::new();
+        for thing in things {
+            let of_thing: Vec<&WriteRecord> = mine
+                .iter()
+                .copied()
+                .filter(|write| location_of(write) == thing)
+                .collect();
+            let with_next = of_thing.iter().zip(1..);
+            let effective: Vec<&WriteRecord> = with_next
+                .filter(|(write, next)| counts(write, of_thing.get(*next).copied()))
+                .map(|(write, _)| *write)
+                .collect();
+            if effective.is_empty() {
+                continue;
+            }
+            lowest = effective
+                .iter()
+                .map(|write| write.intent.line)
+                .fold(lowest, Line::min);
+            values.push(value(&effective));
+        }
+        changes.extend(values.into_iter().map(|value| NetChange {
+            line: lowest,
+            customer: customer.clone(),
+            reseller: reseller.clone(),
+            value,
+        }));
+    }
+    changes.retain(NetChange::differs);
+    changes.sort_by_key(|net| net.line);
+    changes
+}
+
+/// Records the writes, without a process that works on the run.
+fn record(ledger: &Ledger, recorded: Vec<Recorded>) {
+    let insert = |connection: &rusqlite::Connection| {
+        let transaction = connection.unchecked_transaction()?;
+        let mut insert = transaction.prepare(write_row::INSERT)?;
+        let mut settle = transaction.prepare(write_row::SETTLE)?;
+        for (intent, verdict) in recorded {
+            let write = write_row::insert(&mut insert, &intent)?;
+            if let Some(verdict) = verdict {
+                write_row::settle(&mut settle, write, &verdict)?;
+            }
+        }
+        drop((insert, settle));
+        transaction.commit()
+    };
+    ledger.with(insert).unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn customer_by_customer_it_is_what_all_writes_together_say(
+        recorded in proptest::collection::vec(any_recorded(), 0..40),
+    ) {
+        let (_base, _dir, ledger) = fresh();
+        record(&ledger, recorded);
+        let writes: Vec<WriteRecord> = ledger.writes().map(Result::unwrap).collect();
+        let model = model(&writes);
+        let by_customer: Vec<Vec<NetChange>> = ledger.net_changes().unwrap().map(Result::unwrap).collect();
+        for changes in &by_customer {
+            prop_assert!(changes.iter().all(|net| net.is_of_same_customer(&changes[0])));
+        }
+        let is_temporary = model.iter().any(NetChange::is_temporary);
+        prop_assert_eq!(ledger.leaves_temporary_id().unwrap(), is_temporary);
+        let order = ledger.write_order(|customer| customer == "c1").unwrap();
+        let of_one: Vec<NetChange> = ledger.net_changes_in(&order).flat_map(Result::unwrap).collect();
+        let wanted = model.iter().filter(|net| net.customer.as_str() == "c1");
+        prop_assert_eq!(of_one, wanted.cloned().collect::<Vec<_>>());
+        prop_assert_eq!(by_customer.concat(), model);
+    }
+}

@@ -1,0 +1,165 @@
+//! What writes changed in total, folded from them.
+//!
+//! One customer's account ID may have been written several times (parked and restored in a swap, rolled back,
+//! repeated): what counts is the first value before and the last value after. Whether a write without a known result
+//! took effect is told by what the next write of the same thing found there. The last one counts as if it had: `undo`
+//! reads before it writes anyway.
+
+use super::{Intent, Judgement, Verdict, Write, WriteRecord, judge};
+use crate::domain::{
+    CustomerId, LocationId, NetChange, NetValue, Reseller, StoredValue, Transition,
+};
+use std::collections::HashMap;
+
+/// Everything that these writes changed or may have changed, values that are as before included: all writes of some
+/// customers, in the order of noting. Sorted by the lowest line of each customer, the account ID before the locations.
+pub(super) fn fold(writes: impl IntoIterator<Item = WriteRecord>) -> Vec<NetChange> {
+    let mut places: HashMap<Thing, usize> = HashMap::new();
+    let mut folds: Vec<Fold> = Vec::new();
+    for write in writes {
+        let place = *places.entry(thing(&write.intent)).or_insert(folds.len());
+        if place == folds.len() {
+            folds.push(Fold::new(&write.intent));
+        }
+        folds[place].add(write);
+    }
+    let mut changes: Vec<NetChange> = folds.into_iter().filter_map(Fold::finish).collect();
+    let key = |net: &NetChange| {
+        let is_location = matches!(net.value, NetValue::Location { .. });
+        (net.customer.clone(), net.reseller.clone(), is_location)
+    };
+    changes.sort_by_cached_key(key);
+    for of_customer in changes.chunk_by_mut(NetChange::is_of_same_customer) {
+        let lowest = of_customer.iter().map(|net| net.line).min();
+        for net in of_customer {
+            net.line = lowest.unwrap_or(net.line);
+        }
+    }
+    changes.sort_by_key(|net| net.line);
+    changes
+}
+
+/// What is written: a customer's account ID (in a relationship), or a location.
+type Thing = (CustomerId, Option<Reseller>, Option<LocationId>);
+
+fn thing(intent: &Intent) -> Thing {
+    let location = match &intent.write {
+        Write::Account { .. } => None,
+        Write::Location { location, .. } => Some(location.clone()),
+    };
+    (intent.customer.clone(), intent.reseller.clone(), location)
+}
+
+/// The writes of one thing so far.
+struct Fold {
+    net: NetChange,
+    /// Whether one of them took effect.
+    is_changed: bool,
+    /// The last one, where its result is unknown.
+    open: Option<Box<WriteRecord>>,
+}
+
+impl Fold {
+    fn new(intent: &Intent) -> Self {
+        let value = match &intent.write {
+            Write::Account { .. } => NetValue::Account {
+                change: Transition::default(),
+                temporary: false,
+            },
+            Write::Location { location, .. } => NetValue::Location {
+                location: location.clone(),
+                service: Transition::default(),
+                profile: Transition::default(),
+            },
+        };
+        Self {
+            net: NetChange {
+                line: intent.line,
+                customer: intent.customer.clone(),
+                reseller: intent.reseller.clone(),
+                value,
+            },
+            is_changed: false,
+            open: None,
+        }
+    }
+
+    fn add(&mut self, write: WriteRecord) {
+        if let Some(open) = self.open.take()
+            && took_effect(&open, &write)
+        {
+            self.apply(&open);
+        }
+        match write.verdict {
+            Some(Verdict::Applied) => self.apply(&write),
+            Some(Verdict::NotApplied) => {}
+            None | Some(Verdict::Unknown) => self.open = Some(Box::new(write)),
+        }
+    }
+
+    fn apply(&mut self, record: &WriteRecord) {
+        let line = record.intent.line;
+        self.net.line = if self.is_changed {
+            self.net.line.min(line)
+        } else {
+            line
+        };
+        match (&mut self.net.value, record.stored()) {
+            (
+                NetValue::Account { change, temporary },
+                Write::Account {
+                    before,
+                    after,
+                    temporary: is_temporary,
+                },
+            ) => {
+                if !self.is_changed {
+                    change.before = before;
+                }
+                (change.after, *temporary) = (after, is_temporary);
+            }
+            (
+                NetValue::Location {
+                    service, profile, ..
+                },
+                Write::Location { before, after, .. },
+            ) => {
+                advance(service, before.service, after.service);
+                advance(profile, before.profile, after.profile);
+            }
+            // One thing has one kind of write.
+            (NetValue::Account { .. } | NetValue::Location { .. }, _) => {}
+        }
+        self.is_changed = true;
+    }
+
+    /// `None`: none of the writes took effect or may have.
+    fn finish(mut self) -> Option<NetChange> {
+        if let Some(open) = self.open.take() {
+            self.apply(&open);
+        }
+        self.is_changed.then_some(self.net)
+    }
+}
+
+/// Service ID and profile each on its own: the first write of it says what was there, the last one what is.
+fn advance<T>(change: &mut Transition<T>, before: Option<T>, after: Option<T>) {
+    if after.is_some() {
+        if change.after.is_none() {
+            change.before = before;
+        }
+        change.after = after;
+    }
+}
+
+/// Before a write the thing is read: what the next one found tells what the one before it did.
+fn took_effect(open: &WriteRecord, next: &WriteRecord) -> bool {
+    let seen = match &next.intent.write {
+        Write::Account { before, .. } => StoredValue::Account(before.clone()),
+        Write::Location { before, .. } => StoredValue::Location(before.clone()),
+    };
+    matches!(
+        judge(&open.intent.write, &seen),
+        Judgement::TookEffect | Judgement::Altered
+    )
+}

@@ -1,0 +1,148 @@
+//! The lines of an undo: read from the ledger of the run that it undoes, customer by customer, each time they are needed.
+//! Memory does not grow with the lines; of each write, its place in the order is kept.
+
+use super::clock;
+use super::error::CommandError;
+use super::exit_code::Exit;
+use crate::domain::{Change, Failed, Line, NetChange, NewAccount, Outcome, Status};
+use crate::ledger::{Ledger, LedgerError, PrivateFile, RunDir, WriteOrder};
+use crate::plan::{Impossible, Inverse, undo_plan};
+use crate::report::CannotUndo;
+use std::io::{self, Write};
+
+/// The first row of the file.
+const HEADER: &str = "accountId,newAccountId,customerId,locationId,serviceId,profile,resellerId\n";
+
+/// What an undo is to restore.
+pub(super) struct UndoLines {
+    order: WriteOrder,
+    can_clear: bool,
+    pub(super) counts: UndoCounts,
+}
+
+/// What the lines of an undo add up to.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct UndoCounts {
+    pub(super) lines: u64,
+    pub(super) accounts: u64,
+    pub(super) locations: u64,
+    /// Lines that remove an account ID.
+    pub(super) clears: u64,
+    /// What cannot be undone; each has a line of its own that only says so.
+    pub(super) cannot_undo: CannotUndo,
+}
+
+impl UndoCounts {
+    fn add(&mut self, line: &Inverse) {
+        let change = &line.change;
+        self.lines += 1;
+        self.accounts += u64::from(change.new_account.asks());
+        self.locations += u64::from(change.asks_location());
+        self.clears += u64::from(change.new_account == NewAccount::Clear);
+        match line.impossible {
+            Some(Impossible::Account) => self.cannot_undo.accounts += 1,
+            Some(Impossible::Service) => self.cannot_undo.services += 1,
+            Some(Impossible::Profile(_)) => self.cannot_undo.profiles += 1,
+            None => {}
+        }
+    }
+}
+
+impl UndoLines {
+    /// Those that undo the run of this ledger. `can_clear`: whether the system can remove an account ID.
+    pub(super) fn of(ledger: &Ledger, can_clear: bool) -> Result<Self, LedgerError> {
+        let mut lines = Self {
+            order: ledger.write_order(|_| true)?,
+            can_clear,
+            counts: UndoCounts::default(),
+        };
+        let mut counts = UndoCounts::default();
+        for line in lines.read(ledger) {
+            counts.add(&line?);
+        }
+        lines.counts = counts;
+        Ok(lines)
+    }
+
+    /// The lines, from line 2 on.
+    fn read<'a>(
+        &'a self,
+        ledger: &'a Ledger,
+    ) -> impl Iterator<Item = Result<Inverse, LedgerError>> + 'a {
+        let mut next: Line = 2;
+        let mut plan = move |changes: Vec<NetChange>| {
+            let plan = undo_plan(&changes, self.can_clear, next);
+            next += Line::try_from(plan.len()).unwrap_or(Line::MAX);
+            plan
+        };
+        ledger
+            .net_changes_in(&self.order)
+            .flat_map(move |changes| match changes {
+                Ok(changes) => plan(changes).into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error)],
+            })
+    }
+
+    /// Writes the file of the undo, which is read again like any other, and hands over what must still be there for each
+    /// of its lines; returns the digest of the file.
+    pub(super) fn write(
+        &self,
+        ledger: &Ledger,
+        dir: &RunDir,
+        put: &mut dyn FnMut(&Outcome) -> Result<(), LedgerError>,
+    ) -> Result<String, CommandError> {
+        let path = dir.input();
+        let failed = |why: io::Error| {
+            CommandError::new(
+                Exit::Stopped,
+                format!("{}: cannot be written: {why}", path.display()),
+            )
+        };
+        let now_ms = clock::now_ms();
+        let mut file = PrivateFile::begin(path.clone()).map_err(failed)?;
+        file.write_all(HEADER.as_bytes()).map_err(failed)?;
+        for line in self.read(ledger) {
+            let line = line?;
+            write_row(&mut file, &line.change).map_err(failed)?;
+            put(&expected(line, now_ms))?;
+        }
+        file.finish().map_err(failed)?;
+        crate::input::digest(&path).map_err(failed)
+    }
+}
+
+/// A line of which nothing can be restored has failed before it begins.
+fn expected(line: Inverse, now_ms: i64) -> Outcome {
+    let mut outcome = line.expected;
+    if let Some(impossible) = &line.impossible {
+        outcome.status = Status::Failed(Failed::Rejected);
+        outcome.message = impossible.to_string();
+        outcome.account.after.clone_from(&outcome.account.before);
+        outcome.service.after.clone_from(&outcome.service.before);
+        outcome.profile.after = outcome.profile.before;
+        outcome.finished_at_ms = now_ms;
+    }
+    outcome
+}
+
+fn write_row(file: &mut impl Write, change: &Change) -> io::Result<()> {
+    // A location of which nothing can be asked would be no valid line.
+    let location = change.location.as_ref().filter(|_| change.asks_location());
+    let profile = change.profile.map(|profile| profile.to_string());
+    let reseller = change.reseller.as_ref().map(ToString::to_string);
+    let cells = [
+        change.account.as_ref().map(|id| id.as_str()),
+        change.new_account.id().map(|id| id.as_str()),
+        change.customer.as_ref().map(|id| id.as_str()),
+        location.map(|id| id.as_str()),
+        change.service.as_ref().map(|id| id.as_str()),
+        profile.as_deref(),
+        reseller.as_deref(),
+    ];
+    for (at, cell) in cells.into_iter().enumerate() {
+        let comma = if at == 0 { "" } else { "," };
+        let cell = cell.unwrap_or_default().replace('"', "\"\"");
+        write!(file, "{comma}\"{cell}\"")?;
+    }
+    file.write_all(b"\n")
+}
