@@ -8,19 +8,22 @@ use std::path::Path;
 
 pub(crate) fn memory() {
     println!("\n## Memory\n");
-    println!("| lines applied without a limit | lines/s | peak memory | goal |");
-    println!("| --- | --- | --- | --- |");
+    println!("| lines without a limit | command | lines/s | peak memory | goal |");
+    println!("| --- | --- | --- | --- | --- |");
     for lines in [60_000, 1_000_000] {
         let stand_in = StandIn::start(lines, &["bulk"]);
         let place = Place::with_renames(lines);
-        let (done, summary) = place.apply(&stand_in.base, &["--rate", "unlimited"]);
+        let applied = place.apply(&stand_in.base, &["--rate", "unlimited"]);
+        let undone = place.undo(&stand_in.base);
         stand_in.end();
-        assert_eq!(summary["counts"]["changed"], lines);
-        println!(
-            "| {lines} | {:.0} | {:.1} MiB | 96 MiB |",
-            per_second(lines, done.took),
-            done.peak_mib
-        );
+        for (command, (done, summary)) in [("apply", applied), ("undo", undone)] {
+            assert_eq!(summary["counts"]["changed"], lines);
+            println!(
+                "| {lines} | `{command}` | {:.0} | {:.1} MiB | 96 MiB |",
+                per_second(lines, done.took),
+                done.peak_mib
+            );
+        }
     }
 }
 

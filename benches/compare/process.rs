@@ -243,16 +243,27 @@ impl Place {
         self.apply_as(Command::new(IDSHIFT), base, arguments)
     }
 
+    /// `idshift undo` of the last run, on the clients' core; its summary too.
+    pub(crate) fn undo(&self, base: &str) -> (Done, serde_json::Value) {
+        let mut command = client(IDSHIFT);
+        command.args(["undo", "--rate", "unlimited"]);
+        self.carry_out(command, base)
+    }
+
     fn apply_as(
         &self,
         mut command: Command,
         base: &str,
         arguments: &[&str],
     ) -> (Done, serde_json::Value) {
+        command.args(["apply", "moves.csv"]).args(arguments);
+        self.carry_out(command, base)
+    }
+
+    fn carry_out(&self, mut command: Command, base: &str) -> (Done, serde_json::Value) {
         command
-            .args(["apply", "moves.csv", "--yes", "--json", "--quiet"])
+            .args(["--yes", "--json", "--quiet"])
             .args(["--system", "plume", "--base-url", base])
-            .args(arguments)
             .current_dir(self.folder.path())
             .env("IDSHIFT_TOKEN", "x")
             .env("XDG_STATE_HOME", self.folder.path());
