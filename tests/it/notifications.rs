@@ -293,7 +293,12 @@ fn a_signal_ends_what_is_still_reported_and_leaves_the_result_of_the_run() {
         assert!(begun.elapsed().as_secs() < 9, "{:?}", begun.elapsed());
         drop(connection);
         if reporter == "on_finish" {
-            assert!(!lives(&place, "child") && !lives(&place, "program"));
+            // They were sent SIGKILL before the command ended; the kernel may take a moment.
+            let ended = std::time::Instant::now();
+            while lives(&place, "child") || lives(&place, "program") {
+                assert!(ended.elapsed().as_secs() < 10, "they live on");
+                std::thread::yield_now();
+            }
         }
     }
     place.judge_writes();
