@@ -164,12 +164,18 @@ fn a_health_check_and_a_webhook_are_told_without_ids() {
     assert!(next().0.contains("/fail"));
 }
 
-/// Whether the process whose ID is in this file is still at work.
-fn lives(place: &Place, name: &str) -> bool {
+/// The process whose ID is in this file has ended: it was sent SIGKILL before the command ended, and the kernel may take a
+/// moment.
+fn assert_ended(place: &Place, name: &str) {
     let pid = std::fs::read_to_string(place.path().join(name)).unwrap();
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+    let began = std::time::Instant::now();
     // A zombie waits for nothing but its parent.
-    stat.is_ok_and(|stat| !stat.contains(") Z "))
+    while std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()))
+        .is_ok_and(|stat| !stat.contains(") Z "))
+    {
+        assert!(began.elapsed().as_secs() < 10, "{name} lives on");
+        std::thread::yield_now();
+    }
 }
 
 #[test]
@@ -222,7 +228,7 @@ fn a_program_and_what_it_has_started_end_after_thirty_seconds() {
     profile(&place, &format!("on_finish = [\"{ends}\"]"));
     let done = place.run(&night).expect(0);
     assert!(!done.err.contains("on_finish"), "{}", done.err);
-    assert!(!lives(&place, "behind"));
+    assert_ended(&place, "behind");
     // It does not end. The clock of the command runs thirty times as fast.
     let waits = script(&place, "sleep 300 & echo $! >child\necho $$ >program\nwait");
     profile(&place, &format!("on_finish = [\"{waits}\"]"));
@@ -232,7 +238,8 @@ fn a_program_and_what_it_has_started_end_after_thirty_seconds() {
     let done = finish(command.spawn().unwrap()).expect(0);
     assert!(done.err.contains("did not end within 30 s"), "{}", done.err);
     assert!(begun.elapsed().as_secs() < 60);
-    assert!(!lives(&place, "child") && !lives(&place, "program"));
+    assert_ended(&place, "child");
+    assert_ended(&place, "program");
 }
 
 #[test]
@@ -293,12 +300,8 @@ fn a_signal_ends_what_is_still_reported_and_leaves_the_result_of_the_run() {
         assert!(begun.elapsed().as_secs() < 9, "{:?}", begun.elapsed());
         drop(connection);
         if reporter == "on_finish" {
-            // They were sent SIGKILL before the command ended; the kernel may take a moment.
-            let ended = std::time::Instant::now();
-            while lives(&place, "child") || lives(&place, "program") {
-                assert!(ended.elapsed().as_secs() < 10, "they live on");
-                std::thread::yield_now();
-            }
+            assert_ended(&place, "child");
+            assert_ended(&place, "program");
         }
     }
     place.judge_writes();
