@@ -187,7 +187,12 @@ impl Client {
         self.tally.snapshot(self.tokens.renewals())
     }
 
-    /// From the first call to the last.
+    /// There was nothing to call for this long, so it does not count for the rate that was reached.
+    pub fn was_idle(&self, time: Duration) {
+        self.tally.was_idle(time);
+    }
+
+    /// From the first call to the last, without the time in which there was nothing to call.
     pub fn active(&self) -> Duration {
         self.tally.active()
     }

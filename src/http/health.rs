@@ -162,6 +162,9 @@ pub(super) struct Tally {
     /// Microseconds since `epoch`, plus one; 0 means none yet.
     first: AtomicU64,
     last: AtomicU64,
+    /// Microseconds between calls in which there was nothing to call, and those that count once there is another call.
+    idle: AtomicU64,
+    idle_since_last: AtomicU64,
     /// Smoothed, in microseconds.
     latency: AtomicU64,
 }
@@ -177,6 +180,8 @@ impl Tally {
             throttled: AtomicU64::default(),
             first: AtomicU64::default(),
             last: AtomicU64::default(),
+            idle: AtomicU64::default(),
+            idle_since_last: AtomicU64::default(),
             latency: AtomicU64::default(),
         }
     }
@@ -199,6 +204,10 @@ impl Tally {
                 .compare_exchange(0, at, Ordering::Relaxed, Ordering::Relaxed);
         }
         self.last.fetch_max(at, Ordering::Relaxed);
+        if self.idle_since_last.load(Ordering::Relaxed) > 0 {
+            let idle = self.idle_since_last.swap(0, Ordering::Relaxed);
+            self.idle.fetch_add(idle, Ordering::Relaxed);
+        }
         Flight {
             tally: self,
             since: now,
@@ -226,7 +235,14 @@ impl Tally {
     pub(super) fn active(&self) -> Duration {
         let first = self.first.load(Ordering::Relaxed);
         let last = self.last.load(Ordering::Relaxed);
-        Duration::from_micros(last.saturating_sub(first))
+        let idle = self.idle.load(Ordering::Relaxed);
+        Duration::from_micros(last.saturating_sub(first).saturating_sub(idle))
+    }
+
+    /// There was nothing to call for this long since the last call.
+    pub(super) fn was_idle(&self, time: Duration) {
+        self.idle_since_last
+            .fetch_add(micros(time), Ordering::Relaxed);
     }
 }
 
@@ -253,4 +269,23 @@ impl Flight<'_> {
 
 pub(super) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_without_anything_to_call_counts_only_between_calls() {
+        let tally = Tally::new();
+        let at = |seconds| tally.epoch + Duration::from_secs(seconds);
+        let call = |seconds| tally.departs(Kind::Find, false, at(seconds)).answered();
+        call(0);
+        call(2);
+        tally.was_idle(Duration::from_secs(8));
+        // No call came after it.
+        assert_eq!(tally.active(), Duration::from_secs(2));
+        call(11);
+        assert_eq!(tally.active(), Duration::from_secs(3));
+    }
 }

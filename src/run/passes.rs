@@ -417,7 +417,8 @@ async fn asked(
     stopped_by: StopReason,
     why: &str,
 ) -> Option<Ending> {
-    tokio::select! {
+    let asked = Instant::now();
+    let ending = tokio::select! {
         biased;
         () = machine.stop.cancelled() => {
             // The prompt's line is not ended.
@@ -427,5 +428,7 @@ async fn asked(
         goes_on = ui::ask(question) => {
             (!goes_on).then(|| Ending::Stopped(stopped_by, why.to_owned()))
         }
-    }
+    };
+    machine.client.was_idle(asked.elapsed());
+    ending
 }
