@@ -83,7 +83,7 @@ fn start() -> Option<Child> {
     if std::env::var_os("LESS").is_none() {
         shell.env("LESS", LESS);
     }
-    // Secrets in the environment are for idshift alone.
+    // Its own variables may hold a token. Others are handed on: a pager needs the terminal's and its own.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("IDSHIFT_") {
             shell.env_remove(name);
