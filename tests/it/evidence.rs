@@ -57,15 +57,20 @@ fn an_archive_of_a_run_is_verified_anywhere_and_a_flipped_bit_is_found() {
     assert!(has("manifest.json") && has("B-000001") && !has("canary-token"));
 }
 
-#[test]
-fn a_plan_is_carried_out_only_by_the_digest_that_was_approved() {
+/// A plan of three lines, its ID and its digest.
+fn planned() -> (Place, String, String) {
     let place = Place::plume();
     let file = place.moves(3);
     let plan = place.run(&["plan", &file, "--json"]).expect(0).json();
-    let (id, digest) = (
-        plan["run"].as_str().unwrap(),
-        plan["plan_digest"].as_str().unwrap(),
-    );
+    let text = |key: &str| plan[key].as_str().unwrap().to_owned();
+    let (id, digest) = (text("run"), text("plan_digest"));
+    (place, id, digest)
+}
+
+#[test]
+fn a_plan_is_carried_out_only_by_the_digest_that_was_approved() {
+    let (place, id, digest) = planned();
+    let (id, digest) = (id.as_str(), digest.as_str());
     let approved = |digest: &str| place.run(&["apply", "--run", id, "--yes", "--digest", digest]);
     let refused = approved(&"0".repeat(64)).expect(2);
     assert!(refused.err.contains("another plan"), "{}", refused.err);
@@ -73,7 +78,7 @@ fn a_plan_is_carried_out_only_by_the_digest_that_was_approved() {
     assert!(approved("123").expect(2).err.contains("64"));
     assert_eq!(place.patches(), 0);
     place
-        .run(&["apply", &file, "--yes", "--digest", digest])
+        .run(&["apply", "moves.csv", "--yes", "--digest", digest])
         .expect(2);
     approved(&digest.to_uppercase()).expect(0);
     assert_eq!(place.account_of("C-1"), "B-000001");
@@ -82,13 +87,8 @@ fn a_plan_is_carried_out_only_by_the_digest_that_was_approved() {
 /// Who changes the run's own copy of the file after the approval carries out nothing.
 #[test]
 fn an_input_that_was_changed_after_the_approval_is_refused() {
-    let place = Place::plume();
-    let file = place.moves(3);
-    let plan = place.run(&["plan", &file, "--json"]).expect(0).json();
-    let (id, digest) = (
-        plan["run"].as_str().unwrap(),
-        plan["plan_digest"].as_str().unwrap(),
-    );
+    let (place, id, digest) = planned();
+    let (id, digest) = (id.as_str(), digest.as_str());
     let input = place.newest().join("input.csv");
     let text = std::fs::read_to_string(&input).unwrap();
     std::fs::write(&input, text.replace("B-000001", "X-000001")).unwrap();
