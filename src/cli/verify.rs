@@ -60,6 +60,14 @@ fn print(verified: &Verified, output: Output) {
         ),
     };
     ui::out(&format!("verify {run}: {}", tone.paint(&result)));
+    if verified.parked > 0 {
+        let parked = u64::try_from(verified.parked).unwrap_or(u64::MAX);
+        ui::out(&format!(
+            "verify {run}: {} a temporary ID of this run; `{}` restores the account ID",
+            ui::one_or_many(parked, "customer has", "customers have"),
+            verified.resume
+        ));
+    }
     if left.in_doubt > 0 {
         ui::out(&format!(
             "verify {run}: {}: the result of a write is not known",

@@ -1,10 +1,10 @@
 //! Reads back what a wave of units did, before the next is begun. What is not as the system had answered has failed,
 //! also for whoever goes on with the run.
 
-use super::compare::{Aspect, Difference, FinalValues, did_not_last, differences};
-use super::halt::OrHalt;
+use super::compare::{FinalValues, did_not_last};
+use super::recheck::{Left, Recheck, Unreadable};
 use super::{Context, Halt, WriteLog};
-use crate::domain::{Outcome, Status};
+use crate::domain::Status;
 
 /// What reading a wave back has shown.
 #[derive(Debug, Default)]
@@ -35,6 +35,7 @@ pub(super) async fn read_back<N: WriteLog>(context: &Context<N>, more: bool) -> 
         lines: u64::try_from(kept.len()).unwrap_or(u64::MAX),
         ..Wave::default()
     };
+    let mut recheck = Recheck::one_by_one(&context.system);
     for (outcome, reseller) in kept {
         match outcome.status {
             Status::Changed => {}
@@ -44,13 +45,18 @@ pub(super) async fn read_back<N: WriteLog>(context: &Context<N>, more: bool) -> 
                 continue;
             }
         }
-        let left = values.apply_to(outcome.clone(), reseller.as_ref());
-        let found = differences(&context.system, &left, reseller.as_ref(), None).await;
-        match context.classify(found).await.or_halt()? {
+        let left: Left = (
+            values.apply_to(outcome.clone(), reseller.as_ref()),
+            reseller,
+        );
+        let mut read = Ok(Vec::new());
+        let reading = recheck.read(&[left], |_, found| read = found).await;
+        reading.map_err(halt)?;
+        match read {
             Ok(differences) => {
                 if let Some(first) = differences.first() {
-                    context.log.outcome(lost(outcome, first)).await?;
                     wave.fault(first.to_string());
+                    context.log.outcome(did_not_last(outcome, first)).await?;
                 }
             }
             Err(error) => {
@@ -61,17 +67,6 @@ pub(super) async fn read_back<N: WriteLog>(context: &Context<N>, more: bool) -> 
     Ok(wave)
 }
 
-fn lost(outcome: Outcome, difference: &Difference) -> Outcome {
-    let mut lost = did_not_last(outcome);
-    lost.message = format!(
-        "{}: {} is {}",
-        lost.message,
-        difference.what,
-        difference.found.as_deref().unwrap_or("none")
-    );
-    let before = lost.account.before.as_ref().map(|id| id.as_str());
-    if difference.what == Aspect::Account && difference.found.as_deref() == before {
-        lost.account.after.clone_from(&lost.account.before);
-    }
-    lost
+fn halt(why: Unreadable) -> Halt {
+    Halt::Fatal(why.fatal, why.message)
 }

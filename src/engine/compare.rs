@@ -1,5 +1,4 @@
-//! Compares what a run left with the present state in the system. The canary and `verify` use the same comparison, so
-//! they find the same differences.
+//! Compares what a run left with the present state in the system.
 //!
 //! What a run left is the final outcome for a customer, not for a line: where several lines name one customer, each
 //! line has recorded only the state after its own change.
@@ -169,16 +168,22 @@ fn note<K: Eq + Hash, V: Clone + PartialEq>(
 }
 
 /// The outcome of a line for which the system confirmed the new value, but does not have it.
-pub fn did_not_last(outcome: Outcome) -> Outcome {
-    Outcome {
-        status: Status::Failed(Failed::BadAnswer),
-        message: "the system answered as asked, but the new value did not last".to_owned(),
-        ..outcome
+pub fn did_not_last(mut outcome: Outcome, difference: &Difference) -> Outcome {
+    let found = difference.found.as_deref();
+    outcome.status = Status::Failed(Failed::BadAnswer);
+    outcome.message = format!(
+        "the system answered as asked, but the new value did not last: {} is {}",
+        difference.what,
+        found.unwrap_or("none")
+    );
+    if matches!(difference.what, Aspect::Account | Aspect::Customer) {
+        outcome.account.after = found.and_then(|id| AccountId::new(id).ok());
     }
+    outcome
 }
 
 /// How a customer differs from what the run left of it. `found` is the customer where it was read just now.
-pub async fn differences(
+pub(super) async fn differences(
     system: &System,
     outcome: &Outcome,
     reseller: Option<&Reseller>,

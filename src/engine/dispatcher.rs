@@ -5,10 +5,12 @@
 //! that safe.
 
 use super::lookup::{LookupCache, look_up};
-use super::{Concurrency, Context, Event, Halt, Job, WriteLog, canary, executor, spans};
+use super::{
+    Concurrency, Context, Event, Halt, Job, WriteLog, canary, executor, spans, with_health,
+};
 use crate::domain::one_or_many;
 use crate::ledger::{LedgerError, StopReason};
-use crate::system::{Fatal, Health};
+use crate::system::Fatal;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -50,81 +52,34 @@ const FIRST_UNITS: usize = 4;
 
 struct Dispatcher<N> {
     context: Arc<Context<N>>,
+    jobs: mpsc::Receiver<Vec<Job>>,
     ready: VecDeque<(Job, Arc<LookupCache>)>,
     lookups: JoinSet<Result<(Vec<Job>, LookupCache), Halt>>,
     units: JoinSet<Result<(), Halt>>,
-    /// Reads back what a wave has written; nothing else is begun meanwhile.
-    canary: JoinSet<Result<canary::Wave, Halt>>,
     ending: Option<Ending>,
     /// Ends every wait of a call.
     stop: CancellationToken,
-    /// How many units of the present wave may still be begun; `None`: the waves are over.
-    wave_left: Option<u64>,
-    /// The number of the present wave, from 0.
-    wave: usize,
     deadline: Option<Instant>,
     fed: bool,
 }
 
-/// Carries out all units that `jobs` brings, until it ends or something stops the run. `stop` is the token that ends the
-/// waits of the system's calls: it is cancelled here too where the run ends because no further call is of use.
+/// Carries out all units that `jobs` brings, until it ends or something stops the run: first in waves, each of which is
+/// read back before the next unit is begun, then the rest. `stop` is the token that ends the waits of the system's calls:
+/// it is cancelled here too where the run ends because no further call is of use.
 pub async fn run<N: WriteLog>(
     context: Arc<Context<N>>,
-    mut jobs: mpsc::Receiver<Vec<Job>>,
+    jobs: mpsc::Receiver<Vec<Job>>,
     stop: CancellationToken,
 ) -> Ending {
-    let mut health = context.system.health();
-    let drain = context.settings.drain.clone();
-    let mut heard = true;
-    let mut dispatcher = Dispatcher::new(context, stop.clone());
-    loop {
-        // Before anything is begun: a wait that ends because the run is being stopped must not let others go on.
-        if stop.is_cancelled() && dispatcher.ending.is_none() && !dispatcher.is_over() {
-            dispatcher.end(Ending::Interrupted);
-        }
-        dispatcher.admit();
-        if dispatcher.is_over() {
-            break;
-        }
-        let wants_more = dispatcher.wants_more();
-        // Where everything is begun, there is nothing left to leave undone.
-        let stops = dispatcher.ending.is_none() && !dispatcher.has_begun_all();
-        let until = dispatcher.deadline.filter(|_| stops);
-        tokio::select! {
-            biased;
-            () = stop.cancelled(), if dispatcher.ending.is_none() => {
-                dispatcher.end(Ending::Interrupted);
-            }
-            Some(fault) = dispatcher.canary.join_next(), if !dispatcher.canary.is_empty() => {
-                dispatcher.wave_was(result_of(fault));
-            }
-            Some(done) = dispatcher.units.join_next(), if !dispatcher.units.is_empty() => {
-                dispatcher.ended(result_of(done));
-                // Those that ended meanwhile, without asking everything else in between.
-                while let Some(done) = dispatcher.units.try_join_next() {
-                    dispatcher.ended(result_of(done));
-                }
-            }
-            Some(found) = dispatcher.lookups.join_next(), if !dispatcher.lookups.is_empty() => {
-                dispatcher.looked_up(result_of(found));
-            }
-            batch = jobs.recv(), if wants_more => match batch {
-                Some(batch) => dispatcher.take(batch),
-                None => dispatcher.fed = true,
-            },
-            changed = health.changed(), if heard => match changed {
-                Ok(()) => dispatcher.on_health(&health.borrow_and_update()),
-                Err(_) => heard = false,
-            },
-            () = drain.cancelled(), if stops => {
-                dispatcher.end(Ending::Stopped(StopReason::Drained, DRAINED.to_owned()));
-            }
-            () = reached(until), if until.is_some() => {
-                dispatcher.end(Ending::Stopped(StopReason::Until, UNTIL.to_owned()));
-            }
-        }
-    }
-    dispatcher.close().await
+    let health = context.system.health();
+    let events = context.events.clone();
+    let mut dispatcher = Dispatcher::new(context, jobs, stop);
+    let passes = async {
+        dispatcher.waves().await;
+        dispatcher.carry_out(None).await;
+        dispatcher.close().await
+    };
+    with_health(health, &events, passes).await
 }
 
 /// What a task has returned. A task that panicked is our bug.
@@ -139,37 +94,109 @@ async fn reached(deadline: Option<Instant>) {
 }
 
 impl<N: WriteLog> Dispatcher<N> {
-    fn new(context: Arc<Context<N>>, stop: CancellationToken) -> Self {
+    fn new(
+        context: Arc<Context<N>>,
+        jobs: mpsc::Receiver<Vec<Job>>,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             stop,
+            jobs,
             ready: VecDeque::new(),
             lookups: JoinSet::new(),
             units: JoinSet::new(),
-            canary: JoinSet::new(),
             ending: None,
-            wave_left: context.settings.waves.first().copied(),
-            wave: 0,
             deadline: context.settings.until.map(|until| Instant::now() + until),
             fed: false,
             context,
         }
     }
 
-    /// Begins units, as many as may be under way at the same time.
-    fn admit(&mut self) {
+    /// Carries the waves out, each once the one before it was found to be right.
+    async fn waves(&mut self) {
+        let context = Arc::clone(&self.context);
+        let waves = &context.settings.waves;
+        for (at, units) in waves.iter().enumerate() {
+            self.carry_out(Some(*units)).await;
+            if self.ending.is_some() {
+                return;
+            }
+            let stop = self.stop.clone();
+            let wave = tokio::select! {
+                biased;
+                () = stop.cancelled() => return self.end(Ending::Interrupted),
+                wave = canary::read_back(&context, at + 1 < waves.len()) => wave,
+            };
+            match wave {
+                Ok(wave) => self.wave_was(&wave, at + 1),
+                Err(halt) => self.halted(halt),
+            }
+            // A file with fewer units than the wave is all in it.
+            if self.ending.is_some() || self.has_begun_all() {
+                return;
+            }
+        }
+    }
+
+    /// Carries out the next units, at most this many; all of them have ended when it returns.
+    async fn carry_out(&mut self, most: Option<u64>) {
+        let mut left = most.unwrap_or(u64::MAX);
+        let drain = self.context.settings.drain.clone();
+        let stop = self.stop.clone();
+        loop {
+            // Before anything is begun: a wait that ends because the run is being stopped must not let others go on.
+            let is_over = self.units.is_empty() && self.has_begun_all();
+            if stop.is_cancelled() && self.ending.is_none() && !is_over {
+                self.end(Ending::Interrupted);
+            }
+            self.admit(&mut left);
+            let begins_none = self.ending.is_some() || left == 0 || self.has_begun_all();
+            if self.units.is_empty() && begins_none {
+                return;
+            }
+            let wants_more = self.wants_more();
+            // Where everything is begun, there is nothing left to leave undone.
+            let stops = self.ending.is_none() && !self.has_begun_all();
+            let until = self.deadline.filter(|_| stops);
+            tokio::select! {
+                biased;
+                () = stop.cancelled(), if self.ending.is_none() => {
+                    self.end(Ending::Interrupted);
+                }
+                Some(done) = self.units.join_next(), if !self.units.is_empty() => {
+                    self.ended(result_of(done));
+                    // Those that ended meanwhile, without asking everything else in between.
+                    while let Some(done) = self.units.try_join_next() {
+                        self.ended(result_of(done));
+                    }
+                }
+                Some(found) = self.lookups.join_next(), if !self.lookups.is_empty() => {
+                    self.looked_up(result_of(found));
+                }
+                batch = self.jobs.recv(), if wants_more => match batch {
+                    Some(batch) => self.take(batch),
+                    None => self.fed = true,
+                },
+                () = drain.cancelled(), if stops => {
+                    self.end(Ending::Stopped(StopReason::Drained, DRAINED.to_owned()));
+                }
+                () = reached(until), if until.is_some() => {
+                    self.end(Ending::Stopped(StopReason::Until, UNTIL.to_owned()));
+                }
+            }
+        }
+    }
+
+    /// Begins units, as many as may be under way at the same time, and as many as are left of a wave.
+    fn admit(&mut self, left: &mut u64) {
         if self.deadline.is_some_and(|until| Instant::now() >= until) && !self.has_begun_all() {
             self.end(Ending::Stopped(StopReason::Until, UNTIL.to_owned()));
         }
-        while self.ending.is_none() && self.units.len() < self.concurrency() {
-            if self.wave_left == Some(0) {
-                break;
-            }
+        while self.ending.is_none() && *left > 0 && self.units.len() < self.concurrency() {
             let Some((job, seen)) = self.ready.pop_front() else {
                 break;
             };
-            if let Some(left) = &mut self.wave_left {
-                *left -= 1;
-            }
+            *left -= 1;
             let context = Arc::clone(&self.context);
             let span = spans::of_lines(job.unit.changes().map(|change| change.line));
             let unit = async move {
@@ -179,30 +206,17 @@ impl<N: WriteLog> Dispatcher<N> {
             };
             self.units.spawn(unit.instrument(span));
         }
-        // A file with fewer units than the wave is all in it.
-        let is_over = self
-            .wave_left
-            .is_some_and(|left| left == 0 || self.has_begun_all());
-        if is_over && self.ending.is_none() && self.units.is_empty() && self.canary.is_empty() {
-            let context = Arc::clone(&self.context);
-            let more = self.wave + 1 < context.settings.waves.len();
-            self.canary
-                .spawn(async move { canary::read_back(&context, more).await });
-        }
     }
 
-    fn wave_was(&mut self, wave: Result<canary::Wave, Halt>) {
-        let wave = match wave {
-            Ok(wave) => wave,
-            Err(halt) => return self.halted(halt),
-        };
+    /// What reading back the wave with this number, from 1, has shown.
+    fn wave_was(&mut self, wave: &canary::Wave, number: usize) {
         let settings = &self.context.settings;
+        let of = settings.waves.len();
         let is_too_much = match &settings.wave_failures {
             Some(budget) => budget.is_exceeded(wave.wrong, wave.lines),
             None => wave.wrong > 0,
         };
-        if is_too_much && let Some(first) = wave.first {
-            let (number, of) = (self.wave + 1, settings.waves.len());
+        if is_too_much && let Some(first) = &wave.first {
             let which = match of {
                 1 => "canary".to_owned(),
                 _ => format!(
@@ -210,14 +224,9 @@ impl<N: WriteLog> Dispatcher<N> {
                     one_or_many(wave.wrong, "line is", "lines are")
                 ),
             };
-            return self.end(Ending::Stopped(
-                StopReason::Canary,
-                format!("{which}: {first}"),
-            ));
+            let why = format!("{which}: {first}");
+            return self.end(Ending::Stopped(StopReason::Canary, why));
         }
-        self.wave += 1;
-        self.wave_left = settings.waves.get(self.wave).copied();
-        let (number, of) = (self.wave, settings.waves.len());
         self.context.emit(Event::WaveVerified {
             wave: number,
             of,
@@ -266,12 +275,6 @@ impl<N: WriteLog> Dispatcher<N> {
 
     fn has_begun_all(&self) -> bool {
         self.fed && self.ready.is_empty() && self.lookups.is_empty()
-    }
-
-    fn is_over(&self) -> bool {
-        let unseen = self.wave_left.is_some() || !self.canary.is_empty();
-        let all_done = self.has_begun_all() && !unseen;
-        self.units.is_empty() && (self.ending.is_some() || all_done)
     }
 
     fn take(&mut self, batch: Vec<Job>) {
@@ -381,16 +384,11 @@ impl<N: WriteLog> Dispatcher<N> {
             self.context.stopping.store(true, Ordering::Relaxed);
             self.context.ramp.stop();
             self.lookups.abort_all();
-            self.canary.abort_all();
             self.ready.clear();
         }
         if first || matches!(ending, Ending::Ledger(_)) {
             self.ending = Some(ending);
         }
-    }
-
-    fn on_health(&self, health: &Health) {
-        self.context.emit(Event::of(health));
     }
 
     /// Lines that have failed for the reason for which the run ends are as if they had not been begun.
@@ -402,7 +400,7 @@ impl<N: WriteLog> Dispatcher<N> {
         Ok(())
     }
 
-    async fn close(mut self) -> Ending {
+    async fn close(&mut self) -> Ending {
         self.lookups.shutdown().await;
         let reopened = match &self.ending {
             Some(Ending::Outage(..)) => self.reopen().await,
@@ -412,7 +410,7 @@ impl<N: WriteLog> Dispatcher<N> {
             Ok(()) => self.context.log.flush().await,
             Err(error) => Err(error),
         };
-        match (self.ending, flushed) {
+        match (self.ending.take(), flushed) {
             (Some(ending), Ok(())) => ending,
             (None, Ok(())) => Ending::Finished,
             (_, Err(error)) => Ending::Ledger(error),

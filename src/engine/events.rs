@@ -6,6 +6,7 @@ use crate::system::Health;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
 /// A rare thing that a person would want to hear of.
@@ -67,6 +68,25 @@ impl Event {
                     for_ms: left.map(in_ms),
                     outage: *outage,
                 }
+            }
+        }
+    }
+}
+
+/// Tells the listeners whether calls flow, while `work` goes on.
+pub async fn with_health<T>(
+    mut health: watch::Receiver<Health>,
+    events: &broadcast::Sender<Event>,
+    work: impl Future<Output = T>,
+) -> T {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            Ok(()) = health.changed() => {
+                // Without a listener, sending fails.
+                let _ = events.send(Event::of(&health.borrow_and_update()));
             }
         }
     }

@@ -2,88 +2,93 @@
 //! again, many with one call.
 
 use super::error::CommandError;
-use crate::domain::{Outcome, Status};
-use crate::engine::did_not_last;
+use crate::domain::Status;
+use crate::engine::{Left, Recheck, did_not_last};
 use crate::ledger::{Journal, Ledger};
-use crate::system::{Bulk, Key, System, Wanted};
+use crate::system::System;
 use crate::ui;
 
-/// The number of customers that are read together.
-const BATCH: usize = 500;
+/// Changed lines that were not read again, and why the first was not.
+#[derive(Default)]
+struct Unread {
+    lines: usize,
+    why: String,
+    /// Whether no further line can be read.
+    rest: bool,
+}
 
-/// Looks at every changed customer, and takes back what did not last: such a line has failed.
+impl Unread {
+    fn add(&mut self, lines: usize, why: &str) {
+        if self.lines == 0 {
+            why.clone_into(&mut self.why);
+        }
+        self.lines += lines;
+    }
+}
+
+/// Reads every changed customer again, and takes back what did not last: such a line has failed.
 pub(super) async fn changes(
     system: &System,
     ledger: &Ledger,
     journal: &Journal,
 ) -> Result<(), CommandError> {
     system.forget().await;
-    let mut batch: Vec<Outcome> = Vec::new();
+    let mut recheck = Recheck::in_batches(system);
+    let mut unread = Unread::default();
+    let mut batch: Vec<Left> = Vec::new();
     for outcome in ledger.outcomes() {
         let outcome = outcome?;
         if outcome.status == Status::Changed && outcome.customer.is_some() {
-            batch.push(outcome);
+            batch.push((outcome, None));
         }
-        if batch.len() >= BATCH {
-            look(system, journal, std::mem::take(&mut batch)).await?;
+        if batch.len() >= Recheck::BATCH {
+            read(&mut recheck, &mut batch, journal, &mut unread).await?;
         }
     }
-    look(system, journal, batch).await
-}
-
-async fn look(system: &System, journal: &Journal, batch: Vec<Outcome>) -> Result<(), CommandError> {
-    if batch.is_empty() {
-        return Ok(());
-    }
-    let wanted: Vec<Wanted> = batch
-        .iter()
-        .filter_map(|outcome| outcome.customer.clone())
-        .map(|id| Wanted {
-            key: Key::Customer(id),
-            reseller: None,
-        })
-        .collect();
-    let found = match system.find_many(&wanted, false).await {
-        Ok(Bulk::Found(found, _)) => found,
-        Ok(Bulk::Refused(why)) => {
-            unseen(batch.len(), &why);
-            return Ok(());
-        }
-        Err(trouble) => {
-            unseen(batch.len(), &trouble.message);
-            return Ok(());
-        }
-    };
-    for (outcome, found) in batch.into_iter().zip(found) {
-        let found = found
-            .into_iter()
-            .find(|customer| Some(&customer.id) == outcome.customer.as_ref());
-        let now = match (found, &outcome.customer) {
-            (Some(customer), _) => customer.account,
-            // Not in the listing, or nothing was listed: read by its own ID.
-            (None, Some(id)) => match system.read(id, None, false).await {
-                Ok(customer) => customer.and_then(|customer| customer.account),
-                Err(trouble) => {
-                    unseen(1, &trouble.message);
-                    continue;
-                }
-            },
-            (None, None) => continue,
-        };
-        if now != outcome.account.after {
-            let mut lost = did_not_last(outcome);
-            lost.account.after = now;
-            journal.outcome(lost).await?;
-        }
+    read(&mut recheck, &mut batch, journal, &mut unread).await?;
+    if unread.lines > 0 {
+        // Not read, a value is neither confirmed nor refuted.
+        ui::warning(&format!(
+            "{} could not be read again ({}); `idshift verify` does that later",
+            ui::counted(
+                u64::try_from(unread.lines).unwrap_or(u64::MAX),
+                "changed line"
+            ),
+            ui::visible(&unread.why)
+        ));
     }
     Ok(())
 }
 
-/// A look that fails proves nothing, and is told.
-fn unseen(lines: usize, why: &str) {
-    ui::warning(&format!(
-        "{} could not be looked at once more ({}); `idshift verify` does that later",
-        ui::counted(u64::try_from(lines).unwrap_or(u64::MAX), "changed line"),
-        ui::visible(why)
-    ));
+async fn read(
+    recheck: &mut Recheck<'_>,
+    batch: &mut Vec<Left>,
+    journal: &Journal,
+    unread: &mut Unread,
+) -> Result<(), CommandError> {
+    if unread.rest {
+        unread.lines += batch.len();
+        batch.clear();
+        return Ok(());
+    }
+    let (mut lost, mut seen) = (Vec::new(), 0);
+    let reading = recheck.read(batch, |outcome, found| {
+        seen += 1;
+        match found {
+            Ok(differences) => {
+                let first = differences.first();
+                lost.extend(first.map(|first| did_not_last(outcome.clone(), first)));
+            }
+            Err(error) => unread.add(1, &error.message),
+        }
+    });
+    if let Err(why) = reading.await {
+        unread.add(batch.len() - seen, &why.message);
+        unread.rest = true;
+    }
+    for outcome in lost {
+        journal.outcome(outcome).await?;
+    }
+    batch.clear();
+    Ok(())
 }

@@ -44,7 +44,6 @@ mod prior_renames;
 mod prior_runs;
 mod prune;
 mod quota;
-mod recheck;
 mod reconcile;
 mod redraw;
 mod replaced;

@@ -5,14 +5,17 @@ use super::error::CommandError;
 use super::exit_code::Exit;
 use super::finish;
 use super::open::{self, OpenRun, Purpose, Selection};
-use super::recheck::{BATCH, Recheck};
+use super::outage::outage;
+use super::parked;
 use super::request::Request;
 use crate::call_log;
 use crate::domain::{Change, CustomerId, Outcome, Reseller, Status, Unchanged};
-use crate::engine::{Difference, Event, FinalValues, Tally};
+use crate::engine::{
+    Aspect, Difference, Event, FinalValues, Left, Recheck, Tally, Unreadable, with_health,
+};
 use crate::http::Client;
-use crate::ledger::Ledger;
-use crate::system::System;
+use crate::ledger::{Ledger, Write};
+use crate::system::{System, SystemError};
 use crate::ui;
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
@@ -30,6 +33,8 @@ pub(crate) struct Verified {
     pub(crate) checked: u64,
     pub(crate) unfinished: Unfinished,
     pub(crate) differences: Vec<Difference>,
+    /// How many customers still have a temporary ID of the run although their lines have a final outcome.
+    pub(crate) parked: usize,
     /// Whether it was compared with a stand-in that was filled from the record of the run.
     pub(crate) on_stand_in: bool,
     /// The command that goes on with the run.
@@ -107,20 +112,8 @@ async fn watched(
         Arc::clone(&tally),
         heard,
     );
-    let mut health = system.health();
-    let looked = {
-        let comparing = compare(known, system, &tally);
-        tokio::pin!(comparing);
-        loop {
-            tokio::select! {
-                looked = &mut comparing => break looked,
-                Ok(()) = health.changed() => {
-                    // If no progress is shown, the channel has no receiver and sending fails.
-                    let _ = events.send(Event::of(&health.borrow_and_update()));
-                }
-            }
-        }
-    };
+    let comparing = compare(known, system, &tally);
+    let looked = with_health(system.health(), &events, comparing).await;
     progress.finish();
     looked
 }
@@ -134,8 +127,17 @@ async fn compare(
     let survey = Survey::of(known)?;
     tally.lines.store(survey.settled, Ordering::Relaxed);
     let values = survey.final_values(known, &resellers)?;
-    let mut recheck = Recheck::new(system, tally);
-    let mut batch: Vec<(Outcome, Option<Reseller>)> = Vec::new();
+    let mut recheck = Recheck::in_batches(system);
+    let mut differences = Vec::new();
+    let mut each = |outcome: &Outcome, read: Result<Vec<Difference>, SystemError>| {
+        match read {
+            Ok(found) => differences.extend(found),
+            Err(error) => differences.push(Difference::unreadable(outcome, &error)),
+        }
+        tally.count(outcome);
+    };
+    let stopped = |why| unreadable(&why, system);
+    let mut batch: Vec<Left> = Vec::new();
     for outcome in known.ledger.outcomes() {
         let outcome = outcome?;
         if !is_settled(&outcome) {
@@ -143,21 +145,88 @@ async fn compare(
         }
         let reseller = resellers.get(&outcome.line).cloned();
         batch.push((values.apply_to(outcome, reseller.as_ref()), reseller));
-        if batch.len() >= BATCH {
-            recheck.outcomes(std::mem::take(&mut batch)).await?;
+        if batch.len() >= Recheck::BATCH {
+            recheck.read(&batch, &mut each).await.map_err(stopped)?;
+            batch.clear();
         }
     }
-    recheck.outcomes(batch).await?;
-    recheck.parked(&known.ledger).await?;
-    recheck.altered(&known.ledger)?;
+    recheck.read(&batch, each).await.map_err(stopped)?;
+    let parked = add_parked(&mut differences, &known.ledger, system).await?;
+    add_altered(&mut differences, &known.ledger)?;
     Ok(Verified {
         run: known.dir.run().to_string(),
         checked: survey.settled,
         unfinished: survey.unfinished,
-        differences: recheck.differences(),
+        differences,
+        parked,
         on_stand_in: known.stand_in.is_some(),
         resume: known.commands().resume(&[]),
     })
+}
+
+fn unreadable(why: &Unreadable, system: &System) -> CommandError {
+    let words = outage(why.fatal, &why.message, system.kind());
+    let words = match why.line {
+        Some(line) => format!("line {line}: {words}"),
+        None => words,
+    };
+    CommandError::new(Exit::Stopped, words)
+        .with_help("nothing was written; run verify again once the system answers")
+}
+
+/// Adds customers that are still parked although their lines have a final outcome, and says how many there are.
+async fn add_parked(
+    differences: &mut Vec<Difference>,
+    ledger: &Ledger,
+    system: &System,
+) -> Result<usize, CommandError> {
+    let parked = parked::find(ledger, system).await?;
+    let count = parked.len();
+    for write in parked {
+        let intent = write.intent;
+        let Write::Account { before, after, .. } = intent.write else {
+            continue;
+        };
+        if differences.iter().any(|one| one.line == intent.line) {
+            continue;
+        }
+        let left = ledger.outcome_of(intent.line)?;
+        let expected = left.map_or(before, |outcome| outcome.account.after);
+        differences.push(Difference {
+            line: intent.line,
+            customer: intent.customer.to_string(),
+            what: Aspect::Account,
+            expected: expected.map(|id| id.to_string()),
+            found: after.map(|id| id.to_string()),
+        });
+    }
+    Ok(count)
+}
+
+/// Adds values that the system stored otherwise than they were written: what is there is not what the line asks for.
+fn add_altered(differences: &mut Vec<Difference>, ledger: &Ledger) -> Result<(), CommandError> {
+    for write in ledger.altered()? {
+        let line = write.intent.line;
+        if differences.iter().any(|one| one.line == line) {
+            continue;
+        }
+        let text = |write: &Write| match write {
+            Write::Account { after, .. } => after.as_ref().map(ToString::to_string),
+            Write::Location { after, .. } => after.service.as_ref().map(ToString::to_string),
+        };
+        let (asked, stored) = (text(&write.intent.write), text(&write.stored()));
+        differences.push(Difference {
+            line,
+            customer: write.intent.customer.to_string(),
+            what: match write.intent.write {
+                Write::Account { .. } => Aspect::Account,
+                Write::Location { .. } => Aspect::Service,
+            },
+            expected: asked,
+            found: stored,
+        });
+    }
+    Ok(())
 }
 
 /// Whether a line left something behind.
