@@ -221,7 +221,17 @@ fn whoever_was_put_aside_after_a_swap_was_given_up_is_brought_home_by_resume() {
         asked.honestly(&place.sandbox.base_url());
         let accounts = || [place.account_of("C-1"), place.account_of("C-2")];
         assert!(accounts().iter().any(|id| id.starts_with("IDS")));
-        run(&place, &front, &["verify"]).expect(3);
+        let verified = run(&place, &front, &["verify"]).expect(3);
+        assert!(
+            verified.out.contains("1 customer has a temporary ID of this run"),
+            "{}",
+            verified.out
+        );
+        // What the line has left is what is expected of the customer.
+        let resume = format!("resume {}", place.newest_id());
+        assert!(verified.out.contains(&resume), "{}", verified.out);
+        let expected = ["the run left A-1", "the run left A-2"];
+        assert!(expected.iter().any(|words| verified.out.contains(words)));
         // Home is where the lines say that they are.
         let told = place.verdicts();
         run(&place, &front, &["resume", &place.newest_id()]).expect(code);
