@@ -223,7 +223,9 @@ fn whoever_was_put_aside_after_a_swap_was_given_up_is_brought_home_by_resume() {
         assert!(accounts().iter().any(|id| id.starts_with("IDS")));
         let verified = run(&place, &front, &["verify"]).expect(3);
         assert!(
-            verified.out.contains("1 customer has a temporary ID of this run"),
+            verified
+                .out
+                .contains("1 customer has a temporary ID of this run"),
             "{}",
             verified.out
         );
