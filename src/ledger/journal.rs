@@ -4,12 +4,13 @@
 //! next group gathers. After a failed commit the journal accepts nothing any more: what is not on record
 //! must not be written to the system.
 
-use super::commit_counter::CommitCounter;
 use super::holder;
-use super::lock::RunLock;
 use super::queue::{self, Message, Queue};
+use super::sqlite::commit_counter::CommitCounter;
+use super::sqlite::lock::RunLock;
+use super::sqlite::schema;
 use super::{
-    Calls, Intent, LedgerError, WriteId, WriteVerdict, crash_point, outcome_row, schema, write_row,
+    Calls, Intent, LedgerError, WriteId, WriteVerdict, crash_point, outcome_row, write_row,
 };
 use crate::domain::{Line, Outcome};
 use rusqlite::{Connection, Statement, params};

@@ -14,7 +14,6 @@
 //! - [`Ledger::net_changes`]: what a run's writes changed in total, for `undo`
 
 mod checksum;
-mod commit_counter;
 mod crash;
 mod drift;
 mod error;
@@ -23,7 +22,6 @@ mod header;
 mod holder;
 mod journal;
 mod lines;
-mod lock;
 mod mounts;
 mod net_changes;
 mod orders;
@@ -37,14 +35,12 @@ mod queue;
 mod read_back_verdict;
 mod record;
 mod renames;
-mod reserved_calls;
 mod run_dir;
 mod run_id;
-mod schema;
 mod sessions;
 mod shard;
 mod shard_row;
-mod state;
+mod sqlite;
 mod store;
 mod write_fold;
 mod write_row;
@@ -58,7 +54,6 @@ pub use header::Header;
 pub use holder::{Holder, host, user};
 pub use journal::{Journal, JournalThread, Session};
 pub use lines::LineSet;
-pub use lock::TargetLock;
 pub use net_changes::WriteOrder;
 pub use orders::{Order, Orders};
 pub use outcomes::Counted;
@@ -67,11 +62,10 @@ pub use progress::{Phase, Progress, RunKind, State, StopReason};
 pub use prune::{Pruned, Remains, RemovedFile, RunHold};
 pub use read_back_verdict::{Judgement, judge};
 pub use record::{Calls, Intent, NEVER_SENT, Verdict, Write, WriteId, WriteRecord, WriteVerdict};
-pub use reserved_calls::ReservedCalls;
 pub use run_dir::{DEFAULT_RUNS_DIR, RunDir};
 pub use run_id::RunId;
 pub use sessions::PastSession;
-pub use state::{RegisteredRun, Sameness, StateDb};
+pub use sqlite::{RegisteredRun, ReservedCalls, Sameness, StateDb, TargetLock};
 pub use store::Ledger;
 
 #[cfg(test)]

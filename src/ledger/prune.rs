@@ -4,9 +4,9 @@
 //! A run that is marked as pruned stays marked. If the process is killed after that, the next prune completes the work.
 
 use super::checksum::Checksum;
-use super::lock::RunLock;
 use super::outcome_row::{self, damaged};
 use super::progress_row::store_counts;
+use super::sqlite::lock::RunLock;
 use super::{Ledger, LedgerError};
 use crate::domain::{CustomerId, Outcome, Status, Unchanged};
 use rusqlite::{Connection, OptionalExtension, params};

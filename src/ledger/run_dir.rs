@@ -1,7 +1,7 @@
 //! Where a run lives: a folder that only its owner may enter.
 
-use super::commit_counter::CommitCounter;
 use super::private::{check_folder, create_folder, sync_folder};
+use super::sqlite::commit_counter::CommitCounter;
 use super::{LedgerError, RunId, mounts};
 use std::path::{Path, PathBuf};
 

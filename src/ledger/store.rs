@@ -2,13 +2,14 @@
 //! `writes` and `net_changes`; while a run is under way, the journal writes.
 
 use super::checksum::Checksum;
-use super::commit_counter::CommitCounter;
-use super::lock::RunLock;
 use super::outcome_row::{self, damaged};
+use super::sqlite::commit_counter::CommitCounter;
+use super::sqlite::lock::RunLock;
+use super::sqlite::schema;
 use super::{
     Calls, Header, Journal, JournalThread, LedgerError, LineSet, RunDir, RunKind, Session,
 };
-use super::{journal, private, schema, shard_row};
+use super::{journal, private, shard_row};
 use crate::domain::{Outcome, Shard};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@
 //! A lost state database loses nothing that the run folders still have: each ledger stores its epoch, and run folders
 //! are registered again when they are found. In-process sandboxes use no state database.
 
-use super::{Holder, LedgerError, mounts, private};
+use crate::ledger::{Holder, LedgerError, mounts, private};
 use etcetera::base_strategy::{BaseStrategy, Xdg};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 //! Column names are for people: `sqlite3 ledger.db 'SELECT * FROM results'` is a supported way to look.
 //! Every row carries a checksum, because SQLite notices damaged structure but not a changed letter.
 
-use super::LedgerError;
+use crate::ledger::LedgerError;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -131,7 +131,7 @@ INSERT INTO seal (id, commits) VALUES (1, 0);
 ";
 
 /// Makes the tables in an empty file and switches it to write-ahead logging.
-pub(super) fn create(path: &Path) -> Result<Connection, LedgerError> {
+pub(in crate::ledger) fn create(path: &Path) -> Result<Connection, LedgerError> {
     let connection = connect(path)?;
     let make = || {
         connection.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -146,7 +146,7 @@ pub(super) fn create(path: &Path) -> Result<Connection, LedgerError> {
 
 /// Opens a ledger after making sure that it is one, that this program knows its format, and (with
 /// `thorough`) that it is whole.
-pub(super) fn open(path: &Path, thorough: bool) -> Result<Connection, LedgerError> {
+pub(in crate::ledger) fn open(path: &Path, thorough: bool) -> Result<Connection, LedgerError> {
     if !path.exists() {
         return Err(LedgerError::Missing {
             path: path.to_owned(),
@@ -162,7 +162,7 @@ pub(super) fn open(path: &Path, thorough: bool) -> Result<Connection, LedgerErro
 
 /// Opens a ledger for reading only. No file is made, and neither the ledger nor its log is changed: a log that exists is
 /// read beside the process that writes it; without one the file is complete by itself.
-pub(super) fn open_read_only(path: &Path) -> Result<Connection, LedgerError> {
+pub(in crate::ledger) fn open_read_only(path: &Path) -> Result<Connection, LedgerError> {
     let log_exists = |suffix: &str| {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
@@ -234,7 +234,7 @@ fn check(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
 }
 
 /// From now on closing the last connection folds the log into the file.
-pub(super) fn trust(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
+pub(in crate::ledger) fn trust(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
         .map(drop)
@@ -242,7 +242,7 @@ pub(super) fn trust(connection: &Connection, path: &Path) -> Result<(), LedgerEr
 }
 
 /// A connection with the settings that durability rests on; never creates the file.
-pub(super) fn connect(path: &Path) -> Result<Connection, LedgerError> {
+pub(in crate::ledger) fn connect(path: &Path) -> Result<Connection, LedgerError> {
     let set_up = || {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         // SQLite takes a name that begins with `file:` for a URI. An absolute path, or one that begins with `./`, is none.

@@ -4,19 +4,19 @@
 //! The file is written after each commit and never synced: after a power cut it may be behind, which
 //! proves nothing, but it is never ahead of what is on the disk.
 
-use super::{LedgerError, private};
+use crate::ledger::{LedgerError, private};
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-pub(super) struct CommitCounter(File);
+pub(in crate::ledger) struct CommitCounter(File);
 
 impl CommitCounter {
     fn path(ledger: &Path) -> PathBuf {
         ledger.with_extension("seal")
     }
 
-    pub(super) fn open(ledger: &Path) -> Result<Self, LedgerError> {
+    pub(in crate::ledger) fn open(ledger: &Path) -> Result<Self, LedgerError> {
         let path = Self::path(ledger);
         private::open_private(&path)
             .map(Self)
@@ -24,7 +24,7 @@ impl CommitCounter {
     }
 
     /// Notes the number. Failing is harmless: the witness then knows less.
-    pub(super) fn note(&mut self, commits: i64) {
+    pub(in crate::ledger) fn note(&mut self, commits: i64) {
         let text = format!("{commits:020}\n");
         if self.0.seek(SeekFrom::Start(0)).is_ok() {
             let _ = self.0.write_all(text.as_bytes());
@@ -32,7 +32,7 @@ impl CommitCounter {
     }
 
     /// The number that was noted last; `None` where there is no witness, or a torn one.
-    pub(super) fn read(ledger: &Path) -> Option<i64> {
+    pub(in crate::ledger) fn read(ledger: &Path) -> Option<i64> {
         fs::read_to_string(Self::path(ledger))
             .ok()?
             .trim_ascii()

@@ -1,6 +1,7 @@
 //! The calls that count against a target's quota, over all processes of this user: a table of the state database.
 
-use super::{LedgerError, StateDb};
+use super::StateDb;
+use crate::ledger::LedgerError;
 use rusqlite::{Connection, Row, TransactionBehavior, params};
 
 /// Calls that one process has reserved, and when they departed at the latest.

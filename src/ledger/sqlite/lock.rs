@@ -1,6 +1,7 @@
 //! Locks that the kernel frees when their holder dies, however it dies: a file that merely exists proves nothing.
 
-use super::{Holder, LedgerError, StateDb, private};
+use super::StateDb;
+use crate::ledger::{Holder, LedgerError, private};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -97,12 +98,12 @@ fn hold(path: &Path, run: &str) -> Result<File, LedgerError> {
 }
 
 /// One process at a time writes to a run's ledger.
-pub(super) struct RunLock {
+pub(in crate::ledger) struct RunLock {
     _file: File,
 }
 
 impl RunLock {
-    pub(super) fn acquire(path: &Path, run: &str) -> Result<Self, LedgerError> {
+    pub(in crate::ledger) fn acquire(path: &Path, run: &str) -> Result<Self, LedgerError> {
         // Whoever only looks if the run is alive holds the lock for two system calls.
         for _ in 0..100 {
             if let Ok(file) = hold(path, run) {
@@ -114,7 +115,7 @@ impl RunLock {
     }
 
     /// Whether a living process holds it.
-    pub(super) fn is_held(path: &Path) -> bool {
+    pub(in crate::ledger) fn is_held(path: &Path) -> bool {
         File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
     }
 }
@@ -202,7 +203,7 @@ mod tests {
             .args([
                 "--exact",
                 "--nocapture",
-                "ledger::lock::tests::child_that_holds_the_lock",
+                "ledger::sqlite::lock::tests::child_that_holds_the_lock",
             ])
             .env("IDSHIFT_TEST_LOCK", &folder)
             .stdin(Stdio::piped())
