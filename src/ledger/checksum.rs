@@ -3,6 +3,19 @@
 //!
 //! FNV-1a over eight bytes at a time: each step is a bijection of the state, so one changed byte always shows.
 
+use super::columns::Value;
+
+/// The checksum of a row.
+pub(super) fn of(values: &[Value<'_>]) -> i64 {
+    let values = values.iter();
+    let sum = values.fold(Checksum::new(), |sum, value| match *value {
+        Value::None => sum.text(None),
+        Value::Number(number) => sum.number(number),
+        Value::Text(text) => sum.text(Some(text)),
+    });
+    sum.finish()
+}
+
 pub(super) struct Checksum(u64);
 
 impl Checksum {

@@ -1,7 +1,7 @@
 //! What can go wrong with the record of a run, each with the path and what to do about it.
 
 use super::group::Writers;
-use rusqlite::ErrorCode;
+use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,8 +35,8 @@ pub enum LedgerError {
     Disk {
         /// The ledger.
         path: PathBuf,
-        /// SQLite's word.
-        source: rusqlite::Error,
+        /// The database's word.
+        source: Box<dyn Error + Send + Sync>,
     },
     /// The record contradicts itself.
     #[error(
@@ -238,13 +238,13 @@ pub enum LedgerError {
         /// The system's word.
         source: io::Error,
     },
-    /// SQLite refused something for another reason.
+    /// The database refused something for another reason.
     #[error("the ledger {} could not be used: {source}", path.display())]
-    Sqlite {
+    Database {
         /// The ledger.
         path: PathBuf,
-        /// SQLite's word.
-        source: rusqlite::Error,
+        /// The database's word.
+        source: Box<dyn Error + Send + Sync>,
     },
 }
 
@@ -265,41 +265,18 @@ impl LedgerError {
         }
     }
 
-    /// Names what SQLite refused.
-    pub(super) fn sqlite(path: &Path, source: rusqlite::Error) -> Self {
-        let path = path.to_owned();
-        let what = source.to_string();
-        match source.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::Full { path },
-            // The shared memory beside the log could not grow: that is a full disk, too.
-            Some(ErrorCode::SystemIoFailure)
-                if source.sqlite_error().is_some_and(|error| {
-                    error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
-                }) =>
-            {
-                Self::Full { path }
-            }
-            Some(ErrorCode::SystemIoFailure) => Self::Disk { path, source },
-            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly { path },
-            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, what },
-            Some(ErrorCode::NotADatabase) => Self::NotALedger { path, what },
-            _ if matches!(source, rusqlite::Error::FromSqlConversionFailure(..))
-                || matches!(source, rusqlite::Error::InvalidColumnType(..))
-                || matches!(source, rusqlite::Error::IntegralValueOutOfRange(..))
-                || matches!(source, rusqlite::Error::Utf8Error(..))
-                // Our SQL is constant: what it names is missing from the file.
-                || matches!(source, rusqlite::Error::SqlInputError { .. }) =>
-            {
-                Self::Damaged { path, what }
-            }
-            _ => Self::Sqlite { path, source },
+    /// The record contradicts itself.
+    pub(super) fn damaged(path: &Path, what: impl Into<String>) -> Self {
+        Self::Damaged {
+            path: path.to_owned(),
+            what: what.into(),
         }
     }
 
-    /// What SQLite said, without the path and what to do about it.
+    /// What the database said, without the path and what to do about it.
     pub(super) fn said(self) -> String {
         match self {
-            Self::Disk { source, .. } | Self::Sqlite { source, .. } => source.to_string(),
+            Self::Disk { source, .. } | Self::Database { source, .. } => source.to_string(),
             Self::Damaged { what, .. } | Self::NotALedger { what, .. } => what,
             error => error.to_string(),
         }

@@ -41,13 +41,18 @@ impl LineSet {
         &self.words
     }
 
-    /// The set of these bits.
-    pub(super) fn of_words(words: Vec<u64>) -> Self {
-        let ones = words.iter().map(|word| u64::from(word.count_ones()));
-        Self {
-            len: ones.sum(),
-            words,
-        }
+    /// The bits in words of eight bytes.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let words = self.words.iter();
+        words.flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    /// The set of these bits; `None`: they are no whole words.
+    pub(super) fn of_bytes(bytes: &[u8]) -> Option<Self> {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
+        let len = words.iter().map(|word| u64::from(word.count_ones())).sum();
+        rest.is_empty().then_some(Self { words, len })
     }
 
     /// Whether the line is in the set.

@@ -4,46 +4,53 @@
 //! accepted any more, so no write goes out that is not on record; a damaged record is refused and never
 //! guessed at. `resume`, `verify`, `undo` and the reports are functions of this record and the input file.
 //!
-//! It must not know the engine, the plan, a system or HTTP. It is the only place that knows SQLite.
+//! It must not know the engine, the plan, a system or HTTP. It is the only place that knows a database.
 //!
 //! - [`StateDb`]: what the runs of one user share: epochs, calls, the register of run folders
 //! - [`RunDir`], [`RunId`], [`TargetLock`]: where a run lives, and that it is alone
-//! - [`Ledger`]: one run's record: header, state, queries
+//! - [`Ledger`]: one run's record: header, state, queries; over a `Store`, which is the database that keeps it
 //! - [`Journal`]: writes to the ledger, for many tasks at the same time; one thread commits in groups
 //! - [`judge`]: what a read-back says about a write, live and on `resume`
 //! - [`Ledger::net_changes`]: what a run's writes changed in total, for `undo`
 
 mod checksum;
+mod columns;
+mod commit;
 mod crash;
 mod drift;
 mod error;
+mod facts;
 mod group;
 mod header;
+mod header_columns;
+mod hold;
 mod holder;
 mod journal;
 mod lines;
 mod mounts;
 mod net_changes;
 mod orders;
-mod outcome_row;
+mod outcome_columns;
 mod outcomes;
 mod private;
 mod progress;
-mod progress_row;
 mod prune;
 mod queue;
 mod read_back_verdict;
 mod record;
+mod register;
+mod remains;
 mod renames;
 mod run_dir;
 mod run_id;
+mod run_ledger;
 mod sessions;
 mod shard;
-mod shard_row;
 mod sqlite;
 mod store;
+mod write_columns;
 mod write_fold;
-mod write_row;
+
 mod writes;
 
 pub use crash::crash_point;
@@ -51,22 +58,25 @@ pub use drift::DriftedLine;
 pub use error::LedgerError;
 pub use group::allow_group_write;
 pub use header::Header;
+pub use hold::Hold;
 pub use holder::{Holder, host, user};
 pub use journal::{Journal, JournalThread, Session};
 pub use lines::LineSet;
 pub use net_changes::WriteOrder;
 pub use orders::{Order, Orders};
-pub use outcomes::Counted;
 pub use private::PrivateFile;
 pub use progress::{Phase, Progress, RunKind, State, StopReason};
-pub use prune::{Pruned, Remains, RemovedFile, RunHold};
 pub use read_back_verdict::{Judgement, judge};
-pub use record::{Calls, Intent, NEVER_SENT, Verdict, Write, WriteId, WriteRecord, WriteVerdict};
+pub use record::{
+    Calls, Counted, Intent, NEVER_SENT, PastSession, Verdict, Write, WriteId, WriteRecord,
+    WriteVerdict,
+};
+pub use register::{RegisteredRun, Sameness};
+pub use remains::{Pruned, Remains, RemovedFile};
 pub use run_dir::{DEFAULT_RUNS_DIR, RunDir};
 pub use run_id::RunId;
-pub use sessions::PastSession;
-pub use sqlite::{RegisteredRun, ReservedCalls, Sameness, StateDb, TargetLock};
-pub use store::Ledger;
+pub use run_ledger::{Ledger, NewLedger};
+pub use sqlite::{ReservedCalls, StateDb, TargetLock};
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 //!
 //! Memory: 16 bytes for each write, and the text of some hundred writes at a time.
 
-use super::outcome_row::{Fault, word};
+use super::store::WritesOf;
 use super::write_fold::fold;
 use super::{Ledger, LedgerError, LineSet, Verdict, WriteRecord};
 use crate::domain::{Line, NetChange};
@@ -45,8 +45,7 @@ impl Ledger {
 
     /// Brings the writes of the wanted customers into order, for [`Ledger::net_changes_in`].
     pub fn write_order(&self, wanted: impl Fn(&str) -> bool) -> Result<WriteOrder, LedgerError> {
-        let found = self.places_by_customer(wanted);
-        let (mut places, open) = found.map_err(|fault| fault.name(self.path()))?;
+        let (mut places, open) = self.places_by_customer(wanted)?;
         places.sort_unstable();
         for of_customer in places.chunk_by_mut(|a, b| a.group == b.group) {
             let mut lowest = of_customer.iter().map(|place| place.line).min();
@@ -66,11 +65,10 @@ impl Ledger {
     /// Whether the run left a customer with a temporary ID, or may have.
     pub fn leaves_temporary_id(&self) -> Result<bool, LedgerError> {
         let hasher = RandomState::new();
-        let sql = "SELECT customer_id FROM writes WHERE kind = 'temporary'";
-        let parked: HashSet<u64> = self.with(|connection| {
-            let mut statement = connection.prepare_cached(sql)?;
-            let hash = |row: &rusqlite::Row<'_>| Ok(hasher.hash_one(row.get_ref(0)?.as_str()?));
-            statement.query_map((), hash)?.collect()
+        let mut parked = HashSet::new();
+        self.store().each_write(WritesOf::Temporary, &mut |write| {
+            parked.insert(hasher.hash_one(write.customer));
+            Ok(())
         })?;
         if parked.is_empty() {
             return Ok(false);
@@ -88,34 +86,26 @@ impl Ledger {
     fn places_by_customer(
         &self,
         wanted: impl Fn(&str) -> bool,
-    ) -> Result<(Vec<Place>, LineSet), Fault> {
+    ) -> Result<(Vec<Place>, LineSet), LedgerError> {
         let hasher = RandomState::new();
-        let sql = "SELECT write_id, line, customer_id, reseller, verdict FROM writes";
-        let connection = self.lock();
-        let mut statement = connection.prepare_cached(sql)?;
-        let mut rows = statement.query(())?;
         let (mut places, mut open) = (Vec::new(), LineSet::default());
-        while let Some(row) = rows.next()? {
-            let customer = word(row, 2)?;
-            if !wanted(customer) {
-                continue;
+        self.store().each_write(WritesOf::All, &mut |write| {
+            if !wanted(write.customer) {
+                return Ok(());
             }
-            let text = |at| -> rusqlite::Result<_> { Ok(row.get_ref(at)?.as_str_or_null()?) };
-            let (reseller, verdict) = (text(3)?, text(4)?);
-            let verdict = verdict.and_then(Verdict::parse);
-            let (write, line) = (row.get(0)?, row.get(1)?);
-            if matches!(verdict, None | Some(Verdict::Unknown)) {
-                open.insert(write);
+            if matches!(write.verdict, None | Some(Verdict::Unknown)) {
+                open.insert(write.id);
             }
             places.push(Place {
-                group: hasher.hash_one((customer, reseller)),
-                write,
-                line: match verdict {
+                group: hasher.hash_one((write.customer, write.reseller)),
+                write: write.id,
+                line: match write.verdict {
                     Some(Verdict::NotApplied) => Line::MAX,
-                    None | Some(Verdict::Applied | Verdict::Unknown) => line,
+                    None | Some(Verdict::Applied | Verdict::Unknown) => write.line,
                 },
             });
-        }
+            Ok(())
+        })?;
         Ok((places, open))
     }
 
@@ -123,7 +113,7 @@ impl Ledger {
     fn writes_at(&self, places: &[Place]) -> Result<Vec<WriteRecord>, LedgerError> {
         let mut numbers: Vec<u32> = places.iter().map(|place| place.write).collect();
         numbers.sort_unstable();
-        self.writes_numbered(&numbers)
+        self.store().numbered(&numbers)
     }
 }
 

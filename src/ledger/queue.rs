@@ -5,8 +5,8 @@
 //! come, each commit waits for as many as came lately, or for [`COMPANY_WAIT`]: at ten thousand a second a commit for
 //! every five of them would cost more than all the calls.
 
-use super::{Calls, Intent, LedgerError, WriteId, WriteVerdict};
-use crate::domain::{Line, Outcome};
+use super::commit::Entry;
+use super::{Intent, LedgerError, WriteId};
 use std::fmt;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -26,33 +26,71 @@ const MOST_COMPANY: usize = 64;
 
 pub(super) type Answer<T> = oneshot::Sender<Result<T, LedgerError>>;
 
+/// What a task hands to the thread that commits.
 pub(super) enum Message {
+    Note(Entry),
+    /// Waits until the intent is on the disk.
     Intend(Box<Intent>, Answer<WriteId>),
-    Settle(WriteId, WriteVerdict),
-    Outcomes(Vec<Outcome>),
-    Reopen(Vec<Line>, Vec<Outcome>),
-    Calls(Box<Calls>),
+    /// Waits until everything that was queued before is.
     Flush(Answer<()>),
 }
 
-impl Message {
-    fn hurry(&self) -> Hurry {
+/// A task that waits until something is on the disk.
+enum Waiter {
+    /// The next intent of the group.
+    Intent(Answer<WriteId>),
+    /// All that was queued before.
+    Flush(Answer<()>),
+}
+
+impl Waiter {
+    fn refuse(self, error: &Arc<LedgerError>) {
+        // A receiver that is gone has stopped waiting: there is no task to tell.
+        let error = LedgerError::Journal(Arc::clone(error));
         match self {
-            Self::Intend(..) => Hurry::Urgent,
-            Self::Flush(_) => Hurry::AtOnce,
-            Self::Settle(..) | Self::Outcomes(_) | Self::Reopen(..) | Self::Calls(_) => Hurry::None,
+            Self::Intent(answer) => drop(answer.send(Err(error))),
+            Self::Flush(answer) => drop(answer.send(Err(error))),
         }
     }
 }
 
-enum Hurry {
-    None,
-    Urgent,
-    AtOnce,
+/// What is committed together, in the order of arrival, and the tasks that wait for it.
+#[derive(Default)]
+pub(super) struct Group {
+    pub(super) entries: Vec<Entry>,
+    waiters: Vec<Waiter>,
+    messages: usize,
+}
+
+impl Group {
+    /// Tells all tasks that it is on the disk. A waiter that is gone leaves an intent without a write, which a read-back
+    /// settles.
+    pub(super) fn answer(self, noted: Vec<WriteId>) {
+        let mut noted = noted.into_iter();
+        for waiter in self.waiters {
+            match waiter {
+                Waiter::Intent(answer) => {
+                    if let Some(write) = noted.next() {
+                        let _ = answer.send(Ok(write));
+                    }
+                }
+                Waiter::Flush(answer) => {
+                    let _ = answer.send(Ok(()));
+                }
+            }
+        }
+    }
+
+    /// Tells all tasks that it is not on the disk.
+    pub(super) fn refuse(self, error: &Arc<LedgerError>) {
+        for waiter in self.waiters {
+            waiter.refuse(error);
+        }
+    }
 }
 
 struct Waiting {
-    messages: Vec<Message>,
+    group: Group,
     /// When the group is to be committed, if nothing makes it due before.
     until: Option<Instant>,
     urgent: usize,
@@ -68,7 +106,7 @@ struct Waiting {
 impl Default for Waiting {
     fn default() -> Self {
         Self {
-            messages: Vec::new(),
+            group: Group::default(),
             until: None,
             urgent: 0,
             company: 1,
@@ -83,19 +121,25 @@ impl Default for Waiting {
 impl Waiting {
     /// Puts a message in; whether the thread that commits has to be woken.
     fn add(&mut self, message: Message) -> bool {
-        let first = self.messages.is_empty();
-        let sooner = match message.hurry() {
-            Hurry::None => first.then_some(LINGER),
-            Hurry::Urgent => {
+        let group = &mut self.group;
+        let sooner = match message {
+            Message::Note(entry) => {
+                group.entries.push(entry);
+                (group.messages == 0).then_some(LINGER)
+            }
+            Message::Intend(intent, answer) => {
+                group.entries.push(Entry::Intend(intent));
+                group.waiters.push(Waiter::Intent(answer));
                 self.urgent += 1;
                 (self.urgent == 1).then_some(COMPANY_WAIT)
             }
-            Hurry::AtOnce => {
+            Message::Flush(answer) => {
+                group.waiters.push(Waiter::Flush(answer));
                 self.at_once = true;
                 None
             }
         };
-        self.messages.push(message);
+        group.messages += 1;
         if let Some(wait) = sooner {
             let at = Instant::now() + wait;
             self.until = Some(self.until.map_or(at, |until| until.min(at)));
@@ -104,12 +148,13 @@ impl Waiting {
     }
 
     fn is_due(&self) -> bool {
-        let complete = self.urgent >= self.company || self.messages.len() >= GROUP;
-        self.closed || self.at_once || (complete && !self.messages.is_empty())
+        let messages = self.group.messages;
+        let complete = self.urgent >= self.company || messages >= GROUP;
+        self.closed || self.at_once || (complete && messages > 0)
     }
 
     /// Takes the group out, and learns from it how many to expect.
-    fn take(&mut self) -> Vec<Message> {
+    fn take(&mut self) -> Group {
         let reached = self.urgent >= self.company;
         self.company = match self.urgent {
             0 => self.company,
@@ -120,7 +165,7 @@ impl Waiting {
         self.urgent = 0;
         self.at_once = false;
         self.until = None;
-        mem::take(&mut self.messages)
+        mem::take(&mut self.group)
     }
 }
 
@@ -172,7 +217,7 @@ impl Queue {
     }
 
     /// The next group, in the order of arrival; `None` when the queue is closed and empty.
-    pub(super) fn take(&self) -> Option<Vec<Message>> {
+    pub(super) fn take(&self) -> Option<Group> {
         let mut waiting = self.lock();
         while !waiting.is_due() {
             let Some(until) = waiting.until else {
@@ -197,8 +242,8 @@ impl Queue {
         waiting.asleep = false;
         let group = waiting.take();
         drop(waiting);
-        self.room.add_permits(group.len());
-        (!group.is_empty()).then_some(group)
+        self.room.add_permits(group.messages);
+        (group.messages > 0).then_some(group)
     }
 
     /// Nothing is accepted any more; what waits is still taken.
@@ -212,10 +257,10 @@ impl Queue {
     pub(super) fn fail(&self, error: &Arc<LedgerError>) {
         let mut waiting = self.lock();
         waiting.failed = Some(Arc::clone(error));
-        let left = mem::take(&mut waiting.messages);
+        let left = mem::take(&mut waiting.group);
         drop(waiting);
         self.room.close();
-        refuse(left, error);
+        left.refuse(error);
     }
 
     /// The thread that commits is gone. Where it has not said why, the journal is closed.
@@ -229,24 +274,5 @@ impl Queue {
     pub(super) fn why_ended(&self) -> LedgerError {
         let failed = self.lock().failed.clone();
         failed.map_or(LedgerError::Closed, LedgerError::Journal)
-    }
-}
-
-/// Tells all tasks that wait for one of these messages that it is not on the disk.
-pub(super) fn refuse(messages: Vec<Message>, error: &Arc<LedgerError>) {
-    // A receiver that is gone has stopped waiting: there is no task to tell.
-    for message in messages {
-        match message {
-            Message::Intend(_, answer) => {
-                let _ = answer.send(Err(LedgerError::Journal(Arc::clone(error))));
-            }
-            Message::Flush(answer) => {
-                let _ = answer.send(Err(LedgerError::Journal(Arc::clone(error))));
-            }
-            Message::Settle(..)
-            | Message::Outcomes(_)
-            | Message::Reopen(..)
-            | Message::Calls(_) => {}
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! What is noted about a write: the intent before it, the verdict after it.
 
 use crate::domain::{
-    AccountId, CustomerId, Line, LocationId, LocationState, Reseller, StoredValue,
+    AccountId, CustomerId, Line, LocationId, LocationState, Reseller, Status, StoredValue,
 };
 
 /// The number of a noted write, in the order of noting.
@@ -153,6 +153,12 @@ impl Write {
     }
 }
 
+/// Whether a write has had no effect and cannot have one later: it was never sent, or was refused.
+pub(super) fn certainly_failed(verdict: Option<Verdict>, http_status: Option<u16>) -> bool {
+    let is_refusal = matches!(http_status, Some(NEVER_SENT | 400..=407 | 409..=499));
+    verdict == Some(Verdict::NotApplied) && is_refusal
+}
+
 impl WriteRecord {
     /// The write as it took effect, if it did: with what is stored in the place of what was asked.
     pub fn stored(&self) -> Write {
@@ -188,13 +194,7 @@ impl WriteRecord {
     /// cannot, nor what was certainly refused. What was answered otherwise (408 says only that the server waited too
     /// long), or not at all, was not found by a reading, and may have taken effect since.
     pub fn may_have_landed(&self) -> bool {
-        match self.verdict {
-            Some(Verdict::Applied) => false,
-            Some(Verdict::NotApplied) => {
-                !matches!(self.http_status, Some(NEVER_SENT | 400..=407 | 409..=499))
-            }
-            Some(Verdict::Unknown) | None => true,
-        }
+        self.verdict != Some(Verdict::Applied) && !certainly_failed(self.verdict, self.http_status)
     }
 
     /// Whether it is unknown if it took effect.
@@ -229,5 +229,41 @@ impl Calls {
     /// Calls of all kinds.
     pub fn total(&self) -> u64 {
         self.find + self.read + self.write
+    }
+}
+
+/// A process that has worked on a run, or does.
+#[derive(Debug, Clone)]
+pub struct PastSession {
+    /// Milliseconds since 1970, UTC.
+    pub started_at_ms: i64,
+    /// Its number on its machine.
+    pub pid: i64,
+    /// The machine.
+    pub host: String,
+    /// Its epoch, which orders the sessions of all runs on a target.
+    pub epoch: u64,
+    /// Whether it might write to the system.
+    pub writing: bool,
+    /// Its calls.
+    pub calls: Calls,
+}
+
+/// How many lines ended with a status, and the first of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// Status and reason.
+    pub status: Status,
+    /// How many lines.
+    pub lines: u64,
+    /// The lowest of them.
+    pub first_line: Line,
+}
+
+impl Counted {
+    /// How many lines ended with the status of this name.
+    pub fn lines_named(counts: &[Self], name: &str) -> u64 {
+        let named = counts.iter().filter(|one| one.status.name() == name);
+        named.map(|one| one.lines).sum()
     }
 }

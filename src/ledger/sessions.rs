@@ -1,48 +1,73 @@
 //! The processes that have worked on a run.
 
-use super::{Calls, Ledger, LedgerError};
-
-/// A process that has worked on a run, or does.
-#[derive(Debug, Clone)]
-pub struct PastSession {
-    /// Milliseconds since 1970, UTC.
-    pub started_at_ms: i64,
-    /// Its number on its machine.
-    pub pid: i64,
-    /// The machine.
-    pub host: String,
-    /// Whether it might write to the system.
-    pub writing: bool,
-    /// Its calls.
-    pub calls: Calls,
-}
+use super::{Calls, Ledger, LedgerError, PastSession};
 
 impl Ledger {
     /// All of them, in their order.
     pub fn sessions(&self) -> Result<Vec<PastSession>, LedgerError> {
-        let sql = "SELECT started_at_ms, pid, host, writing, find, read, write, retried, throttled, limit_per_s, \
-                   active_ms FROM sessions ORDER BY session";
-        self.with(|connection| {
-            let mut statement = connection.prepare_cached(sql)?;
-            let sessions = statement.query_map((), |row| {
-                let number = |at: usize| row.get::<_, i64>(at).map(i64::cast_unsigned);
-                Ok(PastSession {
-                    started_at_ms: row.get(0)?,
-                    pid: row.get(1)?,
-                    host: row.get(2)?,
-                    writing: row.get(3)?,
-                    calls: Calls {
-                        find: number(4)?,
-                        read: number(5)?,
-                        write: number(6)?,
-                        retried: number(7)?,
-                        throttled: number(8)?,
-                        limit_per_s: row.get(9)?,
-                        active_ms: number(10)?,
-                    },
-                })
-            })?;
-            sessions.collect()
+        self.store().sessions()
+    }
+
+    /// Those that might write to the system, in their order.
+    fn writers(&self) -> Result<impl DoubleEndedIterator<Item = PastSession>, LedgerError> {
+        let sessions = self.sessions()?.into_iter();
+        Ok(sessions.filter(|session| session.writing))
+    }
+
+    /// The first and the last epoch at which a process worked on the run that might write; `None`: no process has.
+    pub fn writing_epochs(&self) -> Result<Option<(u64, u64)>, LedgerError> {
+        let epochs = self.writers()?.map(|session| session.epoch);
+        Ok(epochs.fold(None, |range, epoch| {
+            let (first, last) = range.unwrap_or((epoch, epoch));
+            Some((first.min(epoch), last.max(epoch)))
+        }))
+    }
+
+    /// When the last session that might write began, in milliseconds since 1970, by the clock of that time.
+    pub fn last_session_at_ms(&self) -> Result<Option<i64>, LedgerError> {
+        Ok(self.writers()?.next_back().map(|last| last.started_at_ms))
+    }
+
+    /// When the first session that might write began, in milliseconds since 1970; `None`: there was none.
+    pub fn first_writer_at_ms(&self) -> Result<Option<i64>, LedgerError> {
+        Ok(self.writers()?.map(|session| session.started_at_ms).min())
+    }
+
+    /// The calls of all sessions together; the limit is the last session's.
+    pub fn calls(&self) -> Result<Calls, LedgerError> {
+        Ok(Calls::sum(self.sessions()?.into_iter()))
+    }
+
+    /// The calls of the sessions that might write: those of a plan are not among them.
+    pub fn writers_calls(&self) -> Result<Calls, LedgerError> {
+        Ok(Calls::sum(self.writers()?))
+    }
+
+    /// How many gaps there were between calls, and how many milliseconds they took together: in each session there
+    /// is one gap less than there are calls, and between sessions there is none. Only sessions under the present limit
+    /// tell how it was kept.
+    pub fn pace(&self) -> Result<(u64, u64), LedgerError> {
+        let sessions = self.sessions()?;
+        let limit = sessions.last().and_then(|last| last.calls.limit_per_s);
+        let calls = sessions.iter().map(|session| session.calls);
+        let counted = calls.filter(|calls| calls.total() > 1 && calls.limit_per_s == limit);
+        // The time is noted in whole milliseconds, and the last one had begun.
+        Ok(counted.fold((0, 0), |(gaps, ms), calls| {
+            (gaps + calls.total() - 1, ms + calls.active_ms + 1)
+        }))
+    }
+}
+
+impl Calls {
+    fn sum(sessions: impl Iterator<Item = PastSession>) -> Self {
+        sessions.fold(Self::default(), |sum, PastSession { calls, .. }| Self {
+            find: sum.find + calls.find,
+            read: sum.read + calls.read,
+            write: sum.write + calls.write,
+            retried: sum.retried + calls.retried,
+            throttled: sum.throttled + calls.throttled,
+            limit_per_s: calls.limit_per_s,
+            active_ms: sum.active_ms + calls.active_ms,
         })
     }
 }

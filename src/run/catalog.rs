@@ -256,7 +256,7 @@ mod tests {
             epoch,
             ..Header::example()
         };
-        Ledger::create(&dir, &header).unwrap();
+        Ledger::create(&dir).unwrap().begin(&header, None).unwrap();
         dir
     }
 

@@ -190,7 +190,7 @@ fn take_in(
             CommandError::usage(format!("{}: cannot be written: {why}", path.display()))
         })?;
     }
-    Ok(Ledger::create_shard(dir, header, shard)?)
+    Ok(Ledger::create(dir)?.begin(header, shard)?)
 }
 
 /// The same bytes are kept once: the input of another run in the same folder, if it still is what its digest says, gets a

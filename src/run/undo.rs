@@ -199,15 +199,15 @@ fn carry_out(
     }
     let name = format!("undo of {parent}");
     let (dir, ledger) = begin(&known.resolved.runs_dir, run, |dir| {
-        let ledger = Ledger::create_seeded(dir, |put| {
-            Ok::<_, CommandError>(Header {
-                input_name: name.clone(),
-                input_sha256: back.write(&known.ledger, dir, put)?,
-                parent: Some(parent.to_owned()),
-                lines: back.counts.lines,
-                ..claim.header(run, RunKind::Undo, &kept)
-            })
-        })?;
+        let mut new = Ledger::create(dir)?;
+        let header = Header {
+            input_name: name.clone(),
+            input_sha256: back.write(&known.ledger, dir, &mut new)?,
+            parent: Some(parent.to_owned()),
+            lines: back.counts.lines,
+            ..claim.header(run, RunKind::Undo, &kept)
+        };
+        let ledger = new.begin(&header, None)?;
         let cannot = serde_json::to_string(&back.counts.cannot_undo).unwrap_or_default();
         ledger.set_cannot_undo(&cannot)?;
         let estimate = estimate.document(&known.resolved);

@@ -5,7 +5,7 @@ use super::clock;
 use super::error::CommandError;
 use super::exit_code::Exit;
 use crate::domain::{Change, Failed, Line, NetChange, NewAccount, Outcome, Status};
-use crate::ledger::{Ledger, LedgerError, PrivateFile, RunDir, WriteOrder};
+use crate::ledger::{Ledger, LedgerError, NewLedger, PrivateFile, RunDir, WriteOrder};
 use crate::plan::{Impossible, Inverse, undo_plan};
 use crate::report::CannotUndo;
 use std::io::{self, Write};
@@ -89,7 +89,7 @@ impl UndoLines {
         &self,
         ledger: &Ledger,
         dir: &RunDir,
-        put: &mut dyn FnMut(&Outcome) -> Result<(), LedgerError>,
+        new: &mut NewLedger,
     ) -> Result<String, CommandError> {
         let path = dir.input();
         let failed = |why: io::Error| {
@@ -104,7 +104,7 @@ impl UndoLines {
         for line in self.read(ledger) {
             let line = line?;
             write_row(&mut file, &line.change).map_err(failed)?;
-            put(&expected(line, now_ms))?;
+            new.put(&expected(line, now_ms))?;
         }
         file.finish().map_err(failed)?;
         crate::input::digest(&path).map_err(failed)

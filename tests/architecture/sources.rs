@@ -36,7 +36,6 @@ pub(crate) struct Import {
 pub(crate) struct Foreign {
     pub(crate) file: PathBuf,
     pub(crate) line: usize,
-    pub(crate) room: String,
     pub(crate) name: String,
 }
 
@@ -118,15 +117,11 @@ impl Sources {
     pub(crate) fn foreign(&self, crates: &[&str]) -> Vec<Foreign> {
         let mut found = Vec::new();
         for source in self.files.values() {
-            let Some(room) = source.module.first() else {
-                continue;
-            };
             let named = source.named.iter();
             for named in named.filter(|named| crates.contains(&named.segments[0].as_str())) {
                 found.push(Foreign {
                     file: source.path.clone(),
                     line: named.line,
-                    room: room.clone(),
                     name: named.segments[0].clone(),
                 });
             }

@@ -98,12 +98,12 @@ fn hold(path: &Path, run: &str) -> Result<File, LedgerError> {
 }
 
 /// One process at a time writes to a run's ledger.
-pub(in crate::ledger) struct RunLock {
+pub(super) struct RunLock {
     _file: File,
 }
 
 impl RunLock {
-    pub(in crate::ledger) fn acquire(path: &Path, run: &str) -> Result<Self, LedgerError> {
+    pub(super) fn acquire(path: &Path, run: &str) -> Result<Self, LedgerError> {
         // Whoever only looks if the run is alive holds the lock for two system calls.
         for _ in 0..100 {
             if let Ok(file) = hold(path, run) {
@@ -115,7 +115,7 @@ impl RunLock {
     }
 
     /// Whether a living process holds it.
-    pub(in crate::ledger) fn is_held(path: &Path) -> bool {
+    pub(super) fn is_held(path: &Path) -> bool {
         File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
     }
 }

@@ -2,12 +2,20 @@
 //!
 //! No other file of the program names it.
 
+mod commit;
 pub(super) mod commit_counter;
-pub(super) mod lock;
+mod lock;
+pub(super) mod open;
+mod put;
 mod reserved_calls;
-pub(super) mod schema;
+mod rows;
+mod schema;
 mod state;
+mod store;
 
 pub use lock::TargetLock;
 pub use reserved_calls::ReservedCalls;
-pub use state::{RegisteredRun, Sameness, StateDb};
+pub use state::StateDb;
+
+#[cfg(test)]
+mod tests;

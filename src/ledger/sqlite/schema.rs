@@ -3,6 +3,7 @@
 //! Column names are for people: `sqlite3 ledger.db 'SELECT * FROM results'` is a supported way to look.
 //! Every row carries a checksum, because SQLite notices damaged structure but not a changed letter.
 
+use super::rows::failed;
 use crate::ledger::LedgerError;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::config::DbConfig;
@@ -131,7 +132,7 @@ INSERT INTO seal (id, commits) VALUES (1, 0);
 ";
 
 /// Makes the tables in an empty file and switches it to write-ahead logging.
-pub(in crate::ledger) fn create(path: &Path) -> Result<Connection, LedgerError> {
+pub(super) fn create(path: &Path) -> Result<Connection, LedgerError> {
     let connection = connect(path)?;
     let make = || {
         connection.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -139,14 +140,14 @@ pub(in crate::ledger) fn create(path: &Path) -> Result<Connection, LedgerError> 
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.execute_batch(&format!("BEGIN; {DDL} COMMIT;"))
     };
-    make().map_err(|source| LedgerError::sqlite(path, source))?;
+    make().map_err(|source| failed(path, source))?;
     trust(&connection, path)?;
     Ok(connection)
 }
 
 /// Opens a ledger after making sure that it is one, that this program knows its format, and (with
 /// `thorough`) that it is whole.
-pub(in crate::ledger) fn open(path: &Path, thorough: bool) -> Result<Connection, LedgerError> {
+pub(super) fn open(path: &Path, thorough: bool) -> Result<Connection, LedgerError> {
     if !path.exists() {
         return Err(LedgerError::Missing {
             path: path.to_owned(),
@@ -162,7 +163,7 @@ pub(in crate::ledger) fn open(path: &Path, thorough: bool) -> Result<Connection,
 
 /// Opens a ledger for reading only. No file is made, and neither the ledger nor its log is changed: a log that exists is
 /// read beside the process that writes it; without one the file is complete by itself.
-pub(in crate::ledger) fn open_read_only(path: &Path) -> Result<Connection, LedgerError> {
+pub(super) fn open_read_only(path: &Path) -> Result<Connection, LedgerError> {
     let log_exists = |suffix: &str| {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
@@ -184,7 +185,7 @@ pub(in crate::ledger) fn open_read_only(path: &Path) -> Result<Connection, Ledge
         "?immutable=1"
     };
     let connection = Connection::open_with_flags(format!("file:{name}{option}"), flags)
-        .map_err(|source| LedgerError::sqlite(path, source))?;
+        .map_err(|source| failed(path, source))?;
     recognise(&connection, path)?;
     Ok(connection)
 }
@@ -194,7 +195,7 @@ fn recognise(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
     let number = |name: &str| {
         connection
             .pragma_query_value(None, name, |row| row.get::<_, i64>(0))
-            .map_err(|source| LedgerError::sqlite(path, source))
+            .map_err(|source| failed(path, source))
     };
     let (application, found) = (number("application_id")?, number("user_version")?);
     if application != APPLICATION_ID {
@@ -223,7 +224,7 @@ fn recognise(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
 fn check(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
     let found = connection
         .pragma_query_value(None, "quick_check", |row| row.get::<_, String>(0))
-        .map_err(|source| LedgerError::sqlite(path, source))?;
+        .map_err(|source| failed(path, source))?;
     if found == "ok" {
         return Ok(());
     }
@@ -234,15 +235,15 @@ fn check(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
 }
 
 /// From now on closing the last connection folds the log into the file.
-pub(in crate::ledger) fn trust(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
+pub(super) fn trust(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
         .map(drop)
-        .map_err(|source| LedgerError::sqlite(path, source))
+        .map_err(|source| failed(path, source))
 }
 
 /// A connection with the settings that durability rests on; never creates the file.
-pub(in crate::ledger) fn connect(path: &Path) -> Result<Connection, LedgerError> {
+pub(super) fn connect(path: &Path) -> Result<Connection, LedgerError> {
     let set_up = || {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         // SQLite takes a name that begins with `file:` for a URI. An absolute path, or one that begins with `./`, is none.
@@ -263,5 +264,31 @@ pub(in crate::ledger) fn connect(path: &Path) -> Result<Connection, LedgerError>
         connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
         Ok(connection)
     };
-    set_up().map_err(|source| LedgerError::sqlite(path, source))
+    set_up().map_err(|source| failed(path, source))
+}
+
+/// Gives the room of what was removed back to the disk, with small pages.
+pub(super) fn shrink(connection: &Connection, folder: &Path) -> rusqlite::Result<()> {
+    if let Some(folder) = folder.to_str() {
+        connection.pragma_update(None, "temp_store_directory", folder)?;
+        connection.pragma_update(None, "temp_store", "file")?;
+    }
+    let mode = |mode: &str| {
+        connection.query_row(&format!("PRAGMA journal_mode = {mode}"), (), |row| {
+            row.get::<_, String>(0)
+        })
+    };
+    // The size of pages cannot be changed with a write-ahead log. Another reader keeps the log open; then it stays.
+    let is_alone = mode("delete").is_ok_and(|now| now == "delete");
+    if is_alone {
+        connection.pragma_update(None, "page_size", 1024)?;
+    }
+    let vacuumed = connection.execute_batch("VACUUM");
+    if is_alone {
+        mode("wal")?;
+    }
+    connection.pragma_update(None, "temp_store", "memory")?;
+    connection.pragma_update(None, "temp_store_directory", "")?;
+    vacuumed?;
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))
 }

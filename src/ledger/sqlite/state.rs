@@ -7,7 +7,8 @@
 //! A lost state database loses nothing that the run folders still have: each ledger stores its epoch, and run folders
 //! are registered again when they are found. In-process sandboxes use no state database.
 
-use crate::ledger::{Holder, LedgerError, mounts, private};
+use super::rows::failed;
+use crate::ledger::{Holder, LedgerError, RegisteredRun, Sameness, mounts, private};
 use etcetera::base_strategy::{BaseStrategy, Xdg};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
 use std::path::{Path, PathBuf};
@@ -51,34 +52,6 @@ CREATE TABLE calls (
 ) STRICT;
 CREATE INDEX calls_by_target ON calls (target);
 ";
-
-/// A registered run folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RegisteredRun {
-    /// The folder, absolute.
-    pub path: PathBuf,
-    /// The run's ID.
-    pub run: String,
-    /// The system's name.
-    pub system: String,
-    /// The key of its target.
-    pub target: String,
-    /// Its epoch.
-    pub epoch: u64,
-    /// Whether it has changed account IDs, or may have.
-    pub renames: bool,
-    /// A customer that it has changed, and the relationship in which it has.
-    pub customer: Option<(String, Option<String>)>,
-}
-
-/// Whether two targets are one system, and what that rests on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sameness {
-    /// Whether they are.
-    pub same: bool,
-    /// The highest epoch of the other target's runs when that was found out.
-    pub epoch: u64,
-}
 
 /// The state database of this user.
 #[derive(Debug)]
@@ -277,7 +250,7 @@ fn text(path: &Path) -> String {
 }
 
 fn unusable(path: &Path, why: rusqlite::Error) -> LedgerError {
-    match LedgerError::sqlite(path, why) {
+    match failed(path, why) {
         LedgerError::Full { path } => LedgerError::Full { path },
         error => LedgerError::StateUnusable {
             path: path.to_owned(),

@@ -1,10 +1,7 @@
-//! The ledger on real files: kills, damage, groups, and what is folded from the writes.
+//! What is folded from the writes of a ledger; the tests of its file are with SQLite.
 
-mod damage;
-mod durable;
 mod net_changes;
 mod net_changes_model;
-mod queries;
 
 use super::*;
 use crate::domain::{
@@ -14,9 +11,9 @@ use crate::domain::{
 use tempfile::TempDir;
 
 /// The ID of every run in these tests.
-const RUN: &str = "20261120-223015-k3f9";
+pub(super) const RUN: &str = "20261120-223015-k3f9";
 
-fn header() -> Header {
+pub(super) fn header() -> Header {
     Header {
         settings: "{\"rate\":\"6/s\"}".to_owned(),
         ..Header::example()
@@ -24,32 +21,35 @@ fn header() -> Header {
 }
 
 /// A run's folder with a fresh ledger; the folder lives as long as the first value.
-fn fresh() -> (TempDir, RunDir, Ledger) {
+pub(super) fn fresh() -> (TempDir, RunDir, Ledger) {
     let base = tempfile::tempdir().unwrap();
     let dir = RunDir::create(&base.path().join("runs"), &RunId::parse(RUN).unwrap()).unwrap();
-    let ledger = Ledger::create(&dir, &header()).unwrap();
+    let ledger = Ledger::create(&dir)
+        .unwrap()
+        .begin(&header(), None)
+        .unwrap();
     (base, dir, ledger)
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap()
 }
 
-fn account(text: &str) -> Option<AccountId> {
+pub(super) fn account(text: &str) -> Option<AccountId> {
     (!text.is_empty()).then(|| AccountId::new(text).unwrap())
 }
 
-fn spot(service: &str, profile: Option<Profile>) -> LocationState {
+pub(super) fn spot(service: &str, profile: Option<Profile>) -> LocationState {
     LocationState {
         service: (!service.is_empty()).then(|| ServiceId::new(service).unwrap()),
         profile,
     }
 }
 
-fn intent(unit: Line, line: Line, customer: &str, write: Write) -> Intent {
+pub(super) fn intent(unit: Line, line: Line, customer: &str, write: Write) -> Intent {
     Intent {
         unit,
         line,
@@ -62,7 +62,7 @@ fn intent(unit: Line, line: Line, customer: &str, write: Write) -> Intent {
     }
 }
 
-fn rename(before: &str, after: &str) -> Write {
+pub(super) fn rename(before: &str, after: &str) -> Write {
     Write::Account {
         before: account(before),
         after: account(after),
@@ -70,7 +70,7 @@ fn rename(before: &str, after: &str) -> Write {
     }
 }
 
-fn full_outcome(line: Line) -> Outcome {
+pub(super) fn full_outcome(line: Line) -> Outcome {
     Outcome {
         line,
         status: Status::Changed,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::{NetChange, NetValue, Reseller, ResellerId, StoredValue};
+use crate::ledger::commit::Entry;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -186,22 +187,23 @@ fn model(writes: &[WriteRecord]) -> Vec<NetChange> {
     changes
 }
 
-/// Records the writes, without a process that works on the run.
+/// Records the writes in one commit.
 fn record(ledger: &Ledger, recorded: Vec<Recorded>) {
-    let insert = |connection: &rusqlite::Connection| {
-        let transaction = connection.unchecked_transaction()?;
-        let mut insert = transaction.prepare(write_row::INSERT)?;
-        let mut settle = transaction.prepare(write_row::SETTLE)?;
-        for (intent, verdict) in recorded {
-            let write = write_row::insert(&mut insert, &intent)?;
-            if let Some(verdict) = verdict {
-                write_row::settle(&mut settle, write, &verdict)?;
-            }
-        }
-        drop((insert, settle));
-        transaction.commit()
+    let mut group = Vec::new();
+    for ((intent, verdict), number) in recorded.into_iter().zip(1..) {
+        group.push(Entry::Intend(Box::new(intent)));
+        group.extend(verdict.map(|verdict| Entry::Settle(WriteId(number), verdict)));
+    }
+    let session = Session {
+        epoch: 1,
+        writing: true,
     };
-    ledger.with(insert).unwrap();
+    ledger
+        .store()
+        .join(session)
+        .unwrap()
+        .commit(&group)
+        .unwrap();
 }
 
 proptest! {

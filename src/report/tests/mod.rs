@@ -36,7 +36,7 @@ fn run_with(kind: RunKind, input: &str, change: impl FnOnce(&mut Header)) -> Run
         ..Header::example()
     };
     change(&mut header);
-    let ledger = Ledger::create(&dir, &header).unwrap();
+    let ledger = Ledger::create(&dir).unwrap().begin(&header, None).unwrap();
     Run {
         _base: base,
         dir,

@@ -224,7 +224,7 @@ fn what_cannot_be_noted_is_refused_and_what_was_is_there() {
         .args([
             "--exact",
             "--nocapture",
-            "ledger::tests::durable::child_that_crashes",
+            "ledger::sqlite::tests::durable::child_that_crashes",
         ])
         .env("IDSHIFT_TEST_RUNS", base.path().join("runs"))
         .output()
@@ -273,7 +273,7 @@ fn what_was_acknowledged_survives_a_crash_at_every_step() {
             .args([
                 "--exact",
                 "--nocapture",
-                "ledger::tests::durable::child_that_crashes",
+                "ledger::sqlite::tests::durable::child_that_crashes",
             ])
             .env("IDSHIFT_TEST_RUNS", base.path().join("runs"))
             .env("IDSHIFT_CRASH_AT", crash_at.to_string())

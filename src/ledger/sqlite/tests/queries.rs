@@ -1,7 +1,7 @@
 //! What can be asked of a ledger.
 
 use super::*;
-use crate::domain::{Failed, Skipped};
+use crate::domain::{Failed, Shard, Skipped};
 use proptest::prelude::*;
 
 #[test]
@@ -144,7 +144,10 @@ fn a_plan_that_is_carried_out_no_longer_only_looks() {
     ] {
         let base = tempfile::tempdir().unwrap();
         let dir = RunDir::create(&base.path().join("runs"), &RunId::parse(RUN).unwrap()).unwrap();
-        let ledger = Ledger::create(&dir, &Header { kind, ..header() }).unwrap();
+        let ledger = Ledger::create(&dir)
+            .unwrap()
+            .begin(&Header { kind, ..header() }, None)
+            .unwrap();
         for state in [State::Running, State::Interrupted] {
             let progress = Progress {
                 state,
@@ -166,20 +169,20 @@ fn a_plan_that_is_carried_out_no_longer_only_looks() {
 /// A list of runs must not read every outcome of each.
 #[test]
 fn the_counts_of_a_closed_run_are_kept_until_something_else_is_recorded() {
-    let (_base, _dir, mut ledger) = fresh();
+    let (_base, dir, mut ledger) = fresh();
     let line = |line, status| Outcome::bare(line, status);
     ledger
         .seed([line(2, Status::Changed), line(3, Status::InDoubt)])
         .unwrap();
     let counts = ledger.counts().unwrap();
     ledger.close(&ledger.progress().unwrap(), &counts).unwrap();
-    ledger
-        .with(|db| db.execute("DELETE FROM outcomes", ()))
-        .unwrap();
+    let change = |sql| {
+        let connection = rusqlite::Connection::open(dir.ledger()).unwrap();
+        connection.execute(sql, ()).unwrap();
+    };
+    change("DELETE FROM outcomes");
     assert_eq!(ledger.counts().unwrap(), counts, "as they were kept");
-    ledger
-        .with(|db| db.execute("UPDATE seal SET commits = commits + 1", ()))
-        .unwrap();
+    change("UPDATE seal SET commits = commits + 1");
     assert_eq!(ledger.counts().unwrap(), [], "counted anew");
 }
 
@@ -248,5 +251,37 @@ fn only_what_was_refused_or_never_sent_has_certainly_not_landed() {
     }
     for status in [None, Some(200), Some(307), Some(408), Some(500), Some(503)] {
         assert!(!refused(Some(Verdict::NotApplied), status), "{status:?}");
+    }
+}
+
+#[test]
+fn the_lines_of_a_shard_are_kept_with_the_run_and_guarded() {
+    let folder = tempfile::tempdir().unwrap();
+    let header = Header::example();
+    let run = RunId::parse(&header.run).unwrap();
+    let dir = RunDir::create(folder.path(), &run).unwrap();
+    let lines: LineSet = [2, 3, 70, 1000].into_iter().collect();
+    let shard: Shard = "2/3".parse().unwrap();
+    let shard = (shard, lines);
+    drop(
+        Ledger::create(&dir)
+            .unwrap()
+            .begin(&header, Some(&shard))
+            .unwrap(),
+    );
+    let ledger = Ledger::open(&dir).unwrap();
+    assert_eq!(ledger.shard().unwrap(), Some(shard));
+    assert_eq!(ledger.shard_name().unwrap().as_deref(), Some("2/3"));
+    for altered in [
+        "shard = '1/3'",
+        "lines = zeroblob(8)",
+        "lines = zeroblob(3)",
+    ] {
+        let sql = format!("UPDATE shard SET {altered}");
+        rusqlite::Connection::open(dir.ledger())
+            .unwrap()
+            .execute(&sql, ())
+            .unwrap();
+        assert!(matches!(ledger.shard(), Err(LedgerError::Damaged { .. })));
     }
 }

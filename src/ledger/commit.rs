@@ -1,0 +1,29 @@
+//! What the journal's thread hands to a database, and what it asks of it.
+
+use super::{Calls, Intent, LedgerError, WriteId, WriteVerdict};
+use crate::domain::{Line, Outcome};
+
+/// Something that is noted of a run under way.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// A write that is about to be sent.
+    Intend(Box<Intent>),
+    /// What became of a write.
+    Settle(WriteId, WriteVerdict),
+    /// What became of lines, in place of what was noted before.
+    Outcomes(Vec<Outcome>),
+    /// Outcomes of lines that have failed are taken back; the others are put in the place of those that were.
+    Reopen(Vec<Line>, Vec<Outcome>),
+    /// The calls of this session so far.
+    Calls(Box<Calls>),
+}
+
+/// A session of this process, which commits groups. Ends when it is dropped.
+pub(super) trait Commit: Send {
+    /// Makes a group durable, all of it or nothing; returns the numbers of its intents, in their order, once all of it would
+    /// survive a power cut. After an error nothing may be committed any more.
+    ///
+    /// With one process for a run, every intent gets a number. Where several share one, an intent may come too late because
+    /// another process has its unit by then: that will be a second answer, beside the number.
+    fn commit(&mut self, group: &[Entry]) -> Result<Vec<WriteId>, LedgerError>;
+}

@@ -1,0 +1,31 @@
+//! What is kept of runs and targets beside their ledgers.
+
+use std::path::PathBuf;
+
+/// What is registered of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegisteredRun {
+    /// The folder, absolute.
+    pub path: PathBuf,
+    /// The run's ID.
+    pub run: String,
+    /// The system's name.
+    pub system: String,
+    /// The key of its target.
+    pub target: String,
+    /// Its epoch.
+    pub epoch: u64,
+    /// Whether it has changed account IDs, or may have.
+    pub renames: bool,
+    /// A customer that it has changed, and the relationship in which it has.
+    pub customer: Option<(String, Option<String>)>,
+}
+
+/// Whether two targets are one system, and what that rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sameness {
+    /// Whether they are.
+    pub same: bool,
+    /// The highest epoch of the other target's runs when that was found out.
+    pub epoch: u64,
+}

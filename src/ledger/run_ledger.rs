@@ -1,0 +1,222 @@
+//! One run's ledger: made, opened, and asked what its database answers as it is. What is told from several answers is in files
+//! by subject; while a run is under way, the journal writes.
+
+use super::columns::{Fault, Row, Value};
+use super::sqlite::open as sqlite;
+use super::store::{Draft, Fact, Facts, OrderChange, Put, Store};
+use super::{
+    DriftedLine, Header, Hold, Journal, JournalThread, LedgerError, LineSet, Order, Orders,
+    RemovedFile, RunDir, Session, journal,
+};
+use crate::domain::{CustomerId, Outcome, Shard};
+use std::path::Path;
+
+/// The record of one run. Readers may open it while a run is under way.
+#[derive(Debug)]
+pub struct Ledger {
+    store: Box<dyn Store>,
+    header: Header,
+    former: Vec<String>,
+}
+
+/// The ledger of a new run, before its header is on record. Dropped before that, there is no run.
+pub struct NewLedger(Box<dyn Draft>);
+
+impl NewLedger {
+    /// Records what is known of a line before the run begins.
+    pub fn put(&mut self, outcome: &Outcome) -> Result<(), LedgerError> {
+        self.0.put(outcome)
+    }
+
+    /// Records what the run is asked to do, which makes it a run. `shard`: the lines that it carries out, if not all.
+    pub fn begin(
+        self,
+        header: &Header,
+        shard: Option<&(Shard, LineSet)>,
+    ) -> Result<Ledger, LedgerError> {
+        Ledger::of(self.0.begin(header, shard)?)
+    }
+}
+
+impl Ledger {
+    /// Makes the ledger of a new run.
+    pub fn create(dir: &RunDir) -> Result<NewLedger, LedgerError> {
+        sqlite::create(dir).map(NewLedger)
+    }
+
+    /// Opens a ledger and looks it through; what is damaged, foreign or newer is refused and left as it is.
+    pub fn open(dir: &RunDir) -> Result<Self, LedgerError> {
+        Self::of(sqlite::open(dir, true)?)
+    }
+
+    /// Opens a ledger for a short look at its header, state and counts, without checking every page.
+    pub fn open_unchecked(dir: &RunDir) -> Result<Self, LedgerError> {
+        Self::of(sqlite::open(dir, false)?)
+    }
+
+    /// Opens a ledger for a look at its header and state that makes and changes no file in its folder.
+    pub fn open_read_only(dir: &RunDir) -> Result<Self, LedgerError> {
+        Self::of(sqlite::open_read_only(&dir.ledger())?)
+    }
+
+    fn of(store: Box<dyn Store>) -> Result<Self, LedgerError> {
+        let mut ledger = Self {
+            header: store.header()?,
+            store,
+            former: Vec::new(),
+        };
+        ledger.read_address()?;
+        Ok(ledger)
+    }
+
+    /// Where the system is now, if it has moved since the run began.
+    fn read_address(&mut self) -> Result<(), LedgerError> {
+        let which = [Fact::BASE_URL, Fact::TARGET, Fact::FORMER_TARGETS];
+        let moved = self.read_facts(&which, |facts| {
+            let address = facts.text(0)?.zip(facts.text(1)?);
+            let address =
+                address.map(|(base_url, target)| (base_url.to_owned(), target.to_owned()));
+            Ok(address.zip(facts.text(2)?.map(str::to_owned)))
+        })?;
+        if let Some(((base_url, target), former)) = moved {
+            (self.header.base_url, self.header.target) = (base_url, target);
+            self.former = former.lines().map(str::to_owned).collect();
+        }
+        Ok(())
+    }
+
+    pub(super) fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+
+    pub(super) fn read_facts<T>(
+        &self,
+        which: &[Fact],
+        read: impl FnOnce(&Facts) -> Result<T, Fault>,
+    ) -> Result<T, LedgerError> {
+        read(&self.store.facts(which)?).map_err(|fault| fault.name(self.path()))
+    }
+
+    pub(super) fn put_facts(&self, facts: &[(Fact, Value<'_>)]) -> Result<(), LedgerError> {
+        self.store.put(vec![Put::Facts(facts)])
+    }
+
+    /// What the run was asked to do.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Notes that the system is at another address from now on: the run continues there, and `undo` writes there.
+    pub fn moved_to(&mut self, base_url: &str, target: &str) -> Result<(), LedgerError> {
+        self.former.push(self.header.target.clone());
+        self.put_facts(&[
+            (Fact::BASE_URL, base_url.into()),
+            (Fact::TARGET, target.into()),
+            (Fact::FORMER_TARGETS, self.former.join("\n").as_str().into()),
+        ])?;
+        base_url.clone_into(&mut self.header.base_url);
+        target.clone_into(&mut self.header.target);
+        Ok(())
+    }
+
+    /// The target of the run, and those before its system moved.
+    pub fn targets(&self) -> impl Iterator<Item = &str> {
+        let former = self.former.iter().map(String::as_str);
+        former.chain([self.header.target.as_str()])
+    }
+
+    /// Where it is, for messages.
+    pub fn path(&self) -> &Path {
+        self.store.path()
+    }
+
+    /// Whether a living process is writing to it.
+    pub fn is_live(&self) -> bool {
+        self.store.is_live()
+    }
+
+    /// Refuses where a living process is writing to it, and names that process.
+    pub fn refuse_if_live(&self) -> Result<(), LedgerError> {
+        self.hold().map(drop)
+    }
+
+    /// Opens the journal: begins a session of this process, alone, and starts the thread that commits.
+    pub fn journal(&self, session: Session) -> Result<(Journal, JournalThread), LedgerError> {
+        journal::start(self.store.join(session)?).map_err(|source| {
+            LedgerError::io(self.path(), "written by a thread of its own", source)
+        })
+    }
+
+    /// Puts outcomes in before the run begins, all or none: what a plan found, or what must still be there
+    /// for an undo.
+    pub fn seed(&mut self, outcomes: impl IntoIterator<Item = Outcome>) -> Result<(), LedgerError> {
+        let outcomes = &mut outcomes.into_iter();
+        self.store.put(vec![Put::Outcomes(outcomes)])
+    }
+
+    /// Records the lines that were not as the file has them, in place of what was recorded before.
+    pub fn set_drift(&self, lines: &[DriftedLine]) -> Result<(), LedgerError> {
+        self.store().put(vec![Put::Drift(lines)])
+    }
+
+    /// The lines that were not as the file has them, in the order of the file.
+    pub fn drift(&self) -> Result<Vec<DriftedLine>, LedgerError> {
+        self.store().drift()
+    }
+
+    /// What is asked of the process that works on the run.
+    pub fn orders(&self) -> Result<Orders, LedgerError> {
+        self.store().orders()
+    }
+
+    /// Asks something of the process that works on the run; returns the number of the order.
+    pub fn order(&self, order: Order) -> Result<u64, LedgerError> {
+        self.store().change_orders(OrderChange::Give(order))
+    }
+
+    /// Records that the process follows all orders up to this number.
+    pub fn follow_orders(&self, number: u64) -> Result<(), LedgerError> {
+        let change = OrderChange::Followed(number);
+        self.store().change_orders(change).map(drop)
+    }
+
+    /// A process begins to work: what was asked of an earlier one does not concern it.
+    pub fn clear_orders(&self) -> Result<(), LedgerError> {
+        self.store().change_orders(OrderChange::Clear).map(drop)
+    }
+
+    /// The share of its file that the run carries out, and the lines of that; `None`: the whole file.
+    pub fn shard(&self) -> Result<Option<(Shard, LineSet)>, LedgerError> {
+        self.store().shard()
+    }
+
+    /// Which share of its file the run carries out; `None`: the whole file.
+    pub fn shard_name(&self) -> Result<Option<String>, LedgerError> {
+        Ok(self.shard()?.map(|(shard, _)| shard.to_string()))
+    }
+
+    /// Takes the run's lock, or says which process has it.
+    pub fn hold(&self) -> Result<Hold, LedgerError> {
+        self.store().hold()
+    }
+
+    /// Of a pruned run: the customers that lines with this wish meant.
+    pub fn customers_of_wish(&self, wish: u64) -> Result<Vec<CustomerId>, LedgerError> {
+        self.store().customers_of_wish(wish)
+    }
+
+    /// Of a pruned run: digests of the values that it has replaced at locations.
+    pub fn replaced(&self) -> Result<Vec<u64>, LedgerError> {
+        self.store().replaced()
+    }
+
+    /// A copy of the whole record as it is now, in one file.
+    pub fn snapshot(&self, to: &Path) -> Result<(), LedgerError> {
+        self.store().snapshot(to)
+    }
+
+    /// The files that a prune has removed.
+    pub fn removed_files(&self) -> Result<Vec<RemovedFile>, LedgerError> {
+        self.store().removed_files()
+    }
+}

@@ -1,0 +1,132 @@
+//! Makes the ledger's file of a new run, and opens that of an existing one.
+
+use super::commit_counter::CommitCounter;
+use super::rows::{self, failed};
+use super::schema;
+use super::store::SqliteStore;
+use crate::domain::{Outcome, Shard};
+use crate::ledger::store::{Draft, Store};
+use crate::ledger::{
+    Header, LedgerError, LineSet, RunDir, header_columns, outcome_columns, private, shard,
+};
+use rusqlite::{Connection, params};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A file in which nothing is on record yet: all of it will be one transaction, since whoever finds a header asks how far
+/// the run got.
+#[derive(Debug)]
+struct SqliteDraft {
+    connection: Connection,
+    path: PathBuf,
+    insert: String,
+}
+
+/// Makes the file, with mode 0600 from its creation.
+pub(in crate::ledger) fn create(dir: &RunDir) -> Result<Box<dyn Draft>, LedgerError> {
+    let path = dir.ledger();
+    let file = private::create_private(&path).map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => LedgerError::Exists { path: path.clone() },
+        _ => LedgerError::io(&path, "created", source),
+    })?;
+    // Closed before SQLite opens it: closing it later would free SQLite's own locks.
+    drop(file);
+    let connection = schema::create(&path)?;
+    connection
+        .execute_batch("BEGIN")
+        .map_err(|source| failed(&path, source))?;
+    Ok(Box::new(SqliteDraft {
+        connection,
+        insert: rows::insert("INSERT OR REPLACE", "outcomes", outcome_columns::COLUMNS),
+        path,
+    }))
+}
+
+impl Draft for SqliteDraft {
+    fn put(&mut self, outcome: &Outcome) -> Result<(), LedgerError> {
+        let mut insert = self
+            .connection
+            .prepare_cached(&self.insert)
+            .map_err(|source| failed(&self.path, source))?;
+        rows::insert_summed(&mut insert, &outcome_columns::values(outcome))
+            .map(drop)
+            .map_err(|source| failed(&self.path, source))
+    }
+
+    fn begin(
+        self: Box<Self>,
+        header: &Header,
+        shard: Option<&(Shard, LineSet)>,
+    ) -> Result<Box<dyn Store>, LedgerError> {
+        let Self {
+            connection, path, ..
+        } = *self;
+        begin(&connection, header, shard).map_err(|source| failed(&path, source))?;
+        CommitCounter::open(&path)?.note(0);
+        let folder = path.parent().unwrap_or(&path);
+        private::sync_folder(folder).map_err(|source| LedgerError::io(folder, "synced", source))?;
+        Ok(Box::new(SqliteStore::of(connection, path)))
+    }
+}
+
+fn begin(
+    connection: &Connection,
+    header: &Header,
+    share: Option<&(Shard, LineSet)>,
+) -> rusqlite::Result<()> {
+    // One row, as the table says by the number that SQLite gives the first.
+    let mut insert = connection.prepare(&rows::insert("INSERT", "run", header_columns::COLUMNS))?;
+    let origins = header.origins.join("\n");
+    rows::insert_summed(&mut insert, &header_columns::values(header, &origins))?;
+    drop(insert);
+    let progress = "INSERT INTO progress (id, state, phase, started_at_ms) VALUES (1, 'created', 'created', ?1)";
+    connection.execute(progress, [header.created_at_ms])?;
+    if let Some((part, lines)) = share {
+        let name = part.to_string();
+        let sum = shard::checksum(&name, lines);
+        let sql = "INSERT INTO shard (id, shard, lines, checksum) VALUES (1, ?1, ?2, ?3)";
+        connection.execute(sql, params![name, lines.to_bytes(), sum])?;
+    }
+    connection.execute_batch("COMMIT")?;
+    // Moved out of the log: a run must be recognised even if its log is lost.
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))
+}
+
+/// Opens a ledger; what is damaged, foreign or newer is refused and left as it is. `thorough`: every page is looked at.
+pub(in crate::ledger) fn open(dir: &RunDir, thorough: bool) -> Result<Box<dyn Store>, LedgerError> {
+    let path = dir.ledger();
+    // Read before the ledger: a run under way goes on counting meanwhile.
+    let witness = CommitCounter::read(&path);
+    let opened = schema::open(&path, thorough).and_then(|connection| {
+        let store = SqliteStore::of(connection, path.clone());
+        Ok((store.header()?, store))
+    });
+    let (header, store) = match opened {
+        // Sealed only once it was whole.
+        Err(LedgerError::Damaged { .. }) if witness.is_none() => {
+            return Err(LedgerError::Unbegun { path });
+        }
+        opened => opened?,
+    };
+    if header.run != dir.run().as_str() {
+        return Err(LedgerError::OtherRun {
+            path,
+            found: header.run.escape_debug().to_string(),
+        });
+    }
+    let lost = witness.map_or(Ok(0), |witness| Ok(witness - store.commits()?))?;
+    if lost > 0 {
+        return Err(LedgerError::damaged(
+            &path,
+            format!("its last {lost} commits are missing (ledger.db-wal was removed or cut)"),
+        ));
+    }
+    store.trust()?;
+    Ok(Box::new(store))
+}
+
+/// Opens a ledger for a look that makes and changes no file in its folder.
+pub(in crate::ledger) fn open_read_only(path: &Path) -> Result<Box<dyn Store>, LedgerError> {
+    let connection = schema::open_read_only(path)?;
+    Ok(Box::new(SqliteStore::of(connection, path.to_owned())))
+}

@@ -1,0 +1,94 @@
+//! Values and rows as SQLite takes and gives them, and what its errors mean.
+
+use crate::ledger::LedgerError;
+use crate::ledger::checksum;
+use crate::ledger::columns::{Fault, Row, Value};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Error, ErrorCode, Statement, ToSql, params_from_iter};
+use std::iter;
+use std::path::Path;
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match *self {
+            Self::None => ValueRef::Null,
+            Self::Number(number) => ValueRef::Integer(number),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+        }))
+    }
+}
+
+impl Row for rusqlite::Row<'_> {
+    fn number(&self, at: usize) -> Result<Option<i64>, Fault> {
+        Ok(self.get(at)?)
+    }
+
+    fn text(&self, at: usize) -> Result<Option<&str>, Fault> {
+        Ok(self.get_ref(at)?.as_str_or_null().map_err(Error::from)?)
+    }
+}
+
+/// A value of another type than idshift writes.
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self(error.to_string().into())
+    }
+}
+
+/// Text that puts a row into a table.
+pub(super) fn insert(verb: &str, table: &str, columns: &str) -> String {
+    let places = vec!["?"; columns.split(',').count()].join(", ");
+    format!("{verb} INTO {table} ({columns}) VALUES ({places})")
+}
+
+/// Text that sets columns of a row.
+pub(super) fn assign(columns: &str) -> String {
+    let columns: Vec<&str> = columns.split(", ").collect();
+    format!("{} = ?", columns.join(" = ?, "))
+}
+
+/// Puts a row in whose last column is the checksum over the others.
+pub(super) fn insert_summed(
+    statement: &mut Statement<'_>,
+    values: &[Value<'_>],
+) -> rusqlite::Result<usize> {
+    let sum = Value::Number(checksum::of(values));
+    statement.execute(params_from_iter(values.iter().chain(iter::once(&sum))))
+}
+
+/// Names what SQLite refused.
+pub(super) fn failed(path: &Path, source: Error) -> LedgerError {
+    let path = path.to_owned();
+    let what = source.to_string();
+    match source.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => LedgerError::Full { path },
+        // The shared memory beside the log could not grow: that is a full disk, too.
+        Some(ErrorCode::SystemIoFailure)
+            if source.sqlite_error().is_some_and(|error| {
+                error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+            }) =>
+        {
+            LedgerError::Full { path }
+        }
+        Some(ErrorCode::SystemIoFailure) => LedgerError::Disk {
+            path,
+            source: source.into(),
+        },
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => LedgerError::ReadOnly { path },
+        Some(ErrorCode::DatabaseCorrupt) => LedgerError::Damaged { path, what },
+        Some(ErrorCode::NotADatabase) => LedgerError::NotALedger { path, what },
+        _ if matches!(source, Error::FromSqlConversionFailure(..))
+            || matches!(source, Error::InvalidColumnType(..))
+            || matches!(source, Error::IntegralValueOutOfRange(..))
+            || matches!(source, Error::Utf8Error(..))
+            // Our SQL is constant: what it names is missing from the file.
+            || matches!(source, Error::SqlInputError { .. }) =>
+        {
+            LedgerError::Damaged { path, what }
+        }
+        _ => LedgerError::Database {
+            path,
+            source: source.into(),
+        },
+    }
+}

@@ -1,0 +1,432 @@
+//! The record of a run in a file of SQLite's: its answers.
+
+use super::commit;
+use super::lock::RunLock;
+use super::put::put;
+use super::rows::failed;
+use super::schema;
+use crate::domain::{CustomerId, Line, Outcome, Shard};
+use crate::ledger::columns::{Fault, Row, Value};
+use crate::ledger::commit::Commit;
+use crate::ledger::store::{Fact, Facts, LinesOf, OrderChange, Put, Store, WritesOf};
+use crate::ledger::write_columns::{self, WriteSketch};
+use crate::ledger::{
+    Calls, Counted, DriftedLine, Header, Hold, LedgerError, LineSet, Order, Orders, PastSession,
+    RemovedFile, Session, WriteId, WriteRecord, drift, header_columns, outcome_columns, remains,
+    shard,
+};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Error, Params, params_from_iter};
+use std::iter;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The record of one run. Readers may open it while a run is under way.
+#[derive(Debug)]
+pub(super) struct SqliteStore {
+    connection: Mutex<Connection>,
+    path: PathBuf,
+}
+
+impl SqliteStore {
+    pub(super) fn of(connection: Connection, path: PathBuf) -> Self {
+        Self {
+            connection: Mutex::new(connection),
+            path,
+        }
+    }
+
+    /// It was looked through: from now on closing it folds the log into the file.
+    pub(super) fn trust(&self) -> Result<(), LedgerError> {
+        schema::trust(&self.lock(), &self.path)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        // SQLite rolls back by itself what a panic left open.
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run_lock(&self) -> PathBuf {
+        self.path.with_file_name("run.lock")
+    }
+
+    fn with<T>(
+        &self,
+        ask: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, LedgerError> {
+        ask(&self.lock()).map_err(|source| failed(&self.path, source))
+    }
+
+    /// Calls `each` for the rows of an answer.
+    fn each(
+        &self,
+        sql: &str,
+        values: impl Params,
+        mut each: impl FnMut(&rusqlite::Row<'_>) -> Result<(), Fault>,
+    ) -> Result<(), LedgerError> {
+        let failed = |source| failed(&self.path, source);
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached(sql).map_err(failed)?;
+        let mut rows = statement.query(values).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            each(row).map_err(|fault| fault.name(&self.path))?;
+        }
+        Ok(())
+    }
+
+    /// All rows of an answer.
+    fn all<T>(
+        &self,
+        sql: &str,
+        values: impl Params,
+        read: impl Fn(&rusqlite::Row<'_>) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, LedgerError> {
+        let mut all = Vec::new();
+        self.each(sql, values, |row| {
+            all.push(read(row)?);
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    /// The only row of an answer.
+    fn one<T>(
+        &self,
+        sql: &str,
+        read: impl Fn(&rusqlite::Row<'_>) -> Result<T, Fault>,
+    ) -> Result<T, LedgerError> {
+        let first = self.all(sql, (), read)?.pop();
+        first.ok_or_else(|| failed(&self.path, Error::QueryReturnedNoRows))
+    }
+
+    /// How many lines had ended in which way when the run was closed, if nothing was recorded since.
+    fn closed_counts(&self) -> Result<Vec<Counted>, LedgerError> {
+        let sql = "SELECT status, reason, lines, first_line FROM closed \
+                   WHERE commits = (SELECT commits FROM seal)";
+        self.all(sql, (), |row| {
+            Ok(Counted {
+                status: outcome_columns::status(row.word(0)?, row.word(1)?)?,
+                lines: row.required::<i64>(2)?.cast_unsigned(),
+                first_line: row.required(3)?,
+            })
+        })
+    }
+
+    /// Reads every outcome for that.
+    fn count(&self) -> Result<Vec<Counted>, LedgerError> {
+        // Counted here and not by GROUP BY, which sorts all rows first and takes three times as long.
+        let sql = "SELECT status, reason, line FROM outcomes ORDER BY line";
+        let mut counts: Vec<Counted> = Vec::new();
+        self.each(sql, (), |row| {
+            let (name, reason) = (row.word(0)?, row.word(1)?);
+            let is_same =
+                |one: &&mut Counted| one.status.name() == name && one.status.reason() == reason;
+            match counts.iter_mut().find(is_same) {
+                Some(known) => known.lines += 1,
+                None => counts.push(Counted {
+                    status: outcome_columns::status(name, reason)?,
+                    lines: 1,
+                    first_line: row.required(2)?,
+                }),
+            }
+            Ok(())
+        })?;
+        Ok(counts)
+    }
+}
+
+/// Those of the rows of `writes` that are meant, and the value of `?2` where that asks for one.
+fn condition(which: WritesOf) -> (&'static str, Option<Line>) {
+    match which {
+        WritesOf::All => ("TRUE", None),
+        WritesOf::Applied => ("verdict = 'applied'", None),
+        WritesOf::Accounts => ("kind <> 'location'", None),
+        WritesOf::Temporary => ("kind = 'temporary'", None),
+        WritesOf::Altered => ("altered AND kind <> 'temporary'", None),
+        WritesOf::Unit(unit) => ("unit = ?2", Some(unit)),
+        WritesOf::Line(line) => ("line = ?2", Some(line)),
+    }
+}
+
+/// The writes of a kind after the number in `?1`, in the order of noting.
+fn writes(columns: &str, condition: &str) -> String {
+    format!("SELECT {columns} FROM writes WHERE write_id > ?1 AND {condition} ORDER BY write_id")
+}
+
+/// The values of such a question.
+fn from(WriteId(after): WriteId, line: Option<Line>) -> impl Params {
+    let values = iter::once(Value::Number(after)).chain(line.map(Value::from));
+    params_from_iter(values)
+}
+
+/// Before the first write.
+const START: WriteId = WriteId(0);
+
+impl Store for SqliteStore {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn header(&self) -> Result<Header, LedgerError> {
+        let sql = format!("SELECT {} FROM run", header_columns::COLUMNS);
+        let header = self.all(&sql, (), |row| header_columns::read(row))?.pop();
+        header.ok_or_else(|| {
+            LedgerError::damaged(&self.path, "it has no header: the run was never begun")
+        })
+    }
+
+    fn shard(&self) -> Result<Option<(Shard, LineSet)>, LedgerError> {
+        let sql = "SELECT shard, lines, checksum FROM shard";
+        let shard = self.all(sql, (), |row| {
+            let lines = row.get_ref(1)?.as_blob().map_err(Error::from)?;
+            shard::read(row.word(0)?, lines, row.required(2)?)
+        })?;
+        Ok(shard.into_iter().next())
+    }
+
+    fn facts(&self, which: &[Fact]) -> Result<Facts, LedgerError> {
+        let names: Vec<&str> = which.iter().map(|Fact(name)| *name).collect();
+        let sql = format!("SELECT {} FROM progress", names.join(", "));
+        self.one(&sql, |row| {
+            let text = |at| {
+                Ok(match row.get_ref(at)? {
+                    ValueRef::Integer(number) => Some(number.to_string()),
+                    other => other
+                        .as_str_or_null()
+                        .map_err(Error::from)?
+                        .map(str::to_owned),
+                })
+            };
+            let texts: Result<_, Fault> = (0..names.len()).map(text).collect();
+            Ok(Facts(texts?))
+        })
+    }
+
+    fn put(&self, all: Vec<Put<'_>>) -> Result<(), LedgerError> {
+        self.with(|connection| {
+            let transaction = connection.unchecked_transaction()?;
+            all.into_iter().try_for_each(|one| put(&transaction, one))?;
+            transaction.commit()
+        })
+    }
+
+    fn sessions(&self) -> Result<Vec<PastSession>, LedgerError> {
+        let sql = "SELECT started_at_ms, pid, host, epoch, writing, find, read, write, retried, throttled, \
+                   limit_per_s, active_ms FROM sessions ORDER BY session";
+        self.all(sql, (), |row| {
+            let number = |at| row.required::<i64>(at).map(i64::cast_unsigned);
+            Ok(PastSession {
+                started_at_ms: row.required(0)?,
+                pid: row.required(1)?,
+                host: row.word(2)?.to_owned(),
+                epoch: number(3)?,
+                writing: row.get(4)?,
+                calls: Calls {
+                    find: number(5)?,
+                    read: number(6)?,
+                    write: number(7)?,
+                    retried: number(8)?,
+                    throttled: number(9)?,
+                    limit_per_s: row.get(10)?,
+                    active_ms: number(11)?,
+                },
+            })
+        })
+    }
+
+    fn commits(&self) -> Result<i64, LedgerError> {
+        self.one("SELECT commits FROM seal", |row| row.required(0))
+    }
+
+    fn lines(&self, which: LinesOf) -> Result<LineSet, LedgerError> {
+        let sql = match which {
+            LinesOf::Done => {
+                "SELECT line FROM outcomes WHERE status IN ('changed', 'unchanged', 'failed') OR reason = 'suppressed'"
+            }
+            LinesOf::Planned => "SELECT line FROM outcomes WHERE status = 'would_change'",
+            LinesOf::StillPlanned => {
+                "SELECT line FROM outcomes WHERE status IN ('would_change', 'in_doubt')"
+            }
+            LinesOf::UnitsWithWrites => "SELECT unit FROM writes",
+        };
+        let mut lines = LineSet::default();
+        self.each(sql, (), |row| {
+            lines.insert(row.required(0)?);
+            Ok(())
+        })?;
+        Ok(lines)
+    }
+
+    fn counts(&self) -> Result<Vec<Counted>, LedgerError> {
+        let closed = self.closed_counts()?;
+        if closed.is_empty() {
+            return self.count();
+        }
+        Ok(closed)
+    }
+
+    fn outcomes(
+        &self,
+        lines: RangeInclusive<Line>,
+        most: u32,
+    ) -> Result<Vec<Outcome>, LedgerError> {
+        let columns = outcome_columns::COLUMNS;
+        // The limit is no parameter: a parameter there makes SQLite plan the query anew for each call.
+        let sql = format!(
+            "SELECT {columns} FROM outcomes WHERE line BETWEEN ?1 AND ?2 ORDER BY line LIMIT {most}"
+        );
+        let values = [lines.start(), lines.end()];
+        self.all(&sql, values, |row| outcome_columns::read(row))
+    }
+
+    fn writes(
+        &self,
+        which: WritesOf,
+        after: WriteId,
+        most: u32,
+    ) -> Result<Vec<WriteRecord>, LedgerError> {
+        let (condition, line) = condition(which);
+        let sql = writes(&write_columns::all(), condition);
+        let sql = format!("{sql} LIMIT {most}");
+        self.all(&sql, from(after, line), |row| write_columns::read(row))
+    }
+
+    fn numbered(&self, numbers: &[u32]) -> Result<Vec<WriteRecord>, LedgerError> {
+        let columns = write_columns::all();
+        let sql = format!("SELECT {columns} FROM writes WHERE write_id = ?1");
+        let failed = |source| failed(&self.path, source);
+        let connection = self.lock();
+        // One for all of them: else SQLite locks and unlocks the file for each.
+        let reading = connection.unchecked_transaction().map_err(failed)?;
+        let mut statement = reading.prepare_cached(&sql).map_err(failed)?;
+        let mut writes = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            let mut rows = statement.query([number]).map_err(failed)?;
+            let row = rows.next().map_err(failed)?;
+            let row = row.ok_or_else(|| failed(Error::QueryReturnedNoRows))?;
+            writes.push(write_columns::read(row).map_err(|fault| fault.name(&self.path))?);
+        }
+        Ok(writes)
+    }
+
+    fn each_write(
+        &self,
+        which: WritesOf,
+        each: &mut dyn FnMut(WriteSketch<'_>) -> Result<(), Fault>,
+    ) -> Result<(), LedgerError> {
+        let (condition, line) = condition(which);
+        let sql = writes(write_columns::SKETCH, condition);
+        self.each(&sql, from(START, line), |row| {
+            each(write_columns::sketch(row)?)
+        })
+    }
+
+    fn customer(&self, which: WritesOf) -> Result<Option<(String, Option<String>)>, LedgerError> {
+        let (condition, line) = condition(which);
+        let sql = writes("customer_id, reseller", condition);
+        let sql = format!("{sql} LIMIT 1");
+        let first = self.all(&sql, from(START, line), |row| {
+            Ok((row.word(0)?.to_owned(), row.text(1)?.map(str::to_owned)))
+        })?;
+        Ok(first.into_iter().next())
+    }
+
+    fn index_writes(&self) -> Result<(), LedgerError> {
+        let sql = "CREATE INDEX IF NOT EXISTS writes_by_unit ON writes (unit)";
+        self.with(|connection| connection.execute_batch(sql))
+    }
+
+    fn drift(&self) -> Result<Vec<DriftedLine>, LedgerError> {
+        let sql = format!("SELECT {} FROM drift ORDER BY line", drift::COLUMNS);
+        self.all(&sql, (), |row| drift::read(row))
+    }
+
+    fn customers_of_wish(&self, wish: u64) -> Result<Vec<CustomerId>, LedgerError> {
+        let sql = "SELECT customer_id, checksum FROM wishes WHERE wish = ?1";
+        self.all(sql, [wish.cast_signed()], |row| {
+            remains::read_wish(wish, row.word(0)?, row.required(1)?)
+        })
+    }
+
+    fn replaced(&self) -> Result<Vec<u64>, LedgerError> {
+        let sql = "SELECT digest FROM replaced";
+        self.all(sql, (), |row| Ok(row.required::<i64>(0)?.cast_unsigned()))
+    }
+
+    fn removed_files(&self) -> Result<Vec<RemovedFile>, LedgerError> {
+        let sql = "SELECT name, sha256, bytes FROM removed ORDER BY name";
+        self.all(sql, (), |row| {
+            Ok(RemovedFile {
+                name: row.word(0)?.to_owned(),
+                sha256: row.word(1)?.to_owned(),
+                bytes: row.required::<i64>(2)?.cast_unsigned(),
+            })
+        })
+    }
+
+    fn orders(&self) -> Result<Orders, LedgerError> {
+        let sql = "SELECT number, seen, paused, draining, rate_per_s FROM orders";
+        self.one(sql, |row| {
+            Ok(Orders {
+                number: row.required::<i64>(0)?.cast_unsigned(),
+                seen: row.required::<i64>(1)?.cast_unsigned(),
+                paused: row.get(2)?,
+                draining: row.get(3)?,
+                rate_per_s: row.get(4)?,
+            })
+        })
+    }
+
+    fn change_orders(&self, change: OrderChange) -> Result<u64, LedgerError> {
+        let (set, value): (_, Option<rusqlite::types::Value>) = match change {
+            OrderChange::Give(Order::Pause) => ("number = number + 1, paused = 1", None),
+            OrderChange::Give(Order::Unpause) => ("number = number + 1, paused = 0", None),
+            // What is paused would never finish.
+            OrderChange::Give(Order::Drain) => {
+                ("number = number + 1, draining = 1, paused = 0", None)
+            }
+            OrderChange::Give(Order::Rate(rate)) => {
+                ("number = number + 1, rate_per_s = ?1", Some(rate.into()))
+            }
+            OrderChange::Followed(number) => ("seen = ?1", Some(number.cast_signed().into())),
+            OrderChange::Clear => (
+                "seen = number, paused = 0, draining = 0, rate_per_s = NULL",
+                None,
+            ),
+        };
+        let sql = format!("UPDATE orders SET {set} RETURNING number");
+        let values = params_from_iter(value);
+        let number =
+            self.with(|connection| connection.query_row(&sql, values, |row| row.get::<_, i64>(0)))?;
+        Ok(number.cast_unsigned())
+    }
+
+    fn is_live(&self) -> bool {
+        RunLock::is_held(&self.run_lock())
+    }
+
+    fn hold(&self) -> Result<Hold, LedgerError> {
+        let run = self.header()?.run;
+        Ok(Hold::of(RunLock::acquire(&self.run_lock(), &run)?))
+    }
+
+    fn join(&self, session: Session) -> Result<Box<dyn Commit>, LedgerError> {
+        let run = self.header()?.run;
+        Ok(Box::new(commit::join(&run, &self.path, session)?))
+    }
+
+    /// Pages of one kilobyte: a compact record has many tables and few rows. What SQLite builds anew meanwhile is as large
+    /// as the record; it is kept in a file of the run's private folder, which has no name.
+    fn compact(&self) -> Result<(), LedgerError> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        self.with(|connection| schema::shrink(connection, folder))
+    }
+
+    fn snapshot(&self, to: &Path) -> Result<(), LedgerError> {
+        let to = to.to_string_lossy();
+        self.with(|connection| connection.execute("VACUUM INTO ?1", [to]).map(drop))
+    }
+}
