@@ -6,8 +6,9 @@
 //!
 //! It must not know the engine, the plan, a system or HTTP. It is the only place that knows a database.
 //!
+//! - [`Runs`]: where runs are kept: which there are, and that one at a time works on a target; [`LocalRuns`] is a folder
 //! - [`StateDb`]: what the runs of one user share: epochs, calls, the register of run folders
-//! - [`RunDir`], [`RunId`], [`TargetLock`]: where a run lives, and that it is alone
+//! - [`RunDir`], [`RunId`]: the folder of a run
 //! - [`Ledger`]: one run's record: header, state, queries; over a `Store`, which is the database that keeps it
 //! - [`Journal`]: writes to the ledger, for many tasks at the same time; one thread commits in groups
 //! - [`judge`]: what a read-back says about a write, live and on `resume`
@@ -44,6 +45,7 @@ mod renames;
 mod run_dir;
 mod run_id;
 mod run_ledger;
+mod runs;
 mod sessions;
 mod shard;
 mod sqlite;
@@ -73,10 +75,11 @@ pub use record::{
 };
 pub use register::{RegisteredRun, Sameness};
 pub use remains::{Pruned, Remains, RemovedFile};
-pub use run_dir::{DEFAULT_RUNS_DIR, RunDir};
+pub use run_dir::{DEFAULT_RUNS_DIR, RunDir, absolute};
 pub use run_id::RunId;
 pub use run_ledger::{Ledger, NewLedger};
-pub use sqlite::{ReservedCalls, StateDb, TargetLock};
+pub use runs::{ListedRun, Runs};
+pub use sqlite::{LocalRuns, ReservedCalls, StateDb};
 
 #[cfg(test)]
 mod tests;

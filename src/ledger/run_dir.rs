@@ -83,6 +83,11 @@ impl RunDir {
         &self.path
     }
 
+    /// The folder by the one path that it has, whatever the working directory.
+    pub fn absolute(&self) -> PathBuf {
+        absolute(&self.path)
+    }
+
     /// Whether its ledger was whole once: one that was cut short before that cannot have been acted upon.
     pub fn has_begun(&self) -> bool {
         CommitCounter::read(&self.ledger()).is_some()
@@ -97,6 +102,13 @@ impl RunDir {
     pub fn ledger(&self) -> PathBuf {
         self.path.join("ledger.db")
     }
+}
+
+/// The same folder has one path, whatever the working directory.
+pub fn absolute(path: &Path) -> PathBuf {
+    path.canonicalize()
+        .or_else(|_| std::path::absolute(path))
+        .unwrap_or_else(|_| path.to_owned())
 }
 
 #[cfg(test)]

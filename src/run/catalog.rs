@@ -1,23 +1,16 @@
 //! The runs that there are: those in the runs folder and those in the register, the highest epoch first.
 
 use super::target::is_in_process;
-use crate::ledger::{Header, Ledger, LedgerError, RegisteredRun, RunDir, RunId, StateDb};
+use crate::ledger::{Header, Ledger, LedgerError, ListedRun, RegisteredRun, RunDir, RunId, Runs};
 use crate::report::Commands;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-
-/// Which runs are looked at.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Scope<'a> {
-    /// The runs folder.
-    pub(crate) runs_dir: &'a Path,
-    /// Whether run folders elsewhere count as well, as far as they are registered.
-    pub(crate) everywhere: bool,
-}
+use std::sync::Arc;
 
 /// A run that can be opened.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
+    runs: Arc<dyn Runs>,
     pub(crate) dir: RunDir,
     pub(crate) header: Header,
     /// The keys of its target, and of those before its system moved.
@@ -29,7 +22,7 @@ pub(crate) struct Entry {
 impl Entry {
     /// Its ledger, without checking every page.
     pub(crate) fn ledger(&self) -> Result<Ledger, LedgerError> {
-        Ledger::open_unchecked(&self.dir)
+        self.runs.open(&self.dir, false)
     }
 
     /// What a person types to go on from it.
@@ -48,36 +41,30 @@ pub(crate) struct Lost {
 }
 
 /// The runs that there are.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct RunCatalog {
+    runs: Arc<dyn Runs>,
     /// The highest epoch first.
     pub(crate) entries: Vec<Entry>,
     pub(crate) lost: Vec<Lost>,
 }
 
 impl RunCatalog {
-    /// Looks for runs; those in the runs folder that are not registered yet are registered.
-    pub(crate) fn load(scope: Scope<'_>, state: Option<&StateDb>) -> Result<Self, LedgerError> {
-        let registered = state.map(StateDb::runs).transpose()?.unwrap_or_default();
-        let mut registered: HashMap<PathBuf, RegisteredRun> = registered
-            .into_iter()
-            .map(|run| (run.path.clone(), run))
-            .collect();
-        let mut catalog = Self::default();
-        for dir in RunDir::list(scope.runs_dir)? {
-            let known = registered.remove(&absolute(dir.path()));
-            catalog.add(dir, known, state)?;
-        }
-        if scope.everywhere {
-            for (path, run) in registered {
-                match RunDir::at(&path).filter(|dir| dir.ledger().exists()) {
-                    Some(dir) => catalog.add(dir, Some(run), state)?,
-                    None => catalog.lost.push(Lost {
-                        why: "it is gone".to_owned(),
-                        path,
-                        known: Some(run),
-                    }),
-                }
+    /// Looks for runs; those that are not registered yet are registered.
+    pub(crate) fn load(runs: &Arc<dyn Runs>) -> Result<Self, LedgerError> {
+        let mut catalog = Self {
+            runs: Arc::clone(runs),
+            entries: Vec::new(),
+            lost: Vec::new(),
+        };
+        for run in runs.list()? {
+            match run {
+                ListedRun::There(dir, known) => catalog.add(dir, known)?,
+                ListedRun::Gone(run) => catalog.lost.push(Lost {
+                    why: "it is gone".to_owned(),
+                    path: run.path.clone(),
+                    known: Some(run),
+                }),
             }
         }
         catalog
@@ -87,13 +74,8 @@ impl RunCatalog {
         Ok(catalog)
     }
 
-    fn add(
-        &mut self,
-        dir: RunDir,
-        known: Option<RegisteredRun>,
-        state: Option<&StateDb>,
-    ) -> Result<(), LedgerError> {
-        let ledger = match Ledger::open_unchecked(&dir) {
+    fn add(&mut self, dir: RunDir, known: Option<RegisteredRun>) -> Result<(), LedgerError> {
+        let ledger = match self.runs.open(&dir, false) {
             Ok(ledger) => ledger,
             // Killed before it had begun.
             Err(_) if !dir.has_begun() && known.is_none() => return Ok(()),
@@ -109,18 +91,22 @@ impl RunCatalog {
         let mut found = describe(&dir, &ledger)?;
         // A run that may rename has not come to it yet.
         found.renames |= known.as_ref().is_some_and(|known| known.renames);
-        if let Some(state) = state.filter(|_| !is_in_process(&found.target))
-            && known.as_ref() != Some(&found)
-        {
-            state.register(&found)?;
+        if !is_in_process(&found.target) && known.as_ref() != Some(&found) {
+            self.runs.register(&found)?;
         }
         self.entries.push(Entry {
+            runs: Arc::clone(&self.runs),
             header: ledger.header().clone(),
             targets: ledger.targets().map(str::to_owned).collect(),
             has_writes: ledger.has_writes()?,
             dir,
         });
         Ok(())
+    }
+
+    /// Opens a run, after looking it through.
+    pub(super) fn open(&self, dir: &RunDir) -> Result<Ledger, LedgerError> {
+        self.runs.open(dir, true)
     }
 
     /// The highest epoch of all runs.
@@ -226,7 +212,7 @@ impl RunCatalog {
 pub(crate) fn describe(dir: &RunDir, ledger: &Ledger) -> Result<RegisteredRun, LedgerError> {
     let header = ledger.header();
     Ok(RegisteredRun {
-        path: absolute(dir.path()),
+        path: dir.absolute(),
         run: header.run.clone(),
         system: header.system.clone(),
         target: header.target.clone(),
@@ -236,19 +222,13 @@ pub(crate) fn describe(dir: &RunDir, ledger: &Ledger) -> Result<RegisteredRun, L
     })
 }
 
-/// The same folder has one path, whatever the working directory.
-pub(crate) fn absolute(path: &Path) -> PathBuf {
-    path.canonicalize()
-        .or_else(|_| std::path::absolute(path))
-        .unwrap_or_else(|_| path.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::LocalRuns;
 
     fn made(runs: &Path, id: &str, epoch: u64, target: &str) -> RunDir {
-        let dir = RunDir::create(runs, &RunId::parse(id).unwrap()).unwrap();
+        let (dir, new) = local(runs).create(&RunId::parse(id).unwrap()).unwrap();
         let header = Header {
             run: id.to_owned(),
             base_url: target.to_owned(),
@@ -256,16 +236,16 @@ mod tests {
             epoch,
             ..Header::example()
         };
-        Ledger::create(&dir).unwrap().begin(&header, None).unwrap();
+        new.begin(&header, None).unwrap();
         dir
     }
 
+    fn local(runs_dir: &Path) -> Arc<dyn Runs> {
+        Arc::new(LocalRuns::of(runs_dir, false, None))
+    }
+
     fn load(runs_dir: &Path) -> RunCatalog {
-        let scope = Scope {
-            runs_dir,
-            everywhere: false,
-        };
-        RunCatalog::load(scope, None).unwrap()
+        RunCatalog::load(&local(runs_dir)).unwrap()
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Takes a target for one run: which other addresses are the same system, the locks, the epoch, and the runs before.
 
-use super::catalog::{RunCatalog, Scope, absolute, describe};
+use super::catalog::{RunCatalog, describe};
 use super::clock;
 use super::connect::{connect, runtime};
 use super::error::CommandError;
@@ -11,7 +11,8 @@ use super::target::{Target, shown_key};
 use crate::config::Resolved;
 use crate::domain::Failed;
 use crate::ledger::{
-    Header, Ledger, RunDir, RunId, RunKind, Sameness, Session, StateDb, TargetLock, host, user,
+    Header, Hold, Ledger, LocalRuns, RunDir, RunId, RunKind, Runs, Sameness, Session, StateDb,
+    host, user,
 };
 use crate::system::{System, SystemError};
 use std::sync::Arc;
@@ -26,9 +27,10 @@ pub(crate) struct TargetClaim {
     pub(super) catalog: RunCatalog,
     /// The epoch of this process.
     pub(super) epoch: u64,
+    pub(super) runs: Arc<dyn Runs>,
     /// `None`: a sandbox in this process, of which no other process knows.
-    pub(super) state: Option<Arc<StateDb>>,
-    _lock: Option<TargetLock>,
+    state: Option<Arc<StateDb>>,
+    _hold: Hold,
 }
 
 impl TargetClaim {
@@ -38,36 +40,26 @@ impl TargetClaim {
         target: Target,
         run: &str,
     ) -> Result<Self, CommandError> {
-        let key = target.key();
-        let scope = Scope {
-            runs_dir: &resolved.runs_dir,
-            everywhere: !target.in_process,
-        };
-        if target.in_process {
-            let catalog = RunCatalog::load(scope, None)?;
-            return Ok(Self {
-                epoch: catalog.highest_epoch() + 1,
-                keys: vec![key],
-                catalog,
-                state: None,
-                _lock: None,
-                target,
-            });
+        let elsewhere = !target.in_process;
+        let state = elsewhere.then(StateDb::open).transpose()?.map(Arc::new);
+        let runs = LocalRuns::of(&resolved.runs_dir, elsewhere, state.clone());
+        let runs: Arc<dyn Runs> = Arc::new(runs);
+        let mut keys = vec![target.key()];
+        if let Some(state) = &state {
+            let catalog = RunCatalog::load(&runs)?;
+            keys.extend(same_targets(&catalog, (&runs, state), resolved, &target)?);
         }
-        let state = Arc::new(StateDb::open()?);
-        let catalog = RunCatalog::load(scope, Some(&state))?;
-        let mut keys = vec![key.clone()];
-        keys.extend(same_targets(&catalog, &state, resolved, &target)?);
         let all: Vec<&str> = keys.iter().map(String::as_str).collect();
-        let lock = TargetLock::acquire(&state, &all, run)?;
+        let hold = runs.hold(&all, run)?;
         // Another run may have ended while the locks were waited for.
-        let catalog = RunCatalog::load(scope, Some(&state))?;
+        let catalog = RunCatalog::load(&runs)?;
         Ok(Self {
-            epoch: state.next_epoch(catalog.highest_epoch())?,
+            epoch: runs.next_epoch(catalog.highest_epoch())?,
             keys,
             catalog,
-            state: Some(state),
-            _lock: Some(lock),
+            runs,
+            state,
+            _hold: hold,
             target,
         })
     }
@@ -116,20 +108,15 @@ impl TargetClaim {
         ledger: &Ledger,
         may_rename: bool,
     ) -> Result<(), CommandError> {
-        if let Some(state) = &self.state {
-            let mut run = describe(dir, ledger)?;
-            run.renames |= may_rename;
-            state.register(&run)?;
-        }
-        Ok(())
+        let mut run = describe(dir, ledger)?;
+        run.renames |= may_rename;
+        Ok(self.runs.register(&run)?)
     }
 
     /// Takes a run out of the register that has never begun.
     pub(super) fn forget(&self, dir: &RunDir) {
-        if let Some(state) = &self.state {
-            // It would be named as gone, which does no harm but to be seen.
-            let _ = state.forget(&absolute(dir.path()));
-        }
+        // It would be named as gone, which does no harm but to be seen.
+        let _ = self.runs.forget(dir);
     }
 
     /// Where calls count against the quota of the target together with those of all other processes.
@@ -145,12 +132,12 @@ impl TargetClaim {
 /// The keys of the other targets that are the same system.
 fn same_targets(
     catalog: &RunCatalog,
-    state: &Arc<StateDb>,
+    (runs, state): (&Arc<dyn Runs>, &Arc<StateDb>),
     resolved: &Resolved,
     target: &Target,
 ) -> Result<Vec<String>, CommandError> {
     let key = target.key();
-    let (mut same, open) = candidates(catalog, state, (&target.system, &key))?;
+    let (mut same, open) = candidates(catalog, runs.as_ref(), (&target.system, &key))?;
     if open.is_empty() {
         return Ok(same);
     }
@@ -170,7 +157,7 @@ fn same_targets(
             same: shown,
             epoch: candidate.epoch,
         };
-        state.set_sameness(&key, &candidate.target, found)?;
+        runs.set_sameness(&key, &candidate.target, found)?;
         if shown {
             same.push(candidate.target);
         }

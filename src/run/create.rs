@@ -24,10 +24,9 @@ use super::stand_in;
 use super::target::Target;
 use super::values::{resolve, values};
 use crate::config::Resolved;
-use crate::domain::Shard;
 use crate::engine::History;
 use crate::input;
-use crate::ledger::{Header, Ledger, LineSet, RunDir, RunId, RunKind};
+use crate::ledger::{Header, Ledger, NewLedger, RunDir, RunId, RunKind};
 use crate::ui;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -123,8 +122,9 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
         &draft,
         &resolved,
     )?;
-    let (dir, ledger) = begin(&resolved.runs_dir, &run, |dir| {
-        let ledger = take_in(dir, &copy, (&header, shard.as_ref()), &claim.catalog)?;
+    let (dir, ledger) = begin(&claim, &run, |dir, new| {
+        take_in(dir, &copy, &header, &claim.catalog)?;
+        let ledger = new.begin(&header, shard.as_ref())?;
         if spec.writes {
             let estimate = Forecast::of_file(&draft, &resolved).document(&resolved);
             ledger.set_estimate(&estimate.to_string())?;
@@ -177,20 +177,20 @@ fn checked_address(resolved: &Resolved) -> Result<String, CommandError> {
     Ok(base_url)
 }
 
-/// Takes the copy of the file into the run's folder, and makes the ledger beside it.
+/// Takes the copy of the file into the run's folder.
 fn take_in(
     dir: &RunDir,
     copy: &Path,
-    (header, shard): (&Header, Option<&(Shard, LineSet)>),
+    header: &Header,
     catalog: &RunCatalog,
-) -> Result<Ledger, CommandError> {
+) -> Result<(), CommandError> {
     if !is_shared(dir, header, catalog) {
         std::fs::rename(copy, dir.input()).map_err(|why| {
             let path = dir.input();
             CommandError::usage(format!("{}: cannot be written: {why}", path.display()))
         })?;
     }
-    Ok(Ledger::create(dir)?.begin(header, shard)?)
+    Ok(())
 }
 
 /// The same bytes are kept once: the input of another run in the same folder, if it still is what its digest says, gets a
@@ -247,12 +247,13 @@ fn warn_of_killed(claim: &TargetClaim) -> Result<(), CommandError> {
 
 /// Makes a run's folder and its ledger; where that fails, nothing is left behind.
 pub(super) fn begin(
-    runs_dir: &Path,
+    claim: &TargetClaim,
     run: &RunId,
-    make: impl FnOnce(&RunDir) -> Result<Ledger, CommandError>,
+    make: impl FnOnce(&RunDir, NewLedger) -> Result<Ledger, CommandError>,
 ) -> Result<(RunDir, Ledger), CommandError> {
-    let dir = RunDir::create(runs_dir, run)?;
-    match make(&dir) {
+    let created = claim.runs.create(run);
+    let (dir, new) = created.map_err(|error| CommandError::from(error).before_anything())?;
+    match make(&dir, new) {
         Ok(ledger) => Ok((dir, ledger)),
         Err(failure) => {
             // An incomplete run folder can neither be resumed nor read, and its run ID was not shown to the user.

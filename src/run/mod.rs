@@ -67,7 +67,6 @@ mod verify;
 
 pub(crate) use apply::{apply, apply_plan, plan};
 pub(crate) use call_log::words as log_words;
-pub(crate) use catalog::absolute;
 pub(crate) use check::{Checked, Unread, check};
 pub(crate) use clock::{check_zone, now_ms};
 pub(crate) use connect::{base_url, check_host, connect, runtime};

@@ -116,7 +116,7 @@ pub(super) fn open(
         let given = given(&values(typed, &BTreeMap::new())?, sandbox);
         choose(&catalog, &runs_dir, wanted, &given)?
     };
-    let ledger = Ledger::open(&dir)?;
+    let ledger = catalog.open(&dir)?;
     // Before the credentials are asked for, which a stand-in needs none of.
     refuse_ended_stand_in(ledger.header(), sandbox)?;
     refuse_pruned(&ledger)?;

@@ -6,7 +6,7 @@
 
 use super::catalog::RunCatalog;
 use crate::domain::{CustomerId, Reseller, ResellerId};
-use crate::ledger::{LedgerError, StateDb};
+use crate::ledger::{LedgerError, Runs};
 
 /// Another target of which it is not known whether it is the same system.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct Candidate {
 /// The other targets that are known to be the same system, and those that have to be asked about.
 pub(crate) fn candidates(
     catalog: &RunCatalog,
-    state: &StateDb,
+    runs: &dyn Runs,
     (system, target): (&str, &str),
 ) -> Result<(Vec<String>, Vec<Candidate>), LedgerError> {
     let (mut same, mut open) = (Vec::new(), Vec::new());
@@ -32,7 +32,7 @@ pub(crate) fn candidates(
         if other == target {
             continue;
         }
-        match state.sameness(target, other)? {
+        match runs.sameness(target, other)? {
             Some(found) if found.same => same.push(other.to_owned()),
             // New runs there may have met the same customers.
             Some(found) if found.epoch >= epoch => {}

@@ -198,8 +198,7 @@ fn carry_out(
             .insert("allow_clear".to_owned(), "true".to_owned());
     }
     let name = format!("undo of {parent}");
-    let (dir, ledger) = begin(&known.resolved.runs_dir, run, |dir| {
-        let mut new = Ledger::create(dir)?;
+    let (dir, ledger) = begin(&claim, run, |dir, mut new| {
         let header = Header {
             input_name: name.clone(),
             input_sha256: back.write(&known.ledger, dir, &mut new)?,

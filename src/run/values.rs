@@ -1,14 +1,15 @@
 //! From what was typed to the settings that hold, and to the runs that are meant.
 
 use super::call_log;
-use super::catalog::{RunCatalog, Scope};
+use super::catalog::RunCatalog;
 use super::error::CommandError;
 use super::request::{Output, Secrets};
 use crate::config::{ConfigError, File, Resolved, TypedSettings, Values};
-use crate::ledger::{StateDb, allow_group_write};
+use crate::ledger::{LocalRuns, Runs, StateDb, allow_group_write};
 use crate::ui;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The values that hold: of the command line, the environment, the run, the file.
 pub(crate) fn values(
@@ -34,12 +35,9 @@ fn runs_dir(typed: &TypedSettings) -> Result<(PathBuf, bool), CommandError> {
 pub(crate) fn catalog(typed: &TypedSettings) -> Result<(RunCatalog, PathBuf), CommandError> {
     let (runs_dir, is_named) = runs_dir(typed)?;
     // Whoever only looks needs no state database: the runs folder tells about itself.
-    let state = StateDb::open();
-    let scope = Scope {
-        runs_dir: &runs_dir,
-        everywhere: !is_named,
-    };
-    let catalog = RunCatalog::load(scope, state.as_ref().ok())?;
+    let state = StateDb::open().ok().map(Arc::new);
+    let runs: Arc<dyn Runs> = Arc::new(LocalRuns::of(&runs_dir, !is_named, state));
+    let catalog = RunCatalog::load(&runs)?;
     Ok((catalog, runs_dir))
 }
 

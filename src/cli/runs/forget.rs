@@ -1,8 +1,8 @@
 //! `idshift runs forget`: takes lost run folders out of the register.
 
 use super::super::options::{Console, ForgetOptions};
-use crate::ledger::StateDb;
-use crate::run::{CommandError, Exit, absolute, document};
+use crate::ledger::{StateDb, absolute};
+use crate::run::{CommandError, Exit, document};
 use crate::ui;
 use serde_json::json;
 use std::path::PathBuf;

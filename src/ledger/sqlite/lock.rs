@@ -27,7 +27,7 @@ fn try_hold(path: &Path) -> Result<(File, bool), LedgerError> {
 ///
 /// It does not reach another machine.
 #[derive(Debug)]
-pub struct TargetLock {
+pub(super) struct TargetLock {
     _files: Vec<File>,
 }
 
@@ -36,7 +36,11 @@ impl TargetLock {
     ///
     /// A lock that cannot be looked at is refused ([`LedgerError::Unlockable`]): a lock in another place would let two
     /// runs work on one target.
-    pub fn acquire(state: &StateDb, targets: &[&str], run: &str) -> Result<Self, LedgerError> {
+    pub(super) fn acquire(
+        state: &StateDb,
+        targets: &[&str],
+        run: &str,
+    ) -> Result<Self, LedgerError> {
         let folder = state.folder().join("locks");
         let unlockable = |source| LedgerError::Unlockable {
             path: folder.clone(),

@@ -9,12 +9,13 @@ pub(super) mod open;
 mod put;
 mod reserved_calls;
 mod rows;
+mod runs;
 mod schema;
 mod state;
 mod store;
 
-pub use lock::TargetLock;
 pub use reserved_calls::ReservedCalls;
+pub use runs::LocalRuns;
 pub use state::StateDb;
 
 #[cfg(test)]

@@ -1,0 +1,108 @@
+//! Runs in a folder of this machine, each with a ledger of its own, and what the state database of the user tells of them.
+
+use super::lock::TargetLock;
+use super::state::StateDb;
+use crate::ledger::{
+    Hold, Ledger, LedgerError, ListedRun, NewLedger, RegisteredRun, RunDir, RunId, Runs, Sameness,
+};
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The runs of one folder, and of others as far as they are registered.
+#[derive(Debug)]
+pub struct LocalRuns {
+    runs_dir: PathBuf,
+    everywhere: bool,
+    /// `None` for a stand-in in this process, of which no other process knows; a command that only looks does without it, too.
+    state: Option<Arc<StateDb>>,
+}
+
+impl LocalRuns {
+    /// Those of this folder; `everywhere`: those elsewhere, too, as far as they are registered.
+    pub fn of(runs_dir: &Path, everywhere: bool, state: Option<Arc<StateDb>>) -> Self {
+        Self {
+            runs_dir: runs_dir.to_owned(),
+            everywhere,
+            state,
+        }
+    }
+}
+
+impl Runs for LocalRuns {
+    fn list(&self) -> Result<Vec<ListedRun>, LedgerError> {
+        let state = self.state.as_ref();
+        let registered = state.map(|state| state.runs()).transpose()?;
+        let mut registered: HashMap<PathBuf, RegisteredRun> = registered
+            .unwrap_or_default()
+            .into_iter()
+            .map(|run| (run.path.clone(), run))
+            .collect();
+        let mut all = Vec::new();
+        for dir in RunDir::list(&self.runs_dir)? {
+            let known = registered.remove(&dir.absolute());
+            all.push(ListedRun::There(dir, known));
+        }
+        if self.everywhere {
+            all.extend(registered.into_values().map(|run| {
+                match RunDir::at(&run.path).filter(|dir| dir.ledger().exists()) {
+                    Some(dir) => ListedRun::There(dir, Some(run)),
+                    None => ListedRun::Gone(run),
+                }
+            }));
+        }
+        Ok(all)
+    }
+
+    fn open(&self, run: &RunDir, thorough: bool) -> Result<Ledger, LedgerError> {
+        if thorough {
+            Ledger::open(run)
+        } else {
+            Ledger::open_unchecked(run)
+        }
+    }
+
+    fn create(&self, run: &RunId) -> Result<(RunDir, NewLedger), LedgerError> {
+        let dir = RunDir::create(&self.runs_dir, run)?;
+        match Ledger::create(&dir) {
+            Ok(new) => Ok((dir, new)),
+            Err(error) => {
+                let _ = fs::remove_dir_all(dir.path());
+                Err(error)
+            }
+        }
+    }
+
+    fn hold(&self, targets: &[&str], run: &str) -> Result<Hold, LedgerError> {
+        match &self.state {
+            Some(state) => TargetLock::acquire(state, targets, run).map(Hold::of),
+            None => Ok(Hold::of(())),
+        }
+    }
+
+    fn next_epoch(&self, above: u64) -> Result<u64, LedgerError> {
+        let state = self.state.as_ref();
+        state.map_or(Ok(above + 1), |state| state.next_epoch(above))
+    }
+
+    fn register(&self, run: &RegisteredRun) -> Result<(), LedgerError> {
+        let state = self.state.as_ref();
+        state.map_or(Ok(()), |state| state.register(run))
+    }
+
+    fn forget(&self, run: &RunDir) -> Result<(), LedgerError> {
+        let state = self.state.as_ref();
+        state.map_or(Ok(()), |state| state.forget(&run.absolute()).map(drop))
+    }
+
+    fn sameness(&self, target: &str, other: &str) -> Result<Option<Sameness>, LedgerError> {
+        let state = self.state.as_ref();
+        state.map_or(Ok(None), |state| state.sameness(target, other))
+    }
+
+    fn set_sameness(&self, target: &str, other: &str, found: Sameness) -> Result<(), LedgerError> {
+        let state = self.state.as_ref();
+        state.map_or(Ok(()), |state| state.set_sameness(target, other, found))
+    }
+}
