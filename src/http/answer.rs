@@ -1,6 +1,5 @@
 //! What an attempt's answer means, for its call and for all others: understood, refused, in doubt, or not the API's.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::attempt::{Fault, PROXY_LOGIN};
@@ -44,17 +43,16 @@ impl Client {
                 self.judge(answer, shot.kind, shot.alone, parse)
             }
         };
-        let pace = self.pace_of(shot.kind);
         if matches!(verdict, Verdict::Refused { .. } | Verdict::Firewall) {
             self.tally.throttled.fetch_add(1, Ordering::Relaxed);
         } else {
-            pace.accepted();
+            self.turns.accepted(shot.kind);
         }
         let outcome = match outcome {
             // A local address that the machine has lost, or that has no route any more. The others go on.
             Outcome::NotConnected(why)
                 if why.kind == CallErrorKind::Connect
-                    && !self.egress.refused(shot.address, shot.departed) =>
+                    && !self.turns.hold_address(shot.from, shot.departed) =>
             {
                 return Outcome::Refused(why);
             }
@@ -70,18 +68,15 @@ impl Client {
             return outcome;
         }
         match verdict {
-            Verdict::Good => shot.address.answered(shot.departed),
+            Verdict::Good => self.turns.reached(shot.from, shot.departed),
             // The other addresses go on.
-            Verdict::Firewall if !self.egress.refused(shot.address, shot.departed) => {
+            Verdict::Firewall if !self.turns.hold_address(shot.from, shot.departed) => {
                 return outcome;
             }
             Verdict::Firewall | Verdict::Refused { .. } | Verdict::Failed(_) => {}
         }
-        if shot.pass.report(&verdict) == Effect::SlowDown {
-            self.read_pace.slow();
-            if !Arc::ptr_eq(&self.read_pace, &self.write_pace) {
-                self.write_pace.slow();
-            }
+        if let Effect::HoldAll(wait) = shot.pass.report(&verdict) {
+            self.turns.hold_all(wait);
         }
         outcome
     }

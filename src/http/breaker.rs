@@ -90,8 +90,8 @@ pub(super) enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
     Nothing,
-    /// A new hold began because the server refuses: slots given out are void, the pace starts low.
-    SlowDown,
+    /// A new hold of this length began because the server refuses: turns given out are void, the pace starts low.
+    HoldAll(Duration),
 }
 
 /// The state of the gate and what it remembers.
@@ -252,7 +252,7 @@ impl BreakerState {
                 let wait = firewall_wait(self.level);
                 self.hold(wait, now);
                 self.last_block = Some((now, wait));
-                Effect::SlowDown
+                Effect::HoldAll(wait)
             }
             Verdict::Failed(_) => {
                 self.failures = self.failures.saturating_add(1);
@@ -315,11 +315,12 @@ impl BreakerState {
             None => own,
         };
         // Programs that share a limit do not all come back together.
-        self.hold(wait.mul_f64(1.0 + SPREAD * fastrand::f64()), now);
+        let wait = wait.mul_f64(1.0 + SPREAD * fastrand::f64());
+        self.hold(wait, now);
         if probe {
             Effect::Nothing
         } else {
-            Effect::SlowDown
+            Effect::HoldAll(wait)
         }
     }
 

@@ -2,7 +2,6 @@
 
 use reqwest::Url;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
-use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -11,20 +10,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempt;
 use super::call::{ApiTraits, Call, CallError, CallErrorKind, Kind, Reply};
-use super::egress::{Address, Egress, check_addresses};
+use super::egress::check_addresses;
 use super::gate::Gate;
 use super::health::{Counters, Health, HealthBoard, Tally};
+use super::local_turns::LocalTurns;
 use super::oauth::TokenEndpoint;
-use super::quota::{Permits, Waiting};
-use super::rate_limiter::Pace;
 use super::retry::{self, Budget, Cost};
 
 use super::blocked_calls::BlockedCalls;
-use super::settings::{Quota, Settings, SetupError};
-use super::shared_quota::Record;
+use super::settings::{Settings, SetupError};
 use super::skew::Skew;
 use super::token::{AfterRefusal, Bearer, Tokens};
 use super::trace::{Waited, timed};
+use super::turns::Turns;
 
 /// A call is sent again after a 401 this often at most: with many calls in flight, a token that is good for few of them
 /// is used up by others each time.
@@ -36,7 +34,8 @@ const MOST_UNPROCESSED: u32 = 10;
 /// Makes the calls of one target. Shared by all workers.
 #[derive(Debug)]
 pub struct Client {
-    pub(super) egress: Egress,
+    /// The connections of each local address.
+    pub(super) http: Vec<reqwest::Client>,
     pub(super) base: Url,
     /// The path of `base`, without a slash at its end.
     pub(super) base_path: String,
@@ -52,8 +51,7 @@ pub struct Client {
     pub(super) give_up_after: Duration,
     pub(super) gate: Gate,
     pub(super) tokens: Tokens,
-    pub(super) read_pace: Arc<Pace>,
-    pub(super) write_pace: Arc<Pace>,
+    pub(super) turns: Box<dyn Turns>,
     pub(super) budget: Budget,
     pub(super) board: Arc<HealthBoard>,
     pub(super) tally: Tally,
@@ -126,17 +124,16 @@ impl Client {
     ) -> Result<Self, SetupError> {
         let url = check_url(&settings.base_url, "the base URL", settings.allow_http)?;
         check_addresses(&settings.egress, url.as_str())?;
-        let egress = egress(&settings, is_loopback(&url))?;
+        let addresses = settings.addresses().into_iter();
+        let http = |ip| attempt::http_client(&settings, is_loopback(&url), "the base URL", ip);
+        let http = addresses.map(http).collect::<Result<_, _>>()?;
         let base_path = url.path().trim_end_matches('/').to_owned();
         let name = |name: Option<&'static str>| {
             name.map(|name| attempt::header(name, "").map(|(name, _)| name))
                 .transpose()
         };
-        let read_pace = Arc::new(Pace::new(settings.find_rate));
-        let write_pace = settings
-            .write_rate
-            .map_or_else(|| read_pace.clone(), |rate| Arc::new(Pace::new(rate)));
         let board = Arc::new(HealthBoard::new());
+        let turns = LocalTurns::new(&settings, board.clone(), stop.clone())?;
         let endpoint = |oauth2: super::token_source::OAuth2| {
             let url = check_url(&oauth2.token_url, "the token URL", settings.allow_http)?;
             let http = attempt::http_client(&settings, is_loopback(&url), "the token URL", None)?;
@@ -151,7 +148,7 @@ impl Client {
             stop.clone(),
         )?;
         Ok(Self {
-            egress,
+            http,
             base: url,
             base_path,
             headers: constant_headers(&character)?,
@@ -165,8 +162,7 @@ impl Client {
             give_up_after,
             gate: Gate::new(give_up_after, board.clone(), stop.clone()),
             tokens,
-            read_pace,
-            write_pace,
+            turns: Box::new(turns),
             budget: Budget::new(settings.find_rate),
             board,
             tally: Tally::new(),
@@ -207,13 +203,6 @@ impl Client {
         self.tally.latency_ms()
     }
 
-    pub(super) fn pace_of(&self, kind: Kind) -> &Pace {
-        match kind {
-            Kind::Find | Kind::Read => &self.read_pace,
-            Kind::Write => &self.write_pace,
-        }
-    }
-
     /// Holds all calls until they are allowed again, or allows them again.
     pub fn set_paused(&self, paused: bool) {
         self.gate.set_paused(paused);
@@ -221,15 +210,12 @@ impl Client {
 
     /// From now on all calls together, or those that look and those that write, are made at this rate.
     pub fn set_rate(&self, per_second: f64) {
-        self.read_pace.set_rate(per_second);
-        if !Arc::ptr_eq(&self.read_pace, &self.write_pace) {
-            self.write_pace.set_rate(per_second);
-        }
+        self.turns.set_rate(per_second);
     }
 
     /// The most calls a second, or the most that look; `None`: there is no limit.
     pub fn rate(&self) -> Option<f64> {
-        self.read_pace.rate()
+        self.turns.rate()
     }
 
     /// A final answer came.
@@ -290,38 +276,6 @@ impl Client {
             () = sleep(time) => Ok(()),
         }
     }
-}
-
-/// The addresses that calls are sent from: those that are listed, or the one that the operating system chooses.
-fn egress(settings: &Settings, loopback: bool) -> Result<Egress, SetupError> {
-    let waiting = Arc::default();
-    let one = |ip: Option<IpAddr>| {
-        let http = attempt::http_client(settings, loopback, "the base URL", ip)?;
-        let quota = settings.quota;
-        let permits = quota.map(|quota| permits(settings, quota, ip, &waiting));
-        Ok(Address::new(http, permits.transpose()?))
-    };
-    let addresses: Result<Vec<Address>, SetupError> = if settings.egress.is_empty() {
-        one(None).map(|address| vec![address])
-    } else {
-        settings.egress.iter().copied().map(Some).map(one).collect()
-    };
-    Ok(Egress::new(addresses?, Arc::clone(&waiting)))
-}
-
-/// The permits of a quota, for calls from this local address.
-fn permits(
-    settings: &Settings,
-    quota: Quota,
-    ip: Option<IpAddr>,
-    waiting: &Arc<Waiting>,
-) -> Result<Permits, SetupError> {
-    let waiting = Arc::clone(waiting);
-    let Some(shared) = settings.shared_calls.clone() else {
-        return Ok(Permits::new(quota, None, Vec::new(), waiting));
-    };
-    let (record, earlier) = Record::open(shared, quota, ip).map_err(SetupError::SharedCalls)?;
-    Ok(Permits::new(quota, Some(record), earlier, waiting))
 }
 
 fn constant_headers(character: &ApiTraits) -> Result<HeaderMap, SetupError> {

@@ -2,10 +2,9 @@
 
 use super::attempt::Fault;
 use super::call::{CallError, Kind, Reply};
-use super::egress::{Address, Way};
 use super::gate::Pass;
-use super::rate_limiter::Slot;
 use super::token::Bearer;
+use super::turns::Taken;
 use reqwest::Url;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,22 +49,19 @@ pub(super) struct Attempt<'a> {
     /// A refusal that looks like a firewall's, and is about this call alone.
     pub(super) alone: bool,
     pub(super) bearer: Arc<Bearer>,
-    /// The address that it went by.
-    pub(super) address: &'a Address,
+    /// The local address that it went by, by its place in the list.
+    pub(super) from: usize,
 }
 
-/// An attempt that has everything it needs, shortly before its slot.
+/// An attempt that has everything it needs, shortly before its turn.
 #[derive(Debug)]
 pub(super) struct Ready<'a> {
     pub(super) pass: Pass<'a>,
     pub(super) bearer: Arc<Bearer>,
     /// Whether another token may be taken where this one has come to its end.
     pub(super) renewable: bool,
-    /// The address that it goes by, with its permit, which is held until the answer has come.
-    pub(super) way: Way<'a>,
-    pub(super) slot: Option<Slot>,
-    /// When it began to wait for its slot.
-    pub(super) begun: Instant,
+    /// Held until the answer has come.
+    pub(super) taken: Taken<'a>,
 }
 
 /// What became of an attempt that was ready.
@@ -74,7 +70,7 @@ pub(super) enum Departure<'a> {
     Sent(Attempt<'a>),
     /// A hold has begun; nothing was sent.
     Held,
-    /// Its slot, its token or its permit is gone; nothing was sent.
+    /// Its turn or its token is gone; nothing was sent.
     Missed(Pass<'a>),
 }
 

@@ -15,7 +15,8 @@ use tokio::time::Instant;
 
 use super::breaker::{QUIET, firewall_wait};
 use super::quota::{Permit, Permits, Waiting};
-use super::settings::SetupError;
+use super::settings::{Settings, SetupError};
+use super::shared_quota::Record;
 
 /// For this long a call may find out whether a block is over before another one does.
 const PROBE: Duration = Duration::from_secs(10);
@@ -31,11 +32,11 @@ struct Block {
     is_over: bool,
 }
 
-/// A local address, and what is known of it.
+/// What is known of a local address.
 #[derive(Debug)]
-pub(super) struct Address {
-    /// Its connections.
-    pub(super) http: reqwest::Client,
+struct Address {
+    /// Its place in the list.
+    at: usize,
     permits: Option<Permits>,
     block: Mutex<Option<Block>>,
     /// Counts its blocks.
@@ -43,9 +44,9 @@ pub(super) struct Address {
 }
 
 impl Address {
-    pub(super) fn new(http: reqwest::Client, permits: Option<Permits>) -> Self {
+    fn new(at: usize, permits: Option<Permits>) -> Self {
         Self {
-            http,
+            at,
             permits,
             block: Mutex::default(),
             blocks: AtomicU64::default(),
@@ -58,6 +59,7 @@ impl Address {
         let permits = self.permits.as_ref();
         let permit = permits.map(|permits| permits.try_take(now)).transpose()?;
         Ok(Way {
+            from: self.at,
             address: self,
             blocks,
             permit,
@@ -65,7 +67,7 @@ impl Address {
     }
 
     /// A call that departed then was answered by the system itself.
-    pub(super) fn answered(&self, departed: Instant) {
+    fn reached(&self, departed: Instant) {
         if self.blocks.load(Ordering::Acquire) == 0 {
             return;
         }
@@ -77,7 +79,7 @@ impl Address {
     }
 
     /// A call that departed then was refused by a firewall, or found no connection.
-    fn refused(&self, departed: Instant, now: Instant) {
+    fn hold(&self, departed: Instant, now: Instant) {
         let mut block = self.block();
         let level = match *block {
             // Part of a block that is known.
@@ -123,7 +125,9 @@ impl Address {
 /// The right to one call by an address.
 #[derive(Debug)]
 pub(super) struct Way<'a> {
-    pub(super) address: &'a Address,
+    /// The address, by its place in the list.
+    pub(super) from: usize,
+    address: &'a Address,
     blocks: u64,
     permit: Option<Permit<'a>>,
 }
@@ -151,24 +155,30 @@ pub(super) struct Egress {
 }
 
 impl Egress {
-    /// At least one address; `waiting` is notified by their permits when they are free again.
-    pub(super) fn new(addresses: Vec<Address>, waiting: Arc<Waiting>) -> Self {
-        Self {
-            addresses,
+    /// The addresses that are listed, or the one that the operating system chooses.
+    pub(super) fn new(settings: &Settings) -> Result<Self, SetupError> {
+        let waiting = Arc::default();
+        let addresses = settings.addresses().into_iter().enumerate();
+        let addresses = addresses.map(|(at, ip)| {
+            let permits = permits(settings, ip, &waiting)?;
+            Ok(Address::new(at, permits))
+        });
+        Ok(Self {
+            addresses: addresses.collect::<Result<_, SetupError>>()?,
             waiting,
             next: AtomicUsize::default(),
-        }
+        })
     }
 
     /// Waits for an address by which a call may go, or for this one. `waits` is called with the time until when at least,
     /// and with `None` when the wait is over.
-    pub(super) async fn way<'a>(
-        &'a self,
-        only: Option<&'a Address>,
+    pub(super) async fn way(
+        &self,
+        only: Option<usize>,
         waits: impl Fn(Option<Instant>),
-    ) -> Way<'a> {
+    ) -> Way<'_> {
         let ask = |now| match only {
-            Some(address) => address.depart(now),
+            Some(at) => self.addresses[at].depart(now),
             None => self.choose(now),
         };
         self.waiting.first(ask, waits).await
@@ -201,17 +211,42 @@ impl Egress {
         least.map_or(Err(None), |(_, address)| address.depart(now))
     }
 
-    /// A call by this address that departed then was refused by a firewall, or found no connection; says whether that is
-    /// true of all addresses, so that it concerns all calls.
-    pub(super) fn refused(&self, address: &Address, departed: Instant) -> bool {
+    /// A call that departed then from this address was answered by the system itself.
+    pub(super) fn reached(&self, from: usize, departed: Instant) {
+        self.addresses[from].reached(departed);
+    }
+
+    /// A call that departed then from this address was refused by a firewall, or found no connection; says whether that
+    /// is true of all addresses, so that it concerns all calls.
+    pub(super) fn hold(&self, from: usize, departed: Instant) -> bool {
         if self.addresses.len() == 1 {
             return true;
         }
         let now = Instant::now();
-        address.refused(departed, now);
+        self.addresses[from].hold(departed, now);
         let mut all = self.addresses.iter();
         all.all(|address| address.blocked_until(now).is_some())
     }
+}
+
+/// The permits of a quota, for calls from this local address.
+fn permits(
+    settings: &Settings,
+    ip: Option<IpAddr>,
+    waiting: &Arc<Waiting>,
+) -> Result<Option<Permits>, SetupError> {
+    let Some(quota) = settings.quota else {
+        return Ok(None);
+    };
+    let (record, others) = match settings.shared_calls.clone() {
+        Some(shared) => {
+            let opened = Record::open(shared, quota, ip).map_err(SetupError::SharedCalls)?;
+            (Some(opened.0), opened.1)
+        }
+        None => (None, Vec::new()),
+    };
+    let waiting = Arc::clone(waiting);
+    Ok(Some(Permits::new(quota, record, others, waiting)))
 }
 
 /// The local addresses of a list, one a line or with commas between: each once, and one that a machine can have.

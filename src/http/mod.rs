@@ -5,9 +5,10 @@
 //! processed, or *in doubt*. Reading back what is in doubt is the engine's protocol, and a generic retry layer would
 //! break it silently.
 //!
-//! A call passes, in this order: the gate (holds after 429, 503 and firewall blocks, and the breaker), the token, the
-//! quota of the local address that it goes by, the pace, and the gate again, for a hold may have begun meanwhile. Nothing here prints; the state can be
-//! watched with [`Client::health`] and [`Client::counters`].
+//! A call passes, in this order: the gate (holds after 429, 503 and firewall blocks, and the breaker), the token, its
+//! turn ([`turns`]: the quota of the local address that it goes by, and the rate), and the gate again, for a hold may
+//! have begun meanwhile. Nothing here prints; the state can be watched with [`Client::health`] and
+//! [`Client::counters`].
 //!
 //! No URL (it holds IDs) and no secret is ever part of an error text.
 
@@ -23,6 +24,7 @@ mod egress;
 mod gate;
 mod health;
 mod json;
+mod local_turns;
 mod logged_attempt;
 mod notice;
 mod oauth;
@@ -43,6 +45,7 @@ mod skew;
 mod token;
 mod token_source;
 mod trace;
+mod turns;
 
 #[cfg(test)]
 mod tests;

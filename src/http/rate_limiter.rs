@@ -21,6 +21,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::settings::Rate;
+use super::turns::Departs;
 
 /// The gap between slots is longer than 1/rate by this factor.
 const STRETCH: f64 = 1.005;
@@ -196,12 +197,6 @@ pub(super) struct Slot {
     generation: u64,
 }
 
-enum Step {
-    Go,
-    Wait(Duration),
-    ReserveAgain,
-}
-
 impl Pace {
     pub(super) fn new(rate: Rate) -> Self {
         let full = rate.per_second();
@@ -234,29 +229,26 @@ impl Pace {
             };
             let slot = self.reserve(lead)?;
             loop {
-                let step = self.line().until(slot);
-                match step {
-                    Step::Wait(until) if until > self.now() + lead => {
-                        sleep_until(self.epoch + until - lead).await;
+                let due = self.line().due(slot);
+                match due {
+                    Some(due) if due > self.now() + lead => {
+                        sleep_until(self.epoch + due - lead).await;
                     }
-                    Step::Wait(_) | Step::Go => return Some(slot),
-                    Step::ReserveAgain => break,
+                    Some(_) => return Some(slot),
+                    None => break,
                 }
             }
         }
     }
 
-    /// Waits for the time of the slot; the caller then sends immediately. `false`: the slot has passed or is void,
-    /// and another one has to be reserved.
-    pub(super) async fn depart(&self, slot: Option<Slot>) -> bool {
-        let Some(slot) = slot else { return true };
-        loop {
-            let step = self.line().depart(slot, self.now());
-            match step {
-                Step::Go => return true,
-                Step::ReserveAgain => return false,
-                Step::Wait(until) => sleep_until(self.epoch + until).await,
-            }
+    /// Whether a call may depart in its slot now. It may not any more where the slot has passed or is void.
+    pub(super) fn depart(&self, slot: Slot) -> Departs {
+        let now = self.now();
+        let mut line = self.line();
+        match line.due(slot) {
+            Some(due) if now < due => Departs::At(self.epoch + due),
+            Some(due) if line.use_slot(slot, due, now) => Departs::Now,
+            Some(_) | None => Departs::Missed,
         }
     }
 
@@ -276,9 +268,8 @@ impl Pace {
     /// Waits until the caller may send one call immediately.
     #[cfg(test)]
     pub(super) async fn turn(&self) {
-        loop {
-            let slot = self.approach(Duration::ZERO).await;
-            if self.depart(slot).await {
+        while let Some(slot) = self.approach(Duration::ZERO).await {
+            if self.depart(slot) == Departs::Now {
                 return;
             }
         }
@@ -342,33 +333,23 @@ impl Timeline {
         })
     }
 
-    /// When the slot is due, in real time.
-    fn until(&self, slot: Slot) -> Step {
-        if slot.generation == self.generation {
-            Step::Wait(slot.at + self.shift)
-        } else {
-            Step::ReserveAgain
-        }
+    /// When the slot is due, in real time; `None`: it is void.
+    fn due(&self, slot: Slot) -> Option<Duration> {
+        (slot.generation == self.generation).then(|| slot.at + self.shift)
     }
 
-    fn depart(&mut self, slot: Slot, now: Duration) -> Step {
-        if slot.generation != self.generation {
-            return Step::ReserveAgain;
-        }
-        let due = slot.at + self.shift;
-        if now < due {
-            return Step::Wait(due);
-        }
+    /// A call departs in a slot that was due; `false`: too late.
+    fn use_slot(&mut self, slot: Slot, due: Duration, now: Duration) -> bool {
         let excess = now.saturating_sub(due + TOLERANCE);
         if !excess.is_zero() {
             if slot.at < self.last {
                 // Later slots have gone already; moving the line back would let this one follow too closely.
-                return Step::ReserveAgain;
+                return false;
             }
             self.shift += excess;
         }
         self.last = self.last.max(slot.at);
-        Step::Go
+        true
     }
 
     fn set_rate(&mut self, per_second: f64) {

@@ -1,4 +1,4 @@
-//! One attempt of a call: through the gate, the token, the quota and the pace, and onto the wire. What its answer means
+//! One attempt of a call: through the gate, with a token, in its turn, and onto the wire. What its answer means
 //! is decided in [`super::answer`].
 
 use reqwest::Request;
@@ -8,23 +8,19 @@ use reqwest::header::{
 use serde::de::IgnoredAny;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::attempt::{self, Fault, LONGEST_BODY};
 use super::call::{Call, CallError, CallErrorKind, Kind, Method, Reply, new_id};
 use super::client::{CallState, Client};
 use super::departure::{Answer, Attempt, Departure, Outcome, Ready, destination};
-use super::egress::{Address, Way};
 use super::gate::Pass;
-use super::health::WaitCause;
 use super::logged_attempt::LoggedAttempt;
 use super::retry::read_retry_after;
 use super::skew::Skew;
 use super::token::Bearer;
 use super::trace::{Waited, timed};
-
-/// A wait for the quota that is worth telling a person.
-const LONG_WAIT: Duration = Duration::from_secs(1);
+use super::turns::{Ask, Departs, refuse_late};
 
 impl Client {
     /// Waits until it is this call's turn, and makes one attempt.
@@ -102,25 +98,25 @@ impl Client {
         !shot.pass.is_probe()
             && self.suspects.is_alone(call)
             && self
-                .is_still_good(Arc::clone(&shot.bearer), Some(shot.address))
+                .is_still_good(Arc::clone(&shot.bearer), Some(shot.from))
                 .await
                 == Some(true)
     }
 
     /// Whether a call that was accepted before still is, with this token; `None`: cannot be said. Where calls are held
-    /// it says no and does not wait: the call that has to end the hold may be waiting for the token. `by`: it goes by
-    /// this address.
+    /// it says no and does not wait: the call that has to end the hold may be waiting for the token. `from`: it goes from
+    /// this local address.
     pub(super) async fn is_still_good(
         &self,
         bearer: Arc<Bearer>,
-        by: Option<&Address>,
+        from: Option<usize>,
     ) -> Option<bool> {
         let known = self.known_good.get()?;
         let Some(pass) = self.gate.try_enter() else {
             return Some(false);
         };
         let mut course = CallState::probe();
-        let sent = self.try_send(pass, known, &mut course, Some(bearer), by);
+        let sent = self.try_send(pass, known, &mut course, Some(bearer), from);
         let Some(shot) = sent.await.ok()? else {
             return Some(false);
         };
@@ -138,11 +134,11 @@ impl Client {
         call: &Call,
         course: &mut CallState,
         bearer: Option<Arc<Bearer>>,
-        by: Option<&'a Address>,
+        from: Option<usize>,
     ) -> Result<Option<Attempt<'a>>, CallError> {
         loop {
             let waited = &mut course.waited;
-            let ready = self.line_up(pass, call, (bearer.clone(), by), Duration::ZERO, waited);
+            let ready = self.line_up(pass, call, (bearer.clone(), from), Duration::ZERO, waited);
             let Some(ready) = ready.await? else {
                 return Ok(None);
             };
@@ -154,13 +150,13 @@ impl Client {
         }
     }
 
-    /// Waits for token, quota and pace; `lead` before its slot the attempt is ready to be sent. `None`: a hold began
+    /// Waits for the token and for a turn; `lead` before it the attempt is ready to be sent. `None`: a hold began
     /// meanwhile. The token and the local address may be given.
     pub(super) async fn line_up<'a>(
         &'a self,
         pass: Pass<'a>,
         call: &Call,
-        (bearer, by): (Option<Arc<Bearer>>, Option<&'a Address>),
+        (bearer, from): (Option<Arc<Bearer>>, Option<usize>),
         lead: Duration,
         waited: &mut Waited,
     ) -> Result<Option<Ready<'a>>, CallError> {
@@ -168,28 +164,28 @@ impl Client {
             Some(bearer) => (bearer, false),
             None => (timed(&mut waited.token, self.tokens.current()).await?, true),
         };
-        let way = timed(&mut waited.quota, self.way(by)).await?;
-        // A call that is too late takes no turn from others.
-        refuse_late(call, Duration::ZERO)?;
-        let begun = Instant::now();
-        let approach = self.pace_of(call.kind).approach(lead);
-        let slot = timed(&mut waited.rate, approach).await;
-        if !pass.is_valid() || !way.is_open() {
+        let taken = self.turns.take(Ask {
+            kind: call.kind,
+            from,
+            lead,
+            send_deadline: call.send_deadline,
+            waited,
+        });
+        let taken = taken.await?;
+        if !pass.is_valid() || !taken.turn.is_open() {
             return Ok(None);
         }
-        // The waits may have outlived what the call rests on.
-        refuse_late(call, begun.elapsed())?;
+        // The wait may have outlived what the call rests on.
+        refuse_late(call.send_deadline, taken.queued_at.elapsed())?;
         Ok(Some(Ready {
             pass,
             bearer,
             renewable,
-            way,
-            slot,
-            begun,
+            taken,
         }))
     }
 
-    /// Sends what is ready, in its slot.
+    /// Sends what is ready, in its turn.
     pub(super) async fn depart<'a>(
         &'a self,
         ready: Ready<'a>,
@@ -200,25 +196,27 @@ impl Client {
             pass,
             bearer,
             renewable,
-            mut way,
-            slot,
-            begun,
+            mut taken,
         } = ready;
-        let turn = self.pace_of(call.kind).depart(slot);
-        let in_time = timed(&mut course.waited.rate, turn).await;
-        if !pass.is_valid() || !way.is_open() {
-            return Ok(Departure::Held);
-        }
-        refuse_late(call, begun.elapsed())?;
-        let token_is_over = renewable && bearer.is_over();
-        if !in_time || token_is_over || !way.depart() {
-            return Ok(Departure::Missed(pass));
+        loop {
+            if !pass.is_valid() || !taken.turn.is_open() {
+                return Ok(Departure::Held);
+            }
+            refuse_late(call.send_deadline, taken.queued_at.elapsed())?;
+            if renewable && bearer.is_over() {
+                return Ok(Departure::Missed(pass));
+            }
+            match taken.turn.depart() {
+                Departs::Now => break,
+                Departs::At(time) => timed(&mut course.waited.rate, sleep_until(time)).await,
+                Departs::Missed => return Ok(Departure::Missed(pass)),
+            }
         }
         let departed = Instant::now();
         let flight = self.tally.departs(call.kind, course.sent > 0, departed);
         course.sent += 1;
         let mut logged = LoggedAttempt::departs(call, course, departed);
-        let http = &way.address.http;
+        let http = &self.http[taken.from];
         let sending = self.send(http, call, &bearer, course.sent, departed, logged.as_mut());
         let result = sending.await;
         if let Some(logged) = logged {
@@ -236,27 +234,8 @@ impl Client {
             result,
             alone: false,
             bearer,
-            address: way.address,
+            from: taken.from,
         }))
-    }
-
-    async fn way<'a>(&'a self, only: Option<&'a Address>) -> Result<Way<'a>, CallError> {
-        let waiting = |until: Option<Instant>| match until {
-            Some(until) if until > Instant::now() + LONG_WAIT => {
-                self.board
-                    .hold(WaitCause::Quota, "the quota is used up", until);
-            }
-            Some(_) => {}
-            None => self.board.free(WaitCause::Quota),
-        };
-        tokio::select! {
-            biased;
-            way = self.egress.way(only, waiting) => Ok(way),
-            () = self.stop.cancelled() => {
-                self.board.free(WaitCause::Quota);
-                Err(CallError::cancelled())
-            }
-        }
     }
 
     async fn send(
@@ -371,14 +350,6 @@ impl Client {
 fn is_busy(shot: &Attempt<'_>) -> bool {
     let answer = shot.result.as_ref();
     answer.is_ok_and(|answer| answer.reply.status == 503)
-}
-
-fn refuse_late(call: &Call, turn: Duration) -> Result<(), CallError> {
-    if call.send_deadline.is_none_or(|last| Instant::now() <= last) {
-        return Ok(());
-    }
-    let text = "what was to be written upon was looked at too long ago";
-    Err(CallError::new(CallErrorKind::Expired(turn), text))
 }
 
 fn put_id(headers: &mut HeaderMap, name: &HeaderName, id: &str) -> Result<(), Fault> {

@@ -44,6 +44,16 @@ pub struct Settings {
     pub token: Token,
 }
 
+impl Settings {
+    /// The local addresses that calls are sent from; `None`: the one that the operating system chooses.
+    pub(super) fn addresses(&self) -> Vec<Option<IpAddr>> {
+        if self.egress.is_empty() {
+            return vec![None];
+        }
+        self.egress.iter().copied().map(Some).collect()
+    }
+}
+
 /// A client certificate and its key, each in a PEM file. One file may hold both.
 #[derive(Debug, Clone)]
 pub struct ClientCertificate {

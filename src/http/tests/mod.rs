@@ -3,6 +3,7 @@
 mod reads;
 mod server;
 mod tokens;
+mod turns;
 mod writes;
 
 use super::call::{Method, Stranger};

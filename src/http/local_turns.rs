@@ -1,0 +1,142 @@
+//! The turns of a process that paces its own calls: the quota of a local address first, which may take long, then a slot
+//! of the rate. The quota is shared with the other processes of this machine, the rate is not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::call::{CallError, Kind};
+use super::egress::{Egress, Way};
+use super::health::{HealthBoard, WaitCause};
+use super::rate_limiter::{Pace, Slot};
+use super::settings::{Settings, SetupError};
+use super::trace::timed;
+use super::turns::{Ask, Departs, Taken, Taking, Turn, Turns, refuse_late};
+
+/// A wait for the quota that is worth telling a person.
+const LONG_WAIT: Duration = Duration::from_secs(1);
+
+/// Rate and quota of one target, as this process keeps them.
+#[derive(Debug)]
+pub(super) struct LocalTurns {
+    egress: Egress,
+    reads: Pace,
+    /// Without a rate of its own, a write is paced as a read.
+    writes: Option<Pace>,
+    board: Arc<HealthBoard>,
+    stop: CancellationToken,
+}
+
+impl LocalTurns {
+    pub(super) fn new(
+        settings: &Settings,
+        board: Arc<HealthBoard>,
+        stop: CancellationToken,
+    ) -> Result<Self, SetupError> {
+        Ok(Self {
+            egress: Egress::new(settings)?,
+            reads: Pace::new(settings.find_rate),
+            writes: settings.write_rate.map(Pace::new),
+            board,
+            stop,
+        })
+    }
+
+    fn pace_of(&self, kind: Kind) -> &Pace {
+        let own = self.writes.as_ref().filter(|_| kind == Kind::Write);
+        own.unwrap_or(&self.reads)
+    }
+
+    fn paces(&self) -> impl Iterator<Item = &Pace> {
+        std::iter::once(&self.reads).chain(&self.writes)
+    }
+
+    /// Waits for an address by which a call may go, or for this one.
+    async fn way(&self, from: Option<usize>) -> Result<Way<'_>, CallError> {
+        let told = |until: Option<Instant>| match until {
+            Some(until) if until > Instant::now() + LONG_WAIT => {
+                let why = "the quota is used up";
+                self.board.hold(WaitCause::Quota, why, until);
+            }
+            Some(_) => {}
+            None => self.board.free(WaitCause::Quota),
+        };
+        tokio::select! {
+            biased;
+            way = self.egress.way(from, told) => Ok(way),
+            () = self.stop.cancelled() => {
+                self.board.free(WaitCause::Quota);
+                Err(CallError::cancelled())
+            }
+        }
+    }
+}
+
+impl Turns for LocalTurns {
+    fn take<'t: 'w, 'w>(&'t self, ask: Ask<'w>) -> Taking<'t, 'w> {
+        Box::pin(async move {
+            let way = timed(&mut ask.waited.quota, self.way(ask.from)).await?;
+            refuse_late(ask.send_deadline, Duration::ZERO)?;
+            let queued_at = Instant::now();
+            let pace = self.pace_of(ask.kind);
+            let slot = timed(&mut ask.waited.rate, pace.approach(ask.lead)).await;
+            Ok(Taken {
+                from: way.from,
+                turn: Box::new(LocalTurn { way, pace, slot }),
+                queued_at,
+            })
+        })
+    }
+
+    fn accepted(&self, kind: Kind) {
+        self.pace_of(kind).accepted();
+    }
+
+    fn reached(&self, from: usize, departed: Instant) {
+        self.egress.reached(from, departed);
+    }
+
+    fn hold_address(&self, from: usize, departed: Instant) -> bool {
+        self.egress.hold(from, departed)
+    }
+
+    /// For how long is kept by the gate, which is all that this process needs; afterwards calls go more slowly.
+    fn hold_all(&self, _wait: Duration) {
+        self.paces().for_each(Pace::slow);
+    }
+
+    fn set_rate(&self, per_second: f64) {
+        self.paces().for_each(|pace| pace.set_rate(per_second));
+    }
+
+    fn rate(&self) -> Option<f64> {
+        self.reads.rate()
+    }
+}
+
+/// A slot of the rate, and the permit of an address.
+#[derive(Debug)]
+struct LocalTurn<'t> {
+    way: Way<'t>,
+    pace: &'t Pace,
+    slot: Option<Slot>,
+}
+
+impl Turn for LocalTurn<'_> {
+    fn is_open(&self) -> bool {
+        self.way.is_open()
+    }
+
+    fn depart(&mut self) -> Departs {
+        match self
+            .slot
+            .map_or(Departs::Now, |slot| self.pace.depart(slot))
+        {
+            Departs::Now if self.way.depart() => Departs::Now,
+            Departs::Now => Departs::Missed,
+            not_now => not_now,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The client with another giver of turns than its own: what it is asked, what it is told, and that it is obeyed.
+
+use super::super::call::CallError;
+use super::super::turns::{Ask, Departs, Taken, Taking, Turn, Turns};
+use super::server::{Server, ok, with};
+use super::*;
+use std::sync::{Arc, Mutex};
+use tokio::time::Instant;
+
+/// Gives turns as it is told, and notes what it hears.
+#[derive(Debug, Default, Clone)]
+struct Scripted {
+    /// What each turn says at departure, the last one first.
+    script: Arc<Mutex<Vec<Said>>>,
+    heard: Arc<Mutex<Vec<String>>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Said {
+    In(Duration),
+    Missed,
+}
+
+impl Scripted {
+    fn hear(&self, what: String) {
+        self.heard.lock().unwrap().push(what);
+    }
+}
+
+impl Turns for Scripted {
+    fn take<'t: 'w, 'w>(&'t self, ask: Ask<'w>) -> Taking<'t, 'w> {
+        self.hear(format!("take {:?}", ask.kind));
+        Box::pin(async move {
+            Ok::<_, CallError>(Taken {
+                turn: Box::new(ScriptedTurn(self)),
+                from: 0,
+                queued_at: Instant::now(),
+            })
+        })
+    }
+
+    fn accepted(&self, kind: Kind) {
+        self.hear(format!("accepted {kind:?}"));
+    }
+
+    fn reached(&self, from: usize, _departed: Instant) {
+        self.hear(format!("reached {from}"));
+    }
+
+    fn hold_address(&self, from: usize, _departed: Instant) -> bool {
+        self.hear(format!("hold address {from}"));
+        true
+    }
+
+    fn hold_all(&self, wait: Duration) {
+        self.hear(format!("hold all for {} s", wait.as_secs()));
+    }
+
+    fn set_rate(&self, _per_second: f64) {}
+
+    fn rate(&self) -> Option<f64> {
+        None
+    }
+}
+
+#[derive(Debug)]
+struct ScriptedTurn<'t>(&'t Scripted);
+
+impl Turn for ScriptedTurn<'_> {
+    fn is_open(&self) -> bool {
+        true
+    }
+
+    fn depart(&mut self) -> Departs {
+        match self.0.script.lock().unwrap().pop() {
+            None => Departs::Now,
+            Some(Said::In(wait)) => Departs::At(Instant::now() + wait),
+            Some(Said::Missed) => Departs::Missed,
+        }
+    }
+}
+
+#[tokio::test]
+async fn calls_depart_when_the_turn_says_so_and_refusals_are_told_to_whoever_gives_turns() {
+    let server = Server::start(|seen| match seen.number {
+        0 => with(429, "Retry-After: 1\r\n", ""),
+        _ => ok(),
+    })
+    .await;
+    let turns = Scripted::default();
+    let wait = Duration::from_millis(300);
+    turns
+        .script
+        .lock()
+        .unwrap()
+        .extend([Said::In(wait), Said::Missed]);
+    let mut client = client(settings(&server));
+    client.turns = Box::new(turns.clone());
+    let begun = std::time::Instant::now();
+    assert_eq!(client.read(&get("7"), parse).await.unwrap(), 200);
+    let seen = server.seen();
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    assert!(seen[0].at - begun >= wait, "{seen:?}");
+    assert_eq!(
+        *turns.heard.lock().unwrap(),
+        [
+            "take Read",
+            "take Read",
+            "hold all for 1 s",
+            "take Read",
+            "accepted Read",
+            "reached 0"
+        ]
+    );
+}
