@@ -1,24 +1,19 @@
-//! One request on the wire: how it is built, and what a failure of it means.
+//! One request on the wire: its parts, and what a failure of it means.
 //!
 //! The names of errors do not prove that nothing was processed; only the phases before sending do. So a failure to
 //! connect is told from everything else, and everything else is in doubt.
 
+use reqwest::Response;
 use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Response, redirect, retry};
 use rustls::CertificateError;
 use std::error::Error;
 use std::io::{self, Read};
-use std::net::IpAddr;
-use std::time::Duration;
 
 use super::call::{CallErrorKind, Stranger};
-use super::settings::{Settings, SetupError};
+use super::settings::SetupError;
 
 /// The longest answer that is read.
 pub(super) const LONGEST_BODY: usize = 4 * 1024 * 1024;
-/// Many servers close idle connections after five seconds; a write that meets the closing is in doubt.
-const IDLE: Duration = Duration::from_secs(4);
-const CONNECT: Duration = Duration::from_secs(5);
 
 /// A request that got no whole answer.
 #[derive(Debug)]
@@ -38,66 +33,6 @@ impl Fault {
             status: None,
         }
     }
-}
-
-/// An HTTP client with everything off that acts by itself, also without a time-out for the whole of a call. `from`: the
-/// local address of its connections.
-pub(super) fn http_client(
-    settings: &Settings,
-    loopback: bool,
-    what: &'static str,
-    from: Option<IpAddr>,
-) -> Result<reqwest::Client, SetupError> {
-    let mut builder = reqwest::Client::builder()
-        // hyper still sends a request again that a closing connection handed back unsent; no copy was processed.
-        .retry(retry::never())
-        // A token must not travel, and a redirected PATCH is an error.
-        .redirect(redirect::Policy::none())
-        .referer(false)
-        .https_only(!(loopback || settings.allow_http))
-        // Well below the whole: a time-out while connecting must not look like one after sending.
-        .connect_timeout(CONNECT.min(settings.timeout / 2))
-        .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(settings.max_connections.max(1))
-        .tcp_nodelay(true)
-        .user_agent(concat!("idshift/", env!("CARGO_PKG_VERSION")));
-    if loopback {
-        // `http_proxy` would otherwise hold for 127.0.0.1 too.
-        builder = builder.no_proxy();
-    }
-    if let Some(address) = from {
-        // Behind a proxy the system would see the proxy's address.
-        builder = builder.local_address(address).no_proxy();
-    }
-    if settings.http1_only {
-        builder = builder.http1_only();
-    }
-    if let Some(path) = &settings.ca_cert {
-        builder = builder.tls_certs_merge(certificates(path)?);
-    }
-    if let Some(certificate) = &settings.client_certificate {
-        builder = builder.identity(certificate.identity()?);
-    }
-    builder
-        .build()
-        .map_err(|error| SetupError::Tls(format!("{what}: {}", innermost(&error.without_url()))))
-}
-
-/// The certificates of a PEM file.
-pub(super) fn certificates(
-    path: &std::path::Path,
-) -> Result<Vec<reqwest::Certificate>, SetupError> {
-    let wrong = |why: String| SetupError::Certificates {
-        path: path.to_owned(),
-        why,
-    };
-    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-    let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-        .map_err(|_| wrong("not PEM certificates".to_owned()))?;
-    if certificates.is_empty() {
-        return Err(wrong("no certificate in it".to_owned()));
-    }
-    Ok(certificates)
 }
 
 /// A header with a name that is known at compile time.

@@ -13,6 +13,7 @@ use super::call::{ApiTraits, Call, CallError, CallErrorKind, Kind, Reply};
 use super::egress::check_addresses;
 use super::gate::Gate;
 use super::health::{Counters, Health, HealthBoard, Tally};
+use super::http_client::{self, is_loopback};
 use super::local_turns::LocalTurns;
 use super::oauth::TokenEndpoint;
 use super::retry::{self, Budget, Cost};
@@ -125,7 +126,7 @@ impl Client {
         let url = check_url(&settings.base_url, "the base URL", settings.allow_http)?;
         check_addresses(&settings.egress, url.as_str())?;
         let addresses = settings.addresses().into_iter();
-        let http = |ip| attempt::http_client(&settings, is_loopback(&url), "the base URL", ip);
+        let http = |ip| http_client::of_target(&settings, &url, "the base URL", ip);
         let http = addresses.map(http).collect::<Result<_, _>>()?;
         let base_path = url.path().trim_end_matches('/').to_owned();
         let name = |name: Option<&'static str>| {
@@ -136,7 +137,7 @@ impl Client {
         let turns = LocalTurns::new(&settings, board.clone(), stop.clone())?;
         let endpoint = |oauth2: super::token_source::OAuth2| {
             let url = check_url(&oauth2.token_url, "the token URL", settings.allow_http)?;
-            let http = attempt::http_client(&settings, is_loopback(&url), "the token URL", None)?;
+            let http = http_client::of_target(&settings, &url, "the token URL", None)?;
             TokenEndpoint::new(oauth2, url, http, settings.timeout)
         };
         let give_up_after = settings.give_up_after;
@@ -339,13 +340,4 @@ fn check_url(text: &str, what: &'static str, allow_http: bool) -> Result<Url, Se
         return Err(SetupError::PlainHttp { what });
     }
     Ok(url)
-}
-
-pub(super) fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host.trim_end_matches('.').eq_ignore_ascii_case("localhost")
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
 }

@@ -23,6 +23,7 @@ mod departure;
 mod egress;
 mod gate;
 mod health;
+mod http_client;
 mod json;
 mod local_turns;
 mod logged_attempt;

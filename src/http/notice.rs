@@ -3,10 +3,10 @@
 //!
 //! The addresses hold secrets (whoever knows one can report), so no error text has them.
 
-use super::attempt::{certificates, innermost};
-use super::client::is_loopback;
+use super::attempt::innermost;
+use super::http_client::{self, is_loopback};
 use super::settings::SetupError;
-use reqwest::{Method, Url, redirect, retry};
+use reqwest::{Method, Url};
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -51,22 +51,8 @@ impl Notice {
         allow_http: bool,
     ) -> Result<Self, SetupError> {
         let url = address(what, url, allow_http)?;
-        let mut builder = reqwest::Client::builder()
-            .retry(retry::never())
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .timeout(ATTEMPT)
-            .user_agent(concat!("idshift/", env!("CARGO_PKG_VERSION")));
-        if is_loopback(&url) {
-            // `http_proxy` would otherwise hold for 127.0.0.1 too.
-            builder = builder.no_proxy();
-        }
-        if let Some(path) = ca_cert {
-            builder = builder.tls_certs_merge(certificates(path)?);
-        }
-        let http = builder.build().map_err(|error| {
-            SetupError::Tls(format!("{what}: {}", innermost(&error.without_url())))
-        })?;
+        let builder = http_client::builder(&url, ca_cert)?.timeout(ATTEMPT);
+        let http = http_client::build(builder, what)?;
         Ok(Self { http, url })
     }
 

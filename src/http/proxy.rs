@@ -5,7 +5,7 @@ use hyper::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Url;
 
-use super::client::is_loopback;
+use super::http_client::is_loopback;
 
 /// The variables that name proxies, each in the order in which its spellings count.
 const ALL: [&str; 2] = ["ALL_PROXY", "all_proxy"];
