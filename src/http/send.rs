@@ -254,7 +254,6 @@ impl Client {
                 [&self.request_id, &self.correlation].map(Option::as_ref),
             );
         }
-        let url = request.url().clone();
         let deadline = departed + self.timeout;
         let answered = timeout_at(deadline, http.execute(request)).await;
         let mut response = answered
@@ -264,7 +263,8 @@ impl Client {
         let headers = response.headers();
         self.compare_clocks(headers, departed);
         let retry_after = read_retry_after(headers);
-        let elsewhere = attempt::text(headers, &LOCATION).map(|place| destination(&url, place));
+        let location = attempt::text(headers, &LOCATION);
+        let elsewhere = location.map(|place| destination(response.url(), place));
         let content_type = attempt::text(headers, &CONTENT_TYPE).map(str::to_owned);
         let expected = response.content_length().unwrap_or(0).min(64 * 1024);
         let mut body = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
