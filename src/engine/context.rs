@@ -7,7 +7,7 @@ use super::ramp::Ramp;
 use super::settings::{Lookup, Mode, Settings};
 use super::write_breaker::{Refusable, WriteBreaker};
 use super::{Event, Tally, WriteLog, spans};
-use crate::domain::{AccountId, CustomerId, Failed, Outcome, Reseller};
+use crate::domain::{AccountId, CustomerId, Failed, Outcome, Reseller, Status};
 use crate::ledger::Write;
 use crate::system::{Customer, Fatal, Location, System, SystemError};
 use std::collections::HashMap;
@@ -117,6 +117,9 @@ impl<N: WriteLog> Context<N> {
         outcome.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.tally.count(&outcome);
         self.common_failures.ended(&outcome);
+        if outcome.status == Status::Failed(Failed::Unauthorized) {
+            self.write_breaker.unauthorized(outcome.line);
+        }
         if let Ok(mut kept) = self.kept.lock()
             && let Some(kept) = kept.as_mut()
         {

@@ -392,8 +392,8 @@ impl<N: WriteLog> Dispatcher<N> {
     }
 
     /// Lines that have failed for the reason for which the run ends are as if they had not been begun.
-    async fn reopen(&self) -> Result<(), LedgerError> {
-        for job in self.context.write_breaker.take() {
+    async fn reopen(&self, why: Fatal) -> Result<(), LedgerError> {
+        for job in self.context.write_breaker.take(why) {
             let lines = job.unit.lines().collect();
             self.context.log.reopen(lines, job.expected).await?;
         }
@@ -403,7 +403,7 @@ impl<N: WriteLog> Dispatcher<N> {
     async fn close(&mut self) -> Ending {
         self.lookups.shutdown().await;
         let reopened = match &self.ending {
-            Some(Ending::Outage(..)) => self.reopen().await,
+            Some(Ending::Outage(fatal, _)) => self.reopen(*fatal).await,
             _ => Ok(()),
         };
         let flushed = match reopened {

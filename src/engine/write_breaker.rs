@@ -1,12 +1,13 @@
 //! Failures of single writes and look-ups that are common to all: one is about its customer; many in a row, with none
 //! accepted in between, are about the token, the settings or the system. Then the run ends, and no line is to blame: the
-//! lines that have failed for that reason are open again.
+//! lines that have failed for that reason are open again. So are those that failed for a 401 shortly before the token was
+//! found to be refused.
 
 use super::{Halt, Job};
 use crate::domain::Line;
 use crate::ledger::{Verdict, Write, WriteRecord};
 use crate::system::{Fatal, SystemError};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,6 +21,12 @@ const MOST_ALIKE_OF_CUSTOMERS: usize = 100;
 const MOST_INEFFECTIVE: u32 = 20;
 /// After this many attempts in a row without effect, the user is told why.
 const FIRST_SHOWN: u32 = 3;
+
+/// A 401 of this time before the token is found to be refused may have been the token's. Longer than a good answer vouches
+/// for the token, since calls that were sent before are still answered.
+const DOUBT: Duration = Duration::from_secs(30);
+/// Units that are kept for that; in a file with many customers that the token may not see, the latest.
+const MOST_DOUBTED: usize = 200;
 
 /// What is refused in a row, each kind by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +74,10 @@ struct Seen {
     suspended: HashMap<Line, Refusable>,
     /// Those of them that have ended.
     ended: Vec<Job>,
+    /// Lines of units under way that have failed for a 401.
+    unauthorized: HashSet<Line>,
+    /// Their units that have ended, the latest last.
+    doubted: VecDeque<(Instant, Job)>,
 }
 
 /// Refusals with one status, of calls that were sent after the last one that was accepted.
@@ -216,14 +227,38 @@ impl WriteBreaker {
             write.verdict == Some(Verdict::Applied) || write.may_have_landed()
         };
         let is_new = job.done.is_empty() && !job.recorded.iter().any(landed);
-        if seen.suspended.contains_key(&job.unit.number) && is_new {
+        let is_suspended = seen.suspended.contains_key(&job.unit.number);
+        if is_suspended && is_new {
             seen.ended.push(job.clone());
+        }
+        if seen.unauthorized.is_empty() {
+            return;
+        }
+        let lines = job.unit.lines();
+        let doubted = lines.filter(|line| seen.unauthorized.remove(line)).count();
+        if doubted > 0 && is_new && !is_suspended {
+            if seen.doubted.len() == MOST_DOUBTED {
+                seen.doubted.pop_front();
+            }
+            seen.doubted.push_back((Instant::now(), job.clone()));
         }
     }
 
-    /// Units that have ended, with writes that may have failed for the reason for which the run ends.
-    pub(super) fn take(&self) -> Vec<Job> {
-        std::mem::take(&mut self.lock().ended)
+    /// A line has failed for a 401.
+    pub(super) fn unauthorized(&self, line: Line) {
+        self.lock().unauthorized.insert(line);
+    }
+
+    /// Units that have ended, and may have failed for the reason for which the run ends.
+    pub(super) fn take(&self, why: Fatal) -> Vec<Job> {
+        let mut seen = self.lock();
+        let mut failed = std::mem::take(&mut seen.ended);
+        if why == Fatal::TokenRefused {
+            let doubted = seen.doubted.drain(..);
+            let lately = doubted.filter(|(ended, _)| ended.elapsed() < DOUBT);
+            failed.extend(lately.map(|(_, job)| job));
+        }
+        failed
     }
 }
 

@@ -235,12 +235,21 @@ impl Client {
         }
     }
 
-    /// Whether there is a new token after a 401. `again`: this call was refused before, with another token.
-    pub(super) async fn renewed_after(&self, bearer: &Arc<Bearer>, again: bool) -> bool {
+    /// Whether there is a new token after a 401. `again`: this call was refused before, with another token. An error: the
+    /// token is refused, and there is no other.
+    pub(super) async fn renewed_after(
+        &self,
+        bearer: &Arc<Bearer>,
+        again: bool,
+    ) -> Result<bool, CallError> {
         let after = self
             .tokens
             .refused(bearer, again, |bearer| self.is_still_good(bearer, None));
-        after.await == AfterRefusal::SendAgain
+        match after.await {
+            AfterRefusal::SendAgain => Ok(true),
+            AfterRefusal::Final => Ok(false),
+            AfterRefusal::NoToken(why) => Err(why),
+        }
     }
 
     /// Waits before the next attempt, or says that there is none.

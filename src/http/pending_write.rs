@@ -88,16 +88,22 @@ impl<'a> PendingWrite<'a> {
             Some(Preliminary::Renew(bearer, reply)) => {
                 let again = self.renewed > 0;
                 let renewing = client.renewed_after(&bearer, again);
-                if self.renewed < MOST_RENEWALS
-                    && timed(&mut self.course.waited.token, renewing).await
-                {
-                    self.renewed += 1;
-                    Ok(())
-                } else if client.stop.is_cancelled() {
-                    // Perhaps there is a new token, and nothing waits for it any more.
-                    Err(unsent(CallError::cancelled(), self.course.sent))
+                let renewed = if self.renewed < MOST_RENEWALS {
+                    timed(&mut self.course.waited.token, renewing).await
                 } else {
-                    Err(Sent::Reply(reply))
+                    Ok(false)
+                };
+                match renewed {
+                    Ok(true) => {
+                        self.renewed += 1;
+                        Ok(())
+                    }
+                    // Perhaps there is a new token, and nothing waits for it any more.
+                    _ if client.stop.is_cancelled() => {
+                        Err(unsent(CallError::cancelled(), self.course.sent))
+                    }
+                    Ok(false) => Err(Sent::Reply(reply)),
+                    Err(why) => Err(unsent(why, self.course.sent)),
                 }
             }
             Some(Preliminary::TooEarly) => {

@@ -28,11 +28,12 @@ impl Client {
                 Outcome::Unauthorized(reply) => {
                     let again = course.renewed > 0;
                     let renewing = self.renewed_after(&bearer, again);
-                    if course.renewed < MOST_RENEWALS
-                        && timed(&mut course.waited.token, renewing).await
-                    {
-                        course.renewed += 1;
-                        continue;
+                    if course.renewed < MOST_RENEWALS {
+                        let renewed = timed(&mut course.waited.token, renewing).await;
+                        if renewed.map_err(|why| why.after(course.sent))? {
+                            course.renewed += 1;
+                            continue;
+                        }
                     }
                     if self.stop.is_cancelled() {
                         // Perhaps there is a new token, and nothing waits for it any more.

@@ -101,12 +101,14 @@ impl Bearer {
 }
 
 /// What to do about a 401.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum AfterRefusal {
     /// There is a new token: it is worth sending again.
     SendAgain,
     /// The token is good, or there is no other: the answer stands.
     Final,
+    /// The token is refused, and no other can be had for this reason: the answer says nothing about the customer.
+    NoToken(CallError),
 }
 
 #[derive(Debug)]
@@ -234,7 +236,7 @@ impl Tokens {
         &self,
         bearer: &Arc<Bearer>,
         again: bool,
-        still_good: impl FnOnce(Arc<Bearer>) -> F,
+        still_good: impl Fn(Arc<Bearer>) -> F,
     ) -> AfterRefusal
     where
         F: Future<Output = Option<bool>>,
@@ -295,8 +297,13 @@ impl Tokens {
                 }
                 AfterRefusal::Final
             }
-            // The next call will hear why.
-            Err(_) => AfterRefusal::Final,
+            Err(why) => match still_good(bearer.clone()).await {
+                Some(true) => {
+                    self.foreign_customers.store(true, Ordering::Relaxed);
+                    AfterRefusal::Final
+                }
+                Some(false) | None => AfterRefusal::NoToken(why),
+            },
         }
     }
 

@@ -3,7 +3,7 @@
 use super::server::{Act, Seen, Server, json, ok};
 use super::*;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A server with a token endpoint: token `t<n>` is good for `lasts` calls. Customers `foreign…` are always 401.
 async fn issuing(lasts: usize, life: &'static str) -> Server {
@@ -349,4 +349,40 @@ async fn a_token_command_that_fails_says_so_without_its_words() {
     assert!(why.text.contains("`sh`") && why.text.contains('3'), "{why}");
     assert!(!why.text.contains(SECRET));
     assert_eq!(server.count(), 0);
+}
+
+/// A 401 to a token that cannot be renewed says nothing about the customer, unless the token is still accepted elsewhere.
+#[tokio::test]
+async fn a_renewal_that_fails_is_the_reason_why_a_call_has_no_answer() {
+    for is_dead in [true, false] {
+        let dead = Arc::new(AtomicBool::new(false));
+        let is_refused = Arc::clone(&dead);
+        let server = Server::start(move |seen| {
+            let refuses = is_refused.load(Ordering::Relaxed);
+            if seen.line.contains("foreign") || (refuses && is_dead) {
+                json(401, "{}")
+            } else {
+                ok()
+            }
+        })
+        .await;
+        let folder = tempfile::tempdir().unwrap();
+        let token = folder.path().join("token");
+        std::fs::write(&token, "token").unwrap();
+        let mut settings = settings(&server);
+        let script = format!("cat {}", token.display());
+        let command = ["sh", "-c", &script].map(str::to_owned);
+        settings.token = Token::Kept(SecretSource::Command(command.to_vec()));
+        let client = client(settings);
+        assert_eq!(client.read(&get("7"), parse).await, Ok(200));
+        std::fs::remove_file(&token).unwrap();
+        dead.store(true, Ordering::Relaxed);
+        let answer = client.read(&get("foreign"), parse).await;
+        if is_dead {
+            assert_eq!(answer.unwrap_err().kind, CallErrorKind::TokenRefused);
+        } else {
+            assert_eq!(answer, Ok(401));
+            assert_eq!(client.read(&get("8"), parse).await, Ok(200));
+        }
+    }
 }
