@@ -267,7 +267,8 @@ mod tests {
         });
         let files = files(&path);
         let mut all: Vec<String> = files.iter().flat_map(|path| lines(path)).collect();
-        assert_eq!(files.len(), 3, "{files:?}");
+        // While one renames a file, the other may append to it beyond the limit.
+        assert!((2..=3).contains(&files.len()), "{files:?}");
         all.sort();
         all.dedup();
         assert_eq!(all.len(), 1000);
