@@ -4,8 +4,8 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use idshift::measured::{
-    Accept, AccountId, Change, IndexBuilder, Keys, NewAccount, Path, Rules, Settings, Table,
-    group as group_lines,
+    Accept, AccountId, Change, Extent, FirstReading, Keys, NewAccount, Path, Rules, Settings,
+    Table, group as group_lines,
 };
 use std::fmt::Write;
 use std::hint::black_box;
@@ -53,7 +53,7 @@ fn input(c: &mut Criterion) {
             let table = Table::open(&path, "moves.csv", &Settings::default(), &rules).unwrap();
             let mut rows = 0;
             table
-                .fold(|| 0, |count, _row| *count += 1, |part, _| rows += part)
+                .fold(|| 0, |count, _row| *count += 1, |part, _, _| rows += part)
                 .unwrap();
             assert_eq!(rows, LINES);
         });
@@ -68,13 +68,21 @@ fn plan(c: &mut Criterion) {
     let chain: Vec<Change> = (0..LINES).map(|n| change(n + 2, n, n + 1)).collect();
     let mut group = c.benchmark_group("plan");
     group.throughput(Throughput::Elements(u64::from(LINES)));
-    group.bench_function("index 100,000 lines", |b| {
+    group.bench_function("keys of 100,000 lines", |b| {
         b.iter(|| {
-            let mut index = IndexBuilder::default();
-            for change in &apart {
-                index.push(change.line, &Keys::of(change));
+            let mut reading = FirstReading::default();
+            let stages = reading.stages();
+            let parts = apart.chunks(10_000).map(|changes| {
+                let mut part = stages.part();
+                for change in changes {
+                    part.push(Keys::of(change));
+                }
+                part
+            });
+            for (n, part) in (1..).zip(parts) {
+                reading.append(part, Extent { done: n, whole: 10 });
             }
-            assert!(index.finish().entangled().is_empty());
+            assert!(reading.finish().is_empty());
         });
     });
     group.bench_function("order a chain of 100,000", |b| {

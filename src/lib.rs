@@ -44,8 +44,8 @@ mod ui;
 /// What the benches measure.
 #[doc(hidden)]
 pub mod measured {
-    pub use crate::domain::{AccountId, Change, NewAccount};
+    pub use crate::domain::{AccountId, Change, Extent, NewAccount};
     pub use crate::http::Path;
     pub use crate::input::{Accept, Rules, Settings, Table};
-    pub use crate::plan::{IndexBuilder, Keys, group};
+    pub use crate::plan::{FirstReading, Keys, group};
 }

@@ -1,6 +1,6 @@
 //! Long files: how much memory a run takes, and how long reading, checking and planning do.
 
-use crate::process::{Place, StandIn, client, timed};
+use crate::process::{Done, Place, StandIn, client, timed};
 use crate::{per_second, tools};
 use std::fmt::Write as _;
 use std::io::{BufWriter, Write as _};
@@ -39,11 +39,14 @@ fn long_file(path: &Path, lines: u32) {
     file.flush().unwrap();
 }
 
-/// Reading, checking and ordering; every core, as whoever uses it has it.
-pub(crate) fn planning() {
+/// Reading, checking and ordering, up to this many million lines; every core, as whoever uses it has it. `DuckDB` answers
+/// questions about the same file in the same round.
+pub(crate) fn planning(most: u32) {
     println!("\n## Long files\n");
-    println!("| lines | file | `idshift check` | lines/s | peak memory |");
-    println!("| --- | --- | --- | --- | --- |");
+    println!(
+        "| lines | file | `idshift check` | lines/s | processor time | peak memory | processor time and memory of DuckDB |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("long.csv");
     let check = || {
@@ -54,17 +57,31 @@ pub(crate) fn planning() {
                 .current_dir(folder.path()),
         )
     };
-    for millions in [1, 2, 5, 10, 20] {
+    for millions in [1, 2, 5, 10, 20, 50] {
+        if millions > most {
+            break;
+        }
         let lines = millions * 1_000_000;
         long_file(&path, lines);
         let megabytes = path.metadata().unwrap().len() / 1_000_000;
-        let mut runs = [check(), check(), check()];
-        runs.sort_by_key(|run| run.took);
-        let [_, done, _] = runs;
+        let mut runs: Vec<(Done, Option<Done>)> = Vec::new();
+        let rounds = if millions > 10 { 1 } else { 3 };
+        runs.resize_with(rounds, || (check(), beside_duckdb(folder.path())));
+        runs.sort_by_key(|(run, _)| run.processor);
+        let (done, other) = &runs[rounds / 2];
+        let other = other.as_ref().map_or("not installed".to_owned(), |other| {
+            let ratio = done.processor.as_secs_f64() / other.processor.as_secs_f64();
+            format!(
+                "{:.2} s ({ratio:.2}), {:.0} MiB",
+                other.processor.as_secs_f64(),
+                other.peak_mib
+            )
+        });
         println!(
-            "| {millions} million | {megabytes} MB | {:.2} s | {:.1} million | {:.0} MiB |",
+            "| {millions} million | {megabytes} MB | {:.2} s | {:.1} million | {:.2} s | {:.0} MiB | {other} |",
             done.took.as_secs_f64(),
             per_second(lines, done.took) / 1e6,
+            done.processor.as_secs_f64(),
             done.peak_mib
         );
         if millions == 5 {
@@ -73,9 +90,22 @@ pub(crate) fn planning() {
     }
 }
 
+/// The same questions about related lines, in SQL.
+fn beside_duckdb(folder: &Path) -> Option<Done> {
+    let python = tools::python_with("duckdb")?;
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/benches/compare/duckdb_check.py"
+    );
+    let mut command = std::process::Command::new(python);
+    Some(timed(
+        command.args([script, "long.csv"]).current_dir(folder),
+    ))
+}
+
 fn beside_qsv(folder: &Path, ours: f64) {
     let Some(qsv) = tools::qsv() else {
-        println!("| | | qsv: not installed | | |");
+        println!("| | | qsv: not installed | | | | |");
         return;
     };
     let mut command = client(&qsv);
@@ -90,9 +120,10 @@ fn beside_qsv(folder: &Path, ours: f64) {
             .current_dir(folder),
     );
     println!(
-        "| the same 5 million | | `qsv extdedup -s accountId`: {:.2} s, {:.1} times as long | | {:.0} MiB |",
+        "| the same 5 million | | `qsv extdedup -s accountId`: {:.2} s, {:.1} times as long | | {:.2} s | {:.0} MiB | |",
         done.took.as_secs_f64(),
         done.took.as_secs_f64() / ours,
+        done.processor.as_secs_f64(),
         done.peak_mib
     );
 }

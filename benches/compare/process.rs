@@ -164,11 +164,14 @@ pub(crate) fn be_stand_in(lines: u32, options: &[&str]) {
 /// A finished process.
 pub(crate) struct Done {
     pub(crate) took: Duration,
+    /// Of all its threads, in user and kernel mode.
+    pub(crate) processor: Duration,
     pub(crate) peak_mib: f64,
     pub(crate) out: Vec<u8>,
 }
 
-/// Runs a process to its end; the highest memory it ever had is read from the kernel while it runs.
+/// Runs a process to its end; the highest memory it ever had, and the processor time it took, are read from the kernel
+/// while it runs.
 pub(crate) fn timed(command: &mut Command) -> Done {
     let begun = Instant::now();
     let mut child = command
@@ -188,7 +191,7 @@ pub(crate) fn timed(command: &mut Command) -> Done {
         pipe.read_to_string(&mut text).unwrap();
         text
     });
-    let mut peak_kib = 0;
+    let (mut peak_kib, mut processor) = (0, Duration::ZERO);
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
@@ -196,6 +199,7 @@ pub(crate) fn timed(command: &mut Command) -> Done {
         // After `taskset` has become the program, the process number is the same.
         let path = format!("/proc/{}/status", child.id());
         peak_kib = peak_kib.max(high_water(Path::new(&path)));
+        processor = processor.max(processor_time(child.id()));
         #[expect(
             clippy::disallowed_methods,
             reason = "a sample of memory, not a condition"
@@ -207,9 +211,19 @@ pub(crate) fn timed(command: &mut Command) -> Done {
     assert!(status.success(), "{command:?}: {status}\n{errors}");
     Done {
         took,
+        processor,
         peak_mib: peak_kib as f64 / 1024.0,
         out,
     }
+}
+
+/// What `/proc` says in hundredths of a second, behind the name in brackets.
+fn processor_time(process: u32) -> Duration {
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let behind = text.rsplit_once(')').map_or("", |(_, behind)| behind);
+    let ticks = behind.split_whitespace().skip(11).take(2);
+    let ticks: u64 = ticks.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
 }
 
 fn high_water(path: &Path) -> u64 {

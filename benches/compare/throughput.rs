@@ -76,7 +76,7 @@ fn idshift(options: &[&str], lookup: &str, apply: Apply) -> (f64, f64) {
 }
 
 fn aiohttp(ours: f64) {
-    let Some(python) = tools::aiohttp() else {
+    let Some(python) = tools::python_with("aiohttp") else {
         println!("| aiohttp | | not installed |");
         return;
     };

@@ -28,13 +28,17 @@ fn must(command: &mut Command) {
 
 /// Fetches what is missing.
 pub(crate) fn install() {
-    if aiohttp().is_none() {
-        must(
-            Command::new("python3")
-                .args(["-m", "venv"])
-                .arg(folder().join("python")),
-        );
-        must(Command::new(folder().join("python/bin/pip")).args(["install", "--quiet", "aiohttp"]));
+    for package in ["aiohttp", "duckdb"] {
+        if python_with(package).is_none() {
+            must(
+                Command::new("python3")
+                    .args(["-m", "venv"])
+                    .arg(folder().join("python")),
+            );
+            must(
+                Command::new(folder().join("python/bin/pip")).args(["install", "--quiet", package]),
+            );
+        }
     }
     if qsv().is_none() {
         if !runs("cmake", "--version") {
@@ -63,12 +67,12 @@ pub(crate) fn install() {
     }
 }
 
-/// A Python that has aiohttp.
-pub(crate) fn aiohttp() -> Option<String> {
+/// A Python that has this package.
+pub(crate) fn python_with(package: &str) -> Option<String> {
     let own = folder().join("python/bin/python");
     let has_it = |python: &str| {
         Command::new(python)
-            .args(["-c", "import aiohttp"])
+            .args(["-c", &format!("import {package}")])
             .output()
             .is_ok_and(|output| output.status.success())
     };

@@ -37,3 +37,12 @@ pub use words::words;
 ///
 /// Quoted line breaks make one record span several lines; it is named by its first.
 pub type Line = u32;
+
+/// How much of a file was read, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// What was read so far.
+    pub done: u64,
+    /// The whole file.
+    pub whole: u64,
+}

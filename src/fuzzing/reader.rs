@@ -75,7 +75,7 @@ pub fn reader(bytes: &[u8]) {
 fn findings(table: &Table) -> Option<(Vec<(Line, Severity, &'static str)>, Vec<Line>, Passed)> {
     let (mut whole, mut all) = (Survey::default(), Passed::default());
     table
-        .fold(Survey::default, Survey::observe, |part, passed| {
+        .fold(Survey::default, Survey::observe, |part, passed, _| {
             whole.append(part);
             all.append(passed);
         })

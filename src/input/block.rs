@@ -7,7 +7,7 @@
 use super::source::ReadError;
 use super::text::Text;
 use super::{InputError, MAX_RECORD_BYTES};
-use crate::domain::Line;
+use crate::domain::{Extent, Line};
 use memchr::{memchr, memchr_iter, memchr3, memrchr};
 
 /// Some whole records.
@@ -19,6 +19,8 @@ pub(super) struct Block {
     pub(super) offset: u64,
     /// Whether the end mark of DOS followed it.
     pub(super) end_mark: bool,
+    /// How much of the file was read when it was cut off.
+    pub(super) read: Extent,
 }
 
 /// How the walk over one cell ended.
@@ -288,6 +290,7 @@ impl Blocks {
             offset: self.offset,
             bytes: text,
             end_mark,
+            read: self.text.extent(),
         };
         self.line += breaks(&block.bytes) as u64;
         self.offset += end as u64;

@@ -5,7 +5,7 @@
 //! interpret the bytes any further.
 
 use super::InputError;
-use crate::domain::Line;
+use crate::domain::{Extent, Line};
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
@@ -71,6 +71,8 @@ pub(super) struct Source {
     /// Packed bytes read so far; `None` for a plain file.
     packed: Option<Arc<AtomicU64>>,
     unpacked: u64,
+    /// The length of the file as it is, packed or not; 0 where it is not known.
+    length: u64,
 }
 
 /// Counts what is read through it.
@@ -95,6 +97,7 @@ impl Source {
             action,
             source,
         };
+        let mut length = 0;
         let input: Box<dyn Read + Send> = if path.as_os_str() == "-" {
             Box::new(io::stdin())
         } else {
@@ -105,9 +108,11 @@ impl Source {
                     name: name.to_owned(),
                 });
             }
+            length = meta.len();
             Box::new(file)
         };
-        Self::unpack(input).map_err(|error| io("read", error))
+        let source = Self::unpack(input).map_err(|error| io("read", error))?;
+        Ok(Self { length, ..source })
     }
 
     fn unpack(mut input: Box<dyn Read + Send>) -> io::Result<Self> {
@@ -121,6 +126,7 @@ impl Source {
                 bytes: Box::new(whole),
                 packed: None,
                 unpacked: 0,
+                length: 0,
             });
         }
         let count = Arc::new(AtomicU64::new(0));
@@ -140,12 +146,23 @@ impl Source {
             bytes,
             packed: Some(count),
             unpacked: 0,
+            length: 0,
         })
     }
 
     /// Whether the file is packed.
     pub(super) fn is_packed(&self) -> bool {
         self.packed.is_some()
+    }
+
+    /// How much of the file was read.
+    pub(super) fn extent(&self) -> Extent {
+        let packed = self.packed.as_ref();
+        let done = packed.map_or(self.unpacked, |packed| packed.load(Ordering::Relaxed));
+        Extent {
+            done,
+            whole: self.length.max(done),
+        }
     }
 
     /// Appends up to `want` bytes; fewer only at the end of the file. What was read before an error stays.

@@ -11,7 +11,7 @@ use super::record::{self, Passed, Record};
 use super::row::{self, Row};
 use super::text::Text;
 use super::{Column, InputError, Rules, Settings, cell};
-use crate::domain::{Line, Problem, Severity};
+use crate::domain::{Extent, Line, Problem, Severity};
 use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -199,12 +199,12 @@ impl Table {
     }
 
     /// Folds all rows without keeping them: each worker folds its rows into a part of its own, and the parts come in
-    /// the order of the file.
+    /// the order of the file, each with how much of the file was read by then.
     pub fn fold<T: Send + 'static>(
         &self,
         begin: impl Fn() -> T + Send + Sync + 'static,
         add: impl Fn(&mut T, &mut Row) + Send + Sync + 'static,
-        mut part: impl FnMut(T, Passed),
+        mut part: impl FnMut(T, Passed, Extent),
     ) -> Result<(), InputError> {
         // Row by row: a batch of them would be megabytes, taken from the system and given back for each block.
         let only = self.only.clone();
@@ -215,11 +215,11 @@ impl Table {
                     add(&mut part, row);
                 }
             })?;
-            Ok((part, passed))
+            Ok((part, passed, block.read))
         })?;
         for one in folded {
-            let (one, passed) = one?;
-            part(one, passed);
+            let (one, passed, read) = one?;
+            part(one, passed, read);
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 use super::encoding::{CodePage, Decoding, Encoding};
 use super::source::{ReadError, Source};
 use super::{InputError, Settings};
+use crate::domain::Extent;
 use encoding_rs::{DecoderResult, UTF_8, UTF_16BE, UTF_16LE};
 use std::path::Path;
 
@@ -78,6 +79,11 @@ impl Text {
     /// Where in the unpacked file the next text comes from, in bytes.
     pub(super) fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// How much of the file was read.
+    pub(super) fn extent(&self) -> Extent {
+        self.source.extent()
     }
 
     /// Appends at least `want` bytes of text; fewer only at the end of the file. True at the end.

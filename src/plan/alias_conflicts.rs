@@ -10,7 +10,7 @@
 //! Only hashes are kept, sixteen bytes a line. Two IDs with one hash would refuse a line without need; in a file of a
 //! million lines that is less likely than one in a million.
 
-use super::index::{account_hash, customer_hash};
+use super::keys::{account_hash, customer_hash};
 use super::{Member, Unit};
 use crate::domain::{AccountId, Change, CustomerId, Line};
 

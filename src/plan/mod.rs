@@ -1,17 +1,20 @@
 //! Changes → units, in an order that never gives two customers one ID.
 //!
 //! Pure: no clock, no I/O, no async. Lines that have nothing to do with each other are never held as text:
-//! an [`Index`] of hashes finds the few that have, and only those are [`group()`]d into groups, chains and
+//! hashes find the few that have ([`FirstReading`], [`Index`]), and only those are [`group()`]d into groups, chains and
 //! cycles.
 
 mod alias_conflicts;
 mod case_twins;
+mod filter;
 mod group;
 mod guard;
 mod index;
+mod keys;
 mod order;
 mod related;
 mod repeated;
+mod shared_keys;
 mod undo_plan;
 mod unit;
 
@@ -22,9 +25,11 @@ pub use alias_conflicts::AliasConflicts;
 pub use case_twins::case_twins;
 pub use group::group;
 pub use guard::Threshold;
-pub use index::{Index, IndexBuilder, Keys};
+pub use index::{Index, Touch};
+pub use keys::Keys;
 pub use order::temporary_id;
 pub use related::{group_hashes, line_hash, unread_hash};
 pub use repeated::repeated;
+pub use shared_keys::{Candidates, FirstReading, PartKeys, Sizes};
 pub use undo_plan::{Impossible, Inverse, undo_plan};
 pub use unit::{Counts, Member, Shape, Unit};

@@ -1,7 +1,7 @@
 //! Random permutations, chains, rings and failures, carried out on a model that never lets two customers have
 //! one ID.
 
-use super::{Counts, Index, IndexBuilder, Keys, Member, Shape, Unit, group, temporary_id};
+use super::{Counts, Index, Keys, Member, Shape, Touch, Unit, group, temporary_id};
 use crate::domain::{AccountId, Change, CustomerId, NewAccount, Severity};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -24,11 +24,12 @@ fn rename(line: u32, from: usize, to: usize) -> Change {
 }
 
 fn index_of(changes: &[Change]) -> Index {
-    let mut index = IndexBuilder::default();
-    for change in changes {
-        index.push(change.line, &Keys::of(change));
-    }
-    index.finish()
+    let touches = changes.iter();
+    Index::among(
+        touches
+            .flat_map(|change| Touch::all_of(change.line, Keys::of(change)))
+            .collect(),
+    )
 }
 
 /// The whole plan of a file, as the program makes it.

@@ -1,11 +1,12 @@
 //! A file, read and planned offline: what `check` shows and what every run begins with.
 
-use crate::domain::{Change, Line, Problem, ProblemList, Severity, one_or_many};
+use crate::domain::{Change, Extent, Line, Problem, ProblemList, Severity, one_or_many};
 use crate::input::{
     Accept, Column, Findings, InputError, Known, Passed, Row, Rules, Settings, Survey, Table,
 };
 use crate::plan::{
-    AliasConflicts, Counts, Index, IndexBuilder, Keys, Unit, case_twins, group, repeated,
+    AliasConflicts, Candidates, Counts, FirstReading, Index, Keys, PartKeys, Sizes, Touch, Unit,
+    case_twins, group, repeated,
 };
 use crate::system::Capabilities;
 use std::collections::HashMap;
@@ -67,9 +68,9 @@ impl Wrong {
     }
 }
 
-#[derive(Default)]
-struct Part {
-    index: IndexBuilder,
+/// What is gathered of some lines, and the keys of a part or of the whole.
+struct Gathered<K> {
+    keys: K,
     survey: Survey,
     counts: Counts,
     without_customer: u64,
@@ -81,7 +82,23 @@ struct Part {
     passed: Passed,
 }
 
-impl Part {
+impl<K> Gathered<K> {
+    fn new(keys: K, survey: Survey) -> Self {
+        Self {
+            keys,
+            survey,
+            counts: Counts::default(),
+            without_customer: 0,
+            without_account: 0,
+            problems: ProblemList::default(),
+            wrong: Vec::new(),
+            headers: Vec::new(),
+            passed: Passed::default(),
+        }
+    }
+}
+
+impl Gathered<PartKeys> {
     fn add(&mut self, row: &mut Row) {
         for problem in std::mem::take(&mut row.problems) {
             self.survey.hear(&problem);
@@ -94,16 +111,18 @@ impl Part {
             self.counts.add_line(change);
             self.without_customer += u64::from(change.customer.is_none());
             self.without_account += u64::from(change.account.is_none());
-            self.index.push(change.line, &Keys::of(change));
+            self.keys.push(Keys::of(change));
         } else {
             self.counts.lines += 1;
             self.wrong.push(row.line);
         }
         self.survey.observe(row);
     }
+}
 
-    fn append(&mut self, other: Self, passed: Passed) {
-        self.index.append(other.index);
+impl Gathered<FirstReading> {
+    fn append(&mut self, other: Gathered<PartKeys>, passed: Passed, read: Extent) {
+        self.keys.append(other.keys, read);
         self.survey.append(other.survey);
         self.counts.merge(&other.counts);
         self.without_customer += other.without_customer;
@@ -151,17 +170,16 @@ pub(super) fn read(
     unique_accounts: bool,
 ) -> Result<InputPlan, InputError> {
     let table = Table::open(path, name, settings, rules)?;
-    let mut whole = Part::default();
-    let known = Arc::new(Known::default());
-    let of_earlier = Arc::clone(&known);
-    let begin = move || Part {
-        survey: Survey::below(&of_earlier),
-        ..Part::default()
-    };
-    table.fold(begin, Part::add, |part, passed| {
-        whole.append(part, passed);
-        whole.survey.tell(&known);
-    })?;
+    plan(table, name, Sizes::default(), unique_accounts)
+}
+
+fn plan(
+    table: Table,
+    name: &str,
+    sizes: Sizes,
+    unique_accounts: bool,
+) -> Result<InputPlan, InputError> {
+    let whole = gather(&table, sizes)?;
     if whole.counts.lines == 0 && whole.passed.blank_rows == 0 {
         return Err(InputError::NoRows {
             name: name.to_owned(),
@@ -169,7 +187,7 @@ pub(super) fn read(
         });
     }
     let below = whole.below();
-    let index = whole.index.finish();
+    let candidates = whole.keys.finish();
     let mut problems = whole.problems;
     let mut findings = whole.survey.finish(&table);
     let unread = whole.wrong.len();
@@ -178,7 +196,7 @@ pub(super) fn read(
         below,
     };
     wrong.add(findings.tell(&mut problems));
-    let mut entangled = entangled(&table, &index, &wrong)?;
+    let (index, mut entangled) = entangled(&table, candidates, &wrong)?;
     let filling = fillers(&entangled, &findings, &table);
     wrong.add(errors(&filling));
     if !unique_accounts && !filling.is_empty() {
@@ -224,6 +242,20 @@ pub(super) fn read(
     };
     draft.leave_out(wrong)?;
     Ok(draft)
+}
+
+/// Reads a file for the first time.
+fn gather(table: &Table, sizes: Sizes) -> Result<Gathered<FirstReading>, InputError> {
+    let mut whole = Gathered::new(FirstReading::new(sizes), Survey::default());
+    let stages = whole.keys.stages();
+    let known = Arc::new(Known::default());
+    let of_earlier = Arc::clone(&known);
+    let begin = move || Gathered::new(stages.part(), Survey::below(&of_earlier));
+    table.fold(begin, Gathered::add, |part, passed, read| {
+        whole.append(part, passed, read);
+        whole.survey.tell(&known);
+    })?;
+    Ok(whole)
 }
 
 /// The lines of the errors among problems.
@@ -290,19 +322,34 @@ fn crossing(table: &Table) -> Result<AliasConflicts, InputError> {
     changes.collect()
 }
 
-/// The lines that have to do with each other, as changes.
-fn entangled(table: &Table, index: &Index, wrong: &Wrong) -> Result<Vec<Change>, InputError> {
-    if index.entangled().is_empty() {
-        return Ok(Vec::new());
+/// The lines that have to do with each other, and as changes those that can be carried out: the second reading, of files
+/// that may have such lines.
+fn entangled(
+    table: &Table,
+    candidates: Candidates,
+    wrong: &Wrong,
+) -> Result<(Index, Vec<Change>), InputError> {
+    if candidates.is_empty() {
+        return Ok(Default::default());
     }
-    let mut changes = Vec::with_capacity(index.entangled().len());
-    for batch in table.batches()? {
-        let rows = batch?
-            .into_iter()
-            .filter(|row| index.is_entangled(row.line) && !wrong.has(row.line));
-        changes.extend(rows.filter_map(|row| row.change));
-    }
-    Ok(changes)
+    let add = move |(touches, changes): &mut (Vec<Touch>, Vec<Change>), row: &mut Row| {
+        let before = touches.len();
+        if let Some(change) = &row.change {
+            touches.extend(candidates.of(row.line, Keys::of(change)));
+        }
+        if touches.len() > before {
+            changes.extend(row.change.take());
+        }
+    };
+    let (mut touches, mut changes) = (Vec::new(), Vec::new());
+    table.fold(Default::default, add, |(some, theirs), _, _| {
+        touches.extend(some);
+        let sound = theirs.into_iter();
+        changes.extend(sound.filter(|change| !wrong.has(change.line)));
+    })?;
+    let index = Index::among(touches);
+    changes.retain(|change| index.is_entangled(change.line));
+    Ok((index, changes))
 }
 
 impl InputPlan {
@@ -361,7 +408,7 @@ impl InputPlan {
             }
         };
         self.table
-            .fold(Default::default, add, |(part, invalid), _| {
+            .fold(Default::default, add, |(part, invalid), _, _| {
                 counts.merge(&part);
                 self.invalid += invalid;
             })?;
@@ -394,3 +441,6 @@ impl InputPlan {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

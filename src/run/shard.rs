@@ -96,11 +96,13 @@ fn lines_where(
             part.push(row.line);
         }
     };
-    let mut found = Vec::new();
-    draft
-        .table
-        .fold(Vec::new, add, |part, _| found.extend(part))?;
-    Ok(found.into_iter().collect())
+    let mut found = LineSet::default();
+    draft.table.fold(Vec::new, add, |part, _, _| {
+        for line in part {
+            found.insert(line);
+        }
+    })?;
+    Ok(found)
 }
 
 /// The table of a run's file then reads the lines of the run alone.
@@ -161,7 +163,7 @@ fn recount(draft: &mut InputPlan) -> Result<(), InputError> {
             _ => part.invalid += 1,
         }
     };
-    draft.table.fold(Recount::default, add, |part, _| {
+    draft.table.fold(Recount::default, add, |part, _, _| {
         all.counts.merge(&part.counts);
         all.lines += part.lines;
         all.invalid += part.invalid;

@@ -372,7 +372,7 @@ fn padding_at_the_end_is_passed_over_or_named() {
         let table = open(text).unwrap();
         let mut all = Passed::default();
         table
-            .fold(|| (), |(), _| {}, |(), passed| all.append(passed))
+            .fold(|| (), |(), _| {}, |(), passed, _| all.append(passed))
             .unwrap();
         (
             rows_of(&table).len(),

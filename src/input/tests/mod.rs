@@ -126,7 +126,7 @@ fn checked(table: &Table) -> ProblemList {
                 }
                 survey.observe(row);
             },
-            |(list, survey), _| {
+            |(list, survey), _, _| {
                 whole.0.append(list);
                 whole.1.append(survey);
             },
