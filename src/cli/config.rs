@@ -53,7 +53,8 @@ fn rows(values: &mut Values, resolved: &mut Resolved) -> Vec<Row> {
     for setting in SETTINGS {
         // The file stands above; columns follow, each by itself.
         let is_above = setting.name == "config";
-        if is_above || setting.sources == Sources::TypedOnly || setting.shape == Shape::Columns {
+        let is_elsewhere = setting.sources == Sources::TypedOnly || setting.shape == Shape::Columns;
+        if is_above || is_elsewhere || setting.hidden {
             continue;
         }
         let value = shown(setting.name, values, resolved);

@@ -1,6 +1,7 @@
 //! `idshift doctor`: is everything set, reachable, authorised, and is the clock right?
 
 mod finding;
+mod ledger;
 mod network;
 
 use self::finding::{Finding, Found};
@@ -9,7 +10,7 @@ use crate::http::Skew;
 use crate::ledger::{RunDir, StateDb};
 use crate::run::{
     CommandError, Exit, base_url, check_host, connect, document, resolve, runtime, staging,
-    start_stand_in, values,
+    start_stand_in, values_with_ledger,
 };
 use crate::ui;
 use serde_json::json;
@@ -20,7 +21,10 @@ use tokio_util::sync::CancellationToken;
 const CLOCK_OFF_MS: i64 = 30_000;
 
 pub(super) fn run(options: &DoctorOptions, console: Console) -> Result<Exit, CommandError> {
-    let mut values = values(&options.settings.typed, &BTreeMap::new())?;
+    let mut values = values_with_ledger(&options.settings.typed, &BTreeMap::new())?;
+    if options.ledger_schema {
+        return Ok(print_schema(ledger::creation_sql(&values)?, console));
+    }
     let sandbox = options.sandbox.request();
     let mut findings = Vec::new();
     let mut find = |what, found: Found| findings.push(Finding { what, found });
@@ -45,6 +49,11 @@ pub(super) fn run(options: &DoctorOptions, console: Console) -> Result<Exit, Com
         .min(std::time::Duration::from_secs(20));
     let _stand_in = start_stand_in(&sandbox, &mut resolved, None)?;
     findings.extend(of_this_machine(&resolved, sandbox.sandbox));
+    let of_ledger = ledger::findings(&mut values, &resolved).into_iter();
+    findings.extend(of_ledger.map(|found| Finding {
+        what: "ledger",
+        found,
+    }));
     let mut find = |what, found: Found| findings.push(Finding { what, found });
     let address = base_url(&resolved).map_err(|failure| failure.message);
     let reachable = address.and_then(|url| {
@@ -164,6 +173,23 @@ fn compare(skew: Skew) -> Found {
         "{words}: tokens are renewed too early or too late, --until ends a run at the wrong time, and reports tell \
          wrong times. Set this machine's clock (NTP)"
     ))
+}
+
+fn print_schema(sql: String, console: Console) -> Exit {
+    if console.output.json {
+        let found = Found::Good(sql);
+        say(
+            console,
+            &[Finding {
+                what: "ledger",
+                found,
+            }],
+            Exit::Success,
+        );
+    } else {
+        ui::out(sql.trim_end());
+    }
+    Exit::Success
 }
 
 fn say(console: Console, findings: &[Finding], exit: Exit) {

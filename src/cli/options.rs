@@ -344,6 +344,9 @@ pub(super) struct SandboxOptions {
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorOptions {
+    /// Print the SQL that makes the tables of --ledger, for an administrator, and do nothing else
+    #[arg(long, hide = true)]
+    pub(super) ledger_schema: bool,
     #[command(flatten)]
     pub(super) settings: SettingsArgs,
     #[command(flatten)]

@@ -44,6 +44,12 @@ const TOKEN: Names = Names {
     file: "token_file",
     command: "token_command",
 };
+const LEDGER_PASSWORD: Names = Names {
+    kind: SecretKind::Password,
+    variable: "",
+    file: "ledger_password_file",
+    command: "ledger_password_command",
+};
 
 impl Names {
     /// Where the secret is kept by these settings; `None`: none of them is set. `get`: the value of a setting.
@@ -52,6 +58,7 @@ impl Names {
         values: &Values,
         get: impl Fn(&'static str) -> Option<&'a str>,
     ) -> Result<Option<(SecretSource, Vec<String>)>, ConfigError> {
+        let get = |name: &'static str| if name.is_empty() { None } else { get(name) };
         if let Some(name) = get(self.variable) {
             let secret = SecretString::from(of_variable(name)?);
             return Ok(Some((SecretSource::Given(secret), Vec::new())));
@@ -93,17 +100,25 @@ pub(super) fn token(values: &mut Values) -> Result<Option<Token>, ConfigError> {
     if let Some(token) = variable("IDSHIFT_TOKEN") {
         return Ok(Some(Token::given(token)));
     }
-    let get = |name: &'static str| match name {
-        "" => None,
-        name => values.get(name),
-    };
-    match TOKEN.source(values, get)? {
+    match TOKEN.source(values, |name| values.get(name))? {
         Some((kept, warnings)) => {
             values.warnings.extend(warnings);
             Ok(Some(Token::Kept(kept)))
         }
         None => oauth2(values),
     }
+}
+
+/// Where the password of the ledger's role is kept: the environment, a file or a program; `None`: the server needs none.
+pub(super) fn ledger_password(values: &mut Values) -> Result<Option<SecretSource>, ConfigError> {
+    if let Some(password) = variable("IDSHIFT_LEDGER_PASSWORD") {
+        return Ok(Some(SecretSource::Given(SecretString::from(password))));
+    }
+    let Some((source, warnings)) = LEDGER_PASSWORD.source(values, |name| values.get(name))? else {
+        return Ok(None);
+    };
+    values.warnings.extend(warnings);
+    Ok(Some(source))
 }
 
 /// A setting that runs a program, or writes or removes files, counts in a file that merely lies in the working folder only

@@ -197,7 +197,12 @@ impl Values {
 
     /// A variable that looks like ours and means nothing is probably mistyped.
     fn unknown_variables(&mut self) {
-        let others = ["IDSHIFT_TOKEN", "IDSHIFT_CRASH_AT"].map(str::to_owned);
+        let others = [
+            "IDSHIFT_TOKEN",
+            "IDSHIFT_LEDGER_PASSWORD",
+            "IDSHIFT_CRASH_AT",
+        ]
+        .map(str::to_owned);
         let variables = SETTINGS.iter().filter_map(Setting::variable);
         let known: Vec<String> = variables.chain(others).collect();
         for (name, _) in std::env::vars_os() {

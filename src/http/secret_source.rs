@@ -56,7 +56,7 @@ impl SecretSource {
     }
 
     /// The secret as it is now.
-    pub(super) async fn read(&self, kind: SecretKind) -> Result<SecretString, String> {
+    pub async fn read(&self, kind: SecretKind) -> Result<SecretString, String> {
         match self {
             Self::Given(secret) => Ok(secret.clone()),
             Self::File(path) => read_file(path.clone(), kind).await,

@@ -18,6 +18,8 @@ pub enum SecretKind {
     ClientSecret,
     /// The value of a header `Authorization: Basic …`, which holds a client's ID and its secret.
     BasicHeader,
+    /// A password.
+    Password,
 }
 
 impl SecretKind {
@@ -26,6 +28,7 @@ impl SecretKind {
             Self::Token => &["access_token", "accessToken", "token", "id_token"],
             Self::ClientSecret => &["client_secret", "clientSecret", "secret"],
             Self::BasicHeader => &["authorization", "Authorization", "basic_header"],
+            Self::Password => &["password"],
         }
     }
 
@@ -34,6 +37,7 @@ impl SecretKind {
             Self::Token => "token",
             Self::ClientSecret => "client's secret",
             Self::BasicHeader => "Basic header",
+            Self::Password => "password",
         }
     }
 }
@@ -59,7 +63,11 @@ pub(super) fn secret_of(bytes: &[u8], kind: SecretKind) -> Result<SecretString, 
         return Err(format!("it is longer than {} KiB", LONGEST / 1024));
     }
     let text = text_of(bytes).ok_or("it is not text in UTF-8 or UTF-16")?;
-    let secret = plain(text.trim(), kind)?;
+    let secret = match kind {
+        // It may begin with a quote, a brace or a space.
+        SecretKind::Password => text.trim_end_matches(['\r', '\n']).to_owned(),
+        _ => plain(text.trim(), kind)?,
+    };
     if secret.is_empty() {
         return Err("it is empty".to_owned());
     }
@@ -105,7 +113,7 @@ fn plain(text: &str, kind: SecretKind) -> Result<String, String> {
         (SecretKind::ClientSecret | SecretKind::BasicHeader, Some(_), _) => {
             Err("it is `Bearer …`, which is a token".to_owned())
         }
-        (_, None, None) => Ok(text.to_owned()),
+        (SecretKind::Password, _, _) | (_, None, None) => Ok(text.to_owned()),
     }
 }
 
@@ -205,6 +213,16 @@ mod tests {
                 String::from_utf8_lossy(&bytes)
             );
         }
+    }
+
+    #[test]
+    fn a_password_is_taken_as_it_is() {
+        for text in ["\"quoted\"", "{brace", " space ", "Bearer x", "Basic x"] {
+            let read = read(format!("{text}\r\n").as_bytes(), SecretKind::Password);
+            assert_eq!(read.as_deref(), Ok(text));
+        }
+        let why = read(b"one\ntwo\n", SecretKind::Password).unwrap_err();
+        assert!(why.contains("line break"), "{why}");
     }
 
     #[test]

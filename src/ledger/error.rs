@@ -238,6 +238,9 @@ pub enum LedgerError {
         /// The system's word.
         source: io::Error,
     },
+    /// A ledger in PostgreSQL cannot be used.
+    #[error(transparent)]
+    Postgres(super::PostgresError),
     /// The database refused something for another reason.
     #[error("the ledger {} could not be used: {source}", path.display())]
     Database {

@@ -11,6 +11,7 @@
 //! - [`RunDir`], [`RunId`]: the folder of a run
 //! - [`Ledger`]: one run's record: header, state, queries; over a `Store`, which is the database that keeps it
 //! - [`Journal`]: writes to the ledger, for many tasks at the same time; one thread commits in groups
+//! - [`Postgres`]: the connections to a ledger that several machines share
 //! - [`judge`]: what a read-back says about a write, live and on `resume`
 //! - [`Ledger::net_changes`]: what a run's writes changed in total, for `undo`
 
@@ -33,6 +34,7 @@ mod net_changes;
 mod orders;
 mod outcome_columns;
 mod outcomes;
+mod postgres;
 mod private;
 mod progress;
 mod prune;
@@ -66,6 +68,10 @@ pub use journal::{Journal, JournalThread, Session};
 pub use lines::LineSet;
 pub use net_changes::WriteOrder;
 pub use orders::{Order, Orders};
+pub use postgres::{
+    Address, Postgres, PostgresError, ReadPassword, Remark, Schema, Settings as PostgresSettings,
+    creation,
+};
 pub use private::PrivateFile;
 pub use progress::{Phase, Progress, RunKind, State, StopReason};
 pub use read_back_verdict::{Judgement, judge};

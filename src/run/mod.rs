@@ -90,5 +90,5 @@ pub(crate) use stand_in::{kind, latency, populate_from, start as start_stand_in}
 pub(crate) use story::{LineStory, Logged, RunStory};
 pub(crate) use target::Target;
 pub(crate) use undo::undo;
-pub(crate) use values::{catalog, resolve, values};
+pub(crate) use values::{catalog, resolve, values, values_with_ledger};
 pub(crate) use verify::{Verified, verify};

@@ -16,6 +16,25 @@ pub(crate) fn values(
     typed: &TypedSettings,
     run: &BTreeMap<String, String>,
 ) -> Result<Values, CommandError> {
+    let values = values_with_ledger(typed, run)?;
+    // Otherwise the run would be kept in a folder of this machine, where its user does not expect it.
+    if values.get("ledger").is_some() {
+        return Err(ConfigError::Value {
+            key: "ledger",
+            origin: values.origin("ledger"),
+            why: "runs cannot be kept in PostgreSQL yet; only `idshift doctor` takes it. Remove it"
+                .to_owned(),
+        }
+        .into());
+    }
+    Ok(values)
+}
+
+/// The same, for a command that can do something with a ledger in PostgreSQL.
+pub(crate) fn values_with_ledger(
+    typed: &TypedSettings,
+    run: &BTreeMap<String, String>,
+) -> Result<Values, CommandError> {
     let file = File::find(typed.config())?;
     let values = Values::gather(typed, run, file)?;
     if values.truth("allow_group_write")? {

@@ -50,7 +50,10 @@ const LOCALISED: &[(&str, &[&str])] = &[
     ("reqwest", &["http"]),
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),
-    ("rustls", &["http"]),
+    ("rustls", &["http", "ledger"]), // the verified connection to a shared ledger
+    ("rustls_platform_verifier", &["http"]),
+    ("tokio_postgres", &["ledger"]),
+    ("tokio_postgres_rustls", &["ledger"]),
     ("governor", &["http"]),
     ("rusqlite", &["ledger/sqlite"]),
     ("indicatif", &["domain", "ui"]), // counts; sizes

@@ -98,6 +98,8 @@ mod pages;
 mod plans;
 /// A migration from file to report.
 mod plume;
+/// A ledger in PostgreSQL: what `doctor` says of it.
+mod postgres;
 /// What earlier runs have done, and what a plan has seen.
 mod prior_runs;
 /// What is shown of a run in progress, on terminals of any width, as JSON and by a signal; colours; the closing table.

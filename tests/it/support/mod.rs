@@ -1,4 +1,8 @@
 mod front;
+/// A real PostgreSQL, as the tests of the ledger have it.
+#[cfg(test)]
+#[path = "../../../src/ledger/postgres/tests/server.rs"]
+pub(crate) mod postgres;
 mod schemas;
 mod screen;
 mod serving;

@@ -1,0 +1,47 @@
+//! Where the ledger is kept if not in files: a database that several machines share.
+
+use super::{ConfigError, Resolved, Values, credentials};
+use crate::http::{SecretKind, SecretSource, SetupError, tls_config};
+use crate::ledger::{Address, PostgresSettings, ReadPassword};
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// The address of the ledger; `None`: it is kept in files.
+pub fn ledger_address(values: &Values) -> Result<Option<Address>, ConfigError> {
+    values.parsed("ledger", Address::from_str)
+}
+
+/// What is needed to connect to the ledger; `None`: it is kept in files.
+pub fn ledger(
+    values: &mut Values,
+    resolved: &Resolved,
+) -> Result<Option<PostgresSettings>, ConfigError> {
+    let Some(address) = ledger_address(values)? else {
+        return Ok(None);
+    };
+    let password = credentials::ledger_password(values)?.map(reader);
+    let tls = || tls_config(resolved.ca_cert.as_deref());
+    let tls = address.needs_tls().then(tls).transpose();
+    let tls = tls.map_err(|error| match error {
+        error @ SetupError::Certificates { .. } => ConfigError::Value {
+            key: "ca_cert",
+            origin: values.origin("ca_cert"),
+            why: error.to_string(),
+        },
+        error => ConfigError::Credentials(error.to_string()),
+    })?;
+    Ok(Some(PostgresSettings {
+        address,
+        password,
+        tls,
+        give_up_after: resolved.give_up_after,
+    }))
+}
+
+fn reader(source: SecretSource) -> ReadPassword {
+    let source = Arc::new(source);
+    Arc::new(move || {
+        let source = Arc::clone(&source);
+        Box::pin(async move { source.read(SecretKind::Password).await })
+    })
+}

@@ -1,0 +1,52 @@
+//! Whether a pooler stands between this program and the server, and gives each statement another connection there.
+//!
+//! PgBouncer does so in its modes `transaction` and `statement`. Then what a connection has set (how statements are
+//! planned, which schema is meant) holds for some statements and not for others. It shows by the server's processes: two
+//! connections that are open at the same time have a process each, and keep it.
+
+use super::connection::{Connection, Unanswered};
+use super::error::PostgresError;
+use super::thread::{Connections, Postgres};
+use crate::ledger::LedgerError;
+
+/// In which order two connections ask for their process. A pooler that hands out the connection that was used last gives
+/// the second what the first had; one that takes them in turn does so where one asks twice.
+const ORDER: [usize; 8] = [0, 1, 1, 0, 0, 1, 0, 1];
+
+impl Postgres {
+    /// Whether statements of one connection are carried out by different connections to the server.
+    pub(super) fn is_pooled_by_transaction(&self) -> Result<bool, LedgerError> {
+        self.run(|connections| async move {
+            let mut pair = [
+                connections.connector.connect().await?,
+                connections.connector.connect().await?,
+            ];
+            let mut known = [None, None];
+            for at in ORDER {
+                let process = process(&mut pair[at], &connections).await?;
+                let is_changed = known[at].as_ref().is_some_and(|own| *own != process);
+                if is_changed || known[1 - at].as_ref() == Some(&process) {
+                    return Ok(true);
+                }
+                known[at] = Some(process);
+            }
+            Ok(false)
+        })
+    }
+}
+
+async fn process(
+    connection: &mut Connection,
+    connections: &Connections,
+) -> Result<String, PostgresError> {
+    let asked = connection.text("SELECT pg_backend_pid()").await;
+    asked.map_err(|unanswered| {
+        let (Unanswered::Lost(why) | Unanswered::NotNow(why, _) | Unanswered::Refused(why)) =
+            unanswered;
+        PostgresError::Unusable {
+            at: connections.connector.settings.address.to_string(),
+            why,
+            passing: true,
+        }
+    })
+}

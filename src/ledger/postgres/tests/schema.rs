@@ -1,0 +1,263 @@
+//! The tables: made once, by whoever may, and nothing that is there is touched.
+
+use super::super::schema::{Schema, creation};
+use super::super::statement::Statement;
+use super::*;
+use crate::ledger::{Header, Ledger, RunDir, RunId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Barrier;
+
+fn unusable(postgres: &Postgres) -> String {
+    match postgres.schema().unwrap() {
+        Schema::Unusable(why) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn processes_that_begin_together_make_the_tables_once() {
+    let Some((server, database, postgres)) = fresh() else {
+        return;
+    };
+    assert_eq!(postgres.schema().unwrap(), Schema::Makeable(0));
+    let barrier = Barrier::new(6);
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                let own = Postgres::connect(settings(&server.address(ADMIN, &database))).unwrap();
+                barrier.wait();
+                own.prepare().unwrap();
+            });
+        }
+    });
+    assert_eq!(postgres.schema().unwrap(), Schema::Ready);
+    server.psql(&database, "INSERT INTO idshift.target VALUES ('t', 7)");
+    postgres.prepare().unwrap();
+    assert_eq!(
+        server.psql(&database, "SELECT epoch FROM idshift.target"),
+        "7"
+    );
+}
+
+#[test]
+fn a_role_that_may_not_make_the_tables_is_told_which_sql_to_have_run() {
+    let Some((server, database, _)) = fresh() else {
+        return;
+    };
+    let role = format!("role_{database}");
+    server.psql(
+        &database,
+        &format!("CREATE ROLE {role} LOGIN; REVOKE CREATE ON DATABASE {database} FROM PUBLIC"),
+    );
+    let postgres = Postgres::connect(settings(&server.address(&role, &database))).unwrap();
+    let why = unusable(&postgres);
+    assert!(why.contains("idshift doctor --ledger-schema"), "{why}");
+    assert!(said(postgres.prepare()).contains("--ledger-schema"));
+    server.psql(&database, &creation(&role));
+    postgres.prepare().unwrap();
+    assert_eq!(postgres.schema().unwrap(), Schema::Ready);
+    let insert = Statement::once("INSERT INTO target (target) VALUES ('t') RETURNING epoch");
+    assert_eq!(
+        postgres
+            .ask_one(insert, |row| row.try_get::<_, i64>(0))
+            .unwrap(),
+        0
+    );
+    server.psql(
+        &database,
+        &format!("REVOKE DELETE ON idshift.writes FROM {role}"),
+    );
+    assert!(unusable(&postgres).contains("(writes); GRANT SELECT, INSERT, UPDATE, DELETE"));
+    server.psql(
+        &database,
+        &format!("REVOKE USAGE ON SCHEMA idshift FROM {role}"),
+    );
+    assert!(unusable(&postgres).contains("GRANT USAGE ON SCHEMA idshift"));
+}
+
+#[test]
+fn an_empty_schema_that_an_administrator_made_is_filled() {
+    let Some((server, database, _)) = fresh() else {
+        return;
+    };
+    let role = format!("owner_{database}");
+    server.psql(
+        &database,
+        &format!("CREATE ROLE {role} LOGIN; CREATE SCHEMA idshift AUTHORIZATION {role}"),
+    );
+    let postgres = Postgres::connect(settings(&server.address(&role, &database))).unwrap();
+    postgres.prepare().unwrap();
+    assert_eq!(postgres.schema().unwrap(), Schema::Ready);
+}
+
+#[test]
+fn a_newer_or_foreign_schema_is_refused_and_left_as_it_is() {
+    let Some((server, database, postgres)) = fresh() else {
+        return;
+    };
+    postgres.prepare().unwrap();
+    server.psql(&database, "UPDATE idshift.format SET version = 2");
+    assert!(unusable(&postgres).contains("newer idshift (its format is 2, this program knows 1)"));
+    server.psql(
+        &database,
+        "UPDATE idshift.format SET version = 1; ALTER TABLE idshift.drift RENAME TO other",
+    );
+    assert!(unusable(&postgres).contains("lacks the tables drift"));
+    for (foreign, words) in [
+        ("CREATE TABLE idshift.songs (n int)", "no table `format`"),
+        ("CREATE TABLE idshift.format (name text)", "version"),
+        ("CREATE TABLE idshift.format (version int)", "not one row"),
+    ] {
+        let database = server.database();
+        server.psql(&database, &format!("CREATE SCHEMA idshift; {foreign}"));
+        let postgres = Postgres::connect(settings(&server.address(ADMIN, &database))).unwrap();
+        let why = unusable(&postgres);
+        assert!(
+            why.contains(words) && why.contains("is not one of this program"),
+            "{why}"
+        );
+        assert_eq!(
+            said(postgres.prepare()),
+            format!("the ledger in {} cannot be used: {why}", postgres.place())
+        );
+        let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'idshift'";
+        assert_eq!(server.psql(&database, tables), "1");
+    }
+}
+
+/// Both keep the same: each column of a ledger.db is a column here, and what is here besides is for several machines.
+#[test]
+fn the_columns_are_those_of_a_ledger_on_one_machine() {
+    let Some((_, _, postgres)) = fresh() else {
+        return;
+    };
+    postgres.prepare().unwrap();
+    let ask = Statement::repeatable(
+        "SELECT table_name::text, column_name::text FROM information_schema.columns WHERE table_schema = 'idshift'",
+    );
+    let mut here: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (table, column) in postgres
+        .ask(ask, |row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .unwrap()
+    {
+        let columns: &mut BTreeSet<String> = here.entry(table).or_default();
+        columns.insert(column);
+    }
+    let base = tempfile::tempdir().unwrap();
+    let header = Header::example();
+    let dir = RunDir::create(
+        &base.path().join("runs"),
+        &RunId::parse(&header.run).unwrap(),
+    )
+    .unwrap();
+    drop(Ledger::create(&dir, &header).unwrap());
+    let files = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let file = files
+        .into_iter()
+        .find(|path| path.extension().is_some_and(|end| end == "db"))
+        .unwrap();
+    let sqlite = rusqlite::Connection::open(file).unwrap();
+    let sql = "SELECT m.name, c.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c WHERE m.name NOT LIKE 'sqlite_%' \
+               AND m.type IN ('table', 'view')";
+    let mut query = sqlite.prepare(sql).unwrap();
+    let columns = query
+        .query_map((), |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap();
+    let mut compared = 0;
+    for column in columns {
+        let (table, column): (String, String) = column.unwrap();
+        // The number of commits stands in the sessions; a run has its ID where a file has one row.
+        if table == "seal" || column == "id" {
+            continue;
+        }
+        compared += 1;
+        assert!(
+            here.get(&table)
+                .is_some_and(|columns| columns.contains(&column)),
+            "{table}.{column}"
+        );
+    }
+    assert!(compared > 100, "{compared}");
+}
+
+/// A sum in the statement that waits for the row's lock would be of before the wait.
+#[test]
+fn several_who_ask_for_calls_never_get_more_than_the_quota() {
+    let Some((server, database, postgres)) = fresh() else {
+        return;
+    };
+    postgres.prepare().unwrap();
+    server.psql(
+        &database,
+        "INSERT INTO idshift.pace (target, lane, gap_us) VALUES ('t', 'find', 100); \
+         INSERT INTO idshift.egress (target, egress, calls, window_us) VALUES ('t', 'e', 100, 600000000)",
+    );
+    let granted: i32 = std::thread::scope(|scope| {
+        let askers: Vec<_> = (0..6)
+            .map(|_| {
+                scope.spawn(|| {
+                    let ask =
+                        || Statement::once("SELECT n FROM grant_calls('t', 'find', 'e', 3, 0)");
+                    (0..10)
+                        .map(|_| {
+                            postgres
+                                .ask_one(ask(), |row| row.try_get::<_, i32>(0))
+                                .unwrap()
+                        })
+                        .sum::<i32>()
+                })
+            })
+            .collect();
+        askers.into_iter().map(|asker| asker.join().unwrap()).sum()
+    });
+    assert_eq!(granted, 100);
+}
+
+#[test]
+fn a_chunk_has_one_holder_until_its_lease_is_over_and_one_worker_moves_the_run_on() {
+    let Some((server, database, postgres)) = fresh() else {
+        return;
+    };
+    postgres.prepare().unwrap();
+    server.psql(
+        &database,
+        "SET search_path = idshift; INSERT INTO target VALUES ('t', 1); \
+         INSERT INTO run VALUES ('r', 'apply', 's', 'u', '', 't', 'f', 'd', 9, '', '{}', NULL, 'u', 'h', 'UTC', 'v', 0, 1, 0); \
+         INSERT INTO progress (run, state, phase, started_at_ms, pass) VALUES ('r', 'running', 'write', 0, 2); \
+         INSERT INTO orders (run) VALUES ('r'); \
+         INSERT INTO chunk (run, pass, n, lo, hi) VALUES ('r', 2, 0, 1, 5), ('r', 2, 1, 6, 9)",
+    );
+    let claim = |session: i32, term: &'static str| {
+        let sql = "SELECT n, lease FROM claim('r', 2::smallint, $1, $2::text::interval, '0 s')";
+        let ask = Statement::once(sql).with(session).with(term);
+        postgres
+            .ask(ask, |row| {
+                Ok((row.try_get::<_, i32>(0)?, row.try_get::<_, i32>(1)?))
+            })
+            .unwrap()
+    };
+    assert_eq!(claim(1, "1 h"), [(0, 1)]);
+    assert_eq!(claim(2, "0 s"), [(1, 1)]);
+    assert_eq!(claim(3, "1 h"), [(1, 2)], "its lease was over");
+    assert_eq!(claim(4, "1 h"), []);
+    let advance = || {
+        let sql = "SELECT advance('r', 2::smallint, 3::smallint, '{0}', '{1}', '{9}')";
+        postgres
+            .ask_one(Statement::once(sql), |row| row.try_get::<_, bool>(0))
+            .unwrap()
+    };
+    assert!(!advance(), "chunks are open");
+    server.psql(&database, "UPDATE idshift.chunk SET state = 'done'");
+    assert_eq!([advance(), advance()], [true, false]);
+    server.psql(&database, "UPDATE idshift.orders SET paused = true");
+    let sql = "SELECT n FROM claim('r', 3::smallint, 1, '1 h', '0 s')";
+    let ask = Statement::once(sql);
+    assert!(
+        postgres
+            .ask(ask, |row| row.try_get::<_, i32>(0))
+            .unwrap()
+            .is_empty()
+    );
+}

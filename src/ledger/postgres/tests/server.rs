@@ -1,0 +1,256 @@
+//! A PostgreSQL of the tests: made by `initdb`, on a Unix socket and a port of its own, run by a user who is not root.
+//!
+//! A shell stands between the test and the server. It waits for the end of its input, which ends with the test, however
+//! that ends; then it stops the server, by its own process ID, and removes the folder.
+
+use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// The role that may do everything.
+pub(crate) const ADMIN: &str = "admin";
+
+const START: &str = r#"
+folder=$1; bin=$2; port=$3
+mkdir "$folder/data" && chmod 700 "$folder/data" &&
+"$bin/initdb" --pgdata "$folder/data" --username admin --auth trust --no-sync --no-locale --encoding UTF8 >"$folder/log" 2>&1 &&
+cat >>"$folder/data/postgresql.conf" <<END
+listen_addresses = '127.0.0.1'
+port = $port
+unix_socket_directories = '$folder'
+max_connections = 60
+shared_buffers = 16MB
+END
+cat >"$folder/data/pg_hba.conf" <<END
+local all all trust
+host all +asked 127.0.0.1/32 scram-sha-256
+host all all 127.0.0.1/32 trust
+END
+"$bin/postgres" -D "$folder/data" >>"$folder/log" 2>&1 &
+server=$!
+trap : TERM INT HUP
+read -r _
+kill -INT "$server"
+wait "$server"
+rm -rf "$folder"
+"#;
+
+/// A server that runs.
+pub(crate) struct Server {
+    folder: PathBuf,
+    bin: PathBuf,
+    pub(crate) port: u16,
+    /// Its input is open as long as the server is to run.
+    shell: Child,
+}
+
+impl Server {
+    /// The server that the tests of this program share; `None`: PostgreSQL is not installed, which is said.
+    pub(crate) fn shared() -> Option<&'static Self> {
+        static SHARED: OnceLock<Option<Server>> = OnceLock::new();
+        SHARED.get_or_init(Self::start).as_ref()
+    }
+
+    /// A server of one test's own, for what holds for the whole server.
+    pub(crate) fn start() -> Option<Self> {
+        let Some(bin) = programs() else {
+            println!("NOT RUN: PostgreSQL is not installed");
+            return None;
+        };
+        let folder = folder();
+        if is_root() {
+            let given = Command::new("chown").arg(user()).arg(&folder).status();
+            assert!(given.unwrap().success());
+        }
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let shell = as_user("sh")
+            .args(["-c", START, "postgres-of-a-test"])
+            .args([&folder, &bin])
+            .arg(port.to_string())
+            .current_dir("/")
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let server = Self {
+            folder,
+            bin,
+            port,
+            shell,
+        };
+        server.wait();
+        // Its members are asked for a password on the port.
+        server.psql("postgres", "CREATE ROLE asked");
+        Some(server)
+    }
+
+    fn wait(&self) {
+        let begun = Instant::now();
+        while !self.psql_status("postgres", "SELECT 1").0 {
+            let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "no server: {log}"
+            );
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+    }
+
+    /// A program, to be run by the user of the server.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = as_user(program);
+        command.current_dir(&self.folder);
+        command
+    }
+
+    /// The folder of its Unix socket, which belongs to the user of the server.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// An empty database of one test's own.
+    pub(crate) fn database(&self) -> String {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test_{}_{number}", std::process::id());
+        self.psql("postgres", &format!("CREATE DATABASE {name}"));
+        name
+    }
+
+    /// The address of a database, by the Unix socket.
+    pub(crate) fn address(&self, role: &str, database: &str) -> String {
+        let folder = self.folder.display();
+        format!(
+            "postgres://{role}@/{database}?host={folder}&port={}",
+            self.port
+        )
+    }
+
+    /// The address of a database, by the port.
+    pub(crate) fn tcp_address(&self, role: &str, database: &str) -> String {
+        format!("postgres://{role}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// What SQL answers, a line for each row, as the administrator.
+    pub(crate) fn psql(&self, database: &str, sql: &str) -> String {
+        let (is_good, said) = self.psql_status(database, sql);
+        assert!(is_good, "{sql}: {said}");
+        said
+    }
+
+    /// Changes a setting of the whole server.
+    pub(crate) fn set(&self, setting: &str, value: &str) {
+        self.psql(
+            "postgres",
+            &format!("ALTER SYSTEM SET {setting} = '{value}'"),
+        );
+        self.psql("postgres", "SELECT pg_reload_conf()");
+        let begun = Instant::now();
+        let now = || self.psql("postgres", &format!("SHOW {setting}"));
+        while now().trim() != value {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{setting}");
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+
+    fn psql_status(&self, database: &str, sql: &str) -> (bool, String) {
+        let mut child = Command::new(self.bin.join("psql"))
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"])
+            .args([
+                "-U",
+                ADMIN,
+                "-d",
+                database,
+                "-p",
+                &self.port.to_string(),
+                "-f",
+                "-",
+            ])
+            .arg("-h")
+            .arg(&self.folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Where it cannot connect, it ends before it has read, and says why.
+        let input = child.stdin.as_mut().unwrap();
+        let _ = std::io::Write::write_all(input, sql.as_bytes());
+        let done = child.wait_with_output().unwrap();
+        let said = [done.stdout, done.stderr].concat();
+        (
+            done.status.success(),
+            String::from_utf8_lossy(&said).trim().to_owned(),
+        )
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+    }
+}
+
+/// The newest version that is installed: Debian's folders, or where `pg_config` says.
+fn programs() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let folders = versions.map(|entry| entry.path().join("bin"));
+    let installed = folders.filter(|bin| bin.join("initdb").exists());
+    installed.max().or_else(|| {
+        let done = Command::new("pg_config").arg("--bindir").output().ok()?;
+        let bin = PathBuf::from(String::from_utf8(done.stdout).ok()?.trim());
+        bin.join("initdb").exists().then_some(bin)
+    })
+}
+
+/// A new folder with a short name: the path of a Unix socket has 107 bytes at most.
+fn folder() -> PathBuf {
+    let made = Command::new("mktemp")
+        .args(["-d", "/tmp/idshift-pg-XXXXXX"])
+        .output()
+        .unwrap();
+    PathBuf::from(String::from_utf8(made.stdout).unwrap().trim())
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
+
+/// The user of the server where the tests are run by root.
+fn user() -> &'static str {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let is_user = |name: &str| {
+        users
+            .lines()
+            .any(|line| line.split(':').next() == Some(name))
+    };
+    if is_user("postgres") {
+        "postgres"
+    } else {
+        "nobody"
+    }
+}
+
+fn as_user(program: &str) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args([&format!("--reuid={}", user()), "--clear-groups", program]);
+    command
+}

@@ -1,0 +1,272 @@
+//! The thread "postgres": it owns a runtime and the connections, and the rest of the program asks it and waits.
+//!
+//! Several threads may ask at the same time: each statement has a connection to itself, and there are never more
+//! connections than [`MOST`]. A connection that was lost is made again. A statement is repeated where it certainly had no
+//! effect, or where its caller says that it may be.
+
+use super::connection::{Connection, Connector, Settings, Unanswered};
+use super::error::PostgresError;
+use super::statement::Statement;
+use crate::ledger::LedgerError;
+use std::cell::RefCell;
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::mpsc as answers;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{JoinSet, LocalSet};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_postgres::Row;
+
+/// The most connections of this process.
+const MOST: usize = 4;
+/// A server that has not answered by then is taken for gone.
+const ANSWER: Duration = Duration::from_secs(30);
+/// The first pause before a statement is repeated, and the longest.
+const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
+
+/// What the thread is to do; it sends its answer itself.
+type Job = Box<dyn FnOnce(Rc<Connections>) -> Pin<Box<dyn Future<Output = ()>>> + Send>;
+
+/// A ledger in PostgreSQL, to be asked from any thread. Dropped, it closes its connections.
+pub struct Postgres {
+    at: String,
+    jobs: Option<mpsc::UnboundedSender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Postgres").field(&self.at).finish()
+    }
+}
+
+impl Postgres {
+    /// Connects, without a look at the server's settings and the schema. A server that is away is not waited for.
+    pub fn connect(settings: Settings) -> Result<Self, LedgerError> {
+        let at = settings.address.to_string();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "each thread that asks waits for its answer, so there are never more jobs than threads"
+        )]
+        let (jobs, received) = mpsc::unbounded_channel();
+        let thread = std::thread::Builder::new()
+            .name("postgres".to_owned())
+            .spawn(move || serve(settings, received))
+            .map_err(|error| unfit(&at, format!("its thread cannot be started: {error}")))?;
+        let postgres = Self {
+            at,
+            jobs: Some(jobs),
+            thread: Some(thread),
+        };
+        postgres.run(|connections| async move {
+            let first = connections.connector.connect().await?;
+            connections.idle.borrow_mut().push(first);
+            Ok(())
+        })?;
+        Ok(postgres)
+    }
+
+    /// Carries a statement out and reads each row of its answer. Waits for it, as long as the server is away, until
+    /// `give_up_after` is over.
+    pub(in crate::ledger) fn ask<T>(
+        &self,
+        statement: Statement,
+        read: impl Fn(&Row) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<Vec<T>, LedgerError> {
+        let rows = self.run(|connections| async move {
+            let work = async |connection: &mut Connection| connection.answer(&statement).await;
+            connections.carry_out(statement.is_repeatable, work).await
+        })?;
+        let read: Result<Vec<T>, _> = rows.iter().map(read).collect();
+        read.map_err(|error| {
+            LedgerError::Postgres(PostgresError::Damaged {
+                at: self.at.clone(),
+                why: super::explain::said(&error),
+            })
+        })
+    }
+
+    /// The one row of an answer.
+    pub(in crate::ledger) fn ask_one<T>(
+        &self,
+        statement: Statement,
+        read: impl Fn(&Row) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<T, LedgerError> {
+        let mut rows = self.ask(statement, read)?;
+        match rows.pop() {
+            Some(row) if rows.is_empty() => Ok(row),
+            _ => Err(LedgerError::Postgres(PostgresError::Damaged {
+                at: self.at.clone(),
+                why: "an answer has not one row".to_owned(),
+            })),
+        }
+    }
+
+    /// The first column of the first row of a question without values, which is not prepared.
+    pub(super) fn text(&self, sql: &'static str) -> Result<String, LedgerError> {
+        self.run(move |connections| async move {
+            let work = async |connection: &mut Connection| connection.text(sql).await;
+            connections.carry_out(true, work).await
+        })
+    }
+
+    /// Carries several statements without values out, as one transaction, and never repeats them.
+    pub(super) fn batch(&self, sql: String) -> Result<(), LedgerError> {
+        self.run(|connections| async move {
+            let work = async |connection: &mut Connection| connection.batch(&sql).await;
+            connections.carry_out(false, work).await
+        })
+    }
+
+    /// Has the thread do something, and waits for it.
+    pub(super) fn run<T, F>(
+        &self,
+        work: impl FnOnce(Rc<Connections>) -> F + Send + 'static,
+    ) -> Result<T, LedgerError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, PostgresError>>,
+    {
+        let (tell, told) = answers::sync_channel(1);
+        let job: Job = Box::new(move |connections| {
+            Box::pin(async move {
+                // Whoever asked has not gone: it waits.
+                let _ = tell.send(work(connections).await);
+            })
+        });
+        let sent = self.jobs.as_ref().map(|jobs| jobs.send(job));
+        let answer = match sent {
+            Some(Ok(())) => told.recv().ok(),
+            Some(Err(_)) | None => None,
+        };
+        let answer = answer.ok_or_else(|| unfit(&self.at, "its thread has ended".to_owned()))?;
+        answer.map_err(LedgerError::Postgres)
+    }
+
+    /// Database, servers and role, for people.
+    pub fn place(&self) -> &str {
+        &self.at
+    }
+
+    /// The server, its settings or its schema cannot keep a ledger.
+    pub(super) fn unfit(&self, why: String) -> LedgerError {
+        unfit(&self.at, why)
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            // One that panicked has told so, and whoever asked it has had an error.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn unfit(at: &str, why: String) -> LedgerError {
+    LedgerError::Postgres(PostgresError::Unfit {
+        at: at.to_owned(),
+        why,
+    })
+}
+
+/// The thread, until the last who could ask it is gone.
+fn serve(settings: Settings, mut jobs: mpsc::UnboundedReceiver<Job>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    // Without one, whoever asks is told that the thread has ended.
+    let Ok(runtime) = runtime else { return };
+    LocalSet::new().block_on(&runtime, async move {
+        let connections = Rc::new(Connections {
+            connector: Connector::new(settings),
+            idle: RefCell::new(Vec::new()),
+            room: Semaphore::new(MOST),
+        });
+        let mut under_way = JoinSet::new();
+        while let Some(job) = jobs.recv().await {
+            while under_way.try_join_next().is_some() {}
+            under_way.spawn_local(job(Rc::clone(&connections)));
+        }
+        while under_way.join_next().await.is_some() {}
+        connections.idle.take();
+        connections.connector.close().await;
+    });
+}
+
+/// The connections of the thread.
+pub(super) struct Connections {
+    pub(super) connector: Connector,
+    /// Those that nothing is asked of at present; the one that was used last is at the end.
+    idle: RefCell<Vec<Connection>>,
+    room: Semaphore,
+}
+
+impl Connections {
+    /// One that is open, or a new one.
+    async fn take(&self) -> Result<Connection, PostgresError> {
+        while let Some(idle) = { self.idle.borrow_mut().pop() } {
+            if idle.is_open() {
+                return Ok(idle);
+            }
+        }
+        self.connector.connect().await
+    }
+
+    /// Does something with a connection, and again after a pause where it had no effect or `is_repeatable`.
+    async fn carry_out<T>(
+        &self,
+        is_repeatable: bool,
+        work: impl AsyncFn(&mut Connection) -> Result<T, Unanswered>,
+    ) -> Result<T, PostgresError> {
+        let _place = self.room.acquire().await;
+        let settings = &self.connector.settings;
+        let at = || settings.address.to_string();
+        let until = Instant::now() + settings.give_up_after;
+        let [mut pause, longest] = PAUSES;
+        loop {
+            let failed = match self.take().await {
+                Err(error @ PostgresError::Unusable { passing: true, .. }) => error,
+                Err(error) => return Err(error),
+                Ok(mut connection) => {
+                    let unanswered = match timeout(ANSWER, work(&mut connection)).await {
+                        Ok(Ok(answer)) => {
+                            self.idle.borrow_mut().push(connection);
+                            return Ok(answer);
+                        }
+                        Ok(Err(unanswered)) => unanswered,
+                        Err(_) => Unanswered::Lost(format!("none within {} s", ANSWER.as_secs())),
+                    };
+                    match unanswered {
+                        Unanswered::Refused(why) => {
+                            self.idle.borrow_mut().push(connection);
+                            return Err(PostgresError::Refused { at: at(), why });
+                        }
+                        Unanswered::NotNow(why, is_good) => {
+                            if is_good {
+                                self.idle.borrow_mut().push(connection);
+                            }
+                            PostgresError::Refused { at: at(), why }
+                        }
+                        Unanswered::Lost(why) => {
+                            let lost = PostgresError::Lost { at: at(), why };
+                            if !is_repeatable {
+                                return Err(lost);
+                            }
+                            lost
+                        }
+                    }
+                }
+            };
+            if Instant::now() + pause > until {
+                return Err(failed);
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(longest);
+        }
+    }
+}
