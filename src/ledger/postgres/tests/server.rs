@@ -34,7 +34,8 @@ END
 server=$!
 trap : TERM INT HUP
 read -r _
-kill -INT "$server"
+# What is in it is not needed any more: no checkpoint.
+kill -QUIT "$server"
 wait "$server"
 rm -rf "$folder"
 "#;
