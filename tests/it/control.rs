@@ -70,8 +70,13 @@ fn the_rate_of_a_run_in_progress_is_changed_in_both_directions() {
     let few = calls_in(&place, Duration::from_secs(3));
     assert!((4..=8).contains(&few), "{few} calls in 3 s at 2/s");
     place.run(&["rate", "200/s"]).expect(0);
-    let many = calls_in(&place, Duration::from_secs(1));
-    assert!(many > 40, "{many} calls in a second at 200/s");
+    // At 2/s, these calls would take half a minute, however slow the machine is.
+    let (before, begun) = (place.sandbox.log().len(), Instant::now());
+    while place.sandbox.log().len() < before + 60 {
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(15), "{took:?} at 200/s");
+        std::thread::yield_now();
+    }
     finish(child).expect(0);
     assert_eq!(place.account_of("C-299"), "B-000299");
 }

@@ -150,7 +150,7 @@ fn the_columns_are_those_of_a_ledger_on_one_machine() {
         &RunId::parse(&header.run).unwrap(),
     )
     .unwrap();
-    drop(Ledger::create(&dir, &header).unwrap());
+    drop(Ledger::create(&dir).unwrap().begin(&header, None).unwrap());
     let files = std::fs::read_dir(dir.path())
         .unwrap()
         .map(|entry| entry.unwrap().path());
