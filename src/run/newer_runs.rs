@@ -4,7 +4,7 @@ use super::catalog::RunCatalog;
 use super::error::CommandError;
 use crate::domain::{Status, Transition, Unchanged};
 use crate::engine::Since;
-use crate::ledger::{Header, Ledger, RunKind, Write};
+use crate::ledger::{Header, Ledger, Write};
 
 /// What other runs on these targets have asked for since this one began, whether they wrote it or found it so: a run that
 /// is resumed must not overwrite that.
@@ -20,7 +20,8 @@ pub(super) fn since(
     let mut since = Since::default();
     for lost in catalog.lost_of(targets) {
         let is_newer = lost.known.as_ref().is_none_or(|run| run.epoch > mine.epoch);
-        if is_newer && !lost.path.ends_with(&mine.run) {
+        // Tests: `overtaken::a_newer_run_that_cannot_be_read_*`, `newer_runs::an_older_run_that_is_gone_*`.
+        if is_newer {
             return Err(CommandError::usage(format!(
                 "{}: {}; whether that run has written something newer cannot be told",
                 lost.path.display(),
@@ -32,18 +33,18 @@ pub(super) fn since(
         }
     }
     for entry in catalog.others(&mine.run, targets) {
-        // A plan that was not carried out asks for nothing.
-        let is_plan = entry.header.kind == RunKind::Plan && !entry.has_writes;
-        if is_plan || !counts(&entry.header) {
+        if !counts(&entry.header) {
             continue;
         }
         let other = entry.ledger()?;
+        // A plan that was not carried out asks for nothing.
         let Some((first, last)) = other.writing_epochs()? else {
             continue;
         };
         if first > my_last {
             wanted(&other, &entry.header.run, i64::MIN, &mut since)?;
         } else if last > my_epochs.map_or(mine.epoch, |(first, _)| first) {
+            // Test: `newer_runs::a_run_that_was_resumed_later_*`.
             // Begun before this run and resumed after it. Of what it wrote, only the clock tells the order; where the
             // clock contradicts the epochs, all of it counts as newer.
             let resumed_at_ms = other.last_session_at_ms()?.unwrap_or(i64::MAX);
@@ -65,9 +66,14 @@ fn wanted(other: &Ledger, run: &str, after_ms: i64, since: &mut Since) -> Result
         let outcome = outcome?;
         let Transition { before, after } = &outcome.account;
         let holds = match outcome.status {
-            Status::Changed | Status::Unchanged(Unchanged::Already) | Status::InDoubt => true,
+            // Test: `overtaken::an_old_way_back_*`.
+            Status::Changed | Status::Unchanged(Unchanged::Already) => true,
+            // Test: `newer_runs::a_rename_of_a_newer_run_*`.
             Status::Failed(_) => before != after,
-            Status::WouldChange | Status::Unchanged(_) | Status::Skipped(_) => false,
+            // What is in doubt is among the unresolved writes.
+            Status::InDoubt | Status::WouldChange | Status::Unchanged(_) | Status::Skipped(_) => {
+                false
+            }
         };
         let Some(customer) = outcome.customer.filter(|_| holds) else {
             continue;
@@ -76,7 +82,7 @@ fn wanted(other: &Ledger, run: &str, after_ms: i64, since: &mut Since) -> Result
             continue;
         }
         let wrote = outcome.status != Status::Unchanged(Unchanged::Already);
-        // A line that has moved a location alone has wanted nothing of the account ID.
+        // A line that has moved a location alone has wanted nothing of the account ID (test: `overtaken::whoever_was_at_work_*`).
         if outcome.location.is_none() || before != after {
             wanted.add(&customer, None, wrote);
         }
@@ -84,16 +90,14 @@ fn wanted(other: &Ledger, run: &str, after_ms: i64, since: &mut Since) -> Result
             wanted.add(&customer, Some(location), wrote);
         }
     }
-    // Those of a run that was killed have no outcome.
+    // Those of a run that was killed have no outcome (test: `newer_runs::what_a_newer_run_wrote_before_it_was_killed_*`).
     for write in other.unresolved_writes()? {
         let intent = write.intent;
-        if intent.at_ms > after_ms {
-            let location = match &intent.write {
-                Write::Account { .. } => None,
-                Write::Location { location, .. } => Some(location),
-            };
-            wanted.add(&intent.customer, location, true);
-        }
+        let location = match &intent.write {
+            Write::Account { .. } => None,
+            Write::Location { location, .. } => Some(location),
+        };
+        wanted.add(&intent.customer, location, true);
     }
     wanted.finish();
     Ok(())

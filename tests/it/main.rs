@@ -76,6 +76,8 @@ mod meant_customer;
 mod metrics;
 /// Other spellings of account IDs that a plan did not find.
 mod near_misses;
+/// Runs that are resumed after newer ones have written to the same customers.
+mod newer_runs;
 /// What is printed as the next step, typed into a shell.
 mod next_steps;
 /// Thirty scheduled runs in a row, and what happens to such runs.

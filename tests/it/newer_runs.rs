@@ -1,0 +1,179 @@
+use crate::support::{Asked, Front, Place, finish};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::TcpStream;
+
+const LINES: u32 = 40;
+
+/// A file that sets the service ID of each customer, named by the system's own ID.
+fn services(place: &Place, name: &str, value: &str) -> String {
+    let mut text = String::from("customerId,serviceId\n");
+    (0..LINES).for_each(|n| writeln!(text, "C-{n},{value}-{n}").unwrap());
+    place.file(name, &text)
+}
+
+/// What the service ID of each customer begins with.
+fn days(place: &Place) -> BTreeMap<String, String> {
+    place.with_world(|world| {
+        let day = |service: &str| service.split('-').next().unwrap().to_owned();
+        let service = |one: &idshift::sandbox::PlumeCustomer| {
+            day(one.locations[0].service_id.as_deref().unwrap())
+        };
+        let customers = world.plume.iter();
+        customers
+            .map(|(id, one)| (id.to_string(), service(one)))
+            .collect()
+    })
+}
+
+/// A command that is killed at this durable step; its run.
+fn killed(place: &Place, arguments: &[&str], at: u32) -> String {
+    let slowly = [arguments, &["--concurrency", "1"]].concat();
+    let mut command = place.command(&slowly);
+    command.env("IDSHIFT_CRASH_AT", at.to_string());
+    let done = finish(command.spawn().unwrap());
+    assert_eq!(done.code, -1, "{}{}", done.out, done.err);
+    place.newest_id()
+}
+
+/// Of a run that was begun before this one and resumed after it, what it wrote before is older, and what it wrote after
+/// its resume is newer, whatever the clock says.
+#[test]
+fn a_run_that_was_resumed_later_is_newer_only_in_what_it_wrote_since() {
+    for clock_is_wrong in [false, true] {
+        let place = Place::plume();
+        place.moves(LINES);
+        let (first, second) = (
+            services(&place, "1.csv", "DAY1"),
+            services(&place, "2.csv", "DAY2"),
+        );
+        let older = killed(&place, &["apply", &first, "--yes"], 30);
+        let before = days(&place);
+        let newer = killed(&place, &["apply", &second, "--yes"], 12);
+        if clock_is_wrong {
+            // As if it had been begun while the clock was an hour ahead.
+            let ledger = place.newest().join("ledger.db");
+            let connection = rusqlite::Connection::open(ledger).unwrap();
+            let moved = "UPDATE progress SET started_at_ms = started_at_ms + 3600000";
+            assert_eq!(connection.execute(moved, ()).unwrap(), 1);
+        }
+        place.run(&["resume", &older]).expect(0);
+        let resumed = days(&place);
+        place.run(&["resume", &newer]).expect(1);
+        let after = days(&place);
+        let mut overwritten = 0;
+        for (id, day) in &after {
+            if resumed[id] == "DAY1" && before[id] == "old" {
+                assert_eq!(day, "DAY1", "{id} was overwritten");
+            } else if resumed[id] == "DAY1" {
+                overwritten += u32::from(day == "DAY2");
+            }
+        }
+        // Where the clock contradicts the order of the runs, all that the other run wrote counts as newer.
+        assert_eq!(overwritten > 2, !clock_is_wrong, "{after:?}");
+    }
+}
+
+/// What was written and of which the run was killed before it had recorded an outcome.
+#[test]
+fn what_a_newer_run_wrote_before_it_was_killed_is_not_overwritten() {
+    for step in 8..16 {
+        let place = Place::plume();
+        place.moves(LINES);
+        let (first, second) = (
+            services(&place, "1.csv", "DAY1"),
+            services(&place, "2.csv", "DAY2"),
+        );
+        let older = killed(&place, &["apply", &first, "--yes"], 5);
+        killed(&place, &["apply", &second, "--yes"], step);
+        let before = days(&place);
+        place.run(&["resume", &older]).expect(1);
+        for (id, day) in days(&place) {
+            assert!(before[&id] != "DAY2" || day == "DAY2", "{id} at {step}");
+        }
+    }
+}
+
+/// A write of which the newer run could not learn whether it took effect.
+#[test]
+fn a_write_in_doubt_of_a_newer_run_is_not_overwritten() {
+    let place = Place::plume();
+    place.moves(LINES);
+    let first = services(&place, "1.csv", "DAY1");
+    let older = killed(&place, &["apply", &first, "--yes"], 5);
+    let second = place.file("2.csv", "customerId,serviceId\nC-39,DAY2-39\n");
+    let honest = place.sandbox.base_url();
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let answer = asked.honestly(&honest);
+        let is_write = asked.method == "PATCH";
+        // The write takes effect, and neither its answer nor a later look arrives.
+        let shown = String::from_utf8_lossy(&answer).contains("DAY2");
+        !is_write && !shown && stream.write_all(&answer).is_ok()
+    });
+    let settings = [("BASE_URL", &*front.base_url())];
+    let once = ["apply", &second, "--yes", "--retries", "1"];
+    place.run_with(&settings, &once).expect(4);
+    assert_eq!(place.verdicts(), ["in_doubt/no_answer"]);
+    assert_eq!(days(&place)["C-39"], "DAY2");
+    place.run(&["resume", &older]).expect(1);
+    assert_eq!(days(&place)["C-39"], "DAY2");
+}
+
+/// The newer run gave the account ID, and then its line failed at the location.
+#[test]
+fn a_rename_of_a_newer_run_whose_line_failed_is_not_overwritten() {
+    let place = Place::plume();
+    place.moves(LINES);
+    let mut text = String::from("customerId,newAccountId\n");
+    (0..LINES).for_each(|n| writeln!(text, "C-{n},DAY1-{n}").unwrap());
+    let first = place.file("1.csv", &text);
+    let older = killed(&place, &["apply", &first, "--yes"], 5);
+    let text = "customerId,newAccountId,serviceId\nC-39,DAY2-39,S-39\n";
+    let second = place.file("2.csv", text);
+    place
+        .sandbox
+        .set_faults(vec!["location-patch:403".parse().unwrap()]);
+    place.run(&["apply", &second, "--yes"]).expect(1);
+    place.sandbox.set_faults(Vec::new());
+    assert_eq!(place.account_of("C-39"), "DAY2-39");
+    place.run(&["resume", &older]).expect(1);
+    assert_eq!(place.account_of("C-39"), "DAY2-39");
+    assert_eq!(place.account_of("C-38"), "DAY1-38");
+}
+
+/// A line of a newer run that changed nothing holds up no older run.
+#[test]
+fn what_a_newer_run_did_not_change_is_written_by_an_older_one() {
+    let place = Place::plume();
+    place.moves(LINES);
+    let first = services(&place, "1.csv", "DAY1");
+    let older = killed(&place, &["apply", &first, "--yes"], 5);
+    let second = services(&place, "2.csv", "DAY2");
+    place.run(&["plan", &second]).expect(0);
+    place
+        .sandbox
+        .set_faults(vec!["location-patch:403".parse().unwrap()]);
+    let third = place.file("3.csv", "customerId,serviceId\nC-39,DAY3-39\n");
+    place.run(&["apply", &third, "--yes"]).expect(1);
+    place.sandbox.set_faults(Vec::new());
+    place.run(&["resume", &older]).expect(0);
+    assert_eq!(days(&place)["C-39"], "DAY1");
+}
+
+/// A run that cannot be read and is older can have written nothing newer.
+#[test]
+fn an_older_run_that_is_gone_stops_no_resume() {
+    let place = Place::plume();
+    place.moves(LINES);
+    let (first, second) = (
+        services(&place, "1.csv", "DAY1"),
+        services(&place, "2.csv", "DAY2"),
+    );
+    place.run(&["apply", &first, "--yes"]).expect(0);
+    let gone = place.newest();
+    let run = killed(&place, &["apply", &second, "--yes"], 12);
+    std::fs::remove_dir_all(gone).unwrap();
+    place.run(&["resume", &run]).expect(0);
+    assert!(days(&place).values().all(|day| day == "DAY2"));
+}
