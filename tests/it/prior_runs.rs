@@ -171,23 +171,20 @@ fn a_night_that_saves_looks_does_not_believe_what_other_runs_have_changed() {
     place.run(&night).expect(1);
     assert_eq!(place.verdicts()[2], "failed/not_found");
     // Nor what a night has changed that was killed, with a line that has gone back since.
-    let place = Place::plume();
-    let file = place.moves(3);
-    let text = std::fs::read_to_string(place.path().join(&file)).unwrap();
-    place.run(&["reconcile", &file, "--yes"]).expect(0);
-    place.file(
-        "moves.csv",
-        &text.replace("A-000001,B-000001", "B-000001,X-000001"),
-    );
-    let mut killed = place.command(&["reconcile", &file, "--yes", "--incremental"]);
-    killed.env("IDSHIFT_CRASH_AT", "9");
-    assert_ne!(finish(killed.spawn().unwrap()).code, 0);
-    assert_eq!(
-        place.account_of("C-1"),
-        "X-000001",
-        "killed behind its write"
-    );
-    place.file("moves.csv", &text);
+    let killed = (6..20).find_map(|step| {
+        let place = Place::plume();
+        let file = place.moves(3);
+        let text = std::fs::read_to_string(place.path().join(&file)).unwrap();
+        place.run(&["reconcile", &file, "--yes"]).expect(0);
+        let edited = text.replace("A-000001,B-000001", "B-000001,X-000001");
+        place.file("moves.csv", &edited);
+        let mut killed = place.command(&["reconcile", &file, "--yes", "--incremental"]);
+        killed.env("IDSHIFT_CRASH_AT", step.to_string());
+        assert_ne!(finish(killed.spawn().unwrap()).code, 0);
+        place.file("moves.csv", &text);
+        (place.account_of("C-1") == "X-000001").then_some(place)
+    });
+    let place = killed.expect("a run that was killed behind its write");
     let night = ["reconcile", &file, "--yes", "--incremental"];
     let done = place.run(&night);
     assert_ne!(place.verdicts()[1], "unchanged/already", "{}", done.out);
