@@ -57,7 +57,8 @@ pub struct History {
 }
 
 impl History {
-    /// Remembers the customer that an earlier run meant by a line, unless a newer run has told it.
+    /// Remembers the customer that an earlier run meant by a line, unless the report or a newer run has told it (test:
+    /// `recognition::a_report_means_the_customers_*`).
     pub fn remember(&mut self, line: Line, reseller: Option<&Reseller>, customer: &CustomerId) {
         if self.meant.contains_key(&line) {
             return;
@@ -98,13 +99,11 @@ impl History {
         self.since.is_written(customer, location)
     }
 
-    /// Why a customer that was found under this account ID may not be the one that these lines mean.
+    /// Why a customer that was found under this account ID may not be the one that a line means which is not recognised.
     pub(super) fn against(
         &self,
         (account, found): (&AccountId, &CustomerId),
         reseller: Option<&Reseller>,
-        mine: impl Fn(Line) -> bool,
-        renames: bool,
     ) -> Result<(), SystemError> {
         let mismatch = |words: String| {
             let words = format!(
@@ -112,14 +111,14 @@ impl History {
             );
             Err(SystemError::new(Failed::Mismatch, words))
         };
-        let claims = self.claims.get(&(found.clone(), reseller.cloned()));
-        let claims = claims.filter(|_| renames);
-        if let Some(lines) = claims.filter(|lines| !lines.iter().any(|line| mine(*line))) {
+        // Test: `recognition::a_corrected_line_in_another_file_*`.
+        if let Some(lines) = self.claims.get(&(found.clone(), reseller.cloned())) {
             let line = lines.iter().min().copied().unwrap_or_default();
             return mismatch(format!(
                 "`{account}` is now the ID of customer `{found}`, which an earlier run has meant by line {line}"
             ));
         }
+        // Tests: `prior_runs::a_mended_*`; `recognition::an_id_that_no_run_of_the_file_gave_away_*` for who had or got it.
         if let Some(hands) = self.hands.get(&(account.clone(), reseller.cloned()))
             && hands.got.contains(found)
             && !hands.had.contains(found)
@@ -134,7 +133,7 @@ impl History {
         Ok(())
     }
 
-    /// Whether an earlier run meant another customer by this line.
+    /// Whether an earlier run meant another customer by this line (test: `prior_runs::whoever_is_meant_*`).
     pub(super) fn means_another(&self, line: Line, customer: &CustomerId) -> bool {
         self.meant.get(&line).is_some_and(|meant| meant != customer)
     }

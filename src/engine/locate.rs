@@ -40,8 +40,18 @@ impl<N: WriteLog> Case<'_, N> {
                 }
                 found => found?,
             };
-            self.check_prior_runs(&desired, account, &found)?;
-            self.as_applied_before(&desired, account, found).await?
+            // A line that names its customer, or that asks for no new account ID, refers to whatever it finds (tests:
+            // `recognition::a_line_that_renames_no_customer_*`, `prior_runs::a_mended_line_of_a_chain_*`).
+            let by_account_alone = desired.customer.is_none()
+                && desired.new_account.asks()
+                && found.now.as_ref() == Some(account);
+            if by_account_alone {
+                let history = &self.context.settings.history;
+                history.against((account, &found.id), desired.reseller)?;
+                self.as_applied_before(&desired, account, found).await?
+            } else {
+                found
+            }
         } else if let Some(id) = desired.customer {
             let (customer, at) = self.present(id, &desired, &[]).await?;
             CustomerState::of(customer, desired.reseller, at)
@@ -53,23 +63,6 @@ impl<N: WriteLog> Case<'_, N> {
         self.check_temporary_id(&desired, &state)?;
         self.check_aliases(&state).await?;
         Ok(state)
-    }
-
-    /// Refuses a customer that may have the ID of these lines only since an earlier run of the file.
-    fn check_prior_runs(
-        &self,
-        desired: &DesiredState<'_>,
-        account: &AccountId,
-        state: &CustomerState,
-    ) -> Result<(), SystemError> {
-        if desired.customer.is_some() || state.now.as_ref() != Some(account) {
-            return Ok(());
-        }
-        let mine = |line| self.is_mine(line);
-        let renames = desired.new_account.asks();
-        let history = &self.context.settings.history;
-        let named = (account, &state.id);
-        history.against(named, desired.reseller, mine, renames)
     }
 
     /// Refuses to rename a customer that has a temporary ID of another run: it would be taken for the former one. A line that
@@ -124,6 +117,7 @@ impl<N: WriteLog> Case<'_, N> {
         account: &AccountId,
         state: &CustomerState,
     ) -> StepResult<()> {
+        // Tests: `recognition::a_planned_line_is_not_doubted_*`, `resume::adobes_references_*`.
         if self.job.remembered_customer(self.member).is_some() || self.context.has_given(account) {
             return Ok(());
         }

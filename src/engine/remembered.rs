@@ -8,7 +8,6 @@ use super::halt::{OrHalt, StepError, StepResult};
 use super::{Context, Halt, WriteLog, reading};
 use crate::domain::{AccountId, CustomerId, Failed, StoredValue};
 use crate::ledger::{Judgement, Verdict, Write, WriteRecord, WriteVerdict, judge};
-use crate::plan::Shape;
 use crate::system::{Customer, SystemError};
 use tokio::time::Instant;
 
@@ -101,10 +100,9 @@ impl<N: WriteLog> Case<'_, N> {
         Ok(state)
     }
 
-    /// The customer that an earlier run meant by the same line: it carries the old account ID or already the new one.
-    ///
-    /// Where it carries neither, or cannot be read, a line that stands alone is looked for anew. One of a chain or a swap is
-    /// not: whoever is found under its ID now may well be another line's customer.
+    /// The customer that an earlier run meant by the same line, or that a report names: it has the old account ID or already
+    /// the new one. Where it has neither, or is gone, no other customer is searched for: the one that has the old account ID
+    /// now may be another line's.
     pub(super) async fn by_prior_run(
         &self,
         desired: &DesiredState<'_>,
@@ -112,18 +110,16 @@ impl<N: WriteLog> Case<'_, N> {
         let Some(id) = self.job.customer_by_prior_run(self.member) else {
             return Ok(None);
         };
+        // Test: `recognition::a_line_that_names_its_customer_*`.
         if desired.customer.is_some_and(|given| given != id) {
             return Ok(None);
         }
-        let alone = self.job.unit.shape == Shape::Single
-            && self.context.system.capabilities().unique_accounts;
-        // A report may be of another system, where others have these IDs.
-        let reported = &self.context.settings.history.reported;
-        let hearsay = reported.get(&desired.rename_line).copied();
-        let alone = alone || hearsay.is_some();
         let (customer, at) = match self.present(id, desired, &[]).await.or_halt()? {
             Ok(found) => found,
-            Err(_) if alone => return Ok(None),
+            // Test: `recognition::the_old_id_of_a_customer_that_is_gone_*`.
+            Err(error) if is_gone(&error) => {
+                return Err(self.given_away(id, desired, "is gone", error).await?);
+            }
             Err(error) => return Err(error.into()),
         };
         let state = CustomerState::of(customer, desired.reseller, at);
@@ -132,49 +128,68 @@ impl<N: WriteLog> Case<'_, N> {
             return Ok(Some(state));
         }
         if desired.is_fulfilled_by(now) {
-            // The cell was altered since, or the ID was: where another customer has it, that one may be meant.
-            if hearsay == Some(false)
-                && let Some(account) = desired.account
-            {
-                let found = self.context.find(account, desired.reseller).await?;
-                if found.iter().any(|holder| holder.id != *id) {
-                    let words = format!(
-                        "the report says customer `{id}`, and `{account}` belongs to another one: name the customer in \
+            // The cell was altered since, or the ID was: where another customer has it, that one may be meant (test:
+            // `meant_customer::an_altered_line_of_a_report_*`).
+            let is_altered = self
+                .context
+                .settings
+                .history
+                .reported
+                .get(&desired.rename_line)
+                == Some(&false);
+            if is_altered && self.holder_besides(id, desired).await?.is_some() {
+                let account = desired.account.map_or("", AccountId::as_str);
+                let words = format!(
+                    "the report says customer `{id}`, and `{account}` belongs to another one: name the customer in \
                      `customerId`, and leave `accountId` empty"
-                    );
-                    return Err(StepError::line(Failed::Mismatch, words));
-                }
+                );
+                return Err(StepError::line(Failed::Mismatch, words));
             }
             return Ok(Some(state));
         }
+        // Test: `stale_writes::whoever_was_put_aside_after_the_run_*`.
         if let Some(run) = self.context.settings.history.temporary_of(&state.id, now) {
             let words = has_temporary_id(&state.id, run);
             return Err(StepError::line(Failed::Stale, words));
         }
-        // The customer that a report names is a guard: a spreadsheet that saved it may have made another ID of this one.
-        if alone && hearsay.is_none() {
-            return Ok(None);
-        }
+        // Test: `resume::a_swap_is_not_made_twice_*`.
         let moved = moved_on(desired.account, now);
+        Err(self.given_away(id, desired, &has_now(now), moved).await?)
+    }
+
+    /// Why a line is refused of which the customer has neither account ID any more: another one has the old one now, or
+    /// `otherwise`.
+    async fn given_away(
+        &self,
+        id: &CustomerId,
+        desired: &DesiredState<'_>,
+        state: &str,
+        otherwise: SystemError,
+    ) -> StepResult<StepError> {
+        let holder = self.holder_besides(id, desired).await?;
+        let account = desired.account.zip(holder);
+        Ok(account.map_or_else(
+            || otherwise.into(),
+            |(account, holder)| means_former(id, state, account, &holder),
+        ))
+    }
+
+    /// Another customer that has the account ID of the lines.
+    async fn holder_besides(
+        &self,
+        id: &CustomerId,
+        desired: &DesiredState<'_>,
+    ) -> StepResult<Option<CustomerId>> {
         let Some(account) = desired.account else {
-            return Err(moved.into());
+            return Ok(None);
         };
         let found = self.context.find(account, desired.reseller).await?;
-        let Some(holder) = found.into_iter().find(|holder| holder.id != *id) else {
-            return Err(moved.into());
-        };
-        let words = format!(
-            "an earlier run meant customer `{id}` by this line, which has neither account ID any more; `{account}` belongs \
-         to customer `{}` now. Name the customer in `customerId`, and leave `accountId` empty",
-            holder.id
-        );
-        Err(StepError::line(Failed::Mismatch, words))
+        let mut others = found.into_iter().map(|holder| holder.id);
+        Ok(others.find(|holder| holder != id))
     }
 
     /// The line has found the customer that has its account ID now. Where an earlier run has applied its wish to another
     /// customer, the line still refers to that one: the account ID was given away since.
-    ///
-    /// A line that names its customer, or that asks for no new account ID, refers to whatever it finds.
     pub(super) async fn as_applied_before(
         &self,
         desired: &DesiredState<'_>,
@@ -184,37 +199,21 @@ impl<N: WriteLog> Case<'_, N> {
         let Some(prior) = &self.context.settings.history.prior_renames else {
             return Ok(state);
         };
-        let is_plain = desired.customer.is_none()
-            && desired.new_account.asks()
-            && state.now.as_ref() == Some(account);
-        if !is_plain {
-            return Ok(state);
-        }
         let id = match prior.customer_of(account, desired.target(), desired.reseller)? {
             Some(id) if id != state.id => id,
             _ => return Ok(state),
         };
         let now = match self.present(&id, desired, &[]).await.or_halt()? {
             Ok((customer, at)) => {
-                let is_meant = desired.is_fulfilled_by(customer.account.as_ref())
-                    || customer.account.as_ref() == Some(account);
-                if is_meant {
+                if desired.is_fulfilled_by(customer.account.as_ref()) {
                     return Ok(CustomerState::of(customer, desired.reseller, at));
                 }
-                let now = customer.account.as_ref().map_or("none", AccountId::as_str);
-                format!("has the account ID `{now}` now")
+                has_now(customer.account.as_ref())
             }
-            Err(trouble) => match trouble.reason {
-                Failed::NotFound | Failed::Unauthorized | Failed::Forbidden => "is gone".to_owned(),
-                _ => return Err(trouble.into()),
-            },
+            Err(error) if is_gone(&error) => "is gone".to_owned(),
+            Err(error) => return Err(error.into()),
         };
-        let words = format!(
-            "an earlier run applied this line to customer `{id}`, which {now}; `{account}` belongs to customer `{}` now. Name \
-         the customer in `customerId`, and leave `accountId` empty; nothing was written",
-            state.id
-        );
-        Err(StepError::line(Failed::Mismatch, words))
+        Err(means_former(&id, &now, account, &state.id))
     }
 
     /// The customer with this ID as it is now, from the look-up where that is recent. `given`: account IDs that it may have
@@ -238,6 +237,34 @@ impl<N: WriteLog> Case<'_, N> {
         let customer = self.context.classify(found.await).await?;
         Ok((customer, at))
     }
+}
+
+/// Whether the customer is not there any more, or not for this token.
+fn is_gone(error: &SystemError) -> bool {
+    let reason = error.reason;
+    matches!(
+        reason,
+        Failed::NotFound | Failed::Unauthorized | Failed::Forbidden
+    )
+}
+
+fn has_now(account: Option<&AccountId>) -> String {
+    let account = account.map_or("none", AccountId::as_str);
+    format!("has the account ID `{account}` now")
+}
+
+/// The line refers to a customer that an earlier run found, and its account ID belongs to another one.
+fn means_former(
+    former: &CustomerId,
+    state: &str,
+    account: &AccountId,
+    holder: &CustomerId,
+) -> StepError {
+    let words = format!(
+        "in an earlier run this line meant customer `{former}`, which {state}; `{account}` belongs to customer `{holder}` now. \
+         Name the customer in `customerId`, and leave `accountId` empty; nothing was written"
+    );
+    StepError::line(Failed::Mismatch, words)
 }
 
 /// Why the line of this write has failed, where what is there now is what the system made of the write.

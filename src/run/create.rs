@@ -215,7 +215,6 @@ fn history(
     draft: &InputPlan,
     resolved: &Resolved,
 ) -> Result<History, CommandError> {
-    warn_of_killed(claim)?;
     let history = prior_runs::of(
         header,
         &claim.keys(),
@@ -224,6 +223,7 @@ fn history(
         draft,
         resolved,
     )?;
+    warn_of_temporary_ids(claim, &history)?;
     if !without_history {
         lost_runs::refuse_repeats(draft, claim, &history, resolved)?;
         let run = (claim, header.run.as_str());
@@ -232,9 +232,10 @@ fn history(
     Ok(history)
 }
 
-fn warn_of_killed(claim: &TargetClaim) -> Result<(), CommandError> {
-    if let Some(killed) = prior_runs::killed(&claim.catalog, &claim.keys())? {
-        let (run, resume) = (&killed.header.run, killed.commands().resume(&[]));
+fn warn_of_temporary_ids(claim: &TargetClaim, history: &History) -> Result<(), CommandError> {
+    let (catalog, keys) = (&claim.catalog, claim.keys());
+    if let Some(left) = prior_runs::leaving_temporary_ids(catalog, &keys, history)? {
+        let (run, resume) = (&left.header.run, left.commands().resume(&[]));
         // Also with --quiet.
         ui::warning(&format!(
             "run {run} ended in the middle of a swap, and customers still have temporary IDs from it; no other \

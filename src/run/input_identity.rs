@@ -28,6 +28,7 @@ impl InputIdentity {
         {
             let its = Ledger::open_unchecked(&run)?;
             refuse_of_undo(&its)?;
+            // Test: `recognition::failures_of_a_line_whose_customer_is_not_known_*`.
             let origins = its.header().origins.clone();
             return Ok(Self { sha256, origins });
         }

@@ -11,7 +11,7 @@ use crate::plan::Shape;
 use crate::ui;
 
 /// Refuses chains and swaps where a run that may have carried them out already is lost, unless their lines name the
-/// customer.
+/// customer (test: `identity::a_run_folder_that_is_gone_*`).
 pub(super) fn refuse_repeats(
     draft: &InputPlan,
     claim: &TargetClaim,
@@ -19,6 +19,7 @@ pub(super) fn refuse_repeats(
     resolved: &Resolved,
 ) -> Result<(), CommandError> {
     let keys = claim.keys();
+    // Test: `recognition::a_run_that_is_gone_stops_only_what_may_be_done_twice`.
     let may_have_renamed = |lost: &&Lost| lost.known.as_ref().is_none_or(|run| run.renames);
     let lost: Vec<&Lost> = claim
         .catalog
@@ -47,7 +48,8 @@ pub(super) fn refuse_repeats(
     )))
 }
 
-/// The first line of a chain or swap of which the customer is named neither by the file nor by earlier runs.
+/// The first line of a chain or swap of which the customer is named neither by the file nor by earlier runs (tests:
+/// `recognition::a_run_that_is_gone_*`).
 pub(super) fn unnamed(draft: &InputPlan, history: &History, resolved: &Resolved) -> Option<Line> {
     let unique = resolved.system.capabilities().unique_accounts;
     let units = draft.units.values();

@@ -14,11 +14,9 @@ use super::line_digest::{Wish, wish};
 use super::prior_renames::LedgerRenames;
 use super::saved_settings::SavedSettings;
 use crate::config::Resolved;
-use crate::domain::{AccountId, Change, CustomerId, Line, Reseller, Status, Transition, Unchanged};
+use crate::domain::{AccountId, Change, CustomerId, Line, Reseller, Status, Unchanged};
 use crate::engine::{Carried, Hands, History};
-use crate::ledger::{
-    Header, Ledger, LedgerError, RunDir, RunKind, State, Verdict, Write, WriteRecord,
-};
+use crate::ledger::{Header, Ledger, LedgerError, RunDir, RunKind, Write, WriteRecord};
 use crate::plan::Shape;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -27,7 +25,7 @@ use std::sync::Arc;
 /// Lines of which the customer is not known yet, by what they ask for, each with its reseller.
 type Open = HashMap<Wish, BTreeMap<Line, Option<Reseller>>>;
 
-/// An earlier run that wrote to this target. Lines of a chain or swap that ask for the same are taken for the same
+/// An earlier run on this target. Lines of a chain or swap that ask for the same are taken for the same
 /// lines, whatever file they came in.
 struct Earlier {
     run: RunDir,
@@ -45,17 +43,21 @@ pub(super) fn of(
 ) -> Result<History, CommandError> {
     let runs = earlier(mine, targets, catalog, identity);
     let mut history = History::default();
+    // Test: `meant_customer::failures_that_were_copied_*`.
     if draft.table.is_report() {
         as_reported(draft, &mut history)?;
     }
     if runs.is_empty() {
         return Ok(history);
     }
+    // Test: `in_doubt::a_temporary_id_of_another_run_*`.
     history.temporary = temporary_ids(mine, targets, catalog)?;
     let renames = LedgerRenames::of(runs.iter().map(|one| one.run.clone()).collect())?;
+    // Test: `identity::a_recycled_account_id_*`.
     if !renames.is_empty() {
         history.prior_renames = Some(Arc::new(renames));
     }
+    // Tests: `prior_runs::a_mended_*`, and `a_failures_file_is_tried_again_*` for other files.
     let same = runs.iter().filter(|one| one.same_file);
     let same: Vec<&RunDir> = same.map(|one| &one.run).collect();
     history.hands = changed_hands(&same)?;
@@ -66,6 +68,7 @@ pub(super) fn of(
             break;
         }
         let other = Ledger::open_unchecked(&run)?;
+        // The other run's file is not read again where it has the same lines: only a saving.
         let same_lines = other.header().input_sha256 == mine.input_sha256;
         for (wish, customer) in found(&run, &other, &open, resolved, same_lines)? {
             for (line, reseller) in open.remove(&wish).into_iter().flatten() {
@@ -84,9 +87,10 @@ fn as_reported(draft: &InputPlan, history: &mut History) -> Result<(), CommandEr
                 continue;
             };
             let named = change.customer.as_ref();
+            // Test: `recognition::a_report_line_that_names_another_customer_*`.
             if named.is_none_or(|named| *named == found.customer) {
                 history.remember(change.line, change.reseller.as_ref(), &found.customer);
-                let unaltered = change.account.is_none() || change.account == found.account_before;
+                let unaltered = change.account == found.account_before;
                 history.reported.insert(change.line, unaltered);
             }
         }
@@ -94,7 +98,7 @@ fn as_reported(draft: &InputPlan, history: &mut History) -> Result<(), CommandEr
     Ok(())
 }
 
-/// The earlier runs that wrote to these targets, the newest first. Those that cannot be read are lost, which is looked at
+/// The earlier runs on these targets, the newest first. Those that cannot be read are lost, which is looked at
 /// elsewhere.
 fn earlier(
     mine: &Header,
@@ -103,9 +107,9 @@ fn earlier(
     identity: &InputIdentity,
 ) -> Vec<Earlier> {
     let others = catalog.others(&mine.run, targets);
-    // What is undone is no file that a person applies.
-    let wrote = others.filter(|entry| entry.has_writes && entry.header.kind != RunKind::Undo);
-    wrote
+    // What is undone is no file that a person applies (test: `recognition::what_an_undo_restored_*`).
+    others
+        .filter(|entry| entry.header.kind != RunKind::Undo)
         .map(|entry| Earlier {
             run: entry.dir.clone(),
             same_file: identity.is_same_file(&InputIdentity::of_run(&entry.header)),
@@ -135,14 +139,10 @@ pub(super) fn temporary_ids(
     Ok(temporary)
 }
 
-/// Calls `each` for every account ID that the run has written, or may have.
+/// Calls `each` for every account ID that the run has sent.
 fn moves(run: &RunDir, mut each: impl FnMut(WriteRecord)) -> Result<(), CommandError> {
     for write in Ledger::open_unchecked(run)?.writes() {
-        let write = write?;
-        let renames = matches!(write.intent.write, Write::Account { .. });
-        if renames && write.verdict != Some(Verdict::NotApplied) {
-            each(write);
-        }
+        each(write?);
     }
     Ok(())
 }
@@ -201,10 +201,12 @@ fn ordered(
         lines.insert(change.line, change.reseller.clone());
     };
     for unit in draft.units.values() {
+        // Tests: `prior_runs::a_mended_*`, `recognition::a_chain_of_references_*`.
         if unit.shape != Shape::Single || !unique_accounts {
             unit.changes().for_each(&mut add);
         }
     }
+    // Test: `prior_runs::a_mended_line_of_a_chain_*`.
     if !hands.is_empty() {
         let goes_by = |change: &Change| {
             let account = change.account.clone();
@@ -226,26 +228,25 @@ fn found(
     resolved: &Resolved,
     same_lines: bool,
 ) -> Result<Vec<(Wish, CustomerId)>, CommandError> {
-    // Begun, and without a final outcome: the run was killed there.
+    // Begun, and without a final outcome: the run was killed there (test: `recognition::a_run_that_was_killed_*`).
     let begun: HashMap<Line, CustomerId> = ledger
         .unresolved_writes()?
         .into_iter()
         .map(|write| (write.intent.line, write.intent.customer))
         .collect();
     let customer = |line: Line| -> Result<Option<CustomerId>, LedgerError> {
-        // A line that failed may have been renamed all the same, before something else of it failed.
+        // Tests: `recognition::a_swap_that_a_later_run_found_made_*`, `recognition::a_swap_that_was_refused_*`.
         let outcome = ledger.outcome_of(line)?.filter(|outcome| {
-            let Transition { before, after } = &outcome.account;
-            match outcome.status {
-                Status::Changed | Status::Unchanged(Unchanged::Already) | Status::InDoubt => true,
-                Status::Failed(_) => after.is_some() && after != before,
-                Status::WouldChange | Status::Unchanged(_) | Status::Skipped(_) => false,
-            }
+            matches!(
+                outcome.status,
+                Status::Changed | Status::Unchanged(Unchanged::Already)
+            )
         });
         let told = outcome.and_then(|outcome| outcome.customer);
         Ok(told.or_else(|| begun.get(&line).cloned()))
     };
     let mut found = Vec::new();
+    // Test: `retention::a_pruned_run_leaves_its_renames_*`.
     if ledger.pruned()?.is_some() {
         for wish in open.keys() {
             let customers = ledger.customers_of_wish(*wish)?;
@@ -275,23 +276,17 @@ fn found(
     Ok(found)
 }
 
-/// The maximum number of runs that are searched for a killed one: only the newest, as older ones were reported before.
-const LOOKED_AT: usize = 10;
-
-/// A run on the same target that was killed or stopped in the middle of a swap and was not resumed: it may have
-/// left customers parked, and no other run finds them under their temporary IDs.
-pub(super) fn killed<'a>(
+/// The newest run on the same target that has left customers under temporary account IDs: no other run restores them
+/// (test: `plans::a_run_beside_one_that_was_killed_says_so`).
+pub(super) fn leaving_temporary_ids<'a>(
     catalog: &'a RunCatalog,
     targets: &'a [&str],
+    history: &History,
 ) -> Result<Option<&'a Entry>, CommandError> {
-    for earlier in catalog.others("", targets).take(LOOKED_AT) {
-        let other = earlier.ledger()?;
-        let left_behind = match other.progress()?.state {
-            // This run holds the target, so one that still says it is running was killed.
-            State::Running | State::Stopped | State::Interrupted => other.leaves_temporary_id()?,
-            State::Created | State::Planned | State::Finished => false,
-        };
-        if left_behind {
+    let given = history.temporary.values().flatten();
+    let runs: HashSet<&str> = given.map(|(run, _)| &**run).collect();
+    for earlier in catalog.others("", targets) {
+        if runs.contains(&*earlier.header.run) && earlier.ledger()?.leaves_temporary_id()? {
             return Ok(Some(earlier));
         }
     }

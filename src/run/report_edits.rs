@@ -60,20 +60,11 @@ pub(super) fn compare(
 }
 
 fn of_run(run: &str, file: &Path, runs_dir: &Path) -> Option<RunDir> {
-    let is_it = |dir: &RunDir| dir.run().as_str() == run && has_input(dir);
+    // Of a pruned run nothing is left to compare with.
+    let is_it = |dir: &RunDir| dir.run().as_str() == run && dir.input().is_file();
+    // Test: `recognition::a_report_in_another_runs_folder_*`.
     let beside = run_of(file).filter(is_it);
     beside.or_else(|| RunDir::list(runs_dir).ok()?.into_iter().find(is_it))
-}
-
-/// Of a pruned run nothing is left to compare with, also where its prune was interrupted.
-fn has_input(dir: &RunDir) -> bool {
-    let is_pruned = || {
-        let ledger = Ledger::open_unchecked(dir);
-        ledger
-            .and_then(|ledger| ledger.pruned())
-            .is_ok_and(|pruned| pruned.is_some())
-    };
-    dir.input().is_file() && !is_pruned()
 }
 
 fn not_found(table: &Table, run: &str) -> Problem {

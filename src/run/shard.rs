@@ -15,7 +15,7 @@ use crate::config::{Resolved, TypedSettings};
 use crate::domain::{Change, Line, Shard};
 use crate::engine::History;
 use crate::input::{InputError, Row, Table};
-use crate::ledger::{Ledger, LineSet, RunKind};
+use crate::ledger::{Ledger, LineSet};
 use crate::plan::{Counts, Unit, group_hashes, line_hash, unread_hash};
 use crate::ui;
 use std::collections::HashMap;
@@ -216,11 +216,13 @@ pub(super) fn refuse_repeats(
     for entry in claim.catalog.others(run, &claim.keys()) {
         let header = &entry.header;
         let same_file = identity.is_same_file(&InputIdentity::of_run(header));
-        if header.kind == RunKind::Undo || !entry.has_writes || !same_file {
+        // Test: `recognition::a_shard_that_carried_out_nothing_*`.
+        if !entry.has_writes || !same_file {
             continue;
         }
         let its = entry.ledger()?.shard_name()?;
         let its = its.and_then(|text| part(text.parse().ok()?));
+        // Tests: `shard_history::swaps_are_not_carried_out_*`, `shard_history::the_failures_of_a_shard_*`.
         if its.is_some() && its != mine {
             let (its, run) = (its.unwrap_or_default(), &header.run);
             let now = mine.map_or_else(

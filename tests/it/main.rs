@@ -110,6 +110,8 @@ mod progress;
 mod proxies;
 /// What a person is asked on a terminal before something is written.
 mod question;
+/// Lines of which an earlier run knows the customer.
+mod recognition;
 /// What others fell into, one test each.
 mod regressions;
 /// The page of a run: who and when, forecasts, lines.
