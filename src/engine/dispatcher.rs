@@ -227,11 +227,14 @@ impl<N: WriteLog> Dispatcher<N> {
             let why = format!("{which}: {first}");
             return self.end(Ending::Stopped(StopReason::Canary, why));
         }
-        self.context.emit(Event::WaveVerified {
-            wave: number,
-            of,
-            lines: wave.lines,
-        });
+        // None where the file ended with the wave before.
+        if wave.lines > 0 {
+            self.context.emit(Event::WaveVerified {
+                wave: number,
+                of,
+                lines: wave.lines,
+            });
+        }
     }
 
     fn concurrency(&self) -> usize {
@@ -383,7 +386,8 @@ impl<N: WriteLog> Dispatcher<N> {
             });
             self.context.stopping.store(true, Ordering::Relaxed);
             self.context.ramp.stop();
-            self.lookups.abort_all();
+            // Dropped and not only aborted: a task that was aborted would be told as one that ended by a bug.
+            self.lookups = JoinSet::new();
             self.ready.clear();
         }
         if first || matches!(ending, Ending::Ledger(_)) {
@@ -401,7 +405,6 @@ impl<N: WriteLog> Dispatcher<N> {
     }
 
     async fn close(&mut self) -> Ending {
-        self.lookups.shutdown().await;
         let reopened = match &self.ending {
             Some(Ending::Outage(fatal, _)) => self.reopen(*fatal).await,
             _ => Ok(()),

@@ -28,6 +28,9 @@ const DOUBT: Duration = Duration::from_secs(30);
 /// Units that are kept for that; in a file with many customers that the token may not see, the latest.
 const MOST_DOUBTED: usize = 200;
 
+/// Units that are kept where refusals do not end the run, to be opened again if something else does.
+const MOST_KEPT: usize = 1_000;
+
 /// What is refused in a row, each kind by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusable {
@@ -228,7 +231,9 @@ impl WriteBreaker {
         };
         let is_new = job.done.is_empty() && !job.recorded.iter().any(landed);
         let is_suspended = seen.suspended.contains_key(&job.unit.number);
-        if is_suspended && is_new {
+        // Where refusals end no run, a file may consist of them.
+        let has_room = self.stops || seen.ended.len() < MOST_KEPT;
+        if is_suspended && is_new && has_room {
             seen.ended.push(job.clone());
         }
         if seen.unauthorized.is_empty() {

@@ -13,7 +13,7 @@ pub struct RegisteredRun {
     pub system: String,
     /// The key of its target.
     pub target: String,
-    /// Its epoch.
+    /// The highest epoch of a process that may have written in it, or the one in which it was made.
     pub epoch: u64,
     /// Whether it has changed account IDs, or may have.
     pub renames: bool,

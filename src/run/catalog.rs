@@ -211,12 +211,14 @@ impl RunCatalog {
 /// What the register keeps of a run.
 pub(crate) fn describe(dir: &RunDir, ledger: &Ledger) -> Result<RegisteredRun, LedgerError> {
     let header = ledger.header();
+    let last = ledger.writing_epochs()?.map_or(0, |(_, last)| last);
     Ok(RegisteredRun {
         path: dir.absolute(),
         run: header.run.clone(),
         system: header.system.clone(),
         target: header.target.clone(),
-        epoch: header.epoch,
+        // Of the last process that may have written: a run that is gone may have been resumed since it was made.
+        epoch: header.epoch.max(last),
         renames: ledger.has_renames()?,
         customer: ledger.any_customer()?,
     })

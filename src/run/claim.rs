@@ -110,6 +110,8 @@ impl TargetClaim {
     ) -> Result<(), CommandError> {
         let mut run = describe(dir, ledger)?;
         run.renames |= may_rename;
+        // The session of this process is not on record yet.
+        run.epoch = run.epoch.max(self.epoch);
         Ok(self.runs.register(&run)?)
     }
 

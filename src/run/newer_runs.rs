@@ -2,7 +2,7 @@
 
 use super::catalog::RunCatalog;
 use super::error::CommandError;
-use crate::domain::{Status, Transition, Unchanged};
+use crate::domain::{Outcome, Status, Transition, Unchanged};
 use crate::engine::Since;
 use crate::ledger::{Header, Ledger, Write};
 
@@ -59,6 +59,14 @@ pub(super) fn since(
     Ok(since)
 }
 
+/// Whether the location of a line is not as it was found.
+fn has_moved(outcome: &Outcome) -> bool {
+    let Outcome {
+        service, profile, ..
+    } = outcome;
+    service.before != service.after || profile.before != profile.after
+}
+
 /// What one run has wanted after this moment; what a newer one has, is known already.
 fn wanted(other: &Ledger, run: &str, after_ms: i64, since: &mut Since) -> Result<(), CommandError> {
     let mut wanted = since.add_run(run);
@@ -68,8 +76,8 @@ fn wanted(other: &Ledger, run: &str, after_ms: i64, since: &mut Since) -> Result
         let holds = match outcome.status {
             // Test: `overtaken::an_old_way_back_*`.
             Status::Changed | Status::Unchanged(Unchanged::Already) => true,
-            // Test: `newer_runs::a_rename_of_a_newer_run_*`.
-            Status::Failed(_) => before != after,
+            // Tests: `newer_runs::a_rename_of_a_newer_run_*`, `newer_runs::a_service_id_that_a_newer_run_*`.
+            Status::Failed(_) => before != after || has_moved(&outcome),
             // What is in doubt is among the unresolved writes.
             Status::InDoubt | Status::WouldChange | Status::Unchanged(_) | Status::Skipped(_) => {
                 false

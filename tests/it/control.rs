@@ -1,4 +1,5 @@
 use crate::support::{Place, finish};
+use std::fmt::Write;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -101,6 +102,28 @@ fn a_drained_run_finishes_what_is_under_way_and_can_be_resumed() {
     place.run(&["resume", "--rate", "500/s"]).expect(0);
     assert_eq!(place.account_of("C-299"), "B-000299");
     place.judge_writes();
+}
+
+/// Look-ups that are under way end with the order; the units that are under way do not.
+#[test]
+fn a_drained_run_finishes_a_swap_that_waits_while_look_ups_are_under_way() {
+    let place = Place::plume();
+    place.moves(600);
+    let mut text = String::from("accountId,newAccountId\nA-000000,A-000001\nA-000001,A-000000\n");
+    (2..600).for_each(|n| writeln!(text, "A-{n:06},B-{n:06}").unwrap());
+    let file = place.file("swap.csv", &text);
+    place
+        .sandbox
+        .set_faults(vec!["patch:429=3:nth=2".parse().unwrap()]);
+    let apply = ["apply", &file, "--yes", "--rate", "20/s"];
+    let child = place.command(&apply).spawn().unwrap();
+    wait_for(|| place.patches() == 2);
+    place.run(&["drain"]).expect(0);
+    let drained = finish(child).expect(4);
+    assert!(drained.out.contains("stopped: drained"), "{}", drained.out);
+    assert_eq!(place.verdicts()[..2], ["changed/", "changed/"]);
+    assert_eq!(place.account_of("C-0"), "A-000001");
+    assert_eq!(place.account_of("C-1"), "A-000000");
 }
 
 #[test]

@@ -177,3 +177,45 @@ fn an_older_run_that_is_gone_stops_no_resume() {
     place.run(&["resume", &run]).expect(0);
     assert!(days(&place).values().all(|day| day == "DAY2"));
 }
+
+/// Also where the system has stored another value than was written, so that the line of the newer run has failed.
+#[test]
+fn a_service_id_that_a_newer_run_wrote_and_the_system_altered_is_not_overwritten() {
+    let place = Place::plume();
+    place.moves(3);
+    let file = |name: &str, value: &str| {
+        let mut text = String::from("customerId,serviceId\n");
+        (0..3).for_each(|n| writeln!(text, "C-{n},{value}-{n}").unwrap());
+        place.file(name, &text)
+    };
+    let (first, second) = (file("1.csv", "DAY1"), file("2.csv", "day2"));
+    let older = killed(&place, &["apply", &first, "--yes"], 4);
+    assert!(days(&place).values().any(|day| day == "old"));
+    place.with_world(|mut world| world.stores = Some(|text| text.to_uppercase()));
+    place.run(&["apply", &second, "--yes"]).expect(1);
+    assert_eq!(place.verdicts(), ["failed/altered"; 3]);
+    place.with_world(|mut world| world.stores = None);
+    place.run(&["resume", &older]).expect(1);
+    let after = days(&place);
+    assert!(after.values().all(|day| day == "DAY2"), "{after:?}");
+}
+
+/// A run that is gone is newer if it was resumed since, though it was made before.
+#[test]
+fn a_run_that_was_resumed_later_and_is_gone_stops_the_other() {
+    let place = Place::plume();
+    place.moves(LINES);
+    let (first, second) = (
+        services(&place, "1.csv", "DAY1"),
+        services(&place, "2.csv", "DAY2"),
+    );
+    let older = killed(&place, &["apply", &first, "--yes"], 30);
+    let folder = place.newest();
+    let newer = killed(&place, &["apply", &second, "--yes"], 12);
+    place.run(&["resume", &older]).expect(0);
+    std::fs::remove_dir_all(folder).unwrap();
+    let resumed = days(&place);
+    let refused = place.run(&["resume", &newer]).expect(2);
+    assert!(refused.err.contains("cannot be told"), "{}", refused.err);
+    assert_eq!(days(&place), resumed);
+}

@@ -6,8 +6,9 @@
 
 use super::connection::{Connection, Unanswered};
 use super::error::PostgresError;
-use super::thread::{Connections, Postgres};
+use super::thread::{ANSWER, Connections, Postgres};
 use crate::ledger::LedgerError;
+use tokio::time::timeout;
 
 /// In which order two connections ask for their process. A pooler that hands out the connection that was used last gives
 /// the second what the first had; one that takes them in turn does so where one asks twice.
@@ -39,7 +40,11 @@ async fn process(
     connection: &mut Connection,
     connections: &Connections,
 ) -> Result<String, PostgresError> {
-    let asked = connection.text("SELECT pg_backend_pid()").await;
+    let asking = connection.text("SELECT pg_backend_pid()");
+    let asked = timeout(ANSWER, asking).await.unwrap_or_else(|_| {
+        let why = format!("no answer within {} s", ANSWER.as_secs());
+        Err(Unanswered::Lost(why))
+    });
     asked.map_err(|unanswered| {
         let (Unanswered::Lost(why) | Unanswered::NotNow(why, _) | Unanswered::Refused(why)) =
             unanswered;

@@ -15,7 +15,7 @@ const VERSION: usize = STEPS.len();
 /// One process at a time makes the tables: `idsh` as a number.
 const ALONE: &str = "SELECT pg_advisory_xact_lock(1768190824);\n";
 const IN_SCHEMA: &str = "SET LOCAL search_path = idshift;\n";
-const CREATE: &str = "CREATE SCHEMA idshift;\n";
+const CREATE: &str = "CREATE SCHEMA IF NOT EXISTS idshift;\n";
 
 /// Catalogs can be read by every role. A relation counts as usable where the role has all four rights on it.
 const LOOK: &str = "SELECT n.oid IS NOT NULL, \

@@ -23,7 +23,7 @@ use tokio_postgres::Row;
 /// The most connections of this process.
 const MOST: usize = 4;
 /// A server that has not answered by then is taken for gone.
-const ANSWER: Duration = Duration::from_secs(30);
+pub(super) const ANSWER: Duration = Duration::from_secs(30);
 /// The first pause before a statement is repeated, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
 
