@@ -176,8 +176,10 @@ pub fn did_not_last(mut outcome: Outcome, difference: &Difference) -> Outcome {
         difference.what,
         found.unwrap_or("none")
     );
-    if matches!(difference.what, Aspect::Account | Aspect::Customer) {
-        outcome.account.after = found.and_then(|id| AccountId::new(id).ok());
+    // Another value than the former one is not the run's: `verify` tells it as a difference.
+    let before = outcome.account.before.as_ref().map(AccountId::as_str);
+    if difference.what == Aspect::Account && found == before {
+        outcome.account.after.clone_from(&outcome.account.before);
     }
     outcome
 }

@@ -274,6 +274,20 @@ impl<N: WriteLog> Context<N> {
         self.token_good_at_ms.load(Ordering::Relaxed) > 0
     }
 
+    /// Whether lines have failed for a 401 shortly before the end, and the token is refused: then no line is to blame.
+    pub(super) async fn ends_with_a_refused_token(&self) -> Option<Halt> {
+        if !self.write_breaker.doubts_the_token() {
+            return None;
+        }
+        let probe = self.system.probe().await.err()?;
+        let fatal = match probe.fatal {
+            None if probe.reason == Failed::Unauthorized => Fatal::TokenRefused,
+            None => return None,
+            Some(fatal) => fatal,
+        };
+        Some(Halt::Fatal(fatal, probe.message))
+    }
+
     fn token_was_good_lately(&self) -> bool {
         let good_at = self.token_good_at_ms.load(Ordering::Relaxed);
         let trust = u64::try_from(TOKEN_TRUST.as_millis()).unwrap_or(u64::MAX);

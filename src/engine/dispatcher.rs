@@ -77,6 +77,7 @@ pub async fn run<N: WriteLog>(
     let passes = async {
         dispatcher.waves().await;
         dispatcher.carry_out(None).await;
+        dispatcher.check_token().await;
         dispatcher.close().await
     };
     with_health(health, &events, passes).await
@@ -184,6 +185,15 @@ impl<N: WriteLog> Dispatcher<N> {
                     self.end(Ending::Stopped(StopReason::Until, UNTIL.to_owned()));
                 }
             }
+        }
+    }
+
+    /// A token that was refused at the very end shows in no later call.
+    async fn check_token(&mut self) {
+        if self.ending.is_none()
+            && let Some(halt) = self.context.ends_with_a_refused_token().await
+        {
+            self.halted(halt);
         }
     }
 

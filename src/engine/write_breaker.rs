@@ -241,7 +241,7 @@ impl WriteBreaker {
         }
         let lines = job.unit.lines();
         let doubted = lines.filter(|line| seen.unauthorized.remove(line)).count();
-        if doubted > 0 && is_new && !is_suspended {
+        if doubted > 0 && is_new {
             if seen.doubted.len() == MOST_DOUBTED {
                 seen.doubted.pop_front();
             }
@@ -252,6 +252,13 @@ impl WriteBreaker {
     /// A line has failed for a 401.
     pub(super) fn unauthorized(&self, line: Line) {
         self.lock().unauthorized.insert(line);
+    }
+
+    /// Whether units have failed for a 401 of which it is not known whether it was the token's.
+    pub(super) fn doubts_the_token(&self) -> bool {
+        let seen = self.lock();
+        let latest = seen.doubted.back();
+        latest.is_some_and(|(ended, _)| ended.elapsed() < DOUBT)
     }
 
     /// Units that have ended, and may have failed for the reason for which the run ends.

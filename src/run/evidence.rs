@@ -4,6 +4,7 @@ use super::archive::{self, Archive};
 use super::clock;
 use super::error::CommandError;
 use super::exit_code::Exit;
+use super::input_identity::same_input;
 use super::plan_view;
 use super::redraw::try_refresh;
 use super::saved_settings::SavedSettings;
@@ -37,6 +38,9 @@ pub(crate) struct Evidence {
 pub(crate) fn collect(dir: &RunDir, out: &Path) -> Result<Evidence, CommandError> {
     let ledger = Ledger::open(dir)?;
     ledger.refuse_if_live()?;
+    if ledger.pruned()?.is_none() {
+        same_input(dir, &ledger)?;
+    }
     try_refresh(dir, &ledger);
     let shown = out.display();
     if out.exists() {

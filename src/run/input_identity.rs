@@ -3,7 +3,7 @@
 use super::error::CommandError;
 use super::input_plan::InputPlan;
 use super::saved_settings::run_of;
-use crate::ledger::{Header, Ledger};
+use crate::ledger::{Header, Ledger, RunDir};
 use std::path::Path;
 
 /// What tells whether two inputs are the same file.
@@ -74,4 +74,19 @@ fn refuse_of_undo(its: &Ledger) -> Result<(), CommandError> {
         header.run
     ))
     .with_help("`idshift undo` with that run tries again what can be restored"))
+}
+
+/// The run's copy must be what the ledger speaks of.
+pub(super) fn same_input(dir: &RunDir, ledger: &Ledger) -> Result<(), CommandError> {
+    let path = dir.input();
+    let found = crate::input::digest(&path)
+        .map_err(|why| CommandError::usage(format!("{}: cannot be read: {why}", path.display())))?;
+    if found == ledger.header().input_sha256 {
+        return Ok(());
+    }
+    Err(CommandError::usage(format!(
+        "{} was altered: it is not the file that the run was begun with",
+        path.display()
+    ))
+    .with_help("put it back as it was, or begin a new run with the original file"))
 }

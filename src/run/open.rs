@@ -5,6 +5,7 @@ use super::claim::TargetClaim;
 use super::connect::base_url;
 use super::error::CommandError;
 use super::guards::Guards;
+use super::input_identity::same_input;
 use super::input_plan::{self, InputPlan};
 use super::prune::refuse_pruned;
 use super::quota::StateCalls;
@@ -419,19 +420,4 @@ fn same_as_profile(values: &Values, header: &Header) -> Result<(), CommandError>
 
 fn said(value: Option<&String>) -> &str {
     value.map_or("", String::as_str)
-}
-
-/// The run's copy must be what the ledger speaks of.
-fn same_input(dir: &RunDir, ledger: &Ledger) -> Result<(), CommandError> {
-    let path = dir.input();
-    let found = crate::input::digest(&path)
-        .map_err(|why| CommandError::usage(format!("{}: cannot be read: {why}", path.display())))?;
-    if found == ledger.header().input_sha256 {
-        return Ok(());
-    }
-    Err(CommandError::usage(format!(
-        "{} was altered: it is not the file that the run was begun with",
-        path.display()
-    ))
-    .with_help("put it back as it was, or begin a new run with the original file"))
 }

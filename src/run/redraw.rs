@@ -1,6 +1,7 @@
 //! Reports that are older than their ledger are drawn again, so that no command reads them as they are.
 
 use super::error::CommandError;
+use super::input_identity::same_input;
 use super::prune::refuse_pruned;
 use super::saved_settings::{SavedSettings, run_of};
 use super::shard;
@@ -28,6 +29,8 @@ pub(super) fn table(
     kept: &SavedSettings,
 ) -> Result<(Table, Kind), CommandError> {
     refuse_pruned(ledger)?;
+    // Rows of an altered copy would stand beside what other lines did.
+    same_input(dir, ledger)?;
     let system = Kind::parse(&ledger.header().system)
         .ok_or_else(|| CommandError::usage(format!("run {} is of an unknown system", dir.run())))?;
     let mut table = kept.shown_table(dir, ledger.header(), system)?;

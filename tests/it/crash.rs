@@ -1,6 +1,9 @@
-use crate::support::{Place, customer, finish};
+use crate::support::{Asked, Front, Place, customer, finish};
 use idshift::sandbox::Options;
 use std::fmt::Write;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 const FILE: &str = "accountId,newAccountId,locationId,serviceId\n\
@@ -442,5 +445,33 @@ fn a_token_that_dies_in_the_middle_stops_the_run_and_resume_finishes() {
     place.run(&["resume"]).expect(0);
     for n in 0..400 {
         assert_eq!(place.account_of(&format!("C-{n}")), format!("B-{n:06}"));
+    }
+}
+
+/// Where it dies at the very end, no later call shows it.
+#[test]
+fn a_token_that_dies_at_the_last_line_blames_no_line() {
+    for first_refused in [28, 29, 30] {
+        let place = Place::plume();
+        let file = place.moves(30);
+        let honest = place.sandbox.base_url();
+        let writes = AtomicU32::new(0);
+        let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+            let is_write = u32::from(asked.method == "PATCH");
+            let number = writes.fetch_add(is_write, Ordering::SeqCst) + is_write;
+            let answer = if number < first_refused {
+                asked.honestly(&honest)
+            } else {
+                b"HTTP/1.1 401 No\r\ncontent-length: 0\r\n\r\n".to_vec()
+            };
+            stream.write_all(&answer).is_ok()
+        });
+        let base_url = [("BASE_URL", &front.base_url()[..])];
+        let done = place.run_with(&base_url, &["apply", &file, "--yes"]);
+        assert_eq!(done.code, 4, "{first_refused}: {}{}", done.out, done.err);
+        let blamed = |verdict: &String| verdict.starts_with("failed");
+        assert!(!place.verdicts().iter().any(blamed), "{first_refused}");
+        place.run(&["resume", &place.newest_id()]).expect(0);
+        assert_eq!(place.verdicts(), vec!["changed/"; 30]);
     }
 }

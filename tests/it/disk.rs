@@ -201,6 +201,12 @@ fn a_damaged_ledger_is_refused_and_left_as_it_is() {
     for (what, bytes) in damages {
         saved.restore(ledger.parent().unwrap());
         std::fs::write(&ledger, &bytes).unwrap();
+        let listed = place.run(&["runs"]).expect(0);
+        assert!(
+            listed.out.contains(&place.newest_id()),
+            "{what}: {}",
+            listed.out
+        );
         for arguments in [
             vec!["resume", &*place.newest_id()],
             vec!["verify"],

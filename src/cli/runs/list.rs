@@ -16,11 +16,20 @@ pub(super) fn run(options: &RunsOptions, console: Console) -> Result<Exit, Comma
         .map(|entry| (entry.dir.run(), Overview::of(&entry.dir)))
         .collect();
     let now_ms = now_ms();
+    // Of a folder that is gone, the commands tell that need it.
+    let unreadable = catalog.lost.iter().filter(|lost| lost.path.is_dir());
+    let unreadable: Vec<(String, &str)> = unreadable
+        .map(|lost| (lost.path.file_name().unwrap_or_default(), &lost.why[..]))
+        .map(|(name, why)| (name.to_string_lossy().into_owned(), why))
+        .collect();
     if console.output.json {
         let documents = runs.iter().map(|(run, overview)| match overview {
             Ok(overview) => overview.document(now_ms),
             Err(error) => json!({"run": run.as_str(), "error": error.to_string()}),
         });
+        let unreadable = unreadable.iter();
+        let unreadable = unreadable.map(|(run, why)| json!({"run": run, "error": why}));
+        let documents = unreadable.chain(documents);
         let body = json!({"runs": documents.collect::<Vec<_>>()});
         ui::out(&document(Exit::Success, body));
         return Ok(Exit::Success);
@@ -32,6 +41,9 @@ pub(super) fn run(options: &RunsOptions, console: Console) -> Result<Exit, Comma
             Err(error) => Err(format!("{run}  {}", ui::visible(&error.to_string()))),
         })
         .collect();
+    for (run, why) in &unreadable {
+        ui::out(&ui::visible(&format!("{run}  {why}")));
+    }
     let width = |at: usize| {
         let cells = rows.iter().flatten();
         cells.map(|row| row[at].chars().count()).max().unwrap_or(0)
@@ -56,7 +68,7 @@ pub(super) fn run(options: &RunsOptions, console: Console) -> Result<Exit, Comma
             Err(words) => ui::out(words),
         }
     }
-    if runs.is_empty() && !console.output.quiet {
+    if runs.is_empty() && unreadable.is_empty() && !console.output.quiet {
         ui::out(&format!("no runs in {}", runs_dir.display()));
     }
     Ok(Exit::Success)
