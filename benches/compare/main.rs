@@ -3,7 +3,8 @@
 //!
 //! `cargo bench --bench compare` does everything (a quarter of an hour); `cargo bench --bench compare -- pace quota`
 //! only what is named, out of: throughput, pace, quota, memory, planning, start. With `fifty`, long files are up to fifty
-//! million lines long (2.7 GB on the disk, some minutes more).
+//! million lines long (2.7 GB on the disk, some minutes more). `-- stages 1000000` takes a file of so many lines through
+//! every command, one after another; `IDSHIFT_PROGRAM` names another build to be measured.
 //!
 //! Where there are two cores, clients are pinned to one and the stand-in to the other (`taskset`). Tools that are not
 //! installed are left out with a word; `-- install` fetches them from their package registries first.
@@ -16,6 +17,7 @@ mod bare;
 mod files;
 mod pace;
 mod process;
+mod stages;
 mod start;
 mod throughput;
 mod tools;
@@ -28,6 +30,10 @@ fn main() {
     match words.as_slice() {
         // This program is also its own helpers, each a process that can be pinned.
         ["stand-in", lines, options @ ..] => process::be_stand_in(lines.parse().unwrap(), options),
+        ["stages", lines, ..] => {
+            process::describe_machine();
+            stages::run(lines.parse().unwrap());
+        }
         ["bare", base, lines] => bare::run(base, lines.parse().unwrap()),
         _ => compare(&words),
     }

@@ -2,14 +2,14 @@
 
 use idshift::sandbox::{Options, PlumeCustomer, PlumeLocation, Sandbox};
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-const IDSHIFT: &str = env!("CARGO_BIN_EXE_idshift");
+pub(crate) const IDSHIFT: &str = env!("CARGO_BIN_EXE_idshift");
 const CLIENT: &str = "0";
 const SERVER: &str = "1";
 
@@ -116,14 +116,38 @@ impl StandIn {
         calls
     }
 
+    /// Whether this customer has its new account ID.
+    pub(crate) fn is_renamed(&mut self, customer: u32) -> bool {
+        self.ask(&format!("renamed {customer}")) == "true"
+    }
+
+    /// How many calls came since this was last asked, and when the first of them did.
+    pub(crate) fn take_calls(&mut self) -> (usize, Option<Instant>) {
+        let answer = self.ask("calls");
+        let (count, ago) = answer.split_once(' ').unwrap();
+        let ago = ago.parse().ok().map(Duration::from_secs_f64);
+        (
+            count.parse().unwrap(),
+            ago.and_then(|ago| Instant::now().checked_sub(ago)),
+        )
+    }
+
+    fn ask(&mut self, question: &str) -> String {
+        writeln!(self.stdin.as_mut().unwrap(), "{question}").unwrap();
+        let mut answer = String::new();
+        self.stdout.read_line(&mut answer).unwrap();
+        answer.trim().to_owned()
+    }
+
     /// When it began; to be subtracted from one's own times.
     pub(crate) fn began(&self) -> Instant {
         self.began
     }
 }
 
-/// What `stand-in` does: serves until its standard input ends, then prints what it logged.
+/// What `stand-in` does: serves and answers questions until its standard input ends, then prints what it logged.
 pub(crate) fn be_stand_in(lines: u32, options: &[&str]) {
+    let begun = Instant::now();
     let faults = options
         .iter()
         .filter_map(|word| word.parse().ok())
@@ -153,7 +177,23 @@ pub(crate) fn be_stand_in(lines: u32, options: &[&str]) {
         }
     }
     println!("{}", sandbox.base_url());
-    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    for question in std::io::stdin().lines() {
+        let question = question.unwrap();
+        if let Some(("renamed", customer)) = question.split_once(' ') {
+            let world = sandbox.world();
+            let world = world.lock().unwrap();
+            let customer = &world.plume[format!("C-{customer}").as_str()];
+            println!("{}", customer.account_id.starts_with("B-"));
+            continue;
+        }
+        let seen = sandbox.log();
+        sandbox.clear_log();
+        let now = begun.elapsed().as_secs_f64();
+        let ago = seen.iter().map(|seen| now - seen.at.as_secs_f64());
+        let ago = ago.reduce(f64::max);
+        let ago = ago.map_or_else(|| "never".to_owned(), |ago| ago.to_string());
+        println!("{} {ago}", seen.len());
+    }
     let mut text = String::new();
     for seen in sandbox.log() {
         writeln!(text, "{:.6} {}", seen.at.as_secs_f64(), seen.status).unwrap();
@@ -218,7 +258,7 @@ pub(crate) fn timed(command: &mut Command) -> Done {
 }
 
 /// What `/proc` says in hundredths of a second, behind the name in brackets.
-fn processor_time(process: u32) -> Duration {
+pub(crate) fn processor_time(process: u32) -> Duration {
     let text = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let behind = text.rsplit_once(')').map_or("", |(_, behind)| behind);
     let ticks = behind.split_whitespace().skip(11).take(2);
@@ -226,7 +266,7 @@ fn processor_time(process: u32) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-fn high_water(path: &Path) -> u64 {
+pub(crate) fn high_water(path: &Path) -> u64 {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
