@@ -40,8 +40,12 @@ impl Checksum {
             self.mix(u64::MAX);
             return self;
         };
-        self.mix(text.len() as u64);
-        let (words, rest) = text.as_bytes().as_chunks::<8>();
+        self.bytes(text.as_bytes())
+    }
+
+    pub(super) fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.mix(bytes.len() as u64);
+        let (words, rest) = bytes.as_chunks::<8>();
         for word in words {
             self.mix(u64::from_le_bytes(*word));
         }

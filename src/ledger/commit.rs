@@ -1,6 +1,6 @@
 //! What the journal's thread hands to a database, and what it asks of it.
 
-use super::{Calls, Intent, LedgerError, WriteId, WriteVerdict};
+use super::{Calls, Intent, LedgerError, Unlooked, WriteId, WriteVerdict};
 use crate::domain::{Line, Outcome};
 
 /// Something that is noted of a run under way.
@@ -14,6 +14,8 @@ pub(super) enum Entry {
     Outcomes(Vec<Outcome>),
     /// Outcomes of lines that have failed are taken back; the others are put in the place of those that were.
     Reopen(Vec<Line>, Vec<Outcome>),
+    /// Lines that are not looked at, all of them behind those of before.
+    Unlooked(Box<Unlooked>),
     /// The calls of this session so far.
     Calls(Box<Calls>),
 }

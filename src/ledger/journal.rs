@@ -6,7 +6,7 @@
 
 use super::commit::{Commit, Entry};
 use super::queue::{Message, Queue};
-use super::{Calls, Intent, LedgerError, WriteId, WriteVerdict, crash_point};
+use super::{Calls, Intent, LedgerError, Unlooked, WriteId, WriteVerdict, crash_point};
 use crate::domain::{Line, Outcome};
 use std::io;
 use std::pin::pin;
@@ -82,6 +82,13 @@ impl Journal {
     /// Notes an outcome from a thread outside of the runtime. Queued.
     pub fn blocking_outcome(&self, outcome: Outcome) -> Result<(), LedgerError> {
         block_on(self.outcome(outcome))
+    }
+
+    /// Notes lines that are not looked at, from a thread outside of the runtime. Each time they are lines after those of
+    /// before. Queued.
+    pub fn blocking_unlooked(&self, unlooked: Unlooked) -> Result<(), LedgerError> {
+        let entry = Entry::Unlooked(Box::new(unlooked));
+        block_on(self.0.0.push(Message::Note(entry)))
     }
 
     /// Notes the calls of this session so far. Queued.

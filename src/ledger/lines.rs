@@ -72,12 +72,18 @@ impl LineSet {
     }
 }
 
+impl Extend<Line> for LineSet {
+    fn extend<I: IntoIterator<Item = Line>>(&mut self, lines: I) {
+        for line in lines {
+            self.insert(line);
+        }
+    }
+}
+
 impl FromIterator<Line> for LineSet {
     fn from_iter<I: IntoIterator<Item = Line>>(lines: I) -> Self {
         let mut set = Self::default();
-        for line in lines {
-            set.insert(line);
-        }
+        set.extend(lines);
         set
     }
 }

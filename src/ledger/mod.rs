@@ -20,6 +20,7 @@ mod columns;
 mod commit;
 mod crash;
 mod drift;
+mod drifted_lines;
 mod error;
 mod facts;
 mod group;
@@ -52,13 +53,14 @@ mod sessions;
 mod shard;
 mod sqlite;
 mod store;
+mod unlooked;
 mod write_columns;
 mod write_fold;
-
 mod writes;
 
 pub use crash::crash_point;
 pub use drift::DriftedLine;
+pub use drifted_lines::DriftedLines;
 pub use error::LedgerError;
 pub use group::allow_group_write;
 pub use header::Header;
@@ -68,6 +70,7 @@ pub use journal::{Journal, JournalThread, Session};
 pub use lines::LineSet;
 pub use net_changes::WriteOrder;
 pub use orders::{Order, Orders};
+pub use outcomes::Outcomes;
 pub use postgres::{
     Address, Postgres, PostgresError, ReadPassword, Remark, Schema, Settings as PostgresSettings,
     creation,
@@ -86,6 +89,7 @@ pub use run_id::RunId;
 pub use run_ledger::{Ledger, NewLedger};
 pub use runs::{ListedRun, Runs};
 pub use sqlite::{LocalRuns, ReservedCalls, StateDb};
+pub use unlooked::{MOST_UNLOOKED, Unlooked, UnlookedLine};
 
 #[cfg(test)]
 mod tests;

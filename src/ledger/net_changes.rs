@@ -4,7 +4,7 @@
 //! Memory: 16 bytes for each write, and the text of some hundred writes at a time.
 
 use super::store::WritesOf;
-use super::write_fold::fold;
+use super::write_fold::{fold, fold_one};
 use super::{Ledger, LedgerError, LineSet, Verdict, WriteRecord};
 use crate::domain::{Line, NetChange};
 use std::borrow::Cow;
@@ -149,22 +149,48 @@ impl<'a> NetChanges<'a> {
                 break;
             }
         }
-        let writes = self.ledger.writes_at(&rest[..taken]);
+        let places = &rest[..taken];
+        let writes = self.ledger.writes_at(places);
         // Nothing after an error: a damaged ledger is not read on.
         self.read = match &writes {
             Ok(_) => self.read + taken,
             Err(_) => self.places.len(),
         };
-        let changes = fold(writes?);
-        let by_customer = changes.chunk_by(NetChange::is_of_same_customer);
-        let differing = by_customer.map(|of_customer| {
-            let differing = of_customer.iter().filter(|net| net.differs());
-            differing.cloned().collect::<Vec<_>>()
-        });
-        let batch: Vec<_> = differing.filter(|changes| !changes.is_empty()).collect();
+        let batch = by_customer(places, writes?);
         self.batch = batch.into_iter();
         Ok(taken > 0)
     }
+}
+
+/// What these writes changed, by customer, in the order of their places.
+fn by_customer(places: &[Place], writes: Vec<WriteRecord>) -> Vec<Vec<NetChange>> {
+    let mut writes: Vec<Option<WriteRecord>> = writes.into_iter().map(Some).collect();
+    let mut numbers: Vec<u32> = places.iter().map(|place| place.write).collect();
+    numbers.sort_unstable();
+    let mut take = |write: u32| {
+        let at = numbers.binary_search(&write).ok()?;
+        writes.get_mut(at)?.take()
+    };
+    let mut batch = Vec::with_capacity(places.len());
+    let mut add = |mut changes: Vec<NetChange>| {
+        changes.retain(NetChange::differs);
+        if !changes.is_empty() {
+            batch.push(changes);
+        }
+    };
+    for of_line in places.chunk_by(|a, b| a.group == b.group) {
+        // Most customers are written to once.
+        if let [one] = of_line {
+            add(take(one.write).and_then(fold_one).into_iter().collect());
+            continue;
+        }
+        let mut of_line: Vec<u32> = of_line.iter().map(|place| place.write).collect();
+        of_line.sort_unstable();
+        let changes = fold(of_line.into_iter().filter_map(&mut take));
+        let of_customers = changes.chunk_by(NetChange::is_of_same_customer);
+        of_customers.for_each(|changes| add(changes.to_vec()));
+    }
+    batch
 }
 
 impl Iterator for NetChanges<'_> {

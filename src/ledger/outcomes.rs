@@ -4,6 +4,7 @@
 //! while a run is under way, and memory stays flat.
 
 use super::store::LinesOf;
+use super::unlooked::STATUS;
 use super::{Counted, Ledger, LedgerError, LineSet};
 use crate::domain::{Line, Outcome, Status};
 use std::vec;
@@ -20,7 +21,16 @@ impl Ledger {
     /// The lines that need no further work: changed, unchanged, failed for good or suppressed.
     /// A line that would be changed, was skipped or is in doubt is not done.
     pub fn done(&self) -> Result<LineSet, LedgerError> {
-        self.store().lines(LinesOf::Done)
+        let mut done = self.store().lines(LinesOf::Done)?;
+        let mut from = Some(0);
+        while let Some(first) = from {
+            let Some((unlooked, last)) = self.store().unlooked(first..=Line::MAX)? else {
+                break;
+            };
+            done.extend(unlooked.lines.into_iter().map(|one| one.line));
+            from = last.checked_add(1);
+        }
+        Ok(done)
     }
 
     /// The lines that a plan would change.
@@ -44,8 +54,11 @@ impl Ledger {
 
     /// The outcome of one line.
     pub fn outcome_of(&self, line: Line) -> Result<Option<Outcome>, LedgerError> {
-        let found = self.store().outcomes(line..=line, 1)?;
-        Ok(found.into_iter().next())
+        let mut one = Outcomes {
+            last: line,
+            ..self.outcomes_from(line)
+        };
+        one.next().transpose()
     }
 
     /// All outcomes, ordered by line.
@@ -57,8 +70,18 @@ impl Ledger {
     pub fn outcomes_from(&self, line: Line) -> Outcomes<'_> {
         Outcomes {
             ledger: self,
+            only: &[],
             next: Some(line),
+            last: Line::MAX,
             page: Vec::new().into_iter(),
+        }
+    }
+
+    /// The outcomes with a status of one of these names, ordered by line. The others are not read.
+    pub fn outcomes_with(&self, only: &'static [&'static str]) -> Outcomes<'_> {
+        Outcomes {
+            only,
+            ..self.outcomes()
         }
     }
 }
@@ -67,14 +90,41 @@ impl Ledger {
 #[derive(Debug)]
 pub struct Outcomes<'a> {
     ledger: &'a Ledger,
+    /// The names of the statuses that are wanted; none: all.
+    only: &'static [&'static str],
     next: Option<Line>,
+    last: Line,
     page: vec::IntoIter<Outcome>,
 }
 
 impl Outcomes<'_> {
     fn load_page(&mut self, from: Line) -> Result<(), LedgerError> {
-        let page = self.ledger.store().outcomes(from..=Line::MAX, PAGE)?;
-        self.next = page.last().and_then(|last| last.line.checked_add(1));
+        let store = self.ledger.store();
+        let is_wanted = self.only.is_empty() || self.only.contains(&STATUS.name());
+        let unlooked = if is_wanted {
+            store.unlooked(from..=self.last)?
+        } else {
+            None
+        };
+        let (unlooked, last) = match unlooked {
+            None => (None, self.last),
+            Some((unlooked, last)) => (Some(unlooked), last.min(self.last)),
+        };
+        let mut page = store.outcomes(self.only, from..=last, PAGE)?;
+        let is_full = page.len() == PAGE as usize;
+        let read_to = match page.last() {
+            Some(outcome) if is_full => outcome.line,
+            _ => last,
+        };
+        if let Some(unlooked) = unlooked {
+            let of_page = |one: &Outcome| one.line >= from && one.line <= read_to;
+            page.extend(unlooked.outcomes().filter(of_page));
+            // Stable: what was recorded of the line itself comes first.
+            page.sort_by_key(|outcome| outcome.line);
+            page.dedup_by_key(|outcome| outcome.line);
+        }
+        let next = read_to.checked_add(1);
+        self.next = next.filter(|next| *next <= self.last);
         self.page = page.into_iter();
         Ok(())
     }
@@ -84,14 +134,15 @@ impl Iterator for Outcomes<'_> {
     type Item = Result<Outcome, LedgerError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some(outcome) = self.page.next() {
-            return Some(Ok(outcome));
+        loop {
+            if let Some(outcome) = self.page.next() {
+                return Some(Ok(outcome));
+            }
+            // Nothing after an error: a damaged ledger is not read on.
+            let from = self.next.take()?;
+            if let Err(error) = self.load_page(from) {
+                return Some(Err(error));
+            }
         }
-        // Nothing after an error: a damaged ledger is not read on.
-        let from = self.next.take()?;
-        if let Err(error) = self.load_page(from) {
-            return Some(Err(error));
-        }
-        self.page.next().map(Ok)
     }
 }

@@ -6,7 +6,7 @@
 use super::columns::Row;
 use super::store::{Fact, Put};
 use super::{Hold, Ledger, LedgerError, Pruned, Remains};
-use crate::domain::{Line, Outcome, Status, Unchanged};
+use crate::domain::{Outcome, Status, Unchanged};
 
 impl Ledger {
     /// Whether only the compact record is left of the run, and since when.
@@ -38,15 +38,20 @@ impl Ledger {
     }
 
     /// Strips the outcomes of a pruned run and gives the room back to the disk. `keeps_found`: whether a line that was
-    /// found as wished stays, because a run that may still be resumed must not overwrite what it found.
+    /// found as wished stays, because a run that may still be resumed must not overwrite what it found; `None`: no such line.
     pub fn strip(
         &self,
         _hold: &Hold,
-        keeps_found: impl Fn(&Outcome) -> bool,
+        keeps_found: Option<&dyn Fn(&Outcome) -> bool>,
     ) -> Result<(), LedgerError> {
+        if keeps_found.is_none() {
+            self.store().put(vec![Put::NoneFound])?;
+        }
+        let keeps_found = |outcome: &Outcome| keeps_found.is_some_and(|keeps| keeps(outcome));
         let mut from = Some(0);
         while let Some(first) = from {
-            let page = self.store().outcomes(first..=Line::MAX, 2_000)?;
+            let page = self.outcomes_from(first).take(2_000);
+            let page: Vec<Outcome> = page.collect::<Result<_, _>>()?;
             from = page.last().and_then(|last| last.line.checked_add(1));
             let (mut left, mut gone) = (Vec::new(), Vec::new());
             for outcome in page {
@@ -59,6 +64,7 @@ impl Ledger {
             self.store()
                 .put(vec![Put::NoOutcomes(&gone), Put::Outcomes(left)])?;
         }
+        self.store().put(vec![Put::NoUnlooked])?;
         self.store().compact()
     }
 }

@@ -3,7 +3,7 @@
 use super::columns::Fault;
 use super::store::WritesOf;
 use super::write_columns::{WriteSketch, reseller};
-use super::{Ledger, LedgerError, WriteId, record};
+use super::{Ledger, LedgerError, Verdict, WriteId, record};
 use crate::domain::{AccountId, CustomerId, Reseller};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -81,6 +81,20 @@ impl Ledger {
                 return Ok(());
             }
             each(write)
+        })
+    }
+
+    /// Calls `each` with the account ID that each write took from a customer, or may have, the one that it gave, and the
+    /// relationship.
+    pub fn each_account_moved(
+        &self,
+        mut each: impl FnMut(Option<&str>, Option<&str>, Option<&str>),
+    ) -> Result<(), LedgerError> {
+        self.store().each_write(WritesOf::Accounts, &mut |write| {
+            if write.verdict != Some(Verdict::NotApplied) {
+                each(write.before, write.after, write.reseller);
+            }
+            Ok(())
         })
     }
 

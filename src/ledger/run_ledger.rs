@@ -159,11 +159,6 @@ impl Ledger {
         self.store().put(vec![Put::Drift(lines)])
     }
 
-    /// The lines that were not as the file has them, in the order of the file.
-    pub fn drift(&self) -> Result<Vec<DriftedLine>, LedgerError> {
-        self.store().drift()
-    }
-
     /// What is asked of the process that works on the run.
     pub fn orders(&self) -> Result<Orders, LedgerError> {
         self.store().orders()

@@ -9,7 +9,7 @@ use super::commit::Commit;
 use super::write_columns::WriteSketch;
 use super::{
     Counted, DriftedLine, Header, Hold, LedgerError, LineSet, Order, Orders, PastSession,
-    RemovedFile, Session, WriteId, WriteRecord,
+    RemovedFile, Session, Unlooked, WriteId, WriteRecord,
 };
 use crate::domain::{CustomerId, Line, Outcome, Shard};
 use std::fmt;
@@ -45,9 +45,21 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
     /// How many lines ended with which status, in any order: as the run was closed, if nothing was recorded since.
     fn counts(&self) -> Result<Vec<Counted>, LedgerError>;
 
-    /// The first outcomes of these lines, in their order.
-    fn outcomes(&self, lines: RangeInclusive<Line>, most: u32)
-    -> Result<Vec<Outcome>, LedgerError>;
+    /// The first outcomes of these lines that have a row of their own, in their order: those with a status of one of these
+    /// names, or all where none is given.
+    fn outcomes(
+        &self,
+        only: &[&str],
+        lines: RangeInclusive<Line>,
+        most: u32,
+    ) -> Result<Vec<Outcome>, LedgerError>;
+
+    /// Of the lines that were not looked at: those of the first row that has one from the first of these on, and the last
+    /// line of that row. Of a row that begins behind the last of these the lines may be left out.
+    fn unlooked(
+        &self,
+        lines: RangeInclusive<Line>,
+    ) -> Result<Option<(Unlooked, Line)>, LedgerError>;
 
     /// The first writes of a kind after this one, in the order of noting.
     fn writes(
@@ -74,8 +86,8 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
     /// Makes looking writes up by their unit fast.
     fn index_writes(&self) -> Result<(), LedgerError>;
 
-    /// The lines that were not as the file has them, in the order of the file.
-    fn drift(&self) -> Result<Vec<DriftedLine>, LedgerError>;
+    /// The first lines from this one on that were not as the file has them, in the order of the file.
+    fn drift(&self, from: Line, most: u32) -> Result<Vec<DriftedLine>, LedgerError>;
 
     /// Of a pruned run: the customers that lines with this wish meant.
     fn customers_of_wish(&self, wish: u64) -> Result<Vec<CustomerId>, LedgerError>;
@@ -175,6 +187,10 @@ pub(super) enum Put<'a> {
     Outcomes(&'a mut dyn Iterator<Item = Outcome>),
     /// Removes what is known of these lines.
     NoOutcomes(&'a [Line]),
+    /// Removes all lines that were found as wished or not begun.
+    NoneFound,
+    /// Removes all lines that were not looked at.
+    NoUnlooked,
     /// Which customers lines meant, by what they asked for.
     Wishes(&'a [(u64, CustomerId)]),
     /// Digests of replaced values.
@@ -186,7 +202,7 @@ pub(super) enum Put<'a> {
 /// Which lines are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LinesOf {
-    /// They need no further work: changed, unchanged, failed for good or suppressed.
+    /// They have a row of their own and need no further work: changed, unchanged, failed for good or suppressed.
     Done,
     /// A plan would change them.
     Planned,

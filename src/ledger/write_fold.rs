@@ -39,6 +39,13 @@ pub(super) fn fold(writes: impl IntoIterator<Item = WriteRecord>) -> Vec<NetChan
     changes
 }
 
+/// The same for a customer with one write.
+pub(super) fn fold_one(write: WriteRecord) -> Option<NetChange> {
+    let mut fold = Fold::new(&write.intent);
+    fold.add(write);
+    fold.finish()
+}
+
 /// What is written: a customer's account ID (in a relationship), or a location.
 type Thing = (CustomerId, Option<Reseller>, Option<LocationId>);
 

@@ -1,6 +1,6 @@
 //! The digest of a plan: over everything that will be done, so that what was reviewed can be told from what is carried out.
 
-use crate::domain::{Outcome, Profile, Status};
+use crate::domain::{Outcome, Profile};
 use crate::ledger::{Header, Ledger, LedgerError};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write;
@@ -66,11 +66,8 @@ pub fn note_plan_digest(ledger: &Ledger) -> Result<(), LedgerError> {
 /// The digest of what a run will do, from its lines.
 pub fn plan_digest(ledger: &Ledger) -> Result<String, LedgerError> {
     let mut digest = Digest::new(ledger.header());
-    for outcome in ledger.outcomes() {
-        let outcome = outcome?;
-        if outcome.status == Status::WouldChange {
-            digest.add(&outcome);
-        }
+    for outcome in ledger.outcomes_with(&["would_change"]) {
+        digest.add(&outcome?);
     }
     Ok(digest.finish())
 }

@@ -1,6 +1,6 @@
 //! Which changes of a run cannot be undone, because the system has no documented way to restore what was there.
 
-use crate::domain::{LocationId, Outcome, Status, Transition, counted};
+use crate::domain::{LocationId, Outcome, Transition, counted};
 use crate::ledger::{Ledger, LedgerError};
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -43,11 +43,8 @@ impl CannotUndo {
     /// Of everything that a plan would change.
     pub fn of_plan(ledger: &Ledger, can_clear: bool) -> Result<Self, LedgerError> {
         let mut counting = Counting::new(can_clear);
-        for outcome in ledger.outcomes() {
-            let outcome = outcome?;
-            if outcome.status == Status::WouldChange {
-                counting.add(&outcome);
-            }
+        for outcome in ledger.outcomes_with(&["would_change"]) {
+            counting.add(&outcome?);
         }
         Ok(counting.counts)
     }
@@ -101,7 +98,7 @@ fn appears<T>(value: &Transition<T>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{CustomerId, Profile, ServiceId};
+    use crate::domain::{CustomerId, Profile, ServiceId, Status};
 
     #[test]
     fn a_change_that_two_lines_ask_for_is_counted_once() {

@@ -6,8 +6,8 @@ use super::tally::{AskedValues, Tally};
 use super::{ReportError, file};
 use crate::domain::{Line, Outcome, Profile, Status, Transition};
 use crate::input::{Column, Record, Table, cell};
-use crate::ledger::{DriftedLine, Ledger, PrivateFile, RunDir, RunKind};
-use std::collections::HashMap;
+use crate::ledger::{DriftedLine, DriftedLines, Ledger, PrivateFile, RunDir, RunKind};
+use std::iter::Peekable;
 
 const COLUMNS: [&str; 18] = [
     "idshift_run",
@@ -33,15 +33,28 @@ const COLUMNS: [&str; 18] = [
 /// For a reconcile: why a line was not as the file has it, and for how many nights in a row.
 const DRIFT_COLUMNS: [&str; 2] = ["idshift_drift", "idshift_drift_nights"];
 
-/// The drift of the lines; `None`: the run is no reconcile.
-type DriftByLine = Option<HashMap<Line, DriftedLine>>;
+/// The drift of the lines, which are asked for in the order of the file.
+struct Drifts<'a>(Peekable<DriftedLines<'a>>);
 
-fn drift_by_line(ledger: &Ledger) -> Result<DriftByLine, ReportError> {
-    if ledger.header().kind != RunKind::Reconcile {
-        return Ok(None);
+impl<'a> Drifts<'a> {
+    /// `None`: the run is no reconcile.
+    fn of(ledger: &'a Ledger) -> Option<Self> {
+        let is_reconcile = ledger.header().kind == RunKind::Reconcile;
+        is_reconcile.then(|| Self(ledger.drift().peekable()))
     }
-    let lines = ledger.drift()?.into_iter();
-    Ok(Some(lines.map(|one| (one.line, one)).collect()))
+
+    /// The cells of a line: why it was not as the file has it, and for how many nights; both are empty where it was.
+    fn cells(&mut self, line: Line) -> Result<[String; 2], ReportError> {
+        let is_reached =
+            |next: &Result<DriftedLine, _>| next.as_ref().map_or(true, |one| one.line <= line);
+        while let Some(one) = self.0.next_if(is_reached) {
+            let one = one?;
+            if one.line == line {
+                return Ok([one.cause.as_str().to_owned(), one.nights.to_string()]);
+            }
+        }
+        Ok(Default::default())
+    }
 }
 
 /// A CSV file in the making.
@@ -56,7 +69,7 @@ impl Sheet {
         dir: &RunDir,
         name: &str,
         header: &[String],
-        drift: &DriftByLine,
+        has_drift: bool,
     ) -> Result<Self, ReportError> {
         let path = dir.path().join(name);
         let mut sheet = Self {
@@ -70,7 +83,7 @@ impl Sheet {
         for name in header {
             sheet.cell(name);
         }
-        let of_drift = DRIFT_COLUMNS.iter().filter(|_| drift.is_some());
+        let of_drift = DRIFT_COLUMNS.iter().filter(|_| has_drift);
         for name in COLUMNS.iter().chain(of_drift) {
             sheet.cell(name);
         }
@@ -168,9 +181,10 @@ pub(super) fn write(
     can_clear: bool,
     mut each: impl FnMut(&Record, &Outcome),
 ) -> Result<Tally, ReportError> {
-    let drift = drift_by_line(ledger)?;
-    let mut results = Sheet::begin(dir, "results.csv", table.header(), &drift)?;
-    let mut failures = Sheet::begin(dir, "failures.csv", table.header(), &drift)?;
+    let mut drifts = Drifts::of(ledger);
+    let has_drift = drifts.is_some();
+    let mut results = Sheet::begin(dir, "results.csv", table.header(), has_drift)?;
+    let mut failures = Sheet::begin(dir, "failures.csv", table.header(), has_drift)?;
     let mut unfinished = IncompleteLines::of(ledger)?;
     let width = table.header().len();
     let mut tally = Tally::new(ledger.header(), can_clear);
@@ -192,9 +206,11 @@ pub(super) fn write(
         let is_half_done = asked.is_half_done(cells, &outcome);
         tally.add(&outcome, asked.values(cells), is_half_done);
         each(&record, &outcome);
-        row(&mut results, &record.cells, width, &outcome, &drift)?;
+        let found = drifts.as_mut().map(|drifts| drifts.cells(record.line));
+        let drift = found.transpose()?;
+        row(&mut results, cells, width, &outcome, drift.as_ref())?;
         if outcome.status.is_open_or_failed() {
-            row(&mut failures, &record.cells, width, &outcome, &drift)?;
+            row(&mut failures, cells, width, &outcome, drift.as_ref())?;
         }
     }
     results.finish()?;
@@ -207,7 +223,7 @@ fn row(
     cells: &[String],
     width: usize,
     outcome: &Outcome,
-    drift: &DriftByLine,
+    drift: Option<&[String; 2]>,
 ) -> Result<(), ReportError> {
     // Ragged lines get as many cells as the header has; what is too much has no column to stand in.
     for at in 0..width {
@@ -235,10 +251,8 @@ fn row(
     sheet.cell(outcome.correlation.as_deref().unwrap_or(""));
     sheet.cell(&stamp(outcome.finished_at_ms));
     sheet.cell(&outcome.duration_ms.to_string());
-    if let Some(drift) = drift {
-        let one = drift.get(&outcome.line);
-        sheet.cell(one.map_or("", |one| one.cause.as_str()));
-        sheet.cell(&one.map_or_else(String::new, |one| one.nights.to_string()));
+    for cell in drift.into_iter().flatten() {
+        sheet.cell(cell);
     }
     sheet.end_row()
 }

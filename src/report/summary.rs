@@ -190,7 +190,8 @@ fn drift(ledger: &Ledger) -> Result<Option<BTreeMap<&'static str, u64>>, ReportE
         .into_iter()
         .map(|cause| (cause.as_str(), 0))
         .collect();
-    for one in ledger.drift()? {
+    for one in ledger.drift() {
+        let one = one?;
         *counts.entry(one.cause.as_str()).or_default() += 1;
     }
     Ok(Some(counts))

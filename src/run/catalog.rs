@@ -156,11 +156,11 @@ impl RunCatalog {
     }
 
     /// The other runs that have worked on one of these targets, the highest epoch first.
-    pub(super) fn others<'a>(
-        &'a self,
+    pub(super) fn others<'c, 'a>(
+        &'c self,
         mine: &'a str,
         targets: &'a [&'a str],
-    ) -> impl Iterator<Item = &'a Entry> {
+    ) -> impl Iterator<Item = &'c Entry> {
         self.entries.iter().filter(move |entry| {
             let has_worked_on = |key: &String| targets.contains(&key.as_str());
             entry.header.run != mine && entry.targets.iter().any(has_worked_on)

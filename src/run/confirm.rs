@@ -2,7 +2,6 @@
 //! again, many with one call.
 
 use super::error::CommandError;
-use crate::domain::Status;
 use crate::engine::{Left, Recheck, did_not_last};
 use crate::ledger::{Journal, Ledger};
 use crate::system::System;
@@ -36,9 +35,9 @@ pub(super) async fn changes(
     let mut recheck = Recheck::in_batches(system);
     let mut unread = Unread::default();
     let mut batch: Vec<Left> = Vec::new();
-    for outcome in ledger.outcomes() {
+    for outcome in ledger.outcomes_with(&["changed"]) {
         let outcome = outcome?;
-        if outcome.status == Status::Changed && outcome.customer.is_some() {
+        if outcome.customer.is_some() {
             batch.push((outcome, None));
         }
         if batch.len() >= Recheck::BATCH {

@@ -8,18 +8,65 @@ use super::line_digest::{Wish, key, wish};
 use super::open::OpenRun;
 use super::replaced::{digests, of_account, of_profile, of_service};
 use super::saved_settings::SavedSettings;
-use crate::domain::{CustomerId, Drift, Line, Outcome, Skipped, Status, Unchanged};
-use crate::input::Table;
+use crate::domain::{Change, Drift, Line, Outcome, Skipped, Status, Unchanged};
 use crate::ledger::{DriftedLine, Header, Ledger, RunKind, State};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 
-/// What earlier reconciles of the file know.
-#[derive(Default)]
-struct Before {
-    /// By the key of a line: what the last good reconcile was asked for there, and how that ended.
-    wishes: HashMap<u64, HashMap<Wish, Was>>,
-    /// By the key of a line: for how many reconciles in a row it has not been as the file has it, without this one.
-    nights: HashMap<u64, u32>,
+/// The statuses of lines that were not as the file has them.
+const DRIFTED: &[&str] = &["changed", "failed", "in_doubt", "would_change"];
+
+/// Records the drift of a reconcile in its ledger. Nothing is recorded for other runs.
+pub(super) fn record(run: &OpenRun, catalog: &RunCatalog) -> Result<(), CommandError> {
+    if run.ledger.header().kind != RunKind::Reconcile {
+        return Ok(());
+    }
+    let earlier = earlier(run, catalog);
+    // Of the first night of a file there is nothing to compare with: whatever it found is new.
+    let before = if earlier.is_empty() {
+        Before::default()
+    } else {
+        Before::of(run, catalog, &earlier)?
+    };
+    let mut lines = Vec::new();
+    each(run, |line, asked, outcome| {
+        let (key, wish) = (asked.key, asked.wish);
+        let is_replaced = || {
+            let mut found = found(outcome, asked);
+            found.any(|digest| before.replaced.binary_search(&digest).is_ok())
+        };
+        lines.push(DriftedLine {
+            line,
+            cause: cause(before.of_line(key), wish, is_replaced),
+            nights: before.nights.get(&key).map_or(1, |nights| nights + 1),
+            key,
+        });
+    })?;
+    Ok(run.ledger.set_drift(&lines)?)
+}
+
+/// Calls `each` for the lines that were not as the file has them, in the order of the file, with what they ask for and how they
+/// ended.
+fn each(run: &OpenRun, mut each: impl FnMut(Line, Asked, &Outcome)) -> Result<(), CommandError> {
+    let mut outcomes = run.ledger.outcomes_with(DRIFTED).peekable();
+    if outcomes.peek().is_none() {
+        return Ok(());
+    }
+    for batch in run.draft.table.batches()? {
+        for row in batch? {
+            let is_reached =
+                |next: &Result<Outcome, _>| next.as_ref().map_or(true, |one| one.line <= row.line);
+            while let Some(outcome) = outcomes.next_if(is_reached) {
+                let outcome = outcome?;
+                if outcome.line == row.line {
+                    // A line that cannot be read has no key; it is new each night.
+                    let asked = row.change.as_ref().map(Asked::of).unwrap_or_default();
+                    each(row.line, asked, &outcome);
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What a line asks for.
@@ -32,49 +79,20 @@ struct Asked {
     profile: bool,
 }
 
-/// Records the drift of a reconcile in its ledger. Nothing is recorded for other runs.
-pub(super) fn record(run: &OpenRun, catalog: &RunCatalog) -> Result<(), CommandError> {
-    let header = run.ledger.header();
-    if header.kind != RunKind::Reconcile {
-        return Ok(());
-    }
-    let mut drifted: HashMap<Line, Outcome> = HashMap::new();
-    for outcome in run.ledger.outcomes() {
-        let outcome = outcome?;
-        match outcome.status {
-            Status::Changed | Status::Failed(_) | Status::InDoubt | Status::WouldChange => {
-                drifted.insert(outcome.line, outcome);
-            }
-            Status::Unchanged(_) | Status::Skipped(_) => {}
+impl Asked {
+    fn of(change: &Change) -> Self {
+        Self {
+            key: key(change),
+            wish: wish(change),
+            account: change.new_account.asks(),
+            service: change.service.is_some(),
+            profile: change.profile.is_some(),
         }
     }
-    let mut lines = Vec::with_capacity(drifted.len());
-    if !drifted.is_empty() {
-        let mine = asked(&run.draft.table, &drifted)?;
-        let before = before(run, catalog, &mine)?;
-        let replaced = replaced(header, catalog, &drifted)?;
-        for (line, outcome) in &drifted {
-            // A line that cannot be read has no key; it is new each night.
-            let asked = mine.get(line).copied().unwrap_or_default();
-            let (key, wish) = (asked.key, asked.wish);
-            let is_replaced = || {
-                let mut found = found(outcome, asked);
-                found.any(|digest| replaced.contains(&digest))
-            };
-            lines.push(DriftedLine {
-                line: *line,
-                cause: cause(before.wishes.get(&key), wish, is_replaced),
-                nights: before.nights.get(&key).map_or(1, |nights| nights + 1),
-                key,
-            });
-        }
-        lines.sort_by_key(|one| one.line);
-    }
-    Ok(run.ledger.set_drift(&lines)?)
 }
 
 /// How a line of an earlier reconcile ended.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Was {
     InPlace,
     NotApplied,
@@ -82,11 +100,13 @@ enum Was {
     Suppressed,
 }
 
-fn cause(known: Option<&HashMap<Wish, Was>>, wish: Wish, is_replaced: impl Fn() -> bool) -> Drift {
-    let Some(known) = known else {
+fn cause(known: &[(u64, Wish, Was)], wish: Wish, is_replaced: impl Fn() -> bool) -> Drift {
+    if known.is_empty() {
         return Drift::New;
-    };
-    match known.get(&wish) {
+    }
+    // Of several lines with one wish the last counts.
+    let of_wish = known.iter().rfind(|(_, known, _)| *known == wish);
+    match of_wish.map(|(_, _, was)| was) {
         None => Drift::Changed,
         Some(Was::InPlace | Was::Suppressed) if is_replaced() => Drift::Reverted,
         Some(Was::InPlace) => Drift::ByOthers,
@@ -94,61 +114,91 @@ fn cause(known: Option<&HashMap<Wish, Was>>, wish: Wish, is_replaced: impl Fn() 
     }
 }
 
-/// What these lines ask for.
-fn asked(
-    table: &Table,
-    lines: &HashMap<Line, Outcome>,
-) -> Result<HashMap<Line, Asked>, CommandError> {
-    let mut keys = HashMap::with_capacity(lines.len());
-    for batch in table.batches()? {
-        for change in batch?.into_iter().filter_map(|row| row.change) {
-            if lines.contains_key(&change.line) {
-                let asked = Asked {
-                    key: key(&change),
-                    wish: wish(&change),
-                    account: change.new_account.asks(),
-                    service: change.service.is_some(),
-                    profile: change.profile.is_some(),
-                };
-                keys.insert(change.line, asked);
-            }
-        }
-    }
-    Ok(keys)
-}
-
-/// What earlier reconciles of this file on this target know of the lines with these keys. A night that was stopped
-/// counts as a night; what was in place is known from the last good one.
-fn before(
-    run: &OpenRun,
-    catalog: &RunCatalog,
-    mine: &HashMap<Line, Asked>,
-) -> Result<Before, CommandError> {
+/// The earlier reconciles of this file on this target, the newest first.
+fn earlier<'a>(run: &OpenRun, catalog: &'a RunCatalog) -> Vec<&'a Entry> {
     let header = run.ledger.header();
     let identity = InputIdentity::of_run(header);
-    let target = [header.target.as_str()];
-    let mut before = Before::default();
-    for entry in catalog.others(&header.run, &target) {
-        let is_earlier = entry.header.kind == RunKind::Reconcile
+    let targets = [header.target.as_str()];
+    let others = catalog.others(&header.run, &targets);
+    let is_earlier = |entry: &&Entry| {
+        entry.header.kind == RunKind::Reconcile
             && entry.header.epoch < header.epoch
-            && identity.is_same_file(&InputIdentity::of_run(&entry.header));
-        if !is_earlier {
-            continue;
+            && identity.is_same_file(&InputIdentity::of_run(&entry.header))
+    };
+    others.filter(is_earlier).collect()
+}
+
+/// What earlier runs know of the lines that were not as the file has them.
+#[derive(Default)]
+struct Before {
+    /// What the last good reconcile was asked for by lines with the same key, and how that ended: sorted by key, and for each in
+    /// the order of that file.
+    wishes: Vec<(u64, Wish, Was)>,
+    /// By the key of a line: for how many reconciles in a row it has not been as the file has it, without this one.
+    nights: HashMap<u64, u32>,
+    /// Digests of the values of the lines' customers that earlier runs on this target have replaced, sorted.
+    replaced: Vec<u64>,
+}
+
+impl Before {
+    fn of(run: &OpenRun, catalog: &RunCatalog, earlier: &[&Entry]) -> Result<Self, CommandError> {
+        let hasher = RandomState::new();
+        let (mut keys, mut customers) = (Vec::new(), Vec::new());
+        each(run, |_, asked, outcome| {
+            keys.push(asked.key);
+            customers.extend(
+                outcome
+                    .customer
+                    .as_ref()
+                    .map(|id| hasher.hash_one(id.as_str())),
+            );
+        })?;
+        if keys.is_empty() {
+            return Ok(Self::default());
         }
-        let ledger = entry.ledger()?;
-        // The newest good reconcile of a file is never pruned.
-        if ledger.pruned()?.is_some() {
-            continue;
-        }
-        for one in ledger.drift()? {
-            before.nights.entry(one.key).or_insert(one.nights);
-        }
-        if ledger.progress()?.state == State::Finished {
-            before.wishes = wishes(entry, &ledger, run, mine)?;
-            break;
-        }
+        keys.sort_unstable();
+        customers.sort_unstable();
+        let mut before = Self::default();
+        before.read(run, earlier, &keys)?;
+        let is_wanted =
+            |customer: &str| customers.binary_search(&hasher.hash_one(customer)).is_ok();
+        before.replaced = replaced(run.ledger.header(), catalog, is_wanted)?;
+        Ok(before)
     }
-    Ok(before)
+
+    fn of_line(&self, key: u64) -> &[(u64, Wish, Was)] {
+        let first = self.wishes.partition_point(|(known, ..)| *known < key);
+        let rest = &self.wishes[first..];
+        &rest[..rest.partition_point(|(known, ..)| *known == key)]
+    }
+
+    /// A night that was stopped counts as a night; what was in place is known from the last good one.
+    fn read(
+        &mut self,
+        run: &OpenRun,
+        earlier: &[&Entry],
+        keys: &[u64],
+    ) -> Result<(), CommandError> {
+        let is_mine = |key: u64| keys.binary_search(&key).is_ok();
+        for entry in earlier {
+            let ledger = entry.ledger()?;
+            // The newest good reconcile of a file is never pruned.
+            if ledger.pruned()?.is_some() {
+                continue;
+            }
+            for one in ledger.drift() {
+                let one = one?;
+                if is_mine(one.key) {
+                    self.nights.entry(one.key).or_insert(one.nights);
+                }
+            }
+            if ledger.progress()?.state == State::Finished {
+                self.wishes = wishes(entry, &ledger, run, is_mine)?;
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What the lines with these keys asked for in that run, and whether it was in place at its end.
@@ -156,59 +206,62 @@ fn wishes(
     entry: &Entry,
     ledger: &Ledger,
     run: &OpenRun,
-    mine: &HashMap<Line, Asked>,
-) -> Result<HashMap<u64, HashMap<Wish, Was>>, CommandError> {
-    let wanted: HashSet<u64> = mine.values().map(|asked| asked.key).collect();
+    wanted: impl Fn(u64) -> bool,
+) -> Result<Vec<(u64, Wish, Was)>, CommandError> {
     let kept = SavedSettings::of(ledger)?;
     let rules = kept.rules(&run.resolved)?;
     let table = kept.table(&entry.dir, &ledger.header().input_name, &rules)?;
-    let mut wishes: HashMap<u64, HashMap<Wish, Was>> = HashMap::new();
+    let mut wishes = Vec::new();
+    let mut outcomes = ledger.outcomes().peekable();
     for batch in table.batches()? {
         for change in batch?.into_iter().filter_map(|row| row.change) {
             let key = key(&change);
-            if wanted.contains(&key) {
-                let was = was(ledger, change.line)?;
-                let of_line = wishes.entry(key).or_default();
-                of_line.insert(wish(&change), was);
+            if !wanted(key) {
+                continue;
             }
+            let is_reached = |next: &Result<Outcome, _>| {
+                next.as_ref().map_or(true, |one| one.line <= change.line)
+            };
+            let mut status = None;
+            while let Some(outcome) = outcomes.next_if(is_reached) {
+                let outcome = outcome?;
+                status = (outcome.line == change.line).then_some(outcome.status);
+            }
+            wishes.push((key, wish(&change), was(status)));
         }
     }
+    wishes.sort_by_key(|(key, ..)| *key);
     Ok(wishes)
 }
 
-fn was(ledger: &Ledger, line: Line) -> Result<Was, CommandError> {
-    let outcome = ledger.outcome_of(line)?;
-    Ok(match outcome.map(|outcome| outcome.status) {
+fn was(status: Option<Status>) -> Was {
+    match status {
         Some(Status::Changed | Status::Unchanged(Unchanged::Already)) => Was::InPlace,
         Some(Status::Skipped(Skipped::Suppressed)) => Was::Suppressed,
         Some(_) | None => Was::NotApplied,
-    })
+    }
 }
 
-/// Digests of the values of these lines' customers that earlier runs on this target have replaced.
+/// Digests of the values of these customers that earlier runs on this target have replaced.
 fn replaced(
     mine: &Header,
     catalog: &RunCatalog,
-    drifted: &HashMap<Line, Outcome>,
-) -> Result<HashSet<u64>, CommandError> {
-    let customers: HashSet<&str> = drifted
-        .values()
-        .filter_map(|outcome| outcome.customer.as_ref())
-        .map(CustomerId::as_str)
-        .collect();
-    let mut replaced = HashSet::new();
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<u64>, CommandError> {
+    let mut replaced = Vec::new();
     let target = [mine.target.as_str()];
     for entry in catalog.others(&mine.run, &target) {
         if !entry.has_writes {
             continue;
         }
         let ledger = entry.ledger()?;
-        let order = ledger.write_order(|customer| customers.contains(customer))?;
+        let order = ledger.write_order(&wanted)?;
         for changes in ledger.net_changes_in(&order) {
             replaced.extend(changes?.iter().flat_map(digests));
         }
         replaced.extend(ledger.replaced()?);
     }
+    replaced.sort_unstable();
     Ok(replaced)
 }
 

@@ -4,7 +4,6 @@ use super::clock;
 use super::error::CommandError;
 use super::input_plan::InputPlan;
 use crate::config::Resolved;
-use crate::domain::Status;
 use crate::engine::{Lookup, Tally};
 use crate::http::Counters;
 use crate::ledger::Ledger;
@@ -13,7 +12,7 @@ use crate::system::{Changes, Lookups, PlannedChanges};
 use crate::ui;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering;
 
 /// Calls by what they are for.
@@ -192,24 +191,29 @@ impl Forecast {
     }
 }
 
-/// The writes that a plan has noted, by customer and by location.
+/// The writes that a plan has noted, by customer and by location: eight bytes for each, however long its ID is.
 fn noted_writes(ledger: &Ledger) -> Result<(u64, u64), CommandError> {
-    let (mut customers, mut locations) = (HashSet::new(), HashSet::new());
-    for outcome in ledger.outcomes() {
+    let hasher = RandomState::new();
+    let (mut customers, mut locations) = (Vec::new(), Vec::new());
+    for outcome in ledger.outcomes_with(&["would_change"]) {
         let outcome = outcome?;
-        if outcome.status != Status::WouldChange {
-            continue;
-        }
         if outcome.service.before != outcome.service.after
             || outcome.profile.before != outcome.profile.after
         {
-            locations.extend(outcome.location);
+            locations.extend(outcome.location.map(|id| hasher.hash_one(id)));
         }
         if outcome.account.before != outcome.account.after {
-            customers.extend(outcome.customer);
+            customers.extend(outcome.customer.map(|id| hasher.hash_one(id)));
         }
     }
-    Ok((count(customers.len()), count(locations.len())))
+    Ok((count(different(customers)), count(different(locations))))
+}
+
+/// How many of these differ.
+fn different(mut numbers: Vec<u64>) -> usize {
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers.len()
 }
 
 #[expect(

@@ -2,12 +2,15 @@
 
 use super::error::CommandError;
 use super::input_plan::InputPlan;
-use crate::domain::{Change, CustomerId, Failed, Line, Outcome, Status, Transition, Unchanged};
+use super::last_night::Settled;
+use crate::domain::{Failed, Line, Outcome, Status, Unchanged};
 use crate::engine::{History, Job, Tally};
 use crate::input::Row;
-use crate::ledger::{Journal, Ledger, LineSet, RunDir};
+use crate::ledger::{
+    Journal, Ledger, LedgerError, LineSet, MOST_UNLOOKED, Outcomes, RunDir, Unlooked, UnlookedLine,
+};
 use crate::plan::Unit;
-use std::collections::HashMap;
+use std::iter::Peekable;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::mpsc;
@@ -48,32 +51,6 @@ impl Known {
     }
 }
 
-/// Lines that need no look, each with the customer that an earlier run has found.
-#[derive(Debug, Default)]
-pub(crate) struct Settled {
-    pub(super) customers: HashMap<Line, Option<CustomerId>>,
-    /// Why they need none.
-    pub(super) why: String,
-}
-
-impl Settled {
-    fn outcome(&self, change: &Change) -> Option<Outcome> {
-        let customer = self.customers.get(&change.line)?;
-        let mut outcome = Outcome::bare(change.line, Status::Unchanged(Unchanged::Already));
-        outcome.message.clone_from(&self.why);
-        // Later runs and `verify` go by it, where it is known which ID the customer has.
-        if change.new_account.asks() {
-            outcome.customer.clone_from(customer);
-            let account = change.new_account.id().cloned();
-            outcome.account = Transition {
-                before: account.clone(),
-                after: account,
-            };
-        }
-        Some(outcome)
-    }
-}
-
 /// Everything that the feeding thread needs.
 pub(crate) struct Feeder {
     pub(super) draft: Arc<InputPlan>,
@@ -82,6 +59,45 @@ pub(crate) struct Feeder {
     pub(super) journal: Journal,
     pub(super) tally: Arc<Tally>,
     pub(super) jobs: mpsc::Sender<Vec<Job>>,
+}
+
+/// The outcomes of lines that are units of their own, asked for in the order of the file: a query for each page of them.
+///
+/// Such a line has no other outcome before it is fed, so that a page may be older than the ledger.
+struct InOrder<'a> {
+    ledger: &'a Ledger,
+    outcomes: Peekable<Outcomes<'a>>,
+    /// From which line on they are read.
+    next: Line,
+}
+
+/// Lines that are passed over one by one, where they are not asked for, before a new query is made.
+const NEAR: Line = 10_000;
+
+impl<'a> InOrder<'a> {
+    fn of(ledger: &'a Ledger) -> Self {
+        Self {
+            ledger,
+            outcomes: ledger.outcomes_from(0).peekable(),
+            next: 0,
+        }
+    }
+
+    fn find(&mut self, line: Line) -> Result<Option<Outcome>, LedgerError> {
+        if line < self.next || line - self.next > NEAR {
+            self.outcomes = self.ledger.outcomes_from(line).peekable();
+        }
+        self.next = line.saturating_add(1);
+        let is_reached =
+            |next: &Result<Outcome, _>| next.as_ref().map_or(true, |one| one.line <= line);
+        while let Some(outcome) = self.outcomes.next_if(is_reached) {
+            let outcome = outcome?;
+            if outcome.line == line {
+                return Ok(Some(outcome));
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// Why feeding ended early without anything being wrong: the engine wants no more.
@@ -114,14 +130,27 @@ impl Feeder {
     }
 
     fn run(&self) -> Result<(), FeedError> {
+        let mut unlooked = Vec::new();
+        let fed = self.rows(&mut unlooked);
+        // Also where the engine wants no more: these lines are done.
+        self.note_unlooked(&mut unlooked)?;
+        fed
+    }
+
+    fn rows(&self, unlooked: &mut Vec<UnlookedLine>) -> Result<(), FeedError> {
         let ledger = Ledger::open_unchecked(&self.dir)?;
+        let mut in_order = InOrder::of(&ledger);
         let mut batch: Vec<Job> = Vec::new();
         let mut lines = 0;
         for rows in self.draft.table.batches()? {
             for row in rows? {
-                let Some(job) = self.job(row, &ledger)? else {
+                let Some(unit) = self.unit(row)? else {
                     continue;
                 };
+                if self.is_settled(&unit, unlooked)? {
+                    continue;
+                }
+                let job = self.with_knowledge(unit, &ledger, &mut in_order)?;
                 lines += job.unit.changes().count();
                 batch.push(job);
                 if lines >= BATCH_LINES {
@@ -141,7 +170,7 @@ impl Feeder {
     }
 
     /// The unit that begins with this line, where one does and where something of it is open.
-    fn job(&self, row: Row, ledger: &Ledger) -> Result<Option<Job>, FeedError> {
+    fn unit(&self, row: Row) -> Result<Option<Unit>, FeedError> {
         let line = row.line;
         if self.draft.is_wrong(line) {
             if !self.known.done.contains(line) {
@@ -163,16 +192,51 @@ impl Feeder {
         if unit.lines().all(|line| !self.is_open(line)) && !is_parked {
             return Ok(None);
         }
-        let settled = unit
+        Ok(Some(unit))
+    }
+
+    /// Whether nothing of a unit is looked at, which is noted then.
+    fn is_settled(&self, unit: &Unit, unlooked: &mut Vec<UnlookedLine>) -> Result<bool, FeedError> {
+        let lines = unit
             .changes()
-            .map(|change| self.known.settled.outcome(change));
-        if let Some(outcomes) = settled.collect::<Option<Vec<_>>>() {
-            for outcome in outcomes {
+            .map(|change| self.known.settled.line(change))
+            .collect::<Option<Vec<_>>>();
+        let Some(lines) = lines else {
+            return Ok(false);
+        };
+        self.known.settled.passed(lines.len());
+        if lines.len() > 1 {
+            // Their places in the file are not next to each other.
+            for outcome in self.unlooked(lines).outcomes() {
                 self.note(outcome)?;
             }
-            return Ok(None);
+            return Ok(true);
         }
-        self.with_knowledge(unit, ledger).map(Some)
+        for one in &lines {
+            let status = Status::Unchanged(Unchanged::Already);
+            self.tally.count(&Outcome::bare(one.line, status));
+        }
+        unlooked.extend(lines);
+        if unlooked.len() >= MOST_UNLOOKED {
+            self.note_unlooked(unlooked)?;
+        }
+        Ok(true)
+    }
+
+    fn unlooked(&self, lines: Vec<UnlookedLine>) -> Unlooked {
+        Unlooked {
+            message: self.known.settled.why.clone(),
+            at_ms: super::clock::now_ms(),
+            lines,
+        }
+    }
+
+    fn note_unlooked(&self, lines: &mut Vec<UnlookedLine>) -> Result<(), LedgerError> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let unlooked = self.unlooked(std::mem::take(lines));
+        self.journal.blocking_unlooked(unlooked)
     }
 
     fn is_open(&self, line: Line) -> bool {
@@ -184,7 +248,12 @@ impl Feeder {
         planned && !self.known.done.contains(line)
     }
 
-    fn with_knowledge(&self, unit: Unit, ledger: &Ledger) -> Result<Job, FeedError> {
+    fn with_knowledge(
+        &self,
+        unit: Unit,
+        ledger: &Ledger,
+        in_order: &mut InOrder<'_>,
+    ) -> Result<Job, FeedError> {
         let mut job = Job::new(unit);
         let lines: Vec<Line> = job.unit.lines().collect();
         for line in &lines {
@@ -192,7 +261,10 @@ impl Feeder {
                 job.done.extend(ledger.outcome_of(*line)?);
             } else if self.known.planned.is_some() {
                 // What is in doubt is what this run wrote, not what its plan found.
-                let found = ledger.outcome_of(*line)?;
+                let found = match lines.len() {
+                    1 => in_order.find(*line)?,
+                    _ => ledger.outcome_of(*line)?,
+                };
                 let planned = found.filter(|outcome| outcome.status == Status::WouldChange);
                 job.expected.extend(planned);
             }

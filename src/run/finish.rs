@@ -23,6 +23,7 @@ use crate::ui;
 use serde::Serialize;
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// What the progress display of a run shows.
 pub(super) fn progress_of(run: &OpenRun, title: &str, client: &Arc<Client>) -> ui::Source {
@@ -99,7 +100,9 @@ impl Session {
     fn retain(&self, end: &Conclusion) {
         let (mine, catalog) = (self.run.ledger.header(), &self.claim.catalog);
         let is_good = mine.kind == RunKind::Reconcile && end.state == State::Finished;
-        if is_good && let Err(failure) = prune::reduce_idle(mine, catalog, clock::now_ms()) {
+        if is_good
+            && let Err(failure) = prune::reduce_idle(&self.run.ledger, catalog, clock::now_ms())
+        {
             let why = failure.message;
             ui::warning(&format!("earlier reconciles could not be reduced: {why}"));
         }
@@ -190,8 +193,9 @@ fn print(session: &Session, summary: &Summary, end: &Conclusion) -> Result<(), C
     let of = |name| summary.counts.get(name).copied().unwrap_or(0);
     if exit == Exit::Success
         && of("changed") + of("skipped") == 0
-        && let Some(unlooked) = session.task.quiet_if_unchanged
+        && session.task.quiet_if_unchanged
     {
+        let unlooked = session.known.settled.lines.load(Ordering::Relaxed);
         ui::out(&nothing_to_do(session.task.title, of("lines"), unlooked));
         return Ok(());
     }

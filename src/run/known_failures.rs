@@ -19,7 +19,7 @@ pub(super) fn of(mine: &Header, catalog: &RunCatalog) -> Result<KnownFailures, C
     });
     let mut failures = HashMap::new();
     if let Some(newest) = others.next() {
-        for outcome in newest.ledger()?.outcomes() {
+        for outcome in newest.ledger()?.outcomes_with(&["failed"]) {
             let outcome = outcome?;
             if let Status::Failed(reason) = outcome.status {
                 failures.insert(outcome.line, reason);

@@ -1,6 +1,8 @@
 //! What a line asks for, whatever its file and its number.
 
-use crate::domain::Change;
+use crate::domain::{
+    AccountId, Change, CustomerId, LocationId, NewAccount, Profile, Reseller, ServiceId,
+};
 use sha2::{Digest, Sha256};
 
 /// What a line asks for, as a number that a line of another file has too.
@@ -8,30 +10,58 @@ pub(super) type Wish = u64;
 
 /// The number of what this line asks for.
 pub(super) fn wish(change: &Change) -> Wish {
-    let text = format!(
-        "{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
-        change.account,
-        change.customer,
-        change.reseller,
-        change.new_account,
-        change.location,
-        change.service,
-        change.profile
-    );
-    number(&text)
+    let mut texts = key_texts(change);
+    texts.text(match &change.new_account {
+        NewAccount::Keep => None,
+        NewAccount::Clear => Some(""),
+        NewAccount::Set(id) => Some(id.as_str()),
+    });
+    texts.text(change.service.as_ref().map(ServiceId::as_str));
+    texts.text(change.profile.map(Profile::as_str));
+    texts.number()
 }
 
 /// The number of the customer and the location that the line names, whatever it asks for.
 pub(super) fn key(change: &Change) -> u64 {
-    number(&format!(
-        "{:?}\n{:?}\n{:?}\n{:?}",
-        change.account, change.customer, change.reseller, change.location
-    ))
+    key_texts(change).number()
+}
+
+fn key_texts(change: &Change) -> Texts {
+    let mut texts = Texts(Vec::with_capacity(128));
+    texts.text(change.account.as_ref().map(AccountId::as_str));
+    texts.text(change.customer.as_ref().map(CustomerId::as_str));
+    texts.text(change.reseller.as_ref().map(|reseller| match reseller {
+        // No ID is empty.
+        Reseller::Own => "",
+        Reseller::Id(id) => id.as_str(),
+    }));
+    texts.text(change.location.as_ref().map(LocationId::as_str));
+    texts
+}
+
+/// Texts one after another, each after its length, so that no two sequences are the same bytes.
+struct Texts(Vec<u8>);
+
+impl Texts {
+    fn text(&mut self, text: Option<&str>) {
+        let length = text.map_or(u64::MAX, |text| text.len() as u64);
+        self.0.extend_from_slice(&length.to_be_bytes());
+        self.0
+            .extend_from_slice(text.unwrap_or_default().as_bytes());
+    }
+
+    fn number(&self) -> u64 {
+        number_of(&self.0)
+    }
 }
 
 /// The number of a text.
 pub(super) fn number(text: &str) -> u64 {
-    let digest = Sha256::digest(text.as_bytes());
+    number_of(text.as_bytes())
+}
+
+fn number_of(bytes: &[u8]) -> u64 {
+    let digest = Sha256::digest(bytes);
     digest
         .iter()
         .take(8)

@@ -27,6 +27,7 @@ mod guards;
 mod input_identity;
 mod input_plan;
 mod known_failures;
+mod last_night;
 mod line_digest;
 mod lost_runs;
 mod mapping;

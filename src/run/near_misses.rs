@@ -99,7 +99,7 @@ fn time_allowed(calls: u64, rate: Option<f64>) -> Duration {
 /// The lines whose account ID no customer has. A location that was not found has a customer.
 fn not_found(ledger: &Ledger) -> Result<HashMap<Line, Outcome>, CommandError> {
     let mut found = HashMap::new();
-    for outcome in ledger.outcomes() {
+    for outcome in ledger.outcomes_with(&["failed"]) {
         let outcome = outcome?;
         let is_one = outcome.status == Status::Failed(Failed::NotFound);
         if is_one && outcome.customer.is_none() && found.len() < MOST_LINES {

@@ -2,7 +2,7 @@
 
 use super::error::CommandError;
 use super::near_misses;
-use crate::domain::{Outcome, Profile, Status};
+use crate::domain::{Outcome, Profile};
 use crate::ledger::{Ledger, LedgerError};
 use crate::ui;
 use serde::ser::{Serialize, SerializeSeq, Serializer};
@@ -62,10 +62,7 @@ pub(super) fn show_all(ledger: &Ledger) -> Result<(), CommandError> {
 
 /// The outcomes of the lines that would change, in the order of the file.
 fn changing(ledger: &Ledger) -> impl Iterator<Item = Result<Outcome, LedgerError>> {
-    ledger.outcomes().filter(|outcome| {
-        let outcome = outcome.as_ref();
-        outcome.map_or(true, |outcome| outcome.status == Status::WouldChange)
-    })
+    ledger.outcomes_with(&["would_change"])
 }
 
 /// Everything that would change, for a script; read from the ledger while it is written.

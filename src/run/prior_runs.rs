@@ -151,13 +151,11 @@ fn moves(run: &RunDir, mut each: impl FnMut(WriteRecord)) -> Result<(), CommandE
 fn changed_hands(runs: &[&RunDir]) -> Result<HashMap<Carried, Hands>, CommandError> {
     let hasher = RandomState::new();
     let (mut taken, mut given) = (Vec::new(), Vec::new());
+    let number = |id: &str, reseller: Option<&str>| hasher.hash_one((id, reseller));
     for run in runs {
-        moves(run, |write| {
-            let reseller = write.intent.reseller;
-            if let Write::Account { before, after, .. } = write.intent.write {
-                taken.extend(before.map(|id| hasher.hash_one((&id, &reseller))));
-                given.extend(after.map(|id| hasher.hash_one((&id, &reseller))));
-            }
+        Ledger::open_unchecked(run)?.each_account_moved(|before, after, reseller| {
+            taken.extend(before.map(|id| number(id, reseller)));
+            given.extend(after.map(|id| number(id, reseller)));
         })?;
     }
     given.sort_unstable();
@@ -173,7 +171,8 @@ fn changed_hands(runs: &[&RunDir]) -> Result<HashMap<Carried, Hands>, CommandErr
         moves(run, |write| {
             let (customer, reseller) = (write.intent.customer, write.intent.reseller);
             if let Write::Account { before, after, .. } = write.intent.write {
-                let wanted = |id: &AccountId| both.contains(&hasher.hash_one((id, &reseller)));
+                let of = reseller.as_ref().map(ToString::to_string);
+                let wanted = |id: &AccountId| both.contains(&number(id.as_str(), of.as_deref()));
                 if let Some(before) = before.filter(wanted) {
                     let hands = hands.entry((before, reseller.clone())).or_default();
                     hands.had.insert(customer.clone());

@@ -15,6 +15,7 @@ use crate::plan::Shape;
 use crate::report::{half_done, run_status, stamp};
 use crate::system::Kind;
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::time::Duration;
 
@@ -179,13 +180,24 @@ pub(crate) fn reduce(
     keeps_summary: bool,
     now_ms: i64,
 ) -> Result<(), CommandError> {
+    reduce_beside(entry, catalog, None, keeps_summary, now_ms)
+}
+
+/// The same beside a good reconcile that is newer than the catalog.
+fn reduce_beside(
+    entry: &Entry,
+    catalog: &RunCatalog,
+    newest_good: Option<&Ledger>,
+    keeps_summary: bool,
+    now_ms: i64,
+) -> Result<(), CommandError> {
     let ledger = entry.ledger()?;
     let hold = ledger.hold()?;
     if ledger.pruned()?.is_none() {
         let remains = remains(&entry.dir, &ledger, now_ms)?;
         ledger.mark_pruned(&hold, &remains)?;
     }
-    strip(entry, &ledger, &hold, catalog)?;
+    strip(entry, &ledger, &hold, catalog, newest_good)?;
     for name in FILES {
         if name == "summary.json" && keeps_summary {
             continue;
@@ -262,6 +274,9 @@ fn wishes(dir: &RunDir, ledger: &Ledger) -> Result<Vec<(Wish, CustomerId)>, Comm
         }
     }
     let mut wishes = Vec::new();
+    if linked.is_empty() && !ledger.has_renames()? {
+        return Ok(wishes);
+    }
     let mut outcomes = ledger.outcomes().peekable();
     for batch in draft.table.batches()? {
         for change in batch?.into_iter().filter_map(|row| row.change) {
@@ -304,6 +319,7 @@ fn strip(
     ledger: &Ledger,
     hold: &Hold,
     catalog: &RunCatalog,
+    newest: Option<&Ledger>,
 ) -> Result<(), CommandError> {
     let target = &entry.header.target;
     let mut may_resume = false;
@@ -325,30 +341,41 @@ fn strip(
         }
     }
     if !may_resume {
-        return Ok(ledger.strip(hold, |_| false)?);
+        return Ok(ledger.strip(hold, None)?);
     }
-    let mut found: HashSet<(CustomerId, Option<LocationId>)> = HashSet::new();
-    for outcome in newest_good.iter().flat_map(Ledger::outcomes) {
+    // Eight bytes for each customer or location, however long its ID is.
+    let hasher = RandomState::new();
+    let number = |customer: &CustomerId, location: Option<&LocationId>| {
+        hasher.hash_one((customer, location))
+    };
+    let mut found = Vec::new();
+    for outcome in newest
+        .or(newest_good.as_ref())
+        .into_iter()
+        .flat_map(Ledger::outcomes)
+    {
         let outcome = outcome?;
-        if holds(&outcome)
-            && let Some(customer) = outcome.customer
-        {
-            found.insert((customer, outcome.location));
+        if let Some(customer) = outcome.customer.as_ref().filter(|_| holds(&outcome)) {
+            found.push(number(customer, outcome.location.as_ref()));
         }
     }
-    Ok(ledger.strip(hold, |outcome| {
-        let customer = outcome.customer.clone();
-        customer.is_some_and(|id| !found.contains(&(id, outcome.location.clone())))
-    })?)
+    found.sort_unstable();
+    let keeps_found = |outcome: &Outcome| {
+        let customer = outcome.customer.as_ref();
+        let number = customer.map(|id| number(id, outcome.location.as_ref()));
+        number.is_some_and(|number| found.binary_search(&number).is_err())
+    };
+    Ok(ledger.strip(hold, Some(&keeps_found))?)
 }
 
 /// Earlier reconciles of the same file and target in which nothing was changed and nothing failed, once a newer good one
 /// is there: a summary and the digests of their files are left.
 pub(super) fn reduce_idle(
-    mine: &Header,
+    newest: &Ledger,
     catalog: &RunCatalog,
     now_ms: i64,
 ) -> Result<(), CommandError> {
+    let mine = newest.header();
     let identity = InputIdentity::of_run(mine);
     let target = [mine.target.as_str()];
     for entry in catalog.others(&mine.run, &target) {
@@ -364,7 +391,7 @@ pub(super) fn reduce_idle(
         let is_idle = progress.state == State::Finished && progress.exit_code == Some(0);
         if is_idle && (ledger.pruned()?.is_none() || entry.dir.input().exists()) {
             drop(ledger);
-            reduce(entry, catalog, true, now_ms)?;
+            reduce_beside(entry, catalog, Some(newest), true, now_ms)?;
         }
     }
     Ok(())

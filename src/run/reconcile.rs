@@ -6,18 +6,17 @@
 use super::create::{NewRun, Specification, new_run};
 use super::error::CommandError;
 use super::exit_code::Exit;
-use super::feeder::{Known, Settled};
+use super::feeder::Known;
 use super::input_identity::InputIdentity;
-use super::line_digest::{Wish, wish};
+use super::last_night::{Fulfilled, Settled};
+use super::line_digest::wish;
 use super::request::Request;
-use super::saved_settings::SavedSettings;
 use super::session::{Task, Work};
 use super::suppress;
 use super::values::values;
-use crate::domain::{CustomerId, Status, Unchanged};
-use crate::ledger::{Ledger, LineSet, RunDir, RunKind, State};
+use crate::ledger::{LineSet, RunKind, State};
 use crate::ui;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -51,12 +50,19 @@ pub(crate) fn reconcile(
     if let Some(last) = last {
         // Chains and swaps mean the customers that the last run found; see `prior_runs`.
         for change in new.run.draft.units.values().flat_map(|unit| unit.changes()) {
-            if let Some(customer) = last.seen.get(&wish(change)).and_then(Option::as_ref) {
-                history.remember(change.line, change.reseller.as_ref(), customer);
+            let found = last.fulfilled.find(wish(change));
+            if let Some(customer) = found.and_then(|found| found.customer) {
+                history.remember(change.line, change.reseller.as_ref(), &customer);
             }
         }
         if incremental.is_on && last.nothing_since {
-            looked_before = settled(&new, &last, nights, round)?;
+            looked_before = Settled {
+                before: Some(last.fulfilled),
+                nights,
+                round,
+                why: format!("not looked at tonight: as in run {}", last.run),
+                ..Settled::default()
+            };
         }
     }
     let known = Known {
@@ -64,9 +70,8 @@ pub(crate) fn reconcile(
         done: suppress::leave_alone(&mut new, &suppressed)?,
         ..Known::new(Arc::new(history), LineSet::default())
     };
-    let unlooked = u64::try_from(known.settled.customers.len()).unwrap_or(u64::MAX);
     let task = Task {
-        quiet_if_unchanged: Some(unlooked),
+        quiet_if_unchanged: true,
         ..Task::of(request, "reconcile", Work::PlanThenApply)
     };
     new.session(known, task).execute()
@@ -84,8 +89,7 @@ fn audit(text: &str) -> Result<u64, CommandError> {
 struct Last {
     run: String,
     round: u64,
-    /// Wishes that were fulfilled, with the customer they concern.
-    seen: HashMap<Wish, Option<CustomerId>>,
+    fulfilled: Fulfilled,
     /// Whether no other run has written to this target since.
     nothing_since: bool,
 }
@@ -136,64 +140,10 @@ fn last_good(new: &NewRun) -> Result<Option<Last>, CommandError> {
         .writing_epochs()?
         .map_or(ledger.header().epoch, |(first, _)| first);
     let nothing_since = !unreadable && last_epoch < began;
-    read(new, &dir, &ledger, nothing_since).map(Some)
-}
-
-fn read(
-    new: &NewRun,
-    dir: &RunDir,
-    ledger: &Ledger,
-    nothing_since: bool,
-) -> Result<Last, CommandError> {
-    let kept = SavedSettings::of(ledger)?;
-    let rules = kept.rules(&new.run.resolved)?;
-    let table = kept.table(dir, &ledger.header().input_name, &rules)?;
-    let mut outcomes = ledger.outcomes().peekable();
-    let mut seen = HashMap::new();
-    for batch in table.batches()? {
-        for change in batch?.into_iter().filter_map(|row| row.change) {
-            while let Some(Ok(outcome)) =
-                outcomes.next_if(|next| next.as_ref().is_ok_and(|o| o.line <= change.line))
-            {
-                let good = matches!(
-                    outcome.status,
-                    Status::Changed | Status::Unchanged(Unchanged::Already)
-                );
-                if outcome.line == change.line && good {
-                    seen.insert(wish(&change), outcome.customer);
-                }
-            }
-        }
-    }
-    let round = ledger.audit_round()?;
-    Ok(Last {
+    Ok(Some(Last {
         run: dir.run().to_string(),
-        round,
-        seen,
+        round: ledger.audit_round()?,
+        fulfilled: Fulfilled::of(&dir, &ledger, &new.run.resolved)?,
         nothing_since,
-    })
-}
-
-/// Lines that need no look tonight.
-fn settled(new: &NewRun, last: &Last, nights: u64, round: u64) -> Result<Settled, CommandError> {
-    let mut settled = HashMap::new();
-    for batch in new.run.draft.table.batches()? {
-        for change in batch?.into_iter().filter_map(|row| row.change) {
-            let wish = wish(&change);
-            let tonight = wish.wrapping_add(round).is_multiple_of(nights);
-            if !tonight && let Some(customer) = last.seen.get(&wish) {
-                settled.insert(change.line, customer.clone());
-            }
-        }
-    }
-    // A unit is looked at as a whole.
-    for unit in new.run.draft.units.values() {
-        if !unit.lines().all(|line| settled.contains_key(&line)) {
-            unit.lines().for_each(|line| drop(settled.remove(&line)));
-        }
-    }
-    Ok(Settled {
-        customers: settled,
-        why: format!("not looked at tonight: as in run {}", last.run),
-    })
+    }))
 }

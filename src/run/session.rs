@@ -47,8 +47,8 @@ pub(crate) struct Task {
     /// The command, for messages.
     pub(super) title: &'static str,
     pub(super) output: Output,
-    /// Where one line is enough when nothing was changed: how many lines were not even looked at.
-    pub(super) quiet_if_unchanged: Option<u64>,
+    /// Whether one line is enough when nothing was changed.
+    pub(super) quiet_if_unchanged: bool,
     /// Whether lines that would change are exit code 3.
     pub(super) differences_count: bool,
     /// Whether a person at a terminal is asked whether a doubtful run goes on.
@@ -64,7 +64,7 @@ impl Task {
             work,
             title,
             output: request.output,
-            quiet_if_unchanged: None,
+            quiet_if_unchanged: false,
             differences_count: false,
             may_ask: !request.consent.no_input,
             asks_after_look: None,

@@ -255,7 +255,7 @@ struct Survey {
 impl Survey {
     fn of(known: &OpenRun) -> Result<Self, CommandError> {
         let mut survey = Self::default();
-        let mut seen = HashSet::new();
+        let mut seen = Vec::new();
         let mut done = 0;
         for outcome in known.ledger.outcomes() {
             let outcome = outcome?;
@@ -267,12 +267,12 @@ impl Survey {
             }
             done += 1;
             if let Some(customer) = &outcome.customer {
-                let customer = survey.hash(customer);
-                if !seen.insert(customer) {
-                    survey.several.insert(customer);
-                }
+                seen.push(survey.hash(customer));
             }
         }
+        seen.sort_unstable();
+        let twice = seen.windows(2).filter(|two| two[0] == two[1]);
+        survey.several = twice.map(|two| two[0]).collect();
         // A look alone was to do nothing.
         if !known.ledger.only_looks()? {
             let open = known.draft.counts.lines.saturating_sub(done);

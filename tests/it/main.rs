@@ -57,6 +57,8 @@ mod http2;
 mod identity;
 /// Writes whose answer never came, answers that are about somebody else, and what is learnt of them later.
 mod in_doubt;
+/// Nights that look at a part of their lines.
+mod incremental;
 /// Damaged files, and what is accepted of them.
 mod input;
 /// What `check` says of a damaged file, and in which order.

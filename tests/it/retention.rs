@@ -181,6 +181,26 @@ fn nights_without_a_change_take_no_room() {
     assert_eq!(place.account_of("C-7"), "A-000007");
 }
 
+/// A run that may still be carried out must not overwrite what a night has found; the newest night says it for all.
+#[test]
+fn nights_beside_a_plan_that_waits_take_no_room_either() {
+    let place = Place::plume();
+    let file = place.moves(1_000);
+    place.run(&["plan", &file]).expect(0);
+    let night = ["reconcile", &file, "--yes"];
+    place.run(&night).expect(0);
+    for _ in 0..2 {
+        place.run(&night).expect(0);
+    }
+    let listed = place.run(&["runs", "--json"]).expect(0).json();
+    let runs = listed["runs"].as_array().unwrap().iter();
+    let reduced: Vec<_> = runs.filter(|run| run["pruned_at"].is_string()).collect();
+    assert_eq!(reduced.len(), 1, "{listed:#}");
+    let folder = place.path().join(reduced[0]["run_dir"].as_str().unwrap());
+    let ledger = folder.join("ledger.db").metadata().unwrap().len();
+    assert!(ledger < 40_000, "{ledger} bytes of 1,000 lines are left");
+}
+
 #[test]
 fn a_prune_that_is_killed_at_any_moment_is_completed_by_the_next() {
     let place = Place::plume();

@@ -32,6 +32,11 @@ CREATE TABLE drift (
     line bigint, cause text NOT NULL, nights int NOT NULL, key bigint NOT NULL, checksum bigint NOT NULL,
     PRIMARY KEY (run, line)
 );
+CREATE TABLE unlooked (
+    run text REFERENCES run ON DELETE CASCADE,
+    last_line bigint, first_line bigint NOT NULL, lines bigint NOT NULL, message text NOT NULL, noted_at_ms bigint NOT NULL,
+    packed bytea NOT NULL, checksum bigint NOT NULL, PRIMARY KEY (run, last_line)
+);
 CREATE TABLE shard (
     run text PRIMARY KEY REFERENCES run ON DELETE CASCADE,
     shard text NOT NULL, lines bytea NOT NULL, checksum bigint NOT NULL

@@ -4,6 +4,7 @@ use super::commit_counter::CommitCounter;
 use super::lock::RunLock;
 use super::rows::{self, failed};
 use super::schema;
+use super::unlooked;
 use crate::ledger::commit::{Commit, Entry};
 use crate::ledger::{
     Calls, LedgerError, Session, WriteId, checksum, holder, outcome_columns, write_columns,
@@ -89,6 +90,7 @@ struct Statements<'c> {
     verdict: CachedStatement<'c>,
     outcome: CachedStatement<'c>,
     reopen: CachedStatement<'c>,
+    unlooked: CachedStatement<'c>,
     calls: CachedStatement<'c>,
 }
 
@@ -100,6 +102,7 @@ impl<'c> Statements<'c> {
             outcome: connection.prepare_cached(&sql.outcome)?,
             reopen: connection
                 .prepare_cached("DELETE FROM outcomes WHERE line = ?1 AND status = 'failed'")?,
+            unlooked: connection.prepare_cached(unlooked::INSERT)?,
             calls: connection.prepare_cached(
                 "UPDATE sessions SET find = ?2, read = ?3, write = ?4, retried = ?5, throttled = ?6, \
                  limit_per_s = ?7, active_ms = ?8 WHERE session = ?1",
@@ -136,6 +139,7 @@ impl<'c> Statements<'c> {
                     }
                 }
             }
+            Entry::Unlooked(lines) => unlooked::insert(&mut self.unlooked, lines)?,
             Entry::Calls(calls) => self.note_calls(session, calls)?,
         }
         Ok(None)

@@ -5,6 +5,7 @@
 mod commit;
 pub(super) mod commit_counter;
 mod lock;
+mod numbered;
 pub(super) mod open;
 mod put;
 mod reserved_calls;
@@ -13,6 +14,7 @@ mod runs;
 mod schema;
 mod state;
 mod store;
+mod unlooked;
 
 pub use reserved_calls::ReservedCalls;
 pub use runs::LocalRuns;

@@ -26,6 +26,8 @@ pub(super) fn put(connection: &Connection, what: Put<'_>) -> rusqlite::Result<()
                 .iter()
                 .try_for_each(|line| delete.execute([line]).map(drop))
         }
+        Put::NoneFound => drop_found(connection),
+        Put::NoUnlooked => connection.execute("DELETE FROM unlooked", ()).map(drop),
         Put::Wishes(wishes) => {
             let mut insert =
                 connection.prepare("INSERT OR IGNORE INTO wishes VALUES (?1, ?2, ?3)")?;
@@ -42,6 +44,19 @@ pub(super) fn put(connection: &Connection, what: Put<'_>) -> rusqlite::Result<()
         }
         Put::Removed(files) => put_removed(connection, files),
     }
+}
+
+fn drop_found(connection: &Connection) -> rusqlite::Result<()> {
+    let others =
+        "SELECT EXISTS (SELECT 1 FROM outcomes WHERE status IN ('changed', 'failed', 'in_doubt'))";
+    let sql = if connection.query_row(others, (), |row| row.get(0))? {
+        "DELETE FROM outcomes WHERE status NOT IN ('changed', 'failed', 'in_doubt')"
+    } else {
+        // SQLite frees the whole table then, and not row by row.
+        "DELETE FROM outcomes"
+    };
+    connection.execute(sql, ())?;
+    connection.execute("DELETE FROM unlooked", ()).map(drop)
 }
 
 fn put_facts(connection: &Connection, facts: &[(Fact, Value<'_>)]) -> rusqlite::Result<()> {

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// `idsh`: marks the file as ours, for `file` and for [`open`].
 const APPLICATION_ID: i64 = 0x6964_7368;
 /// The format that this program writes and reads.
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 
 const DDL: &str = "
 CREATE TABLE run (
@@ -110,6 +110,11 @@ CREATE TABLE outcomes (
     location_id TEXT, service_id_before TEXT, service_id_after TEXT, profile_before TEXT, profile_after TEXT,
     http_status INTEGER, attempts INTEGER NOT NULL, correlation_id TEXT,
     finished_at_ms INTEGER NOT NULL, duration_ms INTEGER NOT NULL, checksum INTEGER NOT NULL
+) STRICT;
+-- Of a reconcile: lines that were not looked at, some thousands in a row, packed as `unlooked.rs` says. They are `unchanged`.
+CREATE TABLE unlooked (
+    last_line INTEGER PRIMARY KEY, first_line INTEGER NOT NULL, lines INTEGER NOT NULL,
+    message TEXT NOT NULL, noted_at_ms INTEGER NOT NULL, packed BLOB NOT NULL, checksum INTEGER NOT NULL
 ) STRICT;
 -- How many groups of rows were committed; the file ledger.seal repeats it, so that a lost log shows.
 CREATE TABLE seal (

@@ -2,18 +2,21 @@
 
 use super::commit;
 use super::lock::RunLock;
+use super::numbered;
 use super::put::put;
 use super::rows::failed;
 use super::schema;
+use super::unlooked;
 use crate::domain::{CustomerId, Line, Outcome, Shard};
 use crate::ledger::columns::{Fault, Row, Value};
 use crate::ledger::commit::Commit;
 use crate::ledger::store::{Fact, Facts, LinesOf, OrderChange, Put, Store, WritesOf};
+use crate::ledger::unlooked::STATUS;
 use crate::ledger::write_columns::{self, WriteSketch};
 use crate::ledger::{
     Calls, Counted, DriftedLine, Header, Hold, LedgerError, LineSet, Order, Orders, PastSession,
-    RemovedFile, Session, WriteId, WriteRecord, drift, header_columns, outcome_columns, remains,
-    shard,
+    RemovedFile, Session, Unlooked, WriteId, WriteRecord, drift, header_columns, outcome_columns,
+    remains, shard,
 };
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Error, Params, params_from_iter};
@@ -134,6 +137,19 @@ impl SqliteStore {
             }
             Ok(())
         })?;
+        if let Some((lines, first_line)) = self.with(unlooked::count)? {
+            match counts.iter_mut().find(|one| one.status == STATUS) {
+                Some(known) => {
+                    known.lines += lines;
+                    known.first_line = known.first_line.min(first_line);
+                }
+                None => counts.push(Counted {
+                    status: STATUS,
+                    lines,
+                    first_line,
+                }),
+            }
+        }
         Ok(counts)
     }
 }
@@ -270,16 +286,28 @@ impl Store for SqliteStore {
 
     fn outcomes(
         &self,
+        only: &[&str],
         lines: RangeInclusive<Line>,
         most: u32,
     ) -> Result<Vec<Outcome>, LedgerError> {
         let columns = outcome_columns::COLUMNS;
+        let only = match only {
+            [] => String::new(),
+            names => format!("AND status IN ('{}')", names.join("', '")),
+        };
         // The limit is no parameter: a parameter there makes SQLite plan the query anew for each call.
         let sql = format!(
-            "SELECT {columns} FROM outcomes WHERE line BETWEEN ?1 AND ?2 ORDER BY line LIMIT {most}"
+            "SELECT {columns} FROM outcomes WHERE line BETWEEN ?1 AND ?2 {only} ORDER BY line LIMIT {most}"
         );
         let values = [lines.start(), lines.end()];
         self.all(&sql, values, |row| outcome_columns::read(row))
+    }
+
+    fn unlooked(
+        &self,
+        lines: RangeInclusive<Line>,
+    ) -> Result<Option<(Unlooked, Line)>, LedgerError> {
+        unlooked::next(&self.lock(), &self.path, lines.into_inner())
     }
 
     fn writes(
@@ -295,21 +323,7 @@ impl Store for SqliteStore {
     }
 
     fn numbered(&self, numbers: &[u32]) -> Result<Vec<WriteRecord>, LedgerError> {
-        let columns = write_columns::all();
-        let sql = format!("SELECT {columns} FROM writes WHERE write_id = ?1");
-        let failed = |source| failed(&self.path, source);
-        let connection = self.lock();
-        // One for all of them: else SQLite locks and unlocks the file for each.
-        let reading = connection.unchecked_transaction().map_err(failed)?;
-        let mut statement = reading.prepare_cached(&sql).map_err(failed)?;
-        let mut writes = Vec::with_capacity(numbers.len());
-        for number in numbers {
-            let mut rows = statement.query([number]).map_err(failed)?;
-            let row = rows.next().map_err(failed)?;
-            let row = row.ok_or_else(|| failed(Error::QueryReturnedNoRows))?;
-            writes.push(write_columns::read(row).map_err(|fault| fault.name(&self.path))?);
-        }
-        Ok(writes)
+        numbered::read(&self.lock(), &self.path, numbers)
     }
 
     fn each_write(
@@ -339,9 +353,11 @@ impl Store for SqliteStore {
         self.with(|connection| connection.execute_batch(sql))
     }
 
-    fn drift(&self) -> Result<Vec<DriftedLine>, LedgerError> {
-        let sql = format!("SELECT {} FROM drift ORDER BY line", drift::COLUMNS);
-        self.all(&sql, (), |row| drift::read(row))
+    fn drift(&self, from: Line, most: u32) -> Result<Vec<DriftedLine>, LedgerError> {
+        let columns = drift::COLUMNS;
+        let sql =
+            format!("SELECT {columns} FROM drift WHERE line >= ?1 ORDER BY line LIMIT {most}");
+        self.all(&sql, [from], |row| drift::read(row))
     }
 
     fn customers_of_wish(&self, wish: u64) -> Result<Vec<CustomerId>, LedgerError> {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::{Failed, Shard, Skipped};
+use crate::ledger::tests::account;
 use proptest::prelude::*;
 
 #[test]
@@ -283,5 +284,109 @@ fn the_lines_of_a_shard_are_kept_with_the_run_and_guarded() {
             .execute(&sql, ())
             .unwrap();
         assert!(matches!(ledger.shard(), Err(LedgerError::Damaged { .. })));
+    }
+}
+
+fn unlooked(lines: impl IntoIterator<Item = Line>) -> Unlooked {
+    let line = |line: Line| UnlookedLine {
+        line,
+        customer: (!line.is_multiple_of(3)).then(|| CustomerId::new(format!("C-{line}")).unwrap()),
+        account: account(&format!("B-{line}")),
+    };
+    Unlooked {
+        message: "as before".to_owned(),
+        at_ms: 1_795_213_815_123,
+        lines: lines.into_iter().map(line).collect(),
+    }
+}
+
+/// Lines that were not looked at stand between those that were.
+fn partly_looked() -> (TempDir, RunDir, Ledger) {
+    let (base, dir, ledger) = fresh();
+    let (journal, thread) = ledger
+        .journal(Session {
+            epoch: 1,
+            writing: true,
+        })
+        .unwrap();
+    let not = |lines: std::ops::Range<Line>| lines.filter(|line| !line.is_multiple_of(7));
+    journal.blocking_unlooked(unlooked(not(2..3000))).unwrap();
+    journal
+        .blocking_unlooked(unlooked(not(3000..5500)))
+        .unwrap();
+    for line in (2..6000_u32).filter(|line| line.is_multiple_of(7)) {
+        journal.blocking_outcome(full_outcome(line)).unwrap();
+    }
+    journal.blocking_unlooked(unlooked([9000])).unwrap();
+    drop(journal);
+    thread.join();
+    (base, dir, ledger)
+}
+
+#[test]
+fn lines_that_were_not_looked_at_are_given_like_all_others() {
+    let (_base, _dir, ledger) = partly_looked();
+    let all: Vec<Line> = (2..5500)
+        .chain((5500..6000_u32).filter(|line| line.is_multiple_of(7)))
+        .chain([9000])
+        .collect();
+    let seen: Vec<Outcome> = ledger.outcomes().map(Result::unwrap).collect();
+    assert_eq!(seen.iter().map(|one| one.line).collect::<Vec<_>>(), all);
+    // Each is unpacked with thousands of others.
+    for outcome in seen.iter().step_by(61) {
+        assert_eq!(
+            ledger.outcome_of(outcome.line).unwrap().as_ref(),
+            Some(outcome)
+        );
+        if !outcome.line.is_multiple_of(7) && outcome.line < 5500 {
+            assert_eq!(
+                outcome.status,
+                Status::Unchanged(crate::domain::Unchanged::Already)
+            );
+            assert_eq!(outcome.message, "as before");
+            assert_eq!(
+                outcome.account.after,
+                account(&format!("B-{}", outcome.line))
+            );
+            assert_eq!(outcome.account.before, outcome.account.after);
+            assert_eq!(outcome.customer.is_some(), !outcome.line.is_multiple_of(3));
+        }
+    }
+    for from in [0, 3, 2999, 3000, 5499, 5600, 8999, 9000, 9001] {
+        let rest = seen.iter().filter(|one| one.line >= from);
+        assert_eq!(ledger.outcomes_from(from).count(), rest.count(), "{from}");
+    }
+    assert_eq!(ledger.outcome_of(5501).unwrap(), None);
+    let changed = seen.iter().filter(|one| one.status == Status::Changed);
+    assert_eq!(
+        ledger.outcomes_with(&["changed"]).count(),
+        changed.clone().count()
+    );
+    assert_eq!(
+        ledger.outcomes_with(&["unchanged", "changed"]).count(),
+        seen.len()
+    );
+    let done = ledger.done().unwrap();
+    assert_eq!(done.len(), seen.len() as u64);
+    assert!(all.iter().all(|line| done.contains(*line)));
+    let counts = ledger.counts().unwrap();
+    let of = |status| counts.iter().find(|one| one.status == status).unwrap();
+    assert_eq!(of(Status::Changed).lines, changed.count() as u64);
+    assert_eq!(of(crate::ledger::unlooked::STATUS).first_line, 2);
+    let lines: u64 = counts.iter().map(|one| one.lines).sum();
+    assert_eq!(lines, seen.len() as u64);
+}
+
+#[test]
+fn a_pruned_run_keeps_of_them_what_is_still_needed() {
+    for keeps in [true, false] {
+        let (_base, _dir, ledger) = partly_looked();
+        let found: &dyn Fn(&Outcome) -> bool = &|outcome| outcome.line == 4001;
+        let hold = ledger.hold().unwrap();
+        ledger.strip(&hold, keeps.then_some(found)).unwrap();
+        let left: Vec<Outcome> = ledger.outcomes().map(Result::unwrap).collect();
+        let kept = left.iter().filter(|one| one.status != Status::Changed);
+        assert_eq!(kept.count(), usize::from(keeps));
+        assert_eq!(left.len(), 857 + usize::from(keeps));
     }
 }

@@ -1,0 +1,200 @@
+//! Nights that look at a part of their lines: what they say of the others, how much room they take, and what can be done with
+//! such a run.
+
+use crate::support::{Place, finish};
+use std::collections::HashMap;
+
+/// So few lines are looked at that a test can count on none.
+const NONE_TONIGHT: [&str; 2] = ["--audit", "1/1000000000"];
+
+fn night<'a>(file: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let night = ["reconcile", file, "--yes", "--incremental"];
+    [&night[..], more].concat()
+}
+
+/// What a report says of each line but for how it was found out: status, customer and the values of its account ID.
+fn told(place: &Place) -> Vec<Vec<String>> {
+    let cells = [
+        "accountId",
+        "newAccountId",
+        "idshift_line",
+        "idshift_status",
+        "idshift_reason",
+        "idshift_customer_id",
+        "idshift_account_id_before",
+        "idshift_account_id_after",
+        "idshift_drift",
+    ];
+    let rows = place.rows("results.csv").into_iter();
+    let row = |row: HashMap<String, String>| cells.iter().map(|cell| row[*cell].clone()).collect();
+    rows.map(row).collect()
+}
+
+#[test]
+fn a_night_that_looks_at_no_line_reports_the_same_lines_as_one_that_looks_at_all() {
+    let place = Place::plume();
+    let file = place.moves(5_000);
+    place.run(&["reconcile", &file, "--yes"]).expect(0);
+    place.run(&["reconcile", &file, "--yes"]).expect(0);
+    let looked = told(&place);
+    let calls = place.sandbox.log().len();
+    // Twice, so that the second one goes by a night that looked at nothing itself.
+    for _ in 0..2 {
+        let done = place.run(&night(&file, &NONE_TONIGHT)).expect(0);
+        assert!(done.out.contains("5,000 of them were"), "{}", done.out);
+        assert_eq!(told(&place), looked);
+    }
+    assert_eq!(place.sandbox.log().len(), calls);
+    let row = place.rows("results.csv").pop().unwrap();
+    assert!(row["idshift_message"].starts_with("not looked at tonight: as in run "));
+    assert!(!row["idshift_finished_at"].is_empty());
+}
+
+#[test]
+fn what_equals_the_last_good_night_hardly_grows_the_ledger() {
+    let place = Place::plume();
+    let file = place.moves(10_000);
+    place.run(&["reconcile", &file, "--yes"]).expect(0);
+    let ledger = || place.newest().join("ledger.db").metadata().unwrap().len();
+    let whole = ledger();
+    place.run(&night(&file, &NONE_TONIGHT)).expect(0);
+    let (now, lines) = (ledger(), 10_000);
+    assert!(
+        now < 100_000 + 5 * lines,
+        "{now} bytes, {whole} in a whole night"
+    );
+    assert!(now * 10 < whole, "{now} bytes, {whole} in a whole night");
+}
+
+#[test]
+fn lines_that_changed_places_are_still_known() {
+    let place = Place::plume();
+    let file = place.moves(3_000);
+    place.run(&["reconcile", &file, "--yes"]).expect(0);
+    let text = std::fs::read_to_string(place.path().join(&file)).unwrap();
+    let (header, rows) = text.split_once('\n').unwrap();
+    let mut rows: Vec<&str> = rows.lines().collect();
+    rows.reverse();
+    rows.insert(1_000, "A-009999,B-009999");
+    place.file("moves.csv", &format!("{header}\n{}\n", rows.join("\n")));
+    let calls = place.sandbox.log().len();
+    place.run(&night(&file, &NONE_TONIGHT)).expect(1);
+    let made = place.sandbox.log().len() - calls;
+    assert!(made < 8, "{made} calls for one new line");
+    let rows = place.rows("results.csv");
+    let new = &rows[1_000];
+    assert_eq!(new["idshift_reason"], "not_found");
+    for row in rows.iter().filter(|row| row["accountId"] != "A-009999") {
+        let number = row["accountId"].trim_start_matches("A-");
+        assert_eq!(row["idshift_status"], "unchanged");
+        let customer = number.trim_start_matches('0');
+        let customer = if customer.is_empty() { "0" } else { customer };
+        assert_eq!(row["idshift_customer_id"], format!("C-{customer}"));
+        assert_eq!(row["idshift_account_id_after"], format!("B-{number}"));
+    }
+}
+
+#[test]
+fn a_night_that_is_killed_at_any_step_is_resumed_to_its_last_line() {
+    let place = Place::plume();
+    let file = place.moves(2_100);
+    place.run(&["reconcile", &file, "--yes"]).expect(0);
+    let mut text = std::fs::read_to_string(place.path().join(&file)).unwrap();
+    let mut killed = 0;
+    for step in 1.. {
+        // Another customer each night, whose line asks for something else than the night before.
+        let n = 2_000 + step;
+        place
+            .with_world(|mut world| world.rename_plume(&format!("C-{n}"), &format!("DRIFTED-{n}")));
+        text = text.replace(
+            &format!("A-{n:06},B-{n:06}\n"),
+            &format!("DRIFTED-{n},E-{n:06}\n"),
+        );
+        place.file("moves.csv", &text);
+        let mut command = place.command(&night(&file, &NONE_TONIGHT));
+        command.env("IDSHIFT_CRASH_AT", step.to_string());
+        let done = finish(command.spawn().unwrap());
+        if done.code != 0 {
+            killed += 1;
+            place.run(&["resume", "--yes"]).expect(0);
+        }
+        let (rows, verdicts) = (place.rows("results.csv"), place.verdicts());
+        assert_eq!(rows.len(), 2_100, "step {step}");
+        assert!(
+            verdicts
+                .iter()
+                .all(|verdict| verdict == "unchanged/already" || verdict == "changed/"),
+            "step {step}"
+        );
+        assert_eq!(
+            place.account_of(&format!("C-{n}")),
+            format!("E-{n:06}"),
+            "step {step}"
+        );
+        if done.code == 0 {
+            break;
+        }
+    }
+    assert!(killed > 3, "{killed}");
+    place.judge_writes();
+}
+
+#[test]
+fn the_night_that_others_go_by_may_be_pruned_or_gone() {
+    let place = Place::plume();
+    let file = place.moves(2_000);
+    place.run(&["reconcile", &file, "--yes"]).expect(0);
+    let first = place.newest();
+    for _ in 0..2 {
+        place.run(&night(&file, &NONE_TONIGHT)).expect(0);
+    }
+    let newest = place.newest_id();
+    let looked = told(&place);
+    let prune = ["runs", "prune", "--older-than", "0s", "--yes", "--json"];
+    let pruned = place.run(&prune).expect(0).json();
+    let runs = pruned["pruned"].as_array().unwrap().iter();
+    let runs: Vec<&str> = runs.map(|run| run["run"].as_str().unwrap()).collect();
+    assert!(!runs.contains(&newest.as_str()), "{pruned:#}");
+    std::fs::remove_dir_all(first).unwrap();
+    place.run(&["runs", "forget", "--gone"]).expect(0);
+    // It can be verified, drawn again, packed, and gone by.
+    place.run(&["verify", &newest]).expect(0);
+    std::fs::remove_file(place.newest().join("results.csv")).unwrap();
+    place.run(&["report", &newest]).expect(0);
+    assert_eq!(told(&place), looked);
+    place
+        .run(&["evidence", &newest, "-o", "night.tar.zst"])
+        .expect(0);
+    place
+        .run(&["evidence", "--check", "night.tar.zst"])
+        .expect(0);
+    let undone = place.run(&["undo", &newest, "--yes"]).expect(0);
+    assert!(undone.out.is_empty(), "{}", undone.out);
+    assert!(undone.err.contains("nothing to restore"), "{}", undone.err);
+    let calls = place.sandbox.log().len();
+    place.run(&night(&file, &NONE_TONIGHT)).expect(0);
+    assert_eq!(place.sandbox.log().len(), calls);
+    // `verify` sees that a line which no night has looked at since is no longer as it was.
+    place.with_world(|mut world| world.rename_plume("C-7", "ELSEWHERE"));
+    let newest = place.newest_id();
+    let differs = place.run(&["verify", &newest]).expect(3);
+    assert!(differs.out.contains("ELSEWHERE"), "{}", differs.out);
+}
+
+#[test]
+fn each_line_is_looked_at_once_in_so_many_nights() {
+    let place = Place::plume();
+    let file = place.moves(700);
+    place.run(&["reconcile", &file, "--yes"]).expect(0);
+    let mut looked = HashMap::new();
+    for _ in 0..7 {
+        place.run(&night(&file, &["--audit", "1/7"])).expect(0);
+        for row in place.rows("results.csv") {
+            if !row["idshift_message"].starts_with("not looked at tonight") {
+                *looked.entry(row["idshift_line"].clone()).or_insert(0) += 1;
+            }
+        }
+    }
+    assert_eq!(looked.len(), 700);
+    assert!(looked.values().all(|nights| *nights == 1));
+}
