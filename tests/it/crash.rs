@@ -471,7 +471,8 @@ fn a_token_that_dies_at_the_last_line_blames_no_line() {
         assert_eq!(done.code, 4, "{first_refused}: {}{}", done.out, done.err);
         let blamed = |verdict: &String| verdict.starts_with("failed");
         assert!(!place.verdicts().iter().any(blamed), "{first_refused}");
-        place.run(&["resume", &place.newest_id()]).expect(0);
+        let (run, there) = (place.newest_id(), place.sandbox.base_url());
+        place.run(&["resume", &run, "--base-url", &there]).expect(0);
         assert_eq!(place.verdicts(), vec!["changed/"; 30]);
     }
 }
