@@ -7,7 +7,18 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
-/// Opens and locks a file; `None`: another process holds the lock.
+/// A locked file. A program that is being started has a copy of the open file for a moment, which would keep the lock.
+#[derive(Debug)]
+struct Locked(File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Where that fails, closing frees it.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Opens and locks a file; `false`: another process holds the lock.
 fn try_hold(path: &Path) -> Result<(File, bool), LedgerError> {
     if fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_symlink()) {
         return Err(LedgerError::Symlink {
@@ -28,7 +39,7 @@ fn try_hold(path: &Path) -> Result<(File, bool), LedgerError> {
 /// It does not reach another machine.
 #[derive(Debug)]
 pub(super) struct TargetLock {
-    _files: Vec<File>,
+    _files: Vec<Locked>,
 }
 
 impl TargetLock {
@@ -69,8 +80,8 @@ impl TargetLock {
                     path,
                 });
             }
+            files.push(Locked(file));
             state.set_holder(target, &Holder::this_process(run))?;
-            files.push(file);
         }
         Ok(Self { _files: files })
     }
@@ -83,7 +94,7 @@ fn number(target: &str) -> u64 {
 }
 
 /// Opens and locks the file of a run, and writes into it which process has it.
-fn hold(path: &Path, run: &str) -> Result<File, LedgerError> {
+fn hold(path: &Path, run: &str) -> Result<Locked, LedgerError> {
     let (mut file, is_free) = try_hold(path)?;
     if !is_free {
         return Err(LedgerError::Held {
@@ -91,19 +102,21 @@ fn hold(path: &Path, run: &str) -> Result<File, LedgerError> {
             path: path.to_owned(),
         });
     }
+    let locked = Locked(file);
     let text = serde_json::to_string(&Holder::this_process(run)).unwrap_or_default();
-    let mut write = || {
+    let write = || {
+        let mut file = &locked.0;
         file.set_len(0)?;
         file.seek(SeekFrom::Start(0))?;
         file.write_all(text.as_bytes())
     };
     write().map_err(|source| LedgerError::io(path, "written", source))?;
-    Ok(file)
+    Ok(locked)
 }
 
 /// One process at a time writes to a run's ledger.
 pub(super) struct RunLock {
-    _file: File,
+    _file: Locked,
 }
 
 impl RunLock {
@@ -120,7 +133,14 @@ impl RunLock {
 
     /// Whether a living process holds it.
     pub(super) fn is_held(path: &Path) -> bool {
-        File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+        File::open(path).is_ok_and(|file| match file.try_lock() {
+            Ok(()) => {
+                drop(Locked(file));
+                false
+            }
+            Err(TryLockError::WouldBlock) => true,
+            Err(TryLockError::Error(_)) => false,
+        })
     }
 }
 
