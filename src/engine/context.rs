@@ -6,10 +6,10 @@ use super::lead::Lead;
 use super::ramp::Ramp;
 use super::settings::{Lookup, Mode, Settings};
 use super::write_breaker::{Refusable, WriteBreaker};
-use super::{Event, Tally, WriteLog, spans};
+use super::{Event, Tally, WriteLog, spans, token_check};
 use crate::domain::{AccountId, CustomerId, Failed, Outcome, Reseller, Status};
 use crate::ledger::Write;
-use crate::system::{Customer, Fatal, Location, System, SystemError};
+use crate::system::{Customer, Location, System, SystemError};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -211,7 +211,7 @@ impl<N: WriteLog> Context<N> {
             return Err(Halt::Fatal(fatal, trouble.message));
         }
         if trouble.reason == Failed::Unauthorized {
-            self.confirm_token(&trouble).await?;
+            self.confirm_token().await?;
         }
         Ok(trouble)
     }
@@ -279,13 +279,10 @@ impl<N: WriteLog> Context<N> {
         if !self.write_breaker.doubts_the_token() {
             return None;
         }
-        let probe = self.system.probe().await.err()?;
-        let fatal = match probe.fatal {
-            None if probe.reason == Failed::Unauthorized => Fatal::TokenRefused,
-            None => return None,
-            Some(fatal) => fatal,
-        };
-        Some(Halt::Fatal(fatal, probe.message))
+        let checked = token_check::is_accepted(&self.system).await;
+        checked
+            .err()
+            .map(|(fatal, words)| Halt::Fatal(fatal, words))
     }
 
     fn token_was_good_lately(&self) -> bool {
@@ -303,7 +300,7 @@ impl<N: WriteLog> Context<N> {
     /// A 401 may mean this customer or this token. Where no call has succeeded lately, or several in a row were
     /// refused, something that every
     /// good token may ask is asked: refused too means that the run has to end, and no line is to blame.
-    async fn confirm_token(&self, trouble: &SystemError) -> Result<(), Halt> {
+    async fn confirm_token(&self) -> Result<(), Halt> {
         self.refused_in_a_row.fetch_add(1, Ordering::Relaxed);
         if self.token_was_good_lately() {
             return Ok(());
@@ -312,19 +309,12 @@ impl<N: WriteLog> Context<N> {
         if self.token_was_good_lately() {
             return Ok(());
         }
-        match self.system.probe().await {
-            Ok(()) => {
-                self.token_is_good();
-                Ok(())
-            }
-            Err(probe) => match probe.fatal {
-                Some(fatal) => Err(Halt::Fatal(fatal, probe.message)),
-                None if probe.reason == Failed::Unauthorized => {
-                    Err(Halt::Fatal(Fatal::TokenRefused, trouble.message.clone()))
-                }
-                None => Ok(()),
-            },
+        match token_check::is_accepted(&self.system).await {
+            Ok(true) => self.token_is_good(),
+            Ok(false) => {}
+            Err((fatal, words)) => return Err(Halt::Fatal(fatal, words)),
         }
+        Ok(())
     }
 }
 

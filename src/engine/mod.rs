@@ -33,6 +33,7 @@ mod since;
 mod spans;
 #[cfg(test)]
 mod tests;
+mod token_check;
 mod write;
 mod write_breaker;
 mod write_log;

@@ -4,6 +4,7 @@
 //! they find the same differences.
 
 use super::compare::{Difference, differences};
+use super::token_check;
 use crate::domain::{Failed, Line, Outcome, Reseller};
 use crate::system::{Bulk, Customer, Fatal, Key, System, SystemError, Wanted};
 
@@ -76,16 +77,12 @@ impl<'a> Recheck<'a> {
         if error.reason != Failed::Unauthorized || self.token_is_good {
             return Ok(());
         }
-        if let Err(probe) = self.system.probe().await {
-            refuse_fatal(&probe, None)?;
-            if probe.reason == Failed::Unauthorized {
-                return Err(Unreadable {
-                    line: None,
-                    fatal: Fatal::TokenRefused,
-                    message: probe.message,
-                });
-            }
-        }
+        let checked = token_check::is_accepted(self.system).await;
+        checked.map_err(|(fatal, message)| Unreadable {
+            line: None,
+            fatal,
+            message,
+        })?;
         self.token_is_good = true;
         Ok(())
     }

@@ -108,7 +108,7 @@ pub struct PartKeys {
     present: Vec<u64>,
 }
 
-/// So many hashes of a part are added to the filter together.
+/// The number of hashes of a part that are added to the filter together.
 const TOGETHER: usize = 256;
 
 impl PartKeys {
