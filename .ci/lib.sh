@@ -3,6 +3,17 @@
 
 export CARGO_TERM_COLOR=never
 
+# The names of folders on this machine are not a part of what is built. All steps build with the same flags: with others,
+# Cargo would build all dependencies again.
+cargo_home=${CARGO_HOME:-$HOME/.cargo}
+case ${RUSTFLAGS:-} in
+  *=cargo) ;;
+  *)
+    export RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$PWD=idshift --remap-path-prefix=$cargo_home=cargo"
+    export CFLAGS="${CFLAGS:-} -ffile-prefix-map=$cargo_home=cargo"
+    ;;
+esac
+
 # Tools for the scripts that source this. Another release may find other things in the same sources.
 # shellcheck disable=SC2034
 {
@@ -75,6 +86,16 @@ cargo_tool() {
   [ "$("$1" --version 2>/dev/null | grep -oE '[0-9]+\.[0-9]+\.[0-9]+' | head -1)" = "$2" ] && return
   CARGO_PROFILE_DEV_DEBUG=false CARGO_TARGET_DIR=$ci_tools/build \
     cargo install --quiet --locked --debug --force --version "$2" --root "$ci_tools" "$1"
+}
+
+# try_packages PROFILE: what is given out is built with this profile, installed, used and removed again.
+try_packages() {
+  if program dpkg-deb dpkg && program dpkg-shlibdeps dpkg-dev && cargo_tool cargo-deb "$CARGO_DEB_VERSION"; then
+    packaging/build "$1"
+    packaging/check
+  else
+    not_run "the packages: cargo-deb $CARGO_DEB_VERSION or Debian's tools could not be installed"
+  fi
 }
 
 # toolchain NAME: this toolchain of rustup is there, or is installed.
