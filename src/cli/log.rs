@@ -43,7 +43,7 @@ fn find(options: &LogOptions, console: Console) -> Result<RunDir, CommandError> 
     let wanted = Selection {
         command: "log",
         words: "run",
-        fits: &|_| true,
+        fits: &|_, _| true,
         is_asked: false,
     };
     let dir = choose(&catalog, &runs_dir, wanted, &given_by(typed)?)?;

@@ -13,7 +13,7 @@ pub(super) fn run(options: &ReportOptions, console: Console) -> Result<Exit, Com
         let wanted = Selection {
             command: "report",
             words: "run",
-            fits: &|_| true,
+            fits: &|_, _| true,
             is_asked: false,
         };
         choose(

@@ -1,10 +1,9 @@
 //! The values of a row, in the order of its table's list of columns: written, read and guarded by a checksum in the same
 //! way, whichever database keeps them.
 
-use super::LedgerError;
+use super::{LedgerError, Place};
 use crate::domain::{IdError, Profile};
 use std::borrow::Cow;
-use std::path::Path;
 
 /// A value of a column.
 #[derive(Debug, Clone, Copy)]
@@ -107,7 +106,7 @@ impl From<IdError> for Fault {
 
 impl Fault {
     /// The error about the ledger at this place.
-    pub(super) fn name(self, path: &Path) -> LedgerError {
-        LedgerError::damaged(path, self.0)
+    pub(super) fn name(self, place: impl Into<Place>) -> LedgerError {
+        LedgerError::damaged(place, self.0)
     }
 }

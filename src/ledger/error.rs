@@ -1,6 +1,7 @@
 //! What can go wrong with the record of a run, each with the path and what to do about it.
 
 use super::group::Writers;
+use super::{Place, PostgresError};
 use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -187,14 +188,14 @@ pub enum LedgerError {
     BadRunId(String),
     /// Another process works on the same target or run.
     #[error(
-        "run {} holds this target: process {} on {} is at work (lock {}). Wait for it, or end it",
-        holder.run, holder.pid, holder.host, path.display()
+        "run {} holds this target: process {} on {} is at work (lock {lock}). Wait for it, or end it",
+        holder.run, holder.pid, holder.host
     )]
     Held {
         /// The process that holds it.
         holder: super::Holder,
-        /// The lock file.
-        path: PathBuf,
+        /// The lock that it has, for messages.
+        lock: String,
     },
     /// Whether another run works on the target cannot be told.
     #[error(
@@ -222,6 +223,14 @@ pub enum LedgerError {
         /// What the operating system or SQLite said.
         why: String,
     },
+    /// The operating system started no thread that writes the ledger.
+    #[error("no thread could be started that writes the ledger {place}: {source}")]
+    NoThread {
+        /// The ledger.
+        place: Place,
+        /// The system's word.
+        source: io::Error,
+    },
     /// The journal was closed, or an earlier commit failed: nothing is accepted any more.
     #[error("{0}")]
     Journal(Arc<LedgerError>),
@@ -240,7 +249,7 @@ pub enum LedgerError {
     },
     /// A ledger in PostgreSQL cannot be used.
     #[error(transparent)]
-    Postgres(super::PostgresError),
+    Postgres(PostgresError),
     /// The database refused something for another reason.
     #[error("the ledger {} could not be used: {source}", path.display())]
     Database {
@@ -269,10 +278,11 @@ impl LedgerError {
     }
 
     /// The record contradicts itself.
-    pub(super) fn damaged(path: &Path, what: impl Into<String>) -> Self {
-        Self::Damaged {
-            path: path.to_owned(),
-            what: what.into(),
+    pub(super) fn damaged(place: impl Into<Place>, what: impl Into<String>) -> Self {
+        let what = what.into();
+        match place.into() {
+            Place::File(path) => Self::Damaged { path, what },
+            Place::Database(at) => Self::Postgres(PostgresError::Damaged { at, why: what }),
         }
     }
 

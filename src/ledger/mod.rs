@@ -35,6 +35,7 @@ mod net_changes;
 mod orders;
 mod outcome_columns;
 mod outcomes;
+mod place;
 mod postgres;
 mod private;
 mod progress;
@@ -71,6 +72,7 @@ pub use lines::LineSet;
 pub use net_changes::WriteOrder;
 pub use orders::{Order, Orders};
 pub use outcomes::Outcomes;
+pub use place::Place;
 pub use postgres::{
     Address, Postgres, PostgresError, ReadPassword, Remark, Schema, Settings as PostgresSettings,
     creation,

@@ -103,6 +103,6 @@ impl Ledger {
         let number = u32::try_from(number).unwrap_or(u32::MAX);
         let writes = self.store().numbered(&[number])?;
         let customer = writes.into_iter().next().map(|write| write.intent.customer);
-        customer.ok_or_else(|| LedgerError::damaged(self.path(), "a write is missing"))
+        customer.ok_or_else(|| LedgerError::damaged(self.place(), "a write is missing"))
     }
 }

@@ -5,7 +5,7 @@ use super::columns::{Fault, Row, Value};
 use super::sqlite::open as sqlite;
 use super::store::{Draft, Fact, Facts, OrderChange, Put, Store};
 use super::{
-    DriftedLine, Header, Hold, Journal, JournalThread, LedgerError, LineSet, Order, Orders,
+    DriftedLine, Header, Hold, Journal, JournalThread, LedgerError, LineSet, Order, Orders, Place,
     RemovedFile, RunDir, Session, journal,
 };
 use crate::domain::{CustomerId, Outcome, Shard};
@@ -94,7 +94,7 @@ impl Ledger {
         which: &[Fact],
         read: impl FnOnce(&Facts) -> Result<T, Fault>,
     ) -> Result<T, LedgerError> {
-        read(&self.store.facts(which)?).map_err(|fault| fault.name(self.path()))
+        read(&self.store.facts(which)?).map_err(|fault| fault.name(self.place()))
     }
 
     pub(super) fn put_facts(&self, facts: &[(Fact, Value<'_>)]) -> Result<(), LedgerError> {
@@ -126,8 +126,8 @@ impl Ledger {
     }
 
     /// Where it is, for messages.
-    pub fn path(&self) -> &Path {
-        self.store.path()
+    pub fn place(&self) -> Place {
+        self.store.place()
     }
 
     /// Whether a living process is writing to it.
@@ -142,8 +142,9 @@ impl Ledger {
 
     /// Opens the journal: begins a session of this process, alone, and starts the thread that commits.
     pub fn journal(&self, session: Session) -> Result<(Journal, JournalThread), LedgerError> {
-        journal::start(self.store.join(session)?).map_err(|source| {
-            LedgerError::io(self.path(), "written by a thread of its own", source)
+        journal::start(self.store.join(session)?).map_err(|source| LedgerError::NoThread {
+            place: self.place(),
+            source,
         })
     }
 

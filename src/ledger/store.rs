@@ -8,7 +8,7 @@ use super::columns::{Fault, Row, Value};
 use super::commit::Commit;
 use super::write_columns::WriteSketch;
 use super::{
-    Counted, DriftedLine, Header, Hold, LedgerError, LineSet, Order, Orders, PastSession,
+    Counted, DriftedLine, Header, Hold, LedgerError, LineSet, Order, Orders, PastSession, Place,
     RemovedFile, Session, Unlooked, WriteId, WriteRecord,
 };
 use crate::domain::{CustomerId, Line, Outcome, Shard};
@@ -19,7 +19,7 @@ use std::path::Path;
 /// The record of one run, in whichever database it is kept.
 pub(super) trait Store: fmt::Debug + Send + Sync {
     /// Where it is, for messages.
-    fn path(&self) -> &Path;
+    fn place(&self) -> Place;
 
     /// What the run was asked to do.
     fn header(&self) -> Result<Header, LedgerError>;

@@ -66,7 +66,7 @@ pub(crate) fn apply_plan(
         Selection {
             command: "apply",
             words: "run",
-            fits: &|_| true,
+            fits: &|_, _| true,
             is_asked: true,
         },
         Purpose::Write,

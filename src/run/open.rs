@@ -92,7 +92,7 @@ pub(crate) struct Selection<'a> {
     /// What is looked for, in words.
     pub(crate) words: &'static str,
     /// Whether a run is such.
-    pub(crate) fits: &'a dyn Fn(&Ledger) -> bool,
+    pub(crate) fits: &'a dyn Fn(&RunDir, &Ledger) -> bool,
     /// Whether a question that follows says which run it is, so that it is not said before.
     pub(crate) is_asked: bool,
 }
@@ -190,7 +190,7 @@ pub(crate) fn open_live(
     let wanted = Selection {
         command,
         words: "run in progress",
-        fits: &Ledger::is_live,
+        fits: &|_, ledger| ledger.is_live(),
         is_asked: false,
     };
     choose(&catalog, &runs_dir, wanted, &given_by(typed)?)
@@ -253,7 +253,7 @@ pub(crate) fn choose(
     let newest = catalog.newest_by_target(|entry| {
         given.fits(&entry.header.system, &entry.header.target)
             && match entry.ledger() {
-                Ok(ledger) => (wanted.fits)(&ledger),
+                Ok(ledger) => (wanted.fits)(&entry.dir, &ledger),
                 // It may be the one that is meant. An older one in its place would be a guess.
                 Err(_) => true,
             }
@@ -275,7 +275,8 @@ pub(crate) fn choose(
                 wanted: wanted.words.to_owned(),
             };
             let elsewhere = catalog.newest_by_target(|entry| {
-                entry.ledger().is_ok_and(|ledger| (wanted.fits)(&ledger))
+                let ledger = entry.ledger();
+                ledger.is_ok_and(|ledger| (wanted.fits)(&entry.dir, &ledger))
             });
             Err(match elsewhere.first() {
                 None => none.into(),

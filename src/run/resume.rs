@@ -20,28 +20,27 @@ use super::session::{Session, Task, Work, done};
 use super::values::catalog;
 use crate::domain::{Change, Line};
 use crate::engine::{History, Since};
-use crate::ledger::{Ledger, LineSet, Phase, Progress, RunKind, State};
+use crate::ledger::{Ledger, LineSet, Phase, Progress, RunDir, RunKind, State};
 use crate::report::tells_the_end;
 use crate::ui;
 use std::sync::Arc;
 
-fn is_unfinished(ledger: &Ledger) -> bool {
+fn is_unfinished(dir: &RunDir, ledger: &Ledger) -> bool {
     let begun = ledger
         .progress()
         .is_ok_and(|progress| match progress.state {
             State::Created | State::Running | State::Stopped | State::Interrupted => true,
             // Killed before its reports were written: its failures have not been reported.
-            State::Finished => !is_reported(ledger),
+            State::Finished => !is_reported(dir, ledger),
             State::Planned => false,
         });
     begun && !is_stillborn(ledger)
 }
 
-fn is_reported(ledger: &Ledger) -> bool {
+fn is_reported(dir: &RunDir, ledger: &Ledger) -> bool {
     // Prune removes the reports.
     let is_pruned = ledger.pruned().is_ok_and(|pruned| pruned.is_some());
-    let folder = ledger.path().parent();
-    is_pruned || folder.is_some_and(|folder| tells_the_end(folder, ledger).unwrap_or(true))
+    is_pruned || tells_the_end(dir.path(), ledger).unwrap_or(true)
 }
 
 /// Whether it is an undo that was killed before it recorded the expected values. Nothing was written.

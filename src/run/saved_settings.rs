@@ -40,8 +40,8 @@ impl SavedSettings {
     /// What the run was begun with, or what was given anew since.
     pub(crate) fn of(ledger: &Ledger) -> Result<Self, CommandError> {
         serde_json::from_str(&ledger.settings()?).map_err(|why| {
-            let path = ledger.path().display();
-            CommandError::usage(format!("{path}: its settings cannot be read: {why}"))
+            let place = ledger.place();
+            CommandError::usage(format!("{place}: its settings cannot be read: {why}"))
         })
     }
 

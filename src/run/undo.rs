@@ -37,7 +37,9 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
             command: "undo",
             words: "run that wrote something and is no undo itself",
             // Typed twice, it must not undo itself.
-            fits: &|ledger| open::wrote_something(ledger) && ledger.header().kind != RunKind::Undo,
+            fits: &|_, ledger| {
+                open::wrote_something(ledger) && ledger.header().kind != RunKind::Undo
+            },
             is_asked: request.consent.is_asked(),
         },
         Purpose::Write,

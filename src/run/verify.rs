@@ -74,7 +74,7 @@ pub(crate) fn verify(run: Option<&str>, request: &Request) -> Result<Verified, C
         Selection {
             command: "verify",
             words: "run that wrote something",
-            fits: &open::wrote_something,
+            fits: &|_, ledger| open::wrote_something(ledger),
             is_asked: false,
         },
         Purpose::Look,

@@ -77,7 +77,7 @@ impl TargetLock {
             if !is_free {
                 return Err(LedgerError::Held {
                     holder: state.holder(target)?,
-                    path,
+                    lock: path.display().to_string(),
                 });
             }
             files.push(Locked(file));
@@ -99,7 +99,7 @@ fn hold(path: &Path, run: &str) -> Result<Locked, LedgerError> {
     if !is_free {
         return Err(LedgerError::Held {
             holder: Holder::read(&mut file),
-            path: path.to_owned(),
+            lock: path.display().to_string(),
         });
     }
     let locked = Locked(file);

@@ -15,8 +15,8 @@ use crate::ledger::unlooked::STATUS;
 use crate::ledger::write_columns::{self, WriteSketch};
 use crate::ledger::{
     Calls, Counted, DriftedLine, Header, Hold, LedgerError, LineSet, Order, Orders, PastSession,
-    RemovedFile, Session, Unlooked, WriteId, WriteRecord, drift, header_columns, outcome_columns,
-    remains, shard,
+    Place, RemovedFile, Session, Unlooked, WriteId, WriteRecord, drift, header_columns,
+    outcome_columns, remains, shard,
 };
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Error, Params, params_from_iter};
@@ -182,8 +182,8 @@ fn from(WriteId(after): WriteId, line: Option<Line>) -> impl Params {
 const START: WriteId = WriteId(0);
 
 impl Store for SqliteStore {
-    fn path(&self) -> &Path {
-        &self.path
+    fn place(&self) -> Place {
+        Place::from(&self.path)
     }
 
     fn header(&self) -> Result<Header, LedgerError> {
