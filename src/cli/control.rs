@@ -104,7 +104,7 @@ fn live(
     run: Option<&str>,
     typed: &TypedSettings,
 ) -> Result<Ledger, CommandError> {
-    let ledger = Ledger::open_unchecked(&open_live(command, run, typed)?)?;
+    let ledger = open_live(command, run, typed)?.ledger()?;
     if ledger.is_live() {
         return Ok(ledger);
     }

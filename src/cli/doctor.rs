@@ -7,10 +7,10 @@ mod network;
 use self::finding::{Finding, Found};
 use super::options::{Console, DoctorOptions};
 use crate::http::Skew;
-use crate::ledger::{RunDir, StateDb};
+use crate::ledger::StateDb;
 use crate::run::{
-    CommandError, Exit, base_url, check_host, connect, document, resolve, runtime, staging,
-    start_stand_in, values_with_ledger,
+    CommandError, Exit, RunsSettings, Scope, base_url, check_host, connect, document, resolve,
+    runtime, staging, start_stand_in, values_with_ledger,
 };
 use crate::ui;
 use serde_json::json;
@@ -90,7 +90,9 @@ fn of_this_machine(resolved: &crate::config::Resolved, is_sandbox: bool) -> Vec<
     if let Some(tenant) = &resolved.tenant {
         find("tenant", Found::Good(tenant.clone()));
     }
-    let runs = RunDir::prepare(&resolved.runs_dir)
+    let runs = RunsSettings::of_resolved(resolved)
+        .runs(Scope::Here)
+        .prepare()
         .map_err(|why| why.to_string())
         .and_then(|()| staging(&resolved.runs_dir).map_err(|failure| failure.message));
     find(

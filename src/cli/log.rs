@@ -1,9 +1,8 @@
 //! `idshift log`: what is on record about one line of a run, or about the run itself.
 
 use super::options::{Console, LogOptions};
-use crate::ledger::{Ledger, RunDir};
 use crate::run::{
-    CommandError, Exit, LineStory, Logged, RunStory, Selection, announce, catalog, choose,
+    CommandError, Exit, KeptRun, LineStory, Logged, RunStory, Selection, announce, catalog, choose,
     document, given_by, log_words,
 };
 use crate::ui;
@@ -11,17 +10,21 @@ use serde_json::Value;
 
 pub(super) fn run(options: &LogOptions, console: Console) -> Result<Exit, CommandError> {
     let typed = &options.settings.typed;
-    let dir = find(options, console)?;
+    let run = find(options)?;
+    let ledger = run.whole_ledger()?;
+    if options.run.is_none() && !console.output.quiet {
+        announce("log", &ledger);
+    }
     let body = match options.line {
         None => {
-            let story = RunStory::of(typed, &dir)?;
+            let story = RunStory::of(typed, &ledger)?;
             if !console.output.json {
                 print_run(&story);
             }
             story.document()
         }
         Some(line) => {
-            let story = LineStory::of(typed, &dir, line)?;
+            let story = LineStory::of(typed, (&run, &ledger), line)?;
             if !console.output.json {
                 print_line(&story);
             }
@@ -34,7 +37,7 @@ pub(super) fn run(options: &LogOptions, console: Console) -> Result<Exit, Comman
     Ok(Exit::Success)
 }
 
-fn find(options: &LogOptions, console: Console) -> Result<RunDir, CommandError> {
+fn find(options: &LogOptions) -> Result<KeptRun, CommandError> {
     let typed = &options.settings.typed;
     let (catalog, runs_dir) = catalog(typed)?;
     if let Some(run) = &options.run {
@@ -46,11 +49,7 @@ fn find(options: &LogOptions, console: Console) -> Result<RunDir, CommandError> 
         fits: &|_, _| true,
         is_asked: false,
     };
-    let dir = choose(&catalog, &runs_dir, wanted, &given_by(typed)?)?;
-    if !console.output.quiet {
-        announce("log", &Ledger::open(&dir)?);
-    }
-    Ok(dir)
+    choose(&catalog, &runs_dir, wanted, &given_by(typed)?)
 }
 
 fn row(name: &str, words: &str) {

@@ -1,7 +1,6 @@
 //! `idshift report`: draws a run's reports again, from its ledger and its copy of the file.
 
 use super::options::{Console, ReportOptions};
-use crate::ledger::Ledger;
 use crate::run::{CommandError, Exit, Selection, announce, catalog, choose, draw, given_by};
 use crate::ui;
 
@@ -23,7 +22,7 @@ pub(super) fn run(options: &ReportOptions, console: Console) -> Result<Exit, Com
             &given_by(&options.settings.typed)?,
         )?
     };
-    let ledger = Ledger::open(&dir)?;
+    let ledger = dir.whole_ledger()?;
     if options.run.is_none() && !console.output.quiet {
         announce("report", &ledger);
     }

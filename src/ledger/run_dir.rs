@@ -17,7 +17,7 @@ pub struct RunDir {
 
 impl RunDir {
     /// Makes the folder of a new run, and the folder of all runs where it is missing.
-    pub fn create(runs_dir: &Path, run: &RunId) -> Result<Self, LedgerError> {
+    pub(super) fn create(runs_dir: &Path, run: &RunId) -> Result<Self, LedgerError> {
         Self::prepare(runs_dir)?;
         let path = runs_dir.join(run.as_str());
         create_folder(&path, false).map_err(|source| match source.kind() {
@@ -32,7 +32,7 @@ impl RunDir {
     }
 
     /// Makes sure that runs can be kept here: the folder exists, is its owner's alone to write, and is local.
-    pub fn prepare(runs_dir: &Path) -> Result<(), LedgerError> {
+    pub(super) fn prepare(runs_dir: &Path) -> Result<(), LedgerError> {
         create_folder(runs_dir, true)
             .map_err(|source| LedgerError::io(runs_dir, "made", source))?;
         check_folder(runs_dir)?;
@@ -53,13 +53,12 @@ impl RunDir {
     }
 
     /// Refuses a folder that others may write into, or that is a symbolic link.
-    pub fn checked(self) -> Result<Self, LedgerError> {
-        check_folder(&self.path)?;
-        Ok(self)
+    pub fn check(&self) -> Result<(), LedgerError> {
+        check_folder(&self.path)
     }
 
     /// All runs in this folder, in no particular order.
-    pub fn list(runs_dir: &Path) -> Result<Vec<Self>, LedgerError> {
+    pub(super) fn list(runs_dir: &Path) -> Result<Vec<Self>, LedgerError> {
         let entries = match std::fs::read_dir(runs_dir) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -67,8 +66,7 @@ impl RunDir {
         };
         let runs = entries.flatten().filter_map(|entry| {
             let run = Self::at(&entry.path())?;
-            // What it has done cannot be told without its ledger, but that it was there can.
-            (run.ledger().exists() || run.has_begun()).then_some(run)
+            run.has_ledger().then_some(run)
         });
         Ok(runs.collect())
     }
@@ -88,18 +86,23 @@ impl RunDir {
         absolute(&self.path)
     }
 
+    /// Whether its ledger is in it, or was: what it has done cannot be told without, but that it was there can.
+    pub(super) fn has_ledger(&self) -> bool {
+        self.ledger().exists() || self.has_begun()
+    }
+
     /// Whether its ledger was whole once: one that was cut short before that cannot have been acted upon.
-    pub fn has_begun(&self) -> bool {
+    pub(super) fn has_begun(&self) -> bool {
         CommitCounter::read(&self.ledger()).is_some()
     }
 
-    /// The run's own copy of the input.
-    pub fn input(&self) -> PathBuf {
+    /// Where this machine's copy of the run's input is; [`Runs::input`](super::Runs::input) makes sure that it is there.
+    pub fn local_input(&self) -> PathBuf {
         self.path.join("input.csv")
     }
 
-    /// The ledger.
-    pub fn ledger(&self) -> PathBuf {
+    /// The ledger, where it is a file.
+    pub(super) fn ledger(&self) -> PathBuf {
         self.path.join("ledger.db")
     }
 }
@@ -138,7 +141,7 @@ mod tests {
             Err(LedgerError::Symlink { .. })
         ));
         symlink(dir.path(), runs.join(other.as_str())).unwrap();
-        let through_a_link = RunDir::at(&runs.join(other.as_str())).unwrap().checked();
+        let through_a_link = RunDir::at(&runs.join(other.as_str())).unwrap().check();
         assert!(matches!(through_a_link, Err(LedgerError::Symlink { .. })));
         assert!(matches!(
             RunDir::create(&runs, dir.run()),

@@ -40,22 +40,22 @@ impl NewLedger {
 
 impl Ledger {
     /// Makes the ledger of a new run.
-    pub fn create(dir: &RunDir) -> Result<NewLedger, LedgerError> {
+    pub(super) fn create(dir: &RunDir) -> Result<NewLedger, LedgerError> {
         sqlite::create(dir).map(NewLedger)
     }
 
     /// Opens a ledger and looks it through; what is damaged, foreign or newer is refused and left as it is.
-    pub fn open(dir: &RunDir) -> Result<Self, LedgerError> {
+    pub(super) fn open(dir: &RunDir) -> Result<Self, LedgerError> {
         Self::of(sqlite::open(dir, true)?)
     }
 
     /// Opens a ledger for a short look at its header, state and counts, without checking every page.
-    pub fn open_unchecked(dir: &RunDir) -> Result<Self, LedgerError> {
+    pub(super) fn open_unchecked(dir: &RunDir) -> Result<Self, LedgerError> {
         Self::of(sqlite::open(dir, false)?)
     }
 
     /// Opens a ledger for a look at its header and state that makes and changes no file in its folder.
-    pub fn open_read_only(dir: &RunDir) -> Result<Self, LedgerError> {
+    pub(super) fn open_read_only(dir: &RunDir) -> Result<Self, LedgerError> {
         Self::of(sqlite::open_read_only(&dir.ledger())?)
     }
 

@@ -5,14 +5,32 @@
 
 use super::{Hold, Ledger, LedgerError, NewLedger, RegisteredRun, RunDir, RunId, Sameness};
 use std::fmt;
+use std::path::PathBuf;
 
-/// A place where runs are kept.
+/// A place where runs are kept. Each has a folder on this machine, for its copy of the input and its reports; its record may
+/// be elsewhere.
 pub trait Runs: fmt::Debug + Send + Sync {
+    /// Makes sure that runs can be kept here.
+    fn prepare(&self) -> Result<(), LedgerError>;
+
     /// The runs that there are, and those that were registered and are gone, in any order.
     fn list(&self) -> Result<Vec<ListedRun>, LedgerError>;
 
     /// Opens the record of a run. `thorough`: all of it is looked through; else it is for a short look.
     fn open(&self, run: &RunDir, thorough: bool) -> Result<Ledger, LedgerError>;
+
+    /// Opens the record of a run for a glance at its header and state, which makes and changes nothing.
+    fn glance(&self, run: &RunDir) -> Result<Ledger, LedgerError>;
+
+    /// Whether there is a record of this run: also one that cannot be read.
+    fn has(&self, run: &RunDir) -> bool;
+
+    /// Whether the record of this run was whole once: one that was cut short before that cannot have been acted upon.
+    fn has_begun(&self, run: &RunDir) -> bool;
+
+    /// Makes sure that the run's folder with its copy of the input is on this machine; returns the path of the copy, which is
+    /// missing where the run was pruned.
+    fn input(&self, run: &RunDir) -> Result<PathBuf, LedgerError>;
 
     /// Makes a place for a new run: a folder for its files, and a record that is there once it is begun. Its input must
     /// lie in the folder by then.
@@ -28,8 +46,8 @@ pub trait Runs: fmt::Debug + Send + Sync {
     /// Keeps what [`Runs::list`] tells of a run, also when it is gone.
     fn register(&self, run: &RegisteredRun) -> Result<(), LedgerError>;
 
-    /// Takes a run out of the register.
-    fn forget(&self, run: &RunDir) -> Result<(), LedgerError>;
+    /// Removes a run that has not begun: its record, its folder, and what [`Runs::list`] tells of it.
+    fn discard(&self, run: &RunDir) -> Result<(), LedgerError>;
 
     /// Whether two targets are one system; `None`: not known yet.
     fn sameness(&self, target: &str, other: &str) -> Result<Option<Sameness>, LedgerError>;

@@ -1,5 +1,6 @@
 //! The runs that there are: those in the runs folder and those in the register, the highest epoch first.
 
+use super::kept_run::KeptRun;
 use super::target::is_in_process;
 use crate::ledger::{Header, Ledger, LedgerError, ListedRun, RegisteredRun, RunDir, RunId, Runs};
 use crate::report::Commands;
@@ -10,8 +11,7 @@ use std::sync::Arc;
 /// A run that can be opened.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
-    runs: Arc<dyn Runs>,
-    pub(crate) dir: RunDir,
+    pub(crate) dir: KeptRun,
     pub(crate) header: Header,
     /// The keys of its target, and of those before its system moved.
     targets: Vec<String>,
@@ -22,7 +22,7 @@ pub(crate) struct Entry {
 impl Entry {
     /// Its ledger, without checking every page.
     pub(crate) fn ledger(&self) -> Result<Ledger, LedgerError> {
-        self.runs.open(&self.dir, false)
+        self.dir.ledger()
     }
 
     /// What a person types to go on from it.
@@ -78,7 +78,7 @@ impl RunCatalog {
         let ledger = match self.runs.open(&dir, false) {
             Ok(ledger) => ledger,
             // Killed before it had begun.
-            Err(_) if !dir.has_begun() && known.is_none() => return Ok(()),
+            Err(_) if !self.runs.has_begun(&dir) && known.is_none() => return Ok(()),
             Err(why) => {
                 self.lost.push(Lost {
                     path: dir.path().to_owned(),
@@ -95,18 +95,17 @@ impl RunCatalog {
             self.runs.register(&found)?;
         }
         self.entries.push(Entry {
-            runs: Arc::clone(&self.runs),
             header: ledger.header().clone(),
             targets: ledger.targets().map(str::to_owned).collect(),
             has_writes: ledger.has_writes()?,
-            dir,
+            dir: KeptRun::of(&self.runs, dir),
         });
         Ok(())
     }
 
-    /// Opens a run, after looking it through.
-    pub(super) fn open(&self, dir: &RunDir) -> Result<Ledger, LedgerError> {
-        self.runs.open(dir, true)
+    /// The run with this folder, whatever is in it.
+    pub(super) fn at(&self, folder: &Path) -> Option<KeptRun> {
+        RunDir::at(folder).map(|dir| KeptRun::of(&self.runs, dir))
     }
 
     /// The highest epoch of all runs.
@@ -115,11 +114,11 @@ impl RunCatalog {
     }
 
     /// The run with this prefix of its ID, or with its folder at this path.
-    pub(crate) fn find(&self, run: &str, runs_dir: &Path) -> Result<RunDir, LedgerError> {
+    pub(crate) fn find(&self, run: &str, runs_dir: &Path) -> Result<KeptRun, LedgerError> {
         let by_path = Path::new(run);
         if run.contains('/')
             && by_path.is_dir()
-            && let Some(dir) = RunDir::at(by_path)
+            && let Some(dir) = self.at(by_path)
         {
             return dir.checked();
         }
@@ -137,7 +136,7 @@ impl RunCatalog {
                 // Its ledger says why it cannot be opened.
                 let of_run = |lost: &&Lost| lost.path.ends_with(prefix);
                 let lost = self.lost.iter().find(of_run);
-                match lost.and_then(|lost| RunDir::at(&lost.path)) {
+                match lost.and_then(|lost| self.at(&lost.path)) {
                     Some(dir) if dir.path().is_dir() => dir.checked(),
                     _ => Err(LedgerError::NoRun {
                         runs_dir: runs_dir.to_owned(),
@@ -227,7 +226,7 @@ pub(crate) fn describe(dir: &RunDir, ledger: &Ledger) -> Result<RegisteredRun, L
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::LocalRuns;
+    use crate::run::kept_run::{RunsSettings, Scope};
 
     fn made(runs: &Path, id: &str, epoch: u64, target: &str) -> RunDir {
         let (dir, new) = local(runs).create(&RunId::parse(id).unwrap()).unwrap();
@@ -243,7 +242,10 @@ mod tests {
     }
 
     fn local(runs_dir: &Path) -> Arc<dyn Runs> {
-        Arc::new(LocalRuns::of(runs_dir, false, None))
+        let settings = RunsSettings {
+            folder: runs_dir.to_owned(),
+        };
+        settings.runs(Scope::Here)
     }
 
     fn load(runs_dir: &Path) -> RunCatalog {
@@ -262,9 +264,12 @@ mod tests {
         let catalog = load(&runs);
         assert_eq!(catalog.highest_epoch(), 3);
         let newest = catalog.newest_by_target(|_| true);
-        let newest: Vec<_> = newest.iter().map(|entry| entry.dir.clone()).collect();
+        let newest: Vec<_> = newest
+            .iter()
+            .map(|entry| RunDir::clone(&entry.dir))
+            .collect();
         assert_eq!(newest, [other, early.clone()]);
-        let find = |run| catalog.find(run, &runs);
+        let find = |run| catalog.find(run, &runs).map(|run| RunDir::clone(&run));
         assert_eq!(find("20261120").unwrap(), late);
         assert_eq!(find("some/where/20261119-000000-aaaa/").unwrap(), early);
         assert!(matches!(find("2026"), Err(LedgerError::ManyRuns { .. })));

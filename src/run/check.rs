@@ -2,6 +2,7 @@
 
 use super::error::CommandError;
 use super::input_plan::{self, InputPlan};
+use super::kept_run::{KeptRun, RunsSettings, Scope};
 use super::redraw::refresh_report;
 use super::report_edits;
 use super::request::{Request, Secrets};
@@ -42,17 +43,25 @@ pub(crate) fn check(file: &Path, request: &Request) -> Result<Checked, Unread> {
     let mut values = values(typed, &BTreeMap::new())?;
     let resolved = resolve(&mut values, Secrets::Unneeded, *output)?;
     let mut settings = kept(typed, false, &values)?;
-    refresh_report(file)?;
+    let runs = RunsSettings::of_resolved(&resolved).runs(Scope::Here);
+    refresh_report(file, &runs)?;
     let copy = local_copy(file)?;
     let (path, name) = match &copy {
         Some((folder, name)) => (folder.path().join("input.csv"), name.clone()),
         None => (file.to_owned(), file.display().to_string()),
     };
-    as_its_run_did(&mut settings, typed, (file, &path), *output)?;
+    let of_run = KeptRun::of_file(&runs, file);
+    as_its_run_did(
+        &mut settings,
+        typed,
+        (file, &path),
+        of_run.as_ref(),
+        *output,
+    )?;
     let rules = settings.rules(&resolved)?;
     let unique = resolved.system.capabilities().unique_accounts;
     let mut draft = input_plan::read(&path, &name, &settings.reading()?, &rules, unique)?;
-    let more = report_edits::compare(&draft.table, file, &resolved.runs_dir)?;
+    let more = report_edits::compare(&draft.table, file, &runs)?;
     draft.add(more)?;
     Ok(Checked { draft, settings })
 }

@@ -4,6 +4,7 @@ use super::catalog::{RunCatalog, describe};
 use super::clock;
 use super::connect::{connect, runtime};
 use super::error::CommandError;
+use super::kept_run::{RunsSettings, Scope};
 use super::quota::StateCalls;
 use super::same_system::{Candidate, candidates};
 use super::saved_settings::SavedSettings;
@@ -11,8 +12,7 @@ use super::target::{Target, shown_key};
 use crate::config::Resolved;
 use crate::domain::Failed;
 use crate::ledger::{
-    Header, Hold, Ledger, LocalRuns, RunDir, RunId, RunKind, Runs, Sameness, Session, StateDb,
-    host, user,
+    Header, Hold, Ledger, RunDir, RunId, RunKind, Runs, Sameness, Session, StateDb, host, user,
 };
 use crate::system::{System, SystemError};
 use std::sync::Arc;
@@ -42,8 +42,8 @@ impl TargetClaim {
     ) -> Result<Self, CommandError> {
         let elsewhere = !target.in_process;
         let state = elsewhere.then(StateDb::open).transpose()?.map(Arc::new);
-        let runs = LocalRuns::of(&resolved.runs_dir, elsewhere, state.clone());
-        let runs: Arc<dyn Runs> = Arc::new(runs);
+        let scope = state.clone().map_or(Scope::Here, Scope::Known);
+        let runs = RunsSettings::of_resolved(resolved).runs(scope);
         let mut keys = vec![target.key()];
         if let Some(state) = &state {
             let catalog = RunCatalog::load(&runs)?;
@@ -113,12 +113,6 @@ impl TargetClaim {
         // The session of this process is not on record yet.
         run.epoch = run.epoch.max(self.epoch);
         Ok(self.runs.register(&run)?)
-    }
-
-    /// Takes a run out of the register that has never begun.
-    pub(super) fn forget(&self, dir: &RunDir) {
-        // It would be named as gone, which does no harm but to be seen.
-        let _ = self.runs.forget(dir);
     }
 
     /// Where calls count against the quota of the target together with those of all other processes.

@@ -11,6 +11,7 @@ use super::feeder::Known;
 use super::guards::Guards;
 use super::input_identity::InputIdentity;
 use super::input_plan::{self, InputPlan};
+use super::kept_run::{KeptRun, RunsSettings, Scope};
 use super::lost_runs;
 use super::open::OpenRun;
 use super::prior_runs;
@@ -83,22 +84,25 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
     let mut resolved = resolve(&mut values, sandbox.secrets(), *output)?;
     let mut kept = kept(typed, sandbox.sandbox, &values)?;
     kept.rules(&resolved)?;
-    RunDir::prepare(&resolved.runs_dir)?;
+    let runs = RunsSettings::of_resolved(&resolved).runs(Scope::Here);
+    runs.prepare()?;
     let staging = staging(&resolved.runs_dir)?;
     let copy = staging.path().join("input.csv");
-    refresh_report(spec.file)?;
+    refresh_report(spec.file, &runs)?;
+    let of_run = KeptRun::of_file(&runs, spec.file);
+    let of_run = of_run.as_ref();
     let stored = input::store(spec.file, &copy)?;
-    as_its_run_did(&mut kept, typed, (spec.file, &copy), *output)?;
+    as_its_run_did(&mut kept, typed, (spec.file, &copy), of_run, *output)?;
     let rules = kept.rules(&resolved)?;
     let unique = resolved.system.capabilities().unique_accounts;
     let mut draft = input_plan::read(&copy, &stored.name, &kept.reading()?, &rules, unique)?;
-    let more = report_edits::compare(&draft.table, spec.file, &resolved.runs_dir)?;
+    let more = report_edits::compare(&draft.table, spec.file, &runs)?;
     draft.add(more)?;
     refuse(spec, &draft, &kept, &resolved)?;
     let stand_in = stand_in::start(sandbox, &mut resolved, Some(&draft))?;
     let base_url = checked_address(&resolved)?;
     // After the stand-in, which has the customers of the whole file.
-    let shard = shard::take(&mut draft, spec.file, &resolved, output.quiet)?;
+    let shard = shard::take(&mut draft, of_run, &resolved, output.quiet)?;
     kept.asks_after_look = asks_after_look(spec, &draft, &resolved)?;
     if spec.writes && !kept.asks_after_look {
         ask_for_consent(spec, &draft, &resolved, (&kept, &limits), &base_url)?;
@@ -106,7 +110,7 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
     let run = RunId::new(clock::now_ms());
     let target = Target::of(&resolved, &base_url, sandbox.sandbox);
     let claim = TargetClaim::take(&resolved, target, run.as_str())?;
-    let identity = InputIdentity::of_file(spec.file, &draft, &stored.sha256)?;
+    let identity = InputIdentity::of_file(spec.file, &draft, &stored.sha256, of_run)?;
     let header = Header {
         input_name: stored.name.clone(),
         input_sha256: stored.sha256.clone(),
@@ -134,7 +138,7 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
     })?;
     spec.request.set_run(&dir);
     // From now on the run's own copy is the file.
-    draft.table = kept.table(&dir, &stored.name, &rules)?;
+    draft.table = kept.table(&dir.input()?, &stored.name, &rules)?;
     shard::restrict(&mut draft.table, shard);
     let run = OpenRun {
         dir,
@@ -185,8 +189,8 @@ fn take_in(
     catalog: &RunCatalog,
 ) -> Result<(), CommandError> {
     if !is_shared(dir, header, catalog) {
-        std::fs::rename(copy, dir.input()).map_err(|why| {
-            let path = dir.input();
+        std::fs::rename(copy, dir.local_input()).map_err(|why| {
+            let path = dir.local_input();
             CommandError::usage(format!("{}: cannot be written: {why}", path.display()))
         })?;
     }
@@ -200,10 +204,10 @@ fn is_shared(dir: &RunDir, header: &Header, catalog: &RunCatalog) -> bool {
     let same = catalog.entries.iter().find(|entry| {
         entry.header.input_sha256 == header.input_sha256
             && entry.dir.path().parent() == folder
-            && crate::input::digest(&entry.dir.input())
+            && crate::input::digest(&entry.dir.local_input())
                 .is_ok_and(|digest| digest == header.input_sha256)
     });
-    same.is_some_and(|entry| std::fs::hard_link(entry.dir.input(), dir.input()).is_ok())
+    same.is_some_and(|entry| std::fs::hard_link(entry.dir.local_input(), dir.local_input()).is_ok())
 }
 
 /// What earlier runs tell of the file's lines.
@@ -251,14 +255,15 @@ pub(super) fn begin(
     claim: &TargetClaim,
     run: &RunId,
     make: impl FnOnce(&RunDir, NewLedger) -> Result<Ledger, CommandError>,
-) -> Result<(RunDir, Ledger), CommandError> {
+) -> Result<(KeptRun, Ledger), CommandError> {
     let created = claim.runs.create(run);
     let (dir, new) = created.map_err(|error| CommandError::from(error).before_anything())?;
-    match make(&dir, new) {
-        Ok(ledger) => Ok((dir, ledger)),
+    let run = KeptRun::of(&claim.runs, dir);
+    match make(&run, new) {
+        Ok(ledger) => Ok((run, ledger)),
         Err(failure) => {
             // An incomplete run folder can neither be resumed nor read, and its run ID was not shown to the user.
-            let _ = std::fs::remove_dir_all(dir.path());
+            run.discard();
             Err(failure.before_anything())
         }
     }

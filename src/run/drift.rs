@@ -210,7 +210,7 @@ fn wishes(
 ) -> Result<Vec<(u64, Wish, Was)>, CommandError> {
     let kept = SavedSettings::of(ledger)?;
     let rules = kept.rules(&run.resolved)?;
-    let table = kept.table(&entry.dir, &ledger.header().input_name, &rules)?;
+    let table = kept.table(&entry.dir.input()?, &ledger.header().input_name, &rules)?;
     let mut wishes = Vec::new();
     let mut outcomes = ledger.outcomes().peekable();
     for batch in table.batches()? {

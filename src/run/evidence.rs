@@ -5,10 +5,11 @@ use super::clock;
 use super::error::CommandError;
 use super::exit_code::Exit;
 use super::input_identity::same_input;
+use super::kept_run::KeptRun;
 use super::plan_view;
 use super::redraw::try_refresh;
 use super::saved_settings::SavedSettings;
-use crate::ledger::{Ledger, PrivateFile, RunDir, host, user};
+use crate::ledger::{Ledger, PrivateFile, host, user};
 use crate::report::{FORMAT, run_status, stamp};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -35,13 +36,13 @@ pub(crate) struct Evidence {
 }
 
 /// Writes the archive of a run. A file that is there already is left as it is.
-pub(crate) fn collect(dir: &RunDir, out: &Path) -> Result<Evidence, CommandError> {
-    let ledger = Ledger::open(dir)?;
+pub(crate) fn collect(run: &KeptRun, out: &Path) -> Result<Evidence, CommandError> {
+    let ledger = run.whole_ledger()?;
     ledger.refuse_if_live()?;
     if ledger.pruned()?.is_none() {
-        same_input(dir, &ledger)?;
+        same_input(run, &ledger)?;
     }
-    try_refresh(dir, &ledger);
+    try_refresh(run, &ledger);
     let shown = out.display();
     if out.exists() {
         return Err(CommandError::usage(format!("{shown} is there already"))
@@ -50,14 +51,14 @@ pub(crate) fn collect(dir: &RunDir, out: &Path) -> Result<Evidence, CommandError
     let failed = |why: io::Error| {
         CommandError::usage(format!("{shown}: the archive cannot be written: {why}"))
     };
-    let folder = tempfile::tempdir_in(dir.path()).map_err(failed)?;
+    let folder = tempfile::tempdir_in(run.path()).map_err(failed)?;
     let snapshot = folder.path().join("ledger.db");
     ledger.snapshot(&snapshot)?;
-    let run = dir.run().as_str();
+    let id = run.run().as_str();
     let path = std::path::absolute(out).map_err(failed)?;
     let file = PrivateFile::begin(path).map_err(failed)?;
     let now_ms = clock::now_ms();
-    let mut archive = Archive::begin(file, run, now_ms).map_err(failed)?;
+    let mut archive = Archive::begin(file, id, now_ms).map_err(failed)?;
     let text = |value: &Value| format!("{value:#}\n");
     let texts = [
         ("about.json", text(&about(&ledger, now_ms)?)),
@@ -76,7 +77,7 @@ pub(crate) fn collect(dir: &RunDir, out: &Path) -> Result<Evidence, CommandError
         entries.push((name.to_owned(), size(path)));
     }
     for name in FILES {
-        let path = dir.path().join(name);
+        let path = run.path().join(name);
         // Of a pruned run there is no more than its record.
         if path.exists() {
             archive.file(name, &path).map_err(failed)?;
@@ -86,7 +87,7 @@ pub(crate) fn collect(dir: &RunDir, out: &Path) -> Result<Evidence, CommandError
     let (file, digest) = archive.finish().map_err(failed)?;
     file.finish().map_err(failed)?;
     Ok(Evidence {
-        run: run.to_owned(),
+        run: id.to_owned(),
         entries,
         digest,
     })

@@ -2,12 +2,13 @@
 
 use super::error::CommandError;
 use super::input_plan::InputPlan;
+use super::kept_run::KeptRun;
 use super::last_night::Settled;
 use crate::domain::{Failed, Line, Outcome, Status, Unchanged};
 use crate::engine::{History, Job, Tally};
 use crate::input::Row;
 use crate::ledger::{
-    Journal, Ledger, LedgerError, LineSet, MOST_UNLOOKED, Outcomes, RunDir, Unlooked, UnlookedLine,
+    Journal, Ledger, LedgerError, LineSet, MOST_UNLOOKED, Outcomes, Unlooked, UnlookedLine,
 };
 use crate::plan::Unit;
 use std::iter::Peekable;
@@ -55,7 +56,7 @@ impl Known {
 pub(crate) struct Feeder {
     pub(super) draft: Arc<InputPlan>,
     pub(super) known: Known,
-    pub(super) dir: RunDir,
+    pub(super) run: KeptRun,
     pub(super) journal: Journal,
     pub(super) tally: Arc<Tally>,
     pub(super) jobs: mpsc::Sender<Vec<Job>>,
@@ -138,7 +139,7 @@ impl Feeder {
     }
 
     fn rows(&self, unlooked: &mut Vec<UnlookedLine>) -> Result<(), FeedError> {
-        let ledger = Ledger::open_unchecked(&self.dir)?;
+        let ledger = self.run.ledger()?;
         let mut in_order = InOrder::of(&ledger);
         let mut batch: Vec<Job> = Vec::new();
         let mut lines = 0;

@@ -2,8 +2,8 @@
 
 use super::error::CommandError;
 use super::input_plan::InputPlan;
-use super::saved_settings::run_of;
-use crate::ledger::{Header, Ledger, RunDir};
+use super::kept_run::KeptRun;
+use crate::ledger::{Header, Ledger};
 use std::path::Path;
 
 /// What tells whether two inputs are the same file.
@@ -16,17 +16,18 @@ pub(crate) struct InputIdentity {
 }
 
 impl InputIdentity {
-    /// Of a file that is about to be carried out.
+    /// Of a file that is about to be carried out. `of_run`: the run that has it in its folder.
     pub(super) fn of_file(
         file: &Path,
         draft: &InputPlan,
         sha256: &str,
+        of_run: Option<&KeptRun>,
     ) -> Result<Self, CommandError> {
         let sha256 = sha256.to_owned();
         if draft.table.is_report()
-            && let Some(run) = run_of(file)
+            && let Some(run) = of_run
         {
-            let its = Ledger::open_unchecked(&run)?;
+            let its = run.ledger()?;
             refuse_of_undo(&its)?;
             // Test: `recognition::failures_of_a_line_whose_customer_is_not_known_*`.
             let origins = its.header().origins.clone();
@@ -77,8 +78,8 @@ fn refuse_of_undo(its: &Ledger) -> Result<(), CommandError> {
 }
 
 /// The run's copy must be what the ledger speaks of.
-pub(super) fn same_input(dir: &RunDir, ledger: &Ledger) -> Result<(), CommandError> {
-    let path = dir.input();
+pub(super) fn same_input(run: &KeptRun, ledger: &Ledger) -> Result<(), CommandError> {
+    let path = run.input()?;
     let found = crate::input::digest(&path)
         .map_err(|why| CommandError::usage(format!("{}: cannot be read: {why}", path.display())))?;
     if found == ledger.header().input_sha256 {

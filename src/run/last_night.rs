@@ -2,12 +2,13 @@
 //! text of its customer.
 
 use super::error::CommandError;
+use super::kept_run::KeptRun;
 use super::line_digest::{Wish, wish};
 use super::saved_settings::SavedSettings;
 use crate::config::Resolved;
 use crate::domain::{Change, CustomerId, Status, Unchanged};
 use crate::input::Row;
-use crate::ledger::{Ledger, LedgerError, RunDir, UnlookedLine};
+use crate::ledger::{Ledger, LedgerError, UnlookedLine};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// No customer is known.
@@ -31,13 +32,13 @@ pub(super) struct Found {
 impl Fulfilled {
     /// Those of this run.
     pub(super) fn of(
-        dir: &RunDir,
+        run: &KeptRun,
         ledger: &Ledger,
         resolved: &Resolved,
     ) -> Result<Self, CommandError> {
         let kept = SavedSettings::of(ledger)?;
         let rules = kept.rules(resolved)?;
-        let table = kept.table(dir, &ledger.header().input_name, &rules)?;
+        let table = kept.table(&run.input()?, &ledger.header().input_name, &rules)?;
         let mut fulfilled = Self::default();
         let mut outcomes = ledger.outcomes().peekable();
         let mut failed: Option<LedgerError> = None;

@@ -5,6 +5,7 @@ use super::clock;
 use super::connect::runtime;
 use super::error::CommandError;
 use super::exit_code::Exit;
+use super::kept_run::KeptRun;
 use super::prune;
 use super::request::Request;
 use super::saved_settings::SavedSettings;
@@ -12,7 +13,6 @@ use super::signals::Listening;
 use super::values::{catalog, values};
 use crate::config::AfterRun;
 use crate::http::Notice;
-use crate::ledger::{Ledger, RunDir};
 use crate::report::{FORMAT, Measured, run_status, write_metrics};
 use crate::ui;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -101,10 +101,10 @@ pub(crate) fn with_notifications(
     result
 }
 
-fn notifications(request: &Request, run: Option<&RunDir>) -> Result<AfterRun, CommandError> {
+fn notifications(request: &Request, run: Option<&KeptRun>) -> Result<AfterRun, CommandError> {
     let mut of_run = BTreeMap::new();
     if let Some(dir) = run {
-        let kept = SavedSettings::of(&Ledger::open_unchecked(dir)?)?;
+        let kept = SavedSettings::of(&dir.ledger()?)?;
         of_run.extend(kept.values.into_iter().filter(|(key, _)| key == "profile"));
     }
     Ok(AfterRun::of(&values(&request.typed, &of_run)?)?)
@@ -137,8 +137,8 @@ fn warn_of(what: &str, result: Result<(), String>) {
 }
 
 /// State and counts of a run without a summary, from its ledger.
-fn on_record(dir: &RunDir) -> Result<(&'static str, BTreeMap<&'static str, u64>), CommandError> {
-    let ledger = Ledger::open_unchecked(dir)?;
+fn on_record(run: &KeptRun) -> Result<(&'static str, BTreeMap<&'static str, u64>), CommandError> {
+    let ledger = run.ledger()?;
     let state = run_status::state(&ledger.progress()?, &ledger);
     Ok((state.as_str(), run_status::counts(&ledger)?))
 }
@@ -167,7 +167,7 @@ impl End {
     fn of(
         (command, job): (&'static str, Job),
         result: &Result<Exit, CommandError>,
-        dir: Option<&RunDir>,
+        dir: Option<&KeptRun>,
         began_ms: i64,
     ) -> Self {
         let exit = match result {

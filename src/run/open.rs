@@ -7,6 +7,7 @@ use super::error::CommandError;
 use super::guards::Guards;
 use super::input_identity::same_input;
 use super::input_plan::{self, InputPlan};
+use super::kept_run::KeptRun;
 use super::prune::refuse_pruned;
 use super::quota::StateCalls;
 use super::redraw::try_refresh;
@@ -35,7 +36,7 @@ pub(crate) enum Purpose {
 
 /// A run, opened.
 pub(crate) struct OpenRun {
-    pub(super) dir: RunDir,
+    pub(super) dir: KeptRun,
     pub(super) ledger: Ledger,
     /// With what was given anew.
     pub(super) kept: SavedSettings,
@@ -117,7 +118,7 @@ pub(super) fn open(
         let given = given(&values(typed, &BTreeMap::new())?, sandbox);
         choose(&catalog, &runs_dir, wanted, &given)?
     };
-    let ledger = catalog.open(&dir)?;
+    let ledger = dir.whole_ledger()?;
     // Before the credentials are asked for, which a stand-in needs none of.
     refuse_ended_stand_in(ledger.header(), sandbox)?;
     refuse_pruned(&ledger)?;
@@ -146,7 +147,7 @@ pub(super) fn open(
     let capabilities = resolved.system.capabilities();
     let name = &ledger.header().input_name;
     let mut draft = input_plan::read(
-        &dir.input(),
+        &dir.input()?,
         name,
         &kept.reading()?,
         &rules,
@@ -182,7 +183,7 @@ pub(crate) fn open_live(
     command: &'static str,
     run: Option<&str>,
     typed: &TypedSettings,
-) -> Result<RunDir, CommandError> {
+) -> Result<KeptRun, CommandError> {
     let (catalog, runs_dir) = catalog(typed)?;
     if let Some(run) = run {
         return Ok(catalog.find(run, &runs_dir)?);
@@ -249,7 +250,7 @@ pub(crate) fn choose(
     runs_dir: &Path,
     wanted: Selection<'_>,
     given: &Given,
-) -> Result<RunDir, CommandError> {
+) -> Result<KeptRun, CommandError> {
     let newest = catalog.newest_by_target(|entry| {
         given.fits(&entry.header.system, &entry.header.target)
             && match entry.ledger() {
@@ -265,7 +266,7 @@ pub(crate) fn choose(
         lost.path.is_dir()
             && known.is_none_or(|run| run.epoch > highest && given.fits(&run.system, &run.target))
     });
-    if let Some(dir) = lost.and_then(|lost| RunDir::at(&lost.path)) {
+    if let Some(dir) = lost.and_then(|lost| catalog.at(&lost.path)) {
         return Ok(dir.checked()?);
     }
     match newest.as_slice() {

@@ -100,9 +100,7 @@ impl Session {
             .counts()
             .is_ok_and(|counts| !counts.is_empty());
         if is_new && !told && self.run.ledger.has_writes().is_ok_and(|any| !any) {
-            // Left behind, it does no harm but to be seen.
-            self.claim.forget(&self.run.dir);
-            let _ = std::fs::remove_dir_all(self.run.dir.path());
+            self.run.dir.discard();
         }
     }
 
@@ -348,7 +346,7 @@ impl Session {
         let feeder = Feeder {
             draft: Arc::clone(&self.run.draft),
             known,
-            dir: self.run.dir.clone(),
+            run: self.run.dir.clone(),
             journal: journal.clone(),
             tally: Arc::clone(&tally),
             jobs,

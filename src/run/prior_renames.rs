@@ -2,9 +2,10 @@
 //!
 //! Sixteen bytes are kept for each rename; the customer is read from its ledger where a line comes upon one.
 
+use super::kept_run::KeptRun;
 use crate::domain::{AccountId, CustomerId, Reseller};
 use crate::engine::PriorRenames;
-use crate::ledger::{Ledger, LedgerError, RunDir, WriteId};
+use crate::ledger::{Ledger, LedgerError, WriteId};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 
@@ -16,18 +17,18 @@ type Applied = (u64, u32, WriteId);
 pub(crate) struct LedgerRenames {
     hasher: RandomState,
     applied: Vec<Applied>,
-    runs: Vec<RunDir>,
+    runs: Vec<KeptRun>,
     /// The ledger that was asked last.
     open: Mutex<Option<(u32, Ledger)>>,
 }
 
 impl LedgerRenames {
     /// Those of these runs, the newest first.
-    pub(crate) fn of(runs: Vec<RunDir>) -> Result<Self, LedgerError> {
+    pub(crate) fn of(runs: Vec<KeptRun>) -> Result<Self, LedgerError> {
         let hasher = RandomState::new();
         let mut applied = Vec::new();
         for (number, run) in (0_u32..).zip(&runs) {
-            Ledger::open_unchecked(run)?.net_renames(|net| {
+            run.ledger()?.net_renames(|net| {
                 if let Some(before) = &net.before {
                     let wish = (before, net.after.as_ref(), net.reseller.as_ref());
                     applied.push((hasher.hash_one(wish), number, net.write));
@@ -67,7 +68,7 @@ impl PriorRenames for LedgerRenames {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let ledger = match open.take() {
             Some((same, ledger)) if same == number => ledger,
-            _ => Ledger::open_unchecked(&self.runs[number as usize])?,
+            _ => self.runs[number as usize].ledger()?,
         };
         let customer = ledger.customer_of(write)?;
         *open = Some((number, ledger));

@@ -10,13 +10,14 @@ use super::catalog::{Entry, RunCatalog};
 use super::error::CommandError;
 use super::input_identity::InputIdentity;
 use super::input_plan::InputPlan;
+use super::kept_run::KeptRun;
 use super::line_digest::{Wish, wish};
 use super::prior_renames::LedgerRenames;
 use super::saved_settings::SavedSettings;
 use crate::config::Resolved;
 use crate::domain::{AccountId, Change, CustomerId, Line, Reseller, Status, Unchanged};
 use crate::engine::{Carried, Hands, History};
-use crate::ledger::{Header, Ledger, LedgerError, RunDir, RunKind, Write, WriteRecord};
+use crate::ledger::{Header, Ledger, LedgerError, RunKind, Write, WriteRecord};
 use crate::plan::Shape;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -28,7 +29,7 @@ type Open = HashMap<Wish, BTreeMap<Line, Option<Reseller>>>;
 /// An earlier run on this target. Lines of a chain or swap that ask for the same are taken for the same
 /// lines, whatever file they came in.
 struct Earlier {
-    run: RunDir,
+    run: KeptRun,
     same_file: bool,
 }
 
@@ -59,7 +60,7 @@ pub(super) fn of(
     }
     // Tests: `prior_runs::a_mended_*`, and `a_failures_file_is_tried_again_*` for other files.
     let same = runs.iter().filter(|one| one.same_file);
-    let same: Vec<&RunDir> = same.map(|one| &one.run).collect();
+    let same: Vec<&KeptRun> = same.map(|one| &one.run).collect();
     history.hands = changed_hands(&same)?;
     let unique = resolved.system.capabilities().unique_accounts;
     let mut open = ordered(draft, unique, &history.hands)?;
@@ -67,7 +68,7 @@ pub(super) fn of(
         if open.is_empty() {
             break;
         }
-        let other = Ledger::open_unchecked(&run)?;
+        let other = run.ledger()?;
         // The other run's file is not read again where it has the same lines: only a saving.
         let same_lines = other.header().input_sha256 == mine.input_sha256;
         for (wish, customer) in found(&run, &other, &open, resolved, same_lines)? {
@@ -140,23 +141,24 @@ pub(super) fn temporary_ids(
 }
 
 /// Calls `each` for every account ID that the run has sent.
-fn moves(run: &RunDir, mut each: impl FnMut(WriteRecord)) -> Result<(), CommandError> {
-    for write in Ledger::open_unchecked(run)?.writes() {
+fn moves(run: &KeptRun, mut each: impl FnMut(WriteRecord)) -> Result<(), CommandError> {
+    for write in run.ledger()?.writes() {
         each(write?);
     }
     Ok(())
 }
 
 /// The account IDs that these runs took from customers and gave to customers. Rare; so first only hashes are kept.
-fn changed_hands(runs: &[&RunDir]) -> Result<HashMap<Carried, Hands>, CommandError> {
+fn changed_hands(runs: &[&KeptRun]) -> Result<HashMap<Carried, Hands>, CommandError> {
     let hasher = RandomState::new();
     let (mut taken, mut given) = (Vec::new(), Vec::new());
     let number = |id: &str, reseller: Option<&str>| hasher.hash_one((id, reseller));
     for run in runs {
-        Ledger::open_unchecked(run)?.each_account_moved(|before, after, reseller| {
-            taken.extend(before.map(|id| number(id, reseller)));
-            given.extend(after.map(|id| number(id, reseller)));
-        })?;
+        run.ledger()?
+            .each_account_moved(|before, after, reseller| {
+                taken.extend(before.map(|id| number(id, reseller)));
+                given.extend(after.map(|id| number(id, reseller)));
+            })?;
     }
     given.sort_unstable();
     let both: HashSet<u64> = taken
@@ -221,7 +223,7 @@ fn ordered(
 
 /// What an earlier run found for wishes that are still open.
 fn found(
-    dir: &RunDir,
+    run: &KeptRun,
     ledger: &Ledger,
     open: &Open,
     resolved: &Resolved,
@@ -263,7 +265,7 @@ fn found(
     }
     let kept = SavedSettings::of(ledger)?;
     let (name, rules) = (&ledger.header().input_name, kept.rules(resolved)?);
-    let table = kept.table(dir, name, &rules)?;
+    let table = kept.table(&run.input()?, name, &rules)?;
     for batch in table.batches()? {
         for change in batch?.into_iter().filter_map(|row| row.change) {
             let wish = wish(&change);

@@ -6,6 +6,7 @@ use super::clock::now_ms;
 use super::error::CommandError;
 use super::input_identity::InputIdentity;
 use super::input_plan;
+use super::kept_run::KeptRun;
 use super::line_digest::{Wish, wish};
 use super::replaced::replaced_at_locations;
 use super::saved_settings::SavedSettings;
@@ -58,7 +59,7 @@ pub(crate) fn candidates<'a>(
     let mut found = Vec::new();
     for entry in &catalog.entries {
         let ledger = entry.ledger()?;
-        let is_complete = ledger.pruned()?.is_some() && !entry.dir.input().exists();
+        let is_complete = ledger.pruned()?.is_some() && !entry.dir.local_input().exists();
         let progress = ledger.progress()?;
         let ended_ms = progress.finished_at_ms.unwrap_or(progress.started_at_ms);
         let age_ms = u128::from(u64::try_from(now_ms - ended_ms).unwrap_or(0));
@@ -226,10 +227,10 @@ fn remove(path: &Path) -> Result<(), CommandError> {
     }
 }
 
-fn remains(dir: &RunDir, ledger: &Ledger, now_ms: i64) -> Result<Remains, CommandError> {
+fn remains(run: &KeptRun, ledger: &Ledger, now_ms: i64) -> Result<Remains, CommandError> {
     let mut removed = Vec::new();
     for name in FILES {
-        let path = dir.path().join(name);
+        let path = run.path().join(name);
         if let Ok(meta) = std::fs::metadata(&path) {
             let sha256 = crate::input::digest(&path).map_err(|why| {
                 CommandError::usage(format!("{}: cannot be read: {why}", path.display()))
@@ -244,16 +245,16 @@ fn remains(dir: &RunDir, ledger: &Ledger, now_ms: i64) -> Result<Remains, Comman
     Ok(Remains {
         pruned: Pruned {
             at_ms: now_ms,
-            half_done: half_done(dir).unwrap_or(0),
+            half_done: half_done(run).unwrap_or(0),
         },
-        wishes: wishes(dir, ledger)?,
+        wishes: wishes(run, ledger)?,
         replaced: replaced_at_locations(ledger)?,
         removed,
     })
 }
 
 /// The customers that lines meant which a later file may repeat: those that renamed one, and those of chains and swaps.
-fn wishes(dir: &RunDir, ledger: &Ledger) -> Result<Vec<(Wish, CustomerId)>, CommandError> {
+fn wishes(run: &KeptRun, ledger: &Ledger) -> Result<Vec<(Wish, CustomerId)>, CommandError> {
     let header = ledger.header();
     if header.kind == RunKind::Undo {
         // What is undone is no file that a person applies.
@@ -266,7 +267,7 @@ fn wishes(dir: &RunDir, ledger: &Ledger) -> Result<Vec<(Wish, CustomerId)>, Comm
     let rules = kept.rules_as_begun(system)?;
     let unique = system.capabilities().unique_accounts;
     let name = &header.input_name;
-    let draft = input_plan::read(&dir.input(), name, &kept.reading()?, &rules, unique)?;
+    let draft = input_plan::read(&run.input()?, name, &kept.reading()?, &rules, unique)?;
     let mut linked = HashSet::new();
     for unit in draft.units.values() {
         if unit.shape != Shape::Single || !unique {
@@ -389,7 +390,7 @@ pub(super) fn reduce_idle(
         let ledger = entry.ledger()?;
         let progress = ledger.progress()?;
         let is_idle = progress.state == State::Finished && progress.exit_code == Some(0);
-        if is_idle && (ledger.pruned()?.is_none() || entry.dir.input().exists()) {
+        if is_idle && (ledger.pruned()?.is_none() || entry.dir.local_input().exists()) {
             drop(ledger);
             reduce_beside(entry, catalog, Some(newest), true, now_ms)?;
         }
@@ -399,13 +400,13 @@ pub(super) fn reduce_idle(
 
 /// Prunes the other runs of the target of this run that ended longer ago than this.
 pub(super) fn keep(
-    dir: &RunDir,
+    run: &KeptRun,
     catalog: &RunCatalog,
     older_than: Duration,
 ) -> Result<(), CommandError> {
-    let mine = Ledger::open_unchecked(dir)?;
+    let mine = run.ledger()?;
     let target = &mine.header().target;
-    let within = dir.path().parent().unwrap_or(Path::new("."));
+    let within = run.path().parent().unwrap_or(Path::new("."));
     let retention = Retention {
         older_than,
         keep_last: 0,

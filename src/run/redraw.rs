@@ -2,64 +2,66 @@
 
 use super::error::CommandError;
 use super::input_identity::same_input;
+use super::kept_run::KeptRun;
 use super::prune::refuse_pruned;
-use super::saved_settings::{SavedSettings, run_of};
+use super::saved_settings::SavedSettings;
 use super::shard;
 use crate::input::Table;
-use crate::ledger::{Ledger, RunDir};
+use crate::ledger::{Ledger, Runs};
 use crate::report::{Commands, Summary, is_current};
 use crate::system::Kind;
 use crate::ui;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Draws the reports of a run that was opened.
-pub(crate) fn draw(dir: &RunDir, ledger: &Ledger) -> Result<Summary, CommandError> {
-    let (table, system) = table(dir, ledger, &SavedSettings::of(ledger)?)?;
+pub(crate) fn draw(run: &KeptRun, ledger: &Ledger) -> Result<Summary, CommandError> {
+    let (table, system) = table(run, ledger, &SavedSettings::of(ledger)?)?;
     let can_clear = system.capabilities().can_clear;
-    crate::report::draw(dir, ledger, &table, can_clear).map_err(|error| {
-        let again = Commands::of(dir.path(), ledger.header()).report();
+    crate::report::draw(run, ledger, &table, can_clear).map_err(|error| {
+        let again = Commands::of(run.path(), ledger.header()).report();
         CommandError::from(error).with_help(format!("remove the cause, then `{again}` draws them"))
     })
 }
 
 /// The run's copy of its file, to be shown, and the system that it is for.
 pub(super) fn table(
-    dir: &RunDir,
+    run: &KeptRun,
     ledger: &Ledger,
     kept: &SavedSettings,
 ) -> Result<(Table, Kind), CommandError> {
     refuse_pruned(ledger)?;
     // Rows of an altered copy would stand beside what other lines did.
-    same_input(dir, ledger)?;
+    same_input(run, ledger)?;
     let system = Kind::parse(&ledger.header().system)
-        .ok_or_else(|| CommandError::usage(format!("run {} is of an unknown system", dir.run())))?;
-    let mut table = kept.shown_table(dir, ledger.header(), system)?;
+        .ok_or_else(|| CommandError::usage(format!("run {} is of an unknown system", run.run())))?;
+    let mut table = kept.shown_table(&run.input()?, ledger.header(), system)?;
     shard::restrict(&mut table, ledger.shard()?);
     Ok((table, system))
 }
 
 /// Draws the reports of a run again where they are older than its ledger: its process was killed, or ended by a second
 /// Ctrl-C. A run in progress draws its own.
-pub(super) fn refresh(dir: &RunDir, ledger: &Ledger) -> Result<(), CommandError> {
-    if ledger.is_live() || ledger.pruned()?.is_some() || is_current(dir, ledger)? {
+pub(super) fn refresh(run: &KeptRun, ledger: &Ledger) -> Result<(), CommandError> {
+    if ledger.is_live() || ledger.pruned()?.is_some() || is_current(run, ledger)? {
         return Ok(());
     }
-    draw(dir, ledger).map(drop)
+    draw(run, ledger).map(drop)
 }
 
 /// The same for a command that does not depend on the reports: a failure is only a warning.
-pub(crate) fn try_refresh(dir: &RunDir, ledger: &Ledger) {
-    if let Err(failure) = refresh(dir, ledger) {
+pub(crate) fn try_refresh(run: &KeptRun, ledger: &Ledger) {
+    if let Err(failure) = refresh(run, ledger) {
         ui::warning(&format!(
             "the reports of run {} are older than its ledger: {}",
-            dir.run(),
+            run.run(),
             ui::visible(&failure.message)
         ));
     }
 }
 
 /// The same for the run of which a file is a report.
-pub(super) fn refresh_report(file: &Path) -> Result<(), CommandError> {
+pub(super) fn refresh_report(file: &Path, runs: &Arc<dyn Runs>) -> Result<(), CommandError> {
     let is_report = |name: &std::ffi::OsStr| name == "failures.csv" || name == "results.csv";
     if !file.file_name().is_some_and(is_report) {
         return Ok(());
@@ -72,11 +74,11 @@ pub(super) fn refresh_report(file: &Path) -> Result<(), CommandError> {
         }
     });
     // The run is found by its folder, for a run that was killed may have no failures.csv yet.
-    let Some(dir) = folder.and_then(|folder| run_of(&folder.join("ledger.db"))) else {
+    let Some(run) = folder.and_then(|folder| KeptRun::in_folder(runs, folder)) else {
         return Ok(());
     };
-    match Ledger::open_unchecked(&dir) {
-        Ok(ledger) => refresh(&dir, &ledger),
+    match run.ledger() {
+        Ok(ledger) => refresh(&run, &ledger),
         // If the ledger is damaged, the folder still has the file.
         Err(_) => Ok(()),
     }

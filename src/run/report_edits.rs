@@ -5,14 +5,16 @@
 //! and is shown. Of a run that is no longer there only the customer that it found guards the line.
 
 use super::error::CommandError;
-use super::saved_settings::{SavedSettings, run_of};
+use super::kept_run::KeptRun;
+use super::saved_settings::SavedSettings;
 use crate::domain::{Line, Problem, Severity};
 use crate::input::{Column, Record, Table, is_damaged};
-use crate::ledger::{Ledger, RunDir};
+use crate::ledger::{ListedRun, Runs};
 use crate::system::Kind;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
+use std::sync::Arc;
 
 /// A short hash of the value of each column; 0: the table does not have the column.
 type Values = [u32; Column::ALL.len()];
@@ -27,7 +29,7 @@ type Before = HashMap<Line, Vec<(Column, String)>>;
 pub(super) fn compare(
     table: &Table,
     file: &Path,
-    runs_dir: &Path,
+    kept_runs: &Arc<dyn Runs>,
 ) -> Result<Vec<Problem>, CommandError> {
     let mut problems = Vec::new();
     if !table.is_report() {
@@ -47,7 +49,7 @@ pub(super) fn compare(
         }
     }
     for (run, lines) in runs {
-        match of_run(&run, file, runs_dir) {
+        match of_run(&run, file, kept_runs) {
             Some(dir) => {
                 let before = differences(&dir, &lines, &hasher)?;
                 tell(table, &run, &before, &mut problems)?;
@@ -59,12 +61,20 @@ pub(super) fn compare(
     Ok(problems)
 }
 
-fn of_run(run: &str, file: &Path, runs_dir: &Path) -> Option<RunDir> {
+fn of_run(run: &str, file: &Path, runs: &Arc<dyn Runs>) -> Option<KeptRun> {
     // Of a pruned run nothing is left to compare with.
-    let is_it = |dir: &RunDir| dir.run().as_str() == run && dir.input().is_file();
+    let is_it =
+        |one: &KeptRun| one.run().as_str() == run && one.input().is_ok_and(|input| input.is_file());
     // Test: `recognition::a_report_in_another_runs_folder_*`.
-    let beside = run_of(file).filter(is_it);
-    beside.or_else(|| RunDir::list(runs_dir).ok()?.into_iter().find(is_it))
+    let beside = KeptRun::of_file(runs, file).filter(is_it);
+    let kept = || {
+        let all = runs.list().ok()?.into_iter().filter_map(|one| match one {
+            ListedRun::There(dir, _) => Some(KeptRun::of(runs, dir)),
+            ListedRun::Gone(_) => None,
+        });
+        all.into_iter().find(is_it)
+    };
+    beside.or_else(kept)
 }
 
 fn not_found(table: &Table, run: &str) -> Problem {
@@ -94,11 +104,11 @@ fn hashed(table: &Table, record: &Record, hasher: &RandomState) -> Values {
 }
 
 /// The cells of the run's input that are not as the report has them, by the report's lines.
-fn differences(dir: &RunDir, lines: &Lines, hasher: &RandomState) -> Result<Before, CommandError> {
-    let ledger = Ledger::open_unchecked(dir)?;
+fn differences(run: &KeptRun, lines: &Lines, hasher: &RandomState) -> Result<Before, CommandError> {
+    let ledger = run.ledger()?;
     let kept = SavedSettings::of(&ledger)?;
     let system = Kind::parse(&ledger.header().system).unwrap_or(Kind::Plume);
-    let input = kept.shown_table(dir, ledger.header(), system)?;
+    let input = kept.shown_table(&run.input()?, ledger.header(), system)?;
     let mut before = Before::new();
     for record in input.records()? {
         let record = record?;

@@ -1,7 +1,7 @@
 //! What a command was asked for, without the words of the command line: whoever parses those makes a [`Request`].
 
+use super::kept_run::KeptRun;
 use crate::config::TypedSettings;
-use crate::ledger::RunDir;
 use crate::ui;
 use std::sync::OnceLock;
 
@@ -18,14 +18,14 @@ pub(crate) struct Request {
     pub(crate) without_history: bool,
     pub(crate) output: Output,
     /// The run, once it has a folder.
-    pub(crate) run: OnceLock<RunDir>,
+    pub(crate) run: OnceLock<KeptRun>,
 }
 
 impl Request {
     /// The run has a folder from now on.
-    pub(super) fn set_run(&self, dir: &RunDir) {
+    pub(super) fn set_run(&self, run: &KeptRun) {
         // A command works on one run; the first that it names stays.
-        let _ = self.run.set(dir.clone());
+        let _ = self.run.set(run.clone());
     }
 }
 

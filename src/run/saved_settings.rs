@@ -2,13 +2,14 @@
 
 use super::error::CommandError;
 use super::input_plan;
+use super::kept_run::KeptRun;
 use super::request::Output;
 use crate::config::{
     Group, Kept, Resolved, Setting, Shape, TypedSettings, Values, reseller_of, setting,
 };
 use crate::domain::Reseller;
 use crate::input::{self, Accept, Column, Rules, Table};
-use crate::ledger::{Header, Ledger, RunDir};
+use crate::ledger::{Header, Ledger};
 use crate::report::{self, Typed};
 use crate::system::Kind;
 use crate::ui;
@@ -100,17 +101,17 @@ impl SavedSettings {
     /// The run's own copy of its file.
     pub(super) fn table(
         &self,
-        dir: &RunDir,
+        input: &Path,
         name: &str,
         rules: &Rules,
     ) -> Result<Table, CommandError> {
-        Ok(Table::open(&dir.input(), name, &self.reading()?, rules)?)
+        Ok(Table::open(input, name, &self.reading()?, rules)?)
     }
 
     /// The same for whoever only shows its lines: the reseller of each was determined when the run began.
     pub(super) fn shown_table(
         &self,
-        dir: &RunDir,
+        input: &Path,
         header: &Header,
         system: Kind,
     ) -> Result<Table, CommandError> {
@@ -119,7 +120,7 @@ impl SavedSettings {
             verbatim: self.verbatim,
             ..input_plan::rules(system.capabilities())
         };
-        self.table(dir, &header.input_name, &rules)
+        self.table(input, &header.input_name, &rules)
     }
 
     /// How the run's file is to be read.
@@ -259,11 +260,12 @@ fn words(setting: &Setting, value: &str) -> Vec<String> {
 
 /// A report of idshift is read as idshift writes it, whatever the environment or a profile says of the files of others.
 /// If no mapping is typed, its columns are mapped as the run of its folder did: by the column names alone, a column that
-/// the run did not use could be taken for the one that it used.
+/// the run did not use could be taken for the one that it used. `of_run`: the run that has it in its folder.
 pub(super) fn as_its_run_did(
     kept: &mut SavedSettings,
     typed: &TypedSettings,
     (file, content): (&Path, &Path),
+    of_run: Option<&KeptRun>,
     output: Output,
 ) -> Result<(), CommandError> {
     let name = file.display().to_string();
@@ -279,7 +281,7 @@ pub(super) fn as_its_run_did(
         return Ok(());
     }
     *kept = own;
-    let Some(dir) = run_of(file).filter(|_| typed.get("map").is_none()) else {
+    let Some(run) = of_run.filter(|_| typed.get("map").is_none()) else {
         return Ok(());
     };
     let how = || {
@@ -287,8 +289,9 @@ pub(super) fn as_its_run_did(
             "how the columns of {name} are to be read cannot be told: give --map COLUMN=NAME for each that counts"
         )
     };
-    let ledger =
-        Ledger::open_unchecked(&dir).map_err(|why| CommandError::from(why).with_help(how()))?;
+    let ledger = run
+        .ledger()
+        .map_err(|why| CommandError::from(why).with_help(how()))?;
     let its = SavedSettings::of(&ledger).map_err(|why| why.with_help(how()))?;
     // What was accepted of the file holds for the lines that are left of it.
     for key in ["accept", "carry"] {
@@ -307,19 +310,11 @@ pub(super) fn as_its_run_did(
         ui::note(&format!(
             "{} is read as run {} read its file: {}",
             ui::visible(&name),
-            dir.run(),
+            run.run(),
             ui::visible(&report::shell(its.option("map")))
         ));
     }
     Ok(())
-}
-
-/// The run that has the file in its folder.
-pub(super) fn run_of(file: &Path) -> Option<RunDir> {
-    let file = file.canonicalize().ok()?;
-    let dir = file.parent()?;
-    let all = RunDir::list(dir.parent()?).ok()?;
-    all.into_iter().find(|one| one.path() == dir)
 }
 
 fn delimiter(text: &str) -> Result<u8, String> {

@@ -9,8 +9,8 @@ use super::claim::TargetClaim;
 use super::error::CommandError;
 use super::input_identity::InputIdentity;
 use super::input_plan::InputPlan;
+use super::kept_run::KeptRun;
 use super::lost_runs::unnamed;
-use super::saved_settings::run_of;
 use crate::config::{Resolved, TypedSettings};
 use crate::domain::{Change, Line, Shard};
 use crate::engine::History;
@@ -19,14 +19,14 @@ use crate::ledger::{Ledger, LineSet};
 use crate::plan::{Counts, Unit, group_hashes, line_hash, unread_hash};
 use crate::ui;
 use std::collections::HashMap;
-use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// Leaves of a planned file what the settings say that this machine carries out; the lines are for the ledger.
+/// Leaves of a planned file what the settings say that this machine carries out; the lines are for the ledger. `of_run`: the
+/// run that has the file in its folder.
 pub(super) fn take(
     draft: &mut InputPlan,
-    file: &Path,
+    of_run: Option<&KeptRun>,
     resolved: &Resolved,
     quiet: bool,
 ) -> Result<Option<(Shard, LineSet)>, CommandError> {
@@ -34,7 +34,7 @@ pub(super) fn take(
         return Ok(None);
     };
     let all = draft.counts.lines;
-    let lines = if is_report_of(draft, file, shard)? {
+    let lines = if is_report_of(draft, of_run, shard)? {
         lines_where(draft, |_, _| true)?
     } else {
         let groups = related(draft)?;
@@ -59,11 +59,15 @@ pub(super) fn take(
 
 /// A report names the lines of its run, and is not divided once more: what is left of a chain could belong to another
 /// shard than the whole of it.
-fn is_report_of(draft: &InputPlan, file: &Path, shard: Shard) -> Result<bool, CommandError> {
+fn is_report_of(
+    draft: &InputPlan,
+    of_run: Option<&KeptRun>,
+    shard: Shard,
+) -> Result<bool, CommandError> {
     if !draft.table.is_report() || !shard.is_part() {
         return Ok(false);
     }
-    let of = run_of(file).map(|run| Ledger::open_unchecked(&run)?.shard_name());
+    let of = of_run.map(|run| run.ledger()?.shard_name());
     if of.transpose()?.flatten() == Some(shard.to_string()) {
         return Ok(true);
     }
@@ -251,6 +255,7 @@ mod tests {
     use crate::system::Kind;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
+    use std::path::Path;
 
     fn plan(file: &Path, system: Kind) -> InputPlan {
         let capabilities = system.capabilities();
@@ -267,7 +272,7 @@ mod tests {
             let name = system.to_string();
             let given = [("system", name.as_str()), ("shard", shard.as_str())];
             let mut draft = plan(file, system);
-            let taken = take(&mut draft, file, &Resolved::example(&given), true);
+            let taken = take(&mut draft, None, &Resolved::example(&given), true);
             let (_, lines) = taken.unwrap().unwrap();
             let batches = draft.table.batches().unwrap();
             let read: LineSet = batches

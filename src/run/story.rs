@@ -2,13 +2,14 @@
 //! log of calls where there is one.
 
 use super::error::CommandError;
+use super::kept_run::KeptRun;
 use super::redraw::table;
 use super::saved_settings::SavedSettings;
 use super::values::values;
 use crate::call_log::{Found, records};
 use crate::config::{Log, TypedSettings};
 use crate::domain::{Line, LocationState, Outcome, Profile};
-use crate::ledger::{Ledger, NEVER_SENT, PastSession, RunDir, Verdict, Write, WriteRecord};
+use crate::ledger::{Ledger, NEVER_SENT, PastSession, Verdict, Write, WriteRecord};
 use crate::report::{run_status, stamp};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -96,12 +97,11 @@ impl LineStory {
     /// Of a line of the run with this prefix.
     pub(crate) fn of(
         typed: &TypedSettings,
-        dir: &RunDir,
+        (run, ledger): (&KeptRun, &Ledger),
         line: Line,
     ) -> Result<Self, CommandError> {
-        let ledger = Ledger::open(dir)?;
-        let kept = SavedSettings::of(&ledger)?;
-        let asked = asked(dir, &ledger, &kept, line)?;
+        let kept = SavedSettings::of(ledger)?;
+        let asked = asked(run, ledger, &kept, line)?;
         let of_line = |record: &Found| record.is_call() && record.is_about(u64::from(line));
         Ok(Self {
             run: ledger.header().run.clone(),
@@ -162,12 +162,12 @@ impl LineStory {
 
 /// What the line holds in the columns that the program knows.
 fn asked(
-    dir: &RunDir,
+    run: &KeptRun,
     ledger: &Ledger,
     kept: &SavedSettings,
     line: Line,
 ) -> Result<Vec<(&'static str, String)>, CommandError> {
-    let (table, _) = table(dir, ledger, kept)?;
+    let (table, _) = table(run, ledger, kept)?;
     let (mut first, mut before, mut last) = (None, None, None);
     for record in table.records()? {
         let record = record?;
@@ -180,7 +180,7 @@ fn asked(
         before = Some(record.line).filter(|at| *at < line).or(before);
         last = Some(record.line);
     }
-    let run = dir.run();
+    let run = run.run();
     let Some((first, last)) = first.zip(last) else {
         let words = format!("run {run} has no line {line}: its file has no lines");
         return Err(CommandError::usage(words));
@@ -290,8 +290,7 @@ pub(crate) struct RunStory {
 
 impl RunStory {
     /// Its sessions, what held its calls, and how it ended.
-    pub(crate) fn of(typed: &TypedSettings, dir: &RunDir) -> Result<Self, CommandError> {
-        let ledger = Ledger::open(dir)?;
+    pub(crate) fn of(typed: &TypedSettings, ledger: &Ledger) -> Result<Self, CommandError> {
         let (header, progress) = (ledger.header(), ledger.progress()?);
         let sessions: Vec<Value> = ledger.sessions()?.iter().map(session_document).collect();
         let body = json!({
@@ -300,7 +299,7 @@ impl RunStory {
             "input": header.input_name,
             "system": header.system,
             "base_url": header.base_url,
-            "state": run_status::state(&progress, &ledger).as_str(),
+            "state": run_status::state(&progress, ledger).as_str(),
             "phase": progress.phase.as_str(),
             "run_exit_code": progress.exit_code,
             "stopped_by": progress.stopped_by.map(|reason| reason.as_str()),
@@ -309,7 +308,7 @@ impl RunStory {
             "finished_at": progress.finished_at_ms.map(stamp),
             "sessions": sessions,
         });
-        let kept = SavedSettings::of(&ledger)?;
+        let kept = SavedSettings::of(ledger)?;
         let logged = Logged::of(typed, &kept, &header.run, |record| !record.is_call())?;
         Ok(Self { body, logged })
     }

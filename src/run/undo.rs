@@ -228,7 +228,7 @@ fn carry_out(
     let capabilities = known.resolved.system.capabilities();
     let rules = kept.rules(&known.resolved)?;
     let draft = input_plan::read(
-        &dir.input(),
+        &dir.input()?,
         &name,
         &kept.reading()?,
         &rules,

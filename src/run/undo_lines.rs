@@ -91,7 +91,7 @@ impl UndoLines {
         dir: &RunDir,
         new: &mut NewLedger,
     ) -> Result<String, CommandError> {
-        let path = dir.input();
+        let path = dir.local_input();
         let failed = |why: io::Error| {
             CommandError::new(
                 Exit::Stopped,

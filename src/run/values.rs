@@ -3,13 +3,13 @@
 use super::call_log;
 use super::catalog::RunCatalog;
 use super::error::CommandError;
+use super::kept_run::{RunsSettings, Scope};
 use super::request::{Output, Secrets};
 use crate::config::{ConfigError, File, Resolved, TypedSettings, Values};
-use crate::ledger::{LocalRuns, Runs, StateDb, allow_group_write};
+use crate::ledger::allow_group_write;
 use crate::ui;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// The values that hold: of the command line, the environment, the run, the file.
 pub(crate) fn values(
@@ -43,21 +43,14 @@ pub(crate) fn values_with_ledger(
     Ok(values)
 }
 
-/// Where runs are kept, and whether only those there are meant; that depends on no run.
-fn runs_dir(typed: &TypedSettings) -> Result<(PathBuf, bool), CommandError> {
-    let values = values(typed, &BTreeMap::new())?;
-    let folder = values.effective("runs_dir").unwrap_or_default();
-    Ok((folder.into(), values.get("runs_dir").is_some()))
-}
-
 /// The runs that a command without a RUN chooses from, and that a RUN is looked for among.
 pub(crate) fn catalog(typed: &TypedSettings) -> Result<(RunCatalog, PathBuf), CommandError> {
-    let (runs_dir, is_named) = runs_dir(typed)?;
-    // Whoever only looks needs no state database: the runs folder tells about itself.
-    let state = StateDb::open().ok().map(Arc::new);
-    let runs: Arc<dyn Runs> = Arc::new(LocalRuns::of(&runs_dir, !is_named, state));
-    let catalog = RunCatalog::load(&runs)?;
-    Ok((catalog, runs_dir))
+    // Where runs are kept depends on no run. Of a folder that is named, only the runs there are meant.
+    let values = values(typed, &BTreeMap::new())?;
+    let everywhere = values.get("runs_dir").is_none();
+    let settings = RunsSettings::of(&values);
+    let catalog = RunCatalog::load(&settings.runs(Scope::Look { everywhere }))?;
+    Ok((catalog, settings.folder))
 }
 
 /// What holds, checked; a person is told what they should know.

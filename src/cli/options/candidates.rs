@@ -5,12 +5,12 @@
 
 use crate::config::{COLUMNS, File, TypedSettings, Values};
 use crate::input::ACCEPTABLE;
-use crate::ledger::{Ledger, RunDir, State};
+use crate::ledger::{ListedRun, RunDir, Runs, State};
 use crate::report::run_status;
+use crate::run::{RunsSettings, Scope};
 use crate::ui;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use std::ffi::OsStr;
-use std::path::Path;
 
 /// Ledgers that are opened for one answer; older runs are shown without their state.
 const DESCRIBED_RUNS: usize = 50;
@@ -69,12 +69,20 @@ pub(super) fn plans() -> ArgValueCompleter {
 /// The runs in one of these states (none: in any), the newest first.
 fn runs_in(states: &[State], current: &OsStr) -> Vec<CompletionCandidate> {
     let values = Values::of_output(&typed());
-    let folder = values.effective("runs_dir").unwrap_or_default();
-    let mut runs = RunDir::list(Path::new(folder)).unwrap_or_default();
+    let kept = RunsSettings::of(&values).runs(Scope::Here);
+    let listed = kept.list().unwrap_or_default().into_iter();
+    let mut runs: Vec<RunDir> = listed
+        .filter_map(|one| match one {
+            ListedRun::There(dir, _) => Some(dir),
+            ListedRun::Gone(_) => None,
+        })
+        .collect();
     runs.retain(|dir| begins(current, dir.run().as_str()));
     runs.sort_by(|a, b| b.run().cmp(a.run()));
     let shown = runs.iter().enumerate().filter_map(|(at, dir)| {
-        let described = (at < DESCRIBED_RUNS).then(|| described(dir)).flatten();
+        let described = (at < DESCRIBED_RUNS)
+            .then(|| described(kept.as_ref(), dir))
+            .flatten();
         let (state, words) = described.unzip();
         let fits = states.is_empty() || state.is_some_and(|state| states.contains(&state));
         fits.then(|| candidate(dir.run().as_str(), &words.unwrap_or_default()))
@@ -83,8 +91,8 @@ fn runs_in(states: &[State], current: &OsStr) -> Vec<CompletionCandidate> {
 }
 
 /// The state of a run, and `apply, finished, moves.csv`.
-fn described(dir: &RunDir) -> Option<(State, String)> {
-    let ledger = Ledger::open_read_only(dir).ok()?;
+fn described(runs: &dyn Runs, dir: &RunDir) -> Option<(State, String)> {
+    let ledger = runs.glance(dir).ok()?;
     let state = run_status::state(&ledger.progress().ok()?, &ledger);
     let kind = ledger.kind().ok()?;
     let header = ledger.header();

@@ -1,9 +1,9 @@
 //! What a list of runs tells of one run.
 
 use crate::domain::Status;
-use crate::ledger::{Calls, Ledger, LedgerError, Progress, RunDir, State, StopReason};
+use crate::ledger::{Calls, Ledger, LedgerError, Progress, State, StopReason};
 use crate::report::{half_done, run_status, stamp};
-use crate::run::{Target, try_refresh};
+use crate::run::{KeptRun, Target, try_refresh};
 use crate::ui;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// One run in a list.
 pub(in crate::cli) struct Overview {
     pub(in crate::cli) ledger: Ledger,
-    dir: RunDir,
+    dir: KeptRun,
     pub(in crate::cli) kind: &'static str,
     pub(in crate::cli) state: State,
     progress: Progress,
@@ -24,8 +24,8 @@ pub(in crate::cli) struct Overview {
 }
 
 impl Overview {
-    pub(in crate::cli) fn of(dir: &RunDir) -> Result<Self, LedgerError> {
-        let ledger = Ledger::open_unchecked(dir)?;
+    pub(in crate::cli) fn of(dir: &KeptRun) -> Result<Self, LedgerError> {
+        let ledger = dir.ledger()?;
         try_refresh(dir, &ledger);
         let progress = ledger.progress()?;
         let mut counts = run_status::counts(&ledger)?;

@@ -31,6 +31,10 @@ impl LocalRuns {
 }
 
 impl Runs for LocalRuns {
+    fn prepare(&self) -> Result<(), LedgerError> {
+        RunDir::prepare(&self.runs_dir)
+    }
+
     fn list(&self) -> Result<Vec<ListedRun>, LedgerError> {
         let state = self.state.as_ref();
         let registered = state.map(|state| state.runs()).transpose()?;
@@ -63,6 +67,22 @@ impl Runs for LocalRuns {
         }
     }
 
+    fn glance(&self, run: &RunDir) -> Result<Ledger, LedgerError> {
+        Ledger::open_read_only(run)
+    }
+
+    fn has(&self, run: &RunDir) -> bool {
+        run.has_ledger()
+    }
+
+    fn has_begun(&self, run: &RunDir) -> bool {
+        run.has_begun()
+    }
+
+    fn input(&self, run: &RunDir) -> Result<PathBuf, LedgerError> {
+        Ok(run.local_input())
+    }
+
     fn create(&self, run: &RunId) -> Result<(RunDir, NewLedger), LedgerError> {
         let dir = RunDir::create(&self.runs_dir, run)?;
         match Ledger::create(&dir) {
@@ -91,9 +111,12 @@ impl Runs for LocalRuns {
         state.map_or(Ok(()), |state| state.register(run))
     }
 
-    fn forget(&self, run: &RunDir) -> Result<(), LedgerError> {
+    fn discard(&self, run: &RunDir) -> Result<(), LedgerError> {
         let state = self.state.as_ref();
-        state.map_or(Ok(()), |state| state.forget(&run.absolute()).map(drop))
+        let forgotten = state.map_or(Ok(()), |state| state.forget(&run.absolute()).map(drop));
+        fs::remove_dir_all(run.path())
+            .map_err(|source| LedgerError::io(run.path(), "removed", source))?;
+        forgotten
     }
 
     fn sameness(&self, target: &str, other: &str) -> Result<Option<Sameness>, LedgerError> {

@@ -6,8 +6,8 @@ use crate::domain::{
 };
 use crate::input::{Rules, Settings};
 use crate::ledger::{
-    Header, Intent, Journal, Phase, Progress, RunId, RunKind, Session, State, StopReason, Verdict,
-    Write as Written, WriteVerdict,
+    Header, Intent, Journal, LocalRuns, Phase, Progress, RunId, RunKind, Runs as _, Session, State,
+    StopReason, Verdict, Write as Written, WriteVerdict,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -29,14 +29,15 @@ fn run(kind: RunKind, input: &str) -> Run {
 
 fn run_with(kind: RunKind, input: &str, change: impl FnOnce(&mut Header)) -> Run {
     let base = tempfile::tempdir().unwrap();
-    let dir = RunDir::create(&base.path().join("my runs"), &RunId::parse(RUN).unwrap()).unwrap();
-    fs::write(dir.input(), input).unwrap();
+    let runs = LocalRuns::of(&base.path().join("my runs"), false, None);
+    let (dir, new) = runs.create(&RunId::parse(RUN).unwrap()).unwrap();
+    fs::write(dir.local_input(), input).unwrap();
     let mut header = Header {
         kind,
         ..Header::example()
     };
     change(&mut header);
-    let ledger = Ledger::create(&dir).unwrap().begin(&header, None).unwrap();
+    let ledger = new.begin(&header, None).unwrap();
     Run {
         _base: base,
         dir,
@@ -63,7 +64,7 @@ fn rules() -> Rules {
 impl Run {
     fn table(&self) -> Table {
         Table::open(
-            &self.dir.input(),
+            &self.dir.local_input(),
             "moves.csv",
             &Settings::default(),
             &rules(),
@@ -371,7 +372,7 @@ fn reports_are_private_whole_and_leave_no_drafts() {
     // A report that fails leaves the former one in place.
     let before = fs::read(run.dir.path().join("results.csv")).unwrap();
     fs::write(
-        run.dir.input(),
+        run.dir.local_input(),
         "accountId,newAccountId\n\"never closed,b\n",
     )
     .unwrap();

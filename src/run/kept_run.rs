@@ -1,0 +1,112 @@
+//! Where runs are kept, which is decided here and nowhere else; and one run with the place that its record is kept in.
+
+use crate::config::{Resolved, Values};
+use crate::ledger::{Ledger, LedgerError, LocalRuns, RunDir, Runs, StateDb};
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What the settings say of where runs are kept.
+#[derive(Debug, Clone)]
+pub(crate) struct RunsSettings {
+    pub(super) folder: PathBuf,
+}
+
+/// Which runs count.
+#[derive(Debug, Clone)]
+pub(crate) enum Scope {
+    /// Those that are kept there. No other process knows of a new one before it has begun.
+    Here,
+    /// The same, to look at; `everywhere`: and those elsewhere that this user's state database knows.
+    Look { everywhere: bool },
+    /// All that this user's state database knows, which also keeps other runs from a target.
+    Known(Arc<StateDb>),
+}
+
+impl RunsSettings {
+    pub(crate) fn of(values: &Values) -> Self {
+        let folder = values.effective("runs_dir").unwrap_or_default();
+        Self {
+            folder: folder.into(),
+        }
+    }
+
+    pub(crate) fn of_resolved(resolved: &Resolved) -> Self {
+        Self {
+            folder: resolved.runs_dir.clone(),
+        }
+    }
+
+    /// The runs that are kept there.
+    pub(crate) fn runs(&self, scope: Scope) -> Arc<dyn Runs> {
+        let (everywhere, state) = match scope {
+            Scope::Here => (false, None),
+            // Whoever only looks needs no state database: the runs folder tells about itself.
+            Scope::Look { everywhere } => (everywhere, StateDb::open().ok().map(Arc::new)),
+            Scope::Known(state) => (true, Some(state)),
+        };
+        Arc::new(LocalRuns::of(&self.folder, everywhere, state))
+    }
+}
+
+/// A run: its folder on this machine, and what keeps its record.
+#[derive(Debug, Clone)]
+pub(crate) struct KeptRun {
+    runs: Arc<dyn Runs>,
+    dir: RunDir,
+}
+
+impl Deref for KeptRun {
+    type Target = RunDir;
+
+    fn deref(&self) -> &RunDir {
+        &self.dir
+    }
+}
+
+impl KeptRun {
+    pub(super) fn of(runs: &Arc<dyn Runs>, dir: RunDir) -> Self {
+        Self {
+            runs: Arc::clone(runs),
+            dir,
+        }
+    }
+
+    /// The run that has this folder, where there is one.
+    pub(super) fn in_folder(runs: &Arc<dyn Runs>, folder: &Path) -> Option<Self> {
+        let dir = RunDir::at(&folder.canonicalize().ok()?)?;
+        runs.has(&dir).then(|| Self::of(runs, dir))
+    }
+
+    /// The run that has this file in its folder.
+    pub(super) fn of_file(runs: &Arc<dyn Runs>, file: &Path) -> Option<Self> {
+        Self::in_folder(runs, file.canonicalize().ok()?.parent()?)
+    }
+
+    /// Refuses a folder that others may write into, or that is a symbolic link.
+    pub(super) fn checked(self) -> Result<Self, LedgerError> {
+        self.dir.check()?;
+        Ok(self)
+    }
+
+    /// Its record, for a short look.
+    pub(crate) fn ledger(&self) -> Result<Ledger, LedgerError> {
+        self.runs.open(&self.dir, false)
+    }
+
+    /// Its record, after all of it was looked through.
+    pub(crate) fn whole_ledger(&self) -> Result<Ledger, LedgerError> {
+        self.runs.open(&self.dir, true)
+    }
+
+    /// The run's copy of its input, which is on this machine from now on.
+    pub(super) fn input(&self) -> Result<PathBuf, LedgerError> {
+        self.runs.input(&self.dir)
+    }
+
+    /// Leaves nothing of a run that has not begun.
+    pub(super) fn discard(&self) {
+        // What is left does no harm but to be seen.
+        let _ = self.runs.discard(&self.dir);
+    }
+}
