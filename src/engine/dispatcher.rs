@@ -156,7 +156,7 @@ impl<N: WriteLog> Dispatcher<N> {
                 return;
             }
             let wants_more = self.wants_more();
-            // Where everything is begun, there is nothing left to leave undone.
+            // Once all units are begun, a stop has no effect: each unit that is begun is finished.
             let stops = self.ending.is_none() && !self.has_begun_all();
             let until = self.deadline.filter(|_| stops);
             tokio::select! {

@@ -118,7 +118,7 @@ impl History {
                 "`{account}` is now the ID of customer `{found}`, which an earlier run has meant by line {line}"
             ));
         }
-        // Tests: `prior_runs::a_mended_*`; `recognition::an_id_that_no_run_of_the_file_gave_away_*` for who had or got it.
+        // Tests: `prior_runs::a_corrected_*`; `recognition::an_id_that_no_run_of_the_file_gave_away_*` for who had or got it.
         if let Some(hands) = self.hands.get(&(account.clone(), reseller.cloned()))
             && hands.got.contains(found)
             && !hands.had.contains(found)
@@ -133,7 +133,7 @@ impl History {
         Ok(())
     }
 
-    /// Whether an earlier run meant another customer by this line (test: `prior_runs::whoever_is_meant_*`).
+    /// Whether an earlier run meant another customer by this line (test: `prior_runs::the_customer_of_a_corrected_line_*`).
     pub(super) fn means_another(&self, line: Line, customer: &CustomerId) -> bool {
         self.meant.get(&line).is_some_and(|meant| meant != customer)
     }

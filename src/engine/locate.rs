@@ -41,7 +41,7 @@ impl<N: WriteLog> Case<'_, N> {
                 found => found?,
             };
             // A line that names its customer, or that asks for no new account ID, refers to whatever it finds (tests:
-            // `recognition::a_line_that_renames_no_customer_*`, `prior_runs::a_mended_line_of_a_chain_*`).
+            // `recognition::a_line_that_renames_no_customer_*`, `prior_runs::a_corrected_line_of_a_chain_*`).
             let by_account_alone = desired.customer.is_none()
                 && desired.new_account.asks()
                 && found.now.as_ref() == Some(account);

@@ -147,7 +147,7 @@ impl<N: WriteLog> Case<'_, N> {
             }
             return Ok(Some(state));
         }
-        // Test: `stale_writes::whoever_was_put_aside_after_the_run_*`.
+        // Test: `stale_writes::a_customer_parked_after_the_run_*`.
         if let Some(run) = self.context.settings.history.temporary_of(&state.id, now) {
             let words = has_temporary_id(&state.id, run);
             return Err(StepError::line(Failed::Stale, words));

@@ -1,7 +1,6 @@
-//! Failures of single writes and look-ups that are common to all: one is about its customer; many in a row, with none
-//! accepted in between, are about the token, the settings or the system. Then the run ends, and no line is to blame: the
-//! lines that have failed for that reason are open again. So are those that failed for a 401 shortly before the token was
-//! found to be refused.
+//! Ends the run when many writes or look-ups fail in a row for the same reason. A single failure is about its customer; many,
+//! with none accepted in between, are about the token, the settings or the system. The lines that failed for that reason are
+//! not done then: they are opened again. So are those that failed with 401 shortly before the token was found to be refused.
 
 use super::{Halt, Job};
 use crate::domain::Line;

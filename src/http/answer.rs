@@ -3,10 +3,10 @@
 use std::sync::atomic::Ordering;
 
 use super::attempt::{Fault, PROXY_LOGIN};
+use super::attempt_state::{Answer, Attempt, Outcome};
 use super::breaker::{Effect, Verdict};
 use super::call::{Call, CallError, CallErrorKind, Kind, Reply, Stranger, Unreadable};
 use super::client::Client;
-use super::departure::{Answer, Attempt, Outcome};
 
 impl Client {
     /// Whether this failure of a read shows that no call can succeed, so that waiting does not help: always where a

@@ -1,4 +1,5 @@
-//! The gate that every call passes: open, held for all, or given up.
+//! Holds all calls of all workers after a 429, a 503 or a block: the gate that every call passes, which is open, held for all,
+//! or given up.
 //!
 //! Three things hold it: the server said to wait (429, 503 with `Retry-After`), a firewall blocks everything, or
 //! nothing succeeds any more (the breaker). All end alike: when the time is over, *one* call goes through as a probe.

@@ -7,9 +7,9 @@ use tokio::time::Instant;
 use tracing::Level;
 
 use super::attempt::{self, Fault};
+use super::attempt_state::Answer;
 use super::call::{Call, Kind, Method};
 use super::client::CallState;
-use super::departure::Answer;
 use super::trace::{Waited, event, is_heard, millis};
 
 /// An attempt that will be logged. Dropped without an answer, it is logged as given up.

@@ -14,12 +14,12 @@
 
 mod answer;
 mod attempt;
+mod attempt_state;
 mod blocked_calls;
 mod breaker;
 mod call;
 mod client;
 mod client_certificate;
-mod departure;
 mod egress;
 mod gate;
 mod health;

@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::attempt_state::{Departure, Outcome, Ready};
 use super::call::{Call, CallError, CallErrorKind, Reply, Sent};
 use super::client::{CallState, Client, MOST_RENEWALS};
-use super::departure::{Departure, Outcome, Ready};
 use super::retry;
 use super::token::Bearer;
 use super::trace::timed;

@@ -9,10 +9,10 @@
 //! slot: where the process was held up for longer, all later slots move back by the excess, so nothing is caught up in a
 //! burst. A second thus holds the slots of at most 1.004 s, which are fewer than the limit.
 //!
-//! The server does not see departures but arrivals. Where the network or the server itself is held up, what left evenly
-//! arrives together, and no rule for departures shows that: a second at the server holds the slots of 1.004 s and of the
-//! time for which it was held up. The gap is so long that [`JITTER`] puts at most one call in a hundred, and one, too
-//! many into a second. Only fast paces need more than half a percent for that: one call is a hundredth of 100/s.
+//! The server counts calls when they arrive, not when they are sent. If the network or the server is delayed, calls that were
+//! sent evenly arrive together, which no rule for sending can prevent: one second at the server then holds the calls of
+//! 1.004 s and those of the delay. The gap is so long that a delay of [`JITTER`] adds at most 1 % of the limit, and one call,
+//! to a second. Only fast paces need a gap that is more than half a percent longer: one call is a hundredth of 100/s.
 //!
 //! All times are tokio's, so tests run in virtual time.
 

@@ -1,8 +1,8 @@
 //! A read: asked again until there is an answer, or until it is not worth asking on.
 
+use super::attempt_state::Outcome;
 use super::call::{Call, CallError, CallErrorKind, NoAnswer, Reply, Unreadable};
 use super::client::{CallState, Client, MOST_RENEWALS};
-use super::departure::Outcome;
 use super::trace::timed;
 
 impl Client {

@@ -11,9 +11,9 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::attempt::{self, Fault, LONGEST_BODY};
+use super::attempt_state::{Answer, Attempt, Departure, Outcome, Ready, destination};
 use super::call::{Call, CallError, CallErrorKind, Kind, Method, Reply, new_id};
 use super::client::{CallState, Client};
-use super::departure::{Answer, Attempt, Departure, Outcome, Ready, destination};
 use super::gate::Pass;
 use super::logged_attempt::LoggedAttempt;
 use super::retry::read_retry_after;

@@ -96,6 +96,6 @@ pub(super) fn refuse_late(
     if send_deadline.is_none_or(|last| Instant::now() <= last) {
         return Ok(());
     }
-    let text = "what was to be written upon was looked at too long ago";
+    let text = "the values that this write relies on were read too long ago";
     Err(CallError::new(CallErrorKind::Expired(queued), text))
 }

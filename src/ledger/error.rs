@@ -1,6 +1,6 @@
 //! What can go wrong with the record of a run, each with the path and what to do about it.
 
-use super::group::Writers;
+use super::folder_writers::Writers;
 use super::{Place, PostgresError};
 use std::error::Error;
 use std::io;

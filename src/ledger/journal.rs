@@ -15,15 +15,15 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use tokio::sync::oneshot;
 
-/// The handle by which tasks note things; clones are the same way in.
+/// The handle by which tasks note things; its clones write to the same queue.
 #[derive(Debug, Clone)]
-pub struct Journal(Arc<WayIn>);
+pub struct Journal(Arc<Handle>);
 
 /// Closes the queue when the last handle is gone.
 #[derive(Debug)]
-struct WayIn(Arc<Queue>);
+struct Handle(Arc<Queue>);
 
-impl Drop for WayIn {
+impl Drop for Handle {
     fn drop(&mut self) {
         self.0.close();
     }
@@ -156,7 +156,7 @@ pub(super) fn start(session: Box<dyn Commit>) -> io::Result<(Journal, JournalThr
     let thread = thread::Builder::new()
         .name("ledger".to_owned())
         .spawn(move || work(session, &taken))?;
-    Ok((Journal(Arc::new(WayIn(queue))), JournalThread { thread }))
+    Ok((Journal(Arc::new(Handle(queue))), JournalThread { thread }))
 }
 
 /// However the thread ends, also by a bug: no task waits for it any more.

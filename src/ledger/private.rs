@@ -3,7 +3,7 @@
 //! A mode that is set afterwards leaves a moment in which anybody could have opened the file.
 
 use super::LedgerError;
-use super::group::other_writers;
+use super::folder_writers::other_writers;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};

@@ -2,8 +2,8 @@
 //!
 //! Some messages are waited for (intents), others are not (outcomes). The latter may wait a moment, so that they share
 //! a commit instead of costing one each. The former are committed immediately where they come one at a time; where many
-//! come, each commit waits for as many as came lately, or for [`COMPANY_WAIT`]: at ten thousand a second a commit for
-//! every five of them would cost more than all the calls.
+//! come, a commit waits until as many are queued as in the groups before, but no longer than [`URGENT_WAIT`]: at ten thousand
+//! a second, a commit for every five of them would cost more than all the calls.
 
 use super::commit::Entry;
 use super::{Intent, LedgerError, WriteId};
@@ -17,12 +17,12 @@ use tokio::sync::{Semaphore, oneshot};
 const ROOM: usize = 1024;
 /// The number of messages at which a commit is made, though none of them is urgent.
 const GROUP: usize = 512;
-/// How long an unhurried message may wait for company.
+/// How long a message that no task waits for may be queued before it is committed.
 const LINGER: Duration = Duration::from_millis(20);
 /// How long an urgent message may wait for the others that are expected.
-const COMPANY_WAIT: Duration = Duration::from_millis(4);
+const URGENT_WAIT: Duration = Duration::from_millis(4);
 /// Waiting for more than this many saves nothing any more.
-const MOST_COMPANY: usize = 64;
+const MOST_EXPECTED: usize = 64;
 
 pub(super) type Answer<T> = oneshot::Sender<Result<T, LedgerError>>;
 
@@ -95,9 +95,9 @@ struct Waiting {
     until: Option<Instant>,
     urgent: usize,
     /// The number of urgent messages that are expected to come together.
-    company: usize,
-    at_once: bool,
-    /// Whether the thread that commits waits; telling it otherwise is a system call for nothing.
+    expected: usize,
+    flushes: bool,
+    /// Whether the thread that commits is waiting. Where it is not, waking it would be a needless system call.
     asleep: bool,
     closed: bool,
     failed: Option<Arc<LedgerError>>,
@@ -109,8 +109,8 @@ impl Default for Waiting {
             group: Group::default(),
             until: None,
             urgent: 0,
-            company: 1,
-            at_once: false,
+            expected: 1,
+            flushes: false,
             asleep: false,
             closed: false,
             failed: None,
@@ -131,11 +131,11 @@ impl Waiting {
                 group.entries.push(Entry::Intend(intent));
                 group.waiters.push(Waiter::Intent(answer));
                 self.urgent += 1;
-                (self.urgent == 1).then_some(COMPANY_WAIT)
+                (self.urgent == 1).then_some(URGENT_WAIT)
             }
             Message::Flush(answer) => {
                 group.waiters.push(Waiter::Flush(answer));
-                self.at_once = true;
+                self.flushes = true;
                 None
             }
         };
@@ -149,21 +149,21 @@ impl Waiting {
 
     fn is_due(&self) -> bool {
         let messages = self.group.messages;
-        let complete = self.urgent >= self.company || messages >= GROUP;
-        self.closed || self.at_once || (complete && messages > 0)
+        let complete = self.urgent >= self.expected || messages >= GROUP;
+        self.closed || self.flushes || (complete && messages > 0)
     }
 
     /// Takes the group out, and learns from it how many to expect.
     fn take(&mut self) -> Group {
-        let reached = self.urgent >= self.company;
-        self.company = match self.urgent {
-            0 => self.company,
+        let reached = self.urgent >= self.expected;
+        self.expected = match self.urgent {
+            0 => self.expected,
             1 => 1,
-            _ if reached => (self.company + self.company / 4 + 1).min(MOST_COMPANY),
+            _ if reached => (self.expected + self.expected / 4 + 1).min(MOST_EXPECTED),
             fewer => fewer * 3 / 4,
         };
         self.urgent = 0;
-        self.at_once = false;
+        self.flushes = false;
         self.until = None;
         mem::take(&mut self.group)
     }

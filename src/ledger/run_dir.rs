@@ -1,7 +1,7 @@
 //! Where a run lives: a folder that only its owner may enter.
 
 use super::private::{check_folder, create_folder, sync_folder};
-use super::sqlite::commit_counter::CommitCounter;
+use super::sqlite::seal::Seal;
 use super::{LedgerError, RunId, mounts};
 use std::path::{Path, PathBuf};
 
@@ -93,7 +93,7 @@ impl RunDir {
 
     /// Whether its ledger was whole once: one that was cut short before that cannot have been acted upon.
     pub(super) fn has_begun(&self) -> bool {
-        CommitCounter::read(&self.ledger()).is_some()
+        Seal::read(&self.ledger()).is_some()
     }
 
     /// Where this machine's copy of the run's input is; [`Runs::input`](super::Runs::input) makes sure that it is there.

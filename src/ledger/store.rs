@@ -54,8 +54,8 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
         most: u32,
     ) -> Result<Vec<Outcome>, LedgerError>;
 
-    /// Of the lines that were not looked at: those of the first row that has one from the first of these on, and the last
-    /// line of that row. Of a row that begins behind the last of these the lines may be left out.
+    /// The next row of lines that were not looked at, with the last line of that row: the first row that ends at the first of
+    /// these lines or later. Its lines may be left out where all of them are behind the last of these.
     fn unlooked(
         &self,
         lines: RangeInclusive<Line>,
@@ -166,7 +166,10 @@ pub(super) struct Facts(pub(super) Vec<Option<String>>);
 
 impl Row for Facts {
     fn number(&self, at: usize) -> Result<Option<i64>, Fault> {
-        let parse = |text: &str| text.parse().map_err(|_| Fault::from("a number is none"));
+        let parse = |text: &str| {
+            text.parse()
+                .map_err(|_| Fault::from("a value that must be a number is not one"))
+        };
         self.text(at)?.map(parse).transpose()
     }
 

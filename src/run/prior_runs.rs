@@ -58,7 +58,7 @@ pub(super) fn of(
     if !renames.is_empty() {
         history.prior_renames = Some(Arc::new(renames));
     }
-    // Tests: `prior_runs::a_mended_*`, and `a_failures_file_is_tried_again_*` for other files.
+    // Tests: `prior_runs::a_corrected_*`, and `a_failures_file_is_tried_again_*` for other files.
     let same = runs.iter().filter(|one| one.same_file);
     let same: Vec<&KeptRun> = same.map(|one| &one.run).collect();
     history.hands = changed_hands(&same)?;
@@ -202,12 +202,12 @@ fn ordered(
         lines.insert(change.line, change.reseller.clone());
     };
     for unit in draft.units.values() {
-        // Tests: `prior_runs::a_mended_*`, `recognition::a_chain_of_references_*`.
+        // Tests: `prior_runs::a_corrected_*`, `recognition::a_chain_of_references_*`.
         if unit.shape != Shape::Single || !unique_accounts {
             unit.changes().for_each(&mut add);
         }
     }
-    // Test: `prior_runs::a_mended_line_of_a_chain_*`.
+    // Test: `prior_runs::a_corrected_line_of_a_chain_*`.
     if !hands.is_empty() {
         let goes_by = |change: &Change| {
             let account = change.account.clone();

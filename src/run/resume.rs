@@ -11,8 +11,8 @@ use super::exit_code::Exit;
 use super::feeder::Known;
 use super::guards::Guards;
 use super::input_identity::InputIdentity;
+use super::left_untouched;
 use super::lost_runs;
-use super::newer_runs;
 use super::open::{self, OpenRun, Purpose, Selection};
 use super::prior_runs;
 use super::request::{Consent, Request};
@@ -255,7 +255,7 @@ fn history(
     if work != Work::Plan {
         // Of a plan: when it was begun to be carried out.
         let begun = known.ledger.progress()?.started_at_ms;
-        history.since = newer_runs::since((&known.ledger, &targets), begun, catalog, |_| true)?;
+        history.since = left_untouched::since((&known.ledger, &targets), begun, catalog, |_| true)?;
         warn_of_newer(&history.since);
     }
     Ok(history)

@@ -17,7 +17,7 @@ use super::exit_code::Exit;
 use super::feeder::Known;
 use super::guards::Guards;
 use super::input_plan;
-use super::newer_runs;
+use super::left_untouched;
 use super::open::{self, OpenRun, Purpose, Selection};
 use super::prior_runs;
 use super::request::{Output, Request};
@@ -137,7 +137,7 @@ fn written_since(undone: &Ledger, claim: &TargetClaim) -> Result<Since, CommandE
     let keys = claim.keys();
     let targets: Vec<&str> = undone.targets().chain(keys.iter().copied()).collect();
     let begun = undone.progress()?.started_at_ms;
-    let mut since = newer_runs::since((undone, &targets), begun, catalog, counts)?;
+    let mut since = left_untouched::since((undone, &targets), begun, catalog, counts)?;
     since.retain_written();
     Ok(since)
 }

@@ -433,7 +433,7 @@ fn landed_late(place: &Place, file: &str, about: &'static str) -> Front {
 }
 
 #[test]
-fn a_write_that_lands_before_the_resume_is_known_to_the_way_back() {
+fn a_write_that_lands_before_the_resume_is_known_to_the_undo() {
     let place = Place::plume();
     let file = place.moves(3);
     let front = landed_late(&place, &file, "C-1");
@@ -443,7 +443,7 @@ fn a_write_that_lands_before_the_resume_is_known_to_the_way_back() {
 }
 
 #[test]
-fn a_location_that_is_written_before_the_resume_is_known_to_the_way_back() {
+fn a_location_that_is_written_before_the_resume_is_known_to_the_undo() {
     let place = Place::plume();
     place.moves(2);
     let file = place.file("services.csv", "accountId,serviceId\nA-000001,NEW\n");
@@ -455,7 +455,7 @@ fn a_location_that_is_written_before_the_resume_is_known_to_the_way_back() {
 }
 
 #[test]
-fn whoever_steps_aside_late_is_never_put_back_under_a_temporary_id() {
+fn a_customer_parked_late_is_never_restored_to_a_temporary_id() {
     let place = Place::plume();
     place.moves(2);
     let file = place.file(

@@ -144,7 +144,7 @@ fn failures_of_a_customer_who_was_renamed_can_be_tried_again() {
 
 /// What was there before is put back to the letter, also where no list may hold such values.
 #[test]
-fn a_way_back_puts_back_what_was_there_and_not_what_it_looks_like() {
+fn an_undo_restores_the_exact_former_value() {
     let place = Place::plume();
     let odd = [
         "N/A",

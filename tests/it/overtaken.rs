@@ -63,7 +63,7 @@ fn a_run_that_is_resumed_after_the_same_was_done_finds_it_done() {
 }
 
 #[test]
-fn a_way_back_that_was_killed_is_gone_on_with_and_not_begun_beside_itself() {
+fn an_undo_that_was_killed_is_resumed_and_no_second_one_begins() {
     let place = Place::plume();
     let file = place.moves(60);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -84,7 +84,7 @@ fn a_way_back_that_was_killed_is_gone_on_with_and_not_begun_beside_itself() {
 }
 
 #[test]
-fn an_old_way_back_takes_nothing_back_from_a_newer_run() {
+fn an_undo_of_an_older_run_overwrites_nothing_of_a_newer_run() {
     let place = Place::plume();
     let file = place.moves(60);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -167,7 +167,7 @@ fn a_newer_run_that_cannot_be_read_may_have_wanted_anything() {
 }
 
 #[test]
-fn a_way_back_that_was_put_back_itself_shuts_nothing() {
+fn an_undo_that_was_undone_blocks_nothing() {
     let place = Place::plume();
     let file = place.moves(60);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -186,7 +186,7 @@ fn a_way_back_that_was_put_back_itself_shuts_nothing() {
 }
 
 #[test]
-fn a_ring_with_somebody_aside_is_finished_whatever_ran_in_between() {
+fn a_swap_with_a_parked_customer_is_finished_whatever_ran_in_between() {
     let mut aside = 0;
     for step in 4..20 {
         let place = Place::plume();
@@ -278,7 +278,7 @@ fn what_a_newer_run_has_written_is_not_claimed_nor_put_back() {
 
 /// A run that was put back, and made again by another: its way back is used up.
 #[test]
-fn the_way_back_of_a_run_does_not_lead_over_a_newer_one() {
+fn the_undo_of_a_run_does_not_overwrite_a_newer_one() {
     let place = Place::plume();
     let file = place.moves(5);
     place.run(&["apply", &file, "--yes"]).expect(0);

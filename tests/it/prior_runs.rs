@@ -53,7 +53,7 @@ fn a_swap_that_its_failures_file_has_made_is_not_made_again_by_the_file_itself()
 
 /// A chain is carried out; then its last line is mended. Whom that line means now, nobody can tell.
 #[test]
-fn a_mended_line_of_a_chain_does_not_move_its_neighbour() {
+fn a_corrected_line_of_a_chain_does_not_move_its_neighbour() {
     for command in ["apply", "reconcile"] {
         let place = people(2);
         let text = "accountId,newAccountId\nA-000000,A-000001\nA-000001,B-000001\n";
@@ -82,7 +82,7 @@ fn a_mended_line_of_a_chain_does_not_move_its_neighbour() {
 }
 
 #[test]
-fn a_mended_swap_does_not_move_the_one_who_is_in_its_place() {
+fn a_corrected_swap_does_not_move_the_customer_that_has_its_id() {
     let place = people(2);
     let file = place.file("swap.csv", SWAP);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -122,7 +122,7 @@ fn references(place: &Place) -> Vec<String> {
 }
 
 #[test]
-fn adobes_mended_and_shortened_files_move_nobody_either() {
+fn adobes_corrected_and_shortened_files_move_no_customer_either() {
     let place = adobe();
     let text = "accountId,newAccountId\nREF-1,REF-2\nREF-2,REF-X\n";
     let file = place.file("moves.csv", text);
@@ -398,7 +398,7 @@ fn a_failures_file_is_tried_again_whatever_other_files_did() {
 
 /// The one who had the ID before is named by the system's own, beside lines that an earlier run has carried out.
 #[test]
-fn whoever_is_meant_by_a_mended_line_can_be_said() {
+fn the_customer_of_a_corrected_line_can_be_named() {
     let place = people(3);
     let text = "accountId,newAccountId,customerId\nA-000000,A-000001,\nA-000001,A-000002,\nA-000002,B-000002,\n";
     let file = place.file("moves.csv", text);
@@ -454,7 +454,7 @@ fn a_customer_that_was_given_an_old_id_is_not_renamed_by_the_same_line() {
 }
 
 #[test]
-fn the_failures_of_a_way_back_are_no_file_to_apply() {
+fn the_failures_of_an_undo_are_no_file_to_apply() {
     let place = people(1);
     let file = place.file("one.csv", "accountId,newAccountId\nA-000000,B-000000\n");
     place.run(&["apply", &file, "--yes"]).expect(0);

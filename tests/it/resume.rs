@@ -369,7 +369,7 @@ fn what_a_plan_was_carried_out_with_is_kept_on_the_way() {
 }
 
 #[test]
-fn more_changes_than_allowed_are_refused_by_a_plan_and_by_the_way_back() {
+fn more_changes_than_allowed_are_refused_by_a_plan_and_by_undo() {
     let place = Place::plume();
     let file = place.moves(39);
     place.run(&["plan", &file]).expect(0);
@@ -585,7 +585,7 @@ fn a_time_that_comes_when_everything_is_begun_stops_nothing() {
 
 /// Killed in the moment between its ledger and what it must find there.
 #[test]
-fn a_way_back_that_was_never_begun_is_begun_anew() {
+fn an_undo_that_was_never_begun_is_begun_anew() {
     let place = Place::plume();
     let file = place.moves(5);
     place.run(&["apply", &file, "--yes"]).expect(0);

@@ -103,9 +103,9 @@ fn lines_that_ask_the_same_of_a_location_share_its_doubt() {
     assert_eq!(written.load(Ordering::SeqCst), 1);
 }
 
-/// The first write of a swap puts somebody aside; it has no answer, and lands when all is done.
+/// The first write of a swap parks a customer under a temporary ID; it has no answer, and takes effect when all is done.
 #[test]
-fn a_write_that_puts_somebody_aside_and_lands_late_is_made_good() {
+fn a_write_that_parks_a_customer_and_takes_effect_late_is_reversed() {
     let place = Place::plume();
     place.with_world(|mut world| {
         world.add_plume(named("C-1", "A-1", &["L-1"]));
@@ -137,9 +137,9 @@ fn a_write_that_puts_somebody_aside_and_lands_late_is_made_good() {
     assert_eq!(place.account_of("C-2"), "A-1");
 }
 
-/// The customer is put aside for good where such a write lands after the run. The way back brings it home.
+/// The customer keeps the temporary ID where such a write takes effect after the run. `undo` gives it its ID back.
 #[test]
-fn whoever_was_put_aside_after_the_run_is_brought_home_by_the_way_back() {
+fn a_customer_parked_after_the_run_gets_its_id_back_by_undo() {
     let place = Place::plume();
     place.with_world(|mut world| {
         world.add_plume(named("C-1", "A-1", &["L-1"]));
@@ -184,7 +184,7 @@ fn whoever_was_put_aside_after_the_run_is_brought_home_by_the_way_back() {
 
 /// Where the swap was given up, too: nothing else knows of it any more.
 #[test]
-fn whoever_was_put_aside_after_a_swap_was_given_up_is_brought_home_by_resume() {
+fn a_customer_parked_after_a_swap_was_given_up_gets_its_id_back_by_resume() {
     for given_up in [false, true] {
         let place = Place::plume();
         place.with_world(|mut world| {

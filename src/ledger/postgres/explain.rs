@@ -40,7 +40,7 @@ pub(super) fn of_connecting(error: &tokio_postgres::Error, address: &Address) ->
     }
     if said.contains("server does not support TLS") {
         return Failure::lasting(
-            "the server does not speak TLS, without which no other machine is connected to; set ssl = on there".to_owned(),
+            "the server does not speak TLS, which a connection to another machine needs; set ssl = on there".to_owned(),
         );
     }
     if said.contains("password missing") {

@@ -133,7 +133,7 @@ impl Postgres {
         let (tell, told) = answers::sync_channel(1);
         let job: Job = Box::new(move |connections| {
             Box::pin(async move {
-                // Whoever asked has not gone: it waits.
+                // The receiver is there: the caller waits for the answer below.
                 let _ = tell.send(work(connections).await);
             })
         });
@@ -161,7 +161,7 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
-            // One that panicked has told so, and whoever asked it has had an error.
+            // If it panicked, the panic was printed, and the caller has received an error.
             let _ = thread.join();
         }
     }

@@ -1,9 +1,9 @@
 //! Commits the groups of one session to a ledger's file.
 
-use super::commit_counter::CommitCounter;
 use super::lock::RunLock;
 use super::rows::{self, failed};
 use super::schema;
+use super::seal::Seal;
 use super::unlooked;
 use crate::ledger::commit::{Commit, Entry};
 use crate::ledger::{
@@ -18,7 +18,7 @@ pub(super) struct SqliteCommit {
     connection: Connection,
     path: PathBuf,
     file: Option<Identity>,
-    seal: CommitCounter,
+    seal: Seal,
     session: i64,
     commits: i64,
     sql: Sql,
@@ -59,7 +59,7 @@ pub(super) fn join(run: &str, path: &Path, session: Session) -> Result<SqliteCom
         connection,
         path: path.to_owned(),
         file: identity(path),
-        seal: CommitCounter::open(path)?,
+        seal: Seal::open(path)?,
         session,
         commits,
         sql: Sql::new(),

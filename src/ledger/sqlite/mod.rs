@@ -3,7 +3,6 @@
 //! No other file of the program names it.
 
 mod commit;
-pub(super) mod commit_counter;
 mod lock;
 mod numbered;
 pub(super) mod open;
@@ -12,6 +11,7 @@ mod reserved_calls;
 mod rows;
 mod runs;
 mod schema;
+pub(super) mod seal;
 mod state;
 mod store;
 mod unlooked;

@@ -1,8 +1,8 @@
 //! Makes the ledger's file of a new run, and opens that of an existing one.
 
-use super::commit_counter::CommitCounter;
 use super::rows::{self, failed};
 use super::schema;
+use super::seal::Seal;
 use super::store::SqliteStore;
 use crate::domain::{Outcome, Shard};
 use crate::ledger::store::{Draft, Store};
@@ -62,7 +62,7 @@ impl Draft for SqliteDraft {
             connection, path, ..
         } = *self;
         begin(&connection, header, shard).map_err(|source| failed(&path, source))?;
-        CommitCounter::open(&path)?.note(0);
+        Seal::open(&path)?.note(0);
         let folder = path.parent().unwrap_or(&path);
         private::sync_folder(folder).map_err(|source| LedgerError::io(folder, "synced", source))?;
         Ok(Box::new(SqliteStore::of(connection, path)))
@@ -95,15 +95,15 @@ fn begin(
 /// Opens a ledger; what is damaged, foreign or newer is refused and left as it is. `thorough`: every page is looked at.
 pub(in crate::ledger) fn open(dir: &RunDir, thorough: bool) -> Result<Box<dyn Store>, LedgerError> {
     let path = dir.ledger();
-    // Read before the ledger: a run under way goes on counting meanwhile.
-    let witness = CommitCounter::read(&path);
+    // Read before the ledger: a run under way commits more groups meanwhile.
+    let sealed = Seal::read(&path);
     let opened = schema::open(&path, thorough).and_then(|connection| {
         let store = SqliteStore::of(connection, path.clone());
         Ok((store.header()?, store))
     });
     let (header, store) = match opened {
-        // Sealed only once it was whole.
-        Err(LedgerError::Damaged { .. }) if witness.is_none() => {
+        // The seal is made once the ledger is whole.
+        Err(LedgerError::Damaged { .. }) if sealed.is_none() => {
             return Err(LedgerError::Unbegun { path });
         }
         opened => opened?,
@@ -114,7 +114,7 @@ pub(in crate::ledger) fn open(dir: &RunDir, thorough: bool) -> Result<Box<dyn St
             found: header.run.escape_debug().to_string(),
         });
     }
-    let lost = witness.map_or(Ok(0), |witness| Ok(witness - store.commits()?))?;
+    let lost = sealed.map_or(Ok(0), |sealed| Ok(sealed - store.commits()?))?;
     if lost > 0 {
         return Err(LedgerError::damaged(
             &path,

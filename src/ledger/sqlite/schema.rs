@@ -1,7 +1,8 @@
 //! The form of the ledger file, and the checks before one is trusted.
 //!
 //! Column names are for people: `sqlite3 ledger.db 'SELECT * FROM results'` is a supported way to look.
-//! Every row carries a checksum, because SQLite notices damaged structure but not a changed letter.
+//! SQLite notices damaged structure, but not a changed letter. So every row that tells what a run was asked, wrote and found
+//! has a checksum: those of `run`, `shard`, `writes`, `outcomes`, `unlooked`, `drift` and `wishes`. The other tables have none.
 
 use super::rows::failed;
 use crate::ledger::LedgerError;

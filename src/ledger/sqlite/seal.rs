@@ -1,5 +1,6 @@
-//! A witness beside the ledger: how many groups were committed. SQLite drops the end of a damaged or
-//! missing write-ahead log without a word, and with it intents that were acknowledged; this shows it.
+//! The seal: how many groups were committed. The table `seal` has the number in the ledger, and the file `ledger.seal` repeats
+//! it beside it. SQLite drops the end of a damaged or missing write-ahead log without an error, and with it intents that were
+//! acknowledged: then the file has a higher number than the ledger.
 //!
 //! The file is written after each commit and never synced: after a power cut it may be behind, which
 //! proves nothing, but it is never ahead of what is on the disk.
@@ -9,9 +10,10 @@ use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-pub(in crate::ledger) struct CommitCounter(File);
+/// The file beside the ledger.
+pub(in crate::ledger) struct Seal(File);
 
-impl CommitCounter {
+impl Seal {
     fn path(ledger: &Path) -> PathBuf {
         ledger.with_extension("seal")
     }
@@ -23,7 +25,7 @@ impl CommitCounter {
             .map_err(|source| LedgerError::io(&path, "opened", source))
     }
 
-    /// Notes the number. Failing is harmless: the witness then knows less.
+    /// Notes the number. Failing is harmless: the seal is then behind.
     pub(in crate::ledger) fn note(&mut self, commits: i64) {
         let text = format!("{commits:020}\n");
         if self.0.seek(SeekFrom::Start(0)).is_ok() {
@@ -31,7 +33,7 @@ impl CommitCounter {
         }
     }
 
-    /// The number that was noted last; `None` where there is no witness, or a torn one.
+    /// The number that was noted last; `None` where there is no seal, or a torn one.
     pub(in crate::ledger) fn read(ledger: &Path) -> Option<i64> {
         fs::read_to_string(Self::path(ledger))
             .ok()?

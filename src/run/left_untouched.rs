@@ -1,4 +1,5 @@
-//! What other runs have written, or found as wished, since a run began.
+//! Which customers and locations `undo` and `resume` leave untouched: those that other runs have written, or found as wished,
+//! since the run began.
 
 use super::catalog::RunCatalog;
 use super::error::CommandError;
@@ -67,14 +68,15 @@ fn has_moved(outcome: &Outcome) -> bool {
     service.before != service.after || profile.before != profile.after
 }
 
-/// What one run has wanted after this moment; what a newer one has, is known already.
+/// Adds what one run has asked for after this moment. For what two runs have asked for, the newer one counts: it is
+/// added first.
 fn wanted(other: &Ledger, run: &str, after_ms: i64, since: &mut Since) -> Result<(), CommandError> {
     let mut wanted = since.add_run(run);
     for outcome in other.outcomes() {
         let outcome = outcome?;
         let Transition { before, after } = &outcome.account;
         let holds = match outcome.status {
-            // Test: `overtaken::an_old_way_back_*`.
+            // Test: `overtaken::an_undo_of_an_older_run_*`.
             Status::Changed | Status::Unchanged(Unchanged::Already) => true,
             // Tests: `newer_runs::a_rename_of_a_newer_run_*`, `newer_runs::a_service_id_that_a_newer_run_*`.
             Status::Failed(_) => before != after || has_moved(&outcome),
