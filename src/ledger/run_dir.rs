@@ -53,7 +53,7 @@ impl RunDir {
     }
 
     /// Refuses a folder that others may write into, or that is a symbolic link.
-    pub fn check(&self) -> Result<(), LedgerError> {
+    pub(super) fn check(&self) -> Result<(), LedgerError> {
         check_folder(&self.path)
     }
 

@@ -28,7 +28,11 @@ pub trait Runs: fmt::Debug + Send + Sync {
     /// Whether the record of this run was whole once: one that was cut short before that cannot have been acted upon.
     fn has_begun(&self, run: &RunDir) -> bool;
 
-    /// Makes sure that the run's folder with its copy of the input is on this machine; returns the path of the copy, which is
+    /// Makes sure that the run's folder is on this machine, and refuses one that others may write into or that is a symbolic
+    /// link.
+    fn folder(&self, run: &RunDir) -> Result<(), LedgerError>;
+
+    /// Makes sure that the run's copy of its input is in its folder; returns the path of the copy, which is
     /// missing where the run was pruned.
     fn input(&self, run: &RunDir) -> Result<PathBuf, LedgerError>;
 

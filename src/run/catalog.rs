@@ -35,6 +35,8 @@ impl Entry {
 #[derive(Debug, Clone)]
 pub(crate) struct Lost {
     pub(crate) path: PathBuf,
+    /// Opening it says why it cannot be read; `None`: its folder is gone.
+    pub(crate) run: Option<KeptRun>,
     /// What the register knows of it; `None`: nothing.
     pub(crate) known: Option<RegisteredRun>,
     pub(crate) why: String,
@@ -62,6 +64,7 @@ impl RunCatalog {
                 ListedRun::There(dir, known) => catalog.add(dir, known)?,
                 ListedRun::Gone(run) => catalog.lost.push(Lost {
                     why: "it is gone".to_owned(),
+                    run: catalog.at(&run.path).filter(|run| run.path().is_dir()),
                     path: run.path.clone(),
                     known: Some(run),
                 }),
@@ -82,6 +85,7 @@ impl RunCatalog {
             Err(why) => {
                 self.lost.push(Lost {
                     path: dir.path().to_owned(),
+                    run: Some(KeptRun::of(&self.runs, dir)),
                     known,
                     why: why.to_string(),
                 });
@@ -104,7 +108,7 @@ impl RunCatalog {
     }
 
     /// The run with this folder, whatever is in it.
-    pub(super) fn at(&self, folder: &Path) -> Option<KeptRun> {
+    fn at(&self, folder: &Path) -> Option<KeptRun> {
         RunDir::at(folder).map(|dir| KeptRun::of(&self.runs, dir))
     }
 
@@ -133,12 +137,12 @@ impl RunCatalog {
         match (exact, found.as_slice()) {
             (Some(one), _) | (None, [one]) => one.dir.clone().checked(),
             (None, []) => {
-                // Its ledger says why it cannot be opened.
+                // Opening it says why it cannot be read.
                 let of_run = |lost: &&Lost| lost.path.ends_with(prefix);
                 let lost = self.lost.iter().find(of_run);
-                match lost.and_then(|lost| self.at(&lost.path)) {
-                    Some(dir) if dir.path().is_dir() => dir.checked(),
-                    _ => Err(LedgerError::NoRun {
+                match lost.and_then(|lost| lost.run.clone()) {
+                    Some(run) => run.checked(),
+                    None => Err(LedgerError::NoRun {
                         runs_dir: runs_dir.to_owned(),
                         wanted: format!("run `{prefix}`"),
                     }),

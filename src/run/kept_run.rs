@@ -83,9 +83,9 @@ impl KeptRun {
         Self::in_folder(runs, file.canonicalize().ok()?.parent()?)
     }
 
-    /// Refuses a folder that others may write into, or that is a symbolic link.
+    /// Makes sure that its folder is on this machine, and refuses one that others may write into or that is a symbolic link.
     pub(super) fn checked(self) -> Result<Self, LedgerError> {
-        self.dir.check()?;
+        self.runs.folder(&self.dir)?;
         Ok(self)
     }
 
@@ -110,3 +110,6 @@ impl KeptRun {
         let _ = self.runs.discard(&self.dir);
     }
 }
+
+#[cfg(test)]
+mod tests;

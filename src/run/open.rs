@@ -263,10 +263,10 @@ pub(crate) fn choose(
     let highest = newest.first().map_or(0, |one| one.header.epoch);
     let lost = catalog.lost.iter().find(|lost| {
         let known = lost.known.as_ref();
-        lost.path.is_dir()
+        lost.run.is_some()
             && known.is_none_or(|run| run.epoch > highest && given.fits(&run.system, &run.target))
     });
-    if let Some(dir) = lost.and_then(|lost| catalog.at(&lost.path)) {
+    if let Some(dir) = lost.and_then(|lost| lost.run.clone()) {
         return Ok(dir.checked()?);
     }
     match newest.as_slice() {

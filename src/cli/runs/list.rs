@@ -17,7 +17,7 @@ pub(super) fn run(options: &RunsOptions, console: Console) -> Result<Exit, Comma
         .collect();
     let now_ms = now_ms();
     // Of a folder that is gone, the commands tell that need it.
-    let unreadable = catalog.lost.iter().filter(|lost| lost.path.is_dir());
+    let unreadable = catalog.lost.iter().filter(|lost| lost.run.is_some());
     let unreadable: Vec<(String, &str)> = unreadable
         .map(|lost| (lost.path.file_name().unwrap_or_default(), &lost.why[..]))
         .map(|(name, why)| (name.to_string_lossy().into_owned(), why))

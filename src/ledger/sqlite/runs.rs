@@ -79,6 +79,10 @@ impl Runs for LocalRuns {
         run.has_begun()
     }
 
+    fn folder(&self, run: &RunDir) -> Result<(), LedgerError> {
+        run.check()
+    }
+
     fn input(&self, run: &RunDir) -> Result<PathBuf, LedgerError> {
         Ok(run.local_input())
     }

@@ -1,0 +1,144 @@
+//! Runs whose records and inputs are in another place than their folders, as with a database that several machines share: every
+//! command must find them by what keeps them, and not by the folder.
+
+use super::*;
+use crate::ledger::{Header, Hold, ListedRun, NewLedger, RegisteredRun, RunId, Sameness, absolute};
+use crate::run::catalog::RunCatalog;
+use crate::run::redraw::{draw, refresh_report};
+use std::fs;
+
+const ID: &str = "20261120-223015-k3f9";
+const INPUT: &str = "customerId,newAccountId\nC-1,A-2\n";
+
+#[derive(Debug)]
+struct Elsewhere {
+    records: LocalRuns,
+    of_records: PathBuf,
+    folder: PathBuf,
+}
+
+impl Elsewhere {
+    fn record(&self, run: &RunDir) -> RunDir {
+        RunDir::at(&self.of_records.join(run.run().as_str())).unwrap()
+    }
+
+    fn here(&self, run: &RunDir) -> RunDir {
+        RunDir::at(&self.folder.join(run.run().as_str())).unwrap()
+    }
+}
+
+impl Runs for Elsewhere {
+    fn prepare(&self) -> Result<(), LedgerError> {
+        self.records.prepare()
+    }
+
+    fn list(&self) -> Result<Vec<ListedRun>, LedgerError> {
+        let all = self.records.list()?.into_iter();
+        Ok(all
+            .map(|one| match one {
+                ListedRun::There(record, known) => ListedRun::There(self.here(&record), known),
+                gone @ ListedRun::Gone(_) => gone,
+            })
+            .collect())
+    }
+
+    fn open(&self, run: &RunDir, thorough: bool) -> Result<Ledger, LedgerError> {
+        self.records.open(&self.record(run), thorough)
+    }
+
+    fn glance(&self, run: &RunDir) -> Result<Ledger, LedgerError> {
+        self.records.glance(&self.record(run))
+    }
+
+    fn has(&self, run: &RunDir) -> bool {
+        self.records.has(&self.record(run))
+    }
+
+    fn has_begun(&self, run: &RunDir) -> bool {
+        self.records.has_begun(&self.record(run))
+    }
+
+    fn folder(&self, run: &RunDir) -> Result<(), LedgerError> {
+        fs::create_dir_all(run.path()).unwrap();
+        Ok(())
+    }
+
+    fn input(&self, run: &RunDir) -> Result<PathBuf, LedgerError> {
+        fs::copy(self.record(run).local_input(), run.local_input()).unwrap();
+        Ok(run.local_input())
+    }
+
+    fn create(&self, run: &RunId) -> Result<(RunDir, NewLedger), LedgerError> {
+        let (record, new) = self.records.create(run)?;
+        Ok((self.here(&record), new))
+    }
+
+    fn hold(&self, targets: &[&str], run: &str) -> Result<Hold, LedgerError> {
+        self.records.hold(targets, run)
+    }
+
+    fn next_epoch(&self, above: u64) -> Result<u64, LedgerError> {
+        self.records.next_epoch(above)
+    }
+
+    fn register(&self, run: &RegisteredRun) -> Result<(), LedgerError> {
+        self.records.register(run)
+    }
+
+    fn discard(&self, run: &RunDir) -> Result<(), LedgerError> {
+        let _ = fs::remove_dir_all(run.path());
+        self.records.discard(&self.record(run))
+    }
+
+    fn sameness(&self, target: &str, other: &str) -> Result<Option<Sameness>, LedgerError> {
+        self.records.sameness(target, other)
+    }
+
+    fn set_sameness(&self, target: &str, other: &str, found: Sameness) -> Result<(), LedgerError> {
+        self.records.set_sameness(target, other, found)
+    }
+}
+
+#[test]
+fn a_run_is_found_and_reported_where_its_folder_does_not_have_its_record() {
+    let base = tempfile::tempdir().unwrap();
+    let base = absolute(base.path());
+    let (of_records, folder) = (base.join("records"), base.join("here"));
+    fs::create_dir(&folder).unwrap();
+    let runs: Arc<dyn Runs> = Arc::new(Elsewhere {
+        records: LocalRuns::of(&of_records, false, None),
+        of_records: of_records.clone(),
+        folder: folder.clone(),
+    });
+    let (dir, new) = runs.create(&RunId::parse(ID).unwrap()).unwrap();
+    let original = of_records.join(ID).join("input.csv");
+    fs::write(&original, INPUT).unwrap();
+    let header = Header {
+        run: ID.to_owned(),
+        input_sha256: crate::input::digest(&original).unwrap(),
+        settings: "{}".to_owned(),
+        ..Header::example()
+    };
+    new.begin(&header, None).unwrap();
+
+    let catalog = RunCatalog::load(&runs).unwrap();
+    // The folder of a run that was begun on another machine is made where the run is asked for.
+    assert!(!dir.path().exists());
+    let run = catalog.find("20261120", &folder).unwrap();
+    let ledger = run.whole_ledger().unwrap();
+    draw(&run, &ledger).unwrap();
+    assert_eq!(fs::read_to_string(dir.local_input()).unwrap(), INPUT);
+    assert!(dir.path().join("results.csv").exists());
+    assert!(!dir.path().join("ledger.db").exists());
+
+    // A report of it is known as one, and drawn again where it is missing.
+    let failures = dir.path().join("failures.csv");
+    fs::remove_file(&failures).unwrap();
+    refresh_report(&failures, &runs).unwrap();
+    assert_eq!(
+        KeptRun::of_file(&runs, &failures).unwrap().run().as_str(),
+        ID
+    );
+    run.discard();
+    assert!(!dir.path().exists() && !of_records.join(ID).exists());
+}
