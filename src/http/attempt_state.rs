@@ -1,9 +1,9 @@
 //! One attempt of a call, in its states: ready, departed, answered.
 
 use super::attempt::Fault;
+use super::bearer::Bearer;
 use super::call::{CallError, Kind, Reply};
 use super::gate::Pass;
-use super::token::Bearer;
 use super::turns::Taken;
 use reqwest::Url;
 use std::sync::Arc;

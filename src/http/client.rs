@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::attempt;
+use super::bearer::Bearer;
 use super::call::{ApiTraits, Call, CallError, CallErrorKind, Kind, Reply};
 use super::egress::check_addresses;
 use super::gate::Gate;
@@ -21,7 +22,7 @@ use super::retry::{self, Budget, Cost};
 use super::blocked_calls::BlockedCalls;
 use super::settings::{Settings, SetupError};
 use super::skew::Skew;
-use super::token::{AfterRefusal, Bearer, Tokens};
+use super::token::{AfterRefusal, Tokens};
 use super::trace::{Waited, timed};
 use super::turns::Turns;
 

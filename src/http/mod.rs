@@ -15,6 +15,7 @@
 mod answer;
 mod attempt;
 mod attempt_state;
+mod bearer;
 mod blocked_calls;
 mod breaker;
 mod call;

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt_state::{Departure, Outcome, Ready};
+use super::bearer::Bearer;
 use super::call::{Call, CallError, CallErrorKind, Reply, Sent};
 use super::client::{CallState, Client, MOST_RENEWALS};
 use super::retry;
-use super::token::Bearer;
 use super::trace::timed;
 
 /// A write that has not come to its end.

@@ -12,13 +12,13 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::attempt::{self, Fault, LONGEST_BODY};
 use super::attempt_state::{Answer, Attempt, Departure, Outcome, Ready, destination};
+use super::bearer::Bearer;
 use super::call::{Call, CallError, CallErrorKind, Kind, Method, Reply, new_id};
 use super::client::{CallState, Client};
 use super::gate::Pass;
 use super::logged_attempt::LoggedAttempt;
 use super::retry::read_retry_after;
 use super::skew::Skew;
-use super::token::Bearer;
 use super::trace::{Waited, timed};
 use super::turns::{Ask, Departs, refuse_late};
 

@@ -1,4 +1,4 @@
-//! The credentials: where they come from, how long they live, and what a 401 means.
+//! The token of a target: when it is renewed, and what a 401 means.
 //!
 //! One renewal serves all workers, and a token that was renewed meanwhile is taken instead of renewing again. A 401
 //! can mean two things: the token is no longer good, or this customer is not for this token. The first 401 renews.
@@ -7,13 +7,13 @@
 //! that is about a customer, every 401 is looked into like this: a thousand foreign customers do not cost a thousand
 //! tokens.
 
-use reqwest::header::HeaderValue;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::bearer::Bearer;
 use super::call::{CallError, CallErrorKind};
 use super::health::{HealthBoard, WaitCause};
 use super::oauth::TokenEndpoint;
@@ -24,11 +24,6 @@ use super::settings::SetupError;
 use super::token_source::{Fetched, OAuth2, Refusal, Token, bearer_header};
 use super::trace;
 
-/// A token is renewed this long before its end, or after half of its life.
-const MARGIN: Duration = Duration::from_secs(30);
-/// A token is not sent any more this long before its end, or in the last quarter of its life: it is checked when the
-/// call arrives, by a clock that may count whole seconds.
-const ON_THE_WAY: Duration = Duration::from_secs(2);
 /// Tokens that live shorter than four times this are asked for at most this often.
 const BETWEEN: Duration = Duration::from_secs(1);
 /// Tokens in a row of which none was ever accepted; more are not the token's fault.
@@ -41,64 +36,6 @@ const SAME_AGAIN: Duration = Duration::from_secs(5);
 const LOCAL_TRIES: u32 = 3;
 /// A caller that asks for a token this soon after a refusal gets the same answer; no new request is made.
 const REFUSAL_HOLDS: Duration = Duration::from_secs(30);
-
-/// A token in use.
-#[derive(Debug)]
-pub(super) struct Bearer {
-    pub(super) header: HeaderValue,
-    generation: u64,
-    life: Option<Life>,
-    /// It was refused and is being renewed: no call sends it any more.
-    is_dead: AtomicBool,
-    /// A call with it was accepted.
-    accepted: AtomicBool,
-    /// When the latest call departed of which that is known, in microseconds since the tokens' epoch.
-    alive_at: AtomicU64,
-}
-
-/// A lifetime on two clocks: the monotonic one stands still while the machine is suspended, the wall clock may be
-/// set. The older reading holds.
-#[derive(Debug)]
-struct Life {
-    born: Instant,
-    born_wall: SystemTime,
-    lasts: Duration,
-}
-
-impl Life {
-    fn age(&self) -> Duration {
-        let wall = self.born_wall.elapsed().unwrap_or_default();
-        self.born.elapsed().max(wall)
-    }
-
-    fn is_due(&self) -> bool {
-        self.age() + MARGIN.min(self.lasts / 2) >= self.lasts
-    }
-
-    fn is_over(&self) -> bool {
-        self.age() + ON_THE_WAY.min(self.lasts / 4) >= self.lasts
-    }
-}
-
-impl Bearer {
-    fn is_due(&self) -> bool {
-        self.life.as_ref().is_some_and(Life::is_due)
-    }
-
-    fn is_dead(&self) -> bool {
-        self.is_dead.load(Ordering::Relaxed)
-    }
-
-    /// Whether its life has ended.
-    fn has_ended(&self) -> bool {
-        self.life.as_ref().is_some_and(Life::is_over)
-    }
-
-    /// Whether it is not to be sent any more.
-    pub(super) fn is_over(&self) -> bool {
-        self.has_ended() || self.is_dead()
-    }
-}
 
 /// What to do about a 401.
 #[derive(Debug)]
@@ -223,11 +160,7 @@ impl Tokens {
 
     /// A call that departed then with this token was accepted.
     pub(super) fn accepted(&self, bearer: &Bearer, departed: Instant) {
-        if !bearer.accepted.load(Ordering::Relaxed) {
-            bearer.accepted.store(true, Ordering::Relaxed);
-        }
-        let at = super::health::micros(departed - self.epoch);
-        bearer.alive_at.fetch_max(at, Ordering::Relaxed);
+        bearer.accept(super::health::micros(departed - self.epoch));
     }
 
     /// A call with this token got a 401 just now. `again`: it was refused before, with another token. `still_good` asks
@@ -252,10 +185,10 @@ impl Tokens {
         {
             return AfterRefusal::SendAgain;
         }
-        if bearer.alive_at.load(Ordering::Relaxed) > arrived {
+        if bearer.last_accepted() > arrived {
             return AfterRefusal::Final;
         }
-        let was_accepted = bearer.accepted.load(Ordering::Relaxed);
+        let was_accepted = bearer.was_accepted();
         let is_fresh = bearer.generation > 1 && !was_accepted;
         if again || is_fresh || self.foreign_customers.load(Ordering::Relaxed) {
             match still_good(bearer.clone()).await {
@@ -279,7 +212,7 @@ impl Tokens {
             return AfterRefusal::Final;
         }
         let before = bearer.header.clone();
-        bearer.is_dead.store(true, Ordering::Relaxed);
+        bearer.set_dead(true);
         let renewed = self.renew(&mut renewing, true).await;
         if let Ok(new) = &renewed
             && new.header != before
@@ -287,7 +220,7 @@ impl Tokens {
             return AfterRefusal::SendAgain;
         }
         // There is no other, so it is tried again.
-        bearer.is_dead.store(false, Ordering::Relaxed);
+        bearer.set_dead(false);
         match renewed {
             Ok(_) => {
                 // Whoever keeps it thinks it is good; from here on, 401s are looked into first.
@@ -436,18 +369,7 @@ impl Tokens {
         if generation > 1 {
             self.renewals.fetch_add(1, Ordering::Relaxed);
         }
-        let bearer = Arc::new(Bearer {
-            header,
-            generation,
-            life: fetched.life.map(|lasts| Life {
-                born: asked_at,
-                born_wall: SystemTime::now() - asked_at.elapsed(),
-                lasts,
-            }),
-            is_dead: AtomicBool::new(false),
-            accepted: AtomicBool::new(false),
-            alive_at: AtomicU64::new(0),
-        });
+        let bearer = Arc::new(Bearer::new(header, generation, asked_at, fetched.life));
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(bearer.clone());
         Ok(bearer)
     }

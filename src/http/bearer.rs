@@ -1,0 +1,114 @@
+//! A token in use: how long it lives, and whether a call with it was accepted.
+
+use reqwest::header::HeaderValue;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+use tokio::time::Instant;
+
+/// A token is renewed this long before its end, or after half of its life.
+const MARGIN: Duration = Duration::from_secs(30);
+/// A token is not sent any more this long before its end, or in the last quarter of its life: it is checked when the
+/// call arrives, by a clock that may count whole seconds.
+const ON_THE_WAY: Duration = Duration::from_secs(2);
+
+/// A token in use.
+#[derive(Debug)]
+pub(super) struct Bearer {
+    pub(super) header: HeaderValue,
+    /// 1 for the first token of a target, and one more for each that follows.
+    pub(super) generation: u64,
+    life: Option<Life>,
+    /// It was refused and is being renewed: no call sends it any more.
+    is_dead: AtomicBool,
+    was_accepted: AtomicBool,
+    last_accepted: AtomicU64,
+}
+
+impl Bearer {
+    /// `lasts`: how long it lives from the time at which it was asked for, where that is known.
+    pub(super) fn new(
+        header: HeaderValue,
+        generation: u64,
+        asked_at: Instant,
+        lasts: Option<Duration>,
+    ) -> Self {
+        Self {
+            header,
+            generation,
+            life: lasts.map(|lasts| Life {
+                born: asked_at,
+                born_wall: SystemTime::now() - asked_at.elapsed(),
+                lasts,
+            }),
+            is_dead: AtomicBool::new(false),
+            was_accepted: AtomicBool::new(false),
+            last_accepted: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether it is time to get another.
+    pub(super) fn is_due(&self) -> bool {
+        self.life.as_ref().is_some_and(Life::is_due)
+    }
+
+    pub(super) fn is_dead(&self) -> bool {
+        self.is_dead.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_dead(&self, is_dead: bool) {
+        self.is_dead.store(is_dead, Ordering::Relaxed);
+    }
+
+    /// Whether its life has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.life.as_ref().is_some_and(Life::is_over)
+    }
+
+    /// Whether it is not to be sent any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.has_ended() || self.is_dead()
+    }
+
+    /// A call with it was accepted, which departed this many microseconds after the target's first use.
+    pub(super) fn accept(&self, departed_us: u64) {
+        // Reading first: all calls share the value, and writing it would take it from the caches of the others.
+        if !self.was_accepted() {
+            self.was_accepted.store(true, Ordering::Relaxed);
+        }
+        self.last_accepted.fetch_max(departed_us, Ordering::Relaxed);
+    }
+
+    /// Whether any call with it was accepted.
+    pub(super) fn was_accepted(&self) -> bool {
+        self.was_accepted.load(Ordering::Relaxed)
+    }
+
+    /// When the latest call departed that was accepted, in microseconds after the target's first use.
+    pub(super) fn last_accepted(&self) -> u64 {
+        self.last_accepted.load(Ordering::Relaxed)
+    }
+}
+
+/// A lifetime on two clocks: the monotonic one stands still while the machine is suspended, the wall clock may be
+/// set. The older reading holds.
+#[derive(Debug)]
+struct Life {
+    born: Instant,
+    born_wall: SystemTime,
+    lasts: Duration,
+}
+
+impl Life {
+    fn age(&self) -> Duration {
+        let wall = self.born_wall.elapsed().unwrap_or_default();
+        self.born.elapsed().max(wall)
+    }
+
+    fn is_due(&self) -> bool {
+        self.age() + MARGIN.min(self.lasts / 2) >= self.lasts
+    }
+
+    fn is_over(&self) -> bool {
+        self.age() + ON_THE_WAY.min(self.lasts / 4) >= self.lasts
+    }
+}
