@@ -39,8 +39,6 @@ pub struct Context<N> {
     pub(super) stopping: AtomicBool,
     pub(super) bulk: AtomicBool,
     pub(super) bulk_worked: AtomicBool,
-    /// What is read back of the present wave; `None` after the last one.
-    pub(super) kept: Mutex<Option<Vec<(Outcome, Option<Reseller>)>>>,
     started: Instant,
     token_good_at_ms: AtomicU64,
     /// Answers of 401 since the last good one.
@@ -77,7 +75,6 @@ impl<N: WriteLog> Context<N> {
             given: Mutex::new(std::mem::take(&mut settings.given)),
             bulk: AtomicBool::new(settings.lookup != Lookup::Each),
             bulk_worked: AtomicBool::new(false),
-            kept: Mutex::new((!settings.waves.is_empty()).then(Vec::new)),
             system,
             log,
             settings,
@@ -110,7 +107,6 @@ impl<N: WriteLog> Context<N> {
     pub(super) fn finish(
         &self,
         mut outcome: Outcome,
-        reseller: Option<&Reseller>,
         began: Instant,
     ) -> impl Future<Output = Result<(), Halt>> + Send + use<'_, N> {
         outcome.finished_at_ms = wall_clock_ms();
@@ -120,23 +116,8 @@ impl<N: WriteLog> Context<N> {
         if outcome.status == Status::Failed(Failed::Unauthorized) {
             self.write_breaker.unauthorized(outcome.line);
         }
-        if let Ok(mut kept) = self.kept.lock()
-            && let Some(kept) = kept.as_mut()
-        {
-            kept.push((outcome.clone(), reseller.cloned()));
-        }
         let noted = self.log.outcome(outcome);
         async move { Ok(noted.await?) }
-    }
-
-    /// What the wave has come to, and nothing of it any more. `more`: another wave follows.
-    pub(super) fn take_kept(&self, more: bool) -> Vec<(Outcome, Option<Reseller>)> {
-        let Ok(mut kept) = self.kept.lock() else {
-            return Vec::new();
-        };
-        let wave = kept.take().unwrap_or_default();
-        *kept = more.then(Vec::new);
-        wave
     }
 
     pub(super) async fn find(

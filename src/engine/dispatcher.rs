@@ -6,7 +6,8 @@
 
 use super::lookup::{LookupCache, look_up};
 use super::{
-    Concurrency, Context, Event, Halt, Job, WriteLog, canary, executor, spans, with_health,
+    Concurrency, Context, Ending, Event, Halt, Job, Wave, WaveLog, WriteLog, executor, spans,
+    wave_check, with_health,
 };
 use crate::domain::one_or_many;
 use crate::ledger::{LedgerError, StopReason};
@@ -20,23 +21,6 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
-
-/// How a run ended.
-#[derive(Debug)]
-pub enum Ending {
-    /// Every unit came to its end.
-    Finished,
-    /// A guard stopped it, for this reason and in these words.
-    Stopped(StopReason, String),
-    /// The system cannot be worked with, for this reason and in these words.
-    Outage(Fatal, String),
-    /// The operator stopped it.
-    Interrupted,
-    /// What happens could not be noted any more.
-    Ledger(LedgerError),
-    /// A unit ended in a way that is our bug.
-    Bug(String),
-}
 
 /// The number of batches that are looked up at the same time, so that writes never wait for a look-up.
 const LOOKUPS_AHEAD: usize = 4;
@@ -53,6 +37,8 @@ const FIRST_UNITS: usize = 4;
 struct Dispatcher<N> {
     context: Arc<Context<N>>,
     jobs: mpsc::Receiver<Vec<Job>>,
+    /// Jobs that are not of the present wave. No others are taken before its end.
+    held: Option<Vec<Job>>,
     ready: VecDeque<(Job, Arc<LookupCache>)>,
     lookups: JoinSet<Result<(Vec<Job>, LookupCache), Halt>>,
     units: JoinSet<Result<(), Halt>>,
@@ -64,18 +50,19 @@ struct Dispatcher<N> {
 }
 
 /// Carries out all units that `jobs` brings, until it ends or something stops the run: first in waves, each of which is
-/// read back before the next unit is begun, then the rest. `stop` is the token that ends the waits of the system's calls:
-/// it is cancelled here too where the run ends because no further call is of use.
+/// read back before the next unit is begun, then the rest. No batch has units of two waves. `stop` is the token that ends
+/// the waits of the system's calls: it is cancelled here too where the run ends because no further call is of use.
 pub async fn run<N: WriteLog>(
     context: Arc<Context<N>>,
     jobs: mpsc::Receiver<Vec<Job>>,
+    record: &impl WaveLog,
     stop: CancellationToken,
 ) -> Ending {
     let health = context.system.health();
     let events = context.events.clone();
     let mut dispatcher = Dispatcher::new(context, jobs, stop);
     let passes = async {
-        dispatcher.waves().await;
+        dispatcher.waves(record).await;
         dispatcher.carry_out(None).await;
         dispatcher.check_token().await;
         dispatcher.close().await
@@ -103,6 +90,7 @@ impl<N: WriteLog> Dispatcher<N> {
         Self {
             stop,
             jobs,
+            held: None,
             ready: VecDeque::new(),
             lookups: JoinSet::new(),
             units: JoinSet::new(),
@@ -114,34 +102,61 @@ impl<N: WriteLog> Dispatcher<N> {
     }
 
     /// Carries the waves out, each once the one before it was found to be right.
-    async fn waves(&mut self) {
-        let context = Arc::clone(&self.context);
-        let waves = &context.settings.waves;
-        for (at, units) in waves.iter().enumerate() {
-            self.carry_out(Some(*units)).await;
-            if self.ending.is_some() {
-                return;
-            }
-            let stop = self.stop.clone();
-            let wave = tokio::select! {
-                biased;
-                () = stop.cancelled() => return self.end(Ending::Interrupted),
-                wave = canary::read_back(&context, at + 1 < waves.len()) => wave,
+    async fn waves(&mut self, record: &impl WaveLog) {
+        let waves = Arc::clone(&self.context.settings.waves);
+        for wave in waves.iter() {
+            let is_open = if wave.is_resumed {
+                self.read_back(record, wave, false).await;
+                self.ending.is_none()
+            } else {
+                self.noted(record.begin(wave))
             };
-            match wave {
-                Ok(wave) => self.wave_was(&wave, at + 1),
-                Err(halt) => self.halted(halt),
-            }
-            // A file with fewer units than the wave is all in it.
-            if self.ending.is_some() || self.has_begun_all() {
+            if !is_open {
                 return;
             }
+            let has_begun_any = self.carry_out(Some(wave)).await;
+            if self.ending.is_none() && (has_begun_any || !wave.is_resumed) {
+                self.read_back(record, wave, true).await;
+            }
+            if self.ending.is_some() || !self.noted(record.verified(wave)) {
+                return;
+            }
+            self.context.emit(Event::WaveVerified {
+                wave: wave.number,
+                of: self.context.settings.wave_count.max(wave.number),
+                lines: wave.lines.len(),
+            });
         }
     }
 
-    /// Carries out the next units, at most this many; all of them have ended when it returns.
-    async fn carry_out(&mut self, most: Option<u64>) {
-        let mut left = most.unwrap_or(u64::MAX);
+    /// Reads a wave back; ends the run where it is not right, or where that is not found out.
+    async fn read_back(&mut self, record: &impl WaveLog, wave: &Wave, is_over: bool) {
+        let (context, stop) = (Arc::clone(&self.context), self.stop.clone());
+        let read = tokio::select! {
+            biased;
+            () = stop.cancelled() => return self.end(Ending::Interrupted),
+            read = wave_check::read_back(&context, record, wave, is_over) => read,
+        };
+        match read {
+            Ok(None) => {}
+            Ok(Some(why)) => self.end(Ending::Stopped(StopReason::Canary, why)),
+            Err(Halt::Stopping | Halt::Fatal(Fatal::Cancelled, _)) => self.end(Ending::Interrupted),
+            Err(halt) => self.halted(halt),
+        }
+    }
+
+    /// Whether something was recorded; where not, the run ends.
+    fn noted(&mut self, recorded: Result<(), LedgerError>) -> bool {
+        let failed = recorded.map_err(|error| self.end(Ending::Ledger(error)));
+        failed.is_ok()
+    }
+
+    /// Carries out the units of a wave, or all others; all of them have ended when it returns. Whether there were any.
+    async fn carry_out(&mut self, wave: Option<&Wave>) -> bool {
+        let mut has_begun_any = false;
+        if let Some(held) = self.held.take() {
+            self.take(held, wave);
+        }
         let drain = self.context.settings.drain.clone();
         let stop = self.stop.clone();
         loop {
@@ -150,10 +165,10 @@ impl<N: WriteLog> Dispatcher<N> {
             if stop.is_cancelled() && self.ending.is_none() && !is_over {
                 self.end(Ending::Interrupted);
             }
-            self.admit(&mut left);
-            let begins_none = self.ending.is_some() || left == 0 || self.has_begun_all();
+            has_begun_any |= self.admit();
+            let begins_none = self.ending.is_some() || self.has_begun_wave();
             if self.units.is_empty() && begins_none {
-                return;
+                return has_begun_any;
             }
             let wants_more = self.wants_more();
             // Once all units are begun, a stop has no effect: each unit that is begun is finished.
@@ -175,7 +190,7 @@ impl<N: WriteLog> Dispatcher<N> {
                     self.looked_up(result_of(found));
                 }
                 batch = self.jobs.recv(), if wants_more => match batch {
-                    Some(batch) => self.take(batch),
+                    Some(batch) => self.take(batch, wave),
                     None => self.fed = true,
                 },
                 () = drain.cancelled(), if stops => {
@@ -197,16 +212,16 @@ impl<N: WriteLog> Dispatcher<N> {
         }
     }
 
-    /// Begins units, as many as may be under way at the same time, and as many as are left of a wave.
-    fn admit(&mut self, left: &mut u64) {
+    /// Begins units, as many as may be under way at the same time. Whether it has begun any.
+    fn admit(&mut self) -> bool {
+        let mut has_begun_any = false;
         if self.deadline.is_some_and(|until| Instant::now() >= until) && !self.has_begun_all() {
             self.end(Ending::Stopped(StopReason::Until, UNTIL.to_owned()));
         }
-        while self.ending.is_none() && *left > 0 && self.units.len() < self.concurrency() {
+        while self.ending.is_none() && self.units.len() < self.concurrency() {
             let Some((job, seen)) = self.ready.pop_front() else {
                 break;
             };
-            *left -= 1;
             let context = Arc::clone(&self.context);
             let span = spans::of_lines(job.unit.changes().map(|change| change.line));
             let unit = async move {
@@ -215,36 +230,9 @@ impl<N: WriteLog> Dispatcher<N> {
                 Ok(())
             };
             self.units.spawn(unit.instrument(span));
+            has_begun_any = true;
         }
-    }
-
-    /// What reading back the wave with this number, from 1, has shown.
-    fn wave_was(&mut self, wave: &canary::Wave, number: usize) {
-        let settings = &self.context.settings;
-        let of = settings.waves.len();
-        let is_too_much = match &settings.wave_failures {
-            Some(budget) => budget.is_exceeded(wave.wrong, wave.lines),
-            None => wave.wrong > 0,
-        };
-        if is_too_much && let Some(first) = &wave.first {
-            let which = match of {
-                1 => "canary".to_owned(),
-                _ => format!(
-                    "wave {number} of {of}, {} wrong",
-                    one_or_many(wave.wrong, "line is", "lines are")
-                ),
-            };
-            let why = format!("{which}: {first}");
-            return self.end(Ending::Stopped(StopReason::Canary, why));
-        }
-        // None where the file ended with the wave before.
-        if wave.lines > 0 {
-            self.context.emit(Event::WaveVerified {
-                wave: number,
-                of,
-                lines: wave.lines,
-            });
-        }
+        has_begun_any
     }
 
     fn concurrency(&self) -> usize {
@@ -281,16 +269,28 @@ impl<N: WriteLog> Dispatcher<N> {
 
     fn wants_more(&self) -> bool {
         !self.fed
+            && self.held.is_none()
             && self.ending.is_none()
             && self.lookups.len() < LOOKUPS_AHEAD
             && self.ready.len() < 2 * self.concurrency().max(50)
     }
 
     fn has_begun_all(&self) -> bool {
-        self.fed && self.ready.is_empty() && self.lookups.is_empty()
+        self.fed && self.held.is_none() && self.has_begun_wave()
     }
 
-    fn take(&mut self, batch: Vec<Job>) {
+    /// Whether all of the present wave is begun.
+    fn has_begun_wave(&self) -> bool {
+        let has_all = self.fed || self.held.is_some();
+        has_all && self.ready.is_empty() && self.lookups.is_empty()
+    }
+
+    fn take(&mut self, batch: Vec<Job>, wave: Option<&Wave>) {
+        let is_later = |wave: &Wave| batch.first().is_some_and(|job| !wave.has(job));
+        if wave.is_some_and(is_later) {
+            self.held = Some(batch);
+            return;
+        }
         if !self.context.bulk.load(Ordering::Relaxed) {
             let nothing = Arc::new(LookupCache::none());
             self.ready
@@ -399,6 +399,7 @@ impl<N: WriteLog> Dispatcher<N> {
             // Dropped and not only aborted: a task that was aborted would be told as one that ended by a bug.
             self.lookups = JoinSet::new();
             self.ready.clear();
+            self.held = None;
         }
         if first || matches!(ending, Ending::Ledger(_)) {
             self.ending = Some(ending);

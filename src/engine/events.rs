@@ -38,9 +38,9 @@ pub enum Event {
     /// A wave of units was carried out and read back.
     WaveVerified {
         /// Its number, from 1.
-        wave: usize,
+        wave: u32,
         /// How many waves there are.
-        of: usize,
+        of: u32,
         /// How many lines it had.
         lines: u64,
     },

@@ -302,9 +302,7 @@ impl<N: WriteLog> Case<'_, N> {
             attempted.extend(Attempted::of(change, &placed, touched.as_ref()));
             let outcome = self.outcome(state, change, renamed, &placed, touched);
             would_rename |= outcome.status == Status::WouldChange && change.new_account.asks();
-            self.context
-                .finish(outcome, change.reseller.as_ref(), self.began)
-                .await?;
+            self.context.finish(outcome, self.began).await?;
         }
         if would_rename && matches!(renamed, StepOutcome::Done(_)) {
             let tally = &self.context.tally;

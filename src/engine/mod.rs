@@ -4,7 +4,6 @@
 //! one unit through: find → compare → turn → intent on disk → write → read back where in doubt → outcome. What is
 //! noted goes to a [`WriteLog`] (the ledger); what is heard goes to [`Event`]s, on which nothing depends.
 
-mod canary;
 mod case;
 mod common_failures;
 mod compare;
@@ -13,6 +12,7 @@ mod customer_state;
 mod cycle;
 mod cycle_state;
 mod dispatcher;
+mod ending;
 mod events;
 mod executor;
 mod halt;
@@ -34,6 +34,8 @@ mod spans;
 #[cfg(test)]
 mod tests;
 mod token_check;
+mod wave;
+mod wave_check;
 mod write;
 mod write_breaker;
 mod write_log;
@@ -42,13 +44,15 @@ mod write_result;
 pub use common_failures::KnownFailures;
 pub use compare::{Aspect, Difference, FinalValues, did_not_last};
 pub use context::Context;
-pub use dispatcher::{Ending, run};
+pub use dispatcher::run;
+pub use ending::Ending;
 pub use events::{Event, Reason, Tally, with_health};
 pub use halt::Halt;
 pub use history::{Carried, Hands, History, PriorRenames};
 pub use recheck::{Left, Recheck, Unreadable};
 pub use settings::{Concurrency, Lookup, Mode, Settings};
 pub use since::Since;
+pub use wave::{Wave, WaveLog};
 pub use write_log::WriteLog;
 
 use crate::domain::{CustomerId, Line, Outcome};

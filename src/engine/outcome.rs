@@ -165,9 +165,7 @@ impl<N: WriteLog> Case<'_, N> {
                 outcome.attempts = sent.attempts;
                 outcome.correlation = sent.correlation;
             }
-            self.context
-                .finish(outcome, change.reseller.as_ref(), self.began)
-                .await?;
+            self.context.finish(outcome, self.began).await?;
         }
         Ok(())
     }

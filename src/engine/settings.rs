@@ -1,7 +1,7 @@
 //! How a run is carried out.
 
-use super::History;
 use super::common_failures::KnownFailures;
+use super::{History, Wave};
 use crate::domain::{AccountId, CustomerId};
 use crate::plan::{AliasConflicts, Threshold};
 use std::collections::HashMap;
@@ -70,8 +70,11 @@ pub struct Settings {
     pub must_find: bool,
     /// How many lines may fail.
     pub max_failures: Option<Threshold>,
-    /// How many units each of the first waves has, which is read back before the next begins.
-    pub waves: Vec<u64>,
+    /// The first units, a wave each time, which is read back before the next begins. They come in this order, before all
+    /// others.
+    pub waves: Arc<[Wave]>,
+    /// How many waves the run has, those of earlier processes included.
+    pub wave_count: u32,
     /// How many lines of a wave may have failed or be wrong; `None`: none.
     pub wave_failures: Option<Threshold>,
     /// No unit is begun once this has passed.

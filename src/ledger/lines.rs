@@ -55,6 +55,51 @@ impl LineSet {
         rest.is_empty().then_some(Self { words, len })
     }
 
+    /// The lines, the lowest first.
+    pub fn iter(&self) -> impl Iterator<Item = Line> {
+        let words = (0..).step_by(64).zip(&self.words);
+        words.flat_map(|(first, word)| {
+            (0..u64::BITS).filter_map(move |bit| (word >> bit & 1 == 1).then_some(first + bit))
+        })
+    }
+
+    /// The highest line; `None`: there is none.
+    pub fn last(&self) -> Option<Line> {
+        let mut words = self.words.iter().enumerate().rev();
+        let (at, word) = words.find(|(_, word)| **word != 0)?;
+        Some(Line::try_from(at).ok()? * u64::BITS + word.ilog2())
+    }
+
+    /// The lines as a text, `2-6,9`.
+    pub(super) fn to_text(&self) -> String {
+        let mut parts: Vec<(Line, Line)> = Vec::new();
+        for line in self.iter() {
+            match parts.last_mut() {
+                Some((_, last)) if *last + 1 == line => *last = line,
+                _ => parts.push((line, line)),
+            }
+        }
+        let words = parts.into_iter().map(|(first, last)| {
+            if first == last {
+                first.to_string()
+            } else {
+                format!("{first}-{last}")
+            }
+        });
+        words.collect::<Vec<_>>().join(",")
+    }
+
+    /// The set of such a text; `None`: it is none.
+    pub(super) fn of_text(text: &str) -> Option<Self> {
+        let mut set = Self::default();
+        for part in text.split(',').filter(|part| !part.is_empty()) {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let (first, last): (Line, Line) = (first.parse().ok()?, last.parse().ok()?);
+            set.extend(first..=last);
+        }
+        Some(set)
+    }
+
     /// Whether the line is in the set.
     pub fn contains(&self, line: Line) -> bool {
         let (word, bit) = place(line);
@@ -107,6 +152,11 @@ mod tests {
             for line in 0..5100 {
                 prop_assert_eq!(set.contains(line), model.contains(&line));
             }
+            prop_assert_eq!(set.last(), model.last().copied());
+            prop_assert!(set.iter().eq(model.iter().copied()));
+            let text = set.to_text();
+            let read = LineSet::of_text(&text).unwrap();
+            prop_assert!(read.iter().eq(model.iter().copied()), "{}", text);
         }
 
         #[test]

@@ -55,6 +55,7 @@ mod shard;
 mod sqlite;
 mod store;
 mod unlooked;
+mod waves;
 mod write_columns;
 mod write_fold;
 mod writes;

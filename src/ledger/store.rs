@@ -158,6 +158,8 @@ impl Fact {
     pub(super) const AUDIT_ROUND: Self = Self("audit_round");
     pub(super) const PRUNED_AT_MS: Self = Self("pruned_at_ms");
     pub(super) const HALF_DONE: Self = Self("half_done");
+    pub(super) const WAVE: Self = Self("wave");
+    pub(super) const WAVE_LINES: Self = Self("wave_lines");
 }
 
 /// The facts that were asked for, as texts.

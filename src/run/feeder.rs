@@ -4,8 +4,8 @@ use super::error::CommandError;
 use super::input_plan::InputPlan;
 use super::kept_run::KeptRun;
 use super::last_night::Settled;
-use crate::domain::{Failed, Line, Outcome, Status, Unchanged};
-use crate::engine::{History, Job, Tally};
+use crate::domain::{Change, Failed, Line, Outcome, Status, Unchanged};
+use crate::engine::{History, Job, Tally, Wave};
 use crate::input::Row;
 use crate::ledger::{
     Journal, Ledger, LedgerError, LineSet, MOST_UNLOOKED, Outcomes, Unlooked, UnlookedLine,
@@ -50,6 +50,29 @@ impl Known {
             settled: Arc::default(),
         }
     }
+
+    /// Whether a line is to be carried out.
+    pub(super) fn is_open(&self, line: Line) -> bool {
+        let planned = self.planned.as_ref();
+        let planned = planned.is_none_or(|planned| planned.contains(line));
+        planned && !self.done.contains(line)
+    }
+
+    /// The unit that begins with this line, where one does and where something of it is open.
+    pub(super) fn unit(
+        &self,
+        draft: &InputPlan,
+        line: Line,
+        change: Option<Change>,
+    ) -> Option<Unit> {
+        let unit = match change {
+            Some(change) if !draft.index.is_entangled(line) => Unit::single(change),
+            Some(_) | None => draft.units.get(&line)?.clone(),
+        };
+        let is_parked = self.parked.contains(unit.number);
+        let is_open = unit.lines().any(|line| self.is_open(line));
+        (is_open || is_parked).then_some(unit)
+    }
 }
 
 /// Everything that the feeding thread needs.
@@ -57,6 +80,8 @@ pub(crate) struct Feeder {
     pub(super) draft: Arc<InputPlan>,
     pub(super) known: Known,
     pub(super) run: KeptRun,
+    /// They are fed first, one after another.
+    pub(super) waves: Arc<[Wave]>,
     pub(super) journal: Journal,
     pub(super) tally: Arc<Tally>,
     pub(super) jobs: mpsc::Sender<Vec<Job>>,
@@ -140,6 +165,10 @@ impl Feeder {
 
     fn rows(&self, unlooked: &mut Vec<UnlookedLine>) -> Result<(), FeedError> {
         let ledger = self.run.ledger()?;
+        for wave in self.waves.iter() {
+            self.wave(wave, &ledger)?;
+        }
+        let in_wave = |line| self.waves.iter().any(|wave| wave.lines.contains(line));
         let mut in_order = InOrder::of(&ledger);
         let mut batch: Vec<Job> = Vec::new();
         let mut lines = 0;
@@ -148,7 +177,7 @@ impl Feeder {
                 let Some(unit) = self.unit(row)? else {
                     continue;
                 };
-                if self.is_settled(&unit, unlooked)? {
+                if unit.lines().any(in_wave) || self.is_settled(&unit, unlooked)? {
                     continue;
                 }
                 let job = self.with_knowledge(unit, &ledger, &mut in_order)?;
@@ -158,6 +187,34 @@ impl Feeder {
                     lines = 0;
                     self.send(std::mem::take(&mut batch))?;
                 }
+            }
+        }
+        Ok(self.send(batch)?)
+    }
+
+    /// The units of one wave.
+    fn wave(&self, wave: &Wave, ledger: &Ledger) -> Result<(), FeedError> {
+        let mut in_order = InOrder::of(ledger);
+        let mut batch: Vec<Job> = Vec::new();
+        let last = wave.lines.last().unwrap_or_default();
+        for rows in self.draft.table.batches()? {
+            let rows = rows?;
+            let is_over = rows.last().is_some_and(|row| row.line >= last);
+            for row in rows {
+                if self.draft.is_wrong(row.line) {
+                    continue;
+                }
+                let unit = self.known.unit(&self.draft, row.line, row.change);
+                let in_wave = |unit: &Unit| unit.lines().any(|line| wave.lines.contains(line));
+                if let Some(unit) = unit.filter(in_wave) {
+                    batch.push(self.with_knowledge(unit, ledger, &mut in_order)?);
+                }
+                if batch.len() >= BATCH_LINES {
+                    self.send(std::mem::take(&mut batch))?;
+                }
+            }
+            if is_over {
+                break;
             }
         }
         Ok(self.send(batch)?)
@@ -181,19 +238,7 @@ impl Feeder {
             }
             return Ok(None);
         }
-        let change = row.change;
-        let unit = match change {
-            Some(change) if !self.draft.index.is_entangled(line) => Unit::single(change),
-            Some(_) | None => match self.draft.units.get(&line) {
-                Some(unit) => unit.clone(),
-                None => return Ok(None),
-            },
-        };
-        let is_parked = self.known.parked.contains(unit.number);
-        if unit.lines().all(|line| !self.is_open(line)) && !is_parked {
-            return Ok(None);
-        }
-        Ok(Some(unit))
+        Ok(self.known.unit(&self.draft, line, row.change))
     }
 
     /// Whether nothing of a unit is looked at, which is noted then.
@@ -240,15 +285,6 @@ impl Feeder {
         self.journal.blocking_unlooked(unlooked)
     }
 
-    fn is_open(&self, line: Line) -> bool {
-        let planned = self
-            .known
-            .planned
-            .as_ref()
-            .is_none_or(|planned| planned.contains(line));
-        planned && !self.known.done.contains(line)
-    }
-
     fn with_knowledge(
         &self,
         unit: Unit,
@@ -258,7 +294,7 @@ impl Feeder {
         let mut job = Job::new(unit);
         let lines: Vec<Line> = job.unit.lines().collect();
         for line in &lines {
-            if !self.is_open(*line) {
+            if !self.known.is_open(*line) {
                 job.done.extend(ledger.outcome_of(*line)?);
             } else if self.known.planned.is_some() {
                 // What is in doubt is what this run wrote, not what its plan found.

@@ -16,7 +16,7 @@ use crate::config::Resolved;
 use crate::domain::Status;
 use crate::engine::{Ending, Tally};
 use crate::http::{Client, Counters};
-use crate::ledger::{Counted, Ledger, Progress, RunKind, State};
+use crate::ledger::{Counted, Ledger, Progress, RunKind, State, StopReason};
 use crate::report::{Commands, Next, Summary, ValuesChanged, note_plan_digest};
 use crate::system::Fatal;
 use crate::ui;
@@ -158,6 +158,9 @@ impl Session {
         }
         let summary = self.draw(end.state, &end.why)?;
         print(&self, &summary, &end)?;
+        if end.stopped_by == Some(StopReason::Canary) {
+            self.run.ledger.wave_is_told()?;
+        }
         self.retain(&end);
         Ok(end.exit)
     }

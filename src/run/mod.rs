@@ -66,6 +66,7 @@ mod undo;
 mod undo_lines;
 mod values;
 mod verify;
+mod waves;
 
 pub(crate) use apply::{apply, apply_plan, plan};
 pub(crate) use call_log::words as log_words;

@@ -4,6 +4,7 @@ use super::error::CommandError;
 use super::feeder::Known;
 use super::known_failures;
 use super::session::Session;
+use super::waves::Waves;
 use crate::domain::{AccountId, CustomerId};
 use crate::engine::{Mode, Settings};
 use crate::ledger::{Verdict, Write};
@@ -16,6 +17,7 @@ impl Session {
         &self,
         mode: Mode,
         known: &Known,
+        waves: &Waves,
         drain: &CancellationToken,
     ) -> Result<Settings, CommandError> {
         Ok(Settings {
@@ -31,10 +33,8 @@ impl Session {
             known_failures: known_failures::of(self.run.ledger.header(), &self.claim.catalog)?,
             is_of_failures: self.run.draft.table.is_report(),
             must_find: true,
-            waves: match mode {
-                Mode::Plan => Vec::new(),
-                Mode::Apply => self.run.limits.wave_units(self.run.draft.counts.lines),
-            },
+            waves: Arc::clone(&waves.all),
+            wave_count: waves.count,
             wave_failures: self.run.limits.wave_failures,
             until: self.run.limits.time_left(),
             drain: drain.clone(),

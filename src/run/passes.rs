@@ -15,6 +15,7 @@ use super::plan_view;
 use super::request::Consent;
 use super::session::{Session, Work, done};
 use super::signals::Listening;
+use super::waves::WaveRecord;
 use crate::call_log;
 use crate::domain::Failed;
 use crate::engine::{self, Context, Ending, Event, Mode, Tally};
@@ -333,7 +334,8 @@ impl Session {
             Arc::clone(&tally),
             heard,
         );
-        let mut settings = self.engine_settings(mode, &known, &machine.control.drain)?;
+        let waves = self.waves(mode, &known)?;
+        let mut settings = self.engine_settings(mode, &known, &waves, &machine.control.drain)?;
         settings.must_find = must_find;
         let context = Arc::new(Context::new(
             Arc::clone(&machine.system),
@@ -347,6 +349,7 @@ impl Session {
             draft: Arc::clone(&self.run.draft),
             known,
             run: self.run.dir.clone(),
+            waves: Arc::clone(&waves.all),
             journal: journal.clone(),
             tally: Arc::clone(&tally),
             jobs,
@@ -355,7 +358,11 @@ impl Session {
         let ending = {
             let mut counting = tokio::time::interval(Duration::from_secs(1));
             let mut asking = tokio::time::interval(control::EVERY);
-            let running = engine::run(Arc::clone(&context), inbox, machine.stop.clone());
+            let record = WaveRecord {
+                ledger: &self.run.ledger,
+                waves: &waves,
+            };
+            let running = engine::run(Arc::clone(&context), inbox, &record, machine.stop.clone());
             tokio::pin!(running);
             loop {
                 tokio::select! {

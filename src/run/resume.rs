@@ -84,6 +84,12 @@ pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, Comma
     let Rest { work, looked } = rest(&known, &claim.catalog, counts_anew, &limits)?;
     known.ledger.index_writes()?;
     known.keep()?;
+    if ["waves", "canary"]
+        .iter()
+        .any(|name| request.typed.get(name).is_some())
+    {
+        known.ledger.renew_waves()?;
+    }
     if work == Work::Apply && !looked && limits.max_changes.is_some() {
         warn_of_late_count(&known);
     }

@@ -127,6 +127,23 @@ fn a_kill_while_writes_are_in_doubt_loses_nothing_and_repeats_nothing() {
 }
 
 #[test]
+fn a_kill_while_waves_are_carried_out_loses_nothing_and_repeats_nothing() {
+    let begun = || {
+        let place = Place::plume();
+        world(&place, 10);
+        place.file("moves.csv", FILE);
+        place
+    };
+    let arguments = ["apply", "moves.csv", "--yes", "--waves", "1,2,2"];
+    let kills = kill_at_every_step(2, begun, &arguments, |place, step| {
+        let resumed = place.run(&["resume"]);
+        assert_eq!(resumed.code, 0, "{step}: {}{}", resumed.out, resumed.err);
+        all_as_wished(place);
+    });
+    assert!(kills > 5, "{kills}");
+}
+
+#[test]
 fn a_kill_of_the_resume_of_a_kill_loses_nothing_and_repeats_nothing() {
     let begun = || {
         let place = Place::plume();

@@ -1,5 +1,10 @@
-use crate::support::Place;
+use crate::support::{Asked, Done, Front, Place, finish};
 use idshift::sandbox::Fault;
+use std::io::Write;
+use std::net::TcpStream;
+use std::process::{Child, Command};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 fn fault(place: &Place, text: &str) {
     place
@@ -104,4 +109,264 @@ fn what_cannot_be_waves_is_refused() {
         .run(&["apply", &file, "--yes", "--waves", "1", "--canary", "1"])
         .expect(2);
     assert_eq!(place.patches(), 0);
+}
+
+/// A stand-in that stores another value for one customer than it answers, and waits before it answers a read after a write.
+struct Lying {
+    front: Front,
+    /// Hears of each such read.
+    reading: mpsc::Receiver<()>,
+    /// Lets one be answered; all others are, once this is gone.
+    answers: mpsc::Sender<()>,
+}
+
+impl Lying {
+    fn about(place: &Arc<Place>, wrong: Option<&'static str>) -> Self {
+        let (heard, reading) = mpsc::channel();
+        let (answers, waits) = mpsc::channel::<()>();
+        let waits = Mutex::new(waits);
+        let (its, honest) = (Arc::clone(place), place.sandbox.base_url());
+        let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+            let id = asked.path.rsplit('/').next().unwrap();
+            if asked.method == "GET" && id.starts_with("C-") && its.patches() > 0 {
+                let _ = heard.send(());
+                let _ = waits.lock().unwrap().recv_timeout(Duration::from_secs(60));
+            }
+            let answer = asked.honestly(&honest);
+            if asked.method == "PATCH" && Some(id) == wrong {
+                its.with_world(|mut world| world.rename_plume(id, "WRONG"));
+            }
+            stream.write_all(&answer).is_ok()
+        });
+        Self {
+            front,
+            reading,
+            answers,
+        }
+    }
+
+    fn begin(&self, place: &Place, arguments: &[&str]) -> Child {
+        let mut command = place.command(arguments);
+        command.env("IDSHIFT_BASE_URL", self.front.base_url());
+        command.spawn().unwrap()
+    }
+
+    /// Carries a command out, and answers all its reads.
+    fn run(&self, place: &Place, arguments: &[&str]) -> Done {
+        let child = self.begin(place, arguments);
+        for _ in 0..1000 {
+            let _ = self.answers.send(());
+        }
+        finish(child)
+    }
+}
+
+/// Why a run stopped, in its own words.
+fn why(done: &Done) -> &str {
+    let mut lines = done.out.lines().map(str::trim);
+    lines
+        .find(|line| line.starts_with("stopped"))
+        .unwrap_or_default()
+}
+
+const APPLY: [&str; 7] = [
+    "apply",
+    "moves.csv",
+    "--yes",
+    "--waves",
+    "3,50%",
+    "--lookup",
+    "each",
+];
+
+#[test]
+fn a_wave_that_was_not_read_back_is_read_back_before_anything_else_is_written() {
+    let place = || {
+        let place = Arc::new(Place::plume());
+        place.moves(12);
+        place
+    };
+    let uninterrupted = place();
+    let lying = Lying::about(&uninterrupted, Some("C-1"));
+    let told = lying.run(&uninterrupted, &APPLY).expect(4);
+    let words = "wave 1 of 2, 1 line is wrong: line 3: customer C-1: account ID is WRONG";
+    assert!(why(&told).contains(words), "{}", told.out);
+    for signal in ["-KILL", "-INT", "-TERM"] {
+        let place = place();
+        let lying = Lying::about(&place, Some("C-1"));
+        let child = lying.begin(&place, &APPLY);
+        lying.reading.recv_timeout(Duration::from_secs(60)).unwrap();
+        send(signal, &child);
+        let _ = lying.answers.send(());
+        let code = finish(child).code;
+        assert_eq!(
+            code,
+            match signal {
+                "-INT" => 130,
+                "-TERM" => 143,
+                _ => -1,
+            }
+        );
+        assert_eq!(place.patches(), 3, "{signal}");
+        let resumed = lying.run(&place, &["resume"]).expect(4);
+        assert_eq!(why(&resumed), why(&told), "{signal}");
+        assert_eq!(place.patches(), 3, "{signal}");
+        assert_eq!(place.verdicts()[1], "failed/bad_answer", "{signal}");
+        // Whoever goes on after that was told: a wave of that size goes first again.
+        let rest = lying.run(&place, &["resume"]).expect(1);
+        assert!(
+            rest.err.contains("wave 1 of 2: 3 lines verified"),
+            "{}",
+            rest.err
+        );
+        assert_eq!(
+            (place.patches(), &place.account_of("C-11")[..]),
+            (12, "B-000011")
+        );
+    }
+}
+
+#[test]
+fn a_wave_that_was_drained_is_read_back_before_the_rest_of_it() {
+    let place = Arc::new(Place::plume());
+    place.moves(12);
+    let lying = Lying::about(&place, Some("C-1"));
+    let slowly = ["--rate", "4/s", "--concurrency", "1"];
+    let child = lying.begin(&place, &[&APPLY[..3], &["--waves", "8"], &slowly].concat());
+    while place.patches() < 2 {
+        std::thread::yield_now();
+    }
+    place.run(&["drain", &place.newest_id()]).expect(0);
+    for _ in 0..1000 {
+        let _ = lying.answers.send(());
+    }
+    let drained = finish(child).expect(4);
+    assert!(why(&drained).contains("drained"), "{}", drained.out);
+    let written = place.patches();
+    assert!(written < 8, "{written}");
+    let resumed = lying.run(&place, &["resume"]).expect(4);
+    assert!(
+        why(&resumed).contains("canary: line 3: "),
+        "{}",
+        resumed.out
+    );
+    assert_eq!(place.patches(), written);
+}
+
+#[test]
+fn where_the_wave_is_right_the_next_one_follows_and_none_comes_twice() {
+    let place = Arc::new(Place::plume());
+    place.moves(20);
+    let lying = Lying::about(&place, None);
+    let child = lying.begin(&place, &[&APPLY[..], &["--rate", "50/s"]].concat());
+    lying.reading.recv_timeout(Duration::from_secs(60)).unwrap();
+    send("-KILL", &child);
+    finish(child);
+    for _ in 0..1000 {
+        let _ = lying.answers.send(());
+    }
+    let resumed = lying.begin(&place, &["resume", "--rate", "20/s"]);
+    while place.patches() < 14 {
+        std::thread::yield_now();
+    }
+    send("-KILL", &resumed);
+    let resumed = finish(resumed);
+    for words in [
+        "a wave of 3 lines was not verified; it is read back first",
+        "wave 1 of 2: 3 lines verified",
+        "wave 2 of 2: 10 lines verified",
+    ] {
+        assert!(resumed.err.contains(words), "{words}: {}", resumed.err);
+    }
+    let rest = lying.run(&place, &["resume", "--rate", "500/s"]).expect(0);
+    assert!(!rest.err.contains("wave"), "{}", rest.err);
+    assert_eq!(place.patches(), 20);
+    place.judge_writes();
+}
+
+#[test]
+fn whoever_asks_for_other_waves_gets_them_from_the_first_on() {
+    let place = Arc::new(Place::plume());
+    place.moves(20);
+    let lying = Lying::about(&place, None);
+    let child = lying.begin(&place, &APPLY);
+    lying.reading.recv_timeout(Duration::from_secs(60)).unwrap();
+    send("-KILL", &child);
+    finish(child);
+    let resumed = lying.run(&place, &["resume", "--waves", "2,4"]).expect(0);
+    for words in [
+        "read back first",
+        "wave 1 of 2: 2 lines",
+        "wave 2 of 2: 4 lines",
+    ] {
+        assert!(resumed.err.contains(words), "{words}: {}", resumed.err);
+    }
+    assert_eq!(place.patches(), 20);
+}
+
+/// Of two renames of one customer, the second may have taken effect although nothing was noted of it.
+#[test]
+fn what_a_later_write_has_changed_since_is_not_a_wrong_value() {
+    let text =
+        "accountId,newAccountId,serviceId\nA-000000,B-000000,\nA-000001,A-000002,\nA-000002,B-2,\n";
+    for step in (1..).take(400) {
+        let place = Place::plume();
+        place.moves(3);
+        place.file("chain.csv", text);
+        let apply = ["apply", "chain.csv", "--yes", "--canary", "2"];
+        let mut command = place.command(&apply);
+        command.env("IDSHIFT_CRASH_AT", step.to_string());
+        if finish(command.spawn().unwrap()).code == 0 {
+            assert!(step > 10, "{step}");
+            return;
+        }
+        place.run(&["resume"]).expect(0);
+        let accounts = [0, 1, 2].map(|n| place.account_of(&format!("C-{n}")));
+        assert_eq!(accounts, ["B-000000", "A-000002", "B-2"], "{step}");
+        place.judge_writes();
+    }
+    panic!("the command never ended by itself");
+}
+
+#[test]
+fn a_kill_at_any_durable_step_lets_no_write_follow_a_wrong_wave() {
+    for step in 1..400 {
+        let place = Arc::new(Place::plume());
+        place.moves(8);
+        let lying = Lying::about(&place, Some("C-1"));
+        for _ in 0..1000 {
+            let _ = lying.answers.send(());
+        }
+        let mut command = place.command(&APPLY);
+        command.env("IDSHIFT_BASE_URL", lying.front.base_url());
+        command.env("IDSHIFT_CRASH_AT", step.to_string());
+        let done = finish(command.spawn().unwrap());
+        if done.code == 4 {
+            assert!(step > 8, "{step}");
+            return;
+        }
+        assert_eq!(done.code, -1, "{step}: {}{}", done.out, done.err);
+        if why(&done).is_empty() {
+            let resumed = lying.run(&place, &["resume", "--yes"]);
+            assert_eq!(resumed.code, 4, "{step}: {}{}", resumed.out, resumed.err);
+            assert!(
+                why(&resumed).contains("wave 1 of 2, 1 line is wrong"),
+                "{step}"
+            );
+        }
+        for n in 3..8 {
+            assert_eq!(
+                place.account_of(&format!("C-{n}")),
+                format!("A-{n:06}"),
+                "{step}"
+            );
+        }
+    }
+    panic!("the command never ended by itself");
+}
+
+fn send(signal: &str, child: &Child) {
+    let id = child.id().to_string();
+    let sent = Command::new("kill").args([signal, &id]).status();
+    assert!(sent.unwrap().success());
 }

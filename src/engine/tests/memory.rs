@@ -1,9 +1,9 @@
 //! The ledger as a list: an intent is kept from the moment it is answered, all else from the next commit on.
 
-use super::super::WriteLog;
+use super::super::{Left, Wave, WaveLog, WriteLog};
 use crate::domain::{Line, Outcome, Status};
-use crate::ledger::{Intent, LedgerError, WriteId, WriteRecord, WriteVerdict};
-use std::collections::BTreeMap;
+use crate::ledger::{Intent, LedgerError, LineSet, Verdict, WriteId, WriteRecord, WriteVerdict};
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,6 +18,11 @@ enum Waiting {
 pub(super) struct Kept {
     pub(super) writes: Vec<WriteRecord>,
     pub(super) outcomes: BTreeMap<Line, Outcome>,
+    /// The lines of the wave that is not verified, and its units.
+    pub(super) wave: Option<(LineSet, LineSet)>,
+    /// Whether an earlier process has left that wave, and it was not read back since.
+    unread: bool,
+    pub(super) has_verified: bool,
     waiting: Vec<Waiting>,
     /// The number of further intents after which the disk is full.
     pub(super) room: Option<u32>,
@@ -50,6 +55,11 @@ impl Kept {
 
     fn keep(&mut self, intent: Intent) -> WriteId {
         self.commit();
+        if let Some((_, units)) = &self.wave {
+            assert!(!self.unread, "a write before the wave is read back");
+            let unit = intent.unit;
+            assert!(units.contains(unit), "unit {unit} is not of the wave");
+        }
         let id = WriteId::numbered(i64::try_from(self.writes.len()).unwrap() + 1);
         self.writes.push(WriteRecord {
             id,
@@ -98,6 +108,7 @@ impl Memory {
         kept.waiting.clear();
         kept.full = false;
         kept.room = room;
+        kept.unread = kept.wave.is_some();
     }
 }
 
@@ -146,6 +157,56 @@ impl WriteLog for Memory {
         let mut kept = self.lock();
         kept.is_writable()?;
         kept.commit();
+        Ok(())
+    }
+}
+
+/// The record of the waves of one session: its units.
+pub(super) struct Waves {
+    pub(super) notes: Memory,
+    pub(super) units: LineSet,
+}
+
+impl WaveLog for Waves {
+    fn begin(&self, wave: &Wave) -> Result<(), LedgerError> {
+        let mut kept = self.notes.lock();
+        kept.is_writable()?;
+        kept.wave = Some((wave.lines.clone(), self.units.clone()));
+        Ok(())
+    }
+
+    fn left(&self, wave: &Wave, is_over: bool) -> Result<Vec<Left>, LedgerError> {
+        let mut kept = self.notes.lock();
+        kept.unread = false;
+        let is_done = |line: &Line| {
+            let status = kept.outcomes.get(line).map(|outcome| outcome.status);
+            matches!(
+                status,
+                Some(Status::Changed | Status::Unchanged(_) | Status::Failed(_))
+            )
+        };
+        let open = kept.writes.iter().filter(|write| {
+            write.verdict != Some(Verdict::NotApplied) && !is_done(&write.intent.line)
+        });
+        let unresolved: HashSet<_> = open.map(|write| &write.intent.customer).collect();
+        let is_settled = |outcome: &&Outcome| {
+            let customer = outcome.customer.as_ref();
+            is_over || is_done(&outcome.line) && !customer.is_some_and(|id| unresolved.contains(id))
+        };
+        let of_wave = kept
+            .outcomes
+            .values()
+            .filter(|one| wave.lines.contains(one.line));
+        Ok(of_wave
+            .filter(is_settled)
+            .map(|one| (one.clone(), None))
+            .collect())
+    }
+
+    fn verified(&self, _wave: &Wave) -> Result<(), LedgerError> {
+        let mut kept = self.notes.lock();
+        kept.is_writable()?;
+        (kept.wave, kept.has_verified) = (None, true);
         Ok(())
     }
 }

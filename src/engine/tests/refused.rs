@@ -1,9 +1,10 @@
 //! A write that is held back for what it is, whatever the rest of the system does.
 
-use super::memory::Memory;
+use super::memory::{Memory, Waves};
 use super::world::{Call, Record, World};
 use crate::domain::{AccountId, Change, NewAccount};
 use crate::engine::{self, Concurrency, Context, Ending, Job, Lookup, Mode, Settings, Tally};
+use crate::ledger::LineSet;
 use crate::plan::Unit;
 use crate::system::{Kind, System};
 use std::collections::HashMap;
@@ -41,7 +42,8 @@ fn settings() -> Settings {
         known_failures: Arc::default(),
         is_of_failures: false,
         must_find: true,
-        waves: Vec::new(),
+        waves: Arc::default(),
+        wave_count: 0,
         wave_failures: None,
         until: None,
         alias_conflicts: None,
@@ -70,10 +72,14 @@ async fn a_write_that_is_always_held_back_fails_in_the_end_and_holds_nobody_up()
     let (events, _) = broadcast::channel(8);
     let tally = Arc::new(Tally::default());
     let context = Context::new(Arc::new(system), notes.clone(), settings(), tally, events);
+    let waves = Waves {
+        notes: notes.clone(),
+        units: LineSet::default(),
+    };
     let (feed, inbox) = mpsc::channel(8);
     feed.send((0..3).map(rename).collect()).await.unwrap();
     drop(feed);
-    let ending = engine::run(Arc::new(context), inbox, CancellationToken::new()).await;
+    let ending = engine::run(Arc::new(context), inbox, &waves, CancellationToken::new()).await;
     assert!(matches!(ending, Ending::Finished), "{ending:?}");
     let kept = notes.lock();
     let verdicts: Vec<_> = kept.outcomes.values().map(|o| o.status.name()).collect();

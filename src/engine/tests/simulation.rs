@@ -5,13 +5,14 @@
 mod again;
 mod judge;
 
-use super::memory::Memory;
+use super::memory::{Memory, Waves};
 use super::world::{Call, Record, World};
 use crate::domain::{AccountId, Change, CustomerId, Line, NewAccount, ServiceId, Status};
 use crate::engine::context::CLOCK_IS_OFF_BY;
 use crate::engine::{
-    self, Concurrency, Context, Ending, History, Job, Lookup, Mode, Settings, Tally,
+    self, Concurrency, Context, Ending, History, Job, Lookup, Mode, Settings, Tally, Wave,
 };
+use crate::ledger::{LineSet, StopReason};
 use crate::plan::{Unit, group};
 use crate::system::{Kind, System};
 use std::collections::{BTreeMap, HashMap};
@@ -192,6 +193,40 @@ impl Simulation {
         .collect()
     }
 
+    /// The wave that an earlier session has left, or the one that goes first.
+    fn waves(&self, mode: Mode) -> (Arc<[Wave]>, Waves) {
+        let jobs = self.jobs();
+        let kept = self.notes.lock();
+        let mut record = Waves {
+            notes: self.notes.clone(),
+            units: LineSet::default(),
+        };
+        let size = self
+            .canary
+            .filter(|_| mode == Mode::Apply && !kept.has_verified);
+        let wave = if let Some((lines, units)) = kept.wave.clone().filter(|_| mode == Mode::Apply) {
+            record.units = units;
+            (lines, true)
+        } else {
+            let most = usize::try_from(size.unwrap_or(0)).unwrap();
+            let first = &jobs[..jobs.len().min(most)];
+            record.units = first.iter().map(|job| job.unit.number).collect();
+            let open = |job: &'_ Job| {
+                let lines = job.unit.lines().filter(|line| !job.is_done(*line));
+                lines.collect::<Vec<_>>()
+            };
+            (first.iter().flat_map(open).collect(), false)
+        };
+        let (lines, is_resumed) = wave;
+        let wave = Wave {
+            number: 1,
+            lines,
+            is_resumed,
+        };
+        let is_any = is_resumed || !wave.lines.is_empty();
+        (is_any.then_some(wave).into_iter().collect(), record)
+    }
+
     /// One process, until it ends or is killed; `None`: killed.
     async fn session(&mut self, mode: Mode, troubled: bool) -> Option<Ending> {
         let random = &mut self.random;
@@ -204,6 +239,7 @@ impl Simulation {
             0
         };
         self.notes.reopen(room);
+        let (waves, record) = self.waves(mode);
         let system = System::simulated(Kind::Plume, Box::new(self.world.clone()));
         let settings = Settings {
             drain: CancellationToken::new(),
@@ -219,11 +255,8 @@ impl Simulation {
             known_failures: Arc::default(),
             is_of_failures: false,
             must_find: true,
-            waves: self
-                .canary
-                .filter(|_| mode == Mode::Apply)
-                .into_iter()
-                .collect(),
+            wave_count: 1,
+            waves: waves.clone(),
             wave_failures: None,
             until: None,
             alias_conflicts: None,
@@ -232,7 +265,7 @@ impl Simulation {
             history: Arc::clone(&self.history),
         };
         // Also back: an hour, a day, a year.
-        let hours = [0, 1, -1, 24, -24, 8760, -8760][random.usize(0..7)];
+        let hours = [0, 1, -1, 24, -24, 8760, -8760][self.random.usize(0..7)];
         CLOCK_IS_OFF_BY.set(hours * 3_600_000);
         let (events, _) = broadcast::channel(64);
         let tally = Arc::new(Tally::default());
@@ -244,14 +277,17 @@ impl Simulation {
             events,
         ));
         let (feed, inbox) = mpsc::channel(64);
-        let mut jobs = self.jobs();
-        while !jobs.is_empty() {
-            let rest = jobs.split_off(jobs.len().min(5));
-            feed.send(std::mem::replace(&mut jobs, rest)).await.unwrap();
+        let is_first = |job: &Job| record.units.contains(job.unit.number);
+        let (first, others): (Vec<_>, Vec<_>) = self.jobs().into_iter().partition(is_first);
+        for mut jobs in [first, others] {
+            while !jobs.is_empty() {
+                let rest = jobs.split_off(jobs.len().min(5));
+                feed.send(std::mem::replace(&mut jobs, rest)).await.unwrap();
+            }
         }
         drop(feed);
         let stop = CancellationToken::new();
-        let mut running = Box::pin(engine::run(context, inbox, stop.clone()));
+        let mut running = Box::pin(engine::run(context, inbox, &record, stop.clone()));
         let ending = tokio::select! {
             biased;
             ending = &mut running => Some(ending),
@@ -311,7 +347,10 @@ impl Simulation {
                 "{ending:?}, {open} open"
             );
             // A canary that failed has stopped the run; a user that continues has looked, and wants no other canary.
-            self.canary = None;
+            if matches!(ending, Some(Ending::Stopped(StopReason::Canary, _))) {
+                self.canary = None;
+                self.notes.lock().wave = None;
+            }
             if troubled && self.meddled && self.random.bool() {
                 self.meddle();
             }

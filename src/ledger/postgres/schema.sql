@@ -21,6 +21,7 @@ CREATE TABLE progress (
     base_url text, target text, former_targets text NOT NULL DEFAULT '',
     settings text, plan_digest text, forecast text, near_misses text, estimate text, cannot_undo text,
     audit_round bigint, pruned_at_ms bigint, half_done bigint,
+    wave bigint, wave_lines text,
     -- The pass that the workers are at, and whether one worker works at a time.
     pass smallint NOT NULL DEFAULT 0, alone bool NOT NULL DEFAULT false
 );

@@ -46,7 +46,9 @@ CREATE TABLE progress (
     -- Of a reconcile: which share of the unchanged lines it looked at.
     audit_round INTEGER,
     -- Since when only the compact record is left, and how many lines its reports counted as half done.
-    pruned_at_ms INTEGER, half_done INTEGER
+    pruned_at_ms INTEGER, half_done INTEGER,
+    -- Which wave is begun or comes next, and the lines of one that was begun and is not verified: 2-6,9.
+    wave INTEGER, wave_lines TEXT
 ) STRICT;
 -- Of a reconcile: why lines were not as the file has them, and for how many nights in a row.
 CREATE TABLE drift (

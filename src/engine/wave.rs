@@ -1,0 +1,50 @@
+//! Waves: the first units of a run, of which every customer is read back before the next unit is begun.
+//!
+//! A wave is on record from before its first write until it was found to be right. One that an earlier process left on
+//! record is read back before anything is written, and then completed.
+
+use super::Job;
+use super::recheck::Left;
+use crate::domain::one_or_many;
+use crate::ledger::{LedgerError, LineSet};
+
+/// Units that are carried out, and read back before others are begun.
+#[derive(Debug, Clone)]
+pub struct Wave {
+    /// Its number, from 1; 0: it is of an earlier process, which had waves of other sizes.
+    pub number: u32,
+    /// The lines of its units that were open when it was begun.
+    pub lines: LineSet,
+    /// Whether it is of an earlier process, which did not come to read it back.
+    pub is_resumed: bool,
+}
+
+impl Wave {
+    /// Whether a unit is part of it.
+    pub(super) fn has(&self, job: &Job) -> bool {
+        job.unit.lines().any(|line| self.lines.contains(line))
+    }
+
+    /// Which one of all it is, and how many of its lines are wrong.
+    pub(super) fn named(&self, of: u32, wrong: u64) -> String {
+        let wave = match (self.number, of) {
+            (0 | 1, 1) => return "canary".to_owned(),
+            (0, _) => "the wave before".to_owned(),
+            (number, of) => format!("wave {number} of {}", of.max(number)),
+        };
+        format!(
+            "{wave}, {} wrong",
+            one_or_many(wrong, "line is", "lines are")
+        )
+    }
+}
+
+/// The record of the waves of a run.
+pub trait WaveLog {
+    /// Records that a wave is begun; returns once that would survive a power cut.
+    fn begin(&self, wave: &Wave) -> Result<(), LedgerError>;
+    /// What is on record of the lines of a wave; `is_over`: else it is under way, and what is not settled is left out.
+    fn left(&self, wave: &Wave, is_over: bool) -> Result<Vec<Left>, LedgerError>;
+    /// Records that a wave was found to be right.
+    fn verified(&self, wave: &Wave) -> Result<(), LedgerError>;
+}

@@ -1,0 +1,195 @@
+//! Which lines the waves of a run have, and what is on record of them.
+
+use super::error::CommandError;
+use super::feeder::Known;
+use super::input_plan::InputPlan;
+use super::session::Session;
+use crate::domain::{Change, CustomerId, Line, Reseller};
+use crate::engine::{Left, Mode, Wave, WaveLog};
+use crate::ledger::{Ledger, LedgerError, LineSet};
+use crate::plan::Unit;
+use crate::ui;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// The waves of a pass.
+#[derive(Default)]
+pub(super) struct Waves {
+    /// In their order.
+    pub(super) all: Arc<[Wave]>,
+    /// How many the run has, those of earlier processes included.
+    pub(super) count: u32,
+    /// The resellers that their lines name, where the system has relationships per reseller.
+    resellers: HashMap<Line, Reseller>,
+}
+
+impl Session {
+    /// The wave that an earlier process did not come to read back, and those that follow it: the first lines of the file
+    /// that are to be carried out.
+    pub(super) fn waves(&self, mode: Mode, known: &Known) -> Result<Waves, CommandError> {
+        if mode == Mode::Plan {
+            return Ok(Waves::default());
+        }
+        let (run, recorded) = (&self.run, self.run.ledger.waves()?);
+        let begun = match recorded.unverified {
+            Some(_) => recorded.number,
+            None => recorded.number.saturating_sub(1),
+        };
+        let sizes = run.limits.wave_units(run.draft.counts.lines);
+        let resumed = recorded.unverified.map(|lines| Wave {
+            number: recorded.number,
+            lines,
+            is_resumed: true,
+        });
+        if let Some(wave) = &resumed {
+            let lines = ui::lines(wave.lines.len());
+            ui::note(&format!(
+                "a wave of {lines} was not verified; it is read back first"
+            ));
+        }
+        let mut plan = WavePlan {
+            draft: &run.draft,
+            known,
+            resumed_lines: resumed.as_ref().map(|wave| wave.lines.clone()),
+            names_resellers: run.resolved.system.capabilities().per_reseller,
+            all: resumed.into_iter().collect(),
+            resellers: HashMap::new(),
+        };
+        let count = u32::try_from(sizes.len()).unwrap_or(u32::MAX);
+        plan.read((1..).zip(sizes).skip(begun as usize))?;
+        Ok(Waves {
+            all: plan.all.into(),
+            count,
+            resellers: plan.resellers,
+        })
+    }
+}
+
+struct WavePlan<'a> {
+    draft: &'a InputPlan,
+    known: &'a Known,
+    resumed_lines: Option<LineSet>,
+    names_resellers: bool,
+    all: Vec<Wave>,
+    resellers: HashMap<Line, Reseller>,
+}
+
+impl WavePlan<'_> {
+    /// Reads the file until the last wave is full. `sizes`: the number of each wave, and how many units it has.
+    fn read(&mut self, mut sizes: impl Iterator<Item = (u32, u64)>) -> Result<(), CommandError> {
+        let resumed = self.resumed_lines.take().unwrap_or_default();
+        let resumed_to = resumed.last().filter(|_| self.names_resellers);
+        let mut filled = sizes.next().map(|(number, units)| (new(number), units));
+        if filled.is_none() && resumed_to.is_none() {
+            return Ok(());
+        }
+        for rows in self.draft.table.batches()? {
+            let rows = rows?;
+            let read_to = rows.last().map_or(0, |row| row.line);
+            for row in rows {
+                let is_resumed = resumed.contains(row.line);
+                self.keep_resellers(row.change.iter().filter(|_| is_resumed));
+                let Some((wave, units)) = &mut filled else {
+                    continue;
+                };
+                let Some(unit) = self.unit(row.line, row.change, &resumed) else {
+                    continue;
+                };
+                let open = unit.lines().filter(|line| self.known.is_open(*line));
+                wave.lines.extend(open);
+                self.keep_resellers(unit.changes());
+                *units -= 1;
+                if *units == 0 {
+                    let next = sizes.next().map(|(number, units)| (new(number), units));
+                    self.all.extend(filled.take().map(|(wave, _)| wave));
+                    filled = next;
+                }
+            }
+            if filled.is_none() && resumed_to.is_none_or(|last| read_to >= last) {
+                break;
+            }
+        }
+        let rest = filled.map(|(wave, _)| wave);
+        self.all.extend(rest.filter(|wave| !wave.lines.is_empty()));
+        Ok(())
+    }
+
+    /// The unit that begins with this line, where one does that a wave can have.
+    fn unit(&self, line: Line, change: Option<Change>, resumed: &LineSet) -> Option<Unit> {
+        if self.draft.is_wrong(line) {
+            return None;
+        }
+        let unit = self.known.unit(self.draft, line, change)?;
+        let is_open = unit.lines().any(|line| self.known.is_open(line));
+        let is_resumed = unit.lines().any(|line| resumed.contains(line));
+        let is_settled = || {
+            let mut changes = unit.changes();
+            changes.all(|change| self.known.settled.line(change).is_some())
+        };
+        (is_open && !is_resumed && !is_settled()).then_some(unit)
+    }
+
+    fn keep_resellers<'c>(&mut self, changes: impl Iterator<Item = &'c Change>) {
+        if self.names_resellers {
+            let named = changes.filter_map(|one| Some((one.line, one.reseller.clone()?)));
+            self.resellers.extend(named);
+        }
+    }
+}
+
+fn new(number: u32) -> Wave {
+    Wave {
+        number,
+        lines: LineSet::default(),
+        is_resumed: false,
+    }
+}
+
+/// The ledger of the run, as the record of its waves.
+pub(super) struct WaveRecord<'a> {
+    pub(super) ledger: &'a Ledger,
+    pub(super) waves: &'a Waves,
+}
+
+impl WaveRecord<'_> {
+    /// Lines without a final outcome, and customers with a write of which it is not known yet what became of it: the lines of
+    /// before say what was there before that write.
+    fn unsettled(&self) -> Result<(LineSet, HashSet<CustomerId>), LedgerError> {
+        let customers = self.ledger.unresolved_writes()?.into_iter();
+        let customers = customers.map(|write| write.intent.customer).collect();
+        Ok((self.ledger.done()?, customers))
+    }
+}
+
+impl WaveLog for WaveRecord<'_> {
+    fn begin(&self, wave: &Wave) -> Result<(), LedgerError> {
+        self.ledger.begin_wave(wave.number, &wave.lines)
+    }
+
+    fn left(&self, wave: &Wave, is_over: bool) -> Result<Vec<Left>, LedgerError> {
+        let unsettled = (!is_over).then(|| self.unsettled()).transpose()?;
+        let (Some(first), Some(last)) = (wave.lines.iter().next(), wave.lines.last()) else {
+            return Ok(Vec::new());
+        };
+        let mut left = Vec::new();
+        for outcome in self.ledger.outcomes_from(first) {
+            let outcome = outcome?;
+            if outcome.line > last {
+                break;
+            }
+            let is_settled = unsettled.as_ref().is_none_or(|(done, unresolved)| {
+                let customer = outcome.customer.as_ref();
+                done.contains(outcome.line) && !customer.is_some_and(|id| unresolved.contains(id))
+            });
+            if wave.lines.contains(outcome.line) && is_settled {
+                let reseller = self.waves.resellers.get(&outcome.line).cloned();
+                left.push((outcome, reseller));
+            }
+        }
+        Ok(left)
+    }
+
+    fn verified(&self, wave: &Wave) -> Result<(), LedgerError> {
+        self.ledger.wave_is_verified(wave.number)
+    }
+}
