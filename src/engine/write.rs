@@ -81,6 +81,8 @@ pub(super) async fn carry_out<N: WriteLog>(
                 if context.is_stopping() && tries.late > MOST_LATE_AT_THE_END {
                     return Err(Halt::Stopping);
                 }
+                // Its turn would come after the deadline, which may not be over yet.
+                is_to_be_looked_at = true;
                 slack = slack.max(turn * 3);
                 if tries.late > MOST_LATE {
                     slack = (slack * 2).max(JUST_SEEN);

@@ -45,7 +45,9 @@ impl Client {
         };
         if matches!(verdict, Verdict::Refused { .. } | Verdict::Firewall) {
             self.tally.throttled.fetch_add(1, Ordering::Relaxed);
-        } else {
+        }
+        // What the system took. A call that did not reach it, or that it failed at, says nothing of its pace.
+        if matches!(outcome, Outcome::Final(_)) {
             self.turns.accepted(shot.kind);
         }
         let outcome = match outcome {

@@ -4,19 +4,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::call::{CallError, Kind};
 use super::egress::{Egress, Way};
 use super::health::{HealthBoard, WaitCause};
-use super::rate_limiter::{Pace, Slot};
+use super::rate_limiter::{Pace, Slot, TooLate};
 use super::settings::{Settings, SetupError};
 use super::trace::timed;
-use super::turns::{Ask, Departs, Taken, Taking, Turn, Turns, refuse_late};
+use super::turns::{Ask, Departs, Taken, Taking, Turn, Turns, refuse_late, too_late};
 
 /// A wait for the quota that is worth telling a person.
 const LONG_WAIT: Duration = Duration::from_secs(1);
+/// How long a call of a run that is being stopped still waits for the rate.
+const LONGEST_AFTER_STOP: Duration = Duration::from_secs(2);
 
 /// Rate and quota of one target, as this process keeps them.
 #[derive(Debug)]
@@ -53,6 +55,13 @@ impl LocalTurns {
         std::iter::once(&self.reads).chain(&self.writes)
     }
 
+    /// Ends when a call waits no longer for the rate, since the run is being stopped. A swap that has begun is completed, where
+    /// that does not take long.
+    async fn stopped(&self) {
+        self.stop.cancelled().await;
+        sleep(LONGEST_AFTER_STOP).await;
+    }
+
     /// Waits for an address by which a call may go, or for this one.
     async fn way(&self, from: Option<usize>) -> Result<Way<'_>, CallError> {
         let told = |until: Option<Instant>| match until {
@@ -81,7 +90,16 @@ impl Turns for LocalTurns {
             refuse_late(ask.send_deadline, Duration::ZERO)?;
             let queued_at = Instant::now();
             let pace = self.pace_of(ask.kind);
-            let slot = timed(&mut ask.waited.rate, pace.approach(ask.lead)).await;
+            let near = async {
+                tokio::select! {
+                    biased;
+                    near = pace.approach(ask.lead, ask.send_deadline) => {
+                        near.map_err(|TooLate(wait)| too_late(wait))
+                    }
+                    () = self.stopped() => Err(CallError::cancelled()),
+                }
+            };
+            let slot = timed(&mut ask.waited.rate, near).await?;
             Ok(Taken {
                 from: way.from,
                 turn: Box::new(LocalTurn { way, pace, slot }),

@@ -26,6 +26,7 @@ mod gate;
 mod health;
 mod http_client;
 mod json;
+mod last_second;
 mod local_turns;
 mod logged_attempt;
 mod notice;

@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
+use super::last_second::LastSecond;
 use super::settings::Rate;
 use super::turns::Departs;
 
@@ -99,16 +100,23 @@ impl Slots {
         }
     }
 
-    /// The first free slot at or after `earliest`; it is taken.
-    fn reserve(&self, earliest: Duration) -> Duration {
+    /// The first free slot at or after `earliest`; it is taken. An error is that slot, not taken: it is after `latest`.
+    fn reserve(&self, earliest: Duration, latest: Duration) -> Result<Duration, Duration> {
         self.clock.forward_to(earliest);
-        while let Err(not_until) = self.limiter.check() {
+        loop {
             let now = self.clock.now();
-            let wait = not_until.wait_time_from(now);
-            self.clock
-                .forward_to(now + wait.max(Duration::from_nanos(1)));
+            if now > latest {
+                return Err(now);
+            }
+            let Err(not_until) = self.limiter.check() else {
+                return Ok(now);
+            };
+            let next = now + not_until.wait_time_from(now).max(Duration::from_nanos(1));
+            if next > latest {
+                return Err(next);
+            }
+            self.clock.forward_to(next);
         }
-        self.clock.now()
     }
 
     /// The same, with another gap from the next slot on.
@@ -155,56 +163,16 @@ struct Refused {
     climb_at: Option<Duration>,
 }
 
-const TENTH: Duration = Duration::from_millis(100);
-
-/// Counts what happened in the last second, by tenths.
-#[derive(Debug, Default)]
-struct LastSecond {
-    tenths: [u32; 10],
-    /// The tenth that was counted in last.
-    at: u128,
-    /// When it happened first.
-    since: Option<Duration>,
-}
-
-impl LastSecond {
-    fn move_to(&mut self, now: Duration) {
-        let at = now.as_nanos() / TENTH.as_nanos();
-        for passed in (self.at + 1..=at).take(self.tenths.len()) {
-            self.tenths[Self::index(passed)] = 0;
-        }
-        self.at = self.at.max(at);
-    }
-
-    fn index(tenth: u128) -> usize {
-        usize::try_from(tenth % 10).unwrap_or(0)
-    }
-
-    fn count(&mut self, now: Duration) {
-        self.move_to(now);
-        self.since.get_or_insert(now);
-        self.tenths[Self::index(self.at)] += 1;
-    }
-
-    /// How fast it happened, where it began within this second.
-    fn per_second(&mut self, now: Duration) -> f64 {
-        let since = self.since.unwrap_or(now);
-        let time = now.saturating_sub(since).clamp(TENTH / 2, TENTH * 10);
-        (self.total(now) / time.as_secs_f64()).max(2.0)
-    }
-
-    fn total(&mut self, now: Duration) -> f64 {
-        self.move_to(now);
-        f64::from(self.tenths.iter().sum::<u32>())
-    }
-}
-
 /// The time at which one call may depart.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Slot {
     at: Duration,
     generation: u64,
 }
+
+/// The next slot is after the time at which a call has to depart at the latest: it would have to wait this long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooLate(pub(super) Duration);
 
 impl Pace {
     pub(super) fn new(rate: Rate) -> Self {
@@ -228,22 +196,29 @@ impl Pace {
     }
 
     /// Reserves the next slot that is at least `lead` away, and waits until `lead` before it. `None`: there is no
-    /// limit. A caller that has to prepare something right before it sends gives the time that this takes.
-    pub(super) async fn approach(&self, lead: Duration) -> Option<Slot> {
+    /// limit. A caller that has to prepare something right before it sends gives the time that this takes. A slot after
+    /// `latest` is left to others.
+    pub(super) async fn approach(
+        &self,
+        lead: Duration,
+        latest: Option<Instant>,
+    ) -> Result<Option<Slot>, TooLate> {
         loop {
             let _alone = if self.one_by_one.load(Ordering::Relaxed) {
                 Some(self.queue.lock().await)
             } else {
                 None
             };
-            let slot = self.reserve(lead)?;
+            let Some(slot) = self.reserve(lead, latest)? else {
+                return Ok(None);
+            };
             loop {
                 let due = self.line().due(slot);
                 match due {
                     Some(due) if due > self.now() + lead => {
                         sleep_until(self.epoch + due - lead).await;
                     }
-                    Some(_) => return Some(slot),
+                    Some(_) => return Ok(Some(slot)),
                     None => break,
                 }
             }
@@ -277,14 +252,14 @@ impl Pace {
     /// Waits until the caller may send one call immediately.
     #[cfg(test)]
     pub(super) async fn turn(&self) {
-        while let Some(slot) = self.approach(Duration::ZERO).await {
+        while let Ok(Some(slot)) = self.approach(Duration::ZERO, None).await {
             if self.depart(slot) == Departs::Now {
                 return;
             }
         }
     }
 
-    /// A call was answered, and not refused.
+    /// A call was taken by the system.
     pub(super) fn accepted(&self) {
         let now = self.now();
         self.line().accepted.count(now);
@@ -299,10 +274,12 @@ impl Pace {
         self.one_by_one.store(line.is_climbing(), Ordering::Relaxed);
     }
 
-    fn reserve(&self, lead: Duration) -> Option<Slot> {
-        let now = self.now() + lead;
+    fn reserve(&self, lead: Duration, latest: Option<Instant>) -> Result<Option<Slot>, TooLate> {
+        let now = self.now();
+        let latest = latest.map(|latest| latest.saturating_duration_since(self.epoch));
         let mut line = self.line();
-        let slot = line.reserve(now);
+        let slot = line.reserve(now + lead, latest);
+        let slot = slot.map_err(|next| TooLate(next.saturating_sub(now)));
         if self.one_by_one.load(Ordering::Relaxed) && !line.is_climbing() {
             self.one_by_one.store(false, Ordering::Relaxed);
         }
@@ -334,16 +311,26 @@ impl Timeline {
         refused.is_some_and(|refused| refused.now <= ONE_BY_ONE)
     }
 
-    fn reserve(&mut self, now: Duration) -> Option<Slot> {
+    /// An error is the next slot that there is, which is after `latest`.
+    fn reserve(
+        &mut self,
+        now: Duration,
+        latest: Option<Duration>,
+    ) -> Result<Option<Slot>, Duration> {
         if !self.limited {
             self.departed.count(now);
         }
         self.climb(now);
-        let slots = self.slots.as_ref()?;
-        Some(Slot {
-            at: slots.reserve(now.saturating_sub(self.shift)),
+        let Some(slots) = &self.slots else {
+            return Ok(None);
+        };
+        let earliest = now.saturating_sub(self.shift);
+        let latest = latest.map_or(Duration::MAX, |latest| latest.saturating_sub(self.shift));
+        let at = slots.reserve(earliest, latest);
+        Ok(Some(Slot {
+            at: at.map_err(|next| next + self.shift)?,
             generation: self.generation,
-        })
+        }))
     }
 
     /// When the slot is due, in real time; `None`: it is void.

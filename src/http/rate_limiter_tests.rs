@@ -174,3 +174,19 @@ async fn without_a_limit_nobody_waits_until_a_refusal() {
     let last = in_second(&calls, 19);
     assert!(last > before * 7 / 10, "{last} of {before}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_that_is_too_late_for_a_call_is_left_to_the_next() {
+    let pace = Pace::new(Rate::PerSecond(1.0));
+    pace.turn().await;
+    let begun = Instant::now();
+    for n in 0..50 {
+        let latest = Some(begun + Duration::from_millis(500));
+        let TooLate(wait) = pace.approach(Duration::ZERO, latest).await.unwrap_err();
+        assert!(wait > Duration::from_millis(900), "{n}: {wait:?}");
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    let latest = Some(begun + Duration::from_millis(1_500));
+    pace.approach(Duration::ZERO, latest).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_millis(1_100));
+}

@@ -48,7 +48,7 @@ pub(super) trait Turns: fmt::Debug + Send + Sync {
     /// Waits for a turn.
     fn take<'t: 'w, 'w>(&'t self, ask: Ask<'w>) -> Taking<'t, 'w>;
 
-    /// A call of this kind was answered, and not refused.
+    /// A call of this kind was taken by the system: it has its answer, whatever that says.
     fn accepted(&self, kind: Kind);
 
     /// The system itself answered a call that departed then from this address, so nothing on the way blocks it.
@@ -96,6 +96,11 @@ pub(super) fn refuse_late(
     if send_deadline.is_none_or(|last| Instant::now() <= last) {
         return Ok(());
     }
+    Err(too_late(queued))
+}
+
+/// What becomes of a call that would depart after its deadline; `queued`: how long the rate alone makes it wait.
+pub(super) fn too_late(queued: Duration) -> CallError {
     let text = "the values that this write relies on were read too long ago";
-    Err(CallError::new(CallErrorKind::Expired(queued), text))
+    CallError::new(CallErrorKind::Expired(queued), text)
 }

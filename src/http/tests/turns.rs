@@ -113,3 +113,22 @@ async fn calls_depart_when_the_turn_says_so_and_refusals_are_told_to_whoever_giv
         ]
     );
 }
+
+#[tokio::test]
+async fn only_what_the_system_took_counts_for_the_pace() {
+    let server = Server::start(|seen| match seen.number {
+        0 => with(500, "", ""),
+        1 => with(503, "Retry-After: 0\r\n", ""),
+        2 => with(422, "", "{}"),
+        _ => ok(),
+    })
+    .await;
+    let turns = Scripted::default();
+    let mut client = client(settings(&server));
+    client.turns = Box::new(turns.clone());
+    assert_eq!(client.read(&get("7"), parse).await.unwrap(), 422);
+    assert_eq!(client.read(&get("8"), parse).await.unwrap(), 200);
+    let heard = turns.heard.lock().unwrap();
+    let accepted = heard.iter().filter(|one| *one == "accepted Read").count();
+    assert_eq!((server.count(), accepted), (4, 2), "{heard:?}");
+}
