@@ -118,7 +118,7 @@ impl Resolved {
             quota,
             egress,
             shard,
-            concurrency: concurrency(values, main)?,
+            concurrency: concurrency(values)?,
             timeout: timeout(values)?,
             retries: values.number("retries")?.unwrap_or_default(),
             give_up_after: span(values, "give_up_after")?,
@@ -270,7 +270,7 @@ fn quota(
     }
 }
 
-fn concurrency(values: &Values, rate: Rate) -> Result<Concurrency, ConfigError> {
+fn concurrency(values: &Values) -> Result<Concurrency, ConfigError> {
     let parse = |text: &str| match text {
         "auto" => Ok(None),
         _ => match text.parse::<usize>() {
@@ -282,10 +282,7 @@ fn concurrency(values: &Values, rate: Rate) -> Result<Concurrency, ConfigError> 
     };
     Ok(match values.parsed("concurrency", parse)?.flatten() {
         Some(units) => Concurrency::Fixed(units),
-        None => Concurrency::Auto {
-            rate_per_s: rate.calls_in(Duration::from_secs(1)),
-            cap: MOST_AT_ONCE,
-        },
+        None => Concurrency::Auto { cap: MOST_AT_ONCE },
     })
 }
 

@@ -246,23 +246,19 @@ impl<N: WriteLog> Dispatcher<N> {
     }
 
     fn wanted_concurrency(&self) -> usize {
-        match self.context.settings.concurrency {
-            Concurrency::Fixed(units) => units.max(1),
-            Concurrency::Auto {
-                rate_per_s: None,
-                cap,
-            } => match self.context.system.latency() {
-                near if near < NEAR => cap.min(UNITS_NEAR),
-                _ => cap,
-            },
+        let cap = match self.context.settings.concurrency {
+            Concurrency::Fixed(units) => return units.max(1),
+            Concurrency::Auto { cap } => cap,
+        };
+        let latency = self.context.system.latency();
+        match self.context.system.rate() {
+            None if latency < NEAR => cap.min(UNITS_NEAR),
+            None => cap,
             // Little's law, doubled for the latency's spread; a unit makes one call at a time.
-            Concurrency::Auto {
-                rate_per_s: Some(rate),
-                cap,
-            } => {
-                let latency = self.context.system.latency().max(Duration::from_millis(50));
-                let calls = (latency * 2 * rate).as_secs();
-                usize::try_from(calls).unwrap_or(cap).clamp(4.min(cap), cap)
+            Some(rate) => {
+                let calls = latency.max(Duration::from_millis(50)).mul_f64(2.0 * rate);
+                let calls = usize::try_from(calls.as_secs()).unwrap_or(cap);
+                calls.clamp(4.min(cap), cap)
             }
         }
     }

@@ -32,10 +32,8 @@ pub enum Lookup {
 /// How many units are under way at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Concurrency {
-    /// As many as rate and latency need (Little's law), up to the cap.
+    /// As many as the present rate and latency need (Little's law), up to the cap.
     Auto {
-        /// Calls per second; `None`: unlimited.
-        rate_per_s: Option<u32>,
         /// Never more than this.
         cap: usize,
     },

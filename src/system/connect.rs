@@ -32,11 +32,12 @@ impl System {
             Kind::Adobe => Box::new(Adobe::new(Arc::clone(&client), settings)),
             Kind::CloudCockpit => Box::new(CloudCockpit::new(Arc::clone(&client), settings)),
         };
-        let timed = Arc::clone(&client);
+        let (timed, paced) = (Arc::clone(&client), Arc::clone(&client));
         let system = Self {
             kind,
             health: client.health(),
             latency: Box::new(move || timed.latency_ms().map_or(Duration::ZERO, duration_of_ms)),
+            rate: Box::new(move || paced.rate()),
             backend,
         };
         Ok((system, client))
@@ -49,6 +50,7 @@ impl System {
             kind,
             health: tokio::sync::watch::channel(http::Health::Flowing).1,
             latency: Box::new(|| Duration::ZERO),
+            rate: Box::new(|| None),
             backend,
         }
     }

@@ -57,6 +57,7 @@ pub struct System {
     kind: Kind,
     health: watch::Receiver<Health>,
     latency: Box<dyn Fn() -> Duration + Send + Sync>,
+    rate: Box<dyn Fn() -> Option<f64> + Send + Sync>,
     backend: Box<dyn Backend>,
 }
 
@@ -84,6 +85,11 @@ impl System {
     /// Whether calls flow, and what they wait for where they do not.
     pub fn health(&self) -> watch::Receiver<Health> {
         self.health.clone()
+    }
+
+    /// The most calls a second at present; `None`: there is no limit.
+    pub fn rate(&self) -> Option<f64> {
+        (self.rate)()
     }
 
     /// How long a call takes at present; zero before the first.
