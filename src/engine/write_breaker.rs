@@ -55,6 +55,15 @@ impl Refusable {
     }
 }
 
+/// Why a write did not take effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// It was refused with this status.
+    Refused(u16),
+    /// It was tried the maximum number of times.
+    Ineffective,
+}
+
 /// What all units together have seen refused.
 #[derive(Debug)]
 pub(super) struct WriteBreaker {
@@ -73,7 +82,9 @@ struct Seen {
     /// Since when writes do not take effect, and how many.
     ineffective: Option<(Instant, u32)>,
     /// The units of these writes, by number.
-    suspended: HashMap<Line, Refusable>,
+    suspended: HashMap<Line, (Refusable, Cause)>,
+    /// The refusals that end the run.
+    alike: Option<(Refusable, u16)>,
     /// Those of them that have ended.
     ended: Vec<Job>,
     /// Lines of units under way that have failed for a 401.
@@ -130,7 +141,7 @@ impl WriteBreaker {
         seen.ineffective = None;
         seen.without_effect = 0;
         if !seen.suspended.is_empty() {
-            seen.suspended.retain(|_, of| *of != kind);
+            seen.suspended.retain(|_, (of, _)| *of != kind);
             let Seen {
                 suspended, ended, ..
             } = &mut *seen;
@@ -152,7 +163,7 @@ impl WriteBreaker {
         };
         let mut seen = self.lock();
         if let Some(unit) = unit {
-            seen.suspended.insert(unit, kind);
+            seen.suspended.insert(unit, (kind, Cause::Refused(status)));
         }
         let row = &mut seen.in_a_row[kind as usize];
         if row.status != status {
@@ -171,6 +182,8 @@ impl WriteBreaker {
             row.refused.truncate(most);
             return Ok(());
         }
+        seen.alike = Some((kind, status));
+        let row = &seen.in_a_row[kind as usize];
         let check = match status {
             401 | 403 => "look whether this token may do that",
             404 => "look whether the base URL and the file belong to this system",
@@ -207,7 +220,7 @@ impl WriteBreaker {
         patience: Duration,
     ) -> Result<(), Halt> {
         let mut seen = self.lock();
-        seen.suspended.insert(unit, kind);
+        seen.suspended.insert(unit, (kind, Cause::Ineffective));
         let (since, many) = seen.ineffective.get_or_insert_with(|| (Instant::now(), 0));
         *many += 1;
         if *many < MOST_INEFFECTIVE || since.elapsed() < patience {
@@ -264,6 +277,24 @@ impl WriteBreaker {
     pub(super) fn take(&self, why: Fatal) -> Vec<Job> {
         let mut seen = self.lock();
         let mut failed = std::mem::take(&mut seen.ended);
+        let Seen {
+            suspended, alike, ..
+        } = &*seen;
+        failed.retain(|job| {
+            let (kind, cause) = match suspended.get(&job.unit.number) {
+                Some(suspended) => *suspended,
+                None => return false,
+            };
+            match (cause, why) {
+                (Cause::Refused(status), Fatal::RefusedAlike) => *alike == Some((kind, status)),
+                (Cause::Refused(status), Fatal::TokenRefused) => matches!(status, 401 | 403),
+                // Whatever answers there, or whatever does not exist there, may be what refused it.
+                (Cause::Refused(_), Fatal::WrongAddress | Fatal::Setting) => true,
+                // The system answers, so it was about the customer.
+                (Cause::Refused(_), _) => false,
+                (Cause::Ineffective, _) => why != Fatal::RefusedAlike,
+            }
+        });
         if why == Fatal::TokenRefused {
             let doubted = seen.doubted.drain(..);
             let lately = doubted.filter(|(ended, _)| ended.elapsed() < DOUBT);
@@ -282,7 +313,8 @@ const fn counts(status: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Failed;
+    use crate::domain::{Change, Failed, NewAccount};
+    use crate::plan::Unit;
 
     fn trouble(status: u16) -> SystemError {
         SystemError {
@@ -318,6 +350,48 @@ mod tests {
         }
         assert_eq!(most(true, &[400, 500]), Some(39));
         assert_eq!(most(false, &[422]), None);
+    }
+
+    #[test]
+    fn only_what_failed_for_the_reason_of_the_end_is_opened_again() {
+        let opened = |why| {
+            let breaker = WriteBreaker::new(true);
+            let unit = |line| {
+                Job::new(Unit::single(Change {
+                    line,
+                    account: None,
+                    customer: None,
+                    reseller: None,
+                    new_account: NewAccount::Clear,
+                    location: None,
+                    service: None,
+                    profile: None,
+                }))
+            };
+            let refuse = |line, status| {
+                let number = breaker.number();
+                let trouble = trouble(status);
+                let kind = Refusable::Account;
+                let refused = breaker.refused(kind, number, Some(line), &trouble, String::new);
+                breaker.ended(&unit(line));
+                refused
+            };
+            refuse(2, 409).unwrap();
+            refuse(3, 403).unwrap();
+            let patience = Duration::from_secs(9);
+            let held = breaker.ineffective(Refusable::Account, 4, &trouble(503), patience);
+            held.unwrap();
+            breaker.ended(&unit(4));
+            let last = (5..99).find(|line| refuse(*line, 422).is_err());
+            assert_eq!(last, Some(24));
+            let opened = breaker.take(why).into_iter();
+            opened.map(|job| job.unit.number).collect::<Vec<_>>()
+        };
+        assert_eq!(opened(Fatal::GaveUp), [4]);
+        assert_eq!(opened(Fatal::TakesNoWrites), [4]);
+        assert_eq!(opened(Fatal::TokenRefused), [3, 4]);
+        let alike: Vec<Line> = (5..25).collect();
+        assert_eq!(opened(Fatal::RefusedAlike), alike);
     }
 
     #[test]
