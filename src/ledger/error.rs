@@ -290,6 +290,8 @@ impl LedgerError {
     pub(super) fn said(self) -> String {
         match self {
             Self::Disk { source, .. } | Self::Database { source, .. } => source.to_string(),
+            Self::Io { source, .. } => source.to_string(),
+            Self::ReadOnly { .. } => "it is read-only".to_owned(),
             Self::Damaged { what, .. } | Self::NotALedger { what, .. } => what,
             error => error.to_string(),
         }

@@ -74,13 +74,7 @@ impl StateDb {
     /// The same in this folder.
     pub(super) fn open_in(folder: &Path) -> Result<Self, LedgerError> {
         let path = folder.join(FILE);
-        let refused = |why: std::io::Error| match LedgerError::io(&path, "opened", why) {
-            LedgerError::Io { source, .. } => LedgerError::StateUnusable {
-                path: folder.to_owned(),
-                why: source.to_string(),
-            },
-            error => error,
-        };
+        let refused = |why| of_state(folder, LedgerError::io(&path, "opened", why));
         private::create_folder(folder, true).map_err(refused)?;
         private::check_folder(folder)?;
         // Closed before SQLite opens it: closing it later would free SQLite's own locks.
@@ -250,7 +244,12 @@ fn text(path: &Path) -> String {
 }
 
 fn unusable(path: &Path, why: rusqlite::Error) -> LedgerError {
-    match failed(path, why) {
+    of_state(path, failed(path, why))
+}
+
+/// An error about the state database, which is not where `--runs-dir` says.
+fn of_state(path: &Path, error: LedgerError) -> LedgerError {
+    match error {
         LedgerError::Full { path } => LedgerError::Full { path },
         error => LedgerError::StateUnusable {
             path: path.to_owned(),
@@ -321,6 +320,22 @@ mod tests {
             epoch,
             renames: true,
             customer: Some(("C-1".to_owned(), None)),
+        }
+    }
+
+    #[test]
+    fn a_read_only_folder_names_the_setting_that_helps() {
+        let path = Path::new("/nonexistent/idshift/state.db");
+        let disk = std::io::ErrorKind::ReadOnlyFilesystem.into();
+        let sqlite = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY);
+        for refused in [
+            of_state(path, LedgerError::io(path, "opened", disk)),
+            unusable(path, rusqlite::Error::SqliteFailure(sqlite, None)),
+        ] {
+            let words = refused.to_string();
+            assert!(words.contains("is read-only"), "{words}");
+            assert!(words.contains("XDG_STATE_HOME"), "{words}");
+            assert!(!words.contains("--runs-dir"), "{words}");
         }
     }
 
