@@ -1,6 +1,7 @@
 use crate::support::{Place, finish};
+use idshift::sandbox::Options;
 use std::fmt::Write;
-use std::process::Child;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 /// A run of 300 lines at this rate, in progress.
@@ -152,4 +153,53 @@ fn only_a_run_in_progress_takes_orders_and_an_order_does_not_outlive_its_process
     assert!(none.err.contains("no run in progress"), "{}", none.err);
     place.run(&["resume", "--rate", "500/s"]).expect(0);
     assert_eq!(place.account_of("C-299"), "B-000299");
+}
+
+/// More calls are in flight then: with those of before, the rate could not be reached.
+#[test]
+fn a_higher_rate_is_reached_also_where_each_call_takes_long() {
+    let place = Place::new(Options {
+        latency: Duration::from_secs(1),
+        ..Options::default()
+    });
+    let child = in_progress(&place, "3/s");
+    place.run(&["rate", "200/s"]).expect(0);
+    let begun = Instant::now();
+    finish(child).expect(0);
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(40), "{took:?}");
+}
+
+#[test]
+fn ctrl_c_ends_the_wait_for_a_slow_rate() {
+    for signal in ["-INT", "-TERM"] {
+        let place = Place::plume();
+        let file = place.moves(3);
+        let slowly = ["--rate", "1/m", "--lookup", "each"];
+        let apply = [&["apply", &file, "--yes"][..], &slowly].concat();
+        let child = place.command(&apply).spawn().unwrap();
+        wait_for(|| !place.sandbox.log().is_empty());
+        let id = child.id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status();
+        assert!(sent.unwrap().success());
+        let begun = Instant::now();
+        let code = finish(child).code;
+        assert_eq!(code, if signal == "-INT" { 130 } else { 143 });
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(20), "{signal}: {took:?}");
+    }
+}
+
+#[test]
+fn a_run_in_progress_is_not_forgotten() {
+    let place = Place::plume();
+    let child = in_progress(&place, "30/s");
+    let folder = place.newest();
+    let path = folder.to_str().unwrap();
+    let refused = place.run(&["runs", "forget", path]).expect(5);
+    let process = child.id().to_string();
+    assert!(refused.err.contains(&process), "{}", refused.err);
+    place.run(&["rate", "500/s"]).expect(0);
+    finish(child).expect(0);
+    place.run(&["runs", "forget", path]).expect(0);
 }

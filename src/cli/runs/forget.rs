@@ -1,11 +1,11 @@
 //! `idshift runs forget`: takes lost run folders out of the register.
 
 use super::super::options::{Console, ForgetOptions};
-use crate::ledger::{StateDb, absolute};
+use crate::ledger::{Ledger, RunDir, StateDb, absolute};
 use crate::run::{CommandError, Exit, document};
 use crate::ui;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Takes lost run folders out of the register.
 pub(super) fn run(options: &ForgetOptions, console: Console) -> Result<Exit, CommandError> {
@@ -17,6 +17,7 @@ pub(super) fn run(options: &ForgetOptions, console: Console) -> Result<Exit, Com
         registered.filter(|path| !path.exists()).collect()
     };
     for path in &paths {
+        refuse_if_live(path)?;
         if !state.forget(path)? {
             return Err(CommandError::usage(format!(
                 "{} is not registered",
@@ -37,4 +38,14 @@ pub(super) fn run(options: &ForgetOptions, console: Console) -> Result<Exit, Com
         ui::out("no registered folder is gone");
     }
     Ok(Exit::Success)
+}
+
+/// A run in progress is registered again when it ends, and until then others would not know of it.
+fn refuse_if_live(path: &Path) -> Result<(), CommandError> {
+    let dir = RunDir::at(path).filter(|dir| dir.ledger().exists());
+    // One that cannot be read is not in progress, and may be forgotten.
+    let Some(Ok(ledger)) = dir.map(|dir| Ledger::open_unchecked(&dir)) else {
+        return Ok(());
+    };
+    Ok(ledger.refuse_if_live()?)
 }
