@@ -2,6 +2,7 @@
 //!
 //! No error repeats the text, which may hold a password by mistake.
 
+use crate::domain::visible;
 use crate::ledger::user;
 use percent_encoding::percent_decode_str;
 use std::fmt;
@@ -83,14 +84,21 @@ impl FromStr for Address {
         if login.is_some_and(|login| login.contains(':')) {
             return Err(password_in_address());
         }
-        if login.is_some_and(|login| login.contains(['/', '?', '@'])) {
+        if login.is_some_and(|login| login.contains(['/', '?', '@', '#'])) {
             return Err(AddressError(
-                "the name of the user holds one of / ? @; write them as %2F, %3F and %40"
+                "the name of the user holds one of / ? @ #; write them as %2F, %3F, %40 and %23"
                     .to_owned(),
             ));
         }
+        no_stray_characters(text)?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (hosts, database) = rest.split_once('/').unwrap_or((rest, ""));
+        if database.contains('/') {
+            return Err(AddressError(format!(
+                "the name of the database ends at the second /; remove what follows it, as in {EXAMPLE}, or write a / that \
+                 is part of the name as %2F"
+            )));
+        }
         let mut parameters = Parameters::of(query)?;
         let hosts = hosts_of(hosts, &mut parameters)?;
         let login = login.map(decoded).transpose()?;
@@ -114,6 +122,26 @@ impl FromStr for Address {
         parameters.none_left()?;
         Ok(address)
     }
+}
+
+/// A text with any of these is no address by the rules for URLs, and was mistyped or badly copied.
+fn no_stray_characters(text: &str) -> Result<(), AddressError> {
+    if text.contains('#') {
+        return Err(AddressError(
+            "the address holds a #, and has no such part; remove what begins with it, or write it as %23".to_owned(),
+        ));
+    }
+    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(AddressError(
+            "the address holds a space, a line break or the like; remove it, or write a space as %20".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// A text that may hold anything, for one line of an output.
+pub(super) fn in_one_line(text: &str) -> String {
+    visible(text).replace('\n', "\\u{a}")
 }
 
 const READ_WRITE: &str = "the ledger is always kept on the server that accepts writes";
@@ -309,13 +337,13 @@ impl fmt::Display for Host {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hosts: Vec<String> = self.hosts.iter().map(Host::to_string).collect();
-        write!(
-            f,
+        let shown = format!(
             "database {} on {} (role {})",
             self.database,
             hosts.join(", "),
             self.user
-        )
+        );
+        f.write_str(&in_one_line(&shown))
     }
 }
 
@@ -360,6 +388,10 @@ mod tests {
                 "postgres:///d?host=a,b&port=1,2&user=u",
                 "database d on a:1, b:2 (role u) TLS",
             ),
+            (
+                "postgres://u@h/a%2Fb%23c%0Ad",
+                "database a/b#c\\u{a}d on h:5432 (role u) TLS",
+            ),
         ] {
             assert_eq!(shown(text), meant, "{text}");
         }
@@ -393,6 +425,15 @@ mod tests {
             ("postgres:///d?host=a,b&port=1,2,3", "2 hosts have 3 ports"),
             ("postgres://u@h/d?port=5", "after the host"),
             ("postgres://u@h/%ff", "UTF-8"),
+            ("postgres://u@h/d/e", "the second /"),
+            ("postgres://u@h/d/", "the second /"),
+            ("postgres://u@h//d", "the second /"),
+            ("postgres://u@h/d#part", "%23"),
+            ("postgres://u@h#part/d", "%23"),
+            ("postgres://u@h/d?connect_timeout=3#part", "%23"),
+            ("postgres://u#v@h/d", "%23"),
+            ("postgres://u@h/d e", "%20"),
+            ("postgres://u@h/d\n", "a line break"),
         ] {
             let why = text.parse::<Address>().expect_err(text).to_string();
             assert!(why.contains(words), "{text}: {why}");

@@ -198,6 +198,12 @@ fn is_unconfirmed_commit(notice: &tokio_postgres::error::DbError) -> bool {
     notice.parsed_severity() == Some(Severity::Warning) && *notice.code() == SqlState::WARNING
 }
 
+/// Whether a statement that was prepared before does not fit the tables any more: the columns of its answer are others.
+/// It is refused before it is carried out.
+fn is_stale(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED)
+}
+
 impl Connection {
     fn writable((connection, is_read_only): (Self, bool)) -> Result<Self, Failure> {
         if is_read_only {
@@ -216,22 +222,39 @@ impl Connection {
 
     /// Carries a statement out.
     pub(super) async fn answer(&mut self, statement: &Statement) -> Result<Vec<Row>, Unanswered> {
-        let prepared = if let Some(prepared) = self.prepared.get(statement.sql) {
-            prepared.clone()
-        } else {
-            let asked = self.client.prepare(statement.sql).await;
-            let prepared = self.judged(asked).map_err(|unanswered| match unanswered {
-                // It was not even begun.
-                Unanswered::Lost(why) => Unanswered::NotNow(why, false),
-                other => other,
-            })?;
-            self.prepared.insert(statement.sql, prepared.clone());
-            prepared
-        };
         let values = statement.values.iter();
         let values: Vec<&(dyn ToSql + Sync)> = values.map(|value| &**value as _).collect();
+        let kept = self.prepared.get(statement.sql).cloned();
+        if let Some(kept) = kept {
+            let asked = self.client.query(&kept, &values).await;
+            let is_stale = asked.as_ref().is_err_and(is_stale);
+            let answer = self.judged(asked);
+            if !matches!(answer, Err(Unanswered::Refused(_))) {
+                return answer;
+            }
+            // The tables may have changed since it was prepared, so the next time it is prepared again.
+            self.prepared.remove(statement.sql);
+            if !is_stale {
+                return answer;
+            }
+        }
+        let asked = self.client.prepare(statement.sql).await;
+        let prepared = self.judged(asked).map_err(|unanswered| match unanswered {
+            // It was not even begun.
+            Unanswered::Lost(why) => Unanswered::NotNow(why, false),
+            other => other,
+        })?;
+        self.prepared.insert(statement.sql, prepared.clone());
         let asked = self.client.query(&prepared, &values).await;
         self.judged(asked)
+    }
+
+    /// Waits until the standby has everything that was committed before: this is a commit of its own, and a commit waits
+    /// for all that came before it. A statement that changes nothing waits for no standby.
+    pub(super) async fn confirm(&mut self) -> Result<(), Unanswered> {
+        self.text("SELECT pg_catalog.pg_logical_emit_message(true, 'idshift', '')")
+            .await
+            .map(|_| ())
     }
 
     /// Carries several statements without values out, as one transaction.
@@ -252,8 +275,10 @@ impl Connection {
     }
 
     fn judged<T>(&self, asked: Result<T, tokio_postgres::Error>) -> Result<T, Unanswered> {
+        // What was said about this statement is no concern of the next one.
+        let is_unconfirmed = self.is_unconfirmed.take();
         let error = match asked {
-            Ok(_) if self.is_unconfirmed.take() => {
+            Ok(_) if is_unconfirmed => {
                 return Err(Unanswered::Lost(
                     "the server did not wait until the standby had the commit".to_owned(),
                 ));
@@ -270,8 +295,11 @@ impl Connection {
             SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED => {
                 Unanswered::NotNow(why, true)
             }
-            // The server became a standby.
-            SqlState::READ_ONLY_SQL_TRANSACTION => Unanswered::NotNow(why, false),
+            // The server became a standby; or what was prepared is gone, and with it what was set on this connection: a
+            // pooler has reset it.
+            SqlState::READ_ONLY_SQL_TRANSACTION | SqlState::INVALID_SQL_STATEMENT_NAME => {
+                Unanswered::NotNow(why, false)
+            }
             ref code
                 if code.code().starts_with("08")
                     || code.code().starts_with("57P")

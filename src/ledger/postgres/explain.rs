@@ -1,6 +1,6 @@
 //! What PostgreSQL and TLS say, in words: why no connection could be made, and what to do about it.
 
-use super::address::Address;
+use super::address::{Address, in_one_line};
 use rustls::CertificateError;
 use std::error::Error;
 use std::io;
@@ -116,12 +116,12 @@ fn certificate(tls: &rustls::Error) -> String {
 pub(super) fn said(error: &tokio_postgres::Error) -> String {
     if let Some(error) = error.as_db_error() {
         let detail = error.detail().map(|detail| format!(": {detail}"));
-        return format!(
+        return in_one_line(&format!(
             "{}{} (SQLSTATE {})",
             error.message(),
             detail.unwrap_or_default(),
             error.code().code()
-        );
+        ));
     }
     let innermost = causes(error).last();
     match innermost {

@@ -18,10 +18,7 @@ impl Postgres {
     /// Whether statements of one connection are carried out by different connections to the server.
     pub(super) fn is_pooled_by_transaction(&self) -> Result<bool, LedgerError> {
         self.run(|connections| async move {
-            let mut pair = [
-                connections.connector.connect().await?,
-                connections.connector.connect().await?,
-            ];
+            let (_places, mut pair) = connections.pair().await?;
             let mut known = [None, None];
             for at in ORDER {
                 let process = process(&mut pair[at], &connections).await?;
@@ -30,6 +27,9 @@ impl Postgres {
                     return Ok(true);
                 }
                 known[at] = Some(process);
+            }
+            for one in pair {
+                connections.put_back(one);
             }
             Ok(false)
         })

@@ -161,7 +161,12 @@ impl Found {
     }
 
     fn of_format(&self, version: i32) -> Schema {
-        let version = usize::try_from(version).unwrap_or(0);
+        let counted = usize::try_from(version).ok().filter(|version| *version > 0);
+        let Some(version) = counted else {
+            return foreign(&format!(
+                "its format is {version}, and formats begin with 1"
+            ));
+        };
         if version > VERSION {
             return Schema::Unusable(format!(
                 "the schema idshift was made by a newer idshift (its format is {version}, this program knows {VERSION}); \
@@ -173,7 +178,7 @@ impl Found {
         }
         let is_missing = |table: &&str| !self.tables.iter().any(|found| found == table);
         let missing: Vec<&str> = tables().filter(is_missing).collect();
-        if version == 0 || !missing.is_empty() {
+        if !missing.is_empty() {
             return foreign(&format!("it lacks the tables {}", missing.join(", ")));
         }
         Schema::Ready

@@ -8,14 +8,14 @@ use super::connection::{Connection, Connector, Settings, Unanswered};
 use super::error::PostgresError;
 use super::statement::Statement;
 use crate::ledger::LedgerError;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::mpsc as answers;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::Row;
@@ -62,8 +62,8 @@ impl Postgres {
             thread: Some(thread),
         };
         postgres.run(|connections| async move {
-            let first = connections.connector.connect().await?;
-            connections.idle.borrow_mut().push(first);
+            let (_place, first) = connections.one().await?;
+            connections.put_back(first);
             Ok(())
         })?;
         Ok(postgres)
@@ -186,6 +186,8 @@ fn serve(settings: Settings, mut jobs: mpsc::UnboundedReceiver<Job>) {
             connector: Connector::new(settings),
             idle: RefCell::new(Vec::new()),
             room: Semaphore::new(MOST),
+            lost: Cell::new(0),
+            confirmed: Cell::new(0),
         });
         let mut under_way = JoinSet::new();
         while let Some(job) = jobs.recv().await {
@@ -203,10 +205,64 @@ pub(super) struct Connections {
     pub(super) connector: Connector,
     /// Those that nothing is asked of at present; the one that was used last is at the end.
     idle: RefCell<Vec<Connection>>,
+    /// A place for each connection that something is asked of. Idle ones are taken before new ones are made, so there are
+    /// never more connections than places.
     room: Semaphore,
+    /// Counts the statements whose answer was lost: they may be committed here, and not yet at the standby.
+    lost: Cell<u64>,
+    /// How many of these have reached the standby, if they were committed.
+    confirmed: Cell<u64>,
 }
 
 impl Connections {
+    /// A connection and its place.
+    async fn one(&self) -> Result<(SemaphorePermit<'_>, Connection), PostgresError> {
+        let place = self.places(1).await?;
+        Ok((place, self.take().await?))
+    }
+
+    /// Two connections that are open at the same time, and their places.
+    pub(super) async fn pair(
+        &self,
+    ) -> Result<(SemaphorePermit<'_>, [Connection; 2]), PostgresError> {
+        let places = self.places(2).await?;
+        Ok((places, [self.take().await?, self.take().await?]))
+    }
+
+    async fn places(&self, many: u32) -> Result<SemaphorePermit<'_>, PostgresError> {
+        let places = self.room.acquire_many(many).await;
+        places.map_err(|_| PostgresError::Unusable {
+            at: self.connector.settings.address.to_string(),
+            why: "its thread is ending".to_owned(),
+            passing: false,
+        })
+    }
+
+    /// Nothing is asked of it any more.
+    pub(super) fn put_back(&self, connection: Connection) {
+        self.idle.borrow_mut().push(connection);
+    }
+
+    /// Does something with a connection. After a lost answer, what is answered may rest on a commit that the standby does
+    /// not have, and a repetition that changed nothing did not wait for it; so nothing is believed until it has.
+    async fn attempt<T>(
+        &self,
+        connection: &mut Connection,
+        work: &impl AsyncFn(&mut Connection) -> Result<T, Unanswered>,
+    ) -> Result<T, Unanswered> {
+        let answer = work(connection).await?;
+        let lost = self.lost.get();
+        if self.confirmed.get() < lost {
+            connection.confirm().await.map_err(|why| match why {
+                // It was carried out.
+                Unanswered::NotNow(why, _) | Unanswered::Refused(why) => Unanswered::Lost(why),
+                lost @ Unanswered::Lost(_) => lost,
+            })?;
+            self.confirmed.set(self.confirmed.get().max(lost));
+        }
+        Ok(answer)
+    }
+
     /// One that is open, or a new one.
     async fn take(&self) -> Result<Connection, PostgresError> {
         while let Some(idle) = { self.idle.borrow_mut().pop() } {
@@ -223,7 +279,7 @@ impl Connections {
         is_repeatable: bool,
         work: impl AsyncFn(&mut Connection) -> Result<T, Unanswered>,
     ) -> Result<T, PostgresError> {
-        let _place = self.room.acquire().await;
+        let _place = self.places(1).await?;
         let settings = &self.connector.settings;
         let at = || settings.address.to_string();
         let until = Instant::now() + settings.give_up_after;
@@ -233,9 +289,10 @@ impl Connections {
                 Err(error @ PostgresError::Unusable { passing: true, .. }) => error,
                 Err(error) => return Err(error),
                 Ok(mut connection) => {
-                    let unanswered = match timeout(ANSWER, work(&mut connection)).await {
+                    let attempt = self.attempt(&mut connection, &work);
+                    let unanswered = match timeout(ANSWER, attempt).await {
                         Ok(Ok(answer)) => {
-                            self.idle.borrow_mut().push(connection);
+                            self.put_back(connection);
                             return Ok(answer);
                         }
                         Ok(Err(unanswered)) => unanswered,
@@ -243,16 +300,17 @@ impl Connections {
                     };
                     match unanswered {
                         Unanswered::Refused(why) => {
-                            self.idle.borrow_mut().push(connection);
+                            self.put_back(connection);
                             return Err(PostgresError::Refused { at: at(), why });
                         }
                         Unanswered::NotNow(why, is_good) => {
                             if is_good {
-                                self.idle.borrow_mut().push(connection);
+                                self.put_back(connection);
                             }
                             PostgresError::Refused { at: at(), why }
                         }
                         Unanswered::Lost(why) => {
+                            self.lost.set(self.lost.get() + 1);
                             let lost = PostgresError::Lost { at: at(), why };
                             if !is_repeatable {
                                 return Err(lost);

@@ -1,6 +1,7 @@
 //! The connections and the schema on a real server.
 
 mod asking;
+mod doubts;
 mod schema;
 #[expect(dead_code, reason = "the tests of the program use the rest of it")]
 mod server;

@@ -98,6 +98,19 @@ fn a_newer_or_foreign_schema_is_refused_and_left_as_it_is() {
     postgres.prepare().unwrap();
     server.psql(&database, "UPDATE idshift.format SET version = 2");
     assert!(unusable(&postgres).contains("newer idshift (its format is 2, this program knows 1)"));
+    for version in [0, -3] {
+        server.psql(
+            &database,
+            &format!("UPDATE idshift.format SET version = {version}"),
+        );
+        let why = unusable(&postgres);
+        assert!(
+            why.contains(&format!(
+                "its format is {version}, and formats begin with 1"
+            )),
+            "{why}"
+        );
+    }
     server.psql(
         &database,
         "UPDATE idshift.format SET version = 1; ALTER TABLE idshift.drift RENAME TO other",
