@@ -115,6 +115,7 @@ fn make() -> Option<Bench> {
             quota: None,
             egress: Vec::new(),
             shared_calls: None,
+            shared_rate: None,
             max_connections: 4,
             http1_only: true,
             token: Token::given("t"),

@@ -7,6 +7,7 @@ use super::attempt_state::{Answer, Attempt, Outcome};
 use super::breaker::{Effect, Verdict};
 use super::call::{Call, CallError, CallErrorKind, Kind, Reply, Stranger, Unreadable};
 use super::client::Client;
+use super::turns::{Blocked, Scope};
 
 impl Client {
     /// Whether this failure of a read shows that no call can succeed, so that waiting does not help: always where a
@@ -54,7 +55,11 @@ impl Client {
             // A local address that the machine has lost, or that has no route any more. The others go on.
             Outcome::NotConnected(why)
                 if why.kind == CallErrorKind::Connect
-                    && !self.turns.hold_address(shot.from, shot.departed) =>
+                    && !self.turns.hold_address(
+                        shot.from,
+                        shot.departed,
+                        Blocked::NoConnection,
+                    ) =>
             {
                 return Outcome::Refused(why);
             }
@@ -72,13 +77,21 @@ impl Client {
         match verdict {
             Verdict::Good => self.turns.reached(shot.from, shot.departed),
             // The other addresses go on.
-            Verdict::Firewall if !self.turns.hold_address(shot.from, shot.departed) => {
+            Verdict::Firewall
+                if !self
+                    .turns
+                    .hold_address(shot.from, shot.departed, Blocked::Firewall) =>
+            {
                 return outcome;
             }
             Verdict::Firewall | Verdict::Refused { .. } | Verdict::Failed(_) => {}
         }
-        if let Effect::HoldAll(wait) = shot.pass.report(&verdict) {
-            self.turns.hold_all(wait);
+        if let Effect::HoldAll(hold) = shot.pass.report(&verdict) {
+            let scope = match verdict {
+                Verdict::Firewall => Scope::Addresses,
+                _ => Scope::Target,
+            };
+            self.turns.hold_all(hold, scope);
         }
         outcome
     }

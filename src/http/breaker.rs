@@ -86,12 +86,21 @@ pub(super) enum State {
     GaveUp(CallError),
 }
 
+/// A hold of calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hold {
+    /// For how long from now.
+    pub(super) wait: Duration,
+    /// Turns that were given out are void, and the pace starts low. Not where a probe, which goes alone, was refused.
+    pub(super) slows: bool,
+}
+
 /// What the caller has to do after a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
     Nothing,
-    /// A new hold of this length began because the server refuses: turns given out are void, the pace starts low.
-    HoldAll(Duration),
+    /// A hold began because the system refuses calls, or one that is known became longer.
+    HoldAll(Hold),
 }
 
 /// The state of the gate and what it remembers.
@@ -252,7 +261,7 @@ impl BreakerState {
                 let wait = firewall_wait(self.level);
                 self.hold(wait, now);
                 self.last_block = Some((now, wait));
-                Effect::HoldAll(wait)
+                Effect::HoldAll(Hold { wait, slows: true })
             }
             Verdict::Failed(_) => {
                 self.failures = self.failures.saturating_add(1);
@@ -288,11 +297,15 @@ impl BreakerState {
                         probing: false,
                         ..
                     },
-                    Some(asked),
-                ) => *until = (*until).max(now + asked),
-                (State::Flowing, Some(asked)) if !asked.is_zero() => {
+                    Some(wait),
+                ) if now + wait > *until => {
+                    *until = now + wait;
+                    return Effect::HoldAll(Hold { wait, slows: false });
+                }
+                (State::Flowing, Some(wait)) if !wait.is_zero() => {
                     self.cause = cause;
-                    self.hold(asked, now);
+                    self.hold(wait, now);
+                    return Effect::HoldAll(Hold { wait, slows: false });
                 }
                 _ => {}
             }
@@ -317,11 +330,10 @@ impl BreakerState {
         // Programs that share a limit do not all come back together.
         let wait = wait.mul_f64(1.0 + SPREAD * fastrand::f64());
         self.hold(wait, now);
-        if probe {
-            Effect::Nothing
-        } else {
-            Effect::HoldAll(wait)
-        }
+        Effect::HoldAll(Hold {
+            wait,
+            slows: !probe,
+        })
     }
 
     /// Another block soon after the last one makes the level rise.

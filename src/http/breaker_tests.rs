@@ -43,7 +43,11 @@ async fn a_refusal_holds_all_and_one_probe_ends_it() {
     let mut now = Instant::now();
     let mut gate = BreakerState::new(GIVE_UP);
     let effect = gate.hear(&refused(Some(2)), false, true, now);
-    assert_eq!(effect, Effect::HoldAll(held_for(&gate, now).unwrap()));
+    let expected = Hold {
+        wait: held_for(&gate, now).unwrap(),
+        slows: true,
+    };
+    assert_eq!(effect, Effect::HoldAll(expected));
     let held = held_for(&gate, now).unwrap();
     assert!(held >= seconds(2) && held < seconds(3), "{held:?}");
     assert!(matches!(gate.look(now + seconds(1)), Look::Wait(_)));
@@ -58,7 +62,10 @@ async fn more_refusals_of_one_kind_are_one_hold_and_the_longest_wait_counts() {
     gate.hear(&refused(Some(2)), false, true, now);
     for wait in [None, Some(1), Some(5), Some(3)] {
         let effect = gate.hear(&refused(wait), false, false, now);
-        assert_eq!(effect, Effect::Nothing);
+        let longer = |wait| Effect::HoldAll(Hold { wait, slows: false });
+        let expected = wait.filter(|wait| *wait == 5);
+        let expected = expected.map_or(Effect::Nothing, |wait| longer(seconds(wait)));
+        assert_eq!(effect, expected);
     }
     assert_eq!(held_for(&gate, now), Some(seconds(5)));
     assert_eq!(gate.level, 0);

@@ -21,6 +21,7 @@ use super::retry::{self, Budget, Cost};
 
 use super::blocked_calls::BlockedCalls;
 use super::settings::{Settings, SetupError};
+use super::shared_turns::SharedTurns;
 use super::skew::Skew;
 use super::token::{AfterRefusal, Tokens};
 use super::trace::{Waited, timed};
@@ -135,7 +136,15 @@ impl Client {
                 .transpose()
         };
         let board = Arc::new(HealthBoard::new());
-        let turns = LocalTurns::new(&settings, board.clone(), stop.clone())?;
+        let turns: Box<dyn Turns> = match settings.shared_rate.clone() {
+            None => Box::new(LocalTurns::new(&settings, board.clone(), stop.clone())?),
+            Some(rate) => Box::new(SharedTurns::new(
+                rate,
+                &settings,
+                board.clone(),
+                stop.clone(),
+            )?),
+        };
         let endpoint = |oauth2: super::token_source::OAuth2| {
             let url = check_url(&oauth2.token_url, "the token URL", settings.allow_http)?;
             let http = http_client::of_target(&settings, &url, "the token URL", None)?;
@@ -164,7 +173,7 @@ impl Client {
             give_up_after,
             gate: Gate::new(give_up_after, board.clone(), stop.clone()),
             tokens,
-            turns: Box::new(turns),
+            turns,
             budget: Budget::new(settings.find_rate),
             board,
             tally: Tally::new(),
@@ -218,6 +227,12 @@ impl Client {
     /// The most calls a second, or the most that look; `None`: there is no limit.
     pub fn rate(&self) -> Option<f64> {
         self.turns.rate()
+    }
+
+    /// The calls a second that this process is set to, and those of another process of the target, where these are fewer
+    /// and so count for all.
+    pub fn lower_rate(&self) -> Option<(Option<f64>, f64)> {
+        self.turns.lower_rate()
     }
 
     /// A final answer came.

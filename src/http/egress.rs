@@ -12,14 +12,22 @@ use std::time::Duration;
 
 use reqwest::Url;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::breaker::{QUIET, firewall_wait};
+use super::call::CallError;
+use super::health::{HealthBoard, WaitCause};
 use super::quota::{Permit, Permits, Waiting};
 use super::settings::{Settings, SetupError};
 use super::shared_quota::Record;
 
 /// For this long a call may find out whether a block is over before another one does.
 const PROBE: Duration = Duration::from_secs(10);
+
+/// A wait for an address that is worth telling a person.
+const LONG_WAIT: Duration = Duration::from_secs(1);
+/// Why no address has a turn.
+pub(super) const QUOTA_USED_UP: &str = "the quota is used up";
 
 /// A time in which an address is of no use, present or past: a firewall blocks it, or no connection can be made from it.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +49,9 @@ struct Address {
     block: Mutex<Option<Block>>,
     /// Counts its blocks.
     blocks: AtomicU64,
+    /// Until when it has no turns, in milliseconds since `begun`.
+    closed_until_ms: AtomicU64,
+    begun: Instant,
 }
 
 impl Address {
@@ -50,11 +61,25 @@ impl Address {
             permits,
             block: Mutex::default(),
             blocks: AtomicU64::default(),
+            closed_until_ms: AtomicU64::default(),
+            begun: Instant::now(),
         }
+    }
+
+    /// Until when it has no turns.
+    fn closed_until(&self, now: Instant) -> Option<Instant> {
+        let until = match self.closed_until_ms.load(Ordering::Relaxed) {
+            0 => return None,
+            ms => self.begun + Duration::from_millis(ms),
+        };
+        (now < until).then_some(until)
     }
 
     /// A call by this address, or when to ask again; `None` there: when a call is completed.
     fn depart(&self, now: Instant) -> Result<Way<'_>, Option<Instant>> {
+        if let Some(until) = self.closed_until(now) {
+            return Err(Some(until));
+        }
         let blocks = self.blocks.load(Ordering::Acquire);
         let permits = self.permits.as_ref();
         let permit = permits.map(|permits| permits.try_take(now)).transpose()?;
@@ -155,14 +180,23 @@ pub(super) struct Egress {
 }
 
 impl Egress {
-    /// The addresses that are listed, or the one that the operating system chooses.
-    pub(super) fn new(settings: &Settings) -> Result<Self, SetupError> {
+    /// The addresses that are listed, or the one that the operating system chooses. Each has the quota.
+    pub(super) fn with_quota(settings: &Settings) -> Result<Self, SetupError> {
+        Self::new(settings, |ip, waiting| permits(settings, ip, waiting))
+    }
+
+    /// The same, where others count the calls.
+    pub(super) fn without_quota(settings: &Settings) -> Result<Self, SetupError> {
+        Self::new(settings, |_, _| Ok(None))
+    }
+
+    fn new(
+        settings: &Settings,
+        permits: impl Fn(Option<IpAddr>, &Arc<Waiting>) -> Result<Option<Permits>, SetupError>,
+    ) -> Result<Self, SetupError> {
         let waiting = Arc::default();
         let addresses = settings.addresses().into_iter().enumerate();
-        let addresses = addresses.map(|(at, ip)| {
-            let permits = permits(settings, ip, &waiting)?;
-            Ok(Address::new(at, permits))
-        });
+        let addresses = addresses.map(|(at, ip)| Ok(Address::new(at, permits(ip, &waiting)?)));
         Ok(Self {
             addresses: addresses.collect::<Result<_, SetupError>>()?,
             waiting,
@@ -170,13 +204,54 @@ impl Egress {
         })
     }
 
-    /// Waits for an address by which a call may go, or for this one. `waits` is called with the time until when at least,
-    /// and with `None` when the wait is over.
-    pub(super) async fn way(
+    /// As [`Egress::way`]; a long wait is shown, and `stop` ends it. `why`: what is waited for.
+    pub(super) async fn way_told(
         &self,
         only: Option<usize>,
-        waits: impl Fn(Option<Instant>),
-    ) -> Way<'_> {
+        board: &HealthBoard,
+        why: impl Fn() -> String,
+        stop: &CancellationToken,
+    ) -> Result<Way<'_>, CallError> {
+        let told = |until: Option<Instant>| match until {
+            Some(until) if until > Instant::now() + LONG_WAIT => {
+                board.hold(WaitCause::Quota, why(), until);
+            }
+            Some(_) => {}
+            None => board.free(WaitCause::Quota),
+        };
+        tokio::select! {
+            biased;
+            way = self.way(only, told) => Ok(way),
+            () = stop.cancelled() => {
+                board.free(WaitCause::Quota);
+                Err(CallError::cancelled())
+            }
+        }
+    }
+
+    /// This address has no turns until then.
+    pub(super) fn close(&self, at: usize, until: Instant) {
+        let address = &self.addresses[at];
+        let since = until.saturating_duration_since(address.begun).as_millis();
+        let ms = u64::try_from(since).map_or(u64::MAX, |ms| ms + 1);
+        address.closed_until_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// Whether this address has no turns now.
+    pub(super) fn is_closed(&self, at: usize) -> bool {
+        self.addresses[at].closed_until(Instant::now()).is_some()
+    }
+
+    /// For how long a firewall still blocks this address.
+    pub(super) fn blocked_for(&self, at: usize) -> Option<Duration> {
+        let now = Instant::now();
+        let until = self.addresses[at].blocked_until(now)?;
+        Some(until - now)
+    }
+
+    /// Waits for an address by which a call may go, or for this one. `waits` is called with the time until when at least,
+    /// and with `None` when the wait is over.
+    async fn way(&self, only: Option<usize>, waits: impl Fn(Option<Instant>)) -> Way<'_> {
         let ask = |now| match only {
             Some(at) => self.addresses[at].depart(now),
             None => self.choose(now),

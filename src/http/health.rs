@@ -31,6 +31,7 @@ pub(super) enum WaitCause {
     Person,
     Gate,
     Token,
+    Turns,
     Quota,
 }
 
@@ -41,6 +42,7 @@ impl WaitCause {
             Self::Gate => return,
             Self::Person => "pause",
             Self::Token => "token",
+            Self::Turns => "turns",
             Self::Quota => "quota",
         };
         match held {
@@ -68,7 +70,7 @@ struct Held {
 /// Collects what holds calls, and shows the most informative cause.
 #[derive(Debug)]
 pub(super) struct HealthBoard {
-    held: Mutex<[Option<Held>; 4]>,
+    held: Mutex<[Option<Held>; 5]>,
     shown: watch::Sender<Health>,
 }
 

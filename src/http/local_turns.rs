@@ -7,16 +7,17 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::breaker::Hold;
 use super::call::{CallError, Kind};
-use super::egress::{Egress, Way};
-use super::health::{HealthBoard, WaitCause};
+use super::egress::{Egress, QUOTA_USED_UP, Way};
+use super::health::HealthBoard;
 use super::rate_limiter::{Pace, Slot, TooLate};
 use super::settings::{Settings, SetupError};
 use super::trace::timed;
-use super::turns::{Ask, Departs, Taken, Taking, Turn, Turns, refuse_late, too_late};
+use super::turns::{
+    Ask, Blocked, Departs, Scope, Taken, Taking, Turn, Turns, refuse_late, too_late,
+};
 
-/// A wait for the quota that is worth telling a person.
-const LONG_WAIT: Duration = Duration::from_secs(1);
 /// How long a call of a run that is being stopped still waits for the rate.
 const LONGEST_AFTER_STOP: Duration = Duration::from_secs(2);
 
@@ -38,7 +39,7 @@ impl LocalTurns {
         stop: CancellationToken,
     ) -> Result<Self, SetupError> {
         Ok(Self {
-            egress: Egress::new(settings)?,
+            egress: Egress::with_quota(settings)?,
             reads: Pace::new(settings.find_rate),
             writes: settings.write_rate.map(Pace::new),
             board,
@@ -61,32 +62,14 @@ impl LocalTurns {
         self.stop.cancelled().await;
         sleep(LONGEST_AFTER_STOP).await;
     }
-
-    /// Waits for an address by which a call may go, or for this one.
-    async fn way(&self, from: Option<usize>) -> Result<Way<'_>, CallError> {
-        let told = |until: Option<Instant>| match until {
-            Some(until) if until > Instant::now() + LONG_WAIT => {
-                let why = "the quota is used up";
-                self.board.hold(WaitCause::Quota, why, until);
-            }
-            Some(_) => {}
-            None => self.board.free(WaitCause::Quota),
-        };
-        tokio::select! {
-            biased;
-            way = self.egress.way(from, told) => Ok(way),
-            () = self.stop.cancelled() => {
-                self.board.free(WaitCause::Quota);
-                Err(CallError::cancelled())
-            }
-        }
-    }
 }
 
 impl Turns for LocalTurns {
     fn take<'t: 'w, 'w>(&'t self, ask: Ask<'w>) -> Taking<'t, 'w> {
         Box::pin(async move {
-            let way = timed(&mut ask.waited.quota, self.way(ask.from)).await?;
+            let why = || QUOTA_USED_UP.to_owned();
+            let way = self.egress.way_told(ask.from, &self.board, why, &self.stop);
+            let way = timed(&mut ask.waited.quota, way).await?;
             refuse_late(ask.send_deadline, Duration::ZERO)?;
             let queued_at = Instant::now();
             let pace = self.pace_of(ask.kind);
@@ -116,13 +99,15 @@ impl Turns for LocalTurns {
         self.egress.reached(from, departed);
     }
 
-    fn hold_address(&self, from: usize, departed: Instant) -> bool {
+    fn hold_address(&self, from: usize, departed: Instant, _why: Blocked) -> bool {
         self.egress.hold(from, departed)
     }
 
     /// For how long is kept by the gate, which is all that this process needs; afterwards calls go more slowly.
-    fn hold_all(&self, _wait: Duration) {
-        self.paces().for_each(Pace::slow);
+    fn hold_all(&self, hold: Hold, _scope: Scope) {
+        if hold.slows {
+            self.paces().for_each(Pace::slow);
+        }
     }
 
     fn set_rate(&self, per_second: f64) {

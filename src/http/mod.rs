@@ -43,13 +43,19 @@ mod secret_text;
 mod send;
 mod settings;
 mod shared_calls;
+mod shared_clock;
+mod shared_pace;
 mod shared_quota;
+mod shared_rate;
+mod shared_turns;
 mod skew;
 mod tls_config;
 mod token;
 mod token_source;
 mod trace;
+mod turn_line;
 mod turns;
+mod usual;
 
 #[cfg(test)]
 mod tests;
@@ -70,6 +76,7 @@ pub use secret_source::SecretSource;
 pub use secret_text::SecretKind;
 pub use settings::{ClientCertificate, Quota, Rate, Settings, SetupError, Span};
 pub use shared_calls::{Reserved, SharedCalls};
+pub use shared_rate::{Given, Grant, Granting, Lane, NoTurns, SharedRate, TurnsAsk};
 pub use skew::Skew;
 pub use tls_config::tls_config;
 pub use token_source::{ClientAuth, OAuth2, Token};

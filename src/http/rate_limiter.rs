@@ -29,8 +29,8 @@ use super::last_second::LastSecond;
 use super::settings::Rate;
 use super::turns::Departs;
 
-/// The gap between slots is longer than 1/rate by this factor at the least.
-const STRETCH: f64 = 1.005;
+/// The gap between slots is longer than 1/rate by this share at the least.
+const STRETCH: f64 = 0.005;
 /// Calls may arrive together that departed within this time.
 const JITTER: Duration = Duration::from_millis(20);
 /// What the server may see in a second when they do, as a share of the rate, and one call.
@@ -298,8 +298,13 @@ impl Pace {
 
 /// The gap between slots; see the top of this file.
 fn gap(per_second: f64) -> Duration {
-    let least = STRETCH / per_second;
-    let second = Duration::from_secs(1) + TOLERANCE + JITTER;
+    gap_of(per_second, TOLERANCE)
+}
+
+/// The gap between slots where a call departs at most this much after its slot.
+pub(super) fn gap_of(per_second: f64, tolerance: Duration) -> Duration {
+    let least = (1.0 + STRETCH.max(tolerance.as_secs_f64())) / per_second;
+    let second = Duration::from_secs(1) + tolerance + JITTER;
     let most = SEEN * per_second + 1.0;
     Duration::from_secs_f64(least.max(second.as_secs_f64() / most))
 }

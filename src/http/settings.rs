@@ -1,6 +1,7 @@
 //! What a user may set about calls, and how it is written: `6/s`, `2000/5m`, `15m`.
 
 use super::shared_calls::SharedCalls;
+use super::shared_rate::SharedRate;
 use super::token_source::Token;
 use std::fmt;
 use std::net::IpAddr;
@@ -36,6 +37,9 @@ pub struct Settings {
     pub egress: Vec<IpAddr>,
     /// Where all processes on the same target reserve calls, so that the quota holds for all together.
     pub shared_calls: Option<Arc<dyn SharedCalls>>,
+    /// Who gives out the turns of all processes of the target, on all machines; `None`: this process paces its own calls.
+    /// Then `shared_calls` is not used.
+    pub shared_rate: Option<Arc<dyn SharedRate>>,
     /// Idle connections kept; as many as calls in flight.
     pub max_connections: usize,
     /// No HTTP/2: one lost connection then puts only one call in doubt.

@@ -1,8 +1,8 @@
 //! The seam behind which it is decided when a call may depart, and from which local address: rate, quota, and what is
 //! held of them after a refusal.
 //!
-//! [`super::local_turns`] is the one implementation: this process paces its own calls, and counts them against a quota
-//! that it shares with other processes of this machine. A database that several machines share can answer in its place.
+//! In [`super::local_turns`] this process paces its own calls, and counts them against a quota that it shares with other
+//! processes of this machine. In [`super::shared_turns`] all processes of a target are given their turns in one place.
 //! What calls show of the system (outages, probes, the breaker) is judged in every process by its own gate.
 
 use std::fmt;
@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::time::Duration;
 use tokio::time::Instant;
 
+use super::breaker::Hold;
 use super::call::{CallError, CallErrorKind, Kind};
 use super::trace::Waited;
 
@@ -56,16 +57,39 @@ pub(super) trait Turns: fmt::Debug + Send + Sync {
 
     /// A firewall refused a call that departed then from this address, or there was no connection: the address is passed
     /// over for a while. Says whether that is true of all addresses, so that it concerns all calls.
-    fn hold_address(&self, from: usize, departed: Instant) -> bool;
+    fn hold_address(&self, from: usize, departed: Instant, why: Blocked) -> bool;
 
-    /// The system refuses calls, and all are held for this time: the turns that were given out are void.
-    fn hold_all(&self, wait: Duration);
+    /// Calls of this process are held. `scope`: whom else that concerns.
+    fn hold_all(&self, hold: Hold, scope: Scope);
 
     /// From now on calls are made at this rate.
     fn set_rate(&self, per_second: f64);
 
     /// The most calls a second, or the most that look; `None`: there is no limit.
     fn rate(&self) -> Option<f64>;
+
+    /// The rate that this process is set to, and that of another process, where that is lower and so counts.
+    fn lower_rate(&self) -> Option<(Option<f64>, f64)> {
+        None
+    }
+}
+
+/// Why an address is of no use for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blocked {
+    /// A firewall refuses calls from it, whichever process makes them.
+    Firewall,
+    /// This machine has no connection from it.
+    NoConnection,
+}
+
+/// What a hold is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// The system, so all processes.
+    Target,
+    /// The addresses of this process, which a firewall blocks.
+    Addresses,
 }
 
 /// The right to one call.

@@ -75,8 +75,8 @@ pub use orders::{Order, Orders};
 pub use outcomes::Outcomes;
 pub use place::Place;
 pub use postgres::{
-    Address, Postgres, PostgresError, ReadPassword, Remark, Schema, Settings as PostgresSettings,
-    creation,
+    Address, CallAsk, CallGrant, NoCalls, Postgres, PostgresError, ReadPassword, Remark, Schema,
+    Settings as PostgresSettings, WhyNone, creation,
 };
 pub use private::PrivateFile;
 pub use progress::{Phase, Progress, RunKind, State, StopReason};
@@ -96,3 +96,5 @@ pub use unlooked::{MOST_UNLOOKED, Unlooked, UnlookedLine};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use postgres::test_server;

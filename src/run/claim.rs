@@ -5,7 +5,7 @@ use super::clock;
 use super::connect::{connect, runtime};
 use super::error::CommandError;
 use super::kept_run::{RunsSettings, Scope};
-use super::quota::StateCalls;
+use super::quota::{SharedLimits, StateCalls};
 use super::same_system::{Candidate, candidates};
 use super::saved_settings::SavedSettings;
 use super::target::{Target, shown_key};
@@ -116,12 +116,9 @@ impl TargetClaim {
     }
 
     /// Where calls count against the quota of the target together with those of all other processes.
-    pub(super) fn shared_calls(&self) -> Option<Arc<StateCalls>> {
+    pub(super) fn shared_calls(&self) -> Option<SharedLimits> {
         let state = self.state.as_ref()?;
-        Some(Arc::new(StateCalls::of(
-            Arc::clone(state),
-            self.target.key(),
-        )))
+        Some(StateCalls::of(Arc::clone(state), self.target.key()))
     }
 }
 
@@ -137,7 +134,7 @@ fn same_targets(
     if open.is_empty() {
         return Ok(same);
     }
-    let calls = Arc::new(StateCalls::of(Arc::clone(state), key.clone()));
+    let calls = StateCalls::of(Arc::clone(state), key.clone());
     let (system, _client) = connect(resolved, Some(calls), 1, CancellationToken::new())?;
     let runtime = runtime()?;
     for candidate in open {

@@ -2,7 +2,7 @@
 
 use super::call_log;
 use super::error::CommandError;
-use super::quota::StateCalls;
+use super::quota::SharedLimits;
 use crate::config::{ConfigError, Resolved};
 use crate::http::{self, Client, Proxies, Route};
 use crate::system::{self, System};
@@ -22,7 +22,7 @@ pub(crate) fn base_url(resolved: &Resolved) -> Result<String, CommandError> {
 /// The system that the settings name. `lookups`: how many customers are to be looked up.
 pub(crate) fn connect(
     resolved: &Resolved,
-    calls: Option<Arc<StateCalls>>,
+    calls: Option<SharedLimits>,
     lookups: u64,
     stop: CancellationToken,
 ) -> Result<(System, Arc<Client>), CommandError> {
@@ -43,8 +43,9 @@ pub(crate) fn runtime() -> Result<Runtime, CommandError> {
 /// What the client needs to be told.
 fn http_settings(
     resolved: &Resolved,
-    calls: Option<Arc<StateCalls>>,
+    calls: Option<SharedLimits>,
 ) -> Result<http::Settings, CommandError> {
+    let (shared_calls, shared_rate) = SharedLimits::for_client(calls, resolved.quota.is_some());
     let token = resolved.token.clone().ok_or(ConfigError::NO_TOKEN)?;
     Ok(http::Settings {
         base_url: base_url(resolved)?,
@@ -58,9 +59,8 @@ fn http_settings(
         write_rate: resolved.write_rate,
         quota: resolved.quota,
         egress: resolved.egress.clone(),
-        shared_calls: calls
-            .filter(|_| resolved.quota.is_some())
-            .map(|calls| calls as Arc<dyn http::SharedCalls>),
+        shared_calls,
+        shared_rate,
         max_connections: 256,
         http1_only: resolved.http1_only,
         token,

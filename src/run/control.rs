@@ -1,7 +1,8 @@
 //! Follows what a person asks of the run in progress: pause, go on, another rate, drain.
 
-use crate::http::Client;
+use crate::http::{Client, Rate};
 use crate::ledger::{Ledger, LedgerError, Orders};
+use crate::ui;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,8 @@ pub(super) struct Control {
     /// Cancelled where no unit is to be begun any more.
     pub(super) drain: CancellationToken,
     followed: Orders,
+    /// The lower rate of another process that was told last.
+    lower: Option<(Option<f64>, f64)>,
 }
 
 impl Control {
@@ -26,11 +29,13 @@ impl Control {
             client,
             drain: CancellationToken::new(),
             followed: ledger.orders()?,
+            lower: None,
         })
     }
 
     /// Follows what was asked since.
     pub(super) fn follow(&mut self, ledger: &Ledger) -> Result<(), LedgerError> {
+        self.tell_lower_rate();
         let orders = ledger.orders()?;
         if orders.number == self.followed.number {
             return Ok(());
@@ -46,5 +51,21 @@ impl Control {
         }
         self.followed = orders;
         ledger.follow_orders(orders.number)
+    }
+
+    /// Says where another process is set to a lower rate, which counts for this one, too.
+    fn tell_lower_rate(&mut self) {
+        let lower = self.client.lower_rate();
+        if lower == self.lower {
+            return;
+        }
+        self.lower = lower;
+        if let Some((own, lower)) = lower {
+            let own = own.map_or(Rate::Unlimited, Rate::PerSecond);
+            ui::note(&format!(
+                "another process works on this target at {}; the lower rate counts for all, so this one does not reach its {own}",
+                Rate::PerSecond(lower)
+            ));
+        }
     }
 }

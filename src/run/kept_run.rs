@@ -78,6 +78,12 @@ impl KeptRun {
         runs.has(&dir).then(|| Self::of(runs, dir))
     }
 
+    /// The run of this folder, as the register of this machine names it, where there still is one.
+    pub(crate) fn registered(folder: &Path) -> Option<Self> {
+        let runs: Arc<dyn Runs> = Arc::new(LocalRuns::of(folder, false, None));
+        Self::in_folder(&runs, folder)
+    }
+
     /// The run that has this file in its folder.
     pub(super) fn of_file(runs: &Arc<dyn Runs>, file: &Path) -> Option<Self> {
         Self::in_folder(runs, file.canonicalize().ok()?.parent()?)

@@ -30,6 +30,7 @@ mod kept_run;
 mod known_failures;
 mod last_night;
 mod left_untouched;
+mod ledger_rate;
 mod line_digest;
 mod lost_runs;
 mod mapping;

@@ -9,7 +9,7 @@ use super::input_identity::same_input;
 use super::input_plan::{self, InputPlan};
 use super::kept_run::KeptRun;
 use super::prune::refuse_pruned;
-use super::quota::StateCalls;
+use super::quota::{SharedLimits, StateCalls};
 use super::redraw::try_refresh;
 use super::request::{Request, SandboxRequest};
 use super::saved_settings::SavedSettings;
@@ -65,13 +65,13 @@ impl OpenRun {
     }
 
     /// Where calls on the run's target are counted together with those of other processes.
-    pub(super) fn shared_calls(&self) -> Result<Option<Arc<StateCalls>>, CommandError> {
+    pub(super) fn shared_calls(&self) -> Result<Option<SharedLimits>, CommandError> {
         if self.stand_in.is_some() || self.resolved.quota.is_none() {
             return Ok(None);
         }
         let state = Arc::new(StateDb::open()?);
         let target = self.target()?.key();
-        Ok(Some(Arc::new(StateCalls::of(state, target))))
+        Ok(Some(StateCalls::of(state, target)))
     }
 
     /// What a person types to go on from it.

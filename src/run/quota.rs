@@ -1,10 +1,39 @@
-//! The quota of a target over all processes: what `http` asks for, kept in the state database.
+//! The limits of a target over all processes: what `http` asks for, kept in the state database of this machine, or in a
+//! ledger that several machines share.
 
-use crate::http::{Reserved, SharedCalls};
+use super::ledger_rate::LedgerRate;
+use crate::http::{Reserved, SharedCalls, SharedRate};
 use crate::ledger::{ReservedCalls, StateDb};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+
+/// Where the limits of a target are kept, which hold for all its processes together.
+#[derive(Debug, Clone)]
+pub(crate) enum SharedLimits {
+    /// Calls are counted against the quota on this machine; each process has its own pace.
+    Machine(Arc<StateCalls>),
+    /// One pace and one quota for all processes on all machines.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for runs in PostgreSQL, which do not exist yet")
+    )]
+    Ledger(Arc<LedgerRate>),
+}
+
+impl SharedLimits {
+    /// What the client is told: where the quota is counted, and who gives out the turns.
+    pub(super) fn for_client(
+        limits: Option<Self>,
+        has_quota: bool,
+    ) -> (Option<Arc<dyn SharedCalls>>, Option<Arc<dyn SharedRate>>) {
+        match limits {
+            Some(Self::Machine(calls)) if has_quota => (Some(calls), None),
+            Some(Self::Machine(_)) | None => (None, None),
+            Some(Self::Ledger(rate)) => (None, Some(rate)),
+        }
+    }
+}
 
 /// The calls of one target in the state database.
 #[derive(Debug)]
@@ -15,8 +44,8 @@ pub(crate) struct StateCalls {
 
 impl StateCalls {
     /// Those of the target with this key.
-    pub(crate) fn of(state: Arc<StateDb>, target: String) -> Self {
-        Self { state, target }
+    pub(crate) fn of(state: Arc<StateDb>, target: String) -> SharedLimits {
+        SharedLimits::Machine(Arc::new(Self { state, target }))
     }
 }
 

@@ -1,8 +1,8 @@
 //! `idshift runs forget`: takes lost run folders out of the register.
 
 use super::super::options::{Console, ForgetOptions};
-use crate::ledger::{Ledger, RunDir, StateDb, absolute};
-use crate::run::{CommandError, Exit, document};
+use crate::ledger::{StateDb, absolute};
+use crate::run::{CommandError, Exit, KeptRun, document};
 use crate::ui;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -42,9 +42,8 @@ pub(super) fn run(options: &ForgetOptions, console: Console) -> Result<Exit, Com
 
 /// A run in progress is registered again when it ends, and until then others would not know of it.
 fn refuse_if_live(path: &Path) -> Result<(), CommandError> {
-    let dir = RunDir::at(path).filter(|dir| dir.ledger().exists());
     // One that cannot be read is not in progress, and may be forgotten.
-    let Some(Ok(ledger)) = dir.map(|dir| Ledger::open_unchecked(&dir)) else {
+    let Some(Ok(ledger)) = KeptRun::registered(path).map(|run| run.ledger()) else {
         return Ok(());
     };
     Ok(ledger.refuse_if_live()?)

@@ -28,6 +28,7 @@ fn settings(server: &Server) -> Settings {
         quota: None,
         egress: Vec::new(),
         shared_calls: None,
+        shared_rate: None,
         max_connections: 64,
         http1_only: true,
         token: Token::given(SECRET),

@@ -1,7 +1,8 @@
 //! The client with another giver of turns than its own: what it is asked, what it is told, and that it is obeyed.
 
+use super::super::breaker::Hold;
 use super::super::call::CallError;
-use super::super::turns::{Ask, Departs, Taken, Taking, Turn, Turns};
+use super::super::turns::{Ask, Blocked, Departs, Scope, Taken, Taking, Turn, Turns};
 use super::server::{Server, ok, with};
 use super::*;
 use std::sync::{Arc, Mutex};
@@ -47,13 +48,13 @@ impl Turns for Scripted {
         self.hear(format!("reached {from}"));
     }
 
-    fn hold_address(&self, from: usize, _departed: Instant) -> bool {
+    fn hold_address(&self, from: usize, _departed: Instant, _why: Blocked) -> bool {
         self.hear(format!("hold address {from}"));
         true
     }
 
-    fn hold_all(&self, wait: Duration) {
-        self.hear(format!("hold all for {} s", wait.as_secs()));
+    fn hold_all(&self, hold: Hold, scope: Scope) {
+        self.hear(format!("hold {scope:?} for {} s", hold.wait.as_secs()));
     }
 
     fn set_rate(&self, _per_second: f64) {}
@@ -106,7 +107,7 @@ async fn calls_depart_when_the_turn_says_so_and_refusals_are_told_to_whoever_giv
         [
             "take Read",
             "take Read",
-            "hold all for 1 s",
+            "hold Target for 1 s",
             "take Read",
             "accepted Read",
             "reached 0"

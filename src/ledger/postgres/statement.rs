@@ -21,10 +21,6 @@ impl Statement {
     }
 
     /// A statement that must not be carried out twice. Where the connection is lost before its answer, that is an error.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the store, which does not exist yet")
-    )]
     pub(in crate::ledger) fn once(sql: &'static str) -> Self {
         Self {
             is_repeatable: false,
@@ -33,10 +29,6 @@ impl Statement {
     }
 
     /// The value of the next parameter: `$1`, `$2`, …
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the store, which does not exist yet")
-    )]
     pub(in crate::ledger) fn with(mut self, value: impl ToSql + Sync + Send + 'static) -> Self {
         self.values.push(Box::new(value));
         self

@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::sync::mpsc as answers;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::Row;
@@ -24,6 +24,8 @@ use tokio_postgres::Row;
 const MOST: usize = 4;
 /// A server that has not answered by then is taken for gone.
 pub(super) const ANSWER: Duration = Duration::from_secs(30);
+/// What is told is given up after this time.
+const TELL: Duration = Duration::from_secs(5);
 /// The first pause before a statement is repeated, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
 
@@ -49,7 +51,7 @@ impl Postgres {
         let at = settings.address.to_string();
         #[expect(
             clippy::disallowed_methods,
-            reason = "each thread that asks waits for its answer, so there are never more jobs than threads"
+            reason = "who asks waits for the answer, so there are never more jobs than threads and tasks that ask"
         )]
         let (jobs, received) = mpsc::unbounded_channel();
         let thread = std::thread::Builder::new()
@@ -80,13 +82,7 @@ impl Postgres {
             let work = async |connection: &mut Connection| connection.answer(&statement).await;
             connections.carry_out(statement.is_repeatable, work).await
         })?;
-        let read: Result<Vec<T>, _> = rows.iter().map(read).collect();
-        read.map_err(|error| {
-            LedgerError::Postgres(PostgresError::Damaged {
-                at: self.at.clone(),
-                why: super::explain::said(&error),
-            })
-        })
+        self.read(&rows, read)
     }
 
     /// The one row of an answer.
@@ -131,19 +127,70 @@ impl Postgres {
         F: Future<Output = Result<T, PostgresError>>,
     {
         let (tell, told) = answers::sync_channel(1);
-        let job: Job = Box::new(move |connections| {
+        self.submit(Box::new(move |connections| {
             Box::pin(async move {
                 // The receiver is there: the caller waits for the answer below.
                 let _ = tell.send(work(connections).await);
             })
-        });
-        let sent = self.jobs.as_ref().map(|jobs| jobs.send(job));
-        let answer = match sent {
-            Some(Ok(())) => told.recv().ok(),
-            Some(Err(_)) | None => None,
-        };
+        }));
+        self.received(told.recv().ok())
+    }
+
+    /// As [`Postgres::ask`], for a task, which is not blocked. One that is dropped takes the question back.
+    pub(in crate::ledger) async fn ask_from_task<T>(
+        &self,
+        statement: Statement,
+        read: impl Fn(&Row) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<Vec<T>, LedgerError> {
+        let (mut tell, told) = oneshot::channel();
+        self.submit(Box::new(move |connections| {
+            Box::pin(async move {
+                let work = async |connection: &mut Connection| connection.answer(&statement).await;
+                let answer = tokio::select! {
+                    answer = connections.carry_out(statement.is_repeatable, work) => answer,
+                    () = tell.closed() => return,
+                };
+                let _ = tell.send(answer);
+            })
+        }));
+        let rows = self.received(told.await.ok())?;
+        self.read(&rows, read)
+    }
+
+    /// Has a statement carried out whose answer does not matter, and does not wait for it. A server that is away loses it.
+    pub(in crate::ledger) fn tell(&self, statement: Statement) {
+        self.submit(Box::new(move |connections| {
+            Box::pin(async move {
+                let work = async |connection: &mut Connection| connection.answer(&statement).await;
+                let _ = timeout(TELL, connections.carry_out(statement.is_repeatable, work)).await;
+            })
+        }));
+    }
+
+    /// Where the thread has ended, the answer says so: there is none.
+    fn submit(&self, job: Job) {
+        if let Some(jobs) = &self.jobs {
+            let _ = jobs.send(job);
+        }
+    }
+
+    fn received<T>(&self, answer: Option<Result<T, PostgresError>>) -> Result<T, LedgerError> {
         let answer = answer.ok_or_else(|| unfit(&self.at, "its thread has ended".to_owned()))?;
         answer.map_err(LedgerError::Postgres)
+    }
+
+    fn read<T>(
+        &self,
+        rows: &[Row],
+        read: impl Fn(&Row) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<Vec<T>, LedgerError> {
+        let read: Result<Vec<T>, _> = rows.iter().map(read).collect();
+        read.map_err(|error| {
+            LedgerError::Postgres(PostgresError::Damaged {
+                at: self.at.clone(),
+                why: super::explain::said(&error),
+            })
+        })
     }
 
     /// Database, servers and role, for people.

@@ -4,7 +4,8 @@ mod asking;
 mod doubts;
 mod schema;
 #[expect(dead_code, reason = "the tests of the program use the rest of it")]
-mod server;
+pub(crate) mod server;
+mod turns;
 
 use super::*;
 use crate::ledger::LedgerError;

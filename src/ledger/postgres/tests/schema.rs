@@ -195,39 +195,6 @@ fn the_columns_are_those_of_a_ledger_on_one_machine() {
     assert!(compared > 100, "{compared}");
 }
 
-/// A sum in the statement that waits for the row's lock would be of before the wait.
-#[test]
-fn several_who_ask_for_calls_never_get_more_than_the_quota() {
-    let Some((server, database, postgres)) = fresh() else {
-        return;
-    };
-    postgres.prepare().unwrap();
-    server.psql(
-        &database,
-        "INSERT INTO idshift.pace (target, lane, gap_us) VALUES ('t', 'find', 100); \
-         INSERT INTO idshift.egress (target, egress, calls, window_us) VALUES ('t', 'e', 100, 600000000)",
-    );
-    let granted: i32 = std::thread::scope(|scope| {
-        let askers: Vec<_> = (0..6)
-            .map(|_| {
-                scope.spawn(|| {
-                    let ask =
-                        || Statement::once("SELECT n FROM grant_calls('t', 'find', 'e', 3, 0)");
-                    (0..10)
-                        .map(|_| {
-                            postgres
-                                .ask_one(ask(), |row| row.try_get::<_, i32>(0))
-                                .unwrap()
-                        })
-                        .sum::<i32>()
-                })
-            })
-            .collect();
-        askers.into_iter().map(|asker| asker.join().unwrap()).sum()
-    });
-    assert_eq!(granted, 100);
-}
-
 #[test]
 fn a_chunk_has_one_holder_until_its_lease_is_over_and_one_worker_moves_the_run_on() {
     let Some((server, database, postgres)) = fresh() else {

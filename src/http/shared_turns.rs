@@ -1,0 +1,379 @@
+//! The turns of a target that several processes call: asked of [`SharedRate`], many calls in one question.
+//!
+//! Calls that wait line up by limit and address. The first of a line asks for as many turns as calls wait there, and the
+//! others take theirs from the answer. A turn has its time by the clock that all go by; a call departs at that time or a
+//! little later, never earlier, and not at all where it is later than a call usually is: then it takes another turn, and
+//! the unused one is told with the next question, so that it does not count against the quota.
+//!
+//! Without an answer no call is made. It is waited for as long as for a system that does not answer.
+
+use super::breaker::Hold;
+use super::call::{CallError, CallErrorKind, Kind};
+use super::egress::{Egress, QUOTA_USED_UP, Way};
+use super::health::{HealthBoard, WaitCause};
+use super::settings::{Settings, SetupError, Span};
+use super::shared_pace::SharedPace;
+use super::shared_rate::{Given, Grant, Lane, NoTurns, SharedRate, TurnsAsk};
+use super::trace::timed;
+use super::turn_line::{Flight, Slot, TurnLine};
+use super::turns::{Ask, Blocked, Departs, Scope, Taken, Taking, Turn, Turns, refuse_late};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+/// A wait for an answer that is worth telling a person.
+const LONG_WAIT: Duration = Duration::from_secs(1);
+/// The pause before a question is repeated that was not answered.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Turns that all processes of a target share.
+#[derive(Debug)]
+pub(super) struct SharedTurns {
+    rate: Arc<dyn SharedRate>,
+    egress: Egress,
+    addresses: Vec<Option<IpAddr>>,
+    /// Those of one limit after those of the other, address by address.
+    lines: Vec<TurnLine>,
+    pace: SharedPace,
+    quota: Option<(u32, Duration)>,
+    give_up_after: Duration,
+    /// Since when no question is answered.
+    away_since: Mutex<Option<Instant>>,
+    /// Why an address has no turns.
+    why_closed: Mutex<String>,
+    board: Arc<HealthBoard>,
+    stop: CancellationToken,
+}
+
+impl SharedTurns {
+    pub(super) fn new(
+        rate: Arc<dyn SharedRate>,
+        settings: &Settings,
+        board: Arc<HealthBoard>,
+        stop: CancellationToken,
+    ) -> Result<Self, SetupError> {
+        let addresses = settings.addresses();
+        let lanes: &[Lane] = match settings.write_rate {
+            Some(_) => &[Lane::Find, Lane::Write],
+            None => &[Lane::Find],
+        };
+        let counts = settings.quota.is_some();
+        let of_lane = |lane: &Lane| {
+            let lane = *lane;
+            (0..addresses.len()).map(move |from| TurnLine::new(lane, from, counts))
+        };
+        Ok(Self {
+            egress: Egress::without_quota(settings)?,
+            lines: lanes.iter().flat_map(of_lane).collect(),
+            pace: SharedPace::new(settings.find_rate, settings.write_rate),
+            quota: settings.quota.map(|quota| (quota.calls, quota.window)),
+            give_up_after: settings.give_up_after,
+            away_since: Mutex::default(),
+            why_closed: Mutex::default(),
+            addresses,
+            rate,
+            board,
+            stop,
+        })
+    }
+
+    fn line(&self, kind: Kind, from: usize) -> &TurnLine {
+        let of_writes = self.addresses.len() + from;
+        let own = self.lines.get(of_writes).filter(|_| kind == Kind::Write);
+        own.unwrap_or(&self.lines[from])
+    }
+
+    /// The next turn of a line; `None`: its address has none now.
+    async fn slot(&self, line: &TurnLine, lead: Duration) -> Result<Option<Slot>, CallError> {
+        let _waiting = line.wait(lead);
+        loop {
+            if let Some(slot) = self.next_of(line, lead) {
+                return Ok(Some(slot));
+            }
+            let _first = self.unless_stopped(line.first()).await?;
+            // Meanwhile another call may have asked.
+            if let Some(slot) = self.next_of(line, lead) {
+                return Ok(Some(slot));
+            }
+            if self.egress.is_closed(line.from) {
+                return Ok(None);
+            }
+            let (late, grant) = self.ask(line).await?;
+            match grant.given {
+                Given::Turns {
+                    many,
+                    first_us,
+                    step_us,
+                    number,
+                } => line.put(many, (first_us, step_us), number, late),
+                Given::NoneFor { wait, cause, why } => {
+                    let until = Instant::now() + wait;
+                    if matches!(cause, NoTurns::Quota | NoTurns::Address) {
+                        let why = match cause {
+                            NoTurns::Quota => QUOTA_USED_UP.to_owned(),
+                            _ => why,
+                        };
+                        *lock(&self.why_closed) = why;
+                        self.egress.close(line.from, until);
+                        return Ok(None);
+                    }
+                    if cause == NoTurns::Target {
+                        self.board.hold(WaitCause::Turns, why, until);
+                    }
+                    let waited = self.unless_stopped(sleep_until(until)).await;
+                    self.board.free(WaitCause::Turns);
+                    waited?;
+                }
+            }
+        }
+    }
+
+    fn next_of(&self, line: &TurnLine, lead: Duration) -> Option<Slot> {
+        line.take(lead, |slot| self.pace.due(slot))
+    }
+
+    /// Asks until there is an answer, or for `give_up_after`; says how late a call may be in these turns.
+    async fn ask(&self, line: &TurnLine) -> Result<(Duration, Grant), CallError> {
+        loop {
+            let sent = Instant::now();
+            let (wanted, lead) = line.wanted();
+            let told = self.pace.told(line.lane);
+            let calls = line.reported();
+            let came_late = calls.came_late;
+            let ask = TurnsAsk {
+                lane: line.lane,
+                from: self.addresses[line.from],
+                wanted,
+                ahead: lead + told.round_trip,
+                per_second: told.per_second,
+                gap: told.gap,
+                orders: told.orders,
+                late: told.late,
+                quota: self.quota,
+                answered: told.answered,
+                slow: calls.slow,
+                came_late,
+                unused: calls.unused,
+            };
+            let why = match self.answer(ask, sent).await? {
+                Ok(grant) => {
+                    if lock(&self.away_since).take().is_some() {
+                        self.board.free(WaitCause::Turns);
+                    }
+                    self.pace.learn(line.lane, sent, &grant);
+                    return Ok((told.late, grant));
+                }
+                Err(why) => why,
+            };
+            // Calls that were to be counted are; turns that were to be given back stay taken.
+            line.count_late(came_late);
+            let since = *lock(&self.away_since).get_or_insert(sent);
+            let until = since + self.give_up_after;
+            self.board.hold_in_outage(
+                WaitCause::Turns,
+                format!("no calls without the ledger that paces them: {why}"),
+                until,
+            );
+            if Instant::now() + PAUSE > until {
+                return Err(self.away(&why));
+            }
+            self.unless_stopped(sleep(PAUSE)).await?;
+        }
+    }
+
+    /// The answer, or why there is none; an error: there will be none.
+    async fn answer(
+        &self,
+        ask: TurnsAsk,
+        sent: Instant,
+    ) -> Result<Result<Grant, String>, CallError> {
+        let since = lock(&self.away_since).unwrap_or(sent);
+        let until = since + self.give_up_after;
+        let mut answer = self.rate.grant(ask);
+        let mut told = false;
+        let answered = loop {
+            let next = if told {
+                until
+            } else {
+                until.min(sent + LONG_WAIT)
+            };
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break Err(CallError::cancelled()),
+                answered = &mut answer => break Ok(answered),
+                () = sleep_until(next) => {}
+            }
+            if Instant::now() >= until {
+                break Err(self.away("it does not answer"));
+            }
+            told = true;
+            let why = "no calls without the ledger that paces them: it does not answer";
+            self.board
+                .hold_in_outage(WaitCause::Turns, why.to_owned(), until);
+        };
+        if told && !matches!(answered, Ok(Err(_))) {
+            self.board.free(WaitCause::Turns);
+        }
+        answered
+    }
+
+    fn away(&self, why: &str) -> CallError {
+        self.board.free(WaitCause::Turns);
+        let text = format!(
+            "the ledger, which paces the calls of all processes, has given no turn for {}: {why}; nothing was sent without one",
+            Span(self.give_up_after)
+        );
+        CallError::new(CallErrorKind::GaveUp, text)
+    }
+
+    async fn unless_stopped<T>(&self, wait: impl Future<Output = T>) -> Result<T, CallError> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(CallError::cancelled()),
+            done = wait => Ok(done),
+        }
+    }
+
+    fn void_all(&self) {
+        self.lines.iter().for_each(TurnLine::void_all);
+    }
+}
+
+impl Turns for SharedTurns {
+    fn take<'t: 'w, 'w>(&'t self, ask: Ask<'w>) -> Taking<'t, 'w> {
+        Box::pin(async move {
+            loop {
+                let why = || lock(&self.why_closed).clone();
+                let way = self.egress.way_told(ask.from, &self.board, why, &self.stop);
+                let way = timed(&mut ask.waited.quota, way).await?;
+                refuse_late(ask.send_deadline, Duration::ZERO)?;
+                let queued_at = Instant::now();
+                let line = self.line(ask.kind, way.from);
+                let slot = timed(&mut ask.waited.rate, self.slot(line, ask.lead)).await?;
+                let Some(slot) = slot else { continue };
+                let from = way.from;
+                let turn = SharedTurn {
+                    pace: &self.pace,
+                    line,
+                    way,
+                    slot,
+                    flight: None,
+                };
+                let near = self.pace.due(&slot) - ask.lead;
+                timed(&mut ask.waited.rate, self.unless_stopped(sleep_until(near))).await?;
+                return Ok(Taken {
+                    turn: Box::new(turn),
+                    from,
+                    queued_at,
+                });
+            }
+        })
+    }
+
+    fn accepted(&self, kind: Kind) {
+        self.pace.accepted(self.line(kind, 0).lane);
+    }
+
+    fn reached(&self, from: usize, departed: Instant) {
+        self.egress.reached(from, departed);
+    }
+
+    fn hold_address(&self, from: usize, departed: Instant, why: Blocked) -> bool {
+        let all = self.egress.hold(from, departed);
+        if why == Blocked::Firewall
+            && let Some(wait) = self.egress.blocked_for(from)
+        {
+            self.rate.hold_address(self.addresses[from], wait);
+        }
+        all
+    }
+
+    fn hold_all(&self, hold: Hold, scope: Scope) {
+        if hold.slows {
+            self.void_all();
+        }
+        match scope {
+            Scope::Target => {
+                let answered = self.pace.take_answered();
+                self.rate.hold_target(hold.wait, hold.slows, answered);
+            }
+            Scope::Addresses => {
+                for address in &self.addresses {
+                    self.rate.hold_address(*address, hold.wait);
+                }
+            }
+        }
+    }
+
+    fn set_rate(&self, per_second: f64) {
+        let gap = self.pace.set_rate(per_second);
+        self.void_all();
+        self.rate.order(per_second, gap);
+    }
+
+    fn rate(&self) -> Option<f64> {
+        self.pace.rate()
+    }
+
+    fn lower_rate(&self) -> Option<(Option<f64>, f64)> {
+        self.pace.lower_rate()
+    }
+}
+
+/// A turn, from an address.
+#[derive(Debug)]
+struct SharedTurn<'t> {
+    pace: &'t SharedPace,
+    line: &'t TurnLine,
+    way: Way<'t>,
+    slot: Slot,
+    /// The call in it has departed.
+    flight: Option<Flight>,
+}
+
+impl Turn for SharedTurn<'_> {
+    fn is_open(&self) -> bool {
+        self.way.is_open()
+    }
+
+    fn depart(&mut self) -> Departs {
+        if !self.line.is_valid(&self.slot) {
+            return Departs::Missed;
+        }
+        let (due, now) = (self.pace.due(&self.slot), Instant::now());
+        if now < due {
+            return Departs::At(due);
+        }
+        self.pace.woke_late(now - due);
+        if now > due + self.slot.late || !self.way.depart() {
+            return Departs::Missed;
+        }
+        self.flight = Some(self.line.depart(now));
+        Departs::Now
+    }
+}
+
+impl Drop for SharedTurn<'_> {
+    fn drop(&mut self) {
+        match &self.flight {
+            None => self.line.give_back(self.slot),
+            Some(flight) => self.line.land(flight),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drop for SharedTurns {
+    fn drop(&mut self) {
+        let lines = self.lines.iter();
+        let unused: Vec<_> = lines.flat_map(TurnLine::all_unused).collect();
+        if !unused.is_empty() {
+            self.rate.give_back(&unused);
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The calls that wait for a turn of one limit from one address, the turns that were given for them, and what is to be told
+//! with the next question: turns that were not used, and calls that took long.
+
+use super::shared_rate::Lane;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A call is taken to have arrived within this time after it departed. What takes longer is told.
+const ARRIVES: Duration = Duration::from_secs(1);
+
+/// The time at which one call may depart.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slot {
+    /// By the clock that all go by.
+    pub(super) at_us: i64,
+    /// It may depart so much later.
+    pub(super) late: Duration,
+    /// Of its grant, where a quota counts.
+    number: Option<i64>,
+    /// Slots of an older generation are void.
+    generation: u64,
+}
+
+/// What is told with a question.
+#[derive(Debug, Default)]
+pub(super) struct Reported {
+    pub(super) slow: u32,
+    pub(super) came_late: u32,
+    pub(super) unused: Vec<(i64, u32)>,
+}
+
+/// A call on its way.
+#[derive(Debug)]
+pub(super) struct Flight {
+    /// Where a quota counts it.
+    number: Option<u64>,
+    departed: Instant,
+}
+
+/// One line of calls.
+#[derive(Debug)]
+pub(super) struct TurnLine {
+    pub(super) lane: Lane,
+    /// The local address, by its place in the list.
+    pub(super) from: usize,
+    /// Whether a quota counts its calls.
+    counts: bool,
+    first: tokio::sync::Mutex<()>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    stock: VecDeque<Slot>,
+    generation: u64,
+    waiting: u32,
+    /// The longest of those that wait.
+    lead: Duration,
+    unused: Vec<(i64, u32)>,
+    /// Calls on their way, and when they departed.
+    flights: BTreeMap<u64, Instant>,
+    last_flight: u64,
+    came_late: u32,
+}
+
+impl Inner {
+    fn give_back(&mut self, slot: Slot) {
+        self.unused.extend(slot.number.map(|number| (number, 1)));
+    }
+}
+
+/// A call that waits; dropped when it does no longer.
+#[derive(Debug)]
+pub(super) struct Waiting<'a>(&'a TurnLine);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.0.inner();
+        inner.waiting -= 1;
+        if inner.waiting == 0 {
+            inner.lead = Duration::ZERO;
+        }
+    }
+}
+
+impl TurnLine {
+    pub(super) fn new(lane: Lane, from: usize, counts: bool) -> Self {
+        Self {
+            lane,
+            from,
+            counts,
+            first: tokio::sync::Mutex::default(),
+            inner: Mutex::default(),
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A call waits, and needs this time before it departs.
+    pub(super) fn wait(&self, lead: Duration) -> Waiting<'_> {
+        let mut inner = self.inner();
+        inner.waiting += 1;
+        inner.lead = inner.lead.max(lead);
+        drop(inner);
+        Waiting(self)
+    }
+
+    /// Waits until this call is the first one that has no turn.
+    pub(super) async fn first(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.first.lock().await
+    }
+
+    /// How many turns are to be asked for, and how long before their time.
+    pub(super) fn wanted(&self) -> (u32, Duration) {
+        let inner = self.inner();
+        (inner.waiting.max(1), inner.lead)
+    }
+
+    /// The first turn for a call that needs this time before it departs. Those that have passed are given back.
+    pub(super) fn take(&self, lead: Duration, due: impl Fn(&Slot) -> Instant) -> Option<Slot> {
+        let now = Instant::now();
+        let mut inner = self.inner();
+        while let Some(slot) = inner.stock.front().copied() {
+            if due(&slot) + slot.late >= now {
+                break;
+            }
+            inner.stock.pop_front();
+            inner.give_back(slot);
+        }
+        let mut slots = inner.stock.iter();
+        let at = slots.position(|slot| due(slot) + slot.late >= now + lead)?;
+        inner.stock.remove(at)
+    }
+
+    /// Turns that were given: how many, when the first one is and what lies between two, in microseconds.
+    pub(super) fn put(
+        &self,
+        many: u32,
+        (first_us, step_us): (i64, f64),
+        number: Option<i64>,
+        late: Duration,
+    ) {
+        let mut inner = self.inner();
+        let generation = inner.generation;
+        let slots = (0..many).map(|n| {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "turns are given for a fraction of a second ahead"
+            )]
+            let since = (f64::from(n) * step_us).ceil() as i64;
+            Slot {
+                at_us: first_us + since,
+                late,
+                number,
+                generation,
+            }
+        });
+        inner.stock.extend(slots);
+    }
+
+    /// Turns that were given are void.
+    pub(super) fn void_all(&self) {
+        let mut inner = self.inner();
+        inner.generation += 1;
+        for slot in std::mem::take(&mut inner.stock) {
+            inner.give_back(slot);
+        }
+    }
+
+    pub(super) fn is_valid(&self, slot: &Slot) -> bool {
+        self.inner().generation == slot.generation
+    }
+
+    /// No call is made in this turn.
+    pub(super) fn give_back(&self, slot: Slot) {
+        self.inner().give_back(slot);
+    }
+
+    /// A call departs, and is to be told of where it takes long.
+    pub(super) fn depart(&self, departed: Instant) -> Flight {
+        let mut number = None;
+        if self.counts {
+            let mut inner = self.inner();
+            inner.last_flight += 1;
+            number = Some(inner.last_flight);
+            let last = inner.last_flight;
+            inner.flights.insert(last, departed);
+        }
+        Flight { number, departed }
+    }
+
+    /// A call is completed.
+    pub(super) fn land(&self, flight: &Flight) {
+        let Some(number) = flight.number else { return };
+        let is_late = flight.departed.elapsed() > ARRIVES;
+        let mut inner = self.inner();
+        inner.flights.remove(&number);
+        inner.came_late += u32::from(is_late);
+    }
+
+    /// What is to be told with the next question.
+    pub(super) fn reported(&self) -> Reported {
+        let mut inner = self.inner();
+        // In the order of departure.
+        let slow = inner
+            .flights
+            .values()
+            .take_while(|departed| departed.elapsed() > ARRIVES)
+            .count();
+        Reported {
+            slow: u32::try_from(slow).unwrap_or(u32::MAX),
+            came_late: std::mem::take(&mut inner.came_late),
+            unused: std::mem::take(&mut inner.unused),
+        }
+    }
+
+    /// What was told did not arrive.
+    pub(super) fn count_late(&self, came_late: u32) {
+        self.inner().came_late += came_late;
+    }
+
+    /// All turns that are left, at the end.
+    pub(super) fn all_unused(&self) -> Vec<(i64, u32)> {
+        self.void_all();
+        std::mem::take(&mut self.inner().unused)
+    }
+}

@@ -1,0 +1,59 @@
+//! A duration as it usually is, learned: nearly all that were seen are at most as long.
+
+use std::time::Duration;
+
+/// This share of what is seen is at most as long.
+const SHARE: f64 = 0.99;
+/// How much one that is longer raises it.
+const RAISE: f64 = 1.1;
+
+/// The usual length of something.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Usual {
+    now: Duration,
+    least: Duration,
+    most: Duration,
+}
+
+impl Usual {
+    /// Taken to be `first` until more is known, and always between `least` and `most`.
+    pub(super) fn new(first: Duration, least: Duration, most: Duration) -> Self {
+        let now = first;
+        Self { now, least, most }
+    }
+
+    pub(super) fn get(&self) -> Duration {
+        self.now
+    }
+
+    /// In balance, one in a hundred raises it as much as the others lower it.
+    pub(super) fn learn(&mut self, seen: Duration) {
+        let by = if seen > self.now {
+            RAISE
+        } else {
+            RAISE.powf(-(1.0 - SHARE) / SHARE)
+        };
+        self.now = self.now.mul_f64(by).clamp(self.least, self.most);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn learned(seen: impl Iterator<Item = u64>) -> Duration {
+        let ms = Duration::from_millis;
+        let mut usual = Usual::new(ms(4), ms(2), ms(9));
+        seen.for_each(|micros| usual.learn(Duration::from_micros(micros)));
+        usual.get()
+    }
+
+    #[test]
+    fn it_is_the_length_that_nearly_all_keep_within_its_bounds() {
+        // 3 ms in two of a hundred, else 1 ms.
+        let rare = learned((0..20_000).map(|n| if n % 50 == 0 { 3000 } else { 1000 }));
+        assert!((2900..3500).contains(&rare.as_micros()), "{rare:?}");
+        assert_eq!(learned((0..20_000).map(|_| 100)).as_millis(), 2);
+        assert_eq!(learned((0..20_000).map(|_| 50_000)).as_millis(), 9);
+    }
+}

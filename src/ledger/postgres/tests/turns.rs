@@ -1,0 +1,322 @@
+//! One pace and one quota for all who ask: the functions of the schema, on a real server, in its own time.
+
+use super::super::schema::creation;
+use super::*;
+
+const SECOND: i64 = 1_000_000;
+
+/// A question of a process that is set to this rate.
+fn ask(per_second: f64, wanted: u32) -> CallAsk {
+    CallAsk {
+        lane: "find",
+        from: String::new(),
+        wanted,
+        ahead: Duration::ZERO,
+        per_second: Some(per_second),
+        gap: Duration::from_secs_f64(1.005 / per_second),
+        orders: None,
+        late: Duration::from_millis(4),
+        quota: None,
+        answered: 0,
+        slow: 0,
+        came_late: 0,
+        unused: Vec::new(),
+    }
+}
+
+fn with_quota(from: &str, quota: (u32, Duration), wanted: u32) -> CallAsk {
+    CallAsk {
+        from: from.to_owned(),
+        quota: Some(quota),
+        per_second: None,
+        gap: Duration::ZERO,
+        ..ask(1.0, wanted)
+    }
+}
+
+fn grant(postgres: &Postgres, ask: CallAsk) -> CallGrant {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(postgres.grant_calls("t", ask)).unwrap()
+}
+
+fn many(grant: &CallGrant) -> u32 {
+    *grant.many.as_ref().unwrap()
+}
+
+fn none(grant: CallGrant) -> NoCalls {
+    grant.many.unwrap_err()
+}
+
+/// When the last turn of a grant is.
+fn last_us(grant: &CallGrant) -> f64 {
+    let first = Duration::from_micros(u64::try_from(grant.first_us).unwrap());
+    first.as_secs_f64() * 1e6 + f64::from(many(grant) - 1) * grant.step_us
+}
+
+fn made() -> Option<(&'static Server, String, Postgres)> {
+    let made = fresh()?;
+    made.2.prepare().unwrap();
+    Some(made)
+}
+
+/// A sum in the statement that waits for the row's lock would be of before the wait.
+#[test]
+fn several_who_ask_for_calls_never_get_more_than_the_quota() {
+    let Some((_, _, postgres)) = made() else {
+        return;
+    };
+    let granted: u32 = std::thread::scope(|scope| {
+        // What comes from an address that is not known counts for each.
+        let askers = ["", "10.0.0.1", "", "10.0.0.1", "", "10.0.0.1"].map(|from| {
+            let postgres = &postgres;
+            scope.spawn(move || {
+                let ask = || with_quota(from, (100, Duration::from_secs(600)), 3);
+                (0..10)
+                    .map(|_| grant(postgres, ask()).many.unwrap_or(0))
+                    .sum::<u32>()
+            })
+        });
+        askers.into_iter().map(|asker| asker.join().unwrap()).sum()
+    });
+    assert_eq!(granted, 100);
+    let none = none(grant(
+        &postgres,
+        with_quota("", (100, Duration::from_secs(600)), 1),
+    ));
+    assert_eq!(none.cause, WhyNone::Quota);
+    assert!((590..=602).contains(&none.wait.as_secs()), "{none:?}");
+}
+
+#[test]
+fn addresses_have_a_quota_each_and_what_was_not_used_is_given_back() {
+    let Some((_, _, postgres)) = made() else {
+        return;
+    };
+    let quota = (10, Duration::from_secs(600));
+    let one = grant(&postgres, with_quota("10.0.0.1", quota, 25));
+    let two = grant(&postgres, with_quota("10.0.0.2", quota, 25));
+    assert_eq!([many(&one), many(&two)], [10, 10]);
+    let mut again = with_quota("10.0.0.1", quota, 25);
+    again.unused = vec![(one.number.unwrap(), 3), (one.number.unwrap(), 1)];
+    assert_eq!(many(&grant(&postgres, again)), 4);
+    // Calls that are not completed, and those that arrived late, count anew.
+    let mut slow = with_quota("10.0.0.2", quota, 25);
+    slow.unused = vec![(two.number.unwrap(), 6)];
+    (slow.slow, slow.came_late) = (2, 1);
+    assert_eq!(many(&grant(&postgres, slow)), 3);
+}
+
+#[test]
+fn turns_follow_each_other_whoever_asks_and_a_process_that_is_gone_costs_its_turns() {
+    let Some((server, database, postgres)) = made() else {
+        return;
+    };
+    let other = Postgres::connect(settings(&server.address(ADMIN, &database))).unwrap();
+    let mut last = 0.0;
+    for n in 0..6 {
+        let asks = if n % 2 == 0 { &postgres } else { &other };
+        let given = grant(asks, ask(1000.0, 30));
+        assert_eq!(many(&given), 30);
+        let first = last_us(&given) - 29.0 * given.step_us;
+        assert!(first >= last + given.step_us - 2.0, "{first} {last}");
+        last = last_us(&given);
+        if n == 3 {
+            // Nothing of this grant is used; the next turn is one gap later all the same.
+            drop(given);
+        }
+    }
+    // Never further ahead than a quarter of a second, however many wait.
+    let given = grant(&postgres, ask(1000.0, 10_000));
+    assert!(many(&given) <= 250, "{given:?}");
+    let later = none(grant(&postgres, ask(1000.0, 1)));
+    assert_eq!(later.cause, WhyNone::Rate);
+    assert!(later.wait < Duration::from_millis(300), "{later:?}");
+}
+
+#[test]
+fn the_lower_of_two_rates_counts_until_its_process_is_gone() {
+    let Some((server, database, postgres)) = made() else {
+        return;
+    };
+    let alone = grant(&postgres, ask(100.0, 1));
+    assert_eq!(alone.lowest_per_second, Some(100.0));
+    let lower = grant(&postgres, ask(10.0, 1));
+    assert!((lower.step_us - 100_500.0).abs() < 1.0, "{lower:?}");
+    let both = grant(&postgres, ask(100.0, 1));
+    assert_eq!(both.lowest_per_second, Some(10.0));
+    assert!(both.step_us > 100_000.0 || both.many.is_err());
+    // A minute later.
+    server.psql(
+        &database,
+        "UPDATE idshift.pace SET asked_until_us = asked_until_us - 60000000",
+    );
+    assert_eq!(
+        grant(&postgres, ask(100.0, 1)).lowest_per_second,
+        Some(100.0)
+    );
+}
+
+#[test]
+fn a_rate_that_a_person_sets_counts_for_all_who_are_at_work() {
+    let Some((_, _, postgres)) = made() else {
+        return;
+    };
+    let before = grant(&postgres, ask(1.0 / 60.0, 1));
+    assert_eq!(before.ordered.0, 0);
+    postgres.order_rate("t", 100.0, Duration::from_millis(10));
+    // It has not heard of the order, so its own rate does not count.
+    let unaware = CallAsk {
+        orders: Some(0),
+        ..ask(1.0 / 60.0, 5)
+    };
+    let mut given = grant(&postgres, unaware.clone());
+    while given.ordered.0 == 0 {
+        given = grant(&postgres, unaware.clone());
+    }
+    assert_eq!(given.ordered, (1, Some(100.0)));
+    assert_eq!(given.lowest_per_second, Some(100.0));
+    // A turn that was far ahead is so no longer: one new gap after the last one.
+    assert_eq!(many(&given), 5);
+    // A process that begins later has its own rate.
+    assert_eq!(grant(&postgres, ask(5.0, 1)).lowest_per_second, Some(5.0));
+}
+
+#[test]
+fn a_refusal_holds_all_then_one_call_goes_and_the_pace_is_lower_and_climbs() {
+    let Some((server, database, postgres)) = made() else {
+        return;
+    };
+    let told = CallAsk {
+        answered: 80,
+        ..ask(100.0, 1)
+    };
+    grant(&postgres, told);
+    postgres.hold_calls("t", Duration::from_secs(5), true, "refused", [0, 0]);
+    let held = std::iter::repeat_with(|| grant(&postgres, ask(100.0, 1)))
+        .find_map(|given| {
+            given
+                .many
+                .err()
+                .filter(|none| none.cause == WhyNone::Target)
+        })
+        .unwrap();
+    assert!((4..=5).contains(&held.wait.as_secs()) && held.why == "refused");
+    let shift = |what: &str| {
+        server.psql(&database, &format!("UPDATE idshift.pace SET {what}"));
+    };
+    let slow = || -> f64 {
+        let sql = "SELECT coalesce(slow_gap_us, 0) FROM idshift.pace";
+        server.psql(&database, sql).parse().unwrap()
+    };
+    // A tenth below what was accepted within the last second, which was less than 80 by now.
+    let first = slow();
+    assert!((1e6 / 72.0..1e6 / 40.0).contains(&first), "{first}");
+    shift("hold_us = hold_us - 6000000");
+    let probe = grant(&postgres, ask(100.0, 9));
+    assert_eq!(many(&probe), 1);
+    let wait = none(grant(&postgres, ask(100.0, 9))).wait;
+    assert!((100..500).contains(&wait.as_millis()), "{wait:?}");
+    // Each second it climbs: quickly, then slowly, then it is as it was.
+    let mut steps = Vec::new();
+    while slow() > 0.0 {
+        shift("climb_us = 0, next_us = 0");
+        grant(&postgres, ask(100.0, 1));
+        steps.push(slow());
+    }
+    assert!(steps.len() > 20, "{steps:?}");
+    let near = (1.005 / 100.0) / 0.85 * 1e6;
+    assert!(
+        steps[..3].iter().any(|gap| (gap - near).abs() < 2.0),
+        "{steps:?}"
+    );
+}
+
+#[test]
+fn a_hold_that_was_followed_by_no_success_is_followed_by_a_longer_one_and_no_slower_pace() {
+    let Some((server, database, postgres)) = made() else {
+        return;
+    };
+    let told = CallAsk {
+        answered: 50,
+        ..ask(100.0, 1)
+    };
+    grant(&postgres, told);
+    let row = |column: &str| -> i64 {
+        let sql = format!("SELECT {column}::bigint FROM idshift.pace");
+        server.psql(&database, &sql).parse().unwrap()
+    };
+    let mut slow = None;
+    for longest in [1, 2, 4, 8] {
+        postgres.hold_calls("t", Duration::from_secs(1), true, "refused", [0, 0]);
+        // The holds come on other connections.
+        while row("held_for_us") < longest * SECOND {
+            std::thread::yield_now();
+        }
+        assert_eq!(row("held_for_us"), longest * SECOND);
+        assert_eq!(
+            *slow.get_or_insert_with(|| row("slow_gap_us")),
+            row("slow_gap_us")
+        );
+        // Another process heard the same refusal: the hold is known.
+        let until = row("hold_us");
+        postgres.hold_calls("t", Duration::ZERO, true, "refused", [0, 0]);
+        server.psql(
+            &database,
+            "UPDATE idshift.pace SET hold_us = hold_us - held_for_us - 100000, next_us = 0, success_us = 0",
+        );
+        assert!(row("hold_us") < until);
+        grant(&postgres, ask(100.0, 1));
+    }
+}
+
+#[test]
+fn a_firewall_holds_its_address_alone() {
+    let Some((_, _, postgres)) = made() else {
+        return;
+    };
+    let from = |address: &str| CallAsk {
+        from: address.to_owned(),
+        ..ask(1000.0, 1)
+    };
+    grant(&postgres, from("10.0.0.1"));
+    postgres.hold_calls_from("t", "10.0.0.1", Duration::from_secs(5), "blocked");
+    let held = std::iter::repeat_with(|| grant(&postgres, from("10.0.0.1")))
+        .find_map(|given| given.many.err())
+        .unwrap();
+    assert_eq!(
+        (held.cause, held.why.as_str()),
+        (WhyNone::Address, "blocked")
+    );
+    assert!(held.wait > Duration::from_secs(3));
+    assert_eq!(many(&grant(&postgres, from("10.0.0.2"))), 1);
+}
+
+#[test]
+fn a_clock_of_the_server_that_went_back_costs_a_second() {
+    let Some((server, database, postgres)) = made() else {
+        return;
+    };
+    grant(&postgres, ask(100.0, 1));
+    server.psql(
+        &database,
+        "UPDATE idshift.pace SET next_us = next_us + 3600000000",
+    );
+    let wait = none(grant(&postgres, ask(100.0, 1))).wait;
+    assert!(wait <= Duration::from_millis(1100), "{wait:?}");
+}
+
+/// Its rights are those of the SQL that an administrator runs.
+#[test]
+fn a_role_that_may_only_use_the_tables_gets_calls() {
+    let Some((server, database, _)) = fresh() else {
+        return;
+    };
+    let role = format!("asks_{database}");
+    server.psql(&database, &format!("CREATE ROLE {role} LOGIN"));
+    server.psql(&database, &creation(&role));
+    let postgres = Postgres::connect(settings(&server.address(&role, &database))).unwrap();
+    let quota = (10, Duration::from_secs(60));
+    assert_eq!(many(&grant(&postgres, with_quota("", quota, 3))), 3);
+}
