@@ -54,7 +54,7 @@ fn rows(values: &mut Values, resolved: &mut Resolved) -> Vec<Row> {
         // The file stands above; columns follow, each by itself.
         let is_above = setting.name == "config";
         let is_elsewhere = setting.sources == Sources::TypedOnly || setting.shape == Shape::Columns;
-        if is_above || is_elsewhere || setting.hidden {
+        if is_above || is_elsewhere {
             continue;
         }
         let value = shown(setting.name, values, resolved);

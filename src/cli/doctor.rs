@@ -9,8 +9,8 @@ use super::options::{Console, DoctorOptions};
 use crate::http::Skew;
 use crate::ledger::StateDb;
 use crate::run::{
-    CommandError, Exit, RunsSettings, Scope, base_url, check_host, connect, document, resolve,
-    runtime, staging, start_stand_in, values_with_ledger,
+    CommandError, Exit, RunsSettings, Scope, base_url, check_host, connect, document,
+    resolve_system, runtime, staging, start_stand_in, values,
 };
 use crate::ui;
 use serde_json::json;
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 const CLOCK_OFF_MS: i64 = 30_000;
 
 pub(super) fn run(options: &DoctorOptions, console: Console) -> Result<Exit, CommandError> {
-    let mut values = values_with_ledger(&options.settings.typed, &BTreeMap::new())?;
+    let mut values = values(&options.settings.typed, &BTreeMap::new())?;
     if options.ledger_schema {
         return Ok(print_schema(ledger::creation_sql(&values)?, console));
     }
@@ -31,7 +31,7 @@ pub(super) fn run(options: &DoctorOptions, console: Console) -> Result<Exit, Com
     let in_use = values.profile_name.as_deref();
     let in_use = in_use.map_or_else(String::new, |name| format!("; profile {name} is in use"));
     find("config", Found::Good(values.file_words() + &in_use));
-    let mut resolved = match resolve(&mut values, sandbox.secrets(), console.output) {
+    let mut resolved = match resolve_system(&mut values, sandbox.secrets(), console.output) {
         Ok(resolved) => resolved,
         Err(failure) if console.output.json => {
             find("settings", Found::Bad(failure.message));
@@ -90,6 +90,7 @@ fn of_this_machine(resolved: &crate::config::Resolved, is_sandbox: bool) -> Vec<
     if let Some(tenant) = &resolved.tenant {
         find("tenant", Found::Good(tenant.clone()));
     }
+    // The database is another finding, and a look changes nothing there.
     let runs = RunsSettings::of_resolved(resolved)
         .runs(Scope::Here)
         .prepare()

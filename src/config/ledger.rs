@@ -1,26 +1,42 @@
 //! Where the ledger is kept if not in files: a database that several machines share.
 
-use super::{ConfigError, Resolved, Values, credentials};
+use super::{ConfigError, Values, credentials};
 use crate::http::{SecretKind, SecretSource, SetupError, tls_config};
 use crate::ledger::{Address, PostgresSettings, ReadPassword};
+use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The address of the ledger; `None`: it is kept in files.
 pub fn ledger_address(values: &Values) -> Result<Option<Address>, ConfigError> {
     values.parsed("ledger", Address::from_str)
 }
 
+/// What is needed to connect to the ledger that several machines share.
+#[derive(Clone)]
+pub struct SharedLedger(pub PostgresSettings);
+
+impl fmt::Debug for SharedLedger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SharedLedger")
+            .field(&self.0.address)
+            .finish()
+    }
+}
+
 /// What is needed to connect to the ledger; `None`: it is kept in files.
 pub fn ledger(
     values: &mut Values,
-    resolved: &Resolved,
-) -> Result<Option<PostgresSettings>, ConfigError> {
+    ca_cert: Option<&Path>,
+    give_up_after: Duration,
+) -> Result<Option<SharedLedger>, ConfigError> {
     let Some(address) = ledger_address(values)? else {
         return Ok(None);
     };
     let password = credentials::ledger_password(values)?.map(reader);
-    let tls = || tls_config(resolved.ca_cert.as_deref());
+    let tls = || tls_config(ca_cert);
     let tls = address.needs_tls().then(tls).transpose();
     let tls = tls.map_err(|error| match error {
         error @ SetupError::Certificates { .. } => ConfigError::Value {
@@ -30,12 +46,12 @@ pub fn ledger(
         },
         error => ConfigError::Credentials(error.to_string()),
     })?;
-    Ok(Some(PostgresSettings {
+    Ok(Some(SharedLedger(PostgresSettings {
         address,
         password,
         tls,
-        give_up_after: resolved.give_up_after,
-    }))
+        give_up_after,
+    })))
 }
 
 fn reader(source: SecretSource) -> ReadPassword {

@@ -30,7 +30,7 @@ pub use age::parse_age;
 pub use credentials::token_source;
 pub use edit::{SavedMap, save_map};
 pub use file::{File, SAMPLE};
-pub use ledger::{ledger, ledger_address};
+pub use ledger::{SharedLedger, ledger, ledger_address};
 pub use log::Log;
 pub use resolved::{Resolved, reseller_of};
 pub use setting::{Group, Kept, Setting, Shape, Sources};

@@ -1,7 +1,7 @@
 //! Settings as the stations want them, each checked once.
 
 use super::values::{Origin, Values};
-use super::{ConfigError, Log, credentials};
+use super::{ConfigError, Log, SharedLedger, credentials};
 use crate::domain::{IdError, ResellerId, Shard, guid};
 use crate::engine::{Concurrency, Lookup};
 use crate::http::{
@@ -24,8 +24,10 @@ pub struct Resolved {
     pub system: Kind,
     /// Its address in normal form; `None`: not given.
     pub base_url: Option<String>,
-    /// Where runs are kept.
+    /// Where runs are kept, or, with a ledger that several machines share, their files on this one.
     pub runs_dir: PathBuf,
+    /// The ledger that several machines share; `None`: runs are kept in files, or it was not read.
+    pub ledger: Option<SharedLedger>,
     /// The limit of all calls, or of those that only look.
     pub find_rate: Rate,
     /// The limit of calls that write, where they have their own.
@@ -113,6 +115,7 @@ impl Resolved {
                 .effective("runs_dir")
                 .map(PathBuf::from)
                 .unwrap_or_default(),
+            ledger: None,
             find_rate: find_rate.unwrap_or(main),
             write_rate: write_rate.or(find_rate.map(|_| main)),
             quota,
@@ -147,6 +150,12 @@ impl Resolved {
             log: Log::of(values)?,
             notes,
         })
+    }
+
+    /// Reads what is needed to connect to the ledger that several machines share, if there is one.
+    pub fn read_ledger(&mut self, values: &mut Values) -> Result<(), ConfigError> {
+        self.ledger = super::ledger(values, self.ca_cert.as_deref(), self.give_up_after)?;
+        Ok(())
     }
 
     /// The most calls in a window from all local addresses together.

@@ -34,9 +34,7 @@ pub(super) fn schema() -> Value {
 }
 
 fn properties(settings: &[Setting]) -> Map<String, Value> {
-    let in_file = settings
-        .iter()
-        .filter(|setting| setting.is_in_file() && !setting.hidden);
+    let in_file = settings.iter().filter(|setting| setting.is_in_file());
     in_file
         .map(|setting| {
             let mut property = match setting.shape {

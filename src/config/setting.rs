@@ -122,8 +122,6 @@ pub struct Setting {
     pub kept: Kept,
     /// Whether only the long help shows it.
     pub seldom: bool,
-    /// Whether it is shown nowhere, because what it is for is not complete yet.
-    pub hidden: bool,
     /// Whether commands that do not use it accept it as well, and hide it.
     pub shared: bool,
     /// The commands that use it, and show it in their help; with a space between.
@@ -164,7 +162,6 @@ impl Common {
             sources: Sources::All,
             kept: self.kept,
             seldom: false,
-            hidden: false,
             shared: self.shared,
             used_by: self.used_by,
         }
@@ -195,7 +192,6 @@ impl Setting {
         sources(sources: Sources) = sources;
         kept(kept: Kept) = kept;
         seldom(seldom: bool) = seldom;
-        hidden(hidden: bool) = hidden;
         shared(shared: bool) = shared;
         used_by(commands: &'static str) = commands;
     }

@@ -35,6 +35,9 @@ const LOGGING: Commands = "plan apply resume verify undo reconcile doctor log";
 const ADDRESSED: Commands = "plan apply resume verify undo reconcile doctor config report";
 /// Those, and commands that need to know the kind of the system.
 const TARGETING: Commands = "check plan apply resume verify undo reconcile doctor config report";
+/// Commands that read or write runs, and those that show where they are kept.
+const KEEPING: Commands = "plan apply resume verify undo reconcile doctor config report runs show prune log evidence status pause unpause rate \
+     drain";
 /// Commands with settings.
 pub(super) const ALL: Commands = "check plan apply resume verify undo reconcile doctor config report map runs show prune forget log evidence \
      status pause unpause rate drain";
@@ -213,23 +216,21 @@ pub const SETTINGS: &[Setting] = &[
         "A program that prints the token; run again when the token is refused")
         .sources(Sources::NotTyped)
         .kept(Kept::No),
-    // Hidden as long as only `doctor` takes it: runs cannot be kept there yet (run/values.rs refuses it elsewhere).
     SYSTEM.setting("ledger", Text, "URL", "The PostgreSQL database that keeps the runs of several machines")
-        .more("With one host or several; the one that accepts writes is used. The password is never part of the address.")
+        .more("Without it, runs are kept in files. With one host or several; the one that accepts writes is used. The password \
+             is never part of the address.")
         .example("postgres://idshift@db.example.com/idshift")
         .kept(Kept::No)
-        .used_by("doctor")
-        .hidden(true),
+        .used_by(KEEPING)
+        .seldom(true),
     SYSTEM.setting("ledger_password_file", Text, "",
         "A file that holds the password of the ledger's role; read again for each connection")
         .sources(Sources::NotTyped)
-        .kept(Kept::No)
-        .hidden(true),
+        .kept(Kept::No),
     SYSTEM.setting("ledger_password_command", Words, "",
         "A program that prints the password of the ledger's role; run again for each connection")
         .sources(Sources::NotTyped)
-        .kept(Kept::No)
-        .hidden(true),
+        .kept(Kept::No),
     INPUT.setting("map", Columns, "COLUMN=NAME",
         "The name of a column in the file (repeatable)")
         .more("In idshift.toml: a table, which `idshift map FILE --save` writes.")

@@ -6,6 +6,7 @@ use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Why the record of a run could not be made, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -188,14 +189,33 @@ pub enum LedgerError {
     BadRunId(String),
     /// Another process works on the same target or run.
     #[error(
-        "run {} holds this target: process {} on {} is at work (lock {lock}). Wait for it, or end it",
-        holder.run, holder.pid, holder.host
+        "run {} holds this target: process {} on {} is at work (lock {lock}). Wait for it, or end it{}",
+        holder.run, holder.pid, holder.host,
+        free_in.map_or_else(String::new, |wait| format!(
+            "; it has not been heard of for some seconds, and if it is gone, the target is free in {} s",
+            wait.as_secs() + 1
+        ))
     )]
     Held {
         /// The process that holds it.
         holder: super::Holder,
         /// The lock that it has, for messages.
         lock: String,
+        /// When it is free, if the process is not heard of again; `None`: the process is there.
+        free_in: Option<Duration>,
+    },
+    /// Another process has taken a run over, so this one may note nothing more.
+    #[error(
+        "the ledger in {at} takes nothing more from this process for run {run}: {why}. Nothing that was not on record was \
+         sent; `idshift status {run}` shows which process works on it"
+    )]
+    TakenOver {
+        /// Database, servers and role.
+        at: String,
+        /// The run.
+        run: String,
+        /// What has happened.
+        why: String,
     },
     /// Whether another run works on the target cannot be told.
     #[error(
@@ -246,6 +266,16 @@ pub enum LedgerError {
         doing: &'static str,
         /// The system's word.
         source: io::Error,
+    },
+    /// A ledger in PostgreSQL cannot do this.
+    #[error(
+        "{what} that is kept in {at} cannot be made yet; `idshift report` and the ledger's tables tell the same"
+    )]
+    NotThere {
+        /// What was asked for.
+        what: &'static str,
+        /// Database, servers and role.
+        at: String,
     },
     /// A ledger in PostgreSQL cannot be used.
     #[error(transparent)]

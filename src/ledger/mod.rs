@@ -76,7 +76,7 @@ pub use outcomes::Outcomes;
 pub use place::Place;
 pub use postgres::{
     Address, CallAsk, CallGrant, NoCalls, Postgres, PostgresError, ReadPassword, Remark, Schema,
-    Settings as PostgresSettings, WhyNone, creation,
+    Settings as PostgresSettings, SharedRuns, WhyNone, creation,
 };
 pub use private::PrivateFile;
 pub use progress::{Phase, Progress, RunKind, State, StopReason};

@@ -9,13 +9,6 @@ pub enum Place {
     /// A file of this machine.
     File(PathBuf),
     /// A database, named by its servers, its name and the role.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "no run is kept in a database of several machines yet"
-        )
-    )]
     Database(String),
 }
 

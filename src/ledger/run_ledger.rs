@@ -20,7 +20,7 @@ pub struct Ledger {
 }
 
 /// The ledger of a new run, before its header is on record. Dropped before that, there is no run.
-pub struct NewLedger(Box<dyn Draft>);
+pub struct NewLedger(pub(super) Box<dyn Draft>);
 
 impl NewLedger {
     /// Records what is known of a line before the run begins.
@@ -59,7 +59,7 @@ impl Ledger {
         Self::of(sqlite::open_read_only(&dir.ledger())?)
     }
 
-    fn of(store: Box<dyn Store>) -> Result<Self, LedgerError> {
+    pub(super) fn of(store: Box<dyn Store>) -> Result<Self, LedgerError> {
         let mut ledger = Self {
             header: store.header()?,
             store,

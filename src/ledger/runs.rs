@@ -67,4 +67,6 @@ pub enum ListedRun {
     There(RunDir, Option<RegisteredRun>),
     /// Its folder is gone.
     Gone(RegisteredRun),
+    /// It is kept in files of this machine, while runs are kept in a database.
+    Elsewhere(RegisteredRun),
 }

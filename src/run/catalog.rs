@@ -62,12 +62,10 @@ impl RunCatalog {
         for run in runs.list()? {
             match run {
                 ListedRun::There(dir, known) => catalog.add(dir, known)?,
-                ListedRun::Gone(run) => catalog.lost.push(Lost {
-                    why: "it is gone".to_owned(),
-                    run: catalog.at(&run.path).filter(|run| run.path().is_dir()),
-                    path: run.path.clone(),
-                    known: Some(run),
-                }),
+                ListedRun::Gone(run) => catalog.lose(run, "it is gone"),
+                ListedRun::Elsewhere(run) => {
+                    catalog.lose(run, "it is kept in files, and not in this database");
+                }
             }
         }
         catalog
@@ -75,6 +73,15 @@ impl RunCatalog {
             .sort_by(|a, b| (b.header.epoch, b.dir.run()).cmp(&(a.header.epoch, a.dir.run())));
         catalog.lost.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(catalog)
+    }
+
+    fn lose(&mut self, run: RegisteredRun, why: &str) {
+        self.lost.push(Lost {
+            run: self.at(&run.path).filter(|run| run.path().is_dir()),
+            path: run.path.clone(),
+            known: Some(run),
+            why: why.to_owned(),
+        });
     }
 
     fn add(&mut self, dir: RunDir, known: Option<RegisteredRun>) -> Result<(), LedgerError> {
@@ -248,6 +255,7 @@ mod tests {
     fn local(runs_dir: &Path) -> Arc<dyn Runs> {
         let settings = RunsSettings {
             folder: runs_dir.to_owned(),
+            ledger: None,
         };
         settings.runs(Scope::Here)
     }

@@ -4,6 +4,7 @@ use super::catalog::{RunCatalog, describe};
 use super::clock;
 use super::connect::{connect, runtime};
 use super::error::CommandError;
+use super::held;
 use super::kept_run::{RunsSettings, Scope};
 use super::quota::{SharedLimits, StateCalls};
 use super::same_system::{Candidate, candidates};
@@ -50,7 +51,7 @@ impl TargetClaim {
             keys.extend(same_targets(&catalog, (&runs, state), resolved, &target)?);
         }
         let all: Vec<&str> = keys.iter().map(String::as_str).collect();
-        let hold = runs.hold(&all, run)?;
+        let hold = held::take(|| runs.hold(&all, run))?;
         // Another run may have ended while the locks were waited for.
         let catalog = RunCatalog::load(&runs)?;
         Ok(Self {

@@ -5,6 +5,8 @@ use crate::ledger::{Ledger, LedgerError, Orders};
 use crate::ui;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::Interval;
 use tokio_util::sync::CancellationToken;
 
 /// How often the ledger is asked; an order is to be followed within a second.
@@ -14,6 +16,9 @@ pub(super) const EVERY: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) struct Control {
     client: Arc<Client>,
+    /// Opened a second time: asking it may take as long as a database is away, while calls under way go on.
+    ledger: Arc<Ledger>,
+    asking: Option<JoinHandle<Result<Orders, LedgerError>>>,
     /// Cancelled where no unit is to be begun any more.
     pub(super) drain: CancellationToken,
     followed: Orders,
@@ -23,20 +28,37 @@ pub(super) struct Control {
 
 impl Control {
     /// Begins with no orders.
-    pub(super) fn new(ledger: &Ledger, client: Arc<Client>) -> Result<Self, LedgerError> {
+    pub(super) fn new(ledger: Ledger, client: Arc<Client>) -> Result<Self, LedgerError> {
         ledger.clear_orders()?;
         Ok(Self {
             client,
+            asking: None,
             drain: CancellationToken::new(),
             followed: ledger.orders()?,
             lower: None,
+            ledger: Arc::new(ledger),
         })
     }
 
+    /// What is asked after the next tick. Dropped before it is known, the next call goes on with the same question.
+    pub(super) async fn asked(&mut self, every: &mut Interval) -> Result<Orders, LedgerError> {
+        if self.asking.is_none() {
+            every.tick().await;
+        }
+        let ledger = &self.ledger;
+        let asking = self.asking.get_or_insert_with(|| {
+            let ledger = Arc::clone(ledger);
+            tokio::task::spawn_blocking(move || ledger.orders())
+        });
+        let asked = asking.await;
+        self.asking = None;
+        // What has panicked has said so, and is asked again.
+        asked.unwrap_or(Ok(self.followed))
+    }
+
     /// Follows what was asked since.
-    pub(super) fn follow(&mut self, ledger: &Ledger) -> Result<(), LedgerError> {
+    pub(super) fn follow(&mut self, orders: Orders) -> Result<(), LedgerError> {
         self.tell_lower_rate();
-        let orders = ledger.orders()?;
         if orders.number == self.followed.number {
             return Ok(());
         }
@@ -50,7 +72,7 @@ impl Control {
             self.drain.cancel();
         }
         self.followed = orders;
-        ledger.follow_orders(orders.number)
+        self.ledger.follow_orders(orders.number)
     }
 
     /// Says where another process is set to a lower rate, which counts for this one, too.

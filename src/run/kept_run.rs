@@ -1,15 +1,18 @@
 //! Where runs are kept, which is decided here and nowhere else; and one run with the place that its record is kept in.
 
-use crate::config::{Resolved, Values};
-use crate::ledger::{Ledger, LedgerError, LocalRuns, RunDir, Runs, StateDb};
+use crate::config::{ConfigError, Resolved, SharedLedger, Values};
+use crate::ledger::{Ledger, LedgerError, LocalRuns, RunDir, Runs, SharedRuns, StateDb};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the settings say of where runs are kept.
 #[derive(Debug, Clone)]
 pub(crate) struct RunsSettings {
     pub(super) folder: PathBuf,
+    /// What several machines share, and how long a call may take.
+    pub(super) ledger: Option<(SharedLedger, Duration)>,
 }
 
 /// Which runs count.
@@ -24,21 +27,40 @@ pub(crate) enum Scope {
 }
 
 impl RunsSettings {
-    pub(crate) fn of(values: &Values) -> Self {
-        let folder = values.effective("runs_dir").unwrap_or_default();
+    pub(crate) fn of(values: &mut Values) -> Result<Self, ConfigError> {
+        let mut resolved = Resolved::of(values)?;
+        resolved.read_ledger(values)?;
+        Ok(Self::of_resolved(&resolved))
+    }
+
+    /// The folder of this machine, whatever else is set.
+    pub(crate) fn local(values: &Values) -> Self {
         Self {
-            folder: folder.into(),
+            folder: values.effective("runs_dir").unwrap_or_default().into(),
+            ledger: None,
         }
     }
 
     pub(crate) fn of_resolved(resolved: &Resolved) -> Self {
         Self {
             folder: resolved.runs_dir.clone(),
+            ledger: resolved
+                .ledger
+                .clone()
+                .map(|ledger| (ledger, resolved.timeout)),
         }
     }
 
     /// The runs that are kept there.
     pub(crate) fn runs(&self, scope: Scope) -> Arc<dyn Runs> {
+        if let Some((SharedLedger(settings), timeout)) = &self.ledger {
+            let local = match scope {
+                Scope::Here | Scope::Look { .. } => None,
+                Scope::Known(state) => Some(state),
+            };
+            let runs = SharedRuns::of(settings, *timeout, &self.folder, local);
+            return Arc::new(runs);
+        }
         let (everywhere, state) = match scope {
             Scope::Here => (false, None),
             // Whoever only looks needs no state database: the runs folder tells about itself.

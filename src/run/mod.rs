@@ -24,6 +24,7 @@ mod exit_code;
 mod feeder;
 mod finish;
 mod guards;
+mod held;
 mod input_identity;
 mod input_plan;
 mod kept_run;
@@ -95,5 +96,5 @@ pub(crate) use stand_in::{kind, latency, populate_from, start as start_stand_in}
 pub(crate) use story::{LineStory, Logged, RunStory};
 pub(crate) use target::Target;
 pub(crate) use undo::undo;
-pub(crate) use values::{catalog, resolve, values, values_with_ledger};
+pub(crate) use values::{catalog, resolve_system, values};
 pub(crate) use verify::{Verified, verify};

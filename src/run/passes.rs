@@ -50,7 +50,7 @@ impl Session {
         self.note_log()?;
         let mut machine = Machine {
             system: Arc::new(system),
-            control: Control::new(&self.run.ledger, Arc::clone(&client))?,
+            control: Control::new(self.run.dir.ledger()?, Arc::clone(&client))?,
             client,
             stop,
             signal: Arc::new(AtomicU8::new(0)),
@@ -367,7 +367,12 @@ impl Session {
             loop {
                 tokio::select! {
                     ending = &mut running => break ending,
-                    _ = asking.tick() => machine.control.follow(&self.run.ledger)?,
+                    orders = machine.control.asked(&mut asking) => {
+                        // A ledger that fails says so to the engine, which ends the run for it.
+                        if let Ok(orders) = orders {
+                            let _ = machine.control.follow(orders);
+                        }
+                    }
                     _ = counting.tick() => self.note_calls(machine, journal).await?,
                 }
             }

@@ -70,7 +70,7 @@ fn of_run(run: &str, file: &Path, runs: &Arc<dyn Runs>) -> Option<KeptRun> {
     let kept = || {
         let all = runs.list().ok()?.into_iter().filter_map(|one| match one {
             ListedRun::There(dir, _) => Some(KeptRun::of(runs, dir)),
-            ListedRun::Gone(_) => None,
+            ListedRun::Gone(_) | ListedRun::Elsewhere(_) => None,
         });
         all.into_iter().find(is_it)
     };

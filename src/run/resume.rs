@@ -10,6 +10,7 @@ use super::estimate::Forecast;
 use super::exit_code::Exit;
 use super::feeder::Known;
 use super::guards::Guards;
+use super::held;
 use super::input_identity::InputIdentity;
 use super::left_untouched;
 use super::lost_runs;
@@ -71,7 +72,7 @@ pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, Comma
     if is_unconfirmed {
         must_be_possible(request.consent, "resume")?;
     } else if is_asked {
-        known.ledger.refuse_if_live()?;
+        held::take(|| known.ledger.refuse_if_live())?;
         let (catalog, _) = catalog(&request.typed)?;
         let rest = rest(&known, &catalog, counts_anew, &limits)?;
         let asked = consent(&known, &rest, &limits, request.consent)?;

@@ -5,7 +5,7 @@ use super::input_plan;
 use super::kept_run::KeptRun;
 use super::request::Output;
 use crate::config::{
-    Group, Kept, Resolved, Setting, Shape, TypedSettings, Values, reseller_of, setting,
+    Group, Kept, Origin, Resolved, Setting, Shape, TypedSettings, Values, reseller_of, setting,
 };
 use crate::domain::Reseller;
 use crate::input::{self, Accept, Column, Rules, Table};
@@ -211,22 +211,30 @@ pub(super) fn kept(
         values: values.to_keep(),
         verbatim: false,
         asks_after_look: false,
-        typed: typed(typed_settings, sandbox),
+        typed: typed(typed_settings, sandbox, values),
         logs: Vec::new(),
     })
 }
 
-fn typed(settings: &TypedSettings, sandbox: bool) -> Typed {
+fn typed(settings: &TypedSettings, sandbox: bool, values: &Values) -> Typed {
     let (mut always, mut target) = (Vec::new(), Vec::new());
     for (setting, value) in settings.iter() {
         match (setting.name, setting.group) {
             // Where the runs are kept is told by the run itself.
-            ("runs_dir", _) => {}
+            ("runs_dir" | "ledger", _) => {}
             ("config", _) => always.extend(words(setting, value)),
             // Of the file, this holds for its reports as well.
             (_, Group::System) | ("accept" | "carry", _) => target.extend(words(setting, value)),
             (_, Group::Input | Group::Guards | Group::Output) => {}
         }
+    }
+    // Without it the run would be looked for in a folder. A profile need not be named again, and so does not tell.
+    let is_named = matches!(
+        values.origin("ledger"),
+        Origin::CommandLine | Origin::Profile(_)
+    );
+    if let Some(ledger) = values.get("ledger").filter(|_| is_named) {
+        always.extend(report::option("--ledger", ledger));
     }
     always.extend(sandbox.then(|| "--sandbox".to_owned()));
     Typed { always, target }

@@ -16,6 +16,7 @@ use super::estimate::Forecast;
 use super::exit_code::Exit;
 use super::feeder::Known;
 use super::guards::Guards;
+use super::held;
 use super::input_plan;
 use super::left_untouched;
 use super::open::{self, OpenRun, Purpose, Selection};
@@ -45,7 +46,7 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
         Purpose::Write,
         request,
     )?;
-    known.ledger.refuse_if_live()?;
+    held::take(|| known.ledger.refuse_if_live())?;
     let parent = known.dir.run().to_string();
     let (catalog, _) = catalog(&request.typed)?;
     let commits = known.ledger.commits()?;

@@ -16,25 +16,6 @@ pub(crate) fn values(
     typed: &TypedSettings,
     run: &BTreeMap<String, String>,
 ) -> Result<Values, CommandError> {
-    let values = values_with_ledger(typed, run)?;
-    // Otherwise the run would be kept in a folder of this machine, where its user does not expect it.
-    if values.get("ledger").is_some() {
-        return Err(ConfigError::Value {
-            key: "ledger",
-            origin: values.origin("ledger"),
-            why: "runs cannot be kept in PostgreSQL yet; only `idshift doctor` takes it. Remove it"
-                .to_owned(),
-        }
-        .into());
-    }
-    Ok(values)
-}
-
-/// The same, for a command that can do something with a ledger in PostgreSQL.
-pub(crate) fn values_with_ledger(
-    typed: &TypedSettings,
-    run: &BTreeMap<String, String>,
-) -> Result<Values, CommandError> {
     let file = File::find(typed.config())?;
     let values = Values::gather(typed, run, file)?;
     if values.truth("allow_group_write")? {
@@ -46,15 +27,29 @@ pub(crate) fn values_with_ledger(
 /// The runs that a command without a RUN chooses from, and that a RUN is looked for among.
 pub(crate) fn catalog(typed: &TypedSettings) -> Result<(RunCatalog, PathBuf), CommandError> {
     // Where runs are kept depends on no run. Of a folder that is named, only the runs there are meant.
-    let values = values(typed, &BTreeMap::new())?;
+    let mut values = values(typed, &BTreeMap::new())?;
     let everywhere = values.get("runs_dir").is_none();
-    let settings = RunsSettings::of(&values);
+    let settings = RunsSettings::of(&mut values)?;
     let catalog = RunCatalog::load(&settings.runs(Scope::Look { everywhere }))?;
     Ok((catalog, settings.folder))
 }
 
-/// What holds, checked; a person is told what they should know.
+/// What holds, checked, and what is needed to connect to the ledger; a person is told what they should know.
 pub(crate) fn resolve(
+    values: &mut Values,
+    secrets: Secrets,
+    output: Output,
+) -> Result<Resolved, CommandError> {
+    let mut resolved = resolve_system(values, secrets, output)?;
+    resolved.read_ledger(values)?;
+    for warning in values.warnings.drain(..) {
+        ui::note(&warning);
+    }
+    Ok(resolved)
+}
+
+/// The same without the ledger.
+pub(crate) fn resolve_system(
     values: &mut Values,
     secrets: Secrets,
     output: Output,

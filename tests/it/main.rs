@@ -132,6 +132,8 @@ mod settings;
 mod shard_history;
 /// Several machines, each with a share of one file.
 mod shards;
+/// Runs that are kept in PostgreSQL.
+mod shared_ledger;
 /// What is too old to be written upon, and what takes effect late.
 mod stale_writes;
 /// Random wishes, faults and kills, against a model of the end.

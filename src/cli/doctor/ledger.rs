@@ -1,14 +1,15 @@
 //! The ledger that several machines share: whether its server answers, can keep a ledger, and has its tables.
 
 use super::finding::Found;
-use crate::config::{ConfigError, Resolved, Values, ledger, ledger_address};
+use crate::config::{ConfigError, Resolved, SharedLedger, Values, ledger, ledger_address};
 use crate::ledger::{LedgerError, Postgres, PostgresSettings, Remark, Schema, creation};
 
 /// What is found; nothing where the ledger is kept in files.
 pub(super) fn findings(values: &mut Values, resolved: &Resolved) -> Vec<Found> {
-    match ledger(values, resolved) {
+    let settings = ledger(values, resolved.ca_cert.as_deref(), resolved.give_up_after);
+    match settings {
         Ok(None) => Vec::new(),
-        Ok(Some(settings)) => {
+        Ok(Some(SharedLedger(settings))) => {
             // A file with the password that others may read.
             let mut found: Vec<Found> = values.warnings.drain(..).map(Found::Odd).collect();
             if let Err(why) = look(settings, &mut found) {

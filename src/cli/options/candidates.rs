@@ -69,12 +69,12 @@ pub(super) fn plans() -> ArgValueCompleter {
 /// The runs in one of these states (none: in any), the newest first.
 fn runs_in(states: &[State], current: &OsStr) -> Vec<CompletionCandidate> {
     let values = Values::of_output(&typed());
-    let kept = RunsSettings::of(&values).runs(Scope::Here);
+    let kept = RunsSettings::local(&values).runs(Scope::Here);
     let listed = kept.list().unwrap_or_default().into_iter();
     let mut runs: Vec<RunDir> = listed
         .filter_map(|one| match one {
             ListedRun::There(dir, _) => Some(dir),
-            ListedRun::Gone(_) => None,
+            ListedRun::Gone(_) | ListedRun::Elsewhere(_) => None,
         })
         .collect();
     runs.retain(|dir| begins(current, dir.run().as_str()));

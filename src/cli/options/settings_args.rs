@@ -55,7 +55,7 @@ impl Args for SettingsArgs {
             of_group.filter(|one| one.is_option_of(&name))
         });
         in_order.fold(command, |command, setting| {
-            let arg = option(setting).hide(setting.hidden || !setting.is_used_by(&name));
+            let arg = option(setting).hide(!setting.is_used_by(&name));
             let command = command.arg(arg);
             if setting.name == "format" {
                 command.arg(json())
@@ -200,7 +200,7 @@ mod tests {
                     .find(|arg| arg.get_id() == setting.name);
                 let is_typed = setting.sources != Sources::NotTyped;
                 assert_eq!(arg.is_some(), is_typed, "{name} --{}", setting.name);
-                let is_shown = arg.is_none_or(|arg| arg.is_hide_set() == setting.hidden);
+                let is_shown = arg.is_none_or(|arg| !arg.is_hide_set());
                 assert!(is_shown, "{}", setting.name);
             }
         }

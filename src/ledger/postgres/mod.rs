@@ -1,31 +1,44 @@
-//! The ledger in PostgreSQL: what its store stands on.
+//! PostgreSQL as the ledger of several machines.
 //!
 //! - [`Address`]: where it is
 //! - [`Postgres`]: the thread that owns the connections; [`Statement`](statement::Statement): what it is asked
 //! - [`Server`](server::Server): what can be said about the server, and whether it can keep a ledger
 //! - [`CallAsk`], [`CallGrant`]: one pace and one quota for all processes of a target
 //! - [`Schema`]: whether the tables are there, and how they are made
+//! - [`SharedRuns`]: the runs that are kept there, each with its record, and which process works on a run or a target
 
 mod address;
+mod commit;
 mod connection;
+mod draft;
 mod error;
 mod explain;
+mod glances;
+mod member;
+mod pieces;
 mod pooler;
+mod process;
+mod put;
+mod questions;
+mod rows;
+mod runs;
 mod schema;
 mod server;
 mod statement;
+mod store;
 mod thread;
 mod turns;
 
 pub use address::Address;
 pub use connection::{ReadPassword, Settings};
 pub use error::PostgresError;
+pub use runs::SharedRuns;
 pub use schema::{Schema, creation};
 pub use server::Remark;
 pub use thread::Postgres;
 pub use turns::{CallAsk, CallGrant, NoCalls, WhyNone};
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 #[cfg(test)]
 pub(crate) use tests::server as test_server;

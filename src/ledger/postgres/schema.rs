@@ -8,7 +8,11 @@ use crate::ledger::LedgerError;
 
 /// What brings the schema from each format to the next; the first makes it. From the second on, each begins by raising
 /// `format` where it is the one before: `UPDATE format SET version = 2 WHERE version = 1`.
-const STEPS: [&str; 1] = [include_str!("schema.sql")];
+const STEPS: [&str; 1] = [concat!(
+    include_str!("schema.sql"),
+    include_str!("turns.sql"),
+    include_str!("functions.sql")
+)];
 /// The format that this program writes and reads.
 const VERSION: usize = STEPS.len();
 
@@ -86,10 +90,6 @@ impl Postgres {
     }
 
     /// Makes sure that a ledger can be kept there: looks at the server, and makes the tables where they are missing.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the store, which does not exist yet")
-    )]
     pub(in crate::ledger) fn prepare(&self) -> Result<(), LedgerError> {
         if let Some(why) = self.server()?.unfit() {
             return Err(self.unfit(why.to_owned()));

@@ -78,6 +78,7 @@ impl TargetLock {
                 return Err(LedgerError::Held {
                     holder: state.holder(target)?,
                     lock: path.display().to_string(),
+                    free_in: None,
                 });
             }
             files.push(Locked(file));
@@ -100,6 +101,7 @@ fn hold(path: &Path, run: &str) -> Result<Locked, LedgerError> {
         return Err(LedgerError::Held {
             holder: Holder::read(&mut file),
             lock: path.display().to_string(),
+            free_in: None,
         });
     }
     let locked = Locked(file);

@@ -72,7 +72,7 @@ impl StateDb {
     }
 
     /// The same in this folder.
-    pub(super) fn open_in(folder: &Path) -> Result<Self, LedgerError> {
+    pub(in crate::ledger) fn open_in(folder: &Path) -> Result<Self, LedgerError> {
         let path = folder.join(FILE);
         let refused = |why| of_state(folder, LedgerError::io(&path, "opened", why));
         private::create_folder(folder, true).map_err(refused)?;

@@ -1,5 +1,6 @@
 //! What is folded from the writes of a ledger; the tests of its file are with SQLite.
 
+mod contract;
 mod net_changes;
 mod net_changes_model;
 

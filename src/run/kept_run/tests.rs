@@ -37,7 +37,7 @@ impl Runs for Elsewhere {
         Ok(all
             .map(|one| match one {
                 ListedRun::There(record, known) => ListedRun::There(self.here(&record), known),
-                gone @ ListedRun::Gone(_) => gone,
+                other => other,
             })
             .collect())
     }

@@ -54,6 +54,8 @@ impl Done {
 pub(crate) struct Place {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) sandbox: Sandbox,
+    /// The address of the database that keeps its runs; `None`: they are in its folder.
+    pub(crate) ledger: Option<String>,
 }
 
 impl Place {
@@ -61,6 +63,7 @@ impl Place {
         Self {
             folder: tempfile::tempdir().unwrap(),
             sandbox: Sandbox::start(options).unwrap(),
+            ledger: None,
         }
     }
 
@@ -122,6 +125,9 @@ impl Place {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if let Some(ledger) = &self.ledger {
+            command.env("IDSHIFT_LEDGER", ledger);
+        }
         command
     }
 
@@ -142,7 +148,14 @@ impl Place {
         let runs = std::fs::read_dir(self.path().join("idshift-runs")).unwrap();
         let mut runs: Vec<PathBuf> = runs
             .map(|entry| entry.unwrap().path())
-            .filter(|path| path.join("ledger.db").exists())
+            .filter(|path| {
+                path.join(if self.ledger.is_some() {
+                    "input.csv"
+                } else {
+                    "ledger.db"
+                })
+                .exists()
+            })
             .collect();
         runs.sort();
         runs.pop().unwrap()

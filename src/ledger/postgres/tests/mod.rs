@@ -2,9 +2,11 @@
 
 mod asking;
 mod doubts;
+mod filling;
 mod schema;
 #[expect(dead_code, reason = "the tests of the program use the rest of it")]
 pub(crate) mod server;
+mod store;
 mod turns;
 
 use super::*;

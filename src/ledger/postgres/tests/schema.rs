@@ -138,6 +138,29 @@ fn a_newer_or_foreign_schema_is_refused_and_left_as_it_is() {
     }
 }
 
+/// A fact that is not in the statement would be lost.
+#[test]
+fn every_fact_of_a_run_is_recorded() {
+    let sql = include_str!("../schema.sql");
+    let table = sql.split("CREATE TABLE progress (").nth(1).unwrap();
+    let table = table.split("\n);").next().unwrap();
+    let lines = table
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with("--"));
+    let columns: Vec<&str> = lines
+        .flat_map(|line| line.split(','))
+        .filter_map(|column| column.split_whitespace().next())
+        .collect();
+    assert!(columns.len() > 20, "{columns:?}");
+    let functions = include_str!("../functions.sql");
+    for column in columns {
+        let is_other = ["run", "pass", "alone", "changes", "changed_by"].contains(&column);
+        let is_recorded = functions.contains(&format!("{column} = p.{column}"));
+        assert!(is_other || is_recorded, "{column}");
+    }
+}
+
 /// Both keep the same: each column of a ledger.db is a column here, and what is here besides is for several machines.
 #[test]
 fn the_columns_are_those_of_a_ledger_on_one_machine() {

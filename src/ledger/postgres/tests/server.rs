@@ -108,6 +108,23 @@ impl Server {
         }
     }
 
+    /// Sends a signal to all its processes: `STOP` is a server that hangs.
+    pub(crate) fn signal(&self, signal: &str) {
+        let first = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
+        let first = first.lines().next().unwrap();
+        let children = Command::new("ps")
+            .args(["-o", "pid=", "--ppid", first])
+            .output()
+            .unwrap();
+        let children = String::from_utf8(children.stdout).unwrap();
+        let all = std::iter::once(first).chain(children.split_whitespace());
+        let done = Command::new("kill")
+            .arg(format!("-{signal}"))
+            .args(all)
+            .status();
+        assert!(done.unwrap().success());
+    }
+
     /// A program, to be run by the user of the server.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = as_user(program);

@@ -4,9 +4,7 @@ mod damage;
 mod durable;
 mod queries;
 
-use crate::domain::{
-    AccountId, CustomerId, Line, LocationId, Outcome, Profile, Status, Transition,
-};
-use crate::ledger::tests::{RUN, fresh, full_outcome, header, intent, rename, runtime, spot};
+use crate::domain::{Line, Outcome, Status};
+use crate::ledger::tests::{RUN, fresh, full_outcome, intent, rename, runtime};
 use crate::ledger::*;
 use tempfile::TempDir;

@@ -1,0 +1,270 @@
+//! Commits the groups of one session to a ledger in PostgreSQL: each in one statement, which notes it once, however often
+//! it has to be sent, and only while no other process has taken the run or its target over.
+
+use super::process::{Process, Token};
+use super::rows::{Rows, bytea};
+use super::statement::Statement;
+use crate::domain::{Line, Outcome, Status};
+use crate::ledger::columns::{Row, Value};
+use crate::ledger::commit::{Commit, Entry};
+use crate::ledger::unlooked::PackedLines;
+use crate::ledger::{
+    Calls, Intent, LedgerError, Session, Unlooked, WriteId, WriteVerdict, checksum, host,
+    outcome_columns, write_columns,
+};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+const CALLS: &str = "find, read, write, retried, throttled, active_ms";
+const SESSION: &str = "started_at_ms, pid, host, epoch, writing, version";
+const UNLOOKED: &str = "last_line, first_line, lines, message, noted_at_ms, packed, checksum";
+
+/// A session: this process works on the run, and no other.
+pub(super) struct PgCommit {
+    process: Arc<Process>,
+    run: String,
+    session: i32,
+    /// Of the groups that are on record.
+    groups: i64,
+    last_write: i64,
+    hold: Token,
+}
+
+/// Begins a session of a process that holds the run.
+pub(super) fn join(
+    process: &Arc<Process>,
+    run: &str,
+    hold: Token,
+    session: Session,
+) -> Result<(PgCommit, i32), LedgerError> {
+    let mut facts = Rows::of(SESSION);
+    facts.push(&[
+        jiff::Timestamp::now().as_millisecond().into(),
+        std::process::id().into(),
+        host().as_str().into(),
+        session.epoch.cast_signed().into(),
+        session.writing.into(),
+        env!("CARGO_PKG_VERSION").into(),
+    ]);
+    let sql = "SELECT number, last_write FROM begin_session($1, $2, $3, $4::text::json)";
+    let begin = Statement::repeatable(sql)
+        .with(run.to_owned())
+        .with(process.name().to_owned())
+        .with(hold.first().to_owned())
+        .with(facts.object());
+    let found = process.rows(begin, |row| Ok((row.required(0)?, row.required(1)?)))?;
+    let Some((number, last_write)) = found.into_iter().next() else {
+        return Err(taken_over(
+            process,
+            run,
+            "another process has begun to work on its target",
+        ));
+    };
+    let commit = PgCommit {
+        process: Arc::clone(process),
+        run: run.to_owned(),
+        session: number,
+        groups: 0,
+        last_write,
+        hold,
+    };
+    Ok((commit, number))
+}
+
+fn taken_over(process: &Process, run: &str, why: &str) -> LedgerError {
+    LedgerError::TakenOver {
+        at: process.place().to_owned(),
+        run: run.to_owned(),
+        why: why.to_owned(),
+    }
+}
+
+/// What is to become of what is on record for a line.
+enum Change<'g> {
+    Put(&'g Outcome),
+    Remove,
+    /// If it has failed: nothing, or this, in its place.
+    Reopen(Option<&'g Outcome>),
+}
+
+fn has_failed(outcome: &Outcome) -> bool {
+    matches!(outcome.status, Status::Failed(_))
+}
+
+/// A group, in the form in which it is sent: of several entries of a line or a write the last counts.
+#[derive(Default)]
+struct Folded<'g> {
+    intents: Vec<&'g Intent>,
+    verdicts: BTreeMap<i64, &'g WriteVerdict>,
+    lines: BTreeMap<Line, Change<'g>>,
+    unlooked: Vec<&'g Unlooked>,
+    calls: Option<&'g Calls>,
+}
+
+impl<'g> Folded<'g> {
+    fn of(group: &'g [Entry]) -> Self {
+        let mut folded = Self::default();
+        for entry in group {
+            match entry {
+                Entry::Intend(intent) => folded.intents.push(intent),
+                Entry::Settle(WriteId(number), settled) => {
+                    folded.verdicts.insert(*number, settled);
+                }
+                Entry::Outcomes(outcomes) => {
+                    let put = outcomes.iter().map(|one| (one.line, Change::Put(one)));
+                    folded.lines.extend(put);
+                }
+                Entry::Reopen(lines, instead) => {
+                    for line in lines {
+                        folded.reopen(*line, instead.iter().rfind(|one| one.line == *line));
+                    }
+                }
+                Entry::Unlooked(lines) => folded.unlooked.push(lines),
+                Entry::Calls(calls) => folded.calls = Some(calls),
+            }
+        }
+        folded
+    }
+
+    fn reopen(&mut self, line: Line, instead: Option<&'g Outcome>) {
+        let change = match self.lines.remove(&line) {
+            None => Change::Reopen(instead),
+            Some(Change::Put(known)) if has_failed(known) => {
+                instead.map_or(Change::Remove, Change::Put)
+            }
+            Some(Change::Reopen(Some(known))) if has_failed(known) => Change::Reopen(instead),
+            Some(known) => known,
+        };
+        self.lines.insert(line, change);
+    }
+
+    /// The statement that notes it.
+    fn statement(&self, commit: &PgCommit) -> Result<Statement, LedgerError> {
+        let mut found = Rows::of(outcome_columns::COLUMNS);
+        let mut instead = Rows::of(outcome_columns::COLUMNS);
+        let (mut gone, mut reopened) = (Vec::new(), Vec::new());
+        for (line, change) in &self.lines {
+            match change {
+                Change::Put(outcome) => {
+                    gone.push(i64::from(*line));
+                    found.push_summed(&outcome_columns::values(outcome));
+                }
+                Change::Remove => gone.push(i64::from(*line)),
+                Change::Reopen(other) => {
+                    reopened.push(i64::from(*line));
+                    if let Some(outcome) = other {
+                        instead.push_summed(&outcome_columns::values(outcome));
+                    }
+                }
+            }
+        }
+        let sql = "SELECT note($1, $2, $3, $4::text::json, $5::text::json, $6::text::json, $7, $8::text::json, $9, \
+                   $10::text::json, $11::text::json)";
+        let unlooked = self.unlooked_json().map_err(|why| {
+            let place = commit.process.place().as_ref();
+            LedgerError::io(place, "compressed", why)
+        })?;
+        Ok(Statement::repeatable(sql)
+            .with(commit.run.clone())
+            .with(commit.session)
+            .with(commit.groups + 1)
+            .with(self.calls.map(calls_json))
+            .with(self.intents_json(commit.last_write))
+            .with(self.verdicts_json())
+            .with(gone)
+            .with(found.json())
+            .with(reopened)
+            .with(instead.json())
+            .with(unlooked))
+    }
+
+    fn intents_json(&self, last_write: i64) -> Option<String> {
+        let mut rows = Rows::with_first("write_id", write_columns::NOTED);
+        for (intent, number) in self.intents.iter().zip(last_write + 1..) {
+            let values = write_columns::noted_values(intent);
+            let sum = Value::Number(checksum::of(&values));
+            let values: Vec<Value<'_>> = [Value::Number(number)]
+                .into_iter()
+                .chain(values)
+                .chain([sum])
+                .collect();
+            rows.push(&values);
+        }
+        rows.json()
+    }
+
+    fn verdicts_json(&self) -> Option<String> {
+        let mut rows = Rows::with_first("write_id", write_columns::SETTLED);
+        for (number, settled) in &self.verdicts {
+            let values = write_columns::settled_values(settled);
+            let values: Vec<Value<'_>> =
+                [Value::Number(*number)].into_iter().chain(values).collect();
+            rows.push(&values);
+        }
+        rows.json()
+    }
+
+    fn unlooked_json(&self) -> io::Result<Option<String>> {
+        let mut rows = Rows::of(UNLOOKED);
+        for unlooked in &self.unlooked {
+            let Some(row) = PackedLines::of(unlooked)? else {
+                continue;
+            };
+            let packed = bytea(&row.packed);
+            rows.push(&[
+                row.last.into(),
+                row.first.into(),
+                row.lines.cast_signed().into(),
+                row.message.into(),
+                row.at_ms.into(),
+                packed.as_str().into(),
+                row.checksum().into(),
+            ]);
+        }
+        Ok(rows.json())
+    }
+}
+
+fn calls_json(calls: &Calls) -> String {
+    let numbers = [
+        calls.find,
+        calls.read,
+        calls.write,
+        calls.retried,
+        calls.throttled,
+        calls.active_ms,
+    ];
+    let names = CALLS.split(", ").map(str::to_owned);
+    let numbers = numbers.map(|number| number.cast_signed().into());
+    let mut all: serde_json::Map<_, _> = names.zip(numbers).collect();
+    // A number that is no whole one.
+    all.insert("limit_per_s".to_owned(), calls.limit_per_s.into());
+    serde_json::Value::Object(all).to_string()
+}
+
+impl Commit for PgCommit {
+    fn commit(&mut self, group: &[Entry]) -> Result<Vec<WriteId>, LedgerError> {
+        let folded = Folded::of(group);
+        let note = folded.statement(self)?;
+        let refused = self.process.row(note, |row| Ok(row.word(0)?.to_owned()))?;
+        if !refused.is_empty() {
+            return Err(taken_over(&self.process, &self.run, &refused));
+        }
+        self.groups += 1;
+        let first = self.last_write + 1;
+        self.last_write += i64::try_from(folded.intents.len()).unwrap_or(i64::MAX);
+        Ok((first..=self.last_write).map(WriteId).collect())
+    }
+}
+
+impl Drop for PgCommit {
+    fn drop(&mut self) {
+        let end = Statement::repeatable("SELECT end_session($1, $2, $3)")
+            .with(self.run.clone())
+            .with(self.session)
+            .with(self.hold.first().to_owned());
+        // Where that fails, the session ends with the lease.
+        let _ = self.process.rows(end, |_| Ok(()));
+    }
+}

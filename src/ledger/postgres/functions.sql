@@ -1,0 +1,282 @@
+-- What is done in one statement, so that no process ever holds a transaction open. Each function sees what is committed when
+-- each of its statements begins.
+
+-- A chunk for a session, if there is one that is free or whose holder is gone.
+CREATE FUNCTION claim(r text, p smallint, s int, term interval, grace interval)
+RETURNS SETOF chunk LANGUAGE sql SET search_path = idshift AS $$
+    UPDATE chunk SET state = 'leased', session = s, lease = lease + 1, leased_until = clock_timestamp() + term
+    WHERE (run, pass, n) = (
+        SELECT c.run, c.pass, c.n
+        FROM chunk c JOIN run USING (run) JOIN progress g USING (run) JOIN orders o USING (run)
+            JOIN target t ON t.target = run.target AND t.epoch = run.epoch
+        WHERE c.run = r AND c.pass = p AND c.state <> 'done' AND NOT o.paused AND NOT o.draining
+            AND (c.state = 'free' OR c.leased_until + grace < clock_timestamp())
+            AND NOT (g.alone AND EXISTS (
+                SELECT FROM chunk x WHERE x.run = r AND x.state = 'leased' AND x.session <> s
+                    AND x.leased_until + grace >= clock_timestamp()))
+        ORDER BY c.n LIMIT 1 FOR UPDATE OF c SKIP LOCKED)
+    RETURNING *
+$$;
+
+-- The barrier between passes: of all workers that find a pass without open chunks, one moves the run on.
+CREATE FUNCTION advance(r text, p smallint, following smallint, ns int[], los bigint[], his bigint[])
+RETURNS bool LANGUAGE plpgsql SET search_path = idshift AS $$
+BEGIN
+    PERFORM 1 FROM progress g WHERE g.run = r AND g.pass = p AND g.state = 'running' FOR UPDATE;
+    IF NOT FOUND OR EXISTS (SELECT FROM chunk c WHERE c.run = r AND c.pass = p AND c.state <> 'done') THEN
+        RETURN false;
+    END IF;
+    INSERT INTO chunk (run, pass, n, lo, hi) SELECT r, following, x.* FROM unnest(ns, los, his) x;
+    UPDATE progress g SET pass = following WHERE g.run = r;
+    RETURN true;
+END $$;
+
+-- Takes these holds, all or none: a row for each that another process has, and nothing is taken; no row: they are taken.
+-- `gone` are processes of which the caller knows that they have ended. A commit of a former holder that is under way is
+-- waited for, and later ones find that their session has ended.
+CREATE FUNCTION take(own text, at_host text, at_pid bigint, at_machine text, lease_ms bigint, grace_ms bigint,
+    names text[], for_run text, with_token text, gone text[])
+RETURNS TABLE (run text, process text, host text, pid bigint, machine text, seen_ms bigint, free_ms bigint)
+LANGUAGE plpgsql SET search_path = idshift AS $$
+#variable_conflict use_column
+DECLARE
+    now_ timestamptz; lease interval := lease_ms * interval '1 ms';
+BEGIN
+    PERFORM pg_advisory_xact_lock(1768190825);
+    now_ := clock_timestamp();
+    INSERT INTO process VALUES (own, at_host, at_pid, at_machine, now_, now_ + lease, grace_ms * interval '1 ms')
+        ON CONFLICT (process) DO UPDATE SET seen_at = now_, held_until = now_ + lease, grace = EXCLUDED.grace;
+    RETURN QUERY SELECT h.run, q.process, q.host, q.pid, q.machine, (extract(epoch FROM now_ - q.seen_at) * 1000)::bigint,
+            (extract(epoch FROM q.held_until + q.grace - now_) * 1000)::bigint
+        FROM hold h JOIN process q USING (process)
+        WHERE h.name = ANY (names) AND h.token <> with_token || h.name AND q.process <> ALL (gone)
+            AND q.held_until + q.grace >= now_
+        ORDER BY h.name;
+    IF FOUND THEN RETURN; END IF;
+    UPDATE sessions s SET ended = format('process %s on %s has taken it over for run %s', at_pid, at_host, for_run)
+        WHERE s.ended IS NULL AND s.process IN (SELECT h.process FROM hold h
+            WHERE h.name = ANY (names) AND h.token <> with_token || h.name AND h.process <> own);
+    INSERT INTO hold (name, process, run, token) SELECT x, own, for_run, with_token || x FROM unnest(names) x
+        ON CONFLICT (name) DO UPDATE SET process = EXCLUDED.process, run = EXCLUDED.run, token = EXCLUDED.token;
+    INSERT INTO target (target) SELECT substr(x, 8) FROM unnest(names) x WHERE x LIKE 'target %' ON CONFLICT DO NOTHING;
+    DELETE FROM process q WHERE q.held_until < now_ - interval '1 day'
+        AND NOT EXISTS (SELECT FROM hold h WHERE h.process = q.process);
+END $$;
+
+-- An epoch above this one and above all that were given before; it is that of the targets that the process holds.
+CREATE FUNCTION next_epoch(own text, above bigint) RETURNS bigint LANGUAGE plpgsql SET search_path = idshift AS $$
+DECLARE
+    given bigint;
+BEGIN
+    UPDATE counter c SET epoch = greatest(c.epoch, above) + 1 RETURNING c.epoch INTO given;
+    UPDATE target t SET epoch = given FROM hold h WHERE h.process = own AND h.name = 'target ' || t.target;
+    RETURN given;
+END $$;
+
+-- Makes a draft, and removes what is left of old ones.
+CREATE FUNCTION make_draft(r text) RETURNS void LANGUAGE plpgsql SET search_path = idshift AS $$
+DECLARE
+    old text[];
+BEGIN
+    WITH gone AS (DELETE FROM draft d WHERE d.made_at < clock_timestamp() - interval '1 day' RETURNING d.run)
+        SELECT array_agg(gone.run) INTO old FROM gone;
+    PERFORM drop_draft(x) FROM unnest(old) x;
+    INSERT INTO draft (run) VALUES (r) ON CONFLICT DO NOTHING;
+END $$;
+
+CREATE FUNCTION drop_draft(r text) RETURNS void LANGUAGE plpgsql SET search_path = idshift AS $$
+BEGIN
+    DELETE FROM draft d WHERE d.run = r;
+    IF EXISTS (SELECT FROM run x WHERE x.run = r) THEN RETURN; END IF;
+    DELETE FROM outcomes o WHERE o.run = r;
+    DELETE FROM piece x WHERE x.run = r;
+END $$;
+
+-- Removes a run that has done nothing: it is a draft, or no session of it may have written.
+CREATE FUNCTION discard(r text) RETURNS void LANGUAGE plpgsql SET search_path = idshift AS $$
+BEGIN
+    IF EXISTS (SELECT FROM writes w WHERE w.run = r) THEN RETURN; END IF;
+    DELETE FROM run x WHERE x.run = r;
+    DELETE FROM register g WHERE g.run = r;
+    PERFORM drop_draft(r);
+END $$;
+
+-- Records what is known of lines before a run begins; false: it is no draft any more.
+CREATE FUNCTION put_draft(r text, gone bigint[], fresh json) RETURNS bool LANGUAGE plpgsql SET search_path = idshift AS $$
+DECLARE
+    o outcomes;
+BEGIN
+    PERFORM FROM draft d WHERE d.run = r FOR UPDATE;
+    IF NOT FOUND THEN RETURN false; END IF;
+    UPDATE draft d SET made_at = clock_timestamp() WHERE d.run = r;
+    o.run := r;
+    DELETE FROM outcomes x WHERE x.run = r AND x.line = ANY (gone);
+    INSERT INTO outcomes SELECT * FROM json_populate_recordset(o, fresh);
+    RETURN true;
+END $$;
+
+-- Makes a draft a run; false: it is no draft any more.
+CREATE FUNCTION begin_run(r text, header json, part json) RETURNS bool LANGUAGE plpgsql SET search_path = idshift AS $$
+BEGIN
+    DELETE FROM draft d WHERE d.run = r;
+    IF NOT FOUND THEN
+        -- Repeated after its answer was lost. It writes, and so waits for the standby again.
+        UPDATE run x SET epoch = x.epoch WHERE x.run = r;
+        RETURN FOUND;
+    END IF;
+    INSERT INTO target (target) VALUES (header ->> 'target') ON CONFLICT DO NOTHING;
+    INSERT INTO run SELECT * FROM json_populate_record(NULL::run, header);
+    INSERT INTO progress (run, state, phase, started_at_ms)
+        VALUES (r, 'created', 'created', (header ->> 'created_at_ms')::bigint);
+    INSERT INTO orders (run) VALUES (r);
+    IF part IS NOT NULL THEN
+        INSERT INTO shard SELECT * FROM json_populate_record(NULL::shard, part);
+    END IF;
+    RETURN true;
+END $$;
+
+-- Begins a session of a process that holds the run: its number, and the number of the last write. No row: the process
+-- holds the run or its target no more.
+CREATE FUNCTION begin_session(r text, own text, with_token text, facts json) RETURNS TABLE (number int, last_write bigint)
+LANGUAGE plpgsql SET search_path = idshift AS $$
+DECLARE
+    base sessions;
+BEGIN
+    PERFORM pg_advisory_xact_lock(1768190825);
+    IF NOT EXISTS (SELECT FROM hold h WHERE h.name = 'run ' || r AND h.token = with_token)
+        OR EXISTS (SELECT FROM run x JOIN progress y USING (run)
+            JOIN hold h ON h.name = 'target ' || coalesce(y.target, x.target) WHERE x.run = r AND h.process <> own) THEN
+        RETURN;
+    END IF;
+    SELECT s.session INTO number FROM sessions s WHERE s.run = r AND s.token = with_token;
+    IF NOT FOUND THEN
+        INSERT INTO sessions (run, session, started_at_ms, pid, host, epoch, writing, version, process, token)
+            SELECT r, 1 + coalesce((SELECT max(s.session) FROM sessions s WHERE s.run = r), 0),
+                f.started_at_ms, f.pid, f.host, f.epoch, f.writing, f.version, own, with_token
+            FROM json_populate_record(NULL::sessions, facts) f
+            RETURNING session INTO number;
+    ELSE
+        UPDATE sessions s SET seen_at = clock_timestamp() WHERE s.run = r AND s.session = number;
+    END IF;
+    SELECT coalesce(max(w.write_id), 0) INTO last_write FROM writes w WHERE w.run = r;
+    RETURN NEXT;
+END $$;
+
+-- Ends a session and frees the run.
+CREATE FUNCTION end_session(r text, s int, with_token text) RETURNS void LANGUAGE sql SET search_path = idshift AS $$
+    UPDATE sessions SET ended = 'its process has left it' WHERE run = r AND session = s AND ended IS NULL;
+    DELETE FROM hold WHERE token = with_token;
+$$;
+
+-- Notes the group of this number of a session, once, however often it is sent. Empty: it is on record; else why not.
+CREATE FUNCTION note(r text, s int, this bigint, calls json, intents json, verdicts json, gone bigint[], fresh json,
+    reopened bigint[], instead json, skipped json)
+RETURNS text LANGUAGE plpgsql SET search_path = idshift AS $$
+DECLARE
+    own sessions; w writes; o outcomes; u unlooked; failed bigint[]; before bigint;
+BEGIN
+    SELECT * INTO own FROM sessions x WHERE x.run = r AND x.session = s FOR UPDATE;
+    IF NOT FOUND THEN RETURN 'its session is not on record'; END IF;
+    IF own.ended IS NOT NULL THEN RETURN own.ended; END IF;
+    IF EXISTS (SELECT FROM run x JOIN progress y USING (run) JOIN target t ON t.target = coalesce(y.target, x.target)
+            WHERE x.run = r AND t.epoch > own.epoch) THEN
+        RETURN 'another process has begun to work on its target';
+    END IF;
+    before := own.commits;
+    IF before <> this AND before <> this - 1 THEN RETURN 'a later group of this session is on record'; END IF;
+    IF calls IS NOT NULL THEN own := json_populate_record(own, calls); END IF;
+    -- Always: so the acknowledgement comes from a transaction that waits for the standby.
+    UPDATE sessions x SET commits = this, seen_at = clock_timestamp(), find = own.find, read = own.read, write = own.write,
+        retried = own.retried, throttled = own.throttled, limit_per_s = own.limit_per_s, active_ms = own.active_ms
+        WHERE x.run = r AND x.session = s;
+    IF before = this THEN RETURN ''; END IF;
+    w.run := r; w.altered := false; o.run := r; u.run := r;
+    IF intents IS NOT NULL THEN
+        INSERT INTO writes SELECT * FROM json_populate_recordset(w, intents);
+    END IF;
+    IF verdicts IS NOT NULL THEN
+        UPDATE writes x SET verdict = v.verdict, http_status = v.http_status, altered = v.altered,
+            account_id_stored = v.account_id_stored, service_id_stored = v.service_id_stored,
+            profile_stored = v.profile_stored
+            FROM json_populate_recordset(w, verdicts) v WHERE x.run = r AND x.write_id = v.write_id;
+    END IF;
+    IF gone <> '{}' THEN DELETE FROM outcomes x WHERE x.run = r AND x.line = ANY (gone); END IF;
+    IF fresh IS NOT NULL THEN
+        INSERT INTO outcomes SELECT * FROM json_populate_recordset(o, fresh);
+    END IF;
+    IF reopened <> '{}' THEN
+        WITH d AS (DELETE FROM outcomes x WHERE x.run = r AND x.line = ANY (reopened) AND x.status = 'failed'
+                RETURNING x.line)
+            SELECT array_agg(d.line) INTO failed FROM d;
+        INSERT INTO outcomes SELECT * FROM json_populate_recordset(o, instead) x WHERE x.line = ANY (failed);
+    END IF;
+    IF skipped IS NOT NULL THEN
+        INSERT INTO unlooked SELECT * FROM json_populate_recordset(u, skipped);
+    END IF;
+    RETURN '';
+END $$;
+
+-- Records what is not noted by a session, all or nothing, once for each token. `seen` is the number of changes that the caller knows;
+-- where there are more, nothing is recorded, and `number` says how many. `s`: the last session of the caller; where another
+-- one came after it, or has ended it, `refused` says so.
+CREATE FUNCTION put(r text, s int, seen bigint, with_token text, facts json, counts json, drifted json, gone bigint[],
+    fresh json, none_found bool, no_unlooked bool, meant json, digests bigint[], files json,
+    OUT number bigint, OUT done bool, OUT refused text)
+LANGUAGE plpgsql SET search_path = idshift AS $$
+DECLARE
+    p progress; o outcomes; c closed; d drift; m wishes; f removed;
+BEGIN
+    done := false; refused := '';
+    SELECT * INTO p FROM progress x WHERE x.run = r FOR UPDATE;
+    IF NOT FOUND THEN refused := 'it is not there'; RETURN; END IF;
+    number := p.changes;
+    IF s IS NOT NULL THEN
+        SELECT coalesce(min(x.ended), '') INTO refused FROM sessions x
+            WHERE x.run = r AND x.session = s AND x.ended <> 'its process has left it';
+        IF EXISTS (SELECT FROM sessions x WHERE x.run = r AND x.session > s) THEN
+            refused := 'another process works on it';
+        END IF;
+        IF refused <> '' THEN RETURN; END IF;
+    END IF;
+    done := p.changed_by = with_token OR p.changes = seen;
+    IF NOT done THEN RETURN; END IF;
+    IF p.changed_by = with_token THEN
+        UPDATE progress x SET changes = x.changes WHERE x.run = r;
+        RETURN;
+    END IF;
+    number := seen + 1;
+    IF facts IS NOT NULL THEN p := json_populate_record(p, facts); END IF;
+    UPDATE progress x SET state = p.state, phase = p.phase, exit_code = p.exit_code, stopped_by = p.stopped_by,
+        why = p.why, started_at_ms = p.started_at_ms, finished_at_ms = p.finished_at_ms, base_url = p.base_url,
+        target = p.target, former_targets = p.former_targets, settings = p.settings, plan_digest = p.plan_digest,
+        forecast = p.forecast, near_misses = p.near_misses, estimate = p.estimate, cannot_undo = p.cannot_undo,
+        audit_round = p.audit_round, pruned_at_ms = p.pruned_at_ms, half_done = p.half_done,
+        wave = p.wave, wave_lines = p.wave_lines,
+        changes = put.number, changed_by = with_token
+        WHERE x.run = r;
+    c.run := r; d.run := r; o.run := r; m.run := r; f.run := r;
+    IF counts IS NOT NULL THEN
+        SELECT coalesce(sum(x.commits), 0) INTO c.commits FROM sessions x WHERE x.run = r;
+        DELETE FROM closed x WHERE x.run = r;
+        INSERT INTO closed SELECT * FROM json_populate_recordset(c, counts);
+    END IF;
+    IF drifted IS NOT NULL THEN
+        DELETE FROM drift x WHERE x.run = r;
+        INSERT INTO drift SELECT * FROM json_populate_recordset(d, drifted);
+    END IF;
+    IF none_found THEN
+        DELETE FROM outcomes x WHERE x.run = r AND x.status NOT IN ('changed', 'failed', 'in_doubt');
+    END IF;
+    IF none_found OR no_unlooked THEN DELETE FROM unlooked x WHERE x.run = r; END IF;
+    DELETE FROM outcomes x WHERE x.run = r AND x.line = ANY (gone);
+    IF fresh IS NOT NULL THEN
+        INSERT INTO outcomes SELECT * FROM json_populate_recordset(o, fresh);
+    END IF;
+    IF meant IS NOT NULL THEN
+        INSERT INTO wishes SELECT * FROM json_populate_recordset(m, meant) ON CONFLICT DO NOTHING;
+    END IF;
+    INSERT INTO replaced (run, digest) SELECT r, x FROM unnest(digests) x ON CONFLICT DO NOTHING;
+    IF files IS NOT NULL THEN
+        INSERT INTO removed SELECT * FROM json_populate_recordset(f, files) ON CONFLICT DO NOTHING;
+    END IF;
+END $$;

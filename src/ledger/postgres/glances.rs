@@ -1,0 +1,114 @@
+//! What a list of runs tells of each, read with two statements for all of them: asking for each run would take several
+//! round trips a run, in every command.
+
+use super::process::Process;
+use super::questions;
+use super::rows::PgRow;
+use super::statement::Statement;
+use crate::ledger::columns::{Fault, Row};
+use crate::ledger::store::{Fact, Facts, WritesOf};
+use crate::ledger::{Calls, Header, LedgerError, PastSession, header_columns};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// For so long it counts as read just now.
+const FRESH: Duration = Duration::from_secs(5);
+/// The columns of the header, with its checksum.
+const HEADER: usize = 19;
+/// Where a system is since it moved.
+const ADDRESS: [&str; 3] = [Fact::BASE_URL.0, Fact::TARGET.0, Fact::FORMER_TARGETS.0];
+
+/// A customer and its relationship, as they are on record.
+type Customer = (String, Option<String>);
+
+/// What was read of one run.
+#[derive(Debug, Clone)]
+pub(super) struct Glance {
+    at: Instant,
+    pub(super) header: Header,
+    address: Vec<Option<String>>,
+    pub(super) sessions: Vec<PastSession>,
+    /// Of its first write, of the first that took effect, of the first of an account ID.
+    customers: [Option<Customer>; 3],
+}
+
+impl Glance {
+    pub(super) fn is_fresh(&self) -> bool {
+        self.at.elapsed() < FRESH
+    }
+
+    /// These facts, if they were read.
+    pub(super) fn facts(&self, which: &[Fact]) -> Option<Facts> {
+        let is_address = which.iter().map(|Fact(name)| *name).eq(ADDRESS);
+        is_address.then(|| Facts(self.address.clone()))
+    }
+
+    /// The customer of the first of these writes, if that was read.
+    #[expect(clippy::option_option, reason = "there may be no such write")]
+    pub(super) fn customer(&self, which: WritesOf) -> Option<Option<Customer>> {
+        let at = match which {
+            WritesOf::All => 0,
+            WritesOf::Applied => 1,
+            WritesOf::Accounts => 2,
+            WritesOf::Temporary | WritesOf::Altered | WritesOf::Unit(_) | WritesOf::Line(_) => {
+                return None;
+            }
+        };
+        Some(self.customers[at].clone())
+    }
+
+    fn read(row: &PgRow<'_>) -> Result<Self, Fault> {
+        let text = |at: usize| Ok::<_, Fault>(row.text(at)?.map(str::to_owned));
+        let customer = |at| Ok::<_, Fault>(text(at)?.zip(Some(text(at + 1)?)));
+        Ok(Self {
+            at: Instant::now(),
+            header: header_columns::read(row)?,
+            address: (HEADER..HEADER + 3).map(text).collect::<Result<_, _>>()?,
+            sessions: Vec::new(),
+            customers: [
+                customer(HEADER + 3)?,
+                customer(HEADER + 5)?,
+                customer(HEADER + 7)?,
+            ],
+        })
+    }
+}
+
+/// A run of a list, by its ID; what contradicts itself is left to whoever opens the run.
+pub(super) fn read(process: &Process) -> Result<HashMap<String, Glance>, LedgerError> {
+    let ask = Statement::repeatable(questions::GLANCES.as_str());
+    let read = process.rows(ask, |row| Ok(Glance::read(row).ok()))?;
+    let runs = read.into_iter().flatten();
+    let mut runs: HashMap<String, Glance> = runs
+        .map(|glance| (glance.header.run.clone(), glance))
+        .collect();
+    let ask = Statement::repeatable(questions::ALL_SESSIONS.as_str());
+    let sessions = process.rows(ask, |row| Ok((row.word(12)?.to_owned(), session(row)?)))?;
+    for (run, session) in sessions {
+        if let Some(glance) = runs.get_mut(&run) {
+            glance.sessions.push(session);
+        }
+    }
+    Ok(runs)
+}
+
+/// A row of [`questions::SESSIONS`].
+pub(super) fn session(row: &PgRow<'_>) -> Result<PastSession, Fault> {
+    let number = |at| row.required::<i64>(at).map(i64::cast_unsigned);
+    Ok(PastSession {
+        started_at_ms: row.required(0)?,
+        pid: row.required(1)?,
+        host: row.word(2)?.to_owned(),
+        epoch: number(3)?,
+        writing: row.truth(4)?,
+        calls: Calls {
+            find: number(5)?,
+            read: number(6)?,
+            write: number(7)?,
+            retried: number(8)?,
+            throttled: number(9)?,
+            active_ms: number(10)?,
+            limit_per_s: row.real(11)?,
+        },
+    })
+}

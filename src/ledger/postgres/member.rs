@@ -1,0 +1,61 @@
+//! This program as a user of one database: connected to once, with the first question, whoever in the program asks.
+
+use super::connection::Settings;
+use super::process::Process;
+use super::thread::Postgres;
+use crate::ledger::LedgerError;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// Those that are in use in this program: what one part of it holds must be the other parts' own.
+static MEMBERS: Mutex<Vec<Weak<Member>>> = Mutex::new(Vec::new());
+
+/// The use of one database.
+pub(super) struct Member {
+    settings: Settings,
+    process: Mutex<Option<Arc<Process>>>,
+}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = &self.settings.address;
+        f.debug_tuple("Member").field(&address.to_string()).finish()
+    }
+}
+
+impl Member {
+    /// The one of this address, as long as it is in use.
+    pub(super) fn of(settings: &Settings) -> Arc<Self> {
+        let mut members = MEMBERS.lock().unwrap_or_else(PoisonError::into_inner);
+        members.retain(|one| one.strong_count() > 0);
+        let mut known = members.iter().filter_map(Weak::upgrade);
+        let same = known.find(|one| one.settings.address == settings.address);
+        same.unwrap_or_else(|| {
+            let new = Self::apart(settings);
+            members.push(Arc::downgrade(&new));
+            new
+        })
+    }
+
+    /// One of its own, as another program has it.
+    pub(super) fn apart(settings: &Settings) -> Arc<Self> {
+        Arc::new(Self {
+            settings: settings.clone(),
+            process: Mutex::default(),
+        })
+    }
+
+    /// Connects, looks at the server, and makes the tables where they are missing; once.
+    pub(super) fn process(&self) -> Result<Arc<Process>, LedgerError> {
+        let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(process) = &*process {
+            return Ok(Arc::clone(process));
+        }
+        let postgres = Postgres::connect(self.settings.clone())?;
+        postgres.prepare()?;
+        let patience = self.settings.give_up_after;
+        let made = Process::of(postgres, patience);
+        *process = Some(Arc::clone(&made));
+        Ok(made)
+    }
+}

@@ -1,0 +1,318 @@
+//! This process, as the ledger knows it: its row there, which a thread renews each second, and what it holds alone.
+//!
+//! A hold ends when it is dropped. Where the process was killed, it ends when the lease is over and the time is past in
+//! which a call that was begun may still arrive; immediately, where another process of the same machine sees that it is gone.
+
+use super::error::PostgresError;
+use super::rows::PgRow;
+use super::statement::Statement;
+use super::thread::Postgres;
+use crate::ledger::columns::{Fault, Row};
+use crate::ledger::{Holder, LedgerError, host};
+use std::fs;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long what a process holds is its own without being renewed.
+const LEASE: Duration = Duration::from_secs(15);
+/// How often it is renewed.
+const RENEWAL: Duration = Duration::from_secs(1);
+/// A process that was not heard of for so long may be gone.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// This process.
+#[derive(Debug)]
+pub(super) struct Process {
+    postgres: Postgres,
+    /// Its name in the ledger, which no other process has.
+    name: String,
+    machine: String,
+    /// How long a call that it has begun may take.
+    grace_ms: AtomicI64,
+    /// For how long a ledger that is away is waited for.
+    patience: Duration,
+    holds: AtomicUsize,
+    renewal: Mutex<Option<thread::JoinHandle<()>>>,
+    /// Why the ledger was given up: nothing waits for it a second time.
+    given_up: Mutex<Option<PostgresError>>,
+}
+
+impl Process {
+    pub(super) fn of(postgres: Postgres, patience: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            name: format!(
+                "{}-{}-{:016x}",
+                host(),
+                std::process::id(),
+                fastrand::u64(..)
+            ),
+            machine: machine(),
+            grace_ms: AtomicI64::new(0),
+            patience,
+            holds: AtomicUsize::new(0),
+            renewal: Mutex::default(),
+            given_up: Mutex::default(),
+            postgres,
+        })
+    }
+
+    /// A call that this process begins may take so long.
+    pub(super) fn allow_calls_of(&self, call_timeout: Duration) {
+        let grace = milliseconds(call_timeout + Duration::from_secs(1));
+        self.grace_ms.fetch_max(grace, Ordering::Relaxed);
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Database, servers and role, for people.
+    pub(super) fn place(&self) -> &str {
+        self.postgres.place()
+    }
+
+    pub(super) fn damaged(&self, fault: &Fault) -> LedgerError {
+        self.postgres.damaged(fault)
+    }
+
+    /// Carries a statement out, and reads each row of its answer.
+    pub(super) fn rows<T>(
+        &self,
+        statement: Statement,
+        read: impl Fn(&PgRow<'_>) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, LedgerError> {
+        self.asked(|postgres| postgres.rows(statement, read))
+    }
+
+    /// The one row of an answer.
+    pub(super) fn row<T>(
+        &self,
+        statement: Statement,
+        read: impl Fn(&PgRow<'_>) -> Result<T, Fault>,
+    ) -> Result<T, LedgerError> {
+        self.asked(|postgres| postgres.row(statement, read))
+    }
+
+    fn asked<T>(
+        &self,
+        ask: impl FnOnce(&Postgres) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        if let Some(why) = lock(&self.given_up).clone() {
+            return Err(LedgerError::Postgres(why));
+        }
+        let begun = Instant::now();
+        let asked = ask(&self.postgres);
+        if let Err(LedgerError::Postgres(why)) = &asked
+            && begun.elapsed() > self.patience / 2
+        {
+            *lock(&self.given_up) = Some(why.clone());
+        }
+        asked
+    }
+
+    /// Takes these holds for a run, all of them or none, or says which process has one ([`LedgerError::Held`]).
+    pub(super) fn take(
+        self: &Arc<Self>,
+        mut names: Vec<String>,
+        run: &str,
+    ) -> Result<Token, LedgerError> {
+        names.sort_unstable();
+        names.dedup();
+        let token = format!("{:016x}{:016x} ", fastrand::u64(..), fastrand::u64(..));
+        let mut gone = Vec::new();
+        loop {
+            let holders = self.rows(self.taking(&names, run, &token, &gone), Found::read)?;
+            let before = gone.len();
+            gone.extend(
+                holders
+                    .iter()
+                    .filter(|one| self.knows_gone(one))
+                    .map(|one| one.process.clone()),
+            );
+            match holders.into_iter().find(|one| !gone.contains(&one.process)) {
+                Some(found) => return Err(self.held(found)),
+                None if gone.len() > before => {}
+                None => break,
+            }
+        }
+        self.keep_renewing()?;
+        self.holds.fetch_add(1, Ordering::Relaxed);
+        let tokens = names.iter().map(|name| format!("{token}{name}"));
+        Ok(Token {
+            tokens: tokens.collect(),
+            process: Arc::clone(self),
+        })
+    }
+
+    fn taking(&self, names: &[String], run: &str, token: &str, gone: &[String]) -> Statement {
+        let sql = "SELECT run, process, host, pid, machine, seen_ms, free_ms \
+                   FROM take($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+        Statement::repeatable(sql)
+            .with(self.name.clone())
+            .with(host())
+            .with(i64::from(std::process::id()))
+            .with(self.machine.clone())
+            .with(milliseconds(LEASE))
+            .with(self.grace_ms.load(Ordering::Relaxed))
+            .with(names.to_vec())
+            .with(run.to_owned())
+            .with(token.to_owned())
+            .with(gone.to_vec())
+    }
+
+    /// Whether a living process has this hold.
+    pub(super) fn is_held(&self, name: &str) -> Result<bool, LedgerError> {
+        let sql = "SELECT h.run, q.process, q.host, q.pid, q.machine, 0::bigint, 0::bigint \
+                   FROM hold h JOIN process q USING (process) \
+                   WHERE h.name = $1 AND q.held_until + q.grace >= clock_timestamp()";
+        let found = self.rows(
+            Statement::repeatable(sql).with(name.to_owned()),
+            Found::read,
+        )?;
+        Ok(found.iter().any(|one| !self.knows_gone(one)))
+    }
+
+    /// Whether it is certain that a process has ended: it was one of this machine, since its last start.
+    fn knows_gone(&self, found: &Found) -> bool {
+        if self.machine.is_empty() || found.machine != self.machine {
+            return false;
+        }
+        let number = i32::try_from(found.pid)
+            .ok()
+            .and_then(rustix::process::Pid::from_raw);
+        number.is_some_and(|number| {
+            rustix::process::test_kill_process(number) == Err(rustix::io::Errno::SRCH)
+        })
+    }
+
+    fn held(&self, found: Found) -> LedgerError {
+        let is_silent = found.seen > SILENCE;
+        LedgerError::Held {
+            holder: Holder {
+                run: found.run,
+                pid: u32::try_from(found.pid).unwrap_or(0),
+                host: found.host,
+            },
+            lock: format!("in {}", self.place()),
+            free_in: is_silent.then_some(found.free_in),
+        }
+    }
+
+    /// Starts the thread that renews, once.
+    fn keep_renewing(self: &Arc<Self>) -> Result<(), LedgerError> {
+        let mut renewal = lock(&self.renewal);
+        if renewal.is_none() {
+            let process = Arc::downgrade(self);
+            let thread = thread::Builder::new()
+                .name("lease".to_owned())
+                .spawn(move || renew(&process))
+                .map_err(|why| {
+                    self.postgres.unfit(format!(
+                        "the thread that renews the lease cannot be started: {why}"
+                    ))
+                })?;
+            *renewal = Some(thread);
+        }
+        Ok(())
+    }
+}
+
+/// The thread that renews, until the process of the ledger is gone.
+fn renew(process: &Weak<Process>) {
+    let sql = "UPDATE process SET seen_at = clock_timestamp(), held_until = clock_timestamp() + $2 * interval '1 ms' \
+               WHERE process = $1 RETURNING true";
+    loop {
+        thread::park_timeout(RENEWAL);
+        let Some(process) = process.upgrade() else {
+            return;
+        };
+        if process.holds.load(Ordering::Relaxed) > 0 {
+            let renewal = Statement::repeatable(sql)
+                .with(process.name.clone())
+                .with(milliseconds(LEASE));
+            // Where it fails, so does what is noted, which says why.
+            if process
+                .postgres
+                .ask(renewal, |row| row.try_get::<_, bool>(0))
+                .is_ok()
+            {
+                *lock(&process.given_up) = None;
+            }
+        }
+    }
+}
+
+/// Another process that holds something.
+struct Found {
+    run: String,
+    process: String,
+    host: String,
+    pid: i64,
+    machine: String,
+    seen: Duration,
+    free_in: Duration,
+}
+
+impl Found {
+    fn read(row: &PgRow<'_>) -> Result<Self, Fault> {
+        let text = |at| row.word(at).map(str::to_owned);
+        let time = |at| {
+            let ms: i64 = row.required(at)?;
+            Ok::<_, Fault>(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
+        };
+        Ok(Self {
+            run: text(0)?,
+            process: text(1)?,
+            host: text(2)?,
+            pid: row.required(3)?,
+            machine: text(4)?,
+            seen: time(5)?,
+            free_in: time(6)?,
+        })
+    }
+}
+
+/// What a process holds alone, as long as this value lives.
+#[derive(Debug)]
+pub(super) struct Token {
+    process: Arc<Process>,
+    tokens: Vec<String>,
+}
+
+impl Token {
+    /// The token of the first hold.
+    pub(super) fn first(&self) -> &str {
+        self.tokens.first().map_or("", String::as_str)
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.process.holds.fetch_sub(1, Ordering::Relaxed);
+        let free = Statement::repeatable("DELETE FROM hold WHERE token = ANY ($1)")
+            .with(self.tokens.clone());
+        // Where that fails, it ends with the lease.
+        let _ = self.process.rows(free, |_| Ok(()));
+    }
+}
+
+/// A machine between two starts, and the processes that can be seen there; empty where that cannot be told.
+fn machine() -> String {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    let numbers = fs::read_link("/proc/self/ns/pid");
+    match (boot, numbers) {
+        (Ok(boot), Ok(numbers)) => format!("{} {}", boot.trim(), numbers.display()),
+        _ => String::new(),
+    }
+}
+
+fn milliseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is in it is whole at any time.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

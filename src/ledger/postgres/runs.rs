@@ -1,0 +1,273 @@
+//! Runs in PostgreSQL, for every machine that uses it; their files are made in a folder of this machine where they are needed.
+
+use super::glances::Glance;
+use super::member::Member;
+use super::process::Process;
+use super::statement::Statement;
+use super::store::PgStore;
+use super::{Settings, draft, glances, pieces};
+use crate::ledger::columns::Row;
+use crate::ledger::private::{create_folder, sync_folder};
+use crate::ledger::{
+    Hold, Ledger, LedgerError, ListedRun, NewLedger, RegisteredRun, RunDir, RunId, Runs, Sameness,
+    StateDb,
+};
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// The runs of a database. It is connected to with the first question.
+#[derive(Debug)]
+pub struct SharedRuns {
+    member: Arc<Member>,
+    call_timeout: Duration,
+    runs_dir: PathBuf,
+    /// What this user's state database knows of runs in files; `None`: whoever asks only looks, or works on a stand-in in this
+    /// process, of which no other process knows, and so keeps none away.
+    local: Option<Arc<StateDb>>,
+    /// What the last list told, each for the next that opens the run.
+    listed: Mutex<HashMap<String, Glance>>,
+}
+
+impl SharedRuns {
+    /// The runs of this database, of which the files are kept in this folder. `call_timeout`: how long a call that this
+    /// process has begun may take.
+    pub fn of(
+        settings: &Settings,
+        call_timeout: Duration,
+        runs_dir: &Path,
+        local: Option<Arc<StateDb>>,
+    ) -> Self {
+        Self {
+            member: Member::of(settings),
+            call_timeout,
+            runs_dir: runs_dir.to_owned(),
+            local,
+            listed: Mutex::default(),
+        }
+    }
+
+    /// As another program has them.
+    #[cfg(test)]
+    pub(in crate::ledger) fn apart(
+        settings: &Settings,
+        call_timeout: Duration,
+        runs_dir: &Path,
+        local: Option<Arc<StateDb>>,
+    ) -> Self {
+        Self {
+            member: Member::apart(settings),
+            call_timeout,
+            runs_dir: runs_dir.to_owned(),
+            local,
+            listed: Mutex::default(),
+        }
+    }
+
+    fn process(&self) -> Result<Arc<Process>, LedgerError> {
+        let process = self.member.process()?;
+        process.allow_calls_of(self.call_timeout);
+        Ok(process)
+    }
+
+    /// The runs in files that this user has made.
+    fn in_files(&self) -> Result<Vec<RegisteredRun>, LedgerError> {
+        let local = self.local.as_ref();
+        local.map_or(Ok(Vec::new()), |state| state.runs())
+    }
+
+    fn store(&self, run: &RunDir) -> Result<PgStore, LedgerError> {
+        Ok(PgStore::of(&self.process()?, run.run().as_str()))
+    }
+}
+
+impl Runs for SharedRuns {
+    fn prepare(&self) -> Result<(), LedgerError> {
+        RunDir::prepare(&self.runs_dir)?;
+        self.process().map(drop)
+    }
+
+    fn list(&self) -> Result<Vec<ListedRun>, LedgerError> {
+        let sql = "SELECT r.run, g.system, g.target, g.epoch, g.renames, g.customer_id, g.reseller FROM run r \
+                   LEFT JOIN register g USING (run) ORDER BY r.epoch DESC, r.run DESC";
+        let runs = self.process()?.rows(Statement::repeatable(sql), |row| {
+            let Some(dir) = RunDir::at(&self.runs_dir.join(row.word(0)?)) else {
+                return Ok(None);
+            };
+            let text =
+                |at| Ok::<_, crate::ledger::columns::Fault>(row.text(at)?.map(str::to_owned));
+            let customer = text(5)?;
+            let reseller = text(6)?;
+            let known = match (text(1)?, text(2)?) {
+                (Some(system), Some(target)) => Some(RegisteredRun {
+                    path: dir.absolute(),
+                    run: dir.run().to_string(),
+                    system,
+                    target,
+                    epoch: row.required::<i64>(3)?.cast_unsigned(),
+                    renames: row.truth(4)?,
+                    customer: customer.map(|customer| (customer, reseller)),
+                }),
+                _ => None,
+            };
+            Ok(Some(ListedRun::There(dir, known)))
+        })?;
+        *self.listed.lock().unwrap_or_else(PoisonError::into_inner) =
+            glances::read(&*self.process()?)?;
+        let mut all: Vec<ListedRun> = runs.into_iter().flatten().collect();
+        let known: HashSet<String> = all
+            .iter()
+            .filter_map(|one| match one {
+                ListedRun::There(dir, _) => Some(dir.run().to_string()),
+                ListedRun::Gone(_) | ListedRun::Elsewhere(_) => None,
+            })
+            .collect();
+        let elsewhere = self.in_files()?.into_iter();
+        let elsewhere = elsewhere.filter(|run| !known.contains(&run.run));
+        all.extend(elsewhere.map(ListedRun::Elsewhere));
+        Ok(all)
+    }
+
+    fn open(&self, run: &RunDir, thorough: bool) -> Result<Ledger, LedgerError> {
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        let glance = listed.remove(run.run().as_str());
+        drop(listed);
+        let glance = glance.filter(|glance| !thorough && glance.is_fresh());
+        Ledger::of(Box::new(self.store(run)?.with(glance)))
+    }
+
+    fn glance(&self, run: &RunDir) -> Result<Ledger, LedgerError> {
+        self.open(run, false)
+    }
+
+    fn has(&self, run: &RunDir) -> bool {
+        self.has_begun(run)
+    }
+
+    fn has_begun(&self, run: &RunDir) -> bool {
+        // Where it cannot be told, it may have.
+        self.store(run)
+            .and_then(|store| store.exists())
+            .unwrap_or(true)
+    }
+
+    fn folder(&self, run: &RunDir) -> Result<(), LedgerError> {
+        let folder = run.path();
+        let parent = folder.parent().unwrap_or(folder);
+        RunDir::prepare(parent)?;
+        match create_folder(folder, false) {
+            Ok(()) => sync_folder(parent).map_err(|why| LedgerError::io(parent, "synced", why)),
+            Err(why) if why.kind() == io::ErrorKind::AlreadyExists => run.check(),
+            Err(why) => Err(LedgerError::io(folder, "made", why)),
+        }
+    }
+
+    fn input(&self, run: &RunDir) -> Result<PathBuf, LedgerError> {
+        self.folder(run)?;
+        let copy = run.local_input();
+        if !copy.exists() {
+            let ledger = self.open(run, false)?;
+            if ledger.pruned()?.is_none() {
+                let digest = &ledger.header().input_sha256;
+                pieces::fetch(&*self.process()?, run.run().as_str(), digest, &copy)?;
+            }
+        }
+        Ok(copy)
+    }
+
+    fn create(&self, run: &RunId) -> Result<(RunDir, NewLedger), LedgerError> {
+        let dir = RunDir::create(&self.runs_dir, run)?;
+        match self
+            .process()
+            .and_then(|process| draft::create(&process, &dir))
+        {
+            Ok(draft) => Ok((dir, NewLedger(draft))),
+            Err(error) => {
+                let _ = fs::remove_dir_all(dir.path());
+                Err(error)
+            }
+        }
+    }
+
+    fn hold(&self, targets: &[&str], run: &str) -> Result<Hold, LedgerError> {
+        if self.local.is_none() {
+            return Ok(Hold::of(()));
+        }
+        let names = targets.iter().map(|target| format!("target {target}"));
+        self.process()?.take(names.collect(), run).map(Hold::of)
+    }
+
+    fn next_epoch(&self, above: u64) -> Result<u64, LedgerError> {
+        // Whoever compares takes a run in files for an earlier one.
+        let in_files = self.in_files()?.into_iter().map(|run| run.epoch).max();
+        let above = above.max(in_files.unwrap_or(0));
+        let ask = Statement::repeatable("SELECT next_epoch($1, $2)")
+            .with(self.process()?.name().to_owned())
+            .with(above.cast_signed());
+        let epoch: i64 = self.process()?.row(ask, |row| row.required(0))?;
+        Ok(epoch.cast_unsigned())
+    }
+
+    fn register(&self, run: &RegisteredRun) -> Result<(), LedgerError> {
+        let sql = "INSERT INTO register (run, path, system, target, epoch, renames, customer_id, reseller) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (run) DO UPDATE SET path = EXCLUDED.path, \
+                   system = EXCLUDED.system, target = EXCLUDED.target, epoch = greatest(register.epoch, EXCLUDED.epoch), \
+                   renames = register.renames OR EXCLUDED.renames, customer_id = EXCLUDED.customer_id, \
+                   reseller = EXCLUDED.reseller";
+        let (customer, reseller) = match &run.customer {
+            None => (None, None),
+            Some((customer, reseller)) => (Some(customer.clone()), reseller.clone()),
+        };
+        let put = Statement::repeatable(sql)
+            .with(run.run.clone())
+            .with(run.path.to_string_lossy().into_owned())
+            .with(run.system.clone())
+            .with(run.target.clone())
+            .with(run.epoch.cast_signed())
+            .with(run.renames)
+            .with(customer)
+            .with(reseller);
+        self.process()?.rows(put, |_| Ok(())).map(drop)
+    }
+
+    fn discard(&self, run: &RunDir) -> Result<(), LedgerError> {
+        let discard = Statement::repeatable("SELECT discard($1)").with(run.run().to_string());
+        let discarded = self
+            .process()
+            .and_then(|process| process.rows(discard, |_| Ok(())))
+            .map(drop);
+        fs::remove_dir_all(run.path())
+            .map_err(|source| LedgerError::io(run.path(), "removed", source))?;
+        discarded
+    }
+
+    fn sameness(&self, target: &str, other: &str) -> Result<Option<Sameness>, LedgerError> {
+        let sql = "SELECT same, epoch FROM same_system WHERE target = $1 AND other = $2";
+        let ask = Statement::repeatable(sql)
+            .with(target.to_owned())
+            .with(other.to_owned());
+        let found = self.process()?.rows(ask, |row| {
+            Ok(Sameness {
+                same: row.truth(0)?,
+                epoch: row.required::<i64>(1)?.cast_unsigned(),
+            })
+        })?;
+        Ok(found.into_iter().next())
+    }
+
+    fn set_sameness(&self, target: &str, other: &str, found: Sameness) -> Result<(), LedgerError> {
+        // If they are one system, both are it.
+        let sql = "INSERT INTO same_system (target, other, same, epoch) \
+                   SELECT $1::text, $2::text, $3::bool, $4::bigint UNION ALL SELECT $2, $1, true, $4 WHERE $3 \
+                   ON CONFLICT (target, other) DO UPDATE SET same = EXCLUDED.same, epoch = EXCLUDED.epoch";
+        let put = Statement::repeatable(sql)
+            .with(target.to_owned())
+            .with(other.to_owned())
+            .with(found.same)
+            .with(found.epoch.cast_signed());
+        self.process()?.rows(put, |_| Ok(())).map(drop)
+    }
+}

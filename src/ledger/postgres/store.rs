@@ -1,0 +1,410 @@
+//! The record of a run in PostgreSQL: its answers.
+
+use super::commit;
+use super::glances::{Glance, session};
+use super::process::Process;
+use super::put::put;
+use super::questions;
+use super::rows::PgRow;
+use super::statement::Statement;
+use crate::domain::{CustomerId, Line, Outcome, Shard};
+use crate::ledger::columns::{Fault, Row};
+use crate::ledger::commit::Commit;
+use crate::ledger::store::{Fact, Facts, LinesOf, OrderChange, Put, Store, WritesOf};
+use crate::ledger::unlooked::{PackedLines, STATUS};
+use crate::ledger::write_columns::{self, WriteSketch};
+use crate::ledger::{
+    Counted, DriftedLine, Header, Hold, LedgerError, LineSet, Order, Orders, PastSession, Place,
+    RemovedFile, Session, Unlooked, WriteId, WriteRecord, drift, header_columns, outcome_columns,
+    remains, shard,
+};
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Lines of a page of ranges.
+const LINES: i64 = 20_000;
+/// Writes of a page.
+const WRITES: u32 = 2_000;
+
+/// The record of one run.
+#[derive(Debug)]
+pub(super) struct PgStore {
+    process: Arc<Process>,
+    run: String,
+    /// The last session of this process: what it records after a later one of another process is refused.
+    session: Mutex<Option<i32>>,
+    changes: AtomicI64,
+    /// What was read of the run just now.
+    glance: Option<Glance>,
+}
+
+impl PgStore {
+    pub(super) fn of(process: &Arc<Process>, run: &str) -> Self {
+        Self {
+            process: Arc::clone(process),
+            run: run.to_owned(),
+            session: Mutex::default(),
+            changes: AtomicI64::new(0),
+            glance: None,
+        }
+    }
+
+    /// The same, with what was read of the run just now.
+    pub(super) fn with(self, glance: Option<Glance>) -> Self {
+        Self { glance, ..self }
+    }
+
+    /// Whether the run has begun.
+    pub(super) fn exists(&self) -> Result<bool, LedgerError> {
+        let ask = self.about("SELECT true FROM run WHERE run = $1");
+        Ok(!self.process.rows(ask, |_| Ok(()))?.is_empty())
+    }
+
+    fn glance(&self) -> Option<&Glance> {
+        self.glance.as_ref().filter(|glance| glance.is_fresh())
+    }
+
+    /// A question about the run, which is its first value.
+    fn about(&self, sql: &'static str) -> Statement {
+        Statement::repeatable(sql).with(self.run.clone())
+    }
+
+    fn hold_name(&self) -> Vec<String> {
+        vec![format!("run {}", self.run)]
+    }
+
+    /// A page of writes.
+    fn page<T>(
+        &self,
+        sql: &'static str,
+        (which, WriteId(after), most): (WritesOf, WriteId, u32),
+        read: impl Fn(&PgRow<'_>) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, LedgerError> {
+        let (kind, line) = questions::kind(which);
+        let ask = self.about(sql).with(after).with(kind).with(line);
+        self.process.rows(ask.with(i64::from(most)), read)
+    }
+
+    fn counts_of(&self, ask: Statement) -> Result<Vec<Counted>, LedgerError> {
+        self.process.rows(ask, |row| {
+            Ok(Counted {
+                status: outcome_columns::status(row.word(0)?, row.word(1)?)?,
+                lines: row.required::<i64>(2)?.cast_unsigned(),
+                first_line: row.required(3)?,
+            })
+        })
+    }
+}
+
+impl Store for PgStore {
+    fn place(&self) -> Place {
+        Place::Database(self.process.place().to_owned())
+    }
+
+    fn header(&self) -> Result<Header, LedgerError> {
+        if let Some(glance) = self.glance() {
+            return Ok(glance.header.clone());
+        }
+        let ask = self.about(questions::HEADER.as_str());
+        let header = self
+            .process
+            .rows(ask, |row| header_columns::read(row))?
+            .pop();
+        header.ok_or_else(|| LedgerError::Missing {
+            path: format!("{}, run {}", self.process.place(), self.run).into(),
+        })
+    }
+
+    fn shard(&self) -> Result<Option<(Shard, LineSet)>, LedgerError> {
+        let ask = self.about("SELECT shard, lines, checksum FROM shard WHERE run = $1");
+        let shard = self.process.rows(ask, |row| {
+            let lines = row.bytes(1)?.unwrap_or_default();
+            shard::read(row.word(0)?, lines, row.required(2)?)
+        })?;
+        Ok(shard.into_iter().next())
+    }
+
+    fn facts(&self, which: &[Fact]) -> Result<Facts, LedgerError> {
+        if let Some(facts) = self.glance().and_then(|glance| glance.facts(which)) {
+            return Ok(facts);
+        }
+        let names: Vec<&str> = which.iter().map(|Fact(name)| *name).collect();
+        let ask = self.about(questions::FACTS).with(names);
+        let facts = self
+            .process
+            .rows(ask, |row| Ok(row.text(1)?.map(str::to_owned)))?;
+        if facts.len() == which.len() {
+            return Ok(Facts(facts));
+        }
+        Err(self
+            .process
+            .damaged(&Fault::from("the state of a run is missing")))
+    }
+
+    fn put(&self, all: Vec<Put<'_>>) -> Result<(), LedgerError> {
+        let session = *self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        put(&self.process, &self.run, (session, &self.changes), all)
+    }
+
+    fn sessions(&self) -> Result<Vec<PastSession>, LedgerError> {
+        if let Some(glance) = self.glance() {
+            return Ok(glance.sessions.clone());
+        }
+        let ask = self.about(questions::SESSIONS.as_str());
+        self.process.rows(ask, session)
+    }
+
+    fn commits(&self) -> Result<i64, LedgerError> {
+        let sql = "SELECT coalesce(sum(commits), 0)::bigint FROM sessions WHERE run = $1";
+        self.process.row(self.about(sql), |row| row.required(0))
+    }
+
+    fn lines(&self, which: LinesOf) -> Result<LineSet, LedgerError> {
+        let mut lines = LineSet::default();
+        let mut after = -1;
+        loop {
+            let ask = self.about(questions::ranges(which)).with(after).with(LINES);
+            let ranges: Vec<(Line, Line)> = self
+                .process
+                .rows(ask, |row| Ok((row.required(0)?, row.required(1)?)))?;
+            let found: i64 = ranges
+                .iter()
+                .map(|(first, last)| i64::from(last - first) + 1)
+                .sum();
+            after = ranges.last().map_or(after, |(_, last)| i64::from(*last));
+            lines.extend(ranges.into_iter().flat_map(|(first, last)| first..=last));
+            if found < LINES {
+                return Ok(lines);
+            }
+        }
+    }
+
+    fn counts(&self) -> Result<Vec<Counted>, LedgerError> {
+        let closed = self.counts_of(self.about(questions::CLOSED))?;
+        if !closed.is_empty() {
+            return Ok(closed);
+        }
+        let count = self.about(questions::COUNTED);
+        self.counts_of(count.with(STATUS.name()).with(STATUS.reason()))
+    }
+
+    fn outcomes(
+        &self,
+        only: &[&str],
+        lines: RangeInclusive<Line>,
+        most: u32,
+    ) -> Result<Vec<Outcome>, LedgerError> {
+        let only: Vec<String> = only.iter().map(|name| (*name).to_owned()).collect();
+        let ask = self
+            .about(questions::OUTCOMES.as_str())
+            .with(i64::from(*lines.start()))
+            .with(i64::from(*lines.end()))
+            .with(only)
+            .with(i64::from(most));
+        self.process.rows(ask, |row| outcome_columns::read(row))
+    }
+
+    fn unlooked(
+        &self,
+        lines: RangeInclusive<Line>,
+    ) -> Result<Option<(Unlooked, Line)>, LedgerError> {
+        let ask = self
+            .about(questions::UNLOOKED)
+            .with(i64::from(*lines.start()))
+            .with(i64::from(*lines.end()));
+        let found = self.process.rows(ask, |row| {
+            let last = row.required(0)?;
+            let Some(packed) = row.bytes(5)? else {
+                return Ok((Unlooked::default(), last));
+            };
+            let packed = PackedLines {
+                last,
+                first: row.required(1)?,
+                lines: row.required(2)?,
+                message: row.word(3)?,
+                at_ms: row.required(4)?,
+                packed: packed.into(),
+            };
+            Ok((packed.unpack(row.required(6)?)?, last))
+        })?;
+        Ok(found.into_iter().next())
+    }
+
+    fn writes(
+        &self,
+        which: WritesOf,
+        after: WriteId,
+        most: u32,
+    ) -> Result<Vec<WriteRecord>, LedgerError> {
+        let page = (which, after, most);
+        self.page(questions::WRITES.as_str(), page, |row| {
+            write_columns::read(row)
+        })
+    }
+
+    fn numbered(&self, numbers: &[u32]) -> Result<Vec<WriteRecord>, LedgerError> {
+        let mut all = Vec::with_capacity(numbers.len());
+        for page in numbers.chunks(WRITES as usize) {
+            let wanted: Vec<i64> = page.iter().copied().map(i64::from).collect();
+            let ask = self
+                .about(questions::NUMBERED.as_str())
+                .with(wanted.clone());
+            let found = self.process.rows(ask, |row| write_columns::read(row))?;
+            let mut found: HashMap<i64, WriteRecord> =
+                found.into_iter().map(|write| (write.id.0, write)).collect();
+            for number in wanted {
+                let write = found.get(&number).cloned();
+                all.push(
+                    write
+                        .ok_or_else(|| self.process.damaged(&Fault::from("a write is missing")))?,
+                );
+            }
+            found.clear();
+        }
+        Ok(all)
+    }
+
+    fn each_write(
+        &self,
+        which: WritesOf,
+        each: &mut dyn FnMut(WriteSketch<'_>) -> Result<(), Fault>,
+    ) -> Result<(), LedgerError> {
+        let each = std::cell::RefCell::new(each);
+        let mut after = WriteId(0);
+        loop {
+            let page = (which, after, WRITES);
+            let read = self.page(questions::SKETCHES.as_str(), page, |row| {
+                let sketch = write_columns::sketch(row)?;
+                let number = sketch.id;
+                each.borrow_mut()(sketch)?;
+                Ok(number)
+            })?;
+            match read.last() {
+                Some(last) if read.len() == WRITES as usize => after = WriteId((*last).into()),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn customer(&self, which: WritesOf) -> Result<Option<(String, Option<String>)>, LedgerError> {
+        if let Some(known) = self.glance().and_then(|glance| glance.customer(which)) {
+            return Ok(known);
+        }
+        let page = (which, WriteId(0), 1);
+        let first = self.page(questions::CUSTOMER.as_str(), page, |row| {
+            Ok((row.word(0)?.to_owned(), row.text(1)?.map(str::to_owned)))
+        })?;
+        Ok(first.into_iter().next())
+    }
+
+    /// The index is there.
+    fn index_writes(&self) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    fn drift(&self, from: Line, most: u32) -> Result<Vec<DriftedLine>, LedgerError> {
+        let ask = self.about(questions::DRIFT.as_str());
+        let ask = ask.with(i64::from(from)).with(i64::from(most));
+        self.process.rows(ask, |row| drift::read(row))
+    }
+
+    fn customers_of_wish(&self, wish: u64) -> Result<Vec<CustomerId>, LedgerError> {
+        let sql = "SELECT customer_id, checksum FROM wishes WHERE run = $1 AND wish = $2";
+        self.process
+            .rows(self.about(sql).with(wish.cast_signed()), |row| {
+                remains::read_wish(wish, row.word(0)?, row.required(1)?)
+            })
+    }
+
+    fn replaced(&self) -> Result<Vec<u64>, LedgerError> {
+        let sql = "SELECT digest FROM replaced WHERE run = $1";
+        self.process.rows(self.about(sql), |row| {
+            Ok(row.required::<i64>(0)?.cast_unsigned())
+        })
+    }
+
+    fn removed_files(&self) -> Result<Vec<RemovedFile>, LedgerError> {
+        let sql = "SELECT name, sha256, bytes FROM removed WHERE run = $1 ORDER BY name";
+        self.process.rows(self.about(sql), |row| {
+            Ok(RemovedFile {
+                name: row.word(0)?.to_owned(),
+                sha256: row.word(1)?.to_owned(),
+                bytes: row.required::<i64>(2)?.cast_unsigned(),
+            })
+        })
+    }
+
+    fn orders(&self) -> Result<Orders, LedgerError> {
+        let sql = "SELECT number, seen, paused, draining, rate_per_s FROM orders WHERE run = $1";
+        self.process.row(self.about(sql), |row| {
+            Ok(Orders {
+                number: row.required::<i64>(0)?.cast_unsigned(),
+                seen: row.required::<i64>(1)?.cast_unsigned(),
+                paused: row.truth(2)?,
+                draining: row.truth(3)?,
+                rate_per_s: row.real(4)?,
+            })
+        })
+    }
+
+    fn change_orders(&self, change: OrderChange) -> Result<u64, LedgerError> {
+        let ask = match change {
+            OrderChange::Give(Order::Pause) => self.about(
+                "UPDATE orders SET number = number + 1, paused = true WHERE run = $1 RETURNING number",
+            ),
+            OrderChange::Give(Order::Unpause) => self.about(
+                "UPDATE orders SET number = number + 1, paused = false WHERE run = $1 RETURNING number",
+            ),
+            // What is paused would never finish.
+            OrderChange::Give(Order::Drain) => self.about(
+                "UPDATE orders SET number = number + 1, draining = true, paused = false WHERE run = $1 RETURNING number",
+            ),
+            OrderChange::Give(Order::Rate(rate)) => self
+                .about("UPDATE orders SET number = number + 1, rate_per_s = $2 WHERE run = $1 RETURNING number")
+                .with(rate),
+            OrderChange::Followed(number) => self
+                .about("UPDATE orders SET seen = $2 WHERE run = $1 RETURNING number")
+                .with(number.cast_signed()),
+            OrderChange::Clear => self.about(
+                "UPDATE orders SET seen = number, paused = false, draining = false, rate_per_s = NULL WHERE run = $1 \
+                 RETURNING number",
+            ),
+        };
+        let number: i64 = self.process.row(ask, |row| row.required(0))?;
+        Ok(number.cast_unsigned())
+    }
+
+    fn is_live(&self) -> bool {
+        // Where it cannot be told, whoever works on the run is told so.
+        self.process
+            .is_held(&format!("run {}", self.run))
+            .unwrap_or(false)
+    }
+
+    fn hold(&self) -> Result<Hold, LedgerError> {
+        self.process.take(self.hold_name(), &self.run).map(Hold::of)
+    }
+
+    fn join(&self, session: Session) -> Result<Box<dyn Commit>, LedgerError> {
+        let hold = self.process.take(self.hold_name(), &self.run)?;
+        let (commit, number) = commit::join(&self.process, &self.run, hold, session)?;
+        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(number);
+        Ok(Box::new(commit))
+    }
+
+    /// Of a pruned run the copy of the input goes, too. The server gives room back by itself.
+    fn compact(&self) -> Result<(), LedgerError> {
+        let sql = "DELETE FROM piece x USING progress p WHERE x.run = $1 AND p.run = $1 AND p.pruned_at_ms IS NOT NULL";
+        self.process.rows(self.about(sql), |_| Ok(())).map(drop)
+    }
+
+    fn snapshot(&self, _to: &Path) -> Result<(), LedgerError> {
+        Err(LedgerError::NotThere {
+            what: "evidence of a run",
+            at: self.process.place().to_owned(),
+        })
+    }
+}

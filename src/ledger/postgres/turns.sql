@@ -1,0 +1,167 @@
+-- The turns of all processes of a target: one pace, one quota for each address.
+
+-- The turns of some calls that were not made: they do not count.
+CREATE FUNCTION give_back(numbers bigint[], counts int[]) RETURNS void LANGUAGE sql SET search_path = idshift AS $$
+    UPDATE taken x SET calls = x.calls - u.n
+    FROM (SELECT u.number, sum(u.n)::int AS n FROM unnest(numbers, counts) u(number, n) GROUP BY 1) u WHERE x.number = u.number
+$$;
+
+-- What is left of a count of the last second after this time.
+CREATE FUNCTION decayed(a float8, us bigint) RETURNS float8 LANGUAGE sql IMMUTABLE AS $$
+    SELECT a * exp(-least(greatest(us, 0)::float8 / 1e6, 60))
+$$;
+
+-- The next calls of a lane from an address: rate, quota and holds in one answer. Each statement sees what is committed
+-- when it begins, so the sum is taken after the rows are locked; in one statement it would be of before the wait. The rows
+-- of `pace` are locked before those of `egress`, everywhere.
+CREATE FUNCTION grant_calls(
+    t text, l text, e text, wanted int, ahead_us bigint, my_per_s float8, my_gap_us float8, my_orders int, late_us bigint,
+    quota int, my_window_us bigint, answered int, slow_calls int, came_late int, numbers bigint[], counts int[]
+) RETURNS TABLE (
+    many int, first_us bigint, step_us float8, now_us bigint, number bigint, wait_us bigint, cause text, told text,
+    lowest_per_s float8, ordered int, ordered_rate float8
+) LANGUAGE plpgsql SET search_path = idshift AS $$
+#variable_conflict use_column
+DECLARE
+    -- A call is at the system within this time after it departed, and turns are given out for this time ahead.
+    arrives constant bigint := 1000000; ahead constant bigint := 250000; minute constant bigint := 60000000;
+    p pace; g egress; used bigint; free_at bigint; near float8; mine float8; lowest float8;
+BEGIN
+    SELECT * INTO p FROM pace WHERE target = t AND lane = l FOR UPDATE;
+    IF NOT FOUND THEN
+        INSERT INTO pace (target, lane) VALUES (t, l) ON CONFLICT DO NOTHING;
+        SELECT * INTO STRICT p FROM pace WHERE target = t AND lane = l FOR UPDATE;
+    END IF;
+    IF NOT EXISTS (SELECT FROM egress WHERE target = t AND egress = e) THEN
+        INSERT INTO egress (target, egress) VALUES (t, e) ON CONFLICT DO NOTHING;
+    END IF;
+    -- All: calls from an address that is not known count for each.
+    PERFORM 1 FROM egress WHERE target = t ORDER BY egress FOR UPDATE;
+    SELECT * INTO STRICT g FROM egress WHERE target = t AND egress = e;
+    now_us := (extract(epoch FROM clock_timestamp()) * 1e6)::bigint;
+    IF cardinality(numbers) > 0 THEN PERFORM give_back(numbers, counts); END IF;
+    IF came_late > 0 THEN INSERT INTO taken (target, egress, until_us, calls) VALUES (t, e, now_us, came_late); END IF;
+    many := 0; wait_us := 0; told := ''; cause := '';
+
+    -- The slowest rate counts that was asked for within a minute, but not that of a process that has not heard of a newer
+    -- order. At the same rate, the gap is that of the process that wakes up latest.
+    mine := coalesce(my_per_s, 'Infinity'); lowest := coalesce(p.per_s, 'Infinity');
+    IF coalesce(my_orders, p.orders) >= p.orders AND (now_us > p.asked_until_us OR mine <= lowest) THEN
+        p.gap_us := CASE WHEN now_us > p.asked_until_us OR mine < lowest OR my_gap_us > p.gap_us THEN my_gap_us
+            ELSE p.gap_us + (my_gap_us - p.gap_us) / 100 END;
+        p.per_s := my_per_s; p.asked_until_us := now_us + minute;
+    END IF;
+    p.accepted := decayed(p.accepted, now_us - p.accepted_us) + answered; p.accepted_us := now_us;
+    IF answered > 0 THEN p.success_us := now_us; END IF;
+    lowest_per_s := p.per_s; ordered := p.orders; ordered_rate := p.ordered_per_s;
+
+    IF p.hold_us > now_us THEN
+        wait_us := p.hold_us - now_us; cause := 'target'; told := p.why;
+    ELSIF g.hold_us > now_us THEN
+        wait_us := g.hold_us - now_us; cause := 'address'; told := g.why;
+    ELSE
+        -- A pace that was refused climbs in steps of a second, quickly up to 85 % of what was refused, then slowly.
+        IF p.slow_gap_us IS NOT NULL AND p.climb_us IS NULL THEN
+            p.climb_us := now_us + 1000000;
+        ELSIF p.slow_gap_us IS NOT NULL AND now_us >= p.climb_us THEN
+            p.climb_us := now_us + 1000000;
+            near := p.refused_gap_us / 0.85;
+            p.slow_gap_us := CASE WHEN p.slow_gap_us > near THEN greatest(p.slow_gap_us / 1.5, near) ELSE p.slow_gap_us / 1.005 END;
+            IF p.slow_gap_us <= (CASE WHEN p.gap_us > 0 THEN p.gap_us ELSE p.refused_gap_us / 4 END) THEN
+                p.slow_gap_us := NULL;
+            END IF;
+        END IF;
+        step_us := greatest(p.gap_us, coalesce(p.slow_gap_us, 0));
+        -- What lies further ahead was given out before this server's clock went back.
+        first_us := greatest(least(p.next_us, now_us + 4 * ahead + ahead_us + step_us::bigint), now_us + ahead_us);
+        IF first_us > now_us + ahead_us + ahead THEN
+            wait_us := first_us - now_us - ahead_us - ahead; cause := 'rate';
+        ELSE
+            -- After a hold one call finds out whether it is over.
+            many := CASE WHEN p.probe OR g.probe THEN 1
+                WHEN step_us > 0 THEN least(wanted, greatest(1, floor(ahead / step_us)::int)) ELSE wanted END;
+        END IF;
+    END IF;
+    IF many > 0 AND quota IS NOT NULL THEN
+        IF g.window_us < my_window_us THEN
+            UPDATE egress SET window_us = my_window_us WHERE target = t AND egress = e;
+        END IF;
+        DELETE FROM taken x WHERE x.target = t AND x.egress = e AND x.until_us + greatest(g.window_us, my_window_us) + arrives <= now_us;
+        SELECT coalesce(sum(x.calls), 0) + slow_calls, min(x.until_us) INTO used, free_at FROM taken x
+            WHERE x.target = t AND (x.egress = e OR x.egress = '' OR e = '') AND x.calls > 0
+            AND x.until_us + my_window_us + arrives > now_us;
+        many := greatest(least(many, quota - used), 0);
+        IF many = 0 THEN
+            wait_us := greatest(coalesce(free_at + my_window_us + arrives - now_us, 0), 10000); cause := 'quota';
+        ELSE
+            INSERT INTO taken (target, egress, until_us, calls)
+                VALUES (t, e, ceil(first_us + (many - 1) * step_us)::bigint + late_us, many)
+                RETURNING taken.number INTO grant_calls.number;
+        END IF;
+    END IF;
+    IF many > 0 THEN
+        p.next_us := ceil(first_us + many * step_us)::bigint;
+        IF p.probe OR g.probe THEN
+            -- The others wait until it may have been answered.
+            p.next_us := greatest(p.next_us, first_us + 500000);
+            p.probe := false;
+            UPDATE egress SET probe = false WHERE target = t AND egress = e AND probe;
+        END IF;
+    END IF;
+    UPDATE pace SET per_s = p.per_s, gap_us = p.gap_us, asked_until_us = p.asked_until_us, slow_gap_us = p.slow_gap_us,
+        climb_us = p.climb_us, accepted = p.accepted, accepted_us = p.accepted_us, success_us = p.success_us,
+        next_us = p.next_us, probe = p.probe WHERE target = t AND lane = l;
+    RETURN NEXT;
+END $$;
+
+-- The system refuses calls: all are held. Afterwards they are made a little more slowly than it has just taken them, unless
+-- nothing was accepted since the last hold, so that the pace is not what it refuses; then the hold is twice as long.
+CREATE FUNCTION hold_target(t text, for_us bigint, slows bool, reason text, answered_find int, answered_write int) RETURNS void
+LANGUAGE plpgsql SET search_path = idshift AS $$
+DECLARE p pace; now_ bigint; gap float8; below float8; wait bigint; success bigint; is_known bool; is_vain bool;
+BEGIN
+    PERFORM 1 FROM pace WHERE target = t ORDER BY lane FOR UPDATE;
+    SELECT max(success_us) INTO success FROM pace WHERE target = t;
+    now_ := (extract(epoch FROM clock_timestamp()) * 1e6)::bigint;
+    FOR p IN SELECT * FROM pace WHERE target = t ORDER BY lane LOOP
+        is_known := now_ < p.hold_us;
+        is_vain := NOT is_known AND p.held_for_us > 0 AND success < p.hold_us
+            AND now_ - p.hold_us < greatest(2 * p.held_for_us, 10000000);
+        wait := CASE WHEN is_vain THEN greatest(for_us, least(2 * p.held_for_us, 300000000)) ELSE for_us END;
+        IF slows AND NOT is_known AND NOT is_vain THEN
+            gap := greatest(p.gap_us, coalesce(p.slow_gap_us, 0));
+            p.accepted := decayed(p.accepted, now_ - p.accepted_us)
+                + CASE p.lane WHEN 'write' THEN answered_write ELSE answered_find END;
+            IF gap = 0 THEN gap := 1e6 / greatest(p.accepted, 2); END IF;
+            below := CASE WHEN p.accepted >= 1 THEN least(p.accepted, 1e6 / gap) * 0.9 ELSE 1e6 / gap / 2 END;
+            UPDATE pace SET refused_gap_us = gap, slow_gap_us = 1e6 / greatest(below, least(0.02, 1e6 / gap)), climb_us = NULL
+                WHERE target = t AND lane = p.lane;
+        END IF;
+        UPDATE pace SET hold_us = greatest(p.hold_us, now_ + wait), held_for_us = CASE WHEN is_known THEN held_for_us ELSE wait END,
+            probe = true, why = reason WHERE target = t AND lane = p.lane;
+    END LOOP;
+END $$;
+
+-- A firewall blocks calls from this address.
+CREATE FUNCTION hold_address(t text, e text, for_us bigint, reason text) RETURNS void LANGUAGE sql SET search_path = idshift AS $$
+    INSERT INTO egress AS g (target, egress, hold_us, probe, why)
+    VALUES (t, e, (extract(epoch FROM clock_timestamp()) * 1e6)::bigint + for_us, true, reason)
+    ON CONFLICT (target, egress) DO UPDATE
+    SET hold_us = greatest(g.hold_us, excluded.hold_us), probe = true, why = excluded.why
+$$;
+
+-- A person sets the rate of all processes that are at work.
+CREATE FUNCTION order_rate(t text, rate float8, new_gap_us float8) RETURNS void LANGUAGE plpgsql SET search_path = idshift AS $$
+DECLARE p pace; now_ bigint; slow float8;
+BEGIN
+    FOR p IN SELECT * FROM pace WHERE target = t ORDER BY lane FOR UPDATE LOOP
+        now_ := (extract(epoch FROM clock_timestamp()) * 1e6)::bigint;
+        -- A pace that was refused stays below what the system took.
+        slow := CASE WHEN p.slow_gap_us > new_gap_us THEN p.slow_gap_us END;
+        UPDATE pace SET per_s = rate, gap_us = new_gap_us, asked_until_us = now_ + 60000000,
+            orders = orders + 1, ordered_per_s = rate, slow_gap_us = slow,
+            -- One gap after the last turn that was given out.
+            next_us = (p.next_us - greatest(p.gap_us, coalesce(p.slow_gap_us, 0)) + greatest(new_gap_us, coalesce(slow, 0)))::bigint
+            WHERE target = t AND lane = p.lane;
+    END LOOP;
+END $$;

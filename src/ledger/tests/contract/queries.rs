@@ -1,0 +1,412 @@
+//! What can be asked of a ledger.
+
+use super::*;
+use crate::domain::{CustomerId, Shard, Skipped};
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+pub(super) fn pages_are_turned_without_losing_a_line(kept: &Kept) {
+    let (_dir, mut ledger) = kept.fresh();
+    let lines = (2..5000).chain(9000..9001);
+    ledger.seed(lines.clone().map(full_outcome)).unwrap();
+    let seen: Vec<Line> = ledger.outcomes().map(|one| one.unwrap().line).collect();
+    assert_eq!(seen, lines.collect::<Vec<_>>());
+    assert_eq!(ledger.outcomes_from(4998).count(), 3);
+}
+
+pub(super) fn lines_are_done_counted_and_told_apart(kept: &Kept) {
+    let (_dir, mut ledger) = kept.fresh();
+    let all = Status::ALL.into_iter().zip(2..);
+    ledger
+        .seed(
+            all.clone()
+                .map(|(status, line)| Outcome::bare(line, status)),
+        )
+        .unwrap();
+    let done = ledger.done().unwrap();
+    for (status, line) in all {
+        let open = matches!(
+            status,
+            Status::WouldChange
+                | Status::Skipped(Skipped::Cancelled | Skipped::Guard)
+                | Status::InDoubt
+        );
+        assert_eq!(done.contains(line), !open, "{status:?}");
+    }
+    let counts = ledger.counts().unwrap();
+    assert_eq!(
+        counts.iter().map(|one| one.status).collect::<Vec<_>>(),
+        Status::ALL
+    );
+    assert!(counts.iter().all(|one| one.lines == 1));
+}
+
+pub(super) fn resume_gets_the_writes_of_a_unit_and_the_reports_those_in_doubt(kept: &Kept) {
+    let (_dir, ledger) = kept.fresh();
+    assert!(!ledger.has_writes().unwrap());
+    let (journal, thread) = ledger.journal(SESSION).unwrap();
+    runtime().block_on(async {
+        // Unit 2 is a swap that was killed half-way: its line 3 is done, its line 2 parked.
+        let mut ids = Vec::new();
+        for (unit, line) in [(2, 2), (5, 5), (2, 3), (6, 6), (7, 7)] {
+            let noted = journal
+                .intend(intent(unit, line, "c1", rename("a", "b")))
+                .await;
+            ids.push(noted.unwrap());
+        }
+        for (id, verdict) in [(ids[0], Verdict::Applied), (ids[4], Verdict::NotApplied)] {
+            let settled = WriteVerdict {
+                effect: None,
+                verdict,
+                http_status: None,
+            };
+            journal.settle(id, settled).await.unwrap();
+        }
+        journal
+            .outcomes(vec![full_outcome(3), full_outcome(5)])
+            .await
+            .unwrap();
+        let skipped = Outcome::bare(6, Status::Skipped(Skipped::Guard));
+        journal.outcome(skipped).await.unwrap();
+    });
+    drop(journal);
+    thread.join();
+    let lines =
+        |writes: Vec<WriteRecord>| writes.iter().map(|one| one.intent.line).collect::<Vec<_>>();
+    for indexed in [false, true] {
+        assert_eq!(
+            lines(ledger.writes_of(2).unwrap()),
+            [2, 3],
+            "indexed: {indexed}"
+        );
+        assert!(ledger.writes_of(3).unwrap().is_empty());
+        ledger.index_writes().unwrap();
+    }
+    assert_eq!(
+        ledger.units_with_writes().unwrap(),
+        [2, 5, 6, 7].into_iter().collect()
+    );
+    assert!(ledger.has_writes().unwrap());
+    assert_eq!(lines(ledger.unresolved_writes().unwrap()), [2, 6]);
+}
+
+pub(super) fn the_state_is_read_back_as_it_was_noted(kept: &Kept) {
+    let (dir, ledger) = kept.fresh();
+    let made = ledger.progress().unwrap();
+    assert_eq!(
+        (made.state, made.started_at_ms),
+        (State::Created, header().created_at_ms)
+    );
+    let reasons = [None]
+        .into_iter()
+        .chain(StopReason::ALL.iter().copied().map(Some));
+    let all = State::ALL.iter().cycle().zip(Phase::ALL.iter().cycle());
+    for ((state, phase), stopped_by) in all.zip(reasons) {
+        let progress = Progress {
+            state: *state,
+            phase: *phase,
+            exit_code: Some(4),
+            stopped_by,
+            why: "outage".to_owned(),
+            started_at_ms: 10,
+            finished_at_ms: Some(20),
+        };
+        ledger.set_progress(&progress).unwrap();
+        assert_eq!(kept.open(&dir).progress().unwrap(), progress);
+    }
+    assert_eq!(ledger.forecast().unwrap(), None);
+    ledger.set_forecast("1").unwrap();
+    ledger.set_forecast("{}").unwrap();
+    assert_eq!(ledger.forecast().unwrap().as_deref(), Some("{}"));
+    assert_eq!(ledger.audit_round().unwrap(), 0);
+    ledger.set_audit_round(7).unwrap();
+    assert_eq!(ledger.audit_round().unwrap(), 7);
+}
+
+pub(super) fn a_plan_that_is_carried_out_no_longer_only_looks(kept: &Kept) {
+    use Phase::{Look, LookAndWrite, Write};
+    for (kind, phase, only_looks) in [
+        (RunKind::Plan, Look, true),
+        (RunKind::Plan, Write, false),
+        (RunKind::Apply, Look, false),
+        (RunKind::Apply, LookAndWrite, false),
+        (RunKind::Reconcile, Look, false),
+        (RunKind::Undo, Write, false),
+    ] {
+        let (_dir, ledger) = kept.begun(&Header { kind, ..header() }, None);
+        for state in [State::Running, State::Interrupted] {
+            let progress = Progress {
+                state,
+                phase,
+                ..ledger.progress().unwrap()
+            };
+            ledger.set_progress(&progress).unwrap();
+            let found = (ledger.only_looks().unwrap(), ledger.kind().unwrap());
+            let kind = if kind == RunKind::Plan && !only_looks {
+                RunKind::Apply
+            } else {
+                kind
+            };
+            assert_eq!(found, (only_looks, kind), "{phase:?} {state:?}");
+        }
+    }
+}
+
+/// A list of runs must not read every outcome of each.
+pub(super) fn the_counts_of_a_closed_run_are_kept_until_something_else_is_recorded(kept: &Kept) {
+    let (dir, mut ledger) = kept.fresh();
+    let line = |line, status| Outcome::bare(line, status);
+    ledger
+        .seed([line(2, Status::Changed), line(3, Status::InDoubt)])
+        .unwrap();
+    let counts = ledger.counts().unwrap();
+    ledger.close(&ledger.progress().unwrap(), &counts).unwrap();
+    kept.execute(&dir, "DELETE FROM outcomes");
+    assert_eq!(ledger.counts().unwrap(), counts, "as they were kept");
+    let (journal, thread) = ledger.journal(SESSION).unwrap();
+    journal.blocking_outcome(full_outcome(9)).unwrap();
+    drop(journal);
+    thread.join();
+    let counts = ledger.counts().unwrap();
+    let lines: Vec<_> = counts
+        .iter()
+        .map(|one| (one.lines, one.first_line))
+        .collect();
+    assert_eq!(lines, [(1, 9)], "counted anew");
+}
+
+pub(super) fn the_lines_of_a_shard_are_kept_with_the_run_and_guarded(kept: &Kept) {
+    let lines: LineSet = [2, 3, 70, 1000].into_iter().collect();
+    let shard: Shard = "2/3".parse().unwrap();
+    let shard = (shard, lines);
+    let (dir, ledger) = kept.begun(&header(), Some(&shard));
+    drop(ledger);
+    let ledger = kept.open(&dir);
+    assert_eq!(ledger.shard().unwrap(), Some(shard));
+    assert_eq!(ledger.shard_name().unwrap().as_deref(), Some("2/3"));
+    let blobs = if kept.is_shared() {
+        ["lines = '\\x0000000000000000'", "lines = '\\x000000'"]
+    } else {
+        ["lines = zeroblob(8)", "lines = zeroblob(3)"]
+    };
+    for altered in ["shard = '1/3'"].into_iter().chain(blobs) {
+        kept.execute(&dir, &format!("UPDATE shard SET {altered}"));
+        let why = ledger.shard().unwrap_err();
+        assert!(why.to_string().contains("damaged"), "{why}");
+    }
+}
+
+fn unlooked(lines: impl IntoIterator<Item = Line>) -> Unlooked {
+    let line = |line: Line| UnlookedLine {
+        line,
+        customer: (!line.is_multiple_of(3)).then(|| CustomerId::new(format!("C-{line}")).unwrap()),
+        account: account(&format!("B-{line}")),
+    };
+    Unlooked {
+        message: "as before".to_owned(),
+        at_ms: 1_795_213_815_123,
+        lines: lines.into_iter().map(line).collect(),
+    }
+}
+
+/// Lines that were not looked at stand between those that were.
+fn partly_looked(kept: &Kept) -> Ledger {
+    let (_dir, ledger) = kept.fresh();
+    let (journal, thread) = ledger.journal(SESSION).unwrap();
+    let not = |lines: std::ops::Range<Line>| lines.filter(|line| !line.is_multiple_of(7));
+    journal.blocking_unlooked(unlooked(not(2..3000))).unwrap();
+    journal
+        .blocking_unlooked(unlooked(not(3000..5500)))
+        .unwrap();
+    for line in (2..6000_u32).filter(|line| line.is_multiple_of(7)) {
+        journal.blocking_outcome(full_outcome(line)).unwrap();
+    }
+    journal.blocking_unlooked(unlooked([9000])).unwrap();
+    drop(journal);
+    thread.join();
+    ledger
+}
+
+pub(super) fn lines_that_were_not_looked_at_are_given_like_all_others(kept: &Kept) {
+    let ledger = partly_looked(kept);
+    let all: Vec<Line> = (2..5500)
+        .chain((5500..6000_u32).filter(|line| line.is_multiple_of(7)))
+        .chain([9000])
+        .collect();
+    let seen: Vec<Outcome> = ledger.outcomes().map(Result::unwrap).collect();
+    assert_eq!(seen.iter().map(|one| one.line).collect::<Vec<_>>(), all);
+    // Each is unpacked with thousands of others.
+    for outcome in seen.iter().step_by(61) {
+        assert_eq!(
+            ledger.outcome_of(outcome.line).unwrap().as_ref(),
+            Some(outcome)
+        );
+        if !outcome.line.is_multiple_of(7) && outcome.line < 5500 {
+            assert_eq!(
+                outcome.status,
+                Status::Unchanged(crate::domain::Unchanged::Already)
+            );
+            assert_eq!(outcome.message, "as before");
+            assert_eq!(
+                outcome.account.after,
+                account(&format!("B-{}", outcome.line))
+            );
+            assert_eq!(outcome.account.before, outcome.account.after);
+            assert_eq!(outcome.customer.is_some(), !outcome.line.is_multiple_of(3));
+        }
+    }
+    for from in [0, 3, 2999, 3000, 5499, 5600, 8999, 9000, 9001] {
+        let rest = seen.iter().filter(|one| one.line >= from);
+        assert_eq!(ledger.outcomes_from(from).count(), rest.count(), "{from}");
+    }
+    assert_eq!(ledger.outcome_of(5501).unwrap(), None);
+    let changed = seen.iter().filter(|one| one.status == Status::Changed);
+    assert_eq!(
+        ledger.outcomes_with(&["changed"]).count(),
+        changed.clone().count()
+    );
+    assert_eq!(
+        ledger.outcomes_with(&["unchanged", "changed"]).count(),
+        seen.len()
+    );
+    let done = ledger.done().unwrap();
+    assert_eq!(done.len(), seen.len() as u64);
+    assert!(all.iter().all(|line| done.contains(*line)));
+    let counts = ledger.counts().unwrap();
+    let of = |status| counts.iter().find(|one| one.status == status).unwrap();
+    assert_eq!(of(Status::Changed).lines, changed.count() as u64);
+    assert_eq!(of(crate::ledger::unlooked::STATUS).first_line, 2);
+    let lines: u64 = counts.iter().map(|one| one.lines).sum();
+    assert_eq!(lines, seen.len() as u64);
+}
+
+pub(super) fn a_pruned_run_keeps_of_them_what_is_still_needed(kept: &Kept) {
+    for keeps in [true, false] {
+        let ledger = partly_looked(kept);
+        let found: &dyn Fn(&Outcome) -> bool = &|outcome| outcome.line == 4001;
+        let hold = ledger.hold().unwrap();
+        ledger.strip(&hold, keeps.then_some(found)).unwrap();
+        let left: Vec<Outcome> = ledger.outcomes().map(Result::unwrap).collect();
+        let kept = left.iter().filter(|one| one.status != Status::Changed);
+        assert_eq!(kept.count(), usize::from(keeps));
+        assert_eq!(left.len(), 857 + usize::from(keeps));
+    }
+}
+
+fn any_text() -> impl Strategy<Value = String> {
+    let any_char = prop_oneof![any::<char>(), Just('\0'), Just('\u{1}'), Just('1')];
+    proptest::collection::vec(any_char, 0..20).prop_map(|chars| chars.into_iter().collect())
+}
+
+pub(super) fn any_outcome_comes_back_as_it_was(kept: &Kept) {
+    let row = (0..Status::ALL.len(), any_text(), any_text(), any::<u64>());
+    let rows = proptest::collection::btree_map(2_u32..9, row, 1..5);
+    let mut runner = TestRunner::new(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(20)
+    });
+    let tried = runner.run(&rows, |rows| {
+        let (_dir, mut ledger) = kept.fresh();
+        let outcome =
+            |(line, (status, message, id, number)): (Line, (usize, String, String, u64))| Outcome {
+                message,
+                customer: CustomerId::new(&id).ok(),
+                account: Transition {
+                    before: AccountId::new(&id).ok(),
+                    after: None,
+                },
+                correlation: Some(id),
+                duration_ms: number,
+                ..Outcome::bare(line, Status::ALL[status])
+            };
+        let expected: Vec<Outcome> = rows.into_iter().map(outcome).collect();
+        ledger.seed(expected.clone()).unwrap();
+        let seen: Vec<Outcome> = ledger.outcomes().map(Result::unwrap).collect();
+        prop_assert_eq!(seen, expected);
+        Ok(())
+    });
+    tried.unwrap();
+}
+
+pub(super) fn drift_is_kept_in_place_of_what_was_there(kept: &Kept) {
+    let (_dir, ledger) = kept.fresh();
+    let line = |line, nights| DriftedLine {
+        line,
+        cause: crate::domain::Drift::ALL[0],
+        nights,
+        key: u64::MAX - u64::from(line),
+    };
+    ledger.set_drift(&[line(2, 1), line(7, 1)]).unwrap();
+    let lines: Vec<DriftedLine> = (3..3000).map(|one| line(one, 2)).collect();
+    ledger.set_drift(&lines).unwrap();
+    let seen: Vec<DriftedLine> = ledger.drift().map(Result::unwrap).collect();
+    assert_eq!(seen, lines);
+    ledger.set_drift(&[]).unwrap();
+    assert_eq!(ledger.drift().count(), 0);
+}
+
+pub(super) fn what_is_left_of_a_pruned_run_is_recorded_as_a_whole(kept: &Kept) {
+    let (dir, ledger) = kept.fresh();
+    let customer = |number: u64| CustomerId::new(format!("C-{number}")).unwrap();
+    let file = RemovedFile {
+        name: "results.csv".to_owned(),
+        sha256: "ab".repeat(32),
+        bytes: 7,
+    };
+    let remains = Remains {
+        pruned: Pruned {
+            at_ms: 5,
+            half_done: 3,
+        },
+        wishes: (0..5000)
+            .map(|number| (number % 4000, customer(number)))
+            .collect(),
+        replaced: (0..5000_u64)
+            .map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+            .collect(),
+        removed: vec![file.clone()],
+    };
+    let hold = ledger.hold().unwrap();
+    // A second prune completes the first.
+    ledger.mark_pruned(&hold, &remains).unwrap();
+    ledger.mark_pruned(&hold, &remains).unwrap();
+    let again = kept.open(&dir);
+    assert_eq!(again.pruned().unwrap(), Some(remains.pruned));
+    let mut meant = again.customers_of_wish(7).unwrap();
+    meant.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+    assert_eq!(meant, [customer(4007), customer(7)]);
+    let mut replaced = again.replaced().unwrap();
+    replaced.sort_unstable();
+    let mut expected = remains.replaced.clone();
+    expected.sort_unstable();
+    expected.dedup();
+    assert_eq!(replaced, expected);
+    assert_eq!(again.removed_files().unwrap(), [file]);
+}
+
+pub(super) fn orders_are_numbered_and_followed(kept: &Kept) {
+    let (dir, ledger) = kept.fresh();
+    assert_eq!(ledger.orders().unwrap(), Orders::default());
+    let person = kept.open(&dir);
+    assert_eq!(person.order(Order::Pause).unwrap(), 1);
+    assert_eq!(person.order(Order::Rate(2.5)).unwrap(), 2);
+    ledger.follow_orders(2).unwrap();
+    let asked = Orders {
+        number: 2,
+        seen: 2,
+        paused: true,
+        draining: false,
+        rate_per_s: Some(2.5),
+    };
+    assert_eq!(person.orders().unwrap(), asked);
+    person.order(Order::Drain).unwrap();
+    let drained = ledger.orders().unwrap();
+    assert!(drained.draining && !drained.paused && drained.seen < drained.number);
+    ledger.clear_orders().unwrap();
+    let cleared = Orders {
+        number: 3,
+        seen: 3,
+        ..Orders::default()
+    };
+    assert_eq!(person.orders().unwrap(), cleared);
+}

@@ -1,0 +1,35 @@
+//! Waits for what another process has, where that process may be gone.
+
+use crate::ledger::LedgerError;
+use crate::ui;
+use std::thread;
+use std::time::Duration;
+
+/// Takes something that one process has at a time. Where the process that has it was not heard of for some seconds, it is
+/// waited for until it is heard of again, or its lease is over.
+pub(super) fn take<T>(take: impl Fn() -> Result<T, LedgerError>) -> Result<T, LedgerError> {
+    let mut is_told = false;
+    loop {
+        let taken = take();
+        let Err(LedgerError::Held {
+            holder,
+            free_in: Some(wait),
+            ..
+        }) = &taken
+        else {
+            return taken;
+        };
+        if !is_told {
+            ui::note(&format!(
+                "process {} on {} is at work on run {}, and was not heard of for some seconds; waiting up to {} s, until it \
+                 is heard of again or its lease is over",
+                holder.pid,
+                ui::visible(&holder.host),
+                ui::visible(&holder.run),
+                wait.as_secs() + 1
+            ));
+            is_told = true;
+        }
+        thread::park_timeout((*wait).min(Duration::from_secs(1)));
+    }
+}

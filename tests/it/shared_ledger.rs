@@ -1,0 +1,573 @@
+//! Runs that are kept in PostgreSQL: a single process, on a real server, from several machines.
+
+use crate::support::postgres::{ADMIN, Server};
+use crate::support::{Done, Place, customer, finish};
+use idshift::sandbox::Options;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+/// The same chain, swap and location as in the crash tests with files.
+const FILE: &str = "accountId,newAccountId,locationId,serviceId\n\
+    A-000000,B-000000,,\n\
+    A-000001,A-000002,,\n\
+    A-000002,A-000003,,\n\
+    A-000003,A-000030,,S-3\n\
+    A-000004,A-000005,,\n\
+    A-000005,A-000004,,\n\
+    A-000009,,L-9,S-9\n";
+
+/// Each account as the file wishes it.
+const WISHED: [(&str, &str); 7] = [
+    ("C-0", "B-000000"),
+    ("C-1", "A-000002"),
+    ("C-2", "A-000003"),
+    ("C-3", "A-000030"),
+    ("C-4", "A-000005"),
+    ("C-5", "A-000004"),
+    ("C-9", "A-000009"),
+];
+
+fn world(place: &Place, customers: u32) {
+    place.with_world(|mut world| (0..customers).for_each(|n| world.add_plume(customer(n))));
+}
+
+/// A place of which the runs are kept in a database of its own.
+fn shared(server: &Server, options: Options) -> Place {
+    let address = server.address(ADMIN, &server.database());
+    Place {
+        ledger: Some(address),
+        ..Place::new(options)
+    }
+}
+
+/// With ten customers and the file.
+fn with_file(server: &Server) -> Place {
+    let place = shared(server, Options::default());
+    world(&place, 10);
+    place.file("moves.csv", FILE);
+    place
+}
+
+fn all_as_wished(place: &Place, step: &str) {
+    for (id, account) in WISHED {
+        assert_eq!(place.account_of(id), account, "{step}");
+    }
+    let verdicts = place.verdicts();
+    assert!(
+        verdicts.len() == 7 && verdicts.iter().all(|one| one == "changed/"),
+        "{step}: {verdicts:?}"
+    );
+    place.judge_writes();
+}
+
+/// Another machine: other folders, the same system and ledger.
+struct Machine<'p> {
+    place: &'p Place,
+    folder: PathBuf,
+}
+
+impl<'p> Machine<'p> {
+    fn new(place: &'p Place, name: &str) -> Self {
+        let folder = place.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        Self { place, folder }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.place.command(arguments);
+        command
+            .current_dir(&self.folder)
+            .env("HOME", &self.folder)
+            .env("XDG_STATE_HOME", self.folder.join("state"));
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Done {
+        finish(self.command(arguments).spawn().unwrap())
+    }
+
+    fn file(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.join(name), text).unwrap();
+    }
+}
+
+/// The name of its database.
+fn database(place: &Place) -> &str {
+    let address = place.ledger.as_ref().unwrap();
+    let mut parts = address.split(['/', '?']);
+    parts.find(|part| part.starts_with("test_")).unwrap()
+}
+
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "never: {what}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn the_samples_of_each_system_run_on_a_shared_ledger() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    for system in ["plume", "adobe", "cloudcockpit"] {
+        let place = shared(server, Options::default());
+        let samples = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("samples")
+            .join(system);
+        let file = samples.join("moves.csv");
+        let file = file.to_str().unwrap();
+        let mut command = place.command(&["apply", file, "--yes", "--sandbox", "--system", system]);
+        command
+            .env_remove("IDSHIFT_BASE_URL")
+            .env_remove("IDSHIFT_SYSTEM");
+        if system == "adobe" {
+            command.args(["--reseller", "R-1", "--accept-welcome-emails"]);
+        }
+        let done = finish(command.spawn().unwrap());
+        assert!(
+            done.code == 0 || done.code == 1,
+            "{system}: {}\n{}",
+            done.out,
+            done.err
+        );
+        let results = place.rows("results.csv");
+        assert!(
+            results.iter().any(|row| row["idshift_status"] == "changed"),
+            "{system}: {}",
+            done.err
+        );
+        assert!(!place.newest().join("ledger.db").exists());
+        assert!(
+            !place.path().join("state/idshift/locks").exists(),
+            "no lock file"
+        );
+        let listed = place.run(&["runs", "--json"]).expect(0).json();
+        assert_eq!(listed["runs"].as_array().unwrap().len(), 1, "{listed}");
+    }
+}
+
+#[test]
+fn a_kill_at_any_durable_step_on_a_shared_ledger_loses_nothing_and_repeats_nothing() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    for (crashes, step) in (1..400).enumerate() {
+        let place = with_file(server);
+        let mut command = place.command(&["apply", "moves.csv", "--yes", "--concurrency", "1"]);
+        command.env("IDSHIFT_CRASH_AT", step.to_string());
+        let done = finish(command.spawn().unwrap());
+        let words = format!("step {step}");
+        if done.code == 0 {
+            all_as_wished(&place, &words);
+            assert!(crashes > 10, "the crash points were not reached: {crashes}");
+            return;
+        }
+        assert_eq!(done.code, -1, "{words}: {}{}", done.out, done.err);
+        // Every other time from another machine.
+        if step % 2 == 0 {
+            place.run(&["resume"]).expect(0);
+        } else {
+            let elsewhere = Machine::new(&place, "elsewhere");
+            elsewhere.run(&["resume"]).expect(0);
+            place.run(&["report"]).expect(0);
+        }
+        all_as_wished(&place, &words);
+        for row in place.rows("results.csv") {
+            assert_eq!(
+                row["idshift_account_id_before"], row["accountId"],
+                "{words}: the true before-value"
+            );
+        }
+    }
+    panic!("a run never ended by itself");
+}
+
+#[test]
+fn a_run_is_told_verified_and_undone_from_a_machine_that_never_worked_on_it() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let place = with_file(server);
+    place.run(&["apply", "moves.csv", "--yes"]).expect(0);
+    let run = place.newest_id();
+    let elsewhere = Machine::new(&place, "elsewhere");
+    let listed = elsewhere.run(&["runs"]).expect(0);
+    assert!(listed.out.contains(&run), "{}", listed.out);
+    elsewhere.run(&["status", &run]).expect(0);
+    elsewhere.run(&["report", &run]).expect(0);
+    let read = |folder: &Path, file: &str| {
+        std::fs::read(folder.join("idshift-runs").join(&run).join(file)).unwrap()
+    };
+    for file in ["input.csv", "results.csv", "failures.csv"] {
+        assert_eq!(
+            read(place.path(), file),
+            read(&elsewhere.folder, file),
+            "{file}"
+        );
+    }
+    elsewhere.run(&["verify", &run]).expect(0);
+    let story = elsewhere.run(&["log", &run, "--line", "4"]).expect(0);
+    assert!(story.out.contains("A-000003"), "{}", story.out);
+    elsewhere.run(&["undo", &run, "--yes"]).expect(0);
+    for n in 0..10 {
+        assert_eq!(place.account_of(&format!("C-{n}")), format!("A-{n:06}"));
+    }
+    let undone = place.run(&["verify", &run]);
+    assert_eq!(undone.code, 3, "{}{}", undone.out, undone.err);
+}
+
+#[test]
+fn a_swap_is_not_made_a_second_time_from_another_machine() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let place = with_file(server);
+    place.run(&["apply", "moves.csv", "--yes"]).expect(0);
+    let before = place.patches();
+    let elsewhere = Machine::new(&place, "elsewhere");
+    elsewhere.file("moves.csv", FILE);
+    elsewhere.run(&["apply", "moves.csv", "--yes"]).expect(0);
+    assert_eq!(place.patches(), before, "nothing is written again");
+    elsewhere
+        .run(&["reconcile", "moves.csv", "--yes"])
+        .expect(0);
+    assert_eq!(place.patches(), before);
+    for (id, account) in WISHED {
+        assert_eq!(place.account_of(id), account);
+    }
+}
+
+#[test]
+fn a_process_that_was_killed_on_another_machine_is_waited_for_and_its_run_is_finished() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let (place, mut child) = at_work(server, 60);
+    child.kill().unwrap();
+    let killed = finish(child);
+    assert_eq!(killed.code, -1);
+    let sql = |sql: &str| {
+        server.psql(
+            database(&place),
+            &format!("SET search_path = idshift; {sql}"),
+        )
+    };
+    // Its call may take 2 s, and 1 s more is waited.
+    sql(
+        "UPDATE process SET machine = 'another', seen_at = seen_at - interval '9 s', \
+         held_until = clock_timestamp() + interval '1 s'",
+    );
+    let elsewhere = Machine::new(&place, "elsewhere");
+    for (command, code) in [
+        (vec!["evidence", &place.newest_id(), "-o", "run.tar"], 5),
+        (vec!["resume"], 0),
+    ] {
+        let done = elsewhere.run(&command).expect(code);
+        for part in ["for some seconds", "s"] {
+            assert!(done.err.contains(part), "{command:?}: {}", done.err);
+        }
+    }
+    assert_eq!(
+        sql("SELECT count(*) FROM sessions WHERE ended LIKE '%has taken it over%'"),
+        "1"
+    );
+    place.judge_writes();
+    for n in 0..60 {
+        assert_eq!(place.account_of(&format!("C-{n}")), format!("B-{n:06}"));
+    }
+}
+
+/// It was frozen for longer than its lease, and is thawed when another machine has finished its run.
+#[test]
+fn a_process_that_was_frozen_for_too_long_ends_and_changes_nothing_on_record() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let (place, child) = at_work(server, 90);
+    let signal = |name: &str| {
+        let sent = Command::new("kill")
+            .args([name, &child.id().to_string()])
+            .status();
+        assert!(sent.unwrap().success());
+    };
+    signal("-STOP");
+    let sql = |sql: &str| {
+        server.psql(
+            database(&place),
+            &format!("SET search_path = idshift; {sql}"),
+        )
+    };
+    sql(
+        "UPDATE process SET seen_at = seen_at - interval '1 h', held_until = held_until - interval '1 h'",
+    );
+    let elsewhere = Machine::new(&place, "elsewhere");
+    elsewhere.run(&["resume"]).expect(0);
+    let record = "SELECT md5(string_agg(o::text, '' ORDER BY line)) FROM outcomes o";
+    let (before, state) = (sql(record), sql("SELECT state FROM progress"));
+    signal("-CONT");
+    let done = finish(child);
+    assert_eq!(done.code, 4, "{}{}", done.out, done.err);
+    assert!(done.err.contains("has taken it over"), "{}", done.err);
+    assert_eq!(
+        (sql(record), sql("SELECT state FROM progress")),
+        (before, state)
+    );
+    for n in 0..90 {
+        assert_eq!(place.account_of(&format!("C-{n}")), format!("B-{n:06}"));
+    }
+}
+
+#[test]
+fn a_pruned_run_leaves_its_compact_record_and_no_copy_of_its_file() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let place = with_file(server);
+    for _ in 0..2 {
+        place.run(&["apply", "moves.csv", "--yes"]).expect(0);
+    }
+    let sql = |sql: &str| {
+        server.psql(
+            database(&place),
+            &format!("SET search_path = idshift; {sql}"),
+        )
+    };
+    assert_eq!(sql("SELECT count(DISTINCT run) FROM piece"), "2");
+    place
+        .run(&["runs", "prune", "--older-than", "0s", "--yes"])
+        .expect(0);
+    assert_eq!(sql("SELECT count(DISTINCT run) FROM piece"), "0");
+    assert_eq!(
+        sql("SELECT count(*) FROM outcomes WHERE message <> ''"),
+        "0"
+    );
+    // What it has done is still known.
+    let before = place.patches();
+    place.run(&["apply", "moves.csv", "--yes"]).expect(0);
+    assert_eq!(place.patches(), before);
+}
+
+/// Runs in files are not read with a ledger in PostgreSQL: a swap that one of them has made would be made again.
+#[test]
+fn a_swap_is_refused_where_a_run_in_files_may_have_made_it() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let mut place = with_file(server);
+    let ledger = place.ledger.take();
+    place.run(&["apply", "moves.csv", "--yes"]).expect(0);
+    let local = place.newest_id();
+    let before = place.patches();
+    place.ledger = ledger;
+    let refused = place.run(&["apply", "moves.csv", "--yes"]).expect(2);
+    for part in [local.as_str(), "it is kept in files", "--without-history"] {
+        assert!(refused.err.contains(part), "{part}: {}", refused.err);
+    }
+    assert_eq!(place.patches(), before);
+    // What cannot be made twice is not refused.
+    place.file("one.csv", "accountId,newAccountId\nA-000006,B-000006\n");
+    place.run(&["apply", "one.csv", "--yes"]).expect(0);
+    assert_eq!(place.account_of("C-6"), "B-000006");
+}
+
+/// A run that is slow enough to be seen at work.
+fn at_work(server: &Server, customers: u32) -> (Place, Child) {
+    let place = shared(
+        server,
+        Options {
+            latency: Duration::from_millis(100),
+            ..Options::default()
+        },
+    );
+    let file = place.moves(customers);
+    let apply = [
+        "apply",
+        &file,
+        "--yes",
+        "--concurrency",
+        "2",
+        "--rate",
+        "30/s",
+    ];
+    let child = place.command(&apply).spawn().unwrap();
+    until("a write", || place.patches() > 0);
+    (place, child)
+}
+
+#[test]
+fn a_second_apply_from_another_machine_is_told_which_run_has_the_target() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let (place, mut child) = at_work(server, 400);
+    let elsewhere = Machine::new(&place, "elsewhere");
+    elsewhere.file("moves.csv", "accountId,newAccountId\nA-000399,B-000399\n");
+    let begun = Instant::now();
+    let second = elsewhere.run(&["apply", "moves.csv", "--yes"]).expect(5);
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    let (run, pid) = (place.newest_id(), child.id().to_string());
+    for part in [run.as_str(), pid.as_str(), "is at work"] {
+        assert!(second.err.contains(part), "{part}: {}", second.err);
+    }
+    let status = elsewhere.run(&["status", &run, "--json"]).expect(0).json();
+    assert_eq!(status["live"], true, "{status}");
+    // Orders reach it from anywhere.
+    elsewhere.run(&["drain", &run]).expect(0);
+    let done = finish(child);
+    assert_eq!(done.code, 4, "{}{}", done.out, done.err);
+    child = elsewhere.command(&["resume", &run]).spawn().unwrap();
+    child.kill().unwrap();
+    finish(child);
+}
+
+#[test]
+fn while_the_database_does_not_answer_nothing_is_written_and_then_it_goes_on() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let (place, child) = at_work(&server, 60);
+    server.signal("STOP");
+    let calm = || {
+        let patches = place.patches();
+        std::thread::park_timeout(Duration::from_millis(1500));
+        place.patches() == patches
+    };
+    until("no write", calm);
+    let before = place.patches();
+    assert!(
+        calm() && place.patches() == before,
+        "no write without a record"
+    );
+    assert!(before < 60, "it was stopped too late");
+    server.signal("CONT");
+    let done = finish(child);
+    assert_eq!(done.code, 0, "{}{}", done.out, done.err);
+    assert_eq!(place.patches(), 60);
+    place.judge_writes();
+}
+
+#[test]
+fn a_database_that_accepts_no_writes_stops_the_run_and_resume_finishes_it() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let place = shared(
+        server,
+        Options {
+            latency: Duration::from_millis(100),
+            ..Options::default()
+        },
+    );
+    let file = place.moves(60);
+    let apply = [
+        "apply",
+        &file,
+        "--yes",
+        "--concurrency",
+        "2",
+        "--rate",
+        "30/s",
+        "--give-up-after",
+        "3s",
+    ];
+    let child = place.command(&apply).spawn().unwrap();
+    until("a write", || place.patches() > 0);
+    let database = database(&place);
+    let read_only = |is_on: bool| {
+        let what = if is_on { "SET" } else { "RESET" };
+        let value = if is_on { "= on" } else { "" };
+        server.psql(
+            "postgres",
+            &format!("ALTER DATABASE {database} {what} default_transaction_read_only {value}"),
+        );
+        server.psql("postgres", &format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"));
+    };
+    read_only(true);
+    let done = finish(child);
+    assert_eq!(done.code, 4, "{}{}", done.out, done.err);
+    assert!(done.err.contains("accepts no writes"), "{}", done.err);
+    let noted = |sql: &str| server.psql(database, &format!("SET search_path = idshift; {sql}"));
+    let intents: usize = noted("SELECT count(*) FROM writes").parse().unwrap();
+    assert!(
+        place.patches() <= intents && intents < 60,
+        "{} {intents}",
+        place.patches()
+    );
+    let refused = place.run(&["apply", &file, "--yes"]).expect(2);
+    assert!(refused.err.contains("accepts no writes"), "{}", refused.err);
+    read_only(false);
+    place.run(&["resume"]).expect(0);
+    place.judge_writes();
+    for n in 0..60 {
+        assert_eq!(place.account_of(&format!("C-{n}")), format!("B-{n:06}"));
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_ledger_is_said_before_anything_is_called() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let place = with_file(server);
+    let database = server.database();
+    server.psql(&database, "CREATE ROLE clerk LOGIN");
+    let clerk = server.address("clerk", &database);
+    let stopped = "postgres://u@127.0.0.1:9/d".to_owned();
+    let nothing = server.address(ADMIN, "nothing");
+    for (ledger, words) in [
+        (&clerk, "idshift doctor --ledger-schema"),
+        (&stopped, "no server listens there"),
+        (&nothing, "CREATE DATABASE \"nothing\""),
+        (&"mysql://u@h/d".to_owned(), "postgres://idshift@"),
+    ] {
+        for command in [
+            vec!["apply", "moves.csv", "--yes"],
+            vec!["resume"],
+            vec!["runs"],
+        ] {
+            let done = place.run_with(&[("LEDGER", ledger)], &command).expect(2);
+            assert!(
+                done.err.contains(words),
+                "{command:?} {words}: {}",
+                done.err
+            );
+        }
+    }
+    assert!(place.sandbox.log().is_empty());
+    // What needs no run needs no ledger.
+    for command in [
+        vec!["check", "moves.csv"],
+        vec!["config"],
+        vec!["map", "moves.csv"],
+    ] {
+        place.run_with(&[("LEDGER", &stopped)], &command).expect(0);
+    }
+}
+
+#[test]
+fn what_is_printed_to_go_on_names_the_ledger_where_it_was_named() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let mut place = with_file(server);
+    let ledger = place.ledger.take().unwrap();
+    place.file(
+        "idshift.toml",
+        &format!("[profiles.p]\nledger = \"{ledger}\"\n"),
+    );
+    let planned = place
+        .run(&["plan", "moves.csv", "--profile", "p"])
+        .expect(0);
+    let named = format!("--ledger '{ledger}'");
+    assert!(
+        planned.err.contains(&named) || planned.out.contains(&named),
+        "{}{}",
+        planned.out,
+        planned.err
+    );
+    let none = place.run(&["runs"]).expect(0);
+    assert!(none.out.contains("no runs"), "{}", none.out);
+}
