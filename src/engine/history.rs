@@ -25,6 +25,16 @@ pub trait PriorRenames: fmt::Debug + Send + Sync {
         new_account: Option<&AccountId>,
         reseller: Option<&Reseller>,
     ) -> Result<Option<CustomerId>, LedgerError>;
+
+    /// Whether an answer takes only a moment.
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    /// Reads what the answers need, which may take seconds.
+    fn prepare(&self) -> Result<(), LedgerError> {
+        Ok(())
+    }
 }
 
 /// The customers that had an account ID before earlier runs, and those to which these runs gave it.
@@ -50,7 +60,7 @@ pub struct History {
     pub reported: HashMap<Line, bool>,
     /// For which customer which other run requested a change since this one was begun.
     pub since: Since,
-    /// Which customers earlier runs have renamed; `None`: none.
+    /// Which customers earlier runs have renamed; `None`: there is no earlier run that has written something.
     pub prior_renames: Option<Arc<dyn PriorRenames>>,
     /// Temporary account IDs that other runs have given customers, or may have, each with its run.
     pub temporary: HashMap<CustomerId, Vec<(Arc<str>, AccountId)>>,

@@ -9,6 +9,7 @@ use super::{Context, Halt, WriteLog, reading};
 use crate::domain::{AccountId, CustomerId, Failed, StoredValue};
 use crate::ledger::{Judgement, Verdict, Write, WriteRecord, WriteVerdict, judge};
 use crate::system::{Customer, SystemError};
+use std::sync::Arc;
 use tokio::time::Instant;
 
 impl<N: WriteLog> Case<'_, N> {
@@ -199,6 +200,13 @@ impl<N: WriteLog> Case<'_, N> {
         let Some(prior) = &self.context.settings.history.prior_renames else {
             return Ok(state);
         };
+        if !prior.is_ready() {
+            // Calls that are under way go on meanwhile. Where the thread fails, the question below reads it.
+            let renames = Arc::clone(prior);
+            if let Ok(read) = tokio::task::spawn_blocking(move || renames.prepare()).await {
+                read?;
+            }
+        }
         let id = match prior.customer_of(account, desired.target(), desired.reseller)? {
             Some(id) if id != state.id => id,
             _ => return Ok(state),

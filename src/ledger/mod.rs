@@ -54,6 +54,7 @@ mod sessions;
 mod shard;
 mod sqlite;
 mod store;
+mod told;
 mod unlooked;
 mod waves;
 mod write_columns;
@@ -92,6 +93,7 @@ pub use run_id::RunId;
 pub use run_ledger::{Ledger, NewLedger};
 pub use runs::{ListedRun, Runs};
 pub use sqlite::{LocalRuns, ReservedCalls, StateDb};
+pub use told::Told;
 pub use unlooked::{MOST_UNLOOKED, Unlooked, UnlookedLine};
 
 #[cfg(test)]

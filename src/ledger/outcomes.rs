@@ -5,7 +5,7 @@
 
 use super::store::LinesOf;
 use super::unlooked::STATUS;
-use super::{Counted, Ledger, LedgerError, LineSet};
+use super::{Counted, Ledger, LedgerError, LineSet, Told};
 use crate::domain::{Line, Outcome, Status};
 use std::vec;
 
@@ -59,6 +59,18 @@ impl Ledger {
             ..self.outcomes_from(line)
         };
         one.next().transpose()
+    }
+
+    /// Calls `each` for every line of which something is known, in the order of the file.
+    pub fn each_told(&self, mut each: impl FnMut(Told<'_>)) -> Result<(), LedgerError> {
+        if self.store().unlooked(0..=Line::MAX)?.is_none() {
+            return self.store().each_told(&mut each);
+        }
+        // What was recorded of a line itself counts more than that it was not looked at.
+        for outcome in self.outcomes() {
+            each(Told::of(&outcome?));
+        }
+        Ok(())
     }
 
     /// All outcomes, ordered by line.

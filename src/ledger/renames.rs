@@ -3,7 +3,7 @@
 use super::columns::Fault;
 use super::store::WritesOf;
 use super::write_columns::{WriteSketch, reseller};
-use super::{Ledger, LedgerError, Verdict, WriteId, record};
+use super::{Ledger, LedgerError, record};
 use crate::domain::{AccountId, CustomerId, Reseller};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -11,8 +11,8 @@ use std::hash::{BuildHasher, RandomState};
 /// What a run has made, or may have made, of one customer's account ID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetRename {
-    /// The write by which the customer can be looked up.
-    pub write: WriteId,
+    /// The number of the write by which the customer can be looked up.
+    pub write: u32,
     /// Before the first write.
     pub before: Option<AccountId>,
     /// After the last write.
@@ -44,7 +44,7 @@ impl Ledger {
             let key = key(&one);
             let is_temporary = one.is_temporary;
             let net = NetRename {
-                write: WriteId(one.id.into()),
+                write: one.id,
                 before: one.before.map(AccountId::new).transpose()?,
                 after: one.after.map(AccountId::new).transpose()?,
                 reseller: one.reseller.and_then(|text| reseller(text).ok()),
@@ -90,17 +90,11 @@ impl Ledger {
         &self,
         mut each: impl FnMut(Option<&str>, Option<&str>, Option<&str>),
     ) -> Result<(), LedgerError> {
-        self.store().each_write(WritesOf::Accounts, &mut |write| {
-            if write.verdict != Some(Verdict::NotApplied) {
-                each(write.before, write.after, write.reseller);
-            }
-            Ok(())
-        })
+        self.store().each_account_moved(&mut each)
     }
 
     /// The customer of a write.
-    pub fn customer_of(&self, WriteId(number): WriteId) -> Result<CustomerId, LedgerError> {
-        let number = u32::try_from(number).unwrap_or(u32::MAX);
+    pub fn customer_of(&self, number: u32) -> Result<CustomerId, LedgerError> {
         let writes = self.store().numbered(&[number])?;
         let customer = writes.into_iter().next().map(|write| write.intent.customer);
         customer.ok_or_else(|| LedgerError::damaged(self.place(), "a write is missing"))

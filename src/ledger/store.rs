@@ -9,7 +9,7 @@ use super::commit::Commit;
 use super::write_columns::WriteSketch;
 use super::{
     Counted, DriftedLine, Header, Hold, LedgerError, LineSet, Order, Orders, PastSession, Place,
-    RemovedFile, Session, Unlooked, WriteId, WriteRecord,
+    RemovedFile, Session, Told, Unlooked, Verdict, WriteId, WriteRecord,
 };
 use crate::domain::{CustomerId, Line, Outcome, Shard};
 use std::fmt;
@@ -54,6 +54,19 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
         most: u32,
     ) -> Result<Vec<Outcome>, LedgerError>;
 
+    /// Calls `each` for the lines that have a row of their own, in their order.
+    fn each_told(&self, each: &mut dyn FnMut(Told<'_>)) -> Result<(), LedgerError> {
+        let mut from = Some(0);
+        while let Some(first) = from {
+            let page = self.outcomes(&[], first..=Line::MAX, 2_000)?;
+            for outcome in &page {
+                each(Told::of(outcome));
+            }
+            from = page.last().and_then(|last| last.line.checked_add(1));
+        }
+        Ok(())
+    }
+
     /// The next row of lines that were not looked at, with the last line of that row: the first row that ends at the first of
     /// these lines or later. Its lines may be left out where all of them are behind the last of these.
     fn unlooked(
@@ -78,6 +91,17 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
         which: WritesOf,
         each: &mut dyn FnMut(WriteSketch<'_>) -> Result<(), Fault>,
     ) -> Result<(), LedgerError>;
+
+    /// Calls `each` with the account ID that each write took from a customer, or may have, the one that it gave, and the
+    /// relationship, as they are on record.
+    fn each_account_moved(&self, each: EachMoved<'_>) -> Result<(), LedgerError> {
+        self.each_write(WritesOf::Accounts, &mut |write| {
+            if write.verdict != Some(Verdict::NotApplied) {
+                each(write.before, write.after, write.reseller);
+            }
+            Ok(())
+        })
+    }
 
     /// The customer of the first write of a kind, and the relationship, as they are on record; `None`: there is no such
     /// write.
@@ -119,6 +143,9 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
     /// A copy of the whole record as it is now, in one file.
     fn snapshot(&self, to: &Path) -> Result<(), LedgerError>;
 }
+
+/// Is called with the account ID that a write took, the one that it gave, and the relationship.
+pub(super) type EachMoved<'a> = &'a mut dyn FnMut(Option<&str>, Option<&str>, Option<&str>);
 
 /// A record that is being made: it is there once it is begun, or never.
 pub(super) trait Draft {

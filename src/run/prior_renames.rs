@@ -1,55 +1,85 @@
 //! Which customers earlier runs have renamed, from their ledgers.
 //!
-//! Sixteen bytes are kept for each rename; the customer is read from its ledger where a line comes upon one.
+//! Nothing is read before the first line asks for it: most nights ask never. Then sixteen bytes are kept for each rename; the
+//! customer is read from its ledger where a line comes upon one.
 
 use super::kept_run::KeptRun;
 use crate::domain::{AccountId, CustomerId, Reseller};
 use crate::engine::PriorRenames;
-use crate::ledger::{Ledger, LedgerError, WriteId};
+use crate::ledger::{Ledger, LedgerError};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// A rename: the hash of its wish, the run in the order of age (0: the newest), and the write.
-type Applied = (u64, u32, WriteId);
+/// A rename: the hash of its wish, the run in the order of age (0: the newest), and the number of the write.
+type Applied = (u64, u32, u32);
 
-/// The renames of earlier runs.
+/// The renames of earlier runs. These runs do not change meanwhile: whoever asks has the target alone.
 #[derive(Debug)]
 pub(crate) struct LedgerRenames {
     hasher: RandomState,
-    applied: Vec<Applied>,
+    /// Sorted, the newest of each wish; empty until the first question.
+    applied: OnceLock<Vec<Applied>>,
+    /// The newest first.
     runs: Vec<KeptRun>,
-    /// The ledger that was asked last.
+    /// The ledger that was asked last. Held while the renames are read.
     open: Mutex<Option<(u32, Ledger)>>,
 }
 
 impl LedgerRenames {
     /// Those of these runs, the newest first.
-    pub(crate) fn of(runs: Vec<KeptRun>) -> Result<Self, LedgerError> {
-        let hasher = RandomState::new();
-        let mut applied = Vec::new();
-        for (number, run) in (0_u32..).zip(&runs) {
+    pub(crate) fn of(runs: Vec<KeptRun>) -> Self {
+        Self {
+            hasher: RandomState::new(),
+            applied: OnceLock::new(),
+            runs,
+            open: Mutex::new(None),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(u32, Ledger)>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The renames, read at the first question.
+    fn applied(
+        &self,
+        _held: &MutexGuard<'_, Option<(u32, Ledger)>>,
+    ) -> Result<&[Applied], LedgerError> {
+        if let Some(applied) = self.applied.get() {
+            return Ok(applied);
+        }
+        let applied = self.read()?;
+        Ok(self.applied.get_or_init(|| applied))
+    }
+
+    fn read(&self) -> Result<Vec<Applied>, LedgerError> {
+        let mut applied: Vec<Applied> = Vec::new();
+        for (number, run) in (0_u32..).zip(&self.runs) {
+            // Of a wish that a newer run has applied, an older one says nothing.
+            let mut of_run = Vec::new();
             run.ledger()?.net_renames(|net| {
                 if let Some(before) = &net.before {
                     let wish = (before, net.after.as_ref(), net.reseller.as_ref());
-                    applied.push((hasher.hash_one(wish), number, net.write));
+                    let wish = self.hasher.hash_one(wish);
+                    if find(&applied, wish).is_none() {
+                        of_run.push((wish, number, net.write));
+                    }
                 }
             })?;
+            applied.append(&mut of_run);
+            applied.sort_unstable();
+            applied.dedup_by_key(|(wish, ..)| *wish);
+            applied.shrink_to_fit();
         }
-        applied.sort_unstable();
-        applied.dedup_by_key(|(wish, ..)| *wish);
-        applied.shrink_to_fit();
-        Ok(Self {
-            hasher,
-            applied,
-            runs,
-            open: Mutex::new(None),
-        })
+        Ok(applied)
     }
+}
 
-    /// Whether there are none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.applied.is_empty()
-    }
+fn find(applied: &[Applied], wish: u64) -> Option<Applied> {
+    let at = applied
+        .binary_search_by_key(&wish, |(wish, ..)| *wish)
+        .ok()?;
+    applied.get(at).copied()
 }
 
 impl PriorRenames for LedgerRenames {
@@ -59,13 +89,11 @@ impl PriorRenames for LedgerRenames {
         new_account: Option<&AccountId>,
         reseller: Option<&Reseller>,
     ) -> Result<Option<CustomerId>, LedgerError> {
+        let mut open = self.lock();
         let wish = self.hasher.hash_one((account, new_account, reseller));
-        let found = self.applied.binary_search_by_key(&wish, |(wish, ..)| *wish);
-        let Ok(at) = found else {
+        let Some((_, number, write)) = find(self.applied(&open)?, wish) else {
             return Ok(None);
         };
-        let (_, number, write) = self.applied[at];
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let ledger = match open.take() {
             Some((same, ledger)) if same == number => ledger,
             _ => self.runs[number as usize].ledger()?,
@@ -73,5 +101,105 @@ impl PriorRenames for LedgerRenames {
         let customer = ledger.customer_of(write)?;
         *open = Some((number, ledger));
         Ok(Some(customer))
+    }
+
+    fn is_ready(&self) -> bool {
+        self.applied.get().is_some()
+    }
+
+    fn prepare(&self) -> Result<(), LedgerError> {
+        self.applied(&self.lock()).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{Header, Intent, RunId, Session, Verdict, Write, WriteVerdict};
+
+    /// A run that has given customers these account IDs, in this order.
+    fn run(folder: &std::path::Path, id: &str, renames: &[(&str, &str, &str)]) -> RunDir {
+        let dir = RunDir::create(folder, &RunId::parse(id).unwrap()).unwrap();
+        let header = Header {
+            run: id.to_owned(),
+            ..Header::example()
+        };
+        let ledger = Ledger::create(&dir).unwrap().begin(&header, None).unwrap();
+        let session = Session {
+            epoch: 1,
+            writing: true,
+        };
+        let (journal, thread) = ledger.journal(session).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            for (&(customer, before, after), line) in renames.iter().zip(2..) {
+                let intent = Intent {
+                    unit: line,
+                    line,
+                    attempt: 1,
+                    customer: CustomerId::new(customer).unwrap(),
+                    reseller: None,
+                    write: Write::Account {
+                        before: AccountId::new(before).ok(),
+                        after: AccountId::new(after).ok(),
+                        temporary: false,
+                    },
+                    correlation: format!("c-{line}"),
+                    at_ms: 1_795_213_815_123,
+                };
+                let write = journal.intend(intent).await.unwrap();
+                let applied = WriteVerdict {
+                    verdict: Verdict::Applied,
+                    http_status: Some(200),
+                    effect: None,
+                };
+                journal.settle(write, applied).await.unwrap();
+            }
+        });
+        drop(journal);
+        thread.join();
+        dir
+    }
+
+    fn customer(renames: &LedgerRenames, before: &str, after: &str) -> Option<String> {
+        let (before, after) = (AccountId::new(before).unwrap(), AccountId::new(after).ok());
+        let found = renames.customer_of(&before, after.as_ref(), None).unwrap();
+        found.map(|id| id.to_string())
+    }
+
+    #[test]
+    fn no_write_of_an_earlier_run_is_read_before_a_line_asks_for_it() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = run(base.path(), "20261120-223015-k3f9", &[("C-1", "A", "B")]);
+        let ledger = dir.ledger();
+        let away = base.path().join("away.db");
+        std::fs::rename(&ledger, &away).unwrap();
+        let renames = LedgerRenames::of(vec![dir]);
+        assert!(!renames.is_ready());
+        assert!(renames.prepare().is_err(), "it is read now");
+        assert!(!renames.is_ready());
+        std::fs::rename(&away, &ledger).unwrap();
+        renames.prepare().unwrap();
+        assert!(renames.is_ready());
+        assert_eq!(customer(&renames, "A", "B").as_deref(), Some("C-1"));
+    }
+
+    #[test]
+    fn the_newest_run_that_has_applied_a_wish_says_to_whom() {
+        let base = tempfile::tempdir().unwrap();
+        let newest = [("C-1", "A", "B"), ("C-2", "X", "Y"), ("C-2", "Y", "Z")];
+        let newest = run(base.path(), "20261122-223015-k3f9", &newest);
+        let older = [("C-8", "A", "B"), ("C-9", "X", "Y"), ("C-7", "K", "")];
+        let older = run(base.path(), "20261120-223015-k3f9", &older);
+        let renames = LedgerRenames::of(vec![newest, older]);
+        assert_eq!(customer(&renames, "A", "B").as_deref(), Some("C-1"));
+        assert_eq!(customer(&renames, "X", "Z").as_deref(), Some("C-2"));
+        assert_eq!(customer(&renames, "X", "Y").as_deref(), Some("C-9"));
+        assert_eq!(customer(&renames, "K", "").as_deref(), Some("C-7"));
+        assert_eq!(customer(&renames, "Y", "Z"), None);
+        let kept = renames.applied.get().unwrap();
+        assert_eq!((kept.len(), size_of_val(&kept[0])), (4, 16));
     }
 }

@@ -31,6 +31,7 @@ type Open = HashMap<Wish, BTreeMap<Line, Option<Reseller>>>;
 struct Earlier {
     run: KeptRun,
     same_file: bool,
+    has_writes: bool,
 }
 
 /// Asks the earlier runs on these targets, which are one system.
@@ -53,13 +54,14 @@ pub(super) fn of(
     }
     // Test: `in_doubt::a_temporary_id_of_another_run_*`.
     history.temporary = temporary_ids(mine, targets, catalog)?;
-    let renames = LedgerRenames::of(runs.iter().map(|one| one.run.clone()).collect())?;
     // Test: `identity::a_recycled_account_id_*`.
-    if !renames.is_empty() {
-        history.prior_renames = Some(Arc::new(renames));
+    let writing = runs.iter().filter(|one| one.has_writes);
+    let writing: Vec<KeptRun> = writing.map(|one| one.run.clone()).collect();
+    if !writing.is_empty() {
+        history.prior_renames = Some(Arc::new(LedgerRenames::of(writing)));
     }
     // Tests: `prior_runs::a_corrected_*`, and `a_failures_file_is_tried_again_*` for other files.
-    let same = runs.iter().filter(|one| one.same_file);
+    let same = runs.iter().filter(|one| one.same_file && one.has_writes);
     let same: Vec<&KeptRun> = same.map(|one| &one.run).collect();
     history.hands = changed_hands(&same)?;
     let unique = resolved.system.capabilities().unique_accounts;
@@ -113,6 +115,7 @@ fn earlier(
         .filter(|entry| entry.header.kind != RunKind::Undo)
         .map(|entry| Earlier {
             run: entry.dir.clone(),
+            has_writes: entry.has_writes,
             same_file: identity.is_same_file(&InputIdentity::of_run(&entry.header)),
         })
         .collect()
@@ -159,8 +162,12 @@ fn changed_hands(runs: &[&KeptRun]) -> Result<HashMap<Carried, Hands>, CommandEr
                 taken.extend(before.map(|id| number(id, reseller)));
                 given.extend(after.map(|id| number(id, reseller)));
             })?;
+        // Most runs of a file write the same IDs.
+        for ids in [&mut taken, &mut given] {
+            ids.sort_unstable();
+            ids.dedup();
+        }
     }
-    given.sort_unstable();
     let both: HashSet<u64> = taken
         .into_iter()
         .filter(|id| given.binary_search(id).is_ok())

@@ -9,12 +9,12 @@ use super::outage::outage;
 use super::parked;
 use super::request::Request;
 use crate::call_log;
-use crate::domain::{Change, CustomerId, Outcome, Reseller, Status, Unchanged};
+use crate::domain::{Change, Outcome, Reseller, Status, Unchanged};
 use crate::engine::{
     Aspect, Difference, Event, FinalValues, Left, Recheck, Tally, Unreadable, with_health,
 };
 use crate::http::Client;
-use crate::ledger::{Ledger, Write};
+use crate::ledger::{Ledger, Told, Write};
 use crate::system::{System, SystemError};
 use crate::ui;
 use std::collections::{HashMap, HashSet};
@@ -140,7 +140,7 @@ async fn compare(
     let mut batch: Vec<Left> = Vec::new();
     for outcome in known.ledger.outcomes() {
         let outcome = outcome?;
-        if !is_settled(&outcome) {
+        if !is_settled(Told::of(&outcome)) {
             continue;
         }
         let reseller = resellers.get(&outcome.line).cloned();
@@ -230,11 +230,11 @@ fn add_altered(differences: &mut Vec<Difference>, ledger: &Ledger) -> Result<(),
 }
 
 /// Whether a line left something behind.
-fn is_settled(outcome: &Outcome) -> bool {
-    match outcome.status {
-        Status::Changed | Status::Unchanged(Unchanged::Already) => outcome.customer.is_some(),
+fn is_settled(told: Told<'_>) -> bool {
+    match told.status {
+        Status::Changed | Status::Unchanged(Unchanged::Already) => told.customer.is_some(),
         // A line that failed half-way has an account ID that was written all the same.
-        Status::Failed(_) => outcome.account.before != outcome.account.after,
+        Status::Failed(_) => told.renamed,
         Status::Unchanged(Unchanged::NothingAsked)
         | Status::WouldChange
         | Status::Skipped(_)
@@ -257,33 +257,34 @@ impl Survey {
         let mut survey = Self::default();
         let mut seen = Vec::new();
         let mut done = 0;
-        for outcome in known.ledger.outcomes() {
-            let outcome = outcome?;
-            survey.settled += u64::from(is_settled(&outcome));
-            match outcome.status {
+        known.ledger.each_told(|told| {
+            survey.settled += u64::from(is_settled(told));
+            match told.status {
                 Status::InDoubt => survey.unfinished.in_doubt += 1,
-                Status::WouldChange | Status::Skipped(_) => continue,
+                Status::WouldChange | Status::Skipped(_) => return,
                 Status::Changed | Status::Unchanged(_) | Status::Failed(_) => {}
             }
             done += 1;
-            if let Some(customer) = &outcome.customer {
-                seen.push(survey.hash(customer));
-            }
-        }
+            seen.extend(told.customer.map(|customer| survey.hash(customer)));
+        })?;
         seen.sort_unstable();
         let twice = seen.windows(2).filter(|two| two[0] == two[1]);
         survey.several = twice.map(|two| two[0]).collect();
         // A look alone was to do nothing.
         if !known.ledger.only_looks()? {
             let open = known.draft.counts.lines.saturating_sub(done);
-            let begun = begun_and_never_ended(&known.ledger)?.min(open);
+            // Where every line has ended, no write is looked at.
+            let begun = match open {
+                0 => 0,
+                _ => begun_and_never_ended(&known.ledger)?.min(open),
+            };
             survey.unfinished.in_doubt += begun;
             survey.unfinished.not_done = open - begun;
         }
         Ok(survey)
     }
 
-    fn hash(&self, customer: &CustomerId) -> u64 {
+    fn hash(&self, customer: &str) -> u64 {
         self.hasher.hash_one(customer)
     }
 
@@ -300,7 +301,8 @@ impl Survey {
         for outcome in known.ledger.outcomes() {
             let outcome = outcome?;
             let customer = outcome.customer.as_ref();
-            let named_again = customer.is_some_and(|id| self.several.contains(&self.hash(id)));
+            let named_again =
+                customer.is_some_and(|id| self.several.contains(&self.hash(id.as_str())));
             if named_again && outcome.status != Status::WouldChange {
                 values.record(&outcome, resellers.get(&outcome.line));
             }

@@ -6,6 +6,7 @@ mod commit;
 mod lock;
 mod numbered;
 pub(super) mod open;
+mod orders;
 mod put;
 mod reserved_calls;
 mod rows;

@@ -105,6 +105,9 @@ CREATE TABLE writes (
     altered INTEGER NOT NULL DEFAULT 0, account_id_stored TEXT, service_id_stored TEXT, profile_stored TEXT,
     correlation_id TEXT NOT NULL, noted_at_ms INTEGER NOT NULL, checksum INTEGER NOT NULL
 ) STRICT;
+-- Few writes are such, and each later run asks for them before its first call. A ledger without these is read whole for that.
+CREATE INDEX writes_temporary ON writes (kind) WHERE kind = 'temporary';
+CREATE INDEX writes_altered ON writes (altered) WHERE altered = 1;
 -- What became of each line.
 CREATE TABLE outcomes (
     line INTEGER PRIMARY KEY,

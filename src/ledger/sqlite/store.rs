@@ -3,6 +3,7 @@
 use super::commit;
 use super::lock::RunLock;
 use super::numbered;
+use super::orders;
 use super::put::put;
 use super::rows::failed;
 use super::schema;
@@ -10,12 +11,12 @@ use super::unlooked;
 use crate::domain::{CustomerId, Line, Outcome, Shard};
 use crate::ledger::columns::{Fault, Row, Value};
 use crate::ledger::commit::Commit;
-use crate::ledger::store::{Fact, Facts, LinesOf, OrderChange, Put, Store, WritesOf};
+use crate::ledger::store::{EachMoved, Fact, Facts, LinesOf, OrderChange, Put, Store, WritesOf};
 use crate::ledger::unlooked::STATUS;
 use crate::ledger::write_columns::{self, WriteSketch};
 use crate::ledger::{
-    Calls, Counted, DriftedLine, Header, Hold, LedgerError, LineSet, Order, Orders, PastSession,
-    Place, RemovedFile, Session, Unlooked, WriteId, WriteRecord, drift, header_columns,
+    Calls, Counted, DriftedLine, Header, Hold, LedgerError, LineSet, Orders, PastSession, Place,
+    RemovedFile, Session, Told, Unlooked, WriteId, WriteRecord, drift, header_columns,
     outcome_columns, remains, shard,
 };
 use rusqlite::types::ValueRef;
@@ -155,20 +156,20 @@ impl SqliteStore {
 }
 
 /// Those of the rows of `writes` that are meant, and the value of `?2` where that asks for one.
-fn condition(which: WritesOf) -> (&'static str, Option<Line>) {
+pub(super) fn condition(which: WritesOf) -> (&'static str, Option<Line>) {
     match which {
         WritesOf::All => ("TRUE", None),
         WritesOf::Applied => ("verdict = 'applied'", None),
         WritesOf::Accounts => ("kind <> 'location'", None),
         WritesOf::Temporary => ("kind = 'temporary'", None),
-        WritesOf::Altered => ("altered AND kind <> 'temporary'", None),
+        WritesOf::Altered => ("altered = 1 AND kind <> 'temporary'", None),
         WritesOf::Unit(unit) => ("unit = ?2", Some(unit)),
         WritesOf::Line(line) => ("line = ?2", Some(line)),
     }
 }
 
 /// The writes of a kind after the number in `?1`, in the order of noting.
-fn writes(columns: &str, condition: &str) -> String {
+pub(super) fn writes(columns: &str, condition: &str) -> String {
     format!("SELECT {columns} FROM writes WHERE write_id > ?1 AND {condition} ORDER BY write_id")
 }
 
@@ -303,6 +304,19 @@ impl Store for SqliteStore {
         self.all(&sql, values, |row| outcome_columns::read(row))
     }
 
+    fn each_told(&self, each: &mut dyn FnMut(Told<'_>)) -> Result<(), LedgerError> {
+        let sql = "SELECT status, reason, customer_id, account_id_before IS NOT account_id_after \
+                   FROM outcomes ORDER BY line";
+        self.each(sql, (), |row| {
+            each(Told {
+                status: outcome_columns::status(row.word(0)?, row.word(1)?)?,
+                customer: row.text(2)?,
+                renamed: row.get(3)?,
+            });
+            Ok(())
+        })
+    }
+
     fn unlooked(
         &self,
         lines: RangeInclusive<Line>,
@@ -335,6 +349,15 @@ impl Store for SqliteStore {
         let sql = writes(write_columns::SKETCH, condition);
         self.each(&sql, from(START, line), |row| {
             each(write_columns::sketch(row)?)
+        })
+    }
+
+    fn each_account_moved(&self, each: EachMoved<'_>) -> Result<(), LedgerError> {
+        let sql = "SELECT account_id_before, account_id_after, reseller FROM writes \
+                   WHERE kind <> 'location' AND verdict IS NOT 'not_applied'";
+        self.each(sql, (), |row| {
+            each(row.text(0)?, row.text(1)?, row.text(2)?);
+            Ok(())
         })
     }
 
@@ -384,40 +407,11 @@ impl Store for SqliteStore {
     }
 
     fn orders(&self) -> Result<Orders, LedgerError> {
-        let sql = "SELECT number, seen, paused, draining, rate_per_s FROM orders";
-        self.one(sql, |row| {
-            Ok(Orders {
-                number: row.required::<i64>(0)?.cast_unsigned(),
-                seen: row.required::<i64>(1)?.cast_unsigned(),
-                paused: row.get(2)?,
-                draining: row.get(3)?,
-                rate_per_s: row.get(4)?,
-            })
-        })
+        self.one(orders::SELECT, orders::read)
     }
 
     fn change_orders(&self, change: OrderChange) -> Result<u64, LedgerError> {
-        let (set, value): (_, Option<rusqlite::types::Value>) = match change {
-            OrderChange::Give(Order::Pause) => ("number = number + 1, paused = 1", None),
-            OrderChange::Give(Order::Unpause) => ("number = number + 1, paused = 0", None),
-            // What is paused would never finish.
-            OrderChange::Give(Order::Drain) => {
-                ("number = number + 1, draining = 1, paused = 0", None)
-            }
-            OrderChange::Give(Order::Rate(rate)) => {
-                ("number = number + 1, rate_per_s = ?1", Some(rate.into()))
-            }
-            OrderChange::Followed(number) => ("seen = ?1", Some(number.cast_signed().into())),
-            OrderChange::Clear => (
-                "seen = number, paused = 0, draining = 0, rate_per_s = NULL",
-                None,
-            ),
-        };
-        let sql = format!("UPDATE orders SET {set} RETURNING number");
-        let values = params_from_iter(value);
-        let number =
-            self.with(|connection| connection.query_row(&sql, values, |row| row.get::<_, i64>(0)))?;
-        Ok(number.cast_unsigned())
+        self.with(|connection| orders::change(connection, change))
     }
 
     fn is_live(&self) -> bool {

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::domain::Failed;
+use crate::ledger::sqlite::store;
+use crate::ledger::store::WritesOf;
 
 #[test]
 fn a_person_can_ask_with_sqlite() {
@@ -44,4 +46,29 @@ fn only_what_was_refused_or_never_sent_has_certainly_not_landed() {
     for status in [None, Some(200), Some(307), Some(408), Some(500), Some(503)] {
         assert!(!refused(Some(Verdict::NotApplied), status), "{status:?}");
     }
+}
+
+/// Each later run asks for these before its first call.
+#[test]
+fn temporary_ids_and_altered_values_are_found_without_a_look_at_every_write() {
+    let (_base, dir, ledger) = fresh();
+    let person = rusqlite::Connection::open(dir.ledger()).unwrap();
+    let plan = |which| {
+        let (condition, _) = store::condition(which);
+        let sql = store::writes("write_id", condition);
+        person
+            .query_row(&format!("EXPLAIN QUERY PLAN {sql}"), [0], |row| {
+                row.get::<_, String>(3)
+            })
+            .unwrap()
+    };
+    assert!(plan(WritesOf::Temporary).contains("writes_temporary"));
+    assert!(plan(WritesOf::Altered).contains("writes_altered"));
+    // A ledger that was made without these is asked in the same way.
+    person
+        .execute_batch("DROP INDEX writes_temporary; DROP INDEX writes_altered")
+        .unwrap();
+    assert_eq!(ledger.parkings().unwrap(), []);
+    assert_eq!(ledger.altered().unwrap(), []);
+    assert!(plan(WritesOf::Temporary).contains("PRIMARY KEY"));
 }

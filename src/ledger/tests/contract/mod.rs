@@ -140,6 +140,7 @@ contract! {
     queries::a_plan_that_is_carried_out_no_longer_only_looks,
     queries::the_counts_of_a_closed_run_are_kept_until_something_else_is_recorded,
     queries::the_lines_of_a_shard_are_kept_with_the_run_and_guarded,
+    queries::what_is_told_in_short_is_what_the_outcomes_say,
     queries::lines_that_were_not_looked_at_are_given_like_all_others,
     queries::a_pruned_run_keeps_of_them_what_is_still_needed,
     queries::any_outcome_comes_back_as_it_was,

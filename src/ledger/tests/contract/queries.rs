@@ -227,6 +227,40 @@ fn partly_looked(kept: &Kept) -> Ledger {
     ledger
 }
 
+fn assert_told_as(ledger: &Ledger, seen: &[Outcome]) {
+    let mut told = Vec::new();
+    ledger
+        .each_told(|one| told.push((one.status, one.customer.map(str::to_owned), one.renamed)))
+        .unwrap();
+    let expected = seen.iter().map(|one| {
+        let customer = one.customer.as_ref().map(ToString::to_string);
+        (
+            one.status,
+            customer,
+            one.account.before != one.account.after,
+        )
+    });
+    assert_eq!(told, expected.collect::<Vec<_>>());
+}
+
+pub(super) fn what_is_told_in_short_is_what_the_outcomes_say(kept: &Kept) {
+    let (_dir, mut ledger) = kept.fresh();
+    let bare = Status::ALL.into_iter().zip(2..);
+    let bare = bare.map(|(status, line)| Outcome::bare(line, status));
+    let unchanged = Outcome {
+        account: Transition {
+            before: account("same"),
+            after: account("same"),
+        },
+        ..full_outcome(900)
+    };
+    ledger
+        .seed(bare.chain((500..520).map(full_outcome)).chain([unchanged]))
+        .unwrap();
+    let seen: Vec<Outcome> = ledger.outcomes().map(Result::unwrap).collect();
+    assert_told_as(&ledger, &seen);
+}
+
 pub(super) fn lines_that_were_not_looked_at_are_given_like_all_others(kept: &Kept) {
     let ledger = partly_looked(kept);
     let all: Vec<Line> = (2..5500)
@@ -259,6 +293,7 @@ pub(super) fn lines_that_were_not_looked_at_are_given_like_all_others(kept: &Kep
         let rest = seen.iter().filter(|one| one.line >= from);
         assert_eq!(ledger.outcomes_from(from).count(), rest.count(), "{from}");
     }
+    assert_told_as(&ledger, &seen);
     assert_eq!(ledger.outcome_of(5501).unwrap(), None);
     let changed = seen.iter().filter(|one| one.status == Status::Changed);
     assert_eq!(

@@ -1,0 +1,42 @@
+//! What a person asks of a run in progress, as a row of a file of SQLite's.
+
+use crate::ledger::columns::{Fault, Row as _};
+use crate::ledger::store::OrderChange;
+use crate::ledger::{Order, Orders};
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, params_from_iter};
+
+/// What is asked, for [`read`].
+pub(super) const SELECT: &str = "SELECT number, seen, paused, draining, rate_per_s FROM orders";
+
+/// Reads a row of [`SELECT`].
+pub(super) fn read(row: &Row<'_>) -> Result<Orders, Fault> {
+    Ok(Orders {
+        number: row.required::<i64>(0)?.cast_unsigned(),
+        seen: row.required::<i64>(1)?.cast_unsigned(),
+        paused: row.get(2)?,
+        draining: row.get(3)?,
+        rate_per_s: row.get(4)?,
+    })
+}
+
+/// Changes what is asked; the number of the last order.
+pub(super) fn change(connection: &Connection, change: OrderChange) -> rusqlite::Result<u64> {
+    let (set, value): (_, Option<Value>) = match change {
+        OrderChange::Give(Order::Pause) => ("number = number + 1, paused = 1", None),
+        OrderChange::Give(Order::Unpause) => ("number = number + 1, paused = 0", None),
+        // What is paused would never finish.
+        OrderChange::Give(Order::Drain) => ("number = number + 1, draining = 1, paused = 0", None),
+        OrderChange::Give(Order::Rate(rate)) => {
+            ("number = number + 1, rate_per_s = ?1", Some(rate.into()))
+        }
+        OrderChange::Followed(number) => ("seen = ?1", Some(number.cast_signed().into())),
+        OrderChange::Clear => (
+            "seen = number, paused = 0, draining = 0, rate_per_s = NULL",
+            None,
+        ),
+    };
+    let sql = format!("UPDATE orders SET {set} RETURNING number");
+    let number = connection.query_row(&sql, params_from_iter(value), |row| row.get::<_, i64>(0))?;
+    Ok(number.cast_unsigned())
+}

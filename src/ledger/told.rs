@@ -1,0 +1,26 @@
+//! What is told of every line at a glance: whether it left something, and of which customer. The texts of the lines are not read,
+//! so neither are their checksums looked at.
+
+use crate::domain::{Outcome, Status};
+
+/// What became of a line, in short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told<'a> {
+    /// How it ended.
+    pub status: Status,
+    /// The customer that it meant.
+    pub customer: Option<&'a str>,
+    /// Whether the account ID is another one than before.
+    pub renamed: bool,
+}
+
+impl<'a> Told<'a> {
+    /// The same of an outcome.
+    pub fn of(outcome: &'a Outcome) -> Self {
+        Self {
+            status: outcome.status,
+            customer: outcome.customer.as_ref().map(|id| id.as_str()),
+            renamed: outcome.account.before != outcome.account.after,
+        }
+    }
+}
