@@ -1,17 +1,15 @@
 //! Hands the lines of a run to the engine: one pass over the run's copy of the file, a hundred lines at a time.
 
 use super::error::CommandError;
+use super::in_order::InOrder;
 use super::input_plan::InputPlan;
 use super::kept_run::KeptRun;
 use super::last_night::Settled;
 use crate::domain::{Change, Failed, Line, Outcome, Status, Unchanged};
 use crate::engine::{History, Job, Tally, Wave};
 use crate::input::Row;
-use crate::ledger::{
-    Journal, Ledger, LedgerError, LineSet, MOST_UNLOOKED, Outcomes, Unlooked, UnlookedLine,
-};
+use crate::ledger::{Journal, Ledger, LedgerError, LineSet, MOST_UNLOOKED, Unlooked, UnlookedLine};
 use crate::plan::Unit;
-use std::iter::Peekable;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::mpsc;
@@ -87,45 +85,6 @@ pub(crate) struct Feeder {
     pub(super) jobs: mpsc::Sender<Vec<Job>>,
 }
 
-/// The outcomes of lines that are units of their own, asked for in the order of the file: a query for each page of them.
-///
-/// Such a line has no other outcome before it is fed, so that a page may be older than the ledger.
-struct InOrder<'a> {
-    ledger: &'a Ledger,
-    outcomes: Peekable<Outcomes<'a>>,
-    /// From which line on they are read.
-    next: Line,
-}
-
-/// Lines that are passed over one by one, where they are not asked for, before a new query is made.
-const NEAR: Line = 10_000;
-
-impl<'a> InOrder<'a> {
-    fn of(ledger: &'a Ledger) -> Self {
-        Self {
-            ledger,
-            outcomes: ledger.outcomes_from(0).peekable(),
-            next: 0,
-        }
-    }
-
-    fn find(&mut self, line: Line) -> Result<Option<Outcome>, LedgerError> {
-        if line < self.next || line - self.next > NEAR {
-            self.outcomes = self.ledger.outcomes_from(line).peekable();
-        }
-        self.next = line.saturating_add(1);
-        let is_reached =
-            |next: &Result<Outcome, _>| next.as_ref().map_or(true, |one| one.line <= line);
-        while let Some(outcome) = self.outcomes.next_if(is_reached) {
-            let outcome = outcome?;
-            if outcome.line == line {
-                return Ok(Some(outcome));
-            }
-        }
-        Ok(None)
-    }
-}
-
 /// Why feeding ended early without anything being wrong: the engine wants no more.
 struct Enough;
 
@@ -170,6 +129,8 @@ impl Feeder {
         }
         let in_wave = |line| self.waves.iter().any(|wave| wave.lines.contains(line));
         let mut in_order = InOrder::of(&ledger);
+        let last_night = self.known.settled.ledger()?;
+        let mut last_night = last_night.as_ref().map(InOrder::of);
         let mut batch: Vec<Job> = Vec::new();
         let mut lines = 0;
         for rows in self.draft.table.batches()? {
@@ -177,7 +138,9 @@ impl Feeder {
                 let Some(unit) = self.unit(row)? else {
                     continue;
                 };
-                if unit.lines().any(in_wave) || self.is_settled(&unit, unlooked)? {
+                if unit.lines().any(in_wave)
+                    || self.is_settled(&unit, last_night.as_mut(), unlooked)?
+                {
                     continue;
                 }
                 let job = self.with_knowledge(unit, &ledger, &mut in_order)?;
@@ -242,12 +205,13 @@ impl Feeder {
     }
 
     /// Whether nothing of a unit is looked at, which is noted then.
-    fn is_settled(&self, unit: &Unit, unlooked: &mut Vec<UnlookedLine>) -> Result<bool, FeedError> {
-        let lines = unit
-            .changes()
-            .map(|change| self.known.settled.line(change))
-            .collect::<Option<Vec<_>>>();
-        let Some(lines) = lines else {
+    fn is_settled(
+        &self,
+        unit: &Unit,
+        last_night: Option<&mut InOrder<'_>>,
+        unlooked: &mut Vec<UnlookedLine>,
+    ) -> Result<bool, FeedError> {
+        let Some(lines) = self.known.settled.unit(unit, last_night)? else {
             return Ok(false);
         };
         self.known.settled.passed(lines.len());

@@ -1,15 +1,71 @@
-//! What the last good reconcile of a file found as the file has it, by what the lines ask for: some twenty bytes a line and the
-//! text of its customer.
+//! What the last good reconcile of a file found as the file has it.
+//!
+//! Where the file has not changed since, that is read line by line while the lines are fed. Else it is kept by what the lines ask
+//! for: some twenty bytes a line and the text of its customer.
 
 use super::error::CommandError;
+use super::in_order::InOrder;
 use super::kept_run::KeptRun;
 use super::line_digest::{Wish, wish};
 use super::saved_settings::SavedSettings;
 use crate::config::Resolved;
-use crate::domain::{Change, CustomerId, Status, Unchanged};
+use crate::domain::{Change, CustomerId, Outcome, Status, Unchanged};
 use crate::input::Row;
-use crate::ledger::{Ledger, LedgerError, UnlookedLine};
+use crate::ledger::{Header, Ledger, LedgerError, UnlookedLine};
+use crate::plan::Unit;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What the last good reconcile found.
+#[derive(Debug)]
+pub(super) enum LastNight {
+    /// It had the same lines in the same places.
+    SameLines(KeptRun),
+    /// The file was changed since.
+    ByWish(Fulfilled),
+}
+
+impl LastNight {
+    /// What this run found. `mine`: how tonight's run was begun.
+    pub(super) fn of(
+        (run, ledger): (&KeptRun, &Ledger),
+        mine: (&Header, &SavedSettings),
+        resolved: &Resolved,
+    ) -> Result<Self, CommandError> {
+        let its = SavedSettings::of(ledger)?;
+        let same_bytes = ledger.header().input_sha256 == mine.0.input_sha256;
+        // All settings, since some say how a line is read.
+        if same_bytes && its.values == mine.1.values && its.verbatim == mine.1.verbatim {
+            return Ok(Self::SameLines(run.clone()));
+        }
+        Ok(Self::ByWish(Fulfilled::of(run, ledger, &its, resolved)?))
+    }
+
+    /// The customer that the run found for a line, where that was as the line has it. `ledger`: that of the run.
+    pub(super) fn customer(
+        &self,
+        ledger: &Ledger,
+        change: &Change,
+    ) -> Result<Option<CustomerId>, LedgerError> {
+        match self {
+            Self::SameLines(_) => {
+                let outcome = ledger.outcome_of(change.line)?.filter(is_good);
+                Ok(outcome.and_then(|outcome| outcome.customer))
+            }
+            Self::ByWish(fulfilled) => {
+                let found = fulfilled.find(wish(change));
+                Ok(found.and_then(|found| found.customer))
+            }
+        }
+    }
+}
+
+/// Whether the customer was as its line has it.
+fn is_good(outcome: &Outcome) -> bool {
+    matches!(
+        outcome.status,
+        Status::Changed | Status::Unchanged(Unchanged::Already)
+    )
+}
 
 /// No customer is known.
 const NONE: u32 = u32::MAX;
@@ -24,19 +80,19 @@ pub(crate) struct Fulfilled {
 }
 
 /// A fulfilled wish.
-pub(super) struct Found {
+struct Found {
     /// The customer that it concerns, where it is known.
-    pub(super) customer: Option<CustomerId>,
+    customer: Option<CustomerId>,
 }
 
 impl Fulfilled {
     /// Those of this run.
-    pub(super) fn of(
+    fn of(
         run: &KeptRun,
         ledger: &Ledger,
+        kept: &SavedSettings,
         resolved: &Resolved,
     ) -> Result<Self, CommandError> {
-        let kept = SavedSettings::of(ledger)?;
         let rules = kept.rules(resolved)?;
         let table = kept.table(&run.input()?, &ledger.header().input_name, &rules)?;
         let mut fulfilled = Self::default();
@@ -52,11 +108,7 @@ impl Fulfilled {
                 {
                     match outcome {
                         Ok(outcome) if outcome.line == line => {
-                            let is_good = matches!(
-                                outcome.status,
-                                Status::Changed | Status::Unchanged(Unchanged::Already)
-                            );
-                            if is_good {
+                            if is_good(&outcome) {
                                 fulfilled.add(wish, outcome.customer.as_ref());
                             }
                         }
@@ -87,7 +139,7 @@ impl Fulfilled {
     }
 
     /// A wish, where it was fulfilled. Of several lines with one wish the last counts.
-    pub(super) fn find(&self, wish: Wish) -> Option<Found> {
+    fn find(&self, wish: Wish) -> Option<Found> {
         let behind = self.wishes.partition_point(|(one, _)| *one <= wish);
         let (found, place) = *self.wishes.get(behind.checked_sub(1)?)?;
         (found == wish).then(|| Found {
@@ -107,7 +159,7 @@ impl Fulfilled {
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
     /// `None`: every line is looked at.
-    pub(super) before: Option<Fulfilled>,
+    pub(super) before: Option<LastNight>,
     /// In how many nights each line is looked at once all the same, and which of them this is.
     pub(super) nights: u64,
     pub(super) round: u64,
@@ -118,19 +170,67 @@ pub(crate) struct Settled {
 }
 
 impl Settled {
-    /// What is known of a line that is not looked at tonight.
-    pub(super) fn line(&self, change: &Change) -> Option<UnlookedLine> {
-        let before = self.before.as_ref()?;
+    /// The ledger that [`Settled::line`] reads in the order of the file; `None`: it reads none.
+    pub(super) fn ledger(&self) -> Result<Option<Ledger>, LedgerError> {
+        match &self.before {
+            Some(LastNight::SameLines(run)) => run.ledger().map(Some),
+            Some(LastNight::ByWish(_)) | None => Ok(None),
+        }
+    }
+
+    /// What is known of the lines of a unit that is not looked at tonight. `same`: [`Settled::ledger`].
+    pub(super) fn unit(
+        &self,
+        unit: &Unit,
+        mut same: Option<&mut InOrder<'_>>,
+    ) -> Result<Option<Vec<UnlookedLine>>, LedgerError> {
+        let is_alone = unit.changes().nth(1).is_none();
+        let mut lines = Vec::new();
+        for change in unit.changes() {
+            match self.line(change, is_alone, same.as_deref_mut())? {
+                Some(line) => lines.push(line),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(lines))
+    }
+
+    /// What is known of a line that is not looked at tonight. `is_alone`: it is a unit of its own, so that such lines come in the
+    /// order of the file. `same`: [`Settled::ledger`].
+    fn line(
+        &self,
+        change: &Change,
+        is_alone: bool,
+        same: Option<&mut InOrder<'_>>,
+    ) -> Result<Option<UnlookedLine>, LedgerError> {
+        let Some(before) = &self.before else {
+            return Ok(None);
+        };
         let wish = wish(change);
-        let is_tonight = wish.wrapping_add(self.round).is_multiple_of(self.nights);
-        let found = before.find(wish).filter(|_| !is_tonight)?;
+        if wish.wrapping_add(self.round).is_multiple_of(self.nights) {
+            return Ok(None);
+        }
+        let found = match (before, same) {
+            (LastNight::ByWish(fulfilled), _) => fulfilled.find(wish),
+            (LastNight::SameLines(_), Some(same)) => {
+                let outcome = if is_alone {
+                    same.find(change.line)?
+                } else {
+                    same.find_any(change.line)?
+                };
+                outcome.filter(is_good).map(|outcome| Found {
+                    customer: outcome.customer,
+                })
+            }
+            (LastNight::SameLines(_), None) => None,
+        };
         // Later runs and `verify` go by it, where it is known which ID the customer has.
         let asks = change.new_account.asks();
-        Some(UnlookedLine {
+        Ok(found.map(|found| UnlookedLine {
             line: change.line,
             customer: found.customer.filter(|_| asks),
             account: change.new_account.id().cloned(),
-        })
+        }))
     }
 
     /// Counts lines that were passed over.

@@ -25,6 +25,7 @@ mod feeder;
 mod finish;
 mod guards;
 mod held;
+mod in_order;
 mod input_identity;
 mod input_plan;
 mod kept_run;

@@ -8,13 +8,12 @@ use super::error::CommandError;
 use super::exit_code::Exit;
 use super::feeder::Known;
 use super::input_identity::InputIdentity;
-use super::last_night::{Fulfilled, Settled};
-use super::line_digest::wish;
+use super::last_night::{LastNight, Settled};
 use super::request::Request;
 use super::session::{Task, Work};
 use super::suppress;
 use super::values::values;
-use crate::ledger::{LineSet, RunKind, State};
+use crate::ledger::{Ledger, LineSet, RunKind, State};
 use crate::ui;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -50,14 +49,13 @@ pub(crate) fn reconcile(
     if let Some(last) = last {
         // Chains and swaps mean the customers that the last run found; see `prior_runs`.
         for change in new.run.draft.units.values().flat_map(|unit| unit.changes()) {
-            let found = last.fulfilled.find(wish(change));
-            if let Some(customer) = found.and_then(|found| found.customer) {
+            if let Some(customer) = last.found.customer(&last.ledger, change)? {
                 history.remember(change.line, change.reseller.as_ref(), &customer);
             }
         }
         if incremental.is_on && last.nothing_since {
             looked_before = Settled {
-                before: Some(last.fulfilled),
+                before: Some(last.found),
                 nights,
                 round,
                 why: format!("not looked at tonight: as in run {}", last.run),
@@ -89,7 +87,8 @@ fn audit(text: &str) -> Result<u64, CommandError> {
 struct Last {
     run: String,
     round: u64,
-    fulfilled: Fulfilled,
+    found: LastNight,
+    ledger: Ledger,
     /// Whether no other run has written to this target since.
     nothing_since: bool,
 }
@@ -143,7 +142,12 @@ fn last_good(new: &NewRun) -> Result<Option<Last>, CommandError> {
     Ok(Some(Last {
         run: dir.run().to_string(),
         round: ledger.audit_round()?,
-        fulfilled: Fulfilled::of(&dir, &ledger, &new.run.resolved)?,
+        found: LastNight::of(
+            (&dir, &ledger),
+            (new.run.ledger.header(), &new.run.kept),
+            &new.run.resolved,
+        )?,
+        ledger,
         nothing_since,
     }))
 }

@@ -2,6 +2,7 @@
 
 use super::error::CommandError;
 use super::feeder::Known;
+use super::in_order::InOrder;
 use super::input_plan::InputPlan;
 use super::session::Session;
 use crate::domain::{Change, CustomerId, Line, Reseller};
@@ -83,6 +84,8 @@ impl WavePlan<'_> {
         if filled.is_none() && resumed_to.is_none() {
             return Ok(());
         }
+        let last_night = self.known.settled.ledger()?;
+        let mut last_night = last_night.as_ref().map(InOrder::of);
         for rows in self.draft.table.batches()? {
             let rows = rows?;
             let read_to = rows.last().map_or(0, |row| row.line);
@@ -92,9 +95,18 @@ impl WavePlan<'_> {
                 let Some((wave, units)) = &mut filled else {
                     continue;
                 };
-                let Some(unit) = self.unit(row.line, row.change, &resumed) else {
+                let unit = self.unit(row.line, row.change, &resumed);
+                let Some(unit) = unit else {
                     continue;
                 };
+                if self
+                    .known
+                    .settled
+                    .unit(&unit, last_night.as_mut())?
+                    .is_some()
+                {
+                    continue;
+                }
                 let open = unit.lines().filter(|line| self.known.is_open(*line));
                 wave.lines.extend(open);
                 self.keep_resellers(unit.changes());
@@ -122,11 +134,7 @@ impl WavePlan<'_> {
         let unit = self.known.unit(self.draft, line, change)?;
         let is_open = unit.lines().any(|line| self.known.is_open(line));
         let is_resumed = unit.lines().any(|line| resumed.contains(line));
-        let is_settled = || {
-            let mut changes = unit.changes();
-            changes.all(|change| self.known.settled.line(change).is_some())
-        };
-        (is_open && !is_resumed && !is_settled()).then_some(unit)
+        (is_open && !is_resumed).then_some(unit)
     }
 
     fn keep_resellers<'c>(&mut self, changes: impl Iterator<Item = &'c Change>) {
