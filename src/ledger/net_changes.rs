@@ -4,6 +4,7 @@
 //! Memory: 16 bytes for each write, and the text of some hundred writes at a time.
 
 use super::store::WritesOf;
+use super::write_columns::WriteSketch;
 use super::write_fold::{fold, fold_one};
 use super::{Ledger, LedgerError, LineSet, Verdict, WriteRecord};
 use crate::domain::{Line, NetChange};
@@ -29,23 +30,55 @@ struct Place {
 
 /// The writes of a run, those of one customer next to each other, by the lowest line of each customer.
 #[derive(Debug)]
-pub struct WriteOrder(Vec<Place>);
+pub struct WriteOrder {
+    places: Vec<Place>,
+    /// Writes that have renamed their customer from one account ID to another, or may have, as far as they alone say.
+    renames: LineSet,
+}
+
+impl WriteOrder {
+    /// How many customers have no other write than such a rename, and the writes of all others in order: what is told of the
+    /// customers by counting alone, and what has to be folded for that.
+    pub fn renamed_once(&self) -> (u64, Self) {
+        let (mut renamed, mut others) = (0, Vec::new());
+        for of_line in self.places.chunk_by(|a, b| a.group == b.group) {
+            match of_line {
+                [one] if self.renames.contains(one.write) => renamed += 1,
+                several => others.extend_from_slice(several),
+            }
+        }
+        let others = Self {
+            places: others,
+            renames: LineSet::default(),
+        };
+        (renamed, others)
+    }
+}
+
+/// Whether this write renames its customer, if it is the only one. What the system stored otherwise is looked at in full.
+fn renames(write: &WriteSketch<'_>) -> bool {
+    let took_effect = write.verdict != Some(Verdict::NotApplied);
+    let before = write
+        .before
+        .filter(|_| took_effect && !write.is_altered && !write.is_temporary);
+    before.is_some() && write.after.is_some() && before != write.after
+}
 
 impl Ledger {
     /// Everything that this run's writes changed or may have changed.
     pub fn net_changes(&self) -> Result<NetChanges<'_>, LedgerError> {
-        let WriteOrder(places) = self.write_order(|_| true)?;
+        let WriteOrder { places, .. } = self.write_order(|_| true)?;
         Ok(NetChanges::new(self, Cow::Owned(places)))
     }
 
     /// The same, of writes that were brought into order before.
     pub fn net_changes_in<'a>(&'a self, order: &'a WriteOrder) -> NetChanges<'a> {
-        NetChanges::new(self, Cow::Borrowed(&order.0))
+        NetChanges::new(self, Cow::Borrowed(&order.places))
     }
 
     /// Brings the writes of the wanted customers into order, for [`Ledger::net_changes_in`].
     pub fn write_order(&self, wanted: impl Fn(&str) -> bool) -> Result<WriteOrder, LedgerError> {
-        let (mut places, open) = self.places_by_customer(wanted)?;
+        let (mut places, open, renames) = self.places_by_customer(wanted)?;
         places.sort_unstable();
         for of_customer in places.chunk_by_mut(|a, b| a.group == b.group) {
             let mut lowest = of_customer.iter().map(|place| place.line).min();
@@ -59,7 +92,7 @@ impl Ledger {
             }
         }
         places.sort_unstable();
-        Ok(WriteOrder(places))
+        Ok(WriteOrder { places, renames })
     }
 
     /// Whether the run left a customer with a temporary ID, or may have.
@@ -82,19 +115,23 @@ impl Ledger {
         Ok(false)
     }
 
-    /// The writes of the wanted customers, and the numbers of those without a known result.
+    /// The writes of the wanted customers, the numbers of those without a known result, and those that rename.
     fn places_by_customer(
         &self,
         wanted: impl Fn(&str) -> bool,
-    ) -> Result<(Vec<Place>, LineSet), LedgerError> {
+    ) -> Result<(Vec<Place>, LineSet, LineSet), LedgerError> {
         let hasher = RandomState::new();
-        let (mut places, mut open) = (Vec::new(), LineSet::default());
+        let (mut places, mut open, mut renaming) =
+            (Vec::new(), LineSet::default(), LineSet::default());
         self.store().each_write(WritesOf::All, &mut |write| {
             if !wanted(write.customer) {
                 return Ok(());
             }
             if matches!(write.verdict, None | Some(Verdict::Unknown)) {
                 open.insert(write.id);
+            }
+            if renames(&write) {
+                renaming.insert(write.id);
             }
             places.push(Place {
                 group: hasher.hash_one((write.customer, write.reseller)),
@@ -106,7 +143,7 @@ impl Ledger {
             });
             Ok(())
         })?;
-        Ok((places, open))
+        Ok((places, open, renaming))
     }
 
     /// These writes, in the order of noting.

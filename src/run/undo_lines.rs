@@ -1,5 +1,5 @@
-//! The lines of an undo: read from the ledger of the run that it undoes, customer by customer, each time they are needed.
-//! Memory does not grow with the lines; of each write, its place in the order is kept.
+//! The lines of an undo: read from the ledger of the run that it undoes, customer by customer, as they are written into its file.
+//! Before that they are only counted. Memory does not grow with the lines; of each write, its place in the order is kept.
 
 use super::clock;
 use super::error::CommandError;
@@ -51,36 +51,22 @@ impl UndoCounts {
 impl UndoLines {
     /// Those that undo the run of this ledger. `can_clear`: whether the system can remove an account ID.
     pub(super) fn of(ledger: &Ledger, can_clear: bool) -> Result<Self, LedgerError> {
-        let mut lines = Self {
-            order: ledger.write_order(|_| true)?,
-            can_clear,
-            counts: UndoCounts::default(),
+        let order = ledger.write_order(|_| true)?;
+        // A customer that was renamed once has one line, which gives it back its account ID.
+        let (renamed, others) = order.renamed_once();
+        let mut counts = UndoCounts {
+            lines: renamed,
+            accounts: renamed,
+            ..UndoCounts::default()
         };
-        let mut counts = UndoCounts::default();
-        for line in lines.read(ledger) {
+        for line in inverses(ledger, &others, can_clear) {
             counts.add(&line?);
         }
-        lines.counts = counts;
-        Ok(lines)
-    }
-
-    /// The lines, from line 2 on.
-    fn read<'a>(
-        &'a self,
-        ledger: &'a Ledger,
-    ) -> impl Iterator<Item = Result<Inverse, LedgerError>> + 'a {
-        let mut next: Line = 2;
-        let mut plan = move |changes: Vec<NetChange>| {
-            let plan = undo_plan(&changes, self.can_clear, next);
-            next += Line::try_from(plan.len()).unwrap_or(Line::MAX);
-            plan
-        };
-        ledger
-            .net_changes_in(&self.order)
-            .flat_map(move |changes| match changes {
-                Ok(changes) => plan(changes).into_iter().map(Ok).collect(),
-                Err(error) => vec![Err(error)],
-            })
+        Ok(Self {
+            order,
+            can_clear,
+            counts,
+        })
     }
 
     /// Writes the file of the undo, which is read again like any other, and hands over what must still be there for each
@@ -101,7 +87,7 @@ impl UndoLines {
         let now_ms = clock::now_ms();
         let mut file = PrivateFile::begin(path.clone()).map_err(failed)?;
         file.write_all(HEADER.as_bytes()).map_err(failed)?;
-        for line in self.read(ledger) {
+        for line in inverses(ledger, &self.order, self.can_clear) {
             let line = line?;
             write_row(&mut file, &line.change).map_err(failed)?;
             new.put(&expected(line, now_ms))?;
@@ -109,6 +95,26 @@ impl UndoLines {
         file.finish().map_err(failed)?;
         crate::input::digest(&path).map_err(failed)
     }
+}
+
+/// What these writes changed, inversely, from line 2 on.
+fn inverses<'a>(
+    ledger: &'a Ledger,
+    order: &'a WriteOrder,
+    can_clear: bool,
+) -> impl Iterator<Item = Result<Inverse, LedgerError>> + 'a {
+    let mut next: Line = 2;
+    let mut plan = move |changes: Vec<NetChange>| {
+        let plan = undo_plan(&changes, can_clear, next);
+        next += Line::try_from(plan.len()).unwrap_or(Line::MAX);
+        plan
+    };
+    ledger
+        .net_changes_in(order)
+        .flat_map(move |changes| match changes {
+            Ok(changes) => plan(changes).into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        })
 }
 
 /// A line of which nothing can be restored has failed before it begins.

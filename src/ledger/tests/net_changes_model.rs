@@ -228,4 +228,46 @@ proptest! {
         prop_assert_eq!(of_one, wanted.cloned().collect::<Vec<_>>());
         prop_assert_eq!(by_customer.concat(), model);
     }
+
+    /// Counted without being folded, and read without the columns that are not asked for.
+    #[test]
+    fn what_is_read_in_part_is_what_all_writes_say(
+        recorded in proptest::collection::vec(any_recorded(), 0..40),
+    ) {
+        let (_base, _dir, ledger) = fresh();
+        record(&ledger, recorded);
+        let order = ledger.write_order(|_| true).unwrap();
+        let (renamed, others) = order.renamed_once();
+        let read = |order| -> Vec<Vec<NetChange>> {
+            ledger.net_changes_in(order).map(Result::unwrap).collect()
+        };
+        let (all, folded) = (read(&order), read(&others));
+        let (left, counted): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| folded.contains(one));
+        prop_assert_eq!(&left, &folded);
+        prop_assert_eq!(counted.len() as u64, renamed);
+        for changes in counted {
+            let is_rename = |net: &NetChange| matches!(
+                &net.value,
+                NetValue::Account { change, temporary: false } if change.before.is_some() && change.after.is_some()
+            );
+            prop_assert!(changes.len() == 1 && is_rename(&changes[0]), "{changes:?}");
+        }
+        let mut moved = Vec::new();
+        let own = |text: Option<&str>| text.map(str::to_owned);
+        ledger.each_account_moved(|before, after, reseller| moved.push([own(before), own(after), own(reseller)])).unwrap();
+        let writes = ledger.writes().map(Result::unwrap);
+        let expected = writes.filter(|write| write.verdict != Some(Verdict::NotApplied)).filter_map(|write| {
+            let reseller = write.intent.reseller.map(|reseller| match reseller {
+                Reseller::Own => "own".to_owned(),
+                Reseller::Id(id) => id.as_str().to_owned(),
+            });
+            match write.intent.write {
+                Write::Account { before, after, .. } => {
+                    Some([before.map(|id| id.to_string()), after.map(|id| id.to_string()), reseller])
+                }
+                Write::Location { .. } => None,
+            }
+        });
+        prop_assert_eq!(moved, expected.collect::<Vec<_>>());
+    }
 }
