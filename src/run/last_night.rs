@@ -32,9 +32,7 @@ impl LastNight {
         resolved: &Resolved,
     ) -> Result<Self, CommandError> {
         let its = SavedSettings::of(ledger)?;
-        let same_bytes = ledger.header().input_sha256 == mine.0.input_sha256;
-        // All settings, since some say how a line is read.
-        if same_bytes && its.values == mine.1.values && its.verbatim == mine.1.verbatim {
+        if is_same((ledger.header(), &its), mine) {
             return Ok(Self::SameLines(run.clone()));
         }
         Ok(Self::ByWish(Fulfilled::of(run, ledger, &its, resolved)?))
@@ -57,6 +55,13 @@ impl LastNight {
             }
         }
     }
+}
+
+/// Whether both have the same lines in the same places.
+fn is_same((its, read): (&Header, &SavedSettings), mine: (&Header, &SavedSettings)) -> bool {
+    // All settings, since some say how a line is read.
+    let in_the_same_way = read.values == mine.1.values && read.verbatim == mine.1.verbatim;
+    in_the_same_way && its.input_sha256 == mine.0.input_sha256
 }
 
 /// Whether the customer was as its line has it.
@@ -237,5 +242,93 @@ impl Settled {
     pub(super) fn passed(&self, lines: usize) {
         let lines = u64::try_from(lines).unwrap_or(u64::MAX);
         self.lines.fetch_add(lines, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{AccountId, Line, NewAccount};
+    use crate::ledger::{LocalRuns, RunId, Runs};
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    fn change(line: Line) -> Change {
+        Change {
+            line,
+            account: AccountId::new(format!("A-{line}")).ok(),
+            customer: None,
+            reseller: None,
+            new_account: NewAccount::Set(AccountId::new(format!("B-{line}")).unwrap()),
+            location: None,
+            service: None,
+            profile: None,
+        }
+    }
+
+    fn outcome(line: Line, status: Status) -> Outcome {
+        Outcome {
+            customer: CustomerId::new(format!("C-{line}")).ok(),
+            ..Outcome::bare(line, status)
+        }
+    }
+
+    fn settled(before: LastNight) -> Settled {
+        Settled {
+            before: Some(before),
+            nights: 3,
+            round: 1,
+            ..Settled::default()
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(30))]
+        #[test]
+        fn what_is_read_line_by_line_is_what_would_be_kept_of_the_whole_night(
+            statuses in proptest::collection::vec((0..Status::ALL.len(), any::<bool>(), any::<bool>()), 1..80),
+        ) {
+            let base = tempfile::tempdir().unwrap();
+            let header = Header::example();
+            let runs: Arc<dyn Runs> = Arc::new(LocalRuns::of(base.path(), false, None));
+            let (dir, new) = runs.create(&RunId::parse(&header.run).unwrap()).unwrap();
+            let mut ledger = new.begin(&header, None).unwrap();
+            let run = KeptRun::of(&runs, dir);
+            let mut by_wish = Fulfilled::default();
+            for ((status, is_told, _), line) in statuses.iter().zip(2..) {
+                let outcome = outcome(line, Status::ALL[*status]);
+                if *is_told {
+                    if is_good(&outcome) {
+                        by_wish.add(wish(&change(line)), outcome.customer.as_ref());
+                    }
+                    ledger.seed([outcome]).unwrap();
+                }
+            }
+            by_wish.wishes.sort_unstable();
+            let (by_wish, same) = (settled(LastNight::ByWish(by_wish)), settled(LastNight::SameLines(run)));
+            prop_assert!(by_wish.ledger().unwrap().is_none());
+            let its = same.ledger().unwrap().unwrap();
+            let mut in_order = InOrder::of(&its);
+            for ((_, _, is_alone), line) in statuses.iter().zip(2..) {
+                let change = change(line);
+                let expected = by_wish.line(&change, *is_alone, None).unwrap();
+                let found = same.line(&change, *is_alone, Some(&mut in_order)).unwrap();
+                prop_assert_eq!(found, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_night_of_the_same_bytes_read_in_the_same_way_has_the_same_lines() {
+        let (header, kept) = (Header::example(), SavedSettings::default());
+        assert!(is_same((&header, &kept), (&header, &kept)));
+        let other = Header {
+            input_sha256: "11".repeat(32),
+            ..Header::example()
+        };
+        assert!(!is_same((&other, &kept), (&header, &kept)));
+        let mut otherwise = SavedSettings::default();
+        otherwise.values.insert("delimiter".into(), ";".into());
+        assert!(!is_same((&header, &otherwise), (&header, &kept)));
     }
 }

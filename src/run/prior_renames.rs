@@ -115,16 +115,20 @@ impl PriorRenames for LedgerRenames {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{Header, Intent, RunId, Session, Verdict, Write, WriteVerdict};
+    use crate::ledger::{
+        Header, Intent, LocalRuns, RunId, Runs, Session, Verdict, Write, WriteVerdict,
+    };
+    use std::sync::Arc;
 
     /// A run that has given customers these account IDs, in this order.
-    fn run(folder: &std::path::Path, id: &str, renames: &[(&str, &str, &str)]) -> RunDir {
-        let dir = RunDir::create(folder, &RunId::parse(id).unwrap()).unwrap();
+    fn run(folder: &std::path::Path, id: &str, renames: &[(&str, &str, &str)]) -> KeptRun {
+        let runs: Arc<dyn Runs> = Arc::new(LocalRuns::of(folder, false, None));
+        let (dir, new) = runs.create(&RunId::parse(id).unwrap()).unwrap();
         let header = Header {
             run: id.to_owned(),
             ..Header::example()
         };
-        let ledger = Ledger::create(&dir).unwrap().begin(&header, None).unwrap();
+        let ledger = new.begin(&header, None).unwrap();
         let session = Session {
             epoch: 1,
             writing: true,
@@ -160,7 +164,7 @@ mod tests {
         });
         drop(journal);
         thread.join();
-        dir
+        KeptRun::of(&runs, dir)
     }
 
     fn customer(renames: &LedgerRenames, before: &str, after: &str) -> Option<String> {
@@ -173,7 +177,7 @@ mod tests {
     fn no_write_of_an_earlier_run_is_read_before_a_line_asks_for_it() {
         let base = tempfile::tempdir().unwrap();
         let dir = run(base.path(), "20261120-223015-k3f9", &[("C-1", "A", "B")]);
-        let ledger = dir.ledger();
+        let ledger = dir.path().join("ledger.db");
         let away = base.path().join("away.db");
         std::fs::rename(&ledger, &away).unwrap();
         let renames = LedgerRenames::of(vec![dir]);
