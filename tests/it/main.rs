@@ -134,6 +134,8 @@ mod shard_history;
 mod shards;
 /// Runs that are kept in PostgreSQL.
 mod shared_ledger;
+/// Databases that hang, and processes that are killed or frozen.
+mod shared_ledger_faults;
 /// What is too old to be written upon, and what takes effect late.
 mod stale_writes;
 /// Random wishes, faults and kills, against a model of the end.

@@ -33,7 +33,7 @@ fn world(place: &Place, customers: u32) {
 }
 
 /// A place of which the runs are kept in a database of its own.
-fn shared(server: &Server, options: Options) -> Place {
+pub(crate) fn shared(server: &Server, options: Options) -> Place {
     let address = server.address(ADMIN, &server.database());
     Place {
         ledger: Some(address),
@@ -62,13 +62,13 @@ fn all_as_wished(place: &Place, step: &str) {
 }
 
 /// Another machine: other folders, the same system and ledger.
-struct Machine<'p> {
+pub(crate) struct Machine<'p> {
     place: &'p Place,
     folder: PathBuf,
 }
 
 impl<'p> Machine<'p> {
-    fn new(place: &'p Place, name: &str) -> Self {
+    pub(crate) fn new(place: &'p Place, name: &str) -> Self {
         let folder = place.path().join(name);
         std::fs::create_dir(&folder).unwrap();
         Self { place, folder }
@@ -83,7 +83,7 @@ impl<'p> Machine<'p> {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Done {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Done {
         finish(self.command(arguments).spawn().unwrap())
     }
 
@@ -93,13 +93,13 @@ impl<'p> Machine<'p> {
 }
 
 /// The name of its database.
-fn database(place: &Place) -> &str {
+pub(crate) fn database(place: &Place) -> &str {
     let address = place.ledger.as_ref().unwrap();
     let mut parts = address.split(['/', '?']);
     parts.find(|part| part.starts_with("test_")).unwrap()
 }
 
-fn until(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
     let begun = Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < Duration::from_secs(60), "never: {what}");
@@ -241,86 +241,6 @@ fn a_swap_is_not_made_a_second_time_from_another_machine() {
 }
 
 #[test]
-fn a_process_that_was_killed_on_another_machine_is_waited_for_and_its_run_is_finished() {
-    let Some(server) = Server::shared() else {
-        return;
-    };
-    let (place, mut child) = at_work(server, 60);
-    child.kill().unwrap();
-    let killed = finish(child);
-    assert_eq!(killed.code, -1);
-    let sql = |sql: &str| {
-        server.psql(
-            database(&place),
-            &format!("SET search_path = idshift; {sql}"),
-        )
-    };
-    // Its call may take 2 s, and 1 s more is waited.
-    sql(
-        "UPDATE process SET machine = 'another', seen_at = seen_at - interval '9 s', \
-         held_until = clock_timestamp() + interval '1 s'",
-    );
-    let elsewhere = Machine::new(&place, "elsewhere");
-    for (command, code) in [
-        (vec!["evidence", &place.newest_id(), "-o", "run.tar"], 5),
-        (vec!["resume"], 0),
-    ] {
-        let done = elsewhere.run(&command).expect(code);
-        for part in ["for some seconds", "s"] {
-            assert!(done.err.contains(part), "{command:?}: {}", done.err);
-        }
-    }
-    assert_eq!(
-        sql("SELECT count(*) FROM sessions WHERE ended LIKE '%has taken it over%'"),
-        "1"
-    );
-    place.judge_writes();
-    for n in 0..60 {
-        assert_eq!(place.account_of(&format!("C-{n}")), format!("B-{n:06}"));
-    }
-}
-
-/// It was frozen for longer than its lease, and is thawed when another machine has finished its run.
-#[test]
-fn a_process_that_was_frozen_for_too_long_ends_and_changes_nothing_on_record() {
-    let Some(server) = Server::shared() else {
-        return;
-    };
-    let (place, child) = at_work(server, 90);
-    let signal = |name: &str| {
-        let sent = Command::new("kill")
-            .args([name, &child.id().to_string()])
-            .status();
-        assert!(sent.unwrap().success());
-    };
-    signal("-STOP");
-    let sql = |sql: &str| {
-        server.psql(
-            database(&place),
-            &format!("SET search_path = idshift; {sql}"),
-        )
-    };
-    sql(
-        "UPDATE process SET seen_at = seen_at - interval '1 h', held_until = held_until - interval '1 h'",
-    );
-    let elsewhere = Machine::new(&place, "elsewhere");
-    elsewhere.run(&["resume"]).expect(0);
-    let record = "SELECT md5(string_agg(o::text, '' ORDER BY line)) FROM outcomes o";
-    let (before, state) = (sql(record), sql("SELECT state FROM progress"));
-    signal("-CONT");
-    let done = finish(child);
-    assert_eq!(done.code, 4, "{}{}", done.out, done.err);
-    assert!(done.err.contains("has taken it over"), "{}", done.err);
-    assert_eq!(
-        (sql(record), sql("SELECT state FROM progress")),
-        (before, state)
-    );
-    for n in 0..90 {
-        assert_eq!(place.account_of(&format!("C-{n}")), format!("B-{n:06}"));
-    }
-}
-
-#[test]
 fn a_pruned_run_leaves_its_compact_record_and_no_copy_of_its_file() {
     let Some(server) = Server::shared() else {
         return;
@@ -374,7 +294,7 @@ fn a_swap_is_refused_where_a_run_in_files_may_have_made_it() {
 }
 
 /// A run that is slow enough to be seen at work.
-fn at_work(server: &Server, customers: u32) -> (Place, Child) {
+pub(crate) fn at_work(server: &Server, customers: u32) -> (Place, Child) {
     let place = shared(
         server,
         Options {
@@ -421,89 +341,6 @@ fn a_second_apply_from_another_machine_is_told_which_run_has_the_target() {
     child = elsewhere.command(&["resume", &run]).spawn().unwrap();
     child.kill().unwrap();
     finish(child);
-}
-
-#[test]
-fn while_the_database_does_not_answer_nothing_is_written_and_then_it_goes_on() {
-    let Some(server) = Server::start() else {
-        return;
-    };
-    let (place, child) = at_work(&server, 60);
-    server.signal("STOP");
-    let calm = || {
-        let patches = place.patches();
-        std::thread::park_timeout(Duration::from_millis(1500));
-        place.patches() == patches
-    };
-    until("no write", calm);
-    let before = place.patches();
-    assert!(
-        calm() && place.patches() == before,
-        "no write without a record"
-    );
-    assert!(before < 60, "it was stopped too late");
-    server.signal("CONT");
-    let done = finish(child);
-    assert_eq!(done.code, 0, "{}{}", done.out, done.err);
-    assert_eq!(place.patches(), 60);
-    place.judge_writes();
-}
-
-#[test]
-fn a_database_that_accepts_no_writes_stops_the_run_and_resume_finishes_it() {
-    let Some(server) = Server::shared() else {
-        return;
-    };
-    let place = shared(
-        server,
-        Options {
-            latency: Duration::from_millis(100),
-            ..Options::default()
-        },
-    );
-    let file = place.moves(60);
-    let apply = [
-        "apply",
-        &file,
-        "--yes",
-        "--concurrency",
-        "2",
-        "--rate",
-        "30/s",
-        "--give-up-after",
-        "3s",
-    ];
-    let child = place.command(&apply).spawn().unwrap();
-    until("a write", || place.patches() > 0);
-    let database = database(&place);
-    let read_only = |is_on: bool| {
-        let what = if is_on { "SET" } else { "RESET" };
-        let value = if is_on { "= on" } else { "" };
-        server.psql(
-            "postgres",
-            &format!("ALTER DATABASE {database} {what} default_transaction_read_only {value}"),
-        );
-        server.psql("postgres", &format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"));
-    };
-    read_only(true);
-    let done = finish(child);
-    assert_eq!(done.code, 4, "{}{}", done.out, done.err);
-    assert!(done.err.contains("accepts no writes"), "{}", done.err);
-    let noted = |sql: &str| server.psql(database, &format!("SET search_path = idshift; {sql}"));
-    let intents: usize = noted("SELECT count(*) FROM writes").parse().unwrap();
-    assert!(
-        place.patches() <= intents && intents < 60,
-        "{} {intents}",
-        place.patches()
-    );
-    let refused = place.run(&["apply", &file, "--yes"]).expect(2);
-    assert!(refused.err.contains("accepts no writes"), "{}", refused.err);
-    read_only(false);
-    place.run(&["resume"]).expect(0);
-    place.judge_writes();
-    for n in 0..60 {
-        assert_eq!(place.account_of(&format!("C-{n}")), format!("B-{n:06}"));
-    }
 }
 
 #[test]
