@@ -1,6 +1,6 @@
 //! idshift changes customer identifiers in bulk, in remote systems that offer only one-at-a-time HTTP calls.
 //!
-//! The modules are the stations of the data's way, in order:
+//! The modules, from what imports nothing to what imports the others (the table is in `tests/architecture`):
 //!
 //! - [`domain`]: the words
 //! - [`input`]: bytes → rows → changes or problems
@@ -18,8 +18,8 @@
 //! - [`cli`]: the command line: parse, dispatch, print
 //!
 //! This crate is not a library for other programs: it has no stable interface. What is public serves its own program,
-//! its tests (the stand-in), its benches and its fuzz targets. Within a station, `pub` is what other stations may use and
-//! `pub(super)` what they may not.
+//! its tests (the stand-in), its benches and its fuzz targets. Within a module, `pub`
+//! and `pub(crate)` are for other modules, and `pub(super)` is for its own files.
 
 // src/main.rs says on other systems that the program is not built for them.
 #![cfg(any(target_os = "linux", target_os = "macos"))]

@@ -5,7 +5,7 @@
 
 use super::ConfigError;
 use super::setting::{Setting, Shape};
-use super::settings::{COLUMNS, OAUTH2, SETTINGS};
+use super::settings_table::{COLUMNS, OAUTH2, SETTINGS};
 use super::trust::Trust;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -294,7 +294,7 @@ fn lines(words: &[Item<'_>]) -> Option<String> {
 mod tests {
     use super::*;
     use crate::config::setting::Default;
-    use crate::config::settings::setting;
+    use crate::config::settings_table::setting;
 
     fn read(text: &str) -> Result<File, ConfigError> {
         File::understand(PathBuf::from("idshift.toml"), text, Trust::Full)

@@ -12,14 +12,14 @@ mod age;
 mod credentials;
 mod edit;
 mod file;
+#[cfg(test)]
+mod json_schema;
 mod ledger;
 mod log;
 mod resolved;
-#[cfg(test)]
-mod schema;
 mod secret_files;
 mod setting;
-mod settings;
+mod settings_table;
 mod trust;
 mod typed;
 mod values;
@@ -34,7 +34,7 @@ pub use ledger::{SharedLedger, ledger, ledger_address};
 pub use log::Log;
 pub use resolved::{Resolved, reseller_of};
 pub use setting::{Group, Kept, Setting, Shape, Sources};
-pub use settings::{COLUMNS, SETTINGS, setting};
+pub use settings_table::{COLUMNS, SETTINGS, setting};
 pub use typed::TypedSettings;
 pub use values::{Origin, Values};
 pub use zone::{Until, local_words, local_zone};

@@ -1,7 +1,7 @@
 //! The settings on the command line.
 
 use super::setting::{Setting, variable};
-use super::settings::SETTINGS;
+use super::settings_table::SETTINGS;
 use std::path::PathBuf;
 
 /// The settings on the command line, by their names; of several texts, each has a line.

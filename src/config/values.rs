@@ -3,7 +3,7 @@
 use super::ConfigError;
 use super::file::{File, Profile};
 use super::setting::{Default as BuiltIn, Kept, Setting, Shape, variable};
-use super::settings::{SETTINGS, setting};
+use super::settings_table::{SETTINGS, setting};
 use super::trust::Trust;
 use super::typed::TypedSettings;
 use crate::domain::nearest;

@@ -70,7 +70,7 @@ pub struct Job {
     pub expected: Vec<Outcome>,
     /// Writes of this run that were intended before it was interrupted.
     pub recorded: Vec<WriteRecord>,
-    /// Which customer a line meant in an earlier run of the same file. Account IDs of chains and swaps mean
+    /// Which customer a line meant in an earlier run on this system, found by what the line asks for. Account IDs of chains and swaps mean
     /// other customers once they are carried out, so this is what keeps a second run from moving them on.
     pub by_prior_run: Vec<(Line, CustomerId)>,
 }

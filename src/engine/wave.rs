@@ -1,6 +1,6 @@
 //! Waves: the first units of a run, of which every customer is read back before the next unit is begun.
 //!
-//! A wave is on record from before its first write until it was found to be right. One that an earlier process left on
+//! A wave is on record from before its first write until it was found to be right, or the run has reported what is wrong. One that an earlier process left on
 //! record is read back before anything is written, and then completed.
 
 use super::Job;

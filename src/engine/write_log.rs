@@ -1,5 +1,5 @@
-//! Where the engine notes intents and outcomes. One day this may be another database; today it is the
-//! ledger, and a list in memory where a simulation runs thousands of times.
+//! Where the engine records intents and outcomes: the ledger, or a list in memory where a simulation runs thousands of
+//! times.
 
 use crate::domain::{Line, Outcome};
 use crate::ledger::{Intent, Journal, LedgerError, WriteId, WriteVerdict};

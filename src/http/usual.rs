@@ -1,4 +1,4 @@
-//! A duration as it usually is, learned: nearly all that were seen are at most as long.
+//! A running estimate of a duration that nearly all others do not exceed.
 
 use std::time::Duration;
 

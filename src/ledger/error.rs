@@ -1,4 +1,4 @@
-//! What can go wrong with the record of a run, each with the path and what to do about it.
+//! What can go wrong with the record of a run. Each error names what failed, most also the next step.
 
 use super::folder_writers::Writers;
 use super::{Place, PostgresError};
@@ -37,7 +37,7 @@ pub enum LedgerError {
     Disk {
         /// The ledger.
         path: PathBuf,
-        /// The database's word.
+        /// The database's error.
         source: Box<dyn Error + Send + Sync>,
     },
     /// The record contradicts itself.
@@ -227,7 +227,7 @@ pub enum LedgerError {
     Unlockable {
         /// The lock file, or its folder.
         path: PathBuf,
-        /// The system's word.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The state database cannot be opened or written.
@@ -248,7 +248,7 @@ pub enum LedgerError {
     NoThread {
         /// The ledger.
         place: Place,
-        /// The system's word.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The journal was closed, or an earlier commit failed: nothing is accepted any more.
@@ -264,7 +264,7 @@ pub enum LedgerError {
         path: PathBuf,
         /// What was tried: `read`, `written`, …
         doing: &'static str,
-        /// The system's word.
+        /// The operating system's error.
         source: io::Error,
     },
     /// A ledger in PostgreSQL cannot do this.
@@ -285,7 +285,7 @@ pub enum LedgerError {
     Database {
         /// The ledger.
         path: PathBuf,
-        /// The database's word.
+        /// The database's error.
         source: Box<dyn Error + Send + Sync>,
     },
 }

@@ -1,4 +1,4 @@
-//! Keeps other processes away.
+//! An exclusive lock on a run or a target.
 
 use std::any::Any;
 use std::fmt;

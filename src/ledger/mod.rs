@@ -4,7 +4,7 @@
 //! accepted any more, so no write goes out that is not on record; a damaged record is refused and never
 //! guessed at. `resume`, `verify`, `undo` and the reports are functions of this record and the input file.
 //!
-//! It must not know the engine, the plan, a system or HTTP. It is the only place that knows a database.
+//! It must not know the engine, the plan, a system or HTTP. Statements are sent to a database from here alone.
 //!
 //! - [`Runs`]: where runs are kept: which there are, and that one at a time works on a target; [`LocalRuns`] is a folder
 //! - [`StateDb`]: what the runs of one user share: epochs, calls, the register of run folders

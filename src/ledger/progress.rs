@@ -85,7 +85,7 @@ words! {
         MaxChanges = "max_changes",
         /// More lines failed than `--max-failures` allows.
         MaxFailures = "max_failures",
-        /// A unit of the canary was not as it was to be.
+        /// Too many lines of a wave were wrong: of the canary or a later one.
         Canary = "canary",
         /// The time of `--until` has come.
         Until = "until",

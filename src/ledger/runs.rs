@@ -1,7 +1,7 @@
 //! Where runs are kept: which there are, their records, and which run works on a target.
 //!
-//! Today that is a folder of this machine and the state database of its user. A database that several machines share
-//! is another answer to the same questions.
+//! `LocalRuns` is a folder of this machine with the state database of its user, `SharedRuns` a PostgreSQL database that
+//! several machines share.
 
 use super::{Hold, Ledger, LedgerError, NewLedger, RegisteredRun, RunDir, RunId, Sameness};
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What is told of every line at a glance: whether it left something, and of which customer. The texts of the lines are not read,
+//! A short form of a line's outcome: its status, its customer, and whether the account ID changed. The texts of the lines are not read,
 //! so neither are their checksums looked at.
 
 use crate::domain::{Outcome, Status};

@@ -1,4 +1,4 @@
-//! The wave of a run that is on record until it was read back and found to be right.
+//! The wave of a run that is on record until it was read back and found to be right, or reported to be wrong.
 //!
 //! A process that ends in between leaves the wave on record, so that the next one reads it back before it writes anything.
 

@@ -1,4 +1,4 @@
-//! Waits for what another process has, where that process may be gone.
+//! Waits for the lock of a process that may be gone, until its lease ends.
 
 use crate::ledger::LedgerError;
 use crate::ui;

@@ -1,4 +1,4 @@
-//! Where runs are kept, which is decided here and nowhere else; and one run with the place that its record is kept in.
+//! Decides where runs are kept: in files of this machine or in PostgreSQL. Also one run with the storage of its record.
 
 use crate::config::{ConfigError, Resolved, SharedLedger, Values};
 use crate::ledger::{Ledger, LedgerError, LocalRuns, RunDir, Runs, SharedRuns, StateDb};

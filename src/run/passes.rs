@@ -30,8 +30,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
-/// The run of the engine, and what it was run with.
-struct Machine {
+/// What a process works with: the system, its client, a person's orders, and what stops the run.
+struct Connected {
     system: Arc<System>,
     client: Arc<Client>,
     control: Control,
@@ -48,7 +48,7 @@ impl Session {
         let connected = connect(&self.run.resolved, calls, lines, stop.clone());
         let (system, client) = connected.inspect_err(|_| self.forget_unbegun())?;
         self.note_log()?;
-        let mut machine = Machine {
+        let mut machine = Connected {
             system: Arc::new(system),
             control: Control::new(self.run.dir.ledger()?, Arc::clone(&client))?,
             client,
@@ -105,7 +105,11 @@ impl Session {
         }
     }
 
-    fn under_way(mut self, machine: &mut Machine, begun: &Progress) -> Result<Exit, CommandError> {
+    fn under_way(
+        mut self,
+        machine: &mut Connected,
+        begun: &Progress,
+    ) -> Result<Exit, CommandError> {
         self.run.ledger.set_progress(begun)?;
         tracing::info!(
             event = "session_began",
@@ -137,7 +141,7 @@ impl Session {
 
     async fn passes(
         &mut self,
-        machine: &mut Machine,
+        machine: &mut Connected,
         journal: &Journal,
     ) -> Result<Ending, CommandError> {
         let ending = self.look_and_write(machine, journal).await?;
@@ -177,7 +181,7 @@ impl Session {
 
     async fn look_and_write(
         &mut self,
-        machine: &mut Machine,
+        machine: &mut Connected,
         journal: &Journal,
     ) -> Result<Ending, CommandError> {
         if let Some(ending) = self.moves(&machine.system).await? {
@@ -233,7 +237,7 @@ impl Session {
     /// now on is `stale`.
     async fn show_and_ask(
         &self,
-        machine: &Machine,
+        machine: &Connected,
         consent: Consent,
     ) -> Result<Option<Ending>, CommandError> {
         let what = format!(
@@ -258,7 +262,7 @@ impl Session {
     /// One way through the file. Where no customer is found, a person at a terminal says whether it goes on.
     async fn pass(
         &mut self,
-        machine: &mut Machine,
+        machine: &mut Connected,
         journal: &Journal,
         mode: Mode,
     ) -> Result<Ending, CommandError> {
@@ -284,7 +288,7 @@ impl Session {
     /// The lines that are not done; and for those that a plan did not find, other spellings of their account IDs.
     async fn searched_part(
         &mut self,
-        machine: &mut Machine,
+        machine: &mut Connected,
         journal: &Journal,
         mode: Mode,
         must_find: bool,
@@ -314,7 +318,7 @@ impl Session {
     /// The lines that are not done. `must_find`: it stops where of the first ones no customer is found.
     async fn part(
         &mut self,
-        machine: &mut Machine,
+        machine: &mut Connected,
         journal: &Journal,
         mode: Mode,
         must_find: bool,
@@ -402,7 +406,7 @@ impl Session {
         Ok(ending)
     }
 
-    async fn note_calls(&self, machine: &Machine, journal: &Journal) -> Result<(), CommandError> {
+    async fn note_calls(&self, machine: &Connected, journal: &Journal) -> Result<(), CommandError> {
         let counters = machine.client.counters();
         let active = machine.client.active().as_millis();
         let calls = Calls {
@@ -422,7 +426,7 @@ impl Session {
 
 /// Asks a person whether the run goes on; where it does not, how it ends.
 async fn asked(
-    machine: &Machine,
+    machine: &Connected,
     question: String,
     stopped_by: StopReason,
     why: &str,

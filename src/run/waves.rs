@@ -160,9 +160,9 @@ pub(super) struct WaveRecord<'a> {
 }
 
 impl WaveRecord<'_> {
-    /// Lines without a final outcome, and customers with a write of which it is not known yet what became of it: the lines of
-    /// before say what was there before that write.
-    fn unsettled(&self) -> Result<(LineSet, HashSet<CustomerId>), LedgerError> {
+    /// Lines that are done, and customers with a write whose effect is not known yet: the lines of before say what was there
+    /// before that write.
+    fn done_and_unresolved(&self) -> Result<(LineSet, HashSet<CustomerId>), LedgerError> {
         let customers = self.ledger.unresolved_writes()?.into_iter();
         let customers = customers.map(|write| write.intent.customer).collect();
         Ok((self.ledger.done()?, customers))
@@ -175,7 +175,7 @@ impl WaveLog for WaveRecord<'_> {
     }
 
     fn left(&self, wave: &Wave, is_over: bool) -> Result<Vec<Left>, LedgerError> {
-        let unsettled = (!is_over).then(|| self.unsettled()).transpose()?;
+        let unsettled = (!is_over).then(|| self.done_and_unresolved()).transpose()?;
         let (Some(first), Some(last)) = (wave.lines.iter().next(), wave.lines.last()) else {
             return Ok(Vec::new());
         };

@@ -50,10 +50,10 @@ const LOCALISED: &[(&str, &[&str])] = &[
     ("reqwest", &["http"]),
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),
-    ("rustls", &["http", "ledger"]), // the verified connection to a shared ledger
+    ("rustls", &["http", "ledger/postgres"]), // the verified connection to a shared ledger
     ("rustls_platform_verifier", &["http"]),
-    ("tokio_postgres", &["ledger"]),
-    ("tokio_postgres_rustls", &["ledger"]),
+    ("tokio_postgres", &["ledger/postgres"]),
+    ("tokio_postgres_rustls", &["ledger/postgres"]),
     ("governor", &["http"]),
     ("rusqlite", &["ledger/sqlite"]),
     ("indicatif", &["domain", "ui"]), // counts; sizes

@@ -1,4 +1,4 @@
-//! The settings as options: what the table in `config/settings.rs` says, in the words of clap.
+//! The settings as options: what the table in `config/settings_table.rs` says, in the words of clap.
 
 use super::candidates;
 use crate::cli::options::SandboxArgs;

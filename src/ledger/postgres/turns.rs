@@ -1,5 +1,5 @@
 //! One pace and one quota for all processes of a target: the next calls, holds after a refusal, and a rate that a person
-//! sets. What decides is in the functions of `schema.sql`, in the server's time; here they are asked.
+//! sets. What decides is in the functions of `turns.sql`, in the server's time; here they are asked.
 
 use super::error::PostgresError;
 use super::statement::Statement;

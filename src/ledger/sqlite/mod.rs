@@ -1,6 +1,6 @@
 //! SQLite, and what belongs to it: the ledger's file, the locks beside it, and the state database.
 //!
-//! No other file of the program names it.
+//! No file outside of this folder names the library, tests apart.
 
 mod commit;
 mod lock;

@@ -261,10 +261,14 @@ fn a_hold_that_was_followed_by_no_success_is_followed_by_a_longer_one_and_no_slo
         );
         // Another process heard the same refusal: the hold is known.
         let until = row("hold_us");
-        postgres.hold_calls("t", Duration::ZERO, true, "refused", [0, 0]);
+        postgres.hold_calls("t", Duration::ZERO, true, "refused again", [0, 0]);
+        while server.psql(&database, "SELECT why FROM idshift.pace") != "refused again" {
+            std::thread::yield_now();
+        }
+        // The hold is over, and the pace does not climb yet, however long this test has to wait for the server.
         server.psql(
             &database,
-            "UPDATE idshift.pace SET hold_us = hold_us - held_for_us - 100000, next_us = 0, success_us = 0",
+            "UPDATE idshift.pace SET hold_us = hold_us - held_for_us - 100000, next_us = 0, success_us = 0, climb_us = NULL",
         );
         assert!(row("hold_us") < until);
         grant(&postgres, ask(100.0, 1));

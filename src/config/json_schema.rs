@@ -1,7 +1,8 @@
-//! The JSON schema of `idshift.toml`, for editors; made from the table of settings, so it cannot differ from it.
+//! The JSON schema of `idshift.toml`, for editors, generated from `settings_table.rs`, so it cannot differ from it. A new
+//! setting is not added here.
 
 use super::setting::{Setting, Shape};
-use super::settings::{COLUMNS, OAUTH2, SETTINGS};
+use super::settings_table::{COLUMNS, OAUTH2, SETTINGS};
 use serde_json::{Map, Value, json};
 
 /// The schema as it is committed.
