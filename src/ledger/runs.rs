@@ -3,7 +3,9 @@
 //! `LocalRuns` is a folder of this machine with the state database of its user, `SharedRuns` a PostgreSQL database that
 //! several machines share.
 
-use super::{Hold, Ledger, LedgerError, NewLedger, RegisteredRun, RunDir, RunId, Sameness};
+use super::{
+    Hold, Ledger, LedgerError, NewLedger, Postgres, RegisteredRun, RunDir, RunId, Sameness,
+};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -12,6 +14,10 @@ use std::path::PathBuf;
 pub trait Runs: fmt::Debug + Send + Sync {
     /// Makes sure that runs can be kept here.
     fn prepare(&self) -> Result<(), LedgerError>;
+
+    /// The database that gives out the turns of all processes that work on a target; `None`: each process of this machine
+    /// paces itself.
+    fn turns(&self) -> Result<Option<Postgres>, LedgerError>;
 
     /// The runs that there are, and those that were registered and are gone, in any order.
     fn list(&self) -> Result<Vec<ListedRun>, LedgerError>;

@@ -6,14 +6,15 @@ use super::connect::{connect, runtime};
 use super::error::CommandError;
 use super::held;
 use super::kept_run::{RunsSettings, Scope};
-use super::quota::{SharedLimits, StateCalls};
+use super::quota::SharedLimits;
 use super::same_system::{Candidate, candidates};
 use super::saved_settings::SavedSettings;
 use super::target::{Target, shown_key};
 use crate::config::Resolved;
 use crate::domain::Failed;
 use crate::ledger::{
-    Header, Hold, Ledger, RunDir, RunId, RunKind, Runs, Sameness, Session, StateDb, host, user,
+    Header, Hold, Ledger, LedgerError, RunDir, RunId, RunKind, Runs, Sameness, Session, StateDb,
+    host, user,
 };
 use crate::system::{System, SystemError};
 use std::sync::Arc;
@@ -116,10 +117,14 @@ impl TargetClaim {
         Ok(self.runs.register(&run)?)
     }
 
-    /// Where calls count against the quota of the target together with those of all other processes.
-    pub(super) fn shared_calls(&self) -> Option<SharedLimits> {
-        let state = self.state.as_ref()?;
-        Some(StateCalls::of(Arc::clone(state), self.target.key()))
+    /// What limits the calls to the target together with those of all other processes.
+    pub(super) fn shared_calls(&self) -> Result<Option<SharedLimits>, LedgerError> {
+        let Some(state) = &self.state else {
+            return Ok(None);
+        };
+        SharedLimits::of(&*self.runs, self.target.key(), || {
+            Ok(Some(Arc::clone(state)))
+        })
     }
 }
 
@@ -135,8 +140,9 @@ fn same_targets(
     if open.is_empty() {
         return Ok(same);
     }
-    let calls = StateCalls::of(Arc::clone(state), key.clone());
-    let (system, _client) = connect(resolved, Some(calls), 1, CancellationToken::new())?;
+    let known = || Ok(Some(Arc::clone(state)));
+    let calls = SharedLimits::of(runs.as_ref(), key.clone(), known)?;
+    let (system, _client) = connect(resolved, calls, 1, CancellationToken::new())?;
     let runtime = runtime()?;
     for candidate in open {
         let shown = runtime.block_on(shows(&system, &candidate)).map_err(|why| {

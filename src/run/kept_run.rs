@@ -1,5 +1,6 @@
 //! Decides where runs are kept: in files of this machine or in PostgreSQL. Also one run with the storage of its record.
 
+use super::quota::SharedLimits;
 use crate::config::{ConfigError, Resolved, SharedLedger, Values};
 use crate::ledger::{Ledger, LedgerError, LocalRuns, RunDir, Runs, SharedRuns, StateDb};
 use std::ops::Deref;
@@ -130,6 +131,17 @@ impl KeptRun {
     /// The run's copy of its input, which is on this machine from now on.
     pub(super) fn input(&self) -> Result<PathBuf, LedgerError> {
         self.runs.input(&self.dir)
+    }
+
+    /// What limits the calls to this target together with those of all other processes.
+    pub(super) fn shared_calls(
+        &self,
+        target: String,
+        has_quota: bool,
+    ) -> Result<Option<SharedLimits>, LedgerError> {
+        SharedLimits::of(&*self.runs, target, || {
+            has_quota.then(|| StateDb::open().map(Arc::new)).transpose()
+        })
     }
 
     /// Leaves nothing of a run that has not begun.

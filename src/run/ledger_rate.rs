@@ -12,17 +12,13 @@ const BLOCKED: &str = "a firewall blocks this address for another process: its c
 /// The turns of one target in a ledger.
 #[derive(Debug)]
 pub(crate) struct LedgerRate {
-    postgres: Arc<Postgres>,
+    postgres: Postgres,
     target: String,
 }
 
 impl LedgerRate {
     /// Those of the target with this key.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for runs in PostgreSQL, which do not exist yet")
-    )]
-    pub(crate) fn of(postgres: Arc<Postgres>, target: String) -> Arc<Self> {
+    pub(crate) fn of(postgres: Postgres, target: String) -> Arc<Self> {
         Arc::new(Self { postgres, target })
     }
 }

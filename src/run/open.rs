@@ -9,7 +9,7 @@ use super::input_identity::same_input;
 use super::input_plan::{self, InputPlan};
 use super::kept_run::KeptRun;
 use super::prune::refuse_pruned;
-use super::quota::{SharedLimits, StateCalls};
+use super::quota::SharedLimits;
 use super::redraw::try_refresh;
 use super::request::{Request, SandboxRequest};
 use super::saved_settings::SavedSettings;
@@ -18,7 +18,7 @@ use super::stand_in::{self, StandIn};
 use super::target::{Target, is_in_process, parts};
 use super::values::{catalog, resolve, values};
 use crate::config::{Origin, Resolved, TypedSettings, Values};
-use crate::ledger::{Header, Ledger, LedgerError, RunDir, RunKind, StateDb};
+use crate::ledger::{Header, Ledger, LedgerError, RunDir, RunKind};
 use crate::report::Commands;
 use crate::system::Kind;
 use crate::ui;
@@ -64,14 +64,13 @@ impl OpenRun {
         TargetClaim::take(&self.resolved, self.target()?, self.dir.run().as_str())
     }
 
-    /// Where calls on the run's target are counted together with those of other processes.
+    /// What limits the calls to the run's target together with those of other processes.
     pub(super) fn shared_calls(&self) -> Result<Option<SharedLimits>, CommandError> {
-        if self.stand_in.is_some() || self.resolved.quota.is_none() {
+        if self.stand_in.is_some() {
             return Ok(None);
         }
-        let state = Arc::new(StateDb::open()?);
-        let target = self.target()?.key();
-        Ok(Some(StateCalls::of(state, target)))
+        let (target, has_quota) = (self.target()?.key(), self.resolved.quota.is_some());
+        Ok(self.dir.shared_calls(target, has_quota)?)
     }
 
     /// What a person types to go on from it.

@@ -3,7 +3,7 @@
 
 use super::ledger_rate::LedgerRate;
 use crate::http::{Reserved, SharedCalls, SharedRate};
-use crate::ledger::{ReservedCalls, StateDb};
+use crate::ledger::{LedgerError, ReservedCalls, Runs, StateDb};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,14 +14,23 @@ pub(crate) enum SharedLimits {
     /// Calls are counted against the quota on this machine; each process has its own pace.
     Machine(Arc<StateCalls>),
     /// One pace and one quota for all processes on all machines.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for runs in PostgreSQL, which do not exist yet")
-    )]
     Ledger(Arc<LedgerRate>),
 }
 
 impl SharedLimits {
+    /// Those of the target with this key: where runs are kept, or else in the state database of this machine, where that is
+    /// given.
+    pub(super) fn of(
+        runs: &dyn Runs,
+        target: String,
+        state: impl FnOnce() -> Result<Option<Arc<StateDb>>, LedgerError>,
+    ) -> Result<Option<Self>, LedgerError> {
+        if let Some(postgres) = runs.turns()? {
+            return Ok(Some(Self::Ledger(LedgerRate::of(postgres, target))));
+        }
+        Ok(state()?.map(|state| StateCalls::of(state, target)))
+    }
+
     /// What the client is told: where the quota is counted, and who gives out the turns.
     pub(super) fn for_client(
         limits: Option<Self>,

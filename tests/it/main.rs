@@ -136,6 +136,8 @@ mod shards;
 mod shared_ledger;
 /// Databases that hang, and processes that are killed or frozen.
 mod shared_ledger_faults;
+/// One rate for all processes whose runs are kept in PostgreSQL.
+mod shared_rate;
 /// What is too old to be written upon, and what takes effect late.
 mod stale_writes;
 /// Random wishes, faults and kills, against a model of the end.

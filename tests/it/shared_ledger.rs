@@ -64,7 +64,7 @@ fn all_as_wished(place: &Place, step: &str) {
 /// Another machine: other folders, the same system and ledger.
 pub(crate) struct Machine<'p> {
     place: &'p Place,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 impl<'p> Machine<'p> {
@@ -74,7 +74,7 @@ impl<'p> Machine<'p> {
         Self { place, folder }
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.place.command(arguments);
         command
             .current_dir(&self.folder)
@@ -87,7 +87,7 @@ impl<'p> Machine<'p> {
         finish(self.command(arguments).spawn().unwrap())
     }
 
-    fn file(&self, name: &str, text: &str) {
+    pub(crate) fn file(&self, name: &str, text: &str) {
         std::fs::write(self.folder.join(name), text).unwrap();
     }
 }

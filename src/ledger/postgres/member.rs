@@ -13,7 +13,7 @@ static MEMBERS: Mutex<Vec<Weak<Member>>> = Mutex::new(Vec::new());
 /// The use of one database.
 pub(super) struct Member {
     settings: Settings,
-    process: Mutex<Option<Arc<Process>>>,
+    connected: Mutex<Option<(Postgres, Arc<Process>)>>,
 }
 
 impl fmt::Debug for Member {
@@ -41,21 +41,36 @@ impl Member {
     pub(super) fn apart(settings: &Settings) -> Arc<Self> {
         Arc::new(Self {
             settings: settings.clone(),
-            process: Mutex::default(),
+            connected: Mutex::default(),
         })
     }
 
-    /// Connects, looks at the server, and makes the tables where they are missing; once.
+    /// This process, as the database knows it.
     pub(super) fn process(&self) -> Result<Arc<Process>, LedgerError> {
-        let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(process) = &*process {
-            return Ok(Arc::clone(process));
+        self.connected(|_, process| Arc::clone(process))
+    }
+
+    /// The connections, for what is asked of the database for all processes of a target.
+    pub(super) fn postgres(&self) -> Result<Postgres, LedgerError> {
+        self.connected(|postgres, _| postgres.clone())
+    }
+
+    /// Connects, looks at the server, and makes the tables where they are missing; once.
+    fn connected<T>(
+        &self,
+        part: impl FnOnce(&Postgres, &Arc<Process>) -> T,
+    ) -> Result<T, LedgerError> {
+        let connected = self.connected.lock();
+        let mut connected = connected.unwrap_or_else(PoisonError::into_inner);
+        if let Some((postgres, process)) = &*connected {
+            return Ok(part(postgres, process));
         }
         let postgres = Postgres::connect(self.settings.clone())?;
         postgres.prepare()?;
         let patience = self.settings.give_up_after;
-        let made = Process::of(postgres, patience);
-        *process = Some(Arc::clone(&made));
-        Ok(made)
+        let process = Process::of(postgres.clone(), patience);
+        let found = part(&postgres, &process);
+        *connected = Some((postgres, process));
+        Ok(found)
     }
 }

@@ -5,7 +5,7 @@ use super::member::Member;
 use super::process::Process;
 use super::statement::Statement;
 use super::store::PgStore;
-use super::{Settings, draft, glances, pieces};
+use super::{Postgres, Settings, draft, glances, pieces};
 use crate::ledger::columns::Row;
 use crate::ledger::private::{create_folder, sync_folder};
 use crate::ledger::{
@@ -88,6 +88,10 @@ impl Runs for SharedRuns {
     fn prepare(&self) -> Result<(), LedgerError> {
         RunDir::prepare(&self.runs_dir)?;
         self.process().map(drop)
+    }
+
+    fn turns(&self) -> Result<Option<Postgres>, LedgerError> {
+        self.member.postgres().map(Some)
     }
 
     fn list(&self) -> Result<Vec<ListedRun>, LedgerError> {

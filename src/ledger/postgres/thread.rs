@@ -12,6 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc as answers;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -32,11 +33,18 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)
 /// What the thread is to do; it sends its answer itself.
 type Job = Box<dyn FnOnce(Rc<Connections>) -> Pin<Box<dyn Future<Output = ()>>> + Send>;
 
-/// A ledger in PostgreSQL, to be asked from any thread. Dropped, it closes its connections.
+/// A ledger in PostgreSQL, to be asked from any thread. Copies ask the same thread; it closes its connections when the last
+/// copy is dropped.
+#[derive(Clone)]
 pub struct Postgres {
     at: String,
+    thread: Arc<Thread>,
+}
+
+/// The thread, and how it is given something to do.
+struct Thread {
     jobs: Option<mpsc::UnboundedSender<Job>>,
-    thread: Option<JoinHandle<()>>,
+    handle: Option<JoinHandle<()>>,
 }
 
 impl fmt::Debug for Postgres {
@@ -54,14 +62,16 @@ impl Postgres {
             reason = "who asks waits for the answer, so there are never more jobs than threads and tasks that ask"
         )]
         let (jobs, received) = mpsc::unbounded_channel();
-        let thread = std::thread::Builder::new()
+        let handle = std::thread::Builder::new()
             .name("postgres".to_owned())
             .spawn(move || serve(settings, received))
             .map_err(|error| unfit(&at, format!("its thread cannot be started: {error}")))?;
         let postgres = Self {
             at,
-            jobs: Some(jobs),
-            thread: Some(thread),
+            thread: Arc::new(Thread {
+                jobs: Some(jobs),
+                handle: Some(handle),
+            }),
         };
         postgres.run(|connections| async move {
             let (_place, first) = connections.one().await?;
@@ -169,7 +179,7 @@ impl Postgres {
 
     /// Where the thread has ended, the answer says so: there is none.
     fn submit(&self, job: Job) {
-        if let Some(jobs) = &self.jobs {
+        if let Some(jobs) = &self.thread.jobs {
             let _ = jobs.send(job);
         }
     }
@@ -204,12 +214,12 @@ impl Postgres {
     }
 }
 
-impl Drop for Postgres {
+impl Drop for Thread {
     fn drop(&mut self) {
         drop(self.jobs.take());
-        if let Some(thread) = self.thread.take() {
+        if let Some(handle) = self.handle.take() {
             // If it panicked, the panic was printed, and the caller has received an error.
-            let _ = thread.join();
+            let _ = handle.join();
         }
     }
 }

@@ -3,7 +3,8 @@
 use super::lock::TargetLock;
 use super::state::StateDb;
 use crate::ledger::{
-    Hold, Ledger, LedgerError, ListedRun, NewLedger, RegisteredRun, RunDir, RunId, Runs, Sameness,
+    Hold, Ledger, LedgerError, ListedRun, NewLedger, Postgres, RegisteredRun, RunDir, RunId, Runs,
+    Sameness,
 };
 use std::collections::HashMap;
 use std::fs;
@@ -33,6 +34,10 @@ impl LocalRuns {
 impl Runs for LocalRuns {
     fn prepare(&self) -> Result<(), LedgerError> {
         RunDir::prepare(&self.runs_dir)
+    }
+
+    fn turns(&self) -> Result<Option<Postgres>, LedgerError> {
+        Ok(None)
     }
 
     fn list(&self) -> Result<Vec<ListedRun>, LedgerError> {

@@ -2,7 +2,9 @@
 //! command must find them by what keeps them, and not by the folder.
 
 use super::*;
-use crate::ledger::{Header, Hold, ListedRun, NewLedger, RegisteredRun, RunId, Sameness, absolute};
+use crate::ledger::{
+    Header, Hold, ListedRun, NewLedger, Postgres, RegisteredRun, RunId, Sameness, absolute,
+};
 use crate::run::catalog::RunCatalog;
 use crate::run::redraw::{draw, refresh_report};
 use std::fs;
@@ -30,6 +32,10 @@ impl Elsewhere {
 impl Runs for Elsewhere {
     fn prepare(&self) -> Result<(), LedgerError> {
         self.records.prepare()
+    }
+
+    fn turns(&self) -> Result<Option<Postgres>, LedgerError> {
+        Ok(None)
     }
 
     fn list(&self) -> Result<Vec<ListedRun>, LedgerError> {

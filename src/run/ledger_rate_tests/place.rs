@@ -81,7 +81,7 @@ impl Place {
             tls: None,
             give_up_after: Duration::from_secs(20),
         };
-        let postgres = Arc::new(Postgres::connect(settings).unwrap());
+        let postgres = Postgres::connect(settings).unwrap();
         LedgerRate::of(postgres, TARGET.to_owned())
     }
 

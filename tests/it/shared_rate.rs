@@ -1,0 +1,125 @@
+//! Runs that are kept in PostgreSQL take their turns from there: whatever works on a target keeps one rate together.
+
+use crate::shared_ledger::{Machine, database, shared, until};
+use crate::support::postgres::Server;
+use crate::support::{Place, customer, finish};
+use idshift::sandbox::Options;
+use std::fmt::Write;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+/// Lines of the run that is compared, and of the one that is at work meanwhile.
+const COMPARED: u32 = 60;
+const AT_WORK: u32 = 90;
+
+/// A file for the customers from … to.
+fn moves(place: &Place, name: &str, from: u32, to: u32) {
+    let mut text = String::from("accountId,newAccountId\n");
+    (from..to).for_each(|n| writeln!(text, "A-{n:06},B-{n:06}").unwrap());
+    place.file(name, &text);
+}
+
+/// A run that is complete, and another one at work at this rate. Each customer takes a call of its own.
+fn at_work(server: &Server, rate: &str) -> (Place, String, Child) {
+    let place = shared(
+        server,
+        Options {
+            bulk: false,
+            ..Options::default()
+        },
+    );
+    place.with_world(|mut world| {
+        (0..COMPARED + AT_WORK).for_each(|n| world.add_plume(customer(n)));
+    });
+    moves(&place, "first.csv", 0, COMPARED);
+    moves(&place, "second.csv", COMPARED, COMPARED + AT_WORK);
+    place.run(&["apply", "first.csv", "--yes"]).expect(0);
+    let first = place.newest_id();
+    let before = place.patches();
+    let apply = ["apply", "second.csv", "--yes", "--rate", rate];
+    let child = place.command(&apply).spawn().unwrap();
+    until("a write", || place.patches() > before + 1);
+    (place, first, child)
+}
+
+/// When the calls came, from this one on.
+fn times(place: &Place, from: usize) -> Vec<Duration> {
+    let log = place.sandbox.log();
+    let mut times: Vec<Duration> = log[from..].iter().map(|seen| seen.at).collect();
+    times.sort();
+    times
+}
+
+fn most_in_a_second(times: &[Duration]) -> usize {
+    let within = |from: &Duration| {
+        let second = *from..*from + Duration::from_secs(1);
+        times.iter().filter(|at| second.contains(*at)).count()
+    };
+    times.iter().map(within).max().unwrap_or(0)
+}
+
+#[test]
+fn a_run_and_a_verify_from_another_machine_keep_one_rate_together() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let (place, first, child) = at_work(server, "20/s");
+    let elsewhere = Machine::new(&place, "elsewhere");
+    let before = place.sandbox.log().len();
+    let verify = ["verify", &first, "--rate", "20/s"];
+    let verified = elsewhere.run(&verify).expect(0);
+    let both = times(&place, before);
+    finish(child).expect(0);
+    // An intent is on record when its turn comes.
+    let unsent = "SELECT count(*) FROM idshift.writes WHERE http_status = 0";
+    let unsent: u32 = server.psql(database(&place), unsent).parse().unwrap();
+    assert!(
+        unsent <= AT_WORK / 5,
+        "{unsent} intents were too late for their turn"
+    );
+    assert!(verified.out.contains("60"), "{}", verified.out);
+    assert!(both.len() > 80, "{} calls of both", both.len());
+    let most = most_in_a_second(&both);
+    // A call may arrive some milliseconds after its turn.
+    assert!(most <= 22, "{most} calls in a second");
+    place.judge_writes();
+}
+
+#[test]
+fn an_order_for_the_rate_of_a_run_counts_for_all_that_work_on_its_target() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let (place, first, mut child) = at_work(server, "40/s");
+    let elsewhere = Machine::new(&place, "elsewhere");
+    let verify = ["verify", &first, "--rate", "40/s"];
+    let mut verifying = elsewhere.command(&verify).spawn().unwrap();
+    let reads = |place: &Place| {
+        let log = place.sandbox.log();
+        log.iter()
+            .filter(|seen| seen.path.ends_with("/C-1"))
+            .count()
+    };
+    let before = reads(&place);
+    until("a reading of verify", || reads(&place) > before);
+    let second = place.newest_id();
+    elsewhere.run(&["rate", &second, "5/s"]).expect(0);
+    let (from, begun) = (place.sandbox.log().len(), Instant::now());
+    while begun.elapsed() < Duration::from_secs(4) {
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    let slowed = times(&place, from);
+    for child in [&mut child, &mut verifying] {
+        assert!(child.try_wait().unwrap().is_none(), "it ended too early");
+    }
+    // Those that were on their way may come within the first moment.
+    assert!(
+        (12..=28).contains(&slowed.len()),
+        "{} calls in 4 s at 5/s",
+        slowed.len()
+    );
+    elsewhere.run(&["rate", &second, "500/s"]).expect(0);
+    finish(verifying).expect(0);
+    finish(child).expect(0);
+    place.judge_writes();
+}
