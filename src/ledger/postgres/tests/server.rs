@@ -15,9 +15,15 @@ use std::time::{Duration, Instant};
 pub(crate) const ADMIN: &str = "admin";
 
 const START: &str = r#"
-folder=$1; bin=$2; port=$3
+folder=$1; bin=$2; port=$3; primary=$4; its_port=$5
 mkdir "$folder/data" && chmod 700 "$folder/data" &&
-"$bin/initdb" --pgdata "$folder/data" --username admin --auth trust --no-sync --no-locale --encoding UTF8 >"$folder/log" 2>&1 &&
+if [ -n "$primary" ]; then
+    "$bin/pg_basebackup" --host "$primary" --port "$its_port" --username admin --pgdata "$folder/data" \
+        --checkpoint fast --write-recovery-conf --no-sync >"$folder/log" 2>&1
+else
+    "$bin/initdb" --pgdata "$folder/data" --username admin --auth trust --no-sync --no-locale --encoding UTF8 \
+        >"$folder/log" 2>&1
+fi &&
 cat >>"$folder/data/postgresql.conf" <<END
 listen_addresses = '127.0.0.1'
 port = $port
@@ -26,7 +32,7 @@ max_connections = 60
 shared_buffers = 16MB
 END
 cat >"$folder/data/pg_hba.conf" <<END
-local all all trust
+local all,replication all trust
 host all +asked 127.0.0.1/32 scram-sha-256
 host all all 127.0.0.1/32 trust
 END
@@ -58,11 +64,58 @@ impl Server {
 
     /// A server of one test's own, for what holds for the whole server.
     pub(crate) fn start() -> Option<Self> {
+        let server = Self::begin(as_user("sh"), None)?;
+        server.make_roles();
+        Some(server)
+    }
+
+    /// A server of its own, in whose folder `small` there is room for this size only; `None`: that may not be made here.
+    pub(crate) fn with_little_room(size: &str) -> Option<Self> {
+        let may = Command::new("unshare")
+            .args(["-m", "mount", "-t", "tmpfs", "none", "/mnt"])
+            .output();
+        if !is_root() || !may.is_ok_and(|output| output.status.success()) {
+            println!("NOT RUN: no file system may be mounted here");
+            return None;
+        }
+        // The folder is the third argument of what follows.
+        let mount = "folder=$1; shift; mkdir \"$folder/small\" && mount -t tmpfs -o size=\"$1\",mode=0777 none \"$folder/small\" \
+                     && shift && exec \"$@\"";
+        let (folder, user_shell) = (folder(), as_user("sh"));
+        let mut shell = Command::new("unshare");
+        shell
+            .args(["-m", "sh", "-c", mount, "room-for-a-test"])
+            .args([folder.as_os_str(), size.as_ref(), user_shell.get_program()])
+            .args(user_shell.get_args());
+        let server = Self::begin_in(folder, shell, None)?;
+        server.make_roles();
+        Some(server)
+    }
+
+    /// A standby of this server, which follows it until it is promoted.
+    pub(crate) fn standby(&self) -> Self {
+        Self::begin(as_user("sh"), Some(self)).expect("the programs are those of this server")
+    }
+
+    /// It accepts writes from now on.
+    pub(crate) fn promote(&self) {
+        assert_eq!(self.psql("postgres", "SELECT pg_promote()"), "t");
+    }
+
+    fn make_roles(&self) {
+        // Its members are asked for a password on the port.
+        self.psql("postgres", "CREATE ROLE asked");
+    }
+
+    fn begin(shell: Command, primary: Option<&Self>) -> Option<Self> {
+        Self::begin_in(folder(), shell, primary)
+    }
+
+    fn begin_in(folder: PathBuf, mut shell: Command, primary: Option<&Self>) -> Option<Self> {
         let Some(bin) = programs() else {
             println!("NOT RUN: PostgreSQL is not installed");
             return None;
         };
-        let folder = folder();
         if is_root() {
             let given = Command::new("chown").arg(user()).arg(&folder).status();
             assert!(given.unwrap().success());
@@ -72,10 +125,15 @@ impl Server {
             .local_addr()
             .unwrap()
             .port();
-        let shell = as_user("sh")
+        let (its_folder, its_port) = primary.map_or_else(Default::default, |primary| {
+            (primary.folder.clone(), primary.port.to_string())
+        });
+        let shell = shell
             .args(["-c", START, "postgres-of-a-test"])
             .args([&folder, &bin])
             .arg(port.to_string())
+            .arg(its_folder)
+            .arg(its_port)
             .current_dir("/")
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
@@ -91,8 +149,6 @@ impl Server {
             shell,
         };
         server.wait();
-        // Its members are asked for a password on the port.
-        server.psql("postgres", "CREATE ROLE asked");
         Some(server)
     }
 

@@ -1,0 +1,380 @@
+//! Servers of PostgreSQL that are lost, full or cannot be reached while a run is in progress.
+
+use crate::shared_ledger::{Machine, database, shared, until};
+use crate::support::postgres::{ADMIN, Server};
+use crate::support::{Done, Place, finish};
+use idshift::sandbox::Options;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::{Child, Command};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Lines of a run.
+const LINES: u32 = 60;
+
+fn slow() -> Options {
+    Options {
+        latency: Duration::from_millis(100),
+        ..Options::default()
+    }
+}
+
+/// A place of which the runs are kept there.
+fn at(ledger: String) -> Place {
+    Place {
+        ledger: Some(ledger),
+        ..Place::new(slow())
+    }
+}
+
+/// A run in progress, slow enough to be met at work.
+fn at_work(place: &Place, lines: u32, more: &[&str]) -> Child {
+    let file = place.moves(lines);
+    let apply = [
+        "apply",
+        &file,
+        "--yes",
+        "--concurrency",
+        "2",
+        "--rate",
+        "30/s",
+    ];
+    let child = place.command(&[&apply[..], more].concat()).spawn().unwrap();
+    until("some writes", || place.patches() > 2);
+    child
+}
+
+fn all_changed(place: &Place, lines: u32) {
+    for n in 0..lines {
+        assert_eq!(place.account_of(&format!("C-{n}")), format!("B-{n:06}"));
+    }
+    place.judge_writes();
+}
+
+/// No customer was sent more PATCHes than there are intents for it on record.
+fn each_patch_has_its_intent(server: &Server, place: &Place, database: &str) {
+    let noted = server.psql(database, "SELECT customer_id FROM idshift.writes");
+    let log = place.sandbox.log();
+    let patches = log.iter().filter(|seen| seen.method == "PATCH");
+    let mut sent: BTreeMap<&str, usize> = BTreeMap::new();
+    for seen in patches {
+        let customer = seen.path.rsplit('/').next().unwrap();
+        *sent.entry(customer).or_default() += 1;
+    }
+    assert!(sent.len() > 2, "{sent:?}");
+    for (customer, patches) in sent {
+        let intents = noted.lines().filter(|its| *its == customer).count();
+        assert!(
+            patches <= intents,
+            "{customer}: {patches} PATCHes, {intents} intents"
+        );
+    }
+}
+
+fn stopped(done: Done) -> Done {
+    assert_eq!(done.code, 4, "{}{}", done.out, done.err);
+    assert!(done.err.contains("resume"), "{}", done.err);
+    done
+}
+
+#[test]
+fn a_run_goes_on_at_the_standby_that_is_promoted_and_nothing_acknowledged_is_missing() {
+    let Some(primary) = Server::start() else {
+        return;
+    };
+    let standby = primary.standby();
+    primary.set("synchronous_standby_names", "*");
+    let is_waited_for = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
+    until("a standby that is waited for", || {
+        primary.psql("postgres", is_waited_for) == "1"
+    });
+    let database = primary.database();
+    let place = at(format!(
+        "postgres://{ADMIN}@127.0.0.1:{},127.0.0.1:{}/{database}",
+        primary.port, standby.port
+    ));
+    let child = at_work(&place, LINES, &[]);
+    // What can be seen was acknowledged.
+    let record = "SELECT write_id || ' ' || correlation_id FROM idshift.writes UNION ALL \
+                  SELECT line || ' ' || status FROM idshift.outcomes WHERE status = 'changed'";
+    let before = primary.psql(&database, record);
+    primary.signal("KILL");
+    standby.promote();
+    let after = standby.psql(&database, record);
+    let after: BTreeSet<&str> = after.lines().collect();
+    assert!(before.lines().count() > 2, "{before}");
+    for row in before.lines() {
+        assert!(after.contains(row), "missing: {row}");
+    }
+    finish(child).expect(0);
+    all_changed(&place, LINES);
+    each_patch_has_its_intent(&standby, &place, &database);
+    let elsewhere = Machine::new(&place, "elsewhere");
+    elsewhere.run(&["verify", &place.newest_id()]).expect(0);
+}
+
+/// What becomes of what passes the proxy.
+const PASS: u8 = 0;
+const CUT: u8 = 1;
+const SILENT: u8 = 2;
+
+/// Stands between the program and the server.
+struct Proxy {
+    port: u16,
+    mode: Arc<AtomicU8>,
+    cuts: Arc<AtomicU32>,
+}
+
+impl Proxy {
+    /// Cuts where this is part of a message to the server, after the server has answered it.
+    fn start(server: u16, part: &'static [u8]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let proxy = Self {
+            port: listener.local_addr().unwrap().port(),
+            mode: Arc::new(AtomicU8::new(PASS)),
+            cuts: Arc::default(),
+        };
+        let (mode, cuts) = (Arc::clone(&proxy.mode), Arc::clone(&proxy.cuts));
+        // It ends with the test's process.
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                let client = client.unwrap();
+                let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+                between(client, server, part, (&mode, &cuts));
+            }
+        });
+        proxy
+    }
+}
+
+/// Carries a connection in both directions, each in a thread.
+fn between(
+    client: TcpStream,
+    server: TcpStream,
+    part: &'static [u8],
+    (mode, cuts): (&Arc<AtomicU8>, &Arc<AtomicU32>),
+) {
+    let ends = Arc::new(Mutex::new(false));
+    let (up, down) = (
+        (client.try_clone().unwrap(), server.try_clone().unwrap()),
+        (server, client),
+    );
+    let (to_cut, its_mode) = (Arc::clone(&ends), Arc::clone(mode));
+    thread::spawn(move || {
+        carry(up, |bytes| {
+            let is_cut = its_mode.load(Ordering::SeqCst) == CUT;
+            if is_cut && bytes.windows(part.len()).any(|window| window == part) {
+                *to_cut.lock().unwrap() = true;
+            }
+            its_mode.load(Ordering::SeqCst) != SILENT
+        });
+    });
+    let (mode, cuts) = (Arc::clone(mode), Arc::clone(cuts));
+    thread::spawn(move || {
+        let ends_of = down.1.try_clone().unwrap();
+        carry(down, |_| {
+            if *ends.lock().unwrap() {
+                // The server has answered, and the program is not to hear it.
+                cuts.fetch_add(1, Ordering::SeqCst);
+                mode.store(PASS, Ordering::SeqCst);
+                let _ = ends_of.shutdown(Shutdown::Both);
+                return false;
+            }
+            mode.load(Ordering::SeqCst) != SILENT
+        });
+    });
+}
+
+/// Reads and, where it may, writes, until an end is closed.
+fn carry((mut from, mut to): (TcpStream, TcpStream), mut may: impl FnMut(&[u8]) -> bool) {
+    let mut bytes = vec![0; 64 * 1024];
+    while let Ok(many @ 1..) = from.read(&mut bytes) {
+        if may(&bytes[..many]) && to.write_all(&bytes[..many]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+    let _ = from.shutdown(Shutdown::Both);
+}
+
+fn through(proxy: &Proxy, database: &str) -> Place {
+    at(format!(
+        "postgres://{ADMIN}@127.0.0.1:{}/{database}",
+        proxy.port
+    ))
+}
+
+#[test]
+fn a_commit_whose_answer_is_lost_is_on_record_once_and_the_run_goes_on() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let database = server.database();
+    // Of an intent.
+    let proxy = Proxy::start(server.port, b"B-0000");
+    let place = through(&proxy, &database);
+    let mut child = at_work(&place, LINES, &[]);
+    let mut cuts = 0;
+    while child.try_wait().unwrap().is_none() {
+        if proxy.mode.load(Ordering::SeqCst) == PASS {
+            proxy.mode.store(CUT, Ordering::SeqCst);
+        }
+        cuts = proxy.cuts.load(Ordering::SeqCst);
+        thread::park_timeout(Duration::from_millis(300));
+    }
+    finish(child).expect(0);
+    assert!(cuts >= 3, "{cuts} answers were lost");
+    all_changed(&place, LINES);
+    each_patch_has_its_intent(server, &place, &database);
+    let sql = |sql: &str| server.psql(&database, &format!("SET search_path = idshift; {sql}"));
+    let extra = "SELECT line, attempt, verdict, http_status, correlation_id FROM writes w WHERE 1 < \
+                 (SELECT count(*) FROM writes x WHERE x.line = w.line) ORDER BY line, write_id";
+    // One whose turn was over when its commit was known was not sent: its customer was read again, for another intent.
+    let once = "SELECT count(*) - count(DISTINCT correlation_id) FROM writes";
+    assert_eq!(sql(once), "0", "{}", sql(extra));
+    let applied = "SELECT count(*) FROM writes WHERE verdict = 'applied'";
+    assert_eq!(sql(applied), LINES.to_string(), "{}", sql(extra));
+    let changed = "SELECT count(*) FROM outcomes WHERE status = 'changed'";
+    assert_eq!(sql(changed), LINES.to_string());
+    assert_eq!(place.patches(), LINES as usize);
+}
+
+/// The system can be reached all the time.
+#[test]
+fn a_process_that_is_cut_from_its_database_stops_writing_and_resume_finishes() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let database = server.database();
+    let proxy = Proxy::start(server.port, b"-");
+    let place = through(&proxy, &database);
+    let child = at_work(&place, LINES, &["--give-up-after", "3s"]);
+    proxy.mode.store(SILENT, Ordering::SeqCst);
+    // Calls whose intent was on record are made; two seconds later, none is under way.
+    let cut = Instant::now();
+    until("the calls under way are over", || {
+        cut.elapsed() > Duration::from_secs(2)
+    });
+    let before = place.patches();
+    let done = stopped(finish(child));
+    assert_eq!(place.patches(), before, "after the cut: {}", done.err);
+    assert!(before < LINES as usize, "it was cut too late");
+    each_patch_has_its_intent(server, &place, &database);
+    proxy.mode.store(PASS, Ordering::SeqCst);
+    place.run(&["resume"]).expect(0);
+    all_changed(&place, LINES);
+}
+
+#[test]
+fn where_there_are_no_connections_nothing_is_written_and_resume_finishes() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let database = server.database();
+    server.psql(
+        &database,
+        &format!("CREATE ROLE few LOGIN; ALTER DATABASE {database} OWNER TO few"),
+    );
+    let place = at(server.tcp_address("few", &database));
+    let child = at_work(&place, LINES, &["--give-up-after", "3s"]);
+    let allowed = |many: &str| {
+        server.psql(
+            "postgres",
+            &format!("ALTER ROLE few CONNECTION LIMIT {many}"),
+        );
+    };
+    allowed("0");
+    server.psql(
+        "postgres",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'few'",
+    );
+    let done = stopped(finish(child));
+    assert!(done.err.contains("too many connections"), "{}", done.err);
+    each_patch_has_its_intent(server, &place, &database);
+    let before = place.patches();
+    assert!(before < LINES as usize);
+    let refused = place.run(&["resume"]).expect(2);
+    assert!(
+        refused.err.contains("too many connections"),
+        "{}",
+        refused.err
+    );
+    assert_eq!(place.patches(), before);
+    allowed("-1");
+    place.run(&["resume"]).expect(0);
+    all_changed(&place, LINES);
+}
+
+#[test]
+fn where_the_database_has_no_room_nothing_is_written_and_resume_finishes() {
+    const MANY: u32 = 300;
+    let Some(server) = Server::with_little_room("48m") else {
+        return;
+    };
+    let sql = |database: &str, sql: &str| server.psql(database, sql);
+    let small = server.folder().join("small").display().to_string();
+    sql(
+        "postgres",
+        &format!("COPY (SELECT 1) TO PROGRAM 'mkdir -p {small}/tables'"),
+    );
+    sql(
+        "postgres",
+        &format!("CREATE TABLESPACE small LOCATION '{small}/tables'"),
+    );
+    sql("postgres", "CREATE DATABASE test_small TABLESPACE small");
+    let place = at(server.tcp_address(ADMIN, "test_small"));
+    let child = at_work(&place, MANY, &["--give-up-after", "3s"]);
+    // The rest of the room is taken.
+    let fill = format!("COPY (SELECT 1) TO PROGRAM 'cat /dev/zero > {small}/filler; true'");
+    sql("postgres", &fill);
+    let done = stopped(finish(child));
+    assert!(done.err.contains("No space left"), "{}", done.err);
+    each_patch_has_its_intent(&server, &place, "test_small");
+    let before = place.patches();
+    assert!(before < MANY as usize, "there was room enough");
+    sql(
+        "postgres",
+        &format!("COPY (SELECT 1) TO PROGRAM 'rm {small}/filler'"),
+    );
+    place.run(&["resume"]).expect(0);
+    all_changed(&place, MANY);
+}
+
+/// Frozen for longer than its lease and the time in which a call may still arrive, by the clock.
+#[test]
+fn a_process_that_was_frozen_until_its_run_was_taken_over_writes_nothing_more() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let place = shared(server, slow());
+    let child = at_work(&place, LINES, &[]);
+    let signal = |name: &str| {
+        let sent = Command::new("kill")
+            .args([name, &child.id().to_string()])
+            .status();
+        assert!(sent.unwrap().success());
+    };
+    signal("-STOP");
+    let sql = |sql: &str| server.psql(database(&place), sql);
+    // As it is seen from another machine, once it has not been heard of for some seconds.
+    sql("UPDATE idshift.process SET machine = 'another'");
+    until("silence", || {
+        sql("SELECT bool_and(seen_at < clock_timestamp() - interval '4 s') FROM idshift.process")
+            == "t"
+    });
+    let elsewhere = Machine::new(&place, "elsewhere");
+    let taken = elsewhere.run(&["resume"]).expect(0);
+    assert!(taken.err.contains("for some seconds"), "{}", taken.err);
+    let before = place.patches();
+    signal("-CONT");
+    let done = finish(child);
+    assert_eq!(done.code, 4, "{}{}", done.out, done.err);
+    assert!(done.err.contains("has taken it over"), "{}", done.err);
+    assert_eq!(place.patches(), before, "it wrote after it was thawed");
+    all_changed(&place, LINES);
+    each_patch_has_its_intent(server, &place, database(&place));
+}
