@@ -137,7 +137,8 @@ async fn attempt<N: WriteLog>(
         Err(unsent) => return without_intent(context, request, unsent, sent, tries).await,
     };
     loop {
-        if let Err(unsent) = prepared.turn(context.lead.get()).await {
+        let lead = context.lead.get();
+        if let Err(unsent) = prepared.turn(lead).await {
             return without_intent(context, request, unsent, sent, tries).await;
         }
         // Fresh, never derived from what is written: the same wish after an undo is another intent.
@@ -177,6 +178,7 @@ async fn attempt<N: WriteLog>(
         context.log.settle(recorded, settled).await?;
         if trouble.http_status.is_none() {
             sent.attempts -= 1;
+            context.lead.was_not_sent(lead);
             continue;
         }
         tries.held_back += 1;

@@ -121,6 +121,7 @@ fn a_run_goes_on_at_the_standby_that_is_promoted_and_nothing_acknowledged_is_mis
 const PASS: u8 = 0;
 const CUT: u8 = 1;
 const SILENT: u8 = 2;
+const SLOW: u8 = 3;
 
 /// Stands between the program and the server.
 struct Proxy {
@@ -184,6 +185,9 @@ fn between(
                 let _ = ends_of.shutdown(Shutdown::Both);
                 return false;
             }
+            if mode.load(Ordering::SeqCst) == SLOW {
+                thread::park_timeout(Duration::from_millis(120));
+            }
             mode.load(Ordering::SeqCst) != SILENT
         });
     });
@@ -241,6 +245,26 @@ fn a_commit_whose_answer_is_lost_is_on_record_once_and_the_run_goes_on() {
     let changed = "SELECT count(*) FROM outcomes WHERE status = 'changed'";
     assert_eq!(sql(changed), LINES.to_string());
     assert_eq!(place.patches(), LINES as usize);
+}
+
+/// A commit that takes longer than a turn waits, as with a standby far away, is begun so much earlier.
+#[test]
+fn a_run_on_a_database_that_answers_slowly_comes_to_its_end() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let database = server.database();
+    let proxy = Proxy::start(server.port, b"-");
+    let place = through(&proxy, &database);
+    let file = place.moves(LINES);
+    proxy.mode.store(SLOW, Ordering::SeqCst);
+    place
+        .run(&["apply", &file, "--yes", "--rate", "30/s"])
+        .expect(0);
+    all_changed(&place, LINES);
+    let unsent = "SELECT count(*) FROM idshift.writes WHERE http_status = 0";
+    let unsent: u32 = server.psql(&database, unsent).parse().unwrap();
+    assert!(unsent < LINES, "{unsent} intents were too late");
 }
 
 /// The system can be reached all the time.
