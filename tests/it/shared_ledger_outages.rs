@@ -55,7 +55,7 @@ fn all_changed(place: &Place, lines: u32) {
     place.judge_writes();
 }
 
-/// No customer was sent more PATCHes than there are intents for it on record.
+/// No customer was sent more writes than there are intents for it on record.
 fn each_patch_has_its_intent(server: &Server, place: &Place, database: &str) {
     let noted = server.psql(database, "SELECT customer_id FROM idshift.writes");
     let log = place.sandbox.log();
