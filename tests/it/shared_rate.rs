@@ -1,6 +1,6 @@
 //! Runs that are kept in PostgreSQL take their turns from there: whatever works on a target keeps one rate together.
 
-use crate::shared_ledger::{Machine, database, shared, until};
+use crate::shared_ledger::{Machine, shared, until};
 use crate::support::postgres::Server;
 use crate::support::{Place, customer, finish};
 use idshift::sandbox::Options;
@@ -70,13 +70,6 @@ fn a_run_and_a_verify_from_another_machine_keep_one_rate_together() {
     let verified = elsewhere.run(&verify).expect(0);
     let both = times(&place, before);
     finish(child).expect(0);
-    // An intent is on record when its turn comes.
-    let unsent = "SELECT count(*) FROM idshift.writes WHERE http_status = 0";
-    let unsent: u32 = server.psql(database(&place), unsent).parse().unwrap();
-    assert!(
-        unsent <= AT_WORK / 5,
-        "{unsent} intents were too late for their turn"
-    );
     assert!(verified.out.contains("60"), "{}", verified.out);
     assert!(both.len() > 80, "{} calls of both", both.len());
     let most = most_in_a_second(&both);
