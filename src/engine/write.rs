@@ -7,7 +7,7 @@ use super::write_breaker::Refusable;
 use super::write_result::{Next, Sent, StepOutcome, WriteRequest};
 use super::{Context, Halt, WriteLog, spans};
 use crate::domain::{AccountId, Failed, counted};
-use crate::ledger::{Intent, NEVER_SENT, Verdict, Write, WriteId, WriteVerdict};
+use crate::ledger::{Intent, NEVER_SENT, Noted, Verdict, Write, WriteId, WriteVerdict};
 use crate::system::{Fatal, SystemError, WriteOp, Written, new_correlation};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -156,7 +156,14 @@ async fn attempt<N: WriteLog>(
             correlation: id.clone(),
             at_ms: super::context::wall_clock_ms(),
         };
-        let recorded = context.lead.measured(context.log.intend(intent)).await?;
+        let noted = context.lead.measured(context.log.intend(intent)).await?;
+        let Noted::Granted(recorded, lease) = noted else {
+            // Another process goes on with the unit.
+            return Err(Halt::Stopping);
+        };
+        if !lease.holds() {
+            return came_too_late(context, recorded, id, sent, tries).await;
+        }
         context.common_failures.sends(request.line);
         sent.number = context.write_breaker.number();
         let sending = prepared
@@ -187,6 +194,28 @@ async fn attempt<N: WriteLog>(
             return unless_landed(context, request, why, sent, tries).await;
         }
     }
+}
+
+/// The write was recorded, and another process may have its unit by now: nothing is sent. If it has not, all begins with a
+/// look.
+async fn came_too_late<N: WriteLog>(
+    context: &Context<N>,
+    recorded: WriteId,
+    correlation: String,
+    sent: &mut Sent,
+    tries: &mut Tries,
+) -> Result<Next, Halt> {
+    sent.attempts -= 1;
+    if tries.repeats_the_id {
+        tries.unanswered_id = Some(correlation);
+    }
+    let never_sent = WriteVerdict {
+        verdict: Verdict::NotApplied,
+        http_status: Some(NEVER_SENT),
+        effect: None,
+    };
+    context.log.settle(recorded, never_sent).await?;
+    Ok(Next::ReadFirst(Duration::ZERO))
 }
 
 /// What it means that a write was not sent. Nothing is on record of it.

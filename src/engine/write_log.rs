@@ -2,13 +2,13 @@
 //! times.
 
 use crate::domain::{Line, Outcome};
-use crate::ledger::{Intent, Journal, LedgerError, WriteId, WriteVerdict};
+use crate::ledger::{Intent, Journal, LedgerError, Noted, WriteId, WriteVerdict};
 use std::future::Future;
 
 /// A durable place for intents and outcomes.
 pub trait WriteLog: Send + Sync + 'static {
     /// Notes a write that is about to be sent; returns once it would survive a power cut.
-    fn intend(&self, intent: Intent) -> impl Future<Output = Result<WriteId, LedgerError>> + Send;
+    fn intend(&self, intent: Intent) -> impl Future<Output = Result<Noted, LedgerError>> + Send;
     /// Notes what became of a write. Losing this is harmless: the write is in doubt then, and read back.
     fn settle(
         &self,
@@ -28,7 +28,7 @@ pub trait WriteLog: Send + Sync + 'static {
 }
 
 impl WriteLog for Journal {
-    fn intend(&self, intent: Intent) -> impl Future<Output = Result<WriteId, LedgerError>> + Send {
+    fn intend(&self, intent: Intent) -> impl Future<Output = Result<Noted, LedgerError>> + Send {
         Journal::intend(self, intent)
     }
 

@@ -1,6 +1,6 @@
 //! What the journal's thread hands to a database, and what it asks of it.
 
-use super::{Calls, Intent, LedgerError, Unlooked, WriteId, WriteVerdict};
+use super::{Calls, Intent, LedgerError, Noted, Unlooked, WriteId, WriteVerdict};
 use crate::domain::{Line, Outcome};
 
 /// Something that is noted of a run under way.
@@ -22,10 +22,7 @@ pub(super) enum Entry {
 
 /// A session of this process, which commits groups. Ends when it is dropped.
 pub(super) trait Commit: Send {
-    /// Makes a group durable, all of it or nothing; returns the numbers of its intents, in their order, once all of it would
+    /// Makes a group durable, all of it or nothing; returns what became of its intents, in their order, once all of it would
     /// survive a power cut. After an error nothing may be committed any more.
-    ///
-    /// With one process for a run, every intent gets a number. Where several share one, an intent may come too late because
-    /// another process has its unit by then: that will be a second answer, beside the number.
-    fn commit(&mut self, group: &[Entry]) -> Result<Vec<WriteId>, LedgerError>;
+    fn commit(&mut self, group: &[Entry]) -> Result<Vec<Noted>, LedgerError>;
 }

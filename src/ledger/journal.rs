@@ -6,7 +6,7 @@
 
 use super::commit::{Commit, Entry};
 use super::queue::{Message, Queue};
-use super::{Calls, Intent, LedgerError, Unlooked, WriteId, WriteVerdict, crash_point};
+use super::{Calls, Intent, LedgerError, Noted, Unlooked, WriteId, WriteVerdict, crash_point};
 use crate::domain::{Line, Outcome};
 use std::io;
 use std::pin::pin;
@@ -36,7 +36,7 @@ impl Journal {
     pub fn intend(
         &self,
         intent: Intent,
-    ) -> impl Future<Output = Result<WriteId, LedgerError>> + Send {
+    ) -> impl Future<Output = Result<Noted, LedgerError>> + Send {
         let (answer, noted) = oneshot::channel();
         // Put into its message here and not in the future, where it would be carried along, and moved, with the caller.
         let pushed = self.0.0.push(Message::Intend(Box::new(intent), answer));

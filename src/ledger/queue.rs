@@ -6,7 +6,7 @@
 //! a second, a commit for every five of them would cost more than all the calls.
 
 use super::commit::Entry;
-use super::{Intent, LedgerError, WriteId};
+use super::{Intent, LedgerError, Noted};
 use std::fmt;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -30,7 +30,7 @@ pub(super) type Answer<T> = oneshot::Sender<Result<T, LedgerError>>;
 pub(super) enum Message {
     Note(Entry),
     /// Waits until the intent is on the disk.
-    Intend(Box<Intent>, Answer<WriteId>),
+    Intend(Box<Intent>, Answer<Noted>),
     /// Waits until everything that was queued before is.
     Flush(Answer<()>),
 }
@@ -38,7 +38,7 @@ pub(super) enum Message {
 /// A task that waits until something is on the disk.
 enum Waiter {
     /// The next intent of the group.
-    Intent(Answer<WriteId>),
+    Intent(Answer<Noted>),
     /// All that was queued before.
     Flush(Answer<()>),
 }
@@ -65,13 +65,13 @@ pub(super) struct Group {
 impl Group {
     /// Tells all tasks that it is on the disk. A waiter that is gone leaves an intent without a write, which a read-back
     /// settles.
-    pub(super) fn answer(self, noted: Vec<WriteId>) {
+    pub(super) fn answer(self, noted: Vec<Noted>) {
         let mut noted = noted.into_iter();
         for waiter in self.waiters {
             match waiter {
                 Waiter::Intent(answer) => {
-                    if let Some(write) = noted.next() {
-                        let _ = answer.send(Ok(write));
+                    if let Some(noted) = noted.next() {
+                        let _ = answer.send(Ok(noted));
                     }
                 }
                 Waiter::Flush(answer) => {

@@ -153,7 +153,7 @@ mod tests {
                     correlation: format!("c-{line}"),
                     at_ms: 1_795_213_815_123,
                 };
-                let write = journal.intend(intent).await.unwrap();
+                let write = journal.intend(intent).await.unwrap().granted();
                 let applied = WriteVerdict {
                     verdict: Verdict::Applied,
                     http_status: Some(200),

@@ -2,7 +2,9 @@
 
 use super::super::{Left, Wave, WaveLog, WriteLog};
 use crate::domain::{Line, Outcome, Status};
-use crate::ledger::{Intent, LedgerError, LineSet, Verdict, WriteId, WriteRecord, WriteVerdict};
+use crate::ledger::{
+    Intent, Lease, LedgerError, LineSet, Noted, Verdict, WriteId, WriteRecord, WriteVerdict,
+};
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +29,10 @@ pub(super) struct Kept {
     /// The number of further intents after which the disk is full.
     pub(super) room: Option<u32>,
     full: bool,
+    /// So many further intents are on record only when the lease is over.
+    pub(super) late: u32,
+    /// The customer whose unit another process has.
+    pub(super) taken: Option<String>,
     random: fastrand::Rng,
 }
 
@@ -71,6 +77,15 @@ impl Kept {
         id
     }
 
+    fn grant(&mut self, intent: Intent) -> Noted {
+        let id = self.keep(intent);
+        if self.late == 0 {
+            return Noted::Granted(id, Lease::default());
+        }
+        self.late -= 1;
+        Noted::Granted(id, Lease::over())
+    }
+
     fn has_room(&mut self) -> Result<(), LedgerError> {
         match &mut self.room {
             Some(0) => self.full = true,
@@ -113,21 +128,24 @@ impl Memory {
 }
 
 impl WriteLog for Memory {
-    async fn intend(&self, intent: Intent) -> Result<WriteId, LedgerError> {
+    async fn intend(&self, intent: Intent) -> Result<Noted, LedgerError> {
         // Killed in between, the intent may be on the disk or not.
         let (early, ms) = {
             let mut kept = self.lock();
             kept.has_room()?;
+            if kept.taken.as_deref() == Some(intent.customer.as_str()) {
+                return Ok(Noted::Taken);
+            }
             (kept.random.bool(), kept.random.u64(0..4))
         };
         let pause = tokio::time::sleep(Duration::from_millis(ms));
         if early {
-            let id = self.lock().keep(intent);
+            let noted = self.lock().grant(intent);
             pause.await;
-            return Ok(id);
+            return Ok(noted);
         }
         pause.await;
-        Ok(self.lock().keep(intent))
+        Ok(self.lock().grant(intent))
     }
 
     async fn settle(&self, write: WriteId, settled: WriteVerdict) -> Result<(), LedgerError> {

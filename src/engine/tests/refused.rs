@@ -1,10 +1,10 @@
-//! A write that is held back for what it is, whatever the rest of the system does.
+//! Writes that do not depart: held back for what they are, or another process may have their unit.
 
 use super::memory::{Memory, Waves};
 use super::world::{Call, Record, World};
-use crate::domain::{AccountId, Change, NewAccount};
+use crate::domain::{AccountId, Change, NewAccount, Outcome};
 use crate::engine::{self, Concurrency, Context, Ending, Job, Lookup, Mode, Settings, Tally};
-use crate::ledger::LineSet;
+use crate::ledger::{LineSet, NEVER_SENT, WriteRecord};
 use crate::plan::Unit;
 use crate::system::{Kind, System};
 use std::collections::HashMap;
@@ -53,21 +53,20 @@ fn settings() -> Settings {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_write_that_is_always_held_back_fails_in_the_end_and_holds_nobody_up() {
+/// A run over three lines whose customers are there.
+fn prepared() -> (World, Memory) {
     let world = World::new(fastrand::Rng::with_seed(1));
-    {
-        let mut state = world.lock();
-        for n in 0..3 {
-            let (account, service) = (format!("A-{n}"), "old".to_owned());
-            state
-                .customers
-                .insert(format!("C-{n}"), Record { account, service });
-        }
-        state.refuses = Some("C-1".to_owned());
+    for n in 0..3 {
+        let (account, service) = (format!("A-{n}"), "old".to_owned());
+        let record = Record { account, service };
+        world.lock().customers.insert(format!("C-{n}"), record);
     }
     let notes = Memory::new(fastrand::Rng::with_seed(1));
     notes.reopen(None);
+    (world, notes)
+}
+
+async fn carried_out(world: &World, notes: &Memory) -> Ending {
     let system = System::simulated(Kind::Plume, Box::new(world.clone()));
     let (events, _) = broadcast::channel(8);
     let tally = Arc::new(Tally::default());
@@ -79,12 +78,51 @@ async fn a_write_that_is_always_held_back_fails_in_the_end_and_holds_nobody_up()
     let (feed, inbox) = mpsc::channel(8);
     feed.send((0..3).map(rename).collect()).await.unwrap();
     drop(feed);
-    let ending = engine::run(Arc::new(context), inbox, &waves, CancellationToken::new()).await;
+    engine::run(Arc::new(context), inbox, &waves, CancellationToken::new()).await
+}
+
+fn writes_to(world: &World, id: &str) -> usize {
+    let log = &world.lock().log;
+    let to = |call: &&Call| matches!(call, Call::Write { customer, .. } if customer == id);
+    log.iter().filter(to).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_is_always_held_back_fails_in_the_end_and_holds_nobody_up() {
+    let (world, notes) = prepared();
+    world.lock().refuses = Some("C-1".to_owned());
+    let ending = carried_out(&world, &notes).await;
     assert!(matches!(ending, Ending::Finished), "{ending:?}");
     let kept = notes.lock();
     let verdicts: Vec<_> = kept.outcomes.values().map(|o| o.status.name()).collect();
     assert_eq!(verdicts, ["changed", "failed", "changed"]);
-    let refused = |call: &&Call| matches!(call, Call::Write { customer, .. } if customer == "C-1");
-    let attempts = world.lock().log.iter().filter(refused).count();
+    let attempts = writes_to(&world, "C-1");
     assert!((10..=31).contains(&attempts), "{attempts}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_write_departs_once_the_lease_under_which_it_was_noted_is_over() {
+    let (world, notes) = prepared();
+    notes.lock().late = 4;
+    let ending = carried_out(&world, &notes).await;
+    assert!(matches!(ending, Ending::Finished), "{ending:?}");
+    let sent: usize = (0..3).map(|n| writes_to(&world, &format!("C-{n}"))).sum();
+    let kept = notes.lock();
+    let never_sent = |write: &&WriteRecord| write.http_status == Some(NEVER_SENT);
+    assert_eq!(kept.writes.iter().filter(never_sent).count(), 4);
+    assert_eq!((sent, kept.writes.len()), (3, 7));
+    let changed = |outcome: &Outcome| outcome.status.name() == "changed";
+    assert!(kept.outcomes.values().all(changed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_more_is_done_about_a_unit_that_another_process_has() {
+    let (world, notes) = prepared();
+    notes.lock().taken = Some("C-1".to_owned());
+    let ending = carried_out(&world, &notes).await;
+    assert!(matches!(ending, Ending::Finished), "{ending:?}");
+    assert_eq!(writes_to(&world, "C-1"), 0);
+    let kept = notes.lock();
+    assert_eq!(kept.outcomes.len(), 2, "no outcome of its line");
+    assert_eq!(kept.writes.len(), 2);
 }

@@ -9,7 +9,7 @@ use crate::ledger::columns::{Row, Value};
 use crate::ledger::commit::{Commit, Entry};
 use crate::ledger::unlooked::PackedLines;
 use crate::ledger::{
-    Calls, Intent, LedgerError, Session, Unlooked, WriteId, WriteVerdict, checksum, host,
+    Calls, Intent, LedgerError, Noted, Session, Unlooked, WriteId, WriteVerdict, checksum, host,
     outcome_columns, write_columns,
 };
 use std::collections::BTreeMap;
@@ -244,7 +244,9 @@ fn calls_json(calls: &Calls) -> String {
 }
 
 impl Commit for PgCommit {
-    fn commit(&mut self, group: &[Entry]) -> Result<Vec<WriteId>, LedgerError> {
+    fn commit(&mut self, group: &[Entry]) -> Result<Vec<Noted>, LedgerError> {
+        // Asked for before: what is granted under it is void where another process could take the run over meanwhile.
+        let lease = self.process.lease()?;
         let folded = Folded::of(group);
         let note = folded.statement(self)?;
         let refused = self.process.row(note, |row| Ok(row.word(0)?.to_owned()))?;
@@ -254,7 +256,8 @@ impl Commit for PgCommit {
         self.groups += 1;
         let first = self.last_write + 1;
         self.last_write += i64::try_from(folded.intents.len()).unwrap_or(i64::MAX);
-        Ok((first..=self.last_write).map(WriteId).collect())
+        let granted = |number| Noted::Granted(WriteId(number), lease.clone());
+        Ok((first..=self.last_write).map(granted).collect())
     }
 }
 

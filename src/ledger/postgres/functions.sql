@@ -31,6 +31,18 @@ BEGIN
     RETURN true;
 END $$;
 
+-- Renews the lease of a process; how often it was over before, so that others could take what the process holds.
+CREATE FUNCTION renew(own text, lease_ms bigint) RETURNS SETOF bigint LANGUAGE plpgsql SET search_path = idshift AS $$
+DECLARE
+    q process;
+BEGIN
+    SELECT * INTO q FROM process x WHERE x.process = own FOR UPDATE;
+    -- The time after the lock: whoever took something over meanwhile looked at an earlier one.
+    RETURN QUERY UPDATE process x SET seen_at = clock_timestamp(), held_until = clock_timestamp() + lease_ms * interval '1 ms',
+        lapses = q.lapses + (q.held_until + q.grace < clock_timestamp())::int
+        WHERE x.process = own RETURNING x.lapses;
+END $$;
+
 -- Takes these holds, all or none: a row for each that another process has, and nothing is taken; no row: they are taken.
 -- `gone` are processes of which the caller knows that they have ended. A commit of a former holder that is under way is
 -- waited for, and later ones find that their session has ended.
@@ -43,9 +55,13 @@ DECLARE
     now_ timestamptz; lease interval := lease_ms * interval '1 ms';
 BEGIN
     PERFORM pg_advisory_xact_lock(1768190825);
+    -- Against a renewal that is under way: it is over, or begins after this and finds that it lapsed.
+    PERFORM FROM process q WHERE q.process IN (SELECT h.process FROM hold h WHERE h.name = ANY (names))
+        ORDER BY q.process FOR UPDATE;
     now_ := clock_timestamp();
     INSERT INTO process VALUES (own, at_host, at_pid, at_machine, now_, now_ + lease, grace_ms * interval '1 ms')
-        ON CONFLICT (process) DO UPDATE SET seen_at = now_, held_until = now_ + lease, grace = EXCLUDED.grace;
+        ON CONFLICT (process) DO UPDATE SET seen_at = now_, held_until = clock_timestamp() + lease, grace = EXCLUDED.grace,
+            lapses = process.lapses + (process.held_until + process.grace < clock_timestamp())::int;
     RETURN QUERY SELECT h.run, q.process, q.host, q.pid, q.machine, (extract(epoch FROM now_ - q.seen_at) * 1000)::bigint,
             (extract(epoch FROM q.held_until + q.grace - now_) * 1000)::bigint
         FROM hold h JOIN process q USING (process)

@@ -8,6 +8,7 @@ use super::rows::PgRow;
 use super::statement::Statement;
 use super::thread::Postgres;
 use crate::ledger::columns::{Fault, Row};
+use crate::ledger::lease::{Lease, since_boot};
 use crate::ledger::{Holder, LedgerError, host};
 use std::fs;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -34,6 +35,8 @@ pub(super) struct Process {
     /// For how long a ledger that is away is waited for.
     patience: Duration,
     holds: AtomicUsize,
+    /// How often the lease was over when it was renewed, as the ledger says, and the lease since.
+    lease: Mutex<(Option<i64>, Lease)>,
     renewal: Mutex<Option<thread::JoinHandle<()>>>,
     /// Why the ledger was given up: nothing waits for it a second time.
     given_up: Mutex<Option<PostgresError>>,
@@ -52,6 +55,7 @@ impl Process {
             grace_ms: AtomicI64::new(0),
             patience,
             holds: AtomicUsize::new(0),
+            lease: Mutex::new((None, Lease::over())),
             renewal: Mutex::default(),
             given_up: Mutex::default(),
             postgres,
@@ -200,6 +204,37 @@ impl Process {
         }
     }
 
+    /// The lease of what this process holds, which holds now.
+    pub(super) fn lease(&self) -> Result<Lease, LedgerError> {
+        let known = lock(&self.lease).1.clone();
+        if known.holds() {
+            return Ok(known);
+        }
+        self.renew(|renewal| self.rows(renewal, |row| row.required(0)))
+    }
+
+    /// Renews the lease. Where it was over and another process could take what this one holds, that is another lease
+    /// afterwards: the one of before stays over.
+    fn renew(
+        &self,
+        ask: impl FnOnce(Statement) -> Result<Vec<i64>, LedgerError>,
+    ) -> Result<Lease, LedgerError> {
+        let sent = since_boot();
+        let renewal = Statement::repeatable("SELECT lapses FROM renew($1, $2) lapses")
+            .with(self.name.clone())
+            .with(milliseconds(LEASE));
+        let lapses = ask(renewal)?.pop();
+        let mut lease = lock(&self.lease);
+        if lapses.is_none() || lapses != lease.0 {
+            lease.1.end();
+            *lease = (lapses, Lease::over());
+        }
+        if lapses.is_some() {
+            lease.1.renew(sent, LEASE);
+        }
+        Ok(lease.1.clone())
+    }
+
     /// Starts the thread that renews, once.
     fn keep_renewing(self: &Arc<Self>) -> Result<(), LedgerError> {
         let mut renewal = lock(&self.renewal);
@@ -221,21 +256,16 @@ impl Process {
 
 /// The thread that renews, until the process of the ledger is gone.
 fn renew(process: &Weak<Process>) {
-    let sql = "UPDATE process SET seen_at = clock_timestamp(), held_until = clock_timestamp() + $2 * interval '1 ms' \
-               WHERE process = $1 RETURNING true";
     loop {
         thread::park_timeout(RENEWAL);
         let Some(process) = process.upgrade() else {
             return;
         };
         if process.holds.load(Ordering::Relaxed) > 0 {
-            let renewal = Statement::repeatable(sql)
-                .with(process.name.clone())
-                .with(milliseconds(LEASE));
+            let postgres = &process.postgres;
             // Where it fails, so does what is noted, which says why.
             if process
-                .postgres
-                .ask(renewal, |row| row.try_get::<_, bool>(0))
+                .renew(|renewal| postgres.rows(renewal, |row| row.required(0)))
                 .is_ok()
             {
                 *lock(&process.given_up) = None;

@@ -12,7 +12,9 @@ CREATE TABLE process (
     process text PRIMARY KEY, host text NOT NULL, pid bigint NOT NULL,
     -- Boot and process IDs of its machine: another process with the same value can see whether it is gone.
     machine text NOT NULL,
-    seen_at timestamptz NOT NULL, held_until timestamptz NOT NULL, grace interval NOT NULL
+    seen_at timestamptz NOT NULL, held_until timestamptz NOT NULL, grace interval NOT NULL,
+    -- How often it was renewed after it was free for others: what was granted before that is void.
+    lapses bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 -- What one process holds alone, in place of lock files: `target …` or `run …`, and the run for which it does.
 CREATE TABLE hold (name text PRIMARY KEY, process text NOT NULL, run text NOT NULL, token text NOT NULL UNIQUE);

@@ -7,7 +7,8 @@ use super::seal::Seal;
 use super::unlooked;
 use crate::ledger::commit::{Commit, Entry};
 use crate::ledger::{
-    Calls, LedgerError, Session, WriteId, checksum, holder, outcome_columns, write_columns,
+    Calls, Lease, LedgerError, Noted, Session, WriteId, checksum, holder, outcome_columns,
+    write_columns,
 };
 use rusqlite::{CachedStatement, Connection, params, params_from_iter};
 use std::iter;
@@ -173,14 +174,15 @@ impl SqliteCommit {
         })
     }
 
-    /// Writes one group in one transaction; gives the numbers of its intents, in order.
-    fn write(&self, group: &[Entry]) -> rusqlite::Result<Vec<WriteId>> {
+    /// Writes one group in one transaction; gives the numbers of its intents, in order. No other process can have the run.
+    fn write(&self, group: &[Entry]) -> rusqlite::Result<Vec<Noted>> {
         let connection = &self.connection;
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute(())?;
         let mut statements = Statements::prepare(connection, &self.sql)?;
         let mut noted = Vec::new();
         for entry in group {
-            noted.extend(statements.put(entry, self.session)?);
+            let number = statements.put(entry, self.session)?;
+            noted.extend(number.map(|number| Noted::Granted(number, Lease::default())));
         }
         connection
             .prepare_cached("UPDATE seal SET commits = ?1")?
@@ -191,7 +193,7 @@ impl SqliteCommit {
 }
 
 impl Commit for SqliteCommit {
-    fn commit(&mut self, group: &[Entry]) -> Result<Vec<WriteId>, LedgerError> {
+    fn commit(&mut self, group: &[Entry]) -> Result<Vec<Noted>, LedgerError> {
         let committed = self
             .write(group)
             .map_err(|source| failed(&self.path, source))

@@ -15,7 +15,7 @@ fn folded(writes: Vec<(Intent, Option<Verdict>)>) -> Vec<NetChange> {
         .unwrap();
     runtime().block_on(async {
         for (intent, verdict) in writes {
-            let write = journal.intend(intent).await.unwrap();
+            let write = journal.intend(intent).await.unwrap().granted();
             if let Some(verdict) = verdict {
                 let settled = WriteVerdict {
                     effect: None,

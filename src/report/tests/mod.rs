@@ -216,7 +216,7 @@ fn a_killed_run_says_what_is_known_of_each_line() {
     run.note(async |journal| {
         let mut ids = Vec::new();
         for line in 2..5 {
-            ids.push(journal.intend(intent(line)).await.unwrap());
+            ids.push(journal.intend(intent(line)).await.unwrap().granted());
         }
         for (id, verdict) in [(ids[1], Verdict::Applied), (ids[2], Verdict::NotApplied)] {
             let settled = WriteVerdict {

@@ -70,7 +70,8 @@ fn the_tables_fill_without_getting_slower() {
                         let write = journal
                             .intend(intent(line, line, "c1", rename.clone()))
                             .await
-                            .unwrap();
+                            .unwrap()
+                            .granted();
                         let settled = crate::ledger::WriteVerdict {
                             effect: None,
                             verdict: crate::ledger::Verdict::Applied,

@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::{Line, Outcome, Status};
 use crate::ledger::tests::{full_outcome, header, intent, rename, runtime};
 use crate::ledger::{
-    Header, Journal, JournalThread, Ledger, ListedRun, RunDir, RunId, Runs, Session, State,
+    Header, Journal, JournalThread, Ledger, ListedRun, Noted, RunDir, RunId, Runs, Session, State,
     StateDb, WriteRecord,
 };
 use sha2::{Digest, Sha256};
@@ -221,6 +221,36 @@ fn a_process_whose_lease_is_over_may_note_nothing_once_another_has_its_target() 
         "{third}"
     );
     drop(taken);
+}
+
+#[test]
+fn what_was_noted_under_a_lease_that_was_over_departs_no_more_though_it_is_renewed() {
+    let Some(one) = one() else {
+        return;
+    };
+    let (journal, _thread) = one.journal();
+    let noted = |line| {
+        let noted = runtime().block_on(journal.intend(intent(line, line, "c1", rename("a", "b"))));
+        match noted.unwrap() {
+            Noted::Granted(_, lease) => lease,
+            Noted::Taken => panic!("no other process has it"),
+        }
+    };
+    let first = noted(2);
+    assert!(first.holds());
+    let renewals = || one.sql("SELECT max(lapses), max(seen_at) FROM process");
+    let before = renewals();
+    while renewals() == before {
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    assert!(first.holds(), "it is renewed each second");
+    one.sql("UPDATE process SET held_until = held_until - interval '1 h'");
+    while first.holds() {
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    assert!(noted(3).holds(), "what is noted from now on departs");
+    assert!(!first.holds());
+    assert_eq!(one.sql("SELECT lapses FROM process"), "1");
 }
 
 #[test]

@@ -21,7 +21,8 @@ pub(super) fn what_is_noted_is_read_back(kept: &Kept) {
         let first = journal
             .intend(intent(2, 2, "c1", rename("a", "b")))
             .await
-            .unwrap();
+            .unwrap()
+            .granted();
         journal
             .intend(intent(2, 3, "c1", place.clone()))
             .await
@@ -180,7 +181,7 @@ pub(super) fn each_write_has_its_own_number_and_its_last_verdict(kept: &Kept) {
         let numbers: Vec<WriteId> = join_all(many)
             .await
             .into_iter()
-            .map(Result::unwrap)
+            .map(|noted| noted.unwrap().granted())
             .collect();
         journal
             .settle(numbers[0], settled(Verdict::Unknown, Some(504), None))
@@ -225,7 +226,7 @@ pub(super) fn each_write_has_its_own_number_and_its_last_verdict(kept: &Kept) {
     // A later session goes on counting.
     let (journal, _thread) = ledger.journal(SESSION).unwrap();
     let next = runtime().block_on(journal.intend(intent(2, 2, "c1", rename("a", "b"))));
-    assert!(next.unwrap() > sorted[2499]);
+    assert!(next.unwrap().granted() > sorted[2499]);
 }
 
 pub(super) fn each_process_has_a_session(kept: &Kept) {

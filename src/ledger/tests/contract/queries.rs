@@ -52,7 +52,7 @@ pub(super) fn resume_gets_the_writes_of_a_unit_and_the_reports_those_in_doubt(ke
             let noted = journal
                 .intend(intent(unit, line, "c1", rename("a", "b")))
                 .await;
-            ids.push(noted.unwrap());
+            ids.push(noted.unwrap().granted());
         }
         for (id, verdict) in [(ids[0], Verdict::Applied), (ids[4], Verdict::NotApplied)] {
             let settled = WriteVerdict {

@@ -1,0 +1,97 @@
+//! Until when a write may depart that is on record: what a process holds is its own only while it renews its lease.
+
+use super::WriteId;
+use rustix::time::{ClockId, clock_gettime};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What became of an intent in a group that is durable.
+#[derive(Debug)]
+pub enum Noted {
+    /// It is on record, and its write may depart while the lease holds.
+    Granted(WriteId, Lease),
+    /// Another process has its unit by now: nothing of it was noted, and nothing more may be done about it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "each run has one process"))]
+    Taken,
+}
+
+#[cfg(test)]
+impl Noted {
+    /// The number of an intent that was noted.
+    pub(crate) fn granted(self) -> WriteId {
+        match self {
+            Self::Granted(write, _) => write,
+            Self::Taken => panic!("another process has it"),
+        }
+    }
+}
+
+/// Until when a write may depart. It moves on while it is renewed; without a shared ledger, it holds for ever.
+#[derive(Debug, Clone, Default)]
+pub struct Lease(Option<Arc<AtomicU64>>);
+
+impl Lease {
+    /// One that does not hold before it is renewed.
+    pub(crate) fn over() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    /// Moves its end to so long after this time, which is one of [`since_boot`].
+    pub(super) fn renew(&self, from: Duration, term: Duration) {
+        if let Some(until) = &self.0 {
+            let end = u64::try_from((from + term).as_millis()).unwrap_or(u64::MAX);
+            until.fetch_max(end, Ordering::AcqRel);
+        }
+    }
+
+    /// Ends it, for whoever has it.
+    pub(super) fn end(&self) {
+        if let Some(until) = &self.0 {
+            until.store(0, Ordering::Release);
+        }
+    }
+
+    /// Whether it holds now.
+    pub fn holds(&self) -> bool {
+        let Some(until) = &self.0 else {
+            return true;
+        };
+        since_boot() < Duration::from_millis(until.load(Ordering::Acquire))
+    }
+}
+
+/// The time since this machine was started; it goes on while the machine is suspended.
+pub(super) fn since_boot() -> Duration {
+    #[cfg(target_os = "linux")]
+    let clock = ClockId::Boottime;
+    // Goes on during a suspension there.
+    #[cfg(not(target_os = "linux"))]
+    let clock = ClockId::Monotonic;
+    let now = clock_gettime(clock);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    let nanoseconds = u32::try_from(now.tv_nsec).unwrap_or(0);
+    Duration::new(seconds, nanoseconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_holds_until_its_end_and_without_one_for_ever() {
+        let lease = Lease::over();
+        let granted = lease.clone();
+        assert!(!granted.holds());
+        lease.renew(since_boot(), Duration::from_secs(60));
+        assert!(granted.holds());
+        lease.renew(Duration::ZERO, Duration::ZERO);
+        assert!(
+            granted.holds(),
+            "an answer that comes late takes nothing back"
+        );
+        lease.end();
+        assert!(!granted.holds());
+        assert!(Lease::default().holds());
+    }
+}
