@@ -1,7 +1,9 @@
 //! What the journal's thread hands to a database, and what it asks of it.
 
+use super::chunk::Chunk;
 use super::{Calls, Intent, LedgerError, Noted, Unlooked, WriteId, WriteVerdict};
 use crate::domain::{Line, Outcome};
+use std::sync::Arc;
 
 /// Something that is noted of a run under way.
 #[derive(Debug)]
@@ -20,9 +22,16 @@ pub(super) enum Entry {
     Calls(Box<Calls>),
 }
 
+/// Something that is noted, and the chunk to which it belongs, where the run has such.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) chunk: Option<Arc<Chunk>>,
+    pub(super) entry: Entry,
+}
+
 /// A session of this process, which commits groups. Ends when it is dropped.
 pub(super) trait Commit: Send {
     /// Makes a group durable, all of it or nothing; returns what became of its intents, in their order, once all of it would
     /// survive a power cut. After an error nothing may be committed any more.
-    fn commit(&mut self, group: &[Entry]) -> Result<Vec<Noted>, LedgerError>;
+    fn commit(&mut self, group: &[Item]) -> Result<Vec<Noted>, LedgerError>;
 }

@@ -4,7 +4,8 @@
 //! next group gathers. After a failed commit the journal accepts nothing any more: what is not on record
 //! must not be written to the system.
 
-use super::commit::{Commit, Entry};
+use super::chunk::Chunk;
+use super::commit::{Commit, Entry, Item};
 use super::queue::{Message, Queue};
 use super::{Calls, Intent, LedgerError, Noted, Unlooked, WriteId, WriteVerdict, crash_point};
 use crate::domain::{Line, Outcome};
@@ -17,7 +18,11 @@ use tokio::sync::oneshot;
 
 /// The handle by which tasks note things; its clones write to the same queue.
 #[derive(Debug, Clone)]
-pub struct Journal(Arc<Handle>);
+pub struct Journal {
+    queue: Arc<Handle>,
+    /// The chunk to which all belongs that is noted by this handle, where the run has such.
+    chunk: Option<Arc<Chunk>>,
+}
 
 /// Closes the queue when the last handle is gone.
 #[derive(Debug)]
@@ -30,6 +35,20 @@ impl Drop for Handle {
 }
 
 impl Journal {
+    /// A handle for what is noted of a chunk.
+    #[cfg_attr(not(test), expect(dead_code, reason = "each run has one process"))]
+    pub(super) fn of_chunk(&self, chunk: &Arc<Chunk>) -> Self {
+        Self {
+            queue: Arc::clone(&self.queue),
+            chunk: Some(Arc::clone(chunk)),
+        }
+    }
+
+    fn note(&self, entry: Entry) -> impl Future<Output = Result<(), LedgerError>> + Send {
+        let chunk = self.chunk.clone();
+        self.queue.0.push(Message::Note(Item { chunk, entry }))
+    }
+
     /// Notes what is about to be written; returns when it is on the disk.
     ///
     /// An error means: it is not on record, so the write must not be sent.
@@ -39,19 +58,19 @@ impl Journal {
     ) -> impl Future<Output = Result<Noted, LedgerError>> + Send {
         let (answer, noted) = oneshot::channel();
         // Put into its message here and not in the future, where it would be carried along, and moved, with the caller.
-        let pushed = self.0.0.push(Message::Intend(Box::new(intent), answer));
+        let message = Message::Intend(Box::new(intent), self.chunk.clone(), answer);
+        let pushed = self.queue.0.push(message);
         async move {
             pushed.await?;
-            noted.await.unwrap_or_else(|_| Err(self.0.0.why_ended()))
+            noted
+                .await
+                .unwrap_or_else(|_| Err(self.queue.0.why_ended()))
         }
     }
 
     /// Notes what became of a write. Queued: it is on the disk a moment later, or after [`Journal::flush`].
     pub async fn settle(&self, write: WriteId, settled: WriteVerdict) -> Result<(), LedgerError> {
-        self.0
-            .0
-            .push(Message::Note(Entry::Settle(write, settled)))
-            .await
+        self.note(Entry::Settle(write, settled)).await
     }
 
     /// Notes what became of a line, in place of what was noted before. Queued.
@@ -67,7 +86,7 @@ impl Journal {
         &self,
         outcomes: Vec<Outcome>,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send {
-        self.0.0.push(Message::Note(Entry::Outcomes(outcomes)))
+        self.note(Entry::Outcomes(outcomes))
     }
 
     /// Takes the outcomes of lines that have failed back, and notes others in their place, all or nothing of it. Queued.
@@ -76,7 +95,7 @@ impl Journal {
         lines: Vec<Line>,
         instead: Vec<Outcome>,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send {
-        self.0.0.push(Message::Note(Entry::Reopen(lines, instead)))
+        self.note(Entry::Reopen(lines, instead))
     }
 
     /// Notes an outcome from a thread outside of the runtime. Queued.
@@ -87,21 +106,21 @@ impl Journal {
     /// Notes lines that are not looked at, from a thread outside of the runtime. Each time they are lines after those of
     /// before. Queued.
     pub fn blocking_unlooked(&self, unlooked: Unlooked) -> Result<(), LedgerError> {
-        let entry = Entry::Unlooked(Box::new(unlooked));
-        block_on(self.0.0.push(Message::Note(entry)))
+        block_on(self.note(Entry::Unlooked(Box::new(unlooked))))
     }
 
     /// Notes the calls of this session so far. Queued.
     pub async fn calls(&self, calls: Calls) -> Result<(), LedgerError> {
-        let calls = Entry::Calls(Box::new(calls));
-        self.0.0.push(Message::Note(calls)).await
+        self.note(Entry::Calls(Box::new(calls))).await
     }
 
     /// Returns when everything that was queued before is on the disk.
     pub async fn flush(&self) -> Result<(), LedgerError> {
         let (answer, flushed) = oneshot::channel();
-        self.0.0.push(Message::Flush(answer)).await?;
-        flushed.await.unwrap_or_else(|_| Err(self.0.0.why_ended()))
+        self.queue.0.push(Message::Flush(answer)).await?;
+        flushed
+            .await
+            .unwrap_or_else(|_| Err(self.queue.0.why_ended()))
     }
 }
 
@@ -156,7 +175,11 @@ pub(super) fn start(session: Box<dyn Commit>) -> io::Result<(Journal, JournalThr
     let thread = thread::Builder::new()
         .name("ledger".to_owned())
         .spawn(move || work(session, &taken))?;
-    Ok((Journal(Arc::new(Handle(queue))), JournalThread { thread }))
+    let journal = Journal {
+        queue: Arc::new(Handle(queue)),
+        chunk: None,
+    };
+    Ok((journal, JournalThread { thread }))
 }
 
 /// However the thread ends, also by a bug: no task waits for it any more.

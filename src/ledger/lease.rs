@@ -12,7 +12,6 @@ pub enum Noted {
     /// It is on record, and its write may depart while the lease holds.
     Granted(WriteId, Lease),
     /// Another process has its unit by now: nothing of it was noted, and nothing more may be done about it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "each run has one process"))]
     Taken,
 }
 

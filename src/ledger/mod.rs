@@ -16,6 +16,7 @@
 //! - [`Ledger::net_changes`]: what a run's writes changed in total, for `undo`
 
 mod checksum;
+mod chunk;
 mod columns;
 mod commit;
 mod crash;

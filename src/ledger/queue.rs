@@ -5,7 +5,8 @@
 //! come, a commit waits until as many are queued as in the groups before, but no longer than [`URGENT_WAIT`]: at ten thousand
 //! a second, a commit for every five of them would cost more than all the calls.
 
-use super::commit::Entry;
+use super::chunk::Chunk;
+use super::commit::{Entry, Item};
 use super::{Intent, LedgerError, Noted};
 use std::fmt;
 use std::mem;
@@ -28,9 +29,9 @@ pub(super) type Answer<T> = oneshot::Sender<Result<T, LedgerError>>;
 
 /// What a task hands to the thread that commits.
 pub(super) enum Message {
-    Note(Entry),
+    Note(Item),
     /// Waits until the intent is on the disk.
-    Intend(Box<Intent>, Answer<Noted>),
+    Intend(Box<Intent>, Option<Arc<Chunk>>, Answer<Noted>),
     /// Waits until everything that was queued before is.
     Flush(Answer<()>),
 }
@@ -57,7 +58,7 @@ impl Waiter {
 /// What is committed together, in the order of arrival, and the tasks that wait for it.
 #[derive(Default)]
 pub(super) struct Group {
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<Item>,
     waiters: Vec<Waiter>,
     messages: usize,
 }
@@ -123,12 +124,13 @@ impl Waiting {
     fn add(&mut self, message: Message) -> bool {
         let group = &mut self.group;
         let sooner = match message {
-            Message::Note(entry) => {
-                group.entries.push(entry);
+            Message::Note(item) => {
+                group.entries.push(item);
                 (group.messages == 0).then_some(LINGER)
             }
-            Message::Intend(intent, answer) => {
-                group.entries.push(Entry::Intend(intent));
+            Message::Intend(intent, chunk, answer) => {
+                let entry = Entry::Intend(intent);
+                group.entries.push(Item { chunk, entry });
                 group.waiters.push(Waiter::Intent(answer));
                 self.urgent += 1;
                 (self.urgent == 1).then_some(URGENT_WAIT)

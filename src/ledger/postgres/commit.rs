@@ -5,8 +5,9 @@ use super::process::{Process, Token};
 use super::rows::{Rows, bytea};
 use super::statement::Statement;
 use crate::domain::{Line, Outcome, Status};
-use crate::ledger::columns::{Row, Value};
-use crate::ledger::commit::{Commit, Entry};
+use crate::ledger::chunk::Chunk;
+use crate::ledger::columns::{Fault, Row, Value};
+use crate::ledger::commit::{Commit, Entry, Item};
 use crate::ledger::unlooked::PackedLines;
 use crate::ledger::{
     Calls, Intent, LedgerError, Noted, Session, Unlooked, WriteId, WriteVerdict, checksum, host,
@@ -15,12 +16,13 @@ use crate::ledger::{
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const CALLS: &str = "find, read, write, retried, throttled, active_ms";
 const SESSION: &str = "started_at_ms, pid, host, epoch, writing, version";
 const UNLOOKED: &str = "last_line, first_line, lines, message, noted_at_ms, packed, checksum";
 
-/// A session: this process works on the run, and no other.
+/// A session: this process works on the run, alone or with others.
 pub(super) struct PgCommit {
     process: Arc<Process>,
     run: String,
@@ -28,8 +30,20 @@ pub(super) struct PgCommit {
     /// Of the groups that are on record.
     groups: i64,
     last_write: i64,
+    /// `None`: every further number is this session's.
+    given: Option<Given>,
     hold: Token,
 }
+
+/// The numbers for writes that a session among others may use.
+struct Given {
+    up_to: i64,
+    /// Those are to be left, for some behind all that were noted so far.
+    renumbers: Arc<AtomicBool>,
+}
+
+/// As many numbers are given to a session at a time.
+const NUMBERS: i64 = 1024;
 
 /// Begins a session of a process that holds the run.
 pub(super) fn join(
@@ -37,6 +51,7 @@ pub(super) fn join(
     run: &str,
     hold: Token,
     session: Session,
+    with_others: Option<&Arc<AtomicBool>>,
 ) -> Result<(PgCommit, i32), LedgerError> {
     let mut facts = Rows::of(SESSION);
     facts.push(&[
@@ -61,12 +76,17 @@ pub(super) fn join(
             "another process has begun to work on its target",
         ));
     };
+    let given = with_others.map(|renumbers| Given {
+        up_to: 0,
+        renumbers: Arc::clone(renumbers),
+    });
     let commit = PgCommit {
         process: Arc::clone(process),
         run: run.to_owned(),
         session: number,
         groups: 0,
         last_write,
+        given,
         hold,
     };
     Ok((commit, number))
@@ -100,12 +120,21 @@ struct Folded<'g> {
     lines: BTreeMap<Line, Change<'g>>,
     unlooked: Vec<&'g Unlooked>,
     calls: Option<&'g Calls>,
+    chunks: Vec<&'g Arc<Chunk>>,
 }
 
 impl<'g> Folded<'g> {
-    fn of(group: &'g [Entry]) -> Self {
+    fn of(group: &'g [Item]) -> Self {
         let mut folded = Self::default();
-        for entry in group {
+        for Item { chunk, entry } in group {
+            if let Some(chunk) = chunk {
+                if chunk.is_taken() {
+                    continue;
+                }
+                if !folded.chunks.iter().any(|one| Arc::ptr_eq(one, chunk)) {
+                    folded.chunks.push(chunk);
+                }
+            }
             match entry {
                 Entry::Intend(intent) => folded.intents.push(intent),
                 Entry::Settle(WriteId(number), settled) => {
@@ -159,8 +188,8 @@ impl<'g> Folded<'g> {
                 }
             }
         }
-        let sql = "SELECT note($1, $2, $3, $4::text::json, $5::text::json, $6::text::json, $7, $8::text::json, $9, \
-                   $10::text::json, $11::text::json)";
+        let sql = "SELECT refused, taken FROM note($1, $2, $3, $4::text::json, $5::text::json, $6::text::json, $7, \
+                   $8::text::json, $9, $10::text::json, $11::text::json, $12, $13, $14)";
         let unlooked = self.unlooked_json().map_err(|why| {
             let place = commit.process.place().as_ref();
             LedgerError::io(place, "compressed", why)
@@ -176,7 +205,14 @@ impl<'g> Folded<'g> {
             .with(found.json())
             .with(reopened)
             .with(instead.json())
-            .with(unlooked))
+            .with(unlooked)
+            .with(self.of_chunks(|chunk| chunk.pass))
+            .with(self.of_chunks(|chunk| chunk.number))
+            .with(self.of_chunks(|chunk| chunk.lease)))
+    }
+
+    fn of_chunks<T>(&self, one: impl Fn(&Chunk) -> T) -> Vec<T> {
+        self.chunks.iter().map(|chunk| one(chunk)).collect()
     }
 
     fn intents_json(&self, last_write: i64) -> Option<String> {
@@ -243,21 +279,70 @@ fn calls_json(calls: &Calls) -> String {
     serde_json::Value::Object(all).to_string()
 }
 
+impl PgCommit {
+    /// Makes sure that there are numbers for so many writes.
+    fn number(&mut self, writes: usize) -> Result<(), LedgerError> {
+        let Some(given) = &mut self.given else {
+            return Ok(());
+        };
+        let writes = i64::try_from(writes).unwrap_or(i64::MAX);
+        let is_left = given.renumbers.swap(false, Ordering::AcqRel);
+        if !is_left && self.last_write + writes <= given.up_to {
+            return Ok(());
+        }
+        let sql = "UPDATE progress SET given = $2 + greatest(given, \
+                   (SELECT coalesce(max(write_id), 0) FROM writes WHERE run = $1)) WHERE run = $1 RETURNING given";
+        let many = writes.max(NUMBERS);
+        let ask = Statement::repeatable(sql).with(self.run.clone()).with(many);
+        given.up_to = self.process.row(ask, |row| row.required(0))?;
+        self.last_write = given.up_to - many;
+        Ok(())
+    }
+
+    /// Notes what is not of chunks that another session has.
+    fn note(&mut self, group: &[Item]) -> Result<(), LedgerError> {
+        loop {
+            let folded = Folded::of(group);
+            self.number(folded.intents.len())?;
+            let note = folded.statement(self)?;
+            let (refused, taken) = self
+                .process
+                .row(note, |row| Ok((row.word(0)?.to_owned(), row.numbers(1)?)))?;
+            if !refused.is_empty() {
+                return Err(taken_over(&self.process, &self.run, &refused));
+            }
+            if taken.is_empty() {
+                return Ok(());
+            }
+            // Nothing was noted.
+            for at in taken {
+                let at = usize::try_from(at - 1).unwrap_or(usize::MAX);
+                let chunk = folded.chunks.get(at);
+                chunk
+                    .ok_or_else(|| self.process.damaged(&Fault::from("a chunk is missing")))?
+                    .was_taken();
+            }
+        }
+    }
+}
+
 impl Commit for PgCommit {
-    fn commit(&mut self, group: &[Entry]) -> Result<Vec<Noted>, LedgerError> {
+    fn commit(&mut self, group: &[Item]) -> Result<Vec<Noted>, LedgerError> {
         // Asked for before: what is granted under it is void where another process could take the run over meanwhile.
         let lease = self.process.lease()?;
-        let folded = Folded::of(group);
-        let note = folded.statement(self)?;
-        let refused = self.process.row(note, |row| Ok(row.word(0)?.to_owned()))?;
-        if !refused.is_empty() {
-            return Err(taken_over(&self.process, &self.run, &refused));
-        }
+        self.note(group)?;
         self.groups += 1;
-        let first = self.last_write + 1;
-        self.last_write += i64::try_from(folded.intents.len()).unwrap_or(i64::MAX);
-        let granted = |number| Noted::Granted(WriteId(number), lease.clone());
-        Ok((first..=self.last_write).map(granted).collect())
+        let intents = group
+            .iter()
+            .filter(|item| matches!(item.entry, Entry::Intend(_)));
+        let noted = intents.map(|item| {
+            if item.chunk.as_ref().is_some_and(|chunk| chunk.is_taken()) {
+                return Noted::Taken;
+            }
+            self.last_write += 1;
+            Noted::Granted(WriteId(self.last_write), lease.clone())
+        });
+        Ok(noted.collect())
     }
 }
 

@@ -1,36 +1,6 @@
 -- What is done in one statement, so that no process ever holds a transaction open. Each function sees what is committed when
 -- each of its statements begins.
 
--- A chunk for a session, if there is one that is free or whose holder is gone.
-CREATE FUNCTION claim(r text, p smallint, s int, term interval, grace interval)
-RETURNS SETOF chunk LANGUAGE sql SET search_path = idshift AS $$
-    UPDATE chunk SET state = 'leased', session = s, lease = lease + 1, leased_until = clock_timestamp() + term
-    WHERE (run, pass, n) = (
-        SELECT c.run, c.pass, c.n
-        FROM chunk c JOIN run USING (run) JOIN progress g USING (run) JOIN orders o USING (run)
-            JOIN target t ON t.target = run.target AND t.epoch = run.epoch
-        WHERE c.run = r AND c.pass = p AND c.state <> 'done' AND NOT o.paused AND NOT o.draining
-            AND (c.state = 'free' OR c.leased_until + grace < clock_timestamp())
-            AND NOT (g.alone AND EXISTS (
-                SELECT FROM chunk x WHERE x.run = r AND x.state = 'leased' AND x.session <> s
-                    AND x.leased_until + grace >= clock_timestamp()))
-        ORDER BY c.n LIMIT 1 FOR UPDATE OF c SKIP LOCKED)
-    RETURNING *
-$$;
-
--- The barrier between passes: of all workers that find a pass without open chunks, one moves the run on.
-CREATE FUNCTION advance(r text, p smallint, following smallint, ns int[], los bigint[], his bigint[])
-RETURNS bool LANGUAGE plpgsql SET search_path = idshift AS $$
-BEGIN
-    PERFORM 1 FROM progress g WHERE g.run = r AND g.pass = p AND g.state = 'running' FOR UPDATE;
-    IF NOT FOUND OR EXISTS (SELECT FROM chunk c WHERE c.run = r AND c.pass = p AND c.state <> 'done') THEN
-        RETURN false;
-    END IF;
-    INSERT INTO chunk (run, pass, n, lo, hi) SELECT r, following, x.* FROM unnest(ns, los, his) x;
-    UPDATE progress g SET pass = following WHERE g.run = r;
-    RETURN true;
-END $$;
-
 -- Renews the lease of a process; how often it was over before, so that others could take what the process holds.
 CREATE FUNCTION renew(own text, lease_ms bigint) RETURNS SETOF bigint LANGUAGE plpgsql SET search_path = idshift AS $$
 DECLARE
@@ -43,11 +13,12 @@ BEGIN
         WHERE x.process = own RETURNING x.lapses;
 END $$;
 
--- Takes these holds, all or none: a row for each that another process has, and nothing is taken; no row: they are taken.
+-- Takes these holds, all or none. `with_others`: others may hold them for the same run, if they allow it, too.
+-- Answers: a row for each that another process has, and nothing is taken; no row: they are taken.
 -- `gone` are processes of which the caller knows that they have ended. A commit of a former holder that is under way is
 -- waited for, and later ones find that their session has ended.
 CREATE FUNCTION take(own text, at_host text, at_pid bigint, at_machine text, lease_ms bigint, grace_ms bigint,
-    names text[], for_run text, with_token text, gone text[])
+    names text[], for_run text, with_token text, gone text[], with_others bool)
 RETURNS TABLE (run text, process text, host text, pid bigint, machine text, seen_ms bigint, free_ms bigint)
 LANGUAGE plpgsql SET search_path = idshift AS $$
 #variable_conflict use_column
@@ -67,13 +38,18 @@ BEGIN
         FROM hold h JOIN process q USING (process)
         WHERE h.name = ANY (names) AND h.token <> with_token || h.name AND q.process <> ALL (gone)
             AND q.held_until + q.grace >= now_
+            AND NOT (with_others AND h.together AND h.run = for_run AND h.process <> own)
         ORDER BY h.name;
     IF FOUND THEN RETURN; END IF;
     UPDATE sessions s SET ended = format('process %s on %s has taken it over for run %s', at_pid, at_host, for_run)
         WHERE s.ended IS NULL AND s.process IN (SELECT h.process FROM hold h
-            WHERE h.name = ANY (names) AND h.token <> with_token || h.name AND h.process <> own);
-    INSERT INTO hold (name, process, run, token) SELECT x, own, for_run, with_token || x FROM unnest(names) x
-        ON CONFLICT (name) DO UPDATE SET process = EXCLUDED.process, run = EXCLUDED.run, token = EXCLUDED.token;
+            WHERE h.name = ANY (names) AND h.token <> with_token || h.name AND h.process <> own
+                AND NOT (with_others AND h.together AND h.run = for_run));
+    DELETE FROM hold h WHERE h.name = ANY (names) AND h.process <> own
+        AND NOT (with_others AND h.together AND h.run = for_run);
+    INSERT INTO hold (name, process, run, token, together)
+        SELECT x, own, for_run, with_token || x, with_others FROM unnest(names) x
+        ON CONFLICT (name, process) DO UPDATE SET run = EXCLUDED.run, token = EXCLUDED.token, together = EXCLUDED.together;
     INSERT INTO target (target) SELECT substr(x, 8) FROM unnest(names) x WHERE x LIKE 'target %' ON CONFLICT DO NOTHING;
     DELETE FROM process q WHERE q.held_until < now_ - interval '1 day'
         AND NOT EXISTS (SELECT FROM hold h WHERE h.process = q.process);
@@ -161,14 +137,18 @@ BEGIN
     PERFORM pg_advisory_xact_lock(1768190825);
     IF NOT EXISTS (SELECT FROM hold h WHERE h.name = 'run ' || r AND h.token = with_token)
         OR EXISTS (SELECT FROM run x JOIN progress y USING (run)
-            JOIN hold h ON h.name = 'target ' || coalesce(y.target, x.target) WHERE x.run = r AND h.process <> own) THEN
+            JOIN hold h ON h.name = 'target ' || coalesce(y.target, x.target)
+            WHERE x.run = r AND h.process <> own AND NOT (h.together AND h.run = r)) THEN
         RETURN;
     END IF;
     SELECT s.session INTO number FROM sessions s WHERE s.run = r AND s.token = with_token;
     IF NOT FOUND THEN
         INSERT INTO sessions (run, session, started_at_ms, pid, host, epoch, writing, version, process, token)
             SELECT r, 1 + coalesce((SELECT max(s.session) FROM sessions s WHERE s.run = r), 0),
-                f.started_at_ms, f.pid, f.host, f.epoch, f.writing, f.version, own, with_token
+                f.started_at_ms, f.pid, f.host,
+                -- Who joins others has their epoch, which is that of the target.
+                greatest(f.epoch, (SELECT t.epoch FROM hold h JOIN run x USING (run) JOIN progress y USING (run)
+                    JOIN target t ON t.target = coalesce(y.target, x.target) WHERE h.token = with_token AND h.together)), f.writing, f.version, own, with_token
             FROM json_populate_record(NULL::sessions, facts) f
             RETURNING session INTO number;
     ELSE
@@ -184,28 +164,44 @@ CREATE FUNCTION end_session(r text, s int, with_token text) RETURNS void LANGUAG
     DELETE FROM hold WHERE token = with_token;
 $$;
 
--- Notes the group of this number of a session, once, however often it is sent. Empty: it is on record; else why not.
+-- Notes the group of this number of a session, once, however often it is sent. Empty: it is on record; else why not. The
+-- last three: the chunks to which it belongs, with their lease numbers; where another session has one of them, `taken` says
+-- which, from 1, and nothing is noted.
 CREATE FUNCTION note(r text, s int, this bigint, calls json, intents json, verdicts json, gone bigint[], fresh json,
-    reopened bigint[], instead json, skipped json)
-RETURNS text LANGUAGE plpgsql SET search_path = idshift AS $$
+    reopened bigint[], instead json, skipped json,
+    passes smallint[] DEFAULT '{}', chunks int[] DEFAULT '{}', leases int[] DEFAULT '{}', OUT refused text, OUT taken int[])
+LANGUAGE plpgsql SET search_path = idshift AS $$
 DECLARE
     own sessions; w writes; o outcomes; u unlooked; failed bigint[]; before bigint;
 BEGIN
+    refused := '';
     SELECT * INTO own FROM sessions x WHERE x.run = r AND x.session = s FOR UPDATE;
-    IF NOT FOUND THEN RETURN 'its session is not on record'; END IF;
-    IF own.ended IS NOT NULL THEN RETURN own.ended; END IF;
+    IF NOT FOUND THEN refused := 'its session is not on record'; RETURN; END IF;
+    IF own.ended IS NOT NULL THEN refused := own.ended; RETURN; END IF;
     IF EXISTS (SELECT FROM run x JOIN progress y USING (run) JOIN target t ON t.target = coalesce(y.target, x.target)
             WHERE x.run = r AND t.epoch > own.epoch) THEN
-        RETURN 'another process has begun to work on its target';
+        refused := 'another process has begun to work on its target';
+        RETURN;
     END IF;
     before := own.commits;
-    IF before <> this AND before <> this - 1 THEN RETURN 'a later group of this session is on record'; END IF;
+    IF before <> this AND before <> this - 1 THEN
+        refused := 'a later group of this session is on record';
+        RETURN;
+    END IF;
+    IF before <> this AND chunks <> '{}' THEN
+        -- Locked until the end: whoever takes one over sees what is noted here.
+        PERFORM FROM chunk c WHERE c.run = r AND (c.pass, c.n) IN (SELECT * FROM unnest(passes, chunks)) FOR SHARE;
+        SELECT array_agg(k.at::int) INTO taken FROM unnest(passes, chunks, leases) WITH ORDINALITY k(pass, n, lease, at)
+            WHERE NOT EXISTS (SELECT FROM chunk c WHERE c.run = r AND c.pass = k.pass AND c.n = k.n
+                AND c.state = 'leased' AND c.session = s AND c.lease = k.lease);
+        IF taken IS NOT NULL THEN RETURN; END IF;
+    END IF;
     IF calls IS NOT NULL THEN own := json_populate_record(own, calls); END IF;
     -- Always: so the acknowledgement comes from a transaction that waits for the standby.
     UPDATE sessions x SET commits = this, seen_at = clock_timestamp(), find = own.find, read = own.read, write = own.write,
         retried = own.retried, throttled = own.throttled, limit_per_s = own.limit_per_s, active_ms = own.active_ms
         WHERE x.run = r AND x.session = s;
-    IF before = this THEN RETURN ''; END IF;
+    IF before = this THEN RETURN; END IF;
     w.run := r; w.altered := false; o.run := r; u.run := r;
     IF intents IS NOT NULL THEN
         INSERT INTO writes SELECT * FROM json_populate_recordset(w, intents);
@@ -229,7 +225,6 @@ BEGIN
     IF skipped IS NOT NULL THEN
         INSERT INTO unlooked SELECT * FROM json_populate_recordset(u, skipped);
     END IF;
-    RETURN '';
 END $$;
 
 -- Records what is not noted by a session, all or nothing, once for each token. `seen` is the number of changes that the caller knows;

@@ -4,10 +4,13 @@
 //! - [`Postgres`]: the thread that owns the connections; [`Statement`](statement::Statement): what it is asked
 //! - [`Server`](server::Server): what can be said about the server, and whether it can keep a ledger
 //! - [`CallAsk`], [`CallGrant`]: one pace and one quota for all processes of a target
+//! - `PgChunks`: the ranges of lines of a run that several processes work on
 //! - [`Schema`]: whether the tables are there, and how they are made
 //! - [`SharedRuns`]: the runs that are kept there, each with its record, and which process works on a run or a target
 
 mod address;
+#[cfg_attr(not(test), expect(dead_code, reason = "each run has one process"))]
+mod chunks;
 mod commit;
 mod connection;
 mod draft;

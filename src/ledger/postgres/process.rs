@@ -119,15 +119,34 @@ impl Process {
     /// Takes these holds for a run, all of them or none, or says which process has one ([`LedgerError::Held`]).
     pub(super) fn take(
         self: &Arc<Self>,
+        names: Vec<String>,
+        run: &str,
+    ) -> Result<Token, LedgerError> {
+        self.take_as(names, run, false)
+    }
+
+    /// The same; others may hold them for the same run, if they take them in this way, too.
+    pub(super) fn take_with_others(
+        self: &Arc<Self>,
+        names: Vec<String>,
+        run: &str,
+    ) -> Result<Token, LedgerError> {
+        self.take_as(names, run, true)
+    }
+
+    fn take_as(
+        self: &Arc<Self>,
         mut names: Vec<String>,
         run: &str,
+        with_others: bool,
     ) -> Result<Token, LedgerError> {
         names.sort_unstable();
         names.dedup();
         let token = format!("{:016x}{:016x} ", fastrand::u64(..), fastrand::u64(..));
         let mut gone = Vec::new();
         loop {
-            let holders = self.rows(self.taking(&names, run, &token, &gone), Found::read)?;
+            let taking = self.taking(&names, run, &token, &gone).with(with_others);
+            let holders = self.rows(taking, Found::read)?;
             let before = gone.len();
             gone.extend(
                 holders
@@ -152,7 +171,7 @@ impl Process {
 
     fn taking(&self, names: &[String], run: &str, token: &str, gone: &[String]) -> Statement {
         let sql = "SELECT run, process, host, pid, machine, seen_ms, free_ms \
-                   FROM take($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+                   FROM take($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
         Statement::repeatable(sql)
             .with(self.name.clone())
             .with(host())
@@ -176,6 +195,15 @@ impl Process {
             Found::read,
         )?;
         Ok(found.iter().any(|one| !self.knows_gone(one)))
+    }
+
+    /// The processes with sessions of a run of which this machine knows that they have ended.
+    pub(super) fn gone_from(&self, run: &str) -> Result<Vec<String>, LedgerError> {
+        let sql = "SELECT s.run, q.process, q.host, q.pid, q.machine, 0::bigint, 0::bigint \
+                   FROM sessions s JOIN process q USING (process) WHERE s.run = $1 AND s.ended IS NULL";
+        let found = self.rows(Statement::repeatable(sql).with(run.to_owned()), Found::read)?;
+        let gone = found.into_iter().filter(|one| self.knows_gone(one));
+        Ok(gone.map(|one| one.process).collect())
     }
 
     /// Whether it is certain that a process has ended: it was one of this machine, since its last start.

@@ -160,6 +160,14 @@ impl<'r> PgRow<'r> {
         Ok(self.row.try_get(at)?)
     }
 
+    /// The numbers of an array; none where there is none.
+    pub(super) fn numbers(&self, at: usize) -> Result<Vec<i32>, Fault> {
+        Ok(self
+            .row
+            .try_get::<_, Option<Vec<i32>>>(at)?
+            .unwrap_or_default())
+    }
+
     pub(super) fn truth(&self, at: usize) -> Result<bool, Fault> {
         Ok(self.row.try_get(at)?)
     }

@@ -11,6 +11,7 @@ use crate::ledger::LedgerError;
 const STEPS: [&str; 1] = [concat!(
     include_str!("schema.sql"),
     include_str!("turns.sql"),
+    include_str!("chunks.sql"),
     include_str!("functions.sql")
 )];
 /// The format that this program writes and reads.

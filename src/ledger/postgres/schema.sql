@@ -16,8 +16,12 @@ CREATE TABLE process (
     -- How often it was renewed after it was free for others: what was granted before that is void.
     lapses bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
--- What one process holds alone, in place of lock files: `target …` or `run …`, and the run for which it does.
-CREATE TABLE hold (name text PRIMARY KEY, process text NOT NULL, run text NOT NULL, token text NOT NULL UNIQUE);
+-- What one process holds, in place of lock files: `target …` or `run …`, and the run for which it does. Alone, or together
+-- with the others that work on the same run.
+CREATE TABLE hold (
+    name text, process text, run text NOT NULL, token text NOT NULL UNIQUE, together bool NOT NULL DEFAULT false,
+    PRIMARY KEY (name, process)
+);
 -- Runs that are being made. What belongs to one that was never begun is removed a day later.
 CREATE TABLE draft (run text PRIMARY KEY, made_at timestamptz NOT NULL DEFAULT clock_timestamp());
 -- What is registered of runs, and which targets are one system.
@@ -46,6 +50,8 @@ CREATE TABLE progress (
     wave bigint, wave_lines text,
     -- The pass that the workers are at, and whether one worker works at a time.
     pass smallint NOT NULL DEFAULT 0, alone bool NOT NULL DEFAULT false,
+    -- The last number for a write that was given to one of several workers.
+    given bigint NOT NULL DEFAULT 0,
     -- How often something was recorded beside what sessions note, and the token of the last time: a repetition is recognised.
     changes bigint NOT NULL DEFAULT 0, changed_by text NOT NULL DEFAULT ''
 );
@@ -125,11 +131,12 @@ CREATE TABLE outcomes (
     finished_at_ms bigint NOT NULL, duration_ms bigint NOT NULL, checksum bigint NOT NULL,
     PRIMARY KEY (run, line)
 );
--- Ranges of lines, and which session works on each: free, leased, done. `lease` counts how often it was given out.
+-- Ranges of lines, and which session works on each: free, leased, done. `lease` counts how often it was given out. A session
+-- has its chunks as long as its process renews its row.
 CREATE TABLE chunk (
     run text REFERENCES run ON DELETE CASCADE, pass smallint, n int, lo bigint NOT NULL, hi bigint NOT NULL,
     state text NOT NULL DEFAULT 'free' CHECK (state = 'free' OR state = 'leased' OR state = 'done'),
-    session int, lease int NOT NULL DEFAULT 0, leased_until timestamptz NOT NULL DEFAULT '-infinity',
+    session int, lease int NOT NULL DEFAULT 0,
     done bigint NOT NULL DEFAULT 0, failed bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (run, pass, n)
 ) WITH (fillfactor = 50);

@@ -1,5 +1,6 @@
 //! The record of a run in PostgreSQL: its answers.
 
+use super::chunks::PgChunks;
 use super::commit;
 use super::glances::{Glance, session};
 use super::process::Process;
@@ -70,6 +71,23 @@ impl PgStore {
     /// A question about the run, which is its first value.
     fn about(&self, sql: &'static str) -> Statement {
         Statement::repeatable(sql).with(self.run.clone())
+    }
+
+    /// Begins a session of this process, beside those of others that begin theirs in this way; it works on chunks.
+    #[cfg_attr(not(test), expect(dead_code, reason = "each run has one process"))]
+    pub(super) fn join_others(
+        &self,
+        session: Session,
+    ) -> Result<(commit::PgCommit, PgChunks), LedgerError> {
+        let header = self.header()?;
+        let mut names = self.hold_name();
+        names.push(format!("target {}", header.target));
+        let hold = self.process.take_with_others(names, &self.run)?;
+        let renumbers = Arc::default();
+        let joined = commit::join(&self.process, &self.run, hold, session, Some(&renumbers));
+        let (commit, number) = joined?;
+        let chunks = PgChunks::of(&self.process, &self.run, number, &renumbers);
+        Ok((commit, chunks))
     }
 
     fn hold_name(&self) -> Vec<String> {
@@ -390,7 +408,7 @@ impl Store for PgStore {
 
     fn join(&self, session: Session) -> Result<Box<dyn Commit>, LedgerError> {
         let hold = self.process.take(self.hold_name(), &self.run)?;
-        let (commit, number) = commit::join(&self.process, &self.run, hold, session)?;
+        let (commit, number) = commit::join(&self.process, &self.run, hold, session, None)?;
         *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(number);
         Ok(Box::new(commit))
     }

@@ -5,7 +5,7 @@ use super::rows::{self, failed};
 use super::schema;
 use super::seal::Seal;
 use super::unlooked;
-use crate::ledger::commit::{Commit, Entry};
+use crate::ledger::commit::{Commit, Entry, Item};
 use crate::ledger::{
     Calls, Lease, LedgerError, Noted, Session, WriteId, checksum, holder, outcome_columns,
     write_columns,
@@ -175,12 +175,12 @@ impl SqliteCommit {
     }
 
     /// Writes one group in one transaction; gives the numbers of its intents, in order. No other process can have the run.
-    fn write(&self, group: &[Entry]) -> rusqlite::Result<Vec<Noted>> {
+    fn write(&self, group: &[Item]) -> rusqlite::Result<Vec<Noted>> {
         let connection = &self.connection;
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute(())?;
         let mut statements = Statements::prepare(connection, &self.sql)?;
         let mut noted = Vec::new();
-        for entry in group {
+        for Item { entry, .. } in group {
             let number = statements.put(entry, self.session)?;
             noted.extend(number.map(|number| Noted::Granted(number, Lease::default())));
         }
@@ -193,7 +193,7 @@ impl SqliteCommit {
 }
 
 impl Commit for SqliteCommit {
-    fn commit(&mut self, group: &[Entry]) -> Result<Vec<Noted>, LedgerError> {
+    fn commit(&mut self, group: &[Item]) -> Result<Vec<Noted>, LedgerError> {
         let committed = self
             .write(group)
             .map_err(|source| failed(&self.path, source))

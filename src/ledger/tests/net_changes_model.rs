@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::{NetChange, NetValue, Reseller, ResellerId, StoredValue};
-use crate::ledger::commit::Entry;
+use crate::ledger::commit::{Entry, Item};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -194,6 +194,8 @@ fn record(ledger: &Ledger, recorded: Vec<Recorded>) {
         group.push(Entry::Intend(Box::new(intent)));
         group.extend(verdict.map(|verdict| Entry::Settle(WriteId(number), verdict)));
     }
+    let of_no_chunk = |entry| Item { chunk: None, entry };
+    let group: Vec<Item> = group.into_iter().map(of_no_chunk).collect();
     let session = Session {
         epoch: 1,
         writing: true,

@@ -1,6 +1,7 @@
 //! The connections and the schema on a real server.
 
 mod asking;
+mod chunks;
 mod doubts;
 mod filling;
 mod schema;

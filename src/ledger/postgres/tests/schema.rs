@@ -155,7 +155,7 @@ fn every_fact_of_a_run_is_recorded() {
     assert!(columns.len() > 20, "{columns:?}");
     let functions = include_str!("../functions.sql");
     for column in columns {
-        let is_other = ["run", "pass", "alone", "changes", "changed_by"].contains(&column);
+        let is_other = ["run", "pass", "alone", "given", "changes", "changed_by"].contains(&column);
         let is_recorded = functions.contains(&format!("{column} = p.{column}"));
         assert!(is_other || is_recorded, "{column}");
     }
@@ -216,51 +216,4 @@ fn the_columns_are_those_of_a_ledger_on_one_machine() {
         );
     }
     assert!(compared > 100, "{compared}");
-}
-
-#[test]
-fn a_chunk_has_one_holder_until_its_lease_is_over_and_one_worker_moves_the_run_on() {
-    let Some((server, database, postgres)) = fresh() else {
-        return;
-    };
-    postgres.prepare().unwrap();
-    server.psql(
-        &database,
-        "SET search_path = idshift; INSERT INTO target VALUES ('t', 1); \
-         INSERT INTO run VALUES ('r', 'apply', 's', 'u', '', 't', 'f', 'd', 9, '', '{}', NULL, 'u', 'h', 'UTC', 'v', 0, 1, 0); \
-         INSERT INTO progress (run, state, phase, started_at_ms, pass) VALUES ('r', 'running', 'write', 0, 2); \
-         INSERT INTO orders (run) VALUES ('r'); \
-         INSERT INTO chunk (run, pass, n, lo, hi) VALUES ('r', 2, 0, 1, 5), ('r', 2, 1, 6, 9)",
-    );
-    let claim = |session: i32, term: &'static str| {
-        let sql = "SELECT n, lease FROM claim('r', 2::smallint, $1, $2::text::interval, '0 s')";
-        let ask = Statement::once(sql).with(session).with(term);
-        postgres
-            .ask(ask, |row| {
-                Ok((row.try_get::<_, i32>(0)?, row.try_get::<_, i32>(1)?))
-            })
-            .unwrap()
-    };
-    assert_eq!(claim(1, "1 h"), [(0, 1)]);
-    assert_eq!(claim(2, "0 s"), [(1, 1)]);
-    assert_eq!(claim(3, "1 h"), [(1, 2)], "its lease was over");
-    assert_eq!(claim(4, "1 h"), []);
-    let advance = || {
-        let sql = "SELECT advance('r', 2::smallint, 3::smallint, '{0}', '{1}', '{9}')";
-        postgres
-            .ask_one(Statement::once(sql), |row| row.try_get::<_, bool>(0))
-            .unwrap()
-    };
-    assert!(!advance(), "chunks are open");
-    server.psql(&database, "UPDATE idshift.chunk SET state = 'done'");
-    assert_eq!([advance(), advance()], [true, false]);
-    server.psql(&database, "UPDATE idshift.orders SET paused = true");
-    let sql = "SELECT n FROM claim('r', 3::smallint, 1, '1 h', '0 s')";
-    let ask = Statement::once(sql);
-    assert!(
-        postgres
-            .ask(ask, |row| row.try_get::<_, i32>(0))
-            .unwrap()
-            .is_empty()
-    );
 }

@@ -21,10 +21,10 @@ const INPUT: &str = "accountId,newAccountId\na,b\n";
 /// A database of its own with one run, and the folder in which its files are.
 pub(super) struct One {
     pub(super) server: &'static Server,
-    database: String,
+    pub(super) database: String,
     base: TempDir,
     pub(super) runs: SharedRuns,
-    dir: RunDir,
+    pub(super) dir: RunDir,
     pub(super) ledger: Ledger,
 }
 
@@ -81,7 +81,7 @@ impl One {
         connect(&address, &self.base.path().join("second"))
     }
 
-    fn target(&self) -> String {
+    pub(super) fn target(&self) -> String {
         self.ledger.header().target.clone()
     }
 
@@ -166,7 +166,7 @@ fn a_group_that_comes_late_or_out_of_turn_changes_nothing() {
     let note = |group| {
         let run = one.dir.run();
         one.sql(&format!(
-            "SELECT note('{run}', 1, {group}, NULL, NULL, NULL, '{{2,3}}', NULL, '{{}}', NULL, NULL)"
+            "SELECT refused FROM note('{run}', 1, {group}, NULL, NULL, NULL, '{{2,3}}', NULL, '{{}}', NULL, NULL)"
         ))
     };
     assert!(note(1).contains("a later group"));

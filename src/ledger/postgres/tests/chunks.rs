@@ -1,0 +1,299 @@
+//! Several sessions on one run: each chunk is one session's, and what is noted of a chunk that is another's by then is left out.
+
+use super::super::chunks::PgChunks;
+use super::super::member::Member;
+use super::super::process::Process;
+use super::super::store::PgStore;
+use super::store::{One, one};
+use super::*;
+use crate::domain::Line;
+use crate::ledger::chunk::Chunk;
+use crate::ledger::store::{Store, WritesOf};
+use crate::ledger::tests::{full_outcome, intent, rename, runtime};
+use crate::ledger::{
+    Journal, JournalThread, Noted, Runs, Session, Verdict, WriteId, WriteRecord, WriteVerdict,
+    journal,
+};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+const PASS: i16 = 1;
+
+/// Another machine that works on the run.
+struct Worker {
+    process: Arc<Process>,
+    chunks: PgChunks,
+    journal: Journal,
+    thread: JournalThread,
+}
+
+impl Worker {
+    fn join(one: &One) -> Result<Self, LedgerError> {
+        let address = one.server.address(ADMIN, &one.database);
+        let process = Member::apart(&settings(&address)).process()?;
+        process.allow_calls_of(Duration::from_secs(4));
+        let store = PgStore::of(&process, one.dir.run().as_str());
+        let (epoch, writing) = (0, true);
+        let (commit, chunks) = store.join_others(Session { epoch, writing })?;
+        let (journal, thread) = journal::start(Box::new(commit)).unwrap();
+        Ok(Self {
+            process,
+            chunks,
+            journal,
+            thread,
+        })
+    }
+
+    fn claim(&self) -> Option<Arc<Chunk>> {
+        self.chunks.claim(PASS).unwrap()
+    }
+
+    fn leave(self) {
+        drop(self.journal);
+        self.thread.join();
+    }
+
+    /// It was not heard of for long.
+    fn silence(&self, one: &One) {
+        let name = self.process.name();
+        one.sql(&format!(
+            "UPDATE process SET machine = 'another', held_until = held_until - interval '1 h' WHERE process = '{name}'"
+        ));
+    }
+}
+
+fn intend(journal: &Journal, line: Line) -> Noted {
+    let intent = intent(line, line, "c1", rename("a", "b"));
+    runtime().block_on(journal.intend(intent)).unwrap()
+}
+
+fn lines(one: &One) -> Vec<Line> {
+    let writes = one.ledger.writes().map(Result::unwrap);
+    writes.map(|write: WriteRecord| write.intent.line).collect()
+}
+
+/// A run under way whose pass has so many chunks of ten lines, and its first two workers.
+fn at_work(chunks: Line) -> Option<(One, Worker, Worker)> {
+    let one = one()?;
+    one.sql("UPDATE progress SET state = 'running'");
+    let (first, second) = (Worker::join(&one).unwrap(), Worker::join(&one).unwrap());
+    let ranges: Vec<_> = (0..chunks).map(|n| 10 * n + 2..=10 * n + 11).collect();
+    assert!(first.chunks.advance((0, PASS), &ranges).unwrap());
+    assert!(!second.chunks.advance((0, PASS), &ranges).unwrap());
+    Some((one, first, second))
+}
+
+#[test]
+fn several_work_on_a_run_and_keep_all_others_from_its_target() {
+    let Some((one, first, second)) = at_work(1) else {
+        return;
+    };
+    let other = || one.runs.hold(&[&one.target()], "20261120-223016-aaaa");
+    let alone = || {
+        let (epoch, writing) = (9, true);
+        one.ledger.journal(Session { epoch, writing }).map(drop)
+    };
+    assert!(matches!(other(), Err(LedgerError::Held { .. })));
+    assert!(matches!(alone(), Err(LedgerError::Held { .. })));
+    first.leave();
+    assert!(matches!(other(), Err(LedgerError::Held { .. })));
+    assert!(one.ledger.is_live());
+    second.leave();
+    assert!(!one.ledger.is_live());
+    let hold = other().unwrap();
+    let late = Worker::join(&one).err().unwrap();
+    assert!(matches!(late, LedgerError::Held { .. }), "{late}");
+    drop(hold);
+    alone().unwrap();
+}
+
+#[test]
+fn nothing_is_noted_of_a_chunk_that_another_session_has_and_all_else_is() {
+    let Some((one, first, second)) = at_work(3) else {
+        return;
+    };
+    let (lost, kept) = (first.claim().unwrap(), first.claim().unwrap());
+    assert_eq!((&lost.lines, &kept.lines), (&(2..=11), &(12..=21)));
+    let of_lost = first.journal.of_chunk(&lost);
+    let before = intend(&of_lost, 2).granted();
+    // It renews its lease each second.
+    let taken = loop {
+        first.silence(&one);
+        if let Some(chunk) = second.claim()
+            && chunk.number == lost.number
+        {
+            break chunk;
+        }
+    };
+    assert_eq!((taken.lease, &taken.lines), (2, &lost.lines));
+    let settled = WriteVerdict {
+        effect: None,
+        verdict: Verdict::Applied,
+        http_status: Some(200),
+    };
+    let of_kept = first.journal.of_chunk(&kept);
+    let noted = runtime().block_on(async {
+        of_lost.settle(before, settled).await.unwrap();
+        of_lost.outcome(full_outcome(2)).await.unwrap();
+        of_kept.outcome(full_outcome(12)).await.unwrap();
+        let lost = of_lost.intend(intent(3, 3, "c1", rename("a", "b")));
+        let kept = of_kept.intend(intent(13, 13, "c1", rename("a", "b")));
+        let noted = tokio::join!(lost, kept);
+        // A group of which nothing is left.
+        of_lost.outcome(full_outcome(4)).await.unwrap();
+        of_lost.flush().await.unwrap();
+        noted
+    });
+    assert!(matches!(noted, (Ok(Noted::Taken), Ok(Noted::Granted(..)))));
+    assert!(lost.is_taken() && !kept.is_taken());
+    // Who has it now goes on behind what is on record.
+    let after = intend(&second.journal.of_chunk(&taken), 3).granted();
+    assert!(after > before);
+    let done: Vec<Line> = one.ledger.done().unwrap().iter().collect();
+    assert_eq!(done, [12]);
+    let mut all = lines(&one);
+    all.sort_unstable();
+    assert_eq!(all, [2, 3, 13]);
+    let store = PgStore::of(&second.process, one.dir.run().as_str());
+    let of_unit = store.writes(WritesOf::Unit(2), WriteId(0), 9).unwrap();
+    assert!(of_unit[0].verdict.is_none(), "its effect is to be read");
+    // Nor does the first one end it, or get it by giving it back.
+    first.chunks.done(&lost).unwrap();
+    first.chunks.release(&lost).unwrap();
+    while let Some(chunk) = first.claim() {
+        assert_ne!(chunk.number, lost.number);
+    }
+    drop((of_lost, of_kept));
+    first.leave();
+    second.leave();
+}
+
+#[test]
+fn a_chunk_is_its_sessions_while_the_lease_is_renewed_and_is_free_when_the_session_ends() {
+    let Some((one, first, second)) = at_work(2) else {
+        return;
+    };
+    let chunk = first.claim().unwrap();
+    let done = first.claim().unwrap();
+    first.chunks.done(&done).unwrap();
+    assert!(matches!(
+        intend(&first.journal.of_chunk(&done), 12),
+        Noted::Taken
+    ));
+    one.sql("UPDATE process SET held_until = clock_timestamp()");
+    let until =
+        "SELECT count(*) FROM process WHERE held_until > clock_timestamp() + interval '10 s'";
+    while one.sql(until) != "2" {
+        assert!(second.claim().is_none());
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    assert!(second.claim().is_none());
+    assert!(!second.chunks.is_over(PASS).unwrap());
+    assert!(matches!(
+        intend(&first.journal.of_chunk(&chunk), 2),
+        Noted::Granted(..)
+    ));
+    one.sql("UPDATE orders SET paused = true");
+    first.leave();
+    assert!(second.claim().is_none(), "no chunk is begun in a pause");
+    one.sql("UPDATE orders SET paused = false");
+    // The answer to a claim is lost.
+    let run = one.dir.run();
+    let lost =
+        format!("SELECT n, session, lease FROM claim('{run}', 1::smallint, 2, '{{}}', '{{}}')");
+    assert_eq!(one.sql(&lost), "0|2|2");
+    let again = second.claim().unwrap();
+    assert_eq!((again.number, again.lease), (chunk.number, 3));
+    second.chunks.done(&again).unwrap();
+    assert!(second.chunks.is_over(PASS).unwrap());
+    let second_pass = [2..=21];
+    let advance = || {
+        second
+            .chunks
+            .advance((PASS, PASS + 1), &second_pass)
+            .unwrap()
+    };
+    assert_eq!([advance(), advance()], [true, false]);
+    assert!(second.claim().is_none());
+    assert!(second.chunks.claim(PASS + 1).unwrap().is_some());
+    second.leave();
+}
+
+/// Sessions that claim, give back and finish chunks at the same time, in an order that is drawn.
+fn many_at_the_same_time(alone: bool) {
+    const WORKERS: u64 = 5;
+    let Some((one, first, second)) = at_work(40) else {
+        return;
+    };
+    one.sql(&format!("UPDATE progress SET alone = {alone}"));
+    first.leave();
+    second.leave();
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let holders: Mutex<HashMap<i32, u64>> = Mutex::default();
+    let work = |number: u64| {
+        let mut random = fastrand::Rng::with_seed(seed ^ number);
+        let mut worker = Worker::join(&one).unwrap();
+        let mut own: Vec<Arc<Chunk>> = Vec::new();
+        while !worker.chunks.is_over(PASS).unwrap() {
+            match random.u32(0..10) {
+                0..5 => {
+                    if let Some(chunk) = worker.claim() {
+                        let mut holders = holders.lock().unwrap();
+                        let other = holders.insert(chunk.number, number);
+                        assert_eq!(other, None, "chunk {} has two holders", chunk.number);
+                        let only = holders.values().all(|one| *one == number);
+                        assert!(!alone || only, "one worker works at a time");
+                        own.push(chunk);
+                    }
+                }
+                5..9 if !own.is_empty() => {
+                    let chunk = own.swap_remove(random.usize(0..own.len()));
+                    let line = *chunk.lines.start();
+                    let is_done = random.bool();
+                    if is_done {
+                        let noted = intend(&worker.journal.of_chunk(&chunk), line);
+                        assert!(matches!(noted, Noted::Granted(..)));
+                    }
+                    holders.lock().unwrap().remove(&chunk.number);
+                    let chunks = &worker.chunks;
+                    if is_done {
+                        chunks.done(&chunk).unwrap();
+                    } else {
+                        chunks.release(&chunk).unwrap();
+                    }
+                }
+                9 if random.u32(0..4) == 0 => {
+                    let mut holders = holders.lock().unwrap();
+                    holders.retain(|_, holder| *holder != number);
+                    own.clear();
+                    drop(holders);
+                    worker.leave();
+                    worker = Worker::join(&one).unwrap();
+                }
+                _ => {}
+            }
+        }
+        worker.leave();
+    };
+    std::thread::scope(|scope| {
+        for number in 0..WORKERS {
+            let work = &work;
+            scope.spawn(move || work(number));
+        }
+    });
+    let mut all = lines(&one);
+    all.sort_unstable();
+    let each: Vec<Line> = (0..40).map(|n| 10 * n + 2).collect();
+    assert_eq!(all, each, "each chunk was done once");
+}
+
+#[test]
+fn whatever_the_order_no_chunk_has_two_holders_and_each_is_done_once() {
+    many_at_the_same_time(false);
+}
+
+#[test]
+fn where_one_works_at_a_time_no_two_sessions_have_chunks() {
+    many_at_the_same_time(true);
+}
