@@ -422,7 +422,11 @@ fn a_ledger_that_cannot_be_read_stops_only_what_may_rest_on_it() {
     std::fs::write(place.newest().join("ledger.db"), "no ledger").unwrap();
     apply("single.csv", "B-000002,C-000002\n", 0);
     let refused = apply("swap.csv", "A-000000,A-000001\nA-000001,A-000000\n", 2);
-    assert!(refused.err.contains("cannot be read"), "{}", refused.err);
+    assert!(
+        refused.err.contains("its ledger is not read"),
+        "{}",
+        refused.err
+    );
 }
 
 /// By whatever way the file is named, and whatever a mended copy of it is called.
