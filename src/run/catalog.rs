@@ -62,9 +62,17 @@ impl RunCatalog {
         for run in runs.list()? {
             match run {
                 ListedRun::There(dir, known) => catalog.add(dir, known)?,
+                ListedRun::Gone(run) if run.path.is_dir() => {
+                    let why =
+                        "its folder has no ledger: it is gone, or kept in PostgreSQL (--ledger)";
+                    catalog.lose(run, why);
+                }
                 ListedRun::Gone(run) => catalog.lose(run, "it is gone"),
                 ListedRun::Elsewhere(run) => {
-                    catalog.lose(run, "it is kept in files, and not in this database");
+                    catalog.lose(
+                        run,
+                        "it is not in this database: it is kept in files, or in another database",
+                    );
                 }
             }
         }

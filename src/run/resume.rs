@@ -41,7 +41,9 @@ fn is_unfinished(dir: &RunDir, ledger: &Ledger) -> bool {
 fn is_reported(dir: &RunDir, ledger: &Ledger) -> bool {
     // Prune removes the reports.
     let is_pruned = ledger.pruned().is_ok_and(|pruned| pruned.is_some());
-    is_pruned || tells_the_end(dir.path(), ledger).unwrap_or(true)
+    // A run of another machine was finished, and reported, there; `report` draws its reports here.
+    let is_elsewhere = !dir.path().is_dir();
+    is_pruned || is_elsewhere || tells_the_end(dir.path(), ledger).unwrap_or(true)
 }
 
 /// Whether it is an undo that was killed before it recorded the expected values. Nothing was written.

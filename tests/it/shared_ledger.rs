@@ -293,6 +293,63 @@ fn a_swap_is_refused_where_a_run_in_files_may_have_made_it() {
     assert_eq!(place.account_of("C-6"), "B-000006");
 }
 
+/// The same the other way round, and between two databases: each knows what was registered on this machine.
+#[test]
+fn a_swap_of_a_run_in_a_database_is_not_made_again_without_it() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let mut place = with_file(server);
+    place.run(&["apply", "moves.csv", "--yes"]).expect(0);
+    let run = place.newest_id();
+    let before = place.patches();
+    let other = server.address(ADMIN, &server.database());
+    for ledger in [None, Some(other)] {
+        place.ledger = ledger;
+        for command in ["apply", "reconcile"] {
+            let refused = place.run(&[command, "moves.csv", "--yes"]).expect(2);
+            assert!(refused.err.contains(&run), "{}", refused.err);
+            assert!(
+                refused.err.contains("its ledger is not read"),
+                "{}",
+                refused.err
+            );
+        }
+    }
+    assert_eq!(place.patches(), before);
+    place.file("one.csv", "accountId,newAccountId\nA-000006,B-000006\n");
+    place.run(&["apply", "one.csv", "--yes"]).expect(0);
+    assert_eq!(place.account_of("C-6"), "B-000006");
+}
+
+/// On one machine, a run in files and one in a database do not work on one target at the same time.
+#[test]
+fn a_run_in_files_waits_for_none_in_a_database_and_is_refused() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let (mut place, child) = at_work(server, 200);
+    let ledger = place.ledger.take();
+    place.file("one.csv", "accountId,newAccountId\nA-000000,C-000000\n");
+    let refused = place.run(&["apply", "one.csv", "--yes"]).expect(5);
+    assert!(refused.err.contains("run"), "{}", refused.err);
+    place.ledger = ledger;
+    finish(child).expect(0);
+}
+
+/// `resume` without a name takes a run that is not finished, also on a machine that has the files of none.
+#[test]
+fn resume_elsewhere_takes_the_run_that_is_not_finished() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let place = with_file(server);
+    place.run(&["apply", "moves.csv", "--yes"]).expect(0);
+    let elsewhere = Machine::new(&place, "elsewhere");
+    let done = elsewhere.run(&["resume", "--yes"]).expect(2);
+    assert!(done.err.contains("no unfinished run"), "{}", done.err);
+}
+
 /// A run that is slow enough to be seen at work.
 pub(crate) fn at_work(server: &Server, customers: u32) -> (Place, Child) {
     let place = shared(
@@ -405,6 +462,11 @@ fn what_is_printed_to_go_on_names_the_ledger_where_it_was_named() {
         planned.out,
         planned.err
     );
-    let none = place.run(&["runs"]).expect(0);
-    assert!(none.out.contains("no runs"), "{}", none.out);
+    // Without it, the run is named and not shown.
+    let without = place.run(&["runs"]).expect(0);
+    assert!(
+        without.out.contains("kept in PostgreSQL (--ledger)"),
+        "{}",
+        without.out
+    );
 }

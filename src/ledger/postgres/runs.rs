@@ -9,8 +9,8 @@ use super::{Postgres, Settings, draft, glances, pieces};
 use crate::ledger::columns::Row;
 use crate::ledger::private::{create_folder, sync_folder};
 use crate::ledger::{
-    Hold, Ledger, LedgerError, ListedRun, NewLedger, RegisteredRun, RunDir, RunId, Runs, Sameness,
-    StateDb,
+    Hold, Ledger, LedgerError, ListedRun, LocalRuns, NewLedger, RegisteredRun, RunDir, RunId, Runs,
+    Sameness, StateDb,
 };
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -73,7 +73,14 @@ impl SharedRuns {
         Ok(process)
     }
 
-    /// The runs in files that this user has made.
+    /// What this machine knows of its runs, wherever they are kept. With it, a run in files or in another database knows of
+    /// those in this one: it works on no target of theirs at the same time, and repeats no swap.
+    fn here(&self) -> Option<LocalRuns> {
+        let state = self.local.as_ref()?;
+        Some(LocalRuns::of(&self.runs_dir, true, Some(Arc::clone(state))))
+    }
+
+    /// The runs that this user has made on this machine, also in files.
     fn in_files(&self) -> Result<Vec<RegisteredRun>, LedgerError> {
         let local = self.local.as_ref();
         local.map_or(Ok(Vec::new()), |state| state.runs())
@@ -197,11 +204,13 @@ impl Runs for SharedRuns {
     }
 
     fn hold(&self, targets: &[&str], run: &str) -> Result<Hold, LedgerError> {
-        if self.local.is_none() {
+        let Some(here) = self.here() else {
             return Ok(Hold::of(()));
-        }
+        };
+        let local = here.hold(targets, run)?;
         let names = targets.iter().map(|target| format!("target {target}"));
-        self.process()?.take(names.collect(), run).map(Hold::of)
+        let shared = self.process()?.take(names.collect(), run)?;
+        Ok(Hold::of((local, shared)))
     }
 
     fn next_epoch(&self, above: u64) -> Result<u64, LedgerError> {
@@ -216,6 +225,9 @@ impl Runs for SharedRuns {
     }
 
     fn register(&self, run: &RegisteredRun) -> Result<(), LedgerError> {
+        if let Some(here) = self.here() {
+            here.register(run)?;
+        }
         let sql = "INSERT INTO register (run, path, system, target, epoch, renames, customer_id, reseller) \
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (run) DO UPDATE SET path = EXCLUDED.path, \
                    system = EXCLUDED.system, target = EXCLUDED.target, epoch = greatest(register.epoch, EXCLUDED.epoch), \
@@ -243,8 +255,8 @@ impl Runs for SharedRuns {
             .process()
             .and_then(|process| process.rows(discard, |_| Ok(())))
             .map(drop);
-        fs::remove_dir_all(run.path())
-            .map_err(|source| LedgerError::io(run.path(), "removed", source))?;
+        let files = LocalRuns::of(&self.runs_dir, true, self.local.clone());
+        files.discard(run)?;
         discarded
     }
 
