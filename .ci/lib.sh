@@ -88,6 +88,17 @@ cargo_tool() {
     cargo install --quiet --locked --debug --force --version "$2" --root "$ci_tools" "$1"
 }
 
+# optional WHAT SCRIPT: runs a script that says by exit code 77 that it could not be run here.
+optional() {
+  local code=0
+  "$2" || code=$?
+  if [ "$code" = 77 ]; then
+    not_run "$1: see above"
+    return 0
+  fi
+  return "$code"
+}
+
 # try_packages PROFILE: what is given out is built with this profile, installed, used and removed again.
 try_packages() {
   if program dpkg-deb dpkg && program dpkg-shlibdeps dpkg-dev && cargo_tool cargo-deb "$CARGO_DEB_VERSION"; then
