@@ -6,8 +6,8 @@ use super::read_back;
 use super::write_breaker::Refusable;
 use super::write_result::{Next, Sent, StepOutcome, WriteRequest};
 use super::{Context, Halt, WriteLog, spans};
-use crate::domain::{AccountId, Failed, counted};
-use crate::ledger::{Intent, NEVER_SENT, Noted, Verdict, Write, WriteId, WriteVerdict};
+use crate::domain::{Failed, counted};
+use crate::ledger::{Intent, NEVER_SENT, Noted, Verdict, WriteId, WriteVerdict};
 use crate::system::{Fatal, SystemError, WriteOp, Written, new_correlation};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -410,37 +410,6 @@ async fn conclude<N: WriteLog>(
             let next = read_back::settle(context, request, trouble, correlation, sent).await?;
             sent.bad_answer |= is_bad;
             Ok((next.verdict(), next))
-        }
-    }
-}
-
-impl WriteRequest<'_> {
-    /// Refused for a reason that no search explains, which may be common to all writes.
-    pub(super) fn was_refused<N: WriteLog>(
-        &self,
-        context: &Context<N>,
-        trouble: &SystemError,
-        number: u64,
-    ) -> Result<(), Halt> {
-        if trouble.reason == Failed::Conflict {
-            return Ok(());
-        }
-        let example = || format!("line {}, customer `{}`", self.line, self.customer);
-        let kind = Refusable::of(&self.write);
-        let breaker = &context.write_breaker;
-        let refused = breaker.refused(kind, number, Some(self.unit), trouble, example);
-        // At this moment: the next one waits for the turn that is given back here.
-        refused.inspect_err(|_| context.ramp.stop())
-    }
-
-    /// Another user or program changed what was to be written.
-    pub(super) fn moved_on(&self, now: Option<&AccountId>) -> SystemError {
-        match &self.write {
-            Write::Account { before, .. } => super::customer_state::moved_on(before.as_ref(), now),
-            Write::Location { .. } => SystemError::new(
-                Failed::Stale,
-                "another client changed this location meanwhile; nothing was written",
-            ),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! One write as it is asked for, what its attempts were seen to do, and how it ended.
 
-use crate::domain::{CustomerId, Line, Reseller, StoredValue};
+use super::write_breaker::Refusable;
+use super::{Context, Halt, WriteLog};
+use crate::domain::{AccountId, CustomerId, Failed, Line, Reseller, StoredValue};
 use crate::ledger::{Verdict, Write};
 use crate::system::{SystemError, WriteOp, WriteValue};
 use std::time::Duration;
@@ -124,6 +126,37 @@ impl WriteRequest<'_> {
             what,
             send_deadline,
             slack,
+        }
+    }
+}
+
+impl WriteRequest<'_> {
+    /// Refused for a reason that no search explains, which may be common to all writes.
+    pub(super) fn was_refused<N: WriteLog>(
+        &self,
+        context: &Context<N>,
+        trouble: &SystemError,
+        number: u64,
+    ) -> Result<(), Halt> {
+        if trouble.reason == Failed::Conflict {
+            return Ok(());
+        }
+        let example = || format!("line {}, customer `{}`", self.line, self.customer);
+        let kind = Refusable::of(&self.write);
+        let breaker = &context.write_breaker;
+        let refused = breaker.refused(kind, number, Some(self.unit), trouble, example);
+        // At this moment: the next one waits for the turn that is given back here.
+        refused.inspect_err(|_| context.ramp.stop())
+    }
+
+    /// Another user or program changed what was to be written.
+    pub(super) fn moved_on(&self, now: Option<&AccountId>) -> SystemError {
+        match &self.write {
+            Write::Account { before, .. } => super::customer_state::moved_on(before.as_ref(), now),
+            Write::Location { .. } => SystemError::new(
+                Failed::Stale,
+                "another client changed this location meanwhile; nothing was written",
+            ),
         }
     }
 }

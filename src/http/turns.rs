@@ -59,7 +59,7 @@ pub(super) trait Turns: fmt::Debug + Send + Sync {
     /// over for a while. Says whether that is true of all addresses, so that it concerns all calls.
     fn hold_address(&self, from: usize, departed: Instant, why: Blocked) -> bool;
 
-    /// Calls of this process are held. `scope`: whom else that concerns.
+    /// Calls of this process are held. `scope`: which other processes hold theirs, too.
     fn hold_all(&self, hold: Hold, scope: Scope);
 
     /// From now on calls are made at this rate.

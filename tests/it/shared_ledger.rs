@@ -359,7 +359,13 @@ pub(crate) fn at_work(server: &Server, customers: u32) -> (Place, Child) {
             ..Options::default()
         },
     );
-    let file = place.moves(customers);
+    let child = apply_slowly(&place, customers, &[]);
+    (place, child)
+}
+
+/// An `apply` that is slow enough to be seen at work, and has written something.
+pub(crate) fn apply_slowly(place: &Place, lines: u32, more: &[&str]) -> Child {
+    let file = place.moves(lines);
     let apply = [
         "apply",
         &file,
@@ -369,9 +375,9 @@ pub(crate) fn at_work(server: &Server, customers: u32) -> (Place, Child) {
         "--rate",
         "30/s",
     ];
-    let child = place.command(&apply).spawn().unwrap();
-    until("a write", || place.patches() > 0);
-    (place, child)
+    let child = place.command(&[&apply[..], more].concat()).spawn().unwrap();
+    until("some writes", || place.patches() > 2);
+    child
 }
 
 #[test]

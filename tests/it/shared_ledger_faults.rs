@@ -1,7 +1,7 @@
 //! What goes wrong with a ledger in PostgreSQL: a database that hangs or accepts no writes, processes that are killed or
 //! frozen.
 
-use crate::shared_ledger::{Machine, at_work, database, shared, until};
+use crate::shared_ledger::{Machine, apply_slowly, at_work, database, shared, until};
 use crate::support::finish;
 use crate::support::postgres::Server;
 use idshift::sandbox::Options;
@@ -126,20 +126,7 @@ fn a_database_that_accepts_no_writes_stops_the_run_and_resume_finishes_it() {
             ..Options::default()
         },
     );
-    let file = place.moves(60);
-    let apply = [
-        "apply",
-        &file,
-        "--yes",
-        "--concurrency",
-        "2",
-        "--rate",
-        "30/s",
-        "--give-up-after",
-        "3s",
-    ];
-    let child = place.command(&apply).spawn().unwrap();
-    until("a write", || place.patches() > 0);
+    let child = apply_slowly(&place, 60, &["--give-up-after", "3s"]);
     let database = database(&place);
     let read_only = |is_on: bool| {
         let what = if is_on { "SET" } else { "RESET" };
@@ -161,7 +148,7 @@ fn a_database_that_accepts_no_writes_stops_the_run_and_resume_finishes_it() {
         "{} {intents}",
         place.patches()
     );
-    let refused = place.run(&["apply", &file, "--yes"]).expect(2);
+    let refused = place.run(&["apply", "moves.csv", "--yes"]).expect(2);
     assert!(refused.err.contains("accepts no writes"), "{}", refused.err);
     read_only(false);
     place.run(&["resume"]).expect(0);

@@ -1,13 +1,13 @@
 //! Servers of PostgreSQL that are lost, full or cannot be reached while a run is in progress.
 
-use crate::shared_ledger::{Machine, database, shared, until};
+use crate::shared_ledger::{Machine, apply_slowly, database, shared, until};
 use crate::support::postgres::{ADMIN, Server};
 use crate::support::{Done, Place, finish};
 use idshift::sandbox::Options;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::process::{Child, Command};
+use std::process::Command;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -29,23 +29,6 @@ fn at(ledger: String) -> Place {
         ledger: Some(ledger),
         ..Place::new(slow())
     }
-}
-
-/// A run in progress, slow enough to be met at work.
-fn at_work(place: &Place, lines: u32, more: &[&str]) -> Child {
-    let file = place.moves(lines);
-    let apply = [
-        "apply",
-        &file,
-        "--yes",
-        "--concurrency",
-        "2",
-        "--rate",
-        "30/s",
-    ];
-    let child = place.command(&[&apply[..], more].concat()).spawn().unwrap();
-    until("some writes", || place.patches() > 2);
-    child
 }
 
 fn all_changed(place: &Place, lines: u32) {
@@ -98,7 +81,7 @@ fn a_run_goes_on_at_the_standby_that_is_promoted_and_nothing_acknowledged_is_mis
         "postgres://{ADMIN}@127.0.0.1:{},127.0.0.1:{}/{database}",
         primary.port, standby.port
     ));
-    let child = at_work(&place, LINES, &[]);
+    let child = apply_slowly(&place, LINES, &[]);
     // What can be seen was acknowledged.
     let record = "SELECT write_id || ' ' || correlation_id FROM idshift.writes UNION ALL \
                   SELECT line || ' ' || status FROM idshift.outcomes WHERE status = 'changed'";
@@ -222,7 +205,7 @@ fn a_commit_whose_answer_is_lost_is_on_record_once_and_the_run_goes_on() {
     // Of an intent.
     let proxy = Proxy::start(server.port, b"B-0000");
     let place = through(&proxy, &database);
-    let mut child = at_work(&place, LINES, &[]);
+    let mut child = apply_slowly(&place, LINES, &[]);
     let mut cuts = 0;
     while child.try_wait().unwrap().is_none() {
         if proxy.mode.load(Ordering::SeqCst) == PASS {
@@ -277,7 +260,7 @@ fn a_process_that_is_cut_from_its_database_stops_writing_and_resume_finishes() {
     let database = server.database();
     let proxy = Proxy::start(server.port, b"-");
     let place = through(&proxy, &database);
-    let child = at_work(&place, LINES, &["--give-up-after", "3s"]);
+    let child = apply_slowly(&place, LINES, &["--give-up-after", "3s"]);
     proxy.mode.store(SILENT, Ordering::SeqCst);
     // Calls whose intent was on record are made; two seconds later, none is under way.
     let cut = Instant::now();
@@ -305,7 +288,7 @@ fn where_there_are_no_connections_nothing_is_written_and_resume_finishes() {
         &format!("CREATE ROLE few LOGIN; ALTER DATABASE {database} OWNER TO few"),
     );
     let place = at(server.tcp_address("few", &database));
-    let child = at_work(&place, LINES, &["--give-up-after", "3s"]);
+    let child = apply_slowly(&place, LINES, &["--give-up-after", "3s"]);
     let allowed = |many: &str| {
         server.psql(
             "postgres",
@@ -352,7 +335,7 @@ fn where_the_database_has_no_room_nothing_is_written_and_resume_finishes() {
     );
     sql("postgres", "CREATE DATABASE test_small TABLESPACE small");
     let place = at(server.tcp_address(ADMIN, "test_small"));
-    let child = at_work(&place, MANY, &["--give-up-after", "3s"]);
+    let child = apply_slowly(&place, MANY, &["--give-up-after", "3s"]);
     // The rest of the room is taken.
     let fill = format!("COPY (SELECT 1) TO PROGRAM 'cat /dev/zero > {small}/filler; true'");
     sql("postgres", &fill);
@@ -376,7 +359,7 @@ fn a_process_that_was_frozen_until_its_run_was_taken_over_writes_nothing_more() 
         return;
     };
     let place = shared(server, slow());
-    let child = at_work(&place, LINES, &[]);
+    let child = apply_slowly(&place, LINES, &[]);
     let signal = |name: &str| {
         let sent = Command::new("kill")
             .args([name, &child.id().to_string()])

@@ -29,7 +29,7 @@ pub(super) struct Kept {
     /// The number of further intents after which the disk is full.
     pub(super) room: Option<u32>,
     full: bool,
-    /// So many further intents are on record only when the lease is over.
+    /// The number of further intents that are on record only when the lease is over.
     pub(super) late: u32,
     /// The customer whose unit another process has.
     pub(super) taken: Option<String>,

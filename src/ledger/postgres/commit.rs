@@ -280,7 +280,7 @@ fn calls_json(calls: &Calls) -> String {
 }
 
 impl PgCommit {
-    /// Makes sure that there are numbers for so many writes.
+    /// Makes sure that there are numbers for this many writes.
     fn number(&mut self, writes: usize) -> Result<(), LedgerError> {
         let Some(given) = &mut self.given else {
             return Ok(());

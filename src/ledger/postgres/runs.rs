@@ -41,13 +41,7 @@ impl SharedRuns {
         runs_dir: &Path,
         local: Option<Arc<StateDb>>,
     ) -> Self {
-        Self {
-            member: Member::of(settings),
-            call_timeout,
-            runs_dir: runs_dir.to_owned(),
-            local,
-            listed: Mutex::default(),
-        }
+        Self::with(Member::of(settings), call_timeout, runs_dir, local)
     }
 
     /// As another program has them.
@@ -58,8 +52,17 @@ impl SharedRuns {
         runs_dir: &Path,
         local: Option<Arc<StateDb>>,
     ) -> Self {
+        Self::with(Member::apart(settings), call_timeout, runs_dir, local)
+    }
+
+    fn with(
+        member: Arc<Member>,
+        call_timeout: Duration,
+        runs_dir: &Path,
+        local: Option<Arc<StateDb>>,
+    ) -> Self {
         Self {
-            member: Member::apart(settings),
+            member,
             call_timeout,
             runs_dir: runs_dir.to_owned(),
             local,

@@ -89,7 +89,7 @@ impl Api {
         own.map(|(at, _)| *at).collect()
     }
 
-    /// Waits until so many requests have arrived.
+    /// Waits until this number of requests has arrived.
     pub(super) async fn reached(&self, many: usize) {
         let mut count = self.count.clone();
         count.wait_for(|count| *count >= many).await.unwrap();

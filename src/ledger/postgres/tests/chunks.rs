@@ -72,7 +72,7 @@ fn lines(one: &One) -> Vec<Line> {
     writes.map(|write: WriteRecord| write.intent.line).collect()
 }
 
-/// A run under way whose pass has so many chunks of ten lines, and its first two workers.
+/// A run in progress whose pass has this number of chunks of ten lines, and its first two workers.
 fn at_work(chunks: Line) -> Option<(One, Worker, Worker)> {
     let one = one()?;
     one.sql("UPDATE progress SET state = 'running'");
