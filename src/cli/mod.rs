@@ -21,6 +21,7 @@ mod sandbox;
 mod status;
 mod undo;
 mod verify;
+mod worker;
 
 pub use crate::run::Exit;
 
@@ -143,6 +144,7 @@ fn run(command: &Command, console: Console) -> Result<Exit, CommandError> {
         Command::Verify(options) => verify::run(options, console),
         Command::Undo(options) => undo::run(options, console),
         Command::Reconcile(options) => reconcile::run(options, console),
+        Command::Worker(options) => worker::run(options, console),
         Command::Report(options) => report::run(options, console),
         Command::Map(options) => map::run(options, console),
         Command::Runs(options) => runs::run(options, console),
@@ -169,6 +171,7 @@ fn shows_local_time(command: &Command) -> bool {
         | Command::Apply(_)
         | Command::Resume(_)
         | Command::Undo(_)
+        | Command::Worker(_)
         | Command::Reconcile(_) => true,
         Command::Check(_)
         | Command::Verify(_)
@@ -201,6 +204,7 @@ fn settings(command: &Command) -> Option<&SettingsArgs> {
             &options.settings
         }
         Command::Reconcile(options) => &options.settings,
+        Command::Worker(options) => &options.settings,
         Command::Report(options) => &options.settings,
         Command::Map(options) => &options.settings,
         Command::Runs(options) => match &options.command {

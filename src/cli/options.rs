@@ -130,6 +130,13 @@ pub(super) enum Command {
     ///
     /// Example: idshift reconcile all.csv --profile plume --max-changes 5% --yes
     Reconcile(ReconcileOptions),
+    /// Join runs that other processes have begun on a shared ledger, and do a share of their lines
+    ///
+    /// It waits for a run of the target, works on it together with the others, and waits again. It ends with exit code 0 on
+    /// SIGTERM, once what it has under way is finished.
+    ///
+    /// Example: idshift worker --profile plume
+    Worker(WorkerOptions),
     /// Draw a run's reports again
     ///
     /// Example: idshift report 20261120-2230
@@ -273,6 +280,15 @@ pub(super) struct RunOptions {
     pub(super) settings: SettingsArgs,
     #[command(flatten)]
     pub(super) sandbox: SandboxArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct WorkerOptions {
+    /// Only this run, whose end also ends the worker: its whole ID
+    #[arg(add = runs())]
+    pub(super) run: Option<String>,
+    #[command(flatten)]
+    pub(super) settings: SettingsArgs,
 }
 
 #[derive(Debug, Args)]

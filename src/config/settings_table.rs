@@ -24,22 +24,23 @@ const WRITING: Commands = "apply resume undo reconcile";
 /// Those, and commands that look at what they would change.
 const GUARDED: Commands = "plan apply resume undo reconcile";
 /// Those, and commands that look at what was changed.
-const RUNNING: Commands = "plan apply resume verify undo reconcile";
+const RUNNING: Commands = "plan apply resume verify undo reconcile worker";
 /// Commands of which the end is reported.
 const REPORTED: Commands = "plan apply resume undo reconcile";
 /// Commands that call the system, or show what would be called.
-const CALLING: Commands = "plan apply resume verify undo reconcile doctor config";
+const CALLING: Commands = "plan apply resume verify undo reconcile worker doctor config";
 /// Those that do call it, and the command that reads the log of their calls.
-const LOGGING: Commands = "plan apply resume verify undo reconcile doctor log";
+const LOGGING: Commands = "plan apply resume verify undo reconcile worker doctor log";
 /// Those, and commands that choose among the runs of a target.
-const ADDRESSED: Commands = "plan apply resume verify undo reconcile doctor config report";
+const ADDRESSED: Commands = "plan apply resume verify undo reconcile worker doctor config report";
 /// Those, and commands that need to know the kind of the system.
-const TARGETING: Commands = "check plan apply resume verify undo reconcile doctor config report";
+const TARGETING: Commands =
+    "check plan apply resume verify undo reconcile worker doctor config report";
 /// Commands that read or write runs, and those that show where they are kept.
-const KEEPING: Commands = "plan apply resume verify undo reconcile doctor config report runs show prune log evidence status pause unpause rate \
+const KEEPING: Commands = "plan apply resume verify undo reconcile worker doctor config report runs show prune log evidence status pause unpause rate \
      drain";
 /// Commands with settings.
-pub(super) const ALL: Commands = "check plan apply resume verify undo reconcile doctor config report map runs show prune forget log evidence \
+pub(super) const ALL: Commands = "check plan apply resume verify undo reconcile worker doctor config report map runs show prune forget log evidence \
      status pause unpause rate drain";
 
 const SYSTEM: Common = Common {

@@ -5,6 +5,7 @@
 
 mod change;
 mod drift;
+mod hex;
 mod id;
 mod net_change;
 mod numbers;
@@ -19,6 +20,7 @@ mod words;
 
 pub use change::{Change, NewAccount, Profile, Reseller};
 pub use drift::Drift;
+pub use hex::hex;
 pub use id::{
     AccountId, CustomerId, IdError, LocationId, MAX_ID_CHARS, ResellerId, ServiceId, guid,
 };

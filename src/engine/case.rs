@@ -10,6 +10,8 @@ use tokio::time::Instant;
 /// Everything that a step of a member needs to know.
 pub(super) struct Case<'a, N> {
     pub(super) context: &'a Context<N>,
+    /// Where everything about the unit is noted.
+    pub(super) log: N,
     pub(super) job: &'a Job,
     pub(super) member: &'a Member,
     pub(super) seen: &'a LookupCache,
@@ -25,6 +27,7 @@ impl<'a, N: WriteLog> Case<'a, N> {
         seen: &'a LookupCache,
     ) -> Self {
         Self {
+            log: context.log.of(job.chunk.as_ref()),
             context,
             job,
             member,

@@ -104,11 +104,12 @@ impl<N: WriteLog> Context<N> {
     }
 
     /// Counts a line's outcome immediately; the future records it.
-    pub(super) fn finish(
-        &self,
+    pub(super) fn finish<'a>(
+        &'a self,
+        log: &'a N,
         mut outcome: Outcome,
         began: Instant,
-    ) -> impl Future<Output = Result<(), Halt>> + Send + use<'_, N> {
+    ) -> impl Future<Output = Result<(), Halt>> + Send + use<'a, N> {
         outcome.finished_at_ms = wall_clock_ms();
         outcome.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.tally.count(&outcome);
@@ -116,7 +117,7 @@ impl<N: WriteLog> Context<N> {
         if outcome.status == Status::Failed(Failed::Unauthorized) {
             self.write_breaker.unauthorized(outcome.line);
         }
-        let noted = self.log.outcome(outcome);
+        let noted = log.outcome(outcome);
         async move { Ok(noted.await?) }
     }
 

@@ -227,6 +227,9 @@ impl<N: WriteLog> Dispatcher<N> {
             let unit = async move {
                 executor::carry_out(&context, &job, &seen).await?;
                 context.write_breaker.ended(&job);
+                if let Some(chunk) = &job.chunk {
+                    chunk.unit_ended();
+                }
                 Ok(())
             };
             self.units.spawn(unit.instrument(span));
@@ -346,8 +349,10 @@ impl<N: WriteLog> Dispatcher<N> {
             return;
         };
         let tally = &self.context.tally;
-        let failed = tally.of("failed") + tally.of("in_doubt");
-        if self.ending.is_none() && limit.is_exceeded_after_sample(failed, tally.done()) {
+        let others = tally.others();
+        let failed = tally.failed() + others.failed;
+        let ended = tally.done() + others.lines;
+        if self.ending.is_none() && limit.is_exceeded_after_sample(failed, ended) {
             let words = format!(
                 "--max-failures {limit}: {}",
                 one_or_many(failed, "line has failed", "lines have failed")
@@ -406,7 +411,8 @@ impl<N: WriteLog> Dispatcher<N> {
     async fn reopen(&self, why: Fatal) -> Result<(), LedgerError> {
         for job in self.context.write_breaker.take(why) {
             let lines = job.unit.lines().collect();
-            self.context.log.reopen(lines, job.expected).await?;
+            let log = self.context.log.of(job.chunk.as_ref());
+            log.reopen(lines, job.expected).await?;
         }
         Ok(())
     }

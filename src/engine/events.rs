@@ -2,6 +2,7 @@
 //! that must be right are in [`Tally`], not in the stream.
 
 use crate::domain::{Line, Outcome, Status};
+use crate::ledger::Ended;
 use crate::system::Health;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -104,6 +105,9 @@ pub struct Tally {
     /// In a plan: e-mails that the system would send because of the writes.
     pub planned_emails: AtomicU64,
     by_status: [StatusCount; Status::ALL.len()],
+    others: Mutex<Ended>,
+    /// Of the lines to bring to an end: those that other processes have brought there.
+    pub ended_elsewhere: AtomicU64,
 }
 
 /// The lines of one status and reason.
@@ -173,7 +177,26 @@ impl Tally {
         reasons
     }
 
-    /// Lines that came to an end.
+    /// Lines that failed, or are in doubt.
+    pub fn failed(&self) -> u64 {
+        self.of("failed") + self.of("in_doubt")
+    }
+
+    /// Lines that came to an end in other processes on the run, as they told last.
+    pub fn others(&self) -> Ended {
+        self.others
+            .lock()
+            .map_or_else(|_| Ended::default(), |others| *others)
+    }
+
+    /// Takes down what other processes have told.
+    pub fn set_others(&self, ended: Ended) {
+        if let Ok(mut others) = self.others.lock() {
+            *others = ended;
+        }
+    }
+
+    /// Lines that came to an end in this process.
     pub fn done(&self) -> u64 {
         self.by_status
             .iter()

@@ -192,7 +192,7 @@ impl<N: WriteLog> Case<'_, N> {
         let history = &self.context.settings.history;
         let newer = history.written_since(&state.id, Some(&id));
         let seen = StoredValue::Location(place.now.clone());
-        resolve_open_writes(self.context, mine, &seen, newer).await?;
+        resolve_open_writes(&self.log, mine, &seen, newer).await?;
         if is_fulfilled(&place.now, change) {
             return Ok(if is_fulfilled(&place.before, change) {
                 StepOutcome::Already

@@ -157,6 +157,7 @@ impl<N: WriteLog> Case<'_, N> {
             return Ok(StepOutcome::Failed(error, self.sent_before(line)));
         }
         let wish = WriteRequest {
+            chunk: self.job.chunk.as_ref(),
             unit: self.job.unit.number,
             line,
             customer: &state.id,
@@ -302,7 +303,7 @@ impl<N: WriteLog> Case<'_, N> {
             attempted.extend(Attempted::of(change, &placed, touched.as_ref()));
             let outcome = self.outcome(state, change, renamed, &placed, touched);
             would_rename |= outcome.status == Status::WouldChange && change.new_account.asks();
-            self.context.finish(outcome, self.began).await?;
+            self.context.finish(&self.log, outcome, self.began).await?;
         }
         if would_rename && matches!(renamed, StepOutcome::Done(_)) {
             let tally = &self.context.tally;

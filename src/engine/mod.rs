@@ -56,8 +56,9 @@ pub use wave::{Wave, WaveLog};
 pub use write_log::WriteLog;
 
 use crate::domain::{CustomerId, Line, Outcome};
-use crate::ledger::WriteRecord;
+use crate::ledger::{Chunk, WriteRecord};
 use crate::plan::{Member, Unit};
+use std::sync::Arc;
 
 /// A unit, and what earlier runs and earlier attempts know of it.
 #[derive(Debug, Clone)]
@@ -68,6 +69,8 @@ pub struct Job {
     pub done: Vec<Outcome>,
     /// What a plan found: where it is no longer so, the line is `stale`.
     pub expected: Vec<Outcome>,
+    /// The chunk to which the unit belongs, where several processes work on the run.
+    pub chunk: Option<Arc<Chunk>>,
     /// Writes of this run that were intended before it was interrupted.
     pub recorded: Vec<WriteRecord>,
     /// Which customer a line meant in an earlier run on this system, found by what the line asks for. Account IDs of chains and swaps mean
@@ -83,6 +86,7 @@ impl Job {
             done: Vec::new(),
             expected: Vec::new(),
             recorded: Vec::new(),
+            chunk: None,
             by_prior_run: Vec::new(),
         }
     }

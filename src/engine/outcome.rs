@@ -165,7 +165,7 @@ impl<N: WriteLog> Case<'_, N> {
                 outcome.attempts = sent.attempts;
                 outcome.correlation = sent.correlation;
             }
-            self.context.finish(outcome, self.began).await?;
+            self.context.finish(&self.log, outcome, self.began).await?;
         }
         Ok(())
     }

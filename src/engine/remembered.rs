@@ -5,7 +5,7 @@
 use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState, has_temporary_id, moved_on};
 use super::halt::{OrHalt, StepError, StepResult};
-use super::{Context, Halt, WriteLog, reading};
+use super::{Halt, WriteLog, reading};
 use crate::domain::{AccountId, CustomerId, Failed, StoredValue};
 use crate::ledger::{Judgement, Verdict, Write, WriteRecord, WriteVerdict, judge};
 use crate::system::{Customer, SystemError};
@@ -33,7 +33,7 @@ impl<N: WriteLog> Case<'_, N> {
             .filter(|write| matches!(write.intent.write, Write::Account { .. }));
         let newer = self.context.settings.history.written_since(&state.id, None);
         let seen_now = StoredValue::Account(state.now.clone());
-        resolve_open_writes(self.context, ids, &seen_now, newer).await?;
+        resolve_open_writes(&self.log, ids, &seen_now, newer).await?;
         let mut written = false;
         // What was never processed says nothing of how the customer was before this run.
         let counts = |write: &WriteRecord| {
@@ -293,7 +293,7 @@ pub(super) fn altered_by(write: &WriteRecord, seen: &StoredValue) -> Option<Syst
 /// taken effect, also where it was not found at first and has taken effect since. Whatever becomes of the line, nothing is left
 /// open that was never done. `newer`: another run has written the same thing since, so that what is there is its doing.
 pub(super) async fn resolve_open_writes<'a, N: WriteLog>(
-    context: &Context<N>,
+    log: &N,
     writes: impl DoubleEndedIterator<Item = &'a WriteRecord>,
     seen: &StoredValue,
     newer: bool,
@@ -330,7 +330,7 @@ pub(super) async fn resolve_open_writes<'a, N: WriteLog>(
                 http_status: write.http_status,
                 effect: (is_altered && verdict == Verdict::Applied).then(|| seen.clone()),
             };
-            context.log.settle(write.id, settled).await?;
+            log.settle(write.id, settled).await?;
         }
         if verdict == Some(Verdict::Applied) {
             return Ok(());

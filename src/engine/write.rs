@@ -132,6 +132,7 @@ async fn attempt<N: WriteLog>(
     sent: &mut Sent,
     tries: &mut Tries,
 ) -> Result<Next, Halt> {
+    let log = context.log.of(request.chunk);
     let mut prepared = match context.system.prepare_write(order).await {
         Ok(prepared) => prepared,
         Err(unsent) => return without_intent(context, request, unsent, sent, tries).await,
@@ -156,13 +157,13 @@ async fn attempt<N: WriteLog>(
             correlation: id.clone(),
             at_ms: super::context::wall_clock_ms(),
         };
-        let noted = context.lead.measured(context.log.intend(intent)).await?;
+        let noted = context.lead.measured(log.intend(intent)).await?;
         let Noted::Granted(recorded, lease) = noted else {
             // Another process goes on with the unit.
             return Err(Halt::Stopping);
         };
         if !lease.holds() {
-            return came_too_late(context, recorded, id, sent, tries).await;
+            return came_too_late(&log, recorded, id, sent, tries).await;
         }
         context.common_failures.sends(request.line);
         sent.number = context.write_breaker.number();
@@ -182,7 +183,7 @@ async fn attempt<N: WriteLog>(
             http_status: Some(trouble.http_status.unwrap_or(NEVER_SENT)),
             effect: None,
         };
-        context.log.settle(recorded, settled).await?;
+        log.settle(recorded, settled).await?;
         if trouble.http_status.is_none() {
             sent.attempts -= 1;
             context.lead.was_not_sent(lead);
@@ -199,7 +200,7 @@ async fn attempt<N: WriteLog>(
 /// The write was recorded, and another process may have its unit by now: nothing is sent. If it has not, all begins with a
 /// look.
 async fn came_too_late<N: WriteLog>(
-    context: &Context<N>,
+    log: &N,
     recorded: WriteId,
     correlation: String,
     sent: &mut Sent,
@@ -214,7 +215,7 @@ async fn came_too_late<N: WriteLog>(
         http_status: Some(NEVER_SENT),
         effect: None,
     };
-    context.log.settle(recorded, never_sent).await?;
+    log.settle(recorded, never_sent).await?;
     Ok(Next::ReadFirst(Duration::ZERO))
 }
 
@@ -301,7 +302,7 @@ async fn after_sending<N: WriteLog>(
             http_status: never_sent.then_some(NEVER_SENT).or(sent.http_status),
             effect,
         };
-        context.log.settle(id, settled).await?;
+        context.log.of(request.chunk).settle(id, settled).await?;
     }
     let (_, next) = concluded?;
     if is_doubt

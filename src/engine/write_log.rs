@@ -2,11 +2,14 @@
 //! times.
 
 use crate::domain::{Line, Outcome};
-use crate::ledger::{Intent, Journal, LedgerError, Noted, WriteId, WriteVerdict};
+use crate::ledger::{Chunk, Intent, Journal, LedgerError, Noted, WriteId, WriteVerdict};
 use std::future::Future;
+use std::sync::Arc;
 
 /// A durable place for intents and outcomes.
-pub trait WriteLog: Send + Sync + 'static {
+pub trait WriteLog: Clone + Send + Sync + 'static {
+    /// The place for what belongs to this chunk; `None`: the run is not divided.
+    fn of(&self, chunk: Option<&Arc<Chunk>>) -> Self;
     /// Notes a write that is about to be sent; returns once it would survive a power cut.
     fn intend(&self, intent: Intent) -> impl Future<Output = Result<Noted, LedgerError>> + Send;
     /// Notes what became of a write. Losing this is harmless: the write is in doubt then, and read back.
@@ -28,6 +31,10 @@ pub trait WriteLog: Send + Sync + 'static {
 }
 
 impl WriteLog for Journal {
+    fn of(&self, chunk: Option<&Arc<Chunk>>) -> Self {
+        chunk.map_or_else(|| self.clone(), |chunk| self.of_chunk(chunk))
+    }
+
     fn intend(&self, intent: Intent) -> impl Future<Output = Result<Noted, LedgerError>> + Send {
         Journal::intend(self, intent)
     }

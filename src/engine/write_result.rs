@@ -3,14 +3,16 @@
 use super::write_breaker::Refusable;
 use super::{Context, Halt, WriteLog};
 use crate::domain::{AccountId, CustomerId, Failed, Line, Reseller, StoredValue};
-use crate::ledger::{Verdict, Write};
+use crate::ledger::{Chunk, Verdict, Write};
 use crate::system::{SystemError, WriteOp, WriteValue};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// One write that is to be carried out.
 pub(super) struct WriteRequest<'a> {
     pub(super) unit: Line,
+    pub(super) chunk: Option<&'a Arc<Chunk>>,
     pub(super) line: Line,
     pub(super) customer: &'a CustomerId,
     pub(super) reseller: Option<&'a Reseller>,

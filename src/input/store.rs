@@ -7,7 +7,7 @@
 use super::InputError;
 use super::block::breaks;
 use super::source::Source;
-use crate::domain::Line;
+use crate::domain::{Line, hex};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -116,13 +116,6 @@ pub fn digest(path: &Path) -> io::Result<String> {
             read => digest.update(&chunk[..read]),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits
-        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
-        .collect()
 }
 
 #[cfg(test)]

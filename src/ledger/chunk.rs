@@ -2,8 +2,9 @@
 
 use crate::domain::Line;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
 
 /// A range of lines, as it was given to a session: the units whose first line is in it, with all their lines.
 #[derive(Debug)]
@@ -15,9 +16,12 @@ pub struct Chunk {
     /// How often it was given out, this time included: what is noted for an earlier holder is refused.
     pub(super) lease: i32,
     /// The lines.
-    #[cfg_attr(not(test), expect(dead_code, reason = "each run has one process"))]
     pub(super) lines: RangeInclusive<Line>,
     is_taken: AtomicBool,
+    /// Units that were handed to the engine and have not ended, and one more until all are handed over.
+    open: AtomicU64,
+    /// Waits for the end of chunks.
+    waiting: OnceLock<Thread>,
 }
 
 impl Chunk {
@@ -32,7 +36,19 @@ impl Chunk {
             lease,
             lines,
             is_taken: AtomicBool::new(false),
+            open: AtomicU64::new(1),
+            waiting: OnceLock::new(),
         })
+    }
+
+    /// The lines in which its units begin.
+    pub fn lines(&self) -> &RangeInclusive<Line> {
+        &self.lines
+    }
+
+    /// Whether another session had it before, which may have noted something of it.
+    pub fn had_another_holder(&self) -> bool {
+        self.lease > 1
     }
 
     /// Whether it is known that another session has it now.
@@ -42,5 +58,30 @@ impl Chunk {
 
     pub(super) fn was_taken(&self) {
         self.is_taken.store(true, Ordering::Release);
+    }
+
+    /// Of these many units the end is to be told.
+    pub fn hand_over(&self, units: usize) {
+        let units = u64::try_from(units).unwrap_or(u64::MAX);
+        self.open.fetch_add(units, Ordering::Relaxed);
+    }
+
+    /// No further units are handed over; this thread waits for the end of those that were.
+    pub fn is_handed_over(&self) {
+        let _ = self.waiting.set(std::thread::current());
+        self.unit_ended();
+    }
+
+    /// A unit has come to its end: everything about it is noted.
+    pub fn unit_ended(&self) {
+        let was_last = self.open.fetch_sub(1, Ordering::AcqRel) == 1;
+        if was_last && let Some(waiting) = self.waiting.get() {
+            waiting.unpark();
+        }
+    }
+
+    /// Whether all of its units have ended.
+    pub fn has_ended(&self) -> bool {
+        self.open.load(Ordering::Acquire) == 0
     }
 }

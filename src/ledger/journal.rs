@@ -36,8 +36,7 @@ impl Drop for Handle {
 
 impl Journal {
     /// A handle for what is noted of a chunk.
-    #[cfg_attr(not(test), expect(dead_code, reason = "each run has one process"))]
-    pub(super) fn of_chunk(&self, chunk: &Arc<Chunk>) -> Self {
+    pub fn of_chunk(&self, chunk: &Arc<Chunk>) -> Self {
         Self {
             queue: Arc::clone(&self.queue),
             chunk: Some(Arc::clone(chunk)),
@@ -112,6 +111,11 @@ impl Journal {
     /// Notes the calls of this session so far. Queued.
     pub async fn calls(&self, calls: Calls) -> Result<(), LedgerError> {
         self.note(Entry::Calls(Box::new(calls))).await
+    }
+
+    /// The same as [`Journal::flush`], from a thread outside of the runtime.
+    pub fn blocking_flush(&self) -> Result<(), LedgerError> {
+        block_on(self.flush())
     }
 
     /// Returns when everything that was queued before is on the disk.

@@ -2,6 +2,8 @@
 //! by subject; while a run is under way, the journal writes.
 
 use super::columns::{Fault, Row, Value};
+use super::commit::Commit;
+use super::shares::Shares;
 use super::sqlite::open as sqlite;
 use super::store::{Draft, Fact, Facts, OrderChange, Put, Store};
 use super::{
@@ -10,6 +12,7 @@ use super::{
 };
 use crate::domain::{CustomerId, Outcome, Shard};
 use std::path::Path;
+use std::sync::Arc;
 
 /// The record of one run. Readers may open it while a run is under way.
 #[derive(Debug)]
@@ -142,7 +145,25 @@ impl Ledger {
 
     /// Opens the journal: begins a session of this process, alone, and starts the thread that commits.
     pub fn journal(&self, session: Session) -> Result<(Journal, JournalThread), LedgerError> {
-        journal::start(self.store.join(session)?).map_err(|source| LedgerError::NoThread {
+        self.started(self.store.join(session)?)
+    }
+
+    /// The same for a process that may have others beside it; `leads`: it begins the passes of the run. `None`: only one
+    /// process can work on a run that is kept there.
+    pub fn journal_with_others(
+        &self,
+        session: Session,
+        leads: bool,
+    ) -> Result<Option<(Journal, JournalThread, Arc<dyn Shares>)>, LedgerError> {
+        let Some((commit, shares)) = self.store.join_others(session, leads)? else {
+            return Ok(None);
+        };
+        let (journal, thread) = self.started(commit)?;
+        Ok(Some((journal, thread, shares)))
+    }
+
+    fn started(&self, commit: Box<dyn Commit>) -> Result<(Journal, JournalThread), LedgerError> {
+        journal::start(commit).map_err(|source| LedgerError::NoThread {
             place: self.place(),
             source,
         })

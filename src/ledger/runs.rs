@@ -50,6 +50,16 @@ pub trait Runs: fmt::Debug + Send + Sync {
     /// ([`LedgerError::Held`]).
     fn hold(&self, targets: &[&str], run: &str) -> Result<Hold, LedgerError>;
 
+    /// The same for a process that joins others on this run, which hold the targets, too.
+    fn hold_with_others(&self, targets: &[&str], run: &str) -> Result<Hold, LedgerError> {
+        self.hold(targets, run)
+    }
+
+    /// Runs in progress that another process may join.
+    fn to_join(&self) -> Result<Vec<RunToJoin>, LedgerError> {
+        Ok(Vec::new())
+    }
+
     /// An epoch above this one and above all that were given before.
     fn next_epoch(&self, above: u64) -> Result<u64, LedgerError>;
 
@@ -64,6 +74,15 @@ pub trait Runs: fmt::Debug + Send + Sync {
 
     /// Keeps whether two targets are one system.
     fn set_sameness(&self, target: &str, other: &str, found: Sameness) -> Result<(), LedgerError>;
+}
+
+/// A run in progress that other processes may join.
+#[derive(Debug, Clone)]
+pub struct RunToJoin {
+    pub run: RunId,
+    /// The word for its system, and the key of its target.
+    pub system: String,
+    pub target: String,
 }
 
 /// A run that is listed.

@@ -6,6 +6,7 @@
 
 use super::columns::{Fault, Row, Value};
 use super::commit::Commit;
+use super::shares::Shares;
 use super::write_columns::WriteSketch;
 use super::{
     Counted, DriftedLine, Header, Hold, LedgerError, LineSet, Order, Orders, PastSession, Place,
@@ -15,6 +16,7 @@ use crate::domain::{CustomerId, Line, Outcome, Shard};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The record of one run, in whichever database it is kept.
 pub(super) trait Store: fmt::Debug + Send + Sync {
@@ -136,6 +138,16 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
 
     /// Begins a session of this process, which no other one may have meanwhile.
     fn join(&self, session: Session) -> Result<Box<dyn Commit>, LedgerError>;
+
+    /// The same for a process that may have others beside it; `leads`: it begins the passes, which it does alone. `None`: only
+    /// one process can work on a run.
+    fn join_others(
+        &self,
+        _session: Session,
+        _leads: bool,
+    ) -> Result<Option<(Box<dyn Commit>, Arc<dyn Shares>)>, LedgerError> {
+        Ok(None)
+    }
 
     /// Gives the room of what was removed back to the disk.
     fn compact(&self) -> Result<(), LedgerError>;

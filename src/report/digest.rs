@@ -1,9 +1,8 @@
 //! The digest of a plan: over everything that will be done, so that what was reviewed can be told from what is carried out.
 
-use crate::domain::{Outcome, Profile};
+use crate::domain::{Outcome, Profile, hex};
 use crate::ledger::{Header, Ledger, LedgerError};
 use sha2::{Digest as _, Sha256};
-use std::fmt::Write;
 
 /// Collects what is done, line by line.
 #[derive(Debug, Clone)]
@@ -49,12 +48,7 @@ impl Digest {
     }
 
     pub(super) fn finish(self) -> String {
-        let mut digits = String::with_capacity(64);
-        for byte in self.0.finalize() {
-            // Writing to a string cannot fail.
-            let _ = write!(digits, "{byte:02x}");
-        }
-        digits
+        hex(&self.0.finalize())
     }
 }
 

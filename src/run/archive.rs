@@ -5,9 +5,9 @@
 //! changing the last digest. Behind the compressed data a frame that decompressors skip holds the SHA-256 of everything
 //! before it, so that a flipped bit shows wherever it is.
 
+use crate::domain::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -99,14 +99,6 @@ pub(super) enum Flaw {
     /// The manifest has changed.
     #[error("the chain of digests is broken at `{name}`")]
     Chain { name: String },
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn chained(before: &str, name: &str, sha256: &str) -> String {

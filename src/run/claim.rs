@@ -66,6 +66,30 @@ impl TargetClaim {
         })
     }
 
+    /// Joins the processes that work on this run of the target.
+    pub(super) fn join(
+        resolved: &Resolved,
+        target: Target,
+        run: &str,
+    ) -> Result<Self, CommandError> {
+        let state = Arc::new(StateDb::open()?);
+        let runs = RunsSettings::of_resolved(resolved).runs(Scope::Known(Arc::clone(&state)));
+        let catalog = RunCatalog::load(&runs)?;
+        let mut keys = vec![target.key()];
+        keys.extend(same_targets(&catalog, (&runs, &state), resolved, &target)?);
+        let all: Vec<&str> = keys.iter().map(String::as_str).collect();
+        Ok(Self {
+            // Its session has that of the run.
+            epoch: 0,
+            _hold: runs.hold_with_others(&all, run)?,
+            catalog,
+            runs,
+            state: Some(state),
+            keys,
+            target,
+        })
+    }
+
     /// All keys, for comparing.
     pub(super) fn keys(&self) -> Vec<&str> {
         self.keys.iter().map(String::as_str).collect()

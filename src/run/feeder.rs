@@ -8,7 +8,9 @@ use super::last_night::Settled;
 use crate::domain::{Change, Failed, Line, Outcome, Status, Unchanged};
 use crate::engine::{History, Job, Tally, Wave};
 use crate::input::Row;
-use crate::ledger::{Journal, Ledger, LedgerError, LineSet, MOST_UNLOOKED, Unlooked, UnlookedLine};
+use crate::ledger::{
+    Journal, Ledger, LedgerError, LineSet, MOST_UNLOOKED, Shares, Unlooked, UnlookedLine,
+};
 use crate::plan::Unit;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,7 +18,7 @@ use tokio::sync::mpsc;
 
 /// Lines that are looked up together. A call holds a hundred IDs of one kind, and a line asks for up to one of each kind
 /// or two of one, so that all calls of a batch are full.
-const BATCH_LINES: usize = 100;
+pub(super) const BATCH_LINES: usize = 100;
 
 /// What is known before a pass begins.
 #[derive(Clone)]
@@ -73,11 +75,23 @@ impl Known {
     }
 }
 
+/// Which units are fed.
+#[derive(Debug)]
+pub(super) enum Fed {
+    /// All.
+    All,
+    /// Those of the waves, and those with customers under a temporary ID: what this process does before others join it.
+    First,
+    /// Those of the chunks that this process gets.
+    Chunks(Arc<dyn Shares>),
+}
+
 /// Everything that the feeding thread needs.
 pub(crate) struct Feeder {
     pub(super) draft: Arc<InputPlan>,
     pub(super) known: Known,
     pub(super) run: KeptRun,
+    pub(super) fed: Fed,
     /// They are fed first, one after another.
     pub(super) waves: Arc<[Wave]>,
     pub(super) journal: Journal,
@@ -86,9 +100,9 @@ pub(crate) struct Feeder {
 }
 
 /// Why feeding ended early without anything being wrong: the engine wants no more.
-struct Enough;
+pub(super) struct Enough;
 
-enum FeedError {
+pub(super) enum FeedError {
     Enough,
     Failed(CommandError),
 }
@@ -107,11 +121,8 @@ impl From<Enough> for FeedError {
 
 impl Feeder {
     /// Feeds until the file or the engine ends.
-    pub(super) fn feed(self) -> Result<(), CommandError> {
-        match self.run() {
-            Ok(()) | Err(FeedError::Enough) => Ok(()),
-            Err(FeedError::Failed(failure)) => Err(failure),
-        }
+    pub(super) fn feed(&self) -> Result<(), CommandError> {
+        ended(self.run())
     }
 
     fn run(&self) -> Result<(), FeedError> {
@@ -127,15 +138,25 @@ impl Feeder {
         for wave in self.waves.iter() {
             self.wave(wave, &ledger)?;
         }
+        match &self.fed {
+            Fed::All => self.all(&ledger, unlooked),
+            Fed::First => self.parked(&ledger),
+            // They come from `chunk_feeder`.
+            Fed::Chunks(_) => Ok(()),
+        }
+    }
+
+    /// The units that are in no wave.
+    fn all(&self, ledger: &Ledger, unlooked: &mut Vec<UnlookedLine>) -> Result<(), FeedError> {
         let in_wave = |line| self.waves.iter().any(|wave| wave.lines.contains(line));
-        let mut in_order = InOrder::of(&ledger);
+        let mut in_order = InOrder::of(ledger);
         let last_night = self.known.settled.ledger()?;
         let mut last_night = last_night.as_ref().map(InOrder::of);
         let mut batch: Vec<Job> = Vec::new();
         let mut lines = 0;
         for rows in self.draft.table.batches()? {
             for row in rows? {
-                let Some(unit) = self.unit(row)? else {
+                let Some(unit) = self.unit(&self.known, &self.journal, row)? else {
                     continue;
                 };
                 if unit.lines().any(in_wave)
@@ -143,7 +164,7 @@ impl Feeder {
                 {
                     continue;
                 }
-                let job = self.with_knowledge(unit, &ledger, &mut in_order)?;
+                let job = with_knowledge(&self.known, unit, (ledger, &mut in_order))?;
                 lines += job.unit.changes().count();
                 batch.push(job);
                 if lines >= BATCH_LINES {
@@ -170,7 +191,7 @@ impl Feeder {
                 let unit = self.known.unit(&self.draft, row.line, row.change);
                 let in_wave = |unit: &Unit| unit.lines().any(|line| wave.lines.contains(line));
                 if let Some(unit) = unit.filter(in_wave) {
-                    batch.push(self.with_knowledge(unit, ledger, &mut in_order)?);
+                    batch.push(with_knowledge(&self.known, unit, (ledger, &mut in_order))?);
                 }
                 if batch.len() >= BATCH_LINES {
                     self.send(std::mem::take(&mut batch))?;
@@ -183,7 +204,7 @@ impl Feeder {
         Ok(self.send(batch)?)
     }
 
-    fn send(&self, batch: Vec<Job>) -> Result<(), Enough> {
+    pub(super) fn send(&self, batch: Vec<Job>) -> Result<(), Enough> {
         if batch.is_empty() {
             return Ok(());
         }
@@ -191,17 +212,37 @@ impl Feeder {
     }
 
     /// The unit that begins with this line, where one does and where something of it is open.
-    fn unit(&self, row: Row) -> Result<Option<Unit>, FeedError> {
+    pub(super) fn unit(
+        &self,
+        known: &Known,
+        journal: &Journal,
+        row: Row,
+    ) -> Result<Option<Unit>, FeedError> {
         let line = row.line;
         if self.draft.is_wrong(line) {
-            if !self.known.done.contains(line) {
+            if !known.done.contains(line) {
                 let mut outcome = Outcome::bare(line, Status::Failed(Failed::Invalid));
                 outcome.message = self.draft.why_wrong(&row);
-                self.note(outcome)?;
+                self.note(journal, outcome)?;
             }
             return Ok(None);
         }
-        Ok(self.known.unit(&self.draft, line, row.change))
+        Ok(known.unit(&self.draft, line, row.change))
+    }
+
+    /// The units of which everything is said, and a customer has a temporary ID all the same.
+    fn parked(&self, ledger: &Ledger) -> Result<(), FeedError> {
+        let in_wave = |line| self.waves.iter().any(|wave| wave.lines.contains(line));
+        let mut in_order = InOrder::of(ledger);
+        let mut batch = Vec::new();
+        for number in self.known.parked.iter() {
+            // A unit with a temporary ID is a swap, of several lines.
+            let unit = self.known.unit(&self.draft, number, None);
+            if let Some(unit) = unit.filter(|unit| !unit.lines().any(in_wave)) {
+                batch.push(with_knowledge(&self.known, unit, (ledger, &mut in_order))?);
+            }
+        }
+        Ok(self.send(batch)?)
     }
 
     /// Whether nothing of a unit is looked at, which is noted then.
@@ -218,7 +259,7 @@ impl Feeder {
         if lines.len() > 1 {
             // Their places in the file are not next to each other.
             for outcome in self.unlooked(lines).outcomes() {
-                self.note(outcome)?;
+                self.note(&self.journal, outcome)?;
             }
             return Ok(true);
         }
@@ -249,40 +290,10 @@ impl Feeder {
         self.journal.blocking_unlooked(unlooked)
     }
 
-    fn with_knowledge(
-        &self,
-        unit: Unit,
-        ledger: &Ledger,
-        in_order: &mut InOrder<'_>,
-    ) -> Result<Job, FeedError> {
-        let mut job = Job::new(unit);
-        let lines: Vec<Line> = job.unit.lines().collect();
-        for line in &lines {
-            if !self.known.is_open(*line) {
-                job.done.extend(ledger.outcome_of(*line)?);
-            } else if self.known.planned.is_some() {
-                // What is in doubt is what this run wrote, not what its plan found.
-                let found = match lines.len() {
-                    1 => in_order.find(*line)?,
-                    _ => ledger.outcome_of(*line)?,
-                };
-                let planned = found.filter(|outcome| outcome.status == Status::WouldChange);
-                job.expected.extend(planned);
-            }
-            if let Some(customer) = self.known.history.meant.get(line) {
-                job.by_prior_run.push((*line, customer.clone()));
-            }
-        }
-        if self.known.units_with_writes.contains(job.unit.number) {
-            job.recorded = ledger.writes_of(job.unit.number)?;
-        }
-        Ok(job)
-    }
-
-    fn note(&self, mut outcome: Outcome) -> Result<(), FeedError> {
+    fn note(&self, journal: &Journal, mut outcome: Outcome) -> Result<(), FeedError> {
         outcome.finished_at_ms = super::clock::now_ms();
         self.tally.count(&outcome);
-        Ok(self.journal.blocking_outcome(outcome)?)
+        Ok(journal.blocking_outcome(outcome)?)
     }
 
     /// How many lines there are to bring to an end.
@@ -293,4 +304,42 @@ impl Feeder {
         };
         tally.lines.store(open, Ordering::Relaxed);
     }
+}
+
+/// That the engine wants no more is a good end of feeding.
+pub(super) fn ended(fed: Result<(), FeedError>) -> Result<(), CommandError> {
+    match fed {
+        Ok(()) | Err(FeedError::Enough) => Ok(()),
+        Err(FeedError::Failed(failure)) => Err(failure),
+    }
+}
+
+/// What is known of a unit.
+pub(super) fn with_knowledge(
+    known: &Known,
+    unit: Unit,
+    (ledger, in_order): (&Ledger, &mut InOrder<'_>),
+) -> Result<Job, FeedError> {
+    let mut job = Job::new(unit);
+    let lines: Vec<Line> = job.unit.lines().collect();
+    for line in &lines {
+        if !known.is_open(*line) {
+            job.done.extend(ledger.outcome_of(*line)?);
+        } else if known.planned.is_some() {
+            // What is in doubt is what this run wrote, not what its plan found.
+            let found = match lines.len() {
+                1 => in_order.find(*line)?,
+                _ => ledger.outcome_of(*line)?,
+            };
+            let planned = found.filter(|outcome| outcome.status == Status::WouldChange);
+            job.expected.extend(planned);
+        }
+        if let Some(customer) = known.history.meant.get(line) {
+            job.by_prior_run.push((*line, customer.clone()));
+        }
+    }
+    if known.units_with_writes.contains(job.unit.number) {
+        job.recorded = ledger.writes_of(job.unit.number)?;
+    }
+    Ok(job)
 }

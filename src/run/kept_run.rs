@@ -2,7 +2,7 @@
 
 use super::quota::SharedLimits;
 use crate::config::{ConfigError, Resolved, SharedLedger, Values};
-use crate::ledger::{Ledger, LedgerError, LocalRuns, RunDir, Runs, SharedRuns, StateDb};
+use crate::ledger::{Ledger, LedgerError, LocalRuns, RunDir, RunId, Runs, SharedRuns, StateDb};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -93,6 +93,12 @@ impl KeptRun {
             runs: Arc::clone(runs),
             dir,
         }
+    }
+
+    /// The run with this ID, whether there is one or not.
+    pub(super) fn named(runs: &Arc<dyn Runs>, folder: &Path, run: &RunId) -> Option<Self> {
+        let dir = RunDir::at(&folder.join(run.as_str()))?;
+        Some(Self::of(runs, dir))
     }
 
     /// The run that has this folder, where there is one.

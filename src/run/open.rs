@@ -197,6 +197,7 @@ pub(crate) fn open_live(
 }
 
 /// What is given of a target where no run is named; `None`: anything.
+#[derive(Debug)]
 pub(crate) struct Given {
     system: Option<String>,
     address: Option<String>,
@@ -233,7 +234,7 @@ pub(crate) fn given_by(typed: &TypedSettings) -> Result<Given, CommandError> {
 }
 
 impl Given {
-    fn fits(&self, system: &str, target: &str) -> bool {
+    pub(super) fn fits(&self, system: &str, target: &str) -> bool {
         let [_, address, tenant] = parts(target);
         let is = |given: &Option<String>, its| given.as_deref().is_none_or(|given| given == its);
         is(&self.system, system)

@@ -1,160 +1,47 @@
-//! A process works on a run: system, engine and signals, pass by pass, up to its end.
+//! The passes of a process over its run: the look, the question, the writes.
 
-use super::clock;
+use super::chunk_feeder;
 use super::confirm;
-use super::connect::{base_url, check_host, connect, runtime};
+use super::connect::base_url;
 use super::consent::{NOT_CONFIRMED, counts, question_of_plan};
-use super::control::{self, Control};
+use super::control::{self};
 use super::error::CommandError;
-use super::exit_code::Exit;
-use super::feeder::Feeder;
+use super::execute::Connected;
+use super::feeder::{Fed, Feeder};
 use super::finish;
 use super::near_misses::{self, Look};
 use super::parked;
 use super::plan_view;
 use super::request::Consent;
 use super::session::{Session, Work, done};
-use super::signals::Listening;
-use super::waves::WaveRecord;
-use crate::call_log;
+use super::waves::{WaveRecord, Waves};
 use crate::domain::Failed;
 use crate::engine::{self, Context, Ending, Event, Mode, Tally};
-use crate::http::Client;
-use crate::ledger::{Calls, Journal, Phase, Progress, State, StopReason};
-use crate::report::Commands;
+use crate::ledger::{Calls, Journal, Phase, StopReason};
 use crate::system::{Fatal, System};
 use crate::ui;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc};
-use tokio_util::sync::CancellationToken;
-
-/// What a process works with: the system, its client, a person's orders, and what stops the run.
-struct Connected {
-    system: Arc<System>,
-    client: Arc<Client>,
-    control: Control,
-    stop: CancellationToken,
-    signal: Arc<AtomicU8>,
-}
 
 impl Session {
-    /// Works on the run until it ends, and says how it ended.
-    pub(super) fn execute(mut self) -> Result<Exit, CommandError> {
-        check_host(&base_url(&self.run.resolved)?)?;
-        let stop = CancellationToken::new();
-        let (calls, lines) = (self.claim.shared_calls()?, self.run.draft.counts.lines);
-        let connected = connect(&self.run.resolved, calls, lines, stop.clone());
-        let (system, client) = connected.inspect_err(|_| self.forget_unbegun())?;
-        self.note_log()?;
-        let mut machine = Connected {
-            system: Arc::new(system),
-            control: Control::new(self.run.dir.ledger()?, Arc::clone(&client))?,
-            client,
-            stop,
-            signal: Arc::new(AtomicU8::new(0)),
-        };
-        let started = clock::now_ms();
-        let before = self.run.ledger.progress()?;
-        let first = before.state == State::Created || before.state == State::Planned;
-        let begun = Progress {
-            state: State::Running,
-            phase: self.task.work.phase(before.phase),
-            exit_code: None,
-            stopped_by: None,
-            why: String::new(),
-            started_at_ms: if first { started } else { before.started_at_ms },
-            finished_at_ms: None,
-        };
-        let commands = Commands::of(self.run.dir.path(), self.run.ledger.header());
-        self.under_way(&mut machine, &begun)
-            .map_err(|failure| failure.in_the_middle(&commands))
-    }
-
-    /// Names the run in the log of calls, and notes where that log is.
-    fn note_log(&mut self) -> Result<(), CommandError> {
-        call_log::of_run(self.run.dir.run().as_str());
-        let file = self.run.resolved.log.file.as_ref();
-        let file = file.and_then(|file| std::path::absolute(file).ok());
-        let logs = &mut self.run.kept.logs;
-        let noted = file.and_then(|file| file.to_str().map(str::to_owned));
-        match noted.filter(|file| !logs.contains(file)) {
-            None => Ok(()),
-            Some(file) => {
-                logs.push(file);
-                self.run.keep()
-            }
-        }
-    }
-
-    /// A new run that cannot begin was none: `resume` without a name would take it for the newest one.
-    fn forget_unbegun(&self) {
-        let is_new = self
-            .run
-            .ledger
-            .progress()
-            .is_ok_and(|progress| progress.state == State::Created);
-        let told = self
-            .run
-            .ledger
-            .counts()
-            .is_ok_and(|counts| !counts.is_empty());
-        if is_new && !told && self.run.ledger.has_writes().is_ok_and(|any| !any) {
-            self.run.dir.discard();
-        }
-    }
-
-    fn under_way(
-        mut self,
-        machine: &mut Connected,
-        begun: &Progress,
-    ) -> Result<Exit, CommandError> {
-        self.run.ledger.set_progress(begun)?;
-        tracing::info!(
-            event = "session_began",
-            command = self.task.title,
-            phase = begun.phase.as_str(),
-            version = env!("CARGO_PKG_VERSION"),
-            pid = std::process::id()
-        );
-        let writing = self.task.work != Work::Plan;
-        let may_rename =
-            writing && self.run.draft.counts.renames + self.run.draft.counts.clears > 0;
-        self.claim
-            .register(&self.run.dir, &self.run.ledger, may_rename)?;
-        let (journal, thread) = self.run.ledger.journal(self.claim.session(writing))?;
-        let runtime = runtime()?;
-        let resume = Commands::of(self.run.dir.path(), self.run.ledger.header()).resume(&[]);
-        let (stop, signal) = (machine.stop.clone(), Arc::clone(&machine.signal));
-        // Until the reports are drawn.
-        let _listening = Listening::to_run(stop, signal, resume)?;
-        let ending = runtime.block_on(self.passes(machine, &journal));
-        drop(journal);
-        drop(runtime);
-        thread.join();
-        if let Some(stand_in) = &self.run.stand_in {
-            stand_in.tell_idle_faults();
-        }
-        self.close(machine.signal.load(Ordering::Relaxed), ending?)
-    }
-
-    async fn passes(
+    pub(super) async fn passes(
         &mut self,
         machine: &mut Connected,
         journal: &Journal,
-    ) -> Result<Ending, CommandError> {
+    ) -> Result<(Ending, bool), CommandError> {
         let ending = self.look_and_write(machine, journal).await?;
+        let closes = self.closes(machine.shares.as_ref(), &ending)?;
         for warning in machine.system.take_warnings() {
             ui::warning(&warning);
         }
-        let done = self.task.work != Work::Plan && matches!(ending, Ending::Finished);
+        let done = closes && self.task.work != Work::Plan && matches!(ending, Ending::Finished);
         if done && self.run.resolved.system.capabilities().answers_may_mislead {
             confirm::changes(&machine.system, &self.run.ledger, journal).await?;
             self.note_calls(machine, journal).await?;
             journal.flush().await?;
         }
-        Ok(ending)
+        Ok((ending, closes))
     }
 
     /// If the run continues at another address, checks that the system there accepts the credentials before the ledger
@@ -184,6 +71,9 @@ impl Session {
         machine: &mut Connected,
         journal: &Journal,
     ) -> Result<Ending, CommandError> {
+        if self.task.work == Work::Join {
+            return self.pass(machine, journal, Mode::Apply).await;
+        }
         if let Some(ending) = self.moves(&machine.system).await? {
             return Ok(ending);
         }
@@ -268,7 +158,10 @@ impl Session {
     ) -> Result<Ending, CommandError> {
         let ending = self.searched_part(machine, journal, mode, true).await?;
         let words = match ending {
-            Ending::Stopped(StopReason::NotFound, words) if self.task.may_ask && ui::can_ask() => {
+            // Others that work on it have been stopped, too.
+            Ending::Stopped(StopReason::NotFound, words)
+                if self.task.may_ask && ui::can_ask() && machine.shares.is_none() =>
+            {
                 words
             }
             other => return Ok(other),
@@ -294,7 +187,13 @@ impl Session {
         must_find: bool,
     ) -> Result<Ending, CommandError> {
         let begun = Instant::now();
-        let ending = self.part(machine, journal, mode, must_find).await?;
+        let ending = match (mode, machine.shares.clone()) {
+            (Mode::Apply, Some(shares)) => self.shared_part(machine, journal, shares).await?,
+            _ => {
+                self.part(machine, journal, (mode, must_find), Fed::All)
+                    .await?
+            }
+        };
         let looked = matches!(
             ending,
             Ending::Finished | Ending::Stopped(StopReason::NotFound, _)
@@ -316,29 +215,23 @@ impl Session {
     }
 
     /// The lines that are not done. `must_find`: it stops where of the first ones no customer is found.
-    async fn part(
+    pub(super) async fn part(
         &mut self,
         machine: &mut Connected,
         journal: &Journal,
-        mode: Mode,
-        must_find: bool,
+        (mode, must_find): (Mode, bool),
+        fed: Fed,
     ) -> Result<Ending, CommandError> {
         let tally = Arc::new(Tally::default());
         let known = self.known.clone();
         Feeder::count_lines(&self.run.draft, &known, &tally);
         let (events, heard) = broadcast::channel::<Event>(256);
-        let title = if mode == Mode::Plan {
-            "plan"
-        } else {
-            self.task.title
+        let progress = self.progress(mode, machine, &tally, heard);
+        let waves = match fed {
+            Fed::All | Fed::First => self.waves(mode, &known)?,
+            Fed::Chunks(_) => Waves::default(),
         };
-        let progress = ui::Progress::start(
-            self.task.output.progress,
-            finish::progress_of(&self.run, title, &machine.client),
-            Arc::clone(&tally),
-            heard,
-        );
-        let waves = self.waves(mode, &known)?;
+        machine.control.counts(&tally);
         let mut settings = self.engine_settings(mode, &known, &waves, &machine.control.drain)?;
         settings.must_find = must_find;
         let context = Arc::new(Context::new(
@@ -352,13 +245,14 @@ impl Session {
         let feeder = Feeder {
             draft: Arc::clone(&self.run.draft),
             known,
+            fed,
             run: self.run.dir.clone(),
             waves: Arc::clone(&waves.all),
             journal: journal.clone(),
             tally: Arc::clone(&tally),
             jobs,
         };
-        let feeding = tokio::task::spawn_blocking(move || feeder.feed());
+        let feeding = tokio::task::spawn_blocking(move || chunk_feeder::feed(&feeder));
         let ending = {
             let mut counting = tokio::time::interval(Duration::from_secs(1));
             let mut asking = tokio::time::interval(control::EVERY);
@@ -404,6 +298,26 @@ impl Session {
         }
         fed?;
         Ok(ending)
+    }
+
+    fn progress(
+        &self,
+        mode: Mode,
+        machine: &Connected,
+        tally: &Arc<Tally>,
+        heard: broadcast::Receiver<Event>,
+    ) -> ui::Progress {
+        let title = if mode == Mode::Plan {
+            "plan"
+        } else {
+            self.task.title
+        };
+        ui::Progress::start(
+            self.task.output.progress,
+            finish::progress_of(&self.run, title, &machine.client),
+            Arc::clone(tally),
+            heard,
+        )
     }
 
     async fn note_calls(&self, machine: &Connected, journal: &Journal) -> Result<(), CommandError> {

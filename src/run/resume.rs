@@ -244,7 +244,7 @@ fn open_changes(known: &OpenRun, rest: &Rest) -> Result<OpenChanges, CommandErro
 }
 
 /// What other runs tell of the lines, and what they have written since.
-fn history(
+pub(super) fn history(
     known: &OpenRun,
     claim: &TargetClaim,
     work: Work,

@@ -17,6 +17,8 @@ pub(crate) enum Work {
     Apply,
     /// Look at everything, check the guards, then write.
     PlanThenApply,
+    /// Write a share of what a run that another process leads has left.
+    Join,
 }
 
 impl Work {
@@ -24,7 +26,7 @@ impl Work {
     pub(super) const fn mode(self) -> Mode {
         match self {
             Self::Plan => Mode::Plan,
-            Self::Apply | Self::PlanThenApply => Mode::Apply,
+            Self::Apply | Self::PlanThenApply | Self::Join => Mode::Apply,
         }
     }
 
@@ -32,6 +34,7 @@ impl Work {
     pub(super) const fn phase(self, before: Phase) -> Phase {
         match (self, before) {
             (Self::Plan | Self::PlanThenApply, _) => Phase::Look,
+            (Self::Join, before) => before,
             (Self::Apply, Phase::Write) => Phase::Write,
             (Self::Apply, Phase::Created | Phase::Look | Phase::LookAndWrite) => {
                 Phase::LookAndWrite

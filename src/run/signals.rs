@@ -48,6 +48,17 @@ impl Listening {
         })
     }
 
+    /// While a worker waits for runs: each signal ends that.
+    pub(super) fn to_wait(
+        stop: CancellationToken,
+        heard: Arc<AtomicU8>,
+    ) -> Result<Self, CommandError> {
+        Self::begin(move |number| {
+            heard.store(number, Ordering::Relaxed);
+            stop.cancel();
+        })
+    }
+
     /// After a run, whose exit code is known: the first signal ends what is still reported, a second one the process.
     pub(super) fn after_run(stop: CancellationToken, exit_code: u8) -> Result<Self, CommandError> {
         Self::begin(move |_| {

@@ -298,7 +298,9 @@ impl Display {
     }
 
     fn now(&mut self) -> Snapshot {
-        let (done, lines) = (self.tally.done(), self.tally.lines.load(Ordering::Relaxed));
+        let elsewhere = self.tally.ended_elsewhere.load(Ordering::Relaxed);
+        let done = self.tally.done() + elsewhere;
+        let lines = self.tally.lines.load(Ordering::Relaxed);
         let (elapsed, calls) = (self.began.elapsed(), (self.source.made)());
         self.left.see(elapsed, self.waiting.is_some(), done, calls);
         let wait = self.waiting.as_ref().map(|waiting| Wait {

@@ -155,3 +155,4 @@ mod token_files;
 mod tour;
 /// `--waves`: growing parts of a run, each read back before the next.
 mod waves;
+mod workers;

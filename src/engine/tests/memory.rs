@@ -3,7 +3,7 @@
 use super::super::{Left, Wave, WaveLog, WriteLog};
 use crate::domain::{Line, Outcome, Status};
 use crate::ledger::{
-    Intent, Lease, LedgerError, LineSet, Noted, Verdict, WriteId, WriteRecord, WriteVerdict,
+    Chunk, Intent, Lease, LedgerError, LineSet, Noted, Verdict, WriteId, WriteRecord, WriteVerdict,
 };
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
@@ -128,6 +128,10 @@ impl Memory {
 }
 
 impl WriteLog for Memory {
+    fn of(&self, _chunk: Option<&Arc<Chunk>>) -> Self {
+        self.clone()
+    }
+
     async fn intend(&self, intent: Intent) -> Result<Noted, LedgerError> {
         // Killed in between, the intent may be on the disk or not.
         let (early, ms) = {

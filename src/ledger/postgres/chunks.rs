@@ -3,19 +3,20 @@
 
 use super::process::Process;
 use super::statement::Statement;
-use crate::domain::Line;
-use crate::ledger::LedgerError;
 use crate::ledger::chunk::Chunk;
-use crate::ledger::columns::Row;
-use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::ledger::columns::{Fault, Row};
+use crate::ledger::shares::{Ended, NewPass, Next, Others, Shares};
+use crate::ledger::{LedgerError, crash_point};
+use std::sync::atomic::{AtomicBool, AtomicI16, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The chunks of a run, for one session.
+#[derive(Debug)]
 pub(super) struct PgChunks {
     process: Arc<Process>,
     run: String,
     session: i32,
+    pass: AtomicI16,
     /// Those that the session has; one at a time asks for another.
     own: Mutex<Vec<Arc<Chunk>>>,
     /// The session got a chunk: its next writes are numbered after all that were noted of the chunk before.
@@ -28,39 +29,35 @@ impl PgChunks {
         run: &str,
         session: i32,
         renumbers: &Arc<AtomicBool>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, LedgerError> {
+        let ask = Statement::repeatable("SELECT pass FROM progress WHERE run = $1");
+        let pass = process.row(ask.with(run.to_owned()), |row| row.required(0))?;
+        Ok(Self {
             process: Arc::clone(process),
             run: run.to_owned(),
             session,
+            pass: AtomicI16::new(pass),
             own: Mutex::default(),
             renumbers: Arc::clone(renumbers),
-        }
+        })
     }
 
     fn about(&self, sql: &'static str) -> Statement {
         Statement::repeatable(sql).with(self.run.clone())
     }
 
-    /// Moves the run on to the next pass with these chunks, if no chunk of the present pass is open; false: one is, or
-    /// another process has done it.
-    pub(super) fn advance(
-        &self,
-        (from, to): (i16, i16),
-        chunks: &[RangeInclusive<Line>],
-    ) -> Result<bool, LedgerError> {
-        let numbers: Vec<i32> = (0..).take(chunks.len()).collect();
-        let first: Vec<i64> = chunks.iter().map(|lines| (*lines.start()).into()).collect();
-        let last: Vec<i64> = chunks.iter().map(|lines| (*lines.end()).into()).collect();
-        let advance = self.about("SELECT advance($1, $2, $3, $4, $5, $6)");
-        let advance = advance.with(from).with(to);
-        let advance = advance.with(numbers).with(first).with(last);
-        self.process.row(advance, |row| row.truth(0))
+    fn pass(&self) -> i16 {
+        self.pass.load(Ordering::Relaxed)
     }
 
-    /// The next chunk of a pass that no other session works on; `None`: there is none now.
-    pub(super) fn claim(&self, pass: i16) -> Result<Option<Arc<Chunk>>, LedgerError> {
-        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+    fn own(&self) -> MutexGuard<'_, Vec<Arc<Chunk>>> {
+        // It is whole between any two statements.
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next chunk of the pass that no other session works on; `None`: there is none now.
+    fn claim(&self) -> Result<Option<Arc<Chunk>>, LedgerError> {
+        let (mut own, pass) = (self.own(), self.pass());
         own.retain(|chunk| !chunk.is_taken());
         let known = own.iter().filter(|chunk| chunk.pass == pass);
         let known: Vec<i32> = known.map(|chunk| chunk.number).collect();
@@ -80,30 +77,94 @@ impl PgChunks {
         Ok(claimed)
     }
 
-    /// Whether no chunk of a pass is open, whoever has it.
-    pub(super) fn is_over(&self, pass: i16) -> Result<bool, LedgerError> {
+    /// Whether no chunk of the pass is left, whoever has it; or another pass has begun.
+    fn is_over(&self) -> Result<bool, LedgerError> {
         let sql = "SELECT NOT EXISTS (SELECT FROM chunk WHERE run = $1 AND pass = $2 AND state <> 'done')";
         self.process
-            .row(self.about(sql).with(pass), |row| row.truth(0))
+            .row(self.about(sql).with(self.pass()), |row| row.truth(0))
     }
 
-    /// All of a chunk is done, and on record: nothing of it may be noted any more.
-    pub(super) fn done(&self, chunk: &Arc<Chunk>) -> Result<(), LedgerError> {
-        self.leave(chunk, "done")
+    fn gone(&self) -> Result<Vec<String>, LedgerError> {
+        self.process.gone_from(&self.run)
+    }
+}
+
+impl Shares for PgChunks {
+    fn open(&self, pass: &NewPass<'_>) -> Result<(), LedgerError> {
+        let numbers: Vec<i32> = (0..).take(pass.chunks.len()).collect();
+        let first = pass.chunks.iter().map(|lines| i64::from(*lines.start()));
+        let last = pass.chunks.iter().map(|lines| i64::from(*lines.end()));
+        let (first, last): (Vec<i64>, Vec<i64>) = (first.collect(), last.collect());
+        crash_point();
+        let open = self.about("SELECT open_pass($1, $2, $3, $4, $5, $6, $7, $8)");
+        let open = open.with(self.session).with(self.pass());
+        let open = open.with(numbers).with(first).with(last);
+        let open = open.with(pass.is_alone).with(pass.plan_digest.to_owned());
+        if !self.process.row(open, |row| row.truth(0))? {
+            return Err(LedgerError::TakenOver {
+                at: self.process.place().to_owned(),
+                run: self.run.clone(),
+                why: "another process works on it".to_owned(),
+            });
+        }
+        crash_point();
+        self.own().clear();
+        self.pass.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
-    /// Leaves a chunk to whoever asks next.
-    pub(super) fn release(&self, chunk: &Arc<Chunk>) -> Result<(), LedgerError> {
-        self.leave(chunk, "free")
+    fn plan_digest(&self) -> Result<String, LedgerError> {
+        let ask = self.about("SELECT units_digest FROM progress WHERE run = $1");
+        self.process.row(ask, |row| Ok(row.word(0)?.to_owned()))
     }
 
-    fn leave(&self, chunk: &Arc<Chunk>, state: &'static str) -> Result<(), LedgerError> {
-        let sql = "UPDATE chunk SET state = $6 WHERE run = $1 AND pass = $2 AND n = $3 AND session = $4 AND lease = $5";
-        let leave = self.about(sql).with(chunk.pass).with(chunk.number);
-        let leave = leave.with(self.session).with(chunk.lease).with(state);
-        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        self.process.rows(leave, |_| Ok(()))?;
+    fn next(&self) -> Result<Next, LedgerError> {
+        if let Some(chunk) = self.claim()? {
+            return Ok(Next::Chunk(chunk));
+        }
+        let is_over = self.own().is_empty() && self.is_over()?;
+        Ok(if is_over { Next::Over } else { Next::Wait })
+    }
+
+    fn done(&self, chunk: &Arc<Chunk>) -> Result<(), LedgerError> {
+        crash_point();
+        let sql = "UPDATE chunk SET state = 'done' \
+                   WHERE run = $1 AND pass = $2 AND n = $3 AND session = $4 AND lease = $5";
+        let done = self.about(sql).with(chunk.pass).with(chunk.number);
+        let done = done.with(self.session).with(chunk.lease);
+        let mut own = self.own();
+        self.process.rows(done, |_| Ok(()))?;
         own.retain(|one| !Arc::ptr_eq(one, chunk));
         Ok(())
+    }
+
+    fn tell(&self, ended: Ended) -> Result<Others, LedgerError> {
+        let sql = "SELECT others, others_failed, goes_on FROM tell($1, $2, $3, $4, $5)";
+        let tell = self.about(sql).with(self.session).with(self.pass());
+        let tell = tell.with(ended.lines.cast_signed());
+        let tell = tell.with(ended.failed.cast_signed());
+        self.process.row(tell, |row| {
+            let number = |at| Ok::<_, Fault>(row.required::<i64>(at)?.cast_unsigned());
+            Ok(Others {
+                ended: Ended {
+                    lines: number(0)?,
+                    failed: number(1)?,
+                },
+                goes_on: row.truth(2)?,
+            })
+        })
+    }
+
+    fn leads(&self) -> Result<bool, LedgerError> {
+        let ask = self.about("SELECT leads($1, $2, $3)");
+        let ask = ask.with(self.session).with(self.gone()?);
+        self.process.row(ask, |row| row.truth(0))
+    }
+
+    fn others(&self) -> Result<u64, LedgerError> {
+        let ask = self.about("SELECT at_work($1, $2, $3)");
+        let ask = ask.with(self.session).with(self.gone()?);
+        let others: i64 = self.process.row(ask, |row| row.required(0))?;
+        Ok(others.cast_unsigned())
     }
 }

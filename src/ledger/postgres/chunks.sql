@@ -45,15 +45,67 @@ BEGIN
     END LOOP;
 END $$;
 
--- The barrier between passes: of all workers that find a pass without open chunks, one moves the run on.
-CREATE FUNCTION advance(r text, p smallint, following smallint, ns int[], los bigint[], his bigint[])
+-- Begins the pass after this one, for the session that leads the run; from now on others may join it. False: another session
+-- has begun one.
+CREATE FUNCTION open_pass(r text, s int, p smallint, ns int[], los bigint[], his bigint[], is_alone bool, digest text)
 RETURNS bool LANGUAGE plpgsql SET search_path = idshift AS $$
+DECLARE
+    g progress;
 BEGIN
-    PERFORM 1 FROM progress g WHERE g.run = r AND g.pass = p AND g.state = 'running' FOR UPDATE;
-    IF NOT FOUND OR EXISTS (SELECT FROM chunk c WHERE c.run = r AND c.pass = p AND c.state <> 'done') THEN
-        RETURN false;
+    SELECT * INTO g FROM progress x WHERE x.run = r FOR UPDATE;
+    IF NOT EXISTS (SELECT FROM sessions x WHERE x.run = r AND x.session = s AND x.ended IS NULL) THEN RETURN false; END IF;
+    IF g.pass = p + 1 AND g.lead = s THEN
+        -- Repeated after its answer was lost.
+        UPDATE progress x SET pass = x.pass WHERE x.run = r;
+        RETURN true;
     END IF;
-    INSERT INTO chunk (run, pass, n, lo, hi) SELECT r, following, x.* FROM unnest(ns, los, his) x;
-    UPDATE progress g SET pass = following WHERE g.run = r;
+    IF g.pass <> p THEN RETURN false; END IF;
+    DELETE FROM chunk c WHERE c.run = r;
+    INSERT INTO chunk (run, pass, n, lo, hi) SELECT r, p + 1, x.* FROM unnest(ns, los, his) x;
+    UPDATE progress x SET pass = p + 1, alone = is_alone, lead = s, units_digest = digest WHERE x.run = r;
+    UPDATE hold h SET together = true FROM sessions x
+        WHERE x.run = r AND x.session = s AND h.run = r AND h.process = x.process;
     RETURN true;
 END $$;
+
+-- Whether a session closes the run: it leads it, or the session that did is gone, and nothing is left to be done or no other
+-- one is there to do it.
+CREATE FUNCTION leads(r text, s int, gone text[]) RETURNS bool LANGUAGE plpgsql SET search_path = idshift AS $$
+DECLARE
+    g progress;
+BEGIN
+    SELECT * INTO g FROM progress x WHERE x.run = r FOR UPDATE;
+    IF g.lead IS NULL OR g.lead = s THEN RETURN true; END IF;
+    IF g.state <> 'running' OR NOT has_left(r, g.lead, gone) THEN RETURN false; END IF;
+    IF EXISTS (SELECT FROM chunk c WHERE c.run = r AND c.pass = g.pass AND c.state <> 'done')
+        AND at_work(r, s, gone) > 0 THEN RETURN false; END IF;
+    UPDATE progress x SET lead = s WHERE x.run = r;
+    RETURN true;
+END $$;
+
+-- How many sessions work on a run beside this one.
+CREATE FUNCTION at_work(r text, s int, gone text[]) RETURNS bigint LANGUAGE sql SET search_path = idshift AS $$
+    SELECT count(*) FROM sessions x WHERE x.run = r AND x.session <> s AND x.ended IS NULL AND NOT has_left(r, x.session, gone)
+$$;
+
+-- Records how many lines have ended in a session, and tells of the others since the run was begun or resumed. `goes_on`: the
+-- run is in progress, in this pass.
+CREATE FUNCTION tell(r text, s int, p smallint, here bigint, here_failed bigint,
+    OUT others bigint, OUT others_failed bigint, OUT goes_on bool)
+LANGUAGE plpgsql SET search_path = idshift AS $$
+BEGIN
+    UPDATE sessions x SET ended_lines = here, failed_lines = here_failed, seen_at = clock_timestamp()
+        WHERE x.run = r AND x.session = s;
+    SELECT coalesce(sum(x.ended_lines), 0), coalesce(sum(x.failed_lines), 0) INTO others, others_failed
+        FROM sessions x JOIN sessions own ON own.run = r AND own.session = s
+        WHERE x.run = r AND x.session <> s AND x.epoch = own.epoch;
+    SELECT g.state = 'running' AND g.pass = p INTO goes_on FROM progress g WHERE g.run = r;
+END $$;
+
+-- Runs that others may join: there are lines that no session has finished, or the one that closes the run is gone.
+CREATE FUNCTION runs_to_join() RETURNS TABLE (run text, system text, target text) LANGUAGE sql SET search_path = idshift AS $$
+    SELECT x.run, x.system, coalesce(g.target, x.target) FROM progress g JOIN run x USING (run) JOIN orders o USING (run)
+    WHERE g.state = 'running' AND g.lead IS NOT NULL AND (has_left(x.run, g.lead, '{}')
+        OR NOT o.draining AND EXISTS (SELECT FROM chunk c WHERE c.run = x.run AND c.pass = g.pass AND c.state <> 'done'))
+    ORDER BY x.epoch, x.run
+$$;

@@ -151,6 +151,8 @@ BEGIN
                     JOIN target t ON t.target = coalesce(y.target, x.target) WHERE h.token = with_token AND h.together)), f.writing, f.version, own, with_token
             FROM json_populate_record(NULL::sessions, facts) f
             RETURNING session INTO number;
+        -- Nobody joins a process that works on the run alone, before it begins a pass.
+        UPDATE progress y SET lead = NULL FROM hold h WHERE y.run = r AND h.token = with_token AND NOT h.together;
     ELSE
         UPDATE sessions s SET seen_at = clock_timestamp() WHERE s.run = r AND s.session = number;
     END IF;
@@ -190,11 +192,16 @@ BEGIN
     END IF;
     IF before <> this AND chunks <> '{}' THEN
         -- Locked until the end: whoever takes one over sees what is noted here.
-        PERFORM FROM chunk c WHERE c.run = r AND (c.pass, c.n) IN (SELECT * FROM unnest(passes, chunks)) FOR SHARE;
+        PERFORM FROM chunk c WHERE c.run = r AND (c.pass, c.n) IN (SELECT * FROM unnest(passes, chunks)) FOR NO KEY UPDATE;
         SELECT array_agg(k.at::int) INTO taken FROM unnest(passes, chunks, leases) WITH ORDINALITY k(pass, n, lease, at)
             WHERE NOT EXISTS (SELECT FROM chunk c WHERE c.run = r AND c.pass = k.pass AND c.n = k.n
-                AND c.state = 'leased' AND c.session = s AND c.lease = k.lease);
+                AND (c.state = 'leased' OR c.state = 'done' AND reopened <> '{}') AND c.session = s AND c.lease = k.lease);
         IF taken IS NOT NULL THEN RETURN; END IF;
+        -- Lines that are opened again are left to whoever asks for the chunk next.
+        IF reopened <> '{}' THEN
+            UPDATE chunk c SET state = 'free'
+                WHERE c.run = r AND c.state = 'done' AND (c.pass, c.n) IN (SELECT * FROM unnest(passes, chunks));
+        END IF;
     END IF;
     IF calls IS NOT NULL THEN own := json_populate_record(own, calls); END IF;
     -- Always: so the acknowledgement comes from a transaction that waits for the standby.
@@ -244,7 +251,9 @@ BEGIN
     IF s IS NOT NULL THEN
         SELECT coalesce(min(x.ended), '') INTO refused FROM sessions x
             WHERE x.run = r AND x.session = s AND x.ended <> 'its process has left it';
-        IF EXISTS (SELECT FROM sessions x WHERE x.run = r AND x.session > s) THEN
+        -- Those that work together have one epoch.
+        IF EXISTS (SELECT FROM sessions x JOIN sessions own ON own.run = r AND own.session = s
+                WHERE x.run = r AND x.session > s AND x.epoch > own.epoch) THEN
             refused := 'another process works on it';
         END IF;
         IF refused <> '' THEN RETURN; END IF;

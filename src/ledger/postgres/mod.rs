@@ -9,7 +9,6 @@
 //! - [`SharedRuns`]: the runs that are kept there, each with its record, and which process works on a run or a target
 
 mod address;
-#[cfg_attr(not(test), expect(dead_code, reason = "each run has one process"))]
 mod chunks;
 mod commit;
 mod connection;

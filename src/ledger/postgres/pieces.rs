@@ -1,8 +1,8 @@
 //! The run's copy of its file in the ledger: compressed, a MiB each, so that any machine can draw its reports and go on.
 
 use super::process::Process;
-use super::rows::hex;
 use super::statement::Statement;
+use crate::domain::hex;
 use crate::ledger::columns::Fault;
 use crate::ledger::{LedgerError, PrivateFile};
 use sha2::{Digest, Sha256};

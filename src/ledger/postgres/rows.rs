@@ -7,12 +7,12 @@
 use super::error::PostgresError;
 use super::statement::Statement;
 use super::thread::Postgres;
+use crate::domain::hex;
 use crate::ledger::LedgerError;
 use crate::ledger::checksum;
 use crate::ledger::columns::{Fault, Row, Value};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::borrow::Cow;
-use std::fmt::Write;
 use tokio_postgres::types::Type;
 
 /// Stands before `0` for U+0000, and before `1` for itself.
@@ -40,15 +40,6 @@ fn restored(text: &str) -> String {
 /// Bytes as PostgreSQL reads them from a text.
 pub(super) fn bytea(bytes: &[u8]) -> String {
     format!("\\x{}", hex(bytes))
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a text cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 impl Serialize for Value<'_> {

@@ -9,8 +9,8 @@ use super::{Postgres, Settings, draft, glances, pieces};
 use crate::ledger::columns::Row;
 use crate::ledger::private::{create_folder, sync_folder};
 use crate::ledger::{
-    Hold, Ledger, LedgerError, ListedRun, LocalRuns, NewLedger, RegisteredRun, RunDir, RunId, Runs,
-    Sameness, StateDb,
+    Hold, Ledger, LedgerError, ListedRun, LocalRuns, NewLedger, RegisteredRun, RunDir, RunId,
+    RunToJoin, Runs, Sameness, StateDb,
 };
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -210,10 +210,37 @@ impl Runs for SharedRuns {
         let Some(here) = self.here() else {
             return Ok(Hold::of(()));
         };
-        let local = here.hold(targets, run)?;
+        let local = here.hold_with_others(targets, run)?;
         let names = targets.iter().map(|target| format!("target {target}"));
         let shared = self.process()?.take(names.collect(), run)?;
         Ok(Hold::of((local, shared)))
+    }
+
+    fn hold_with_others(&self, targets: &[&str], run: &str) -> Result<Hold, LedgerError> {
+        let Some(here) = self.here() else {
+            return Ok(Hold::of(()));
+        };
+        let local = here.hold_with_others(targets, run)?;
+        let names = targets.iter().map(|target| format!("target {target}"));
+        let names = names.collect();
+        let shared = self.process()?.take_with_others(names, run)?;
+        Ok(Hold::of((local, shared)))
+    }
+
+    fn to_join(&self) -> Result<Vec<RunToJoin>, LedgerError> {
+        let ask = Statement::repeatable("SELECT run, system, target FROM runs_to_join()");
+        let found = self.process()?.rows(ask, |row| {
+            let text = |at| row.word(at).map(str::to_owned);
+            Ok((text(0)?, text(1)?, text(2)?))
+        })?;
+        let runs = found.into_iter().map(|(run, system, target)| {
+            Ok(RunToJoin {
+                run: RunId::parse(&run)?,
+                system,
+                target,
+            })
+        });
+        runs.collect()
     }
 
     fn next_epoch(&self, above: u64) -> Result<u64, LedgerError> {

@@ -48,8 +48,9 @@ CREATE TABLE progress (
     settings text, plan_digest text, forecast text, near_misses text, estimate text, cannot_undo text,
     audit_round bigint, pruned_at_ms bigint, half_done bigint,
     wave bigint, wave_lines text,
-    -- The pass that the workers are at, and whether one worker works at a time.
-    pass smallint NOT NULL DEFAULT 0, alone bool NOT NULL DEFAULT false,
+    -- The pass that the workers are at, whether one worker works at a time, the session that begins passes and closes the
+    -- run, and a digest of the units that it has found in the file.
+    pass smallint NOT NULL DEFAULT 0, alone bool NOT NULL DEFAULT false, lead int, units_digest text NOT NULL DEFAULT '',
     -- The last number for a write that was given to one of several workers.
     given bigint NOT NULL DEFAULT 0,
     -- How often something was recorded beside what sessions note, and the token of the last time: a repetition is recognised.
@@ -104,6 +105,8 @@ CREATE TABLE sessions (
     egress text NOT NULL DEFAULT '', version text NOT NULL DEFAULT '', commits bigint NOT NULL DEFAULT 0,
     -- The process, the token of its hold on the run, and, once nothing more may be noted, why.
     process text NOT NULL DEFAULT '', token text NOT NULL DEFAULT '', ended text,
+    -- Lines that have ended in this process, and those of them that have failed.
+    ended_lines bigint NOT NULL DEFAULT 0, failed_lines bigint NOT NULL DEFAULT 0,
     seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (run, session)
 ) WITH (fillfactor = 50);
@@ -137,7 +140,6 @@ CREATE TABLE chunk (
     run text REFERENCES run ON DELETE CASCADE, pass smallint, n int, lo bigint NOT NULL, hi bigint NOT NULL,
     state text NOT NULL DEFAULT 'free' CHECK (state = 'free' OR state = 'leased' OR state = 'done'),
     session int, lease int NOT NULL DEFAULT 0,
-    done bigint NOT NULL DEFAULT 0, failed bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (run, pass, n)
 ) WITH (fillfactor = 50);
 CREATE INDEX chunk_open ON chunk (run, pass, n) WHERE state <> 'done';

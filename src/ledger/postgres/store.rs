@@ -11,6 +11,7 @@ use super::statement::Statement;
 use crate::domain::{CustomerId, Line, Outcome, Shard};
 use crate::ledger::columns::{Fault, Row};
 use crate::ledger::commit::Commit;
+use crate::ledger::shares::Shares;
 use crate::ledger::store::{Fact, Facts, LinesOf, OrderChange, Put, Store, WritesOf};
 use crate::ledger::unlooked::{PackedLines, STATUS};
 use crate::ledger::write_columns::{self, WriteSketch};
@@ -71,23 +72,6 @@ impl PgStore {
     /// A question about the run, which is its first value.
     fn about(&self, sql: &'static str) -> Statement {
         Statement::repeatable(sql).with(self.run.clone())
-    }
-
-    /// Begins a session of this process, beside those of others that begin theirs in this way; it works on chunks.
-    #[cfg_attr(not(test), expect(dead_code, reason = "each run has one process"))]
-    pub(super) fn join_others(
-        &self,
-        session: Session,
-    ) -> Result<(commit::PgCommit, PgChunks), LedgerError> {
-        let header = self.header()?;
-        let mut names = self.hold_name();
-        names.push(format!("target {}", header.target));
-        let hold = self.process.take_with_others(names, &self.run)?;
-        let renumbers = Arc::default();
-        let joined = commit::join(&self.process, &self.run, hold, session, Some(&renumbers));
-        let (commit, number) = joined?;
-        let chunks = PgChunks::of(&self.process, &self.run, number, &renumbers);
-        Ok((commit, chunks))
     }
 
     fn hold_name(&self) -> Vec<String> {
@@ -411,6 +395,25 @@ impl Store for PgStore {
         let (commit, number) = commit::join(&self.process, &self.run, hold, session, None)?;
         *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(number);
         Ok(Box::new(commit))
+    }
+
+    fn join_others(
+        &self,
+        session: Session,
+        leads: bool,
+    ) -> Result<Option<(Box<dyn Commit>, Arc<dyn Shares>)>, LedgerError> {
+        let names = self.hold_name();
+        let hold = if leads {
+            self.process.take(names, &self.run)?
+        } else {
+            self.process.take_with_others(names, &self.run)?
+        };
+        let renumbers = Arc::default();
+        let joined = commit::join(&self.process, &self.run, hold, session, Some(&renumbers));
+        let (commit, number) = joined?;
+        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(number);
+        let chunks = PgChunks::of(&self.process, &self.run, number, &renumbers)?;
+        Ok(Some((Box::new(commit), Arc::new(chunks))))
     }
 
     /// Of a pruned run the copy of the input goes, too. The server gives room back by itself.

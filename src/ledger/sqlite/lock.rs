@@ -45,12 +45,15 @@ pub(super) struct TargetLock {
 impl TargetLock {
     /// Takes the locks of these targets, which are one system, or says which process has one ([`LedgerError::Held`]).
     ///
+    /// `with_others`: other processes on the same run may have them, too, if they take them in this way.
+    ///
     /// A lock that cannot be looked at is refused ([`LedgerError::Unlockable`]): a lock in another place would let two
     /// runs work on one target.
     pub(super) fn acquire(
         state: &StateDb,
         targets: &[&str],
         run: &str,
+        with_others: bool,
     ) -> Result<Self, LedgerError> {
         let folder = state.folder().join("locks");
         let unlockable = |source| LedgerError::Unlockable {
@@ -74,15 +77,24 @@ impl TargetLock {
                 },
                 error => error,
             })?;
-            if !is_free {
+            let file = Locked(file);
+            if is_free {
+                state.set_holder(target, &Holder::this_process(run))?;
+            }
+            // Whoever shares it first says for which run.
+            let is_held = if with_others {
+                file.0.try_lock_shared().is_ok() && state.holder(target)?.run == run
+            } else {
+                is_free
+            };
+            if !is_held {
                 return Err(LedgerError::Held {
                     holder: state.holder(target)?,
                     lock: path.display().to_string(),
                     free_in: None,
                 });
             }
-            files.push(Locked(file));
-            state.set_holder(target, &Holder::this_process(run))?;
+            files.push(file);
         }
         Ok(Self { _files: files })
     }
@@ -152,7 +164,7 @@ mod tests {
     use std::env;
 
     fn acquire(folder: &Path, target: &str, run: &str) -> Result<TargetLock, LedgerError> {
-        TargetLock::acquire(&StateDb::open_in(folder)?, &[target], run)
+        TargetLock::acquire(&StateDb::open_in(folder)?, &[target], run, false)
     }
 
     #[test]
@@ -200,11 +212,34 @@ mod tests {
     fn a_system_under_two_addresses_is_held_under_both() {
         let folder = tempfile::tempdir().unwrap();
         let state = StateDb::open_in(folder.path()).unwrap();
-        let _held = TargetLock::acquire(&state, &["b", "a", "b"], "run").unwrap();
+        let _held = TargetLock::acquire(&state, &["b", "a", "b"], "run", false).unwrap();
         for target in ["a", "b"] {
             let error = acquire(folder.path(), target, "other").unwrap_err();
             assert!(matches!(error, LedgerError::Held { .. }), "{error}");
         }
+    }
+
+    #[test]
+    fn a_target_is_shared_with_processes_on_the_same_run_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let share = |run| {
+            let state = StateDb::open_in(folder.path()).unwrap();
+            TargetLock::acquire(&state, &["plume https://x"], run, true)
+        };
+        let [first, second] = ["run", "run"].map(|run| share(run).unwrap());
+        drop(first);
+        for refused in [
+            share("other"),
+            acquire(folder.path(), "plume https://x", "run"),
+        ] {
+            let error = refused.unwrap_err();
+            assert!(matches!(error, LedgerError::Held { .. }), "{error}");
+        }
+        drop(second);
+        let alone = acquire(folder.path(), "plume https://x", "run").unwrap();
+        assert!(share("run").is_err());
+        drop(alone);
+        share("other").unwrap();
     }
 
     /// Not a test of its own: the process that `a_killed_holder_does_not_block` kills.

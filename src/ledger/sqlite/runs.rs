@@ -105,7 +105,14 @@ impl Runs for LocalRuns {
 
     fn hold(&self, targets: &[&str], run: &str) -> Result<Hold, LedgerError> {
         match &self.state {
-            Some(state) => TargetLock::acquire(state, targets, run).map(Hold::of),
+            Some(state) => TargetLock::acquire(state, targets, run, false).map(Hold::of),
+            None => Ok(Hold::of(())),
+        }
+    }
+
+    fn hold_with_others(&self, targets: &[&str], run: &str) -> Result<Hold, LedgerError> {
+        match &self.state {
+            Some(state) => TargetLock::acquire(state, targets, run, true).map(Hold::of),
             None => Ok(Hold::of(())),
         }
     }

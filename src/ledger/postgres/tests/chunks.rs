@@ -1,13 +1,13 @@
 //! Several sessions on one run: each chunk is one session's, and what is noted of a chunk that is another's by then is left out.
 
-use super::super::chunks::PgChunks;
 use super::super::member::Member;
-use super::super::process::Process;
+use super::super::process::{Process, Token};
 use super::super::store::PgStore;
 use super::store::{One, one};
 use super::*;
 use crate::domain::Line;
 use crate::ledger::chunk::Chunk;
+use crate::ledger::shares::{NewPass, Next, Shares};
 use crate::ledger::store::{Store, WritesOf};
 use crate::ledger::tests::{full_outcome, intent, rename, runtime};
 use crate::ledger::{
@@ -17,35 +17,68 @@ use crate::ledger::{
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-const PASS: i16 = 1;
-
 /// Another machine that works on the run.
 struct Worker {
     process: Arc<Process>,
-    chunks: PgChunks,
+    chunks: Arc<dyn Shares>,
     journal: Journal,
     thread: JournalThread,
+    _target: Token,
 }
 
 impl Worker {
+    /// The one that begins the passes of the run.
+    fn lead(one: &One) -> Self {
+        Self::of(one, true).unwrap()
+    }
+
     fn join(one: &One) -> Result<Self, LedgerError> {
+        Self::of(one, false)
+    }
+
+    fn of(one: &One, leads: bool) -> Result<Self, LedgerError> {
         let address = one.server.address(ADMIN, &one.database);
         let process = Member::apart(&settings(&address)).process()?;
         process.allow_calls_of(Duration::from_secs(4));
         let store = PgStore::of(&process, one.dir.run().as_str());
         let (epoch, writing) = (0, true);
-        let (commit, chunks) = store.join_others(Session { epoch, writing })?;
-        let (journal, thread) = journal::start(Box::new(commit)).unwrap();
+        let names = vec![format!("target {}", one.target())];
+        let run = one.dir.run().as_str();
+        let target = if leads {
+            process.take(names, run)?
+        } else {
+            process.take_with_others(names, run)?
+        };
+        let joined = store.join_others(Session { epoch, writing }, leads)?;
+        let (commit, chunks) = joined.unwrap();
+        let (journal, thread) = journal::start(commit).unwrap();
         Ok(Self {
             process,
             chunks,
             journal,
             thread,
+            _target: target,
         })
     }
 
     fn claim(&self) -> Option<Arc<Chunk>> {
-        self.chunks.claim(PASS).unwrap()
+        match self.chunks.next().unwrap() {
+            Next::Chunk(chunk) => Some(chunk),
+            Next::Wait | Next::Over => None,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.chunks.next().unwrap(), Next::Over)
+    }
+
+    fn open(&self, chunks: Line, is_alone: bool) -> Result<(), LedgerError> {
+        let ranges: Vec<_> = (0..chunks).map(|n| 10 * n + 2..=10 * n + 11).collect();
+        self.chunks.open(&NewPass {
+            chunks: &ranges,
+            is_alone,
+            plan_digest: "the units",
+        })
     }
 
     fn leave(self) {
@@ -76,10 +109,12 @@ fn lines(one: &One) -> Vec<Line> {
 fn at_work(chunks: Line) -> Option<(One, Worker, Worker)> {
     let one = one()?;
     one.sql("UPDATE progress SET state = 'running'");
-    let (first, second) = (Worker::join(&one).unwrap(), Worker::join(&one).unwrap());
-    let ranges: Vec<_> = (0..chunks).map(|n| 10 * n + 2..=10 * n + 11).collect();
-    assert!(first.chunks.advance((0, PASS), &ranges).unwrap());
-    assert!(!second.chunks.advance((0, PASS), &ranges).unwrap());
+    let first = Worker::lead(&one);
+    let early = Worker::join(&one).err().unwrap();
+    assert!(matches!(early, LedgerError::Held { .. }), "{early}");
+    first.open(chunks, false).unwrap();
+    let second = Worker::join(&one).unwrap();
+    assert_eq!(second.chunks.plan_digest().unwrap(), "the units");
     Some((one, first, second))
 }
 
@@ -157,9 +192,8 @@ fn nothing_is_noted_of_a_chunk_that_another_session_has_and_all_else_is() {
     let store = PgStore::of(&second.process, one.dir.run().as_str());
     let of_unit = store.writes(WritesOf::Unit(2), WriteId(0), 9).unwrap();
     assert!(of_unit[0].verdict.is_none(), "its effect is to be read");
-    // Nor does the first one end it, or get it by giving it back.
+    // Nor does the first one end it.
     first.chunks.done(&lost).unwrap();
-    first.chunks.release(&lost).unwrap();
     while let Some(chunk) = first.claim() {
         assert_ne!(chunk.number, lost.number);
     }
@@ -188,7 +222,7 @@ fn a_chunk_is_its_sessions_while_the_lease_is_renewed_and_is_free_when_the_sessi
         std::thread::park_timeout(Duration::from_millis(20));
     }
     assert!(second.claim().is_none());
-    assert!(!second.chunks.is_over(PASS).unwrap());
+    assert!(!second.is_over());
     assert!(matches!(
         intend(&first.journal.of_chunk(&chunk), 2),
         Noted::Granted(..)
@@ -205,18 +239,14 @@ fn a_chunk_is_its_sessions_while_the_lease_is_renewed_and_is_free_when_the_sessi
     let again = second.claim().unwrap();
     assert_eq!((again.number, again.lease), (chunk.number, 3));
     second.chunks.done(&again).unwrap();
-    assert!(second.chunks.is_over(PASS).unwrap());
-    let second_pass = [2..=21];
-    let advance = || {
-        second
-            .chunks
-            .advance((PASS, PASS + 1), &second_pass)
-            .unwrap()
-    };
-    assert_eq!([advance(), advance()], [true, false]);
-    assert!(second.claim().is_none());
-    assert!(second.chunks.claim(PASS + 1).unwrap().is_some());
+    assert!(second.is_over());
     second.leave();
+    let next = Worker::lead(&one);
+    next.open(2, false).unwrap();
+    let third = Worker::join(&one).unwrap();
+    assert!(third.claim().is_some() && next.claim().is_some());
+    next.leave();
+    third.leave();
 }
 
 /// Sessions that claim, give back and finish chunks at the same time, in an order that is drawn.
@@ -226,16 +256,16 @@ fn many_at_the_same_time(alone: bool) {
         return;
     };
     one.sql(&format!("UPDATE progress SET alone = {alone}"));
-    first.leave();
     second.leave();
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let holders: Mutex<HashMap<i32, u64>> = Mutex::default();
+    let is_over = || one.sql("SELECT count(*) FROM chunk WHERE state <> 'done'") == "0";
     let work = |number: u64| {
         let mut random = fastrand::Rng::with_seed(seed ^ number);
         let mut worker = Worker::join(&one).unwrap();
         let mut own: Vec<Arc<Chunk>> = Vec::new();
-        while !worker.chunks.is_over(PASS).unwrap() {
+        while !is_over() {
             match random.u32(0..10) {
                 0..5 => {
                     if let Some(chunk) = worker.claim() {
@@ -250,18 +280,10 @@ fn many_at_the_same_time(alone: bool) {
                 5..9 if !own.is_empty() => {
                     let chunk = own.swap_remove(random.usize(0..own.len()));
                     let line = *chunk.lines.start();
-                    let is_done = random.bool();
-                    if is_done {
-                        let noted = intend(&worker.journal.of_chunk(&chunk), line);
-                        assert!(matches!(noted, Noted::Granted(..)));
-                    }
+                    let noted = intend(&worker.journal.of_chunk(&chunk), line);
+                    assert!(matches!(noted, Noted::Granted(..)));
                     holders.lock().unwrap().remove(&chunk.number);
-                    let chunks = &worker.chunks;
-                    if is_done {
-                        chunks.done(&chunk).unwrap();
-                    } else {
-                        chunks.release(&chunk).unwrap();
-                    }
+                    worker.chunks.done(&chunk).unwrap();
                 }
                 9 if random.u32(0..4) == 0 => {
                     let mut holders = holders.lock().unwrap();
@@ -282,6 +304,7 @@ fn many_at_the_same_time(alone: bool) {
             scope.spawn(move || work(number));
         }
     });
+    first.leave();
     let mut all = lines(&one);
     all.sort_unstable();
     let each: Vec<Line> = (0..40).map(|n| 10 * n + 2).collect();

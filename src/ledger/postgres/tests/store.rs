@@ -1,8 +1,8 @@
 //! The record of runs on a real server: what is noted is noted once, and by one process at a time.
 
 use super::super::SharedRuns;
-use super::super::rows::hex;
 use super::*;
+use crate::domain::hex;
 use crate::domain::{Line, Outcome, Status};
 use crate::ledger::tests::{full_outcome, header, intent, rename, runtime};
 use crate::ledger::{

@@ -1,0 +1,71 @@
+//! What several processes have to agree on that work on one run: which of them works on which lines, how many lines have
+//! failed at all of them, and which one closes the run.
+
+use super::LedgerError;
+use super::chunk::Chunk;
+use crate::domain::Line;
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+/// The lines of a run, handed out in chunks to the processes that work on it.
+pub trait Shares: fmt::Debug + Send + Sync {
+    /// Begins a pass over these chunks, in which other processes may join. Only the process that leads the run may.
+    fn open(&self, pass: &NewPass<'_>) -> Result<(), LedgerError>;
+
+    /// The digest of the plan that the pass in progress carries out.
+    fn plan_digest(&self) -> Result<String, LedgerError>;
+
+    /// The next chunk for this process.
+    fn next(&self) -> Result<Next, LedgerError>;
+
+    /// All units of a chunk have ended, and everything about them is on record.
+    fn done(&self, chunk: &Arc<Chunk>) -> Result<(), LedgerError>;
+
+    /// Tells how many lines have ended in this process, and hears of the others.
+    fn tell(&self, ended: Ended) -> Result<Others, LedgerError>;
+
+    /// Whether this process is to close the run: it leads it; or the one that did is gone, and nothing is left to be done or
+    /// no other process is there to do it.
+    fn leads(&self) -> Result<bool, LedgerError>;
+
+    /// How many other processes work on the run now.
+    fn others(&self) -> Result<u64, LedgerError>;
+}
+
+/// A pass that begins.
+#[derive(Debug, Clone, Copy)]
+pub struct NewPass<'a> {
+    pub chunks: &'a [RangeInclusive<Line>],
+    /// Whether one process works at a time.
+    pub is_alone: bool,
+    /// Tells apart which units the file has: whoever joins must have found the same ones.
+    pub plan_digest: &'a str,
+}
+
+/// What a process that asks for lines gets.
+#[derive(Debug)]
+pub enum Next {
+    /// These.
+    Chunk(Arc<Chunk>),
+    /// None now; others work on what is left, or the run is paused.
+    Wait,
+    /// None: nothing is left.
+    Over,
+}
+
+/// Lines that have come to their end in one process.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ended {
+    pub lines: u64,
+    /// Those of them that have failed or are in doubt.
+    pub failed: u64,
+}
+
+/// What the other processes on the run have told.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Others {
+    pub ended: Ended,
+    /// Whether the run goes on: it is not closed, and no newer pass has begun.
+    pub goes_on: bool,
+}

@@ -1,0 +1,172 @@
+//! Feeds the chunks of lines that this process gets, while others work on the rest of the file, and says when one is done.
+
+use super::error::CommandError;
+use super::feeder::{BATCH_LINES, Enough, Fed, FeedError, Feeder, Known, ended, with_knowledge};
+use super::in_order::InOrder;
+use super::input_plan::InputPlan;
+use super::session::done;
+use crate::domain::Line;
+use crate::engine::{Job, Mode};
+use crate::input::{InputError, Row};
+use crate::ledger::{Chunk, Ledger, Next, Shares};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+/// A process has at most so many chunks that have not ended: the others are to have a share, too.
+const MOST_OPEN: usize = 4;
+/// How often a process asks for lines that has none, unless a chunk of its own ends before that.
+const EVERY: Duration = Duration::from_millis(250);
+
+/// Feeds what the feeder is to feed, until nothing is left or the engine wants no more.
+pub(super) fn feed(feeder: &Feeder) -> Result<(), CommandError> {
+    match &feeder.fed {
+        Fed::Chunks(shares) => ended(chunks(feeder, shares.as_ref())),
+        Fed::All | Fed::First => feeder.feed(),
+    }
+}
+
+/// Feeds chunks until none is left in any process.
+fn chunks(feeder: &Feeder, shares: &dyn Shares) -> Result<(), FeedError> {
+    let ledger = feeder.run.ledger()?;
+    let mut chunks = Chunks {
+        feeder,
+        ledger: &ledger,
+        reading: Reading::of(&feeder.draft)?,
+        refreshed: None,
+    };
+    let mut own: Vec<Arc<Chunk>> = Vec::new();
+    loop {
+        finish(feeder, shares, &mut own)?;
+        if feeder.jobs.is_closed() {
+            return Err(Enough.into());
+        }
+        if own.len() >= MOST_OPEN {
+            thread::park_timeout(EVERY);
+            continue;
+        }
+        match shares.next()? {
+            Next::Chunk(chunk) => {
+                chunks.feed(&chunk)?;
+                chunk.is_handed_over();
+                own.push(chunk);
+            }
+            Next::Wait => thread::park_timeout(EVERY),
+            Next::Over => return Ok(()),
+        }
+    }
+}
+
+/// Tells of chunks that have ended, once everything about them is on record.
+fn finish(
+    feeder: &Feeder,
+    shares: &dyn Shares,
+    own: &mut Vec<Arc<Chunk>>,
+) -> Result<(), FeedError> {
+    own.retain(|chunk| !chunk.is_taken());
+    let ended: Vec<_> = own.extract_if(.., |chunk| chunk.has_ended()).collect();
+    if ended.is_empty() {
+        return Ok(());
+    }
+    feeder.journal.blocking_flush()?;
+    for chunk in ended {
+        shares.done(&chunk)?;
+    }
+    Ok(())
+}
+
+struct Chunks<'a> {
+    feeder: &'a Feeder,
+    ledger: &'a Ledger,
+    reading: Reading<'a>,
+    /// What is known since this process got a chunk that another one had begun.
+    refreshed: Option<Known>,
+}
+
+impl Chunks<'_> {
+    /// The units that begin in these lines.
+    fn feed(&mut self, chunk: &Arc<Chunk>) -> Result<(), FeedError> {
+        if chunk.had_another_holder() {
+            self.refreshed = Some(Known {
+                done: done(self.ledger, Mode::Apply)?,
+                units_with_writes: self.ledger.units_with_writes()?,
+                ..self.feeder.known.clone()
+            });
+        }
+        let known = self.refreshed.as_ref().unwrap_or(&self.feeder.known);
+        let journal = self.feeder.journal.of_chunk(chunk);
+        let mut in_order = InOrder::of(self.ledger);
+        let mut batch: Vec<Job> = Vec::new();
+        self.reading.seek(*chunk.lines().start())?;
+        while let Some(row) = self.reading.next_of(chunk.lines())? {
+            let Some(unit) = self.feeder.unit(known, &journal, row)? else {
+                continue;
+            };
+            let mut job = with_knowledge(known, unit, (self.ledger, &mut in_order))?;
+            job.chunk = Some(Arc::clone(chunk));
+            batch.push(job);
+            if batch.len() >= BATCH_LINES {
+                self.send(chunk, std::mem::take(&mut batch))?;
+            }
+        }
+        self.send(chunk, batch)
+    }
+
+    fn send(&self, chunk: &Chunk, batch: Vec<Job>) -> Result<(), FeedError> {
+        chunk.hand_over(batch.len());
+        Ok(self.feeder.send(batch)?)
+    }
+}
+
+type Batches = Box<dyn Iterator<Item = Result<Vec<Row>, InputError>> + Send>;
+
+/// The rows of the file, from wherever a chunk begins.
+struct Reading<'a> {
+    draft: &'a InputPlan,
+    batches: Batches,
+    rows: std::iter::Peekable<std::vec::IntoIter<Row>>,
+    /// The rows before this line have been passed.
+    at: Line,
+}
+
+impl<'a> Reading<'a> {
+    fn of(draft: &'a InputPlan) -> Result<Self, InputError> {
+        Ok(Self {
+            batches: Box::new(draft.table.batches()?),
+            draft,
+            rows: Vec::new().into_iter().peekable(),
+            at: 0,
+        })
+    }
+
+    /// Goes back to the beginning, where rows from this line on have been passed.
+    fn seek(&mut self, line: Line) -> Result<(), InputError> {
+        if line < self.at {
+            *self = Self::of(self.draft)?;
+        }
+        Ok(())
+    }
+
+    /// The next row of these lines; `None`: there is none any more.
+    fn next_of(&mut self, lines: &RangeInclusive<Line>) -> Result<Option<Row>, InputError> {
+        loop {
+            let Some(next) = self.rows.peek() else {
+                let Some(batch) = self.batches.next() else {
+                    return Ok(None);
+                };
+                self.rows = batch?.into_iter().peekable();
+                continue;
+            };
+            if next.line > *lines.end() {
+                return Ok(None);
+            }
+            let is_of_them = lines.contains(&next.line);
+            self.at = next.line + 1;
+            let row = self.rows.next();
+            if is_of_them {
+                return Ok(row);
+            }
+        }
+    }
+}

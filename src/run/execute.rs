@@ -1,0 +1,171 @@
+//! A process works on a run, from its first record there to the closing of the run.
+
+use super::clock;
+use super::connect::{base_url, check_host, connect, runtime};
+use super::control::Control;
+use super::error::CommandError;
+use super::exit_code::Exit;
+use super::session::{Session, Work};
+use super::signals::Listening;
+use crate::call_log;
+use crate::engine::Ending;
+use crate::http::Client;
+use crate::ledger::{Journal, JournalThread, LedgerError, Progress, Shares, State};
+use crate::report::Commands;
+use crate::system::System;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use tokio_util::sync::CancellationToken;
+
+/// What a process works with: the system, its client, a person's orders, and what stops the run.
+pub(super) struct Connected {
+    pub(super) system: Arc<System>,
+    pub(super) client: Arc<Client>,
+    pub(super) control: Control,
+    pub(super) stop: CancellationToken,
+    signal: Arc<AtomicU8>,
+    /// What is agreed on with other processes on the run; `None`: there can be none.
+    pub(super) shares: Option<Arc<dyn Shares>>,
+}
+
+impl Session {
+    /// Works on the run until it ends, and says how it ended.
+    pub(super) fn execute(mut self) -> Result<Exit, CommandError> {
+        check_host(&base_url(&self.run.resolved)?)?;
+        let stop = CancellationToken::new();
+        let (calls, lines) = (self.claim.shared_calls()?, self.run.draft.counts.lines);
+        let connected = connect(&self.run.resolved, calls, lines, stop.clone());
+        let (system, client) = connected.inspect_err(|_| self.forget_unbegun())?;
+        self.note_log()?;
+        let control = Control::new(
+            self.run.dir.ledger()?,
+            Arc::clone(&client),
+            self.task.work != Work::Join,
+        );
+        let mut machine = Connected {
+            system: Arc::new(system),
+            control: control?,
+            client,
+            stop,
+            signal: Arc::new(AtomicU8::new(0)),
+            shares: None,
+        };
+        let started = clock::now_ms();
+        let before = self.run.ledger.progress()?;
+        let first = before.state == State::Created || before.state == State::Planned;
+        let joins = self.task.work == Work::Join;
+        let begun = (!joins).then(|| Progress {
+            state: State::Running,
+            phase: self.task.work.phase(before.phase),
+            exit_code: None,
+            stopped_by: None,
+            why: String::new(),
+            started_at_ms: if first { started } else { before.started_at_ms },
+            finished_at_ms: None,
+        });
+        let commands = Commands::of(self.run.dir.path(), self.run.ledger.header());
+        self.under_way(&mut machine, begun.as_ref())
+            .map_err(|failure| {
+                if joins {
+                    return failure;
+                }
+                failure.in_the_middle(&commands)
+            })
+    }
+
+    /// Names the run in the log of calls, and notes where that log is.
+    fn note_log(&mut self) -> Result<(), CommandError> {
+        call_log::of_run(self.run.dir.run().as_str());
+        let file = self.run.resolved.log.file.as_ref();
+        let file = file.and_then(|file| std::path::absolute(file).ok());
+        let logs = &mut self.run.kept.logs;
+        let noted = file.and_then(|file| file.to_str().map(str::to_owned));
+        match noted.filter(|file| !logs.contains(file)) {
+            None => Ok(()),
+            Some(file) => {
+                logs.push(file);
+                self.run.keep()
+            }
+        }
+    }
+
+    /// A new run that cannot begin was none: `resume` without a name would take it for the newest one.
+    fn forget_unbegun(&self) {
+        let is_new = self
+            .run
+            .ledger
+            .progress()
+            .is_ok_and(|progress| progress.state == State::Created);
+        let told = self
+            .run
+            .ledger
+            .counts()
+            .is_ok_and(|counts| !counts.is_empty());
+        if is_new && !told && self.run.ledger.has_writes().is_ok_and(|any| !any) {
+            self.run.dir.discard();
+        }
+    }
+
+    fn under_way(
+        mut self,
+        machine: &mut Connected,
+        begun: Option<&Progress>,
+    ) -> Result<Exit, CommandError> {
+        if let Some(begun) = begun {
+            self.run.ledger.set_progress(begun)?;
+        }
+        tracing::info!(
+            event = "session_began",
+            command = self.task.title,
+            phase = self.run.ledger.progress()?.phase.as_str(),
+            version = env!("CARGO_PKG_VERSION"),
+            pid = std::process::id()
+        );
+        let writing = self.task.work != Work::Plan;
+        let may_rename =
+            writing && self.run.draft.counts.renames + self.run.draft.counts.clears > 0;
+        self.claim
+            .register(&self.run.dir, &self.run.ledger, may_rename)?;
+        let (journal, thread, shares) = self.journal(writing)?;
+        machine.shares = shares;
+        let runtime = runtime()?;
+        let resume = Commands::of(self.run.dir.path(), self.run.ledger.header()).resume(&[]);
+        let (stop, signal) = (machine.stop.clone(), Arc::clone(&machine.signal));
+        // Until the reports are drawn.
+        let _listening = Listening::to_run(stop, signal, resume)?;
+        let ending = runtime.block_on(self.passes(machine, &journal));
+        drop(journal);
+        drop(runtime);
+        thread.join();
+        if let Some(stand_in) = &self.run.stand_in {
+            stand_in.tell_idle_faults();
+        }
+        let (ending, closes) = ending?;
+        let signal = machine.signal.load(Ordering::Relaxed);
+        if closes {
+            // Whoever joins is kept from further runs only by what would keep it from these, too.
+            let goes_on = self.task.work == Work::Join
+                && matches!(ending, Ending::Finished | Ending::Stopped(..));
+            let exit = self.close(signal, ending)?;
+            return Ok(if goes_on { Exit::Success } else { exit });
+        }
+        self.leave(signal, ending)
+    }
+
+    /// Begins the session of this process: with others where that is possible and it writes.
+    fn journal(
+        &self,
+        writing: bool,
+    ) -> Result<(Journal, JournalThread, Option<Arc<dyn Shares>>), LedgerError> {
+        let session = self.claim.session(writing);
+        if writing && !self.claim.target.in_process {
+            let leads = self.task.work != Work::Join;
+            let shared = self.run.ledger.journal_with_others(session, leads)?;
+            if let Some((journal, thread, shares)) = shared {
+                return Ok((journal, thread, Some(shares)));
+            }
+        }
+        let (journal, thread) = self.run.ledger.journal(session)?;
+        Ok((journal, thread, None))
+    }
+}

@@ -1,0 +1,250 @@
+//! A pass in which several processes work on one run: how it is divided, how it begins, and how each of them leaves it.
+//!
+//! One process leads: it looks, carries out the waves, divides the rest into chunks, and closes the run. Others join for the
+//! chunks (`super::worker`). Where the one that leads is gone, another one closes the run.
+
+use super::error::CommandError;
+use super::execute::Connected;
+use super::exit_code::Exit;
+use super::feeder::{Fed, Known};
+use super::input_plan::InputPlan;
+use super::outage::outage;
+use super::session::{Session, Work, done};
+use crate::domain::{Line, hex};
+use crate::engine::{Ending, Mode};
+use crate::ledger::{Journal, LedgerError, LineSet, NewPass, Order, Shares, StopReason};
+use crate::ui;
+use sha2::{Digest, Sha256};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The least number of open lines of a chunk: as many as are looked up together.
+const LEAST_LINES: u64 = 100;
+/// The greatest: what is left to one process at the end is not to take long.
+const MOST_LINES: u64 = 2_000;
+/// How many chunks a file is divided into where their size allows it.
+const CHUNKS: u64 = 2_000;
+/// How often it is asked whether others have left the run.
+const EVERY: Duration = Duration::from_millis(200);
+
+impl Session {
+    /// What is left to be written, together with whoever joins.
+    pub(super) async fn shared_part(
+        &mut self,
+        machine: &mut Connected,
+        journal: &Journal,
+        shares: Arc<dyn Shares>,
+    ) -> Result<Ending, CommandError> {
+        if self.task.work == Work::Join {
+            if shares.plan_digest()? != units_digest(&self.run.draft) {
+                let words = format!(
+                    "run {}: this process finds other units in its file than the process that began it",
+                    self.run.dir.run()
+                );
+                return Err(CommandError::usage(words).with_help(
+                    "all processes on a run need the same version of idshift; nothing was done",
+                ));
+            }
+        } else {
+            let first = self.before_others(machine, journal).await?;
+            if !matches!(first, Ending::Finished) {
+                return Ok(first);
+            }
+            let draft = &self.run.draft;
+            let lists = self.run.resolved.system.capabilities();
+            shares.open(&NewPass {
+                chunks: &chunks(draft, &self.known)?,
+                // Each process has its own list of the customers.
+                is_alone: !lists.searches_live,
+                plan_digest: &units_digest(draft),
+            })?;
+        }
+        machine.control.joins(Some(Arc::clone(&shares)));
+        let fed = Fed::Chunks(Arc::clone(&shares));
+        let ending = self.part(machine, journal, (Mode::Apply, true), fed).await;
+        machine.control.joins(None);
+        self.with_others(&shares, ending?).await
+    }
+
+    /// What one process does before others may join: waves, and customers that were left under temporary IDs.
+    async fn before_others(
+        &mut self,
+        machine: &mut Connected,
+        journal: &Journal,
+    ) -> Result<Ending, CommandError> {
+        let recorded = self.run.ledger.waves()?;
+        let sizes = self.run.limits.wave_units(self.run.draft.counts.lines);
+        let begun = recorded.number.saturating_sub(1) as usize;
+        let has_waves = recorded.unverified.is_some() || sizes.len() > begun;
+        if !has_waves && self.known.parked.is_empty() {
+            return Ok(Ending::Finished);
+        }
+        let first = self.part(machine, journal, (Mode::Apply, true), Fed::First);
+        let ending = first.await?;
+        if matches!(ending, Ending::Finished) {
+            let ledger = &self.run.ledger;
+            self.known.done = done(ledger, Mode::Apply)?;
+            self.known.units_with_writes = ledger.units_with_writes()?;
+            self.known.parked = LineSet::default();
+        }
+        Ok(ending)
+    }
+
+    /// Ends the pass with respect to the others. What a person or a guard stops, stops in all processes; what keeps this one
+    /// from its work does not.
+    async fn with_others(
+        &self,
+        shares: &Arc<dyn Shares>,
+        ending: Ending,
+    ) -> Result<Ending, CommandError> {
+        let is_drained = matches!(ending, Ending::Stopped(StopReason::Drained, _));
+        if let (Ending::Stopped(reason, why), false) = (&ending, is_drained) {
+            self.stop_all(*reason, why)?;
+        }
+        if self.task.work == Work::Join {
+            return Ok(ending);
+        }
+        match ending {
+            Ending::Outage(..) | Ending::Ledger(_) | Ending::Bug(_) => return Ok(ending),
+            Ending::Interrupted => drop(self.run.ledger.order(Order::Drain)?),
+            Ending::Finished | Ending::Stopped(..) => {}
+        }
+        others_left(shares).await?;
+        // The reason of whoever stopped it first.
+        let stopped = self.run.ledger.progress()?;
+        Ok(match (ending, stopped.stopped_by) {
+            (Ending::Stopped(StopReason::Drained, _), Some(reason)) => {
+                Ending::Stopped(reason, stopped.why)
+            }
+            (ending, _) => ending,
+        })
+    }
+
+    /// Every process on the run begins no further unit.
+    fn stop_all(&self, reason: StopReason, why: &str) -> Result<(), LedgerError> {
+        let ledger = &self.run.ledger;
+        let mut progress = ledger.progress()?;
+        if progress.stopped_by.is_none() {
+            progress.stopped_by = Some(reason);
+            why.clone_into(&mut progress.why);
+            ledger.set_progress(&progress)?;
+        }
+        ledger.order(Order::Drain).map(drop)
+    }
+
+    /// Whether this process closes the run.
+    pub(super) fn closes(
+        &self,
+        shares: Option<&Arc<dyn Shares>>,
+        ending: &Ending,
+    ) -> Result<bool, LedgerError> {
+        let Some(shares) = shares else {
+            return Ok(true);
+        };
+        let joins = self.task.work == Work::Join;
+        match ending {
+            // What is left is for others, now or later.
+            Ending::Interrupted if joins => Ok(false),
+            Ending::Outage(..) | Ending::Bug(_) if !joins => Ok(shares.others()? == 0),
+            // It may say nothing any more.
+            Ending::Ledger(_) => Ok(!joins),
+            _ => shares.leads(),
+        }
+    }
+
+    /// Says how this process left a run that goes on without it, or was closed by another one.
+    pub(super) fn leave(&self, signal: u8, ending: Ending) -> Result<Exit, CommandError> {
+        let (title, run) = (self.task.title, self.run.dir.run());
+        let closed = self.run.ledger.progress()?;
+        if let (false, Some(code)) = (self.task.work == Work::Join, closed.exit_code) {
+            let report = self.run.commands().report();
+            ui::err(&format!(
+                "{title}: another process has closed run {run}; `{}` draws its reports here",
+                ui::visible(&report)
+            ));
+            let exit = Exit::ALL.into_iter().find(|exit| *exit as u8 == code);
+            return Ok(exit.unwrap_or(Exit::Stopped));
+        }
+        let (exit, why) = match ending {
+            // Whoever leads the run tells why it was stopped.
+            Ending::Stopped(_, why) => (Exit::Success, why),
+            Ending::Interrupted if signal == 2 => (Exit::Interrupted, String::new()),
+            Ending::Finished | Ending::Interrupted => (Exit::Success, String::new()),
+            Ending::Outage(fatal, why) => {
+                let system = self.run.resolved.system;
+                (Exit::Stopped, outage(fatal, &why, system))
+            }
+            Ending::Ledger(error) => (Exit::Stopped, error.to_string()),
+            Ending::Bug(why) => (Exit::Stopped, format!("this is a bug of idshift: {why}")),
+        };
+        tracing::info!(event = "session_ended", exit_code = exit as u8);
+        let why = if why.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", ui::visible(&why))
+        };
+        ui::err(&format!("{title}: left run {run}{why}"));
+        Ok(exit)
+    }
+}
+
+/// Waits until no other process works on the run: what they have under way is finished, and on record.
+async fn others_left(shares: &Arc<dyn Shares>) -> Result<(), CommandError> {
+    let mut is_told = false;
+    loop {
+        let asked = Arc::clone(shares);
+        let others = tokio::task::spawn_blocking(move || asked.others());
+        let others = others
+            .await
+            .map_err(|why| CommandError::usage(format!("a bug: {why}")))??;
+        if others == 0 {
+            return Ok(());
+        }
+        tokio::time::sleep(EVERY).await;
+        if !std::mem::replace(&mut is_told, true) {
+            let processes = ui::one_or_many(others, "other process", "other processes");
+            ui::note(&format!("waiting for {processes} to leave the run"));
+        }
+    }
+}
+
+/// Divides what is open into ranges of lines; the last one goes to the end of the file.
+fn chunks(draft: &InputPlan, known: &Known) -> Result<Vec<RangeInclusive<Line>>, CommandError> {
+    let open = known
+        .planned
+        .as_ref()
+        .map_or(draft.counts.lines, |planned| planned.len());
+    let size = (open / CHUNKS).clamp(LEAST_LINES, MOST_LINES);
+    let (mut chunks, mut first, mut lines) = (Vec::new(), 0, 0);
+    for rows in draft.table.batches()? {
+        for row in rows? {
+            lines += u64::from(known.is_open(row.line));
+            if lines == size {
+                chunks.push(first..=row.line);
+                (first, lines) = (row.line + 1, 0);
+            }
+        }
+    }
+    if lines > 0 || chunks.is_empty() {
+        chunks.push(first..=Line::MAX);
+    }
+    Ok(chunks)
+}
+
+/// Tells apart which units were found in the file, and by which version of this program.
+fn units_digest(draft: &InputPlan) -> String {
+    let mut digest = Sha256::new();
+    digest.update(env!("CARGO_PKG_VERSION"));
+    digest.update(draft.counts.lines.to_le_bytes());
+    digest.update(draft.invalid.to_le_bytes());
+    let mut units: Vec<_> = draft.units.iter().collect();
+    units.sort_unstable_by_key(|(number, _)| **number);
+    for (number, unit) in units {
+        digest.update(number.to_le_bytes());
+        for line in unit.lines() {
+            digest.update(line.to_le_bytes());
+        }
+    }
+    hex(&digest.finalize())
+}

@@ -1,0 +1,173 @@
+//! `idshift worker`: joins runs that another process has begun, on any machine, and does a share of their lines.
+//!
+//! It is `resume` of some lines: it gets the file of the run, finds the same units in it, and asks for chunks of lines
+//! (`super::shared_pass`). Between two runs it waits.
+
+use super::claim::TargetClaim;
+use super::connect::runtime;
+use super::error::CommandError;
+use super::exit_code::Exit;
+use super::feeder::Known;
+use super::kept_run::{KeptRun, RunsSettings, Scope};
+use super::open::{self, Given, OpenRun, Purpose, Selection};
+use super::request::Request;
+use super::resume;
+use super::session::{Session, Task, Work, done};
+use super::signals::Listening;
+use super::values::values;
+use crate::engine::Mode;
+use crate::ledger::{LedgerError, Phase, RunId, RunToJoin, Runs, State};
+use crate::ui;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How often it is asked whether there is a run to join.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Joins runs of the given target until it is stopped; `run`: this run alone.
+pub(crate) fn worker(run: Option<&str>, request: &Request) -> Result<Exit, CommandError> {
+    let mut values = values(&request.typed, &BTreeMap::new())?;
+    let settings = RunsSettings::of(&mut values)?;
+    let Some((ledger, _)) = &settings.ledger else {
+        return Err(CommandError::usage(
+            "worker: runs are kept in files, which one machine works with",
+        )
+        .with_help(
+            "name the database that several machines share: --ledger, or ledger in the profile",
+        ));
+    };
+    let place = ledger.0.address.to_string();
+    let runs = settings.runs(Scope::Here);
+    runs.prepare()?;
+    let waiting = Waiting {
+        given: open::given_by(&request.typed)?,
+        run: run.map(RunId::parse).transpose()?,
+        folder: settings.folder.clone(),
+        stop: CancellationToken::new(),
+        signal: Arc::default(),
+    };
+    let _listening = Listening::to_wait(waiting.stop.clone(), Arc::clone(&waiting.signal))?;
+    loop {
+        if !request.output.quiet {
+            ui::note(&format!("waiting for a run in {}", ui::visible(&place)));
+        }
+        let Some(found) = waiting.next(&runs)? else {
+            return Ok(waiting.exit());
+        };
+        let exit = match join(&found.run, request) {
+            Ok(exit) => exit,
+            // It is closed by now, or its process does alone what it does first.
+            Err(failure) if failure.exit == Exit::Busy => Exit::Success,
+            Err(failure) => return Err(failure),
+        };
+        if exit != Exit::Success {
+            return Ok(exit);
+        }
+    }
+}
+
+/// What is waited for.
+struct Waiting {
+    given: Given,
+    run: Option<RunId>,
+    folder: PathBuf,
+    stop: CancellationToken,
+    signal: Arc<AtomicU8>,
+}
+
+impl Waiting {
+    /// The next run to join; `None`: the worker is stopped.
+    fn next(&self, runs: &Arc<dyn Runs>) -> Result<Option<RunToJoin>, CommandError> {
+        loop {
+            if self.is_over() {
+                return Ok(None);
+            }
+            if self.has_ended(runs)? {
+                return Ok(None);
+            }
+            let found = runs.to_join().map_err(|error| while_waiting(&error))?;
+            let mut fitting = found.into_iter().filter(|one| self.is_meant(one));
+            if let Some(found) = fitting.next() {
+                return Ok(Some(found));
+            }
+            let stopped = self.stop.cancelled();
+            let waited = runtime()?.block_on(async { tokio::time::timeout(EVERY, stopped).await });
+            drop(waited);
+        }
+    }
+
+    fn is_meant(&self, found: &RunToJoin) -> bool {
+        let named = self.run.as_ref();
+        named.is_none_or(|run| *run == found.run) && self.given.fits(&found.system, &found.target)
+    }
+
+    /// Whether this run alone is meant, and is closed.
+    fn has_ended(&self, runs: &Arc<dyn Runs>) -> Result<bool, CommandError> {
+        let run = self.run.as_ref();
+        let Some(run) = run.and_then(|run| KeptRun::named(runs, &self.folder, run)) else {
+            return Ok(false);
+        };
+        let ledger = run.ledger()?;
+        let state = ledger.progress()?.state;
+        Ok(!matches!(state, State::Created | State::Running))
+    }
+
+    fn is_over(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// To be told to stop is no failure of a service.
+    fn exit(&self) -> Exit {
+        match self.signal.load(Ordering::Relaxed) {
+            2 => Exit::Interrupted,
+            _ => Exit::Success,
+        }
+    }
+}
+
+/// Without its ledger a worker can do nothing; whoever supervises it starts it again.
+fn while_waiting(error: &LedgerError) -> CommandError {
+    CommandError::new(Exit::Stopped, error.to_string())
+        .with_help("start the worker again when the ledger can be reached")
+}
+
+/// Works on a run until no line of it is left, or it is stopped.
+fn join(run: &RunId, request: &Request) -> Result<Exit, CommandError> {
+    let known = open::open(
+        Some(run.as_str()),
+        Selection {
+            command: "worker",
+            words: "run",
+            fits: &|_, _| true,
+            is_asked: true,
+        },
+        Purpose::Write,
+        request,
+    )?;
+    let claim = TargetClaim::join(&known.resolved, known.target()?, run.as_str())?;
+    session(known, claim, request)?.execute()
+}
+
+fn session(known: OpenRun, claim: TargetClaim, request: &Request) -> Result<Session, CommandError> {
+    let ledger = &known.ledger;
+    // Whether lost runs keep it from being begun was decided where it was begun.
+    let history = resume::history(&known, &claim, Work::Apply, true)?;
+    let looked = ledger.progress()?.phase == Phase::Write;
+    Ok(Session {
+        known: Known {
+            done: done(ledger, Mode::Apply)?,
+            planned: looked.then(|| ledger.still_planned()).transpose()?,
+            ..Known::new(Arc::new(history), ledger.units_with_writes()?)
+        },
+        claim,
+        task: Task {
+            may_ask: false,
+            ..Task::of(request, "worker", Work::Join)
+        },
+        run: known,
+    })
+}
