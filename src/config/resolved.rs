@@ -36,6 +36,8 @@ pub struct Resolved {
     pub quota: Option<Quota>,
     /// The local addresses that calls are sent from; none: one that the operating system chooses.
     pub egress: Vec<IpAddr>,
+    /// With a shared ledger: the name of the address that calls come from. Processes with the same name share its quota.
+    pub egress_name: Option<String>,
     /// The share of the file that this machine carries out; rates and quota are its share of what was said.
     pub shard: Option<Shard>,
     /// Units in progress at the same time.
@@ -93,8 +95,11 @@ impl Resolved {
         let find_rate = values.parsed("find_rate", Rate::from_str)?;
         let write_rate = values.parsed("write_rate", Rate::from_str)?;
         let main = rate.unwrap_or(Rate::PerSecond(capabilities.rate_per_s));
-        let egress = values.parsed("egress", parse_addresses)?;
-        let egress = egress.unwrap_or_default();
+        let is_shared = values
+            .get("ledger")
+            .is_some_and(|ledger| !ledger.is_empty());
+        let egress = values.parsed("egress", |text| parse_egress(text, is_shared))?;
+        let (egress, egress_name) = egress.unwrap_or_default();
         let said_rate = rate.or(find_rate).or(write_rate);
         let (quota, note) = quota(values, system, said_rate, addresses(&egress))?;
         let shard = values.parsed("shard", Shard::from_str)?;
@@ -120,6 +125,7 @@ impl Resolved {
             write_rate: write_rate.or(find_rate.map(|_| main)),
             quota,
             egress,
+            egress_name,
             shard,
             concurrency: concurrency(values)?,
             timeout: timeout(values)?,
@@ -236,6 +242,18 @@ fn divided(values: &Values, quota: Quota, shards: u32) -> Result<Quota, ConfigEr
 }
 
 /// How many local addresses calls are sent from.
+/// Local addresses; or, where other processes hear of it, the name of the address that they come from.
+fn parse_egress(text: &str, is_shared: bool) -> Result<(Vec<IpAddr>, Option<String>), String> {
+    let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
+    let is_name = text.contains(|letter: char| letter.is_ascii_alphabetic())
+        && text.chars().all(is_part)
+        && text.len() <= 63;
+    if is_shared && is_name {
+        return Ok((Vec::new(), Some(text.to_owned())));
+    }
+    parse_addresses(text).map(|addresses| (addresses, None))
+}
+
 fn addresses(egress: &[IpAddr]) -> u32 {
     u32::try_from(egress.len()).unwrap_or(u32::MAX).max(1)
 }

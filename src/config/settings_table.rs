@@ -114,7 +114,8 @@ pub const SETTINGS: &[Setting] = &[
     SYSTEM.setting("egress", List, "ADDRESS",
         "A local address that calls are sent from (repeatable)")
         .more("Each has a quota of its own; the rate is for all together. Whether several addresses are \
-             allowed is decided by the owner of the API. A run does not keep them.")
+             allowed is decided by the owner of the API. A run does not keep them. With a shared ledger also one name, by which \
+             processes on several machines tell apart which of them call from one address: they share its quota.")
         .example("10.0.0.1")
         .kept(Kept::No)
         .seldom(true),

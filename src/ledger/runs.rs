@@ -16,8 +16,8 @@ pub trait Runs: fmt::Debug + Send + Sync {
     fn prepare(&self) -> Result<(), LedgerError>;
 
     /// The database that gives out the turns of all processes that work on a target; `None`: each process of this machine
-    /// paces itself.
-    fn turns(&self) -> Result<Option<Postgres>, LedgerError>;
+    /// paces itself. The text names the address that calls of this process come from, where it was named.
+    fn turns(&self) -> Result<Option<(Postgres, Option<String>)>, LedgerError>;
 
     /// The runs that there are, and those that were registered and are gone, in any order.
     fn list(&self) -> Result<Vec<ListedRun>, LedgerError>;

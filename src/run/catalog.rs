@@ -264,6 +264,7 @@ mod tests {
         let settings = RunsSettings {
             folder: runs_dir.to_owned(),
             ledger: None,
+            egress: None,
         };
         settings.runs(Scope::Here)
     }

@@ -14,6 +14,8 @@ pub(crate) struct RunsSettings {
     pub(super) folder: PathBuf,
     /// What several machines share, and how long a call may take.
     pub(super) ledger: Option<(SharedLedger, Duration)>,
+    /// The name of the address that calls come from.
+    pub(super) egress: Option<String>,
 }
 
 /// Which runs count.
@@ -39,6 +41,7 @@ impl RunsSettings {
         Self {
             folder: values.effective("runs_dir").unwrap_or_default().into(),
             ledger: None,
+            egress: None,
         }
     }
 
@@ -49,6 +52,7 @@ impl RunsSettings {
                 .ledger
                 .clone()
                 .map(|ledger| (ledger, resolved.timeout)),
+            egress: resolved.egress_name.clone(),
         }
     }
 
@@ -60,7 +64,7 @@ impl RunsSettings {
                 Scope::Known(state) => Some(state),
             };
             let runs = SharedRuns::of(settings, *timeout, &self.folder, local);
-            return Arc::new(runs);
+            return Arc::new(runs.calling_from(self.egress.clone()));
         }
         let (everywhere, state) = match scope {
             Scope::Here => (false, None),

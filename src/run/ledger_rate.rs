@@ -14,12 +14,26 @@ const BLOCKED: &str = "a firewall blocks this address for another process: its c
 pub(crate) struct LedgerRate {
     postgres: Postgres,
     target: String,
+    /// The name of the address that calls come from which are sent from none of the local addresses that were named.
+    egress: Option<String>,
 }
 
 impl LedgerRate {
     /// Those of the target with this key.
-    pub(crate) fn of(postgres: Postgres, target: String) -> Arc<Self> {
-        Arc::new(Self { postgres, target })
+    pub(crate) fn of(postgres: Postgres, target: String, egress: Option<String>) -> Arc<Self> {
+        Arc::new(Self {
+            postgres,
+            target,
+            egress,
+        })
+    }
+
+    /// The address as it is named for all processes; empty where it is not known.
+    fn name(&self, from: Option<IpAddr>) -> String {
+        match from {
+            Some(address) => address.to_string(),
+            None => self.egress.clone().unwrap_or_default(),
+        }
     }
 }
 
@@ -30,7 +44,7 @@ impl SharedRate for LedgerRate {
                 Lane::Find => "find",
                 Lane::Write => "write",
             },
-            from: name(ask.from),
+            from: self.name(ask.from),
             wanted: ask.wanted,
             ahead: ask.ahead,
             per_second: ask.per_second,
@@ -58,7 +72,7 @@ impl SharedRate for LedgerRate {
 
     fn hold_address(&self, from: Option<IpAddr>, wait: Duration) {
         self.postgres
-            .hold_calls_from(&self.target, &name(from), wait, BLOCKED);
+            .hold_calls_from(&self.target, &self.name(from), wait, BLOCKED);
     }
 
     fn order(&self, per_second: f64, gap: Duration) {
@@ -68,10 +82,6 @@ impl SharedRate for LedgerRate {
     fn give_back(&self, unused: &[(i64, u32)]) {
         self.postgres.give_calls_back(unused);
     }
-}
-
-fn name(from: Option<IpAddr>) -> String {
-    from.map_or_else(String::new, |address| address.to_string())
 }
 
 fn grant(given: CallGrant) -> Grant {

@@ -25,8 +25,8 @@ impl SharedLimits {
         target: String,
         state: impl FnOnce() -> Result<Option<Arc<StateDb>>, LedgerError>,
     ) -> Result<Option<Self>, LedgerError> {
-        if let Some(postgres) = runs.turns()? {
-            return Ok(Some(Self::Ledger(LedgerRate::of(postgres, target))));
+        if let Some((postgres, egress)) = runs.turns()? {
+            return Ok(Some(Self::Ledger(LedgerRate::of(postgres, target, egress))));
         }
         Ok(state()?.map(|state| StateCalls::of(state, target)))
     }

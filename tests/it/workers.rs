@@ -348,6 +348,27 @@ fn nobody_joins_before_the_waves_are_found_to_be_right() {
     terminate(worker).expect(0);
 }
 
+#[test]
+fn the_quota_is_counted_for_the_named_address() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let place = with_lines(server, 20, Options::default());
+    let apply = ["apply", "moves.csv", "--yes", "--quota", "1000/5m"];
+    place
+        .run(&[&apply[..], &["--egress", "site-b"]].concat())
+        .expect(0);
+    let counted = "SELECT egress FROM taken GROUP BY egress HAVING sum(calls) > 20";
+    assert_eq!(sql(server, &place, counted), "site-b");
+    place
+        .run(&[&apply[..], &["--egress", "10.0.0.1o"]].concat())
+        .expect(2);
+    let files = Place::plume();
+    files.file("moves.csv", &file(10));
+    let refused = files.run(&["apply", "moves.csv", "--yes", "--egress", "site-b"]);
+    assert!(refused.expect(2).err.contains("no IP address"));
+}
+
 /// Calls in the fullest second, as the system saw them.
 fn peak(place: &Place) -> usize {
     let log = place.sandbox.log();

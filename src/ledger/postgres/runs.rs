@@ -25,6 +25,8 @@ pub struct SharedRuns {
     member: Arc<Member>,
     call_timeout: Duration,
     runs_dir: PathBuf,
+    /// The name of the address that calls of this process come from.
+    egress: Option<String>,
     /// What this user's state database knows of runs in files; `None`: whoever asks only looks, or works on a stand-in in this
     /// process, of which no other process knows, and so keeps none away.
     local: Option<Arc<StateDb>>,
@@ -65,9 +67,15 @@ impl SharedRuns {
             member,
             call_timeout,
             runs_dir: runs_dir.to_owned(),
+            egress: None,
             local,
             listed: Mutex::default(),
         }
+    }
+
+    /// Calls of this process come from the address of this name.
+    pub fn calling_from(self, egress: Option<String>) -> Self {
+        Self { egress, ..self }
     }
 
     fn process(&self) -> Result<Arc<Process>, LedgerError> {
@@ -100,8 +108,9 @@ impl Runs for SharedRuns {
         self.process().map(drop)
     }
 
-    fn turns(&self) -> Result<Option<Postgres>, LedgerError> {
-        self.member.postgres().map(Some)
+    fn turns(&self) -> Result<Option<(Postgres, Option<String>)>, LedgerError> {
+        let postgres = self.member.postgres()?;
+        Ok(Some((postgres, self.egress.clone())))
     }
 
     fn list(&self) -> Result<Vec<ListedRun>, LedgerError> {

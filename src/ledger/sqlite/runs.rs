@@ -36,7 +36,7 @@ impl Runs for LocalRuns {
         RunDir::prepare(&self.runs_dir)
     }
 
-    fn turns(&self) -> Result<Option<Postgres>, LedgerError> {
+    fn turns(&self) -> Result<Option<(Postgres, Option<String>)>, LedgerError> {
         Ok(None)
     }
 

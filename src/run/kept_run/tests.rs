@@ -34,7 +34,7 @@ impl Runs for Elsewhere {
         self.records.prepare()
     }
 
-    fn turns(&self) -> Result<Option<Postgres>, LedgerError> {
+    fn turns(&self) -> Result<Option<(Postgres, Option<String>)>, LedgerError> {
         Ok(None)
     }
 

@@ -82,7 +82,7 @@ impl Place {
             give_up_after: Duration::from_secs(20),
         };
         let postgres = Postgres::connect(settings).unwrap();
-        LedgerRate::of(postgres, TARGET.to_owned())
+        LedgerRate::of(postgres, TARGET.to_owned(), None)
     }
 
     pub(super) fn psql(&self, sql: &str) -> String {
