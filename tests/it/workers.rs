@@ -349,6 +349,41 @@ fn nobody_joins_before_the_waves_are_found_to_be_right() {
 }
 
 #[test]
+fn an_adobe_run_has_one_process_at_work_and_another_finishes_it() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let address = server.address(ADMIN, &server.database());
+    let mut place = Place::adobe(400);
+    place.ledger = Some(address);
+    let machine = Machine::new(&place, "one");
+    let adobe = |mut command: std::process::Command| {
+        command.env("IDSHIFT_SYSTEM", "adobe");
+        command.env("IDSHIFT_RESELLER_ID", "R1");
+        command.env("IDSHIFT_API_KEY", "key");
+        command.env("IDSHIFT_RATE", "100/s");
+        command.spawn().unwrap()
+    };
+    let worker = adobe(machine.command(&["worker"]));
+    let mut leader =
+        adobe(place.command(&["apply", "moves.csv", "--yes", "--accept-welcome-emails"]));
+    until_at_work(server, &place, 1);
+    until("some writes", || place.patches() > 20);
+    let sessions = "SELECT count(*) FROM sessions WHERE write > 0";
+    assert_eq!(sql(server, &place, sessions), "1");
+    leader.kill().unwrap();
+    finish(leader);
+    let state = "SELECT state FROM progress";
+    until("it is finished", || {
+        sql(server, &place, state) == "finished"
+    });
+    place.judge_writes();
+    let changed = "SELECT count(*) FROM outcomes WHERE status = 'changed'";
+    assert_eq!(sql(server, &place, changed), "400");
+    terminate(worker).expect(0);
+}
+
+#[test]
 fn the_quota_is_counted_for_the_named_address() {
     let Some(server) = Server::shared() else {
         return;

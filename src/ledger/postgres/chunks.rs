@@ -139,10 +139,10 @@ impl Shares for PgChunks {
     }
 
     fn tell(&self, ended: Ended) -> Result<Others, LedgerError> {
-        let sql = "SELECT others, others_failed, goes_on FROM tell($1, $2, $3, $4, $5)";
+        let sql = "SELECT others, others_failed, goes_on FROM tell($1, $2, $3, $4, $5, $6)";
         let tell = self.about(sql).with(self.session).with(self.pass());
         let tell = tell.with(ended.lines.cast_signed());
-        let tell = tell.with(ended.failed.cast_signed());
+        let tell = tell.with(ended.failed.cast_signed()).with(self.gone()?);
         self.process.row(tell, |row| {
             let number = |at| Ok::<_, Fault>(row.required::<i64>(at)?.cast_unsigned());
             Ok(Others {

@@ -14,6 +14,12 @@ BEGIN
     RETURN FOUND AND q.held_until + q.grace < clock_timestamp();
 END $$;
 
+-- Where one works at a time: whether an earlier session of the run is there.
+CREATE FUNCTION stands_by(r text, s int, gone text[]) RETURNS bool LANGUAGE sql SET search_path = idshift AS $$
+    SELECT EXISTS (SELECT FROM sessions x WHERE x.run = r AND x.session < s AND x.ended IS NULL
+        AND NOT has_left(r, x.session, gone))
+$$;
+
 -- A chunk for a session, if there is one that no other session works on. `known` are those that the session knows to have:
 -- another one that is its own was given to it in an answer that was lost.
 CREATE FUNCTION claim(r text, p smallint, s int, known int[], gone text[])
@@ -28,7 +34,7 @@ BEGIN
     END IF;
     IF is_alone THEN
         PERFORM FROM progress g WHERE g.run = r FOR UPDATE;
-        IF EXISTS (SELECT FROM chunk x WHERE x.run = r AND x.state = 'leased' AND x.session <> s
+        IF stands_by(r, s, gone) OR EXISTS (SELECT FROM chunk x WHERE x.run = r AND x.state = 'leased' AND x.session <> s
                 AND NOT has_left(r, x.session, gone)) THEN
             RETURN;
         END IF;
@@ -89,8 +95,8 @@ CREATE FUNCTION at_work(r text, s int, gone text[]) RETURNS bigint LANGUAGE sql 
 $$;
 
 -- Records how many lines have ended in a session, and tells of the others since the run was begun or resumed. `goes_on`: the
--- run is in progress, in this pass.
-CREATE FUNCTION tell(r text, s int, p smallint, here bigint, here_failed bigint,
+-- run is in progress, in this pass, and not one of an earlier session alone: what a session knows of the run is of when it began.
+CREATE FUNCTION tell(r text, s int, p smallint, here bigint, here_failed bigint, gone text[],
     OUT others bigint, OUT others_failed bigint, OUT goes_on bool)
 LANGUAGE plpgsql SET search_path = idshift AS $$
 BEGIN
@@ -99,13 +105,15 @@ BEGIN
     SELECT coalesce(sum(x.ended_lines), 0), coalesce(sum(x.failed_lines), 0) INTO others, others_failed
         FROM sessions x JOIN sessions own ON own.run = r AND own.session = s
         WHERE x.run = r AND x.session <> s AND x.epoch = own.epoch;
-    SELECT g.state = 'running' AND g.pass = p INTO goes_on FROM progress g WHERE g.run = r;
+    SELECT g.state = 'running' AND g.pass = p AND NOT (g.alone AND stands_by(r, s, gone))
+        INTO goes_on FROM progress g WHERE g.run = r;
 END $$;
 
--- Runs that others may join: there are lines that no session has finished, or the one that closes the run is gone.
+-- Runs that others may join: there are lines that no session has finished, or the one that closes the run is gone; where one
+-- works at a time, none does.
 CREATE FUNCTION runs_to_join() RETURNS TABLE (run text, system text, target text) LANGUAGE sql SET search_path = idshift AS $$
     SELECT x.run, x.system, coalesce(g.target, x.target) FROM progress g JOIN run x USING (run) JOIN orders o USING (run)
-    WHERE g.state = 'running' AND g.lead IS NOT NULL AND (has_left(x.run, g.lead, '{}')
+    WHERE g.state = 'running' AND g.lead IS NOT NULL AND NOT (g.alone AND at_work(x.run, 0, '{}') > 0) AND (has_left(x.run, g.lead, '{}')
         OR NOT o.draining AND EXISTS (SELECT FROM chunk c WHERE c.run = x.run AND c.pass = g.pass AND c.state <> 'done'))
     ORDER BY x.epoch, x.run
 $$;

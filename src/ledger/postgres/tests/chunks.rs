@@ -256,6 +256,7 @@ fn many_at_the_same_time(alone: bool) {
         return;
     };
     one.sql(&format!("UPDATE progress SET alone = {alone}"));
+    first.leave();
     second.leave();
     let seed = fastrand::u64(..);
     println!("seed {seed}");
@@ -304,7 +305,6 @@ fn many_at_the_same_time(alone: bool) {
             scope.spawn(move || work(number));
         }
     });
-    first.leave();
     let mut all = lines(&one);
     all.sort_unstable();
     let each: Vec<Line> = (0..40).map(|n| 10 * n + 2).collect();
