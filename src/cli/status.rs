@@ -2,7 +2,7 @@
 
 use super::options::{Console, StatusOptions};
 use super::runs::Overview;
-use crate::ledger::State;
+use crate::ledger::{Ledger, State};
 use crate::run::{CommandError, Exit, document, now_ms, open_live};
 use crate::ui;
 use serde_json::{Value, json};
@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// How often `--watch` looks again.
 const EVERY: Duration = Duration::from_secs(1);
+/// A process on the run that was not heard of for so long may be gone.
+const SILENT_S: u64 = 3;
 
 pub(super) fn run(options: &StatusOptions, console: Console) -> Result<Exit, CommandError> {
     let dir = open_live("status", options.run.as_deref(), &options.settings.typed)?;
@@ -36,8 +38,35 @@ fn body(overview: &Overview) -> Result<Value, CommandError> {
         "paused": orders.paused,
         "draining": orders.draining,
         "rate_per_s": orders.rate_per_s.or(limit_per_s),
+        "processes": processes(&overview.ledger)?,
     });
     Ok(overview.document_with(now_ms(), more))
+}
+
+/// With a shared ledger, several may work on the run.
+fn processes(ledger: &Ledger) -> Result<Vec<Value>, CommandError> {
+    let processes = ledger.at_work()?.into_iter().map(|one| {
+        json!({
+            "host": one.host,
+            "pid": one.pid,
+            "lines": one.lines,
+            "failed": one.failed,
+            "silent_s": Duration::from_millis(one.silent_ms).as_secs(),
+        })
+    });
+    Ok(processes.collect())
+}
+
+/// `process 4711 on db1: 1,200 lines`, for each of several.
+fn named(process: &Value) -> String {
+    let number = |name: &str| process[name].as_u64().unwrap_or_default();
+    let host = ui::visible(process["host"].as_str().unwrap_or_default());
+    let lines = ui::lines(number("lines"));
+    let silent = match number("silent_s") {
+        0..SILENT_S => String::new(),
+        silent => format!(", not heard of for {silent} s"),
+    };
+    format!("\n  process {} on {host}: {lines}{silent}", number("pid"))
 }
 
 fn line(overview: &Overview, body: &Value) -> String {
@@ -57,8 +86,11 @@ fn line(overview: &Overview, body: &Value) -> String {
         Some(run) => format!("undo of {run}"),
         None => format!("{} of {}", overview.kind, ui::visible(&header.input_name)),
     };
+    let processes = body["processes"].as_array();
+    let processes = processes.filter(|all| all.len() > 1).into_iter().flatten();
+    let processes: String = processes.map(named).collect();
     format!(
-        "run {} ({what}): {state}{cause}, {}, {}{rate}",
+        "run {} ({what}): {state}{cause}, {}, {}{rate}{processes}",
         header.run,
         ui::lines(header.lines),
         overview.counted_in_colour(),

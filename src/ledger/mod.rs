@@ -88,7 +88,7 @@ pub use private::PrivateFile;
 pub use progress::{Phase, Progress, RunKind, State, StopReason};
 pub use read_back_verdict::{Judgement, judge};
 pub use record::{
-    Calls, Counted, Intent, NEVER_SENT, PastSession, Verdict, Write, WriteId, WriteRecord,
+    AtWork, Calls, Counted, Intent, NEVER_SENT, PastSession, Verdict, Write, WriteId, WriteRecord,
     WriteVerdict,
 };
 pub use register::{RegisteredRun, Sameness};

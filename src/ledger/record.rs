@@ -249,6 +249,21 @@ pub struct PastSession {
     pub calls: Calls,
 }
 
+/// A process that works on a run with others.
+#[derive(Debug, Clone)]
+pub struct AtWork {
+    /// The machine.
+    pub host: String,
+    /// Its number there.
+    pub pid: i64,
+    /// Lines that have ended in it.
+    pub lines: u64,
+    /// Those of them that have failed or are in doubt.
+    pub failed: u64,
+    /// How long it was not heard of, in milliseconds.
+    pub silent_ms: u64,
+}
+
 /// How many lines ended with a status, and the first of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counted {

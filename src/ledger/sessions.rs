@@ -1,6 +1,6 @@
 //! The processes that have worked on a run.
 
-use super::{Calls, Ledger, LedgerError, PastSession};
+use super::{AtWork, Calls, Ledger, LedgerError, PastSession};
 
 impl Ledger {
     /// All of them, in their order.
@@ -44,18 +44,43 @@ impl Ledger {
     }
 
     /// How many gaps there were between calls, and how many milliseconds they took together: in each session there
-    /// is one gap less than there are calls, and between sessions there is none. Only sessions under the present limit
-    /// tell how it was kept.
+    /// is one gap less than there are calls, and between sessions there is none; those of one epoch worked at the same time.
+    /// Only sessions under the present limit tell how it was kept.
     pub fn pace(&self) -> Result<(u64, u64), LedgerError> {
         let sessions = self.sessions()?;
         let limit = sessions.last().and_then(|last| last.calls.limit_per_s);
-        let calls = sessions.iter().map(|session| session.calls);
-        let counted = calls.filter(|calls| calls.total() > 1 && calls.limit_per_s == limit);
-        // The time is noted in whole milliseconds, and the last one had begun.
-        Ok(counted.fold((0, 0), |(gaps, ms), calls| {
-            (gaps + calls.total() - 1, ms + calls.active_ms + 1)
+        let counted = sessions
+            .iter()
+            .filter(|session| session.calls.total() > 1 && session.calls.limit_per_s == limit);
+        let counted: Vec<&PastSession> = counted.collect();
+        let together = counted.chunk_by(|one, next| one.epoch == next.epoch);
+        Ok(together.fold((0, 0), |(gaps, ms), together| {
+            let calls: u64 = together.iter().map(|session| session.calls.total()).sum();
+            // The time is noted in whole milliseconds, and the last one had begun.
+            (gaps + calls - 1, ms + span_ms(together) + 1)
         }))
     }
+
+    /// The processes that work on the run now, where it is kept for several.
+    pub fn at_work(&self) -> Result<Vec<AtWork>, LedgerError> {
+        self.store().at_work()
+    }
+}
+
+/// From the first call of sessions that worked at the same time to the last one, in milliseconds.
+fn span_ms(together: &[&PastSession]) -> u64 {
+    if let [one] = together {
+        return one.calls.active_ms;
+    }
+    let first = together.iter().map(|session| session.started_at_ms).min();
+    let end = |session: &&PastSession| {
+        session
+            .started_at_ms
+            .saturating_add_unsigned(session.calls.active_ms)
+    };
+    let last = together.iter().map(end).max();
+    let span = first.zip(last).map_or(0, |(first, last)| last - first);
+    u64::try_from(span).unwrap_or(0)
 }
 
 impl Calls {

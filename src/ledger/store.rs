@@ -9,8 +9,8 @@ use super::commit::Commit;
 use super::shares::Shares;
 use super::write_columns::WriteSketch;
 use super::{
-    Counted, DriftedLine, Header, Hold, LedgerError, LineSet, Order, Orders, PastSession, Place,
-    RemovedFile, Session, Told, Unlooked, Verdict, WriteId, WriteRecord,
+    AtWork, Counted, DriftedLine, Header, Hold, LedgerError, LineSet, Order, Orders, PastSession,
+    Place, RemovedFile, Session, Told, Unlooked, Verdict, WriteId, WriteRecord,
 };
 use crate::domain::{CustomerId, Line, Outcome, Shard};
 use std::fmt;
@@ -37,6 +37,11 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
 
     /// The processes that have worked on the run, in their order.
     fn sessions(&self) -> Result<Vec<PastSession>, LedgerError>;
+
+    /// The processes that work on the run now, where it is kept for several.
+    fn at_work(&self) -> Result<Vec<AtWork>, LedgerError> {
+        Ok(Vec::new())
+    }
 
     /// How many groups were committed.
     fn commits(&self) -> Result<i64, LedgerError>;

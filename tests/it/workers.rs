@@ -117,6 +117,19 @@ fn workers_do_a_share_of_the_lines_and_end_with_0_when_they_are_told_to() {
     let workers: Vec<Child> = machines.iter().map(worker).collect();
     let leader = apply(&place);
     until_at_work(server, &place, 3);
+    let status = place.run(&["status"]).expect(0);
+    assert_eq!(
+        status.out.matches("\n  process ").count(),
+        3,
+        "{}",
+        status.out
+    );
+    let status = machines[0].run(&["status", "--json"]).expect(0).json();
+    let processes = status["processes"].as_array().unwrap();
+    assert!(
+        processes.iter().any(|one| one["pid"] == leader.id()),
+        "{status}"
+    );
     let done = finish(leader).expect(0);
     assert!(done.out.contains("1,500"), "{}", done.out);
     assert_eq!(writers(server, &place), "3");

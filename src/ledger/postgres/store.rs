@@ -16,9 +16,9 @@ use crate::ledger::store::{Fact, Facts, LinesOf, OrderChange, Put, Store, Writes
 use crate::ledger::unlooked::{PackedLines, STATUS};
 use crate::ledger::write_columns::{self, WriteSketch};
 use crate::ledger::{
-    Counted, DriftedLine, Header, Hold, LedgerError, LineSet, Order, Orders, PastSession, Place,
-    RemovedFile, Session, Unlooked, WriteId, WriteRecord, drift, header_columns, outcome_columns,
-    remains, shard,
+    AtWork, Counted, DriftedLine, Header, Hold, LedgerError, LineSet, Order, Orders, PastSession,
+    Place, RemovedFile, Session, Unlooked, WriteId, WriteRecord, drift, header_columns,
+    outcome_columns, remains, shard,
 };
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -157,6 +157,24 @@ impl Store for PgStore {
         }
         let ask = self.about(questions::SESSIONS.as_str());
         self.process.rows(ask, session)
+    }
+
+    fn at_work(&self) -> Result<Vec<AtWork>, LedgerError> {
+        let sql = "SELECT s.host, s.pid, s.ended_lines, s.failed_lines, \
+                   (extract(epoch FROM clock_timestamp() - q.seen_at) * 1000)::bigint \
+                   FROM sessions s JOIN process q USING (process) WHERE s.run = $1 AND s.ended IS NULL \
+                   AND NOT has_left(s.run, s.session, $2) ORDER BY s.session";
+        let ask = self.about(sql).with(self.process.gone_from(&self.run)?);
+        self.process.rows(ask, |row| {
+            let number = |at| Ok::<_, Fault>(u64::try_from(row.required::<i64>(at)?).unwrap_or(0));
+            Ok(AtWork {
+                host: row.word(0)?.to_owned(),
+                pid: row.required(1)?,
+                lines: number(2)?,
+                failed: number(3)?,
+                silent_ms: number(4)?,
+            })
+        })
     }
 
     fn commits(&self) -> Result<i64, LedgerError> {
