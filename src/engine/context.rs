@@ -94,6 +94,11 @@ impl<N: WriteLog> Context<N> {
         self.settings.mode == Mode::Plan
     }
 
+    /// Whether only what became of earlier writes is found out.
+    pub(super) fn only_resolves(&self) -> bool {
+        self.settings.mode == Mode::Resolve
+    }
+
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }

@@ -88,6 +88,9 @@ pub(super) async fn carry_out<N: WriteLog>(
     if context.is_plan() {
         return plan(&mut members, &own).await;
     }
+    if context.only_resolves() && !members.iter().any(CycleMember::is_displaced) {
+        return Err(Halt::Stopping);
+    }
     let mut cycle = CycleState::of(members, &context.settings.run);
     let earlier = PriorOutcomes::of(job);
     let mut rounds = 0;

@@ -62,7 +62,9 @@ pub async fn run<N: WriteLog>(
     let events = context.events.clone();
     let mut dispatcher = Dispatcher::new(context, jobs, stop);
     let passes = async {
-        dispatcher.waves(record).await;
+        if !dispatcher.context.only_resolves() {
+            dispatcher.waves(record).await;
+        }
         dispatcher.carry_out(None).await;
         dispatcher.check_token().await;
         dispatcher.close().await

@@ -9,6 +9,7 @@ use super::write_result::{Sent, StepOutcome, WriteRequest};
 use super::{Halt, WriteLog, location, spans};
 use crate::domain::{AccountId, Change, CustomerId, Failed, Line, LocationId, Status, StoredValue};
 use crate::ledger::{Verdict, Write, WriteRecord};
+use crate::plan::Shape;
 use crate::system::SystemError;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -155,6 +156,11 @@ impl<N: WriteLog> Case<'_, N> {
         };
         if let Err(error) = self.check_newer_runs(state, location) {
             return Ok(StepOutcome::Failed(error, self.sent_before(line)));
+        }
+        // `cycle::carry_out` decides for the account IDs of a swap.
+        let ends_swap = self.job.unit.shape == Shape::Cycle && location.is_none();
+        if self.context.only_resolves() && !ends_swap {
+            return Err(Halt::Stopping);
         }
         let wish = WriteRequest {
             chunk: self.job.chunk.as_ref(),

@@ -14,6 +14,9 @@ use tokio_util::sync::CancellationToken;
 pub enum Mode {
     /// Look everything up and say what would change.
     Plan,
+    /// Find out what became of the writes of an earlier process. A unit that would write more is left for a later pass; only
+    /// swaps that have moved a customer are brought to an end.
+    Resolve,
     /// Carry it out.
     Apply,
 }

@@ -1,7 +1,8 @@
 //! Waves: the first units of a run, of which every customer is read back before the next unit is begun.
 //!
-//! A wave is on record from before its first write until it was found to be right, or the run has reported what is wrong. One that an earlier process left on
-//! record is read back before anything is written, and then completed.
+//! A wave is on record from before its first write until it was found to be right, or the run has reported what is wrong.
+//! Of one that an earlier process left on record, first a pass of its own finds out what became of the writes
+//! (`Mode::Resolve`); then it is read back, and only where it is right its other lines are carried out.
 
 use super::Job;
 use super::recheck::Left;

@@ -23,7 +23,7 @@ const EVERY: Duration = Duration::from_millis(250);
 pub(super) fn feed(feeder: &Feeder) -> Result<(), CommandError> {
     match &feeder.fed {
         Fed::Chunks(shares) => ended(chunks(feeder, shares.as_ref())),
-        Fed::All | Fed::First => feeder.feed(),
+        Fed::All | Fed::First | Fed::Begun => feeder.feed(),
     }
 }
 

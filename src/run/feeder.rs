@@ -82,6 +82,8 @@ pub(super) enum Fed {
     All,
     /// Those of the waves, and those with customers under a temporary ID: what this process does before others join it.
     First,
+    /// Those of a wave that have writes of an earlier process, to find out what became of these.
+    Begun,
     /// Those of the chunks that this process gets.
     Chunks(Arc<dyn Shares>),
 }
@@ -141,8 +143,8 @@ impl Feeder {
         match &self.fed {
             Fed::All => self.all(&ledger, unlooked),
             Fed::First => self.parked(&ledger),
-            // They come from `chunk_feeder`.
-            Fed::Chunks(_) => Ok(()),
+            // They come from `chunk_feeder`, or were fed as the wave.
+            Fed::Chunks(_) | Fed::Begun => Ok(()),
         }
     }
 
@@ -189,7 +191,11 @@ impl Feeder {
                     continue;
                 }
                 let unit = self.known.unit(&self.draft, row.line, row.change);
-                let in_wave = |unit: &Unit| unit.lines().any(|line| wave.lines.contains(line));
+                let in_wave = |unit: &Unit| {
+                    let has_writes = self.known.units_with_writes.contains(unit.number);
+                    (has_writes || !matches!(self.fed, Fed::Begun))
+                        && unit.lines().any(|line| wave.lines.contains(line))
+                };
                 if let Some(unit) = unit.filter(in_wave) {
                     batch.push(with_knowledge(&self.known, unit, (ledger, &mut in_order))?);
                 }

@@ -34,6 +34,7 @@ mod kept_run;
 mod known_failures;
 mod last_night;
 mod ledger_rate;
+mod left_open;
 mod left_untouched;
 mod line_digest;
 mod lost_runs;

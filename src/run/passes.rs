@@ -10,7 +10,6 @@ use super::execute::Connected;
 use super::feeder::{Fed, Feeder};
 use super::finish;
 use super::near_misses::{self, Look};
-use super::parked;
 use super::plan_view;
 use super::request::Consent;
 use super::session::{Session, Work, done};
@@ -77,14 +76,8 @@ impl Session {
         if let Some(ending) = self.moves(&machine.system).await? {
             return Ok(ending);
         }
-        if self.task.work != Work::Plan {
-            for write in parked::find(&self.run.ledger, &machine.system).await? {
-                let customer = ui::visible(write.intent.customer.as_str());
-                ui::err(&format!(
-                    "customer {customer} still has a temporary ID from this run; restoring it"
-                ));
-                self.known.parked.insert(write.intent.unit);
-            }
+        if let Some(ending) = self.left_open(machine, journal).await? {
+            return Ok(ending);
         }
         if self.task.work != Work::PlanThenApply {
             let mode = self.task.work.mode();
@@ -228,7 +221,7 @@ impl Session {
         let (events, heard) = broadcast::channel::<Event>(256);
         let progress = self.progress(mode, machine, &tally, heard);
         let waves = match fed {
-            Fed::All | Fed::First => self.waves(mode, &known)?,
+            Fed::All | Fed::First | Fed::Begun => self.waves(mode, &known)?,
             Fed::Chunks(_) => Waves::default(),
         };
         machine.control.counts(&tally);

@@ -98,6 +98,6 @@ pub(super) fn done(ledger: &Ledger, mode: Mode) -> Result<LineSet, CommandError>
     Ok(match mode {
         // What an interrupted look has already seen stays seen.
         Mode::Plan => done.union(&ledger.planned()?),
-        Mode::Apply => done,
+        Mode::Resolve | Mode::Apply => done,
     })
 }

@@ -9,7 +9,6 @@ use crate::domain::{Change, CustomerId, Line, Reseller};
 use crate::engine::{Left, Mode, Wave, WaveLog};
 use crate::ledger::{Ledger, LedgerError, LineSet};
 use crate::plan::Unit;
-use crate::ui;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -42,11 +41,11 @@ impl Session {
             lines,
             is_resumed: true,
         });
-        if let Some(wave) = &resumed {
-            let lines = ui::lines(wave.lines.len());
-            ui::note(&format!(
-                "a wave of {lines} was not verified; it is read back first"
-            ));
+        if mode == Mode::Resolve {
+            return Ok(Waves {
+                all: resumed.into_iter().collect(),
+                ..Waves::default()
+            });
         }
         let mut plan = WavePlan {
             draft: &run.draft,

@@ -365,6 +365,82 @@ fn a_kill_at_any_durable_step_lets_no_write_follow_a_wrong_wave() {
     panic!("the command never ended by itself");
 }
 
+/// The system's answer had shown another value, or a reading would have, and the process was killed before that was on
+/// record as the line's outcome.
+#[test]
+fn a_kill_in_a_wave_that_is_stored_otherwise_lets_no_further_line_be_written() {
+    let mut wrong = 0;
+    for step in 1..400 {
+        let place = Place::plume();
+        place.moves(8);
+        place.with_world(|mut world| world.stores = Some(|text| text.to_lowercase()));
+        let apply = ["apply", "moves.csv", "--yes", "--canary", "6"];
+        let mut command = place.command(&apply);
+        command.env("IDSHIFT_CRASH_AT", step.to_string());
+        let done = finish(command.spawn().unwrap());
+        let (written, is_wrong) = (place.patches(), place.account_of("C-0") == "b-000000");
+        if done.code == 4 {
+            assert!(wrong > 2, "{wrong} of {step}");
+            return;
+        }
+        assert_eq!(done.code, -1, "{step}: {}{}", done.out, done.err);
+        if is_wrong && why(&done).is_empty() {
+            wrong += 1;
+            let resumed = place.run(&["resume"]);
+            assert_eq!(resumed.code, 4, "{step}: {}{}", resumed.out, resumed.err);
+            assert!(
+                why(&resumed).contains("canary: line 2 failed"),
+                "{step}: {}",
+                resumed.out
+            );
+            assert_eq!(place.patches(), written, "{step}: {}", resumed.out);
+        }
+    }
+    panic!("the command never ended by itself");
+}
+
+/// Two writes without an answer: one was stored otherwise, the other was never carried out.
+#[test]
+fn a_write_in_doubt_is_not_repeated_before_the_wave_was_read_back() {
+    let place = Arc::new(Place::plume());
+    place.moves(5);
+    let (heard, sent) = mpsc::channel();
+    let (is_killed, waits) = mpsc::channel::<()>();
+    let waits = Mutex::new(waits);
+    let (its, honest) = (Arc::clone(&place), place.sandbox.base_url());
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let id = asked.path.rsplit('/').next().unwrap();
+        let is_held = asked.method == "PATCH" && ["C-1", "C-2"].contains(&id);
+        if !is_held {
+            return stream.write_all(&asked.honestly(&honest)).is_ok();
+        }
+        if id == "C-1" {
+            asked.honestly(&honest);
+            its.with_world(|mut world| world.rename_plume(id, "b-000001"));
+        }
+        let _ = heard.send(());
+        let _ = waits.lock().unwrap().recv_timeout(Duration::from_secs(60));
+        false
+    });
+    let apply = ["apply", "moves.csv", "--yes", "--canary", "4"];
+    let mut command = place.command(&[&apply[..], &["--concurrency", "2"]].concat());
+    command.env("IDSHIFT_BASE_URL", front.base_url());
+    let child = command.spawn().unwrap();
+    for _ in 0..2 {
+        sent.recv_timeout(Duration::from_secs(60)).unwrap();
+    }
+    send("-KILL", &child);
+    finish(child);
+    drop(is_killed);
+    let mut command = place.command(&["resume"]);
+    command.env("IDSHIFT_BASE_URL", front.base_url());
+    let resumed = finish(command.spawn().unwrap()).expect(4);
+    let words = "canary: line 3 failed: the system stored another value";
+    assert!(why(&resumed).contains(words), "{}", resumed.out);
+    assert!(sent.try_recv().is_err(), "the write was sent again");
+    assert_eq!(place.account_of("C-3"), "A-000003");
+}
+
 fn send(signal: &str, child: &Child) {
     let id = child.id().to_string();
     let sent = Command::new("kill").args([signal, &id]).status();

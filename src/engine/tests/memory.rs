@@ -24,6 +24,8 @@ pub(super) struct Kept {
     pub(super) wave: Option<(LineSet, LineSet)>,
     /// Whether an earlier process has left that wave, and it was not read back since.
     unread: bool,
+    /// The units of which that process has left writes.
+    begun: LineSet,
     pub(super) has_verified: bool,
     waiting: Vec<Waiting>,
     /// The number of further intents after which the disk is full.
@@ -62,8 +64,17 @@ impl Kept {
     fn keep(&mut self, intent: Intent) -> WriteId {
         self.commit();
         if let Some((_, units)) = &self.wave {
-            assert!(!self.unread, "a write before the wave is read back");
             let unit = intent.unit;
+            // A swap that has moved a customer is brought to an end, whatever else is wrong.
+            if !self.begun.contains(unit) {
+                assert!(!self.unread, "a write before the wave is read back");
+                let is_altered = |one: &WriteRecord| {
+                    let is_of_wave = self.begun.contains(one.intent.unit);
+                    is_of_wave && one.effect.is_some() && !one.intent.write.is_temporary()
+                };
+                let altered = self.writes.iter().find(|one| is_altered(one));
+                assert!(altered.is_none(), "a write after {altered:?}");
+            }
             assert!(units.contains(unit), "unit {unit} is not of the wave");
         }
         let id = WriteId::numbered(i64::try_from(self.writes.len()).unwrap() + 1);
@@ -124,6 +135,10 @@ impl Memory {
         kept.full = false;
         kept.room = room;
         kept.unread = kept.wave.is_some();
+        let wave = kept.wave.as_ref();
+        let is_of_wave = |unit: &Line| wave.is_some_and(|(_, units)| units.contains(*unit));
+        let units = kept.writes.iter().map(|write| write.intent.unit);
+        kept.begun = units.filter(is_of_wave).collect();
     }
 }
 

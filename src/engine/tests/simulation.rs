@@ -204,7 +204,7 @@ impl Simulation {
         let size = self
             .canary
             .filter(|_| mode == Mode::Apply && !kept.has_verified);
-        let wave = if let Some((lines, units)) = kept.wave.clone().filter(|_| mode == Mode::Apply) {
+        let wave = if let Some((lines, units)) = kept.wave.clone().filter(|_| mode != Mode::Plan) {
             record.units = units;
             (lines, true)
         } else {
@@ -229,8 +229,19 @@ impl Simulation {
 
     /// One process, until it ends or is killed; `None`: killed.
     async fn session(&mut self, mode: Mode, troubled: bool) -> Option<Ending> {
+        let room = (troubled && self.random.u8(0..6) == 0).then(|| self.random.u32(0..20));
+        self.notes.reopen(room);
+        if mode == Mode::Apply && self.notes.lock().wave.is_some() {
+            let resolved = self.pass(Mode::Resolve, troubled).await;
+            if !matches!(resolved, Some(Ending::Finished)) {
+                return resolved;
+            }
+        }
+        self.pass(mode, troubled).await
+    }
+
+    async fn pass(&mut self, mode: Mode, troubled: bool) -> Option<Ending> {
         let random = &mut self.random;
-        let room = (troubled && random.u8(0..6) == 0).then(|| random.u32(0..20));
         let killed_at = (troubled && random.u8(0..3) == 0).then(|| random.u64(1..4000));
         let stopped_at = (troubled && random.u8(0..5) == 0).then(|| random.u64(1..4000));
         self.world.lock().trouble = if troubled {
@@ -238,7 +249,6 @@ impl Simulation {
         } else {
             0
         };
-        self.notes.reopen(room);
         let (waves, record) = self.waves(mode);
         let system = System::simulated(Kind::Plume, Box::new(self.world.clone()));
         let settings = Settings {
@@ -278,7 +288,11 @@ impl Simulation {
         ));
         let (feed, inbox) = mpsc::channel(64);
         let is_first = |job: &Job| record.units.contains(job.unit.number);
-        let (first, others): (Vec<_>, Vec<_>) = self.jobs().into_iter().partition(is_first);
+        let (mut first, mut others): (Vec<_>, Vec<_>) = self.jobs().into_iter().partition(is_first);
+        if mode == Mode::Resolve {
+            first.retain(|job| !job.recorded.is_empty());
+            others.clear();
+        }
         for mut jobs in [first, others] {
             while !jobs.is_empty() {
                 let rest = jobs.split_off(jobs.len().min(5));

@@ -1,0 +1,47 @@
+//! What an earlier process of the run has left open is found out before anything else is written: customers that still
+//! have a temporary account ID, and the writes of a wave that was not verified.
+
+use super::error::CommandError;
+use super::execute::Connected;
+use super::feeder::Fed;
+use super::parked;
+use super::session::{Session, Work, done};
+use crate::engine::{Ending, Mode};
+use crate::ledger::Journal;
+use crate::ui;
+
+impl Session {
+    /// Returns how the run ends, where it ends here.
+    pub(super) async fn left_open(
+        &mut self,
+        machine: &mut Connected,
+        journal: &Journal,
+    ) -> Result<Option<Ending>, CommandError> {
+        if self.task.work == Work::Plan {
+            return Ok(None);
+        }
+        for write in parked::find(&self.run.ledger, &machine.system).await? {
+            let customer = ui::visible(write.intent.customer.as_str());
+            ui::err(&format!(
+                "customer {customer} still has a temporary ID from this run; restoring it"
+            ));
+            self.known.parked.insert(write.intent.unit);
+        }
+        let Some(lines) = self.run.ledger.waves()?.unverified else {
+            return Ok(None);
+        };
+        let lines = ui::lines(lines.len());
+        ui::note(&format!(
+            "a wave of {lines} was not verified; it is read back first"
+        ));
+        let ending = self
+            .part(machine, journal, (Mode::Resolve, false), Fed::Begun)
+            .await?;
+        if !matches!(ending, Ending::Finished) {
+            return Ok(Some(ending));
+        }
+        self.known.done = done(&self.run.ledger, Mode::Apply)?;
+        self.known.units_with_writes = self.run.ledger.units_with_writes()?;
+        Ok(None)
+    }
+}
