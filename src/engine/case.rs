@@ -1,9 +1,10 @@
 //! One customer's lines, and everything that a step with them needs to know.
 
+use super::customer_state::PriorWrite;
 use super::lookup::LookupCache;
 use super::{Context, Job, WriteLog};
-use crate::domain::{CustomerId, Line, Transition};
-use crate::ledger::WriteRecord;
+use crate::domain::{CustomerId, Line, LocationId, Transition};
+use crate::ledger::{Verdict, Write, WriteRecord};
 use crate::plan::Member;
 use tokio::time::Instant;
 
@@ -69,6 +70,23 @@ impl<'a, N: WriteLog> Case<'a, N> {
     pub(super) fn recorded(&self) -> impl DoubleEndedIterator<Item = &WriteRecord> + Clone {
         let recorded = self.job.recorded.iter();
         recorded.filter(|write| self.is_mine(write.intent.line))
+    }
+
+    /// Which write may have had to do with what this customer has now; `location`: with what that location has.
+    pub(super) fn prior_write(&self, location: Option<&LocationId>) -> PriorWrite<'_> {
+        let of_same = |write: &Write| match write {
+            Write::Account { .. } => location.is_none(),
+            Write::Location { location: its, .. } => location == Some(its),
+        };
+        let may_be_ours = |one: &WriteRecord| {
+            of_same(&one.intent.write)
+                && (one.verdict == Some(Verdict::Applied) || one.may_have_landed())
+        };
+        match &self.context.settings.undoes {
+            _ if self.recorded().any(may_be_ours) => PriorWrite::ThisRun,
+            Some(run) => PriorWrite::Undone(run),
+            None => PriorWrite::None,
+        }
     }
 
     /// The customer that the lines which are done have found.

@@ -96,6 +96,7 @@ impl CustomerState {
     pub(super) fn check_left_by_this_run(
         &self,
         desired: &DesiredState<'_>,
+        prior: PriorWrite<'_>,
     ) -> Result<(), SystemError> {
         let ours = self.parked.is_some()
             || self.altered.is_some()
@@ -104,22 +105,57 @@ impl CustomerState {
         if ours {
             Ok(())
         } else {
-            Err(moved_on(self.original.as_ref(), self.now.as_ref()))
+            Err(moved_on(self.original.as_ref(), self.now.as_ref(), prior))
         }
     }
 }
 
-/// The message for a customer that another user or program changed.
-pub(super) fn moved_on(expected: Option<&AccountId>, now: Option<&AccountId>) -> SystemError {
-    let say = |id: Option<&AccountId>| id.map_or("none".to_owned(), |id| format!("`{id}`"));
-    SystemError::new(
-        Failed::Stale,
-        format!(
-            "another client changed this customer: its account ID was {}, now it is {}; nothing was written",
-            say(expected),
-            say(now)
+/// Which write may have had to do with a value that is not as expected.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum PriorWrite<'a> {
+    /// None: nothing was sent.
+    None,
+    /// One of this run, which may have taken effect.
+    ThisRun,
+    /// One of the run that this one undoes.
+    Undone(&'a str),
+}
+
+/// The message for a customer that another user or program changed, or may have.
+pub(super) fn moved_on(
+    expected: Option<&AccountId>,
+    now: Option<&AccountId>,
+    prior: PriorWrite<'_>,
+) -> SystemError {
+    let say = |id: Option<&AccountId>| {
+        id.map_or("no account ID".to_owned(), |id| {
+            format!("the account ID `{id}`")
+        })
+    };
+    changed_otherwise("customer", (&say(expected), &say(now)), prior)
+}
+
+/// The message for something that has neither the value that was expected nor the one that was asked for.
+pub(super) fn changed_otherwise(
+    what: &str,
+    (expected, now): (&str, &str),
+    prior: PriorWrite<'_>,
+) -> SystemError {
+    let words = match prior {
+        PriorWrite::None => format!(
+            "another client changed this {what}: it had {expected}, now it has {now}; nothing was written"
         ),
-    )
+        PriorWrite::ThisRun => format!(
+            "a write was sent, and its effect is not certain: this {what} had {expected}, and now it has {now}, which is \
+             not what was asked for; another client changed it, or the system stored something else. Look at the {what}; \
+             what it has now is left as it is"
+        ),
+        PriorWrite::Undone(run) => format!(
+            "left untouched: after run {run} this {what} had, or may have had, {expected}, and now it has {now}; look at it, \
+             and correct it by hand if the former value is wanted"
+        ),
+    };
+    SystemError::new(Failed::Stale, words)
 }
 
 /// The sentence for a customer that has a temporary ID of another run.

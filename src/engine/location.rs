@@ -1,11 +1,11 @@
 //! Locations: which one a line means, how it stands, and what is written to it.
 
 use super::case::Case;
-use super::customer_state::{CustomerState, DesiredState};
+use super::customer_state::{CustomerState, DesiredState, changed_otherwise};
 use super::halt::{OrHalt, StepError, StepResult};
 use super::remembered::resolve_open_writes;
-use super::write_result::{Sent, StepOutcome};
-use super::{Context, Halt, Job, WriteLog};
+use super::write_result::{Sent, StepOutcome, said};
+use super::{Context, Halt, WriteLog};
 use crate::domain::{Change, Failed, Line, LocationId, LocationState, Profile, StoredValue};
 use crate::ledger::Write;
 use crate::system::{Location, Locations, SystemError};
@@ -162,7 +162,37 @@ impl<N: WriteLog> Case<'_, N> {
         if is_fulfilled(&place.now, change) {
             return Ok(());
         }
-        is_untouched(self.job, change, &place.now, &place.before)
+        self.is_untouched(change, place)
+    }
+
+    /// Whether what the line requests to change still is as this run or its plan found it.
+    fn is_untouched(&self, change: &Change, place: &ResolvedLocation) -> Result<(), SystemError> {
+        let now = &place.now;
+        let mut planned = self.job.expected.iter();
+        let planned = planned.find(|planned| planned.line == change.line);
+        let found = planned.map_or_else(
+            || place.before.clone(),
+            |planned| LocationState {
+                service: planned.service.before.clone(),
+                profile: planned.profile.before,
+            },
+        );
+        // What already has the requested value was written by another line, or needs no write.
+        let same_service = change.service.is_none()
+            || found.service == now.service
+            || change.service == now.service;
+        let same_profile = change.profile.is_none()
+            || found.profile == now.profile
+            || change.profile == now.profile;
+        if same_service && same_profile {
+            return Ok(());
+        }
+        let prior = self.prior_write(Some(&place.id));
+        Err(changed_otherwise(
+            "location",
+            (&said(&found), &said(now)),
+            prior,
+        ))
     }
 
     pub(super) async fn set_location(
@@ -200,7 +230,7 @@ impl<N: WriteLog> Case<'_, N> {
                 StepOutcome::Done(self.sent_before(change.line))
             });
         }
-        if let Err(error) = is_untouched(self.job, change, &place.now, &place.before) {
+        if let Err(error) = self.is_untouched(change, place) {
             return Ok(StepOutcome::unsent(error));
         }
         let wish = desired_location(change);
@@ -343,47 +373,6 @@ pub(super) fn desired_location(change: &Change) -> LocationState {
         service: change.service.clone(),
         profile: change.profile,
     }
-}
-
-/// Whether what the line requests to change still is as this run or its plan found it.
-pub(super) fn is_untouched(
-    job: &Job,
-    change: &Change,
-    now: &LocationState,
-    original: &LocationState,
-) -> Result<(), SystemError> {
-    let planned = job
-        .expected
-        .iter()
-        .find(|planned| planned.line == change.line);
-    let found = planned.map_or_else(
-        || original.clone(),
-        |planned| LocationState {
-            service: planned.service.before.clone(),
-            profile: planned.profile.before,
-        },
-    );
-    // What already has the requested value was written by another line, or needs no write.
-    let same_service =
-        change.service.is_none() || found.service == now.service || change.service == now.service;
-    let same_profile =
-        change.profile.is_none() || found.profile == now.profile || change.profile == now.profile;
-    if same_service && same_profile {
-        return Ok(());
-    }
-    let say = |spot: &LocationState| {
-        let service = spot.service.as_ref().map_or("none", |id| id.as_str());
-        let profile = spot.profile.map_or("not told", Profile::as_str);
-        format!("service ID {service}, profile {profile}")
-    };
-    Err(SystemError::new(
-        Failed::Stale,
-        format!(
-            "another client changed this location: it had {}, now it has {}; nothing was written",
-            say(&found),
-            say(now)
-        ),
-    ))
 }
 
 /// Remembers what was written to a location.

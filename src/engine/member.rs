@@ -5,7 +5,7 @@ use super::customer_state::{CustomerState, DesiredState, taken};
 use super::halt::{OrHalt, StepError, StepResult};
 use super::location::{Attempted, ResolvedLocation};
 use super::write::carry_out;
-use super::write_result::{Sent, StepOutcome, WriteRequest};
+use super::write_result::{Sent, SentAttempt, StepOutcome, WriteRequest};
 use super::{Halt, WriteLog, location, spans};
 use crate::domain::{AccountId, Change, CustomerId, Failed, Line, LocationId, Status, StoredValue};
 use crate::ledger::{Verdict, Write, WriteRecord};
@@ -168,10 +168,7 @@ impl<N: WriteLog> Case<'_, N> {
             line,
             customer: &state.id,
             reseller: state.reseller.as_ref(),
-            doubted: self.job.recorded.iter().any(|one| {
-                let same = one.intent.line == line && one.intent.write.wants_the_same(&write);
-                same && one.may_have_landed()
-            }),
+            doubted: self.doubted(line, &write),
             read_at: match write {
                 Write::Account { .. } => state.read_at,
                 Write::Location { .. } => state.locations_read_at,
@@ -187,6 +184,16 @@ impl<N: WriteLog> Case<'_, N> {
             sent.attempts += before;
         }
         Ok(ended)
+    }
+
+    /// The last attempt of an earlier process that may have landed.
+    fn doubted(&self, line: Line, write: &Write) -> Option<SentAttempt> {
+        let mut recorded = self.job.recorded.iter();
+        let doubted = recorded.rfind(|one| {
+            let same = one.intent.line == line && one.intent.write.wants_the_same(write);
+            same && one.may_have_landed()
+        });
+        doubted.map(|one| (one.id, one.http_status))
     }
 
     /// Another run has requested something for this customer since this run was begun, and that is newer. A swap in
@@ -226,6 +233,7 @@ impl<N: WriteLog> Case<'_, N> {
             correlation: Some(recorded.intent.correlation.clone()),
             http_status: sent.http_status,
             unanswered: sent.unanswered || recorded.may_have_landed(),
+            last: None,
             seen: None,
             effect: None,
         })

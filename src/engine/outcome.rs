@@ -179,6 +179,7 @@ fn joined(first: &Sent, second: &Sent) -> Sent {
         http_status: second.http_status.or(first.http_status),
         correlation: second.correlation.clone().or(first.correlation.clone()),
         unanswered: first.unanswered || second.unanswered,
+        last: None,
         seen: None,
         effect: None,
     }

@@ -6,7 +6,7 @@ use super::halt::{OrHalt, StepError, StepResult};
 use super::write_result::{Next, Sent, StepOutcome, WriteRequest};
 use super::{Context, Halt, WriteLog, reading};
 use crate::domain::{AccountId, CustomerId, Failed, LocationState, Profile, StoredValue};
-use crate::ledger::{Judgement, Verdict, Write, judge};
+use crate::ledger::{Judgement, Verdict, Write, WriteVerdict, judge};
 use crate::system::{Location, SystemError};
 
 /// The system stored another value than was asked: that is what this write did.
@@ -160,8 +160,15 @@ pub(super) async fn late<N: WriteLog>(
             }
             Judgement::DidNot => (Verdict::NotApplied, StepOutcome::Failed(trouble, sent)),
             Judgement::ConcurrentChange => {
+                let mut words = request.moved_on(context, &seen, true);
+                words.http_status = trouble.http_status;
+                if trouble.reason != Failed::Stale {
+                    words.message =
+                        format!("{}. The last attempt: {}", words.message, trouble.message);
+                }
                 sent.seen = Some(seen);
-                (Verdict::NotApplied, StepOutcome::Failed(trouble, sent))
+                let ended = Next::End(StepOutcome::Failed(words, sent));
+                return Ok((ended.verdict(&request.write), ended));
             }
         },
         Err(unseen) => (
@@ -197,14 +204,35 @@ pub(super) async fn again<N: WriteLog>(
             Some(altered(request, seen, &sent))
         }
         Judgement::TookEffect | Judgement::Altered | Judgement::ConcurrentChange => {
-            let now = match &seen {
-                StoredValue::Account(now) => now.clone(),
-                StoredValue::Location(_) => None,
-            };
+            let trouble = request.moved_on(context, &seen, is_ours);
             sent.seen = Some(seen);
-            Some(StepOutcome::Failed(request.moved_on(now.as_ref()), sent))
+            if is_ours && !request.write.is_temporary() {
+                is_uncertain(context, request, &sent).await?;
+            }
+            Some(StepOutcome::Failed(trouble, sent))
         }
     })
+}
+
+/// Records of the last attempt that its effect is not certain after all.
+pub(super) async fn is_uncertain<N: WriteLog>(
+    context: &Context<N>,
+    request: &WriteRequest<'_>,
+    sent: &Sent,
+) -> Result<(), Halt> {
+    let Some((attempt, http_status)) = sent.last.as_deref().copied() else {
+        return Ok(());
+    };
+    let settled = WriteVerdict {
+        verdict: Verdict::Unknown,
+        http_status,
+        effect: None,
+    };
+    Ok(context
+        .log
+        .of(request.chunk)
+        .settle(attempt, settled)
+        .await?)
 }
 
 fn unread(mut doubt: SystemError, why: &SystemError) -> SystemError {
@@ -238,22 +266,13 @@ pub(super) async fn settle<N: WriteLog>(
             let effect = seen;
             Ok(Next::End(altered(request, effect, sent)))
         }
+        // Something was sent, so it must not be said that nothing was written.
         Judgement::ConcurrentChange => {
-            let words = match &seen {
-                StoredValue::Account(Some(now)) => format!("its account ID is `{now}` now"),
-                StoredValue::Account(None) => "it has no account ID now".to_owned(),
-                StoredValue::Location(_) => "the location is otherwise now".to_owned(),
+            let trouble = request.moved_on(context, &seen, true);
+            let sent = Sent {
+                seen: Some(seen),
+                ..sent.clone()
             };
-            // Something was sent, so it must not be said that nothing was written.
-            let mut sent = sent.clone();
-            sent.seen = Some(seen);
-            let trouble = SystemError::new(
-                Failed::Stale,
-                format!(
-                    "{words}, neither as it was nor as it was asked for: another client changed it, or the system stored \
-                     something else; look at this customer"
-                ),
-            );
             Ok(Next::End(StepOutcome::Failed(trouble, sent)))
         }
         Judgement::DidNot

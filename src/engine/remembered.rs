@@ -3,7 +3,7 @@
 //! They are read again under their own ID, never searched.
 
 use super::case::Case;
-use super::customer_state::{CustomerState, DesiredState, has_temporary_id, moved_on};
+use super::customer_state::{CustomerState, DesiredState, PriorWrite, has_temporary_id, moved_on};
 use super::halt::{OrHalt, StepError, StepResult};
 use super::{Halt, WriteLog, reading};
 use crate::domain::{AccountId, CustomerId, Failed, StoredValue};
@@ -70,7 +70,7 @@ impl<N: WriteLog> Case<'_, N> {
             }
         }
         if written {
-            state.check_left_by_this_run(desired)?;
+            state.check_left_by_this_run(desired, self.prior_write(None))?;
             return Ok(state);
         }
         let planned = self
@@ -96,7 +96,7 @@ impl<N: WriteLog> Case<'_, N> {
             return Err(StepError::line(Failed::Stale, words));
         }
         if let Some(believed) = believed.filter(|believed| *believed != now && !renamed) {
-            return Err(moved_on(believed, now).into());
+            return Err(moved_on(believed, now, self.prior_write(None)).into());
         }
         Ok(state)
     }
@@ -154,7 +154,7 @@ impl<N: WriteLog> Case<'_, N> {
             return Err(StepError::line(Failed::Stale, words));
         }
         // Test: `resume::a_swap_is_not_made_twice_*`.
-        let moved = moved_on(desired.account, now);
+        let moved = moved_on(desired.account, now, PriorWrite::None);
         Err(self.given_away(id, desired, &has_now(now), moved).await?)
     }
 
@@ -316,6 +316,16 @@ pub(super) async fn resolve_open_writes<'a, N: WriteLog>(
             // The customer that was to be parked is not, or has got another ID since.
             Judgement::ConcurrentChange if open && write.intent.write.is_temporary() => {
                 Some(Verdict::NotApplied)
+            }
+            // It was not found at first; what is there now may be what the system made of it.
+            Judgement::ConcurrentChange
+                if !open
+                    && !later
+                    && !newer
+                    && write.may_have_landed()
+                    && !write.intent.write.is_temporary() =>
+            {
+                Some(Verdict::Unknown)
             }
             Judgement::TookEffect
             | Judgement::Altered

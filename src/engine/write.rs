@@ -6,7 +6,7 @@ use super::read_back;
 use super::write_breaker::Refusable;
 use super::write_result::{Next, Sent, StepOutcome, WriteRequest};
 use super::{Context, Halt, WriteLog, spans};
-use crate::domain::{Failed, counted};
+use crate::domain::{Failed, StoredValue, counted};
 use crate::ledger::{Intent, NEVER_SENT, Noted, Verdict, WriteId, WriteVerdict};
 use crate::system::{Fatal, SystemError, WriteOp, Written, new_correlation};
 use std::time::Duration;
@@ -51,7 +51,8 @@ pub(super) async fn carry_out<N: WriteLog>(
     request: &WriteRequest<'_>,
 ) -> Result<StepOutcome, Halt> {
     let mut sent = Sent {
-        unanswered: request.doubted,
+        unanswered: request.doubted.is_some(),
+        last: request.doubted.map(Box::new),
         ..Sent::default()
     };
     let mut tries = Tries::default();
@@ -64,7 +65,7 @@ pub(super) async fn carry_out<N: WriteLog>(
         let _permit = context.ramp.permit(request.unit).await?;
         if std::mem::take(&mut is_to_be_looked_at) || Instant::now() > send_deadline {
             let looked_at = Instant::now();
-            let is_ours = request.doubted || tries.ineffective > 0;
+            let is_ours = request.doubted.is_some() || tries.ineffective > 0;
             if let Some(ended) = read_back::again(context, request, is_ours, &sent).await? {
                 return Ok(ended);
             }
@@ -183,6 +184,7 @@ async fn attempt<N: WriteLog>(
             http_status: Some(trouble.http_status.unwrap_or(NEVER_SENT)),
             effect: None,
         };
+        sent.last = Some(Box::new((recorded, settled.http_status)));
         log.settle(recorded, settled).await?;
         if trouble.http_status.is_none() {
             sent.attempts -= 1;
@@ -229,7 +231,7 @@ async fn without_intent<N: WriteLog>(
 ) -> Result<Next, Halt> {
     let trouble = match unsent {
         Written::Expired(turn) => return Ok(Next::ReadFirst(turn)),
-        Written::Stale { now } => request.moved_on(now.as_ref()),
+        Written::Stale { now } => request.moved_on(context, &StoredValue::Account(now), false),
         Written::Refused(trouble) => {
             sent.http_status = trouble.http_status;
             match read_back::refused(context, request, trouble).await? {
@@ -258,8 +260,12 @@ async fn unless_landed<N: WriteLog>(
     sent: &Sent,
     tries: &Tries,
 ) -> Result<Next, Halt> {
-    if request.doubted || tries.ineffective > 0 {
-        return Ok(read_back::late(context, request, trouble, sent).await?.1);
+    if request.doubted.is_some() || tries.ineffective > 0 {
+        let (verdict, next) = read_back::late(context, request, trouble, sent).await?;
+        if verdict == Verdict::Unknown && matches!(next, Next::End(StepOutcome::Failed(..))) {
+            read_back::is_uncertain(context, request, sent).await?;
+        }
+        return Ok(next);
     }
     Ok(Next::End(StepOutcome::Failed(trouble, sent.clone())))
 }
@@ -274,7 +280,7 @@ async fn after_sending<N: WriteLog>(
     sent: &mut Sent,
     tries: &Tries,
 ) -> Result<Next, Halt> {
-    let doubted_before = request.doubted || tries.ineffective > 0;
+    let doubted_before = request.doubted.is_some() || tries.ineffective > 0;
     let is_doubt = matches!(written, Written::InDoubt(_) | Written::Stored { .. });
     let is_unsent = is_unsent(&written);
     let nothing_happened = !doubted_before && (is_unsent || matches!(written, Written::Refused(_)));
@@ -305,6 +311,9 @@ async fn after_sending<N: WriteLog>(
         context.log.of(request.chunk).settle(id, settled).await?;
     }
     let (_, next) = concluded?;
+    if matches!(next, Next::AfterAWhile { .. }) {
+        sent.last = Some(Box::new((id, sent.http_status)));
+    }
     if is_doubt
         && let Next::End(StepOutcome::Failed(trouble, _)) = &next
         && trouble.reason == Failed::BadAnswer
@@ -385,7 +394,10 @@ async fn conclude<N: WriteLog>(
         Written::NotSent(trouble) | Written::Again(trouble) => {
             Ok(not_applied(context.trouble(trouble).await?, sent))
         }
-        Written::Stale { now } => Ok(not_applied(request.moved_on(now.as_ref()), sent)),
+        Written::Stale { now } => {
+            let seen = StoredValue::Account(now);
+            Ok(not_applied(request.moved_on(context, &seen, false), sent))
+        }
         Written::Refused(trouble) => {
             sent.http_status = trouble.http_status;
             Ok(match read_back::refused(context, request, trouble).await? {
@@ -403,14 +415,14 @@ async fn conclude<N: WriteLog>(
         Written::Stored { http_status, value } => {
             sent.http_status = Some(http_status);
             let next = read_back::stored(context, request, value, correlation, sent).await?;
-            Ok((next.verdict(), next))
+            Ok((next.verdict(&request.write), next))
         }
         Written::InDoubt(trouble) => {
             sent.http_status = trouble.http_status.or(sent.http_status);
             let is_bad = trouble.reason == Failed::BadAnswer;
             let next = read_back::settle(context, request, trouble, correlation, sent).await?;
             sent.bad_answer |= is_bad;
-            Ok((next.verdict(), next))
+            Ok((next.verdict(&request.write), next))
         }
     }
 }

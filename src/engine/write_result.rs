@@ -1,9 +1,10 @@
 //! One write as it is asked for, what its attempts were seen to do, and how it ended.
 
+use super::customer_state::{PriorWrite, changed_otherwise, moved_on};
 use super::write_breaker::Refusable;
 use super::{Context, Halt, WriteLog};
-use crate::domain::{AccountId, CustomerId, Failed, Line, Reseller, StoredValue};
-use crate::ledger::{Chunk, Verdict, Write};
+use crate::domain::{CustomerId, Failed, Line, LocationState, Profile, Reseller, StoredValue};
+use crate::ledger::{Chunk, Verdict, Write, WriteId};
 use crate::system::{SystemError, WriteOp, WriteValue};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +20,12 @@ pub(super) struct WriteRequest<'a> {
     pub(super) write: Write,
     /// When what it rests on was read.
     pub(super) read_at: Instant,
-    /// Whether an earlier process has made an attempt that was not seen to take effect; it may have landed since.
-    pub(super) doubted: bool,
+    /// The last attempt of an earlier process that was not seen to take effect; it may have landed since.
+    pub(super) doubted: Option<SentAttempt>,
 }
+
+/// An attempt that is on record: its number, and what it was answered with.
+pub(super) type SentAttempt = (WriteId, Option<u16>);
 
 /// How a change that a line asks for ended: the rename of its customer, or what it sets at a location.
 #[derive(Debug, Clone)]
@@ -73,6 +77,9 @@ pub(super) struct Sent {
     pub(super) correlation: Option<String>,
     /// Whether an attempt was followed by another without ever having had an answer: it may still take effect.
     pub(super) unanswered: bool,
+    /// The last attempt on record. Where its effect or that of one before it is not certain in the end, that is recorded
+    /// of this one: what a later attempt has found tells of an earlier one.
+    pub(super) last: Option<Box<SentAttempt>>,
     /// What a reading found, where it was neither as before nor as asked.
     pub(super) seen: Option<StoredValue>,
     /// What the system stored, where that is not what was asked.
@@ -95,11 +102,20 @@ pub(super) enum Next {
 
 impl Next {
     /// What is recorded of a write after which this follows.
-    pub(super) fn verdict(&self) -> Verdict {
+    pub(super) fn verdict(&self, write: &Write) -> Verdict {
         match self {
             Self::End(StepOutcome::Done(_)) => Verdict::Applied,
             // Another value was stored.
             Self::End(StepOutcome::Failed(_, sent)) if sent.effect.is_some() => Verdict::Applied,
+            // Another value is there, which may be what the system made of this write. A customer with it has no
+            // temporary ID.
+            Self::End(StepOutcome::Failed(_, sent)) if sent.seen.is_some() => {
+                if write.is_temporary() {
+                    Verdict::NotApplied
+                } else {
+                    Verdict::Unknown
+                }
+            }
             Self::End(StepOutcome::InDoubt(..)) => Verdict::Unknown,
             Self::End(_) | Self::AfterAWhile { .. } | Self::ReadFirst(_) => Verdict::NotApplied,
         }
@@ -152,13 +168,34 @@ impl WriteRequest<'_> {
     }
 
     /// Another user or program changed what was to be written.
-    pub(super) fn moved_on(&self, now: Option<&AccountId>) -> SystemError {
-        match &self.write {
-            Write::Account { before, .. } => super::customer_state::moved_on(before.as_ref(), now),
-            Write::Location { .. } => SystemError::new(
-                Failed::Stale,
-                "another client changed this location meanwhile; nothing was written",
-            ),
+    pub(super) fn moved_on<N>(
+        &self,
+        context: &Context<N>,
+        seen: &StoredValue,
+        was_sent: bool,
+    ) -> SystemError {
+        let prior = match &context.settings.undoes {
+            _ if was_sent => PriorWrite::ThisRun,
+            Some(run) => PriorWrite::Undone(run),
+            None => PriorWrite::None,
+        };
+        match (&self.write, seen) {
+            (Write::Account { before, .. }, StoredValue::Account(now)) => {
+                moved_on(before.as_ref(), now.as_ref(), prior)
+            }
+            (Write::Location { before, .. }, StoredValue::Location(now)) => {
+                changed_otherwise("location", (&said(before), &said(now)), prior)
+            }
+            (Write::Account { .. } | Write::Location { .. }, _) => {
+                changed_otherwise("customer", ("another value", "an unknown one"), prior)
+            }
         }
     }
+}
+
+/// The values of a location, in words.
+pub(super) fn said(place: &LocationState) -> String {
+    let service = place.service.as_ref().map_or("none", |id| id.as_str());
+    let profile = place.profile.map_or("not told", Profile::as_str);
+    format!("service ID {service}, profile {profile}")
 }

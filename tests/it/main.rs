@@ -153,6 +153,8 @@ mod tls;
 /// The pages with screens: `docs/tour.md` and the picture of the README.
 mod token_files;
 mod tour;
+/// Writes that may have taken effect, where another value is there afterwards.
+mod uncertain;
 /// `--waves`: growing parts of a run, each read back before the next.
 mod waves;
 mod workers;
