@@ -190,26 +190,21 @@ impl<N: WriteLog> Case<'_, N> {
     }
 
     /// The line has found the customer that has its account ID now. Where an earlier run has applied its wish to another
-    /// customer, the line still refers to that one: the account ID was given away since.
+    /// customer, the line still refers to that one: the account ID was given away since. Where none has, the customer may
+    /// be another line's.
     pub(super) async fn as_applied_before(
         &self,
         desired: &DesiredState<'_>,
         account: &AccountId,
         state: CustomerState,
     ) -> StepResult<CustomerState> {
-        let Some(prior) = &self.context.settings.history.prior_renames else {
-            return Ok(state);
-        };
-        if !prior.is_ready() {
-            // Calls that are under way go on meanwhile. Where the thread fails, the question below reads it.
-            let renames = Arc::clone(prior);
-            if let Ok(read) = tokio::task::spawn_blocking(move || renames.prepare()).await {
-                read?;
-            }
-        }
-        let id = match prior.customer_of(account, desired.target(), desired.reseller)? {
+        let id = match self.applied_before(desired, account).await? {
             Some(id) if id != state.id => id,
-            _ => return Ok(state),
+            _ => {
+                let history = &self.context.settings.history;
+                history.against((account, &state.id), desired.reseller)?;
+                return Ok(state);
+            }
         };
         let now = match self.present(&id, desired, &[]).await.or_halt()? {
             Ok((customer, at)) => {
@@ -222,6 +217,48 @@ impl<N: WriteLog> Case<'_, N> {
             Err(error) => return Err(error.into()),
         };
         Err(means_former(&id, &now, account, &state.id))
+    }
+
+    /// The customer to which the newest earlier run has applied this wish.
+    async fn applied_before(
+        &self,
+        desired: &DesiredState<'_>,
+        account: &AccountId,
+    ) -> StepResult<Option<CustomerId>> {
+        let Some(prior) = &self.context.settings.history.prior_renames else {
+            return Ok(None);
+        };
+        if !prior.is_ready() {
+            // Calls that are under way go on meanwhile. Where the thread fails, the question below reads it.
+            let renames = Arc::clone(prior);
+            if let Ok(read) = tokio::task::spawn_blocking(move || renames.prepare()).await {
+                read?;
+            }
+        }
+        Ok(prior.customer_of(account, desired.target(), desired.reseller)?)
+    }
+
+    /// The account ID of the line belongs to another customer than the one that it names. The line is carried out already
+    /// where an earlier run has applied its wish to the customer that it names, and that one has the new ID: the account
+    /// ID was given away by the same run or since. Otherwise `why` it is refused.
+    pub(super) async fn named_as_applied_before(
+        &self,
+        account: &AccountId,
+        desired: &DesiredState<'_>,
+        why: SystemError,
+    ) -> StepResult<CustomerState> {
+        let Some(named) = desired.customer.filter(|_| desired.new_account.asks()) else {
+            return Err(why.into());
+        };
+        if self.applied_before(desired, account).await?.as_ref() != Some(named) {
+            return Err(why.into());
+        }
+        match self.present(named, desired, &[]).await.or_halt()? {
+            Ok((customer, at)) if desired.is_fulfilled_by(customer.account.as_ref()) => {
+                Ok(CustomerState::of(customer, desired.reseller, at))
+            }
+            Ok(_) | Err(_) => Err(why.into()),
+        }
     }
 
     /// The customer with this ID as it is now, from the look-up where that is recent. `given`: account IDs that it may have

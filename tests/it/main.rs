@@ -76,6 +76,8 @@ mod mapping;
 /// Whom a line means, where the system, another line or an earlier run leave that open.
 mod meant_customer;
 mod metrics;
+/// The same changes once more, with columns that name the customer otherwise.
+mod named_otherwise;
 /// Other spellings of account IDs that a plan did not find.
 mod near_misses;
 /// Runs that are resumed after newer ones have written to the same customers.
