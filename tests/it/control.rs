@@ -203,3 +203,25 @@ fn a_run_in_progress_is_not_forgotten() {
     finish(child).expect(0);
     place.run(&["runs", "forget", path]).expect(0);
 }
+
+/// Its folder is gone only where it was.
+#[test]
+fn a_run_in_progress_is_not_forgotten_where_its_folder_was_moved() {
+    let place = Place::plume();
+    let child = in_progress(&place, "30/s");
+    let folder = place.newest();
+    let moved = folder.with_file_name("elsewhere");
+    std::fs::rename(&folder, &moved).unwrap();
+    let path = folder.to_str().unwrap();
+    let refused = place.run(&["runs", "forget", path]).expect(5);
+    let process = child.id().to_string();
+    assert!(refused.err.contains(&process), "{}", refused.err);
+    let kept = place.run(&["runs", "forget", "--gone"]).expect(0);
+    assert!(kept.out.contains("no registered folder"), "{}", kept.out);
+    assert!(kept.err.contains(&process), "{}", kept.err);
+    let mut child = child;
+    child.kill().unwrap();
+    finish(child);
+    let gone = place.run(&["runs", "forget", "--gone"]).expect(0);
+    assert!(gone.out.contains(path), "{}", gone.out);
+}

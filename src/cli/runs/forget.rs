@@ -1,7 +1,7 @@
 //! `idshift runs forget`: takes lost run folders out of the register.
 
 use super::super::options::{Console, ForgetOptions};
-use crate::ledger::{StateDb, absolute};
+use crate::ledger::{RegisteredRun, StateDb, absolute};
 use crate::run::{CommandError, Exit, KeptRun, document};
 use crate::ui;
 use serde_json::json;
@@ -10,14 +10,19 @@ use std::path::{Path, PathBuf};
 /// Takes lost run folders out of the register.
 pub(super) fn run(options: &ForgetOptions, console: Console) -> Result<Exit, CommandError> {
     let state = StateDb::open()?;
+    let registered = state.runs()?;
     let paths: Vec<PathBuf> = if let Some(path) = &options.path {
-        vec![absolute(path)]
+        let path = absolute(path);
+        let its = registered.iter().find(|run| run.path == path);
+        its.map_or(Ok(()), |run| state.refuse_if_at_work(run))?;
+        refuse_if_live(&path)?;
+        vec![path]
     } else {
-        let registered = state.runs()?.into_iter().map(|run| run.path);
-        registered.filter(|path| !path.exists()).collect()
+        let gone = registered.into_iter().filter(|run| !run.path.exists());
+        let free = gone.filter(|run| is_free(&state, run));
+        free.map(|run| run.path).collect()
     };
     for path in &paths {
-        refuse_if_live(path)?;
         if !state.forget(path)? {
             return Err(CommandError::usage(format!(
                 "{} is not registered",
@@ -38,6 +43,16 @@ pub(super) fn run(options: &ForgetOptions, console: Console) -> Result<Exit, Com
         ui::out("no registered folder is gone");
     }
     Ok(Exit::Success)
+}
+
+/// Whether no process works on a run. A folder that was moved meanwhile is gone only where it was.
+fn is_free(state: &StateDb, run: &RegisteredRun) -> bool {
+    let at_work = state.refuse_if_at_work(run).err();
+    if let Some(why) = &at_work {
+        let path = run.path.display().to_string();
+        ui::warning(&format!("{} is kept: {why}", ui::visible(&path)));
+    }
+    at_work.is_none()
 }
 
 /// A run in progress is registered again when it ends, and until then others would not know of it.

@@ -1,11 +1,14 @@
 //! Locks that the kernel frees when their holder dies, however it dies: a file that merely exists proves nothing.
 
 use super::StateDb;
-use crate::ledger::{Holder, LedgerError, private};
+use crate::ledger::{Holder, LedgerError, RegisteredRun, private};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// The folder of the locks, in that of the state database.
+const LOCKS: &str = "locks";
 
 /// A locked file. A program that is being started has a copy of the open file for a moment, which would keep the lock.
 #[derive(Debug)]
@@ -55,7 +58,7 @@ impl TargetLock {
         run: &str,
         with_others: bool,
     ) -> Result<Self, LedgerError> {
-        let folder = state.folder().join("locks");
+        let folder = state.folder().join(LOCKS);
         let unlockable = |source| LedgerError::Unlockable {
             path: folder.clone(),
             source,
@@ -68,7 +71,7 @@ impl TargetLock {
         targets.dedup();
         let mut files = Vec::with_capacity(targets.len());
         for target in targets {
-            let path = folder.join(format!("{:016x}.lock", number(target)));
+            let path = lock_of(&folder, target);
             let (file, is_free) = try_hold(&path).map_err(|error| match error {
                 LedgerError::Io { path, source, .. } => LedgerError::Unlockable { path, source },
                 LedgerError::ReadOnly { path } => LedgerError::Unlockable {
@@ -98,6 +101,28 @@ impl TargetLock {
         }
         Ok(Self { _files: files })
     }
+}
+
+impl StateDb {
+    /// Refuses a run that a process of this machine works on, wherever its folder is by now: that process has the lock of
+    /// the run's target.
+    pub fn refuse_if_at_work(&self, run: &RegisteredRun) -> Result<(), LedgerError> {
+        let holder = self.holder(&run.target)?;
+        let lock = lock_of(&self.folder().join(LOCKS), &run.target);
+        if holder.run != run.run || !RunLock::is_held(&lock) {
+            return Ok(());
+        }
+        Err(LedgerError::Held {
+            holder,
+            lock: lock.display().to_string(),
+            free_in: None,
+        })
+    }
+}
+
+/// The file of the lock of a target.
+fn lock_of(folder: &Path, target: &str) -> PathBuf {
+    folder.join(format!("{:016x}.lock", number(target)))
 }
 
 fn number(target: &str) -> u64 {
