@@ -69,6 +69,11 @@ pub trait Runs: fmt::Debug + Send + Sync {
     /// Removes a run that has not begun: its record, its folder, and what [`Runs::list`] tells of it.
     fn discard(&self, run: &RunDir) -> Result<(), LedgerError>;
 
+    /// The folder in which the process kept the files of the run that worked on it last; `None`: where the run is.
+    fn worked_on_in(&self, _run: &RunDir) -> Result<Option<PathBuf>, LedgerError> {
+        Ok(None)
+    }
+
     /// Whether two targets are one system; `None`: not known yet.
     fn sameness(&self, target: &str, other: &str) -> Result<Option<Sameness>, LedgerError>;
 

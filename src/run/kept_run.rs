@@ -2,7 +2,9 @@
 
 use super::quota::SharedLimits;
 use crate::config::{ConfigError, Resolved, SharedLedger, Values};
-use crate::ledger::{Ledger, LedgerError, LocalRuns, RunDir, RunId, Runs, SharedRuns, StateDb};
+use crate::ledger::{
+    Ledger, LedgerError, LocalRuns, RunDir, RunId, Runs, SharedRuns, StateDb, host,
+};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -152,6 +154,17 @@ impl KeptRun {
         SharedLimits::of(&*self.runs, target, || {
             has_quota.then(|| StateDb::open().map(Arc::new)).transpose()
         })
+    }
+
+    /// Whether the process that worked on the run last was on another machine, or kept its files in another folder; only
+    /// its own files tell whether it came to write its reports.
+    pub(super) fn was_worked_on_elsewhere(&self, ledger: &Ledger) -> Result<bool, LedgerError> {
+        let Some(folder) = self.runs.worked_on_in(&self.dir)? else {
+            return Ok(false);
+        };
+        let last = ledger.sessions()?.pop();
+        let is_here = last.is_none_or(|last| last.host == host());
+        Ok(!is_here || folder != self.dir.absolute())
     }
 
     /// Leaves nothing of a run that has not begun.

@@ -18,7 +18,7 @@ use super::stand_in::{self, StandIn};
 use super::target::{Target, is_in_process, parts};
 use super::values::{catalog, resolve, values};
 use crate::config::{Origin, Resolved, TypedSettings, Values};
-use crate::ledger::{Header, Ledger, LedgerError, RunDir, RunKind};
+use crate::ledger::{Header, Ledger, LedgerError, RunKind};
 use crate::report::Commands;
 use crate::system::Kind;
 use crate::ui;
@@ -92,7 +92,7 @@ pub(crate) struct Selection<'a> {
     /// What is looked for, in words.
     pub(crate) words: &'static str,
     /// Whether a run is such.
-    pub(crate) fits: &'a dyn Fn(&RunDir, &Ledger) -> bool,
+    pub(crate) fits: &'a dyn Fn(&KeptRun, &Ledger) -> bool,
     /// Whether a question that follows says which run it is, so that it is not said before.
     pub(crate) is_asked: bool,
 }

@@ -12,6 +12,7 @@ use super::feeder::Known;
 use super::guards::Guards;
 use super::held;
 use super::input_identity::InputIdentity;
+use super::kept_run::KeptRun;
 use super::left_untouched;
 use super::lost_runs;
 use super::open::{self, OpenRun, Purpose, Selection};
@@ -21,12 +22,12 @@ use super::session::{Session, Task, Work, done};
 use super::values::catalog;
 use crate::domain::{Change, Line};
 use crate::engine::{History, Since};
-use crate::ledger::{Ledger, LineSet, Phase, Progress, RunDir, RunKind, State};
+use crate::ledger::{Ledger, LineSet, Phase, Progress, RunKind, State};
 use crate::report::tells_the_end;
 use crate::ui;
 use std::sync::Arc;
 
-fn is_unfinished(dir: &RunDir, ledger: &Ledger) -> bool {
+fn is_unfinished(dir: &KeptRun, ledger: &Ledger) -> bool {
     let begun = ledger
         .progress()
         .is_ok_and(|progress| match progress.state {
@@ -38,11 +39,11 @@ fn is_unfinished(dir: &RunDir, ledger: &Ledger) -> bool {
     begun && !is_stillborn(ledger)
 }
 
-fn is_reported(dir: &RunDir, ledger: &Ledger) -> bool {
+fn is_reported(dir: &KeptRun, ledger: &Ledger) -> bool {
     // Prune removes the reports.
     let is_pruned = ledger.pruned().is_ok_and(|pruned| pruned.is_some());
     // A run of another machine was finished, and reported, there; `report` draws its reports here.
-    let is_elsewhere = !dir.path().is_dir();
+    let is_elsewhere = dir.was_worked_on_elsewhere(ledger).unwrap_or(true);
     is_pruned || is_elsewhere || tells_the_end(dir.path(), ledger).unwrap_or(true)
 }
 

@@ -348,6 +348,13 @@ fn resume_elsewhere_takes_the_run_that_is_not_finished() {
     let elsewhere = Machine::new(&place, "elsewhere");
     let done = elsewhere.run(&["resume", "--yes"]).expect(2);
     assert!(done.err.contains("no unfinished run"), "{}", done.err);
+    // A folder there, and files in it, are not those of the process that ended the run.
+    elsewhere.run(&["verify"]).expect(0);
+    let again = elsewhere.run(&["resume", "--yes"]).expect(2);
+    assert!(again.err.contains("no unfinished run"), "{}", again.err);
+    // Where the process was, its missing reports tell that it did not come to its end.
+    std::fs::remove_file(place.newest().join("summary.json")).unwrap();
+    place.run(&["resume", "--yes"]).expect(0);
 }
 
 /// A run that is slow enough to be seen at work.

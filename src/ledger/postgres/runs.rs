@@ -267,8 +267,10 @@ impl Runs for SharedRuns {
         if let Some(here) = self.here() {
             here.register(run)?;
         }
+        // The folder is that of the process which worked on the run last, whatever machine looks at the run.
         let sql = "INSERT INTO register (run, path, system, target, epoch, renames, customer_id, reseller) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (run) DO UPDATE SET path = EXCLUDED.path, \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (run) DO UPDATE SET \
+                   path = CASE WHEN EXCLUDED.epoch > register.epoch THEN EXCLUDED.path ELSE register.path END, \
                    system = EXCLUDED.system, target = EXCLUDED.target, epoch = greatest(register.epoch, EXCLUDED.epoch), \
                    renames = register.renames OR EXCLUDED.renames, customer_id = EXCLUDED.customer_id, \
                    reseller = EXCLUDED.reseller";
@@ -286,6 +288,15 @@ impl Runs for SharedRuns {
             .with(customer)
             .with(reseller);
         self.process()?.rows(put, |_| Ok(())).map(drop)
+    }
+
+    fn worked_on_in(&self, run: &RunDir) -> Result<Option<PathBuf>, LedgerError> {
+        let ask = Statement::repeatable("SELECT path FROM register WHERE run = $1")
+            .with(run.run().to_string());
+        let paths = self
+            .process()?
+            .rows(ask, |row| Ok(row.text(0)?.map(PathBuf::from)))?;
+        Ok(paths.into_iter().flatten().next())
     }
 
     fn discard(&self, run: &RunDir) -> Result<(), LedgerError> {
