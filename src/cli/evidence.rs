@@ -17,8 +17,8 @@ pub(super) fn run(options: &EvidenceOptions, console: Console) -> Result<Exit, C
             "give a run and the file of the archive (-o FILE), or --check FILE",
         ));
     };
-    let (catalog, runs_dir) = catalog(&options.settings.typed)?;
-    let dir = catalog.find(run, &runs_dir)?;
+    let (catalog, _) = catalog(&options.settings.typed)?;
+    let dir = catalog.find(run)?;
     let written = collect(&dir, out)?;
     print(console, &written, out, "written");
     Ok(Exit::Success)

@@ -39,9 +39,9 @@ pub(super) fn run(options: &LogOptions, console: Console) -> Result<Exit, Comman
 
 fn find(options: &LogOptions) -> Result<KeptRun, CommandError> {
     let typed = &options.settings.typed;
-    let (catalog, runs_dir) = catalog(typed)?;
+    let (catalog, _) = catalog(typed)?;
     if let Some(run) = &options.run {
-        return Ok(catalog.find(run, &runs_dir)?);
+        return Ok(catalog.find(run)?);
     }
     let wanted = Selection {
         command: "log",
@@ -49,7 +49,7 @@ fn find(options: &LogOptions) -> Result<KeptRun, CommandError> {
         fits: &|_, _| true,
         is_asked: false,
     };
-    choose(&catalog, &runs_dir, wanted, &given_by(typed)?)
+    choose(&catalog, wanted, &given_by(typed)?)
 }
 
 fn row(name: &str, words: &str) {

@@ -5,9 +5,9 @@ use crate::run::{CommandError, Exit, Selection, announce, catalog, choose, draw,
 use crate::ui;
 
 pub(super) fn run(options: &ReportOptions, console: Console) -> Result<Exit, CommandError> {
-    let (catalog, runs_dir) = catalog(&options.settings.typed)?;
+    let (catalog, _) = catalog(&options.settings.typed)?;
     let dir = if let Some(run) = &options.run {
-        catalog.find(run, &runs_dir)?
+        catalog.find(run)?
     } else {
         let wanted = Selection {
             command: "report",
@@ -15,12 +15,7 @@ pub(super) fn run(options: &ReportOptions, console: Console) -> Result<Exit, Com
             fits: &|_, _| true,
             is_asked: false,
         };
-        choose(
-            &catalog,
-            &runs_dir,
-            wanted,
-            &given_by(&options.settings.typed)?,
-        )?
+        choose(&catalog, wanted, &given_by(&options.settings.typed)?)?
     };
     let ledger = dir.whole_ledger()?;
     if options.run.is_none() && !console.output.quiet {

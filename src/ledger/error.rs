@@ -169,10 +169,10 @@ pub enum LedgerError {
         path: PathBuf,
     },
     /// No run fits.
-    #[error("no {wanted} in {}; `idshift runs` lists all runs there", runs_dir.display())]
+    #[error("no {wanted} in {place}; `idshift runs` lists all runs there")]
     NoRun {
-        /// Where it was looked for.
-        runs_dir: PathBuf,
+        /// Where it was looked for: the folder or the database of the runs.
+        place: Place,
         /// What was looked for, in words.
         wanted: String,
     },

@@ -4,7 +4,7 @@
 //! several machines share.
 
 use super::{
-    Hold, Ledger, LedgerError, NewLedger, Postgres, RegisteredRun, RunDir, RunId, Sameness,
+    Hold, Ledger, LedgerError, NewLedger, Place, Postgres, RegisteredRun, RunDir, RunId, Sameness,
 };
 use std::fmt;
 use std::path::PathBuf;
@@ -12,6 +12,9 @@ use std::path::PathBuf;
 /// A place where runs are kept. Each has a folder on this machine, for its copy of the input and its reports; its record may
 /// be elsewhere.
 pub trait Runs: fmt::Debug + Send + Sync {
+    /// Where they are kept, for messages.
+    fn place(&self) -> Place;
+
     /// Makes sure that runs can be kept here.
     fn prepare(&self) -> Result<(), LedgerError>;
 

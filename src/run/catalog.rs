@@ -2,7 +2,9 @@
 
 use super::kept_run::KeptRun;
 use super::target::is_in_process;
-use crate::ledger::{Header, Ledger, LedgerError, ListedRun, RegisteredRun, RunDir, RunId, Runs};
+use crate::ledger::{
+    Header, Ledger, LedgerError, ListedRun, Place, RegisteredRun, RunDir, RunId, Runs,
+};
 use crate::report::Commands;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -122,6 +124,11 @@ impl RunCatalog {
         Ok(())
     }
 
+    /// Where the runs are kept, for messages.
+    pub(super) fn place(&self) -> Place {
+        self.runs.place()
+    }
+
     /// The run with this folder, whatever is in it.
     fn at(&self, folder: &Path) -> Option<KeptRun> {
         RunDir::at(folder).map(|dir| KeptRun::of(&self.runs, dir))
@@ -133,7 +140,7 @@ impl RunCatalog {
     }
 
     /// The run with this prefix of its ID, or with its folder at this path.
-    pub(crate) fn find(&self, run: &str, runs_dir: &Path) -> Result<KeptRun, LedgerError> {
+    pub(crate) fn find(&self, run: &str) -> Result<KeptRun, LedgerError> {
         let by_path = Path::new(run);
         if run.contains('/')
             && by_path.is_dir()
@@ -158,7 +165,7 @@ impl RunCatalog {
                 match lost.and_then(|lost| lost.run.clone()) {
                     Some(run) => run.checked(),
                     None => Err(LedgerError::NoRun {
-                        runs_dir: runs_dir.to_owned(),
+                        place: self.place(),
                         wanted: format!("run `{prefix}`"),
                     }),
                 }
@@ -290,7 +297,7 @@ mod tests {
             .map(|entry| RunDir::clone(&entry.dir))
             .collect();
         assert_eq!(newest, [other, early.clone()]);
-        let find = |run| catalog.find(run, &runs).map(|run| RunDir::clone(&run));
+        let find = |run| catalog.find(run).map(|run| RunDir::clone(&run));
         assert_eq!(find("20261120").unwrap(), late);
         assert_eq!(find("some/where/20261119-000000-aaaa/").unwrap(), early);
         assert!(matches!(find("2026"), Err(LedgerError::ManyRuns { .. })));

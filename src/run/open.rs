@@ -112,10 +112,10 @@ pub(super) fn open(
     } = request;
     let (catalog, runs_dir) = catalog(typed)?;
     let dir = if let Some(run) = run {
-        catalog.find(run, &runs_dir)?
+        catalog.find(run)?
     } else {
         let given = given(&values(typed, &BTreeMap::new())?, sandbox);
-        choose(&catalog, &runs_dir, wanted, &given)?
+        choose(&catalog, wanted, &given)?
     };
     let ledger = dir.whole_ledger()?;
     // Before the credentials are asked for, which a stand-in needs none of.
@@ -183,9 +183,9 @@ pub(crate) fn open_live(
     run: Option<&str>,
     typed: &TypedSettings,
 ) -> Result<KeptRun, CommandError> {
-    let (catalog, runs_dir) = catalog(typed)?;
+    let (catalog, _) = catalog(typed)?;
     if let Some(run) = run {
-        return Ok(catalog.find(run, &runs_dir)?);
+        return Ok(catalog.find(run)?);
     }
     let wanted = Selection {
         command,
@@ -193,7 +193,7 @@ pub(crate) fn open_live(
         fits: &|_, ledger| ledger.is_live(),
         is_asked: false,
     };
-    choose(&catalog, &runs_dir, wanted, &given_by(typed)?)
+    choose(&catalog, wanted, &given_by(typed)?)
 }
 
 /// What is given of a target where no run is named; `None`: anything.
@@ -247,7 +247,6 @@ impl Given {
 /// The run that is meant where none is named.
 pub(crate) fn choose(
     catalog: &RunCatalog,
-    runs_dir: &Path,
     wanted: Selection<'_>,
     given: &Given,
 ) -> Result<KeptRun, CommandError> {
@@ -272,7 +271,7 @@ pub(crate) fn choose(
     match newest.as_slice() {
         [] => {
             let none = LedgerError::NoRun {
-                runs_dir: runs_dir.to_owned(),
+                place: catalog.place(),
                 wanted: wanted.words.to_owned(),
             };
             let elsewhere = catalog.newest_by_target(|entry| {

@@ -43,8 +43,8 @@ pub(crate) struct Candidate<'a> {
     pub(crate) entry: &'a Entry,
     /// Why it stays as it is; `None`: it is pruned.
     pub(crate) kept: Option<String>,
-    /// The size of the files that would be removed.
-    pub(crate) bytes: u64,
+    /// The size of the files that would be removed from this machine; `None`: it has none of this run.
+    pub(crate) bytes: Option<u64>,
 }
 
 /// The runs that are old enough, the oldest first. `within`: only runs in this folder are pruned; all runs of the catalog
@@ -168,9 +168,12 @@ impl Rules {
     }
 }
 
-fn bytes(dir: &RunDir) -> u64 {
-    let size = |name: &&str| std::fs::metadata(dir.path().join(name)).map_or(0, |meta| meta.len());
-    FILES.iter().map(size).sum()
+fn bytes(dir: &RunDir) -> Option<u64> {
+    let size = |name: &&str| Some(std::fs::metadata(dir.path().join(name)).ok()?.len());
+    FILES
+        .iter()
+        .filter_map(size)
+        .reduce(|all, bytes| all + bytes)
 }
 
 /// Reduces a run to its compact record. `keeps_summary`: summary.json stays, so that a night in which nothing was changed

@@ -330,8 +330,8 @@ fn warn_of_late_count(known: &OpenRun) {
 fn warn_of_newer(since: &Since) {
     if let Some(newest) = since.last_begun() {
         ui::warning(&format!(
-            "other runs, the newest is {newest}, have carried out something for {} since this one was begun; what is \
-             still to be done about these is left undone (stale)",
+            "other runs, the newest is {newest}, have carried out something for {} since this one was begun; these stay as \
+             they are now, and a line that is still open and asks for another value of one of them becomes stale",
             ui::one_or_many(
                 u64::try_from(since.len()).unwrap_or(u64::MAX),
                 "customer or location",

@@ -157,3 +157,27 @@ fn a_database_that_accepts_no_writes_stops_the_run_and_resume_finishes_it() {
         assert_eq!(place.account_of(&format!("C-{n}")), format!("B-{n:06}"));
     }
 }
+
+/// Somebody else has dropped the tables while a run was recorded in them.
+#[test]
+fn where_the_schema_is_dropped_nothing_more_is_written_and_the_message_says_what_happened() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let place = shared(
+        server,
+        Options {
+            latency: Duration::from_millis(100),
+            ..Options::default()
+        },
+    );
+    let child = apply_slowly(&place, 60, &["--give-up-after", "3s"]);
+    server.psql(database(&place), "DROP SCHEMA idshift CASCADE");
+    let done = finish(child);
+    assert_eq!(done.code, 4, "{}{}", done.out, done.err);
+    for words in ["was dropped or changed since", "Restore the database"] {
+        assert!(done.err.contains(words), "{words}: {}", done.err);
+    }
+    assert!(place.patches() < 60, "{}", place.patches());
+    place.judge_writes();
+}

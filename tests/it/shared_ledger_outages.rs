@@ -302,6 +302,8 @@ fn where_there_are_no_connections_nothing_is_written_and_resume_finishes() {
     );
     let done = stopped(finish(child));
     assert!(done.err.contains("too many connections"), "{}", done.err);
+    let next = "ALTER ROLE \"few\" CONNECTION LIMIT";
+    assert!(done.err.contains(next), "{}", done.err);
     each_patch_has_its_intent(server, &place, &database);
     let before = place.patches();
     assert!(before < LINES as usize);

@@ -46,7 +46,10 @@ fn show(found: &[Candidate<'_>]) {
         let name = ui::visible(&header.input_name);
         let what = match &one.kept {
             Some(why) => format!("kept: {why}"),
-            None => format!("{} to be removed", ui::bytes(one.bytes)),
+            None => match one.bytes {
+                Some(bytes) => format!("{} to be removed", ui::bytes(bytes)),
+                None => "its record is to be reduced; this machine has no files of it".to_owned(),
+            },
         };
         // A plan that was carried out is an `apply`.
         let kind = one.entry.ledger().and_then(|ledger| ledger.kind());
@@ -76,7 +79,7 @@ fn runs(number: usize) -> String {
 }
 
 fn closing(options: &PruneOptions, runs_dir: &Path, pruned: &[&Candidate<'_>]) -> String {
-    let bytes: u64 = pruned.iter().map(|one| one.bytes).sum();
+    let bytes: u64 = pruned.iter().filter_map(|one| one.bytes).sum();
     let folder = runs_dir.display().to_string();
     match pruned.len() {
         0 => format!("nothing to prune in {}", ui::visible(&folder)),
@@ -93,7 +96,7 @@ fn body(options: &PruneOptions, found: &[Candidate<'_>]) -> Value {
     let (pruned, kept): (Vec<_>, Vec<_>) = found.iter().partition(|one| one.kept.is_none());
     let pruned = pruned
         .iter()
-        .map(|one| json!({"run": one.entry.header.run, "bytes": one.bytes}));
+        .map(|one| json!({"run": one.entry.header.run, "bytes": one.bytes.unwrap_or(0)}));
     let kept = kept
         .iter()
         .map(|one| json!({"run": one.entry.header.run, "why": one.kept}));
@@ -101,6 +104,6 @@ fn body(options: &PruneOptions, found: &[Candidate<'_>]) -> Value {
         "dry_run": options.dry_run,
         "pruned": pruned.collect::<Vec<_>>(),
         "kept": kept.collect::<Vec<_>>(),
-        "bytes": found.iter().filter(|one| one.kept.is_none()).map(|one| one.bytes).sum::<u64>(),
+        "bytes": found.iter().filter(|one| one.kept.is_none()).filter_map(|one| one.bytes).sum::<u64>(),
     })
 }

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 pub(super) fn run(options: &ShowOptions, console: Console) -> Result<Exit, CommandError> {
-    let (catalog, runs_dir) = catalog(&options.settings.typed)?;
-    let dir = catalog.find(&options.run, &runs_dir)?;
+    let (catalog, _) = catalog(&options.settings.typed)?;
+    let dir = catalog.find(&options.run)?;
     let overview = Overview::of(&dir)?;
     let body = body(&overview)?;
     if console.output.json {

@@ -20,6 +20,9 @@ use tokio_postgres::{AsyncMessage, Client, Config, Row, SimpleQueryMessage, Sock
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::TaskTracker;
 
+/// What follows the refusal of a statement that finds no table, column or function.
+const CHANGED: &str = "the schema idshift, or a part of it, was dropped or changed since this process connected: nothing more \
+     is recorded, and nothing more is written. Restore the database from a copy, then resume the run";
 /// Each statement is planned with its values: a plan that was made while the tables were empty is quadratic later.
 /// The answer tells whether the server accepts writes.
 const SET_UP: &str = "SET plan_cache_mode = force_custom_plan; SET search_path = idshift; SET TimeZone = 'UTC'; \
@@ -307,6 +310,10 @@ impl Connection {
             {
                 Unanswered::Lost(why)
             }
+            SqlState::UNDEFINED_TABLE
+            | SqlState::UNDEFINED_COLUMN
+            | SqlState::UNDEFINED_FUNCTION
+            | SqlState::INVALID_SCHEMA_NAME => Unanswered::Refused(format!("{why}; {CHANGED}")),
             _ => Unanswered::Refused(why),
         })
     }

@@ -82,7 +82,11 @@ fn refused(code: &SqlState, said: &str, address: &Address) -> Failure {
             format!("GRANT CONNECT ON DATABASE \"{database}\" TO \"{user}\"")
         }
         SqlState::TOO_MANY_CONNECTIONS => {
-            "raise max_connections there, or end other connections".to_owned()
+            // The server's words say which of the limits it is, in its own language.
+            format!(
+                "raise the limit that was reached (max_connections of the server; ALTER ROLE \"{user}\" CONNECTION LIMIT; \
+                 ALTER DATABASE \"{database}\" CONNECTION LIMIT), or end other connections"
+            )
         }
         _ => String::new(),
     };

@@ -45,6 +45,11 @@ impl Member {
         })
     }
 
+    /// Database, servers and role, for messages.
+    pub(super) fn place(&self) -> String {
+        self.settings.address.to_string()
+    }
+
     /// This process, as the database knows it.
     pub(super) fn process(&self) -> Result<Arc<Process>, LedgerError> {
         self.connected(|_, process| Arc::clone(process))

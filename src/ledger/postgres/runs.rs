@@ -9,8 +9,8 @@ use super::{Postgres, Settings, draft, glances, pieces};
 use crate::ledger::columns::Row;
 use crate::ledger::private::{create_folder, sync_folder};
 use crate::ledger::{
-    Hold, Ledger, LedgerError, ListedRun, LocalRuns, NewLedger, RegisteredRun, RunDir, RunId,
-    RunToJoin, Runs, Sameness, StateDb,
+    Hold, Ledger, LedgerError, ListedRun, LocalRuns, NewLedger, Place, RegisteredRun, RunDir,
+    RunId, RunToJoin, Runs, Sameness, StateDb,
 };
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -103,6 +103,10 @@ impl SharedRuns {
 }
 
 impl Runs for SharedRuns {
+    fn place(&self) -> Place {
+        Place::Database(self.member.place())
+    }
+
     fn prepare(&self) -> Result<(), LedgerError> {
         RunDir::prepare(&self.runs_dir)?;
         self.process().map(drop)

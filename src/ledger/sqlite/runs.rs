@@ -3,8 +3,8 @@
 use super::lock::TargetLock;
 use super::state::StateDb;
 use crate::ledger::{
-    Hold, Ledger, LedgerError, ListedRun, NewLedger, Postgres, RegisteredRun, RunDir, RunId, Runs,
-    Sameness,
+    Hold, Ledger, LedgerError, ListedRun, NewLedger, Place, Postgres, RegisteredRun, RunDir, RunId,
+    Runs, Sameness,
 };
 use std::collections::HashMap;
 use std::fs;
@@ -32,6 +32,10 @@ impl LocalRuns {
 }
 
 impl Runs for LocalRuns {
+    fn place(&self) -> Place {
+        self.runs_dir.as_path().into()
+    }
+
     fn prepare(&self) -> Result<(), LedgerError> {
         RunDir::prepare(&self.runs_dir)
     }

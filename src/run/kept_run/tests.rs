@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::ledger::{
-    Header, Hold, ListedRun, NewLedger, Postgres, RegisteredRun, RunId, Sameness, absolute,
+    Header, Hold, ListedRun, NewLedger, Place, Postgres, RegisteredRun, RunId, Sameness, absolute,
 };
 use crate::run::catalog::RunCatalog;
 use crate::run::redraw::{draw, refresh_report};
@@ -30,6 +30,10 @@ impl Elsewhere {
 }
 
 impl Runs for Elsewhere {
+    fn place(&self) -> Place {
+        Place::Database("elsewhere".to_owned())
+    }
+
     fn prepare(&self) -> Result<(), LedgerError> {
         self.records.prepare()
     }
@@ -130,7 +134,7 @@ fn a_run_is_found_and_reported_where_its_folder_does_not_have_its_record() {
     let catalog = RunCatalog::load(&runs).unwrap();
     // The folder of a run that was begun on another machine is made where the run is asked for.
     assert!(!dir.path().exists());
-    let run = catalog.find("20261120", &folder).unwrap();
+    let run = catalog.find("20261120").unwrap();
     let ledger = run.whole_ledger().unwrap();
     draw(&run, &ledger).unwrap();
     assert_eq!(fs::read_to_string(dir.local_input()).unwrap(), INPUT);
