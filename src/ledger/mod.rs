@@ -101,6 +101,7 @@ pub use shares::{Ended, NewPass, Next, Others, Shares};
 pub use sqlite::{LocalRuns, ReservedCalls, StateDb};
 pub use told::Told;
 pub use unlooked::{MOST_UNLOOKED, Unlooked, UnlookedLine};
+pub use writes::UnitWrites;
 
 #[cfg(test)]
 mod tests;

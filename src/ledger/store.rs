@@ -114,8 +114,18 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
     /// write.
     fn customer(&self, which: WritesOf) -> Result<Option<(String, Option<String>)>, LedgerError>;
 
-    /// Makes looking writes up by their unit fast.
-    fn index_writes(&self) -> Result<(), LedgerError>;
+    /// The writes of the wanted units: unit and number of each. Here by a question for each unit.
+    fn writes_of_units(&self, wanted: Wanted<'_>) -> Result<Vec<(Line, u32)>, LedgerError> {
+        let mut found = Vec::new();
+        let units = self.lines(LinesOf::UnitsWithWrites)?;
+        for unit in units.iter().filter(|unit| wanted(*unit)) {
+            self.each_write(WritesOf::Unit(unit), &mut |write| {
+                found.push((unit, write.id));
+                Ok(())
+            })?;
+        }
+        Ok(found)
+    }
 
     /// The first lines from this one on that were not as the file has them, in the order of the file.
     fn drift(&self, from: Line, most: u32) -> Result<Vec<DriftedLine>, LedgerError>;
@@ -160,6 +170,9 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
     /// A copy of the whole record as it is now, in one file.
     fn snapshot(&self, to: &Path) -> Result<(), LedgerError>;
 }
+
+/// Whether the unit with this number is wanted.
+pub(super) type Wanted<'a> = &'a dyn Fn(Line) -> bool;
 
 /// Is called with the account ID that a write took, the one that it gave, and the relationship.
 pub(super) type EachMoved<'a> = &'a mut dyn FnMut(Option<&str>, Option<&str>, Option<&str>);

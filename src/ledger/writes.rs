@@ -1,7 +1,7 @@
 //! The noted writes: in the order of noting, or those that `resume` and the reports must look at.
 
-use super::store::{LinesOf, WritesOf};
-use super::{Ledger, LedgerError, LineSet, Verdict, WriteId, WriteRecord};
+use super::store::WritesOf;
+use super::{Ledger, LedgerError, Verdict, WriteId, WriteRecord};
 use crate::domain::Line;
 use std::vec;
 
@@ -23,26 +23,19 @@ impl Ledger {
         }
     }
 
-    /// The units for which something was about to be written.
-    pub fn units_with_writes(&self) -> Result<LineSet, LedgerError> {
-        self.store().lines(LinesOf::UnitsWithWrites)
-    }
-
-    /// Everything that was about to be written for one unit, in the order of noting. Without
-    /// [`Ledger::index_writes`] every write is looked at.
-    pub fn writes_of(&self, unit: Line) -> Result<Vec<WriteRecord>, LedgerError> {
-        self.writes_that(WritesOf::Unit(unit)).collect()
+    /// Which writes there are of the wanted units.
+    pub fn writes_of_units(
+        &self,
+        wanted: impl Fn(Line) -> bool,
+    ) -> Result<UnitWrites, LedgerError> {
+        let mut writes = self.store().writes_of_units(&wanted)?;
+        writes.sort_unstable();
+        Ok(UnitWrites(writes))
     }
 
     /// All that was about to be written for a line, in its order.
     pub fn writes_of_line(&self, line: Line) -> Result<Vec<WriteRecord>, LedgerError> {
         self.writes_that(WritesOf::Line(line)).collect()
-    }
-
-    /// Makes looking writes up by their unit fast; worth it once a run is resumed. While a run is under
-    /// way for the first time it would only cost.
-    pub fn index_writes(&self) -> Result<(), LedgerError> {
-        self.store().index_writes()
     }
 
     /// Whether anything was ever about to be written.
@@ -88,6 +81,23 @@ impl Ledger {
         let mut found = self.store().numbered(&open)?;
         found.sort_by_key(|write| (write.intent.line, write.id));
         Ok(found)
+    }
+}
+
+/// The numbers of the writes of some units: eight bytes each.
+#[derive(Debug, Clone, Default)]
+pub struct UnitWrites(Vec<(Line, u32)>);
+
+impl UnitWrites {
+    /// Everything that was about to be written for one of these units, in the order of noting. `ledger`: that of the run.
+    pub fn of(&self, unit: Line, ledger: &Ledger) -> Result<Vec<WriteRecord>, LedgerError> {
+        let first = self.0.partition_point(|(one, _)| *one < unit);
+        let of_unit = self.0[first..].iter().take_while(|(one, _)| *one == unit);
+        let numbers: Vec<u32> = of_unit.map(|(_, number)| *number).collect();
+        if numbers.is_empty() {
+            return Ok(Vec::new());
+        }
+        ledger.store().numbered(&numbers)
     }
 }
 

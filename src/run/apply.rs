@@ -8,7 +8,7 @@ use super::feeder::Known;
 use super::open::{self, OpenRun, Purpose, Selection};
 use super::request::Request;
 use super::session::{Session, Task, Work};
-use crate::ledger::{LineSet, Phase, RunKind, State};
+use crate::ledger::{Phase, RunKind, State};
 use crate::report::plan_digest;
 use std::path::Path;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ fn carry_out(file: &Path, request: &Request, mut task: Task) -> Result<Exit, Com
         task.work = Work::PlanThenApply;
     }
     let history = Arc::new(std::mem::take(&mut new.history));
-    let known = Known::new(history, LineSet::default());
+    let known = Known::new(history);
     let task = if new.run.kept.asks_after_look {
         task.look_first(request.consent)
     } else {
@@ -85,7 +85,6 @@ pub(crate) fn apply_plan(
     let claim = known.claim()?;
     // Another process may have applied the plan while the question waited for its answer.
     refuse_unplanned(&known)?;
-    known.ledger.index_writes()?;
     // From now on `resume` carries the plan out instead of going on with looking.
     known.ledger.set_phase(Phase::Write)?;
     known.keep()?;
@@ -94,7 +93,7 @@ pub(crate) fn apply_plan(
             done: known.ledger.done()?,
             planned: Some(planned),
             // The plan has determined the customers; a customer that has other values now is stale.
-            ..Known::new(Arc::default(), known.ledger.units_with_writes()?)
+            ..Known::new(Arc::default())
         },
         run: known,
         claim,

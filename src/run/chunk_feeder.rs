@@ -88,11 +88,12 @@ impl Chunks<'_> {
     /// The units that begin in these lines.
     fn feed(&mut self, chunk: &Arc<Chunk>) -> Result<(), FeedError> {
         if chunk.had_another_holder() {
-            self.refreshed = Some(Known {
+            let mut known = Known {
                 done: done(self.ledger, Mode::Apply)?,
-                units_with_writes: self.ledger.units_with_writes()?,
                 ..self.feeder.known.clone()
-            });
+            };
+            known.read_recorded(&self.feeder.draft, self.ledger)?;
+            self.refreshed = Some(known);
         }
         let known = self.refreshed.as_ref().unwrap_or(&self.feeder.known);
         let journal = self.feeder.journal.of_chunk(chunk);

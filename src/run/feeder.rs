@@ -9,7 +9,8 @@ use crate::domain::{Change, Failed, Line, Outcome, Status, Unchanged};
 use crate::engine::{History, Job, Tally, Wave};
 use crate::input::Row;
 use crate::ledger::{
-    Journal, Ledger, LedgerError, LineSet, MOST_UNLOOKED, Shares, Unlooked, UnlookedLine,
+    Journal, Ledger, LedgerError, LineSet, MOST_UNLOOKED, Shares, UnitWrites, Unlooked,
+    UnlookedLine,
 };
 use crate::plan::Unit;
 use std::sync::Arc;
@@ -27,8 +28,8 @@ pub(crate) struct Known {
     pub(super) done: LineSet,
     /// Carry out only what a plan would change, and only as it found it.
     pub(super) planned: Option<LineSet>,
-    /// Units for which something was about to be written.
-    pub(super) units_with_writes: LineSet,
+    /// The writes that are on record of units that are open.
+    pub(super) recorded: Arc<UnitWrites>,
     /// What earlier runs tell of the lines.
     pub(super) history: Arc<History>,
     /// Units of which everything is said, and a customer is under a temporary ID all the same.
@@ -38,13 +39,13 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// What every pass of the run has to know: without the history it would write over newer runs, and without the
-    /// writes of before it would make them again.
-    pub(super) fn new(history: Arc<History>, units_with_writes: LineSet) -> Self {
+    /// What every pass of the run has to know: without the history it would write over newer runs. Of a run with writes,
+    /// [`Known::read_recorded`] comes after that.
+    pub(super) fn new(history: Arc<History>) -> Self {
         Self {
             done: LineSet::default(),
             planned: None,
-            units_with_writes,
+            recorded: Arc::default(),
             history,
             parked: LineSet::default(),
             settled: Arc::default(),
@@ -56,6 +57,22 @@ impl Known {
         let planned = self.planned.as_ref();
         let planned = planned.is_none_or(|planned| planned.contains(line));
         planned && !self.done.contains(line)
+    }
+
+    /// Reads which writes are on record of the units that are open: without these they would be made again.
+    pub(super) fn read_recorded(
+        &mut self,
+        draft: &InputPlan,
+        ledger: &Ledger,
+    ) -> Result<(), LedgerError> {
+        let is_open = |number: Line| match draft.units.get(&number) {
+            Some(unit) => unit.lines().any(|line| self.is_open(line)),
+            None => self.is_open(number),
+        };
+        let wanted = |unit| self.parked.contains(unit) || is_open(unit);
+        let recorded = ledger.writes_of_units(wanted)?;
+        self.recorded = Arc::new(recorded);
+        Ok(())
     }
 
     /// The unit that begins with this line, where one does and where something of it is open.
@@ -344,8 +361,6 @@ pub(super) fn with_knowledge(
             job.by_prior_run.push((*line, customer.clone()));
         }
     }
-    if known.units_with_writes.contains(job.unit.number) {
-        job.recorded = ledger.writes_of(job.unit.number)?;
-    }
+    job.recorded = known.recorded.of(job.unit.number, ledger)?;
     Ok(job)
 }

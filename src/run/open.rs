@@ -10,7 +10,6 @@ use super::input_plan::{self, InputPlan};
 use super::kept_run::KeptRun;
 use super::prune::refuse_pruned;
 use super::quota::SharedLimits;
-use super::redraw::try_refresh;
 use super::request::{Request, SandboxRequest};
 use super::saved_settings::SavedSettings;
 use super::shard;
@@ -122,7 +121,6 @@ pub(super) fn open(
     refuse_ended_stand_in(ledger.header(), sandbox)?;
     refuse_pruned(&ledger)?;
     shard::refuse_other(typed, &ledger)?;
-    try_refresh(&dir, &ledger);
     let kept = SavedSettings::of(&ledger)?;
     let mut run_values = kept.values.clone();
     run_values.insert("system".to_owned(), ledger.header().system.clone());

@@ -79,6 +79,8 @@ impl Session {
         if let Some(ending) = self.left_open(machine, journal).await? {
             return Ok(ending);
         }
+        self.known
+            .read_recorded(&self.run.draft, &self.run.ledger)?;
         if self.task.work != Work::PlanThenApply {
             let mode = self.task.work.mode();
             return self.pass(machine, journal, mode).await;
@@ -167,7 +169,8 @@ impl Session {
         }
         // The rest, like a run that is resumed.
         self.known.done = done(&self.run.ledger, mode)?;
-        self.known.units_with_writes = self.run.ledger.units_with_writes()?;
+        self.known
+            .read_recorded(&self.run.draft, &self.run.ledger)?;
         self.searched_part(machine, journal, mode, false).await
     }
 

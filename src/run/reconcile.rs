@@ -13,7 +13,7 @@ use super::request::Request;
 use super::session::{Task, Work};
 use super::suppress;
 use super::values::values;
-use crate::ledger::{Ledger, LineSet, RunKind, State};
+use crate::ledger::{Ledger, RunKind, State};
 use crate::ui;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -66,7 +66,7 @@ pub(crate) fn reconcile(
     let known = Known {
         settled: Arc::new(looked_before),
         done: suppress::leave_alone(&mut new, &suppressed)?,
-        ..Known::new(Arc::new(history), LineSet::default())
+        ..Known::new(Arc::new(history))
     };
     let task = Task {
         quiet_if_unchanged: true,

@@ -86,7 +86,6 @@ pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, Comma
     // First: whoever else works on this target could make untrue whatever is found here.
     let claim = known.claim()?;
     let Rest { work, looked } = rest(&known, &claim.catalog, counts_anew, &limits)?;
-    known.ledger.index_writes()?;
     known.keep()?;
     if ["waves", "canary"]
         .iter()
@@ -105,7 +104,7 @@ pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, Comma
             planned: (looked && work == Work::Apply)
                 .then(|| known.ledger.still_planned())
                 .transpose()?,
-            ..Known::new(Arc::new(history), known.ledger.units_with_writes()?)
+            ..Known::new(Arc::new(history))
         },
         run: known,
         claim,

@@ -83,10 +83,10 @@ impl Session {
         let first = self.part(machine, journal, (Mode::Apply, true), Fed::First);
         let ending = first.await?;
         if matches!(ending, Ending::Finished) {
-            let ledger = &self.run.ledger;
+            let (draft, ledger) = (&self.run.draft, &self.run.ledger);
             self.known.done = done(ledger, Mode::Apply)?;
-            self.known.units_with_writes = ledger.units_with_writes()?;
             self.known.parked = LineSet::default();
+            self.known.read_recorded(draft, ledger)?;
         }
         Ok(ending)
     }

@@ -26,7 +26,7 @@ use super::session::{Session, Task, Work};
 use super::undo_lines::{UndoCounts, UndoLines};
 use super::values::{catalog, values};
 use crate::engine::{History, Since};
-use crate::ledger::{Header, Ledger, LineSet, Phase, RunId, RunKind, State};
+use crate::ledger::{Header, Ledger, Phase, RunId, RunKind, State};
 use crate::ui;
 use std::sync::Arc;
 
@@ -239,7 +239,7 @@ fn carry_out(
         known: Known {
             done: ledger.done()?,
             planned: Some(ledger.planned()?),
-            ..Known::new(Arc::new(history), LineSet::default())
+            ..Known::new(Arc::new(history))
         },
         run: OpenRun {
             dir,

@@ -157,12 +157,14 @@ fn session(known: OpenRun, claim: TargetClaim, request: &Request) -> Result<Sess
     // Whether lost runs keep it from being begun was decided where it was begun.
     let history = resume::history(&known, &claim, Work::Apply, true)?;
     let looked = ledger.progress()?.phase == Phase::Write;
+    let mut of_lines = Known {
+        done: done(ledger, Mode::Apply)?,
+        planned: looked.then(|| ledger.still_planned()).transpose()?,
+        ..Known::new(Arc::new(history))
+    };
+    of_lines.read_recorded(&known.draft, ledger)?;
     Ok(Session {
-        known: Known {
-            done: done(ledger, Mode::Apply)?,
-            planned: looked.then(|| ledger.still_planned()).transpose()?,
-            ..Known::new(Arc::new(history), ledger.units_with_writes()?)
-        },
+        known: of_lines,
         claim,
         task: Task {
             may_ask: false,

@@ -273,6 +273,26 @@ fn reports_that_a_kill_left_old_are_drawn_again_by_the_next_command_that_reads_t
 }
 
 #[test]
+fn resume_draws_no_reports_before_its_end() {
+    let place = Place::plume();
+    let file = place.moves(20);
+    let killed_at = |arguments: &[&str], crash_point: &str| {
+        let mut killed = place.command(arguments);
+        killed.env("IDSHIFT_CRASH_AT", crash_point);
+        assert_eq!(finish(killed.spawn().unwrap()).code, -1);
+    };
+    killed_at(&["apply", &file, "--yes", "--rate", "20/s"], "20");
+    killed_at(&["resume", "--rate", "20/s"], "12");
+    let folder = place.newest();
+    for name in ["results.csv", "failures.csv", "report.html", "summary.json"] {
+        assert!(!folder.join(name).exists(), "{name}");
+    }
+    place.run(&["resume"]).expect(0);
+    let rows = ["results.csv", "failures.csv"].map(|name| place.rows(name).len());
+    assert_eq!(rows, [20, 0]);
+}
+
+#[test]
 fn a_full_output_device_is_told_and_the_run_is_finished_all_the_same() {
     let place = Place::plume();
     let file = place.file(

@@ -320,11 +320,6 @@ impl Store for PgStore {
         Ok(first.into_iter().next())
     }
 
-    /// The index is there.
-    fn index_writes(&self) -> Result<(), LedgerError> {
-        Ok(())
-    }
-
     fn drift(&self, from: Line, most: u32) -> Result<Vec<DriftedLine>, LedgerError> {
         let ask = self.about(questions::DRIFT.as_str());
         let ask = ask.with(i64::from(from)).with(i64::from(most));

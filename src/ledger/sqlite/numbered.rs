@@ -1,6 +1,8 @@
 //! Writes by their numbers.
 
 use super::rows::failed;
+use crate::domain::Line;
+use crate::ledger::store::Wanted;
 use crate::ledger::{LedgerError, WriteRecord, write_columns};
 use rusqlite::{Connection, Error};
 use std::path::Path;
@@ -48,6 +50,27 @@ fn between(
         None => Ok(writes),
         Some(_) => Err(failed(Error::QueryReturnedNoRows)),
     }
+}
+
+/// The writes of the wanted units: unit and number of each. All writes are looked at, once: an index over the units would cost
+/// more, and each later write as well.
+pub(super) fn of_units(
+    connection: &Connection,
+    path: &Path,
+    wanted: Wanted<'_>,
+) -> Result<Vec<(Line, u32)>, LedgerError> {
+    let failed = |source| failed(path, source);
+    let sql = "SELECT unit, write_id FROM writes";
+    let mut statement = connection.prepare_cached(sql).map_err(failed)?;
+    let mut rows = statement.query(()).map_err(failed)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        let unit = row.get(0).map_err(failed)?;
+        if wanted(unit) {
+            found.push((unit, row.get(1).map_err(failed)?));
+        }
+    }
+    Ok(found)
 }
 
 fn one_by_one(

@@ -11,7 +11,9 @@ use super::unlooked;
 use crate::domain::{CustomerId, Line, Outcome, Shard};
 use crate::ledger::columns::{Fault, Row, Value};
 use crate::ledger::commit::Commit;
-use crate::ledger::store::{EachMoved, Fact, Facts, LinesOf, OrderChange, Put, Store, WritesOf};
+use crate::ledger::store::{
+    EachMoved, Fact, Facts, LinesOf, OrderChange, Put, Store, Wanted, WritesOf,
+};
 use crate::ledger::unlooked::STATUS;
 use crate::ledger::write_columns::{self, WriteSketch};
 use crate::ledger::{
@@ -371,9 +373,8 @@ impl Store for SqliteStore {
         Ok(first.into_iter().next())
     }
 
-    fn index_writes(&self) -> Result<(), LedgerError> {
-        let sql = "CREATE INDEX IF NOT EXISTS writes_by_unit ON writes (unit)";
-        self.with(|connection| connection.execute_batch(sql))
+    fn writes_of_units(&self, wanted: Wanted<'_>) -> Result<Vec<(Line, u32)>, LedgerError> {
+        numbered::of_units(&self.lock(), &self.path, wanted)
     }
 
     fn drift(&self, from: Line, most: u32) -> Result<Vec<DriftedLine>, LedgerError> {
