@@ -71,6 +71,7 @@ mod suppress;
 mod target;
 mod undo;
 mod undo_lines;
+mod unplanned;
 mod values;
 mod verify;
 mod waves;

@@ -15,6 +15,7 @@ use super::saved_settings::SavedSettings;
 use super::shard;
 use super::stand_in::{self, StandIn};
 use super::target::{Target, is_in_process, parts};
+use super::unplanned;
 use super::values::{catalog, resolve, values};
 use crate::config::{Origin, Resolved, TypedSettings, Values};
 use crate::ledger::{Header, Ledger, LedgerError, RunKind};
@@ -30,7 +31,16 @@ use std::sync::Arc;
 pub(crate) enum Purpose {
     /// Nothing is written, so that looking elsewhere does no harm.
     Look,
+    /// What is left of its lines is carried out.
     Write,
+    /// What it has written is restored, by a run with a file of its own.
+    Undo,
+}
+
+impl Purpose {
+    fn writes(self) -> bool {
+        self != Self::Look
+    }
 }
 
 /// A run, opened.
@@ -131,7 +141,7 @@ pub(super) fn open(
     // Where the run lies, other runs of its file lie too.
     resolved.runs_dir = dir.path().parent().map_or(runs_dir, Path::to_owned);
     same_target(&values, &resolved, ledger.header(), sandbox, purpose)?;
-    if typed.get("profile").is_some() && purpose == Purpose::Write {
+    if typed.get("profile").is_some() && purpose.writes() {
         same_as_profile(&values, ledger.header())?;
     }
     if sandbox.sandbox && !kept.typed.always.iter().any(|word| word == "--sandbox") {
@@ -143,15 +153,18 @@ pub(super) fn open(
     let rules = kept.rules(&resolved)?;
     let capabilities = resolved.system.capabilities();
     let name = &ledger.header().input_name;
-    let mut draft = input_plan::read(
-        &dir.input()?,
-        name,
-        &kept.reading()?,
-        &rules,
-        capabilities.unique_accounts,
-    )?;
+    let (input, reading) = (dir.input()?, kept.reading()?);
+    let mut draft = if purpose == Purpose::Write {
+        input_plan::read(&input, name, &reading, &rules, capabilities.unique_accounts)?
+    } else {
+        unplanned::open(&input, name, &reading, &rules, ledger.header().lines)?
+    };
     let stand_in = stand_in::start_as_left(sandbox, &mut resolved, &draft, &ledger)?;
-    shard::restore(&mut draft, &ledger)?;
+    if purpose == Purpose::Write {
+        shard::restore(&mut draft, &ledger)?;
+    } else {
+        shard::restrict(&mut draft.table, ledger.shard()?);
+    }
     if run.is_none() && !output.quiet && !wanted.is_asked {
         announce(wanted.command, &ledger);
     }
@@ -167,7 +180,7 @@ pub(super) fn open(
         kept: kept.with(&values),
         limits: match purpose {
             Purpose::Look => Guards::default(),
-            Purpose::Write => Guards::of(&values)?,
+            Purpose::Write | Purpose::Undo => Guards::of(&values)?,
         },
         resolved,
         draft: draft.into(),

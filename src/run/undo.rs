@@ -43,7 +43,7 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
             },
             is_asked: request.consent.is_asked(),
         },
-        Purpose::Write,
+        Purpose::Undo,
         request,
     )?;
     held::take(|| known.ledger.refuse_if_live())?;
