@@ -7,6 +7,7 @@ use super::{ReportError, file};
 use crate::domain::{Line, Outcome, Profile, Status, Transition};
 use crate::input::{Column, Record, Table, cell};
 use crate::ledger::{DriftedLine, DriftedLines, Ledger, PrivateFile, RunDir, RunKind};
+use std::io::Write;
 use std::iter::Peekable;
 
 const COLUMNS: [&str; 18] = [
@@ -57,11 +58,13 @@ impl<'a> Drifts<'a> {
     }
 }
 
-/// A CSV file in the making.
+/// A CSV file in the making. All cells are quoted: some spreadsheets split at other characters than commas.
 struct Sheet {
-    csv: csv::Writer<PrivateFile>,
-    row: csv::ByteRecord,
+    file: PrivateFile,
+    row: Vec<u8>,
     run: String,
+    /// The time that was written last, and its text: many lines end at the same time.
+    stamped: (i64, String),
 }
 
 impl Sheet {
@@ -74,11 +77,9 @@ impl Sheet {
         let path = dir.path().join(name);
         let mut sheet = Self {
             run: dir.run().to_string(),
-            // All cells quoted: some spreadsheets split at other characters than commas.
-            csv: csv::WriterBuilder::new()
-                .quote_style(csv::QuoteStyle::Always)
-                .from_writer(file::begin(path)?),
-            row: csv::ByteRecord::new(),
+            file: file::begin(path)?,
+            row: Vec::new(),
+            stamped: (0, String::new()),
         };
         for name in header {
             sheet.cell(name);
@@ -92,25 +93,36 @@ impl Sheet {
     }
 
     fn cell(&mut self, text: &str) {
-        self.row.push_field(cell::defuse(text).as_bytes());
+        cell::push_quoted(&mut self.row, &cell::defuse(text));
+    }
+
+    fn number(&mut self, number: impl Into<u64>) {
+        // Writing to memory cannot fail.
+        let _ = write!(self.row, "\"{}\",", number.into());
+    }
+
+    fn run(&mut self) {
+        cell::push_quoted(&mut self.row, &self.run);
+    }
+
+    fn stamp(&mut self, ms: i64) {
+        if self.stamped.0 != ms {
+            self.stamped = (ms, stamp(ms));
+        }
+        cell::push_quoted(&mut self.row, &self.stamped.1);
     }
 
     fn end_row(&mut self) -> Result<(), ReportError> {
-        let written = self.csv.write_byte_record(&self.row);
+        // In place of the comma behind the last cell.
+        self.row.pop();
+        self.row.push(b'\n');
+        let written = self.file.write_all(&self.row);
         self.row.clear();
-        written.map_err(|error| {
-            let path = self.csv.get_ref().path();
-            file::failed(path, std::io::Error::other(error))
-        })
+        written.map_err(|error| file::failed(self.file.path(), error))
     }
 
     fn finish(self) -> Result<(), ReportError> {
-        let path = self.csv.get_ref().path().to_owned();
-        let file = self
-            .csv
-            .into_inner()
-            .map_err(|error| file::failed(&path, std::io::Error::other(error.to_string())))?;
-        file::finish(file)
+        file::finish(self.file)
     }
 }
 
@@ -229,10 +241,8 @@ fn row(
     for at in 0..width {
         sheet.cell(cells.get(at).map_or("", String::as_str));
     }
-    let run = std::mem::take(&mut sheet.run);
-    sheet.cell(&run);
-    sheet.run = run;
-    sheet.cell(&outcome.line.to_string());
+    sheet.run();
+    sheet.number(outcome.line);
     sheet.cell(outcome.status.name());
     sheet.cell(outcome.status.reason());
     sheet.cell(&outcome.message);
@@ -242,15 +252,14 @@ fn row(
     pair(sheet, &outcome.service);
     sheet.cell(outcome.profile.before.map_or("", Profile::as_str));
     sheet.cell(outcome.profile.after.map_or("", Profile::as_str));
-    sheet.cell(
-        &outcome
-            .http_status
-            .map_or_else(String::new, |status| status.to_string()),
-    );
-    sheet.cell(&outcome.attempts.to_string());
+    match outcome.http_status {
+        Some(status) => sheet.number(status),
+        None => sheet.cell(""),
+    }
+    sheet.number(outcome.attempts);
     sheet.cell(outcome.correlation.as_deref().unwrap_or(""));
-    sheet.cell(&stamp(outcome.finished_at_ms));
-    sheet.cell(&outcome.duration_ms.to_string());
+    sheet.stamp(outcome.finished_at_ms);
+    sheet.number(outcome.duration_ms);
     for cell in drift.into_iter().flatten() {
         sheet.cell(cell);
     }

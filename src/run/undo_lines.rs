@@ -5,6 +5,7 @@ use super::clock;
 use super::error::CommandError;
 use super::exit_code::Exit;
 use crate::domain::{Change, Failed, Line, NetChange, NewAccount, Outcome, Status};
+use crate::input::cell::push_quoted;
 use crate::ledger::{Ledger, LedgerError, NewLedger, PrivateFile, RunDir, WriteOrder};
 use crate::plan::{Impossible, Inverse, undo_plan};
 use crate::report::CannotUndo;
@@ -84,12 +85,12 @@ impl UndoLines {
                 format!("{}: cannot be written: {why}", path.display()),
             )
         };
-        let now_ms = clock::now_ms();
+        let (now_ms, mut row) = (clock::now_ms(), Vec::new());
         let mut file = PrivateFile::begin(path.clone()).map_err(failed)?;
         file.write_all(HEADER.as_bytes()).map_err(failed)?;
         for line in inverses(ledger, &self.order, self.can_clear) {
             let line = line?;
-            write_row(&mut file, &line.change).map_err(failed)?;
+            write_row(&mut file, &mut row, &line.change).map_err(failed)?;
             new.put(&expected(line, now_ms))?;
         }
         file.finish().map_err(failed)?;
@@ -131,7 +132,8 @@ fn expected(line: Inverse, now_ms: i64) -> Outcome {
     outcome
 }
 
-fn write_row(file: &mut impl Write, change: &Change) -> io::Result<()> {
+/// `row`: room for a row, which is used again.
+fn write_row(file: &mut impl Write, row: &mut Vec<u8>, change: &Change) -> io::Result<()> {
     // A location of which nothing can be asked would be no valid line.
     let location = change.location.as_ref().filter(|_| change.asks_location());
     let profile = change.profile.map(|profile| profile.to_string());
@@ -145,10 +147,12 @@ fn write_row(file: &mut impl Write, change: &Change) -> io::Result<()> {
         profile.as_deref(),
         reseller.as_deref(),
     ];
-    for (at, cell) in cells.into_iter().enumerate() {
-        let comma = if at == 0 { "" } else { "," };
-        let cell = cell.unwrap_or_default().replace('"', "\"\"");
-        write!(file, "{comma}\"{cell}\"")?;
+    row.clear();
+    for cell in cells {
+        push_quoted(row, cell.unwrap_or_default());
     }
-    file.write_all(b"\n")
+    // In place of the comma behind the last cell.
+    row.pop();
+    row.push(b'\n');
+    file.write_all(row)
 }

@@ -59,7 +59,7 @@ const LOCALISED: &[(&str, &[&str])] = &[
     ("indicatif", &["domain", "ui"]), // counts; sizes
     ("anstream", &["ui"]),
     ("anstyle", &["ui"]),
-    ("csv", &["input", "report"]),
+    ("csv", &["input"]),
     ("clap", &["cli"]),
     ("tracing_subscriber", &["call_log"]),
 ];
