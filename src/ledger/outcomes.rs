@@ -4,8 +4,8 @@
 //! while a run is under way, and memory stays flat.
 
 use super::store::LinesOf;
-use super::unlooked::STATUS;
-use super::{Counted, Ledger, LedgerError, LineSet, Told};
+use super::unlooked::{STATUS, UnlookedOutcomes};
+use super::{Counted, Ledger, LedgerError, LineSet, Told, UnlookedLine};
 use crate::domain::{Line, Outcome, Status};
 use std::vec;
 
@@ -86,6 +86,7 @@ impl Ledger {
             next: Some(line),
             last: Line::MAX,
             page: Vec::new().into_iter(),
+            unlooked: UnlookedOutcomes::default(),
         }
     }
 
@@ -107,6 +108,8 @@ pub struct Outcomes<'a> {
     next: Option<Line>,
     last: Line,
     page: vec::IntoIter<Outcome>,
+    /// The lines of the page that were not looked at.
+    unlooked: UnlookedOutcomes,
 }
 
 impl Outcomes<'_> {
@@ -122,23 +125,38 @@ impl Outcomes<'_> {
             None => (None, self.last),
             Some((unlooked, last)) => (Some(unlooked), last.min(self.last)),
         };
-        let mut page = store.outcomes(self.only, from..=last, PAGE)?;
+        let page = store.outcomes(self.only, from..=last, PAGE)?;
         let is_full = page.len() == PAGE as usize;
         let read_to = match page.last() {
             Some(outcome) if is_full => outcome.line,
             _ => last,
         };
-        if let Some(unlooked) = unlooked {
-            let of_page = |one: &Outcome| one.line >= from && one.line <= read_to;
-            page.extend(unlooked.outcomes().filter(of_page));
-            // Stable: what was recorded of the line itself comes first.
-            page.sort_by_key(|outcome| outcome.line);
-            page.dedup_by_key(|outcome| outcome.line);
-        }
+        let mut unlooked = unlooked.unwrap_or_default();
+        let of_page = |one: &UnlookedLine| one.line >= from && one.line <= read_to;
+        unlooked.lines.retain(of_page);
+        self.unlooked = unlooked.outcomes();
         let next = read_to.checked_add(1);
         self.next = next.filter(|next| *next <= self.last);
         self.page = page.into_iter();
         Ok(())
+    }
+}
+
+impl Outcomes<'_> {
+    /// The next outcome of the page. Both parts of it are in the order of the file.
+    fn next_of_page(&mut self) -> Option<Outcome> {
+        let of_row = self.page.as_slice().first().map(|outcome| outcome.line);
+        let unlooked = self.unlooked.next_line();
+        match of_row {
+            Some(line) if unlooked.is_none_or(|unlooked| line <= unlooked) => {
+                // What was recorded of the line itself counts more than that it was not looked at.
+                if unlooked == Some(line) {
+                    self.unlooked.next();
+                }
+                self.page.next()
+            }
+            Some(_) | None => self.unlooked.next(),
+        }
     }
 }
 
@@ -147,7 +165,7 @@ impl Iterator for Outcomes<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(outcome) = self.page.next() {
+            if let Some(outcome) = self.next_of_page() {
                 return Some(Ok(outcome));
             }
             // Nothing after an error: a damaged ledger is not read on.

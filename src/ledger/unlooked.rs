@@ -9,6 +9,7 @@ use super::columns::Fault;
 use crate::domain::{AccountId, CustomerId, IdError, Line, Outcome, Status, Transition, Unchanged};
 use std::borrow::Cow;
 use std::io;
+use std::vec;
 
 /// Lines of one row.
 pub const MOST_UNLOOKED: usize = 2_000;
@@ -43,16 +44,43 @@ pub(super) const STATUS: Status = Status::Unchanged(Unchanged::Already);
 
 impl Unlooked {
     /// What is to be said of each line.
-    pub fn outcomes(self) -> impl Iterator<Item = Outcome> {
-        let Self { message, at_ms, .. } = self;
-        self.lines.into_iter().map(move |one| Outcome {
-            message: message.clone(),
+    pub fn outcomes(self) -> UnlookedOutcomes {
+        UnlookedOutcomes {
+            message: self.message,
+            at_ms: self.at_ms,
+            lines: self.lines.into_iter(),
+        }
+    }
+}
+
+/// The outcomes of lines that were not looked at, each made when it is asked for.
+#[derive(Debug, Default)]
+pub struct UnlookedOutcomes {
+    message: String,
+    at_ms: i64,
+    lines: vec::IntoIter<UnlookedLine>,
+}
+
+impl UnlookedOutcomes {
+    /// The line of the next one.
+    pub(super) fn next_line(&self) -> Option<Line> {
+        self.lines.as_slice().first().map(|one| one.line)
+    }
+}
+
+impl Iterator for UnlookedOutcomes {
+    type Item = Outcome;
+
+    fn next(&mut self) -> Option<Outcome> {
+        let one = self.lines.next()?;
+        Some(Outcome {
+            message: self.message.clone(),
             customer: one.customer,
             account: Transition {
                 before: one.account.clone(),
                 after: one.account,
             },
-            finished_at_ms: at_ms,
+            finished_at_ms: self.at_ms,
             ..Outcome::bare(one.line, STATUS)
         })
     }
