@@ -20,7 +20,7 @@ use crate::engine::{Carried, Hands, History};
 use crate::ledger::{Header, Ledger, LedgerError, RunKind, Write, WriteRecord};
 use crate::plan::Shape;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 /// Lines of which the customer is not known yet, by what they ask for, each with its reseller.
@@ -153,7 +153,7 @@ fn moves(run: &KeptRun, mut each: impl FnMut(WriteRecord)) -> Result<(), Command
 
 /// The account IDs that these runs took from customers and gave to customers. Rare; so first only hashes are kept.
 fn changed_hands(runs: &[&KeptRun]) -> Result<HashMap<Carried, Hands>, CommandError> {
-    let hasher = RandomState::new();
+    let hasher = foldhash::fast::RandomState::default();
     let (mut taken, mut given) = (Vec::new(), Vec::new());
     let number = |id: &str, reseller: Option<&str>| hasher.hash_one((id, reseller));
     for run in runs {
