@@ -13,7 +13,7 @@
 //! - [`Journal`]: writes to the ledger, for many tasks at the same time; one thread commits in groups
 //! - [`Postgres`]: the connections to a ledger that several machines share
 //! - [`judge`]: what a read-back says about a write, live and on `resume`
-//! - [`Ledger::net_changes`]: what a run's writes changed in total, for `undo`
+//! - [`Ledger::net_changes_in`]: what a run's writes changed in total, for `undo`
 
 mod checksum;
 mod chunk;

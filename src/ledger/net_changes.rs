@@ -8,7 +8,6 @@ use super::write_columns::WriteSketch;
 use super::write_fold::{fold, fold_one};
 use super::{Ledger, LedgerError, LineSet, Verdict, WriteRecord};
 use crate::domain::{Line, NetChange};
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::vec;
@@ -29,7 +28,7 @@ struct Place {
 }
 
 /// The writes of a run, those of one customer next to each other, by the lowest line of each customer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct WriteOrder {
     places: Vec<Place>,
     /// Writes that have renamed their customer from one account ID to another, or may have, as far as they alone say.
@@ -65,15 +64,14 @@ fn renames(write: &WriteSketch<'_>) -> bool {
 }
 
 impl Ledger {
-    /// Everything that this run's writes changed or may have changed.
-    pub fn net_changes(&self) -> Result<NetChanges<'_>, LedgerError> {
-        let WriteOrder { places, .. } = self.write_order(|_| true)?;
-        Ok(NetChanges::new(self, Cow::Owned(places)))
-    }
-
-    /// The same, of writes that were brought into order before.
+    /// Everything that these writes of this run changed or may have changed.
     pub fn net_changes_in<'a>(&'a self, order: &'a WriteOrder) -> NetChanges<'a> {
-        NetChanges::new(self, Cow::Borrowed(&order.places))
+        NetChanges {
+            ledger: self,
+            places: &order.places,
+            read: 0,
+            batch: Vec::new().into_iter(),
+        }
     }
 
     /// Brings the writes of the wanted customers into order, for [`Ledger::net_changes_in`].
@@ -95,18 +93,28 @@ impl Ledger {
         Ok(WriteOrder { places, renames })
     }
 
-    /// Whether the run left a customer with a temporary ID, or may have.
-    pub fn leaves_temporary_id(&self) -> Result<bool, LedgerError> {
+    /// The same of the customers with a write at a location.
+    pub fn write_order_at_locations(&self) -> Result<WriteOrder, LedgerError> {
+        self.write_order_with(WritesOf::Locations)
+    }
+
+    /// The same of the customers with a write of a kind.
+    fn write_order_with(&self, which: WritesOf) -> Result<WriteOrder, LedgerError> {
         let hasher = RandomState::new();
-        let mut parked = HashSet::new();
-        self.store().each_write(WritesOf::Temporary, &mut |write| {
-            parked.insert(hasher.hash_one(write.customer));
+        let mut customers = HashSet::new();
+        self.store().each_write(which, &mut |write| {
+            customers.insert(hasher.hash_one(write.customer));
             Ok(())
         })?;
-        if parked.is_empty() {
-            return Ok(false);
+        if customers.is_empty() {
+            return Ok(WriteOrder::default());
         }
-        let order = self.write_order(|customer| parked.contains(&hasher.hash_one(customer)))?;
+        self.write_order(|customer| customers.contains(&hasher.hash_one(customer)))
+    }
+
+    /// Whether the run left a customer with a temporary ID, or may have.
+    pub fn leaves_temporary_id(&self) -> Result<bool, LedgerError> {
+        let order = self.write_order_with(WritesOf::Temporary)?;
         for changes in self.net_changes_in(&order) {
             if changes?.iter().any(NetChange::is_temporary) {
                 return Ok(true);
@@ -159,23 +167,14 @@ impl Ledger {
 #[derive(Debug)]
 pub struct NetChanges<'a> {
     ledger: &'a Ledger,
-    places: Cow<'a, [Place]>,
+    places: &'a [Place],
     /// How many of the places were read.
     read: usize,
     /// The changes of the last batch, by customer.
     batch: vec::IntoIter<Vec<NetChange>>,
 }
 
-impl<'a> NetChanges<'a> {
-    fn new(ledger: &'a Ledger, places: Cow<'a, [Place]>) -> Self {
-        Self {
-            ledger,
-            places,
-            read: 0,
-            batch: Vec::new().into_iter(),
-        }
-    }
-
+impl NetChanges<'_> {
     /// Folds the next batch; `false`: there is none.
     fn load(&mut self) -> Result<bool, LedgerError> {
         let rest = &self.places[self.read..];

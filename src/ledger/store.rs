@@ -282,6 +282,8 @@ pub(super) enum WritesOf {
     Applied,
     /// They are about an account ID.
     Accounts,
+    /// They are about a location.
+    Locations,
     /// They were to give a customer a temporary ID.
     Temporary,
     /// The system stored another value than was written; temporary IDs left out.

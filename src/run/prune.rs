@@ -299,6 +299,8 @@ fn wishes(run: &KeptRun, ledger: &Ledger) -> Result<Vec<(Wish, CustomerId)>, Com
             }
         }
     }
+    // In the order of their table, which grows at its end then.
+    wishes.sort_unstable();
     Ok(wishes)
 }
 
@@ -335,7 +337,9 @@ fn strip(
         let its = other.ledger()?;
         let state = its.progress()?.state;
         if other.header.epoch < entry.header.epoch {
-            may_resume |= !matches!(state, State::Finished) && its.pruned()?.is_none();
+            // What comes before a plan is carried out counts as older than that, so a plan needs none of it.
+            may_resume |=
+                !matches!(state, State::Finished | State::Planned) && its.pruned()?.is_none();
         } else if newest_good.is_none()
             && other.header.kind == RunKind::Reconcile
             && state == State::Finished

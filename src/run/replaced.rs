@@ -10,7 +10,8 @@ use crate::ledger::Ledger;
 /// account IDs stays on record.
 pub(super) fn replaced_at_locations(ledger: &Ledger) -> Result<Vec<u64>, CommandError> {
     let mut replaced = Vec::new();
-    for changes in ledger.net_changes()? {
+    let order = ledger.write_order_at_locations()?;
+    for changes in ledger.net_changes_in(&order) {
         let changes = changes?.into_iter();
         let of_locations =
             changes.filter(|change| matches!(change.value, NetValue::Location { .. }));

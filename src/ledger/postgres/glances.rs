@@ -50,9 +50,11 @@ impl Glance {
             WritesOf::All => 0,
             WritesOf::Applied => 1,
             WritesOf::Accounts => 2,
-            WritesOf::Temporary | WritesOf::Altered | WritesOf::Unit(_) | WritesOf::Line(_) => {
-                return None;
-            }
+            WritesOf::Locations
+            | WritesOf::Temporary
+            | WritesOf::Altered
+            | WritesOf::Unit(_)
+            | WritesOf::Line(_) => return None,
         };
         Some(self.customers[at].clone())
     }

@@ -32,6 +32,7 @@ fn writes(columns: &str) -> String {
     format!(
         "SELECT {columns} FROM writes WHERE run = $1 AND write_id > $2 AND CASE $3::text \
          WHEN 'all' THEN true WHEN 'applied' THEN verdict = 'applied' WHEN 'accounts' THEN kind <> 'location' \
+         WHEN 'locations' THEN kind = 'location' \
          WHEN 'temporary' THEN kind = 'temporary' WHEN 'altered' THEN altered AND kind <> 'temporary' \
          WHEN 'unit' THEN unit = $4 WHEN 'line' THEN line = $4 END ORDER BY write_id LIMIT $5"
     )
@@ -53,6 +54,7 @@ pub(super) fn kind(which: WritesOf) -> (&'static str, i64) {
         WritesOf::All => ("all", 0),
         WritesOf::Applied => ("applied", 0),
         WritesOf::Accounts => ("accounts", 0),
+        WritesOf::Locations => ("locations", 0),
         WritesOf::Temporary => ("temporary", 0),
         WritesOf::Altered => ("altered", 0),
         WritesOf::Unit(unit) => ("unit", unit.into()),

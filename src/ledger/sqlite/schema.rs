@@ -278,7 +278,17 @@ pub(super) fn connect(path: &Path) -> Result<Connection, LedgerError> {
     set_up().map_err(|source| failed(path, source))
 }
 
-/// Gives the room of what was removed back to the disk, with small pages.
+/// What is left of a ledger where small pages save a good part of it.
+const SMALL_BYTES: i64 = 1 << 20;
+
+fn is_small(connection: &Connection) -> rusqlite::Result<bool> {
+    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let pages = number("page_count")? - number("freelist_count")?;
+    Ok(pages * number("page_size")? < SMALL_BYTES)
+}
+
+/// Gives the room of what was removed back to the disk. Where little is left, the pages are small from then on: many tables
+/// with few rows.
 pub(super) fn shrink(connection: &Connection, folder: &Path) -> rusqlite::Result<()> {
     if let Some(folder) = folder.to_str() {
         connection.pragma_update(None, "temp_store_directory", folder)?;
@@ -291,7 +301,7 @@ pub(super) fn shrink(connection: &Connection, folder: &Path) -> rusqlite::Result
     };
     // The size of pages cannot be changed with a write-ahead log. Another reader keeps the log open; then it stays.
     let is_alone = mode("delete").is_ok_and(|now| now == "delete");
-    if is_alone {
+    if is_alone && is_small(connection)? {
         connection.pragma_update(None, "page_size", 1024)?;
     }
     let vacuumed = connection.execute_batch("VACUUM");

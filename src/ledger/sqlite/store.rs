@@ -163,6 +163,7 @@ pub(super) fn condition(which: WritesOf) -> (&'static str, Option<Line>) {
         WritesOf::All => ("TRUE", None),
         WritesOf::Applied => ("verdict = 'applied'", None),
         WritesOf::Accounts => ("kind <> 'location'", None),
+        WritesOf::Locations => ("kind = 'location'", None),
         WritesOf::Temporary => ("kind = 'temporary'", None),
         WritesOf::Altered => ("altered = 1 AND kind <> 'temporary'", None),
         WritesOf::Unit(unit) => ("unit = ?2", Some(unit)),
@@ -429,8 +430,8 @@ impl Store for SqliteStore {
         Ok(Box::new(commit::join(&run, &self.path, session)?))
     }
 
-    /// Pages of one kilobyte: a compact record has many tables and few rows. What SQLite builds anew meanwhile is as large
-    /// as the record; it is kept in a file of the run's private folder, which has no name.
+    /// What SQLite builds anew meanwhile is as large as the record; it is kept in a file of the run's private folder, which has
+    /// no name.
     fn compact(&self) -> Result<(), LedgerError> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         self.with(|connection| schema::shrink(connection, folder))

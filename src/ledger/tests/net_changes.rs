@@ -28,7 +28,8 @@ fn folded(writes: Vec<(Intent, Option<Verdict>)>) -> Vec<NetChange> {
     });
     drop(journal);
     thread.join();
-    let changes = ledger.net_changes().unwrap();
+    let order = ledger.write_order(|_| true).unwrap();
+    let changes = ledger.net_changes_in(&order);
     changes.flat_map(Result::unwrap).collect()
 }
 

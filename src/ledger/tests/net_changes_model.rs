@@ -218,7 +218,8 @@ proptest! {
         record(&ledger, recorded);
         let writes: Vec<WriteRecord> = ledger.writes().map(Result::unwrap).collect();
         let model = model(&writes);
-        let by_customer: Vec<Vec<NetChange>> = ledger.net_changes().unwrap().map(Result::unwrap).collect();
+        let order = ledger.write_order(|_| true).unwrap();
+        let by_customer: Vec<Vec<NetChange>> = ledger.net_changes_in(&order).map(Result::unwrap).collect();
         for changes in &by_customer {
             prop_assert!(changes.iter().all(|net| net.is_of_same_customer(&changes[0])));
         }
@@ -228,6 +229,11 @@ proptest! {
         let of_one: Vec<NetChange> = ledger.net_changes_in(&order).flat_map(Result::unwrap).collect();
         let wanted = model.iter().filter(|net| net.customer.as_str() == "c1");
         prop_assert_eq!(of_one, wanted.cloned().collect::<Vec<_>>());
+        let is_location = |net: &&NetChange| matches!(net.value, NetValue::Location { .. });
+        let order = ledger.write_order_at_locations().unwrap();
+        let found: Vec<NetChange> = ledger.net_changes_in(&order).flat_map(Result::unwrap).collect();
+        let at_locations = |all: &[NetChange]| all.iter().filter(is_location).cloned().collect::<Vec<_>>();
+        prop_assert_eq!(at_locations(&found), at_locations(&model));
         prop_assert_eq!(by_customer.concat(), model);
     }
 
