@@ -7,6 +7,7 @@ mod config;
 mod control;
 mod doctor;
 mod evidence;
+mod import;
 mod init;
 mod log;
 mod man;
@@ -150,6 +151,7 @@ fn run(command: &Command, console: Console) -> Result<Exit, CommandError> {
         Command::Runs(options) => runs::run(options, console),
         Command::Log(options) => log::run(options, console),
         Command::Evidence(options) => evidence::run(options, console),
+        Command::Import(options) => import::run(options, console),
         Command::Status(options) => status::run(options, console),
         Command::Pause(options) => control::pause(options, console),
         Command::Unpause(options) => control::unpause(options, console),
@@ -180,6 +182,7 @@ fn shows_local_time(command: &Command) -> bool {
         | Command::Runs(_)
         | Command::Log(_)
         | Command::Evidence(_)
+        | Command::Import(_)
         | Command::Status(_)
         | Command::Pause(_)
         | Command::Unpause(_)
@@ -215,6 +218,7 @@ fn settings(command: &Command) -> Option<&SettingsArgs> {
         },
         Command::Log(options) => &options.settings,
         Command::Evidence(options) => &options.settings,
+        Command::Import(options) => &options.settings,
         Command::Status(options) => &options.settings,
         Command::Pause(options) | Command::Unpause(options) | Command::Drain(options) => {
             &options.settings

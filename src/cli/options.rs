@@ -3,6 +3,7 @@
 mod candidates;
 mod control;
 mod evidence;
+mod import;
 mod log;
 mod runs;
 mod sandbox_args;
@@ -10,6 +11,7 @@ mod settings_args;
 
 pub(super) use control::{ControlOptions, RateOptions, StatusOptions};
 pub(super) use evidence::EvidenceOptions;
+pub(super) use import::ImportOptions;
 pub(super) use log::LogOptions;
 pub(super) use runs::{ForgetOptions, PruneOptions, RunsCommand, RunsOptions, ShowOptions};
 pub(super) use sandbox_args::SandboxArgs;
@@ -152,6 +154,14 @@ pub(super) enum Command {
     ///
     /// Example: idshift evidence 20261120-2230 -o run.tar.zst
     Evidence(EvidenceOptions),
+    /// Move runs that are kept in files to the database of --ledger
+    ///
+    /// What they have done is known there then: no swap is made twice, and report, verify and undo work as before. A run is
+    /// moved as a whole or not at all, the earliest first, and is worked on there only from then on. The same command given
+    /// again goes on.
+    ///
+    /// Example: idshift import idshift-runs --ledger postgres://idshift@db.example.com/idshift
+    Import(ImportOptions),
     /// Show what is on record about one line of a run, or about the run itself
     ///
     /// It is read from the run's ledger, and from the log of its calls where the run kept one.

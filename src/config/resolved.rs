@@ -28,6 +28,8 @@ pub struct Resolved {
     pub runs_dir: PathBuf,
     /// The ledger that several machines share; `None`: runs are kept in files, or it was not read.
     pub ledger: Option<SharedLedger>,
+    /// Its address, as it is typed.
+    pub ledger_address: Option<String>,
     /// The limit of all calls, or of those that only look.
     pub find_rate: Rate,
     /// The limit of calls that write, where they have their own.
@@ -121,6 +123,7 @@ impl Resolved {
                 .map(PathBuf::from)
                 .unwrap_or_default(),
             ledger: None,
+            ledger_address: None,
             find_rate: find_rate.unwrap_or(main),
             write_rate: write_rate.or(find_rate.map(|_| main)),
             quota,
@@ -161,6 +164,7 @@ impl Resolved {
     /// Reads what is needed to connect to the ledger that several machines share, if there is one.
     pub fn read_ledger(&mut self, values: &mut Values) -> Result<(), ConfigError> {
         self.ledger = super::ledger(values, self.ca_cert.as_deref(), self.give_up_after)?;
+        self.ledger_address = values.get("ledger").map(str::to_owned);
         Ok(())
     }
 

@@ -37,11 +37,11 @@ const ADDRESSED: Commands = "plan apply resume verify undo reconcile worker doct
 const TARGETING: Commands =
     "check plan apply resume verify undo reconcile worker doctor config report";
 /// Commands that read or write runs, and those that show where they are kept.
-const KEEPING: Commands = "plan apply resume verify undo reconcile worker doctor config report runs show prune log evidence status pause unpause rate \
-     drain";
-/// Commands with settings.
-pub(super) const ALL: Commands = "check plan apply resume verify undo reconcile worker doctor config report map runs show prune forget log evidence \
+const KEEPING: Commands = "plan apply resume verify undo reconcile worker doctor config report runs show prune import log evidence \
      status pause unpause rate drain";
+/// Commands with settings.
+pub(super) const ALL: Commands = "check plan apply resume verify undo reconcile worker doctor config report map runs show prune forget \
+     import log evidence status pause unpause rate drain";
 
 const SYSTEM: Common = Common {
     group: Group::System,

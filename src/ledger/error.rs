@@ -126,6 +126,27 @@ pub enum LedgerError {
         /// Where it was looked for.
         path: PathBuf,
     },
+    /// The run is kept in a database now.
+    #[error(
+        "the run in {} was moved to {place}, and is worked on there only: give --ledger with the address of that database",
+        folder.display()
+    )]
+    Moved {
+        /// The folder of the run.
+        folder: PathBuf,
+        /// The database.
+        place: String,
+    },
+    /// The ledger of a run that is to be moved is read by another process.
+    #[error(
+        "another process reads the ledger {} (an `idshift` command, or sqlite3). Wait for it, or end it; then give the command \
+         again",
+        path.display()
+    )]
+    InUse {
+        /// The ledger.
+        path: PathBuf,
+    },
     /// The folder is a symbolic link.
     #[error(
         "{} is a symbolic link: another user could redirect personal data. Name the folder itself",

@@ -12,6 +12,7 @@
 //! - [`Ledger`]: one run's record: header, state, queries; over a `Store`, which is the database that keeps it
 //! - [`Journal`]: writes to the ledger, for many tasks at the same time; one thread commits in groups
 //! - [`Postgres`]: the connections to a ledger that several machines share
+//! - [`MovingRun`]: a run in files that goes to such a database
 //! - [`judge`]: what a read-back says about a write, live and on `resume`
 //! - [`Ledger::net_changes_in`]: what a run's writes changed in total, for `undo`
 
@@ -33,10 +34,12 @@ mod journal;
 mod lease;
 mod lines;
 mod mounts;
+mod moving;
 mod net_changes;
 mod orders;
 mod outcome_columns;
 mod outcomes;
+mod pages;
 mod place;
 mod postgres;
 mod private;
@@ -58,6 +61,7 @@ mod shares;
 mod sqlite;
 mod store;
 mod told;
+mod touched;
 mod unlooked;
 mod waves;
 mod write_columns;
@@ -76,6 +80,7 @@ pub use holder::{Holder, host, user};
 pub use journal::{Journal, JournalThread, Session};
 pub use lease::{Lease, Noted};
 pub use lines::LineSet;
+pub use moving::MovingRun;
 pub use net_changes::WriteOrder;
 pub use orders::{Order, Orders};
 pub use outcomes::Outcomes;

@@ -233,7 +233,7 @@ impl Calls {
 }
 
 /// A process that has worked on a run, or does.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PastSession {
     /// Milliseconds since 1970, UTC.
     pub started_at_ms: i64,

@@ -1,7 +1,7 @@
 //! What is on record of a run that was pruned, beside its header, its writes and what is left of its lines.
 
 use super::checksum;
-use super::columns::{Fault, Value};
+use super::columns::{Fault, Row, Value};
 use crate::domain::CustomerId;
 
 /// What is known of a pruned run beside its compact record.
@@ -47,4 +47,17 @@ pub(super) fn read_wish(wish: u64, customer: &str, sum: i64) -> Result<CustomerI
     let read = CustomerId::new(customer).ok();
     read.filter(|_| checksum::of(&wish_values(wish, customer)) == sum)
         .ok_or(Fault::from("a customer of its lines was altered"))
+}
+
+/// Where a page of wishes begins: after this one, or before the first.
+pub(super) fn after(wish: Option<&(u64, CustomerId)>) -> (i64, &str) {
+    wish.map_or((i64::MIN, ""), |(wish, customer)| {
+        (wish.cast_signed(), customer.as_str())
+    })
+}
+
+/// Reads a wish, its customer and the checksum over both.
+pub(super) fn read_wishes(row: &impl Row) -> Result<(u64, CustomerId), Fault> {
+    let wish = row.required::<i64>(0)?.cast_unsigned();
+    Ok((wish, read_wish(wish, row.word(1)?, row.required(2)?)?))
 }

@@ -101,6 +101,11 @@ impl RunDir {
         self.path.join("input.csv")
     }
 
+    /// The ledger of a run that was moved to a database.
+    pub(super) fn moved_ledger(&self) -> PathBuf {
+        self.path.join("ledger.moved.db")
+    }
+
     /// The ledger, where it is a file.
     pub(super) fn ledger(&self) -> PathBuf {
         self.path.join("ledger.db")

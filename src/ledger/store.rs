@@ -133,6 +133,13 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
     /// Of a pruned run: the customers that lines with this wish meant.
     fn customers_of_wish(&self, wish: u64) -> Result<Vec<CustomerId>, LedgerError>;
 
+    /// Of a pruned run: the first wishes after this one, each with a customer that it meant, in their order.
+    fn wishes(
+        &self,
+        after: Option<&(u64, CustomerId)>,
+        most: u32,
+    ) -> Result<Vec<(u64, CustomerId)>, LedgerError>;
+
     /// Of a pruned run: digests of the values that it has replaced at locations.
     fn replaced(&self) -> Result<Vec<u64>, LedgerError>;
 
@@ -217,6 +224,30 @@ impl Fact {
     pub(super) const HALF_DONE: Self = Self("half_done");
     pub(super) const WAVE: Self = Self("wave");
     pub(super) const WAVE_LINES: Self = Self("wave_lines");
+
+    pub(super) const ALL: [Self; 21] = [
+        Self::STATE,
+        Self::PHASE,
+        Self::EXIT_CODE,
+        Self::STOPPED_BY,
+        Self::WHY,
+        Self::STARTED_AT_MS,
+        Self::FINISHED_AT_MS,
+        Self::BASE_URL,
+        Self::TARGET,
+        Self::FORMER_TARGETS,
+        Self::SETTINGS,
+        Self::PLAN_DIGEST,
+        Self::FORECAST,
+        Self::NEAR_MISSES,
+        Self::ESTIMATE,
+        Self::CANNOT_UNDO,
+        Self::AUDIT_ROUND,
+        Self::PRUNED_AT_MS,
+        Self::HALF_DONE,
+        Self::WAVE,
+        Self::WAVE_LINES,
+    ];
 }
 
 /// The facts that were asked for, as texts.

@@ -75,15 +75,29 @@ fn reseller_word(reseller: &Reseller) -> &str {
 
 /// The values of a write's result.
 pub(super) fn settled_values(settled: &WriteVerdict) -> [Value<'_>; 6] {
-    let (account, location) = match &settled.effect {
+    let effect = settled.effect.as_ref();
+    result_values(Some(settled.verdict), settled.http_status, effect)
+}
+
+/// The same of a noted write, of which the answer may never have been noted.
+pub(super) fn known_values(write: &WriteRecord) -> [Value<'_>; 6] {
+    result_values(write.verdict, write.http_status, write.effect.as_ref())
+}
+
+fn result_values(
+    verdict: Option<Verdict>,
+    http_status: Option<u16>,
+    effect: Option<&StoredValue>,
+) -> [Value<'_>; 6] {
+    let (account, location) = match effect {
         None => (None, None),
         Some(StoredValue::Account(account)) => (account.as_ref(), None),
         Some(StoredValue::Location(location)) => (None, Some(location)),
     };
     [
-        settled.verdict.as_str().into(),
-        settled.http_status.into(),
-        settled.effect.is_some().into(),
+        verdict.map(Verdict::as_str).into(),
+        http_status.into(),
+        effect.is_some().into(),
         text(account),
         text(location.and_then(|location| location.service.as_ref())),
         location.and_then(|location| location.profile).into(),

@@ -89,6 +89,11 @@ impl Ledger {
 pub struct UnitWrites(Vec<(Line, u32)>);
 
 impl UnitWrites {
+    /// Whether anything was about to be written for this unit.
+    pub fn has(&self, unit: Line) -> bool {
+        self.0.binary_search_by_key(&unit, |(one, _)| *one).is_ok()
+    }
+
     /// Everything that was about to be written for one of these units, in the order of noting. `ledger`: that of the run.
     pub fn of(&self, unit: Line, ledger: &Ledger) -> Result<Vec<WriteRecord>, LedgerError> {
         let first = self.0.partition_point(|(one, _)| *one < unit);

@@ -19,6 +19,8 @@ pub(crate) struct Entry {
     targets: Vec<String>,
     /// Whether it wrote something, or was about to.
     pub(crate) has_writes: bool,
+    /// Whether it has changed account IDs, or may come to it.
+    pub(super) may_rename: bool,
 }
 
 impl Entry {
@@ -119,6 +121,7 @@ impl RunCatalog {
             header: ledger.header().clone(),
             targets: ledger.targets().map(str::to_owned).collect(),
             has_writes: ledger.has_writes()?,
+            may_rename: found.renames,
             dir: KeptRun::of(&self.runs, dir),
         });
         Ok(())

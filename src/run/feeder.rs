@@ -209,7 +209,7 @@ impl Feeder {
                 }
                 let unit = self.known.unit(&self.draft, row.line, row.change);
                 let in_wave = |unit: &Unit| {
-                    let has_writes = self.known.units_with_writes.contains(unit.number);
+                    let has_writes = self.known.recorded.has(unit.number);
                     (has_writes || !matches!(self.fed, Fed::Begun))
                         && unit.lines().any(|line| wave.lines.contains(line))
                 };

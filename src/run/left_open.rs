@@ -27,6 +27,8 @@ impl Session {
             ));
             self.known.parked.insert(write.intent.unit);
         }
+        self.known
+            .read_recorded(&self.run.draft, &self.run.ledger)?;
         let Some(lines) = self.run.ledger.waves()?.unverified else {
             return Ok(None);
         };
@@ -41,7 +43,8 @@ impl Session {
             return Ok(Some(ending));
         }
         self.known.done = done(&self.run.ledger, Mode::Apply)?;
-        self.known.units_with_writes = self.run.ledger.units_with_writes()?;
+        self.known
+            .read_recorded(&self.run.draft, &self.run.ledger)?;
         Ok(None)
     }
 }

@@ -4,10 +4,12 @@ use super::catalog::Lost;
 use super::claim::TargetClaim;
 use super::error::CommandError;
 use super::input_plan::InputPlan;
+use super::kept_run::KeptRun;
 use crate::config::Resolved;
 use crate::domain::Line;
 use crate::engine::History;
 use crate::plan::Shape;
+use crate::report::{option, path_word, shell};
 use crate::ui;
 
 /// Refuses chains and swaps where a run that may have carried them out already is lost, unless their lines name the
@@ -43,9 +45,28 @@ pub(super) fn refuse_repeats(
         first.why
     ))
     .with_help(format!(
-        "restore a folder that is gone; or name the customer of each such line in customerId; or give --without-history if that run \
-         has nothing to do with this file. `idshift runs forget {path}` removes a folder that is gone for good"
+        "{}restore a folder that is gone; or name the customer of each such line in customerId; or give --without-history if that run \
+         has nothing to do with this file. `idshift runs forget {path}` removes a folder that is gone for good",
+        import(first, resolved)
     )))
+}
+
+/// How a run that is kept in files comes into the database where that is meant.
+fn import(lost: &Lost, resolved: &Resolved) -> String {
+    let Some(ledger) = &resolved.ledger_address else {
+        return String::new();
+    };
+    if KeptRun::registered(&lost.path).is_none() {
+        return String::new();
+    }
+    let command = ["idshift", "import"].map(str::to_owned).into_iter();
+    let command = command
+        .chain([path_word(&lost.path)])
+        .chain(option("--ledger", ledger));
+    format!(
+        "`{}` moves it into this database, with what it has done; or ",
+        ui::visible(&shell(command))
+    )
 }
 
 /// The first line of a chain or swap of which the customer is named neither by the file nor by earlier runs (tests:

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// The documents in the order of `docs/json.md`.
-const ORDER: [&str; 23] = [
+const ORDER: [&str; 24] = [
     "summary",
     "plan",
     "nothing-to-undo",
@@ -18,6 +18,7 @@ const ORDER: [&str; 23] = [
     "order",
     "prune",
     "forget",
+    "import",
     "log-line",
     "log-run",
     "evidence",

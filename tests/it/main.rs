@@ -138,6 +138,8 @@ mod shards;
 mod shared_ledger;
 /// Databases that hang, and processes that are killed or frozen.
 mod shared_ledger_faults;
+/// Runs in files that are moved to PostgreSQL.
+mod shared_ledger_import;
 /// Servers of PostgreSQL that are lost, full or cannot be reached while a run is in progress.
 mod shared_ledger_outages;
 /// One rate for all processes whose runs are kept in PostgreSQL.

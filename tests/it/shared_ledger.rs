@@ -8,7 +8,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 /// The same chain, swap and location as in the crash tests with files.
-const FILE: &str = "accountId,newAccountId,locationId,serviceId\n\
+pub(crate) const FILE: &str = "accountId,newAccountId,locationId,serviceId\n\
     A-000000,B-000000,,\n\
     A-000001,A-000002,,\n\
     A-000002,A-000003,,\n\
@@ -18,7 +18,7 @@ const FILE: &str = "accountId,newAccountId,locationId,serviceId\n\
     A-000009,,L-9,S-9\n";
 
 /// Each account as the file wishes it.
-const WISHED: [(&str, &str); 7] = [
+pub(crate) const WISHED: [(&str, &str); 7] = [
     ("C-0", "B-000000"),
     ("C-1", "A-000002"),
     ("C-2", "A-000003"),
@@ -42,7 +42,7 @@ pub(crate) fn shared(server: &Server, options: Options) -> Place {
 }
 
 /// With ten customers and the file.
-fn with_file(server: &Server) -> Place {
+pub(crate) fn with_file(server: &Server) -> Place {
     let place = shared(server, Options::default());
     world(&place, 10);
     place.file("moves.csv", FILE);

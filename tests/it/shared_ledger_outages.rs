@@ -103,20 +103,20 @@ fn a_run_goes_on_at_the_standby_that_is_promoted_and_nothing_acknowledged_is_mis
 
 /// What becomes of what passes the proxy.
 const PASS: u8 = 0;
-const CUT: u8 = 1;
+pub(crate) const CUT: u8 = 1;
 const SILENT: u8 = 2;
 const SLOW: u8 = 3;
 
 /// Stands between the program and the server.
-struct Proxy {
-    port: u16,
-    mode: Arc<AtomicU8>,
-    cuts: Arc<AtomicU32>,
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
+    pub(crate) mode: Arc<AtomicU8>,
+    pub(crate) cuts: Arc<AtomicU32>,
 }
 
 impl Proxy {
     /// Cuts where this is part of a message to the server, after the server has answered it.
-    fn start(server: u16, part: &'static [u8]) -> Self {
+    pub(crate) fn start(server: u16, part: &'static [u8]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let proxy = Self {
             port: listener.local_addr().unwrap().port(),

@@ -242,24 +242,29 @@ impl<'g> Folded<'g> {
     }
 
     fn unlooked_json(&self) -> io::Result<Option<String>> {
-        let mut rows = Rows::of(UNLOOKED);
-        for unlooked in &self.unlooked {
-            let Some(row) = PackedLines::of(unlooked)? else {
-                continue;
-            };
-            let packed = bytea(&row.packed);
-            rows.push(&[
-                row.last.into(),
-                row.first.into(),
-                row.lines.cast_signed().into(),
-                row.message.into(),
-                row.at_ms.into(),
-                packed.as_str().into(),
-                row.checksum().into(),
-            ]);
-        }
-        Ok(rows.json())
+        unlooked_rows(&self.unlooked)
     }
+}
+
+/// Lines that were not looked at, packed.
+pub(super) fn unlooked_rows(all: &[&Unlooked]) -> io::Result<Option<String>> {
+    let mut rows = Rows::of(UNLOOKED);
+    for unlooked in all {
+        let Some(row) = PackedLines::of(unlooked)? else {
+            continue;
+        };
+        let packed = bytea(&row.packed);
+        rows.push(&[
+            row.last.into(),
+            row.first.into(),
+            row.lines.cast_signed().into(),
+            row.message.into(),
+            row.at_ms.into(),
+            packed.as_str().into(),
+            row.checksum().into(),
+        ]);
+    }
+    Ok(rows.json())
 }
 
 fn calls_json(calls: &Calls) -> String {

@@ -98,7 +98,7 @@ impl Draft for PgDraft {
     }
 }
 
-fn shard_json(run: &str, (part, lines): &(Shard, LineSet)) -> String {
+pub(super) fn shard_json(run: &str, (part, lines): &(Shard, LineSet)) -> String {
     let name = part.to_string();
     let sum = shard::checksum(&name, lines);
     let lines = bytea(&lines.to_bytes());

@@ -80,8 +80,14 @@ CREATE FUNCTION drop_draft(r text) RETURNS void LANGUAGE plpgsql SET search_path
 BEGIN
     DELETE FROM draft d WHERE d.run = r;
     IF EXISTS (SELECT FROM run x WHERE x.run = r) THEN RETURN; END IF;
-    DELETE FROM outcomes o WHERE o.run = r;
+    DELETE FROM outcomes x WHERE x.run = r;
+    DELETE FROM writes x WHERE x.run = r;
     DELETE FROM piece x WHERE x.run = r;
+    DELETE FROM drift x WHERE x.run = r;
+    DELETE FROM unlooked x WHERE x.run = r;
+    DELETE FROM wishes x WHERE x.run = r;
+    DELETE FROM replaced x WHERE x.run = r;
+    DELETE FROM removed x WHERE x.run = r;
 END $$;
 
 -- Removes a run that has done nothing: it is a draft, or no session of it may have written.

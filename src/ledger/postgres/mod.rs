@@ -16,6 +16,7 @@ mod draft;
 mod error;
 mod explain;
 mod glances;
+mod intake;
 mod member;
 mod pieces;
 mod pooler;

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 /// Rows of one statement where there are many.
 const PAGE: usize = 2_000;
 const CLOSED: &str = "status, reason, lines, first_line";
-const WISHES: &str = "wish, customer_id, checksum";
+pub(super) const WISHES: &str = "wish, customer_id, checksum";
 const REMOVED: &str = "name, sha256, bytes";
 
 /// Records it for a run. `changes`: how often something was recorded, as far as this process knows.
@@ -172,7 +172,7 @@ fn all(rows: Rows) -> String {
     rows.json().unwrap_or_else(|| "[]".to_owned())
 }
 
-fn counts_json(counts: &[Counted]) -> String {
+pub(super) fn counts_json(counts: &[Counted]) -> String {
     let mut rows = Rows::of(CLOSED);
     for one in counts {
         rows.push(&[
@@ -185,7 +185,7 @@ fn counts_json(counts: &[Counted]) -> String {
     all(rows)
 }
 
-fn drift_json(lines: &[DriftedLine]) -> String {
+pub(super) fn drift_json(lines: &[DriftedLine]) -> String {
     let mut rows = Rows::of(drift::COLUMNS);
     for one in lines {
         rows.push_summed(&drift::values(one));
@@ -193,7 +193,7 @@ fn drift_json(lines: &[DriftedLine]) -> String {
     all(rows)
 }
 
-fn removed_json(files: &[RemovedFile]) -> Option<String> {
+pub(super) fn removed_json(files: &[RemovedFile]) -> Option<String> {
     let mut rows = Rows::of(REMOVED);
     for file in files {
         rows.push(&[

@@ -89,6 +89,12 @@ impl Rows {
         rows
     }
 
+    /// With columns behind the others.
+    pub(super) fn and(mut self, columns: &'static str) -> Self {
+        self.columns.extend(columns.split(", "));
+        self
+    }
+
     pub(super) fn push(&mut self, values: &[Value<'_>]) {
         self.json.push(if self.count == 0 { '[' } else { ',' });
         self.count += 1;

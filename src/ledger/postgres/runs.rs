@@ -1,6 +1,7 @@
 //! Runs in PostgreSQL, for every machine that uses it; their files are made in a folder of this machine where they are needed.
 
 use super::glances::Glance;
+use super::intake::Intake;
 use super::member::Member;
 use super::process::Process;
 use super::statement::Statement;
@@ -9,8 +10,8 @@ use super::{Postgres, Settings, draft, glances, pieces};
 use crate::ledger::columns::Row;
 use crate::ledger::private::{create_folder, sync_folder};
 use crate::ledger::{
-    Hold, Ledger, LedgerError, ListedRun, LocalRuns, NewLedger, Place, RegisteredRun, RunDir,
-    RunId, RunToJoin, Runs, Sameness, StateDb,
+    Hold, Ledger, LedgerError, ListedRun, LocalRuns, MovingRun, NewLedger, Place, RegisteredRun,
+    RunDir, RunId, RunToJoin, Runs, Sameness, StateDb, crash_point,
 };
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -99,6 +100,33 @@ impl SharedRuns {
 
     fn store(&self, run: &RunDir) -> Result<PgStore, LedgerError> {
         Ok(PgStore::of(&self.process()?, run.run().as_str()))
+    }
+
+    /// Database, servers and role, for people.
+    pub fn place(&self) -> Result<String, LedgerError> {
+        Ok(self.process()?.place().to_owned())
+    }
+
+    /// Moves a run here that is kept in files: all of it, or nothing. Its targets are held meanwhile ([`Runs::hold`]).
+    pub fn import(
+        &self,
+        run: MovingRun,
+        targets: &[&str],
+        known: &RegisteredRun,
+    ) -> Result<(), LedgerError> {
+        let process = self.process()?;
+        let intake = Intake::begin(&process, &known.run, targets)?;
+        intake.copy(run.store(), &run.input())?;
+        let whole = intake.whole(run.store(), known)?;
+        // Before it is a run here: it is worked on in one place at any time.
+        let moved = run.set_moved(process.place())?;
+        crash_point();
+        let finished = intake.finish(whole);
+        crash_point();
+        if let Err(LedgerError::TakenOver { .. }) = &finished {
+            moved.revoke()?;
+        }
+        finished
     }
 }
 
@@ -264,7 +292,12 @@ impl Runs for SharedRuns {
             .with(self.process()?.name().to_owned())
             .with(above.cast_signed());
         let epoch: i64 = self.process()?.row(ask, |row| row.required(0))?;
-        Ok(epoch.cast_unsigned())
+        let epoch = epoch.cast_unsigned();
+        // A run in files that this machine begins later is known to be later when it is imported.
+        if let Some(state) = &self.local {
+            state.next_epoch(epoch.saturating_sub(1))?;
+        }
+        Ok(epoch)
     }
 
     fn register(&self, run: &RegisteredRun) -> Result<(), LedgerError> {

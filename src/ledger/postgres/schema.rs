@@ -12,7 +12,8 @@ const STEPS: [&str; 1] = [concat!(
     include_str!("schema.sql"),
     include_str!("turns.sql"),
     include_str!("chunks.sql"),
-    include_str!("functions.sql")
+    include_str!("functions.sql"),
+    include_str!("import.sql")
 )];
 /// The format that this program writes and reads.
 const VERSION: usize = STEPS.len();

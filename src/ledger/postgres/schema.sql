@@ -22,7 +22,8 @@ CREATE TABLE hold (
     name text, process text, run text NOT NULL, token text NOT NULL UNIQUE, together bool NOT NULL DEFAULT false,
     PRIMARY KEY (name, process)
 );
--- Runs that are being made. What belongs to one that was never begun is removed a day later.
+-- Runs that are being made. What belongs to one that was never begun is removed a day later. So the tables of what can be
+-- there before the run is have no reference to it.
 CREATE TABLE draft (run text PRIMARY KEY, made_at timestamptz NOT NULL DEFAULT clock_timestamp());
 -- What is registered of runs, and which targets are one system.
 CREATE TABLE register (
@@ -60,12 +61,12 @@ CREATE TABLE progress (
 CREATE TABLE piece (run text, n int, bytes bytea NOT NULL, PRIMARY KEY (run, n));
 ALTER TABLE piece ALTER bytes SET STORAGE EXTERNAL;
 CREATE TABLE drift (
-    run text REFERENCES run ON DELETE CASCADE,
+    run text,
     line bigint, cause text NOT NULL, nights int NOT NULL, key bigint NOT NULL, checksum bigint NOT NULL,
     PRIMARY KEY (run, line)
 );
 CREATE TABLE unlooked (
-    run text REFERENCES run ON DELETE CASCADE,
+    run text,
     last_line bigint, first_line bigint NOT NULL, lines bigint NOT NULL, message text NOT NULL, noted_at_ms bigint NOT NULL,
     packed bytea NOT NULL, checksum bigint NOT NULL, PRIMARY KEY (run, last_line)
 );
@@ -74,12 +75,12 @@ CREATE TABLE shard (
     shard text NOT NULL, lines bytea NOT NULL, checksum bigint NOT NULL
 );
 CREATE TABLE wishes (
-    run text REFERENCES run ON DELETE CASCADE,
+    run text,
     wish bigint, customer_id text, checksum bigint NOT NULL, PRIMARY KEY (run, wish, customer_id)
 );
-CREATE TABLE replaced (run text REFERENCES run ON DELETE CASCADE, digest bigint, PRIMARY KEY (run, digest));
+CREATE TABLE replaced (run text, digest bigint, PRIMARY KEY (run, digest));
 CREATE TABLE removed (
-    run text REFERENCES run ON DELETE CASCADE,
+    run text,
     name text, sha256 text NOT NULL, bytes bigint NOT NULL, PRIMARY KEY (run, name)
 );
 -- `commits`: the sum over the sessions when the counts were made; with another sum they are out of date.

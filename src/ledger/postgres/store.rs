@@ -334,6 +334,20 @@ impl Store for PgStore {
             })
     }
 
+    fn wishes(
+        &self,
+        after: Option<&(u64, CustomerId)>,
+        most: u32,
+    ) -> Result<Vec<(u64, CustomerId)>, LedgerError> {
+        let (wish, customer) = remains::after(after);
+        // In the order of their bytes, as in every ledger.
+        let sql = "SELECT wish, customer_id, checksum FROM wishes WHERE run = $1 AND wish >= $2 \
+                   AND (wish > $2 OR customer_id COLLATE \"C\" > $3) ORDER BY wish, customer_id COLLATE \"C\" LIMIT $4";
+        let ask = self.about(sql).with(wish).with(customer.to_owned());
+        self.process
+            .rows(ask.with(i64::from(most)), |row| remains::read_wishes(row))
+    }
+
     fn replaced(&self) -> Result<Vec<u64>, LedgerError> {
         let sql = "SELECT digest FROM replaced WHERE run = $1";
         self.process.rows(self.about(sql), |row| {

@@ -4,10 +4,12 @@
 
 mod commit;
 mod lock;
+pub(super) mod moved;
 mod numbered;
 pub(super) mod open;
 mod orders;
 mod put;
+mod questions;
 mod reserved_calls;
 mod rows;
 mod runs;

@@ -1,5 +1,6 @@
 //! Makes the ledger's file of a new run, and opens that of an existing one.
 
+use super::moved;
 use super::rows::{self, failed};
 use super::schema;
 use super::seal::Seal;
@@ -94,7 +95,27 @@ fn begin(
 
 /// Opens a ledger; what is damaged, foreign or newer is refused and left as it is. `thorough`: every page is looked at.
 pub(in crate::ledger) fn open(dir: &RunDir, thorough: bool) -> Result<Box<dyn Store>, LedgerError> {
-    let path = dir.ledger();
+    match open_at(dir, dir.ledger(), thorough) {
+        Err(LedgerError::Missing { path }) => Err(match moved::place(dir)? {
+            Some(place) => LedgerError::Moved {
+                folder: dir.path().to_owned(),
+                place,
+            },
+            None => LedgerError::Missing { path },
+        }),
+        opened => opened,
+    }
+}
+
+/// The same of a run that was moved to a database.
+pub(in crate::ledger) fn open_moved(
+    dir: &RunDir,
+    thorough: bool,
+) -> Result<Box<dyn Store>, LedgerError> {
+    open_at(dir, dir.moved_ledger(), thorough)
+}
+
+fn open_at(dir: &RunDir, path: PathBuf, thorough: bool) -> Result<Box<dyn Store>, LedgerError> {
     // Read before the ledger: a run under way commits more groups meanwhile.
     let sealed = Seal::read(&path);
     let opened = schema::open(&path, thorough).and_then(|connection| {

@@ -5,6 +5,7 @@ use super::lock::RunLock;
 use super::numbered;
 use super::orders;
 use super::put::put;
+use super::questions::{START, condition, from, writes};
 use super::rows::failed;
 use super::schema;
 use super::unlooked;
@@ -23,7 +24,6 @@ use crate::ledger::{
 };
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Error, Params, params_from_iter};
-use std::iter;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -156,34 +156,6 @@ impl SqliteStore {
         Ok(counts)
     }
 }
-
-/// Those of the rows of `writes` that are meant, and the value of `?2` where that asks for one.
-pub(super) fn condition(which: WritesOf) -> (&'static str, Option<Line>) {
-    match which {
-        WritesOf::All => ("TRUE", None),
-        WritesOf::Applied => ("verdict = 'applied'", None),
-        WritesOf::Accounts => ("kind <> 'location'", None),
-        WritesOf::Locations => ("kind = 'location'", None),
-        WritesOf::Temporary => ("kind = 'temporary'", None),
-        WritesOf::Altered => ("altered = 1 AND kind <> 'temporary'", None),
-        WritesOf::Unit(unit) => ("unit = ?2", Some(unit)),
-        WritesOf::Line(line) => ("line = ?2", Some(line)),
-    }
-}
-
-/// The writes of a kind after the number in `?1`, in the order of noting.
-pub(super) fn writes(columns: &str, condition: &str) -> String {
-    format!("SELECT {columns} FROM writes WHERE write_id > ?1 AND {condition} ORDER BY write_id")
-}
-
-/// The values of such a question.
-fn from(WriteId(after): WriteId, line: Option<Line>) -> impl Params {
-    let values = iter::once(Value::Number(after)).chain(line.map(Value::from));
-    params_from_iter(values)
-}
-
-/// Before the first write.
-const START: WriteId = WriteId(0);
 
 impl Store for SqliteStore {
     fn place(&self) -> Place {
@@ -389,6 +361,22 @@ impl Store for SqliteStore {
         let sql = "SELECT customer_id, checksum FROM wishes WHERE wish = ?1";
         self.all(sql, [wish.cast_signed()], |row| {
             remains::read_wish(wish, row.word(0)?, row.required(1)?)
+        })
+    }
+
+    fn wishes(
+        &self,
+        after: Option<&(u64, CustomerId)>,
+        most: u32,
+    ) -> Result<Vec<(u64, CustomerId)>, LedgerError> {
+        let (wish, customer) = remains::after(after);
+        let sql = format!(
+            "SELECT wish, customer_id, checksum FROM wishes WHERE (wish, customer_id) > (?1, ?2) \
+             ORDER BY wish, customer_id LIMIT {most}"
+        );
+        let after = [Value::Number(wish), Value::Text(customer)];
+        self.all(&sql, params_from_iter(after), |row| {
+            remains::read_wishes(row)
         })
     }
 

@@ -62,6 +62,7 @@ fn kind_of(document: &Value) -> &'static str {
         ("paused", "order"),
         ("dry_run", "prune"),
         ("forgotten", "forget"),
+        ("imports", "import"),
         ("written", "init"),
         ("entries", "evidence"),
         ("differences", "verify"),

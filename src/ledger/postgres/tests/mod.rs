@@ -4,6 +4,7 @@ mod asking;
 mod chunks;
 mod doubts;
 mod filling;
+mod import;
 mod schema;
 #[expect(dead_code, reason = "the tests of the program use the rest of it")]
 pub(crate) mod server;

@@ -28,7 +28,7 @@ pub(super) struct One {
     pub(super) ledger: Ledger,
 }
 
-fn connect(address: &str, folder: &Path) -> SharedRuns {
+pub(super) fn connect(address: &str, folder: &Path) -> SharedRuns {
     let state = StateDb::open_in(&folder.join("state")).unwrap();
     SharedRuns::apart(
         &settings(address),

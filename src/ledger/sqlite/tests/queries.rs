@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::Failed;
-use crate::ledger::sqlite::store;
+use crate::ledger::sqlite::questions;
 use crate::ledger::store::WritesOf;
 
 #[test]
@@ -54,8 +54,8 @@ fn temporary_ids_and_altered_values_are_found_without_a_look_at_every_write() {
     let (_base, dir, ledger) = fresh();
     let person = rusqlite::Connection::open(dir.ledger()).unwrap();
     let plan = |which| {
-        let (condition, _) = store::condition(which);
-        let sql = store::writes("write_id", condition);
+        let (condition, _) = questions::condition(which);
+        let sql = questions::writes("write_id", condition);
         person
             .query_row(&format!("EXPLAIN QUERY PLAN {sql}"), [0], |row| {
                 row.get::<_, String>(3)

@@ -1,0 +1,14 @@
+//! Options of `import`.
+
+use super::SettingsArgs;
+use super::candidates::runs;
+use clap::Args;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ImportOptions {
+    /// Runs: their IDs or the beginnings of them, their folders, or a folder that holds runs
+    #[arg(required = true, value_name = "RUN", add = runs())]
+    pub(in crate::cli) runs: Vec<String>,
+    #[command(flatten)]
+    pub(in crate::cli) settings: SettingsArgs,
+}

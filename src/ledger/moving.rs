@@ -1,0 +1,125 @@
+//! A run that is kept in files, on its way to a database: from then on it is worked on there only.
+
+use super::pages::Pages;
+use super::sqlite::{moved, open};
+use super::store::{Fact, Store};
+use super::{Header, Hold, Ledger, LedgerError, RunDir};
+use std::path::PathBuf;
+
+/// A run in files that no other process works on meanwhile. All of it was looked through.
+#[derive(Debug)]
+pub struct MovingRun {
+    dir: RunDir,
+    ledger: Ledger,
+    moved_to: Option<String>,
+    hold: Hold,
+}
+
+impl MovingRun {
+    /// Opens it, also where it was moved before.
+    pub fn open(dir: &RunDir) -> Result<Self, LedgerError> {
+        dir.check()?;
+        let moved_to = moved::place(dir)?;
+        let ledger = opened(dir, moved_to.is_some(), true)?;
+        Ok(Self {
+            hold: ledger.hold()?,
+            dir: dir.clone(),
+            ledger,
+            moved_to,
+        })
+    }
+
+    /// What the run in this folder was asked to do, without looking its record through.
+    pub fn peek(dir: &RunDir) -> Result<Header, LedgerError> {
+        let is_moved = moved::place(dir)?.is_some();
+        opened(dir, is_moved, false)?.store().header()
+    }
+
+    /// Its record.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The database to which it was moved, or was about to be.
+    pub fn moved_to(&self) -> Option<&str> {
+        self.moved_to.as_deref()
+    }
+
+    pub(super) fn store(&self) -> &dyn Store {
+        self.ledger.store()
+    }
+
+    /// Where its copy of its input is, if it has one.
+    pub(super) fn input(&self) -> PathBuf {
+        self.dir.local_input()
+    }
+
+    /// From now on the run is not worked on in files.
+    pub fn set_moved(self, place: &str) -> Result<MovedRun, LedgerError> {
+        let Self {
+            dir,
+            ledger,
+            moved_to,
+            hold,
+        } = self;
+        // The last connection to it.
+        drop(ledger);
+        if moved_to.is_none() {
+            moved::set(&dir, place)?;
+        }
+        Ok(MovedRun { dir, _hold: hold })
+    }
+
+    /// Whether another record is of the same run, however far that is.
+    pub fn is_of(&self, other: &Ledger) -> Result<bool, LedgerError> {
+        Ok(self.store().header()? == other.store().header()?)
+    }
+
+    /// What another record of the run says otherwise; `None`: both say the same.
+    pub fn differs_from(&self, other: &Ledger) -> Result<Option<&'static str>, LedgerError> {
+        let (one, other) = (self.store(), other.store());
+        if one.header()? != other.header()? || one.shard()? != other.shard()? {
+            return Ok(Some("what it was asked to do"));
+        }
+        let (mut pages, mut others) = (Pages::of(one), Pages::of(other));
+        loop {
+            let (page, other) = (pages.next()?, others.next()?);
+            let Some(either) = page.as_ref().or(other.as_ref()) else {
+                break;
+            };
+            if page != other {
+                return Ok(Some(either.words()));
+            }
+        }
+        if one.sessions()? != other.sessions()? {
+            return Ok(Some("which processes have worked on it"));
+        }
+        let facts = |store: &dyn Store| store.facts(&Fact::ALL).map(|facts| facts.0);
+        if facts(one)? != facts(other)? {
+            return Ok(Some("how far it is"));
+        }
+        Ok(None)
+    }
+}
+
+fn opened(dir: &RunDir, is_moved: bool, thorough: bool) -> Result<Ledger, LedgerError> {
+    Ledger::of(if is_moved {
+        open::open_moved(dir, thorough)?
+    } else {
+        open::open(dir, thorough)?
+    })
+}
+
+/// A run that is not worked on in files any more.
+#[derive(Debug)]
+pub struct MovedRun {
+    dir: RunDir,
+    _hold: Hold,
+}
+
+impl MovedRun {
+    /// It is certainly nowhere else: it is worked on in files again.
+    pub(super) fn revoke(self) -> Result<(), LedgerError> {
+        moved::revoke(&self.dir)
+    }
+}

@@ -1,0 +1,223 @@
+//! Moves runs that are kept in files to a database that several machines share, so that what they have done is known there.
+
+use super::catalog::{RunCatalog, describe};
+use super::error::CommandError;
+use super::held;
+use super::import_order;
+use super::input_identity::same_input;
+use super::kept_run::{KeptRun, RunsSettings};
+use super::values::values;
+use crate::config::{SharedLedger, TypedSettings};
+use crate::ledger::{
+    Header, LedgerError, ListedRun, LocalRuns, MovingRun, PostgresError, RunDir, Runs, SharedRuns,
+    StateDb,
+};
+use crate::ui;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What became of a run that was to be imported.
+pub(crate) struct ImportedRun {
+    /// Its ID.
+    pub(crate) run: String,
+    pub(crate) folder: PathBuf,
+    pub(crate) result: Result<Imported, CommandError>,
+}
+
+/// How a run came into the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Imported {
+    /// It was moved now; the lines of its file.
+    Now { lines: u64 },
+    /// It was there, with the same record.
+    Before,
+}
+
+/// Why a run was not imported.
+enum Refused {
+    /// Others may be.
+    Run(CommandError),
+    /// The database cannot be used.
+    Database(CommandError),
+}
+
+impl From<LedgerError> for Refused {
+    fn from(error: LedgerError) -> Self {
+        match error.root() {
+            LedgerError::Postgres(PostgresError::Damaged { .. }) => Self::Run(error.into()),
+            LedgerError::Postgres(_) => {
+                let help = "then give the same command again: it goes on";
+                Self::Database(CommandError::from(error).with_help(help))
+            }
+            _ => Self::Run(error.into()),
+        }
+    }
+}
+
+impl From<CommandError> for Refused {
+    fn from(error: CommandError) -> Self {
+        Self::Run(error)
+    }
+}
+
+/// Imports these runs, the earliest first; `which`: IDs, their folders, and folders of runs. Calls `each` for every run.
+pub(crate) fn import(
+    which: &[String],
+    typed: &TypedSettings,
+    mut each: impl FnMut(&ImportedRun),
+) -> Result<(), CommandError> {
+    let mut values = values(typed, &BTreeMap::new())?;
+    let settings = RunsSettings::of(&mut values)?;
+    let Some((SharedLedger(database), timeout)) = &settings.ledger else {
+        return Err(
+            CommandError::usage("no database is named that the runs are to be moved to")
+                .with_help("--ledger postgres://idshift@HOST/DATABASE; or `ledger` in the profile"),
+        );
+    };
+    let state = Arc::new(StateDb::open()?);
+    let local = LocalRuns::of(&settings.folder, true, Some(Arc::clone(&state)));
+    let local: Arc<dyn Runs> = Arc::new(local);
+    let chosen = chosen(which, &local)?;
+    let shared = SharedRuns::of(database, *timeout, &settings.folder, Some(state));
+    let import = Import {
+        shared: Arc::new(shared),
+        catalog: RunCatalog::load(&local)?,
+        local,
+    };
+    import.shared.prepare()?;
+    for dir in chosen {
+        let (result, goes_on) = match import.one(&dir) {
+            Ok(imported) => (Ok(imported), true),
+            Err(Refused::Run(why)) => (Err(why), true),
+            Err(Refused::Database(why)) => (Err(why), false),
+        };
+        each(&ImportedRun {
+            run: dir.run().to_string(),
+            folder: dir.path().to_owned(),
+            result,
+        });
+        if !goes_on {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The runs that are meant, the earliest first.
+fn chosen(which: &[String], local: &Arc<dyn Runs>) -> Result<Vec<RunDir>, CommandError> {
+    let catalog = RunCatalog::load(local)?;
+    let mut chosen: Vec<(Option<u64>, RunDir)> = Vec::new();
+    let mut add = |dir: RunDir| {
+        if !chosen.iter().any(|(_, other)| other.path() == dir.path()) {
+            chosen.push((MovingRun::peek(&dir).map(|header| header.epoch).ok(), dir));
+        }
+    };
+    for name in which {
+        let path = Path::new(name);
+        if path.is_dir() && KeptRun::registered(path).is_none() {
+            let found = LocalRuns::of(path, false, None).list()?.into_iter();
+            let mut runs: Vec<RunDir> = found
+                .filter_map(|one| match one {
+                    ListedRun::There(dir, _) => Some(dir),
+                    ListedRun::Gone(_) | ListedRun::Elsewhere(_) => None,
+                })
+                // What was never begun has done nothing.
+                .filter(|dir| !matches!(MovingRun::peek(dir), Err(LedgerError::Unbegun { .. })))
+                .collect();
+            if runs.is_empty() {
+                let path = ui::visible(name).into_owned();
+                return Err(CommandError::usage(format!("there are no runs in {path}"))
+                    .with_help("name a run, or the folder that runs are kept in"));
+            }
+            runs.drain(..).for_each(&mut add);
+        } else {
+            add(RunDir::clone(&*catalog.find(name)?));
+        }
+    }
+    chosen.sort_by(|(a, one), (b, other)| (a, one.run()).cmp(&(b, other.run())));
+    Ok(chosen.into_iter().map(|(_, dir)| dir).collect())
+}
+
+/// From where to where.
+struct Import {
+    local: Arc<dyn Runs>,
+    /// The runs in files.
+    catalog: RunCatalog,
+    shared: Arc<SharedRuns>,
+}
+
+impl Import {
+    fn one(&self, dir: &RunDir) -> Result<Imported, Refused> {
+        let run = MovingRun::open(dir)?;
+        let ledger = run.ledger();
+        let header = ledger.header().clone();
+        if ledger.pruned()?.is_none() {
+            same_input(&KeptRun::of(&self.local, dir.clone()), ledger)?;
+        }
+        let mut known = describe(dir, ledger)?;
+        let mut listed = self.catalog.entries.iter();
+        known.renames |= listed.any(|one| one.dir.path() == dir.path() && one.may_rename);
+        let targets: Vec<String> = ledger.targets().map(str::to_owned).collect();
+        let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
+        let _hold = held::take(|| self.shared.hold(&targets, &header.run))?;
+        let runs: Arc<dyn Runs> = Arc::<SharedRuns>::clone(&self.shared);
+        let there = RunCatalog::load(&runs)?;
+        let place = self.shared.place()?;
+        if let Some(other) = there
+            .entries
+            .iter()
+            .find(|one| one.header.run == header.run)
+        {
+            return known_there(run, &other.ledger()?, &header, &place);
+        }
+        if let Some(elsewhere) = run.moved_to().filter(|other| *other != place) {
+            return Err(moved_elsewhere(&header, dir, elsewhere, &place).into());
+        }
+        import_order::refuse_contradictions(&run, &targets, &there)?;
+        let lines = header.lines;
+        self.shared.import(run, &targets, &known)?;
+        Ok(Imported::Now { lines })
+    }
+}
+
+/// The database has a run of this ID already.
+fn known_there(
+    run: MovingRun,
+    there: &crate::ledger::Ledger,
+    header: &Header,
+    place: &str,
+) -> Result<Imported, Refused> {
+    let differs = if run.moved_to().is_some() {
+        // It may have gone on there.
+        (!run.is_of(there)?).then_some("what it was asked to do")
+    } else {
+        run.differs_from(there)?
+    };
+    let Some(what) = differs else {
+        // A copy of the folder, perhaps: it is worked on in one place only.
+        run.set_moved(place)?;
+        return Ok(Imported::Before);
+    };
+    Err(CommandError::usage(format!(
+        "run {} is in {place} already, and its record there is another one: {what} differs",
+        ui::visible(&header.run)
+    ))
+    .with_help(
+        "the run has gone on in one of the two places. Where that is the database, remove this folder; otherwise find out what \
+         was done twice (`idshift log RUN --line N` with and without --ledger)",
+    )
+    .into())
+}
+
+fn moved_elsewhere(header: &Header, dir: &RunDir, elsewhere: &str, place: &str) -> CommandError {
+    let run = ui::visible(&header.run).into_owned();
+    let folder = ui::visible(&dir.path().display().to_string()).into_owned();
+    CommandError::usage(format!(
+        "run {run} was moved to {elsewhere}, and not to {place}"
+    ))
+    .with_help(format!(
+        "give that database with --ledger. If the run is certainly not there: rename ledger.moved.db in {folder} to ledger.db, \
+         and give the command again"
+    ))
+}

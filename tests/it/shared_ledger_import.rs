@@ -1,0 +1,459 @@
+//! Runs in files that are moved to PostgreSQL: what they have done is known there as it was, and they are worked on there only.
+
+use crate::shared_ledger::{FILE, Machine, WISHED, apply_slowly, shared, with_file};
+use crate::shared_ledger_outages::{CUT, Proxy};
+use crate::support::postgres::{ADMIN, Server};
+use crate::support::{Done, Place, finish};
+use idshift::sandbox::Options;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// A place whose runs are kept in files, and a database for later.
+fn in_files(server: &Server) -> (Place, String) {
+    let mut place = with_file(server);
+    let ledger = place.ledger.take().unwrap();
+    (place, ledger)
+}
+
+fn import(place: &Place, ledger: &str, runs: &[&str]) -> Done {
+    place.run(&[&["import", "--ledger", ledger][..], runs].concat())
+}
+
+fn runs_of(place: &Place) -> Vec<String> {
+    let folders = fs::read_dir(place.path().join("idshift-runs")).unwrap();
+    let names = folders.map(|one| one.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|name| name.starts_with("20")).collect();
+    names.sort();
+    names
+}
+
+/// The IDs of the runs in the database, as another machine sees them.
+fn there(place: &Place, ledger: &str, machine: &str) -> Vec<String> {
+    let elsewhere = Machine::new(place, machine);
+    let listed = elsewhere.run(&["runs", "--json", "--ledger", ledger]);
+    let listed = listed.expect(0).json();
+    let all = listed["runs"].as_array().unwrap().iter();
+    let mut runs: Vec<String> = all
+        .map(|run| run["run"].as_str().unwrap().to_owned())
+        .collect();
+    runs.sort();
+    runs
+}
+
+/// What is told of each run by the commands that read: with `--ledger`, or from files.
+fn told(run: &dyn Fn(&[&str]) -> Done, folder: &Path, runs: &[String]) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for id in runs {
+        let mut add = |what: &str, text: String| {
+            all.insert(format!("{id} {what}"), text);
+        };
+        let mut shown = run(&["runs", "show", id, "--json"]).expect(0).json();
+        for of_this_machine in ["path", "folder", "commands", "next"] {
+            shown.as_object_mut().unwrap().remove(of_this_machine);
+        }
+        add("show", shown.to_string());
+        run(&["report", id]);
+        for file in ["results.csv", "failures.csv"] {
+            let path = folder.join("idshift-runs").join(id).join(file);
+            add(file, fs::read_to_string(path).unwrap_or_default());
+        }
+        for line in ["2", "5", "8"] {
+            add(line, run(&["log", id, "--line", line]).out);
+        }
+        let verified = run(&["verify", id, "--json"]);
+        add("verify", format!("{} {}", verified.code, verified.out));
+    }
+    all
+}
+
+/// Runs of each kind, some of them pruned, in the order of their making.
+fn runs_of_each_kind(place: &Place) {
+    place.run(&["plan", "moves.csv"]).expect(0);
+    place.run(&["apply", "moves.csv", "--yes"]).expect(0);
+    place.file(
+        "more.csv",
+        "accountId,newAccountId\nA-000006,B-000006\nA-000077,B-000077\n",
+    );
+    place.run(&["apply", "more.csv", "--yes"]).expect(1);
+    place.run(&["undo", &place.newest_id(), "--yes"]).expect(0);
+    for _ in 0..2 {
+        place
+            .run(&["reconcile", "moves.csv", "--yes", "--incremental"])
+            .expect(0);
+    }
+    place
+        .run(&["apply", "more.csv", "--yes", "--skip-invalid"])
+        .expect(1);
+}
+
+#[test]
+fn what_earlier_runs_have_done_is_told_after_an_import_as_before() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let (place, ledger) = in_files(server);
+    runs_of_each_kind(&place);
+    let runs = runs_of(&place);
+    assert_eq!(runs.len(), 7);
+    let before = told(&|arguments| place.run(arguments), place.path(), &runs);
+    let imported = import(&place, &ledger, &["idshift-runs"]).expect(0);
+    assert_eq!(
+        imported.out.matches("imported,").count(),
+        7,
+        "{}",
+        imported.out
+    );
+    let elsewhere = Machine::new(&place, "elsewhere");
+    let shared = |arguments: &[&str]| elsewhere.run(&[arguments, &["--ledger", &ledger]].concat());
+    let after = told(&shared, &elsewhere.folder, &runs);
+    for (what, text) in &before {
+        assert_eq!(Some(text), after.get(what), "{what}");
+    }
+    let again = import(&place, &ledger, &["idshift-runs"]).expect(0);
+    assert_eq!(
+        again.out.matches("already imported").count(),
+        7,
+        "{}",
+        again.out
+    );
+    assert_eq!(there(&place, &ledger, "third"), runs, "one copy of each");
+    // The swap is not made again, by no command and from no machine; and it can be undone.
+    let patches = place.patches();
+    elsewhere.file("moves.csv", FILE);
+    shared(&["apply", "moves.csv", "--yes"]).expect(0);
+    shared(&["reconcile", "moves.csv", "--yes"]).expect(0);
+    assert_eq!(place.patches(), patches);
+    shared(&["undo", &runs[1], "--yes"]).expect(0);
+    for (n, (id, _)) in [0, 1, 2, 3, 4, 5, 9].into_iter().zip(WISHED) {
+        assert_eq!(place.account_of(id), format!("A-{n:06}"), "{id}");
+    }
+    place.judge_writes();
+}
+
+#[test]
+fn a_pruned_run_is_imported_with_what_is_left_of_it() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let (place, ledger) = in_files(server);
+    for _ in 0..2 {
+        place.run(&["apply", "moves.csv", "--yes"]).expect(0);
+    }
+    place
+        .run(&["runs", "prune", "--older-than", "0s", "--yes"])
+        .expect(0);
+    let patches = place.patches();
+    import(&place, &ledger, &["idshift-runs"]).expect(0);
+    place
+        .run(&["apply", "moves.csv", "--yes", "--ledger", &ledger])
+        .expect(0);
+    assert_eq!(place.patches(), patches);
+}
+
+/// The message that refuses a swap says what to type, and that helps.
+#[test]
+fn the_refusal_of_a_swap_names_the_import_after_which_it_is_recognised() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let (place, ledger) = in_files(server);
+    place.run(&["apply", "moves.csv", "--yes"]).expect(0);
+    let patches = place.patches();
+    let apply = ["apply", "moves.csv", "--yes", "--ledger", &ledger];
+    let refused = place.run(&apply).expect(2);
+    let mut quoted = refused.err.split('`');
+    let command = quoted
+        .find(|part| part.starts_with("idshift import"))
+        .unwrap();
+    let words = command.replace('\'', "");
+    let words: Vec<&str> = words.split_whitespace().skip(1).collect();
+    place.run(&words).expect(0);
+    place.run(&apply).expect(0);
+    assert_eq!(place.patches(), patches);
+    // Without the database the swap is refused as before, and the run is not worked on.
+    let refused = place.run(&["apply", "moves.csv", "--yes"]).expect(2);
+    assert!(
+        refused.err.contains("was moved to database"),
+        "{}",
+        refused.err
+    );
+    assert_eq!(place.patches(), patches);
+}
+
+#[test]
+fn a_kill_at_any_step_of_an_import_leaves_the_run_in_one_place_and_a_second_import_is_whole() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    for step in 1..40 {
+        let (place, ledger) = in_files(server);
+        // Not at its end, so that it could be worked on in two places.
+        let mut apply = place.command(&["apply", "moves.csv", "--yes", "--concurrency", "1"]);
+        apply.env("IDSHIFT_CRASH_AT", "14");
+        assert_eq!(finish(apply.spawn().unwrap()).code, -1);
+        let run = place.newest_id();
+        let words = format!("step {step}");
+        let mut command = place.command(&["import", &run, "--ledger", &ledger]);
+        command.env("IDSHIFT_CRASH_AT", step.to_string());
+        let done = finish(command.spawn().unwrap());
+        let is_there = there(&place, &ledger, "before") == [run.clone()];
+        let local = place.run(&["resume", &run, "--max-changes", "0"]);
+        let may_resume = !local.err.contains("was moved");
+        assert!(!(may_resume && is_there), "{words}: in two places");
+        if done.code == 0 {
+            assert!(is_there, "{words}");
+            assert!(step > 3, "the crash points were not reached: {step}");
+            return;
+        }
+        assert_eq!(done.code, -1, "{words}: {}{}", done.out, done.err);
+        import(&place, &ledger, &[&run]).expect(0);
+        let after = there(&place, &ledger, "after");
+        assert_eq!(after, std::slice::from_ref(&run), "{words}");
+        let refused = place.run(&["resume", &run]).expect(2);
+        assert!(
+            refused.err.contains("was moved to database"),
+            "{}",
+            refused.err
+        );
+        let elsewhere = Machine::new(&place, "third");
+        elsewhere
+            .run(&["resume", &run, "--ledger", &ledger])
+            .expect(0);
+        place.run(&["report", &run, "--ledger", &ledger]).expect(0);
+        place_as_wished(&place, &run, &words);
+    }
+    panic!("an import never ended by itself");
+}
+
+/// As [`all_as_wished`], for a run of which the ledger is not in its folder.
+fn place_as_wished(place: &Place, run: &str, words: &str) {
+    for (id, account) in WISHED {
+        assert_eq!(place.account_of(id), account, "{words}");
+    }
+    let results = place
+        .path()
+        .join("idshift-runs")
+        .join(run)
+        .join("results.csv");
+    let mut reader = csv::Reader::from_path(results).unwrap();
+    let rows = reader
+        .deserialize::<BTreeMap<String, String>>()
+        .map(Result::unwrap);
+    assert!(
+        rows.into_iter()
+            .all(|row| row["idshift_status"] == "changed"),
+        "{words}"
+    );
+    place.judge_writes();
+}
+
+#[test]
+fn a_lost_connection_and_a_lost_answer_do_not_make_two_copies() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    for part in [&b"\"correlation_id\":"[..], b"\"tool_version\":"] {
+        let (mut place, ledger) = in_files(server);
+        place.run(&["apply", "moves.csv", "--yes"]).expect(0);
+        let run = place.newest_id();
+        let database = ledger
+            .split(['/', '?'])
+            .find(|part| part.starts_with("test_"))
+            .unwrap();
+        let proxy = Proxy::start(server.port, part);
+        proxy.mode.store(CUT, Ordering::SeqCst);
+        let through = format!("postgres://{ADMIN}@127.0.0.1:{}/{database}", proxy.port);
+        import(&place, &through, &[&run]).expect(0);
+        assert_eq!(proxy.cuts.load(Ordering::SeqCst), 1, "no answer was lost");
+        assert_eq!(there(&place, &ledger, "elsewhere"), [run]);
+        place.ledger = Some(ledger.clone());
+        place.run(&["apply", "moves.csv", "--yes"]).expect(0);
+    }
+}
+
+#[test]
+fn a_run_on_which_a_process_works_is_refused_and_named_with_its_process() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let mut place = shared(
+        server,
+        Options {
+            latency: Duration::from_millis(100),
+            ..Options::default()
+        },
+    );
+    let ledger = place.ledger.take().unwrap();
+    let child = apply_slowly(&place, 100, &[]);
+    let run = runs_of(&place).pop().unwrap();
+    let refused = import(&place, &ledger, &[&run]).expect(5);
+    for part in [run.as_str(), &child.id().to_string(), "is at work"] {
+        assert!(refused.err.contains(part), "{part}: {}", refused.err);
+    }
+    finish(child).expect(0);
+    import(&place, &ledger, &[&run]).expect(0);
+}
+
+#[test]
+fn a_damaged_run_is_refused_with_its_file_and_the_others_are_imported() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let (place, ledger) = in_files(server);
+    for _ in 0..4 {
+        place.run(&["apply", "moves.csv", "--yes"]).expect(0);
+    }
+    let runs = runs_of(&place);
+    let folder = |n: usize| place.path().join("idshift-runs").join(&runs[n]);
+    // A changed letter of the lines, and of the header.
+    for (n, before, after) in [(0, b"A-000030", b"A-000031"), (1, b"moves.cs", b"mOves.cs")] {
+        let path = folder(n).join("ledger.db");
+        let mut bytes = fs::read(&path).unwrap();
+        let starts: Vec<usize> = (0..bytes.len() - before.len())
+            .filter(|at| bytes[*at..].starts_with(before))
+            .collect();
+        assert!(!starts.is_empty(), "{n}");
+        for at in starts {
+            bytes[at..at + after.len()].copy_from_slice(after);
+        }
+        fs::write(&path, bytes).unwrap();
+    }
+    // Of one content, the runs have one file.
+    fs::remove_file(folder(2).join("input.csv")).unwrap();
+    fs::write(
+        folder(2).join("input.csv"),
+        "accountId,newAccountId\nA-1,B-1\n",
+    )
+    .unwrap();
+    let done = place
+        .run(&["import", "idshift-runs", "--ledger", &ledger, "--json"])
+        .expect(2);
+    let document = done.json();
+    let all = document["imports"].as_array().unwrap();
+    let result = |n: usize| {
+        let found = all.iter().find(|one| one["run"] == runs[n].as_str());
+        found.unwrap().clone()
+    };
+    for (n, file) in [(0, "ledger.db"), (1, "ledger.db"), (2, "input.csv")] {
+        let found = result(n);
+        assert_eq!(found["result"], "refused", "{n}: {found}");
+        let error = found["error"].as_str().unwrap();
+        assert!(error.contains(file), "{error}");
+        assert!(folder(n).join("ledger.db").exists(), "left as it was");
+    }
+    assert_eq!(result(3)["result"], "imported", "{document}");
+    assert_eq!(there(&place, &ledger, "elsewhere"), [runs[3].clone()]);
+}
+
+fn copied(folder: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    fs::set_permissions(to, private).unwrap();
+}
+
+/// A copy of a run's folder: known as the run while it is equal, refused once the run has gone on in the database.
+#[test]
+fn a_copy_of_a_run_is_recognised_and_one_that_differs_is_refused() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let (place, ledger) = in_files(server);
+    let mut apply = place.command(&["apply", "moves.csv", "--yes", "--concurrency", "1"]);
+    apply.env("IDSHIFT_CRASH_AT", "14");
+    finish(apply.spawn().unwrap());
+    let run = place.newest_id();
+    let folder = place.newest();
+    let copies: Vec<PathBuf> = ["first", "second"]
+        .map(|name| place.path().join(name).join(&run))
+        .to_vec();
+    for copy in &copies {
+        copied(&folder, copy);
+    }
+    import(&place, &ledger, &[&run]).expect(0);
+    let first = copies[0].to_str().unwrap();
+    let known = import(&place, &ledger, &[first]).expect(0);
+    assert!(known.out.contains("already imported"), "{}", known.out);
+    assert!(
+        !copies[0].join("ledger.db").exists(),
+        "it is worked on in one place"
+    );
+    place.run(&["resume", &run, "--ledger", &ledger]).expect(0);
+    let second = copies[1].to_str().unwrap();
+    let refused = import(&place, &ledger, &[second]).expect(2);
+    assert!(refused.err.contains("another one"), "{}", refused.err);
+    assert!(copies[1].join("ledger.db").exists(), "left as it was");
+    // Nor to another database.
+    let other = server.address(ADMIN, &server.database());
+    let refused = import(&place, &other, &[&run]).expect(2);
+    assert!(refused.err.contains("ledger.moved.db"), "{}", refused.err);
+    assert!(there(&place, &other, "elsewhere").is_empty());
+}
+
+/// Each machine numbers its own runs. Where two have changed the same customer, which of them did it last is not guessed.
+#[test]
+fn runs_of_two_machines_that_changed_the_same_are_not_put_into_an_order() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let (place, ledger) = in_files(server);
+    place.run(&["apply", "moves.csv", "--yes"]).expect(0);
+    import(&place, &ledger, &["idshift-runs"]).expect(0);
+    let other = Machine::new(&place, "other");
+    other.file("apart.csv", "accountId,newAccountId\nA-000006,B-000006\n");
+    other.run(&["apply", "apart.csv", "--yes"]).expect(0);
+    other
+        .run(&["import", "idshift-runs", "--ledger", &ledger])
+        .expect(0);
+    let third = Machine::new(&place, "third");
+    third.file("same.csv", "accountId,newAccountId\nB-000000,D-000000\n");
+    third.run(&["apply", "same.csv", "--yes"]).expect(0);
+    let refused = third
+        .run(&["import", "idshift-runs", "--ledger", &ledger])
+        .expect(2);
+    for part in [
+        "customer C-0",
+        "which of them did it last is not known",
+        "customerId",
+    ] {
+        assert!(refused.err.contains(part), "{part}: {}", refused.err);
+    }
+    // A machine whose runs are there already imports its later ones, also after it has worked there.
+    place.file("later.csv", "accountId,newAccountId\nD-000000,E-000000\n");
+    place
+        .run(&["apply", "later.csv", "--yes", "--ledger", &ledger])
+        .expect(0);
+    place.file("latest.csv", "accountId,newAccountId\nE-000000,F-000000\n");
+    place.run(&["apply", "latest.csv", "--yes"]).expect(0);
+    let latest = place.newest_id();
+    import(&place, &ledger, &[&latest]).expect(0);
+    assert_eq!(place.account_of("C-0"), "F-000000");
+}
+
+#[test]
+fn without_a_database_or_a_run_an_import_says_what_is_missing() {
+    let place = Place::plume();
+    let refused = place.run(&["import", "20261120"]).expect(2);
+    assert!(
+        refused.err.contains("--ledger postgres://"),
+        "{}",
+        refused.err
+    );
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let (place, ledger) = in_files(server);
+    fs::create_dir(place.path().join("empty")).unwrap();
+    for (runs, words) in [
+        ("empty", "there are no runs in empty"),
+        ("20261120", "20261120"),
+    ] {
+        let refused = import(&place, &ledger, &[runs]).expect(2);
+        assert!(refused.err.contains(words), "{words}: {}", refused.err);
+    }
+}
