@@ -1,11 +1,15 @@
 //! `idshift apply`: plans a file and carries it out, or carries out a plan that was looked at before.
 
 use super::options::{ApplyOptions, Console};
-use crate::run::{CommandError, Exit, Job, Request, apply, apply_plan, plan, with_notifications};
+use crate::ledger::RunKind;
+use crate::run::{
+    CommandError, Exit, Job, Request, apply, apply_plan, plan, with_key, with_notifications,
+};
 
 pub(super) fn run(options: &ApplyOptions, console: Console) -> Result<Exit, CommandError> {
     let request = Request {
         plan_first: options.plan_first,
+        key: options.key.clone(),
         ..options.settings.request(Some(&options.sandbox), console)
     };
     match (&options.file, &options.run) {
@@ -14,9 +18,9 @@ pub(super) fn run(options: &ApplyOptions, console: Console) -> Result<Exit, Comm
                 plan(file, false, &request)
             })
         }
-        (Some(file), _) => {
-            with_notifications(("apply", Job::Writes), &request, || apply(file, &request))
-        }
+        (Some(file), _) => with_notifications(("apply", Job::Writes), &request, || {
+            with_key((file, RunKind::Apply), &request, || apply(file, &request))
+        }),
         (None, Some(run)) => with_notifications(("apply", Job::Writes), &request, || {
             apply_plan(run, options.digest.as_deref(), &request)
         }),

@@ -262,6 +262,12 @@ pub(super) struct ApplyOptions {
     /// On a terminal this is the default. Where the look-ups take two minutes or more, they are made while writing.
     #[arg(long, conflicts_with_all = ["run", "dry_run"])]
     pub(super) plan_first: bool,
+    /// Go on with the run of this key where there is one; otherwise begin a run and give it the key
+    ///
+    /// For a job that may be started again. A run that has finished is told and left as it is, with its exit code. Example:
+    /// --key nightly-2026-11-27
+    #[arg(long, value_name = "KEY", value_parser = key, conflicts_with_all = ["run", "dry_run"])]
+    pub(super) key: Option<String>,
     /// Only look, the same as `plan`
     #[arg(long, short = 'n')]
     pub(super) dry_run: bool,
@@ -277,6 +283,15 @@ fn digest(text: &str) -> Result<String, String> {
         Ok(text.to_ascii_lowercase())
     } else {
         Err("a digest has 64 hexadecimal digits; `plan` and `runs show` print it".to_owned())
+    }
+}
+
+/// What a job is known by.
+fn key(text: &str) -> Result<String, String> {
+    if (1..=100).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(text.to_owned())
+    } else {
+        Err("a key has 1 to 100 letters, digits and signs, and no spaces".to_owned())
     }
 }
 
@@ -311,6 +326,12 @@ pub(super) struct ReconcileOptions {
     /// With --incremental: the share of unchanged lines that is looked at all the same
     #[arg(long, default_value = "1/7", value_name = "1/N")]
     pub(super) audit: String,
+    /// Go on with the run of this key where there is one; otherwise begin a run and give it the key
+    ///
+    /// For a job that may be started again. A run that has finished is told and left as it is, with its exit code. Example:
+    /// --key nightly-2026-11-27
+    #[arg(long, value_name = "KEY", value_parser = key)]
+    pub(super) key: Option<String>,
     #[command(flatten)]
     pub(super) settings: SettingsArgs,
     #[command(flatten)]

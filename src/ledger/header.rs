@@ -1,6 +1,7 @@
 //! What a run was asked to do.
 
 use super::RunKind;
+use serde::Deserialize;
 
 /// What a run was asked to do; never changed after the ledger was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +42,19 @@ pub struct Header {
     pub created_at_ms: i64,
     /// Of two runs the one with the higher epoch was made later, whatever the clock says.
     pub epoch: u64,
+}
+
+/// The part of [`Header::settings`] that says by which key the run is found.
+#[derive(Deserialize)]
+struct Job {
+    key: Option<String>,
+}
+
+impl Header {
+    /// The key of the job that the run belongs to; no two runs have one.
+    pub fn key(&self) -> Option<String> {
+        serde_json::from_str::<Job>(&self.settings).ok()?.key
+    }
 }
 
 #[cfg(test)]

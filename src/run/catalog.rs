@@ -29,6 +29,11 @@ impl Entry {
         self.dir.ledger()
     }
 
+    /// Whether it has worked on this target.
+    pub(super) fn is_on(&self, target: &str) -> bool {
+        self.targets.iter().any(|its| its == target)
+    }
+
     /// What a person types to go on from it.
     pub(super) fn commands(&self) -> Commands {
         Commands::of(self.dir.path(), &self.header)
@@ -193,6 +198,12 @@ impl RunCatalog {
             let has_worked_on = |key: &String| targets.contains(&key.as_str());
             entry.header.run != mine && entry.targets.iter().any(has_worked_on)
         })
+    }
+
+    /// The runs of the job with this key.
+    pub(super) fn of_key<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a Entry> {
+        let entries = self.entries.iter();
+        entries.filter(move |entry| entry.header.key().is_some_and(|its| its == key))
     }
 
     /// The undos of a run that have restored something of it, the highest epoch first.

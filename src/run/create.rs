@@ -7,6 +7,7 @@ use super::connect::{base_url, check_egress, check_host};
 use super::consent::{self, Question, ask};
 use super::error::CommandError;
 use super::estimate::Forecast;
+use super::exit_code::Exit;
 use super::feeder::Known;
 use super::guards::Guards;
 use super::input_identity::InputIdentity;
@@ -83,6 +84,7 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
     let limits = Guards::of(&values)?;
     let mut resolved = resolve(&mut values, sandbox.secrets(), *output)?;
     let mut kept = kept(typed, sandbox.sandbox, &values)?;
+    kept.key.clone_from(&spec.request.key);
     kept.rules(&resolved)?;
     let runs = RunsSettings::of_resolved(&resolved).runs(Scope::Here);
     runs.prepare()?;
@@ -108,8 +110,7 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
         ask_for_consent(spec, &draft, &resolved, (&kept, &limits), &base_url)?;
     }
     let run = RunId::new(clock::now_ms());
-    let target = Target::of(&resolved, &base_url, sandbox.sandbox);
-    let claim = TargetClaim::take(&resolved, target, run.as_str())?;
+    let claim = claim(spec, &resolved, &base_url, &run)?;
     let identity = InputIdentity::of_file(spec.file, &draft, &stored.sha256, of_run)?;
     let header = Header {
         input_name: stored.name.clone(),
@@ -154,6 +155,28 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
         claim,
         history,
     })
+}
+
+/// Takes the target of a new run, unless another machine has begun a run for the same job meanwhile.
+fn claim(
+    spec: &Specification<'_>,
+    resolved: &Resolved,
+    base_url: &str,
+    run: &RunId,
+) -> Result<TargetClaim, CommandError> {
+    let target = Target::of(resolved, base_url, spec.request.sandbox.sandbox);
+    let claim = TargetClaim::take(resolved, target, run.as_str())?;
+    let key = spec.request.key.as_deref();
+    let Some((key, entry)) = key.and_then(|key| Some((key, claim.catalog.of_key(key).next()?)))
+    else {
+        return Ok(claim);
+    };
+    let (run, host) = (&entry.header.run, ui::visible(&entry.header.host));
+    Err(CommandError::new(
+        Exit::Busy,
+        format!("run {run} was begun on {host} with the key {key} meanwhile; nothing was sent"),
+    )
+    .with_help("give the same command again: it goes on with that run"))
 }
 
 /// Refuses what cannot be carried out.

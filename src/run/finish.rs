@@ -253,7 +253,7 @@ fn closing(
 }
 
 /// The lines by status, with what was changed and why lines did not succeed.
-fn counts(summary: &Summary) -> Vec<ui::Count> {
+pub(super) fn counts(summary: &Summary) -> Vec<ui::Count> {
     let of = |name| summary.counts.get(name).copied().unwrap_or(0);
     let statuses = crate::domain::Status::NAMES.into_iter().map(|name| {
         let failures = summary.failures.iter();

@@ -17,6 +17,8 @@ pub(crate) struct Request {
     /// Whether chains and swaps are carried out although runs that may have done so are lost.
     pub(crate) without_history: bool,
     pub(crate) output: Output,
+    /// What the job is known by, so that it goes on with its run when it is started again.
+    pub(crate) key: Option<String>,
     /// The run, once it has a folder.
     pub(crate) run: OnceLock<KeptRun>,
 }

@@ -35,6 +35,9 @@ pub(crate) struct SavedSettings {
     /// Where the run's calls were logged, for `idshift log` to read. No process that goes on with the run writes there
     /// because of it.
     pub(crate) logs: Vec<String>,
+    /// What its job is known by, as [`Header::key`] reads it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<String>,
 }
 
 impl SavedSettings {
@@ -83,6 +86,7 @@ impl SavedSettings {
             asks_after_look: false,
             typed: self.typed.clone(),
             logs: Vec::new(),
+            key: None,
         }
     }
 
@@ -213,6 +217,7 @@ pub(super) fn kept(
         asks_after_look: false,
         typed: typed(typed_settings, sandbox, values),
         logs: Vec::new(),
+        key: None,
     })
 }
 

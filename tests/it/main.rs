@@ -63,6 +63,8 @@ mod incremental;
 mod input;
 /// What `check` says of a damaged file, and in which order.
 mod input_messages;
+/// `--key`: jobs that are started again.
+mod keyed;
 /// Limits that nobody announces, tokens that live shortly, and the first writes.
 mod limits;
 /// `idshift log`: the story of one line, and of a run.

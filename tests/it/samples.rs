@@ -52,7 +52,11 @@ impl Pod {
             .collect();
         let variables = container["env"].as_vec().unwrap().iter();
         let env = variables
-            .map(|one| (text(one, "name").to_owned(), text(one, "value").to_owned()))
+            .map(|one| {
+                // The name of the job comes from the pod's labels.
+                let value = one["value"].as_str().unwrap_or("$(JOB_NAME)");
+                (text(one, "name").to_owned(), value.to_owned())
+            })
             .collect();
         let folder = place.path().join("volumes");
         std::fs::create_dir(&folder).unwrap();
@@ -124,7 +128,8 @@ impl Pod {
         }
     }
 
-    fn run(&self) -> Done {
+    /// The pod of this job.
+    fn run(&self, job: &str) -> Done {
         let usual = PathBuf::from(env!("CARGO_BIN_EXE_idshift"));
         let mut command =
             Command::new(self.user.as_ref().map_or(&usual, |(_, _, program)| program));
@@ -136,7 +141,8 @@ impl Pod {
                 .iter()
                 .map(|(name, value)| (name, self.outside(value))),
         );
-        command.args(self.args.iter().map(|word| self.outside(word)));
+        let words = self.args.iter();
+        command.args(words.map(|word| self.outside(&word.replace("$(JOB_NAME)", job))));
         command.args(["--rate", "unlimited"]);
         if let Some((user, group, _)) = self.user {
             command.uid(user).gid(group);
@@ -205,7 +211,7 @@ fn the_night_of_the_cron_job_succeeds_again_with_the_modes_that_the_kubelet_leav
             )
             .unwrap();
         }
-        let done = pod.run();
+        let done = pod.run(&format!("idshift-reconcile-{night}"));
         assert_eq!(done.code, 0, "night {night}: {}{}", done.out, done.err);
         assert!(
             !done.err.contains("may read"),
@@ -220,7 +226,13 @@ fn the_night_of_the_cron_job_succeeds_again_with_the_modes_that_the_kubelet_leav
         assert_eq!(pod.place.patches(), writes, "night {night}");
     }
     let runs = pod.volume("runs").join("idshift-runs");
-    assert!(std::fs::read_dir(runs).unwrap().count() >= 3);
+    let before = std::fs::read_dir(&runs).unwrap().count();
+    assert!(before >= 3);
+    // A pod that is replaced goes on with the run of its job, which has finished.
+    let again = pod.run("idshift-reconcile-3");
+    assert_eq!(again.code, 0, "{}{}", again.out, again.err);
+    assert!(again.err.contains("nothing is done"), "{}", again.err);
+    assert_eq!(std::fs::read_dir(&runs).unwrap().count(), before);
 }
 
 #[test]

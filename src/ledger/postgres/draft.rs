@@ -87,10 +87,12 @@ impl Draft for PgDraft {
         let origins = header.origins.join("\n");
         let mut row = Rows::of(header_columns::COLUMNS);
         row.push_summed(&header_columns::values(header, &origins));
-        let begin = Statement::repeatable("SELECT begin_run($1, $2::text::json, $3::text::json)")
-            .with(run.clone())
-            .with(row.object())
-            .with(share.map(|share| shard_json(&run, share)));
+        let begin =
+            Statement::repeatable("SELECT begin_run($1, $2::text::json, $3::text::json, $4)")
+                .with(run.clone())
+                .with(row.object())
+                .with(share.map(|share| shard_json(&run, share)))
+                .with(header.key());
         let is_draft = self.process.row(begin, |row| row.truth(0))?;
         self.still(is_draft)?;
         self.has_begun = true;

@@ -113,8 +113,18 @@ BEGIN
     RETURN true;
 END $$;
 
+-- Gives a run the key of its job, which no other run has.
+CREATE FUNCTION note_job(r text, job_key text) RETURNS void LANGUAGE plpgsql SET search_path = idshift AS $$
+BEGIN
+    IF job_key IS NULL THEN RETURN; END IF;
+    INSERT INTO job (key, run) VALUES (job_key, r) ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'run % has the key % already', (SELECT j.run FROM job j WHERE j.key = job_key), job_key;
+    END IF;
+END $$;
+
 -- Makes a draft a run; false: it is no draft any more.
-CREATE FUNCTION begin_run(r text, header json, part json) RETURNS bool LANGUAGE plpgsql SET search_path = idshift AS $$
+CREATE FUNCTION begin_run(r text, header json, part json, job_key text) RETURNS bool LANGUAGE plpgsql SET search_path = idshift AS $$
 BEGIN
     DELETE FROM draft d WHERE d.run = r;
     IF NOT FOUND THEN
@@ -127,6 +137,7 @@ BEGIN
     INSERT INTO progress (run, state, phase, started_at_ms)
         VALUES (r, 'created', 'created', (header ->> 'created_at_ms')::bigint);
     INSERT INTO orders (run) VALUES (r);
+    PERFORM note_job(r, job_key);
     IF part IS NOT NULL THEN
         INSERT INTO shard SELECT * FROM json_populate_record(NULL::shard, part);
     END IF;

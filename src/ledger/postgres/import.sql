@@ -56,7 +56,7 @@ END $$;
 -- Makes what was taken in a run, with what is kept of it as a whole. `above`: the highest epoch in it. `with_token`: tells a
 -- repetition, after the answer was lost, from another import.
 CREATE FUNCTION finish_import(r text, own text, names text[], with_token text, above bigint, header json, part json,
-    facts json, all_sessions json, counts json, known json)
+    job_key text, facts json, all_sessions json, counts json, known json)
 RETURNS bool LANGUAGE plpgsql SET search_path = idshift AS $$
 DECLARE
     p progress; c closed;
@@ -76,6 +76,7 @@ BEGIN
     DELETE FROM progress x WHERE x.run = r;
     INSERT INTO progress SELECT p.*;
     INSERT INTO orders (run) VALUES (r);
+    PERFORM note_job(r, job_key);
     IF part IS NOT NULL THEN
         INSERT INTO shard SELECT * FROM json_populate_record(NULL::shard, part);
     END IF;

@@ -101,14 +101,15 @@ impl Intake {
         let mut row = Rows::of(header_columns::COLUMNS);
         row.push_summed(&header_columns::values(&header, &origins));
         let share = from.shard()?;
-        let sql = "SELECT finish_import($1, $2, $3, $4, $5, $6::text::json, $7::text::json, $8::text::json, \
-                   $9::text::json, $10::text::json, $11::text::json)";
+        let sql = "SELECT finish_import($1, $2, $3, $4, $5, $6::text::json, $7::text::json, $8, \
+                   $9::text::json, $10::text::json, $11::text::json, $12::text::json)";
         Ok(self
             .about(sql)
             .with(format!("{:016x}", fastrand::u64(..)))
             .with(above.cast_signed())
             .with(row.object())
             .with(share.map(|share| shard_json(&self.run, &share)))
+            .with(header.key())
             .with(facts_json(from)?)
             .with(sessions_json(&sessions))
             .with(counts_json(&from.counts()?))

@@ -41,6 +41,8 @@ CREATE TABLE run (
     created_at_ms bigint NOT NULL, epoch bigint NOT NULL, checksum bigint NOT NULL
 );
 CREATE INDEX run_of_target ON run (target, epoch);
+-- The run of each job that is started again and again.
+CREATE TABLE job (key text PRIMARY KEY, run text NOT NULL REFERENCES run ON DELETE CASCADE);
 CREATE TABLE progress (
     run text PRIMARY KEY REFERENCES run ON DELETE CASCADE,
     state text NOT NULL, phase text NOT NULL, exit_code int, stopped_by text, why text NOT NULL DEFAULT '',
