@@ -6,7 +6,7 @@ use super::statement::Statement;
 use crate::ledger::chunk::Chunk;
 use crate::ledger::columns::{Fault, Row};
 use crate::ledger::shares::{Ended, NewPass, Next, Others, Shares};
-use crate::ledger::{LedgerError, crash_point};
+use crate::ledger::{AtWork, LedgerError, crash_point};
 use std::sync::atomic::{AtomicBool, AtomicI16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -87,6 +87,25 @@ impl PgChunks {
     fn gone(&self) -> Result<Vec<String>, LedgerError> {
         self.process.gone_from(&self.run)
     }
+}
+
+/// The processes that work on a run now.
+pub(super) fn at_work(process: &Process, run: &str) -> Result<Vec<AtWork>, LedgerError> {
+    let sql = "SELECT s.host, s.pid, s.ended_lines, s.failed_lines, \
+               (extract(epoch FROM clock_timestamp() - q.seen_at) * 1000)::bigint \
+               FROM sessions s JOIN process q USING (process) WHERE s.run = $1 AND s.ended IS NULL \
+               AND NOT has_left(s.run, s.session, $2) ORDER BY s.session";
+    let ask = Statement::repeatable(sql).with(run.to_owned());
+    process.rows(ask.with(process.gone_from(run)?), |row| {
+        let number = |at| Ok::<_, Fault>(u64::try_from(row.required::<i64>(at)?).unwrap_or(0));
+        Ok(AtWork {
+            host: row.word(0)?.to_owned(),
+            pid: row.required(1)?,
+            lines: number(2)?,
+            failed: number(3)?,
+            silent_ms: number(4)?,
+        })
+    })
 }
 
 impl Shares for PgChunks {

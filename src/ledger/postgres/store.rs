@@ -1,6 +1,6 @@
 //! The record of a run in PostgreSQL: its answers.
 
-use super::chunks::PgChunks;
+use super::chunks::{self, PgChunks};
 use super::commit;
 use super::glances::{Glance, session};
 use super::process::Process;
@@ -160,21 +160,7 @@ impl Store for PgStore {
     }
 
     fn at_work(&self) -> Result<Vec<AtWork>, LedgerError> {
-        let sql = "SELECT s.host, s.pid, s.ended_lines, s.failed_lines, \
-                   (extract(epoch FROM clock_timestamp() - q.seen_at) * 1000)::bigint \
-                   FROM sessions s JOIN process q USING (process) WHERE s.run = $1 AND s.ended IS NULL \
-                   AND NOT has_left(s.run, s.session, $2) ORDER BY s.session";
-        let ask = self.about(sql).with(self.process.gone_from(&self.run)?);
-        self.process.rows(ask, |row| {
-            let number = |at| Ok::<_, Fault>(u64::try_from(row.required::<i64>(at)?).unwrap_or(0));
-            Ok(AtWork {
-                host: row.word(0)?.to_owned(),
-                pid: row.required(1)?,
-                lines: number(2)?,
-                failed: number(3)?,
-                silent_ms: number(4)?,
-            })
-        })
+        chunks::at_work(&self.process, &self.run)
     }
 
     fn commits(&self) -> Result<i64, LedgerError> {
