@@ -2,7 +2,7 @@
 //! `docs/performance.md`: ratios carry over, absolute figures are this machine's.
 //!
 //! `cargo bench --bench compare` does everything (a quarter of an hour); `cargo bench --bench compare -- pace quota`
-//! only what is named, out of: throughput, pace, quota, memory, planning, start. With `fifty`, long files are up to fifty
+//! only what is named, out of: throughput, pace, quota, memory, planning, start, ledger. With `fifty`, long files are up to fifty
 //! million lines long (2.7 GB on the disk, some minutes more). `-- stages 1000000` takes a file of so many lines through
 //! every command, one after another; `IDSHIFT_PROGRAM` names another build to be measured.
 //!
@@ -15,6 +15,7 @@
 
 mod bare;
 mod files;
+mod ledger;
 mod pace;
 mod process;
 mod stages;
@@ -64,6 +65,9 @@ fn compare(words: &[&str]) {
     }
     if asked("quota") {
         pace::quota();
+    }
+    if asked("ledger") {
+        ledger::run();
     }
     if asked("memory") {
         files::memory();

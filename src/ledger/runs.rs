@@ -91,6 +91,8 @@ pub struct RunToJoin {
     /// The word for its system, and the key of its target.
     pub system: String,
     pub target: String,
+    /// Whether the process is there that began or resumed it.
+    pub is_led: bool,
 }
 
 /// A run that is listed.

@@ -130,6 +130,11 @@ impl KeptRun {
         Ok(self)
     }
 
+    /// Where it is kept.
+    pub(super) fn runs(&self) -> &dyn Runs {
+        self.runs.as_ref()
+    }
+
     /// Its record, for a short look.
     pub(crate) fn ledger(&self) -> Result<Ledger, LedgerError> {
         self.runs.open(&self.dir, false)

@@ -7,12 +7,14 @@ use super::create::staging;
 use super::error::CommandError;
 use super::exit_code::Exit;
 use super::finish::counts;
+use super::kept_run::KeptRun;
 use super::redraw::draw;
 use super::request::{Request, Secrets};
 use super::resume::resume;
 use super::saved_settings::SavedSettings;
 use super::target::{Target, shown_key};
 use super::values::{catalog, resolve_system, values};
+use super::worker::worker;
 use crate::config::{Kept, TypedSettings};
 use crate::input;
 use crate::ledger::{Ledger, RunKind, State};
@@ -87,13 +89,39 @@ fn go_on(
         State::Planned => apply_plan(&run, None, &inner),
         State::Created | State::Running | State::Stopped | State::Interrupted => {
             drop(ledger);
-            resume(Some(&run), &inner)
+            match resume(Some(&run), &inner) {
+                Err(busy) if busy.exit == Exit::Busy && is_without_lead(&dir)? => {
+                    attach(entry, &dir, &inner)
+                }
+                resumed => resumed,
+            }
         }
     };
     if let Some(run) = inner.run.get() {
         request.set_run(run);
     }
     ended
+}
+
+/// Whether others have the run since the process that began it is gone.
+fn is_without_lead(run: &KeptRun) -> Result<bool, CommandError> {
+    let to_join = run.runs().to_join()?;
+    let found = to_join.iter().find(|one| one.run == *run.run());
+    Ok(found.is_some_and(|one| !one.is_led))
+}
+
+/// Works on the run with those that have it, and tells how it has ended.
+fn attach(entry: &Entry, run: &KeptRun, request: &Request) -> Result<Exit, CommandError> {
+    request.set_run(run);
+    let exit = worker(Some(run.run().as_str()), request)?;
+    let ledger = run.ledger()?;
+    match ledger.progress()?.state {
+        State::Created | State::Running if exit == Exit::Success => Ok(Exit::Terminated),
+        State::Created | State::Running => Ok(exit),
+        State::Planned | State::Finished | State::Stopped | State::Interrupted => {
+            finished(entry, &ledger, request)
+        }
+    }
 }
 
 /// Refuses a run of another command, file or target.

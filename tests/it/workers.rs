@@ -194,8 +194,12 @@ fn a_worker_that_is_killed_at_any_durable_step_loses_nothing_and_repeats_nothing
         let machine = Machine::new(&place, "one");
         let mut command = machine.command(&["worker"]);
         command.env("IDSHIFT_CRASH_AT", step.to_string());
-        let worker = command.spawn().unwrap();
-        let leader = apply(&place);
+        let mut worker = command.spawn().unwrap();
+        let mut leader = apply(&place);
+        // One that has ended is gone only when it was waited for.
+        while worker.try_wait().unwrap().is_none() && leader.try_wait().unwrap().is_none() {
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
         let done = finish(leader);
         assert_eq!(done.code, 0, "step {step}: {}{}", done.out, done.err);
         let ended = finish_or_terminate(worker);
@@ -382,8 +386,7 @@ fn an_adobe_run_has_one_process_at_work_and_another_finishes_it() {
         adobe(place.command(&["apply", "moves.csv", "--yes", "--accept-welcome-emails"]));
     until_at_work(server, &place, 1);
     until("some writes", || place.patches() > 20);
-    let sessions = "SELECT count(*) FROM sessions WHERE write > 0";
-    assert_eq!(sql(server, &place, sessions), "1");
+    until("its calls are on record", || writers(server, &place) == "1");
     leader.kill().unwrap();
     finish(leader);
     let state = "SELECT state FROM progress";
@@ -393,6 +396,35 @@ fn an_adobe_run_has_one_process_at_work_and_another_finishes_it() {
     place.judge_writes();
     let changed = "SELECT count(*) FROM outcomes WHERE status = 'changed'";
     assert_eq!(sql(server, &place, changed), "400");
+    terminate(worker).expect(0);
+}
+
+#[test]
+fn a_job_with_a_key_that_is_started_again_finishes_its_run_with_the_workers() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let place = with_lines(server, 1_500, slow());
+    let machine = Machine::new(&place, "one");
+    let worker = worker(&machine);
+    let job = [
+        "apply",
+        "moves.csv",
+        "--yes",
+        "--key",
+        "night-1",
+        "--concurrency",
+        "8",
+    ];
+    let mut first = place.command(&job).spawn().unwrap();
+    until_at_work(server, &place, 2);
+    place.run(&job).expect(5);
+    first.kill().unwrap();
+    finish(first);
+    let again = place.run(&job).expect(0);
+    assert!(again.out.contains("1,500"), "{}{}", again.out, again.err);
+    assert_eq!(sql(server, &place, "SELECT count(*) FROM run"), "1");
+    all_as_wished(&place, 1_500);
     terminate(worker).expect(0);
 }
 

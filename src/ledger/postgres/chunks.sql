@@ -111,9 +111,10 @@ END $$;
 
 -- Runs that others may join: there are lines that no session has finished, or the one that closes the run is gone; where one
 -- works at a time, none does.
-CREATE FUNCTION runs_to_join() RETURNS TABLE (run text, system text, target text) LANGUAGE sql SET search_path = idshift AS $$
-    SELECT x.run, x.system, coalesce(g.target, x.target) FROM progress g JOIN run x USING (run) JOIN orders o USING (run)
-    WHERE g.state = 'running' AND g.lead IS NOT NULL AND NOT (g.alone AND at_work(x.run, 0, '{}') > 0) AND (has_left(x.run, g.lead, '{}')
+CREATE FUNCTION runs_to_join(gone text[]) RETURNS TABLE (run text, system text, target text, is_led bool)
+LANGUAGE sql SET search_path = idshift AS $$
+    SELECT x.run, x.system, coalesce(g.target, x.target), NOT has_left(x.run, g.lead, gone) FROM progress g JOIN run x USING (run) JOIN orders o USING (run)
+    WHERE g.state = 'running' AND g.lead IS NOT NULL AND NOT (g.alone AND at_work(x.run, 0, gone) > 0) AND (has_left(x.run, g.lead, gone)
         OR NOT o.draining AND EXISTS (SELECT FROM chunk c WHERE c.run = x.run AND c.pass = g.pass AND c.state <> 'done'))
     ORDER BY x.epoch, x.run
 $$;

@@ -199,9 +199,19 @@ impl Process {
 
     /// The processes with sessions of a run of which this machine knows that they have ended.
     pub(super) fn gone_from(&self, run: &str) -> Result<Vec<String>, LedgerError> {
+        self.gone(Some(run))
+    }
+
+    /// The same of all runs.
+    pub(super) fn gone_from_all(&self) -> Result<Vec<String>, LedgerError> {
+        self.gone(None)
+    }
+
+    fn gone(&self, run: Option<&str>) -> Result<Vec<String>, LedgerError> {
         let sql = "SELECT s.run, q.process, q.host, q.pid, q.machine, 0::bigint, 0::bigint \
-                   FROM sessions s JOIN process q USING (process) WHERE s.run = $1 AND s.ended IS NULL";
-        let found = self.rows(Statement::repeatable(sql).with(run.to_owned()), Found::read)?;
+                   FROM sessions s JOIN process q USING (process) WHERE ($1::text IS NULL OR s.run = $1) AND s.ended IS NULL";
+        let ask = Statement::repeatable(sql).with(run.map(str::to_owned));
+        let found = self.rows(ask, Found::read)?;
         let gone = found.into_iter().filter(|one| self.knows_gone(one));
         Ok(gone.map(|one| one.process).collect())
     }

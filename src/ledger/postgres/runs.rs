@@ -269,16 +269,19 @@ impl Runs for SharedRuns {
     }
 
     fn to_join(&self) -> Result<Vec<RunToJoin>, LedgerError> {
-        let ask = Statement::repeatable("SELECT run, system, target FROM runs_to_join()");
-        let found = self.process()?.rows(ask, |row| {
+        let process = self.process()?;
+        let gone = process.gone_from_all()?;
+        let ask = Statement::repeatable("SELECT run, system, target, is_led FROM runs_to_join($1)");
+        let found = process.rows(ask.with(gone), |row| {
             let text = |at| row.word(at).map(str::to_owned);
-            Ok((text(0)?, text(1)?, text(2)?))
+            Ok((text(0)?, text(1)?, text(2)?, row.truth(3)?))
         })?;
-        let runs = found.into_iter().map(|(run, system, target)| {
+        let runs = found.into_iter().map(|(run, system, target, is_led)| {
             Ok(RunToJoin {
                 run: RunId::parse(&run)?,
                 system,
                 target,
+                is_led,
             })
         });
         runs.collect()
