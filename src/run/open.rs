@@ -245,6 +245,11 @@ pub(crate) fn given_by(typed: &TypedSettings) -> Result<Given, CommandError> {
 }
 
 impl Given {
+    /// Whether an address is given, and not any is meant.
+    pub(super) fn has_address(&self) -> bool {
+        self.address.is_some()
+    }
+
     pub(super) fn fits(&self, system: &str, target: &str) -> bool {
         let [_, address, tenant] = parts(target);
         let is = |given: &Option<String>, its| given.as_deref().is_none_or(|given| given == its);

@@ -185,6 +185,13 @@ impl Session {
             format!(": {}", ui::visible(&why))
         };
         ui::err(&format!("{title}: left run {run}{why}"));
+        if self.task.work != Work::Join && exit != Exit::Success {
+            let resume = self.run.commands().resume(&[]);
+            ui::err(&format!(
+                "next: `{}` continues it, if the other processes do not finish it",
+                ui::visible(&resume)
+            ));
+        }
         Ok(exit)
     }
 }

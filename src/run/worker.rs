@@ -16,10 +16,11 @@ use super::session::{Session, Task, Work, done};
 use super::signals::Listening;
 use super::values::values;
 use crate::engine::Mode;
-use crate::ledger::{LedgerError, Phase, RunId, RunToJoin, Runs, State};
+use crate::ledger::{Ledger, LedgerError, Phase, PostgresError, RunId, RunToJoin, Runs, State};
+use crate::report::Commands;
 use crate::ui;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -41,10 +42,17 @@ pub(crate) fn worker(run: Option<&str>, request: &Request) -> Result<Exit, Comma
         ));
     };
     let place = ledger.0.address.to_string();
+    let given = open::given_by(&request.typed)?;
+    if run.is_none() && !given.has_address() {
+        return Err(CommandError::usage(
+            "worker: no target is named, and it would send its token to that of any run",
+        )
+        .with_help("name the target: --profile, or --system and --base-url; or name the run"));
+    }
     let runs = settings.runs(Scope::Here);
-    runs.prepare()?;
+    runs.prepare().map_err(|error| while_waiting(&error))?;
     let waiting = Waiting {
-        given: open::given_by(&request.typed)?,
+        given,
         run: run.map(RunId::parse).transpose()?,
         folder: settings.folder.clone(),
         stop: CancellationToken::new(),
@@ -52,7 +60,7 @@ pub(crate) fn worker(run: Option<&str>, request: &Request) -> Result<Exit, Comma
     };
     let _listening = Listening::to_wait(waiting.stop.clone(), Arc::clone(&waiting.signal))?;
     loop {
-        if !request.output.quiet {
+        if !request.output.quiet && !waiting.is_over() {
             ui::note(&format!("waiting for a run in {}", ui::visible(&place)));
         }
         let Some(found) = waiting.next(&runs)? else {
@@ -61,8 +69,15 @@ pub(crate) fn worker(run: Option<&str>, request: &Request) -> Result<Exit, Comma
         let exit = match join(&found.run, request) {
             Ok(exit) => exit,
             // It is closed by now, or its process does alone what it does first.
-            Err(failure) if failure.exit == Exit::Busy => Exit::Success,
-            Err(failure) => return Err(failure),
+            Err(failure) if failure.exit == Exit::Busy => {
+                waiting.pause()?;
+                Exit::Success
+            }
+            Err(failure) => {
+                // Where the ledger is away, that is why.
+                runs.to_join().map_err(|error| while_waiting(&error))?;
+                return Err(failure);
+            }
         };
         if exit != Exit::Success {
             return Ok(exit);
@@ -94,10 +109,16 @@ impl Waiting {
             if let Some(found) = fitting.next() {
                 return Ok(Some(found));
             }
-            let stopped = self.stop.cancelled();
-            let waited = runtime()?.block_on(async { tokio::time::timeout(EVERY, stopped).await });
-            drop(waited);
+            self.pause()?;
         }
+    }
+
+    /// Waits a moment, or until the worker is stopped.
+    fn pause(&self) -> Result<(), CommandError> {
+        let stopped = self.stop.cancelled();
+        let waited = runtime()?.block_on(async { tokio::time::timeout(EVERY, stopped).await });
+        drop(waited);
+        Ok(())
     }
 
     fn is_meant(&self, found: &RunToJoin) -> bool {
@@ -111,9 +132,20 @@ impl Waiting {
         let Some(run) = run.and_then(|run| KeptRun::named(runs, &self.folder, run)) else {
             return Ok(false);
         };
-        let ledger = run.ledger()?;
+        let ledger = run.ledger().map_err(|error| while_waiting(&error))?;
         let state = ledger.progress()?.state;
-        Ok(!matches!(state, State::Created | State::Running))
+        if matches!(state, State::Created | State::Running) {
+            if ledger.is_live() || self.can_join(runs)? {
+                return Ok(false);
+            }
+            return Err(cannot_join(&ledger, run.path()));
+        }
+        Ok(true)
+    }
+
+    fn can_join(&self, runs: &Arc<dyn Runs>) -> Result<bool, CommandError> {
+        let found = runs.to_join().map_err(|error| while_waiting(&error))?;
+        Ok(found.iter().any(|one| self.is_meant(one)))
     }
 
     fn is_over(&self) -> bool {
@@ -129,10 +161,32 @@ impl Waiting {
     }
 }
 
+/// The process that began the run ended before others could join, or another run has worked on its target since.
+fn cannot_join(ledger: &Ledger, folder: &Path) -> CommandError {
+    let header = ledger.header();
+    let resume = Commands::of(folder, header).resume(&[]);
+    let words = format!(
+        "run {}: no process works on it, and none can join it",
+        header.run
+    );
+    CommandError::new(Exit::Stopped, words).with_help(format!(
+        "{resume} goes on with it, and workers can join that"
+    ))
+}
+
 /// Without its ledger a worker can do nothing; whoever supervises it starts it again.
 fn while_waiting(error: &LedgerError) -> CommandError {
-    CommandError::new(Exit::Stopped, error.to_string())
-        .with_help("start the worker again when the ledger can be reached")
+    let is_away = matches!(
+        error.root(),
+        LedgerError::Postgres(PostgresError::Unusable { .. } | PostgresError::Lost { .. })
+    );
+    let exit = if is_away {
+        Exit::Stopped
+    } else {
+        Exit::NothingDone
+    };
+    CommandError::new(exit, error.to_string())
+        .with_help("start the worker again when the ledger can be used")
 }
 
 /// Works on a run until no line of it is left, or it is stopped.

@@ -299,8 +299,9 @@ impl Display {
 
     fn now(&mut self) -> Snapshot {
         let elsewhere = self.tally.ended_elsewhere.load(Ordering::Relaxed);
-        let done = self.tally.done() + elsewhere;
         let lines = self.tally.lines.load(Ordering::Relaxed);
+        // A line that was opened again, or went to another process, ends a second time.
+        let done = (self.tally.done() + elsewhere).min(lines);
         let (elapsed, calls) = (self.began.elapsed(), (self.source.made)());
         self.left.see(elapsed, self.waiting.is_some(), done, calls);
         let wait = self.waiting.as_ref().map(|waiting| Wait {

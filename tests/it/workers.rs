@@ -185,6 +185,7 @@ fn what_a_killed_or_stopped_worker_had_is_done_by_the_others() {
 }
 
 #[test]
+#[ignore = "takes a minute; .ci/nightly runs it"]
 fn a_worker_that_is_killed_at_any_durable_step_loses_nothing_and_repeats_nothing() {
     let Some(server) = Server::shared() else {
         return;
@@ -381,7 +382,8 @@ fn an_adobe_run_has_one_process_at_work_and_another_finishes_it() {
         command.env("IDSHIFT_RATE", "100/s");
         command.spawn().unwrap()
     };
-    let worker = adobe(machine.command(&["worker"]));
+    let other = Machine::new(&place, "two");
+    let workers = [&machine, &other].map(|machine| adobe(machine.command(&["worker"])));
     let mut leader =
         adobe(place.command(&["apply", "moves.csv", "--yes", "--accept-welcome-emails"]));
     until_at_work(server, &place, 1);
@@ -396,7 +398,9 @@ fn an_adobe_run_has_one_process_at_work_and_another_finishes_it() {
     place.judge_writes();
     let changed = "SELECT count(*) FROM outcomes WHERE status = 'changed'";
     assert_eq!(sql(server, &place, changed), "400");
-    terminate(worker).expect(0);
+    for one in workers {
+        terminate(one).expect(0);
+    }
 }
 
 #[test]
@@ -426,6 +430,76 @@ fn a_job_with_a_key_that_is_started_again_finishes_its_run_with_the_workers() {
     assert_eq!(sql(server, &place, "SELECT count(*) FROM run"), "1");
     all_as_wished(&place, 1_500);
     terminate(worker).expect(0);
+}
+
+#[test]
+fn a_worker_sends_its_token_to_no_target_that_was_not_named() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let place = with_lines(server, 20, Options::default());
+    place.run(&["apply", "moves.csv", "--yes"]).expect(0);
+    let calls = place.sandbox.log().len();
+    let machine = Machine::new(&place, "one");
+    let mut command = machine.command(&["worker"]);
+    command
+        .env_remove("IDSHIFT_BASE_URL")
+        .env_remove("IDSHIFT_SYSTEM");
+    let refused = finish(command.spawn().unwrap()).expect(2);
+    assert!(
+        refused.err.contains("no target is named"),
+        "{}",
+        refused.err
+    );
+    assert_eq!(place.sandbox.log().len(), calls);
+}
+
+#[test]
+fn a_worker_whose_ledger_is_away_ends_with_4_so_that_it_is_started_again() {
+    let place = Place {
+        ledger: Some("postgres://u@127.0.0.1:9/d".to_owned()),
+        ..Place::plume()
+    };
+    let away = place.run(&["worker"]).expect(4);
+    assert!(away.err.contains("start the worker again"), "{}", away.err);
+}
+
+/// A run that nobody can join is not taken on by a worker: `resume` asks first, and knows what came in between.
+#[test]
+fn a_run_is_not_joined_before_its_pass_or_once_another_run_has_the_target() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let place = with_lines(server, 600, slow());
+    let machine = Machine::new(&place, "one");
+    let waves = [
+        "apply",
+        "moves.csv",
+        "--yes",
+        "--waves",
+        "300",
+        "--rate",
+        "50/s",
+    ];
+    let mut leader = place.command(&waves).spawn().unwrap();
+    until("some writes", || place.patches() > 20);
+    leader.kill().unwrap();
+    finish(leader);
+    let run = place.newest_id();
+    let refused = machine.run(&["worker", &run]).expect(4);
+    assert!(refused.err.contains("resume"), "{}", refused.err);
+    let mut leader = place
+        .command(&["resume", &run, "--rate", "200/s"])
+        .spawn()
+        .unwrap();
+    until_at_work(server, &place, 1);
+    leader.kill().unwrap();
+    finish(leader);
+    place.file("other.csv", "accountId,newAccountId\nA-000590,D-000590\n");
+    place.run(&["apply", "other.csv", "--yes"]).expect(0);
+    let patches = place.patches();
+    machine.run(&["worker", &run]).expect(4);
+    assert_eq!(place.patches(), patches);
 }
 
 #[test]

@@ -93,8 +93,8 @@ impl PgChunks {
 pub(super) fn at_work(process: &Process, run: &str) -> Result<Vec<AtWork>, LedgerError> {
     let sql = "SELECT s.host, s.pid, s.ended_lines, s.failed_lines, \
                (extract(epoch FROM clock_timestamp() - q.seen_at) * 1000)::bigint \
-               FROM sessions s JOIN process q USING (process) WHERE s.run = $1 AND s.ended IS NULL \
-               AND NOT has_left(s.run, s.session, $2) ORDER BY s.session";
+               FROM sessions s JOIN process q USING (process) WHERE s.run = $1 \
+               AND s.session IN (SELECT * FROM at_work($1, $2)) ORDER BY s.session";
     let ask = Statement::repeatable(sql).with(run.to_owned());
     process.rows(ask.with(process.gone_from(run)?), |row| {
         let number = |at| Ok::<_, Fault>(u64::try_from(row.required::<i64>(at)?).unwrap_or(0));
@@ -181,7 +181,7 @@ impl Shares for PgChunks {
     }
 
     fn others(&self) -> Result<u64, LedgerError> {
-        let ask = self.about("SELECT at_work($1, $2, $3)");
+        let ask = self.about("SELECT count(*) FROM at_work($1, $3) x WHERE x <> $2");
         let ask = ask.with(self.session).with(self.gone()?);
         let others: i64 = self.process.row(ask, |row| row.required(0))?;
         Ok(others.cast_unsigned())

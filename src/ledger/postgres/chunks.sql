@@ -10,14 +10,20 @@ BEGIN
     IF NOT FOUND OR q.process = ANY (gone) THEN RETURN true; END IF;
     IF q.held_until + q.grace >= clock_timestamp() THEN RETURN false; END IF;
     -- Again, with no renewal under way: one that comes later finds that the lease was over.
-    SELECT * INTO q FROM process x WHERE x.process = q.process FOR UPDATE SKIP LOCKED;
+    SELECT * INTO q FROM process x WHERE x.process = q.process FOR SHARE SKIP LOCKED;
     RETURN FOUND AND q.held_until + q.grace < clock_timestamp();
 END $$;
 
+-- The sessions of a run of which the processes hold their lease, or may have calls under way. Locks nothing: one whose lease is
+-- just over, and is renewed, is among those a moment later.
+CREATE FUNCTION at_work(r text, gone text[]) RETURNS SETOF int LANGUAGE sql SET search_path = idshift AS $$
+    SELECT x.session FROM sessions x JOIN process q USING (process) WHERE x.run = r AND x.ended IS NULL
+        AND q.process <> ALL (gone) AND q.held_until + q.grace >= clock_timestamp()
+$$;
+
 -- Where one works at a time: whether an earlier session of the run is there.
 CREATE FUNCTION stands_by(r text, s int, gone text[]) RETURNS bool LANGUAGE sql SET search_path = idshift AS $$
-    SELECT EXISTS (SELECT FROM sessions x WHERE x.run = r AND x.session < s AND x.ended IS NULL
-        AND NOT has_left(r, x.session, gone))
+    SELECT EXISTS (SELECT FROM at_work(r, gone) x WHERE x < s)
 $$;
 
 -- A chunk for a session, if there is one that no other session works on. `known` are those that the session knows to have:
@@ -84,15 +90,10 @@ BEGIN
     IF g.lead IS NULL OR g.lead = s THEN RETURN true; END IF;
     IF g.state <> 'running' OR NOT has_left(r, g.lead, gone) THEN RETURN false; END IF;
     IF EXISTS (SELECT FROM chunk c WHERE c.run = r AND c.pass = g.pass AND c.state <> 'done')
-        AND at_work(r, s, gone) > 0 THEN RETURN false; END IF;
+        AND EXISTS (SELECT FROM at_work(r, gone) x WHERE x <> s) THEN RETURN false; END IF;
     UPDATE progress x SET lead = s WHERE x.run = r;
     RETURN true;
 END $$;
-
--- How many sessions work on a run beside this one.
-CREATE FUNCTION at_work(r text, s int, gone text[]) RETURNS bigint LANGUAGE sql SET search_path = idshift AS $$
-    SELECT count(*) FROM sessions x WHERE x.run = r AND x.session <> s AND x.ended IS NULL AND NOT has_left(r, x.session, gone)
-$$;
 
 -- Records how many lines have ended in a session, and tells of the others since the run was begun or resumed. `goes_on`: the
 -- run is in progress, in this pass, and not one of an earlier session alone: what a session knows of the run is of when it began.
@@ -110,11 +111,12 @@ BEGIN
 END $$;
 
 -- Runs that others may join: there are lines that no session has finished, or the one that closes the run is gone; where one
--- works at a time, none does.
+-- works at a time, none does. Not those of a target that another run has worked on since: whoever resumes one is told of that.
 CREATE FUNCTION runs_to_join(gone text[]) RETURNS TABLE (run text, system text, target text, is_led bool)
 LANGUAGE sql SET search_path = idshift AS $$
     SELECT x.run, x.system, coalesce(g.target, x.target), NOT has_left(x.run, g.lead, gone) FROM progress g JOIN run x USING (run) JOIN orders o USING (run)
-    WHERE g.state = 'running' AND g.lead IS NOT NULL AND NOT (g.alone AND at_work(x.run, 0, gone) > 0) AND (has_left(x.run, g.lead, gone)
+        JOIN sessions l ON l.run = x.run AND l.session = g.lead JOIN target t ON t.target = coalesce(g.target, x.target)
+    WHERE g.state = 'running' AND t.epoch <= l.epoch AND NOT (g.alone AND EXISTS (SELECT FROM at_work(x.run, gone))) AND (has_left(x.run, g.lead, gone)
         OR NOT o.draining AND EXISTS (SELECT FROM chunk c WHERE c.run = x.run AND c.pass = g.pass AND c.state <> 'done'))
     ORDER BY x.epoch, x.run
 $$;
