@@ -132,7 +132,8 @@ BEGIN
             gap := greatest(p.gap_us, coalesce(p.slow_gap_us, 0));
             p.accepted := decayed(p.accepted, now_ - p.accepted_us)
                 + CASE p.lane WHEN 'write' THEN answered_write ELSE answered_find END;
-            IF gap = 0 THEN gap := 1e6 / greatest(p.accepted, 2); END IF;
+            -- Without a limit nothing is known of the pace that was refused but what was accepted; at the beginning, too little.
+            IF gap = 0 THEN gap := 1e6 / greatest(p.accepted, 20); END IF;
             below := CASE WHEN p.accepted >= 1 THEN least(p.accepted, 1e6 / gap) * 0.9 ELSE 1e6 / gap / 2 END;
             UPDATE pace SET refused_gap_us = gap, slow_gap_us = 1e6 / greatest(below, least(0.02, 1e6 / gap)), climb_us = NULL
                 WHERE target = t AND lane = p.lane;

@@ -234,6 +234,33 @@ fn a_refusal_holds_all_then_one_call_goes_and_the_pace_is_lower_and_climbs() {
 }
 
 #[test]
+fn without_a_limit_a_refusal_of_the_first_call_does_not_keep_the_pace_low() {
+    let Some((server, database, postgres)) = made() else {
+        return;
+    };
+    let unlimited = |answered| CallAsk {
+        per_second: None,
+        gap: Duration::ZERO,
+        answered,
+        ..ask(1.0, 1)
+    };
+    grant(&postgres, unlimited(0));
+    postgres.hold_calls("t", Duration::from_secs(1), true, "refused", [0, 0]);
+    let pace = |sql: &str| server.psql(&database, sql);
+    let slow = "SELECT coalesce(round(1e6 / slow_gap_us), 0) FROM idshift.pace";
+    while pace(slow) == "0" {
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    assert_eq!(pace(slow), "10");
+    pace("UPDATE idshift.pace SET hold_us = 0, probe = false");
+    for _ in 0..3 {
+        pace("UPDATE idshift.pace SET climb_us = 0, next_us = 0");
+        grant(&postgres, unlimited(1));
+    }
+    assert_eq!(pace(slow), "17");
+}
+
+#[test]
 fn a_hold_that_was_followed_by_no_success_is_followed_by_a_longer_one_and_no_slower_pace() {
     let Some((server, database, postgres)) = made() else {
         return;
