@@ -41,6 +41,18 @@ impl Chunk {
         })
     }
 
+    /// One unit, given out for this time.
+    #[cfg(test)]
+    pub(crate) fn of_unit(unit: Line, lease: i32) -> Arc<Self> {
+        Self::new((1, 0), lease, unit..=unit)
+    }
+
+    /// The unit of such a chunk, and how often it was given out.
+    #[cfg(test)]
+    pub(crate) fn unit(&self) -> (Line, i32) {
+        (*self.lines.start(), self.lease)
+    }
+
     /// The lines in which its units begin.
     pub fn lines(&self) -> &RangeInclusive<Line> {
         &self.lines

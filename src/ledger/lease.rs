@@ -44,8 +44,14 @@ impl Lease {
         }
     }
 
+    /// One that holds until it is ended.
+    #[cfg(test)]
+    pub(crate) fn held() -> Self {
+        Self(Some(Arc::new(AtomicU64::new(u64::MAX))))
+    }
+
     /// Ends it, for whoever has it.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         if let Some(until) = &self.0 {
             until.store(0, Ordering::Release);
         }

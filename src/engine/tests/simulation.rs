@@ -4,6 +4,7 @@
 
 mod again;
 mod judge;
+mod several;
 
 use super::memory::{Memory, Waves};
 use super::world::{Call, Record, World};

@@ -51,7 +51,34 @@ pub(super) struct State {
 
 /// The system; clones are the same one.
 #[derive(Debug, Clone)]
-pub(super) struct World(Arc<Mutex<State>>);
+pub(super) struct World {
+    state: Arc<Mutex<State>>,
+    /// The process that calls it.
+    process: Frozen,
+}
+
+/// Until when a process is frozen: what it has sent arrives, and it hears of the answer later.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Frozen(Arc<Mutex<Option<Instant>>>);
+
+impl Frozen {
+    pub(super) fn freeze(&self, time: Duration) {
+        *self.0.lock().unwrap() = Some(Instant::now() + time);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.0
+            .lock()
+            .unwrap()
+            .is_none_or(|until| until <= Instant::now())
+    }
+
+    pub(super) async fn over(&self) {
+        while !self.is_over() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
 
 /// What a write would do, once it does.
 #[derive(Debug, Clone)]
@@ -171,14 +198,25 @@ fn unavailable(state: &mut State) -> SystemError {
 
 impl World {
     pub(super) fn new(random: fastrand::Rng) -> Self {
-        Self(Arc::new(Mutex::new(State {
-            random,
-            ..State::default()
-        })))
+        Self {
+            state: Arc::new(Mutex::new(State {
+                random,
+                ..State::default()
+            })),
+            process: Frozen::default(),
+        }
+    }
+
+    /// As this process calls it.
+    pub(super) fn called_by(&self, process: &Frozen) -> Self {
+        Self {
+            state: Arc::clone(&self.state),
+            process: process.clone(),
+        }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.0
+        self.state
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -194,15 +232,26 @@ impl World {
         answer: impl FnOnce(&mut State) -> T,
     ) -> Result<T, SystemError> {
         self.takes_a_while().await;
-        let mut state = self.lock();
-        state.log.push(call);
-        if state.goes_wrong() {
-            return Err(unavailable(&mut state));
-        }
-        Ok(answer(&mut state))
+        let answered = {
+            let mut state = self.lock();
+            state.log.push(call);
+            if state.goes_wrong() {
+                Err(unavailable(&mut state))
+            } else {
+                Ok(answer(&mut state))
+            }
+        };
+        self.process.over().await;
+        answered
     }
 
     async fn send(&self, effect: Effect) -> Written {
+        let written = self.carry_out(effect).await;
+        self.process.over().await;
+        written
+    }
+
+    async fn carry_out(&self, effect: Effect) -> Written {
         let mut sent = OnItsWay {
             world: self,
             effect: Some(effect),
@@ -275,6 +324,7 @@ impl PreparedWrite for InLine<'_> {
                 }
             };
             tokio::time::sleep(Duration::from_millis(ms)).await;
+            self.world.process.over().await;
             if Instant::now() > self.send_deadline {
                 return Err(Written::Expired(Duration::ZERO));
             }
