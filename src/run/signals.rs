@@ -4,8 +4,8 @@
 use super::connect::runtime;
 use super::error::CommandError;
 use crate::ui;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -17,14 +17,17 @@ pub(super) struct Listening {
 }
 
 impl Listening {
-    /// Begins to listen. `heard` gets the number of each signal, 2 or 15.
+    /// Begins to listen, and returns when no further signal is missed. `heard` gets the number of each, 2 or 15.
     fn begin(heard: impl FnMut(u8) + Send + 'static) -> Result<Self, CommandError> {
         let over = CancellationToken::new();
         let until = over.clone();
         let runtime = runtime()?;
+        let (ready, is_ready) = mpsc::channel();
         let thread = std::thread::spawn(move || {
-            runtime.block_on(until.run_until_cancelled(listen(heard)));
+            runtime.block_on(until.run_until_cancelled(listen(ready, heard)));
         });
+        // Where it cannot listen, the sender is gone.
+        let _ = is_ready.recv();
         Ok(Self {
             over,
             thread: Some(thread),
@@ -80,7 +83,7 @@ impl Drop for Listening {
     }
 }
 
-async fn listen(mut heard: impl FnMut(u8)) {
+async fn listen(ready: mpsc::Sender<()>, mut heard: impl FnMut(u8)) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = (
         signal(SignalKind::interrupt()),
@@ -89,6 +92,7 @@ async fn listen(mut heard: impl FnMut(u8)) {
     ) else {
         return;
     };
+    let _ = ready.send(());
     loop {
         let number = tokio::select! {
             _ = interrupt.recv() => 2,

@@ -274,7 +274,7 @@ fn whoever_of_several_is_killed_or_frozen_the_promises_hold() {
         simulate(seed);
         return;
     }
-    for seed in 0..number("IDSHIFT_SEEDS").unwrap_or(2_000) {
+    for seed in 0..number("IDSHIFT_SEEDS").unwrap_or(1_500) {
         if let Err(panic) = std::panic::catch_unwind(|| simulate(seed)) {
             println!("once more with IDSHIFT_SEED={seed}");
             std::panic::resume_unwind(panic);
