@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-/// A process has at most so many chunks that have not ended: the others are to have a share, too.
+/// The most chunks that one process works on at a time, so that chunks are left for the others.
 const MOST_OPEN: usize = 4;
 /// How often a process asks for lines that has none, unless a chunk of its own ends before that.
 const EVERY: Duration = Duration::from_millis(250);

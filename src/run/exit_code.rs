@@ -43,6 +43,11 @@ impl Exit {
         Self::Terminated,
     ];
 
+    /// The one with this number; `None`: there is none.
+    pub(super) fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|exit| *exit as u8 == code)
+    }
+
     /// What it means, and what to do.
     pub const fn meaning(self) -> &'static str {
         match self {

@@ -188,8 +188,7 @@ fn given_anew(
 /// Tells how a run that is at its end has ended.
 fn finished(entry: &Entry, ledger: &Ledger, request: &Request) -> Result<Exit, CommandError> {
     let progress = ledger.progress()?;
-    let code = progress.exit_code.unwrap_or(Exit::Success as u8);
-    let exit = Exit::ALL.into_iter().find(|exit| *exit as u8 == code);
+    let exit = progress.exit_code.and_then(Exit::of_code);
     let exit = exit.unwrap_or(Exit::Success);
     // Of a pruned run there are no reports.
     if ledger.pruned()?.is_some() {

@@ -163,8 +163,7 @@ impl Session {
                 "{title}: another process has closed run {run}; `{}` draws its reports here",
                 ui::visible(&report)
             ));
-            let exit = Exit::ALL.into_iter().find(|exit| *exit as u8 == code);
-            return Ok(exit.unwrap_or(Exit::Stopped));
+            return Ok(Exit::of_code(code).unwrap_or(Exit::Stopped));
         }
         let (exit, why) = match ending {
             // Whoever leads the run tells why it was stopped.

@@ -101,13 +101,13 @@ impl Waiting {
             if self.is_over() {
                 return Ok(None);
             }
-            if self.has_ended(runs)? {
-                return Ok(None);
-            }
             let found = runs.to_join().map_err(|error| while_waiting(&error))?;
             let mut fitting = found.into_iter().filter(|one| self.is_meant(one));
             if let Some(found) = fitting.next() {
                 return Ok(Some(found));
+            }
+            if self.has_ended(runs)? {
+                return Ok(None);
             }
             self.pause()?;
         }
@@ -126,26 +126,20 @@ impl Waiting {
         named.is_none_or(|run| *run == found.run) && self.given.fits(&found.system, &found.target)
     }
 
-    /// Whether this run alone is meant, and is closed.
+    /// Whether this run alone is meant, and is closed; it cannot be joined now.
     fn has_ended(&self, runs: &Arc<dyn Runs>) -> Result<bool, CommandError> {
         let run = self.run.as_ref();
         let Some(run) = run.and_then(|run| KeptRun::named(runs, &self.folder, run)) else {
             return Ok(false);
         };
         let ledger = run.ledger().map_err(|error| while_waiting(&error))?;
-        let state = ledger.progress()?.state;
-        if matches!(state, State::Created | State::Running) {
-            if ledger.is_live() || self.can_join(runs)? {
-                return Ok(false);
-            }
-            return Err(cannot_join(&ledger, run.path()));
+        // Before its state: whoever closes it is at work until then.
+        let is_live = ledger.is_live();
+        match ledger.progress()?.state {
+            State::Created | State::Running if is_live => Ok(false),
+            State::Created | State::Running => Err(cannot_join(&ledger, run.path())),
+            State::Planned | State::Finished | State::Stopped | State::Interrupted => Ok(true),
         }
-        Ok(true)
-    }
-
-    fn can_join(&self, runs: &Arc<dyn Runs>) -> Result<bool, CommandError> {
-        let found = runs.to_join().map_err(|error| while_waiting(&error))?;
-        Ok(found.iter().any(|one| self.is_meant(one)))
     }
 
     fn is_over(&self) -> bool {

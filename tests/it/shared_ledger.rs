@@ -41,6 +41,23 @@ pub(crate) fn shared(server: &Server, options: Options) -> Place {
     }
 }
 
+/// A server with a standby that is waited for, a database there, and the address of both.
+pub(crate) fn with_standby() -> Option<(Server, Server, String, String)> {
+    let primary = Server::start()?;
+    let standby = primary.standby();
+    primary.set("synchronous_standby_names", "*");
+    let is_waited_for = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
+    until("a standby that is waited for", || {
+        primary.psql("postgres", is_waited_for) == "1"
+    });
+    let database = primary.database();
+    let address = format!(
+        "postgres://{ADMIN}@127.0.0.1:{},127.0.0.1:{}/{database}",
+        primary.port, standby.port
+    );
+    Some((primary, standby, database, address))
+}
+
 /// With ten customers and the file.
 pub(crate) fn with_file(server: &Server) -> Place {
     let place = shared(server, Options::default());
@@ -334,7 +351,7 @@ fn a_run_in_files_waits_for_none_in_a_database_and_is_refused() {
     let Some(server) = Server::shared() else {
         return;
     };
-    let (mut place, child) = at_work(server, 200);
+    let (mut place, child) = at_work(server, 200, &[]);
     let ledger = place.ledger.take();
     place.file("one.csv", "accountId,newAccountId\nA-000000,C-000000\n");
     let refused = place.run(&["apply", "one.csv", "--yes"]).expect(5);
@@ -365,7 +382,7 @@ fn resume_elsewhere_takes_the_run_that_is_not_finished() {
 }
 
 /// A run that is slow enough to be seen at work.
-pub(crate) fn at_work(server: &Server, customers: u32) -> (Place, Child) {
+pub(crate) fn at_work(server: &Server, customers: u32, more: &[&str]) -> (Place, Child) {
     let place = shared(
         server,
         Options {
@@ -373,7 +390,7 @@ pub(crate) fn at_work(server: &Server, customers: u32) -> (Place, Child) {
             ..Options::default()
         },
     );
-    let child = apply_slowly(&place, customers, &[]);
+    let child = apply_slowly(&place, customers, more);
     (place, child)
 }
 
@@ -399,7 +416,7 @@ fn a_second_apply_from_another_machine_is_told_which_run_has_the_target() {
     let Some(server) = Server::shared() else {
         return;
     };
-    let (place, mut child) = at_work(server, 400);
+    let (place, mut child) = at_work(server, 400, &[]);
     let elsewhere = Machine::new(&place, "elsewhere");
     elsewhere.file("moves.csv", "accountId,newAccountId\nA-000399,B-000399\n");
     let begun = Instant::now();

@@ -1,10 +1,9 @@
 //! What goes wrong with a ledger in PostgreSQL: a database that hangs or accepts no writes, processes that are killed or
 //! frozen.
 
-use crate::shared_ledger::{Machine, apply_slowly, at_work, database, shared, until};
+use crate::shared_ledger::{Machine, at_work, database, until};
 use crate::support::finish;
 use crate::support::postgres::Server;
-use idshift::sandbox::Options;
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ fn a_process_that_was_killed_on_another_machine_is_waited_for_and_its_run_is_fin
     let Some(server) = Server::shared() else {
         return;
     };
-    let (place, mut child) = at_work(server, 60);
+    let (place, mut child) = at_work(server, 60, &[]);
     child.kill().unwrap();
     let killed = finish(child);
     assert_eq!(killed.code, -1);
@@ -54,7 +53,7 @@ fn a_process_that_was_frozen_for_too_long_ends_and_changes_nothing_on_record() {
     let Some(server) = Server::shared() else {
         return;
     };
-    let (place, child) = at_work(server, 90);
+    let (place, child) = at_work(server, 90, &[]);
     let signal = |name: &str| {
         let sent = Command::new("kill")
             .args([name, &child.id().to_string()])
@@ -93,7 +92,7 @@ fn while_the_database_does_not_answer_nothing_is_written_and_then_it_goes_on() {
     let Some(server) = Server::start() else {
         return;
     };
-    let (place, child) = at_work(&server, 60);
+    let (place, child) = at_work(&server, 60, &[]);
     server.signal("STOP");
     let calm = || {
         let patches = place.patches();
@@ -119,14 +118,7 @@ fn a_database_that_accepts_no_writes_stops_the_run_and_resume_finishes_it() {
     let Some(server) = Server::shared() else {
         return;
     };
-    let place = shared(
-        server,
-        Options {
-            latency: Duration::from_millis(100),
-            ..Options::default()
-        },
-    );
-    let child = apply_slowly(&place, 60, &["--give-up-after", "3s"]);
+    let (place, child) = at_work(server, 60, &["--give-up-after", "3s"]);
     let database = database(&place);
     let read_only = |is_on: bool| {
         let what = if is_on { "SET" } else { "RESET" };
@@ -164,14 +156,7 @@ fn where_the_schema_is_dropped_nothing_more_is_written_and_the_message_says_what
     let Some(server) = Server::shared() else {
         return;
     };
-    let place = shared(
-        server,
-        Options {
-            latency: Duration::from_millis(100),
-            ..Options::default()
-        },
-    );
-    let child = apply_slowly(&place, 60, &["--give-up-after", "3s"]);
+    let (place, child) = at_work(server, 60, &["--give-up-after", "3s"]);
     server.psql(database(&place), "DROP SCHEMA idshift CASCADE");
     let done = finish(child);
     assert_eq!(done.code, 4, "{}{}", done.out, done.err);

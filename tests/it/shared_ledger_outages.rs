@@ -1,6 +1,6 @@
 //! Servers of PostgreSQL that are lost, full or cannot be reached while a run is in progress.
 
-use crate::shared_ledger::{Machine, apply_slowly, database, shared, until};
+use crate::shared_ledger::{Machine, apply_slowly, database, shared, until, with_standby};
 use crate::support::postgres::{ADMIN, Server};
 use crate::support::{Done, Place, finish};
 use idshift::sandbox::Options;
@@ -67,20 +67,10 @@ fn stopped(done: Done) -> Done {
 #[test]
 #[ignore = "takes a second server; .ci/nightly runs it"]
 fn a_run_goes_on_at_the_standby_that_is_promoted_and_nothing_acknowledged_is_missing() {
-    let Some(primary) = Server::start() else {
+    let Some((primary, standby, database, address)) = with_standby() else {
         return;
     };
-    let standby = primary.standby();
-    primary.set("synchronous_standby_names", "*");
-    let is_waited_for = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
-    until("a standby that is waited for", || {
-        primary.psql("postgres", is_waited_for) == "1"
-    });
-    let database = primary.database();
-    let place = at(format!(
-        "postgres://{ADMIN}@127.0.0.1:{},127.0.0.1:{}/{database}",
-        primary.port, standby.port
-    ));
+    let place = at(address);
     let child = apply_slowly(&place, LINES, &[]);
     // What can be seen was acknowledged.
     let record = "SELECT write_id || ' ' || correlation_id FROM idshift.writes UNION ALL \

@@ -1,6 +1,6 @@
 //! Several processes on one run in PostgreSQL: `apply` and `worker`, killed, stopped and refused.
 
-use crate::shared_ledger::{Machine, database, shared, until};
+use crate::shared_ledger::{Machine, database, shared, until, with_standby};
 use crate::support::postgres::{ADMIN, Server};
 use crate::support::{Done, Place, customer, finish};
 use idshift::sandbox::{Fault, Options};
@@ -543,21 +543,11 @@ fn peak(place: &Place) -> usize {
 #[ignore = "takes a second server and minutes; .ci/nightly runs it"]
 fn twenty_thousand_lines_are_right_whoever_is_killed() {
     const LINES: u32 = 20_000;
-    let Some(primary) = Server::start() else {
+    let Some((primary, standby, database, address)) = with_standby() else {
         return;
     };
-    let standby = primary.standby();
-    primary.set("synchronous_standby_names", "*");
-    let is_waited_for = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
-    until("a standby that is waited for", || {
-        primary.psql("postgres", is_waited_for) == "1"
-    });
-    let database = primary.database();
     let place = Place {
-        ledger: Some(format!(
-            "postgres://{ADMIN}@127.0.0.1:{},127.0.0.1:{}/{database}",
-            primary.port, standby.port
-        )),
+        ledger: Some(address),
         ..Place::new(Options::default())
     };
     place.with_world(|mut world| (0..LINES).for_each(|n| world.add_plume(customer(n))));
