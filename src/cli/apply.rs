@@ -3,7 +3,7 @@
 use super::options::{ApplyOptions, Console};
 use crate::ledger::RunKind;
 use crate::run::{
-    CommandError, Exit, Job, Request, apply, apply_plan, plan, with_key, with_notifications,
+    CommandError, CommandKind, Exit, Request, apply, apply_plan, plan, with_key, with_notifications,
 };
 
 pub(super) fn run(options: &ApplyOptions, console: Console) -> Result<Exit, CommandError> {
@@ -14,14 +14,14 @@ pub(super) fn run(options: &ApplyOptions, console: Console) -> Result<Exit, Comm
     };
     match (&options.file, &options.run) {
         (Some(file), _) if options.dry_run => {
-            with_notifications(("plan", Job::Looks), &request, || {
+            with_notifications(("plan", CommandKind::Looks), &request, || {
                 plan(file, false, &request)
             })
         }
-        (Some(file), _) => with_notifications(("apply", Job::Writes), &request, || {
+        (Some(file), _) => with_notifications(("apply", CommandKind::Writes), &request, || {
             with_key((file, RunKind::Apply), &request, || apply(file, &request))
         }),
-        (None, Some(run)) => with_notifications(("apply", Job::Writes), &request, || {
+        (None, Some(run)) => with_notifications(("apply", CommandKind::Writes), &request, || {
             apply_plan(run, options.digest.as_deref(), &request)
         }),
         (None, None) => Err(CommandError::usage(

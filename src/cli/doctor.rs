@@ -9,7 +9,7 @@ use super::options::{Console, DoctorOptions};
 use crate::http::Skew;
 use crate::ledger::StateDb;
 use crate::run::{
-    CommandError, Exit, RunsSettings, Scope, base_url, check_host, connect, document,
+    CommandError, Exit, RunScope, RunsSettings, base_url, check_host, connect, document,
     resolve_system, runtime, staging, start_stand_in, values,
 };
 use crate::ui;
@@ -92,7 +92,7 @@ fn of_this_machine(resolved: &crate::config::Resolved, is_sandbox: bool) -> Vec<
     }
     // The database is another finding, and a look changes nothing there.
     let runs = RunsSettings::of_resolved(resolved)
-        .runs(Scope::Here)
+        .runs(RunScope::Here)
         .prepare()
         .map_err(|why| why.to_string())
         .and_then(|()| staging(&resolved.runs_dir).map_err(|failure| failure.message));

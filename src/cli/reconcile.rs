@@ -3,7 +3,7 @@
 use super::options::{Console, ReconcileOptions};
 use crate::ledger::RunKind;
 use crate::run::{
-    CommandError, Exit, Incremental, Job, Request, reconcile, with_key, with_notifications,
+    CommandError, CommandKind, Exit, Incremental, Request, reconcile, with_key, with_notifications,
 };
 
 pub(super) fn run(options: &ReconcileOptions, console: Console) -> Result<Exit, CommandError> {
@@ -15,7 +15,7 @@ pub(super) fn run(options: &ReconcileOptions, console: Console) -> Result<Exit, 
         key: options.key.clone(),
         ..options.settings.request(Some(&options.sandbox), console)
     };
-    with_notifications(("reconcile", Job::Writes), &request, || {
+    with_notifications(("reconcile", CommandKind::Writes), &request, || {
         with_key((&options.file, RunKind::Reconcile), &request, || {
             reconcile(&options.file, incremental, &request)
         })

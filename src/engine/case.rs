@@ -2,7 +2,7 @@
 
 use super::customer_state::PriorWrite;
 use super::lookup::LookupCache;
-use super::{Context, Job, WriteLog};
+use super::{Context, UnitTask, WriteLog};
 use crate::domain::{CustomerId, Line, LocationId, Transition};
 use crate::ledger::{Verdict, Write, WriteRecord};
 use crate::plan::Member;
@@ -13,24 +13,24 @@ pub(super) struct Case<'a, N> {
     pub(super) context: &'a Context<N>,
     /// Where everything about the unit is noted.
     pub(super) log: N,
-    pub(super) job: &'a Job,
+    pub(super) task: &'a UnitTask,
     pub(super) member: &'a Member,
     pub(super) seen: &'a LookupCache,
     pub(super) began: Instant,
 }
 
 impl<'a, N: WriteLog> Case<'a, N> {
-    /// Begins with a member of the job's unit.
+    /// Begins with a member of the task's unit.
     pub(super) fn new(
         context: &'a Context<N>,
-        job: &'a Job,
+        task: &'a UnitTask,
         member: &'a Member,
         seen: &'a LookupCache,
     ) -> Self {
         Self {
-            log: context.log.of(job.chunk.as_ref()),
+            log: context.log.of(task.chunk.as_ref()),
             context,
-            job,
+            task,
             member,
             seen,
             began: Instant::now(),
@@ -42,7 +42,7 @@ impl<'a, N: WriteLog> Case<'a, N> {
         self.member
             .changes
             .iter()
-            .all(|change| self.job.is_done(change.line))
+            .all(|change| self.task.is_done(change.line))
     }
 
     /// Whether a line that is done has left the customer under an account ID that others wait for. It may have failed
@@ -52,7 +52,7 @@ impl<'a, N: WriteLog> Case<'a, N> {
             let mut changes = self.member.changes.iter();
             changes.any(|change| change.line == line && change.new_account.asks())
         };
-        let renames = || self.job.done.iter().filter(|done| asks(done.line));
+        let renames = || self.task.done.iter().filter(|done| asks(done.line));
         // Lines of one customer ask for the same ID, so one that succeeded speaks for them all.
         let moved = renames().any(|done| {
             let Transition { before, after } = &done.account;
@@ -68,7 +68,7 @@ impl<'a, N: WriteLog> Case<'a, N> {
 
     /// The writes that this run has recorded for the lines of this customer.
     pub(super) fn recorded(&self) -> impl DoubleEndedIterator<Item = &WriteRecord> + Clone {
-        let recorded = self.job.recorded.iter();
+        let recorded = self.task.recorded.iter();
         recorded.filter(|write| self.is_mine(write.intent.line))
     }
 
@@ -91,7 +91,7 @@ impl<'a, N: WriteLog> Case<'a, N> {
 
     /// The customer that the lines which are done have found.
     pub(super) fn found_before(&self) -> Option<&CustomerId> {
-        let mut done = self.job.done.iter().filter(|done| self.is_mine(done.line));
+        let mut done = self.task.done.iter().filter(|done| self.is_mine(done.line));
         done.find_map(|done| done.customer.as_ref())
     }
 }

@@ -12,7 +12,7 @@ use super::locate::same_customer;
 use super::lookup::LookupCache;
 use super::remembered::altered_by;
 use super::write_result::{Sent, StepOutcome};
-use super::{Context, Halt, Job, WriteLog};
+use super::{Context, Halt, UnitTask, WriteLog};
 use crate::domain::{CustomerId, Failed, Line, Outcome, Status, StoredValue};
 use crate::ledger::Write;
 use crate::system::SystemError;
@@ -33,10 +33,10 @@ enum PriorOutcomes {
 }
 
 impl PriorOutcomes {
-    fn of(job: &Job) -> Self {
-        let done: HashSet<Line> = job.done.iter().map(|done| done.line).collect();
+    fn of(task: &UnitTask) -> Self {
+        let done: HashSet<Line> = task.done.iter().map(|done| done.line).collect();
         let mut is_over: HashMap<Line, bool> = HashMap::new();
-        for member in &job.unit.members {
+        for member in &task.unit.members {
             let over = member.changes.iter().all(|one| done.contains(&one.line));
             let renames = member.changes.iter().filter(|one| one.new_account.asks());
             is_over.extend(renames.map(|change| (change.line, over)));
@@ -46,13 +46,13 @@ impl PriorOutcomes {
             let over = is_over.get(&done.line);
             over.is_some_and(|over| *over || done.attempts > 0)
         };
-        let recorded = || job.done.iter().filter(says);
+        let recorded = || task.done.iter().filter(says);
         // It may have its new ID and have failed, where something of its location has failed.
         let renamed_before = |done: &Outcome| match done.status {
             Status::Changed => true,
             Status::Failed(_) => {
                 let moved = done.account.after != done.account.before;
-                let mut changes = job.unit.changes().filter(|one| one.line == done.line);
+                let mut changes = task.unit.changes().filter(|one| one.line == done.line);
                 moved && changes.any(|one| one.new_account.id() == done.account.after.as_ref())
             }
             _ => false,
@@ -69,19 +69,19 @@ impl PriorOutcomes {
 
 pub(super) async fn carry_out<N: WriteLog>(
     context: &Context<N>,
-    job: &Job,
+    task: &UnitTask,
     seen: &LookupCache,
 ) -> Result<(), Halt> {
-    let cases: Vec<Case<'_, N>> = job
+    let cases: Vec<Case<'_, N>> = task
         .unit
         .members
         .iter()
-        .map(|member| Case::new(context, job, member, seen))
+        .map(|member| Case::new(context, task, member, seen))
         .collect();
     if cases.iter().all(Case::is_done) {
-        return restore_parked(job, cases).await;
+        return restore_parked(task, cases).await;
     }
-    let Some(mut members) = locate_members(context, job, cases).await? else {
+    let Some(mut members) = locate_members(context, task, cases).await? else {
         return Ok(());
     };
     let own: Vec<CustomerId> = members.iter().map(|one| one.state.id.clone()).collect();
@@ -92,7 +92,7 @@ pub(super) async fn carry_out<N: WriteLog>(
         return Err(Halt::Stopping);
     }
     let mut cycle = CycleState::of(members, &context.settings.run);
-    let earlier = PriorOutcomes::of(job);
+    let earlier = PriorOutcomes::of(task);
     let mut rounds = 0;
     let broken = loop {
         let broken = if earlier == PriorOutcomes::RolledBack
@@ -132,8 +132,8 @@ pub(super) async fn carry_out<N: WriteLog>(
 
 /// All lines of the cycle have their outcomes, but a write that parks a customer may have taken effect since. A parked
 /// customer gets the ID that its lines report, and no other customer is changed.
-async fn restore_parked<N: WriteLog>(job: &Job, cases: Vec<Case<'_, N>>) -> Result<(), Halt> {
-    let earlier = PriorOutcomes::of(job);
+async fn restore_parked<N: WriteLog>(task: &UnitTask, cases: Vec<Case<'_, N>>) -> Result<(), Halt> {
+    let earlier = PriorOutcomes::of(task);
     for case in cases {
         if !case.recorded().any(|one| one.intent.write.is_temporary()) {
             continue;
@@ -161,7 +161,7 @@ async fn restore_parked<N: WriteLog>(job: &Job, cases: Vec<Case<'_, N>>) -> Resu
 /// Finds all customers before any is changed. `None`: one was not found, and all lines have got that outcome.
 async fn locate_members<'a, N: WriteLog>(
     context: &'a Context<N>,
-    job: &Job,
+    task: &UnitTask,
     cases: Vec<Case<'a, N>>,
 ) -> Result<Option<Vec<CycleMember<'a, N>>>, Halt> {
     let mut members = Vec::with_capacity(cases.len());
@@ -178,7 +178,7 @@ async fn locate_members<'a, N: WriteLog>(
                     continue;
                 }
                 found.insert(state.id.clone());
-                let is_rolled_back = is_rolled_back(job, &state);
+                let is_rolled_back = is_rolled_back(task, &state);
                 members.push(CycleMember {
                     desired: DesiredState::of(case.member),
                     state,
@@ -202,7 +202,7 @@ async fn locate_members<'a, N: WriteLog>(
     // An earlier attempt may have moved some of them already.
     let mut cycle = CycleState::of(members, &context.settings.run);
     let unseen = lost.iter().find(|(case, why)| case.leaves_in_doubt(why));
-    let unsettled = if context.is_plan() || PriorOutcomes::of(job) == PriorOutcomes::Completed {
+    let unsettled = if context.is_plan() || PriorOutcomes::of(task) == PriorOutcomes::Completed {
         None
     } else if let Some((_, trouble)) = unseen {
         // No customer is rolled back before all present IDs are known.
@@ -232,9 +232,9 @@ async fn locate_members<'a, N: WriteLog>(
 
 /// Whether an earlier process of this run has rolled the customer back, to the spelling in which the system stores the
 /// former account ID.
-fn is_rolled_back(job: &Job, state: &CustomerState) -> bool {
+fn is_rolled_back(task: &UnitTask, state: &CustomerState) -> bool {
     let seen = StoredValue::Account(state.now.clone());
-    job.recorded.iter().any(|recorded| {
+    task.recorded.iter().any(|recorded| {
         let intent = &recorded.intent;
         let restores =
             matches!(&intent.write, Write::Account { after, .. } if *after == state.original);

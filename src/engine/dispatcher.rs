@@ -6,7 +6,7 @@
 
 use super::lookup::{LookupCache, look_up};
 use super::{
-    Concurrency, Context, Ending, Event, Halt, Job, Wave, WaveLog, WriteLog, executor, spans,
+    Concurrency, Context, Ending, Event, Halt, UnitTask, Wave, WaveLog, WriteLog, executor, spans,
     wave_check, with_health,
 };
 use crate::domain::one_or_many;
@@ -36,11 +36,11 @@ const FIRST_UNITS: usize = 4;
 
 struct Dispatcher<N> {
     context: Arc<Context<N>>,
-    jobs: mpsc::Receiver<Vec<Job>>,
+    tasks: mpsc::Receiver<Vec<UnitTask>>,
     /// Jobs that are not of the present wave. No others are taken before its end.
-    held: Option<Vec<Job>>,
-    ready: VecDeque<(Job, Arc<LookupCache>)>,
-    lookups: JoinSet<Result<(Vec<Job>, LookupCache), Halt>>,
+    held: Option<Vec<UnitTask>>,
+    ready: VecDeque<(UnitTask, Arc<LookupCache>)>,
+    lookups: JoinSet<Result<(Vec<UnitTask>, LookupCache), Halt>>,
     units: JoinSet<Result<(), Halt>>,
     ending: Option<Ending>,
     /// Ends every wait of a call.
@@ -49,18 +49,18 @@ struct Dispatcher<N> {
     fed: bool,
 }
 
-/// Carries out all units that `jobs` brings, until it ends or something stops the run: first in waves, each of which is
+/// Carries out all units that `tasks` brings, until it ends or something stops the run: first in waves, each of which is
 /// read back before the next unit is begun, then the rest. No batch has units of two waves. `stop` is the token that ends
 /// the waits of the system's calls: it is cancelled here too where the run ends because no further call is of use.
 pub async fn run<N: WriteLog>(
     context: Arc<Context<N>>,
-    jobs: mpsc::Receiver<Vec<Job>>,
+    tasks: mpsc::Receiver<Vec<UnitTask>>,
     record: &impl WaveLog,
     stop: CancellationToken,
 ) -> Ending {
     let health = context.system.health();
     let events = context.events.clone();
-    let mut dispatcher = Dispatcher::new(context, jobs, stop);
+    let mut dispatcher = Dispatcher::new(context, tasks, stop);
     let passes = async {
         if !dispatcher.context.only_resolves() {
             dispatcher.waves(record).await;
@@ -86,12 +86,12 @@ async fn reached(deadline: Option<Instant>) {
 impl<N: WriteLog> Dispatcher<N> {
     fn new(
         context: Arc<Context<N>>,
-        jobs: mpsc::Receiver<Vec<Job>>,
+        tasks: mpsc::Receiver<Vec<UnitTask>>,
         stop: CancellationToken,
     ) -> Self {
         Self {
             stop,
-            jobs,
+            tasks,
             held: None,
             ready: VecDeque::new(),
             lookups: JoinSet::new(),
@@ -191,7 +191,7 @@ impl<N: WriteLog> Dispatcher<N> {
                 Some(found) = self.lookups.join_next(), if !self.lookups.is_empty() => {
                     self.looked_up(result_of(found));
                 }
-                batch = self.jobs.recv(), if wants_more => match batch {
+                batch = self.tasks.recv(), if wants_more => match batch {
                     Some(batch) => self.take(batch, wave),
                     None => self.fed = true,
                 },
@@ -221,15 +221,15 @@ impl<N: WriteLog> Dispatcher<N> {
             self.end(Ending::Stopped(StopReason::Until, UNTIL.to_owned()));
         }
         while self.ending.is_none() && self.units.len() < self.concurrency() {
-            let Some((job, seen)) = self.ready.pop_front() else {
+            let Some((task, seen)) = self.ready.pop_front() else {
                 break;
             };
             let context = Arc::clone(&self.context);
-            let span = spans::of_lines(job.unit.changes().map(|change| change.line));
+            let span = spans::of_lines(task.unit.changes().map(|change| change.line));
             let unit = async move {
-                executor::carry_out(&context, &job, &seen).await?;
-                context.write_breaker.ended(&job);
-                if let Some(chunk) = &job.chunk {
+                executor::carry_out(&context, &task, &seen).await?;
+                context.write_breaker.ended(&task);
+                if let Some(chunk) = &task.chunk {
                     chunk.unit_ended();
                 }
                 Ok(())
@@ -286,8 +286,8 @@ impl<N: WriteLog> Dispatcher<N> {
         has_all && self.ready.is_empty() && self.lookups.is_empty()
     }
 
-    fn take(&mut self, batch: Vec<Job>, wave: Option<&Wave>) {
-        let is_later = |wave: &Wave| batch.first().is_some_and(|job| !wave.has(job));
+    fn take(&mut self, batch: Vec<UnitTask>, wave: Option<&Wave>) {
+        let is_later = |wave: &Wave| batch.first().is_some_and(|task| !wave.has(task));
         if wave.is_some_and(is_later) {
             self.held = Some(batch);
             return;
@@ -295,11 +295,11 @@ impl<N: WriteLog> Dispatcher<N> {
         if !self.context.bulk.load(Ordering::Relaxed) {
             let nothing = Arc::new(LookupCache::none());
             self.ready
-                .extend(batch.into_iter().map(|job| (job, Arc::clone(&nothing))));
+                .extend(batch.into_iter().map(|task| (task, Arc::clone(&nothing))));
             return;
         }
         let context = Arc::clone(&self.context);
-        let changes = batch.iter().flat_map(|job| job.unit.changes());
+        let changes = batch.iter().flat_map(|task| task.unit.changes());
         let span = spans::of_lines(changes.map(|change| change.line));
         let looking = async move {
             let seen = look_up(&context, &batch).await?;
@@ -308,12 +308,12 @@ impl<N: WriteLog> Dispatcher<N> {
         self.lookups.spawn(looking.instrument(span));
     }
 
-    fn looked_up(&mut self, found: Result<(Vec<Job>, LookupCache), Halt>) {
+    fn looked_up(&mut self, found: Result<(Vec<UnitTask>, LookupCache), Halt>) {
         match found {
-            Ok((jobs, seen)) => {
+            Ok((tasks, seen)) => {
                 let seen = Arc::new(seen);
                 self.ready
-                    .extend(jobs.into_iter().map(|job| (job, Arc::clone(&seen))));
+                    .extend(tasks.into_iter().map(|task| (task, Arc::clone(&seen))));
             }
             Err(halt) => self.halted(halt),
         }
@@ -411,10 +411,10 @@ impl<N: WriteLog> Dispatcher<N> {
 
     /// Lines that have failed for the reason for which the run ends are as if they had not been begun.
     async fn reopen(&self, why: Fatal) -> Result<(), LedgerError> {
-        for job in self.context.write_breaker.take(why) {
-            let lines = job.unit.lines().collect();
-            let log = self.context.log.of(job.chunk.as_ref());
-            log.reopen(lines, job.expected).await?;
+        for task in self.context.write_breaker.take(why) {
+            let lines = task.unit.lines().collect();
+            let log = self.context.log.of(task.chunk.as_ref());
+            log.reopen(lines, task.expected).await?;
         }
         Ok(())
     }

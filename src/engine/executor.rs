@@ -5,32 +5,32 @@ use super::customer_state::{CustomerState, DesiredState};
 use super::halt::OrHalt;
 use super::locate::same_customer;
 use super::lookup::LookupCache;
-use super::{Context, Halt, Job, WriteLog};
+use super::{Context, Halt, UnitTask, WriteLog};
 use crate::domain::{AccountId, CustomerId, Reseller};
 use crate::plan::{Member, Shape};
 
 /// Carries one unit out (or, in a plan, says what would be done).
 pub(super) async fn carry_out<N: WriteLog>(
     context: &Context<N>,
-    job: &Job,
+    task: &UnitTask,
     seen: &LookupCache,
 ) -> Result<(), Halt> {
     // Boxed, as is each write (`Case::write`): the state of each is kilobytes, which a task would otherwise hold, and
     // move, from its beginning to its end.
-    match job.unit.shape {
-        Shape::Single => Box::pin(singles(context, job, seen)).await,
-        Shape::Chain => Box::pin(chain(context, job, seen)).await,
-        Shape::Cycle => Box::pin(super::cycle::carry_out(context, job, seen)).await,
+    match task.unit.shape {
+        Shape::Single => Box::pin(singles(context, task, seen)).await,
+        Shape::Chain => Box::pin(chain(context, task, seen)).await,
+        Shape::Cycle => Box::pin(super::cycle::carry_out(context, task, seen)).await,
     }
 }
 
 async fn singles<N: WriteLog>(
     context: &Context<N>,
-    job: &Job,
+    task: &UnitTask,
     seen: &LookupCache,
 ) -> Result<(), Halt> {
-    for member in &job.unit.members {
-        let case = Case::new(context, job, member, seen);
+    for member in &task.unit.members {
+        let case = Case::new(context, task, member, seen);
         if !case.is_done() {
             case.alone().await?;
         }
@@ -42,16 +42,16 @@ async fn singles<N: WriteLog>(
 /// are blocked and stay as they were.
 async fn chain<N: WriteLog>(
     context: &Context<N>,
-    job: &Job,
+    task: &UnitTask,
     seen: &LookupCache,
 ) -> Result<(), Halt> {
-    let already = moved_before(context, job, seen).await?;
-    let told = (!already.is_empty()).then(|| with_customers(job, &already));
-    let job = told.as_ref().unwrap_or(job);
+    let already = moved_before(context, task, seen).await?;
+    let told = (!already.is_empty()).then(|| with_customers(task, &already));
+    let task = told.as_ref().unwrap_or(task);
     let mut freed: Vec<CustomerId> = Vec::new();
     let mut blocked: Option<String> = None;
-    for (at, member) in job.unit.members.iter().enumerate() {
-        let case = Case::new(context, job, member, seen);
+    for (at, member) in task.unit.members.iter().enumerate() {
+        let case = Case::new(context, task, member, seen);
         let asks_rename = member
             .changes
             .iter()
@@ -99,7 +99,7 @@ async fn chain<N: WriteLog>(
 
 /// The customer that an earlier run meant by these lines, where it is already as requested: it waits for no other.
 async fn already_renamed<N: WriteLog>(case: &Case<'_, N>) -> Result<Option<CustomerState>, Halt> {
-    if case.job.customer_by_prior_run(case.member).is_none() {
+    if case.task.customer_by_prior_run(case.member).is_none() {
         return Ok(None);
     }
     let located = case.locate().await.or_halt()?.ok();
@@ -118,17 +118,17 @@ fn waiting_for(member: &Member) -> String {
     )
 }
 
-/// The job, with the customers of its first members told instead of searched.
-fn with_customers(job: &Job, customers: &[CustomerId]) -> Job {
-    let mut job = job.clone();
-    for (member, customer) in job.unit.members.iter().zip(customers) {
+/// The task, with the customers of its first members told instead of searched.
+fn with_customers(task: &UnitTask, customers: &[CustomerId]) -> UnitTask {
+    let mut task = task.clone();
+    for (member, customer) in task.unit.members.iter().zip(customers) {
         let lines = member
             .changes
             .iter()
             .map(|change| (change.line, customer.clone()));
-        job.by_prior_run.extend(lines);
+        task.by_prior_run.extend(lines);
     }
-    job
+    task
 }
 
 /// How far an earlier run got, told from the IDs alone: a chain of n renames has n + 1 IDs and n customers,
@@ -138,12 +138,12 @@ fn with_customers(job: &Job, customers: &[CustomerId]) -> Job {
 /// or known from this run, nothing has to be guessed and nothing is.
 async fn moved_before<N: WriteLog>(
     context: &Context<N>,
-    job: &Job,
+    task: &UnitTask,
     seen: &LookupCache,
 ) -> Result<Vec<CustomerId>, Halt> {
     let known =
-        !(job.recorded.is_empty() && job.expected.is_empty() && job.by_prior_run.is_empty());
-    let Some(ids) = ids(job).filter(|_| !known && job.done.is_empty()) else {
+        !(task.recorded.is_empty() && task.expected.is_empty() && task.by_prior_run.is_empty());
+    let Some(ids) = ids(task).filter(|_| !known && task.done.is_empty()) else {
         return Ok(Vec::new());
     };
     let mut holders = Vec::with_capacity(ids.len());
@@ -171,7 +171,7 @@ async fn moved_before<N: WriteLog>(
         return Ok(Vec::new());
     };
     let done: Vec<CustomerId> = holders.into_iter().take(*gap).flatten().collect();
-    let as_named = job
+    let as_named = task
         .unit
         .members
         .iter()
@@ -185,8 +185,8 @@ async fn moved_before<N: WriteLog>(
 }
 
 /// The chain's IDs from the free end; `None` where one is not known from the file.
-fn ids(job: &Job) -> Option<Vec<(&AccountId, Option<&Reseller>)>> {
-    let members = &job.unit.members;
+fn ids(task: &UnitTask) -> Option<Vec<(&AccountId, Option<&Reseller>)>> {
+    let members = &task.unit.members;
     let first = DesiredState::of(members.first()?);
     let mut ids = vec![(first.target()?, first.reseller)];
     for member in members {

@@ -6,7 +6,7 @@
 use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState, has_temporary_id};
 use super::halt::{OrHalt, StepError, StepResult};
-use super::{Job, WriteLog, spans};
+use super::{UnitTask, WriteLog, spans};
 use crate::domain::{AccountId, CustomerId, Failed, Line, NewAccount};
 use crate::plan::{AliasConflicts, Member};
 use crate::system::{Customer, SystemError};
@@ -22,13 +22,13 @@ impl<N: WriteLog> Case<'_, N> {
 
     async fn located(&self) -> StepResult<CustomerState> {
         let desired = DesiredState::of(self.member);
-        let state = if let Some(id) = self.job.customer_by_this_run(self.member) {
+        let state = if let Some(id) = self.task.customer_by_this_run(self.member) {
             self.by_this_run(id, &desired).await?
         } else if let Some(remembered) = self.by_prior_run(&desired).await? {
             remembered
         } else if let Some(account) = desired.account {
             let found = self
-                .searched(account, &desired, neighbour(self.job, self.member))
+                .searched(account, &desired, neighbour(self.task, self.member))
                 .await;
             let found = match found {
                 // A list does not show all customers, and the line says which customer is meant.
@@ -95,7 +95,7 @@ impl<N: WriteLog> Case<'_, N> {
         let account = state.original.as_ref();
         let counts = |line| !self.context.settings.history.means_another(line, &state.id);
         if let Some(line) =
-            alias_conflicts.against(&self.job.unit, self.member, (&state.id, account), counts)
+            alias_conflicts.against(&self.task.unit, self.member, (&state.id, account), counts)
         {
             let words = format!(
                 "line {line} names this customer too, by its other ID, and wants something else of it; nothing was written"
@@ -119,12 +119,12 @@ impl<N: WriteLog> Case<'_, N> {
         state: &CustomerState,
     ) -> StepResult<()> {
         // Tests: `recognition::a_planned_line_is_not_doubted_*`, `resume::adobes_references_*`.
-        if self.job.remembered_customer(self.member).is_some() || self.context.has_given(account) {
+        if self.task.remembered_customer(self.member).is_some() || self.context.has_given(account) {
             return Ok(());
         }
         let ordered = self.context.system.capabilities().unique_accounts;
         let others: Vec<_> = alias_conflicts
-            .perhaps_renamed_by(&self.job.unit, self.member, (&state.id, account), ordered)
+            .perhaps_renamed_by(&self.task.unit, self.member, (&state.id, account), ordered)
             .filter(|(line, _)| {
                 !self
                     .context
@@ -300,11 +300,11 @@ impl<N: WriteLog> Case<'_, N> {
 
 /// The line of this chain or swap that names the customer with the ID that the member requests. A customer found under
 /// that ID is then that line's, and not this line's after its rename, as it would be for a line that stands alone.
-fn neighbour(job: &Job, member: &Member) -> Option<Line> {
+fn neighbour(task: &UnitTask, member: &Member) -> Option<Line> {
     let desired = DesiredState::of(member);
     // A line that names its customer can tell them apart.
     let target = desired.target().filter(|_| desired.customer.is_none())?;
-    let others = job
+    let others = task
         .unit
         .members
         .iter()

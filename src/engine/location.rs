@@ -90,7 +90,7 @@ impl<N: WriteLog> Case<'_, N> {
     /// can be carried out, the customer is probably not the one that is meant.
     pub(super) async fn check_locations(&self, state: &mut CustomerState) -> StepResult<()> {
         let renames = || {
-            let open = |change: &&Change| !self.job.is_done(change.line);
+            let open = |change: &&Change| !self.task.is_done(change.line);
             let changes = self.member.changes.iter().filter(open);
             changes.filter(|change| change.new_account.asks())
         };
@@ -126,9 +126,9 @@ impl<N: WriteLog> Case<'_, N> {
         change: &Change,
     ) -> Result<ResolvedLocation, SystemError> {
         let place = meant(state, change)?;
-        let mut planned = self.job.expected.iter();
+        let mut planned = self.task.expected.iter();
         let planned = planned.find(|planned| planned.line == change.line);
-        let written = self.job.recorded.iter().find_map(|recorded| {
+        let written = self.task.recorded.iter().find_map(|recorded| {
             let intent = &recorded.intent;
             let Write::Location { location, .. } = &intent.write else {
                 return None;
@@ -168,7 +168,7 @@ impl<N: WriteLog> Case<'_, N> {
     /// Whether what the line requests to change still is as this run or its plan found it.
     fn is_untouched(&self, change: &Change, place: &ResolvedLocation) -> Result<(), SystemError> {
         let now = &place.now;
-        let mut planned = self.job.expected.iter();
+        let mut planned = self.task.expected.iter();
         let planned = planned.find(|planned| planned.line == change.line);
         let found = planned.map_or_else(
             || place.before.clone(),
@@ -215,7 +215,7 @@ impl<N: WriteLog> Case<'_, N> {
         place: &mut ResolvedLocation,
     ) -> Result<StepOutcome, Halt> {
         let id = place.id.clone();
-        let mine = self.job.recorded.iter().filter(|recorded| {
+        let mine = self.task.recorded.iter().filter(|recorded| {
             let write = &recorded.intent.write;
             matches!(write, Write::Location { location, .. } if *location == id)
         });

@@ -1,10 +1,10 @@
 //! Finds many customers in few calls: the number of calls is limited, and the writes are the least that is needed.
 //!
-//! A batch of jobs is looked up together, the current account IDs and the new ones at the same time, so that a target
+//! A batch of tasks is looked up together, the current account IDs and the new ones at the same time, so that a target
 //! that another customer has is known before anything is written. Each result has the time at which it was read,
 //! and is not returned any more when it is too old to base a write on.
 
-use super::{Context, Event, Halt, Job, Lookup, WriteLog};
+use super::{Context, Event, Halt, Lookup, UnitTask, WriteLog};
 use crate::domain::{AccountId, Change, CustomerId, Reseller};
 use crate::plan::Member;
 use crate::system::{Bulk, Customer, Fatal, Key, SystemError, Wanted};
@@ -76,21 +76,21 @@ impl LookupCache {
     }
 }
 
-/// Looks a batch of jobs up, where the system allows it.
+/// Looks a batch of tasks up, where the system allows it.
 pub(super) async fn look_up<N: WriteLog>(
     context: &Context<N>,
-    jobs: &[Job],
+    tasks: &[UnitTask],
 ) -> Result<LookupCache, Halt> {
     if !context.bulk.load(Ordering::Relaxed) {
         return Ok(LookupCache::none());
     }
-    let wanted = wanted(jobs, context.system.capabilities().unique_accounts);
+    let wanted = wanted(tasks, context.system.capabilities().unique_accounts);
     if wanted.is_empty() {
         return Ok(LookupCache::none());
     }
-    let locations = jobs
+    let locations = tasks
         .iter()
-        .any(|job| job.unit.changes().any(Change::asks_location));
+        .any(|task| task.unit.changes().any(Change::asks_location));
     let number = context.write_breaker.number();
     match context.system.find_many(&wanted, locations).await {
         Ok(Bulk::Found(found, at)) => {
@@ -125,11 +125,11 @@ fn refused<N: WriteLog>(context: &Context<N>, why: String) -> Result<LookupCache
     Ok(LookupCache::none())
 }
 
-fn wanted(jobs: &[Job], targets: bool) -> Vec<Wanted> {
+fn wanted(tasks: &[UnitTask], targets: bool) -> Vec<Wanted> {
     let mut wanted = Vec::new();
-    for job in jobs {
-        for member in &job.unit.members {
-            want(job, member, targets, &mut wanted);
+    for task in tasks {
+        for member in &task.unit.members {
+            want(task, member, targets, &mut wanted);
         }
     }
     wanted.sort_unstable_by(|a, b| key_of(a).cmp(&key_of(b)));
@@ -137,8 +137,12 @@ fn wanted(jobs: &[Job], targets: bool) -> Vec<Wanted> {
     wanted
 }
 
-fn want(job: &Job, member: &Member, targets: bool, wanted: &mut Vec<Wanted>) {
-    if member.changes.iter().all(|change| job.is_done(change.line)) {
+fn want(task: &UnitTask, member: &Member, targets: bool, wanted: &mut Vec<Wanted>) {
+    if member
+        .changes
+        .iter()
+        .all(|change| task.is_done(change.line))
+    {
         return;
     }
     let reseller = member
@@ -151,7 +155,7 @@ fn want(job: &Job, member: &Member, targets: bool, wanted: &mut Vec<Wanted>) {
             reseller: reseller.clone(),
         });
     };
-    if let Some(id) = job.remembered_customer(member) {
+    if let Some(id) = task.remembered_customer(member) {
         add(Key::Customer(id.clone()));
     }
     let moving = member
@@ -163,7 +167,7 @@ fn want(job: &Job, member: &Member, targets: bool, wanted: &mut Vec<Wanted>) {
         .iter()
         .find_map(|change| change.account.as_ref())
     {
-        if job.customer_by_this_run(member).is_none() {
+        if task.customer_by_this_run(member).is_none() {
             add(Key::Account(account.clone()));
         }
     } else if let Some(id) = member

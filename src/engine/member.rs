@@ -158,13 +158,13 @@ impl<N: WriteLog> Case<'_, N> {
             return Ok(StepOutcome::Failed(error, self.sent_before(line)));
         }
         // `cycle::carry_out` decides for the account IDs of a swap.
-        let ends_swap = self.job.unit.shape == Shape::Cycle && location.is_none();
+        let ends_swap = self.task.unit.shape == Shape::Cycle && location.is_none();
         if self.context.only_resolves() && !ends_swap {
             return Err(Halt::Stopping);
         }
         let wish = WriteRequest {
-            chunk: self.job.chunk.as_ref(),
-            unit: self.job.unit.number,
+            chunk: self.task.chunk.as_ref(),
+            unit: self.task.unit.number,
             line,
             customer: &state.id,
             reseller: state.reseller.as_ref(),
@@ -188,7 +188,7 @@ impl<N: WriteLog> Case<'_, N> {
 
     /// The last attempt of an earlier process that may have landed.
     fn doubted(&self, line: Line, write: &Write) -> Option<SentAttempt> {
-        let mut recorded = self.job.recorded.iter();
+        let mut recorded = self.task.recorded.iter();
         let doubted = recorded.rfind(|one| {
             let same = one.intent.line == line && one.intent.write.wants_the_same(write);
             same && one.may_have_landed()
@@ -210,7 +210,7 @@ impl<N: WriteLog> Case<'_, N> {
         let has_parked = |recorded: &WriteRecord| {
             recorded.intent.write.is_temporary() && recorded.verdict != Some(Verdict::NotApplied)
         };
-        if state.parked.is_some() || self.job.recorded.iter().any(has_parked) {
+        if state.parked.is_some() || self.task.recorded.iter().any(has_parked) {
             return Ok(());
         }
         let words = format!(
@@ -222,7 +222,7 @@ impl<N: WriteLog> Case<'_, N> {
     /// What was sent for a line before this process began.
     pub(super) fn sent_before(&self, line: Line) -> Sent {
         let mine = self
-            .job
+            .task
             .recorded
             .iter()
             .filter(|recorded| recorded.intent.line == line);
@@ -293,7 +293,7 @@ impl<N: WriteLog> Case<'_, N> {
             self.member
                 .changes
                 .iter()
-                .filter(|change| !self.job.is_done(change.line))
+                .filter(|change| !self.task.is_done(change.line))
         };
         let wants_location = |change: &&Change| {
             change.asks_location() && (renamed.is_done() || !change.new_account.asks())

@@ -62,7 +62,7 @@ use std::sync::Arc;
 
 /// A unit, and what earlier runs and earlier attempts know of it.
 #[derive(Debug, Clone)]
-pub struct Job {
+pub struct UnitTask {
     /// What is to be done.
     pub unit: Unit,
     /// Lines that already have their final outcome; they get no other.
@@ -78,7 +78,7 @@ pub struct Job {
     pub by_prior_run: Vec<(Line, CustomerId)>,
 }
 
-impl Job {
+impl UnitTask {
     /// A unit of which nothing is known yet.
     pub fn new(unit: Unit) -> Self {
         Self {

@@ -145,7 +145,7 @@ impl<N: WriteLog> Case<'_, N> {
             .member
             .changes
             .iter()
-            .filter(|c| !self.job.is_done(c.line))
+            .filter(|c| !self.task.is_done(c.line))
         {
             let status = if self.leaves_in_doubt(trouble) && change.asks_anything() {
                 Status::InDoubt
@@ -159,7 +159,7 @@ impl<N: WriteLog> Case<'_, N> {
                 let sent = self.sent_before(change.line);
                 outcome.message.clone_from(&trouble.message);
                 outcome.http_status = trouble.http_status;
-                let mut recorded = self.job.recorded.iter();
+                let mut recorded = self.task.recorded.iter();
                 let mine = recorded.find(|write| write.intent.line == change.line);
                 outcome.customer = mine.map(|write| write.intent.customer.clone());
                 outcome.attempts = sent.attempts;

@@ -52,7 +52,7 @@ pub(super) async fn stored<N: WriteLog>(
     };
     // The former value in the answer says nothing: it may have been read before the write took effect.
     if judge(&request.write, &told) == Judgement::DidNot {
-        return settle(context, request, doubt(), correlation, sent).await;
+        return in_doubt(context, request, doubt(), correlation, sent).await;
     }
     let seen = match look(context, request).await.or_halt()? {
         Ok(seen) => seen,
@@ -64,7 +64,7 @@ pub(super) async fn stored<N: WriteLog>(
             context.write_accepted(&request.write, sent.number);
             Next::End(StepOutcome::Done(sent.clone()))
         }
-        Judgement::DidNot => return settle(context, request, doubt(), correlation, sent).await,
+        Judgement::DidNot => return in_doubt(context, request, doubt(), correlation, sent).await,
         Judgement::Altered | Judgement::ConcurrentChange => {
             context.write_stored_otherwise(&request.write, sent.number);
             // Another client may have changed it once more since; what this write did is in the answer.
@@ -231,7 +231,7 @@ pub(super) async fn is_uncertain<N: WriteLog>(
     Ok(context
         .log
         .of(request.chunk)
-        .settle(attempt, settled)
+        .verdict(attempt, settled)
         .await?)
 }
 
@@ -241,7 +241,7 @@ fn unread(mut doubt: SystemError, why: &SystemError) -> SystemError {
 }
 
 /// Reads back, and decides by what is read.
-pub(super) async fn settle<N: WriteLog>(
+pub(super) async fn in_doubt<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
     doubt: SystemError,

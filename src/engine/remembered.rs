@@ -74,7 +74,7 @@ impl<N: WriteLog> Case<'_, N> {
             return Ok(state);
         }
         let planned = self
-            .job
+            .task
             .expected
             .iter()
             .find(|outcome| self.is_mine(outcome.line));
@@ -108,7 +108,7 @@ impl<N: WriteLog> Case<'_, N> {
         &self,
         desired: &DesiredState<'_>,
     ) -> StepResult<Option<CustomerState>> {
-        let Some(id) = self.job.customer_by_prior_run(self.member) else {
+        let Some(id) = self.task.customer_by_prior_run(self.member) else {
             return Ok(None);
         };
         // Test: `recognition::a_line_that_names_its_customer_*`.
@@ -377,7 +377,7 @@ pub(super) async fn resolve_open_writes<'a, N: WriteLog>(
                 http_status: write.http_status,
                 effect: (is_altered && verdict == Verdict::Applied).then(|| seen.clone()),
             };
-            log.settle(write.id, settled).await?;
+            log.verdict(write.id, settled).await?;
         }
         if verdict == Some(Verdict::Applied) {
             return Ok(());

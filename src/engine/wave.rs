@@ -4,7 +4,7 @@
 //! Of one that an earlier process left on record, first a pass of its own finds out what became of the writes
 //! (`Mode::Resolve`); then it is read back, and only where it is right its other lines are carried out.
 
-use super::Job;
+use super::UnitTask;
 use super::recheck::Left;
 use crate::domain::one_or_many;
 use crate::ledger::{LedgerError, LineSet};
@@ -22,8 +22,8 @@ pub struct Wave {
 
 impl Wave {
     /// Whether a unit is part of it.
-    pub(super) fn has(&self, job: &Job) -> bool {
-        job.unit.lines().any(|line| self.lines.contains(line))
+    pub(super) fn has(&self, task: &UnitTask) -> bool {
+        task.unit.lines().any(|line| self.lines.contains(line))
     }
 
     /// Which one of all it is, and how many of its lines are wrong.

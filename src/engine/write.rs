@@ -185,7 +185,7 @@ async fn attempt<N: WriteLog>(
             effect: None,
         };
         sent.last = Some(Box::new((recorded, settled.http_status)));
-        log.settle(recorded, settled).await?;
+        log.verdict(recorded, settled).await?;
         if trouble.http_status.is_none() {
             sent.attempts -= 1;
             context.lead.was_not_sent(lead);
@@ -217,7 +217,7 @@ async fn came_too_late<N: WriteLog>(
         http_status: Some(NEVER_SENT),
         effect: None,
     };
-    log.settle(recorded, never_sent).await?;
+    log.verdict(recorded, never_sent).await?;
     Ok(Next::ReadFirst(Duration::ZERO))
 }
 
@@ -308,7 +308,7 @@ async fn after_sending<N: WriteLog>(
             http_status: never_sent.then_some(NEVER_SENT).or(sent.http_status),
             effect,
         };
-        context.log.of(request.chunk).settle(id, settled).await?;
+        context.log.of(request.chunk).verdict(id, settled).await?;
     }
     let (_, next) = concluded?;
     if matches!(next, Next::AfterAWhile { .. }) {
@@ -420,7 +420,7 @@ async fn conclude<N: WriteLog>(
         Written::InDoubt(trouble) => {
             sent.http_status = trouble.http_status.or(sent.http_status);
             let is_bad = trouble.reason == Failed::BadAnswer;
-            let next = read_back::settle(context, request, trouble, correlation, sent).await?;
+            let next = read_back::in_doubt(context, request, trouble, correlation, sent).await?;
             sent.bad_answer |= is_bad;
             Ok((next.verdict(&request.write), next))
         }

@@ -2,7 +2,7 @@
 //! with none accepted in between, are about the token, the settings or the system. The lines that failed for that reason are
 //! not done then: they are opened again. So are those that failed with 401 shortly before the token was found to be refused.
 
-use super::{Halt, Job};
+use super::{Halt, UnitTask};
 use crate::domain::Line;
 use crate::ledger::{Verdict, Write, WriteRecord};
 use crate::system::{Fatal, SystemError};
@@ -86,11 +86,11 @@ struct Seen {
     /// The refusals that end the run.
     alike: Option<(Refusable, u16)>,
     /// Those of them that have ended.
-    ended: Vec<Job>,
+    ended: Vec<UnitTask>,
     /// Lines of units under way that have failed for a 401.
     unauthorized: HashSet<Line>,
     /// Their units that have ended, the latest last.
-    doubted: VecDeque<(Instant, Job)>,
+    doubted: VecDeque<(Instant, UnitTask)>,
 }
 
 /// Refusals with one status, of calls that were sent after the last one that was accepted.
@@ -145,7 +145,7 @@ impl WriteBreaker {
             let Seen {
                 suspended, ended, ..
             } = &mut *seen;
-            ended.retain(|job| suspended.contains_key(&job.unit.number));
+            ended.retain(|task| suspended.contains_key(&task.unit.number));
         }
     }
 
@@ -235,29 +235,29 @@ impl WriteBreaker {
     }
 
     /// A unit has come to its end.
-    pub(super) fn ended(&self, job: &Job) {
+    pub(super) fn ended(&self, task: &UnitTask) {
         let mut seen = self.lock();
         // Of what an earlier process may have written, or has told, nothing is taken back.
         let landed = |write: &WriteRecord| {
             write.verdict == Some(Verdict::Applied) || write.may_have_landed()
         };
-        let is_new = job.done.is_empty() && !job.recorded.iter().any(landed);
-        let is_suspended = seen.suspended.contains_key(&job.unit.number);
+        let is_new = task.done.is_empty() && !task.recorded.iter().any(landed);
+        let is_suspended = seen.suspended.contains_key(&task.unit.number);
         // Where refusals end no run, a file may consist of them.
         let has_room = self.stops || seen.ended.len() < MOST_KEPT;
         if is_suspended && is_new && has_room {
-            seen.ended.push(job.clone());
+            seen.ended.push(task.clone());
         }
         if seen.unauthorized.is_empty() {
             return;
         }
-        let lines = job.unit.lines();
+        let lines = task.unit.lines();
         let doubted = lines.filter(|line| seen.unauthorized.remove(line)).count();
         if doubted > 0 && is_new {
             if seen.doubted.len() == MOST_DOUBTED {
                 seen.doubted.pop_front();
             }
-            seen.doubted.push_back((Instant::now(), job.clone()));
+            seen.doubted.push_back((Instant::now(), task.clone()));
         }
     }
 
@@ -274,14 +274,14 @@ impl WriteBreaker {
     }
 
     /// Units that have ended, and may have failed for the reason for which the run ends.
-    pub(super) fn take(&self, why: Fatal) -> Vec<Job> {
+    pub(super) fn take(&self, why: Fatal) -> Vec<UnitTask> {
         let mut seen = self.lock();
         let mut failed = std::mem::take(&mut seen.ended);
         let Seen {
             suspended, alike, ..
         } = &*seen;
-        failed.retain(|job| {
-            let (kind, cause) = match suspended.get(&job.unit.number) {
+        failed.retain(|task| {
+            let (kind, cause) = match suspended.get(&task.unit.number) {
                 Some(suspended) => *suspended,
                 None => return false,
             };
@@ -298,7 +298,7 @@ impl WriteBreaker {
         if why == Fatal::TokenRefused {
             let doubted = seen.doubted.drain(..);
             let lately = doubted.filter(|(ended, _)| ended.elapsed() < DOUBT);
-            failed.extend(lately.map(|(_, job)| job));
+            failed.extend(lately.map(|(_, task)| task));
         }
         failed
     }
@@ -357,7 +357,7 @@ mod tests {
         let opened = |why| {
             let breaker = WriteBreaker::new(true);
             let unit = |line| {
-                Job::new(Unit::single(Change {
+                UnitTask::new(Unit::single(Change {
                     line,
                     account: None,
                     customer: None,
@@ -385,7 +385,7 @@ mod tests {
             let last = (5..99).find(|line| refuse(*line, 422).is_err());
             assert_eq!(last, Some(24));
             let opened = breaker.take(why).into_iter();
-            opened.map(|job| job.unit.number).collect::<Vec<_>>()
+            opened.map(|task| task.unit.number).collect::<Vec<_>>()
         };
         assert_eq!(opened(Fatal::GaveUp), [4]);
         assert_eq!(opened(Fatal::TakesNoWrites), [4]);

@@ -13,10 +13,10 @@ pub trait WriteLog: Clone + Send + Sync + 'static {
     /// Notes a write that is about to be sent; returns once it would survive a power cut.
     fn intend(&self, intent: Intent) -> impl Future<Output = Result<Noted, LedgerError>> + Send;
     /// Notes what became of a write. Losing this is harmless: the write is in doubt then, and read back.
-    fn settle(
+    fn verdict(
         &self,
         write: WriteId,
-        settled: WriteVerdict,
+        verdict: WriteVerdict,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
     /// Notes the outcome of a line.
     fn outcome(&self, outcome: Outcome) -> impl Future<Output = Result<(), LedgerError>> + Send;
@@ -39,12 +39,12 @@ impl WriteLog for Journal {
         Journal::intend(self, intent)
     }
 
-    fn settle(
+    fn verdict(
         &self,
         write: WriteId,
-        settled: WriteVerdict,
+        verdict: WriteVerdict,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send {
-        Journal::settle(self, write, settled)
+        Journal::verdict(self, write, verdict)
     }
 
     fn outcome(&self, outcome: Outcome) -> impl Future<Output = Result<(), LedgerError>> + Send {

@@ -114,7 +114,7 @@ fn make() -> Option<Bench> {
             write_rate: None,
             quota: None,
             egress: Vec::new(),
-            shared_calls: None,
+            call_reservations: None,
             shared_rate: None,
             max_connections: 4,
             http1_only: true,

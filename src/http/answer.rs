@@ -29,7 +29,7 @@ impl Client {
     }
 
     /// Reports what the attempt showed to all parts that depend on it, and returns what it means for the call.
-    pub(super) fn settle<T>(
+    pub(super) fn report_attempt<T>(
         &self,
         shot: Attempt<'_>,
         parse: impl FnOnce(Reply) -> Result<T, Unreadable>,

@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 use super::breaker::{QUIET, firewall_wait};
 use super::call::CallError;
 use super::health::{HealthBoard, WaitCause};
+use super::machine_quota::Record;
 use super::quota::{Permit, Permits, Waiting};
 use super::settings::{Settings, SetupError};
-use super::shared_quota::Record;
 
 /// For this long a call may find out whether a block is over before another one does.
 const PROBE: Duration = Duration::from_secs(10);
@@ -313,9 +313,9 @@ fn permits(
     let Some(quota) = settings.quota else {
         return Ok(None);
     };
-    let (record, others) = match settings.shared_calls.clone() {
+    let (record, others) = match settings.call_reservations.clone() {
         Some(shared) => {
-            let opened = Record::open(shared, quota, ip).map_err(SetupError::SharedCalls)?;
+            let opened = Record::open(shared, quota, ip).map_err(SetupError::CallReservations)?;
             (Some(opened.0), opened.1)
         }
         None => (None, Vec::new()),

@@ -141,7 +141,7 @@ impl<'a> PendingWrite<'a> {
         };
         let shot = client.examined(&self.call, shot).await;
         let bearer = Arc::clone(&shot.bearer);
-        match client.settle(shot, Ok) {
+        match client.report_attempt(shot, Ok) {
             Outcome::Final(reply) => {
                 client.answered(&self.call, &self.course, reply.is_success());
                 Sent::Reply(reply)

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::machine_quota::{Record, Taken};
 use super::settings::Quota;
-use super::shared_quota::{Record, Taken};
 
 /// The permits of one quota.
 #[derive(Debug)]

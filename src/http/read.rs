@@ -17,7 +17,7 @@ impl Client {
         loop {
             let shot = self.attempt(call, &mut course).await?;
             let bearer = shot.bearer.clone();
-            let why = match self.settle(shot, |reply| {
+            let why = match self.report_attempt(shot, |reply| {
                 let success = reply.is_success();
                 parse(&reply).map(|parsed| (parsed, success))
             }) {

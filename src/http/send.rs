@@ -67,7 +67,7 @@ impl Client {
                 let mut course = CallState::probe();
                 if let Some(shot) = self.try_send(pass, known, &mut course, None, None).await? {
                     let parse = |reply: Reply| reply.json::<IgnoredAny>().map(|_| ());
-                    match self.settle(shot, parse) {
+                    match self.report_attempt(shot, parse) {
                         // A certificate that cannot be accepted: waiting does not help any call.
                         Outcome::Unsendable(why) => return Err(why),
                         Outcome::Unclear(why) if self.is_hopeless(&why, known) => {
@@ -120,7 +120,7 @@ impl Client {
         let Some(shot) = sent.await.ok()? else {
             return Some(false);
         };
-        match self.settle(shot, |_| Ok(())) {
+        match self.report_attempt(shot, |_| Ok(())) {
             Outcome::Final(()) => Some(true),
             Outcome::Unauthorized(_) => Some(false),
             _ => None,

@@ -1,6 +1,6 @@
 //! What a user may set about calls, and how it is written: `6/s`, `2000/5m`, `15m`.
 
-use super::shared_calls::SharedCalls;
+use super::call_reservations::CallReservations;
 use super::shared_rate::SharedRate;
 use super::token_source::Token;
 use std::fmt;
@@ -36,9 +36,9 @@ pub struct Settings {
     /// The local addresses that calls are sent from; none: one that the operating system chooses.
     pub egress: Vec<IpAddr>,
     /// Where all processes on the same target reserve calls, so that the quota holds for all together.
-    pub shared_calls: Option<Arc<dyn SharedCalls>>,
+    pub call_reservations: Option<Arc<dyn CallReservations>>,
     /// Who gives out the turns of all processes of the target, on all machines; `None`: this process paces its own calls.
-    /// Then `shared_calls` is not used.
+    /// Then `call_reservations` is not used.
     pub shared_rate: Option<Arc<dyn SharedRate>>,
     /// Idle connections kept; as many as calls in flight.
     pub max_connections: usize,
@@ -123,7 +123,7 @@ pub enum SetupError {
     },
     /// The record of calls cannot be written.
     #[error("the record of calls that count against the quota cannot be written: {0}")]
-    SharedCalls(std::io::Error),
+    CallReservations(std::io::Error),
 }
 
 /// A setting that is not written as it should be.

@@ -1,7 +1,7 @@
 //! The values of a row, in the order of its table's list of columns: written, read and guarded by a checksum in the same
 //! way, whichever database keeps them.
 
-use super::{LedgerError, Place};
+use super::{LedgerError, RecordPlace};
 use crate::domain::{IdError, Profile};
 use std::borrow::Cow;
 
@@ -106,7 +106,7 @@ impl From<IdError> for Fault {
 
 impl Fault {
     /// The error about the ledger at this place.
-    pub(super) fn name(self, place: impl Into<Place>) -> LedgerError {
+    pub(super) fn name(self, place: impl Into<RecordPlace>) -> LedgerError {
         LedgerError::damaged(place, self.0)
     }
 }

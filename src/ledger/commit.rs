@@ -11,7 +11,7 @@ pub(super) enum Entry {
     /// A write that is about to be sent.
     Intend(Box<Intent>),
     /// What became of a write.
-    Settle(WriteId, WriteVerdict),
+    Verdict(WriteId, WriteVerdict),
     /// What became of lines, in place of what was noted before.
     Outcomes(Vec<Outcome>),
     /// Outcomes of lines that have failed are taken back; the others are put in the place of those that were.

@@ -1,7 +1,7 @@
 //! What can go wrong with the record of a run. Each error names what failed, most also the next step.
 
 use super::folder_writers::Writers;
-use super::{Place, PostgresError};
+use super::{PostgresError, RecordPlace};
 use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -193,7 +193,7 @@ pub enum LedgerError {
     #[error("no {wanted} in {place}; `idshift runs` lists all runs there")]
     NoRun {
         /// Where it was looked for: the folder or the database of the runs.
-        place: Place,
+        place: RecordPlace,
         /// What was looked for, in words.
         wanted: String,
     },
@@ -268,7 +268,7 @@ pub enum LedgerError {
     #[error("no thread could be started that writes the ledger {place}: {source}")]
     NoThread {
         /// The ledger.
-        place: Place,
+        place: RecordPlace,
         /// The operating system's error.
         source: io::Error,
     },
@@ -329,11 +329,11 @@ impl LedgerError {
     }
 
     /// The record contradicts itself.
-    pub(super) fn damaged(place: impl Into<Place>, what: impl Into<String>) -> Self {
+    pub(super) fn damaged(place: impl Into<RecordPlace>, what: impl Into<String>) -> Self {
         let what = what.into();
         match place.into() {
-            Place::File(path) => Self::Damaged { path, what },
-            Place::Database(at) => Self::Postgres(PostgresError::Damaged { at, why: what }),
+            RecordPlace::File(path) => Self::Damaged { path, what },
+            RecordPlace::Database(at) => Self::Postgres(PostgresError::Damaged { at, why: what }),
         }
     }
 

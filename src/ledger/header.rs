@@ -46,14 +46,14 @@ pub struct Header {
 
 /// The part of [`Header::settings`] that says by which key the run is found.
 #[derive(Deserialize)]
-struct Job {
+struct KeySetting {
     key: Option<String>,
 }
 
 impl Header {
     /// The key of the job that the run belongs to; no two runs have one.
     pub fn key(&self) -> Option<String> {
-        serde_json::from_str::<Job>(&self.settings).ok()?.key
+        serde_json::from_str::<KeySetting>(&self.settings).ok()?.key
     }
 }
 

@@ -68,8 +68,8 @@ impl Journal {
     }
 
     /// Notes what became of a write. Queued: it is on the disk a moment later, or after [`Journal::flush`].
-    pub async fn settle(&self, write: WriteId, settled: WriteVerdict) -> Result<(), LedgerError> {
-        self.note(Entry::Settle(write, settled)).await
+    pub async fn verdict(&self, write: WriteId, verdict: WriteVerdict) -> Result<(), LedgerError> {
+        self.note(Entry::Verdict(write, verdict)).await
     }
 
     /// Notes what became of a line, in place of what was noted before. Queued.

@@ -24,11 +24,11 @@ mod crash;
 mod drift;
 mod drifted_lines;
 mod error;
+mod exclusive_lock;
 mod facts;
 mod folder_writers;
 mod header;
 mod header_columns;
-mod hold;
 mod holder;
 mod journal;
 mod lease;
@@ -40,7 +40,6 @@ mod orders;
 mod outcome_columns;
 mod outcomes;
 mod pages;
-mod place;
 mod postgres;
 mod private;
 mod progress;
@@ -48,6 +47,7 @@ mod prune;
 mod queue;
 mod read_back_verdict;
 mod record;
+mod record_place;
 mod register;
 mod remains;
 mod renames;
@@ -73,9 +73,9 @@ pub use crash::crash_point;
 pub use drift::DriftedLine;
 pub use drifted_lines::DriftedLines;
 pub use error::LedgerError;
+pub use exclusive_lock::ExclusiveLock;
 pub use folder_writers::allow_group_write;
 pub use header::Header;
-pub use hold::Hold;
 pub use holder::{Holder, host, user};
 pub use journal::{Journal, JournalThread, Session};
 pub use lease::{Lease, Noted};
@@ -84,7 +84,6 @@ pub use moving::MovingRun;
 pub use net_changes::WriteOrder;
 pub use orders::{Order, Orders};
 pub use outcomes::Outcomes;
-pub use place::Place;
 pub use postgres::{
     Address, CallAsk, CallGrant, NoCalls, Postgres, PostgresError, ReadPassword, Remark, Schema,
     Settings as PostgresSettings, SharedRuns, WhyNone, creation,
@@ -96,6 +95,7 @@ pub use record::{
     AtWork, Calls, Counted, Intent, NEVER_SENT, PastSession, Verdict, Write, WriteId, WriteRecord,
     WriteVerdict,
 };
+pub use record_place::RecordPlace;
 pub use register::{RegisteredRun, Sameness};
 pub use remains::{Pruned, Remains, RemovedFile};
 pub use run_dir::{DEFAULT_RUNS_DIR, RunDir, absolute};

@@ -3,7 +3,7 @@
 use super::pages::Pages;
 use super::sqlite::{moved, open};
 use super::store::{Fact, Store};
-use super::{Header, Hold, Ledger, LedgerError, RunDir};
+use super::{ExclusiveLock, Header, Ledger, LedgerError, RunDir};
 use std::path::PathBuf;
 
 /// A run in files that no other process works on meanwhile. All of it was looked through.
@@ -12,7 +12,7 @@ pub struct MovingRun {
     dir: RunDir,
     ledger: Ledger,
     moved_to: Option<String>,
-    hold: Hold,
+    hold: ExclusiveLock,
 }
 
 impl MovingRun {
@@ -114,7 +114,7 @@ fn opened(dir: &RunDir, is_moved: bool, thorough: bool) -> Result<Ledger, Ledger
 #[derive(Debug)]
 pub struct MovedRun {
     dir: RunDir,
-    _hold: Hold,
+    _hold: ExclusiveLock,
 }
 
 impl MovedRun {

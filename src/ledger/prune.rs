@@ -5,7 +5,7 @@
 
 use super::columns::Row;
 use super::store::{Fact, Put};
-use super::{Hold, Ledger, LedgerError, Pruned, Remains};
+use super::{ExclusiveLock, Ledger, LedgerError, Pruned, Remains};
 use crate::domain::{Outcome, Status, Unchanged};
 
 impl Ledger {
@@ -21,7 +21,7 @@ impl Ledger {
     }
 
     /// Marks the run as pruned, in one transaction with everything that cannot be found out again afterwards.
-    pub fn mark_pruned(&self, _hold: &Hold, remains: &Remains) -> Result<(), LedgerError> {
+    pub fn mark_pruned(&self, _hold: &ExclusiveLock, remains: &Remains) -> Result<(), LedgerError> {
         let counts = self.counts()?;
         let pruned = &remains.pruned;
         self.store().put(vec![
@@ -41,7 +41,7 @@ impl Ledger {
     /// found as wished stays, because a run that may still be resumed must not overwrite what it found; `None`: no such line.
     pub fn strip(
         &self,
-        _hold: &Hold,
+        _hold: &ExclusiveLock,
         keeps_found: Option<&dyn Fn(&Outcome) -> bool>,
     ) -> Result<(), LedgerError> {
         if keeps_found.is_none() {

@@ -7,8 +7,8 @@ use super::shares::Shares;
 use super::sqlite::open as sqlite;
 use super::store::{Draft, Fact, Facts, OrderChange, Put, Store};
 use super::{
-    DriftedLine, Header, Hold, Journal, JournalThread, LedgerError, LineSet, Order, Orders, Place,
-    RemovedFile, RunDir, Session, journal,
+    DriftedLine, ExclusiveLock, Header, Journal, JournalThread, LedgerError, LineSet, Order,
+    Orders, RecordPlace, RemovedFile, RunDir, Session, journal,
 };
 use crate::domain::{CustomerId, Outcome, Shard};
 use std::path::Path;
@@ -129,7 +129,7 @@ impl Ledger {
     }
 
     /// Where it is, for messages.
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> RecordPlace {
         self.store.place()
     }
 
@@ -213,7 +213,7 @@ impl Ledger {
     }
 
     /// Takes the run's lock, or says which process has it.
-    pub fn hold(&self) -> Result<Hold, LedgerError> {
+    pub fn hold(&self) -> Result<ExclusiveLock, LedgerError> {
         self.store().hold()
     }
 

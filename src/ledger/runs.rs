@@ -4,7 +4,8 @@
 //! several machines share.
 
 use super::{
-    Hold, Ledger, LedgerError, NewLedger, Place, Postgres, RegisteredRun, RunDir, RunId, Sameness,
+    ExclusiveLock, Ledger, LedgerError, NewLedger, Postgres, RecordPlace, RegisteredRun, RunDir,
+    RunId, Sameness,
 };
 use std::fmt;
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 /// be elsewhere.
 pub trait Runs: fmt::Debug + Send + Sync {
     /// Where they are kept, for messages.
-    fn place(&self) -> Place;
+    fn place(&self) -> RecordPlace;
 
     /// Makes sure that runs can be kept here.
     fn prepare(&self) -> Result<(), LedgerError>;
@@ -51,10 +52,10 @@ pub trait Runs: fmt::Debug + Send + Sync {
 
     /// Keeps all other runs from working on these targets, which are one system, or says which run does
     /// ([`LedgerError::Held`]).
-    fn hold(&self, targets: &[&str], run: &str) -> Result<Hold, LedgerError>;
+    fn hold(&self, targets: &[&str], run: &str) -> Result<ExclusiveLock, LedgerError>;
 
     /// The same for a process that joins others on this run, which hold the targets, too.
-    fn hold_with_others(&self, targets: &[&str], run: &str) -> Result<Hold, LedgerError> {
+    fn hold_with_others(&self, targets: &[&str], run: &str) -> Result<ExclusiveLock, LedgerError> {
         self.hold(targets, run)
     }
 

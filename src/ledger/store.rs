@@ -9,8 +9,8 @@ use super::commit::Commit;
 use super::shares::Shares;
 use super::write_columns::WriteSketch;
 use super::{
-    AtWork, Counted, DriftedLine, Header, Hold, LedgerError, LineSet, Order, Orders, PastSession,
-    Place, RemovedFile, Session, Told, Unlooked, Verdict, WriteId, WriteRecord,
+    AtWork, Counted, DriftedLine, ExclusiveLock, Header, LedgerError, LineSet, Order, Orders,
+    PastSession, RecordPlace, RemovedFile, Session, Told, Unlooked, Verdict, WriteId, WriteRecord,
 };
 use crate::domain::{CustomerId, Line, Outcome, Shard};
 use std::fmt;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// The record of one run, in whichever database it is kept.
 pub(super) trait Store: fmt::Debug + Send + Sync {
     /// Where it is, for messages.
-    fn place(&self) -> Place;
+    fn place(&self) -> RecordPlace;
 
     /// What the run was asked to do.
     fn header(&self) -> Result<Header, LedgerError>;
@@ -156,7 +156,7 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
     fn is_live(&self) -> bool;
 
     /// Keeps every other process from working on the run, or says which one does.
-    fn hold(&self) -> Result<Hold, LedgerError>;
+    fn hold(&self) -> Result<ExclusiveLock, LedgerError>;
 
     /// Begins a session of this process, which no other one may have meanwhile.
     fn join(&self, session: Session) -> Result<Box<dyn Commit>, LedgerError>;

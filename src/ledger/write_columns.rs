@@ -14,12 +14,12 @@ pub(super) const NOTED: &str = "unit, line, attempt, customer_id, reseller, kind
      checksum";
 
 /// What is recorded of its result: that comes later, and is guarded by the table's own rules.
-pub(super) const SETTLED: &str =
+pub(super) const VERDICT: &str =
     "verdict, http_status, altered, account_id_stored, service_id_stored, profile_stored";
 
 /// All columns, the number of the write first.
 pub(super) fn all() -> String {
-    format!("write_id, {NOTED}, {SETTLED}")
+    format!("write_id, {NOTED}, {VERDICT}")
 }
 
 /// The values that are noted before the write is sent, without their checksum.
@@ -74,9 +74,9 @@ fn reseller_word(reseller: &Reseller) -> &str {
 }
 
 /// The values of a write's result.
-pub(super) fn settled_values(settled: &WriteVerdict) -> [Value<'_>; 6] {
-    let effect = settled.effect.as_ref();
-    result_values(Some(settled.verdict), settled.http_status, effect)
+pub(super) fn verdict_values(verdict: &WriteVerdict) -> [Value<'_>; 6] {
+    let effect = verdict.effect.as_ref();
+    result_values(Some(verdict.verdict), verdict.http_status, effect)
 }
 
 /// The same of a noted write, of which the answer may never have been noted.

@@ -4,7 +4,7 @@ use super::consent::{ask, question_of_plan, refuse_emails};
 use super::create::{Specification, new_run};
 use super::error::CommandError;
 use super::exit_code::Exit;
-use super::feeder::Known;
+use super::feeder::PassInput;
 use super::open::{self, OpenRun, Purpose, Selection};
 use super::request::Request;
 use super::session::{Session, Task, Work};
@@ -46,7 +46,7 @@ fn carry_out(file: &Path, request: &Request, mut task: Task) -> Result<Exit, Com
         task.work = Work::PlanThenApply;
     }
     let history = Arc::new(std::mem::take(&mut new.history));
-    let known = Known::new(history);
+    let known = PassInput::new(history);
     let task = if new.run.kept.asks_after_look {
         task.look_first(request.consent)
     } else {
@@ -89,11 +89,11 @@ pub(crate) fn apply_plan(
     known.ledger.set_phase(Phase::Write)?;
     known.keep()?;
     let session = Session {
-        known: Known {
+        known: PassInput {
             done: known.ledger.done()?,
             planned: Some(planned),
             // The plan has determined the customers; a customer that has other values now is stale.
-            ..Known::new(Arc::default())
+            ..PassInput::new(Arc::default())
         },
         run: known,
         claim,

@@ -3,7 +3,7 @@
 use super::kept_run::KeptRun;
 use super::target::is_in_process;
 use crate::ledger::{
-    Header, Ledger, LedgerError, ListedRun, Place, RegisteredRun, RunDir, RunId, Runs,
+    Header, Ledger, LedgerError, ListedRun, RecordPlace, RegisteredRun, RunDir, RunId, Runs,
 };
 use crate::report::Commands;
 use std::collections::{BTreeMap, HashSet};
@@ -133,7 +133,7 @@ impl RunCatalog {
     }
 
     /// Where the runs are kept, for messages.
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn place(&self) -> RecordPlace {
         self.runs.place()
     }
 
@@ -266,7 +266,7 @@ pub(crate) fn describe(dir: &RunDir, ledger: &Ledger) -> Result<RegisteredRun, L
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::kept_run::{RunsSettings, Scope};
+    use crate::run::run_storage::{RunScope, RunsSettings};
 
     fn made(runs: &Path, id: &str, epoch: u64, target: &str) -> RunDir {
         let (dir, new) = local(runs).create(&RunId::parse(id).unwrap()).unwrap();
@@ -287,7 +287,7 @@ mod tests {
             ledger: None,
             egress: None,
         };
-        settings.runs(Scope::Here)
+        settings.runs(RunScope::Here)
     }
 
     fn load(runs_dir: &Path) -> RunCatalog {

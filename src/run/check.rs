@@ -2,10 +2,11 @@
 
 use super::error::CommandError;
 use super::input_plan::{self, InputPlan};
-use super::kept_run::{KeptRun, RunsSettings, Scope};
+use super::kept_run::KeptRun;
 use super::redraw::refresh_report;
 use super::report_edits;
 use super::request::{Request, Secrets};
+use super::run_storage::{RunScope, RunsSettings};
 use super::saved_settings::{SavedSettings, as_its_run_did, kept};
 use super::values::{resolve, values};
 use crate::input::{self, InputError};
@@ -43,7 +44,7 @@ pub(crate) fn check(file: &Path, request: &Request) -> Result<Checked, Unread> {
     let mut values = values(typed, &BTreeMap::new())?;
     let resolved = resolve(&mut values, Secrets::Unneeded, *output)?;
     let mut settings = kept(typed, false, &values)?;
-    let runs = RunsSettings::of_resolved(&resolved).runs(Scope::Here);
+    let runs = RunsSettings::of_resolved(&resolved).runs(RunScope::Here);
     refresh_report(file, &runs)?;
     let copy = local_copy(file)?;
     let (path, name) = match &copy {

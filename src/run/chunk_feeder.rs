@@ -1,12 +1,14 @@
 //! Feeds the chunks of lines that this process gets, while others work on the rest of the file, and says when one is done.
 
 use super::error::CommandError;
-use super::feeder::{BATCH_LINES, Enough, Fed, FeedError, Feeder, Known, ended, with_knowledge};
+use super::feeder::{
+    BATCH_LINES, Enough, Fed, FeedError, Feeder, PassInput, ended, with_knowledge,
+};
 use super::in_order::InOrder;
 use super::input_plan::InputPlan;
 use super::session::done;
 use crate::domain::Line;
-use crate::engine::{Job, Mode};
+use crate::engine::{Mode, UnitTask};
 use crate::input::{InputError, Row};
 use crate::ledger::{Chunk, Ledger, Next, Shares};
 use std::ops::RangeInclusive;
@@ -39,7 +41,7 @@ fn chunks(feeder: &Feeder, shares: &dyn Shares) -> Result<(), FeedError> {
     let mut own: Vec<Arc<Chunk>> = Vec::new();
     loop {
         finish(feeder, shares, &mut own)?;
-        if feeder.jobs.is_closed() {
+        if feeder.tasks.is_closed() {
             return Err(Enough.into());
         }
         if own.len() >= MOST_OPEN {
@@ -81,14 +83,14 @@ struct Chunks<'a> {
     ledger: &'a Ledger,
     reading: Reading<'a>,
     /// What is known since this process got a chunk that another one had begun.
-    refreshed: Option<Known>,
+    refreshed: Option<PassInput>,
 }
 
 impl Chunks<'_> {
     /// The units that begin in these lines.
     fn feed(&mut self, chunk: &Arc<Chunk>) -> Result<(), FeedError> {
         if chunk.had_another_holder() {
-            let mut known = Known {
+            let mut known = PassInput {
                 done: done(self.ledger, Mode::Apply)?,
                 ..self.feeder.known.clone()
             };
@@ -98,15 +100,15 @@ impl Chunks<'_> {
         let known = self.refreshed.as_ref().unwrap_or(&self.feeder.known);
         let journal = self.feeder.journal.of_chunk(chunk);
         let mut in_order = InOrder::of(self.ledger);
-        let mut batch: Vec<Job> = Vec::new();
+        let mut batch: Vec<UnitTask> = Vec::new();
         self.reading.seek(*chunk.lines().start())?;
         while let Some(row) = self.reading.next_of(chunk.lines())? {
             let Some(unit) = self.feeder.unit(known, &journal, row)? else {
                 continue;
             };
-            let mut job = with_knowledge(known, unit, (self.ledger, &mut in_order))?;
-            job.chunk = Some(Arc::clone(chunk));
-            batch.push(job);
+            let mut task = with_knowledge(known, unit, (self.ledger, &mut in_order))?;
+            task.chunk = Some(Arc::clone(chunk));
+            batch.push(task);
             if batch.len() >= BATCH_LINES {
                 self.send(chunk, std::mem::take(&mut batch))?;
             }
@@ -114,7 +116,7 @@ impl Chunks<'_> {
         self.send(chunk, batch)
     }
 
-    fn send(&self, chunk: &Chunk, batch: Vec<Job>) -> Result<(), FeedError> {
+    fn send(&self, chunk: &Chunk, batch: Vec<UnitTask>) -> Result<(), FeedError> {
         chunk.hand_over(batch.len());
         Ok(self.feeder.send(batch)?)
     }

@@ -5,16 +5,16 @@ use super::clock;
 use super::connect::{connect, runtime};
 use super::error::CommandError;
 use super::held;
-use super::kept_run::{RunsSettings, Scope};
 use super::quota::SharedLimits;
+use super::run_storage::{RunScope, RunsSettings};
 use super::same_system::{Candidate, candidates};
 use super::saved_settings::SavedSettings;
 use super::target::{Target, shown_key};
 use crate::config::Resolved;
 use crate::domain::Failed;
 use crate::ledger::{
-    Header, Hold, Ledger, LedgerError, RunDir, RunId, RunKind, Runs, Sameness, Session, StateDb,
-    host, user,
+    ExclusiveLock, Header, Ledger, LedgerError, RunDir, RunId, RunKind, Runs, Sameness, Session,
+    StateDb, host, user,
 };
 use crate::system::{System, SystemError};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(crate) struct TargetClaim {
     pub(super) runs: Arc<dyn Runs>,
     /// `None`: a sandbox in this process, of which no other process knows.
     state: Option<Arc<StateDb>>,
-    _hold: Hold,
+    _hold: ExclusiveLock,
 }
 
 impl TargetClaim {
@@ -44,7 +44,7 @@ impl TargetClaim {
     ) -> Result<Self, CommandError> {
         let elsewhere = !target.in_process;
         let state = elsewhere.then(StateDb::open).transpose()?.map(Arc::new);
-        let scope = state.clone().map_or(Scope::Here, Scope::Known);
+        let scope = state.clone().map_or(RunScope::Here, RunScope::Known);
         let runs = RunsSettings::of_resolved(resolved).runs(scope);
         let mut keys = vec![target.key()];
         if let Some(state) = &state {
@@ -73,7 +73,7 @@ impl TargetClaim {
         run: &str,
     ) -> Result<Self, CommandError> {
         let state = Arc::new(StateDb::open()?);
-        let runs = RunsSettings::of_resolved(resolved).runs(Scope::Known(Arc::clone(&state)));
+        let runs = RunsSettings::of_resolved(resolved).runs(RunScope::Known(Arc::clone(&state)));
         let catalog = RunCatalog::load(&runs)?;
         let mut keys = vec![target.key()];
         keys.extend(same_targets(&catalog, (&runs, &state), resolved, &target)?);
@@ -142,7 +142,7 @@ impl TargetClaim {
     }
 
     /// What limits the calls to the target together with those of all other processes.
-    pub(super) fn shared_calls(&self) -> Result<Option<SharedLimits>, LedgerError> {
+    pub(super) fn shared_limits(&self) -> Result<Option<SharedLimits>, LedgerError> {
         let Some(state) = &self.state else {
             return Ok(None);
         };

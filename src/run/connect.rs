@@ -45,7 +45,8 @@ fn http_settings(
     resolved: &Resolved,
     calls: Option<SharedLimits>,
 ) -> Result<http::Settings, CommandError> {
-    let (shared_calls, shared_rate) = SharedLimits::for_client(calls, resolved.quota.is_some());
+    let (call_reservations, shared_rate) =
+        SharedLimits::for_client(calls, resolved.quota.is_some());
     let token = resolved.token.clone().ok_or(ConfigError::NO_TOKEN)?;
     Ok(http::Settings {
         base_url: base_url(resolved)?,
@@ -59,7 +60,7 @@ fn http_settings(
         write_rate: resolved.write_rate,
         quota: resolved.quota,
         egress: resolved.egress.clone(),
-        shared_calls,
+        call_reservations,
         shared_rate,
         max_connections: 256,
         http1_only: resolved.http1_only,

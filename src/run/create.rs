@@ -8,17 +8,18 @@ use super::consent::{self, Question, ask};
 use super::error::CommandError;
 use super::estimate::Forecast;
 use super::exit_code::Exit;
-use super::feeder::Known;
+use super::feeder::PassInput;
 use super::guards::Guards;
 use super::input_identity::InputIdentity;
 use super::input_plan::{self, InputPlan};
-use super::kept_run::{KeptRun, RunsSettings, Scope};
+use super::kept_run::KeptRun;
 use super::lost_runs;
 use super::open::OpenRun;
 use super::prior_runs;
 use super::redraw::refresh_report;
 use super::report_edits;
 use super::request::{Output, Request};
+use super::run_storage::{RunScope, RunsSettings};
 use super::saved_settings::{SavedSettings, as_its_run_did, kept};
 use super::session::{Session, Task};
 use super::shard;
@@ -43,7 +44,7 @@ pub(crate) struct NewRun {
 
 impl NewRun {
     /// The run, ready to be worked on.
-    pub(super) fn session(self, known: Known, task: Task) -> Session {
+    pub(super) fn session(self, known: PassInput, task: Task) -> Session {
         Session {
             run: self.run,
             claim: self.claim,
@@ -86,7 +87,7 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
     let mut kept = kept(typed, sandbox.sandbox, &values)?;
     kept.key.clone_from(&spec.request.key);
     kept.rules(&resolved)?;
-    let runs = RunsSettings::of_resolved(&resolved).runs(Scope::Here);
+    let runs = RunsSettings::of_resolved(&resolved).runs(RunScope::Here);
     runs.prepare()?;
     let staging = staging(&resolved.runs_dir)?;
     let copy = staging.path().join("input.csv");

@@ -33,7 +33,7 @@ impl Session {
     pub(super) fn execute(mut self) -> Result<Exit, CommandError> {
         check_host(&base_url(&self.run.resolved)?)?;
         let stop = CancellationToken::new();
-        let (calls, lines) = (self.claim.shared_calls()?, self.run.draft.counts.lines);
+        let (calls, lines) = (self.claim.shared_limits()?, self.run.draft.counts.lines);
         let connected = connect(&self.run.resolved, calls, lines, stop.clone());
         let (system, client) = connected.inspect_err(|_| self.forget_unbegun())?;
         self.note_log()?;

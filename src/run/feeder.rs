@@ -4,9 +4,9 @@ use super::error::CommandError;
 use super::in_order::InOrder;
 use super::input_plan::InputPlan;
 use super::kept_run::KeptRun;
-use super::last_night::Settled;
+use super::last_night::SkippedLines;
 use crate::domain::{Change, Failed, Line, Outcome, Status, Unchanged};
-use crate::engine::{History, Job, Tally, Wave};
+use crate::engine::{History, Tally, UnitTask, Wave};
 use crate::input::Row;
 use crate::ledger::{
     Journal, Ledger, LedgerError, LineSet, MOST_UNLOOKED, Shares, UnitWrites, Unlooked,
@@ -23,7 +23,7 @@ pub(super) const BATCH_LINES: usize = 100;
 
 /// What is known before a pass begins.
 #[derive(Clone)]
-pub(crate) struct Known {
+pub(crate) struct PassInput {
     /// Lines with a final outcome.
     pub(super) done: LineSet,
     /// Carry out only what a plan would change, and only as it found it.
@@ -35,12 +35,12 @@ pub(crate) struct Known {
     /// Units of which everything is said, and a customer is under a temporary ID all the same.
     pub(super) parked: LineSet,
     /// Lines that need no look: as in an earlier run.
-    pub(super) settled: Arc<Settled>,
+    pub(super) skipped: Arc<SkippedLines>,
 }
 
-impl Known {
+impl PassInput {
     /// What every pass of the run has to know: without the history it would write over newer runs. Of a run with writes,
-    /// [`Known::read_recorded`] comes after that.
+    /// [`PassInput::read_recorded`] comes after that.
     pub(super) fn new(history: Arc<History>) -> Self {
         Self {
             done: LineSet::default(),
@@ -48,7 +48,7 @@ impl Known {
             recorded: Arc::default(),
             history,
             parked: LineSet::default(),
-            settled: Arc::default(),
+            skipped: Arc::default(),
         }
     }
 
@@ -108,14 +108,14 @@ pub(super) enum Fed {
 /// Everything that the feeding thread needs.
 pub(crate) struct Feeder {
     pub(super) draft: Arc<InputPlan>,
-    pub(super) known: Known,
+    pub(super) known: PassInput,
     pub(super) run: KeptRun,
     pub(super) fed: Fed,
     /// They are fed first, one after another.
     pub(super) waves: Arc<[Wave]>,
     pub(super) journal: Journal,
     pub(super) tally: Arc<Tally>,
-    pub(super) jobs: mpsc::Sender<Vec<Job>>,
+    pub(super) tasks: mpsc::Sender<Vec<UnitTask>>,
 }
 
 /// Why feeding ended early without anything being wrong: the engine wants no more.
@@ -169,9 +169,9 @@ impl Feeder {
     fn all(&self, ledger: &Ledger, unlooked: &mut Vec<UnlookedLine>) -> Result<(), FeedError> {
         let in_wave = |line| self.waves.iter().any(|wave| wave.lines.contains(line));
         let mut in_order = InOrder::of(ledger);
-        let last_night = self.known.settled.ledger()?;
+        let last_night = self.known.skipped.ledger()?;
         let mut last_night = last_night.as_ref().map(InOrder::of);
-        let mut batch: Vec<Job> = Vec::new();
+        let mut batch: Vec<UnitTask> = Vec::new();
         let mut lines = 0;
         for rows in self.draft.table.batches()? {
             for row in rows? {
@@ -179,13 +179,13 @@ impl Feeder {
                     continue;
                 };
                 if unit.lines().any(in_wave)
-                    || self.is_settled(&unit, last_night.as_mut(), unlooked)?
+                    || self.is_skipped(&unit, last_night.as_mut(), unlooked)?
                 {
                     continue;
                 }
-                let job = with_knowledge(&self.known, unit, (ledger, &mut in_order))?;
-                lines += job.unit.changes().count();
-                batch.push(job);
+                let task = with_knowledge(&self.known, unit, (ledger, &mut in_order))?;
+                lines += task.unit.changes().count();
+                batch.push(task);
                 if lines >= BATCH_LINES {
                     lines = 0;
                     self.send(std::mem::take(&mut batch))?;
@@ -198,7 +198,7 @@ impl Feeder {
     /// The units of one wave.
     fn wave(&self, wave: &Wave, ledger: &Ledger) -> Result<(), FeedError> {
         let mut in_order = InOrder::of(ledger);
-        let mut batch: Vec<Job> = Vec::new();
+        let mut batch: Vec<UnitTask> = Vec::new();
         let last = wave.lines.last().unwrap_or_default();
         for rows in self.draft.table.batches()? {
             let rows = rows?;
@@ -227,17 +227,17 @@ impl Feeder {
         Ok(self.send(batch)?)
     }
 
-    pub(super) fn send(&self, batch: Vec<Job>) -> Result<(), Enough> {
+    pub(super) fn send(&self, batch: Vec<UnitTask>) -> Result<(), Enough> {
         if batch.is_empty() {
             return Ok(());
         }
-        self.jobs.blocking_send(batch).map_err(|_| Enough)
+        self.tasks.blocking_send(batch).map_err(|_| Enough)
     }
 
     /// The unit that begins with this line, where one does and where something of it is open.
     pub(super) fn unit(
         &self,
-        known: &Known,
+        known: &PassInput,
         journal: &Journal,
         row: Row,
     ) -> Result<Option<Unit>, FeedError> {
@@ -269,16 +269,16 @@ impl Feeder {
     }
 
     /// Whether nothing of a unit is looked at, which is noted then.
-    fn is_settled(
+    fn is_skipped(
         &self,
         unit: &Unit,
         last_night: Option<&mut InOrder<'_>>,
         unlooked: &mut Vec<UnlookedLine>,
     ) -> Result<bool, FeedError> {
-        let Some(lines) = self.known.settled.unit(unit, last_night)? else {
+        let Some(lines) = self.known.skipped.unit(unit, last_night)? else {
             return Ok(false);
         };
-        self.known.settled.passed(lines.len());
+        self.known.skipped.passed(lines.len());
         if lines.len() > 1 {
             // Their places in the file are not next to each other.
             for outcome in self.unlooked(lines).outcomes() {
@@ -299,7 +299,7 @@ impl Feeder {
 
     fn unlooked(&self, lines: Vec<UnlookedLine>) -> Unlooked {
         Unlooked {
-            message: self.known.settled.why.clone(),
+            message: self.known.skipped.why.clone(),
             at_ms: super::clock::now_ms(),
             lines,
         }
@@ -320,7 +320,7 @@ impl Feeder {
     }
 
     /// How many lines there are to bring to an end.
-    pub(super) fn count_lines(draft: &InputPlan, known: &Known, tally: &Tally) {
+    pub(super) fn count_lines(draft: &InputPlan, known: &PassInput, tally: &Tally) {
         let open = match &known.planned {
             Some(planned) => planned.len(),
             None => draft.counts.lines.saturating_sub(known.done.len()),
@@ -339,15 +339,15 @@ pub(super) fn ended(fed: Result<(), FeedError>) -> Result<(), CommandError> {
 
 /// What is known of a unit.
 pub(super) fn with_knowledge(
-    known: &Known,
+    known: &PassInput,
     unit: Unit,
     (ledger, in_order): (&Ledger, &mut InOrder<'_>),
-) -> Result<Job, FeedError> {
-    let mut job = Job::new(unit);
-    let lines: Vec<Line> = job.unit.lines().collect();
+) -> Result<UnitTask, FeedError> {
+    let mut task = UnitTask::new(unit);
+    let lines: Vec<Line> = task.unit.lines().collect();
     for line in &lines {
         if !known.is_open(*line) {
-            job.done.extend(ledger.outcome_of(*line)?);
+            task.done.extend(ledger.outcome_of(*line)?);
         } else if known.planned.is_some() {
             // What is in doubt is what this run wrote, not what its plan found.
             let found = match lines.len() {
@@ -355,12 +355,12 @@ pub(super) fn with_knowledge(
                 _ => ledger.outcome_of(*line)?,
             };
             let planned = found.filter(|outcome| outcome.status == Status::WouldChange);
-            job.expected.extend(planned);
+            task.expected.extend(planned);
         }
         if let Some(customer) = known.history.meant.get(line) {
-            job.by_prior_run.push((*line, customer.clone()));
+            task.by_prior_run.push((*line, customer.clone()));
         }
     }
-    job.recorded = known.recorded.of(job.unit.number, ledger)?;
-    Ok(job)
+    task.recorded = known.recorded.of(task.unit.number, ledger)?;
+    Ok(task)
 }

@@ -198,7 +198,7 @@ fn print(session: &Session, summary: &Summary, end: &Conclusion) -> Result<(), C
         && of("changed") + of("skipped") == 0
         && session.task.quiet_if_unchanged
     {
-        let unlooked = session.known.settled.lines.load(Ordering::Relaxed);
+        let unlooked = session.known.skipped.lines.load(Ordering::Relaxed);
         ui::out(&nothing_to_do(session.task.title, of("lines"), unlooked));
         return Ok(());
     }

@@ -5,7 +5,8 @@ use super::error::CommandError;
 use super::held;
 use super::import_order;
 use super::input_identity::same_input;
-use super::kept_run::{KeptRun, RunsSettings};
+use super::kept_run::KeptRun;
+use super::run_storage::RunsSettings;
 use super::values::values;
 use crate::config::{SharedLedger, TypedSettings};
 use crate::ledger::{

@@ -162,7 +162,7 @@ impl Fulfilled {
 
 /// Lines that need no look, because they are as in the last good run.
 #[derive(Debug, Default)]
-pub(crate) struct Settled {
+pub(crate) struct SkippedLines {
     /// `None`: every line is looked at.
     pub(super) before: Option<LastNight>,
     /// In how many nights each line is looked at once all the same, and which of them this is.
@@ -174,8 +174,8 @@ pub(crate) struct Settled {
     pub(super) lines: AtomicU64,
 }
 
-impl Settled {
-    /// The ledger that [`Settled::line`] reads in the order of the file; `None`: it reads none.
+impl SkippedLines {
+    /// The ledger that [`SkippedLines::line`] reads in the order of the file; `None`: it reads none.
     pub(super) fn ledger(&self) -> Result<Option<Ledger>, LedgerError> {
         match &self.before {
             Some(LastNight::SameLines(run)) => run.ledger().map(Some),
@@ -183,7 +183,7 @@ impl Settled {
         }
     }
 
-    /// What is known of the lines of a unit that is not looked at tonight. `same`: [`Settled::ledger`].
+    /// What is known of the lines of a unit that is not looked at tonight. `same`: [`SkippedLines::ledger`].
     pub(super) fn unit(
         &self,
         unit: &Unit,
@@ -201,7 +201,7 @@ impl Settled {
     }
 
     /// What is known of a line that is not looked at tonight. `is_alone`: it is a unit of its own, so that such lines come in the
-    /// order of the file. `same`: [`Settled::ledger`].
+    /// order of the file. `same`: [`SkippedLines::ledger`].
     fn line(
         &self,
         change: &Change,
@@ -273,12 +273,12 @@ mod tests {
         }
     }
 
-    fn settled(before: LastNight) -> Settled {
-        Settled {
+    fn settled(before: LastNight) -> SkippedLines {
+        SkippedLines {
             before: Some(before),
             nights: 3,
             round: 1,
-            ..Settled::default()
+            ..SkippedLines::default()
         }
     }
 

@@ -55,7 +55,7 @@ const WITHOUT_IDS: [&str; 16] = [
 
 /// Whether a command is a job that monitoring waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Job {
+pub(crate) enum CommandKind {
     /// It may write: its beginning and end are reported everywhere.
     Writes,
     /// It only looks: only metrics are written.
@@ -64,7 +64,7 @@ pub(crate) enum Job {
 
 /// Carries out a command, and reports its beginning and its end.
 pub(crate) fn with_notifications(
-    (command, job): (&'static str, Job),
+    (command, kind): (&'static str, CommandKind),
     request: &Request,
     work: impl FnOnce() -> Result<Exit, CommandError>,
 ) -> Result<Exit, CommandError> {
@@ -75,7 +75,7 @@ pub(crate) fn with_notifications(
     }
     if let Some(url) = &asked.healthcheck_url {
         let check = notice("healthcheck_url", url, &asked)?;
-        if job == Job::Writes {
+        if kind == CommandKind::Writes {
             warn_of("healthcheck_url", wait(check.get(Some("start"))));
         }
     }
@@ -87,11 +87,11 @@ pub(crate) fn with_notifications(
         Some(dir) => notifications(request, Some(dir)).unwrap_or(asked),
         None => asked,
     };
-    let end = End::of((command, job), &result, run, began_ms);
+    let end = End::of((command, kind), &result, run, began_ms);
     let cut = CancellationToken::new();
     // Where no thread can be started, the result of the run stands.
     let _listening = Listening::after_run(cut.clone(), end.exit as u8).ok();
-    if let (Some(older_than), Some(dir), Job::Writes) = (asked.keep, run, job) {
+    if let (Some(older_than), Some(dir), CommandKind::Writes) = (asked.keep, run, kind) {
         let pruned = catalog(&request.typed)
             .and_then(|(catalog, _)| prune::keep(dir, &catalog, older_than))
             .map_err(|failure| failure.message);
@@ -156,7 +156,7 @@ impl Drop for Group {
 /// How a command ended.
 struct End {
     command: &'static str,
-    job: Job,
+    kind: CommandKind,
     exit: Exit,
     run: String,
     document: Value,
@@ -165,7 +165,7 @@ struct End {
 
 impl End {
     fn of(
-        (command, job): (&'static str, Job),
+        (command, kind): (&'static str, CommandKind),
         result: &Result<Exit, CommandError>,
         dir: Option<&KeptRun>,
         began_ms: i64,
@@ -198,7 +198,7 @@ impl End {
         document["exit_code"] = (exit as u8).into();
         Self {
             command,
-            job,
+            kind,
             exit,
             run,
             document,
@@ -216,13 +216,13 @@ impl End {
                 exit_code: self.exit as u8,
                 duration_ms: ended_at_ms - self.began_ms,
                 ended_at_ms,
-                may_succeed: self.job == Job::Writes,
+                may_succeed: self.kind == CommandKind::Writes,
             };
             let written = write_metrics(path, &measured);
             let what = format!("metrics_file {}", path.display());
             warn_of(&what, written.map_err(|why| why.to_string()));
         }
-        if self.job == Job::Looks {
+        if self.kind == CommandKind::Looks {
             return;
         }
         if let Some(words) = &asked.on_finish {

@@ -74,12 +74,12 @@ impl OpenRun {
     }
 
     /// What limits the calls to the run's target together with those of other processes.
-    pub(super) fn shared_calls(&self) -> Result<Option<SharedLimits>, CommandError> {
+    pub(super) fn shared_limits(&self) -> Result<Option<SharedLimits>, CommandError> {
         if self.stand_in.is_some() {
             return Ok(None);
         }
         let (target, has_quota) = (self.target()?.key(), self.resolved.quota.is_some());
-        Ok(self.dir.shared_calls(target, has_quota)?)
+        Ok(self.dir.shared_limits(target, has_quota)?)
     }
 
     /// What a person types to go on from it.

@@ -1,7 +1,7 @@
 //! What the engine is told for one pass of a session.
 
 use super::error::CommandError;
-use super::feeder::Known;
+use super::feeder::PassInput;
 use super::known_failures;
 use super::session::Session;
 use super::waves::Waves;
@@ -16,7 +16,7 @@ impl Session {
     pub(super) fn engine_settings(
         &self,
         mode: Mode,
-        known: &Known,
+        known: &PassInput,
         waves: &Waves,
         drain: &CancellationToken,
     ) -> Result<Settings, CommandError> {

@@ -114,7 +114,7 @@ impl Session {
         tracing::info!(event = "phase", phase = Phase::Write.as_str());
         self.known.done = self.run.ledger.done()?;
         self.known.planned = Some(planned);
-        self.known.settled = Arc::default();
+        self.known.skipped = Arc::default();
         self.pass(machine, journal, Mode::Apply).await
     }
 
@@ -237,7 +237,7 @@ impl Session {
             Arc::clone(&tally),
             events,
         ));
-        let (jobs, inbox) = mpsc::channel(8);
+        let (tasks, inbox) = mpsc::channel(8);
         let feeder = Feeder {
             draft: Arc::clone(&self.run.draft),
             known,
@@ -246,7 +246,7 @@ impl Session {
             waves: Arc::clone(&waves.all),
             journal: journal.clone(),
             tally: Arc::clone(&tally),
-            jobs,
+            tasks,
         };
         let feeding = tokio::task::spawn_blocking(move || chunk_feeder::feed(&feeder));
         let ending = {

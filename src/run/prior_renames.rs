@@ -159,7 +159,7 @@ mod tests {
                     http_status: Some(200),
                     effect: None,
                 };
-                journal.settle(write, applied).await.unwrap();
+                journal.verdict(write, applied).await.unwrap();
             }
         });
         drop(journal);

@@ -11,7 +11,9 @@ use super::line_digest::{Wish, wish};
 use super::replaced::replaced_at_locations;
 use super::saved_settings::SavedSettings;
 use crate::domain::{Change, CustomerId, LocationId, Outcome, Status, Transition, Unchanged};
-use crate::ledger::{Header, Hold, Ledger, Pruned, Remains, RemovedFile, RunDir, RunKind, State};
+use crate::ledger::{
+    ExclusiveLock, Header, Ledger, Pruned, Remains, RemovedFile, RunDir, RunKind, State,
+};
 use crate::plan::Shape;
 use crate::report::{half_done, run_status, stamp};
 use crate::system::Kind;
@@ -323,7 +325,7 @@ fn holds(outcome: &Outcome) -> bool {
 fn strip(
     entry: &Entry,
     ledger: &Ledger,
-    hold: &Hold,
+    hold: &ExclusiveLock,
     catalog: &RunCatalog,
     newest: Option<&Ledger>,
 ) -> Result<(), CommandError> {

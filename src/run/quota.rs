@@ -2,7 +2,7 @@
 //! ledger that several machines share.
 
 use super::ledger_rate::LedgerRate;
-use crate::http::{Reserved, SharedCalls, SharedRate};
+use crate::http::{CallReservations, Reserved, SharedRate};
 use crate::ledger::{LedgerError, ReservedCalls, Runs, StateDb};
 use std::io;
 use std::net::IpAddr;
@@ -35,7 +35,10 @@ impl SharedLimits {
     pub(super) fn for_client(
         limits: Option<Self>,
         has_quota: bool,
-    ) -> (Option<Arc<dyn SharedCalls>>, Option<Arc<dyn SharedRate>>) {
+    ) -> (
+        Option<Arc<dyn CallReservations>>,
+        Option<Arc<dyn SharedRate>>,
+    ) {
         match limits {
             Some(Self::Machine(calls)) if has_quota => (Some(calls), None),
             Some(Self::Machine(_)) | None => (None, None),
@@ -58,7 +61,7 @@ impl StateCalls {
     }
 }
 
-impl SharedCalls for StateCalls {
+impl CallReservations for StateCalls {
     fn change(
         &self,
         from: Option<IpAddr>,

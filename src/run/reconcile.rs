@@ -6,9 +6,9 @@
 use super::create::{NewRun, Specification, new_run};
 use super::error::CommandError;
 use super::exit_code::Exit;
-use super::feeder::Known;
+use super::feeder::PassInput;
 use super::input_identity::InputIdentity;
-use super::last_night::{LastNight, Settled};
+use super::last_night::{LastNight, SkippedLines};
 use super::request::Request;
 use super::session::{Task, Work};
 use super::suppress;
@@ -45,7 +45,8 @@ pub(crate) fn reconcile(
     let last = last_good(&new)?;
     let round = last.as_ref().map_or(0, |last| last.round + 1);
     new.run.ledger.set_audit_round(round)?;
-    let (mut history, mut looked_before) = (std::mem::take(&mut new.history), Settled::default());
+    let (mut history, mut looked_before) =
+        (std::mem::take(&mut new.history), SkippedLines::default());
     if let Some(last) = last {
         // Chains and swaps mean the customers that the last run found; see `prior_runs`.
         for change in new.run.draft.units.values().flat_map(|unit| unit.changes()) {
@@ -54,19 +55,19 @@ pub(crate) fn reconcile(
             }
         }
         if incremental.is_on && last.nothing_since {
-            looked_before = Settled {
+            looked_before = SkippedLines {
                 before: Some(last.found),
                 nights,
                 round,
                 why: format!("not looked at tonight: as in run {}", last.run),
-                ..Settled::default()
+                ..SkippedLines::default()
             };
         }
     }
-    let known = Known {
-        settled: Arc::new(looked_before),
+    let known = PassInput {
+        skipped: Arc::new(looked_before),
         done: suppress::leave_alone(&mut new, &suppressed)?,
-        ..Known::new(Arc::new(history))
+        ..PassInput::new(Arc::new(history))
     };
     let task = Task {
         quiet_if_unchanged: true,

@@ -8,7 +8,7 @@ use super::consent::{Question, ask, must_be_possible, planned_words, refuse_emai
 use super::error::CommandError;
 use super::estimate::Forecast;
 use super::exit_code::Exit;
-use super::feeder::Known;
+use super::feeder::PassInput;
 use super::guards::Guards;
 use super::held;
 use super::input_identity::InputIdentity;
@@ -99,12 +99,12 @@ pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, Comma
     let done = done(&known.ledger, work.mode())?;
     let history = history(&known, &claim, work, request.without_history)?;
     let session = Session {
-        known: Known {
+        known: PassInput {
             done,
             planned: (looked && work == Work::Apply)
                 .then(|| known.ledger.still_planned())
                 .transpose()?,
-            ..Known::new(Arc::new(history))
+            ..PassInput::new(Arc::new(history))
         },
         run: known,
         claim,

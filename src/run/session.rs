@@ -2,7 +2,7 @@
 
 use super::claim::TargetClaim;
 use super::error::CommandError;
-use super::feeder::Known;
+use super::feeder::PassInput;
 use super::open::OpenRun;
 use super::request::{Consent, Output, Request};
 use crate::engine::Mode;
@@ -88,7 +88,7 @@ impl Task {
 pub(crate) struct Session {
     pub(super) run: OpenRun,
     pub(super) claim: TargetClaim,
-    pub(super) known: Known,
+    pub(super) known: PassInput,
     pub(super) task: Task,
 }
 

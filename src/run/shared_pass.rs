@@ -6,7 +6,7 @@
 use super::error::CommandError;
 use super::execute::Connected;
 use super::exit_code::Exit;
-use super::feeder::{Fed, Known};
+use super::feeder::{Fed, PassInput};
 use super::input_plan::InputPlan;
 use super::outage::outage;
 use super::session::{Session, Work, done};
@@ -216,7 +216,7 @@ async fn others_left(shares: &Arc<dyn Shares>) -> Result<(), CommandError> {
 }
 
 /// Divides what is open into ranges of lines; the last one goes to the end of the file.
-fn chunks(draft: &InputPlan, known: &Known) -> Result<Vec<RangeInclusive<Line>>, CommandError> {
+fn chunks(draft: &InputPlan, known: &PassInput) -> Result<Vec<RangeInclusive<Line>>, CommandError> {
     let open = known
         .planned
         .as_ref()

@@ -14,7 +14,7 @@ use super::document::document;
 use super::error::CommandError;
 use super::estimate::Forecast;
 use super::exit_code::Exit;
-use super::feeder::Known;
+use super::feeder::PassInput;
 use super::guards::Guards;
 use super::held;
 use super::input_plan;
@@ -236,10 +236,10 @@ fn carry_out(
         capabilities.unique_accounts,
     )?;
     let session = Session {
-        known: Known {
+        known: PassInput {
             done: ledger.done()?,
             planned: Some(ledger.planned()?),
-            ..Known::new(Arc::new(history))
+            ..PassInput::new(Arc::new(history))
         },
         run: OpenRun {
             dir,

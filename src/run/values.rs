@@ -3,8 +3,8 @@
 use super::call_log;
 use super::catalog::RunCatalog;
 use super::error::CommandError;
-use super::kept_run::{RunsSettings, Scope};
 use super::request::{Output, Secrets};
+use super::run_storage::{RunScope, RunsSettings};
 use crate::config::{ConfigError, File, Resolved, TypedSettings, Values};
 use crate::ledger::allow_group_write;
 use crate::ui;
@@ -30,7 +30,7 @@ pub(crate) fn catalog(typed: &TypedSettings) -> Result<(RunCatalog, PathBuf), Co
     let mut values = values(typed, &BTreeMap::new())?;
     let everywhere = values.get("runs_dir").is_none();
     let settings = RunsSettings::of(&mut values)?;
-    let catalog = RunCatalog::load(&settings.runs(Scope::Look { everywhere }))?;
+    let catalog = RunCatalog::load(&settings.runs(RunScope::Look { everywhere }))?;
     Ok((catalog, settings.folder))
 }
 

@@ -82,7 +82,7 @@ pub(crate) fn verify(run: Option<&str>, request: &Request) -> Result<Verified, C
     )?;
     check_host(&base_url(&known.resolved)?)?;
     // Its calls and those of a run count together. It takes no lock, so that it keeps no run from starting.
-    let calls = known.shared_calls()?;
+    let calls = known.shared_limits()?;
     let lines = known.draft.counts.lines;
     let (system, client) = connect(&known.resolved, calls, lines, CancellationToken::new())?;
     call_log::of_run(known.dir.run().as_str());

@@ -1,7 +1,7 @@
 //! Which lines the waves of a run have, and what is on record of them.
 
 use super::error::CommandError;
-use super::feeder::Known;
+use super::feeder::PassInput;
 use super::in_order::InOrder;
 use super::input_plan::InputPlan;
 use super::session::Session;
@@ -26,7 +26,7 @@ pub(super) struct Waves {
 impl Session {
     /// The wave that an earlier process did not come to read back, and those that follow it: the first lines of the file
     /// that are to be carried out.
-    pub(super) fn waves(&self, mode: Mode, known: &Known) -> Result<Waves, CommandError> {
+    pub(super) fn waves(&self, mode: Mode, known: &PassInput) -> Result<Waves, CommandError> {
         if mode == Mode::Plan {
             return Ok(Waves::default());
         }
@@ -67,7 +67,7 @@ impl Session {
 
 struct WavePlan<'a> {
     draft: &'a InputPlan,
-    known: &'a Known,
+    known: &'a PassInput,
     resumed_lines: Option<LineSet>,
     names_resellers: bool,
     all: Vec<Wave>,
@@ -83,7 +83,7 @@ impl WavePlan<'_> {
         if filled.is_none() && resumed_to.is_none() {
             return Ok(());
         }
-        let last_night = self.known.settled.ledger()?;
+        let last_night = self.known.skipped.ledger()?;
         let mut last_night = last_night.as_ref().map(InOrder::of);
         for rows in self.draft.table.batches()? {
             let rows = rows?;
@@ -100,7 +100,7 @@ impl WavePlan<'_> {
                 };
                 if self
                     .known
-                    .settled
+                    .skipped
                     .unit(&unit, last_night.as_mut())?
                     .is_some()
                 {

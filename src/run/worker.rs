@@ -7,11 +7,12 @@ use super::claim::TargetClaim;
 use super::connect::runtime;
 use super::error::CommandError;
 use super::exit_code::Exit;
-use super::feeder::Known;
-use super::kept_run::{KeptRun, RunsSettings, Scope};
+use super::feeder::PassInput;
+use super::kept_run::KeptRun;
 use super::open::{self, Given, OpenRun, Purpose, Selection};
 use super::request::Request;
 use super::resume;
+use super::run_storage::{RunScope, RunsSettings};
 use super::session::{Session, Task, Work, done};
 use super::signals::Listening;
 use super::values::values;
@@ -49,7 +50,7 @@ pub(crate) fn worker(run: Option<&str>, request: &Request) -> Result<Exit, Comma
         )
         .with_help("name the target: --profile, or --system and --base-url; or name the run"));
     }
-    let runs = settings.runs(Scope::Here);
+    let runs = settings.runs(RunScope::Here);
     runs.prepare().map_err(|error| while_waiting(&error))?;
     let waiting = Waiting {
         given,
@@ -205,10 +206,10 @@ fn session(known: OpenRun, claim: TargetClaim, request: &Request) -> Result<Sess
     // Whether lost runs keep it from being begun was decided where it was begun.
     let history = resume::history(&known, &claim, Work::Apply, true)?;
     let looked = ledger.progress()?.phase == Phase::Write;
-    let mut of_lines = Known {
+    let mut of_lines = PassInput {
         done: done(ledger, Mode::Apply)?,
         planned: looked.then(|| ledger.still_planned()).transpose()?,
-        ..Known::new(Arc::new(history))
+        ..PassInput::new(Arc::new(history))
     };
     of_lines.read_recorded(&known.draft, ledger)?;
     Ok(Session {

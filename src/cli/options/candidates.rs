@@ -7,7 +7,7 @@ use crate::config::{COLUMNS, File, TypedSettings, Values};
 use crate::input::ACCEPTABLE;
 use crate::ledger::{ListedRun, RunDir, Runs, State};
 use crate::report::run_status;
-use crate::run::{RunsSettings, Scope};
+use crate::run::{RunScope, RunsSettings};
 use crate::ui;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use std::ffi::OsStr;
@@ -69,7 +69,7 @@ pub(super) fn plans() -> ArgValueCompleter {
 /// The runs in one of these states (none: in any), the newest first.
 fn runs_in(states: &[State], current: &OsStr) -> Vec<CompletionCandidate> {
     let values = Values::of_output(&typed());
-    let kept = RunsSettings::local(&values).runs(Scope::Here);
+    let kept = RunsSettings::local(&values).runs(RunScope::Here);
     let listed = kept.list().unwrap_or_default().into_iter();
     let mut runs: Vec<RunDir> = listed
         .filter_map(|one| match one {

@@ -167,10 +167,10 @@ impl WriteLog for Memory {
         Ok(self.lock().grant(intent))
     }
 
-    async fn settle(&self, write: WriteId, settled: WriteVerdict) -> Result<(), LedgerError> {
+    async fn verdict(&self, write: WriteId, verdict: WriteVerdict) -> Result<(), LedgerError> {
         let mut kept = self.lock();
         kept.is_writable()?;
-        kept.waiting.push(Waiting::WriteVerdict(write, settled));
+        kept.waiting.push(Waiting::WriteVerdict(write, verdict));
         Ok(())
     }
 

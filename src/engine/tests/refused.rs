@@ -3,7 +3,7 @@
 use super::memory::{Memory, Waves};
 use super::world::{Call, Record, World};
 use crate::domain::{AccountId, Change, NewAccount, Outcome};
-use crate::engine::{self, Concurrency, Context, Ending, Job, Lookup, Mode, Settings, Tally};
+use crate::engine::{self, Concurrency, Context, Ending, Lookup, Mode, Settings, Tally, UnitTask};
 use crate::ledger::{LineSet, NEVER_SENT, WriteRecord};
 use crate::plan::Unit;
 use crate::system::{Kind, System};
@@ -13,9 +13,9 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
-fn rename(n: u32) -> Job {
+fn rename(n: u32) -> UnitTask {
     let account = |id: String| AccountId::new(id).unwrap();
-    Job::new(Unit::single(Change {
+    UnitTask::new(Unit::single(Change {
         line: n + 2,
         account: Some(account(format!("A-{n}"))),
         customer: None,

@@ -11,7 +11,7 @@ use super::world::{Call, Record, World};
 use crate::domain::{AccountId, Change, CustomerId, Line, NewAccount, ServiceId, Status};
 use crate::engine::context::CLOCK_IS_OFF_BY;
 use crate::engine::{
-    self, Concurrency, Context, Ending, History, Job, Lookup, Mode, Settings, Tally, Wave,
+    self, Concurrency, Context, Ending, History, Lookup, Mode, Settings, Tally, UnitTask, Wave,
 };
 use crate::ledger::{LineSet, StopReason};
 use crate::plan::{Unit, group};
@@ -164,7 +164,7 @@ impl Simulation {
     }
 
     /// What a process knows that begins or goes on with the run.
-    fn jobs(&self) -> Vec<Job> {
+    fn tasks(&self) -> Vec<UnitTask> {
         let kept = self.notes.lock();
         let status = |line: Line| kept.outcomes.get(&line).map(|outcome| outcome.status);
         // Of a plan that is carried out, only what it would change.
@@ -175,28 +175,28 @@ impl Simulation {
         };
         let open = self.units.iter().filter(|unit| unit.lines().any(is_open));
         open.map(|unit| {
-            let mut job = Job::new(unit.clone());
-            job.done = unit
+            let mut task = UnitTask::new(unit.clone());
+            task.done = unit
                 .lines()
                 .filter(|line| !is_open(*line))
                 .filter_map(|line| kept.outcomes.get(&line).cloned())
                 .collect();
             let found = unit.lines().filter_map(|line| kept.outcomes.get(&line));
             let planned = found.filter(|outcome| outcome.status == Status::WouldChange);
-            job.expected = planned.cloned().collect();
+            task.expected = planned.cloned().collect();
             let mine = kept
                 .writes
                 .iter()
                 .filter(|write| write.intent.unit == unit.number);
-            job.recorded = mine.cloned().collect();
-            job
+            task.recorded = mine.cloned().collect();
+            task
         })
         .collect()
     }
 
     /// The wave that an earlier session has left, or the one that goes first.
     fn waves(&self, mode: Mode) -> (Arc<[Wave]>, Waves) {
-        let jobs = self.jobs();
+        let tasks = self.tasks();
         let kept = self.notes.lock();
         let mut record = Waves {
             notes: self.notes.clone(),
@@ -210,10 +210,10 @@ impl Simulation {
             (lines, true)
         } else {
             let most = usize::try_from(size.unwrap_or(0)).unwrap();
-            let first = &jobs[..jobs.len().min(most)];
-            record.units = first.iter().map(|job| job.unit.number).collect();
-            let open = |job: &'_ Job| {
-                let lines = job.unit.lines().filter(|line| !job.is_done(*line));
+            let first = &tasks[..tasks.len().min(most)];
+            record.units = first.iter().map(|task| task.unit.number).collect();
+            let open = |task: &'_ UnitTask| {
+                let lines = task.unit.lines().filter(|line| !task.is_done(*line));
                 lines.collect::<Vec<_>>()
             };
             (first.iter().flat_map(open).collect(), false)
@@ -288,16 +288,19 @@ impl Simulation {
             events,
         ));
         let (feed, inbox) = mpsc::channel(64);
-        let is_first = |job: &Job| record.units.contains(job.unit.number);
-        let (mut first, mut others): (Vec<_>, Vec<_>) = self.jobs().into_iter().partition(is_first);
+        let is_first = |task: &UnitTask| record.units.contains(task.unit.number);
+        let (mut first, mut others): (Vec<_>, Vec<_>) =
+            self.tasks().into_iter().partition(is_first);
         if mode == Mode::Resolve {
-            first.retain(|job| !job.recorded.is_empty());
+            first.retain(|task| !task.recorded.is_empty());
             others.clear();
         }
-        for mut jobs in [first, others] {
-            while !jobs.is_empty() {
-                let rest = jobs.split_off(jobs.len().min(5));
-                feed.send(std::mem::replace(&mut jobs, rest)).await.unwrap();
+        for mut tasks in [first, others] {
+            while !tasks.is_empty() {
+                let rest = tasks.split_off(tasks.len().min(5));
+                feed.send(std::mem::replace(&mut tasks, rest))
+                    .await
+                    .unwrap();
             }
         }
         drop(feed);
@@ -353,7 +356,7 @@ impl Simulation {
             let troubled = !self.calm && session < TROUBLED_SESSIONS;
             let ending = self.session(Mode::Apply, troubled).await;
             assert!(!matches!(ending, Some(Ending::Bug(_))), "{ending:?}");
-            let open = self.jobs().len();
+            let open = self.tasks().len();
             if matches!(ending, Some(Ending::Finished)) && open == 0 {
                 break;
             }

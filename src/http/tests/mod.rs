@@ -27,7 +27,7 @@ fn settings(server: &Server) -> Settings {
         write_rate: None,
         quota: None,
         egress: Vec::new(),
-        shared_calls: None,
+        call_reservations: None,
         shared_rate: None,
         max_connections: 64,
         http1_only: true,

@@ -2,8 +2,8 @@
 
 use super::server::{Act, Fault, Server, json, ok, with};
 use super::*;
-use crate::http::SharedCalls;
-use crate::http::shared_quota::InMemory;
+use crate::http::CallReservations;
+use crate::http::machine_quota::InMemory;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::net::TcpListener;
@@ -332,11 +332,11 @@ async fn unusable_settings_are_refused_before_any_call() {
 #[tokio::test]
 async fn the_quota_holds_across_clients_on_one_target() {
     let server = Server::start(|_| ok()).await;
-    let shared: Arc<dyn SharedCalls> = Arc::new(InMemory::default());
+    let shared: Arc<dyn CallReservations> = Arc::new(InMemory::default());
     let limited = || {
         let mut settings = settings(&server);
         settings.quota = Some("10/2s".parse().unwrap());
-        settings.shared_calls = Some(Arc::clone(&shared));
+        settings.call_reservations = Some(Arc::clone(&shared));
         client(settings)
     };
     let first = limited();

@@ -1,7 +1,7 @@
 //! Commits the groups of one session to a ledger in PostgreSQL: each in one statement, which notes it once, however often
 //! it has to be sent, and only while no other process has taken the run or its target over.
 
-use super::process::{Process, Token};
+use super::process::{HeldTokens, Process};
 use super::rows::{Rows, bytea};
 use super::statement::Statement;
 use crate::domain::{Line, Outcome, Status};
@@ -32,7 +32,7 @@ pub(super) struct PgCommit {
     last_write: i64,
     /// `None`: every further number is this session's.
     given: Option<Given>,
-    hold: Token,
+    hold: HeldTokens,
 }
 
 /// The numbers for writes that a session among others may use.
@@ -49,7 +49,7 @@ const NUMBERS: i64 = 1024;
 pub(super) fn join(
     process: &Arc<Process>,
     run: &str,
-    hold: Token,
+    hold: HeldTokens,
     session: Session,
     with_others: Option<&Arc<AtomicBool>>,
 ) -> Result<(PgCommit, i32), LedgerError> {
@@ -137,8 +137,8 @@ impl<'g> Folded<'g> {
             }
             match entry {
                 Entry::Intend(intent) => folded.intents.push(intent),
-                Entry::Settle(WriteId(number), settled) => {
-                    folded.verdicts.insert(*number, settled);
+                Entry::Verdict(WriteId(number), verdict) => {
+                    folded.verdicts.insert(*number, verdict);
                 }
                 Entry::Outcomes(outcomes) => {
                     let put = outcomes.iter().map(|one| (one.line, Change::Put(one)));
@@ -231,9 +231,9 @@ impl<'g> Folded<'g> {
     }
 
     fn verdicts_json(&self) -> Option<String> {
-        let mut rows = Rows::with_first("write_id", write_columns::SETTLED);
-        for (number, settled) in &self.verdicts {
-            let values = write_columns::settled_values(settled);
+        let mut rows = Rows::with_first("write_id", write_columns::VERDICT);
+        for (number, verdict) in &self.verdicts {
+            let values = write_columns::verdict_values(verdict);
             let values: Vec<Value<'_>> =
                 [Value::Number(*number)].into_iter().chain(values).collect();
             rows.push(&values);

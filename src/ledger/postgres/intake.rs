@@ -167,7 +167,7 @@ fn json_of(page: &Page) -> std::io::Result<(&'static str, Option<String>)> {
 
 fn writes_json(writes: &[WriteRecord]) -> Option<String> {
     let rows = Rows::with_first("write_id", write_columns::NOTED);
-    let mut rows = rows.and(write_columns::SETTLED);
+    let mut rows = rows.and(write_columns::VERDICT);
     for write in writes {
         let noted = write_columns::noted_values(&write.intent);
         let sum = Value::Number(checksum::of(&noted));

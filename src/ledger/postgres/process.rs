@@ -121,7 +121,7 @@ impl Process {
         self: &Arc<Self>,
         names: Vec<String>,
         run: &str,
-    ) -> Result<Token, LedgerError> {
+    ) -> Result<HeldTokens, LedgerError> {
         self.take_as(names, run, false)
     }
 
@@ -130,7 +130,7 @@ impl Process {
         self: &Arc<Self>,
         names: Vec<String>,
         run: &str,
-    ) -> Result<Token, LedgerError> {
+    ) -> Result<HeldTokens, LedgerError> {
         self.take_as(names, run, true)
     }
 
@@ -139,7 +139,7 @@ impl Process {
         mut names: Vec<String>,
         run: &str,
         with_others: bool,
-    ) -> Result<Token, LedgerError> {
+    ) -> Result<HeldTokens, LedgerError> {
         names.sort_unstable();
         names.dedup();
         let token = format!("{:016x}{:016x} ", fastrand::u64(..), fastrand::u64(..));
@@ -163,7 +163,7 @@ impl Process {
         self.keep_renewing()?;
         self.holds.fetch_add(1, Ordering::Relaxed);
         let tokens = names.iter().map(|name| format!("{token}{name}"));
-        Ok(Token {
+        Ok(HeldTokens {
             tokens: tokens.collect(),
             process: Arc::clone(self),
         })
@@ -344,19 +344,19 @@ impl Found {
 
 /// What a process holds alone, as long as this value lives.
 #[derive(Debug)]
-pub(super) struct Token {
+pub(super) struct HeldTokens {
     process: Arc<Process>,
     tokens: Vec<String>,
 }
 
-impl Token {
+impl HeldTokens {
     /// The token of the first hold.
     pub(super) fn first(&self) -> &str {
         self.tokens.first().map_or("", String::as_str)
     }
 }
 
-impl Drop for Token {
+impl Drop for HeldTokens {
     fn drop(&mut self) {
         self.process.holds.fetch_sub(1, Ordering::Relaxed);
         let free = Statement::repeatable("DELETE FROM hold WHERE token = ANY ($1)")

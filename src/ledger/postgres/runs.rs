@@ -2,16 +2,16 @@
 
 use super::glances::Glance;
 use super::intake::Intake;
-use super::member::Member;
 use super::process::Process;
+use super::shared_connection::SharedConnection;
 use super::statement::Statement;
 use super::store::PgStore;
 use super::{Postgres, Settings, draft, glances, pieces};
 use crate::ledger::columns::Row;
 use crate::ledger::private::{create_folder, sync_folder};
 use crate::ledger::{
-    Hold, Ledger, LedgerError, ListedRun, LocalRuns, MovingRun, NewLedger, Place, RegisteredRun,
-    RunDir, RunId, RunToJoin, Runs, Sameness, StateDb, crash_point,
+    ExclusiveLock, Ledger, LedgerError, ListedRun, LocalRuns, MovingRun, NewLedger, RecordPlace,
+    RegisteredRun, RunDir, RunId, RunToJoin, Runs, Sameness, StateDb, crash_point,
 };
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -23,7 +23,7 @@ use std::time::Duration;
 /// The runs of a database. It is connected to with the first question.
 #[derive(Debug)]
 pub struct SharedRuns {
-    member: Arc<Member>,
+    connection: Arc<SharedConnection>,
     call_timeout: Duration,
     runs_dir: PathBuf,
     /// The name of the address that calls of this process come from.
@@ -44,7 +44,12 @@ impl SharedRuns {
         runs_dir: &Path,
         local: Option<Arc<StateDb>>,
     ) -> Self {
-        Self::with(Member::of(settings), call_timeout, runs_dir, local)
+        Self::with(
+            SharedConnection::of(settings),
+            call_timeout,
+            runs_dir,
+            local,
+        )
     }
 
     /// As another program has them.
@@ -55,17 +60,22 @@ impl SharedRuns {
         runs_dir: &Path,
         local: Option<Arc<StateDb>>,
     ) -> Self {
-        Self::with(Member::apart(settings), call_timeout, runs_dir, local)
+        Self::with(
+            SharedConnection::apart(settings),
+            call_timeout,
+            runs_dir,
+            local,
+        )
     }
 
     fn with(
-        member: Arc<Member>,
+        connection: Arc<SharedConnection>,
         call_timeout: Duration,
         runs_dir: &Path,
         local: Option<Arc<StateDb>>,
     ) -> Self {
         Self {
-            member,
+            connection,
             call_timeout,
             runs_dir: runs_dir.to_owned(),
             egress: None,
@@ -80,7 +90,7 @@ impl SharedRuns {
     }
 
     fn process(&self) -> Result<Arc<Process>, LedgerError> {
-        let process = self.member.process()?;
+        let process = self.connection.process()?;
         process.allow_calls_of(self.call_timeout);
         Ok(process)
     }
@@ -131,8 +141,8 @@ impl SharedRuns {
 }
 
 impl Runs for SharedRuns {
-    fn place(&self) -> Place {
-        Place::Database(self.member.place())
+    fn place(&self) -> RecordPlace {
+        RecordPlace::Database(self.connection.place())
     }
 
     fn prepare(&self) -> Result<(), LedgerError> {
@@ -141,7 +151,7 @@ impl Runs for SharedRuns {
     }
 
     fn turns(&self) -> Result<Option<(Postgres, Option<String>)>, LedgerError> {
-        let postgres = self.member.postgres()?;
+        let postgres = self.connection.postgres()?;
         Ok(Some((postgres, self.egress.clone())))
     }
 
@@ -247,25 +257,25 @@ impl Runs for SharedRuns {
         }
     }
 
-    fn hold(&self, targets: &[&str], run: &str) -> Result<Hold, LedgerError> {
+    fn hold(&self, targets: &[&str], run: &str) -> Result<ExclusiveLock, LedgerError> {
         let Some(here) = self.here() else {
-            return Ok(Hold::of(()));
+            return Ok(ExclusiveLock::of(()));
         };
         let local = here.hold_with_others(targets, run)?;
         let names = targets.iter().map(|target| format!("target {target}"));
         let shared = self.process()?.take(names.collect(), run)?;
-        Ok(Hold::of((local, shared)))
+        Ok(ExclusiveLock::of((local, shared)))
     }
 
-    fn hold_with_others(&self, targets: &[&str], run: &str) -> Result<Hold, LedgerError> {
+    fn hold_with_others(&self, targets: &[&str], run: &str) -> Result<ExclusiveLock, LedgerError> {
         let Some(here) = self.here() else {
-            return Ok(Hold::of(()));
+            return Ok(ExclusiveLock::of(()));
         };
         let local = here.hold_with_others(targets, run)?;
         let names = targets.iter().map(|target| format!("target {target}"));
         let names = names.collect();
         let shared = self.process()?.take_with_others(names, run)?;
-        Ok(Hold::of((local, shared)))
+        Ok(ExclusiveLock::of((local, shared)))
     }
 
     fn to_join(&self) -> Result<Vec<RunToJoin>, LedgerError> {

@@ -16,9 +16,9 @@ use crate::ledger::store::{Fact, Facts, LinesOf, OrderChange, Put, Store, Writes
 use crate::ledger::unlooked::{PackedLines, STATUS};
 use crate::ledger::write_columns::{self, WriteSketch};
 use crate::ledger::{
-    AtWork, Counted, DriftedLine, Header, Hold, LedgerError, LineSet, Order, Orders, PastSession,
-    Place, RemovedFile, Session, Unlooked, WriteId, WriteRecord, drift, header_columns,
-    outcome_columns, remains, shard,
+    AtWork, Counted, DriftedLine, ExclusiveLock, Header, LedgerError, LineSet, Order, Orders,
+    PastSession, RecordPlace, RemovedFile, Session, Unlooked, WriteId, WriteRecord, drift,
+    header_columns, outcome_columns, remains, shard,
 };
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -102,8 +102,8 @@ impl PgStore {
 }
 
 impl Store for PgStore {
-    fn place(&self) -> Place {
-        Place::Database(self.process.place().to_owned())
+    fn place(&self) -> RecordPlace {
+        RecordPlace::Database(self.process.place().to_owned())
     }
 
     fn header(&self) -> Result<Header, LedgerError> {
@@ -399,8 +399,10 @@ impl Store for PgStore {
             .unwrap_or(false)
     }
 
-    fn hold(&self) -> Result<Hold, LedgerError> {
-        self.process.take(self.hold_name(), &self.run).map(Hold::of)
+    fn hold(&self) -> Result<ExclusiveLock, LedgerError> {
+        self.process
+            .take(self.hold_name(), &self.run)
+            .map(ExclusiveLock::of)
     }
 
     fn join(&self, session: Session) -> Result<Box<dyn Commit>, LedgerError> {

@@ -77,10 +77,10 @@ struct Sql {
 
 impl Sql {
     fn new() -> Self {
-        let settled = rows::assign(write_columns::SETTLED);
+        let verdict = rows::assign(write_columns::VERDICT);
         Self {
             intent: rows::insert("INSERT", "writes", write_columns::NOTED),
-            verdict: format!("UPDATE writes SET {settled} WHERE write_id = ?"),
+            verdict: format!("UPDATE writes SET {verdict} WHERE write_id = ?"),
             outcome: rows::insert("INSERT OR REPLACE", "outcomes", outcome_columns::COLUMNS),
         }
     }
@@ -121,9 +121,9 @@ impl<'c> Statements<'c> {
                 let number = self.intent.insert(params_from_iter(values))?;
                 return Ok(Some(WriteId(number)));
             }
-            Entry::Settle(WriteId(number), settled) => {
+            Entry::Verdict(WriteId(number), verdict) => {
                 let number = (*number).into();
-                let values = write_columns::settled_values(settled);
+                let values = write_columns::verdict_values(verdict);
                 let values = values.iter().chain(iter::once(&number));
                 self.verdict.execute(params_from_iter(values))?;
             }

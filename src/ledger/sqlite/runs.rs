@@ -3,8 +3,8 @@
 use super::lock::TargetLock;
 use super::state::StateDb;
 use crate::ledger::{
-    Hold, Ledger, LedgerError, ListedRun, NewLedger, Place, Postgres, RegisteredRun, RunDir, RunId,
-    Runs, Sameness,
+    ExclusiveLock, Ledger, LedgerError, ListedRun, NewLedger, Postgres, RecordPlace, RegisteredRun,
+    RunDir, RunId, Runs, Sameness,
 };
 use std::collections::HashMap;
 use std::fs;
@@ -32,7 +32,7 @@ impl LocalRuns {
 }
 
 impl Runs for LocalRuns {
-    fn place(&self) -> Place {
+    fn place(&self) -> RecordPlace {
         self.runs_dir.as_path().into()
     }
 
@@ -107,17 +107,17 @@ impl Runs for LocalRuns {
         }
     }
 
-    fn hold(&self, targets: &[&str], run: &str) -> Result<Hold, LedgerError> {
+    fn hold(&self, targets: &[&str], run: &str) -> Result<ExclusiveLock, LedgerError> {
         match &self.state {
-            Some(state) => TargetLock::acquire(state, targets, run, false).map(Hold::of),
-            None => Ok(Hold::of(())),
+            Some(state) => TargetLock::acquire(state, targets, run, false).map(ExclusiveLock::of),
+            None => Ok(ExclusiveLock::of(())),
         }
     }
 
-    fn hold_with_others(&self, targets: &[&str], run: &str) -> Result<Hold, LedgerError> {
+    fn hold_with_others(&self, targets: &[&str], run: &str) -> Result<ExclusiveLock, LedgerError> {
         match &self.state {
-            Some(state) => TargetLock::acquire(state, targets, run, true).map(Hold::of),
-            None => Ok(Hold::of(())),
+            Some(state) => TargetLock::acquire(state, targets, run, true).map(ExclusiveLock::of),
+            None => Ok(ExclusiveLock::of(())),
         }
     }
 

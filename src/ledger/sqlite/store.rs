@@ -18,8 +18,8 @@ use crate::ledger::store::{
 use crate::ledger::unlooked::STATUS;
 use crate::ledger::write_columns::{self, WriteSketch};
 use crate::ledger::{
-    Calls, Counted, DriftedLine, Header, Hold, LedgerError, LineSet, Orders, PastSession, Place,
-    RemovedFile, Session, Told, Unlooked, WriteId, WriteRecord, drift, header_columns,
+    Calls, Counted, DriftedLine, ExclusiveLock, Header, LedgerError, LineSet, Orders, PastSession,
+    RecordPlace, RemovedFile, Session, Told, Unlooked, WriteId, WriteRecord, drift, header_columns,
     outcome_columns, remains, shard,
 };
 use rusqlite::types::ValueRef;
@@ -158,8 +158,8 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn place(&self) -> Place {
-        Place::from(&self.path)
+    fn place(&self) -> RecordPlace {
+        RecordPlace::from(&self.path)
     }
 
     fn header(&self) -> Result<Header, LedgerError> {
@@ -408,9 +408,9 @@ impl Store for SqliteStore {
         RunLock::is_held(&self.run_lock())
     }
 
-    fn hold(&self) -> Result<Hold, LedgerError> {
+    fn hold(&self) -> Result<ExclusiveLock, LedgerError> {
         let run = self.header()?.run;
-        Ok(Hold::of(RunLock::acquire(&self.run_lock(), &run)?))
+        Ok(ExclusiveLock::of(RunLock::acquire(&self.run_lock(), &run)?))
     }
 
     fn join(&self, session: Session) -> Result<Box<dyn Commit>, LedgerError> {

@@ -17,12 +17,12 @@ fn folded(writes: Vec<(Intent, Option<Verdict>)>) -> Vec<NetChange> {
         for (intent, verdict) in writes {
             let write = journal.intend(intent).await.unwrap().granted();
             if let Some(verdict) = verdict {
-                let settled = WriteVerdict {
+                let verdict = WriteVerdict {
                     effect: None,
                     verdict,
                     http_status: None,
                 };
-                journal.settle(write, settled).await.unwrap();
+                journal.verdict(write, verdict).await.unwrap();
             }
         }
     });

@@ -192,7 +192,7 @@ fn record(ledger: &Ledger, recorded: Vec<Recorded>) {
     let mut group = Vec::new();
     for ((intent, verdict), number) in recorded.into_iter().zip(1..) {
         group.push(Entry::Intend(Box::new(intent)));
-        group.extend(verdict.map(|verdict| Entry::Settle(WriteId(number), verdict)));
+        group.extend(verdict.map(|verdict| Entry::Verdict(WriteId(number), verdict)));
     }
     let of_no_chunk = |entry| Item { chunk: None, entry };
     let group: Vec<Item> = group.into_iter().map(of_no_chunk).collect();

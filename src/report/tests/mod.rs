@@ -224,7 +224,7 @@ fn a_killed_run_says_what_is_known_of_each_line() {
                 verdict,
                 http_status: Some(200),
             };
-            journal.settle(id, settled).await.unwrap();
+            journal.verdict(id, settled).await.unwrap();
         }
         let live = draw(&run.dir, &run.ledger, &run.table(), false).unwrap();
         assert_eq!(live.state, "running");

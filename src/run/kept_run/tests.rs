@@ -3,7 +3,8 @@
 
 use super::*;
 use crate::ledger::{
-    Header, Hold, ListedRun, NewLedger, Place, Postgres, RegisteredRun, RunId, Sameness, absolute,
+    ExclusiveLock, Header, ListedRun, NewLedger, Postgres, RecordPlace, RegisteredRun, RunId,
+    Sameness, absolute,
 };
 use crate::run::catalog::RunCatalog;
 use crate::run::redraw::{draw, refresh_report};
@@ -30,8 +31,8 @@ impl Elsewhere {
 }
 
 impl Runs for Elsewhere {
-    fn place(&self) -> Place {
-        Place::Database("elsewhere".to_owned())
+    fn place(&self) -> RecordPlace {
+        RecordPlace::Database("elsewhere".to_owned())
     }
 
     fn prepare(&self) -> Result<(), LedgerError> {
@@ -83,7 +84,7 @@ impl Runs for Elsewhere {
         Ok((self.here(&record), new))
     }
 
-    fn hold(&self, targets: &[&str], run: &str) -> Result<Hold, LedgerError> {
+    fn hold(&self, targets: &[&str], run: &str) -> Result<ExclusiveLock, LedgerError> {
         self.records.hold(targets, run)
     }
 

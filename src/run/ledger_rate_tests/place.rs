@@ -108,7 +108,7 @@ impl Place {
             write_rate: None,
             quota: None,
             egress: Vec::new(),
-            shared_calls: None,
+            call_reservations: None,
             shared_rate: Some(Arc::clone(&rate) as Arc<dyn SharedRate>),
             max_connections: 64,
             http1_only: true,

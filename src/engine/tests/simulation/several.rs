@@ -8,7 +8,7 @@ use super::super::world::{Frozen, World};
 use super::Simulation;
 use crate::domain::Line;
 use crate::engine::{
-    self, Concurrency, Context, Ending, History, Job, Lookup, Mode, Settings, Tally,
+    self, Concurrency, Context, Ending, History, Lookup, Mode, Settings, Tally, UnitTask,
 };
 use crate::ledger::{Chunk, Lease, LineSet};
 use crate::plan::Unit;
@@ -32,7 +32,7 @@ const MOST_PROCESSES: usize = 4;
 const MOST_OPEN: usize = 3;
 
 /// Hands units over until none is left in any process, or the engine wants no more.
-async fn feed(log: &Log, jobs: mpsc::Sender<Vec<Job>>) {
+async fn feed(log: &Log, tasks: mpsc::Sender<Vec<UnitTask>>) {
     let mut open: Vec<Arc<Chunk>> = Vec::new();
     loop {
         log.frozen.over().await;
@@ -46,25 +46,25 @@ async fn feed(log: &Log, jobs: mpsc::Sender<Vec<Job>>) {
                 }
             }
             open.retain(|chunk| shared.has(log.process, chunk.unit()));
-            if shared.is_over() || jobs.is_closed() {
+            if shared.is_over() || tasks.is_closed() {
                 return;
             }
             let has_room = open.len() < MOST_OPEN;
             let chunk = has_room.then(|| shared.claim(log.process)).flatten();
             chunk.and_then(|chunk| {
-                let job = shared.job(&chunk);
-                if job.is_none() {
+                let task = shared.task(&chunk);
+                if task.is_none() {
                     let unit = chunk.unit().0;
                     shared.units.get_mut(&unit).unwrap().place = Place::Done(log.process);
                 }
-                Some((chunk, job?))
+                Some((chunk, task?))
             })
         };
-        if let Some((chunk, job)) = next {
+        if let Some((chunk, task)) = next {
             chunk.hand_over(1);
             chunk.is_handed_over();
             open.push(chunk);
-            if jobs.send(vec![job]).await.is_err() {
+            if tasks.send(vec![task]).await.is_err() {
                 return;
             }
         }
@@ -76,14 +76,14 @@ async fn process(log: Log, system: System, settings: Settings) -> Ending {
     let (events, _) = broadcast::channel(64);
     let tally = Arc::new(Tally::default());
     let context = Context::new(Arc::new(system), log.clone(), settings, tally, events);
-    let (jobs, inbox) = mpsc::channel(4);
+    let (tasks, inbox) = mpsc::channel(4);
     let record = Waves {
         notes: log.ledger.lock().notes.clone(),
         units: LineSet::default(),
     };
     let stop = CancellationToken::new();
     let running = engine::run(Arc::new(context), inbox, &record, stop);
-    let (ending, ()) = tokio::join!(running, feed(&log, jobs));
+    let (ending, ()) = tokio::join!(running, feed(&log, tasks));
     let mut shared = log.ledger.lock();
     for held in shared.units.values_mut() {
         if held.place == Place::Of(log.process) {

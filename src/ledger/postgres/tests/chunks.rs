@@ -1,7 +1,7 @@
 //! Several sessions on one run: each chunk is one session's, and what is noted of a chunk that is another's by then is left out.
 
-use super::super::member::Member;
-use super::super::process::{Process, Token};
+use super::super::process::{HeldTokens, Process};
+use super::super::shared_connection::SharedConnection;
 use super::super::store::PgStore;
 use super::store::{One, one};
 use super::*;
@@ -23,7 +23,7 @@ struct Worker {
     chunks: Arc<dyn Shares>,
     journal: Journal,
     thread: JournalThread,
-    _target: Token,
+    _target: HeldTokens,
 }
 
 impl Worker {
@@ -38,7 +38,7 @@ impl Worker {
 
     fn of(one: &One, leads: bool) -> Result<Self, LedgerError> {
         let address = one.server.address(ADMIN, &one.database);
-        let process = Member::apart(&settings(&address)).process()?;
+        let process = SharedConnection::apart(&settings(&address)).process()?;
         process.allow_calls_of(Duration::from_secs(4));
         let store = PgStore::of(&process, one.dir.run().as_str());
         let (epoch, writing) = (0, true);
@@ -161,14 +161,14 @@ fn nothing_is_noted_of_a_chunk_that_another_session_has_and_all_else_is() {
         }
     };
     assert_eq!((taken.lease, &taken.lines), (2, &lost.lines));
-    let settled = WriteVerdict {
+    let verdict = WriteVerdict {
         effect: None,
         verdict: Verdict::Applied,
         http_status: Some(200),
     };
     let of_kept = first.journal.of_chunk(&kept);
     let noted = runtime().block_on(async {
-        of_lost.settle(before, settled).await.unwrap();
+        of_lost.verdict(before, verdict).await.unwrap();
         of_lost.outcome(full_outcome(2)).await.unwrap();
         of_kept.outcome(full_outcome(12)).await.unwrap();
         let lost = of_lost.intend(intent(3, 3, "c1", rename("a", "b")));

@@ -72,12 +72,12 @@ fn the_tables_fill_without_getting_slower() {
                             .await
                             .unwrap()
                             .granted();
-                        let settled = crate::ledger::WriteVerdict {
+                        let verdict = crate::ledger::WriteVerdict {
                             effect: None,
                             verdict: crate::ledger::Verdict::Applied,
                             http_status: Some(200),
                         };
-                        journal.settle(write, settled).await.unwrap();
+                        journal.verdict(write, verdict).await.unwrap();
                         journal.outcome(full_outcome(line)).await.unwrap();
                     }
                 });

@@ -83,7 +83,7 @@ fn noted(ledger: &Ledger) {
             let noted = runtime().block_on(journal.intend(intent)).unwrap();
             if let Some(known) = known {
                 runtime()
-                    .block_on(journal.settle(noted.granted(), known))
+                    .block_on(journal.verdict(noted.granted(), known))
                     .unwrap();
             }
         };

@@ -103,7 +103,7 @@ impl Server {
     }
 
     fn make_roles(&self) {
-        // Its members are asked for a password on the port.
+        // Its connections are asked for a password on the port.
         self.psql("postgres", "CREATE ROLE asked");
     }
 

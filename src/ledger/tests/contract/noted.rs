@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 pub(super) fn what_is_noted_is_read_back(kept: &Kept) {
     let (dir, ledger) = kept.fresh();
     let (journal, thread) = ledger.journal(SESSION).unwrap();
-    let settled = WriteVerdict {
+    let verdict = WriteVerdict {
         effect: None,
         verdict: Verdict::Unknown,
         http_status: Some(504),
@@ -27,7 +27,7 @@ pub(super) fn what_is_noted_is_read_back(kept: &Kept) {
             .intend(intent(2, 3, "c1", place.clone()))
             .await
             .unwrap();
-        journal.settle(first, settled).await.unwrap();
+        journal.verdict(first, verdict).await.unwrap();
         journal.outcome(full_outcome(2)).await.unwrap();
         let calls = Calls {
             find: 1,
@@ -170,7 +170,7 @@ pub(super) fn the_last_entry_of_a_line_counts(kept: &Kept) {
 pub(super) fn each_write_has_its_own_number_and_its_last_verdict(kept: &Kept) {
     let (dir, ledger) = kept.fresh();
     let (journal, thread) = ledger.journal(SESSION).unwrap();
-    let settled = |verdict, http_status, effect| WriteVerdict {
+    let verdict = |verdict, http_status, effect| WriteVerdict {
         verdict,
         effect,
         http_status,
@@ -184,18 +184,18 @@ pub(super) fn each_write_has_its_own_number_and_its_last_verdict(kept: &Kept) {
             .map(|noted| noted.unwrap().granted())
             .collect();
         journal
-            .settle(numbers[0], settled(Verdict::Unknown, Some(504), None))
+            .verdict(numbers[0], verdict(Verdict::Unknown, Some(504), None))
             .await
             .unwrap();
         journal
-            .settle(
+            .verdict(
                 numbers[0],
-                settled(Verdict::Applied, Some(200), Some(stored.clone())),
+                verdict(Verdict::Applied, Some(200), Some(stored.clone())),
             )
             .await
             .unwrap();
         journal
-            .settle(numbers[2499], settled(Verdict::NotApplied, Some(409), None))
+            .verdict(numbers[2499], verdict(Verdict::NotApplied, Some(409), None))
             .await
             .unwrap();
         numbers
@@ -215,7 +215,7 @@ pub(super) fn each_write_has_its_own_number_and_its_last_verdict(kept: &Kept) {
     assert_eq!(first[0].effect, Some(stored));
     assert_eq!(ledger.altered().unwrap(), first);
     assert_eq!(ledger.writes().count(), 2500);
-    // All but the two that are settled are open, and found by their numbers.
+    // All but the two that have a verdict are open, and found by their numbers.
     let open = ledger.unresolved_writes().unwrap();
     assert_eq!(open.len(), 2499);
     assert!(open.iter().all(|write| write.intent.line != 2501));

@@ -55,12 +55,12 @@ pub(super) fn resume_gets_the_writes_of_a_unit_and_the_reports_those_in_doubt(ke
             ids.push(noted.unwrap().granted());
         }
         for (id, verdict) in [(ids[0], Verdict::Applied), (ids[4], Verdict::NotApplied)] {
-            let settled = WriteVerdict {
+            let verdict = WriteVerdict {
                 effect: None,
                 verdict,
                 http_status: None,
             };
-            journal.settle(id, settled).await.unwrap();
+            journal.verdict(id, verdict).await.unwrap();
         }
         journal
             .outcomes(vec![full_outcome(3), full_outcome(5)])

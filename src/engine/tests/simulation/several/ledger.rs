@@ -5,7 +5,7 @@ use super::super::super::memory::Memory;
 use super::super::super::world::Frozen;
 use super::{GRACE, LEASE};
 use crate::domain::{Line, Outcome, Status};
-use crate::engine::{Job, WriteLog};
+use crate::engine::{UnitTask, WriteLog};
 use crate::ledger::{Chunk, Intent, Lease, LedgerError, Noted, WriteId, WriteRecord, WriteVerdict};
 use crate::plan::Unit;
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub(super) struct Held {
 }
 
 pub(super) enum Entry {
-    Settle(WriteId, WriteVerdict),
+    Verdict(WriteId, WriteVerdict),
     Outcome(Box<Outcome>),
     Reopen(Vec<Line>),
 }
@@ -101,11 +101,11 @@ impl Shared {
             }
             let mut kept = self.notes.lock();
             match entry {
-                Entry::Settle(id, settled) => {
+                Entry::Verdict(id, verdict) => {
                     let write = kept.writes.iter_mut().find(|write| write.id == id).unwrap();
-                    write.verdict = Some(settled.verdict);
-                    write.http_status = settled.http_status;
-                    write.effect = settled.effect;
+                    write.verdict = Some(verdict.verdict);
+                    write.http_status = verdict.http_status;
+                    write.effect = verdict.effect;
                 }
                 Entry::Outcome(outcome) => drop(kept.outcomes.insert(outcome.line, *outcome)),
                 Entry::Reopen(_) => {}
@@ -134,22 +134,22 @@ impl Shared {
     }
 
     /// What is known of a unit by now; `None`: nothing of it is open.
-    pub(super) fn job(&self, chunk: &Arc<Chunk>) -> Option<Job> {
+    pub(super) fn task(&self, chunk: &Arc<Chunk>) -> Option<UnitTask> {
         let (unit, _) = chunk.unit();
         let kept = self.notes.lock();
-        let mut job = Job::new(self.plan[&unit].clone());
+        let mut task = UnitTask::new(self.plan[&unit].clone());
         let outcome = |line: Line| kept.outcomes.get(&line);
         let is_done = |line: &Line| outcome(*line).is_some_and(|one| one.status != Status::InDoubt);
-        let done = job.unit.lines().filter(is_done);
-        job.done = done.filter_map(|line| outcome(line).cloned()).collect();
-        if job.unit.lines().all(|line| is_done(&line)) {
+        let done = task.unit.lines().filter(is_done);
+        task.done = done.filter_map(|line| outcome(line).cloned()).collect();
+        if task.unit.lines().all(|line| is_done(&line)) {
             return None;
         }
         let recorded = kept.writes.iter();
-        let recorded = recorded.filter(|write| write.intent.unit == job.unit.number);
-        job.recorded = recorded.cloned().collect();
-        job.chunk = Some(Arc::clone(chunk));
-        Some(job)
+        let recorded = recorded.filter(|write| write.intent.unit == task.unit.number);
+        task.recorded = recorded.cloned().collect();
+        task.chunk = Some(Arc::clone(chunk));
+        Some(task)
     }
 
     /// Opens the units of which lines are open for a new pass; whether there are any.
@@ -230,8 +230,8 @@ impl WriteLog for Log {
         Ok(noted)
     }
 
-    async fn settle(&self, write: WriteId, settled: WriteVerdict) -> Result<(), LedgerError> {
-        self.note(Entry::Settle(write, settled));
+    async fn verdict(&self, write: WriteId, verdict: WriteVerdict) -> Result<(), LedgerError> {
+        self.note(Entry::Verdict(write, verdict));
         Ok(())
     }
 

@@ -19,7 +19,7 @@ pub struct Reserved {
 }
 
 /// Where all processes on a target reserve calls.
-pub trait SharedCalls: fmt::Debug + Send + Sync {
+pub trait CallReservations: fmt::Debug + Send + Sync {
     /// Lets `change` see everything that is reserved, and puts what it returns in the place of this owner's part. What it
     /// leaves out of the others' is removed. No other process sees anything in between.
     ///

@@ -8,31 +8,33 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// Those that are in use in this program: what one part of it holds must be the other parts' own.
-static MEMBERS: Mutex<Vec<Weak<Member>>> = Mutex::new(Vec::new());
+static CONNECTIONS: Mutex<Vec<Weak<SharedConnection>>> = Mutex::new(Vec::new());
 
 /// The use of one database.
-pub(super) struct Member {
+pub(super) struct SharedConnection {
     settings: Settings,
     connected: Mutex<Option<(Postgres, Arc<Process>)>>,
 }
 
-impl fmt::Debug for Member {
+impl fmt::Debug for SharedConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let address = &self.settings.address;
-        f.debug_tuple("Member").field(&address.to_string()).finish()
+        f.debug_tuple("SharedConnection")
+            .field(&address.to_string())
+            .finish()
     }
 }
 
-impl Member {
+impl SharedConnection {
     /// The one of this address, as long as it is in use.
     pub(super) fn of(settings: &Settings) -> Arc<Self> {
-        let mut members = MEMBERS.lock().unwrap_or_else(PoisonError::into_inner);
-        members.retain(|one| one.strong_count() > 0);
-        let mut known = members.iter().filter_map(Weak::upgrade);
+        let mut connections = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+        connections.retain(|one| one.strong_count() > 0);
+        let mut known = connections.iter().filter_map(Weak::upgrade);
         let same = known.find(|one| one.settings.address == settings.address);
         same.unwrap_or_else(|| {
             let new = Self::apart(settings);
-            members.push(Arc::downgrade(&new));
+            connections.push(Arc::downgrade(&new));
             new
         })
     }

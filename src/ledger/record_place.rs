@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 /// Where the record of a run is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum RecordPlace {
     /// A file of this machine.
     File(PathBuf),
     /// A database, named by its servers, its name and the role.
     Database(String),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for RecordPlace {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(formatter),
@@ -21,13 +21,13 @@ impl fmt::Display for Place {
     }
 }
 
-impl From<&Path> for Place {
+impl From<&Path> for RecordPlace {
     fn from(path: &Path) -> Self {
         Self::File(path.to_owned())
     }
 }
 
-impl From<&PathBuf> for Place {
+impl From<&PathBuf> for RecordPlace {
     fn from(path: &PathBuf) -> Self {
         path.as_path().into()
     }
@@ -44,7 +44,7 @@ mod tests {
         let restore =
             "Restore the run's folder from a copy, or start a new run from runs/a/input.csv";
         assert!(file.to_string().contains(restore), "{file}");
-        let place = Place::Database("PostgreSQL `ledger` on db1".to_owned());
+        let place = RecordPlace::Database("PostgreSQL `ledger` on db1".to_owned());
         let shared = LedgerError::damaged(place, "a row is missing").to_string();
         assert!(
             shared.starts_with(

@@ -4,11 +4,11 @@ use std::any::Any;
 use std::fmt;
 
 /// Keeps every other process from working on a run or a target, while this value lives.
-pub struct Hold {
+pub struct ExclusiveLock {
     _lock: Box<dyn Any + Send + Sync>,
 }
 
-impl Hold {
+impl ExclusiveLock {
     pub(super) fn of(lock: impl Any + Send + Sync) -> Self {
         Self {
             _lock: Box::new(lock),
@@ -16,8 +16,8 @@ impl Hold {
     }
 }
 
-impl fmt::Debug for Hold {
+impl fmt::Debug for ExclusiveLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hold").finish_non_exhaustive()
+        f.debug_struct("ExclusiveLock").finish_non_exhaustive()
     }
 }

@@ -2,7 +2,7 @@
 //! way at the same time, as when a run is verified while the nightly one works.
 //!
 //! Each process keeps its own chunks, and those of the others as they were when it looked last. It looks whenever it
-//! reserves a chunk, in one transaction of [`SharedCalls`]; a chunk that would exceed the quota together with what the
+//! reserves a chunk, in one transaction of [`CallReservations`]; a chunk that would exceed the quota together with what the
 //! others have reserved is not given. So the quota holds for all together, and no process waits for another to end.
 //!
 //! Calls are reserved ahead in chunks of a hundredth of the quota, recorded before they are used, and a chunk may be
@@ -20,8 +20,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::call_reservations::{CallReservations, Reserved};
 use super::settings::Quota;
-use super::shared_calls::{Reserved, SharedCalls};
 
 /// A call is at the server within this time after it departed, but where a new connection is slow: its own process
 /// knows when it was answered, and only others count it from here.
@@ -66,7 +66,7 @@ struct Open {
 /// What this process has reserved, and what the others have.
 #[derive(Debug)]
 pub(super) struct Record {
-    shared: Arc<dyn SharedCalls>,
+    shared: Arc<dyn CallReservations>,
     /// The local address of its calls.
     from: Option<IpAddr>,
     boot_id: String,
@@ -85,7 +85,7 @@ pub(super) struct Record {
 impl Record {
     /// Begins the part of this process, and says which permits are taken by others: `(free in, calls)`.
     pub(super) fn open(
-        shared: Arc<dyn SharedCalls>,
+        shared: Arc<dyn CallReservations>,
         quota: Quota,
         from: Option<IpAddr>,
     ) -> io::Result<(Self, Taken)> {
@@ -294,7 +294,7 @@ fn millis(time: Duration) -> i64 {
 pub(super) struct InMemory(std::sync::Mutex<Vec<Reserved>>);
 
 #[cfg(test)]
-impl SharedCalls for InMemory {
+impl CallReservations for InMemory {
     fn change(
         &self,
         _from: Option<IpAddr>,
@@ -317,11 +317,11 @@ mod tests {
         window: Duration::from_secs(300),
     };
 
-    fn shared() -> Arc<dyn SharedCalls> {
+    fn shared() -> Arc<dyn CallReservations> {
         Arc::new(InMemory::default())
     }
 
-    fn taken_of(shared: &Arc<dyn SharedCalls>) -> u32 {
+    fn taken_of(shared: &Arc<dyn CallReservations>) -> u32 {
         let (record, earlier) = Record::open(Arc::clone(shared), QUOTA, None).unwrap();
         std::mem::forget(record);
         assert!(
