@@ -1,22 +1,8 @@
 //! Where all processes on one target reserve calls of its quota. The caller says where that is: a database of this machine.
 
+use crate::domain::ReservedCalls;
 use std::net::IpAddr;
 use std::{fmt, io};
-
-/// Calls that one process has reserved, and when they departed at the latest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reserved {
-    /// The process.
-    pub owner: u64,
-    /// Milliseconds since 1970.
-    pub wall_ms: i64,
-    /// Milliseconds since boot, suspend included, where that is known.
-    pub boot_ms: Option<i64>,
-    /// Which boot.
-    pub boot_id: String,
-    /// How many.
-    pub calls: u32,
-}
 
 /// Where all processes on a target reserve calls.
 pub trait CallReservations: fmt::Debug + Send + Sync {
@@ -29,6 +15,6 @@ pub trait CallReservations: fmt::Debug + Send + Sync {
         &self,
         from: Option<IpAddr>,
         owner: u64,
-        change: &mut dyn FnMut(Vec<Reserved>) -> Vec<Reserved>,
+        change: &mut dyn FnMut(Vec<ReservedCalls>) -> Vec<ReservedCalls>,
     ) -> io::Result<()>;
 }

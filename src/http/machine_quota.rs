@@ -20,8 +20,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::call_reservations::{CallReservations, Reserved};
+use super::call_reservations::CallReservations;
 use super::settings::Quota;
+use crate::domain::ReservedCalls;
 
 /// A call is at the server within this time after it departed, but where a new connection is slow: its own process
 /// knows when it was answered, and only others count it from here.
@@ -173,7 +174,7 @@ impl Record {
         })
     }
 
-    fn chunk_of(&self, one: &Reserved) -> Chunk {
+    fn chunk_of(&self, one: &ReservedCalls) -> Chunk {
         let same_boot = !one.boot_id.is_empty() && one.boot_id == self.boot_id;
         Chunk {
             until: Stamp {
@@ -185,8 +186,8 @@ impl Record {
         }
     }
 
-    fn reserved(&self, chunk: Chunk) -> Reserved {
-        Reserved {
+    fn reserved(&self, chunk: Chunk) -> ReservedCalls {
+        ReservedCalls {
             owner: chunk.owner,
             wall_ms: chunk.until.wall_ms,
             boot_ms: chunk.until.boot_ms,
@@ -291,7 +292,7 @@ fn millis(time: Duration) -> i64 {
 /// The reservations of all, in memory.
 #[cfg(test)]
 #[derive(Debug, Default)]
-pub(super) struct InMemory(std::sync::Mutex<Vec<Reserved>>);
+pub(super) struct InMemory(std::sync::Mutex<Vec<ReservedCalls>>);
 
 #[cfg(test)]
 impl CallReservations for InMemory {
@@ -299,7 +300,7 @@ impl CallReservations for InMemory {
         &self,
         _from: Option<IpAddr>,
         _owner: u64,
-        change: &mut dyn FnMut(Vec<Reserved>) -> Vec<Reserved>,
+        change: &mut dyn FnMut(Vec<ReservedCalls>) -> Vec<ReservedCalls>,
     ) -> io::Result<()> {
         let mut all = self.0.lock().unwrap();
         let changed = change(all.clone());

@@ -63,7 +63,7 @@ mod tests;
 pub use call::{
     ApiTraits, Call, CallError, CallErrorKind, Kind, NoAnswer, Reply, Sent, Unreadable, new_id,
 };
-pub use call_reservations::{CallReservations, Reserved};
+pub use call_reservations::CallReservations;
 pub use client::{Client, address_key, check_base_url};
 pub use client_certificate::Validity;
 pub use egress::{check_addresses, parse_addresses};
@@ -76,7 +76,7 @@ pub use secrecy::SecretString;
 pub use secret_source::SecretSource;
 pub use secret_text::SecretKind;
 pub use settings::{ClientCertificate, Quota, Rate, Settings, SetupError, Span};
-pub use shared_rate::{Given, Grant, Granting, Lane, NoTurns, SharedRate, TurnsAsk};
+pub use shared_rate::{Granting, SharedRate};
 pub use skew::Skew;
 pub use tls_config::tls_config;
 pub use token_source::{ClientAuth, OAuth2, Token};

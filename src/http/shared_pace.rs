@@ -4,10 +4,10 @@
 use super::rate_limiter::gap_of;
 use super::settings::Rate;
 use super::shared_clock::SharedClock;
-use super::shared_rate::{Grant, Lane};
 use super::trace::event;
 use super::turn_line::Slot;
 use super::usual::Usual;
+use crate::domain::{Lane, TurnsGrant};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -96,7 +96,7 @@ impl SharedPace {
     }
 
     /// A question that was sent then has this answer.
-    pub(super) fn learn(&self, lane: Lane, sent: Instant, grant: &Grant) {
+    pub(super) fn learn(&self, lane: Lane, sent: Instant, grant: &TurnsGrant) {
         let received = Instant::now();
         let mut inner = self.inner();
         inner.clock.learn(sent, received, grant.now_us);

@@ -13,10 +13,11 @@ use super::egress::{Egress, QUOTA_USED_UP, Way};
 use super::health::{HealthBoard, WaitCause};
 use super::settings::{Settings, SetupError, Span};
 use super::shared_pace::SharedPace;
-use super::shared_rate::{Given, Grant, Lane, NoTurns, SharedRate, TurnsAsk};
+use super::shared_rate::SharedRate;
 use super::trace::timed;
 use super::turn_line::{Flight, Slot, TurnLine};
 use super::turns::{Ask, Blocked, Departs, Scope, Taken, Taking, Turn, Turns, refuse_late};
+use crate::domain::{Lane, NoTurns, TurnsAsk, TurnsGrant, TurnsWait};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -101,25 +102,20 @@ impl SharedTurns {
                 return Ok(None);
             }
             let (late, grant) = self.ask(line).await?;
-            match grant.given {
-                Given::Turns {
-                    many,
-                    first_us,
-                    step_us,
-                    number,
-                } => line.put(many, (first_us, step_us), number, late),
-                Given::NoneFor { wait, cause, why } => {
+            match grant.turns {
+                Ok(turns) => line.put(turns, late),
+                Err(NoTurns { wait, cause, why }) => {
                     let until = Instant::now() + wait;
-                    if matches!(cause, NoTurns::Quota | NoTurns::Address) {
+                    if matches!(cause, TurnsWait::Quota | TurnsWait::Address) {
                         let why = match cause {
-                            NoTurns::Quota => QUOTA_USED_UP.to_owned(),
+                            TurnsWait::Quota => QUOTA_USED_UP.to_owned(),
                             _ => why,
                         };
                         *lock(&self.why_closed) = why;
                         self.egress.close(line.from, until);
                         return Ok(None);
                     }
-                    if cause == NoTurns::Target {
+                    if cause == TurnsWait::Target {
                         self.board.hold(WaitCause::Turns, why, until);
                     }
                     let waited = self.unless_stopped(sleep_until(until)).await;
@@ -135,7 +131,7 @@ impl SharedTurns {
     }
 
     /// Asks until there is an answer, or for `give_up_after`; says how late a call may be in these turns.
-    async fn ask(&self, line: &TurnLine) -> Result<(Duration, Grant), CallError> {
+    async fn ask(&self, line: &TurnLine) -> Result<(Duration, TurnsGrant), CallError> {
         loop {
             let sent = Instant::now();
             let (wanted, lead) = line.wanted();
@@ -188,7 +184,7 @@ impl SharedTurns {
         &self,
         ask: TurnsAsk,
         sent: Instant,
-    ) -> Result<Result<Grant, String>, CallError> {
+    ) -> Result<Result<TurnsGrant, String>, CallError> {
         let since = lock(&self.away_since).unwrap_or(sent);
         let until = since + self.give_up_after;
         let mut answer = self.rate.grant(ask);

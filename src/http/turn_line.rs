@@ -1,7 +1,7 @@
 //! The calls that wait for a turn of one limit from one address, the turns that were given for them, and what is to be told
 //! with the next question: turns that were not used, and calls that took long.
 
-use super::shared_rate::Lane;
+use crate::domain::{GrantedTurns, Lane};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -136,26 +136,20 @@ impl TurnLine {
         inner.stock.remove(at)
     }
 
-    /// Turns that were given: how many, when the first one is and what lies between two, in microseconds.
-    pub(super) fn put(
-        &self,
-        many: u32,
-        (first_us, step_us): (i64, f64),
-        number: Option<i64>,
-        late: Duration,
-    ) {
+    /// Turns that were given. `late`: a call may depart so much after its turn.
+    pub(super) fn put(&self, turns: GrantedTurns, late: Duration) {
         let mut inner = self.inner();
         let generation = inner.generation;
-        let slots = (0..many).map(|n| {
+        let slots = (0..turns.many).map(|n| {
             #[expect(
                 clippy::cast_possible_truncation,
                 reason = "turns are given for a fraction of a second ahead"
             )]
-            let since = (f64::from(n) * step_us).ceil() as i64;
+            let since = (f64::from(n) * turns.step_us).ceil() as i64;
             Slot {
-                at_us: first_us + since,
+                at_us: turns.first_us + since,
                 late,
-                number,
+                number: turns.number,
                 generation,
             }
         });

@@ -85,8 +85,8 @@ pub use net_changes::WriteOrder;
 pub use orders::{Order, Orders};
 pub use outcomes::Outcomes;
 pub use postgres::{
-    Address, CallAsk, CallGrant, NoCalls, Postgres, PostgresError, ReadPassword, Remark, Schema,
-    Settings as PostgresSettings, SharedRuns, WhyNone, creation,
+    Address, Postgres, PostgresError, ReadPassword, Remark, Schema, Settings as PostgresSettings,
+    SharedRuns, creation,
 };
 pub use private::PrivateFile;
 pub use progress::{Phase, Progress, RunKind, State, StopReason};
@@ -103,7 +103,7 @@ pub use run_id::RunId;
 pub use run_ledger::{Ledger, NewLedger};
 pub use runs::{ListedRun, RunToJoin, Runs};
 pub use shares::{Ended, NewPass, Next, Others, Shares};
-pub use sqlite::{LocalRuns, ReservedCalls, StateDb};
+pub use sqlite::{LocalRuns, StateDb};
 pub use told::Told;
 pub use unlooked::{MOST_UNLOOKED, Unlooked, UnlookedLine};
 pub use writes::UnitWrites;

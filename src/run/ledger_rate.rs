@@ -1,7 +1,8 @@
 //! The turns of a target that several processes call: what `http` asks for, given out by the ledger that they share.
 
-use crate::http::{Given, Grant, Granting, Lane, NoTurns, SharedRate, TurnsAsk};
-use crate::ledger::{CallAsk, CallGrant, LedgerError, NoCalls, Postgres, WhyNone};
+use crate::domain::TurnsAsk;
+use crate::http::{Granting, SharedRate};
+use crate::ledger::{LedgerError, Postgres};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,29 +40,10 @@ impl LedgerRate {
 
 impl SharedRate for LedgerRate {
     fn grant(&self, ask: TurnsAsk) -> Granting<'_> {
-        let ask = CallAsk {
-            lane: match ask.lane {
-                Lane::Find => "find",
-                Lane::Write => "write",
-            },
-            from: self.name(ask.from),
-            wanted: ask.wanted,
-            ahead: ask.ahead,
-            per_second: ask.per_second,
-            gap: ask.gap,
-            orders: ask.orders,
-            late: ask.late,
-            quota: ask.quota,
-            answered: ask.answered,
-            slow: ask.slow,
-            came_late: ask.came_late,
-            unused: ask.unused,
-        };
+        let from = self.name(ask.from);
         Box::pin(async move {
-            let granted = self.postgres.grant_calls(&self.target, ask).await;
-            granted
-                .map(grant)
-                .map_err(|why: LedgerError| why.to_string())
+            let granted = self.postgres.grant_calls(&self.target, from, ask).await;
+            granted.map_err(|why: LedgerError| why.to_string())
         })
     }
 
@@ -81,32 +63,6 @@ impl SharedRate for LedgerRate {
 
     fn give_back(&self, unused: &[(i64, u32)]) {
         self.postgres.give_calls_back(unused);
-    }
-}
-
-fn grant(given: CallGrant) -> Grant {
-    Grant {
-        now_us: given.now_us,
-        given: match given.many {
-            Ok(many) => Given::Turns {
-                many,
-                first_us: given.first_us,
-                step_us: given.step_us,
-                number: given.number,
-            },
-            Err(NoCalls { wait, cause, why }) => Given::NoneFor {
-                wait,
-                cause: match cause {
-                    WhyNone::Rate => NoTurns::Rate,
-                    WhyNone::Quota => NoTurns::Quota,
-                    WhyNone::Target => NoTurns::Target,
-                    WhyNone::Address => NoTurns::Address,
-                },
-                why,
-            },
-        },
-        lowest_per_second: given.lowest_per_second,
-        ordered: given.ordered,
     }
 }
 

@@ -2,8 +2,9 @@
 //! ledger that several machines share.
 
 use super::ledger_rate::LedgerRate;
-use crate::http::{CallReservations, Reserved, SharedRate};
-use crate::ledger::{LedgerError, ReservedCalls, Runs, StateDb};
+use crate::domain::ReservedCalls;
+use crate::http::{CallReservations, SharedRate};
+use crate::ledger::{LedgerError, Runs, StateDb};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -66,30 +67,11 @@ impl CallReservations for StateCalls {
         &self,
         from: Option<IpAddr>,
         owner: u64,
-        change: &mut dyn FnMut(Vec<Reserved>) -> Vec<Reserved>,
+        change: &mut dyn FnMut(Vec<ReservedCalls>) -> Vec<ReservedCalls>,
     ) -> io::Result<()> {
-        let mut exchange = |stored: Vec<ReservedCalls>| {
-            let reserved = stored.into_iter().map(|one| Reserved {
-                owner: one.owner,
-                wall_ms: one.wall_ms,
-                boot_ms: one.boot_ms,
-                boot_id: one.boot_id,
-                calls: one.calls,
-            });
-            let changed = change(reserved.collect()).into_iter();
-            changed
-                .map(|one| ReservedCalls {
-                    owner: one.owner,
-                    wall_ms: one.wall_ms,
-                    boot_ms: one.boot_ms,
-                    boot_id: one.boot_id,
-                    calls: one.calls,
-                })
-                .collect()
-        };
         let address = from.map_or_else(String::new, |address| address.to_string());
         self.state
-            .change_calls((&self.target, &address), owner, &mut exchange)
+            .change_calls((&self.target, &address), owner, change)
             .map_err(io::Error::other)
     }
 }

@@ -3,7 +3,7 @@
 //! - [`Address`]: where it is
 //! - [`Postgres`]: the thread that owns the connections; [`Statement`](statement::Statement): what it is asked
 //! - [`Server`](server::Server): what can be said about the server, and whether it can keep a ledger
-//! - [`CallAsk`], [`CallGrant`]: one pace and one quota for all processes of a target
+//! - `turns`: one pace and one quota for all processes of a target
 //! - `PgChunks`: the ranges of lines of a run that several processes work on
 //! - [`Schema`]: whether the tables are there, and how they are made
 //! - [`SharedRuns`]: the runs that are kept there, each with its record, and which process works on a run or a target
@@ -39,7 +39,6 @@ pub use runs::SharedRuns;
 pub use schema::{Schema, creation};
 pub use server::Remark;
 pub use thread::Postgres;
-pub use turns::{CallAsk, CallGrant, NoCalls, WhyNone};
 
 #[cfg(test)]
 pub(super) mod tests;

@@ -19,7 +19,6 @@ mod state;
 mod store;
 mod unlooked;
 
-pub use reserved_calls::ReservedCalls;
 pub use runs::LocalRuns;
 pub use state::StateDb;
 

@@ -1,23 +1,9 @@
 //! The calls that count against a target's quota, over all processes of this user: a table of the state database.
 
 use super::StateDb;
+use crate::domain::ReservedCalls;
 use crate::ledger::LedgerError;
 use rusqlite::{Connection, Row, TransactionBehavior, params};
-
-/// Calls that one process has reserved, and when they departed at the latest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReservedCalls {
-    /// The process.
-    pub owner: u64,
-    /// Milliseconds since 1970.
-    pub wall_ms: i64,
-    /// Milliseconds since boot, suspend included, where that is known.
-    pub boot_ms: Option<i64>,
-    /// Which boot.
-    pub boot_id: String,
-    /// How many.
-    pub calls: u32,
-}
 
 impl StateDb {
     /// Lets `change` see all calls that count against the quota of a target, and puts what it returns in the place of

@@ -1,9 +1,8 @@
 //! A database of one test, and processes of one target that share it.
 
 use super::api::Api;
-use crate::http::{
-    ApiTraits, Client, Given, Granting, Rate, Settings, SharedRate, Token, TurnsAsk,
-};
+use crate::domain::{GrantedTurns, TurnsAsk};
+use crate::http::{ApiTraits, Client, Granting, Rate, Settings, SharedRate, Token};
 use crate::ledger::test_server::{ADMIN, Server};
 use crate::ledger::{Postgres, PostgresSettings};
 use crate::run::ledger_rate::LedgerRate;
@@ -25,13 +24,13 @@ impl SharedRate for Recorded {
     fn grant(&self, ask: TurnsAsk) -> Granting<'_> {
         Box::pin(async move {
             let grant = self.inner.grant(ask).await?;
-            if let Given::Turns {
-                many,
-                first_us,
-                step_us,
-                ..
-            } = grant.given
-            {
+            if let Ok(turns) = &grant.turns {
+                let GrantedTurns {
+                    many,
+                    first_us,
+                    step_us,
+                    ..
+                } = *turns;
                 let step = Duration::from_secs_f64(step_us / 1e6);
                 let slots =
                     (0..many).map(|n| first_us + i64::try_from((step * n).as_micros()).unwrap());

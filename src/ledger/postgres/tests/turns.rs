@@ -2,14 +2,15 @@
 
 use super::super::schema::creation;
 use super::*;
+use crate::domain::{GrantedTurns, Lane, NoTurns, TurnsAsk, TurnsGrant, TurnsWait};
 
 const SECOND: i64 = 1_000_000;
 
 /// A question of a process that is set to this rate.
-fn ask(per_second: f64, wanted: u32) -> CallAsk {
-    CallAsk {
-        lane: "find",
-        from: String::new(),
+fn ask(per_second: f64, wanted: u32) -> TurnsAsk {
+    TurnsAsk {
+        lane: Lane::Find,
+        from: None,
         wanted,
         ahead: Duration::ZERO,
         per_second: Some(per_second),
@@ -24,9 +25,9 @@ fn ask(per_second: f64, wanted: u32) -> CallAsk {
     }
 }
 
-fn with_quota(from: &str, quota: (u32, Duration), wanted: u32) -> CallAsk {
-    CallAsk {
-        from: from.to_owned(),
+fn with_quota(from: &str, quota: (u32, Duration), wanted: u32) -> TurnsAsk {
+    TurnsAsk {
+        from: from.parse().ok(),
         quota: Some(quota),
         per_second: None,
         gap: Duration::ZERO,
@@ -34,25 +35,32 @@ fn with_quota(from: &str, quota: (u32, Duration), wanted: u32) -> CallAsk {
     }
 }
 
-fn grant(postgres: &Postgres, ask: CallAsk) -> CallGrant {
+fn grant(postgres: &Postgres, ask: TurnsAsk) -> TurnsGrant {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
-    runtime.block_on(postgres.grant_calls("t", ask)).unwrap()
+    let from = ask.from.map_or_else(String::new, |from| from.to_string());
+    runtime
+        .block_on(postgres.grant_calls("t", from, ask))
+        .unwrap()
 }
 
-fn many(grant: &CallGrant) -> u32 {
-    *grant.many.as_ref().unwrap()
+fn turns(grant: &TurnsGrant) -> GrantedTurns {
+    *grant.turns.as_ref().unwrap()
 }
 
-fn none(grant: CallGrant) -> NoCalls {
-    grant.many.unwrap_err()
+fn many(grant: &TurnsGrant) -> u32 {
+    turns(grant).many
+}
+
+fn none(grant: TurnsGrant) -> NoTurns {
+    grant.turns.unwrap_err()
 }
 
 /// When the last turn of a grant is.
-fn last_us(grant: &CallGrant) -> f64 {
-    let first = Duration::from_micros(u64::try_from(grant.first_us).unwrap());
-    first.as_secs_f64() * 1e6 + f64::from(many(grant) - 1) * grant.step_us
+fn last_us(grant: &TurnsGrant) -> f64 {
+    let first = Duration::from_micros(u64::try_from(turns(grant).first_us).unwrap());
+    first.as_secs_f64() * 1e6 + f64::from(many(grant) - 1) * turns(grant).step_us
 }
 
 fn made() -> Option<(&'static Server, String, Postgres)> {
@@ -74,7 +82,7 @@ fn several_who_ask_for_calls_never_get_more_than_the_quota() {
             scope.spawn(move || {
                 let ask = || with_quota(from, (100, Duration::from_secs(600)), 3);
                 (0..10)
-                    .map(|_| grant(postgres, ask()).many.unwrap_or(0))
+                    .map(|_| grant(postgres, ask()).turns.map_or(0, |turns| turns.many))
                     .sum::<u32>()
             })
         });
@@ -85,7 +93,7 @@ fn several_who_ask_for_calls_never_get_more_than_the_quota() {
         &postgres,
         with_quota("", (100, Duration::from_secs(600)), 1),
     ));
-    assert_eq!(none.cause, WhyNone::Quota);
+    assert_eq!(none.cause, TurnsWait::Quota);
     assert!((590..=602).contains(&none.wait.as_secs()), "{none:?}");
 }
 
@@ -99,11 +107,14 @@ fn addresses_have_a_quota_each_and_what_was_not_used_is_given_back() {
     let two = grant(&postgres, with_quota("10.0.0.2", quota, 25));
     assert_eq!([many(&one), many(&two)], [10, 10]);
     let mut again = with_quota("10.0.0.1", quota, 25);
-    again.unused = vec![(one.number.unwrap(), 3), (one.number.unwrap(), 1)];
+    again.unused = vec![
+        (turns(&one).number.unwrap(), 3),
+        (turns(&one).number.unwrap(), 1),
+    ];
     assert_eq!(many(&grant(&postgres, again)), 4);
     // Calls that are not completed, and those that arrived late, count anew.
     let mut slow = with_quota("10.0.0.2", quota, 25);
-    slow.unused = vec![(two.number.unwrap(), 6)];
+    slow.unused = vec![(turns(&two).number.unwrap(), 6)];
     (slow.slow, slow.came_late) = (2, 1);
     assert_eq!(many(&grant(&postgres, slow)), 3);
 }
@@ -119,8 +130,11 @@ fn turns_follow_each_other_whoever_asks_and_a_process_that_is_gone_costs_its_tur
         let asks = if n % 2 == 0 { &postgres } else { &other };
         let given = grant(asks, ask(1000.0, 30));
         assert_eq!(many(&given), 30);
-        let first = last_us(&given) - 29.0 * given.step_us;
-        assert!(first >= last + given.step_us - 2.0, "{first} {last}");
+        let first = last_us(&given) - 29.0 * turns(&given).step_us;
+        assert!(
+            first >= last + turns(&given).step_us - 2.0,
+            "{first} {last}"
+        );
         last = last_us(&given);
         if n == 3 {
             // Nothing of this grant is used; the next turn is one gap later all the same.
@@ -131,7 +145,7 @@ fn turns_follow_each_other_whoever_asks_and_a_process_that_is_gone_costs_its_tur
     let given = grant(&postgres, ask(1000.0, 10_000));
     assert!(many(&given) <= 250, "{given:?}");
     let later = none(grant(&postgres, ask(1000.0, 1)));
-    assert_eq!(later.cause, WhyNone::Rate);
+    assert_eq!(later.cause, TurnsWait::Rate);
     assert!(later.wait < Duration::from_millis(300), "{later:?}");
 }
 
@@ -143,10 +157,10 @@ fn the_lower_of_two_rates_counts_until_its_process_is_gone() {
     let alone = grant(&postgres, ask(100.0, 1));
     assert_eq!(alone.lowest_per_second, Some(100.0));
     let lower = grant(&postgres, ask(10.0, 1));
-    assert!((lower.step_us - 100_500.0).abs() < 1.0, "{lower:?}");
+    assert!((turns(&lower).step_us - 100_500.0).abs() < 1.0, "{lower:?}");
     let both = grant(&postgres, ask(100.0, 1));
     assert_eq!(both.lowest_per_second, Some(10.0));
-    assert!(both.step_us > 100_000.0 || both.many.is_err());
+    assert!(both.turns.map_or(true, |turns| turns.step_us > 100_000.0));
     // A minute later.
     server.psql(
         &database,
@@ -167,7 +181,7 @@ fn a_rate_that_a_person_sets_counts_for_all_who_are_at_work() {
     assert_eq!(before.ordered.0, 0);
     postgres.order_rate("t", 100.0, Duration::from_millis(10));
     // It has not heard of the order, so its own rate does not count.
-    let unaware = CallAsk {
+    let unaware = TurnsAsk {
         orders: Some(0),
         ..ask(1.0 / 60.0, 5)
     };
@@ -188,7 +202,7 @@ fn a_refusal_holds_all_then_one_call_goes_and_the_pace_is_lower_and_climbs() {
     let Some((server, database, postgres)) = made() else {
         return;
     };
-    let told = CallAsk {
+    let told = TurnsAsk {
         answered: 80,
         ..ask(100.0, 1)
     };
@@ -197,9 +211,9 @@ fn a_refusal_holds_all_then_one_call_goes_and_the_pace_is_lower_and_climbs() {
     let held = std::iter::repeat_with(|| grant(&postgres, ask(100.0, 1)))
         .find_map(|given| {
             given
-                .many
+                .turns
                 .err()
-                .filter(|none| none.cause == WhyNone::Target)
+                .filter(|none| none.cause == TurnsWait::Target)
         })
         .unwrap();
     assert!((4..=5).contains(&held.wait.as_secs()) && held.why == "refused");
@@ -238,7 +252,7 @@ fn without_a_limit_a_refusal_of_the_first_call_does_not_keep_the_pace_low() {
     let Some((server, database, postgres)) = made() else {
         return;
     };
-    let unlimited = |answered| CallAsk {
+    let unlimited = |answered| TurnsAsk {
         per_second: None,
         gap: Duration::ZERO,
         answered,
@@ -265,7 +279,7 @@ fn a_hold_that_was_followed_by_no_success_is_followed_by_a_longer_one_and_no_slo
     let Some((server, database, postgres)) = made() else {
         return;
     };
-    let told = CallAsk {
+    let told = TurnsAsk {
         answered: 50,
         ..ask(100.0, 1)
     };
@@ -307,18 +321,18 @@ fn a_firewall_holds_its_address_alone() {
     let Some((_, _, postgres)) = made() else {
         return;
     };
-    let from = |address: &str| CallAsk {
-        from: address.to_owned(),
+    let from = |address: &str| TurnsAsk {
+        from: address.parse().ok(),
         ..ask(1000.0, 1)
     };
     grant(&postgres, from("10.0.0.1"));
     postgres.hold_calls_from("t", "10.0.0.1", Duration::from_secs(5), "blocked");
     let held = std::iter::repeat_with(|| grant(&postgres, from("10.0.0.1")))
-        .find_map(|given| given.many.err())
+        .find_map(|given| given.turns.err())
         .unwrap();
     assert_eq!(
         (held.cause, held.why.as_str()),
-        (WhyNone::Address, "blocked")
+        (TurnsWait::Address, "blocked")
     );
     assert!(held.wait > Duration::from_secs(3));
     assert_eq!(many(&grant(&postgres, from("10.0.0.2"))), 1);
