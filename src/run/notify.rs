@@ -9,7 +9,7 @@ use super::kept_run::KeptRun;
 use super::prune;
 use super::request::Request;
 use super::saved_settings::SavedSettings;
-use super::signals::Listening;
+use super::signals::{Listening, survive_state_signal};
 use super::values::{catalog, values};
 use crate::config::AfterRun;
 use crate::http::Notice;
@@ -68,6 +68,7 @@ pub(crate) fn with_notifications(
     request: &Request,
     work: impl FnOnce() -> Result<Exit, CommandError>,
 ) -> Result<Exit, CommandError> {
+    survive_state_signal()?;
     let asked = notifications(request, None)?;
     // An address that cannot be called is an error before anything is done.
     if let Some(url) = &asked.webhook_url {

@@ -9,6 +9,16 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+/// From now on SIGUSR1 does not end the program: before a pass begins there is no state that it could print.
+pub(super) fn survive_state_signal() -> Result<(), CommandError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let runtime = runtime()?;
+    let _context = runtime.enter();
+    // The operating system's default is replaced for as long as the program runs.
+    let _ = signal(SignalKind::user_defined1());
+    Ok(())
+}
+
 /// Listens for signals as long as it lives, in a thread of its own: also while the program draws reports or removes files.
 #[derive(Debug)]
 pub(super) struct Listening {

@@ -8,6 +8,7 @@ use super::open::{self, OpenRun, Purpose, Selection};
 use super::outage::outage;
 use super::parked;
 use super::request::Request;
+use super::signals::survive_state_signal;
 use crate::call_log;
 use crate::domain::{Change, Outcome, Reseller, Status, Unchanged};
 use crate::engine::{
@@ -69,6 +70,7 @@ impl Unfinished {
 
 /// Compares this run, or the newest that wrote something.
 pub(crate) fn verify(run: Option<&str>, request: &Request) -> Result<Verified, CommandError> {
+    survive_state_signal()?;
     let known = open::open(
         run,
         Selection {

@@ -14,7 +14,7 @@ use super::request::Request;
 use super::resume;
 use super::run_storage::{RunScope, RunsSettings};
 use super::session::{Session, Task, Work, done};
-use super::signals::Listening;
+use super::signals::{Listening, survive_state_signal};
 use super::values::values;
 use crate::engine::Mode;
 use crate::ledger::{Ledger, LedgerError, Phase, PostgresError, RunId, RunToJoin, Runs, State};
@@ -32,6 +32,7 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Joins runs of the given target until it is stopped; `run`: this run alone.
 pub(crate) fn worker(run: Option<&str>, request: &Request) -> Result<Exit, CommandError> {
+    survive_state_signal()?;
     let mut values = values(&request.typed, &BTreeMap::new())?;
     let settings = RunsSettings::of(&mut values)?;
     let Some((ledger, _)) = &settings.ledger else {

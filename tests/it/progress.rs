@@ -1,5 +1,7 @@
 use crate::support::{Done, OnResize, Place, Screen, begun_by, finish};
-use std::process::Command;
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What the display begins and ends a frame with.
@@ -208,6 +210,35 @@ fn sigusr1_prints_the_state_and_the_run_goes_on() {
         assert!(state[4].contains("waits for nothing"), "{state:?}");
         assert!(state[5].contains("ends "), "{state:?}");
     }
+}
+
+/// Whether the process has a handler for SIGUSR1, which is signal 10: the bit is in the mask that the kernel shows.
+fn catches_sigusr1(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let mask = u64::from_str_radix(mask.unwrap().trim(), 16).unwrap();
+    mask & (1 << 9) != 0
+}
+
+/// While it reads its file there is nothing to print yet; by default the signal would end it.
+#[test]
+fn sigusr1_before_a_run_has_begun_does_not_end_it() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    let file = fs::read(place.path().join(file)).unwrap();
+    let mut command = place.command(&["apply", "-", "--yes"]);
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let begun = Instant::now();
+    while !catches_sigusr1(child.id()) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no handler");
+        std::thread::yield_now();
+    }
+    let pid = child.id().to_string();
+    let asked = Command::new("kill").args(["-USR1", &pid]).status();
+    assert!(asked.unwrap().success());
+    child.stdin.take().unwrap().write_all(&file).unwrap();
+    finish(child).expect(0);
+    assert_eq!(place.patches(), 3);
 }
 
 fn with(place: &Place, variables: &[(&str, &str)], arguments: &[&str]) -> Done {
