@@ -85,8 +85,8 @@ pub use net_changes::WriteOrder;
 pub use orders::{Order, Orders};
 pub use outcomes::Outcomes;
 pub use postgres::{
-    Address, Postgres, PostgresError, ReadPassword, Remark, Schema, Settings as PostgresSettings,
-    SharedRuns, creation,
+    Address, LedgerTurns, Postgres, PostgresError, ReadPassword, Remark, Schema,
+    Settings as PostgresSettings, SharedRuns, creation,
 };
 pub use private::PrivateFile;
 pub use progress::{Phase, Progress, RunKind, State, StopReason};

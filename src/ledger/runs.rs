@@ -4,7 +4,7 @@
 //! several machines share.
 
 use super::{
-    ExclusiveLock, Ledger, LedgerError, NewLedger, Postgres, RecordPlace, RegisteredRun, RunDir,
+    ExclusiveLock, Ledger, LedgerError, LedgerTurns, NewLedger, RecordPlace, RegisteredRun, RunDir,
     RunId, Sameness,
 };
 use std::fmt;
@@ -19,9 +19,8 @@ pub trait Runs: fmt::Debug + Send + Sync {
     /// Makes sure that runs can be kept here.
     fn prepare(&self) -> Result<(), LedgerError>;
 
-    /// The database that gives out the turns of all processes that work on a target; `None`: each process of this machine
-    /// paces itself. The text names the address that calls of this process come from, where it was named.
-    fn turns(&self) -> Result<Option<(Postgres, Option<String>)>, LedgerError>;
+    /// What gives out the turns of all processes that work on a target; `None`: each process of this machine paces itself.
+    fn turns(&self) -> Result<Option<LedgerTurns>, LedgerError>;
 
     /// The runs that there are, and those that were registered and are gone, in any order.
     fn list(&self) -> Result<Vec<ListedRun>, LedgerError>;

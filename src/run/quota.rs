@@ -26,8 +26,8 @@ impl SharedLimits {
         target: String,
         state: impl FnOnce() -> Result<Option<Arc<StateDb>>, LedgerError>,
     ) -> Result<Option<Self>, LedgerError> {
-        if let Some((postgres, egress)) = runs.turns()? {
-            return Ok(Some(Self::Ledger(LedgerRate::of(postgres, target, egress))));
+        if let Some(turns) = runs.turns()? {
+            return Ok(Some(Self::Ledger(LedgerRate::of(turns, target))));
         }
         Ok(state()?.map(|state| StateCalls::of(state, target)))
     }

@@ -116,3 +116,37 @@ fn an_order_for_the_rate_of_a_run_counts_for_all_that_work_on_its_target() {
     finish(child).expect(0);
     place.judge_writes();
 }
+
+#[test]
+fn what_a_process_was_set_to_counts_no_more_once_it_has_ended() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let place = shared(
+        server,
+        Options {
+            bulk: false,
+            latency: Duration::from_millis(20),
+            ..Options::default()
+        },
+    );
+    place.with_world(|mut world| (0..120).for_each(|n| world.add_plume(customer(n))));
+    moves(&place, "first.csv", 0, 10);
+    moves(&place, "second.csv", 10, 90);
+    place
+        .run(&["apply", "first.csv", "--yes", "--rate", "10/s"])
+        .expect(0);
+    // One that is killed has not left in order.
+    moves(&place, "third.csv", 90, 120);
+    let slowly = ["apply", "third.csv", "--yes", "--rate", "5/s"];
+    let (mut killed, before) = (place.command(&slowly).spawn().unwrap(), place.patches());
+    until("a write", || place.patches() > before);
+    killed.kill().unwrap();
+    finish(killed);
+    let second = ["apply", "second.csv", "--yes", "--rate", "60/s"];
+    let begun = Instant::now();
+    let done = place.run(&second).expect(0);
+    assert!(!done.err.contains("another process"), "{}", done.err);
+    // At 10/s, the calls alone would take 16 s, and at 5/s twice as long.
+    assert!(begun.elapsed() < Duration::from_secs(12));
+}

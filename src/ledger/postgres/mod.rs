@@ -39,6 +39,7 @@ pub use runs::SharedRuns;
 pub use schema::{Schema, creation};
 pub use server::Remark;
 pub use thread::Postgres;
+pub use turns::{LedgerTurns, Presence};
 
 #[cfg(test)]
 pub(super) mod tests;

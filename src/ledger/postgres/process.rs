@@ -210,7 +210,11 @@ impl Process {
     fn gone(&self, run: Option<&str>) -> Result<Vec<String>, LedgerError> {
         let sql = "SELECT s.run, q.process, q.host, q.pid, q.machine, 0::bigint, 0::bigint \
                    FROM sessions s JOIN process q USING (process) WHERE ($1::text IS NULL OR s.run = $1) AND s.ended IS NULL";
-        let ask = Statement::repeatable(sql).with(run.map(str::to_owned));
+        self.gone_of(Statement::repeatable(sql).with(run.map(str::to_owned)))
+    }
+
+    /// Of the processes of an answer, those of which this machine knows that they have ended.
+    pub(super) fn gone_of(&self, ask: Statement) -> Result<Vec<String>, LedgerError> {
         let found = self.rows(ask, Found::read)?;
         let gone = found.into_iter().filter(|one| self.knows_gone(one));
         Ok(gone.map(|one| one.process).collect())
@@ -359,6 +363,9 @@ impl HeldTokens {
 impl Drop for HeldTokens {
     fn drop(&mut self) {
         self.process.holds.fetch_sub(1, Ordering::Relaxed);
+        if self.tokens.is_empty() {
+            return;
+        }
         let free = Statement::repeatable("DELETE FROM hold WHERE token = ANY ($1)")
             .with(self.tokens.clone());
         // Where that fails, it ends with the lease.

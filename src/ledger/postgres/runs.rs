@@ -6,7 +6,7 @@ use super::process::Process;
 use super::shared_connection::SharedConnection;
 use super::statement::Statement;
 use super::store::PgStore;
-use super::{Postgres, Settings, draft, glances, pieces};
+use super::{LedgerTurns, Presence, Settings, draft, glances, pieces};
 use crate::ledger::columns::Row;
 use crate::ledger::private::{create_folder, sync_folder};
 use crate::ledger::{
@@ -150,9 +150,12 @@ impl Runs for SharedRuns {
         self.process().map(drop)
     }
 
-    fn turns(&self) -> Result<Option<(Postgres, Option<String>)>, LedgerError> {
-        let postgres = self.connection.postgres()?;
-        Ok(Some((postgres, self.egress.clone())))
+    fn turns(&self) -> Result<Option<LedgerTurns>, LedgerError> {
+        Ok(Some(LedgerTurns {
+            postgres: self.connection.postgres()?,
+            presence: Presence::of(self.process()?)?,
+            egress: self.egress.clone(),
+        }))
     }
 
     fn list(&self) -> Result<Vec<ListedRun>, LedgerError> {

@@ -150,8 +150,8 @@ CREATE INDEX chunk_open ON chunk (run, pass, n) WHERE state <> 'done';
 -- rate). Times are microseconds since 1970 by this server's clock; a gap of 0 is no limit.
 CREATE TABLE pace (
     target text, lane text,
-    -- The slowest rate that a process asked for, and until when that counts; `orders` counts the rates that a person set.
-    per_s float8, gap_us float8 NOT NULL DEFAULT 0, asked_until_us bigint NOT NULL DEFAULT 0,
+    -- The rate that counts: the slowest of `asked`. `orders` counts the rates that a person set.
+    per_s float8, gap_us float8 NOT NULL DEFAULT 0,
     orders int NOT NULL DEFAULT 0, ordered_per_s float8,
     -- After a refusal: the gap at present, the one that was refused, and when the pace climbs next.
     slow_gap_us float8, refused_gap_us float8, climb_us bigint,
@@ -160,6 +160,10 @@ CREATE TABLE pace (
     next_us bigint NOT NULL DEFAULT 0,
     hold_us bigint NOT NULL DEFAULT 0, held_for_us bigint NOT NULL DEFAULT 0, probe bool NOT NULL DEFAULT false,
     why text NOT NULL DEFAULT '', PRIMARY KEY (target, lane)
+) WITH (fillfactor = 10);
+-- The rate that each process is set to, as it asked last. It counts as long as the process is there.
+CREATE TABLE asked (
+    target text, lane text, process text, per_s float8, gap_us float8 NOT NULL, PRIMARY KEY (target, lane, process)
 ) WITH (fillfactor = 10);
 -- One row for each address that calls come from; '' where it is not known.
 CREATE TABLE egress (

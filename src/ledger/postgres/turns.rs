@@ -2,23 +2,74 @@
 //! sets. What decides is in the functions of `turns.sql`, in the server's time; here they are asked.
 
 use super::error::PostgresError;
+use super::process::{HeldTokens, Process};
 use super::statement::Statement;
 use super::thread::Postgres;
 use crate::domain::{GrantedTurns, Lane, NoTurns, TurnsAsk, TurnsGrant, TurnsWait};
 use crate::ledger::LedgerError;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_postgres::Row;
 
 const GRANT: &str = "SELECT many, first_us, step_us, now_us, number, wait_us, cause, told, lowest_per_s, ordered, ordered_rate \
-    FROM grant_calls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+    FROM grant_calls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+
+/// A process that makes calls of a target. Its lease is renewed, so that it counts as there, until this is dropped.
+#[derive(Debug)]
+pub struct Presence {
+    process: Arc<Process>,
+    _lease: HeldTokens,
+}
+
+impl Presence {
+    pub(super) fn of(process: Arc<Process>) -> Result<Self, LedgerError> {
+        // What was killed on this machine needs not be waited for until its lease is over.
+        let gone = process.gone_of(Statement::repeatable(ASKED))?;
+        if !gone.is_empty() {
+            let forget = Statement::repeatable("DELETE FROM asked WHERE process = ANY ($1)");
+            process.rows(forget.with(gone), |_| Ok(()))?;
+        }
+        // What is held is nothing but the lease.
+        Ok(Self {
+            _lease: process.take(Vec::new(), "")?,
+            process,
+        })
+    }
+
+    /// The name of the process in the ledger.
+    pub fn name(&self) -> &str {
+        self.process.name()
+    }
+}
+
+/// What gives out the turns of all processes that work on a target.
+#[derive(Debug)]
+pub struct LedgerTurns {
+    /// The database.
+    pub postgres: Postgres,
+    /// This process there.
+    pub presence: Presence,
+    /// The name of the address that calls come from which are sent from none of the local addresses that were named.
+    pub egress: Option<String>,
+}
+
+/// The processes that have asked for a rate, as [`Process::gone_of`] reads them.
+const ASKED: &str = "SELECT ''::text, q.process, q.host, q.pid, q.machine, 0::bigint, 0::bigint FROM process q \
+    WHERE q.process IN (SELECT a.process FROM asked a)";
 
 impl Postgres {
-    /// The next calls of a target from an address, or none before some time. `from`: as all processes name it; empty where it is
-    /// not known.
+    /// This process as another program, which is there.
+    #[cfg(test)]
+    pub(crate) fn presence(&self) -> Presence {
+        Presence::of(Process::of(self.clone(), Duration::from_secs(20))).unwrap()
+    }
+
+    /// The next calls of a target, or none before some time. `process` asks ([`Presence::name`]); `from`: the address of the calls as
+    /// all processes name it, empty where it is not known.
     pub async fn grant_calls(
         &self,
         target: &str,
-        from: String,
+        (process, from): (&str, String),
         ask: TurnsAsk,
     ) -> Result<TurnsGrant, LedgerError> {
         let lane = match ask.lane {
@@ -36,6 +87,7 @@ impl Postgres {
             .with(target.to_owned())
             .with(lane)
             .with(from)
+            .with(process.to_owned())
             .with(count(ask.wanted))
             .with(micros(ask.ahead))
             .with(ask.per_second)
@@ -97,6 +149,14 @@ impl Postgres {
             .with(target.to_owned())
             .with(per_second)
             .with(gap.as_secs_f64() * 1e6);
+        self.tell(statement);
+    }
+
+    /// A process makes no further calls of a target. Does not wait for an answer.
+    pub fn leave_turns(&self, target: &str, process: &str) {
+        let statement = Statement::repeatable("SELECT leave_turns($1, $2)::text")
+            .with(target.to_owned())
+            .with(process.to_owned());
         self.tell(statement);
     }
 

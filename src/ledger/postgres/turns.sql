@@ -15,7 +15,7 @@ $$;
 -- when it begins, so the sum is taken after the rows are locked; in one statement it would be of before the wait. The rows
 -- of `pace` are locked before those of `egress`, everywhere.
 CREATE FUNCTION grant_calls(
-    t text, l text, e text, wanted int, ahead_us bigint, my_per_s float8, my_gap_us float8, my_orders int, late_us bigint,
+    t text, l text, e text, own text, wanted int, ahead_us bigint, my_per_s float8, my_gap_us float8, my_orders int, late_us bigint,
     quota int, my_window_us bigint, answered int, slow_calls int, came_late int, numbers bigint[], counts int[]
 ) RETURNS TABLE (
     many int, first_us bigint, step_us float8, now_us bigint, number bigint, wait_us bigint, cause text, told text,
@@ -24,8 +24,8 @@ CREATE FUNCTION grant_calls(
 #variable_conflict use_column
 DECLARE
     -- A call is at the system within this time after it departed, and turns are given out for this time ahead.
-    arrives constant bigint := 1000000; ahead constant bigint := 250000; minute constant bigint := 60000000;
-    p pace; g egress; used bigint; free_at bigint; near float8; mine float8; lowest float8;
+    arrives constant bigint := 1000000; ahead constant bigint := 250000;
+    p pace; g egress; lowest asked; used bigint; free_at bigint; near float8;
 BEGIN
     SELECT * INTO p FROM pace WHERE target = t AND lane = l FOR UPDATE;
     IF NOT FOUND THEN
@@ -43,14 +43,17 @@ BEGIN
     IF came_late > 0 THEN INSERT INTO taken (target, egress, until_us, calls) VALUES (t, e, now_us, came_late); END IF;
     many := 0; wait_us := 0; told := ''; cause := '';
 
-    -- The slowest rate counts that was asked for within a minute, but not that of a process that has not heard of a newer
+    -- The slowest rate counts that a process is set to which is there, but not that of one that has not heard of a newer
     -- order. At the same rate, the gap is that of the process that wakes up latest.
-    mine := coalesce(my_per_s, 'Infinity'); lowest := coalesce(p.per_s, 'Infinity');
-    IF coalesce(my_orders, p.orders) >= p.orders AND (now_us > p.asked_until_us OR mine <= lowest) THEN
-        p.gap_us := CASE WHEN now_us > p.asked_until_us OR mine < lowest OR my_gap_us > p.gap_us THEN my_gap_us
-            ELSE p.gap_us + (my_gap_us - p.gap_us) / 100 END;
-        p.per_s := my_per_s; p.asked_until_us := now_us + minute;
+    IF coalesce(my_orders, p.orders) >= p.orders THEN
+        INSERT INTO asked AS a VALUES (t, l, own, my_per_s, my_gap_us) ON CONFLICT (target, lane, process) DO UPDATE
+            SET per_s = excluded.per_s, gap_us = excluded.gap_us
+            WHERE (a.per_s, a.gap_us) IS DISTINCT FROM (excluded.per_s, excluded.gap_us);
     END IF;
+    DELETE FROM asked a WHERE a.target = t AND a.lane = l AND a.process <> own
+        AND NOT EXISTS (SELECT FROM process q WHERE q.process = a.process AND q.held_until >= clock_timestamp());
+    SELECT * INTO lowest FROM asked a WHERE a.target = t AND a.lane = l ORDER BY a.per_s NULLS LAST, a.gap_us DESC LIMIT 1;
+    IF FOUND THEN p.per_s := lowest.per_s; p.gap_us := lowest.gap_us; END IF;
     p.accepted := decayed(p.accepted, now_us - p.accepted_us) + answered; p.accepted_us := now_us;
     IF answered > 0 THEN p.success_us := now_us; END IF;
     lowest_per_s := p.per_s; ordered := p.orders; ordered_rate := p.ordered_per_s;
@@ -108,7 +111,7 @@ BEGIN
             UPDATE egress SET probe = false WHERE target = t AND egress = e AND probe;
         END IF;
     END IF;
-    UPDATE pace SET per_s = p.per_s, gap_us = p.gap_us, asked_until_us = p.asked_until_us, slow_gap_us = p.slow_gap_us,
+    UPDATE pace SET per_s = p.per_s, gap_us = p.gap_us, slow_gap_us = p.slow_gap_us,
         climb_us = p.climb_us, accepted = p.accepted, accepted_us = p.accepted_us, success_us = p.success_us,
         next_us = p.next_us, probe = p.probe WHERE target = t AND lane = l;
     RETURN NEXT;
@@ -153,16 +156,21 @@ $$;
 
 -- A person sets the rate of all processes that are at work.
 CREATE FUNCTION order_rate(t text, rate float8, new_gap_us float8) RETURNS void LANGUAGE plpgsql SET search_path = idshift AS $$
-DECLARE p pace; now_ bigint; slow float8;
+DECLARE p pace; slow float8;
 BEGIN
     FOR p IN SELECT * FROM pace WHERE target = t ORDER BY lane FOR UPDATE LOOP
-        now_ := (extract(epoch FROM clock_timestamp()) * 1e6)::bigint;
         -- A pace that was refused stays below what the system took.
         slow := CASE WHEN p.slow_gap_us > new_gap_us THEN p.slow_gap_us END;
-        UPDATE pace SET per_s = rate, gap_us = new_gap_us, asked_until_us = now_ + 60000000,
+        UPDATE asked SET per_s = rate, gap_us = new_gap_us WHERE target = t AND lane = p.lane;
+        UPDATE pace SET per_s = rate, gap_us = new_gap_us,
             orders = orders + 1, ordered_per_s = rate, slow_gap_us = slow,
             -- One gap after the last turn that was given out.
             next_us = (p.next_us - greatest(p.gap_us, coalesce(p.slow_gap_us, 0)) + greatest(new_gap_us, coalesce(slow, 0)))::bigint
             WHERE target = t AND lane = p.lane;
     END LOOP;
 END $$;
+
+-- A process makes no further calls of a target: what it asked for counts no more.
+CREATE FUNCTION leave_turns(t text, own text) RETURNS void LANGUAGE sql SET search_path = idshift AS $$
+    DELETE FROM asked WHERE target = t AND process = own
+$$;

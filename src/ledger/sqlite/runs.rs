@@ -3,8 +3,8 @@
 use super::lock::TargetLock;
 use super::state::StateDb;
 use crate::ledger::{
-    ExclusiveLock, Ledger, LedgerError, ListedRun, NewLedger, Postgres, RecordPlace, RegisteredRun,
-    RunDir, RunId, Runs, Sameness,
+    ExclusiveLock, Ledger, LedgerError, LedgerTurns, ListedRun, NewLedger, RecordPlace,
+    RegisteredRun, RunDir, RunId, Runs, Sameness,
 };
 use std::collections::HashMap;
 use std::fs;
@@ -40,7 +40,7 @@ impl Runs for LocalRuns {
         RunDir::prepare(&self.runs_dir)
     }
 
-    fn turns(&self) -> Result<Option<(Postgres, Option<String>)>, LedgerError> {
+    fn turns(&self) -> Result<Option<LedgerTurns>, LedgerError> {
         Ok(None)
     }
 

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::ledger::{
-    ExclusiveLock, Header, ListedRun, NewLedger, Postgres, RecordPlace, RegisteredRun, RunId,
+    ExclusiveLock, Header, LedgerTurns, ListedRun, NewLedger, RecordPlace, RegisteredRun, RunId,
     Sameness, absolute,
 };
 use crate::run::catalog::RunCatalog;
@@ -39,7 +39,7 @@ impl Runs for Elsewhere {
         self.records.prepare()
     }
 
-    fn turns(&self) -> Result<Option<(Postgres, Option<String>)>, LedgerError> {
+    fn turns(&self) -> Result<Option<LedgerTurns>, LedgerError> {
         Ok(None)
     }
 

@@ -4,7 +4,7 @@ use super::api::Api;
 use crate::domain::{GrantedTurns, TurnsAsk};
 use crate::http::{ApiTraits, Client, Granting, Rate, Settings, SharedRate, Token};
 use crate::ledger::test_server::{ADMIN, Server};
-use crate::ledger::{Postgres, PostgresSettings};
+use crate::ledger::{LedgerTurns, Postgres, PostgresSettings};
 use crate::run::ledger_rate::LedgerRate;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
@@ -81,7 +81,12 @@ impl Place {
             give_up_after: Duration::from_secs(20),
         };
         let postgres = Postgres::connect(settings).unwrap();
-        LedgerRate::of(postgres, TARGET.to_owned(), None)
+        let turns = LedgerTurns {
+            presence: postgres.presence(),
+            egress: None,
+            postgres,
+        };
+        LedgerRate::of(turns, TARGET.to_owned())
     }
 
     pub(super) fn psql(&self, sql: &str) -> String {

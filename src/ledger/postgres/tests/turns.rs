@@ -36,12 +36,16 @@ fn with_quota(from: &str, quota: (u32, Duration), wanted: u32) -> TurnsAsk {
 }
 
 fn grant(postgres: &Postgres, ask: TurnsAsk) -> TurnsGrant {
+    grant_to(postgres, "one", ask)
+}
+
+fn grant_to(postgres: &Postgres, process: &str, ask: TurnsAsk) -> TurnsGrant {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
     let from = ask.from.map_or_else(String::new, |from| from.to_string());
     runtime
-        .block_on(postgres.grant_calls("t", from, ask))
+        .block_on(postgres.grant_calls("t", (process, from), ask))
         .unwrap()
 }
 
@@ -154,22 +158,43 @@ fn the_lower_of_two_rates_counts_until_its_process_is_gone() {
     let Some((server, database, postgres)) = made() else {
         return;
     };
-    let alone = grant(&postgres, ask(100.0, 1));
-    assert_eq!(alone.lowest_per_second, Some(100.0));
-    let lower = grant(&postgres, ask(10.0, 1));
+    let other = Postgres::connect(settings(&server.address(ADMIN, &database))).unwrap();
+    let (here, there) = (postgres.presence(), other.presence());
+    let lowest = || grant_to(&postgres, here.name(), ask(100.0, 1)).lowest_per_second;
+    assert_eq!(lowest(), Some(100.0));
+    let lower = grant_to(&other, there.name(), ask(10.0, 1));
     assert!((turns(&lower).step_us - 100_500.0).abs() < 1.0, "{lower:?}");
-    let both = grant(&postgres, ask(100.0, 1));
+    let both = grant_to(&postgres, here.name(), ask(100.0, 1));
     assert_eq!(both.lowest_per_second, Some(10.0));
     assert!(both.turns.map_or(true, |turns| turns.step_us > 100_000.0));
-    // A minute later.
+    // As long as its lease is renewed, whether it asks or not.
+    let held = format!(
+        "UPDATE idshift.process SET held_until = clock_timestamp() WHERE process = '{}'",
+        there.name()
+    );
+    let is_held = "SELECT count(*) FROM idshift.process WHERE held_until > clock_timestamp() + interval '10 s'";
+    server.psql(&database, &held);
+    while server.psql(&database, is_held) != "2" {
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    grant_to(&other, there.name(), ask(10.0, 1));
+    assert_eq!(lowest(), Some(10.0));
+    // It ends in order.
+    other.leave_turns("t", there.name());
+    while lowest() == Some(10.0) {
+        std::thread::yield_now();
+    }
+    assert_eq!(lowest(), Some(100.0));
+    // It is killed: its lease is over.
+    grant_to(&other, there.name(), ask(10.0, 1));
+    assert_eq!(lowest(), Some(10.0));
+    let name = there.name().to_owned();
+    drop((there, other));
     server.psql(
         &database,
-        "UPDATE idshift.pace SET asked_until_us = asked_until_us - 60000000",
+        &format!("UPDATE idshift.process SET held_until = held_until - interval '20 s' WHERE process = '{name}'"),
     );
-    assert_eq!(
-        grant(&postgres, ask(100.0, 1)).lowest_per_second,
-        Some(100.0)
-    );
+    assert_eq!(lowest(), Some(100.0));
 }
 
 #[test]
