@@ -348,6 +348,17 @@ impl LedgerError {
         }
     }
 
+    /// Whether the database cannot be used now, and may be later: what failed can be done again then.
+    pub fn is_passing(&self) -> bool {
+        matches!(self.root(), Self::Postgres(why) if why.is_passing())
+    }
+
+    /// Whether it is about the database as a whole, so that other records there fail in the same way.
+    pub fn is_of_database(&self) -> bool {
+        let root = self.root();
+        matches!(root, Self::Postgres(why) if !matches!(why, PostgresError::Damaged { .. }))
+    }
+
     /// The failure behind [`LedgerError::Journal`], or this one.
     pub fn root(&self) -> &Self {
         match self {

@@ -17,7 +17,7 @@ use super::session::{Session, Task, Work, done};
 use super::signals::{Listening, survive_state_signal};
 use super::values::values;
 use crate::engine::Mode;
-use crate::ledger::{Ledger, LedgerError, Phase, PostgresError, RunId, RunToJoin, Runs, State};
+use crate::ledger::{Ledger, LedgerError, Phase, RunId, RunToJoin, Runs, State};
 use crate::report::Commands;
 use crate::ui;
 use std::collections::BTreeMap;
@@ -172,11 +172,7 @@ fn cannot_join(ledger: &Ledger, folder: &Path) -> CommandError {
 
 /// Without its ledger a worker can do nothing; whoever supervises it starts it again.
 fn while_waiting(error: &LedgerError) -> CommandError {
-    let is_away = matches!(
-        error.root(),
-        LedgerError::Postgres(PostgresError::Unusable { .. } | PostgresError::Lost { .. })
-    );
-    let exit = if is_away {
+    let exit = if error.is_passing() {
         Exit::Stopped
     } else {
         Exit::NothingDone

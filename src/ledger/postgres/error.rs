@@ -52,3 +52,14 @@ pub enum PostgresError {
         why: String,
     },
 }
+
+impl PostgresError {
+    /// Whether it may be otherwise later, without a change of the settings or of the database.
+    pub(in crate::ledger) const fn is_passing(&self) -> bool {
+        match self {
+            Self::Unusable { passing, .. } => *passing,
+            Self::Lost { .. } => true,
+            Self::Refused { .. } | Self::Damaged { .. } | Self::Unfit { .. } => false,
+        }
+    }
+}

@@ -343,7 +343,7 @@ impl Connections {
         let [mut pause, longest] = PAUSES;
         loop {
             let failed = match self.take().await {
-                Err(error @ PostgresError::Unusable { passing: true, .. }) => error,
+                Err(error) if error.is_passing() => error,
                 Err(error) => return Err(error),
                 Ok(mut connection) => {
                     let attempt = self.attempt(&mut connection, &work);
