@@ -245,8 +245,10 @@ pub struct PastSession {
     pub epoch: u64,
     /// Whether it might write to the system.
     pub writing: bool,
-    /// Its calls.
+    /// Its calls, as far as they are on record.
     pub calls: Calls,
+    /// Whether they all are: it has ended in order. A run in files does not tell that of its processes.
+    pub is_whole: bool,
 }
 
 /// A process that works on a run with others.

@@ -38,6 +38,11 @@ impl Ledger {
         Ok(Calls::sum(self.sessions()?.into_iter()))
     }
 
+    /// Whether all calls are on record; false: a process was killed, or works still, and there were at least as many.
+    pub fn has_all_calls(&self) -> Result<bool, LedgerError> {
+        Ok(self.sessions()?.iter().all(|session| session.is_whole))
+    }
+
     /// The calls of the sessions that might write: those of a plan are not among them.
     pub fn writers_calls(&self) -> Result<Calls, LedgerError> {
         Ok(Calls::sum(self.writers()?))

@@ -101,6 +101,8 @@ pub struct Calls {
     pub throttled: u64,
     /// All calls for each write; `null` where nothing was written.
     pub per_write: Option<f64>,
+    /// Whether all calls were noted; false: a process was killed, or works still, and there were at least as many.
+    pub complete: bool,
 }
 
 /// The limit, and what was reached.
@@ -156,6 +158,7 @@ impl Summary {
                 retried: calls.retried,
                 throttled: calls.throttled,
                 per_write: (calls.write > 0).then(|| ratio(calls.total(), calls.write, 1.0)),
+                complete: ledger.has_all_calls()?,
             },
             pace: Pace {
                 limit_per_s: calls.limit_per_s,

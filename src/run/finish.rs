@@ -395,7 +395,9 @@ fn notes(
 fn calls(summary: &Summary) -> String {
     let calls = summary.calls;
     let mut words = format!(
-        "{} to find, {} to read, {} to write",
+        "{}{} to find, {} to read, {} to write",
+        // What a killed process made last is not on record.
+        if calls.complete { "" } else { "at least " },
         ui::count(calls.find),
         ui::count(calls.read),
         ui::count(calls.write)

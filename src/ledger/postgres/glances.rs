@@ -85,7 +85,7 @@ pub(super) fn read(process: &Process) -> Result<HashMap<String, Glance>, LedgerE
         .map(|glance| (glance.header.run.clone(), glance))
         .collect();
     let ask = Statement::repeatable(questions::ALL_SESSIONS.as_str());
-    let sessions = process.rows(ask, |row| Ok((row.word(12)?.to_owned(), session(row)?)))?;
+    let sessions = process.rows(ask, |row| Ok((row.word(13)?.to_owned(), session(row)?)))?;
     for (run, session) in sessions {
         if let Some(glance) = runs.get_mut(&run) {
             glance.sessions.push(session);
@@ -112,5 +112,6 @@ pub(super) fn session(row: &PgRow<'_>) -> Result<PastSession, Fault> {
             active_ms: number(10)?,
             limit_per_s: row.real(11)?,
         },
+        is_whole: row.truth(12)?,
     })
 }

@@ -101,7 +101,8 @@ pub(super) const COUNTED: &str = "SELECT status, reason, sum(lines)::bigint, min
      UNION ALL SELECT $2, $3, sum(lines), min(first_line) FROM unlooked WHERE run = $1 HAVING count(*) > 0) each \
      GROUP BY status, reason";
 
-const SESSION: &str = "started_at_ms, pid, host, epoch, writing, find, read, write, retried, throttled, active_ms, limit_per_s";
+const SESSION: &str = "started_at_ms, pid, host, epoch, writing, find, read, write, retried, throttled, active_ms, limit_per_s, \
+     coalesce(ended = 'its process has left it', false)";
 
 pub(super) static SESSIONS: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {SESSION} FROM sessions WHERE run = $1 ORDER BY session"));

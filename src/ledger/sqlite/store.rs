@@ -225,6 +225,7 @@ impl Store for SqliteStore {
                     limit_per_s: row.get(10)?,
                     active_ms: number(11)?,
                 },
+                is_whole: true,
             })
         })
     }

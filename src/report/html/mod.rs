@@ -238,7 +238,11 @@ fn figures(summary: &Summary, clock: &Clock) -> Vec<Figure> {
     let calls = summary.calls;
     figures.push(Figure {
         name: "Calls",
-        value: count(calls.find + calls.read + calls.write),
+        value: format!(
+            "{}{}",
+            if calls.complete { "" } else { "≥ " },
+            count(calls.find + calls.read + calls.write)
+        ),
         class: "",
     });
     figures
