@@ -1,23 +1,19 @@
 //! `--key`: a job that is started again goes on with its run, and does nothing where that has finished.
 
 use super::apply::apply_plan;
+use super::attach;
 use super::catalog::Entry;
 use super::connect::base_url;
 use super::create::staging;
 use super::error::CommandError;
 use super::exit_code::Exit;
-use super::finish::counts;
-use super::kept_run::KeptRun;
-use super::redraw::draw;
 use super::request::{Request, Secrets};
-use super::resume::resume;
 use super::saved_settings::SavedSettings;
 use super::target::{Target, shown_key};
 use super::values::{catalog, resolve_system, values};
-use super::worker::worker;
 use crate::config::{Kept, TypedSettings};
 use crate::input;
-use crate::ledger::{Ledger, RunKind, State};
+use crate::ledger::{RunKind, State};
 use crate::ui;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -84,44 +80,18 @@ fn go_on(
     let ended = match state {
         State::Finished => {
             inner.set_run(&dir);
-            finished(entry, &ledger, request)
+            attach::finished(&dir, &ledger, request)
         }
         State::Planned => apply_plan(&run, None, &inner),
         State::Created | State::Running | State::Stopped | State::Interrupted => {
             drop(ledger);
-            match resume(Some(&run), &inner) {
-                Err(busy) if busy.exit == Exit::Busy && is_without_lead(&dir)? => {
-                    attach(entry, &dir, &inner)
-                }
-                resumed => resumed,
-            }
+            attach::resume(Some(&run), &inner)
         }
     };
     if let Some(run) = inner.run.get() {
         request.set_run(run);
     }
     ended
-}
-
-/// Whether others have the run since the process that began it is gone.
-fn is_without_lead(run: &KeptRun) -> Result<bool, CommandError> {
-    let to_join = run.runs().to_join()?;
-    let found = to_join.iter().find(|one| one.run == *run.run());
-    Ok(found.is_some_and(|one| !one.is_led))
-}
-
-/// Works on the run with those that have it, and tells how it has ended.
-fn attach(entry: &Entry, run: &KeptRun, request: &Request) -> Result<Exit, CommandError> {
-    request.set_run(run);
-    let exit = worker(Some(run.run().as_str()), request)?;
-    let ledger = run.ledger()?;
-    match ledger.progress()?.state {
-        State::Created | State::Running if exit == Exit::Success => Ok(Exit::Terminated),
-        State::Created | State::Running => Ok(exit),
-        State::Planned | State::Finished | State::Stopped | State::Interrupted => {
-            finished(entry, &ledger, request)
-        }
-    }
 }
 
 /// Refuses a run of another command, file or target.
@@ -183,33 +153,4 @@ fn given_anew(
         anew.push((setting.name, value.to_owned()));
     }
     Ok(anew.into_iter().collect())
-}
-
-/// Tells how a run that is at its end has ended.
-fn finished(entry: &Entry, ledger: &Ledger, request: &Request) -> Result<Exit, CommandError> {
-    let progress = ledger.progress()?;
-    let exit = progress.exit_code.and_then(Exit::of_code);
-    let exit = exit.unwrap_or(Exit::Success);
-    // Of a pruned run there are no reports.
-    if ledger.pruned()?.is_some() {
-        return Ok(exit);
-    }
-    let summary = draw(&entry.dir, ledger)?;
-    if request.output.json {
-        let text = serde_json::to_string_pretty(&summary)
-            .map_err(|error| CommandError::usage(format!("a bug: {error}")))?;
-        ui::out(&text);
-    } else if !request.output.quiet {
-        ui::out(&ui::closing(&ui::Closing {
-            title: format!("{} {}", entry.header.kind.as_str(), summary.run),
-            state: summary.state.clone(),
-            target: shown_key(&entry.header.target),
-            stopped: progress.why,
-            counts: counts(&summary),
-            notes: Vec::new(),
-            remarks: summary.cannot_undo.words(),
-            next: summary.next_step().to_string(),
-        }));
-    }
-    Ok(exit)
 }

@@ -5,6 +5,7 @@
 
 mod apply;
 mod archive;
+mod attach;
 mod call_log;
 mod catalog;
 mod check;
@@ -82,6 +83,7 @@ mod waves;
 mod worker;
 
 pub(crate) use apply::{apply, apply_plan, plan};
+pub(crate) use attach::resume;
 pub(crate) use call_log::words as log_words;
 pub(crate) use check::{Checked, Unread, check};
 pub(crate) use clock::{check_zone, now_ms};
@@ -103,7 +105,6 @@ pub(crate) use prune::{Candidate, Retention, candidates, reduce};
 pub(crate) use reconcile::{Incremental, reconcile};
 pub(crate) use redraw::{draw, try_refresh};
 pub(crate) use request::{Consent, Output, Request, SandboxRequest};
-pub(crate) use resume::resume;
 pub(crate) use run_storage::{RunScope, RunsSettings};
 pub(crate) use saved_settings::{SavedSettings, retyped};
 pub(crate) use stand_in::{kind, latency, populate_from, start as start_stand_in};

@@ -1,0 +1,105 @@
+//! A run that others are finishing, since the process that led it is gone: whoever goes on with it works on it with them, and
+//! tells how it has ended.
+
+use super::error::CommandError;
+use super::exit_code::Exit;
+use super::finish::counts;
+use super::kept_run::KeptRun;
+use super::redraw::draw;
+use super::request::Request;
+use super::resume as alone;
+use super::target::shown_key;
+use super::worker::worker;
+use crate::ledger::{Ledger, State};
+use crate::ui;
+use std::thread;
+use std::time::Duration;
+
+/// How often it is asked whether the process that led the run is gone.
+const EVERY: Duration = Duration::from_secs(1);
+/// A process that was not heard of for so long may be gone.
+const SILENCE_MS: u64 = 3_000;
+
+/// Goes on with this run, or with the newest that is not finished: alone, or with those that have it without the process that
+/// led it.
+pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, CommandError> {
+    match (alone::resume(run, request), request.run.get()) {
+        (Err(busy), Some(run)) if busy.exit == Exit::Busy => {
+            if is_without_lead(run)? {
+                attach(run, request)
+            } else {
+                Err(busy)
+            }
+        }
+        (resumed, _) => resumed,
+    }
+}
+
+/// Whether others have the run since the process that led it is gone. Where one of its processes is not heard of, that is
+/// waited for: it may be the one.
+fn is_without_lead(run: &KeptRun) -> Result<bool, CommandError> {
+    loop {
+        let to_join = run.runs().to_join()?;
+        let Some(found) = to_join.iter().find(|one| one.run == *run.run()) else {
+            return Ok(false);
+        };
+        let at_work = run.ledger()?.at_work()?;
+        let is_open = at_work.iter().any(|one| one.silent_ms > SILENCE_MS);
+        if !found.is_led || !is_open {
+            return Ok(!found.is_led);
+        }
+        thread::park_timeout(EVERY);
+    }
+}
+
+/// Works on the run with those that have it, and tells how it has ended.
+fn attach(run: &KeptRun, request: &Request) -> Result<Exit, CommandError> {
+    if !request.output.quiet {
+        let run = run.run();
+        ui::note(&format!(
+            "the process that led run {run} is gone, and others go on with it; this one works with them until it has ended"
+        ));
+    }
+    let exit = worker(Some(run.run().as_str()), request)?;
+    let ledger = run.ledger()?;
+    match ledger.progress()?.state {
+        State::Created | State::Running if exit == Exit::Success => Ok(Exit::Terminated),
+        State::Created | State::Running => Ok(exit),
+        State::Planned | State::Finished | State::Stopped | State::Interrupted => {
+            finished(run, &ledger, request)
+        }
+    }
+}
+
+/// Tells how a run that is at its end has ended.
+pub(super) fn finished(
+    run: &KeptRun,
+    ledger: &Ledger,
+    request: &Request,
+) -> Result<Exit, CommandError> {
+    let progress = ledger.progress()?;
+    let exit = progress.exit_code.and_then(Exit::of_code);
+    let exit = exit.unwrap_or(Exit::Success);
+    // Of a pruned run there are no reports.
+    if ledger.pruned()?.is_some() {
+        return Ok(exit);
+    }
+    let summary = draw(run, ledger)?;
+    if request.output.json {
+        let text = serde_json::to_string_pretty(&summary)
+            .map_err(|error| CommandError::usage(format!("a bug: {error}")))?;
+        ui::out(&text);
+    } else if !request.output.quiet {
+        ui::out(&ui::closing(&ui::Closing {
+            title: format!("{} {}", ledger.header().kind.as_str(), summary.run),
+            state: summary.state.clone(),
+            target: shown_key(&ledger.header().target),
+            stopped: progress.why,
+            counts: counts(&summary),
+            notes: Vec::new(),
+            remarks: summary.cannot_undo.words(),
+            next: summary.next_step().to_string(),
+        }));
+    }
+    Ok(exit)
+}
