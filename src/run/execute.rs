@@ -36,7 +36,7 @@ impl Session {
         let (calls, lines) = (self.claim.shared_limits()?, self.run.draft.counts.lines);
         let connected = connect(&self.run.resolved, calls, lines, stop.clone());
         let (system, client) = connected.inspect_err(|_| self.forget_unbegun())?;
-        self.note_log()?;
+        self.keep_for_others()?;
         let control = Control::new(
             self.run.dir.ledger()?,
             Arc::clone(&client),
@@ -73,20 +73,25 @@ impl Session {
             })
     }
 
-    /// Names the run in the log of calls, and notes where that log is.
-    fn note_log(&mut self) -> Result<(), CommandError> {
+    /// Names the run in the log of calls, and keeps what other processes need to know: where that log is, and when the run
+    /// ends, if this one leads it.
+    fn keep_for_others(&mut self) -> Result<(), CommandError> {
         call_log::of_run(self.run.dir.run().as_str());
         let file = self.run.resolved.log.file.as_ref();
         let file = file.and_then(|file| std::path::absolute(file).ok());
-        let logs = &mut self.run.kept.logs;
         let noted = file.and_then(|file| file.to_str().map(str::to_owned));
-        match noted.filter(|file| !logs.contains(file)) {
-            None => Ok(()),
-            Some(file) => {
-                logs.push(file);
-                self.run.keep()
-            }
+        let kept = &mut self.run.kept;
+        let noted = noted.filter(|file| !kept.logs.contains(file));
+        let ends_at_ms = match self.task.work {
+            Work::Join => kept.ends_at_ms,
+            Work::Plan | Work::Apply | Work::PlanThenApply => self.run.limits.ends_at_ms(),
+        };
+        if noted.is_none() && kept.ends_at_ms == ends_at_ms {
+            return Ok(());
         }
+        kept.logs.extend(noted);
+        kept.ends_at_ms = ends_at_ms;
+        self.run.keep()
     }
 
     /// A new run that cannot begin was none: `resume` without a name would take it for the newest one.

@@ -126,6 +126,19 @@ impl Guards {
         self.canary.into_iter().chain(units).collect()
     }
 
+    /// When no unit is begun any more, as it is kept for the other processes on the run.
+    pub(crate) fn ends_at_ms(&self) -> Option<i64> {
+        self.ends_at.map(Timestamp::as_millisecond)
+    }
+
+    /// The same guards with the end that the process which leads the run has kept.
+    pub(crate) fn ending_at_ms(self, end: Option<i64>) -> Self {
+        Self {
+            ends_at: end.and_then(|end| Timestamp::from_millisecond(end).ok()),
+            ..self
+        }
+    }
+
     /// How long units may still be begun.
     pub(crate) fn time_left(&self) -> Option<Duration> {
         let left = |end: Timestamp| end.duration_since(Timestamp::now());

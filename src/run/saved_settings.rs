@@ -35,6 +35,10 @@ pub(crate) struct SavedSettings {
     /// Where the run's calls were logged, for `idshift log` to read. No process that goes on with the run writes there
     /// because of it.
     pub(crate) logs: Vec<String>,
+    /// When no unit is begun any more, in milliseconds since 1970, in whatever process: of the process that leads the run now,
+    /// or did last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ends_at_ms: Option<i64>,
     /// What its job is known by, as [`Header::key`] reads it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<String>,
@@ -86,6 +90,7 @@ impl SavedSettings {
             asks_after_look: false,
             typed: self.typed.clone(),
             logs: Vec::new(),
+            ends_at_ms: None,
             key: None,
         }
     }
@@ -217,6 +222,7 @@ pub(super) fn kept(
         asks_after_look: false,
         typed: typed(typed_settings, sandbox, values),
         logs: Vec::new(),
+        ends_at_ms: None,
         key: None,
     })
 }

@@ -198,7 +198,13 @@ fn join(run: &RunId, request: &Request) -> Result<Exit, CommandError> {
     session(known, claim, request)?.execute()
 }
 
-fn session(known: OpenRun, claim: TargetClaim, request: &Request) -> Result<Session, CommandError> {
+fn session(
+    mut known: OpenRun,
+    claim: TargetClaim,
+    request: &Request,
+) -> Result<Session, CommandError> {
+    // A time of day would be another one in the zone of this machine, or tomorrow's.
+    known.limits = known.limits.ending_at_ms(known.kept.ends_at_ms);
     let ledger = &known.ledger;
     // Whether lost runs keep it from being begun was decided where it was begun.
     let history = resume::history(&known, &claim, Work::Apply, true)?;
