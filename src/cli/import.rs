@@ -8,18 +8,26 @@ use serde_json::json;
 pub(super) fn run(options: &ImportOptions, console: Console) -> Result<Exit, CommandError> {
     let mut exit = Exit::Success;
     let mut documents = Vec::new();
-    import(&options.runs, &options.settings.typed, |one| {
+    let (runs, typed) = (&options.runs, &options.settings.typed);
+    import(runs, typed, options.dry_run, |one| {
         let run = ui::visible(&one.run);
-        let (result, lines, error) = match &one.result {
-            Ok(Imported::Now { lines }) => ("imported", Some(*lines), None),
-            Ok(Imported::Before) => ("there", None, None),
+        let (result, words, error) = match &one.result {
+            Ok(Imported::Now { lines }) => {
+                let words = format!("imported, {}", ui::lines(*lines));
+                ("imported", words, None)
+            }
+            Ok(Imported::Possible { lines }) => {
+                let words = format!("would be imported, {}", ui::lines(*lines));
+                ("possible", words, None)
+            }
+            Ok(Imported::Before) => ("there", "already imported".to_owned(), None),
             Err(error) => {
                 if exit == Exit::Success {
                     exit = error.exit;
                 }
                 ui::error(&format!("run {run}: {}", error.message));
                 error.help.iter().for_each(|help| ui::help(help));
-                ("refused", None, Some(error))
+                ("refused", String::new(), Some(error))
             }
         };
         documents.push(json!({
@@ -29,19 +37,15 @@ pub(super) fn run(options: &ImportOptions, console: Console) -> Result<Exit, Com
             "error": error.map(|error| &error.message),
             "help": error.and_then(|error| error.help.as_ref()),
         }));
-        if console.output.json {
-            return;
-        }
-        match (result, lines) {
-            ("imported", Some(lines)) => {
-                ui::out(&format!("{run}  imported, {}", ui::lines(lines)));
-            }
-            ("there", _) => ui::out(&format!("{run}  already imported")),
-            _ => {}
+        if !console.output.json && error.is_none() {
+            ui::out(&format!("{run}  {words}"));
         }
     })?;
     if console.output.json {
-        ui::out(&document(exit, json!({ "imports": documents })));
+        let body = json!({ "imports": documents, "dry_run": options.dry_run });
+        ui::out(&document(exit, body));
+    } else if options.dry_run {
+        ui::out("nothing was moved: without --dry-run, the same command moves them in this order");
     }
     Ok(exit)
 }

@@ -24,6 +24,16 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    fn of(dir: KeptRun, ledger: &Ledger, may_rename: bool) -> Result<Self, LedgerError> {
+        Ok(Self {
+            header: ledger.header().clone(),
+            targets: ledger.targets().map(str::to_owned).collect(),
+            has_writes: ledger.has_writes()?,
+            may_rename,
+            dir,
+        })
+    }
+
     /// Its ledger, without checking every page.
     pub(crate) fn ledger(&self) -> Result<Ledger, LedgerError> {
         self.dir.ledger()
@@ -85,9 +95,7 @@ impl RunCatalog {
                 }
             }
         }
-        catalog
-            .entries
-            .sort_by(|a, b| (b.header.epoch, b.dir.run()).cmp(&(a.header.epoch, a.dir.run())));
+        catalog.sort();
         catalog.lost.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(catalog)
     }
@@ -122,14 +130,23 @@ impl RunCatalog {
         if !is_in_process(&found.target) && known.as_ref() != Some(&found) {
             self.runs.register(&found)?;
         }
-        self.entries.push(Entry {
-            header: ledger.header().clone(),
-            targets: ledger.targets().map(str::to_owned).collect(),
-            has_writes: ledger.has_writes()?,
-            may_rename: found.renames,
-            dir: KeptRun::of(&self.runs, dir),
-        });
+        let run = KeptRun::of(&self.runs, dir);
+        self.entries.push(Entry::of(run, &ledger, found.renames)?);
         Ok(())
+    }
+
+    /// Takes a run in that was not there when the runs were looked for.
+    pub(super) fn include(&mut self, run: KeptRun) -> Result<(), LedgerError> {
+        let ledger = run.ledger()?;
+        let may_rename = ledger.has_renames()?;
+        self.entries.push(Entry::of(run, &ledger, may_rename)?);
+        self.sort();
+        Ok(())
+    }
+
+    fn sort(&mut self) {
+        self.entries
+            .sort_by(|a, b| (b.header.epoch, b.dir.run()).cmp(&(a.header.epoch, a.dir.run())));
     }
 
     /// Where the runs are kept, for messages.

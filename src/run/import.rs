@@ -3,15 +3,15 @@
 use super::catalog::{RunCatalog, describe};
 use super::error::CommandError;
 use super::held;
-use super::import_order;
+use super::import_order::ImportOrder;
 use super::input_identity::same_input;
 use super::kept_run::KeptRun;
 use super::run_storage::RunsSettings;
 use super::values::values;
 use crate::config::{SharedLedger, TypedSettings};
 use crate::ledger::{
-    Header, LedgerError, ListedRun, LocalRuns, MovingRun, PostgresError, RunDir, Runs, SharedRuns,
-    StateDb,
+    ExclusiveLock, Header, LedgerError, ListedRun, LocalRuns, MovingRun, RunDir, RunId, Runs,
+    SharedRuns, StateDb,
 };
 use crate::ui;
 use std::collections::BTreeMap;
@@ -31,6 +31,8 @@ pub(crate) struct ImportedRun {
 pub(crate) enum Imported {
     /// It was moved now; the lines of its file.
     Now { lines: u64 },
+    /// It would be, if that was not only asked.
+    Possible { lines: u64 },
     /// It was there, with the same record.
     Before,
 }
@@ -45,14 +47,11 @@ enum Refused {
 
 impl From<LedgerError> for Refused {
     fn from(error: LedgerError) -> Self {
-        match error.root() {
-            LedgerError::Postgres(PostgresError::Damaged { .. }) => Self::Run(error.into()),
-            LedgerError::Postgres(_) => {
-                let help = "then give the same command again: it goes on";
-                Self::Database(CommandError::from(error).with_help(help))
-            }
-            _ => Self::Run(error.into()),
+        if error.is_of_database() {
+            let help = "then give the same command again: it goes on";
+            return Self::Database(CommandError::from(error).with_help(help));
         }
+        Self::Run(error.into())
     }
 }
 
@@ -62,10 +61,12 @@ impl From<CommandError> for Refused {
     }
 }
 
-/// Imports these runs, the earliest first; `which`: IDs, their folders, and folders of runs. Calls `each` for every run.
+/// Imports these runs, the earliest first, or with `only_asks` says what it would do; `which`: IDs, their folders, and folders
+/// of runs. Calls `each` for every run.
 pub(crate) fn import(
     which: &[String],
     typed: &TypedSettings,
+    only_asks: bool,
     mut each: impl FnMut(&ImportedRun),
 ) -> Result<(), CommandError> {
     let mut values = values(typed, &BTreeMap::new())?;
@@ -81,10 +82,13 @@ pub(crate) fn import(
     let local: Arc<dyn Runs> = Arc::new(local);
     let chosen = chosen(which, &local)?;
     let shared = SharedRuns::of(database, *timeout, &settings.folder, Some(state));
-    let import = Import {
+    let mut import = Import {
         shared: Arc::new(shared),
+        folder: settings.folder.clone(),
         catalog: RunCatalog::load(&local)?,
         local,
+        held: Vec::new(),
+        only_asks,
     };
     import.shared.prepare()?;
     for dir in chosen {
@@ -146,39 +150,88 @@ struct Import {
     /// The runs in files.
     catalog: RunCatalog,
     shared: Arc<SharedRuns>,
+    /// Where the files of runs in the database are kept on this machine.
+    folder: PathBuf,
+    held: Vec<HeldTargets>,
+    only_asks: bool,
+}
+
+/// Targets that are held, so that the database gets no run on them but those that are imported.
+struct HeldTargets {
+    targets: Vec<String>,
+    /// The runs in the database, read once.
+    there: RunCatalog,
+    order: ImportOrder,
+    _hold: ExclusiveLock,
 }
 
 impl Import {
-    fn one(&self, dir: &RunDir) -> Result<Imported, Refused> {
+    fn one(&mut self, dir: &RunDir) -> Result<Imported, Refused> {
         let run = MovingRun::open(dir)?;
         let ledger = run.ledger();
         let header = ledger.header().clone();
+        let in_files = KeptRun::of(&self.local, dir.clone());
         if ledger.pruned()?.is_none() {
-            same_input(&KeptRun::of(&self.local, dir.clone()), ledger)?;
+            same_input(&in_files, ledger)?;
         }
         let mut known = describe(dir, ledger)?;
         let mut listed = self.catalog.entries.iter();
         known.renames |= listed.any(|one| one.dir.path() == dir.path() && one.may_rename);
         let targets: Vec<String> = ledger.targets().map(str::to_owned).collect();
-        let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
-        let _hold = held::take(|| self.shared.hold(&targets, &header.run))?;
-        let runs: Arc<dyn Runs> = Arc::<SharedRuns>::clone(&self.shared);
-        let there = RunCatalog::load(&runs)?;
+        let only_asks = self.only_asks;
         let place = self.shared.place()?;
-        if let Some(other) = there
-            .entries
-            .iter()
-            .find(|one| one.header.run == header.run)
-        {
-            return known_there(run, &other.ledger()?, &header, &place);
+        let shared = Arc::clone(&self.shared);
+        let runs: Arc<dyn Runs> = Arc::<SharedRuns>::clone(&shared);
+        let folder = self.folder.clone();
+        let held = self.held(&targets, &header.run)?;
+        let mut there = held.there.entries.iter();
+        if let Some(other) = there.find(|one| one.header.run == header.run) {
+            return known_there(run, &other.ledger()?, &header, (&place, only_asks));
         }
         if let Some(elsewhere) = run.moved_to().filter(|other| *other != place) {
             return Err(moved_elsewhere(&header, dir, elsewhere, &place).into());
         }
-        import_order::refuse_contradictions(&run, &targets, &there)?;
+        let names: Vec<&str> = targets.iter().map(String::as_str).collect();
+        held.order
+            .refuse_contradictions(&run, &names, &held.there)?;
         let lines = header.lines;
-        self.shared.import(run, &targets, &known)?;
+        if only_asks {
+            let is_in_files = run.moved_to().is_none();
+            drop(run);
+            // The next one is compared with it as if it was there; of an import that was cut short the record cannot be read here.
+            if is_in_files {
+                held.there.include(in_files)?;
+            }
+            return Ok(Imported::Possible { lines });
+        }
+        shared.import(run, &names, &known)?;
+        if let Some(moved) = KeptRun::named(&runs, &folder, &RunId::parse(&header.run)?) {
+            held.there.include(moved)?;
+        }
         Ok(Imported::Now { lines })
+    }
+
+    /// Holds the targets of a run, until another one has some of them and others.
+    fn held(&mut self, targets: &[String], run: &str) -> Result<&mut HeldTargets, Refused> {
+        let is_other = |one: &HeldTargets| !one.targets.iter().any(|its| targets.contains(its));
+        self.held
+            .retain(|one| one.targets == targets || is_other(one));
+        let at = self.held.iter().position(|one| one.targets == targets);
+        let at = if let Some(at) = at {
+            at
+        } else {
+            let names: Vec<&str> = targets.iter().map(String::as_str).collect();
+            let hold = held::take(|| self.shared.hold(&names, run))?;
+            let runs: Arc<dyn Runs> = Arc::<SharedRuns>::clone(&self.shared);
+            self.held.push(HeldTargets {
+                targets: targets.to_vec(),
+                there: RunCatalog::load(&runs)?,
+                order: ImportOrder::default(),
+                _hold: hold,
+            });
+            self.held.len() - 1
+        };
+        Ok(&mut self.held[at])
     }
 }
 
@@ -187,7 +240,7 @@ fn known_there(
     run: MovingRun,
     there: &crate::ledger::Ledger,
     header: &Header,
-    place: &str,
+    (place, only_asks): (&str, bool),
 ) -> Result<Imported, Refused> {
     let differs = if run.moved_to().is_some() {
         // It may have gone on there.
@@ -196,8 +249,10 @@ fn known_there(
         run.differs_from(there)?
     };
     let Some(what) = differs else {
-        // A copy of the folder, perhaps: it is worked on in one place only.
-        run.set_moved(place)?;
+        if !only_asks {
+            // A copy of the folder, perhaps: it is worked on in one place only.
+            run.set_moved(place)?;
+        }
         return Ok(Imported::Before);
     };
     Err(CommandError::usage(format!(

@@ -6,6 +6,8 @@ use super::catalog::RunCatalog;
 use super::error::CommandError;
 use crate::ledger::{Ledger, LedgerError, MovingRun};
 use crate::ui;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry::{Occupied, Vacant};
 
 /// Where and when a run was made.
 #[derive(Debug)]
@@ -40,33 +42,46 @@ impl Origin {
     }
 }
 
-/// Refuses a run where it and one of the database have changed the same, and which of them did it last is not known.
-pub(super) fn refuse_contradictions(
-    run: &MovingRun,
-    targets: &[&str],
-    there: &RunCatalog,
-) -> Result<(), CommandError> {
-    let ledger = run.ledger();
-    if !ledger.has_writes()? {
-        return Ok(());
-    }
-    let mine = Origin::of(ledger)?;
-    let mut touched = None;
-    let id = &ledger.header().run;
-    for entry in there.others(id, targets).filter(|one| one.has_writes) {
-        let other = entry.ledger()?;
-        if mine.is_in_order_with(&Origin::of(&other)?) {
-            continue;
+/// What is known of the order of runs, each read once.
+#[derive(Debug, Default)]
+pub(super) struct ImportOrder {
+    origins: HashMap<String, Origin>,
+}
+
+impl ImportOrder {
+    /// Refuses a run where it and one of the database have changed the same, and which of them did it last is not known.
+    pub(super) fn refuse_contradictions(
+        &mut self,
+        run: &MovingRun,
+        targets: &[&str],
+        there: &RunCatalog,
+    ) -> Result<(), CommandError> {
+        let ledger = run.ledger();
+        if !ledger.has_writes()? {
+            return Ok(());
         }
-        let touched = match &mut touched {
-            Some(touched) => touched,
-            None => touched.insert(ledger.touched()?),
-        };
-        if let Some(what) = touched.first_common(&other)? {
-            return Err(unknown_order(ledger, &other, &what));
+        let mine = Origin::of(ledger)?;
+        let mut touched = None;
+        let id = &ledger.header().run;
+        for entry in there.others(id, targets).filter(|one| one.has_writes) {
+            let its = match self.origins.entry(entry.header.run.clone()) {
+                Occupied(known) => known.into_mut(),
+                Vacant(new) => new.insert(Origin::of(&entry.ledger()?)?),
+            };
+            if mine.is_in_order_with(its) {
+                continue;
+            }
+            let touched = match &mut touched {
+                Some(touched) => touched,
+                None => touched.insert(ledger.touched()?),
+            };
+            let other = entry.ledger()?;
+            if let Some(what) = touched.first_common(&other)? {
+                return Err(unknown_order(ledger, &other, &what));
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 fn unknown_order(ledger: &Ledger, other: &Ledger, what: &str) -> CommandError {

@@ -1,9 +1,9 @@
 //! Runs in files that are moved to PostgreSQL: what they have done is known there as it was, and they are worked on there only.
 
 use crate::shared_ledger::{FILE, Machine, WISHED, apply_slowly, shared, with_file};
-use crate::shared_ledger_outages::{CUT, Proxy};
+use crate::shared_ledger_outages::{CUT, Proxy, leave_room, make_room, small_database};
 use crate::support::postgres::{ADMIN, Server};
-use crate::support::{Done, Place, finish};
+use crate::support::{Done, Place, customer, finish};
 use idshift::sandbox::Options;
 use std::collections::BTreeMap;
 use std::fs;
@@ -433,6 +433,170 @@ fn runs_of_two_machines_that_changed_the_same_are_not_put_into_an_order() {
     let latest = place.newest_id();
     import(&place, &ledger, &[&latest]).expect(0);
     assert_eq!(place.account_of("C-0"), "F-000000");
+}
+
+/// Runs that follow each other, each with a write to the same customer.
+fn nights(place: &Place, from: usize, to: usize) {
+    for n in from..to {
+        let file = format!("night-{n}.csv");
+        let (before, after) = (format!("N-{n:06}"), format!("N-{:06}", n + 1));
+        let before = if n == 0 {
+            "A-000006".to_owned()
+        } else {
+            before
+        };
+        place.file(
+            &file,
+            &format!("accountId,newAccountId\n{before},{after}\n"),
+        );
+        place.run(&["apply", &file, "--yes"]).expect(0);
+    }
+}
+
+/// A month of nights is moved in the time of each, not in that of each beside all others.
+#[test]
+fn each_of_many_runs_takes_as_many_statements_as_the_first_ones() {
+    const NIGHTS: usize = 6;
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let (place, ledger) = in_files(&server);
+    nights(&place, 0, NIGHTS);
+    let database = ledger
+        .split(['/', '?'])
+        .find(|part| part.starts_with("test_"))
+        .unwrap();
+    server.psql(
+        "postgres",
+        &format!("ALTER DATABASE {database} SET log_statement = 'all'"),
+    );
+    let log = server.folder().join("log");
+    let import = || {
+        let before = fs::read_to_string(&log).unwrap().len();
+        let done = import(&place, &ledger, &["idshift-runs"]).expect(0);
+        assert_eq!(
+            done.out.matches(" imported,").count(),
+            NIGHTS,
+            "{}",
+            done.out
+        );
+        let log = fs::read_to_string(&log).unwrap();
+        log[before..].matches("LOG:  execute").count()
+    };
+    let first = import();
+    nights(&place, NIGHTS, 2 * NIGHTS);
+    let second = import();
+    println!("{first} statements, then {second}");
+    // Each that was there is looked at once; beside each new one it would be more than a hundred statements more.
+    assert!(second < first + 8 * NIGHTS, "{first} {second}");
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_moved_in_which_order_and_moves_nothing() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let (place, ledger) = in_files(server);
+    nights(&place, 0, 3);
+    let runs = runs_of(&place);
+    let folder = |n: usize| place.path().join("idshift-runs").join(&runs[n]);
+    fs::write(folder(1).join("input.csv"), "accountId,newAccountId\nX,Y\n").unwrap();
+    import(&place, &ledger, &[&runs[0]]).expect(0);
+    let arguments = ["import", "--dry-run", "idshift-runs", "--ledger", &ledger];
+    let asked = place.run(&arguments).expect(2);
+    let told: Vec<&str> = asked.out.lines().collect();
+    let [before, possible, end] = told[..] else {
+        panic!("{}", asked.out);
+    };
+    assert_eq!(before, format!("{}  already imported", runs[0]));
+    assert_eq!(possible, format!("{}  would be imported, 1 line", runs[2]));
+    assert!(end.starts_with("nothing was moved"), "{end}");
+    assert!(asked.err.contains("input.csv"), "{}", asked.err);
+    let document = place.run(&[&arguments[..], &["--json"]].concat()).json();
+    assert_eq!(document["dry_run"], true);
+    assert_eq!(document["imports"][2]["result"], "possible", "{document}");
+    assert_eq!(there(&place, &ledger, "elsewhere"), [runs[0].clone()]);
+    assert!(folder(2).join("ledger.db").exists());
+    import(&place, &ledger, &[&runs[2]]).expect(0);
+}
+
+/// As [`a_kill_at_any_step_of_an_import_leaves_the_run_in_one_place_and_a_second_import_is_whole`], for several runs and any
+/// moment.
+#[test]
+fn an_import_of_several_runs_that_is_killed_at_random_moments_is_finished_by_the_next() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let (place, ledger) = in_files(server);
+    nights(&place, 0, 5);
+    let runs = runs_of(&place);
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    for n in 0..6 {
+        let arguments = ["import", "idshift-runs", "--ledger", &ledger];
+        let mut import = place.command(&arguments).spawn().unwrap();
+        std::thread::park_timeout(Duration::from_millis(random.u64(20..900)));
+        import.kill().unwrap();
+        finish(import);
+        let is_there = there(&place, &ledger, &format!("machine-{n}"));
+        in_one_place(&place, &runs, &is_there);
+    }
+    import(&place, &ledger, &["idshift-runs"]).expect(0);
+    assert_eq!(there(&place, &ledger, "third"), runs);
+    let elsewhere = Machine::new(&place, "fourth");
+    for run in &runs {
+        elsewhere
+            .run(&["report", run, "--ledger", &ledger])
+            .expect(0);
+    }
+}
+
+/// The database has no room left in the middle of an import.
+#[test]
+fn an_import_into_a_database_that_gets_full_leaves_each_run_in_one_place_and_goes_on_with_room() {
+    const LINES: u32 = 400;
+    let Some(server) = Server::with_little_room("48m") else {
+        return;
+    };
+    small_database(&server);
+    let place = Place::plume();
+    place.with_world(|mut world| (0..LINES).for_each(|n| world.add_plume(customer(n))));
+    for (before, after) in [("A", "B"), ("B", "C"), ("C", "D")] {
+        let rows = (0..LINES).map(|n| format!("{before}-{n:06},{after}-{n:06}\n"));
+        let rows: String = rows.collect();
+        place.file("moves.csv", &format!("accountId,newAccountId\n{rows}"));
+        place.run(&["apply", "moves.csv", "--yes"]).expect(0);
+    }
+    let ledger = server.tcp_address(ADMIN, "test_small");
+    let runs = runs_of(&place);
+    there(&place, &ledger, "first");
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut refused = 0;
+    for n in 0..4 {
+        leave_room(&server, if n == 0 { 0 } else { random.u64(0..1_000) });
+        let done = import(&place, &ledger, &["idshift-runs", "--give-up-after", "1s"]);
+        if done.code != 0 {
+            refused += 1;
+            assert!(done.err.contains("No space left"), "{}", done.err);
+        }
+        make_room(&server);
+        let is_there = there(&place, &ledger, &format!("machine-{n}"));
+        in_one_place(&place, &runs, &is_there);
+    }
+    assert!(refused > 0, "there was room enough");
+    import(&place, &ledger, &["idshift-runs"]).expect(0);
+    assert_eq!(there(&place, &ledger, "third"), runs);
+}
+
+fn in_one_place(place: &Place, runs: &[String], in_database: &[String]) {
+    for run in runs {
+        let folder = place.path().join("idshift-runs").join(run);
+        let in_files = folder.join("ledger.db").exists();
+        assert!(!(in_files && in_database.contains(run)), "{run}");
+    }
 }
 
 #[test]

@@ -309,37 +309,48 @@ fn where_there_are_no_connections_nothing_is_written_and_resume_finishes() {
     all_changed(&place, LINES);
 }
 
+/// A database, `test_small`, in the folder of a server that has little room.
+pub(crate) fn small_database(server: &Server) {
+    let folder = server.folder().join("small").display().to_string();
+    for sql in [
+        format!("COPY (SELECT 1) TO PROGRAM 'mkdir -p {folder}/tables'"),
+        format!("CREATE TABLESPACE small LOCATION '{folder}/tables'"),
+        "CREATE DATABASE test_small TABLESPACE small".to_owned(),
+    ] {
+        server.psql("postgres", &sql);
+    }
+}
+
+/// Takes the room of that database, but for so many KiB.
+pub(crate) fn leave_room(server: &Server, kib: u64) {
+    let filler = server.folder().join("small/filler").display().to_string();
+    let fill = format!("cat /dev/zero > {filler}; truncate -s -{kib}K {filler}");
+    server.psql("postgres", &format!("COPY (SELECT 1) TO PROGRAM '{fill}'"));
+}
+
+/// Gives the room back.
+pub(crate) fn make_room(server: &Server) {
+    let filler = server.folder().join("small/filler").display().to_string();
+    let sql = format!("COPY (SELECT 1) TO PROGRAM 'rm {filler}'");
+    server.psql("postgres", &sql);
+}
+
 #[test]
 fn where_the_database_has_no_room_nothing_is_written_and_resume_finishes() {
     const MANY: u32 = 300;
     let Some(server) = Server::with_little_room("48m") else {
         return;
     };
-    let sql = |database: &str, sql: &str| server.psql(database, sql);
-    let small = server.folder().join("small").display().to_string();
-    sql(
-        "postgres",
-        &format!("COPY (SELECT 1) TO PROGRAM 'mkdir -p {small}/tables'"),
-    );
-    sql(
-        "postgres",
-        &format!("CREATE TABLESPACE small LOCATION '{small}/tables'"),
-    );
-    sql("postgres", "CREATE DATABASE test_small TABLESPACE small");
+    small_database(&server);
     let place = at(server.tcp_address(ADMIN, "test_small"));
     let child = apply_slowly(&place, MANY, &["--give-up-after", "3s"]);
-    // The rest of the room is taken.
-    let fill = format!("COPY (SELECT 1) TO PROGRAM 'cat /dev/zero > {small}/filler; true'");
-    sql("postgres", &fill);
+    leave_room(&server, 0);
     let done = stopped(finish(child));
     assert!(done.err.contains("No space left"), "{}", done.err);
     each_patch_has_its_intent(&server, &place, "test_small");
     let before = place.patches();
     assert!(before < MANY as usize, "there was room enough");
-    sql(
-        "postgres",
-        &format!("COPY (SELECT 1) TO PROGRAM 'rm {small}/filler'"),
-    );
+    make_room(&server);
     place.run(&["resume"]).expect(0);
     all_changed(&place, MANY);
 }

@@ -60,7 +60,7 @@ fn kind_of(document: &Value) -> &'static str {
         ("program_version", "run"),
         ("ledger_commits", "summary"),
         ("paused", "order"),
-        ("dry_run", "prune"),
+        ("pruned", "prune"),
         ("forgotten", "forget"),
         ("imports", "import"),
         ("written", "init"),
