@@ -29,7 +29,6 @@ const NEAR: Duration = Duration::from_millis(10);
 const UNITS_NEAR: usize = 128;
 /// This many altered values stop the run.
 const MOST_ALTERED: u64 = 5;
-const DRAINED: &str = "drained: what was under way has finished";
 const UNTIL: &str = "--until was reached";
 /// The maximum number of units under way before the first good answer.
 const FIRST_UNITS: usize = 4;
@@ -161,6 +160,7 @@ impl<N: WriteLog> Dispatcher<N> {
         }
         let drain = self.context.settings.drain.clone();
         let stop = self.stop.clone();
+        let tally = Arc::clone(&self.context.tally);
         loop {
             // Before anything is begun: a wait that ends because the run is being stopped must not let others go on.
             let is_over = self.units.is_empty() && self.has_begun_all();
@@ -195,9 +195,10 @@ impl<N: WriteLog> Dispatcher<N> {
                     Some(batch) => self.take(batch, wave),
                     None => self.fed = true,
                 },
-                () = drain.cancelled(), if stops => {
-                    self.end(Ending::Stopped(StopReason::Drained, DRAINED.to_owned()));
+                why = drain.asked(), if stops => {
+                    self.end(Ending::Stopped(StopReason::Drained, why.to_owned()));
                 }
+                () = tally.heard(), if stops => self.count_failures(),
                 () = reached(until), if until.is_some() => {
                     self.end(Ending::Stopped(StopReason::Until, UNTIL.to_owned()));
                 }
@@ -221,6 +222,11 @@ impl<N: WriteLog> Dispatcher<N> {
             self.end(Ending::Stopped(StopReason::Until, UNTIL.to_owned()));
         }
         while self.ending.is_none() && self.units.len() < self.concurrency() {
+            // Other processes have the rest of what may fail.
+            if !self.ready.is_empty() && !self.context.tally.may_begin() {
+                self.context.tally.ask();
+                break;
+            }
             let Some((task, seen)) = self.ready.pop_front() else {
                 break;
             };

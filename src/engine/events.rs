@@ -7,7 +7,7 @@ use crate::system::Health;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::Instant;
 
 /// A rare thing that a person would want to hear of.
@@ -106,6 +106,12 @@ pub struct Tally {
     pub planned_emails: AtomicU64,
     by_status: [StatusCount; Status::ALL.len()],
     others: Mutex<Ended>,
+    /// How many lines may have failed in this process when it begins a unit; `None`: any number.
+    may_fail: Mutex<Option<u64>>,
+    /// Something was heard of the others.
+    heard: Notify,
+    /// More is to be asked for of what may fail.
+    asks: Notify,
     /// Of the lines to bring to an end: those that other processes have brought there.
     pub ended_elsewhere: AtomicU64,
 }
@@ -194,6 +200,39 @@ impl Tally {
         if let Ok(mut others) = self.others.lock() {
             *others = ended;
         }
+    }
+
+    /// No unit is begun in this process where so many lines or more have failed there.
+    pub fn limit_failures(&self, most: u64) {
+        if let Ok(mut may_fail) = self.may_fail.lock() {
+            *may_fail = Some(most);
+        }
+    }
+
+    /// Whether a unit may be begun, as far as failures of lines go.
+    pub fn may_begin(&self) -> bool {
+        let most = self.may_fail.lock().map_or(None, |most| *most);
+        most.is_none_or(|most| self.failed() < most)
+    }
+
+    /// Something was heard of the others.
+    pub fn has_heard(&self) {
+        self.heard.notify_one();
+    }
+
+    /// Returns once something was heard of the others.
+    pub async fn heard(&self) {
+        self.heard.notified().await;
+    }
+
+    /// More is to be asked for of what may fail.
+    pub fn ask(&self) {
+        self.asks.notify_one();
+    }
+
+    /// Returns once more is to be asked for.
+    pub async fn asks(&self) {
+        self.asks.notified().await;
     }
 
     /// Lines that came to an end in this process.

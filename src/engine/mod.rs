@@ -50,7 +50,7 @@ pub use events::{Event, Reason, Tally, with_health};
 pub use halt::Halt;
 pub use history::{Carried, Hands, History, PriorRenames};
 pub use recheck::{Left, Recheck, Unreadable};
-pub use settings::{Concurrency, Lookup, Mode, Settings};
+pub use settings::{Concurrency, Drain, Lookup, Mode, Settings};
 pub use since::Since;
 pub use wave::{Wave, WaveLog};
 pub use write_log::WriteLog;

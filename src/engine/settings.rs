@@ -5,7 +5,7 @@ use super::{History, Wave};
 use crate::domain::{AccountId, CustomerId};
 use crate::plan::{AliasConflicts, Threshold};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +44,27 @@ pub enum Concurrency {
     Fixed(usize),
 }
 
+/// Asks for an end in order: no unit is begun any more, and those under way finish.
+#[derive(Debug, Clone, Default)]
+pub struct Drain {
+    token: CancellationToken,
+    why: Arc<OnceLock<&'static str>>,
+}
+
+impl Drain {
+    /// Asks for it; of several reasons the first is told.
+    pub fn ask(&self, why: &'static str) {
+        let _ = self.why.set(why);
+        self.token.cancel();
+    }
+
+    /// Returns once it is asked for, with the reason.
+    pub async fn asked(&self) -> &'static str {
+        self.token.cancelled().await;
+        self.why.get().copied().unwrap_or_default()
+    }
+}
+
 /// How a run is carried out.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -80,8 +101,8 @@ pub struct Settings {
     pub wave_failures: Option<Threshold>,
     /// No unit is begun once this has passed.
     pub until: Option<Duration>,
-    /// No unit is begun once this is cancelled.
-    pub drain: CancellationToken,
+    /// No unit is begun once this is asked for.
+    pub drain: Drain,
     /// Which lines may name one customer in two ways, where a file has such lines.
     pub alias_conflicts: Option<Arc<AliasConflicts>>,
     /// Where several customers may have one account ID: the customers to which this run gave it before an interruption.

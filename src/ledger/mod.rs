@@ -102,7 +102,7 @@ pub use run_dir::{DEFAULT_RUNS_DIR, RunDir, absolute};
 pub use run_id::RunId;
 pub use run_ledger::{Ledger, NewLedger};
 pub use runs::{ListedRun, RunToJoin, Runs};
-pub use shares::{Ended, NewPass, Next, Others, Shares};
+pub use shares::{Ended, NewPass, Next, Others, Shares, Standing};
 pub use sqlite::{LocalRuns, StateDb};
 pub use told::Told;
 pub use unlooked::{MOST_UNLOOKED, Unlooked, UnlookedLine};

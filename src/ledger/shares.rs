@@ -22,8 +22,9 @@ pub trait Shares: fmt::Debug + Send + Sync {
     /// All units of a chunk have ended, and everything about them is on record.
     fn done(&self, chunk: &Arc<Chunk>) -> Result<(), LedgerError>;
 
-    /// Tells how many lines have ended in this process, and hears of the others.
-    fn tell(&self, ended: Ended) -> Result<Others, LedgerError>;
+    /// Tells how many lines have ended in this process, and hears of the others. `most`: how many lines may fail in the whole run;
+    /// of what is left of them, this process gets a part.
+    fn tell(&self, ended: Ended, most: Option<u64>) -> Result<Others, LedgerError>;
 
     /// Whether this process is to close the run: it leads it; or the one that did is gone, and nothing is left to be done or
     /// no other process is there to do it.
@@ -63,9 +64,21 @@ pub struct Ended {
 }
 
 /// What the other processes on the run have told.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Others {
     pub ended: Ended,
-    /// Whether the run goes on: it is not closed, and no newer pass has begun.
-    pub goes_on: bool,
+    pub standing: Standing,
+    /// How many more lines may fail in this process before it begins no further unit, and asks again; at least one.
+    pub may_fail: u64,
+}
+
+/// Whether a process goes on with the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It does.
+    GoesOn,
+    /// One process works at a time, and another one does.
+    StandsBy,
+    /// The run is closed, or a newer pass has begun.
+    Over,
 }

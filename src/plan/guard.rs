@@ -52,7 +52,21 @@ impl Threshold {
         }
     }
 
-    /// The same, where a percentage counts only from a hundred on.
+    /// How many of a whole are not too many, where a percentage counts only from a hundred on.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "counts of lines are far below 2^52, and a percentage is at most 100"
+    )]
+    pub fn most_of(&self, whole: u64) -> u64 {
+        match self {
+            Self::Count(number) => *number,
+            Self::Percent(percent) => (whole.max(SAMPLE) as f64 * percent / 100.0).floor() as u64,
+        }
+    }
+
+    /// Whether `part` of `whole` is more than is allowed, where a percentage counts only from a hundred on.
     pub fn is_exceeded_after_sample(&self, part: u64, whole: u64) -> bool {
         let counts = matches!(self, Self::Count(_)) || whole >= SAMPLE;
         counts && self.is_exceeded(part, whole)

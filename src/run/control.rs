@@ -1,18 +1,23 @@
 //! Follows what a person asks of the run in progress: pause, go on, another rate, drain.
 
-use crate::engine::Tally;
+use crate::engine::{Drain, Tally};
 use crate::http::{Client, Rate};
-use crate::ledger::{Ended, Ledger, LedgerError, Orders, Others, Shares};
+use crate::ledger::{Ended, Ledger, LedgerError, Orders, Others, Shares, Standing};
+use crate::plan::Threshold;
 use crate::ui;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Interval;
-use tokio_util::sync::CancellationToken;
 
 /// How often the ledger is asked; an order is to be followed within a second.
 pub(super) const EVERY: Duration = Duration::from_millis(250);
+/// Why no unit is begun any more.
+const DRAINED: &str = "drained: what was under way has finished";
+const STANDS_BY: &str =
+    "another process works on it, and on a run of this system one works at a time";
+const OVER: &str = "it was closed by another process, or goes on in a new pass";
 
 /// What the run in progress follows.
 #[derive(Debug)]
@@ -21,22 +26,24 @@ pub(super) struct Control {
     /// Opened a second time: asking it may take as long as a database is away, while calls under way go on.
     ledger: Arc<Ledger>,
     asking: Option<JoinHandle<Result<Asked, LedgerError>>>,
-    /// Cancelled where no unit is to be begun any more.
-    pub(super) drain: CancellationToken,
+    pub(super) drain: Drain,
     followed: Orders,
     /// The lower rate of another process that was told last.
     lower: Option<(Option<f64>, f64)>,
     /// What is told to other processes on the run, where there are any.
     shares: Option<Arc<dyn Shares>>,
     tally: Arc<Tally>,
-    /// Whether it is the first process on the run.
-    leads: bool,
+    max_failures: Option<Threshold>,
+    /// Lines that had ended elsewhere before this process began with its own; `None`: that is not known yet.
+    before: Option<u64>,
 }
 
 /// What is asked of this process.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked {
     orders: Orders,
+    /// What had ended in this process when it asked.
+    told: Ended,
     /// What other processes on the run have told; `None`: there are none.
     others: Option<Others>,
 }
@@ -54,7 +61,7 @@ impl Control {
         Ok(Self {
             client,
             asking: None,
-            drain: CancellationToken::new(),
+            drain: Drain::default(),
             // Those that stand are followed with the first answer.
             followed: if leads {
                 ledger.orders()?
@@ -64,14 +71,25 @@ impl Control {
             lower: None,
             shares: None,
             tally: Arc::default(),
-            leads,
+            max_failures: None,
+            before: leads.then_some(0),
             ledger: Arc::new(ledger),
         })
     }
 
-    /// The pass in progress is counted here.
-    pub(super) fn counts(&mut self, tally: &Arc<Tally>) {
+    /// The pass in progress is counted here. `max_failures`: where other processes work on it, too, each has a part of that,
+    /// and none before it has asked.
+    pub(super) fn counts(&mut self, tally: &Arc<Tally>, max_failures: Option<Threshold>) {
         self.tally = Arc::clone(tally);
+        self.max_failures = max_failures;
+        if self.shares.is_some() && max_failures.is_some() {
+            self.tally.limit_failures(0);
+        }
+    }
+
+    /// Lines that have ended in this process, in the pass in progress.
+    pub(super) fn lines(&self) -> u64 {
+        self.tally.done()
     }
 
     /// Other processes may work on the run from now on; `None`: they do not any more.
@@ -82,18 +100,25 @@ impl Control {
     /// What is asked after the next tick. Dropped before it is known, the next call goes on with the same question.
     pub(super) async fn asked(&mut self, every: &mut Interval) -> Result<Asked, LedgerError> {
         if self.asking.is_none() {
-            every.tick().await;
+            tokio::select! {
+                _ = every.tick() => {}
+                () = self.tally.asks() => {}
+            }
         }
         let (ledger, shares, tally) = (&self.ledger, &self.shares, &self.tally);
+        let limit = self.max_failures;
         let asking = self.asking.get_or_insert_with(|| {
             let (ledger, shares) = (Arc::clone(ledger), shares.clone());
             let ended = Ended {
                 lines: tally.done(),
                 failed: tally.failed(),
             };
+            let most = limit.map(|limit| limit.most_of(ended.lines + tally.others().lines));
             tokio::task::spawn_blocking(move || {
+                let tell = |shares: Arc<dyn Shares>| shares.tell(ended, most);
                 Ok(Asked {
-                    others: shares.map(|shares| shares.tell(ended)).transpose()?,
+                    told: ended,
+                    others: shares.map(tell).transpose()?,
                     orders: ledger.orders()?,
                 })
             })
@@ -103,23 +128,34 @@ impl Control {
         // What has panicked has said so, and is asked again.
         asked.unwrap_or(Ok(Asked {
             orders: self.followed,
+            told: Ended::default(),
             others: None,
         }))
     }
 
     /// Follows what was asked since.
     pub(super) fn follow(&mut self, asked: Asked) -> Result<(), LedgerError> {
-        let Asked { orders, others } = asked;
+        let Asked {
+            orders,
+            told,
+            others,
+        } = asked;
         self.tell_lower_rate();
         if let Some(others) = others {
             self.tally.set_others(others.ended);
-            // Whoever joins later counts its own share.
-            if self.leads {
-                let elsewhere = &self.tally.ended_elsewhere;
-                elsewhere.store(others.ended.lines, Ordering::Relaxed);
+            if self.max_failures.is_some() {
+                let most = told.failed.saturating_add(others.may_fail);
+                self.tally.limit_failures(most);
             }
-            if !others.goes_on {
-                self.drain.cancel();
+            self.tally.has_heard();
+            let before = *self.before.get_or_insert(others.ended.lines);
+            let since = others.ended.lines.saturating_sub(before);
+            let elsewhere = &self.tally.ended_elsewhere;
+            elsewhere.store(since, Ordering::Relaxed);
+            match others.standing {
+                Standing::GoesOn => {}
+                Standing::StandsBy => self.drain.ask(STANDS_BY),
+                Standing::Over => self.drain.ask(OVER),
             }
         }
         if orders.number == self.followed.number {
@@ -132,7 +168,7 @@ impl Control {
             self.client.set_rate(rate);
         }
         if orders.draining {
-            self.drain.cancel();
+            self.drain.ask(DRAINED);
         }
         self.followed = orders;
         self.ledger.follow_orders(orders.number)

@@ -154,7 +154,7 @@ impl Session {
             let exit = self.close(signal, ending)?;
             return Ok(if goes_on { Exit::Success } else { exit });
         }
-        self.leave(signal, ending)
+        self.leave(signal, ending, machine.control.lines())
     }
 
     /// Begins the session of this process: with others where that is possible and it writes.

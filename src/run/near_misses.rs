@@ -9,7 +9,7 @@ use super::input_plan::InputPlan;
 use super::near_spellings::{Lengths, padded, spellings};
 use crate::config::Resolved;
 use crate::domain::{AccountId, CustomerId, Failed, Line, Outcome, Reseller, Status};
-use crate::engine::Lookup;
+use crate::engine::{Drain, Lookup};
 use crate::http::Client;
 use crate::ledger::{Counted, Journal, Ledger};
 use crate::report::{Difference, NearMissGroup, NearMisses};
@@ -37,8 +37,9 @@ pub(super) struct Look<'a> {
     pub(super) resolved: &'a Resolved,
     /// How long ago the first line was looked up.
     pub(super) age: Duration,
-    /// Each ends it.
-    pub(super) stops: [&'a CancellationToken; 2],
+    /// Each of both ends it.
+    pub(super) stop: &'a CancellationToken,
+    pub(super) drain: &'a Drain,
 }
 
 /// A line that was not found.
@@ -79,8 +80,8 @@ pub(super) async fn look_up(
     };
     let allowed = time_allowed(budget.most, look.client.rate());
     tokio::select! {
-        () = look.stops[0].cancelled() => {}
-        () = look.stops[1].cancelled() => {}
+        () = look.stop.cancelled() => {}
+        _ = look.drain.asked() => {}
         () = tokio::time::sleep(allowed) => {}
         () = search(&look, &mut budget, &mut misses, lengths) => {}
     }

@@ -6,11 +6,10 @@ use super::known_failures;
 use super::session::Session;
 use super::waves::Waves;
 use crate::domain::{AccountId, CustomerId};
-use crate::engine::{Mode, Settings};
+use crate::engine::{Drain, Mode, Settings};
 use crate::ledger::{Verdict, Write};
 use std::collections::HashMap;
 use std::sync::Arc;
-use tokio_util::sync::CancellationToken;
 
 impl Session {
     pub(super) fn engine_settings(
@@ -18,7 +17,7 @@ impl Session {
         mode: Mode,
         known: &PassInput,
         waves: &Waves,
-        drain: &CancellationToken,
+        drain: &Drain,
     ) -> Result<Settings, CommandError> {
         Ok(Settings {
             run: self.run.dir.run().to_string(),

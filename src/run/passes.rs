@@ -201,7 +201,8 @@ impl Session {
                 client: &machine.client,
                 resolved: &self.run.resolved,
                 age: begun.elapsed(),
-                stops: [&machine.stop, &machine.control.drain],
+                stop: &machine.stop,
+                drain: &machine.control.drain,
             };
             near_misses::look_up(look, &self.run.draft, &self.run.ledger, journal).await?;
             self.note_calls(machine, journal).await?;
@@ -227,7 +228,7 @@ impl Session {
             Fed::All | Fed::First | Fed::Begun => self.waves(mode, &known)?,
             Fed::Chunks(_) => Waves::default(),
         };
-        machine.control.counts(&tally);
+        machine.control.counts(&tally, self.run.limits.max_failures);
         let mut settings = self.engine_settings(mode, &known, &waves, &machine.control.drain)?;
         settings.must_find = must_find;
         let context = Arc::new(Context::new(

@@ -19,14 +19,20 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The least number of open lines of a chunk: as many as are looked up together.
+/// The least number of open lines of a chunk, in a file that has lines enough for [`FEW_CHUNKS`]: as many as are looked up
+/// together.
 const LEAST_LINES: u64 = 100;
+/// The same in a smaller file: where fewer are looked up together, more calls are made.
+const LEAST_OF_FEW: u64 = 25;
+/// A file of fewer lines is divided into this number of chunks where it can be, so that several processes get some of it.
+const FEW_CHUNKS: u64 = 24;
 /// The greatest: what is left to one process at the end is not to take long.
 const MOST_LINES: u64 = 2_000;
 /// How many chunks a file is divided into where their size allows it.
 const CHUNKS: u64 = 2_000;
 /// How often it is asked whether others have left the run.
 const EVERY: Duration = Duration::from_millis(200);
+const NO_LINES: &str = "other processes had all lines that were left";
 
 impl Session {
     /// What is left to be written, together with whoever joins.
@@ -154,7 +160,13 @@ impl Session {
     }
 
     /// Says how this process left a run that goes on without it, or was closed by another one.
-    pub(super) fn leave(&self, signal: u8, ending: Ending) -> Result<Exit, CommandError> {
+    /// `lines`: how many have ended in this process.
+    pub(super) fn leave(
+        &self,
+        signal: u8,
+        ending: Ending,
+        lines: u64,
+    ) -> Result<Exit, CommandError> {
         let (title, run) = (self.task.title, self.run.dir.run());
         let closed = self.run.ledger.progress()?;
         if let (false, Some(code)) = (self.task.work == Work::Join, closed.exit_code) {
@@ -166,9 +178,13 @@ impl Session {
             return Ok(Exit::of_code(code).unwrap_or(Exit::Stopped));
         }
         let (exit, why) = match ending {
-            // Whoever leads the run tells why it was stopped.
-            Ending::Stopped(_, why) => (Exit::Success, why),
+            // The reason of whoever stopped it first.
+            Ending::Stopped(_, why) => {
+                let was_stopped = closed.stopped_by.is_some();
+                (Exit::Success, if was_stopped { closed.why } else { why })
+            }
             Ending::Interrupted if signal == 2 => (Exit::Interrupted, String::new()),
+            Ending::Finished if lines == 0 => (Exit::Success, NO_LINES.to_owned()),
             Ending::Finished | Ending::Interrupted => (Exit::Success, String::new()),
             Ending::Outage(fatal, why) => {
                 let system = self.run.resolved.system;
@@ -221,7 +237,8 @@ fn chunks(draft: &InputPlan, known: &PassInput) -> Result<Vec<RangeInclusive<Lin
         .planned
         .as_ref()
         .map_or(draft.counts.lines, |planned| planned.len());
-    let size = (open / CHUNKS).clamp(LEAST_LINES, MOST_LINES);
+    let least = (open / FEW_CHUNKS).clamp(LEAST_OF_FEW, LEAST_LINES);
+    let size = (open / CHUNKS).clamp(least, MOST_LINES);
     let (mut chunks, mut first, mut lines) = (Vec::new(), 0, 0);
     for rows in draft.table.batches()? {
         for row in rows? {

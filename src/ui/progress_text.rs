@@ -233,8 +233,12 @@ impl Wait {
 
 /// `changed 121 · failed 258: ambiguous 251 (line 2: has 3 locations), not_found 7`.
 fn counts(now: &Snapshot, width: usize) -> Pieces {
-    if now.done == 0 {
-        return (Tone::Plain, "no line has ended yet".to_owned()).into();
+    if now.counts.is_empty() {
+        let words = match now.done {
+            0 => "no line has ended yet",
+            _ => "the lines that have ended are those of other processes",
+        };
+        return (Tone::Plain, words.to_owned()).into();
     }
     let bare = counts_with(now, "");
     let Some(reason) = failed_reasons(now).next() else {

@@ -116,6 +116,18 @@ fn what_is_waited_for_stands_in_the_second_line_and_counts_down() {
 }
 
 #[test]
+fn a_process_that_has_got_no_line_says_whose_lines_have_ended() {
+    let now = Snapshot {
+        title: "worker".to_owned(),
+        lines: 3,
+        done: 2,
+        ..Snapshot::default()
+    };
+    let text = at_widths(&now);
+    assert!(text.contains("are those of other processes"), "{text}");
+}
+
+#[test]
 fn before_the_first_line_ends_nothing_is_made_up() {
     let now = Snapshot {
         title: "plan".to_owned(),

@@ -132,6 +132,7 @@ fn workers_do_a_share_of_the_lines_and_end_with_0_when_they_are_told_to() {
     );
     let done = finish(leader).expect(0);
     assert!(done.out.contains("1,500"), "{}", done.out);
+    assert!(!done.out.contains("at least"), "{}", done.out);
     assert_eq!(writers(server, &place), "3");
     all_as_wished(&place, 1_500);
     reported(&machines[0], &place.newest_id(), 1_500);
@@ -180,7 +181,12 @@ fn what_a_killed_or_stopped_worker_had_is_done_by_the_others() {
     killed.kill().unwrap();
     finish(killed);
     terminate(stopped).expect(0);
-    finish(leader).expect(0);
+    let done = finish(leader).expect(0);
+    // What the killed one called in its last second is not on record.
+    assert!(done.out.contains("at least"), "{}", done.out);
+    let run = place.newest_id();
+    let shown = machines[0].run(&["report", &run, "--json"]).expect(0);
+    assert_eq!(shown.json()["calls"]["complete"], false, "{}", shown.out);
     all_as_wished(&place, 1_500);
 }
 
@@ -284,6 +290,154 @@ fn failures_are_counted_over_all_processes() {
     let failed: u32 = sql(server, &place, failed).parse().unwrap();
     // What is under way in the second in which the others hear of it.
     assert!((201..400).contains(&failed), "{failed}");
+    terminate(worker).expect(0);
+}
+
+/// Whatever the other processes do in the meantime, no more lines fail than are under way.
+#[test]
+fn no_more_lines_fail_than_are_allowed_and_are_under_way_in_all_processes() {
+    const UNITS: u32 = 8;
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let options = Options {
+        faults: vec!["patch:422:every=2".parse::<Fault>().unwrap()],
+        ..slow()
+    };
+    let place = with_lines(server, 1_500, options);
+    let mut text = String::from("accountId,newAccountId\n");
+    (0..1_500).for_each(|n| writeln!(text, "A-{n:06},B-{n:06}").unwrap());
+    place.file("moves.csv", &text);
+    let machines = ["one", "two"].map(|name| Machine::new(&place, name));
+    let begin = |machine: &Machine<'_>| {
+        let mut command = machine.command(&["worker"]);
+        command.env("IDSHIFT_CONCURRENCY", UNITS.to_string());
+        command.spawn().unwrap()
+    };
+    let workers: Vec<Child> = machines.iter().map(begin).collect();
+    let (most, units) = ("200", UNITS.to_string());
+    let arguments = ["apply", "moves.csv", "--yes", "--max-failures", most];
+    let arguments = [&arguments[..], &["--concurrency", &units]].concat();
+    let leader = place.command(&arguments).spawn().unwrap();
+    until_at_work(server, &place, 3);
+    finish(leader).expect(4);
+    let failed = "SELECT count(*) FROM outcomes WHERE status IN ('failed', 'in_doubt')";
+    let failed: u32 = sql(server, &place, failed).parse().unwrap();
+    assert!((201..=200 + 3 * UNITS).contains(&failed), "{failed}");
+    for one in workers {
+        terminate(one);
+    }
+}
+
+#[test]
+fn of_a_small_file_a_third_process_gets_some_lines() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let place = with_lines(server, 300, slow());
+    let machines = ["one", "two"].map(|name| Machine::new(&place, name));
+    let workers: Vec<Child> = machines.iter().map(worker).collect();
+    let slowly = ["apply", "moves.csv", "--yes", "--rate", "100/s"];
+    let leader = place.command(&slowly).spawn().unwrap();
+    until_at_work(server, &place, 3);
+    finish(leader).expect(0);
+    all_as_wished(&place, 300);
+    for one in workers {
+        terminate(one).expect(0);
+    }
+}
+
+#[test]
+fn a_worker_for_which_no_lines_were_left_says_so() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let place = with_lines(server, 20, slow());
+    let slowly = ["apply", "moves.csv", "--yes", "--rate", "4/s"];
+    let leader = place.command(&slowly).spawn().unwrap();
+    until_at_work(server, &place, 1);
+    let machine = Machine::new(&place, "one");
+    let done = machine.run(&["worker", &place.newest_id()]).expect(0);
+    let words = "other processes had all lines that were left";
+    assert!(done.err.contains(words), "{}", done.err);
+    finish(leader).expect(0);
+    all_as_wished(&place, 20);
+}
+
+/// As two that have joined an Adobe run at the same moment.
+#[test]
+fn a_worker_that_stands_by_says_so() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let place = with_lines(server, 1_000, slow());
+    let machine = Machine::new(&place, "one");
+    let worker = worker(&machine);
+    let slowly = ["apply", "moves.csv", "--yes", "--rate", "100/s"];
+    let leader = place.command(&slowly).spawn().unwrap();
+    until_at_work(server, &place, 2);
+    sql(server, &place, "UPDATE progress SET alone = true");
+    let open = "SELECT count(*) FROM sessions WHERE ended IS NULL";
+    until("the worker has left", || sql(server, &place, open) == "1");
+    let ended = terminate(worker).expect(0);
+    for (words, is_there) in [("one works at a time", true), ("drained", false)] {
+        assert_eq!(ended.err.contains(words), is_there, "{}", ended.err);
+    }
+    sql(
+        server,
+        &place,
+        "UPDATE orders SET draining = true, number = number + 1",
+    );
+    finish(leader).expect(4);
+}
+
+#[test]
+fn a_time_limit_holds_for_the_others_when_the_process_that_began_is_killed() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let place = with_lines(server, 1_500, slow());
+    let machine = Machine::new(&place, "one");
+    let worker = worker(&machine);
+    let arguments = ["apply", "moves.csv", "--yes", "--rate", "30/s"];
+    let arguments = [&arguments[..], &["--until", "12s"]].concat();
+    let mut leader = place.command(&arguments).spawn().unwrap();
+    until_at_work(server, &place, 2);
+    leader.kill().unwrap();
+    finish(leader);
+    let state = "SELECT state || ' ' || coalesce(stopped_by, '') FROM progress";
+    until("it has ended", || {
+        !sql(server, &place, state).starts_with("running")
+    });
+    assert_eq!(sql(server, &place, state), "stopped until");
+    let ended = terminate(worker).expect(0);
+    assert!(ended.out.contains("--until was reached"), "{}", ended.out);
+    // It was that of the process that is gone.
+    place.run(&["resume", "--rate", "1000/s"]).expect(0);
+    all_as_wished(&place, 1_500);
+}
+
+#[test]
+fn resume_beside_workers_whose_leader_is_gone_finishes_the_run_with_them() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let place = with_lines(server, 1_500, slow());
+    let machine = Machine::new(&place, "one");
+    let worker = worker(&machine);
+    let mut leader = apply(&place);
+    until_at_work(server, &place, 2);
+    let refused = place.run(&["resume", &place.newest_id()]).expect(5);
+    let pid = leader.id().to_string();
+    assert!(refused.err.contains("is at work"), "{pid}: {}", refused.err);
+    leader.kill().unwrap();
+    finish(leader);
+    let resumed = place.run(&["resume", &place.newest_id()]).expect(0);
+    for words in ["works with them", "1,500"] {
+        let told = format!("{}{}", resumed.out, resumed.err);
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    all_as_wished(&place, 1_500);
     terminate(worker).expect(0);
 }
 
@@ -462,6 +616,20 @@ fn a_worker_whose_ledger_is_away_ends_with_4_so_that_it_is_started_again() {
     };
     let away = place.run(&["worker"]).expect(4);
     assert!(away.err.contains("start the worker again"), "{}", away.err);
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    // What another start does not change is a wrong configuration.
+    let place = Place {
+        ledger: Some(server.address("role_that_is_not_there", &server.database())),
+        ..Place::plume()
+    };
+    let refused = place.run(&["worker"]).expect(2);
+    assert!(
+        refused.err.contains("role_that_is_not_there"),
+        "{}",
+        refused.err
+    );
 }
 
 /// A run that nobody can join is not taken on by a worker: `resume` asks first, and knows what came in between.

@@ -3,7 +3,9 @@
 use super::memory::{Memory, Waves};
 use super::world::{Call, Record, World};
 use crate::domain::{AccountId, Change, NewAccount, Outcome};
-use crate::engine::{self, Concurrency, Context, Ending, Lookup, Mode, Settings, Tally, UnitTask};
+use crate::engine::{
+    self, Concurrency, Context, Drain, Ending, Lookup, Mode, Settings, Tally, UnitTask,
+};
 use crate::ledger::{LineSet, NEVER_SENT, WriteRecord};
 use crate::plan::Unit;
 use crate::system::{Kind, System};
@@ -29,7 +31,7 @@ fn rename(n: u32) -> UnitTask {
 
 fn settings() -> Settings {
     Settings {
-        drain: CancellationToken::new(),
+        drain: Drain::default(),
         run: "20261121-223015-k3f9".to_owned(),
         mode: Mode::Apply,
         lookup: Lookup::Each,

@@ -11,7 +11,8 @@ use super::world::{Call, Record, World};
 use crate::domain::{AccountId, Change, CustomerId, Line, NewAccount, ServiceId, Status};
 use crate::engine::context::CLOCK_IS_OFF_BY;
 use crate::engine::{
-    self, Concurrency, Context, Ending, History, Lookup, Mode, Settings, Tally, UnitTask, Wave,
+    self, Concurrency, Context, Drain, Ending, History, Lookup, Mode, Settings, Tally, UnitTask,
+    Wave,
 };
 use crate::ledger::{LineSet, StopReason};
 use crate::plan::{Unit, group};
@@ -253,7 +254,7 @@ impl Simulation {
         let (waves, record) = self.waves(mode);
         let system = System::simulated(Kind::Plume, Box::new(self.world.clone()));
         let settings = Settings {
-            drain: CancellationToken::new(),
+            drain: Drain::default(),
             run: "20261120-223015-k3f9".to_owned(),
             mode,
             lookup: self.lookup,

@@ -5,7 +5,7 @@ use super::process::Process;
 use super::statement::Statement;
 use crate::ledger::chunk::Chunk;
 use crate::ledger::columns::{Fault, Row};
-use crate::ledger::shares::{Ended, NewPass, Next, Others, Shares};
+use crate::ledger::shares::{Ended, NewPass, Next, Others, Shares, Standing};
 use crate::ledger::{AtWork, LedgerError, crash_point};
 use std::sync::atomic::{AtomicBool, AtomicI16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -157,11 +157,14 @@ impl Shares for PgChunks {
         Ok(())
     }
 
-    fn tell(&self, ended: Ended) -> Result<Others, LedgerError> {
-        let sql = "SELECT others, others_failed, goes_on FROM tell($1, $2, $3, $4, $5, $6)";
+    fn tell(&self, ended: Ended, most: Option<u64>) -> Result<Others, LedgerError> {
+        let sql =
+            "SELECT others, others_failed, standing, part FROM tell($1, $2, $3, $4, $5, $6, $7)";
         let tell = self.about(sql).with(self.session).with(self.pass());
         let tell = tell.with(ended.lines.cast_signed());
-        let tell = tell.with(ended.failed.cast_signed()).with(self.gone()?);
+        let most = most.map(|most| i64::try_from(most).unwrap_or(i64::MAX).min(i64::MAX / 4));
+        let tell = tell.with(ended.failed.cast_signed()).with(most);
+        let tell = tell.with(self.gone()?);
         self.process.row(tell, |row| {
             let number = |at| Ok::<_, Fault>(row.required::<i64>(at)?.cast_unsigned());
             Ok(Others {
@@ -169,7 +172,12 @@ impl Shares for PgChunks {
                     lines: number(0)?,
                     failed: number(1)?,
                 },
-                goes_on: row.truth(2)?,
+                standing: match row.word(2)? {
+                    "goes_on" => Standing::GoesOn,
+                    "stands_by" => Standing::StandsBy,
+                    _ => Standing::Over,
+                },
+                may_fail: number(3)?,
             })
         })
     }

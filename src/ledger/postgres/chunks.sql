@@ -27,7 +27,8 @@ CREATE FUNCTION stands_by(r text, s int, gone text[]) RETURNS bool LANGUAGE sql 
 $$;
 
 -- A chunk for a session, if there is one that no other session works on. `known` are those that the session knows to have:
--- another one that is its own was given to it in an answer that was lost.
+-- another one that is its own was given to it in an answer that was lost. A session that has some gets another one only where
+-- twice as many are left: so others that come get some, too, also of a small file.
 CREATE FUNCTION claim(r text, p smallint, s int, known int[], gone text[])
 RETURNS SETOF chunk LANGUAGE plpgsql SET search_path = idshift AS $$
 DECLARE
@@ -44,6 +45,9 @@ BEGIN
                 AND NOT has_left(r, x.session, gone)) THEN
             RETURN;
         END IF;
+    ELSIF (SELECT count(*) FROM (SELECT FROM chunk x WHERE x.run = r AND x.pass = p AND x.state = 'free'
+            LIMIT 2 * cardinality(known)) y) < 2 * cardinality(known) THEN
+        RETURN;
     END IF;
     FOR c IN SELECT * FROM chunk x WHERE x.run = r AND x.pass = p AND x.state <> 'done' ORDER BY x.n LOOP
         CONTINUE WHEN c.state = 'leased' AND CASE c.session WHEN s THEN c.n = ANY (known)
@@ -95,19 +99,29 @@ BEGIN
     RETURN true;
 END $$;
 
--- Records how many lines have ended in a session, and tells of the others since the run was begun or resumed. `goes_on`: the
--- run is in progress, in this pass, and not one of an earlier session alone: what a session knows of the run is of when it began.
-CREATE FUNCTION tell(r text, s int, p smallint, here bigint, here_failed bigint, gone text[],
-    OUT others bigint, OUT others_failed bigint, OUT goes_on bool)
+-- Records how many lines have ended in a session, and tells of the others since the run was begun or resumed. `standing`: `over`
+-- where the run is not in progress, or in another pass; `stands_by` where one works at a time, and an earlier session does:
+-- what a session knows of the run is of when it began.
+-- `most`: how many lines may fail in the run; NULL: any number. What is left of them is divided among the sessions at work, so that together they
+-- have no more than that and one each: `part` is that of this one, until it tells again.
+CREATE FUNCTION tell(r text, s int, p smallint, here bigint, here_failed bigint, most bigint, gone text[],
+    OUT others bigint, OUT others_failed bigint, OUT standing text, OUT part bigint)
 LANGUAGE plpgsql SET search_path = idshift AS $$
+DECLARE
+    given bigint; at_work_now bigint;
 BEGIN
-    UPDATE sessions x SET ended_lines = here, failed_lines = here_failed, seen_at = clock_timestamp()
-        WHERE x.run = r AND x.session = s;
+    -- One session at a time: what one gets no other one gets.
+    PERFORM FROM progress g WHERE g.run = r FOR UPDATE;
     SELECT coalesce(sum(x.ended_lines), 0), coalesce(sum(x.failed_lines), 0) INTO others, others_failed
         FROM sessions x JOIN sessions own ON own.run = r AND own.session = s
         WHERE x.run = r AND x.session <> s AND x.epoch = own.epoch;
-    SELECT g.state = 'running' AND g.pass = p AND NOT (g.alone AND stands_by(r, s, gone))
-        INTO goes_on FROM progress g WHERE g.run = r;
+    SELECT count(*), coalesce(sum(x.may_fail), 0) INTO at_work_now, given
+        FROM sessions x JOIN at_work(r, gone) w ON w = x.session WHERE x.run = r AND x.session <> s;
+    part := greatest((most - here_failed - others_failed - given) / (at_work_now + 1), 1);
+    UPDATE sessions x SET ended_lines = here, failed_lines = here_failed, may_fail = part, seen_at = clock_timestamp()
+        WHERE x.run = r AND x.session = s;
+    SELECT CASE WHEN g.state <> 'running' OR g.pass <> p THEN 'over' WHEN g.alone AND stands_by(r, s, gone) THEN 'stands_by'
+        ELSE 'goes_on' END INTO standing FROM progress g WHERE g.run = r;
 END $$;
 
 -- Runs that others may join: there are lines that no session has finished, or the one that closes the run is gone; where one

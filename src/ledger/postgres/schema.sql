@@ -108,8 +108,8 @@ CREATE TABLE sessions (
     egress text NOT NULL DEFAULT '', version text NOT NULL DEFAULT '', commits bigint NOT NULL DEFAULT 0,
     -- The process, the token of its hold on the run, and, once nothing more may be noted, why.
     process text NOT NULL DEFAULT '', token text NOT NULL DEFAULT '', ended text,
-    -- Lines that have ended in this process, and those of them that have failed.
-    ended_lines bigint NOT NULL DEFAULT 0, failed_lines bigint NOT NULL DEFAULT 0,
+    -- Lines that have ended in this process, those of them that have failed, and its part of those that may still fail.
+    ended_lines bigint NOT NULL DEFAULT 0, failed_lines bigint NOT NULL DEFAULT 0, may_fail bigint NOT NULL DEFAULT 0,
     seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (run, session)
 ) WITH (fillfactor = 50);

@@ -8,7 +8,7 @@ use super::super::world::{Frozen, World};
 use super::Simulation;
 use crate::domain::Line;
 use crate::engine::{
-    self, Concurrency, Context, Ending, History, Lookup, Mode, Settings, Tally, UnitTask,
+    self, Concurrency, Context, Drain, Ending, History, Lookup, Mode, Settings, Tally, UnitTask,
 };
 use crate::ledger::{Chunk, Lease, LineSet};
 use crate::plan::Unit;
@@ -190,7 +190,7 @@ impl Simulation {
             ledger: Ledger(Arc::new(Mutex::new(shared))),
             world: self.world.clone(),
             settings: Settings {
-                drain: CancellationToken::new(),
+                drain: Drain::default(),
                 run: "20261120-223015-k3f9".to_owned(),
                 mode: Mode::Apply,
                 lookup: Lookup::Each,

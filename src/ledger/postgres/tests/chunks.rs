@@ -7,7 +7,7 @@ use super::store::{One, one};
 use super::*;
 use crate::domain::Line;
 use crate::ledger::chunk::Chunk;
-use crate::ledger::shares::{NewPass, Next, Shares};
+use crate::ledger::shares::{Ended, NewPass, Next, Shares};
 use crate::ledger::store::{Store, WritesOf};
 use crate::ledger::tests::{full_outcome, intent, rename, runtime};
 use crate::ledger::{
@@ -207,11 +207,11 @@ fn a_chunk_is_its_sessions_while_the_lease_is_renewed_and_is_free_when_the_sessi
     let Some((one, first, second)) = at_work(2) else {
         return;
     };
-    let chunk = first.claim().unwrap();
     let done = first.claim().unwrap();
     first.chunks.done(&done).unwrap();
+    let chunk = first.claim().unwrap();
     assert!(matches!(
-        intend(&first.journal.of_chunk(&done), 12),
+        intend(&first.journal.of_chunk(&done), 2),
         Noted::Taken
     ));
     one.sql("UPDATE process SET held_until = clock_timestamp()");
@@ -224,7 +224,7 @@ fn a_chunk_is_its_sessions_while_the_lease_is_renewed_and_is_free_when_the_sessi
     assert!(second.claim().is_none());
     assert!(!second.is_over());
     assert!(matches!(
-        intend(&first.journal.of_chunk(&chunk), 2),
+        intend(&first.journal.of_chunk(&chunk), 12),
         Noted::Granted(..)
     ));
     one.sql("UPDATE orders SET paused = true");
@@ -235,7 +235,7 @@ fn a_chunk_is_its_sessions_while_the_lease_is_renewed_and_is_free_when_the_sessi
     let run = one.dir.run();
     let lost =
         format!("SELECT n, session, lease FROM claim('{run}', 1::smallint, 2, '{{}}', '{{}}')");
-    assert_eq!(one.sql(&lost), "0|2|2");
+    assert_eq!(one.sql(&lost), "1|2|2");
     let again = second.claim().unwrap();
     assert_eq!((again.number, again.lease), (chunk.number, 3));
     second.chunks.done(&again).unwrap();
@@ -247,6 +247,49 @@ fn a_chunk_is_its_sessions_while_the_lease_is_renewed_and_is_free_when_the_sessi
     assert!(third.claim().is_some() && next.claim().is_some());
     next.leave();
     third.leave();
+}
+
+#[test]
+fn of_few_chunks_each_of_several_sessions_gets_some() {
+    let Some((one, first, second)) = at_work(4) else {
+        return;
+    };
+    let third = Worker::join(&one).unwrap();
+    let all = |worker: &Worker| std::iter::from_fn(|| worker.claim()).collect::<Vec<_>>();
+    let had: Vec<usize> = [&first, &second, &third]
+        .iter()
+        .map(|worker| all(worker).len())
+        .collect();
+    assert_eq!(had, [2, 1, 1]);
+    [first, second, third].into_iter().for_each(Worker::leave);
+}
+
+#[test]
+fn what_may_fail_is_divided_among_the_sessions_and_together_they_have_no_more() {
+    let Some((one, first, second)) = at_work(1) else {
+        return;
+    };
+    let tell = |worker: &Worker, failed, most| {
+        let ended = Ended {
+            lines: failed,
+            failed,
+        };
+        worker.chunks.tell(ended, most).unwrap()
+    };
+    assert_eq!(tell(&first, 0, Some(30)).may_fail, 15);
+    assert_eq!(tell(&second, 0, Some(30)).may_fail, 7);
+    assert_eq!(tell(&first, 15, Some(30)).may_fail, 4);
+    let heard = tell(&second, 7, Some(30));
+    assert_eq!((heard.ended.failed, heard.may_fail), (15, 2));
+    // Where nothing is left, each may find that out.
+    assert_eq!(tell(&first, 40, Some(30)).may_fail, 1);
+    tell(&first, 40, None);
+    assert_eq!(tell(&second, 7, Some(49)).may_fail, 1);
+    // What a session had that is gone is for the others.
+    first.leave();
+    assert_eq!(tell(&second, 7, Some(60)).may_fail, 13);
+    second.leave();
+    drop(one);
 }
 
 /// Sessions that claim, give back and finish chunks at the same time, in an order that is drawn.
