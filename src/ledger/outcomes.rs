@@ -5,7 +5,7 @@
 
 use super::store::LinesOf;
 use super::unlooked::{STATUS, UnlookedOutcomes};
-use super::{Counted, Ledger, LedgerError, LineSet, Told, UnlookedLine};
+use super::{Counted, Ledger, LedgerError, LineSet, RunKind, Told, UnlookedLine};
 use crate::domain::{Line, Outcome, Status};
 use std::vec;
 
@@ -35,13 +35,26 @@ impl Ledger {
 
     /// The lines that a plan would change.
     pub fn planned(&self) -> Result<LineSet, LedgerError> {
-        self.store().lines(LinesOf::Planned)
+        Ok(self.store().lines(LinesOf::Planned)?.union(&self.untold()?))
     }
 
     /// The lines of a plan that was begun to be carried out which still need work: those that were not reached, and
     /// those with a write in doubt.
     pub fn still_planned(&self) -> Result<LineSet, LedgerError> {
-        self.store().lines(LinesOf::StillPlanned)
+        let planned = self.store().lines(LinesOf::StillPlanned)?;
+        Ok(planned.union(&self.untold()?))
+    }
+
+    /// The lines of an undo of which nothing is recorded: each of them says itself what it is to change, and what it must find.
+    fn untold(&self) -> Result<LineSet, LedgerError> {
+        let header = self.header();
+        if header.kind != RunKind::Undo {
+            return Ok(LineSet::default());
+        }
+        let told = self.store().lines(LinesOf::Told)?;
+        // Its file has a line each below the header.
+        let last = Line::try_from(header.lines).unwrap_or(Line::MAX - 1) + 1;
+        Ok((2..=last).filter(|line| !told.contains(*line)).collect())
     }
 
     /// How many lines ended with which status, in the order of [`Status::ALL`].

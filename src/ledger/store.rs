@@ -297,6 +297,8 @@ pub(super) enum Put<'a> {
 pub(super) enum LinesOf {
     /// They have a row of their own and need no further work: changed, unchanged, failed for good or suppressed.
     Done,
+    /// They have a row of their own.
+    Told,
     /// A plan would change them.
     Planned,
     /// The same, or a write for them is in doubt.

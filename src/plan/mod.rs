@@ -31,5 +31,5 @@ pub use order::temporary_id;
 pub use repeated::repeated;
 pub use shard_groups::{group_hashes, line_hash, unread_hash};
 pub use shared_keys::{Candidates, FirstReading, PartKeys, Sizes};
-pub use undo_plan::{Impossible, Inverse, undo_plan};
+pub use undo_plan::{Impossible, Inverse, expected_by, undo_plan};
 pub use unit::{Counts, Member, Shape, Unit};

@@ -18,6 +18,29 @@ pub struct Inverse {
     pub impossible: Option<Impossible>,
 }
 
+impl Inverse {
+    /// Whether [`expected_by`] tells everything that is expected. A line for a customer without an account ID never does: such
+    /// lines are counted by what is recorded of them.
+    pub fn says_what_it_expects(&self) -> bool {
+        self.impossible.is_none()
+            && self.change.account.is_some()
+            && expected_by(&self.change) == self.expected
+    }
+}
+
+/// What a line of an undo expects of which nothing is recorded: that the customer still has the account ID which the line
+/// replaces.
+pub fn expected_by(change: &Change) -> Outcome {
+    Outcome {
+        customer: change.customer.clone(),
+        account: Transition {
+            before: change.account.clone(),
+            after: change.new_account.id().cloned(),
+        },
+        ..Outcome::bare(change.line, Status::WouldChange)
+    }
+}
+
 /// A former value that cannot be restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Impossible {

@@ -9,10 +9,10 @@ use crate::domain::{Change, Failed, Line, Outcome, Status, Unchanged};
 use crate::engine::{History, Tally, UnitTask, Wave};
 use crate::input::Row;
 use crate::ledger::{
-    Journal, Ledger, LedgerError, LineSet, MOST_UNLOOKED, Shares, UnitWrites, Unlooked,
+    Journal, Ledger, LedgerError, LineSet, MOST_UNLOOKED, RunKind, Shares, UnitWrites, Unlooked,
     UnlookedLine,
 };
-use crate::plan::Unit;
+use crate::plan::{Unit, expected_by};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::mpsc;
@@ -242,7 +242,8 @@ impl Feeder {
         row: Row,
     ) -> Result<Option<Unit>, FeedError> {
         let line = row.line;
-        if self.draft.is_wrong(line) {
+        // Where the file was planned as it was written, what cannot be read of it shows here.
+        if self.draft.is_wrong(line) || row.change.is_none() {
             if !known.done.contains(line) {
                 let mut outcome = Outcome::bare(line, Status::Failed(Failed::Invalid));
                 outcome.message = self.draft.why_wrong(&row);
@@ -344,21 +345,26 @@ pub(super) fn with_knowledge(
     (ledger, in_order): (&Ledger, &mut InOrder<'_>),
 ) -> Result<UnitTask, FeedError> {
     let mut task = UnitTask::new(unit);
-    let lines: Vec<Line> = task.unit.lines().collect();
-    for line in &lines {
-        if !known.is_open(*line) {
-            task.done.extend(ledger.outcome_of(*line)?);
+    let is_alone = task.unit.changes().nth(1).is_none();
+    for change in task.unit.changes() {
+        let line = change.line;
+        if !known.is_open(line) {
+            task.done.extend(ledger.outcome_of(line)?);
         } else if known.planned.is_some() {
-            // What is in doubt is what this run wrote, not what its plan found.
-            let found = match lines.len() {
-                1 => in_order.find(*line)?,
-                _ => ledger.outcome_of(*line)?,
+            let found = if is_alone {
+                in_order.find(line)?
+            } else {
+                ledger.outcome_of(line)?
             };
-            let planned = found.filter(|outcome| outcome.status == Status::WouldChange);
-            task.expected.extend(planned);
+            let expected = match found {
+                // What is in doubt is what this run wrote, not what its plan found.
+                Some(found) => Some(found).filter(|found| found.status == Status::WouldChange),
+                None => (ledger.header().kind == RunKind::Undo).then(|| expected_by(change)),
+            };
+            task.expected.extend(expected);
         }
-        if let Some(customer) = known.history.meant.get(line) {
-            task.by_prior_run.push((*line, customer.clone()));
+        if let Some(customer) = known.history.meant.get(&line) {
+            task.by_prior_run.push((line, customer.clone()));
         }
     }
     task.recorded = known.recorded.of(task.unit.number, ledger)?;

@@ -1,12 +1,13 @@
 //! A file, read and planned offline: what `check` shows and what every run begins with.
 
-use crate::domain::{Change, Extent, Line, Problem, ProblemList, Severity, one_or_many};
+use super::gathered::{Gathered, WrittenLines};
+use crate::domain::{Change, Line, Problem, ProblemList, Severity, one_or_many};
 use crate::input::{
     Accept, Column, Findings, InputError, Known, Passed, Row, Rules, Settings, Survey, Table,
 };
 use crate::plan::{
-    AliasConflicts, Candidates, Counts, FirstReading, Index, Keys, PartKeys, Sizes, Touch, Unit,
-    case_twins, group, repeated,
+    AliasConflicts, Candidates, Counts, FirstReading, Index, Keys, Sizes, Touch, Unit, case_twins,
+    group, repeated,
 };
 use crate::system::Capabilities;
 use std::collections::HashMap;
@@ -68,82 +69,6 @@ impl Wrong {
     }
 }
 
-/// What is gathered of some lines, and the keys of a part or of the whole.
-struct Gathered<K> {
-    keys: K,
-    survey: Survey,
-    counts: Counts,
-    without_customer: u64,
-    without_account: u64,
-    problems: ProblemList,
-    wrong: Vec<Line>,
-    /// Headers in the middle, and whether their columns are in another order.
-    headers: Vec<(Line, bool)>,
-    passed: Passed,
-}
-
-impl<K> Gathered<K> {
-    fn new(keys: K, survey: Survey) -> Self {
-        Self {
-            keys,
-            survey,
-            counts: Counts::default(),
-            without_customer: 0,
-            without_account: 0,
-            problems: ProblemList::default(),
-            wrong: Vec::new(),
-            headers: Vec::new(),
-            passed: Passed::default(),
-        }
-    }
-}
-
-impl Gathered<PartKeys> {
-    fn add(&mut self, row: &mut Row) {
-        for problem in std::mem::take(&mut row.problems) {
-            self.survey.hear(&problem);
-            self.problems.push(problem);
-        }
-        if let Some(turned) = row.header {
-            self.headers.push((row.line, turned));
-        }
-        if let Some(change) = &row.change {
-            self.counts.add_line(change);
-            self.without_customer += u64::from(change.customer.is_none());
-            self.without_account += u64::from(change.account.is_none());
-            self.keys.push(Keys::of(change));
-        } else {
-            self.counts.lines += 1;
-            self.wrong.push(row.line);
-        }
-        self.survey.observe(row);
-    }
-}
-
-impl Gathered<FirstReading> {
-    fn append(&mut self, other: Gathered<PartKeys>, passed: Passed, read: Extent) {
-        self.keys.append(other.keys, read);
-        self.survey.append(other.survey);
-        self.counts.merge(&other.counts);
-        self.without_customer += other.without_customer;
-        self.without_account += other.without_account;
-        self.problems.append(other.problems);
-        self.wrong.extend(other.wrong);
-        self.headers.extend(other.headers);
-        self.passed.append(passed);
-    }
-
-    /// What lies below headers with their columns in another order.
-    fn below(&self) -> Vec<(Line, Line)> {
-        let next = self.headers.iter().skip(1).map(|(next, _)| *next);
-        let headers = self.headers.iter().zip(next.chain([Line::MAX]));
-        headers
-            .filter(|((_, turned), _)| *turned)
-            .map(|((line, _), next)| (*line, next))
-            .collect()
-    }
-}
-
 /// The rules of a system for the lines of a file.
 pub(super) fn rules(capabilities: &Capabilities) -> Rules {
     Rules {
@@ -170,16 +95,28 @@ pub(super) fn read(
     unique_accounts: bool,
 ) -> Result<InputPlan, InputError> {
     let table = Table::open(path, name, settings, rules)?;
-    plan(table, name, Sizes::default(), unique_accounts)
+    let whole = gather(&table, Sizes::default())?;
+    plan(table, name, whole, unique_accounts)
+}
+
+/// Plans a file whose lines were gathered while they were written.
+pub(super) fn of_written(
+    path: &Path,
+    name: &str,
+    settings: &Settings,
+    rules: &Rules,
+    (lines, unique_accounts): (WrittenLines, bool),
+) -> Result<InputPlan, InputError> {
+    let table = Table::open(path, name, settings, rules)?;
+    plan(table, name, lines.finish(), unique_accounts)
 }
 
 fn plan(
     table: Table,
     name: &str,
-    sizes: Sizes,
+    whole: Gathered<FirstReading>,
     unique_accounts: bool,
 ) -> Result<InputPlan, InputError> {
-    let whole = gather(&table, sizes)?;
     if whole.counts.lines == 0 && whole.passed.blank_rows == 0 {
         return Err(InputError::NoRows {
             name: name.to_owned(),

@@ -26,6 +26,7 @@ mod execute;
 mod exit_code;
 mod feeder;
 mod finish;
+mod gathered;
 mod guards;
 mod held;
 mod import;

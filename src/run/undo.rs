@@ -1,8 +1,9 @@
 //! `idshift undo`: restores what a run changed, except what was changed again since.
 //!
 //! The undo is a run like any other: a file of the inverse changes, planned with its chains and swaps,
-//! carried out by the same engine, and undone in the same way. The values that the run left are recorded as the
-//! expected ones, so a customer that was changed since is `stale` and skipped.
+//! carried out by the same engine, and undone in the same way. The values that the run left are the
+//! expected ones, as a line of the file says them or as they are recorded, so a customer that was changed since is `stale` and
+//! skipped.
 
 use super::catalog::RunCatalog;
 use super::claim::TargetClaim;
@@ -15,6 +16,7 @@ use super::error::CommandError;
 use super::estimate::Forecast;
 use super::exit_code::Exit;
 use super::feeder::PassInput;
+use super::gathered::WrittenLines;
 use super::guards::Guards;
 use super::held;
 use super::input_plan;
@@ -201,10 +203,13 @@ fn carry_out(
             .insert("allow_clear".to_owned(), "true".to_owned());
     }
     let name = format!("undo of {parent}");
+    let mut written = WrittenLines::new(0);
     let (dir, ledger) = begin(&claim, run, |dir, mut new| {
+        let (input_sha256, lines) = back.write(&known.ledger, dir, &mut new)?;
+        written = lines;
         let header = Header {
             input_name: name.clone(),
-            input_sha256: back.write(&known.ledger, dir, &mut new)?,
+            input_sha256,
             parent: Some(parent.to_owned()),
             lines: back.counts.lines,
             ..claim.header(run, RunKind::Undo, &kept)
@@ -228,12 +233,12 @@ fn carry_out(
     };
     let capabilities = known.resolved.system.capabilities();
     let rules = kept.rules(&known.resolved)?;
-    let draft = input_plan::read(
+    let draft = input_plan::of_written(
         &dir.input()?,
         &name,
         &kept.reading()?,
         &rules,
-        capabilities.unique_accounts,
+        (written, capabilities.unique_accounts),
     )?;
     let session = Session {
         known: PassInput {

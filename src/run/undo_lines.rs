@@ -4,9 +4,10 @@
 use super::clock;
 use super::error::CommandError;
 use super::exit_code::Exit;
-use crate::domain::{Change, Failed, Line, NetChange, NewAccount, Outcome, Status};
+use super::gathered::WrittenLines;
+use crate::domain::{Change, Failed, Line, NewAccount, Outcome, Status};
 use crate::input::cell::push_quoted;
-use crate::ledger::{Ledger, LedgerError, NewLedger, PrivateFile, RunDir, WriteOrder};
+use crate::ledger::{Ledger, NewLedger, PrivateFile, RunDir, WriteOrder};
 use crate::plan::{Impossible, Inverse, undo_plan};
 use crate::report::CannotUndo;
 use std::io::{self, Write};
@@ -51,7 +52,7 @@ impl UndoCounts {
 
 impl UndoLines {
     /// Those that undo the run of this ledger. `can_clear`: whether the system can remove an account ID.
-    pub(super) fn of(ledger: &Ledger, can_clear: bool) -> Result<Self, LedgerError> {
+    pub(super) fn of(ledger: &Ledger, can_clear: bool) -> Result<Self, CommandError> {
         let order = ledger.write_order(|_| true)?;
         // A customer that was renamed once has one line, which gives it back its account ID.
         let (renamed, others) = order.renamed_once();
@@ -60,9 +61,10 @@ impl UndoLines {
             accounts: renamed,
             ..UndoCounts::default()
         };
-        for line in inverses(ledger, &others, can_clear) {
-            counts.add(&line?);
-        }
+        each_inverse(ledger, &others, can_clear, |line| {
+            counts.add(&line);
+            Ok(())
+        })?;
         Ok(Self {
             order,
             can_clear,
@@ -71,13 +73,13 @@ impl UndoLines {
     }
 
     /// Writes the file of the undo, which is read again like any other, and hands over what must still be there for each
-    /// of its lines; returns the digest of the file.
+    /// of its lines that does not say so itself; returns the digest of the file, and what its plan needs.
     pub(super) fn write(
         &self,
         ledger: &Ledger,
         dir: &RunDir,
         new: &mut NewLedger,
-    ) -> Result<String, CommandError> {
+    ) -> Result<(String, WrittenLines), CommandError> {
         let path = dir.local_input();
         let failed = |why: io::Error| {
             CommandError::new(
@@ -88,34 +90,36 @@ impl UndoLines {
         let (now_ms, mut row) = (clock::now_ms(), Vec::new());
         let mut file = PrivateFile::begin(path.clone()).map_err(failed)?;
         file.write_all(HEADER.as_bytes()).map_err(failed)?;
-        for line in inverses(ledger, &self.order, self.can_clear) {
-            let line = line?;
+        let mut lines = WrittenLines::new(self.counts.lines);
+        each_inverse(ledger, &self.order, self.can_clear, |line| {
             write_row(&mut file, &mut row, &line.change).map_err(failed)?;
-            new.put(&expected(line, now_ms))?;
-        }
+            lines.add(&line.change);
+            if !line.says_what_it_expects() {
+                new.put(&expected(line, now_ms))?;
+            }
+            Ok(())
+        })?;
         file.finish().map_err(failed)?;
-        crate::input::digest(&path).map_err(failed)
+        let digest = crate::input::digest(&path).map_err(failed)?;
+        Ok((digest, lines))
     }
 }
 
-/// What these writes changed, inversely, from line 2 on.
-fn inverses<'a>(
-    ledger: &'a Ledger,
-    order: &'a WriteOrder,
+/// Calls `each` for what these writes changed, inversely, from line 2 on.
+fn each_inverse(
+    ledger: &Ledger,
+    order: &WriteOrder,
     can_clear: bool,
-) -> impl Iterator<Item = Result<Inverse, LedgerError>> + 'a {
+    mut each: impl FnMut(Inverse) -> Result<(), CommandError>,
+) -> Result<(), CommandError> {
     let mut next: Line = 2;
-    let mut plan = move |changes: Vec<NetChange>| {
-        let plan = undo_plan(&changes, can_clear, next);
-        next += Line::try_from(plan.len()).unwrap_or(Line::MAX);
-        plan
-    };
-    ledger
-        .net_changes_in(order)
-        .flat_map(move |changes| match changes {
-            Ok(changes) => plan(changes).into_iter().map(Ok).collect(),
-            Err(error) => vec![Err(error)],
-        })
+    for changes in ledger.net_changes_in(order) {
+        for line in undo_plan(&changes?, can_clear, next) {
+            next += 1;
+            each(line)?;
+        }
+    }
+    Ok(())
 }
 
 /// A line of which nothing can be restored has failed before it begins.

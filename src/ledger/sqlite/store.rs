@@ -239,6 +239,7 @@ impl Store for SqliteStore {
             LinesOf::Done => {
                 "SELECT line FROM outcomes WHERE status IN ('changed', 'unchanged', 'failed') OR reason = 'suppressed'"
             }
+            LinesOf::Told => "SELECT line FROM outcomes",
             LinesOf::Planned => "SELECT line FROM outcomes WHERE status = 'would_change'",
             LinesOf::StillPlanned => {
                 "SELECT line FROM outcomes WHERE status IN ('would_change', 'in_doubt')"

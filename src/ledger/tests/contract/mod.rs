@@ -155,6 +155,7 @@ contract! {
     noted::each_write_has_its_own_number_and_its_last_verdict,
     noted::each_process_has_a_session,
     noted::many_lines_are_answered_in_pages,
+    noted::the_lines_of_an_undo_are_planned_until_something_is_recorded_of_them,
     kept_runs::a_run_is_there_once_it_is_begun,
     kept_runs::a_run_is_told_as_it_is_after_a_list,
     kept_runs::one_run_at_a_time_holds_a_target,

@@ -1,7 +1,7 @@
 //! What the journal notes is there when it says so, and one process at a time notes.
 
 use super::*;
-use crate::domain::{Failed, LocationId, StoredValue};
+use crate::domain::{Failed, LocationId, Skipped, StoredValue};
 use futures_util::future::join_all;
 
 pub(super) fn what_is_noted_is_read_back(kept: &Kept) {
@@ -278,4 +278,34 @@ pub(super) fn many_lines_are_answered_in_pages(kept: &Kept) {
         (40_000..50_002).filter(|line| line % 3 != 0).count() as u64
     );
     assert_eq!(ledger.planned().unwrap().len(), 0);
+}
+
+/// A line of an undo says itself what it changes, so that nothing is recorded of it before it is carried out.
+pub(super) fn the_lines_of_an_undo_are_planned_until_something_is_recorded_of_them(kept: &Kept) {
+    let undo = Header {
+        kind: RunKind::Undo,
+        lines: 5,
+        ..header()
+    };
+    let (_dir, mut ledger) = kept.begun(&undo, None);
+    let lines = |lines: &[Line]| lines.iter().copied().collect::<LineSet>();
+    assert_eq!(ledger.planned().unwrap(), lines(&[2, 3, 4, 5, 6]));
+    ledger
+        .seed([
+            Outcome::bare(2, Status::Failed(Failed::Rejected)),
+            Outcome::bare(3, Status::WouldChange),
+            Outcome::bare(4, Status::InDoubt),
+            Outcome::bare(6, Status::Skipped(Skipped::Guard)),
+        ])
+        .unwrap();
+    assert_eq!(ledger.planned().unwrap(), lines(&[3, 5]));
+    assert_eq!(ledger.still_planned().unwrap(), lines(&[3, 4, 5]));
+    let (_dir, other) = kept.begun(
+        &Header {
+            lines: 5,
+            ..header()
+        },
+        None,
+    );
+    assert!(other.planned().unwrap().is_empty());
 }

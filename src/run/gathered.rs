@@ -1,0 +1,132 @@
+//! What is gathered of the lines of a file before it is planned: while they are read, or while they are written.
+
+use crate::domain::{Change, Extent, Line, ProblemList};
+use crate::input::{Passed, Row, Survey};
+use crate::plan::{Counts, FirstReading, Keys, PartKeys, Sizes};
+
+/// What is gathered of some lines, and the keys of a part or of the whole.
+pub(super) struct Gathered<K> {
+    pub(super) keys: K,
+    pub(super) survey: Survey,
+    pub(super) counts: Counts,
+    pub(super) without_customer: u64,
+    pub(super) without_account: u64,
+    pub(super) problems: ProblemList,
+    pub(super) wrong: Vec<Line>,
+    /// Headers in the middle, and whether their columns are in another order.
+    pub(super) headers: Vec<(Line, bool)>,
+    pub(super) passed: Passed,
+}
+
+impl<K> Gathered<K> {
+    pub(super) fn new(keys: K, survey: Survey) -> Self {
+        Self {
+            keys,
+            survey,
+            counts: Counts::default(),
+            without_customer: 0,
+            without_account: 0,
+            problems: ProblemList::default(),
+            wrong: Vec::new(),
+            headers: Vec::new(),
+            passed: Passed::default(),
+        }
+    }
+}
+
+impl Gathered<PartKeys> {
+    pub(super) fn add(&mut self, row: &mut Row) {
+        for problem in std::mem::take(&mut row.problems) {
+            self.survey.hear(&problem);
+            self.problems.push(problem);
+        }
+        if let Some(turned) = row.header {
+            self.headers.push((row.line, turned));
+        }
+        if let Some(change) = &row.change {
+            self.counts.add_line(change);
+            self.without_customer += u64::from(change.customer.is_none());
+            self.without_account += u64::from(change.account.is_none());
+            self.keys.push(Keys::of(change));
+        } else {
+            self.counts.lines += 1;
+            self.wrong.push(row.line);
+        }
+        self.survey.observe(row);
+    }
+}
+
+impl Gathered<FirstReading> {
+    pub(super) fn append(&mut self, other: Gathered<PartKeys>, passed: Passed, read: Extent) {
+        self.keys.append(other.keys, read);
+        self.survey.append(other.survey);
+        self.counts.merge(&other.counts);
+        self.without_customer += other.without_customer;
+        self.without_account += other.without_account;
+        self.problems.append(other.problems);
+        self.wrong.extend(other.wrong);
+        self.headers.extend(other.headers);
+        self.passed.append(passed);
+    }
+
+    /// What lies below headers with their columns in another order.
+    pub(super) fn below(&self) -> Vec<(Line, Line)> {
+        let next = self.headers.iter().skip(1).map(|(next, _)| *next);
+        let headers = self.headers.iter().zip(next.chain([Line::MAX]));
+        headers
+            .filter(|((_, turned), _)| *turned)
+            .map(|((line, _), next)| (*line, next))
+            .collect()
+    }
+}
+
+/// The lines of a file that this program writes: nothing of them has to be looked for in the file.
+pub(super) struct WrittenLines {
+    whole: Gathered<FirstReading>,
+    part: PartKeys,
+    /// How many lines there will be.
+    lines: u64,
+}
+
+/// Lines of one part.
+const PART: u64 = if cfg!(test) { 16 } else { 4_096 };
+
+impl WrittenLines {
+    /// A file that is going to have this many lines.
+    pub(super) fn new(lines: u64) -> Self {
+        let keys = FirstReading::new(Sizes::default());
+        Self {
+            part: keys.stages().part(),
+            whole: Gathered::new(keys, Survey::default()),
+            lines,
+        }
+    }
+
+    /// Adds a line as it is written.
+    pub(super) fn add(&mut self, change: &Change) {
+        let whole = &mut self.whole;
+        whole.counts.add_line(change);
+        whole.without_customer += u64::from(change.customer.is_none());
+        whole.without_account += u64::from(change.account.is_none());
+        self.part.push(Keys::of(change));
+        if whole.counts.lines.is_multiple_of(PART) {
+            self.end_part();
+        }
+    }
+
+    fn end_part(&mut self) {
+        let keys = &mut self.whole.keys;
+        let next = keys.stages().part();
+        let read = Extent {
+            done: self.whole.counts.lines,
+            whole: self.lines.max(self.whole.counts.lines),
+        };
+        keys.append(std::mem::replace(&mut self.part, next), read);
+    }
+
+    /// All of them.
+    pub(super) fn finish(mut self) -> Gathered<FirstReading> {
+        self.end_part();
+        self.whole
+    }
+}
