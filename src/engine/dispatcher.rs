@@ -24,7 +24,8 @@ use tracing::Instrument;
 
 /// The number of batches that are looked up at the same time, so that writes never wait for a look-up.
 const LOOKUPS_AHEAD: usize = 4;
-/// A system that answers this quickly is kept busy by [`UNITS_NEAR`]; more would only wait in line, and cost memory.
+/// A system that answers this quickly, with a ledger as quick, is kept busy by [`UNITS_NEAR`]; more would only wait in line,
+/// and cost memory.
 const NEAR: Duration = Duration::from_millis(10);
 const UNITS_NEAR: usize = 128;
 /// This many altered values stop the run.
@@ -263,7 +264,7 @@ impl<N: WriteLog> Dispatcher<N> {
         };
         let latency = self.context.system.latency();
         match self.context.system.rate() {
-            None if latency < NEAR => cap.min(UNITS_NEAR),
+            None if latency + self.context.lead.get() < NEAR => cap.min(UNITS_NEAR),
             None => cap,
             // Little's law, doubled for the latency's spread; a unit makes one call at a time.
             Some(rate) => {

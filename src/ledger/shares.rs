@@ -16,11 +16,9 @@ pub trait Shares: fmt::Debug + Send + Sync {
     /// The digest of the plan that the pass in progress carries out.
     fn plan_digest(&self) -> Result<String, LedgerError>;
 
-    /// The next chunk for this process.
-    fn next(&self) -> Result<Next, LedgerError>;
-
-    /// All units of a chunk have ended, and everything about them is on record.
-    fn done(&self, chunk: &Arc<Chunk>) -> Result<(), LedgerError>;
+    /// All units of the chunks `done` have ended, and everything about them is on record. The next chunks for this process,
+    /// at most so many.
+    fn next(&self, done: &[Arc<Chunk>], most: usize) -> Result<Next, LedgerError>;
 
     /// Tells how many lines have ended in this process, and hears of the others. `most`: how many lines may fail in the whole run;
     /// of what is left of them, this process gets a part.
@@ -48,7 +46,7 @@ pub struct NewPass<'a> {
 #[derive(Debug)]
 pub enum Next {
     /// These.
-    Chunk(Arc<Chunk>),
+    Chunks(Vec<Arc<Chunk>>),
     /// None now; others work on what is left, or the run is paused.
     Wait,
     /// None: nothing is left.

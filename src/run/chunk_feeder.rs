@@ -11,13 +11,18 @@ use crate::domain::Line;
 use crate::engine::{Mode, UnitTask};
 use crate::input::{InputError, Row};
 use crate::ledger::{Chunk, Ledger, Next, Shares};
+use std::collections::VecDeque;
+use std::iter;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// The most chunks that one process works on at a time, so that chunks are left for the others.
-const MOST_OPEN: usize = 4;
+/// The number of chunks that one process works on at a time: few, so that chunks are left for the others; more where it
+/// finishes them so quickly that it would wait for the answers to its questions.
+const OPEN: RangeInclusive<usize> = 4..=16;
+/// In between, as many as it finishes in this part of a second.
+const PARTS: usize = 4;
 /// How often a process asks for lines that has none, unless a chunk of its own ends before that.
 const EVERY: Duration = Duration::from_millis(250);
 
@@ -39,20 +44,35 @@ fn chunks(feeder: &Feeder, shares: &dyn Shares) -> Result<(), FeedError> {
         refreshed: None,
     };
     let mut own: Vec<Arc<Chunk>> = Vec::new();
+    let mut ends = Ends::default();
     loop {
-        finish(feeder, shares, &mut own)?;
-        if feeder.tasks.is_closed() {
-            return Err(Enough.into());
-        }
-        if own.len() >= MOST_OPEN {
+        own.retain(|chunk| !chunk.is_taken());
+        let is_enough = feeder.tasks.is_closed();
+        let open = own.iter().filter(|chunk| !chunk.has_ended()).count();
+        let room = ends.room(open);
+        if room == 0 && !is_enough {
             thread::park_timeout(EVERY);
             continue;
         }
-        match shares.next()? {
-            Next::Chunk(chunk) => {
-                chunks.feed(&chunk)?;
-                chunk.is_handed_over();
-                own.push(chunk);
+        let done: Vec<_> = own.extract_if(.., |chunk| chunk.has_ended()).collect();
+        ends.add(done.len());
+        if !done.is_empty() {
+            feeder.journal.blocking_flush()?;
+        }
+        if is_enough {
+            if !done.is_empty() {
+                shares.next(&done, 0)?;
+            }
+            return Err(Enough.into());
+        }
+        match shares.next(&done, room)? {
+            Next::Chunks(given) => {
+                chunks.refresh(&given)?;
+                for chunk in given {
+                    chunks.feed(&chunk)?;
+                    chunk.is_handed_over();
+                    own.push(chunk);
+                }
             }
             Next::Wait => thread::park_timeout(EVERY),
             Next::Over => return Ok(()),
@@ -60,22 +80,26 @@ fn chunks(feeder: &Feeder, shares: &dyn Shares) -> Result<(), FeedError> {
     }
 }
 
-/// Tells of chunks that have ended, once everything about them is on record.
-fn finish(
-    feeder: &Feeder,
-    shares: &dyn Shares,
-    own: &mut Vec<Arc<Chunk>>,
-) -> Result<(), FeedError> {
-    own.retain(|chunk| !chunk.is_taken());
-    let ended: Vec<_> = own.extract_if(.., |chunk| chunk.has_ended()).collect();
-    if ended.is_empty() {
-        return Ok(());
+/// The ends of chunks within the last second.
+#[derive(Default)]
+struct Ends(VecDeque<Instant>);
+
+impl Ends {
+    fn add(&mut self, chunks: usize) {
+        let now = Instant::now();
+        self.0.extend(iter::repeat_n(now, chunks));
+        let is_old = |end: &Instant| now.duration_since(*end) > Duration::from_secs(1);
+        while self.0.front().is_some_and(is_old) {
+            self.0.pop_front();
+        }
     }
-    feeder.journal.blocking_flush()?;
-    for chunk in ended {
-        shares.done(&chunk)?;
+
+    /// How many chunks are to be asked for beside these that are open: none before they are a quarter of all.
+    fn room(&self, open: usize) -> usize {
+        let most = (self.0.len() / PARTS).clamp(*OPEN.start(), *OPEN.end());
+        let room = most.saturating_sub(open);
+        if room >= most / 4 { room } else { 0 }
     }
-    Ok(())
 }
 
 struct Chunks<'a> {
@@ -87,9 +111,9 @@ struct Chunks<'a> {
 }
 
 impl Chunks<'_> {
-    /// The units that begin in these lines.
-    fn feed(&mut self, chunk: &Arc<Chunk>) -> Result<(), FeedError> {
-        if chunk.had_another_holder() {
+    /// Reads what is known of lines that another process had begun.
+    fn refresh(&mut self, chunks: &[Arc<Chunk>]) -> Result<(), FeedError> {
+        if chunks.iter().any(|chunk| chunk.had_another_holder()) {
             let mut known = PassInput {
                 done: done(self.ledger, Mode::Apply)?,
                 ..self.feeder.known.clone()
@@ -97,6 +121,11 @@ impl Chunks<'_> {
             known.read_recorded(&self.feeder.draft, self.ledger)?;
             self.refreshed = Some(known);
         }
+        Ok(())
+    }
+
+    /// The units that begin in these lines.
+    fn feed(&mut self, chunk: &Arc<Chunk>) -> Result<(), FeedError> {
         let known = self.refreshed.as_ref().unwrap_or(&self.feeder.known);
         let journal = self.feeder.journal.of_chunk(chunk);
         let mut in_order = InOrder::of(self.ledger);

@@ -3,12 +3,20 @@
 
 use super::process::Process;
 use super::statement::Statement;
+use crate::domain::Line;
 use crate::ledger::chunk::Chunk;
 use crate::ledger::columns::{Fault, Row};
 use crate::ledger::shares::{Ended, NewPass, Next, Others, Shares, Standing};
 use crate::ledger::{AtWork, LedgerError, crash_point};
-use std::sync::atomic::{AtomicBool, AtomicI16, Ordering};
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicI16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// As many numbers for writes come with each chunk; a session that needs more asks for them.
+pub(super) const NUMBERS: i64 = 1024;
+
+/// The numbers that came with the last chunks, for the next writes of their session: above the first, up to the second.
+pub(super) type NewNumbers = Mutex<Option<(i64, i64)>>;
 
 /// The chunks of a run, for one session.
 #[derive(Debug)]
@@ -19,8 +27,16 @@ pub(super) struct PgChunks {
     pass: AtomicI16,
     /// Those that the session has; one at a time asks for another.
     own: Mutex<Vec<Arc<Chunk>>>,
-    /// The session got a chunk: its next writes are numbered after all that were noted of the chunk before.
-    renumbers: Arc<AtomicBool>,
+    /// The next writes are numbered after all that were noted of the last chunks before.
+    numbers: Arc<NewNumbers>,
+}
+
+/// A chunk that was given, its number, lease number and lines, and the numbers that came with it.
+type Claimed = ((i32, i32, RangeInclusive<Line>), (i64, i64));
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is in it is whole between any two statements.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl PgChunks {
@@ -28,7 +44,7 @@ impl PgChunks {
         process: &Arc<Process>,
         run: &str,
         session: i32,
-        renumbers: &Arc<AtomicBool>,
+        numbers: &Arc<NewNumbers>,
     ) -> Result<Self, LedgerError> {
         let ask = Statement::repeatable("SELECT pass FROM progress WHERE run = $1");
         let pass = process.row(ask.with(run.to_owned()), |row| row.required(0))?;
@@ -38,7 +54,7 @@ impl PgChunks {
             session,
             pass: AtomicI16::new(pass),
             own: Mutex::default(),
-            renumbers: Arc::clone(renumbers),
+            numbers: Arc::clone(numbers),
         })
     }
 
@@ -51,30 +67,64 @@ impl PgChunks {
     }
 
     fn own(&self) -> MutexGuard<'_, Vec<Arc<Chunk>>> {
-        // It is whole between any two statements.
-        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.own)
     }
 
-    /// The next chunk of the pass that no other session works on; `None`: there is none now.
-    fn claim(&self) -> Result<Option<Arc<Chunk>>, LedgerError> {
+    /// Records that chunks are done; the next ones of the pass that no other session works on.
+    fn claim(&self, done: &[Arc<Chunk>], most: usize) -> Result<Vec<Arc<Chunk>>, LedgerError> {
         let (mut own, pass) = (self.own(), self.pass());
-        own.retain(|chunk| !chunk.is_taken());
-        let known = own.iter().filter(|chunk| chunk.pass == pass);
-        let known: Vec<i32> = known.map(|chunk| chunk.number).collect();
-        let gone = self.process.gone_from(&self.run)?;
-        let claim = self.about("SELECT n, lease, lo, hi FROM claim($1, $2, $3, $4, $5)");
-        let claim = claim.with(pass).with(self.session).with(known).with(gone);
-        let claimed = self.process.rows(claim, |row| {
-            let lines = row.required(2)?..=row.required(3)?;
-            let place = (pass, row.required(0)?);
-            Ok(Chunk::new(place, row.required(1)?, lines))
-        })?;
-        let claimed = claimed.into_iter().next();
-        if let Some(chunk) = &claimed {
-            self.renumbers.store(true, Ordering::Release);
-            own.push(Arc::clone(chunk));
+        let mut claimed = self.ask_for(&own, done, most, Vec::new())?;
+        own.retain(|chunk| !chunk.is_taken() && !done.iter().any(|one| Arc::ptr_eq(one, chunk)));
+        if claimed.is_empty() && most > 0 {
+            // What is not free may be one's that has ended.
+            let gone = self.process.gone_from(&self.run)?;
+            if !gone.is_empty() {
+                claimed = self.ask_for(&own, &[], most, gone)?;
+            }
         }
-        Ok(claimed)
+        let Some((_, numbers)) = claimed.last() else {
+            return Ok(Vec::new());
+        };
+        *lock(&self.numbers) = Some(*numbers);
+        let chunks = claimed
+            .into_iter()
+            .map(|((number, lease, lines), _)| Chunk::new((pass, number), lease, lines));
+        let chunks: Vec<_> = chunks.collect();
+        own.extend(chunks.iter().cloned());
+        Ok(chunks)
+    }
+
+    fn ask_for(
+        &self,
+        own: &[Arc<Chunk>],
+        done: &[Arc<Chunk>],
+        most: usize,
+        gone: Vec<String>,
+    ) -> Result<Vec<Claimed>, LedgerError> {
+        let pass = self.pass();
+        let known = own
+            .iter()
+            .filter(|chunk| chunk.pass == pass && !chunk.is_taken());
+        let known: Vec<i32> = known.map(|chunk| chunk.number).collect();
+        let of_done =
+            |one: fn(&Chunk) -> i32| done.iter().map(|chunk| one(chunk)).collect::<Vec<_>>();
+        let claim = self.about(
+            "SELECT n, lease, lo, hi, above, up_to FROM claim($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        );
+        let claim = claim.with(pass).with(self.session).with(known).with(gone);
+        let claim = claim
+            .with(of_done(|chunk| chunk.number))
+            .with(of_done(|chunk| chunk.lease));
+        let claim = claim
+            .with(i32::try_from(most).unwrap_or(i32::MAX))
+            .with(NUMBERS);
+        self.process.rows(claim, |row| {
+            let lines = row.required(2)?..=row.required(3)?;
+            Ok((
+                (row.required(0)?, row.required(1)?, lines),
+                (row.required(4)?, row.required(5)?),
+            ))
+        })
     }
 
     /// Whether no chunk of the pass is left, whoever has it; or another pass has begun.
@@ -137,24 +187,16 @@ impl Shares for PgChunks {
         self.process.row(ask, |row| Ok(row.word(0)?.to_owned()))
     }
 
-    fn next(&self) -> Result<Next, LedgerError> {
-        if let Some(chunk) = self.claim()? {
-            return Ok(Next::Chunk(chunk));
+    fn next(&self, done: &[Arc<Chunk>], most: usize) -> Result<Next, LedgerError> {
+        if !done.is_empty() {
+            crash_point();
+        }
+        let chunks = self.claim(done, most)?;
+        if !chunks.is_empty() {
+            return Ok(Next::Chunks(chunks));
         }
         let is_over = self.own().is_empty() && self.is_over()?;
         Ok(if is_over { Next::Over } else { Next::Wait })
-    }
-
-    fn done(&self, chunk: &Arc<Chunk>) -> Result<(), LedgerError> {
-        crash_point();
-        let sql = "UPDATE chunk SET state = 'done' \
-                   WHERE run = $1 AND pass = $2 AND n = $3 AND session = $4 AND lease = $5";
-        let done = self.about(sql).with(chunk.pass).with(chunk.number);
-        let done = done.with(self.session).with(chunk.lease);
-        let mut own = self.own();
-        self.process.rows(done, |_| Ok(()))?;
-        own.retain(|one| !Arc::ptr_eq(one, chunk));
-        Ok(())
     }
 
     fn tell(&self, ended: Ended, most: Option<u64>) -> Result<Others, LedgerError> {

@@ -26,40 +26,59 @@ CREATE FUNCTION stands_by(r text, s int, gone text[]) RETURNS bool LANGUAGE sql 
     SELECT EXISTS (SELECT FROM at_work(r, gone) x WHERE x < s)
 $$;
 
--- A chunk for a session, if there is one that no other session works on. `known` are those that the session knows to have:
--- another one that is its own was given to it in an answer that was lost. A session that has some gets another one only where
--- twice as many are left: so others that come get some, too, also of a small file.
-CREATE FUNCTION claim(r text, p smallint, s int, known int[], gone text[])
-RETURNS SETOF chunk LANGUAGE plpgsql SET search_path = idshift AS $$
+-- Records that a session has finished these chunks, and gives it others that no other session works on, `wanted` at most.
+-- `known` are those that the session knows to have: another one that is its own was given to it in an answer that was lost.
+-- A session that has some gets another one only where twice as many are free: so others that come get some, too, also of a small file.
+-- With the chunks come numbers for its next writes, `many` for each chunk, behind all that were noted of them before.
+CREATE FUNCTION claim(r text, p smallint, s int, known int[], gone text[], ended int[], leases int[], wanted int, many bigint)
+RETURNS TABLE (n int, lease int, lo bigint, hi bigint, above bigint, up_to bigint)
+LANGUAGE plpgsql SET search_path = idshift AS $$
+#variable_conflict use_column
 DECLARE
-    c chunk; is_alone bool;
+    is_alone bool; c chunk; got int[] := '{}'; last bigint; has int := cardinality(known); free bigint;
 BEGIN
+    -- Before the chunks, as everywhere.
+    PERFORM FROM progress g WHERE g.run = r FOR UPDATE;
+    IF ended <> '{}' THEN
+        UPDATE chunk x SET state = 'done' FROM unnest(ended, leases) e(n, lease)
+            WHERE x.run = r AND x.pass = p AND x.n = e.n AND x.n = ANY (ended)
+            AND x.session = s AND x.lease = e.lease AND x.state = 'leased';
+    END IF;
     SELECT g.alone INTO is_alone FROM progress g JOIN orders o USING (run)
         WHERE g.run = r AND g.pass = p AND g.state = 'running' AND NOT o.paused AND NOT o.draining;
     IF NOT FOUND OR NOT EXISTS (SELECT FROM sessions x WHERE x.run = r AND x.session = s AND x.ended IS NULL) THEN
         RETURN;
     END IF;
-    IF is_alone THEN
-        PERFORM FROM progress g WHERE g.run = r FOR UPDATE;
-        IF stands_by(r, s, gone) OR EXISTS (SELECT FROM chunk x WHERE x.run = r AND x.state = 'leased' AND x.session <> s
-                AND NOT has_left(r, x.session, gone)) THEN
-            RETURN;
-        END IF;
-    ELSIF (SELECT count(*) FROM (SELECT FROM chunk x WHERE x.run = r AND x.pass = p AND x.state = 'free'
-            LIMIT 2 * cardinality(known)) y) < 2 * cardinality(known) THEN
+    IF is_alone AND (stands_by(r, s, gone) OR EXISTS (SELECT FROM chunk x WHERE x.run = r AND x.state = 'leased'
+            AND x.session <> s AND NOT has_left(r, x.session, gone))) THEN
         RETURN;
     END IF;
+    free := (SELECT count(*) FROM (SELECT FROM chunk x WHERE x.run = r AND x.pass = p AND x.state = 'free'
+        LIMIT 2 * has + 3 * wanted) y);
     FOR c IN SELECT * FROM chunk x WHERE x.run = r AND x.pass = p AND x.state <> 'done' ORDER BY x.n LOOP
+        EXIT WHEN cardinality(got) >= wanted OR (NOT is_alone AND free < 2 * has);
         CONTINUE WHEN c.state = 'leased' AND CASE c.session WHEN s THEN c.n = ANY (known)
             ELSE NOT has_left(r, c.session, gone) END;
         PERFORM FROM chunk x WHERE x.run = r AND x.pass = p AND x.n = c.n AND x.state = c.state AND x.lease = c.lease
             FOR UPDATE SKIP LOCKED;
         CONTINUE WHEN NOT FOUND;
-        RETURN QUERY UPDATE chunk x SET state = 'leased', session = s, lease = x.lease + 1
-            WHERE x.run = r AND x.pass = p AND x.n = c.n RETURNING x.*;
-        RETURN;
+        UPDATE chunk x SET state = 'leased', session = s, lease = x.lease + 1
+            WHERE x.run = r AND x.pass = p AND x.n = c.n;
+        got := got || c.n;
+        has := has + 1;
+        free := free - (c.state = 'free')::int;
     END LOOP;
+    IF got = '{}' THEN RETURN; END IF;
+    last := give_numbers(r, many * cardinality(got));
+    RETURN QUERY SELECT x.n, x.lease, x.lo, x.hi, last - many * cardinality(got), last FROM chunk x
+        WHERE x.run = r AND x.pass = p AND x.n = ANY (got) ORDER BY x.n;
 END $$;
+
+-- Numbers for writes of one of several sessions, behind all that were given and noted: the last of them.
+CREATE FUNCTION give_numbers(r text, many bigint) RETURNS bigint LANGUAGE sql SET search_path = idshift AS $$
+    UPDATE progress SET given = many + greatest(given, (SELECT coalesce(max(w.write_id), 0) FROM writes w WHERE w.run = r))
+        WHERE run = r RETURNING given
+$$;
 
 -- Begins the pass after this one, for the session that leads the run; from now on others may join it. False: another session
 -- has begun one.

@@ -1,7 +1,9 @@
 //! Commits the groups of one session to a ledger in PostgreSQL: each in one statement, which notes it once, however often
 //! it has to be sent, and only while no other process has taken the run or its target over.
 
+use super::chunks::{NUMBERS, NewNumbers, lock};
 use super::process::{HeldTokens, Process};
+use super::records::Records;
 use super::rows::{Rows, bytea};
 use super::statement::Statement;
 use crate::domain::{Line, Outcome, Status};
@@ -10,16 +12,18 @@ use crate::ledger::columns::{Fault, Row, Value};
 use crate::ledger::commit::{Commit, Entry, Item};
 use crate::ledger::unlooked::PackedLines;
 use crate::ledger::{
-    Calls, Intent, LedgerError, Noted, Session, Unlooked, WriteId, WriteVerdict, checksum, host,
+    Calls, Intent, LedgerError, Noted, Session, Unlooked, WriteId, WriteVerdict, host,
     outcome_columns, write_columns,
 };
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
 const CALLS: &str = "find, read, write, retried, throttled, active_ms";
 const SESSION: &str = "started_at_ms, pid, host, epoch, writing, version";
+static INTENT: LazyLock<String> = LazyLock::new(|| format!("write_id, {}", write_columns::NOTED));
+static VERDICT: LazyLock<String> =
+    LazyLock::new(|| format!("write_id, {}", write_columns::VERDICT));
 const UNLOOKED: &str = "last_line, first_line, lines, message, noted_at_ms, packed, checksum";
 
 /// A session: this process works on the run, alone or with others.
@@ -38,12 +42,9 @@ pub(super) struct PgCommit {
 /// The numbers for writes that a session among others may use.
 struct Given {
     up_to: i64,
-    /// Those are to be left, for some behind all that were noted so far.
-    renumbers: Arc<AtomicBool>,
+    /// Those are to be left for these, which came with chunks.
+    new: Arc<NewNumbers>,
 }
-
-/// As many numbers are given to a session at a time.
-const NUMBERS: i64 = 1024;
 
 /// Begins a session of a process that holds the run.
 pub(super) fn join(
@@ -51,7 +52,7 @@ pub(super) fn join(
     run: &str,
     hold: HeldTokens,
     session: Session,
-    with_others: Option<&Arc<AtomicBool>>,
+    with_others: Option<&Arc<NewNumbers>>,
 ) -> Result<(PgCommit, i32), LedgerError> {
     let mut facts = Rows::of(SESSION);
     facts.push(&[
@@ -76,9 +77,9 @@ pub(super) fn join(
             "another process has begun to work on its target",
         ));
     };
-    let given = with_others.map(|renumbers| Given {
+    let given = with_others.map(|new| Given {
         up_to: 0,
-        renumbers: Arc::clone(renumbers),
+        new: Arc::clone(new),
     });
     let commit = PgCommit {
         process: Arc::clone(process),
@@ -170,26 +171,27 @@ impl<'g> Folded<'g> {
 
     /// The statement that notes it.
     fn statement(&self, commit: &PgCommit) -> Result<Statement, LedgerError> {
-        let mut found = Rows::of(outcome_columns::COLUMNS);
-        let mut instead = Rows::of(outcome_columns::COLUMNS);
+        let of_run = [("run", Value::Text(&commit.run))];
+        let mut found = Records::of(&of_run, outcome_columns::COLUMNS);
+        let mut instead = Records::of(&of_run, outcome_columns::COLUMNS);
         let (mut gone, mut reopened) = (Vec::new(), Vec::new());
         for (line, change) in &self.lines {
             match change {
                 Change::Put(outcome) => {
                     gone.push(i64::from(*line));
-                    found.push_summed(&outcome_columns::values(outcome));
+                    found.push_summed(None, &outcome_columns::values(outcome));
                 }
                 Change::Remove => gone.push(i64::from(*line)),
                 Change::Reopen(other) => {
                     reopened.push(i64::from(*line));
                     if let Some(outcome) = other {
-                        instead.push_summed(&outcome_columns::values(outcome));
+                        instead.push_summed(None, &outcome_columns::values(outcome));
                     }
                 }
             }
         }
-        let sql = "SELECT refused, taken FROM note($1, $2, $3, $4::text::json, $5::text::json, $6::text::json, $7, \
-                   $8::text::json, $9, $10::text::json, $11::text::json, $12, $13, $14)";
+        let sql = "SELECT refused, taken FROM note($1, $2, $3, $4::text::json, $5, $6, $7, $8, $9, $10, \
+                   $11::text::json, $12, $13, $14)";
         let unlooked = self.unlooked_json().map_err(|why| {
             let place = commit.process.place().as_ref();
             LedgerError::io(place, "compressed", why)
@@ -199,12 +201,12 @@ impl<'g> Folded<'g> {
             .with(commit.session)
             .with(commit.groups + 1)
             .with(self.calls.map(calls_json))
-            .with(self.intents_json(commit.last_write))
-            .with(self.verdicts_json())
+            .with(self.intents(&commit.run, commit.last_write))
+            .with(self.verdicts())
             .with(gone)
-            .with(found.json())
+            .with(found)
             .with(reopened)
-            .with(instead.json())
+            .with(instead)
             .with(unlooked)
             .with(self.of_chunks(|chunk| chunk.pass))
             .with(self.of_chunks(|chunk| chunk.number))
@@ -215,30 +217,22 @@ impl<'g> Folded<'g> {
         self.chunks.iter().map(|chunk| one(chunk)).collect()
     }
 
-    fn intents_json(&self, last_write: i64) -> Option<String> {
-        let mut rows = Rows::with_first("write_id", write_columns::NOTED);
+    fn intents(&self, run: &str, last_write: i64) -> Records {
+        let common = [("run", Value::Text(run)), ("altered", false.into())];
+        let mut rows = Records::of(&common, INTENT.as_str());
         for (intent, number) in self.intents.iter().zip(last_write + 1..) {
-            let values = write_columns::noted_values(intent);
-            let sum = Value::Number(checksum::of(&values));
-            let values: Vec<Value<'_>> = [Value::Number(number)]
-                .into_iter()
-                .chain(values)
-                .chain([sum])
-                .collect();
-            rows.push(&values);
+            rows.push_summed(Some(number), &write_columns::noted_values(intent));
         }
-        rows.json()
+        rows
     }
 
-    fn verdicts_json(&self) -> Option<String> {
-        let mut rows = Rows::with_first("write_id", write_columns::VERDICT);
+    fn verdicts(&self) -> Records {
+        let mut rows = Records::of(&[], VERDICT.as_str());
         for (number, verdict) in &self.verdicts {
             let values = write_columns::verdict_values(verdict);
-            let values: Vec<Value<'_>> =
-                [Value::Number(*number)].into_iter().chain(values).collect();
-            rows.push(&values);
+            rows.push([Value::Number(*number)].into_iter().chain(values));
         }
-        rows.json()
+        rows
     }
 
     fn unlooked_json(&self) -> io::Result<Option<String>> {
@@ -291,14 +285,15 @@ impl PgCommit {
             return Ok(());
         };
         let writes = i64::try_from(writes).unwrap_or(i64::MAX);
-        let is_left = given.renumbers.swap(false, Ordering::AcqRel);
-        if !is_left && self.last_write + writes <= given.up_to {
+        if let Some((above, up_to)) = lock(&given.new).take() {
+            (self.last_write, given.up_to) = (above, up_to);
+        }
+        if self.last_write + writes <= given.up_to {
             return Ok(());
         }
-        let sql = "UPDATE progress SET given = $2 + greatest(given, \
-                   (SELECT coalesce(max(write_id), 0) FROM writes WHERE run = $1)) WHERE run = $1 RETURNING given";
         let many = writes.max(NUMBERS);
-        let ask = Statement::repeatable(sql).with(self.run.clone()).with(many);
+        let ask = Statement::repeatable("SELECT give_numbers($1, $2)");
+        let ask = ask.with(self.run.clone()).with(many);
         given.up_to = self.process.row(ask, |row| row.required(0))?;
         self.last_write = given.up_to - many;
         Ok(())

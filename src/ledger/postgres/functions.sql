@@ -186,12 +186,12 @@ $$;
 -- Notes the group of this number of a session, once, however often it is sent. Empty: it is on record; else why not. The
 -- last three: the chunks to which it belongs, with their lease numbers; where another session has one of them, `taken` says
 -- which, from 1, and nothing is noted.
-CREATE FUNCTION note(r text, s int, this bigint, calls json, intents json, verdicts json, gone bigint[], fresh json,
-    reopened bigint[], instead json, skipped json,
+CREATE FUNCTION note(r text, s int, this bigint, calls json, intents writes[], verdicts writes[], gone bigint[],
+    fresh outcomes[], reopened bigint[], instead outcomes[], skipped json,
     passes smallint[] DEFAULT '{}', chunks int[] DEFAULT '{}', leases int[] DEFAULT '{}', OUT refused text, OUT taken int[])
 LANGUAGE plpgsql SET search_path = idshift AS $$
 DECLARE
-    own sessions; w writes; o outcomes; u unlooked; failed bigint[]; before bigint;
+    own sessions; u unlooked; failed bigint[]; before bigint;
 BEGIN
     refused := '';
     SELECT * INTO own FROM sessions x WHERE x.run = r AND x.session = s FOR UPDATE;
@@ -209,7 +209,7 @@ BEGIN
     END IF;
     IF before <> this AND chunks <> '{}' THEN
         -- Locked until the end: whoever takes one over sees what is noted here.
-        PERFORM FROM chunk c WHERE c.run = r AND (c.pass, c.n) IN (SELECT * FROM unnest(passes, chunks)) FOR NO KEY UPDATE;
+        PERFORM FROM chunk c WHERE c.run = r AND c.pass = ANY (passes) AND c.n = ANY (chunks) FOR NO KEY UPDATE;
         SELECT array_agg(k.at::int) INTO taken FROM unnest(passes, chunks, leases) WITH ORDINALITY k(pass, n, lease, at)
             WHERE NOT EXISTS (SELECT FROM chunk c WHERE c.run = r AND c.pass = k.pass AND c.n = k.n
                 AND (c.state = 'leased' OR c.state = 'done' AND reopened <> '{}') AND c.session = s AND c.lease = k.lease);
@@ -226,26 +226,24 @@ BEGIN
         retried = own.retried, throttled = own.throttled, limit_per_s = own.limit_per_s, active_ms = own.active_ms
         WHERE x.run = r AND x.session = s;
     IF before = this THEN RETURN; END IF;
-    w.run := r; w.altered := false; o.run := r; u.run := r;
-    IF intents IS NOT NULL THEN
-        INSERT INTO writes SELECT * FROM json_populate_recordset(w, intents);
-    END IF;
-    IF verdicts IS NOT NULL THEN
+    IF cardinality(intents) > 0 THEN INSERT INTO writes SELECT * FROM unnest(intents); END IF;
+    IF cardinality(verdicts) > 0 THEN
+        -- By their numbers: without statistics the plan would be to read all writes of the run.
         UPDATE writes x SET verdict = v.verdict, http_status = v.http_status, altered = v.altered,
             account_id_stored = v.account_id_stored, service_id_stored = v.service_id_stored,
             profile_stored = v.profile_stored
-            FROM json_populate_recordset(w, verdicts) v WHERE x.run = r AND x.write_id = v.write_id;
+            FROM unnest(verdicts) v WHERE x.run = r AND x.write_id = v.write_id
+            AND x.write_id = ANY (ARRAY(SELECT y.write_id FROM unnest(verdicts) y));
     END IF;
     IF gone <> '{}' THEN DELETE FROM outcomes x WHERE x.run = r AND x.line = ANY (gone); END IF;
-    IF fresh IS NOT NULL THEN
-        INSERT INTO outcomes SELECT * FROM json_populate_recordset(o, fresh);
-    END IF;
+    IF cardinality(fresh) > 0 THEN INSERT INTO outcomes SELECT * FROM unnest(fresh); END IF;
     IF reopened <> '{}' THEN
         WITH d AS (DELETE FROM outcomes x WHERE x.run = r AND x.line = ANY (reopened) AND x.status = 'failed'
                 RETURNING x.line)
             SELECT array_agg(d.line) INTO failed FROM d;
-        INSERT INTO outcomes SELECT * FROM json_populate_recordset(o, instead) x WHERE x.line = ANY (failed);
+        INSERT INTO outcomes SELECT x.* FROM unnest(instead) x WHERE x.line = ANY (failed);
     END IF;
+    u.run := r;
     IF skipped IS NOT NULL THEN
         INSERT INTO unlooked SELECT * FROM json_populate_recordset(u, skipped);
     END IF;

@@ -22,6 +22,7 @@ mod pooler;
 mod process;
 mod put;
 mod questions;
+mod records;
 mod rows;
 mod runs;
 mod schema;

@@ -423,11 +423,11 @@ impl Store for PgStore {
         } else {
             self.process.take_with_others(names, &self.run)?
         };
-        let renumbers = Arc::default();
-        let joined = commit::join(&self.process, &self.run, hold, session, Some(&renumbers));
+        let numbers = Arc::default();
+        let joined = commit::join(&self.process, &self.run, hold, session, Some(&numbers));
         let (commit, number) = joined?;
         *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(number);
-        let chunks = PgChunks::of(&self.process, &self.run, number, &renumbers)?;
+        let chunks = PgChunks::of(&self.process, &self.run, number, &numbers)?;
         Ok(Some((Box::new(commit), Arc::new(chunks))))
     }
 

@@ -111,6 +111,8 @@ BEGIN
             UPDATE egress SET probe = false WHERE target = t AND egress = e AND probe;
         END IF;
     END IF;
+    -- Without a limit nothing was counted that a restart of the server must not forget, so no disk and no standby is waited for.
+    IF step_us = 0 AND quota IS NULL THEN PERFORM set_config('synchronous_commit', 'off', true); END IF;
     UPDATE pace SET per_s = p.per_s, gap_us = p.gap_us, slow_gap_us = p.slow_gap_us,
         climb_us = p.climb_us, accepted = p.accepted, accepted_us = p.accepted_us, success_us = p.success_us,
         next_us = p.next_us, probe = p.probe WHERE target = t AND lane = l;

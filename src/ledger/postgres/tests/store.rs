@@ -166,7 +166,7 @@ fn a_group_that_comes_late_or_out_of_turn_changes_nothing() {
     let note = |group| {
         let run = one.dir.run();
         one.sql(&format!(
-            "SELECT refused FROM note('{run}', 1, {group}, NULL, NULL, NULL, '{{2,3}}', NULL, '{{}}', NULL, NULL)"
+            "SELECT refused FROM note('{run}', 1, {group}, NULL, '{{}}', '{{}}', '{{2,3}}', '{{}}', '{{}}', '{{}}', NULL)"
         ))
     };
     assert!(note(1).contains("a later group"));
