@@ -342,7 +342,9 @@ impl Turn for SharedTurn<'_> {
         if now < due {
             return Departs::At(due);
         }
-        self.pace.woke_late(now - due);
+        if self.slot.is_paced {
+            self.pace.woke_late(now - due);
+        }
         if now > due + self.slot.late || !self.way.depart() {
             return Departs::Missed;
         }

@@ -7,6 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// Without a limit, a turn is good for so long, beside what the calls need that wait: with the next one, it is heard whether
+/// calls are held.
+const GOOD_FOR: Duration = Duration::from_millis(250);
 /// A call is taken to have arrived within this time after it departed. What takes longer is told.
 const ARRIVES: Duration = Duration::from_secs(1);
 
@@ -17,6 +20,8 @@ pub(super) struct Slot {
     pub(super) at_us: i64,
     /// It may depart so much later.
     pub(super) late: Duration,
+    /// When it departs matters: there is a rate or a quota.
+    pub(super) is_paced: bool,
     /// Of its grant, where a quota counts.
     number: Option<i64>,
     /// Slots of an older generation are void.
@@ -140,6 +145,12 @@ impl TurnLine {
     pub(super) fn put(&self, turns: GrantedTurns, late: Duration) {
         let mut inner = self.inner();
         let generation = inner.generation;
+        let is_paced = turns.step_us > 0.0 || turns.number.is_some();
+        let late = if is_paced {
+            late
+        } else {
+            inner.lead + GOOD_FOR
+        };
         let slots = (0..turns.many).map(|n| {
             #[expect(
                 clippy::cast_possible_truncation,
@@ -149,6 +160,7 @@ impl TurnLine {
             Slot {
                 at_us: turns.first_us + since,
                 late,
+                is_paced,
                 number: turns.number,
                 generation,
             }
@@ -221,5 +233,34 @@ impl TurnLine {
     pub(super) fn all_unused(&self) -> Vec<(i64, u32)> {
         self.void_all();
         std::mem::take(&mut self.inner().unused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_limit_a_turn_does_not_pass_while_an_intent_is_recorded() {
+        let (lead, late) = (Duration::from_millis(40), Duration::from_millis(2));
+        let line = TurnLine::new(Lane::Find, 0, false);
+        let _waiting = line.wait(lead);
+        let now = Instant::now();
+        let due = |_: &Slot| now;
+        let one = |step_us, number| GrantedTurns {
+            many: 1,
+            first_us: 0,
+            step_us,
+            number,
+        };
+        line.put(one(50.0, None), late);
+        assert!(line.take(lead, due).is_none(), "there is a rate");
+        line.void_all();
+        line.put(one(0.0, Some(7)), late);
+        assert!(line.take(lead, due).is_none(), "there is a quota");
+        line.void_all();
+        line.put(one(0.0, None), late);
+        let slot = line.take(lead, due).unwrap();
+        assert!(slot.late >= 2 * lead && !slot.is_paced);
     }
 }

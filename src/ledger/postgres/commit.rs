@@ -178,7 +178,6 @@ impl<'g> Folded<'g> {
         for (line, change) in &self.lines {
             match change {
                 Change::Put(outcome) => {
-                    gone.push(i64::from(*line));
                     found.push_summed(None, &outcome_columns::values(outcome));
                 }
                 Change::Remove => gone.push(i64::from(*line)),

@@ -228,7 +228,8 @@ BEGIN
     IF before = this THEN RETURN; END IF;
     IF cardinality(intents) > 0 THEN INSERT INTO writes SELECT * FROM unnest(intents); END IF;
     IF cardinality(verdicts) > 0 THEN
-        -- By their numbers: without statistics the plan would be to read all writes of the run.
+        -- By their numbers, of which few are expected. Without statistics a run is taken for a small part of the table, so
+        -- the plan would be to read all of its writes.
         UPDATE writes x SET verdict = v.verdict, http_status = v.http_status, altered = v.altered,
             account_id_stored = v.account_id_stored, service_id_stored = v.service_id_stored,
             profile_stored = v.profile_stored
@@ -236,7 +237,16 @@ BEGIN
             AND x.write_id = ANY (ARRAY(SELECT y.write_id FROM unnest(verdicts) y));
     END IF;
     IF gone <> '{}' THEN DELETE FROM outcomes x WHERE x.run = r AND x.line = ANY (gone); END IF;
-    IF cardinality(fresh) > 0 THEN INSERT INTO outcomes SELECT * FROM unnest(fresh); END IF;
+    IF cardinality(fresh) > 0 THEN
+        INSERT INTO outcomes AS x SELECT * FROM unnest(fresh) ON CONFLICT (run, line) DO UPDATE SET status = EXCLUDED.status,
+            reason = EXCLUDED.reason, message = EXCLUDED.message, customer_id = EXCLUDED.customer_id,
+            account_id_before = EXCLUDED.account_id_before, account_id_after = EXCLUDED.account_id_after,
+            location_id = EXCLUDED.location_id, service_id_before = EXCLUDED.service_id_before,
+            service_id_after = EXCLUDED.service_id_after, profile_before = EXCLUDED.profile_before,
+            profile_after = EXCLUDED.profile_after, http_status = EXCLUDED.http_status, attempts = EXCLUDED.attempts,
+            correlation_id = EXCLUDED.correlation_id, finished_at_ms = EXCLUDED.finished_at_ms,
+            duration_ms = EXCLUDED.duration_ms, checksum = EXCLUDED.checksum;
+    END IF;
     IF reopened <> '{}' THEN
         WITH d AS (DELETE FROM outcomes x WHERE x.run = r AND x.line = ANY (reopened) AND x.status = 'failed'
                 RETURNING x.line)

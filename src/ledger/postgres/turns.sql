@@ -26,6 +26,8 @@ DECLARE
     -- A call is at the system within this time after it departed, and turns are given out for this time ahead.
     arrives constant bigint := 1000000; ahead constant bigint := 250000;
     p pace; g egress; lowest asked; used bigint; free_at bigint; near float8;
+    -- There is neither a pace nor a quota: a call may depart whenever it is ready.
+    is_free bool := false;
 BEGIN
     SELECT * INTO p FROM pace WHERE target = t AND lane = l FOR UPDATE;
     IF NOT FOUND THEN
@@ -75,8 +77,10 @@ BEGIN
             END IF;
         END IF;
         step_us := greatest(p.gap_us, coalesce(p.slow_gap_us, 0));
+        is_free := step_us = 0 AND quota IS NULL;
         -- What lies further ahead was given out before this server's clock went back.
-        first_us := greatest(least(p.next_us, now_us + 4 * ahead + ahead_us + step_us::bigint), now_us + ahead_us);
+        first_us := greatest(least(p.next_us, now_us + 4 * ahead + ahead_us + step_us::bigint),
+            now_us + CASE WHEN is_free THEN 0 ELSE ahead_us END);
         IF first_us > now_us + ahead_us + ahead THEN
             wait_us := first_us - now_us - ahead_us - ahead; cause := 'rate';
         ELSE
@@ -111,8 +115,8 @@ BEGIN
             UPDATE egress SET probe = false WHERE target = t AND egress = e AND probe;
         END IF;
     END IF;
-    -- Without a limit nothing was counted that a restart of the server must not forget, so no disk and no standby is waited for.
-    IF step_us = 0 AND quota IS NULL THEN PERFORM set_config('synchronous_commit', 'off', true); END IF;
+    -- Then nothing was counted that a restart of the server must not forget, so no disk and no standby is waited for.
+    IF is_free THEN PERFORM set_config('synchronous_commit', 'off', true); END IF;
     UPDATE pace SET per_s = p.per_s, gap_us = p.gap_us, slow_gap_us = p.slow_gap_us,
         climb_us = p.climb_us, accepted = p.accepted, accepted_us = p.accepted_us, success_us = p.success_us,
         next_us = p.next_us, probe = p.probe WHERE target = t AND lane = l;

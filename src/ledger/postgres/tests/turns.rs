@@ -300,6 +300,24 @@ fn without_a_limit_a_refusal_of_the_first_call_does_not_keep_the_pace_low() {
 }
 
 #[test]
+fn without_a_limit_a_call_may_depart_when_it_is_ready() {
+    let Some((_server, _database, postgres)) = made() else {
+        return;
+    };
+    let asked = |quota| {
+        let ask = TurnsAsk {
+            ahead: Duration::from_secs(1),
+            ..with_quota("", (9, Duration::from_secs(1)), 3)
+        };
+        let grant = grant(&postgres, TurnsAsk { quota, ..ask });
+        assert_eq!(many(&grant), 3);
+        turns(&grant).first_us - grant.now_us
+    };
+    assert_eq!(asked(None), 0);
+    assert_eq!(asked(Some((9, Duration::from_secs(1)))), SECOND);
+}
+
+#[test]
 fn a_hold_that_was_followed_by_no_success_is_followed_by_a_longer_one_and_no_slower_pace() {
     let Some((server, database, postgres)) = made() else {
         return;
