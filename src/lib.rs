@@ -5,6 +5,7 @@
 //! - [`domain`]: the words
 //! - [`input`]: bytes → rows → changes or problems
 //! - [`plan`]: changes → units, in an order that never gives two customers one ID
+//! - `limits`: what is asked and told where several processes keep the limits of a target together
 //! - [`http`]: one call, done properly
 //! - `call_log`: what the calls and the events of a run tell, as JSON lines
 //! - [`system`]: what one remote API means
@@ -34,6 +35,7 @@ pub mod fuzzing;
 mod http;
 mod input;
 mod ledger;
+mod limits;
 mod plan;
 mod report;
 mod run;

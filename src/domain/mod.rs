@@ -13,7 +13,6 @@ mod outcome;
 mod problem;
 mod respelling;
 mod shard;
-mod shared_limits;
 mod spelling;
 mod stored_value;
 mod visible;
@@ -31,9 +30,6 @@ pub use outcome::{Failed, Outcome, Skipped, Status, Transition, Unchanged};
 pub use problem::{KEPT_PER_KIND, Problem, ProblemList, Severity};
 pub use respelling::is_respelling;
 pub use shard::Shard;
-pub use shared_limits::{
-    GrantedTurns, Lane, NoTurns, ReservedCalls, TurnsAsk, TurnsGrant, TurnsWait,
-};
 pub use spelling::nearest;
 pub use stored_value::{LocationState, StoredValue};
 pub use visible::visible;

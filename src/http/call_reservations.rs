@@ -1,6 +1,6 @@
 //! Where all processes on one target reserve calls of its quota. The caller says where that is: a database of this machine.
 
-use crate::domain::ReservedCalls;
+use crate::limits::ReservedCalls;
 use std::net::IpAddr;
 use std::{fmt, io};
 

@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::call_reservations::CallReservations;
 use super::settings::Quota;
-use crate::domain::ReservedCalls;
+use crate::limits::ReservedCalls;
 
 /// A call is at the server within this time after it departed, but where a new connection is slow: its own process
 /// knows when it was answered, and only others count it from here.

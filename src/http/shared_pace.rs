@@ -7,7 +7,7 @@ use super::shared_clock::SharedClock;
 use super::trace::event;
 use super::turn_line::Slot;
 use super::usual::Usual;
-use crate::domain::{Lane, TurnsGrant};
+use crate::limits::{Lane, TurnsGrant};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Where the turns of a target come from when several processes call it, perhaps on several machines: one rate, one quota
 //! for each address, and holds that concern all. The caller says where that is: a database that they share.
 
-use crate::domain::{TurnsAsk, TurnsGrant};
+use crate::limits::{TurnsAsk, TurnsGrant};
 use std::fmt;
 use std::net::IpAddr;
 use std::pin::Pin;

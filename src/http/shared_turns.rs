@@ -17,7 +17,7 @@ use super::shared_rate::SharedRate;
 use super::trace::timed;
 use super::turn_line::{Flight, Slot, TurnLine};
 use super::turns::{Ask, Blocked, Departs, Scope, Taken, Taking, Turn, Turns, refuse_late};
-use crate::domain::{Lane, NoTurns, TurnsAsk, TurnsGrant, TurnsWait};
+use crate::limits::{Lane, NoTurns, TurnsAsk, TurnsGrant, TurnsWait};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The calls that wait for a turn of one limit from one address, the turns that were given for them, and what is to be told
 //! with the next question: turns that were not used, and calls that took long.
 
-use crate::domain::{GrantedTurns, Lane};
+use crate::limits::{GrantedTurns, Lane};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! The turns of a target that several processes call: what `http` asks for, given out by the ledger that they share.
 
-use crate::domain::TurnsAsk;
 use crate::http::{Granting, SharedRate};
 use crate::ledger::{LedgerError, LedgerTurns};
+use crate::limits::TurnsAsk;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;

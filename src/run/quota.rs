@@ -2,9 +2,9 @@
 //! ledger that several machines share.
 
 use super::ledger_rate::LedgerRate;
-use crate::domain::ReservedCalls;
 use crate::http::{CallReservations, SharedRate};
 use crate::ledger::{LedgerError, Runs, StateDb};
+use crate::limits::ReservedCalls;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;

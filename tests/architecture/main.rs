@@ -18,10 +18,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("input", &["domain"]),
     ("plan", &["domain"]),
-    ("http", &[]),
+    ("limits", &[]),
+    ("http", &["limits"]),
     ("call_log", &[]),
     ("system", &["domain", "http"]),
-    ("ledger", &["domain"]),
+    ("ledger", &["domain", "limits"]),
     ("engine", &["domain", "plan", "system", "ledger"]),
     ("report", &["domain", "input", "ledger"]),
     // What random bytes are thrown at; not part of the program.
@@ -32,8 +33,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "run",
         &[
-            "domain", "input", "plan", "http", "call_log", "system", "ledger", "engine", "report",
-            "ui", "sandbox", "config",
+            "domain", "input", "plan", "limits", "http", "call_log", "system", "ledger", "engine",
+            "report", "ui", "sandbox", "config",
         ],
     ),
     (

@@ -1,8 +1,8 @@
 //! The calls that count against a target's quota, over all processes of this user: a table of the state database.
 
 use super::StateDb;
-use crate::domain::ReservedCalls;
 use crate::ledger::LedgerError;
+use crate::limits::ReservedCalls;
 use rusqlite::{Connection, Row, TransactionBehavior, params};
 
 impl StateDb {

@@ -1,10 +1,10 @@
 //! A database of one test, and processes of one target that share it.
 
 use super::api::Api;
-use crate::domain::{GrantedTurns, TurnsAsk};
 use crate::http::{ApiTraits, Client, Granting, Rate, Settings, SharedRate, Token};
 use crate::ledger::test_server::{ADMIN, Server};
 use crate::ledger::{LedgerTurns, Postgres, PostgresSettings};
+use crate::limits::{GrantedTurns, TurnsAsk};
 use crate::run::ledger_rate::LedgerRate;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};

@@ -2,7 +2,7 @@
 
 use super::super::schema::creation;
 use super::*;
-use crate::domain::{GrantedTurns, Lane, NoTurns, TurnsAsk, TurnsGrant, TurnsWait};
+use crate::limits::{GrantedTurns, Lane, NoTurns, TurnsAsk, TurnsGrant, TurnsWait};
 
 const SECOND: i64 = 1_000_000;
 

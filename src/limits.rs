@@ -1,5 +1,5 @@
-//! What a process asks where the limits of a target are kept for all processes, and what it is told. `http` asks, `ledger` answers,
-//! and neither imports the other.
+//! What a process asks where the limits of a target are kept for all processes, and what it is told: `http` asks, `ledger`
+//! answers, and neither imports the other.
 
 use std::net::IpAddr;
 use std::time::Duration;
