@@ -3,8 +3,9 @@
 
 use super::connect::runtime;
 use super::error::CommandError;
+use super::exit_code::Exit;
 use crate::ui;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -61,14 +62,17 @@ impl Listening {
         })
     }
 
-    /// While a worker waits for runs: each signal ends that.
+    /// While a worker waits for runs: a signal ends the process, also where a question to the ledger has no answer.
+    /// `works`: it has a run, and ends after it.
     pub(super) fn to_wait(
-        stop: CancellationToken,
+        works: Arc<AtomicBool>,
         heard: Arc<AtomicU8>,
     ) -> Result<Self, CommandError> {
         Self::begin(move |number| {
             heard.store(number, Ordering::Relaxed);
-            stop.cancel();
+            if !works.load(Ordering::Relaxed) {
+                std::process::exit(told_to_stop(number) as i32);
+            }
         })
     }
 
@@ -80,6 +84,14 @@ impl Listening {
             }
             stop.cancel();
         })
+    }
+}
+
+/// How a worker ends that is told to stop: that is no failure of a service.
+pub(super) const fn told_to_stop(number: u8) -> Exit {
+    match number {
+        2 => Exit::Interrupted,
+        _ => Exit::Success,
     }
 }
 

@@ -4,7 +4,6 @@
 //! (`super::shared_pass`). Between two runs it waits.
 
 use super::claim::TargetClaim;
-use super::connect::runtime;
 use super::error::CommandError;
 use super::exit_code::Exit;
 use super::feeder::PassInput;
@@ -14,7 +13,7 @@ use super::request::Request;
 use super::resume;
 use super::run_storage::{RunScope, RunsSettings};
 use super::session::{Session, Task, Work, done};
-use super::signals::{Listening, survive_state_signal};
+use super::signals::{Listening, survive_state_signal, told_to_stop};
 use super::values::values;
 use crate::engine::Mode;
 use crate::ledger::{Ledger, LedgerError, Phase, RunId, RunToJoin, Runs, State};
@@ -23,9 +22,9 @@ use crate::ui;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::thread;
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 
 /// How often it is asked whether there is a run to join.
 const EVERY: Duration = Duration::from_secs(1);
@@ -57,22 +56,24 @@ pub(crate) fn worker(run: Option<&str>, request: &Request) -> Result<Exit, Comma
         given,
         run: run.map(RunId::parse).transpose()?,
         folder: settings.folder.clone(),
-        stop: CancellationToken::new(),
-        signal: Arc::default(),
     };
-    let _listening = Listening::to_wait(waiting.stop.clone(), Arc::clone(&waiting.signal))?;
+    let (works, signal) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU8::new(0)));
+    let _listening = Listening::to_wait(Arc::clone(&works), Arc::clone(&signal))?;
     loop {
-        if !request.output.quiet && !waiting.is_over() {
+        if !request.output.quiet {
             ui::note(&format!("waiting for a run in {}", ui::visible(&place)));
         }
         let Some(found) = waiting.next(&runs)? else {
-            return Ok(waiting.exit());
+            return Ok(Exit::Success);
         };
-        let exit = match join(&found.run, request) {
+        works.store(true, Ordering::Relaxed);
+        let joined = join(&found.run, request);
+        works.store(false, Ordering::Relaxed);
+        let exit = match joined {
             Ok(exit) => exit,
             // It is closed by now, or its process does alone what it does first.
             Err(failure) if failure.exit == Exit::Busy => {
-                waiting.pause()?;
+                thread::park_timeout(EVERY);
                 Exit::Success
             }
             Err(failure) => {
@@ -81,8 +82,13 @@ pub(crate) fn worker(run: Option<&str>, request: &Request) -> Result<Exit, Comma
                 return Err(failure);
             }
         };
-        if exit != Exit::Success {
-            return Ok(exit);
+        let signal = signal.load(Ordering::Relaxed);
+        if exit != Exit::Success || signal != 0 {
+            return Ok(if exit == Exit::Success {
+                told_to_stop(signal)
+            } else {
+                exit
+            });
         }
     }
 }
@@ -92,17 +98,12 @@ struct Waiting {
     given: Given,
     run: Option<RunId>,
     folder: PathBuf,
-    stop: CancellationToken,
-    signal: Arc<AtomicU8>,
 }
 
 impl Waiting {
-    /// The next run to join; `None`: the worker is stopped.
+    /// The next run to join; `None`: the one that is meant has ended.
     fn next(&self, runs: &Arc<dyn Runs>) -> Result<Option<RunToJoin>, CommandError> {
         loop {
-            if self.is_over() {
-                return Ok(None);
-            }
             let found = runs.to_join().map_err(|error| while_waiting(&error))?;
             let mut fitting = found.into_iter().filter(|one| self.is_meant(one));
             if let Some(found) = fitting.next() {
@@ -111,16 +112,8 @@ impl Waiting {
             if self.has_ended(runs)? {
                 return Ok(None);
             }
-            self.pause()?;
+            thread::park_timeout(EVERY);
         }
-    }
-
-    /// Waits a moment, or until the worker is stopped.
-    fn pause(&self) -> Result<(), CommandError> {
-        let stopped = self.stop.cancelled();
-        let waited = runtime()?.block_on(async { tokio::time::timeout(EVERY, stopped).await });
-        drop(waited);
-        Ok(())
     }
 
     fn is_meant(&self, found: &RunToJoin) -> bool {
@@ -141,18 +134,6 @@ impl Waiting {
             State::Created | State::Running if is_live => Ok(false),
             State::Created | State::Running => Err(cannot_join(&ledger, run.path())),
             State::Planned | State::Finished | State::Stopped | State::Interrupted => Ok(true),
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.stop.is_cancelled()
-    }
-
-    /// To be told to stop is no failure of a service.
-    fn exit(&self) -> Exit {
-        match self.signal.load(Ordering::Relaxed) {
-            2 => Exit::Interrupted,
-            _ => Exit::Success,
         }
     }
 }

@@ -1,4 +1,4 @@
-use crate::support::{Done, OnResize, Place, Screen, begun_by, finish};
+use crate::support::{Done, OnResize, Place, Screen, begun_by, catches, finish};
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -212,14 +212,6 @@ fn sigusr1_prints_the_state_and_the_run_goes_on() {
     }
 }
 
-/// Whether the process has a handler for SIGUSR1, which is signal 10: the bit is in the mask that the kernel shows.
-fn catches_sigusr1(pid: u32) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-    let mask = u64::from_str_radix(mask.unwrap().trim(), 16).unwrap();
-    mask & (1 << 9) != 0
-}
-
 /// While it reads its file there is nothing to print yet; by default the signal would end it.
 #[test]
 fn sigusr1_before_a_run_has_begun_does_not_end_it() {
@@ -229,7 +221,7 @@ fn sigusr1_before_a_run_has_begun_does_not_end_it() {
     let mut command = place.command(&["apply", "-", "--yes"]);
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     let begun = Instant::now();
-    while !catches_sigusr1(child.id()) {
+    while !catches(child.id(), 10) {
         assert!(begun.elapsed() < Duration::from_secs(60), "no handler");
         std::thread::yield_now();
     }

@@ -2,11 +2,11 @@
 
 use crate::shared_ledger::{Machine, database, shared, until, with_standby};
 use crate::support::postgres::{ADMIN, Server};
-use crate::support::{Done, Place, customer, finish};
+use crate::support::{Done, Place, catches, customer, finish};
 use idshift::sandbox::{Fault, Options};
 use std::fmt::Write as _;
 use std::process::Child;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Of ten lines each: five renames, a chain of three, a swap.
 fn file(lines: u32) -> String {
@@ -630,6 +630,25 @@ fn a_worker_whose_ledger_is_away_ends_with_4_so_that_it_is_started_again() {
         "{}",
         refused.err
     );
+}
+
+/// It has nothing under way, so it waits for no answer.
+#[test]
+fn a_worker_that_waits_ends_when_it_is_told_to_also_while_its_database_does_not_answer() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let place = shared(&server, Options::default());
+    let waits = worker(&Machine::new(&place, "one"));
+    until("it waits", || catches(waits.id(), 15));
+    server.signal("STOP");
+    let frozen = Instant::now();
+    until("a question has no answer", || {
+        frozen.elapsed() > Duration::from_secs(2)
+    });
+    let done = terminate(waits);
+    server.signal("CONT");
+    assert_eq!(done.code, 0, "{}{}", done.out, done.err);
 }
 
 /// A run that nobody can join is not taken on by a worker: `resume` asks first, and knows what came in between.

@@ -321,6 +321,14 @@ pub(crate) fn watched(mut command: Command) -> (Done, u64) {
 }
 
 /// Waits for a command, but not for ever.
+/// Whether the process has a handler for the signal of this number, by the mask that the kernel shows.
+pub(crate) fn catches(pid: u32, signal: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let mask = u64::from_str_radix(mask.unwrap().trim(), 16).unwrap();
+    mask & (1 << (signal - 1)) != 0
+}
+
 pub(crate) fn finish(mut child: Child) -> Done {
     let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
     let reading = std::thread::spawn(move || {
