@@ -2,10 +2,25 @@
 //! since the run began.
 
 use super::catalog::RunCatalog;
+use super::claim::TargetClaim;
 use super::error::CommandError;
 use crate::domain::{Outcome, Status, Transition, Unchanged};
 use crate::engine::Since;
-use crate::ledger::{Header, Ledger, Write};
+use crate::ledger::{Header, Ledger, RunKind, Write};
+
+/// What newer runs have written and no undo has restored: the undo of an older run must not overwrite that.
+pub(super) fn of_undo(undone: &Ledger, claim: &TargetClaim) -> Result<Since, CommandError> {
+    let catalog = &claim.catalog;
+    let counts = |header: &Header| {
+        header.kind != RunKind::Undo && catalog.undos_of(&header.run).next().is_none()
+    };
+    let keys = claim.keys();
+    let targets: Vec<&str> = undone.targets().chain(keys.iter().copied()).collect();
+    let begun = undone.progress()?.started_at_ms;
+    let mut since = since((undone, &targets), begun, catalog, counts)?;
+    since.retain_written();
+    Ok(since)
+}
 
 /// What other runs on these targets have asked for since this one began, whether they wrote it or found it so: a run that
 /// is resumed must not overwrite that.

@@ -27,8 +27,8 @@ use super::request::{Output, Request};
 use super::session::{Session, Task, Work};
 use super::undo_lines::{UndoCounts, UndoLines};
 use super::values::{catalog, values};
-use crate::engine::{History, Since};
-use crate::ledger::{Header, Ledger, Phase, RunId, RunKind, State};
+use crate::engine::History;
+use crate::ledger::{Header, Phase, RunId, RunKind, State};
 use crate::ui;
 use std::sync::Arc;
 
@@ -131,20 +131,6 @@ fn print_nothing_to_restore(parent: &str, output: Output) {
     }
 }
 
-/// What newer runs have written and no undo has restored: the undo of an older run must not overwrite that.
-fn written_since(undone: &Ledger, claim: &TargetClaim) -> Result<Since, CommandError> {
-    let catalog = &claim.catalog;
-    let counts = |header: &Header| {
-        header.kind != RunKind::Undo && catalog.undos_of(&header.run).next().is_none()
-    };
-    let keys = claim.keys();
-    let targets: Vec<&str> = undone.targets().chain(keys.iter().copied()).collect();
-    let begun = undone.progress()?.started_at_ms;
-    let mut since = left_untouched::since((undone, &targets), begun, catalog, counts)?;
-    since.retain_written();
-    Ok(since)
-}
-
 /// Refuses where the run, or an earlier undo of it, has to be finished first.
 fn refuse_unfinished(known: &OpenRun, catalog: &RunCatalog) -> Result<(), CommandError> {
     let parent = known.dir.run();
@@ -227,7 +213,7 @@ fn carry_out(
     let keys = claim.keys();
     let targets: Vec<&str> = known.ledger.targets().chain(keys.iter().copied()).collect();
     let history = History {
-        since: written_since(&known.ledger, &claim)?,
+        since: left_untouched::of_undo(&known.ledger, &claim)?,
         temporary: prior_runs::temporary_ids(ledger.header(), &targets, &claim.catalog)?,
         ..History::default()
     };
