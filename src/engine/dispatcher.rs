@@ -6,8 +6,8 @@
 
 use super::lookup::{LookupCache, look_up};
 use super::{
-    Concurrency, Context, Ending, Event, Halt, UnitTask, Wave, WaveLog, WriteLog, executor, spans,
-    wave_check, with_health,
+    Context, Ending, Event, Halt, UnitTask, Wave, WaveLog, WriteLog, executor, spans, wave_check,
+    with_health,
 };
 use crate::domain::one_or_many;
 use crate::ledger::{LedgerError, StopReason};
@@ -15,7 +15,6 @@ use crate::system::Fatal;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
@@ -24,15 +23,9 @@ use tracing::Instrument;
 
 /// The number of batches that are looked up at the same time, so that writes never wait for a look-up.
 const LOOKUPS_AHEAD: usize = 4;
-/// A system that answers this quickly, with a ledger as quick, is kept busy by [`UNITS_NEAR`]; more would only wait in line,
-/// and cost memory.
-const NEAR: Duration = Duration::from_millis(10);
-const UNITS_NEAR: usize = 128;
 /// This many altered values stop the run.
 const MOST_ALTERED: u64 = 5;
 const UNTIL: &str = "--until was reached";
-/// The maximum number of units under way before the first good answer.
-const FIRST_UNITS: usize = 4;
 
 struct Dispatcher<N> {
     context: Arc<Context<N>>,
@@ -248,31 +241,10 @@ impl<N: WriteLog> Dispatcher<N> {
     }
 
     fn concurrency(&self) -> usize {
-        let wanted = self.wanted_concurrency();
-        // Until something was answered well, a wrong token or a dead system costs a handful of calls.
-        if self.context.has_been_answered() {
-            wanted
-        } else {
-            wanted.min(FIRST_UNITS)
-        }
-    }
-
-    fn wanted_concurrency(&self) -> usize {
-        let cap = match self.context.settings.concurrency {
-            Concurrency::Fixed(units) => return units.max(1),
-            Concurrency::Auto { cap } => cap,
-        };
-        let latency = self.context.system.latency();
-        match self.context.system.rate() {
-            None if latency + self.context.lead.get() < NEAR => cap.min(UNITS_NEAR),
-            None => cap,
-            // Little's law, doubled for the latency's spread; a unit makes one call at a time.
-            Some(rate) => {
-                let calls = latency.max(Duration::from_millis(50)).mul_f64(2.0 * rate);
-                let calls = usize::try_from(calls.as_secs()).unwrap_or(cap);
-                calls.clamp(4.min(cap), cap)
-            }
-        }
+        let context = &self.context;
+        let answered = context.has_been_answered();
+        let concurrency = context.settings.concurrency;
+        concurrency.now(&context.system, context.lead.get(), answered)
     }
 
     fn wants_more(&self) -> bool {

@@ -7,6 +7,7 @@
 mod case;
 mod common_failures;
 mod compare;
+mod concurrency;
 mod context;
 mod customer_state;
 mod cycle;
@@ -43,6 +44,7 @@ mod write_result;
 
 pub use common_failures::KnownFailures;
 pub use compare::{Aspect, Difference, FinalValues, did_not_last};
+pub use concurrency::Concurrency;
 pub use context::Context;
 pub use dispatcher::run;
 pub use ending::Ending;
@@ -50,7 +52,7 @@ pub use events::{Event, Reason, Tally, with_health};
 pub use halt::Halt;
 pub use history::{Carried, Hands, History, PriorRenames};
 pub use recheck::{Left, Recheck, Unreadable};
-pub use settings::{Concurrency, Drain, Lookup, Mode, Settings};
+pub use settings::{Drain, Lookup, Mode, Settings};
 pub use since::Since;
 pub use wave::{Wave, WaveLog};
 pub use write_log::WriteLog;

@@ -4,9 +4,13 @@
 //! they find the same differences.
 
 use super::compare::{Difference, differences};
+use super::concurrency::Concurrency;
 use super::token_check;
 use crate::domain::{Failed, Line, Outcome, Reseller};
 use crate::system::{Bulk, Customer, Fatal, Key, System, SystemError, Wanted};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// What a run left of a customer, and the reseller that its line names.
 pub type Left = (Outcome, Option<Reseller>);
@@ -23,37 +27,43 @@ pub struct Unreadable {
 }
 
 /// Reads customers again and compares them.
-pub struct Recheck<'a> {
-    system: &'a System,
+pub struct Recheck {
+    system: Arc<System>,
+    /// How many customers are read at the same time where each takes a call.
+    concurrency: Concurrency,
     /// Whether many customers can be read with one call.
     together: bool,
+    /// Whether anything was answered well.
+    is_answered: bool,
     /// Whether the token has been accepted since the present batch was begun.
     token_is_good: bool,
 }
 
-impl<'a> Recheck<'a> {
-    /// The number of customers that are to be read at the same time.
+impl Recheck {
+    /// The number of customers that are to be handed over at the same time.
     pub const BATCH: usize = 100;
 
     /// Many customers are read with one call, where the system allows it.
-    pub fn in_batches(system: &'a System) -> Self {
+    pub fn in_batches(system: &Arc<System>, concurrency: Concurrency) -> Self {
         Self {
-            system,
+            system: Arc::clone(system),
+            concurrency,
             together: true,
+            is_answered: false,
             token_is_good: false,
         }
     }
 
     /// Each customer is read by itself: for a few, where the system would have to list all that it has.
-    pub fn one_by_one(system: &'a System) -> Self {
+    pub fn one_by_one(system: &Arc<System>, concurrency: Concurrency) -> Self {
         Self {
             together: false,
-            ..Self::in_batches(system)
+            ..Self::in_batches(system, concurrency)
         }
     }
 
-    /// Reads the customers of these outcomes, and hands on what differs. One that cannot be read does not prevent reading
-    /// the others.
+    /// Reads the customers of these outcomes, and hands on in their order what differs. One that cannot be read does not
+    /// prevent reading the others.
     pub async fn read(
         &mut self,
         batch: &[Left],
@@ -61,15 +71,71 @@ impl<'a> Recheck<'a> {
     ) -> Result<(), Unreadable> {
         self.token_is_good = false;
         let found = self.read_together(batch).await?;
-        for ((outcome, reseller), found) in batch.iter().zip(found) {
-            let read = differences(self.system, outcome, reseller.as_ref(), found).await;
-            if let Err(error) = &read {
-                refuse_fatal(error, Some(outcome.line))?;
+        let mut compared: Vec<_> = batch.iter().map(|_| None).collect();
+        let read = self.read_each(batch, found, &mut compared).await;
+        for ((outcome, _), compared) in batch.iter().zip(compared) {
+            if let Some(compared) = compared {
+                each(outcome, compared);
+            }
+        }
+        read
+    }
+
+    /// Compares those that were found, and reads the others, several at the same time.
+    async fn read_each(
+        &mut self,
+        batch: &[Left],
+        found: Vec<Option<Customer>>,
+        compared: &mut [Option<Result<Vec<Difference>, SystemError>>],
+    ) -> Result<(), Unreadable> {
+        let mut reading = JoinSet::new();
+        let mut rest = batch.iter().zip(found).enumerate();
+        loop {
+            let most = self
+                .concurrency
+                .now(&self.system, Duration::ZERO, self.is_answered);
+            while reading.len() < most
+                && let Some((at, ((outcome, reseller), found))) = rest.next()
+            {
+                if found.is_some() {
+                    let read = differences(&self.system, outcome, reseller.as_ref(), found).await;
+                    compared[at] = Some(self.judged(outcome.line, read).await?);
+                    continue;
+                }
+                let (system, outcome) = (Arc::clone(&self.system), outcome.clone());
+                let reseller = reseller.clone();
+                reading.spawn(async move {
+                    let read = differences(&system, &outcome, reseller.as_ref(), None).await;
+                    (at, read)
+                });
+            }
+            let (at, read) = match reading.join_next().await {
+                Some(Ok(read)) => read,
+                Some(Err(error)) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    // Only dropping the set cancels a reading.
+                    Err(_) => continue,
+                },
+                None => return Ok(()),
+            };
+            compared[at] = Some(self.judged(batch[at].0.line, read).await?);
+        }
+    }
+
+    /// The same, unless it says that no further customer can be read.
+    async fn judged(
+        &mut self,
+        line: Line,
+        read: Result<Vec<Difference>, SystemError>,
+    ) -> Result<Result<Vec<Difference>, SystemError>, Unreadable> {
+        match &read {
+            Ok(_) => self.is_answered = true,
+            Err(error) => {
+                refuse_fatal(error, Some(line))?;
                 self.check_token(error).await?;
             }
-            each(outcome, read);
         }
-        Ok(())
+        Ok(read)
     }
 
     /// A 401 is about the customer or about the token. No customer differs because the token is refused.
@@ -77,7 +143,7 @@ impl<'a> Recheck<'a> {
         if error.reason != Failed::Unauthorized || self.token_is_good {
             return Ok(());
         }
-        let checked = token_check::is_accepted(self.system).await;
+        let checked = token_check::is_accepted(&self.system).await;
         checked.map_err(|(fatal, message)| Unreadable {
             line: None,
             fatal,

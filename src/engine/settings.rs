@@ -1,6 +1,7 @@
 //! How a run is carried out.
 
 use super::common_failures::KnownFailures;
+use super::concurrency::Concurrency;
 use super::{History, Wave};
 use crate::domain::{AccountId, CustomerId};
 use crate::plan::{AliasConflicts, Threshold};
@@ -30,18 +31,6 @@ pub enum Lookup {
     Bulk,
     /// One by one.
     Each,
-}
-
-/// How many units are under way at the same time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Concurrency {
-    /// As many as the present rate and latency need (Little's law), up to the cap.
-    Auto {
-        /// Never more than this.
-        cap: usize,
-    },
-    /// This many.
-    Fixed(usize),
 }
 
 /// Asks for an end in order: no unit is begun any more, and those under way finish.

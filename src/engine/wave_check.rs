@@ -3,20 +3,22 @@
 use super::compare::{FinalValues, did_not_last};
 use super::recheck::{Left, Recheck, Unreadable};
 use super::{Context, Halt, Wave, WaveLog, WriteLog};
-use crate::domain::Status;
+use crate::domain::{Line, Status};
 
 /// Lines that failed, or are not as the system had answered.
 #[derive(Debug, Default)]
 struct Wrong {
     lines: u64,
     /// The first of them, in words.
-    first: Option<String>,
+    first: Option<(Line, String)>,
 }
 
 impl Wrong {
-    fn add(&mut self, words: String) {
+    fn add(&mut self, line: Line, words: String) {
         self.lines += 1;
-        self.first.get_or_insert(words);
+        if self.first.as_ref().is_none_or(|(first, _)| line < *first) {
+            self.first = Some((line, words));
+        }
     }
 }
 
@@ -37,7 +39,7 @@ pub(super) async fn read_back<N: WriteLog>(
         None => wrong.lines > 0,
     };
     let first = wrong.first.filter(|_| is_too_much);
-    let named = |first| format!("{}: {first}", wave.named(settings.wave_count, wrong.lines));
+    let named = |(_, first)| format!("{}: {first}", wave.named(settings.wave_count, wrong.lines));
     Ok(first.map(named))
 }
 
@@ -47,31 +49,44 @@ async fn wrong<N: WriteLog>(context: &Context<N>, lines: Vec<Left>) -> Result<Wr
         values.record(outcome, reseller.as_ref());
     }
     let mut wrong = Wrong::default();
-    let mut recheck = Recheck::one_by_one(&context.system);
+    let concurrency = context.settings.concurrency;
+    let mut recheck = Recheck::one_by_one(&context.system, concurrency);
+    let mut changed = Vec::new();
     for (outcome, reseller) in lines {
         match outcome.status {
-            Status::Changed => {}
-            Status::Unchanged(_) | Status::WouldChange => continue,
+            Status::Changed => changed.push((outcome, reseller)),
+            Status::Unchanged(_) | Status::WouldChange => {}
             Status::Failed(_) | Status::Skipped(_) | Status::InDoubt => {
-                wrong.add(format!("line {} failed: {}", outcome.line, outcome.message));
-                continue;
+                wrong.add(
+                    outcome.line,
+                    format!("line {} failed: {}", outcome.line, outcome.message),
+                );
             }
         }
-        let left: Left = (
-            values.apply_to(outcome.clone(), reseller.as_ref()),
-            reseller,
-        );
-        let mut read = Ok(Vec::new());
-        let reading = recheck.read(&[left], |_, found| read = found).await;
-        reading.map_err(halt)?;
-        match read {
-            Ok(differences) => {
-                if let Some(first) = differences.first() {
-                    wrong.add(first.to_string());
-                    context.log.outcome(did_not_last(outcome, first)).await?;
+    }
+    for batch in changed.chunks(Recheck::BATCH) {
+        let left = batch.iter().map(|(outcome, reseller)| {
+            let left = values.apply_to(outcome.clone(), reseller.as_ref());
+            (left, reseller.clone())
+        });
+        let left: Vec<Left> = left.collect();
+        let mut found = Vec::new();
+        let reading = recheck.read(&left, |_, read| found.push(read));
+        reading.await.map_err(halt)?;
+        for ((outcome, _), read) in batch.iter().zip(found) {
+            match read {
+                Ok(differences) => {
+                    if let Some(first) = differences.first() {
+                        wrong.add(outcome.line, first.to_string());
+                        let lost = did_not_last(outcome.clone(), first);
+                        context.log.outcome(lost).await?;
+                    }
                 }
+                Err(error) => wrong.add(
+                    outcome.line,
+                    format!("line {}: {}", outcome.line, error.message),
+                ),
             }
-            Err(error) => wrong.add(format!("line {}: {}", outcome.line, error.message)),
         }
     }
     Ok(wrong)

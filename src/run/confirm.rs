@@ -2,10 +2,11 @@
 //! again, many with one call.
 
 use super::error::CommandError;
-use crate::engine::{Left, Recheck, did_not_last};
+use crate::engine::{Concurrency, Left, Recheck, did_not_last};
 use crate::ledger::{Journal, Ledger};
 use crate::system::System;
 use crate::ui;
+use std::sync::Arc;
 
 /// Changed lines that were not read again, and why the first was not.
 #[derive(Default)]
@@ -27,12 +28,12 @@ impl Unread {
 
 /// Reads every changed customer again, and takes back what did not last: such a line has failed.
 pub(super) async fn changes(
-    system: &System,
+    (system, concurrency): (&Arc<System>, Concurrency),
     ledger: &Ledger,
     journal: &Journal,
 ) -> Result<(), CommandError> {
     system.forget().await;
-    let mut recheck = Recheck::in_batches(system);
+    let mut recheck = Recheck::in_batches(system, concurrency);
     let mut unread = Unread::default();
     let mut batch: Vec<Left> = Vec::new();
     for outcome in ledger.outcomes_with(&["changed"]) {
@@ -60,7 +61,7 @@ pub(super) async fn changes(
 }
 
 async fn read(
-    recheck: &mut Recheck<'_>,
+    recheck: &mut Recheck,
     batch: &mut Vec<Left>,
     journal: &Journal,
     unread: &mut Unread,

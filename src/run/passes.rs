@@ -36,7 +36,8 @@ impl Session {
         }
         let done = closes && self.task.work != Work::Plan && matches!(ending, Ending::Finished);
         if done && self.run.resolved.system.capabilities().answers_may_mislead {
-            confirm::changes(&machine.system, &self.run.ledger, journal).await?;
+            let concurrency = self.run.resolved.concurrency;
+            confirm::changes((&machine.system, concurrency), &self.run.ledger, journal).await?;
             self.note_calls(machine, journal).await?;
             journal.flush().await?;
         }

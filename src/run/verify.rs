@@ -94,7 +94,7 @@ pub(crate) fn verify(run: Option<&str>, request: &Request) -> Result<Verified, C
         version = env!("CARGO_PKG_VERSION"),
         pid = std::process::id()
     );
-    let verified = runtime()?.block_on(watched(&known, &system, &client, request))?;
+    let verified = runtime()?.block_on(watched(&known, &Arc::new(system), &client, request))?;
     tracing::info!(event = "session_ended", exit_code = verified.exit() as u8);
     Ok(verified)
 }
@@ -102,7 +102,7 @@ pub(crate) fn verify(run: Option<&str>, request: &Request) -> Result<Verified, C
 /// Compares, and shows how far it has come and what it waits for.
 async fn watched(
     known: &OpenRun,
-    system: &System,
+    system: &Arc<System>,
     client: &Arc<Client>,
     request: &Request,
 ) -> Result<Verified, CommandError> {
@@ -122,14 +122,14 @@ async fn watched(
 
 async fn compare(
     known: &OpenRun,
-    system: &System,
+    system: &Arc<System>,
     tally: &Tally,
 ) -> Result<Verified, CommandError> {
     let resellers = resellers(known)?;
     let survey = Survey::of(known)?;
     tally.lines.store(survey.settled, Ordering::Relaxed);
     let values = survey.final_values(known, &resellers)?;
-    let mut recheck = Recheck::in_batches(system);
+    let mut recheck = Recheck::in_batches(system, known.resolved.concurrency);
     let mut differences = Vec::new();
     let mut each = |outcome: &Outcome, read: Result<Vec<Difference>, SystemError>| {
         match read {

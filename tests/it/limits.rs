@@ -213,6 +213,48 @@ fn the_first_write_goes_alone_and_each_that_took_effect_doubles_those_in_flight(
     assert!(most > 8, "{most}");
 }
 
+/// A wave is read back customer by customer, and `verify` too where the system refuses to find many with one call: as many at the same
+/// time as units would be under way.
+#[test]
+fn customers_that_are_read_again_are_read_several_at_the_same_time() {
+    let place = Place::new(Options {
+        bulk: false,
+        ..Options::default()
+    });
+    let file = place.moves(60);
+    let honest = place.sandbox.base_url();
+    // Readings of customers in flight after the last write of the wave or of the run, and the most that were; writes.
+    let state = std::sync::Arc::new(Mutex::new((0_u32, 0_u32, 0_u32)));
+    let seen = std::sync::Arc::clone(&state);
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let mut reads = asked.method == "GET" && asked.path.starts_with("/api/Customers/C-");
+        {
+            let mut state = seen.lock().unwrap();
+            state.2 += u32::from(asked.method == "PATCH");
+            reads &= state.2 == 40 || state.2 == 60;
+        }
+        if reads {
+            let mut state = seen.lock().unwrap();
+            state.0 += 1;
+            state.1 = state.1.max(state.0);
+        }
+        let bytes = asked.honestly(&honest);
+        if reads {
+            wait(Duration::from_millis(40));
+            seen.lock().unwrap().0 -= 1;
+        }
+        stream.write_all(&bytes).is_ok()
+    });
+    let most = || std::mem::take(&mut state.lock().unwrap().1);
+    let apply = ["apply", &file, "--yes", "--waves", "40", "--concurrency=16"];
+    at(&place, &front, &apply).expect(0);
+    let of_wave = most();
+    assert!((8..=16).contains(&of_wave), "{of_wave}");
+    at(&place, &front, &["verify", "--concurrency=16"]).expect(0);
+    let of_verify = most();
+    assert!((8..=16).contains(&of_verify), "{of_verify}");
+}
+
 /// Time that has to pass because a clock is what is tested.
 #[expect(clippy::disallowed_methods, reason = "an answer that takes a while")]
 fn wait(time: Duration) {
