@@ -53,7 +53,7 @@ pub use halt::Halt;
 pub use history::{Carried, Hands, History, PriorRenames};
 pub use recheck::{Left, Recheck, Unreadable};
 pub use settings::{Drain, Lookup, Mode, Settings};
-pub use since::Since;
+pub use since::{AddRun, Since};
 pub use wave::{Wave, WaveLog};
 pub use write_log::WriteLog;
 

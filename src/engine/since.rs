@@ -33,6 +33,8 @@ impl Since {
         let number = u32::try_from(self.runs.len()).unwrap_or(u32::MAX);
         self.runs.push(run.into());
         AddRun {
+            first: self.wanted.len(),
+            restored: Vec::new(),
             since: self,
             run: number,
         }
@@ -90,11 +92,16 @@ impl Since {
 pub struct AddRun<'a> {
     since: &'a mut Since,
     run: u32,
+    /// Where its part of what was wanted begins.
+    first: usize,
+    /// The hashes of what was restored since something was added.
+    restored: Vec<u64>,
 }
 
 impl AddRun<'_> {
     /// The run has wanted something of this customer or location.
     pub fn add(&mut self, customer: &CustomerId, location: Option<&LocationId>, wrote: bool) {
+        self.forget_restored();
         self.since.wanted.push(Wanted {
             what: self.since.hasher.hash_one((customer, location)),
             run: self.run,
@@ -102,8 +109,29 @@ impl AddRun<'_> {
         });
     }
 
+    /// What was added before of this customer or location has been restored.
+    pub fn restore(&mut self, customer: &CustomerId, location: Option<&LocationId>) {
+        let what = self.since.hasher.hash_one((customer, location));
+        self.restored.push(what);
+    }
+
+    fn forget_restored(&mut self) {
+        if self.restored.is_empty() {
+            return;
+        }
+        self.restored.sort_unstable();
+        let (restored, first) = (&self.restored, self.first);
+        let mut at = 0;
+        self.since.wanted.retain(|wanted| {
+            at += 1;
+            at <= first || restored.binary_search(&wanted.what).is_err()
+        });
+        self.restored.clear();
+    }
+
     /// The run has wanted nothing else.
-    pub fn finish(self) {
+    pub fn finish(mut self) {
+        self.forget_restored();
         let wanted = &mut self.since.wanted;
         wanted.sort_unstable();
         wanted.dedup_by(|next, kept| {
@@ -119,6 +147,32 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::HashMap;
+
+    #[test]
+    fn what_was_restored_is_of_no_run_and_what_came_after_it_is() {
+        let (one, two) = (
+            CustomerId::new("C-1").unwrap(),
+            CustomerId::new("C-2").unwrap(),
+        );
+        let location = LocationId::new("L-1").unwrap();
+        let mut since = Since::default();
+        let mut newest = since.add_run("newest");
+        newest.add(&one, None, true);
+        newest.add(&two, None, true);
+        newest.add(&two, Some(&location), true);
+        newest.restore(&one, None);
+        newest.restore(&two, None);
+        newest.add(&one, None, true);
+        newest.finish();
+        let mut older = since.add_run("older");
+        older.add(&two, None, true);
+        // Of what a newer run has wanted, the undo of this one says nothing.
+        older.restore(&one, None);
+        older.finish();
+        assert_eq!(since.wanted_by(&one, None), Some("newest"));
+        assert_eq!(since.wanted_by(&two, None), Some("older"));
+        assert_eq!(since.wanted_by(&two, Some(&location)), Some("newest"));
+    }
 
     proptest! {
         #[test]

@@ -1,34 +1,48 @@
 //! Which customers and locations `undo` and `resume` leave untouched: those that other runs have written, or found as wished,
 //! since the run began.
 
-use super::catalog::RunCatalog;
+use super::catalog::{Entry, RunCatalog};
 use super::claim::TargetClaim;
 use super::error::CommandError;
-use crate::domain::{Outcome, Status, Transition, Unchanged};
-use crate::engine::Since;
-use crate::ledger::{Header, Ledger, RunKind, Write};
+use crate::domain::{CustomerId, LocationId, Outcome, Status, Transition, Unchanged};
+use crate::engine::{AddRun, Since};
+use crate::ledger::{Ledger, RunKind, State, Write};
+
+/// What an undo is to those that go through the other runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Undos {
+    /// A run like any other: what it wrote was wanted.
+    AreRuns,
+    /// It takes back what its run has wanted, customer by customer: of what it could not restore, that still holds.
+    TakeBack,
+}
 
 /// What newer runs have written and no undo has restored: the undo of an older run must not overwrite that.
 pub(super) fn of_undo(undone: &Ledger, claim: &TargetClaim) -> Result<Since, CommandError> {
     let catalog = &claim.catalog;
-    let counts = |header: &Header| {
-        header.kind != RunKind::Undo && catalog.undos_of(&header.run).next().is_none()
-    };
     let keys = claim.keys();
     let targets: Vec<&str> = undone.targets().chain(keys.iter().copied()).collect();
     let begun = undone.progress()?.started_at_ms;
-    let mut since = since((undone, &targets), begun, catalog, counts)?;
+    let mut since = since((undone, &targets), begun, catalog, Undos::TakeBack)?;
     since.retain_written();
     Ok(since)
 }
 
 /// What other runs on these targets have asked for since this one began, whether they wrote it or found it so: a run that
 /// is resumed must not overwrite that.
-pub(super) fn since(
+pub(super) fn of_resume(
+    resumed: (&Ledger, &[&str]),
+    begun_at_ms: i64,
+    catalog: &RunCatalog,
+) -> Result<Since, CommandError> {
+    since(resumed, begun_at_ms, catalog, Undos::AreRuns)
+}
+
+fn since(
     (mine, targets): (&Ledger, &[&str]),
     begun_at_ms: i64,
     catalog: &RunCatalog,
-    counts: impl Fn(&Header) -> bool,
+    undos: Undos,
 ) -> Result<Since, CommandError> {
     let my_epochs = mine.writing_epochs()?;
     let mine = mine.header();
@@ -49,7 +63,7 @@ pub(super) fn since(
         }
     }
     for entry in catalog.others(&mine.run, targets) {
-        if !counts(&entry.header) {
+        if undos == Undos::TakeBack && entry.header.kind == RunKind::Undo {
             continue;
         }
         let other = entry.ledger()?;
@@ -57,22 +71,79 @@ pub(super) fn since(
         let Some((first, last)) = other.writing_epochs()? else {
             continue;
         };
-        if first > my_last {
-            wanted(&other, &entry.header.run, i64::MIN, &mut since)?;
+        let after_ms = if first > my_last {
+            i64::MIN
         } else if last > my_epochs.map_or(mine.epoch, |(first, _)| first) {
             // Test: `newer_runs::a_run_that_was_resumed_later_*`.
             // Begun before this run and resumed after it. Of what it wrote, only the clock tells the order; where the
             // clock contradicts the epochs, all of it counts as newer.
             let resumed_at_ms = other.last_session_at_ms()?.unwrap_or(i64::MAX);
-            let after_ms = if resumed_at_ms < begun_at_ms {
+            if resumed_at_ms < begun_at_ms {
                 i64::MIN
             } else {
                 begun_at_ms
-            };
-            wanted(&other, &entry.header.run, after_ms, &mut since)?;
+            }
+        } else {
+            continue;
+        };
+        let run = entry.header.run.as_str();
+        let mut adding = since.add_run(run);
+        wanted(&other, after_ms, &mut adding)?;
+        if undos == Undos::TakeBack {
+            take_back(run, catalog, &mut adding)?;
         }
+        adding.finish();
     }
     Ok(since)
+}
+
+/// Takes back what the undos of a run have restored; what an undo of an undo has restored is wanted again.
+fn take_back(run: &str, catalog: &RunCatalog, adding: &mut AddRun<'_>) -> Result<(), CommandError> {
+    // The undos of an undo are newer than itself: in the order of their epochs, the last one to touch a customer counts.
+    let mut undos: Vec<(u64, &Entry, bool)> = Vec::new();
+    let mut open = vec![(run, true)];
+    while let Some((run, restores)) = open.pop() {
+        for undo in catalog.undos_of(run) {
+            undos.push((undo.header.epoch, undo, restores));
+            open.push((&undo.header.run, !restores));
+        }
+    }
+    undos.sort_by_key(|(epoch, ..)| *epoch);
+    for (_, undo, restores) in undos {
+        let undo = undo.ledger()?;
+        if !restores {
+            wanted(&undo, i64::MIN, adding)?;
+        } else if undo.progress()?.state == State::Finished {
+            restored(&undo, adding)?;
+        }
+    }
+    Ok(())
+}
+
+/// The customers and locations of which an undo has restored everything. The lines of one follow each other.
+fn restored(undo: &Ledger, adding: &mut AddRun<'_>) -> Result<(), CommandError> {
+    let mut last: Option<((CustomerId, Option<LocationId>), bool)> = None;
+    for outcome in undo.outcomes() {
+        let outcome = outcome?;
+        let as_before = [Status::Changed, Status::Unchanged(Unchanged::Already)];
+        let is_restored = as_before.contains(&outcome.status);
+        let Some(customer) = outcome.customer else {
+            continue;
+        };
+        let what = (customer, outcome.location);
+        match &mut last {
+            Some((same, all)) if *same == what => *all &= is_restored,
+            _ => {
+                if let Some((what, true)) = last.replace((what, is_restored)) {
+                    adding.restore(&what.0, what.1.as_ref());
+                }
+            }
+        }
+    }
+    if let Some((what, true)) = last {
+        adding.restore(&what.0, what.1.as_ref());
+    }
+    Ok(())
 }
 
 /// Whether the location of a line is not as it was found.
@@ -85,8 +156,7 @@ fn has_moved(outcome: &Outcome) -> bool {
 
 /// Adds what one run has asked for after this moment. For what two runs have asked for, the newer one counts: it is
 /// added first.
-fn wanted(other: &Ledger, run: &str, after_ms: i64, since: &mut Since) -> Result<(), CommandError> {
-    let mut wanted = since.add_run(run);
+fn wanted(other: &Ledger, after_ms: i64, adding: &mut AddRun<'_>) -> Result<(), CommandError> {
     for outcome in other.outcomes() {
         let outcome = outcome?;
         let Transition { before, after } = &outcome.account;
@@ -109,10 +179,10 @@ fn wanted(other: &Ledger, run: &str, after_ms: i64, since: &mut Since) -> Result
         let wrote = outcome.status != Status::Unchanged(Unchanged::Already);
         // A line that has moved a location alone has wanted nothing of the account ID (test: `overtaken::whoever_was_at_work_*`).
         if outcome.location.is_none() || before != after {
-            wanted.add(&customer, None, wrote);
+            adding.add(&customer, None, wrote);
         }
         if let Some(location) = &outcome.location {
-            wanted.add(&customer, Some(location), wrote);
+            adding.add(&customer, Some(location), wrote);
         }
     }
     // Those of a run that was killed have no outcome (test: `newer_runs::what_a_newer_run_wrote_before_it_was_killed_*`).
@@ -122,8 +192,7 @@ fn wanted(other: &Ledger, run: &str, after_ms: i64, since: &mut Since) -> Result
             Write::Account { .. } => None,
             Write::Location { location, .. } => Some(location),
         };
-        wanted.add(&intent.customer, location, true);
+        adding.add(&intent.customer, location, true);
     }
-    wanted.finish();
     Ok(())
 }

@@ -264,7 +264,7 @@ pub(super) fn history(
     if work != Work::Plan {
         // Of a plan: when it was begun to be carried out.
         let begun = known.ledger.progress()?.started_at_ms;
-        history.since = left_untouched::since((&known.ledger, &targets), begun, catalog, |_| true)?;
+        history.since = left_untouched::of_resume((&known.ledger, &targets), begun, catalog)?;
         warn_of_newer(&history.since);
     }
     Ok(history)

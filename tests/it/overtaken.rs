@@ -397,3 +397,50 @@ fn a_state_database_that_was_lost_makes_no_run_newer() {
     place.run(&["resume"]).expect(0);
     assert_eq!(place.verdicts(), vec!["changed/"; 60]);
 }
+
+/// Customers whose first rename was repeated by a newer run, after somebody had changed them in between, and of which the undo
+/// of the newer run could restore only some.
+#[test]
+fn an_undo_restores_nothing_that_the_undo_of_a_newer_run_could_not() {
+    let place = Place::plume();
+    let file = place.moves(6);
+    let set = |n: u32, account: &str| {
+        place.with_world(|mut world| {
+            let id = format!("C-{n}");
+            world.plume.get_mut(id.as_str()).unwrap().account_id = account.into();
+        });
+    };
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let older = place.newest_id();
+    (0..6).for_each(|n| set(n, &format!("X-{n}")));
+    let mut text = String::from("accountId,newAccountId\n");
+    (0..6).for_each(|n| writeln!(text, "X-{n},B-{n:06}").unwrap());
+    let again = place.file("again.csv", &text);
+    place.run(&["apply", &again, "--yes"]).expect(0);
+    let newer = place.newest_id();
+    // Of these, the undo restores nothing, since they are not as the run left them.
+    (0..3).for_each(|n| set(n, &format!("Y-{n}")));
+    place.run(&["undo", &newer, "--yes"]).expect(1);
+    (0..3).for_each(|n| set(n, &format!("B-{n:06}")));
+    (3..6).for_each(|n| assert_eq!(place.account_of(&format!("C-{n}")), format!("X-{n}")));
+    (3..6).for_each(|n| set(n, &format!("B-{n:06}")));
+    place.run(&["undo", &older, "--yes"]).expect(1);
+    (0..3).for_each(|n| assert_eq!(place.account_of(&format!("C-{n}")), format!("B-{n:06}")));
+    (3..6).for_each(|n| assert_eq!(place.account_of(&format!("C-{n}")), format!("A-{n:06}")));
+}
+
+/// The undo of a newer run that was itself undone has restored nothing.
+#[test]
+fn an_undo_restores_nothing_of_a_newer_run_whose_undo_was_undone() {
+    let place = Place::plume();
+    let file = place.moves(4);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let older = place.newest_id();
+    place.run(&["undo", "--yes"]).expect(0);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    place.run(&["undo", "--yes"]).expect(0);
+    let back = place.newest_id();
+    place.run(&["undo", &back, "--yes"]).expect(0);
+    place.run(&["undo", &older, "--yes"]).expect(1);
+    (0..4).for_each(|n| assert_eq!(place.account_of(&format!("C-{n}")), format!("B-{n:06}")));
+}
