@@ -390,10 +390,19 @@ impl<N: WriteLog> Dispatcher<N> {
 
     /// Lines that have failed for the reason for which the run ends are as if they had not been begun.
     async fn reopen(&self, why: Fatal) -> Result<(), LedgerError> {
-        for task in self.context.write_breaker.take(why) {
-            let lines = task.unit.lines().collect();
-            let log = self.context.log.of(task.chunk.as_ref());
-            log.reopen(lines, task.expected).await?;
+        let mut tasks = self.context.write_breaker.take(why);
+        // All of a chunk together: with the first of them it is left to others.
+        while let Some(chunk) = tasks.first().map(|task| task.chunk.clone()) {
+            let is_same = |task: &mut UnitTask| {
+                task.chunk.as_ref().map(Arc::as_ptr) == chunk.as_ref().map(Arc::as_ptr)
+            };
+            let (mut lines, mut expected) = (Vec::new(), Vec::new());
+            for task in tasks.extract_if(.., is_same) {
+                lines.extend(task.unit.lines());
+                expected.extend(task.expected);
+            }
+            let log = self.context.log.of(chunk.as_ref());
+            log.reopen(lines, expected).await?;
         }
         Ok(())
     }

@@ -102,9 +102,11 @@ impl PgChunks {
         gone: Vec<String>,
     ) -> Result<Vec<Claimed>, LedgerError> {
         let pass = self.pass();
+        // Those that are done with this call count no more for how many the session has.
+        let is_done = |chunk: &Arc<Chunk>| done.iter().any(|one| Arc::ptr_eq(one, chunk));
         let known = own
             .iter()
-            .filter(|chunk| chunk.pass == pass && !chunk.is_taken());
+            .filter(|chunk| chunk.pass == pass && !chunk.is_taken() && !is_done(chunk));
         let known: Vec<i32> = known.map(|chunk| chunk.number).collect();
         let of_done =
             |one: fn(&Chunk) -> i32| done.iter().map(|chunk| one(chunk)).collect::<Vec<_>>();

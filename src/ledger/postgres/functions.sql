@@ -212,12 +212,13 @@ BEGIN
         PERFORM FROM chunk c WHERE c.run = r AND c.pass = ANY (passes) AND c.n = ANY (chunks) FOR NO KEY UPDATE;
         SELECT array_agg(k.at::int) INTO taken FROM unnest(passes, chunks, leases) WITH ORDINALITY k(pass, n, lease, at)
             WHERE NOT EXISTS (SELECT FROM chunk c WHERE c.run = r AND c.pass = k.pass AND c.n = k.n
-                AND (c.state = 'leased' OR c.state = 'done' AND reopened <> '{}') AND c.session = s AND c.lease = k.lease);
+                AND (c.state = 'leased' OR reopened <> '{}') AND c.session = s AND c.lease = k.lease);
         IF taken IS NOT NULL THEN RETURN; END IF;
-        -- Lines that are opened again are left to whoever asks for the chunk next.
+        -- Lines that are opened again are left to whoever asks for the chunk next. It is free at once: this session may say
+        -- in the same moment that it is done.
         IF reopened <> '{}' THEN
             UPDATE chunk c SET state = 'free'
-                WHERE c.run = r AND c.state = 'done' AND (c.pass, c.n) IN (SELECT * FROM unnest(passes, chunks));
+                WHERE c.run = r AND (c.pass, c.n) IN (SELECT * FROM unnest(passes, chunks));
         END IF;
     END IF;
     IF calls IS NOT NULL THEN own := json_populate_record(own, calls); END IF;

@@ -5,7 +5,7 @@ use super::super::shared_connection::SharedConnection;
 use super::super::store::PgStore;
 use super::store::{One, one};
 use super::*;
-use crate::domain::Line;
+use crate::domain::{Failed, Line, Status};
 use crate::ledger::chunk::Chunk;
 use crate::ledger::shares::{Ended, NewPass, Next, Shares};
 use crate::ledger::store::{Store, WritesOf};
@@ -267,6 +267,57 @@ fn of_few_chunks_each_of_several_sessions_gets_some() {
         .collect();
     assert_eq!(had, [2, 1, 1]);
     [first, second, third].into_iter().for_each(Worker::leave);
+}
+
+#[test]
+fn a_chunk_that_is_done_does_not_keep_its_session_from_the_next() {
+    let Some((one, first, second)) = at_work(3) else {
+        return;
+    };
+    let chunk = first.claim().unwrap();
+    let other = second.claim().unwrap();
+    let done = [chunk];
+    let next = first.chunks.next(&done, 1).unwrap();
+    assert!(matches!(next, Next::Chunks(given) if given.len() == 1));
+    second.done(&other);
+    [first, second].into_iter().for_each(Worker::leave);
+    drop(one);
+}
+
+/// Whichever comes first: that the lines are opened again, or that their chunk is said to be done.
+#[test]
+fn lines_that_are_opened_again_are_left_to_others_also_where_their_chunk_was_not_done_yet() {
+    for is_done_before in [false, true] {
+        let Some((one, first, second)) = at_work(1) else {
+            return;
+        };
+        let chunk = first.claim().unwrap();
+        let journal = first.journal.of_chunk(&chunk);
+        runtime().block_on(async {
+            for line in [2, 3] {
+                let mut failed = full_outcome(line);
+                failed.status = Status::Failed(Failed::Unavailable);
+                journal.outcome(failed).await.unwrap();
+            }
+            journal.flush().await.unwrap();
+        });
+        if is_done_before {
+            first.done(&chunk);
+        }
+        runtime().block_on(async {
+            // In one group each: the second finds the chunk free.
+            for line in [2, 3] {
+                journal.reopen(vec![line], Vec::new()).await.unwrap();
+                journal.flush().await.unwrap();
+            }
+        });
+        first.done(&chunk);
+        assert_eq!(one.ledger.done().unwrap().iter().count(), 0);
+        drop(journal);
+        first.leave();
+        assert_eq!(second.claim().map(|chunk| chunk.lease), Some(2));
+        second.leave();
+    }
 }
 
 #[test]
