@@ -73,19 +73,19 @@ impl Session {
             })
     }
 
-    /// Names the run in the log of calls, and keeps what other processes need to know: where that log is, and when the run
-    /// ends, if this one leads it.
+    /// Names the run in the log of calls, and keeps what other processes need to know of the one that leads the run: where
+    /// that log is, and when the run ends. What a process that joins was given holds for itself alone.
     fn keep_for_others(&mut self) -> Result<(), CommandError> {
         call_log::of_run(self.run.dir.run().as_str());
+        if self.task.work == Work::Join {
+            return Ok(());
+        }
         let file = self.run.resolved.log.file.as_ref();
         let file = file.and_then(|file| std::path::absolute(file).ok());
         let noted = file.and_then(|file| file.to_str().map(str::to_owned));
         let kept = &mut self.run.kept;
         let noted = noted.filter(|file| !kept.logs.contains(file));
-        let ends_at_ms = match self.task.work {
-            Work::Join => kept.ends_at_ms,
-            Work::Plan | Work::Apply | Work::PlanThenApply => self.run.limits.ends_at_ms(),
-        };
+        let ends_at_ms = self.run.limits.ends_at_ms();
         if noted.is_none() && kept.ends_at_ms == ends_at_ms {
             return Ok(());
         }

@@ -143,6 +143,28 @@ fn workers_do_a_share_of_the_lines_and_end_with_0_when_they_are_told_to() {
 }
 
 #[test]
+fn what_a_worker_is_given_is_not_kept_with_the_run() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let place = with_lines(server, 600, slow());
+    let machine = Machine::new(&place, "one");
+    let given = ["worker", "--rate", "789/s", "--log", "worker.log"];
+    let worker = machine.command(&given).spawn().unwrap();
+    let leader = apply(&place);
+    until_at_work(server, &place, 2);
+    finish(leader).expect(0);
+    terminate(worker).expect(0);
+    let kept = "SELECT coalesce(y.settings, x.settings) FROM run x JOIN progress y USING (run)";
+    let kept = sql(server, &place, kept);
+    assert!(kept.contains("\"concurrency\":\"8\""), "{kept}");
+    assert!(
+        !kept.contains("789") && !kept.contains("worker.log"),
+        "{kept}"
+    );
+}
+
+#[test]
 fn when_the_process_that_began_is_killed_the_others_finish_and_close_the_run() {
     let Some(server) = Server::shared() else {
         return;
