@@ -13,11 +13,10 @@ use super::egress::{Egress, QUOTA_USED_UP, Way};
 use super::health::{HealthBoard, WaitCause};
 use super::settings::{Settings, SetupError, Span};
 use super::shared_pace::SharedPace;
-use super::shared_rate::SharedRate;
 use super::trace::timed;
-use super::turn_line::{Flight, Slot, TurnLine};
+use super::turn_line::{Flight, Slot, TurnLine, Wanted};
 use super::turns::{Ask, Blocked, Departs, Scope, Taken, Taking, Turn, Turns, refuse_late};
-use crate::limits::{Lane, NoTurns, TurnsAsk, TurnsGrant, TurnsWait};
+use crate::limits::{Lane, NoTurns, SharedRate, TurnsAsk, TurnsGrant, TurnsWait};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -46,6 +45,14 @@ pub(super) struct SharedTurns {
     why_closed: Mutex<String>,
     board: Arc<HealthBoard>,
     stop: CancellationToken,
+}
+
+/// What was answered to what.
+struct Answer {
+    wanted: Wanted,
+    /// A call may be so late in these turns.
+    late: Duration,
+    grant: TurnsGrant,
 }
 
 impl SharedTurns {
@@ -101,9 +108,13 @@ impl SharedTurns {
             if self.egress.is_closed(line.from) {
                 return Ok(None);
             }
-            let (late, grant) = self.ask(line).await?;
+            let Answer {
+                wanted,
+                late,
+                grant,
+            } = self.ask(line).await?;
             match grant.turns {
-                Ok(turns) => line.put(turns, late),
+                Ok(turns) => line.put(turns, late, wanted),
                 Err(NoTurns { wait, cause, why }) => {
                     let until = Instant::now() + wait;
                     if matches!(cause, TurnsWait::Quota | TurnsWait::Address) {
@@ -130,19 +141,19 @@ impl SharedTurns {
         line.take(lead, |slot| self.pace.due(slot))
     }
 
-    /// Asks until there is an answer, or for `give_up_after`; says how late a call may be in these turns.
-    async fn ask(&self, line: &TurnLine) -> Result<(Duration, TurnsGrant), CallError> {
+    /// Asks until there is an answer, or for `give_up_after`.
+    async fn ask(&self, line: &TurnLine) -> Result<Answer, CallError> {
         loop {
             let sent = Instant::now();
-            let (wanted, lead) = line.wanted();
+            let wanted = line.wanted();
             let told = self.pace.told(line.lane);
             let calls = line.reported();
             let came_late = calls.came_late;
             let ask = TurnsAsk {
                 lane: line.lane,
                 from: self.addresses[line.from],
-                wanted,
-                ahead: lead + told.round_trip,
+                wanted: wanted.calls,
+                ahead: wanted.lead + told.round_trip,
                 per_second: told.per_second,
                 gap: told.gap,
                 orders: told.orders,
@@ -159,7 +170,11 @@ impl SharedTurns {
                         self.board.free(WaitCause::Turns);
                     }
                     self.pace.learn(line.lane, sent, &grant);
-                    return Ok((told.late, grant));
+                    return Ok(Answer {
+                        wanted,
+                        late: told.late,
+                        grant,
+                    });
                 }
                 Err(why) => why,
             };

@@ -28,6 +28,17 @@ pub(super) struct Slot {
     generation: u64,
 }
 
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    /// How many turns.
+    pub(super) calls: u32,
+    /// How long before their time.
+    pub(super) lead: Duration,
+    /// Where turns became void since, those of the answer are void, too: they were given at the former rate, or before a hold.
+    generation: u64,
+}
+
 /// What is told with a question.
 #[derive(Debug, Default)]
 pub(super) struct Reported {
@@ -119,10 +130,13 @@ impl TurnLine {
         self.first.lock().await
     }
 
-    /// How many turns are to be asked for, and how long before their time.
-    pub(super) fn wanted(&self) -> (u32, Duration) {
+    pub(super) fn wanted(&self) -> Wanted {
         let inner = self.inner();
-        (inner.waiting.max(1), inner.lead)
+        Wanted {
+            calls: inner.waiting.max(1),
+            lead: inner.lead,
+            generation: inner.generation,
+        }
     }
 
     /// The first turn for a call that needs this time before it departs. Those that have passed are given back.
@@ -141,10 +155,15 @@ impl TurnLine {
         inner.stock.remove(at)
     }
 
-    /// Turns that were given. `late`: a call may depart so much after its turn.
-    pub(super) fn put(&self, turns: GrantedTurns, late: Duration) {
+    /// Turns that were given for what was wanted. `late`: a call may depart so much after its turn.
+    pub(super) fn put(&self, turns: GrantedTurns, late: Duration, wanted: Wanted) {
         let mut inner = self.inner();
         let generation = inner.generation;
+        if wanted.generation != generation {
+            let unused = turns.number.map(|number| (number, turns.many));
+            inner.unused.extend(unused);
+            return;
+        }
         let is_paced = turns.step_us > 0.0 || turns.number.is_some();
         let late = if is_paced {
             late
@@ -253,14 +272,33 @@ mod tests {
             step_us,
             number,
         };
-        line.put(one(50.0, None), late);
+        line.put(one(50.0, None), late, line.wanted());
         assert!(line.take(lead, due).is_none(), "there is a rate");
         line.void_all();
-        line.put(one(0.0, Some(7)), late);
+        line.put(one(0.0, Some(7)), late, line.wanted());
         assert!(line.take(lead, due).is_none(), "there is a quota");
         line.void_all();
-        line.put(one(0.0, None), late);
+        line.put(one(0.0, None), late, line.wanted());
         let slot = line.take(lead, due).unwrap();
         assert!(slot.late >= 2 * lead && !slot.is_paced);
+    }
+    #[test]
+    fn turns_that_were_asked_for_before_all_became_void_are_not_used_and_given_back() {
+        let line = TurnLine::new(Lane::Find, 0, true);
+        let turns = GrantedTurns {
+            many: 3,
+            first_us: 0,
+            step_us: 50.0,
+            number: Some(7),
+        };
+        let now = Instant::now();
+        let take = || line.take(Duration::ZERO, |_: &Slot| now);
+        let wanted = line.wanted();
+        line.void_all();
+        line.put(turns, Duration::from_secs(1), wanted);
+        assert!(take().is_none());
+        assert_eq!(line.reported().unused, [(7, 3)]);
+        line.put(turns, Duration::from_secs(1), line.wanted());
+        assert!(take().is_some_and(|slot| line.is_valid(&slot)));
     }
 }
