@@ -1,8 +1,13 @@
-//! What a process asks where the limits of a target are kept for all processes, and what it is told: `http` asks, `ledger`
-//! answers, and neither imports the other.
+//! The limits of a target that hold for all its processes together: what a process asks for, and what it is told. `http` asks,
+//! `ledger` answers, and neither imports the other.
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::time::Duration;
+use std::{fmt, io};
+
+/// Ends with the answer, or with why there is none.
+pub type Granting<'a> = Pin<Box<dyn Future<Output = Result<TurnsGrant, String>> + Send + 'a>>;
 
 /// Calls that share a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,4 +112,39 @@ pub struct ReservedCalls {
     pub boot_id: String,
     /// How many.
     pub calls: u32,
+}
+
+/// Gives out the turns of a target to all its processes, perhaps on several machines: one rate, one quota for each address, and
+/// holds that concern all.
+pub trait SharedRate: fmt::Debug + Send + Sync {
+    /// The next turns. A turn that was granted and is not used is only lost time, so a process may end at any moment.
+    fn grant(&self, ask: TurnsAsk) -> Granting<'_>;
+
+    /// The system refuses calls: no process makes any for this time, and all make them more slowly afterwards where
+    /// `slows`. `answered`: calls that find and that write, accepted since the last question. Does not wait.
+    fn hold_target(&self, wait: Duration, slows: bool, answered: [u32; 2]);
+
+    /// A firewall blocks this address: no process makes calls from it for this time. Does not wait.
+    fn hold_address(&self, from: Option<IpAddr>, wait: Duration);
+
+    /// A person sets the rate of all processes that are at work. Does not wait.
+    fn order(&self, per_second: f64, gap: Duration);
+
+    /// Turns that will not be used: the number of their grant, and how many. Does not wait.
+    fn give_back(&self, unused: &[(i64, u32)]);
+}
+
+/// Where all processes on a target reserve calls of its quota, where each has a pace of its own.
+pub trait CallReservations: fmt::Debug + Send + Sync {
+    /// Lets `change` see everything that is reserved, and puts what it returns in the place of this owner's part. What it
+    /// leaves out of the others' is removed. No other process sees anything in between.
+    ///
+    /// `from`: the local address of these calls. Everything is what was reserved for this address, or for one that is
+    /// not known; `None`: it is not known, and what was reserved for any address counts.
+    fn change(
+        &self,
+        from: Option<IpAddr>,
+        owner: u64,
+        change: &mut dyn FnMut(Vec<ReservedCalls>) -> Vec<ReservedCalls>,
+    ) -> io::Result<()>;
 }

@@ -20,9 +20,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::call_reservations::CallReservations;
 use super::settings::Quota;
-use crate::limits::ReservedCalls;
+use crate::limits::{CallReservations, ReservedCalls};
 
 /// A call is at the server within this time after it departed, but where a new connection is slow: its own process
 /// knows when it was answered, and only others count it from here.

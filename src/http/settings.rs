@@ -1,8 +1,7 @@
 //! What a user may set about calls, and how it is written: `6/s`, `2000/5m`, `15m`.
 
-use super::call_reservations::CallReservations;
-use super::shared_rate::SharedRate;
 use super::token_source::Token;
+use crate::limits::{CallReservations, SharedRate};
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;

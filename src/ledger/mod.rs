@@ -84,9 +84,11 @@ pub use moving::MovingRun;
 pub use net_changes::WriteOrder;
 pub use orders::{Order, Orders};
 pub use outcomes::Outcomes;
+#[cfg(test)]
+pub(crate) use postgres::LedgerRate;
 pub use postgres::{
-    Address, LedgerTurns, Postgres, PostgresError, ReadPassword, Remark, Schema,
-    Settings as PostgresSettings, SharedRuns, creation,
+    Address, Postgres, PostgresError, ReadPassword, Remark, Schema, Settings as PostgresSettings,
+    SharedRuns, creation,
 };
 pub use private::PrivateFile;
 pub use progress::{Phase, Progress, RunKind, State, StopReason};
@@ -103,7 +105,7 @@ pub use run_id::RunId;
 pub use run_ledger::{Ledger, NewLedger};
 pub use runs::{ListedRun, RunToJoin, Runs};
 pub use shares::{Ended, NewPass, Next, Others, Shares, Standing};
-pub use sqlite::{LocalRuns, StateDb};
+pub use sqlite::{LocalRuns, StateCalls, StateDb};
 pub use told::Told;
 pub use unlooked::{MOST_UNLOOKED, Unlooked, UnlookedLine};
 pub use writes::UnitWrites;

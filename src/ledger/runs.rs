@@ -4,11 +4,13 @@
 //! several machines share.
 
 use super::{
-    ExclusiveLock, Ledger, LedgerError, LedgerTurns, NewLedger, RecordPlace, RegisteredRun, RunDir,
-    RunId, Sameness,
+    ExclusiveLock, Ledger, LedgerError, NewLedger, RecordPlace, RegisteredRun, RunDir, RunId,
+    Sameness,
 };
+use crate::limits::SharedRate;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A place where runs are kept. Each has a folder on this machine, for its copy of the input and its reports; its record may
 /// be elsewhere.
@@ -19,8 +21,9 @@ pub trait Runs: fmt::Debug + Send + Sync {
     /// Makes sure that runs can be kept here.
     fn prepare(&self) -> Result<(), LedgerError>;
 
-    /// What gives out the turns of all processes that work on a target; `None`: each process of this machine paces itself.
-    fn turns(&self) -> Result<Option<LedgerTurns>, LedgerError>;
+    /// What gives out the turns of all processes that work on the target with this key; `None`: each process of this machine
+    /// paces itself.
+    fn rate_of(&self, target: &str) -> Result<Option<Arc<dyn SharedRate>>, LedgerError>;
 
     /// The runs that there are, and those that were registered and are gone, in any order.
     fn list(&self) -> Result<Vec<ListedRun>, LedgerError>;

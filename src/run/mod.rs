@@ -38,7 +38,6 @@ mod kept_run;
 mod keyed;
 mod known_failures;
 mod last_night;
-mod ledger_rate;
 mod left_open;
 mod left_untouched;
 mod line_digest;

@@ -1,21 +1,16 @@
-//! The limits of a target over all processes: what `http` asks for, kept in the state database of this machine, or in a
-//! ledger that several machines share.
+//! The limits of a target over all processes: where they are kept, and what of that the client is told.
 
-use super::ledger_rate::LedgerRate;
-use crate::http::{CallReservations, SharedRate};
-use crate::ledger::{LedgerError, Runs, StateDb};
-use crate::limits::ReservedCalls;
-use std::io;
-use std::net::IpAddr;
+use crate::ledger::{LedgerError, Runs, StateCalls, StateDb};
+use crate::limits::{CallReservations, SharedRate};
 use std::sync::Arc;
 
 /// Where the limits of a target are kept, which hold for all its processes together.
 #[derive(Debug, Clone)]
 pub(crate) enum SharedLimits {
     /// Calls are counted against the quota on this machine; each process has its own pace.
-    Machine(Arc<StateCalls>),
+    Machine(Arc<dyn CallReservations>),
     /// One pace and one quota for all processes on all machines.
-    Ledger(Arc<LedgerRate>),
+    Ledger(Arc<dyn SharedRate>),
 }
 
 impl SharedLimits {
@@ -26,10 +21,10 @@ impl SharedLimits {
         target: String,
         state: impl FnOnce() -> Result<Option<Arc<StateDb>>, LedgerError>,
     ) -> Result<Option<Self>, LedgerError> {
-        if let Some(turns) = runs.turns()? {
-            return Ok(Some(Self::Ledger(LedgerRate::of(turns, target))));
+        if let Some(rate) = runs.rate_of(&target)? {
+            return Ok(Some(Self::Ledger(rate)));
         }
-        Ok(state()?.map(|state| StateCalls::of(state, target)))
+        Ok(state()?.map(|state| Self::Machine(Arc::new(StateCalls { state, target }))))
     }
 
     /// What the client is told: where the quota is counted, and who gives out the turns.
@@ -48,30 +43,6 @@ impl SharedLimits {
     }
 }
 
-/// The calls of one target in the state database.
-#[derive(Debug)]
-pub(crate) struct StateCalls {
-    state: Arc<StateDb>,
-    target: String,
-}
-
-impl StateCalls {
-    /// Those of the target with this key.
-    pub(crate) fn of(state: Arc<StateDb>, target: String) -> SharedLimits {
-        SharedLimits::Machine(Arc::new(Self { state, target }))
-    }
-}
-
-impl CallReservations for StateCalls {
-    fn change(
-        &self,
-        from: Option<IpAddr>,
-        owner: u64,
-        change: &mut dyn FnMut(Vec<ReservedCalls>) -> Vec<ReservedCalls>,
-    ) -> io::Result<()> {
-        let address = from.map_or_else(String::new, |address| address.to_string());
-        self.state
-            .change_calls((&self.target, &address), owner, change)
-            .map_err(io::Error::other)
-    }
-}
+#[cfg(test)]
+#[path = "quota_tests.rs"]
+mod tests;

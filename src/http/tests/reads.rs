@@ -2,8 +2,8 @@
 
 use super::server::{Act, Fault, Server, json, ok, with};
 use super::*;
-use crate::http::CallReservations;
 use crate::http::machine_quota::InMemory;
+use crate::limits::CallReservations;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::net::TcpListener;

@@ -17,6 +17,7 @@ mod error;
 mod explain;
 mod glances;
 mod intake;
+mod ledger_rate;
 mod pieces;
 mod pooler;
 mod process;
@@ -36,11 +37,13 @@ mod turns;
 pub use address::Address;
 pub use connection::{ReadPassword, Settings};
 pub use error::PostgresError;
+#[cfg(test)]
+pub(crate) use ledger_rate::LedgerRate;
 pub use runs::SharedRuns;
 pub use schema::{Schema, creation};
 pub use server::Remark;
 pub use thread::Postgres;
-pub use turns::{LedgerTurns, Presence};
+pub use turns::Presence;
 
 #[cfg(test)]
 pub(super) mod tests;

@@ -2,17 +2,19 @@
 
 use super::glances::Glance;
 use super::intake::Intake;
+use super::ledger_rate::LedgerRate;
 use super::process::Process;
 use super::shared_connection::SharedConnection;
 use super::statement::Statement;
 use super::store::PgStore;
-use super::{LedgerTurns, Presence, Settings, draft, glances, pieces};
+use super::{Presence, Settings, draft, glances, pieces};
 use crate::ledger::columns::Row;
 use crate::ledger::private::{create_folder, sync_folder};
 use crate::ledger::{
     ExclusiveLock, Ledger, LedgerError, ListedRun, LocalRuns, MovingRun, NewLedger, RecordPlace,
     RegisteredRun, RunDir, RunId, RunToJoin, Runs, Sameness, StateDb, crash_point,
 };
+use crate::limits::SharedRate;
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
@@ -150,12 +152,13 @@ impl Runs for SharedRuns {
         self.process().map(drop)
     }
 
-    fn turns(&self) -> Result<Option<LedgerTurns>, LedgerError> {
-        Ok(Some(LedgerTurns {
+    fn rate_of(&self, target: &str) -> Result<Option<Arc<dyn SharedRate>>, LedgerError> {
+        Ok(Some(Arc::new(LedgerRate {
             postgres: self.connection.postgres()?,
             presence: Presence::of(self.process()?)?,
             egress: self.egress.clone(),
-        }))
+            target: target.to_owned(),
+        })))
     }
 
     fn list(&self) -> Result<Vec<ListedRun>, LedgerError> {

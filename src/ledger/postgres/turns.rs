@@ -42,17 +42,6 @@ impl Presence {
     }
 }
 
-/// What gives out the turns of all processes that work on a target.
-#[derive(Debug)]
-pub struct LedgerTurns {
-    /// The database.
-    pub postgres: Postgres,
-    /// This process there.
-    pub presence: Presence,
-    /// The name of the address that calls come from which are sent from none of the local addresses that were named.
-    pub egress: Option<String>,
-}
-
 /// The processes that have asked for a rate, as [`Process::gone_of`] reads them.
 const ASKED: &str = "SELECT ''::text, q.process, q.host, q.pid, q.machine, 0::bigint, 0::bigint FROM process q \
     WHERE q.process IN (SELECT a.process FROM asked a)";

@@ -19,6 +19,7 @@ mod state;
 mod store;
 mod unlooked;
 
+pub use reserved_calls::StateCalls;
 pub use runs::LocalRuns;
 pub use state::StateDb;
 

@@ -2,8 +2,34 @@
 
 use super::StateDb;
 use crate::ledger::LedgerError;
-use crate::limits::ReservedCalls;
+use crate::limits::{CallReservations, ReservedCalls};
 use rusqlite::{Connection, Row, TransactionBehavior, params};
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The calls of one target in the state database.
+#[derive(Debug)]
+pub struct StateCalls {
+    /// The database.
+    pub state: Arc<StateDb>,
+    /// The key of the target.
+    pub target: String,
+}
+
+impl CallReservations for StateCalls {
+    fn change(
+        &self,
+        from: Option<IpAddr>,
+        owner: u64,
+        change: &mut dyn FnMut(Vec<ReservedCalls>) -> Vec<ReservedCalls>,
+    ) -> io::Result<()> {
+        let address = from.map_or_else(String::new, |address| address.to_string());
+        self.state
+            .change_calls((&self.target, &address), owner, change)
+            .map_err(io::Error::other)
+    }
+}
 
 impl StateDb {
     /// Lets `change` see all calls that count against the quota of a target, and puts what it returns in the place of

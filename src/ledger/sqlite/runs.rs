@@ -3,9 +3,10 @@
 use super::lock::TargetLock;
 use super::state::StateDb;
 use crate::ledger::{
-    ExclusiveLock, Ledger, LedgerError, LedgerTurns, ListedRun, NewLedger, RecordPlace,
-    RegisteredRun, RunDir, RunId, Runs, Sameness,
+    ExclusiveLock, Ledger, LedgerError, ListedRun, NewLedger, RecordPlace, RegisteredRun, RunDir,
+    RunId, Runs, Sameness,
 };
+use crate::limits::SharedRate;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,7 +41,7 @@ impl Runs for LocalRuns {
         RunDir::prepare(&self.runs_dir)
     }
 
-    fn turns(&self) -> Result<Option<LedgerTurns>, LedgerError> {
+    fn rate_of(&self, _target: &str) -> Result<Option<Arc<dyn SharedRate>>, LedgerError> {
         Ok(None)
     }
 

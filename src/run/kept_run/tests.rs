@@ -3,9 +3,10 @@
 
 use super::*;
 use crate::ledger::{
-    ExclusiveLock, Header, LedgerTurns, ListedRun, NewLedger, RecordPlace, RegisteredRun, RunId,
-    Sameness, absolute,
+    ExclusiveLock, Header, ListedRun, NewLedger, RecordPlace, RegisteredRun, RunId, Sameness,
+    absolute,
 };
+use crate::limits::SharedRate;
 use crate::run::catalog::RunCatalog;
 use crate::run::redraw::{draw, refresh_report};
 use std::fs;
@@ -39,7 +40,7 @@ impl Runs for Elsewhere {
         self.records.prepare()
     }
 
-    fn turns(&self) -> Result<Option<LedgerTurns>, LedgerError> {
+    fn rate_of(&self, _target: &str) -> Result<Option<Arc<dyn SharedRate>>, LedgerError> {
         Ok(None)
     }
 

@@ -1,11 +1,10 @@
 //! A database of one test, and processes of one target that share it.
 
 use super::api::Api;
-use crate::http::{ApiTraits, Client, Granting, Rate, Settings, SharedRate, Token};
+use crate::http::{ApiTraits, Client, Rate, Settings, Token};
 use crate::ledger::test_server::{ADMIN, Server};
-use crate::ledger::{LedgerTurns, Postgres, PostgresSettings};
-use crate::limits::{GrantedTurns, TurnsAsk};
-use crate::run::ledger_rate::LedgerRate;
+use crate::ledger::{LedgerRate, Postgres, PostgresSettings};
+use crate::limits::{GrantedTurns, Granting, SharedRate, TurnsAsk};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -81,12 +80,7 @@ impl Place {
             give_up_after: Duration::from_secs(20),
         };
         let postgres = Postgres::connect(settings).unwrap();
-        let turns = LedgerTurns {
-            presence: postgres.presence(),
-            egress: None,
-            postgres,
-        };
-        LedgerRate::of(turns, TARGET.to_owned())
+        Arc::new(LedgerRate::of_test(postgres, TARGET))
     }
 
     pub(super) fn psql(&self, sql: &str) -> String {

@@ -1,18 +1,19 @@
 //! Several clients of one target, each with its own connection to a real PostgreSQL, against a server on a real socket.
 
-#[path = "ledger_rate_tests/api.rs"]
+#[path = "quota_tests/api.rs"]
 mod api;
-#[path = "ledger_rate_tests/place.rs"]
+#[path = "quota_tests/place.rs"]
 mod place;
 
 use super::*;
 use crate::http::{
     Call, CallError, CallErrorKind, Client, Kind, Path, Quota, Rate, Reply, Settings, Unreadable,
 };
-use crate::run::quota::SharedLimits;
 use api::{Api, Seen, most_within};
 use place::{Place, Process};
+use std::net::IpAddr;
 use std::process::Command;
+use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
