@@ -26,7 +26,7 @@ pub trait Shares: fmt::Debug + Send + Sync {
 
     /// Whether this process is to close the run: it leads it; or the one that did is gone, and nothing is left to be done or
     /// no other process is there to do it.
-    fn leads(&self) -> Result<bool, LedgerError>;
+    fn take_lead(&self) -> Result<bool, LedgerError>;
 
     /// How many other processes work on the run now.
     fn others(&self) -> Result<u64, LedgerError>;

@@ -155,7 +155,7 @@ impl Session {
             Ending::Outage(..) | Ending::Bug(_) if !joins => Ok(shares.others()? == 0),
             // It may say nothing any more.
             Ending::Ledger(_) => Ok(!joins),
-            _ => shares.leads(),
+            _ => shares.take_lead(),
         }
     }
 

@@ -226,8 +226,8 @@ impl Shares for PgChunks {
         })
     }
 
-    fn leads(&self) -> Result<bool, LedgerError> {
-        let ask = self.about("SELECT leads($1, $2, $3)");
+    fn take_lead(&self) -> Result<bool, LedgerError> {
+        let ask = self.about("SELECT take_lead($1, $2, $3)");
         let ask = ask.with(self.session).with(self.gone()?);
         self.process.row(ask, |row| row.truth(0))
     }

@@ -105,7 +105,7 @@ END $$;
 
 -- Whether a session closes the run: it leads it, or the session that did is gone, and nothing is left to be done or no other
 -- one is there to do it.
-CREATE FUNCTION leads(r text, s int, gone text[]) RETURNS bool LANGUAGE plpgsql SET search_path = idshift AS $$
+CREATE FUNCTION take_lead(r text, s int, gone text[]) RETURNS bool LANGUAGE plpgsql SET search_path = idshift AS $$
 DECLARE
     g progress;
 BEGIN
