@@ -79,7 +79,7 @@ impl Chunk {
     }
 
     /// No further units are handed over; this thread waits for the end of those that were.
-    pub fn is_handed_over(&self) {
+    pub fn end_hand_over(&self) {
         let _ = self.waiting.set(std::thread::current());
         self.unit_ended();
     }

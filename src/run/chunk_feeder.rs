@@ -70,7 +70,7 @@ fn chunks(feeder: &Feeder, shares: &dyn Shares) -> Result<(), FeedError> {
                 chunks.refresh(&given)?;
                 for chunk in given {
                     chunks.feed(&chunk)?;
-                    chunk.is_handed_over();
+                    chunk.end_hand_over();
                     own.push(chunk);
                 }
             }

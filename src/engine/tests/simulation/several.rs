@@ -62,7 +62,7 @@ async fn feed(log: &Log, tasks: mpsc::Sender<Vec<UnitTask>>) {
         };
         if let Some((chunk, task)) = next {
             chunk.hand_over(1);
-            chunk.is_handed_over();
+            chunk.end_hand_over();
             open.push(chunk);
             if tasks.send(vec![task]).await.is_err() {
                 return;
