@@ -68,7 +68,7 @@ impl Chunk {
         self.is_taken.load(Ordering::Acquire)
     }
 
-    pub(super) fn was_taken(&self) {
+    pub(super) fn mark_lost(&self) {
         self.is_taken.store(true, Ordering::Release);
     }
 

@@ -319,7 +319,7 @@ impl PgCommit {
                 let chunk = folded.chunks.get(at);
                 chunk
                     .ok_or_else(|| self.process.damaged(&Fault::from("a chunk is missing")))?
-                    .was_taken();
+                    .mark_lost();
             }
         }
     }
