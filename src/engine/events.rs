@@ -216,7 +216,7 @@ impl Tally {
     }
 
     /// Something was heard of the others.
-    pub fn has_heard(&self) {
+    pub fn notify_heard(&self) {
         self.heard.notify_one();
     }
 

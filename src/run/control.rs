@@ -147,7 +147,7 @@ impl Control {
                 let most = told.failed.saturating_add(others.may_fail);
                 self.tally.limit_failures(most);
             }
-            self.tally.has_heard();
+            self.tally.notify_heard();
             let before = *self.before.get_or_insert(others.ended.lines);
             let since = others.ended.lines.saturating_sub(before);
             let elsewhere = &self.tally.ended_elsewhere;
