@@ -197,9 +197,15 @@ impl Ledger {
         self.store().change_orders(change).map(drop)
     }
 
-    /// A process begins to work: what was asked of an earlier one does not concern it.
-    pub fn clear_orders(&self) -> Result<(), LedgerError> {
-        self.store().change_orders(OrderChange::Clear).map(drop)
+    /// A process begins to work: what was asked of an earlier one does not concern it. Returns what is asked from now on,
+    /// which is nothing; whatever is asked later has a higher number.
+    pub fn clear_orders(&self) -> Result<Orders, LedgerError> {
+        let number = self.store().change_orders(OrderChange::Clear)?;
+        Ok(Orders {
+            number,
+            seen: number,
+            ..Orders::default()
+        })
     }
 
     /// The share of its file that the run carries out, and the lines of that; `None`: the whole file.

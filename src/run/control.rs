@@ -55,19 +55,17 @@ impl Control {
         client: Arc<Client>,
         leads: bool,
     ) -> Result<Self, LedgerError> {
-        if leads {
-            ledger.clear_orders()?;
-        }
+        let followed = if leads {
+            ledger.clear_orders()?
+        } else {
+            // Those that stand are followed with the first answer.
+            Orders::default()
+        };
         Ok(Self {
             client,
             asking: None,
             drain: Drain::default(),
-            // Those that stand are followed with the first answer.
-            followed: if leads {
-                ledger.orders()?
-            } else {
-                Orders::default()
-            },
+            followed,
             lower: None,
             shares: None,
             tally: Arc::default(),

@@ -430,11 +430,15 @@ pub(super) fn orders_are_numbered_and_followed(kept: &Kept) {
     person.order(Order::Drain).unwrap();
     let drained = ledger.orders().unwrap();
     assert!(drained.draining && !drained.paused && drained.seen < drained.number);
-    ledger.clear_orders().unwrap();
-    let cleared = Orders {
+    let cleared = ledger.clear_orders().unwrap();
+    let none = Orders {
         number: 3,
         seen: 3,
         ..Orders::default()
     };
-    assert_eq!(person.orders().unwrap(), cleared);
+    assert_eq!((cleared, person.orders().unwrap()), (none, none));
+    // What is asked before the process has looked again is known by its number.
+    person.order(Order::Pause).unwrap();
+    let asked = ledger.orders().unwrap();
+    assert!(asked.paused && asked.number > cleared.number);
 }
