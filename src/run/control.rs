@@ -1,4 +1,6 @@
-//! Follows what a person asks of the run in progress: pause, go on, another rate, drain.
+//! Follows what a person asks of the run in progress (pause, go on, another rate, drain), and exchanges with the other
+//! processes on it how many lines have ended and failed. The ledger is asked in a thread of its own: the engine goes on
+//! while it does not answer.
 
 use crate::engine::{Drain, Tally};
 use crate::http::{Client, Rate};
@@ -27,7 +29,12 @@ pub(super) struct Control {
     ledger: Arc<Ledger>,
     asking: Option<JoinHandle<Result<Asked, LedgerError>>>,
     pub(super) drain: Drain,
+    /// What this process does now.
     followed: Orders,
+    /// The number of the last order of which it is on record that this process follows it.
+    recorded: u64,
+    /// An order was followed a moment ago, and somebody waits until that is on record.
+    has_news: bool,
     /// The lower rate of another process that was told last.
     lower: Option<(Option<f64>, f64)>,
     /// What is told to other processes on the run, where there are any.
@@ -42,6 +49,8 @@ pub(super) struct Control {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked {
     orders: Orders,
+    /// The number of the last order that is followed, as it was recorded.
+    recorded: u64,
     /// What had ended in this process when it asked.
     told: Ended,
     /// What other processes on the run have told; `None`: there are none.
@@ -65,7 +74,9 @@ impl Control {
             client,
             asking: None,
             drain: Drain::default(),
+            recorded: followed.number,
             followed,
+            has_news: false,
             lower: None,
             shares: None,
             tally: Arc::default(),
@@ -95,16 +106,17 @@ impl Control {
         self.shares = shares;
     }
 
-    /// What is asked after the next tick. Dropped before it is known, the next call goes on with the same question.
+    /// What is asked after the next tick, or immediately where there is something to record. Dropped before it is known, the
+    /// next call goes on with the same question.
     pub(super) async fn asked(&mut self, every: &mut Interval) -> Result<Asked, LedgerError> {
-        if self.asking.is_none() {
+        if self.asking.is_none() && !std::mem::take(&mut self.has_news) {
             tokio::select! {
                 _ = every.tick() => {}
                 () = self.tally.asks() => {}
             }
         }
         let (ledger, shares, tally) = (&self.ledger, &self.shares, &self.tally);
-        let limit = self.max_failures;
+        let (limit, followed, recorded) = (self.max_failures, self.followed.number, self.recorded);
         let asking = self.asking.get_or_insert_with(|| {
             let (ledger, shares) = (Arc::clone(ledger), shares.clone());
             let ended = Ended {
@@ -113,8 +125,12 @@ impl Control {
             };
             let most = limit.map(|limit| limit.most_of(ended.lines + tally.others().lines));
             tokio::task::spawn_blocking(move || {
+                if followed != recorded {
+                    ledger.follow_orders(followed)?;
+                }
                 let tell = |shares: Arc<dyn Shares>| shares.tell(ended, most);
                 Ok(Asked {
+                    recorded: followed,
                     told: ended,
                     others: shares.map(tell).transpose()?,
                     orders: ledger.orders()?,
@@ -126,18 +142,21 @@ impl Control {
         // What has panicked has said so, and is asked again.
         asked.unwrap_or(Ok(Asked {
             orders: self.followed,
+            recorded: self.recorded,
             told: Ended::default(),
             others: None,
         }))
     }
 
     /// Follows what was asked since.
-    pub(super) fn follow(&mut self, asked: Asked) -> Result<(), LedgerError> {
+    pub(super) fn follow(&mut self, asked: Asked) {
         let Asked {
             orders,
+            recorded,
             told,
             others,
         } = asked;
+        self.recorded = recorded;
         self.tell_lower_rate();
         if let Some(others) = others {
             self.tally.set_others(others.ended);
@@ -157,7 +176,7 @@ impl Control {
             }
         }
         if orders.number == self.followed.number {
-            return Ok(());
+            return;
         }
         self.client.set_paused(orders.paused);
         if let Some(rate) = orders.rate_per_s
@@ -169,7 +188,16 @@ impl Control {
             self.drain.ask(DRAINED);
         }
         self.followed = orders;
-        self.ledger.follow_orders(orders.number)
+        self.has_news = true;
+    }
+
+    /// Has on record which orders are followed. A drained pass may end before that; whoever gave the order waits for it.
+    pub(super) async fn settle(&mut self) -> Result<(), LedgerError> {
+        while self.recorded != self.followed.number {
+            let asked = self.asked(&mut tokio::time::interval(EVERY)).await?;
+            self.follow(asked);
+        }
+        Ok(())
     }
 
     /// Says where another process is set to a lower rate, which counts for this one, too.

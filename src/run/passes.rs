@@ -266,7 +266,7 @@ impl Session {
                     orders = machine.control.asked(&mut asking) => {
                         // A ledger that fails says so to the engine, which ends the run for it.
                         if let Ok(orders) = orders {
-                            let _ = machine.control.follow(orders);
+                            machine.control.follow(orders);
                         }
                     }
                     _ = counting.tick() => self.note_calls(machine, journal).await?,
@@ -281,6 +281,7 @@ impl Session {
             progress.finish();
             return Ok(ending);
         }
+        machine.control.settle().await?;
         self.note_calls(machine, journal).await?;
         journal.flush().await?;
         progress.finish();

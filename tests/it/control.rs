@@ -83,6 +83,27 @@ fn the_rate_of_a_run_in_progress_is_changed_in_both_directions() {
     assert_eq!(place.account_of("C-299"), "B-000299");
 }
 
+/// A person, or another program, may keep the file locked for seconds; what was asked is followed meanwhile.
+#[test]
+fn calls_go_on_while_the_ledger_does_not_take_down_that_an_order_is_followed() {
+    let place = Place::plume();
+    let file = place.moves(300);
+    let plan = ["plan", &file, "--rate", "2/s", "--lookup", "each"];
+    let child = place.command(&plan).spawn().unwrap();
+    wait_for(|| place.sandbox.log().len() > 2);
+    let ledger = rusqlite::Connection::open(place.newest().join("ledger.db")).unwrap();
+    ledger.busy_timeout(Duration::from_secs(10)).unwrap();
+    let order = "UPDATE orders SET number = number + 1, rate_per_s = 100";
+    ledger.execute(order, ()).unwrap();
+    ledger.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let calls = calls_in(&place, Duration::from_secs(3));
+    ledger.execute_batch("ROLLBACK").unwrap();
+    assert!(calls > 40, "{calls} calls in 3 s");
+    let seen = || ledger.query_row("SELECT seen FROM orders", (), |row| row.get::<_, i64>(0));
+    wait_for(|| seen().unwrap() == 1);
+    finish(child).expect(0);
+}
+
 #[test]
 fn a_drained_run_finishes_what_is_under_way_and_can_be_resumed() {
     let place = Place::plume();
