@@ -8,13 +8,13 @@ use super::settings::{Lookup, Mode, Settings};
 use super::write_breaker::{Refusable, WriteBreaker};
 use super::{Event, Tally, WriteLog, spans, token_check};
 use crate::domain::{AccountId, CustomerId, Failed, Outcome, Reseller, Status};
-use crate::ledger::Write;
+use crate::ledger::{LedgerError, Write};
 use crate::system::{Customer, Location, System, SystemError};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -52,6 +52,9 @@ pub struct Context<N> {
     pub(super) common_failures: CommonFailures,
     pub(super) ramp: Ramp,
     given: Mutex<HashMap<AccountId, Vec<CustomerId>>>,
+    /// Why the ledger cannot be used, where that was found out outside of the engine.
+    ledger_failure: Mutex<Option<LedgerError>>,
+    ledger_fails: Notify,
 }
 
 impl<N: WriteLog> Context<N> {
@@ -87,6 +90,29 @@ impl<N: WriteLog> Context<N> {
             token_check: tokio::sync::Mutex::new(()),
             altered: AtomicU64::new(0),
             lead: Lead::default(),
+            ledger_failure: Mutex::default(),
+            ledger_fails: Notify::new(),
+        }
+    }
+
+    /// The ledger cannot be used: no unit is begun any more, as where the engine finds that out.
+    pub fn ledger_failed(&self, error: LedgerError) {
+        let mut failure = self
+            .ledger_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *failure = Some(error);
+        self.ledger_fails.notify_one();
+    }
+
+    /// Returns once that was said.
+    pub(super) async fn ledger_failure(&self) -> LedgerError {
+        loop {
+            self.ledger_fails.notified().await;
+            let failure = self.ledger_failure.lock();
+            if let Some(error) = failure.unwrap_or_else(PoisonError::into_inner).take() {
+                return error;
+            }
         }
     }
 

@@ -130,6 +130,7 @@ impl<N: WriteLog> Dispatcher<N> {
         let read = tokio::select! {
             biased;
             () = stop.cancelled() => return self.end(Ending::Interrupted),
+            error = context.ledger_failure() => return self.end(Ending::Ledger(error)),
             read = wave_check::read_back(&context, record, wave, is_over) => read,
         };
         match read {
@@ -154,7 +155,7 @@ impl<N: WriteLog> Dispatcher<N> {
         }
         let drain = self.context.settings.drain.clone();
         let stop = self.stop.clone();
-        let tally = Arc::clone(&self.context.tally);
+        let (context, tally) = (Arc::clone(&self.context), Arc::clone(&self.context.tally));
         loop {
             // Before anything is begun: a wait that ends because the run is being stopped must not let others go on.
             let is_over = self.units.is_empty() && self.has_begun_all();
@@ -174,6 +175,10 @@ impl<N: WriteLog> Dispatcher<N> {
                 biased;
                 () = stop.cancelled(), if self.ending.is_none() => {
                     self.end(Ending::Interrupted);
+                }
+                // Units that have ended would hide it, one after another.
+                error = context.ledger_failure(), if self.ending.is_none() => {
+                    self.end(Ending::Ledger(error));
                 }
                 Some(done) = self.units.join_next(), if !self.units.is_empty() => {
                     self.ended(result_of(done));

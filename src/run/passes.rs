@@ -4,7 +4,7 @@ use super::chunk_feeder;
 use super::confirm;
 use super::connect::base_url;
 use super::consent::{NOT_CONFIRMED, counts, question_of_plan};
-use super::control::{self};
+use super::control::{self, Control};
 use super::error::CommandError;
 use super::execute::Connected;
 use super::feeder::{Fed, Feeder};
@@ -16,7 +16,8 @@ use super::session::{Session, Work, done};
 use super::waves::{WaveRecord, Waves};
 use crate::domain::Failed;
 use crate::engine::{self, Context, Ending, Event, Mode, Tally};
-use crate::ledger::{Calls, Journal, Phase, StopReason};
+use crate::http::Client;
+use crate::ledger::{Calls, Journal, LedgerError, Phase, StopReason};
 use crate::system::{Fatal, System};
 use crate::ui;
 use std::sync::Arc;
@@ -38,7 +39,7 @@ impl Session {
         if done && self.run.resolved.system.capabilities().answers_may_mislead {
             let concurrency = self.run.resolved.concurrency;
             confirm::changes((&machine.system, concurrency), &self.run.ledger, journal).await?;
-            self.note_calls(machine, journal).await?;
+            note_calls(&machine.client, journal).await?;
             journal.flush().await?;
         }
         Ok((ending, closes))
@@ -206,7 +207,7 @@ impl Session {
                 drain: &machine.control.drain,
             };
             near_misses::look_up(look, &self.run.draft, &self.run.ledger, journal).await?;
-            self.note_calls(machine, journal).await?;
+            note_calls(&machine.client, journal).await?;
             journal.flush().await?;
         }
         Ok(ending)
@@ -252,39 +253,34 @@ impl Session {
         };
         let feeding = tokio::task::spawn_blocking(move || chunk_feeder::feed(&feeder));
         let ending = {
-            let mut counting = tokio::time::interval(Duration::from_secs(1));
-            let mut asking = tokio::time::interval(control::EVERY);
             let record = WaveRecord {
                 ledger: &self.run.ledger,
                 waves: &waves,
             };
             let running = engine::run(Arc::clone(&context), inbox, &record, machine.stop.clone());
             tokio::pin!(running);
-            loop {
-                tokio::select! {
-                    ending = &mut running => break ending,
-                    orders = machine.control.asked(&mut asking) => {
-                        // A ledger that fails says so to the engine, which ends the run for it.
-                        if let Ok(orders) = orders {
-                            machine.control.follow(orders);
-                        }
-                    }
-                    _ = counting.tick() => self.note_calls(machine, journal).await?,
+            tokio::select! {
+                ending = &mut running => ending,
+                error = beside(&mut machine.control, &machine.client, journal) => {
+                    // Units may wait for an answer of the ledger, and write nothing to it that fails, too.
+                    context.ledger_failed(error);
+                    running.await
                 }
             }
         };
         let fed = feeding
             .await
             .map_err(|why| CommandError::usage(format!("a bug: {why}")))?;
-        if matches!(ending, Ending::Ledger(_)) {
+        let ending = match ending {
             // Nothing more can be noted, and the feeder failed for the same reason.
-            progress.finish();
-            return Ok(ending);
-        }
-        machine.control.settle().await?;
-        self.note_calls(machine, journal).await?;
-        journal.flush().await?;
+            Ending::Ledger(error) => Err(error),
+            other => settled(machine, journal).await.map(|()| other),
+        };
         progress.finish();
+        let ending = match ending {
+            Ok(ending) => ending,
+            Err(error) => return Ok(Ending::Ledger(error)),
+        };
         // Of a part of the file it would mislead.
         if mode == Mode::Plan && matches!(ending, Ending::Finished) {
             finish::keep_forecast(
@@ -318,23 +314,49 @@ impl Session {
             heard,
         )
     }
+}
 
-    async fn note_calls(&self, machine: &Connected, journal: &Journal) -> Result<(), CommandError> {
-        let counters = machine.client.counters();
-        let active = machine.client.active().as_millis();
-        let calls = Calls {
-            find: counters.find,
-            read: counters.read,
-            write: counters.write,
-            retried: counters.retried,
-            throttled: counters.throttled,
-            limit_per_s: machine.client.rate(),
-            active_ms: u64::try_from(active).unwrap_or(u64::MAX),
+/// What goes on beside the engine: orders are followed, and the calls so far are noted. Ends only where the ledger fails,
+/// after it was waited for.
+pub(super) async fn beside(
+    control: &mut Control,
+    client: &Client,
+    journal: &Journal,
+) -> LedgerError {
+    let mut counting = tokio::time::interval(Duration::from_secs(1));
+    let mut asking = tokio::time::interval(control::EVERY);
+    loop {
+        let done = tokio::select! {
+            asked = control.asked(&mut asking) => asked.map(|asked| control.follow(asked)),
+            _ = counting.tick() => note_calls(client, journal).await,
         };
-        // A ledger that fails says so to the engine, which ends the run for it.
-        let _ = journal.calls(calls).await;
-        Ok(())
+        if let Err(error) = done {
+            return error;
+        }
     }
+}
+
+/// Everything about a pass that has ended is on record.
+async fn settled(machine: &mut Connected, journal: &Journal) -> Result<(), LedgerError> {
+    machine.control.settle().await?;
+    note_calls(&machine.client, journal).await?;
+    journal.flush().await
+}
+
+/// Notes the calls of this process so far.
+async fn note_calls(client: &Client, journal: &Journal) -> Result<(), LedgerError> {
+    let counters = client.counters();
+    let active = client.active().as_millis();
+    let calls = Calls {
+        find: counters.find,
+        read: counters.read,
+        write: counters.write,
+        retried: counters.retried,
+        throttled: counters.throttled,
+        limit_per_s: client.rate(),
+        active_ms: u64::try_from(active).unwrap_or(u64::MAX),
+    };
+    journal.calls(calls).await
 }
 
 /// Asks a person whether the run goes on; where it does not, how it ends.

@@ -351,6 +351,26 @@ fn no_more_lines_fail_than_are_allowed_and_are_under_way_in_all_processes() {
     }
 }
 
+/// No process begins a unit before it is told how many lines may fail there.
+#[test]
+fn a_ledger_that_does_not_say_how_many_lines_may_fail_ends_the_run() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let place = with_lines(server, 100, Options::default());
+    place.run(&["plan", "moves.csv"]).expect(0);
+    sql(server, &place, "ALTER FUNCTION tell RENAME TO not_there");
+    let apply = ["apply", "moves.csv", "--yes", "--max-failures", "10"];
+    let ended = place.run(&apply).expect(4);
+    assert!(ended.out.contains("tell"), "{}{}", ended.out, ended.err);
+    let stopped = "SELECT state || ' ' || stopped_by FROM progress WHERE run = (SELECT max(run) FROM run)";
+    assert_eq!(sql(server, &place, stopped), "stopped ledger");
+    assert_eq!(place.patches(), 0);
+    sql(server, &place, "ALTER FUNCTION not_there RENAME TO tell");
+    place.run(&["resume"]).expect(0);
+    all_as_wished(&place, 100);
+}
+
 #[test]
 fn of_a_small_file_a_third_process_gets_some_lines() {
     let Some(server) = Server::shared() else {
