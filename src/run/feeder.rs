@@ -320,13 +320,13 @@ impl Feeder {
         Ok(journal.blocking_outcome(outcome)?)
     }
 
-    /// How many lines there are to bring to an end.
+    /// How many lines there are to bring to an end, with those that the tally has counted.
     pub(super) fn count_lines(draft: &InputPlan, known: &PassInput, tally: &Tally) {
         let open = match &known.planned {
             Some(planned) => planned.len(),
             None => draft.counts.lines.saturating_sub(known.done.len()),
         };
-        tally.lines.store(open, Ordering::Relaxed);
+        tally.lines.store(tally.done() + open, Ordering::Relaxed);
     }
 }
 

@@ -5,10 +5,12 @@ use super::error::CommandError;
 use super::execute::Connected;
 use super::feeder::Fed;
 use super::parked;
+use super::passes::Part;
 use super::session::{Session, Work, done};
 use crate::engine::{Ending, Mode};
 use crate::ledger::Journal;
 use crate::ui;
+use std::sync::Arc;
 
 impl Session {
     /// Returns how the run ends, where it ends here.
@@ -36,9 +38,8 @@ impl Session {
         ui::note(&format!(
             "a wave of {lines} was not verified; it is read back first"
         ));
-        let ending = self
-            .part(machine, journal, (Mode::Resolve, false), Fed::Begun)
-            .await?;
+        let part = Part::of(Mode::Resolve, Fed::Begun, &Arc::default());
+        let ending = self.part(machine, journal, part).await?;
         if !matches!(ending, Ending::Finished) {
             return Ok(Some(ending));
         }

@@ -24,6 +24,27 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc};
 
+/// A part of a pass.
+pub(super) struct Part {
+    pub(super) mode: Mode,
+    /// Whether it stops where of the first lines no customer is found.
+    pub(super) must_find: bool,
+    pub(super) fed: Fed,
+    /// The count of the whole pass: what failed in an earlier part counts.
+    pub(super) tally: Arc<Tally>,
+}
+
+impl Part {
+    pub(super) fn of(mode: Mode, fed: Fed, tally: &Arc<Tally>) -> Self {
+        Self {
+            mode,
+            must_find: mode != Mode::Resolve,
+            fed,
+            tally: Arc::clone(tally),
+        }
+    }
+}
+
 impl Session {
     pub(super) async fn passes(
         &mut self,
@@ -153,7 +174,10 @@ impl Session {
         journal: &Journal,
         mode: Mode,
     ) -> Result<Ending, CommandError> {
-        let ending = self.searched_part(machine, journal, mode, true).await?;
+        // One count of what fails, for what is done before the question and after it.
+        let tally = Arc::new(Tally::default());
+        let first = self.searched_part(machine, journal, (mode, true), &tally);
+        let ending = first.await?;
         let words = match ending {
             // Others that work on it have been stopped, too.
             Ending::Stopped(StopReason::NotFound, words)
@@ -173,7 +197,8 @@ impl Session {
         self.known.done = done(&self.run.ledger, mode)?;
         self.known
             .read_recorded(&self.run.draft, &self.run.ledger)?;
-        self.searched_part(machine, journal, mode, false).await
+        self.searched_part(machine, journal, (mode, false), &tally)
+            .await
     }
 
     /// The lines that are not done; and for those that a plan did not find, other spellings of their account IDs.
@@ -181,16 +206,19 @@ impl Session {
         &mut self,
         machine: &mut Connected,
         journal: &Journal,
-        mode: Mode,
-        must_find: bool,
+        (mode, must_find): (Mode, bool),
+        tally: &Arc<Tally>,
     ) -> Result<Ending, CommandError> {
         let begun = Instant::now();
-        let ending = match (mode, machine.shares.clone()) {
-            (Mode::Apply, Some(shares)) => self.shared_part(machine, journal, shares).await?,
-            _ => {
-                self.part(machine, journal, (mode, must_find), Fed::All)
-                    .await?
-            }
+        let shares = machine.shares.clone().filter(|_| mode == Mode::Apply);
+        let ending = if let Some(shares) = shares {
+            self.shared_part(machine, journal, shares, tally).await?
+        } else {
+            let part = Part {
+                must_find,
+                ..Part::of(mode, Fed::All, tally)
+            };
+            self.part(machine, journal, part).await?
         };
         let looked = matches!(
             ending,
@@ -213,15 +241,19 @@ impl Session {
         Ok(ending)
     }
 
-    /// The lines that are not done. `must_find`: it stops where of the first ones no customer is found.
+    /// The lines that are not done.
     pub(super) async fn part(
         &mut self,
         machine: &mut Connected,
         journal: &Journal,
-        (mode, must_find): (Mode, bool),
-        fed: Fed,
+        part: Part,
     ) -> Result<Ending, CommandError> {
-        let tally = Arc::new(Tally::default());
+        let Part {
+            mode,
+            must_find,
+            fed,
+            tally,
+        } = part;
         let known = self.known.clone();
         Feeder::count_lines(&self.run.draft, &known, &tally);
         let (events, heard) = broadcast::channel::<Event>(256);

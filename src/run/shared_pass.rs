@@ -9,9 +9,10 @@ use super::exit_code::Exit;
 use super::feeder::{Fed, PassInput};
 use super::input_plan::InputPlan;
 use super::outage::outage;
+use super::passes::Part;
 use super::session::{Session, Work, done};
 use crate::domain::{Line, hex};
-use crate::engine::{Ending, Mode};
+use crate::engine::{Ending, Mode, Tally};
 use crate::ledger::{Journal, LedgerError, LineSet, NewPass, Order, Shares, StopReason};
 use crate::ui;
 use sha2::{Digest, Sha256};
@@ -41,6 +42,7 @@ impl Session {
         machine: &mut Connected,
         journal: &Journal,
         shares: Arc<dyn Shares>,
+        tally: &Arc<Tally>,
     ) -> Result<Ending, CommandError> {
         if self.task.work == Work::Join {
             if shares.plan_digest()? != units_digest(&self.run.draft) {
@@ -53,7 +55,7 @@ impl Session {
                 ));
             }
         } else {
-            let first = self.before_others(machine, journal).await?;
+            let first = self.before_others(machine, journal, tally).await?;
             if !matches!(first, Ending::Finished) {
                 return Ok(first);
             }
@@ -67,8 +69,8 @@ impl Session {
             })?;
         }
         machine.control.joins(Some(Arc::clone(&shares)));
-        let fed = Fed::Chunks(Arc::clone(&shares));
-        let ending = self.part(machine, journal, (Mode::Apply, true), fed).await;
+        let part = Part::of(Mode::Apply, Fed::Chunks(Arc::clone(&shares)), tally);
+        let ending = self.part(machine, journal, part).await;
         machine.control.joins(None);
         self.with_others(&shares, ending?).await
     }
@@ -78,6 +80,7 @@ impl Session {
         &mut self,
         machine: &mut Connected,
         journal: &Journal,
+        tally: &Arc<Tally>,
     ) -> Result<Ending, CommandError> {
         let recorded = self.run.ledger.waves()?;
         let sizes = self.run.limits.wave_units(self.run.draft.counts.lines);
@@ -86,8 +89,8 @@ impl Session {
         if !has_waves && self.known.parked.is_empty() {
             return Ok(Ending::Finished);
         }
-        let first = self.part(machine, journal, (Mode::Apply, true), Fed::First);
-        let ending = first.await?;
+        let part = Part::of(Mode::Apply, Fed::First, tally);
+        let ending = self.part(machine, journal, part).await?;
         if matches!(ending, Ending::Finished) {
             let (draft, ledger) = (&self.run.draft, &self.run.ledger);
             self.known.done = done(ledger, Mode::Apply)?;

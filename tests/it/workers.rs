@@ -351,6 +351,32 @@ fn no_more_lines_fail_than_are_allowed_and_are_under_way_in_all_processes() {
     }
 }
 
+#[test]
+fn lines_that_fail_in_a_wave_count_for_all_that_may_fail() {
+    const UNITS: u32 = 8;
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let options = Options {
+        faults: vec!["patch:422:every=4".parse::<Fault>().unwrap()],
+        ..slow()
+    };
+    let place = with_lines(server, 600, options);
+    let mut text = String::from("accountId,newAccountId\n");
+    (0..600).for_each(|n| writeln!(text, "A-{n:06},B-{n:06}").unwrap());
+    place.file("moves.csv", &text);
+    let units = UNITS.to_string();
+    let apply = ["apply", "moves.csv", "--yes", "--concurrency", &units];
+    let waves = ["--waves", "100", "--wave-failures", "100%"];
+    let most = ["--max-failures", "40"];
+    let stopped = [&apply[..], &waves, &most].concat();
+    let stopped = place.run(&stopped).expect(4);
+    assert!(stopped.out.contains("--max-failures 40"), "{}", stopped.out);
+    let failed = "SELECT count(*) FROM outcomes WHERE status IN ('failed', 'in_doubt')";
+    let failed: u32 = sql(server, &place, failed).parse().unwrap();
+    assert!((41..=40 + UNITS).contains(&failed), "{failed}");
+}
+
 /// No process begins a unit before it is told how many lines may fail there.
 #[test]
 fn a_ledger_that_does_not_say_how_many_lines_may_fail_ends_the_run() {
