@@ -8,7 +8,7 @@ use super::sqlite::open as sqlite;
 use super::store::{Draft, Fact, Facts, OrderChange, Put, Store};
 use super::{
     DriftedLine, ExclusiveLock, Header, Journal, JournalThread, LedgerError, LineSet, Order,
-    Orders, RecordPlace, RemovedFile, RunDir, Session, journal,
+    Orders, RecordPlace, RemovedFile, RunDir, Session, StopReason, journal,
 };
 use crate::domain::{CustomerId, Outcome, Shard};
 use std::path::Path;
@@ -206,6 +206,12 @@ impl Ledger {
             seen: number,
             ..Orders::default()
         })
+    }
+
+    /// Stops the run in all processes that work on it, where it is in progress: they are drained, and this is why, unless it
+    /// was stopped for another reason before.
+    pub fn stop_all(&self, reason: StopReason, why: &str) -> Result<(), LedgerError> {
+        self.store().stop_all(reason, why)
     }
 
     /// The share of its file that the run carries out, and the lines of that; `None`: the whole file.

@@ -10,7 +10,8 @@ use super::shares::Shares;
 use super::write_columns::WriteSketch;
 use super::{
     AtWork, Counted, DriftedLine, ExclusiveLock, Header, LedgerError, LineSet, Order, Orders,
-    PastSession, RecordPlace, RemovedFile, Session, Told, Unlooked, Verdict, WriteId, WriteRecord,
+    PastSession, RecordPlace, RemovedFile, Session, StopReason, Told, Unlooked, Verdict, WriteId,
+    WriteRecord,
 };
 use crate::domain::{CustomerId, Line, Outcome, Shard};
 use std::fmt;
@@ -151,6 +152,10 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
 
     /// Changes what is asked; returns the number of the last order.
     fn change_orders(&self, change: OrderChange) -> Result<u64, LedgerError>;
+
+    /// Stops the run in all processes that work on it, where it is in progress: they are drained, and this is why, unless it
+    /// was stopped for another reason before.
+    fn stop_all(&self, reason: StopReason, why: &str) -> Result<(), LedgerError>;
 
     /// Whether a living process works on the run.
     fn is_live(&self) -> bool;

@@ -109,7 +109,7 @@ impl Session {
     ) -> Result<Ending, CommandError> {
         let is_drained = matches!(ending, Ending::Stopped(StopReason::Drained, _));
         if let (Ending::Stopped(reason, why), false) = (&ending, is_drained) {
-            self.stop_all(*reason, why)?;
+            self.run.ledger.stop_all(*reason, why)?;
         }
         if self.task.work == Work::Join {
             return Ok(ending);
@@ -128,18 +128,6 @@ impl Session {
             }
             (ending, _) => ending,
         })
-    }
-
-    /// Every process on the run begins no further unit.
-    fn stop_all(&self, reason: StopReason, why: &str) -> Result<(), LedgerError> {
-        let ledger = &self.run.ledger;
-        let mut progress = ledger.progress()?;
-        if progress.stopped_by.is_none() {
-            progress.stopped_by = Some(reason);
-            why.clone_into(&mut progress.why);
-            ledger.set_progress(&progress)?;
-        }
-        ledger.order(Order::Drain).map(drop)
     }
 
     /// Whether this process closes the run.

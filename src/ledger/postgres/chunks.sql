@@ -118,6 +118,24 @@ BEGIN
     RETURN true;
 END $$;
 
+-- Stops a run in all processes: none begins a unit from now on. The reason is this one, unless another process has given one
+-- before. Empty: so it is on record, or the run is not in progress any more; else why this session may not say so.
+CREATE FUNCTION stop_all(r text, s int, reason text, words text) RETURNS text LANGUAGE plpgsql SET search_path = idshift AS $$
+DECLARE
+    g progress; why_ended text;
+BEGIN
+    SELECT * INTO g FROM progress x WHERE x.run = r FOR UPDATE;
+    SELECT x.ended INTO why_ended FROM sessions x WHERE x.run = r AND x.session = s;
+    IF why_ended IS NOT NULL THEN RETURN why_ended; END IF;
+    IF g.state <> 'running' THEN RETURN ''; END IF;
+    IF g.stopped_by IS NULL THEN
+        UPDATE progress x SET stopped_by = reason, why = words, changes = x.changes + 1 WHERE x.run = r;
+    END IF;
+    UPDATE orders o SET number = o.number + 1, draining = true, paused = false
+        WHERE o.run = r AND (o.paused OR NOT o.draining);
+    RETURN '';
+END $$;
+
 -- Records how many lines have ended in a session, and tells of the others since the run was begun or resumed. `standing`: `over`
 -- where the run is not in progress, or in another pass; `stands_by` where one works at a time, and an earlier session does:
 -- what a session knows of the run is of when it began.

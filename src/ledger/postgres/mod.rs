@@ -18,6 +18,7 @@ mod explain;
 mod glances;
 mod intake;
 mod ledger_rate;
+mod orders;
 mod pieces;
 mod pooler;
 mod process;

@@ -3,6 +3,7 @@
 use super::chunks::{self, PgChunks};
 use super::commit;
 use super::glances::{Glance, session};
+use super::orders;
 use super::process::Process;
 use super::put::put;
 use super::questions;
@@ -16,8 +17,8 @@ use crate::ledger::store::{Fact, Facts, LinesOf, OrderChange, Put, Store, Writes
 use crate::ledger::unlooked::{PackedLines, STATUS};
 use crate::ledger::write_columns::{self, WriteSketch};
 use crate::ledger::{
-    AtWork, Counted, DriftedLine, ExclusiveLock, Header, LedgerError, LineSet, Order, Orders,
-    PastSession, RecordPlace, RemovedFile, Session, Unlooked, WriteId, WriteRecord, drift,
+    AtWork, Counted, DriftedLine, ExclusiveLock, Header, LedgerError, LineSet, Orders, PastSession,
+    RecordPlace, RemovedFile, Session, StopReason, Unlooked, WriteId, WriteRecord, drift,
     header_columns, outcome_columns, remains, shard,
 };
 use std::collections::HashMap;
@@ -72,6 +73,10 @@ impl PgStore {
     /// A question about the run, which is its first value.
     fn about(&self, sql: &'static str) -> Statement {
         Statement::repeatable(sql).with(self.run.clone())
+    }
+
+    fn session(&self) -> Option<i32> {
+        *self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn hold_name(&self) -> Vec<String> {
@@ -147,7 +152,7 @@ impl Store for PgStore {
     }
 
     fn put(&self, all: Vec<Put<'_>>) -> Result<(), LedgerError> {
-        let session = *self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = self.session();
         put(&self.process, &self.run, (session, &self.changes), all)
     }
 
@@ -353,43 +358,15 @@ impl Store for PgStore {
     }
 
     fn orders(&self) -> Result<Orders, LedgerError> {
-        let sql = "SELECT number, seen, paused, draining, rate_per_s FROM orders WHERE run = $1";
-        self.process.row(self.about(sql), |row| {
-            Ok(Orders {
-                number: row.required::<i64>(0)?.cast_unsigned(),
-                seen: row.required::<i64>(1)?.cast_unsigned(),
-                paused: row.truth(2)?,
-                draining: row.truth(3)?,
-                rate_per_s: row.real(4)?,
-            })
-        })
+        orders::read(&self.process, &self.run)
     }
 
     fn change_orders(&self, change: OrderChange) -> Result<u64, LedgerError> {
-        let ask = match change {
-            OrderChange::Give(Order::Pause) => self.about(
-                "UPDATE orders SET number = number + 1, paused = true WHERE run = $1 RETURNING number",
-            ),
-            OrderChange::Give(Order::Unpause) => self.about(
-                "UPDATE orders SET number = number + 1, paused = false WHERE run = $1 RETURNING number",
-            ),
-            // What is paused would never finish.
-            OrderChange::Give(Order::Drain) => self.about(
-                "UPDATE orders SET number = number + 1, draining = true, paused = false WHERE run = $1 RETURNING number",
-            ),
-            OrderChange::Give(Order::Rate(rate)) => self
-                .about("UPDATE orders SET number = number + 1, rate_per_s = $2 WHERE run = $1 RETURNING number")
-                .with(rate),
-            OrderChange::Followed(number) => self
-                .about("UPDATE orders SET seen = $2 WHERE run = $1 RETURNING number")
-                .with(number.cast_signed()),
-            OrderChange::Clear => self.about(
-                "UPDATE orders SET seen = number, paused = false, draining = false, rate_per_s = NULL WHERE run = $1 \
-                 RETURNING number",
-            ),
-        };
-        let number: i64 = self.process.row(ask, |row| row.required(0))?;
-        Ok(number.cast_unsigned())
+        orders::change(&self.process, &self.run, change)
+    }
+
+    fn stop_all(&self, reason: StopReason, why: &str) -> Result<(), LedgerError> {
+        orders::stop_all(&self.process, (&self.run, self.session()), reason, why)
     }
 
     fn is_live(&self) -> bool {

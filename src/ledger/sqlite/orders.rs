@@ -20,6 +20,16 @@ pub(super) fn read(row: &Row<'_>) -> Result<Orders, Fault> {
     })
 }
 
+/// Stops the run, where it is in progress, within a transaction.
+pub(super) fn stop(connection: &Connection, reason: &str, why: &str) -> rusqlite::Result<()> {
+    let sql = "UPDATE progress SET stopped_by = coalesce(stopped_by, ?1), \
+               why = CASE WHEN stopped_by IS NULL THEN ?2 ELSE why END WHERE state = 'running'";
+    if connection.execute(sql, [reason, why])? > 0 {
+        change(connection, OrderChange::Give(Order::Drain))?;
+    }
+    Ok(())
+}
+
 /// Changes what is asked; the number of the last order.
 pub(super) fn change(connection: &Connection, change: OrderChange) -> rusqlite::Result<u64> {
     let (set, value): (_, Option<Value>) = match change {

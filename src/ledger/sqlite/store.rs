@@ -19,8 +19,8 @@ use crate::ledger::unlooked::STATUS;
 use crate::ledger::write_columns::{self, WriteSketch};
 use crate::ledger::{
     Calls, Counted, DriftedLine, ExclusiveLock, Header, LedgerError, LineSet, Orders, PastSession,
-    RecordPlace, RemovedFile, Session, Told, Unlooked, WriteId, WriteRecord, drift, header_columns,
-    outcome_columns, remains, shard,
+    RecordPlace, RemovedFile, Session, StopReason, Told, Unlooked, WriteId, WriteRecord, drift,
+    header_columns, outcome_columns, remains, shard,
 };
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Error, Params, params_from_iter};
@@ -404,6 +404,14 @@ impl Store for SqliteStore {
 
     fn change_orders(&self, change: OrderChange) -> Result<u64, LedgerError> {
         self.with(|connection| orders::change(connection, change))
+    }
+
+    fn stop_all(&self, reason: StopReason, why: &str) -> Result<(), LedgerError> {
+        self.with(|connection| {
+            let transaction = connection.unchecked_transaction()?;
+            orders::stop(&transaction, reason.as_str(), why)?;
+            transaction.commit()
+        })
     }
 
     fn is_live(&self) -> bool {

@@ -147,6 +147,7 @@ contract! {
     queries::drift_is_kept_in_place_of_what_was_there,
     queries::what_is_left_of_a_pruned_run_is_recorded_as_a_whole,
     queries::orders_are_numbered_and_followed,
+    queries::the_first_reason_to_stop_counts_and_only_while_the_run_is_in_progress,
     noted::what_is_noted_is_read_back,
     noted::a_second_journal_of_one_run_is_refused,
     noted::a_thread_without_a_runtime_can_note_and_wait_for_room,

@@ -442,3 +442,39 @@ pub(super) fn orders_are_numbered_and_followed(kept: &Kept) {
     let asked = ledger.orders().unwrap();
     assert!(asked.paused && asked.number > cleared.number);
 }
+
+pub(super) fn the_first_reason_to_stop_counts_and_only_while_the_run_is_in_progress(kept: &Kept) {
+    let (dir, ledger) = kept.fresh();
+    let progress = |state, phase| Progress {
+        state,
+        phase,
+        exit_code: None,
+        stopped_by: None,
+        why: String::new(),
+        started_at_ms: 1,
+        finished_at_ms: None,
+    };
+    let looks = progress(State::Running, Phase::Look);
+    ledger.set_progress(&looks).unwrap();
+    // Another process, which has read the state before.
+    let other = kept.open(&dir);
+    assert_eq!(other.progress().unwrap(), looks);
+    ledger.set_phase(Phase::Write).unwrap();
+    other.stop_all(StopReason::Until, "it is five").unwrap();
+    ledger
+        .stop_all(StopReason::MaxFailures, "too many")
+        .unwrap();
+    let stopped = Progress {
+        stopped_by: Some(StopReason::Until),
+        why: "it is five".to_owned(),
+        ..progress(State::Running, Phase::Write)
+    };
+    assert_eq!(ledger.progress().unwrap(), stopped);
+    assert!(ledger.orders().unwrap().draining);
+    let finished = progress(State::Finished, Phase::Write);
+    ledger.set_progress(&finished).unwrap();
+    ledger.clear_orders().unwrap();
+    other.stop_all(StopReason::Until, "it is six").unwrap();
+    assert_eq!(ledger.progress().unwrap(), finished);
+    assert!(!ledger.orders().unwrap().draining);
+}
