@@ -24,9 +24,10 @@ pub trait Shares: fmt::Debug + Send + Sync {
     /// of what is left of them, this process gets a part.
     fn tell(&self, ended: Ended, most: Option<u64>) -> Result<Others, LedgerError>;
 
-    /// Whether this process is to close the run: it leads it; or the one that did is gone, and nothing is left to be done or
-    /// no other process is there to do it.
-    fn take_lead(&self) -> Result<bool, LedgerError>;
+    /// This process has come to the end of its work. True: it is to close the run, which it leads from now on. False: another one
+    /// closes it, and nothing more may be noted here. Of several processes that end at the same moment, the last one closes the run.
+    /// `gives_up`: it has not done what it could have done, and leaves the rest to others that are at work.
+    fn close_or_leave(&self, gives_up: bool) -> Result<bool, LedgerError>;
 
     /// How many other processes work on the run now.
     fn others(&self) -> Result<u64, LedgerError>;

@@ -130,7 +130,7 @@ impl Session {
         })
     }
 
-    /// Whether this process closes the run.
+    /// Whether this process closes the run. Where it does not, nothing more is noted by it.
     pub(super) fn closes(
         &self,
         shares: Option<&Arc<dyn Shares>>,
@@ -142,11 +142,17 @@ impl Session {
         let joins = self.task.work == Work::Join;
         match ending {
             // What is left is for others, now or later.
-            Ending::Interrupted if joins => Ok(false),
-            Ending::Outage(..) | Ending::Bug(_) if !joins => Ok(shares.others()? == 0),
-            // It may say nothing any more.
-            Ending::Ledger(_) => Ok(!joins),
-            _ => shares.take_lead(),
+            Ending::Interrupted | Ending::Ledger(_) if joins => Ok(false),
+            // Closing it fails, which says why.
+            Ending::Ledger(error) if matches!(error.root(), LedgerError::TakenOver { .. }) => {
+                Ok(true)
+            }
+            // The ledger may be there again, and others may have gone on; where it is not, closing the run says so.
+            Ending::Ledger(_) => Ok(shares.close_or_leave(true).unwrap_or(true)),
+            Ending::Outage(..) | Ending::Bug(_) => shares.close_or_leave(true),
+            Ending::Finished | Ending::Stopped(..) | Ending::Interrupted => {
+                shares.close_or_leave(false)
+            }
         }
     }
 
@@ -168,15 +174,21 @@ impl Session {
             ));
             return Ok(Exit::of_code(code).unwrap_or(Exit::Stopped));
         }
+        // A worker has done its part; for the process that began the run, that is not at its end.
+        let left = match self.task.work {
+            Work::Join => Exit::Success,
+            Work::Plan | Work::Apply | Work::PlanThenApply => Exit::Stopped,
+        };
         let (exit, why) = match ending {
             // The reason of whoever stopped it first.
             Ending::Stopped(_, why) => {
                 let was_stopped = closed.stopped_by.is_some();
-                (Exit::Success, if was_stopped { closed.why } else { why })
+                (left, if was_stopped { closed.why } else { why })
             }
             Ending::Interrupted if signal == 2 => (Exit::Interrupted, String::new()),
-            Ending::Finished if lines == 0 => (Exit::Success, NO_LINES.to_owned()),
-            Ending::Finished | Ending::Interrupted => (Exit::Success, String::new()),
+            Ending::Interrupted if left != Exit::Success => (Exit::Terminated, String::new()),
+            Ending::Finished if lines == 0 => (left, NO_LINES.to_owned()),
+            Ending::Finished | Ending::Interrupted => (left, String::new()),
             Ending::Outage(fatal, why) => {
                 let system = self.run.resolved.system;
                 (Exit::Stopped, outage(fatal, &why, system))

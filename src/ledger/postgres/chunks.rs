@@ -226,9 +226,9 @@ impl Shares for PgChunks {
         })
     }
 
-    fn take_lead(&self) -> Result<bool, LedgerError> {
-        let ask = self.about("SELECT take_lead($1, $2, $3)");
-        let ask = ask.with(self.session).with(self.gone()?);
+    fn close_or_leave(&self, gives_up: bool) -> Result<bool, LedgerError> {
+        let ask = self.about("SELECT close_or_leave($1, $2, $3, $4)");
+        let ask = ask.with(self.session).with(self.gone()?).with(gives_up);
         self.process.row(ask, |row| row.truth(0))
     }
 

@@ -21,7 +21,7 @@ CREATE FUNCTION at_work(r text, gone text[]) RETURNS SETOF int LANGUAGE sql SET 
         AND q.process <> ALL (gone) AND q.held_until + q.grace >= clock_timestamp()
 $$;
 
--- Where one works at a time: whether an earlier session of the run is there.
+-- Whether an earlier session of the run is at work: where one works at a time, this one stands by.
 CREATE FUNCTION stands_by(r text, s int, gone text[]) RETURNS bool LANGUAGE sql SET search_path = idshift AS $$
     SELECT EXISTS (SELECT FROM at_work(r, gone) x WHERE x < s)
 $$;
@@ -103,19 +103,34 @@ BEGIN
     RETURN true;
 END $$;
 
--- Whether a session closes the run: it leads it, or the session that did is gone, and nothing is left to be done or no other
--- one is there to do it.
-CREATE FUNCTION take_lead(r text, s int, gone text[]) RETURNS bool LANGUAGE plpgsql SET search_path = idshift AS $$
+-- A session has come to the end of its work. True: it closes the run, which it leads from now on. False: it has ended, and
+-- another one closes the run. Decided for one session at a time, so of those that end at the same moment the last one closes it.
+-- The run is closed by the session that leads it, or by another one where that is gone; where lines are left, and others are at
+-- work, it is left to these. `gives_up`: the session has not done what it could have done, and others may bring the run to a
+-- better end.
+CREATE FUNCTION close_or_leave(r text, s int, gone text[], gives_up bool) RETURNS bool
+LANGUAGE plpgsql SET search_path = idshift AS $$
 DECLARE
-    g progress;
+    g progress; leads bool; closes bool;
 BEGIN
     SELECT * INTO g FROM progress x WHERE x.run = r FOR UPDATE;
-    IF g.lead IS NULL OR g.lead = s THEN RETURN true; END IF;
-    IF g.state <> 'running' OR NOT has_left(r, g.lead, gone) THEN RETURN false; END IF;
-    IF EXISTS (SELECT FROM chunk c WHERE c.run = r AND c.pass = g.pass AND c.state <> 'done')
-        AND EXISTS (SELECT FROM at_work(r, gone) x WHERE x <> s) THEN RETURN false; END IF;
-    UPDATE progress x SET lead = s WHERE x.run = r;
-    RETURN true;
+    -- Repeated after its answer was lost; or its run was taken over.
+    IF NOT EXISTS (SELECT FROM sessions x WHERE x.run = r AND x.session = s AND x.ended IS NULL) THEN RETURN false; END IF;
+    leads := g.lead IS NULL OR g.lead = s;
+    IF NOT leads AND (g.state <> 'running' OR NOT has_left(r, g.lead, gone)) THEN
+        closes := false;
+    ELSIF NOT EXISTS (SELECT FROM at_work(r, gone) x WHERE x <> s) THEN
+        closes := true;
+    ELSE
+        closes := NOT gives_up
+            AND NOT EXISTS (SELECT FROM chunk c WHERE c.run = r AND c.pass = g.pass AND c.state <> 'done');
+    END IF;
+    IF closes THEN
+        UPDATE progress x SET lead = s WHERE x.run = r;
+    ELSE
+        UPDATE sessions x SET ended = 'its process has left it' WHERE x.run = r AND x.session = s;
+    END IF;
+    RETURN closes;
 END $$;
 
 -- Stops a run in all processes: none begins a unit from now on. The reason is this one, unless another process has given one

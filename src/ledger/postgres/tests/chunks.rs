@@ -348,6 +348,63 @@ fn what_may_fail_is_divided_among_the_sessions_and_together_they_have_no_more() 
     drop(one);
 }
 
+/// As where the system is away, and all notice it at the same moment: each sees that the other one has not ended yet.
+#[test]
+fn of_processes_that_give_up_together_the_last_one_closes_the_run() {
+    let Some((one, first, second)) = at_work(3) else {
+        return;
+    };
+    assert!(!first.chunks.close_or_leave(true).unwrap());
+    assert!(second.chunks.close_or_leave(true).unwrap());
+    // Repeated after its answer was lost.
+    assert!(!first.chunks.close_or_leave(true).unwrap());
+    first.leave();
+    second.leave();
+    // Whichever of them is the first one.
+    for _ in 0..5 {
+        let lead = Worker::lead(&one);
+        lead.open(3, false).unwrap();
+        let workers: Vec<Worker> = (0..2).map(|_| Worker::join(&one).unwrap()).collect();
+        let all: Vec<&Worker> = workers.iter().chain([&lead]).collect();
+        let closing = std::thread::scope(|scope| {
+            let leave = |worker: &Worker| worker.chunks.close_or_leave(true).unwrap();
+            let each = all.iter().map(|worker| scope.spawn(move || leave(worker)));
+            let each: Vec<_> = each.collect();
+            let closing = each.into_iter().map(|one| one.join().unwrap());
+            closing.filter(|closes| *closes).count()
+        });
+        assert_eq!(closing, 1);
+        workers.into_iter().chain([lead]).for_each(Worker::leave);
+    }
+}
+
+#[test]
+fn a_run_is_closed_by_its_lead_or_once_that_is_gone_by_whoever_finishes_it() {
+    let Some((one, first, second)) = at_work(1) else {
+        return;
+    };
+    let [third, fourth, fifth] = [(); 3].map(|()| Worker::join(&one).unwrap());
+    let chunk = third.claim().unwrap();
+    assert!(!second.chunks.close_or_leave(false).unwrap(), "it is led");
+    // It does not wait for the others any more.
+    assert!(!first.chunks.close_or_leave(false).unwrap());
+    assert!(
+        !fourth.chunks.close_or_leave(false).unwrap(),
+        "lines are left"
+    );
+    third.done(&chunk);
+    assert!(!fifth.chunks.close_or_leave(true).unwrap());
+    let sixth = Worker::join(&one).unwrap();
+    assert!(third.chunks.close_or_leave(false).unwrap(), "none is left");
+    assert!(
+        !sixth.chunks.close_or_leave(false).unwrap(),
+        "it is led again"
+    );
+    for worker in [first, second, third, fourth, fifth, sixth] {
+        worker.leave();
+    }
+}
+
 /// Sessions that claim, give back and finish chunks at the same time, in an order that is drawn.
 fn many_at_the_same_time(alone: bool) {
     const WORKERS: u64 = 5;
