@@ -23,6 +23,8 @@ pub(super) struct Connected {
     pub(super) client: Arc<Client>,
     pub(super) control: Control,
     pub(super) stop: CancellationToken,
+    /// Other processes on the run are not waited for any more.
+    pub(super) stop_waiting: CancellationToken,
     signal: Arc<AtomicU8>,
     /// What is agreed on with other processes on the run; `None`: there can be none.
     pub(super) shares: Option<Arc<dyn Shares>>,
@@ -47,6 +49,7 @@ impl Session {
             control: control?,
             client,
             stop,
+            stop_waiting: CancellationToken::new(),
             signal: Arc::new(AtomicU8::new(0)),
             shares: None,
         };
@@ -135,7 +138,8 @@ impl Session {
         machine.shares = shares;
         let runtime = runtime()?;
         let resume = Commands::of(self.run.dir.path(), self.run.ledger.header()).resume(&[]);
-        let (stop, signal) = (machine.stop.clone(), Arc::clone(&machine.signal));
+        let stop = [machine.stop.clone(), machine.stop_waiting.clone()];
+        let signal = Arc::clone(&machine.signal);
         // Until the reports are drawn.
         let _listening = Listening::to_run(stop, signal, resume)?;
         let ending = runtime.block_on(self.passes(machine, &journal));

@@ -9,7 +9,7 @@ use super::exit_code::Exit;
 use super::feeder::{Fed, PassInput};
 use super::input_plan::InputPlan;
 use super::outage::outage;
-use super::passes::Part;
+use super::passes::{Part, beside};
 use super::session::{Session, Work, done};
 use crate::domain::{Line, hex};
 use crate::engine::{Ending, Mode, Tally};
@@ -72,7 +72,7 @@ impl Session {
         let part = Part::of(Mode::Apply, Fed::Chunks(Arc::clone(&shares)), tally);
         let ending = self.part(machine, journal, part).await;
         machine.control.joins(None);
-        self.with_others(&shares, ending?).await
+        self.with_others(machine, journal, &shares, ending?).await
     }
 
     /// What one process does before others may join: waves, and customers that were left under temporary IDs.
@@ -101,27 +101,38 @@ impl Session {
     }
 
     /// Ends the pass with respect to the others. What a person or a guard stops, stops in all processes; what keeps this one
-    /// from its work does not.
+    /// from its work does not. The process that began the run waits for the others, to close it.
     async fn with_others(
         &self,
+        machine: &mut Connected,
+        journal: &Journal,
         shares: &Arc<dyn Shares>,
         ending: Ending,
     ) -> Result<Ending, CommandError> {
+        let ledger = &self.run.ledger;
         let is_drained = matches!(ending, Ending::Stopped(StopReason::Drained, _));
         if let (Ending::Stopped(reason, why), false) = (&ending, is_drained) {
-            self.run.ledger.stop_all(*reason, why)?;
+            ledger.stop_all(*reason, why)?;
         }
         if self.task.work == Work::Join {
             return Ok(ending);
         }
         match ending {
             Ending::Outage(..) | Ending::Ledger(_) | Ending::Bug(_) => return Ok(ending),
-            Ending::Interrupted => drop(self.run.ledger.order(Order::Drain)?),
+            Ending::Interrupted => drop(ledger.order(Order::Drain)?),
             Ending::Finished | Ending::Stopped(..) => {}
         }
-        others_left(shares).await?;
+        tokio::select! {
+            biased;
+            // Lines may be left that are those of others.
+            () = machine.stop_waiting.cancelled() => return Ok(ending),
+            error = beside(&mut machine.control, &machine.client, journal) => {
+                return Ok(Ending::Ledger(error));
+            }
+            left = others_left(shares) => left?,
+        }
         // The reason of whoever stopped it first.
-        let stopped = self.run.ledger.progress()?;
+        let stopped = ledger.progress()?;
         Ok(match (ending, stopped.stopped_by) {
             (Ending::Stopped(StopReason::Drained, _), Some(reason)) => {
                 Ending::Stopped(reason, stopped.why)
@@ -214,7 +225,7 @@ impl Session {
     }
 }
 
-/// Waits until no other process works on the run: what they have under way is finished, and on record.
+/// Waits until no other process works on the run: what they had under way is finished, and on record, or they are gone.
 async fn others_left(shares: &Arc<dyn Shares>) -> Result<(), CommandError> {
     let mut is_told = false;
     loop {

@@ -45,9 +45,10 @@ impl Listening {
         })
     }
 
-    /// During a run: the first signal stops it in order, a second SIGINT ends it immediately.
+    /// During a run: the first signal stops it in order, a second one ends the wait for other processes, and a second SIGINT
+    /// the process.
     pub(super) fn to_run(
-        stop: CancellationToken,
+        [stop, stop_waiting]: [CancellationToken; 2],
         heard: Arc<AtomicU8>,
         resume: String,
     ) -> Result<Self, CommandError> {
@@ -57,6 +58,9 @@ impl Listening {
                 let resume = ui::visible(&resume);
                 ui::err(&format!("ended immediately; `{resume}` continues"));
                 std::process::exit(130);
+            }
+            if earlier != 0 {
+                stop_waiting.cancel();
             }
             stop.cancel();
         })

@@ -280,6 +280,44 @@ fn a_guard_and_ctrl_c_stop_all_processes_and_resume_goes_on() {
     terminate(worker).expect(0);
 }
 
+/// One that is frozen is waited for until its lease is over, unless a person does not want that.
+#[test]
+fn a_second_signal_ends_the_wait_for_other_processes_and_they_close_the_run() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let place = with_lines(server, 1_500, slow());
+    let machine = Machine::new(&place, "one");
+    let worker = worker(&machine);
+    let slowly = ["apply", "moves.csv", "--yes", "--rate", "100/s"];
+    let leader = place.command(&slowly).spawn().unwrap();
+    until_at_work(server, &place, 2);
+    let signal = |child: &Child, signal| {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    };
+    signal(&worker, rustix::process::Signal::STOP);
+    signal(&leader, rustix::process::Signal::TERM);
+    let draining = "SELECT draining FROM orders";
+    until("the run is drained", || {
+        sql(server, &place, draining) == "t"
+    });
+    let begun = Instant::now();
+    signal(&leader, rustix::process::Signal::TERM);
+    let left = finish(leader).expect(143);
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(left.err.contains("resume"), "{}", left.err);
+    signal(&worker, rustix::process::Signal::CONT);
+    let state = "SELECT state || ' ' || coalesce(stopped_by, '') FROM progress";
+    until("it is closed", || {
+        sql(server, &place, state) == "stopped drained"
+    });
+    place.run(&["resume", "--rate", "1000/s"]).expect(0);
+    all_as_wished(&place, 1_500);
+    terminate(worker).expect(0);
+}
+
 #[test]
 fn failures_are_counted_over_all_processes() {
     let Some(server) = Server::shared() else {
@@ -389,7 +427,8 @@ fn a_ledger_that_does_not_say_how_many_lines_may_fail_ends_the_run() {
     let apply = ["apply", "moves.csv", "--yes", "--max-failures", "10"];
     let ended = place.run(&apply).expect(4);
     assert!(ended.out.contains("tell"), "{}{}", ended.out, ended.err);
-    let stopped = "SELECT state || ' ' || stopped_by FROM progress WHERE run = (SELECT max(run) FROM run)";
+    let stopped =
+        "SELECT state || ' ' || stopped_by FROM progress WHERE run = (SELECT max(run) FROM run)";
     assert_eq!(sql(server, &place, stopped), "stopped ledger");
     assert_eq!(place.patches(), 0);
     sql(server, &place, "ALTER FUNCTION not_there RENAME TO tell");
