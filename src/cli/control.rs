@@ -69,7 +69,7 @@ pub(super) fn rate(options: &RateOptions, console: Console) -> Result<Exit, Comm
     )
 }
 
-/// Gives the order and waits until the run follows it.
+/// Gives the order and waits until all processes that work on the run follow it.
 fn give(
     command: &'static str,
     run: Option<&str>,
@@ -80,9 +80,9 @@ fn give(
     let ledger = live(command, run, typed)?;
     let number = ledger.order(order)?;
     let given = Instant::now();
-    while ledger.orders()?.seen < number {
+    while ledger.followed_orders()? < number {
         if !ledger.is_live() || given.elapsed() > PATIENCE {
-            return Err(not_followed(&ledger));
+            return Err(not_followed(&ledger, number));
         }
         // Another process is waited for, and nothing tells when it has read its ledger.
         std::thread::park_timeout(Duration::from_millis(50));
@@ -115,12 +115,19 @@ fn live(
     .with_help("`idshift status` shows the runs in progress; `idshift resume` goes on with one that was stopped"))
 }
 
-fn not_followed(ledger: &Ledger) -> CommandError {
+fn not_followed(ledger: &Ledger, number: u64) -> CommandError {
     let run = &ledger.header().run;
-    let words = if ledger.is_live() {
-        format!("run {run} has not followed within {} s", PATIENCE.as_secs())
-    } else {
-        format!("run {run} ended meanwhile")
+    let at_work = ledger.at_work().unwrap_or_default();
+    let late = at_work.iter().find(|one| one.followed < number);
+    let seconds = PATIENCE.as_secs();
+    let words = match late {
+        Some(one) if at_work.len() > 1 => format!(
+            "process {} on {}, which works on run {run}, has not followed within {seconds} s",
+            one.pid,
+            ui::visible(&one.host)
+        ),
+        _ if ledger.is_live() => format!("run {run} has not followed within {seconds} s"),
+        _ => format!("run {run} ended meanwhile"),
     };
     CommandError::usage(words).with_help(format!("`idshift status {run}` shows how it stands"))
 }

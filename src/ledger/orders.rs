@@ -1,12 +1,10 @@
-//! What a person asks of a run in progress, from any terminal: the process that works on it reads it several times a second.
+//! What a person asks of a run in progress, from any terminal: each process that works on it reads it several times a second.
 
-/// What is asked of the process that works on a run.
+/// What is asked of the processes that work on a run.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Orders {
     /// The number of the last order.
     pub number: u64,
-    /// The number of the last order that the process has followed.
-    pub seen: u64,
     /// No call is made.
     pub paused: bool,
     /// No unit is begun any more.

@@ -262,6 +262,8 @@ pub struct AtWork {
     pub lines: u64,
     /// Those of them that have failed or are in doubt.
     pub failed: u64,
+    /// The number of the last order that it follows.
+    pub followed: u64,
     /// How long it was not heard of, in milliseconds.
     pub silent_ms: u64,
 }

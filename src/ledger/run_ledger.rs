@@ -181,20 +181,24 @@ impl Ledger {
         self.store().put(vec![Put::Drift(lines)])
     }
 
-    /// What is asked of the process that works on the run.
+    /// What is asked of the processes that work on the run.
     pub fn orders(&self) -> Result<Orders, LedgerError> {
         self.store().orders()
     }
 
-    /// Asks something of the process that works on the run; returns the number of the order.
+    /// Asks something of the processes that work on the run; returns the number of the order.
     pub fn order(&self, order: Order) -> Result<u64, LedgerError> {
         self.store().change_orders(OrderChange::Give(order))
     }
 
-    /// Records that the process follows all orders up to this number.
+    /// Records that this process follows all orders up to this number.
     pub fn follow_orders(&self, number: u64) -> Result<(), LedgerError> {
-        let change = OrderChange::Followed(number);
-        self.store().change_orders(change).map(drop)
+        self.store().follow_orders(number)
+    }
+
+    /// The number of the last order that every process at work follows.
+    pub fn followed_orders(&self) -> Result<u64, LedgerError> {
+        self.store().followed_orders()
     }
 
     /// A process begins to work: what was asked of an earlier one does not concern it. Returns what is asked from now on,
@@ -203,7 +207,6 @@ impl Ledger {
         let number = self.store().change_orders(OrderChange::Clear)?;
         Ok(Orders {
             number,
-            seen: number,
             ..Orders::default()
         })
     }

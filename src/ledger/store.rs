@@ -147,11 +147,17 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
     /// The files that a prune has removed, by name.
     fn removed_files(&self) -> Result<Vec<RemovedFile>, LedgerError>;
 
-    /// What is asked of the process that works on the run.
+    /// What is asked of the processes that work on the run.
     fn orders(&self) -> Result<Orders, LedgerError>;
 
     /// Changes what is asked; returns the number of the last order.
     fn change_orders(&self, change: OrderChange) -> Result<u64, LedgerError>;
+
+    /// Records that this process follows all orders up to this number.
+    fn follow_orders(&self, number: u64) -> Result<(), LedgerError>;
+
+    /// The number of the last order that every process at work follows.
+    fn followed_orders(&self) -> Result<u64, LedgerError>;
 
     /// Stops the run in all processes that work on it, where it is in progress: they are drained, and this is why, unless it
     /// was stopped for another reason before.
@@ -330,13 +336,11 @@ pub(super) enum WritesOf {
     Line(Line),
 }
 
-/// A change of what is asked of the process that works on a run.
+/// A change of what is asked of the processes that work on a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum OrderChange {
     /// A person asks for something.
     Give(Order),
-    /// The process follows all orders up to this number.
-    Followed(u64),
     /// A process begins: what was asked of an earlier one does not concern it.
     Clear,
 }

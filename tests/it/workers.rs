@@ -4,6 +4,7 @@ use crate::shared_ledger::{Machine, database, shared, until, with_standby};
 use crate::support::postgres::{ADMIN, Server};
 use crate::support::{Done, Place, catches, customer, finish};
 use idshift::sandbox::{Fault, Options};
+use rustix::process::Signal;
 use std::fmt::Write as _;
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -76,9 +77,13 @@ fn apply(place: &Place) -> Child {
     place.command(&arguments).spawn().unwrap()
 }
 
-fn terminate(child: Child) -> Done {
+fn signal(child: &Child, signal: Signal) {
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
+fn terminate(child: Child) -> Done {
+    signal(&child, Signal::TERM);
     finish(child)
 }
 
@@ -254,8 +259,7 @@ fn a_guard_and_ctrl_c_stop_all_processes_and_resume_goes_on() {
     let worker = worker(&machine);
     let leader = apply(&place);
     until_at_work(server, &place, 2);
-    let pid = rustix::process::Pid::from_raw(i32::try_from(leader.id()).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    signal(&leader, Signal::INT);
     finish(leader).expect(130);
     let open = "SELECT count(*) FROM sessions WHERE ended IS NULL";
     assert_eq!(sql(server, &place, open), "0");
@@ -280,6 +284,39 @@ fn a_guard_and_ctrl_c_stop_all_processes_and_resume_goes_on() {
     terminate(worker).expect(0);
 }
 
+#[test]
+fn an_order_is_followed_once_every_process_at_work_follows_it() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let place = with_lines(server, 1_500, slow());
+    let machine = Machine::new(&place, "one");
+    let worker = worker(&machine);
+    let slowly = ["apply", "moves.csv", "--yes", "--rate", "50/s"];
+    let leader = place.command(&slowly).spawn().unwrap();
+    until_at_work(server, &place, 2);
+    signal(&worker, Signal::STOP);
+    let late = machine.run(&["pause"]).expect(2);
+    let named = format!("process {} on ", worker.id());
+    assert!(late.err.contains(&named), "{}", late.err);
+    assert!(late.err.contains("has not followed"), "{}", late.err);
+    signal(&worker, Signal::CONT);
+    machine.run(&["pause"]).expect(0);
+    // A call that was on its way when the order was followed has arrived.
+    let seen = || place.sandbox.log().len();
+    let quiet = |time| {
+        let (before, begun) = (seen(), Instant::now());
+        until("time has passed", || begun.elapsed() > time);
+        seen() - before
+    };
+    quiet(Duration::from_millis(300));
+    assert_eq!(quiet(Duration::from_secs(1)), 0);
+    machine.run(&["unpause"]).expect(0);
+    machine.run(&["drain"]).expect(0);
+    finish(leader).expect(4);
+    terminate(worker).expect(0);
+}
+
 /// One that is frozen is waited for until its lease is over, unless a person does not want that.
 #[test]
 fn a_second_signal_ends_the_wait_for_other_processes_and_they_close_the_run() {
@@ -292,23 +329,19 @@ fn a_second_signal_ends_the_wait_for_other_processes_and_they_close_the_run() {
     let slowly = ["apply", "moves.csv", "--yes", "--rate", "100/s"];
     let leader = place.command(&slowly).spawn().unwrap();
     until_at_work(server, &place, 2);
-    let signal = |child: &Child, signal| {
-        let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-        rustix::process::kill_process(pid, signal).unwrap();
-    };
-    signal(&worker, rustix::process::Signal::STOP);
-    signal(&leader, rustix::process::Signal::TERM);
+    signal(&worker, Signal::STOP);
+    signal(&leader, Signal::TERM);
     let draining = "SELECT draining FROM orders";
     until("the run is drained", || {
         sql(server, &place, draining) == "t"
     });
     let begun = Instant::now();
-    signal(&leader, rustix::process::Signal::TERM);
+    signal(&leader, Signal::TERM);
     let left = finish(leader).expect(143);
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(10), "{took:?}");
     assert!(left.err.contains("resume"), "{}", left.err);
-    signal(&worker, rustix::process::Signal::CONT);
+    signal(&worker, Signal::CONT);
     let state = "SELECT state || ' ' || coalesce(stopped_by, '') FROM progress";
     until("it is closed", || {
         sql(server, &place, state) == "stopped drained"

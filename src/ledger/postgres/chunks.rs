@@ -143,7 +143,7 @@ impl PgChunks {
 
 /// The processes that work on a run now.
 pub(super) fn at_work(process: &Process, run: &str) -> Result<Vec<AtWork>, LedgerError> {
-    let sql = "SELECT s.host, s.pid, s.ended_lines, s.failed_lines, \
+    let sql = "SELECT s.host, s.pid, s.ended_lines, s.failed_lines, s.followed, \
                (extract(epoch FROM clock_timestamp() - q.seen_at) * 1000)::bigint \
                FROM sessions s JOIN process q USING (process) WHERE s.run = $1 \
                AND s.session IN (SELECT * FROM at_work($1, $2)) ORDER BY s.session";
@@ -155,7 +155,8 @@ pub(super) fn at_work(process: &Process, run: &str) -> Result<Vec<AtWork>, Ledge
             pid: row.required(1)?,
             lines: number(2)?,
             failed: number(3)?,
-            silent_ms: number(4)?,
+            followed: number(4)?,
+            silent_ms: number(5)?,
         })
     })
 }

@@ -9,14 +9,13 @@ use crate::ledger::{LedgerError, Order, Orders, StopReason};
 
 /// What is asked.
 pub(super) fn read(process: &Process, run: &str) -> Result<Orders, LedgerError> {
-    let sql = "SELECT number, seen, paused, draining, rate_per_s FROM orders WHERE run = $1";
+    let sql = "SELECT number, paused, draining, rate_per_s FROM orders WHERE run = $1";
     process.row(of_run(sql, run), |row| {
         Ok(Orders {
             number: row.required::<i64>(0)?.cast_unsigned(),
-            seen: row.required::<i64>(1)?.cast_unsigned(),
-            paused: row.truth(2)?,
-            draining: row.truth(3)?,
-            rate_per_s: row.real(4)?,
+            paused: row.truth(1)?,
+            draining: row.truth(2)?,
+            rate_per_s: row.real(3)?,
         })
     })
 }
@@ -45,16 +44,31 @@ pub(super) fn change(
             let sql = "UPDATE orders SET number = number + 1, rate_per_s = $2 WHERE run = $1 RETURNING number";
             of_run(sql, run).with(rate)
         }
-        OrderChange::Followed(number) => {
-            let sql = "UPDATE orders SET seen = $2 WHERE run = $1 RETURNING number";
-            of_run(sql, run).with(number.cast_signed())
-        }
         OrderChange::Clear => of_run(
-            "UPDATE orders SET seen = number, paused = false, draining = false, rate_per_s = NULL WHERE run = $1 \
+            "UPDATE orders SET paused = false, draining = false, rate_per_s = NULL WHERE run = $1 \
              RETURNING number",
             run,
         ),
     };
+    let number: i64 = process.row(ask, |row| row.required(0))?;
+    Ok(number.cast_unsigned())
+}
+
+/// This process follows all orders up to this number.
+pub(super) fn follow(process: &Process, run: &str, number: u64) -> Result<(), LedgerError> {
+    let sql = "UPDATE sessions SET followed = $2 WHERE run = $1 AND process = $3 AND ended IS NULL";
+    let follow = of_run(sql, run).with(number.cast_signed());
+    process
+        .rows(follow.with(process.name().to_owned()), |_| Ok(()))
+        .map(drop)
+}
+
+/// The number of the last order that all processes follow which are at work, or, where there is none any more, that one has
+/// followed.
+pub(super) fn followed(process: &Process, run: &str) -> Result<u64, LedgerError> {
+    let sql = "SELECT coalesce(min(s.followed) FILTER (WHERE s.session IN (SELECT * FROM at_work($1, $2))), max(s.followed), 0) \
+               FROM sessions s WHERE s.run = $1";
+    let ask = of_run(sql, run).with(process.gone_from(run)?);
     let number: i64 = process.row(ask, |row| row.required(0))?;
     Ok(number.cast_unsigned())
 }

@@ -93,7 +93,7 @@ CREATE TABLE closed (
 );
 CREATE TABLE orders (
     run text PRIMARY KEY REFERENCES run ON DELETE CASCADE,
-    number bigint NOT NULL DEFAULT 0, seen bigint NOT NULL DEFAULT 0,
+    number bigint NOT NULL DEFAULT 0,
     paused bool NOT NULL DEFAULT false, draining bool NOT NULL DEFAULT false, rate_per_s float8
 );
 -- One row for each process that worked on the run. Each commit changes its session's row, so that an acknowledgement
@@ -110,6 +110,8 @@ CREATE TABLE sessions (
     process text NOT NULL DEFAULT '', token text NOT NULL DEFAULT '', ended text,
     -- Lines that have ended in this process, those of them that have failed, and its part of those that may still fail.
     ended_lines bigint NOT NULL DEFAULT 0, failed_lines bigint NOT NULL DEFAULT 0, may_fail bigint NOT NULL DEFAULT 0,
+    -- The number of the last order that this process follows.
+    followed bigint NOT NULL DEFAULT 0,
     seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (run, session)
 ) WITH (fillfactor = 50);

@@ -365,6 +365,14 @@ impl Store for PgStore {
         orders::change(&self.process, &self.run, change)
     }
 
+    fn follow_orders(&self, number: u64) -> Result<(), LedgerError> {
+        orders::follow(&self.process, &self.run, number)
+    }
+
+    fn followed_orders(&self) -> Result<u64, LedgerError> {
+        orders::followed(&self.process, &self.run)
+    }
+
     fn stop_all(&self, reason: StopReason, why: &str) -> Result<(), LedgerError> {
         orders::stop_all(&self.process, (&self.run, self.session()), reason, why)
     }

@@ -7,16 +7,15 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
 /// What is asked, for [`read`].
-pub(super) const SELECT: &str = "SELECT number, seen, paused, draining, rate_per_s FROM orders";
+pub(super) const SELECT: &str = "SELECT number, paused, draining, rate_per_s FROM orders";
 
 /// Reads a row of [`SELECT`].
 pub(super) fn read(row: &Row<'_>) -> Result<Orders, Fault> {
     Ok(Orders {
         number: row.required::<i64>(0)?.cast_unsigned(),
-        seen: row.required::<i64>(1)?.cast_unsigned(),
-        paused: row.get(2)?,
-        draining: row.get(3)?,
-        rate_per_s: row.get(4)?,
+        paused: row.get(1)?,
+        draining: row.get(2)?,
+        rate_per_s: row.get(3)?,
     })
 }
 
@@ -40,7 +39,6 @@ pub(super) fn change(connection: &Connection, change: OrderChange) -> rusqlite::
         OrderChange::Give(Order::Rate(rate)) => {
             ("number = number + 1, rate_per_s = ?1", Some(rate.into()))
         }
-        OrderChange::Followed(number) => ("seen = ?1", Some(number.cast_signed().into())),
         OrderChange::Clear => (
             "seen = number, paused = 0, draining = 0, rate_per_s = NULL",
             None,

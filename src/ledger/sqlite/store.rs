@@ -406,6 +406,16 @@ impl Store for SqliteStore {
         self.with(|connection| orders::change(connection, change))
     }
 
+    fn follow_orders(&self, number: u64) -> Result<(), LedgerError> {
+        let sql = "UPDATE orders SET seen = ?1";
+        self.with(|connection| connection.execute(sql, [number.cast_signed()]).map(drop))
+    }
+
+    fn followed_orders(&self) -> Result<u64, LedgerError> {
+        let sql = "SELECT seen FROM orders";
+        self.one(sql, |row| Ok(row.required::<i64>(0)?.cast_unsigned()))
+    }
+
     fn stop_all(&self, reason: StopReason, why: &str) -> Result<(), LedgerError> {
         self.with(|connection| {
             let transaction = connection.unchecked_transaction()?;

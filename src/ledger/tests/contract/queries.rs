@@ -415,25 +415,32 @@ pub(super) fn what_is_left_of_a_pruned_run_is_recorded_as_a_whole(kept: &Kept) {
 pub(super) fn orders_are_numbered_and_followed(kept: &Kept) {
     let (dir, ledger) = kept.fresh();
     assert_eq!(ledger.orders().unwrap(), Orders::default());
+    let (journal, thread) = ledger.journal(SESSION).unwrap();
     let person = kept.open(&dir);
     assert_eq!(person.order(Order::Pause).unwrap(), 1);
     assert_eq!(person.order(Order::Rate(2.5)).unwrap(), 2);
+    assert_eq!(person.followed_orders().unwrap(), 0);
     ledger.follow_orders(2).unwrap();
     let asked = Orders {
         number: 2,
-        seen: 2,
         paused: true,
         draining: false,
         rate_per_s: Some(2.5),
     };
     assert_eq!(person.orders().unwrap(), asked);
+    assert_eq!(person.followed_orders().unwrap(), 2);
     person.order(Order::Drain).unwrap();
     let drained = ledger.orders().unwrap();
-    assert!(drained.draining && !drained.paused && drained.seen < drained.number);
+    assert!(drained.draining && !drained.paused && drained.number == 3);
+    assert_eq!(person.followed_orders().unwrap(), 2);
+    ledger.follow_orders(3).unwrap();
+    drop(journal);
+    thread.join();
+    // Whoever gave the order may ask only when the run has ended.
+    assert_eq!(person.followed_orders().unwrap(), 3);
     let cleared = ledger.clear_orders().unwrap();
     let none = Orders {
         number: 3,
-        seen: 3,
         ..Orders::default()
     };
     assert_eq!((cleared, person.orders().unwrap()), (none, none));
