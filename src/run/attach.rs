@@ -79,7 +79,8 @@ pub(super) fn finished(
 ) -> Result<Exit, CommandError> {
     let progress = ledger.progress()?;
     let exit = progress.exit_code.and_then(Exit::of_code);
-    let exit = exit.unwrap_or(Exit::Success);
+    // A run that has ended and does not say how was not closed in order: that is no success.
+    let exit = exit.unwrap_or(Exit::Stopped);
     // Of a pruned run there are no reports.
     if ledger.pruned()?.is_some() {
         return Ok(exit);

@@ -75,6 +75,20 @@ fn a_job_that_has_finished_with_failures_ends_with_their_exit_code_again() {
     });
 }
 
+/// As where another program has changed its record.
+#[test]
+fn a_job_of_which_it_is_not_known_how_it_ended_is_no_success() {
+    let place = Place::plume();
+    place.moves(3);
+    place.run(&JOB).expect(0);
+    let ledger = rusqlite::Connection::open(place.newest().join("ledger.db")).unwrap();
+    ledger
+        .execute("UPDATE progress SET exit_code = NULL", ())
+        .unwrap();
+    drop(ledger);
+    place.run(&JOB).expect(4);
+}
+
 #[test]
 fn another_file_command_target_or_reading_with_the_key_is_refused_and_both_are_named() {
     each_ledger(|place| {
