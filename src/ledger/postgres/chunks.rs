@@ -141,6 +141,18 @@ impl PgChunks {
     }
 }
 
+/// Reads the word of `tell`.
+fn standing(word: &str) -> Result<Standing, Fault> {
+    match word {
+        "goes_on" => Ok(Standing::GoesOn),
+        "stands_by" => Ok(Standing::StandsBy),
+        "over" => Ok(Standing::Over),
+        _ => Err(Fault::from(
+            "whether a process goes on with its run is not known",
+        )),
+    }
+}
+
 /// The processes that work on a run now.
 pub(super) fn at_work(process: &Process, run: &str) -> Result<Vec<AtWork>, LedgerError> {
     let sql = "SELECT s.host, s.pid, s.ended_lines, s.failed_lines, s.followed, \
@@ -217,11 +229,7 @@ impl Shares for PgChunks {
                     lines: number(0)?,
                     failed: number(1)?,
                 },
-                standing: match row.word(2)? {
-                    "goes_on" => Standing::GoesOn,
-                    "stands_by" => Standing::StandsBy,
-                    _ => Standing::Over,
-                },
+                standing: standing(row.word(2)?)?,
                 may_fail: number(3)?,
             })
         })

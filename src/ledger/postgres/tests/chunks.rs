@@ -405,6 +405,22 @@ fn a_run_is_closed_by_its_lead_or_once_that_is_gone_by_whoever_finishes_it() {
     }
 }
 
+/// As with a database that another version has changed: that the run is over would end this process in silence.
+#[test]
+fn a_standing_that_is_not_known_is_an_error() {
+    let Some((one, first, second)) = at_work(1) else {
+        return;
+    };
+    let source = "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = 'tell'";
+    let changed = one.sql(source).replace("'goes_on'", "'goes_slowly'");
+    one.sql(&changed);
+    let told = first.chunks.tell(Ended::default(), None);
+    let why = told.unwrap_err().to_string();
+    assert!(why.contains("is not known"), "{why}");
+    first.leave();
+    second.leave();
+}
+
 /// Sessions that claim, give back and finish chunks at the same time, in an order that is drawn.
 fn many_at_the_same_time(alone: bool) {
     const WORKERS: u64 = 5;
