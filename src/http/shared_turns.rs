@@ -147,8 +147,7 @@ impl SharedTurns {
             let sent = Instant::now();
             let wanted = line.wanted();
             let told = self.pace.told(line.lane);
-            let calls = line.reported();
-            let came_late = calls.came_late;
+            let mut calls = line.reported();
             let ask = TurnsAsk {
                 lane: line.lane,
                 from: self.addresses[line.from],
@@ -161,11 +160,12 @@ impl SharedTurns {
                 quota: self.quota,
                 answered: told.answered,
                 slow: calls.slow,
-                came_late,
-                unused: calls.unused,
+                came_late: calls.came_late,
+                unused: std::mem::take(&mut calls.unused),
             };
             let why = match self.answer(ask, sent).await? {
                 Ok(grant) => {
+                    calls.arrived();
                     if lock(&self.away_since).take().is_some() {
                         self.board.free(WaitCause::Turns);
                     }
@@ -179,7 +179,7 @@ impl SharedTurns {
                 Err(why) => why,
             };
             // Calls that were to be counted are; turns that were to be given back stay taken.
-            line.count_late(came_late);
+            drop(calls);
             let since = *lock(&self.away_since).get_or_insert(sent);
             let until = since + self.give_up_after;
             self.board.hold_in_outage(

@@ -39,12 +39,28 @@ pub(super) struct Wanted {
     generation: u64,
 }
 
-/// What is told with a question.
-#[derive(Debug, Default)]
-pub(super) struct Reported {
+/// What is told with a question. Where that has no answer, also because its caller does not wait for one any more, calls that
+/// came late are told again with the next one.
+#[derive(Debug)]
+pub(super) struct Reported<'l> {
+    line: &'l TurnLine,
     pub(super) slow: u32,
     pub(super) came_late: u32,
+    /// They are told once: turns that are given back twice would be made twice.
     pub(super) unused: Vec<(i64, u32)>,
+}
+
+impl Reported<'_> {
+    /// The question has its answer.
+    pub(super) fn arrived(mut self) {
+        self.came_late = 0;
+    }
+}
+
+impl Drop for Reported<'_> {
+    fn drop(&mut self) {
+        self.line.inner().came_late += self.came_late;
+    }
 }
 
 /// A call on its way.
@@ -228,7 +244,7 @@ impl TurnLine {
     }
 
     /// What is to be told with the next question.
-    pub(super) fn reported(&self) -> Reported {
+    pub(super) fn reported(&self) -> Reported<'_> {
         let mut inner = self.inner();
         // In the order of departure.
         let slow = inner
@@ -237,15 +253,11 @@ impl TurnLine {
             .take_while(|departed| departed.elapsed() > ARRIVES)
             .count();
         Reported {
+            line: self,
             slow: u32::try_from(slow).unwrap_or(u32::MAX),
             came_late: std::mem::take(&mut inner.came_late),
             unused: std::mem::take(&mut inner.unused),
         }
-    }
-
-    /// What was told did not arrive.
-    pub(super) fn count_late(&self, came_late: u32) {
-        self.inner().came_late += came_late;
     }
 
     /// All turns that are left, at the end.
@@ -282,6 +294,7 @@ mod tests {
         let slot = line.take(lead, due).unwrap();
         assert!(slot.late >= 2 * lead && !slot.is_paced);
     }
+
     #[test]
     fn turns_that_were_asked_for_before_all_became_void_are_not_used_and_given_back() {
         let line = TurnLine::new(Lane::Find, 0, true);
@@ -300,5 +313,18 @@ mod tests {
         assert_eq!(line.reported().unused, [(7, 3)]);
         line.put(turns, Duration::from_secs(1), line.wanted());
         assert!(take().is_some_and(|slot| line.is_valid(&slot)));
+    }
+
+    #[test]
+    fn calls_that_came_late_are_told_until_the_question_has_an_answer() {
+        let line = TurnLine::new(Lane::Find, 0, true);
+        let departed = Instant::now().checked_sub(2 * ARRIVES).unwrap();
+        line.land(&line.depart(departed));
+        // Without an answer.
+        assert_eq!(line.reported().came_late, 1);
+        let again = line.reported();
+        assert_eq!(again.came_late, 1);
+        again.arrived();
+        assert_eq!(line.reported().came_late, 0);
     }
 }
