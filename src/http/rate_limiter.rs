@@ -23,6 +23,7 @@ use governor::{Quota, RateLimiter};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::last_second::LastSecond;
@@ -133,6 +134,8 @@ pub(super) struct Pace {
     /// While the pace climbs, slots are given out one at a time: those that were given out ahead would keep the old pace.
     one_by_one: AtomicBool,
     queue: tokio::sync::Mutex<()>,
+    /// Another rate was set: whoever waits for a slot of the one before takes another slot.
+    is_set: Notify,
 }
 
 #[derive(Debug)]
@@ -181,6 +184,7 @@ impl Pace {
             epoch: Instant::now(),
             one_by_one: AtomicBool::new(false),
             queue: tokio::sync::Mutex::default(),
+            is_set: Notify::new(),
             line: Mutex::new(Timeline {
                 full: full.unwrap_or(0.0),
                 limited: full.is_some(),
@@ -213,11 +217,14 @@ impl Pace {
                 return Ok(None);
             };
             loop {
+                // Before the slot is looked at, so that no change is missed.
+                let is_set = self.is_set.notified();
                 let due = self.line().due(slot);
                 match due {
-                    Some(due) if due > self.now() + lead => {
-                        sleep_until(self.epoch + due - lead).await;
-                    }
+                    Some(due) if due > self.now() + lead => tokio::select! {
+                        () = sleep_until(self.epoch + due - lead) => {}
+                        () = is_set => {}
+                    },
                     Some(_) => return Ok(Some(slot)),
                     None => break,
                 }
@@ -240,6 +247,7 @@ impl Pace {
     pub(super) fn set_rate(&self, per_second: f64) {
         let mut line = self.line();
         line.set_rate(per_second);
+        self.is_set.notify_waiters();
         self.one_by_one.store(line.is_climbing(), Ordering::Relaxed);
     }
 

@@ -190,3 +190,16 @@ async fn a_slot_that_is_too_late_for_a_call_is_left_to_the_next() {
     pace.approach(Duration::ZERO, latest).await.unwrap();
     assert!(begun.elapsed() < Duration::from_millis(1_100));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_for_a_slow_rate_does_not_wait_once_a_higher_one_is_set() {
+    let pace = Arc::new(Pace::new(Rate::PerSecond(1.0 / 60.0)));
+    let begun = Instant::now();
+    let (calls, ()) = tokio::join!(run(pace.clone(), 3, 4), async {
+        sleep(Duration::from_secs(2)).await;
+        pace.set_rate(10.0);
+    });
+    assert!(calls[1] < 2_010_000, "{calls:?}");
+    assert!(in_second(&calls, 3) >= 9, "{calls:?}");
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}

@@ -20,6 +20,7 @@ use crate::limits::{Lane, NoTurns, SharedRate, TurnsAsk, TurnsGrant, TurnsWait};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,9 @@ use tokio_util::sync::CancellationToken;
 const LONG_WAIT: Duration = Duration::from_secs(1);
 /// The pause before a question is repeated that was not answered.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// The longest wait for the rate before it is asked again.
+const LONGEST_RATE: Duration = Duration::from_secs(1);
 
 /// Turns that all processes of a target share.
 #[derive(Debug)]
@@ -41,6 +45,8 @@ pub(super) struct SharedTurns {
     give_up_after: Duration,
     /// Since when no question is answered.
     away_since: Mutex<Option<Instant>>,
+    /// Another rate was set: whoever waits for a turn of the one before asks again.
+    is_set: Notify,
     /// Why an address has no turns.
     why_closed: Mutex<String>,
     board: Arc<HealthBoard>,
@@ -79,6 +85,7 @@ impl SharedTurns {
             quota: settings.quota.map(|quota| (quota.calls, quota.window)),
             give_up_after: settings.give_up_after,
             away_since: Mutex::default(),
+            is_set: Notify::new(),
             why_closed: Mutex::default(),
             addresses,
             rate,
@@ -108,6 +115,8 @@ impl SharedTurns {
             if self.egress.is_closed(line.from) {
                 return Ok(None);
             }
+            // Before the question, so that no change is missed.
+            let is_set = self.is_set.notified();
             let Answer {
                 wanted,
                 late,
@@ -129,7 +138,17 @@ impl SharedTurns {
                     if cause == TurnsWait::Target {
                         self.board.hold(WaitCause::Turns, why, until);
                     }
-                    let waited = self.unless_stopped(sleep_until(until)).await;
+                    let waits = async {
+                        match cause {
+                            TurnsWait::Rate => tokio::select! {
+                                // Another process may have a higher rate set meanwhile.
+                                () = sleep_until(until.min(Instant::now() + LONGEST_RATE)) => {}
+                                () = is_set => {}
+                            },
+                            _ => sleep_until(until).await,
+                        }
+                    };
+                    let waited = self.unless_stopped(waits).await;
                     self.board.free(WaitCause::Turns);
                     waited?;
                 }
@@ -322,6 +341,7 @@ impl Turns for SharedTurns {
         let gap = self.pace.set_rate(per_second);
         self.void_all();
         self.rate.order(per_second, gap);
+        self.is_set.notify_waiters();
     }
 
     fn rate(&self) -> Option<f64> {

@@ -2,6 +2,7 @@
 
 mod reads;
 mod server;
+mod shared_turns;
 mod tokens;
 mod turns;
 mod writes;
