@@ -9,7 +9,6 @@ use super::{
     Context, Ending, Event, Halt, UnitTask, Wave, WaveLog, WriteLog, executor, spans, wave_check,
     with_health,
 };
-use crate::domain::one_or_many;
 use crate::ledger::{LedgerError, StopReason};
 use crate::system::Fatal;
 use std::collections::VecDeque;
@@ -197,7 +196,7 @@ impl<N: WriteLog> Dispatcher<N> {
                 why = drain.asked(), if stops => {
                     self.end(Ending::Stopped(StopReason::Drained, why.to_owned()));
                 }
-                () = tally.heard(), if stops => self.count_failures(),
+                () = tally.budget.heard(), if stops => self.count_failures(),
                 () = reached(until), if until.is_some() => {
                     self.end(Ending::Stopped(StopReason::Until, UNTIL.to_owned()));
                 }
@@ -222,8 +221,8 @@ impl<N: WriteLog> Dispatcher<N> {
         }
         while self.ending.is_none() && self.units.len() < self.concurrency() {
             // Other processes have the rest of what may fail.
-            if !self.ready.is_empty() && !self.context.tally.may_begin() {
-                self.context.tally.ask();
+            let tally = &self.context.tally;
+            if !self.ready.is_empty() && !tally.budget.may_begin(tally.failed()) {
                 break;
             }
             let Some((task, seen)) = self.ready.pop_front() else {
@@ -331,18 +330,10 @@ impl<N: WriteLog> Dispatcher<N> {
         {
             self.end(Ending::Stopped(reason, words));
         }
-        let Some(limit) = &self.context.settings.max_failures else {
-            return;
-        };
-        let tally = &self.context.tally;
-        let others = tally.others();
-        let failed = tally.failed() + others.failed;
-        let ended = tally.done() + others.lines;
-        if self.ending.is_none() && limit.is_exceeded_after_sample(failed, ended) {
-            let words = format!(
-                "--max-failures {limit}: {}",
-                one_or_many(failed, "line has failed", "lines have failed")
-            );
+        let (limit, tally) = (self.context.settings.max_failures, &self.context.tally);
+        if self.ending.is_none()
+            && let Some(words) = tally.budget.exceeded(limit, tally.ended())
+        {
             self.end(Ending::Stopped(StopReason::MaxFailures, words));
         }
     }

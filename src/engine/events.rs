@@ -1,13 +1,14 @@
 //! What the engine tells whoever listens. Nothing depends on a listener: events may be dropped, and counts
 //! that must be right are in [`Tally`], not in the stream.
 
+use super::failure_budget::FailureBudget;
 use crate::domain::{Line, Outcome, Status};
 use crate::ledger::Ended;
 use crate::system::Health;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::{Notify, broadcast, watch};
+use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
 /// A rare thing that a person would want to hear of.
@@ -105,13 +106,8 @@ pub struct Tally {
     /// In a plan: e-mails that the system would send because of the writes.
     pub planned_emails: AtomicU64,
     by_status: [StatusCount; Status::ALL.len()],
-    others: Mutex<Ended>,
-    /// How many lines may have failed in this process when it begins a unit; `None`: any number.
-    may_fail: Mutex<Option<u64>>,
-    /// Something was heard of the others.
-    heard: Notify,
-    /// More is to be asked for of what may fail.
-    asks: Notify,
+    /// How many of them may fail.
+    pub budget: FailureBudget,
     /// Of the lines to bring to an end: those that other processes have brought there.
     pub ended_elsewhere: AtomicU64,
 }
@@ -188,51 +184,12 @@ impl Tally {
         self.of("failed") + self.of("in_doubt")
     }
 
-    /// Lines that came to an end in other processes on the run, as they told last.
-    pub fn others(&self) -> Ended {
-        self.others
-            .lock()
-            .map_or_else(|_| Ended::default(), |others| *others)
-    }
-
-    /// Takes down what other processes have told.
-    pub fn set_others(&self, ended: Ended) {
-        if let Ok(mut others) = self.others.lock() {
-            *others = ended;
+    /// What came to an end in this process.
+    pub fn ended(&self) -> Ended {
+        Ended {
+            lines: self.done(),
+            failed: self.failed(),
         }
-    }
-
-    /// No unit is begun in this process where so many lines or more have failed there.
-    pub fn limit_failures(&self, most: u64) {
-        if let Ok(mut may_fail) = self.may_fail.lock() {
-            *may_fail = Some(most);
-        }
-    }
-
-    /// Whether a unit may be begun, as far as failures of lines go.
-    pub fn may_begin(&self) -> bool {
-        let most = self.may_fail.lock().map_or(None, |most| *most);
-        most.is_none_or(|most| self.failed() < most)
-    }
-
-    /// Something was heard of the others.
-    pub fn notify_heard(&self) {
-        self.heard.notify_one();
-    }
-
-    /// Returns once something was heard of the others.
-    pub async fn heard(&self) {
-        self.heard.notified().await;
-    }
-
-    /// More is to be asked for of what may fail.
-    pub fn ask(&self) {
-        self.asks.notify_one();
-    }
-
-    /// Returns once more is to be asked for.
-    pub async fn asks(&self) {
-        self.asks.notified().await;
     }
 
     /// Lines that came to an end in this process.

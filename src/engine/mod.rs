@@ -16,6 +16,7 @@ mod dispatcher;
 mod ending;
 mod events;
 mod executor;
+mod failure_budget;
 mod halt;
 mod history;
 mod lead;

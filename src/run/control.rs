@@ -92,7 +92,7 @@ impl Control {
         self.tally = Arc::clone(tally);
         self.max_failures = max_failures;
         if self.shares.is_some() && max_failures.is_some() {
-            self.tally.limit_failures(0);
+            self.tally.budget.set_part(0);
         }
     }
 
@@ -112,18 +112,15 @@ impl Control {
         if self.asking.is_none() && !std::mem::take(&mut self.has_news) {
             tokio::select! {
                 _ = every.tick() => {}
-                () = self.tally.asks() => {}
+                () = self.tally.budget.asks() => {}
             }
         }
         let (ledger, shares, tally) = (&self.ledger, &self.shares, &self.tally);
         let (limit, followed, recorded) = (self.max_failures, self.followed.number, self.recorded);
         let asking = self.asking.get_or_insert_with(|| {
             let (ledger, shares) = (Arc::clone(ledger), shares.clone());
-            let ended = Ended {
-                lines: tally.done(),
-                failed: tally.failed(),
-            };
-            let most = limit.map(|limit| limit.most_of(ended.lines + tally.others().lines));
+            let (ended, others) = (tally.ended(), tally.budget.others());
+            let most = limit.map(|limit| limit.most_of(ended.lines + others.lines));
             tokio::task::spawn_blocking(move || {
                 if followed != recorded {
                     ledger.follow_orders(followed)?;
@@ -159,12 +156,9 @@ impl Control {
         self.recorded = recorded;
         self.tell_lower_rate();
         if let Some(others) = others {
-            self.tally.set_others(others.ended);
-            if self.max_failures.is_some() {
-                let most = told.failed.saturating_add(others.may_fail);
-                self.tally.limit_failures(most);
-            }
-            self.tally.notify_heard();
+            let most = told.failed.saturating_add(others.may_fail);
+            let part = self.max_failures.map(|_| most);
+            self.tally.budget.hear(others.ended, part);
             let before = *self.before.get_or_insert(others.ended.lines);
             let since = others.ended.lines.saturating_sub(before);
             let elsewhere = &self.tally.ended_elsewhere;

@@ -1,0 +1,108 @@
+//! How many lines may fail: in all processes on the run together, and in this one before it hears of the others again.
+
+use crate::domain::one_or_many;
+use crate::ledger::Ended;
+use crate::plan::Threshold;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// What is left of the lines that may fail. Where several processes work on the run, each has a part of that, and asks for
+/// more once it is used up.
+#[derive(Debug, Default)]
+pub struct FailureBudget {
+    inner: Mutex<Inner>,
+    /// Something was heard of the others.
+    heard: Notify,
+    /// More is to be asked for.
+    asks: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// What has ended in other processes, as they told last.
+    others: Ended,
+    /// How many lines may have failed in this process when it begins a unit; `None`: any number.
+    part: Option<u64>,
+}
+
+impl FailureBudget {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // Each value is whole at any time.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lines that came to an end in other processes on the run, as they told last.
+    pub fn others(&self) -> Ended {
+        self.inner().others
+    }
+
+    /// No unit is begun in this process where so many lines or more have failed there.
+    pub fn set_part(&self, most: u64) {
+        self.inner().part = Some(most);
+    }
+
+    /// Other processes have told this. `part`: as in [`FailureBudget::set_part`].
+    pub fn hear(&self, others: Ended, part: Option<u64>) {
+        let mut inner = self.inner();
+        inner.others = others;
+        inner.part = part.or(inner.part);
+        drop(inner);
+        self.heard.notify_one();
+    }
+
+    /// Returns once something was heard of the others.
+    pub(super) async fn heard(&self) {
+        self.heard.notified().await;
+    }
+
+    /// Whether a unit may be begun where so many lines have failed in this process. Where not, more is asked for.
+    pub(super) fn may_begin(&self, failed: u64) -> bool {
+        let is_left = self.inner().part.is_none_or(|most| failed < most);
+        if !is_left {
+            self.asks.notify_one();
+        }
+        is_left
+    }
+
+    /// Returns once more is to be asked for.
+    pub async fn asks(&self) {
+        self.asks.notified().await;
+    }
+
+    /// Why the run stops, where more lines have failed than may. `here`: what has ended in this process.
+    pub(super) fn exceeded(&self, limit: Option<Threshold>, here: Ended) -> Option<String> {
+        let (limit, others) = (limit?, self.others());
+        let failed = here.failed + others.failed;
+        let is_exceeded = limit.is_exceeded_after_sample(failed, here.lines + others.lines);
+        is_exceeded.then(|| {
+            let failed = one_or_many(failed, "line has failed", "lines have failed");
+            format!("--max-failures {limit}: {failed}")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_elsewhere_counts_and_a_part_that_is_used_up_ends_the_beginning_of_units() {
+        let budget = FailureBudget::default();
+        assert!(budget.may_begin(1_000), "any number may fail");
+        let ended = |lines, failed| Ended { lines, failed };
+        let limit = Some(Threshold::Count(20));
+        assert_eq!(budget.exceeded(limit, ended(90, 20)), None);
+        assert_eq!(budget.exceeded(None, ended(90, 90)), None);
+        budget.set_part(0);
+        assert!(!budget.may_begin(0));
+        budget.hear(ended(50, 15), Some(3));
+        assert!(budget.may_begin(2) && !budget.may_begin(3));
+        assert_eq!(budget.exceeded(limit, ended(9, 5)), None);
+        let words = budget.exceeded(limit, ended(9, 6)).unwrap();
+        assert_eq!(words, "--max-failures 20: 21 lines have failed");
+        // Of a percentage, a hundred lines in all processes are enough.
+        let percent = Some(Threshold::Percent(10.0));
+        assert_eq!(budget.exceeded(percent, ended(49, 9)), None);
+        assert!(budget.exceeded(percent, ended(50, 9)).is_some());
+    }
+}
