@@ -36,15 +36,15 @@ impl Session {
         check_host(&base_url(&self.run.resolved)?)?;
         let stop = CancellationToken::new();
         let (calls, lines) = (self.claim.shared_limits()?, self.run.draft.counts.lines);
-        let connected = connect(&self.run.resolved, calls, lines, stop.clone());
-        let (system, client) = connected.inspect_err(|_| self.forget_unbegun())?;
+        let (system, client) = connect(&self.run.resolved, calls, lines, stop.clone())
+            .inspect_err(|_| self.forget_unbegun())?;
         self.keep_for_others()?;
         let control = Control::new(
             self.run.dir.ledger()?,
             Arc::clone(&client),
             self.task.work != Work::Join,
         );
-        let mut machine = Connected {
+        let mut connected = Connected {
             system: Arc::new(system),
             control: control?,
             client,
@@ -67,7 +67,7 @@ impl Session {
             finished_at_ms: None,
         });
         let commands = Commands::of(self.run.dir.path(), self.run.ledger.header());
-        self.under_way(&mut machine, begun.as_ref())
+        self.under_way(&mut connected, begun.as_ref())
             .map_err(|failure| {
                 if joins {
                     return failure;
@@ -116,7 +116,7 @@ impl Session {
 
     fn under_way(
         mut self,
-        machine: &mut Connected,
+        connected: &mut Connected,
         begun: Option<&Progress>,
     ) -> Result<Exit, CommandError> {
         if let Some(begun) = begun {
@@ -135,14 +135,14 @@ impl Session {
         self.claim
             .register(&self.run.dir, &self.run.ledger, may_rename)?;
         let (journal, thread, shares) = self.journal(writing)?;
-        machine.shares = shares;
+        connected.shares = shares;
         let runtime = runtime()?;
         let resume = Commands::of(self.run.dir.path(), self.run.ledger.header()).resume(&[]);
-        let stop = [machine.stop.clone(), machine.stop_waiting.clone()];
-        let signal = Arc::clone(&machine.signal);
+        let stop = [connected.stop.clone(), connected.stop_waiting.clone()];
+        let signal = Arc::clone(&connected.signal);
         // Until the reports are drawn.
         let _listening = Listening::to_run(stop, signal, resume)?;
-        let ending = runtime.block_on(self.passes(machine, &journal));
+        let ending = runtime.block_on(self.passes(connected, &journal));
         drop(journal);
         drop(runtime);
         thread.join();
@@ -150,7 +150,7 @@ impl Session {
             stand_in.tell_idle_faults();
         }
         let (ending, closes) = ending?;
-        let signal = machine.signal.load(Ordering::Relaxed);
+        let signal = connected.signal.load(Ordering::Relaxed);
         if closes {
             // Whoever joins is kept from further runs only by what would keep it from these, too.
             let goes_on = self.task.work == Work::Join
@@ -158,7 +158,7 @@ impl Session {
             let exit = self.close(signal, ending)?;
             return Ok(if goes_on { Exit::Success } else { exit });
         }
-        self.leave(signal, ending, machine.control.lines())
+        self.leave(signal, ending, connected.control.lines())
     }
 
     /// Begins the session of this process: with others where that is possible and it writes.

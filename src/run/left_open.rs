@@ -16,13 +16,13 @@ impl Session {
     /// Returns how the run ends, where it ends here.
     pub(super) async fn left_open(
         &mut self,
-        machine: &mut Connected,
+        connected: &mut Connected,
         journal: &Journal,
     ) -> Result<Option<Ending>, CommandError> {
         if self.task.work == Work::Plan {
             return Ok(None);
         }
-        for write in parked::find(&self.run.ledger, &machine.system).await? {
+        for write in parked::find(&self.run.ledger, &connected.system).await? {
             let customer = ui::visible(write.intent.customer.as_str());
             ui::err(&format!(
                 "customer {customer} still has a temporary ID from this run; restoring it"
@@ -39,7 +39,7 @@ impl Session {
             "a wave of {lines} was not verified; it is read back first"
         ));
         let part = Part::of(Mode::Resolve, Fed::Begun, &Arc::default());
-        let ending = self.part(machine, journal, part).await?;
+        let ending = self.part(connected, journal, part).await?;
         if !matches!(ending, Ending::Finished) {
             return Ok(Some(ending));
         }

@@ -48,19 +48,19 @@ impl Part {
 impl Session {
     pub(super) async fn passes(
         &mut self,
-        machine: &mut Connected,
+        connected: &mut Connected,
         journal: &Journal,
     ) -> Result<(Ending, bool), CommandError> {
-        let ending = self.look_and_write(machine, journal).await?;
-        let closes = self.closes(machine.shares.as_ref(), &ending)?;
-        for warning in machine.system.take_warnings() {
+        let ending = self.look_and_write(connected, journal).await?;
+        let closes = self.closes(connected.shares.as_ref(), &ending)?;
+        for warning in connected.system.take_warnings() {
             ui::warning(&warning);
         }
         let done = closes && self.task.work != Work::Plan && matches!(ending, Ending::Finished);
         if done && self.run.resolved.system.capabilities().answers_may_mislead {
             let concurrency = self.run.resolved.concurrency;
-            confirm::changes((&machine.system, concurrency), &self.run.ledger, journal).await?;
-            note_calls(&machine.client, journal).await?;
+            confirm::changes((&connected.system, concurrency), &self.run.ledger, journal).await?;
+            note_calls(&connected.client, journal).await?;
             journal.flush().await?;
         }
         Ok((ending, closes))
@@ -90,25 +90,25 @@ impl Session {
 
     async fn look_and_write(
         &mut self,
-        machine: &mut Connected,
+        connected: &mut Connected,
         journal: &Journal,
     ) -> Result<Ending, CommandError> {
         if self.task.work == Work::Join {
-            return self.pass(machine, journal, Mode::Apply).await;
+            return self.pass(connected, journal, Mode::Apply).await;
         }
-        if let Some(ending) = self.moves(&machine.system).await? {
+        if let Some(ending) = self.moves(&connected.system).await? {
             return Ok(ending);
         }
-        if let Some(ending) = self.left_open(machine, journal).await? {
+        if let Some(ending) = self.left_open(connected, journal).await? {
             return Ok(ending);
         }
         self.known
             .read_recorded(&self.run.draft, &self.run.ledger)?;
         if self.task.work != Work::PlanThenApply {
             let mode = self.task.work.mode();
-            return self.pass(machine, journal, mode).await;
+            return self.pass(connected, journal, mode).await;
         }
-        let looked = self.pass(machine, journal, Mode::Plan).await?;
+        let looked = self.pass(connected, journal, Mode::Plan).await?;
         if !matches!(looked, Ending::Finished) {
             return Ok(looked);
         }
@@ -128,24 +128,24 @@ impl Session {
             return Ok(Ending::Finished);
         }
         if let Some(consent) = self.task.asks_after_look
-            && let Some(ending) = self.show_and_ask(machine, consent).await?
+            && let Some(ending) = self.show_and_ask(connected, consent).await?
         {
             return Ok(ending);
         }
-        machine.system.forget().await;
+        connected.system.forget().await;
         self.run.ledger.set_phase(Phase::Write)?;
         tracing::info!(event = "phase", phase = Phase::Write.as_str());
         self.known.done = self.run.ledger.done()?;
         self.known.planned = Some(planned);
         self.known.skipped = Arc::default();
-        self.pass(machine, journal, Mode::Apply).await
+        self.pass(connected, journal, Mode::Apply).await
     }
 
     /// Shows what would change and, if consent was not given with the command, asks for it. What is changed by others from
     /// now on is `stale`.
     async fn show_and_ask(
         &self,
-        machine: &Connected,
+        connected: &Connected,
         consent: Consent,
     ) -> Result<Option<Ending>, CommandError> {
         let what = format!(
@@ -164,24 +164,24 @@ impl Session {
         }
         ui::err(shown.trim_end());
         let stopped_by = StopReason::NotConfirmed;
-        Ok(asked(machine, question, stopped_by, NOT_CONFIRMED).await)
+        Ok(asked(connected, question, stopped_by, NOT_CONFIRMED).await)
     }
 
     /// One way through the file. Where no customer is found, a person at a terminal says whether it goes on.
     async fn pass(
         &mut self,
-        machine: &mut Connected,
+        connected: &mut Connected,
         journal: &Journal,
         mode: Mode,
     ) -> Result<Ending, CommandError> {
         // One count of what fails, for what is done before the question and after it.
         let tally = Arc::new(Tally::default());
-        let first = self.searched_part(machine, journal, (mode, true), &tally);
+        let first = self.searched_part(connected, journal, (mode, true), &tally);
         let ending = first.await?;
         let words = match ending {
             // Others that work on it have been stopped, too.
             Ending::Stopped(StopReason::NotFound, words)
-                if self.task.may_ask && ui::can_ask() && machine.shares.is_none() =>
+                if self.task.may_ask && ui::can_ask() && connected.shares.is_none() =>
             {
                 words
             }
@@ -190,35 +190,35 @@ impl Session {
         let near = near_misses::words(&self.run.ledger)?;
         let near = near.map_or_else(String::new, |near| format!("\n  {}", ui::visible(&near)));
         let question = format!("{}: {}{near}", self.task.title, ui::visible(&words));
-        if let Some(ending) = asked(machine, question, StopReason::NotFound, &words).await {
+        if let Some(ending) = asked(connected, question, StopReason::NotFound, &words).await {
             return Ok(ending);
         }
         // The rest, like a run that is resumed.
         self.known.done = done(&self.run.ledger, mode)?;
         self.known
             .read_recorded(&self.run.draft, &self.run.ledger)?;
-        self.searched_part(machine, journal, (mode, false), &tally)
+        self.searched_part(connected, journal, (mode, false), &tally)
             .await
     }
 
     /// The lines that are not done; and for those that a plan did not find, other spellings of their account IDs.
     async fn searched_part(
         &mut self,
-        machine: &mut Connected,
+        connected: &mut Connected,
         journal: &Journal,
         (mode, must_find): (Mode, bool),
         tally: &Arc<Tally>,
     ) -> Result<Ending, CommandError> {
         let begun = Instant::now();
-        let shares = machine.shares.clone().filter(|_| mode == Mode::Apply);
+        let shares = connected.shares.clone().filter(|_| mode == Mode::Apply);
         let ending = if let Some(shares) = shares {
-            self.shared_part(machine, journal, shares, tally).await?
+            self.shared_part(connected, journal, shares, tally).await?
         } else {
             let part = Part {
                 must_find,
                 ..Part::of(mode, Fed::All, tally)
             };
-            self.part(machine, journal, part).await?
+            self.part(connected, journal, part).await?
         };
         let looked = matches!(
             ending,
@@ -227,15 +227,15 @@ impl Session {
         let is_shown = self.task.work == Work::Plan || self.task.asks_after_look.is_some();
         if mode == Mode::Plan && looked && is_shown {
             let look = Look {
-                system: &machine.system,
-                client: &machine.client,
+                system: &connected.system,
+                client: &connected.client,
                 resolved: &self.run.resolved,
                 age: begun.elapsed(),
-                stop: &machine.stop,
-                drain: &machine.control.drain,
+                stop: &connected.stop,
+                drain: &connected.control.drain,
             };
             near_misses::look_up(look, &self.run.draft, &self.run.ledger, journal).await?;
-            note_calls(&machine.client, journal).await?;
+            note_calls(&connected.client, journal).await?;
             journal.flush().await?;
         }
         Ok(ending)
@@ -244,7 +244,7 @@ impl Session {
     /// The lines that are not done.
     pub(super) async fn part(
         &mut self,
-        machine: &mut Connected,
+        connected: &mut Connected,
         journal: &Journal,
         part: Part,
     ) -> Result<Ending, CommandError> {
@@ -257,16 +257,18 @@ impl Session {
         let known = self.known.clone();
         Feeder::count_lines(&self.run.draft, &known, &tally);
         let (events, heard) = broadcast::channel::<Event>(256);
-        let progress = self.progress(mode, machine, &tally, heard);
+        let progress = self.progress(mode, connected, &tally, heard);
         let waves = match fed {
             Fed::All | Fed::First | Fed::Begun => self.waves(mode, &known)?,
             Fed::Chunks(_) => Waves::default(),
         };
-        machine.control.counts(&tally, self.run.limits.max_failures);
-        let mut settings = self.engine_settings(mode, &known, &waves, &machine.control.drain)?;
+        connected
+            .control
+            .counts(&tally, self.run.limits.max_failures);
+        let mut settings = self.engine_settings(mode, &known, &waves, &connected.control.drain)?;
         settings.must_find = must_find;
         let context = Arc::new(Context::new(
-            Arc::clone(&machine.system),
+            Arc::clone(&connected.system),
             journal.clone(),
             settings,
             Arc::clone(&tally),
@@ -289,11 +291,11 @@ impl Session {
                 ledger: &self.run.ledger,
                 waves: &waves,
             };
-            let running = engine::run(Arc::clone(&context), inbox, &record, machine.stop.clone());
+            let running = engine::run(Arc::clone(&context), inbox, &record, connected.stop.clone());
             tokio::pin!(running);
             tokio::select! {
                 ending = &mut running => ending,
-                error = beside(&mut machine.control, &machine.client, journal) => {
+                error = beside(&mut connected.control, &connected.client, journal) => {
                     // Units may wait for an answer of the ledger, and write nothing to it that fails, too.
                     context.ledger_failed(error);
                     running.await
@@ -306,7 +308,7 @@ impl Session {
         let ending = match ending {
             // Nothing more can be noted, and the feeder failed for the same reason.
             Ending::Ledger(error) => Err(error),
-            other => settled(machine, journal).await.map(|()| other),
+            other => settled(connected, journal).await.map(|()| other),
         };
         progress.finish();
         let ending = match ending {
@@ -320,7 +322,7 @@ impl Session {
                 &self.run.draft,
                 &tally,
                 &self.run.resolved,
-                machine.client.counters(),
+                connected.client.counters(),
             )?;
         }
         fed?;
@@ -330,7 +332,7 @@ impl Session {
     fn progress(
         &self,
         mode: Mode,
-        machine: &Connected,
+        connected: &Connected,
         tally: &Arc<Tally>,
         heard: broadcast::Receiver<Event>,
     ) -> ui::Progress {
@@ -341,7 +343,7 @@ impl Session {
         };
         ui::Progress::start(
             self.task.output.progress,
-            finish::progress_of(&self.run, title, &machine.client),
+            finish::progress_of(&self.run, title, &connected.client),
             Arc::clone(tally),
             heard,
         )
@@ -369,9 +371,9 @@ pub(super) async fn beside(
 }
 
 /// Everything about a pass that has ended is on record.
-async fn settled(machine: &mut Connected, journal: &Journal) -> Result<(), LedgerError> {
-    machine.control.settle().await?;
-    note_calls(&machine.client, journal).await?;
+async fn settled(connected: &mut Connected, journal: &Journal) -> Result<(), LedgerError> {
+    connected.control.settle().await?;
+    note_calls(&connected.client, journal).await?;
     journal.flush().await
 }
 
@@ -393,7 +395,7 @@ async fn note_calls(client: &Client, journal: &Journal) -> Result<(), LedgerErro
 
 /// Asks a person whether the run goes on; where it does not, how it ends.
 async fn asked(
-    machine: &Connected,
+    connected: &Connected,
     question: String,
     stopped_by: StopReason,
     why: &str,
@@ -401,7 +403,7 @@ async fn asked(
     let asked = Instant::now();
     let ending = tokio::select! {
         biased;
-        () = machine.stop.cancelled() => {
+        () = connected.stop.cancelled() => {
             // The prompt's line is not ended.
             ui::err("");
             Some(Ending::Interrupted)
@@ -410,6 +412,6 @@ async fn asked(
             (!goes_on).then(|| Ending::Stopped(stopped_by, why.to_owned()))
         }
     };
-    machine.client.was_idle(asked.elapsed());
+    connected.client.was_idle(asked.elapsed());
     ending
 }

@@ -39,7 +39,7 @@ impl Session {
     /// What is left to be written, together with whoever joins.
     pub(super) async fn shared_part(
         &mut self,
-        machine: &mut Connected,
+        connected: &mut Connected,
         journal: &Journal,
         shares: Arc<dyn Shares>,
         tally: &Arc<Tally>,
@@ -55,7 +55,7 @@ impl Session {
                 ));
             }
         } else {
-            let first = self.before_others(machine, journal, tally).await?;
+            let first = self.before_others(connected, journal, tally).await?;
             if !matches!(first, Ending::Finished) {
                 return Ok(first);
             }
@@ -68,17 +68,17 @@ impl Session {
                 plan_digest: &units_digest(draft),
             })?;
         }
-        machine.control.joins(Some(Arc::clone(&shares)));
+        connected.control.joins(Some(Arc::clone(&shares)));
         let part = Part::of(Mode::Apply, Fed::Chunks(Arc::clone(&shares)), tally);
-        let ending = self.part(machine, journal, part).await;
-        machine.control.joins(None);
-        self.with_others(machine, journal, &shares, ending?).await
+        let ending = self.part(connected, journal, part).await;
+        connected.control.joins(None);
+        self.with_others(connected, journal, &shares, ending?).await
     }
 
     /// What one process does before others may join: waves, and customers that were left under temporary IDs.
     async fn before_others(
         &mut self,
-        machine: &mut Connected,
+        connected: &mut Connected,
         journal: &Journal,
         tally: &Arc<Tally>,
     ) -> Result<Ending, CommandError> {
@@ -90,7 +90,7 @@ impl Session {
             return Ok(Ending::Finished);
         }
         let part = Part::of(Mode::Apply, Fed::First, tally);
-        let ending = self.part(machine, journal, part).await?;
+        let ending = self.part(connected, journal, part).await?;
         if matches!(ending, Ending::Finished) {
             let (draft, ledger) = (&self.run.draft, &self.run.ledger);
             self.known.done = done(ledger, Mode::Apply)?;
@@ -104,7 +104,7 @@ impl Session {
     /// from its work does not. The process that began the run waits for the others, to close it.
     async fn with_others(
         &self,
-        machine: &mut Connected,
+        connected: &mut Connected,
         journal: &Journal,
         shares: &Arc<dyn Shares>,
         ending: Ending,
@@ -125,8 +125,8 @@ impl Session {
         tokio::select! {
             biased;
             // Lines may be left that are those of others.
-            () = machine.stop_waiting.cancelled() => return Ok(ending),
-            error = beside(&mut machine.control, &machine.client, journal) => {
+            () = connected.stop_waiting.cancelled() => return Ok(ending),
+            error = beside(&mut connected.control, &connected.client, journal) => {
                 return Ok(Ending::Ledger(error));
             }
             left = others_left(shares) => left?,

@@ -12,7 +12,9 @@ const STEPS: [&str; 1] = [concat!(
     include_str!("schema.sql"),
     include_str!("turns.sql"),
     include_str!("chunks.sql"),
-    include_str!("functions.sql"),
+    include_str!("sessions.sql"),
+    include_str!("drafts.sql"),
+    include_str!("note.sql"),
     include_str!("import.sql")
 )];
 /// The format that this program writes and reads.

@@ -153,7 +153,7 @@ fn every_fact_of_a_run_is_recorded() {
         .filter_map(|column| column.split_whitespace().next())
         .collect();
     assert!(columns.len() > 20, "{columns:?}");
-    let functions = include_str!("../functions.sql");
+    let functions = include_str!("../note.sql");
     for column in columns {
         let is_other = [
             "run",
