@@ -71,7 +71,7 @@ pub use record::{Passed, Record};
 pub use row::Row;
 pub use sample::{Sample, sample};
 pub use spreadsheet_damage::is_damaged;
-pub use store::{digest, must_be_stored, store};
+pub use store::{Stored, digest, must_be_stored, store};
 pub use suppressions::{Suppression, suppressions};
 pub use survey::{Findings, Known, Survey};
 pub use table::Table;

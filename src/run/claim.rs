@@ -108,7 +108,7 @@ impl TargetClaim {
             input_sha256: String::new(),
             lines: 0,
             origins: Vec::new(),
-            settings: serde_json::to_string(kept).unwrap_or_default(),
+            settings: kept.text(),
             parent: None,
             user: user(),
             host: host(),

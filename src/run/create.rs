@@ -15,6 +15,8 @@ use super::input_plan::{self, InputPlan};
 use super::kept_run::KeptRun;
 use super::lost_runs;
 use super::open::OpenRun;
+use super::plain_file::PlainFile;
+use super::planned_before::PlannedAs;
 use super::prior_runs;
 use super::redraw::refresh_report;
 use super::report_edits;
@@ -28,8 +30,8 @@ use super::target::Target;
 use super::values::{resolve, values};
 use crate::config::Resolved;
 use crate::engine::History;
-use crate::input;
-use crate::ledger::{Header, Ledger, NewLedger, RunDir, RunId, RunKind};
+use crate::input::{self, Stored};
+use crate::ledger::{Header, Ledger, NewLedger, RunDir, RunId, RunKind, Runs};
 use crate::ui;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -96,9 +98,7 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
     let of_run = of_run.as_ref();
     let stored = input::store(spec.file, &copy)?;
     as_its_run_did(&mut kept, typed, (spec.file, &copy), of_run, *output)?;
-    let rules = kept.rules(&resolved)?;
-    let unique = resolved.system.capabilities().unique_accounts;
-    let mut draft = input_plan::read(&copy, &stored.name, &kept.reading()?, &rules, unique)?;
+    let mut draft = planned(spec.kind, (&copy, &stored), &mut kept, (&resolved, &*runs))?;
     let more = report_edits::compare(&draft.table, spec.file, &runs)?;
     draft.add(more)?;
     refuse(spec, &draft, &kept, &resolved)?;
@@ -113,7 +113,7 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
     let run = RunId::new(clock::now_ms());
     let claim = claim(spec, &resolved, &base_url, &run)?;
     let identity = InputIdentity::of_file(spec.file, &draft, &stored.sha256, of_run)?;
-    let header = Header {
+    let mut header = Header {
         input_name: stored.name.clone(),
         input_sha256: stored.sha256.clone(),
         lines: draft.counts.lines,
@@ -126,8 +126,9 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
         &claim,
         &identity,
         &draft,
-        &resolved,
+        (&resolved, &mut kept),
     )?;
+    header.settings = kept.text();
     let (dir, ledger) = begin(&claim, &run, |dir, new| {
         take_in(dir, &copy, &header, &claim.catalog)?;
         let ledger = new.begin(&header, shard.as_ref())?;
@@ -140,7 +141,7 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
     })?;
     spec.request.set_run(&dir);
     // From now on the run's own copy is the file.
-    draft.table = kept.table(&dir.input()?, &stored.name, &rules)?;
+    draft.table = kept.table(&dir.input()?, &stored.name, &kept.rules(&resolved)?)?;
     shard::restrict(&mut draft.table, shard);
     let run = OpenRun {
         dir,
@@ -156,6 +157,32 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
         claim,
         history,
     })
+}
+
+/// The planned file. That of a reconcile is not planned again where its last one has found that there is nothing to tell.
+fn planned(
+    kind: RunKind,
+    (copy, stored): (&Path, &Stored),
+    kept: &mut SavedSettings,
+    (resolved, runs): (&Resolved, &dyn Runs),
+) -> Result<InputPlan, CommandError> {
+    let (rules, name) = (kept.rules(resolved)?, &stored.name);
+    let of_night = kind == RunKind::Reconcile;
+    let system = resolved.system.to_string();
+    let file = PlannedAs {
+        name,
+        sha256: &stored.sha256,
+        kept,
+        system: &system,
+    };
+    if let Some(plain) = of_night.then(|| file.known(runs)).flatten() {
+        kept.plain = Some(plain);
+        return Ok(plain.plan(kept.table(copy, name, &rules)?));
+    }
+    let unique = resolved.system.capabilities().unique_accounts;
+    let draft = input_plan::read(copy, name, &kept.reading()?, &rules, unique)?;
+    kept.plain = of_night.then(|| PlainFile::of(&draft)).flatten();
+    Ok(draft)
 }
 
 /// Takes the target of a new run, unless another machine has begun a run for the same job meanwhile.
@@ -241,7 +268,7 @@ fn history(
     claim: &TargetClaim,
     identity: &InputIdentity,
     draft: &InputPlan,
-    resolved: &Resolved,
+    (resolved, kept): (&Resolved, &mut SavedSettings),
 ) -> Result<History, CommandError> {
     let history = prior_runs::of(
         header,
@@ -249,7 +276,7 @@ fn history(
         &claim.catalog,
         identity,
         draft,
-        resolved,
+        (resolved, kept),
     )?;
     warn_of_temporary_ids(claim, &history)?;
     if !without_history {

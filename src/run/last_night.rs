@@ -59,9 +59,7 @@ impl LastNight {
 
 /// Whether both have the same lines in the same places.
 fn is_same((its, read): (&Header, &SavedSettings), mine: (&Header, &SavedSettings)) -> bool {
-    // All settings, since some say how a line is read.
-    let in_the_same_way = read.values == mine.1.values && read.verbatim == mine.1.verbatim;
-    in_the_same_way && its.input_sha256 == mine.0.input_sha256
+    read.reads_as(mine.1) && its.input_sha256 == mine.0.input_sha256
 }
 
 /// Whether the customer was as its line has it.

@@ -11,7 +11,7 @@ use super::error::CommandError;
 use super::input_identity::InputIdentity;
 use super::input_plan::InputPlan;
 use super::kept_run::KeptRun;
-use super::line_digest::{Wish, wish};
+use super::line_digest::{Wish, number, wish};
 use super::prior_renames::LedgerRenames;
 use super::saved_settings::SavedSettings;
 use crate::config::Resolved;
@@ -34,14 +34,14 @@ struct Earlier {
     has_writes: bool,
 }
 
-/// Asks the earlier runs on these targets, which are one system.
+/// Asks the earlier runs on these targets, which are one system. `kept`: remembers of which of them nothing is to be asked again.
 pub(super) fn of(
     mine: &Header,
     targets: &[&str],
     catalog: &RunCatalog,
     identity: &InputIdentity,
     draft: &InputPlan,
-    resolved: &Resolved,
+    (resolved, kept): (&Resolved, &mut SavedSettings),
 ) -> Result<History, CommandError> {
     let runs = earlier(mine, targets, catalog, identity);
     let mut history = History::default();
@@ -63,7 +63,11 @@ pub(super) fn of(
     // Tests: `prior_runs::a_corrected_*`, and `a_failures_file_is_tried_again_*` for other files.
     let same = runs.iter().filter(|one| one.same_file && one.has_writes);
     let same: Vec<&KeptRun> = same.map(|one| &one.run).collect();
-    history.hands = changed_hands(&same)?;
+    let compared = compared(&same)?;
+    if !is_known_apart(&runs, compared)? {
+        history.hands = changed_hands(&same)?;
+    }
+    kept.apart = history.hands.is_empty().then_some(compared);
     let unique = resolved.system.capabilities().unique_accounts;
     let mut open = ordered(draft, unique, &history.hands)?;
     for Earlier { run, .. } in runs {
@@ -149,6 +153,27 @@ fn moves(run: &KeptRun, mut each: impl FnMut(WriteRecord)) -> Result<(), Command
         each(write?);
     }
     Ok(())
+}
+
+/// The number of these runs as they are now: what a run has written grows only with its commits.
+fn compared(runs: &[&KeptRun]) -> Result<u64, CommandError> {
+    let mut text = String::new();
+    for run in runs {
+        text.push_str(&format!("{} {}\n", run.run(), run.ledger()?.commits()?));
+    }
+    Ok(number(&text))
+}
+
+/// Whether the last run of the file has compared the account IDs of just these runs, and found none that went from one
+/// customer to another (tests: `plain_nights::*`).
+fn is_known_apart(runs: &[Earlier], compared: u64) -> Result<bool, CommandError> {
+    let Some(last) = runs.iter().find(|one| one.same_file) else {
+        return Ok(false);
+    };
+    let ledger = last.run.ledger()?;
+    let is_of_this_version = ledger.header().tool_version == env!("CARGO_PKG_VERSION");
+    let apart = SavedSettings::of(&ledger).ok().and_then(|kept| kept.apart);
+    Ok(is_of_this_version && apart == Some(compared))
 }
 
 /// The account IDs that these runs took from customers and gave to customers. Rare; so first only hashes are kept.

@@ -269,6 +269,10 @@ fn wishes(run: &KeptRun, ledger: &Ledger) -> Result<Vec<(Wish, CustomerId)>, Com
         return Ok(Vec::new());
     };
     let kept = SavedSettings::of(ledger)?;
+    let has_renames = ledger.has_renames()?;
+    if !has_renames && kept.plain_file(header).is_some() {
+        return Ok(Vec::new());
+    }
     let rules = kept.rules_as_begun(system)?;
     let unique = system.capabilities().unique_accounts;
     let name = &header.input_name;
@@ -280,7 +284,7 @@ fn wishes(run: &KeptRun, ledger: &Ledger) -> Result<Vec<(Wish, CustomerId)>, Com
         }
     }
     let mut wishes = Vec::new();
-    if linked.is_empty() && !ledger.has_renames()? {
+    if linked.is_empty() && !has_renames {
         return Ok(wishes);
     }
     let mut outcomes = ledger.outcomes().peekable();

@@ -257,7 +257,9 @@ pub(super) fn history(
     let targets: Vec<&str> = known.ledger.targets().chain(keys.iter().copied()).collect();
     let (draft, resolved) = (&known.draft, &known.resolved);
     let catalog = &claim.catalog;
-    let mut history = prior_runs::of(header, &targets, catalog, &identity, draft, resolved)?;
+    // What it comes to know is of no use to the runs that follow: this one was begun with less.
+    let how = (resolved, &mut known.kept.clone());
+    let mut history = prior_runs::of(header, &targets, catalog, &identity, draft, how)?;
     if !without_history {
         lost_runs::refuse_repeats(draft, claim, &history, resolved)?;
     }

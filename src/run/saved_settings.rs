@@ -3,6 +3,7 @@
 use super::error::CommandError;
 use super::input_plan;
 use super::kept_run::KeptRun;
+use super::plain_file::PlainFile;
 use super::request::Output;
 use crate::config::{
     Group, Kept, Origin, Resolved, Setting, Shape, TypedSettings, Values, reseller_of, setting,
@@ -42,6 +43,13 @@ pub(crate) struct SavedSettings {
     /// What its job is known by, as [`Header::key`] reads it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<String>,
+    /// Of a reconcile of a file of which planning has nothing to tell: what was counted of its lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) plain: Option<PlainFile>,
+    /// The number of the earlier runs of the file whose account IDs were compared, where none of these IDs went from one
+    /// customer to another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) apart: Option<u64>,
 }
 
 impl SavedSettings {
@@ -55,8 +63,23 @@ impl SavedSettings {
 
     /// Keeps it for whoever goes on with the run.
     pub(crate) fn keep(&self, ledger: &Ledger) -> Result<(), CommandError> {
-        let text = serde_json::to_string(self).unwrap_or_default();
-        Ok(ledger.set_settings(&text)?)
+        Ok(ledger.set_settings(&self.text())?)
+    }
+
+    /// As the ledger keeps it.
+    pub(super) fn text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Whether both read a file in the same way: by all settings, since some say how a line is read.
+    pub(super) fn reads_as(&self, other: &Self) -> bool {
+        self.values == other.values && self.verbatim == other.verbatim
+    }
+
+    /// What is kept of the file of the run with this header; `None` also where another version of this program has planned it.
+    pub(super) fn plain_file(&self, header: &Header) -> Option<PlainFile> {
+        self.plain
+            .filter(|_| header.tool_version == env!("CARGO_PKG_VERSION"))
     }
 
     /// What was said, but for what never changes: a run reads the same lines of its own copy in the same way.
@@ -92,6 +115,8 @@ impl SavedSettings {
             logs: Vec::new(),
             ends_at_ms: None,
             key: None,
+            plain: None,
+            apart: None,
         }
     }
 
@@ -224,6 +249,8 @@ pub(super) fn kept(
         logs: Vec::new(),
         ends_at_ms: None,
         key: None,
+        plain: None,
+        apart: None,
     })
 }
 

@@ -102,6 +102,8 @@ mod overtaken;
 mod pace;
 /// README and `docs/`: the command of the README, and links.
 mod pages;
+/// What a night takes over from the one before.
+mod plain_nights;
 /// Plans, order, guards, undo, verify, reconcile.
 mod plans;
 /// A migration from file to report.
