@@ -1,74 +1,143 @@
 //! Which customers and locations `undo` and `resume` leave untouched: those that other runs have written, or found as wished,
 //! since the run began.
 
-use super::catalog::{Entry, RunCatalog};
+use super::catalog::{Entry, Lost, RunCatalog};
 use super::claim::TargetClaim;
 use super::error::CommandError;
+use super::target::is_in_process;
 use crate::domain::{CustomerId, LocationId, Outcome, Status, Transition, Unchanged};
 use crate::engine::{AddRun, Since};
 use crate::ledger::{Ledger, RunKind, State, Write};
 
-/// What an undo is to those that go through the other runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Undos {
-    /// A run like any other: what it wrote was wanted.
-    AreRuns,
-    /// It takes back what its run has wanted, customer by customer: of what it could not restore, that still holds.
-    TakeBack,
-}
-
-/// What newer runs have written and no undo has restored: the undo of an older run must not overwrite that.
-pub(super) fn of_undo(undone: &Ledger, claim: &TargetClaim) -> Result<Since, CommandError> {
-    let catalog = &claim.catalog;
+/// What newer runs than the undone one have written and no undo has restored: an undo must not overwrite that.
+/// `undo`: the run that carries it out.
+pub(super) fn of_undo(
+    undone: &Ledger,
+    undo: &str,
+    claim: &TargetClaim,
+) -> Result<Since, CommandError> {
+    let mut since = Since::default();
     let keys = claim.keys();
-    let targets: Vec<&str> = undone.targets().chain(keys.iter().copied()).collect();
-    let begun = undone.progress()?.started_at_ms;
-    let mut since = since((undone, &targets), begun, catalog, Undos::TakeBack)?;
-    since.retain_written();
+    add_of_undone(&mut since, (undone, undo), &keys, &claim.catalog)?;
     Ok(since)
 }
 
 /// What other runs on these targets have asked for since this one began, whether they wrote it or found it so: a run that
 /// is resumed must not overwrite that.
 pub(super) fn of_resume(
-    resumed: (&Ledger, &[&str]),
-    begun_at_ms: i64,
+    (resumed, targets): (&Ledger, &[&str]),
     catalog: &RunCatalog,
 ) -> Result<Since, CommandError> {
-    since(resumed, begun_at_ms, catalog, Undos::AreRuns)
+    let mut since = Since::default();
+    refuse_lost(resumed, targets, catalog)?;
+    for newer in newer(resumed, targets, catalog)? {
+        let mut adding = since.add_run(&newer.entry.header.run);
+        wanted(&newer.ledger, newer.after_ms, &mut adding)?;
+        adding.finish();
+    }
+    Ok(since)
 }
 
-fn since(
-    (mine, targets): (&Ledger, &[&str]),
-    begun_at_ms: i64,
+/// Adds what the undo of this ledger must not overwrite, whichever process goes on with it: what is newer than the run that it
+/// undoes, and not only what is newer than itself. Of another run, nothing.
+pub(super) fn add_if_undo(
+    since: &mut Since,
+    ledger: &Ledger,
+    claim: &TargetClaim,
+) -> Result<(), CommandError> {
+    let header = ledger.header();
+    let Some(undone) = &header.parent else {
+        return Ok(());
+    };
+    let entries = &claim.catalog.entries;
+    let Some(entry) = entries.iter().find(|entry| entry.header.run == *undone) else {
+        return Err(CommandError::usage(format!(
+            "run {undone}, which run {} undoes, is not there; what newer runs have written cannot be told from what it wrote",
+            header.run
+        ))
+        .with_help("restore the folder of that run"));
+    };
+    let keys = claim.keys();
+    add_of_undone(
+        since,
+        (&entry.ledger()?, &header.run),
+        &keys,
+        &claim.catalog,
+    )
+}
+
+fn add_of_undone(
+    since: &mut Since,
+    (undone, undo): (&Ledger, &str),
+    keys: &[&str],
     catalog: &RunCatalog,
-    undos: Undos,
-) -> Result<Since, CommandError> {
-    let my_epochs = mine.writing_epochs()?;
-    let mine = mine.header();
-    let my_last = my_epochs.map_or(mine.epoch, |(_, last)| last);
-    let mut since = Since::default();
-    for lost in catalog.lost_of(targets) {
-        let is_newer = lost.known.as_ref().is_none_or(|run| run.epoch > mine.epoch);
-        // Tests: `overtaken::a_newer_run_that_cannot_be_read_*`, `newer_runs::an_older_run_that_is_gone_*`.
-        if is_newer {
-            return Err(CommandError::usage(format!(
-                "{}: {}; whether that run has written something newer cannot be told",
-                lost.path.display(),
-                lost.why
-            ))
-            .with_help(
-                "restore the folder; or look at the customers of that run, then `idshift runs forget PATH`",
-            ));
-        }
-    }
-    for entry in catalog.others(&mine.run, targets) {
-        if undos == Undos::TakeBack && entry.header.kind == RunKind::Undo {
+) -> Result<(), CommandError> {
+    // On a stand-in inside of this process no other run has worked.
+    let targets = undone.targets().chain(keys.iter().copied());
+    let targets: Vec<&str> = targets.filter(|target| !is_in_process(target)).collect();
+    refuse_lost(undone, &targets, catalog)?;
+    let newer = newer(undone, &targets, catalog)?;
+    for one in &newer {
+        let header = &one.entry.header;
+        let undoes = |other: &Newer<'_>| header.parent.as_ref() == Some(&other.entry.header.run);
+        // What it restored is taken back from its run. Where that is not a newer one, it has written like any other run (tests:
+        // `overtaken::an_undo_of_an_undo_*`).
+        let takes_back = header.kind == RunKind::Undo && newer.iter().any(undoes);
+        if takes_back || header.run == undo {
             continue;
         }
-        let other = entry.ledger()?;
+        let mut adding = since.add_run(&header.run);
+        wanted(&one.ledger, one.after_ms, &mut adding)?;
+        take_back(&header.run, catalog, &mut adding)?;
+        adding.retain_written();
+        adding.finish();
+    }
+    Ok(())
+}
+
+/// Whether a newer run that cannot be read has written something, nobody knows.
+fn refuse_lost(mine: &Ledger, targets: &[&str], catalog: &RunCatalog) -> Result<(), CommandError> {
+    let mine = mine.header();
+    let mut lost = catalog.lost_of(targets);
+    let is_newer = |lost: &&Lost| lost.known.as_ref().is_none_or(|run| run.epoch > mine.epoch);
+    // Tests: `overtaken::a_newer_run_that_cannot_be_read_*`, `newer_runs::an_older_run_that_is_gone_*`.
+    match lost.find(is_newer) {
+        None => Ok(()),
+        Some(lost) => Err(CommandError::usage(format!(
+            "{}: {}; whether that run has written something newer cannot be told",
+            lost.path.display(),
+            lost.why
+        ))
+        .with_help(
+            "restore the folder; or look at the customers of that run, then `idshift runs forget PATH`",
+        )),
+    }
+}
+
+/// A run that is newer than another one, or was resumed after that had begun.
+struct Newer<'c> {
+    entry: &'c Entry,
+    ledger: Ledger,
+    /// What it has asked for before is older.
+    after_ms: i64,
+}
+
+/// The newer runs on these targets, the newest first.
+fn newer<'c>(
+    mine: &Ledger,
+    targets: &[&str],
+    catalog: &'c RunCatalog,
+) -> Result<Vec<Newer<'c>>, CommandError> {
+    let my_epochs = mine.writing_epochs()?;
+    // Of a plan: when it was begun to be carried out.
+    let begun_at_ms = mine.progress()?.started_at_ms;
+    let mine = mine.header();
+    let my_last = my_epochs.map_or(mine.epoch, |(_, last)| last);
+    let mut newer = Vec::new();
+    for entry in catalog.others(&mine.run, targets) {
+        let ledger = entry.ledger()?;
         // A plan that was not carried out asks for nothing.
-        let Some((first, last)) = other.writing_epochs()? else {
+        let Some((first, last)) = ledger.writing_epochs()? else {
             continue;
         };
         let after_ms = if first > my_last {
@@ -77,7 +146,7 @@ fn since(
             // Test: `newer_runs::a_run_that_was_resumed_later_*`.
             // Begun before this run and resumed after it. Of what it wrote, only the clock tells the order; where the
             // clock contradicts the epochs, all of it counts as newer.
-            let resumed_at_ms = other.last_session_at_ms()?.unwrap_or(i64::MAX);
+            let resumed_at_ms = ledger.last_session_at_ms()?.unwrap_or(i64::MAX);
             if resumed_at_ms < begun_at_ms {
                 i64::MIN
             } else {
@@ -86,15 +155,13 @@ fn since(
         } else {
             continue;
         };
-        let run = entry.header.run.as_str();
-        let mut adding = since.add_run(run);
-        wanted(&other, after_ms, &mut adding)?;
-        if undos == Undos::TakeBack {
-            take_back(run, catalog, &mut adding)?;
-        }
-        adding.finish();
+        newer.push(Newer {
+            entry,
+            ledger,
+            after_ms,
+        });
     }
-    Ok(since)
+    Ok(newer)
 }
 
 /// Takes back what the undos of a run have restored; what an undo of an undo has restored is wanted again.

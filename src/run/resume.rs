@@ -264,10 +264,9 @@ pub(super) fn history(
         lost_runs::refuse_repeats(draft, claim, &history, resolved)?;
     }
     if work != Work::Plan {
-        // Of a plan: when it was begun to be carried out.
-        let begun = known.ledger.progress()?.started_at_ms;
-        history.since = left_untouched::of_resume((&known.ledger, &targets), begun, catalog)?;
+        history.since = left_untouched::of_resume((&known.ledger, &targets), catalog)?;
         warn_of_newer(&history.since);
+        left_untouched::add_if_undo(&mut history.since, &known.ledger, claim)?;
     }
     Ok(history)
 }

@@ -444,3 +444,56 @@ fn an_undo_restores_nothing_of_a_newer_run_whose_undo_was_undone() {
     place.run(&["undo", &older, "--yes"]).expect(1);
     (0..4).for_each(|n| assert_eq!(place.account_of(&format!("C-{n}")), format!("B-{n:06}")));
 }
+
+/// Customers that one run has renamed, of which a newer one has renamed the second half to the same again, since somebody had
+/// changed it in between; and the older run, whose undo was killed while it restored the first half.
+fn half_renamed_again(place: &Place, file: &str) -> String {
+    place.run(&["apply", file, "--yes"]).expect(0);
+    let older = place.newest_id();
+    let mut text = String::from("accountId,newAccountId\n");
+    for n in 30..60 {
+        place.with_world(|mut world| {
+            let id = format!("C-{n}");
+            world.plume.get_mut(id.as_str()).unwrap().account_id = format!("X-{n}").into();
+        });
+        writeln!(text, "X-{n},B-{n:06}").unwrap();
+    }
+    let again = place.file("again.csv", &text);
+    place.run(&["apply", &again, "--yes"]).expect(0);
+    older
+}
+
+#[test]
+fn an_undo_that_is_resumed_overwrites_nothing_that_is_newer_than_the_run_it_undoes() {
+    let place = Place::plume();
+    let file = place.moves(60);
+    let older = half_renamed_again(&place, &file);
+    let back = killed(
+        &place,
+        &["undo", &older, "--yes", "--concurrency", "2"],
+        "30",
+    );
+    place.run(&["resume", &back]).expect(1);
+    for n in 0..60 {
+        let wished = if n < 30 { "A" } else { "B" };
+        assert_eq!(
+            place.account_of(&format!("C-{n}")),
+            format!("{wished}-{n:06}")
+        );
+    }
+}
+
+/// What an undo has restored is undone by its undo; whoever undoes the first run anew has written it once more.
+#[test]
+fn an_undo_of_an_undo_overwrites_nothing_that_a_newer_undo_wrote() {
+    let place = Place::plume();
+    let file = place.moves(6);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let run = place.newest_id();
+    place.run(&["undo", &run, "--yes"]).expect(0);
+    let first = place.newest_id();
+    place.run(&["undo", &first, "--yes"]).expect(0);
+    place.run(&["undo", &run, "--yes"]).expect(0);
+    place.run(&["undo", &first, "--yes"]).expect(1);
+    (0..6).for_each(|n| assert_eq!(place.account_of(&format!("C-{n}")), format!("A-{n:06}")));
+}

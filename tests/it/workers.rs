@@ -170,6 +170,42 @@ fn what_a_worker_is_given_is_not_kept_with_the_run() {
 }
 
 #[test]
+fn a_worker_on_an_undo_overwrites_nothing_that_is_newer_than_the_run_it_undoes() {
+    const MANY: u32 = 600;
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let place = shared(server, slow());
+    let file = place.moves(MANY);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let older = place.newest_id();
+    let mut again = String::from("accountId,newAccountId\n");
+    for n in 0..MANY / 2 {
+        place.with_world(|mut world| {
+            let id = format!("C-{n}");
+            world.plume.get_mut(id.as_str()).unwrap().account_id = format!("X-{n}").into();
+        });
+        writeln!(again, "X-{n},B-{n:06}").unwrap();
+    }
+    let again = place.file("again.csv", &again);
+    place.run(&["apply", &again, "--yes"]).expect(0);
+    let machine = Machine::new(&place, "one");
+    let worker = worker(&machine);
+    let undo = ["undo", &older, "--yes", "--concurrency", "4"];
+    let undo = place.command(&undo).spawn().unwrap();
+    until_at_work(server, &place, 2);
+    finish(undo).expect(1);
+    terminate(worker).expect(0);
+    for n in 0..MANY {
+        let left = if n < MANY / 2 { "B" } else { "A" };
+        assert_eq!(
+            place.account_of(&format!("C-{n}")),
+            format!("{left}-{n:06}")
+        );
+    }
+}
+
+#[test]
 fn when_the_process_that_began_is_killed_the_others_finish_and_close_the_run() {
     let Some(server) = Server::shared() else {
         return;
