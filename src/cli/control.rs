@@ -19,7 +19,7 @@ pub(super) fn pause(options: &ControlOptions, console: Console) -> Result<Exit, 
         options.run.as_deref(),
         (&options.settings.typed, console.output),
         Order::Pause,
-        "paused: no call is made",
+        "paused; no call is made",
     )
 }
 
@@ -34,7 +34,7 @@ pub(super) fn unpause(options: &ControlOptions, console: Console) -> Result<Exit
 }
 
 pub(super) fn drain(options: &ControlOptions, console: Console) -> Result<Exit, CommandError> {
-    let words = "draining: what is under way finishes, then it stops";
+    let words = "draining; what is under way finishes, then it stops";
     give(
         "drain",
         options.run.as_deref(),
@@ -94,7 +94,7 @@ fn give(
                           "rate_per_s": orders.rate_per_s});
         ui::out(&document(Exit::Success, body));
     } else if !output.quiet {
-        ui::out(&format!("run {run} {words}"));
+        ui::out(&format!("run {run}: {words}"));
     }
     Ok(Exit::Success)
 }

@@ -172,7 +172,7 @@ pub(super) enum Command {
     ///
     /// Example: idshift status --watch
     Status(StatusOptions),
-    /// ExclusiveLock all calls of a run in progress
+    /// Hold all calls of a run in progress
     ///
     /// Example: idshift pause
     Pause(ControlOptions),

@@ -5,6 +5,7 @@ use super::clock;
 use super::connect::{connect, runtime};
 use super::error::CommandError;
 use super::held;
+use super::outage::{outage, remedy};
 use super::quota::SharedLimits;
 use super::run_storage::{RunScope, RunsSettings};
 use super::same_system::{Candidate, candidates};
@@ -16,7 +17,7 @@ use crate::ledger::{
     ExclusiveLock, Header, Ledger, LedgerError, RunDir, RunId, RunKind, Runs, Sameness, Session,
     StateDb, host, user,
 };
-use crate::system::{System, SystemError};
+use crate::system::{Fatal, Kind, System, SystemError};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -169,14 +170,9 @@ fn same_targets(
     let (system, _client) = connect(resolved, calls, 1, CancellationToken::new())?;
     let runtime = runtime()?;
     for candidate in open {
-        let shown = runtime.block_on(shows(&system, &candidate)).map_err(|why| {
-            let earlier = shown_key(&candidate.target);
-            CommandError::usage(format!(
-                "{target}: {}; an earlier run worked on {earlier}, and whether that is the same system cannot be told",
-                why.message
-            ))
-            .with_help("nothing was written; check --base-url, and give the command again once the system answers")
-        })?;
+        let shown = runtime
+            .block_on(shows(&system, &candidate))
+            .map_err(|why| not_told(target, resolved.system, (&why, &candidate)))?;
         let found = Sameness {
             same: shown,
             epoch: candidate.epoch,
@@ -187,6 +183,27 @@ fn same_targets(
         }
     }
     Ok(same)
+}
+
+/// The system does not say whether it is the one on which an earlier run has worked.
+fn not_told(
+    target: &Target,
+    system: Kind,
+    (why, earlier): (&SystemError, &Candidate),
+) -> CommandError {
+    // Of a call without a customer that is known to be there, a 401 is about the token.
+    let is_refused = why.reason == Failed::Unauthorized;
+    let fatal = why.fatal.or(is_refused.then_some(Fatal::TokenRefused));
+    let words = match fatal {
+        Some(Fatal::TokenRefused) => outage(Fatal::TokenRefused, &why.message, system),
+        _ => why.message.clone(),
+    };
+    let first = fatal.map_or("", |fatal| remedy(fatal).0);
+    let earlier = shown_key(&earlier.target);
+    CommandError::usage(format!("{target}: {words}")).with_help(format!(
+        "nothing was written; {first}give the command again once the system answers; where the address is not the one that you mean, \
+         correct --base-url (an earlier run worked on {earlier}, and the system is asked first whether it is the same one)"
+    ))
 }
 
 /// Whether the system shows this customer.

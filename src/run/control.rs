@@ -16,7 +16,7 @@ use tokio::time::Interval;
 /// How often the ledger is asked; an order is to be followed within a second.
 pub(super) const EVERY: Duration = Duration::from_millis(250);
 /// Why no unit is begun any more.
-const DRAINED: &str = "drained: what was under way has finished";
+const DRAINED: &str = "drained: no further line is begun";
 const STANDS_BY: &str =
     "another process works on it, and on a run of this system one works at a time";
 const OVER: &str = "it was closed by another process, or goes on in a new pass";

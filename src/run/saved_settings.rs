@@ -256,21 +256,35 @@ pub(super) fn kept(
 
 fn typed(settings: &TypedSettings, sandbox: bool, values: &Values) -> Typed {
     let (mut always, mut target) = (Vec::new(), Vec::new());
+    // Without the ledger the run would be looked for in a folder. The profile that names it has what else is needed, such as
+    // the file with its password; where another target was typed, the profile cannot be named again.
+    let ledger = values.origin("ledger");
+    let is_of_profile = settings.get("base_url").is_none() && settings.get("tenant").is_none();
+    let profile = match &ledger {
+        Origin::Profile(name) => Some(name.as_str()),
+        Origin::CommandLine => settings.get("profile"),
+        _ => None,
+    };
+    let profile = profile.filter(|_| is_of_profile);
     for (setting, value) in settings.iter() {
         match (setting.name, setting.group) {
             // Where the runs are kept is told by the run itself.
             ("runs_dir" | "ledger", _) => {}
+            ("profile", _) if profile.is_some() => {}
             ("config", _) => always.extend(words(setting, value)),
             // Of the file, this holds for its reports as well.
             (_, Group::System) | ("accept" | "carry", _) => target.extend(words(setting, value)),
             (_, Group::Input | Group::Guards | Group::Output) => {}
         }
     }
-    // Without it the run would be looked for in a folder. A profile need not be named again, and so does not tell.
-    let is_named = matches!(
-        values.origin("ledger"),
-        Origin::CommandLine | Origin::Profile(_)
-    );
+    if let Some(profile) = profile {
+        always.extend(report::option("--profile", profile));
+    }
+    let is_named = match &ledger {
+        Origin::CommandLine => true,
+        Origin::Profile(_) => profile.is_none(),
+        _ => false,
+    };
     if let Some(ledger) = values.get("ledger").filter(|_| is_named) {
         always.extend(report::option("--ledger", ledger));
     }

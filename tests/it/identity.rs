@@ -77,7 +77,7 @@ fn an_address_where_nothing_answers_is_named_before_the_run_of_another_one() {
     assert!(done.err.contains(words), "{}", done.err);
     let earlier = "an earlier run worked on plume at http://localhost:";
     assert!(done.err.contains(earlier), "{}", done.err);
-    assert!(done.err.contains("check --base-url"), "{}", done.err);
+    assert!(done.err.contains("correct --base-url"), "{}", done.err);
 }
 
 #[test]
