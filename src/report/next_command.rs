@@ -54,7 +54,11 @@ impl Next {
                     command: commands.resume(&["--max-changes", &changes.to_string()]),
                     after: String::new(),
                 },
-                None => Self::only(commands.resume(&[])),
+                None => Self {
+                    command: commands.resume(&[]),
+                    after: to_undo(summary),
+                    ..Self::default()
+                },
             },
             _ if summary.planned && of("would_change") > 0 => Self::only(commands.carry_out(&[])),
             _ if summary.planned => Self {
@@ -64,7 +68,11 @@ impl Next {
                 },
                 ..Self::default()
             },
-            _ if of("in_doubt") + of("skipped") > suppressed => Self::only(commands.resume(&[])),
+            _ if of("in_doubt") + of("skipped") > suppressed => Self {
+                command: commands.resume(&[]),
+                after: to_undo(summary),
+                ..Self::default()
+            },
             // Tried again, they would overwrite what was changed since.
             _ if of("failed") > 0 && summary.undoes.is_some() => Self {
                 before: format!("look at {}{}", commands.failures(), not_undone(summary)),
@@ -73,7 +81,7 @@ impl Next {
             _ if of("failed") > 0 => Self {
                 before: format!("look at {}; ", commands.failures()),
                 command: commands.retry(),
-                after: " tries those lines again".to_owned(),
+                after: format!(" tries those lines again{}", to_undo(summary)),
             },
             _ => Self {
                 command: commands.verify(),
@@ -82,6 +90,15 @@ impl Next {
             },
         }
     }
+}
+
+/// How what was written is restored, where something was; an undo that is not at its end goes on.
+fn to_undo(summary: &Summary) -> String {
+    let changed = summary.counts.get("changed").copied().unwrap_or(0);
+    if changed == 0 || summary.undoes.is_some() {
+        return String::new();
+    }
+    format!("; to undo: {}", summary.commands.undo())
 }
 
 /// Why lines of an undo were not put back, as far as that is known.

@@ -12,7 +12,7 @@ use crate::ledger::{
     Journal, Ledger, LedgerError, LineSet, MOST_UNLOOKED, RunKind, Shares, UnitWrites, Unlooked,
     UnlookedLine,
 };
-use crate::plan::{Unit, expected_by};
+use crate::plan::{Shape, Unit, expected_by};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::mpsc;
@@ -59,12 +59,14 @@ impl PassInput {
         planned && !self.done.contains(line)
     }
 
-    /// Reads which writes are on record of the units that are open: without these they would be made again.
+    /// Reads which writes are on record of the units that are open: without these they would be made again. Lines of a chain
+    /// that were blocked by one that is still open are open again, too.
     pub(super) fn read_recorded(
         &mut self,
         draft: &InputPlan,
         ledger: &Ledger,
     ) -> Result<(), LedgerError> {
+        self.open_blocked(draft, ledger)?;
         let is_open = |number: Line| match draft.units.get(&number) {
             Some(unit) => unit.lines().any(|line| self.is_open(line)),
             None => self.is_open(number),
@@ -72,6 +74,27 @@ impl PassInput {
         let wanted = |unit| self.parked.contains(unit) || is_open(unit);
         let recorded = ledger.writes_of_units(wanted)?;
         self.recorded = Arc::new(recorded);
+        Ok(())
+    }
+
+    fn open_blocked(&mut self, draft: &InputPlan, ledger: &Ledger) -> Result<(), LedgerError> {
+        // Of a plan, what a line expects is on record only as long as it has no outcome.
+        if self.done.is_empty() || self.planned.is_some() {
+            return Ok(());
+        }
+        for unit in draft.units.values() {
+            let is_begun = unit.lines().any(|line| self.done.contains(line))
+                && unit.lines().any(|line| !self.done.contains(line));
+            if unit.shape != Shape::Chain || !is_begun {
+                continue;
+            }
+            for line in unit.lines() {
+                let outcome = ledger.outcome_of(line)?;
+                if outcome.is_some_and(|one| one.status == Status::Failed(Failed::Blocked)) {
+                    self.done.remove(line);
+                }
+            }
+        }
         Ok(())
     }
 

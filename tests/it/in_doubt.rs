@@ -90,6 +90,53 @@ fn a_list_of_before_does_not_say_what_became_of_a_write() {
     });
 }
 
+/// The free end of a chain is written, and nobody is told for a while: the lines behind it wait for it, and not for good.
+#[test]
+fn lines_that_wait_for_a_write_in_doubt_are_carried_out_once_it_is_known() {
+    let place = Place::plume();
+    place.moves(4);
+    let file = place.file(
+        "chain.csv",
+        "accountId,newAccountId\nA-000000,A-000001\nA-000001,A-000002\nA-000002,B-000002\nA-000003,B-000003\n",
+    );
+    let honest = place.sandbox.base_url();
+    let lost = Arc::new(AtomicBool::new(false));
+    let hides = Arc::new(AtomicBool::new(true));
+    let (gone, hidden) = (Arc::clone(&lost), Arc::clone(&hides));
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let about = asked.path.contains("C-2");
+        let is_read = asked.method == "GET";
+        if is_read && gone.load(Ordering::SeqCst) && hidden.load(Ordering::SeqCst) {
+            return stream.write_all(&failing("500")).is_ok();
+        }
+        let answer = asked.honestly(&honest);
+        if about && asked.method == "PATCH" {
+            gone.store(true, Ordering::SeqCst);
+            return false;
+        }
+        stream.write_all(&answer).is_ok()
+    });
+    let apply = ["apply", &file, "--yes", "--retries", "0"];
+    run(&place, &front, &[], &apply).expect(4);
+    let before = [
+        "failed/blocked",
+        "failed/blocked",
+        "in_doubt/no_answer",
+        "changed/",
+    ];
+    assert_eq!(place.verdicts(), before);
+    hides.store(false, Ordering::SeqCst);
+    run(&place, &front, &[], &["resume"]).expect(0);
+    assert_eq!(place.verdicts(), ["changed/"; 4]);
+    for (n, now) in ["A-000001", "A-000002", "B-000002", "B-000003"]
+        .iter()
+        .enumerate()
+    {
+        assert_eq!(place.account_of(&format!("C-{n}")), *now);
+    }
+    place.judge_writes();
+}
+
 #[test]
 fn a_write_that_lands_after_it_was_looked_for_is_no_failure() {
     for last in ["403", "404", "422"] {
