@@ -1,7 +1,7 @@
 //! How long it takes to record an intent. A write gets ready this long before its slot of the rate, so that it departs
 //! in its slot although its intent is recorded as late as possible.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -10,44 +10,54 @@ const LONGEST: Duration = Duration::from_millis(50);
 /// But not where a late call is not sent at all, and needs another intent: turns that several processes share pass.
 const LONGEST_OF_PASSING_TURNS: Duration = Duration::from_secs(5);
 
-/// The recent time to record an intent: the longest lately, which fades by a sixteenth each time.
+/// The recent time to record an intent: the longest lately, which fades by a sixteenth each time. It grows by twice at most each
+/// time: what was recorded once after a ledger had been away for seconds says nothing of the next intents.
 #[derive(Debug, Default)]
-pub(super) struct Lead {
-    micros: AtomicU64,
+pub(super) struct Lead(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    recent: Duration,
+    /// When it grew last: what began before that says no more.
+    grown: Option<Instant>,
     /// A turn has passed while an intent was recorded.
-    turns_pass: AtomicBool,
+    turns_pass: bool,
 }
 
 impl Lead {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // Whole between any two statements.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn get(&self) -> Duration {
-        let longest = if self.turns_pass.load(Ordering::Relaxed) {
+        let inner = self.inner();
+        let longest = if inner.turns_pass {
             LONGEST_OF_PASSING_TURNS
         } else {
             LONGEST
         };
-        self.recent().min(longest)
-    }
-
-    fn recent(&self) -> Duration {
-        Duration::from_micros(self.micros.load(Ordering::Relaxed))
+        inner.recent.min(longest)
     }
 
     /// A write that had this lead was not sent after its intent was recorded.
     pub(super) fn was_not_sent(&self, lead: Duration) {
-        if self.recent() > lead {
-            self.turns_pass.store(true, Ordering::Relaxed);
-        }
+        let mut inner = self.inner();
+        inner.turns_pass |= inner.recent > lead;
     }
 
     /// Measures how long the recording takes.
     pub(super) async fn measured<T>(&self, recording: impl Future<Output = T>) -> T {
         let began = Instant::now();
         let recorded = recording.await;
-        let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let before = self.micros.load(Ordering::Relaxed);
-        // Two at the same time may lose one sample, which does not matter.
-        self.micros
-            .store(took.max(before - before / 16), Ordering::Relaxed);
+        let (now, mut inner) = (Instant::now(), self.inner());
+        let took = now - began;
+        if took <= inner.recent {
+            inner.recent = took.max(inner.recent * 15 / 16);
+        } else if inner.grown.is_none_or(|grown| began >= grown) {
+            inner.recent = took.min(2 * inner.recent.max(LONGEST));
+            inner.grown = Some(now);
+        }
         recorded
     }
 }
@@ -67,8 +77,23 @@ mod tests {
         lead.was_not_sent(Duration::from_secs(1));
         assert_eq!(lead.get(), LONGEST);
         lead.was_not_sent(LONGEST);
+        for _ in 0..2 {
+            lead.measured(sleep(slow)).await;
+        }
         assert!(lead.get() >= slow, "{:?}", lead.get());
-        lead.measured(sleep(Duration::from_secs(60))).await;
+        for _ in 0..9 {
+            lead.measured(sleep(Duration::from_secs(60))).await;
+        }
         assert_eq!(lead.get(), LONGEST_OF_PASSING_TURNS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waited_for_a_ledger_that_was_away_is_not_taken_for_usual() {
+        let lead = Lead::default();
+        lead.measured(sleep(Duration::from_millis(4))).await;
+        lead.was_not_sent(Duration::ZERO);
+        let waits = (0..8).map(|_| lead.measured(sleep(Duration::from_secs(6))));
+        futures_util::future::join_all(waits).await;
+        assert!(lead.get() <= 2 * LONGEST, "{:?}", lead.get());
     }
 }
