@@ -24,10 +24,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often it is asked whether there is a run to join.
 const EVERY: Duration = Duration::from_secs(1);
+/// A process that closes a run is no more at work on it for a moment before it is closed; a busy database makes it a longer one.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// Joins runs of the given target until it is stopped; `run`: this run alone.
 pub(crate) fn worker(run: Option<&str>, request: &Request) -> Result<Exit, CommandError> {
@@ -103,14 +105,21 @@ struct Waiting {
 impl Waiting {
     /// The next run to join; `None`: the one that is meant has ended.
     fn next(&self, runs: &Arc<dyn Runs>) -> Result<Option<RunToJoin>, CommandError> {
+        let mut alone_since: Option<Instant> = None;
         loop {
             let found = runs.to_join().map_err(|error| while_waiting(&error))?;
             let mut fitting = found.into_iter().filter(|one| self.is_meant(one));
             if let Some(found) = fitting.next() {
                 return Ok(Some(found));
             }
-            if self.has_ended(runs)? {
-                return Ok(None);
+            match self.meant(runs)? {
+                Meant::Ended => return Ok(None),
+                Meant::Open => alone_since = None,
+                Meant::WithoutProcess(why) => {
+                    if alone_since.get_or_insert_with(Instant::now).elapsed() > CLOSING {
+                        return Err(why);
+                    }
+                }
             }
             thread::park_timeout(EVERY);
         }
@@ -121,21 +130,32 @@ impl Waiting {
         named.is_none_or(|run| *run == found.run) && self.given.fits(&found.system, &found.target)
     }
 
-    /// Whether this run alone is meant, and is closed; it cannot be joined now.
-    fn has_ended(&self, runs: &Arc<dyn Runs>) -> Result<bool, CommandError> {
+    /// How the run stands that alone is meant; it cannot be joined now.
+    fn meant(&self, runs: &Arc<dyn Runs>) -> Result<Meant, CommandError> {
         let run = self.run.as_ref();
         let Some(run) = run.and_then(|run| KeptRun::named(runs, &self.folder, run)) else {
-            return Ok(false);
+            return Ok(Meant::Open);
         };
         let ledger = run.ledger().map_err(|error| while_waiting(&error))?;
-        // Before its state: whoever closes it is at work until then.
         let is_live = ledger.is_live();
-        match ledger.progress()?.state {
-            State::Created | State::Running if is_live => Ok(false),
-            State::Created | State::Running => Err(cannot_join(&ledger, run.path())),
-            State::Planned | State::Finished | State::Stopped | State::Interrupted => Ok(true),
-        }
+        Ok(match ledger.progress()?.state {
+            State::Created | State::Running if is_live => Meant::Open,
+            State::Created | State::Running => {
+                Meant::WithoutProcess(cannot_join(&ledger, run.path()))
+            }
+            State::Planned | State::Finished | State::Stopped | State::Interrupted => Meant::Ended,
+        })
     }
+}
+
+/// How the run stands that alone is meant.
+enum Meant {
+    /// It may be joined later; or any run is meant.
+    Open,
+    /// It is closed.
+    Ended,
+    /// Nobody works on it; or whoever does is closing it.
+    WithoutProcess(CommandError),
 }
 
 /// The process that began the run ended before others could join, or another run has worked on its target since.

@@ -475,4 +475,8 @@ fn a_stand_in_that_is_filled_from_the_record_is_said_to_be_one() {
     assert!(verified.err.contains(&words), "{}", verified.err);
     let words = "on a stand-in that was filled from the record of the run";
     assert!(verified.out.contains(words), "{}", verified.out);
+    // A newer run on another stand-in has nothing to do with it.
+    unnamed(&["apply", &file, "--sandbox", "--yes"]).expect(0);
+    unnamed(&["undo", &run, "--sandbox", "--yes"]).expect(0);
+    assert_eq!(place.verdicts(), ["changed/"; 2]);
 }
