@@ -24,6 +24,28 @@ fn run(place: &Place, front: &Front, settings: &[(&str, &str)], arguments: &[&st
     place.run_with(&settings, arguments)
 }
 
+/// In front of the system: a write to this path takes effect, and nobody is told. From then on reads of the other path fail, as long
+/// as that is set.
+fn unheard(place: &Place, written: &'static str, read: &'static str) -> (Front, Arc<AtomicBool>) {
+    let honest = place.sandbox.base_url();
+    let lost = AtomicBool::new(false);
+    let hides = Arc::new(AtomicBool::new(true));
+    let hidden = Arc::clone(&hides);
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let is_hidden = lost.load(Ordering::SeqCst) && hidden.load(Ordering::SeqCst);
+        if is_hidden && asked.method == "GET" && asked.path.contains(read) {
+            return stream.write_all(&failing("500")).is_ok();
+        }
+        let answer = asked.honestly(&honest);
+        if asked.method == "PATCH" && asked.path.contains(written) {
+            lost.store(true, Ordering::SeqCst);
+            return false;
+        }
+        stream.write_all(&answer).is_ok()
+    });
+    (front, hides)
+}
+
 #[test]
 fn a_list_of_before_does_not_say_what_became_of_a_write() {
     let place = Place::new(Options {
@@ -37,23 +59,7 @@ fn a_list_of_before_does_not_say_what_became_of_a_write() {
         "moves.csv",
         "accountId,newAccountId\nREF-0,NEW-0\nREF-1,NEW-1\n",
     );
-    let honest = place.sandbox.base_url();
-    let lost = Arc::new(AtomicBool::new(false));
-    let hides = Arc::new(AtomicBool::new(true));
-    let (gone, hidden) = (Arc::clone(&lost), Arc::clone(&hides));
-    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
-        let about = asked.path.ends_with("/P1");
-        if about && gone.load(Ordering::SeqCst) && hidden.load(Ordering::SeqCst) {
-            return stream.write_all(&failing("500")).is_ok();
-        }
-        let answer = asked.honestly(&honest);
-        if about && asked.method == "PATCH" {
-            // It took effect, and nobody is told.
-            gone.store(true, Ordering::SeqCst);
-            return false;
-        }
-        stream.write_all(&answer).is_ok()
-    });
+    let (front, hides) = unheard(&place, "/P1", "/P1");
     let settings = [
         ("SYSTEM", "adobe"),
         ("API_KEY", "key"),
@@ -99,23 +105,7 @@ fn lines_that_wait_for_a_write_in_doubt_are_carried_out_once_it_is_known() {
         "chain.csv",
         "accountId,newAccountId\nA-000000,A-000001\nA-000001,A-000002\nA-000002,B-000002\nA-000003,B-000003\n",
     );
-    let honest = place.sandbox.base_url();
-    let lost = Arc::new(AtomicBool::new(false));
-    let hides = Arc::new(AtomicBool::new(true));
-    let (gone, hidden) = (Arc::clone(&lost), Arc::clone(&hides));
-    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
-        let about = asked.path.contains("C-2");
-        let is_read = asked.method == "GET";
-        if is_read && gone.load(Ordering::SeqCst) && hidden.load(Ordering::SeqCst) {
-            return stream.write_all(&failing("500")).is_ok();
-        }
-        let answer = asked.honestly(&honest);
-        if about && asked.method == "PATCH" {
-            gone.store(true, Ordering::SeqCst);
-            return false;
-        }
-        stream.write_all(&answer).is_ok()
-    });
+    let (front, hides) = unheard(&place, "C-2", "");
     let apply = ["apply", &file, "--yes", "--retries", "0"];
     run(&place, &front, &[], &apply).expect(4);
     let before = [
