@@ -36,7 +36,7 @@ impl FailureBudget {
         self.inner().others
     }
 
-    /// No unit is begun in this process where so many lines or more have failed there.
+    /// Once this many lines have failed in this process, it begins no further unit.
     pub fn set_part(&self, most: u64) {
         self.inner().part = Some(most);
     }
@@ -55,7 +55,7 @@ impl FailureBudget {
         self.heard.notified().await;
     }
 
-    /// Whether a unit may be begun where so many lines have failed in this process. Where not, more is asked for.
+    /// Whether this process, in which `failed` lines have failed, may begin a unit. If not, it asks for more.
     pub(super) fn may_begin(&self, failed: u64) -> bool {
         let is_left = self.inner().part.is_none_or(|most| failed < most);
         if !is_left {

@@ -33,7 +33,7 @@ pub(super) struct Control {
     followed: Orders,
     /// The number of the last order of which it is on record that this process follows it.
     recorded: u64,
-    /// An order was followed a moment ago, and somebody waits until that is on record.
+    /// An order was followed, and that is to be recorded at once: whoever gave it waits for that.
     has_news: bool,
     /// The lower rate of another process that was told last.
     lower: Option<(Option<f64>, f64)>,

@@ -4,7 +4,6 @@
 use super::catalog::{Entry, Lost, RunCatalog};
 use super::claim::TargetClaim;
 use super::error::CommandError;
-use super::target::is_in_process;
 use crate::domain::{CustomerId, LocationId, Outcome, Status, Transition, Unchanged};
 use crate::engine::{AddRun, Since};
 use crate::ledger::{Ledger, RunKind, State, Write};
@@ -17,8 +16,9 @@ pub(super) fn of_undo(
     claim: &TargetClaim,
 ) -> Result<Since, CommandError> {
     let mut since = Since::default();
-    let keys = claim.keys();
-    add_of_undone(&mut since, (undone, undo), &keys, &claim.catalog)?;
+    if !claim.target.in_process {
+        add_of_undone(&mut since, (undone, undo), claim)?;
+    }
     Ok(since)
 }
 
@@ -46,7 +46,8 @@ pub(super) fn add_if_undo(
     claim: &TargetClaim,
 ) -> Result<(), CommandError> {
     let header = ledger.header();
-    let Some(undone) = &header.parent else {
+    // On a stand-in inside of this process no other run has worked.
+    let Some(undone) = header.parent.as_ref().filter(|_| !claim.target.in_process) else {
         return Ok(());
     };
     let entries = &claim.catalog.entries;
@@ -57,24 +58,16 @@ pub(super) fn add_if_undo(
         ))
         .with_help("restore the folder of that run"));
     };
-    let keys = claim.keys();
-    add_of_undone(
-        since,
-        (&entry.ledger()?, &header.run),
-        &keys,
-        &claim.catalog,
-    )
+    add_of_undone(since, (&entry.ledger()?, &header.run), claim)
 }
 
 fn add_of_undone(
     since: &mut Since,
     (undone, undo): (&Ledger, &str),
-    keys: &[&str],
-    catalog: &RunCatalog,
+    claim: &TargetClaim,
 ) -> Result<(), CommandError> {
-    // On a stand-in inside of this process no other run has worked.
-    let targets = undone.targets().chain(keys.iter().copied());
-    let targets: Vec<&str> = targets.filter(|target| !is_in_process(target)).collect();
+    let (keys, catalog) = (claim.keys(), &claim.catalog);
+    let targets: Vec<&str> = undone.targets().chain(keys.iter().copied()).collect();
     refuse_lost(undone, &targets, catalog)?;
     let newer = newer(undone, &targets, catalog)?;
     for one in &newer {
@@ -95,7 +88,7 @@ fn add_of_undone(
     Ok(())
 }
 
-/// Whether a newer run that cannot be read has written something, nobody knows.
+/// Refuses where a newer run cannot be read: what it has written is not known.
 fn refuse_lost(mine: &Ledger, targets: &[&str], catalog: &RunCatalog) -> Result<(), CommandError> {
     let mine = mine.header();
     let mut lost = catalog.lost_of(targets);

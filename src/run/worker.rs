@@ -154,7 +154,7 @@ enum Meant {
     Open,
     /// It is closed.
     Ended,
-    /// Nobody works on it; or whoever does is closing it.
+    /// No process works on it, or one is closing it at this moment.
     WithoutProcess(CommandError),
 }
 

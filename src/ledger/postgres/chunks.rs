@@ -73,8 +73,9 @@ impl PgChunks {
     /// Records that chunks are done; the next ones of the pass that no other session works on.
     fn claim(&self, done: &[Arc<Chunk>], most: usize) -> Result<Vec<Arc<Chunk>>, LedgerError> {
         let (mut own, pass) = (self.own(), self.pass());
-        let mut claimed = self.ask_for(&own, done, most, Vec::new())?;
+        // Those that are done with this question count no more for how many the session has.
         own.retain(|chunk| !chunk.is_taken() && !done.iter().any(|one| Arc::ptr_eq(one, chunk)));
+        let mut claimed = self.ask_for(&own, done, most, Vec::new())?;
         if claimed.is_empty() && most > 0 {
             // What is not free may be one's that has ended.
             let gone = self.process.gone_from(&self.run)?;
@@ -102,11 +103,9 @@ impl PgChunks {
         gone: Vec<String>,
     ) -> Result<Vec<Claimed>, LedgerError> {
         let pass = self.pass();
-        // Those that are done with this call count no more for how many the session has.
-        let is_done = |chunk: &Arc<Chunk>| done.iter().any(|one| Arc::ptr_eq(one, chunk));
         let known = own
             .iter()
-            .filter(|chunk| chunk.pass == pass && !chunk.is_taken() && !is_done(chunk));
+            .filter(|chunk| chunk.pass == pass && !chunk.is_taken());
         let known: Vec<i32> = known.map(|chunk| chunk.number).collect();
         let of_done =
             |one: fn(&Chunk) -> i32| done.iter().map(|chunk| one(chunk)).collect::<Vec<_>>();

@@ -19,14 +19,15 @@ pub(super) fn read(row: &Row<'_>) -> Result<Orders, Fault> {
     })
 }
 
-/// Stops the run, where it is in progress, within a transaction.
+/// Stops the run, where it is in progress.
 pub(super) fn stop(connection: &Connection, reason: &str, why: &str) -> rusqlite::Result<()> {
     let sql = "UPDATE progress SET stopped_by = coalesce(stopped_by, ?1), \
                why = CASE WHEN stopped_by IS NULL THEN ?2 ELSE why END WHERE state = 'running'";
-    if connection.execute(sql, [reason, why])? > 0 {
-        change(connection, OrderChange::Give(Order::Drain))?;
+    let transaction = connection.unchecked_transaction()?;
+    if transaction.execute(sql, [reason, why])? > 0 {
+        change(&transaction, OrderChange::Give(Order::Drain))?;
     }
-    Ok(())
+    transaction.commit()
 }
 
 /// Changes what is asked; the number of the last order.

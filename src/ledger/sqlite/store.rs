@@ -417,11 +417,7 @@ impl Store for SqliteStore {
     }
 
     fn stop_all(&self, reason: StopReason, why: &str) -> Result<(), LedgerError> {
-        self.with(|connection| {
-            let transaction = connection.unchecked_transaction()?;
-            orders::stop(&transaction, reason.as_str(), why)?;
-            transaction.commit()
-        })
+        self.with(|connection| orders::stop(connection, reason.as_str(), why))
     }
 
     fn is_live(&self) -> bool {
