@@ -4,7 +4,8 @@
 //! `cargo bench --bench compare` does everything (a quarter of an hour); `cargo bench --bench compare -- pace quota`
 //! only what is named, out of: throughput, pace, quota, memory, planning, start, ledger. With `fifty`, long files are up to fifty
 //! million lines long (2.7 GB on the disk, some minutes more). `-- stages 1000000` takes a file of so many lines through
-//! every command, one after another; `IDSHIFT_PROGRAM` names another build to be measured.
+//! every command, one after another; `IDSHIFT_PROGRAM` names another build to be measured. `-- beside PROGRAM` compares this
+//! build with another one.
 //!
 //! Where there are two cores, clients are pinned to one and the stand-in to the other (`taskset`). Tools that are not
 //! installed are left out with a word; `-- install` fetches them from their package registries first.
@@ -14,6 +15,7 @@
 #![expect(clippy::cast_precision_loss, reason = "figures for a table")]
 
 mod bare;
+mod beside;
 mod files;
 mod ledger;
 mod pace;
@@ -34,6 +36,10 @@ fn main() {
         ["stages", lines, ..] => {
             process::describe_machine();
             stages::run(lines.parse().unwrap());
+        }
+        ["beside", other, ..] => {
+            process::describe_machine();
+            beside::run(other);
         }
         ["bare", base, lines] => bare::run(base, lines.parse().unwrap()),
         _ => compare(&words),

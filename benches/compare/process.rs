@@ -304,7 +304,8 @@ impl Place {
         self.carry_out(command, base)
     }
 
-    fn apply_as(
+    /// The same with a program of the caller's.
+    pub(crate) fn apply_as(
         &self,
         mut command: Command,
         base: &str,

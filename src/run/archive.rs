@@ -5,6 +5,7 @@
 //! changing the last digest. Behind the compressed data a frame that decompressors skip holds the SHA-256 of everything
 //! before it, so that a flipped bit shows wherever it is.
 
+use super::hashing::Hashing;
 use crate::domain::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -103,52 +104,6 @@ pub(super) enum Flaw {
 
 fn chained(before: &str, name: &str, sha256: &str) -> String {
     hex(&Sha256::digest(format!("{before}\n{name}\n{sha256}")))
-}
-
-/// Hashes what passes through.
-struct Hashing<T> {
-    inner: T,
-    sha256: Sha256,
-    bytes: u64,
-}
-
-impl<T> Hashing<T> {
-    fn of(inner: T) -> Self {
-        Self {
-            inner,
-            sha256: Sha256::new(),
-            bytes: 0,
-        }
-    }
-
-    fn digest(&self) -> String {
-        hex(&self.sha256.clone().finalize())
-    }
-
-    fn pass(&mut self, bytes: &[u8]) {
-        self.sha256.update(bytes);
-        self.bytes += bytes.len() as u64;
-    }
-}
-
-impl<T: Write> Write for Hashing<T> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.pass(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-impl<T: Read> Read for Hashing<T> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.pass(&buffer[..read]);
-        Ok(read)
-    }
 }
 
 /// An archive in the making.

@@ -1,6 +1,5 @@
 //! A run that exists: found, opened, its file read again, and the settings that it was begun with.
 
-use super::catalog::{Entry, RunCatalog};
 use super::claim::TargetClaim;
 use super::connect::base_url;
 use super::error::CommandError;
@@ -10,17 +9,17 @@ use super::input_plan::{self, InputPlan};
 use super::kept_run::KeptRun;
 use super::prune::refuse_pruned;
 use super::quota::SharedLimits;
-use super::request::{Request, SandboxRequest};
+use super::request::{Output, Request, SandboxRequest};
 use super::saved_settings::SavedSettings;
+use super::selection::{Selection, choose, given};
 use super::shard;
 use super::stand_in::{self, StandIn};
-use super::target::{Target, is_in_process, parts};
+use super::target::Target;
 use super::unplanned;
 use super::values::{catalog, resolve, values};
-use crate::config::{Origin, Resolved, TypedSettings, Values};
-use crate::ledger::{Header, Ledger, LedgerError, RunKind};
+use crate::config::{Origin, Resolved, Values};
+use crate::ledger::{Header, Ledger, RunKind};
 use crate::report::Commands;
-use crate::system::Kind;
 use crate::ui;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -43,8 +42,8 @@ impl Purpose {
     }
 }
 
-/// A run, opened.
-pub(crate) struct OpenRun {
+/// A run, opened. `F`: its file as it was planned; `()` where the command does not need the file.
+pub(crate) struct OpenRun<F = Arc<InputPlan>> {
     pub(super) dir: KeptRun,
     pub(super) ledger: Ledger,
     /// With what was given anew.
@@ -52,12 +51,12 @@ pub(crate) struct OpenRun {
     /// What stops it: as given anew, else as it was begun with. Nothing where it is only looked at.
     pub(super) limits: Guards,
     pub(super) resolved: Resolved,
-    pub(super) draft: Arc<InputPlan>,
+    pub(super) draft: F,
     /// Lives as long as the run.
     pub(super) stand_in: Option<StandIn>,
 }
 
-impl OpenRun {
+impl<F> OpenRun<F> {
     /// Its target, which is not the one that it was begun on where another address was given anew.
     pub(super) fn target(&self) -> Result<Target, CommandError> {
         let base_url = base_url(&self.resolved)?;
@@ -93,19 +92,6 @@ impl OpenRun {
     }
 }
 
-/// Which run a command takes where none is named.
-#[derive(Clone, Copy)]
-pub(crate) struct Selection<'a> {
-    /// The command, for the announcement.
-    pub(crate) command: &'static str,
-    /// What is looked for, in words.
-    pub(crate) words: &'static str,
-    /// Whether a run is such.
-    pub(crate) fits: &'a dyn Fn(&KeptRun, &Ledger) -> bool,
-    /// Whether a question that follows says which run it is, so that it is not said before.
-    pub(crate) is_asked: bool,
-}
-
 /// Opens the run with this prefix of its ID, or else the matching run with the highest epoch on the given target.
 pub(super) fn open(
     run: Option<&str>,
@@ -113,214 +99,160 @@ pub(super) fn open(
     purpose: Purpose,
     request: &Request,
 ) -> Result<OpenRun, CommandError> {
-    let Request {
-        typed,
-        sandbox,
-        output,
-        ..
-    } = request;
-    let (catalog, runs_dir) = catalog(typed)?;
-    let dir = if let Some(run) = run {
-        catalog.find(run)?
-    } else {
-        let given = given(&values(typed, &BTreeMap::new())?, sandbox);
-        choose(&catalog, wanted, &given)?
-    };
-    let ledger = dir.whole_ledger()?;
-    // Before the credentials are asked for, which a stand-in needs none of.
-    refuse_ended_stand_in(ledger.header(), sandbox)?;
-    refuse_pruned(&ledger)?;
-    shard::refuse_other(typed, &ledger)?;
-    let kept = SavedSettings::of(&ledger)?;
-    let mut run_values = kept.values.clone();
-    run_values.insert("system".to_owned(), ledger.header().system.clone());
-    run_values.insert("base_url".to_owned(), ledger.header().base_url.clone());
-    Guards::forget_duration(&mut run_values);
-    let mut values = values(typed, &run_values)?;
-    let mut resolved = resolve(&mut values, sandbox.secrets(), *output)?;
-    // Where the run lies, other runs of its file lie too.
-    resolved.runs_dir = dir.path().parent().map_or(runs_dir, Path::to_owned);
-    same_target(&values, &resolved, ledger.header(), sandbox, purpose)?;
-    if typed.get("profile").is_some() && purpose.writes() {
-        same_as_profile(&values, ledger.header())?;
-    }
-    if sandbox.sandbox && !kept.typed.always.iter().any(|word| word == "--sandbox") {
-        let (run, address) = (&ledger.header().run, ui::visible(&ledger.header().base_url));
-        let words = format!("run {run} works on `{address}`, and not on a stand-in");
-        return Err(CommandError::usage(words).with_help("leave --sandbox out"));
-    }
-    same_input(&dir, &ledger)?;
-    let rules = kept.rules(&resolved)?;
-    let capabilities = resolved.system.capabilities();
-    let name = &ledger.header().input_name;
-    let (input, reading) = (dir.input()?, kept.reading()?);
-    let mut draft = if purpose == Purpose::Write {
-        input_plan::read(&input, name, &reading, &rules, capabilities.unique_accounts)?
-    } else {
-        unplanned::open(&input, name, &reading, &rules, ledger.header().lines)?
-    };
-    let stand_in = stand_in::start_as_left(sandbox, &mut resolved, &draft, &ledger)?;
-    if purpose == Purpose::Write {
-        shard::restore(&mut draft, &ledger)?;
-    } else {
-        shard::restrict(&mut draft.table, ledger.shard()?);
-    }
-    if run.is_none() && !output.quiet && !wanted.is_asked {
-        announce(wanted.command, &ledger);
-    }
-    if stand_in.is_some() && !output.quiet {
-        ui::note(&format!(
-            "the stand-in is a new one, filled from the record of run {}; no other system is called",
-            dir.run()
-        ));
-    }
-    Ok(OpenRun {
-        dir,
-        ledger,
-        kept: kept.with(&values),
-        limits: match purpose {
-            Purpose::Look => Guards::default(),
-            Purpose::Write | Purpose::Undo => Guards::of(&values)?,
-        },
-        resolved,
-        draft: draft.into(),
-        stand_in,
-    })
+    let mut found = Found::of(run, wanted, purpose, request)?;
+    let mut draft = found.read_input()?;
+    let Found {
+        ledger, resolved, ..
+    } = &mut found;
+    let stand_in = stand_in::start_as_left(&request.sandbox, resolved, &draft, ledger)?;
+    found.restrict(&mut draft)?;
+    found.opened(draft.into(), stand_in, (run, wanted), request.output)
 }
 
-/// The run with this prefix of its ID, or else the newest run in progress on the given target.
-pub(crate) fn open_live(
-    command: &'static str,
+/// Opens a run that is to be undone, without its file: the ledger alone says what the run wrote, so that a run whose file is
+/// lost or damaged can be undone.
+pub(super) fn open_for_undo(
     run: Option<&str>,
-    typed: &TypedSettings,
-) -> Result<KeptRun, CommandError> {
-    let (catalog, _) = catalog(typed)?;
-    if let Some(run) = run {
-        return Ok(catalog.find(run)?);
-    }
-    let wanted = Selection {
-        command,
-        words: "run in progress",
-        fits: &|_, ledger| ledger.is_live(),
-        is_asked: false,
-    };
-    choose(&catalog, wanted, &given_by(typed)?)
-}
-
-/// What is given of a target where no run is named; `None`: anything.
-#[derive(Debug)]
-pub(crate) struct Given {
-    system: Option<String>,
-    address: Option<String>,
-    tenant: Option<String>,
-    /// Whether runs on a stand-in inside of their process are meant, or all others.
-    in_process: Option<bool>,
-}
-
-/// What the settings say of the target.
-fn given(values: &Values, request: &SandboxRequest) -> Given {
-    // A sandbox without a system is Plume's.
-    let system = values.get("system").map(str::to_owned);
-    let system = system.or_else(|| request.sandbox.then(|| Kind::Plume.to_string()));
-    // A stand-in has ended with its process, so that no command reaches it without one of its own.
-    of_values(values, system, Some(request.sandbox))
-}
-
-fn of_values(values: &Values, system: Option<String>, in_process: Option<bool>) -> Given {
-    let text = |name| values.get(name).filter(|text| !text.is_empty());
-    let address = text("base_url").filter(|_| in_process != Some(true));
-    Given {
-        system,
-        address: address.map(crate::http::address_key),
-        tenant: text("tenant").map(str::to_owned),
-        in_process,
-    }
-}
-
-/// The same where a command has no options for a target.
-pub(crate) fn given_by(typed: &TypedSettings) -> Result<Given, CommandError> {
-    let values = values(typed, &BTreeMap::new())?;
-    let system = values.get("system").map(str::to_owned);
-    Ok(of_values(&values, system, None))
-}
-
-impl Given {
-    /// Whether an address is given, and not any is meant.
-    pub(super) fn has_address(&self) -> bool {
-        self.address.is_some()
-    }
-
-    pub(super) fn fits(&self, system: &str, target: &str) -> bool {
-        let [_, address, tenant] = parts(target);
-        let is = |given: &Option<String>, its| given.as_deref().is_none_or(|given| given == its);
-        is(&self.system, system)
-            && is(&self.address, address)
-            && is(&self.tenant, tenant)
-            && self.in_process.is_none_or(|it| it == is_in_process(target))
-    }
-}
-
-/// The run that is meant where none is named.
-pub(crate) fn choose(
-    catalog: &RunCatalog,
     wanted: Selection<'_>,
-    given: &Given,
-) -> Result<KeptRun, CommandError> {
-    let newest = catalog.newest_by_target(|entry| {
-        given.fits(&entry.header.system, &entry.header.target)
-            && match entry.ledger() {
-                Ok(ledger) => (wanted.fits)(&entry.dir, &ledger),
-                // It may be the one that is meant. An older one in its place would be a guess.
-                Err(_) => true,
-            }
-    });
-    // A newer run that cannot be read may be the one that is meant: opening it says why it cannot.
-    let highest = newest.first().map_or(0, |one| one.header.epoch);
-    let lost = catalog.lost.iter().find(|lost| {
-        let known = lost.known.as_ref();
-        lost.run.is_some()
-            && known.is_none_or(|run| run.epoch > highest && given.fits(&run.system, &run.target))
-    });
-    if let Some(dir) = lost.and_then(|lost| lost.run.clone()) {
-        return Ok(dir.checked()?);
-    }
-    match newest.as_slice() {
-        [] => {
-            let none = LedgerError::NoRun {
-                place: catalog.place(),
-                wanted: wanted.words.to_owned(),
-            };
-            let elsewhere = catalog.newest_by_target(|entry| {
-                let ledger = entry.ledger();
-                ledger.is_ok_and(|ledger| (wanted.fits)(&entry.dir, &ledger))
-            });
-            Err(match elsewhere.first() {
-                None => none.into(),
-                Some(_) => CommandError::from(none).with_help(format!(
-                    "on other targets there are: {}. Name the run that is meant",
-                    list(&elsewhere)
-                )),
-            })
-        }
-        [one] => Ok(one.dir.clone().checked()?),
-        several => Err(CommandError::usage(format!(
-            "{}: there are runs on several targets: {}",
-            wanted.command,
-            list(several)
-        ))
-        .with_help("name the run, or the target with --profile or --base-url")),
-    }
+    request: &Request,
+) -> Result<OpenRun<()>, CommandError> {
+    let mut found = Found::of(run, wanted, Purpose::Undo, request)?;
+    let stand_in = if request.sandbox.sandbox {
+        // It is filled with the customers of the file.
+        let draft = found.read_input()?;
+        let Found {
+            ledger, resolved, ..
+        } = &mut found;
+        stand_in::start_as_left(&request.sandbox, resolved, &draft, ledger)?
+    } else {
+        None
+    };
+    found.opened((), stand_in, (run, wanted), request.output)
 }
 
-fn list(runs: &[&Entry]) -> String {
-    let runs = runs.iter();
-    let words: Vec<String> = runs
-        .map(|one| {
-            let target = Target::of_run(&one.header).to_string();
-            format!("{} ({})", one.dir.run(), ui::visible(target.trim_end()))
+/// A run that was found, with its settings; its file was not opened.
+struct Found {
+    dir: KeptRun,
+    ledger: Ledger,
+    /// As the run was begun with.
+    kept: SavedSettings,
+    /// With what was given anew.
+    values: Values,
+    resolved: Resolved,
+    purpose: Purpose,
+}
+
+impl Found {
+    fn of(
+        run: Option<&str>,
+        wanted: Selection<'_>,
+        purpose: Purpose,
+        request: &Request,
+    ) -> Result<Self, CommandError> {
+        let Request {
+            typed,
+            sandbox,
+            output,
+            ..
+        } = request;
+        let (catalog, runs_dir) = catalog(typed)?;
+        let dir = if let Some(run) = run {
+            catalog.find(run)?
+        } else {
+            let given = given(&values(typed, &BTreeMap::new())?, sandbox);
+            choose(&catalog, wanted, &given)?
+        };
+        let ledger = dir.whole_ledger()?;
+        // Before the credentials are asked for, which a stand-in needs none of.
+        refuse_ended_stand_in(ledger.header(), sandbox)?;
+        refuse_pruned(&ledger)?;
+        shard::refuse_other(typed, &ledger)?;
+        let kept = SavedSettings::of(&ledger)?;
+        let mut run_values = kept.values.clone();
+        run_values.insert("system".to_owned(), ledger.header().system.clone());
+        run_values.insert("base_url".to_owned(), ledger.header().base_url.clone());
+        Guards::forget_duration(&mut run_values);
+        let mut values = values(typed, &run_values)?;
+        let mut resolved = resolve(&mut values, sandbox.secrets(), *output)?;
+        // Where the run lies, other runs of its file lie too.
+        resolved.runs_dir = dir.path().parent().map_or(runs_dir, Path::to_owned);
+        same_target(&values, &resolved, ledger.header(), sandbox, purpose)?;
+        if typed.get("profile").is_some() && purpose.writes() {
+            same_as_profile(&values, ledger.header())?;
+        }
+        if sandbox.sandbox && !kept.typed.always.iter().any(|word| word == "--sandbox") {
+            let (run, address) = (&ledger.header().run, ui::visible(&ledger.header().base_url));
+            let words = format!("run {run} works on `{address}`, and not on a stand-in");
+            return Err(CommandError::usage(words).with_help("leave --sandbox out"));
+        }
+        Ok(Self {
+            dir,
+            ledger,
+            kept,
+            values,
+            resolved,
+            purpose,
         })
-        .collect();
-    words.join(", ")
+    }
+
+    /// Reads the file of the run; plans it, where lines of it are to be carried out.
+    fn read_input(&self) -> Result<InputPlan, CommandError> {
+        same_input(&self.dir, &self.ledger)?;
+        let (resolved, header) = (&self.resolved, self.ledger.header());
+        let (rules, reading) = (self.kept.rules(resolved)?, self.kept.reading()?);
+        let (input, name) = (self.dir.input()?, &header.input_name);
+        if self.purpose != Purpose::Write {
+            return Ok(unplanned::open(
+                &input,
+                name,
+                &reading,
+                &rules,
+                header.lines,
+            )?);
+        }
+        let is_unique = resolved.system.capabilities().unique_accounts;
+        Ok(input_plan::read(&input, name, &reading, &rules, is_unique)?)
+    }
+
+    /// Leaves the lines that are not of the run's share out.
+    fn restrict(&self, draft: &mut InputPlan) -> Result<(), CommandError> {
+        if self.purpose == Purpose::Write {
+            return shard::restore(draft, &self.ledger);
+        }
+        shard::restrict(&mut draft.table, self.ledger.shard()?);
+        Ok(())
+    }
+
+    /// Announces the run where none was named. `wanted`: how it was chosen then.
+    fn opened<F>(
+        self,
+        draft: F,
+        stand_in: Option<StandIn>,
+        (named, wanted): (Option<&str>, Selection<'_>),
+        output: Output,
+    ) -> Result<OpenRun<F>, CommandError> {
+        if named.is_none() && !output.quiet && !wanted.is_asked {
+            announce(wanted.command, &self.ledger);
+        }
+        if stand_in.is_some() && !output.quiet {
+            ui::note(&format!(
+                "the stand-in is a new one, filled from the record of run {}; no other system is called",
+                self.dir.run()
+            ));
+        }
+        Ok(OpenRun {
+            kept: self.kept.with(&self.values),
+            limits: match self.purpose {
+                Purpose::Look => Guards::default(),
+                Purpose::Write | Purpose::Undo => Guards::of(&self.values)?,
+            },
+            dir: self.dir,
+            ledger: self.ledger,
+            resolved: self.resolved,
+            draft,
+            stand_in,
+        })
+    }
 }
 
 /// What a run is, in words: `apply of moves.csv`. The name of an undo's input is such words already.

@@ -21,9 +21,10 @@ use super::guards::Guards;
 use super::held;
 use super::input_plan;
 use super::left_untouched;
-use super::open::{self, OpenRun, Purpose, Selection};
+use super::open::{self, OpenRun};
 use super::prior_runs;
 use super::request::{Output, Request};
+use super::selection::Selection;
 use super::session::{Session, Task, Work};
 use super::undo_lines::{UndoCounts, UndoLines};
 use super::values::{catalog, values};
@@ -34,7 +35,7 @@ use std::sync::Arc;
 
 /// Undoes this run, or the newest that wrote something.
 pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, CommandError> {
-    let mut known = open::open(
+    let mut known = open::open_for_undo(
         run,
         Selection {
             command: "undo",
@@ -45,7 +46,6 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
             },
             is_asked: request.consent.is_asked(),
         },
-        Purpose::Undo,
         request,
     )?;
     held::take(|| known.ledger.refuse_if_live())?;
@@ -71,7 +71,7 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
     let values = values(&request.typed, &known.kept.inherited_by_undo())?;
     let limits = Guards::of(&values)?;
     known.kept = known.kept.of_undo(&values);
-    limits.refuse_changes(lines, known.draft.counts.lines)?;
+    limits.refuse_changes(lines, known.ledger.header().lines)?;
     let mut counts = format!(
         "restore {} and {}",
         ui::counted(accounts, "account ID"),
@@ -85,7 +85,7 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
         what: format!(
             "undo run {parent} ({}, {})",
             open::described(&known.ledger),
-            ui::lines(known.draft.counts.lines)
+            ui::lines(known.ledger.header().lines)
         ),
         counts,
         forecast: Some(estimate),
@@ -132,7 +132,7 @@ fn print_nothing_to_restore(parent: &str, output: Output) {
 }
 
 /// Refuses where the run, or an earlier undo of it, has to be finished first.
-fn refuse_unfinished(known: &OpenRun, catalog: &RunCatalog) -> Result<(), CommandError> {
+fn refuse_unfinished(known: &OpenRun<()>, catalog: &RunCatalog) -> Result<(), CommandError> {
     let parent = known.dir.run();
     if known.ledger.leaves_temporary_id()? {
         return Err(CommandError::usage(format!(
@@ -175,14 +175,12 @@ fn refuse_half_done(catalog: &RunCatalog, parent: &str) -> Result<(), CommandErr
 
 fn carry_out(
     request: &Request,
-    known: OpenRun,
+    known: OpenRun<()>,
     limits: Guards,
     parent: &str,
     (run, claim): (&RunId, TargetClaim),
     (back, estimate): (UndoLines, Forecast),
 ) -> Result<Exit, CommandError> {
-    // Its file is not needed any more.
-    drop(known.draft);
     let mut kept = known.kept.clone();
     if back.counts.clears > 0 {
         kept.values
@@ -238,7 +236,8 @@ fn carry_out(
             kept,
             limits,
             draft: draft.into(),
-            ..known
+            resolved: known.resolved,
+            stand_in: known.stand_in,
         },
         claim,
         task: Task::of(request, "undo", Work::Apply),

@@ -5,12 +5,15 @@ use super::clock;
 use super::error::CommandError;
 use super::exit_code::Exit;
 use super::gathered::WrittenLines;
+use super::hashing::Hashing;
 use crate::domain::{Change, Failed, Line, NewAccount, Outcome, Status};
 use crate::input::cell::push_quoted;
-use crate::ledger::{Ledger, NewLedger, PrivateFile, RunDir, WriteOrder};
+use crate::ledger::{Ledger, LedgerError, NewLedger, PrivateFile, RunDir, WriteOrder};
 use crate::plan::{Impossible, Inverse, undo_plan};
 use crate::report::CannotUndo;
 use std::io::{self, Write};
+use std::sync::mpsc::{self, SendError, SyncSender};
+use std::{mem, thread};
 
 /// The first row of the file.
 const HEADER: &str = "accountId,newAccountId,customerId,locationId,serviceId,profile,resellerId\n";
@@ -88,7 +91,7 @@ impl UndoLines {
             )
         };
         let (now_ms, mut row) = (clock::now_ms(), Vec::new());
-        let mut file = PrivateFile::begin(path.clone()).map_err(failed)?;
+        let mut file = Hashing::of(PrivateFile::begin(path.clone()).map_err(failed)?);
         file.write_all(HEADER.as_bytes()).map_err(failed)?;
         let mut lines = WrittenLines::new(self.counts.lines);
         each_inverse(ledger, &self.order, self.can_clear, |line| {
@@ -99,27 +102,56 @@ impl UndoLines {
             }
             Ok(())
         })?;
-        file.finish().map_err(failed)?;
-        let digest = crate::input::digest(&path).map_err(failed)?;
+        let digest = file.digest();
+        file.inner.finish().map_err(failed)?;
         Ok((digest, lines))
     }
 }
 
-/// Calls `each` for what these writes changed, inversely, from line 2 on.
+/// How many lines a batch has at least, and how many batches may wait to be used.
+const BATCH: usize = if cfg!(test) { 4 } else { 500 };
+const WAITING: usize = 4;
+
+/// Calls `each` for what these writes changed, inversely, from line 2 on. A thread of its own reads ahead.
 fn each_inverse(
     ledger: &Ledger,
     order: &WriteOrder,
     can_clear: bool,
     mut each: impl FnMut(Inverse) -> Result<(), CommandError>,
 ) -> Result<(), CommandError> {
-    let mut next: Line = 2;
+    let (batches, ready) = mpsc::sync_channel(WAITING);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            // Where a batch is not taken, `each` has failed.
+            let _ = read_inverse(ledger, order, can_clear, &batches);
+        });
+        for batch in ready {
+            batch?.into_iter().try_for_each(&mut each)?;
+        }
+        Ok(())
+    })
+}
+
+type Batch = Result<Vec<Inverse>, LedgerError>;
+
+fn read_inverse(
+    ledger: &Ledger,
+    order: &WriteOrder,
+    can_clear: bool,
+    batches: &SyncSender<Batch>,
+) -> Result<(), SendError<Batch>> {
+    let (mut next, mut batch): (Line, _) = (2, Vec::new());
     for changes in ledger.net_changes_in(order) {
-        for line in undo_plan(&changes?, can_clear, next) {
-            next += 1;
-            each(line)?;
+        match changes {
+            Ok(changes) => batch.extend(undo_plan(&changes, can_clear, next)),
+            Err(error) => return batches.send(Err(error)),
+        }
+        next = batch.last().map_or(next, |line| line.change.line + 1);
+        if batch.len() >= BATCH {
+            batches.send(Ok(mem::take(&mut batch)))?;
         }
     }
-    Ok(())
+    batches.send(Ok(batch))
 }
 
 /// A line of which nothing can be restored has failed before it begins.

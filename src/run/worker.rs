@@ -8,10 +8,11 @@ use super::error::CommandError;
 use super::exit_code::Exit;
 use super::feeder::PassInput;
 use super::kept_run::KeptRun;
-use super::open::{self, Given, OpenRun, Purpose, Selection};
+use super::open::{self, OpenRun, Purpose};
 use super::request::Request;
 use super::resume;
 use super::run_storage::{RunScope, RunsSettings};
+use super::selection::{Given, Selection, given_by};
 use super::session::{Session, Task, Work, done};
 use super::signals::{Listening, survive_state_signal, told_to_stop};
 use super::values::values;
@@ -45,7 +46,7 @@ pub(crate) fn worker(run: Option<&str>, request: &Request) -> Result<Exit, Comma
         ));
     };
     let place = ledger.0.address.to_string();
-    let given = open::given_by(&request.typed)?;
+    let given = given_by(&request.typed)?;
     if run.is_none() && !given.has_address() {
         return Err(CommandError::usage(
             "worker: no target is named, and it would send its token to that of any run",

@@ -1,6 +1,7 @@
 use crate::support::{Asked, Done, Front, Place, named};
 use idshift::sandbox::{Kind, Options};
 use std::fmt::Write as _;
+use std::fs;
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -541,5 +542,23 @@ fn an_odd_service_id_of_one_location_hides_no_other() {
             assert_eq!(services[0].service_id.as_deref(), Some("two\nlines"));
             assert_eq!(services[1].service_id.as_deref(), Some("S-2"));
         });
+    }
+}
+
+/// The ledger alone says what a run has written.
+#[test]
+fn a_run_whose_file_is_lost_or_changed_is_undone() {
+    for lost in [true, false] {
+        let place = Place::plume();
+        let file = place.moves(20);
+        place.run(&["apply", &file, "--yes"]).expect(0);
+        let input = place.newest().join("input.csv");
+        if lost {
+            fs::remove_file(&input).unwrap();
+        } else {
+            fs::write(&input, "accountId,newAccountId\nX,Y\n").unwrap();
+        }
+        place.run(&["undo", "--yes"]).expect(0);
+        (0..20).for_each(|n| assert_eq!(place.account_of(&format!("C-{n}")), format!("A-{n:06}")));
     }
 }

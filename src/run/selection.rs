@@ -1,0 +1,161 @@
+//! Which run a command takes where none is named: the newest one that fits, on the given target.
+
+use super::catalog::{Entry, RunCatalog};
+use super::error::CommandError;
+use super::kept_run::KeptRun;
+use super::request::SandboxRequest;
+use super::target::{Target, is_in_process, parts};
+use super::values::{catalog, values};
+use crate::config::{TypedSettings, Values};
+use crate::ledger::{Ledger, LedgerError};
+use crate::system::Kind;
+use crate::ui;
+use std::collections::BTreeMap;
+
+/// Which run a command takes where none is named.
+#[derive(Clone, Copy)]
+pub(crate) struct Selection<'a> {
+    /// The command, for the announcement.
+    pub(crate) command: &'static str,
+    /// What is looked for, in words.
+    pub(crate) words: &'static str,
+    /// Whether a run is such.
+    pub(crate) fits: &'a dyn Fn(&KeptRun, &Ledger) -> bool,
+    /// Whether a question that follows says which run it is, so that it is not said before.
+    pub(crate) is_asked: bool,
+}
+
+/// The run with this prefix of its ID, or else the newest run in progress on the given target.
+pub(crate) fn open_live(
+    command: &'static str,
+    run: Option<&str>,
+    typed: &TypedSettings,
+) -> Result<KeptRun, CommandError> {
+    let (catalog, _) = catalog(typed)?;
+    if let Some(run) = run {
+        return Ok(catalog.find(run)?);
+    }
+    let wanted = Selection {
+        command,
+        words: "run in progress",
+        fits: &|_, ledger| ledger.is_live(),
+        is_asked: false,
+    };
+    choose(&catalog, wanted, &given_by(typed)?)
+}
+
+/// What is given of a target where no run is named; `None`: anything.
+#[derive(Debug)]
+pub(crate) struct Given {
+    system: Option<String>,
+    address: Option<String>,
+    tenant: Option<String>,
+    /// Whether runs on a stand-in inside of their process are meant, or all others.
+    in_process: Option<bool>,
+}
+
+/// What the settings say of the target.
+pub(super) fn given(values: &Values, request: &SandboxRequest) -> Given {
+    // A sandbox without a system is Plume's.
+    let system = values.get("system").map(str::to_owned);
+    let system = system.or_else(|| request.sandbox.then(|| Kind::Plume.to_string()));
+    // A stand-in has ended with its process, so that no command reaches it without one of its own.
+    of_values(values, system, Some(request.sandbox))
+}
+
+fn of_values(values: &Values, system: Option<String>, in_process: Option<bool>) -> Given {
+    let text = |name| values.get(name).filter(|text| !text.is_empty());
+    let address = text("base_url").filter(|_| in_process != Some(true));
+    Given {
+        system,
+        address: address.map(crate::http::address_key),
+        tenant: text("tenant").map(str::to_owned),
+        in_process,
+    }
+}
+
+/// The same where a command has no options for a target.
+pub(crate) fn given_by(typed: &TypedSettings) -> Result<Given, CommandError> {
+    let values = values(typed, &BTreeMap::new())?;
+    let system = values.get("system").map(str::to_owned);
+    Ok(of_values(&values, system, None))
+}
+
+impl Given {
+    /// Whether an address is given, and not any is meant.
+    pub(super) fn has_address(&self) -> bool {
+        self.address.is_some()
+    }
+
+    pub(super) fn fits(&self, system: &str, target: &str) -> bool {
+        let [_, address, tenant] = parts(target);
+        let is = |given: &Option<String>, its| given.as_deref().is_none_or(|given| given == its);
+        is(&self.system, system)
+            && is(&self.address, address)
+            && is(&self.tenant, tenant)
+            && self.in_process.is_none_or(|it| it == is_in_process(target))
+    }
+}
+
+/// The run that is meant where none is named.
+pub(crate) fn choose(
+    catalog: &RunCatalog,
+    wanted: Selection<'_>,
+    given: &Given,
+) -> Result<KeptRun, CommandError> {
+    let newest = catalog.newest_by_target(|entry| {
+        given.fits(&entry.header.system, &entry.header.target)
+            && match entry.ledger() {
+                Ok(ledger) => (wanted.fits)(&entry.dir, &ledger),
+                // It may be the one that is meant. An older one in its place would be a guess.
+                Err(_) => true,
+            }
+    });
+    // A newer run that cannot be read may be the one that is meant: opening it says why it cannot.
+    let highest = newest.first().map_or(0, |one| one.header.epoch);
+    let lost = catalog.lost.iter().find(|lost| {
+        let known = lost.known.as_ref();
+        lost.run.is_some()
+            && known.is_none_or(|run| run.epoch > highest && given.fits(&run.system, &run.target))
+    });
+    if let Some(dir) = lost.and_then(|lost| lost.run.clone()) {
+        return Ok(dir.checked()?);
+    }
+    match newest.as_slice() {
+        [] => {
+            let none = LedgerError::NoRun {
+                place: catalog.place(),
+                wanted: wanted.words.to_owned(),
+            };
+            let elsewhere = catalog.newest_by_target(|entry| {
+                let ledger = entry.ledger();
+                ledger.is_ok_and(|ledger| (wanted.fits)(&entry.dir, &ledger))
+            });
+            Err(match elsewhere.first() {
+                None => none.into(),
+                Some(_) => CommandError::from(none).with_help(format!(
+                    "on other targets there are: {}. Name the run that is meant",
+                    list(&elsewhere)
+                )),
+            })
+        }
+        [one] => Ok(one.dir.clone().checked()?),
+        several => Err(CommandError::usage(format!(
+            "{}: there are runs on several targets: {}",
+            wanted.command,
+            list(several)
+        ))
+        .with_help("name the run, or the target with --profile or --base-url")),
+    }
+}
+
+fn list(runs: &[&Entry]) -> String {
+    let runs = runs.iter();
+    let words: Vec<String> = runs
+        .map(|one| {
+            let target = Target::of_run(&one.header).to_string();
+            format!("{} ({})", one.dir.run(), ui::visible(target.trim_end()))
+        })
+        .collect();
+    words.join(", ")
+}
