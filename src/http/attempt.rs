@@ -1,7 +1,7 @@
 //! One request on the wire: its parts, and what a failure of it means.
 //!
-//! The names of errors do not prove that nothing was processed; only the phases before sending do. So a failure to
-//! connect is told from everything else, and everything else is in doubt.
+//! The kind of an error does not prove that the server processed nothing; only a failure before sending does. So a
+//! failure to connect is distinguished from all other failures, and those leave the call in doubt.
 
 use reqwest::Response;
 use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
@@ -12,16 +12,16 @@ use std::io::{self, Read};
 use super::call::{CallErrorKind, Stranger};
 use super::settings::SetupError;
 
-/// The longest answer that is read.
+/// Longest answer that is read, in bytes.
 pub(super) const LONGEST_BODY: usize = 4 * 1024 * 1024;
 
-/// A request that got no whole answer.
+/// A request without a complete answer.
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) kind: CallErrorKind,
-    /// Without the URL, which holds IDs.
+    /// The reason, without the URL, because the URL contains IDs.
     pub(super) text: String,
-    /// Where the status came and the rest did not.
+    /// The HTTP status, if it arrived and the rest of the answer did not.
     pub(super) status: Option<u16>,
 }
 
@@ -35,7 +35,7 @@ impl Fault {
     }
 }
 
-/// A header with a name that is known at compile time.
+/// Returns a header whose name is known at compile time.
 pub(super) fn header(
     name: &'static str,
     value: &str,
@@ -47,12 +47,12 @@ pub(super) fn header(
     Ok((name, value))
 }
 
-/// The text of a header, where it is text.
+/// Returns the value of a header, if it is text.
 pub(super) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Reads a body to its end, or to the limit.
+/// Appends the rest of the response to `body`. An answer longer than `limit` bytes is an error.
 pub(super) async fn read_body(
     response: &mut Response,
     body: &mut Vec<u8>,
@@ -72,10 +72,11 @@ pub(super) async fn read_body(
     }
 }
 
-/// The body as text in UTF-8: without a compression that was not asked for, and without a byte order mark.
+/// Returns the body as UTF-8 text: decompresses it (even though no compression was asked for) and removes a byte order
+/// mark.
 pub(super) fn decoded(headers: &HeaderMap, body: Vec<u8>, limit: usize) -> Result<Vec<u8>, Fault> {
     let mut body = body;
-    // Several are applied in the order in which they are listed.
+    // Several encodings were applied in the order in which they are listed.
     let listed = headers.get_all(CONTENT_ENCODING).into_iter();
     let names: Vec<&str> = listed
         .filter_map(|value| value.to_str().ok())
@@ -84,7 +85,7 @@ pub(super) fn decoded(headers: &HeaderMap, body: Vec<u8>, limit: usize) -> Resul
         .filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"))
         .collect();
     for name in names.into_iter().rev() {
-        // 204 and the like announce an encoding of nothing.
+        // A 204 may announce an encoding although its body is empty.
         if !body.is_empty() {
             body = decompressed(name, &body, limit)?;
         }
@@ -102,7 +103,7 @@ pub(super) fn decoded(headers: &HeaderMap, body: Vec<u8>, limit: usize) -> Resul
 fn decompressed(name: &str, body: &[u8], limit: usize) -> Result<Vec<u8>, Fault> {
     let unreadable = |text: String| Fault::new(CallErrorKind::Unreadable, text);
     let mut plain = Vec::new();
-    // One byte more than is allowed shows that there is more.
+    // One byte more than the limit shows that the answer is longer.
     let most = limit as u64 + 1;
     let read = match name.to_ascii_lowercase().as_str() {
         "gzip" | "x-gzip" => flate2::read::MultiGzDecoder::new(body)
@@ -129,15 +130,15 @@ fn too_long(limit: usize) -> Fault {
     Fault::new(CallErrorKind::Unreadable, text)
 }
 
-/// No whole answer came in time.
+/// Returns the fault: no complete answer came in time.
 pub(super) fn late() -> Fault {
     Fault::new(CallErrorKind::Timeout, "no whole answer in time")
 }
 
-/// What reqwest's error means.
+/// Determines what reqwest's error means.
 pub(super) fn classify(error: reqwest::Error) -> Fault {
     let error = error.without_url();
-    // By TLS 1.3 the server's word about this client's certificate comes after the handshake.
+    // In TLS 1.3 the server refuses this client's certificate after the handshake, when `is_connect` is no longer true.
     if let Some(text) = refused_certificate(&error) {
         let kind = if error.is_connect() {
             CallErrorKind::Tls
@@ -146,7 +147,7 @@ pub(super) fn classify(error: reqwest::Error) -> Fault {
         };
         return Fault::new(kind, text);
     }
-    // First: where `connect_timeout` fires, both are true, and nothing was sent.
+    // Checked before `is_timeout`: when `connect_timeout` fires, both are true, and nothing was sent.
     if error.is_connect() {
         if let Some(text) = tls_text(&error) {
             return Fault::new(CallErrorKind::Tls, text);
@@ -188,8 +189,8 @@ pub(super) fn classify(error: reqwest::Error) -> Fault {
     Fault::new(CallErrorKind::Reset, text)
 }
 
-/// All causes of an error, the outermost first. The `source` of an I/O error skips the error that it wraps, so that
-/// one is shown too.
+/// Returns all causes of an error, the outermost first. `source` of an I/O error skips the error that it wraps; this
+/// function includes the wrapped error.
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     fn next<'a>(error: &&'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
         let error = *error;
@@ -202,15 +203,15 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)
     std::iter::successors(error.source(), next)
 }
 
-/// Whether a response came and its head cannot be read: that is not the same as no response.
+/// Returns whether an answer came and its head cannot be parsed; that differs from no answer.
 fn is_malformed(error: &reqwest::Error) -> bool {
     causes(error)
         .find_map(|cause| cause.downcast_ref::<hyper::Error>())
         .is_some_and(hyper::Error::is_parse)
 }
 
-/// Whether HTTP/2 says that this stream was not processed: it was refused, or it is above the last one that a server
-/// which says goodbye (GOAWAY without an error) has taken.
+/// Returns whether HTTP/2 says that this stream was not processed: the server refused it, or sent GOAWAY without an
+/// error and named an earlier stream as the last one that it accepted.
 fn is_unprocessed(error: &reqwest::Error) -> bool {
     causes(error).any(|cause| {
         cause.downcast_ref::<h2::Error>().is_some_and(|error| {
@@ -221,7 +222,7 @@ fn is_unprocessed(error: &reqwest::Error) -> bool {
     })
 }
 
-/// What a SOCKS proxy has refused; nothing was sent.
+/// Returns the fault for a refusal by a SOCKS proxy; nothing was sent.
 fn socks_fault(why: &str) -> Fault {
     let is_login = ["credentials", "authentication", "acceptable method"]
         .iter()
@@ -238,7 +239,7 @@ fn socks_fault(why: &str) -> Fault {
     Fault::new(CallErrorKind::Connect, text)
 }
 
-/// What the server says about this client's certificate, or about its having none.
+/// Returns the message if the server refused this client's certificate, or requires one.
 fn refused_certificate(error: &reqwest::Error) -> Option<String> {
     let alert = alert(error)?;
     let text = match alert.as_str() {
@@ -267,7 +268,7 @@ fn refused_certificate(error: &reqwest::Error) -> Option<String> {
     Some(format!("{text} (alert {alert})"))
 }
 
-/// The alert with which the server ended TLS, by its name. Over HTTP/2, only the text of the error is left of it.
+/// Returns the name of the alert with which the server ended TLS. Over HTTP/2 only the error's text contains it.
 fn alert(error: &reqwest::Error) -> Option<String> {
     let tls = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>());
     let text = tls.map_or_else(|| innermost(error), ToString::to_string);

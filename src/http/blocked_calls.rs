@@ -1,5 +1,5 @@
-//! Which calls have met what looks like a firewall's block, so that one that is refused for its own sake does not hold
-//! up all others for ever.
+//! Which calls were refused in the way of a firewall, so that a call that is refused on its own does not hold all
+//! others forever.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,20 +7,21 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::call::{Call, Kind};
 
-/// The maximum number of calls that are remembered at the same time; the others wait like all calls.
+/// Maximum number of calls that are remembered at the same time; further ones wait like all calls.
 const MOST: usize = 1000;
 
-/// The calls that were refused, and the successes that speak against a block of all.
+/// The calls that were refused, and the number of successes, which contradict a block of all calls.
 #[derive(Debug, Default)]
 pub(super) struct BlockedCalls {
-    /// By path and whether it is a write: how many calls of the same kind had succeeded when it was refused first.
+    /// By path and whether it is a write: how many calls of the same kind had succeeded when the call was first
+    /// refused.
     refused: Mutex<HashMap<(String, bool), u64>>,
     reads: AtomicU64,
     writes: AtomicU64,
 }
 
 impl BlockedCalls {
-    /// A call was answered well, so it is not refused for its own sake.
+    /// Notes that a call succeeded, so it is not refused on its own.
     pub(super) fn succeeded(&self, call: &Call) {
         self.successes(call).fetch_add(1, Ordering::Relaxed);
         let mut refused = self.refused();
@@ -29,13 +30,14 @@ impl BlockedCalls {
         }
     }
 
-    /// Whether this call was refused before.
+    /// Returns whether this call was refused before.
     pub(super) fn has(&self, call: &Call) -> bool {
         let refused = self.refused();
         !refused.is_empty() && refused.contains_key(&key(call))
     }
 
-    /// This call is refused: whether it was before, and others of its kind have succeeded since.
+    /// Notes that this call is refused. Returns whether it was refused before and others of its kind have succeeded
+    /// since.
     pub(super) fn is_alone(&self, call: &Call) -> bool {
         let now = self.successes(call).load(Ordering::Relaxed);
         let mut refused = self.refused();

@@ -1,4 +1,4 @@
-//! The client: takes a call through gate, token, quota and pace, sends it, and says what became of it.
+//! The client: takes a call through gate, token, quota and pace, sends it, and returns its result.
 
 use reqwest::Url;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
@@ -27,14 +27,14 @@ use super::token::{AfterRefusal, Tokens};
 use super::trace::{Waited, timed};
 use super::turns::Turns;
 
-/// A call is sent again after a 401 this often at most: with many calls in flight, a token that is good for few of them
-/// is used up by others each time.
+/// Maximum number of times that a call is sent again after a 401. It is high because of tokens that are valid for few
+/// calls: with many calls in flight, other calls can use up each new token.
 pub(super) const MOST_RENEWALS: u32 = 25;
 
-/// Attempts in a row that were not processed, of one call; more are a failure like any other.
+/// Maximum number of consecutive attempts of one call that were not processed; more are a failure like any other.
 const MOST_UNPROCESSED: u32 = 10;
 
-/// Makes the calls of one target. Shared by all workers.
+/// Makes the calls of one target. All workers share it.
 #[derive(Debug)]
 pub struct Client {
     /// The connections of each local address.
@@ -48,7 +48,7 @@ pub struct Client {
     pub(super) is_firewall: fn(&Reply) -> bool,
     pub(super) is_own_error: fn(&Reply) -> bool,
     pub(super) is_unauthorized: fn(&Reply) -> bool,
-    /// For the whole of one call.
+    /// Time limit for the whole of one call.
     pub(super) timeout: Duration,
     pub(super) retries: u32,
     pub(super) give_up_after: Duration,
@@ -58,16 +58,17 @@ pub struct Client {
     pub(super) budget: Budget,
     pub(super) board: Arc<HealthBoard>,
     pub(super) tally: Tally,
-    /// The first read that succeeded: asked again, it tells an outage from a customer's own trouble.
+    /// The first read that succeeded. Repeating it distinguishes an outage from a failure that concerns one customer
+    /// only.
     pub(super) known_good: OnceLock<Call>,
-    /// What the first answer that names the time showed of the clocks.
+    /// The difference of the clocks, from the first answer with a `Date`.
     pub(super) skew: OnceLock<Skew>,
-    /// Calls that met what looks like a firewall.
+    /// Calls that were refused in the way of a firewall.
     pub(super) suspects: BlockedCalls,
     pub(super) stop: CancellationToken,
 }
 
-/// What a call has behind it.
+/// The state of a call over all of its attempts.
 #[derive(Debug)]
 pub(super) struct CallState {
     pub(super) begun: Instant,
@@ -75,13 +76,13 @@ pub(super) struct CallState {
     /// Failures that count against the retries.
     pub(super) failures: u32,
     pub(super) cost: Cost,
-    /// How often a 401 was followed by a new token.
+    /// Number of new tokens after a 401.
     pub(super) renewed: u32,
-    /// Attempts that a server which says goodbye has not processed.
+    /// Attempts that the server did not process because it was closing the connection.
     unprocessed: u32,
-    /// Whether it only finds out whether calls are answered, in place of another call.
+    /// Whether it is a probe, which only finds out whether calls are answered, in place of another call.
     pub(super) is_probe: bool,
-    /// What the next attempt has waited for so far.
+    /// How long the next attempt has waited so far.
     pub(super) waited: Waited,
 }
 
@@ -99,7 +100,7 @@ impl CallState {
         }
     }
 
-    /// Of a call that only finds out whether calls are answered.
+    /// Creates the state of a call that only finds out whether calls are answered.
     pub(super) fn probe() -> Self {
         Self {
             is_probe: true,
@@ -107,7 +108,8 @@ impl CallState {
         }
     }
 
-    /// Sent again at its next turn, without a pause, since that says nothing about the system; but not for ever.
+    /// Counts an unprocessed attempt, and returns whether the call may be sent again at its next turn without a pause.
+    /// Such an attempt says nothing about the system, but their number is limited.
     pub(super) fn may_repeat_freely(&mut self) -> bool {
         self.unprocessed += 1;
         self.unprocessed <= MOST_UNPROCESSED
@@ -115,7 +117,7 @@ impl CallState {
 }
 
 impl Client {
-    /// Checks the settings and gets ready; sends nothing. `stop` ends waits in holds and back-offs.
+    /// Checks the settings and builds the client; sends nothing. `stop` ends waits in holds and back-offs.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "a caller that kept them might suppose that changing them still matters"
@@ -184,75 +186,76 @@ impl Client {
         })
     }
 
-    /// Whether calls flow; changes are worth telling a person.
+    /// Returns whether calls are sent or held; changes are worth showing to the user.
     pub fn health(&self) -> watch::Receiver<Health> {
         self.board.watch()
     }
 
-    /// How many calls there were.
+    /// Returns the number of calls.
     pub fn counters(&self) -> Counters {
         self.tally.snapshot(self.tokens.renewals())
     }
 
-    /// There was nothing to call for this long, so it does not count for the rate that was reached.
+    /// Notes that there was nothing to call for this long, so this time does not count for the rate that was reached.
     pub fn was_idle(&self, time: Duration) {
         self.tally.was_idle(time);
     }
 
-    /// From the first call to the last, without the time in which there was nothing to call.
+    /// Returns the time from the first call to the last, without the time in which there was nothing to call.
     pub fn active(&self) -> Duration {
         self.tally.active()
     }
 
-    /// How far this machine's clock is from the server's; `None` before the first answer that names the time.
+    /// Returns the difference between this machine's clock and the server's; `None` before the first answer with a
+    /// `Date`.
     pub fn skew(&self) -> Option<Skew> {
         self.skew.get().copied()
     }
 
-    /// How long a call takes at present, smoothed; `None` before the first answer.
+    /// Returns the present, smoothed latency of a call; `None` before the first answer.
     pub fn latency_ms(&self) -> Option<f64> {
         self.tally.latency_ms()
     }
 
-    /// Holds all calls until they are allowed again, or allows them again.
+    /// Holds all calls until this is called with `false`.
     pub fn set_paused(&self, paused: bool) {
         self.gate.set_paused(paused);
     }
 
-    /// From now on all calls together, or those that look and those that write, are made at this rate.
+    /// Sets the rate of all calls together, or of lookups and of writes separately.
     pub fn set_rate(&self, per_second: f64) {
         self.turns.set_rate(per_second);
     }
 
-    /// The most calls a second, or the most that look; `None`: there is no limit.
+    /// Returns the rate limit of all calls together, or of lookups, in calls per second; `None`: no limit.
     pub fn rate(&self) -> Option<f64> {
         self.turns.rate()
     }
 
-    /// The calls a second that this process is set to, and those of another process of the target, where these are fewer
-    /// and so count for all.
+    /// Returns the calls per second that this process is set to, and the lower rate of another process of the target,
+    /// which applies to all processes.
     pub fn lower_rate(&self) -> Option<(Option<f64>, f64)> {
         self.turns.lower_rate()
     }
 
-    /// A final answer came.
+    /// Notes that a final answer came.
     pub(super) fn answered(&self, call: &Call, course: &CallState, success: bool) {
         self.budget.deposit(course.cost);
         if success {
             self.suspects.succeeded(call);
         }
         if success && call.kind != Kind::Write && self.known_good.get().is_none() {
-            // Another worker may have been quicker, which is as good.
+            // Another worker may have set it first, which is equally good.
             let _ = self.known_good.set(Call {
-                // Whether it is to be had is known now: where it fails, the system does.
+                // This resource is known to exist now: if the probe fails, the system has failed.
                 tentative: false,
                 ..call.clone()
             });
         }
     }
 
-    /// Whether there is a new token after a 401. `again`: this call was refused before, with another token. An error: the
-    /// token is refused, and there is no other.
+    /// Returns whether there is a new token after a 401. `again`: this call was refused before, with another token. An
+    /// error means that the token is refused and there is no other.
     pub(super) async fn renewed_after(
         &self,
         bearer: &Arc<Bearer>,
@@ -268,14 +271,14 @@ impl Client {
         }
     }
 
-    /// Waits before the next attempt, or says that there is none.
+    /// Waits before the next attempt; an error means that there is none.
     pub(super) async fn before_retry(
         &self,
         why: CallError,
         course: &mut CallState,
     ) -> Result<(), CallError> {
         if self.gate.is_held() {
-            // An outage of all is not this call's failure; the gate waits, and gives up in time.
+            // A general outage is not a failure of this call; the gate waits, and gives up after its time limit.
             return Ok(());
         }
         course.failures += 1;
@@ -317,15 +320,15 @@ fn constant_headers(character: &ApiTraits) -> Result<HeaderMap, SetupError> {
     Ok(headers)
 }
 
-/// Checks an API's address as [`Client::new`] does, and returns it in its one normal form: host in lower case, no
-/// default port, no slash at the end. For callers that check the address before anything is written down.
+/// Checks an API's address as [`Client::new`] does, and returns its normal form: host in lower case, no default port,
+/// no slash at the end. For callers that check the address before anything is recorded.
 pub fn check_base_url(text: &str, allow_http: bool) -> Result<String, SetupError> {
     let url = check_url(text, "the address", allow_http)?;
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
-/// An address in the form in which two addresses are compared: as in [`check_base_url`], without the dot at the end of a
-/// host, and with one name for this machine. A text that is no address is compared as it is.
+/// Returns an address in the form in which two addresses are compared: as in [`check_base_url`], without the dot at the
+/// end of a host, and with one name for this machine. A text that is not an address is returned unchanged.
 pub fn address_key(base_url: &str) -> String {
     let Ok(mut url) = Url::parse(base_url.trim()) else {
         return base_url.to_owned();
@@ -340,12 +343,13 @@ pub fn address_key(base_url: &str) -> String {
     } else {
         &host
     };
-    // A host that cannot be set is compared as it is.
+    // If the host cannot be set, it stays as it is.
     let _ = url.set_host(Some(host));
     url.as_str().trim_end_matches('/').to_owned()
 }
 
-/// An absolute URL without user, query and fragment, encrypted or to this machine.
+/// Parses an absolute URL without user, query and fragment, which must use HTTPS or lead to this machine, or
+/// `allow_http`.
 fn check_url(text: &str, what: &'static str, allow_http: bool) -> Result<Url, SetupError> {
     let wrong = |why: &str| SetupError::Url {
         what,

@@ -1,9 +1,10 @@
 //! The local addresses that calls are sent from. Each has its own connections, its own quota and its own blocks by a
-//! firewall; rate, holds, token and breaker are the target's.
+//! firewall; rate, holds, token and breaker belong to the target.
 //!
-//! Calls go by the addresses in turn. One whose quota is used up, that a firewall blocks, or from which no connection can
-//! be made, is passed over. After a block *one* call finds out whether it is over. Only where all addresses are blocked are all calls held, by the gate.
-//! Without a list there is one address, which the operating system chooses.
+//! Calls use the addresses in turn. An address is skipped while its quota is used up, while a firewall blocks it, or
+//! while no connection can be made from it. After a block *one* call probes whether the block is over. The gate holds
+//! all calls only if all addresses are blocked. Without a list there is one address, which the operating system
+//! chooses.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -21,35 +22,36 @@ use super::machine_quota::Record;
 use super::quota::{Permit, Permits, Waiting};
 use super::settings::{Settings, SetupError};
 
-/// For this long a call may find out whether a block is over before another one does.
+/// Time that a probe has to find out whether a block is over, before another call may probe.
 const PROBE: Duration = Duration::from_secs(10);
 
-/// A wait for an address that is worth telling a person.
+/// A wait for an address that is longer than this is shown to the user.
 const LONG_WAIT: Duration = Duration::from_secs(1);
-/// Why no address has a turn.
+/// The reason if no address has a turn.
 pub(super) const QUOTA_USED_UP: &str = "the quota is used up";
 
-/// A time in which an address is of no use, present or past: a firewall blocks it, or no connection can be made from it.
+/// A present or past period in which an address cannot be used: a firewall blocks it, or no connection can be made from
+/// it.
 #[derive(Debug, Clone, Copy)]
 struct Block {
     since: Instant,
     wait: Duration,
     until: Instant,
-    /// How many blocks came shortly before.
+    /// Number of blocks that came shortly before, one after another.
     level: u32,
     is_over: bool,
 }
 
-/// What is known of a local address.
+/// The state of a local address.
 #[derive(Debug)]
 struct Address {
     /// Its place in the list.
     at: usize,
     permits: Option<Permits>,
     block: Mutex<Option<Block>>,
-    /// Counts its blocks.
+    /// Number of its blocks so far.
     blocks: AtomicU64,
-    /// Until when it has no turns, in milliseconds since `begun`.
+    /// Until when it has no turns, in milliseconds since `begun`; 0: not closed.
     closed_until_ms: AtomicU64,
     begun: Instant,
 }
@@ -66,7 +68,7 @@ impl Address {
         }
     }
 
-    /// Until when it has no turns.
+    /// Returns until when the address has no turns.
     fn closed_until(&self, now: Instant) -> Option<Instant> {
         let until = match self.closed_until_ms.load(Ordering::Relaxed) {
             0 => return None,
@@ -75,7 +77,8 @@ impl Address {
         (now < until).then_some(until)
     }
 
-    /// A call by this address, or when to ask again; `None` there: when a call is completed.
+    /// Returns the right to one call from this address. The error is when to ask again; `None`: when a call is
+    /// completed.
     fn depart(&self, now: Instant) -> Result<Way<'_>, Option<Instant>> {
         if let Some(until) = self.closed_until(now) {
             return Err(Some(until));
@@ -91,7 +94,7 @@ impl Address {
         })
     }
 
-    /// A call that departed then was answered by the system itself.
+    /// Notes that the system itself answered a call that departed at `departed`.
     fn reached(&self, departed: Instant) {
         if self.blocks.load(Ordering::Acquire) == 0 {
             return;
@@ -103,11 +106,11 @@ impl Address {
         }
     }
 
-    /// A call that departed then was refused by a firewall, or found no connection.
+    /// Notes that a firewall refused a call that departed at `departed`, or that the call could not connect.
     fn hold(&self, departed: Instant, now: Instant) {
         let mut block = self.block();
         let level = match *block {
-            // Part of a block that is known.
+            // The call departed before the known block began and belongs to it.
             Some(last) if departed < last.since => return,
             Some(last) if now < last.until + QUIET.max(last.wait) => last.level + 1,
             _ => 0,
@@ -123,7 +126,7 @@ impl Address {
         self.blocks.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Until when it is blocked.
+    /// Returns until when the address is blocked.
     fn blocked_until(&self, now: Instant) -> Option<Instant> {
         if self.blocks.load(Ordering::Acquire) == 0 {
             return None;
@@ -132,7 +135,7 @@ impl Address {
         (!block.is_over && now < block.until).then_some(block.until)
     }
 
-    /// A call departs. Where a block may be over, it finds out, and the others wait for that.
+    /// Notes that a call departs. If a block may be over, this call is the probe, and other calls wait for its result.
     fn probe(&self, now: Instant) {
         if self.blocks.load(Ordering::Acquire) > 0
             && let Some(block) = &mut *self.block()
@@ -147,7 +150,7 @@ impl Address {
     }
 }
 
-/// The right to one call by an address.
+/// The right to one call from an address.
 #[derive(Debug)]
 pub(super) struct Way<'a> {
     /// The address, by its place in the list.
@@ -158,12 +161,12 @@ pub(super) struct Way<'a> {
 }
 
 impl Way<'_> {
-    /// No block of the address has begun since.
+    /// Returns whether no block of the address has begun since this right was given.
     pub(super) fn is_open(&self) -> bool {
         self.blocks == self.address.blocks.load(Ordering::Acquire)
     }
 
-    /// The call goes out now. `false`: it may not; see [`Permit::depart`].
+    /// Notes that the call goes out now. `false`: it must not be sent; see [`Permit::depart`].
     #[must_use]
     pub(super) fn depart(&mut self) -> bool {
         self.permit.as_mut().is_none_or(Permit::depart)
@@ -180,12 +183,12 @@ pub(super) struct Egress {
 }
 
 impl Egress {
-    /// The addresses that are listed, or the one that the operating system chooses. Each has the quota.
+    /// Creates the listed addresses, or the one that the operating system chooses. Each has its own quota.
     pub(super) fn with_quota(settings: &Settings) -> Result<Self, SetupError> {
         Self::new(settings, |ip, waiting| permits(settings, ip, waiting))
     }
 
-    /// The same, where others count the calls.
+    /// Creates the addresses without a quota, for calls that are counted elsewhere.
     pub(super) fn without_quota(settings: &Settings) -> Result<Self, SetupError> {
         Self::new(settings, |_, _| Ok(None))
     }
@@ -204,7 +207,7 @@ impl Egress {
         })
     }
 
-    /// As [`Egress::way`]; a long wait is shown, and `stop` ends it. `why`: what is waited for.
+    /// Waits as [`Egress::way`] does; shows a long wait, and `stop` ends the wait. `why`: what the call waits for.
     pub(super) async fn way_told(
         &self,
         only: Option<usize>,
@@ -229,7 +232,7 @@ impl Egress {
         }
     }
 
-    /// This address has no turns until then.
+    /// Notes that this address has no turns until `until`.
     pub(super) fn close(&self, at: usize, until: Instant) {
         let address = &self.addresses[at];
         let since = until.saturating_duration_since(address.begun).as_millis();
@@ -237,20 +240,20 @@ impl Egress {
         address.closed_until_ms.store(ms, Ordering::Relaxed);
     }
 
-    /// Whether this address has no turns now.
+    /// Returns whether this address has no turns now.
     pub(super) fn is_closed(&self, at: usize) -> bool {
         self.addresses[at].closed_until(Instant::now()).is_some()
     }
 
-    /// For how long a firewall still blocks this address.
+    /// Returns for how long a firewall still blocks this address.
     pub(super) fn blocked_for(&self, at: usize) -> Option<Duration> {
         let now = Instant::now();
         let until = self.addresses[at].blocked_until(now)?;
         Some(until - now)
     }
 
-    /// Waits for an address by which a call may go, or for this one. `waits` is called with the time until when at least,
-    /// and with `None` when the wait is over.
+    /// Waits for an address from which a call may be sent, or for the address `only`. Calls `waits` with the earliest
+    /// end of the wait, and with `None` when the wait is over.
     async fn way(&self, only: Option<usize>, waits: impl Fn(Option<Instant>)) -> Way<'_> {
         let ask = |now| match only {
             Some(at) => self.addresses[at].depart(now),
@@ -281,18 +284,18 @@ impl Egress {
         if blocked.len() < count {
             return Err(soonest.into_iter().chain(ends).min());
         }
-        // The gate holds all calls, and this is its probe.
+        // The gate holds all calls, and this call is its probe.
         let least = blocked.into_iter().min_by_key(|(until, _)| *until);
         least.map_or(Err(None), |(_, address)| address.depart(now))
     }
 
-    /// A call that departed then from this address was answered by the system itself.
+    /// Notes that the system itself answered a call that departed from this address at `departed`.
     pub(super) fn reached(&self, from: usize, departed: Instant) {
         self.addresses[from].reached(departed);
     }
 
-    /// A call that departed then from this address was refused by a firewall, or found no connection; says whether that
-    /// is true of all addresses, so that it concerns all calls.
+    /// Notes that a firewall refused a call that departed from this address at `departed`, or that the call could not
+    /// connect. Returns whether all addresses are blocked now, so that all calls are concerned.
     pub(super) fn hold(&self, from: usize, departed: Instant) -> bool {
         if self.addresses.len() == 1 {
             return true;
@@ -304,7 +307,7 @@ impl Egress {
     }
 }
 
-/// The permits of a quota, for calls from this local address.
+/// Creates the permits of the quota for calls from this local address.
 fn permits(
     settings: &Settings,
     ip: Option<IpAddr>,
@@ -324,7 +327,8 @@ fn permits(
     Ok(Some(Permits::new(quota, record, others, waiting)))
 }
 
-/// The local addresses of a list, one a line or with commas between: each once, and one that a machine can have.
+/// Parses a list of local addresses, separated by commas or line ends. Rejects duplicates and addresses that no machine
+/// can have.
 pub fn parse_addresses(text: &str) -> Result<Vec<IpAddr>, String> {
     let mut addresses: Vec<IpAddr> = Vec::new();
     for word in text.split([',', '\n']).map(str::trim) {
@@ -345,12 +349,12 @@ pub fn parse_addresses(text: &str) -> Result<Vec<IpAddr>, String> {
     Ok(addresses)
 }
 
-/// Makes sure that calls to this URL can be sent from these addresses of this machine; sends nothing.
+/// Checks that calls to this URL can be sent from these addresses of this machine; sends nothing.
 pub fn check_addresses(addresses: &[IpAddr], base_url: &str) -> Result<(), SetupError> {
     let Some(url) = Url::parse(base_url).ok().filter(|_| !addresses.is_empty()) else {
         return Ok(());
     };
-    // A name that is not found is reported by the calls.
+    // If the host name is not found, the calls report it.
     let system = url.socket_addrs(|| None).unwrap_or_default();
     for &address in addresses {
         check_address(address, &system).map_err(|why| SetupError::LocalAddress { address, why })?;
@@ -378,7 +382,7 @@ fn check_address(address: IpAddr, system: &[SocketAddr]) -> Result<(), String> {
         ));
     };
     let first = first.ip();
-    // A datagram socket that is connected asks for the route, and sends nothing.
+    // Connecting a datagram socket looks up the route and sends nothing.
     let found = reachable.map(|there| socket.connect(there));
     match found.reduce(Result::or) {
         Some(Err(why)) => Err(format!(

@@ -1,4 +1,4 @@
-//! What the calls report, independent of the receiver: whether they flow, and how many there were.
+//! What the calls report, independent of the receiver: whether calls are held, and the number of calls.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -9,23 +9,23 @@ use tokio::time::Instant;
 use super::call::Kind;
 use super::trace::{event, millis};
 
-/// Whether calls flow.
+/// Whether calls are sent or held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
-    /// They do.
+    /// Calls are sent.
     Flowing,
     /// All calls wait.
     Held {
-        /// For a person: `429: all calls wait`.
+        /// The reason, for a person: `429: all calls wait`.
         why: String,
-        /// When they go on, or when the next probe is made; `None`: when a person says so.
+        /// When calls continue, or when the next probe is made; `None`: when a person resumes them.
         until: Option<Instant>,
-        /// Whether it is an outage: nothing says that calls go on then.
+        /// `true`: it is not known whether calls continue at `until`.
         outage: bool,
     },
 }
 
-/// What may hold calls, the most informative first.
+/// The causes of a hold, the most informative first.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum WaitCause {
     Person,
@@ -36,7 +36,7 @@ pub(super) enum WaitCause {
 }
 
 impl WaitCause {
-    /// Tells where a wait begins or ends. The gate tells of its own.
+    /// Logs the beginning or the end of a hold. The gate logs its own.
     fn tell(self, before: bool, held: Option<&Held>, now: Instant) {
         let cause = match self {
             Self::Gate => return,
@@ -67,7 +67,7 @@ struct Held {
     outage: bool,
 }
 
-/// Collects what holds calls, and shows the most informative cause.
+/// Collects the holds of all causes, and shows the most informative one.
 #[derive(Debug)]
 pub(super) struct HealthBoard {
     held: Mutex<[Option<Held>; 5]>,
@@ -86,19 +86,19 @@ impl HealthBoard {
         self.shown.subscribe()
     }
 
-    /// All calls wait until then, and surely go on.
+    /// Notes that all calls wait until `until` and certainly continue then.
     pub(super) fn hold(&self, holder: WaitCause, why: impl Into<String>, until: Instant) {
         let (why, until, outage) = (why.into(), Some(until), false);
         self.set(holder, Some(Held { why, until, outage }));
     }
 
-    /// All calls wait until then, when one finds out whether they go on.
+    /// Notes that all calls wait until `until`, when a probe finds out whether they can continue.
     pub(super) fn hold_in_outage(&self, holder: WaitCause, why: String, until: Instant) {
         let (until, outage) = (Some(until), true);
         self.set(holder, Some(Held { why, until, outage }));
     }
 
-    /// A person has paused all calls.
+    /// Notes that a person has paused all calls.
     pub(super) fn pause(&self) {
         let held = Held {
             why: "paused".to_owned(),
@@ -117,7 +117,8 @@ impl HealthBoard {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut held[holder as usize], state);
         holder.tell(before.is_some(), held[holder as usize].as_ref(), now);
-        // A probe that is on its way may have to wait for its token: what is over already tells less.
+        // A hold whose time has passed is less informative: its probe may be under way and wait for another cause, such
+        // as a token.
         let all = || held.iter().flatten();
         let telling = all()
             .find(|held| held.until.is_none_or(|until| until > now))
@@ -135,7 +136,7 @@ impl HealthBoard {
     }
 }
 
-/// How many calls of which kind; a snapshot.
+/// Number of calls of each kind; a snapshot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Searches and listings sent, retries included.
@@ -152,7 +153,7 @@ pub struct Counters {
     pub token_renewals: u64,
 }
 
-/// The counters themselves.
+/// The counters behind [`Counters`].
 #[derive(Debug)]
 pub(super) struct Tally {
     epoch: Instant,
@@ -161,13 +162,14 @@ pub(super) struct Tally {
     pub(super) write: AtomicU64,
     pub(super) retried: AtomicU64,
     pub(super) throttled: AtomicU64,
-    /// Microseconds since `epoch`, plus one; 0 means none yet.
+    /// Microseconds from `epoch` to the first call, plus one; 0: no call yet.
     first: AtomicU64,
     last: AtomicU64,
-    /// Microseconds between calls in which there was nothing to call, and those that count once there is another call.
+    /// Microseconds between calls in which there was nothing to call. `idle_since_last` is added to `idle` at the next
+    /// call.
     idle: AtomicU64,
     idle_since_last: AtomicU64,
-    /// Smoothed, in microseconds.
+    /// Smoothed latency in microseconds.
     latency: AtomicU64,
 }
 
@@ -188,7 +190,7 @@ impl Tally {
         }
     }
 
-    /// A call goes out. What it gives takes the latency when it is answered.
+    /// Counts a call that departs. The returned [`Flight`] measures the latency when the call is answered.
     pub(super) fn departs(&self, kind: Kind, retry: bool, now: Instant) -> Flight<'_> {
         let by_kind = match kind {
             Kind::Find => &self.find,
@@ -241,7 +243,7 @@ impl Tally {
         Duration::from_micros(last.saturating_sub(first).saturating_sub(idle))
     }
 
-    /// There was nothing to call for this long since the last call.
+    /// Notes that there was nothing to call for this long since the last call.
     pub(super) fn was_idle(&self, time: Duration) {
         self.idle_since_last
             .fetch_add(micros(time), Ordering::Relaxed);
@@ -255,7 +257,7 @@ pub(super) struct Flight<'a> {
 }
 
 impl Flight<'_> {
-    /// It was answered: its time counts for the smoothed latency (the last sixteen or so).
+    /// Adds the time of an answered call to the smoothed latency (over about the last sixteen calls).
     pub(super) fn answered(&self) {
         let took = micros(self.since.elapsed()).max(1);
         let before = self.tally.latency.load(Ordering::Relaxed);
@@ -285,7 +287,7 @@ mod tests {
         call(0);
         call(2);
         tally.was_idle(Duration::from_secs(8));
-        // No call came after it.
+        // This idle time is not counted: no call followed it.
         assert_eq!(tally.active(), Duration::from_secs(2));
         call(11);
         assert_eq!(tally.active(), Duration::from_secs(3));

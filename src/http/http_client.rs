@@ -1,4 +1,5 @@
-//! How connections are made: one builder for the calls of a target, for its token endpoint, and for monitoring services.
+//! How connections are made: one builder for the calls of a target, for its token endpoint, and for monitoring
+//! services.
 
 use reqwest::{ClientBuilder, Url, redirect, retry};
 use std::net::IpAddr;
@@ -8,22 +9,23 @@ use std::time::Duration;
 use super::attempt::innermost;
 use super::settings::{Settings, SetupError};
 
-/// Many servers close idle connections after five seconds; a write that meets the closing is in doubt.
+/// Many servers close idle connections after five seconds; a write that is sent while the server closes is in doubt.
 const IDLE: Duration = Duration::from_secs(4);
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// A client with everything off that acts by itself, for calls to one address. Certificates to be trusted beside the
-/// operating system's are in the file `ca_cert`.
+/// Returns a builder of clients for one address, without automatic retries, redirects and referrers. The file `ca_cert`
+/// has certificates to trust in addition to the operating system's.
 pub(super) fn builder(url: &Url, ca_cert: Option<&Path>) -> Result<ClientBuilder, SetupError> {
     let mut builder = reqwest::Client::builder()
-        // hyper still sends a request again that a closing connection handed back unsent; no copy was processed.
+        // hyper itself still resends a request that a closing connection returned unsent; the server has processed no
+        // copy of it.
         .retry(retry::never())
-        // A token must not travel, and a redirected PATCH is an error.
+        // A token must not be sent to another server, and a redirected PATCH is an error.
         .redirect(redirect::Policy::none())
         .referer(false)
         .user_agent(concat!("idshift/", env!("CARGO_PKG_VERSION")));
     if is_loopback(url) {
-        // `http_proxy` would otherwise hold for 127.0.0.1 too.
+        // `http_proxy` would otherwise apply to 127.0.0.1 too.
         builder = builder.no_proxy();
     }
     if let Some(path) = ca_cert {
@@ -32,7 +34,7 @@ pub(super) fn builder(url: &Url, ca_cert: Option<&Path>) -> Result<ClientBuilder
     Ok(builder)
 }
 
-/// The client that was described; `what`: the setting that holds its address.
+/// Builds the client; `what`: the setting that holds its address.
 pub(super) fn build(
     builder: ClientBuilder,
     what: &'static str,
@@ -42,8 +44,8 @@ pub(super) fn build(
         .map_err(|error| SetupError::Tls(format!("{what}: {}", innermost(&error.without_url()))))
 }
 
-/// The client for calls of a target, or for its token endpoint; it has no time-out for the whole of a call. `from`: the
-/// local address of its connections.
+/// Returns the client for the calls of a target, or for its token endpoint, without a time-out for the whole call.
+/// `from`: the local address of its connections.
 pub(super) fn of_target(
     settings: &Settings,
     url: &Url,
@@ -52,7 +54,8 @@ pub(super) fn of_target(
 ) -> Result<reqwest::Client, SetupError> {
     let mut builder = builder(url, settings.ca_cert.as_deref())?
         .https_only(!(is_loopback(url) || settings.allow_http))
-        // Well below the whole: a time-out while connecting must not look like one after sending.
+        // Well below the time-out of the whole call: a time-out while connecting must be distinguishable from one after
+        // sending.
         .connect_timeout(CONNECT.min(settings.timeout / 2))
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(settings.max_connections.max(1))
@@ -70,7 +73,7 @@ pub(super) fn of_target(
     build(builder, what)
 }
 
-/// The certificates of a PEM file.
+/// Reads the certificates of a PEM file.
 fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, SetupError> {
     let wrong = |why: String| SetupError::Certificates {
         path: path.to_owned(),
@@ -85,7 +88,7 @@ fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, SetupError> {
     Ok(certificates)
 }
 
-/// Whether calls to this URL do not leave this machine.
+/// Returns whether calls to this URL stay on this machine.
 pub(super) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');

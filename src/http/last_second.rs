@@ -1,16 +1,16 @@
-//! How often something happened within the last second.
+//! The rate of an event within the last second.
 
 use std::time::Duration;
 
 const TENTH: Duration = Duration::from_millis(100);
 
-/// Counts what happened in the last second, by tenths.
+/// Counts the events of the last second in tenths of a second.
 #[derive(Debug, Default)]
 pub(super) struct LastSecond {
     tenths: [u32; 10],
-    /// The tenth that was counted in last.
+    /// The latest tenth in which an event was counted, as a number of tenths.
     at: u128,
-    /// When it happened first.
+    /// When the first event was counted.
     since: Option<Duration>,
 }
 
@@ -33,7 +33,7 @@ impl LastSecond {
         self.tenths[Self::index(self.at)] += 1;
     }
 
-    /// How fast it happened, where it began within this second.
+    /// Returns events per second, also if the first event was less than a second ago; at least 2.
     pub(super) fn per_second(&mut self, now: Duration) -> f64 {
         let since = self.since.unwrap_or(now);
         let time = now.saturating_sub(since).clamp(TENTH / 2, TENTH * 10);

@@ -1,16 +1,16 @@
-//! Calls that all processes on one target count together: a later run, also one after `kill -9`, and one that is under
-//! way at the same time, as when a run is verified while the nightly one works.
+//! Calls that all processes on one target count together. A later run counts the calls of earlier ones, also after
+//! `kill -9`; processes that run at the same time (such as a `verify` during the nightly run) count each other's.
 //!
-//! Each process keeps its own chunks, and those of the others as they were when it looked last. It looks whenever it
-//! reserves a chunk, in one transaction of [`CallReservations`]; a chunk that would exceed the quota together with what the
-//! others have reserved is not given. So the quota holds for all together, and no process waits for another to end.
+//! Each process keeps its own chunks, and a copy of the others' chunks. It refreshes the copy whenever it reserves a
+//! chunk, in one transaction of [`CallReservations`]. A chunk that would exceed the quota together with the others'
+//! reservations is not granted. So all processes together keep the quota, and no process waits for another to end.
 //!
-//! Calls are reserved ahead in chunks of a hundredth of the quota, recorded before they are used, and a chunk may be
-//! used only for a hundredth of the window. So the record is never behind, and a killed run costs its successor at most
-//! one chunk. Times are wall clock, and on Linux also the time since boot: the reading that makes a call *younger*
-//! holds, so a clock that jumped cannot free permits early.
+//! Calls are reserved in advance in chunks of a hundredth of the quota, recorded before they are used, and a chunk can
+//! be used for a hundredth of the window only. So the record is never behind, and a killed run costs the next one at
+//! most one chunk. Times are wall clock, and on Linux also the time since boot. The clock by which a call is *younger*
+//! decides, so a clock that jumped cannot free permits early.
 //!
-//! A reservation that cannot be recorded is tried again with the next chunk; the run goes on (a full disk stops it at
+//! If a reservation cannot be recorded, the next chunk tries again and the run continues (a full disk stops the run at
 //! the ledger).
 
 use std::collections::VecDeque;
@@ -23,47 +23,48 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::settings::Quota;
 use crate::limits::{CallReservations, ReservedCalls};
 
-/// A call is at the server within this time after it departed, but where a new connection is slow: its own process
-/// knows when it was answered, and only others count it from here.
+/// A call reaches the server within this time after its departure, unless a new connection is slow. The process that
+/// made the call counts the window from its completion; other processes count the window from its departure plus this
+/// time.
 const UNDER_WAY: Duration = Duration::from_secs(1);
 
-/// A moment, on each clock that we can read.
+/// A moment, by each clock that can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     wall_ms: i64,
-    /// Since boot, suspend included.
+    /// Milliseconds since boot, suspend included.
     boot_ms: Option<i64>,
 }
 
-/// Calls that departed at this moment at the latest.
+/// Reserved calls that departed at `until` at the latest.
 #[derive(Debug, Clone, Copy)]
 struct Chunk {
     until: Stamp,
     calls: u32,
-    /// The process that made them.
+    /// The process that reserved them.
     owner: u64,
 }
 
-/// For how long from now permits are still taken by other processes, and how many.
+/// For each of the other processes' chunks: how long its permits are still taken, and how many.
 pub(super) type Taken = Vec<(Duration, u32)>;
 
 /// Whether a call may depart.
 #[derive(Debug)]
 pub(super) struct Departure {
-    /// It is on record, and may.
+    /// The call is recorded and may depart.
     pub(super) granted: bool,
-    /// What the others have taken, where that was looked at.
+    /// The permits of the other processes, if they were read.
     pub(super) others: Option<Taken>,
 }
 
-/// The chunk that is being used.
+/// The chunk that is in use.
 #[derive(Debug)]
 struct Open {
     since: Stamp,
     left: u32,
 }
 
-/// What this process has reserved, and what the others have.
+/// The reservations of this process and of the others.
 #[derive(Debug)]
 pub(super) struct Record {
     shared: Arc<dyn CallReservations>,
@@ -75,15 +76,15 @@ pub(super) struct Record {
     window_ms: i64,
     valid_ms: i64,
     chunk: u32,
-    /// This process's own.
+    /// Chunks of this process.
     chunks: VecDeque<Chunk>,
-    /// All others, as they were when they were read last.
+    /// Chunks of all others, as last read.
     others: VecDeque<Chunk>,
     open: Option<Open>,
 }
 
 impl Record {
-    /// Begins the part of this process, and says which permits are taken by others: `(free in, calls)`.
+    /// Begins the record of this process, and returns the permits that others hold: `(free in, calls)`.
     pub(super) fn open(
         shared: Arc<dyn CallReservations>,
         quota: Quota,
@@ -105,14 +106,14 @@ impl Record {
             open: None,
         };
         let now = now();
-        // Proves at the start that it can be written.
+        // Shows at the start that reservations can be written.
         record.exchange(now, |_| {})?;
         let taken = record.taken(now);
         Ok((record, taken))
     }
 
-    /// One call departs now; `used` is the number of permits used by this process, this call included. Where it may
-    /// depart, it is on record when this returns.
+    /// Asks whether one call may depart now; `used` is the number of permits that this process uses, this call
+    /// included. If it may depart, it is on record when this function returns.
     pub(super) fn depart(&mut self, used: u32) -> Departure {
         let now = now();
         if let Some(open) = &mut self.open {
@@ -148,7 +149,7 @@ impl Record {
             .exchange(now, |record| reserve(record, &mut granted))
             .is_err()
         {
-            // See the top of this file.
+            // A reservation that cannot be recorded is used nevertheless; see the top of this file.
             self.open = None;
             self.chunks
                 .retain(|chunk| chunk.until != now.plus(self.valid_ms));
@@ -160,7 +161,7 @@ impl Record {
         }
     }
 
-    /// Learns what the others have reserved, lets `work` change this process's part, and records that.
+    /// Reads the others' reservations, lets `work` change this process's own, and records them.
     fn exchange(&mut self, now: Stamp, mut work: impl FnMut(&mut Self)) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
         shared.change(self.from, self.owner, &mut |all| {
@@ -208,12 +209,12 @@ impl Record {
             .collect()
     }
 
-    /// What was reserved and not used is given back.
+    /// Gives back what was reserved and not used.
     fn close(&mut self, now: Stamp) {
         let Some(open) = self.open.take() else { return };
         if let Some(chunk) = self.chunks.back_mut() {
             chunk.calls -= open.left;
-            // The chunk's last call departed before it became too old, whatever the time is now.
+            // The chunk's last call departed before the chunk expired, so a later `now` does not extend it.
             if age_ms(now, open.since) < self.valid_ms {
                 chunk.until = now;
             }
@@ -228,10 +229,10 @@ impl Record {
         (self.chunks, self.others) = (own, others);
     }
 
-    /// How long the chunk's permits are still taken.
+    /// Returns for how many milliseconds the chunk's permits are still taken.
     fn left_ms(&self, chunk: &Chunk, now: Stamp) -> i64 {
         let whole = self.window_ms + millis(UNDER_WAY);
-        // A stamp further ahead than a chunk's life means that a clock went back.
+        // A stamp further ahead than a chunk's life means that a clock was set back.
         let age = age_ms(now, chunk.until).max(-self.valid_ms);
         whole - age
     }
@@ -241,7 +242,7 @@ impl Drop for Record {
     fn drop(&mut self) {
         let now = now();
         self.close(now);
-        // A failure leaves the reservation, which is on the safe side.
+        // If this fails, the reservation stays, which cannot exceed the quota.
         let _ = self.exchange(now, |_| {});
     }
 }
@@ -263,7 +264,7 @@ fn now() -> Stamp {
     }
 }
 
-/// The time since boot, suspend included.
+/// Returns the time since boot, suspend included.
 #[cfg(target_os = "linux")]
 fn boot_time() -> Option<Duration> {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
@@ -275,7 +276,7 @@ fn boot_time() -> Option<Duration> {
     None
 }
 
-/// By the clock that makes it younger.
+/// Returns the age in milliseconds, by the clock that gives the lower one.
 fn age_ms(now: Stamp, then: Stamp) -> i64 {
     let wall = now.wall_ms.saturating_sub(then.wall_ms);
     match (now.boot_ms, then.boot_ms) {
@@ -288,7 +289,7 @@ fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 4)
 }
 
-/// The reservations of all, in memory.
+/// The reservations of all processes, in memory.
 #[cfg(test)]
 #[derive(Debug, Default)]
 pub(super) struct InMemory(std::sync::Mutex<Vec<ReservedCalls>>);
@@ -344,7 +345,7 @@ mod tests {
         assert!(taken.is_empty());
         let (mut used, mut granted) = ([0, 0], [0, 0]);
         for n in 0..2000 {
-            // One is three times as fast.
+            // `one` is three times as fast.
             let (which, record) = if n % 4 == 0 {
                 (0, &mut two)
             } else {
@@ -356,7 +357,7 @@ mod tests {
         let all = granted[0] + granted[1];
         assert!((980..=1000).contains(&all), "{granted:?}");
         assert!(granted[0] > 100, "{granted:?}");
-        // Each is told what the other has taken.
+        // Each is told how many calls the other has taken.
         let others = two.depart(granted[0] + 1).others.unwrap();
         let others: u32 = others.iter().map(|(_, calls)| calls).sum();
         assert!((granted[1]..granted[1] + 10).contains(&others), "{others}");
@@ -383,7 +384,7 @@ mod tests {
             let counted = taken_of(&shared);
             assert!((used..used + 10).contains(&counted), "{counted} for {used}");
         }
-        // As `kill -9` does: nothing is tidied up.
+        // Like `kill -9`: nothing is given back.
         std::mem::forget(record);
         assert_eq!(taken_of(&shared), 200);
     }

@@ -1,7 +1,7 @@
-//! Small calls to monitoring services: a GET to a health check, a POST to a webhook. They have nothing to do with the
-//! system: no token is sent, no rate or quota counts, and a failure is only a warning.
+//! Small calls to monitoring services: a GET to a health check, a POST to a webhook. They are independent of the
+//! system: no token is sent, no rate or quota counts them, and a failure is only a warning.
 //!
-//! The addresses hold secrets (whoever knows one can report), so no error text has them.
+//! The addresses are secrets (anyone who knows an address can report to it), so error texts do not contain them.
 
 use super::attempt::innermost;
 use super::http_client::{self, is_loopback};
@@ -11,9 +11,9 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// The longest that one attempt may take.
+/// Time limit of one attempt.
 const ATTEMPT: Duration = Duration::from_secs(10);
-/// The pauses between attempts.
+/// Pauses between attempts.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 
 /// Makes calls to a monitoring service.
@@ -23,7 +23,7 @@ pub struct Notice {
     url: Url,
 }
 
-/// The address of a monitoring service, which may have a query.
+/// Parses and checks the address of a monitoring service, which may have a query.
 fn address(what: &'static str, text: &str, allow_http: bool) -> Result<Url, SetupError> {
     let wrong = |why: &str| SetupError::Url {
         what,
@@ -42,8 +42,8 @@ fn address(what: &'static str, text: &str, allow_http: bool) -> Result<Url, Setu
 }
 
 impl Notice {
-    /// Checks the address and gets ready; sends nothing. `what`: the setting that holds the address. `ca_cert`:
-    /// certificates to be trusted beside the operating system's.
+    /// Checks the address and builds the client; sends nothing. `what`: the setting that holds the address. `ca_cert`:
+    /// certificates to trust in addition to the operating system's.
     pub fn new(
         what: &'static str,
         url: &str,
@@ -56,7 +56,7 @@ impl Notice {
         Ok(Self { http, url })
     }
 
-    /// A GET; with `suffix` as a further segment of the path.
+    /// Sends a GET; `suffix` is added to the path as a further segment.
     pub async fn get(&self, suffix: Option<&str>) -> Result<(), String> {
         let mut url = self.url.clone();
         if let Some(suffix) = suffix
@@ -67,12 +67,12 @@ impl Notice {
         self.call(Method::GET, url, None).await
     }
 
-    /// A POST of a JSON document.
+    /// Sends a POST of a JSON document.
     pub async fn post(&self, body: String) -> Result<(), String> {
         self.call(Method::POST, self.url.clone(), Some(body)).await
     }
 
-    /// Sent again after a failure that may pass, and only where the other side has not answered, or asks for it.
+    /// Sends the request, and repeats it after a temporary failure (see [`Notice::attempt`]).
     async fn call(&self, method: Method, url: Url, body: Option<String>) -> Result<(), String> {
         let mut pauses = PAUSES.into_iter();
         loop {
@@ -91,7 +91,7 @@ impl Notice {
         }
     }
 
-    /// The reason of a failure, and whether it may pass.
+    /// Sends the request once. The error is the reason, and whether the failure may be temporary.
     async fn attempt(
         &self,
         method: Method,
@@ -106,7 +106,7 @@ impl Notice {
                 .body(body);
         }
         let answer = request.send().await.map_err(|error| {
-            // A POST that may have arrived is not sent twice.
+            // A POST that may have arrived is not repeated.
             let may_pass = !is_post || error.is_connect();
             let error = innermost(&error.without_url());
             (format!("no answer: {error}"), may_pass)

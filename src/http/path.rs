@@ -1,8 +1,8 @@
-//! The path of a call, made so that an ID can never leave its segment.
+//! The path of a call, built so that an ID can never leave its segment.
 //!
-//! URL libraries drop `..` and `.`, and strip tabs and line breaks, without a word: another resource would be
-//! written. So everything but unreserved characters is encoded here, what cannot be sent is refused, and the URL
-//! that comes out is compared with what was meant, in release builds too.
+//! URL libraries silently drop `..` and `.`, and strip tabs and line breaks: the call would write another resource. So
+//! this module encodes everything but unreserved characters, refuses what cannot be sent, and compares the finished URL
+//! with the intended one, in release builds too.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
@@ -26,7 +26,7 @@ pub enum PathError {
     /// Tabs, line breaks and other control characters.
     #[error("an ID with the control character U+{:04X} cannot be part of an address", u32::from(*.0))]
     Control(char),
-    /// The address that came out is not the one that was meant; a bug, or a base URL that is not one.
+    /// The finished address differs from the intended one: a bug, or an invalid base URL.
     #[error("the address built is not the one that was meant; nothing was sent")]
     NotAsMeant,
 }
@@ -38,11 +38,12 @@ pub struct Path {
 }
 
 impl Path {
-    /// A path from fixed text such as `/api/Customers`: a slash first, none at the end, unreserved characters only.
+    /// Creates a path from fixed text such as `/api/Customers`: it begins with a slash, does not end with one, and has
+    /// only unreserved characters.
     pub fn new(fixed: &'static str) -> Self {
         debug_assert!(fixed.starts_with('/') && !fixed.ends_with('/'));
         debug_assert!(is_plain(fixed));
-        // Room for the segments that follow.
+        // Room for later segments.
         let mut text = String::with_capacity(fixed.len() + 64);
         text.push_str(fixed);
         Self { text }
@@ -57,7 +58,7 @@ impl Path {
         self
     }
 
-    /// Adds one segment that holds exactly this text, whatever its characters.
+    /// Adds one segment that contains exactly this text, with any characters.
     pub fn segment(mut self, id: &str) -> Result<Self, PathError> {
         match id {
             "" => return Err(PathError::Empty),
@@ -72,14 +73,14 @@ impl Path {
         Ok(self)
     }
 
-    /// As it will be sent.
+    /// Returns the path as it will be sent.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The whole address. `base_path` is the path of `base`, without a slash at its end.
+    /// Returns the whole address. `base_path` is the path of `base`, without a slash at its end.
     ///
-    /// Scheme and host are copied, not parsed again: that would be half of the work of building a request.
+    /// Scheme and host are copied, not parsed again: parsing would take half of the time of building a request.
     pub(super) fn url(
         &self,
         base: &Url,
@@ -110,7 +111,7 @@ impl Path {
     }
 }
 
-/// How many bytes a text takes in an address.
+/// Returns the length of a text in an address, in bytes.
 pub fn encoded_len(text: &str) -> usize {
     encoded(text).map(str::len).sum()
 }
@@ -119,7 +120,7 @@ fn encoded(text: &str) -> impl Iterator<Item = &str> {
     utf8_percent_encode(text, ENCODED)
 }
 
-/// Whether text that stands in the program needs no encoding.
+/// Returns whether a text that is fixed in the program needs no encoding.
 fn is_plain(fixed: &str) -> bool {
     const FIXED: &AsciiSet = &ENCODED.remove(b'/');
     utf8_percent_encode(fixed, FIXED).eq([fixed])

@@ -1,8 +1,8 @@
-//! One write on its way: first its turn is waited for, then the caller records its intent, then it is sent.
+//! One write under way: it waits for its turn, then the caller records its intent, then it is sent.
 //!
-//! Everything that can take long (holds, the quota, the pace, a token, back-off) is waited for in
-//! [`PendingWrite::turn`], before anything is on record. Between the record and the request there are milliseconds,
-//! so a process that is killed while it waits leaves no intent that looks as if it might have been sent.
+//! [`PendingWrite::turn`] waits for everything that can take long (holds, the quota, the pace, a token, back-off),
+//! before anything is recorded. Between the record and the request there are only milliseconds, so a process that is
+//! killed while it waits leaves no intent that looks as if it might have been sent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::client::{CallState, Client, MOST_RENEWALS};
 use super::retry;
 use super::trace::timed;
 
-/// A write that has not come to its end.
+/// A write without a final result yet.
 #[derive(Debug)]
 pub struct PendingWrite<'a> {
     client: &'a Client,
@@ -22,23 +22,23 @@ pub struct PendingWrite<'a> {
     course: CallState,
     ready: Option<Ready<'a>>,
     first: Option<Preliminary>,
-    /// How often a 401 was followed by a new token.
+    /// Number of new tokens after a 401.
     renewed: u32,
 }
 
-/// What the last attempt asks for before the next one.
+/// What the next attempt requires first, because of the last one.
 #[derive(Debug)]
 enum Preliminary {
-    /// 401: is there a new token?
+    /// 401: a new token is needed.
     Renew(Arc<Bearer>, Reply),
-    /// 425.
+    /// 425: wait a little.
     TooEarly,
     /// No connection could be made.
     Reconnect(CallError),
 }
 
 impl Client {
-    /// A write that is to be sent; nothing happens until its turn is asked for.
+    /// Creates a write that is to be sent. Nothing happens before [`PendingWrite::turn`].
     pub fn pending_write(&self, call: Call) -> PendingWrite<'_> {
         PendingWrite::new(self, call)
     }
@@ -58,7 +58,7 @@ impl<'a> PendingWrite<'a> {
 
     /// Waits until `lead` before the write may be sent; `lead` is the time that recording its intent takes.
     ///
-    /// An error is the end of this write: nothing more is sent.
+    /// An error ends this write: nothing more is sent.
     pub async fn turn(&mut self, lead: Duration) -> Result<(), Sent> {
         if self.first.is_some() {
             self.prepare().await?;
@@ -98,7 +98,7 @@ impl<'a> PendingWrite<'a> {
                         self.renewed += 1;
                         Ok(())
                     }
-                    // Perhaps there is a new token, and nothing waits for it any more.
+                    // There may be a new token, but the wait for it was cancelled.
                     _ if client.stop.is_cancelled() => {
                         Err(unsent(CallError::cancelled(), self.course.sent))
                     }
@@ -119,7 +119,7 @@ impl<'a> PendingWrite<'a> {
     }
 
     /// Sends the write now, with the correlation ID under which its intent was recorded. At most one request reaches
-    /// the server. After [`Sent::Again`] the next [`PendingWrite::turn`] waits for whatever has to be waited for.
+    /// the server. After [`Sent::Again`] the next [`PendingWrite::turn`] does the necessary waiting.
     pub async fn send(&mut self, correlation: &str) -> Sent {
         let Some(ready) = self.ready.take() else {
             return Sent::Again(CallError::new(

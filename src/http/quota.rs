@@ -1,8 +1,9 @@
-//! Limits the number of calls in any rolling window, beside the rate; calls of other processes on the same target
-//! included, of earlier runs and of those at work now.
+//! Limits the number of calls in any rolling window, in addition to the rate. Calls of other processes on the same
+//! target count too, both those of earlier runs and those of processes that are running now.
 //!
-//! A permit is free again one window after its call was *completed*. The server counted the call before that, so its
-//! own view can never exceed the quota, however slow the call was. Permits are given in the order of asking.
+//! A permit is free again one window after its call was *completed*. The server counted the call before that, so the
+//! server's own count can never exceed the quota, however slow the call was. Permits are given in the order of the
+//! requests.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +22,7 @@ pub(super) struct Permits {
     waiting: Arc<Waiting>,
 }
 
-/// The calls that wait for a permit, of whichever quota, in the order of asking.
+/// The calls that wait for a permit of any quota, in the order of their requests.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     queue: tokio::sync::Mutex<()>,
@@ -30,17 +31,17 @@ pub(super) struct Waiting {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Taken, and not completed.
+    /// Number of calls that have a permit and are not completed.
     flying: u32,
     /// When calls were completed, in order.
     done: VecDeque<Instant>,
-    /// Of other processes: when permits become free, and how many, in order.
+    /// When permits of other processes become free, and how many, in order.
     earlier: VecDeque<(Instant, u32)>,
     earlier_sum: u32,
 }
 
 impl State {
-    /// Takes what the others have in place of what was known of it.
+    /// Replaces what was known of the other processes' permits.
     fn learn(&mut self, others: Taken, now: Instant) {
         let mut others: Vec<_> = others
             .into_iter()
@@ -52,7 +53,7 @@ impl State {
         self.earlier = others.into();
     }
 
-    /// Takes a permit, or says when to ask again; `None` there: when a call is completed.
+    /// Takes a permit. The error is when to ask again; `None`: when a call is completed.
     fn take(&mut self, quota: Quota, now: Instant) -> Result<(), Option<Instant>> {
         while self
             .done
@@ -80,7 +81,7 @@ impl State {
 }
 
 impl Permits {
-    /// With what others have taken, as the record says.
+    /// Creates the permits. `others`: the permits of other processes, as the record shows them.
     pub(super) fn new(
         quota: Quota,
         record: Option<Record>,
@@ -97,7 +98,7 @@ impl Permits {
         }
     }
 
-    /// A permit, or when to ask again; `None` there: when a call is completed.
+    /// Takes a permit. The error is when to ask again; `None`: when a call is completed.
     pub(super) fn try_take(&self, now: Instant) -> Result<Permit<'_>, Option<Instant>> {
         self.state().take(self.quota, now).map(|()| Permit {
             permits: self,
@@ -111,8 +112,8 @@ impl Permits {
 }
 
 impl Waiting {
-    /// Waits until `ask` is answered, which says otherwise when to ask again; `None` there: when a permit is free.
-    /// `told` hears until when at least, and `None` when the wait is over.
+    /// Calls `ask` until it succeeds. Its error is when to ask again; `None`: when a permit is free. Calls `told` with
+    /// the earliest end of the wait, and with `None` when the wait is over.
     pub(super) async fn first<T>(
         &self,
         ask: impl Fn(Instant) -> Result<T, Option<Instant>>,
@@ -135,7 +136,7 @@ impl Waiting {
                         last = Some(until);
                         told(last);
                     }
-                    // A permit that comes back unused is there sooner.
+                    // A permit that is returned unused is available earlier.
                     tokio::select! {
                         () = sleep_until(until) => {}
                         () = freed => {}
@@ -147,7 +148,7 @@ impl Waiting {
     }
 }
 
-/// The right to one call. Dropped before [`Permit::depart`], it was not used; after, its call is completed.
+/// The right to one call. If it is dropped before [`Permit::depart`], it was not used; if after, its call is completed.
 #[derive(Debug)]
 pub(super) struct Permit<'a> {
     permits: &'a Permits,
@@ -155,8 +156,9 @@ pub(super) struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// The call goes out now: from here on it counts, for others too. `false`: it may not, because another process on
-    /// the same target has taken what was left meanwhile; another permit has to be waited for.
+    /// Notes that the call goes out now: from here on it counts, for other processes too. `false`: it must not be sent,
+    /// because another process on the same target took the rest of the quota meanwhile; the call has to wait for
+    /// another permit.
     #[must_use]
     pub(super) fn depart(&mut self) -> bool {
         if let Some(record) = &self.permits.record {
@@ -187,7 +189,7 @@ impl Drop for Permit<'_> {
             state.done.push_back(Instant::now());
         }
         drop(state);
-        // At most the first in line waits for this.
+        // Only the first call in the queue waits for this.
         self.permits.waiting.freed.notify_one();
     }
 }
@@ -214,7 +216,7 @@ mod tests {
         }
     }
 
-    /// When the server saw each call: somewhere between departure and completion.
+    /// Returns when the server saw each call: at some time between departure and completion.
     async fn run(permits: Arc<Permits>, seconds: u64, latency_ms: u64) -> Vec<u64> {
         let start = Instant::now();
         let mut set = JoinSet::new();

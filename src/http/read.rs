@@ -1,4 +1,4 @@
-//! A read: asked again until there is an answer, or until it is not worth asking on.
+//! A read: repeated until there is an answer, or until repeating is hopeless.
 
 use super::attempt_state::Outcome;
 use super::call::{Call, CallError, CallErrorKind, NoAnswer, Reply, Unreadable};
@@ -6,8 +6,8 @@ use super::client::{CallState, Client, MOST_RENEWALS};
 use super::trace::timed;
 
 impl Client {
-    /// Asks until there is an answer that `parse` takes, or until it is not worth asking on. `parse` gets every reply
-    /// that is final (2xx, 400, 401 after a renewal, 403, 404, 409, 422 …).
+    /// Sends the call until `parse` accepts an answer, or until repeating is hopeless. `parse` gets every final reply
+    /// (2xx, 400, 401 after a renewal, 403, 404, 409, 422 …).
     pub async fn read<T>(
         &self,
         call: &Call,
@@ -36,7 +36,7 @@ impl Client {
                         }
                     }
                     if self.stop.is_cancelled() {
-                        // Perhaps there is a new token, and nothing waits for it any more.
+                        // There may be a new token, but the wait for it was cancelled.
                         return Err(CallError::cancelled().after(course.sent));
                     }
                     return parse(&reply).map_err(|error| {
@@ -44,7 +44,7 @@ impl Client {
                     });
                 }
                 Outcome::Refused(why) => {
-                    // Held with all the others; but not for ever, where only this call is refused.
+                    // This call waits with all others, but not forever if only this call is refused.
                     if course.begun.elapsed() >= self.give_up_after {
                         return Err(why);
                     }

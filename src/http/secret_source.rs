@@ -1,8 +1,8 @@
 //! Where a secret is kept: in memory, in a file, or with a program that prints it.
 //!
 //! Tokens, client secrets and Basic headers are all read in this way. A file or a program is read again whenever the
-//! secret is needed, so a secret that is rotated during a run is picked up. The secret is never part of a text. A
-//! program runs without a shell, and what it prints is never shown.
+//! secret is needed, so a secret that is rotated during a run is picked up. Error texts never contain the secret. A
+//! program runs without a shell, and its output is never shown.
 
 use secrecy::SecretString;
 use std::path::PathBuf;
@@ -20,16 +20,16 @@ const READING_TIME: Duration = Duration::from_secs(10);
 /// Where a secret is kept.
 #[derive(Debug, Clone)]
 pub enum SecretSource {
-    /// Given; it cannot change.
+    /// The secret itself; it cannot change.
     Given(SecretString),
-    /// A file that holds it.
+    /// A file that contains the secret.
     File(PathBuf),
-    /// A program and its arguments, which prints it.
+    /// A program, with its arguments, that prints the secret.
     Command(Vec<String>),
 }
 
 impl SecretSource {
-    /// For the log of calls.
+    /// The name of this kind of source in the log of calls.
     pub(super) const fn name(&self) -> &'static str {
         match self {
             Self::Given(_) => "given",
@@ -38,12 +38,13 @@ impl SecretSource {
         }
     }
 
-    /// Whether reading it again may give another secret.
+    /// Returns whether reading the source again may give another secret.
     pub(super) fn may_change(&self) -> bool {
         !matches!(self, Self::Given(_))
     }
 
-    /// The secret, or why there is none, where that can be found out without running a program.
+    /// Returns the secret if no program has to be run for it, and `None` otherwise. The error says why there is no
+    /// secret.
     pub fn first(&self, kind: SecretKind) -> Result<Option<SecretString>, String> {
         match self {
             Self::Given(secret) => Ok(Some(secret.clone())),
@@ -55,7 +56,7 @@ impl SecretSource {
         }
     }
 
-    /// The secret as it is now.
+    /// Reads the current secret.
     pub async fn read(&self, kind: SecretKind) -> Result<SecretString, String> {
         match self {
             Self::Given(secret) => Ok(secret.clone()),
@@ -65,13 +66,13 @@ impl SecretSource {
     }
 }
 
-/// Reads a file in a thread of its own: a pipe without a writer, or a file system that does not answer, holds neither
-/// the calls that are under way nor a signal. A thread that waits for ever ends with the process.
+/// Reads a file in a thread of its own, so that a pipe without a writer or a file system that does not answer delays
+/// neither calls under way nor a signal. A thread that never returns ends with the process.
 async fn read_file(path: PathBuf, kind: SecretKind) -> Result<SecretString, String> {
     let what = format!("the {} file {}", kind.words(), path.display());
     let (tell, told) = oneshot::channel();
     let reading = std::thread::Builder::new().spawn(move || {
-        // Where it took too long, nothing waits for it any more.
+        // After the time-out the receiver is gone.
         let _ = tell.send(secret_file(&path, kind));
     });
     reading.map_err(|error| format!("{what} cannot be read: {error}"))?;
@@ -101,7 +102,7 @@ async fn run(words: &[String], kind: SecretKind) -> Result<SecretString, String>
     let mut bytes = Vec::new();
     let finished = timeout(COMMAND_TIME, async {
         stdout.take(LONGEST + 1).read_to_end(&mut bytes).await?;
-        // More than that is not read, and the program may fail because of it.
+        // The rest is not read, and the program may fail because of that; so its exit status is not waited for.
         if bytes.len() as u64 > LONGEST {
             return Ok(None);
         }
@@ -160,7 +161,7 @@ mod tests {
         assert!(why.contains("command is empty"), "{why}");
     }
 
-    /// The clock of the test jumps to the time-out while the program still runs.
+    /// The paused clock jumps to the time-out while the program still runs.
     #[tokio::test(start_paused = true)]
     async fn a_command_that_does_not_end_is_given_up_after_half_a_minute() {
         let why = shell("exec sleep 600").read(SecretKind::ClientSecret).await;

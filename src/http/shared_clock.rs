@@ -1,22 +1,23 @@
-//! The time of another clock, the one that all processes go by, as this process's time: never too early.
+//! Translates the times of another clock, which all processes use, into this process's time: never too early.
 //!
-//! An answer names the other clock's time while it was made, which was after the question was sent and before the answer
-//! came. So each answer bounds how far the clocks are apart on both sides. The lowest upper bound of the last answers is
-//! used: a time translated with it is late by the quickest way there and back at most, and always by nearly the same.
-//! Where an answer contradicts it, one of the clocks was set, and only that answer counts.
+//! An answer contains the other clock's time at a moment after the question was sent and before the answer came. So
+//! each answer gives a lower and an upper bound for the difference of the clocks. The lowest upper bound of the last
+//! answers is used: a translated time is late by at most the shortest round trip, and always by nearly the same. If an
+//! answer contradicts that bound, one of the clocks was set; then only that answer counts.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// For this long a bound counts at least, and twice as long at most; clocks drift apart meanwhile.
+/// A bound is used for this long at least, and for twice as long at most, because the clocks drift apart.
 const COUNTS: Duration = Duration::from_secs(10);
 
-/// What is known of the other clock.
+/// The known difference to the other clock.
 #[derive(Debug)]
 pub(super) struct SharedClock {
-    /// Local times are counted from here.
+    /// The zero of local times.
     epoch: Instant,
-    /// The lowest upper bound of the time before, and of the present one: microseconds to be added to the other's.
+    /// The lowest upper bounds of the previous and of the present period: microseconds to add to the other clock's
+    /// time.
     bounds: [Option<i64>; 2],
     since: Instant,
 }
@@ -31,7 +32,7 @@ impl SharedClock {
         }
     }
 
-    /// A question that was sent then was answered then, and the other clock showed `theirs_us` in between.
+    /// Learns from an answer: the other clock showed `theirs_us` at some time between `sent` and `received`.
     pub(super) fn learn(&mut self, sent: Instant, received: Instant, theirs_us: i64) {
         let micros = |at: Instant| {
             let since = at.saturating_duration_since(self.epoch).as_micros();
@@ -48,7 +49,7 @@ impl SharedClock {
         self.bounds[1] = Some(self.bounds[1].map_or(most, |known| known.min(most)));
     }
 
-    /// When the other clock shows this time, or a little later.
+    /// Returns the local time at which the other clock shows `theirs_us`, or a little later.
     pub(super) fn local(&self, theirs_us: i64) -> Instant {
         let at = theirs_us.saturating_add(self.bound().unwrap_or(0));
         self.epoch + Duration::from_micros(u64::try_from(at).unwrap_or(0))
@@ -65,7 +66,7 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// Answers that take between 2 and 40 ms, at random places in between.
+    /// Answers take between 2 and 40 ms; the other clock is read at a random moment in between.
     #[test]
     fn a_time_is_never_translated_too_early_and_hardly_too_late() {
         let mut clock = SharedClock::new();
@@ -93,7 +94,7 @@ mod tests {
         let begun = clock.epoch;
         clock.learn(begun, begun + MS, 5_000_000);
         assert_eq!(clock.local(6_000_000), begun + MS * 1001);
-        // An hour back, then an hour on.
+        // The other clock is set back by an hour, then forward by an hour.
         let hour = 3_600_000_000;
         clock.learn(begun + MS * 10, begun + MS * 12, 5_010_000 - hour);
         assert_eq!(clock.local(5_010_000 - hour), begun + MS * 12);

@@ -1,5 +1,5 @@
-//! What this process tells and learns with each question for shared turns: its rate, the rate that counts, how late it
-//! usually is, and the time.
+//! What this process reports and learns with each question for shared turns: its rate, the rate that applies, its usual
+//! delay, and the time.
 
 use super::rate_limiter::gap_of;
 use super::settings::Rate;
@@ -13,12 +13,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A call is allowed to be at least, and at most, this much later than its turn.
+/// Lower and upper limit of how much later than its turn a call may depart.
 const LATE: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(9)];
-/// What a question takes at least, and at most, as far as turns are asked for ahead.
+/// Lower and upper limit of the round-trip time that is assumed when turns are requested ahead.
 const ROUND_TRIP: [Duration; 2] = [Duration::from_micros(200), Duration::from_millis(100)];
 
-/// What is told with a question.
+/// What a question reports.
 #[derive(Debug)]
 pub(super) struct Told {
     pub(super) per_second: Option<f64>,
@@ -29,11 +29,11 @@ pub(super) struct Told {
     pub(super) answered: u32,
 }
 
-/// What this process knows of the pace of all.
+/// What this process knows of the pace of all processes.
 #[derive(Debug)]
 pub(super) struct SharedPace {
     inner: Mutex<Inner>,
-    /// Calls that were accepted since they were told.
+    /// Accepted calls that were not reported yet.
     answered: [AtomicU32; 2],
 }
 
@@ -48,9 +48,9 @@ struct Inner {
 /// What is known of one limit.
 #[derive(Debug, Clone, Copy)]
 struct OfLane {
-    /// What this process is set to.
+    /// The rate that this process is set to.
     own: Option<f64>,
-    /// The rate that counts, where another process is set to a lower one.
+    /// The rate that applies, if another process is set to a lower one.
     lower: Option<f64>,
     orders: Option<i32>,
 }
@@ -67,7 +67,7 @@ impl SharedPace {
         Self {
             inner: Mutex::new(Inner {
                 clock: SharedClock::new(),
-                // A turn that is lost to a busy machine costs more than a gap that is a little longer.
+                // It starts with the maximum: a turn that a busy machine misses costs more than a slightly longer gap.
                 late: Usual::new(most, least, most),
                 round_trip: Usual::new(quickest, quickest, slowest),
                 lanes: [lane(find), lane(write.unwrap_or(find))],
@@ -95,7 +95,7 @@ impl SharedPace {
         }
     }
 
-    /// A question that was sent then has this answer.
+    /// Learns from the answer to a question that was sent at `sent`.
     pub(super) fn learn(&self, lane: Lane, sent: Instant, grant: &TurnsGrant) {
         let received = Instant::now();
         let mut inner = self.inner();
@@ -123,12 +123,12 @@ impl SharedPace {
         }
     }
 
-    /// When this turn is due.
+    /// Returns when this turn is due.
     pub(super) fn due(&self, slot: &Slot) -> Instant {
         self.inner().clock.local(slot.at_us)
     }
 
-    /// A call was ready to depart so long after its turn.
+    /// Notes that a call was ready to depart this long after its turn.
     pub(super) fn woke_late(&self, by: Duration) {
         self.inner().late.learn(by);
     }
@@ -137,26 +137,26 @@ impl SharedPace {
         self.answered[lane as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Calls that were accepted and not told of yet.
+    /// Takes the numbers of accepted calls that were not reported yet.
     pub(super) fn take_answered(&self) -> [u32; 2] {
         [Lane::Find, Lane::Write]
             .map(|lane| self.answered[lane as usize].swap(0, Ordering::Relaxed))
     }
 
-    /// Sets the rate of this process, and says which gap it has.
+    /// Sets the rate of this process, and returns the gap between its calls.
     pub(super) fn set_rate(&self, per_second: f64) -> Duration {
         let mut inner = self.inner();
         inner.set_rate(Some(per_second));
         gap_of(per_second, inner.late.get())
     }
 
-    /// The calls a second that count, of those that look; `None`: no limit.
+    /// Returns the rate that applies to lookups, in calls per second; `None`: no limit.
     pub(super) fn rate(&self) -> Option<f64> {
         let OfLane { own, lower, .. } = self.inner().lanes[Lane::Find as usize];
         lower.or(own)
     }
 
-    /// The rate that this process is set to, and the lower one of another process, which counts.
+    /// Returns the rate that this process is set to, and the lower rate of another process, which applies instead.
     pub(super) fn lower_rate(&self) -> Option<(Option<f64>, f64)> {
         let lanes = self.inner().lanes;
         lanes

@@ -1,24 +1,25 @@
-//! How far this machine's clock is from the server's, as the `Date` of an answer shows it.
+//! The difference between this machine's clock and the server's, from the `Date` of an answer.
 //!
-//! Two things limit the precision: `Date` has whole seconds, and it is unknown when on its way the answer was stamped.
+//! Two things limit the precision: `Date` has whole seconds, and it is unknown at which moment of the round trip the
+//! server stamped the answer.
 
 use std::time::{Duration, SystemTime};
 
-/// A difference of clocks.
+/// A difference between two clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Skew {
-    /// How far this machine's clock is ahead; negative: behind. Milliseconds.
+    /// How far this machine's clock is ahead, in milliseconds; negative: behind.
     pub ahead_ms: i64,
-    /// How far that may be wrong in either direction, in milliseconds.
+    /// Maximum error of `ahead_ms` in either direction, in milliseconds.
     pub within_ms: i64,
 }
 
 impl Skew {
-    /// From the `Date` of an answer that came at `now`, with this round-trip time. `None` where there is no date that
-    /// can be understood.
+    /// Calculates the difference from the `Date` of an answer that came at `now`, with this round-trip time. `None`: no
+    /// valid date.
     pub(super) fn of(date: Option<&str>, now: SystemTime, round_trip: Duration) -> Option<Self> {
         let stamped = httpdate::parse_http_date(date?.trim()).ok()?;
-        // On the average it was stamped in the middle of its second, and half-way.
+        // On average the answer was stamped in the middle of its second, and in the middle of the round trip.
         let theirs = stamped + Duration::from_millis(500);
         let ours = now - round_trip / 2;
         let ahead_ms = match ours.duration_since(theirs) {
@@ -31,7 +32,7 @@ impl Skew {
         })
     }
 
-    /// How far the clocks are apart at the least, in milliseconds.
+    /// Returns the minimum difference of the clocks, in milliseconds.
     pub fn at_least_ms(self) -> i64 {
         (self.ahead_ms.saturating_abs() - self.within_ms).max(0)
     }

@@ -1,5 +1,5 @@
-//! How certificates of other servers than the API's are verified: by the operating system's, and by those of the file that
-//! the profile names. As for calls, there is nothing that leaves the verification out.
+//! How the certificates of servers other than the API's are verified: with the operating system's certificates and
+//! those of the file that the profile names. As for calls, no setting disables the verification.
 
 use super::settings::SetupError;
 use rustls::ClientConfig;
@@ -9,7 +9,7 @@ use rustls_platform_verifier::Verifier;
 use std::path::Path;
 use std::sync::Arc;
 
-/// For connections whose server must show a certificate for the name that was asked for.
+/// Returns the configuration for connections whose server must show a certificate for the host name of the connection.
 pub fn tls_config(ca_cert: Option<&Path>) -> Result<ClientConfig, SetupError> {
     let extra = ca_cert.map(authorities).transpose()?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -25,7 +25,7 @@ pub fn tls_config(ca_cert: Option<&Path>) -> Result<ClientConfig, SetupError> {
     Ok(config)
 }
 
-/// The certificates of a PEM file.
+/// Reads the certificates of a PEM file.
 fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, SetupError> {
     let wrong = |why: String| SetupError::Certificates {
         path: path.to_owned(),

@@ -1,20 +1,20 @@
-//! The events of the log of calls: tokens, and what helps to log. Each attempt is logged by [`super::logged_attempt`], what
-//! holds calls by [`super::health`] and [`super::gate`].
+//! The events of the log of calls: tokens, and what helps to log. [`super::logged_attempt`] logs each attempt,
+//! [`super::health`] and [`super::gate`] log the holds.
 //!
-//! Where there is no subscriber this costs one comparison: nothing is allocated, and no clock is read. Never logged: headers
-//! but for the two that are IDs of the request, bodies, and what a server says in words.
+//! Without a subscriber this costs one comparison: nothing is allocated, and no clock is read. Never logged: bodies,
+//! the texts of a server, and headers other than the two that are IDs of the request.
 
 use reqwest::Url;
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::Level;
 
-/// Whether a subscriber takes calls.
+/// Returns whether a subscriber records calls.
 pub(super) fn is_heard() -> bool {
     tracing::enabled!(Level::DEBUG)
 }
 
-/// Logs something that concerns all calls, not the line for which the present call is made.
+/// Logs an event that concerns all calls, not only the line of the present call.
 macro_rules! event {
     ($level:ident, $($fields:tt)*) => {
         tracing::event!(parent: None::<tracing::span::Id>, tracing::Level::$level, $($fields)*)
@@ -22,7 +22,7 @@ macro_rules! event {
 }
 pub(super) use event;
 
-/// What one attempt waited for before it was sent.
+/// How long one attempt waited for each cause before it was sent.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Waited {
     pub(super) hold: Duration,
@@ -32,7 +32,7 @@ pub(super) struct Waited {
     pub(super) back_off: Duration,
 }
 
-/// Adds the time that the future takes, where it is logged.
+/// Awaits the future, and adds its duration to `time` if calls are logged.
 pub(super) async fn timed<T>(time: &mut Duration, wait: impl Future<Output = T>) -> T {
     if !is_heard() {
         return wait.await;
@@ -43,7 +43,7 @@ pub(super) async fn timed<T>(time: &mut Duration, wait: impl Future<Output = T>)
     done
 }
 
-/// A request to a token endpoint: its answer or why there is none.
+/// Logs a request to a token endpoint: the status of its answer, or why there is none.
 pub(super) fn token_call(url: &Url, begun: Instant, status: Option<u16>, error: Option<&str>) {
     event!(
         DEBUG,
@@ -57,7 +57,7 @@ pub(super) fn token_call(url: &Url, begun: Instant, status: Option<u16>, error: 
     );
 }
 
-/// There is a new token, which was asked for then; the first has the number 1.
+/// Logs a new token that was requested at `asked_at`; the first one has the number 1.
 pub(super) fn token_renewed(
     source: &'static str,
     number: u64,
@@ -74,7 +74,7 @@ pub(super) fn token_renewed(
     );
 }
 
-/// There is none.
+/// Logs that no token could be obtained.
 pub(super) fn token_failed(source: &'static str, asked_at: Instant, reason: &'static str) {
     let ms = millis(asked_at.elapsed());
     event!(WARN, event = "token_failed", source, reason, ms);

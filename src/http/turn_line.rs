@@ -1,5 +1,5 @@
-//! The calls that wait for a turn of one limit from one address, the turns that were given for them, and what is to be told
-//! with the next question: turns that were not used, and calls that took long.
+//! The calls that wait for a turn of one limit from one address, the turns granted for them, and what the next question
+//! reports: unused turns, and slow calls.
 
 use crate::limits::{GrantedTurns, Lane};
 use std::collections::{BTreeMap, VecDeque};
@@ -7,51 +7,52 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Without a limit, a turn is good for so long, beside what the calls need that wait: with the next one, it is heard whether
-/// calls are held.
+/// Without a rate or quota, a turn can be used this long after its time, plus the lead of the waiting calls. The
+/// question for the next turn then learns whether calls are held.
 const GOOD_FOR: Duration = Duration::from_millis(250);
-/// A call is taken to have arrived within this time after it departed. What takes longer is told.
+/// A call is assumed to have reached the server within this time after its departure. Slower calls are reported.
 const ARRIVES: Duration = Duration::from_secs(1);
 
 /// The time at which one call may depart.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Slot {
-    /// By the clock that all go by.
+    /// Its time, in microseconds by the clock that all processes use.
     pub(super) at_us: i64,
-    /// It may depart so much later.
+    /// How much later the call may depart.
     pub(super) late: Duration,
-    /// When it departs matters: there is a rate or a quota.
+    /// Whether the time of departure matters: there is a rate or a quota.
     pub(super) is_paced: bool,
-    /// Of its grant, where a quota counts.
+    /// The number of the grant, if a quota counts it.
     number: Option<i64>,
     /// Slots of an older generation are void.
     generation: u64,
 }
 
-/// What is asked for.
+/// A request for turns.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
-    /// How many turns.
+    /// Number of turns.
     pub(super) calls: u32,
-    /// How long before their time.
+    /// How long before their time the turns are needed.
     pub(super) lead: Duration,
-    /// Where turns became void since, those of the answer are void, too: they were given at the former rate, or before a hold.
+    /// If turns became void after the request, the turns of the answer are void too: they were granted at the former
+    /// rate, or before a hold.
     generation: u64,
 }
 
-/// What is told with a question. Where that has no answer, also because its caller does not wait for one any more, calls that
-/// came late are told again with the next one.
+/// What a question reports. If this value is dropped without [`Reported::arrived`] (no answer, or the caller stopped
+/// waiting), the next question reports the calls that came late again.
 #[derive(Debug)]
 pub(super) struct Reported<'l> {
     line: &'l TurnLine,
     pub(super) slow: u32,
     pub(super) came_late: u32,
-    /// They are told once: turns that are given back twice would be made twice.
+    /// Grant and number of unused turns. Reported once only: turns that are given back twice would be granted twice.
     pub(super) unused: Vec<(i64, u32)>,
 }
 
 impl Reported<'_> {
-    /// The question has its answer.
+    /// Notes that the question was answered.
     pub(super) fn arrived(mut self) {
         self.came_late = 0;
     }
@@ -63,15 +64,15 @@ impl Drop for Reported<'_> {
     }
 }
 
-/// A call on its way.
+/// A call under way.
 #[derive(Debug)]
 pub(super) struct Flight {
-    /// Where a quota counts it.
+    /// Its number, if a quota counts it.
     number: Option<u64>,
     departed: Instant,
 }
 
-/// One line of calls.
+/// The calls of one limit from one address.
 #[derive(Debug)]
 pub(super) struct TurnLine {
     pub(super) lane: Lane,
@@ -88,10 +89,10 @@ struct Inner {
     stock: VecDeque<Slot>,
     generation: u64,
     waiting: u32,
-    /// The longest of those that wait.
+    /// The longest lead of the waiting calls.
     lead: Duration,
     unused: Vec<(i64, u32)>,
-    /// Calls on their way, and when they departed.
+    /// Calls under way, and when they departed.
     flights: BTreeMap<u64, Instant>,
     last_flight: u64,
     came_late: u32,
@@ -103,7 +104,7 @@ impl Inner {
     }
 }
 
-/// A call that waits; dropped when it does no longer.
+/// A call that waits; dropped when it stops waiting.
 #[derive(Debug)]
 pub(super) struct Waiting<'a>(&'a TurnLine);
 
@@ -132,7 +133,7 @@ impl TurnLine {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A call waits, and needs this time before it departs.
+    /// Registers a waiting call that needs `lead` before it departs.
     pub(super) fn wait(&self, lead: Duration) -> Waiting<'_> {
         let mut inner = self.inner();
         inner.waiting += 1;
@@ -155,7 +156,8 @@ impl TurnLine {
         }
     }
 
-    /// The first turn for a call that needs this time before it departs. Those that have passed are given back.
+    /// Takes the first turn that still can be used by a call that needs `lead` before it departs. Gives back the turns
+    /// that have passed.
     pub(super) fn take(&self, lead: Duration, due: impl Fn(&Slot) -> Instant) -> Option<Slot> {
         let now = Instant::now();
         let mut inner = self.inner();
@@ -171,7 +173,7 @@ impl TurnLine {
         inner.stock.remove(at)
     }
 
-    /// Turns that were given for what was wanted. `late`: a call may depart so much after its turn.
+    /// Adds the turns that were granted for `wanted`. `late`: how long after its turn a call may depart.
     pub(super) fn put(&self, turns: GrantedTurns, late: Duration, wanted: Wanted) {
         let mut inner = self.inner();
         let generation = inner.generation;
@@ -203,7 +205,7 @@ impl TurnLine {
         inner.stock.extend(slots);
     }
 
-    /// Turns that were given are void.
+    /// Makes all granted turns void and gives them back.
     pub(super) fn void_all(&self) {
         let mut inner = self.inner();
         inner.generation += 1;
@@ -216,12 +218,12 @@ impl TurnLine {
         self.inner().generation == slot.generation
     }
 
-    /// No call is made in this turn.
+    /// Gives a turn back, because no call is made in it.
     pub(super) fn give_back(&self, slot: Slot) {
         self.inner().give_back(slot);
     }
 
-    /// A call departs, and is to be told of where it takes long.
+    /// Registers a departing call; it is reported if it becomes slow.
     pub(super) fn depart(&self, departed: Instant) -> Flight {
         let mut number = None;
         if self.counts {
@@ -234,7 +236,7 @@ impl TurnLine {
         Flight { number, departed }
     }
 
-    /// A call is completed.
+    /// Notes that a call is completed.
     pub(super) fn land(&self, flight: &Flight) {
         let Some(number) = flight.number else { return };
         let is_late = flight.departed.elapsed() > ARRIVES;
@@ -243,10 +245,10 @@ impl TurnLine {
         inner.came_late += u32::from(is_late);
     }
 
-    /// What is to be told with the next question.
+    /// Takes what the next question reports.
     pub(super) fn reported(&self) -> Reported<'_> {
         let mut inner = self.inner();
-        // In the order of departure.
+        // Sorted by departure, so the slow calls come first.
         let slow = inner
             .flights
             .values()
@@ -260,7 +262,7 @@ impl TurnLine {
         }
     }
 
-    /// All turns that are left, at the end.
+    /// Takes all turns that are left at the end.
     pub(super) fn all_unused(&self) -> Vec<(i64, u32)> {
         self.void_all();
         std::mem::take(&mut self.inner().unused)
@@ -320,7 +322,7 @@ mod tests {
         let line = TurnLine::new(Lane::Find, 0, true);
         let departed = Instant::now().checked_sub(2 * ARRIVES).unwrap();
         line.land(&line.depart(departed));
-        // Without an answer.
+        // The question has no answer.
         assert_eq!(line.reported().came_late, 1);
         let again = line.reported();
         assert_eq!(again.came_late, 1);

@@ -1,13 +1,13 @@
-//! A running estimate of a duration that nearly all others do not exceed.
+//! A running estimate of a duration that nearly all samples do not exceed.
 
 use std::time::Duration;
 
-/// This share of what is seen is at most as long.
+/// Share of the samples that are not longer than the estimate.
 const SHARE: f64 = 0.99;
-/// How much one that is longer raises it.
+/// Factor by which a longer sample raises the estimate.
 const RAISE: f64 = 1.1;
 
-/// The usual length of something.
+/// The usual duration of something.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Usual {
     now: Duration,
@@ -16,7 +16,7 @@ pub(super) struct Usual {
 }
 
 impl Usual {
-    /// Taken to be `first` until more is known, and always between `least` and `most`.
+    /// Starts with `first`, and always stays between `least` and `most`.
     pub(super) fn new(first: Duration, least: Duration, most: Duration) -> Self {
         let now = first;
         Self { now, least, most }
@@ -26,7 +26,8 @@ impl Usual {
         self.now
     }
 
-    /// In balance, one in a hundred raises it as much as the others lower it.
+    /// Adjusts the estimate. In balance, one longer sample in a hundred raises it as much as the other samples lower
+    /// it.
     pub(super) fn learn(&mut self, seen: Duration) {
         let by = if seen > self.now {
             RAISE
@@ -50,7 +51,7 @@ mod tests {
 
     #[test]
     fn it_is_the_length_that_nearly_all_keep_within_its_bounds() {
-        // 3 ms in two of a hundred, else 1 ms.
+        // 3 ms in two of a hundred samples, 1 ms otherwise.
         let rare = learned((0..20_000).map(|n| if n % 50 == 0 { 3000 } else { 1000 }));
         assert!((2900..3500).contains(&rare.as_micros()), "{rare:?}");
         assert_eq!(learned((0..20_000).map(|_| 100)).as_millis(), 2);
