@@ -1,4 +1,4 @@
-//! What an attempt's answer means, for its call and for all others: understood, refused, in doubt, or not the API's.
+//! What an attempt's answer means for its call and for all others: understood, refused, in doubt, or not from the API.
 
 use std::sync::atomic::Ordering;
 
@@ -10,15 +10,15 @@ use super::client::Client;
 use super::turns::{Blocked, Scope};
 
 impl Client {
-    /// Whether this failure of a read shows that no call can succeed, so that waiting does not help: always where a
-    /// proxy wants a password or the calls are redirected, and other signs of a wrong address until the first success.
+    /// Returns whether this failure shows that no call can succeed, so that waiting does not help. A proxy that
+    /// requires a login and a redirect always show that; other signs of a wrong address only before the first success.
     pub(super) fn is_hopeless(&self, why: &CallError, call: &Call) -> bool {
         let never_succeeded = self.known_good.get().is_none();
         match why.kind {
             CallErrorKind::NotTheApi(Stranger::ProxyLogin) | CallErrorKind::CertificateRefused => {
                 true
             }
-            // May be about this call alone.
+            // This failure may concern only this call.
             _ if call.tentative => false,
             CallErrorKind::NotTheApi(Stranger::Redirect) => true,
             CallErrorKind::NotTheApi(Stranger::Page) | CallErrorKind::UnknownHost => {
@@ -47,12 +47,13 @@ impl Client {
         if matches!(verdict, Verdict::Refused { .. } | Verdict::Firewall) {
             self.tally.throttled.fetch_add(1, Ordering::Relaxed);
         }
-        // What the system took. A call that did not reach it, or that it failed at, says nothing of its pace.
+        // Counts the calls that the system accepted. A call that did not reach the system, or that made it fail, says
+        // nothing about the possible pace.
         if matches!(outcome, Outcome::Final(_)) {
             self.turns.accepted(shot.kind);
         }
         let outcome = match outcome {
-            // A local address that the machine has lost, or that has no route any more. The others go on.
+            // The machine has lost this local address, or its route. Calls from the other addresses continue.
             Outcome::NotConnected(why)
                 if why.kind == CallErrorKind::Connect
                     && !self.turns.hold_address(
@@ -70,13 +71,13 @@ impl Client {
             Outcome::Unsendable(why) => why.kind == CallErrorKind::Unsendable,
             _ => false,
         };
-        // Of a call that is tentative, a failure may be about this call alone.
+        // The failure of a tentative call may concern only this call.
         if says_nothing || (tentative && matches!(verdict, Verdict::Failed(_))) {
             return outcome;
         }
         match verdict {
             Verdict::Good => self.turns.reached(shot.from, shot.departed),
-            // The other addresses go on.
+            // Calls from the other addresses continue.
             Verdict::Firewall
                 if !self
                     .turns
@@ -133,7 +134,7 @@ impl Client {
             425 => (Verdict::Good, Outcome::TooEarly(said("too early"))),
             408 => failed(said("the server waited too long for the call")),
             503 if !alone => {
-                // Told to wait, but not that nothing was done.
+                // The answer asks to wait, but does not say that nothing was processed.
                 let busy = said("the system is not available");
                 (Verdict::Refused { status, wait }, Outcome::Unclear(busy))
             }
@@ -152,7 +153,7 @@ impl Client {
                 match parse(reply) {
                     Ok(parsed) => (Verdict::Good, Outcome::Final(parsed)),
                     Err(_) if is_text => stranger(Stranger::Page, instead(status, "plain text")),
-                    // A write's answers are not parsed here.
+                    // Answers to writes are not parsed here.
                     Err(error) => {
                         debug_assert!(kind != Kind::Write);
                         failed(why(CallErrorKind::Unreadable, error.0))
@@ -169,18 +170,18 @@ impl Client {
         }
     }
 
-    /// Whether the answer is not from the API: a web page, or a 404 that is not the API's own.
+    /// Returns whether the answer is not from the API: a web page, or a 404 that is not the API's own.
     fn is_strangers(&self, reply: &Reply, kind: Kind) -> bool {
         if (self.is_own_error)(reply) {
             return false;
         }
-        // A filter that is too long is refused by whatever web server is in front, and a write's 404 is the write's.
+        // Any web server in front may refuse a filter that is too long, and a 404 to a write is about that write.
         let unknown = reply.status == 404 && kind != Kind::Write;
         unknown || (reply.is_html() && !matches!(reply.status, 401 | 403 | 413 | 414 | 431))
     }
 }
 
-/// What a status of 5xx says of where it went wrong.
+/// Returns what a status of 5xx says about the place of the failure.
 const fn meaning_of_failure(status: u16) -> &'static str {
     match status {
         501 => {
@@ -210,7 +211,7 @@ fn from_fault<T>(fault: Fault, attempts: u32) -> (Verdict, Outcome<T>) {
         attempts,
     };
     let outcome = match why.kind {
-        // Not the API: a proxy, before anything was sent.
+        // `NotTheApi` is a proxy's answer here, before anything was sent.
         CallErrorKind::Connect | CallErrorKind::UnknownHost | CallErrorKind::NotTheApi(_) => {
             Outcome::NotConnected(why)
         }

@@ -1,4 +1,4 @@
-//! One attempt of a call, in its states: ready, departed, answered.
+//! The states of one attempt of a call: ready, departed, answered.
 
 use super::attempt::Fault;
 use super::bearer::Bearer;
@@ -10,35 +10,35 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// An answer as it came.
+/// An answer of the server.
 pub(super) struct Answer {
     pub(super) reply: Reply,
     pub(super) retry_after: Option<Duration>,
-    /// Where a redirect leads, without what may hold IDs.
+    /// The target of a redirect, without the parts that may contain IDs.
     pub(super) elsewhere: Option<String>,
 }
 
-/// What an attempt came to.
+/// The result of an attempt.
 pub(super) enum Outcome<T> {
     /// Answered, and understood.
     Final(T),
     /// 401.
     Unauthorized(Reply),
-    /// Not processed, and all are held.
+    /// Not processed; all calls are held.
     Refused(CallError),
     /// 425: not processed; this call waits.
     TooEarly(CallError),
-    /// Nothing was sent; worth trying on.
+    /// Nothing was sent; another attempt is worthwhile.
     NotConnected(CallError),
     /// Sent and certainly not processed, for a reason that says nothing about the system.
     Unprocessed(CallError),
-    /// Perhaps processed.
+    /// The call may have been processed.
     Unclear(CallError),
-    /// Nothing was sent, and trying on does not help.
+    /// Nothing was sent, and another attempt does not help.
     Unsendable(CallError),
 }
 
-/// One attempt that went out, or tried to.
+/// One attempt that was sent, or that failed to be sent.
 pub(super) struct Attempt<'a> {
     pub(super) pass: Pass<'a>,
     pub(super) kind: Kind,
@@ -46,10 +46,10 @@ pub(super) struct Attempt<'a> {
     pub(super) sent: u32,
     pub(super) departed: Instant,
     pub(super) result: Result<Answer, Fault>,
-    /// A refusal that looks like a firewall's, and is about this call alone.
+    /// The refusal looks like one of all calls, but concerns this call only.
     pub(super) alone: bool,
     pub(super) bearer: Arc<Bearer>,
-    /// The local address that it went by, by its place in the list.
+    /// The local address that was used, by its place in the list.
     pub(super) from: usize,
 }
 
@@ -58,23 +58,23 @@ pub(super) struct Attempt<'a> {
 pub(super) struct Ready<'a> {
     pub(super) pass: Pass<'a>,
     pub(super) bearer: Arc<Bearer>,
-    /// Whether another token may be taken where this one has come to its end.
+    /// Whether another token may be used if this one has expired.
     pub(super) renewable: bool,
-    /// Held until the answer has come.
+    /// Kept until the answer has come.
     pub(super) taken: Taken<'a>,
 }
 
-/// What became of an attempt that was ready.
+/// What happened to an attempt that was ready.
 pub(super) enum Departure<'a> {
-    /// It was sent, or tried to.
+    /// The attempt was sent, or failed to be sent.
     Sent(Attempt<'a>),
     /// A hold has begun; nothing was sent.
     Held,
-    /// Its turn or its token is gone; nothing was sent.
+    /// The turn has passed, or the token has expired; nothing was sent.
     Missed(Pass<'a>),
 }
 
-/// Where a redirect leads, in words that hold no ID: the scheme, host and port, and what else is different.
+/// Describes the target of a redirect without IDs: scheme, host and port, and what else differs.
 pub(super) fn destination(from: &Url, location: &str) -> String {
     let Ok(to) = from.join(location) else {
         return "an address that cannot be read".to_owned();

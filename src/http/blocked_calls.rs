@@ -1,5 +1,5 @@
-//! Which calls were refused in the way of a firewall, so that a call that is refused on its own does not hold all
-//! others forever.
+//! Which calls a firewall seems to have refused, so that a call that is refused on its own does not hold all others
+//! forever.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,7 +1,7 @@
-//! The gate's decisions: when a hold begins, how long it lasts, when it ends. No I/O; the time is told.
+//! The gate's decisions: when a hold begins, how long it lasts, when it ends. No I/O; callers pass the time.
 //!
 //! Includes the breaker: after ten failures in a row, over all workers, calls are held as after a refusal. One success
-//! in between restarts the count, so a customer for which the system always fails does not open it.
+//! in between restarts the count, so a customer for which the system always fails does not open the breaker.
 
 use std::time::Duration;
 use tokio::time::Instant;
@@ -15,26 +15,26 @@ const BREAKER_WAITS: [u64; 6] = [1, 2, 4, 8, 16, 30];
 const FIREWALL_WAITS: [u64; 5] = [5, 10, 20, 40, 60];
 const REFUSED_FIRST: Duration = Duration::from_secs(1);
 const REFUSED_LONGEST: Duration = Duration::from_secs(300);
-/// A hold is longer than it must be by a random share of this.
+/// A hold is extended by a random share of its length, up to this one.
 const SPREAD: f64 = 0.1;
-/// Blocks of a firewall closer together than this (or twice the last wait) belong together.
+/// Blocks of a firewall that follow within this time (or within the last wait, if that is longer) belong together.
 pub(super) const QUIET: Duration = Duration::from_secs(10);
 
 /// What a call's answer says about the system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It answers; also 404 and the like.
+    /// The system answers; also with a 404 and the like.
     Good,
-    /// It refuses, and perhaps says for how long.
+    /// The system refuses calls, and may say for how long.
     Refused {
         /// The status.
         status: u16,
-        /// From `Retry-After`.
+        /// The wait from `Retry-After`.
         wait: Option<Duration>,
     },
     /// A firewall's block.
     Firewall,
-    /// No answer, or a server's failure; in words.
+    /// No answer, or a failure of the server; the text is the reason.
     Failed(String),
 }
 
@@ -56,14 +56,14 @@ impl Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
     Refused,
-    /// Refused with a 503, which may be about one customer all the same.
+    /// Refused with a 503, which may nevertheless concern one customer only.
     Busy,
     Firewall,
     Broken,
 }
 
 impl Cause {
-    /// For the log of calls.
+    /// The name in the log of calls.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Refused => "too_many_calls",
@@ -74,7 +74,7 @@ impl Cause {
     }
 }
 
-/// Where the gate stands.
+/// The state of the gate.
 #[derive(Debug)]
 pub(super) enum State {
     Flowing,
@@ -89,9 +89,9 @@ pub(super) enum State {
 /// A hold of calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Hold {
-    /// For how long from now.
+    /// How long from now.
     pub(super) wait: Duration,
-    /// Turns that were given out are void, and the pace starts low. Not where a probe, which goes alone, was refused.
+    /// Whether granted turns are void and the pace starts low. Not after the refusal of a probe, which is sent alone.
     pub(super) slows: bool,
 }
 
@@ -99,25 +99,25 @@ pub(super) struct Hold {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
     Nothing,
-    /// A hold began because the system refuses calls, or one that is known became longer.
+    /// A hold began because the system refuses calls, or a known hold became longer.
     HoldAll(Hold),
 }
 
-/// The state of the gate and what it remembers.
+/// The state of the gate and its history.
 #[derive(Debug)]
 pub(super) struct BreakerState {
     pub(super) state: State,
-    /// Counts holds; a pass of an older generation knows nothing of the present one.
+    /// Number of holds. A pass of an older generation was given before the present hold.
     pub(super) generation: u64,
-    /// How often in a row the present cause was met.
+    /// Number of consecutive holds for the present cause.
     level: u32,
     cause: Cause,
     failures: u32,
     last_block: Option<(Instant, Duration)>,
     trouble_since: Option<Instant>,
-    /// Since a person paused all calls.
+    /// When a person paused all calls.
     paused_at: Option<Instant>,
-    /// The last thing that was wrong, in words.
+    /// The last failure, in words.
     last_words: String,
     give_up_after: Duration,
 }
@@ -125,12 +125,12 @@ pub(super) struct BreakerState {
 /// What a call may do.
 #[derive(Debug)]
 pub(super) enum Look {
-    /// With a cause: as the probe of that hold.
+    /// The call may go; with a cause: as the probe of that hold.
     Go {
         probe: Option<Cause>,
         generation: u64,
     },
-    /// Until then, or until something changes.
+    /// The call waits until then, or until something changes.
     Wait(Option<Instant>),
     GaveUp(CallError),
 }
@@ -151,12 +151,12 @@ impl BreakerState {
         }
     }
 
-    /// Whether a person has paused all calls.
+    /// Returns whether a person has paused all calls.
     pub(super) const fn is_paused(&self) -> bool {
         self.paused_at.is_some()
     }
 
-    /// Holds all calls until they are allowed again; passes that were given out are void. The time in between is no
+    /// Holds all calls until [`BreakerState::unpause`], and makes all passes void. The paused time does not count as an
     /// outage.
     pub(super) fn pause(&mut self, now: Instant) {
         if self.paused_at.is_none() {
@@ -214,7 +214,8 @@ impl BreakerState {
         }
     }
 
-    /// `probe`: this pass is the present hold's probe. `fresh`: it left after the last hold began.
+    /// Updates the state after an answer. `probe`: the call is the present hold's probe. `fresh`: it got its pass after
+    /// the last hold began.
     pub(super) fn hear(
         &mut self,
         verdict: &Verdict,
@@ -289,7 +290,7 @@ impl BreakerState {
         now: Instant,
     ) -> Effect {
         if waits || !fresh {
-            // Part of a refusal that is known. It may ask for a longer wait than the first answer did.
+            // The answer belongs to a known refusal. It may ask for a longer wait than the first answer did.
             match (&mut self.state, asked) {
                 (
                     State::Held {
@@ -311,7 +312,7 @@ impl BreakerState {
             }
             return Effect::Nothing;
         }
-        // A probe goes alone: where even that is refused, it is not the pace.
+        // A probe is sent alone: if even the probe is refused, the pace is not the reason.
         self.level = if probe && matches!(self.cause, Cause::Refused | Cause::Busy) {
             self.level + 1
         } else {
@@ -322,12 +323,13 @@ impl BreakerState {
             .saturating_mul(1_u32.checked_shl(self.level).unwrap_or(u32::MAX))
             .min(REFUSED_LONGEST);
         let wait = match asked {
-            // Taken at its word the first time; if that was not long enough, our own back-off is the least.
+            // The first time, the wait is as long as the server asks; if that was not enough, it is at least our own
+            // back-off.
             Some(asked) if self.level == 0 => asked,
             Some(asked) => asked.max(own),
             None => own,
         };
-        // Programs that share a limit do not all come back together.
+        // The random extension prevents programs that share a limit from continuing at the same time.
         let wait = wait.mul_f64(1.0 + SPREAD * fastrand::f64());
         self.hold(wait, now);
         Effect::HoldAll(Hold {
@@ -336,7 +338,7 @@ impl BreakerState {
         })
     }
 
-    /// Another block soon after the last one makes the level rise.
+    /// Raises the level if this block follows soon after the last one, and resets it otherwise.
     fn raise_level(&mut self, now: Instant) {
         let again = self.cause == Cause::Firewall
             && self
@@ -367,7 +369,7 @@ impl BreakerState {
     }
 }
 
-/// How long a block of a firewall is waited out, after this many shortly before.
+/// Returns how long to wait after a firewall's block that followed `level` others.
 pub(super) fn firewall_wait(level: u32) -> Duration {
     step(&FIREWALL_WAITS, level)
 }

@@ -1,4 +1,4 @@
-//! The words of a call: what is asked, what came back, and why nothing did.
+//! The vocabulary of a call: the request, the answer, and the reasons for having no answer.
 
 use super::json;
 use super::path::Path;
@@ -16,14 +16,14 @@ pub enum Method {
     Patch,
 }
 
-/// What a call is for; counted apart.
+/// What a call is for; each kind is counted separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Looks for a customer by its account ID.
+    /// Looks up a customer by its account ID.
     Find,
-    /// Reads what is known by its key.
+    /// Reads an object by its key.
     Read,
-    /// Changes something.
+    /// Changes an object.
     Write,
 }
 
@@ -32,32 +32,32 @@ pub enum Kind {
 pub struct Call {
     /// GET or PATCH.
     pub method: Method,
-    /// Below the base URL.
+    /// The path below the base URL.
     pub path: Path,
     /// Parameters, not yet encoded.
     pub query: Vec<(&'static str, String)>,
-    /// JSON.
+    /// The body, as JSON.
     pub body: Option<Vec<u8>>,
-    /// What it is for.
+    /// The purpose of the call.
     pub kind: Kind,
-    /// Of a write: the correlation ID under which its intent was recorded. Reads get a new one for each attempt.
+    /// For a write: the correlation ID under which its intent was recorded. A read gets a new one for each attempt.
     pub correlation: Option<String>,
-    /// Of a write: what it rests on is too old after this, so it is not to depart any more.
+    /// For a write: after this time the values that it relies on are too old, so it must not depart any more.
     pub send_deadline: Option<Instant>,
-    /// Of a read: it is unknown whether this call is available here. A failure answers that question, is not repeated,
+    /// For a read: it is unknown whether the system offers this call. A failure answers that question, is not repeated,
     /// and says nothing about the system's health.
     pub tentative: bool,
 }
 
 impl Call {
-    /// Whether a call is to be had here is to be found out.
+    /// Marks the call as one that the system may not offer; see [`Call::tentative`].
     #[must_use]
     pub fn tentatively(mut self) -> Self {
         self.tentative = true;
         self
     }
 
-    /// Asks for something.
+    /// Creates a GET.
     pub fn get(kind: Kind, path: Path) -> Self {
         Self {
             method: Method::Get,
@@ -71,7 +71,7 @@ impl Call {
         }
     }
 
-    /// Changes something, unless it is too late for that.
+    /// Creates a PATCH that must not depart after `send_deadline`.
     pub fn patch(path: Path, body: Vec<u8>, send_deadline: Instant) -> Self {
         Self {
             method: Method::Patch,
@@ -85,7 +85,7 @@ impl Call {
         }
     }
 
-    /// With one more parameter, not yet encoded.
+    /// Adds a parameter, not yet encoded.
     #[must_use]
     pub fn with_query(mut self, name: &'static str, value: String) -> Self {
         self.query.push((name, value));
@@ -93,9 +93,10 @@ impl Call {
     }
 }
 
-/// A new ID for a request or an intent: a UUID of version 4.
+/// Returns a new ID for a request or an intent: a UUID of version 4.
 ///
-/// It must be unique, not secret, so it is not asked of the operating system, which would be a call for each.
+/// The ID must be unique, not secret, so it needs no random numbers of the operating system, which would cost a system
+/// call each.
 pub fn new_id() -> String {
     let random = fastrand::u128(..).to_ne_bytes();
     uuid::Builder::from_random_bytes(random)
@@ -103,35 +104,35 @@ pub fn new_id() -> String {
         .to_string()
 }
 
-/// What a system says about its calls.
+/// What a system specifies for its calls.
 #[derive(Debug, Clone)]
 pub struct ApiTraits {
-    /// Sent with every call.
+    /// Headers that are sent with every call.
     pub constant_headers: Vec<(&'static str, String)>,
-    /// The header that takes a new UUID for each attempt.
+    /// The header for a new UUID of each attempt.
     pub request_id_header: Option<&'static str>,
-    /// The header that takes the correlation ID.
+    /// The header for the correlation ID.
     pub correlation_header: Option<&'static str>,
-    /// Whether a 403 is a firewall's block of everything, and not about one resource.
+    /// Whether a 403 is a firewall's block of all calls, and not about one resource.
     pub is_firewall: fn(&Reply) -> bool,
-    /// Whether the body of an answer that is no success is the API's own error.
+    /// Whether the body of an unsuccessful answer is the API's own error.
     pub is_own_error: fn(&Reply) -> bool,
-    /// Whether an answer other than a 401 says that the token is no good.
+    /// Whether an answer other than a 401 says that the token is invalid.
     pub is_unauthorized: fn(&Reply) -> bool,
 }
 
-/// An answer that came whole.
+/// A complete answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
-    /// At most 4 MiB.
+    /// The body; at most 4 MiB.
     pub body: Vec<u8>,
-    /// As the server named it.
+    /// The `Content-Type` that the server sent.
     pub content_type: Option<String>,
-    /// How many requests it took, this one included.
+    /// Number of requests until this answer, the last one included.
     pub attempts: u32,
-    /// The correlation ID that was sent, where the system has such a header.
+    /// The correlation ID that was sent, if the system has a header for it.
     pub correlation: Option<String>,
 }
 
@@ -141,12 +142,12 @@ impl Reply {
         matches!(self.status, 200..=299)
     }
 
-    /// The body as JSON.
+    /// Parses the body as JSON.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Unreadable> {
         if self.body.is_empty() {
             return Err(Unreadable::new("the answer is empty"));
         }
-        // The parser's own words may quote the body, which holds customers' data; the place is enough.
+        // The parser's message may quote the body, which contains customer data; the position is enough.
         json::from_slice(&self.body).map_err(|error| {
             Unreadable(format!(
                 "the answer is not the JSON expected (line {}, column {})",
@@ -156,32 +157,32 @@ impl Reply {
         })
     }
 
-    /// Whether the server says that it is some other text, and it does not look like JSON.
+    /// Returns whether the server says that the body is text, and the body does not look like JSON.
     pub fn is_text(&self) -> bool {
         let kind = self.content_type.as_deref().unwrap_or_default();
         let first = self.body.trim_ascii_start().first();
         kind.trim_start().starts_with("text/") && first.is_some_and(|byte| !b"{[\"".contains(byte))
     }
 
-    /// Whether the body is a web page: a portal's or a firewall's, never the API's.
+    /// Returns whether the body is a web page: from a portal or a firewall, never from the API.
     pub fn is_html(&self) -> bool {
         const HTML: &str = "text/html";
         let says_so = self.content_type.as_deref().is_some_and(|kind| {
             let start = kind.trim_start().get(..HTML.len());
             start.is_some_and(|start| start.eq_ignore_ascii_case(HTML))
         });
-        // No JSON begins like this.
+        // No JSON begins with `<`.
         says_so || self.body.trim_ascii_start().first() == Some(&b'<')
     }
 }
 
-/// An answer that does not say what it should; in words.
+/// An answer without the expected content; the text says what is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unreadable(pub String);
 
 impl Unreadable {
-    /// With these words.
+    /// Creates the error with this text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -190,17 +191,17 @@ impl Unreadable {
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallError {
-    /// What to do about it depends on this.
+    /// The kind of failure, which determines the reaction.
     pub kind: CallErrorKind,
-    /// For a person; without URL and secret.
+    /// The reason, for a person; without URL and secret.
     pub text: String,
     /// The last status, if there was one.
     pub status: Option<u16>,
-    /// Requests sent.
+    /// Number of requests sent.
     pub attempts: u32,
 }
 
-/// The same thing, for reads.
+/// The same type, for reads.
 pub type NoAnswer = CallError;
 
 /// The kinds of failure.
@@ -210,46 +211,47 @@ pub enum CallErrorKind {
     Connect,
     /// The host's name is not found; nothing was sent.
     UnknownHost,
-    /// It was sent, and the protocol says that it was not processed.
+    /// The call was sent, and the protocol says that it was not processed.
     Unprocessed,
-    /// Another server than the API answers.
+    /// A server other than the API answered.
     NotTheApi(Stranger),
     /// No call can succeed at this address; waiting does not help.
     WrongAddress,
-    /// No (whole) answer in time.
+    /// No complete answer in time.
     Timeout,
-    /// The connection was lost before the answer was whole.
+    /// The connection was lost before the answer was complete.
     Reset,
-    /// A status that is no answer.
+    /// A status that does not answer the call.
     Status(u16),
     /// An answer that cannot be understood.
     Unreadable,
     /// The credentials are refused by the issuer of the token.
     TokenRefused,
-    /// No call has succeeded within the time after which the run should stop.
+    /// No call has succeeded within the time after which the run stops.
     GaveUp,
     /// The run is being stopped, and the call would have had to wait.
     Cancelled,
     /// The server's certificate or its TLS cannot be accepted; waiting does not help.
     Tls,
-    /// The server refused this client's certificate when the call may have been sent already.
+    /// The server refused this client's certificate when the call may already have been sent.
     CertificateRefused,
-    /// The address or a header cannot be sent as it was meant; nothing was sent.
+    /// The address or a header cannot be sent as intended; nothing was sent.
     Unsendable,
-    /// At the call's turn, what it rests on was too old; nothing was sent. The duration is that of the turn alone.
+    /// At the call's turn the values that it relies on were too old; nothing was sent. The duration is the wait for the
+    /// turn alone.
     Expired(Duration),
     /// The turn passed before the call was sent; nothing was sent.
     Postponed,
 }
 
-/// What answers in place of the API.
+/// What answered in place of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stranger {
-    /// A server that sends the client elsewhere.
+    /// A server that redirects the client.
     Redirect,
-    /// A proxy that asks for a password.
+    /// A proxy that requires a login.
     ProxyLogin,
-    /// A web server, a portal or a gateway: a page, or a 404 that is not the API's.
+    /// A web server, a portal or a gateway: it sent a page, or a 404 that is not the API's.
     Page,
 }
 
@@ -267,7 +269,7 @@ impl CallError {
         Self::new(CallErrorKind::Cancelled, "the run is being stopped")
     }
 
-    /// The same, where waiting does not help.
+    /// Turns the error into one for which waiting does not help.
     #[must_use]
     pub(super) fn hopeless(mut self) -> Self {
         self.kind = CallErrorKind::WrongAddress;
@@ -289,20 +291,20 @@ impl fmt::Display for CallError {
 
 impl std::error::Error for CallError {}
 
-/// What became of a write.
+/// The result of sending a write.
 #[derive(Debug)]
 #[expect(clippy::enum_variant_names, reason = "a write is sent or it is not")]
 pub enum Sent {
-    /// 2xx or a final 4xx, to be interpreted.
+    /// 2xx or a final 4xx, which the caller interprets.
     Reply(Reply),
-    /// Certainly not processed, and worth another attempt: 429, 425, 401, a firewall's block, no connection, a turn that
-    /// has passed. Nothing has been waited for yet: the caller records first that the write was not applied. Without a
-    /// status nothing was sent.
+    /// Certainly not processed, and worth another attempt: 429, 425, 401, a firewall's block, no connection, or a turn
+    /// that has passed. The client has not waited yet, so that the caller can first record that the write was not
+    /// applied. Without a status nothing was sent.
     Again(CallError),
-    /// Nothing was sent, and it is not worth trying on.
+    /// Nothing was sent, and another attempt is not worthwhile.
     NotSent(CallError),
-    /// Nothing was sent: by the time of its turn, what it rests on was too old. The duration is that of its turn alone,
-    /// without holds and the quota.
+    /// Nothing was sent: at its turn the values that it relies on were too old. The duration is the wait for the turn
+    /// alone, without holds and the quota.
     Expired(Duration),
     /// It may or may not have been processed.
     InDoubt(CallError),

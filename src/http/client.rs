@@ -63,7 +63,7 @@ pub struct Client {
     pub(super) known_good: OnceLock<Call>,
     /// The difference of the clocks, from the first answer with a `Date`.
     pub(super) skew: OnceLock<Skew>,
-    /// Calls that were refused in the way of a firewall.
+    /// Calls that seem to have been refused by a firewall.
     pub(super) suspects: BlockedCalls,
     pub(super) stop: CancellationToken,
 }
@@ -348,8 +348,7 @@ pub fn address_key(base_url: &str) -> String {
     url.as_str().trim_end_matches('/').to_owned()
 }
 
-/// Parses an absolute URL without user, query and fragment, which must use HTTPS or lead to this machine, or
-/// `allow_http`.
+/// Parses an absolute URL. Refuses user, query and fragment, and plain HTTP to another machine unless `allow_http`.
 fn check_url(text: &str, what: &'static str, allow_http: bool) -> Result<Url, SetupError> {
     let wrong = |why: &str| SetupError::Url {
         what,

@@ -1,5 +1,5 @@
-//! The certificate by which this client is known to servers (mTLS): read from PEM files and checked, so that what is
-//! wrong is told by name before the first call. Servers say no more than that they refuse it.
+//! The certificate with which this client identifies itself to servers (mTLS). It is read from PEM files and checked,
+//! so that errors are reported precisely before the first call; servers say only that they refuse it.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -17,22 +17,22 @@ use super::settings::{ClientCertificate, SetupError};
 /// The end of the year 9999, after which no certificate is valid.
 const END_OF_TIME: u64 = 253_402_300_800;
 
-/// From when until when a certificate is valid, in seconds since 1970.
+/// The period in which a certificate is valid, in seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validity {
-    /// The first second; 0: long ago.
+    /// The first second; 0: valid since any time.
     pub from: u64,
-    /// The last second; `u64::MAX`: it does not end.
+    /// The last second; `u64::MAX`: no end.
     pub until: u64,
 }
 
 impl ClientCertificate {
-    /// Reads and checks both, and says how long the certificate is valid.
+    /// Reads and checks certificate and key, and returns the validity of the certificate.
     pub fn validity(&self) -> Result<Validity, SetupError> {
         let (certificates, _) = self.read()?;
         let wrong = |why: String| self.wrong(&self.certificate, why);
         let first = certificates.first().ok_or_else(|| wrong(NONE.to_owned()))?;
-        // Only the dates are asked for, and they are checked before the issuer.
+        // Only the dates are of interest; the verifier checks them before the issuer.
         let mut roots = RootCertStore::empty();
         let unreadable = |error: &dyn std::fmt::Display| {
             wrong(format!("its first certificate cannot be read: {error}"))
@@ -61,10 +61,10 @@ impl ClientCertificate {
         Ok(Validity { from, until })
     }
 
-    /// The identity that the HTTP client shows.
+    /// Returns the identity that the HTTP client presents.
     pub(super) fn identity(&self) -> Result<reqwest::Identity, SetupError> {
         let (certificates, key) = self.read()?;
-        // Put together anew: either file may hold what belongs into the other.
+        // The PEM text is built anew, because each of the two files may contain what belongs into the other.
         let mut pem = String::new();
         let mut add = |label: &str, der: &[u8]| {
             let text = BASE64_STANDARD.encode(der);
@@ -97,7 +97,7 @@ impl ClientCertificate {
         }
     }
 
-    /// The certificates and the key of the first one.
+    /// Reads the certificates and the key, which must belong to the first certificate.
     fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), SetupError> {
         let bytes = |path: &Path| {
             std::fs::read(path)
@@ -184,7 +184,7 @@ fn holds(bytes: &[u8], text: &str) -> bool {
     memchr::memmem::find(bytes, text.as_bytes()).is_some()
 }
 
-/// DER and PKCS#12 begin with a sequence.
+/// Returns whether the file is DER or PKCS#12; both begin with a sequence.
 fn is_binary(bytes: &[u8]) -> bool {
     bytes.first() == Some(&0x30)
 }

@@ -1,12 +1,13 @@
-//! Holds all calls of all workers after a 429, a 503 or a block: the gate that every call passes, which is open, held for all,
-//! or given up.
+//! Holds all calls of all workers after a 429, a 503 or a block. Every call passes this gate, which is open, held, or
+//! given up.
 //!
-//! Three things hold it: the server said to wait (429, 503 with `Retry-After`), a firewall blocks everything, or
-//! nothing succeeds any more (the breaker). All end alike: when the time is over, *one* call goes through as a probe.
-//! If it is answered, calls flow again; if not, the wait grows. After `give_up_after` without a success the gate gives
-//! up for good. A success of a call that had left before the hold opens nothing.
+//! There are three reasons for a hold: the server asked to wait (429, 503 with `Retry-After`), a firewall blocks
+//! everything, or no call succeeds any more (the breaker). All holds end in the same way: when the time is over, *one*
+//! call passes as a probe. If it is answered, all calls continue; if not, the wait becomes longer. After
+//! `give_up_after` without a success the gate gives up permanently. The success of a call that was sent before the hold
+//! does not end the hold.
 //!
-//! Decisions are made in [`BreakerState`]; here is the waiting.
+//! [`BreakerState`] makes the decisions; this module does the waiting.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +21,7 @@ use super::call::CallError;
 use super::health::{HealthBoard, WaitCause};
 use super::trace::{event, millis};
 
-/// How much later than all others a call looks at the gate if it is better not the probe.
+/// Additional wait of a call that should not be the probe.
 const OTHERS_FIRST: Duration = Duration::from_millis(100);
 
 /// The gate of one target, shared by all workers.
@@ -48,8 +49,8 @@ impl Gate {
         }
     }
 
-    /// Waits until this call may go on, and lets others find out if a hold is over: the first through the gate would
-    /// otherwise be refused again, and close it before any other call has left.
+    /// Waits until this call may be sent, and lets other calls probe first. This call would otherwise be refused again
+    /// as the probe, and the gate would be held again before any other call has left.
     pub(super) async fn enter_last(&self) -> Result<Pass<'_>, CallError> {
         let until = match &self.inner().state {
             State::Held { until, .. } => Some(*until + OTHERS_FIRST),
@@ -65,7 +66,7 @@ impl Gate {
         self.enter().await
     }
 
-    /// Waits until this call may go on.
+    /// Waits until this call may be sent.
     pub(super) async fn enter(&self) -> Result<Pass<'_>, CallError> {
         match self.try_enter() {
             Some(pass) => Ok(pass),
@@ -87,7 +88,7 @@ impl Gate {
                 }
                 Look::GaveUp(why) => return Err(why),
                 Look::Wait(until) => {
-                    // Subscribed to first, then looked at again: a change in between is not missed.
+                    // Subscribes first, then looks again, so that a change in between is not missed.
                     let Some(changed) = &mut changed else {
                         changed = Some(self.changed.subscribe());
                         continue;
@@ -109,7 +110,7 @@ impl Gate {
         }
     }
 
-    /// A pass that need not be waited for.
+    /// Returns a pass if no wait is necessary.
     pub(super) fn try_enter(&self) -> Option<Pass<'_>> {
         match self.look() {
             Look::Go { probe, generation } => Some(Pass {
@@ -121,7 +122,7 @@ impl Gate {
         }
     }
 
-    /// Holds all calls until they are allowed again, or allows them again.
+    /// Holds all calls until this is called with `false`.
     pub(super) fn set_paused(&self, paused: bool) {
         let mut inner = self.inner();
         if inner.is_paused() == paused {
@@ -139,7 +140,7 @@ impl Gate {
         self.changed.send_replace(());
     }
 
-    /// Whether calls are held, or given up.
+    /// Returns whether calls are held, or the gate has given up.
     pub(super) fn is_held(&self) -> bool {
         let inner = self.inner();
         inner.is_paused() || !matches!(inner.state, State::Flowing)
@@ -156,7 +157,7 @@ impl Gate {
             event!(WARN, event = "gave_up", why = why.text.as_str());
         }
         if matches!(look, Look::GaveUp(_)) {
-            // Nothing is waited for any more.
+            // The wait is over.
             self.board.free(WaitCause::Gate);
             self.changed.send_replace(());
         }
@@ -199,7 +200,7 @@ impl Gate {
     }
 }
 
-/// How the gate stood before an answer was heard.
+/// The state of the gate before an answer was processed.
 struct Before {
     generation: u64,
     held: Option<Cause>,
@@ -218,7 +219,7 @@ impl Before {
         }
     }
 
-    /// Tells what has changed since.
+    /// Logs what has changed since.
     fn tell(&self, inner: &BreakerState, verdict: &Verdict) {
         match (&inner.state, self.held) {
             (State::Held { cause, until, .. }, held) if inner.generation != self.generation => {
@@ -266,7 +267,7 @@ fn health_text(cause: Cause, verdict: &Verdict) -> String {
     }
 }
 
-/// The right to make one call; gives the place of a probe back when it is dropped.
+/// The right to make one call. If a probe is dropped without a report, another call becomes the probe.
 #[derive(Debug)]
 pub(super) struct Pass<'a> {
     gate: &'a Gate,
@@ -275,22 +276,22 @@ pub(super) struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// No hold has begun since.
+    /// Returns whether no hold has begun since this pass was given.
     pub(super) fn is_valid(&self) -> bool {
         self.generation == self.gate.generation.load(Ordering::Acquire)
     }
 
-    /// Whether this call finds out if a hold is over.
+    /// Returns whether this call finds out if a hold is over.
     pub(super) fn is_probe(&self) -> bool {
         self.probe.is_some()
     }
 
-    /// Whether this call finds out if an outage is over.
+    /// Returns whether this call finds out if an outage is over.
     pub(super) fn probes_outage(&self) -> bool {
         matches!(self.probe, Some(Cause::Broken | Cause::Busy))
     }
 
-    /// Tells the gate what the call's answer says about the system.
+    /// Reports to the gate what the call's answer says about the system.
     pub(super) fn report(self, verdict: &Verdict) -> Effect {
         self.gate.hear(&self, verdict)
     }

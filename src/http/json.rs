@@ -1,8 +1,8 @@
-//! JSON, read strictly: where a type with named fields is expected, only an object will do.
+//! Strict JSON: only an object is accepted for a type with named fields.
 //!
-//! Serde's derived types also read a list, taking its items for the fields in the order of their declaration. An answer
-//! `["x", "y"]` would then be a customer `x` with account ID `y`. [`from_slice`] refuses that, at every depth. It does not
-//! reach into types that serde buffers first (`untagged`, `flatten`); the types of answers use neither.
+//! Serde's derived types also accept a list, and take its items as the fields in the order of their declaration. An
+//! answer `["x", "y"]` would then be a customer `x` with account ID `y`. [`from_slice`] refuses that, at every depth.
+//! It does not reach into types that serde buffers first (`untagged`, `flatten`); the types of answers use neither.
 
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor,
@@ -10,7 +10,7 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 use std::fmt;
 
-/// Reads one document, with nothing behind it.
+/// Parses one document; further text after it is an error.
 pub(super) fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
     let mut document = serde_json::Deserializer::from_slice(bytes);
     let value = T::deserialize(Strict(&mut document))?;
@@ -18,7 +18,7 @@ pub(super) fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Resul
     Ok(value)
 }
 
-/// Whatever it wraps (a deserializer, a visitor, a seed, access to a list or a map) hands on what is wrapped in turn.
+/// Wraps a deserializer, a visitor, a seed, or the access to a list or a map, and wraps everything that these pass on.
 struct Strict<T>(T);
 
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<D> {
@@ -41,7 +41,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<D> {
         self.0.deserialize_option(Strict(visitor))
     }
 
-    /// By the name `serde_json` knows a value that is kept as it came.
+    /// `serde_json` recognises a `RawValue` by this name.
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
         name: &'static str,
@@ -146,7 +146,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Strict<A> {
 impl<'de, A: MapAccess<'de>> MapAccess<'de> for Strict<A> {
     type Error = A::Error;
 
-    /// A key has no fields.
+    /// A key has no fields, so it needs no wrapper.
     fn next_key_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,

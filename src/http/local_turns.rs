@@ -1,5 +1,5 @@
-//! The turns of a process that paces its own calls: the quota of a local address first, which may take long, then a slot
-//! of the rate. The quota is shared with the other processes of this machine, the rate is not.
+//! The turns of a process that paces its own calls: first the quota of a local address, which may take long, then a
+//! slot of the rate. Processes on this machine share the quota, but not the rate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,15 +18,15 @@ use super::turns::{
     Ask, Blocked, Departs, Scope, Taken, Taking, Turn, Turns, refuse_late, too_late,
 };
 
-/// How long a call of a run that is being stopped still waits for the rate.
+/// How long a call still waits for the rate after the run was asked to stop.
 const LONGEST_AFTER_STOP: Duration = Duration::from_secs(2);
 
-/// Rate and quota of one target, as this process keeps them.
+/// Rate and quota of one target for the calls of this process.
 #[derive(Debug)]
 pub(super) struct LocalTurns {
     egress: Egress,
     reads: Pace,
-    /// Without a rate of its own, a write is paced as a read.
+    /// Without a rate of its own, a write is paced like a read.
     writes: Option<Pace>,
     board: Arc<HealthBoard>,
     stop: CancellationToken,
@@ -56,8 +56,8 @@ impl LocalTurns {
         std::iter::once(&self.reads).chain(&self.writes)
     }
 
-    /// Ends when a call waits no longer for the rate, since the run is being stopped. A swap that has begun is completed, where
-    /// that does not take long.
+    /// Returns when a call must no longer wait for the rate, because the run is being stopped. The time in between lets
+    /// a swap that has begun complete if that does not take long.
     async fn stopped(&self) {
         self.stop.cancelled().await;
         sleep(LONGEST_AFTER_STOP).await;
@@ -103,7 +103,7 @@ impl Turns for LocalTurns {
         self.egress.hold(from, departed)
     }
 
-    /// For how long is kept by the gate, which is all that this process needs; afterwards calls go more slowly.
+    /// The gate keeps the duration of the hold, which is enough for one process; here only the pace is reduced.
     fn hold_all(&self, hold: Hold, _scope: Scope) {
         if hold.slows {
             self.paces().for_each(Pace::slow);
@@ -119,7 +119,7 @@ impl Turns for LocalTurns {
     }
 }
 
-/// A slot of the rate, and the permit of an address.
+/// A slot of the rate, and the right to a call from an address.
 #[derive(Debug)]
 struct LocalTurn<'t> {
     way: Way<'t>,

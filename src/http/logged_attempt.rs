@@ -12,7 +12,7 @@ use super::call::{Call, Kind, Method};
 use super::client::CallState;
 use super::trace::{Waited, event, is_heard, millis};
 
-/// An attempt that will be logged. Dropped without an answer, it is logged as given up.
+/// An attempt that will be logged. If it is dropped without an answer, it is logged as given up.
 pub(super) struct LoggedAttempt<'a> {
     call: &'a Call,
     is_probe: bool,
@@ -26,7 +26,7 @@ pub(super) struct LoggedAttempt<'a> {
 }
 
 impl<'a> LoggedAttempt<'a> {
-    /// An attempt that is sent now; `None`: there is no log.
+    /// Begins the log record of an attempt that is sent now; `None`: there is no log.
     pub(super) fn departs(call: &'a Call, course: &mut CallState, now: Instant) -> Option<Self> {
         let waited = std::mem::take(&mut course.waited);
         is_heard().then(|| Self {
@@ -42,7 +42,7 @@ impl<'a> LoggedAttempt<'a> {
         })
     }
 
-    /// The request that is sent, as it was built.
+    /// Adds the request, as it was built.
     pub(super) fn sends(&mut self, request: &Request, ids: [Option<&HeaderName>; 2]) {
         self.path = Some(request.url().path().to_owned());
         let value =
@@ -52,7 +52,7 @@ impl<'a> LoggedAttempt<'a> {
         self.correlation = value(correlation);
     }
 
-    /// What came back.
+    /// Logs the result.
     pub(super) fn ends(mut self, result: &Result<Answer, Fault>) {
         self.over = true;
         match result {
@@ -113,7 +113,7 @@ impl<'a> LoggedAttempt<'a> {
             };
         }
         if self.is_probe {
-            // It asks for a customer of another line than the one that waits for it.
+            // The probe is for a customer of another line than the one that waits for it.
             call!(parent: None::<tracing::span::Id>,);
         } else {
             call!();
@@ -133,7 +133,7 @@ impl Drop for LoggedAttempt<'_> {
     }
 }
 
-/// A wait that can be measured.
+/// Returns a wait in milliseconds; `None` if it is less than one.
 fn some(time: Duration) -> Option<u64> {
     let millis = millis(time);
     (millis > 0).then_some(millis)

@@ -1,16 +1,16 @@
-//! One call, done properly: credentials, pace, quota, holds, retries, breaker. Knows no customer.
+//! Makes one call with all that belongs to it: credentials, pace, quota, holds, retries, breaker. Knows nothing about
+//! customers.
 //!
-//! Two verbs, not one `send`. [`Client::read`] may repeat a call freely. A [`PendingWrite`] waits for its turn first;
-//! then it lets at most one request reach the server and says which of three things is true: answered, certainly not
-//! processed, or *in doubt*. Reading back what is in doubt is the engine's protocol, and a generic retry layer would
-//! break it silently.
+//! There are two verbs, not one `send`. [`Client::read`] may repeat a call freely. A [`PendingWrite`] first waits for
+//! its turn; then it lets at most one request reach the server and returns one of three results: answered, certainly
+//! not processed, or *in doubt*. Reading back a write in doubt is the engine's protocol, and a generic retry layer
+//! would silently break it.
 //!
 //! A call passes, in this order: the gate (holds after 429, 503 and firewall blocks, and the breaker), the token, its
-//! turn ([`turns`]: the quota of the local address that it goes by, and the rate), and the gate again, for a hold may
-//! have begun meanwhile. Nothing here prints; the state can be watched with [`Client::health`] and
-//! [`Client::counters`].
+//! turn ([`turns`]: the quota of its local address, and the rate), and the gate again, because a hold may have begun
+//! meanwhile. Nothing here prints; [`Client::health`] and [`Client::counters`] show the state.
 //!
-//! No URL (it holds IDs) and no secret is ever part of an error text.
+//! No error text contains a URL (it contains IDs) or a secret.
 
 mod answer;
 mod attempt;

@@ -1,7 +1,7 @@
-//! OAuth 2.0 client credentials (RFC 6749, section 4.4): one form, one answer, and its errors explained.
+//! OAuth 2.0 client credentials (RFC 6749, section 4.4): one form, one answer, and explanations of its errors.
 //!
-//! The request goes through our own client, so that redirects, sizes, times and certificates are treated as for every
-//! other call. The text of an answer never becomes part of a message: it may hold the token.
+//! The request uses our own client, so that redirects, sizes, time-outs and certificates are treated as in every other
+//! call. The text of an answer never becomes part of a message, because it may contain the token.
 
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{StatusCode, Url};
@@ -21,7 +21,7 @@ use super::trace;
 /// The lifetime of a token if its `expires_in` is missing, not a number, zero or negative.
 const UNKNOWN_LIFE: Duration = Duration::from_secs(300);
 const LONGEST_LIFE: f64 = 366.0 * 86_400.0;
-/// A token endpoint's answer is small.
+/// Maximum size of a token endpoint's answer, in bytes; the usual answer is small.
 const LONGEST_ANSWER: usize = 256 * 1024;
 
 /// The answer, read more leniently than the standard: `expires_in` may be anything, `token_type` may be missing.
@@ -47,7 +47,7 @@ impl Answer {
     }
 }
 
-/// An error answer (RFC 6749, section 5.2). Its description is not read: nothing of it is shown.
+/// An error answer (RFC 6749, section 5.2). Its description is not read, because no part of it is shown.
 #[derive(Deserialize)]
 struct ErrorAnswer {
     error: String,
@@ -71,7 +71,7 @@ impl std::fmt::Debug for TokenEndpoint {
 }
 
 impl TokenEndpoint {
-    /// An endpoint at the `url` of these settings, which was checked.
+    /// Creates an endpoint for the `url` of these settings, which the caller has checked.
     pub(super) fn new(
         settings: OAuth2,
         url: Url,
@@ -96,7 +96,7 @@ impl TokenEndpoint {
         })
     }
 
-    /// One request for a token, with the client's secret as it is now.
+    /// Makes one request for a token, with the present secret of the client.
     pub(super) async fn fetch(&self) -> Result<Fetched, Refusal> {
         let kind = self.client_auth.secret_kind();
         let secret = self.secret.read(kind).await.map_err(Refusal::Local)?;
@@ -106,7 +106,7 @@ impl TokenEndpoint {
                 "the token endpoint's answer is empty; is the token URL right?".to_owned(),
             ));
         }
-        // The parser's words may quote the answer.
+        // The parser's message may quote the answer.
         let unknown = |_| {
             Refusal::Strange(
                 "the token endpoint's answer is not what OAuth 2.0 says; is the token URL right?"
@@ -129,7 +129,7 @@ impl TokenEndpoint {
         })
     }
 
-    /// Whether the secret is not the one that was sent any more: it was replaced between reading and sending it.
+    /// Returns whether the secret was replaced after it was read for this request.
     async fn was_rotated(&self, sent: &SecretString) -> bool {
         if !self.secret.may_change() {
             return false;
@@ -172,7 +172,7 @@ impl TokenEndpoint {
             .body(form.finish()))
     }
 
-    /// Status and body of an answer that may say something about us.
+    /// Sends the request, and returns status and body of an answer that says something about our credentials.
     async fn ask(&self, secret: &SecretString) -> Result<(StatusCode, Vec<u8>), Refusal> {
         let begun = Instant::now();
         let tell = |status, error: Option<&str>| trace::token_call(&self.url, begun, status, error);

@@ -1,18 +1,19 @@
-//! Exact pacing: over any second never more calls than the limit, and at least 98 % of it while there is work (99 % up to
-//! 100/s).
+//! Exact pacing: in any second at most as many calls as the limit, and at least 98 % of the limit while there is work
+//! (99 % up to 100/s).
 //!
-//! Slots are reserved, not asked for again and again. `governor` computes them (GCRA, burst of one) on a clock that
-//! is moved by hand: its time *is* the slot reserved, and the caller sleeps until then. The plain way, `until_ready`,
-//! sleeps in whole milliseconds, asks again and loses what it missed: 85 % of 1,000/s, 58 % of 5,000/s.
+//! Slots are reserved, not requested repeatedly. `governor` computes them (GCRA, burst of one) on a clock that is moved
+//! by hand: its time *is* the slot reserved, and the caller sleeps until then. The usual way, `until_ready`, sleeps in
+//! whole milliseconds, asks again and loses the slots that it missed: it reaches 85 % of 1,000/s, 58 % of 5,000/s.
 //!
-//! Two rules make it exact. The gap is longer than 1/rate ([`gap`]). And a call departs at most [`TOLERANCE`] after its
-//! slot: where the process was held up for longer, all later slots move back by the excess, so nothing is caught up in a
-//! burst. A second thus holds the slots of at most 1.004 s, which are fewer than the limit.
+//! Two rules make the pacing exact. The gap is longer than 1/rate ([`gap`]). And a call departs at most [`TOLERANCE`]
+//! after its slot: if the process was delayed for longer, all later slots move back by the excess, so calls never catch
+//! up in a burst. A second thus contains the slots of at most 1.004 s, which are fewer than the limit.
 //!
-//! The server counts calls when they arrive, not when they are sent. If the network or the server is delayed, calls that were
-//! sent evenly arrive together, which no rule for sending can prevent: one second at the server then holds the calls of
-//! 1.004 s and those of the delay. The gap is so long that a delay of [`JITTER`] adds at most 1 % of the limit, and one call,
-//! to a second. Only fast paces need a gap that is more than half a percent longer: one call is a hundredth of 100/s.
+//! The server counts calls when they arrive, not when they are sent. If the network or the server is delayed, calls
+//! that were sent evenly arrive together, which no rule for sending can prevent: one second at the server then contains
+//! the calls of 1.004 s and those of the delay. The gap is so long that a delay of [`JITTER`] adds at most 1 % of the
+//! limit, and one call, to a second. Only fast paces need a gap that is more than half a percent longer: one call is a
+//! hundredth of 100/s.
 //!
 //! All times are tokio's, so tests run in virtual time.
 
@@ -30,31 +31,32 @@ use super::last_second::LastSecond;
 use super::settings::Rate;
 use super::turns::Departs;
 
-/// The gap between slots is longer than 1/rate by this share at the least.
+/// The gap between slots is longer than 1/rate by at least this share.
 const STRETCH: f64 = 0.005;
-/// Calls may arrive together that departed within this time.
+/// Calls that departed within this time may arrive together.
 const JITTER: Duration = Duration::from_millis(20);
-/// What the server may see in a second when they do, as a share of the rate, and one call.
+/// Maximum number of calls that the server may then see in a second: this share of the rate, plus one call.
 const SEEN: f64 = 1.01;
-/// A call departs at most this much after its slot; less than half a percent of a second.
+/// A call departs at most this long after its slot; less than half a percent of a second.
 const TOLERANCE: Duration = Duration::from_millis(4);
-/// After a refusal, the pace climbs one step in this time.
+/// After a refusal, time between two increases of the pace.
 const CLIMB_EVERY: Duration = Duration::from_secs(1);
-/// The new pace, as a share of what the server took within the second before it refused.
+/// The new pace after a refusal, as a share of the calls that the server accepted in the second before.
 const BELOW: f64 = 0.9;
-/// Up to this share of the pace that was refused, the pace climbs quickly: nothing says that it is too much.
+/// Up to this share of the refused pace the pace rises by `QUICKLY`, because nothing indicates that this is too much.
 const NEAR: f64 = 0.85;
 const QUICKLY: f64 = 1.5;
-/// Above it, it takes minutes: half a percent a second finds a limit of 5/s again with one refusal in half a minute.
+/// Factor of each increase above that share. It takes minutes: at half a percent a second, a limit of 5/s is exceeded
+/// again, with one refusal, every half minute.
 const SLOWLY: f64 = 1.005;
-/// Without a limit of ours, the pace is free again above this multiple of what was refused.
+/// Without a configured limit, pacing ends above this multiple of the refused pace.
 const FREE: f64 = 4.0;
-/// Up to this many calls a second, slots are given out one at a time while the pace climbs.
+/// Up to this many calls a second, slots are given out one at a time while the pace rises.
 const ONE_BY_ONE: f64 = 500.0;
-/// Calls a second at the least.
+/// Lowest pace, in calls per second.
 const SLOWEST: f64 = 0.02;
 
-/// The clock that governor computes on: nanoseconds since the pace began, moved by hand.
+/// The clock that governor computes on, in nanoseconds since the pace began; it is moved by hand.
 #[derive(Debug, Clone, Default)]
 struct MovableClock(Arc<AtomicU64>);
 
@@ -65,7 +67,7 @@ impl MovableClock {
         clock
     }
 
-    /// Never moves back.
+    /// Moves the clock forward; never back.
     fn forward_to(&self, at: Duration) {
         let nanos = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
         self.0.fetch_max(nanos, Ordering::Relaxed);
@@ -101,7 +103,8 @@ impl Slots {
         }
     }
 
-    /// The first free slot at or after `earliest`; it is taken. An error is that slot, not taken: it is after `latest`.
+    /// Takes the first free slot at or after `earliest`. The error is that slot, not taken, because it is after
+    /// `latest`.
     fn reserve(&self, earliest: Duration, latest: Duration) -> Result<Duration, Duration> {
         self.clock.forward_to(earliest);
         loop {
@@ -120,7 +123,7 @@ impl Slots {
         }
     }
 
-    /// The same, with another gap from the next slot on.
+    /// Returns the same slots with another gap from the next slot on.
     fn with_gap(&self, gap: Duration) -> Self {
         Self::new(gap, self.clock.now() + self.gap)
     }
@@ -131,37 +134,37 @@ impl Slots {
 pub(super) struct Pace {
     epoch: Instant,
     line: Mutex<Timeline>,
-    /// While the pace climbs, slots are given out one at a time: those that were given out ahead would keep the old pace.
+    /// While the pace rises, slots are given out one at a time, because slots given out ahead would keep the old pace.
     one_by_one: AtomicBool,
     queue: tokio::sync::Mutex<()>,
-    /// Another rate was set: whoever waits for a slot of the one before takes another slot.
+    /// Wakes the callers that wait for a slot of the former rate, so that they take another slot.
     is_set: Notify,
 }
 
 #[derive(Debug)]
 struct Timeline {
-    /// Calls a second at full pace; without a limit: what was reached before the first refusal.
+    /// Calls per second at full pace; without a limit: a multiple of the pace at the first refusal.
     full: f64,
     limited: bool,
     slots: Option<Slots>,
-    /// How far slots have moved back in real time, in all.
+    /// How far slots have moved back in real time, in total.
     shift: Duration,
     /// Slots of an older generation are void.
     generation: u64,
     /// The latest slot that was used.
     last: Duration,
-    /// Since the server refused a pace.
+    /// The reduced pace, after the server refused one.
     refused: Option<Refused>,
     departed: LastSecond,
     accepted: LastSecond,
 }
 
-/// A pace below one that was refused.
+/// A pace below a refused one.
 #[derive(Debug)]
 struct Refused {
-    /// Calls a second now.
+    /// Present calls per second.
     now: f64,
-    /// Calls a second when it was refused.
+    /// Calls per second when the server refused.
     ceiling: f64,
     climb_at: Option<Duration>,
 }
@@ -173,7 +176,7 @@ pub(super) struct Slot {
     generation: u64,
 }
 
-/// The next slot is after the time at which a call has to depart at the latest: it would have to wait this long.
+/// The next slot is after the call's deadline; the call would have to wait this long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TooLate(pub(super) Duration);
 
@@ -199,9 +202,9 @@ impl Pace {
         }
     }
 
-    /// Reserves the next slot that is at least `lead` away, and waits until `lead` before it. `None`: there is no
-    /// limit. A caller that has to prepare something right before it sends gives the time that this takes. A slot after
-    /// `latest` is left to others.
+    /// Reserves the next slot that is at least `lead` ahead, and waits until `lead` before it. `None`: there is no
+    /// limit. `lead` is the time that the caller needs to prepare the call. A slot after `latest` stays free for
+    /// others.
     pub(super) async fn approach(
         &self,
         lead: Duration,
@@ -217,7 +220,7 @@ impl Pace {
                 return Ok(None);
             };
             loop {
-                // Before the slot is looked at, so that no change is missed.
+                // Registered before the slot is checked, so that no change is missed.
                 let is_set = self.is_set.notified();
                 let due = self.line().due(slot);
                 match due {
@@ -232,7 +235,7 @@ impl Pace {
         }
     }
 
-    /// Whether a call may depart in its slot now. It may not any more where the slot has passed or is void.
+    /// Returns whether a call may depart in its slot now: not if the slot has passed or is void.
     pub(super) fn depart(&self, slot: Slot) -> Departs {
         let now = self.now();
         let mut line = self.line();
@@ -243,7 +246,7 @@ impl Pace {
         }
     }
 
-    /// From now on calls are made at this rate; slots that were given out at another one are void.
+    /// Sets the rate; slots that were given out at the former rate are void.
     pub(super) fn set_rate(&self, per_second: f64) {
         let mut line = self.line();
         line.set_rate(per_second);
@@ -251,7 +254,7 @@ impl Pace {
         self.one_by_one.store(line.is_climbing(), Ordering::Relaxed);
     }
 
-    /// Calls a second at full pace; `None`: there is no limit.
+    /// Returns the calls per second at full pace; `None`: there is no limit.
     pub(super) fn rate(&self) -> Option<f64> {
         let line = self.line();
         line.limited.then_some(line.full)
@@ -267,14 +270,14 @@ impl Pace {
         }
     }
 
-    /// A call was taken by the system.
+    /// Notes that the system accepted a call.
     pub(super) fn accepted(&self) {
         let now = self.now();
         self.line().accepted.count(now);
     }
 
-    /// After a refusal: slots that were given out are void, and calls go a little slower than the server has just taken
-    /// them, and climb from there.
+    /// Reacts to a refusal: slots that were given out are void, calls are slower than the server has just accepted
+    /// them, and the pace rises from there.
     pub(super) fn slow(&self) {
         let now = self.now();
         let mut line = self.line();
@@ -299,17 +302,17 @@ impl Pace {
     }
 
     fn line(&self) -> MutexGuard<'_, Timeline> {
-        // Nothing panics while the lock is held; if something did, going on is right.
+        // Nothing panics while the lock is held; after a panic, continuing would be right.
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The gap between slots; see the top of this file.
+/// Returns the gap between slots; see the top of this file.
 fn gap(per_second: f64) -> Duration {
     gap_of(per_second, TOLERANCE)
 }
 
-/// The gap between slots where a call departs at most this much after its slot.
+/// Returns the gap between slots if a call departs at most `tolerance` after its slot.
 pub(super) fn gap_of(per_second: f64, tolerance: Duration) -> Duration {
     let least = (1.0 + STRETCH.max(tolerance.as_secs_f64())) / per_second;
     let second = Duration::from_secs(1) + tolerance + JITTER;
@@ -318,13 +321,13 @@ pub(super) fn gap_of(per_second: f64, tolerance: Duration) -> Duration {
 }
 
 impl Timeline {
-    /// Whether it climbs at a pace that timers of a millisecond can follow call by call.
+    /// Returns whether the pace rises and is slow enough for timers of a millisecond to follow call by call.
     fn is_climbing(&self) -> bool {
         let refused = self.refused.as_ref();
         refused.is_some_and(|refused| refused.now <= ONE_BY_ONE)
     }
 
-    /// An error is the next slot that there is, which is after `latest`.
+    /// Reserves the next slot. The error is the time of that slot if it is after `latest`.
     fn reserve(
         &mut self,
         now: Duration,
@@ -346,17 +349,18 @@ impl Timeline {
         }))
     }
 
-    /// When the slot is due, in real time; `None`: it is void.
+    /// Returns when the slot is due, in real time; `None`: it is void.
     fn due(&self, slot: Slot) -> Option<Duration> {
         (slot.generation == self.generation).then(|| slot.at + self.shift)
     }
 
-    /// A call departs in a slot that was due; `false`: too late.
+    /// Notes that a call departs in a slot that was due; `false`: too late.
     fn use_slot(&mut self, slot: Slot, due: Duration, now: Duration) -> bool {
         let excess = now.saturating_sub(due + TOLERANCE);
         if !excess.is_zero() {
             if slot.at < self.last {
-                // Later slots have gone already; moving the line back would let this one follow too closely.
+                // Later slots were used already; if this call departed too, moving the other slots back would leave too
+                // small a gap.
                 return false;
             }
             self.shift += excess;
@@ -369,7 +373,7 @@ impl Timeline {
         self.generation += 1;
         self.full = per_second;
         self.limited = true;
-        // A pace that was refused stays below what the server took.
+        // A pace that was refused stays below the number of calls that the server accepted.
         self.refused = self
             .refused
             .take()
@@ -411,7 +415,7 @@ impl Timeline {
         let (Some(slots), Some(refused)) = (&self.slots, &mut self.refused) else {
             return;
         };
-        // The first call after a hold starts the clock of the climb.
+        // The first call after a hold starts the time until the next increase.
         let at = *refused.climb_at.get_or_insert(now + CLIMB_EVERY);
         if now < at {
             return;

@@ -9,15 +9,15 @@ use super::settings::Rate;
 
 const FIRST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(20);
-/// An attempt that the budget does not cover waits this long: slow, but no line fails for it.
+/// Wait before a retry that the budget does not cover: slow, but no line fails because of the budget.
 pub(super) const WITHOUT_BUDGET: Duration = Duration::from_secs(5);
 
-/// Exponential back-off with full jitter: anything between nothing and the step.
+/// Returns an exponential back-off with full jitter: a random time between zero and the step.
 pub(super) fn back_off(failures: u32) -> Duration {
     full_jitter(FIRST, LONGEST, failures)
 }
 
-/// A random part of `first · 2^step`, at most of `longest`.
+/// Returns a random part of `first · 2^step`, or of `longest` if that is shorter.
 pub(super) fn full_jitter(first: Duration, longest: Duration, step: u32) -> Duration {
     first
         .saturating_mul(1_u32.checked_shl(step.min(31)).unwrap_or(u32::MAX))
@@ -25,15 +25,15 @@ pub(super) fn full_jitter(first: Duration, longest: Duration, step: u32) -> Dura
         .mul_f64(fastrand::f64())
 }
 
-/// A token bucket of retries, as in the AWS SDKs: a retry costs 5, after a time-out 10; a success at the first attempt
-/// gives back 1, one at a later attempt what that attempt cost. An outage empties it.
+/// A token bucket of retries, as in the AWS SDKs: a retry costs 5, after a time-out 10. A success at the first attempt
+/// returns 1, a success at a later attempt returns the cost of that attempt. An outage empties the bucket.
 #[derive(Debug)]
 pub(super) struct Budget {
     left: AtomicI64,
     size: i64,
 }
 
-/// What an attempt cost.
+/// The cost of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cost(i64);
 
@@ -42,7 +42,8 @@ impl Cost {
 }
 
 impl Budget {
-    /// The AWS bucket of 500 is 100 blind retries; for slow limits it is scaled down, five seconds' worth of calls.
+    /// Creates a full bucket. The AWS size of 500 allows 100 retries without a success; slow limits get a smaller size,
+    /// for five seconds' worth of calls, but 200 at least.
     pub(super) fn new(rate: Rate) -> Self {
         let size = rate
             .per_second()
@@ -55,7 +56,7 @@ impl Budget {
         }
     }
 
-    /// Pays for one retry, if it can be paid.
+    /// Pays for one retry if the budget is sufficient.
     pub(super) fn withdraw(&self, after_timeout: bool) -> Option<Cost> {
         let cost = if after_timeout { 10 } else { 5 };
         self.left
@@ -66,10 +67,10 @@ impl Budget {
             .map(|_| Cost(cost))
     }
 
-    /// A call succeeded; its last attempt cost this.
+    /// Notes that a call succeeded; `last` is the cost of its last attempt.
     pub(super) fn deposit(&self, last: Cost) {
         let back = last.0.max(1);
-        // Full nearly always: one load, no write.
+        // The bucket is nearly always full; then one load is enough.
         if self.left.load(Ordering::Relaxed) < self.size {
             let _ = self
                 .left
@@ -80,9 +81,9 @@ impl Budget {
     }
 }
 
-/// The wait that `Retry-After` asks for: seconds, also with a fraction, or a date in any of HTTP's three forms, measured
-/// against the answer's own `Date` where it has one, for our clock may be wrong; of several the longest. `None` where it
-/// cannot be understood.
+/// Returns the wait that `Retry-After` asks for: seconds, also with a fraction, or a date in any of HTTP's three forms.
+/// Dates are compared with the answer's own `Date` if it has one, because our clock may be wrong. Of several values the
+/// longest wait counts. `None`: the header cannot be understood.
 pub(super) fn retry_after(header: &str, date: Option<&str>, now: SystemTime) -> Option<Duration> {
     let parts: Vec<&str> = header.split(',').map(str::trim).collect();
     let mut longest = None;
@@ -90,7 +91,7 @@ pub(super) fn retry_after(header: &str, date: Option<&str>, now: SystemTime) -> 
     while let Some(part) = parts.get(at) {
         at += 1;
         let mut wait = seconds(part).or_else(|| until(part, date, now));
-        // A date may have a comma in it.
+        // A date may contain a comma.
         if wait.is_none()
             && let Some(rest) = parts.get(at)
         {
@@ -108,7 +109,7 @@ fn seconds(text: &str) -> Option<Duration> {
     if !is_number(whole) || !is_number(fraction) {
         return None;
     }
-    // More digits than fit are "for ever", which giving up takes care of.
+    // More digits than fit mean a wait without end, after which the gate gives up.
     let whole = Duration::from_secs(whole.parse().unwrap_or(u64::MAX));
     let fraction: f64 = format!("0.{fraction}").parse().ok()?;
     Some(whole.saturating_add(Duration::from_secs_f64(fraction)))
@@ -122,7 +123,7 @@ fn until(text: &str, date: Option<&str>, now: SystemTime) -> Option<Duration> {
     Some(at.duration_since(now).unwrap_or(Duration::ZERO))
 }
 
-/// The longest of all waits that the answer asks for.
+/// Returns the longest wait of all `Retry-After` headers.
 pub(super) fn read_retry_after(headers: &HeaderMap) -> Option<Duration> {
     let date = attempt::text(headers, &DATE);
     let now = SystemTime::now();

@@ -1,5 +1,5 @@
-//! One attempt of a call: through the gate, with a token, in its turn, and onto the wire. What its answer means
-//! is decided in [`super::answer`].
+//! One attempt of a call: through the gate, with a token, in its turn, and onto the wire. [`super::answer`] decides
+//! what its answer means.
 
 use reqwest::Request;
 use reqwest::header::{
@@ -23,7 +23,7 @@ use super::trace::{Waited, timed};
 use super::turns::{Ask, Departs, refuse_late};
 
 impl Client {
-    /// Waits until it is this call's turn, and makes one attempt.
+    /// Waits for the call's turn, and makes one attempt.
     pub(super) async fn attempt(
         &self,
         call: &Call,
@@ -40,18 +40,18 @@ impl Client {
         shot.await.map_err(|why: CallError| why.after(course.sent))
     }
 
-    /// Notes whether what looks like a refusal of all calls is about this call alone.
+    /// Determines whether an apparent refusal of all calls concerns this call only.
     pub(super) async fn examined<'a>(&'a self, call: &Call, mut shot: Attempt<'a>) -> Attempt<'a> {
         if self.looks_blocked(&shot) {
             shot.alone = self.is_refused_alone(call, &shot).await;
         } else if is_busy(&shot) {
-            // It was before, and others have been answered since.
+            // The call was refused before, and others have been answered since.
             shot.alone = !shot.pass.is_probe() && self.suspects.is_alone(call);
         }
         shot
     }
 
-    /// Waits until calls flow, or until this one is the probe that finds out whether they do.
+    /// Waits until calls continue, or until this call is the probe that finds out whether they can.
     pub(super) async fn pass(&self, call: &Call) -> Result<Pass<'_>, CallError> {
         loop {
             let suspect = self.suspects.has(call);
@@ -60,7 +60,7 @@ impl Client {
             } else {
                 self.gate.enter().await?
             };
-            // A call that may fail for reasons of its own would be a poor probe.
+            // A call that may fail for reasons of its own is not suitable as a probe.
             if (pass.probes_outage() || (suspect && pass.is_probe()))
                 && let Some(known) = self.known_good.get()
             {
@@ -68,7 +68,7 @@ impl Client {
                 if let Some(shot) = self.try_send(pass, known, &mut course, None, None).await? {
                     let parse = |reply: Reply| reply.json::<IgnoredAny>().map(|_| ());
                     match self.report_attempt(shot, parse) {
-                        // A certificate that cannot be accepted: waiting does not help any call.
+                        // The certificate cannot be accepted: waiting does not help any call.
                         Outcome::Unsendable(why) => return Err(why),
                         Outcome::Unclear(why) if self.is_hopeless(&why, known) => {
                             return Err(why.hopeless());
@@ -92,8 +92,8 @@ impl Client {
         answer.is_ok_and(|answer| answer.reply.status == 403 && (self.is_firewall)(&answer.reply))
     }
 
-    /// Whether what looks like a firewall's block of all calls is about this call alone: it was refused before, calls of
-    /// its kind have succeeded since, and one that was accepted before still is.
+    /// Returns whether an apparent firewall's block of all calls concerns this call only: it was refused before, calls
+    /// of its kind have succeeded since, and a call that was accepted before is still accepted.
     async fn is_refused_alone(&self, call: &Call, shot: &Attempt<'_>) -> bool {
         !shot.pass.is_probe()
             && self.suspects.is_alone(call)
@@ -103,9 +103,9 @@ impl Client {
                 == Some(true)
     }
 
-    /// Whether a call that was accepted before still is, with this token; `None`: cannot be said. Where calls are held
-    /// it says no and does not wait: the call that has to end the hold may be waiting for the token. `from`: it goes from
-    /// this local address.
+    /// Returns whether a call that was accepted before is still accepted with this token; `None`: unknown. While calls
+    /// are held it returns `false` and does not wait, because the call that has to end the hold may be waiting for the
+    /// token. `from`: the local address to use.
     pub(super) async fn is_still_good(
         &self,
         bearer: Arc<Bearer>,
@@ -127,7 +127,7 @@ impl Client {
         }
     }
 
-    /// Sends one attempt as soon as its turn has come. `None`: a hold began before that.
+    /// Sends one attempt when its turn has come. `None`: a hold began before that.
     async fn try_send<'a>(
         &'a self,
         mut pass: Pass<'a>,
@@ -150,8 +150,8 @@ impl Client {
         }
     }
 
-    /// Waits for the token and for a turn; `lead` before it the attempt is ready to be sent. `None`: a hold began
-    /// meanwhile. The token and the local address may be given.
+    /// Waits for the token and for a turn; the attempt is ready to be sent `lead` before its turn. `None`: a hold began
+    /// meanwhile. The caller may give the token and the local address.
     pub(super) async fn line_up<'a>(
         &'a self,
         pass: Pass<'a>,
@@ -175,7 +175,7 @@ impl Client {
         if !pass.is_valid() || !taken.turn.is_open() {
             return Ok(None);
         }
-        // The wait may have outlived what the call rests on.
+        // During the wait, the values that the call relies on may have become too old.
         refuse_late(call.send_deadline, taken.queued_at.elapsed())?;
         Ok(Some(Ready {
             pass,
@@ -185,7 +185,7 @@ impl Client {
         }))
     }
 
-    /// Sends what is ready, in its turn.
+    /// Sends an attempt that is ready, in its turn.
     pub(super) async fn depart<'a>(
         &'a self,
         ready: Ready<'a>,
@@ -278,7 +278,8 @@ impl Client {
                 Ok(())
             });
         if let Err(mut fault) = read {
-            // These statuses say all that is needed: it was answered, and not processed.
+            // These statuses are enough without the body: 204 has none, and all others say that the call was not
+            // processed.
             if !matches!(status, 204 | 400 | 401 | 404 | 409 | 422 | 425 | 429) {
                 fault.status = Some(status);
                 return Err(fault);
@@ -298,7 +299,8 @@ impl Client {
         })
     }
 
-    /// The first answer is enough, unless it comes from a cache, which knows the time of long ago.
+    /// Compares the clocks once, with the first answer that has a `Date` and does not come from a cache, whose `Date`
+    /// may be old.
     fn compare_clocks(&self, headers: &HeaderMap, departed: Instant) {
         if self.skew.get().is_none()
             && !headers.contains_key(AGE)
@@ -308,7 +310,7 @@ impl Client {
                 departed.elapsed(),
             )
         {
-            // Another call may have been quicker, which is as good.
+            // Another call may have set it first, which is equally good.
             let _ = self.skew.set(skew);
         }
     }

@@ -1,4 +1,4 @@
-//! What a user may set about calls, and how it is written: `6/s`, `2000/5m`, `15m`.
+//! The settings for calls, and their notation: `6/s`, `2000/5m`, `15m`.
 
 use super::token_source::Token;
 use crate::limits::{CallReservations, SharedRate};
@@ -9,46 +9,46 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Everything that the HTTP station needs to be told.
+/// All settings of the HTTP module.
 #[derive(Debug)]
 pub struct Settings {
     /// Scheme, host and perhaps a path; no user, query or fragment.
     pub base_url: String,
     /// Allows `http:` to other machines than this one.
     pub allow_http: bool,
-    /// Certificates to be trusted beside the operating system's (PEM).
+    /// A PEM file of certificates to trust in addition to the operating system's.
     pub ca_cert: Option<PathBuf>,
-    /// By what servers know this client, where they ask for a certificate.
+    /// The certificate that identifies this client, for servers that require one.
     pub client_certificate: Option<ClientCertificate>,
-    /// The longest that one call may take, connecting and the body included.
+    /// Time limit of one call, including the connection and the body.
     pub timeout: Duration,
-    /// How often a call is repeated that failed for a reason that passes.
+    /// Maximum number of repetitions of a call after temporary failures.
     pub retries: u32,
     /// After this time without a success, calls end with [`super::CallErrorKind::GaveUp`].
     pub give_up_after: Duration,
-    /// The limit of all calls, or of those that do not write where `write_rate` is set.
+    /// The limit of all calls, or of all calls but writes if `write_rate` is set.
     pub find_rate: Rate,
-    /// A limit of their own for writes.
+    /// A separate limit for writes.
     pub write_rate: Option<Rate>,
-    /// The maximum number of calls in any window, beside the rate; for each local address.
+    /// Maximum number of calls in any window, in addition to the rate; for each local address.
     pub quota: Option<Quota>,
-    /// The local addresses that calls are sent from; none: one that the operating system chooses.
+    /// The local addresses that calls are sent from; empty: the operating system chooses one.
     pub egress: Vec<IpAddr>,
-    /// Where all processes on the same target reserve calls, so that the quota holds for all together.
+    /// Where all processes on the same target reserve calls, so that together they keep the quota.
     pub call_reservations: Option<Arc<dyn CallReservations>>,
-    /// Who gives out the turns of all processes of the target, on all machines; `None`: this process paces its own calls.
-    /// Then `call_reservations` is not used.
+    /// Gives out the turns to all processes of the target, on all machines; `call_reservations` is then not used.
+    /// `None`: this process paces its own calls.
     pub shared_rate: Option<Arc<dyn SharedRate>>,
-    /// Idle connections kept; as many as calls in flight.
+    /// Maximum number of idle connections that are kept: the number of calls in flight.
     pub max_connections: usize,
-    /// No HTTP/2: one lost connection then puts only one call in doubt.
+    /// Disables HTTP/2, so that a lost connection leaves only one call in doubt.
     pub http1_only: bool,
     /// The credentials.
     pub token: Token,
 }
 
 impl Settings {
-    /// The local addresses that calls are sent from; `None`: the one that the operating system chooses.
+    /// Returns the local addresses that calls are sent from; `None`: the one that the operating system chooses.
     pub(super) fn addresses(&self) -> Vec<Option<IpAddr>> {
         if self.egress.is_empty() {
             return vec![None];
@@ -57,19 +57,19 @@ impl Settings {
     }
 }
 
-/// A client certificate and its key, each in a PEM file. One file may hold both.
+/// A client certificate and its key, each in a PEM file. One file may contain both.
 #[derive(Debug, Clone)]
 pub struct ClientCertificate {
-    /// The certificate, then its chain.
+    /// The file with the certificate, then its chain.
     pub certificate: PathBuf,
-    /// The private key.
+    /// The file with the private key.
     pub key: PathBuf,
 }
 
-/// Why no client can be made: the settings, or the files they name.
+/// Why the client cannot be built: an invalid setting, or a file that a setting names.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// The base URL (or token URL) is not one.
+    /// The base URL or the token URL is invalid.
     #[error("{what} is not a usable address: {why}")]
     Url {
         /// Which setting.
@@ -83,7 +83,7 @@ pub enum SetupError {
         /// Which setting.
         what: &'static str,
     },
-    /// The file of certificates.
+    /// The file of certificates cannot be used.
     #[error("the certificates in {} cannot be used: {why}", path.display())]
     Certificates {
         /// The file.
@@ -91,7 +91,7 @@ pub enum SetupError {
         /// What is wrong.
         why: String,
     },
-    /// The client certificate, or its key.
+    /// The client certificate or its key cannot be used.
     #[error("the {what} in {} cannot be used: {why}", path.display())]
     ClientCertificate {
         /// Which of the two.
@@ -101,21 +101,21 @@ pub enum SetupError {
         /// What is wrong.
         why: String,
     },
-    /// The TLS library found nothing to trust.
+    /// The TLS library cannot be set up, for example because the machine has no certificates.
     #[error(
         "no HTTPS client can be made: {0}; where the machine has no certificates, install the package ca-certificates or name a file with --ca-cert"
     )]
     Tls(String),
-    /// The token cannot be read, or is none.
+    /// The token cannot be read, or is invalid.
     #[error("{0}")]
     Token(String),
-    /// A header that cannot be sent.
+    /// A header has a value that cannot be sent.
     #[error("the value for the header {0} has characters that a header cannot hold")]
     Header(&'static str),
     /// Calls cannot be sent from a local address.
     #[error("egress: calls cannot be sent from {address}: {why}; nothing was sent")]
     LocalAddress {
-        /// Which.
+        /// The address.
         address: IpAddr,
         /// What is wrong, and what to do.
         why: String,
@@ -125,7 +125,7 @@ pub enum SetupError {
     CallReservations(std::io::Error),
 }
 
-/// A setting that is not written as it should be.
+/// A setting with invalid notation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not {wanted}")]
 pub struct ParseError {
@@ -145,14 +145,14 @@ impl ParseError {
 /// A limit of calls per time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Rate {
-    /// As fast as answers come.
+    /// No limit: as fast as answers come.
     Unlimited,
     /// Calls per second; more than 0, at most a million.
     PerSecond(f64),
 }
 
 impl Rate {
-    /// How many calls there may be in this time, rounded up, if there is a limit.
+    /// Returns the number of calls in this time, rounded up, if there is a limit.
     pub fn calls_in(self, time: Duration) -> Option<u32> {
         let calls = (self.per_second()? * time.as_secs_f64()).ceil();
         #[expect(
@@ -164,7 +164,7 @@ impl Rate {
         Some(calls)
     }
 
-    /// The part of this rate that one program gets, where this number of programs share it.
+    /// Returns the share of one program if `programs` programs share this rate.
     #[must_use]
     pub fn divided_by(self, programs: u32) -> Self {
         match self {
@@ -173,7 +173,7 @@ impl Rate {
         }
     }
 
-    /// Calls a second, if there is a limit.
+    /// Returns the calls per second, if there is a limit.
     pub const fn per_second(self) -> Option<f64> {
         match self {
             Self::Unlimited => None,
@@ -194,7 +194,7 @@ impl FromStr for Rate {
         }
         let (calls, unit) = text.split_once('/').ok_or_else(wrong)?;
         let calls = calls.trim();
-        // `f64` would also read `inf`, `nan` and `1e3`.
+        // `f64` would also accept `inf`, `nan` and `1e3`.
         if !calls.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
             return Err(wrong());
         }
@@ -206,7 +206,7 @@ impl FromStr for Rate {
             _ => return Err(wrong()),
         };
         let rate = calls / seconds;
-        // Slower than a call a day is a mistake, faster than a million a second cannot be told from no limit.
+        // A rate below a call per day is a mistake; above a million per second it has the effect of no limit.
         if (1.0 / 86_400.0..=1e6).contains(&rate) {
             Ok(Self::PerSecond(rate))
         } else {
@@ -243,7 +243,7 @@ pub struct Quota {
 const QUOTA: &str = "a quota; write it like 2000/5m (calls in any such time) or unlimited";
 
 impl Quota {
-    /// As [`FromStr`], and `unlimited` or `none` for no quota.
+    /// Parses as [`FromStr`] does, and accepts `unlimited` or `none` for no quota.
     pub fn parse_optional(text: &str) -> Result<Option<Self>, ParseError> {
         match text.trim().to_ascii_lowercase().as_str() {
             "unlimited" | "none" => Ok(None),
@@ -281,7 +281,7 @@ impl fmt::Display for Quota {
     }
 }
 
-/// A duration as it is written: `30s`, `500ms`, `15m`, `1h30m`, `2d`.
+/// A duration in its notation: `30s`, `500ms`, `15m`, `1h30m`, `2d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);
 
@@ -311,7 +311,7 @@ impl FromStr for Span {
                 "d" => 86_400_000,
                 _ => return Err(wrong()),
             };
-            // `30m1h` and `1m1m` are slips of the pen.
+            // `30m1h` and `1m1m` are typing errors.
             if unit_ms >= last {
                 return Err(wrong());
             }

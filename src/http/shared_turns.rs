@@ -1,11 +1,11 @@
-//! The turns of a target that several processes call: asked of [`SharedRate`], many calls in one question.
+//! The turns of a target that several processes call: requested from [`SharedRate`], many calls in one question.
 //!
-//! Calls that wait line up by limit and address. The first of a line asks for as many turns as calls wait there, and the
-//! others take theirs from the answer. A turn has its time by the clock that all go by; a call departs at that time or a
-//! little later, never earlier, and not at all where it is later than a call usually is: then it takes another turn, and
-//! the unused one is told with the next question, so that it does not count against the quota.
+//! Calls wait in one line for each limit and address. The first call of a line asks for as many turns as calls wait
+//! there, and the others take theirs from the answer. A turn has its time by the clock that all processes use. A call
+//! departs at that time or a little later, never earlier. If it is later than a call usually is, it does not depart but
+//! takes another turn, and the next question reports the unused one, so that it does not count against the quota.
 //!
-//! Without an answer no call is made. It is waited for as long as for a system that does not answer.
+//! Without an answer no call is made. The client waits for an answer as long as for a system that does not answer.
 
 use super::breaker::Hold;
 use super::call::{CallError, CallErrorKind, Kind};
@@ -24,12 +24,12 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// A wait for an answer that is worth telling a person.
+/// A wait for an answer that is longer than this is shown to the user.
 const LONG_WAIT: Duration = Duration::from_secs(1);
-/// The pause before a question is repeated that was not answered.
+/// Pause before an unanswered question is repeated.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The longest wait for the rate before it is asked again.
+/// Maximum wait for the rate before the next question.
 const LONGEST_RATE: Duration = Duration::from_secs(1);
 
 /// Turns that all processes of a target share.
@@ -38,25 +38,25 @@ pub(super) struct SharedTurns {
     rate: Arc<dyn SharedRate>,
     egress: Egress,
     addresses: Vec<Option<IpAddr>>,
-    /// Those of one limit after those of the other, address by address.
+    /// The lines of all addresses for lookups, then those for writes if writes have a limit of their own.
     lines: Vec<TurnLine>,
     pace: SharedPace,
     quota: Option<(u32, Duration)>,
     give_up_after: Duration,
-    /// Since when no question is answered.
+    /// Since when no question has been answered.
     away_since: Mutex<Option<Instant>>,
-    /// Another rate was set: whoever waits for a turn of the one before asks again.
+    /// Wakes the calls that wait for a turn of the former rate, so that they ask again.
     is_set: Notify,
-    /// Why an address has no turns.
+    /// The reason if an address has no turns.
     why_closed: Mutex<String>,
     board: Arc<HealthBoard>,
     stop: CancellationToken,
 }
 
-/// What was answered to what.
+/// An answer, and what was asked.
 struct Answer {
     wanted: Wanted,
-    /// A call may be so late in these turns.
+    /// How late a call may be in these turns.
     late: Duration,
     grant: TurnsGrant,
 }
@@ -100,7 +100,7 @@ impl SharedTurns {
         own.unwrap_or(&self.lines[from])
     }
 
-    /// The next turn of a line; `None`: its address has none now.
+    /// Waits for the next turn of a line; `None`: the address has none now.
     async fn slot(&self, line: &TurnLine, lead: Duration) -> Result<Option<Slot>, CallError> {
         let _waiting = line.wait(lead);
         loop {
@@ -108,14 +108,14 @@ impl SharedTurns {
                 return Ok(Some(slot));
             }
             let _first = self.unless_stopped(line.first()).await?;
-            // Meanwhile another call may have asked.
+            // Another call may have asked meanwhile.
             if let Some(slot) = self.next_of(line, lead) {
                 return Ok(Some(slot));
             }
             if self.egress.is_closed(line.from) {
                 return Ok(None);
             }
-            // Before the question, so that no change is missed.
+            // Registered before the question, so that no change is missed.
             let is_set = self.is_set.notified();
             let Answer {
                 wanted,
@@ -141,7 +141,7 @@ impl SharedTurns {
                     let waits = async {
                         match cause {
                             TurnsWait::Rate => tokio::select! {
-                                // Another process may have a higher rate set meanwhile.
+                                // A higher rate may be set for another process meanwhile.
                                 () = sleep_until(until.min(Instant::now() + LONGEST_RATE)) => {}
                                 () = is_set => {}
                             },
@@ -160,7 +160,7 @@ impl SharedTurns {
         line.take(lead, |slot| self.pace.due(slot))
     }
 
-    /// Asks until there is an answer, or for `give_up_after`.
+    /// Asks until there is an answer, for `give_up_after` at most.
     async fn ask(&self, line: &TurnLine) -> Result<Answer, CallError> {
         loop {
             let sent = Instant::now();
@@ -197,7 +197,7 @@ impl SharedTurns {
                 }
                 Err(why) => why,
             };
-            // Calls that were to be counted are; turns that were to be given back stay taken.
+            // Late calls are reported again with the next question; unused turns are not, and stay taken.
             drop(calls);
             let since = *lock(&self.away_since).get_or_insert(sent);
             let until = since + self.give_up_after;
@@ -213,7 +213,7 @@ impl SharedTurns {
         }
     }
 
-    /// The answer, or why there is none; an error: there will be none.
+    /// Waits for the answer, or the reason why there is none. An error means that there will be none.
     async fn answer(
         &self,
         ask: TurnsAsk,
@@ -353,14 +353,14 @@ impl Turns for SharedTurns {
     }
 }
 
-/// A turn, from an address.
+/// A turn from an address.
 #[derive(Debug)]
 struct SharedTurn<'t> {
     pace: &'t SharedPace,
     line: &'t TurnLine,
     way: Way<'t>,
     slot: Slot,
-    /// The call in it has departed.
+    /// Set once the call of this turn has departed.
     flight: Option<Flight>,
 }
 

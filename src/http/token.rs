@@ -1,11 +1,11 @@
 //! The token of a target: when it is renewed, and what a 401 means.
 //!
-//! One renewal serves all workers, and a token that was renewed meanwhile is taken instead of renewing again. A 401
-//! can mean two things: the token is no longer good, or this customer is not for this token. The first 401 renews.
-//! Where the call is refused again, a call that was accepted before is asked again with the same token: accepted, and the
-//! refusal is about the customer; refused too, and this token is used up as well and is renewed. From the first refusal
-//! that is about a customer, every 401 is looked into like this: a thousand foreign customers do not cost a thousand
-//! tokens.
+//! One renewal serves all workers, and a call uses a token that was renewed meanwhile instead of renewing it again. A
+//! 401 has two possible meanings: the token is no longer valid, or this customer is not accessible with this token. The
+//! first 401 renews the token. If the call is refused again, a call that was accepted before is repeated with the same
+//! token. If that is accepted, the refusal concerns the customer. If it is refused too, this token has also been used
+//! up and is renewed. After the first refusal that concerns a customer, every 401 is checked in this way, so a thousand
+//! foreign customers do not cost a thousand tokens.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -24,27 +24,27 @@ use super::settings::SetupError;
 use super::token_source::{Fetched, OAuth2, Refusal, Token, bearer_header};
 use super::trace;
 
-/// Tokens that live shorter than four times this are asked for at most this often.
+/// Minimum time between two requests for tokens that live shorter than four times this.
 const BETWEEN: Duration = Duration::from_secs(1);
-/// Tokens in a row of which none was ever accepted; more are not the token's fault.
+/// Maximum number of consecutive tokens that were never accepted; after that, the token is not the reason for a 401.
 const MOST_BARREN: u32 = 3;
-/// Where renewing early fails while the token still lives, the next try is not sooner than this.
+/// Minimum time until the next try if an early renewal fails while the token is still valid.
 const NEXT_EARLY_TRY: Duration = Duration::from_secs(5);
-/// A command that gave the same token again is not run again sooner than this.
+/// Minimum time before a command that returned the same token runs again.
 const SAME_AGAIN: Duration = Duration::from_secs(5);
-/// A file or a command that fails may be in the middle of being renewed.
+/// Maximum number of tries of a file or a command, which may fail while it is being updated.
 const LOCAL_TRIES: u32 = 3;
-/// A caller that asks for a token this soon after a refusal gets the same answer; no new request is made.
+/// A caller that asks for a token this soon after a refusal gets the same error, without a new request.
 const REFUSAL_HOLDS: Duration = Duration::from_secs(30);
 
-/// What to do about a 401.
+/// The reaction to a 401.
 #[derive(Debug)]
 pub(super) enum AfterRefusal {
-    /// There is a new token: it is worth sending again.
+    /// There is a new token: the call should be sent again.
     SendAgain,
-    /// The token is good, or there is no other: the answer stands.
+    /// The token is valid, or there is no other: the answer is final.
     Final,
-    /// The token is refused, and no other can be had for this reason: the answer says nothing about the customer.
+    /// The token is refused, and no other is available for this reason: the answer says nothing about the customer.
     NoToken(CallError),
 }
 
@@ -55,7 +55,7 @@ enum Source {
 }
 
 impl Source {
-    /// For the log of calls.
+    /// The name in the log of calls.
     const fn name(&self) -> &'static str {
         match self {
             Self::Kept(kept) => kept.name(),
@@ -71,7 +71,7 @@ pub(super) struct Tokens {
     epoch: Instant,
     current: RwLock<Option<Arc<Bearer>>>,
     renewing: tokio::sync::Mutex<Renewing>,
-    /// Customers exist that are refused with a good token.
+    /// Whether some customers are refused although the token is valid.
     foreign_customers: AtomicBool,
     renewals: AtomicU64,
     give_up_after: Duration,
@@ -83,9 +83,9 @@ pub(super) struct Tokens {
 struct Renewing {
     refused: Option<(CallError, Instant)>,
     not_before: Option<Instant>,
-    /// When a token that lives shortly may be followed by the next.
+    /// Earliest time of the next request, after a token with a short lifetime.
     next_at: Option<Instant>,
-    /// Tokens since the last one that was accepted.
+    /// Number of tokens since the last accepted one.
     barren: u32,
 }
 
@@ -123,12 +123,12 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// Tokens got after the first.
+    /// Returns the number of tokens that were obtained after the first one.
     pub(super) fn renewals(&self) -> u64 {
         self.renewals.load(Ordering::Relaxed)
     }
 
-    /// The token to send; gets or renews it where that is due.
+    /// Returns the token to send; obtains or renews it if that is due.
     pub(super) async fn current(&self) -> Result<Arc<Bearer>, CallError> {
         if let Some(bearer) = self.cached()
             && !bearer.is_due()
@@ -150,7 +150,7 @@ impl Tokens {
         if old.has_ended() {
             return self.renew(&mut renewing, true).await;
         }
-        // Early: nothing is lost if it fails, the old one still lives.
+        // The renewal is early: if it fails, the old token is still valid.
         if renewing.not_before.is_some_and(|at| Instant::now() < at) {
             return Ok(old);
         }
@@ -158,13 +158,14 @@ impl Tokens {
         Ok(self.renew(&mut renewing, false).await.unwrap_or(old))
     }
 
-    /// A call that departed then with this token was accepted.
+    /// Notes that a call with this token, which departed at `departed`, was accepted.
     pub(super) fn accepted(&self, bearer: &Bearer, departed: Instant) {
         bearer.accept(super::health::micros(departed - self.epoch));
     }
 
-    /// A call with this token got a 401 just now. `again`: it was refused before, with another token. `still_good` asks
-    /// whether a call that was accepted before still is, with the same token; `None`: that could not be found out.
+    /// Decides what to do after a 401 to a call with this token. `again`: the call was refused before, with another
+    /// token. `still_good` finds out whether a call that was accepted before is still accepted with the same token;
+    /// `None`: unknown.
     pub(super) async fn refused<F>(
         &self,
         bearer: &Arc<Bearer>,
@@ -193,7 +194,7 @@ impl Tokens {
         if again || is_fresh || self.foreign_customers.load(Ordering::Relaxed) {
             match still_good(bearer.clone()).await {
                 Some(false) => {}
-                // Reading a file costs nothing.
+                // Reading a file again costs nothing, so an unknown result does not prevent it.
                 None if !is_fresh
                     && !again
                     && matches!(self.source, Source::Kept(SecretSource::File(_))) => {}
@@ -219,11 +220,11 @@ impl Tokens {
         {
             return AfterRefusal::SendAgain;
         }
-        // There is no other, so it is tried again.
+        // There is no other token, so calls use this one again.
         bearer.set_dead(false);
         match renewed {
             Ok(_) => {
-                // Whoever keeps it thinks it is good; from here on, 401s are looked into first.
+                // The source still returns the same token; from now on, each 401 is checked first.
                 self.foreign_customers.store(true, Ordering::Relaxed);
                 if matches!(self.source, Source::Kept(SecretSource::Command(_))) {
                     renewing.not_before = Some(Instant::now() + SAME_AGAIN);
@@ -247,7 +248,7 @@ impl Tokens {
             .clone()
     }
 
-    /// Gets a token. `patiently`: waits out what passes, until giving up.
+    /// Obtains a token. `patiently`: repeats after temporary failures, until giving up.
     async fn renew(
         &self,
         renewing: &mut Renewing,
@@ -355,7 +356,7 @@ impl Tokens {
         }
     }
 
-    /// Makes it the current one. The same token again stays the token it was.
+    /// Makes the fetched token the current one. If it equals the current one, that one stays.
     fn install(&self, fetched: &Fetched, asked_at: Instant) -> Result<Arc<Bearer>, String> {
         let header = bearer_header(&fetched.token)?;
         let old = self.cached();

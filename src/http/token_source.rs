@@ -1,6 +1,6 @@
-//! Where a token comes from: kept somewhere, or given by a token endpoint.
+//! Where a token comes from: it is kept somewhere, or a token endpoint issues it.
 //!
-//! The token is never part of a text.
+//! Error texts never contain the token.
 
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
@@ -12,14 +12,14 @@ use super::secret_text::{SecretKind, unwrapped};
 /// Where the token comes from.
 #[derive(Debug, Clone)]
 pub enum Token {
-    /// It is kept somewhere; what can change is read again after a 401.
+    /// The token is kept somewhere; a source that can change is read again after a 401.
     Kept(SecretSource),
     /// OAuth 2.0 client credentials.
     OAuth2(OAuth2),
 }
 
 impl Token {
-    /// A token that is given and cannot be renewed.
+    /// Creates a token that is given and cannot be renewed.
     pub fn given(token: impl Into<String>) -> Self {
         Self::Kept(SecretSource::Given(SecretString::from(token.into())))
     }
@@ -32,9 +32,9 @@ pub struct OAuth2 {
     pub token_url: String,
     /// How the client authenticates.
     pub client_auth: ClientAuth,
-    /// The client's secret, or with [`ClientAuth::Header`] the whole header; read again for each token.
+    /// The client's secret, or with [`ClientAuth::Header`] the whole header; it is read again for each token.
     pub secret: SecretSource,
-    /// Scopes with spaces between, as the endpoint wants them.
+    /// Scopes, separated by spaces, as the endpoint expects them.
     pub scope: Option<String>,
     /// Further form fields.
     pub extra: Vec<(String, String)>,
@@ -58,7 +58,7 @@ pub enum ClientAuth {
 }
 
 impl ClientAuth {
-    /// What the secret is.
+    /// Returns what kind of secret the client uses.
     pub(super) const fn secret_kind(&self) -> SecretKind {
         match self {
             Self::Form { .. } | Self::Basic { .. } => SecretKind::ClientSecret,
@@ -67,7 +67,7 @@ impl ClientAuth {
     }
 }
 
-/// The value of the header, if that is a token at all.
+/// Returns the header with this token, if the text is a valid token.
 pub(super) fn bearer_header(token: &SecretString) -> Result<HeaderValue, String> {
     let token = unwrapped(token, SecretKind::Token)
         .map_err(|why| format!("the token is no token: {why}"))?;
@@ -81,7 +81,7 @@ pub(super) fn bearer_header(token: &SecretString) -> Result<HeaderValue, String>
     Ok(header)
 }
 
-/// A token as it came, with its lifetime where that is known: from the time at which it was asked for.
+/// A token, and its lifetime from the time of its request, if that is known.
 pub(super) struct Fetched {
     pub(super) token: SecretString,
     pub(super) life: Option<Duration>,
@@ -94,15 +94,15 @@ pub(super) enum Refusal {
     Later(String),
     /// A file or a program on this machine gave nothing usable; it may be in the middle of being renewed.
     Local(String),
-    /// It will not.
+    /// The token endpoint refuses for good.
     Final(String),
-    /// No answer of a token endpoint. Before the first token the URL is wrong; after it, something stands in between
-    /// for a while, as a portal or a gateway.
+    /// The answer is not from a token endpoint. Before the first token this means that the URL is wrong; later, that
+    /// something like a portal or a gateway is in between for a while.
     Strange(String),
 }
 
 impl Refusal {
-    /// For the log of calls. The words may hold what the token endpoint said, which is never logged.
+    /// The name in the log of calls. The text may contain what the token endpoint said, which is never logged.
     pub(super) const fn name(&self) -> &'static str {
         match self {
             Self::Later(_) => "not_available",

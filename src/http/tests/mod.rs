@@ -1,4 +1,4 @@
-//! The client against a server on a real socket, which answers what a test tells it to, byte by byte.
+//! The client against a server on a real socket, which answers as a test tells it, byte by byte.
 
 mod reads;
 mod server;
@@ -64,7 +64,7 @@ fn get(id: &str) -> Call {
     }
 }
 
-/// One attempt of a write: its turn, and what it came to.
+/// Makes one attempt of a write: waits for its turn and sends it.
 async fn attempt(write: &mut PendingWrite<'_>) -> Sent {
     match write.turn(Duration::ZERO).await {
         Ok(()) => write.send("intent-1").await,
@@ -72,7 +72,7 @@ async fn attempt(write: &mut PendingWrite<'_>) -> Sent {
     }
 }
 
-/// One attempt of a new write.
+/// Makes one attempt of a new write.
 async fn write(client: &Client, call: &Call) -> Sent {
     attempt(&mut client.pending_write(call.clone())).await
 }
@@ -90,7 +90,7 @@ fn patch(id: &str) -> Call {
     }
 }
 
-/// Takes a JSON object from a 200, and the status of anything else.
+/// Parses a JSON object if the status is a success, and returns the status.
 fn parse(reply: &Reply) -> Result<u16, Unreadable> {
     if reply.is_success() {
         reply.json::<serde_json::Map<String, serde_json::Value>>()?;

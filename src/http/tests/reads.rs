@@ -1,4 +1,4 @@
-//! Reads: repeated where that may help, and no longer.
+//! Reads: repeated where that may help, and not for longer.
 
 use super::server::{Act, Fault, Server, json, ok, with};
 use super::*;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::net::TcpListener;
 
-/// Each of these passes, and the next attempt is answered.
+/// Each of these faults is temporary: the next attempt is answered.
 #[tokio::test]
 async fn whatever_passes_is_asked_again() {
     let faults: [(&str, Fault); 12] = [
@@ -343,7 +343,7 @@ async fn the_quota_holds_across_clients_on_one_target() {
     for _ in 0..10 {
         assert_eq!(first.read(&get("7"), parse).await, Ok(200));
     }
-    // As after `kill -9`: nothing is tidied up.
+    // Like `kill -9`: nothing is cleaned up.
     std::mem::forget(first);
     let second = limited();
     let health = second.health();
@@ -357,8 +357,8 @@ async fn the_quota_holds_across_clients_on_one_target() {
     assert!(seen[10].at - seen[0].at >= Duration::from_secs(2));
 }
 
-/// A call of which it is to be found out whether it is to be had may fail for reasons of its own. That says nothing of
-/// the system, neither ill nor good: least of all when an outage is probed.
+/// A tentative call may fail for reasons of its own. Its result says nothing about the system, neither that it works
+/// nor that it fails, especially when an outage is probed.
 #[tokio::test]
 async fn an_outage_is_an_outage_whatever_tentative_calls_meet() {
     let server = Server::start(|seen| {
@@ -384,8 +384,8 @@ async fn an_outage_is_an_outage_whatever_tentative_calls_meet() {
         .await
         .unwrap_err();
     assert!(!client.gate.is_held());
-    // The tenth failure that counts holds all calls. After a second the first call that ever succeeded is the probe,
-    // and its failure is the system's.
+    // The tenth failure that counts holds all calls. After a second the first call that ever succeeded is repeated as
+    // the probe, and its failure counts as a failure of the system.
     let tenth = get("tenth");
     let waited = tokio::time::timeout(Duration::from_millis(1800), client.read(&tenth, parse));
     assert!(waited.await.is_err(), "still held");

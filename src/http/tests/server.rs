@@ -1,4 +1,4 @@
-//! A server that answers what it is told, and notes what it saw and when.
+//! A server that answers as a test tells it, and records each request with its time.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -9,21 +9,21 @@ use tokio::task::JoinSet;
 
 /// What to do with a request.
 pub(super) enum Act {
-    /// These bytes, and the connection stays open.
+    /// Sends these bytes; the connection stays open.
     Raw(String),
-    /// These bytes, then close.
+    /// Sends these bytes, then closes the connection.
     RawThenClose(String),
-    /// These bytes, then reset.
+    /// Sends these bytes, then resets the connection.
     RawThenReset(String),
-    /// Nothing, for ever.
+    /// Sends nothing, forever.
     Hang,
-    /// One byte now and then, for ever.
+    /// Sends a byte every 100 ms, forever.
     Drip,
-    /// A body without end.
+    /// Sends an endless body.
     Endless,
 }
 
-/// How a server misbehaves once.
+/// What a server does wrong for one request.
 pub(super) type Fault = fn() -> Act;
 
 pub(super) fn ok() -> Act {
@@ -41,11 +41,11 @@ pub(super) fn with(status: u16, headers: &str, body: &str) -> Act {
     ))
 }
 
-/// A request as it was seen.
+/// A request that the server received.
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
     pub(super) at: Instant,
-    /// Counted from 0.
+    /// Number of the request, from 0.
     pub(super) number: usize,
     pub(super) line: String,
     headers: String,
@@ -127,7 +127,7 @@ async fn serve(mut stream: TcpStream, handler: Handler, log: Arc<Mutex<Vec<Seen>
             }
             Act::RawThenReset(text) => {
                 let _ = stream.write_all(text.as_bytes()).await;
-                // Lets the bytes through before the reset overtakes them.
+                // Lets the bytes arrive before the reset.
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 stream.set_zero_linger().unwrap();
                 return;

@@ -1,4 +1,4 @@
-//! The client with turns that all processes of a target share, given out by a test.
+//! The client with turns that all processes of a target share; a test grants them.
 
 use super::server::{Server, ok};
 use super::*;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::time::{Instant, timeout};
 
-/// Gives a turn to whoever is set to a higher rate than one call a second; all others are to wait for a minute.
+/// Grants a turn if the process is set to more than one call per second; all others must wait for a minute.
 #[derive(Debug, Default)]
 struct ForTheQuick {
     asked: AtomicU32,

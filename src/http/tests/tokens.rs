@@ -1,11 +1,12 @@
-//! Tokens: renewed once for all, not once for each customer that is refused.
+//! Tokens: renewed once for all calls, not once for each customer whose call is refused.
 
 use super::server::{Act, Seen, Server, json, ok};
 use super::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// A server with a token endpoint: token `t<n>` is good for `lasts` calls. Customers `foreign…` are always 401.
+/// A server with a token endpoint: token `t<n>` is valid for `lasts` calls. Calls for customers `foreign…` always get a
+/// 401.
 async fn issuing(lasts: usize, life: &'static str) -> Server {
     let issued = AtomicUsize::new(0);
     let used = AtomicUsize::new(0);
@@ -70,7 +71,7 @@ async fn all_workers_share_one_token_and_its_request_is_as_the_standard_says() {
     );
 }
 
-/// RFC 6749, section 2.3.1: for a Basic header, ID and secret are encoded as in a form first.
+/// RFC 6749, section 2.3.1: before ID and secret are put into a Basic header, both are encoded as in a form.
 #[tokio::test]
 async fn the_credentials_go_into_the_form_or_the_header_and_are_encoded_there() {
     let client_id = "a:b c".to_owned();
@@ -351,7 +352,8 @@ async fn a_token_command_that_fails_says_so_without_its_words() {
     assert_eq!(server.count(), 0);
 }
 
-/// A 401 to a token that cannot be renewed says nothing about the customer, unless the token is still accepted elsewhere.
+/// A 401 to a token that cannot be renewed says nothing about the customer, unless other calls still succeed with the
+/// token.
 #[tokio::test]
 async fn a_renewal_that_fails_is_the_reason_why_a_call_has_no_answer() {
     for is_dead in [true, false] {

@@ -1,4 +1,4 @@
-//! The client with another giver of turns than its own: what it is asked, what it is told, and that it is obeyed.
+//! The client with a replacement for its own turns: which calls it makes to [`Turns`], and that it follows the answers.
 
 use super::super::breaker::Hold;
 use super::super::call::CallError;
@@ -8,10 +8,10 @@ use super::*;
 use std::sync::{Arc, Mutex};
 use tokio::time::Instant;
 
-/// Gives turns as it is told, and notes what it hears.
+/// Grants turns as the test says, and records the calls to it.
 #[derive(Debug, Default, Clone)]
 struct Scripted {
-    /// What each turn says at departure, the last one first.
+    /// The result of each departure, the last one first.
     script: Arc<Mutex<Vec<Said>>>,
     heard: Arc<Mutex<Vec<String>>>,
 }

@@ -1,4 +1,4 @@
-//! Writes: at most one request reaches the server, and what is not known is said to be in doubt.
+//! Writes: at most one request reaches the server, and a write with an unknown result is in doubt.
 
 use super::server::{Act, Fault, Server, json, ok, with};
 use super::*;
@@ -98,7 +98,7 @@ async fn a_write_that_is_unauthorized_is_answered_before_a_token_is_waited_for()
         matches!(&sent, Sent::Again(why) if why.status == Some(401)),
         "{sent:?}"
     );
-    // The token is fixed, so the answer stands.
+    // The token cannot be renewed, so the answer is final.
     let sent = attempt(&mut pending).await;
     assert!(
         matches!(&sent, Sent::Reply(reply) if reply.status == 401),
