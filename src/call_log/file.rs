@@ -1,6 +1,6 @@
-//! The file of the log: private, appended to by any number of processes, rotated by size.
+//! The log file: private, appended to by any number of processes, rotated by size.
 //!
-//! What cannot be written is lost, with one warning: a log never stops a run.
+//! A record that cannot be written is lost, with one warning: a log never stops a run.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Write};
@@ -8,11 +8,11 @@ use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, Permi
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// The size at which a file is renamed and a new one begins.
+/// Size in bytes at which the file is renamed and a new one begins.
 const LIMIT: u64 = 64 * 1024 * 1024;
-/// How many files are kept: FILE, FILE.1 … FILE.4.
+/// Number of files that are kept: FILE, FILE.1 … FILE.4.
 const FILES: u32 = 5;
-/// How each record begins.
+/// The beginning of each record.
 pub(super) const BEGINNING: &str = "{\"time\":\"";
 
 /// An open log.
@@ -20,7 +20,7 @@ pub(super) const BEGINNING: &str = "{\"time\":\"";
 pub struct LogFile {
     path: PathBuf,
     limit: u64,
-    /// The mode with which others could read the file, until it was opened.
+    /// The mode of the file before it was opened, if others could access the file then.
     pub was_open_to_others: Option<u32>,
     open: Mutex<Open>,
 }
@@ -28,15 +28,15 @@ pub struct LogFile {
 #[derive(Debug)]
 struct Open {
     file: File,
-    /// The last line was written in part.
+    /// Whether the last line is incomplete.
     is_cut: bool,
-    /// The file can be renamed, as far as is known.
+    /// Whether the file can be renamed; `false` after a failure.
     rotates: bool,
     warned: bool,
 }
 
 impl LogFile {
-    /// Whether the file can probably be opened. It is not created.
+    /// Checks that the file can be opened, as far as possible without creating it.
     pub fn check(path: &Path) -> io::Result<()> {
         match fs::metadata(path) {
             Err(why) if why.kind() == ErrorKind::NotFound => {
@@ -48,7 +48,7 @@ impl LogFile {
         }
     }
 
-    /// Opens the file for appending, and makes it private; creates it where it is missing.
+    /// Opens the file for appending, and makes it private; creates it if it is missing.
     pub fn open(path: &Path) -> io::Result<Self> {
         Self::with_limit(path, LIMIT)
     }
@@ -69,7 +69,7 @@ impl LogFile {
         })
     }
 
-    /// Appends one line, which ends with a line feed. Returns what a person should know.
+    /// Appends one line, which ends with a line feed. Returns a warning for the user if there is one.
     pub(super) fn append(&self, line: &str) -> Option<String> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let rotated = self.rotate_if_full(&mut open, line.len());
@@ -95,7 +95,7 @@ impl LogFile {
         if !is_full || !open.rotates {
             return Ok(());
         }
-        // Held by one process at a time: the others find another file at this path afterwards.
+        // Only one process at a time has this lock; afterwards the others find another file at this path.
         match open.file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(()),
@@ -138,7 +138,7 @@ impl Open {
     }
 }
 
-/// Opens the file or creates it, with the mode that let others read it until now.
+/// Opens or creates the file. Returns it with its former mode, if others could access it.
 fn open(path: &Path) -> io::Result<(File, Option<u32>)> {
     if path.exists() {
         let (file, meta) = existing(path)?;
@@ -159,9 +159,9 @@ fn open(path: &Path) -> io::Result<(File, Option<u32>)> {
     Ok((options.open(path)?, None))
 }
 
-/// Opens a file that is there, unless it is something else than a log.
+/// Opens an existing file, unless it is something other than a log.
 fn existing(path: &Path) -> io::Result<(File, Metadata)> {
-    // Before it is opened, which waits for a reader.
+    // Checked before opening, which would wait for a reader.
     let kind = fs::metadata(path)?.file_type();
     let waits = kind.is_fifo() || kind.is_socket();
     refuse_unless(!waits, "it is a pipe, for whose reader a run would wait")?;
@@ -170,7 +170,7 @@ fn existing(path: &Path) -> io::Result<(File, Metadata)> {
     if meta.is_file() {
         let mut beginning = [0; BEGINNING.len()];
         let read = file.read_at(&mut beginning, 0)?;
-        // The first record may have been cut.
+        // The first record may be truncated.
         let line = beginning[..read].split(|byte| *byte == b'\n').next();
         let is_log = line.is_none_or(|line| BEGINNING.as_bytes().starts_with(line));
         refuse_unless(is_log, "it is a file, and not a log of idshift")?;
@@ -186,7 +186,7 @@ fn refuse_unless(is_good: bool, why: &str) -> io::Result<()> {
     }
 }
 
-/// Whether the last line has no end: a process was killed, or the disk was full.
+/// Returns whether the last line has no end, because a process was killed or the disk was full.
 fn is_cut(file: &File) -> io::Result<bool> {
     let meta = file.metadata()?;
     if !meta.is_file() || meta.len() == 0 {
@@ -213,7 +213,7 @@ fn numbered(path: &Path, number: u32) -> PathBuf {
     name.into()
 }
 
-/// The files of a log that are there, the oldest first.
+/// Returns the existing files of a log, the oldest first.
 pub(super) fn files(path: &Path) -> Vec<PathBuf> {
     let older = (1..FILES).rev().map(|number| numbered(path, number));
     let all = older.chain([path.to_owned()]);
@@ -254,7 +254,7 @@ mod tests {
     fn two_processes_rotate_one_log_and_lose_no_line_that_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("calls.log");
-        // Each has the file open for itself, as two processes have.
+        // Each has opened the file separately, like two processes.
         let logs = [(); 2].map(|()| LogFile::with_limit(&path, 7500).unwrap());
         std::thread::scope(|scope| {
             for (at, log) in logs.iter().enumerate() {
@@ -267,12 +267,12 @@ mod tests {
         });
         let files = files(&path);
         let mut all: Vec<String> = files.iter().flat_map(|path| lines(path)).collect();
-        // While one renames a file, the other may append to it beyond the limit.
+        // While one of them renames a file, the other may append to it beyond the limit.
         assert!((2..=3).contains(&files.len()), "{files:?}");
         all.sort();
         all.dedup();
         assert_eq!(all.len(), 1000);
-        // No more files than are kept.
+        // The number of files is limited.
         for n in 0..3000 {
             logs[0].append(&record(&format!("2 {n:04}")));
         }
@@ -306,7 +306,7 @@ mod tests {
         }
         assert_eq!(lines(&path), ["accountId,newAccountId", "A,B"]);
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o644);
-        // What is not there is not created by a check.
+        // A check does not create a missing file.
         let new = folder.path().join("new.log");
         LogFile::check(&new).unwrap();
         assert!(!new.exists());

@@ -1,4 +1,4 @@
-//! Passes what this program reports through `tracing` to the file and to a person.
+//! Passes the events that this program reports through `tracing` to the file and to the user.
 
 use super::file::LogFile;
 use super::record::{Fields, Record};
@@ -9,24 +9,25 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
-/// All targets of this program begin like this. Libraries below it report headers and bodies.
+/// The beginning of all `tracing` targets of this program. The libraries report headers and bodies, so theirs are
+/// ignored.
 const OWN: &str = "idshift::";
 
 /// The run that this process works on.
 static RUN: RwLock<String> = RwLock::new(String::new());
 
-/// Shows a record to a person.
+/// Shows a record to the user.
 type Show = dyn Fn(&Record) + Send + Sync;
 
-/// Where records go.
+/// The destinations of records.
 pub struct Sinks {
-    /// The file, which gets all of them.
+    /// The file, which gets all records.
     pub file: Option<LogFile>,
-    /// What is shown to a person.
+    /// The level up to which records are shown to the user.
     pub shown: LevelFilter,
-    /// How it is shown.
+    /// Shows a record.
     pub show: Box<Show>,
-    /// Says once that the file cannot be written.
+    /// Reports a problem with the file, such as a failure to write.
     pub warn: fn(&str),
 }
 
@@ -39,16 +40,16 @@ impl Sinks {
     }
 }
 
-/// Begins to log, for as long as the process runs; the first call counts.
+/// Starts the log, for as long as the process runs; only the first call has an effect.
 pub fn start(sinks: Sinks) {
     if sinks.most() == LevelFilter::OFF {
         return;
     }
-    // An error means that there is a log already.
+    // An error means that the log was already started.
     let _ = tracing::subscriber::set_global_default(Registry::default().with(Layer(sinks)));
 }
 
-/// Names the run of all records from now on.
+/// Sets the run of all later records.
 pub fn of_run(run: &str) {
     let mut named = RUN.write().unwrap_or_else(PoisonError::into_inner);
     run.clone_into(&mut named);

@@ -1,9 +1,9 @@
-//! The log of calls: what other modules report through `tracing`, as JSON lines in a private file and as records for a
-//! person. Calls are reported by `http::logged_attempt`, other events by `http::trace`, `http::health` and `http::gate`,
-//! sessions and phases by `run`.
+//! The log of calls: receives the events that other modules report through `tracing`, writes them as JSON lines to a
+//! private file and shows them to the user. `http::logged_attempt` reports calls; `http::trace`, `http::health` and
+//! `http::gate` report other events; `run` reports sessions and phases.
 //!
-//! It takes only what this program reports, never what the libraries below it report: those show headers and bodies. Where
-//! no log was asked for, nothing is installed, and reporting costs one comparison.
+//! The log ignores what libraries report, because that contains headers and bodies. If no log is wanted, nothing is
+//! installed, and reporting costs one comparison.
 
 mod file;
 mod layer;

@@ -11,7 +11,7 @@ use std::path::Path;
 pub struct Found(pub Map<String, Value>);
 
 impl Found {
-    /// The value of this name; a name with a dot is within an object: `waited_ms.rate`.
+    /// Returns the value with this name; a name with a dot refers to a value within an object: `waited_ms.rate`.
     pub fn value(&self, name: &str) -> Option<&Value> {
         match name.split_once('.') {
             Some((outer, inner)) => self.0.get(outer)?.get(inner),
@@ -19,24 +19,24 @@ impl Found {
         }
     }
 
-    /// The text of this name.
+    /// Returns the text with this name, or an empty one.
     pub fn text(&self, name: &str) -> &str {
         self.0.get(name).and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// Whether it is about a call, and not about an event of the run.
+    /// Returns whether the record describes a call, not an event of the run.
     pub fn is_call(&self) -> bool {
         self.text("event") == "call"
     }
 
-    /// Whether it is about this line, alone or among others.
+    /// Returns whether the record concerns this line, alone or together with others.
     pub fn is_about(&self, line: u64) -> bool {
         let alone = self.0.get("line").and_then(Value::as_u64);
         alone == Some(line) || among(self.text("lines"), line)
     }
 }
 
-/// Whether a text such as `2-101,105` has this number.
+/// Returns whether a list like `2-101,105` contains this number.
 fn among(lines: &str, line: u64) -> bool {
     lines.split(',').any(|part| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -45,8 +45,8 @@ fn among(lines: &str, line: u64) -> bool {
     })
 }
 
-/// The records of a run that are wanted, in their order, from the log at this path and the renamed files before it.
-/// What is no record, such as a line that was cut, is passed over.
+/// Returns the wanted records of a run, in order, from the log at this path and the older, renamed files. Skips
+/// everything that is not a record, for example a truncated line.
 pub fn records(path: &Path, run: &str, wanted: impl Fn(&Found) -> bool) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
     let files = files(path);
@@ -57,7 +57,7 @@ pub fn records(path: &Path, run: &str, wanted: impl Fn(&Found) -> bool) -> io::R
         let mut reader = BufReader::new(File::open(file)?);
         let mut line = Vec::new();
         while reader.read_until(b'\n', &mut line)? > 0 {
-            // Most records of a log that several runs share are parsed for nothing otherwise.
+            // If several runs share a log, this avoids parsing most of the other runs' records.
             if memchr::memmem::find(&line, run.as_bytes()).is_some()
                 && let Ok(Value::Object(object)) = serde_json::from_slice(&line)
             {

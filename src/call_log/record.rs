@@ -1,4 +1,4 @@
-//! One record of the log: a time and named values in their order.
+//! One record of the log: a time and named values in order.
 
 use super::file::BEGINNING;
 use jiff::Timestamp;
@@ -6,14 +6,14 @@ use serde_json::{Map, Value};
 use std::fmt::Debug;
 use tracing::field::{Field, Visit};
 
-/// The values of a span or of an event, in the order in which they were reported.
+/// The values of a span or an event, in the order in which they were reported.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fields(Vec<(&'static str, Value)>);
 
 impl Fields {
-    /// Adds a value; a nearer span replaces what one around it says.
+    /// Adds a value; the value of an inner span replaces that of an outer one.
     pub(super) fn set(&mut self, name: &'static str, value: Value) {
-        // One line or several: the nearer span knows better.
+        // An inner span knows better whether one line or several are concerned.
         match name {
             "line" => self.0.retain(|(other, _)| *other != "lines"),
             "lines" => self.0.retain(|(other, _)| *other != "line"),
@@ -25,14 +25,14 @@ impl Fields {
         }
     }
 
-    /// Adds what a nearer span says.
+    /// Adds the values of an inner span.
     pub(super) fn extend(&mut self, nearer: &Self) {
         for (name, value) in &nearer.0 {
             self.set(name, value.clone());
         }
     }
 
-    /// Adds what the event itself says. The attempts of a write are several calls, and the caller numbers them.
+    /// Adds the event's own values. The attempts of a write are several calls, so its caller's span numbers them.
     pub(super) fn close(&mut self, event: Self) {
         let is_write = event.0.contains(&("kind", "write".into()));
         let is_numbered = is_write && self.0.iter().any(|(name, _)| *name == "attempt");
@@ -69,7 +69,7 @@ impl Visit for Fields {
 /// One record.
 #[derive(Debug)]
 pub struct Record {
-    /// RFC 3339, UTC, with milliseconds.
+    /// The time in RFC 3339, UTC, with milliseconds.
     pub time: String,
     fields: Fields,
 }
@@ -84,16 +84,16 @@ impl Record {
         }
     }
 
-    /// The value of this name.
+    /// Returns the value with this name.
     pub fn get(&self, name: &str) -> Option<&Value> {
         let named = self.fields.0.iter().find(|(other, _)| *other == name);
         named.map(|(_, value)| value)
     }
 
-    /// As one line of JSON, with its end. A name with a dot stands for an object: `waited_ms.rate`.
+    /// Returns the record as one line of JSON, with its line end. Names with a dot become an object: `waited_ms.rate`.
     pub(super) fn to_line(&self, run: &str) -> String {
         let mut line = String::with_capacity(384);
-        // The time has nothing that JSON escapes.
+        // The time contains no characters that JSON escapes.
         line.push_str(BEGINNING);
         line.push_str(&self.time);
         line.push('"');
@@ -134,7 +134,7 @@ fn push(line: &mut String, name: &str, value: &Value) {
     line.push_str(&value.to_string());
 }
 
-/// A value as a person reads it: a text without quotes.
+/// Returns a value as a user reads it: a text has no quotes.
 pub fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

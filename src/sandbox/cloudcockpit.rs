@@ -1,4 +1,4 @@
-//! `CloudCockpit`'s API as its documents describe it.
+//! `CloudCockpit`'s API, as its documentation describes it.
 
 use super::faults::Class;
 use super::http::{Request, Response};
@@ -12,7 +12,7 @@ fn error(status: u16, kind: &str, description: &str) -> Response {
     )
 }
 
-/// What kind of call it is.
+/// Returns the kind of a call.
 pub(super) fn class(request: &Request) -> Class {
     match (request.method.as_str(), request.path().as_slice()) {
         ("GET", ["v1", "Customers"]) => Class::Search,
@@ -82,7 +82,7 @@ fn list(world: &World, request: &Request) -> Response {
         .filter_map(|id| Some((id, world.cockpit.get(id)?)))
         .filter_map(|(id, customer)| {
             let identifier = customer.identifiers.get(reseller)?.as_ref();
-            // The search finds parts, too.
+            // The search also finds parts of an identifier.
             let hit = value.is_none_or(|value| identifier.is_some_and(|text| text.contains(value)));
             hit.then(|| item(id, identifier, reseller, customer.deleted))
         })

@@ -1,10 +1,10 @@
-//! What goes wrong, when, and for which calls; also as text, as [`SYNTAX`] says.
+//! Faults: what goes wrong, when, and for which calls. [`SYNTAX`] describes their notation.
 
 use super::http::{Request, Response};
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// How a fault is written, for the help of the commands that take some.
+/// The notation of faults, for the help of the commands that accept them.
 pub const SYNTAX: &str = "\
 A fault is CALLS:WHAT[:WHEN], for example
   patch:500-after:every=3    every third write is carried out and answered 500
@@ -25,21 +25,21 @@ WHEN   always (the default), nth=N, every=N, first=N,
 pub enum Class {
     /// A search by account ID, or a listing.
     Search,
-    /// Many customers in one call, by a filter.
+    /// A lookup of many customers in one call, by a filter.
     Bulk,
-    /// One customer, its locations, or one location.
+    /// A read of a customer, its locations, or one location.
     Read,
     /// A write to a customer.
     CustomerPatch,
     /// A write to a location.
     LocationPatch,
-    /// The token endpoint.
+    /// A call of the token endpoint.
     Token,
-    /// Anything else.
+    /// Any other call.
     Other,
 }
 
-/// What goes wrong.
+/// The kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
     Status(u16),
@@ -71,38 +71,38 @@ enum When {
     From(IpAddr),
 }
 
-/// A rule: which calls, what, when.
+/// A rule: which calls have which fault, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     classes: Vec<Class>,
     pub(super) what: What,
-    /// Whether the call takes effect first.
+    /// Whether the call is carried out before the fault.
     pub(super) after: bool,
     when: When,
     seen: u64,
-    /// How often it struck.
+    /// Number of calls that met the fault.
     struck: u64,
-    /// As it was written.
+    /// The text from which the fault was parsed.
     text: String,
 }
 
-/// A text that is no fault.
+/// A text that is not a fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a fault; one looks like patch:500-after:every=3 or search:429=2:first=1")]
 pub struct FaultError(String);
 
 impl Fault {
-    /// As it was written.
+    /// Returns the text from which the fault was parsed.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether no call has met it.
+    /// Returns whether no call has met the fault.
     pub(super) const fn is_idle(&self) -> bool {
         self.struck == 0
     }
 
-    /// Counts this call, and says whether the fault strikes.
+    /// Counts this call, and returns whether the fault applies to it.
     pub(super) fn strikes(&mut self, class: Class, request: &Request) -> bool {
         let strikes = self.meets(class, request);
         self.struck += u64::from(strikes);
@@ -238,7 +238,7 @@ fn parse_when(text: &str) -> Option<When> {
     }
 }
 
-/// The page of a firewall or a portal: never the API's.
+/// Returns the page of a firewall or a portal, which the API never sends.
 pub(super) fn page(status: u16) -> Response {
     Response::text(
         status,
@@ -247,7 +247,7 @@ pub(super) fn page(status: u16) -> Response {
     )
 }
 
-/// An answer that the fault makes of the right one.
+/// Applies the fault to the correct answer.
 pub(super) fn spoil(what: What, mut right: Response) -> Response {
     match what {
         What::Html => page(right.status),

@@ -1,11 +1,11 @@
-//! As much HTTP/1.1 as the stand-ins need.
+//! The part of HTTP/1.1 that the stand-ins need.
 
 use percent_encoding::percent_decode_str;
 use std::net::IpAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A request, whole.
+/// A complete request.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Request {
     pub(super) method: String,
@@ -55,7 +55,7 @@ pub(super) struct Response {
     pub(super) content_type: &'static str,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Vec<u8>,
-    /// Whether something was changed.
+    /// Whether the request changed something.
     pub(super) applied: bool,
 }
 
@@ -128,7 +128,7 @@ fn reason(status: u16) -> &'static str {
     }
 }
 
-/// A connection, with what was read and not used yet.
+/// A connection, and the bytes that were read and not used yet.
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
     peer: Option<IpAddr>,
@@ -144,7 +144,7 @@ impl Connection {
         }
     }
 
-    /// The next request; `None`: the other side is done.
+    /// Returns the next request; `None`: the client has ended the connection.
     pub(super) async fn request(&mut self) -> Option<Request> {
         loop {
             match parse(&self.buffer) {
@@ -158,7 +158,7 @@ impl Connection {
                     return Some(request);
                 }
                 Ok(None) => self.more().await?,
-                // TLS, perhaps: waiting for more of it would never end.
+                // It may be TLS: waiting for the rest would never end.
                 Err(_) => {
                     self.send(&Response::empty(400).bytes()).await?;
                     return None;
@@ -177,7 +177,7 @@ impl Connection {
     }
 }
 
-/// A request's head, the length of that head, and of the body behind it; `None`: there has to come more.
+/// Parses a request's head; returns it with the length of head and body. `None`: the head is not complete yet.
 fn parse(bytes: &[u8]) -> Result<Option<(Request, usize, usize)>, httparse::Error> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut parsed = httparse::Request::new(&mut headers);
@@ -217,14 +217,14 @@ fn parse(bytes: &[u8]) -> Result<Option<(Request, usize, usize)>, httparse::Erro
     Ok(Some((request, head, length)))
 }
 
-/// `a=b&c=d`, decoded.
+/// Parses and decodes `a=b&c=d`.
 pub(super) fn pairs(text: &str) -> Vec<(String, String)> {
     form_urlencoded::parse(text.as_bytes())
         .into_owned()
         .collect()
 }
 
-/// Percent-decodes, once.
+/// Percent-decodes once.
 fn decode(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }

@@ -1,8 +1,8 @@
-//! Stand-ins of the systems, with their faults, over real HTTP on this machine.
+//! Stand-ins of the systems, with configurable faults, over real HTTP on this machine.
 //!
-//! A stand-in is written from the API documents and shares nothing with the client, because a shared type
-//! would share the client's bugs. It has a thread and a runtime of its own, binds to 127.0.0.1 only, and serves
-//! raw sockets: a fault may cut, delay or spoil an answer at any byte, before or after it took effect.
+//! A stand-in is written from the API documentation and shares no types with the client, because a shared type would
+//! share the client's bugs. It has a thread and a runtime of its own, binds to 127.0.0.1 only, and serves raw sockets:
+//! a fault may cut, delay or corrupt an answer at any byte, before or after the call took effect.
 
 mod adobe;
 mod cloudcockpit;
@@ -20,7 +20,7 @@ pub use world::{AdobeCustomer, CockpitCustomer, PlumeCustomer, PlumeLocation, Wo
 
 use std::time::Duration;
 
-/// Which system.
+/// The system that a stand-in replaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Plume.
@@ -34,27 +34,27 @@ pub enum Kind {
 /// How a stand-in behaves.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Which system it stands in for.
+    /// The system that it replaces.
     pub kind: Kind,
     /// The port on 127.0.0.1; 0: a free one.
     pub port: u16,
-    /// How long an answer takes.
+    /// Latency of each answer.
     pub latency: Duration,
-    /// What goes wrong.
+    /// The faults of the answers.
     pub faults: Vec<Fault>,
     /// Plume: whether many customers may be looked up in one call.
     pub bulk: bool,
     /// Plume: the answer to a duplicate account ID.
     pub duplicate_status: u16,
-    /// The tokens that are good; `None`: any.
+    /// The valid tokens; `None`: all are valid.
     pub tokens: Option<Vec<String>>,
-    /// Tokens of the token endpoint expire after this number of calls.
+    /// Number of calls after which a token of the token endpoint expires.
     pub token_calls: Option<u64>,
-    /// How long tokens of the token endpoint are said to live, in seconds.
+    /// The stated lifetime of tokens of the token endpoint, in seconds.
     pub token_seconds: u64,
-    /// This number of calls from one address in this time, then 403 from a firewall until the next such window.
+    /// The firewall allows this number of calls from one address in this time, then answers 403 until the next window.
     pub firewall: Option<(u32, Duration)>,
-    /// Whether every request is kept in the log.
+    /// Whether every request is recorded in the log.
     pub log: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The server: accepts, lets faults strike, answers, and keeps a log.
+//! The server: accepts connections, applies faults, answers, and keeps a log.
 
 use super::faults::{Class, Fault, What, page, spoil};
 use super::http::{Connection, Request, Response};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-/// The maximum number of requests that are kept in the log.
+/// Maximum number of requests in the log.
 const LOGGED: usize = 1_000_000;
 
 /// Why a stand-in cannot start.
@@ -24,28 +24,28 @@ pub struct SandboxError {
     source: std::io::Error,
 }
 
-/// A request that the stand-in saw.
+/// A request that the stand-in received.
 #[derive(Debug, Clone)]
 pub struct Seen {
-    /// Since the stand-in began.
+    /// When it was received, since the start of the stand-in.
     pub at: Duration,
-    /// What kind of call.
+    /// The kind of call.
     pub class: Class,
     /// The client's address.
     pub peer: Option<IpAddr>,
-    /// GET or PATCH.
+    /// The HTTP method.
     pub method: String,
-    /// As it was sent.
+    /// The path as it was sent.
     pub path: String,
     /// The body of a write.
     pub body: String,
-    /// What was answered; 0: nothing.
+    /// The status of the answer; 0: no answer.
     pub status: u16,
-    /// Whether something was changed.
+    /// Whether the request changed something.
     pub applied: bool,
-    /// Headers that tell calls apart.
+    /// The header that identifies the call.
     pub request_id: Option<String>,
-    /// Headers that tell intents apart.
+    /// The header that identifies the intent.
     pub correlation_id: Option<String>,
 }
 
@@ -55,7 +55,7 @@ struct Shared {
     faults: Mutex<Vec<Fault>>,
     log: Mutex<Vec<Seen>>,
     began: Instant,
-    /// Of the firewall, by the client's address.
+    /// The present windows of the firewall: begin and number of calls, by the client's address.
     windows: Mutex<HashMap<Option<IpAddr>, (Instant, u32)>>,
 }
 
@@ -110,34 +110,34 @@ impl Sandbox {
         })
     }
 
-    /// Where it is.
+    /// Returns the base URL of the stand-in.
     pub fn base_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// What it knows.
+    /// Returns the data of the stand-in.
     pub fn world(&self) -> Arc<Mutex<World>> {
         Arc::clone(&self.shared.world)
     }
 
-    /// What it saw so far.
+    /// Returns all requests so far.
     pub fn log(&self) -> Vec<Seen> {
         lock(&self.shared.log).clone()
     }
 
-    /// Forgets what it saw so far.
+    /// Removes all requests from the log.
     pub fn clear_log(&self) {
         lock(&self.shared.log).clear();
     }
 
-    /// The faults that no call has met, as they were written.
+    /// Returns the faults that no call has met, in their notation.
     pub fn idle_faults(&self) -> Vec<String> {
         let faults = lock(&self.shared.faults);
         let idle = faults.iter().filter(|fault| fault.is_idle());
         idle.map(|fault| fault.text().to_owned()).collect()
     }
 
-    /// From now on other things go wrong.
+    /// Replaces the faults.
     pub fn set_faults(&self, faults: Vec<Fault>) {
         *lock(&self.shared.faults) = faults;
     }
@@ -147,7 +147,7 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         self.stop.cancel();
         if let Some(thread) = self.thread.take() {
-            // A server that broke has been noticed by its clients.
+            // If the server failed, its clients have noticed it.
             let _ = thread.join();
         }
     }
@@ -173,7 +173,7 @@ async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>, stop: Cance
 }
 
 async fn talk(stream: TcpStream, shared: Arc<Shared>) {
-    // Latency of tens of milliseconds would come from the socket otherwise.
+    // Otherwise the socket would add a latency of tens of milliseconds.
     let _ = stream.set_nodelay(true);
     let mut connection = Connection::new(stream);
     while let Some(request) = connection.request().await {
@@ -184,7 +184,7 @@ async fn talk(stream: TcpStream, shared: Arc<Shared>) {
 }
 
 impl Shared {
-    /// Answers one request; `None`: the connection is over.
+    /// Answers one request; `None`: the connection has ended.
     async fn one(&self, connection: &mut Connection, request: Request) -> Option<()> {
         let at = self.began.elapsed();
         if request.raw_path.starts_with("/__sandbox/") {
@@ -248,7 +248,8 @@ impl Shared {
         }
     }
 
-    /// The firewall: a number of calls from one address in a window, then none until the next window begins.
+    /// Counts a call for the firewall: it allows a number of calls from one address in a window, and blocks further
+    /// ones until the next window begins.
     fn is_blocked(&self, peer: Option<IpAddr>) -> bool {
         let Some((calls, window)) = self.options.firewall else {
             return false;
@@ -283,7 +284,7 @@ impl Shared {
         }
     }
 
-    /// For tests from outside of the process.
+    /// Answers a request of a test in another process.
     fn control(&self, request: &Request) -> Response {
         match (request.method.as_str(), request.raw_path.as_str()) {
             ("GET", "/__sandbox/state") => Response::json(200, &lock(&self.world).state()),
@@ -318,7 +319,7 @@ impl Shared {
     }
 }
 
-/// Does what goes wrong; returns the status that was sent, `None` where the connection is over.
+/// Carries out a fault; returns the status that was sent, `None` if the connection has ended.
 async fn strike(connection: &mut Connection, what: What, right: Option<Response>) -> Option<u16> {
     let send = |response: Response| (response.status, response.bytes());
     let (status, bytes) = match what {
@@ -352,7 +353,7 @@ async fn strike(connection: &mut Connection, what: What, right: Option<Response>
             send(response)
         }
         What::Reset => {
-            // Closing with unsent data thrown away is what sends a reset.
+            // Discarding unsent data at the close is what sends a reset.
             let _ = connection.stream.set_zero_linger();
             return None;
         }

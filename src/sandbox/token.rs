@@ -8,14 +8,14 @@ use serde_json::json;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// A token that was given out.
+/// A token that was issued.
 #[derive(Debug, Clone)]
 struct Issued {
     calls_left: u64,
     until: Option<Instant>,
 }
 
-/// The tokens that were given out.
+/// The tokens that were issued.
 #[derive(Debug, Default)]
 pub struct Tokens {
     issued: HashMap<String, Issued>,
@@ -23,7 +23,7 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// How many were given out.
+    /// Returns the number of issued tokens.
     pub fn count(&self) -> u64 {
         self.count
     }
@@ -50,9 +50,9 @@ pub(super) fn answer(tokens: &mut Tokens, request: &Request, options: &Options) 
         .header("authorization")
         .and_then(|header| header.strip_prefix("Basic "));
     let secret = match (in_header, in_form) {
-        // RFC 6749, section 2.3: one way in each request.
+        // RFC 6749, section 2.3: only one way to authenticate in each request.
         (Some(_), Some(_)) => return refuse("invalid_request"),
-        // A ready-made header need not be one of this stand-in.
+        // A complete header of a test may have any value.
         (Some(header), None) => Some(secret_in(header).unwrap_or_default()),
         (None, form) => form.map(|(_, secret)| secret.to_owned()),
     };
@@ -70,7 +70,7 @@ pub(super) fn answer(tokens: &mut Tokens, request: &Request, options: &Options) 
     let life = Duration::from_secs(options.token_seconds);
     let issued = Issued {
         calls_left: options.token_calls.unwrap_or(u64::MAX),
-        // Of a life of nothing, only the answer is odd.
+        // A lifetime of zero is only an odd answer; the token does not expire.
         until: (!life.is_zero()).then(|| Instant::now() + life),
     };
     tokens.issued.insert(token.clone(), issued);
@@ -80,7 +80,8 @@ pub(super) fn answer(tokens: &mut Tokens, request: &Request, options: &Options) 
     )
 }
 
-/// The secret in the value of a Basic header; ID and secret were each encoded as in a form before they were joined.
+/// Returns the secret from the value of a Basic header, in which ID and secret were each encoded as in a form before
+/// they were joined.
 fn secret_in(value: &str) -> Option<String> {
     let text = String::from_utf8(BASE64_STANDARD.decode(value.trim()).ok()?).ok()?;
     let (_, secret) = text.split_once(':')?;
@@ -88,7 +89,7 @@ fn secret_in(value: &str) -> Option<String> {
     fields.next().map(|(name, _)| name.into_owned())
 }
 
-/// Whether a call's token is good; each call uses one up, where tokens are given out.
+/// Returns whether a call's token is valid; the call counts against `token_calls` if tokens were issued.
 pub(super) fn is_good(issued: &mut Tokens, request: &Request, options: &Options) -> bool {
     let Some(token) = request.bearer().filter(|token| !token.is_empty()) else {
         return false;
