@@ -276,8 +276,8 @@ fn alert(error: &reqwest::Error) -> Option<String> {
     Some(name.to_owned())
 }
 
-/// Why TLS cannot be spoken with this server, and what to do about it; `None`: that is not the reason. A handshake
-/// that was merely cut off is an ordinary failure to connect.
+/// Returns why a TLS connection to this server is impossible, and what to do about it; `None`: TLS is not the reason.
+/// A handshake that was only interrupted is an ordinary failure to connect.
 fn tls_text(error: &reqwest::Error) -> Option<String> {
     let tls = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>())?;
     let text = match tls {
@@ -311,11 +311,11 @@ fn tls_text(error: &reqwest::Error) -> Option<String> {
     Some(text)
 }
 
-/// What to do about a proxy that asks for a password.
+/// What to do about a proxy that requires a login.
 pub(super) const PROXY_LOGIN: &str = "407: a proxy on the way asks for a user and a password: put them into its \
      address in HTTPS_PROXY (http://user:password@proxy:port)";
 
-/// The last cause, which is the one that says something.
+/// Returns the text of the innermost cause, which is the most informative one.
 pub(super) fn innermost(error: &dyn Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {

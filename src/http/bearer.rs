@@ -1,31 +1,31 @@
-//! A token in use: how long it lives, and whether a call with it was accepted.
+//! A token in use: its lifetime, and whether a call with it was accepted.
 
 use reqwest::header::HeaderValue;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
-/// A token is renewed this long before its end, or after half of its life.
+/// A token is renewed this long before its end, or after half of its life if that is later.
 const MARGIN: Duration = Duration::from_secs(30);
-/// A token is not sent any more this long before its end, or in the last quarter of its life: it is checked when the
-/// call arrives, by a clock that may count whole seconds.
+/// A token is no longer sent this long before its end, or in the last quarter of its life if that is shorter: the
+/// server checks it when the call arrives, by a clock that may count whole seconds.
 const ON_THE_WAY: Duration = Duration::from_secs(2);
 
 /// A token in use.
 #[derive(Debug)]
 pub(super) struct Bearer {
     pub(super) header: HeaderValue,
-    /// 1 for the first token of a target, and one more for each that follows.
+    /// 1 for the first token of a target; each later one has the next number.
     pub(super) generation: u64,
     life: Option<Life>,
-    /// It was refused and is being renewed: no call sends it any more.
+    /// The token was refused and is being renewed: no call sends it any more.
     is_dead: AtomicBool,
     was_accepted: AtomicBool,
     last_accepted: AtomicU64,
 }
 
 impl Bearer {
-    /// `lasts`: how long it lives from the time at which it was asked for, where that is known.
+    /// Creates a token. `lasts`: its lifetime from the time of its request, if known.
     pub(super) fn new(
         header: HeaderValue,
         generation: u64,
@@ -46,7 +46,7 @@ impl Bearer {
         }
     }
 
-    /// Whether it is time to get another.
+    /// Returns whether it is time to renew the token.
     pub(super) fn is_due(&self) -> bool {
         self.life.as_ref().is_some_and(Life::is_due)
     }
@@ -59,38 +59,38 @@ impl Bearer {
         self.is_dead.store(is_dead, Ordering::Relaxed);
     }
 
-    /// Whether its life has ended.
+    /// Returns whether the token's life has ended.
     pub(super) fn has_ended(&self) -> bool {
         self.life.as_ref().is_some_and(Life::is_over)
     }
 
-    /// Whether it is not to be sent any more.
+    /// Returns whether the token must no longer be sent.
     pub(super) fn is_over(&self) -> bool {
         self.has_ended() || self.is_dead()
     }
 
-    /// A call with it was accepted, which departed this many microseconds after the target's first use.
+    /// Notes that a call with this token was accepted; it departed this many microseconds after the client was created.
     pub(super) fn accept(&self, departed_us: u64) {
-        // Reading first: all calls share the value, and writing it would take it from the caches of the others.
+        // All calls share the value, and writing it would evict it from the caches of other cores; so it is read first.
         if !self.was_accepted() {
             self.was_accepted.store(true, Ordering::Relaxed);
         }
         self.last_accepted.fetch_max(departed_us, Ordering::Relaxed);
     }
 
-    /// Whether any call with it was accepted.
+    /// Returns whether any call with this token was accepted.
     pub(super) fn was_accepted(&self) -> bool {
         self.was_accepted.load(Ordering::Relaxed)
     }
 
-    /// When the latest call departed that was accepted, in microseconds after the target's first use.
+    /// Returns when the latest accepted call departed, in microseconds after the client was created.
     pub(super) fn last_accepted(&self) -> u64 {
         self.last_accepted.load(Ordering::Relaxed)
     }
 }
 
-/// A lifetime on two clocks: the monotonic one stands still while the machine is suspended, the wall clock may be
-/// set. The older reading holds.
+/// A lifetime measured by two clocks: the monotonic one stands still while the machine is suspended, the wall clock may
+/// be set. The greater age counts.
 #[derive(Debug)]
 struct Life {
     born: Instant,

@@ -17,7 +17,8 @@ const REFUSED_FIRST: Duration = Duration::from_secs(1);
 const REFUSED_LONGEST: Duration = Duration::from_secs(300);
 /// A hold is extended by a random share of its length, up to this one.
 const SPREAD: f64 = 0.1;
-/// Blocks of a firewall that follow within this time (or within the last wait, if that is longer) belong together.
+/// A firewall's block that begins within this time after the last wait (or within the length of that wait, if that is
+/// longer) continues the last block.
 pub(super) const QUIET: Duration = Duration::from_secs(10);
 
 /// What a call's answer says about the system.

@@ -1,4 +1,4 @@
-//! The gate's decisions, with times made up.
+//! Tests of the gate's decisions, with invented times.
 
 use super::*;
 
@@ -27,7 +27,7 @@ fn held_for(decisions: &BreakerState, now: Instant) -> Option<Duration> {
     }
 }
 
-/// Lets the hold pass, sends the probe, and tells what it heard.
+/// Waits until the hold is over, sends the probe, and reports `verdict` for it.
 fn probe(decisions: &mut BreakerState, now: &mut Instant, verdict: &Verdict) {
     *now += held_for(decisions, *now).expect("it is held");
     assert!(matches!(

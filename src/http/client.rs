@@ -222,12 +222,12 @@ impl Client {
         self.gate.set_paused(paused);
     }
 
-    /// Sets the rate of all calls together, or of lookups and of writes separately.
+    /// Sets the rate of all calls together; if writes have a limit of their own, of reads and of writes each.
     pub fn set_rate(&self, per_second: f64) {
         self.turns.set_rate(per_second);
     }
 
-    /// Returns the rate limit of all calls together, or of lookups, in calls per second; `None`: no limit.
+    /// Returns the rate limit of reads (or of all calls together), in calls per second; `None`: no limit.
     pub fn rate(&self) -> Option<f64> {
         self.turns.rate()
     }

@@ -1,5 +1,4 @@
-//! Which proxy the calls to a host take, and why, for `doctor`. The rules are those of the HTTP client, whose own code
-//! is asked.
+//! Which proxy the calls to a host use, and why, for `doctor`. The HTTP client's own code decides, so its rules apply.
 
 use hyper::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
@@ -7,27 +6,27 @@ use reqwest::Url;
 
 use super::http_client::is_loopback;
 
-/// The variables that name proxies, each in the order in which its spellings count.
+/// The variables that name proxies; in each pair the first spelling has priority.
 const ALL: [&str; 2] = ["ALL_PROXY", "all_proxy"];
 const HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 const NO: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
-/// The way of the calls to a host.
+/// How calls reach a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
     /// Through a proxy.
     Proxy {
-        /// Its address, without a user and a password.
+        /// Its address, without user and password.
         address: String,
-        /// What names it: a variable, or the settings of the operating system.
+        /// Where it is set: in a variable, or in the settings of the operating system.
         named_by: &'static str,
-        /// Whether it looks the host's name up.
+        /// Whether the proxy resolves the host's name.
         resolves: bool,
     },
     /// Directly.
     Direct {
-        /// Why, where a proxy is set.
+        /// The reason, if a proxy is set but not used.
         why: Option<String>,
     },
 }
@@ -43,7 +42,7 @@ pub struct Proxies {
 }
 
 impl Proxies {
-    /// As the HTTP client takes them from the environment, or from the operating system.
+    /// Reads the proxies as the HTTP client does: from the environment, or from the operating system.
     pub fn from_environment() -> Self {
         Self::of(Matcher::from_system(), |name| std::env::var(name).ok())
     }
@@ -64,7 +63,7 @@ impl Proxies {
         }
     }
 
-    /// How the calls to this address travel.
+    /// Returns how calls reach this address.
     pub fn route(&self, address: &str) -> Route {
         let direct = |why: String| Route::Direct { why: Some(why) };
         let (Ok(url), Ok(uri)) = (Url::parse(address), address.parse::<Uri>()) else {
@@ -107,7 +106,7 @@ impl Proxies {
         }
     }
 
-    /// Variables that should name a proxy and do not, so that they have no effect.
+    /// Returns the variables that should name a proxy and do not, so that they have no effect.
     pub fn unusable(&self) -> impl Iterator<Item = &'static str> {
         let named = [&self.https, &self.http, &self.all].into_iter().flatten();
         named
@@ -122,7 +121,7 @@ fn is_proxy(value: &str) -> bool {
     matcher.intercept(&anywhere).is_some()
 }
 
-/// The entry of a list such as that of `NO_PROXY` that this address falls under.
+/// Returns the entry of a list like `NO_PROXY` that matches this address.
 fn entry<'a>(list: &'a str, uri: &Uri) -> Option<&'a str> {
     let excludes = |entry: &&str| {
         let matcher = Matcher::builder().all("http://proxy.example").no(*entry);

@@ -1,10 +1,10 @@
-//! The pace in virtual time.
+//! Tests of the pace in virtual time.
 
 use super::*;
 use tokio::task::JoinSet;
 use tokio::time::{advance, sleep};
 
-/// Departure times of `workers` workers over `seconds`, in microseconds.
+/// Runs `workers` workers for `seconds`, and returns the departure times in microseconds.
 async fn run(pace: Arc<Pace>, workers: usize, seconds: u64) -> Vec<u64> {
     let start = Instant::now();
     let end = start + Duration::from_secs(seconds);
@@ -60,7 +60,7 @@ async fn every_rate_is_used_to_98_percent_and_no_second_exceeds_it() {
     }
 }
 
-/// The server is held up for 20 ms now and then, and sees together what has arrived meanwhile.
+/// The server is delayed by 20 ms now and then, and then sees all calls that arrived meanwhile together.
 #[tokio::test(start_paused = true)]
 async fn a_server_that_is_held_up_sees_no_more_than_a_hundredth_too_much_in_a_second() {
     const EVERY: u64 = 1_370_000;
@@ -93,7 +93,7 @@ async fn a_process_that_was_held_up_does_not_catch_up() {
     let (calls, ()) = tokio::join!(run(pace, 16, 10), async {
         for _ in 0..20 {
             sleep(Duration::from_millis(301)).await;
-            // Jumps past many slots in one step, as a process does that had no CPU or was suspended.
+            // Jumps past many slots in one step, like a process that had no CPU time or was suspended.
             advance(Duration::from_millis(120)).await;
         }
     });
@@ -139,7 +139,7 @@ async fn after_a_refusal_the_pace_is_a_little_lower_and_climbs_slowly() {
 #[tokio::test(start_paused = true)]
 async fn what_is_far_below_the_refused_pace_climbs_quickly() {
     let pace = Arc::new(Pace::new(Rate::PerSecond(100.0)));
-    // One call of many was taken within the last second.
+    // The system accepted one of many calls within the last second.
     pace.turn().await;
     pace.accepted();
     pace.slow();
@@ -154,11 +154,11 @@ async fn slots_given_out_before_a_refusal_are_void() {
     let pace = Arc::new(Pace::new(Rate::PerSecond(1.0)));
     let (calls, ()) = tokio::join!(run(pace.clone(), 10, 22), async {
         sleep(Duration::from_millis(3100)).await;
-        // Nothing was accepted within the last second, as far as is known.
+        // As far as the pace knows, nothing was accepted within the last second.
         pace.line().accepted = LastSecond::default();
         pace.slow();
     });
-    // Four had gone; at half the pace the next goes two seconds after the last, and not at its old slot.
+    // Four calls have departed; at half the pace the next one departs two seconds after the last, not at its old slot.
     assert!(calls[4] - calls[3] > 1_900_000, "{calls:?}");
     assert!(calls.len() >= 16, "{calls:?}");
 }

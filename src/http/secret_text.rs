@@ -1,22 +1,22 @@
-//! A secret as people keep it in files and variables: with a byte order mark, in UTF-16, in quotes, as `Bearer …`, or as
-//! the JSON answer that it came in. Read where it is clear what is meant; else an error says what was found. The secret is
-//! never part of a text.
+//! Reads a secret in the forms in which files and variables contain it: with a byte order mark, in UTF-16, in quotes,
+//! as `Bearer …`, or inside the JSON answer that delivered it. If the meaning is clear, the secret is accepted;
+//! otherwise an error says what was found. Error texts never contain the secret.
 
 use secrecy::{ExposeSecret, SecretString};
 use std::io::{self, Read};
 use std::path::Path;
 
-/// A token or a secret is never longer.
+/// Maximum length of a token or a secret, in bytes.
 pub(super) const LONGEST: u64 = 64 * 1024;
 
-/// What is kept, and so under which names JSON may hold it.
+/// The kind of secret, which determines the names under which JSON may contain it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretKind {
     /// A token that is sent as `Bearer …`.
     Token,
     /// The secret of an OAuth 2.0 client.
     ClientSecret,
-    /// The value of a header `Authorization: Basic …`, which holds a client's ID and its secret.
+    /// The value of a header `Authorization: Basic …`, which contains a client's ID and its secret.
     BasicHeader,
     /// A password.
     Password,
@@ -42,7 +42,7 @@ impl SecretKind {
     }
 }
 
-/// The secret in a file.
+/// Reads the secret from a file.
 pub(super) fn secret_file(path: &Path, kind: SecretKind) -> Result<SecretString, String> {
     let what = kind.words();
     let read = || {
@@ -57,14 +57,14 @@ pub(super) fn secret_file(path: &Path, kind: SecretKind) -> Result<SecretString,
     secret_of(&bytes, kind).map_err(|why| format!("the {what} file {path} holds no {what}: {why}"))
 }
 
-/// The secret in these bytes.
+/// Extracts the secret from these bytes.
 pub(super) fn secret_of(bytes: &[u8], kind: SecretKind) -> Result<SecretString, String> {
     if bytes.len() as u64 > LONGEST {
         return Err(format!("it is longer than {} KiB", LONGEST / 1024));
     }
     let text = text_of(bytes).ok_or("it is not text in UTF-8 or UTF-16")?;
     let secret = match kind {
-        // It may begin with a quote, a brace or a space.
+        // A password may begin with a quote, a brace or a space.
         SecretKind::Password => text.trim_end_matches(['\r', '\n']).to_owned(),
         _ => plain(text.trim(), kind)?,
     };
@@ -77,12 +77,12 @@ pub(super) fn secret_of(bytes: &[u8], kind: SecretKind) -> Result<SecretString, 
     Ok(SecretString::from(secret))
 }
 
-/// The secret in a text that is one already.
+/// Extracts the secret from a text that may contain more, as [`secret_of`] does.
 pub(super) fn unwrapped(text: &SecretString, kind: SecretKind) -> Result<SecretString, String> {
     secret_of(text.expose_secret().as_bytes(), kind)
 }
 
-/// In UTF-16 without a byte order mark, plain letters have a zero on one side.
+/// Decodes the text. In UTF-16 without a byte order mark, one of the two bytes of a plain letter is zero.
 fn text_of(bytes: &[u8]) -> Option<String> {
     let encoding = match encoding_rs::Encoding::for_bom(bytes) {
         Some((encoding, _)) => encoding,
@@ -129,7 +129,7 @@ fn in_json(text: &str, kind: SecretKind) -> Result<String, String> {
     plain_text(found.ok_or_else(wanted)?, kind)
 }
 
-/// What JSON holds is not JSON again.
+/// Reads a text from JSON, which must not be JSON again.
 fn plain_text(text: &str, kind: SecretKind) -> Result<String, String> {
     match text.trim() {
         json if json.starts_with('{') => Err("it is JSON within JSON".to_owned()),
@@ -155,7 +155,7 @@ fn unquoted(text: &str) -> &str {
     inner.map_or(text, str::trim)
 }
 
-/// What follows this word and white space, or a word that ends in a colon.
+/// Returns what follows this word, which must be followed by white space or end in a colon.
 fn after_word<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     let start = text.get(..word.len())?;
     let rest = &text[word.len()..];
@@ -249,7 +249,7 @@ mod tests {
         ] {
             match read(bytes, kind) {
                 Err(why) => assert!(why.contains(words) && !why.contains("tok-1"), "{why}"),
-                // Two quotes alone are refused where they are sent.
+                // Two quotes alone are refused when they are sent.
                 Ok(text) => assert_eq!(text, words),
             }
         }

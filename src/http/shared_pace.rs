@@ -150,7 +150,7 @@ impl SharedPace {
         gap_of(per_second, inner.late.get())
     }
 
-    /// Returns the rate that applies to lookups, in calls per second; `None`: no limit.
+    /// Returns the rate that applies to reads, in calls per second; `None`: no limit.
     pub(super) fn rate(&self) -> Option<f64> {
         let OfLane { own, lower, .. } = self.inner().lanes[Lane::Find as usize];
         lower.or(own)

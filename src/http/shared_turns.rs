@@ -38,7 +38,7 @@ pub(super) struct SharedTurns {
     rate: Arc<dyn SharedRate>,
     egress: Egress,
     addresses: Vec<Option<IpAddr>>,
-    /// The lines of all addresses for lookups, then those for writes if writes have a limit of their own.
+    /// The lines of all addresses for reads, then those for writes if writes have a limit of their own.
     lines: Vec<TurnLine>,
     pace: SharedPace,
     quota: Option<(u32, Duration)>,

@@ -83,7 +83,7 @@ pub(super) struct Tokens {
 struct Renewing {
     refused: Option<(CallError, Instant)>,
     not_before: Option<Instant>,
-    /// Earliest time of the next request, after a token with a short lifetime.
+    /// Earliest time of the next request, if the present token has a short lifetime.
     next_at: Option<Instant>,
     /// Number of tokens since the last accepted one.
     barren: u32,

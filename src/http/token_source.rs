@@ -92,9 +92,9 @@ pub(super) struct Fetched {
 pub(super) enum Refusal {
     /// The token endpoint cannot answer at present; asking again may help.
     Later(String),
-    /// A file or a program on this machine gave nothing usable; it may be in the middle of being renewed.
+    /// A file or a program on this machine returned nothing usable; an update may be in progress.
     Local(String),
-    /// The token endpoint refuses for good.
+    /// No token can be obtained, and asking again does not help.
     Final(String),
     /// The answer is not from a token endpoint. Before the first token this means that the URL is wrong; later, that
     /// something like a portal or a gateway is in between for a while.

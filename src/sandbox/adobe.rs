@@ -1,4 +1,4 @@
-//! Adobe's API as its documents describe it.
+//! Adobe's API, as its documentation describes it.
 
 use super::faults::Class;
 use super::http::{Request, Response};
@@ -12,7 +12,7 @@ fn error(status: u16, code: &str, message: &str, details: &[&str]) -> Response {
     )
 }
 
-/// What kind of call it is.
+/// Returns the kind of a call.
 pub(super) fn class(request: &Request) -> Class {
     match (request.method.as_str(), request.path().as_slice()) {
         ("GET", ["v3", "resellers", _, "customers"]) => Class::Search,
@@ -125,7 +125,7 @@ fn update(world: &mut World, request: &Request, id: &str) -> Response {
     }
 }
 
-/// The profile that replaces the stored one, or why the update is refused.
+/// Returns the profile that replaces the stored one, or the answer that refuses the update.
 fn replacement(customer: &AdobeCustomer, body: &Value) -> Result<Value, Response> {
     let missing = |path: &str| error(400, "1122", "Missing required fields", &[path]);
     let profile = body
@@ -160,12 +160,12 @@ fn replacement(customer: &AdobeCustomer, body: &Value) -> Result<Value, Response
     Ok(profile.clone())
 }
 
-/// What is left out is read as `false`.
+/// Returns whether global sales are enabled; a missing field means `false`.
 fn is_global(body: &Value) -> bool {
     body["globalSalesEnabled"].as_bool().unwrap_or(false)
 }
 
-/// Replaces what is stored, and returns the answer: it shows what was sent, also where that does not persist.
+/// Replaces the stored data, and returns the answer, which contains what was sent even if it is not stored.
 fn store(
     customer: &mut AdobeCustomer,
     body: &Value,
@@ -188,7 +188,7 @@ fn store(
     answer["status"] = Value::from(customer.status.clone());
     let contacts = customer.body["companyProfile"]["contacts"].as_array_mut();
     for contact in contacts.into_iter().flatten() {
-        // Names cannot be changed.
+        // Names of contacts cannot be changed.
         let mut known = before.as_array().into_iter().flatten();
         if let Some(known) = known.find(|known| known["email"] == contact["email"]) {
             for name in ["firstName", "lastName"] {

@@ -1,4 +1,4 @@
-//! Plume's API as its documents describe it.
+//! Plume's API, as its documentation describes it.
 
 use super::Options;
 use super::faults::Class;
@@ -23,7 +23,7 @@ fn lower<'a>(path: &'a [&'a str]) -> Vec<&'a str> {
         .collect()
 }
 
-/// What kind of call it is.
+/// Returns the kind of a call.
 pub(super) fn class(request: &Request) -> Class {
     let path = request.path();
     match (request.method.as_str(), lower(&path).as_slice()) {

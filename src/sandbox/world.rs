@@ -1,4 +1,4 @@
-//! The customers of a stand-in, and how they are found.
+//! The customers of a stand-in, and how to find them.
 
 use super::token::Tokens;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ pub struct PlumeCustomer {
     pub id: Box<str>,
     /// The account ID, unique.
     pub account_id: Box<str>,
-    /// Whether the token may not see it.
+    /// Whether the token has no access to the customer.
     pub hidden: bool,
     /// The partner that owns the customer.
     pub partner: Box<str>,
@@ -33,26 +33,26 @@ pub struct PlumeLocation {
 /// An Adobe customer.
 #[derive(Debug, Clone)]
 pub struct AdobeCustomer {
-    /// The customer's resource, but for what the stand-in adds.
+    /// The customer's resource, without what the stand-in adds.
     pub body: Value,
-    /// `1000`: active.
+    /// The status; `1000`: active.
     pub status: String,
     /// Whether it has active deployments, which need global sales.
     pub deployments: bool,
-    /// E-mails that were sent because of writes, by address.
+    /// Number of e-mails that were sent because of writes, by address.
     pub emails: HashMap<String, u32>,
 }
 
 /// A `CloudCockpit` customer.
 #[derive(Debug, Clone, Default)]
 pub struct CockpitCustomer {
-    /// The identifier of each relationship; the empty name is the caller's own.
+    /// The identifier in each relationship; the empty name is the caller's own.
     pub identifiers: HashMap<String, Option<String>>,
-    /// Whether it is deleted.
+    /// Whether the customer is deleted.
     pub deleted: bool,
 }
 
-/// Everything that a stand-in knows.
+/// All data of a stand-in.
 #[derive(Debug, Default)]
 pub struct World {
     /// Plume's customers by ID.
@@ -69,14 +69,14 @@ pub struct World {
     pub cockpit: HashMap<String, CockpitCustomer>,
     pub(super) cockpit_order: Vec<String>,
     pub(super) kind: Option<super::Kind>,
-    /// The tokens that were given out.
+    /// The tokens that were issued.
     pub tokens: Tokens,
-    /// What the system stores of an account ID or service ID that is written; `None`: the text as it came.
+    /// What the system stores for an account ID or service ID that is written; `None`: the text unchanged.
     pub stores: Option<fn(&str) -> String>,
 }
 
 impl World {
-    /// What is stored of a text that is written.
+    /// Returns what is stored for a text that is written.
     pub(super) fn as_stored(&self, text: &str) -> String {
         self.stores
             .map_or_else(|| text.to_owned(), |stores| stores(text))
@@ -93,12 +93,12 @@ impl World {
         self.plume.insert(customer.id.clone(), customer);
     }
 
-    /// The Plume customer with this account ID.
+    /// Returns the Plume customer with this account ID.
     pub fn plume_by_account(&self, account: &str) -> Option<&PlumeCustomer> {
         self.plume.get(self.by_account.get(account)?)
     }
 
-    /// Gives a Plume customer another account ID, as another client would.
+    /// Gives a Plume customer another account ID, like another client.
     pub fn rename_plume(&mut self, id: &str, account: &str) {
         if let Some(customer) = self.plume.get_mut(id) {
             self.by_account.remove(&customer.account_id);
@@ -107,7 +107,7 @@ impl World {
         }
     }
 
-    /// Adds an Adobe customer with a whole profile and one contact.
+    /// Adds an Adobe customer with a complete profile and this number of contacts.
     pub fn add_adobe(&mut self, id: &str, reference: &str, reseller: &str, contacts: usize) {
         let contacts: Vec<Value> = (0..contacts)
             .map(|n| json!({"firstName": "Ada", "lastName": format!("N{n}"), "email": format!("{id}-{n}@example.com"), "phoneNumber": "1"}))
@@ -151,7 +151,7 @@ impl World {
             .insert(reseller.to_owned(), Some(identifier.to_owned()));
     }
 
-    /// Adds a customer of whichever system this is. `reseller`: Adobe's reseller, or the relationship.
+    /// Adds a customer of this stand-in's system. `reseller`: Adobe's reseller, or the relationship.
     pub fn add_customer(&mut self, id: &str, account: &str, reseller: Option<&str>) {
         match self.kind {
             Some(super::Kind::Adobe) => {
@@ -170,7 +170,7 @@ impl World {
         }
     }
 
-    /// Adds a location to a Plume customer, unless it has one of this ID.
+    /// Adds a location to a Plume customer, unless the customer has one with this ID.
     pub fn add_location(
         &mut self,
         id: &str,
@@ -196,7 +196,7 @@ impl World {
         self.by_location.insert(location.into(), id.into());
     }
 
-    /// Gives a location of a Plume customer a service ID and a profile, where it had no service ID.
+    /// Sets service ID and profile of a location of a Plume customer, if the location has no service ID.
     pub fn complete_location(
         &mut self,
         id: &str,
@@ -214,7 +214,7 @@ impl World {
         }
     }
 
-    /// Fills the world with customers `A-000001`, `A-000002`, …, the same for the same seed.
+    /// Fills the world with customers `A-000001`, `A-000002`, …; the same seed gives the same customers.
     pub fn seed(&mut self, customers: u32, seed: u64) {
         for n in 1..=customers {
             let id = match self.kind {
@@ -228,7 +228,7 @@ impl World {
         }
     }
 
-    /// The customers as a document, for tests from outside.
+    /// Returns the customers as a JSON document, for tests in other processes.
     pub(super) fn state(&self) -> Value {
         let plume: serde_json::Map<String, Value> = self
             .plume
