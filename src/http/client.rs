@@ -78,7 +78,7 @@ pub(super) struct CallState {
     pub(super) cost: Cost,
     /// Number of new tokens after a 401.
     pub(super) renewed: u32,
-    /// Attempts that the server did not process because it was closing the connection.
+    /// Attempts that were not processed, for example because the server was closing the connection.
     unprocessed: u32,
     /// Whether it is a probe, which only finds out whether calls are answered, in place of another call.
     pub(super) is_probe: bool,

@@ -64,7 +64,7 @@ impl ClientCertificate {
     /// Returns the identity that the HTTP client presents.
     pub(super) fn identity(&self) -> Result<reqwest::Identity, SetupError> {
         let (certificates, key) = self.read()?;
-        // The PEM text is built anew, because each of the two files may contain what belongs into the other.
+        // The PEM text is built anew, because each of the two files may contain what belongs in the other.
         let mut pem = String::new();
         let mut add = |label: &str, der: &[u8]| {
             let text = BASE64_STANDARD.encode(der);

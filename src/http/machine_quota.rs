@@ -51,7 +51,7 @@ pub(super) type Taken = Vec<(Duration, u32)>;
 /// Whether a call may depart.
 #[derive(Debug)]
 pub(super) struct Departure {
-    /// The call is recorded and may depart.
+    /// The call may depart.
     pub(super) granted: bool,
     /// The permits of the other processes, if they were read.
     pub(super) others: Option<Taken>,
@@ -113,7 +113,7 @@ impl Record {
     }
 
     /// Asks whether one call may depart now; `used` is the number of permits that this process uses, this call
-    /// included. If it may depart, it is on record when this function returns.
+    /// included. A granted call is on record when this function returns, unless recording failed.
     pub(super) fn depart(&mut self, used: u32) -> Departure {
         let now = now();
         if let Some(open) = &mut self.open {

@@ -72,7 +72,7 @@ impl Notice {
         self.call(Method::POST, self.url.clone(), Some(body)).await
     }
 
-    /// Sends the request, and repeats it after a temporary failure (see [`Notice::attempt`]).
+    /// Sends the request, and repeats it after a temporary failure: a POST only if it cannot have arrived, or after a 429.
     async fn call(&self, method: Method, url: Url, body: Option<String>) -> Result<(), String> {
         let mut pauses = PAUSES.into_iter();
         loop {

@@ -359,8 +359,7 @@ impl Timeline {
         let excess = now.saturating_sub(due + TOLERANCE);
         if !excess.is_zero() {
             if slot.at < self.last {
-                // Later slots were used already; if this call departed too, moving the other slots back would leave too
-                // small a gap.
+                // Later slots were used already, and this call would follow them too closely even if the others moved back.
                 return false;
             }
             self.shift += excess;
