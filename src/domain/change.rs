@@ -12,7 +12,7 @@ pub enum Profile {
     Auto,
     /// `WorkPass`.
     SmallBusiness,
-    /// One that the system showed and that this program does not know: it can be told, and never be asked for.
+    /// A profile that the system returned and that this program does not know. It can be shown but not requested.
     Other(Unknown),
 }
 
@@ -24,7 +24,8 @@ pub struct Unknown(&'static str);
 const UNKNOWN: (usize, usize) = (100, 64);
 
 impl Unknown {
-    /// Each name is kept once for the whole process, so that a profile stays as small as a number.
+    /// Returns the name in printable characters; `None` if it has none. Each name is stored once for the whole process, so
+    /// that a profile stays small and can be copied.
     fn named(text: &str) -> Option<Self> {
         static NAMES: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
         let printable = text.chars().filter(|c| !c.is_control());
@@ -55,12 +56,12 @@ impl Profile {
         }
     }
 
-    /// What a system told, known or not; `None`: nothing.
+    /// Returns the profile that a system sent, whether it is known or not; `None` if the text is empty.
     pub fn shown(text: &str) -> Option<Self> {
         Self::parse(text).or_else(|| Unknown::named(text).map(Self::Other))
     }
 
-    /// Whether it can be asked for.
+    /// Whether a line can request this profile.
     pub fn can_be_set(self) -> bool {
         match self {
             Self::Auto | Self::SmallBusiness => true,
@@ -68,7 +69,7 @@ impl Profile {
         }
     }
 
-    /// Reads a profile that can be asked for, as the API spells it; values are never case-folded.
+    /// Reads a profile that a line can request, as the API spells it; values are never case-folded.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "auto" => Some(Self::Auto),
@@ -109,7 +110,7 @@ impl fmt::Display for Reseller {
     }
 }
 
-/// What the account ID is to become.
+/// The requested change of the account ID.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum NewAccount {
     /// It stays as it is.
@@ -129,7 +130,7 @@ impl NewAccount {
         }
     }
 
-    /// Whether anything is asked of the account ID.
+    /// Whether a change of the account ID is requested.
     pub fn asks(&self) -> bool {
         !matches!(self, Self::Keep)
     }
@@ -137,14 +138,14 @@ impl NewAccount {
 
 /// What one input line asks for: a new account ID, a service ID and profile for a location, or both.
 ///
-/// At least one of `account` and `customer` is set; the reader of the file sees to it.
+/// The reader of the file ensures that at least one of `account` and `customer` is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// The line that asks.
     pub line: Line,
     /// The current account ID, by which the customer is searched.
     pub account: Option<AccountId>,
-    /// The system's own ID: alone an address, beside `account` a guard.
+    /// The system's own ID. Without `account` it identifies the customer; beside `account` it is a guard.
     pub customer: Option<CustomerId>,
     /// The reseller of the relationship; `None` where the system has no such relationships.
     pub reseller: Option<Reseller>,
@@ -166,7 +167,7 @@ impl Change {
 
     /// Whether the line asks for anything at all.
     ///
-    /// A new account ID that equals the current one is a wish that is already fulfilled, not nothing.
+    /// A new account ID that equals the current one counts as a request, which is already fulfilled.
     pub fn asks_anything(&self) -> bool {
         self.new_account.asks() || self.asks_location()
     }

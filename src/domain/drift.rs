@@ -1,17 +1,17 @@
-//! Why a line of a scheduled run was not as its file has it.
+//! Why the system's value of a line differed from the file in a scheduled run.
 
-/// Why a line was not as the file has it, compared with the last good reconcile of the file.
+/// Why the system's value of a line differed from the file, compared with the last good reconcile of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Drift {
-    /// The file did not have the line.
+    /// The earlier file did not have the line.
     New,
-    /// The file asked for something else.
+    /// The earlier file requested something else.
     Changed,
-    /// The same was asked for, and was not carried out.
+    /// The earlier file requested the same, but no run carried it out.
     NeverApplied,
-    /// It was as asked for, and has again the value that it had before a run changed it.
+    /// The value was as requested, and now is again the one that it had before a run changed it.
     Reverted,
-    /// It was as asked for, and has another value.
+    /// The value was as requested, and now is another one.
     ByOthers,
 }
 
@@ -25,7 +25,7 @@ impl Drift {
         Self::ByOthers,
     ];
 
-    /// As reports spell it.
+    /// Returns the text that reports use.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::New => "new in the file",
@@ -36,7 +36,7 @@ impl Drift {
         }
     }
 
-    /// The cause that reports spell this way.
+    /// Returns the cause for a text that reports use.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|drift| drift.as_str() == text)
     }

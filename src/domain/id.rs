@@ -1,8 +1,8 @@
 //! Identifiers that are legal by construction.
 //!
-//! Every ID travels in a URL path or a JSON body sooner or later. An empty string, `.` and `..` cannot be
-//! sent as a path segment at all (URL libraries drop them, and another resource would be written), tabs
-//! and line breaks are removed on the way (again another resource). So such an ID cannot be made here.
+//! Every ID is sent in a URL path or a JSON body sooner or later. URL libraries drop an empty path segment, `.` and `..`,
+//! so the request would write another resource. They also remove tabs and line breaks, with the same effect. So the
+//! constructors of this module refuse such an ID.
 
 use smol_str::SmolStr;
 use std::fmt;
@@ -13,13 +13,13 @@ pub const MAX_ID_CHARS: usize = 255;
 /// Why a text cannot be an ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
-    /// Nothing in it.
+    /// The text is empty.
     #[error("it is empty")]
     Empty,
     /// `.` or `..`, which no URL can carry as a segment.
     #[error("`.` and `..` cannot be sent in a URL path")]
     Dots,
-    /// A control character, which would vanish on the way.
+    /// A control character, which URL libraries may remove.
     #[error("it contains the control character U+{:04X}", u32::from(*.0))]
     Control(char),
     /// More than [`MAX_ID_CHARS`] characters.
@@ -34,7 +34,7 @@ fn check(text: &str) -> Result<(), IdError> {
     if text == "." || text == ".." {
         return Err(IdError::Dots);
     }
-    // Nearly every ID is plain ASCII, where a look at the bytes is enough.
+    // Nearly every ID is printable ASCII, for which a check of the bytes is enough.
     let other = |any, byte| any | !(b' '..=b'~').contains(&byte);
     let plain = !text.bytes().fold(false, other);
     if !plain && let Some(control) = text.chars().find(|c| c.is_control()) {
@@ -49,10 +49,10 @@ fn check(text: &str) -> Result<(), IdError> {
     Ok(())
 }
 
-/// The one spelling of a GUID, which means the same in capitals and in small letters; any other text as it is.
+/// Returns a GUID in lower case, because its case has no meaning; returns any other text as it is.
 ///
-/// For IDs of which the system's document says that they are GUIDs: compared as text, two spellings of one customer
-/// would be two customers.
+/// For IDs that the system's documentation calls GUIDs: compared as text, two spellings of one customer's ID would be two
+/// customers.
 pub fn guid(text: &str) -> SmolStr {
     let bytes = text.as_bytes();
     let is_guid = bytes.len() == 36
@@ -111,7 +111,7 @@ id! {
     AccountId
 }
 id! {
-    /// The system's own, stable key of a customer; the one that writes are addressed to.
+    /// The system's own, stable key of a customer; writes are addressed to it.
     CustomerId
 }
 id! {

@@ -1,7 +1,7 @@
-//! The words of the whole program: IDs, wishes, outcomes, problems.
+//! The types that the whole program shares: IDs, requested changes, outcomes, problems.
 //!
-//! A leaf: it imports nothing of ours, does no I/O and knows no clock. A word means the same thing here,
-//! in messages and in the documents.
+//! A leaf module: it imports no other module of this crate, does no I/O and reads no clock. Each term has the same meaning
+//! here, in messages and in the documents.
 
 mod change;
 mod drift;
@@ -37,7 +37,7 @@ pub use words::words;
 
 /// A line of the input file, counted as an editor counts it: the header is line 1.
 ///
-/// Quoted line breaks make one record span several lines; it is named by its first.
+/// A record with quoted line breaks spans several lines; its number is that of its first line.
 pub type Line = u32;
 
 /// How much of a file was read, in bytes.

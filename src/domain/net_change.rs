@@ -1,4 +1,4 @@
-//! What a run changed in total: the first value before, the last value after, whatever was written in between.
+//! What a run changed in total: from the value before its first write to the value after its last write.
 
 use super::{AccountId, CustomerId, Line, LocationId, Profile, Reseller, ServiceId, Transition};
 
@@ -9,7 +9,7 @@ pub struct NetChange {
     pub line: Line,
     /// The customer.
     pub customer: CustomerId,
-    /// The reseller of the relationship, where the system has such a thing.
+    /// The reseller of the relationship; `None` where the system has no such relationships.
     pub reseller: Option<Reseller>,
     /// What was changed, from what to what.
     pub value: NetValue,

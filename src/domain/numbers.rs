@@ -1,13 +1,13 @@
-//! Numbers for people: every count that is shown with what it counts is made here, in singular or plural.
+//! Formats numbers for people. Every count that is shown with a noun is formatted here, in singular or plural.
 
 use indicatif::HumanCount;
 
-/// `12,400`.
+/// Formats a number with thousands separators: `12,400`.
 pub fn count(number: u64) -> String {
     HumanCount(number).to_string()
 }
 
-/// How much of something there is in a second: `0.4`, `19.8`, `20`, `1,250`. One decimal, where it says anything.
+/// Formats a rate per second: `0.4`, `19.8`, `20`, `1,250`. It has one decimal if it is below 100 and the decimal is not 0.
 pub fn per_second(rate: f64) -> String {
     #[expect(
         clippy::cast_possible_truncation,
@@ -38,7 +38,7 @@ pub fn one_or_many(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(number), form(number, one, many))
 }
 
-/// The words that follow this number.
+/// Returns `one` for the number 1, and `many` for all others.
 pub fn form<'a>(number: u64, one: &'a str, many: &'a str) -> &'a str {
     if number == 1 { one } else { many }
 }

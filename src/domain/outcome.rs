@@ -1,11 +1,11 @@
-//! What became of a line: status and reason in one type, so that no pair exists that means nothing.
+//! The outcome of a line. Status and reason are one type, so that a pair without a meaning cannot exist.
 
 use super::{AccountId, CustomerId, Line, LocationId, Profile, ServiceId};
 
 /// Why nothing had to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Unchanged {
-    /// As wished before this run.
+    /// The values were as requested before this run.
     Already,
     /// The line asks for nothing.
     NothingAsked,
@@ -36,7 +36,7 @@ pub enum Failed {
     Rejected,
     /// The system could not be asked.
     Unavailable,
-    /// The system's answer makes no sense.
+    /// The system's answer cannot be interpreted.
     BadAnswer,
     /// Another line of the same chain or swap failed.
     Blocked,
@@ -49,24 +49,24 @@ pub enum Skipped {
     Cancelled,
     /// A guard or an outage stopped the run.
     Guard,
-    /// A known drift that is left alone until a date.
+    /// An entry of `--suppress` leaves this known drift unchanged until a date.
     Suppressed,
 }
 
 /// What became of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Status {
-    /// Written, and as wished now.
+    /// Written; the values are as requested now.
     Changed,
     /// Nothing had to be written.
     Unchanged(Unchanged),
     /// It would be written (plan only).
     WouldChange,
-    /// Not as wished, for this reason.
+    /// The values are not as requested, for this reason.
     Failed(Failed),
     /// Not begun.
     Skipped(Skipped),
-    /// A write with an unknown effect, because the system could not be asked since: `no_answer`.
+    /// A write has an unknown effect, because no read-back since then has succeeded: `no_answer`.
     InDoubt,
 }
 
@@ -153,13 +153,13 @@ impl Status {
             .find(|status| status.name() == name && status.reason() == reason)
     }
 
-    /// Whether the line belongs into `failures.csv`: failed or unfinished.
+    /// Whether the line belongs in `failures.csv`: it failed or is unfinished.
     pub fn is_open_or_failed(self) -> bool {
         match self {
             Self::Failed(_)
             | Self::Skipped(Skipped::Cancelled | Skipped::Guard)
             | Self::InDoubt => true,
-            // What is left alone on purpose is no failure.
+            // A line that is left unchanged on purpose is no failure.
             Self::Skipped(Skipped::Suppressed)
             | Self::Changed
             | Self::Unchanged(_)
@@ -171,9 +171,9 @@ impl Status {
 /// A value before and after the run, as far as both are known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transition<T> {
-    /// What the system said before the first write.
+    /// The value that the system returned before the first write.
     pub before: Option<T>,
-    /// What it is now, or (in a plan) would be.
+    /// The value now or, in a plan, after the planned write.
     pub after: Option<T>,
 }
 
@@ -194,7 +194,7 @@ impl<T: PartialEq> Transition<T> {
 }
 
 impl<T> Transition<T> {
-    /// From the value after to the one before.
+    /// Returns the transition from the value after to the value before.
     pub fn reversed(self) -> Self {
         Self {
             before: self.after,
@@ -203,7 +203,7 @@ impl<T> Transition<T> {
     }
 }
 
-/// What became of one line, complete: a row of the results is this and the input line.
+/// The complete outcome of one line: a row of the results consists of it and of the input line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// The input line.
@@ -235,7 +235,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// An outcome about which nothing but its status is known yet.
+    /// Returns an outcome with a line and a status, and nothing else.
     pub fn bare(line: Line, status: Status) -> Self {
         Self {
             line,

@@ -15,7 +15,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// The word of the reports.
+    /// Returns the word that reports use.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -44,10 +44,10 @@ pub struct Problem {
     pub help: String,
 }
 
-/// The most problems of one kind that are kept; more are counted.
+/// The maximum number of problems that are kept of each kind; further problems are only counted.
 pub const KEPT_PER_KIND: usize = 1000;
 
-/// Problems by their kind, which is their code: the first thousand of each, and how many there are.
+/// Problems by severity and code: the first thousand of each kind, and the number of all.
 #[derive(Debug, Clone, Default)]
 pub struct ProblemList {
     kinds: BTreeMap<(Severity, &'static str), Kind>,
@@ -56,7 +56,7 @@ pub struct ProblemList {
 /// Problems of one kind.
 #[derive(Debug, Clone, Default)]
 struct Kind {
-    /// Those of the lowest lines, in the order of the file.
+    /// The problems of the lowest lines, in the order of the file.
     kept: Vec<Problem>,
     count: u64,
 }
@@ -64,7 +64,7 @@ struct Kind {
 impl Kind {
     fn push(&mut self, problem: Problem) {
         self.count += 1;
-        // Nearly all come in the order of the file.
+        // Nearly all problems arrive in the order of the file, so that no search is needed.
         let at = match self.kept.last() {
             Some(last) if last.line > problem.line => {
                 self.kept.partition_point(|kept| kept.line <= problem.line)
@@ -94,7 +94,7 @@ impl ProblemList {
         self.kinds.entry(key).or_default().push(problem);
     }
 
-    /// Takes out the errors with these codes about a line: what is wrong with it turned out to be something else.
+    /// Removes the errors with these codes about a line, because another error describes the line better.
     pub fn withdraw(&mut self, line: Line, codes: &[&'static str]) {
         for code in codes {
             let key = (Severity::Error, *code);
@@ -110,12 +110,12 @@ impl ProblemList {
         }
     }
 
-    /// Counts problems of which no more than the kept ones can be shown.
+    /// Adds to the number of problems of a kind, without adding problems that can be shown.
     pub fn count_more(&mut self, severity: Severity, code: &'static str, more: u64) {
         self.kinds.entry((severity, code)).or_default().count += more;
     }
 
-    /// Adds what stands further down in the file.
+    /// Adds the problems of another part of the file, which usually stands further down.
     pub fn append(&mut self, other: Self) {
         for (key, theirs) in other.kinds {
             let mine = self.kinds.entry(key).or_default();
@@ -128,7 +128,7 @@ impl ProblemList {
         self.kinds.is_empty()
     }
 
-    /// The kinds, errors first and then by their first lines: the kept problems of each, and how many there are.
+    /// Returns for each kind the kept problems and the number of all: errors first, then in the order of their first lines.
     pub fn kinds(&self) -> impl Iterator<Item = (&[Problem], u64)> {
         let first = |kind: &Kind| kind.kept.first().map(|problem| problem.line);
         let mut kinds: Vec<_> = self.kinds.iter().collect();
@@ -138,14 +138,14 @@ impl ProblemList {
             .map(|(_, kind)| (kind.kept.as_slice(), kind.count))
     }
 
-    /// All that are kept, in the order of the file.
+    /// Returns all kept problems, in the order of the file.
     pub fn sorted(&self) -> Vec<&Problem> {
         let mut all: Vec<&Problem> = self.kinds.values().flat_map(|kind| &kind.kept).collect();
         all.sort_by_key(|problem| (problem.line, problem.severity));
         all
     }
 
-    /// How many are not kept.
+    /// Returns how many problems are counted and not kept.
     pub fn left_out(&self) -> u64 {
         let kinds = self.kinds.values();
         kinds

@@ -1,15 +1,15 @@
-//! Whether a system has stored an ID in a spelling of its own.
+//! Recognises an ID that a system has stored in another spelling than the one that was sent.
 
 use unicode_normalization::UnicodeNormalization;
 
-/// A stored value this short is no cut-off form of anything.
+/// The minimum length of a stored value, in characters, from which it can be a truncated form of the requested value.
 const SHORTEST_CUT: usize = 6;
 
-/// Whether `stored` is what a system may make of `asked`: other letter case, another Unicode normalisation, without
-/// separators or leading zeros, or cut off at the end.
+/// Whether a system may have stored `asked` as `stored`: in another letter case, in another Unicode normalisation, without
+/// separators or leading zeros, or truncated at the end.
 ///
-/// For values that were read back after a write without a usable answer: another value than this was set by another
-/// client.
+/// For values that were read back after a write without a usable answer. Any value that this function rejects was set by
+/// another client.
 pub fn is_respelling(asked: &str, stored: &str) -> bool {
     let (asked, stored) = (folded(asked), folded(stored));
     if stored.is_empty() {

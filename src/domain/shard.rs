@@ -1,9 +1,9 @@
-//! One of several equal shares of a file, each carried out on a machine of its own.
+//! One of several equal shares of a file, each of which runs on a machine of its own.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The most shares of a file: of more, each would make hardly any calls.
+/// The maximum number of shares of a file. With more shares, each would make hardly any calls.
 const MOST: u32 = 1000;
 
 /// A share of a file: the first of three is `1/3`.
@@ -24,7 +24,7 @@ impl Shard {
         self.of > 1
     }
 
-    /// Whether what has this hash is in this share. It is in exactly one.
+    /// Whether a line or a group of lines with this hash is in this share. Each hash is in exactly one share.
     pub fn has(self, hash: u64) -> bool {
         hash % u64::from(self.of) == u64::from(self.number - 1)
     }
@@ -36,7 +36,7 @@ impl fmt::Display for Shard {
     }
 }
 
-/// A text that is no share.
+/// The error for a text that is no share.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is no shard; write the second of three as 2/3: a number from 1 to the number of shards, which is at most {MOST}"

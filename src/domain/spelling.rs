@@ -1,6 +1,6 @@
-//! Which known name may be meant by an unknown one.
+//! Finds the known name that a mistyped name may mean.
 
-/// The known name that is nearest to a mistyped one, where it is near enough to be meant.
+/// Returns the known name that is nearest to a mistyped one; `None` if no name is near enough.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let within = 2.max(name.len() / 3);
     let near = known.into_iter().filter_map(|candidate| {

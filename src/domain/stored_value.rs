@@ -7,7 +7,7 @@ use super::{AccountId, Profile, ServiceId};
 pub struct LocationState {
     /// The service ID; as `after` of a write, `None` means: not sent, stays as it is.
     pub service: Option<ServiceId>,
-    /// The profile; as `after` of a write, `None` means: not sent, stays as it is. Read: not shown.
+    /// The profile; as `after` of a write, `None` means: not sent, stays as it is; after a read: the system did not show it.
     pub profile: Option<Profile>,
 }
 

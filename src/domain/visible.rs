@@ -1,4 +1,4 @@
-//! Text from a file or a server, made harmless for a terminal and for the eye.
+//! Makes text from a file or a server safe to show on a terminal.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -8,7 +8,7 @@ fn is_harmful(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// The text with control characters and characters that turn the writing around shown as `\u{1b}`.
+/// Returns the text with control characters and characters that reverse the text direction escaped as `\u{1b}`.
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_harmful) {
         return Cow::Borrowed(text);

@@ -1,11 +1,11 @@
 //! The bytes of a text, eight at a time.
 
-/// The bytes as numbers of eight bytes each, the first byte lowest; the last one is filled with zeros.
+/// Returns the bytes as little-endian words of eight bytes; the last word is padded with zeros.
 pub fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
     let (whole, rest) = bytes.as_chunks::<8>();
     let rest = match bytes.last_chunk::<8>() {
         _ if rest.is_empty() => None,
-        // What the last whole eight bytes have, and the rest has not, is shifted out; no copy is made.
+        // Takes the last eight bytes, and shifts out those that the whole words already have; so no copy is made.
         Some(last) => Some(u64::from_le_bytes(*last) >> (64 - 8 * rest.len())),
         None => Some(
             rest.iter()

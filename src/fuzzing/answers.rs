@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// What is answered to reads, and to writes.
+/// The responses to reads, and to writes.
 #[derive(Default)]
 struct Said {
     read: Vec<u8>,
@@ -25,10 +25,10 @@ struct Bench {
     systems: Vec<System>,
 }
 
-/// The statuses that no rule of the client makes it wait for.
+/// Statuses after which the client never waits.
 const STATUSES: [u16; 8] = [200, 200, 200, 204, 201, 404, 409, 422];
 
-/// A whole Adobe customer, as it is read before each write.
+/// A complete Adobe customer, as the client reads it before each write.
 const ADOBE: &str = r#"{"customerId":"C-1","externalReferenceId":"A-1","resellerId":"R-1","status":"1000","companyProfile":{"companyName":"x","contacts":[]}}"#;
 
 fn serve(listener: &TcpListener, said: &Arc<Mutex<Said>>) {
@@ -140,11 +140,11 @@ fn make() -> Option<Bench> {
     })
 }
 
-/// Has a system answer with the bytes: the first chooses system and call, the second the status, the rest is the body.
+/// Lets a system answer with these bytes: the first chooses system and call, the second the status, the rest is the body.
 ///
 /// # Panics
 ///
-/// Where an answer is believed that does not say it, or where one is not read to an end.
+/// If the client accepts a value that the answer does not have, or if a call does not end.
 pub fn answers(bytes: &[u8]) {
     let [chosen, status, body @ ..] = bytes else {
         return;
@@ -176,7 +176,7 @@ pub fn answers(bytes: &[u8]) {
         tokio::time::timeout(Duration::from_secs(15), ask(system, call, code, body)).await
     });
     assert!(heard.is_ok(), "it never came to an end");
-    // A good answer in between, so that nothing is held back that comes next.
+    // A good answer in between ends all holds, so that the next call does not wait.
     say(
         bench,
         Said {
@@ -192,7 +192,7 @@ fn say(bench: &Bench, said: Said) {
 }
 
 async fn ask(system: &System, call: u8, status: u16, body: &[u8]) {
-    // The content of a field that is not read need not be text.
+    // A field that the client does not read need not be valid text.
     let text = String::from_utf8_lossy(body);
     let said = serde_json::from_str(&text)
         .ok()
@@ -269,7 +269,7 @@ async fn rename(
         after: Some(&after),
     };
     let written = written(system, order(customer, what)).await;
-    // The document of CloudCockpit says 204, which says nothing else.
+    // The documentation of CloudCockpit gives the status 204, whose answer has no body.
     let empty = system.kind() == Kind::CloudCockpit && status == 204;
     let believed = matches!(written, Written::Applied { .. });
     assert!(
@@ -322,7 +322,8 @@ fn order<'a>(customer: &'a CustomerId, what: WriteValue<'a>) -> WriteOp<'a> {
     }
 }
 
-/// What stands in quotes. A number too large for this check may stand in a field that no other code reads.
+/// Returns the pieces between the quotes as one object, for a body that this check cannot parse: a field that the client does
+/// not read may have a number that is too large here.
 fn words(text: &str) -> Value {
     let words = text.split('"').enumerate();
     Value::Object(
@@ -332,13 +333,13 @@ fn words(text: &str) -> Value {
     )
 }
 
-/// Whether it is the one that was asked for, and the answer says so.
+/// Whether the customer has the requested account ID, and the answer says so.
 fn is_said(said: Option<&Value>, customer: &Customer, account: &AccountId) -> bool {
     customer.account.as_ref() == Some(account)
         && said_together(said, customer.id.as_str(), account.as_str())
 }
 
-/// Whether both stand as values of one object, anywhere in the answer.
+/// Whether both are values of one object, anywhere in the answer.
 fn said_together(said: Option<&Value>, a: &str, b: &str) -> bool {
     match said {
         Some(Value::Object(fields)) => {

@@ -2,7 +2,7 @@ use crate::domain::{AccountId, Change, CustomerId, Line, NewAccount, ServiceId};
 use crate::plan::{Shape, group};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Three bytes are a line: the customer, its new account ID, what else is asked.
+/// Makes a line of every three bytes: the customer, its new account ID, what else is requested.
 fn changes(bytes: &[u8]) -> Vec<Change> {
     let id = |n: u8| AccountId::new(format!("A-{n}")).ok();
     let lines = (2..).zip(bytes.chunks_exact(3)).take(200);
@@ -31,7 +31,7 @@ fn changes(bytes: &[u8]) -> Vec<Change> {
 ///
 /// # Panics
 ///
-/// Where a line is lost or planned twice, or where carrying the plan out would give two customers one ID.
+/// If a line is lost or planned twice, or if the plan would give two customers one ID.
 pub fn plan(bytes: &[u8]) {
     let changes = changes(bytes);
     let lines: BTreeSet<Line> = changes.iter().map(|change| change.line).collect();
@@ -46,7 +46,7 @@ pub fn plan(bytes: &[u8]) {
         assert!(planned.insert(line), "line {line} is planned twice");
     }
     assert!(planned.union(&wrong).eq(lines.iter()), "a line was lost");
-    // Every customer that is named exists, and no other customer does.
+    // Exactly the customers that the lines can name exist.
     let mut holders: BTreeMap<String, u8> = (0..24).map(|n| (format!("A-{n}"), n)).collect();
     for unit in &arrangement.units {
         let mut parked = None;
@@ -63,7 +63,7 @@ pub fn plan(bytes: &[u8]) {
             };
             let parks = unit.shape == Shape::Cycle && at == 0;
             let Some(customer) = holders.remove(from.as_str()) else {
-                // The far end of a chain has been refused, because its holder is not in the file.
+                // The end of a chain was refused, because the customer that has the ID is not in the file.
                 continue;
             };
             if parks {
@@ -72,7 +72,7 @@ pub fn plan(bytes: &[u8]) {
             }
             let outsider = holders.get(to.as_str()).copied();
             if outsider.is_some() {
-                // Only a customer that no line moves may have this ID, and the system refuses the move.
+                // Only a customer that no line moves may have this ID; the system then refuses the move.
                 assert!(
                     at == 0 && unit.shape != Shape::Cycle,
                     "`{to}` is not free when it is needed"

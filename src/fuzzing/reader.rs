@@ -5,7 +5,7 @@ use crate::input::{Accept, Passed, Row, Rules, Settings, Survey, Table};
 ///
 /// # Panics
 ///
-/// Where rows are lost, come twice, or hold an ID that is not in the file; or where rows or what is found in their columns
+/// If rows are lost, come twice, or have an ID that is not in the file; or if rows, or what is found in their columns,
 /// depend on how the file is cut into blocks.
 pub fn reader(bytes: &[u8]) {
     let Ok(folder) = tempfile::tempdir() else {
@@ -61,7 +61,7 @@ pub fn reader(bytes: &[u8]) {
             change.service.as_ref().map(|id| id.as_str()),
         ];
         for id in ids.into_iter().flatten() {
-            // A quote inside of a cell is written twice, once more in the text form of a spreadsheet.
+            // A quote inside a cell is doubled, and doubled again in the text form of a spreadsheet (`="…"`).
             let twice = id.replace('"', "\"\"");
             let there = text.contains(id)
                 || text.contains(&twice)

@@ -1,7 +1,7 @@
 use super::{answers, plan, reader};
 use std::path::Path;
 
-/// Every file that is kept for a target: what was found once, and good beginnings.
+/// Returns every file in the corpus of a target: what was found earlier, and good starting inputs.
 fn kept(target: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/corpus")
@@ -17,7 +17,7 @@ fn kept(target: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Changes a few bytes, or puts words in, out and twice.
+/// Changes a few bytes, or inserts, removes or doubles words.
 fn mutate(bytes: &mut Vec<u8>, words: &[&str], random: &mut fastrand::Rng) {
     for _ in 0..random.usize(1..6) {
         let at = random.usize(..=bytes.len());
@@ -38,7 +38,7 @@ fn mutate(bytes: &mut Vec<u8>, words: &[&str], random: &mut fastrand::Rng) {
     }
 }
 
-/// `IDSHIFT_FUZZ=1000000` runs this number of random inputs.
+/// Runs the target on its corpus and on random inputs. `IDSHIFT_FUZZ=1000000` sets the number of random inputs.
 fn throw(target: &str, times: u64, words: &[&str], at: impl Fn(&[u8]) + std::panic::RefUnwindSafe) {
     let kept = kept(target);
     assert!(kept.len() >= 3, "the corpus of {target} is missing");

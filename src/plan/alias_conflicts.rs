@@ -1,33 +1,33 @@
-//! Lines of one file that may name one customer in two ways: some by its account ID, others by the system's own ID.
+//! Finds lines of one file that may name one customer in two ways: some by its account ID, others by the system's own ID.
 //!
-//! The file does not show that they mean the same customer. It is known as soon as the system has told the customer's
-//! other ID; two lines that want different things of one customer are then both refused, as they would be if they named
-//! it in the same way.
+//! The file does not show that they mean the same customer. This is known only when the system has returned the customer's
+//! other ID. Two lines that request different things for one customer are then both refused, as if they named it in the
+//! same way.
 //!
-//! A customer may also be named by the ID that an earlier run has given it: the customer that has the new ID of a line
-//! is that line's customer, unless a customer still has the line's old ID.
+//! A line may also name a customer by an ID that an earlier run gave to it. The customer that has the new ID of a line is
+//! that line's customer, unless a customer still has the line's old ID.
 //!
-//! Only hashes are kept, sixteen bytes a line. Two IDs with one hash would refuse a line without need; in a file of a
-//! million lines that is less likely than one in a million.
+//! A line is kept as a hash, in sixteen bytes; a line with a new account ID also keeps its IDs. Two IDs with one hash would
+//! refuse a line without need; in a file of a million lines that is less likely than one in a million.
 
 use super::keys::{account_hash, customer_hash};
 use super::{Member, Unit};
 use crate::domain::{AccountId, Change, CustomerId, Line};
 
-/// What lines want of the customers that they name by one ID alone.
+/// The requests of lines that name their customer by one ID alone.
 #[derive(Debug, Default)]
 pub struct AliasConflicts {
     by_account: Vec<Wish>,
     by_customer: Vec<Wish>,
-    /// The IDs that are to come about, each with the one that it is to take the place of.
+    /// The new account IDs, each with the ID that it replaces.
     targets: Vec<Target>,
 }
 
-/// A line that brings an account ID about.
+/// A line that sets an account ID.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Target {
     wish: Wish,
-    /// The ID that it is to take the place of.
+    /// The account ID that the new one replaces.
     source: AccountId,
     /// The customer that the line names.
     customer: Option<CustomerId>,
@@ -35,7 +35,7 @@ struct Target {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Wish {
-    /// Of the ID that the line names.
+    /// The hash of the ID by which the line names its customer; in a [`Target`], of the new ID.
     hash: u64,
     line: Line,
     renames: bool,
@@ -54,8 +54,8 @@ impl Wish {
         }
     }
 
-    /// Whether both cannot be had. Lines that name the same location are known to belong together; two different ones
-    /// do not get into each other's way.
+    /// Whether the two requests exclude each other. Lines that name the same location are already known to belong together, and
+    /// lines that name two different locations do not conflict.
     fn is_against(&self, other: &Self) -> bool {
         let both_named = self.names_location && other.names_location;
         (self.renames && other.renames) || (self.places && other.places && !both_named)
@@ -69,7 +69,7 @@ fn with_hash(wishes: &[Wish], hash: u64) -> &[Wish] {
 }
 
 impl FromIterator<Change> for AliasConflicts {
-    /// Takes the lines in, but for those that name their customer by both IDs.
+    /// Collects the lines. A line that names its customer by both IDs is only kept as a target.
     fn from_iter<T: IntoIterator<Item = Change>>(changes: T) -> Self {
         let mut crossing = Self::default();
         for change in changes {
@@ -105,8 +105,8 @@ impl FromIterator<Change> for AliasConflicts {
 }
 
 impl AliasConflicts {
-    /// The first line outside of the unit that names this member's customer by its other ID and asks for something that
-    /// conflicts with what the member's lines want; of those that `counts`.
+    /// Returns the first line outside of the unit that names this member's customer by its other ID and requests something
+    /// that conflicts with the member's lines. Only lines for which `counts` is `true` are considered.
     pub fn against(
         &self,
         unit: &Unit,
@@ -136,8 +136,8 @@ impl AliasConflicts {
             .min()
     }
 
-    /// Lines outside of the unit that may have renamed this member's customer to the account ID that it has now, each
-    /// with the ID that it renames: if no customer has that one any more, this is that line's customer. `ordered`: the
+    /// Returns lines outside of the unit that may have renamed this member's customer to its present account ID, each with the
+    /// ID that the line replaces. If no customer has that ID any more, this customer is the line's customer. `ordered`: the
     /// order of lines that name their customer by account ID determines which customer is meant.
     pub fn perhaps_renamed_by<'a>(
         &'a self,
@@ -146,7 +146,7 @@ impl AliasConflicts {
         (customer, account): (&'a CustomerId, &'a AccountId),
         ordered: bool,
     ) -> impl Iterator<Item = (Line, &'a AccountId)> {
-        // A line that names both IDs says that this customer has this one before the line.
+        // A line with both IDs states that the customer has this account ID before the line is carried out.
         let renames = member.changes.iter().filter(move |change| {
             let by_both = change.account.is_some() && change.customer.is_some();
             let by_account = change.account.is_some() && ordered;

@@ -1,10 +1,10 @@
-//! New account IDs that differ only in case: the system may take them for one.
+//! Warns of new account IDs that differ only in case: the system may treat them as one ID.
 
 use crate::domain::{Change, Line, Problem, ProblemList, Severity};
 use std::collections::BTreeMap;
 
-/// Warns of new IDs that are the same but for their case, among lines that have to do with each other. `column` is the
-/// name of their column.
+/// Warns of new account IDs that differ only in case. `changes`: the lines that share a hash with another line; `column`:
+/// the name of their column.
 pub fn case_twins(changes: &[Change], column: &str, problems: &mut ProblemList) {
     let mut spellings: BTreeMap<String, Vec<(Line, &str)>> = BTreeMap::new();
     for change in changes {

@@ -1,7 +1,7 @@
-//! A set of hashes in about two bytes each: a Bloom filter, in which all bits of a hash are in one word.
+//! A set of hashes in about two bytes each: a Bloom filter that has all bits of a hash in one word.
 //!
-//! Promises: of equal hashes that are added, by whatever threads, all but the first are reported as present. It must
-//! not be believed further: a hash may be reported as present because others have set its bits.
+//! Promises: when equal hashes are added, by any threads, all but the first are reported as present. A hash that was never
+//! added may also be reported as present, because other hashes have set its bits.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,8 +15,8 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// For this number of hashes. Fewer bits report more hashes as present that are not: of those that are added up to
-    /// the number, one in a thousand with 16 bits each, one in twenty thousand with 64.
+    /// Makes a filter for this number of hashes. Fewer bits cause more false reports: until that number of hashes is added, one
+    /// in a thousand with 16 bits each, one in twenty thousand with 64.
     pub(super) fn new(hashes: u64, bits_each: u64) -> Self {
         let words = hashes.saturating_mul(bits_each).div_ceil(WORD_BITS);
         let words = words.clamp(1, u64::from(u32::MAX));
@@ -25,27 +25,27 @@ impl Filter {
         }
     }
 
-    /// The word of a hash, from its upper half, and its bits, from the lower half.
+    /// Returns the word of a hash, chosen by its upper half, and the bits of the hash, chosen by its lower half.
     fn place(&self, hash: u64) -> (&AtomicU64, u64) {
-        // At most 2^32 words, so that the product has room and its upper half is below their number.
+        // There are at most 2^32 words, so the product cannot overflow, and its upper half is less than the number of words.
         let at = ((hash >> 32) * self.words.len() as u64) >> 32;
         let at = usize::try_from(at).unwrap_or_default();
         let bits = (0..5).fold(0, |bits, n| bits | 1 << ((hash >> (6 * n)) % WORD_BITS));
         (&self.words[at], bits)
     }
 
-    /// Adds hashes, and reports those that were present, or seemed to be.
+    /// Adds hashes, and calls `present` for each that was present or seemed to be.
     pub(super) fn add(&self, hashes: &[u64], mut present: impl FnMut(u64)) {
         for batch in hashes.chunks(BATCH) {
-            // Each word is read before any is written, so that the waits for the memory overlap.
+            // All words are read before any is written, so that the memory accesses overlap.
             let mut before = [0; BATCH];
             for (before, hash) in before.iter_mut().zip(batch) {
                 *before = self.place(*hash).0.load(Ordering::Relaxed);
             }
             for (before, hash) in before.into_iter().zip(batch) {
                 let (word, bits) = self.place(*hash);
-                // Bits are only ever set, and the changes of one word have one order for all threads: of two that set
-                // the same bits, the second finds them set.
+                // Bits are only ever set, and all threads see the changes of one word in the same order. So when two threads set
+                // the same bits, the second thread finds them set.
                 if before & bits == bits || word.fetch_or(bits, Ordering::Relaxed) & bits == bits {
                     present(*hash);
                 }

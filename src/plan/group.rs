@@ -1,4 +1,4 @@
-//! Entangled lines → customers, contradictions, units. Here the IDs are compared as text.
+//! Groups entangled lines by customer, finds contradictions and makes units. Here the IDs are compared as text.
 
 use super::order::{self, current, moves, target};
 use super::{Counts, Member, Unit};
@@ -7,21 +7,20 @@ use crate::domain::{
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// Entangled lines, put in order.
+/// The units and the contradictions of the entangled lines.
 #[derive(Debug, Default)]
 pub struct Arrangement {
-    /// By their numbers.
+    /// The units, sorted by number.
     pub units: Vec<Unit>,
-    /// Contradictions, one for each line that takes part.
+    /// Contradictions, one problem for each line that takes part.
     pub problems: Vec<Problem>,
-    /// What the units are made of; lines are counted elsewhere.
+    /// Counts of the units; lines are counted elsewhere.
     pub counts: Counts,
 }
 
-/// Groups the lines of each customer, finds what contradicts, and orders the rest.
+/// Groups the lines of each customer, finds contradictions, and orders the other lines.
 ///
-/// Lines with an error become no unit, and neither do lines that would need an account ID which such a line
-/// was to free.
+/// No unit has a line with an error, or a line that needs an account ID which a line with an error was to free.
 pub fn group(changes: Vec<Change>, unique_accounts: bool) -> Arrangement {
     let mut problems = Problems::default();
     let mut members = by_customer(changes);
@@ -63,7 +62,7 @@ struct Problems {
     lines: HashSet<Line>,
 }
 
-/// One contradiction, told to each of its lines.
+/// One contradiction, reported for each of its lines.
 struct Clash<'a> {
     code: &'static str,
     column: &'static str,
@@ -106,7 +105,7 @@ impl Problems {
 
 type Scope = Option<Reseller>;
 
-/// Lines with the same account ID or the same customer ID are one customer's, and so on transitively.
+/// Groups the lines that have the same account ID or the same customer ID, transitively: they are about one customer.
 fn by_customer(changes: Vec<Change>) -> Vec<Member> {
     let mut by_account: HashMap<(AccountId, Scope), usize> = HashMap::new();
     let mut by_customer: HashMap<(CustomerId, Scope), usize> = HashMap::new();
@@ -141,7 +140,7 @@ fn by_customer(changes: Vec<Change>) -> Vec<Member> {
     members.map(|changes| Member { changes }).collect()
 }
 
-/// Where several may have one account ID, lines that each name their customer are about as many as they name.
+/// Splits a member by customer ID if all its lines name their customer: several customers may have one account ID.
 fn apart(member: Member) -> Vec<Member> {
     if member
         .changes
@@ -171,7 +170,7 @@ fn root(parent: &mut [usize], mut at: usize) -> usize {
     at
 }
 
-/// Lines of one customer must agree on which customer it is and on what its account ID becomes.
+/// Reports lines of one customer that contradict each other about its IDs or its new account ID.
 fn agree(member: &Member, problems: &mut Problems) {
     let accounts: BTreeSet<&AccountId> = member
         .changes
@@ -261,7 +260,7 @@ enum Place<'a> {
     OnlyOneOf(usize),
 }
 
-/// One location must not be given two service IDs or two profiles.
+/// Reports a location that is given two service IDs or two profiles.
 fn locations(members: &[Member], problems: &mut Problems) {
     let mut services: HashMap<Place<'_>, Vec<(Line, String)>> = HashMap::new();
     let mut profiles: HashMap<Place<'_>, Vec<(Line, String)>> = HashMap::new();
@@ -307,14 +306,14 @@ fn locations(members: &[Member], problems: &mut Problems) {
     }
 }
 
-/// A member that ends with an account ID.
+/// A member that will have an account ID in the end.
 struct End<'a> {
     member: &'a Member,
-    /// Not there yet.
+    /// Whether the member has another ID now.
     moving: bool,
 }
 
-/// Two accounts must not end with one ID.
+/// Reports account IDs that two accounts would have in the end.
 fn targets(members: &[Member], unique_accounts: bool, problems: &mut Problems) {
     let mut ends: HashMap<(AccountId, Scope), Vec<End<'_>>> = HashMap::new();
     for member in members {
@@ -338,7 +337,7 @@ fn targets(members: &[Member], unique_accounts: bool, problems: &mut Problems) {
             .find(|end| !end.moving)
             .map(|end| end.member.first_line());
         let stays = keeper.is_some();
-        // The line that stays is correct; the error is reported in each line that wants its ID.
+        // The line of the account that keeps the ID is correct; each line that wants this ID gets the error.
         let lines: Vec<(Line, String)> = all
             .iter()
             .filter(|end| end.moving)
@@ -371,7 +370,7 @@ fn targets(members: &[Member], unique_accounts: bool, problems: &mut Problems) {
     }
 }
 
-/// A line that needs an ID which an erroneous line was to free cannot be carried out either.
+/// Reports lines that need an ID which a line with an error was to free: they cannot be carried out either.
 fn needs(members: &[Member], problems: &mut Problems) {
     let renames_fail = |member: &Member, problems: &Problems| {
         let mut asking = member

@@ -1,12 +1,12 @@
-//! Limits that a person sets in numbers or in parts of the whole: `20` or `5%`.
+//! Limits that the user sets as a number or as a percentage: `20` or `5%`.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The number of lines that must have come to their end before a percentage means anything.
+/// The minimum number of completed lines from which a percentage applies.
 const SAMPLE: u64 = 100;
 
-/// A number, or a part of the whole.
+/// A number, or a percentage of the whole.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Threshold {
     /// At most this number.
@@ -21,7 +21,7 @@ pub enum Threshold {
 pub struct ShareError(String);
 
 impl Threshold {
-    /// Whether nothing is too much.
+    /// Whether the limit allows everything.
     pub fn is_everything(&self) -> bool {
         matches!(self, Self::Percent(most) if *most >= 100.0)
     }
@@ -38,7 +38,7 @@ impl Threshold {
         }
     }
 
-    /// What it comes to of a whole, rounded up.
+    /// Returns the limit for a whole of this size, rounded up.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -52,7 +52,7 @@ impl Threshold {
         }
     }
 
-    /// How many of a whole are not too many, where a percentage counts only from a hundred on.
+    /// Returns the largest number of lines that the limit allows; a percentage is taken of at least 100 lines.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -66,7 +66,7 @@ impl Threshold {
         }
     }
 
-    /// Whether `part` of `whole` is more than is allowed, where a percentage counts only from a hundred on.
+    /// Whether `part` of `whole` is more than is allowed; a percentage applies only from 100 lines on.
     pub fn is_exceeded_after_sample(&self, part: u64, whole: u64) -> bool {
         let counts = matches!(self, Self::Count(_)) || whole >= SAMPLE;
         counts && self.is_exceeded(part, whole)

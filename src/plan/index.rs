@@ -1,13 +1,13 @@
-//! The lines that have to do with each other, from hashes alone.
+//! Finds the related lines of a file from hashes alone.
 //!
-//! A collision makes a line *entangled* for nothing, which costs a comparison and changes no result, because entangled
-//! lines are compared as text.
+//! A hash collision marks a line as *entangled* without need. This costs a comparison and changes no result, because
+//! entangled lines are compared as text.
 
 use super::Keys;
 use crate::domain::Line;
 use rayon::prelude::*;
 
-/// A hash, and a line that it comes from.
+/// A hash, and a line that has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Touch {
     hash: u64,
@@ -15,7 +15,7 @@ pub struct Touch {
 }
 
 impl Touch {
-    /// What a line touches, each by its hash.
+    /// Returns an entry for each hash of a line.
     pub fn all_of(line: Line, keys: Keys) -> impl Iterator<Item = Self> {
         keys.hashes().map(move |hash| Self { hash, line })
     }
@@ -32,7 +32,7 @@ pub struct Index {
 }
 
 impl Index {
-    /// The lines that share a hash with another line, among all that touch any of these hashes.
+    /// Returns the lines that share a hash with another line. `touches` has every entry with these hashes.
     pub fn among(mut touches: Vec<Touch>) -> Self {
         touches.par_sort_unstable();
         let mut entangled = Vec::new();
@@ -48,12 +48,12 @@ impl Index {
         Self { entangled }
     }
 
-    /// Whether this line has to do with another one.
+    /// Whether this line shares a hash with another line.
     pub fn is_entangled(&self, line: Line) -> bool {
         self.entangled.binary_search(&line).is_ok()
     }
 
-    /// All such lines, in order.
+    /// Returns all entangled lines, in ascending order.
     pub fn entangled(&self) -> &[Line] {
         &self.entangled
     }

@@ -1,13 +1,13 @@
-//! What a line touches, as hashes: its customer, its account IDs, its location.
+//! The hashes of what a line names: its customer, its account IDs, its location.
 //!
-//! Promises: equal IDs have equal hashes; account IDs that differ only in case do, too. Two other IDs may have one hash:
-//! their lines are compared as text for nothing, which changes no result.
+//! Promises: equal IDs have equal hashes, and so have account IDs that differ only in case. Two different IDs may have one
+//! hash: their lines are then compared as text without need, which changes no result.
 
 use crate::domain::{Change, Reseller, words};
 use foldhash::fast::FixedState;
 use std::hash::{BuildHasher, Hash, Hasher};
 
-/// The hashes of what a line touches.
+/// The hashes of what a line names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Keys {
     from: Option<u64>,
@@ -17,14 +17,14 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Each of them.
+    /// Returns each hash.
     pub(super) fn hashes(self) -> impl Iterator<Item = u64> {
         [self.from, self.to, self.customer, self.location]
             .into_iter()
             .flatten()
     }
 
-    /// The keys of one line.
+    /// Returns the hashes of one line.
     pub fn of(change: &Change) -> Self {
         let reseller = change.reseller.as_ref();
         let from = change
@@ -37,7 +37,7 @@ impl Keys {
             .map(|id| folded_hash(id.as_str(), reseller));
         Self {
             from,
-            // A wish that is fulfilled by itself touches only the current ID.
+            // A new ID that equals the current one adds no hash.
             to: to.filter(|to| Some(*to) != from),
             customer: change
                 .customer
@@ -51,7 +51,7 @@ impl Keys {
     }
 }
 
-/// The hash of an account ID without regard to case: IDs that differ only in case are compared as text, and told.
+/// Returns the hash of an account ID, ignoring case: IDs that differ only in case are later compared as text and reported.
 fn folded_hash(id: &str, reseller: Option<&Reseller>) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     if !id.is_ascii() {
@@ -59,7 +59,7 @@ fn folded_hash(id: &str, reseller: Option<&Reseller>) -> u64 {
     }
     let mut hasher = FixedState::with_seed(0x1d5_417f).build_hasher();
     words(id.as_bytes()).for_each(|word| {
-        // The high bit of each byte that is a capital, moved to the bit in which small letters differ.
+        // Mark each upper-case letter in the high bit of its byte. Two bits lower is the bit that makes it lower case.
         let capitals =
             word.wrapping_add(ONES * 0x3F) & !word.wrapping_add(ONES * 0x25) & (ONES * 0x80);
         hasher.write_u64(word | (capitals >> 2));

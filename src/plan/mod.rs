@@ -1,8 +1,7 @@
-//! Changes → units, in an order that never gives two customers one ID.
+//! Makes units of changes, in an order that never gives two customers one ID.
 //!
-//! Pure: no clock, no I/O, no async. Lines that have nothing to do with each other are never held as text:
-//! hashes find the few that have ([`FirstReading`], [`Index`]), and only those are [`group()`]d into groups, chains and
-//! cycles.
+//! Pure: no clock, no I/O, no async. Unrelated lines are never held as text: hashes find the few related lines
+//! ([`FirstReading`], [`Index`]), and only those are [`group()`]ed into customers, chains and cycles.
 
 mod alias_conflicts;
 mod case_twins;

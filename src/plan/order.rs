@@ -1,15 +1,15 @@
-//! The order of renames. Every customer is renamed at most once, so the renames fall into single moves,
-//! chains and cycles, and each is found by walking along it: no recursion, however long it is.
+//! Determines the order of renames. Every customer is renamed at most once, so the renames form single moves, chains and
+//! cycles. Each is found by walking along it, without recursion, so that its length does not matter.
 
 use super::{Member, Shape, Unit};
 use crate::domain::{AccountId, Reseller};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
-/// The account ID that a customer has while the others of a cycle move: `IDS` and twelve characters of A–Z and 0–9, made
-/// from the run and the line, so that it is unique and the same again after a restart.
+/// Returns the account ID that the parked customer of a cycle has while the others move: `IDS` and twelve characters of A–Z
+/// and 0–9. It is made from the run and the line, so that it is unique and the same again after a restart.
 ///
-/// Letters in upper case and digits alone, because a system may change case or drop separators.
+/// It consists of upper-case letters and digits only, because a system may change case or drop separators.
 pub fn temporary_id(run: &str, line: u64) -> String {
     const CHARACTERS: &[u8; 36] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
     let digest = Sha256::digest(format!("{run} {line}").as_bytes());
@@ -41,7 +41,7 @@ pub(super) fn target(member: &Member) -> Option<Scoped> {
     member.new_account().id().map(|id| scoped(id, member))
 }
 
-/// Whether the member moves away from its current ID.
+/// Whether the member changes its current ID.
 pub(super) fn moves(member: &Member) -> bool {
     member.new_account().asks() && target(member) != current(member)
 }
@@ -54,7 +54,7 @@ pub(super) fn units(members: Vec<Member>, unique_accounts: bool) -> Vec<Unit> {
             .map(|member| unit(Shape::Single, vec![member]))
             .collect();
     }
-    // Which member moves away from an ID, and which one waits for it.
+    // For each ID the member that moves away from it, and for each member the one whose ID it waits for.
     let leaves: HashMap<Scoped, usize> = members
         .iter()
         .enumerate()
@@ -76,7 +76,7 @@ pub(super) fn units(members: Vec<Member>, unique_accounts: bool) -> Vec<Unit> {
     }
     let mut slots: Vec<Option<Member>> = members.into_iter().map(Some).collect();
     let mut units = Vec::new();
-    // From each free end along the members that wait.
+    // Walk from each free end along the waiting members.
     for (at, holder) in waits_for.iter().enumerate() {
         if holder.is_none() {
             let chain = walk(at, &waited_by, &mut slots);
@@ -88,7 +88,7 @@ pub(super) fn units(members: Vec<Member>, unique_accounts: bool) -> Vec<Unit> {
             units.push(unit(shape, chain));
         }
     }
-    // The remaining members form cycles. The first is parked; then follows the member that waits for its ID, and on.
+    // The remaining members form cycles. The first one is parked; the member that waits for its ID follows, and so on.
     for at in 0..slots.len() {
         if slots[at].is_some() {
             let cycle = walk(at, &waited_by, &mut slots);

@@ -3,10 +3,10 @@
 use crate::domain::{AccountId, Change, Line};
 use std::collections::BTreeSet;
 
-/// How many customers must be given an ID for it to be one that stands for none.
+/// The minimum number of customers that must get the same new ID for it to be suspected of standing for a missing one.
 const LEAST: usize = 3;
 
-/// The new IDs that several customers would get, with the lines that ask for each, among lines that have to do with each other.
+/// Returns the new IDs that several customers would get, each with the lines that request it. `changes`: related lines.
 pub fn repeated(changes: &[Change]) -> Vec<(&AccountId, Vec<Line>)> {
     let mut asking: Vec<(&AccountId, &Change)> = changes
         .iter()

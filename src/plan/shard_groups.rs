@@ -1,16 +1,16 @@
-//! Which lines must be carried out by one machine where several machines share a file: all that name one ID, current or
-//! new, one customer or one location, and so on transitively. So a chain or swap is never split, and neither are lines
-//! that only the order within one run keeps apart.
+//! Determines which lines one machine must carry out where several machines share a file: all lines that name one ID,
+//! current or new, one customer or one location, and so on transitively. So no chain or swap is split, and no lines are
+//! split that conflict unless one run carries them out in order.
 //!
-//! Each group has a hash of its smallest account ID (where it has none, of its smallest customer ID). It depends on
-//! nothing but the file's IDs: not on the machine, the run or the line numbers, so that a group stays where it is when
-//! other lines are added to the file.
+//! Each group has a hash of its smallest account ID (where it has none, of its smallest customer ID). The hash depends
+//! only on the file's IDs: not on the machine, the run or the line numbers. So a group stays in its share when other lines
+//! are added to the file.
 
 use crate::domain::{Change, Line};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
-/// The hash of each line's group, for lines that have to do with each other.
+/// Returns the hash of each line's group. `changes`: the lines that share an ID with another line.
 pub fn group_hashes(changes: &[Change]) -> HashMap<Line, u64> {
     let mut parent: Vec<usize> = (0..changes.len()).collect();
     let mut first: HashMap<(char, String), usize> = HashMap::new();
@@ -37,17 +37,17 @@ pub fn group_hashes(changes: &[Change]) -> HashMap<Line, u64> {
         .collect()
 }
 
-/// The same for a line that has nothing to do with any other.
+/// Returns the same hash for a line that shares no ID with another line.
 pub fn line_hash(change: &Change) -> u64 {
     hash(&name(change))
 }
 
-/// A line that cannot be read goes by its number: nothing of it is carried out.
+/// Returns a hash of the line number, for a line that cannot be read. Such a line is not carried out.
 pub fn unread_hash(line: Line) -> u64 {
     hash(&('l', line.to_string()))
 }
 
-/// What a line is known by; account IDs are the smallest.
+/// Returns the ID that stands for a line in comparisons; account IDs sort before all others.
 fn name(change: &Change) -> (char, String) {
     ids(change)
         .into_iter()
@@ -55,7 +55,8 @@ fn name(change: &Change) -> (char, String) {
         .unwrap_or_else(|| ('l', change.line.to_string()))
 }
 
-/// Everything that a line touches, its own account ID or customer ID first. IDs that differ only in case may be one.
+/// Returns every ID that a line names, its own account ID or customer ID first, in lower case, because IDs that differ only
+/// in case may be the same.
 fn ids(change: &Change) -> Vec<(char, String)> {
     let account = |id: &crate::domain::AccountId| ('a', id.as_str().to_lowercase());
     let own = change.account.as_ref().map(account);

@@ -1,12 +1,12 @@
-//! Which hashes come from more than one line, from one reading of a file in parts that are read at the same time.
+//! Finds the hashes that come from more than one line, in one reading of a file whose parts are read at the same time.
 //!
 //! Each hash is added to a [`Filter`], which reports those that were present. Up to a number of hashes ([`Sizes`]), they are
-//! kept as well, eight bytes each: so the filter can be exchanged for a larger one, and at the end it is known which of the
-//! reported hashes came up twice. In a longer file they are not kept, and some of the reported hashes came up only once.
-//! In either case a second reading takes the lines of the reported hashes, and [`Index::among`](super::Index::among) decides.
+//! also kept, eight bytes each. So the filter can be replaced by a larger one, and at the end it is known which of the
+//! reported hashes occurred twice. In a longer file they are not kept, and some of the reported hashes occurred only once.
+//! In both cases a second reading takes the lines of the reported hashes, and [`Index::among`](super::Index::among) decides.
 //!
 //! Promises: whatever the sizes, the parts and their threads, each hash that comes from more than one line is among
-//! the [`Candidates`]. Two bytes a hash in long files, ten in others.
+//! the [`Candidates`]. Memory: two bytes a hash in long files, ten in others.
 
 use super::Keys;
 use super::filter::Filter;
@@ -18,13 +18,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// How many hashes are kept, and how large the filters are.
 #[derive(Debug, Clone, Copy)]
 pub struct Sizes {
-    /// The most hashes that are kept: those of five million lines with three IDs each, and some.
+    /// The maximum number of hashes that are kept: enough for five million lines with three IDs each.
     pub kept: u64,
-    /// How many hashes the first filter is for, which is made before anything is known of the file.
+    /// The number of hashes for which the first filter is made, before anything is known of the file.
     pub first: u64,
     /// Bits of a filter for each hash.
     pub bits: u64,
-    /// The same, in the second reading.
+    /// Bits for each hash of the filter in the second reading.
     pub candidate_bits: u64,
 }
 
@@ -40,8 +40,8 @@ impl Default for Sizes {
 }
 
 impl Sizes {
-    /// Where this number of hashes was found in the part of a file that was read: how many the next filter is for, and
-    /// whether hashes are kept. They are, until it is plain that the file has too many.
+    /// Returns the number of hashes for the next filter, and whether hashes are kept. `count`: the hashes in the part of the
+    /// file that was read. Hashes are kept until it is clear that the file has too many.
     fn next(&self, count: u64, read: Extent) -> (u64, bool) {
         let whole = u128::from(count) * u128::from(read.whole) / u128::from(read.done.max(1));
         let whole = u64::try_from(whole).unwrap_or(u64::MAX);
@@ -57,17 +57,17 @@ impl Sizes {
     }
 }
 
-/// What the hashes are added to now.
+/// The filter to which hashes are added now.
 #[derive(Debug)]
 struct Stage {
     filter: Filter,
-    /// For how many hashes it was made.
+    /// The number of hashes for which it was made.
     room: u64,
     /// Whether all hashes are kept, so that another stage can follow.
     keeps: bool,
 }
 
-/// Where the parts find the present stage.
+/// Gives the parts the present stage.
 #[derive(Debug, Clone)]
 pub struct Stages(Arc<Mutex<Arc<Stage>>>);
 
@@ -98,13 +98,13 @@ impl Stages {
 #[derive(Debug)]
 pub struct PartKeys {
     stage: Arc<Stage>,
-    /// All of the part; where they are not kept, those that are still to be added to the filter.
+    /// All hashes of the part; where hashes are not kept, only those that are not yet in the filter.
     hashes: Vec<u64>,
-    /// How many of these were added to the filter.
+    /// How many of `hashes` were added to the filter.
     added: usize,
     /// How many hashes the part has.
     count: u64,
-    /// Those that were present in the filter.
+    /// The hashes that the filter reported as present.
     present: Vec<u64>,
 }
 
@@ -137,8 +137,8 @@ impl PartKeys {
         }
     }
 
-    /// Adds what is left, to the present stage. A part that was begun in an earlier one is added as a whole: it kept its
-    /// hashes, since another stage could follow.
+    /// Adds the remaining hashes to the present stage. If the part began in an earlier stage, all its hashes are added: that
+    /// stage kept them, because another stage could follow.
     fn finish(&mut self, now: Arc<Stage>) {
         if !Arc::ptr_eq(&self.stage, &now) {
             self.stage = now;
@@ -148,12 +148,12 @@ impl PartKeys {
     }
 }
 
-/// A whole file, as its parts are read for the first time.
+/// The first reading of a whole file, in parts.
 #[derive(Debug)]
 pub struct FirstReading {
     sizes: Sizes,
     stages: Stages,
-    /// The hashes of each part, as long as they are kept.
+    /// The hashes of each part, while hashes are kept.
     kept: Vec<Vec<u64>>,
     count: u64,
     present: Vec<u64>,
@@ -166,7 +166,7 @@ impl Default for FirstReading {
 }
 
 impl FirstReading {
-    /// A reading that keeps what the sizes allow.
+    /// Makes a reading with these limits.
     pub fn new(sizes: Sizes) -> Self {
         let stage = Stage {
             filter: Filter::new(sizes.first, sizes.bits),
@@ -182,12 +182,12 @@ impl FirstReading {
         }
     }
 
-    /// Where parts are begun.
+    /// Returns the stages, with which parts are begun.
     pub fn stages(&self) -> Stages {
         self.stages.clone()
     }
 
-    /// Adds a part, up to which this much of the file was read.
+    /// Adds a part. `read`: how much of the file was read up to the end of the part.
     pub fn append(&mut self, mut part: PartKeys, read: Extent) {
         let stage = self.stages.now();
         part.finish(Arc::clone(&stage));
@@ -204,8 +204,8 @@ impl FirstReading {
         }
     }
 
-    /// Makes a filter for as many hashes as the file will have, and adds all that were read. Parts that are being read are
-    /// added to it when they come.
+    /// Makes a filter for as many hashes as the file will have, and adds all hashes read so far. Parts that are still being read
+    /// are added when [`Self::append`] gets them.
     fn next_stage(&mut self, read: Extent) {
         let (room, keeps) = self.sizes.next(self.count, read);
         let stage = self.stages.change(Stage {
@@ -246,7 +246,7 @@ impl FirstReading {
         filter
     }
 
-    /// Of hashes that were present, or seemed to be, those that came up twice, by all that were kept.
+    /// Returns those of the reported hashes that occur at least twice among the kept hashes.
     fn twice(&self, present: &[u64]) -> Vec<u64> {
         if present.is_empty() {
             return Vec::new();
@@ -266,12 +266,12 @@ impl FirstReading {
 pub struct Candidates(Option<Filter>);
 
 impl Candidates {
-    /// Whether no line has to do with another one.
+    /// Whether no line shares a hash with another line.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// What a line touches that another line may touch as well.
+    /// Returns the entries of a line that another line may share.
     pub fn of(&self, line: Line, keys: Keys) -> impl Iterator<Item = Touch> {
         let all = Touch::all_of(line, keys);
         all.filter(|touch| {

@@ -83,7 +83,7 @@ fn ends(member: &Member) -> (usize, String, String) {
     (from[2..].parse().unwrap(), from, to)
 }
 
-/// Carries a unit out as the executor does; returns which customers reached their wish.
+/// Carries out a unit as the executor does; returns the customers that got their requested ID.
 fn carry_out(model: &mut Model, unit: &Unit) -> Vec<usize> {
     let mut done = Vec::new();
     match unit.shape {
@@ -137,7 +137,7 @@ proptest! {
         lines in Just((0..40_u32).collect::<Vec<_>>()).prop_shuffle(),
         beyond in 0..8_usize,
     ) {
-        // Some of the targets lie beyond all customers, which makes chains; the rest is a partial permutation.
+        // Some targets are beyond the IDs of all customers, which makes chains; the rest is a partial permutation.
         let wish = |n: usize| if targets[n] < beyond { 100 + targets[n] } else { targets[n] };
         let mut changes: Vec<Change> =
             (0..40).filter(|n| asked[*n]).map(|n| rename(lines[n] + 2, n, wish(n))).collect();

@@ -1,5 +1,5 @@
-//! The undo: from what a run changed to the lines that undo it. They are planned like any other change, chains and
-//! swaps included.
+//! Plans an undo: makes the lines that undo what a run changed. They are planned like any other change, including chains
+//! and swaps.
 
 use crate::domain::{
     AccountId, Change, Line, LocationId, NetChange, NetValue, NewAccount, Outcome, Profile,
@@ -10,17 +10,17 @@ use std::fmt;
 /// One line of the undo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inverse {
-    /// What is to be done; nothing, where it is impossible.
+    /// The requested change; it requests nothing where the undo is impossible.
     pub change: Change,
-    /// The values that the system must still have, and those that it is to have.
+    /// The values that the system must still have, and the values that the line sets.
     pub expected: Outcome,
-    /// What the line says instead, where the former value cannot be restored.
+    /// The reason, if the former value cannot be restored.
     pub impossible: Option<Impossible>,
 }
 
 impl Inverse {
-    /// Whether [`expected_by`] tells everything that is expected. A line for a customer without an account ID never does: such
-    /// lines are counted by what is recorded of them.
+    /// Whether [`expected_by`] returns all that the line expects. It never does for a customer without an account ID: the
+    /// expectations of such lines are recorded, and the lines are counted by these records.
     pub fn says_what_it_expects(&self) -> bool {
         self.impossible.is_none()
             && self.change.account.is_some()
@@ -28,8 +28,8 @@ impl Inverse {
     }
 }
 
-/// What a line of an undo expects of which nothing is recorded: that the customer still has the account ID which the line
-/// replaces.
+/// Returns what an undo line expects if nothing else is recorded for it: the customer still has the account ID that the
+/// line replaces.
 pub fn expected_by(change: &Change) -> Outcome {
     Outcome {
         customer: change.customer.clone(),
@@ -44,9 +44,9 @@ pub fn expected_by(change: &Change) -> Outcome {
 /// A former value that cannot be restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Impossible {
-    /// There was no account ID.
+    /// The customer had no account ID.
     Account,
-    /// There was no service ID.
+    /// The location had no service ID.
     Service,
     /// The profile was one that this program does not know.
     Profile(Profile),
@@ -70,11 +70,11 @@ impl fmt::Display for Impossible {
     }
 }
 
-/// The lines of the undo for one customer, the first of which has this number. `can_clear`: whether the system can
-/// remove an account ID.
+/// Returns the undo lines for one customer, numbered from `first`. `can_clear`: whether the system can remove an account
+/// ID.
 ///
-/// Account ID and location have a line each, so that neither waits for the other; a value that cannot be restored has
-/// one that says so.
+/// The account ID and each location have their own lines, so that neither waits for the other. A value that cannot be
+/// restored has a line that says so.
 pub fn undo_plan(of_customer: &[NetChange], can_clear: bool, first: Line) -> Vec<Inverse> {
     let account = of_customer.iter().find_map(|net| match &net.value {
         NetValue::Account { change, .. } => Some(change.clone().reversed()),
@@ -99,7 +99,7 @@ pub fn undo_plan(of_customer: &[NetChange], can_clear: bool, first: Line) -> Vec
     plan
 }
 
-/// A line that asks for nothing yet. `account`: from the account ID that the customer must still have to its former one.
+/// Returns a line that requests nothing yet. `account`: from the account ID that the customer must still have to its former one.
 fn blank(net: &NetChange, account: Transition<AccountId>) -> Inverse {
     Inverse {
         change: Change {
@@ -131,7 +131,7 @@ fn rename(mut line: Inverse, change: &Transition<AccountId>, can_clear: bool) ->
     line
 }
 
-/// The values of one location that can be restored, and each that cannot.
+/// Returns a line for the values of a location that can be restored, and a line for each value that cannot.
 fn restore_location(
     blank: &Inverse,
     location: &LocationId,
@@ -172,7 +172,7 @@ fn restore_location(
     parts
 }
 
-/// What a line expects of one value; one that it is not about stays as it is.
+/// Returns what a line expects of one value; a value that the line does not request stays as it is.
 fn expected<T: Clone>(change: &Transition<T>, is_asked: bool) -> Transition<T> {
     Transition {
         before: change.after.clone(),

@@ -1,4 +1,4 @@
-//! What is carried out together.
+//! Units: the lines that are carried out together.
 
 use crate::domain::{Change, Line, NewAccount};
 
@@ -10,7 +10,7 @@ pub struct Member {
 }
 
 impl Member {
-    /// What the account ID is to become.
+    /// Returns the requested change of the account ID.
     pub fn new_account(&self) -> &NewAccount {
         let asking = self.changes.iter().find(|change| change.new_account.asks());
         asking.map_or(&NewAccount::Keep, |change| &change.new_account)
@@ -33,23 +33,23 @@ pub enum Shape {
     Single,
     /// Each member frees the account ID that the next one takes.
     Chain,
-    /// A chain in which the last member frees what the first one takes: the first is parked.
+    /// A chain in which the last member frees the ID that the first one takes: the first member is parked.
     Cycle,
 }
 
 /// The operations that must run one after another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unit {
-    /// The lowest line: the unit's name.
+    /// The lowest line, which identifies the unit.
     pub number: Line,
     /// How the members depend on each other.
     pub shape: Shape,
-    /// In the order of execution. In a cycle the first is parked first and placed last.
+    /// The members in the order of execution. The first member of a cycle is parked first and gets its new ID last.
     pub members: Vec<Member>,
 }
 
 impl Unit {
-    /// A line that has nothing to do with any other.
+    /// Makes a unit of a line that is related to no other line.
     pub fn single(change: Change) -> Self {
         Self {
             number: change.line,
@@ -71,7 +71,7 @@ impl Unit {
     }
 }
 
-/// What a file asks for, in numbers.
+/// What a file requests, in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Data lines.
@@ -84,7 +84,7 @@ pub struct Counts {
     pub locations: u64,
     /// Lines that ask for nothing.
     pub nothing: u64,
-    /// Lines that ask for what an earlier line asks for.
+    /// Lines that repeat the request of an earlier line.
     pub duplicates: u64,
     /// Chains of at least two customers.
     pub chains: u64,
@@ -113,7 +113,7 @@ impl Counts {
         self.nothing += u64::from(!change.asks_anything());
     }
 
-    /// Adds what was counted in another part of the file.
+    /// Adds the counts of another part of the file.
     pub fn merge(&mut self, other: &Self) {
         self.lines += other.lines;
         self.renames += other.renames;

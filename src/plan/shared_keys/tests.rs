@@ -1,4 +1,4 @@
-//! Whatever is kept, however small the filters and however the parts overlap: no line that shares a hash is missed.
+//! Checks that no line that shares a hash is missed, whatever is kept, however small the filters, however the parts overlap.
 
 use super::*;
 use crate::domain::{AccountId, Change, NewAccount};
@@ -21,7 +21,7 @@ fn keys(line: Line, from: u16, to: u16) -> (Line, Keys) {
     (line, Keys::of(&change))
 }
 
-/// Reads lines in parts, of which several are under way at the same time, each begun before the ones above it are there.
+/// Reads lines in parts, several of them at the same time: each part begins before the parts above it are appended.
 fn read(sizes: Sizes, lines: &[(Line, Keys)], in_part: usize, under_way: usize) -> Candidates {
     let mut reading = FirstReading::new(sizes);
     let stages = reading.stages();
@@ -36,7 +36,7 @@ fn read(sizes: Sizes, lines: &[(Line, Keys)], in_part: usize, under_way: usize) 
             };
             parts.push_back((stages.part(), lines));
         }
-        // The newest are read first: what an older part has in common with them is found when that one is added.
+        // The newest parts are read first: what an older part shares with them is found when the older part is appended.
         for (part, lines) in parts.iter_mut().rev() {
             for (_, keys) in *lines {
                 part.push(*keys);
@@ -76,7 +76,7 @@ proptest! {
     ) {
         let lines: Vec<_> = (2..)
             .zip(lines)
-            // A line in twenty has a new ID that is another's old one.
+            // One line in twenty has a new ID that is the old ID of another line.
             .map(|(line, (from, to, odd))| keys(line, from, if odd == 0 { to - 400 } else { to }))
             .collect();
         let sizes = Sizes { kept, first, bits, candidate_bits };
@@ -87,7 +87,7 @@ proptest! {
 
 #[test]
 fn threads_that_read_at_the_same_time_miss_nothing() {
-    // Each ID stands in two lines: of part n and of part n + 32, which another thread reads.
+    // Each ID is in two lines: in part n and in part n + 32, which another thread reads.
     let parts: Vec<Vec<(Line, Keys)>> = (0..64_u16)
         .map(|part| {
             let base = part % 32 * 500;
@@ -132,7 +132,7 @@ fn a_file_without_related_lines_has_no_candidates_as_long_as_its_hashes_are_kept
     let lines: Vec<_> = (0..20_000)
         .map(|n| keys(u32::from(n), n, n + 30_000))
         .collect();
-    // Four bits each: a great many hashes seem to have been present.
+    // With four bits each, many hashes seem to have been present.
     let sizes = Sizes {
         first: 1_000,
         bits: 4,
@@ -155,13 +155,13 @@ fn hashes_are_kept_until_it_is_plain_that_they_are_too_many() {
     );
     let (room, keeps) = sizes.next(140_000, extent(2_473_000, 2_650_000_000));
     assert_eq!((room, keeps), (1 << 21, true));
-    // Later, the length of the file is believed.
+    // Later, the estimate from the length of the file is used.
     let (room, keeps) = sizes.next(2_100_000, extent(37_100_000, 2_650_000_000));
     assert!(
         !keeps && (150_000_000..180_000_000).contains(&room),
         "{room}"
     );
-    // What the file's length does not tell is found out on the way.
+    // If the length of the file gives too low an estimate, the count itself shows that there are too many.
     assert!(!sizes.next(sizes.kept + 1, extent(7, 7)).1);
     assert_eq!(sizes.next(1_000, extent(0, 0)), (1_125, true));
 }
