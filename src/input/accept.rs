@@ -4,7 +4,7 @@
 
 use crate::domain::{Problem, Severity, nearest};
 
-/// What can be accepted, and what it is about.
+/// The codes that can be accepted.
 pub const ACCEPTABLE: [&str; 20] = [
     "compatibility_character",
     "cut_off",
@@ -55,7 +55,7 @@ impl Accept {
         self.0.contains(&code)
     }
 
-    /// The severity that is left of a problem.
+    /// Returns the severity of a problem with this code; an accepted problem is only a warning.
     pub(super) fn severity(&self, code: &str, severity: Severity) -> Severity {
         if self.has(code) {
             Severity::Warning
@@ -64,7 +64,7 @@ impl Accept {
         }
     }
 
-    /// Lowers a problem that was accepted, and says of one that can be how to accept it.
+    /// Lowers the severity of an accepted problem; adds to the help of any other acceptable problem how to accept it.
     pub(super) fn weigh(&self, mut problem: Problem) -> Problem {
         problem.severity = self.severity(problem.code, problem.severity);
         if problem.severity != Severity::Warning && ACCEPTABLE.contains(&problem.code) {

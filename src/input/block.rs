@@ -1,8 +1,8 @@
 //! Cuts the text into blocks at the ends of records, so that each block can be parsed by itself.
 //!
 //! Promises: a block begins and ends with a record, whatever is quoted; its first line has the number that an
-//! editor shows (LF, CRLF and lone CR each end a line); a quote that is never closed is named by its line. Must
-//! agree with the csv crate about where a record ends; the tests hold the two against each other.
+//! editor shows (LF, CRLF and lone CR each end a line); a quote that is never closed is reported with its line. Must
+//! agree with the csv crate about where a record ends; the tests compare the two.
 
 use super::source::ReadError;
 use super::text::Text;
@@ -23,12 +23,12 @@ pub(super) struct Block {
     pub(super) read: Extent,
 }
 
-/// How the walk over one cell ended.
+/// How the scan of one cell ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     /// At a delimiter or a line break.
     Closed,
-    /// At the end of the text, and more text could belong to it.
+    /// At the end of the text; more text could belong to the cell.
     Cut,
     /// At the end of the text, inside quotes.
     OpenQuote,
@@ -37,7 +37,7 @@ pub(super) enum End {
 /// One cell as it stands in the text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span {
-    /// The position of the delimiter or line break behind it.
+    /// The position of the delimiter or line break after it.
     pub(super) stop: usize,
     pub(super) end: End,
     pub(super) quoted: bool,
@@ -45,7 +45,7 @@ pub(super) struct Span {
     pub(super) stray: bool,
 }
 
-/// Walks over the cell that begins at `at`. Only a quote at its very beginning quotes.
+/// Scans the cell that begins at `at`. A quote begins a quoted cell only as its first character.
 pub(super) fn span(text: &[u8], at: usize, delimiter: u8) -> Span {
     let (mut place, mut stray) = (at, false);
     let quoted = text.get(at) == Some(&b'"');
@@ -94,7 +94,7 @@ pub(super) fn span(text: &[u8], at: usize, delimiter: u8) -> Span {
     }
 }
 
-/// How many lines end in the text. It must not end between CR and LF.
+/// Returns how many lines end in the text. The text must not end between CR and LF.
 pub(super) fn breaks(text: &[u8]) -> usize {
     let feeds = memchr_iter(b'\n', text).count();
     if memchr(b'\r', text).is_none() {
@@ -160,7 +160,7 @@ fn cut_quoted(text: &[u8], delimiter: u8) -> Cut {
     }
 }
 
-/// Where the record that begins the text ends, its line break included; `None`: not in this text.
+/// Returns where the first record of the text ends, including its line break; `None`: it does not end in this text.
 pub(super) fn record_end(text: &[u8], delimiter: u8, at_end: bool) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -197,7 +197,7 @@ pub(super) struct Blocks {
 const END_MARK: u8 = 0x1A;
 
 impl Blocks {
-    /// Goes on with a text of which `rest` is read and not yet cut, beginning on `line`.
+    /// Continues with a text: `rest` was read and not yet cut into blocks, and begins on `line`.
     pub(super) fn new(
         text: Text,
         name: &str,
@@ -206,7 +206,7 @@ impl Blocks {
         (rest, at_end): (Vec<u8>, bool),
         line: Line,
     ) -> Self {
-        // Only of use for UTF-8, which is checked later; decoded text may be longer than the bytes it came from.
+        // The offset is right only for UTF-8, which is checked later: other decoded text may be longer than its bytes.
         let offset = text.offset().saturating_sub(rest.len() as u64);
         Self {
             text,
@@ -226,12 +226,12 @@ impl Blocks {
         Line::try_from(self.line + breaks(text) as u64).unwrap_or(Line::MAX)
     }
 
-    /// The trouble of reading, as an error that names the line that could not be read.
+    /// Converts an error of reading into one that names the line.
     fn trouble(&self, text: &[u8], trouble: ReadError) -> InputError {
         trouble.at(&self.name, self.line_at(text))
     }
 
-    /// Takes the end mark of DOS off the end of the file.
+    /// Removes the end mark of DOS from the end of the file.
     fn take_end_mark(&mut self, text: &mut Vec<u8>) {
         while self.at_end && text.last() == Some(&END_MARK) {
             text.pop();

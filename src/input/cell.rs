@@ -1,18 +1,18 @@
-//! Cells that a spreadsheet would run as a formula: both halves of defusing them.
+//! Defuses cells that a spreadsheet would run as a formula, and restores defused cells.
 //!
 //! Promise: `unescape(defuse(x)) == x` for every text, also for one that was defused already or begins with an
 //! apostrophe of its own. [`unescape`] is for files that idshift wrote: in any other file a leading apostrophe is data.
 
 use std::borrow::Cow;
 
-/// Stands for a cell that a ragged line did not have; refused when the file is fed back unmended.
+/// Marks a cell that a ragged line did not have. The reader refuses the mark if the line is read again uncorrected.
 pub(super) const MISSING: &str = "#MISSING";
-/// Stands before the joined cells that a ragged line had too many.
+/// Stands before the excess cells of a ragged line, which are joined.
 pub(super) const EXCESS: &str = "#EXCESS ";
-/// Stands before a cell with text after its closing quote, as it came.
+/// Stands before the unchanged text of a cell with text after its closing quote.
 pub(super) const QUOTE: &str = "#QUOTE ";
 
-/// Makes a cell harmless in a spreadsheet: an apostrophe in front where it would be run as a formula.
+/// Puts an apostrophe before a cell that a spreadsheet would run as a formula.
 pub fn defuse(text: &str) -> Cow<'_, str> {
     if is_dangerous(text) {
         Cow::Owned(format!("'{text}"))
@@ -21,7 +21,7 @@ pub fn defuse(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Takes the apostrophe of [`defuse`] away again, and no other.
+/// Removes the apostrophe that [`defuse`] added, and no other.
 pub fn unescape(text: &str) -> Cow<'_, str> {
     match text.strip_prefix('\'') {
         Some(rest) if is_dangerous(rest) => Cow::Borrowed(rest),
@@ -29,7 +29,7 @@ pub fn unescape(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Adds a cell to a row of a CSV file: in quotes, and with a comma behind it.
+/// Appends a cell in quotes, and a comma, to a row of a CSV file.
 pub fn push_quoted(row: &mut Vec<u8>, text: &str) {
     row.push(b'"');
     let mut rest = text.as_bytes();
@@ -43,7 +43,7 @@ pub fn push_quoted(row: &mut Vec<u8>, text: &str) {
     row.extend_from_slice(b"\",");
 }
 
-/// The constant of the text form in which spreadsheets are told to keep a value as it is: `="00456"`.
+/// Returns the constant of the text form, with which exports make spreadsheets keep a value as it is: `="00456"`.
 pub(super) fn constant(text: &str) -> Option<Cow<'_, str>> {
     let inner = text.strip_prefix("=\"")?.strip_suffix('"')?;
     if !inner.contains('"') {
@@ -53,13 +53,13 @@ pub(super) fn constant(text: &str) -> Option<Cow<'_, str>> {
     (!bare.contains('"')).then(|| Cow::Owned(inner.replace("\"\"", "\"")))
 }
 
-/// Whether a cell of a file that idshift wrote stands for one that could not be read.
+/// Whether a cell is a mark that idshift wrote for a cell that it could not read.
 pub(super) fn is_mark(text: &str) -> bool {
     text == MISSING || text.starts_with(EXCESS) || text.starts_with(QUOTE)
 }
 
-/// Apostrophes in front do not count: a text that needs one still needs one when it has one. That is what
-/// makes the two functions exact inverses.
+/// Whether a spreadsheet would run the text. Leading apostrophes are ignored: a text that needs an apostrophe needs another
+/// one when it has one. This makes the two functions exact inverses.
 fn is_dangerous(text: &str) -> bool {
     // Most cells are empty or begin with a letter or a digit.
     if text

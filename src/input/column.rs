@@ -1,4 +1,4 @@
-//! The columns that count, and the many ways to spell them.
+//! The columns that idshift understands, and the spellings of their names.
 //!
 //! Must not look at values.
 
@@ -25,7 +25,7 @@ pub enum Column {
 }
 
 impl Column {
-    /// All there are, in the order of the documentation.
+    /// All columns, in the order of the documentation.
     pub const ALL: [Self; 7] = [
         Self::AccountId,
         Self::NewAccountId,
@@ -36,7 +36,7 @@ impl Column {
         Self::ResellerId,
     ];
 
-    /// Those that hold IDs, except the reseller's: the first of all.
+    /// The columns that hold IDs, except the reseller's. They are the first ones of [`Self::ALL`].
     pub(super) const SURVEYED: [Self; 5] = [
         Self::AccountId,
         Self::NewAccountId,
@@ -45,7 +45,7 @@ impl Column {
         Self::ServiceId,
     ];
 
-    /// The name of the documentation: `accountId`.
+    /// Returns the name that the documentation uses: `accountId`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::AccountId => "accountId",
@@ -58,9 +58,9 @@ impl Column {
         }
     }
 
-    /// The column of this name, without regard to case, `_`, `-` and white space.
+    /// Returns the column of this name, ignoring case, `_`, `-` and white space.
     pub fn parse(name: &str) -> Option<Self> {
-        // The names are ASCII, so this is found without allocating: cells are compared with it, too.
+        // The names are ASCII, so no allocation is needed; this matters because cells are compared, too.
         let is_it = |column: &Self| {
             let known = column.name().chars().map(|c| c.to_ascii_lowercase());
             known.eq(normal(name))
@@ -68,7 +68,7 @@ impl Column {
         Self::ALL.into_iter().find(is_it)
     }
 
-    /// The place of the column in arrays that have one entry for each.
+    /// Returns the index of the column in arrays that have one entry for each.
     pub(super) const fn index(self) -> usize {
         self as usize
     }
@@ -91,7 +91,7 @@ impl FromStr for Column {
     }
 }
 
-/// A header name without what spellings differ in.
+/// Returns a header name in lower case, without white space, `_` and `-`.
 pub(super) fn normalise(name: &str) -> String {
     normal(name).collect()
 }

@@ -1,13 +1,13 @@
-//! What is counted of the values of one column.
+//! Counts the values of one column.
 //!
-//! Promise: parts are appended in the order of the file, with the same result however it was cut.
+//! Promise: if parts are appended in the order of the file, the result does not depend on how the file was cut.
 
 use super::numbers::KEPT_DIGITS;
 use super::shape::Scan;
 use super::shapes::Shapes;
 use crate::domain::Line;
 
-/// What is counted of one column.
+/// The counts of one column.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ColumnStats {
     pub(super) values: u64,
@@ -30,7 +30,7 @@ impl ColumnStats {
         self.shapes.add(line, value, seen);
     }
 
-    /// Takes over what was counted further down in the file.
+    /// Adds the counts of a part further down in the file.
     pub(super) fn append(&mut self, other: Self) {
         self.values += other.values;
         self.digits += other.digits;

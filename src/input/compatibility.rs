@@ -1,14 +1,15 @@
 //! Characters that Unicode keeps only for compatibility, and that look like ordinary ones: full-width letters and digits,
 //! Roman numerals, circled and superscript digits, letters of mathematics, ligatures, the Kelvin sign.
 //!
-//! A person reads the ordinary character and types it; a system takes them for two, or silently changes one into the other.
+//! A person reads and types the ordinary character. A system treats the two as different, or silently changes one into the
+//! other.
 
 use super::scripts::EAST_ASIAN;
 use unicode_normalization::UnicodeNormalization;
 use unicode_script::ScriptExtension;
 
-/// The ordinary characters that one stands for; `None`: it is an ordinary one. `east_asian`: it stands among Japanese, Chinese
-/// or Korean letters, where full-width punctuation is the usual one.
+/// Returns the ordinary characters that a character stands for; `None`: it is an ordinary one. `east_asian`: the value has
+/// Japanese, Chinese or Korean letters, among which full-width punctuation is usual.
 pub(super) fn ordinary(c: char, east_asian: bool) -> Option<String> {
     // The numero and trade mark signs are on keyboards, and look like nothing else.
     if c.is_ascii() || matches!(c, '\u{2116}' | '\u{2122}') {
@@ -25,7 +26,7 @@ pub(super) fn ordinary(c: char, east_asian: bool) -> Option<String> {
     (!same && (on_keyboard || (one && is_twin(c)))).then_some(plain)
 }
 
-/// Those that stand for a letter beyond ASCII and look just like it.
+/// Whether a character stands for a letter beyond ASCII and looks exactly like it.
 fn is_twin(c: char) -> bool {
     matches!(
         c,

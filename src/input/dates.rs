@@ -1,15 +1,15 @@
-//! Dates in the place of an ID.
+//! Recognises dates that stand in the place of an ID.
 //!
-//! Must not decide: an ID may look like a date, and its column says whether it does.
+//! Must not decide whether a date is damage: an ID may look like a date, and its column decides.
 
 use super::doubt::Kind;
 use super::months;
 
-/// The longest date, in bytes.
+/// The maximum length of a date, in bytes.
 pub(super) const LONGEST: usize = 30;
 
-/// Sorts out at a glance what is no date: nearly every ID. A separator must follow soon after the beginning, and
-/// neither end has five digits.
+/// Quickly excludes what cannot be a date, which is nearly every ID: a date has a separator near its beginning, and no five
+/// digits at either end.
 pub(super) fn may_be(bytes: &[u8]) -> bool {
     let digits = |part: &[u8]| part.iter().all(u8::is_ascii_digit);
     if !(4..=LONGEST).contains(&bytes.len())
@@ -26,7 +26,7 @@ pub(super) fn may_be(bytes: &[u8]) -> bool {
     is_word && bytes[3..].iter().any(separates)
 }
 
-/// The name of the month in a date.
+/// Returns the name of the month in a date, in lower case.
 pub(super) fn month_word(value: &str) -> Option<String> {
     let mut parts = value.split(['-', '/', '.', ' ']);
     parts
@@ -34,7 +34,7 @@ pub(super) fn month_word(value: &str) -> Option<String> {
         .map(str::to_lowercase)
 }
 
-/// What kind of date the value is.
+/// Returns which kind of date the value is.
 pub(super) fn find(value: &str) -> Option<Kind> {
     // A time may follow: `2026-03-01 00:00:00`.
     let day = match value.split_once(['T', ' ']) {

@@ -4,7 +4,7 @@ use super::scripts::is_restrictive;
 use encoding_rs::{Encoding, WINDOWS_1250, WINDOWS_1251, WINDOWS_1252};
 use oem_cp::code_table::{ENCODING_TABLE_CP437, ENCODING_TABLE_CP850};
 
-/// UTF-8 that was read as another encoding: its bytes in that encoding are UTF-8 again.
+/// Checks whether a value is UTF-8 that was read as another encoding: its bytes in that encoding are UTF-8 again.
 /// Returns the encoding and the text that was meant.
 pub(super) fn undo(value: &str) -> Option<(String, String)> {
     let web = |encoding: &'static Encoding| {
@@ -34,8 +34,9 @@ pub(super) fn undo(value: &str) -> Option<(String, String)> {
     None
 }
 
-/// Whether a text may be what was meant. Two letters in a row may be UTF-8 by chance, in capitals (`SPÓŁKA`, `MÜŞTERİ`) and in
-/// Cyrillic encodings above all: one letter that no European Latin text has says nothing, nor do two scripts in a word.
+/// Whether a text may be what was meant. The bytes of two letters in a row may be UTF-8 by chance, above all in capitals
+/// (`SPÓŁKA`, `MÜŞTERİ`) and in Cyrillic encodings. So a result is not plausible if it has only one letter beyond ASCII and
+/// this letter occurs in no European Latin text, or if it has two scripts in a word.
 fn is_plausible(likely: &str, cyrillic: bool) -> bool {
     let wide: Vec<char> = likely.chars().filter(|c| !c.is_ascii()).collect();
     let european = |c: &char| matches!(c, '\u{A0}'..='\u{24F}' | '\u{2010}'..='\u{2122}');

@@ -1,11 +1,11 @@
-//! Which byte delimits the cells.
+//! The byte that delimits the cells: the candidates, and Excel's line that names it.
 
 use super::InputError;
 
 /// The delimiters that are tried, the most common first.
 pub(super) const CANDIDATES: [u8; 4] = *b",;\t|";
 
-/// The delimiters to try, or the one that is wished.
+/// Returns the delimiters to try, or only the requested one. Refuses a byte that cannot delimit.
 pub(super) fn candidates(wished: Option<u8>) -> Result<Vec<u8>, InputError> {
     match wished {
         None => Ok(CANDIDATES.to_vec()),
@@ -16,7 +16,7 @@ pub(super) fn candidates(wished: Option<u8>) -> Result<Vec<u8>, InputError> {
     }
 }
 
-/// The delimiter that Excel's first line `sep=;` names.
+/// Returns the delimiter that Excel's first line `sep=;` names.
 pub(super) fn excel_sign(line: &[u8]) -> Option<u8> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);

@@ -1,6 +1,6 @@
-//! What a single value cannot decide: it may be damage or an ID that looks like it, and its column says which.
+//! Doubts about values: a value may be damaged, or an ID that looks so. The value alone does not show it; its column does.
 //!
-//! Promises: constant memory but for the numbers of the lines; parts are merged in the order of the file.
+//! Promises: constant memory, except for the numbers of the lines; parts are merged in the order of the file.
 
 use super::column::Column;
 use crate::domain::{KEPT_PER_KIND, Line, Problem};
@@ -27,7 +27,7 @@ pub(super) enum Kind {
     Typographic,
     /// A letter of another script among Latin ones.
     MixedScripts,
-    /// No letter but those of another script that look like Latin ones.
+    /// All letters are of another script, and each looks like a Latin one.
     WholeScript,
     /// An invisible character.
     Invisible,
@@ -37,7 +37,7 @@ pub(super) enum Kind {
     Entity,
     /// Text that was decoded twice.
     DecodedTwice,
-    /// Not a doubt: a letter of another script that looks like no Latin one, so that the script is meant.
+    /// Not a doubt: the value has a letter of another script that looks like no Latin one, so the script is intended.
     OtherScript,
     /// A line that begins with `#`.
     Hash,
@@ -50,25 +50,25 @@ pub struct Doubt {
     pub(super) kind: Kind,
     /// The signature of the value's shape.
     pub(super) shape: u64,
-    /// The name of the month, in small letters.
+    /// The name of the month, in lower case.
     pub(super) word: String,
     /// What to say if it is damage; its severity is decided with the column.
     pub(super) problem: Problem,
 }
 
-/// The most words that are told apart.
+/// The maximum number of words that are kept.
 const MOST_WORDS: usize = 64;
 
 /// All doubts of one kind about one column.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Group {
-    /// The line and the signature of each.
+    /// The line of each doubt, and the signature of the value's shape.
     pub(super) lines: Vec<(Line, u64)>,
     /// The names of the months.
     pub(super) words: BTreeSet<String>,
     /// Two different values, if there are two.
     pub(super) values: BTreeSet<String>,
-    /// The first of them.
+    /// The first doubts: the signature of the value's shape, and the problem.
     pub(super) kept: Vec<(u64, Problem)>,
 }
 
@@ -77,7 +77,7 @@ impl Group {
         self.lines.len() as u64
     }
 
-    /// How many have this shape.
+    /// Returns how many doubts have this shape.
     pub(super) fn of_shape(&self, shape: u64) -> u64 {
         self.lines
             .iter()

@@ -1,6 +1,6 @@
 //! The encodings by their names: those of the web, and the code pages of DOS.
 //!
-//! Must not guess: a code page is read where it is named.
+//! Must not guess: a code page is used only where the user names it.
 
 use super::error::InputError;
 use encoding_rs::{Decoder, UTF_8};
@@ -50,7 +50,7 @@ impl Encoding {
         matches!(self, Self::Web(encoding) if encoding == UTF_8)
     }
 
-    /// What turns it into UTF-8; `None`: it is UTF-8.
+    /// Returns the decoder to UTF-8; `None`: the encoding is UTF-8.
     pub(super) fn decoding(self) -> Option<Decoding> {
         match self {
             Self::Web(encoding) if encoding == UTF_8 => None,
@@ -60,7 +60,7 @@ impl Encoding {
     }
 }
 
-/// Text on its way to UTF-8.
+/// A decoder to UTF-8.
 pub(super) enum Decoding {
     Web(Decoder),
     Dos(CodePage),
@@ -71,7 +71,7 @@ impl CodePage {
         format!("cp{}", self.number)
     }
 
-    /// Appends the text of these bytes; stops before one that the code page does not have, and says where.
+    /// Appends the text of these bytes. Stops at a byte that the code page does not have, and returns its position as the error.
     pub(super) fn decode(self, bytes: &[u8], text: &mut Vec<u8>) -> Result<(), usize> {
         for (at, byte) in bytes.iter().enumerate() {
             let Some(upper) = byte.checked_sub(0x80) else {

@@ -1,4 +1,4 @@
-//! Why a file cannot be read at all. Each says what, where, and what to do; the cause is in `source()`.
+//! Why a file cannot be read at all. Each error says what, where, and what to do; the cause is in `source()`.
 
 use super::{MAX_COLUMNS, MAX_RECORD_BYTES};
 use crate::domain::{Line, Problem, Severity, counted};
@@ -20,13 +20,13 @@ pub enum InputError {
     /// A pipe or a device was named where the file must be read more than once.
     #[error("{name} is not a regular file")]
     NotRegular { name: String },
-    /// Nothing in it.
+    /// The file is empty.
     #[error("{name} is empty")]
     Empty { name: String },
     /// Not text: a workbook, an archive, a database.
     #[error("{name} is not a text file: it looks like {what}")]
     Binary { name: String, what: &'static str },
-    /// Every other byte is zero, and no byte order mark says why.
+    /// Every other byte is zero, and there is no byte order mark.
     #[error("{name} looks like {guess} without a byte order mark")]
     Utf16WithoutMark { name: String, guess: &'static str },
     /// An unknown encoding.
@@ -79,7 +79,7 @@ pub enum InputError {
         line: Line,
         columns: usize,
     },
-    /// More lines than line numbers.
+    /// The file has more lines than a line number can count.
     #[error("{name} has more than {} lines", u32::MAX)]
     TooManyLines { name: String },
     /// The first line names none of the columns.
@@ -99,7 +99,7 @@ pub enum InputError {
         found: String,
         columns: usize,
     },
-    /// Columns without which nothing can be done.
+    /// A required column is missing.
     #[error("{name}:{line}: the column {missing} is missing; the header has `{found}`{}", hint(*below))]
     MissingColumn {
         name: String,
@@ -146,20 +146,20 @@ pub enum InputError {
         wanted: &'static str,
         found: String,
     },
-    /// `--map` says two things about one column.
+    /// `--map` maps one column twice.
     #[error("{column} is mapped twice, to `{first}` and to `{second}`")]
     MappedTwice {
         column: &'static str,
         first: String,
         second: String,
     },
-    /// A delimiter that cannot delimit.
+    /// A character that cannot be a delimiter.
     #[error("{delimiter:?} cannot be a delimiter")]
     BadDelimiter { delimiter: char },
     /// A header and nothing below it.
     #[error("{name} has a header and no lines below it")]
     NoRows { name: String, line: Line },
-    /// It is not said which reseller's relationship is meant.
+    /// Neither the file nor an option names the reseller.
     #[error("{name}:{line}: the file has no column resellerId, and no reseller is named")]
     NoReseller { name: String, line: Line },
     /// The file is no longer the one that was opened.
@@ -176,7 +176,7 @@ pub struct NearName {
     pub(super) number: usize,
     /// The name of the missing column.
     pub(super) meant: &'static str,
-    /// What is different, where it can be said in words.
+    /// How the name differs, if words can describe it.
     pub(super) why: Option<String>,
 }
 
@@ -195,7 +195,7 @@ impl NearName {
         )
     }
 
-    /// The options that say what the column is.
+    /// Returns the options with which the user says what the column is.
     fn options(&self) -> String {
         let Self { column, meant, .. } = self;
         format!("--map '{meant}={column}' or --carry '{column}'")
@@ -262,7 +262,7 @@ impl InputError {
                 "try utf-8, utf-16le, windows-1252, iso-8859-15, cp850 or cp437; `iconv -l` lists more, and `iconv -f NAME -t UTF-8` converts".into()
             }
             Self::BadByte { byte, .. } => {
-                // The letters of DOS lie where Windows has few.
+                // At these bytes the code pages of DOS have letters, and those of Windows have few.
                 let dos = byte.strip_prefix("0x8").is_some_and(|rest| !rest.starts_with(['0', '5']))
                     || byte.starts_with("0x9A") || byte.starts_with("0x9B") || byte.starts_with("0x94");
                 let (likely, other) = if dos { ("cp850", "windows-1252") } else { ("windows-1252", "cp850") };
@@ -347,8 +347,8 @@ impl InputError {
         }
     }
 
-    /// The same as problems, for lists that hold both: one for each column that is meant. The text of the cause is part of
-    /// the message.
+    /// Returns the error as problems, for lists that hold both: one for each column with a nearly known name. The text of the
+    /// cause is part of the message.
     pub fn problems(&self) -> Vec<Problem> {
         let Self::NearColumns {
             name,

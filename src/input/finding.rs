@@ -1,8 +1,8 @@
-//! What one value shows: damage for certain, or a doubt that its column decides.
+//! What the check of one value finds: certain damage, or a doubt that the column decides.
 
 use super::doubt::Kind;
 
-/// What a value is.
+/// Certain damage of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Damage {
     /// `1.23457E+11`
@@ -70,11 +70,11 @@ impl Damage {
     }
 }
 
-/// What a value is, or may be.
+/// What the check of a value found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Finding {
-    /// Whatever else stands in the column.
+    /// The value is damaged, whatever else the column holds.
     Sure(Damage),
-    /// The column decides.
+    /// The value may be damaged; the column decides.
     Doubt(Kind),
 }

@@ -1,7 +1,7 @@
-//! Lines below the rows that count them, sum them up or say where they come from, and that name no customer.
+//! Footers: lines below the rows that count them, sum them up or say where they come from, and that name no customer.
 //!
-//! Promises: only the lines at the very end of a file can be such lines, and each by what stands in it; parts are appended in
-//! the order of the file. Must not decide about a line that asks for an ID of the column's own shape.
+//! Promises: only lines at the very end of a file can be footers, each because of its own cells; parts are appended in the
+//! order of the file. Must not take a line for a footer if it requests an ID of the shape that the column's IDs have.
 
 use super::column_stats::ColumnStats;
 use super::shape::Level;
@@ -9,16 +9,16 @@ use super::shapes::{Shapes, Usual};
 use crate::domain::{Change, Line};
 use smol_str::SmolStr;
 
-/// The most lines at the end of a file that are looked at.
+/// The maximum number of lines at the end of a file that are checked.
 const MOST: usize = 8;
 
-/// The most cells of such a line that are not empty.
+/// The maximum number of cells in a footer that are not empty.
 const MOST_CELLS: usize = 4;
 
-/// What may be wrong with such a line when it is looked at by itself.
+/// The problems that a footer may have when it is checked as an ordinary line.
 pub(super) const MISTAKEN: [&str; 3] = ["ragged", "placeholder", "no_customer"];
 
-/// The first words of lines that count, add up, or say when and by what a list was made, in the languages of Europe.
+/// The first words of footers in the languages of Europe: they count, add up, or say when and by what a list was made.
 const LABELS: &str = "total totals subtotal sum summe gesamt gesamtsumme gesamtzahl anzahl zwischensumme count rows records lines \
     end eof ende fin zeilen datensätze somme nombre lignes suma cantidad filas registros totale totali somma numero righe soma linhas \
     totaal som aantal antal antall summa yhteensä celkem spolu razem összesen ukupno skupaj toplam итого всего σύνολο \
@@ -27,19 +27,19 @@ const LABELS: &str = "total totals subtotal sum summe gesamt gesamtsumme gesamtz
     criado geëxporteerd gemaakt exporterad skapad eksporteret oprettet eksportert opprettet wygenerowano utworzono vygenerováno \
     exportálva létrehozva создано выгружено дата";
 
-/// A line that may count others.
+/// A line that may be a footer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FooterCandidate {
     pub(super) line: Line,
     /// Its cells that are not empty.
     cells: Vec<SmolStr>,
-    /// Whether it could be read as a customer.
+    /// Whether it could be read as a customer's line.
     pub(super) is_sound: bool,
     asks: bool,
 }
 
 impl FooterCandidate {
-    /// A line that could not be read as a customer; `None`: it has too much in it.
+    /// Makes a candidate of a line that could not be read as a customer's; `None`: it has no filled cells, or too many.
     pub(super) fn of_record(line: Line, record: &csv::StringRecord) -> Option<Box<Self>> {
         let cells = record.iter().map(str::trim).filter(|cell| !cell.is_empty());
         let cells: Vec<SmolStr> = cells.take(MOST_CELLS + 1).map(SmolStr::new).collect();
@@ -53,8 +53,8 @@ impl FooterCandidate {
         })
     }
 
-    /// A line that asks for nothing, has a word for its customer and a figure for the new ID, or has a label for its customer
-    /// and a text without a digit for the new ID.
+    /// Makes a candidate of a line that requests nothing, that has a word for its customer and a figure for the new ID, or that
+    /// has a label for its customer and a text without a digit for the new ID.
     fn of_change(change: &Change) -> Option<Self> {
         let account = change.account.as_ref().map(AsRef::as_ref);
         let key: &str = account.or(change.customer.as_ref().map(AsRef::as_ref))?;
@@ -62,7 +62,7 @@ impl FooterCandidate {
         let asks = change.asks_anything();
         let has_digit = |text: &str| text.bytes().any(|byte| byte.is_ascii_digit());
         let may_count = match new {
-            // Nearly every new ID has a digit and is no figure, which is told without looking for a label.
+            // Nearly every new ID has a digit and is no figure; such a line needs no search for a label.
             Some(new) if has_digit(new) => {
                 is_figure(new) && !has_digit(key) && change.service.is_none()
             }
@@ -85,7 +85,7 @@ impl FooterCandidate {
     }
 }
 
-/// The lines at the end of a part of the file that may count others.
+/// The lines at the end of a part of the file that may be footers.
 #[derive(Debug, Clone, Default)]
 pub(super) struct FooterCandidates {
     last: Vec<FooterCandidate>,
@@ -110,7 +110,7 @@ impl FooterCandidates {
         }
     }
 
-    /// A line that is a customer like any other.
+    /// Adds a line that is certainly a customer's: the lines above it are no footers.
     pub(super) fn pass(&mut self) {
         self.any_other = true;
         self.last.clear();
@@ -127,7 +127,7 @@ impl FooterCandidates {
         self.last.drain(..more);
     }
 
-    /// The lines at the end that are no customers. `shapes`: those of the column that names the customers; `new_ids`: the
+    /// Returns the footers at the end of the file. `shapes`: those of the column that names the customers; `new_ids`: the
     /// column of the new IDs.
     pub(super) fn footers(
         &self,
@@ -152,7 +152,7 @@ impl FooterCandidates {
             return false;
         };
         let key = footer.cells[0].as_str();
-        // How many of these lines have, in this cell, a value of the same shape.
+        // How many candidates have a value of the same shape in this cell.
         let like_feet = |shapes: &Shapes, cell: usize, text: &str, level| {
             let is_like = |other: &&FooterCandidate| {
                 let cell = other.cells.get(cell).filter(|_| other.is_sound);
@@ -164,7 +164,7 @@ impl FooterCandidates {
             let like = shapes.like(key, level);
             like.is_none_or(|like| like <= like_feet(shapes, 0, key, level))
         };
-        // A text in the place of a new ID, which must have a shape that none of the lines above has.
+        // A text in the place of a new ID. It must have a shape that no new ID in the lines above has.
         let text = footer.cells.get(1);
         let text = text.filter(|new| footer.is_sound && footer.asks && !is_figure(new));
         let is_unlike_new_ids = |text: &SmolStr| {
@@ -173,14 +173,14 @@ impl FooterCandidates {
             let own = like_feet(&new_ids.shapes, 1, text, Level::Runs);
             new_ids.values > candidates && like.is_some_and(|like| like <= own)
         };
-        // What it counts may include other lines of the footer, or the header.
+        // A footer's count may include other lines of the footer, or the header.
         let fits = |number: u64| (above.saturating_sub(MOST as u64)..=above + 1).contains(&number);
         let counts = || {
             let of_others = |cell: &SmolStr| cell.parse() == Ok(above);
             footer.cells.iter().any(of_others)
         };
         let is_label = || match text {
-            // That it begins with a label was seen when it was read.
+            // `of_change` has already checked that the key begins with a label.
             Some(text) => is_unlike_new_ids(text),
             None => is_labelled(key, footer.is_sound),
         };
@@ -208,7 +208,7 @@ impl FooterCandidates {
     }
 }
 
-/// Whether a line begins as others do: it names a customer, and something else is wrong with it.
+/// Whether a line begins with an ID like those of other lines: it names a customer, and something else is wrong with it.
 fn begins_with_id(footer: &FooterCandidate, shapes: &Shapes) -> bool {
     let first = footer.cells[0]
         .split([' ', ';', ',', '\t', '|', ':'])
@@ -234,7 +234,7 @@ fn is_labelled(text: &str, is_sound: bool) -> bool {
     may_be_one && begins_with_label(text)
 }
 
-/// `2 rows`, `(2 rows affected)`, `[3 Zeilen]`: the number, and whether the text stands in brackets.
+/// Returns the number of `2 rows`, `(2 rows affected)`, `[3 Zeilen]`, and whether the text is in brackets.
 fn counted(text: &str) -> Option<(u64, bool)> {
     let bare = text.trim_matches(|c: char| !c.is_alphanumeric());
     let (number, words) = bare.split_once([' ', '\u{A0}'])?;
@@ -246,7 +246,7 @@ fn counted(text: &str) -> Option<(u64, bool)> {
     in_words.then(|| (number, brackets.into_iter().any(in_brackets)))
 }
 
-/// A number or a date: digits, and what stands between them.
+/// Whether a text is a number or a date: digits, and the characters that separate them.
 fn is_figure(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_digit())
         && text

@@ -1,6 +1,6 @@
-//! Shapes of values in which no check of a value can find a fault, whatever letters and digits a value of it has.
+//! Harmless shapes: no check of a value can find a fault in a value of such a shape, whatever its letters and digits are.
 //!
-//! Promise: a value of such a shape passes `damage`, `placeholder`, `dates`, `numbers`, `lookalike` and the rules for
+//! Promise: a value of such a shape passes `spreadsheet_damage`, `placeholder`, `dates`, `numbers`, `lookalike` and the rules for
 //! account IDs. Most files have one or two such shapes in each column, so the checks are made once for the shape and
 //! not again for each value.
 
@@ -9,23 +9,23 @@ use super::numbers::KEPT_DIGITS;
 use super::shape::{Level, Scan};
 use super::{Rules, placeholder};
 
-/// Shapes that are remembered; a power of two.
+/// The number of shapes that are remembered; a power of two.
 const REMEMBERED: usize = 16;
 
 /// The shapes that were found to be harmless.
 #[derive(Debug, Default)]
 pub(super) struct HarmlessShapes {
-    /// Signatures, each at the place that its last bits give; 0: none.
+    /// The signatures of the shapes, each at the index that its last bits give; 0: none.
     signatures: [u64; REMEMBERED],
 }
 
-/// The place of a signature.
+/// Returns the index of a signature.
 fn place(signature: u64) -> usize {
     usize::try_from(signature % REMEMBERED as u64).unwrap_or_default()
 }
 
 impl HarmlessShapes {
-    /// Whether the value has a harmless shape. Where it is not known, nothing is said against the value.
+    /// Whether the value is known to have a harmless shape; `false` does not mean that the value is bad.
     pub(super) fn has(&mut self, value: &str, seen: &Scan, rules: &Rules) -> bool {
         if !seen.is_ascii {
             return false;
@@ -46,11 +46,11 @@ impl HarmlessShapes {
     }
 }
 
-/// The coarsest level at which all values of the shape are harmless.
+/// Returns the coarsest level at which all values of the shape are harmless; `None`: there is no such level.
 fn harmless_level(value: &str, seen: &Scan, rules: &Rules) -> Option<Level> {
     let bytes = value.as_bytes();
     let (first, last) = (*bytes.first()?, *bytes.last()?);
-    // What begins and ends with a letter or a digit is not wrapped, escaped, cut or a formula.
+    // A value that begins and ends with a letter or a digit is not wrapped, escaped, cut or a formula.
     let is_plain = first.is_ascii_alphanumeric()
         && last.is_ascii_alphanumeric()
         && bytes.iter().all(|byte| matches!(byte, b' '..=b'~'))
@@ -142,7 +142,7 @@ mod tests {
         }
     }
 
-    /// Another value of the same shape at the level, told by the numbers.
+    /// Makes another value of the same shape at the level, chosen by the numbers.
     fn sibling(value: &str, level: Level, numbers: &[u8]) -> String {
         let pick = |from: &[u8], n: u8| char::from(from[usize::from(n) % from.len()]);
         let (digits, small, capital) = (

@@ -1,6 +1,6 @@
-//! The check of one ID: what no ID may be, and what the system asks of an account ID.
+//! Checks one ID by the rules for all IDs, and an account ID by the rules of the system, too.
 //!
-//! Must not change a value: one that is doubtful is sent as it is, with a warning, or not at all.
+//! Must not change a value: a doubtful value is sent as it is, with a warning, or is not sent.
 
 use super::doubt::{Doubt, Kind};
 use super::finding::{Damage, Finding};
@@ -12,7 +12,7 @@ use super::{Column, dates, lookalike};
 use crate::domain::{AccountId, IdError, MAX_ID_CHARS, NewAccount, Problem, Severity};
 
 impl Check<'_> {
-    /// A checked ID of any kind; `None` where the cell is empty or bad.
+    /// Returns the checked ID in a column; `None` where the cell is empty or bad.
     pub(super) fn id<T>(
         &mut self,
         column: Column,
@@ -24,7 +24,7 @@ impl Check<'_> {
         self.id_of(column, &value, make)
     }
 
-    /// The ID that the value of a column is.
+    /// Returns the ID that the value of a column is, after all checks.
     fn id_of<T>(
         &mut self,
         column: Column,
@@ -52,7 +52,7 @@ impl Check<'_> {
         }
     }
 
-    /// Whether a value is sound; for nearly every one its shape says so.
+    /// Whether a value is sound; for nearly every value, its shape is enough to know.
     fn passes(&mut self, column: Column, value: &str) -> bool {
         let seen = scan(value);
         if let Some(scan) = self.row.scans.get_mut(column.index()) {
@@ -79,7 +79,7 @@ impl Check<'_> {
         self.error(code, at, message, help);
     }
 
-    /// What no ID may be, whatever its kind.
+    /// Checks a value by the rules for IDs of all kinds; returns `false` if the line has an error.
     fn is_sound(&mut self, column: Column, value: &str) -> bool {
         let shared = self.shared;
         let at = (shared.head.layout.spelling(column), value);
@@ -127,7 +127,7 @@ impl Check<'_> {
         !self.bad
     }
 
-    /// What is damage whatever else stands in the column. Service IDs are free text, which may begin with `=`.
+    /// Reports certain damage. A formula is only a warning in a service ID, which is free text and may begin with `=`.
     fn damaged(&mut self, column: Column, kind: Damage, at: (&str, &str)) {
         let free_text = column == Column::ServiceId && kind == Damage::Formula;
         let severity = if free_text {
@@ -138,7 +138,7 @@ impl Check<'_> {
         self.tell(severity, kind.code(), at, kind.message(), kind.help());
     }
 
-    /// What the column decides.
+    /// Adds a doubt, which the column decides.
     fn doubt(&mut self, column: Column, kind: Kind, value: &str) {
         let (code, message, help) = words(kind);
         let word = if kind == Kind::MonthDate {
@@ -180,7 +180,7 @@ impl Check<'_> {
         });
     }
 
-    /// A cell with the text form of a spreadsheet.
+    /// Warns of a cell in the text form of a spreadsheet.
     fn note_constant(&mut self, column: Column, value: &str) {
         let at = (self.shared.head.layout.spelling(column), value);
         self.warn(
@@ -191,7 +191,7 @@ impl Check<'_> {
         );
     }
 
-    /// Characters that look like others.
+    /// Adds a doubt about characters that look like others.
     fn look_alikes(&mut self, column: Column, value: &str) {
         let Some(found) = lookalike::find(value) else {
             return;
@@ -204,7 +204,7 @@ impl Check<'_> {
         self.push_doubt(what, value, found.code, found.message, help);
     }
 
-    /// Whether the cell's text has white space before a quote, which then does not quote.
+    /// Whether the cell has white space before its opening quote, which is then part of the value.
     fn is_quoted_late(&self, column: Column) -> bool {
         let place = self.shared.head.layout.place(column);
         place
@@ -239,12 +239,12 @@ impl Check<'_> {
         }
     }
 
-    /// An account ID, present or new: what the system asks of it, too.
+    /// Returns the checked account ID in a column, current or new.
     pub(super) fn account(&mut self, column: Column) -> Option<AccountId> {
         self.id(column, |text| AccountId::new(text))
     }
 
-    /// What the system asks of account IDs.
+    /// Checks a value by the rules that the system has for account IDs.
     fn account_rules(&mut self, at: (&str, &str)) {
         let rules = &self.shared.rules;
         let value = at.1;
@@ -307,12 +307,12 @@ impl Check<'_> {
     }
 }
 
-/// Whether the value is a word that the system's search refuses, in a column by which it is searched.
+/// Whether the value is a word that the system's search refuses, in a column of account IDs.
 fn is_keyword(column: Column, value: &str, forbidden: &[&str]) -> bool {
     matches!(column, Column::AccountId | Column::NewAccountId) && forbidden.contains(&value)
 }
 
-/// The code, the message and the help of a doubt that needs no more than its kind.
+/// Returns the code, the message and the help of a doubt, where its kind alone determines them.
 fn words(kind: Kind) -> (&'static str, &'static str, &'static str) {
     const AS_TEXT: &str =
         "export the list again with the column as text, without opening it in a spreadsheet";
@@ -359,7 +359,7 @@ fn words(kind: Kind) -> (&'static str, &'static str, &'static str) {
     }
 }
 
-/// Marks that join the letter before them: what is left of it when a text is in its decomposed form.
+/// Whether a character is a mark that combines with the letter before it, as in a text in decomposed form.
 fn is_combining(c: char) -> bool {
     matches!(
         c,

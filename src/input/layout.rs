@@ -1,8 +1,8 @@
-//! Which cell of a record means what, found from the header.
+//! Finds from the header what each cell of a record means.
 //!
-//! Promises: where two columns could be the same one, both are refused and none is chosen; a column with a name that is
-//! nearly a known one that is missing is refused too, until it is said what it is. Columns that idshift's own reports
-//! add (`idshift_…`) are left out, and say that cells were defused.
+//! Promises: if two columns may be the same one, the file is refused and none is chosen. A column with nearly the name of a
+//! missing column is refused, too, until the user says what it is. Columns that idshift's own reports add (`idshift_…`) are
+//! left out; they show that cells were defused.
 
 use super::column::normalise;
 use super::error::NearName;
@@ -31,7 +31,7 @@ pub(super) struct Layout {
     near: Vec<Near>,
 }
 
-/// How many of the columns that count these names hold; for choosing the delimiter.
+/// Returns how many of these names are columns that idshift understands; for choosing the delimiter.
 pub(super) fn known<'a>(names: impl Iterator<Item = &'a str>, settings: &Settings) -> usize {
     let mapped: Vec<_> = settings
         .map
@@ -89,7 +89,7 @@ impl Layout {
         Ok(layout)
     }
 
-    /// The columns that `--map` names; the exact spelling goes before a similar one.
+    /// Places the columns that `--map` names. An exact spelling has priority over a similar one.
     fn place_mapped(&mut self, file: &str, settings: &Settings) -> Result<(), InputError> {
         for (at, (column, wanted)) in settings.map.iter().enumerate() {
             if let Some((_, first)) = settings.map[..at].iter().find(|(other, _)| other == column) {
@@ -119,7 +119,7 @@ impl Layout {
         Ok(())
     }
 
-    /// The columns that are called by their names. A mapping goes before a name.
+    /// Places the columns that have their usual names. A mapping has priority over a name.
     fn place_named(&mut self, file: &str) -> Result<(), InputError> {
         let mapped = self.places;
         for place in self.kept.clone() {
@@ -203,7 +203,7 @@ impl Layout {
         }
     }
 
-    /// The header for a message, cut to what a person reads.
+    /// Returns the header for a message, shortened.
     fn found(&self) -> String {
         shown(&self.names.join(", "))
     }
@@ -242,7 +242,7 @@ impl Layout {
         &self.kept
     }
 
-    /// Finds the columns that may be meant for missing ones. What the system does not have is not missing.
+    /// Finds the columns that may be meant for missing ones. A column that the system does not have is not missing.
     fn look_for_near(&mut self, settings: &Settings, rules: &Rules) -> Result<(), InputError> {
         for wanted in &settings.carry {
             if self.places_of(|name| name == wanted.trim()).is_empty() {
@@ -274,7 +274,7 @@ impl Layout {
         Ok(())
     }
 
-    /// Names that are almost known ones are refused, all of them together: the known ones were probably meant.
+    /// Refuses a file with names that are almost known ones, which were probably meant. The error lists all of them.
     fn refuse_near(&self, file: &str) -> Result<(), InputError> {
         let certain = self.near.iter().filter(|near| near.is_certain);
         let columns: Vec<NearName> = certain
@@ -295,8 +295,8 @@ impl Layout {
         })
     }
 
-    /// Columns that may be meant for a missing one, or may not: the name of each, its number from 1, and what may be
-    /// meant.
+    /// Returns the columns that may be meant for a missing one, but not certainly: the name of each, its number from 1, and the
+    /// missing column.
     pub(super) fn near(&self) -> impl Iterator<Item = (&str, usize, Column)> {
         self.near
             .iter()
@@ -324,12 +324,12 @@ impl Layout {
         &self.header
     }
 
-    /// Whether idshift wrote the file, so that its cells are to be armed again.
+    /// Whether idshift wrote the file, so that its cells must be unescaped.
     pub(super) fn escaped(&self) -> bool {
         self.escaped
     }
 
-    /// The text of a cell as it is meant: without what keeps a spreadsheet from running or changing it, and trimmed.
+    /// Returns the text of a cell as it is meant: trimmed, without what keeps a spreadsheet from running or changing it.
     pub(super) fn meant<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let bare = if self.escaped {
             cell::unescape(text)
@@ -352,9 +352,9 @@ impl Layout {
         }
     }
 
-    /// Whether a record is a header, in whatever spelling; and if so, whether its columns stand elsewhere.
+    /// Whether a record is a header, in any spelling: `Some(true)` if its columns are in another order, `None` if it is none.
     pub(super) fn repeats(&self, record: &csv::StringRecord) -> Option<bool> {
-        // A digit in the first cell that counts says no for nearly every record.
+        // Nearly every record has a digit in its first known cell, so it is no header.
         let first = self.places.iter().flatten().next()?;
         let is_name = |cell: &str| !cell.bytes().any(|byte| byte.is_ascii_digit());
         if !record.get(*first).is_some_and(is_name) && record.len() == self.names.len() {
@@ -404,7 +404,7 @@ impl Layout {
     }
 }
 
-/// The name of a column as it is meant.
+/// Returns the name of a column as it is meant: without what keeps a spreadsheet from running or changing it.
 fn named(name: &str, escaped: bool) -> String {
     let name = if escaped {
         cell::unescape(name)

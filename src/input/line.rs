@@ -1,4 +1,4 @@
-//! The check of a line as a whole, before its cells are looked at: its cells are where the header says, and it is about a
+//! Checks a line as a whole, before its cells: whether the cells are where the header says, and whether the line is about a
 //! customer.
 
 use super::doubt::{Doubt, Kind};
@@ -10,7 +10,7 @@ use crate::domain::{Problem, Severity};
 use csv::StringRecord;
 
 impl Check<'_> {
-    /// Whether the cells are where the header says, so that it makes sense to look at them.
+    /// Whether the cells are where the header says, so that they can be checked.
     pub(super) fn shape(&mut self) -> bool {
         let layout = &self.shared.head.layout;
         let (cells, width) = (self.record.len(), layout.width());
@@ -100,7 +100,7 @@ impl Check<'_> {
         true
     }
 
-    /// A line that begins with `#`.
+    /// Adds a doubt about a line that begins with `#`.
     fn doubt_line(&mut self, text: &[u8]) {
         self.row.doubts.push(Doubt {
             column: Column::AccountId,
@@ -119,7 +119,7 @@ impl Check<'_> {
         });
     }
 
-    /// Lines that a stray quote has made part of a cell.
+    /// Reports lines that a stray quote has made part of a cell.
     fn swallowed(&mut self) {
         let layout = &self.shared.head.layout;
         let Some(found) = quoted::swallowed(self.record, self.raw, layout) else {
@@ -145,7 +145,7 @@ impl Check<'_> {
         );
     }
 
-    /// What is looked for in all cells, also those that are only carried through.
+    /// Checks all cells, including those that are only carried through.
     fn whole_line(&mut self) {
         let layout = &self.shared.head.layout;
         for &place in layout.kept() {
@@ -170,7 +170,7 @@ impl Check<'_> {
     }
 }
 
-/// Whether all cells that are not empty consist of lines and frames.
+/// Whether a record is a ruler: all cells that are not empty consist of characters that draw lines and frames.
 fn is_ruler(record: &StringRecord) -> bool {
     let ruled = |c: char| {
         c.is_whitespace()

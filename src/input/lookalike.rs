@@ -1,7 +1,7 @@
-//! Characters that look like others, or like nothing: a person reads one ID, and the system another.
+//! Finds characters that look like others, or are invisible: a person reads one ID, and the system another.
 //!
-//! Scripts and confusable letters are those of Unicode TS 39, "highly restrictive": Japanese, Chinese and Korean stand
-//! beside Latin without any doubt. Must not change a value: the likely one is only named.
+//! Scripts and confusable letters are those of Unicode TS 39, "highly restrictive": Japanese, Chinese and Korean letters
+//! beside Latin ones are no doubt. Must not change a value: the likely value is only named.
 
 use super::compatibility;
 use super::decoded;
@@ -15,11 +15,11 @@ pub(super) struct Found {
     pub(super) kind: Kind,
     pub(super) code: &'static str,
     pub(super) message: String,
-    /// The value that is probably meant, if it can be told.
+    /// The value that is probably meant, if it is known.
     pub(super) likely: Option<String>,
 }
 
-/// A character with its number and its name.
+/// Returns the number and the name of a character.
 pub(super) fn named(c: char) -> String {
     let number = format!("U+{:04X}", u32::from(c));
     match unicode_names2::name(c) {
@@ -28,7 +28,7 @@ pub(super) fn named(c: char) -> String {
     }
 }
 
-/// What is doubtful about a value.
+/// Returns the first doubt about the characters of a value.
 pub(super) fn find(value: &str) -> Option<Found> {
     if value.contains('&')
         && let Some(found) = entity(value)
@@ -85,7 +85,7 @@ fn invisible(value: &str) -> Option<Found> {
     })
 }
 
-/// Characters that a person does not see and a system tells apart: white space other than the plain one, joiners,
+/// Whether a person does not see a character that a system distinguishes: white space other than the plain space, joiners,
 /// directions, fillers, variation selectors, tags.
 pub(super) fn is_invisible(c: char) -> bool {
     !c.is_ascii()
@@ -100,7 +100,7 @@ pub(super) fn is_invisible(c: char) -> bool {
             ))
 }
 
-/// The character of a keyboard that a typographic one stands for.
+/// Returns the keyboard character that a typographic character stands for.
 fn keyboard(c: char) -> Option<char> {
     Some(match c {
         '\u{2010}'..='\u{2015}'
@@ -156,7 +156,7 @@ fn compatible(value: &str) -> Option<Found> {
     })
 }
 
-/// A digit of another script in a value that is otherwise Latin: a person reads the number, and a system another text.
+/// Finds a digit of another script in an otherwise Latin value: a person reads the number, and a system another text.
 fn foreign_digit(value: &str) -> Option<Found> {
     let digit = |c: char| {
         let names = [
@@ -182,7 +182,7 @@ fn foreign_digit(value: &str) -> Option<Found> {
     })
 }
 
-/// The plain letters that a letter looks like, as text.
+/// Returns the plain letters that a letter looks like, as text.
 fn looks_like(c: char) -> String {
     skeleton(c.encode_utf8(&mut [0; 4])).collect()
 }
@@ -194,7 +194,7 @@ fn scripts(value: &str) -> Option<Found> {
         !plain.is_empty() && plain.is_ascii()
     };
     let Some(first) = foreign.iter().copied().find(confusable) else {
-        // A letter that can only be of its own script says that the script is meant.
+        // None of the foreign letters looks like a Latin one, so their script is intended.
         return (!foreign.is_empty()).then(|| Found {
             kind: Kind::OtherScript,
             code: "",

@@ -1,4 +1,4 @@
-//! What a column probably means, by the words of its name and by its values.
+//! Guesses what a column means, from the words of its name and from its values.
 //!
 //! Guesses are shown to a person and never used for a run.
 
@@ -7,19 +7,19 @@ use super::vocabulary::{Concept, concepts};
 use crate::domain::Profile;
 use std::collections::HashSet;
 
-/// From this number of values on, a few that repeat are kinds and no IDs.
+/// From this number of values on, a few values that repeat are categories and not IDs.
 const MANY: usize = 20;
-/// A column of which each value occurs this often on average holds kinds and no IDs.
+/// If each value of a column occurs this often on average, the column holds categories and not IDs.
 const REPEATED: usize = 20;
 
-/// How much a guess is worth.
+/// How reliable a guess is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Strength {
-    /// It may be; nothing more.
+    /// It is only possible.
     Weak,
-    /// It is this or something else.
+    /// The column has this meaning or another one.
     Either,
-    /// Name and values say it.
+    /// Name and values support it.
     Likely,
     /// It has the column's own name.
     Name,
@@ -30,7 +30,7 @@ pub enum Strength {
 pub struct Guess {
     /// What it may mean.
     pub column: Column,
-    /// How much that is worth.
+    /// How reliable the guess is.
     pub strength: Strength,
 }
 
@@ -42,11 +42,11 @@ pub struct Guess {
 )]
 struct Values {
     any: bool,
-    /// They are no text, and do not repeat as kinds do.
+    /// They are not free text, and do not repeat as categories do.
     ids: bool,
     /// Nearly all have digits.
     digits: bool,
-    /// Such as a system makes for its own use: UUIDs, object IDs.
+    /// They are keys that a system has generated: UUIDs, object IDs.
     keys: bool,
     profiles: bool,
 }
@@ -76,7 +76,7 @@ impl Values {
     }
 }
 
-/// A UUID, or the object ID of a database.
+/// Whether a text is a UUID, or the object ID of a database.
 fn is_key(text: &str) -> bool {
     let is_guid = text.len() == 36
         && text.bytes().enumerate().all(|(at, byte)| match at {
@@ -86,7 +86,7 @@ fn is_key(text: &str) -> bool {
     is_guid || (text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// What a column may mean. `values` are the first ones that are not empty.
+/// Returns what a column may mean. `values`: its first values that are not empty.
 pub fn guesses(name: &str, values: &[String]) -> Vec<Guess> {
     if let Some(column) = Column::parse(name) {
         let strength = Strength::Name;
@@ -102,7 +102,7 @@ pub fn guesses(name: &str, values: &[String]) -> Vec<Guess> {
     guesses
 }
 
-/// Whether the words of a name say what a column means.
+/// Whether a name is that of a column, or has a word with a known meaning.
 pub(super) fn is_name(name: &str) -> bool {
     let words = concepts(name);
     Column::parse(name).is_some()
@@ -111,7 +111,7 @@ pub(super) fn is_name(name: &str) -> bool {
             .any(|word| !matches!(word, Concept::Unknown | Concept::Filler))
 }
 
-/// Whether the words of a name are those of a column that counts.
+/// Whether a name is that of a column that idshift understands, by its words.
 pub(super) fn is_known_name(name: &str) -> bool {
     let unknown = Values::default();
     Column::parse(name).is_some() || !by_words(&concepts(name), unknown).is_empty()
@@ -124,7 +124,7 @@ fn by_words(words: &[Concept], values: Values) -> Vec<Guess> {
     }
     let is_key = has(Concept::Id) || has(Concept::Number);
     let like_ids = !values.any || values.ids;
-    // With a word that is not known it may be something else.
+    // A name with an unknown word may mean something else.
     let strength = if has(Concept::Unknown) {
         Strength::Weak
     } else {
@@ -147,7 +147,7 @@ fn by_words(words: &[Concept], values: Values) -> Vec<Guess> {
     if let Some((word, column)) = of_others.into_iter().find(|(word, _)| has(*word)) {
         let is_free_text = word == Concept::Service;
         let fits = (is_key && (like_ids || is_free_text)) || (values.ids && values.digits);
-        // The service that a customer has now is not what is to be set.
+        // The service that a customer has now is not the one to set.
         let fits = fits && !(is_free_text && has(Concept::Old));
         return if fits {
             one(column, strength)
@@ -161,7 +161,7 @@ fn by_words(words: &[Concept], values: Values) -> Vec<Guess> {
     of_customer(&has, is_key, values, strength)
 }
 
-/// Account IDs, old and new, and the system's own ID of a customer.
+/// Guesses columns with account IDs, old and new, and with the system's own ID of a customer.
 fn of_customer(
     has: &dyn Fn(Concept) -> bool,
     is_key: bool,

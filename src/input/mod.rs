@@ -1,17 +1,17 @@
 //! The first station: bytes → rows → changes or problems.
 //!
-//! Promises: every record of the file comes out once, in the file's order, under the number of the line on
-//! which an editor shows its beginning; what cannot be read exactly is refused with the line, the column, the
-//! value and the next step, never guessed at; memory stays flat, whatever the length of the file or of one of
-//! its lines. Reading and cutting run in the caller's thread, parsing and checking on rayon's.
+//! Promises: every record of the file is returned once, in the file's order, with the number of the line on which an editor
+//! shows its beginning; what cannot be read exactly is refused with the line, the column, the value and the next step, and
+//! never guessed; memory use is constant, whatever the length of the file or of one of its lines. Reading and cutting run
+//! in the caller's thread, parsing and checking on rayon's.
 //!
-//! Must not: compare one line with another beyond the [`Survey`] (that is the plan's), case-fold or normalise
+//! Must not: compare one line with another beyond the [`Survey`] (the plan does that), case-fold or normalise
 //! a value, ask a remote system, or know anything asynchronous.
 //!
-//! A value is checked by itself (`damage`, `lookalike`) and, where that does not decide, by its column (`survey`,
-//! `verdict`): what all other values of the column look like is no damage.
+//! A value is first checked by itself (`spreadsheet_damage`, `lookalike`) and, where this does not decide, by its column
+//! (`survey`, `verdict`): a value that looks like all others of its column is not damaged.
 //!
-//! The way of the data inside: `source` (decompressed bytes) → `text` (UTF-8) → `block` (cut at the ends
+//! The data flows: `source` (decompressed bytes) → `text` (UTF-8) → `block` (cut at the ends
 //! of records) → `pipeline` (parallel, in order) → `record` (the csv crate, and what it is silent about) →
 //! `row` (checks of one line).
 
@@ -78,9 +78,9 @@ pub use table::Table;
 
 use crate::domain::Reseller;
 
-/// The longest record, in bytes: longer ones are refused, so that one open quote cannot fill the memory.
+/// The maximum length of a record, in bytes. Longer ones are refused, so that one open quote cannot fill the memory.
 pub const MAX_RECORD_BYTES: usize = 1 << 20;
-/// The most columns that a header may have.
+/// The maximum number of columns in a header.
 pub const MAX_COLUMNS: usize = 1024;
 
 /// How the file is to be read.
@@ -92,13 +92,13 @@ pub struct Settings {
     pub map: Vec<(Column, String)>,
     /// The delimiter; `None`: found from the header.
     pub delimiter: Option<u8>,
-    /// Columns that are carried through, though they are called nearly like ones that are missing.
+    /// Columns that are carried through, although their names are nearly those of missing columns.
     pub carry: Vec<String>,
     /// How many lines above the header are passed over.
     pub skip_rows: u32,
 }
 
-/// What the system asks of the values. The numbers come from the system's facts.
+/// The rules that the system has for values. The numbers come from the system's facts.
 #[derive(Debug, Clone)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -117,14 +117,14 @@ pub struct Rules {
     pub has_locations: bool,
     /// Whether the account ID belongs to the relationship of a reseller and a customer.
     pub per_reseller: bool,
-    /// Whether the IDs of customers and resellers are GUIDs, brought into one spelling as they are read.
+    /// Whether the IDs of customers and resellers are GUIDs, which the reader brings into one spelling.
     pub ids_are_guids: bool,
-    /// The relationship that is meant where the file has no `resellerId` column.
+    /// The relationship to use where the file has no `resellerId` column.
     pub reseller: Option<Reseller>,
-    /// Whether an empty cell of `newAccountId` removes the account ID; else it keeps it.
+    /// Whether an empty cell of `newAccountId` removes the account ID; otherwise it keeps the ID.
     pub allow_clear: bool,
     /// The codes of problems that were accepted.
     pub accept: Accept,
-    /// Whether the values came from the system itself: they are taken as they are, odd ones too, and not trimmed.
+    /// Whether the values came from the system itself. They are then taken as they are, even unusual ones, and not trimmed.
     pub verbatim: bool,
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 use unicode_normalization::UnicodeNormalization;
 
-/// A language a line, January first; of months with two forms both, joined by `/`.
+/// One language on each line, from January on; a month with two forms has both, joined by `/`.
 const NAMES: &str = "\
 january february march april may june july august september october november december
 januar/jänner februar/feber märz/mrz april mai juni juli august september oktober november dezember
@@ -45,7 +45,7 @@ ionawr chwefror mawrth ebrill mai mehefin gorffennaf awst medi hydref tachwedd r
 janar shkurt mars prill maj qershor korrik gusht shtator tetor nëntor dhjetor
 jannar frar marzu april mejju ġunju lulju awwissu settembru ottubru novembru diċembru";
 
-/// A word as it is compared: small letters without diacritics.
+/// Returns a word in lower case, without diacritics, for comparisons.
 fn folded(word: &str) -> String {
     let small = word.chars().flat_map(char::to_lowercase);
     let plain = small
@@ -54,7 +54,7 @@ fn folded(word: &str) -> String {
     plain.collect()
 }
 
-/// All beginnings of at least three letters, each with the number of the first month that has it.
+/// Returns all beginnings of at least three letters, each with the number of the first month that has it.
 fn beginnings() -> &'static HashMap<String, u8> {
     static BEGINNINGS: OnceLock<HashMap<String, u8>> = OnceLock::new();
     BEGINNINGS.get_or_init(|| {
@@ -75,10 +75,11 @@ fn beginnings() -> &'static HashMap<String, u8> {
     })
 }
 
-/// The month that a word names, as a number from 1; of one that names several months in several languages, one of them.
+/// Returns the month that a word names, as a number from 1. If the word names several months in several languages, returns
+/// one of them.
 pub(super) fn month(word: &str) -> Option<u8> {
     let word = word.strip_suffix('.').unwrap_or(word);
-    // Nearly all values are sorted out here, before anything is allocated.
+    // Nearly all values are excluded here, before anything is allocated.
     if !(3..=24).contains(&word.len()) || !word.chars().all(char::is_alphabetic) {
         return None;
     }

@@ -1,4 +1,4 @@
-//! Names of columns that are nearly known ones.
+//! Finds column names that are nearly known ones.
 
 use super::column::{Column, normalise};
 use super::lookalike::{is_invisible, named};
@@ -9,16 +9,16 @@ use unicode_security::confusable_detection::skeleton;
 pub(super) struct Near {
     pub(super) place: usize,
     pub(super) column: Column,
-    /// Whether it is no accident, so that the file is refused.
+    /// Whether the similarity is certainly no accident, so that the file is refused.
     pub(super) is_certain: bool,
-    /// What is different, where it can be said in words.
+    /// How the name differs, if words can describe it.
     pub(super) why: Option<String>,
 }
 
-/// Known names without their `Id`, which say something else.
+/// Known names without their `Id`, which have another meaning.
 const OTHER_WORDS: [&str; 5] = ["account", "customer", "location", "service", "reseller"];
 
-/// What the name of a column may be meant for, of the columns that are missing.
+/// Returns the missing column that the name of a column may be meant for.
 pub(super) fn of(name: &str, place: usize, missing: &[Column]) -> Option<Near> {
     let near = |column: Column, is_certain: bool, why: Option<String>| {
         Some(Near {
@@ -74,7 +74,7 @@ pub(super) fn of(name: &str, place: usize, missing: &[Column]) -> Option<Near> {
     (distance <= 2).then(|| near(column, is_certain, None))?
 }
 
-/// Whether two names have the same letters in another order: no other word is that near.
+/// Whether two names have the same letters in any order: such a name is certainly a mistyped one.
 fn has_letters_of(name: &str, known: &str) -> bool {
     let sorted = |text: &str| {
         let mut letters: Vec<char> = text.chars().collect();

@@ -1,13 +1,13 @@
-//! What spreadsheets make of IDs that they take for numbers.
+//! Recognises what spreadsheets make of IDs that they take for numbers.
 
 use super::dates;
 use super::doubt::Kind;
 use super::finding::{Damage, Finding};
 
-/// Digits that a spreadsheet keeps.
+/// The number of digits that a spreadsheet keeps.
 pub(super) const KEPT_DIGITS: usize = 15;
 
-/// What begins and ends like a number.
+/// Checks a value that begins and ends like a number.
 pub(super) fn number_damage(bytes: &[u8]) -> Option<Finding> {
     let digits = bytes
         .iter()
@@ -18,7 +18,7 @@ pub(super) fn number_damage(bytes: &[u8]) -> Option<Finding> {
             digits > KEPT_DIGITS && bytes[KEPT_DIGITS..].iter().all(|digit| *digit == b'0');
         return is_rounded.then_some(Finding::Doubt(Kind::Rounded));
     }
-    // After its first digits a number or a date has a separator or an `E`, and hexadecimal IDs mostly another letter.
+    // After its first digits a number or a date has a separator or an `E`; most hexadecimal IDs have another letter.
     let next = bytes[digits];
     if digits > 0 && next.is_ascii_alphabetic() && !matches!(next, b'E' | b'e') {
         return None;
@@ -46,7 +46,7 @@ fn is_zero_fraction(rest: &[u8]) -> bool {
     matches!(rest, [b'.' | b',', zeros @ ..] if !zeros.is_empty() && zeros.len() <= 2 && zeros.iter().all(|zero| *zero == b'0'))
 }
 
-/// Digits, `E`, digits: scientific notation, or an ID that happens to look like it.
+/// Whether a value is digits, `E`, digits: scientific notation, or an ID that happens to look like it.
 fn is_exponent_like(bytes: &[u8]) -> bool {
     let digits = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     let mut parts = bytes.splitn(2, |byte| matches!(byte, b'E' | b'e'));
@@ -69,7 +69,7 @@ fn is_grouped(bytes: &[u8]) -> bool {
     first && groups.all(|group| group.len() == 3 && digits(group))
 }
 
-/// A number with an exponent, and a point or a sign that no ID would have.
+/// Whether a value is a number with an exponent, and has a point or a sign that no ID would have.
 fn is_scientific(bytes: &[u8]) -> bool {
     let Some(at) = bytes.iter().position(|byte| matches!(byte, b'E' | b'e')) else {
         return false;
@@ -86,7 +86,7 @@ fn is_scientific(bytes: &[u8]) -> bool {
         None => digits(mantissa),
     };
     let bare = exponent.strip_prefix(b"+").or(exponent.strip_prefix(b"-"));
-    // `12E-5` is as good an ID as `12-E5`; a spreadsheet writes a plus sign or a decimal sign.
+    // `12E-5` may be an ID, just like `12-E5`; a spreadsheet writes a plus sign or a decimal sign.
     let signed = exponent.first() == Some(&b'+');
     number && digits(bare.unwrap_or(exponent)) && exponent.len() <= 4 && (signed || point.is_some())
 }

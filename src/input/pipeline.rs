@@ -1,6 +1,6 @@
 //! Blocks → results, in parallel and in order.
 //!
-//! Promises: no more than a few blocks are under way, so memory is flat; after an error nothing more comes.
+//! Promises: only a few blocks are processed at the same time, so memory use is constant; no result follows an error.
 
 use super::InputError;
 use super::block::{Block, Blocks};
@@ -8,12 +8,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
-/// What is done to a block, on one of rayon's threads.
+/// The work on a block, which runs on one of rayon's threads.
 pub(super) type Work<T> = Arc<dyn Fn(Block) -> Result<T, InputError> + Send + Sync>;
 
 /// The results of the blocks, in the order of the blocks.
 pub(super) struct Pipeline<T> {
-    /// `None` when the last block or an error was met.
+    /// `None` after the last block or an error.
     blocks: Option<Blocks>,
     work: Work<T>,
     under_way: VecDeque<Receiver<Result<T, InputError>>>,
@@ -54,7 +54,7 @@ impl<T: Send + 'static> Pipeline<T> {
     }
 }
 
-/// Waits without holding up rayon: on one of its own threads other work is done meanwhile.
+/// Waits for a result without blocking rayon: one of rayon's threads does other work meanwhile.
 fn wait<T>(result: &Receiver<T>) -> Option<T> {
     if rayon::current_thread_index().is_none() {
         return result.recv().ok();

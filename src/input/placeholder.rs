@@ -1,18 +1,18 @@
-//! Words that stand in the place of an ID.
+//! Recognises words that stand in the place of an ID.
 
 use super::doubt::Kind;
 use super::finding::{Damage, Finding};
 use std::collections::HashSet;
 use std::sync::OnceLock;
 
-/// The longest such word, in bytes.
+/// The maximum length of such a word in ASCII, in bytes.
 pub(super) const LONGEST: usize = 24;
 
 /// Words that stand for a missing value, and are no IDs in any file.
 const SURE: &str = "null nil nan nat none n/a n.a. n.a undefined true false wahr falsch";
 
-/// What is written for "unknown", "empty", "missing", "none", "not applicable", "true" and "false" in the languages of Europe
-/// and in Japanese, Chinese and Korean; a `_` stands for whatever is between words.
+/// Words for "unknown", "empty", "missing", "none", "not applicable", "true" and "false" in the languages of Europe and in
+/// Japanese, Chinese and Korean; a `_` stands for any separator between words.
 const PERHAPS: &str = "x xx xxx na nd nv ka tbd tba tbc todo pending unknown empty blank missing unset void dummy test \
     not_available not_applicable not_set not_assigned not_known not_found no_data no_value no_id to_be_defined to_do \
     unbekannt leer fehlt keine keiner kein entfällt offen folgt keine_angabe keine_daten nicht_vorhanden nicht_bekannt ohne \
@@ -35,7 +35,8 @@ const PERHAPS: &str = "x xx xxx na nd nv ka tbd tba tbc todo pending unknown emp
     неизвестен няма липсва непознато άγνωστο άγνωστος κενό κανένα δεν_υπάρχει nezināms nav nežinoma nėra teadmata puudub \
     不明 なし 無し 未定 未設定 未登録 該当なし 空白 未知 无 無 空 暂无 未填 미정 없음 미상 불명";
 
-/// Words that stand for something else; some of them are IDs in a file in which IDs are words.
+/// Checks whether a value is a word that stands for a missing ID, or an error. In a file in which IDs are words, some of
+/// these words are IDs.
 pub(super) fn word(value: &str) -> Option<Finding> {
     let most = if value.is_ascii() { LONGEST } else { 48 };
     if value.len() > most {
@@ -44,7 +45,7 @@ pub(super) fn word(value: &str) -> Option<Finding> {
     if is_calc_error(value) {
         return Some(Finding::Sure(Damage::SheetError));
     }
-    // A digit at either end is in nearly every ID, and in none of these.
+    // Nearly every ID has a digit at one of its ends, and none of these words has.
     let ends = [value.as_bytes().first(), value.as_bytes().last()];
     if ends.into_iter().flatten().any(|byte| byte.is_ascii_digit()) {
         return None;
@@ -65,7 +66,7 @@ pub(super) fn word(value: &str) -> Option<Finding> {
     (is_absence(value) || is_abbreviation()).then_some(Finding::Doubt(Kind::Placeholder))
 }
 
-/// Whether a value is one of the words for what is missing, in whatever case, with whatever between its words.
+/// Whether a value is one of the words for a missing value, in any case and with any separators.
 fn is_absence(value: &str) -> bool {
     static WORDS: OnceLock<HashSet<&'static str>> = OnceLock::new();
     let has_digit = |byte: u8| byte.is_ascii_digit();
@@ -79,7 +80,7 @@ fn is_absence(value: &str) -> bool {
     words.contains(bare) || words.contains(&*bare.replace([' ', '-', '.', '\u{A0}'], "_"))
 }
 
-/// `Err:502` and what other languages make of it.
+/// Whether a value is `Err:502`, or its form in another language.
 fn is_calc_error(value: &str) -> bool {
     const WORDS: [&str; 14] = [
         "err",

@@ -1,7 +1,7 @@
-//! The beginning of a file: what stands above the header, the delimiter, the header.
+//! Reads the beginning of a file: what stands above the header, the delimiter, the header.
 //!
-//! Promises: the delimiter is found from the header alone, because its names are known; one wrong guess from the data
-//! would be a wrong write.
+//! Promises: the delimiter is found from the header alone, because its names are known. A wrong guess from the data would
+//! cause a wrong write.
 
 use super::block::{breaks, record_end};
 use super::layout::{Layout, is_own, known};
@@ -12,18 +12,18 @@ use crate::domain::Line;
 use csv::StringRecord;
 use std::path::Path;
 
-/// What the beginning of the file says about the rest.
+/// What the beginning of the file determines for the rest.
 #[derive(Debug)]
 pub(super) struct Preamble {
     pub(super) delimiter: u8,
     pub(super) layout: Layout,
-    /// The text up to the first line below the header, to know the file again.
+    /// The text up to the first line below the header, with which a replaced file is recognised.
     pub(super) text: Vec<u8>,
     /// The first line below the header.
     pub(super) next: Line,
 }
 
-/// An opened file: what every worker needs to know.
+/// What every worker needs to know of an opened file.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) name: String,
@@ -89,7 +89,7 @@ pub(super) fn top(path: &Path, name: &str, settings: &Settings) -> Result<Top, I
     let result = text.fill(&mut head, MAX_RECORD_BYTES + 1);
     let at_end = match result {
         Ok(at_end) => at_end,
-        // What could be read may hold the header; the rest is reported in its turn, with its line.
+        // The text that could be read may have the header. The error is then reported later, with its line.
         Err(trouble) if record_end(&head, b',', false).is_none() => {
             return Err(trouble.at(name, line_after(&head)));
         }
@@ -122,7 +122,7 @@ pub(super) fn top(path: &Path, name: &str, settings: &Settings) -> Result<Top, I
     })
 }
 
-/// The header under the delimiter that makes the most of it: known columns first, then columns.
+/// Returns the header by the delimiter that gives the most known columns; among equal ones, the most columns.
 fn header(
     text: &[u8],
     at_end: bool,
@@ -187,10 +187,10 @@ fn parse(text: &[u8], delimiter: u8, name: &str, line: Line) -> Result<StringRec
     Ok(record)
 }
 
-/// The most lines that are looked at for a header.
+/// The maximum number of lines in which a header is looked for.
 pub(super) const LOOKED_AT: usize = 200;
 
-/// Names the line that looks like the header, where the first one is none.
+/// Adds to an error the line that looks like the header, where the first one is none.
 fn with_header_below(
     error: InputError,
     (head, end): (&[u8], usize),
@@ -246,7 +246,7 @@ fn with_header_below(
     }
 }
 
-/// Where the first lines of a text end.
+/// Returns where the first lines of a text end; `rows`: how many.
 pub(super) fn rows_end(text: &[u8], rows: u32) -> usize {
     let mut at = 0;
     for _ in 0..rows {

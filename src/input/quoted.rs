@@ -1,8 +1,8 @@
-//! Lines that a stray quote has made part of a cell.
+//! Finds lines that a stray quote has made part of a cell.
 //!
-//! A quote that opens in one line and closes lines later makes one record of all lines between, and nothing is wrong with
-//! it as CSV. What gives it away is that the inner lines are records by themselves: as many cells as the header, and a
-//! key like the others.
+//! A quote that opens in one line and closes some lines later makes one record of all lines between, which is valid CSV. It is
+//! recognised because the inner lines are records by themselves: they have as many cells as the header, and a key like the
+//! others.
 
 use super::Column;
 use super::layout::Layout;
@@ -10,7 +10,7 @@ use super::record::Raw;
 use csv::StringRecord;
 use memchr::memchr2;
 
-/// What a record has swallowed.
+/// The lines that a record has taken in.
 pub(super) struct Swallowed {
     /// The place of the quoted cell.
     pub(super) place: usize,
@@ -19,14 +19,14 @@ pub(super) struct Swallowed {
     pub(super) last: u32,
 }
 
-/// The lines inside of a record that look like records.
+/// Returns the lines inside a record that look like records.
 pub(super) fn swallowed(record: &StringRecord, raw: Raw<'_>, layout: &Layout) -> Option<Swallowed> {
     let text = raw.text.trim_ascii_end();
     memchr2(b'\n', b'\r', text)?;
     let text = std::str::from_utf8(text).ok()?.replace("\r\n", "\n");
     let mut lines = text.split(['\n', '\r']).zip(0..);
     let delimiter = char::from(raw.delimiter);
-    // A stray quote opens in a line that would have been whole without it.
+    // The line in which a stray quote opens would be a whole record without it.
     let (opening, _) = lines.next()?;
     if opening.split(delimiter).count() < layout.width() {
         return None;
@@ -46,12 +46,12 @@ fn unquoted(cell: &str) -> &str {
     cell.trim().trim_matches('"')
 }
 
-/// Whether the cells of a line are like those of the record that it stands in: the key, and half of the others.
+/// Whether the cells of a line are like those of the record around it: the key, and at least half of the others.
 fn is_like(cells: &[&str], record: &StringRecord, layout: &Layout) -> bool {
     let pair = |column: Column| {
         let place = layout.place(column)?;
         let own = record.get(place)?.trim();
-        // A cell that runs over the end of the line says nothing.
+        // A cell with a line break says nothing about the others.
         (!own.is_empty() && !own.contains(['\n', '\r'])).then(|| (own, cells[place]))
     };
     let alike = |(own, other): &(&str, &str)| shape(own) == shape(other) || same_length(own, other);
@@ -65,7 +65,7 @@ fn is_like(cells: &[&str], record: &StringRecord, layout: &Layout) -> bool {
     alike(&key) && same * 2 >= others.len()
 }
 
-/// Letters, digits and what stands between them, however many.
+/// Returns which kinds of characters follow each other, ignoring how many there are.
 fn shape(text: &str) -> Vec<char> {
     let mut shape: Vec<char> = text
         .chars()
@@ -79,7 +79,7 @@ fn shape(text: &str) -> Vec<char> {
     shape
 }
 
-/// Letters or digits at the same places: two UUIDs.
+/// Whether two texts have letters or digits at the same places, as two UUIDs do.
 fn same_length(one: &str, other: &str) -> bool {
     let class = |c: char| if c.is_alphanumeric() { 'x' } else { c };
     one.len() >= 8 && one.chars().map(class).eq(other.chars().map(class))

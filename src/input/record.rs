@@ -1,8 +1,8 @@
-//! The records of one block: the csv crate, and what it is silent about.
+//! Reads the records of one block with the csv crate, and adds what the crate does not report.
 //!
-//! Promises: each record with the line on which it begins and the text it was read from; blank lines and rows of nothing
-//! but delimiters are passed over, and the rows are counted; what the csv crate would read as something else (`"1"x` as
-//! `1x`) can be seen in [`Raw`].
+//! Promises: each record has the line on which it begins and the text it was read from; blank lines and rows of delimiters
+//! alone are skipped, and the rows are counted; what the csv crate would read as something else (`"1"x` as `1x`) can be
+//! seen in [`Raw`].
 
 use super::block::{Block, breaks, span};
 use super::layout::Layout;
@@ -18,8 +18,8 @@ use std::io::{Chain, Read};
 pub struct Record {
     /// The line on which it begins.
     pub line: Line,
-    /// Its cells, in the order of the table's header and as many as that. What a ragged or badly quoted line has
-    /// too little or too much is marked, and the marks are refused when the line is fed back unmended.
+    /// Its cells, one for each column of the table's header. Missing, excess and badly quoted cells are marked, and the reader
+    /// refuses the marks if the line is read again uncorrected.
     pub cells: Vec<String>,
     /// Whether it had more or fewer cells than the header.
     pub ragged: bool,
@@ -27,7 +27,7 @@ pub struct Record {
     pub origin: Option<(String, Line)>,
 }
 
-/// What the text of a record says beyond its cells.
+/// The text of a record, which shows more than its cells.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Raw<'b> {
     pub(super) line: Line,
@@ -37,7 +37,7 @@ pub(super) struct Raw<'b> {
     pub(super) quotes: bool,
 }
 
-/// One cell of the text: where, and how it is quoted.
+/// One cell as it stands in the text, and how it is quoted.
 pub(super) struct RawCell<'b> {
     pub(super) text: &'b [u8],
     pub(super) quoted: bool,
@@ -71,19 +71,19 @@ impl<'b> Raw<'b> {
     }
 }
 
-/// What was passed over.
+/// What the reader has skipped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Passed {
     /// Rows of nothing but delimiters.
     pub blank_rows: u64,
-    /// The first of them.
+    /// The line of the first one.
     pub first: Option<Line>,
     /// Whether the text ends with the end mark of DOS, `^Z`.
     pub end_mark: bool,
 }
 
 impl Passed {
-    /// Adds what was passed over further down in the file.
+    /// Adds what was skipped further down in the file.
     pub fn append(&mut self, other: Self) {
         self.blank_rows += other.blank_rows;
         self.first = self.first.or(other.first);
@@ -118,7 +118,8 @@ impl<'b> Records<'b> {
                 encoding: "UTF-8".to_owned(),
             });
         }
-        // The csv crate drops a byte order mark at the beginning; in the middle of a file it is part of a value.
+        // A line break is put in front, because the csv crate drops a byte order mark at the beginning. In the middle of a file,
+        // the mark is part of a value.
         let text = b"\n".as_slice().chain(block.bytes.as_slice());
         let reader = csv::ReaderBuilder::new()
             .has_headers(false)
@@ -193,7 +194,7 @@ impl<'b> Records<'b> {
         }
     }
 
-    /// What was passed over so far.
+    /// Returns what was skipped so far.
     pub(super) fn passed(&self) -> Passed {
         self.passed
     }
