@@ -1,8 +1,8 @@
 //! One line: cells → a change, or what is wrong with them.
 //!
-//! Promises: every problem of a line is found in one pass, and an error leaves no change; values are trimmed, the text
-//! form of a spreadsheet (`="…"`) is read as its constant, and otherwise they are taken as they are. What other lines
-//! must decide is a [`Doubt`]. Must not look at other lines.
+//! Promises: every problem of a line is found in one pass, and a line with an error gives no change; values are trimmed, the
+//! text form of a spreadsheet (`="…"`) is read as its constant, and otherwise values are taken as they are. A question that
+//! only other lines can decide is a [`Doubt`]. Must not look at other lines.
 
 use super::block::Block;
 use super::doubt::Doubt;
@@ -21,7 +21,7 @@ use csv::StringRecord;
 use smol_str::SmolStr;
 use std::borrow::Cow;
 
-/// What one of our reports says of the line that it reports on.
+/// What one of our reports says about a customer of its run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// The customer.
@@ -30,7 +30,7 @@ pub struct Found {
     pub account_before: Option<AccountId>,
 }
 
-/// One line of the file: what it asks for, or why it cannot.
+/// One line of the file: what it requests, or why it cannot be carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Row {
     /// The line on which it begins.
@@ -41,13 +41,13 @@ pub struct Row {
     pub found: Option<Box<Found>>,
     /// What is wrong, warnings included.
     pub problems: Vec<Problem>,
-    /// What is wrong unless the column says otherwise.
+    /// What may be wrong; the column decides.
     pub doubts: Vec<Doubt>,
-    /// Whether the line is a header again, and if so, whether its columns are in another order than the file's.
+    /// `Some` if the line is the header again; `true` if its columns are in another order than the file's.
     pub header: Option<bool>,
-    /// What was seen of the values of the columns that are surveyed.
+    /// The scans of the values in the surveyed columns.
     pub(super) scans: [Scan; Column::SURVEYED.len()],
-    /// What it holds where it could not be read as a customer, and may be none.
+    /// The line as a possible footer, if it could not be read as a customer's line.
     pub(super) footer: Option<Box<FooterCandidate>>,
     /// The length of its last cell, in bytes.
     pub(super) last_cell: u32,
@@ -55,7 +55,7 @@ pub struct Row {
     pub(super) unended: Option<Box<(String, String)>>,
 }
 
-/// An ID as it is compared: GUIDs are the same in capitals and in small letters.
+/// Returns an ID as it is compared: GUIDs in one case, because their case has no meaning.
 fn spelled(guids: bool, text: &str) -> SmolStr {
     if guids {
         guid(text)
@@ -64,7 +64,7 @@ fn spelled(guids: bool, text: &str) -> SmolStr {
     }
 }
 
-/// Parses a block. Rows are lent and not given, for each copy of one takes as long as a check.
+/// Parses a block, and lends each row to `each`: a copy of a row would take as long as its check.
 pub(super) fn parse(
     block: &Block,
     shared: &Shared,
@@ -105,17 +105,17 @@ pub(super) fn parse(
 )]
 pub(super) struct Check<'a> {
     pub(super) shared: &'a Shared,
-    /// The shapes of the block's values that need no further look.
+    /// The shapes of the block's values that need no further check.
     pub(super) harmless: &'a mut HarmlessShapes,
     pub(super) record: &'a StringRecord,
     pub(super) raw: Raw<'a>,
-    /// Whether the block has such a byte at all.
+    /// Whether the block has a NUL byte at all; the next two fields are the same for `=` and `&`.
     pub(super) any_nul: bool,
     any_equals: bool,
     pub(super) any_ampersand: bool,
     /// What is read and found so far.
     pub(super) row: Row,
-    /// Whether a problem is an error.
+    /// Whether one of the problems is an error.
     pub(super) bad: bool,
 }
 
@@ -216,7 +216,7 @@ impl<'a> Check<'a> {
         let Some(text) = text else {
             return false;
         };
-        // Nearly every cell is told by its first character.
+        // For nearly every cell, the first character is enough to know.
         let first = text.as_bytes().first();
         first.is_some_and(|first| !first.is_ascii_alphanumeric())
             && cell::constant(trim(&cell::unescape(text))).is_some()
@@ -279,13 +279,13 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// What the line forgets: a location of which nothing is asked, or everything.
+    /// Reports a line that requests nothing of the location that it names, or that requests nothing at all.
     fn forgets(&mut self, change: &Change) {
         let layout = &self.shared.head.layout;
         if let Some(location) = &change.location
             && !change.asks_location()
         {
-            // A list of moves may name locations without meaning them; a line that does nothing else means them.
+            // A list of renames may also name locations; a line that requests nothing else has named its location on purpose.
             let severity = if change.asks_anything() {
                 Severity::Warning
             } else {
@@ -378,8 +378,8 @@ impl<'a> Check<'a> {
         (location, service, profile)
     }
 
-    /// Whether a cell is `""` in a line that quotes only where it must: exports write an empty text so, and a
-    /// missing value without quotes. Where everything is quoted, or all that is not a number, it says nothing.
+    /// Whether a cell is `""` in a line that quotes only where it must: such exports write an empty text as `""`, and a
+    /// missing value without quotes. In a line that quotes everything, or all except numbers, `""` has no meaning.
     fn is_empty_on_purpose(&self, column: Column) -> bool {
         let Some(place) = self.shared.head.layout.place(column) else {
             return false;

@@ -1,7 +1,7 @@
 //! The columns of a file with some of their values, whatever the columns are called; for `map`.
 //!
-//! Only the beginning of the file is read. A first line that holds values, or lines above the header, are refused: what
-//! stands there is no name of a column.
+//! Only the beginning of the file is read. A file is refused if its first line holds values, or if lines stand above its
+//! header, because they are no names of columns.
 
 use super::layout::is_own;
 use super::meaning::{is_known_name, is_name};
@@ -12,7 +12,7 @@ use super::{Column, InputError, MAX_COLUMNS, Settings, dialect};
 use crate::domain::{Line, Profile};
 use std::path::Path;
 
-/// The most lines whose values are looked at.
+/// The maximum number of lines from which values are taken.
 const MOST_ROWS: usize = 2_000;
 
 /// The beginning of a file.
@@ -96,7 +96,7 @@ fn columns(top: &Top) -> Vec<SampleColumn> {
     let records = reader.byte_records().map_while(Result::ok);
     let mut records: Vec<csv::ByteRecord> = records.take(MOST_ROWS).collect();
     if !top.at_end && records.len() < MOST_ROWS {
-        // What was read may end in the middle of it.
+        // The text that was read may end in the middle of the last record.
         records.pop();
     }
     for record in &records {
@@ -111,7 +111,7 @@ fn columns(top: &Top) -> Vec<SampleColumn> {
     columns
 }
 
-/// The first line below that names columns that count, at least two of them.
+/// Returns the first line below that names at least two known columns.
 fn header_below(top: &Top) -> Option<Line> {
     let mut at = top.end;
     for _ in 0..LOOKED_AT {
@@ -135,7 +135,7 @@ fn header_below(top: &Top) -> Option<Line> {
     None
 }
 
-/// Whether what stands for names is more like the values below.
+/// Whether the first line holds values instead of names: most of its cells are like the values below.
 fn are_values(columns: &[SampleColumn]) -> bool {
     let filled = columns.iter().filter(|column| !column.name.is_empty());
     let (mut values, mut names) = (0, 0);
@@ -167,7 +167,7 @@ fn is_value(column: &SampleColumn) -> bool {
         || column.values.iter().any(|value| *value == name)
 }
 
-/// Which kinds of characters follow each other: `A-0012` is a letter, a sign, a digit.
+/// Returns which kinds of characters follow each other: `A-0012` is a letter, a sign, a digit.
 fn shape(text: &str) -> Vec<char> {
     let kind = |c: char| match c {
         c if c.is_numeric() => '0',
@@ -175,7 +175,7 @@ fn shape(text: &str) -> Vec<char> {
         c => c,
     };
     let mut shape: Vec<char> = text.chars().map(kind).collect();
-    // In a UUID letters and digits mix.
+    // In a UUID, letters and digits follow each other in any order.
     if text.len() > 20 && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
         return vec!['x'];
     }

@@ -12,7 +12,7 @@ pub(super) const EAST_ASIAN: [Script; 5] = [
     Script::Bopomofo,
 ];
 
-/// A letter of another script than Latin, and not of one that is written beside Latin ones.
+/// Whether a letter is neither Latin nor of a script that is written beside Latin letters.
 pub(super) fn is_foreign(c: char) -> bool {
     if c.is_ascii() || !c.is_alphabetic() {
         return false;

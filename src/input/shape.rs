@@ -1,17 +1,18 @@
 //! The shape of a value: which kinds of characters stand where.
 //!
-//! Promises: two values have the same signature if they have the same shape; an ASCII value is read eight bytes at a
-//! time, once for all levels. Three levels, each coarser than the one before: letters (capital, small) and digits are told apart; only
-//! letters or digits from separators; the same, without regard to how many there are.
+//! Promises: two values have the same signature if they have the same shape; an ASCII value is read eight bytes at a time,
+//! once for the two finer levels. Each of the three levels is coarser than the one before: the first distinguishes upper-case
+//! letters, lower-case letters and digits; the second only letters or digits from separators; the third does the same and
+//! ignores how many there are.
 //!
 //! Must not keep a value.
 
 use crate::domain::words;
 
-/// How much of a shape counts.
+/// How finely shapes are distinguished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(super) enum Level {
-    /// `CRM-2000` is two things: three capitals, a hyphen, four digits.
+    /// `CRM-2000` is three upper-case letters, a hyphen, four digits.
     #[default]
     Exact,
     /// `3f2a-9b` is four letters or digits, a hyphen, two letters or digits.
@@ -31,7 +32,7 @@ impl Level {
     }
 }
 
-/// What one look at a value tells.
+/// The result of one scan of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Scan {
     exact: u64,
@@ -45,7 +46,7 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// What is the same for values of the same shape; `value`: the value that was scanned.
+    /// Returns a number that is the same for all values of one shape; `value`: the value that was scanned.
     pub(super) fn signature(&self, value: &str, level: Level) -> u64 {
         match level {
             Level::Exact => self.exact,
@@ -59,17 +60,17 @@ impl Scan {
 const HIGH: u64 = 0x8080_8080_8080_8080;
 /// The low bit of each byte.
 const ONES: u64 = 0x0101_0101_0101_0101;
-/// The bit of each byte in which capitals and small letters differ.
+/// The bit of each byte in which upper-case and lower-case letters differ.
 const SMALL: u64 = 0x2020_2020_2020_2020;
 
-/// The high bit of each byte that is in the range; all bytes must be ASCII.
+/// Returns the high bit of each byte that is in the range; all bytes must be ASCII.
 fn in_range(word: u64, first: u8, last: u8) -> u64 {
     let from = word.wrapping_add(ONES * u64::from(0x80 - first));
     let beyond = word.wrapping_add(ONES * u64::from(0x7F - last));
     from & !beyond & HIGH
 }
 
-/// All bits of each byte that has its high bit set in the mask.
+/// Returns all bits of each byte whose high bit is set in the mask.
 fn whole(mask: u64) -> u64 {
     (mask >> 7).wrapping_mul(0xFF)
 }
@@ -79,7 +80,7 @@ fn mix(hash: u64, word: u64) -> u64 {
     mixed ^ (mixed >> 29)
 }
 
-/// Looks at a value.
+/// Scans a value.
 pub(super) fn scan(value: &str) -> Scan {
     let bytes = value.as_bytes();
     let length = bytes.len() as u64;
@@ -89,7 +90,7 @@ pub(super) fn scan(value: &str) -> Scan {
         let digit = in_range(word, b'0', b'9');
         let letter = in_range(word | SMALL, b'a', b'z');
         let either = digit | letter;
-        // The high bit marks what is a letter or a digit, and the next two tell which; all else is kept.
+        // The high bit marks a letter or a digit, and the next two bits tell which one; all other bytes are kept.
         let same = (word & !whole(either)) | either;
         exact = mix(exact, same | (letter >> 1) | (word & (letter >> 2)));
         merged = mix(merged, same);
@@ -120,7 +121,7 @@ fn beyond_ascii(value: &str) -> Scan {
     }
 }
 
-/// The signature of a value at one level.
+/// Returns the signature of a value at one level.
 pub(super) fn signature(value: &str, level: Level) -> u64 {
     scan(value).signature(value, level)
 }
@@ -149,7 +150,7 @@ fn by_characters(value: &str, level: Level) -> u64 {
     hash
 }
 
-/// The shape as a person reads it: `AAA-9999999`.
+/// Returns the shape as a person reads it: `AAA-9999999`.
 pub(super) fn drawn(value: &str, level: Level) -> String {
     let mut text = String::new();
     let mut last = None;

@@ -1,25 +1,25 @@
-//! How often each shape occurs in a column.
+//! Counts how often each shape occurs in a column.
 //!
-//! Promises: constant memory, whatever the column holds; where more shapes occur than are told apart, the next coarser
-//! level is counted, and the result does not depend on how the file is cut into parts.
+//! Promises: constant memory, whatever the column holds; if there are more shapes than can be kept, they are counted at the
+//! next coarser level; the result does not depend on how the file is cut into parts.
 
 use super::shape::{Level, Scan, drawn, signature};
 use crate::domain::{KEPT_PER_KIND, Line};
 use smol_str::SmolStr;
 use std::collections::BTreeMap;
 
-/// The most shapes that are told apart at one level.
+/// The maximum number of shapes that are counted at one level.
 const MOST_SHAPES: usize = 64;
 
 /// The shapes of one column.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Shapes {
-    /// `None`: too many at every level.
+    /// The level at which shapes are counted; `None`: the finest. If they are too many at every level, `varied` is set.
     level: Option<Level>,
     varied: bool,
     entries: Vec<Entry>,
     last: usize,
-    /// A shape of which enough examples are kept from what stands further up in the file.
+    /// The signature of a shape that has enough examples further up in the file; 0: none.
     known: u64,
 }
 
@@ -39,7 +39,7 @@ impl Entry {
         self.first.first().map_or("", |(_, value)| value)
     }
 
-    /// The length of the values, where they are digits only.
+    /// Returns the length of the values, if they consist of digits only.
     pub(super) fn digits_long(&self) -> Option<usize> {
         (self.digits == self.count).then(|| self.sample().len())
     }
@@ -55,20 +55,20 @@ impl Entry {
     }
 }
 
-/// How many examples of a shape are looked at again.
+/// The maximum number of examples of a shape that are examined again.
 const EXAMPLES: usize = 100;
 
-/// One value, where parts of one are counted.
+/// The weight of one value, so that parts of a value can be counted.
 const WHOLE: u64 = 1000;
 
-/// What most values share, apart from those of one shape.
+/// What most values share, apart from the values of one shape.
 pub(super) struct Usual {
-    /// How many share it, and of how many, as parts of [`WHOLE`].
+    /// How many values share it, and how many values there are apart from that shape, in parts of [`WHOLE`].
     pub(super) count: u64,
     pub(super) others: u64,
     /// Whether most of them have digits.
     pub(super) has_digits: bool,
-    /// At which level they share it; `None`: which kinds of characters follow each other.
+    /// The level at which they share it; `None`: they share which kinds of characters follow each other.
     pub(super) level: Option<Level>,
 }
 
@@ -79,14 +79,14 @@ impl Usual {
     }
 }
 
-/// Which kinds of characters follow each other: `Aa-9` of `Haus-17`.
+/// Returns which kinds of characters follow each other: `Aa-9` for `Haus-17`.
 fn outline(value: &str) -> String {
     let mut kinds: Vec<char> = drawn(value, Level::Exact).chars().collect();
     kinds.dedup();
     kinds.into_iter().collect()
 }
 
-/// What differs from the shape that most values of a column have.
+/// The values that differ from the shape that most values of a column have.
 pub(super) struct Outliers {
     /// The common shape, drawn.
     pub(super) shape: String,
@@ -102,7 +102,7 @@ impl Shapes {
         self.level.unwrap_or_default()
     }
 
-    /// Counts a value; nothing is counted where the values are too varied.
+    /// Counts a value; if the values are too varied, nothing is counted.
     pub(super) fn add(&mut self, line: Line, value: &str, seen: &Scan) {
         if self.varied {
             return;
@@ -132,7 +132,8 @@ impl Shapes {
         self.limit();
     }
 
-    /// Empty, for what stands further down than these: of a shape that they have examples enough of, no more are kept.
+    /// Makes an empty counter for a part further down in the file. Only one example is kept of the shape `known`, which has
+    /// enough examples already.
     pub(super) fn below(known: u64) -> Self {
         Self {
             known,
@@ -140,14 +141,14 @@ impl Shapes {
         }
     }
 
-    /// The most common shape, where enough examples of it are kept; else 0.
+    /// Returns the signature of the most common shape if enough examples of it are kept, otherwise 0.
     pub(super) fn well_known(&self) -> u64 {
         let common = self.entries.iter().max_by_key(|entry| entry.count);
         let full = common.filter(|entry| entry.first.len() == KEPT_PER_KIND);
         full.map_or(0, |entry| entry.signature)
     }
 
-    /// Goes to coarser levels until there are few enough.
+    /// Changes to coarser levels until there are few enough shapes.
     fn limit(&mut self) {
         while self.entries.len() > MOST_SHAPES {
             if let Some(level) = self.level().coarser() {
@@ -174,7 +175,7 @@ impl Shapes {
         self.entries = coarse;
     }
 
-    /// Takes over the shapes of what stands further down in the file.
+    /// Adds the shapes of a part further down in the file.
     pub(super) fn append(&mut self, mut other: Self) {
         if self.varied || other.varied {
             self.varied = true;
@@ -197,12 +198,12 @@ impl Shapes {
         self.limit();
     }
 
-    /// The shapes, where each is told apart.
+    /// Returns the shapes if they are counted at the finest level.
     pub(super) fn exact(&self) -> Option<&[Entry]> {
         (!self.varied && self.level() == Level::Exact).then_some(&self.entries)
     }
 
-    /// How many values have this exact shape; none where the values are too varied.
+    /// Returns how many values have this exact shape; 0 if shapes are not counted at the finest level.
     pub(super) fn count_of(&self, signature: u64) -> u64 {
         let entries = self.exact().unwrap_or_default().iter();
         let mut same = entries.filter(|entry| entry.signature == signature);
@@ -215,8 +216,8 @@ impl Shapes {
         signature(one, level) == signature(other, level)
     }
 
-    /// How many values have the shape of this one at the given level, or at the coarser one that is counted; `None`
-    /// where the values are too varied.
+    /// Returns how many values have the shape of this one at the given level, or at the coarser one that is counted; `None` if
+    /// the values are too varied.
     pub(super) fn like(&self, value: &str, level: Level) -> Option<u64> {
         if self.varied {
             return None;
@@ -230,7 +231,7 @@ impl Shapes {
         Some(same.map(|entry| entry.count).sum())
     }
 
-    /// What the values share that do not have the shape of this one, at each level at which shapes can be told apart.
+    /// Returns what the values of other shapes than this one share, at each level at which shapes are distinguished.
     pub(super) fn usual_besides(&self, value: &str) -> Vec<Usual> {
         if self.varied {
             return Vec::new();
@@ -244,14 +245,14 @@ impl Shapes {
             .collect()
     }
 
-    /// `None`: which kinds of characters follow each other, whatever their number.
+    /// Returns this for one level; `None`: for which kinds of characters follow each other, whatever their number.
     fn usual_at(&self, level: Option<Level>, value: &str) -> Option<Usual> {
         let shape = |value: &str| match level {
             Some(level) => drawn(value, level),
             None => outline(value),
         };
         let own = shape(value);
-        // Of each shape that is counted some examples are kept, which stand for all of its values.
+        // The kept examples of each shape stand for all of its values.
         let mut groups: BTreeMap<String, (u64, u64)> = BTreeMap::new();
         for entry in &self.entries {
             let examples = entry.first.iter().take(EXAMPLES);
@@ -274,7 +275,7 @@ impl Shapes {
         })
     }
 
-    /// The few values that do not have the shape of all the others, at the finest level at which there is one.
+    /// Returns the few values that do not have the common shape of all others, at the finest level that has a common shape.
     pub(super) fn outliers(&self) -> Option<Outliers> {
         let mut shapes = self.clone();
         if shapes.varied {

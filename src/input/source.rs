@@ -1,5 +1,5 @@
-//! A file's bytes, unpacked: plain, gzip (all members) or Zstandard (all frames), told apart by their magic bytes
-//! and not by the file's name.
+//! A file's bytes, unpacked: plain, gzip (all members) or Zstandard (all frames), recognised by their magic bytes and not by
+//! the file's name.
 //!
 //! Promises: a packed file that is cut off is an error, and so is one that unpacks to absurd size. Must not
 //! interpret the bytes any further.
@@ -12,14 +12,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Lists of customers are packed to a tenth or a thirtieth; a bomb to a thousandth.
+/// The maximum unpacked size as a multiple of the packed size. Lists of customers are packed to a tenth or a thirtieth, a
+/// decompression bomb to a thousandth.
 const MAX_RATIO: u64 = 200;
-/// Below this size no ratio is suspicious.
+/// The unpacked size, in bytes, below which no ratio is suspicious.
 const RATIO_FROM: u64 = 64 << 20;
-/// The most that a packed file may hold, in GiB.
+/// The maximum unpacked size of a packed file, in GiB.
 const MAX_GIB: u64 = 64;
 
-/// What can go wrong with bytes, before it is known in which line.
+/// An error while bytes are read, before its line is known.
 #[derive(Debug)]
 pub(super) enum ReadError {
     Io(io::Error),
@@ -34,7 +35,7 @@ pub(super) enum ReadError {
 }
 
 impl ReadError {
-    /// The error for people, now that file and line are known.
+    /// Returns the error for people, with the file's name and the line.
     pub(super) fn at(self, name: &str, line: Line) -> InputError {
         let name = name.to_owned();
         match self {
@@ -165,7 +166,7 @@ impl Source {
         }
     }
 
-    /// Appends up to `want` bytes; fewer only at the end of the file. What was read before an error stays.
+    /// Appends up to `want` bytes; fewer only at the end of the file. Bytes that were read before an error stay in `buf`.
     pub(super) fn fill(&mut self, buf: &mut Vec<u8>, want: usize) -> Result<usize, ReadError> {
         let before = buf.len();
         let result = self.bytes.by_ref().take(want as u64).read_to_end(buf);

@@ -1,6 +1,6 @@
-//! What spreadsheets and exports do to identifiers, recognised in a single value.
+//! Recognises in a single value what spreadsheets and exports do to identifiers.
 //!
-//! Must not need other values: what only a column decides is a `Kind` of doubt, and decided by its verdict.
+//! Must not need other values: what only a column can decide is a `Kind` of doubt, and `verdict` decides it.
 
 use super::cell;
 use super::dates;
@@ -8,7 +8,7 @@ use super::finding::{Damage, Finding};
 use super::numbers::number_damage;
 use super::placeholder;
 
-/// The damage of a value, if any. `ours`: of a file that idshift wrote, where apostrophes were removed already.
+/// Returns the damage of a value, if any. `ours`: the value is from a file that idshift wrote, without its apostrophe.
 pub(super) fn find(value: &str, ours: bool) -> Option<Finding> {
     let bytes = value.as_bytes();
     let (first, last) = (*bytes.first()?, *bytes.last()?);
@@ -37,7 +37,7 @@ pub fn is_damaged(value: &str) -> bool {
     find(value, true).is_some()
 }
 
-/// What begins or ends with something else than a letter or a digit.
+/// Checks a value that begins or ends with something else than a letter or a digit.
 fn wrapped(value: &str, (first, last): (u8, u8), ours: bool) -> Option<Damage> {
     if first == b'#' {
         if cell::is_mark(value) {
@@ -65,7 +65,7 @@ fn wrapped(value: &str, (first, last): (u8, u8), ours: bool) -> Option<Damage> {
     (in_brackets || no_id || cut || value == "\\N").then_some(Damage::Placeholder)
 }
 
-/// Punctuation and lines, of which no ID consists.
+/// Whether a character is punctuation or a line; no ID consists of these alone.
 fn is_filling(c: char) -> bool {
     c.is_ascii_punctuation()
         || c == ' '
@@ -100,9 +100,9 @@ fn is_quoted(opening: char, closing: char) -> bool {
     )
 }
 
-/// `#VALEUR!`, `#ЗНАЧ!`, `#NOMBRE?`, `#N/D`, `#####`.
+/// Whether a value is an error of a spreadsheet: `#VALEUR!`, `#ЗНАЧ!`, `#NOMBRE?`, `#N/D`, `#####`.
 fn is_sheet_error(value: &str) -> bool {
-    // Those that end in a letter, in the languages of spreadsheets.
+    // The errors that end in a letter, in the languages of spreadsheets.
     const NOT_AVAILABLE: [&str; 11] = [
         "#N/A",
         "#NV",
@@ -117,7 +117,7 @@ fn is_sheet_error(value: &str) -> bool {
         "#GETTING_DATA",
     ];
     let name = &value[1..];
-    // Spanish opens what it closes: `#¡REF!`, `#¿NOMBRE?`.
+    // Spanish also has an opening sign: `#¡REF!`, `#¿NOMBRE?`.
     let name = name.strip_prefix(['\u{A1}', '\u{BF}']).unwrap_or(name);
     let is_name = |name: &str| {
         !name.is_empty()

@@ -48,7 +48,7 @@ pub fn store(from: &Path, to: &Path) -> Result<Stored, InputError> {
         action,
         source,
     };
-    // With mode 0600; removed where it is not put in its place.
+    // The file has mode 0600, and is removed if it is not moved to its place.
     let mut file = NamedTempFile::new_in(to.parent().unwrap_or(to))
         .map_err(|error| target("create", error))?;
     let (sha256, bytes) = copy(source, file.as_file_mut(), &name, &target)?;
@@ -72,7 +72,7 @@ pub fn store(from: &Path, to: &Path) -> Result<Stored, InputError> {
     })
 }
 
-/// What changes with a file's content: its length, and when it was written last. Nothing for what is no file.
+/// Returns what changes with a file's content: its length and the time of its last write; `None` for anything but a file.
 fn stamp(path: &Path) -> Option<(u64, std::time::SystemTime)> {
     let meta = std::fs::metadata(path).ok().filter(|meta| meta.is_file())?;
     Some((meta.len(), meta.modified().ok()?))
@@ -94,7 +94,7 @@ fn copy(
         }
         let line = Line::try_from(lines + 1).unwrap_or(Line::MAX);
         let read = result.map_err(|trouble| trouble.at(name, line))?;
-        // The digest of a chunk is made while the chunk is written.
+        // The digest of a chunk is calculated while the chunk is written.
         let ((), written) = rayon::join(|| digest.update(&chunk), || file.write_all(&chunk));
         written.map_err(|error| target("write", error))?;
         bytes += read as u64;

@@ -1,4 +1,4 @@
-//! The file of `--suppress`: drift that is known, and left alone until a date. Columns `accountId`, `until`, `reason`.
+//! Reads the file of `--suppress`: known drift that is ignored until a date. Columns `accountId`, `until`, `reason`.
 
 use crate::domain::AccountId;
 use jiff::civil::Date;
@@ -6,19 +6,19 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
 
-/// Half a million entries.
+/// The maximum size of the file, in bytes: about half a million entries.
 const LONGEST: u64 = 64 * 1024 * 1024;
 
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suppression {
-    /// Whose lines are left alone.
+    /// The account ID of the lines that are ignored.
     pub account: AccountId,
-    /// The last day on which they are.
+    /// The last day on which they are ignored.
     pub until: Date,
-    /// Why, for a person.
+    /// The reason, for people.
     pub reason: String,
-    /// Where the entry stands.
+    /// The line of the entry.
     pub line: u64,
 }
 
@@ -134,7 +134,7 @@ pub fn suppressions(path: &Path) -> Result<Vec<Suppression>, SuppressionError> {
     Ok(entries)
 }
 
-/// The line of a record, as an editor counts. The position of a record may be before the line break that ends the one before.
+/// Returns the line of a record, as an editor counts. The position of a record may be before the previous line's break.
 fn line_at(text: &str, byte: u64) -> u64 {
     let byte = usize::try_from(byte).unwrap_or(usize::MAX);
     let (before, rest) = text.split_at_checked(byte).unwrap_or((text, ""));
@@ -144,7 +144,7 @@ fn line_at(text: &str, byte: u64) -> u64 {
     u64::try_from(breaks).unwrap_or(u64::MAX).saturating_add(1)
 }
 
-/// The delimiter: the one that the header has most of.
+/// Returns the delimiter that occurs most often in the header.
 fn delimiter(text: &str) -> u8 {
     let header = text.lines().next().unwrap_or_default();
     let count = |delimiter: u8| header.matches(char::from(delimiter)).count();

@@ -1,7 +1,7 @@
-//! What only a whole column shows: its shapes, and which doubtful values are damage.
+//! Finds what only a whole column shows: its shapes, and which doubtful values are damage.
 //!
-//! Promises: memory does not grow with the file but for the numbers of doubtful lines; parts are surveyed in parallel and
-//! appended in the order of the file, with the same result however it was cut. Must not need the rows again.
+//! Promises: memory does not grow with the file, except for the numbers of doubtful lines; parts are surveyed in parallel and
+//! appended in the order of the file, and the result does not depend on how the file was cut. Must not need the rows again.
 
 use super::accept::Accept;
 use super::column_stats::ColumnStats;
@@ -28,7 +28,7 @@ pub struct Survey {
     tail: Tail,
 }
 
-/// What the surveys of later parts of a file need to know of the earlier ones; it only saves them work.
+/// What the surveys of later parts of a file know of the earlier parts; it only saves work.
 #[derive(Debug, Default)]
 pub struct Known([AtomicU64; Column::SURVEYED.len()]);
 
@@ -39,7 +39,7 @@ pub struct Findings {
     problems: ProblemList,
     /// All lines that cannot be carried out, in no order.
     wrong: Vec<Line>,
-    /// Lines of which something else was said before.
+    /// Lines about which an earlier check has reported other errors.
     mistaken: Vec<Line>,
     /// The shapes of the new account IDs.
     new_ids: Shapes,
@@ -47,7 +47,7 @@ pub struct Findings {
 }
 
 impl Survey {
-    /// An empty survey, for a part of the file below what is known.
+    /// Makes an empty survey for a part of the file; `known`: what is known of the earlier parts.
     pub fn below(known: &Known) -> Self {
         let mut survey = Self::default();
         for (stats, known) in survey.columns.iter_mut().zip(&known.0) {
@@ -56,14 +56,14 @@ impl Survey {
         survey
     }
 
-    /// Tells the surveys of later parts what is known now.
+    /// Stores what the surveys of later parts can use.
     pub fn tell(&self, known: &Known) {
         for (stats, known) in self.columns.iter().zip(&known.0) {
             known.store(stats.shapes.well_known(), Ordering::Relaxed);
         }
     }
 
-    /// Looks at a line, and takes its doubts.
+    /// Surveys a line, and takes its doubts from the row.
     pub fn observe(&mut self, row: &mut Row) {
         self.rows += 1;
         for doubt in std::mem::take(&mut row.doubts) {
@@ -75,7 +75,7 @@ impl Survey {
         self.tail.add(row);
     }
 
-    /// Hears of a problem of a line.
+    /// Takes note of a problem of a line.
     pub fn hear(&mut self, problem: &Problem) {
         self.damaged |= problem.code.starts_with("spreadsheet_");
     }
@@ -100,7 +100,7 @@ impl Survey {
         self.doubts.entry(key).or_default().add(doubt);
     }
 
-    /// Takes over what was found further down in the file.
+    /// Adds what was found further down in the file.
     pub fn append(&mut self, other: Self) {
         for (mine, theirs) in self.columns.iter_mut().zip(other.columns) {
             mine.append(theirs);
@@ -113,7 +113,7 @@ impl Survey {
         self.tail.append(other.tail);
     }
 
-    /// What was found in the whole of the table.
+    /// Returns what was found in the whole table.
     pub fn finish(self, table: &Table) -> Findings {
         let mut findings = Findings::default();
         if table.is_verbatim() {
@@ -162,7 +162,7 @@ impl Survey {
 }
 
 impl Findings {
-    /// Adds what was found to what is wrong with single lines. Returns the lines that cannot be carried out.
+    /// Adds the findings to the problems of single lines. Returns the lines that cannot be carried out.
     pub fn tell(&mut self, problems: &mut ProblemList) -> Vec<Line> {
         for line in self.mistaken.drain(..) {
             problems.withdraw(line, &MISTAKEN);
@@ -171,8 +171,8 @@ impl Findings {
         std::mem::take(&mut self.wrong)
     }
 
-    /// What is wrong with a new ID that these lines give to several customers, if nearly all others of its column have another
-    /// shape: it stands for a missing one, in whatever language.
+    /// Returns the problems of a new ID that these lines give to several customers. If nearly all other new IDs have another
+    /// shape, it stands for a missing ID, in whatever language.
     pub fn fillers(&self, id: &str, lines: &[Line], column: &str) -> Vec<Problem> {
         if !verdict::is_filler(&self.new_ids, id) {
             return Vec::new();
@@ -193,7 +193,7 @@ impl Findings {
         lines.iter().map(of_line).collect()
     }
 
-    /// What is wrong at the end of the file; of a line that could not be read, only if that says it better.
+    /// Adds a problem at the end of the file. For a line that could not be read, only an error is added, and replaces others.
     fn add_last(&mut self, problem: Problem, is_read: bool) {
         if problem.severity == Severity::Error {
             self.wrong.push(problem.line);

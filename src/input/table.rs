@@ -1,7 +1,7 @@
 //! An input file, opened: its header, its rows, its records.
 //!
-//! Promises: rows and records come in the file's order and under the same line numbers; each call reads the file
-//! anew, so memory does not depend on its length; a file that was exchanged meanwhile is noticed by its header.
+//! Promises: rows and records come in the file's order and have the same line numbers; each call reads the file again, so
+//! memory does not depend on its length; a file that was replaced in the meantime is recognised by its header.
 
 use super::accept::Accept;
 use super::block::{Block, Blocks};
@@ -17,9 +17,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Large enough to keep the workers busy, small enough that a few of them under way are only a few MiB.
+/// The size of a block: large enough to keep the workers busy, small enough that a few blocks take only a few MiB.
 const BLOCK_BYTES: usize = 1 << 19;
-/// The same where all rows of a block are kept: a row takes some ten times the room of its text.
+/// The size of a block where all its rows are kept: a row takes about ten times as much memory as its text.
 const KEPT_BLOCK_BYTES: usize = 1 << 17;
 
 /// An input file with a header that has been read and understood.
@@ -90,7 +90,7 @@ impl Table {
         self
     }
 
-    /// From now on only these lines are read, under their own numbers.
+    /// Restricts all later reads to these lines, which keep their numbers.
     pub fn restrict(&mut self, has: impl Fn(Line) -> bool + Send + Sync + 'static) {
         self.only = Only(Some(Arc::new(has)));
     }
@@ -105,7 +105,7 @@ impl Table {
         self.shared.head.layout.header()
     }
 
-    /// Columns that are carried through, and may be meant for ones that are missing.
+    /// Returns warnings of columns that are carried through and may be meant for missing ones.
     pub fn near(&self) -> Vec<Problem> {
         let layout = &self.shared.head.layout;
         let warning = |(name, number, column): (&str, usize, Column)| Problem {
@@ -139,7 +139,7 @@ impl Table {
         self.shared.head.layout.line()
     }
 
-    /// The values of the columns that count, in a record of this table: each as it is meant.
+    /// Returns the values of the known columns in a record of this table, each as it is meant.
     pub fn known<'a>(&self, record: &'a Record) -> impl Iterator<Item = (Column, Cow<'a, str>)> {
         let layout = &self.shared.head.layout;
         let values = Column::ALL.into_iter().filter_map(move |column| {
@@ -150,7 +150,7 @@ impl Table {
         values.collect::<Vec<_>>().into_iter()
     }
 
-    /// Whether it is a report of ours, carried out in its turn.
+    /// Whether the file is a report of idshift.
     pub fn is_report(&self) -> bool {
         self.shared.head.layout.is_report()
     }
@@ -165,7 +165,7 @@ impl Table {
         self.shared.head.layout.place(column).is_some()
     }
 
-    /// How the file's header spells this column; its usual name where the file does not have it.
+    /// Returns the file's spelling of this column, or its usual name where the file does not have it.
     pub fn spelling(&self, column: Column) -> &str {
         self.shared.head.layout.spelling(column)
     }
@@ -206,7 +206,7 @@ impl Table {
         add: impl Fn(&mut T, &mut Row) + Send + Sync + 'static,
         mut part: impl FnMut(T, Passed, Extent),
     ) -> Result<(), InputError> {
-        // Row by row: a batch of them would be megabytes, taken from the system and given back for each block.
+        // Row by row: a batch of rows takes megabytes, which would be allocated and freed for each block.
         let only = self.only.clone();
         let folded = self.pipeline(BLOCK_BYTES, move |shared, block| {
             let mut part = begin();
@@ -224,7 +224,7 @@ impl Table {
         Ok(())
     }
 
-    /// The records as they came, for reports: the same lines as [`Self::rows`], bad ones too.
+    /// Returns the records as they came, for reports: the same lines as [`Self::rows`], including bad ones.
     pub fn records(
         &self,
     ) -> Result<impl Iterator<Item = Result<Record, InputError>> + Send + use<>, InputError> {
@@ -274,7 +274,7 @@ impl Table {
     }
 }
 
-/// A cell of a record, from which the apostrophes of our reports were removed already.
+/// Returns the text of a cell as it is meant; the apostrophes of our reports are already removed.
 pub(super) fn cell_meant(text: &str) -> Cow<'_, str> {
     match cell::constant(text.trim()) {
         Some(constant) => Cow::Owned(constant.trim().to_owned()),
@@ -282,7 +282,7 @@ pub(super) fn cell_meant(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Batches one by one; an error ends them.
+/// Returns the items of the batches one by one; an error ends them.
 fn flatten<T: Send>(
     batches: impl Iterator<Item = Result<Vec<T>, InputError>> + Send,
 ) -> impl Iterator<Item = Result<T, InputError>> + Send {

@@ -1,4 +1,4 @@
-//! The end of a file: a last line that was cut off, lines of totals below the rows.
+//! Checks the end of a file: a last line that was cut off, and footers below the rows.
 //!
 //! Promise: parts are appended in the order of the file.
 
@@ -13,7 +13,7 @@ use crate::domain::{Change, Line, Problem, Severity, counted};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tail {
     last: Option<Last>,
-    /// The shortest and the longest last cell of the lines before it, in bytes, and how many they are.
+    /// The shortest and the longest last cell of the lines before it, in bytes; `count`: how many lines these are.
     others: Option<(u32, u32)>,
     count: u64,
     candidates: FooterCandidates,
@@ -43,7 +43,7 @@ impl Tail {
             cell: row.last_cell,
             unended: row.unended.take(),
         });
-        // Nearly every line names its customer by an ID with a digit and without a blank in it, and asks for something.
+        // Nearly every line names its customer by an ID with a digit and without a space, and requests something.
         let is_plain = |change: &Change| {
             let (column, id) = match (&change.account, &change.customer) {
                 (Some(id), _) => (Column::AccountId, id.as_str()),
@@ -74,8 +74,8 @@ impl Tail {
         self.candidates.append(other.candidates);
     }
 
-    /// What is wrong with the last lines; `key`: the column that names the customers, `new_ids`: that of the new IDs. Of each also whether the line could be
-    /// read as a customer.
+    /// Returns the problems of the last lines, each with whether the line could be read as a customer's. `key`: the column that
+    /// names the customers; `new_ids`: the column of the new IDs.
     pub(super) fn problems(
         &self,
         key: (&str, &ColumnStats),
@@ -94,7 +94,7 @@ impl Tail {
         cut.into_iter().map(|problem| (problem, true)).collect()
     }
 
-    /// The last line has no end, and its last value is shorter than all others, which have one length.
+    /// Reports a last line that has no line break and a shorter last cell than all other lines, whose last cells have one length.
     fn cut_off(&self, last: &Last) -> Option<Problem> {
         let (column, value) = last.unended.as_deref()?;
         let (shortest, longest) = self.others?;
@@ -118,7 +118,7 @@ impl Tail {
     }
 }
 
-/// A line at the end that is no customer.
+/// Returns the problem of a footer.
 fn problem_of(footer: &FooterCandidate, column: &str) -> Problem {
     Problem {
         line: footer.line,

@@ -10,7 +10,7 @@ use crate::domain::Extent;
 use encoding_rs::{DecoderResult, UTF_8, UTF_16BE, UTF_16LE};
 use std::path::Path;
 
-/// How much of the beginning is looked at to tell text from anything else.
+/// The number of bytes at the beginning that are examined to distinguish text from anything else.
 const HEAD_BYTES: usize = 1 << 13;
 const CHUNK_BYTES: usize = 1 << 16;
 
@@ -24,12 +24,12 @@ pub(super) struct Text {
     /// Bytes of the (unpacked) file passed on so far, byte order mark included.
     offset: u64,
     at_end: bool,
-    /// Trouble met while reading ahead, to be told when all before it has been passed on.
+    /// An error of reading ahead. It is returned after all text before it.
     failed: Option<ReadError>,
 }
 
 impl Text {
-    /// Opens a file and finds out how it is encoded. A byte order mark beats the settings.
+    /// Opens a file and determines its encoding. A byte order mark has priority over the settings.
     pub(super) fn open(path: &Path, name: &str, settings: &Settings) -> Result<Self, InputError> {
         let mut source = Source::open(path, name)?;
         let mut head = Vec::new();
@@ -76,7 +76,7 @@ impl Text {
         })
     }
 
-    /// Where in the unpacked file the next text comes from, in bytes.
+    /// Returns from which position of the unpacked file the next text comes, in bytes.
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }
@@ -86,8 +86,8 @@ impl Text {
         self.source.extent()
     }
 
-    /// Appends at least `want` bytes of text; fewer only at the end of the file. True at the end.
-    /// What could be read before an error stays in `buf`.
+    /// Appends at least `want` bytes of text; fewer only at the end of the file. Returns `true` at the end. Text that was read
+    /// before an error stays in `buf`.
     pub(super) fn fill(&mut self, buf: &mut Vec<u8>, want: usize) -> Result<bool, ReadError> {
         let goal = buf.len() + want;
         if self.decoder.is_some() {
@@ -107,7 +107,7 @@ impl Text {
         result.map(|()| self.at_end)
     }
 
-    /// Reads on in the source, unless it has failed before.
+    /// Reads more from the source, or returns an earlier error.
     fn read(&mut self, buf: &mut Vec<u8>, want: usize) -> Result<(), ReadError> {
         if let Some(trouble) = self.failed.take() {
             return Err(trouble);
@@ -116,7 +116,7 @@ impl Text {
         Ok(())
     }
 
-    /// Decodes one chunk; false when there is none left.
+    /// Decodes one chunk; returns `false` when there is none left.
     fn decode(&mut self, buf: &mut Vec<u8>) -> Result<bool, ReadError> {
         let mut chunk = std::mem::take(&mut self.head);
         if chunk.is_empty() {
@@ -199,13 +199,13 @@ impl Text {
     }
 }
 
-/// Bytes as a person writes them: `0xE4 0x20`.
+/// Formats bytes as a person writes them: `0xE4 0x20`.
 pub(super) fn hex(bytes: &[u8]) -> String {
     let shown: Vec<_> = bytes.iter().map(|byte| format!("0x{byte:02X}")).collect();
     shown.join(" ")
 }
 
-/// What is known by its first bytes not to be text.
+/// Returns which known format that is no text begins with these bytes.
 fn signature(head: &[u8]) -> Option<&'static str> {
     const KNOWN: [(&[u8], &str); 9] = [
         (b"PK\x03\x04", "an Excel workbook (.xlsx) or a zip archive"),
@@ -224,9 +224,9 @@ fn signature(head: &[u8]) -> Option<&'static str> {
         .map(|(_, what)| *what)
 }
 
-/// Refuses UTF-16 that does not say so, and binary data. Single zeros are left to the checks of each line.
+/// Refuses UTF-16 without a byte order mark, and binary data. The checks of each line find single zeros.
 fn refuse_zeros(head: &[u8], name: &str) -> Result<(), InputError> {
-    // A file that was not written to its end is padded with zeros; the line of the zeros names them.
+    // A file that was not written to its end is padded with zeros; the check of their line reports them.
     let text = head
         .iter()
         .rposition(|byte| *byte != 0)

@@ -3,7 +3,7 @@
 /// How much of a value a problem shows, in characters.
 const SHOWN_CHARS: usize = 120;
 
-/// A value for a message, cut to what a person reads.
+/// Returns a value for a message, shortened.
 pub(super) fn shown(value: &str) -> String {
     match value.char_indices().nth(SHOWN_CHARS) {
         Some((end, _)) => format!("{}\u{2026}", &value[..end]),
@@ -11,7 +11,7 @@ pub(super) fn shown(value: &str) -> String {
     }
 }
 
-/// A value without the white space around it. Most have none, which two bytes show.
+/// Returns a value without the white space around it. Most values have none, which a look at two bytes shows.
 pub(super) fn trim(text: &str) -> &str {
     match text.as_bytes() {
         [] => text,

@@ -1,4 +1,4 @@
-//! Which doubtful values are damage, decided by what else stands in their column.
+//! Decides which doubtful values are damage, by the other values of their column.
 
 use super::column::Column;
 use super::column_stats::ColumnStats;
@@ -8,11 +8,11 @@ use super::shapes::Shapes;
 use crate::domain::{Line, Problem, ProblemList, Severity};
 use smol_str::SmolStr;
 
-/// What becomes of a doubt.
+/// The decision about a doubt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Verdict {
     pub(super) severity: Severity,
-    /// Where it is another one than the doubt came with.
+    /// The code, if it is another one than that of the doubt.
     pub(super) code: Option<&'static str>,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// The verdict on a value of this shape; `None`: it is an ordinary ID.
+    /// Returns the verdict on a value of this shape; `None`: it is an ordinary ID.
     pub(super) fn verdict(&self, shape: u64) -> Option<Verdict> {
         let count = self.group.count();
         let is_new = self.column == Column::NewAccountId;
@@ -89,7 +89,7 @@ impl Case<'_> {
         self.stats.values >= least && count * 10 >= self.stats.values * 9
     }
 
-    /// A word for "unknown" in a column of which most other values have digits.
+    /// Decides about words for "unknown": they are damage if most other values of the column have digits.
     fn placeholder(&self, count: u64) -> Option<Verdict> {
         let words = self.stats.digitless.saturating_sub(count);
         let numbered = self.stats.values - self.stats.digitless;
@@ -105,7 +105,7 @@ impl Case<'_> {
         let values = self.stats.values;
         let of_shape = self.group.of_shape(shape);
         let like = self.stats.shapes.count_of(shape).max(of_shape);
-        // Codes of three letters and a number, of which some happen to begin like a month.
+        // The column holds codes of three letters and a number, and some of them begin like a month by chance.
         let by_chance = like * 2 > values && of_shape * 2 < like;
         let is_unlike = || like * 2 <= values && self.is_unlike(shape);
         if !by_chance && (self.group.words.len() > 1 || is_unlike()) {
@@ -115,8 +115,8 @@ impl Case<'_> {
         }
     }
 
-    /// Whether most of the other values share a shape that the values of this one do not have. Where they are words of any
-    /// length, or unlike each other, they say nothing about dates.
+    /// Whether most of the other values share a shape that values of this shape do not have. If the other values are words of
+    /// any length, or unlike each other, they say nothing about dates.
     fn is_unlike(&self, shape: u64) -> bool {
         let mut of_shape = self.group.kept.iter().filter(|(other, _)| *other == shape);
         let Some((_, sample)) = of_shape.next() else {
@@ -148,9 +148,9 @@ impl Case<'_> {
     }
 }
 
-/// Whether a value that repeats is unlike nearly all others of its column, which are numbered.
+/// Whether a repeated value differs from nearly all others of its column, which have digits.
 pub(super) fn is_filler(shapes: &Shapes, value: &str) -> bool {
-    // Numbers of two lengths are no less alike.
+    // Numbers of two lengths still count as alike.
     let has_digit = value.bytes().any(|byte| byte.is_ascii_digit());
     let tells = |level| !has_digit || matches!(level, None | Some(Level::Runs));
     let usual = shapes.usual_besides(value).into_iter();
@@ -158,7 +158,7 @@ pub(super) fn is_filler(shapes: &Shapes, value: &str) -> bool {
     usual.any(|usual| usual.is_nearly_all())
 }
 
-/// Values that differ from the shape of all others, and numbers that are shorter than most.
+/// Reports values that differ from the shape of all others, and numbers that are shorter than most.
 pub(super) fn shapes(problems: &mut ProblemList, column: &str, stats: &ColumnStats) {
     let short = lost_zeros(problems, column, stats);
     let Some(outliers) = stats.shapes.outliers() else {
@@ -191,7 +191,7 @@ pub(super) fn shapes(problems: &mut ProblemList, column: &str, stats: &ColumnSta
     }
 }
 
-/// Most values are digits of one length, and some are shorter. Returns their lines.
+/// Reports shorter values where most values are digits of one length. Returns their lines.
 fn lost_zeros(problems: &mut ProblemList, column: &str, stats: &ColumnStats) -> Vec<Line> {
     let Some(entries) = stats.shapes.exact() else {
         return Vec::new();
@@ -205,7 +205,7 @@ fn lost_zeros(problems: &mut ProblemList, column: &str, stats: &ColumnStats) -> 
     let Some((length, most)) = common else {
         return Vec::new();
     };
-    // One free-text value in twenty does not make the others less digits.
+    // A column with one free-text value in twenty is still a column of digits.
     let column_of_digits = digits >= 3 && digits * 20 >= stats.values * 19;
     if !column_of_digits || most.count * 2 <= digits {
         return Vec::new();

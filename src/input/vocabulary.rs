@@ -1,4 +1,4 @@
-//! The words of which names of columns are made, in the main European languages, and a name cut into them.
+//! The words in names of columns, in the main European languages, and the function that cuts a name into its words.
 //!
 //! Only `map` uses them, for guesses that a person confirms.
 
@@ -15,7 +15,7 @@ pub(super) enum Concept {
     Account,
     /// A customer.
     Customer,
-    /// The CRM, or whatever else keeps keys of its own.
+    /// The CRM, or another system that has keys of its own.
     Crm,
     /// One of the systems that idshift writes to.
     System,
@@ -39,10 +39,10 @@ pub(super) enum Concept {
     Unknown,
 }
 
-/// What Salesforce and others put behind the names of fields.
+/// Suffixes that Salesforce and other systems add to the names of fields.
 const SUFFIXES: [&str; 6] = ["c", "pc", "r", "x", "e", "mdt"];
 
-/// Words, without accents and in lower case. One that ends in `*` stands for all words that begin so.
+/// Words, without accents and in lower case. A word that ends in `*` stands for all words with this beginning.
 const WORDS: &[(Concept, &str)] = &[
     (
         Concept::New,
@@ -129,10 +129,10 @@ const WORDS: &[(Concept, &str)] = &[
 
 /// Letters between two words of a compound.
 const LINKS: [&str; 6] = ["", "s", "n", "en", "es", "e"];
-/// The shortest word of a compound.
+/// The minimum length of a word in a compound, in bytes.
 const SHORTEST: usize = 2;
 
-/// The words of a column's name, in their order.
+/// Returns the words of a column's name, in their order.
 pub(super) fn concepts(name: &str) -> Vec<Concept> {
     tokens(name)
         .iter()
@@ -140,13 +140,13 @@ pub(super) fn concepts(name: &str) -> Vec<Concept> {
         .collect()
 }
 
-/// The parts of a name: cut at signs and at capitals, without accents, in lower case, without what a CRM adds.
+/// Returns the parts of a name, cut at signs and capitals: in lower case, without accents, without what a CRM adds.
 fn tokens(name: &str) -> Vec<String> {
     let mut parts: Vec<&str> = name.trim().split("__").collect();
     let is_suffix = |part: &&str| SUFFIXES.contains(&part.to_lowercase().as_str());
     if parts.len() > 1 && parts.last().is_some_and(is_suffix) {
         parts.pop();
-        // What stands before the field is the name of the package that it comes from.
+        // The part before the field's name is the name of its package.
         parts.drain(..parts.len() - 1);
     }
     let bare = parts.join(" ");
@@ -175,7 +175,7 @@ fn tokens(name: &str) -> Vec<String> {
     tokens.iter().map(|token| folded(token)).collect()
 }
 
-/// Lower case, without accents.
+/// Returns a text in lower case, without accents.
 fn folded(token: &str) -> String {
     let mut text = String::with_capacity(token.len());
     for c in token.nfkd().flat_map(char::to_lowercase) {
@@ -187,7 +187,7 @@ fn folded(token: &str) -> String {
             'đ' => text.push('d'),
             'ı' => text.push('i'),
             c if c.is_alphabetic() => text.push(c),
-            // An accent, which stands by itself now.
+            // An accent, which is separate from its letter after the decomposition.
             _ => {}
         }
     }
@@ -201,7 +201,7 @@ fn of_token(token: &str) -> Vec<Concept> {
     compound(token, 4).unwrap_or_else(|| vec![Concept::Unknown])
 }
 
-/// The word itself, or one that begins so.
+/// Returns the meaning of a known word, or of a word that begins like a known one.
 fn word(token: &str) -> Option<Concept> {
     let is_it = |known: &str| match known.strip_suffix('*') {
         Some(stem) => token.starts_with(stem),
@@ -212,7 +212,7 @@ fn word(token: &str) -> Option<Concept> {
     all.find_map(|(concept, words)| has(words).then_some(*concept))
 }
 
-/// The words that a compound is made of (`Kundennummer`, `klantnummer`, `accountid`); `None`: not of known ones.
+/// Returns the words of a compound (`Kundennummer`, `klantnummer`, `accountid`); `None`: it is not made of known words.
 fn compound(token: &str, most: usize) -> Option<Vec<Concept>> {
     if most == 0 {
         return None;
@@ -239,7 +239,7 @@ fn compound(token: &str, most: usize) -> Option<Vec<Concept>> {
     None
 }
 
-/// A word of a compound: whole, and long enough not to be found everywhere.
+/// Returns the meaning of a word in a compound. It must be a whole known word, and not so short that it occurs everywhere.
 fn plain_word(token: &str) -> Option<Concept> {
     let mut all = WORDS.iter();
     let is_it = |known: &str| known.strip_suffix('*').unwrap_or(known) == token;

@@ -10,7 +10,7 @@ pub(super) fn errors(lines: std::ops::RangeInclusive<u32>, code: &'static str) -
     lines.map(|line| (line, Error, code)).collect()
 }
 
-/// A header, and a line for each value under it.
+/// Returns a header with these lines below it.
 pub(super) fn below(header: &str, lines: impl Iterator<Item = String>) -> String {
     lines.fold(format!("{header}\n"), |mut text, line| {
         writeln!(text, "{line}").unwrap();
@@ -202,7 +202,7 @@ fn lines_below_the_rows_that_count_or_describe_them_are_footers() {
     for footer in footers(&[4, 5]) {
         assert!(found.contains(&footer), "{found:?}");
     }
-    // What stands elsewhere, or is about a customer, is none.
+    // A line that stands elsewhere, or is about a customer, is no footer.
     for (rows, foot, expected) in [
         (
             lines,
@@ -322,7 +322,7 @@ fn names_of_columns_that_are_nearly_known_refuse_the_file() {
             vec![],
         ),
     ]);
-    // What the system does not have cannot be meant.
+    // A column that the system does not have cannot be meant.
     let adobe_file = "accountId,newAccountId,profil,serviceIds\nA-1,B-200001,x,y\n";
     assert_eq!(judged(adobe_file, &adobe()), []);
 }

@@ -1,5 +1,4 @@
-//! More than forty good files: none has a problem above a warning. Those of the first table have a hundred thousand lines
-//! each.
+//! More than forty good files: none has a problem above a warning. Those of the first table have thirty thousand lines each.
 
 use super::*;
 use std::fmt::Write as _;
@@ -21,7 +20,7 @@ fn uuid(n: u64) -> String {
     )
 }
 
-/// The name, how an old ID is made, how a new one is, and what stands in a column that is carried through.
+/// The name, how an old ID is made, how a new one is made, and the text of a column that is carried through.
 type Shape = (
     &'static str,
     fn(u64) -> String,
@@ -244,7 +243,7 @@ fn assert_good_as(name: &str, bytes: &[u8], rules: &Rules, settings: &Settings) 
     assert!(bad.is_empty(), "{name}: {bad:?}");
 }
 
-/// Every third shape, so that the three tests run side by side. `IDSHIFT_GOOD_LINES=100000` makes longer files.
+/// Checks every third shape, so that three tests run side by side. `IDSHIFT_GOOD_LINES=100000` makes longer files.
 fn assert_shapes_are_good(third: usize) {
     let lines = std::env::var("IDSHIFT_GOOD_LINES").map_or(30_000, |text| text.parse().unwrap());
     assert!(shapes().len() >= 30);
@@ -295,7 +294,7 @@ fn small_good_files_are_no_problem() {
 /// How an ID is made.
 type Id = fn(u32) -> String;
 
-/// The language, the separator, how an old ID is made, how a new one is.
+/// The language, the separator, how an old ID is made, how a new one is made.
 fn languages() -> [(&'static str, &'static str, Id, Id); 12] {
     [
         (

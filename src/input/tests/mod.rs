@@ -1,4 +1,4 @@
-//! The station as a whole, on real files.
+//! Tests of the whole reader, on real files.
 
 mod cases;
 mod checking;
@@ -67,7 +67,7 @@ fn cockpit() -> Rules {
     }
 }
 
-/// A table and the folder of its file, which lives as long.
+/// A table, and the folder of its file, which exists as long as the table.
 struct Opened(Table, Dir);
 
 impl std::ops::Deref for Opened {
@@ -109,7 +109,7 @@ fn rows(bytes: impl AsRef<[u8]>) -> Vec<Row> {
     rows_of(&open(bytes).unwrap())
 }
 
-/// All problems of a file, decided: of its lines, its columns, its header.
+/// Returns all problems of a file, with the doubts decided: problems of its lines, its columns, its header.
 fn checked(table: &Table) -> ProblemList {
     fn part() -> (ProblemList, Survey) {
         Default::default()
@@ -140,7 +140,7 @@ fn checked(table: &Table) -> ProblemList {
     list
 }
 
-/// Line, severity and code of each problem.
+/// Returns line, severity and code of each problem.
 fn judged(bytes: impl AsRef<[u8]>, rules: &Rules) -> Vec<(u32, Severity, &'static str)> {
     let table = open_with(bytes, &Settings::default(), rules).unwrap();
     let list = checked(&table);
@@ -150,13 +150,13 @@ fn judged(bytes: impl AsRef<[u8]>, rules: &Rules) -> Vec<(u32, Severity, &'stati
         .collect()
 }
 
-/// Line and code of each problem.
+/// Returns line and code of each problem.
 fn codes(bytes: impl AsRef<[u8]>, rules: &Rules) -> Vec<(u32, &'static str)> {
     let judged = judged(bytes, rules).into_iter();
     judged.map(|(line, _, code)| (line, code)).collect()
 }
 
-/// Account and new account of each row.
+/// Returns line, account and new account of each row.
 fn moves(rows: &[Row]) -> Vec<(u32, String, String)> {
     rows.iter()
         .map(|row| {

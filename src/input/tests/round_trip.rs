@@ -34,7 +34,7 @@ fn records_are_the_rows_lines_with_bad_ones_marked() {
     );
 }
 
-/// Writes a table as the reports do: all cells quoted and defused, idshift's own columns behind.
+/// Writes a table as the reports do: all cells quoted and defused, with idshift's own columns at the end.
 fn report(table: &Table) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new()
         .quote_style(csv::QuoteStyle::Always)
@@ -115,7 +115,7 @@ proptest! {
         prop_assert_eq!(&found, &expected);
         let small = table.with_block_bytes(block);
         prop_assert_eq!(rows_of(&small), whole);
-        // Once through the reports, and the same is asked for.
+        // The report, read as an input, requests the same.
         let again = rows_of(&open(report(&small)).unwrap());
         let asked = rows_of(&small);
         prop_assert_eq!(again.len(), asked.len());

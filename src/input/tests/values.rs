@@ -108,7 +108,7 @@ fn what_stands_for_a_missing_value_or_is_an_error_of_a_spreadsheet() {
         all(of(&mistakes), "spreadsheet_error"),
         (2..9).collect::<Vec<u32>>()
     );
-    // Where the IDs are words, a word is no placeholder; one word among many numbers makes them no words.
+    // In a column of words, a word is no placeholder. One word among many numbers does not make it a column of words.
     check(vec![
         (
             "words",
