@@ -20,7 +20,7 @@ pub enum Profile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Unknown(&'static str);
 
-/// The maximum number of different names that are told apart, and the maximum length kept of each, in characters.
+/// The maximum number of different names that are kept, and the maximum length of each, in characters.
 const UNKNOWN: (usize, usize) = (100, 64);
 
 impl Unknown {

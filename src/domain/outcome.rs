@@ -34,7 +34,7 @@ pub enum Failed {
     Forbidden,
     /// The system refuses the value.
     Rejected,
-    /// The system could not be asked.
+    /// The system did not answer, or a request could not be sent.
     Unavailable,
     /// The system's answer cannot be interpreted.
     BadAnswer,

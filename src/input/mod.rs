@@ -12,7 +12,7 @@
 //! (`survey`, `verdict`): a value that looks like all others of its column is not damaged.
 //!
 //! The data flows: `source` (decompressed bytes) → `text` (UTF-8) → `block` (cut at the ends
-//! of records) → `pipeline` (parallel, in order) → `record` (the csv crate, and what it is silent about) →
+//! of records) → `pipeline` (parallel, in order) → `record` (the csv crate, and what it does not report) →
 //! `row` (checks of one line).
 
 mod accept;

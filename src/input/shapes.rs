@@ -245,7 +245,7 @@ impl Shapes {
             .collect()
     }
 
-    /// Returns this for one level; `None`: for which kinds of characters follow each other, whatever their number.
+    /// Returns what they share at one level; `None`: which kinds of characters follow each other, whatever their number.
     fn usual_at(&self, level: Option<Level>, value: &str) -> Option<Usual> {
         let shape = |value: &str| match level {
             Some(level) => drawn(value, level),

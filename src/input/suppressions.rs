@@ -1,4 +1,4 @@
-//! Reads the file of `--suppress`: known drift that is ignored until a date. Columns `accountId`, `until`, `reason`.
+//! Reads the file of `--suppress`: known drift that runs leave unchanged until a date. Columns `accountId`, `until`, `reason`.
 
 use crate::domain::AccountId;
 use jiff::civil::Date;
@@ -12,9 +12,9 @@ const LONGEST: u64 = 64 * 1024 * 1024;
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suppression {
-    /// The account ID of the lines that are ignored.
+    /// The account ID; its lines stay unchanged.
     pub account: AccountId,
-    /// The last day on which they are ignored.
+    /// The last day on which they stay unchanged.
     pub until: Date,
     /// The reason, for people.
     pub reason: String,

@@ -94,7 +94,7 @@ impl Tail {
         cut.into_iter().map(|problem| (problem, true)).collect()
     }
 
-    /// Reports a last line that has no line break and a shorter last cell than all other lines, whose last cells have one length.
+    /// Reports a last line without a line break, if all other last cells have one length and its last cell is shorter.
     fn cut_off(&self, last: &Last) -> Option<Problem> {
         let (column, value) = last.unended.as_deref()?;
         let (shortest, longest) = self.others?;

@@ -205,7 +205,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     shown.join(" ")
 }
 
-/// Returns which known format that is no text begins with these bytes.
+/// Returns the name of a format other than text, if the first bytes show it.
 fn signature(head: &[u8]) -> Option<&'static str> {
     const KNOWN: [(&[u8], &str); 9] = [
         (b"PK\x03\x04", "an Excel workbook (.xlsx) or a zip archive"),
