@@ -352,7 +352,7 @@ impl Layout {
         }
     }
 
-    /// Whether a record is a header, in any spelling: `Some(true)` if its columns are in another order, `None` if it is no header.
+    /// `Some` if a record is a header, in any spelling: `true` if its columns are in another order than in this file.
     pub(super) fn repeats(&self, record: &csv::StringRecord) -> Option<bool> {
         // Nearly every record has a digit in its first known cell, so it is no header.
         let first = self.places.iter().flatten().next()?;
